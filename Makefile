@@ -1,0 +1,62 @@
+# The vocabulary of this project. `make help` explains it.
+
+export PATH := $(PATH):/usr/local/go/bin
+export GOFLAGS ?= -buildvcs=false
+
+GO      ?= go
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
+FUZZTIME ?= 10s
+
+.DEFAULT_GOAL := build
+.PHONY: build install deps demo test lint unit kernels e2e corpus hazards bench annotbench fuzz clean help
+
+build: ## build bin/klpforge
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-X main.version=$(VERSION)" -o bin/klpforge ./cmd/klpforge
+
+install: ## install klpforge where go install puts programs
+	CGO_ENABLED=0 $(GO) install -trimpath -ldflags "-X main.version=$(VERSION)" ./cmd/klpforge
+
+deps: ## install, with apt and as root, what builds and tests need
+	scripts/install-deps
+
+demo: deps build ## repair a panicking Debian kernel in a VM, and tell the story
+	$(GO) run ./internal/demo -klpforge bin/klpforge
+
+test: ## everything: install what is missing, lint, unit, kernels, VMs, corpus sample
+	scripts/test
+
+lint: ## gofmt, vet, staticcheck, unused code
+	scripts/lint
+
+unit: ## tests that need no root, network, kernel or VM
+	$(GO) run ./internal/testsum -- -timeout 10m ./...
+
+kernels: ## fetch and prepare the kernels that make e2e works on
+	$(GO) run ./internal/e2e/prepare
+
+e2e: kernels ## tests on real kernels and in VMs
+	scripts/e2e
+
+corpus: ## a whole stable update, one livepatch per changed file (hours; see docs/corpus.md)
+	$(GO) run ./internal/corpus -json corpus.json
+
+hazards: kernels ## dangers of a transition shown in VMs, with a hundred rounds of the remedy (half an hour)
+	KLPFORGE_E2E=1 KLPFORGE_ROUNDS=100 $(GO) test ./internal/e2e -count 1 -timeout 60m -v -run '^(TestFooLock|TestLockOrder|TestSleepInAtomic|TestThreadStallsTransition)$$'
+
+bench: build ## time and memory of building a one-file livepatch, and micro benchmarks
+	$(GO) run ./internal/bench -klpforge bin/klpforge
+	$(GO) test -run '^$$' -bench . -benchmem ./elfobj ./elfdiff ./kernel ./patchset
+
+annotbench: ## lock effects against the annotations of the kernel: recall, precision, misses
+	$(GO) run ./internal/annotbench -check -sample 20
+
+fuzz: ## fuzz every decoder for FUZZTIME (10s) each
+	scripts/fuzz $(FUZZTIME)
+
+clean: ## remove what was built here; the cache stays (see README)
+	rm -rf bin corpus.json .cache
+
+help: ## this text
+	@sed -n 's/^\([a-z0-9]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 12
+	@echo
+	@echo "Kernels and prepared trees are kept in \$$KLPFORGE_CACHE (default ~/.cache/klpforge)."

@@ -1,0 +1,157 @@
+package arch
+
+import (
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// source is a parsed file that is no test.
+type source struct {
+	path    string // relative to the module
+	pkg     string // relative to the module
+	file    *ast.File
+	imports []string
+}
+
+func sources(t *testing.T) []source {
+	t.Helper()
+	const root = "../.."
+	var out []source
+	err := filepath.WalkDir(root, func(p string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if d.IsDir() {
+			if name := d.Name(); p != root && (name == "testdata" || strings.HasPrefix(name, ".") || strings.HasPrefix(name, "_")) {
+				return filepath.SkipDir
+			}
+			return nil
+		}
+		if !strings.HasSuffix(p, ".go") || strings.HasSuffix(p, "_test.go") {
+			return nil
+		}
+		f, err := parser.ParseFile(token.NewFileSet(), p, nil, 0)
+		if err != nil {
+			return err
+		}
+		rel, err := filepath.Rel(root, p)
+		if err != nil {
+			return err
+		}
+		s := source{path: rel, pkg: filepath.ToSlash(filepath.Dir(rel)), file: f}
+		for _, imp := range f.Imports {
+			name, err := strconv.Unquote(imp.Path.Value)
+			if err != nil {
+				return err
+			}
+			s.imports = append(s.imports, name)
+		}
+		out = append(out, s)
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+func TestImports(t *testing.T) {
+	seen := map[string]bool{}
+	for _, s := range sources(t) {
+		seen[s.pkg] = true
+		for _, v := range Violations(s.pkg, s.imports) {
+			t.Errorf("%s: %s", s.path, v)
+		}
+	}
+	for _, pkg := range []string{"cmd/klpforge", "elfdiff", "elfobj", "generate", "kbuild", "kernel", "locate", "patchset", "plan", "templates"} {
+		if !seen[pkg] {
+			t.Errorf("package %s was not found; is the walk right?", pkg)
+		}
+	}
+}
+
+// TestOnlyKbuildBuilds looks for names of build tools in files that can run
+// programs.
+func TestOnlyKbuildBuilds(t *testing.T) {
+	for _, s := range sources(t) {
+		if s.pkg == "kbuild" || !slices.Contains(s.imports, "os/exec") {
+			continue
+		}
+		ast.Inspect(s.file, func(n ast.Node) bool {
+			lit, ok := n.(*ast.BasicLit)
+			if !ok || lit.Kind != token.STRING {
+				return true
+			}
+			if text, err := strconv.Unquote(lit.Value); err == nil && BuildTool(text) {
+				t.Errorf("%s: runs programs and names %q: only kbuild may run compilers and make", s.path, text)
+			}
+			return true
+		})
+	}
+}
+
+func TestViolations(t *testing.T) {
+	own := func(p string) string { return Module + "/" + p }
+	for _, c := range []struct {
+		pkg, imp string
+		bad      bool
+	}{
+		{"patchset", own("kernel"), true},
+		{"patchset", own("elfobj"), true},
+		{"patchset", "debug/elf", true},
+		{"patchset", "os", false},
+		{"elfobj", own("elfdiff"), true},
+		{"elfobj", "debug/elf", false},
+		{"elfdiff", own("elfobj"), false},
+		{"elfdiff", own("kernel"), true},
+		{"elfdiff", own("plan"), true},
+		{"elfdiff", "os", true},
+		{"elfdiff", "time", true},
+		{"elfdiff", "os/exec", true},
+		{"locate", own("elfdiff"), false},
+		{"locate", own("generate"), true},
+		{"generate", own("templates"), false},
+		{"generate", own("kernel"), true},
+		{"generate", own("elfdiff"), true},
+		{"generate", own("analyze"), true},
+		{"kbuild", own("elfobj"), true},
+		{"kbuild", own("kernel"), true},
+		{"kbuild", "os/exec", false},
+		{"kbuild", "debug/elf", true},
+		{"kernel", own("kbuild"), true},
+		{"kernel", own("patchset"), true},
+		{"plan", own("elfobj"), true},
+		{"plan", "math/rand/v2", true},
+		{"templates", own("plan"), true},
+		{"analyze/model", own("analyze/locks"), true},
+		{"analyze/model", "os", true},
+		{"analyze/passes/a", own("analyze/model"), false},
+		{"analyze/passes/a", own("analyze/passes/b"), true},
+		{"internal/build", own("cmd/klpforge"), true},
+		{"internal/build", own("kbuild"), false},
+		{"internal/build", own("internal/vm"), true},
+		{"internal/build", "os/exec", true},
+		{"generate", own("internal/build"), true},
+		{"cmd/klpforge", own("internal/build"), false},
+		{"cmd/klpforge", "os/exec", true},
+		{"internal/build", "github.com/spf13/cobra", true},
+		{"kernel", "github.com/go-git/go-git/v5", true},
+		{"misc", "fmt", true},
+	} {
+		if got := Violations(c.pkg, []string{c.imp}); (len(got) > 0) != c.bad {
+			t.Errorf("%s imports %s: %q", c.pkg, c.imp, got)
+		}
+	}
+	for text, want := range map[string]bool{"make": true, "/usr/bin/gcc-12": true, "gcc": true, "make modules": true, "make a directory: %w": false, "apt-get": false, "makefile": false, "asm": false} {
+		if BuildTool(text) != want {
+			t.Errorf("BuildTool(%q) = %v", text, !want)
+		}
+	}
+}

@@ -1,0 +1,128 @@
+package arch
+
+import (
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+)
+
+// Module is the path of the module; packages are named relative to it.
+const Module = "github.com/klpforge/klpforge"
+
+// rule says what a package may import.
+type rule struct {
+	pattern string   // of the package, as for path.Match; "/..." at the end stands for the package and all below
+	own     []string // patterns of the packages of this module that it may import
+	not     []string // patterns of other packages that it must not import
+}
+
+// impure is what a pure function of its inputs does without.
+var impure = []string{"os", "os/...", "io/ioutil", "time", "net/...", "math/rand/...", "crypto/rand", "syscall", "golang.org/x/sys/..."}
+
+// rules, of which the first that matches a package holds. A package that none
+// matches is not part of the design: extend docs/architecture.md, then this.
+var rules = []rule{
+	// The flow, from patches to the module. What knows nothing of its neighbours comes first.
+	{pattern: "patchset", not: elf},
+	{pattern: "plan", not: concat(elf, impure)},
+	{pattern: "templates", not: concat(elf, impure)},
+	{pattern: "kbuild", not: elf},
+	{pattern: "elfobj"},
+	{pattern: "elfdiff", own: []string{"elfobj"}, not: impure},
+	{pattern: "kernel", own: []string{"elfobj"}},
+	{pattern: "locate", own: []string{"elfdiff", "elfobj", "kernel"}, not: impure},
+	{pattern: "generate", own: []string{"elfobj", "plan", "templates"}},
+
+	{pattern: "release", own: []string{"elfdiff", "generate", "plan"}, not: concat(elf, impure)},
+	{pattern: "release/manifest", not: []string{"os/exec"}},
+	{pattern: "modsign", not: concat(elf, []string{"os/exec", "net/..."})},
+	{pattern: "module", own: []string{"modsign", "elfobj", "generate", "kernel", "plan"}, not: []string{"os/exec"}},
+
+	// Checks use shared facts; one check does not use another.
+	{pattern: "analyze/pack", not: impure},
+	{pattern: "analyze/model", own: []string{"analyze/pack", "elfobj", "elfdiff", "kernel", "plan"}, not: impure},
+	{pattern: "analyze/locks/annot", own: []string{"analyze/...", "elfobj", "kernel"}, not: []string{"os/exec", "time", "net/..."}}, // reads sources
+	{pattern: "analyze/passes/...", own: []string{"analyze", "analyze/*", "elfdiff", "elfobj", "kernel", "plan"}, not: impure},
+	{pattern: "analyze/...", own: []string{"analyze/...", "elfdiff", "elfobj", "kernel", "plan"}, not: impure},
+	{pattern: "report", own: []string{"analyze", "analyze/*", "elfdiff", "plan"}, not: []string{"os/exec"}},
+	{pattern: "deploy", own: []string{"module", "plan", "release"}, not: elf},
+
+	// Who wires them together.
+	{pattern: "internal/build", own: []string{"*", "analyze/...", "internal/facts"}, not: []string{"os/exec"}},
+	{pattern: "cmd/...", own: []string{"..."}, not: elf},
+
+	// Tests and tools.
+	{pattern: "internal/arch"},
+	{pattern: "internal/vm/...", own: []string{"internal/vm/..."}},
+	{pattern: "internal/...", own: []string{"..."}},
+}
+
+var elf = []string{"debug/elf", "debug/dwarf"}
+
+// reserved are packages of others that only some of ours may import.
+var reserved = []rule{
+	{pattern: "os/exec", own: []string{"kbuild", "kernel", "internal/..."}},
+	{pattern: "github.com/spf13/...", own: []string{"cmd/..."}},
+	{pattern: "github.com/vbauerster/mpb/...", own: []string{"cmd/..."}},
+	{pattern: "github.com/go-git/...", own: []string{"patchset"}},
+	{pattern: "github.com/bluekeyes/...", own: []string{"patchset"}},
+	{pattern: "github.com/cilium/ebpf/...", own: []string{"kernel", "analyze/..."}},
+}
+
+func concat(lists ...[]string) []string { return slices.Concat(lists...) }
+
+// match reports whether a package fits a pattern.
+func match(pattern, pkg string) bool {
+	if pattern == "..." {
+		return true
+	}
+	if base, ok := strings.CutSuffix(pattern, "/..."); ok {
+		return pkg == base || strings.HasPrefix(pkg, base+"/")
+	}
+	ok, err := path.Match(pattern, pkg)
+	return ok && err == nil
+}
+
+func matchAny(patterns []string, pkg string) bool {
+	return slices.ContainsFunc(patterns, func(p string) bool { return match(p, pkg) })
+}
+
+// Violations lists what is wrong with the imports of a package, which is
+// named relative to the module.
+func Violations(pkg string, imports []string) []string {
+	i := slices.IndexFunc(rules, func(r rule) bool { return match(r.pattern, pkg) })
+	if i < 0 {
+		return []string{fmt.Sprintf("%s: the design has no such package", pkg)}
+	}
+	var out []string
+	for _, imp := range imports {
+		own, isOwn := strings.CutPrefix(imp, Module+"/")
+		switch {
+		case isOwn && !matchAny(rules[i].own, own):
+			out = append(out, fmt.Sprintf("%s must not import %s", pkg, own))
+		case !isOwn && matchAny(rules[i].not, imp):
+			out = append(out, fmt.Sprintf("%s must not import %s", pkg, imp))
+		}
+		for _, r := range reserved {
+			if !isOwn && match(r.pattern, imp) && !matchAny(r.own, pkg) {
+				out = append(out, fmt.Sprintf("%s must not import %s, which is for %s", pkg, imp, strings.Join(r.own, ", ")))
+			}
+		}
+	}
+	return out
+}
+
+// tools are the programs that only kbuild may run.
+var tools = []string{"make", "cc", "gcc", "clang", "ld", "ld.lld", "ld.bfd", "as", "objtool", "objcopy", "strip", "genksyms", "pahole"}
+
+// BuildTool reports whether a string of a program is, or begins with, the name
+// of a program that compiles or links. Formats of error texts are not.
+func BuildTool(text string) bool {
+	if strings.Contains(text, "%w") {
+		return false
+	}
+	word, _, _ := strings.Cut(text, " ")
+	base := path.Base(word)
+	return slices.Contains(tools, base) || strings.HasPrefix(base, "gcc-") || strings.HasPrefix(base, "clang-")
+}
