@@ -1,0 +1,108 @@
+package patchset
+
+import (
+	"errors"
+	"strings"
+
+	"github.com/bluekeyes/go-gitdiff/gitdiff"
+	"github.com/go-git/go-git/v5/utils/diff"
+	"github.com/sergi/go-diff/diffmatchpatch"
+)
+
+// contextLines is how much unchanged text surrounds a change, as in git.
+const contextLines = 3
+
+// fragments compares two texts by line and returns the hunks between them,
+// as a unified diff would hold them. go-git's own encoder of unified diffs
+// puts the line before a hunk where the function name belongs, which the
+// applier relies on, so the hunks are made here from its line comparison.
+func fragments(old, new string) ([]*gitdiff.TextFragment, error) {
+	if old == new {
+		return nil, nil
+	}
+	diffs := diff.Do(old, new)
+	if diff.Src(diffs) != old || diff.Dst(diffs) != new {
+		return nil, errors.New("line comparison lost text")
+	}
+	var lines []gitdiff.Line
+	for _, d := range diffs {
+		op := gitdiff.OpContext
+		switch d.Type {
+		case diffmatchpatch.DiffDelete:
+			op = gitdiff.OpDelete
+		case diffmatchpatch.DiffInsert:
+			op = gitdiff.OpAdd
+		}
+		for _, l := range splitLines(d.Text) {
+			lines = append(lines, gitdiff.Line{Op: op, Line: l})
+		}
+	}
+	return group(lines), nil
+}
+
+// group cuts a line-by-line comparison into hunks.
+func group(lines []gitdiff.Line) []*gitdiff.TextFragment {
+	var out []*gitdiff.TextFragment
+	heading := "" // nearest line that looks like a function's, before index i
+	oldLine, newLine := int64(0), int64(0)
+	advance := func(l gitdiff.Line) {
+		if l.Old() {
+			oldLine++
+			if t := strings.TrimSpace(l.Line); isHeading(l.Line) && !strings.HasSuffix(t, ":") {
+				heading = t
+			}
+		}
+		if l.New() {
+			newLine++
+		}
+	}
+	for i := 0; i < len(lines); {
+		// Find the next change and the end of its hunk.
+		first := i
+		for first < len(lines) && lines[first].Op == gitdiff.OpContext {
+			first++
+		}
+		if first == len(lines) {
+			break
+		}
+		start := max(i, first-contextLines)
+		end, last := first, first
+		for end < len(lines) && end-last <= 2*contextLines {
+			if lines[end].Op != gitdiff.OpContext {
+				last = end
+			}
+			end++
+		}
+		end = min(last+1+contextLines, len(lines))
+		for ; i < start; i++ {
+			advance(lines[i])
+		}
+		f := &gitdiff.TextFragment{Comment: heading, OldPosition: oldLine + 1, NewPosition: newLine + 1, Lines: lines[start:end:end]}
+		for ; i < end; i++ {
+			l := lines[i]
+			advance(l)
+			switch l.Op {
+			case gitdiff.OpAdd:
+				f.LinesAdded++
+			case gitdiff.OpDelete:
+				f.LinesDeleted++
+			}
+			if l.Old() {
+				f.OldLines++
+			}
+			if l.New() {
+				f.NewLines++
+			}
+		}
+		f.LeadingContext = int64(first - start)
+		f.TrailingContext = int64(end - last - 1)
+		if f.OldLines == 0 {
+			f.OldPosition--
+		}
+		if f.NewLines == 0 {
+			f.NewPosition--
+		}
+		out = append(out, f)
+	}
+	return out
+}

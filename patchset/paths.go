@@ -1,0 +1,91 @@
+package patchset
+
+import (
+	"errors"
+	"io/fs"
+	"path"
+	"strings"
+)
+
+// checkPath accepts a slash path that stays inside the tree whatever the
+// tree holds; it returns the cleaned path.
+func checkPath(patch, p string) (string, error) {
+	bad := func(reason string) (string, error) {
+		return "", &PathError{Patch: patch, Path: p, Reason: reason}
+	}
+	switch {
+	case p == "":
+		return bad("name is empty: the patch strips more leading directories than the name has, give another strip level")
+	case strings.ContainsRune(p, 0):
+		return bad("name holds a NUL byte")
+	case strings.HasPrefix(p, "/"):
+		return bad("name is absolute: make the patch with names relative to the source tree, or give a strip level")
+	}
+	for c := range strings.SplitSeq(p, "/") {
+		switch c {
+		case "..":
+			return bad(`name holds "..", which can lead out of the source tree`)
+		case ".git":
+			return bad("name reaches into repository metadata")
+		}
+	}
+	clean := path.Clean(p)
+	if clean == "." || strings.HasSuffix(p, "/") {
+		return bad("name is a directory")
+	}
+	return clean, nil
+}
+
+// maxSymlinks bounds how many symbolic links one path may pass.
+const maxSymlinks = 40
+
+// resolve follows the symbolic links on p inside tree and returns the real
+// slash path. Components that do not exist are kept as they are, so that a
+// file to be created resolves too. A link that leads out of the tree is a
+// *PathError. A tree that cannot tell links (no fs.ReadLinkFS) is trusted.
+func resolve(tree fs.FS, patch, p string) (string, error) {
+	rest := strings.Split(p, "/")
+	done := "."
+	for links := 0; len(rest) > 0; {
+		c := rest[0]
+		rest = rest[1:]
+		switch c {
+		case "", ".":
+			continue
+		case "..":
+			if done == "." {
+				return "", &PathError{Patch: patch, Path: p, Reason: "a symbolic link on it leads out of the source tree"}
+			}
+			done = path.Dir(done)
+			continue
+		}
+		next := path.Join(done, c)
+		info, err := fs.Lstat(tree, next)
+		if errors.Is(err, fs.ErrNotExist) {
+			done = path.Join(next, path.Join(rest...))
+			if !fs.ValidPath(done) {
+				return "", &PathError{Patch: patch, Path: p, Reason: "a symbolic link on it leads out of the source tree"}
+			}
+			return done, nil
+		}
+		if err != nil {
+			return "", err
+		}
+		if info.Mode()&fs.ModeSymlink == 0 {
+			done = next
+			continue
+		}
+		if links++; links > maxSymlinks {
+			return "", &PathError{Patch: patch, Path: p, Reason: "too many symbolic links on it"}
+		}
+		target, err := fs.ReadLink(tree, next)
+		if err != nil {
+			return "", err
+		}
+		if strings.HasPrefix(target, "/") {
+			return "", &PathError{Patch: patch, Path: p, Reason: "symbolic link " + next + " leads out of the source tree"}
+		}
+		rest = append(strings.Split(target, "/"), rest...)
+	}
+	return done, nil
+}
