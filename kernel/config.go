@@ -1,0 +1,114 @@
+package kernel
+
+import (
+	"os"
+	"sort"
+	"strconv"
+	"strings"
+)
+
+// Config is a kernel's .config.
+type Config struct {
+	Path string
+	vals map[string]string // without the CONFIG_ prefix, unquoted
+}
+
+// ParseConfig reads the text of a .config; path is for messages only. Options
+// may be named with or without the CONFIG_ prefix in every method.
+func ParseConfig(path, text string) (*Config, error) {
+	c := &Config{Path: path, vals: make(map[string]string, 8192)}
+	line := 0
+	for l := range strings.Lines(text) {
+		line++
+		l = strings.TrimSpace(l)
+		if l == "" || l[0] == '#' {
+			continue
+		}
+		k, v, ok := strings.Cut(l, "=")
+		if !ok || !strings.HasPrefix(k, "CONFIG_") {
+			return nil, &SyntaxError{path, line, "want CONFIG_NAME=value, have " + strconv.Quote(clip(l))}
+		}
+		if strings.HasPrefix(v, `"`) {
+			u, ok := unquoteConfig(v)
+			if !ok {
+				return nil, &SyntaxError{path, line, "unterminated string in " + strconv.Quote(clip(l))}
+			}
+			v = u
+		}
+		c.vals[k[len("CONFIG_"):]] = v
+	}
+	return c, nil
+}
+
+// unquoteConfig undoes Kconfig's quoting: a backslash escapes the next byte.
+func unquoteConfig(s string) (string, bool) {
+	var b strings.Builder
+	for i := 1; i < len(s); i++ {
+		switch s[i] {
+		case '"':
+			return b.String(), i == len(s)-1
+		case '\\':
+			i++
+			if i == len(s) {
+				return "", false
+			}
+		}
+		b.WriteByte(s[i])
+	}
+	return "", false
+}
+
+func readConfig(path string) (*Config, error) {
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	return ParseConfig(path, string(b))
+}
+
+// Value returns an option's value: "y", "m", a number, or the text of a string
+// option without quotes; "" when the option is not set.
+func (c *Config) Value(name string) string {
+	return c.vals[strings.TrimPrefix(name, "CONFIG_")]
+}
+
+// Bool reports whether an option is =y.
+func (c *Config) Bool(name string) bool { return c.Value(name) == "y" }
+
+// Module reports whether an option is =m.
+func (c *Config) Module(name string) bool { return c.Value(name) == "m" }
+
+// Enabled reports whether an option is =y or =m.
+func (c *Config) Enabled(name string) bool { return c.Bool(name) || c.Module(name) }
+
+// Names returns the names of all set options, sorted, without CONFIG_.
+func (c *Config) Names() []string {
+	out := make([]string, 0, len(c.vals))
+	for k := range c.vals {
+		out = append(out, k)
+	}
+	sort.Strings(out)
+	return out
+}
+
+// Compiler is the compiler recorded in CONFIG_CC_VERSION_TEXT. Its Text is
+// empty for kernels before 5.8, which did not record one.
+func (c *Config) Compiler() Compiler { return ParseCompiler(c.Value("CC_VERSION_TEXT")) }
+
+// GCCMajor is the major version of the gcc that built the kernel, 0 when it
+// was not gcc or is not recorded (CONFIG_GCC_VERSION is 10000*major + …).
+func (c *Config) GCCMajor() int {
+	n, err := strconv.Atoi(c.Value("GCC_VERSION"))
+	if err != nil {
+		return 0
+	}
+	return n / 10000
+}
+
+// clip shortens a line of input for an error message.
+func clip(s string) string {
+	if len(s) > 80 {
+		return s[:80] + "…"
+	}
+	return s
+}

@@ -1,0 +1,175 @@
+package kernel
+
+import (
+	"bytes"
+	"errors"
+	"os"
+	"path/filepath"
+	"testing"
+)
+
+func TestOpenImage(t *testing.T) {
+	vmlinux := fakeVmlinux(kallsymsLayouts[3], fakeSymbols(true), false)
+	dir := t.TempDir()
+	inputs := map[string][]byte{"elf": vmlinux}
+	for f := range packers {
+		inputs["bzImage "+f] = fakeBzImage(t, f, vmlinux)
+	}
+	inputs["vmlinux.gz"] = packers["gzip"](t, vmlinux)
+	for name, data := range inputs {
+		t.Run(name, func(t *testing.T) {
+			path := write(t, filepath.Join(dir, name, "vmlinuz"), data)
+			cache := filepath.Join(dir, name, "cache")
+			for _, c := range []string{"", cache, cache} { // in memory, filling the cache, from the cache
+				im, err := OpenImage(path, c)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if got, err := im.Read(fakeText+0x20, 2); err != nil || !bytes.Equal(got, []byte{0xc3, 0x90}) {
+					t.Errorf("Read = % x, %v", got, err)
+				}
+				if b, err := im.BTF(); err != nil || len(b) != 4 {
+					t.Errorf("BTF = % x, %v", b, err)
+				}
+				if err := im.Close(); err != nil {
+					t.Error(err)
+				}
+			}
+			files, _ := filepath.Glob(filepath.Join(cache, "*"))
+			if want := 1; name != "elf" && len(files) != want {
+				t.Errorf("cache holds %v", files)
+			}
+		})
+	}
+}
+
+func TestCachedImageFollowsItsInput(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "vmlinuz")
+	a := fakeVmlinux(kallsymsLayouts[3], fakeSymbols(true), false)
+	b := fakeVmlinux(kallsymsLayouts[5], fakeSymbols(true), false)
+	for _, v := range [][]byte{a, b} {
+		write(t, path, fakeBzImage(t, "gzip", v))
+		im, err := OpenImage(path, filepath.Join(dir, "cache"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !bytes.Equal(im.data, v) {
+			t.Error("not the image that was given")
+		}
+		im.Close()
+	}
+	if files, _ := filepath.Glob(filepath.Join(dir, "cache/*")); len(files) != 1 {
+		t.Errorf("stale images stay: %v", files)
+	}
+	// A damaged cache file is made anew.
+	files, _ := filepath.Glob(filepath.Join(dir, "cache/*"))
+	if err := os.WriteFile(files[0], b[:100], 0o644); err != nil {
+		t.Fatal(err)
+	}
+	im, err := OpenImage(path, filepath.Join(dir, "cache"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	im.Close()
+}
+
+func TestImageRead(t *testing.T) {
+	im, err := parseImage("fake", fakeVmlinux(kallsymsLayouts[3], fakeSymbols(true), false))
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := im.Section(".text")
+	for _, c := range []struct {
+		name string
+		addr uint64
+		n    int
+		ok   bool
+	}{
+		{"first byte", fakeText, 1, true},
+		{"all of text", fakeText, int(text.Size), true},
+		{"beyond text", fakeText, int(text.Size) + 1, false},
+		{"last byte", fakeText + text.Size - 1, 1, true},
+		{"nothing at the end", fakeText + text.Size, 0, false},
+		{"below", fakeText - 1, 1, false},
+		{"bss", fakeInit + 0x1000, 1, false},
+		{"negative", fakeText, -1, false},
+		{"wraps", ^uint64(0), 2, false},
+	} {
+		b, err := im.Read(c.addr, c.n)
+		if (err == nil) != c.ok || c.ok && len(b) != c.n {
+			t.Errorf("%s: %d bytes, %v", c.name, len(b), err)
+		}
+		if err != nil && !errors.Is(err, ErrNoBytes) {
+			t.Errorf("%s: %v is not ErrNoBytes", c.name, err)
+		}
+	}
+	if !im.Executable(fakeText) || im.Executable(fakeRodata) || im.Executable(fakeInit+0x1000) {
+		t.Error("Executable is wrong")
+	}
+	if s, err := im.String(fakeRodata+0x100000, 4096); err != nil || s != fakeBanner {
+		t.Errorf("String = %q, %v", s, err)
+	}
+}
+
+func TestOpenImageErrors(t *testing.T) {
+	vmlinux := fakeVmlinux(kallsymsLayouts[3], fakeSymbols(true), false)
+	bz := fakeBzImage(t, "gzip", vmlinux)
+	at := func(off int, v ...byte) []byte {
+		b := bytes.Clone(bz)
+		copy(b[off:], v)
+		return b
+	}
+	lzo := bytes.Clone(bz)
+	copy(lzo[4*512+0x40:], "\x89LZO\x00")
+	for name, data := range map[string][]byte{
+		"empty":            nil,
+		"text":             []byte("The real System.map is elsewhere"),
+		"truncated":        bz[:len(bz)/2],
+		"payload outside":  at(0x248, 0xff, 0xff, 0xff, 0x7f),
+		"old protocol":     at(0x206, 0x07, 0x02),
+		"truncated ELF":    vmlinux[:len(vmlinux)/2],
+		"relocatable ELF":  func() []byte { b := bytes.Clone(vmlinux); b[16] = 1; return b }(),
+		"lzo":              lzo,
+		"wrong final size": func() []byte { b := bytes.Clone(bz); b[len(b)-len("trailing signature")-4] ^= 1; return b }(),
+	} {
+		path := write(t, filepath.Join(t.TempDir(), "vmlinuz"), data)
+		if im, err := OpenImage(path, ""); err == nil {
+			t.Errorf("%s: no error, %v", name, im)
+		}
+	}
+	if _, err := OpenImage("testdata/none", ""); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("err = %v", err)
+	}
+}
+
+func FuzzImage(f *testing.F) {
+	v := fakeVmlinux(kallsymsLayouts[3], fakeSymbols(true), true)
+	f.Add(v)
+	f.Add(fakeBzImage(f, "gzip", v)[:8192])
+	f.Fuzz(func(t *testing.T, b []byte) {
+		im, err := parseImage("fuzz", b)
+		if err != nil {
+			return
+		}
+		for i := range im.Sections {
+			s := &im.Sections[i]
+			im.Read(s.Addr, 16)
+		}
+		im.Symtab()
+		symtabSymbols(im, nil)
+	})
+}
+
+func FuzzBzImage(f *testing.F) {
+	v := fakeVmlinux(kallsymsLayouts[3], fakeSymbols(true), false)[:4096]
+	for _, n := range []string{"gzip", "lz4", "zstd"} {
+		f.Add(fakeBzImage(f, n, v))
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		if _, _, size, err := bzImagePayload(b); err == nil && size > 1<<22 {
+			return // allowed, but slow to refuse
+		}
+		unpackImage(b)
+	})
+}

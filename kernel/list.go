@@ -1,0 +1,168 @@
+package kernel
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"sort"
+	"strings"
+)
+
+// Installed is a release that can be opened.
+type Installed struct {
+	Release string `json:"release"`
+	Where   string `json:"where"` // the root it was found under
+	Cached  bool   `json:"cached"`
+	// What is there.
+	Image   bool `json:"image"`
+	Modules bool `json:"modules"`
+	Headers bool `json:"headers"`
+	Source  bool `json:"source"`
+	Debug   bool `json:"debug"` // vmlinux with symbols
+}
+
+// List finds the releases under a root ("" means "/") and in the cache, those
+// of the root first, each sorted by release.
+func List(rootDir string, c Cache) ([]Installed, error) {
+	if rootDir == "" {
+		rootDir = "/"
+	}
+	c, err := c.resolve()
+	if err != nil {
+		return nil, err
+	}
+	out := listRoot(root(rootDir), false, c)
+	dirs, err := os.ReadDir(c.Targets())
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, err
+	}
+	for _, d := range dirs {
+		if d.IsDir() && !strings.HasPrefix(d.Name(), ".") {
+			out = append(out, listRoot(root(c.TargetRoot(d.Name())), true, c)...)
+		}
+	}
+	return out, nil
+}
+
+func listRoot(r root, cached bool, c Cache) []Installed {
+	found := map[string]bool{}
+	for _, g := range []struct{ pattern, prefix string }{
+		{"boot/vmlinuz-*", "vmlinuz-"}, {"lib/modules/*", ""}, {"usr/lib/modules/*", ""},
+	} {
+		m, _ := filepath.Glob(r.join(g.pattern))
+		for _, p := range m {
+			rel := strings.TrimPrefix(filepath.Base(p), g.prefix)
+			if validRelease(rel) && majorMinor.MatchString(rel) {
+				found[rel] = true
+			}
+		}
+	}
+	var out []Installed
+	for rel := range found {
+		has := func(paths []string) bool { return len(r.existing(paths)) > 0 }
+		i := Installed{
+			Release: rel, Where: string(r), Cached: cached,
+			Image: has(r.images(rel)), Modules: has(r.inModules(rel, "kernel")), Headers: has(r.headers(rel)),
+			Source: has(r.sources(rel)), Debug: has(r.vmlinuxes(rel)),
+		}
+		if cached {
+			m, _ := filepath.Glob(filepath.Join(c.TargetSource(rel), "*.tar.*"))
+			i.Source = i.Source || len(m) > 0
+		}
+		if i.Image || i.Modules || i.Headers {
+			out = append(out, i)
+		}
+	}
+	sort.Slice(out, func(i, j int) bool { return out[i].Release < out[j].Release })
+	return out
+}
+
+// Info is a summary of a target. Parts that are missing are named in Missing
+// with the remedy, and leave their fields empty.
+type Info struct {
+	Schema    string            `json:"schema"`
+	Release   string            `json:"release"`
+	Arch      string            `json:"arch,omitempty"`
+	Version   string            `json:"version,omitempty"` // kernel.org version
+	Package   string            `json:"package,omitempty"` // distribution's source version
+	Banner    string            `json:"banner,omitempty"`
+	Compiler  string            `json:"compiler,omitempty"`
+	Vermagic  string            `json:"vermagic,omitempty"`
+	API       *API              `json:"api,omitempty"`
+	Livepatch bool              `json:"livepatch"` // CONFIG_LIVEPATCH
+	BTF       bool              `json:"btf"`
+	Symbols   int               `json:"symbols,omitempty"`
+	SymbolsBy string            `json:"symbolsFrom,omitempty"`
+	Traceable int               `json:"traceable,omitempty"` // ftrace locations in vmlinux
+	Modules   int               `json:"modules,omitempty"`
+	Exports   int               `json:"exports,omitempty"`
+	Paths     map[string]string `json:"paths"`
+	Missing   []string          `json:"missing,omitempty"`
+}
+
+// Info collects what there is to say about a target. It reads everything.
+func (t *Target) Info() Info {
+	in := Info{Schema: "klpforge.kernel/v1", Release: t.release, Paths: map[string]string{}}
+	seen := map[string]bool{}
+	miss := func(err error) bool {
+		if err != nil && !seen[err.Error()] {
+			seen[err.Error()] = true
+			in.Missing = append(in.Missing, err.Error())
+		}
+		return err == nil
+	}
+	path := func(name string, p string, err error) {
+		if err == nil {
+			in.Paths[name] = p
+		}
+	}
+	if im, err := t.Image(); miss(err) {
+		in.Arch = im.Arch.Kbuild
+		path("image", im.Path, nil)
+		_, berr := im.BTF()
+		in.BTF = berr == nil
+	}
+	if b, err := t.Banner(); miss(err) {
+		in.Banner, in.Package, in.Compiler = b.Text, b.Package, b.Compiler.Text
+	}
+	if c, err := t.Config(); miss(err) {
+		in.Livepatch = c.Bool("LIVEPATCH")
+		if cc := c.Compiler().Text; cc != "" {
+			in.Compiler = cc
+		}
+		path("config", c.Path, nil)
+	}
+	in.Version, _ = t.Version()
+	if v, err := t.Vermagic(); miss(err) {
+		in.Vermagic = v
+	}
+	if s, err := t.Symbols(); miss(err) {
+		in.Symbols, in.SymbolsBy = s.Len(), s.Source
+	}
+	if tr, err := t.Trace(); miss(err) {
+		in.Traceable = len(tr.Locs)
+	}
+	if s, err := t.Symvers(); miss(err) {
+		in.Exports = s.Len()
+		path("symvers", s.Path, nil)
+	}
+	if m, err := t.Modules(); miss(err) {
+		in.Modules = len(m.byName)
+		path("modules", m.Dir, nil)
+	}
+	if h, err := t.Headers(); miss(err) {
+		path("headers", h.Dir, nil)
+		path("headersCommon", h.Common, nil)
+	}
+	if a, err := t.API(); miss(err) {
+		in.API = &a
+	}
+	if s, err := t.Source(); miss(err) {
+		path("source", s.Dir+s.Tarball, nil)
+	}
+	miss(t.CheckParts())
+	if p, err := t.DebugImagePath(); err == nil {
+		path("vmlinux", p, nil)
+	}
+	return in
+}

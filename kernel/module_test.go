@@ -1,0 +1,224 @@
+package kernel
+
+import (
+	"bytes"
+	"debug/elf"
+	"encoding/binary"
+	"errors"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/klpforge/klpforge/elfobj"
+)
+
+// fakeModule has two functions called show, one of them __init, a per-CPU
+// variable, an exported function, ftrace locations and a version table.
+func fakeModule(t testing.TB, release string) []byte {
+	t.Helper()
+	version := make([]byte, 64)
+	binary.LittleEndian.PutUint64(version, 0x12345678)
+	copy(version[8:], "module_layout")
+	alloc, exec, wr := elf.SHF_ALLOC, elf.SHF_EXECINSTR, elf.SHF_WRITE
+	sec := func(name string, flags elf.SectionFlag, data []byte, relocs ...elfobj.Reloc) elfobj.Section {
+		return elfobj.Section{Name: name, Type: elf.SHT_PROGBITS, Flags: flags, Align: 1, Data: data, Size: uint64(len(data)), Relocs: relocs}
+	}
+	r64, pc32 := uint32(elf.R_X86_64_64), uint32(elf.R_X86_64_PC32)
+	f := &elfobj.File{
+		Machine: elf.EM_X86_64, Type: elf.ET_REL,
+		Sections: []elfobj.Section{
+			{},
+			sec(".text", alloc|exec, make([]byte, 64)),      // 1
+			sec(".init.text", alloc|exec, make([]byte, 16)), // 2
+			sec(".data..percpu", alloc|wr, make([]byte, 8)), // 3
+			sec(".modinfo", alloc, []byte("name=fake_mod\x00vermagic="+release+" SMP mod_unload \x00depends=a,b\x00alias=x\x00alias=y\x00")), // 4
+			sec("__versions", alloc, version),                              // 5
+			sec("__ksymtab_strings", alloc, []byte("fake_export\x00\x00")), // 6
+			sec("__ksymtab_gpl", alloc, make([]byte, 12), // 7
+				elfobj.Reloc{Off: 0, Type: pc32, Sym: 7}, elfobj.Reloc{Off: 4, Type: pc32, Sym: 5}, elfobj.Reloc{Off: 8, Type: pc32, Sym: 5, Addend: 12}),
+			sec("__mcount_loc", alloc, make([]byte, 16), // 8
+				elfobj.Reloc{Off: 0, Type: r64, Sym: 6, Addend: 36}, elfobj.Reloc{Off: 8, Type: r64, Sym: 6, Addend: 4}),
+		},
+		Symbols: []elfobj.Symbol{
+			{},
+			{Name: "show", Type: elf.STT_FUNC, Sec: 2, Value: 0, Size: 16},                               // 1
+			{Name: "show", Type: elf.STT_FUNC, Sec: 1, Value: 0, Size: 16},                               // 2
+			{Name: "show", Type: elf.STT_FUNC, Sec: 1, Value: 16, Size: 16},                              // 3
+			{Name: "pcpu", Type: elf.STT_OBJECT, Sec: 3, Size: 8},                                        // 4
+			{Type: elf.STT_SECTION, Sec: 6},                                                              // 5
+			{Type: elf.STT_SECTION, Sec: 1},                                                              // 6
+			{Name: "fake_export", Bind: elf.STB_GLOBAL, Type: elf.STT_FUNC, Sec: 1, Value: 32, Size: 16}, // 7
+			{Name: "printk", Bind: elf.STB_GLOBAL},                                                       // 8
+		},
+	}
+	b, err := f.Write()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+// sign appends what scripts/sign-file appends.
+func sign(module []byte) []byte {
+	sig := []byte("not really a signature")
+	out := append(bytes.Clone(module), sig...)
+	var s [12]byte
+	s[2] = 2
+	binary.BigEndian.PutUint32(s[8:], uint32(len(sig)))
+	return append(append(out, s[:]...), moduleSigMagic...)
+}
+
+func TestReadModule(t *testing.T) {
+	plain := fakeModule(t, "6.1.0-9-test")
+	dir := t.TempDir()
+	for name, data := range map[string][]byte{
+		"fake-mod.ko": plain, "signed/fake-mod.ko": sign(plain), "fake-mod.ko.xz": packers["xz"](t, sign(plain)),
+		"fake-mod.ko.zst": packers["zstd"](t, plain), "fake-mod.ko.gz": packers["gzip"](t, plain),
+	} {
+		t.Run(name, func(t *testing.T) {
+			m, err := ReadModule(write(t, filepath.Join(dir, name), data))
+			if err != nil {
+				t.Fatal(err)
+			}
+			checkFakeModule(t, m)
+		})
+	}
+}
+
+func checkFakeModule(t *testing.T, m *Module) {
+	if m.Name != "fake_mod" || m.Info.Get("depends") != "a,b" || len(m.Info.All("alias")) != 2 || m.Info.Get("none") != "" {
+		t.Errorf("name %q, modinfo %v", m.Name, m.Info)
+	}
+	type row struct {
+		Name                              string
+		Type                              byte
+		Sec                               elfobj.SecID
+		Off                               uint64
+		Init, Stable                      bool
+		Pos, Count, CorePos, CoreCount, S int
+	}
+	var got []row
+	for _, s := range m.Symbols() {
+		got = append(got, row{s.Name, s.Type, s.Sec, s.Off, s.Init, s.SymposStable(), s.Pos, s.Count, s.CorePos, s.CoreCount, s.Sympos()})
+	}
+	want := []row{
+		{"show", 't', 2, 0, true, false, 1, 3, 0, 0, 1},
+		{"show", 't', 1, 0, false, false, 2, 3, 1, 2, 2},
+		{"show", 't', 1, 16, false, false, 3, 3, 2, 2, 3},
+		{"pcpu", 'a', 3, 0, false, true, 1, 1, 1, 1, 0},
+		{"fake_export", 't', 1, 32, false, true, 1, 1, 1, 1, 0},
+	}
+	if d := cmp.Diff(want, got); d != "" {
+		t.Errorf("symbols (-want +got):\n%s", d)
+	}
+	if l := m.Lookup("show"); len(l) != 3 || l[2].Off != 16 || m.Lookup("printk") != nil {
+		t.Errorf("Lookup = %+v", l)
+	}
+	if d := cmp.Diff([]ModuleLoc{{1, 4}, {1, 36}}, m.FtraceLocs()); d != "" {
+		t.Error(d)
+	}
+	if !m.Traceable(ModuleLoc{1, 0}, 16) || m.Traceable(ModuleLoc{1, 16}, 16) || m.Traceable(ModuleLoc{2, 0}, 16) || !m.Traceable(ModuleLoc{1, 32}, 16) {
+		t.Error("Traceable is wrong")
+	}
+	ex, err := m.Exports()
+	if d := cmp.Diff([]ModuleExport{{"fake_export", true, ModuleLoc{1, 32}}}, ex); d != "" || err != nil {
+		t.Errorf("%v\n%s", err, d)
+	}
+	if a := m.At(ModuleLoc{1, 32}); len(a) != 1 || a[0].Name != "fake_export" {
+		t.Errorf("At = %+v", a)
+	}
+	v, err := m.Versions()
+	if d := cmp.Diff([]ModuleVersion{{"module_layout", 0x12345678}}, v); d != "" || err != nil {
+		t.Errorf("%v\n%s", err, d)
+	}
+}
+
+func TestModuleRules(t *testing.T) {
+	c, err := ParseConfig("c", "CONFIG_KALLSYMS=y\n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := parseModule("fake.ko", fakeModule(t, "r"), rulesOf(c))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if p := m.Lookup("pcpu")[0]; p.CorePos != 0 {
+		t.Errorf("without KALLSYMS_ALL data is not kept: %+v", p)
+	}
+}
+
+func TestStripSignatureErrors(t *testing.T) {
+	for name, in := range map[string]string{
+		"too short":      "x" + moduleSigMagic,
+		"length too big": "x" + strings.Repeat("\xff", 12) + moduleSigMagic,
+	} {
+		if _, _, err := StripSignature([]byte(in)); err == nil {
+			t.Errorf("%s: no error", name)
+		}
+	}
+	got, signed, err := StripSignature([]byte("abc"))
+	if string(got) != "abc" || signed || err != nil {
+		t.Errorf("%q %v %v", got, signed, err)
+	}
+}
+
+func TestModuleName(t *testing.T) {
+	for in, want := range map[string]string{
+		"/lib/modules/x/kernel/fs/a-b.ko.xz": "a_b", "drivers/net/veth": "veth", "x-y": "x_y", "a.ko": "a", "a.ko.zst": "a", "a.ko.gz": "a", "fs/ext4/ext4.o": "ext4",
+	} {
+		if got := ModuleName(in); got != want {
+			t.Errorf("ModuleName(%s) = %s, want %s", in, got, want)
+		}
+	}
+}
+
+func TestModules(t *testing.T) {
+	dir := t.TempDir()
+	for _, p := range []string{"kernel/fs/a-b.ko", "updates/dkms/a-b.ko", "kernel/fs/fake-mod.ko", "kernel/fs/readme.txt"} {
+		write(t, filepath.Join(dir, p), fakeModule(t, "r"))
+	}
+	write(t, filepath.Join(dir, "modules.builtin"), []byte("kernel/fs/ext4/ext4.ko\nkernel/x/in-tree.ko\n"))
+	m, err := openModules(dir, "r", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []ModuleFile{{"a_b", filepath.Join(dir, "updates/dkms/a-b.ko")}, {"fake_mod", filepath.Join(dir, "kernel/fs/fake-mod.ko")}}
+	if d := cmp.Diff(want, m.List()); d != "" {
+		t.Error(d)
+	}
+	if !m.Builtin("ext4") || !m.Builtin("in_tree") || m.Builtin("a_b") {
+		t.Error("Builtin is wrong")
+	}
+	a, err := m.Module("fake-mod")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if b, _ := m.Module("fake_mod"); a != b {
+		t.Error("read twice")
+	}
+	var nf *ModuleNotFoundError
+	if _, err := m.Module("ext4"); !errors.As(err, &nf) || !nf.Builtin || !strings.Contains(err.Error(), "built into vmlinux") {
+		t.Errorf("%v", err)
+	}
+	if _, err := m.Module("nope"); !errors.As(err, &nf) || nf.Builtin {
+		t.Errorf("%v", err)
+	}
+}
+
+func FuzzModule(f *testing.F) {
+	plain := fakeModule(f, "r")
+	f.Add(plain)
+	f.Add(sign(plain))
+	f.Add(packers["gzip"](f, plain))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		m, err := parseModule("fuzz.ko", b, rulesOf(nil))
+		if (m == nil) == (err == nil) {
+			t.Fatalf("module %v, error %v", m, err)
+		}
+		if m != nil {
+			m.Exports()
+			m.Versions()
+		}
+	})
+}
