@@ -1,0 +1,150 @@
+package kbuild
+
+import (
+	"context"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// Class says what kind of file a changed file is to a kernel build.
+type Class string
+
+const (
+	ClassSource     Class = "source"      // .c that an object is made of
+	ClassInclude    Class = "include"     // header, or .c and the like that sources include
+	ClassNewSource  Class = "new-source"  // .c that the unchanged tree does not have; Work.Owners tells what it is for
+	ClassAssembly   Class = "assembly"    // .S
+	ClassBuild      Class = "build"       // Makefile, Kbuild, Kconfig, linker script, input of a generator
+	ClassDeviceTree Class = "device-tree" // .dts and .dtsi
+	ClassDoc        Class = "doc"         // documentation, licences, maintainers
+	ClassTool       Class = "tool"        // host tools, tests, samples: not part of the kernel
+	ClassOther      Class = "other"       // nothing the kernel is built from, as far as is known
+)
+
+// ChangedFile is the class of one changed file.
+type ChangedFile struct {
+	Path  string
+	Class Class
+	Used  bool // an object that the configuration builds, or a special one, depends on it
+}
+
+// AffectedObject is an object that a changed file may affect.
+type AffectedObject struct {
+	Object   string
+	Source   string
+	Owner    Owner
+	Assembly bool     // made of a .S
+	Because  []string // the changed files it depends on, sorted
+}
+
+// Affected is what a set of changed files may affect.
+type Affected struct {
+	Objects []AffectedObject // go into vmlinux or a module; sorted
+	Special []AffectedObject // are built into something else (boot code, vDSO, generated headers); sorted
+	Files   []ChangedFile    // every changed file, in the order given
+}
+
+// Affected finds the objects that may be affected by changes to files, which are
+// tree-relative and need not exist. It errs on the side of too many; Work.Thin
+// removes those whose preprocessed text stays the same.
+func (t *Tree) Affected(ctx context.Context, changed []string) (*Affected, error) {
+	db, err := t.owners()
+	if err != nil {
+		return nil, err
+	}
+	clean := make([]string, len(changed))
+	for i, f := range changed {
+		if clean[i], err = cleanRel(f); err != nil {
+			return nil, err
+		}
+	}
+	g, err := t.graph(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return affected(t.Dir, clean, db, g), nil
+}
+
+func affected(dir string, files []string, db *ownerDB, g *includeGraph) *Affected {
+	out := &Affected{}
+	because := map[int][]string{}
+	for _, f := range files {
+		deps := g.dependents([]string{f})
+		used := false
+		for i, r := range g.Roots {
+			if deps[r.File] {
+				because[i] = append(because[i], f)
+				used = true
+			}
+		}
+		out.Files = append(out.Files, ChangedFile{f, classify(dir, f, g), used})
+	}
+	for i, r := range g.Roots {
+		if because[i] == nil {
+			continue
+		}
+		slices.Sort(because[i])
+		src := g.Files[r.File]
+		o := AffectedObject{
+			Object: r.Object, Source: src, Owner: db.owner(dir, r.Object),
+			Assembly: path.Ext(src) == ".S", Because: slices.Compact(because[i]),
+		}
+		if r.Special {
+			if o.Owner.Kind != KindSpecial {
+				o.Owner = Owner{Kind: KindSpecial, Reason: "constants for assembly code and for every object are generated from it"}
+			}
+			out.Special = append(out.Special, o)
+		} else {
+			out.Objects = append(out.Objects, o)
+		}
+	}
+	return out
+}
+
+// classify tells the class of a changed file from its name, and from whether the
+// tree has it.
+func classify(dir, file string, g *includeGraph) Class {
+	base, ext := path.Base(file), path.Ext(file)
+	first, _, nested := strings.Cut(file, "/")
+	switch {
+	case first == "Documentation" || first == "LICENSES" || ext == ".rst" || ext == ".txt" || ext == ".md",
+		!nested && slices.Contains([]string{"COPYING", "CREDITS", "MAINTAINERS", "README", ".mailmap"}, base):
+		return ClassDoc
+	case ext == ".dts" || ext == ".dtsi" || ext == ".dtso":
+		return ClassDeviceTree
+	case base == "Makefile" || base == "Kbuild" || strings.HasPrefix(base, "Kconfig") || strings.HasPrefix(base, "Makefile.") || strings.HasPrefix(base, "Kbuild."),
+		ext == ".lds" || strings.HasSuffix(base, ".lds.S") || ext == ".mk" || ext == ".tbl" || ext == ".asn1",
+		strings.HasSuffix(base, "_shipped"):
+		return ClassBuild
+	}
+	i, known := g.index[file]
+	included := known && len(g.reverse[i]) > 0
+	switch {
+	case first == "tools" || first == "samples" || first == "scripts" || first == "usr":
+		if known {
+			return ClassInclude
+		}
+		return ClassTool
+	case ext == ".S":
+		return ClassAssembly
+	case ext == ".c":
+		if !exists(filepath.Join(dir, file)) {
+			return ClassNewSource
+		}
+		if included && !g.isRoot(i) {
+			return ClassInclude
+		}
+		return ClassSource
+	case ext == ".h" || included:
+		return ClassInclude
+	case ext == ".pl" || ext == ".py" || ext == ".sh" || ext == ".awk":
+		return ClassBuild
+	}
+	return ClassOther
+}
+
+func (g *includeGraph) isRoot(file int32) bool {
+	return slices.ContainsFunc(g.Roots, func(r rootFile) bool { return r.File == file })
+}

@@ -1,0 +1,122 @@
+package kbuild
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"fmt"
+	"path"
+	"strconv"
+	"strings"
+)
+
+// savedCommand is what kbuild keeps in .x.o.cmd beside x.o
+// (scripts/basic/fixdep.c and scripts/Kbuild.include, v6.1).
+type savedCommand struct {
+	Object  string // as kbuild names it; may hold ".."
+	Command string // the shell command, run at the tree's root
+	Source  string
+	Deps    []string // files read, without include/config markers
+	CRCs    map[string]uint32
+}
+
+// parseCmdFile reads the text of a .cmd file.
+func parseCmdFile(data []byte) (*savedCommand, error) {
+	c := &savedCommand{CRCs: map[string]uint32{}}
+	s := bufio.NewScanner(bytes.NewReader(data))
+	s.Buffer(nil, 4<<20)
+	inDeps := false
+	for s.Scan() {
+		line := s.Text()
+		if inDeps {
+			dep := strings.TrimSpace(strings.TrimSuffix(line, "\\"))
+			inDeps = strings.HasSuffix(line, "\\")
+			if dep != "" && !strings.HasPrefix(dep, "$(wildcard") {
+				c.Deps = append(c.Deps, path.Clean(dep))
+			}
+			continue
+		}
+		switch {
+		case strings.HasPrefix(line, "cmd_"), strings.HasPrefix(line, "savedcmd_"):
+			name, value, ok := strings.Cut(line, " := ")
+			if ok && c.Command == "" {
+				_, c.Object, _ = strings.Cut(name, "cmd_")
+				c.Command = unescapeMake(value)
+			}
+		case strings.HasPrefix(line, "source_"):
+			_, value, _ := strings.Cut(line, " := ")
+			c.Source = path.Clean(strings.TrimSpace(value))
+		case strings.HasPrefix(line, "deps_"):
+			inDeps = strings.HasSuffix(line, "\\")
+		case strings.HasPrefix(line, "#SYMVER "):
+			if err := addCRC(c.CRCs, line); err != nil {
+				return nil, err
+			}
+		}
+	}
+	if err := s.Err(); err != nil {
+		return nil, fmt.Errorf("read saved command: %w", err)
+	}
+	if c.Command == "" {
+		return nil, fmt.Errorf("read saved command: none in the file")
+	}
+	return c, nil
+}
+
+// addCRC reads a line "#SYMVER name 0x01234567" (scripts/genksyms/genksyms.c, v6.1).
+func addCRC(crcs map[string]uint32, line string) error {
+	f := strings.Fields(line)
+	if len(f) != 3 {
+		return fmt.Errorf("read symbol version: unexpected line %q", line)
+	}
+	v, err := strconv.ParseUint(strings.TrimPrefix(f[2], "0x"), 16, 32)
+	if err != nil {
+		return fmt.Errorf("read symbol version of %s: %w", f[1], err)
+	}
+	crcs[f[1]] = uint32(v)
+	return nil
+}
+
+// unescapeMake undoes what make-cmd in scripts/Kbuild.include does so that make
+// can read the command back.
+func unescapeMake(s string) string {
+	s = strings.ReplaceAll(s, "$(pound)", "#")
+	s = strings.ReplaceAll(s, `\#`, "#")
+	return strings.ReplaceAll(s, "$$", "$")
+}
+
+// cmdFile is the path of the saved command of an object.
+func cmdFile(object string) string {
+	dir, base := path.Split(object)
+	return dir + "." + base + ".cmd"
+}
+
+// dryRun asks kbuild for the commands of objects without building anything: make
+// -n prints the call of fixdep, whose last argument is the command it would save.
+func (t *Tree) dryRun(ctx context.Context, e *environment, dir string, goals []string) (map[string]string, error) {
+	out, err := t.makeGoals(e, dir, []string{"-n", "-k"}, goals).run(ctx)
+	cmds := map[string]string{}
+	for line := range strings.Lines(string(out)) {
+		if obj, cmd, ok := fixdepCommand(line); ok {
+			cmds[path.Clean(obj)] = cmd
+		}
+	}
+	if len(cmds) > 0 {
+		return cmds, nil
+	}
+	return cmds, err
+}
+
+// fixdepCommand finds "scripts/basic/fixdep DEPFILE TARGET 'COMMAND' >" in a line.
+func fixdepCommand(line string) (target, cmd string, ok bool) {
+	const tool = "scripts/basic/fixdep "
+	i := strings.LastIndex(line, tool)
+	if i < 0 {
+		return "", "", false
+	}
+	words, err := shellWords(line[i+len(tool):])
+	if err != nil || len(words) < 3 {
+		return "", "", false
+	}
+	return words[1].text, unescapeMake(words[2].text), true
+}

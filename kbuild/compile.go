@@ -1,0 +1,487 @@
+package kbuild
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+)
+
+// Built is one compiled object.
+type Built struct {
+	Object  string            // "fs/ext4/mballoc.o"
+	Path    string            // the object file; belongs to the cache (Before) or to the work tree (After) and must not be changed
+	Source  string            // what it was made of, "fs/ext4/mballoc.c"
+	Command string            // shell command that made it, run at the root of the tree: compiler, then objtool
+	Deps    []string          // tree-relative files that were read, sorted, Source included
+	CRCs    map[string]uint32 // symbol versions of what it exports; nil after After, see SymbolCRCs
+	Cached  bool              // it was not compiled just now
+	Elapsed time.Duration     // of the compilation; 0 when Cached, or when make compiled several
+}
+
+// Before returns the objects as the unchanged source makes them, in the order
+// asked for. They come from the cache, or are made by one run of kbuild. The work
+// tree may have been changed already: then they are made in another copy.
+//
+// It returns *CompileError if an object does not compile.
+func (w *Work) Before(ctx context.Context, objects []string) ([]Built, error) {
+	if err := w.alive(); err != nil {
+		return nil, err
+	}
+	out := make([]Built, len(objects))
+	var missing []string
+	for i, obj := range objects {
+		obj, err := cleanRel(obj)
+		if err != nil {
+			return nil, err
+		}
+		b, ok := w.cached(obj)
+		if ok {
+			out[i] = *b
+			w.remember(obj, b.Command)
+		} else if !slices.Contains(missing, obj) {
+			missing = append(missing, obj)
+		}
+	}
+	if len(missing) == 0 {
+		return out, nil
+	}
+	made, err := w.makeBefore(ctx, missing)
+	if err != nil {
+		return nil, err
+	}
+	for i, obj := range objects {
+		if b, ok := made[path.Clean(obj)]; ok {
+			out[i] = b
+		}
+	}
+	return out, nil
+}
+
+// makeBefore builds objects in a pristine tree and puts them into the cache.
+func (w *Work) makeBefore(ctx context.Context, objects []string) (map[string]Built, error) {
+	in := w
+	if !w.pristine() {
+		other, err := w.tree.Work(ctx, WorkOptions{Debug: w.debug, Jobs: w.jobs})
+		if err != nil {
+			return nil, err
+		}
+		defer other.Close()
+		in = other
+	}
+	start := time.Now()
+	if err := in.make(ctx, objects, "before"); err != nil {
+		return nil, err
+	}
+	out := map[string]Built{}
+	for _, obj := range objects {
+		b, err := in.collect(obj)
+		if err != nil {
+			return nil, err
+		}
+		if len(objects) == 1 {
+			b.Elapsed = time.Since(start)
+		}
+		if b.Path, err = w.store(b); err != nil {
+			return nil, err
+		}
+		w.remember(obj, b.Command)
+		out[obj] = *b
+	}
+	return out, nil
+}
+
+// remember keeps the compile command of an object for After.
+func (w *Work) remember(object, command string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.commands[object] = command
+}
+
+// make builds objects by kbuild. An error names the first object that failed.
+func (w *Work) make(ctx context.Context, objects []string, stage string) error {
+	if stage != "before" {
+		// A changed makefile may lead anywhere.
+		if err := w.whole(); err != nil {
+			return err
+		}
+	}
+	e, err := w.tree.environment(ctx, w.flags)
+	if err != nil {
+		return err
+	}
+	goals, err := w.goals(objects)
+	if err != nil {
+		return err
+	}
+	for _, obj := range objects {
+		for _, f := range []string{obj, cmdFile(obj)} {
+			if err := os.Remove(filepath.Join(w.Dir, f)); err != nil && !errors.Is(err, os.ErrNotExist) {
+				return fmt.Errorf("remove old object: %w", err)
+			}
+		}
+	}
+	w.progress("compile "+stage, 0, len(objects))
+	_, err = w.tree.makeGoals(e, w.Dir, []string{"-k", fmt.Sprintf("-j%d", w.jobs)}, goals).run(ctx)
+	if err != nil {
+		var re *RunError
+		if !errors.As(err, &re) {
+			return err
+		}
+		for _, obj := range objects {
+			if !exists(filepath.Join(w.Dir, obj)) || !exists(filepath.Join(w.Dir, cmdFile(obj))) {
+				return &CompileError{Object: obj, Output: re.Tail, Log: re.Log}
+			}
+		}
+		return err
+	}
+	w.progress("compile "+stage, len(objects), len(objects))
+	return nil
+}
+
+// goals maps objects to the names kbuild knows them by.
+func (w *Work) goals(objects []string) ([]string, error) {
+	db, err := w.tree.owners()
+	if err != nil {
+		return nil, err
+	}
+	goals := make([]string, len(objects))
+	for i, obj := range objects {
+		goals[i] = obj
+		if g := db.Objects[obj].Goal; g != "" {
+			goals[i] = g
+		}
+	}
+	return goals, nil
+}
+
+// collect reads what kbuild left behind for an object it has made.
+func (w *Work) collect(obj string) (*Built, error) {
+	data, err := os.ReadFile(filepath.Join(w.Dir, cmdFile(obj)))
+	if err != nil {
+		return nil, fmt.Errorf("collect %s: %w", obj, err)
+	}
+	c, err := parseCmdFile(data)
+	if err != nil {
+		return nil, fmt.Errorf("collect %s: %w", obj, err)
+	}
+	b := &Built{Object: obj, Path: filepath.Join(w.Dir, obj), Source: w.relative(c.Source), Command: c.Command, CRCs: c.CRCs}
+	b.Deps = append(b.Deps, b.Source)
+	for _, d := range c.Deps {
+		b.Deps = append(b.Deps, w.relative(d))
+	}
+	slices.Sort(b.Deps)
+	b.Deps = slices.Compact(b.Deps)
+	return b, nil
+}
+
+// relative makes a path that a command used relative to the tree.
+func (w *Work) relative(name string) string {
+	if rel, ok := strings.CutPrefix(name, w.Dir+"/"); ok {
+		return rel
+	}
+	return name
+}
+
+// Commands returns the compile command of each object. Those of objects that have
+// not been built are asked of kbuild, which tells them without compiling.
+func (w *Work) Commands(ctx context.Context, objects []string) (map[string]string, error) {
+	if err := w.alive(); err != nil {
+		return nil, err
+	}
+	out := map[string]string{}
+	var unknown []string
+	w.mu.Lock()
+	for _, obj := range objects {
+		if c, ok := w.commands[obj]; ok {
+			out[obj] = c
+		} else {
+			unknown = append(unknown, obj)
+		}
+	}
+	w.mu.Unlock()
+	if len(unknown) == 0 {
+		return out, nil
+	}
+	e, err := w.tree.environment(ctx, w.flags)
+	if err != nil {
+		return nil, err
+	}
+	slices.Sort(unknown) // objects of one directory together
+	size := max(1, (len(unknown)+w.jobs-1)/w.jobs)
+	parts := slices.Collect(slices.Chunk(unknown, size))
+	found := make([]map[string]string, len(parts))
+	g, ctx := errgroup.WithContext(ctx)
+	for i, part := range parts {
+		g.Go(func() error {
+			goals, err := w.goals(part)
+			if err != nil {
+				return err
+			}
+			// The prepared tree, where no object exists: make tells nothing about
+			// objects that are up to date. A dry run writes nothing.
+			found[i], err = w.tree.dryRun(ctx, e, w.tree.Dir, goals)
+			return err
+		})
+	}
+	if err := g.Wait(); err != nil {
+		return nil, fmt.Errorf("ask kbuild for commands: %w", err)
+	}
+	for _, m := range found {
+		for obj, c := range m {
+			c = strings.ReplaceAll(c, w.tree.Dir, w.Dir)
+			out[obj] = c
+			w.remember(obj, c)
+		}
+	}
+	for _, obj := range unknown {
+		if out[obj] == "" {
+			return nil, fmt.Errorf("ask kbuild for the command of %s: it has no rule to make it", obj)
+		}
+	}
+	return out, nil
+}
+
+// After compiles the objects from the tree as it is now, with exactly the commands
+// that Before used, without make. The results are in the order asked for and stay
+// valid until Close. It returns *CompileError for the first object, in that order,
+// that does not compile.
+//
+// Objects that the unchanged makefiles do not know are BuildNew's; so are those made
+// of generated sources that this tree does not have yet, which After leaves to it.
+func (w *Work) After(ctx context.Context, objects []string) ([]Built, error) {
+	cmds, err := w.Commands(ctx, objects)
+	if err != nil {
+		return nil, err
+	}
+	if err := w.checkGenerated(ctx); err != nil {
+		return nil, err
+	}
+	out := make([]Built, len(objects))
+	errs := make([]error, len(objects))
+	for i, obj := range objects {
+		if exists(filepath.Join(w.Dir, w.sourceOf(cmds[obj]))) {
+			continue
+		}
+		b, err := w.BuildNew(ctx, []string{obj})
+		if err != nil {
+			return nil, err
+		}
+		out[i] = b[0]
+	}
+	var mu sync.Mutex
+	done := 0
+	g := errgroup.Group{}
+	g.SetLimit(w.jobs)
+	w.progress("compile after", 0, len(objects))
+	for i, obj := range objects {
+		if out[i].Path != "" {
+			continue
+		}
+		g.Go(func() error {
+			b, err := w.compile(ctx, obj, cmds[obj])
+			if err != nil {
+				errs[i] = err
+				return nil
+			}
+			out[i] = *b
+			mu.Lock()
+			defer mu.Unlock()
+			done++
+			w.progress("compile after", done, len(objects))
+			return nil
+		})
+	}
+	g.Wait()
+	return out, firstError(errs)
+}
+
+func firstError(errs []error) error {
+	for _, err := range errs {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// compile runs one recorded command and moves the object out of kbuild's way.
+func (w *Work) compile(ctx context.Context, obj, cmd string) (*Built, error) {
+	b, stale, err := w.compileOnce(ctx, obj, cmd)
+	if err == nil && stale {
+		if err := w.whole(); err != nil {
+			return nil, err
+		}
+		b, _, err = w.compileOnce(ctx, obj, cmd)
+	}
+	return b, err
+}
+
+// compileOnce also reports whether the compiler got the unchanged contents of a
+// changed file, by way of a directory that is a link into the prepared tree.
+func (w *Work) compileOnce(ctx context.Context, obj, cmd string) (*Built, bool, error) {
+	start := time.Now()
+	made := filepath.Join(w.Dir, obj)
+	if err := os.Remove(made); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, false, fmt.Errorf("remove old object: %w", err)
+	}
+	_, err := command{
+		name: "compile " + obj, dir: w.Dir, env: baseEnv(), logs: w.tree.logs(),
+		argv: []string{"sh", "-c", "set -e; " + cmd},
+	}.run(ctx)
+	if err != nil {
+		var re *RunError
+		if errors.As(err, &re) {
+			return nil, false, &CompileError{Object: obj, Output: re.Tail, Log: re.Log}
+		}
+		return nil, false, err
+	}
+	b := &Built{Object: obj, Source: w.sourceOf(cmd), Command: cmd}
+	var stale bool
+	if b.Deps, stale, err = w.depFile(obj); err != nil {
+		return nil, false, err
+	}
+	if b.Path, err = w.keepAfter(obj); err != nil {
+		return nil, false, err
+	}
+	b.Elapsed = time.Since(start)
+	return b, stale, nil
+}
+
+// keepAfter moves an object to work/<id>/after.
+func (w *Work) keepAfter(obj string) (string, error) {
+	kept := filepath.Join(w.base, "after", obj)
+	if err := os.MkdirAll(filepath.Dir(kept), 0o755); err != nil {
+		return "", fmt.Errorf("keep %s: %w", obj, err)
+	}
+	if err := os.Rename(filepath.Join(w.Dir, obj), kept); err != nil {
+		return "", fmt.Errorf("keep %s: %w", obj, err)
+	}
+	return kept, nil
+}
+
+// sourceOf is the last word of a compile command.
+func (w *Work) sourceOf(cmd string) string {
+	words, err := compilerCall(cmd)
+	if err != nil {
+		return ""
+	}
+	return w.relative(path.Clean(words[len(words)-1].text))
+}
+
+// depFile reads the dependencies the compiler wrote (-MMD): a make rule whose
+// prerequisites are separated by blanks and line continuations.
+func (w *Work) depFile(obj string) (deps []string, stale bool, err error) {
+	dir, base := path.Split(obj)
+	data, err := os.ReadFile(filepath.Join(w.Dir, dir+"."+base+".d"))
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, false, nil
+	}
+	if err != nil {
+		return nil, false, fmt.Errorf("read dependencies of %s: %w", obj, err)
+	}
+	_, list, ok := strings.Cut(string(data), ":")
+	if !ok {
+		return nil, false, fmt.Errorf("read dependencies of %s: no rule in the file", obj)
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, f := range strings.Fields(strings.ReplaceAll(list, "\\\n", " ")) {
+		raw := f
+		f = w.relative(path.Clean(f))
+		stale = stale || w.changed[f] && raw != f && !sameFile(filepath.Join(w.Dir, f), w.Dir+"/"+raw)
+		// fixdep replaces this one by the options used; be like it.
+		if f != "include/generated/autoconf.h" {
+			deps = append(deps, f)
+		}
+	}
+	slices.Sort(deps)
+	return slices.Compact(deps), stale, nil
+}
+
+// sameFile compares without cleaning b, whose ".." may follow symbolic links.
+func sameFile(a, b string) bool {
+	x, err := os.Stat(a)
+	if err != nil {
+		return false
+	}
+	y, err := os.Stat(b)
+	return err == nil && os.SameFile(x, y)
+}
+
+// generate makes files that are no objects and returns every file that is new in
+// their directories. Files that cannot be made are left out.
+func (w *Work) generate(ctx context.Context, files []string) ([]string, error) {
+	e, err := w.tree.environment(ctx, w.flags)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := w.tree.makeGoals(e, w.Dir, []string{"-k", fmt.Sprintf("-j%d", w.jobs)}, files).run(ctx); err != nil {
+		var re *RunError
+		if !errors.As(err, &re) {
+			return nil, err
+		}
+	}
+	var made []string
+	seen := map[string]bool{}
+	for _, f := range files {
+		dir := path.Dir(f)
+		if seen[dir] {
+			continue
+		}
+		seen[dir] = true
+		entries, err := os.ReadDir(filepath.Join(w.Dir, dir))
+		if err != nil {
+			return nil, err
+		}
+		for _, e := range entries {
+			rel := path.Join(dir, e.Name())
+			if e.Type().IsRegular() && !built(rel, false) && !exists(filepath.Join(w.tree.Dir, rel)) {
+				made = append(made, rel)
+			}
+		}
+	}
+	return made, nil
+}
+
+// BuildNew builds objects from the tree as it is now through its own makefiles: for
+// objects that exist only after the change, or whose makefile changed.
+func (w *Work) BuildNew(ctx context.Context, objects []string) ([]Built, error) {
+	if err := w.alive(); err != nil {
+		return nil, err
+	}
+	if err := w.checkGenerated(ctx); err != nil {
+		return nil, err
+	}
+	clean := make([]string, len(objects))
+	for i, obj := range objects {
+		var err error
+		if clean[i], err = cleanRel(obj); err != nil {
+			return nil, err
+		}
+	}
+	if err := w.make(ctx, clean, "new"); err != nil {
+		return nil, err
+	}
+	out := make([]Built, len(clean))
+	for i, obj := range clean {
+		b, err := w.collect(obj)
+		if err != nil {
+			return nil, err
+		}
+		if b.Path, err = w.keepAfter(obj); err != nil {
+			return nil, err
+		}
+		w.remember(obj, b.Command)
+		out[i] = *b
+	}
+	return out, nil
+}

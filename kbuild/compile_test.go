@@ -1,0 +1,190 @@
+package kbuild
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func TestBeforeAndAfter(t *testing.T) {
+	ctx := context.Background()
+	tree := mustPrepare(t, fakeOptions(t))
+	snap := snapshot(t, tree.Dir)
+	w := mustWork(t, tree)
+	objs := []string{"fs/demo/super.o", "init/main.o", "drivers/demo/sub/b.o"}
+	before, err := w.Before(ctx, objs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]string{"fs/demo/impl.c", "fs/demo/super.c", "include/linux/demo.h", "include/linux/value.h"}, withoutSystem(before[0].Deps)); diff != "" {
+		t.Errorf("dependencies (-want +got):\n%s", diff)
+	}
+	if !strings.Contains(before[0].Command, `-DNAME='"super"' -c -o fs/demo/super.o fs/demo/super.c`) || !strings.Contains(before[0].Command, "-ffunction-sections -fdata-sections -g0") {
+		t.Errorf("command: %s", before[0].Command)
+	}
+	after, err := w.After(ctx, objs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range objs {
+		if !bytes.Equal(mustRead(t, before[i].Path), mustRead(t, after[i].Path)) {
+			t.Errorf("%s: the same text gives another object", objs[i])
+		}
+		if diff := cmp.Diff(before[i].Deps, after[i].Deps); diff != "" {
+			t.Errorf("%s: dependencies (-before +after):\n%s", objs[i], diff)
+		}
+	}
+
+	edit(t, w, "init/main.c", "DEMO_VALUE", "DEMO_VALUE * 3")
+	changed, err := w.After(ctx, objs[1:2])
+	if err != nil {
+		t.Fatal(err)
+	}
+	if bytes.Equal(mustRead(t, before[1].Path), mustRead(t, changed[0].Path)) {
+		t.Error("the change is not in the object")
+	}
+	// Another work tree, changed already, still gets the object of unchanged text,
+	// from the cache and without.
+	other := mustWork(t, tree)
+	edit(t, other, "init/main.c", "DEMO_VALUE", "DEMO_VALUE * 5")
+	cached, err := other.Before(ctx, objs[1:2])
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !cached[0].Cached {
+		t.Error("the object was not cached")
+	}
+	want := mustRead(t, before[1].Path)
+	os.Remove(other.objectPath(objs[1], ".json"))
+	if cached, err = other.Before(ctx, objs[1:2]); err != nil {
+		t.Fatal(err)
+	}
+	if cached[0].Cached || !bytes.Equal(want, mustRead(t, cached[0].Path)) {
+		t.Error("a changed tree gives another object for the unchanged text")
+	}
+	w.Close()
+	other.Close()
+	if diff := cmp.Diff(snap, snapshot(t, tree.Dir)); diff != "" {
+		t.Errorf("the prepared tree changed:\n%s", diff)
+	}
+}
+
+func withoutSystem(deps []string) []string {
+	var out []string
+	for _, d := range deps {
+		if !strings.HasPrefix(d, "/") {
+			out = append(out, d)
+		}
+	}
+	return out
+}
+
+func TestCompileError(t *testing.T) {
+	ctx := context.Background()
+	w := mustWork(t, mustPrepare(t, fakeOptions(t)))
+	edit(t, w, "init/main.c", "DEMO_VALUE", "UNKNOWN_THING")
+	_, err := w.After(ctx, []string{"kernel/core.o", "init/main.o"})
+	var ce *CompileError
+	if !errors.As(err, &ce) || ce.Object != "init/main.o" || !strings.Contains(err.Error(), "UNKNOWN_THING") {
+		t.Fatalf("error: %v", err)
+	}
+	if !strings.Contains(string(mustRead(t, ce.Log)), "UNKNOWN_THING") {
+		t.Error("the log lacks the error")
+	}
+	if err := w.Write("kernel/new.c", []byte("int x = BAD;\n")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.BuildNew(ctx, []string{"kernel/new.o"}); !errors.As(err, &ce) || ce.Object != "kernel/new.o" {
+		t.Errorf("new object: %v", err)
+	}
+	if _, err := w.Before(ctx, []string{"kernel/nothing.o"}); !errors.As(err, &ce) {
+		t.Errorf("object without source: %v", err)
+	}
+}
+
+func TestObjectsDoNotDependOnTheCache(t *testing.T) {
+	for _, debug := range []bool{false, true} {
+		var got [2][]byte
+		for i := range got {
+			opts := fakeOptions(t)
+			tree := mustPrepare(t, opts)
+			w, err := tree.Work(context.Background(), WorkOptions{Debug: debug})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer w.Close()
+			b, err := w.Before(context.Background(), []string{"fs/demo/super.o"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			got[i] = mustRead(t, b[0].Path)
+			if bytes.Contains(got[i], []byte(opts.Cache)) {
+				t.Errorf("debug %v: the object names the cache", debug)
+			}
+		}
+		if !bytes.Equal(got[0], got[1]) {
+			t.Errorf("debug %v: the object depends on where the cache is", debug)
+		}
+	}
+}
+
+func TestThin(t *testing.T) {
+	ctx := context.Background()
+	w := mustWork(t, mustPrepare(t, fakeOptions(t)))
+	objs := []string{"fs/demo/inode.o", "init/main.o", "kernel/core.o"}
+	hash, err := w.Preprocess(ctx, "init/main.o")
+	if err != nil || len(hash) != 64 {
+		t.Fatalf("hash %q, %v", hash, err)
+	}
+	edit(t, w, "include/linux/value.h", "#define", "/* a comment */\n#define")
+	thin, err := w.Thin(ctx, objs)
+	if err != nil || len(thin) != 0 {
+		t.Errorf("after a comment: %v, %v", thin, err)
+	}
+	edit(t, w, "fs/demo/demo.h", "#define LOCAL 1", "extern int local;")
+	if thin, err = w.Thin(ctx, objs); err != nil || !cmp.Equal(thin, objs[:1]) {
+		t.Errorf("after a declaration: %v, %v", thin, err)
+	}
+	edit(t, w, "include/linux/value.h", "42", "43")
+	if thin, err = w.Thin(ctx, objs); err != nil || !cmp.Equal(thin, objs) {
+		t.Errorf("after a value: %v, %v", thin, err)
+	}
+	if err := w.Write("kernel/core.c", []byte("#error no\n")); err != nil {
+		t.Fatal(err)
+	}
+	if thin, err = w.Thin(ctx, objs[2:]); err != nil || len(thin) != 1 {
+		t.Errorf("text that cannot be preprocessed: %v, %v", thin, err)
+	}
+}
+
+func TestBuildModule(t *testing.T) {
+	tree := mustPrepare(t, fakeOptions(t))
+	snap := snapshot(t, tree.Dir)
+	var got [2][]byte
+	for i := range got {
+		dir := t.TempDir()
+		if err := os.WriteFile(dir+"/main.c", []byte("const char *name = __FILE__;\n"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		var log bytes.Buffer
+		if err := BuildModule(context.Background(), ModuleOptions{Tree: tree, Dir: dir, Log: &log}); err != nil {
+			t.Fatal(err)
+		}
+		got[i] = mustRead(t, dir+"/main.ko")
+	}
+	if !bytes.Equal(got[0], got[1]) {
+		t.Error("the module depends on the name of its directory")
+	}
+	if diff := cmp.Diff(snap, snapshot(t, tree.Dir)); diff != "" {
+		t.Errorf("the prepared tree changed:\n%s", diff)
+	}
+	var re *RunError
+	if err := BuildModule(context.Background(), ModuleOptions{Tree: tree, Dir: t.TempDir()}); !errors.As(err, &re) {
+		t.Errorf("empty directory: %v", err)
+	}
+}

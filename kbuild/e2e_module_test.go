@@ -1,0 +1,127 @@
+package kbuild
+
+import (
+	"bytes"
+	"context"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+const testModule = `#include <linux/module.h>
+#include <linux/livepatch.h>
+#include <linux/bug.h>
+#include "part.h"
+
+static int hello_init(void)
+{
+	WARN_ON(!THIS_MODULE);
+	pr_info("hello from %s, %d\n", __FILE__, part());
+	return klp_enable_patch(NULL);
+}
+module_init(hello_init);
+MODULE_LICENSE("GPL");
+MODULE_INFO(livepatch, "Y");
+`
+
+const testModulePart = `#include <linux/bug.h>
+#include "part.h"
+
+int part(void)
+{
+	BUG_ON(!hello_elsewhere());
+	return 1;
+}
+`
+
+func writeModule(t *testing.T, dir string) {
+	t.Helper()
+	files := map[string]string{
+		"main.c": testModule,
+		"part.c": testModulePart,
+		"part.h": "int part(void);\nint hello_elsewhere(void);\n",
+		"Kbuild": "obj-m += hello.o\nhello-y := main.o part.o\n",
+	}
+	for name, text := range files {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func TestRealModule(t *testing.T) {
+	tree := e2eTree(t)
+	snap := snapshot(t, tree.Dir)
+	var ko [2][]byte
+	for i, dir := range []string{filepath.Join(t.TempDir(), "a"), filepath.Join(t.TempDir(), "another", "place", "longer")} {
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		writeModule(t, dir)
+		var log bytes.Buffer
+		start := time.Now()
+		if err := BuildModule(context.Background(), ModuleOptions{Tree: tree, Dir: dir, Log: &log}); err != nil {
+			t.Fatal(err)
+		}
+		t.Logf("module in %v\n%s", time.Since(start), log.String())
+		ko[i] = mustRead(t, filepath.Join(dir, "hello.ko"))
+		if modinfo, err := exec.LookPath("modinfo"); err == nil {
+			out, _ := exec.Command(modinfo, filepath.Join(dir, "hello.ko")).CombinedOutput()
+			t.Logf("%s", out)
+		}
+	}
+	if !bytes.Equal(ko[0], ko[1]) {
+		t.Error("the module depends on the name of its directory")
+	}
+	if !bytes.Contains(ko[0], []byte("vermagic="+e2eRelease+" ")) {
+		t.Error("vermagic is not the target's")
+	}
+	if diff := cmp.Diff(snap, snapshot(t, tree.Dir)); diff != "" {
+		t.Errorf("the prepared tree changed:\n%s", diff)
+	}
+}
+
+// TestRealOtherCache makes a second tree elsewhere: objects must not depend on
+// where the cache is.
+func TestRealOtherCache(t *testing.T) {
+	if testing.Short() {
+		t.Skip("prepares a second tree")
+	}
+	tree := e2eTree(t)
+	opts := e2eOptions(t)
+	opts.Source = tree.Dir // as unpacked: built files are left out
+	opts.Cache = filepath.Join(t.TempDir(), "elsewhere", "cache")
+	other, err := Prepare(context.Background(), opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("second tree: %v", other.Stages())
+	objs := []string{"fs/proc/meminfo.o", "fs/ext4/mballoc.o", "virt/kvm/kvm_main.o", "drivers/net/virtio_net.o"}
+	for _, debug := range []bool{false, true} {
+		var built [2][]Built
+		for i, tr := range []*Tree{tree, other} {
+			w, err := tr.Work(context.Background(), WorkOptions{Debug: debug})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if built[i], err = w.Before(context.Background(), objs); err != nil {
+				t.Fatal(err)
+			}
+			w.Close()
+		}
+		for i, obj := range objs {
+			a, b := mustRead(t, built[0][i].Path), mustRead(t, built[1][i].Path)
+			if !bytes.Equal(a, b) {
+				t.Errorf("%s (debug %v): differs between two caches", obj, debug)
+			}
+			if strings.Contains(string(b), opts.Cache) || strings.Contains(string(a), tree.cache) {
+				t.Errorf("%s (debug %v): names the cache directory", obj, debug)
+			}
+		}
+	}
+}

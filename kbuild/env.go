@@ -1,0 +1,235 @@
+package kbuild
+
+import (
+	"context"
+	"crypto/sha256"
+	_ "embed"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+)
+
+//go:embed mk/env.mk
+var envMakefile []byte
+
+//go:embed mk/walk.mk
+var walkMakefile []byte
+
+// sectionFlags give every function and variable a section of its own.
+const sectionFlags = "-ffunction-sections -fdata-sections"
+
+// workPlaceholder stands for the directory a command runs in wherever the
+// recorded environment names it.
+const workPlaceholder = "@KLPFORGE_TREE@"
+
+// treeFacts are read from the cache on first use.
+type treeFacts struct {
+	mu       sync.Mutex
+	envs     map[string]*environment
+	owners   *ownerDB
+	manifest *manifest
+
+	graphMu  sync.Mutex // held longer than mu, and never inside it
+	includes *includeGraph
+}
+
+// environment is what the top Makefile exports to the makefiles below it. Running
+// scripts/Makefile.build with it skips the top Makefile, whose compiler checks
+// and preparations take a second or more for each run of make.
+type environment struct {
+	Flags string            // KCFLAGS
+	Vars  map[string]string // exported variables, workPlaceholder for the tree's path
+	Lists map[string]string // directories by role, see mk/env.mk
+	Fast  bool              // Makefile.build gives the same commands as the top Makefile
+}
+
+// kcflags are the extra compiler flags of all builds. With debug information, the
+// work tree's path is mapped away.
+func kcflags(debug bool) string {
+	if debug {
+		return sectionFlags + " -fdebug-prefix-map=" + workPlaceholder + "=."
+	}
+	return sectionFlags + " -g0"
+}
+
+// environment returns the recorded environment for flags, recording it first if
+// no run has done so.
+func (t *Tree) environment(ctx context.Context, flags string) (*environment, error) {
+	t.facts.mu.Lock()
+	defer t.facts.mu.Unlock()
+	if e := t.facts.envs[flags]; e != nil {
+		return e, nil
+	}
+	sum := sha256.Sum256([]byte(flags))
+	path := filepath.Join(t.base, "env-"+hex.EncodeToString(sum[:6])+".json")
+	e := &environment{}
+	if data, err := os.ReadFile(path); err != nil || json.Unmarshal(data, e) != nil {
+		if e, err = t.recordEnvironment(ctx, flags); err != nil {
+			return nil, fmt.Errorf("read kbuild's environment: %w", err)
+		}
+		if err := writeJSON(path, e); err != nil {
+			return nil, fmt.Errorf("keep kbuild's environment: %w", err)
+		}
+	}
+	if t.facts.envs == nil {
+		t.facts.envs = map[string]*environment{}
+	}
+	t.facts.envs[flags] = e
+	return e, nil
+}
+
+// makefile writes an embedded makefile beside the tree and returns its path.
+func (t *Tree) makefile(name string, text []byte) (string, error) {
+	path := filepath.Join(t.base, name)
+	if old, err := os.ReadFile(path); err == nil && string(old) == string(text) {
+		return path, nil
+	}
+	return path, writeAtomic(path, text, 0o644)
+}
+
+func (t *Tree) logs() string { return filepath.Join(t.cache, "logs") }
+
+func (t *Tree) recordEnvironment(ctx context.Context, flags string) (*environment, error) {
+	mk, err := t.makefile("env.mk", envMakefile)
+	if err != nil {
+		return nil, err
+	}
+	// Named as work trees are: a later run removes it if this process dies.
+	work := filepath.Join(t.cache, "work")
+	if err := os.MkdirAll(work, 0o755); err != nil {
+		return nil, err
+	}
+	tmp, err := os.MkdirTemp(work, fmt.Sprintf("%d-env-", os.Getpid()))
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(tmp)
+	out := filepath.Join(tmp, "env")
+	argv := append([]string{"make", "-rR", "--no-print-directory", "-f", mk}, t.vars(flags)...)
+	_, err = command{
+		name: "make (environment)", dir: t.Dir, logs: t.logs(),
+		env:  append(baseEnv(), "KLPFORGE_OUT="+out),
+		argv: append(argv, "klpforge-env"),
+	}.run(ctx)
+	if err != nil {
+		return nil, err
+	}
+	e := &environment{Flags: flags, Lists: map[string]string{}}
+	if e.Vars, err = t.readEnvironment(out); err != nil {
+		return nil, err
+	}
+	lists, err := os.ReadFile(out + ".dirs")
+	if err != nil {
+		return nil, err
+	}
+	for line := range strings.Lines(string(lists)) {
+		name, value, _ := strings.Cut(strings.TrimSpace(line), " ")
+		e.Lists[name] = strings.TrimSpace(value)
+	}
+	e.Fast = t.agrees(ctx, e)
+	return e, nil
+}
+
+// readEnvironment reads the NUL-separated environment and leaves out what belongs
+// to the caller or to that run of make.
+func (t *Tree) readEnvironment(path string) (map[string]string, error) {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	drop := map[string]bool{"PWD": true, "OLDPWD": true, "SHLVL": true, "_": true, "MAKEFLAGS": true, "MFLAGS": true, "MAKELEVEL": true, "MAKEOVERRIDES": true, "KLPFORGE_OUT": true, "MAKE_TERMOUT": true, "MAKE_TERMERR": true}
+	for _, kv := range baseEnv() {
+		name, _, _ := strings.Cut(kv, "=")
+		drop[name] = true
+	}
+	vars := map[string]string{}
+	for kv := range strings.SplitSeq(string(data), "\x00") {
+		name, value, ok := strings.Cut(kv, "=")
+		if ok && !drop[name] && !strings.HasPrefix(name, "CCACHE_") {
+			vars[name] = strings.ReplaceAll(value, t.Dir, workPlaceholder)
+		}
+	}
+	if vars["LINUXINCLUDE"] == "" || vars["KBUILD_CFLAGS"] == "" {
+		return nil, fmt.Errorf("the top Makefile exported no compiler flags")
+	}
+	return vars, nil
+}
+
+// vars are the variables of every make command line. KCFLAGS keeps its
+// placeholder until the command is known.
+func (t *Tree) vars(flags string) []string {
+	return append(makeVars(t.Arch, t.CC, t.meta.HostCC, t.Release), "KCFLAGS="+flags)
+}
+
+// in returns the environment as a list for commands that run in dir.
+func (e *environment) in(dir string) []string {
+	env := baseEnv()
+	for name, value := range e.Vars {
+		env = append(env, name+"="+strings.ReplaceAll(value, workPlaceholder, dir))
+	}
+	slices.Sort(env)
+	return append(env, "PWD="+dir)
+}
+
+// makeGoals is the make command that builds goals (paths of objects) in dir, a
+// copy of the prepared tree.
+func (t *Tree) makeGoals(e *environment, dir string, options []string, goals []string) command {
+	c := command{name: "make " + shortList(goals), dir: dir, logs: t.logs()}
+	vars := t.vars(strings.ReplaceAll(e.Flags, workPlaceholder, dir))
+	if e.Fast {
+		c.env = e.in(dir)
+		c.argv = append([]string{"make", "-rR", "--no-print-directory"}, options...)
+		c.argv = append(c.argv, "-f", "./scripts/Makefile.build", "obj=.", "need-builtin=1", "need-modorder=1")
+	} else {
+		// The preparations have been made; -o keeps make from looking at them
+		// again, which would rebuild host tools in every copy of the tree. Without
+		// the other options the top Makefile would start another make to set them,
+		// which would not get -o.
+		c.env = baseEnv()
+		c.argv = append([]string{"make", "-rR", "--no-print-directory", "-o", "prepare", "-o", "prepare0", "-o", "archprepare"}, options...)
+	}
+	if t.lateObjtool {
+		vars = append(vars, "objtool-enabled="+objtoolEach)
+	}
+	c.argv = append(append(c.argv, vars...), goals...)
+	return c
+}
+
+// objtoolEach makes kbuild run objtool on each standard object. Where indirect
+// branch tracking is configured, kbuild keeps objtool for the link of vmlinux or
+// of a module (delay-objtool, scripts/Makefile.lib, v5.18 to v6.12), which never
+// comes here: the jump labels of an object would stay jumps that the kernel takes
+// for no-ops, and it would have no unwind data and no static call sites. Kernels
+// before v6.5 have no is-standard-object.
+const objtoolEach = "$(if $(if $(filter undefined,$(origin is-standard-object))," +
+	"$(filter-out y%,$(OBJECT_FILES_NON_STANDARD_$(basetarget).o)$(OBJECT_FILES_NON_STANDARD)n)," +
+	"$(is-standard-object)),y)"
+
+func shortList(goals []string) string {
+	if len(goals) <= 2 {
+		return strings.Join(goals, " ")
+	}
+	return fmt.Sprintf("%s and %d more", goals[0], len(goals)-1)
+}
+
+// agrees reports whether the short way to run kbuild gives the same command for an
+// object as the top Makefile does.
+func (t *Tree) agrees(ctx context.Context, e *environment) bool {
+	probe := []string{"init/main.o"}
+	var got [2]string
+	for i, fast := range []bool{true, false} {
+		try := *e
+		try.Fast = fast
+		cmds, err := t.dryRun(ctx, &try, t.Dir, probe)
+		if err != nil {
+			return false
+		}
+		got[i] = cmds[probe[0]]
+	}
+	return got[0] != "" && got[0] == got[1]
+}

@@ -1,0 +1,315 @@
+package kbuild
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+)
+
+// External is a private copy of the source of modules that are built outside the
+// kernel's tree ("make M=dir"). The directory it was copied from is only read.
+type External struct {
+	Dir string // root of the copy, to be changed freely
+
+	tree   *Tree
+	source string // where it was copied from, without symbolic links
+	base   string // work/<pid>-<random>
+	flags  string // KCFLAGS
+	jobs   int
+	unlock func()
+}
+
+// ExternalObject is one compiled object of external modules.
+type ExternalObject struct {
+	Built
+	Modules []string // names of the modules that it is linked into, as kbuild spells them
+}
+
+// External copies the source of external modules. Close removes the copy.
+func (t *Tree) External(ctx context.Context, dir string, opts WorkOptions) (*External, error) {
+	info, err := os.Stat(dir)
+	if err != nil {
+		return nil, fmt.Errorf("read module source: %w", err)
+	}
+	if !info.IsDir() {
+		return nil, fmt.Errorf("read module source: %s is no directory; name the one with the module's Makefile", dir)
+	}
+	if !exists(filepath.Join(dir, "Makefile")) && !exists(filepath.Join(dir, "Kbuild")) {
+		return nil, fmt.Errorf("read module source: %s has neither Kbuild nor Makefile", dir)
+	}
+	parent := filepath.Join(t.cache, "work")
+	if err := os.MkdirAll(parent, 0o755); err != nil {
+		return nil, fmt.Errorf("create work directory: %w", err)
+	}
+	removeStale(parent)
+	var id [6]byte
+	rand.Read(id[:])
+	base := filepath.Join(parent, fmt.Sprintf("%d-%s", os.Getpid(), hex.EncodeToString(id[:])))
+	x := &External{Dir: filepath.Join(base, "module"), tree: t, base: base, jobs: opts.Jobs}
+	// The compiler is given absolute names below M=, which assertions and debug
+	// information would keep.
+	x.flags = sectionFlags + " -ffile-prefix-map=" + x.Dir + "/="
+	if !opts.Debug {
+		x.flags += " -g0"
+	}
+	if x.jobs <= 0 {
+		x.jobs = t.jobs
+	}
+	if err := os.MkdirAll(x.Dir, 0o755); err != nil {
+		return nil, fmt.Errorf("create work tree: %w", err)
+	}
+	if x.unlock, err = lockFile(ctx, filepath.Join(base, "lock"), nil); err == nil {
+		if x.source, err = filepath.EvalSymlinks(dir); err == nil {
+			x.source, err = filepath.Abs(x.source)
+		}
+		if err == nil {
+			err = copySource(x.source, x.Dir)
+		}
+	}
+	if err != nil {
+		x.Close()
+		return nil, fmt.Errorf("copy module source: %w", err)
+	}
+	return x, nil
+}
+
+// Close removes the copy with everything in it. Calling it twice is fine.
+func (x *External) Close() error {
+	err := removeTree(x.base)
+	if x.unlock != nil {
+		x.unlock()
+		x.unlock = nil
+	}
+	return err
+}
+
+// copySource copies what a module is made of: everything but what an earlier build
+// left and what version control keeps. Symbolic links to files are followed; those
+// to directories lead to the same place, or to its copy.
+func copySource(from, to string) error {
+	return filepath.WalkDir(from, func(p string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		rel, err := filepath.Rel(from, p)
+		if err != nil || rel == "." {
+			return err
+		}
+		dst := filepath.Join(to, rel)
+		name := d.Name()
+		info, err := os.Stat(p)
+		switch {
+		case err != nil:
+			return err
+		case d.IsDir() && (name == ".git" || name == ".tmp_versions"):
+			return filepath.SkipDir
+		case d.IsDir():
+			return os.MkdirAll(dst, 0o755)
+		case info.IsDir():
+			target, err := filepath.EvalSymlinks(p)
+			if err != nil {
+				return err
+			}
+			if in, err := filepath.Rel(from, target); err == nil && filepath.IsLocal(in) {
+				target = filepath.Join(to, in)
+			}
+			return os.Symlink(target, dst)
+		case !info.Mode().IsRegular():
+			return nil
+		case leftover(p):
+			return nil
+		}
+		data, err := os.ReadFile(p)
+		if err != nil {
+			return err
+		}
+		return os.WriteFile(dst, data, 0o644|info.Mode().Perm()&0o111)
+	})
+}
+
+// leftover reports whether a file is what building a module leaves behind. An
+// object or archive that kbuild keeps no command of came with the source.
+func leftover(p string) bool {
+	name := filepath.Base(p)
+	if name == "Module.symvers" || name == "modules.order" {
+		return true
+	}
+	for _, s := range []string{".ko", ".mod", ".mod.c"} {
+		if strings.HasSuffix(name, s) {
+			return true
+		}
+	}
+	if strings.HasPrefix(name, ".") && strings.HasSuffix(name, ".cmd") {
+		return savedBy(p)
+	}
+	return savedBy(cmdFile(p))
+}
+
+// savedBy reports whether a file holds a command that kbuild saved. Modules with
+// objects of other origin bring empty ones, which modpost wants to see.
+func savedBy(p string) bool {
+	data, err := os.ReadFile(p)
+	return err == nil && bytes.Contains(data, []byte("cmd_"))
+}
+
+// Write replaces a file of the copy, making directories as needed.
+func (x *External) Write(rel string, data []byte) error {
+	rel, err := cleanRel(rel)
+	if err != nil {
+		return err
+	}
+	dst := filepath.Join(x.Dir, rel)
+	if err := os.MkdirAll(filepath.Dir(dst), 0o755); err != nil {
+		return err
+	}
+	mode := fs.FileMode(0o644)
+	if info, err := os.Stat(dst); err == nil {
+		mode = info.Mode().Perm()
+	}
+	return os.WriteFile(dst, data, mode)
+}
+
+// Remove deletes a file of the copy; a file that does not exist is fine.
+func (x *External) Remove(rel string) error {
+	rel, err := cleanRel(rel)
+	if err != nil {
+		return err
+	}
+	if err := os.Remove(filepath.Join(x.Dir, rel)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
+}
+
+// Build compiles the modules as the copy is now, each function and variable in its
+// own section, and keeps the objects under label, which must be another one for each
+// call. They are in the order of their names and stay valid until Close. It returns
+// *CompileError when the source does not compile.
+func (x *External) Build(ctx context.Context, label string) ([]ExternalObject, error) {
+	begun := time.Now()
+	c := command{
+		name: "make modules",
+		dir:  x.tree.Dir,
+		env:  append(baseEnv(), "KBUILD_MODPOST_WARN=1"),
+		argv: append([]string{"make", fmt.Sprintf("-j%d", x.jobs), "M=" + x.Dir}, append(x.tree.vars(x.flags+" -idirafter "+x.headers()), "KBUILD_MODPOST_WARN=1", "modules")...),
+		logs: x.tree.logs(),
+	}
+	if _, err := c.run(ctx); err != nil {
+		var re *RunError
+		if errors.As(err, &re) {
+			return nil, &CompileError{Object: filepath.Base(x.Dir), Output: re.Tail, Log: re.Log}
+		}
+		return nil, err
+	}
+	members, err := x.members()
+	if err != nil {
+		return nil, err
+	}
+	if len(members) == 0 {
+		return nil, fmt.Errorf("build module: make succeeded, but its makefile names no module (obj-m)")
+	}
+	var out []ExternalObject
+	for _, obj := range sortedKeys(members) {
+		b, err := x.collect(obj, label)
+		if err != nil {
+			return nil, err
+		}
+		if b != nil {
+			out = append(out, ExternalObject{*b, members[obj]})
+		}
+	}
+	if len(out) > 0 {
+		out[0].Elapsed = time.Since(begun)
+	}
+	return out, nil
+}
+
+// members reads which objects each module is linked of: kbuild lists them in a
+// .mod file beside it (scripts/Makefile.build, v4.12 to v6.12; the first line, or
+// since 6.1 one object a line).
+func (x *External) members() (map[string][]string, error) {
+	out := map[string][]string{}
+	err := filepath.WalkDir(x.Dir, func(p string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() || !strings.HasSuffix(p, ".mod") {
+			return err
+		}
+		data, err := os.ReadFile(p)
+		if err != nil {
+			return err
+		}
+		rel, err := filepath.Rel(x.Dir, p)
+		if err != nil {
+			return err
+		}
+		module := strings.ReplaceAll(strings.TrimSuffix(path.Base(rel), ".mod"), "-", "_")
+		for _, f := range strings.Fields(string(data)) {
+			if !strings.HasSuffix(f, ".o") {
+				continue
+			}
+			if r, ok := strings.CutPrefix(f, x.Dir+"/"); ok {
+				f = r
+			}
+			if f = path.Clean(f); !slices.Contains(out[f], module) {
+				out[f] = append(out[f], module)
+			}
+		}
+		return nil
+	})
+	return out, err
+}
+
+// collect keeps a copy of an object with what kbuild said of it; nil for one that
+// is made of no source file.
+func (x *External) collect(obj, label string) (*Built, error) {
+	saved := filepath.Join(x.Dir, cmdFile(obj))
+	if !savedBy(saved) {
+		return nil, nil
+	}
+	data, err := os.ReadFile(saved)
+	if err != nil {
+		return nil, fmt.Errorf("collect %s: %w", obj, err)
+	}
+	c, err := parseCmdFile(data)
+	if err != nil {
+		return nil, fmt.Errorf("collect %s: %w", obj, err)
+	}
+	if c.Source == "" {
+		return nil, nil
+	}
+	for _, dep := range c.Deps {
+		if strings.HasPrefix(dep, x.source+"/") {
+			return nil, fmt.Errorf("compile %s: it includes %s by its absolute name, which no patch reaches: let the makefile say $(src) instead", obj, dep)
+		}
+	}
+	kept := filepath.Join(x.base, label, obj)
+	if err := os.MkdirAll(filepath.Dir(kept), 0o755); err != nil {
+		return nil, fmt.Errorf("keep %s: %w", obj, err)
+	}
+	text, err := os.ReadFile(filepath.Join(x.Dir, obj))
+	if err != nil {
+		return nil, fmt.Errorf("keep %s: %w", obj, err)
+	}
+	if err := os.WriteFile(kept, text, 0o644); err != nil {
+		return nil, fmt.Errorf("keep %s: %w", obj, err)
+	}
+	return &Built{Object: obj, Path: kept, Source: strings.TrimPrefix(c.Source, x.Dir+"/"), Command: c.Command, CRCs: c.CRCs}, nil
+}
+
+func sortedKeys[V any](m map[string]V) []string {
+	out := make([]string, 0, len(m))
+	for k := range m {
+		out = append(out, k)
+	}
+	slices.Sort(out)
+	return out
+}

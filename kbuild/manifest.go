@@ -1,0 +1,247 @@
+package kbuild
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+)
+
+// manifest lists a prepared tree, so that copying it needs no walk.
+//
+// Files of the source are hard-linked into work trees: kbuild never writes to a
+// source. What the preparation produced is copied, because kbuild rewrites such
+// files in place (.cmd files by shell redirection, for one), which would reach the
+// prepared tree through a link. Empty files mark options for fixdep and are only
+// ever touched; they are linked as well.
+//
+// Two thirds of a kernel tree are of no concern to a configuration. A directory
+// that kbuild does not visit and of which no object reads a file, according to the
+// include graph, is pruned: work trees get a symbolic link to it, until something is
+// written there.
+type manifest struct {
+	dirs     []string // parents first
+	links    []string
+	copies   []string
+	symlinks []string
+	pruned   []string // sorted; no path here is below another
+}
+
+// listTree walks the prepared tree; source tells which files came with the source.
+func (t *Tree) listTree(source map[string]bool) (*manifest, error) {
+	m := &manifest{}
+	err := filepath.WalkDir(t.Dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		rel, err := filepath.Rel(t.Dir, path)
+		if err != nil || rel == "." {
+			return err
+		}
+		if strings.Contains(rel, "\n") {
+			return fmt.Errorf("file name %q holds a line break", rel)
+		}
+		switch {
+		case d.IsDir():
+			m.dirs = append(m.dirs, rel)
+		case d.Type()&fs.ModeSymlink != 0:
+			m.symlinks = append(m.symlinks, rel)
+		case !d.Type().IsRegular():
+		case source[rel]:
+			m.links = append(m.links, rel)
+		default:
+			info, err := d.Info()
+			if err != nil {
+				return err
+			}
+			if info.Size() > 0 {
+				m.copies = append(m.copies, rel)
+			} else {
+				m.links = append(m.links, rel)
+			}
+		}
+		return nil
+	})
+	return m, err
+}
+
+// prune returns m without the directories that no build of the configuration
+// touches. visited are the directories kbuild goes to, read the files that objects
+// may read.
+func (m *manifest) prune(arch string, visited, read []string) *manifest {
+	keep := map[string]bool{".": true}
+	add := func(dir string) {
+		for ; !keep[dir]; dir = path.Dir(dir) {
+			keep[dir] = true
+		}
+	}
+	for _, d := range visited {
+		add(path.Clean(d))
+	}
+	for _, f := range slices.Concat(read, m.copies, m.symlinks) {
+		add(path.Dir(f))
+	}
+	for _, d := range m.dirs {
+		for _, whole := range []string{"include", "scripts", "arch/" + arch} {
+			if d == whole || strings.HasPrefix(d, whole+"/") {
+				add(d)
+			}
+		}
+	}
+	out := &manifest{copies: m.copies, symlinks: m.symlinks}
+	for _, d := range m.dirs {
+		switch {
+		case keep[d]:
+			out.dirs = append(out.dirs, d)
+		case keep[path.Dir(d)]:
+			out.pruned = append(out.pruned, d)
+		}
+	}
+	slices.Sort(out.pruned)
+	for _, f := range m.links {
+		if keep[path.Dir(f)] {
+			out.links = append(out.links, f)
+		}
+	}
+	return out
+}
+
+// letters of the lines in a stored manifest.
+func (m *manifest) lists() map[byte]*[]string {
+	return map[byte]*[]string{'d': &m.dirs, 'l': &m.links, 'c': &m.copies, 's': &m.symlinks, 'p': &m.pruned}
+}
+
+// write stores a manifest, one path per line behind a letter.
+func (m *manifest) write(file string) error {
+	var b bytes.Buffer
+	lists := m.lists()
+	for _, kind := range []byte("dlcsp") {
+		for _, rel := range *lists[kind] {
+			fmt.Fprintf(&b, "%c %s\n", kind, rel)
+		}
+	}
+	return writeAtomic(file, b.Bytes(), 0o644)
+}
+
+func readManifest(file string) (*manifest, error) {
+	f, err := os.Open(file)
+	if err != nil {
+		return nil, fmt.Errorf("list prepared tree: %w", err)
+	}
+	defer f.Close()
+	m := &manifest{}
+	lists := m.lists()
+	s := bufio.NewScanner(f)
+	for s.Scan() {
+		line := s.Text()
+		if len(line) < 3 || lists[line[0]] == nil {
+			return nil, fmt.Errorf("list prepared tree: unexpected line %q", line)
+		}
+		list := lists[line[0]]
+		*list = append(*list, line[2:])
+	}
+	if err := s.Err(); err != nil {
+		return nil, fmt.Errorf("list prepared tree: %w", err)
+	}
+	return m, nil
+}
+
+// allFiles lists everything in the prepared tree.
+func (t *Tree) allFiles() (*manifest, error) {
+	return readManifest(filepath.Join(t.base, "files.lst"))
+}
+
+// workFiles lists what work trees are made of.
+func (t *Tree) workFiles() (*manifest, error) {
+	t.facts.mu.Lock()
+	defer t.facts.mu.Unlock()
+	if t.facts.manifest == nil {
+		m, err := readManifest(filepath.Join(t.base, "work.lst"))
+		if err != nil {
+			return nil, err
+		}
+		t.facts.manifest = m
+	}
+	return t.facts.manifest, nil
+}
+
+// replicate makes dst, which exists and is empty, a private copy of src.
+func (m *manifest) replicate(ctx context.Context, src, dst string, jobs int) error {
+	for _, d := range m.dirs {
+		if err := os.Mkdir(dst+"/"+d, 0o755); err != nil {
+			return err
+		}
+	}
+	err := eachChunk(ctx, m.links, jobs, func(rel string) error {
+		return os.Link(src+"/"+rel, dst+"/"+rel)
+	}, nil)
+	if err != nil {
+		return err
+	}
+	err = eachChunk(ctx, m.copies, jobs, func(rel string) error {
+		info, err := os.Stat(src + "/" + rel)
+		if err != nil {
+			return err
+		}
+		return copyKeepTime(src+"/"+rel, dst+"/"+rel, info)
+	}, nil)
+	if err != nil {
+		return err
+	}
+	for _, rel := range m.symlinks {
+		target, err := os.Readlink(src + "/" + rel)
+		if err != nil {
+			return err
+		}
+		if err := os.Symlink(target, dst+"/"+rel); err != nil {
+			return err
+		}
+	}
+	for _, rel := range m.pruned {
+		if err := os.Symlink(src+"/"+rel, dst+"/"+rel); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// linkSubtree replaces the symbolic link dst to the pruned directory src by a copy
+// made of hard links. A pruned directory holds files of the source only.
+func linkSubtree(src, dst string) error {
+	tmp := dst + ".klpforge"
+	err := filepath.WalkDir(src, func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		to := tmp + strings.TrimPrefix(path, src)
+		if d.IsDir() {
+			return os.Mkdir(to, 0o755)
+		}
+		return os.Link(path, to)
+	})
+	if err == nil {
+		err = os.Remove(dst)
+	}
+	if err == nil {
+		err = os.Rename(tmp, dst)
+	}
+	if err != nil {
+		os.RemoveAll(tmp)
+	}
+	return err
+}
+
+// copyKeepTime keeps the exact time: make compares them.
+func copyKeepTime(src, dst string, info fs.FileInfo) error {
+	if err := copyFile(src, dst, info.Mode().Perm()); err != nil {
+		return err
+	}
+	return os.Chtimes(dst, time.Time{}, info.ModTime())
+}

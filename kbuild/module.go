@@ -1,0 +1,65 @@
+package kbuild
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// ModuleOptions says which external module to build.
+type ModuleOptions struct {
+	Tree *Tree
+	Dir  string    // directory with the module's Kbuild or Makefile; objects and the .ko are made there
+	Log  io.Writer // receives make's output, may be nil
+	Jobs int       // 0 takes the tree's
+}
+
+// BuildModule builds the external module in opts.Dir against the tree. Symbols that
+// modpost does not find are warnings only, because klp symbols are resolved by the
+// kernel, not by modpost; the caller has to check the others. The .ko does not
+// depend on the name of the directory.
+//
+// The prepared tree is not written to. Errors are *RunError.
+func BuildModule(ctx context.Context, opts ModuleOptions) error {
+	t := opts.Tree
+	dir, err := filepath.Abs(opts.Dir)
+	if err == nil {
+		dir, err = filepath.EvalSymlinks(dir)
+	}
+	if err != nil {
+		return fmt.Errorf("build module: %w", err)
+	}
+	if strings.ContainsAny(dir, badInPaths) {
+		return fmt.Errorf("build module in %q: kbuild does not work in a directory whose name has spaces, colons, commas or quotes", dir)
+	}
+	jobs := opts.Jobs
+	if jobs <= 0 {
+		jobs = t.jobs
+	}
+	// The compiler is given absolute names below M=, which assertions and debug
+	// information would keep.
+	flags := fmt.Sprintf("-g0 -ffile-prefix-map=%s/= -ffile-prefix-map=%s=.", dir, dir)
+	c := command{
+		name: "make modules",
+		dir:  t.Dir,
+		env:  append(baseEnv(), "KBUILD_MODPOST_WARN=1"),
+		argv: append([]string{"make", fmt.Sprintf("-j%d", jobs), "M=" + dir}, append(t.vars(flags), "KBUILD_MODPOST_WARN=1", "modules")...),
+		logs: t.logs(),
+	}
+	_, out, err := c.runBoth(ctx)
+	if opts.Log != nil {
+		if _, werr := opts.Log.Write(out); werr != nil && err == nil {
+			err = fmt.Errorf("write log: %w", werr)
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("build module in %s: %w", filepath.Base(dir), err)
+	}
+	if matches, _ := filepath.Glob(filepath.Join(dir, "*.ko")); len(matches) == 0 {
+		return fmt.Errorf("build module in %s: make succeeded, but made no .ko: %w", filepath.Base(dir), os.ErrNotExist)
+	}
+	return nil
+}

@@ -1,0 +1,497 @@
+package kbuild
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// formatVersion is part of every tree key; raise it when the way trees are made
+// changes.
+const formatVersion = "3"
+
+// PrepareOptions says which kernel to prepare. Source, Config and Cache must be
+// set; Release should be.
+type PrepareOptions struct {
+	Source  string   // source directory, or a .tar, .tar.gz, .tar.xz or .tar.zst of one
+	Config  string   // path of the target's configuration
+	Headers []string // the target's unpacked header packages; Module.symvers and generated headers are taken from here for comparison
+	Symvers string   // path of the target's Module.symvers; "" looks into Headers
+	Release string   // uname -r of the target; "" takes what the source makes
+	CC      string   // compiler command, may be "ccache gcc-12"; "" takes the one named by Config
+	// Launcher is put before the compiler command: ccache, sccache, distcc, icecc.
+	// Trees prepared with and without one are kept apart.
+	Launcher string
+	Arch     string // GOARCH, uname -m or kernel name of the architecture; "" is x86
+	Cache    string // cache directory
+	Jobs     int    // parallel jobs; 0 is the number of CPUs
+
+	// AllowCompilerMismatch accepts a compiler other than the target's.
+	AllowCompilerMismatch bool
+	// AllowSourceMismatch accepts a source of another version than Config's.
+	AllowSourceMismatch bool
+
+	// Progress, if set, is called with the name of each stage as it begins and
+	// with counts while it runs (total 0: unknown). Calls do not overlap.
+	Progress func(stage string, done, total int)
+}
+
+// Tree is a prepared kernel source tree in the cache. It is safe for concurrent
+// use, and several processes may use one tree.
+type Tree struct {
+	Dir         string // the tree itself; read only
+	Key         string // cache key
+	Release     string // UTS_RELEASE of what is built from the tree
+	Version     string // the source's own version, "6.1.192"
+	Arch        string // kernel name of the architecture: "x86"
+	CC          string // compiler command
+	CCVersion   string // first line of its --version
+	ConfigDiffs []ConfigDiff
+	Warnings    []string // differences between the tree and the target's headers
+
+	base  string // trees/<key>
+	cache string
+	jobs  int
+	meta  treeMeta
+	use   *os.File // locked against PruneTree as long as the Tree is reachable
+
+	lateObjtool bool // kbuild itself would run objtool at links only
+
+	facts treeFacts
+}
+
+// treeMeta is meta.json.
+type treeMeta struct {
+	Release     string
+	Version     string
+	Arch        string
+	CC          string
+	HostCC      string
+	CCVersion   string
+	Symvers     bool // the tree has the target's Module.symvers
+	ConfigDiffs []ConfigDiff
+	Warnings    []string
+	Stages      map[string]float64 // seconds each stage took
+}
+
+// Stages tells how long each stage of the preparation took, in seconds.
+func (t *Tree) Stages() map[string]float64 { return t.meta.Stages }
+
+// Prepare returns the prepared tree for opts, making it if the cache has none.
+// It may run for tens of seconds; a tree in the cache is found in well under one.
+//
+// Errors a user can act on: *MissingToolsError, *CompilerMismatchError,
+// *SourceMismatchError, *RunError.
+func Prepare(ctx context.Context, opts PrepareOptions) (*Tree, error) {
+	p, err := newPreparation(ctx, opts)
+	if err != nil {
+		return nil, err
+	}
+	if t, err := p.load(); err == nil {
+		return t, nil
+	}
+	unlock, err := lockFile(ctx, p.base+".lock", func() { p.progress("wait for another run", 0, 0) })
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
+	if t, err := p.load(); err == nil {
+		return t, nil
+	}
+	if err := p.build(ctx); err != nil {
+		return nil, fmt.Errorf("prepare kernel %s: %w", opts.Release, err)
+	}
+	return p.load()
+}
+
+// preparation is one call of Prepare.
+type preparation struct {
+	PrepareOptions
+	config  *kconfig
+	symvers string
+	version string // of the source
+	hostCC  string
+	ccText  string // first line of CC --version
+	key     string
+	base    string // trees/<key>
+	tree    string // trees/<key>/linux
+	source  source
+	stages  map[string]float64
+}
+
+func (p *preparation) progress(stage string, done, total int) {
+	if p.Progress != nil {
+		p.Progress(stage, done, total)
+	}
+}
+
+// stage runs f and records how long it took.
+func (p *preparation) stage(name string, f func() error) error {
+	p.progress(name, 0, 0)
+	start := time.Now()
+	err := f()
+	p.stages[name] += time.Since(start).Seconds()
+	if err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	return nil
+}
+
+func newPreparation(ctx context.Context, opts PrepareOptions) (*preparation, error) {
+	p := &preparation{PrepareOptions: opts, stages: map[string]float64{}}
+	if p.Source == "" || p.Config == "" || p.Cache == "" {
+		return nil, errors.New("prepare kernel: source, configuration and cache directory must be given")
+	}
+	cache, err := filepath.Abs(p.Cache)
+	if err != nil {
+		return nil, fmt.Errorf("prepare kernel: %w", err)
+	}
+	// The top Makefile compares $(realpath) with $(CURDIR).
+	if err := os.MkdirAll(filepath.Join(cache, "trees"), 0o755); err != nil {
+		return nil, fmt.Errorf("create cache: %w", err)
+	}
+	if p.Cache, err = filepath.EvalSymlinks(cache); err != nil {
+		return nil, fmt.Errorf("find cache: %w", err)
+	}
+	if strings.ContainsAny(p.Cache, badInPaths) {
+		return nil, fmt.Errorf("use cache %q: kbuild does not work in a directory whose name has spaces, colons, commas or quotes; set KLPFORGE_CACHE to another one", p.Cache)
+	}
+	if p.Arch, err = kernelArch(p.Arch); err != nil {
+		return nil, err
+	}
+	if p.Jobs <= 0 {
+		p.Jobs = runtime.NumCPU()
+	}
+	if p.config, err = readConfig(p.Config); err != nil {
+		return nil, err
+	}
+	if p.symvers, err = findSymvers(p.Symvers, p.Headers); err != nil {
+		return nil, err
+	}
+	if p.CC == "" {
+		p.CC = p.config.compiler()
+	}
+	if p.Launcher != "" {
+		p.CC = p.Launcher + " " + p.CC
+	}
+	if err := p.checkTools(); err != nil {
+		return nil, err
+	}
+	if err := p.checkCompiler(ctx); err != nil {
+		return nil, err
+	}
+	if p.source, err = openSource(p.Source, p.Cache); err != nil {
+		return nil, err
+	}
+	if err := p.makeKey(ctx); err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+// badInPaths are the characters that make, the shell or options such as -Wp,-MMD
+// take for something else.
+const badInPaths = " :,;\t\n%#$'\"\\&|()<>*?[]`!"
+
+// makeKey hashes everything a prepared tree depends on.
+func (p *preparation) makeKey(ctx context.Context) error {
+	id, err := p.source.identity(ctx)
+	if err != nil {
+		return fmt.Errorf("identify source %s: %w", p.Source, err)
+	}
+	tools, err := p.toolVersions(ctx)
+	if err != nil {
+		return err
+	}
+	symvers := ""
+	if p.symvers != "" {
+		if symvers, err = hashFile(p.symvers); err != nil {
+			return fmt.Errorf("hash Module.symvers: %w", err)
+		}
+	}
+	h := sha256.New()
+	for _, s := range []string{formatVersion, id, p.config.hash, symvers, tools, p.CC, p.hostCC, p.Release, p.Arch} {
+		fmt.Fprintf(h, "%d:%s\n", len(s), s)
+	}
+	for _, dir := range p.Headers {
+		fmt.Fprintf(h, "headers %s\n", dir)
+	}
+	p.key = hex.EncodeToString(h.Sum(nil))[:16]
+	if p.Release != "" {
+		p.key = sanitize(p.Release) + "-" + p.key
+	}
+	p.base = filepath.Join(p.Cache, "trees", p.key)
+	p.tree = filepath.Join(p.base, "linux")
+	return nil
+}
+
+func sanitize(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r == '-' || r == '.' || r == '_' || r == '+' || r >= '0' && r <= '9' || r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' {
+			return r
+		}
+		return '_'
+	}, s)
+}
+
+// load opens a complete tree.
+func (p *preparation) load() (*Tree, error) {
+	use, err := useTree(p.base)
+	if err != nil {
+		return nil, err
+	}
+	t, err := p.read()
+	if err != nil {
+		use.Close()
+		return nil, err
+	}
+	t.use = use
+	return t, nil
+}
+
+// read reads what the cache says of the tree.
+func (p *preparation) read() (*Tree, error) {
+	data, err := os.ReadFile(filepath.Join(p.base, "meta.json"))
+	if err != nil {
+		return nil, err
+	}
+	var m treeMeta
+	if err := json.Unmarshal(data, &m); err != nil {
+		return nil, fmt.Errorf("read prepared tree %s: %w", p.base, err)
+	}
+	return &Tree{
+		Dir: p.tree, Key: p.key, Release: m.Release, Version: m.Version, Arch: m.Arch,
+		CC: m.CC, CCVersion: m.CCVersion, ConfigDiffs: m.ConfigDiffs, Warnings: m.Warnings,
+		base: p.base, cache: p.Cache, jobs: p.Jobs, meta: m, lateObjtool: p.config.lateObjtool(),
+	}, nil
+}
+
+// build makes the tree; the key's lock is held.
+func (p *preparation) build(ctx context.Context) error {
+	pruneLogs(filepath.Join(p.Cache, "logs"))
+	if err := os.RemoveAll(p.base); err != nil {
+		return fmt.Errorf("remove incomplete tree: %w", err)
+	}
+	if err := os.MkdirAll(p.tree, 0o755); err != nil {
+		return fmt.Errorf("create tree: %w", err)
+	}
+	sourceFiles := map[string]bool{}
+	steps := []struct {
+		name string
+		run  func() error
+	}{
+		{"copy source", func() (err error) {
+			sourceFiles, err = p.source.copyTo(ctx, p.tree, p.Jobs, func(done, total int) { p.progress("copy source", done, total) })
+			return err
+		}},
+		{"check source", p.checkVersion},
+		{"configure", func() error { return p.configure(ctx) }},
+		{"prepare modules", func() error { return p.prepareModules(ctx) }},
+	}
+	for _, s := range steps {
+		if err := p.stage(s.name, s.run); err != nil {
+			return err
+		}
+	}
+	return p.finish(ctx, sourceFiles)
+}
+
+// checkVersion compares the source's version with the configuration's.
+func (p *preparation) checkVersion() error {
+	v, err := sourceVersion(filepath.Join(p.tree, "Makefile"))
+	if err != nil {
+		return err
+	}
+	p.version = v
+	if c := p.config.version; c != "" && c != v && !p.AllowSourceMismatch {
+		return &SourceMismatchError{Source: v, Config: c}
+	}
+	return nil
+}
+
+// configure writes .config and completes it.
+func (p *preparation) configure(ctx context.Context) error {
+	if err := os.WriteFile(filepath.Join(p.tree, ".config"), p.config.text, 0o644); err != nil {
+		return err
+	}
+	_, err := p.make(ctx, "olddefconfig", "olddefconfig").run(ctx)
+	return err
+}
+
+// prepareModules builds what compiling needs: host tools, generated headers.
+func (p *preparation) prepareModules(ctx context.Context) error {
+	_, err := p.make(ctx, "modules_prepare", fmt.Sprintf("-j%d", p.Jobs), "modules_prepare").run(ctx)
+	return err
+}
+
+// makeVars are the variables that every make command line must carry.
+func makeVars(arch, cc, hostCC, release string) []string {
+	vars := []string{"ARCH=" + arch, "CC=" + cc, "HOSTCC=" + hostCC}
+	if release != "" {
+		vars = append(vars, "KERNELRELEASE="+release)
+	}
+	return vars
+}
+
+func (p *preparation) make(ctx context.Context, name string, args ...string) command {
+	argv := append([]string{"make"}, makeVars(p.Arch, p.CC, p.hostCC, p.Release)...)
+	return command{
+		name: "make " + name,
+		dir:  p.tree,
+		env:  baseEnv(),
+		argv: append(argv, args...),
+		logs: filepath.Join(p.Cache, "logs"),
+	}
+}
+
+// finish checks the tree, collects facts, and makes it visible.
+func (p *preparation) finish(ctx context.Context, sourceFiles map[string]bool) error {
+	if err := p.stage("check tree", func() error { return p.checkRelease() }); err != nil {
+		return err
+	}
+	m := treeMeta{
+		Release: p.Release, Version: p.version, Arch: p.Arch, CC: p.CC, HostCC: p.hostCC,
+		CCVersion: p.ccText, Symvers: p.symvers != "", Stages: p.stages,
+	}
+	var err error
+	if m.ConfigDiffs, err = p.config.compare(filepath.Join(p.tree, ".config")); err != nil {
+		return err
+	}
+	if m.Warnings, err = p.compareGenerated(); err != nil {
+		return err
+	}
+	if p.symvers != "" {
+		if err := copyFile(p.symvers, filepath.Join(p.tree, "Module.symvers"), 0o644); err != nil {
+			return fmt.Errorf("copy Module.symvers: %w", err)
+		}
+	}
+	t := &Tree{Dir: p.tree, Key: p.key, Release: p.Release, Version: p.version, Arch: p.Arch, CC: p.CC, base: p.base, cache: p.Cache, jobs: p.Jobs, meta: m, lateObjtool: p.config.lateObjtool()}
+	if err := p.stage("read kbuild", func() error { return t.evaluate(ctx, func(done, total int) { p.progress("read kbuild", done, total) }) }); err != nil {
+		return err
+	}
+	if err := p.stage("read include lines", func() error { return t.survey(ctx, sourceFiles) }); err != nil {
+		return err
+	}
+	return writeJSON(filepath.Join(p.base, "meta.json"), m)
+}
+
+// survey lists the tree, scans it for the include graph, and decides what work trees
+// need of it.
+func (t *Tree) survey(ctx context.Context, sourceFiles map[string]bool) error {
+	all, err := t.listTree(sourceFiles)
+	if err != nil {
+		return err
+	}
+	if err := all.write(filepath.Join(t.base, "files.lst")); err != nil {
+		return err
+	}
+	g, err := t.graph(ctx)
+	if err != nil {
+		return err
+	}
+	db, err := t.owners()
+	if err != nil {
+		return err
+	}
+	return all.prune(t.Arch, db.Dirs, g.Files).write(filepath.Join(t.base, "work.lst"))
+}
+
+// checkRelease makes sure that objects carry the target's release.
+func (p *preparation) checkRelease() error {
+	data, err := os.ReadFile(filepath.Join(p.tree, "include/generated/utsrelease.h"))
+	if err != nil {
+		return fmt.Errorf("read UTS_RELEASE: %w", err)
+	}
+	fields := strings.SplitN(string(data), `"`, 3)
+	if len(fields) != 3 {
+		return fmt.Errorf("read UTS_RELEASE: unexpected text %q", data)
+	}
+	if p.Release == "" {
+		p.Release = fields[1]
+	}
+	if fields[1] != p.Release {
+		return fmt.Errorf("check UTS_RELEASE: the tree says %q, the target is %q", fields[1], p.Release)
+	}
+	// The file the makefiles fall back to when KERNELRELEASE is not given.
+	return os.WriteFile(filepath.Join(p.tree, "include/config/kernel.release"), []byte(p.Release+"\n"), 0o644)
+}
+
+// writeJSON writes v to path atomically.
+func writeJSON(path string, v any) error {
+	data, err := json.MarshalIndent(v, "", "\t")
+	if err != nil {
+		return fmt.Errorf("encode %s: %w", filepath.Base(path), err)
+	}
+	return writeAtomic(path, append(data, '\n'), 0o644)
+}
+
+// writeAtomic writes data to a temporary file and renames it to path. The
+// temporary file is locked while it is written, see sweep.
+func writeAtomic(path string, data []byte, mode fs.FileMode) error {
+	f, err := os.CreateTemp(filepath.Dir(path), ".tmp-*")
+	if err != nil {
+		return err
+	}
+	defer f.Close() // after the file has its name
+	if err = unix.Flock(int(f.Fd()), unix.LOCK_EX); err == nil {
+		_, err = f.Write(data)
+	}
+	if err == nil {
+		err = f.Chmod(mode)
+	}
+	if err == nil {
+		err = os.Rename(f.Name(), path)
+	}
+	if err != nil {
+		os.Remove(f.Name())
+	}
+	return err
+}
+
+// lockFile takes an exclusive flock on path, creating it, and returns a function
+// that releases it. waiting is called once if the lock is held by someone else.
+func lockFile(ctx context.Context, path string, waiting func()) (func(), error) {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o644)
+	if err != nil {
+		return nil, fmt.Errorf("open lock: %w", err)
+	}
+	for first := true; ; first = false {
+		err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+		switch {
+		case err == nil:
+			// If this process is killed, what it started goes on for a moment and
+			// writes: it inherits the file, and with it the lock.
+			if _, err := unix.FcntlInt(f.Fd(), unix.F_SETFD, 0); err != nil {
+				f.Close()
+				return nil, fmt.Errorf("lock %s: %w", path, err)
+			}
+			return func() {
+				unix.Flock(int(f.Fd()), unix.LOCK_UN) // for all that inherited it
+				f.Close()
+			}, nil
+		case !errors.Is(err, unix.EWOULDBLOCK) && !errors.Is(err, unix.EINTR):
+			f.Close()
+			return nil, fmt.Errorf("lock %s: %w", path, err)
+		}
+		if first && waiting != nil {
+			waiting()
+		}
+		select {
+		case <-ctx.Done():
+			f.Close()
+			return nil, fmt.Errorf("lock %s: %w", path, context.Cause(ctx))
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
+}

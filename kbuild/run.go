@@ -1,0 +1,173 @@
+package kbuild
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// command is one process to run.
+type command struct {
+	name string // short name for the log and for errors
+	dir  string
+	env  []string
+	argv []string
+	logs string // directory that keeps the full output if the command fails
+}
+
+// run starts the command in a process group of its own and returns its standard
+// output. Output of both streams is kept in memory and written to a log file only
+// on failure. When ctx ends, or when this process dies, the command is killed.
+func (c command) run(ctx context.Context) ([]byte, error) {
+	stdout, _, err := c.runBoth(ctx)
+	return stdout, err
+}
+
+// runBoth is run, and returns both streams merged as well.
+func (c command) runBoth(ctx context.Context) (stdout, all []byte, err error) {
+	stdout, all, err = c.exec(ctx)
+	if err == nil {
+		return stdout, all, nil
+	}
+	if ctx.Err() != nil {
+		return stdout, all, fmt.Errorf("run %s: %w", c.name, context.Cause(ctx))
+	}
+	return stdout, all, &RunError{
+		Command: c.name,
+		Dir:     c.dir,
+		Tail:    summarize(all),
+		Log:     keepLog(c.logs, c.name, c.argv, all),
+		Err:     err,
+	}
+}
+
+// exec returns standard output alone, and both streams merged.
+func (c command) exec(ctx context.Context) (stdout, all []byte, err error) {
+	// Pdeathsig fires when the *thread* that forked ends, so stay on one.
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+
+	cmd := exec.CommandContext(ctx, c.argv[0], c.argv[1:]...)
+	cmd.Dir = c.dir
+	cmd.Env = c.env
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
+	cmd.WaitDelay = 5 * time.Second
+	var merged, out bytes.Buffer
+	lock := make(chan struct{}, 1)
+	cmd.Stdout = &tee{lock: lock, dst: []*bytes.Buffer{&out, &merged}}
+	cmd.Stderr = &tee{lock: lock, dst: []*bytes.Buffer{&merged}}
+	err = cmd.Run()
+	return out.Bytes(), merged.Bytes(), err
+}
+
+// tee appends to several buffers under a lock shared by both streams.
+type tee struct {
+	lock chan struct{}
+	dst  []*bytes.Buffer
+}
+
+func (t *tee) Write(p []byte) (int, error) {
+	t.lock <- struct{}{}
+	defer func() { <-t.lock }()
+	for _, b := range t.dst {
+		b.Write(p)
+	}
+	return len(p), nil
+}
+
+// keepLog writes the full output of a failed command and returns its path, or ""
+// when it could not be written: a full disk must not hide the first error.
+func keepLog(dir, name string, argv []string, out []byte) string {
+	if dir == "" || os.MkdirAll(dir, 0o755) != nil {
+		return ""
+	}
+	clean := strings.Map(func(r rune) rune {
+		if r == '-' || r == '.' || r >= '0' && r <= '9' || r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' {
+			return r
+		}
+		return '_'
+	}, name)
+	f, err := os.CreateTemp(dir, clean[:min(len(clean), 60)]+"-*.log")
+	if err != nil {
+		return ""
+	}
+	defer f.Close()
+	fmt.Fprintf(f, "$ %s\n", strings.Join(argv, " "))
+	if _, err := f.Write(out); err != nil {
+		return ""
+	}
+	return f.Name()
+}
+
+// pruneLogs removes logs older than two weeks.
+func pruneLogs(dir string) {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return
+	}
+	for _, e := range entries {
+		if info, err := e.Info(); err == nil && time.Since(info.ModTime()) > 14*24*time.Hour {
+			os.Remove(filepath.Join(dir, e.Name()))
+		}
+	}
+}
+
+var errorLine = regexp.MustCompile(`(?i)\b(error|undefined reference|no rule to make|not found|no such file|cannot|killed|out of memory|no space left)\b`)
+
+// summarize picks the lines a person would look for: those that mention an error,
+// else the last ones.
+func summarize(out []byte) string {
+	lines := strings.Split(strings.TrimRight(string(out), "\n"), "\n")
+	var picked []string
+	for _, l := range lines {
+		if errorLine.MatchString(l) && !strings.HasPrefix(l, "make[") {
+			picked = append(picked, l)
+		}
+		if len(picked) == 12 {
+			break
+		}
+	}
+	if len(picked) == 0 {
+		picked = lines[max(0, len(lines)-12):]
+	}
+	return strings.Join(picked, "\n")
+}
+
+// baseEnv is the environment of everything that is run: what the caller's
+// environment has to contribute, and constants in place of everything that would
+// make output depend on the time, the user or the machine.
+func baseEnv() []string {
+	env := []string{
+		"LC_ALL=C",
+		"SOURCE_DATE_EPOCH=0",
+		"KBUILD_BUILD_TIMESTAMP=Thu Jan  1 00:00:00 UTC 1970",
+		"KBUILD_BUILD_USER=klpforge",
+		"KBUILD_BUILD_HOST=klpforge",
+		"KBUILD_BUILD_VERSION=1",
+	}
+	return append(env, callerEnv()...)
+}
+
+// callerEnv is the part of the caller's environment that is passed on.
+func callerEnv() []string {
+	var env []string
+	for _, kv := range os.Environ() {
+		name, _, _ := strings.Cut(kv, "=")
+		switch {
+		case name == "PATH", name == "HOME", name == "TMPDIR", strings.HasPrefix(name, "CCACHE_"):
+			env = append(env, kv)
+		}
+	}
+	slices.Sort(env)
+	return env
+}

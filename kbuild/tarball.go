@@ -1,0 +1,256 @@
+package kbuild
+
+import (
+	"archive/tar"
+	"bufio"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path"
+	"path/filepath"
+	"strings"
+
+	"github.com/klauspost/compress/gzip"
+	"github.com/klauspost/compress/zstd"
+	"github.com/ulikunitz/xz"
+	"golang.org/x/sync/errgroup"
+)
+
+// tarball is a source archive with one top directory, as kernel.org and
+// distributions publish them.
+type tarball struct {
+	path string
+	sums string // directory that remembers hashes
+}
+
+// identity is the archive's hash, remembered by size, time and inode number.
+func (t tarball) identity(context.Context) (string, error) {
+	info, err := os.Stat(t.path)
+	if err != nil {
+		return "", err
+	}
+	name := sha256.Sum256([]byte(t.path))
+	memo := filepath.Join(t.sums, hex.EncodeToString(name[:8]))
+	if data, err := os.ReadFile(memo); err == nil {
+		if stamp, sum, ok := strings.Cut(string(data), "\n"); ok && stamp == inode(info) && len(sum) == 64 {
+			return "tar:" + sum, nil
+		}
+	}
+	sum, err := hashFile(t.path)
+	if err != nil {
+		return "", err
+	}
+	if err := os.MkdirAll(t.sums, 0o755); err != nil {
+		return "", err
+	}
+	return "tar:" + sum, writeAtomic(memo, []byte(inode(info)+"\n"+sum), 0o644)
+}
+
+// decompress recognizes the archive by its first bytes.
+func decompress(ctx context.Context, f *os.File) (io.ReadCloser, error) {
+	r := bufio.NewReaderSize(f, 1<<20)
+	magic, err := r.Peek(6)
+	if err != nil {
+		return nil, fmt.Errorf("read archive: %w", err)
+	}
+	switch {
+	case string(magic) == "\xfd7zXZ\x00":
+		return unxz(ctx, r)
+	case string(magic[:2]) == "\x1f\x8b":
+		return gzip.NewReader(r)
+	case string(magic[:4]) == "\x28\xb5\x2f\xfd":
+		d, err := zstd.NewReader(r)
+		if err != nil {
+			return nil, err
+		}
+		return d.IOReadCloser(), nil
+	}
+	return io.NopCloser(r), nil
+}
+
+// unxz prefers the xz command, which is five times as fast as the library.
+func unxz(ctx context.Context, r io.Reader) (io.ReadCloser, error) {
+	bin, err := exec.LookPath("xz")
+	if err != nil {
+		d, err := xz.NewReader(r)
+		if err != nil {
+			return nil, err
+		}
+		return io.NopCloser(d), nil
+	}
+	cmd := exec.CommandContext(ctx, bin, "-dc", "-T0")
+	cmd.Env = baseEnv()
+	cmd.Stdin = r
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		return nil, err
+	}
+	var stderr strings.Builder
+	cmd.Stderr = &stderr
+	if err := cmd.Start(); err != nil {
+		return nil, fmt.Errorf("run xz: %w", err)
+	}
+	return &process{out, cmd, &stderr}, nil
+}
+
+// process is the output of a command; Close reports the command's failure.
+type process struct {
+	io.Reader
+	cmd    *exec.Cmd
+	stderr *strings.Builder
+}
+
+func (p *process) Close() error {
+	// What follows the end of the archive is padding.
+	_, err := io.Copy(io.Discard, p.Reader)
+	if werr := p.cmd.Wait(); werr != nil {
+		return fmt.Errorf("decompress: %w: %s", werr, strings.TrimSpace(p.stderr.String()))
+	}
+	return err
+}
+
+// member is a regular file read from the archive, waiting to be written.
+type member struct {
+	rel  string
+	data []byte
+	hdr  *tar.Header
+}
+
+func (t tarball) copyTo(ctx context.Context, dst string, jobs int, progress func(done, total int)) (map[string]bool, error) {
+	f, err := os.Open(t.path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	// The command must outlive the group: its context ends with Wait.
+	r, err := decompress(ctx, f)
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", t.path, err)
+	}
+	g, ctx := errgroup.WithContext(ctx)
+	files := make(chan member, 64)
+	for range max(1, jobs) {
+		g.Go(func() error {
+			for m := range files {
+				if err := m.write(dst); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+	written := map[string]bool{}
+	links := map[string]string{}
+	g.Go(func() error {
+		defer close(files)
+		return t.read(ctx, tar.NewReader(r), dst, written, links, files, progress)
+	})
+	err = g.Wait()
+	if cerr := r.Close(); err == nil {
+		err = cerr
+	}
+	if err != nil {
+		return nil, fmt.Errorf("unpack %s: %w", t.path, err)
+	}
+	// Links come last, so that no file is written through one.
+	for rel, target := range links {
+		if err := os.Symlink(target, filepath.Join(dst, rel)); err != nil {
+			return nil, fmt.Errorf("unpack %s: %w", t.path, err)
+		}
+	}
+	if len(written) == 0 {
+		return nil, fmt.Errorf("unpack %s: no files in it", t.path)
+	}
+	return written, nil
+}
+
+// maxMember bounds one file of a source archive; the largest in Linux has 24 MB.
+const maxMember = 256 << 20
+
+func (t tarball) read(ctx context.Context, r *tar.Reader, dst string, written map[string]bool, links map[string]string, files chan<- member, progress func(done, total int)) error {
+	made := map[string]bool{".": true}
+	mkdir := func(rel string) error {
+		if made[rel] {
+			return nil
+		}
+		made[rel] = true
+		return os.MkdirAll(filepath.Join(dst, rel), 0o755)
+	}
+	for {
+		if err := ctx.Err(); err != nil {
+			return context.Cause(ctx)
+		}
+		hdr, err := r.Next()
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if hdr.Typeflag == tar.TypeXGlobalHeader {
+			continue
+		}
+		name := path.Clean(hdr.Name)
+		_, rel, nested := strings.Cut(name, "/")
+		if !nested {
+			if hdr.Typeflag != tar.TypeDir {
+				return fmt.Errorf("member %q is outside the top directory", hdr.Name)
+			}
+			continue
+		}
+		if strings.HasPrefix(name, "/") || strings.HasPrefix(name, "../") || !filepath.IsLocal(rel) {
+			return fmt.Errorf("member %q: %w", hdr.Name, ErrUnsafePath)
+		}
+		switch hdr.Typeflag {
+		case tar.TypeDir:
+			if err := mkdir(rel); err != nil {
+				return err
+			}
+		case tar.TypeSymlink:
+			if err := mkdir(path.Dir(rel)); err != nil {
+				return err
+			}
+			links[rel], written[rel] = hdr.Linkname, true
+		case tar.TypeReg:
+			if hdr.Size > maxMember {
+				return fmt.Errorf("member %q has %d bytes", hdr.Name, hdr.Size)
+			}
+			if err := mkdir(path.Dir(rel)); err != nil {
+				return err
+			}
+			data := make([]byte, hdr.Size)
+			if _, err := io.ReadFull(r, data); err != nil {
+				return fmt.Errorf("member %q: %w", hdr.Name, err)
+			}
+			written[rel] = true
+			if len(written)%1024 == 0 {
+				progress(len(written), 0)
+			}
+			select {
+			case files <- member{rel, data, hdr}:
+			case <-ctx.Done():
+				return context.Cause(ctx)
+			}
+		default:
+			return fmt.Errorf("member %q has a type that no source has (%c)", hdr.Name, hdr.Typeflag)
+		}
+	}
+}
+
+func (m member) write(dst string) error {
+	mode := fs.FileMode(0o644)
+	if m.hdr.Mode&0o111 != 0 {
+		mode = 0o755
+	}
+	name := filepath.Join(dst, m.rel)
+	if err := os.WriteFile(name, m.data, mode); err != nil {
+		return err
+	}
+	return setTime(name, m.hdr.ModTime)
+}

@@ -1,0 +1,1 @@
+static const char *name __attribute__((used)) = NAME __FILE__;

@@ -1,0 +1,6 @@
+#include <linux/demo.h>
+
+int core_value(void)
+{
+	return DEMO_VALUE + __LINE__;
+}

@@ -1,0 +1,166 @@
+package kbuild
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// kernelArch maps the names an architecture goes by to the kernel's ARCH.
+func kernelArch(name string) (string, error) {
+	switch name {
+	case "", "x86", "x86_64", "amd64":
+		return "x86", nil
+	case "arm64", "aarch64":
+		return "arm64", nil
+	case "powerpc", "ppc64le":
+		return "powerpc", nil
+	case "s390", "s390x":
+		return "s390", nil
+	case "riscv", "riscv64":
+		return "riscv", nil
+	case "loongarch", "loong64":
+		return "loongarch", nil
+	}
+	return "", fmt.Errorf("choose architecture: %q is not one that supports livepatching", name)
+}
+
+// requirement is something that building a kernel tree needs.
+type requirement struct {
+	what    string
+	pkg     string
+	present func() bool
+}
+
+func onPath(name string) func() bool {
+	return func() bool { _, err := exec.LookPath(name); return err == nil }
+}
+
+func header(name string) func() bool {
+	return func() bool {
+		dirs := []string{"/usr/include", "/usr/local/include"}
+		if more, _ := filepath.Glob("/usr/include/*-linux-gnu*"); more != nil {
+			dirs = append(dirs, more...)
+		}
+		return slices.ContainsFunc(dirs, func(d string) bool {
+			_, err := os.Stat(filepath.Join(d, name))
+			return err == nil
+		})
+	}
+}
+
+// requirements lists what the configuration needs beyond a POSIX system.
+func (p *preparation) requirements() []requirement {
+	r := []requirement{
+		{"make", "make", onPath("make")},
+		{"flex", "flex", onPath("flex")},
+		{"bison", "bison", onPath("bison")},
+		{"bc", "bc", onPath("bc")},
+		{"perl", "perl", onPath("perl")},
+		{"ld", "binutils", onPath("ld")},
+		{"stdlib.h", "libc6-dev", header("stdlib.h")},
+	}
+	for _, word := range strings.Fields(p.CC) {
+		if !strings.HasPrefix(word, "-") && !strings.Contains(word, "=") {
+			pkg := filepath.Base(word)
+			if i := strings.Index(pkg, "gcc-"); i > 0 {
+				pkg = pkg[i:] // x86_64-linux-gnu-gcc-12 is in gcc-12
+			}
+			r = append(r, requirement{word, pkg, onPath(word)})
+		}
+	}
+	if p.config.values["CONFIG_OBJTOOL"] == "y" || p.config.values["CONFIG_STACK_VALIDATION"] == "y" || p.config.values["CONFIG_UNWINDER_ORC"] == "y" {
+		r = append(r, requirement{"libelf.h", "libelf-dev", header("libelf.h")})
+	}
+	if p.config.values["CONFIG_DEBUG_INFO_BTF"] == "y" {
+		// Without pahole kconfig turns BTF off, which changes struct module.
+		r = append(r, requirement{"pahole", "dwarves", onPath("pahole")})
+	}
+	if p.config.values["CONFIG_MODULE_SIG"] == "y" || p.config.values["CONFIG_SYSTEM_TRUSTED_KEYRING"] == "y" {
+		r = append(r, requirement{"openssl/ssl.h", "libssl-dev", header("openssl/ssl.h")})
+	}
+	return r
+}
+
+// checkTools finds the host compiler and reports everything missing at once.
+func (p *preparation) checkTools() error {
+	missing := &MissingToolsError{}
+	for _, r := range p.requirements() {
+		if !r.present() {
+			missing.Tools = append(missing.Tools, r.what)
+			missing.Packages = append(missing.Packages, r.pkg)
+		}
+	}
+	cc := strings.Fields(p.CC)
+	for _, host := range []string{"gcc", cc[len(cc)-1]} {
+		if onPath(host)() {
+			p.hostCC = host
+			break
+		}
+	}
+	if p.hostCC == "" && len(missing.Tools) == 0 {
+		missing.Tools, missing.Packages = append(missing.Tools, "gcc"), append(missing.Packages, "gcc")
+	}
+	if len(missing.Tools) == 0 {
+		return nil
+	}
+	slices.Sort(missing.Packages)
+	missing.Packages = slices.Compact(missing.Packages)
+	return missing
+}
+
+// checkCompiler compares the compiler's version with the target's.
+func (p *preparation) checkCompiler(ctx context.Context) error {
+	words := strings.Fields(p.CC)
+	if len(words) == 0 {
+		return fmt.Errorf("choose compiler: %q names none", p.CC)
+	}
+	out, err := command{name: p.CC + " --version", env: baseEnv(), argv: append(words, "--version")}.run(ctx)
+	if err != nil {
+		return fmt.Errorf("ask compiler for its version: %w", err)
+	}
+	p.ccText, _, _ = strings.Cut(string(out), "\n")
+	want := p.config.str("CONFIG_CC_VERSION_TEXT")
+	if want == "" || p.AllowCompilerMismatch || sameCompiler(want, p.ccText) {
+		return nil
+	}
+	return &CompilerMismatchError{CC: p.CC, Want: want, Got: p.ccText, WantNumber: p.config.str("CONFIG_GCC_VERSION")}
+}
+
+// sameCompiler compares version texts but for the name the command was called by:
+// "gcc-12 (Debian 12.2.0-14) 12.2.0" is "gcc (Debian 12.2.0-14) 12.2.0".
+func sameCompiler(a, b string) bool {
+	cut := func(s string) string {
+		name, rest, _ := strings.Cut(s, " ")
+		family := "gcc"
+		if strings.Contains(name, "clang") || strings.Contains(rest, "clang") {
+			family = "clang"
+			if i := strings.Index(s, "clang version"); i >= 0 {
+				rest = s[i:]
+			}
+		}
+		return family + " " + rest
+	}
+	return cut(a) == cut(b)
+}
+
+// toolVersions identifies the compiler and what it calls.
+func (p *preparation) toolVersions(ctx context.Context) (string, error) {
+	id := p.ccText
+	for _, tool := range []string{"ld", "as", "pahole"} {
+		if !onPath(tool)() {
+			continue
+		}
+		out, err := command{name: tool + " --version", env: baseEnv(), argv: []string{tool, "--version"}}.run(ctx)
+		if err != nil {
+			return "", fmt.Errorf("ask %s for its version: %w", tool, err)
+		}
+		line, _, _ := strings.Cut(string(out), "\n")
+		id += "\n" + line
+	}
+	return id, nil
+}

@@ -1,0 +1,339 @@
+package kbuild
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+
+	"golang.org/x/sync/errgroup"
+	"golang.org/x/sys/unix"
+)
+
+// WorkOptions says how objects of a work tree are compiled.
+type WorkOptions struct {
+	Debug bool // keep debug information (-g)
+	Jobs  int  // parallel jobs; 0 takes the tree's
+	// Progress is called as in PrepareOptions.
+	Progress func(stage string, done, total int)
+}
+
+// Work is a private copy of a prepared tree that may be changed and built in. Its
+// methods may be called concurrently, but not Write and Remove during builds.
+type Work struct {
+	// Dir is the root of the private tree. Use Write and Remove to change it: files
+	// share their contents with the prepared tree, and directories that no build
+	// needs are links into it.
+	Dir string
+
+	tree     *Tree
+	base     string // work/<pid>-<random>
+	flags    string // KCFLAGS with workPlaceholder
+	debug    bool
+	jobs     int
+	progress func(stage string, done, total int)
+
+	mu        sync.Mutex
+	root      *os.Root
+	unlock    func()
+	changed   map[string]bool   // paths written or removed
+	commands  map[string]string // object -> compile command
+	generated bool              // generated headers were compared since the last change
+	pruned    []string          // directories that are still links into the prepared tree
+}
+
+// Work makes a private tree in cache/work. Close removes it; if the process dies
+// first, the next call of Work by any process does.
+func (t *Tree) Work(ctx context.Context, opts WorkOptions) (*Work, error) {
+	m, err := t.workFiles()
+	if err != nil {
+		return nil, err
+	}
+	return t.newWork(ctx, opts, m)
+}
+
+func (t *Tree) newWork(ctx context.Context, opts WorkOptions, m *manifest) (*Work, error) {
+	parent := filepath.Join(t.cache, "work")
+	if err := os.MkdirAll(parent, 0o755); err != nil {
+		return nil, fmt.Errorf("create work directory: %w", err)
+	}
+	removeStale(parent)
+	var id [6]byte
+	rand.Read(id[:])
+	base := filepath.Join(parent, fmt.Sprintf("%d-%s", os.Getpid(), hex.EncodeToString(id[:])))
+	w := &Work{
+		Dir: filepath.Join(base, "linux"), tree: t, base: base, debug: opts.Debug,
+		flags: kcflags(opts.Debug), jobs: opts.Jobs, progress: opts.Progress,
+		changed: map[string]bool{}, commands: map[string]string{}, pruned: slices.Clone(m.pruned),
+	}
+	if w.jobs <= 0 {
+		w.jobs = t.jobs
+	}
+	if w.progress == nil {
+		w.progress = func(string, int, int) {}
+	}
+	if err := os.MkdirAll(w.Dir, 0o755); err != nil {
+		return nil, fmt.Errorf("create work tree: %w", err)
+	}
+	var err error
+	if w.unlock, err = lockFile(ctx, filepath.Join(base, "lock"), nil); err != nil {
+		removeTree(base)
+		return nil, err
+	}
+	if err = m.replicate(ctx, t.Dir, w.Dir, w.jobs); err == nil {
+		w.root, err = os.OpenRoot(w.Dir)
+	}
+	if err != nil {
+		w.unlock()
+		removeTree(base)
+		return nil, fmt.Errorf("create work tree: %w", err)
+	}
+	return w, nil
+}
+
+// Tree returns the prepared tree that w is a copy of.
+func (w *Work) Tree() *Tree { return w.tree }
+
+// Close removes the private tree with everything in it, objects made by After
+// included. Calling it twice is fine.
+func (w *Work) Close() error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.root == nil {
+		return nil
+	}
+	w.root.Close()
+	w.root = nil
+	err := removeTree(w.base)
+	w.unlock()
+	return err
+}
+
+func (w *Work) alive() error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.root == nil {
+		return ErrClosed
+	}
+	return nil
+}
+
+// cleanRel checks a tree-relative path.
+func cleanRel(rel string) (string, error) {
+	c := path.Clean(rel)
+	if c == "." || !filepath.IsLocal(c) || strings.ContainsAny(c, "\n\x00") {
+		return "", fmt.Errorf("use path %q: %w", rel, ErrUnsafePath)
+	}
+	return c, nil
+}
+
+// change notes that rel is about to change.
+func (w *Work) change(rel string) (*os.Root, string, error) {
+	rel, err := cleanRel(rel)
+	if err != nil {
+		return nil, "", err
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.root == nil {
+		return nil, "", ErrClosed
+	}
+	if err := w.materialize(func(dir string) bool { return strings.HasPrefix(rel, dir+"/") }); err != nil {
+		return nil, "", err
+	}
+	w.changed[rel] = true
+	w.generated = false
+	return w.root, rel, nil
+}
+
+// materialize makes pruned directories real. w.mu is held.
+func (w *Work) materialize(which func(dir string) bool) error {
+	left := w.pruned[:0]
+	var first error
+	for _, dir := range w.pruned {
+		if first != nil || !which(dir) {
+			left = append(left, dir)
+			continue
+		}
+		if err := linkSubtree(filepath.Join(w.tree.Dir, dir), filepath.Join(w.Dir, dir)); err != nil {
+			first = fmt.Errorf("copy %s into the work tree: %w", dir, err)
+			left = append(left, dir)
+		}
+	}
+	w.pruned = left
+	return first
+}
+
+// whole makes the private tree a complete one.
+func (w *Work) whole() error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.materialize(func(string) bool { return true })
+}
+
+// Write replaces a file of the private tree, making directories as needed. The new
+// contents get a new inode, so the prepared tree keeps the old ones.
+func (w *Work) Write(rel string, data []byte) error {
+	root, rel, err := w.change(rel)
+	if err != nil {
+		return err
+	}
+	if err := w.followIncludes(rel, data); err != nil {
+		return err
+	}
+	mode := fs.FileMode(0o644)
+	if info, err := root.Stat(rel); err == nil {
+		mode = info.Mode().Perm()
+	}
+	if err := root.MkdirAll(path.Dir(rel), 0o755); err != nil {
+		return fmt.Errorf("write %s: %w", rel, err)
+	}
+	tmp := path.Join(path.Dir(rel), ".klpforge-"+path.Base(rel))
+	if err := root.WriteFile(tmp, data, mode); err != nil {
+		root.Remove(tmp)
+		return fmt.Errorf("write %s: %w", rel, err)
+	}
+	if err := root.Rename(tmp, rel); err != nil {
+		root.Remove(tmp)
+		return fmt.Errorf("write %s: %w", rel, err)
+	}
+	return nil
+}
+
+// followIncludes makes the tree a whole one if the new text of a file includes a
+// name that the old did not, and that a pruned directory has: from there, "../"
+// would lead into the prepared tree, past the changes made here.
+func (w *Work) followIncludes(rel string, data []byte) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if len(w.pruned) == 0 {
+		return nil
+	}
+	known := map[string]bool{}
+	if old, err := w.root.ReadFile(rel); err == nil {
+		for _, inc := range scanIncludes(old) {
+			known[inc.name] = true
+		}
+	}
+	fresh := map[string]bool{}
+	for _, inc := range scanIncludes(data) {
+		if !known[inc.name] {
+			fresh[path.Base(inc.name)] = true
+		}
+	}
+	if len(fresh) == 0 {
+		return nil
+	}
+	all, err := w.tree.allFiles()
+	if err != nil {
+		return err
+	}
+	for _, f := range all.links {
+		if fresh[path.Base(f)] && slices.ContainsFunc(w.pruned, func(dir string) bool { return strings.HasPrefix(f, dir+"/") }) {
+			return w.materialize(func(string) bool { return true })
+		}
+	}
+	return nil
+}
+
+// Remove deletes a file of the private tree; a file that does not exist is fine.
+func (w *Work) Remove(rel string) error {
+	root, rel, err := w.change(rel)
+	if err != nil {
+		return err
+	}
+	if err := root.Remove(rel); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("remove %s: %w", rel, err)
+	}
+	return nil
+}
+
+// Read returns a file of the private tree as it is now.
+func (w *Work) Read(rel string) ([]byte, error) {
+	rel, err := cleanRel(rel)
+	if err != nil {
+		return nil, err
+	}
+	if err := w.alive(); err != nil {
+		return nil, err
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if err := w.materialize(func(dir string) bool { return strings.HasPrefix(rel, dir+"/") }); err != nil {
+		return nil, err
+	}
+	return w.root.ReadFile(rel)
+}
+
+// pristine reports whether nothing has been changed yet.
+func (w *Work) pristine() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return len(w.changed) == 0
+}
+
+// removeStale removes work trees whose process is gone, and what such processes
+// left elsewhere in the cache. A tree is in use while its
+// lock is held, or while the process that is about to lock it lives.
+func removeStale(parent string) {
+	sweep(filepath.Dir(parent))
+	entries, err := os.ReadDir(parent)
+	if err != nil {
+		return
+	}
+	for _, e := range entries {
+		first, _, _ := strings.Cut(e.Name(), "-")
+		pid, err := strconv.Atoi(first)
+		if err != nil || pid <= 0 {
+			continue
+		}
+		if err := unix.Kill(pid, 0); err == nil || errors.Is(err, unix.EPERM) {
+			continue
+		}
+		dir := filepath.Join(parent, e.Name())
+		f, err := os.Open(filepath.Join(dir, "lock"))
+		if err == nil && unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB) != nil {
+			f.Close()
+			continue
+		}
+		removeTree(dir)
+		if f != nil {
+			f.Close()
+		}
+	}
+}
+
+// removeTree is os.RemoveAll with the subdirectories of the tree in parallel.
+func removeTree(base string) error {
+	var g errgroup.Group
+	g.SetLimit(4)
+	for _, dir := range []string{"linux/drivers", "linux", ""} {
+		dir := filepath.Join(base, dir)
+		entries, err := os.ReadDir(dir)
+		if err != nil {
+			continue
+		}
+		for _, e := range entries {
+			if e.IsDir() && e.Name() != "drivers" && e.Name() != "linux" {
+				g.Go(func() error { return os.RemoveAll(filepath.Join(dir, e.Name())) })
+			}
+		}
+	}
+	err := g.Wait()
+	if rerr := os.RemoveAll(base); err == nil {
+		err = rerr
+	}
+	if err != nil {
+		return fmt.Errorf("remove work tree: %w", err)
+	}
+	return nil
+}
