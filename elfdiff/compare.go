@@ -1,0 +1,320 @@
+package elfdiff
+
+import (
+	"bytes"
+	"fmt"
+
+	"github.com/klpforge/klpforge/elfobj"
+)
+
+// comparer decides equality of paired atoms. Verdicts are cached; a pair that
+// is being compared counts as equal, so that cycles of nameless data end.
+type comparer struct {
+	*pairing
+	seen  map[[2]AtomID]string
+	open  map[[2]AtomID]bool // being compared; true: taken for equal meanwhile
+	trail [][2]AtomID        // pairs found equal, in order
+}
+
+// maxNesting bounds chains of nameless data that refer to each other.
+const maxNesting = 2000
+
+const equal = ""
+
+// differ returns why the two atoms differ, or equal.
+func (c *comparer) differ(a, b AtomID) string {
+	k := [2]AtomID{a, b}
+	if _, ok := c.open[k]; ok {
+		c.open[k] = true
+		return equal
+	}
+	if v, ok := c.seen[k]; ok {
+		return v
+	}
+	if len(c.open) > maxNesting {
+		return "nested too deeply"
+	}
+	mark := len(c.trail)
+	c.open[k] = false
+	v := c.differs(a, b)
+	assumed := c.open[k]
+	delete(c.open, k)
+	c.seen[k] = v
+	switch {
+	case v == equal:
+		c.trail = append(c.trail, k)
+	case assumed:
+		// Verdicts that rest on this pair being equal fall with it.
+		for _, q := range c.trail[mark:] {
+			delete(c.seen, q)
+		}
+		c.trail = c.trail[:mark]
+	}
+	return v
+}
+
+func (c *comparer) differs(a, b AtomID) string {
+	x, y := &c.o.Atoms[a], &c.p.Atoms[b]
+	if kindOf(x.Class) != kindOf(y.Class) {
+		return "kind of section"
+	}
+	if x.Size != y.Size {
+		return fmt.Sprintf("size %d -> %d", x.Size, y.Size)
+	}
+	if x.Class != y.Class && x.Class != classText {
+		return fmt.Sprintf("moved from %s to %s", c.o.File.Sections[x.Sec].Name, c.p.File.Sections[y.Sec].Name)
+	}
+	if r := c.body(a, b); r != equal {
+		return r
+	}
+	return c.tables(a, b)
+}
+
+// body compares bytes outside relocated fields, and what relocations mean.
+// Padding behind the symbol's own bytes does not count.
+func (c *comparer) body(a, b AtomID) string {
+	x, y := &c.o.Atoms[a], &c.p.Atoms[b]
+	bx, by := c.o.bytes(a), c.p.bytes(b)
+	if (bx == nil) != (by == nil) {
+		return "zeroed data became initialised, or the reverse"
+	}
+	rx, fx := c.o.relocsIn(a)
+	ry, fy := c.p.relocsIn(b)
+	if bx != nil {
+		bx, by = bx[x.Base-x.Start:], by[y.Base-y.Start:]
+		bx, by = bx[:min(x.Size, uint64(len(bx)))], by[:min(y.Size, uint64(len(by)))]
+	}
+	rx, fx = skipPrefix(rx, fx, x.Base)
+	ry, fy = skipPrefix(ry, fy, y.Base)
+	if sanitizerData(c.o.File.Sections[x.Sec].Name) && sanitizerData(c.p.File.Sections[y.Sec].Name) && len(bx) >= 16 && len(by) >= 16 {
+		// Line and column of what it describes follow the file name.
+		bx, by = bytes.Clone(bx), bytes.Clone(by)
+		clear(bx[8:16])
+		clear(by[8:16])
+	}
+	pos := uint64(0)
+	if len(rx) != len(ry) {
+		// Find the place for the reason; they differ in any case.
+		if i := firstDiff(bx, by, 0); i >= 0 {
+			return fmt.Sprintf("code differs at +%#x", i)
+		}
+		return fmt.Sprintf("%d references -> %d", len(rx), len(ry))
+	}
+	for i := range rx {
+		off := rx[i].Off - x.Base
+		if off != ry[i].Off-y.Base {
+			return fmt.Sprintf("code differs at +%#x", min(off, ry[i].Off-y.Base))
+		}
+		if d := firstDiff(bx, by, pos, off); d >= 0 {
+			return fmt.Sprintf("bytes differ at +%#x", d)
+		}
+		pos = off + uint64(c.o.Arch.Width(rx[i].Type))
+		tx, ty := c.o.target(x.Sec, &rx[i], fx+i), c.p.target(y.Sec, &ry[i], fy+i)
+		if rx[i].Type != ry[i].Type && !c.sameKind(bx, by, &rx[i], &ry[i], x, y) {
+			return fmt.Sprintf("reference at +%#x changed type", off)
+		}
+		if r := c.sameTarget(tx, ty); r != equal {
+			return fmt.Sprintf("reference at +%#x: %s", off, r)
+		}
+	}
+	if d := firstDiff(bx, by, pos); d >= 0 {
+		return fmt.Sprintf("bytes differ at +%#x", d)
+	}
+	return equal
+}
+
+func skipPrefix(r []elfobj.Reloc, first int, base uint64) ([]elfobj.Reloc, int) {
+	for len(r) > 0 && r[0].Off < base {
+		r, first = r[1:], first+1
+	}
+	return r, first
+}
+
+// sameKind accepts a change between PC32 and PLT32 on a branch: the assembler
+// chooses by how the symbol is declared, the linker treats both alike.
+func (c *comparer) sameKind(bx, by []byte, rx, ry *elfobj.Reloc, x, y *Atom) bool {
+	nx, ny := *rx, *ry
+	nx.Off -= x.Base
+	ny.Off -= y.Base
+	return c.o.Arch.PCRelative(rx.Type) && c.p.Arch.PCRelative(ry.Type) &&
+		c.o.Arch.BranchReloc(bx, nx) && c.p.Arch.BranchReloc(by, ny)
+}
+
+// firstDiff returns the first offset in [from, to) where a and b differ, -1 if
+// none; without to, until the end.
+func firstDiff(a, b []byte, from uint64, to ...uint64) int {
+	end := uint64(min(len(a), len(b)))
+	if len(to) > 0 {
+		end = min(end, to[0])
+	}
+	if from >= end || bytes.Equal(a[from:end], b[from:end]) {
+		return -1
+	}
+	for i := from; i < end; i++ {
+		if a[i] != b[i] {
+			return int(i)
+		}
+	}
+	return -1
+}
+
+func (c *comparer) sameTarget(x, y Target) string {
+	if x.Kind != y.Kind {
+		// A symbol that is defined on one side only.
+		nx, ny := c.targetName(c.o, x), c.targetName(c.p, y)
+		return fmt.Sprintf("%s -> %s", nx, ny)
+	}
+	switch x.Kind {
+	case TargetExtern, TargetAbs:
+		if x.Name != y.Name || x.Off != y.Off {
+			return fmt.Sprintf("%s -> %s", c.targetName(c.o, x), c.targetName(c.p, y))
+		}
+	case TargetString, TargetConst:
+		if x.Text == nil || x.Skip != y.Skip || !bytes.Equal(x.Text, y.Text) {
+			return fmt.Sprintf("%s -> %s", c.targetName(c.o, x), c.targetName(c.p, y))
+		}
+	case TargetPiece:
+		return c.samePiece(x, y)
+	case TargetAtom:
+		if x.Off != y.Off {
+			return fmt.Sprintf("%s -> %s", c.targetName(c.o, x), c.targetName(c.p, y))
+		}
+		// What has no identity of its own counts by its contents, paired or not.
+		if c.o.contentOnly(x.Atom) && c.p.contentOnly(y.Atom) {
+			if r := c.differ(x.Atom, y.Atom); r != equal {
+				return fmt.Sprintf("%s: %s", c.targetName(c.p, y), r)
+			}
+			return equal
+		}
+		if c.toP[x.Atom] != y.Atom {
+			return fmt.Sprintf("%s -> %s", c.targetName(c.o, x), c.targetName(c.p, y))
+		}
+	}
+	return equal
+}
+
+// samePiece compares places in sections that have no atoms. Those in
+// .altinstr_replacement are compared with the table entries that own them.
+func (c *comparer) samePiece(x, y Target) string {
+	nx, ny := c.o.File.Sections[x.Sec].Name, c.p.File.Sections[y.Sec].Name
+	if c.o.class[x.Sec] == classAlt && c.p.class[y.Sec] == classAlt || nx == ny && x.Off == y.Off {
+		return equal
+	}
+	return fmt.Sprintf("%s%+#x -> %s%+#x", nx, x.Off, ny, y.Off)
+}
+
+func (c *comparer) targetName(o *Object, t Target) string {
+	switch t.Kind {
+	case TargetExtern, TargetAbs:
+		return t.Name
+	case TargetString:
+		text := bytes.TrimRight(t.Text, "\x00")
+		return fmt.Sprintf("%q", text[:min(len(text), 200)])
+	case TargetAtom:
+		n := o.Atoms[t.Atom].Name
+		if n == "" {
+			n = o.File.Sections[t.Sec].Name
+		}
+		if t.Off != 0 {
+			return fmt.Sprintf("%s%+#x", n, t.Off)
+		}
+		return n
+	}
+	return "constant"
+}
+
+// tables compares the special-section entries of two functions, but for
+// tables that follow from the code alone.
+func (c *comparer) tables(a, b AtomID) string {
+	ex, ey := c.compared(c.o, a), c.compared(c.p, b)
+	for i := 0; i < len(ex) && i < len(ey); i++ {
+		x, y := &c.o.entries[ex[i]], &c.p.entries[ey[i]]
+		if x.row != y.row || x.at != y.at || x.size != y.size {
+			return fmt.Sprintf("%s entries differ", x.row.section)
+		}
+		if r := c.sameEntry(x, y); r != equal {
+			return r
+		}
+	}
+	if len(ex) != len(ey) {
+		return "special section entries added or removed"
+	}
+	return equal
+}
+
+func (c *comparer) compared(o *Object, a AtomID) []int {
+	var out []int
+	for _, i := range o.entriesOf[a] {
+		if !o.entries[i].row.derived {
+			out = append(out, i)
+		}
+	}
+	return out
+}
+
+func (c *comparer) sameEntry(x, y *entry) string {
+	sx, sy := &c.o.File.Sections[x.sec], &c.p.File.Sections[y.sec]
+	bx, by := bytes.Clone(sx.Data[x.off:x.off+x.size]), bytes.Clone(sy.Data[y.off:y.off+y.size])
+	for _, b := range [][]byte{bx, by} {
+		clear(b[x.shape.lineOff:][:x.shape.lineLen])
+	}
+	if len(x.relocs) != len(y.relocs) {
+		return fmt.Sprintf("%s entry differs", x.row.section)
+	}
+	for i := range x.relocs {
+		rx, ry := &x.relocs[i], &y.relocs[i]
+		if rx.Off-x.off != ry.Off-y.off || rx.Type != ry.Type {
+			return fmt.Sprintf("%s entry differs", x.row.section)
+		}
+		w := uint64(c.o.Arch.Width(rx.Type))
+		clear(bx[rx.Off-x.off:][:w])
+		clear(by[ry.Off-y.off:][:w])
+		if r := c.sameTarget(c.o.target(x.sec, rx, 0), c.p.target(y.sec, ry, 0)); r != equal {
+			return fmt.Sprintf("%s entry: %s", x.row.section, r)
+		}
+	}
+	if !bytes.Equal(bx, by) {
+		return fmt.Sprintf("%s entry differs", x.row.section)
+	}
+	if x.altLen != y.altLen || !c.sameAlt(x, y) {
+		return "replacement instructions differ"
+	}
+	return equal
+}
+
+// sameAlt compares the replacement code of two alternatives.
+func (c *comparer) sameAlt(x, y *entry) bool {
+	if x.altLen == 0 {
+		return true
+	}
+	bx := bytes.Clone(c.o.File.Sections[x.alt].Data[x.altOff:][:x.altLen])
+	by := bytes.Clone(c.p.File.Sections[y.alt].Data[y.altOff:][:y.altLen])
+	rx, fx := c.o.pieceRelocs(x)
+	ry, fy := c.p.pieceRelocs(y)
+	if len(rx) != len(ry) {
+		return false
+	}
+	for i := range rx {
+		if rx[i].Off-x.altOff != ry[i].Off-y.altOff || rx[i].Type != ry[i].Type {
+			return false
+		}
+		w := uint64(c.o.Arch.Width(rx[i].Type))
+		if rx[i].Off-x.altOff+w > x.altLen {
+			return false
+		}
+		clear(bx[rx[i].Off-x.altOff:][:w])
+		clear(by[ry[i].Off-y.altOff:][:w])
+		if c.sameTarget(c.o.target(x.alt, &rx[i], fx+i), c.p.target(y.alt, &ry[i], fy+i)) != equal {
+			return false
+		}
+	}
+	return bytes.Equal(bx, by)
+}
+
+// pieceRelocs returns the relocations of an alternative's replacement code and
+// the index of the first.
+func (o *Object) pieceRelocs(e *entry) ([]elfobj.Reloc, int) {
+	all := o.relocs[e.alt]
+	lo, hi := searchOff(all, e.altOff), searchOff(all, e.altOff+e.altLen)
+	return all[lo:hi], lo
+}

@@ -1,0 +1,426 @@
+package elfdiff
+
+import (
+	"bytes"
+	"hash/fnv"
+	"slices"
+	"strings"
+)
+
+// pairing holds which atom of the original is which of the patched object.
+type pairing struct {
+	o, p     *Object
+	toP, toO []AtomID // -1: no partner
+}
+
+// correlate pairs atoms in the order of certainty: stable names; compiler-made
+// clone names; numbered static locals through the references of paired atoms;
+// what is left and unique on both sides.
+func correlate(o, p *Object) *pairing {
+	c := &pairing{o: o, p: p}
+	c.toP, c.toO = fill(len(o.Atoms)), fill(len(p.Atoms))
+	c.byStableName()
+	c.byClone()
+	c.byReference()
+	c.byLeftover()
+	c.unpairBoot()
+	return c
+}
+
+// unpairBoot parts what leaves boot-time memory: the original is gone when the
+// livepatch loads, so the patched one is new.
+func (c *pairing) unpairBoot() {
+	for i := range c.o.Atoms {
+		a := AtomID(i)
+		if b := c.toP[a]; b >= 0 && initSection(c.o.Section(a)) && !initSection(c.p.Section(b)) {
+			c.toP[a], c.toO[b] = -1, -1
+		}
+	}
+}
+
+func fill(n int) []AtomID {
+	s := make([]AtomID, n)
+	for i := range s {
+		s[i] = -1
+	}
+	return s
+}
+
+func (c *pairing) pair(a, b AtomID) {
+	c.toP[a], c.toO[b] = b, a
+}
+
+// kindOf groups classes whose members may be paired: a variable may move
+// between data, constant data and zeroed data (that is a change, reported
+// later), but code pairs only with code.
+func kindOf(k class) class {
+	switch k {
+	case classData, classROData, classBSS, classUnknown:
+		return classData
+	}
+	return k
+}
+
+type nameKey struct {
+	name string
+	kind class
+}
+
+// group holds atoms of both sides that may be each other's partner.
+type group struct{ l, r []AtomID }
+
+// groups collects the atoms without partner by key, leaving out those whose
+// key is not valid.
+func (c *pairing) groups(key func(o *Object, id AtomID) (nameKey, bool)) map[nameKey]*group {
+	m := map[nameKey]*group{}
+	for side, o := range []*Object{c.o, c.p} {
+		taken := c.toP
+		if side == 1 {
+			taken = c.toO
+		}
+		for i := range o.Atoms {
+			k, ok := key(o, AtomID(i))
+			if !ok || taken[i] >= 0 {
+				continue
+			}
+			g := m[k]
+			if g == nil {
+				g = &group{}
+				m[k] = g
+			}
+			if side == 0 {
+				g.l = append(g.l, AtomID(i))
+			} else {
+				g.r = append(g.r, AtomID(i))
+			}
+		}
+	}
+	return m
+}
+
+// byStableName pairs atoms of one name. Of several with one name, those with
+// equal code are partners; the others pair in order.
+func (c *pairing) byStableName() {
+	groups := c.groups(func(o *Object, id AtomID) (nameKey, bool) {
+		n, ok := stableName(o, id)
+		return nameKey{n, kindOf(o.Atoms[id].Class)}, ok
+	})
+	for _, g := range groups {
+		if len(g.l) > 1 || len(g.r) > 1 {
+			c.pairInOrder(g, c.signature)
+		}
+		c.pairInOrder(g, func(*Object, AtomID) string { return "" })
+	}
+}
+
+// pairInOrder pairs those without partner that have one key, the first of one
+// side with the first of the other.
+func (c *pairing) pairInOrder(g *group, key func(*Object, AtomID) string) {
+	left := map[string][]AtomID{}
+	for _, a := range g.l {
+		if c.toP[a] < 0 {
+			k := key(c.o, a)
+			left[k] = append(left[k], a)
+		}
+	}
+	for _, b := range g.r {
+		if c.toO[b] >= 0 {
+			continue
+		}
+		k := key(c.p, b)
+		if l := left[k]; len(l) > 0 {
+			c.pair(l[0], b)
+			left[k] = l[1:]
+		}
+	}
+}
+
+// stableName is the name by which an atom pairs without further evidence.
+// Nameless data that fills its section takes the section's name.
+func stableName(o *Object, id AtomID) (string, bool) {
+	a := &o.Atoms[id]
+	if a.Name == "" {
+		if o.File.Sections[a.Sec].Name == ".altinstr_aux" || a.Class == classROData && len(o.bySec[a.Sec]) == 1 && strings.Contains(o.File.Sections[a.Sec].Name, "..L") {
+			return "", false
+		}
+		return "\x00" + o.File.Sections[a.Sec].Name + "\x00" + itoa(int(a.Start)), len(o.bySec[a.Sec]) == 1
+	}
+	_, marks := stem(a.Name)
+	return a.Name, marks == "" || marks == ".F"
+}
+
+func itoa(n int) string {
+	if n == 0 {
+		return "0"
+	}
+	var b [20]byte
+	i := len(b)
+	for ; n > 0; n /= 10 {
+		i--
+		b[i] = byte('0' + n%10)
+	}
+	return string(b[i:])
+}
+
+// byClone pairs compiler-made functions of one base and kind of clone: equal
+// code first, because the compiler numbers clones anew when one comes or goes,
+// then the same full name, then the only ones left.
+func (c *pairing) byClone() {
+	groups := c.groups(func(o *Object, id AtomID) (nameKey, bool) {
+		a := &o.Atoms[id]
+		base, marks := stem(a.Name)
+		return nameKey{base + "\x00" + marks, classText}, a.Class == classText && a.Name != ""
+	})
+	name := func(o *Object, id AtomID) string { return o.Atoms[id].Name }
+	for _, g := range groups {
+		if len(g.l) > 1 || len(g.r) > 1 {
+			c.pairInOrder(g, func(o *Object, id AtomID) string { return name(o, id) + "\x00" + c.signature(o, id) })
+			c.pairInOrder(g, c.signature)
+			c.pairInOrder(g, name)
+		}
+		g.l = slices.DeleteFunc(g.l, func(a AtomID) bool { return c.toP[a] >= 0 })
+		g.r = slices.DeleteFunc(g.r, func(b AtomID) bool { return c.toO[b] >= 0 })
+		if len(g.l) == 1 && len(g.r) == 1 {
+			c.pair(g.l[0], g.r[0])
+		}
+	}
+}
+
+// signature is the code of an atom with references by base name.
+func (c *pairing) signature(o *Object, a AtomID) string {
+	at := &o.Atoms[a]
+	code := bytes.Clone(o.bytes(a))
+	relocs, _ := o.relocsIn(a)
+	for i := range relocs {
+		off := relocs[i].Off - at.Start
+		clear(code[off:min(off+uint64(o.Arch.Width(relocs[i].Type)), uint64(len(code)))])
+	}
+	var b strings.Builder
+	b.Write(code)
+	for _, r := range c.references(o, a) {
+		b.WriteByte(0)
+		b.WriteString(r.key)
+	}
+	return b.String()
+}
+
+// pairUnique pairs atoms left over that have one key on both sides alone.
+func (c *pairing) pairUnique(key func(*Object, AtomID) (string, bool)) {
+	collect := func(o *Object, taken []AtomID) map[string][]AtomID {
+		m := map[string][]AtomID{}
+		for i := range o.Atoms {
+			if taken[i] >= 0 {
+				continue
+			}
+			if k, ok := key(o, AtomID(i)); ok {
+				m[k] = append(m[k], AtomID(i))
+			}
+		}
+		return m
+	}
+	left, right := collect(c.o, c.toP), collect(c.p, c.toO)
+	for k, l := range left {
+		if r := right[k]; len(l) == 1 && len(r) == 1 {
+			c.pair(l[0], r[0])
+		}
+	}
+}
+
+// byReference walks pairs of atoms and aligns the sequences of what they refer
+// to. Where both sequences name the same numbered symbol between equal
+// neighbours, these two are one variable. Pairs found so are walked too.
+func (c *pairing) byReference() {
+	var work []AtomID
+	for i := range c.o.Atoms {
+		if c.toP[i] >= 0 {
+			work = append(work, AtomID(i))
+		}
+	}
+	// Pieces of a function count as its references, in order.
+	for len(work) > 0 {
+		a := work[0]
+		work = work[1:]
+		b := c.toP[a]
+		if b < 0 {
+			continue
+		}
+		ra, rb := c.references(c.o, a), c.references(c.p, b)
+		if !slices.ContainsFunc(ra, func(r ref) bool { return r.atom >= 0 && c.toP[r.atom] < 0 }) {
+			continue
+		}
+		for _, m := range align(ra, rb) {
+			x, y := ra[m[0]], rb[m[1]]
+			if x.atom < 0 || y.atom < 0 || c.toP[x.atom] >= 0 || c.toO[y.atom] >= 0 {
+				continue
+			}
+			c.pair(x.atom, y.atom)
+			work = append(work, x.atom)
+		}
+	}
+}
+
+// ref is one reference in a form that can be compared across objects.
+type ref struct {
+	key  string
+	atom AtomID // candidate for pairing, -1 otherwise
+}
+
+func (c *pairing) references(o *Object, a AtomID) []ref {
+	at := &o.Atoms[a]
+	relocs, first := o.relocsIn(a)
+	out := make([]ref, 0, len(relocs))
+	for i := range relocs {
+		t := o.target(at.Sec, &relocs[i], first+i)
+		switch t.Kind {
+		case TargetExtern:
+			out = append(out, ref{"x" + t.Name, -1})
+		case TargetString, TargetConst:
+			out = append(out, ref{"s" + contentKey(t.Text), -1})
+		case TargetAtom:
+			n := o.Atoms[t.Atom].Name
+			base, marks := stem(n)
+			r := ref{"a" + base + string(rune('0'+kindOf(o.Atoms[t.Atom].Class))), -1}
+			if n == "" {
+				r.key = "n" + o.File.Sections[t.Sec].Name
+			}
+			if marks != "" || n == "" {
+				r.atom = t.Atom
+			}
+			out = append(out, r)
+		}
+	}
+	for _, i := range o.entriesOf[a] {
+		e := &o.entries[i]
+		for k := range e.relocs {
+			t := o.target(e.sec, &e.relocs[k], 0)
+			if t.Kind == TargetAtom && t.Atom != a {
+				base, marks := stem(o.Atoms[t.Atom].Name)
+				r := ref{"e" + base, -1}
+				if marks != "" {
+					r.atom = t.Atom
+				}
+				out = append(out, r)
+			}
+		}
+	}
+	return out
+}
+
+// contentKey stands for the contents of a string.
+func contentKey(b []byte) string {
+	if len(b) <= 64 {
+		return string(b)
+	}
+	h := fnv.New64a()
+	h.Write(b)
+	return string(h.Sum(append([]byte(nil), b[:56]...)))
+}
+
+// align returns a longest common subsequence of two reference lists as pairs
+// of indices. Common ends are stripped first, so the quadratic part is small
+// for the usual local edit; above a bound it falls back to pairing the n-th
+// use of each key.
+func align(a, b []ref) [][2]int {
+	var out [][2]int
+	lo := 0
+	for lo < len(a) && lo < len(b) && a[lo].key == b[lo].key {
+		out = append(out, [2]int{lo, lo})
+		lo++
+	}
+	ha, hb := len(a), len(b)
+	for ha > lo && hb > lo && a[ha-1].key == b[hb-1].key {
+		ha, hb = ha-1, hb-1
+		out = append(out, [2]int{ha, hb})
+	}
+	x, y := a[lo:ha], b[lo:hb]
+	if len(x) == 0 || len(y) == 0 {
+		return out
+	}
+	if len(x)*len(y) > 1<<22 {
+		pos := map[string][]int{}
+		for j := range y {
+			pos[y[j].key] = append(pos[y[j].key], j)
+		}
+		for i := range x {
+			if l := pos[x[i].key]; len(l) > 0 {
+				out = append(out, [2]int{lo + i, lo + l[0]})
+				pos[x[i].key] = l[1:]
+			}
+		}
+		return out
+	}
+	w := len(y) + 1
+	lcs := make([]int32, (len(x)+1)*w)
+	for i := len(x) - 1; i >= 0; i-- {
+		for j := len(y) - 1; j >= 0; j-- {
+			switch {
+			case x[i].key == y[j].key:
+				lcs[i*w+j] = lcs[(i+1)*w+j+1] + 1
+			default:
+				lcs[i*w+j] = max(lcs[(i+1)*w+j], lcs[i*w+j+1])
+			}
+		}
+	}
+	for i, j := 0, 0; i < len(x) && j < len(y); {
+		switch {
+		case x[i].key == y[j].key:
+			out = append(out, [2]int{lo + i, lo + j})
+			i, j = i+1, j+1
+		case lcs[(i+1)*w+j] >= lcs[i*w+j+1]:
+			i++
+		default:
+			j++
+		}
+	}
+	return out
+}
+
+// byLeftover pairs what no reference settled but whose base name, kind and
+// size are left once on both sides: a static local whose function was inlined
+// elsewhere, an entry of a registration table.
+func (c *pairing) byLeftover() {
+	c.pairUnique(func(o *Object, id AtomID) (string, bool) {
+		a := &o.Atoms[id]
+		if a.Name == "" || a.Class == classText {
+			return "", false
+		}
+		base, marks := stem(a.Name)
+		if marks == "" || generatedConst(a.Name) {
+			return "", false
+		}
+		return base + "\x00" + itoa(int(a.Size)) + "\x00" + string(rune('0'+kindOf(a.Class))), true
+	})
+	// Registration entries with numbered names: those that say the same, then in
+	// order, when none came or went.
+	groups := map[string]*group{}
+	collect := func(o *Object, taken []AtomID, right bool) {
+		for i := range o.Atoms {
+			a := &o.Atoms[i]
+			if taken[i] >= 0 || a.Class != classMeta || a.Name == "" {
+				continue
+			}
+			base, _ := stem(a.Name)
+			k := base + "\x00" + o.File.Sections[a.Sec].Name
+			if groups[k] == nil {
+				groups[k] = &group{}
+			}
+			if right {
+				groups[k].r = append(groups[k].r, AtomID(i))
+			} else {
+				groups[k].l = append(groups[k].l, AtomID(i))
+			}
+		}
+	}
+	collect(c.o, c.toP, false)
+	collect(c.p, c.toO, true)
+	for _, g := range groups {
+		c.pairInOrder(g, c.signature)
+		g.l = slices.DeleteFunc(g.l, func(a AtomID) bool { return c.toP[a] >= 0 })
+		g.r = slices.DeleteFunc(g.r, func(b AtomID) bool { return c.toO[b] >= 0 })
+		if len(g.l) == len(g.r) {
+			for i := range g.l {
+				c.pair(g.l[i], g.r[i])
+			}
+		}
+	}
+}

@@ -1,0 +1,856 @@
+package elfdiff
+
+import (
+	"cmp"
+	"debug/elf"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/klpforge/klpforge/elfobj"
+)
+
+// External is something that stays in the kernel and that carried code or data
+// refers to.
+type External struct {
+	Name  string // in the original object; for a new reference, in the patched
+	Orig  AtomID // atom of the original object, -1 when the object does not define it
+	Func  bool   // code
+	Local bool   // the original object defines it without external linkage
+	// Original asks for the original even when a replacement travels along: a
+	// function's address is taken, and its identity must not change.
+	Original bool
+}
+
+// Resolver gives the final symbol for an external: a plain name for an export
+// that an ordinary undefined symbol reaches, or a livepatch symbol
+// ".klp.sym.<object>.<name>,<sympos>".
+type Resolver func(External) (string, error)
+
+// ExtractOptions say what to cut out.
+type ExtractOptions struct {
+	Unit      string   // object file, e.g. "fs/ext4/mballoc.o"; makes symbols unique
+	Object    string   // "vmlinux" or the module the unit belongs to
+	Functions []AtomID // patched atoms that replace their originals
+	Keep      []AtomID // further patched atoms to carry as they are, e.g. callbacks
+	Resolve   Resolver
+}
+
+// Extracted is the minimal object and what was found while cutting.
+type Extracted struct {
+	File       *elfobj.File
+	NewSymbols map[AtomID]string // global symbol of each replacement
+	NewFuncs   []string          // functions that are new and travel along
+	NewData    []string          // variables that are new and travel along
+	Externals  []string          // final symbols referred to, sorted
+	Problems   []Problem
+}
+
+// Extract builds an object with the replaced functions of r.Patched, what they
+// need that the kernel lacks, and the entries of special sections that belong
+// to them. All other references become undefined symbols named by Resolve.
+func (r *Result) Extract(opt ExtractOptions) (*Extracted, error) {
+	x := &extractor{r: r, p: r.Patched, opt: opt, out: &elfobj.File{
+		Machine: r.Patched.File.Machine, Type: elf.ET_REL, Flags: r.Patched.File.Flags, OSABI: r.Patched.File.OSABI, BigEndian: r.Patched.File.BigEndian,
+		Sections: make([]elfobj.Section, 1), Symbols: make([]elfobj.Symbol, 1)},
+		replaced: map[AtomID]bool{}, place: map[AtomID]placement{}, externs: map[string]elfobj.SymID{}, blobs: map[string]elfobj.SecID{}, blobSym: map[elfobj.SecID]elfobj.SymID{}, taken: map[string]int{}, copied: map[elfobj.SecID]uint64{}, pool: map[string]placement{},
+		res: &Extracted{NewSymbols: map[AtomID]string{}}, seenExt: map[External]string{}}
+	x.res.File = x.out
+	for _, a := range opt.Functions {
+		x.replaced[a] = true
+	}
+	if err := x.close(); err != nil {
+		return nil, err
+	}
+	for _, a := range x.order {
+		if err := x.emit(a); err != nil {
+			return nil, err
+		}
+	}
+	if err := x.tables(); err != nil {
+		return nil, err
+	}
+	for i := range x.out.Sections {
+		x.out.Sections[i].SortRelocs()
+	}
+	x.dropUnused()
+	for n := range x.externs {
+		x.res.Externals = append(x.res.Externals, n)
+	}
+	slices.Sort(x.res.Externals)
+	slices.Sort(x.res.NewFuncs)
+	slices.Sort(x.res.NewData)
+	return x.res, nil
+}
+
+// dropUnused removes outside symbols that only dropped table entries named.
+func (x *extractor) dropUnused() {
+	used := make([]bool, len(x.out.Symbols))
+	for i := range x.out.Sections {
+		for _, r := range x.out.Sections[i].Relocs {
+			used[r.Sym] = true
+		}
+	}
+	renumber := make([]elfobj.SymID, len(x.out.Symbols))
+	kept := x.out.Symbols[:0:0]
+	for i, s := range x.out.Symbols {
+		if i > 0 && s.Sec == elfobj.SecUndef && !used[i] {
+			delete(x.externs, s.Name)
+			continue
+		}
+		renumber[i] = elfobj.SymID(len(kept))
+		kept = append(kept, s)
+	}
+	x.out.Symbols = kept
+	for i := range x.out.Sections {
+		for k := range x.out.Sections[i].Relocs {
+			r := &x.out.Sections[i].Relocs[k]
+			r.Sym = renumber[r.Sym]
+		}
+	}
+}
+
+// placement is where an atom lies in the output.
+type placement struct {
+	sec elfobj.SecID
+	off uint64 // of Atom.Start
+	sym elfobj.SymID
+}
+
+type extractor struct {
+	r        *Result
+	p        *Object
+	opt      ExtractOptions
+	out      *elfobj.File
+	res      *Extracted
+	replaced map[AtomID]bool
+	order    []AtomID // atoms to carry, in order of discovery
+	place    map[AtomID]placement
+	externs  map[string]elfobj.SymID
+	seenExt  map[External]string
+	blobs    map[string]elfobj.SecID
+	blobSym  map[elfobj.SecID]elfobj.SymID // section symbols of blobs
+	pool     map[string]placement          // strings and constants by content
+	copied   map[elfobj.SecID]uint64       // bytes of each section in pool
+	taken    map[string]int                // unique names, and how often each was asked for
+	asleep   map[lateKind]map[string]bool  // what stays as it is in the module, with the functions concerned
+}
+
+// carried reports whether code of this root function travels.
+func (x *extractor) carried(a AtomID) bool { _, ok := x.place[a]; return ok }
+
+// close finds everything that must travel: starting with the replaced
+// functions, it follows references to what the kernel does not have. Every
+// carried atom gets its section and symbol here, so that emit can refer to it.
+func (x *extractor) close() error {
+	for _, a := range slices.Concat(x.opt.Functions, x.opt.Keep) {
+		if err := x.include(a); err != nil {
+			return err
+		}
+	}
+	for i := 0; i < len(x.order); i++ {
+		a := x.order[i]
+		at := &x.p.Atoms[a]
+		relocs, first := x.p.relocsIn(a)
+		for k := range relocs {
+			t := x.p.target(at.Sec, &relocs[k], first+k)
+			if err := x.need(a, t, x.isBranch(at.Sec, &relocs[k])); err != nil {
+				return err
+			}
+		}
+		for _, n := range x.p.entriesOf[a] {
+			e := &x.p.entries[n]
+			if e.row.policy == drop {
+				continue
+			}
+			for k := range e.relocs {
+				if err := x.need(a, x.p.target(e.sec, &e.relocs[k], 0), true); err != nil {
+					return err
+				}
+			}
+			if e.altLen > 0 {
+				relocs, first := x.p.pieceRelocs(e)
+				for k := range relocs {
+					if err := x.need(a, x.p.target(e.alt, &relocs[k], first+k), x.isBranch(e.alt, &relocs[k])); err != nil {
+						return err
+					}
+				}
+			}
+		}
+	}
+	return nil
+}
+
+func (x *extractor) isBranch(sec elfobj.SecID, r *elfobj.Reloc) bool {
+	return x.p.code(sec) && x.p.Arch.BranchReloc(x.p.File.Sections[sec].Data, *r)
+}
+
+// need includes what t refers to, when that has to travel.
+func (x *extractor) need(from AtomID, t Target, branch bool) error {
+	if t.Kind != TargetAtom {
+		return nil
+	}
+	if x.internal(from, t, branch) {
+		return x.include(t.Atom)
+	}
+	return x.staleLabels(t.Atom)
+}
+
+// staleLabels refuses existing variables that hold places inside functions
+// which are replaced: their values lead into the old code.
+func (x *extractor) staleLabels(a AtomID) error {
+	p := x.p
+	at := &p.Atoms[a]
+	if at.Class == classText {
+		return nil
+	}
+	relocs, first := p.relocsIn(a)
+	for k := range relocs {
+		if t := p.target(at.Sec, &relocs[k], first+k); p.inside(t) && x.replaced[p.Root(t.Atom)] {
+			return &Problem{ID: "KLP109", Severity: Error, Symbol: at.Name, Section: p.File.Sections[at.Sec].Name,
+				Message: fmt.Sprintf("variable holds places inside %s, which is patched", p.Atoms[p.Root(t.Atom)].Name),
+				Remedy:  "make the table of labels a static const local of the function"}
+		}
+	}
+	return nil
+}
+
+// internal decides whether a reference stays inside the livepatch.
+func (x *extractor) internal(from AtomID, t Target, branch bool) bool {
+	p, c := x.p, x.r.pairs
+	at := &p.Atoms[t.Atom]
+	if at.Class == classText {
+		root := p.Root(t.Atom)
+		own := from >= 0 && p.Root(from) == root
+		switch {
+		case own && (t.Off != 0 || t.Atom != root || branch):
+			return true // a label, piece or call within one function
+		case x.replaced[root]:
+			// The new copy for calls, and for a switch that leads inside it;
+			// the original where the address is taken.
+			return branch || c.toO[root] < 0 || p.inside(t)
+		case c.toO[root] >= 0:
+			return slices.Contains(x.opt.Keep, root)
+		}
+		return true
+	}
+	if p.contentOnly(t.Atom) {
+		return true
+	}
+	if x.r.carry[t.Atom] {
+		return true
+	}
+	return c.toO[t.Atom] < 0
+}
+
+func (x *extractor) include(a AtomID) error {
+	if x.carried(a) {
+		return nil
+	}
+	p := x.p
+	at := &p.Atoms[a]
+	sec := &p.File.Sections[at.Sec]
+	root := p.Root(a)
+	switch {
+	case at.Class == classText && initSection(sec.Name):
+		return &Problem{ID: "KLP102", Severity: Error, Symbol: at.Name, Section: sec.Name,
+			Message: "patched code refers to boot-time code that is no longer in memory", Remedy: "move what is needed out of __init"}
+	case at.Class == classMeta || at.Class == classUnknown:
+		g := registered{"section " + sec.Name, at.Name}
+		if _, known := metaOf(sec.Name); known {
+			g = p.registration(a)
+		}
+		return &Problem{ID: "KLP110", Severity: Error, Symbol: g.name, Section: sec.Name,
+			Message: fmt.Sprintf("patched code uses %s, a new %s, which a livepatch cannot register", g.name, g.what), Remedy: "use an existing one, or register it from a callback"}
+	case x.cutField(a):
+		return &Problem{ID: "KLP109", Severity: Error, Symbol: at.Name, Section: sec.Name,
+			Message: "a relocated field lies across the end of the symbol", Remedy: "give the symbol in the assembly source its full size"}
+	case at.Class == classText && at.Undec && x.hasPooledRef(a):
+		return &Problem{ID: "KLP109", Severity: Error, Symbol: at.Name, Section: sec.Name,
+			Message: "function holds an instruction that the decoder does not know", Remedy: "report the instruction; the function cannot be carried safely"}
+	case at.Class == classText && root != a && !x.carried(root):
+		// Entered through a piece; carry the function it belongs to.
+		if err := x.include(root); err != nil {
+			return err
+		}
+	}
+	name := sec.Name
+	if at.Class == classText {
+		name = textSection(sec.Name, at)
+	}
+	align := max(sec.Align, 1)
+	for at.Start%align != 0 {
+		align /= 2
+	}
+	if at.Class == classText && align < 16 && at.Name != "" {
+		align = 16
+	}
+	id := elfobj.SecID(len(x.out.Sections))
+	x.out.Sections = append(x.out.Sections, elfobj.Section{Name: name, Type: sec.Type, Flags: sec.Flags &^ (elf.SHF_MERGE | elf.SHF_STRINGS | elf.SHF_GROUP | elf.SHF_LINK_ORDER),
+		Align: align, Size: at.End - at.Start})
+	pl := placement{sec: id}
+	if at.Name == "" {
+		pl.sym = x.symbol(elfobj.Symbol{Type: elf.STT_SECTION, Sec: id})
+	} else {
+		s := p.File.Symbols[at.Sym]
+		isNew := x.r.pairs.toO[a] < 0
+		global := isNew && s.Bind != elf.STB_LOCAL
+		s.Bind = elf.STB_LOCAL
+		if global {
+			s.Bind = elf.STB_GLOBAL
+		}
+		s.Sec, s.Value, s.Size = id, at.Base-at.Start, at.Size
+		pl.sym = x.symbol(s)
+		if x.replaced[a] || slices.Contains(x.opt.Keep, a) {
+			g := s
+			g.Name, g.Bind = x.uniqueName(at.Name), elf.STB_GLOBAL
+			x.symbol(g)
+			x.res.NewSymbols[a] = g.Name
+		} else if at.Class == classText && at.Parent < 0 && isNew {
+			x.res.NewFuncs = append(x.res.NewFuncs, at.Name)
+		} else if variable(p, a) {
+			x.res.NewData = append(x.res.NewData, at.Name)
+		}
+	}
+	x.place[a] = pl
+	x.order = append(x.order, a)
+	return nil
+}
+
+// cutField reports whether the last relocated field reaches behind the atom.
+func (x *extractor) cutField(a AtomID) bool {
+	relocs, _ := x.p.relocsIn(a)
+	if len(relocs) == 0 {
+		return false
+	}
+	last := relocs[len(relocs)-1]
+	return last.Off+uint64(x.p.Arch.Width(last.Type)) > x.p.Atoms[a].End
+}
+
+// hasPooledRef reports whether the atom has PC-relative references whose exact
+// target depends on knowing where the instruction ends.
+func (x *extractor) hasPooledRef(a AtomID) bool {
+	at := &x.p.Atoms[a]
+	relocs, first := x.p.relocsIn(a)
+	for k := range relocs {
+		if !x.p.Arch.PCRelative(relocs[k].Type) || x.isBranch(at.Sec, &relocs[k]) {
+			continue
+		}
+		if t := x.p.target(at.Sec, &relocs[k], first+k); t.Kind != TargetExtern {
+			return true
+		}
+	}
+	return false
+}
+
+// textSection names the section of one carried function. Code of bundled
+// sections gets a section of its own.
+func textSection(sec string, at *Atom) string {
+	n := at.Name
+	if n == "" || strings.HasSuffix(sec, "."+n) {
+		return sec
+	}
+	if base, ok := fragmentParent(n); ok && strings.HasSuffix(sec, "."+base) {
+		return sec
+	}
+	return ".text." + n
+}
+
+func (x *extractor) uniqueName(fn string) string {
+	clean := func(s string) string {
+		return strings.Map(func(r rune) rune {
+			if r == '_' || r >= '0' && r <= '9' || r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' {
+				return r
+			}
+			return '_'
+		}, s)
+	}
+	name := "klp_" + clean(strings.TrimSuffix(x.opt.Unit, ".o")) + "__" + clean(fn)
+	for base := name; x.taken[name] > 0; {
+		x.taken[base]++
+		name = fmt.Sprintf("%s_%d", base, x.taken[base])
+	}
+	x.taken[name] = 1
+	return name
+}
+
+func (x *extractor) symbol(s elfobj.Symbol) elfobj.SymID {
+	x.out.Symbols = append(x.out.Symbols, s)
+	return elfobj.SymID(len(x.out.Symbols) - 1)
+}
+
+// emit copies the bytes and relocations of one atom.
+func (x *extractor) emit(a AtomID) error {
+	at := &x.p.Atoms[a]
+	pl := x.place[a]
+	if d := x.p.bytes(a); d != nil {
+		x.out.Sections[pl.sec].Data = slices.Clone(d)
+	}
+	relocs, first := x.p.relocsIn(a)
+	for k := range relocs {
+		r := relocs[k]
+		nr, err := x.reloc(a, at.Sec, &r, first+k, x.isBranch(at.Sec, &r))
+		if err != nil {
+			return err
+		}
+		nr.Off = r.Off - at.Start
+		if x.p.Arch.Width(r.Type) == 1 {
+			if nr, err = x.lengthen(a, &x.out.Sections[pl.sec], nr); err != nil {
+				return err
+			}
+		}
+		x.clear(pl.sec, nr)
+		x.out.Sections[pl.sec].Relocs = append(x.out.Sections[pl.sec].Relocs, nr)
+	}
+	return nil
+}
+
+// clear zeroes the field that a relocation will fill. The kernel refuses a late
+// relocation over a value (apply_relocate_add, arch/x86/kernel/module.c, v6.1),
+// and a reference that the assembler had resolved left one.
+func (x *extractor) clear(sec elfobj.SecID, r elfobj.Reloc) {
+	if d := x.out.Sections[sec].Data; d != nil {
+		clear(d[r.Off : r.Off+uint64(x.p.Arch.Width(r.Type))])
+	}
+}
+
+// lengthen leads a short jump to another function over a near jump behind the
+// code: in a section of its own the function is out of reach, and the module
+// loader knows no relocation of one byte. r is the short field's relocation.
+func (x *extractor) lengthen(a AtomID, s *elfobj.Section, r elfobj.Reloc) (elfobj.Reloc, error) {
+	stub, typ := x.p.Arch.NearJump()
+	dist := len(s.Data) - int(r.Off) - 1
+	if dist > 127 || len(stub) == 0 {
+		return r, &Problem{ID: "KLP109", Severity: Error, Symbol: x.p.Atoms[a].Name, Section: s.Name,
+			Message: "function leaves by a short jump to another one, which its copy cannot reach",
+			Remedy:  "take at least one of the two functions out of their common section"}
+	}
+	s.Data[r.Off] = byte(dist)
+	near := elfobj.Reloc{Off: uint64(len(s.Data) + len(stub) - 4), Type: typ, Sym: r.Sym, Addend: r.Addend + 1 - 4}
+	s.Data = append(s.Data, stub...)
+	s.Size = uint64(len(s.Data))
+	return near, nil
+}
+
+// reloc rewrites one relocation for the output. from is the atom in whose code
+// it lies or to whose table entry it belongs.
+func (x *extractor) reloc(from AtomID, sec elfobj.SecID, r *elfobj.Reloc, idx int, branch bool) (elfobj.Reloc, error) {
+	p := x.p
+	t := p.target(sec, r, idx)
+	nr := *r
+	sym := &p.File.Symbols[r.Sym]
+	// What lies between the addend and the offset that is meant: the distance
+	// to the end of the instruction for PC-relative fields in code, else 0.
+	skew := p.location(sec, r, idx) - int64(sym.Value) - r.Addend
+	switch t.Kind {
+	case TargetNone, TargetAbs:
+		nr.Sym = 0
+		if t.Kind == TargetAbs {
+			nr.Sym = x.symbol(elfobj.Symbol{Name: sym.Name, Sec: elfobj.SecAbs, Value: sym.Value, Type: sym.Type})
+		}
+	case TargetExtern:
+		s, err := x.extern(External{Name: t.Name, Orig: -1, Func: branch})
+		if err != nil {
+			return nr, err
+		}
+		nr.Sym = s
+	case TargetString, TargetConst:
+		if t.Text == nil {
+			return nr, fmt.Errorf("%s+%#x: reference outside %s", p.File.Sections[sec].Name, r.Off, p.File.Sections[t.Sec].Name)
+		}
+		pl, err := x.pooled(t)
+		if err != nil {
+			return nr, err
+		}
+		nr.Sym, nr.Addend = pl.sym, int64(pl.off)+t.Skip-skew
+	case TargetAtom:
+		if x.internal(from, t, branch) {
+			a := t.Atom
+			pl, ok := x.place[a]
+			if !ok {
+				return nr, fmt.Errorf("internal: %s refers to %s, which was not carried", p.Atoms[from].Name, p.Atoms[a].Name)
+			}
+			nr.Sym = pl.sym
+			nr.Addend = t.Off - skew
+			if p.Atoms[a].Name == "" {
+				nr.Addend = t.Off + int64(p.Atoms[a].Base-p.Atoms[a].Start) - skew
+			}
+			return nr, nil
+		}
+		s, off, err := x.original(t)
+		if err != nil {
+			return nr, err
+		}
+		nr.Sym, nr.Addend = s, off-skew
+	default:
+		return nr, &Problem{ID: "KLP112", Severity: Error, Symbol: p.Atoms[from].Name, Section: p.File.Sections[sec].Name,
+			Message: fmt.Sprintf("reference into section %s, whose layout is not known", p.File.Sections[t.Sec].Name)}
+	}
+	return nr, nil
+}
+
+// original returns the symbol of the running kernel for an atom that stays
+// there, and the offset from it.
+func (x *extractor) original(t Target) (elfobj.SymID, int64, error) {
+	o := x.r.Orig
+	a := x.r.pairs.toO[t.Atom]
+	at := &o.Atoms[a]
+	root := o.Root(a)
+	if at.Class == classText && root != a {
+		return 0, 0, &Problem{ID: "KLP109", Severity: Error, Symbol: at.Name, Message: "patched code jumps into a piece of an unpatched function"}
+	}
+	if initSection(o.File.Sections[at.Sec].Name) {
+		return 0, 0, &Problem{ID: "KLP102", Severity: Error, Symbol: at.Name, Section: o.File.Sections[at.Sec].Name,
+			Message: "patched code refers to boot-time code or data that is no longer in memory", Remedy: "move what is needed out of __init"}
+	}
+	s, err := x.extern(External{Name: at.Name, Orig: a, Func: at.Class == classText, Local: o.Local(a), Original: x.replaced[t.Atom]})
+	return s, t.Off, err
+}
+
+func (x *extractor) extern(e External) (elfobj.SymID, error) {
+	name, ok := x.seenExt[e]
+	if !ok {
+		var err error
+		if name, err = x.opt.Resolve(e); err != nil {
+			return 0, err
+		}
+		x.seenExt[e] = name
+	}
+	if s, ok := x.externs[name]; ok {
+		return s, nil
+	}
+	s := x.symbol(elfobj.Symbol{Name: name, Bind: elf.STB_GLOBAL})
+	x.externs[name] = s
+	return s, nil
+}
+
+// maxPool bounds the copies of strings and constants, as a multiple of the
+// section they come from; only references into the middle of strings, which
+// compilers do not make, give copies that overlap in the source.
+const maxPool = 16
+
+// pooled copies a string or constant once.
+func (x *extractor) pooled(t Target) (placement, error) {
+	src := &x.p.File.Sections[t.Sec]
+	key := fmt.Sprintf("%d/%d/%s", src.Align, t.Kind, t.Text)
+	if pl, ok := x.pool[key]; ok {
+		return pl, nil
+	}
+	if x.copied[t.Sec] += uint64(len(t.Text)); x.copied[t.Sec] > maxPool*src.Size {
+		return placement{}, &Problem{ID: "KLP112", Severity: Error, Section: src.Name,
+			Message: "section of strings is referred to in too many places", Remedy: "compile the object with a supported compiler"}
+	}
+	name := ".rodata.klpforge.str"
+	if t.Kind == TargetConst {
+		name = ".rodata.klpforge.cst"
+	}
+	id := x.blob(name, src.Align, elf.SHF_ALLOC)
+	s := &x.out.Sections[id]
+	s.Align = max(s.Align, src.Align)
+	off := alignTo(uint64(len(s.Data)), max(src.Align, 1))
+	s.Data = append(s.Data, make([]byte, off-uint64(len(s.Data)))...)
+	s.Data = append(s.Data, t.Text...)
+	s.Size = uint64(len(s.Data))
+	pl := placement{sec: id, off: off, sym: x.blobSym[id]}
+	x.pool[key] = pl
+	return pl, nil
+}
+
+func alignTo(v, a uint64) uint64 { return (v + a - 1) / a * a }
+
+// blob returns the output section that collects pieces of one kind.
+func (x *extractor) blob(name string, align uint64, flags elf.SectionFlag) elfobj.SecID {
+	return x.part(name, name, align, flags)
+}
+
+// part returns the output section of a key, which is made at the first call.
+func (x *extractor) part(key, name string, align uint64, flags elf.SectionFlag) elfobj.SecID {
+	if id, ok := x.blobs[key]; ok {
+		x.out.Sections[id].Align = max(x.out.Sections[id].Align, align)
+		return id
+	}
+	id := elfobj.SecID(len(x.out.Sections))
+	x.out.Sections = append(x.out.Sections, elfobj.Section{Name: name, Type: elf.SHT_PROGBITS, Flags: flags, Align: align, Data: []byte{}})
+	x.blobSym[id] = x.symbol(elfobj.Symbol{Type: elf.STT_SECTION, Sec: id})
+	x.blobs[key] = id
+	return id
+}
+
+// tableBlob returns the output section for the entries of one special section
+// that belong to owner. A section that the linker orders by the code it
+// describes gets one part for each section of code: linkers refuse to mix
+// ordered with unordered parts, and the module's compiled tables are ordered.
+func (x *extractor) tableBlob(src *elfobj.Section, owner AtomID) elfobj.SecID {
+	flags := src.Flags &^ (elf.SHF_GROUP | elf.SHF_LINK_ORDER)
+	pl, ok := x.place[owner]
+	if src.Flags&elf.SHF_LINK_ORDER == 0 || !ok {
+		return x.blob(src.Name, src.Align, flags)
+	}
+	id := x.part(fmt.Sprintf("%s/%d", src.Name, pl.sec), src.Name, src.Align, flags|elf.SHF_LINK_ORDER)
+	x.out.Sections[id].Link = pl.sec
+	return id
+}
+
+// tables copies the special-section entries of carried code, in the order of
+// the source object: alternatives of one place apply in that order.
+func (x *extractor) tables() error {
+	var list []int
+	for _, a := range x.order {
+		for _, n := range x.p.entriesOf[a] {
+			if x.p.entries[n].row.policy == carry {
+				list = append(list, n)
+			}
+		}
+	}
+	slices.SortFunc(list, func(a, b int) int {
+		ea, eb := &x.p.entries[a], &x.p.entries[b]
+		return cmp.Or(cmp.Compare(ea.sec, eb.sec), cmp.Compare(ea.off, eb.off))
+	})
+	for _, n := range slices.Compact(list) {
+		if err := x.entry(&x.p.entries[n]); err != nil {
+			return err
+		}
+	}
+	x.lateNotes()
+	return nil
+}
+
+func (x *extractor) entry(e *entry) error {
+	src := &x.p.File.Sections[e.sec]
+	relocs := make([]elfobj.Reloc, 0, len(e.relocs))
+	for k := range e.relocs {
+		r := e.relocs[k]
+		t := x.p.target(e.sec, &r, 0)
+		var nr elfobj.Reloc
+		var err error
+		if t.Kind == TargetPiece && e.row.section == ".altinstructions" {
+			nr, err = x.piece(e, r)
+		} else {
+			nr, err = x.reloc(e.owner, e.sec, &r, 0, true)
+		}
+		if err != nil {
+			return err
+		}
+		nr.Off = r.Off - e.off
+		relocs = append(relocs, nr)
+	}
+	if dropIt, err := x.late(e, relocs); err != nil || dropIt {
+		return err
+	}
+	if err := x.lateSite(e); err != nil {
+		return err
+	}
+	id := x.tableBlob(src, e.owner)
+	out := &x.out.Sections[id]
+	out.EntSize = src.EntSize
+	base := uint64(len(out.Data))
+	out.Data = append(out.Data, src.Data[e.off:e.off+e.size]...)
+	out.Size = uint64(len(out.Data))
+	for _, r := range relocs {
+		r.Off += base
+		x.clear(id, r)
+		out.Relocs = append(out.Relocs, r)
+	}
+	if e.row.pair == "" {
+		return nil
+	}
+	return x.pairEntry(e)
+}
+
+// pairEntry copies the other half of a parallel table's entry.
+func (x *extractor) pairEntry(e *entry) error {
+	index := e.off / e.size
+	count := x.p.File.Sections[e.sec].Size / e.size
+	other, ok := x.p.byName[e.row.pair]
+	if !ok {
+		return &Problem{ID: "KLP112", Severity: Error, Section: e.row.pair, Message: "section is missing although " + e.row.section + " exists"}
+	}
+	s := &x.p.File.Sections[other]
+	size := s.Size / count
+	if size == 0 || s.Size%count != 0 || len(s.Relocs) > 0 || s.Data == nil {
+		return &Problem{ID: "KLP112", Severity: Error, Section: s.Name, Message: fmt.Sprintf("%s does not match %s", s.Name, e.row.section)}
+	}
+	id := x.blob(s.Name, s.Align, s.Flags)
+	out := &x.out.Sections[id]
+	out.Data = append(out.Data, s.Data[index*size:(index+1)*size]...)
+	out.Size = uint64(len(out.Data))
+	return nil
+}
+
+// piece copies the replacement code of an alternative and returns the entry's
+// relocation to it.
+func (x *extractor) piece(e *entry, r elfobj.Reloc) (elfobj.Reloc, error) {
+	src := &x.p.File.Sections[e.alt]
+	key := fmt.Sprintf("alt/%d/%d/%d", e.alt, e.altOff, e.altLen)
+	pl, ok := x.pool[key]
+	if !ok {
+		id := x.blob(src.Name, src.Align, src.Flags&^elf.SHF_GROUP)
+		pl = placement{sec: id, off: uint64(len(x.out.Sections[id].Data)), sym: x.blobSym[id]}
+		x.pool[key] = pl
+		out := &x.out.Sections[id]
+		out.Data = append(out.Data, src.Data[e.altOff:e.altOff+e.altLen]...)
+		out.Size = uint64(len(out.Data))
+		relocs, first := x.p.pieceRelocs(e)
+		for k := range relocs {
+			if relocs[k].Off-e.altOff+uint64(x.p.Arch.Width(relocs[k].Type)) > e.altLen {
+				return r, &Problem{ID: "KLP109", Severity: Error, Symbol: x.p.Atoms[e.owner].Name, Section: src.Name,
+					Message: fmt.Sprintf("relocation at %#x reaches outside the replacement code", relocs[k].Off),
+					Remedy:  "report the instruction; the function cannot be carried safely"}
+			}
+			nr, err := x.reloc(e.owner, e.alt, &relocs[k], first+k, x.isBranch(e.alt, &relocs[k]))
+			if err != nil {
+				return r, err
+			}
+			if obj := klpObject(x.out.Symbols[nr.Sym].Name); obj != "" && obj != "vmlinux" {
+				return r, &Problem{ID: "KLP111", Severity: Error, Symbol: x.p.Atoms[e.owner].Name, Section: src.Name,
+					Message: fmt.Sprintf("an alternative instruction refers to a symbol of module %s, which may load after the livepatch", obj),
+					Remedy:  "avoid the alternative in the patched function"}
+			}
+			nr.Off = relocs[k].Off - e.altOff + pl.off
+			x.clear(id, nr)
+			x.out.Sections[id].Relocs = append(x.out.Sections[id].Relocs, nr)
+		}
+	}
+	r.Sym, r.Addend = pl.sym, int64(pl.off)
+	return r, nil
+}
+
+// klpObject returns the object of a livepatch symbol, or "".
+func klpObject(name string) string {
+	rest, ok := strings.CutPrefix(name, ".klp.sym.")
+	if !ok {
+		return ""
+	}
+	obj, _, _ := strings.Cut(rest, ".")
+	return obj
+}
+
+// late judges table entries that refer to a symbol of a module. The tables are
+// processed when the livepatch loads; the module may come later. Tracepoints
+// and pr_debug are then left disabled, anything else is refused.
+func (x *extractor) late(e *entry, relocs []elfobj.Reloc) (dropIt bool, err error) {
+	for i, r := range relocs {
+		name := x.out.Symbols[r.Sym].Name
+		obj := klpObject(name)
+		if obj == "" || obj == "vmlinux" {
+			continue
+		}
+		_, key, _ := strings.Cut(strings.TrimPrefix(name, ".klp.sym."), ".")
+		key, _, _ = strings.Cut(key, ",")
+		fn := x.p.Atoms[x.p.Root(e.owner)].Name
+		switch {
+		case e.row.section == "__jump_table" && strings.HasPrefix(key, "__tracepoint_"):
+			x.sleeps(lateKind{obj, "tracepoint"}, strings.TrimPrefix(key, "__tracepoint_"), fn)
+			return true, nil
+		case e.row.section == "__jump_table" && x.inSection(e, i, "__dyndbg"):
+			x.sleeps(lateKind{obj, "pr_debug"}, "", fn)
+			return true, nil
+		case e.row.section == ".static_call_sites":
+			// Without its entry the site keeps calling the trampoline, which
+			// static_call_update() keeps up to date as well (kernel/static_call_inline.c,
+			// v5.10 to v6.12): the same function, one jump later.
+			x.sleeps(lateKind{obj, "static call"}, strings.TrimPrefix(key, "__SCK__"), fn)
+			return true, nil
+		case e.row.section == "__jump_table":
+			return false, &Problem{ID: "KLP105", Severity: Error, Symbol: fn, Section: e.row.section,
+				Message: fmt.Sprintf("static key %s is defined in module %s, which may load after the livepatch", key, obj),
+				Remedy:  "use static_key_enabled(&key.key) in the patched function instead of the static branch"}
+		default:
+			return false, &Problem{ID: "KLP111", Severity: Error, Symbol: fn, Section: e.row.section,
+				Message: fmt.Sprintf("entry of %s refers to %s of module %s, which may load after the livepatch", e.row.section, key, obj)}
+		}
+	}
+	return false, nil
+}
+
+// lateKind is a kind of construct of one module that the livepatch cannot
+// take part in.
+type lateKind struct{ object, what string }
+
+// sleeps records that fn uses name, or something without one.
+func (x *extractor) sleeps(k lateKind, name, fn string) {
+	if x.asleep == nil {
+		x.asleep = map[lateKind]map[string]bool{}
+	}
+	if x.asleep[k] == nil {
+		x.asleep[k] = map[string]bool{}
+	}
+	x.asleep[k]["in "+fn] = true
+	if name != "" {
+		x.asleep[k][name] = true
+	}
+}
+
+// lateNotes makes one note of each kind of construct and module.
+func (x *extractor) lateNotes() {
+	for k, names := range x.asleep {
+		var what, fns []string
+		for n := range names {
+			if fn, ok := strings.CutPrefix(n, "in "); ok {
+				fns = append(fns, fn)
+			} else {
+				what = append(what, n)
+			}
+		}
+		slices.Sort(what)
+		slices.Sort(fns)
+		p := Problem{ID: "KLP105", Severity: Note, Symbol: strings.Join(fns, ", "), Section: "__jump_table"}
+		switch k.what {
+		case "tracepoint":
+			p.Message = fmt.Sprintf("module %s may load after the livepatch: its tracepoints stay disabled in the patched functions: %s", k.object, strings.Join(what, ", "))
+		case "pr_debug":
+			p.Message = fmt.Sprintf("module %s may load after the livepatch: its pr_debug messages stay disabled in the patched functions", k.object)
+		default:
+			p.Section = ".static_call_sites"
+			p.Message = fmt.Sprintf("module %s may load after the livepatch: the patched functions reach its static calls through their trampolines: %s", k.object, strings.Join(what, ", "))
+		}
+		x.res.Problems = append(x.res.Problems, p)
+	}
+	slices.SortFunc(x.res.Problems, func(a, b Problem) int { return cmp.Compare(a.Message, b.Message) })
+}
+
+// inSection reports whether the i-th reference of an entry goes to a section.
+func (x *extractor) inSection(e *entry, i int, section string) bool {
+	t := x.p.target(e.sec, &e.relocs[i], 0)
+	return t.Kind == TargetAtom && x.p.Section(t.Atom) == section
+}
+
+// lateSite refuses an alternative whose original instruction refers to a
+// symbol of a module: the instruction may have been replaced when that
+// relocation is applied.
+func (x *extractor) lateSite(e *entry) error {
+	if e.row.section != ".altinstructions" && e.row.section != ".parainstructions" {
+		return nil
+	}
+	pl, ok := x.place[e.owner]
+	if !ok {
+		return nil
+	}
+	at := &x.p.Atoms[e.owner]
+	start := uint64(e.at) + at.Base - at.Start
+	end := start + siteLength(e, x.p.File.Sections[e.sec].Data[e.off:e.off+e.size])
+	relocs := x.out.Sections[pl.sec].Relocs
+	for _, r := range relocs[searchOff(relocs, start):] {
+		if r.Off >= end {
+			break
+		}
+		if obj := klpObject(x.out.Symbols[r.Sym].Name); obj != "" && obj != "vmlinux" {
+			return &Problem{ID: "KLP111", Severity: Error, Symbol: at.Name, Section: e.row.section,
+				Message: fmt.Sprintf("an instruction with alternatives refers to a symbol of module %s, which may load after the livepatch", obj),
+				Remedy:  "avoid the alternative in the patched function"}
+		}
+	}
+	return nil
+}
+
+// siteLength is the number of bytes that an alternative or a paravirt site
+// replaces: instrlen of struct alt_instr, len of struct paravirt_patch_site.
+func siteLength(e *entry, b []byte) uint64 {
+	if e.row.section == ".parainstructions" {
+		return uint64(b[9])
+	}
+	if e.size == 13 {
+		return uint64(b[10])
+	}
+	return uint64(b[e.size-2])
+}

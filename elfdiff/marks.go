@@ -1,0 +1,202 @@
+package elfdiff
+
+import (
+	"bytes"
+	"debug/elf"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/klpforge/klpforge/elfobj"
+)
+
+// Sections in which the macros of source patches leave marks. They are
+// discarded by any linker. The last is that of include/linux/livepatch_helpers.h
+// (v6.19), whose variables say by their names what they register.
+const (
+	markPrefix      = ".discard.klpforge."
+	markIgnoreFunc  = markPrefix + "ignore_function"
+	markIgnoreSec   = markPrefix + "ignore_section"
+	markForce       = markPrefix + "force"
+	kernelCallbacks = ".discard.klp_callback_ptrs"
+)
+
+// Callback is a function that the author of a patch wants called when the
+// object is patched or unpatched.
+type Callback struct {
+	Kind string // field of struct klp_callbacks: pre_patch, post_patch, pre_unpatch, post_unpatch
+	Func AtomID // patched atom
+}
+
+var callbackKinds = []string{"pre_patch", "post_patch", "pre_unpatch", "post_unpatch"}
+
+// marks is what the macros say about the patched object.
+type marks struct {
+	callbacks []Callback
+	functions map[AtomID]bool // patched functions whose change shall have no effect
+	sections  map[string]bool // sections in which changes shall have none
+	used      map[string]bool // macros that had something to ignore
+	force     []AtomID        // patched functions that may switch while they run
+}
+
+// Callbacks returns the callbacks that the patched object registers, in the
+// kernel's order, those of one kind by place.
+func (r *Result) Callbacks() []Callback { return r.marks.callbacks }
+
+// Forced returns the functions, atoms of the patched object, that may switch
+// while they are on a stack.
+func (r *Result) Forced() []AtomID { return r.marks.force }
+
+// readMarks collects the marks of the patched object.
+func (r *Result) readMarks() {
+	m := &r.marks
+	m.functions, m.sections, m.used = map[AtomID]bool{}, map[string]bool{}, map[string]bool{}
+	p := r.Patched
+	for i := range p.File.Sections {
+		s := &p.File.Sections[i]
+		switch id := elfobj.SecID(i); {
+		case s.Name == markIgnoreSec:
+			for _, name := range bytes.Split(s.Data, []byte{0}) {
+				if len(name) > 0 {
+					m.sections[string(name)] = true
+				}
+			}
+		case s.Name == kernelCallbacks:
+			r.kernelCallbackMarks(id)
+		case strings.HasPrefix(s.Name, markPrefix):
+			what := strings.TrimPrefix(s.Name, markPrefix)
+			for _, fn := range r.markedFuncs(id, what) {
+				switch {
+				case s.Name == markIgnoreFunc:
+					m.functions[fn] = true
+				case s.Name == markForce:
+					m.force = append(m.force, fn)
+				case slices.Contains(callbackKinds, what):
+					m.callbacks = append(m.callbacks, Callback{what, fn})
+				default:
+					r.problem("KLP112", Error, p.Atoms[fn].Name, s.Name, unknownRemedy, "mark of unknown meaning")
+				}
+			}
+		}
+	}
+	slices.SortStableFunc(m.callbacks, func(a, b Callback) int {
+		return slices.Index(callbackKinds, a.Kind) - slices.Index(callbackKinds, b.Kind)
+	})
+}
+
+// markedFuncs returns the functions that a section of pointers names.
+func (r *Result) markedFuncs(id elfobj.SecID, what string) []AtomID {
+	var out []AtomID
+	relocs := r.Patched.File.Sections[id].Relocs
+	for k := range relocs {
+		if fn, ok := r.markedFunc(id, &relocs[k], what); ok {
+			out = append(out, fn)
+		}
+	}
+	return out
+}
+
+func (r *Result) markedFunc(id elfobj.SecID, rel *elfobj.Reloc, what string) (AtomID, bool) {
+	p := r.Patched
+	sec := p.File.Sections[id].Name
+	const remedy = "name a function that the same source file defines"
+	if rel.Sym <= 0 || int(rel.Sym) >= len(p.File.Symbols) {
+		r.problem("KLP112", Error, "", sec, remedy, "a mark refers to nothing")
+		return -1, false
+	}
+	t := p.target(id, rel, 0)
+	if t.Kind != TargetAtom || t.Off != 0 || p.Atoms[t.Atom].Class != classText {
+		name := p.File.Symbols[rel.Sym].Name
+		r.problem("KLP112", Error, name, sec, remedy, "what is named for %s is no function of this object", strings.ReplaceAll(what, "_", " "))
+		return -1, false
+	}
+	return t.Atom, true
+}
+
+// kernelCallbackMarks reads the marks that the kernel's own header leaves: a
+// pointer in a variable __klp_<kind>_callback_<object>.
+func (r *Result) kernelCallbackMarks(id elfobj.SecID) {
+	p := r.Patched
+	s := &p.File.Sections[id]
+	for k := range s.Relocs {
+		rel := &s.Relocs[k]
+		kind := ""
+		for i := range p.File.Symbols {
+			sym := &p.File.Symbols[i]
+			if sym.Sec != id || sym.Value != rel.Off || sym.Type == elf.STT_SECTION {
+				continue
+			}
+			for _, want := range callbackKinds {
+				if strings.HasPrefix(sym.Name, "__klp_"+want+"_callback_") {
+					kind = want
+				}
+			}
+		}
+		if kind == "" {
+			r.problem("KLP112", Error, "", s.Name, "use the kernel's macros for callbacks", "a callback of unknown kind is registered")
+			continue
+		}
+		if fn, ok := r.markedFunc(id, rel, kind+" callback"); ok {
+			r.marks.callbacks = append(r.marks.callbacks, Callback{kind, fn})
+		}
+	}
+}
+
+// ignoreFunctions takes the functions out of the result whose changes the
+// author wants ignored, and says so.
+func (r *Result) ignoreFunctions() {
+	m := &r.marks
+	r.Functions = slices.DeleteFunc(r.Functions, func(ch Change) bool {
+		if ch.Kind != Changed {
+			return false
+		}
+		by := r.ignoredBy(ch)
+		if by != "" {
+			m.used[by] = true
+			r.problem("KLP117", Note, ch.Name, ch.Section, "", "the change of this function is left out because of %s (%s)", by, strings.Join(ch.Reasons, "; "))
+		}
+		return by != ""
+	})
+}
+
+// ignoredBy names the macro because of which a change has no effect, or "".
+func (r *Result) ignoredBy(ch Change) string {
+	if r.marks.functions[ch.Patched] {
+		return functionMark(r.Patched.Atoms[ch.Patched].Name)
+	}
+	for _, sec := range []string{r.Patched.Section(ch.Patched), r.Orig.Section(ch.Orig)} {
+		if r.marks.sections[sec] {
+			return sectionMark(sec)
+		}
+	}
+	return ""
+}
+
+// ignoreSections does the same for variables, and for what else was found in
+// sections to ignore. Macros without an effect are named.
+func (r *Result) ignoreSections() {
+	m := &r.marks
+	r.Data = slices.DeleteFunc(r.Data, func(ch Change) bool { return ch.Kind == Changed && r.ignoredBy(ch) != "" })
+	for i := range r.Problems {
+		p := &r.Problems[i]
+		if by := sectionMark(p.Section); m.sections[p.Section] && p.Severity > Note {
+			p.Severity, p.Remedy = Note, ""
+			p.Message = fmt.Sprintf("left out because of %s: %s", by, p.Message)
+			m.used[by] = true
+		}
+	}
+	for fn := range m.functions {
+		if by := functionMark(r.Patched.Atoms[fn].Name); !m.used[by] {
+			r.problem("KLP117", Note, r.Patched.Atoms[fn].Name, "", "take the macro out of the patch", "%s has no effect: the function does not change", by)
+		}
+	}
+	for sec := range m.sections {
+		if by := sectionMark(sec); !m.used[by] {
+			r.problem("KLP117", Note, "", sec, "take the macro out of the patch", "%s has no effect: nothing in that section changes", by)
+		}
+	}
+}
+
+func functionMark(name string) string { return "KPATCH_IGNORE_FUNCTION(" + name + ")" }
+
+func sectionMark(section string) string { return fmt.Sprintf("KPATCH_IGNORE_SECTION(%q)", section) }

@@ -1,0 +1,170 @@
+package elfdiff
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+var updateMatrix = flag.Bool("update", false, "write docs/differ-matrix.md")
+
+const matrixFile = "../docs/differ-matrix.md"
+
+// condition is one line of testdata/conditions.txt; a heading has no fixture.
+type condition struct{ fixture, text string }
+
+func conditions(t *testing.T) []condition {
+	t.Helper()
+	data, err := os.ReadFile("testdata/conditions.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out []condition
+	for line := range strings.Lines(string(data)) {
+		line = strings.TrimSpace(line)
+		if h, ok := strings.CutPrefix(line, "## "); ok {
+			out = append(out, condition{"", h})
+			continue
+		}
+		if line == "" || line[0] == '#' {
+			continue
+		}
+		name, text, ok := strings.Cut(line, ": ")
+		if !ok {
+			t.Fatalf("testdata/conditions.txt: no colon in %q", line)
+		}
+		out = append(out, condition{name, text})
+	}
+	return out
+}
+
+// TestMatrix compares docs/differ-matrix.md with what becomes of each fixture.
+// Run with -update to write it.
+func TestMatrix(t *testing.T) {
+	have := fixtures(t)
+	var b strings.Builder
+	b.WriteString(`# What becomes of each condition
+
+Made from the fixtures in elfdiff/testdata by ` + "`go test ./elfdiff -run TestMatrix -update`" + `; the test fails when this page is stale.
+Each condition is a pair of objects compiled from C at -O2, before and after a change.
+
+- *carried* names the functions that a livepatch replaces, then what is new and travels with them, then findings that do not stop it.
+- *refused* names the findings that stop it: what ` + "`klpforge explain`" + ` and [findings.md](findings.md) tell more about.
+- *no change*: the compiled code means the same.
+- *nothing to replace*: there is only what no function of the running kernel refers to yet.
+`)
+	for _, c := range conditions(t) {
+		if c.fixture == "" {
+			fmt.Fprintf(&b, "\n## %s\n\n| condition |", c.text)
+			for _, comp := range compilers {
+				fmt.Fprintf(&b, " %s %s |", comp.name, comp.version)
+			}
+			b.WriteString(" fixture |\n| --- |" + strings.Repeat(" --- |", len(compilers)) + " --- |\n")
+			continue
+		}
+		fmt.Fprintf(&b, "| %s |", c.text)
+		for _, comp := range compilers {
+			f := fixture{c.fixture, comp}
+			i := slices.Index(have, f)
+			if i < 0 {
+				fmt.Fprintf(&b, " not made: %s |", strings.Join(sourceLines(t, c.fixture, "gcc only"), ""))
+				continue
+			}
+			have = slices.Delete(have, i, i+1)
+			fmt.Fprintf(&b, " %s |", becomes(t, f))
+		}
+		fmt.Fprintf(&b, " %s |\n", c.fixture)
+	}
+	for _, f := range have {
+		t.Errorf("%s is not in testdata/conditions.txt", f)
+	}
+	if *updateMatrix {
+		if err := os.WriteFile(matrixFile, []byte(b.String()), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	old, err := os.ReadFile(matrixFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff(string(old), b.String()); d != "" {
+		t.Errorf("docs/differ-matrix.md is stale, run go test ./elfdiff -run TestMatrix -update (-old +new)\n%s", d)
+	}
+}
+
+// becomes says in one cell what klpforge does with a fixture.
+func becomes(t *testing.T, f fixture) string {
+	t.Helper()
+	r := f.diff(t)
+	problems := slices.Clone(r.Problems)
+	x, err := f.extract(t, r)
+	if err != nil {
+		var p *Problem
+		if !errors.As(err, &p) {
+			t.Errorf("%s: cut: %v", f, err)
+			return ""
+		}
+		problems = append(problems, *p)
+	} else {
+		problems = append(problems, x.Problems...)
+	}
+	var refused, said []string
+	for _, p := range problems {
+		name := p.Symbol
+		if name == "" {
+			name = p.Section
+		}
+		if base, marks := stem(name); strings.HasSuffix(marks, ".N") {
+			name = base
+		}
+		item := strings.TrimSpace(p.ID + " " + name)
+		if p.Severity != Error {
+			said = append(said, p.Severity.String()+" "+item)
+			continue
+		}
+		refused = append(refused, item)
+		if p.Remedy == "" || p.Section == "" {
+			t.Errorf("%s: %s of %s names section %q and remedy %q", f, p.ID, p.Symbol, p.Section, p.Remedy)
+		}
+	}
+	slices.Sort(refused)
+	if len(refused) > 0 {
+		return "**refused**: " + strings.Join(slices.Compact(refused), ", ")
+	}
+	cell := "no change"
+	if n := len(replaceable(r)); n > 0 {
+		cell = "carried: " + strings.Join(names(r, Changed), ", ")
+		if fresh := slices.Concat(x.NewFuncs, x.NewData); len(fresh) > 0 {
+			for i := range fresh {
+				fresh[i], _ = stem(fresh[i])
+			}
+			cell += " with " + strings.Join(fresh, ", ")
+		}
+	} else if n := names(r, New); len(n) > 0 {
+		cell = "nothing to replace: new " + strings.Join(n, ", ")
+	} else if len(r.Functions)+len(r.Data) > 0 {
+		cell = "nothing to replace"
+	}
+	slices.Sort(said)
+	if len(said) > 0 {
+		cell += "; " + strings.Join(slices.Compact(said), ", ")
+	}
+	return cell
+}
+
+// names lists the runtime functions of one kind of change.
+func names(r *Result, kind ChangeKind) []string {
+	var out []string
+	for _, ch := range r.Functions {
+		if ch.Kind == kind && !ch.Init {
+			out = append(out, ch.Name)
+		}
+	}
+	return out
+}

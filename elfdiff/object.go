@@ -1,0 +1,556 @@
+package elfdiff
+
+import (
+	"cmp"
+	"debug/elf"
+	"fmt"
+	"slices"
+	"sort"
+	"strings"
+	"sync"
+
+	"github.com/klpforge/klpforge/elfobj"
+)
+
+// AtomID indexes Object.Atoms.
+type AtomID int32
+
+// Atom is one function, variable, or nameless piece of constant data.
+type Atom struct {
+	Name  string // of the primary symbol; empty for nameless data
+	Sec   elfobj.SecID
+	Start uint64 // offset of the first byte in Sec
+	End   uint64 // offset after the last byte in Sec, padding included
+	Base  uint64 // offset of the primary symbol in Sec; Start unless prefixed
+	Size  uint64 // bytes of the primary symbol, padding excluded
+	Sym   elfobj.SymID
+	Class class
+	// Parent is the function of which this is a cold piece or an alternative's
+	// out-of-line code; -1 otherwise.
+	Parent AtomID
+	Undec  bool // holds an instruction the decoder does not know
+}
+
+// Local reports whether the atom is visible only in its object.
+func (o *Object) Local(a AtomID) bool {
+	s := o.Atoms[a].Sym
+	return s == 0 || o.File.Symbols[s].Bind == elf.STB_LOCAL
+}
+
+// Object is an object split into atoms.
+type Object struct {
+	File  *elfobj.File
+	Arch  elfobj.Arch
+	Atoms []Atom
+
+	class     []class                 // by section
+	bySec     [][]AtomID              // by section, in address order
+	byName    map[string]elfobj.SecID // first section of the name
+	symAtom   []AtomID                // by symbol, -1 if none
+	relocs    [][]elfobj.Reloc        // by section: file relocations and implied ones
+	bias      [][]uint8               // by section: distance from a reloc's place to the end of its instruction
+	entries   []entry
+	entriesOf map[AtomID][]int
+	traceable map[AtomID]bool // has an ftrace entry
+	labels    map[AtomID]bool // constant table of places inside functions
+	ctors     map[AtomID]bool // functions that only the loader calls, for sanitizers
+	readBy    map[AtomID][]AtomID
+	readOnce  sync.Once
+	anyTrace  bool
+}
+
+// Load splits f into atoms. The object aliases f.
+func Load(f *elfobj.File) (*Object, error) {
+	arch, err := elfobj.ArchOf(f.Machine)
+	if err != nil {
+		return nil, err
+	}
+	o := &Object{File: f, Arch: arch, entriesOf: map[AtomID][]int{}, traceable: map[AtomID]bool{}, labels: map[AtomID]bool{}}
+	n := len(f.Sections)
+	o.class, o.bySec = make([]class, n), make([][]AtomID, n)
+	o.relocs, o.bias = make([][]elfobj.Reloc, n), make([][]uint8, n)
+	o.byName = make(map[string]elfobj.SecID, n)
+	for i := 1; i < n; i++ {
+		if name := f.Sections[i].Name; o.byName[name] == 0 {
+			o.byName[name] = elfobj.SecID(i)
+		}
+		o.class[i] = classify(&f.Sections[i])
+		o.relocs[i] = f.Sections[i].Relocs
+	}
+	if err := o.checkRelocs(); err != nil {
+		return nil, err
+	}
+	o.split()
+	for i := 1; i < n; i++ {
+		if o.code(elfobj.SecID(i)) {
+			o.decode(elfobj.SecID(i))
+		}
+	}
+	o.splitAux()
+	o.adopt()
+	o.findLabels()
+	o.findConstructors()
+	if err := o.readTables(); err != nil {
+		return nil, err
+	}
+	for i := range o.entries {
+		if e := &o.entries[i]; e.owner >= 0 && (e.row.section == "__mcount_loc" || e.row.section == "__patchable_function_entries") {
+			o.traceable[e.owner], o.anyTrace = true, true
+		}
+	}
+	return o, nil
+}
+
+func (o *Object) code(s elfobj.SecID) bool { return o.class[s] == classText || o.class[s] == classAlt }
+
+// checkRelocs rejects what later steps would have to guess about.
+func (o *Object) checkRelocs() error {
+	for i := range o.File.Sections {
+		s := &o.File.Sections[i]
+		if o.class[i] == classIgnore {
+			continue
+		}
+		for _, r := range s.Relocs {
+			if w := uint64(o.Arch.Width(r.Type)); r.Off+w > s.Size || r.Off+w < r.Off || s.Type == elf.SHT_NOBITS {
+				return fmt.Errorf("section %s: relocation at %#x reaches outside the section", s.Name, r.Off)
+			}
+			if r.Sym == 0 && o.Arch.Width(r.Type) != 0 {
+				return fmt.Errorf("section %s: relocation at %#x has no symbol", s.Name, r.Off)
+			}
+		}
+	}
+	return nil
+}
+
+// split makes the atoms of every section from its symbols.
+func (o *Object) split() {
+	f := o.File
+	o.symAtom = make([]AtomID, len(f.Symbols))
+	inSec := make([][]elfobj.SymID, len(f.Sections))
+	for i := range f.Symbols {
+		o.symAtom[i] = -1
+		s := &f.Symbols[i]
+		if s.Sec <= 0 || s.Type == elf.STT_SECTION || s.Type == elf.STT_FILE || s.Name == "" {
+			continue
+		}
+		if strings.HasPrefix(s.Name, ".L") && s.Size == 0 {
+			continue
+		}
+		inSec[s.Sec] = append(inSec[s.Sec], elfobj.SymID(i))
+	}
+	for i := 1; i < len(f.Sections); i++ {
+		s := &f.Sections[i]
+		switch o.class[i] {
+		case classIgnore, classTable, classString, classConst, classAlt:
+			continue
+		}
+		o.splitSection(elfobj.SecID(i), s, inSec[i])
+	}
+}
+
+func (o *Object) splitSection(id elfobj.SecID, s *elfobj.Section, syms []elfobj.SymID) {
+	f := o.File
+	slices.SortStableFunc(syms, func(a, b elfobj.SymID) int {
+		return cmp.Compare(f.Symbols[a].Value, f.Symbols[b].Value)
+	})
+	add := func(a Atom) AtomID {
+		n := AtomID(len(o.Atoms))
+		a.Sec, a.Class, a.Parent = id, o.class[id], -1
+		o.Atoms = append(o.Atoms, a)
+		o.bySec[id] = append(o.bySec[id], n)
+		return n
+	}
+	i := 0
+	if len(syms) == 0 || f.Symbols[syms[0]].Value > s.Size {
+		if s.Size > 0 {
+			add(Atom{End: s.Size, Size: s.Size})
+		}
+		return
+	}
+	if first := f.Symbols[syms[0]].Value; first > 0 {
+		add(Atom{End: first, Size: first})
+	}
+	for i < len(syms) {
+		start := f.Symbols[syms[i]].Value
+		if start > s.Size {
+			break
+		}
+		j := i
+		base, prim := start, elfobj.SymID(0)
+		for j < len(syms) {
+			sym := &f.Symbols[syms[j]]
+			if sym.Value == base {
+				if prim == 0 || better(sym, &f.Symbols[prim]) {
+					prim = syms[j]
+				}
+				j++
+				continue
+			}
+			// A prefix symbol's bytes belong to the function behind it, and a
+			// symbol inside the bytes of another is a label of that one.
+			if prim != 0 && isPrefix(f.Symbols[prim].Name) && !isPrefix(sym.Name) && sym.Value-base <= 64 && sym.Value <= s.Size {
+				base, prim = sym.Value, 0
+				continue
+			}
+			if p := &f.Symbols[prim]; sym.Value < p.Value+p.Size && p.Size <= s.Size && !isPrefix(sym.Name) {
+				j++
+				continue
+			}
+			break
+		}
+		end := s.Size
+		if j < len(syms) {
+			end = min(f.Symbols[syms[j]].Value, s.Size)
+		}
+		p := &f.Symbols[prim]
+		a := Atom{Name: p.Name, Start: start, End: end, Base: base, Size: p.Size, Sym: prim}
+		if a.Size == 0 || a.Size > end-base {
+			a.Size = end - base
+		}
+		n := add(a)
+		for k := i; k < j; k++ {
+			o.symAtom[syms[k]] = n
+		}
+		i = j
+	}
+}
+
+func isPrefix(name string) bool {
+	return strings.HasPrefix(name, "__pfx_") || strings.HasPrefix(name, "__cfi_")
+}
+
+// better prefers, among names of one place, typed before untyped, global
+// before local, strong before weak, sized before unsized.
+func better(a, b *elfobj.Symbol) bool {
+	rank := func(s *elfobj.Symbol) int {
+		r := 0
+		if s.Type == elf.STT_FUNC || s.Type == elf.STT_OBJECT {
+			r += 8
+		}
+		if s.Bind == elf.STB_GLOBAL {
+			r += 4
+		}
+		if s.Bind == elf.STB_WEAK {
+			r += 2
+		}
+		if s.Size > 0 {
+			r++
+		}
+		return r
+	}
+	return rank(a) > rank(b)
+}
+
+// decode walks the instructions of a code section atom by atom. It records,
+// for every relocation, how far behind its place the instruction ends, and
+// adds relocations for branches between atoms that the assembler resolved
+// itself because both lie in one section.
+func (o *Object) decode(id elfobj.SecID) {
+	s := &o.File.Sections[id]
+	atoms := o.bySec[id]
+	if len(atoms) == 0 {
+		o.bias[id] = o.decodeRange(s, 0, s.Size, -1, nil)
+		return
+	}
+	var implied impliedRelocs
+	bias := make([]uint8, 0, len(s.Relocs))
+	for _, a := range atoms {
+		at := &o.Atoms[a]
+		// A prefix is padding or data; instructions start at the symbol.
+		if at.Base > at.Start {
+			bias = append(bias, o.decodeRange(s, at.Start, at.Base, a, &implied)...)
+		}
+		bias = append(bias, o.decodeRange(s, at.Base, at.End, a, &implied)...)
+	}
+	o.bias[id] = bias
+	if len(implied.relocs) == 0 {
+		return
+	}
+	all := append(slices.Clone(s.Relocs), implied.relocs...)
+	bias = append(bias, implied.bias...)
+	order := make([]int, len(all))
+	for i := range order {
+		order[i] = i
+	}
+	sort.SliceStable(order, func(x, y int) bool { return all[order[x]].Off < all[order[y]].Off })
+	relocs, nb := make([]elfobj.Reloc, len(all)), make([]uint8, len(all))
+	for i, k := range order {
+		relocs[i], nb[i] = all[k], bias[k]
+	}
+	o.relocs[id], o.bias[id] = relocs, nb
+}
+
+// impliedRelocs are references between atoms of one section that the assembler
+// resolved, with the distance from each place to the end of its instruction.
+type impliedRelocs struct {
+	relocs []elfobj.Reloc
+	bias   []uint8
+}
+
+func (o *Object) decodeRange(s *elfobj.Section, start, end uint64, a AtomID, implied *impliedRelocs) []uint8 {
+	lo := searchOff(s.Relocs, start)
+	hi := searchOff(s.Relocs, end)
+	bias := make([]uint8, hi-lo)
+	for i := range bias {
+		bias[i] = 4
+	}
+	multi := a >= 0 && len(o.bySec[o.Atoms[a].Sec]) > 1
+	if lo == hi && !multi {
+		return bias
+	}
+	next := lo
+	for off := start; off < end; {
+		in, err := o.Arch.Decode(s.Data[off:end])
+		if err != nil {
+			if a >= 0 {
+				o.Atoms[a].Undec = true
+			}
+			break
+		}
+		stop := off + uint64(in.Len)
+		covered := false
+		for next < hi && s.Relocs[next].Off < stop {
+			bias[next-lo] = uint8(stop - s.Relocs[next].Off)
+			if in.PCLen > 0 && s.Relocs[next].Off == off+uint64(in.PCOff) {
+				covered = true
+			}
+			next++
+		}
+		if multi && in.PCLen > 0 && !covered {
+			dest := int64(stop) + in.Disp
+			if to := o.atomAt(o.Atoms[a].Sec, dest); to >= 0 && to != a && dest >= 0 && dest < int64(s.Size) && o.Atoms[to].Sym != 0 {
+				typ := o.Arch.PC32()
+				if in.PCLen == 1 {
+					typ = uint32(elf.R_X86_64_PC8)
+				}
+				place := off + uint64(in.PCOff)
+				implied.relocs = append(implied.relocs, elfobj.Reloc{Off: place, Type: typ, Sym: o.Atoms[to].Sym,
+					Addend: dest - int64(o.Atoms[to].Base) - int64(stop-place)})
+				implied.bias = append(implied.bias, uint8(stop-place))
+			}
+		}
+		off = stop
+	}
+	return bias
+}
+
+// atomAt returns the atom of the section that holds the offset; offsets
+// outside the section belong to the nearest atom. -1 if the section has none.
+func (o *Object) atomAt(sec elfobj.SecID, off int64) AtomID {
+	list := o.bySec[sec]
+	if len(list) == 0 {
+		return -1
+	}
+	i := sort.Search(len(list), func(i int) bool { return int64(o.Atoms[list[i]].Start) > off })
+	if i == 0 {
+		return list[0]
+	}
+	return list[i-1]
+}
+
+// splitAux cuts .altinstr_aux, out-of-line code without symbols, at every
+// place that code elsewhere jumps to.
+func (o *Object) splitAux() {
+	cuts := map[elfobj.SecID][]uint64{}
+	for i := range o.File.Sections {
+		if !o.code(elfobj.SecID(i)) {
+			continue
+		}
+		for k := range o.relocs[i] {
+			r := &o.relocs[i][k]
+			sec := o.File.Symbols[r.Sym].Sec
+			if sec <= 0 || o.File.Sections[sec].Name != ".altinstr_aux" || sec == elfobj.SecID(i) {
+				continue
+			}
+			if off := o.location(elfobj.SecID(i), r, k); off >= 0 && off < int64(o.File.Sections[sec].Size) {
+				cuts[sec] = append(cuts[sec], uint64(off))
+			}
+		}
+	}
+	for sec := range o.File.Sections {
+		list := cuts[elfobj.SecID(sec)]
+		if list == nil || len(o.bySec[sec]) != 1 {
+			continue
+		}
+		slices.Sort(list)
+		list = slices.Compact(list)
+		first := o.bySec[sec][0]
+		o.bySec[sec] = nil
+		if list[0] != 0 {
+			list = append([]uint64{0}, list...)
+		}
+		for k, start := range list {
+			end := o.File.Sections[sec].Size
+			if k+1 < len(list) {
+				end = list[k+1]
+			}
+			a := Atom{Sec: elfobj.SecID(sec), Start: start, Base: start, End: end, Size: end - start, Class: classText, Parent: -1}
+			id := first
+			if k == 0 {
+				o.Atoms[first] = a
+			} else {
+				id = AtomID(len(o.Atoms))
+				o.Atoms = append(o.Atoms, a)
+			}
+			o.bySec[sec] = append(o.bySec[sec], id)
+		}
+	}
+}
+
+// adopt gives cold pieces and out-of-line alternatives their function.
+func (o *Object) adopt() {
+	byName := map[string]AtomID{}
+	for i := range o.Atoms {
+		if o.Atoms[i].Class == classText && o.Atoms[i].Name != "" {
+			byName[o.Atoms[i].Name] = AtomID(i)
+		}
+	}
+	for i := range o.Atoms {
+		a := &o.Atoms[i]
+		if a.Class != classText || !isCold(a.Name) {
+			continue
+		}
+		p, _ := fragmentParent(a.Name)
+		if id, ok := byName[p]; ok && id != AtomID(i) {
+			a.Parent = id
+		}
+	}
+	for i := range o.File.Sections {
+		if o.class[i] != classText || o.File.Sections[i].Name == ".altinstr_aux" {
+			continue
+		}
+		for k := range o.relocs[i] {
+			t := o.target(elfobj.SecID(i), &o.relocs[i][k], k)
+			if t.Kind != TargetAtom || o.Atoms[t.Atom].Name != "" || o.File.Sections[o.Atoms[t.Atom].Sec].Name != ".altinstr_aux" {
+				continue
+			}
+			from := o.atomAt(elfobj.SecID(i), int64(o.relocs[i][k].Off))
+			if from >= 0 && o.Atoms[from].Parent >= 0 {
+				from = o.Atoms[from].Parent
+			}
+			if o.Atoms[t.Atom].Parent < 0 {
+				o.Atoms[t.Atom].Parent = from
+			}
+		}
+	}
+}
+
+// findLabels finds the constant tables of computed gotos. Like the table of a
+// switch, such a table belongs to the code it leads to.
+func (o *Object) findLabels() {
+	for i := range o.File.Sections {
+		if o.class[i] != classROData {
+			continue
+		}
+		for k := range o.relocs[i] {
+			t := o.target(elfobj.SecID(i), &o.relocs[i][k], k)
+			if !o.inside(t) {
+				continue
+			}
+			if from := o.atomAt(elfobj.SecID(i), int64(o.relocs[i][k].Off)); from >= 0 && o.Local(from) {
+				o.labels[from] = true
+			}
+		}
+	}
+}
+
+// findConstructors finds the functions that run when the object is loaded and
+// when it goes. C code of the kernel has none but those that the compiler makes
+// to register variables with a sanitizer (CONFIG_CONSTRUCTORS).
+func (o *Object) findConstructors() {
+	o.ctors = map[AtomID]bool{}
+	for i := range o.File.Sections {
+		if what, _ := metaOf(o.File.Sections[i].Name); what != "constructor" && what != "destructor" {
+			continue
+		}
+		for k := range o.relocs[i] {
+			if t := o.target(elfobj.SecID(i), &o.relocs[i][k], k); t.Kind == TargetAtom && t.Off == 0 && o.Atoms[t.Atom].Class == classText {
+				o.ctors[t.Atom] = true
+			}
+		}
+	}
+	for a := range o.ctors {
+		for _, from := range o.readers()[a] {
+			if from >= 0 && o.Root(from) != a && o.Atoms[from].Class != classMeta {
+				delete(o.ctors, a) // something else calls it as well
+				break
+			}
+		}
+	}
+}
+
+// forConstructors reports whether constructors alone refer to the variable: it
+// is a sanitizer's list of variables.
+func (o *Object) forConstructors(a AtomID) bool {
+	if len(o.ctors) == 0 {
+		return false
+	}
+	from := o.readers()[a]
+	return len(from) > 0 && !slices.ContainsFunc(from, func(f AtomID) bool { return f < 0 || !o.ctors[o.Root(f)] })
+}
+
+// inside reports whether t is a place in a function other than its start.
+func (o *Object) inside(t Target) bool {
+	return t.Kind == TargetAtom && o.Atoms[t.Atom].Class == classText && (t.Off != 0 || o.Root(t.Atom) != t.Atom)
+}
+
+// readers returns, for each variable and each function, the atoms that refer
+// to it; -1 stands for a reference from outside all atoms, such as a table. A
+// reference to a piece of a function counts for the function.
+func (o *Object) readers() map[AtomID][]AtomID {
+	o.readOnce.Do(o.findReaders)
+	return o.readBy
+}
+
+func (o *Object) findReaders() {
+	o.readBy = map[AtomID][]AtomID{}
+	for i := range o.File.Sections {
+		if o.class[i] == classIgnore {
+			continue
+		}
+		for k := range o.relocs[i] {
+			t := o.target(elfobj.SecID(i), &o.relocs[i][k], k)
+			if t.Kind != TargetAtom {
+				continue
+			}
+			to := o.Root(t.Atom)
+			o.readBy[to] = append(o.readBy[to], o.atomAt(elfobj.SecID(i), int64(o.relocs[i][k].Off)))
+		}
+	}
+}
+
+// Root returns the function that a belongs to: its parent, or itself.
+func (o *Object) Root(a AtomID) AtomID {
+	for range 4 {
+		p := o.Atoms[a].Parent
+		if p < 0 {
+			break
+		}
+		a = p
+	}
+	return a
+}
+
+// relocsIn returns the relocations of the atom and the index of the first.
+func (o *Object) relocsIn(a AtomID) ([]elfobj.Reloc, int) {
+	at := &o.Atoms[a]
+	all := o.relocs[at.Sec]
+	lo := searchOff(all, at.Start)
+	hi := lo + searchOff(all[lo:], at.End)
+	return all[lo:hi], lo
+}
+
+// bytes returns the atom's bytes, nil for zeroed data.
+func (o *Object) bytes(a AtomID) []byte {
+	at := &o.Atoms[a]
+	d := o.File.Sections[at.Sec].Data
+	if d == nil {
+		return nil
+	}
+	return d[at.Start:at.End]
+}
+
+// searchOff is the index of the first relocation at or behind off.
+func searchOff(relocs []elfobj.Reloc, off uint64) int {
+	return sort.Search(len(relocs), func(i int) bool { return relocs[i].Off >= off })
+}

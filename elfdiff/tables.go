@@ -1,0 +1,229 @@
+package elfdiff
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/klpforge/klpforge/elfobj"
+)
+
+// policy says what extraction does with the entries of a special section.
+type policy uint8
+
+const (
+	carry policy = iota // copy entries that belong to carried code
+	drop                // the livepatch does without them
+)
+
+// row describes one special section: a table whose entries belong to code.
+// Facts: arch/x86/include/asm/{bug,asm,jump_label,alternative,paravirt,orc_types}.h,
+// include/linux/{static_call_types,objtool}.h, v6.1 to v6.12, and
+// include/asm-generic/bug.h up to v6.19.
+type row struct {
+	section string
+	shapes  []shape // of entries seen in kernels; the one that fits is used
+	policy  policy
+	derived bool   // follows from the code alone: not compared
+	pair    string // parallel table with its own entry size
+}
+
+// shape is one layout of an entry. The reference to the code that the entry
+// describes is always at its start.
+type shape struct {
+	size uint64   // bytes
+	refs []uint64 // offsets of the relocations that every entry has
+	may  []uint64 // offsets where some have one
+	// lineOff/Len is a field that may differ without a change of meaning: the
+	// line number of a bug entry.
+	lineOff, lineLen uint64
+}
+
+// sites are entries that are no more than one reference.
+func sites(size uint64) []shape { return []shape{{size: size, refs: []uint64{0}}} }
+
+var tables = []row{
+	{section: "__bug_table", shapes: []shape{
+		{size: 12, refs: []uint64{0, 4}, lineOff: 8, lineLen: 2},
+		{size: 8, refs: []uint64{0}},                                 // without DEBUG_BUGVERBOSE
+		{size: 16, refs: []uint64{0, 4, 8}, lineOff: 12, lineLen: 2}, // with DEBUG_BUGVERBOSE_DETAILED
+		{size: 24, refs: []uint64{0, 8}, lineOff: 16, lineLen: 2},    // without GENERIC_BUG_RELATIVE_POINTERS
+		{size: 16, refs: []uint64{0}},                                // without either
+	}},
+	{section: "__ex_table", shapes: []shape{{size: 12, refs: []uint64{0, 4}}, {size: 8, refs: []uint64{0, 4}}, {size: 16, refs: []uint64{0, 8}}}},
+	{section: "__jump_table", shapes: []shape{{size: 16, refs: []uint64{0, 4, 8}}, {size: 24, refs: []uint64{0, 8, 16}}}},
+	{section: ".static_call_sites", shapes: []shape{{size: 8, refs: []uint64{0, 4}}}},
+	{section: ".altinstructions", shapes: []shape{
+		{size: 12, refs: []uint64{0}, may: []uint64{4}},
+		{size: 14, refs: []uint64{0}, may: []uint64{4}},
+		{size: 13, refs: []uint64{0}, may: []uint64{4}},
+	}},
+	{section: ".parainstructions", shapes: sites(16)},
+	{section: ".smp_locks", shapes: sites(4), derived: true},
+	{section: ".retpoline_sites", shapes: sites(4), derived: true},
+	{section: ".return_sites", shapes: sites(4), derived: true},
+	{section: ".call_sites", shapes: sites(4), derived: true},
+	{section: ".ibt_endbr_seal", shapes: sites(4), derived: true, policy: drop},
+	{section: ".cfi_sites", shapes: sites(4), derived: true},
+	{section: ".orc_unwind_ip", shapes: sites(4), derived: true, pair: ".orc_unwind"},
+	{section: "__mcount_loc", shapes: sites(8), derived: true},
+	{section: "__patchable_function_entries", shapes: sites(8), derived: true},
+}
+
+// pairTables are the second halves of parallel tables, and the headers that
+// travel whole.
+var pairTables = map[string]bool{".orc_unwind": true, ".orc_header": true}
+
+func tableRow(name string) *row {
+	for i := range tables {
+		if tables[i].section == name {
+			return &tables[i]
+		}
+	}
+	if pairTables[name] {
+		return &row{section: name}
+	}
+	return nil
+}
+
+// entry is one entry of a special section.
+type entry struct {
+	row    *row
+	shape  *shape
+	sec    elfobj.SecID
+	off    uint64 // bytes from the start of the section
+	size   uint64
+	relocs []elfobj.Reloc // those that lie in the entry
+	owner  AtomID
+	at     int64 // position in the owner, bytes from its primary symbol
+	// alternatives only: the piece of .altinstr_replacement the entry names
+	alt            elfobj.SecID
+	altOff, altLen uint64
+}
+
+// readTables reads all special sections. The size of an entry is inferred from
+// the object: it must divide the table and give every entry the relocations
+// that the layout of this size has.
+func (o *Object) readTables() error {
+	for i := range o.File.Sections {
+		s := &o.File.Sections[i]
+		if o.class[i] != classTable || s.Size == 0 || pairTables[s.Name] {
+			continue
+		}
+		r := tableRow(s.Name)
+		sh, err := entryShape(r, s)
+		if err != nil {
+			return err
+		}
+		if err := o.readTable(r, sh, elfobj.SecID(i)); err != nil {
+			return err
+		}
+	}
+	for i := range o.entries {
+		e := &o.entries[i]
+		if e.owner >= 0 {
+			o.entriesOf[e.owner] = append(o.entriesOf[e.owner], i)
+		}
+	}
+	for _, list := range o.entriesOf {
+		slices.SortFunc(list, func(a, b int) int {
+			x, y := &o.entries[a], &o.entries[b]
+			switch {
+			case x.sec != y.sec:
+				return int(x.sec - y.sec)
+			case x.at != y.at:
+				return sign(x.at - y.at)
+			}
+			return sign(int64(x.off) - int64(y.off))
+		})
+	}
+	return nil
+}
+
+func sign(v int64) int {
+	switch {
+	case v < 0:
+		return -1
+	case v > 0:
+		return 1
+	}
+	return 0
+}
+
+// entryShape finds the layout of a table's entries.
+func entryShape(r *row, s *elfobj.Section) (*shape, error) {
+	for i := range r.shapes {
+		if sh := &r.shapes[i]; s.Size%sh.size == 0 && sh.fits(s) {
+			return sh, nil
+		}
+	}
+	return nil, &Problem{ID: "KLP112", Severity: Error, Section: s.Name,
+		Message: fmt.Sprintf("special section %s of %d bytes with %d relocations does not divide into entries of a known layout", s.Name, s.Size, len(s.Relocs)),
+		Remedy:  "report the kernel version; the section's entry format changed"}
+}
+
+// fits reports whether every entry has the shape's relocations and no others.
+func (sh *shape) fits(s *elfobj.Section) bool {
+	next := 0
+	for base := uint64(0); base < s.Size; base += sh.size {
+		want := 0
+		for first := next; next < len(s.Relocs) && s.Relocs[next].Off-base < sh.size; next++ {
+			off := s.Relocs[next].Off - base
+			switch {
+			case next > first && s.Relocs[next-1].Off-base == off: // some architectures have several at one place
+			case want < len(sh.refs) && off == sh.refs[want]:
+				want++
+			case !slices.Contains(sh.may, off):
+				return false
+			}
+		}
+		if want != len(sh.refs) {
+			return false
+		}
+	}
+	return true
+}
+
+func (o *Object) readTable(r *row, sh *shape, id elfobj.SecID) error {
+	s := &o.File.Sections[id]
+	size := sh.size
+	next := 0
+	for off := uint64(0); off < s.Size; off += size {
+		first := next
+		for next < len(s.Relocs) && s.Relocs[next].Off < off+size {
+			next++
+		}
+		e := entry{row: r, shape: sh, sec: id, off: off, size: size, relocs: s.Relocs[first:next], owner: -1}
+		for i := range e.relocs {
+			rel := &e.relocs[i]
+			if rel.Off-off+uint64(o.Arch.Width(rel.Type)) > size {
+				return &Problem{ID: "KLP112", Severity: Error, Section: s.Name,
+					Message: fmt.Sprintf("relocation at %#x lies across two entries of %s", rel.Off, s.Name)}
+			}
+			t := o.target(id, rel, 0)
+			if rel.Off == off {
+				if t.Kind == TargetAtom {
+					e.owner, e.at = t.Atom, t.Off
+				}
+			}
+			if r.section == ".altinstructions" && rel.Off == off+4 && t.Kind == TargetPiece {
+				e.alt, e.altOff = t.Sec, uint64(t.Off)
+				e.altLen = altLength(s.Data[off:off+size], size)
+				if max := o.File.Sections[e.alt].Size; e.altOff > max || e.altLen > max-e.altOff {
+					return &Problem{ID: "KLP109", Severity: Error, Section: s.Name,
+						Message: fmt.Sprintf("entry at %#x names %d replacement bytes outside %s", off, e.altLen, o.File.Sections[e.alt].Name)}
+				}
+			}
+		}
+		o.entries = append(o.entries, e)
+	}
+	return nil
+}
+
+// altLength reads replacementlen of struct alt_instr, the last byte but for
+// kernels that pad the entry to 13 bytes with padlen (before v5.13).
+func altLength(e []byte, size uint64) uint64 {
+	if size == 13 {
+		return uint64(e[11])
+	}
+	return uint64(e[size-1])
+}

@@ -1,0 +1,141 @@
+package elfdiff
+
+import (
+	"bytes"
+	"debug/elf"
+
+	"github.com/klpforge/klpforge/elfobj"
+)
+
+// TargetKind says what a relocation refers to.
+type TargetKind uint8
+
+const (
+	TargetNone   TargetKind = iota
+	TargetExtern            // a symbol outside the object
+	TargetAtom              // an atom and an offset from its primary symbol
+	TargetString            // text of a mergeable string section
+	TargetConst             // one mergeable constant
+	TargetPiece             // a place in .altinstr_replacement
+	TargetAbs               // an absolute value
+)
+
+// Target is the meaning of one relocation.
+type Target struct {
+	Kind TargetKind
+	Name string // TargetExtern
+	Atom AtomID // TargetAtom
+	Sec  elfobj.SecID
+	Off  int64  // TargetAtom: bytes from the primary symbol; TargetExtern, TargetAbs: addend; else offset in Sec
+	Text []byte // TargetString, TargetConst: the bytes; nil when there are none
+	Skip int64  // TargetString, TargetConst: from the start of Text to the place meant, bytes
+}
+
+// location is the offset in the symbol's section that the relocation refers
+// to. idx is the relocation's index in o.relocs[sec], for the distance between
+// the field and the end of its instruction.
+func (o *Object) location(sec elfobj.SecID, r *elfobj.Reloc, idx int) int64 {
+	loc := int64(o.File.Symbols[r.Sym].Value) + r.Addend
+	if o.code(sec) && o.Arch.PCRelative(r.Type) {
+		if b := o.bias[sec]; idx < len(b) {
+			loc += int64(b[idx])
+		} else {
+			loc += 4
+		}
+	}
+	return loc
+}
+
+// target resolves a relocation of section sec; idx as for location.
+func (o *Object) target(sec elfobj.SecID, r *elfobj.Reloc, idx int) Target {
+	sym := &o.File.Symbols[r.Sym]
+	switch {
+	case r.Sym == 0:
+		return Target{Kind: TargetNone, Off: r.Addend}
+	case sym.Sec == elfobj.SecUndef || sym.Sec == elfobj.SecCommon || sym.Sec == elfobj.SecLivepatch:
+		return Target{Kind: TargetExtern, Name: sym.Name, Off: r.Addend}
+	case sym.Sec == elfobj.SecAbs:
+		return Target{Kind: TargetAbs, Name: sym.Name, Off: int64(sym.Value) + r.Addend}
+	}
+	loc := o.location(sec, r, idx)
+	s := &o.File.Sections[sym.Sec]
+	switch o.class[sym.Sec] {
+	case classString:
+		base := o.pieceStart(sym, loc, 1)
+		return Target{Kind: TargetString, Sec: sym.Sec, Off: loc, Text: stringAt(s, base), Skip: loc - base}
+	case classConst:
+		base := o.pieceStart(sym, loc, int64(s.EntSize))
+		return Target{Kind: TargetConst, Sec: sym.Sec, Off: loc, Text: constAt(s, base), Skip: loc - base}
+	case classAlt:
+		return Target{Kind: TargetPiece, Sec: sym.Sec, Off: loc}
+	}
+	atom := AtomID(-1)
+	if sym.Type != elf.STT_SECTION {
+		atom = o.symAtom[r.Sym]
+	}
+	if atom < 0 {
+		atom = o.atomAt(sym.Sec, loc)
+	}
+	if atom < 0 {
+		return Target{Kind: TargetPiece, Sec: sym.Sec, Off: loc}
+	}
+	return Target{Kind: TargetAtom, Atom: atom, Sec: sym.Sec, Off: loc - int64(o.Atoms[atom].Base)}
+}
+
+// pieceStart returns where the string or constant starts that a reference to
+// loc uses. Assemblers keep the symbol when an offset is added to it (an index
+// with a constant part), for the linker must not take the offset for another
+// string; so does this. Such an offset may lie outside the piece.
+func (o *Object) pieceStart(sym *elfobj.Symbol, loc, size int64) int64 {
+	if sym.Type != elf.STT_SECTION {
+		return int64(sym.Value)
+	}
+	if loc < 0 {
+		return loc
+	}
+	return loc - loc%size
+}
+
+// maxString bounds one string, bytes. Longer ones are not looked at.
+const maxString = 1 << 16
+
+// stringAt returns the string at off with its terminator; nil when off lies
+// outside the section or the string does not end.
+func stringAt(s *elfobj.Section, off int64) []byte {
+	if off < 0 || off >= int64(len(s.Data)) {
+		return nil
+	}
+	w := int(max(s.EntSize, 1))
+	rest := s.Data[off:min(int64(len(s.Data)), off+maxString)]
+	if w == 1 {
+		if n := bytes.IndexByte(rest, 0); n >= 0 {
+			return rest[:n+1]
+		}
+		return nil
+	}
+	for i := 0; i+w <= len(rest); i += w {
+		if allZero(rest[i : i+w]) {
+			return rest[:i+w]
+		}
+	}
+	return nil
+}
+
+func allZero(b []byte) bool {
+	for _, v := range b {
+		if v != 0 {
+			return false
+		}
+	}
+	return true
+}
+
+func constAt(s *elfobj.Section, off int64) []byte {
+	if off < 0 || off >= int64(len(s.Data)) {
+		return nil
+	}
+	if int64(s.EntSize) > int64(len(s.Data))-off {
+		return nil
+	}
+	return s.Data[off : off+int64(s.EntSize)]
+}

@@ -1,0 +1,3 @@
+/* SPDX-License-Identifier: GPL-2.0 OR MIT */
+/* Stands for the kernel header of this name in fixtures. */
+#define GFP_KERNEL 1
