@@ -1,0 +1,143 @@
+package locate
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/klpforge/klpforge/elfdiff"
+	"github.com/klpforge/klpforge/kernel"
+)
+
+// Names decides by which symbol a livepatch reaches what stays in the kernel.
+type Names struct {
+	Orig  *elfdiff.Object // the original object
+	Place *Placement      // where it lies in its own shipped object
+	// Vmlinux is the kernel image's view; equal to Place.View for built-in code.
+	Vmlinux View
+	// Export looks a symbol up in the target's Module.symvers.
+	Export func(name string) (kernel.Export, bool)
+	// Provided reports whether this livepatch defines a new global of the name.
+	Provided func(name string) bool
+	// Module gives the view of a module that exports a symbol.
+	Module func(module string) (View, error)
+
+	Namespaces map[string]bool // symbol namespaces of the exports used
+}
+
+// KlpSymbol is the name of a livepatch symbol
+// (Documentation/livepatch/module-elf-format.rst, v6.1).
+func KlpSymbol(object, name string, sympos int) string {
+	return fmt.Sprintf(".klp.sym.%s.%s,%d", object, name, sympos)
+}
+
+// Resolve implements elfdiff.Resolver. An ordinary undefined symbol serves
+// exports of vmlinux; all else is a livepatch symbol.
+func (n *Names) Resolve(e elfdiff.External) (string, error) {
+	if e.Orig >= 0 {
+		addr, known := n.Place.Addr[e.Orig]
+		why, missed := n.Place.Miss[e.Orig]
+		switch {
+		case missed && !e.Func:
+			return "", &elfdiff.Problem{ID: "KLP107", Severity: elfdiff.Error, Symbol: e.Name,
+				Message: "variable cannot be found in the target: " + why, Remedy: "check compiler, config and source against the target"}
+		case missed && !known:
+			// A weak function that another object overrides: only the name counts.
+			if list := n.Place.View.Lookup(e.Name); e.Local || len(list) != 1 || !list[0].Global {
+				return "", &elfdiff.Problem{ID: "KLP107", Severity: elfdiff.Error, Symbol: e.Name,
+					Message: "function cannot be found in the target: " + why, Remedy: "check compiler, config and source against the target"}
+			}
+		}
+		if n.Place.View.Object() == "vmlinux" && !e.Local && !e.Original {
+			if name, ok := n.exported(e.Name); ok {
+				return name, nil
+			}
+		}
+		return n.inView(n.Place.View, e, addr, known)
+	}
+	if n.Place.View.Object() != "vmlinux" && hasGlobal(n.Place.View, e.Name) {
+		addr, known := n.Place.Ext[e.Name]
+		return n.inView(n.Place.View, e, addr, known)
+	}
+	if name, ok := n.exported(e.Name); ok {
+		return name, nil
+	}
+	if n.Provided != nil && n.Provided(e.Name) {
+		return e.Name, nil
+	}
+	if x, ok := n.Export(e.Name); ok && x.Object() != "vmlinux" {
+		v, err := n.Module(x.Object())
+		if err != nil {
+			return "", err
+		}
+		return n.inView(v, e, 0, false)
+	}
+	addr, known := n.Place.Ext[e.Name]
+	if len(n.Vmlinux.Lookup(e.Name)) > 0 {
+		return n.inView(n.Vmlinux, e, addr, known && n.Place.View.Object() == "vmlinux")
+	}
+	return "", &elfdiff.Problem{ID: "KLP409", Severity: elfdiff.Error, Symbol: e.Name,
+		Message: "the patched code needs a symbol that neither the target nor this patch has",
+		Remedy:  "add the patch that introduces it"}
+}
+
+// exported returns the plain name when vmlinux exports it. What a module
+// exports becomes a livepatch symbol, so that the livepatch can load first.
+func (n *Names) exported(name string) (string, bool) {
+	x, ok := n.Export(name)
+	if !ok || x.Object() != "vmlinux" {
+		return "", false
+	}
+	if x.Namespace != "" {
+		n.Namespaces[x.Namespace] = true
+	}
+	return name, true
+}
+
+func hasGlobal(v View, name string) bool {
+	return slices.ContainsFunc(v.Lookup(name), func(s Symbol) bool { return s.Global })
+}
+
+// inView picks the symbol among its namesakes: the one at the address that
+// shipped code refers to, else the only one, else the only global one.
+func (n *Names) inView(v View, e elfdiff.External, addr uint64, known bool) (string, error) {
+	list := v.Lookup(e.Name)
+	var pick []Symbol
+	switch {
+	case known:
+		for _, s := range list {
+			if s.Addr == addr {
+				pick = append(pick, s)
+			}
+		}
+		if len(pick) == 0 {
+			// The compiler numbered it otherwise in the shipped build.
+			pick = v.At(addr)
+		}
+	case len(list) > 1 && !e.Local:
+		for _, s := range list {
+			if s.Global {
+				pick = append(pick, s)
+			}
+		}
+	default:
+		pick = list
+	}
+	problem := func(format string, args ...any) error {
+		return &elfdiff.Problem{ID: "KLP107", Severity: elfdiff.Error, Symbol: e.Name, Message: fmt.Sprintf(format, args...),
+			Remedy: "check compiler, config and source against the target; a debug package does not help here"}
+	}
+	switch {
+	case len(pick) == 0:
+		return "", problem("%s has no symbol %s to refer to", v.Object(), e.Name)
+	case len(pick) > 1 && !known:
+		return "", problem("%s has %d symbols %s and nothing tells which is meant", v.Object(), len(pick), e.Name)
+	}
+	s := pick[0]
+	if s.Init {
+		return "", problem("%s of %s is discarded after initialisation", e.Name, v.Object())
+	}
+	if !s.Stable {
+		return "", problem("the position of %s in %s depends on whether the module is still loading", e.Name, v.Object())
+	}
+	return KlpSymbol(v.Object(), s.Name, s.Sympos()), nil
+}

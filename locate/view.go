@@ -1,0 +1,211 @@
+package locate
+
+import (
+	"debug/elf"
+	"fmt"
+
+	"github.com/klpforge/klpforge/elfobj"
+	"github.com/klpforge/klpforge/kernel"
+)
+
+// Symbol is one symbol of a shipped object at an address of a View.
+type Symbol struct {
+	Name   string
+	Addr   uint64
+	Pos    int  // 1-based among namesakes, in the order a livepatch counts
+	Count  int  // namesakes
+	Global bool // external linkage
+	// Stable is false for a module's symbol whose position depends on whether
+	// the module is still loading.
+	Stable bool
+	Init   bool // gone after init
+}
+
+// Sympos is what a livepatch writes for the symbol: 0 when it is unique.
+func (s Symbol) Sympos() int {
+	if s.Count == 1 {
+		return 0
+	}
+	return s.Pos
+}
+
+// View is a shipped object with every byte at an address: vmlinux at its link
+// addresses, or a module laid out at addresses of our choice.
+type View interface {
+	// Object is the name livepatch uses: "vmlinux" or the module.
+	Object() string
+	// Read returns n bytes at addr, nil when they are not all there.
+	Read(addr uint64, n int) []byte
+	// Lookup returns the defined symbols of a name in sympos order.
+	Lookup(name string) []Symbol
+	// At returns the symbols at exactly addr.
+	At(addr uint64) []Symbol
+	// Outside returns the address given to a symbol the object does not
+	// define; false for vmlinux, which has none.
+	Outside(name string) (uint64, bool)
+}
+
+// VmlinuxView shows the kernel image.
+type VmlinuxView struct {
+	Image   *kernel.Image
+	Symbols *kernel.Symbols
+}
+
+var _ View = (*VmlinuxView)(nil)
+
+// Object implements View.
+func (v *VmlinuxView) Object() string { return "vmlinux" }
+
+// Read implements View.
+func (v *VmlinuxView) Read(addr uint64, n int) []byte {
+	b, err := v.Image.Read(addr, n)
+	if err != nil {
+		return nil
+	}
+	return b
+}
+
+// Lookup implements View.
+func (v *VmlinuxView) Lookup(name string) []Symbol { return convert(v.Symbols.Lookup(name)) }
+
+// At implements View.
+func (v *VmlinuxView) At(addr uint64) []Symbol { return convert(v.Symbols.At(addr)) }
+
+// Outside implements View.
+func (v *VmlinuxView) Outside(string) (uint64, bool) { return 0, false }
+
+func convert(list []kernel.Symbol) []Symbol {
+	out := make([]Symbol, len(list))
+	for i, s := range list {
+		out[i] = Symbol{Name: s.Name, Addr: s.Addr, Pos: s.Pos, Count: s.Count, Global: s.Type >= 'A' && s.Type <= 'Z', Stable: true}
+	}
+	return out
+}
+
+// ModuleView shows a module as if it were linked: each section at an address,
+// relocations applied, outside symbols at addresses of their own.
+type ModuleView struct {
+	m       *kernel.Module
+	base    []uint64 // by section, 0 when not laid out
+	data    [][]byte
+	outside map[string]uint64
+	byAddr  map[uint64][]Symbol
+}
+
+var _ View = (*ModuleView)(nil)
+
+// Addresses of the layout: any two are within reach of a 32-bit displacement,
+// and all survive sign extension from 32 bits.
+const (
+	moduleBase  = 0xffffffffc0000000
+	moduleRoom  = 0x38000000 // bytes behind moduleBase
+	outsideBase = 0xffffffffa0000000
+)
+
+// NewModuleView lays out a module.
+func NewModuleView(m *kernel.Module) (*ModuleView, error) {
+	f := m.File
+	arch, err := elfobj.ArchOf(f.Machine)
+	if err != nil {
+		return nil, err
+	}
+	v := &ModuleView{m: m, base: make([]uint64, len(f.Sections)), data: make([][]byte, len(f.Sections)), outside: map[string]uint64{}, byAddr: map[uint64][]Symbol{}}
+	next := uint64(moduleBase)
+	for i := 1; i < len(f.Sections); i++ {
+		s := &f.Sections[i]
+		if s.Flags&elf.SHF_ALLOC == 0 {
+			continue
+		}
+		if room := moduleRoom - (next - moduleBase); room < 0x2000 || s.Size > room-0x2000 {
+			return nil, fmt.Errorf("module %s is too large to lay out", m.Name)
+		}
+		v.base[i] = next
+		v.data[i] = make([]byte, s.Size)
+		copy(v.data[i], s.Data)
+		next += (s.Size + 0x1fff) &^ 0xfff
+	}
+	ext := uint64(outsideBase)
+	addr := func(id elfobj.SymID) uint64 {
+		s := &f.Symbols[id]
+		switch {
+		case s.Sec > 0:
+			return v.base[s.Sec] + s.Value
+		case s.Sec == elfobj.SecAbs:
+			return s.Value
+		}
+		if a, ok := v.outside[s.Name]; ok {
+			return a
+		}
+		ext += 64
+		v.outside[s.Name] = ext
+		return ext
+	}
+	for i := range f.Sections {
+		if v.base[i] == 0 {
+			continue
+		}
+		for _, r := range f.Sections[i].Relocs {
+			if r.Off > uint64(len(v.data[i])) {
+				return nil, fmt.Errorf("module %s: relocation outside %s", m.Name, f.Sections[i].Name)
+			}
+			// An overflow only means that this field is not comparable.
+			_ = arch.Apply(v.data[i][r.Off:], r.Type, addr(r.Sym)+uint64(r.Addend), v.base[i]+r.Off)
+		}
+	}
+	for _, s := range m.Symbols() {
+		if s.Sec > 0 && int(s.Sec) < len(v.base) && v.base[s.Sec] != 0 { // not a source file's name, which an unstripped module has
+			x := v.symbol(s)
+			v.byAddr[x.Addr] = append(v.byAddr[x.Addr], x)
+		}
+	}
+	return v, nil
+}
+
+func (v *ModuleView) symbol(s kernel.ModuleSymbol) Symbol {
+	return Symbol{Name: s.Name, Addr: v.base[s.Sec] + s.Off, Pos: s.Pos, Count: s.Count,
+		Global: v.m.File.Symbols[s.Sym].Bind != elf.STB_LOCAL, Stable: s.SymposStable(), Init: s.Init}
+}
+
+// Object implements View.
+func (v *ModuleView) Object() string { return v.m.Name }
+
+// Read implements View.
+func (v *ModuleView) Read(addr uint64, n int) []byte {
+	for i, b := range v.base {
+		if b != 0 && addr >= b && addr-b < uint64(len(v.data[i])) {
+			off := addr - b
+			if n < 0 || uint64(n) > uint64(len(v.data[i]))-off {
+				return nil
+			}
+			return v.data[i][off : off+uint64(n)]
+		}
+	}
+	return nil
+}
+
+// Lookup implements View.
+func (v *ModuleView) Lookup(name string) []Symbol {
+	var out []Symbol
+	for _, s := range v.m.Lookup(name) {
+		if int(s.Sec) < len(v.base) && s.Sec > 0 && v.base[s.Sec] != 0 {
+			out = append(out, v.symbol(s))
+		}
+	}
+	return out
+}
+
+// At implements View.
+func (v *ModuleView) At(addr uint64) []Symbol { return v.byAddr[addr] }
+
+// Outside implements View.
+func (v *ModuleView) Outside(name string) (uint64, bool) { a, ok := v.outside[name]; return a, ok }
+
+// Loc translates an address of the layout back to section and offset.
+func (v *ModuleView) Loc(addr uint64) (kernel.ModuleLoc, bool) {
+	for i, b := range v.base {
+		if b != 0 && addr >= b && addr-b < uint64(len(v.data[i])) {
+			return kernel.ModuleLoc{Sec: elfobj.SecID(i), Off: addr - b}, true
+		}
+	}
+	return kernel.ModuleLoc{}, false
+}
