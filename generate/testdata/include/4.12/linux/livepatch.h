@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The livepatch interface since Linux 4.12: facts only, written for these tests. */
+#ifndef TEST_LINUX_LIVEPATCH_H
+#define TEST_LINUX_LIVEPATCH_H
+
+#include <linux/module.h>
+
+struct klp_func {
+	const char *old_name;
+	void *new_func;
+	unsigned long old_sympos;
+	bool immediate;
+
+	unsigned long old_addr;
+	struct kobject kobj;
+	struct list_head stack_node;
+	unsigned long old_size, new_size;
+	bool patched;
+	bool transition;
+};
+
+struct klp_object {
+	const char *name;
+	struct klp_func *funcs;
+
+	struct kobject kobj;
+	struct module *mod;
+	bool patched;
+};
+
+struct klp_patch {
+	struct module *mod;
+	struct klp_object *objs;
+	bool immediate;
+
+	struct list_head list;
+	struct kobject kobj;
+	bool enabled;
+};
+
+int klp_register_patch(struct klp_patch *patch);
+int klp_unregister_patch(struct klp_patch *patch);
+int klp_enable_patch(struct klp_patch *patch);
+int klp_disable_patch(struct klp_patch *patch);
+
+#endif

@@ -1,0 +1,222 @@
+package generate
+
+import (
+	"cmp"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/klpforge/klpforge/elfobj"
+	"github.com/klpforge/klpforge/plan"
+)
+
+// VerifyTarget is what Verify must know of the kernel that the module is for.
+// Objects are plan.Vmlinux or module names as the kernel spells them.
+type VerifyTarget interface {
+	// Release is what uname -r gives.
+	Release() string
+	// Vermagic is the string that modules for the kernel carry.
+	Vermagic() (string, error)
+	// HasObject reports whether the kernel has the object as such: a module
+	// that is built in is none.
+	HasObject(object string) bool
+	// Needs lists the modules that are loaded whenever the object is, itself not
+	// included; vmlinux needs none.
+	Needs(object string) ([]string, error)
+	// Symbols lists the symbols of that name that kallsyms shows for the
+	// object, in kallsyms order, data included.
+	Symbols(object, name string) ([]ShippedSym, error)
+	// Code returns the size bytes of the symbol's code as shipped, before any
+	// load-time patching or relocation.
+	Code(object string, sym ShippedSym, size uint64) ([]byte, error)
+	// Traceable reports whether ftrace can hook the function; known is false
+	// when the target does not say.
+	Traceable(object string, sym ShippedSym) (yes, known bool)
+	// Export looks an exported symbol up. crc is 0 without modversions.
+	Export(name string) (e Export, ok bool)
+}
+
+// ShippedSym is one symbol of the target.
+type ShippedSym struct {
+	Addr    uint64 // link-time address in vmlinux; offset in Section for a module
+	Section string // for a module
+	Size    uint64 // bytes; 0 when unknown
+	Pos     int    // 1-based position among the namesakes of the object
+	// Unstable says that the position, or whether there are namesakes, depends
+	// on whether the module is initialised already: its initialisation code has
+	// a symbol of that name, which goes away.
+	Unstable bool
+}
+
+// Export is one exported symbol of the target.
+type Export struct {
+	CRC       uint32
+	Module    string // plan.Vmlinux or the exporting module
+	Namespace string
+}
+
+// Verify reads the finished module ko back and checks it against target. The
+// problems come sorted by object, symbol and id; none means that the module
+// fits. The error tells that the check itself failed: ko is no module, or the
+// target could not be read.
+func Verify(ko []byte, target VerifyTarget) ([]Problem, error) {
+	f, err := elfobj.Read(ko)
+	if err != nil {
+		return nil, err
+	}
+	if findSection(f, ".gnu.linkonce.this_module") == nil {
+		return nil, ErrNotModule
+	}
+	v := &verifier{f: f, target: target, info: readModinfo(f)}
+	m, err := ReadNote(f)
+	switch {
+	case errors.Is(err, ErrNoNote), errors.Is(err, ErrManifest):
+		v.add(Problem{ID: IDTables, Severity: Error, Message: err.Error(),
+			Remedy: "finish the module with klpforge postlink"})
+		m = nil
+	case err != nil:
+		return nil, err
+	}
+	v.m = m
+	checks := []func() error{v.modinfo, v.relocations, v.klpSymbols, v.undefined, v.depends}
+	if m != nil {
+		checks = append(checks, v.tables, v.functions, v.prerequisites)
+	}
+	for _, check := range checks {
+		if err := check(); err != nil {
+			return nil, err
+		}
+	}
+	slices.SortFunc(v.problems, func(a, b Problem) int {
+		return cmp.Or(cmp.Compare(a.Object, b.Object), cmp.Compare(a.Symbol, b.Symbol),
+			cmp.Compare(a.ID, b.ID), cmp.Compare(a.Message, b.Message))
+	})
+	return slices.Compact(v.problems), nil
+}
+
+type verifier struct {
+	f        *elfobj.File
+	m        *Manifest // nil when the module has none
+	target   VerifyTarget
+	info     modinfo
+	problems []Problem
+}
+
+func (v *verifier) add(p Problem) { v.problems = append(v.problems, p) }
+
+func (v *verifier) errorf(id, object, symbol, remedy, format string, args ...any) {
+	v.add(Problem{ID: id, Severity: Error, Object: object, Symbol: symbol, Remedy: remedy,
+		Message: fmt.Sprintf(format, args...)})
+}
+
+// functions checks each function of the manifest in the target.
+func (v *verifier) functions() error {
+	for _, o := range v.m.Objects {
+		if !isVmlinux(o.Name) && !v.target.HasObject(o.Name) {
+			v.errorf(IDNoObject, o.Name, "", "name the module as the kernel does, or vmlinux when it is built in",
+				"the kernel %s has no module of that name, so the livepatch would load and do nothing", v.target.Release())
+			continue
+		}
+		for _, fn := range o.Funcs {
+			if err := v.function(o.Name, fn); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (v *verifier) function(object string, fn ManifestFunc) error {
+	sym, ok, err := v.lookup(object, fn.Name, fn.Sympos)
+	if err != nil || !ok {
+		return err
+	}
+	if yes, known := v.target.Traceable(object, sym); known && !yes {
+		v.errorf(IDNotTraceable, object, fn.Name, "patch its callers instead", "ftrace cannot hook it, so livepatch cannot replace it")
+	} else if !known {
+		v.add(Problem{ID: IDNotTraceable, Severity: Warning, Object: object, Symbol: fn.Name,
+			Message: "whether ftrace can hook it is unknown for this target"})
+	}
+	return v.shipped(object, fn, sym)
+}
+
+// shipped compares the fingerprint of the replaced code.
+func (v *verifier) shipped(object string, fn ManifestFunc, sym ShippedSym) error {
+	const remedy = "build with the compiler, config and source that the kernel was built with"
+	s := fn.Shipped
+	if s.Size == 0 || s.SHA256 == "" {
+		v.errorf(IDShippedCode, object, fn.Name, "", "the module does not say what code it replaces")
+		return nil
+	}
+	if sym.Size != 0 && sym.Size != s.Size {
+		v.errorf(IDShippedCode, object, fn.Name, remedy, "the kernel's function has %d bytes, the one that was compiled %d", sym.Size, s.Size)
+		return nil
+	}
+	code, err := v.target.Code(object, sym, s.Size)
+	if err != nil {
+		return fmt.Errorf("read the code of %s in %s: %w", fn.Name, object, err)
+	}
+	if uint64(len(code)) != s.Size {
+		v.errorf(IDShippedCode, object, fn.Name, remedy, "the kernel has %d bytes of code there, not %d", len(code), s.Size)
+		return nil
+	}
+	sum, err := Fingerprint(code, s.Masks)
+	if err != nil {
+		v.errorf(IDShippedCode, object, fn.Name, "", "%v", err)
+		return nil
+	}
+	if sum != s.SHA256 {
+		v.errorf(IDShippedCode, object, fn.Name, remedy, "the kernel's code is not the code that was compiled before the patch")
+	}
+	return nil
+}
+
+// Fingerprint is the hex SHA-256 of code with the masks, offset and length in
+// bytes, zeroed. code is not changed.
+func Fingerprint(code []byte, masks [][2]uint64) (string, error) {
+	b := slices.Clone(code)
+	for _, m := range masks {
+		if m[0] > uint64(len(b)) || m[1] > uint64(len(b))-m[0] {
+			return "", fmt.Errorf("mask of %d bytes at %#x lies outside the function of %d bytes", m[1], m[0], len(b))
+		}
+		clear(b[m[0] : m[0]+m[1]])
+	}
+	sum := sha256.Sum256(b)
+	return hex.EncodeToString(sum[:]), nil
+}
+
+// lookup resolves a name the way livepatch does (klp_find_object_symbol,
+// kernel/livepatch/core.c, v6.1): position 0 demands that it be unique. ok is
+// false after a problem was reported.
+func (v *verifier) lookup(object, name string, pos int) (sym ShippedSym, ok bool, err error) {
+	syms, err := v.target.Symbols(object, name)
+	if err != nil {
+		return ShippedSym{}, false, fmt.Errorf("look up %s in %s: %w", name, object, err)
+	}
+	remedy := "build the livepatch for this very kernel"
+	switch {
+	case len(syms) == 0:
+		v.errorf(IDSymbol, object, name, remedy, "%s has no such symbol", objectWord(object))
+	case pos == 0 && len(syms) > 1:
+		v.errorf(IDSymbol, object, name, remedy, "%s has %d symbols of that name, and the livepatch does not say which", objectWord(object), len(syms))
+	case pos > len(syms):
+		v.errorf(IDSymbol, object, name, remedy, "the livepatch means number %d of that name, %s has %d", pos, objectWord(object), len(syms))
+	default:
+		sym = syms[max(pos, 1)-1]
+		if sym.Unstable {
+			v.add(Problem{ID: IDSymbol, Severity: Warning, Object: object, Symbol: name,
+				Message: "its position among its namesakes changes when the module is initialised, so the livepatch means another symbol when it is loaded after the module"})
+		}
+		return sym, true, nil
+	}
+	return ShippedSym{}, false, nil
+}
+
+func objectWord(object string) string {
+	if object == plan.Vmlinux {
+		return "the kernel image"
+	}
+	return "module " + object
+}

@@ -1,0 +1,102 @@
+package generate
+
+import (
+	"debug/elf"
+	"fmt"
+	"slices"
+
+	"github.com/klpforge/klpforge/elfobj"
+)
+
+// prerequisites checks that what patched code refers to in a module is there when
+// the code runs. A reference is written when its module loads; before, it is zero.
+// So the module must be the one that is patched there, or one that is loaded
+// whenever that is.
+func (v *verifier) prerequisites() error {
+	needs := map[string][]string{}
+	for _, o := range v.m.Objects {
+		if isVmlinux(o.Name) || !v.target.HasObject(o.Name) {
+			continue // needs none, or is a problem already
+		}
+		list, err := v.target.Needs(o.Name)
+		if err != nil {
+			return fmt.Errorf("find what module %s needs: %w", o.Name, err)
+		}
+		needs[o.Name] = append(list, o.Name)
+	}
+	owners := v.owners()
+	for i := range v.f.Sections {
+		s := &v.f.Sections[i]
+		for _, k := range s.KlpRelocs {
+			object, err := RelocObject(k.Name)
+			if err != nil || isVmlinux(object) || v.m.Object(object) == nil {
+				continue // nothing to load, or a problem already
+			}
+			for _, r := range k.Relocs {
+				v.prerequisite(owners[elfobj.SecID(i)], needs, s, object, r)
+			}
+		}
+	}
+	return nil
+}
+
+// owned is a function of the manifest within a section of the module.
+type owned struct {
+	start, end uint64 // offsets in the section, bytes
+	name       string
+	object     string
+}
+
+// owners finds the replacements of the manifest, by section.
+func (v *verifier) owners() map[elfobj.SecID][]owned {
+	of := map[string][]owned{}
+	for _, o := range v.m.Objects {
+		for _, fn := range o.Funcs {
+			of[fn.New] = append(of[fn.New], owned{name: fn.Name, object: o.Name})
+		}
+	}
+	out := map[elfobj.SecID][]owned{}
+	for _, sym := range v.f.Symbols[1:] {
+		if sym.Type != elf.STT_FUNC || sym.Sec <= 0 {
+			continue
+		}
+		for _, x := range of[sym.Name] {
+			x.start, x.end = sym.Value, sym.Value+sym.Size
+			out[sym.Sec] = append(out[sym.Sec], x)
+		}
+	}
+	return out
+}
+
+// prerequisite judges one reference to a module. Code that is no replacement
+// itself, and data, may be reached from any replacement: then one of the patched
+// objects must bring the module along.
+func (v *verifier) prerequisite(in []owned, needs map[string][]string, s *elfobj.Section, object string, r elfobj.Reloc) {
+	const remedy = "look the symbol up when the code runs, with symbol_get(), or leave this part out"
+	name := v.f.Symbols[r.Sym].Name
+	if k, err := ParseKlpSymbol(name); err == nil {
+		name = k.Name
+	}
+	known := false
+	for _, x := range in {
+		if r.Off < x.start || r.Off >= x.end {
+			continue
+		}
+		known = true
+		if _, judged := needs[x.object]; !judged && !isVmlinux(x.object) {
+			continue
+		}
+		if !slices.Contains(needs[x.object], object) {
+			v.errorf(IDPrerequisite, object, name, remedy, "the patched %s of %s refers to it, but module %s need not be loaded when that runs", x.name, objectWord(x.object), object)
+		}
+	}
+	if known {
+		return
+	}
+	for _, o := range v.m.Objects {
+		if len(o.Funcs) > 0 && slices.Contains(needs[o.Name], object) {
+			return
+		}
+	}
+	v.errorf(IDPrerequisite, object, name, remedy, "%s, which the livepatch adds, refers to it, but no patched object needs module %s: it need not be loaded when that is used", s.Name, object)
+}

@@ -1,0 +1,141 @@
+package templates
+
+import (
+	"embed"
+	"fmt"
+	"io"
+	"strings"
+	"text/template"
+)
+
+//go:embed files/*.tmpl
+var files embed.FS
+
+// View is everything that the templates show. Its strings are raw; quoting is
+// the templates' business. All C identifiers in it must be valid and unique.
+type View struct {
+	API         API
+	Name        string
+	Description string
+	Version     string
+	Release     string
+	Replace     bool
+	Immediate   bool
+	Objects     []Object
+	States      []State
+	Patches     []string
+	Info        []Info
+	ImportNS    []string
+	Self        bool   // the objects refer to klpforge_patch
+	Main        string // C source file without ".c"
+	Units       []Unit
+}
+
+// Object is one klp_object.
+type Object struct {
+	Name      string // as the kernel spells it
+	Vmlinux   bool
+	Ident     string // C identifier of its klp_func table
+	Funcs     []Func
+	Callbacks []Callback
+}
+
+// Func is one klp_func.
+type Func struct {
+	Name      string // klp_func.old_name
+	Sympos    int
+	OldAddr   uint64 // klp_func.old_addr, 0 for none
+	Immediate bool
+	Ident     string // C identifier for the replacement
+	Symbol    string // its assembler name
+	Unit      string
+	Reasons   []string
+}
+
+// Callback is one member of klp_callbacks.
+type Callback struct {
+	Field  string // pre_patch, post_patch, pre_unpatch, post_unpatch
+	Type   string // result type in C
+	Ident  string
+	Symbol string
+}
+
+// State is one klp_state.
+type State struct {
+	ID      uint64
+	Version uint32
+	Meaning string
+}
+
+// Info is one key=value string of modinfo. The key is a C identifier.
+type Info struct{ Key, Value string }
+
+// Unit is one prebuilt object of the module.
+type Unit struct {
+	Name string // source of truth: the unit's path in the kernel tree
+	File string // file name of the object in the emitted directory
+}
+
+var parsed = template.Must(template.New("").Funcs(template.FuncMap{
+	"c":       CString,
+	"comment": comment,
+	"upper":   strings.ToUpper,
+}).ParseFS(files, "files/*.tmpl"))
+
+// Source writes the module's C source for v.API's generation.
+func Source(w io.Writer, v View) error {
+	name := map[Model]string{
+		ModelDirect:   "direct.c.tmpl",
+		ModelRegister: "register.c.tmpl",
+		ModelEnable:   "enable.c.tmpl",
+	}[v.API.Model()]
+	return execute(w, name, v)
+}
+
+// Kbuild writes the file that kbuild reads.
+func Kbuild(w io.Writer, v View) error { return execute(w, "Kbuild.tmpl", v) }
+
+// Makefile writes the file that a person's plain make reads.
+func Makefile(w io.Writer, v View) error { return execute(w, "Makefile.tmpl", v) }
+
+func execute(w io.Writer, name string, v any) error {
+	if err := parsed.ExecuteTemplate(w, name, v); err != nil {
+		return fmt.Errorf("render %s: %w", strings.TrimSuffix(name, ".tmpl"), err)
+	}
+	return nil
+}
+
+// CString quotes s as a C string literal. Bytes outside printable ASCII become
+// octal escapes of three digits, which no following digit can extend.
+func CString(s string) string {
+	var b strings.Builder
+	b.WriteByte('"')
+	for i := range len(s) {
+		switch c := s[i]; {
+		case c == '"' || c == '\\':
+			b.WriteByte('\\')
+			b.WriteByte(c)
+		case c == '?': // no trigraphs
+			b.WriteString(`\?`)
+		case c < ' ' || c > '~':
+			fmt.Fprintf(&b, `\%03o`, c)
+		default:
+			b.WriteByte(c)
+		}
+	}
+	b.WriteByte('"')
+	return b.String()
+}
+
+// comment makes s fit for one line inside a C comment or a make comment.
+func comment(s string) string {
+	s = strings.Join(strings.Fields(s), " ")
+	s = strings.ReplaceAll(s, "*/", "* /")
+	s = strings.ReplaceAll(s, "/*", "/ *")
+	return strings.Map(func(r rune) rune {
+		if r < ' ' || r == 0x7f || r == '\\' {
+			return '?'
+		}
+		return r
+	}, s)
+}
