@@ -1,0 +1,39 @@
+package analyze
+
+import (
+	"strings"
+)
+
+// Check describes one id that an analyzer may report.
+type Check struct {
+	ID    string // KLPnnn
+	Title string // a few words, lower case
+	Doc   string // help text; the analyzer's Doc when empty
+}
+
+// Analyzer is one check, or a family of checks that share their work.
+type Analyzer struct {
+	Name   string // lower case, unique
+	Doc    string // help text, from the package comment
+	Checks []Check
+	// Requires are analyzers that must run first; their findings are at hand
+	// by Pass.Found.
+	Requires []*Analyzer
+	// Run reports through the pass. The error is for an analysis that failed,
+	// not for what it found.
+	Run func(*Pass) error
+}
+
+// PackageDoc returns the package comment of the text of a Go file, without the
+// comment marks. It is made for doc.go files of checks, which embed themselves.
+func PackageDoc(source string) string {
+	var b strings.Builder
+	for line := range strings.Lines(source) {
+		text, ok := strings.CutPrefix(line, "//")
+		if !ok {
+			break
+		}
+		b.WriteString(strings.TrimPrefix(text, " "))
+	}
+	return strings.TrimSpace(b.String()) + "\n"
+}

@@ -1,0 +1,253 @@
+package code
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"golang.org/x/arch/x86/x86asm"
+
+	"github.com/klpforge/klpforge/analyze/model"
+)
+
+// Effects is what a function does to the world, as its own instructions show.
+// Lists are sorted.
+type Effects struct {
+	Reads, Writes, Takes []string // named variables: read, written, address taken
+	// Stores are the shapes of stores elsewhere than to the stack: width,
+	// displacement and constant. Each shape once.
+	Stores []string
+	Calls  []string // one name for each call site
+	// Locks are the lock primitives called, with the shape of the first
+	// argument, one for each call site.
+	Locks []string
+	// Unknown says what hides effects; empty when nothing does.
+	Unknown []string
+}
+
+// Effects looks at every instruction of a function.
+func (o *Object) Effects(id model.FuncID) Effects {
+	var e Effects
+	f := o.Model.Func(id)
+	if f.Unknown() {
+		e.Unknown = append(e.Unknown, "control flow cannot be followed")
+	}
+	if f.Flags&model.FuncContext != 0 {
+		e.Unknown = append(e.Unknown, "its instructions change the interrupt flag or the preempt count")
+	}
+	names, indirect := o.CallNames(id)
+	if indirect > 0 {
+		e.Unknown = append(e.Unknown, fmt.Sprintf("calls through pointers: %d", indirect))
+	}
+	for _, n := range names {
+		if n != "__fentry__" && !strings.Contains(n, "return_thunk") {
+			e.Calls = append(e.Calls, n)
+		}
+	}
+	blocks := o.Model.Blocks(id)
+	for k := range blocks {
+		first := "?" // shape of the first argument
+		for in := range o.Model.Instructions(&blocks[k]) {
+			if !in.Known {
+				e.Unknown = append(e.Unknown, "some instructions have no known meaning")
+				continue
+			}
+			o.effect(&e, &in)
+			if in.Op == x86asm.CALL || in.Op == x86asm.JMP {
+				if name := o.tailName(id, in.Addr); IsLock(name) {
+					switch {
+					case !withoutLock(name) && first == "?":
+						e.Unknown = append(e.Unknown, "which lock is given to "+name+" is not seen")
+					case withoutLock(name):
+						e.Locks = append(e.Locks, name+"()")
+					default:
+						e.Locks = append(e.Locks, name+"("+first+")")
+					}
+				}
+				first = "?"
+				continue
+			}
+			if n, _, ok := regArg(in.Args[0]); ok && n == rdi && !readsOnly[in.Op] {
+				first = o.shape(&in)
+			}
+		}
+	}
+	for _, l := range []*[]string{&e.Reads, &e.Writes, &e.Takes, &e.Stores, &e.Unknown} {
+		slices.Sort(*l)
+		*l = slices.Compact(*l)
+	}
+	slices.Sort(e.Locks)
+	return e
+}
+
+func (o *Object) effect(e *Effects, in *model.Inst) {
+	if storesString(in.Op) {
+		e.Stores = append(e.Stores, "string "+in.Op.String())
+	}
+	if slices.ContainsFunc(in.Prefix[:], func(p x86asm.Prefix) bool { return p&0xff == x86asm.PrefixLOCK }) {
+		e.Unknown = append(e.Unknown, "it has locked instructions")
+	}
+	for i, a := range in.Args {
+		switch a := a.(type) {
+		case x86asm.Mem:
+			if in.Op == x86asm.NOP {
+				continue
+			}
+			name := o.memName(in, a)
+			writes := i == 0 && !readsOnly[in.Op] && in.Op != x86asm.LEA || (in.Op == x86asm.XCHG || in.Op == x86asm.XADD)
+			switch {
+			case name != "" && in.Op == x86asm.LEA:
+				e.Takes = append(e.Takes, name)
+			case name != "" && writes:
+				e.Writes = append(e.Writes, name)
+				e.Stores = append(e.Stores, fmt.Sprintf("%s %d bytes of %s%s", in.Op, in.MemBytes, name, o.stored(in)))
+			case name != "":
+				e.Reads = append(e.Reads, name)
+			case writes && o.fixed(in, a):
+				// A variable that does not count, of which the context tells, or
+				// none that is known.
+				if at, _ := in.MemAddr(a); !o.named(at) {
+					e.Unknown = append(e.Unknown, "it stores to an address without a name")
+				}
+			case writes && a.Base != x86asm.RSP:
+				e.Stores = append(e.Stores, fmt.Sprintf("%s %d bytes at %+#x%s", in.Op, in.MemBytes, a.Disp, o.stored(in)))
+			}
+		case x86asm.Imm:
+			if name := o.dataName(uint64(a)); name != "" && in.Op != x86asm.CMP {
+				e.Takes = append(e.Takes, name)
+			}
+		}
+	}
+}
+
+// stored says which constant a store writes.
+func (o *Object) stored(in *model.Inst) string {
+	if imm, ok := in.Args[1].(x86asm.Imm); ok {
+		if name := o.dataName(uint64(imm)); name != "" {
+			return " = " + name
+		}
+		if text, ok := o.constant(uint64(imm)); ok {
+			return " = " + text
+		}
+		return fmt.Sprintf(" = %#x", int64(imm))
+	}
+	return ""
+}
+
+// constant describes what an address of constant data leads to, so that it
+// compares between two builds: the text of a string, else the nearest symbol.
+func (o *Object) constant(a uint64) (string, bool) {
+	if a < 1<<20 || a > ^uint64(4095) {
+		return "", false
+	}
+	seg, ok := o.Model.Prog.SegmentAt(a)
+	if !ok {
+		return "", false
+	}
+	if strings.Contains(seg.Name, ".str") && a-seg.Addr < uint64(len(seg.Data)) {
+		text, _, _ := strings.Cut(string(seg.Data[a-seg.Addr:]), "\x00")
+		return fmt.Sprintf("%q", text), true
+	}
+	s, off, ok := o.Model.Prog.SymbolAt(a)
+	if !ok || s.Name == "" {
+		return "", false
+	}
+	return fmt.Sprintf("%s%+#x", s.Name, off), true
+}
+
+// shape names a value that an instruction computes, without registers.
+func (o *Object) shape(in *model.Inst) string {
+	switch a := in.Args[1].(type) {
+	case x86asm.Imm:
+		if name := o.dataName(uint64(a)); name != "" {
+			return name
+		}
+	case x86asm.Mem:
+		if name := o.memName(in, a); name != "" {
+			return fmt.Sprintf("%s %s", in.Op, name)
+		}
+		return fmt.Sprintf("%s %+#x", in.Op, a.Disp)
+	}
+	return in.Op.String()
+}
+
+// memName names the variable that a memory operand lies in, "" if none.
+func (o *Object) memName(in *model.Inst, m x86asm.Mem) string {
+	if a, ok := in.MemAddr(m); ok {
+		return o.varName(a)
+	}
+	if m.Base == x86asm.RIP || m.Segment == x86asm.GS {
+		return ""
+	}
+	return o.dataName(uint64(m.Disp))
+}
+
+func (o *Object) fixed(in *model.Inst, m x86asm.Mem) bool {
+	_, ok := in.MemAddr(m)
+	return ok
+}
+
+func (o *Object) named(a uint64) bool {
+	s, _, ok := o.Model.Prog.SymbolAt(a)
+	return ok && s.Name != ""
+}
+
+// dataName names the variable at an address. Constant data, what is kept for
+// messages, and the per-CPU facts of the processor itself have no name here.
+func (o *Object) dataName(a uint64) string {
+	if a < 1<<20 || a > ^uint64(4095) {
+		return "" // an ordinary number
+	}
+	return o.varName(a)
+}
+
+func (o *Object) varName(a uint64) string {
+	s, _, ok := o.Model.Prog.SymbolAt(a)
+	if !ok || s.Code || s.Name == "" {
+		return ""
+	}
+	if seg, ok := o.Model.Prog.SegmentAt(a); ok {
+		for _, p := range []string{".rodata", "__dyndbg", ".data.once", ".data..once", "__tracepoint", ".text", ".init.text", "__jump_table", "__bug_table"} {
+			if strings.HasPrefix(seg.Name, p) {
+				return ""
+			}
+		}
+	}
+	base, _, _ := strings.Cut(s.Name, ".")
+	if infrastructure[base] || strings.HasPrefix(base, "__tracepoint_") || strings.HasPrefix(base, "__UNIQUE_ID") || strings.HasPrefix(base, "__SCK__") {
+		return ""
+	}
+	return s.Name
+}
+
+// infrastructure are variables that functions share without telling each other
+// anything by them.
+var infrastructure = map[string]bool{
+	"__preempt_count": true, "pcpu_hot": true, "current_task": true, "this_cpu_off": true, "cpu_number": true, "jiffies": true, "jiffies_64": true,
+	"_rs": true, "__key": true, "__already_done": true, "__warned": true, "___done": true, "__func__": true, "descriptor": true, "__ret_warn_on": true,
+	"page_offset_base": true, "vmemmap_base": true, "phys_base": true, "boot_cpu_data": true, "pv_ops": true, "__per_cpu_offset": true,
+}
+
+// withoutLock reports whether a lock primitive takes no lock as its argument.
+func withoutLock(name string) bool {
+	for _, p := range []string{"__rcu_read_", "rcu_read_", "__local_bh_", "local_bh_", "cpus_read_", "console_", "rtnl_", "__rtnl_", "preempt_"} {
+		if strings.HasPrefix(name, p) {
+			return true
+		}
+	}
+	return false
+}
+
+// IsLock reports whether a function of that name takes or gives back a lock, or
+// changes what may interrupt or preempt the code.
+func IsLock(name string) bool {
+	for _, p := range []string{"_raw_spin_", "_raw_read_", "_raw_write_", "mutex_", "__mutex_", "ww_mutex_", "rt_mutex_", "down_", "up_", "__rcu_read_", "rcu_read_",
+		"__local_bh_", "local_bh_", "lock_sock", "release_sock", "__srcu_read_", "srcu_read_", "__percpu_down", "percpu_down", "percpu_up", "percpu_rwsem", "queued_spin",
+		"queued_read", "queued_write", "native_queued", "__raw_spin", "bit_spin_", "cpus_read_", "console_lock", "console_unlock", "rtnl_lock", "rtnl_unlock",
+		"__rtnl_unlock", "lock_page", "__lock_page", "unlock_page", "folio_lock", "__folio_lock", "folio_unlock", "inode_lock", "inode_unlock", "preempt_"} {
+		if strings.HasPrefix(name, p) {
+			return true
+		}
+	}
+	return name == "down" || name == "up"
+}

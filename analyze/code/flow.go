@@ -1,0 +1,78 @@
+package code
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/klpforge/klpforge/analyze/locks"
+	"github.com/klpforge/klpforge/analyze/model"
+	"github.com/klpforge/klpforge/elfdiff"
+)
+
+// Flows returns what happens in the object's functions while locks are held.
+// Functions of other objects count as neutral, but for the lock primitives. It
+// is found once.
+func (o *Object) Flows() *locks.Flows {
+	o.flowOnce.Do(func() { o.flows = locks.Analyze(o.Model, locks.Options{}).Flows() })
+	return o.flows
+}
+
+// Open reports whether a function may be called by code that is not in the
+// object, or through a pointer.
+func (o *Object) Open(id model.FuncID) bool {
+	if o.Model.AddressTaken(id) {
+		return true
+	}
+	name := o.Model.Func(id).Name
+	for i := range o.Atoms.Atoms {
+		if o.Atoms.Atoms[i].Name == name && o.Atoms.IsCode(elfdiff.AtomID(i)) {
+			return !o.Atoms.Local(elfdiff.AtomID(i))
+		}
+	}
+	return true
+}
+
+// LockName names a lock as a function sees it, so that the name compares
+// between two builds of an object: "spin:big", "mutex:arg0+0x10".
+func (o *Object) LockName(l locks.Lock) string {
+	if l.Path.Root == locks.RootNone {
+		return l.Kind.String()
+	}
+	return l.Kind.String() + ":" + o.PathName(l.Path)
+}
+
+// PathName names the address that a path leads to, likewise.
+func (o *Object) PathName(p locks.Path) string {
+	if p.Root != locks.RootGlobal && p.Root != locks.RootPercpu {
+		return p.String()
+	}
+	s, off, ok := o.Model.Prog.SymbolAt(p.Addr)
+	if name, is := locks.Named(p.Addr); is {
+		s.Name, off, ok = name, 0, true
+	}
+	if !ok || s.Name == "" {
+		return p.String()
+	}
+	base := s.Name
+	if off != 0 {
+		base = fmt.Sprintf("%s+%#x", s.Name, off)
+	}
+	p.Root, p.Arg = locks.RootArg, 0
+	return strings.Replace(p.String(), "arg0", base, 1)
+}
+
+// ID is the number of the i-th function.
+func (o *Object) ID(i int) model.FuncID { return model.FuncID(i) }
+
+// Place is function+offset for an address in the object's code.
+func (o *Object) Place(addr uint64) string {
+	id := o.Model.At(addr)
+	if id == model.NoFunc {
+		return fmt.Sprintf("%#x", addr)
+	}
+	f := o.Model.Func(id)
+	if addr < f.Addr || addr >= f.End {
+		return f.Name + " (out of line)"
+	}
+	return fmt.Sprintf("%s+%#x", f.Name, addr-f.Addr)
+}

@@ -1,0 +1,90 @@
+// Package code answers small questions about the compiled functions of one
+// object file: what a function calls, which variables and memory it writes,
+// which constants it returns, and what its callers do with its result.
+//
+// Everything is decided from decoded instructions. What the decoder or the
+// program model cannot follow is reported as unknown, never left out.
+package code
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+
+	"github.com/klpforge/klpforge/analyze/locks"
+	"github.com/klpforge/klpforge/analyze/model"
+	"github.com/klpforge/klpforge/elfdiff"
+)
+
+// Object is one decoded object file. It is immutable and safe for concurrent
+// use.
+type Object struct {
+	Atoms *elfdiff.Object
+	Model *model.Model
+
+	flowOnce sync.Once
+	flows    *locks.Flows
+}
+
+// New decodes an object.
+func New(o *elfdiff.Object) (*Object, error) {
+	p, err := model.FromObject(o.File, model.ObjectOptions{})
+	if err != nil {
+		return nil, fmt.Errorf("decode object: %w", err)
+	}
+	return &Object{Atoms: o, Model: model.Build(p)}, nil
+}
+
+// ErrAmbiguous means that an object has several functions of one name, or none.
+var ErrAmbiguous = errors.New("no function is meant for certain")
+
+// Func finds the decoded function of an atom.
+func (o *Object) Func(a elfdiff.AtomID) (model.FuncID, error) {
+	ids := o.Model.Lookup(o.Atoms.Atoms[a].Name)
+	if len(ids) != 1 {
+		return model.NoFunc, fmt.Errorf("find function %s: %w", o.Atoms.Atoms[a].Name, ErrAmbiguous)
+	}
+	return ids[0], nil
+}
+
+// Callers returns the functions of the object that call or jump to a, and
+// holders the other atoms that refer to it: variables, and functions that take
+// its address. Both are sorted; a itself is left out.
+func (o *Object) Callers(a elfdiff.AtomID) (callers, holders []elfdiff.AtomID) {
+	for i := range o.Atoms.Atoms {
+		from := o.Atoms.Root(elfdiff.AtomID(i))
+		for _, r := range o.Atoms.References(elfdiff.AtomID(i)) {
+			if r.Target.Kind != elfdiff.TargetAtom || o.Atoms.Root(r.Target.Atom) != a || from == a {
+				continue
+			}
+			if r.Branch && o.Atoms.IsCode(from) {
+				callers = append(callers, from)
+			} else {
+				holders = append(holders, from)
+			}
+		}
+	}
+	return compact(callers), compact(holders)
+}
+
+func compact(l []elfdiff.AtomID) []elfdiff.AtomID {
+	slices.Sort(l)
+	return slices.Compact(l)
+}
+
+// CallNames returns the names of what a function calls or jumps to, one for
+// each call site, sorted. indirect counts the calls that cannot be followed.
+func (o *Object) CallNames(id model.FuncID) (names []string, indirect int) {
+	calls := o.Model.Calls(id)
+	for i := range calls {
+		c := &calls[i]
+		if c.Target == model.NoFunc {
+			indirect++
+			continue
+		}
+		names = append(names, o.Model.Func(c.Target).Name)
+	}
+	slices.Sort(names)
+	return names, indirect
+}

@@ -1,0 +1,134 @@
+package fields
+
+import (
+	"slices"
+
+	"github.com/cilium/ebpf/btf"
+)
+
+// Tables tell which structure a table of function pointers in data is, by the
+// prototypes of what it holds.
+type Tables struct {
+	at    map[string][]place // by signature
+	sizes []int64            // of each structure
+	types []*btf.Struct
+}
+
+type place struct {
+	structure int
+	off       int64
+	inner     string // as Field.Inner
+}
+
+// Entry is one function pointer in data.
+type Entry struct {
+	Off int64  // from the start of the object
+	Sig string // of the function; "" when not known
+}
+
+// newTables indexes all structures with function pointers.
+func newTables(spec *btf.Spec) (*Tables, error) {
+	t := &Tables{at: map[string][]place{}}
+	for typ, err := range spec.All() {
+		if err != nil {
+			return nil, err
+		}
+		s, ok := typ.(*btf.Struct)
+		if !ok || s.Name == "" {
+			continue
+		}
+		n := len(t.sizes)
+		if t.add(n, s, 0, "", 0) {
+			t.sizes, t.types = append(t.sizes, int64(s.Size)), append(t.types, s)
+		}
+	}
+	return t, nil
+}
+
+// add records the function pointers of a structure; none means false.
+func (t *Tables) add(n int, typ btf.Type, base int64, inner string, depth int) bool {
+	if depth > 6 {
+		return false
+	}
+	var members []btf.Member
+	switch x := typ.(type) {
+	case *btf.Struct:
+		members = x.Members
+	case *btf.Union:
+		members = x.Members
+	case *btf.Array:
+		size, err := btf.Sizeof(x.Type)
+		if err != nil || x.Nelems > 64 {
+			return false
+		}
+		any := false
+		for i := range int64(x.Nelems) {
+			any = t.element(n, x.Type, base+i*int64(size), inner, depth) || any
+		}
+		return any
+	}
+	if name := structName(typ); name != "" {
+		inner = name
+	}
+	any := false
+	for i := range members {
+		m := &members[i]
+		in := inner
+		if m.Name != "" {
+			in += "." + m.Name
+		}
+		any = t.element(n, m.Type, base+int64(m.Offset.Bytes()), in, depth) || any
+	}
+	return any
+}
+
+func (t *Tables) element(n int, typ btf.Type, off int64, inner string, depth int) bool {
+	if sig := PointerSignature(typ); sig != "" {
+		t.at[sig] = append(t.at[sig], place{n, off, inner})
+		return true
+	}
+	return t.add(n, btf.UnderlyingType(typ), off, inner, depth+1)
+}
+
+// Members returns for each entry of one data object the members that it may
+// be, as Field.Inner names them: those of all structures that have pointers of
+// these prototypes in these places. The object may be an array. An entry
+// without a signature takes no part and gets nothing. The structure is that of
+// the object, when only one is possible.
+func (t *Tables) Members(entries []Entry) (members [][]string, structure *btf.Struct) {
+	members, common := t.match(entries, func(off int64, _ int) int64 { return off })
+	if len(common) == 0 { // an array: each entry counts from the start of its element
+		members, common = t.match(entries, func(off int64, s int) int64 { return off % max(t.sizes[s], 1) })
+	}
+	if len(common) == 1 {
+		for s := range common {
+			structure = t.types[s]
+		}
+	}
+	return members, structure
+}
+
+func (t *Tables) match(entries []Entry, at func(int64, int) int64) ([][]string, map[int]bool) {
+	var common map[int]bool
+	for _, e := range entries {
+		if e.Sig == "" {
+			continue
+		}
+		fits := map[int]bool{}
+		for _, p := range t.at[e.Sig] {
+			if p.off == at(e.Off, p.structure) && (common == nil || common[p.structure]) {
+				fits[p.structure] = true
+			}
+		}
+		common = fits
+	}
+	out := make([][]string, len(entries))
+	for i, e := range entries {
+		for _, p := range t.at[e.Sig] {
+			if common[p.structure] && p.off == at(e.Off, p.structure) && !slices.Contains(out[i], p.inner) {
+				out[i] = append(out[i], p.inner)
+			}
+		}
+	}
+	return out, common
+}

@@ -1,0 +1,34 @@
+// Package locks finds out, for every function of a program model, which locks
+// it leaves held or released, on which ways of returning, and how it leaves
+// the interrupt flag, bottom halves, preemption and RCU.
+//
+// # Method
+//
+// Functions are treated bottom-up over the call graph. Within one function,
+// compiled code is executed symbolically: registers and stack slots hold
+// expressions over the values at entry, globals, memory and results of calls.
+// A lock's identity is such an expression, the lock's address. Calls of lock
+// primitives (table in prims.go) change the set of held locks; so do
+// instructions that change the interrupt flag or the preempt count.
+//
+// All states that reach a block with the same locks held are joined into one,
+// states with different locks are kept apart (property simulation: Das,
+// Lerner, Seigle, "ESP: path-sensitive program verification in polynomial
+// time", PLDI 2002). Each state also keeps what branches have shown about
+// values, as sets of intervals, so that a result tested twice, a flag that
+// records whether a lock was taken, or the result of a trylock correlate.
+//
+// What remains at the returns is the function's [Effect]: for each set of
+// locks, what is then known of the returned value and of the arguments. A
+// caller takes each outcome that its own knowledge admits.
+//
+// # What is assumed
+//
+// An indirect call is taken to leave all locks as they were. When a release
+// names a lock by an expression that cannot be compared with the one it was
+// taken by (a value reloaded after a call, or merged from two paths), the
+// only held lock of that kind and offset is taken to be meant. Both are the
+// rule in kernel code, and neither can be proven here; the latter is recorded
+// in [Effect.Assumed]. More states than a block may have, recursion that does
+// not settle, and code that cannot be followed set [Effect.Unknown].
+package locks

@@ -1,0 +1,562 @@
+package locks
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+
+	"github.com/klpforge/klpforge/analyze/model"
+	"golang.org/x/arch/x86/x86asm"
+)
+
+// Flow is what happens inside one function, with the locks that it holds
+// meanwhile. Locks that were held at entry are not among them. Lists are in
+// order of their sites.
+type Flow struct {
+	Calls    []CallAt
+	Accesses []Access
+	// Takes are the locks that the function or a function it calls may wait
+	// for, as it sees them; attempts that give up at once do not count.
+	Takes []Taken
+	// Orders are pairs of locks, the second waited for while the first is held,
+	// in the function or in a function it calls.
+	Orders []Order
+	// Again are locks waited for while the function holds them already.
+	Again []Again
+	// Unknown says why the lists may not be complete; 0 when they are, but for
+	// what calls through pointers do.
+	Unknown Why
+}
+
+// CallAt is one call, or jump out of the function, on paths that hold the
+// same locks.
+type CallAt struct {
+	Site   uint64
+	Callee model.FuncID // model.NoFunc for a call through a pointer
+	Held   []Lock       // sorted; with the CPU's state
+	As     []Lock       // those of Held that the callee can name, in its terms
+}
+
+// Access is one instruction's use of memory that does not lie on the stack.
+type Access struct {
+	Site  uint64
+	Path  Path // the address
+	Size  uint8
+	Write bool
+	Held  []Lock // sorted; with the CPU's state
+}
+
+// Taken is a lock that is waited for.
+type Taken struct {
+	Lock
+	Site uint64   // in the function
+	Via  []string // the functions called on the way, the primitive last
+	When []Cond   // what is known of the arguments on these paths
+}
+
+// Order says that Second is waited for while First is held.
+type Order struct {
+	First, Second Lock
+	Site          uint64 // in the function
+	Via           []string
+	When          []Cond
+}
+
+// Again says that Lock, held already, is waited for once more.
+type Again struct {
+	Taken
+	// Read: both times for reading, which deadlocks only when a writer waits in
+	// between.
+	Read bool
+}
+
+// Bounds of what is kept of one function.
+const (
+	maxTakes    = 64
+	maxOrders   = 256
+	maxAccesses = 4000
+	maxVia      = 6
+)
+
+// Flows are the flows of all functions of a model. They are immutable.
+type Flows struct {
+	Result *Result
+	funcs  []*Flow
+}
+
+// Flow returns a function's flow, nil when its code is not there.
+func (f *Flows) Flow(id model.FuncID) *Flow { return f.funcs[id] }
+
+// Flows executes every function of the model once more and notes what happens
+// while locks are held. It is made for object files; a kernel takes minutes.
+func (r *Result) Flows() *Flows {
+	t := newTracer(r)
+	sccs, _ := t.w.a.plan()
+	for _, scc := range sccs {
+		rounds := 1
+		if len(scc) > 1 {
+			rounds = 2 // the second knows of the whole recursion
+		}
+		for range rounds {
+			for _, id := range scc {
+				t.flows.funcs[id] = t.trace(id)
+			}
+		}
+	}
+	return t.flows
+}
+
+// FlowsOf does so for some functions only; of those they call, only the
+// lasting effect is known.
+func (r *Result) FlowsOf(ids ...model.FuncID) *Flows {
+	t := newTracer(r)
+	for _, id := range ids {
+		t.flows.funcs[id] = t.trace(id)
+	}
+	return t.flows
+}
+
+// Entry returns the locks that are held whenever a function is entered, in its
+// own terms: those that all its calls hold. open says that it may have callers
+// that are not in the model, so that none is certain.
+func (f *Flows) Entry(id model.FuncID, open func(model.FuncID) bool) []Lock {
+	return f.entry(id, open, 0)
+}
+
+func (f *Flows) entry(id model.FuncID, open func(model.FuncID) bool, depth int) []Lock {
+	if depth > 4 || open(id) {
+		return nil
+	}
+	var all []Lock
+	first := true
+	for c := range f.Result.Model.Callers(id) {
+		from := f.funcs[c.Caller]
+		if from == nil || c.Caller == id {
+			continue
+		}
+		outer := f.entry(c.Caller, open, depth+1)
+		for i := range from.Calls {
+			at := &from.Calls[i]
+			if at.Site != c.Site {
+				continue
+			}
+			held := slices.Clone(at.As)
+			for _, l := range outer {
+				if l.Path.Root == RootGlobal || l.Path.Root == RootNone {
+					held = append(held, l)
+				}
+			}
+			if first {
+				all, first = held, false
+				continue
+			}
+			all = slices.DeleteFunc(all, func(l Lock) bool {
+				return !slices.ContainsFunc(held, func(h Lock) bool { return compareLock(l, h) == 0 })
+			})
+		}
+	}
+	slices.SortFunc(all, compareLock)
+	return slices.CompactFunc(all, func(a, b Lock) bool { return compareLock(a, b) == 0 })
+}
+
+// Same reports whether two locks, as one function sees them, are the same
+// object, whichever way they are taken.
+func Same(a, b Lock) bool {
+	return a.Path.Known() && comparePath(a.Path, b.Path) == 0 && a.Kind.Family() == b.Kind.Family()
+}
+
+// Family is the kind that stands for all ways to take a lock of its type.
+func (k Kind) Family() Kind {
+	switch k {
+	case ReadLock:
+		return WriteLock
+	case RwsemRead:
+		return RwsemWrite
+	case PercpuRwsemRead:
+		return PercpuRwsemWrite
+	}
+	return k
+}
+
+// Reads reports whether the kind shares its lock with others of the kind.
+func (k Kind) Reads() bool { return k != k.Family() || k == SRCU || k == RCU }
+
+// tracer replays functions on the states that their analysis ended with.
+type tracer struct {
+	w     *walker
+	flows *Flows
+	out   *Flow
+	fn    model.FuncID
+	seen  map[string]bool
+}
+
+func newTracer(r *Result) *tracer {
+	a := newAnalysis(r.Model, Options{}) // the result may come from a cache
+	for id, e := range r.effects {
+		a.effects[id] = e
+	}
+	w := &walker{a: a, m: a.m, preemptCount: a.m.Prog.PreemptCount(), stableGS: a.stableGS}
+	w.t.bases = a.bases
+	return &tracer{w: w, flows: &Flows{Result: r, funcs: make([]*Flow, len(a.m.Funcs))}}
+}
+
+func (t *tracer) trace(id model.FuncID) *Flow {
+	w := t.w
+	if w.m.Func(id).Flags&model.FuncExtern != 0 || w.a.given[id] || len(w.m.Blocks(id)) == 0 {
+		return nil
+	}
+	t.out, t.fn, t.seen = &Flow{}, id, map[string]bool{}
+	w.strict, w.split, w.decoded = true, 1, 0
+	if e := w.a.effects[id]; e != nil && e.Assumed {
+		w.strict = false
+	}
+	e := w.once(id)
+	t.out.Unknown = e.Unknown & (WhyFlow | WhyStates)
+	for b := range w.blocks {
+		w.age = w.order[b]
+		for _, s := range w.in[b] {
+			t.block(&w.blocks[b], 0, s.clone())
+		}
+	}
+	o := t.out
+	slices.SortStableFunc(o.Calls, func(a, b CallAt) int { return cmp.Compare(a.Site, b.Site) })
+	slices.SortStableFunc(o.Accesses, func(a, b Access) int { return cmp.Compare(a.Site, b.Site) })
+	slices.SortStableFunc(o.Takes, func(a, b Taken) int { return cmp.Compare(a.Site, b.Site) })
+	slices.SortStableFunc(o.Orders, func(a, b Order) int { return cmp.Compare(a.Site, b.Site) })
+	slices.SortStableFunc(o.Again, func(a, b Again) int { return cmp.Compare(a.Site, b.Site) })
+	return o
+}
+
+// block executes a block from its i-th instruction.
+func (t *tracer) block(bl *block, i int, s *state) {
+	w := t.w
+	for ; i < len(bl.code); i++ {
+		in := &bl.code[i]
+		last := i == len(bl.code)-1
+		if in.Op == x86asm.CALL {
+			t.call(s, in.Addr)
+			if last && bl.term == model.TermNoReturn {
+				return
+			}
+			out := w.call(s, in)
+			if len(out) == 0 {
+				return
+			}
+			for _, o := range out[1:] {
+				t.block(bl, i+1, o)
+			}
+			s = out[0]
+			continue
+		}
+		if last && (transfers(in.Op) && bl.term != model.TermFall || bl.term == model.TermReturn) {
+			break
+		}
+		t.memory(s, in)
+		w.step(s, in)
+	}
+	switch bl.term {
+	case model.TermTail, model.TermCondTail:
+		t.call(s, bl.last)
+	case model.TermIndirect:
+		if len(bl.edges) == 0 {
+			t.call(s, bl.last)
+		}
+	}
+}
+
+// once reports whether something is new.
+func (t *tracer) once(parts ...string) bool {
+	k := strings.Join(parts, "\x00")
+	if t.seen[k] {
+		return false
+	}
+	t.seen[k] = true
+	return true
+}
+
+// path names an address by what the function's caller knows.
+func (t *tracer) path(s *state, name vid) Path {
+	ret := s.regs[rax]
+	s.regs[rax] = 0 // what it returns is not yet what it will return
+	p := t.w.path(s, name)
+	s.regs[rax] = ret
+	return p
+}
+
+// held lists what is held.
+func (t *tracer) held(s *state) (l []Lock, key string) {
+	for i := range s.locks {
+		h := &s.locks[i]
+		if h.n <= 0 {
+			continue
+		}
+		x := Lock{Kind: h.kind}
+		if !h.kind.Context() {
+			if x.Path = t.path(s, h.name); x.Path.Root == RootNone {
+				continue
+			}
+		}
+		l = append(l, x)
+	}
+	slices.SortFunc(l, compareLock)
+	return l, lockKey(l...)
+}
+
+func lockKey(l ...Lock) string {
+	var b strings.Builder
+	for _, x := range l {
+		b.WriteString(x.String())
+		b.WriteByte(' ')
+	}
+	return b.String()
+}
+
+// memory notes what an instruction reads and writes.
+func (t *tracer) memory(s *state, in *model.Inst) {
+	if !in.Known || in.Op == x86asm.LEA || in.Op == x86asm.NOP || len(t.out.Accesses) >= maxAccesses {
+		return
+	}
+	for i, a := range in.Args {
+		m, ok := a.(x86asm.Mem)
+		if !ok || m.Segment != 0 {
+			continue
+		}
+		p := t.w.place(s, in, m)
+		if p.stack {
+			continue
+		}
+		path := t.path(s, t.w.t.stripped(p.addr))
+		if path.Root == RootNone || !path.Known() {
+			continue
+		}
+		_, branch := jcc[in.Op]
+		write := i == 0 && !onlyReads[in.Op] && !branch
+		held, key := t.held(s)
+		if t.once("access", hex(in.Addr), path.String(), key) {
+			t.out.Accesses = append(t.out.Accesses, Access{Site: in.Addr, Path: path, Size: p.size, Write: write, Held: held})
+		}
+	}
+}
+
+// onlyReads are instructions that leave their first operand as it is.
+var onlyReads = map[x86asm.Op]bool{x86asm.CMP: true, x86asm.TEST: true, x86asm.BT: true, x86asm.PUSH: true, x86asm.CALL: true, x86asm.JMP: true,
+	x86asm.MUL: true, x86asm.DIV: true, x86asm.IDIV: true, x86asm.PREFETCHT0: true, x86asm.PREFETCHT1: true, x86asm.PREFETCHNTA: true, x86asm.PREFETCHW: true}
+
+func hex(a uint64) string {
+	const digits = "0123456789abcdef"
+	var b [16]byte
+	for i := range b {
+		b[15-i] = digits[a&15]
+		a >>= 4
+	}
+	return string(b[:])
+}
+
+// call notes a call and the locks that the callee waits for.
+func (t *tracer) call(s *state, site uint64) {
+	w := t.w
+	id, name := w.target(s, &model.Inst{Addr: site})
+	held, key := t.held(s)
+	var args args
+	for i := range args {
+		if i < len(argReg) {
+			args[i] = s.regs[argReg[i]]
+		} else {
+			args[i] = w.t.opaque(site, int32(300+i), w.age)
+		}
+	}
+	if t.once("call", hex(site), key) {
+		t.out.Calls = append(t.out.Calls, CallAt{Site: site, Callee: id, Held: held, As: t.as(s, args)})
+	}
+	for k, x := range t.takenBy(id, name) {
+		c := t.possible(s, args, x.When)
+		if c == nil {
+			continue
+		}
+		if n := w.instantiate(c, x.Path, args, w.t.ret(site, w.age), site, 400+k); n >= 0 {
+			t.take(c, site, x, n)
+		}
+	}
+	if id == model.NoFunc || t.flows.funcs[id] == nil {
+		return
+	}
+	for k, o := range t.flows.funcs[id].Orders {
+		c := t.possible(s, args, o.When)
+		if c == nil {
+			continue
+		}
+		a := w.instantiate(c, o.First.Path, args, w.t.ret(site, w.age), site, 500+2*k)
+		b := w.instantiate(c, o.Second.Path, args, w.t.ret(site, w.age), site, 501+2*k)
+		if a >= 0 && b >= 0 {
+			t.order(c, Lock{o.First.Kind, t.path(c, a)}, Lock{o.Second.Kind, t.path(c, b)}, site, via(name, o.Via))
+		}
+	}
+}
+
+// possible returns a state in which the conditions on a callee's arguments
+// hold, nil when there is none.
+func (t *tracer) possible(s *state, args args, when []Cond) *state {
+	if len(when) == 0 {
+		return s
+	}
+	c := s.clone()
+	for _, k := range when {
+		if !t.w.t.assume(c, args[k.Arg], k.Size, k.In) {
+			return nil
+		}
+	}
+	return c
+}
+
+// when lists what a state says of the function's own arguments.
+func (t *tracer) when(s *state) (l []Cond, key string) {
+	for i := range argReg {
+		for _, size := range phiSizes {
+			if f, ok := s.fact(t.w.t.param(i), size); ok {
+				l = append(l, Cond{Arg: int8(i), Size: size, In: f})
+				key += string([]byte{byte(i), size}) + f.String() + " "
+			}
+		}
+	}
+	return l, key
+}
+
+// takenBy lists the locks that a callee waits for, in its terms.
+func (t *tracer) takenBy(id model.FuncID, name string) []Taken {
+	if id == model.NoFunc {
+		return nil
+	}
+	var l []Taken
+	if p, ok := t.w.a.prim(id, name); ok {
+		if p.on == onNonzero || p.on == unlessOne {
+			return nil
+		}
+		for _, st := range p.steps {
+			if st.delta <= 0 || st.kind.Context() {
+				continue
+			}
+			lock := Lock{st.kind, Path{Root: RootArg, Arg: st.arg, Offs: []int64{0}}}
+			if p.global != "" {
+				lock.Path = Path{Root: RootGlobal, Addr: globalAddr(t.w.m.Prog, p.global), Offs: []int64{0}}
+			}
+			l = append(l, Taken{Lock: lock, Via: []string{name}})
+		}
+		return l
+	}
+	if f := t.flows.funcs[id]; f != nil {
+		for _, x := range f.Takes {
+			l = append(l, Taken{Lock: x.Lock, Via: via(name, x.Via), When: x.When})
+		}
+		return l
+	}
+	e := t.w.a.effects[id]
+	if e == nil {
+		return nil
+	}
+	for i := range e.Outcomes {
+		for _, c := range e.Outcomes[i].Changes {
+			if c.Delta > 0 && !c.Kind.Context() {
+				l = append(l, Taken{Lock: c.Lock, Via: []string{name}})
+			}
+		}
+	}
+	return l
+}
+
+func via(name string, rest []string) []string {
+	l := append([]string{name}, rest...)
+	if len(l) > maxVia {
+		l = append(l[:maxVia-1:maxVia-1], l[len(l)-1])
+	}
+	return l
+}
+
+// take notes that a lock, called n here, is waited for.
+func (t *tracer) take(s *state, site uint64, x Taken, n vid) {
+	w := t.w
+	lock := Lock{x.Kind, t.path(s, n)}
+	if lock.Path.Root == RootNone {
+		return // in the own frame
+	}
+	x.Lock, x.Site = lock, site
+	var key string
+	x.When, key = t.when(s)
+	if lock.Path.Known() && t.once("take", lock.String(), key) {
+		if len(t.out.Takes) < maxTakes {
+			t.out.Takes = append(t.out.Takes, x)
+		} else {
+			t.out.Unknown |= WhyStates
+		}
+	}
+	for i := range s.locks {
+		h := &s.locks[i]
+		if h.n <= 0 || h.kind.Context() || h.kind == SRCU || x.Kind == SRCU {
+			continue
+		}
+		if h.name == n && h.kind.Family() == x.Kind.Family() {
+			if w.t.precise(n) && t.once("again", hex(site), lock.String()) {
+				t.out.Again = append(t.out.Again, Again{Taken: x, Read: h.kind.Reads() && x.Kind.Reads()})
+			}
+			continue
+		}
+		t.order(s, Lock{h.kind, t.path(s, h.name)}, lock, site, x.Via)
+	}
+}
+
+func (t *tracer) order(s *state, a, b Lock, site uint64, via []string) {
+	if !a.Path.Known() || !b.Path.Known() || a.Path.Root == RootNone || b.Path.Root == RootNone || Same(a, b) {
+		return
+	}
+	when, key := t.when(s)
+	if !t.once("order", a.String(), b.String(), key) {
+		return
+	}
+	if len(t.out.Orders) >= maxOrders {
+		t.out.Unknown |= WhyStates
+		return
+	}
+	t.out.Orders = append(t.out.Orders, Order{First: a, Second: b, Site: site, Via: via, When: when})
+}
+
+// as names the locks held in the terms of a callee with these arguments.
+func (t *tracer) as(s *state, args args) []Lock {
+	var l []Lock
+	for i := range s.locks {
+		h := &s.locks[i]
+		if h.n <= 0 {
+			continue
+		}
+		if h.kind.Context() {
+			l = append(l, Lock{Kind: h.kind})
+			continue
+		}
+		if p, ok := t.relative(h.name, args, 0); ok {
+			l = append(l, Lock{h.kind, p})
+		}
+	}
+	slices.SortFunc(l, compareLock)
+	return l
+}
+
+// relative expresses a name by arguments of a call.
+func (t *tracer) relative(v vid, args args, depth int) (Path, bool) {
+	vals := &t.w.t
+	base, off := vals.split(v)
+	if base == 0 {
+		return Path{Root: RootGlobal, Addr: uint64(off), Offs: []int64{0}}, true
+	}
+	for i, a := range args[:len(argReg)] {
+		if b, o := vals.split(vals.stripped(a)); b == base {
+			return Path{Root: RootArg, Arg: int8(i), Offs: []int64{off - o}}, true
+		}
+	}
+	n := vals.n(base)
+	if n.op != opLoad || n.k == 1 || n.size != 8 || depth >= maxPath {
+		return Path{}, false
+	}
+	p, ok := t.relative(n.a, args, depth+1)
+	if ok {
+		p.Offs = append(slices.Clone(p.Offs), off)
+	}
+	return p, ok
+}

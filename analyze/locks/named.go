@@ -1,0 +1,32 @@
+package locks
+
+import "github.com/klpforge/klpforge/analyze/model"
+
+// namedBase is where the locks of wrappers such as cpus_read_lock lie in
+// objects, which call the wrapper and do not mention the lock. Nothing else has
+// such addresses (see FromObject).
+const namedBase = 0xfffffffffe000000
+
+// named are these locks.
+var named = []string{"console_sem", "cpu_hotplug_lock"}
+
+// globalAddr is the address of a lock that a primitive implies.
+func globalAddr(p *model.Program, name string) uint64 {
+	if a, ok := p.Lookup(name); ok {
+		return a
+	}
+	for i, n := range named {
+		if n == name {
+			return namedBase + uint64(i)*16
+		}
+	}
+	return 0
+}
+
+// Named returns the name of a lock that its program does not mention.
+func Named(addr uint64) (string, bool) {
+	if i := (addr - namedBase) / 16; addr >= namedBase && i < uint64(len(named)) {
+		return named[i], true
+	}
+	return "", false
+}

@@ -1,0 +1,557 @@
+package locks
+
+import (
+	"slices"
+)
+
+// held is one lock that differs from the entry, or was dropped in between.
+type held struct {
+	kind Kind
+	name vid // stripped address of the lock; 0 for kinds without one
+	n    int8
+}
+
+// like is a kind of lock at an offset in its object; offset 0 also stands for
+// locks whose object is not known.
+type like struct {
+	kind Kind
+	off  int64
+}
+
+func compareLike(a, b like) int {
+	if a.kind != b.kind {
+		return int(a.kind) - int(b.kind)
+	}
+	switch {
+	case a.off < b.off:
+		return -1
+	case a.off > b.off:
+		return 1
+	}
+	return 0
+}
+
+// fact is what branches have shown of a value.
+type fact struct {
+	v    vid
+	size uint8
+	set  Set
+}
+
+// cell is a memory word whose content is known.
+type cell struct {
+	base vid
+	off  int64
+	size uint8
+	val  vid
+}
+
+// flagsKind says what the condition flags are known to mean.
+type flagsKind uint8
+
+const (
+	flagsNone  flagsKind = iota
+	flagsCmp             // of a - b
+	flagsLogic           // of the result a; carry and overflow clear
+	flagsValue           // of the result a; carry and overflow unknown
+	flagsCarry           // carry set when a lies not in {0}; nothing else known
+)
+
+type flags struct {
+	kind flagsKind
+	size uint8
+	a, b vid
+}
+
+// fieldEpoch: memory at offset off (in units of 8 bytes) was last changed at
+// ep: of the object at base, or of any object when base is anyBase.
+type fieldEpoch struct {
+	base vid
+	off  int64
+	ep   int32
+}
+
+const anyBase = vid(-1)
+
+// state is what is known at one point of a function on some set of paths.
+type state struct {
+	regs  [16]vid
+	flags flags
+	mem   []cell // sorted by base, offset
+	facts []fact // sorted by value, size
+	locks []held // sorted by kind, name
+	// dropped are locks held at entry that were released and taken again,
+	// sorted likewise; n is droppedHere or droppedByCallee.
+	dropped []held
+	// taken are the kinds and offsets of locks taken so far on any of the
+	// paths, sorted: releasing another one like them is not known to mean a
+	// lock held at entry.
+	taken []like
+	// outs are words stored where the caller may find them, for naming locks.
+	outs []cell
+	// ep is when memory was last changed by code not seen; epAge its age.
+	ep, epAge int32
+	// sep likewise for stack slots whose address is known outside.
+	sep, sepAge int32
+	fields      []fieldEpoch
+	esc         int64 // lowest stack offset whose address may be known outside; escNone
+	assumed     bool
+	guessed     bool // depends on the outcome of a call that nothing tells
+	dirty       bool
+	joins       int32
+}
+
+const escNone = int64(1) << 40
+
+func (s *state) clone() *state {
+	c := *s
+	c.mem, c.facts, c.locks, c.fields = slices.Clone(s.mem), slices.Clone(s.facts), slices.Clone(s.locks), slices.Clone(s.fields)
+	c.taken = slices.Clone(s.taken)
+	c.dropped, c.outs = slices.Clone(s.dropped), slices.Clone(s.outs)
+	return &c
+}
+
+const maxAmbiguous = 4
+
+func compareHeld(a, b held) int {
+	if a.kind != b.kind {
+		return int(a.kind) - int(b.kind)
+	}
+	return int(a.name) - int(b.name)
+}
+
+// sameLocks reports whether two states hold the same locks.
+func sameLocks(a, b *state) bool {
+	return slices.EqualFunc(a.locks, b.locks, func(x, y held) bool {
+		return x.kind == y.kind && x.name == y.name && x.n == y.n
+	})
+}
+
+func (s *state) count(k Kind) int8 {
+	for i := range s.locks {
+		if s.locks[i].kind == k && s.locks[i].name == 0 {
+			return s.locks[i].n
+		}
+	}
+	return 0
+}
+
+// setCount makes the count of a kind without an address n.
+func (s *state) setCount(k Kind, n int8) {
+	i, ok := slices.BinarySearchFunc(s.locks, held{kind: k}, compareHeld)
+	switch {
+	case ok && n == 0:
+		s.locks = slices.Delete(s.locks, i, i+1)
+	case ok:
+		s.locks[i].n = n
+	case n != 0:
+		s.locks = slices.Insert(s.locks, i, held{kind: k, n: n})
+	}
+}
+
+// change takes or releases a lock.
+func (t *values) change(s *state, k Kind, name vid, delta int8) {
+	if k == IRQ {
+		// Not counted: disabling twice is the same as once.
+		n := s.count(IRQ) + delta
+		s.setCount(IRQ, max(-1, min(1, n)))
+		return
+	}
+	if k.Context() {
+		name = 0
+	} else {
+		name = t.reread(s, t.stripped(name))
+		if i := t.match(s, k, name, delta); i >= 0 {
+			name = s.locks[i].name
+		}
+	}
+	i, ok := slices.BinarySearchFunc(s.locks, held{kind: k, name: name}, compareHeld)
+	if !ok {
+		s.locks = slices.Insert(s.locks, i, held{kind: k, name: name})
+	}
+	h := &s.locks[i]
+	before := h.n
+	off, _ := t.fieldOffset(name)
+	l := like{k, off}
+	at, seen := slices.BinarySearchFunc(s.taken, l, compareLike)
+	if delta > 0 && !seen && before >= 0 && len(s.taken) < 12 {
+		s.taken = slices.Insert(s.taken, at, l)
+	}
+	h.n = max(-2, min(2, h.n+delta))
+	if h.n == 0 {
+		s.locks = slices.Delete(s.locks, i, i+1)
+		if before < 0 && !k.Context() && !seen {
+			s.drop(held{kind: k, name: name, n: droppedHere})
+		}
+	}
+}
+
+// held.n in state.dropped.
+const (
+	droppedHere     = 0
+	droppedByCallee = 1
+)
+
+// reread gives the value that was stored where a lock's name is read from, if
+// this function stored it and a lock of that name is held.
+func (t *values) reread(s *state, name vid) vid {
+	base, off := t.split(name)
+	n := t.n(base)
+	if n.op != opLoad || n.k == 1 || n.size != 8 {
+		return name
+	}
+	for _, c := range s.outs {
+		if t.stripped(t.addImm(c.base, c.off)) != n.a {
+			continue
+		}
+		v := t.addImm(t.stripped(c.val), off)
+		if slices.ContainsFunc(s.locks, func(h held) bool { return h.name == v }) {
+			return v
+		}
+	}
+	return name
+}
+
+// drop notes that a lock held at entry was released for a while, and reports
+// whether that was news.
+func (s *state) drop(h held) bool {
+	i, ok := slices.BinarySearchFunc(s.dropped, h, compareHeld)
+	switch {
+	case ok && s.dropped[i].n > h.n:
+		s.dropped[i].n = h.n
+		return true
+	case !ok && len(s.dropped) < 6:
+		s.dropped = slices.Insert(s.dropped, i, h)
+		return true
+	}
+	return false
+}
+
+// match finds the lock meant by a name: the same name, or else the only one
+// of the kind and offset that it can mean when one of the two names is not
+// precise. It returns -1 when it stands for a lock not met before.
+func (t *values) match(s *state, k Kind, name vid, delta int8) int {
+	if i, ok := slices.BinarySearchFunc(s.locks, held{kind: k, name: name}, compareHeld); ok && (s.locks[i].n == 0 || (s.locks[i].n > 0) != (delta > 0)) {
+		return i
+	}
+	precise := t.precise(name)
+	off, fixedName := t.fieldOffset(name)
+	best := -1
+	for i := range s.locks {
+		h := &s.locks[i]
+		if h.kind != k || h.n == 0 || (h.n > 0) == (delta > 0) || h.name == name {
+			continue
+		}
+		if o, fixed := t.fieldOffset(h.name); precise && t.precise(h.name) && (!(fixed && fixedName && o == off) || t.direct(name) && t.direct(h.name)) {
+			continue
+		}
+		if o, fixed := t.fieldOffset(h.name); !fixed || !fixedName || o == off || o == 0 || off == 0 {
+			if best < 0 || t.rank(h.name, off) > t.rank(s.locks[best].name, off) {
+				best = i
+			}
+		}
+	}
+	if best >= 0 {
+		s.assumed = true
+		return best
+	}
+	if i, ok := slices.BinarySearchFunc(s.locks, held{kind: k, name: name}, compareHeld); ok {
+		return i
+	}
+	return -1
+}
+
+// fieldOffset gives a lock's offset in the object it lies in, when the name
+// says it: not for globals and per-CPU variables, whose offset includes the
+// variable's address.
+func (t *values) fieldOffset(name vid) (off int64, ok bool) {
+	base, off := t.split(name)
+	if base == 0 {
+		return 0, false
+	}
+	if n := t.n(base); n.op == opLoad && n.k == 1 {
+		return 0, false
+	}
+	return off, true
+}
+
+// rank orders the locks that an unclear name may mean: those at the very
+// offset first, and of these the unclear ones.
+func (t *values) rank(name vid, off int64) int {
+	r := 0
+	if o, ok := t.fieldOffset(name); ok && o == off {
+		r = 2
+	}
+	if !t.precise(name) {
+		r++
+	}
+	return r
+}
+
+// key normalises a test on the low size bytes of v: through extensions, so
+// that a value tested in two widths is one value.
+func (t *values) key(v vid, size uint8, set Set) (vid, uint8, Set) {
+	for {
+		n := t.n(v)
+		if n.op != opExt {
+			return v, size, set
+		}
+		switch {
+		case n.size >= size:
+			v = n.a
+		case n.k == 1:
+			if set != nil {
+				set = set.intersect(full(n.size))
+			}
+			v, size = n.a, n.size
+		default:
+			if set != nil {
+				set = set.narrow(n.size)
+			}
+			v, size = n.a, n.size
+		}
+	}
+}
+
+// known returns what is known of the low size bytes of v, never nil.
+func (t *values) known(s *state, v vid, size uint8) Set {
+	if c, ok := t.isConst(v); ok {
+		return single(signExt(c, size))
+	}
+	n := t.n(v)
+	if n.op == opExt && n.size < size {
+		in := t.known(s, n.a, n.size)
+		if n.k == 1 {
+			return in
+		}
+		out := Set{}
+		for _, x := range in { // undo the sign
+			half := int64(1) << (8*uint(n.size) - 1)
+			if x.Lo >= 0 {
+				out = out.union(Set{x})
+			} else if x.Hi < 0 {
+				out = out.union(Set{{x.Lo + 2*half, x.Hi + 2*half}})
+			} else {
+				out = out.union(Set{{0, x.Hi}}).union(Set{{x.Lo + 2*half, 2*half - 1}})
+			}
+		}
+		return out
+	}
+	k, ks, _ := t.key(v, size, nil)
+	switch n := t.n(k); n.op {
+	case opSet:
+		switch p := &t.preds[n.imm]; {
+		case t.known(s, p.v, p.size).intersect(p.set).Empty():
+			return single(0)
+		case t.known(s, p.v, p.size).intersect(p.set.complement(p.size)).Empty():
+			return single(1)
+		}
+		return Set{{0, 1}}
+	case opBin:
+		if bin(n.k) == binAnd {
+			if f := t.n(n.a); f.op == opFlags && f.k != 8 {
+				if m, ok := t.isConst(n.b); ok && m&0x200 != 0 {
+					// The saved flag is known from what was done before.
+					if f.k > 8 {
+						return single(0)
+					}
+				}
+			}
+		}
+		if bin(n.k) >= binEq {
+			if f, ok := s.fact(k, 1); ok {
+				return f
+			}
+			return Set{{0, 1}}
+		}
+	case opLoad:
+		if n.size < ks {
+			// Zero-extended.
+			if f, ok := s.fact(k, ks); ok {
+				return f
+			}
+			return Set{{0, int64(1)<<(8*uint(n.size)) - 1}}
+		}
+	}
+	if f, ok := s.fact(k, ks); ok {
+		return f
+	}
+	if ks == 8 && t.mapped(k) {
+		return single(0).complement(8)
+	}
+	if ks == 1 || ks == 4 {
+		// A wider fact may also say what the low bytes are.
+		for _, wide := range []uint8{8, 4} {
+			if wide <= ks {
+				break
+			}
+			f, ok := s.fact(k, wide)
+			if !ok {
+				continue
+			}
+			if c, ok := f.Single(); ok {
+				return single(signExt(c, ks))
+			}
+			if in := full(ks)[0]; len(f) > 0 && f[0].Lo >= in.Lo && f[len(f)-1].Hi <= in.Hi {
+				return f
+			}
+		}
+	}
+	return full(ks)
+}
+
+func compareFact(a, b fact) int {
+	if a.v != b.v {
+		return int(a.v) - int(b.v)
+	}
+	return int(a.size) - int(b.size)
+}
+
+func (s *state) fact(v vid, size uint8) (Set, bool) {
+	if i, ok := slices.BinarySearchFunc(s.facts, fact{v: v, size: size}, compareFact); ok {
+		return s.facts[i].set, true
+	}
+	return nil, false
+}
+
+func (s *state) setFact(v vid, size uint8, set Set) {
+	i, ok := slices.BinarySearchFunc(s.facts, fact{v: v, size: size}, compareFact)
+	full := len(set) == 1 && set.Equal(full(size))
+	switch {
+	case ok && full:
+		s.facts = slices.Delete(s.facts, i, i+1)
+	case ok:
+		s.facts[i].set = set
+	case !full && len(s.facts) < 48:
+		s.facts = slices.Insert(s.facts, i, fact{v, size, set})
+	}
+}
+
+// assume notes that the low size bytes of v lie in set. It reports false when
+// that cannot be.
+func (t *values) assume(s *state, v vid, size uint8, set Set) bool {
+	k, ks, kset := t.key(v, size, set)
+	now := t.known(s, k, ks)
+	next := now.intersect(kset)
+	if next.Empty() {
+		return false
+	}
+	n := *t.n(k)
+	switch n.op {
+	case opConst:
+		return true
+	case opStale:
+		if n.k >= maxStale {
+			return true // means several values
+		}
+	case opSet:
+		p := t.preds[n.imm]
+		if !next.Contains(0) {
+			return t.assume(s, p.v, p.size, p.set)
+		}
+		if !next.Contains(1) {
+			return t.assume(s, p.v, p.size, p.set.complement(p.size))
+		}
+		return true
+	case opBin:
+		switch bin(n.k) {
+		case binAnd:
+			f := *t.n(n.a)
+			if m, ok := t.isConst(n.b); ok && f.op == opFlags && m&0x200 != 0 {
+				if c, one := next.Single(); one && c == 0 {
+					// Interrupts were off when the flag was saved, so skipping
+					// the enabling restores them.
+					s.setCount(IRQ, int8(f.k-8))
+				}
+			}
+		case binEq, binLtu, binLt:
+			ks = 1
+		case binXor, binSub:
+			// a ^ c or a - c == 0
+		}
+	}
+	s.setFact(k, ks, next)
+	return true
+}
+
+// holds returns what a predicate is in a state: 1, 0, or -1 for either.
+func (t *values) holds(s *state, p pred) int {
+	k := t.known(s, p.v, p.size)
+	switch {
+	case k.intersect(p.set).Empty():
+		return 0
+	case k.intersect(p.set.complement(p.size)).Empty():
+		return 1
+	}
+	return -1
+}
+
+// get reads a memory cell; ok is false when its content is not known.
+func (s *state) get(base vid, off int64, size uint8) (vid, bool, bool) {
+	overlap := false
+	for i := range s.mem {
+		c := &s.mem[i]
+		if c.base != base {
+			continue
+		}
+		if c.off == off && c.size >= size {
+			return c.val, c.size == size, true
+		}
+		if c.off < off+int64(size) && off < c.off+int64(c.size) {
+			overlap = true
+		}
+	}
+	_ = overlap
+	return 0, false, false
+}
+
+func compareCell(a, b cell) int {
+	if a.base != b.base {
+		return int(a.base) - int(b.base)
+	}
+	switch {
+	case a.off < b.off:
+		return -1
+	case a.off > b.off:
+		return 1
+	}
+	return int(a.size) - int(b.size)
+}
+
+const maxCells = 64
+
+// put writes a memory cell and forgets what it overlaps.
+func (s *state) put(c cell) {
+	s.mem = slices.DeleteFunc(s.mem, func(x cell) bool {
+		return x.base == c.base && x.off < c.off+int64(c.size) && c.off < x.off+int64(x.size)
+	})
+	if len(s.mem) >= maxCells {
+		return
+	}
+	i, _ := slices.BinarySearchFunc(s.mem, c, compareCell)
+	s.mem = slices.Insert(s.mem, i, c)
+}
+
+// epochOf returns when memory at base+off was last changed.
+func (s *state) epochOf(base vid, off int64) int32 {
+	for _, f := range s.fields {
+		if f.off == off>>3 && (f.base == base || f.base == anyBase) {
+			return f.ep
+		}
+	}
+	return s.ep
+}
+
+// out notes a word stored through a pointer.
+func (s *state) out(c cell) {
+	for i := range s.outs {
+		if s.outs[i].base == c.base && s.outs[i].off == c.off {
+			s.outs[i].val = c.val
+			return
+		}
+	}
+	if len(s.outs) < 8 {
+		i, _ := slices.BinarySearchFunc(s.outs, c, compareCell)
+		s.outs = slices.Insert(s.outs, i, c)
+	}
+}

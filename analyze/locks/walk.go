@@ -1,0 +1,937 @@
+package locks
+
+import (
+	"cmp"
+	"container/heap"
+	"slices"
+
+	"github.com/klpforge/klpforge/analyze/model"
+	"golang.org/x/arch/x86/x86asm"
+)
+
+// Limits of the analysis of one function.
+const (
+	maxStates      = 20 // per block
+	maxGuesses     = 6  // of these, when the new one rests on a guess
+	maxSplit       = 6
+	maxSplitBlocks = 160
+	maxJoins       = 24      // of one state, before facts that still change are dropped
+	maxWork        = 400_000 // instructions executed
+	maxOutcomes    = 12
+)
+
+// walker analyses one function at a time; each worker has its own.
+type walker struct {
+	a      *analysis
+	m      *model.Model
+	t      values
+	strict bool // memory may change at every call
+	split  int  // states per block and set of locks
+
+	fn model.FuncID
+	// decoded is 1 + the function that blocks, order and live are of.
+	decoded model.FuncID
+	blocks  []block
+	order   []int32 // block -> number in reverse postorder
+	live    []regSet
+	in      [][]*state
+	calls   map[uint64]*model.Call
+	locs    map[cell]int32 // stack and memory locations that phis stand for
+	queue   blockQueue
+	queued  []bool
+	exits   []Outcome
+	why     Why
+	guess   bool // Effect.Assumed
+	work    int
+	age     int32 // order number of the block being executed
+
+	sp, dead     vid
+	preemptCount uint64
+	stableGS     map[uint64]bool
+}
+
+// block is a basic block of the function, or the part of one up to a call
+// that may return in several states, so that these are joined at once.
+type block struct {
+	code  []model.Inst
+	edges []model.Edge
+	term  model.Term
+	last  uint64
+}
+
+type blockQueue struct {
+	order []int32
+	list  []int32
+}
+
+func (q *blockQueue) Len() int           { return len(q.list) }
+func (q *blockQueue) Less(i, j int) bool { return q.order[q.list[i]] < q.order[q.list[j]] }
+func (q *blockQueue) Swap(i, j int)      { q.list[i], q.list[j] = q.list[j], q.list[i] }
+func (q *blockQueue) Push(x any)         { q.list = append(q.list, x.(int32)) }
+func (q *blockQueue) Pop() any {
+	x := q.list[len(q.list)-1]
+	q.list = q.list[:len(q.list)-1]
+	return x
+}
+
+// analyse returns the effect of a function, given those of its callees.
+func (w *walker) analyse(fn model.FuncID) *Effect {
+	w.strict, w.split = true, 1
+	w.decoded = 0
+	e := w.once(fn)
+	if e.Neutral() && e.Unknown == 0 {
+		return e
+	}
+	if e.Unknown&(WhyAmbiguous|WhyStates) == 0 && !e.Conditional() {
+		return e
+	}
+	// Perhaps only because a condition in memory is read again after a call:
+	// assume that such conditions do not change meanwhile. And perhaps because
+	// "a && b" is tested twice, and the ways on which it does not hold were
+	// joined: keep some of those apart.
+	for _, split := range []int{1, maxSplit} {
+		w.strict, w.split = false, split
+		if split > 1 && (len(w.blocks) > maxSplitBlocks || e.Unknown&WhyStates != 0) {
+			break
+		}
+		if e2 := w.once(fn); better(e2, e) {
+			e2.Assumed = true
+			e = e2
+		}
+		if e.Unknown&(WhyAmbiguous|WhyStates) == 0 && !e.Conditional() {
+			break
+		}
+	}
+	return e
+}
+
+// better reports whether a leaves less open than b.
+func better(a, b *Effect) bool {
+	if (a.Unknown == 0) != (b.Unknown == 0) {
+		return a.Unknown == 0
+	}
+	if a.Unknown&^WhyCallee != b.Unknown&^WhyCallee {
+		return a.Unknown&^WhyCallee < b.Unknown&^WhyCallee
+	}
+	if a.Neutral() != b.Neutral() {
+		return a.Neutral()
+	}
+	if x, y := a.unsure(), b.unsure(); x != y {
+		return x < y
+	}
+	return len(a.Outcomes) < len(b.Outcomes)
+}
+
+func (w *walker) once(fn model.FuncID) *Effect {
+	w.prepare(fn)
+	e := &Effect{Func: fn}
+	if len(w.blocks) > 0 {
+		s := &state{esc: escNone, ep: 1, sep: 2, epAge: -1, sepAge: -1}
+		for i := range s.regs {
+			s.regs[i] = w.t.entry(i)
+		}
+		for i := len(argReg); i < maxArgs; i++ {
+			s.put(cell{w.sp, int64(8 + 8*(i-len(argReg))), 8, w.t.param(i)})
+		}
+		s.dirty = true
+		w.in[0] = []*state{s}
+		w.push(0)
+		for w.queue.Len() > 0 {
+			b := heap.Pop(&w.queue).(int32)
+			w.queued[b] = false
+			w.age = w.order[b]
+			for i := 0; i < len(w.in[b]); i++ {
+				if s := w.in[b][i]; s.dirty {
+					s.dirty = false
+					w.run(b, 0, s.clone())
+				}
+			}
+			if w.work > maxWork {
+				w.why |= WhyStates
+				break
+			}
+		}
+	}
+	if w.m.Func(fn).Unknown() {
+		w.why |= WhyFlow
+	}
+	e.Outcomes = w.settle()
+	e.Assumed = w.guess
+	finish(e, w.a.types.returns(w.m.Func(fn).Name))
+	e.Unknown |= w.why
+	w.exits = nil
+	return e
+}
+
+func (w *walker) push(b int32) {
+	if !w.queued[b] {
+		w.queued[b] = true
+		heap.Push(&w.queue, b)
+	}
+}
+
+func (w *walker) prepare(fn model.FuncID) {
+	m := w.m
+	w.t.reset()
+	w.fn = fn
+	w.sp = w.t.entry(rsp)
+	w.dead = w.t.opaque(0, -1, -1)
+	w.calls = map[uint64]*model.Call{}
+	calls := m.Calls(fn)
+	for i := range calls {
+		if c := &calls[i]; c.Kind != model.CallAlt && w.calls[c.Site] == nil {
+			w.calls[c.Site] = c
+		}
+	}
+	if w.decoded != fn+1 {
+		w.cutBlocks()
+		w.orderBlocks()
+		w.liveness()
+		w.decoded = fn + 1
+	}
+	w.in = make([][]*state, len(w.blocks))
+	w.queued = make([]bool, len(w.blocks))
+	w.queue = blockQueue{order: w.order}
+	w.locs = map[cell]int32{}
+	w.exits, w.why, w.guess, w.work = nil, 0, false, 0
+}
+
+// cutBlocks decodes the function's blocks and cuts them after calls that fork.
+func (w *walker) cutBlocks() {
+	m := w.m
+	src := m.Blocks(w.fn)
+	first := make([]int32, len(src)) // number of the first part of each block
+	w.blocks = w.blocks[:0]
+	for i := range src {
+		b := &src[i]
+		first[i] = int32(len(w.blocks))
+		cur := block{}
+		for in := range m.Instructions(b) {
+			cur.code = append(cur.code, in)
+			if in.Op == x86asm.CALL && in.Addr != b.Last && w.forks(in.Addr) {
+				cur.term, cur.last = model.TermFall, in.Addr
+				w.blocks = append(w.blocks, cur)
+				cur = block{}
+			}
+		}
+		cur.term, cur.last = b.Term, b.Last
+		w.blocks = append(w.blocks, cur)
+	}
+	for i := range src {
+		end := int32(len(w.blocks))
+		if i+1 < len(src) {
+			end = first[i+1]
+		}
+		for k := first[i]; k < end-1; k++ {
+			w.blocks[k].edges = []model.Edge{{To: k + 1, Kind: model.EdgeFall}}
+		}
+		for _, e := range m.Edges(&src[i]) {
+			w.blocks[end-1].edges = append(w.blocks[end-1].edges, model.Edge{To: first[e.To], Kind: e.Kind})
+		}
+	}
+}
+
+// forks reports whether a call may return in more than one state.
+func (w *walker) forks(site uint64) bool {
+	c := w.calls[site]
+	if c == nil || c.Target == model.NoFunc {
+		return false
+	}
+	if p := w.a.prims[c.Target]; p != nil {
+		return p.on != always
+	}
+	e := w.a.effects[c.Target]
+	return e != nil && len(e.Outcomes) > 1
+}
+
+// orderBlocks numbers the blocks in reverse postorder.
+func (w *walker) orderBlocks() {
+	n := len(w.blocks)
+	w.order = make([]int32, n)
+	for i := range w.order {
+		w.order[i] = -1
+	}
+	next := int32(n)
+	seen := make([]bool, n)
+	type frame struct{ b, e int32 }
+	for root := range w.blocks {
+		if seen[root] {
+			continue
+		}
+		stack := []frame{{int32(root), 0}}
+		seen[root] = true
+		for len(stack) > 0 {
+			f := &stack[len(stack)-1]
+			edges := w.blocks[f.b].edges
+			if int(f.e) == len(edges) {
+				next--
+				w.order[f.b] = next
+				stack = stack[:len(stack)-1]
+				continue
+			}
+			to := edges[f.e].To
+			f.e++
+			if !seen[to] {
+				seen[to] = true
+				stack = append(stack, frame{to, 0})
+			}
+		}
+	}
+}
+
+// run executes a block from its i-th instruction and passes the results on.
+func (w *walker) run(b int32, i int, s *state) {
+	bl := &w.blocks[b]
+	code := bl.code
+	for ; i < len(code); i++ {
+		in := &code[i]
+		w.work++
+		last := i == len(code)-1
+		if in.Op == x86asm.CALL {
+			if last && bl.term == model.TermNoReturn {
+				return
+			}
+			out := w.call(s, in)
+			if len(out) == 0 {
+				return
+			}
+			for _, o := range out[1:] {
+				w.run(b, i+1, o)
+			}
+			s = out[0]
+			continue
+		}
+		if last && (transfers(in.Op) && bl.term != model.TermFall || bl.term == model.TermReturn) {
+			break
+		}
+		w.step(s, in)
+	}
+	w.finishBlock(b, s)
+}
+
+func transfers(op x86asm.Op) bool {
+	if _, ok := jcc[op]; ok {
+		return true
+	}
+	switch op {
+	case x86asm.JMP, x86asm.RET, x86asm.IRETQ, x86asm.IRET, x86asm.IRETD, x86asm.SYSRET, x86asm.JCXZ, x86asm.JECXZ, x86asm.JRCXZ, x86asm.LOOP, x86asm.LOOPE, x86asm.LOOPNE:
+		return true
+	}
+	return false
+}
+
+func (w *walker) finishBlock(b int32, s *state) {
+	bl := &w.blocks[b]
+	edges := bl.edges
+	var last *model.Inst
+	if n := len(bl.code); n > 0 {
+		last = &bl.code[n-1]
+	}
+	switch bl.term {
+	case model.TermReturn:
+		w.exit(s)
+		return
+	case model.TermNoReturn:
+		return
+	case model.TermUnknown:
+		w.why |= WhyFlow
+		return
+	case model.TermTail:
+		w.tail(s, bl.last)
+		if len(edges) == 0 {
+			return
+		}
+	case model.TermIndirect:
+		if len(edges) == 0 {
+			w.indirectTail(s, bl.last)
+			return
+		}
+	}
+	var p pred
+	cond := false
+	if last != nil {
+		if c, ok := jcc[last.Op]; ok {
+			p, cond = w.condition(s, c)
+		} else if bl.term == model.TermCondTail && last.Op != x86asm.NOP {
+			cond = false
+		}
+	}
+	restoring := cond && w.restoring(bl, p)
+	left := len(edges) // edges that still need the state
+	copied := func() *state {
+		if left--; left == 0 {
+			return s
+		}
+		return s.clone()
+	}
+	if bl.term == model.TermCondTail || bl.term == model.TermCond && len(edges) == 1 {
+		left++
+	}
+	branch := func(take bool) *state {
+		c := copied()
+		if !cond {
+			return c
+		}
+		set := p.set
+		if !take {
+			set = set.complement(p.size)
+		}
+		if !w.t.assume(c, p.v, p.size, set) {
+			return nil
+		}
+		if restoring && !set.Contains(1<<9) {
+			w.t.change(c, IRQ, 0, -1)
+		}
+		return c
+	}
+	if bl.term == model.TermCondTail {
+		if c := branch(true); c != nil {
+			w.tail(c, bl.last)
+		}
+	}
+	if bl.term == model.TermCond && len(edges) == 1 && last != nil && last.Op != x86asm.NOP {
+		if _, ok := jcc[last.Op]; ok && edges[0].Kind == model.EdgeFall { // conditional return
+			if c := branch(true); c != nil {
+				w.exit(c)
+			}
+		}
+	}
+	for _, e := range edges {
+		var c *state
+		switch e.Kind {
+		case model.EdgeFall:
+			if bl.term == model.TermCond || bl.term == model.TermCondTail {
+				c = branch(false)
+			} else {
+				c = copied()
+			}
+		case model.EdgeJump:
+			if bl.term == model.TermCond {
+				c = branch(true)
+			} else {
+				c = copied()
+			}
+		default:
+			c = copied()
+		}
+		if c != nil {
+			w.pass(b, e.To, c)
+		}
+	}
+}
+
+// restoring recognises local_irq_restore compiled inline: interrupts are
+// enabled when the saved flag is set, and left alone when it is not; both put
+// the flag back.
+func (w *walker) restoring(bl *block, p pred) bool {
+	t := &w.t
+	n := t.n(p.v)
+	if n.op == opExt {
+		n = t.n(n.a)
+	}
+	if n.op != opBin || bin(n.k) != binAnd {
+		return false
+	}
+	if m, ok := t.isConst(n.b); !ok || m != 0x200 || t.n(n.a).op == opFlags {
+		return false
+	}
+	for _, e := range bl.edges {
+		set := p.set
+		if e.Kind == model.EdgeFall {
+			set = set.complement(p.size)
+		}
+		if !set.Contains(1 << 9) {
+			continue
+		}
+		to := &w.blocks[e.To]
+		for i := range to.code {
+			in := &to.code[i]
+			if in.Op == x86asm.STI {
+				return true
+			}
+			if in.Op == x86asm.CALL {
+				c := w.calls[in.Addr]
+				if c == nil || c.Target == model.NoFunc {
+					return false
+				}
+				pr := w.a.prims[c.Target]
+				return pr != nil && len(pr.steps) == 1 && pr.steps[0] == step{kind: IRQ, delta: -1}
+			}
+		}
+	}
+	return false
+}
+
+// pass hands a state to a block and joins it with what has reached it before.
+func (w *walker) pass(from, to int32, s *state) {
+	live := w.live[to]
+	for i := range s.regs {
+		if live&(1<<i) == 0 {
+			s.regs[i] = w.dead
+		}
+	}
+	if w.order[to] <= w.order[from] {
+		w.ageState(s, w.order[to], to)
+	}
+	same := 0
+	for _, e := range w.in[to] {
+		if sameLocks(e, s) {
+			if same++; same < w.split && !(sameFacts(e.facts, s.facts) && w.sameResult(e, s)) {
+				continue
+			}
+			if w.join(to, e, s) && !e.dirty {
+				e.dirty = true
+			}
+			if e.dirty {
+				w.push(to)
+			}
+			return
+		}
+	}
+	if same > 0 {
+		s.dirty = true
+		s.joins = 0
+		w.in[to] = append(w.in[to], s)
+		w.push(to)
+		return
+	}
+	for _, e := range w.in[to] {
+		if ok, changed := w.unify(to, e, s); ok {
+			if changed || e.dirty {
+				e.dirty = true
+				w.push(to)
+			}
+			return
+		}
+	}
+	if s.guessed && len(w.in[to]) >= maxGuesses {
+		w.why |= WhyCallee
+		return
+	}
+	if len(w.in[to]) >= maxStates {
+		w.why |= WhyStates
+		return
+	}
+	s.dirty = true
+	s.joins = 0
+	w.in[to] = append(w.in[to], s)
+	w.push(to)
+}
+
+// sameResult reports whether as much is known in two states of what may
+// become the returned value.
+func (w *walker) sameResult(e, s *state) bool {
+	x, y := e.regs[rax], s.regs[rax]
+	return x == y || w.t.known(e, x, 8).Equal(w.t.known(s, y, 8))
+}
+
+// ageState renames what was computed in the loop that an edge closes, so that
+// the next iteration's values are not confused with it.
+func (w *walker) ageState(s *state, head int32, block int32) {
+	t := &w.t
+	used := map[vid]bool{} // old iterations' values that are still around
+	note := func(v vid) { t.staleIn(v, used) }
+	for _, v := range s.regs {
+		note(v)
+	}
+	for _, c := range s.mem {
+		note(c.base)
+		note(c.val)
+	}
+	for _, h := range s.locks {
+		note(h.name)
+	}
+	memo := map[vid]vid{}
+	age := func(v vid) vid { return w.aged(v, head, used, memo) }
+	for i := range s.regs {
+		s.regs[i] = age(s.regs[i])
+	}
+	for i := range s.mem {
+		s.mem[i].val = age(s.mem[i].val)
+	}
+	s.mem = slices.DeleteFunc(s.mem, func(c cell) bool { return t.age[c.base] >= head })
+	var facts []fact
+	for _, f := range s.facts {
+		v := age(f.v)
+		if v != f.v {
+			if n := t.n(v); n.op == opConst || n.op == opStale && n.k >= maxStale {
+				continue
+			}
+		}
+		facts = append(facts, fact{v, f.size, f.set})
+	}
+	slices.SortStableFunc(facts, compareFact)
+	s.facts = slices.CompactFunc(facts, func(a, b fact) bool { return compareFact(a, b) == 0 })
+	s.flags = flags{}
+	for i := range s.dropped {
+		s.dropped[i].name = age(s.dropped[i].name)
+	}
+	slices.SortFunc(s.dropped, func(a, b held) int { return cmp.Or(compareHeld(a, b), int(a.n)-int(b.n)) })
+	s.dropped = slices.CompactFunc(s.dropped, func(a, b held) bool { return compareHeld(a, b) == 0 })
+	s.outs = slices.DeleteFunc(s.outs, func(c cell) bool { return t.age[c.base] >= head || t.age[c.val] >= head })
+	changed := false
+	for i := range s.locks {
+		if n := age(s.locks[i].name); n != s.locks[i].name {
+			s.locks[i].name = n
+			changed = true
+		}
+	}
+	if changed {
+		w.normaliseLocks(s)
+	}
+	if w.strict { // others may have changed what this iteration has seen
+		s.ep, s.epAge, s.fields = -(block + 10), head, nil
+	}
+}
+
+// maxStale is how many values of one expression from earlier iterations are
+// told apart; the last stands for all others.
+const maxStale = 3
+
+// aged is v with what the loop computes replaced by what it was in the
+// iteration that ends.
+func (w *walker) aged(v vid, head int32, used map[vid]bool, memo map[vid]vid) vid {
+	t := &w.t
+	if t.age[v] < head {
+		return v
+	}
+	if r, ok := memo[v]; ok {
+		return r
+	}
+	n := *t.n(v)
+	leaf := func(v vid) vid {
+		k := int32(0)
+		for k < maxStale && used[t.stale(v, k)] {
+			k++
+		}
+		return t.stale(v, k)
+	}
+	var r vid
+	switch n.op {
+	case opAdd:
+		r = t.addImm(w.aged(n.a, head, used, memo), n.imm)
+	case opBin:
+		r = t.bin(bin(n.k), w.aged(n.a, head, used, memo), w.aged(n.b, head, used, memo), uint64(v), -1)
+	case opExt:
+		r = t.ext(w.aged(n.a, head, used, memo), n.size, n.k == 1)
+	case opLoad:
+		a := w.aged(n.a, head, used, memo)
+		if t.depth[a] >= maxDepth {
+			r = leaf(t.opaque(uint64(head), 62, head))
+			break
+		}
+		r = leaf(t.add(node{op: opLoad, a: a, size: n.size, k: n.k, ep: n.ep}, head, t.depth[a]+1))
+	case opSet:
+		p := t.preds[n.imm]
+		p.v = w.aged(p.v, head, used, memo)
+		r = t.set(p)
+	default:
+		r = leaf(v)
+	}
+	memo[v] = r
+	return r
+}
+
+// staleIn collects the values from earlier iterations that occur in v.
+func (t *values) staleIn(v vid, into map[vid]bool) {
+	for {
+		switch n := t.n(v); n.op {
+		case opStale:
+			into[v] = true
+			v = n.a
+		case opAdd, opLoad, opExt:
+			v = n.a
+		case opBin:
+			t.staleIn(n.b, into)
+			v = n.a
+		case opSet:
+			v = t.preds[n.imm].v
+		default:
+			return
+		}
+	}
+}
+
+// normaliseLocks sorts and merges entries after renaming.
+func (w *walker) normaliseLocks(s *state) {
+	slices.SortStableFunc(s.locks, compareHeld)
+	out := s.locks[:0]
+	for _, h := range s.locks {
+		if n := len(out); n > 0 && compareHeld(out[n-1], h) == 0 {
+			out[n-1].n = max(-2, min(2, out[n-1].n+h.n))
+			continue
+		}
+		out = append(out, h)
+	}
+	s.locks = slices.DeleteFunc(out, func(h held) bool { return h.n == 0 })
+}
+
+// loc numbers a memory location for phis.
+func (w *walker) loc(c cell) int32 {
+	c.val = 0
+	if n, ok := w.locs[c]; ok {
+		return n
+	}
+	n := int32(16 + len(w.locs))
+	w.locs[c] = n
+	return n
+}
+
+// join merges s into e, which has the same locks, and reports whether e
+// became less certain.
+func (w *walker) join(b int32, e, s *state) bool {
+	t := &w.t
+	age := w.order[b]
+	changed := false
+	e.joins++
+	type merged struct{ phi, ev, sv vid }
+	var phis []merged
+	merge := func(ev, sv vid, loc int32) vid {
+		if ev == sv {
+			return ev
+		}
+		p := t.phi(b, loc, age)
+		phis = append(phis, merged{p, ev, sv})
+		return p
+	}
+	for i := range e.regs {
+		if v := merge(e.regs[i], s.regs[i], int32(i)); v != e.regs[i] {
+			e.regs[i] = v
+			changed = true
+		}
+	}
+	mem := e.mem[:0] // only shrinks
+	j := 0
+	for _, c := range e.mem {
+		for j < len(s.mem) && compareCell(s.mem[j], c) < 0 {
+			j++
+		}
+		if j < len(s.mem) && compareCell(s.mem[j], c) == 0 {
+			v := c.val
+			if v != s.mem[j].val {
+				v = merge(c.val, s.mem[j].val, w.loc(c))
+			}
+			changed = changed || v != c.val
+			c.val = v
+			mem = append(mem, c)
+		} else {
+			changed = true
+		}
+	}
+	oldFacts := e.facts
+	facts := make([]fact, 0, len(oldFacts)+len(phis))
+	j = 0
+	for _, f := range oldFacts {
+		for j < len(s.facts) && compareFact(s.facts[j], f) < 0 {
+			j++
+		}
+		if isPhi(phis, f.v, func(m merged) vid { return m.phi }) {
+			continue
+		}
+		var other Set
+		if j < len(s.facts) && compareFact(s.facts[j], f) == 0 {
+			other = s.facts[j].set
+		} else if t.n(f.v).op == opConst {
+			continue
+		} else {
+			continue
+		}
+		u := f.set.union(other)
+		if !u.Equal(f.set) && e.joins > maxJoins {
+			continue
+		}
+		if !isFull(u, f.size) {
+			facts = append(facts, fact{f.v, f.size, u})
+		}
+	}
+	for _, m := range phis {
+		for _, size := range phiSizes {
+			a := t.known(e, m.ev, size)
+			if isFull(a, size) {
+				continue
+			}
+			bset := t.known(s, m.sv, size)
+			if isFull(bset, size) {
+				continue
+			}
+			u := a.union(bset)
+			if m.ev == m.phi && !u.Equal(a) && e.joins > maxJoins {
+				continue
+			}
+			if !isFull(u, size) {
+				facts = append(facts, fact{m.phi, size, u})
+			}
+		}
+	}
+	slices.SortFunc(facts, compareFact)
+	if !sameFacts(facts, oldFacts) {
+		changed = true
+	}
+	e.mem, e.facts = mem, facts
+	if e.flags != s.flags && e.flags != (flags{}) {
+		e.flags = flags{}
+		changed = true
+	}
+	if s.esc < e.esc {
+		e.esc = s.esc
+		changed = true
+	}
+	ep := -(b + 10)
+	if e.ep != s.ep {
+		if e.ep != ep || len(e.fields) > 0 {
+			e.ep, e.fields, e.epAge = ep, nil, age
+			changed = true
+		}
+	} else if e.joinFields(s.fields, ep) {
+		e.epAge = max(e.epAge, age)
+		changed = true
+	}
+	if e.sep != s.sep && e.sep != ep {
+		e.sep, e.sepAge = ep, age
+		changed = true
+	}
+	if s.epAge > e.epAge {
+		e.epAge = s.epAge
+		changed = true
+	}
+	if s.sepAge > e.sepAge {
+		e.sepAge = s.sepAge
+		changed = true
+	}
+	for _, h := range s.dropped {
+		changed = e.drop(h) || changed
+	}
+	for _, l := range s.taken {
+		if i, ok := slices.BinarySearchFunc(e.taken, l, compareLike); !ok && len(e.taken) < 12 {
+			e.taken = slices.Insert(e.taken, i, l)
+			changed = true
+		}
+	}
+	if !slices.Equal(e.outs, s.outs) {
+		e.outs = slices.DeleteFunc(e.outs, func(c cell) bool {
+			return slices.ContainsFunc(s.outs, func(d cell) bool { return c.base == d.base && c.off == d.off && c.val != d.val })
+		})
+		for _, d := range s.outs {
+			if !slices.ContainsFunc(e.outs, func(c cell) bool { return c.base == d.base && c.off == d.off }) {
+				e.out(d)
+			}
+		}
+	}
+	e.assumed = e.assumed || s.assumed
+	if e.guessed && !s.guessed {
+		e.guessed = false
+		changed = true
+	}
+	return changed
+}
+
+var phiSizes = []uint8{1, 4, 8}
+
+// joinFields marks memory that only one of two states has changed, or that
+// they changed at different places, as changed here.
+func (s *state) joinFields(other []fieldEpoch, ep int32) bool {
+	changed := false
+	at := func(l []fieldEpoch, f fieldEpoch) int {
+		return slices.IndexFunc(l, func(x fieldEpoch) bool { return x.base == f.base && x.off == f.off })
+	}
+	for i := range s.fields {
+		f := &s.fields[i]
+		if j := at(other, *f); f.ep != ep && (j < 0 || other[j].ep != f.ep) {
+			f.ep = ep
+			changed = true
+		}
+	}
+	for _, f := range other {
+		if at(s.fields, f) < 0 {
+			s.fields = append(s.fields, fieldEpoch{f.base, f.off, ep})
+			changed = true
+		}
+	}
+	if len(s.fields) > 16 {
+		s.ep, s.fields = ep, nil
+	}
+	return changed
+}
+
+func sameFacts(a, b []fact) bool {
+	return slices.EqualFunc(a, b, func(a, b fact) bool { return a.v == b.v && a.size == b.size && a.set.Equal(b.set) })
+}
+
+func isPhi[T any](l []T, v vid, key func(T) vid) bool {
+	return slices.ContainsFunc(l, func(x T) bool { return key(x) == v })
+}
+
+// unify merges two states whose locks differ only in the name of one or two,
+// when some register or slot holds the lock's owner in both: the lock of what
+// p points to, whichever that is.
+func (w *walker) unify(b int32, e, s *state) (ok, changed bool) {
+	t := &w.t
+	if len(e.locks) != len(s.locks) || len(e.locks) == 0 {
+		return false, false
+	}
+	var onlyE, onlyS []int
+	for i := range e.locks {
+		if !slices.ContainsFunc(s.locks, func(h held) bool {
+			return h.kind == e.locks[i].kind && h.name == e.locks[i].name && h.n == e.locks[i].n
+		}) {
+			onlyE = append(onlyE, i)
+		}
+	}
+	for i := range s.locks {
+		if !slices.ContainsFunc(e.locks, func(h held) bool {
+			return h.kind == s.locks[i].kind && h.name == s.locks[i].name && h.n == s.locks[i].n
+		}) {
+			onlyS = append(onlyS, i)
+		}
+	}
+	if len(onlyE) != len(onlyS) || len(onlyE) == 0 || len(onlyE) > 2 {
+		return false, false
+	}
+	type rename struct {
+		i, j int
+		to   vid
+	}
+	var names []rename
+	for k := range onlyE {
+		i, j := onlyE[k], onlyS[k]
+		x, y := &e.locks[i], &s.locks[j]
+		if x.kind != y.kind || x.n != y.n || x.name == 0 {
+			return false, false
+		}
+		xb, xo := t.split(x.name)
+		yb, yo := t.split(y.name)
+		to := vid(-1)
+		try := func(ev, sv vid, loc int32) {
+			if to >= 0 || ev == sv {
+				return
+			}
+			eb, eo := t.split(t.stripped(ev))
+			sb, so := t.split(t.stripped(sv))
+			if eb == xb && sb == yb && xo-eo == yo-so {
+				to = t.addImm(t.phi(b, loc, w.order[b]), xo-eo)
+			}
+		}
+		for r := range e.regs {
+			if r != rsp {
+				try(e.regs[r], s.regs[r], int32(r))
+			}
+		}
+		for _, c := range e.mem {
+			if v, exact, ok := s.get(c.base, c.off, c.size); ok && exact {
+				try(c.val, v, w.loc(c))
+			}
+		}
+		if to < 0 {
+			return false, false
+		}
+		names = append(names, rename{i, j, to})
+	}
+	for _, r := range names {
+		changed = changed || e.locks[r.i].name != r.to
+		e.locks[r.i].name = r.to
+		s.locks[r.j].name = r.to
+	}
+	slices.SortStableFunc(e.locks, compareHeld)
+	slices.SortStableFunc(s.locks, compareHeld)
+	return true, w.join(b, e, s) || changed
+}

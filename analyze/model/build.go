@@ -1,0 +1,444 @@
+package model
+
+import (
+	"runtime"
+	"slices"
+	"sort"
+	"strings"
+	"sync"
+	"sync/atomic"
+)
+
+// Model is a decoded program. It is immutable.
+type Model struct {
+	Prog *Program
+	// Funcs are all functions by address. A .cold part that belongs to a
+	// parent is not listed.
+	Funcs []Func
+	// DataRefs are the functions' addresses in data, by address.
+	DataRefs []DataRef
+	// CodeRefs are the functions' addresses taken in code, by address of the
+	// instruction.
+	CodeRefs []CodeRef
+
+	blocks []Block
+	edges  []Edge
+	calls  []Call
+
+	index index
+}
+
+// builder holds what scanning needs besides the program.
+type builder struct {
+	p             *Program
+	m             *Model
+	tab           siteTables
+	starts        []uint64 // of m.Funcs
+	byStart       map[uint64]FuncID
+	interior      map[FuncID][]uint64
+	noReturn      []bool
+	returnThunk   []bool
+	indirectThunk []bool
+	trampoline    []FuncID
+	pvOps         Range
+	preemptCount  uint64 // per-CPU offset of __preempt_count; 0 when not known
+}
+
+// Build decodes a program. The result depends on the program alone. Bytes
+// that do not decode do not make an error; they mark their function unknown.
+func Build(p *Program) *Model {
+	b := &builder{p: p, m: &Model{Prog: p}, tab: p.readTables()}
+	b.findFuncs()
+	b.findThunks()
+	b.scanData()
+	b.scanCode()
+	b.m.finish()
+	return b.m
+}
+
+// findFuncs makes one function of each address in code that has a symbol.
+func (b *builder) findFuncs() {
+	syms := b.p.syms
+	for i := 0; i < len(syms); {
+		j := i
+		for j < len(syms) && syms[j].Addr == syms[i].Addr {
+			j++
+		}
+		s := &syms[i]
+		group := syms[i:j]
+		i = j
+		if !s.Code && (!s.Extern || s.Addr < externBase) {
+			continue
+		}
+		f := Func{Name: s.Name, Addr: s.Addr, End: s.Addr}
+		for _, g := range group[1:] {
+			f.Aliases = append(f.Aliases, g.Name)
+		}
+		if s.Extern {
+			f.Flags |= FuncExtern
+		} else {
+			seg := &b.p.segs[b.p.segmentAt(s.Addr)]
+			f.End = seg.Addr + seg.Size
+			for k := j; k < len(syms); k++ {
+				if syms[k].Code {
+					f.End = min(f.End, syms[k].Addr)
+					break
+				}
+			}
+		}
+		if strings.HasPrefix(f.Name, "__SCT__") {
+			f.Flags |= FuncTrampoline
+		}
+		b.m.Funcs = append(b.m.Funcs, f)
+	}
+	n := len(b.m.Funcs)
+	b.starts = make([]uint64, n)
+	b.byStart = make(map[uint64]FuncID, n)
+	b.noReturn = make([]bool, n)
+	b.returnThunk = make([]bool, n)
+	b.indirectThunk = make([]bool, n)
+	b.trampoline = make([]FuncID, n)
+	for i := range b.m.Funcs {
+		f := &b.m.Funcs[i]
+		b.starts[i] = f.Addr
+		b.byStart[f.Addr] = FuncID(i)
+	}
+}
+
+// funcAt returns the function whose main range holds a.
+func (b *builder) funcAt(a uint64) FuncID {
+	if id, ok := b.byStart[a]; ok {
+		return id
+	}
+	i := sort.Search(len(b.starts), func(i int) bool { return b.starts[i] > a }) - 1
+	if i >= 0 && a < b.m.Funcs[i].End {
+		return FuncID(i)
+	}
+	return NoFunc
+}
+
+// entryAt returns the function that begins at a.
+func (b *builder) entryAt(a uint64) FuncID {
+	if id, ok := b.byStart[a]; ok {
+		return id
+	}
+	return NoFunc
+}
+
+// findThunks classifies functions that scanning must know by name.
+func (b *builder) findThunks() {
+	for i := range b.m.Funcs {
+		f := &b.m.Funcs[i]
+		b.trampoline[i] = NoFunc
+		for _, name := range append([]string{f.Name}, f.Aliases...) {
+			if noReturnNames[name] {
+				b.noReturn[i] = true
+			}
+			if returnThunk(name) {
+				b.returnThunk[i] = true
+				f.Flags |= FuncThunk
+			}
+			if _, ok := indirectThunk(name); ok {
+				b.indirectThunk[i] = true
+				f.Flags |= FuncThunk
+			}
+		}
+		if f.Flags&FuncTrampoline != 0 {
+			b.trampoline[i] = FuncID(i) // built to return at once
+			if code, err := b.p.Read(f.Addr, 8); err == nil && code[0] == 0xe9 {
+				if t := b.funcAt(f.Addr + 5 + uint64(int64(int32(le.Uint32(code[1:]))))); t != NoFunc && !strings.HasSuffix(b.m.Funcs[t].Name, "_return_thunk") {
+					b.trampoline[i] = t
+				}
+			}
+		}
+	}
+	b.preemptCount = b.p.PreemptCount()
+	if a, ok := b.p.Lookup("pv_ops"); ok {
+		in := b.p
+		if in.base != nil {
+			in = in.base
+		}
+		end := a + 8*128 // larger than struct paravirt_patch_template of any kernel
+		if k := sort.Search(len(in.syms), func(k int) bool { return in.syms[k].Addr > a }); k < len(in.syms) && a < externBase {
+			end = min(end, in.syms[k].Addr)
+		}
+		b.pvOps = Range{a, end}
+	}
+}
+
+// scanCode decodes all functions, several at a time, and repeats those whose
+// callees turn out not to return until nothing changes.
+func (b *builder) scanCode() {
+	m := b.m
+	n := len(m.Funcs)
+	res := make([]*scanned, n)
+	todo := make([]FuncID, 0, n)
+	for i := range m.Funcs {
+		todo = append(todo, FuncID(i))
+	}
+	for round := 0; len(todo) > 0; round++ {
+		var next atomic.Int64
+		var wg sync.WaitGroup
+		for range runtime.GOMAXPROCS(0) {
+			wg.Go(func() {
+				s := &scanner{b: b}
+				for {
+					const chunk = 64
+					k := int(next.Add(chunk)) - chunk
+					if k >= len(todo) {
+						return
+					}
+					for _, id := range todo[k:min(k+chunk, len(todo))] {
+						res[id] = s.scan(id)
+					}
+				}
+			})
+		}
+		wg.Wait()
+		todo = b.newNoReturns(res)
+	}
+	b.assemble(res)
+}
+
+// newNoReturns finds functions that turned out not to return and returns
+// those who call them, for another scan.
+func (b *builder) newNoReturns(res []*scanned) []FuncID {
+	changed := map[FuncID]bool{}
+	for {
+		more := false
+		for i, r := range res {
+			if !b.noReturn[i] && !r.returns(b) {
+				b.noReturn[i] = true
+				changed[FuncID(i)] = true
+				more = true
+			}
+		}
+		if !more {
+			break
+		}
+	}
+	if len(changed) == 0 {
+		return nil
+	}
+	var todo []FuncID
+	for i, r := range res {
+		for k := range r.calls {
+			if c := &r.calls[k]; c.Kind == CallDirect && c.Target != NoFunc && changed[c.Target] {
+				todo = append(todo, FuncID(i))
+				break
+			}
+		}
+	}
+	return todo
+}
+
+// returns reports whether the function's code has a way out to its caller, as
+// far as is known of those it jumps to.
+func (r *scanned) returns(b *builder) bool {
+	if len(r.blocks) == 0 || r.flags&FuncUnknown != 0 {
+		return true
+	}
+	tails := map[uint64]bool{}
+	for k := range r.calls {
+		c := &r.calls[k]
+		if c.Kind.IsTail() {
+			t := c.Target
+			if t == NoFunc || c.Interior || !b.noReturn[t] {
+				tails[c.Site] = true
+			}
+		}
+	}
+	for i := range r.blocks {
+		switch bl := &r.blocks[i]; bl.Term {
+		case TermReturn, TermUnknown:
+			return true
+		case TermIndirect:
+			if bl.nedg == 0 {
+				return true
+			}
+		case TermTail, TermCondTail:
+			if tails[bl.Last] {
+				return true
+			}
+		case TermCond: // a conditional return has one edge only
+			if bl.nedg == 1 {
+				return true
+			}
+		}
+	}
+	return len(tails) > 0
+}
+
+// assemble joins the functions' parts into the model's tables and drops .cold
+// parts that a parent has taken in.
+func (b *builder) assemble(res []*scanned) {
+	m := b.m
+	taken := map[uint64]bool{}
+	for i, r := range res {
+		for _, p := range r.parts {
+			if p.Start != m.Funcs[i].Addr {
+				taken[p.Start] = true
+			}
+		}
+	}
+	renum := make([]FuncID, len(m.Funcs))
+	owner := map[uint64]FuncID{} // cold part -> old id of its parent
+	for i, r := range res {
+		for _, p := range r.parts {
+			if _, ok := owner[p.Start]; !ok {
+				owner[p.Start] = FuncID(i)
+			}
+		}
+	}
+	nb, ne, nc, nr := 0, 0, 0, 0
+	kept := 0
+	for i := range m.Funcs {
+		_, cold := coldParent(m.Funcs[i].Name)
+		if cold && taken[m.Funcs[i].Addr] {
+			renum[i] = NoFunc
+			continue
+		}
+		renum[i] = FuncID(kept)
+		kept++
+		nb, ne, nc, nr = nb+len(res[i].blocks), ne+len(res[i].edges), nc+len(res[i].calls), nr+len(res[i].refs)
+	}
+	for i := range m.Funcs {
+		if renum[i] == NoFunc {
+			if o := owner[m.Funcs[i].Addr]; o != FuncID(i) {
+				renum[i] = renum[o]
+			}
+		}
+	}
+	to := func(id FuncID) FuncID {
+		if id == NoFunc {
+			return NoFunc
+		}
+		return renum[id]
+	}
+	m.blocks, m.edges = make([]Block, 0, nb), make([]Edge, 0, ne)
+	m.calls, m.CodeRefs = make([]Call, 0, nc), make([]CodeRef, 0, nr)
+	funcs := make([]Func, 0, kept)
+	for i := range m.Funcs {
+		f, r := m.Funcs[i], res[i]
+		_, cold := coldParent(f.Name)
+		if cold && taken[f.Addr] {
+			continue
+		}
+		if cold {
+			f.Flags |= FuncCold
+		}
+		f.Flags |= r.flags
+		if b.noReturn[i] {
+			f.Flags |= FuncNoReturn
+		}
+		f.Parts = r.parts
+		f.block, f.nbl = int32(len(m.blocks)), int32(len(r.blocks))
+		base := int32(len(m.edges))
+		for _, bl := range r.blocks {
+			bl.edge += base
+			m.blocks = append(m.blocks, bl)
+		}
+		m.edges = append(m.edges, r.edges...)
+		f.call, f.ncl = int32(len(m.calls)), int32(len(r.calls))
+		for _, c := range r.calls {
+			c.Caller, c.Target, c.Via = to(c.Caller), to(c.Target), to(c.Via)
+			m.calls = append(m.calls, c)
+		}
+		for _, c := range r.refs {
+			c.In, c.Func = to(c.In), to(c.Func)
+			m.CodeRefs = append(m.CodeRefs, c)
+		}
+		if f.Flags&FuncThunk == 0 && r.endless(b) {
+			f.Flags |= FuncEndless
+		}
+		funcs = append(funcs, f)
+	}
+	m.Funcs = funcs
+	for i := range m.DataRefs {
+		m.DataRefs[i].Func = to(m.DataRefs[i].Func)
+	}
+	m.DataRefs = slices.DeleteFunc(m.DataRefs, func(d DataRef) bool { return d.Func == NoFunc })
+	slices.SortStableFunc(m.CodeRefs, func(a, b CodeRef) int { return cmpU64(a.Addr, b.Addr) })
+}
+
+// endless reports whether a function can get into a loop that it never
+// leaves: some reachable cycle has no way to a return, to a tail call, or to a
+// call that ends the thread. BUG, panic and the like are no way out.
+func (r *scanned) endless(b *builder) bool {
+	n := len(r.blocks)
+	if n == 0 || r.flags&FuncUnknown != 0 {
+		return false
+	}
+	ends := map[uint64]bool{}
+	for k := range r.calls {
+		if c := &r.calls[k]; c.Kind == CallDirect && c.Target != NoFunc && threadEnds[b.m.Funcs[c.Target].Name] {
+			ends[c.Site] = true
+		}
+	}
+	// out: blocks from which the function can be left.
+	out := make([]bool, n)
+	preds := make([][]int32, n)
+	var work []int32
+	for i := range r.blocks {
+		bl := &r.blocks[i]
+		leave := false
+		switch bl.Term {
+		case TermReturn, TermUnknown, TermTail, TermCondTail:
+			leave = true
+		case TermIndirect:
+			leave = bl.nedg == 0
+		case TermCond:
+			leave = bl.nedg == 1 // conditional return
+		case TermNoReturn:
+			leave = ends[bl.Last]
+		}
+		if leave {
+			out[i] = true
+			work = append(work, int32(i))
+		}
+		for _, e := range r.edges[bl.edge : bl.edge+int32(bl.nedg)] {
+			preds[e.To] = append(preds[e.To], int32(i))
+		}
+	}
+	for len(work) > 0 {
+		x := work[len(work)-1]
+		work = work[:len(work)-1]
+		for _, p := range preds[x] {
+			if !out[p] {
+				out[p] = true
+				work = append(work, p)
+			}
+		}
+	}
+	// A block that cannot leave and has a successor lies on, or leads to, a
+	// cycle that cannot be left, unless all its ways end in BUG: look for a
+	// cycle among such blocks.
+	state := make([]uint8, n)
+	type frame struct{ b, e int32 }
+	for i := range r.blocks {
+		if out[i] || state[i] != 0 {
+			continue
+		}
+		stack := []frame{{int32(i), 0}}
+		state[i] = 1
+		for len(stack) > 0 {
+			f := &stack[len(stack)-1]
+			bl := &r.blocks[f.b]
+			if f.e == int32(bl.nedg) {
+				state[f.b] = 2
+				stack = stack[:len(stack)-1]
+				continue
+			}
+			to := r.edges[bl.edge+f.e].To
+			f.e++
+			switch state[to] {
+			case 1:
+				return true
+			case 0:
+				state[to] = 1
+				stack = append(stack, frame{to, 0})
+			}
+		}
+	}
+	return false
+}

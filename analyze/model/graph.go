@@ -1,0 +1,204 @@
+package model
+
+import (
+	"iter"
+	"slices"
+	"sort"
+)
+
+// index holds what finish derives from the tables.
+type index struct {
+	byName map[string][]FuncID
+	callIn []int32 // call numbers grouped by target
+	callAt []int32 // per function, the start of its group; one more at the end
+	dataIn []int32 // DataRefs numbers grouped by function
+	dataAt []int32
+	codeIn []int32
+	codeAt []int32
+	parts  []partOf
+}
+
+type partOf struct {
+	r  Range
+	fn FuncID
+}
+
+// finish builds the derived indices.
+func (m *Model) finish() {
+	n := len(m.Funcs)
+	x := &m.index
+	x.byName = make(map[string][]FuncID, n)
+	for i := range m.Funcs {
+		f := &m.Funcs[i]
+		x.byName[f.Name] = append(x.byName[f.Name], FuncID(i))
+		for _, a := range f.Aliases {
+			x.byName[a] = append(x.byName[a], FuncID(i))
+		}
+		for _, r := range f.Parts {
+			x.parts = append(x.parts, partOf{r, FuncID(i)})
+		}
+	}
+	sort.SliceStable(x.parts, func(i, j int) bool { return x.parts[i].r.Start < x.parts[j].r.Start })
+	x.callIn, x.callAt = group(n, len(m.calls), func(i int) FuncID { return m.calls[i].Target })
+	x.dataIn, x.dataAt = group(n, len(m.DataRefs), func(i int) FuncID { return m.DataRefs[i].Func })
+	x.codeIn, x.codeAt = group(n, len(m.CodeRefs), func(i int) FuncID { return m.CodeRefs[i].Func })
+}
+
+// group lists the numbers 0..count-1 by key, and where each key's begin.
+func group(n, count int, key func(int) FuncID) (list, at []int32) {
+	at = make([]int32, n+1)
+	for i := range count {
+		if k := key(i); k != NoFunc {
+			at[k+1]++
+		}
+	}
+	for i := range n {
+		at[i+1] += at[i]
+	}
+	list = make([]int32, at[n])
+	pos := slices.Clone(at)
+	for i := range count {
+		if k := key(i); k != NoFunc {
+			list[pos[k]] = int32(i)
+			pos[k]++
+		}
+	}
+	return list, at
+}
+
+// Func returns a function by number.
+func (m *Model) Func(id FuncID) *Func { return &m.Funcs[id] }
+
+// Lookup returns the functions of a name, by address; aliases count.
+func (m *Model) Lookup(name string) []FuncID { return m.index.byName[name] }
+
+// At returns the function that holds an address, in its main range or out of
+// line; NoFunc when none does. Shared out-of-line code counts for the first.
+func (m *Model) At(a uint64) FuncID {
+	i := sort.Search(len(m.Funcs), func(i int) bool { return m.Funcs[i].Addr > a }) - 1
+	if i >= 0 && a < m.Funcs[i].End {
+		return FuncID(i)
+	}
+	p := m.index.parts
+	for j := sort.Search(len(p), func(j int) bool { return p[j].r.Start > a }) - 1; j >= 0; j-- {
+		if p[j].r.Contains(a) {
+			return p[j].fn
+		}
+		if p[j].r.Start+1<<16 < a {
+			break
+		}
+	}
+	return NoFunc
+}
+
+// Entry returns the function that begins at an address.
+func (m *Model) Entry(a uint64) FuncID {
+	i := sort.Search(len(m.Funcs), func(i int) bool { return m.Funcs[i].Addr >= a })
+	if i < len(m.Funcs) && m.Funcs[i].Addr == a {
+		return FuncID(i)
+	}
+	return NoFunc
+}
+
+// Blocks returns a function's blocks; the first is its entry. The caller must
+// not change them.
+func (m *Model) Blocks(id FuncID) []Block {
+	f := &m.Funcs[id]
+	return m.blocks[f.block : f.block+f.nbl]
+}
+
+// Edges returns where a block leads. To counts from the function's first
+// block.
+func (m *Model) Edges(b *Block) []Edge { return m.edges[b.edge : b.edge+int32(b.nedg)] }
+
+// Calls returns the calls that a function makes, by address.
+func (m *Model) Calls(id FuncID) []Call {
+	f := &m.Funcs[id]
+	return m.calls[f.call : f.call+f.ncl]
+}
+
+// Callers yields the calls of a function that can be followed: direct, tail,
+// static and paravirt calls. The order is by caller and site.
+func (m *Model) Callers(id FuncID) iter.Seq[*Call] {
+	return func(yield func(*Call) bool) {
+		for _, i := range m.index.callIn[m.index.callAt[id]:m.index.callAt[id+1]] {
+			if !yield(&m.calls[i]) {
+				return
+			}
+		}
+	}
+}
+
+// DataRefsTo yields the places in data that hold a function's address.
+func (m *Model) DataRefsTo(id FuncID) iter.Seq[DataRef] {
+	return func(yield func(DataRef) bool) {
+		for _, i := range m.index.dataIn[m.index.dataAt[id]:m.index.dataAt[id+1]] {
+			if !yield(m.DataRefs[i]) {
+				return
+			}
+		}
+	}
+}
+
+// CodeRefsTo yields the instructions that take a function's address.
+func (m *Model) CodeRefsTo(id FuncID) iter.Seq[CodeRef] {
+	return func(yield func(CodeRef) bool) {
+		for _, i := range m.index.codeIn[m.index.codeAt[id]:m.index.codeAt[id+1]] {
+			if !yield(m.CodeRefs[i]) {
+				return
+			}
+		}
+	}
+}
+
+// AddressTaken reports whether a function's address is stored in data or
+// taken in code, so that it may have callers that cannot be followed.
+func (m *Model) AddressTaken(id FuncID) bool {
+	x := &m.index
+	return x.dataAt[id+1] > x.dataAt[id] || x.codeAt[id+1] > x.codeAt[id]
+}
+
+// Instructions decodes a block. Undecodable bytes end it early.
+func (m *Model) Instructions(b *Block) iter.Seq[Inst] {
+	return func(yield func(Inst) bool) {
+		code, err := m.Prog.Read(b.Start, int(b.End-b.Start))
+		if err != nil {
+			return
+		}
+		for a := b.Start; a < b.End; {
+			in, err := Decode(code[a-b.Start:], a)
+			if err != nil || !yield(in) {
+				return
+			}
+			a += uint64(in.Len)
+		}
+	}
+}
+
+// Stats count what a model holds.
+type Stats struct {
+	Funcs, Blocks, Edges, Calls, Indirect, DataRefs, CodeRefs, Unknown, NoReturn, Endless int
+}
+
+// Stats counts.
+func (m *Model) Stats() Stats {
+	s := Stats{Funcs: len(m.Funcs), Blocks: len(m.blocks), Edges: len(m.edges), Calls: len(m.calls), DataRefs: len(m.DataRefs), CodeRefs: len(m.CodeRefs)}
+	for i := range m.calls {
+		if m.calls[i].Target == NoFunc {
+			s.Indirect++
+		}
+	}
+	for i := range m.Funcs {
+		f := &m.Funcs[i]
+		if f.Unknown() {
+			s.Unknown++
+		}
+		if f.Flags&FuncNoReturn != 0 {
+			s.NoReturn++
+		}
+		if f.Flags&FuncEndless != 0 {
+			s.Endless++
+		}
+	}
+	return s
+}

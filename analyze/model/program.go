@@ -1,0 +1,249 @@
+package model
+
+import (
+	"debug/elf"
+	"errors"
+	"fmt"
+	"slices"
+	"sort"
+	"strings"
+
+	"github.com/klpforge/klpforge/kernel"
+)
+
+// ErrArch means that the code of an architecture cannot be decoded yet.
+var ErrArch = errors.New("architecture is not modelled")
+
+// Program is the input of Build: bytes at addresses with names. It aliases
+// the image or object that it was made from.
+type Program struct {
+	Name string // "vmlinux", or the object's name
+	segs []Segment
+	syms []Symbol // ascending by address, at one address in order of preference
+	// byName indexes syms.
+	byName map[string][]int32
+	tables tables
+	base   *Program // holds what an object is bound to; nil for a kernel
+}
+
+// Segment is a range of bytes at an address.
+type Segment struct {
+	Name string // of the section
+	Addr uint64
+	Data []byte // nil when nothing is stored (.bss)
+	Size uint64
+	Exec bool
+	// Percpu says that Addr is an offset in the per-CPU area, not an address.
+	Percpu bool
+}
+
+// Symbol is a name for an address.
+type Symbol struct {
+	Name string
+	Addr uint64
+	Size uint64 // 0 when not known
+	Code bool   // lies in code
+	// Extern says that the program does not hold what the name stands for;
+	// its address is made up, unless it came from a base program.
+	Extern bool
+}
+
+// tables holds the kernel's special tables as ranges of the program.
+type tables struct {
+	bug, extable, jump, alt         []byte
+	bugAt, extableAt, jumpAt, altAt uint64
+}
+
+// FromImage makes a program of a kernel image. Symbols of the image are found
+// by syms; sizes come from the image's own symbol table where it has one.
+func FromImage(im *kernel.Image, syms *kernel.Symbols) (*Program, error) {
+	if im.Arch.Machine != elf.EM_X86_64 {
+		return nil, fmt.Errorf("model %s: %w: %v", im.Path, ErrArch, im.Arch.Machine)
+	}
+	p := &Program{Name: "vmlinux"}
+	for i := range im.Sections {
+		s := &im.Sections[i]
+		if s.Flags&elf.SHF_ALLOC == 0 || s.Size == 0 {
+			continue
+		}
+		seg := Segment{Name: s.Name, Addr: s.Addr, Data: s.Data(), Size: s.Size, Exec: s.Flags&elf.SHF_EXECINSTR != 0}
+		seg.Percpu = s.Name == ".data..percpu" && s.Addr < 1<<32
+		p.segs = append(p.segs, seg)
+	}
+	p.sortSegments()
+	sizes := map[uint64]uint64{}
+	funcs := map[string]bool{}
+	if im.HasSymtab() {
+		st, err := im.Symtab()
+		if err != nil {
+			return nil, fmt.Errorf("model %s: %w", im.Path, err)
+		}
+		for _, s := range st {
+			if s.Type == elf.STT_FUNC && s.Size > sizes[s.Addr] {
+				sizes[s.Addr] = s.Size
+			}
+			if s.Type == elf.STT_FUNC {
+				funcs[s.Name] = true
+			}
+		}
+	}
+	for s := range syms.All() {
+		if s.Name == "" {
+			continue
+		}
+		p.syms = append(p.syms, Symbol{Name: s.Name, Addr: s.Addr, Size: sizes[s.Addr], Code: p.codeAt(s.Addr) && !padding(s.Name)})
+	}
+	p.sortSymbols(funcs)
+	section := func(name, start, stop string) ([]byte, uint64) {
+		a, ok1 := p.Lookup(start)
+		b, ok2 := p.Lookup(stop)
+		if ok1 && ok2 && b > a && b-a < 1<<30 {
+			if d, err := p.Read(a, int(b-a)); err == nil {
+				return d, a
+			}
+		}
+		if s := im.Section(name); s != nil {
+			return s.Data(), s.Addr
+		}
+		return nil, 0
+	}
+	t := &p.tables
+	t.bug, t.bugAt = section("__bug_table", "__start___bug_table", "__stop___bug_table")
+	t.extable, t.extableAt = section("__ex_table", "__start___ex_table", "__stop___ex_table")
+	t.jump, t.jumpAt = section("__jump_table", "__start___jump_table", "__stop___jump_table")
+	t.alt, t.altAt = section(".altinstructions", "__alt_instructions", "__alt_instructions_end")
+	return p, nil
+}
+
+func (p *Program) sortSegments() {
+	sort.SliceStable(p.segs, func(i, j int) bool { return p.segs[i].Addr < p.segs[j].Addr })
+}
+
+// sortSymbols orders symbols by address and, at one address, real functions
+// before markers and shorter names before longer ones.
+func (p *Program) sortSymbols(funcs map[string]bool) {
+	rank := func(s *Symbol) int {
+		switch {
+		case funcs[s.Name]:
+			return 0
+		case marker(s.Name):
+			return 2
+		}
+		return 1
+	}
+	sort.SliceStable(p.syms, func(i, j int) bool {
+		a, b := &p.syms[i], &p.syms[j]
+		if a.Addr != b.Addr {
+			return a.Addr < b.Addr
+		}
+		return rank(a) < rank(b)
+	})
+	p.byName = make(map[string][]int32, len(p.syms))
+	for i := range p.syms {
+		p.byName[p.syms[i].Name] = append(p.byName[p.syms[i].Name], int32(i))
+	}
+}
+
+// Segments returns the program's segments by address. The caller must not
+// change them.
+func (p *Program) Segments() []Segment { return p.segs }
+
+// Symbols returns all symbols by address. The caller must not change them.
+func (p *Program) Symbols() []Symbol { return p.syms }
+
+// Lookup returns the address of a name, of its first symbol when there are
+// several.
+func (p *Program) Lookup(name string) (uint64, bool) {
+	l := p.byName[name]
+	if len(l) == 0 {
+		return 0, false
+	}
+	return p.syms[l[0]].Addr, true
+}
+
+// SymbolAt names an address: the last symbol at or below it within the same
+// segment, and the distance in bytes. An object's base program is asked for
+// what the object does not hold.
+func (p *Program) SymbolAt(addr uint64) (Symbol, uint64, bool) {
+	if p.base != nil && p.segmentAt(addr) < 0 && addr < externBase {
+		return p.base.SymbolAt(addr)
+	}
+	i := sort.Search(len(p.syms), func(i int) bool { return p.syms[i].Addr > addr })
+	if i == 0 {
+		return Symbol{}, 0, false
+	}
+	a := p.syms[i-1].Addr
+	if a != addr && p.segmentAt(a) != p.segmentAt(addr) {
+		return Symbol{}, 0, false
+	}
+	for i > 0 && p.syms[i-1].Addr == a {
+		i--
+	}
+	return p.syms[i], addr - a, true
+}
+
+func (p *Program) segmentAt(addr uint64) int {
+	i := sort.Search(len(p.segs), func(i int) bool { return p.segs[i].Addr > addr }) - 1
+	if i < 0 || addr-p.segs[i].Addr >= p.segs[i].Size {
+		return -1
+	}
+	return i
+}
+
+// SegmentAt returns the segment that holds addr.
+func (p *Program) SegmentAt(addr uint64) (Segment, bool) {
+	if i := p.segmentAt(addr); i >= 0 {
+		return p.segs[i], true
+	}
+	return Segment{}, false
+}
+
+func (p *Program) codeAt(addr uint64) bool {
+	i := p.segmentAt(addr)
+	return i >= 0 && p.segs[i].Exec
+}
+
+// Read returns n stored bytes at addr; they alias the input.
+func (p *Program) Read(addr uint64, n int) ([]byte, error) {
+	i := p.segmentAt(addr)
+	if i < 0 && p.base != nil {
+		return p.base.Read(addr, n)
+	}
+	if i < 0 || n < 0 {
+		return nil, fmt.Errorf("read %#x: %w", addr, kernel.ErrNoBytes)
+	}
+	off := addr - p.segs[i].Addr
+	d := p.segs[i].Data
+	if off > uint64(len(d)) || uint64(n) > uint64(len(d))-off {
+		return nil, fmt.Errorf("read %d bytes at %#x: %w", n, addr, kernel.ErrNoBytes)
+	}
+	return d[off : off+uint64(n) : off+uint64(n)], nil
+}
+
+// padding reports whether a name stands for the padding before a function,
+// which kernels since 6.4 may have.
+func padding(name string) bool { return strings.HasPrefix(name, "__pfx_") }
+
+// marker reports whether a symbol looks like a linker script's mark rather
+// than a function.
+func marker(name string) bool {
+	for _, s := range []string{"_start", "_end", "_begin", "_text"} {
+		if len(name) > len(s)+1 && name[:2] == "__" && name[len(name)-len(s):] == s {
+			return true
+		}
+	}
+	return slices.Contains([]string{"_text", "_stext", "_etext", "_sinittext", "_einittext", "__init_begin", "__init_end", "_sdata", "_edata"}, name)
+}
+
+// PreemptCount is the per-CPU offset of the preempt count: of __preempt_count,
+// or of pcpu_hot's second field where that exists (6.2 and later). It is 0
+// when the program names neither.
+func (p *Program) PreemptCount() uint64 {
+	if a, ok := p.Lookup("__preempt_count"); ok {
+		return a
+	}
+	if a, ok := p.Lookup("pcpu_hot"); ok {
+		return a + 8 // struct pcpu_hot: current_task, then preempt_count (arch/x86/include/asm/current.h)
+	}
+	return 0
+}

@@ -1,0 +1,111 @@
+package model
+
+import (
+	"encoding/binary"
+)
+
+// altInsn is one entry of .altinstructions: at boot the instruction at Site
+// may be replaced.
+type altInsn struct {
+	site, repl       uint64
+	siteLen, replLen int
+}
+
+// siteTables index the special tables by code address.
+type siteTables struct {
+	warn  map[uint64]bool   // ud2 sites: true for WARN (goes on), false for BUG
+	fixup map[uint64]uint64 // instruction that may fault -> where execution goes on
+	label map[uint64]uint64 // jump label site -> target
+	alt   map[uint64][]altInsn
+}
+
+// le is the byte order of x86.
+var le = binary.LittleEndian
+
+// readTables decodes the special tables. Entry sizes differ between kernels;
+// each table's size is the one under which its first field of every entry
+// points to code.
+func (p *Program) readTables() siteTables {
+	t := siteTables{warn: map[uint64]bool{}, fixup: map[uint64]uint64{}, label: map[uint64]uint64{}, alt: map[uint64][]altInsn{}}
+	rel := func(b []byte, at uint64, i, off int) uint64 {
+		return at + uint64(i+off) + uint64(int64(int32(le.Uint32(b[i+off:]))))
+	}
+	// struct bug_entry (include/asm-generic/bug.h): 12 bytes with
+	// CONFIG_DEBUG_BUGVERBOSE, else 8 or 6; flags are the last 2 bytes but in
+	// the 8-byte form. BUGFLAG_WARNING is bit 0.
+	bug, at := p.tables.bug, p.tables.bugAt
+	if n := p.entrySize(bug, at, func(a uint64) bool { return p.isUD(a) }, 12, 8, 6); n > 0 {
+		fl := n - 2
+		if n == 8 {
+			fl = 4
+		}
+		for i := 0; i+n <= len(bug); i += n {
+			t.warn[rel(bug, at, i, 0)] = le.Uint16(bug[i+fl:])&1 != 0
+		}
+	}
+	// struct exception_table_entry (arch/x86/include/asm/extable.h): insn,
+	// fixup and, since 4.6, a third 4-byte field.
+	ex, at := p.tables.extable, p.tables.extableAt
+	if n := p.entrySize(ex, at, p.codeAt, 12, 8); n > 0 {
+		for i := 0; i+n <= len(ex); i += n {
+			t.fixup[rel(ex, at, i, 0)] = rel(ex, at, i, 4)
+		}
+	}
+	// struct jump_entry: 4-byte code and target, 8-byte key (since 4.19).
+	jl, at := p.tables.jump, p.tables.jumpAt
+	if n := p.entrySize(jl, at, p.codeAt, 16); n > 0 {
+		for i := 0; i+n <= len(jl); i += n {
+			t.label[rel(jl, at, i, 0)] = rel(jl, at, i, 4)
+		}
+	}
+	// struct alt_instr (arch/x86/include/asm/alternative.h): two 4-byte
+	// offsets, then cpuid (2 bytes; 4 since 6.3), instrlen, replacementlen and,
+	// before 5.13, padlen.
+	alt, at := p.tables.alt, p.tables.altAt
+	if n := p.entrySize(alt, at, p.codeAt, 12, 14, 13); n > 0 {
+		l := 10
+		if n == 14 {
+			l = 12
+		}
+		for i := 0; i+n <= len(alt); i += n {
+			a := altInsn{site: rel(alt, at, i, 0), repl: rel(alt, at, i, 4), siteLen: int(alt[i+l]), replLen: int(alt[i+l+1])}
+			t.alt[a.site] = append(t.alt[a.site], a)
+		}
+	}
+	return t
+}
+
+// entrySize returns the first of sizes that divides the table and under which
+// ok holds for what the first field of nearly every entry points to; 0 when
+// none fits.
+func (p *Program) entrySize(b []byte, at uint64, ok func(uint64) bool, sizes ...int) int {
+	for _, n := range sizes {
+		if len(b) == 0 || len(b)%n != 0 {
+			continue
+		}
+		good, all := 0, 0
+		for i := 0; i+n <= len(b); i += n {
+			all++
+			if ok(at + uint64(i) + uint64(int64(int32(le.Uint32(b[i:]))))) {
+				good++
+			}
+		}
+		if good*100 >= all*95 {
+			return n
+		}
+	}
+	return 0
+}
+
+// isUD reports whether a trapping instruction lies at addr: ud2, or ud1 as
+// clang's and newer kernels' traps use it.
+func (p *Program) isUD(addr uint64) bool {
+	b, err := p.Read(addr, 2)
+	if err == nil && p.codeAt(addr) && b[0] == 0x0f && (b[1] == 0x0b || b[1] == 0xb9) {
+		return true
+	}
+	if b, err = p.Read(addr, 3); err == nil && p.codeAt(addr) && b[0] == 0x67 {
+		return b[1] == 0x0f && b[2] == 0xb9
+	}
+	return false
+}

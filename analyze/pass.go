@@ -1,0 +1,29 @@
+package analyze
+
+import (
+	"github.com/klpforge/klpforge/elfdiff"
+)
+
+// Pass is one analyzer's view of the patch.
+type Pass struct {
+	*Input
+	Analyzer *Analyzer
+
+	found map[*Analyzer][]Finding
+	out   []Finding
+}
+
+// Found returns the findings of an analyzer that this one requires.
+func (p *Pass) Found(a *Analyzer) []Finding { return p.found[a] }
+
+// Report adds a finding. Places that it leaves open are filled from the unit.
+func (p *Pass) Report(f Finding) { p.out = append(p.out, f) }
+
+// ReportChange adds a finding about a function of a unit.
+func (p *Pass) ReportChange(u *Unit, ch elfdiff.Change, f Finding) {
+	f.Function, f.Object, f.Unit = ch.Name, u.Owner, u.Object
+	p.Report(f)
+}
+
+// Name returns the name of an atom of the unit's object before the patch.
+func (u *Unit) Name(a elfdiff.AtomID) string { return u.Diff.Orig.Atoms[a].Name }

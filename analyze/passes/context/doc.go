@@ -1,0 +1,28 @@
+// Package context finds changed functions that may now sleep where that is
+// forbidden, and functions that leave the interrupt flag, bottom halves or
+// preemption other than before.
+//
+// Sleeping: which functions may sleep goes up the call graph from the
+// primitives and from allocations whose flags allow it; flags are followed
+// through registers and arguments. Where code holds a spinlock or rwlock, has
+// interrupts, bottom halves or preemption disabled, is in an RCU read-side
+// section, or runs as a timer, tasklet, RCU callback or interrupt handler, and
+// calls what sleeps after the patch but did not before, the finding names that
+// code, the way to the primitive, and the function that changed. A function
+// that gives the lock back before it sleeps does no harm. It is an error when
+// the code sleeps on every path, and a warning when on some. When new calls lead
+// to functions whose code is not there, or to calls through pointers, and a
+// caller does forbid sleeping otherwise than by an RCU read-side section, the
+// finding is a note, and unknown.
+//
+// Callers are looked at in the object file, and for what is built in also in the
+// whole kernel, up to three calls away and 2000 callers of each function; callers
+// in modules and calls through pointers are not followed.
+//
+// State at return: the ways in which a function may return are compared by what
+// they do to interrupts, bottom halves and preemption. A difference is an error
+// unless the state is not fully known.
+//
+// What to do: allocate with GFP_ATOMIC, defer the work to a workqueue, or move it
+// out of the locked region by patching the caller too.
+package context

@@ -1,0 +1,12 @@
+// want: KLP206 error fill
+// text: caller -> fill -> grab.constprop.0 -> __kmalloc
+typedef struct { int v; } spinlock_t;
+struct foo { int state; spinlock_t lock; void *buf; };
+#define GFP_ATOMIC 0xa20u
+#define GFP_KERNEL 0xcc0u
+extern void _raw_spin_lock(spinlock_t *); extern void _raw_spin_unlock(spinlock_t *); extern unsigned long _raw_spin_lock_irqsave(spinlock_t *); extern void _raw_spin_unlock_irqrestore(spinlock_t *, unsigned long);
+extern void *__kmalloc(unsigned long, unsigned int); extern void kfree(void *); extern void msleep(unsigned int); extern int printk_like(int);
+__attribute__((noinline)) static void *grab(struct foo *f, unsigned gfp) { void *p = __kmalloc(f->state, gfp | 0x100); f->state++; return p; }
+int other(struct foo *f) { return !grab(f, GFP_KERNEL); }
+__attribute__((noinline)) int fill(struct foo *f) { f->buf = grab(f, GFP_KERNEL); return !f->buf; }
+int caller(struct foo *f) { int r; _raw_spin_lock(&f->lock); r = fill(f); _raw_spin_unlock(&f->lock); return r; }

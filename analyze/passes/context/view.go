@@ -1,0 +1,150 @@
+package context
+
+import (
+	"slices"
+
+	"github.com/klpforge/klpforge/analyze"
+	"github.com/klpforge/klpforge/analyze/code"
+	"github.com/klpforge/klpforge/analyze/locks"
+	"github.com/klpforge/klpforge/analyze/model"
+	"github.com/klpforge/klpforge/analyze/sleeps"
+)
+
+const mayAnswer = sleeps.May
+
+// view is one side of a change.
+type view struct {
+	o      *code.Object
+	sleeps *sleeps.Result
+}
+
+func newView(o *code.Object, kernel *sleeps.Result) *view {
+	return &view{o, sleeps.Analyze(o.Model, kernel)}
+}
+
+// violation is a call that may sleep where that is forbidden.
+type violation struct {
+	holder  string // the function that forbids it
+	at      string // the call
+	forbids string
+	way     []string // from what it calls to the primitive
+	always  bool     // whatever path the callee takes, and on every way to the call
+	sure    bool     // it sleeps, or may; else it is not known
+	why     string
+	kernel  bool // found in the kernel, not in the object
+}
+
+func (v *violation) severity() analyze.Severity {
+	switch {
+	case v.sure && v.always:
+		return analyze.Error
+	case v.sure:
+		return analyze.Warning
+	}
+	return analyze.Note
+}
+
+// key is the same in both builds when nothing changed: who forbids, and what
+// it calls. That a call sleeps for certain is news where it was not known.
+func (v *violation) key() string {
+	k := v.holder + " " + v.way[0] + " "
+	if v.sure {
+		k += "sleeps"
+	}
+	return k
+}
+
+// violations lists the calls in the object that may sleep where that is
+// forbidden, by address.
+func (w *view) violations() []violation {
+	var out []violation
+	flows := w.o.Flows()
+	for i := range w.o.Model.Funcs {
+		id := w.o.ID(i)
+		f := flows.Flow(id)
+		if f == nil {
+			continue
+		}
+		name := w.o.Model.Func(id).Name
+		entry := entryOf(w.o, id)
+		// A call that is also reached with nothing that forbids sleeping: the other
+		// ways may be ones that cannot be taken.
+		free := map[uint64]bool{}
+		for _, c := range f.Calls {
+			if w.forbids(c, entry) == "" {
+				free[c.Site] = true
+			}
+		}
+		for _, c := range f.Calls {
+			word := w.forbids(c, entry)
+			if word == "" {
+				continue
+			}
+			if v, ok := w.violation(c); ok {
+				v.holder, v.at, v.forbids = name, w.o.Place(c.Site), word
+				if free[c.Site] && v.always {
+					v.always, v.why = false, "on other ways to this call nothing forbids it"
+				}
+				out = append(out, v)
+			}
+		}
+	}
+	return out
+}
+
+// forbids says why sleeping is forbidden during a call, in names that compare.
+func (w *view) forbids(c locks.CallAt, entry string) string {
+	var held []locks.Lock
+	for _, l := range c.Held {
+		if !w.gives(c.Callee, l.Kind) {
+			held = append(held, l)
+		}
+	}
+	if word := forbids(held, w.o.LockName); word != "" || len(held) < len(c.Held) {
+		return word
+	}
+	return entry
+}
+
+// gives reports whether a callee gives back a lock of the kind for a while, or
+// for good.
+func (w *view) gives(id model.FuncID, k locks.Kind) bool {
+	if id == model.NoFunc {
+		return false
+	}
+	e := w.o.Flows().Result.Effect(id)
+	for i := range e.Outcomes {
+		o := &e.Outcomes[i]
+		if slices.ContainsFunc(o.Changes, func(c locks.Change) bool { return c.Kind == k && c.Delta < 0 }) {
+			return true
+		}
+		for j := range o.Dropped {
+			if o.Dropped[j].Kind == k {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// violation says whether and how a call sleeps.
+func (w *view) violation(c locks.CallAt) (violation, bool) {
+	answer := w.sleeps.Site(c.Site)
+	if answer == sleeps.Never || c.Callee == model.NoFunc {
+		return violation{}, false // calls through pointers are everywhere: no news
+	}
+	fact := w.sleeps.Fact(c.Callee)
+	v := violation{way: append([]string{w.o.Model.Func(c.Callee).Name}, w.sleeps.Chain(c.Callee)...), why: fact.Why}
+	switch {
+	case answer == sleeps.May && !fact.Always && w.sleeps.Borrowed(c.Callee):
+		v.why = "some path in the rest of the kernel sleeps, which need not be taken here"
+	case answer == sleeps.May:
+		v.sure, v.why = true, ""
+		// Flags that allow it make an allocation sleep whatever its path.
+		v.always = fact.Always || fact.Answer == sleeps.Flags
+		if fact.Answer == sleeps.Flags {
+			v.why = "the flags given allow it"
+		}
+	}
+	return v, true
+}

@@ -1,0 +1,139 @@
+package future
+
+import (
+	_ "embed"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/klpforge/klpforge/analyze"
+	"github.com/klpforge/klpforge/analyze/code"
+	"github.com/klpforge/klpforge/elfdiff"
+)
+
+//go:embed doc.go
+var doc string
+
+// New makes the analyzer.
+func New() *analyze.Analyzer {
+	return &analyze.Analyzer{Name: "future", Doc: analyze.PackageDoc(doc), Checks: []analyze.Check{{ID: "KLP213", Title: "effect limited to the future"}}, Run: run}
+}
+
+// members maps members of the kernel's operation tables that run once in the
+// life of an object to what already exists and is not repaired.
+var members = map[string]string{
+	"probe": "devices that are bound already", "probe_new": "devices that are bound already",
+	"mount": "file systems that are mounted already", "get_tree": "file systems that are mounted already",
+	"init_fs_context": "file systems that are mounted already", "fill_super": "file systems that are mounted already",
+	"open": "files that are open already", "ndo_init": "network devices that are registered already",
+	"newlink": "network links that exist already", "alloc_inode": "inodes that are in memory already",
+}
+
+type walk struct {
+	in       *analyze.Input
+	unit     *analyze.Unit
+	object   *code.Object
+	text     []byte // source before the patch
+	visited  map[elfdiff.AtomID]bool
+	evidence []string
+	who      map[string]bool
+}
+
+func run(p *analyze.Pass) error {
+	who := map[string]bool{}
+	var evidence []string
+	var first *analyze.Unit
+	var changes []elfdiff.Change
+	for _, u := range p.Units {
+		if len(u.Replace) == 0 {
+			continue
+		}
+		o, err := u.Before()
+		if err != nil {
+			return nil // no proof, so no claim
+		}
+		w := &walk{in: p.Input, unit: u, object: o, visited: map[elfdiff.AtomID]bool{}, who: who}
+		for i := range p.Files {
+			if p.Files[i].Path == u.Source {
+				w.text = p.Files[i].Old
+			}
+		}
+		for _, ch := range u.Replace {
+			if !w.once(ch.Orig) {
+				return nil
+			}
+			changes = append(changes, ch)
+		}
+		evidence = append(evidence, w.evidence...)
+		if first == nil {
+			first = u
+		}
+	}
+	if len(changes) == 0 || len(who) == 0 {
+		return nil
+	}
+	f := analyze.Finding{ID: "KLP213", Severity: analyze.Warning, Object: first.Owner, Unit: first.Object, Evidence: evidence,
+		Message: "every changed function runs only for what is made after the livepatch is applied; what exists stays as it is",
+		Remedy:  "if they need the repair too, go over them in a post-patch callback, or make them anew"}
+	if len(changes) == 1 {
+		f.Function = changes[0].Name
+	}
+	for w := range who {
+		f.Who = append(f.Who, w)
+	}
+	slices.Sort(f.Who)
+	p.Report(f)
+	return nil
+}
+
+// once reports whether a function only runs when something is made.
+func (w *walk) once(a elfdiff.AtomID) bool {
+	if w.visited[a] {
+		return true // decided by its other references
+	}
+	w.visited[a] = true
+	name := w.unit.Name(a)
+	if !w.unit.Diff.Orig.Local(a) {
+		return false
+	}
+	callers, holders := w.object.Callers(a)
+	if len(callers)+len(holders) == 0 {
+		return false
+	}
+	for _, c := range callers {
+		if w.unit.Diff.Orig.InitOnly(c) {
+			w.evidence = append(w.evidence, fmt.Sprintf("%s is called by %s, which has run", name, w.unit.Name(c)))
+			w.who["what was set up while booting or loading"] = true
+			continue
+		}
+		if !w.once(c) {
+			return false
+		}
+		w.evidence = append(w.evidence, name+" is called by "+w.unit.Name(c))
+	}
+	for _, h := range holders {
+		if w.unit.Diff.Orig.IsCode(h) || w.unit.Name(h) == "" {
+			return false
+		}
+	}
+	return len(holders) == 0 || w.assigned(name)
+}
+
+// assigned reports whether the source gives a function to members of tables
+// that run once, and to nothing else.
+func (w *walk) assigned(name string) bool {
+	base, _, _ := strings.Cut(name, ".")
+	ok, found := true, false
+	analyze.Uses(w.text, base, func(line int, before2, before, after string) {
+		switch {
+		case after == "(" && before != "=" && before != ",": // its definition, a declaration or a call
+		case before == "=" && members[before2] != "" && (after == "," || after == "}"):
+			found = true
+			w.who[members[before2]] = true
+			w.evidence = append(w.evidence, fmt.Sprintf("%s:%d: .%s = %s", w.unit.Source, line, before2, base))
+		default:
+			ok = false
+		}
+	})
+	return ok && found
+}

@@ -1,0 +1,148 @@
+package handler
+
+import (
+	_ "embed"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/klpforge/klpforge/analyze"
+	"github.com/klpforge/klpforge/analyze/model"
+	"github.com/klpforge/klpforge/kernel"
+	"github.com/klpforge/klpforge/plan"
+)
+
+//go:embed doc.go
+var doc string
+
+// New makes the analyzer.
+func New() *analyze.Analyzer {
+	return &analyze.Analyzer{Name: "handler", Doc: analyze.PackageDoc(doc), Checks: []analyze.Check{{ID: "KLP212", Title: "livepatching itself runs it"}}, Run: run}
+}
+
+// ground is a part of the kernel that livepatching stands on.
+type ground struct {
+	message string
+	roots   []string // functions that it begins with
+	holds   func(kernel.Features) bool
+}
+
+var grounds = []ground{
+	{"livepatch's ftrace handler runs this function: it finds the old code there, whatever the task's state",
+		[]string{"klp_ftrace_handler", "ftrace_ops_list_func", "arch_ftrace_ops_list_func", "ftrace_ops_assist_func", "__ftrace_ops_list_func"},
+		func(kernel.Features) bool { return true }},
+	{"the unwinder runs this function to decide which tasks may change over",
+		[]string{"stack_trace_save_tsk_reliable", "save_stack_trace_tsk_reliable", "arch_stack_walk_reliable", "klp_update_patch_state"},
+		func(f kernel.Features) bool { return f.Consistency }},
+	{"the function runs where RCU may not be watching, which handlers before 4.13 rely on",
+		[]string{"rcu_idle_enter", "rcu_idle_exit", "rcu_irq_enter", "rcu_irq_exit", "rcu_nmi_enter", "rcu_nmi_exit", "rcu_eqs_enter", "rcu_eqs_exit"},
+		func(f kernel.Features) bool { return !f.Callbacks || f.FuncImmediate }},
+}
+
+func run(p *analyze.Pass) error {
+	features := kernel.Features{Consistency: true, Callbacks: true}
+	if p.API != nil {
+		features = p.API.Features
+	}
+	var whole *model.Model
+	reached := map[*model.Model][]map[model.FuncID]model.FuncID{}
+	for _, u := range p.Units {
+		if len(u.Replace) == 0 || u.Owner != plan.Vmlinux {
+			continue // nothing of this is in a module
+		}
+		m := whole
+		if m == nil && p.Stacks != nil {
+			r, err := p.Stacks()
+			if err != nil {
+				p.Report(analyze.Finding{ID: "KLP212", Severity: analyze.Note, Unknown: true, Object: u.Owner, Unit: u.Object, Evidence: []string{err.Error()},
+					Message: "whether livepatching itself runs the changed functions could not be found"})
+				return nil
+			}
+			whole, m = r.Model(), r.Model()
+		}
+		if m == nil {
+			o, err := u.Before()
+			if err != nil {
+				continue // other checks say that the object cannot be decoded
+			}
+			m = o.Model
+		}
+		if reached[m] == nil {
+			for _, g := range grounds {
+				reached[m] = append(reached[m], below(m, g.roots))
+			}
+		}
+		for _, ch := range u.Replace {
+			for i, g := range grounds {
+				if !g.holds(features) {
+					continue
+				}
+				for _, id := range m.Lookup(u.Name(ch.Orig)) {
+					if _, ok := reached[m][i][id]; ok {
+						p.ReportChange(u, ch, analyze.Finding{ID: "KLP212", Severity: analyze.Warning, Message: g.message, Evidence: []string{way(m, reached[m][i], id)},
+							Remedy: "leave the function as it is, or change its callers"})
+						break
+					}
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// below returns all that the roots call directly, each with who calls it; roots
+// are there with themselves.
+func below(m *model.Model, roots []string) map[model.FuncID]model.FuncID {
+	from := map[model.FuncID]model.FuncID{}
+	var work []model.FuncID
+	for _, name := range roots {
+		for _, id := range m.Lookup(name) {
+			if _, seen := from[id]; !seen {
+				from[id] = id
+				work = append(work, id)
+			}
+		}
+	}
+	for len(work) > 0 {
+		id := work[0]
+		work = work[1:]
+		for _, c := range m.Calls(id) {
+			if c.Target == model.NoFunc || aside(m.Func(c.Target)) {
+				continue
+			}
+			if _, seen := from[c.Target]; !seen {
+				from[c.Target] = id
+				work = append(work, c.Target)
+			}
+		}
+	}
+	return from
+}
+
+// aside tells functions that are not on the ordinary way: they report trouble,
+// give up, or schedule.
+func aside(f *model.Func) bool {
+	if f.Flags&model.FuncNoReturn != 0 {
+		return true
+	}
+	for _, s := range []string{"printk", "printf", "pr_debug", "warn", "panic", "schedule", "dump_stack", "trace_event", "__traceiter", "rcu_read_unlock", "call_rcu", "ct_nmi_", "irq_work", "_raw_spin_", "wake_up"} {
+		if strings.Contains(f.Name, s) {
+			return true
+		}
+	}
+	return false
+}
+
+// way writes the calls that lead to a function.
+func way(m *model.Model, from map[model.FuncID]model.FuncID, id model.FuncID) string {
+	names := []string{m.Func(id).Name}
+	for from[id] != id {
+		id = from[id]
+		names = append(names, m.Func(id).Name)
+	}
+	slices.Reverse(names)
+	if len(names) == 1 {
+		return names[0]
+	}
+	return fmt.Sprintf("called by %s", strings.Join(names, " → "))
+}

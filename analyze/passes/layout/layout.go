@@ -1,0 +1,119 @@
+package layout
+
+import (
+	_ "embed"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/klpforge/klpforge/analyze"
+	"github.com/klpforge/klpforge/analyze/types"
+	"github.com/klpforge/klpforge/elfdiff"
+)
+
+//go:embed doc.go
+var doc string
+
+// New makes the analyzer.
+func New() *analyze.Analyzer {
+	return &analyze.Analyzer{Name: "layout", Doc: analyze.PackageDoc(doc), Checks: []analyze.Check{{ID: "KLP208", Title: "type layout changed"}}, Run: run}
+}
+
+// found is one changed type with what all units say of it.
+type found struct {
+	change types.Change
+	unit   *analyze.Unit
+	share  types.Sharing
+	open   []string // functions that handle the type and are not replaced
+}
+
+func run(p *analyze.Pass) error {
+	var order []string
+	all := map[string]*found{}
+	for _, u := range p.Units {
+		if u.TypesErr != nil {
+			p.Report(analyze.Finding{ID: "KLP208", Severity: analyze.Warning, Unknown: true, Object: u.Owner, Unit: u.Object, Evidence: []string{u.TypesErr.Error()},
+				Message: "the patch touches definitions of types, and whether a layout changes could not be found"})
+			continue
+		}
+		if u.Types[0] == nil || u.Types[1] == nil {
+			continue
+		}
+		for _, c := range types.Compare(u.Types[0], u.Types[1]) {
+			if c.Because != "" {
+				continue
+			}
+			f := all[c.Before.Name]
+			if f == nil {
+				f = &found{change: c, unit: u}
+				all[c.Before.Name] = f
+				order = append(order, c.Before.Name)
+			}
+			f.add(u, u.Types[0].Sharing(c.Before.Name))
+			f.add(u, u.Types[1].Sharing(c.Before.Name))
+		}
+	}
+	slices.Sort(order)
+	for _, name := range order {
+		if f := all[name]; !f.share.Private() {
+			p.Report(f.finding())
+		}
+	}
+	return nil
+}
+
+func (f *found) add(u *analyze.Unit, s types.Sharing) {
+	join := func(to *[]string, from []string) {
+		*to = append(*to, from...)
+		slices.Sort(*to)
+		*to = slices.Compact(*to)
+	}
+	join(&f.share.Globals, s.Globals)
+	join(&f.share.Members, s.Members)
+	join(&f.share.Functions, s.Functions)
+	join(&f.share.Stack, s.Stack)
+	join(&f.share.Links, s.Links)
+	replaced := func(name string) bool {
+		return slices.ContainsFunc(u.Replace, func(ch elfdiff.Change) bool {
+			base, _, _ := strings.Cut(ch.Name, ".")
+			return base == name
+		})
+	}
+	for _, fn := range s.Functions {
+		// An inlined function has no code of its own: it is where it was inlined.
+		own := slices.ContainsFunc(u.Diff.Orig.Atoms, func(a elfdiff.Atom) bool { return a.Name == fn })
+		if own && !replaced(fn) {
+			join(&f.open, []string{fn})
+		}
+	}
+}
+
+func (f *found) finding() analyze.Finding {
+	c := &f.change
+	out := analyze.Finding{ID: "KLP208", Severity: analyze.Error, Function: "", Object: f.unit.Owner, Unit: f.unit.Object, Layouts: []types.Change{*c},
+		Message:  fmt.Sprintf("the layout of %s changes, and objects of the old layout exist when the livepatch is applied", c.Before.Name),
+		Evidence: c.Words(), Remedy: "leave " + c.Before.Name + " as it is and keep what is new in a shadow variable attached to the object (klp_shadow_alloc)"}
+	list := func(what string, l []string) {
+		if n := len(l); n > 8 {
+			out.Evidence = append(out.Evidence, fmt.Sprintf("%s: %s and %d more", what, strings.Join(l[:8], ", "), n-8))
+		} else if n > 0 {
+			out.Evidence = append(out.Evidence, what+": "+strings.Join(l, ", "))
+		}
+	}
+	list("variables", f.share.Globals)
+	list("other structures lead to it", f.share.Members)
+	list("objects are linked by", f.share.Links)
+	list("not patched, and handle it", f.open)
+	out.Who = append(out.Who, "every "+c.Before.Name+" that exists already")
+	out.Who = append(out.Who, f.open[:min(len(f.open), 8)]...)
+	switch {
+	case c.Filled():
+		out.Severity = analyze.Warning
+		out.Message = fmt.Sprintf("%s gets new members where it had padding: in objects that exist already nothing has set them", c.Before.Name)
+		out.Remedy = "see that the new code works with whatever is there, which is 0 where objects are allocated zeroed; otherwise use a shadow variable"
+	case len(f.share.Globals)+len(f.share.Members)+len(f.share.Links) == 0:
+		out.Severity, out.Unknown = analyze.Warning, true
+		out.Message = fmt.Sprintf("the layout of %s changes; where its objects live is not seen, only that functions get pointers to them", c.Before.Name)
+	}
+	return out
+}

@@ -1,0 +1,227 @@
+package lockdata
+
+import (
+	_ "embed"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/klpforge/klpforge/analyze"
+	"github.com/klpforge/klpforge/analyze/code"
+	"github.com/klpforge/klpforge/analyze/locks"
+	"github.com/klpforge/klpforge/analyze/model"
+	"github.com/klpforge/klpforge/analyze/types"
+	"github.com/klpforge/klpforge/elfdiff"
+)
+
+//go:embed doc.go
+var doc string
+
+// New makes the analyzer.
+func New() *analyze.Analyzer {
+	return &analyze.Analyzer{Name: "lockdata", Doc: analyze.PackageDoc(doc), Checks: []analyze.Check{{ID: "KLP202", Title: "another lock around the same data"}}, Run: run}
+}
+
+// guard is what is known of one piece of data in one function.
+type guard struct {
+	locks []string // held at every access; sorted
+	write bool
+	at    string // an access
+	known bool   // all callers, too
+}
+
+func run(p *analyze.Pass) error {
+	for _, u := range p.Units {
+		if len(u.Replace) == 0 {
+			continue
+		}
+		before, after, ok := u.Sides()
+		if !ok {
+			continue // other checks say that the object cannot be decoded
+		}
+		for _, ch := range u.Replace {
+			x, err1 := before.Func(ch.Orig)
+			y, err2 := after.Func(ch.Patched)
+			if err1 == nil && err2 == nil {
+				if !compare(p, u, ch, guards(before, x), guards(after, y), before) {
+					exchanged(p, u, ch, held(before, x), held(after, y))
+				}
+			}
+		}
+	}
+	return nil
+}
+
+func compare(p *analyze.Pass, u *analyze.Unit, ch elfdiff.Change, old, new map[string]guard, before *code.Object) (found bool) {
+	changed := analyze.Finding{ID: "KLP202", Severity: analyze.Warning, Remedy: "hold the old lock as well until no old code runs; a later livepatch can drop it"}
+	gone := analyze.Finding{ID: "KLP202", Severity: analyze.Note, Unknown: true, Message: "data that was used under a lock now is not; whether something else excludes old code is not known",
+		Remedy: "see what keeps old code, which holds the lock, and new code, which does not, apart"}
+	for _, data := range slices.Sorted(maps.Keys(new)) {
+		x, ok := old[data]
+		y := new[data]
+		if !ok || len(x.locks) == 0 || common(x.locks, y.locks) {
+			continue
+		}
+		who, written := others(u, before, data, x.locks)
+		if !x.write && !y.write && !written {
+			continue
+		}
+		line := fmt.Sprintf("%s: under %s before (%s), under %s after (%s)", data, strings.Join(x.locks, ", "), x.at, strings.Join(y.locks, ", "), y.at)
+		if len(y.locks) == 0 {
+			gone.Evidence = append(gone.Evidence, strings.Replace(line, "under  after", "under no lock after", 1))
+			continue
+		}
+		changed.Evidence = append(changed.Evidence, line)
+		if x.known && y.known {
+			changed.Severity = analyze.Error
+		}
+		for _, name := range who {
+			if !slices.Contains(changed.Who, name) {
+				changed.Who = append(changed.Who, name)
+			}
+		}
+	}
+	if len(changed.Evidence) > 0 && layoutsDiffer(u) {
+		changed.Severity, changed.Unknown, changed.Who = analyze.Note, true, nil
+		changed.Message = "uses data at other offsets, or under another lock, than old code; which of the two is not known, because layouts of types change (KLP208)"
+		p.ReportChange(u, ch, changed)
+	} else if len(changed.Evidence) > 0 {
+		changed.Message = "uses data under another lock than old code: during the transition nothing excludes the two"
+		if len(changed.Who) > 0 {
+			changed.Message = "uses data under another lock than old code and than code that stays: nothing excludes them, during the transition and after it"
+		}
+		if changed.Severity == analyze.Warning {
+			changed.Evidence = append(changed.Evidence, "callers that are not known may hold a lock that excludes them")
+		}
+		p.ReportChange(u, ch, changed)
+	}
+	if len(gone.Evidence) > 0 {
+		p.ReportChange(u, ch, gone)
+	}
+	return len(changed.Evidence)+len(gone.Evidence) > 0
+}
+
+// layoutsDiffer reports whether the patch moves members of types, so that offsets do
+// not compare.
+func layoutsDiffer(u *analyze.Unit) bool {
+	return u.Types[0] != nil && u.Types[1] != nil && len(types.Compare(u.Types[0], u.Types[1])) > 0
+}
+
+// exchanged notes that a function holds other locks than before, where no data
+// could be matched with them.
+func exchanged(p *analyze.Pass, u *analyze.Unit, ch elfdiff.Change, old, new []string) {
+	missing := func(a, b []string) (out []string) {
+		for _, s := range a {
+			if !slices.Contains(b, s) {
+				out = append(out, s)
+			}
+		}
+		return out
+	}
+	gone, fresh := missing(old, new), missing(new, old)
+	if len(gone) == 0 || len(fresh) == 0 {
+		return
+	}
+	p.ReportChange(u, ch, analyze.Finding{ID: "KLP202", Severity: analyze.Note, Unknown: true, Message: "holds other locks than before; which data they guard could not be followed",
+		Evidence: []string{"only before: " + strings.Join(gone, ", "), "only after: " + strings.Join(fresh, ", ")},
+		Remedy:   "see whether old and new code use the same data under these locks"})
+}
+
+// held names the locks that a function holds at some call.
+func held(o *code.Object, id model.FuncID) []string {
+	f := o.Flows().Flow(id)
+	if f == nil {
+		return nil
+	}
+	var out []string
+	for _, c := range f.Calls {
+		for _, l := range c.Held {
+			if !l.Kind.Context() && l.Kind != locks.SRCU {
+				l.Kind = l.Kind.Family()
+				out = append(out, o.LockName(l))
+			}
+		}
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
+}
+
+func common(a, b []string) bool {
+	return slices.ContainsFunc(a, func(s string) bool { return slices.Contains(b, s) })
+}
+
+// guards finds the data that a function uses, by name.
+func guards(o *code.Object, id model.FuncID) map[string]guard {
+	flows := o.Flows()
+	f := flows.Flow(id)
+	if f == nil {
+		return nil
+	}
+	entry := flows.Entry(id, o.Open)
+	open := o.Open(id)
+	out := map[string]guard{}
+	for _, a := range f.Accesses {
+		if a.Path.Root != locks.RootGlobal && a.Path.Root != locks.RootArg || constant(o, a.Path) {
+			continue
+		}
+		all := slices.Concat(a.Held, entry)
+		held := lockNames(o, all)
+		// Who locks for writing writes, if only through a pointer that is not followed.
+		write := a.Write || slices.ContainsFunc(all, func(l locks.Lock) bool {
+			return l.Kind == locks.WriteLock || l.Kind == locks.RwsemWrite || l.Kind == locks.PercpuRwsemWrite
+		})
+		data := o.PathName(a.Path)
+		g, ok := out[data]
+		if !ok {
+			out[data] = guard{locks: held, write: write, at: o.Place(a.Site), known: !open && f.Unknown == 0}
+			continue
+		}
+		g.locks = slices.DeleteFunc(g.locks, func(s string) bool { return !slices.Contains(held, s) })
+		g.write = g.write || write
+		out[data] = g
+	}
+	return out
+}
+
+// constant reports whether an access is to what nothing changes.
+func constant(o *code.Object, p locks.Path) bool {
+	if p.Root != locks.RootGlobal {
+		return false
+	}
+	s, ok := o.Model.Prog.SegmentAt(p.Addr)
+	return ok && (strings.HasPrefix(s.Name, ".rodata") || strings.HasPrefix(s.Name, ".text") || s.Name == "__bug_table" || strings.HasPrefix(s.Name, ".data..ro_after_init"))
+}
+
+// lockNames names the locks that exclude others.
+func lockNames(o *code.Object, held []locks.Lock) []string {
+	var out []string
+	for _, l := range held {
+		if l.Kind.Context() || l.Kind == locks.SRCU || !l.Path.Known() {
+			continue
+		}
+		l.Kind = l.Kind.Family()
+		out = append(out, o.LockName(l))
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
+}
+
+// others lists the unpatched functions that use a global variable under one of
+// the locks, and says whether one of them writes it.
+func others(u *analyze.Unit, o *code.Object, data string, under []string) (out []string, written bool) {
+	if strings.HasPrefix(data, "arg") || strings.HasPrefix(data, "*") {
+		return nil, false // means something else in each function
+	}
+	for i := range o.Model.Funcs {
+		name := o.Model.Funcs[i].Name
+		if slices.ContainsFunc(u.Replace, func(ch elfdiff.Change) bool { return ch.Name == name }) {
+			continue
+		}
+		if g, ok := guards(o, o.ID(i))[data]; ok && common(g.locks, under) {
+			out = append(out, name)
+			written = written || g.write
+		}
+	}
+	return out, written
+}

@@ -1,0 +1,120 @@
+package lockeffect
+
+import (
+	_ "embed"
+	"slices"
+	"strings"
+
+	"github.com/klpforge/klpforge/analyze"
+	"github.com/klpforge/klpforge/analyze/code"
+	"github.com/klpforge/klpforge/analyze/lockdiff"
+	"github.com/klpforge/klpforge/analyze/locks"
+	"github.com/klpforge/klpforge/elfdiff"
+)
+
+//go:embed doc.go
+var doc string
+
+// New makes the analyzer.
+func New() *analyze.Analyzer {
+	return &analyze.Analyzer{Name: "lockeffect", Doc: analyze.PackageDoc(doc), Checks: []analyze.Check{{ID: "KLP201", Title: "lock effect changed"}}, Run: run}
+}
+
+func run(p *analyze.Pass) error {
+	for _, u := range p.Units {
+		if len(u.Replace) == 0 {
+			continue
+		}
+		before, err := u.Before()
+		if err != nil {
+			continue // other checks say that the object cannot be decoded
+		}
+		after, err := u.After()
+		if err != nil {
+			continue
+		}
+		old, new := locks.Analyze(before.Model, locks.Options{}), locks.Analyze(after.Model, locks.Options{})
+		for _, ch := range u.Replace {
+			x, ok := lockdiff.Of(before, old, ch.Orig)
+			y, known := lockdiff.Of(after, new, ch.Patched)
+			if ok && known {
+				compare(p, u, ch, before, &x, &y)
+			}
+		}
+	}
+	return nil
+}
+
+func compare(p *analyze.Pass, u *analyze.Unit, ch elfdiff.Change, o *code.Object, old, new *lockdiff.Effect) {
+	if len(u.Joined[ch.Orig]) > 0 {
+		return // it is told with the function it calls
+	}
+	verdict := lockdiff.Compare(old, new)
+	if verdict == lockdiff.Same {
+		return
+	}
+	f := analyze.Finding{ID: "KLP201", Severity: analyze.Error, Remedy: "patch the callers too, up to where the locks are balanced",
+		Evidence: []string{"before: it " + strings.Join(old.Full, "; or it "), "after: it " + strings.Join(new.Full, "; or it ")}}
+	callers, holders := o.Callers(ch.Orig)
+	for _, a := range slices.Concat(callers, holders) {
+		if name := u.Name(a); name != "" && !u.Replaced(a) && !strings.HasPrefix(name, "__ksymtab") && !elfdiff.InitSection(u.Diff.Orig.Section(a)) {
+			f.Who = append(f.Who, name)
+		}
+	}
+	out, looked := u.Outside[ch.Orig]
+	f.Who = append(append(f.Who, out.Unpatched...), out.Pointers...)
+	slices.Sort(f.Who)
+	f.Who = slices.Compact(f.Who)
+	all := u.Diff.Orig.Local(ch.Orig) || looked && out.Complete
+	if !all {
+		f.Evidence = append(f.Evidence, "other object files can call it too")
+	}
+	if len(out.Pointers) > 0 {
+		f.Evidence = append(f.Evidence, "its address is in "+strings.Join(out.Pointers, ", ")+": who calls through it is not known")
+	}
+	joined := joinedCallers(p, ch.Name)
+	if len(joined) > 0 {
+		f.Evidence = append(f.Evidence, "these callers are unchanged and switch with it: "+strings.Join(joined, ", "))
+	}
+	switch {
+	case old.Unsure != "" || new.Unsure != "":
+		f.Severity, f.Unknown = analyze.Warning, true
+		f.Message = "the lock effect may have changed; it is not fully known"
+		for _, s := range []string{old.Unsure, new.Unsure} {
+			if s != "" && !slices.Contains(f.Evidence, s) {
+				f.Evidence = append(f.Evidence, s)
+			}
+		}
+	case verdict == lockdiff.Renamed:
+		f.Severity, f.Unknown = analyze.Warning, true
+		f.Message = "locks of the same kind are taken or released, but whether they are the same locks is not known"
+	case verdict == lockdiff.Lost:
+		f.Severity = analyze.Note
+		f.Message = "a way of returning that changed locks is gone; this looks like a repaired leak"
+		f.Remedy = "see that no caller made up for it"
+	case len(f.Who) == 0 && all:
+		f.Severity = analyze.Note
+		f.Message = "the lock effect changed; all callers are patched with it"
+		f.Remedy = ""
+	case len(f.Who) == 0:
+		f.Severity, f.Unknown = analyze.Warning, true
+		f.Message = "the lock effect changed; whether all callers, which are in other object files, are patched is not known"
+	default:
+		f.Message = "the lock effect changed, and callers are not patched: during the transition a lock is released twice or never"
+	}
+	p.ReportChange(u, ch, f)
+}
+
+// joinedCallers names the functions that are on the list because they call callee.
+func joinedCallers(p *analyze.Pass, callee string) []string {
+	var out []string
+	for _, u := range p.Units {
+		for _, ch := range u.Replace {
+			if slices.Contains(u.Joined[ch.Orig], callee) {
+				out = append(out, ch.Name)
+			}
+		}
+	}
+	slices.Sort(out)
+	return out
+}

@@ -1,0 +1,167 @@
+package lockorder
+
+import (
+	"cmp"
+	_ "embed"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/klpforge/klpforge/analyze"
+	"github.com/klpforge/klpforge/analyze/code"
+	"github.com/klpforge/klpforge/analyze/locks"
+	"github.com/klpforge/klpforge/elfdiff"
+)
+
+//go:embed doc.go
+var doc string
+
+// New makes the analyzer.
+func New() *analyze.Analyzer {
+	return &analyze.Analyzer{Name: "lockorder", Doc: analyze.PackageDoc(doc), Checks: []analyze.Check{{ID: "KLP203", Title: "lock order inverted"}}, Run: run}
+}
+
+// pair is one lock waited for while another is held.
+type pair struct{ first, second string }
+
+func (p pair) turned() pair { return pair{p.second, p.first} }
+
+// seen is where a pair occurs.
+type seen struct {
+	locks.Order
+	holder string
+	at     string
+	why    locks.Why
+}
+
+func way(s seen) string { return strings.Join(append([]string{s.holder}, s.Via...), " -> ") }
+
+func run(p *analyze.Pass) error {
+	for _, u := range p.Units {
+		if len(u.Replace) == 0 {
+			continue
+		}
+		before, after, ok := u.Sides()
+		if !ok {
+			continue // other checks say that the object cannot be decoded
+		}
+		old, new := orders(before), orders(after)
+		by := map[string][]pair{}
+		for x := range new {
+			if len(old[x]) == 0 {
+				if name := culprit(u, new[x]); name != "" {
+					by[name] = append(by[name], x)
+				}
+			}
+		}
+		for _, ch := range u.Replace {
+			list := by[ch.Name]
+			slices.SortFunc(list, func(a, b pair) int { return strings.Compare(a.first+a.second, b.first+b.second) })
+			if err := report(p, u, ch, after, list, old, new); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// shortest picks what is easiest to follow.
+func shortest(list []seen) seen {
+	return slices.MinFunc(list, func(a, b seen) int { return cmp.Compare(len(a.Via), len(b.Via)) })
+}
+
+// orders lists the pairs of an object. Global locks go by name; others by name
+// within one function.
+func orders(o *code.Object) map[pair][]seen {
+	out := map[pair][]seen{}
+	flows := o.Flows()
+	for i := range o.Model.Funcs {
+		f := flows.Flow(o.ID(i))
+		if f == nil {
+			continue
+		}
+		holder := o.Model.Funcs[i].Name
+		for _, x := range f.Orders {
+			k := pair{name(o, holder, x.First), name(o, holder, x.Second)}
+			out[k] = append(out[k], seen{Order: x, holder: holder, at: o.Place(x.Site), why: f.Unknown})
+		}
+	}
+	return out
+}
+
+// name is a lock's name without the way in which it is taken.
+func name(o *code.Object, fn string, l locks.Lock) string {
+	l.Kind = l.Kind.Family()
+	n := o.LockName(l)
+	if l.Path.Root != locks.RootGlobal {
+		n += " of " + fn
+	}
+	return n
+}
+
+// culprit is the changed function that a pair comes about by.
+func culprit(u *analyze.Unit, list []seen) string {
+	for _, s := range list {
+		for _, name := range slices.Backward(append([]string{s.holder}, s.Via...)) {
+			if slices.ContainsFunc(u.Replace, func(ch elfdiff.Change) bool { return ch.Name == name }) {
+				return name
+			}
+		}
+	}
+	return ""
+}
+
+func report(p *analyze.Pass, u *analyze.Unit, ch elfdiff.Change, o *code.Object, list []pair, old, new map[pair][]seen) error {
+	inverted := analyze.Finding{ID: "KLP203", Severity: analyze.Warning, Remedy: "keep the old order (a trylock with a way back does), or go in two steps with a livepatch between that takes neither lock under the other"}
+	fresh := analyze.Finding{ID: "KLP203", Severity: analyze.Note, Unknown: true, Message: "newly takes a lock while it holds another; whether other code takes them the other way round is not known",
+		Remedy: "see in which order the rest of the kernel takes these locks"}
+	lasting, elsewhere := false, false
+	for _, x := range list {
+		n := shortest(new[x])
+		line := fmt.Sprintf("new code holds %s and takes %s at %s: %s", x.first, x.second, n.at, way(n))
+		was := old[x.turned()]
+		if len(was) == 0 {
+			far, err := inKernel(p, o, n.Order)
+			if err != nil {
+				return err
+			}
+			if far != "" {
+				elsewhere = true
+				inverted.Evidence = append(inverted.Evidence, line, "the rest of the kernel takes them the other way round: "+far)
+				continue
+			}
+			fresh.Evidence = append(fresh.Evidence, line)
+			continue
+		}
+		o := shortest(was)
+		if n.why == 0 && o.why == 0 {
+			inverted.Severity = analyze.Error
+		}
+		inverted.Evidence = append(inverted.Evidence, line, fmt.Sprintf("old code holds %s and takes %s at %s: %s", x.second, x.first, o.at, way(o)))
+		for _, s := range was {
+			if !slices.Contains(inverted.Who, s.holder) {
+				inverted.Who = append(inverted.Who, s.holder)
+			}
+		}
+		if still := new[x.turned()]; len(still) > 0 {
+			lasting = true
+			inverted.Evidence = append(inverted.Evidence, "unpatched code keeps the old order: "+way(shortest(still)))
+		}
+	}
+	if len(inverted.Evidence) > 0 {
+		switch {
+		case lasting:
+			inverted.Message = "takes locks in another order than old code, and than code that stays: tasks wait for each other for ever, during the transition and after it"
+		case elsewhere && len(inverted.Who) == 0:
+			inverted.Message = "takes locks in another order than the rest of the kernel: tasks may wait for each other for ever"
+		default:
+			inverted.Message = "takes locks in another order than old code: during the transition an old and a new task wait for each other for ever"
+		}
+		inverted.Unknown = inverted.Severity == analyze.Warning
+		p.ReportChange(u, ch, inverted)
+	}
+	if len(fresh.Evidence) > 0 {
+		p.ReportChange(u, ch, fresh)
+	}
+	return nil
+}

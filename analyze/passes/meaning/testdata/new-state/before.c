@@ -1,0 +1,26 @@
+enum state {
+	IDLE,
+	BUSY,
+};
+
+struct conn {
+	enum state state;
+	int error;
+};
+
+int describe(struct conn *c)
+{
+	switch (c->state) {
+	case IDLE:
+		return 'i';
+	case BUSY:
+		return 'b';
+	}
+	return 0;
+}
+
+void fail(struct conn *c, int error)
+{
+	c->error = error;
+	c->state = IDLE;
+}

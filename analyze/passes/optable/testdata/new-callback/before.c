@@ -1,0 +1,6 @@
+extern int work(int);
+struct ops { const char *name; int (*open)(int); int (*ioctl)(int); };
+static int my_open(int a) { return work(a); }
+static const struct ops table = { .name = "x", .open = my_open };
+const struct ops *lookup(int a) { return a ? &table : 0; }
+int use(int a) { const struct ops *o = &table; work(*(int *)o->name); return lookup(a)->open(a); }

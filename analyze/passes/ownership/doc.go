@@ -1,0 +1,20 @@
+// Package ownership finds functions that free or put an argument, a global
+// object or what one of these leads to on some way on which they did not before,
+// no longer do so, or newly keep a reference.
+//
+// Calls of freeing, putting and getting functions (kfree, put_device, of_node_get,
+// kfree_skb …, table.go) are counted for each object along every way through the
+// compiled function and through what it calls in its object file. Objects that
+// the function itself made or looked up do not count: releasing one of them
+// concerns nobody else. Counters that the compiler inlined (refcount_inc, kref_get) are not
+// seen, and neither are functions that are missing in the table.
+//
+// Whoever calls the function, or uses the object later, may rely on the old
+// balance: code that is not patched, and during the transition tasks that still
+// run the old code on the same object. It is a warning when callers are not
+// patched or not known, a note when all are patched with it or when the ways cannot
+// be told apart for certain.
+//
+// What to do: see that each caller agrees with the new balance; patch those that
+// do not along with it.
+package ownership

@@ -1,0 +1,17 @@
+// want: nothing
+void kfree(const void *p);
+void *allocate(int n);
+int fill(void *p, int n);
+
+int run(int n)
+{
+	void *p = allocate(n);
+	int err = fill(p, n);
+
+	if (err) {
+		kfree(p);
+		return err;
+	}
+	kfree(p);
+	return 0;
+}

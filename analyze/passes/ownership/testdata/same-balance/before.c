@@ -1,0 +1,15 @@
+struct device { int id; };
+
+struct device *get_device(struct device *d);
+void put_device(struct device *d);
+int start(struct device *d, int mode);
+
+int restart(struct device *d)
+{
+	int err;
+
+	get_device(d);
+	err = start(d, 1);
+	put_device(d);
+	return err;
+}

@@ -1,0 +1,8 @@
+// want: KLP211 warning peek
+// text: look
+struct item { struct item *next; int key, value; };
+struct table { struct item *head; int n; };
+extern void __rcu_read_lock(void); extern void __rcu_read_unlock(void); extern void synchronize_rcu(void); extern void kvfree_call_rcu(void *, void *); extern void kfree(void *);
+extern void call_rcu(void *, void (*)(void *)); extern void synchronize_net(void);
+static __attribute__((noinline)) int peek(struct table *t) { t->n++; return t->head->value; }
+int look(struct table *t) { return peek(t) + 1; }

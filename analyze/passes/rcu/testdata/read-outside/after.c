@@ -1,0 +1,7 @@
+// want: KLP211 unknown peek
+// text: *(arg0)+0xc: inside before
+struct item { struct item *next; int key, value; };
+struct table { struct item *head; int n; };
+extern void __rcu_read_lock(void); extern void __rcu_read_unlock(void); extern void synchronize_rcu(void); extern void kvfree_call_rcu(void *, void *); extern void kfree(void *);
+extern void call_rcu(void *, void (*)(void *)); extern void synchronize_net(void);
+int peek(struct table *t) { struct item *i; __rcu_read_lock(); i = t->head; __rcu_read_unlock(); return i->value; }

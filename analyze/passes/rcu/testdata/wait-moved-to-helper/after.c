@@ -1,0 +1,7 @@
+// want: nothing
+struct item { struct item *next; int key, value; };
+struct table { struct item *head; int n; };
+extern void __rcu_read_lock(void); extern void __rcu_read_unlock(void); extern void synchronize_rcu(void); extern void kvfree_call_rcu(void *, void *); extern void kfree(void *);
+extern void call_rcu(void *, void (*)(void *)); extern void synchronize_net(void);
+__attribute__((noinline)) static void finish(struct item *i) { synchronize_net(); kfree(i); }
+void drop(struct table *t) { struct item *i = t->head; t->head = i->next; finish(i); }

@@ -1,0 +1,152 @@
+package returns
+
+import (
+	_ "embed"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/klpforge/klpforge/analyze"
+	"github.com/klpforge/klpforge/analyze/code"
+	"github.com/klpforge/klpforge/analyze/model"
+	"github.com/klpforge/klpforge/elfdiff"
+)
+
+//go:embed doc.go
+var doc string
+
+// New makes the analyzer.
+func New() *analyze.Analyzer {
+	return &analyze.Analyzer{Name: "returns", Doc: analyze.PackageDoc(doc), Checks: []analyze.Check{{ID: "KLP205", Title: "return contract changed"}}, Run: run}
+}
+
+func run(p *analyze.Pass) error {
+	for _, u := range p.Units {
+		for _, ch := range u.Replace {
+			before, err := u.Before()
+			if err == nil {
+				var after *code.Object
+				if after, err = u.After(); err == nil {
+					err = compare(p, u, ch, before, after)
+				}
+			}
+			if err != nil {
+				p.ReportChange(u, ch, analyze.Finding{ID: "KLP205", Severity: analyze.Note, Unknown: true, Evidence: []string{err.Error()},
+					Message: "what the function returns could not be found"})
+			}
+		}
+	}
+	return nil
+}
+
+const maxErrno = 4095 // MAX_ERRNO, include/linux/err.h
+
+func compare(p *analyze.Pass, u *analyze.Unit, ch elfdiff.Change, before, after *code.Object) error {
+	bid, err := before.Func(ch.Orig)
+	if err != nil {
+		return err
+	}
+	aid, err := after.Func(ch.Patched)
+	if err != nil {
+		return err
+	}
+	old, new := before.Returns(bid), after.Returns(aid)
+	var errnos []int64
+	zero := new.Has(0) && !old.Has(0)
+	for _, v := range new.Const {
+		if v < 0 && v >= -maxErrno && !old.Has(v) {
+			errnos = append(errnos, v)
+		}
+	}
+	if len(errnos) == 0 && !zero {
+		return nil
+	}
+	ignoring, dereferencing, unsure := callers(u, ch, before, bid)
+	evidence := []string{"returned constants before: " + list(old) + "; after: " + list(new)}
+	if len(old.From) > 0 {
+		evidence = append(evidence, "it also passed on results of "+strings.Join(old.From, ", "))
+	}
+	if len(unsure) > 0 {
+		evidence = append(evidence, "not decided for the callers "+strings.Join(unsure, ", "))
+	}
+	if !u.Diff.Orig.Local(ch.Orig) {
+		evidence = append(evidence, "callers in other object files were not looked at")
+	}
+	f := analyze.Finding{ID: "KLP205", Severity: analyze.Warning, Evidence: evidence, Remedy: "patch these callers so that they check, or keep to what the function could return before"}
+	switch {
+	case len(dereferencing) > 0:
+		f.Message = fmt.Sprintf("can now return %s, and callers that are not patched use the result as an address without a test", words(errnos, zero))
+		f.Who = dereferencing
+	case len(errnos) > 0 && len(ignoring) > 0 && !negative(old):
+		f.Message = fmt.Sprintf("can now return %s, and callers that are not patched ignore the result", words(errnos, false))
+		f.Who = ignoring
+		if old.Other {
+			// It may have returned errors before, as results of others.
+			f.Severity, f.Unknown = analyze.Note, true
+		}
+	case len(errnos) > 0 && !old.Other && !negative(old):
+		f.Severity = analyze.Note
+		f.Message = fmt.Sprintf("can now return %s, but returned only %s before: callers need not expect an error", words(errnos, false), list(old))
+		f.Remedy = "see whether the callers check for an error"
+	default:
+		return nil // errors were returned before, or may have been: the contract is the same as far as it shows
+	}
+	p.ReportChange(u, ch, f)
+	return nil
+}
+
+// callers sorts the unpatched callers in the object by what they do.
+func callers(u *analyze.Unit, ch elfdiff.Change, o *code.Object, id model.FuncID) (ignoring, dereferencing, unsure []string) {
+	patched := map[string]bool{}
+	for _, c := range u.Replace {
+		patched[c.Name] = true
+	}
+	for c := range o.Model.Callers(id) {
+		name := o.Model.Func(c.Caller).Name
+		if patched[name] || name == ch.Name {
+			continue
+		}
+		switch o.ResultUse(c) {
+		case code.UseIgnored:
+			ignoring = append(ignoring, name)
+		case code.UseDereferenced:
+			dereferencing = append(dereferencing, name)
+		case code.UseUnknown:
+			unsure = append(unsure, name)
+		}
+	}
+	for _, l := range []*[]string{&ignoring, &dereferencing, &unsure} {
+		slices.Sort(*l)
+		*l = slices.Compact(*l)
+	}
+	return ignoring, dereferencing, unsure
+}
+
+func negative(r code.Returns) bool {
+	return slices.ContainsFunc(r.Const, func(v int64) bool { return v < 0 && v >= -maxErrno })
+}
+
+func words(errnos []int64, zero bool) string {
+	var out []string
+	for _, v := range errnos {
+		out = append(out, fmt.Sprint(v))
+	}
+	if zero {
+		out = append(out, "zero")
+	}
+	return strings.Join(out, ", ")
+}
+
+func list(r code.Returns) string {
+	var out []string
+	for _, v := range r.Const {
+		out = append(out, fmt.Sprint(v))
+	}
+	if r.Other {
+		out = append(out, "values that are not constant")
+	}
+	if len(out) == 0 {
+		return "nothing"
+	}
+	return strings.Join(out, ", ")
+}

@@ -1,0 +1,7 @@
+// want: KLP205 unknown set
+// text: ignore the result
+// text: values that are not constant
+extern int work(int); extern void log(void);
+__attribute__((noinline)) static int set(int a) { int r; if (a > 7) return -22; r = work(a); log(); return r; }
+void caller(int a) { set(a); log(); }
+int checks(int a) { if (set(a)) return 3; return 4; }

@@ -1,0 +1,9 @@
+// want: KLP205 warning find
+// text: can now return zero
+// text: use the result as an address
+extern int work(int); extern void log(void);
+struct thing { int a, b; }; extern struct thing things[8];
+
+__attribute__((noinline)) static struct thing *find(int a) { if (a > 7) return 0; work(a); return &things[a]; }
+int caller(int a) { return find(a)->b; }
+int checks(int a) { struct thing *t = find(a); return t ? t->b : 0; }

@@ -1,0 +1,20 @@
+// Package selflock finds changed functions that take a lock which one of their
+// callers holds already. The caller then waits for itself for ever.
+//
+// The code of the object file is executed symbolically before and after the
+// patch. Wherever a function that holds a lock calls something that waits for
+// the very same lock after the patch but not before, directly or in a function
+// that it calls in turn, that is an error, whether the function that holds the
+// lock is patched or not. Conditions on arguments are respected: a helper that
+// takes the lock only when it is told to does no harm to who tells it not to.
+// A lock that is taken for reading both times is a warning, since only a
+// writer that comes in between makes it deadlock.
+//
+// Callers in other object files are looked for in the whole kernel, when its
+// image is at hand and the changed function can be reached from there; callers
+// in modules are not. Calls through pointers are not followed.
+//
+// What to do: look for the commit that takes the lock out of the caller, which
+// is often a follow-up or a prerequisite that the backport lacks; or split the
+// function into one that takes the lock and one that expects it.
+package selflock

@@ -1,0 +1,11 @@
+// want: KLP302 warning console
+void poll_port(int port, int what);
+void relax(void);
+
+void console(int port)
+{
+	for (;;) {
+		poll_port(port, 3);
+		relax();
+	}
+}

@@ -1,0 +1,12 @@
+// want: nothing
+_Bool poll_port(int port, int what);
+void relax(void);
+
+void console(int port)
+{
+	for (;;) {
+		if (poll_port(port, 3))
+			return;
+		relax();
+	}
+}

@@ -1,0 +1,226 @@
+package transition
+
+import (
+	_ "embed"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/klpforge/klpforge/analyze"
+	"github.com/klpforge/klpforge/analyze/model"
+	"github.com/klpforge/klpforge/analyze/stacks"
+	"github.com/klpforge/klpforge/elfdiff"
+	"github.com/klpforge/klpforge/plan"
+)
+
+//go:embed doc.go
+var doc string
+
+// New makes the analyzer.
+func New() *analyze.Analyzer {
+	return &analyze.Analyzer{Name: "transition", Doc: analyze.PackageDoc(doc), Run: run, Checks: []analyze.Check{
+		{ID: "KLP301", Title: "tasks sleep in a patched function"},
+		{ID: "KLP302", Title: "patched function loops for ever"},
+		{ID: "KLP303", Title: "idle or scheduler code"},
+		{ID: "KLP304", Title: "stack is not reliable"},
+	}}
+}
+
+const remedy = "patch a function that it calls instead, or one that returns between waits; else plan to restart what sleeps in it"
+
+func run(p *analyze.Pass) error {
+	if p.API != nil && !p.API.Features.Consistency {
+		return nil
+	}
+	for _, u := range p.Units {
+		if len(u.Replace) == 0 {
+			continue
+		}
+		before, err := u.Before()
+		if err != nil {
+			continue // other checks say that the object cannot be decoded
+		}
+		after, err := u.After()
+		if err != nil {
+			continue
+		}
+		kernel, err := whole(p)
+		if err != nil {
+			p.Report(analyze.Finding{ID: "KLP301", Severity: analyze.Note, Unknown: true, Object: u.Owner, Unit: u.Object, Evidence: []string{err.Error()},
+				Message: "where tasks of the kernel sleep could not be found"})
+		}
+		object := stacks.Object(before.Model, kernel)
+		for _, ch := range u.Replace {
+			place(p, u, ch)
+			reliable(p, u, ch)
+			if id, err := before.Func(ch.Orig); err == nil {
+				if !endless(p, u, ch, before.Model, id, "before") {
+					if id, err := after.Func(ch.Patched); err == nil {
+						endless(p, u, ch, after.Model, id, "after")
+					}
+				}
+				sleeps(p, u, ch, kernel, object, id)
+			}
+		}
+	}
+	return nil
+}
+
+func whole(p *analyze.Pass) (*stacks.Result, error) {
+	if p.Stacks == nil {
+		return nil, nil
+	}
+	return p.Stacks()
+}
+
+// sleeps reports tasks that sleep on the function's frame. The whole kernel
+// knows the functions of its own; those of a module only their object.
+func sleeps(p *analyze.Pass, u *analyze.Unit, ch elfdiff.Change, kernel, object *stacks.Result, inObject model.FuncID) {
+	r, id := object, inObject
+	if kernel != nil && u.Owner == plan.Vmlinux {
+		r = kernel
+		ids := kernel.Lookup(u.Name(ch.Orig))
+		i := slices.IndexFunc(ids, func(id model.FuncID) bool { return kernel.Facts[id].Stays() })
+		if i < 0 {
+			return
+		}
+		id = ids[i]
+	}
+	f := &r.Facts[id]
+	if !f.Stays() {
+		return
+	}
+	switch f.Reason {
+	case stacks.Idle:
+		p.ReportChange(u, ch, analyze.Finding{ID: "KLP303", Severity: analyze.Warning, Who: []string{"the idle task of every CPU"},
+			Message: "the function is part of the idle loop, which an idle CPU does not leave: it runs the old code until then", Remedy: remedy})
+		return
+	case stacks.Scheduler:
+		out := analyze.Finding{ID: "KLP303", Severity: analyze.Note, Message: "the function is one of those that tasks wait in, for a short time only"}
+		if r.WaitsForever(id) {
+			out.Severity, out.Who, out.Remedy = analyze.Error, []string{"every task that sleeps"}, "leave it as it is"
+			out.Message = "every sleeping task has this function on its stack: the transition cannot end"
+		}
+		p.ReportChange(u, ch, out)
+		return
+	}
+	out := analyze.Finding{ID: "KLP301", Severity: analyze.Note, Evidence: []string{strings.Join(r.Path(id), " → ")},
+		Remedy: "none needed where the signal may interrupt the system calls; else " + remedy}
+	threads := r.ThreadsIn(id)
+	others, calls := r.Roots(id, 6)
+	for _, s := range calls {
+		out.Who = append(out.Who, "system call "+s)
+	}
+	switch {
+	case len(threads) > 0:
+		out.Severity, out.Remedy = analyze.Warning, remedy
+		out.Who = append(slices.Clone(threads), out.Who...)
+		out.Message = "kernel threads sleep in this function without bound: the transition waits until they leave it"
+		if f.Reason == stacks.Loops || f.Reason == stacks.Waits && slices.Contains(r.ThreadNames(id), threads[0]) {
+			out.Message = "it is the main loop of a kernel thread: the transition ends only when the thread does"
+		}
+	case f.Reason == stacks.Pointer:
+		out.Message = "tasks may sleep in this function without bound, through a pointer that it calls; " + signal(p)
+	default:
+		out.Message = "tasks may sleep in this function without bound; " + signal(p)
+	}
+	if len(threads)+len(calls) == 0 {
+		for _, s := range others {
+			out.Who = append(out.Who, "perhaps thread function "+s)
+		}
+	}
+	p.ReportChange(u, ch, out)
+}
+
+// signal says what gets such tasks out of the kernel.
+func signal(p *analyze.Pass) string {
+	switch {
+	case p.API == nil || p.API.Features.Replace:
+		return "livepatch signals them after 15 seconds, and they change over as they leave the kernel"
+	case p.API.Features.Callbacks && !p.API.Features.FuncImmediate:
+		return "write 1 to the livepatch's signal attribute to make them leave the kernel"
+	}
+	return "send them SIGSTOP and SIGCONT to make them leave the kernel"
+}
+
+func endless(p *analyze.Pass, u *analyze.Unit, ch elfdiff.Change, m *model.Model, id model.FuncID, when string) bool {
+	if m.Func(id).Flags&model.FuncEndless == 0 {
+		return false
+	}
+	p.ReportChange(u, ch, analyze.Finding{ID: "KLP302", Severity: analyze.Warning, Who: []string{"every task that gets into the loop"},
+		Message:  fmt.Sprintf("%s the patch the function can get into a loop that it never leaves", when),
+		Evidence: []string{"no way leads from the loop to a return, nor to a function that ends the thread"},
+		Remedy:   "patch what the loop calls instead; a task in it changes over only by force"})
+	return true
+}
+
+// sections hold code that sleeping or idle tasks are in, by a part of the name.
+var sections = []struct{ name, what string }{
+	{".cpuidle.text", "idle code"}, {".sched.text", "the scheduler's waiting functions"}, {".entry.text", "entry code"}, {".noinstr.text", "code that must not be traced"},
+}
+
+// place reports by the section that the function was compiled into. The target
+// kernel knows better where a waiting function of the scheduler matters.
+func place(p *analyze.Pass, u *analyze.Unit, ch elfdiff.Change) {
+	sec := u.Diff.Orig.Atoms[ch.Orig].Sec
+	if int(sec) <= 0 || int(sec) >= len(u.Diff.Orig.File.Sections) {
+		return
+	}
+	name := u.Diff.Orig.File.Sections[sec].Name
+	for _, s := range sections {
+		if strings.HasPrefix(name, s.name) && (p.Stacks == nil || s.name != ".sched.text" && s.name != ".cpuidle.text" || u.Owner != plan.Vmlinux) {
+			p.ReportChange(u, ch, analyze.Finding{ID: "KLP303", Severity: analyze.Warning, Evidence: []string{"section " + name},
+				Message: "the function belongs to " + s.what + ": tasks may be in it for as long as they sleep", Remedy: remedy})
+		}
+	}
+}
+
+// reliable looks at what objtool and its annotations say of the frame.
+func reliable(p *analyze.Pass, u *analyze.Unit, ch elfdiff.Change) {
+	for _, side := range []struct {
+		o    *elfdiff.Object
+		a    elfdiff.AtomID
+		when string
+	}{{u.Diff.Orig, ch.Orig, "before"}, {u.Diff.Patched, ch.Patched, "after"}} {
+		why := ""
+		switch {
+		case refersFrom(side.o, side.a, ".discard.func_stack_frame_non_standard"):
+			why = "it is marked STACK_FRAME_NON_STANDARD"
+		case has(side.o, ".orc_unwind_ip") && !refersFrom(side.o, side.a, ".orc_unwind_ip"):
+			why = "the object has ORC unwind data, but none for this function"
+		default:
+			continue
+		}
+		p.ReportChange(u, ch, analyze.Finding{ID: "KLP304", Severity: analyze.Warning, Evidence: []string{side.when + ": " + why},
+			Message: "the unwinder cannot walk the function's frame: a task that is in it counts as not ready", Remedy: "patch its callers instead, or change it so that its frame is ordinary"})
+		return
+	}
+}
+
+func has(o *elfdiff.Object, section string) bool {
+	for i := range o.File.Sections {
+		if o.File.Sections[i].Name == section && o.File.Sections[i].Size > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// refersFrom reports whether a table has an entry that points into an atom.
+func refersFrom(o *elfdiff.Object, id elfdiff.AtomID, table string) bool {
+	a := &o.Atoms[id]
+	for i := range o.File.Sections {
+		s := &o.File.Sections[i]
+		if s.Name != table {
+			continue
+		}
+		for _, r := range s.Relocs {
+			sym := &o.File.Symbols[r.Sym]
+			at := sym.Value + uint64(r.Addend)
+			if sym.Sec == a.Sec && at >= a.Start && at < a.End {
+				return true
+			}
+		}
+	}
+	return false
+}

@@ -1,0 +1,4 @@
+struct s { int len; int state; char buf[32]; };
+extern int work(struct s *); extern void _raw_spin_lock(int *); extern void _raw_spin_unlock(int *);
+extern int lock, other; extern int counter;
+int update(struct s *s, int n) { s->state = 3; work(s); return 0; }

@@ -1,0 +1,3 @@
+struct msg { const char *text; int n; }; extern void note(const char *);
+extern int valid(int);
+int check(struct msg *m, int n) { note("start"); if (!valid(n)) { m->text = "not valid"; return -22; } return 0; }

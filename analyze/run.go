@@ -1,0 +1,170 @@
+package analyze
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// Registry is a set of analyzers in an order that respects what each requires.
+type Registry struct {
+	order []*Analyzer
+	byID  map[string]*Analyzer
+}
+
+var idRE = regexp.MustCompile(`^KLP[0-9]{3}$`)
+
+// NewRegistry validates the analyzers: names and ids are unique and well
+// formed, everything has a text, and requirements are complete and without
+// cycles.
+func NewRegistry(list ...*Analyzer) (*Registry, error) {
+	r := &Registry{byID: map[string]*Analyzer{}}
+	names := map[string]bool{}
+	for _, a := range list {
+		switch {
+		case a.Name == "" || names[a.Name]:
+			return nil, fmt.Errorf("analyzer %q: the name is empty or taken", a.Name)
+		case a.Run == nil || strings.TrimSpace(a.Doc) == "" || len(a.Checks) == 0:
+			return nil, fmt.Errorf("analyzer %s: no Run, no Doc or no Checks", a.Name)
+		}
+		names[a.Name] = true
+		for _, c := range a.Checks {
+			if !idRE.MatchString(c.ID) || c.Title == "" {
+				return nil, fmt.Errorf("analyzer %s: check %q is malformed or has no title", a.Name, c.ID)
+			}
+			if other := r.byID[c.ID]; other != nil {
+				return nil, fmt.Errorf("analyzer %s: check %s belongs to %s", a.Name, c.ID, other.Name)
+			}
+			r.byID[c.ID] = a
+		}
+	}
+	const open, done = 1, 2
+	state := map[*Analyzer]int{}
+	var visit func(a *Analyzer) error
+	visit = func(a *Analyzer) error {
+		switch state[a] {
+		case done:
+			return nil
+		case open:
+			return fmt.Errorf("analyzer %s requires itself", a.Name)
+		}
+		state[a] = open
+		for _, q := range a.Requires {
+			if !slices.Contains(list, q) {
+				return fmt.Errorf("analyzer %s requires %s, which is not registered", a.Name, q.Name)
+			}
+			if err := visit(q); err != nil {
+				return err
+			}
+		}
+		state[a] = done
+		r.order = append(r.order, a)
+		return nil
+	}
+	for _, a := range list {
+		if err := visit(a); err != nil {
+			return nil, err
+		}
+	}
+	return r, nil
+}
+
+// Analyzers returns the analyzers in the order in which they run.
+func (r *Registry) Analyzers() []*Analyzer { return slices.Clone(r.order) }
+
+// Checks returns all checks by id.
+func (r *Registry) Checks() []Check {
+	var out []Check
+	for _, a := range r.order {
+		for _, c := range a.Checks {
+			c.Doc = cmp.Or(c.Doc, a.Doc)
+			out = append(out, c)
+		}
+	}
+	slices.SortFunc(out, func(a, b Check) int { return cmp.Compare(a.ID, b.ID) })
+	return out
+}
+
+// Check finds a check by id.
+func (r *Registry) Check(id string) (Check, bool) {
+	a := r.byID[id]
+	if a == nil {
+		return Check{}, false
+	}
+	c := a.Checks[slices.IndexFunc(a.Checks, func(c Check) bool { return c.ID == id })]
+	c.Doc = cmp.Or(c.Doc, a.Doc)
+	return c, true
+}
+
+// Select turns lists of ids and analyzer names into the set of ids to report.
+// Nothing to run means everything. The error names what is not known.
+func (r *Registry) Select(run, not []string) (map[string]bool, error) {
+	ids := map[string]bool{}
+	if len(run) == 0 {
+		for id := range r.byID {
+			ids[id] = true
+		}
+	}
+	set := func(list []string, to bool) error {
+		for _, word := range list {
+			n := 0
+			for id, a := range r.byID {
+				if id == word || a.Name == word {
+					ids[id] = to
+					n++
+				}
+			}
+			if n == 0 {
+				return fmt.Errorf("no check or analyzer is called %q", word)
+			}
+		}
+		return nil
+	}
+	return ids, errors.Join(set(run, true), set(not, false))
+}
+
+// Run executes all analyzers and returns the findings of the selected ids,
+// sorted. All analyzers run in any case, since verdicts rest on the findings
+// of the others; nil selects all. On an error the findings are those of the
+// analyzers before.
+func (r *Registry) Run(in *Input, selected map[string]bool) ([]Finding, error) {
+	found := map[*Analyzer][]Finding{}
+	var all []Finding
+	var failed error
+	for _, a := range r.order {
+		p := &Pass{Input: in, Analyzer: a, found: found}
+		if err := a.Run(p); err != nil {
+			failed = fmt.Errorf("analyzer %s: %w", a.Name, err)
+			break
+		}
+		for i := range p.out {
+			f := &p.out[i]
+			if r.byID[f.ID] != a {
+				return all, fmt.Errorf("analyzer %s reports %s, which it does not list", a.Name, f.ID)
+			}
+			in.complete(f)
+		}
+		Sort(p.out)
+		found[a] = p.out
+		for _, f := range p.out {
+			if selected == nil || selected[f.ID] {
+				all = append(all, f)
+			}
+		}
+	}
+	Sort(all)
+	return all, failed
+}
+
+// complete fills in what every finding has.
+func (in *Input) complete(f *Finding) {
+	if f.Old == (Place{}) && f.New == (Place{}) {
+		f.Old, f.New = in.Locate(f.Unit, f.Function)
+	}
+	if f.Severity > Note || !f.Given {
+		f.Allowed = in.Allow[f.ID]
+	}
+}

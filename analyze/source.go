@@ -1,0 +1,356 @@
+package analyze
+
+import (
+	"iter"
+	"path"
+	"strings"
+)
+
+// Locate finds the lines that a finding about a function or variable of an
+// object file should point at: the first change inside its text on each side,
+// else its first line; without such text the first change of the object's
+// source, or of any changed file.
+func (in *Input) Locate(unit, name string) (old, new Place) {
+	base, _, _ := strings.Cut(name, ".")
+	source := ""
+	for _, u := range in.Units {
+		if u.Object == unit {
+			source = u.Source
+		}
+	}
+	if source == "" && unit != "" {
+		source = strings.TrimSuffix(unit, path.Ext(unit)) + ".c"
+	}
+	order := make([]*File, 0, len(in.Files))
+	for i := range in.Files {
+		if f := &in.Files[i]; f.Path == source {
+			order = append([]*File{f}, order...)
+		} else {
+			order = append(order, f)
+		}
+	}
+	if base != "" {
+		for _, f := range order {
+			o, inOld := f.Definition(base, false)
+			n, inNew := f.Definition(base, true)
+			if inOld || inNew {
+				return f.firstChange(o, n)
+			}
+		}
+	}
+	for _, f := range order {
+		if f.Path == name || f.Path == source {
+			return f.firstChange(Text{}, Text{})
+		}
+	}
+	if source != "" {
+		return Place{File: source}, Place{File: source}
+	}
+	return Place{}, Place{}
+}
+
+// firstChange points at the first hunk that touches the given texts; zero texts
+// stand for the whole file.
+func (f *File) firstChange(o, n Text) (old, new Place) {
+	whole := o == (Text{}) && n == (Text{})
+	if f.Old != nil {
+		old = Place{File: f.Path, Line: o.Line}
+	}
+	if f.New != nil {
+		new = Place{File: f.Path, Line: n.Line}
+	}
+	for _, h := range f.Hunks {
+		if !whole && !o.touches(h.OldStart, h.OldLines) && !n.touches(h.NewStart, h.NewLines) {
+			continue
+		}
+		if f.Old != nil {
+			old.Line = max(h.OldStart, 1)
+		}
+		if f.New != nil {
+			new.Line = max(h.NewStart, 1)
+		}
+		break
+	}
+	return old, new
+}
+
+func (t Text) touches(start, lines int) bool {
+	return t.Line > 0 && start <= t.End && start+max(lines, 1)-1 >= t.Line
+}
+
+// CallPlace finds the line of the new source on which a function first calls
+// another. It is the zero Place when the text does not show such a call: the
+// source is not among the changed files, or a macro makes the call.
+func (in *Input) CallPlace(u *Unit, caller, callee string) Place {
+	for i := range in.Files {
+		f := &in.Files[i]
+		if f.Path != u.Source {
+			continue
+		}
+		t, ok := f.Definition(caller, true)
+		line := 0
+		Uses(f.New, callee, func(l int, _, _, after string) {
+			if ok && line == 0 && l >= t.Line && l <= t.End && after == "(" {
+				line = l
+			}
+		})
+		if line > 0 {
+			return Place{File: f.Path, Line: line}
+		}
+	}
+	return Place{}
+}
+
+// Text is the definition of a function or variable in a C file.
+type Text struct {
+	Line, End int    // 1-based, first and last line
+	Head      string // up to the brace or the equals sign, white space normalised
+	Func      bool
+}
+
+// Definition finds the definition of a function or variable at the top level
+// of the file, in its new or its old text.
+func (f *File) Definition(name string, newSide bool) (Text, bool) {
+	text := f.Old
+	if newSide {
+		text = f.New
+	}
+	return findDefinition(text, name)
+}
+
+// findDefinition walks a C file at brace depth 0. Preprocessor lines are
+// skipped; where conditionals unbalance the braces, a closing brace in the
+// first column ends whatever is open, as kernel style has it.
+func findDefinition(text []byte, name string) (Text, bool) {
+	s := &cScanner{text: text, line: 1, bol: true}
+	depth, start := 0, 0
+	var head []string
+	var found *Text
+	parens, args := 0, false
+	for {
+		tok, line, col := s.next()
+		if tok == "" {
+			return Text{}, false
+		}
+		if depth == 0 && len(head) == 0 && tok != ";" && tok != "}" {
+			start, args = line, false
+		}
+		switch tok {
+		case "{":
+			depth++
+			if depth == 1 && found == nil && parens == 0 {
+				if isFunc, ok := defines(head, name); ok {
+					found = &Text{Line: start, Head: strings.Join(head, " "), Func: isFunc}
+				}
+			}
+		case "}":
+			depth--
+			if col == 1 {
+				depth = 0
+			}
+			depth = max(depth, 0)
+			if depth == 0 {
+				if found != nil {
+					found.End = line
+					return *found, true
+				}
+				if len(head) > 0 && !args {
+					continue // a type or an initialiser: its name may follow
+				}
+				head = head[:0]
+			}
+		case ";":
+			if depth == 0 {
+				if _, ok := defines(head, name); ok && !contains(head, "(") && !contains(head, "extern") && !contains(head, "typedef") {
+					return Text{Line: start, End: line, Head: strings.Join(head, " ")}, true
+				}
+				head, parens = head[:0], 0
+			}
+		default:
+			if depth > 0 {
+				continue
+			}
+			if tok == "(" {
+				parens++
+				args = true
+			}
+			if tok == ")" {
+				parens = max(parens-1, 0)
+			}
+			head = append(head, tok)
+		}
+	}
+}
+
+// defines reports whether the tokens before a brace or semicolon define name.
+func defines(head []string, name string) (isFunc, ok bool) {
+	for i, t := range head {
+		if t == "=" {
+			break
+		}
+		if t != name {
+			continue
+		}
+		if i+1 < len(head) && head[i+1] == "(" && !contains(head[i:], "=") {
+			return true, true
+		}
+		if i > 0 && !contains(head[:i], "(") && (i+1 == len(head) || head[i+1] == "=" || head[i+1] == "[") {
+			return false, true
+		}
+	}
+	return false, false
+}
+
+func contains(list []string, s string) bool {
+	for _, t := range list {
+		if t == s {
+			return true
+		}
+	}
+	return false
+}
+
+// cScanner cuts C text into identifiers, numbers and single characters. It
+// skips white space, comments, literals and preprocessor lines.
+type cScanner struct {
+	text []byte
+	pos  int
+	line int
+	from int // start of the current line
+	bol  bool
+}
+
+func (s *cScanner) newline() {
+	s.line++
+	s.from = s.pos + 1
+	s.bol = true
+}
+
+// next returns a token, its line and its column; "" at the end. A literal
+// comes back as `"`.
+func (s *cScanner) next() (tok string, line, col int) {
+	for s.pos < len(s.text) {
+		c := s.text[s.pos]
+		switch {
+		case c == '\n':
+			s.newline()
+			s.pos++
+		case c == ' ' || c == '\t' || c == '\r' || c == '\f' || c == '\\':
+			s.pos++
+		case c == '#' && s.bol:
+			s.skipDirective()
+		case c == '/' && s.at(1) == '/':
+			for s.pos < len(s.text) && s.text[s.pos] != '\n' {
+				s.pos++
+			}
+		case c == '/' && s.at(1) == '*':
+			s.skipComment()
+		case c == '"' || c == '\'':
+			line, col = s.line, s.pos-s.from+1
+			s.skipLiteral(c)
+			s.bol = false
+			return `"`, line, col
+		default:
+			s.bol = false
+			start := s.pos
+			for s.pos < len(s.text) && word(s.text[s.pos]) {
+				s.pos++
+			}
+			if s.pos == start {
+				s.pos++
+			}
+			return string(s.text[start:s.pos]), s.line, start - s.from + 1
+		}
+	}
+	return "", s.line, 0
+}
+
+func (s *cScanner) at(n int) byte {
+	if s.pos+n < len(s.text) {
+		return s.text[s.pos+n]
+	}
+	return 0
+}
+
+func (s *cScanner) skipDirective() {
+	for s.pos < len(s.text) {
+		switch c := s.text[s.pos]; {
+		case c == '\n' && !(s.pos > 0 && s.text[s.pos-1] == '\\'):
+			return
+		case c == '\n':
+			s.newline()
+			s.pos++
+		case c == '/' && s.at(1) == '*':
+			s.skipComment()
+		default:
+			s.pos++
+		}
+	}
+}
+
+func (s *cScanner) skipComment() {
+	for s.pos += 2; s.pos < len(s.text); s.pos++ {
+		if s.text[s.pos] == '\n' {
+			s.newline()
+		}
+		if s.text[s.pos] == '*' && s.at(1) == '/' {
+			s.pos += 2
+			return
+		}
+	}
+}
+
+func (s *cScanner) skipLiteral(quote byte) {
+	for s.pos++; s.pos < len(s.text); s.pos++ {
+		switch s.text[s.pos] {
+		case '\\':
+			s.pos++
+			if s.pos < len(s.text) && s.text[s.pos] == '\n' {
+				s.newline()
+			}
+		case '\n':
+			return // unterminated
+		case quote:
+			s.pos++
+			return
+		}
+	}
+}
+
+func word(c byte) bool {
+	return c == '_' || c >= '0' && c <= '9' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= 0x80
+}
+
+// Uses calls yield for every place that names an identifier in C text outside
+// of comments, literals and preprocessor lines, with the two tokens before and
+// the one behind it.
+func Uses(text []byte, name string, yield func(line int, before2, before, after string)) {
+	s := &cScanner{text: text, line: 1, bol: true}
+	var b2, b1, cur string
+	var curLine int
+	for {
+		tok, line, _ := s.next()
+		if cur == name {
+			yield(curLine, b2, b1, tok)
+		}
+		if tok == "" {
+			return
+		}
+		b2, b1, cur, curLine = b1, cur, tok, line
+	}
+}
+
+// Tokens yields the identifiers, numbers and single characters of C text with
+// their lines; white space, comments, literals (as `"`) and preprocessor lines
+// are skipped.
+func Tokens(text []byte) iter.Seq2[string, int] {
+	return func(yield func(string, int) bool) {
+		s := &cScanner{text: text, line: 1, bol: true}
+		for {
+			tok, line, _ := s.next()
+			if tok == "" || !yield(tok, line) {
+				return
+			}
+		}
+	}
+}

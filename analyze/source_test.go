@@ -1,0 +1,84 @@
+package analyze
+
+import (
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+const cText = `#include <x.h>
+#define MACRO(a) { \
+	a }
+/* foo() { in a comment */
+static int foo(int a);
+
+static const struct ops table = {
+	.probe = foo, .name = "foo {",
+};
+static int count, limit = 3;
+
+static int __must_check
+foo(int a)
+{
+	if (a) {
+		return '{';
+	}
+	return bar(a);
+}
+
+struct thing { int foo; } things[3];
+
+int bar(int b)
+{
+#ifdef A
+	if (b) {
+#else
+	if (!b) {
+#endif
+	}
+}
+SYSCALL(x) int after(void) { return 0; }
+`
+
+func TestDefinition(t *testing.T) {
+	type want struct {
+		Line, End int
+		Func      bool
+	}
+	for name, w := range map[string]want{
+		"foo": {12, 19, true}, "table": {7, 9, false}, "bar": {23, 31, true}, "after": {32, 32, true}, "nothing": {},
+	} {
+		d, _ := findDefinition([]byte(cText), name)
+		if diff := cmp.Diff(w, want{d.Line, d.End, d.Func}); diff != "" {
+			t.Errorf("%s (-want +got)\n%s", name, diff)
+		}
+	}
+}
+
+func TestLocate(t *testing.T) {
+	in := &Input{Units: []*Unit{{Object: "d/x.o", Source: "d/x.c"}}, Files: []File{
+		{Path: "d/a.h", Old: []byte("static inline int twice(int x)\n{\n\treturn x;\n}\n"), New: []byte("static inline int twice(int x)\n{\n\treturn 2 * x;\n}\n"), Hunks: []Hunk{{3, 1, 3, 1}}},
+		{Path: "d/x.c", Old: []byte(cText), New: []byte(cText), Hunks: []Hunk{{4, 1, 4, 1}, {15, 1, 15, 2}}}}}
+	at := func(f string, o, n int) [2]Place { return [2]Place{{f, o}, {f, n}} }
+	for name, w := range map[string][2]Place{
+		"foo": at("d/x.c", 15, 15), "foo.isra.0": at("d/x.c", 15, 15), "bar": at("d/x.c", 23, 23), "twice": at("d/a.h", 3, 3), "elsewhere": at("d/x.c", 4, 4), "": at("d/x.c", 4, 4),
+	} {
+		o, n := in.Locate("d/x.o", name)
+		if diff := cmp.Diff(w, [2]Place{o, n}); diff != "" {
+			t.Errorf("%q (-want +got)\n%s", name, diff)
+		}
+	}
+	if o, n := in.Locate("other/y.o", "foo2"); o.File != "other/y.c" || n.Line != 0 {
+		t.Errorf("a unit without a changed source: %v, %v", o, n)
+	}
+}
+
+func FuzzDefinition(f *testing.F) {
+	f.Add([]byte(cText), "foo")
+	f.Fuzz(func(t *testing.T, text []byte, name string) {
+		if d, ok := findDefinition(text, name); ok && (d.Line < 1 || d.End < d.Line) {
+			t.Errorf("lines %d to %d", d.Line, d.End)
+		}
+		Uses(text, name, func(int, string, string, string) {})
+	})
+}

@@ -1,0 +1,195 @@
+package stacks
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"golang.org/x/arch/x86/x86asm"
+
+	"github.com/klpforge/klpforge/analyze/fields"
+	"github.com/klpforge/klpforge/analyze/model"
+)
+
+// findSites finds where each call through a pointer has the pointer from.
+func (a *analysis) findSites() {
+	for i := range a.m.Funcs {
+		if a.m.Funcs[i].Flags&model.FuncIndirect != 0 {
+			a.sitesOf(model.FuncID(i))
+		}
+	}
+}
+
+func (a *analysis) sitesOf(id model.FuncID) {
+	open := map[uint64]*model.Call{}
+	calls := a.m.Calls(id)
+	for i := range calls {
+		if c := &calls[i]; c.Target == model.NoFunc && (c.Kind == model.CallIndirect || c.Kind == model.CallTailInd) {
+			open[c.Site] = c
+		}
+	}
+	if len(open) == 0 {
+		return
+	}
+	fields.Walk(a.m, a.types, id, func(in *model.Inst, at *fields.At) {
+		c := open[in.Addr]
+		if c == nil {
+			return
+		}
+		delete(open, in.Addr)
+		sig, from := a.pointer(c, in, at)
+		s := site{in: id, from: from, tail: c.Kind.IsTail()}
+		switch {
+		case atomicMembers[from]:
+			return
+		case sig == "" && !s.tail:
+			a.Facts[id].Unknown = true
+			return
+		case sig == "":
+			return
+		case strings.HasPrefix(from, "#"):
+			key := fmt.Sprintf("%d%s", id, from)
+			s.from = "its parameter"
+			a.sites[key] = append(a.sites[key], s)
+		case from != "" && !generic[from]:
+			a.sites[from] = append(a.sites[from], s)
+		}
+		a.weak[sig] = append(a.weak[sig], s)
+	})
+	for range open { // code that the walk does not reach
+		a.Facts[id].Unknown = true
+	}
+}
+
+// pointer returns the signature of what a call goes to and where the pointer
+// comes from.
+func (a *analysis) pointer(c *model.Call, in *model.Inst, at *fields.At) (sig, from string) {
+	reg := -1
+	switch x := in.Args[0].(type) {
+	case x86asm.Mem:
+		if f, ok := at.Field(x); ok {
+			return fields.PointerSignature(f.Type), f.Inner()
+		}
+	case x86asm.Reg:
+		if n, _, ok := fields.Reg(x); ok {
+			reg = n
+		}
+	default:
+		if c.Via != model.NoFunc {
+			if word, ok := model.ThunkRegister(a.name(c.Via)); ok {
+				reg = slices.Index(regNames, word)
+			}
+		}
+	}
+	if reg < 0 {
+		return "", ""
+	}
+	p, from, ok := at.Pointer(reg)
+	if !ok {
+		return "", ""
+	}
+	return fields.Signature(p), from
+}
+
+var regNames = []string{"rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi", "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15"}
+
+// findKept finds the members and parameters that functions' addresses are kept
+// in.
+func (a *analysis) findKept(tables *fields.Tables) {
+	sig := func(id model.FuncID) string {
+		f := a.m.Func(id)
+		for _, name := range append([]string{f.Name}, f.Aliases...) {
+			if p := a.t.Proto(name); p != nil {
+				return fields.Signature(p)
+			}
+		}
+		return ""
+	}
+	keep := func(id model.FuncID, key string) {
+		if !slices.Contains(a.keys[id], key) {
+			a.keys[id] = append(a.keys[id], key)
+		}
+	}
+	// Data: all pointers of one object together tell its type.
+	refs := a.m.DataRefs
+	for i := 0; i < len(refs); {
+		s, off, ok := a.m.Prog.SymbolAt(refs[i].Addr)
+		start := refs[i].Addr - off
+		j := i + 1
+		for ok && j < len(refs) {
+			if t, o, ok := a.m.Prog.SymbolAt(refs[j].Addr); !ok || refs[j].Addr-o != start || t.Name != s.Name {
+				break
+			}
+			j++
+		}
+		var entries []fields.Entry
+		for _, r := range refs[i:j] {
+			entries = append(entries, fields.Entry{Off: int64(r.Addr - start), Sig: sig(r.Func)})
+		}
+		if ok && tables != nil {
+			list, structure := tables.Members(entries)
+			if structure != nil {
+				a.objects[start] = structure
+			}
+			for k, members := range list {
+				common := false
+				for _, m := range members {
+					keep(refs[i+k].Func, m)
+					common = common || generic[m]
+				}
+				if entries[k].Sig != "" && (len(members) == 0 || common) {
+					a.sigOf[refs[i+k].Func] = entries[k].Sig
+				}
+			}
+		}
+		i = j
+	}
+	a.findStored(keep, sig)
+}
+
+// findStored finds where code puts the addresses of functions.
+func (a *analysis) findStored(keep func(model.FuncID, string), sig func(model.FuncID) string) {
+	byFunc := map[model.FuncID]map[uint64]model.CodeRef{}
+	for _, r := range a.m.CodeRefs {
+		if r.Call != 0 {
+			for _, c := range a.m.Calls(r.In) {
+				if c.Site != r.Call || c.Target == model.NoFunc {
+					continue
+				}
+				if !creators[a.name(c.Target)] {
+					keep(r.Func, fmt.Sprintf("%d#%d", c.Target, r.Arg))
+					if s := sig(r.Func); s != "" {
+						a.sigOf[r.Func] = s // the callee may keep it
+					}
+				}
+			}
+			continue
+		}
+		if byFunc[r.In] == nil {
+			byFunc[r.In] = map[uint64]model.CodeRef{}
+		}
+		byFunc[r.In][r.Addr] = r
+	}
+	for i := range a.m.Funcs {
+		stores := byFunc[model.FuncID(i)]
+		if len(stores) == 0 {
+			continue
+		}
+		fields.Walk(a.m, a.types, model.FuncID(i), func(in *model.Inst, at *fields.At) {
+			r, ok := stores[in.Addr]
+			if !ok {
+				return
+			}
+			if m, ok := in.Args[0].(x86asm.Mem); ok {
+				if f, ok := at.Field(m); ok {
+					if keep(r.Func, f.Inner()); !generic[f.Inner()] {
+						return
+					}
+				}
+			}
+			if s := sig(r.Func); s != "" {
+				a.sigOf[r.Func] = s
+			}
+		})
+	}
+}

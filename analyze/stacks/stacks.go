@@ -1,0 +1,473 @@
+package stacks
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/cilium/ebpf/btf"
+
+	"github.com/klpforge/klpforge/analyze/fields"
+	"github.com/klpforge/klpforge/analyze/model"
+)
+
+// Reason says why a frame stays.
+type Reason uint8
+
+const (
+	None      Reason = iota
+	Waits            // the function itself waits
+	Loops            // a thread's main function, with a loop
+	Calls            // calls a function that may wait
+	Pointer          // calls through a pointer that may lead to such a function
+	Scheduler        // part of the scheduler's waiting functions
+	Idle             // the idle loop
+	inBase           // goes on in Result.base
+)
+
+func (r Reason) String() string {
+	return [...]string{"", "waits", "loops", "calls", "pointer", "scheduler", "idle"}[r]
+}
+
+// Fact is what is known of one function.
+type Fact struct {
+	Reason Reason
+	// Next is the function that it waits in, for Waits and Calls; for Pointer
+	// one that the pointer may lead to. NoFunc for the others.
+	Next model.FuncID
+	// Detail says how: "interruptible", a thread's name, a pointer's member.
+	Detail string
+	// Unknown: it calls through pointers of unknown type. Reason may be None.
+	Unknown bool
+}
+
+// Stays reports whether tasks may sleep on the function's frame without bound.
+func (f *Fact) Stays() bool { return f.Reason != None }
+
+// Thread is a function in which kernel threads begin.
+type Thread struct {
+	Func model.FuncID
+	Name string // a format as "kswapd%d", "" when not seen
+}
+
+// Result holds the facts of one kernel. It is immutable.
+type Result struct {
+	m *model.Model
+	t *fields.Types // those of Options
+	// Facts are indexed by function.
+	Facts   []Fact
+	Threads []Thread // by function, then name
+	base    *Result
+	sites   map[string][]site         // calls through pointers, by where the pointer comes from
+	keys    map[model.FuncID][]string // where a function's address is kept, as in sites
+	reach   []bool                    // a call of it may wait, even if its own frame is gone by then
+	via     []step                    // how it gets there
+}
+
+// step is one way from a function towards a wait.
+type step struct {
+	next   model.FuncID
+	how    Reason // Waits, Loops, Calls or Pointer; None for a jump
+	detail string
+}
+
+type analysis struct {
+	*Result
+	types    *fields.Types // with what is known of data
+	prim     []primitive   // by function
+	atomic   []bool        // by function: it runs where nothing may wait
+	sched    model.Range   // of the scheduler's waiting functions
+	idle     model.Range
+	isThread map[model.FuncID]string
+	states   map[model.FuncID]stateSet
+	weak     map[string][]site       // calls through pointers by signature
+	sigOf    map[model.FuncID]string // of functions whose address is kept elsewhere too
+	objects  map[uint64]btf.Type     // data objects by address
+	queue    []model.FuncID
+}
+
+// site is a call through a pointer.
+type site struct {
+	in   model.FuncID
+	from string // "file_operations.read_iter"
+	tail bool
+}
+
+// Options are what Analyze knows besides the code.
+type Options struct {
+	Types  *fields.Types  // without them states, and calls through pointers, are unknown
+	Tables *fields.Tables // without them tables in data lead nowhere
+	// Base tells of functions that the model has by name only: the kernel's, for
+	// an object of a module.
+	Base *Result
+}
+
+// Object finds the facts of an object that belongs to a kernel with known ones;
+// without them, base is nil.
+func Object(m *model.Model, base *Result) *Result {
+	o := Options{Base: base}
+	if base != nil {
+		o.Types = base.t
+	}
+	return Analyze(m, o)
+}
+
+// Analyze finds the facts of a kernel, or of an object.
+func Analyze(m *model.Model, o Options) *Result {
+	n := len(m.Funcs)
+	t := o.Types
+	a := &analysis{Result: &Result{m: m, t: t, base: o.Base, sites: map[string][]site{}, keys: map[model.FuncID][]string{}, Facts: make([]Fact, n), reach: make([]bool, n), via: make([]step, n)}, types: t, prim: make([]primitive, n), atomic: make([]bool, n), isThread: map[model.FuncID]string{},
+		states: map[model.FuncID]stateSet{}, weak: map[string][]site{}, sigOf: map[model.FuncID]string{}, objects: map[uint64]btf.Type{}}
+	for i := range a.Facts {
+		a.Facts[i].Next = model.NoFunc
+	}
+	a.sched = a.between("__sched_text_start", "__sched_text_end")
+	a.idle = a.between("__cpuidle_text_start", "__cpuidle_text_end")
+	a.classify()
+	a.findThreads()
+	a.findKept(o.Tables)
+	a.types = a.t.WithObjects(a.objects)
+	a.findSites()
+	a.findAtomic()
+	a.findWaits()
+	a.fromBase()
+	a.spread()
+	a.markTables()
+	return a.Result
+}
+
+func (a *analysis) between(from, to string) model.Range {
+	x, ok1 := a.m.Prog.Lookup(from)
+	y, ok2 := a.m.Prog.Lookup(to)
+	if !ok1 || !ok2 {
+		return model.Range{}
+	}
+	return model.Range{Start: x, End: y}
+}
+
+func (a *analysis) name(id model.FuncID) string { return a.m.Func(id).Name }
+
+// classify finds the primitives.
+func (a *analysis) classify() {
+	for i := range a.m.Funcs {
+		f := &a.m.Funcs[i]
+		a.prim[i] = primitives[f.Name]
+		for _, alias := range f.Aliases {
+			a.prim[i] = max(a.prim[i], primitives[alias])
+		}
+		if a.prim[i] == notPrimitive && (a.sched.Contains(f.Addr) || bounded(f.Name)) {
+			a.prim[i] = boundedWait
+		}
+	}
+}
+
+// fromBase takes over what is known of functions that are only named here.
+func (a *analysis) fromBase() {
+	if a.base == nil {
+		return
+	}
+	for i := range a.m.Funcs {
+		if a.m.Funcs[i].Flags&model.FuncExtern == 0 {
+			continue
+		}
+		for _, id := range a.base.m.Lookup(a.m.Funcs[i].Name) {
+			if a.base.reach[id] {
+				a.mayWait(model.FuncID(i), step{next: id, how: inBase})
+				break
+			}
+		}
+	}
+}
+
+// findAtomic marks the functions that are called where nothing may wait: what
+// the functions of atomicRoots call directly, up to functions that do wait,
+// which then are called under a condition that is not seen.
+func (a *analysis) findAtomic() {
+	var work []model.FuncID
+	add := func(id model.FuncID) {
+		if !a.atomic[id] && a.prim[id] == notPrimitive && a.m.Func(id).Flags&model.FuncNoReturn == 0 {
+			a.atomic[id] = true
+			work = append(work, id)
+		}
+	}
+	for _, name := range atomicRoots {
+		for _, id := range a.m.Lookup(name) {
+			add(id)
+		}
+	}
+	for len(work) > 0 {
+		id := work[len(work)-1]
+		work = work[:len(work)-1]
+		calls := a.m.Calls(id)
+		for i := range calls {
+			t := calls[i].Target
+			if t != model.NoFunc && a.prim[t] != notPrimitive && a.prim[t] != boundedWait {
+				a.atomic[id] = false
+			}
+		}
+		if !a.atomic[id] {
+			continue
+		}
+		for i := range calls {
+			if t := calls[i].Target; t != model.NoFunc {
+				add(t)
+			}
+		}
+	}
+}
+
+// findThreads finds functions whose address goes to a creator of threads.
+func (a *analysis) findThreads() {
+	for _, r := range a.m.CodeRefs {
+		if r.Call == 0 || r.Arg != 0 {
+			continue
+		}
+		for _, c := range a.m.Calls(r.In) {
+			if c.Site != r.Call || c.Target == model.NoFunc || !creators[a.name(c.Target)] {
+				continue
+			}
+			name := ""
+			if v, ok := constArg(a.m, r.In, c.Site, 3); ok {
+				name = a.text(v)
+			}
+			if _, seen := a.isThread[r.Func]; !seen || name != "" {
+				a.isThread[r.Func] = cmp.Or(a.isThread[r.Func], name)
+			}
+			a.Threads = append(a.Threads, Thread{r.Func, name})
+		}
+	}
+	slices.SortFunc(a.Threads, func(x, y Thread) int { return cmp.Or(cmp.Compare(x.Func, y.Func), cmp.Compare(x.Name, y.Name)) })
+	a.Threads = slices.Compact(a.Threads)
+}
+
+// text reads a string of the program, "" when there is none at the address.
+func (a *analysis) text(addr uint64) string {
+	var s []byte
+	for len(s) < 64 {
+		b, err := a.m.Prog.Read(addr+uint64(len(s)), 1)
+		if err != nil || b[0] != 0 && (b[0] < ' ' || b[0] > '~') {
+			return ""
+		}
+		if b[0] == 0 {
+			break
+		}
+		s = append(s, b[0])
+	}
+	return string(s)
+}
+
+// mark notes that a function's frame stays and queues it; the first reason
+// counts, which is the one nearest to the wait.
+func (a *analysis) mark(id model.FuncID, f Fact) {
+	if a.Facts[id].Reason == None {
+		f.Unknown = a.Facts[id].Unknown
+		a.Facts[id] = f
+	}
+	a.mayWait(id, step{f.Next, f.Reason, f.Detail})
+}
+
+// Lookup returns the facts of the functions of a name.
+func (r *Result) Lookup(name string) []model.FuncID { return r.m.Lookup(name) }
+
+// Model is what the facts are about.
+func (r *Result) Model() *model.Model { return r.m }
+
+// mayWait notes that a call of a function may wait. The first way counts, so
+// that ways lead on without end in no circle.
+func (a *analysis) mayWait(id model.FuncID, via step) {
+	if !a.reach[id] && a.prim[id] == notPrimitive && !a.atomic[id] {
+		a.reach[id] = true
+		a.via[id] = via
+		a.queue = append(a.queue, id)
+	}
+}
+
+// spread carries the property up to callers.
+func (a *analysis) spread() {
+	for len(a.queue) > 0 {
+		id := a.queue[0]
+		a.queue = a.queue[1:]
+		for c := range a.m.Callers(id) {
+			if c.Kind.IsTail() {
+				a.mayWait(c.Caller, step{next: id})
+			} else {
+				a.mark(c.Caller, Fact{Reason: Calls, Next: id})
+			}
+		}
+		for _, key := range a.keys[id] {
+			for _, s := range a.sites[key] {
+				if s.tail {
+					a.mayWait(s.in, step{next: id})
+				} else {
+					a.mark(s.in, Fact{Reason: Pointer, Next: id, Detail: s.from})
+				}
+			}
+		}
+		if sig, ok := a.sigOf[id]; ok {
+			for _, s := range a.weak[sig] {
+				if !s.tail {
+					a.Facts[s.in].Unknown = true
+				}
+			}
+			delete(a.weak, sig)
+		}
+		if _, ok := a.isThread[id]; ok {
+			for _, k := range a.m.Lookup("kthread") {
+				a.mark(k, Fact{Reason: Pointer, Next: id, Detail: "the thread's function"})
+			}
+		}
+	}
+}
+
+// markTables adds what is on stacks by its place in the kernel: the functions
+// that waiting ends in, and the idle loop with what starts it.
+func (a *analysis) markTables() {
+	for i := range a.m.Funcs {
+		f := &a.m.Funcs[i]
+		switch {
+		case a.idle.Contains(f.Addr) || idleLoop[f.Name]:
+			a.Facts[i] = Fact{Reason: Idle, Next: model.NoFunc, Unknown: a.Facts[i].Unknown}
+		case a.sched.Contains(f.Addr):
+			a.Facts[i] = Fact{Reason: Scheduler, Next: model.NoFunc, Unknown: a.Facts[i].Unknown}
+		}
+	}
+}
+
+// Path follows the facts from a function to where it waits, one step each. A
+// step is the name of a function, with how the next is reached.
+func (r *Result) Path(id model.FuncID) []string {
+	var out []string
+	f := &r.Facts[id]
+	s := step{f.Next, f.Reason, f.Detail}
+	if f.Reason == None {
+		if !r.reach[id] {
+			return nil // nothing here waits
+		}
+		s = r.via[id]
+	}
+	for range len(r.Facts) {
+		name := r.m.Func(id).Name
+		switch s.how {
+		case inBase:
+			return append(out, r.base.Path(s.next)...)
+		case Waits:
+			return append(out, fmt.Sprintf("%s waits in %s (%s)", name, r.m.Func(s.next).Name, s.detail))
+		case Loops:
+			return append(out, fmt.Sprintf("%s is the main loop of a thread%s", name, s.detail))
+		case Scheduler, Idle:
+			return append(out, fmt.Sprintf("%s belongs to the %v", name, s.how))
+		case Calls:
+			out = append(out, name)
+		case Pointer:
+			out = append(out, fmt.Sprintf("%s, through %s", name, cmp.Or(s.detail, "a pointer")))
+		default:
+			out = append(out, name+", which ends in")
+		}
+		id = s.next
+		s = r.via[id]
+	}
+	return out
+}
+
+// maxRoots bounds the search for who gets into a function.
+const maxRoots = 4000
+
+// Roots names the kernel threads and system calls from which a function is
+// reached, those next to it first, no more than n of each.
+func (r *Result) Roots(id model.FuncID, n int) (threads, syscalls []string) {
+	seen := map[model.FuncID]bool{id: true}
+	work := []model.FuncID{id}
+	up := func(c model.FuncID) {
+		if !seen[c] && len(seen) < maxRoots {
+			seen[c] = true
+			work = append(work, c)
+		}
+	}
+	for len(work) > 0 && (len(threads) < n || len(syscalls) < n) {
+		f := work[0]
+		work = work[1:]
+		if names := r.ThreadNames(f); len(names) > 0 {
+			threads = append(threads, names...)
+			continue
+		}
+		name := r.m.Func(f).Name
+		for _, p := range []string{"__x64_sys_", "__se_sys_", "__do_sys_"} {
+			if call, ok := strings.CutPrefix(name, p); ok {
+				call, _, _ = strings.Cut(call, ".")
+				if !slices.Contains(syscalls, call) {
+					syscalls = append(syscalls, call)
+				}
+				name = ""
+			}
+		}
+		if name == "" {
+			continue
+		}
+		for c := range r.m.Callers(f) {
+			up(c.Caller)
+		}
+		for _, key := range r.keys[f] {
+			for _, s := range r.sites[key] {
+				up(s.in)
+			}
+		}
+	}
+	return threads[:min(len(threads), n)], syscalls[:min(len(syscalls), n)]
+}
+
+// ThreadNames describes the threads that begin in a function: "kswapd
+// (kswapd%d)".
+func (r *Result) ThreadNames(id model.FuncID) []string {
+	var out []string
+	for _, t := range r.Threads {
+		if t.Func != id {
+			continue
+		}
+		s := r.m.Func(id).Name
+		if t.Name != "" {
+			s += fmt.Sprintf(" (thread %s)", t.Name)
+		}
+		out = append(out, s)
+	}
+	return out
+}
+
+// WaitsForever reports whether a function of the scheduler is one that tasks
+// wait in without bound, not just for a lock.
+func (r *Result) WaitsForever(id model.FuncID) bool {
+	name := r.m.Func(id).Name
+	return primitives[name] > boundedWait || name == "__schedule"
+}
+
+// maxDown is how far below a thread's main function it counts as waiting: what
+// the loop calls to wait, not all that it may call to work.
+const maxDown = 2
+
+// ThreadsIn describes the threads whose main function is the given one or waits
+// in it, by direct calls.
+func (r *Result) ThreadsIn(id model.FuncID) []string {
+	var out []string
+	for i, t := range r.Threads {
+		if i > 0 && r.Threads[i-1].Func == t.Func {
+			continue
+		}
+		level := []model.FuncID{t.Func}
+		for depth := 0; depth <= maxDown && len(level) > 0; depth++ {
+			if slices.Contains(level, id) && r.Facts[id].Stays() {
+				out = append(out, r.ThreadNames(t.Func)...)
+				break
+			}
+			var next []model.FuncID
+			for _, f := range level {
+				for _, c := range r.m.Calls(f) {
+					if c.Target != model.NoFunc && r.reach[c.Target] && !slices.Contains(next, c.Target) {
+						next = append(next, c.Target)
+					}
+				}
+			}
+			level = next
+		}
+	}
+	return out
+}

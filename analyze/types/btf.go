@@ -1,0 +1,172 @@
+package types
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/cilium/ebpf/btf"
+)
+
+// BTF is the type information of a kernel, or of a module on top of it. It is
+// safe for concurrent use.
+type BTF struct{ spec *btf.Spec }
+
+// ErrNoType means that no structure or union has a name.
+var ErrNoType = errors.New("no such structure or union")
+
+// LoadBTF reads raw BTF, for example section .BTF of a vmlinux. That of a
+// module counts on from the kernel's, which is then given as base.
+func LoadBTF(raw []byte, base *BTF) (*BTF, error) {
+	var spec *btf.Spec
+	var err error
+	if base != nil {
+		spec, err = btf.LoadSplitSpecFromReader(bytes.NewReader(raw), base.spec)
+	} else {
+		spec, err = btf.LoadSpecFromReader(bytes.NewReader(raw))
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read BTF: %w", err)
+	}
+	return &BTF{spec}, nil
+}
+
+// Layouts returns the structures and unions of a name, which may begin with
+// "struct " or "union ", or be a typedef of an anonymous one. One name can
+// stand for several in different files. ErrNoType when there is none.
+func (b *BTF) Layouts(name string) ([]Layout, error) {
+	kind, tag := "", name
+	for _, k := range []string{"struct", "union"} {
+		if t, ok := strings.CutPrefix(name, k+" "); ok {
+			kind, tag = k, strings.TrimSpace(t)
+		}
+	}
+	found, err := b.spec.AnyTypesByName(tag)
+	if err != nil && !errors.Is(err, btf.ErrNotFound) {
+		return nil, fmt.Errorf("look up %s: %w", name, err)
+	}
+	var out []Layout
+	for _, t := range found {
+		full := ""
+		switch x := t.(type) {
+		case *btf.Struct:
+			full = "struct " + x.Name
+		case *btf.Union:
+			full = "union " + x.Name
+		case *btf.Typedef:
+			if n := structName(x.Type); n == "" && kind == "" {
+				full = x.Name
+			}
+		}
+		if full == "" || kind != "" && full != kind+" "+tag {
+			continue
+		}
+		l := Layout{Name: full}
+		switch x := btf.UnderlyingType(t).(type) {
+		case *btf.Struct:
+			l.Size = int64(x.Size)
+			l.add(x.Members, 0)
+		case *btf.Union:
+			l.Size, l.Union = int64(x.Size), true
+			l.add(x.Members, 0)
+		default:
+			continue
+		}
+		out = append(out, l)
+	}
+	if len(out) == 0 {
+		return nil, fmt.Errorf("look up %s: %w", name, ErrNoType)
+	}
+	slices.SortStableFunc(out, func(a, b Layout) int { return strings.Compare(a.Name, b.Name) })
+	return out, nil
+}
+
+func (l *Layout) add(members []btf.Member, base int64) {
+	for _, f := range members {
+		off := int64(f.Offset)
+		switch x := btf.UnderlyingType(f.Type).(type) {
+		case *btf.Struct:
+			if f.Name == "" {
+				l.add(x.Members, base+off)
+				continue
+			}
+		case *btf.Union:
+			if f.Name == "" {
+				l.add(x.Members, base+off)
+				continue
+			}
+		}
+		size, err := btf.Sizeof(f.Type)
+		if err != nil {
+			size = 0
+		}
+		m := Member{Name: f.Name, Type: btfName(f.Type), Offset: (base + off) / 8, Size: int64(size), Bits: int64(f.BitfieldSize)}
+		if m.Name == "" {
+			m.Name = anonymous
+		}
+		if m.Bits > 0 {
+			m.Bit = (base + off) % 8
+		}
+		l.Members = append(l.Members, m)
+	}
+}
+
+func structName(t btf.Type) string {
+	switch x := btf.UnderlyingType(t).(type) {
+	case *btf.Struct:
+		return x.Name
+	case *btf.Union:
+		return x.Name
+	}
+	return "?"
+}
+
+// btfName writes a type as C does, without a declarator.
+func btfName(t btf.Type) string {
+	suffix := ""
+	for range 64 {
+		switch x := t.(type) {
+		case *btf.Typedef:
+			return x.Name + suffix
+		case *btf.Const:
+			return "const " + btfName(x.Type) + suffix
+		case *btf.Volatile:
+			return "volatile " + btfName(x.Type) + suffix
+		case *btf.Restrict:
+			t = x.Type
+		case *btf.TypeTag:
+			t = x.Type
+		case *btf.Array:
+			n := fmt.Sprintf("[%d]", x.Nelems)
+			if suffix == "" {
+				n = " " + n
+			}
+			suffix += n
+			t = x.Type
+		case *btf.Pointer:
+			if _, ok := x.Target.(*btf.FuncProto); ok {
+				return "function pointer" + suffix
+			}
+			inner := btfName(x.Target)
+			if !strings.HasSuffix(inner, "*") {
+				inner += " "
+			}
+			return inner + "*" + suffix
+		case *btf.Struct:
+			return strings.TrimSpace("struct "+x.Name) + suffix
+		case *btf.Union:
+			return strings.TrimSpace("union "+x.Name) + suffix
+		case *btf.Enum:
+			return strings.TrimSpace("enum "+x.Name) + suffix
+		case *btf.Fwd:
+			return x.Kind.String() + " " + x.Name + suffix
+		case *btf.Void:
+			return "void" + suffix
+		default:
+			return t.TypeName() + suffix
+		}
+	}
+	return "?"
+}

@@ -1,0 +1,76 @@
+package types
+
+import (
+	"fmt"
+	"slices"
+)
+
+// Sharing is who may hold objects of a type that outlive one call.
+type Sharing struct {
+	// Globals are variables of the type, or of one that holds it.
+	Globals []string
+	// Members are members of other structures that hold the type or point to
+	// it, as "struct file.f_inode".
+	Members []string
+	// Functions are those that handle the type through a pointer.
+	Functions []string
+	// Stack are functions that have objects of the type on their stack.
+	Stack []string
+	// Links are members by which objects, those on a stack too, get into lists,
+	// trees and queues that other tasks follow.
+	Links []string
+}
+
+// links are structures that put what holds them into the hands of others.
+var links = map[string]bool{
+	"struct list_head": true, "struct hlist_node": true, "struct hlist_nulls_node": true, "struct hlist_bl_node": true, "struct llist_node": true,
+	"struct plist_node": true, "struct rb_node": true, "struct callback_head": true, "struct wait_queue_entry": true, "struct swait_queue": true,
+	"struct completion": true, "struct work_struct": true, "struct timer_list": true, "struct hrtimer": true, "struct kref": true, "refcount_t": true,
+}
+
+// Private reports whether, as far as the types tell, every object lives on the
+// stack of a function for as long as it runs.
+func (s *Sharing) Private() bool {
+	return len(s.Globals) == 0 && len(s.Members) == 0 && len(s.Links) == 0 && len(s.Stack) > 0
+}
+
+// Sharing looks for uses of a type and of all types that hold it. All lists
+// are sorted. Objects that only untyped pointers lead to are not seen.
+func (i *Info) Sharing(name string) Sharing {
+	holders := map[string]bool{name: true}
+	for more := true; more; {
+		more = false
+		for _, u := range i.uses {
+			if u.kind == useMember && !u.ptr && holders[u.typ] && !holders[u.in] {
+				holders[u.in], more = true, true
+			}
+		}
+	}
+	var s Sharing
+	for _, u := range i.uses {
+		if u.kind == useMember && !u.ptr && holders[u.in] && links[u.typ] {
+			s.Links = append(s.Links, u.in+"."+u.name)
+		}
+		if !holders[u.typ] {
+			continue
+		}
+		switch {
+		case u.kind == useMember && u.ptr && !(holders[u.in] && u.in == u.typ):
+			s.Members = append(s.Members, u.in+"."+u.name)
+		case u.kind == useMember:
+		case u.kind == useGlobal && u.in != "":
+			s.Globals = append(s.Globals, fmt.Sprintf("%s of %s", u.name, u.in))
+		case u.kind == useGlobal:
+			s.Globals = append(s.Globals, u.name)
+		case u.ptr || u.kind == useParam:
+			s.Functions = append(s.Functions, u.in)
+		default:
+			s.Stack = append(s.Stack, u.in)
+		}
+	}
+	for _, l := range []*[]string{&s.Globals, &s.Members, &s.Functions, &s.Stack, &s.Links} {
+		slices.Sort(*l)
+		*l = slices.Compact(*l)
+	}
+	return s
+}

@@ -1,0 +1,245 @@
+// Package checktest runs analyzers on small pairs of C files, before and after
+// a change, and on the objects that the compiler made of them.
+//
+// A case is a directory with before.c, after.c and the committed before.o and
+// after.o; kernel.c and kernel.o, if there, stand for the rest of the kernel. Lines of after.c say what is expected:
+//
+//	// want: KLP204 warning foo        a finding, in the order of the report
+//	// want: nothing                   no finding
+//	// text: a part of what it says    in the message, evidence, who or remedy
+//	// cflags: -g                      further options for both compilations
+//
+// "go test -update" compiles the cases again.
+package checktest
+
+import (
+	"bytes"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/klpforge/klpforge/analyze"
+	"github.com/klpforge/klpforge/analyze/locks"
+	"github.com/klpforge/klpforge/analyze/model"
+	"github.com/klpforge/klpforge/analyze/types"
+	"github.com/klpforge/klpforge/elfdiff"
+	"github.com/klpforge/klpforge/elfobj"
+	"github.com/klpforge/klpforge/plan"
+)
+
+var update = flag.Bool("update", false, "compile the cases again")
+
+// compilerVersion is the compiler that the committed objects come from.
+const compilerVersion = "12.2.0"
+
+// Run checks every case below dir.
+func Run(t *testing.T, dir string, analyzers ...*analyze.Analyzer) {
+	t.Helper()
+	r, err := analyze.NewRegistry(analyzers...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cases, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	fired, quiet := false, false
+	for _, c := range cases {
+		path := filepath.Join(dir, c.Name())
+		want := directives(t, path, "want")
+		if len(want) == 0 {
+			t.Fatalf("%s has no // want: line", path)
+		}
+		fired, quiet = fired || want[0] != "nothing", quiet || want[0] == "nothing"
+		t.Run(c.Name(), func(t *testing.T) {
+			compile(t, path)
+			check(t, r, path, want)
+		})
+	}
+	if !fired || !quiet {
+		t.Error("a check needs a case that fires and a twin that does not")
+	}
+}
+
+func check(t *testing.T, r *analyze.Registry, path string, want []string) {
+	t.Helper()
+	findings, err := r.Run(Load(t, path), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got, text []string
+	for i := range findings {
+		f := &findings[i]
+		what := f.Severity.String()
+		if f.Given {
+			what = "given"
+		} else if f.Unknown {
+			what = "unknown"
+		}
+		got = append(got, strings.TrimSpace(fmt.Sprintf("%s %s %s", f.ID, what, f.Function)))
+		text = append(text, slices.Concat([]string{f.Message, f.Remedy}, f.Evidence, f.Who)...)
+		if f.Message == "" {
+			t.Errorf("%s has no message", f.ID)
+		}
+		if f.Function != "" && f.New.Line == 0 {
+			t.Errorf("%s on %s points at no line", f.ID, f.Function)
+		}
+	}
+	if len(got) == 0 {
+		got = []string{"nothing"}
+	}
+	if d := cmp.Diff(want, got); d != "" {
+		t.Errorf("(-want +got)\n%s", d)
+	}
+	all := strings.Join(text, "\n")
+	for _, s := range directives(t, path, "text") {
+		if !strings.Contains(all, s) {
+			t.Errorf("nothing says %q", s)
+		}
+	}
+	if t.Failed() {
+		t.Log("\n" + all)
+	}
+}
+
+// Load makes the input of one case.
+func Load(t *testing.T, path string) *analyze.Input {
+	t.Helper()
+	object := func(side string) *elfobj.File {
+		f, err := elfobj.ReadFile(filepath.Join(path, side+".o"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return f
+	}
+	d, err := elfdiff.Diff(object("before"), object("after"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	old, new := read(t, filepath.Join(path, "before.c")), read(t, filepath.Join(path, "after.c"))
+	u := &analyze.Unit{Object: "dir/case.o", Source: "dir/case.c", Owner: plan.Vmlinux, Diff: d}
+	in := &analyze.Input{Release: "6.1.0", Plan: &plan.Plan{}, Units: []*analyze.Unit{u}, Files: []analyze.File{{Path: u.Source, Old: old, New: new, Hunks: hunks(old, new)}},
+		HasObject: func(name string) bool { return name == plan.Vmlinux }}
+	for i, side := range []string{"before", "after"} {
+		info, err := types.Read(object(side))
+		if errors.Is(err, types.ErrNoDebug) {
+			continue
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		u.Types[i] = info
+	}
+	ob := plan.Object{Name: u.Owner}
+	for _, ch := range d.Functions {
+		if ch.Kind == elfdiff.Changed && !ch.Init {
+			u.Replace = append(u.Replace, ch)
+			ob.Funcs = append(ob.Funcs, plan.Func{Name: ch.Name, Unit: u.Object, Reasons: ch.Reasons})
+		}
+	}
+	if len(ob.Funcs) > 0 {
+		in.Plan.Objects = []plan.Object{ob}
+	}
+	if _, err := os.Stat(filepath.Join(path, "kernel.o")); err == nil {
+		in.Kernel = func() (*analyze.Kernel, error) {
+			p, err := model.FromObject(object("kernel"), model.ObjectOptions{Name: "vmlinux"})
+			if err != nil {
+				return nil, err
+			}
+			m := model.Build(p)
+			return &analyze.Kernel{Model: m, Locks: locks.Analyze(m, locks.Options{})}, nil
+		}
+	}
+	for _, p := range d.Problems {
+		in.Problems = append(in.Problems, analyze.Problem{Problem: p, Object: u.Owner, Unit: u.Object})
+	}
+	return in
+}
+
+func read(t *testing.T, path string) []byte {
+	t.Helper()
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return data
+}
+
+func directives(t *testing.T, path, key string) []string {
+	t.Helper()
+	var out []string
+	for line := range strings.Lines(string(read(t, filepath.Join(path, "after.c")))) {
+		if v, ok := strings.CutPrefix(line, "// "+key+": "); ok {
+			out = append(out, strings.TrimSpace(v))
+		}
+	}
+	return out
+}
+
+// hunks returns the one range that differs; lines of comments do not count.
+func hunks(old, new []byte) []analyze.Hunk {
+	a, b := strings.SplitAfter(string(old), "\n"), strings.SplitAfter(string(new), "\n")
+	skip := 0
+	for skip < len(b) && strings.HasPrefix(b[skip], "// ") {
+		skip++
+	}
+	head := 0
+	for head < len(a) && head+skip < len(b) && a[head] == b[head+skip] {
+		head++
+	}
+	tail := 0
+	for tail < len(a)-head && tail < len(b)-skip-head && a[len(a)-1-tail] == b[len(b)-1-tail] {
+		tail++
+	}
+	if len(a)-head-tail == 0 && len(b)-skip-head-tail == 0 {
+		return nil
+	}
+	return []analyze.Hunk{{OldStart: head + 1, OldLines: len(a) - head - tail, NewStart: skip + head + 1, NewLines: len(b) - skip - head - tail}}
+}
+
+// compile compares the committed objects with what the compiler makes of the
+// sources, or writes them.
+func compile(t *testing.T, path string) {
+	t.Helper()
+	if testing.Short() && !*update {
+		return
+	}
+	version, err := exec.Command(compiler()).Output()
+	if err != nil || strings.TrimSpace(string(version)) != compilerVersion {
+		t.Logf("the committed objects are not compared: they need compiler %s", compilerVersion)
+		return
+	}
+	for _, side := range []string{"before", "after", "kernel"} {
+		if _, err := os.Stat(filepath.Join(path, side+".c")); side == "kernel" && err != nil {
+			continue
+		}
+		out := filepath.Join(t.TempDir(), side+".o")
+		if msg, err := exec.Command(compiler(), append([]string{filepath.Join(path, side+".c"), out}, directives(t, path, "cflags")...)...).CombinedOutput(); err != nil {
+			t.Fatalf("compile %s/%s.c: %v\n%s", path, side, err, msg)
+		}
+		object := filepath.Join(path, side+".o")
+		fresh := read(t, out)
+		if *update {
+			if err := os.WriteFile(object, fresh, 0o644); err != nil {
+				t.Fatal(err)
+			}
+		} else if have, err := os.ReadFile(object); err != nil || !bytes.Equal(have, fresh) {
+			t.Errorf("%s is stale: run go test -update (error %v)", object, err)
+		}
+	}
+}
+
+// compiler is the script beside this file.
+func compiler() string {
+	_, file, _, _ := runtime.Caller(0)
+	return filepath.Join(filepath.Dir(file), "compile.sh")
+}
