@@ -1,0 +1,304 @@
+// Package releases builds what a release manifest describes: one module for
+// each target kernel, from the patches that the target lacks.
+package releases
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/klpforge/klpforge/elfdiff"
+	"github.com/klpforge/klpforge/internal/build"
+	"github.com/klpforge/klpforge/kbuild"
+	"github.com/klpforge/klpforge/kernel"
+	"github.com/klpforge/klpforge/modsign"
+	"github.com/klpforge/klpforge/patchset"
+	"github.com/klpforge/klpforge/plan"
+	"github.com/klpforge/klpforge/release"
+	"github.com/klpforge/klpforge/release/manifest"
+)
+
+// Options say what to build of a release.
+type Options struct {
+	Manifest *manifest.Manifest
+	Targets  []string // releases to build for; none means all of the manifest
+	Dir      string   // directory for the modules, made when absent
+	Cache    kernel.Cache
+	Parallel int // targets at a time; 0 is 1
+	Jobs     int // compilers at a time, for each target; 0 is the number of CPUs
+	CC       string
+	Launcher string // put before the compiler command
+	Emit     bool   // keep the generated sources, in Dir/<module>.src
+	// History, when not nil, is searched for follow-ups and prerequisites.
+	History *patchset.History
+	// Progress tells what happens; it is called from several goroutines.
+	Progress func(release, what string)
+
+	sign func([]byte) ([]byte, error)
+}
+
+// Run builds the release. Targets fail one by one; the error is for what
+// concerns all of them: patches that cannot be read, a history, a directory.
+func Run(ctx context.Context, o Options) (*Summary, error) {
+	if o.Progress == nil {
+		o.Progress = func(string, string) {}
+	}
+	if s := o.Manifest.Signing; s != nil {
+		signer, err := modsign.Load(under(o.Manifest.Dir, s.Key), under(o.Manifest.Dir, s.Cert), s.Hash)
+		if err != nil {
+			return nil, err
+		}
+		o.sign = signer.Sign
+	}
+	targets, err := o.targets()
+	if err != nil {
+		return nil, err
+	}
+	list, err := readPatches(o.Manifest)
+	if err != nil {
+		return nil, err
+	}
+	if err := os.MkdirAll(o.Dir, 0o777); err != nil {
+		return nil, fmt.Errorf("make a directory for the modules: %w", err)
+	}
+	s := &Summary{Schema: SummarySchema, Name: o.Manifest.Name, Version: o.Manifest.Version, Findings: []release.Finding{}, Targets: make([]Target, len(targets))}
+	if s.Findings, err = followUps(ctx, o, list); err != nil {
+		return nil, err
+	}
+	var g errgroup.Group
+	g.SetLimit(max(o.Parallel, 1))
+	for i, t := range targets {
+		g.Go(func() error {
+			began := time.Now()
+			s.Targets[i] = o.one(ctx, t, list)
+			s.Targets[i].Seconds = time.Since(began).Seconds()
+			return nil
+		})
+	}
+	return s, g.Wait()
+}
+
+// UnknownTargetError names a target that the manifest does not have.
+type UnknownTargetError struct {
+	Release string
+	Known   []string
+}
+
+func (e *UnknownTargetError) Error() string {
+	return fmt.Sprintf("%s is no target of the manifest; it has %s", e.Release, strings.Join(e.Known, ", "))
+}
+
+func (o *Options) targets() ([]manifest.Target, error) {
+	if len(o.Targets) == 0 {
+		return o.Manifest.Targets, nil
+	}
+	var out []manifest.Target
+	for _, want := range o.Targets {
+		i := slices.IndexFunc(o.Manifest.Targets, func(t manifest.Target) bool { return t.Release == want })
+		if i < 0 {
+			e := &UnknownTargetError{Release: want}
+			for _, t := range o.Manifest.Targets {
+				e.Known = append(e.Known, t.Release)
+			}
+			return nil, e
+		}
+		out = append(out, o.Manifest.Targets[i])
+	}
+	return out, nil
+}
+
+// entry is what one item of the manifest's list of patches brought.
+type entry struct {
+	item    manifest.Patch
+	path    string // the file, "" for a git range
+	patches []*patchset.Patch
+}
+
+// readPatches reads all patches of the manifest.
+func readPatches(m *manifest.Manifest) ([]entry, error) {
+	var out []entry
+	for _, item := range m.Patches {
+		e := entry{item: item}
+		var series *patchset.Series
+		var err error
+		if item.Git != "" {
+			series, err = patchset.ReadGitRange(under(m.Dir, item.Git), item.Range)
+		} else {
+			e.path = under(m.Dir, item.File)
+			series, err = patchset.Read([]string{e.path}, patchset.ReadOptions{})
+		}
+		if err != nil {
+			err = fmt.Errorf("patches, line %d: %w", item.Line, err)
+			if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) {
+				return nil, err
+			}
+			return nil, &build.PatchError{Err: err}
+		}
+		for _, p := range series.Patches {
+			p.Known = item.IDs
+		}
+		e.patches = series.Patches
+		out = append(out, e)
+	}
+	return out, nil
+}
+
+func under(dir, path string) string {
+	if filepath.IsAbs(path) {
+		return path
+	}
+	return filepath.Join(dir, path)
+}
+
+// forTarget selects the patches that are meant for a kernel, and their files.
+func forTarget(list []entry, rel string) (series *patchset.Series, files []string) {
+	series = &patchset.Series{}
+	for _, e := range list {
+		if len(e.item.Targets) > 0 && !slices.ContainsFunc(e.item.Targets, func(p string) bool { ok, _ := filepath.Match(p, rel); return ok }) {
+			continue
+		}
+		series.Patches = append(series.Patches, e.patches...)
+		if e.path != "" {
+			files = append(files, e.path)
+		}
+	}
+	return series, files
+}
+
+// one builds for one kernel and never fails otherwise than in its result.
+func (o *Options) one(ctx context.Context, t manifest.Target, list []entry) Target {
+	res := Target{Release: t.Release, Included: []string{}, Skipped: []string{}, Findings: []release.Finding{}}
+	fail := func(err error) Target {
+		res.Error, res.Refused = err.Error(), refused(err)
+		return res
+	}
+	opt := o.buildOptions(t)
+	series, files := forTarget(list, t.Release)
+	if len(series.Patches) == 0 {
+		res.Empty = true
+		return res
+	}
+	o.Progress(t.Release, "prepare source tree")
+	dir, err := o.source(ctx, opt)
+	if err != nil {
+		return fail(err)
+	}
+	kept, present, err := series.SiftDir(dir, patchset.ApplyOptions{})
+	if err != nil {
+		var ce *patchset.ConflictError
+		if errors.As(err, &ce) {
+			res.Findings = append(res.Findings, o.before(ctx, ce.Patch, dir, series.Patches)...)
+		}
+		return fail(err)
+	}
+	for _, p := range present {
+		res.Skipped = append(res.Skipped, p.Title())
+	}
+	for _, p := range kept {
+		res.Included = append(res.Included, p.Title())
+	}
+	if len(kept) == 0 {
+		res.Empty = true
+		return res
+	}
+	opt.Series, opt.Patches = &patchset.Series{Patches: kept}, files
+	opt.Progress = func(stage string, _, _ int) { o.Progress(t.Release, stage) }
+	out, err := build.Run(ctx, opt)
+	res.fill(out)
+	if err != nil {
+		res.Findings = append(res.Findings, o.prerequisites(ctx, out, err, kept)...)
+		return fail(err)
+	}
+	return res
+}
+
+// refused reports whether an error is the fault of the release, not of the
+// machine that builds it.
+func refused(err error) bool {
+	var refusal *build.Refusal
+	var patch *build.PatchError
+	var conflict *patchset.ConflictError
+	return errors.As(err, &refusal) || errors.As(err, &patch) || errors.As(err, &conflict) || errors.Is(err, build.ErrNothing)
+}
+
+func (o *Options) buildOptions(t manifest.Target) build.Options {
+	m := o.Manifest
+	name := ModuleName(m, t.Release)
+	opt := build.Options{Kernel: kernel.Options{Release: t.Release, Cache: o.Cache}, Name: name,
+		Product: m.Name, Vendor: m.Vendor, Version: m.Version, Description: m.Description,
+		NoReplace: !m.Replaces(), Immediate: m.Immediate, Callbacks: map[string][]string{}, Allow: map[string]string{}, AllowFrom: "release manifest",
+		Output: filepath.Join(o.Dir, t.Release, name+".ko"), Jobs: o.Jobs, CC: o.CC, Launcher: o.Launcher, Sign: o.sign, Provenance: true}
+	if t.Root != "" {
+		opt.Kernel.Root = under(m.Dir, t.Root)
+	}
+	if o.Emit {
+		opt.Emit = filepath.Join(o.Dir, t.Release, name+".src")
+	}
+	maps.Copy(opt.Callbacks, m.Callbacks)
+	for _, a := range m.Allow {
+		opt.Allow[a.ID] = a.Reason
+	}
+	for _, s := range m.States {
+		opt.States = append(opt.States, plan.State(s))
+	}
+	for _, s := range m.Shadows {
+		opt.Shadows = append(opt.Shadows, plan.Shadow(s))
+	}
+	return opt
+}
+
+// source prepares the target's source tree and makes the place for its module.
+func (o *Options) source(ctx context.Context, opt build.Options) (string, error) {
+	if err := os.MkdirAll(filepath.Dir(opt.Output), 0o777); err != nil {
+		return "", err
+	}
+	t, err := build.OpenTarget(opt.Kernel)
+	if err != nil {
+		return "", err
+	}
+	defer t.Close()
+	tree, err := build.Prepare(ctx, t.K, kbuild.PrepareOptions{CC: opt.CC, Launcher: opt.Launcher, Jobs: opt.Jobs})
+	if err != nil {
+		return "", err
+	}
+	return tree.Dir, nil
+}
+
+// ModuleName is the name of the module for one kernel.
+func ModuleName(m *manifest.Manifest, rel string) string {
+	t := m.Module
+	if t == "" {
+		t = "livepatch_{name}_{version}"
+	}
+	return build.ModuleName(strings.NewReplacer("{name}", m.Name, "{version}", m.Version, "{release}", rel).Replace(t))
+}
+
+// fill takes over what a build found, as far as it came.
+func (t *Target) fill(r *build.Result) {
+	t.Module, t.Bytes = r.Module, r.Bytes
+	t.Notes = r.Notes
+	for _, obj := range r.Plan.Objects {
+		for _, f := range obj.Funcs {
+			t.Functions = append(t.Functions, obj.Name+":"+f.Name)
+		}
+	}
+	for _, p := range r.Problems {
+		if p.Severity >= elfdiff.Warning {
+			t.Problems = append(t.Problems, p)
+		}
+	}
+	allowed := map[string]bool{}
+	for _, s := range r.Suppressions {
+		allowed[s.ID] = true
+	}
+	t.Accepted = slices.Sorted(maps.Keys(allowed))
+}

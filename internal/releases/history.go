@@ -1,0 +1,108 @@
+package releases
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+
+	"github.com/klpforge/klpforge/elfdiff"
+	"github.com/klpforge/klpforge/internal/build"
+	"github.com/klpforge/klpforge/patchset"
+	"github.com/klpforge/klpforge/release"
+)
+
+// followUps finds corrections of the release's patches that it lacks. They are
+// errors, unless the manifest accepts KLP408.
+func followUps(ctx context.Context, o Options, list []entry) ([]release.Finding, error) {
+	out := []release.Finding{}
+	if o.History == nil {
+		return out, nil
+	}
+	o.Progress("", "search the history for follow-ups")
+	var all []*patchset.Patch
+	for _, e := range list {
+		all = append(all, e.patches...)
+	}
+	found, whole, err := o.History.FollowUps(ctx, all)
+	if err != nil {
+		return nil, err
+	}
+	severity, remedy := elfdiff.Error, "include it, or accept KLP408 in the manifest with the reason"
+	for _, a := range o.Manifest.Allow {
+		if a.ID == "KLP408" {
+			severity, remedy = elfdiff.Note, "accepted: "+a.Reason
+		}
+	}
+	for _, f := range found {
+		how := "fixes"
+		if f.Revert {
+			how = "reverts"
+		}
+		out = append(out, release.Finding{ID: "KLP408", Severity: severity, Remedy: remedy,
+			Message: fmt.Sprintf("commit %.12s (%s) %s %s and is not included", f.Commit, f.Subject, how, f.Of.Title())})
+	}
+	if !whole {
+		out = append(out, release.Finding{ID: "KLP408", Severity: elfdiff.Warning, Message: "the history is longer than what was searched for follow-ups", Remedy: "give a nearer commit with --git-head"})
+	}
+	return out, nil
+}
+
+// missingRE is how gcc and clang name what a source does not declare.
+var missingRE = regexp.MustCompile(`(?:implicit declaration of function|call to undeclared function|has no member named|no member named|use of undeclared identifier|unknown type name) [‘']([A-Za-z_]\w*)[’']|[‘']([A-Za-z_]\w*)[’'] undeclared|fatal error: [‘']?(\w[\w/.-]*/[\w.-]+\.h)[’']?(?: file not found|: No such file)`)
+
+// prerequisites looks for the commits that bring what a build lacked.
+func (o *Options) prerequisites(ctx context.Context, res *build.Result, err error, included []*patchset.Patch) []release.Finding {
+	if o.History == nil {
+		return nil
+	}
+	var names []string
+	for _, p := range res.Problems {
+		if p.ID == "KLP409" {
+			names = append(names, p.Symbol)
+		}
+	}
+	var pe *build.PatchError
+	if errors.As(err, &pe) {
+		for _, m := range missingRE.FindAllStringSubmatch(pe.Error(), -1) {
+			names = append(names, m[1]+m[2]+m[3])
+		}
+	}
+	slices.Sort(names)
+	names = slices.Compact(names)
+	if len(names) == 0 {
+		return nil
+	}
+	found, herr := o.History.Introduces(ctx, names, included)
+	if herr != nil {
+		return []release.Finding{unsearched(herr)}
+	}
+	var out []release.Finding
+	for _, f := range found {
+		out = append(out, release.Finding{ID: "KLP409", Severity: elfdiff.Error, Remedy: "add this commit to the patches, before the one that needs it",
+			Message: fmt.Sprintf("%s is missing in the target; commit %.12s (%s) brings it", f.Brings, f.Commit, f.Subject)})
+	}
+	return out
+}
+
+// before looks for the commits that a patch was made on top of.
+func (o *Options) before(ctx context.Context, p *patchset.Patch, tree string, included []*patchset.Patch) []release.Finding {
+	if o.History == nil {
+		return nil
+	}
+	found, err := o.History.Before(ctx, p, tree, included)
+	if err != nil {
+		return []release.Finding{unsearched(err)}
+	}
+	var out []release.Finding
+	for _, f := range found {
+		out = append(out, release.Finding{ID: "KLP409", Severity: elfdiff.Error, Remedy: "add it before that patch, if the patch needs it",
+			Message: fmt.Sprintf("%s was made on top of commit %.12s (%s), which changes %s and is not in the target", p.Title(), f.Commit, f.Subject, f.Brings)})
+	}
+	return out
+}
+
+func unsearched(err error) release.Finding {
+	return release.Finding{ID: "KLP409", Severity: elfdiff.Warning, Message: "prerequisites could not be searched: " + err.Error()}
+}
