@@ -1,0 +1,199 @@
+package deploy
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"github.com/klpforge/klpforge/module"
+	"github.com/klpforge/klpforge/plan"
+)
+
+// Facts are what is known of a livepatch, loaded or not. A module that klpforge
+// did not make says little; what it does not say is unknown, not absent.
+type Facts struct {
+	// Manifest says whether a klpforge manifest is the source; without it
+	// Replace, States and Callbacks are unknown, but see Livepatch.
+	Manifest bool `json:"manifest"`
+
+	Product string `json:"series,omitempty"`
+	Vendor  string `json:"vendor,omitempty"`
+	Version string `json:"version,omitempty"`
+	// Replace is nil when it is not known whether the livepatch replaces all others.
+	Replace     *bool    `json:"replace"`
+	SafeToForce bool     `json:"safe_to_force,omitempty"` // verdict KLP402
+	Objects     []Object `json:"objects"`
+	States      []State  `json:"states,omitempty"`
+	// Callbacks lists "object: pre_patch" and so on, in the kernel's order.
+	Callbacks []string `json:"callbacks,omitempty"`
+	IDs       []string `json:"ids,omitempty"` // what its patches are known by, such as CVE numbers
+
+	manifest *module.Manifest // the source; nil when Manifest is false
+}
+
+// Object is a patched object.
+type Object struct {
+	Name string `json:"name"` // vmlinux or a module
+	// Patched says whether the object is there and patched; nil where the
+	// kernel does not tell (before 6.1) or nothing is loaded.
+	Patched   *bool  `json:"patched"`
+	Functions []Func `json:"functions"`
+}
+
+// Func is a patched function.
+type Func struct {
+	Name   string `json:"name"`
+	Sympos int    `json:"sympos"`        // 1-based position among namesakes
+	New    string `json:"new,omitempty"` // symbol of the replacement, when known
+}
+
+// State is a system state that a livepatch takes care of.
+type State struct {
+	ID      uint64 `json:"id"`
+	Version uint32 `json:"version"`
+	Meaning string `json:"meaning,omitempty"`
+}
+
+// Module is a module file.
+type Module struct {
+	Name      string
+	File      string
+	Livepatch bool
+	Release   string // of the kernel it is for; "" when it does not say
+	Depends   []string
+	Facts     Facts
+
+	srcversion string
+	notes      map[string][]byte
+	image      []byte // to be loaded from memory; nil when the file can be loaded itself
+	ours       bool   // this process loaded it
+}
+
+// ReadModule reads a module file, plain or compressed.
+func ReadModule(path string) (*Module, error) {
+	img, err := module.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	info := img.Info
+	release, _, _ := strings.Cut(info.Get("vermagic"), " ")
+	mod := &Module{
+		Name: info.Name, File: path, Livepatch: info.Livepatch, Release: release,
+		srcversion: info.Get("srcversion"), notes: img.Notes, Facts: factsOf(info.Manifest),
+	}
+	if mod.Facts.Version == "" {
+		mod.Facts.Version = info.Get("version")
+	}
+	for d := range strings.SplitSeq(info.Get("depends"), ",") {
+		if d != "" {
+			mod.Depends = append(mod.Depends, d)
+		}
+	}
+	if img.Compressed {
+		mod.image = img.Data
+	}
+	return mod, nil
+}
+
+// factsOf converts a manifest, which may be nil.
+func factsOf(m *module.Manifest) Facts {
+	f := Facts{Objects: []Object{}}
+	if m == nil {
+		return f
+	}
+	f.Manifest, f.manifest = true, m
+	f.Product, f.Vendor, f.Version = m.Product, m.Vendor, m.Version
+	f.Replace, f.SafeToForce = &m.Replace, m.Force
+	for _, o := range m.Objects {
+		obj := Object{Name: o.Name, Functions: []Func{}}
+		for _, fn := range o.Funcs {
+			obj.Functions = append(obj.Functions, Func{Name: fn.Name, Sympos: max(1, fn.Sympos), New: fn.New})
+		}
+		f.Objects = append(f.Objects, obj)
+		for _, c := range o.Callbacks.Names() {
+			f.Callbacks = append(f.Callbacks, o.Name+": "+c[0])
+		}
+	}
+	for _, s := range m.States {
+		f.States = append(f.States, State(s))
+	}
+	for _, p := range m.Patches {
+		f.IDs = append(f.IDs, p.IDs...)
+	}
+	return f
+}
+
+// loadedFacts reads what sysfs says of a loaded module. problem tells what
+// could not be read of it.
+func (m *Machine) loadedFacts(name string) (f Facts, problem string) {
+	manifest, err := module.ReadLoaded(m.path("sys/module"), name)
+	if err != nil && !errors.Is(err, module.ErrNoNote) {
+		problem = err.Error()
+	}
+	f = factsOf(manifest)
+	if f.Version == "" {
+		if v, ok, err := attr(m.path("sys/module", name, "version")); ok && err == nil {
+			f.Version = v
+		}
+	}
+	return f, problem
+}
+
+// identity is the outcome of comparing a file with the loaded module of its name.
+type identity int
+
+const (
+	unknown identity = iota
+	same
+	different
+)
+
+// identify compares the notes of a file, among them the linker's build id and
+// klpforge's manifest, with those of the loaded module. Without notes the
+// digest of the sources, srcversion, can only tell that they differ.
+func (m *Machine) identify(mod *Module) (identity, error) {
+	if mod.ours {
+		return same, nil
+	}
+	compared := false
+	for name, want := range mod.notes {
+		got, ok, err := rawAttr(m.path("sys/module", mod.Name, "notes", name))
+		if err != nil {
+			return unknown, fmt.Errorf("compare %s with the loaded module: %w", mod.File, err)
+		}
+		if !ok {
+			continue
+		}
+		if !bytes.Equal(got, want) {
+			return different, nil
+		}
+		compared = compared || name == buildID || name == filepath.Base(module.NoteFile)
+	}
+	if compared {
+		return same, nil
+	}
+	src, ok, err := attr(m.path("sys/module", mod.Name, "srcversion"))
+	if err != nil {
+		return unknown, fmt.Errorf("compare %s with the loaded module: %w", mod.File, err)
+	}
+	if ok && mod.srcversion != "" && src != mod.srcversion {
+		return different, nil
+	}
+	return unknown, nil
+}
+
+const buildID = ".note.gnu.build-id"
+
+// newer compares the versions of two livepatches: positive when a is the newer
+// one. ok is false when they are not known to be releases of one series.
+func newer(a, b Facts) (c int, ok bool) {
+	if a.Product == "" || a.Product != b.Product || a.Vendor != b.Vendor || a.Version == "" || b.Version == "" {
+		return 0, false
+	}
+	return plan.CompareVersions(a.Version, b.Version), true
+}
+
+func parseInt(s string) (int64, error) { return strconv.ParseInt(strings.TrimSpace(s), 10, 64) }

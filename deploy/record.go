@@ -1,0 +1,154 @@
+package deploy
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+)
+
+// MaxFailures is how often a module may fail to load at boot before it is set aside.
+const MaxFailures = 2
+
+// BootSchema identifies the file of failures.
+const BootSchema = "klpforge.boot/v1"
+
+// bootFile is its name in the state directory.
+const bootFile = "boot.json"
+
+// Failure is a module file that failed to load at boot. Another content under
+// the same name starts afresh.
+type Failure struct {
+	File     string    `json:"file"`
+	SHA256   string    `json:"sha256"`
+	Failures int       `json:"failures"` // in boots: several in one count once
+	BootID   string    `json:"boot_id"`  // of the last one
+	Error    string    `json:"error"`    // of the last one
+	Time     time.Time `json:"time"`     // of the last one
+}
+
+// SetAside reports whether the module is not loaded at boot any more.
+func (f *Failure) SetAside() bool { return f.Failures >= MaxFailures }
+
+// records are the failures at boot. What is not in the list has none.
+type records struct {
+	path string
+	List []Failure
+}
+
+func openRecords(dir string) (*records, error) {
+	r := &records{path: filepath.Join(dir, bootFile)}
+	b, err := os.ReadFile(r.path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return r, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	var doc struct {
+		Schema  string    `json:"schema"`
+		Modules []Failure `json:"modules"`
+	}
+	if err := json.Unmarshal(b, &doc); err != nil {
+		return nil, fmt.Errorf("read %s: %w; remove it to forget what failed at boot", r.path, err)
+	}
+	if doc.Schema != BootSchema {
+		return nil, fmt.Errorf("read %s: its schema is %q, want %q; remove it to forget what failed at boot", r.path, doc.Schema, BootSchema)
+	}
+	r.List = doc.Modules
+	return r, nil
+}
+
+// find returns the failure of a content, or nil.
+func (r *records) find(sha string) *Failure {
+	if i := slices.IndexFunc(r.List, func(f Failure) bool { return f.SHA256 == sha }); i >= 0 {
+		return &r.List[i]
+	}
+	return nil
+}
+
+// begin writes down, before a module is loaded, that it failed: if it takes
+// the machine down, nobody can write it later.
+func (r *records) begin(file, sha, bootID string) error {
+	f := r.find(sha)
+	if f == nil {
+		r.List = append(r.List, Failure{SHA256: sha})
+		f = &r.List[len(r.List)-1]
+	}
+	if f.BootID != bootID {
+		f.Failures++
+	}
+	f.File, f.BootID, f.Time = file, bootID, time.Now().UTC().Truncate(time.Second)
+	f.Error = "the machine, or klpforge, ended while it was being loaded"
+	return r.save()
+}
+
+// fail completes what begin wrote.
+func (r *records) fail(sha string, why error) error {
+	r.find(sha).Error = why.Error()
+	return r.save()
+}
+
+// succeed forgets a module's failures.
+func (r *records) succeed(sha string) error {
+	n := len(r.List)
+	r.List = slices.DeleteFunc(r.List, func(f Failure) bool { return f.SHA256 == sha })
+	if len(r.List) == n {
+		return nil
+	}
+	return r.save()
+}
+
+// restore puts back what was known of a module before begin; old is nil for nothing.
+func (r *records) restore(sha string, old *Failure) error {
+	if old == nil {
+		return r.succeed(sha)
+	}
+	*r.find(sha) = *old
+	return r.save()
+}
+
+// save replaces the file as a whole, and returns when it is on the disk.
+func (r *records) save() (err error) {
+	list := r.List
+	if list == nil {
+		list = []Failure{}
+	}
+	b, err := json.MarshalIndent(map[string]any{"schema": BootSchema, "modules": list}, "", "  ")
+	if err != nil {
+		return err
+	}
+	dir := filepath.Dir(r.path)
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return fmt.Errorf("write down what failed at boot: %w", err)
+	}
+	f, err := os.CreateTemp(dir, bootFile+".*")
+	if err != nil {
+		return fmt.Errorf("write down what failed at boot: %w", err)
+	}
+	_, err = f.Write(append(b, '\n'))
+	err = errors.Join(err, f.Chmod(0o644), f.Sync(), f.Close())
+	if err == nil {
+		err = os.Rename(f.Name(), r.path)
+	}
+	if err == nil {
+		err = syncDir(dir)
+	}
+	if err != nil {
+		_ = os.Remove(f.Name()) // it may have its name already
+		return fmt.Errorf("write down what failed at boot: %w", err)
+	}
+	return nil
+}
+
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}

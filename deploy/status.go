@@ -1,0 +1,54 @@
+package deploy
+
+// StatusSchema identifies the JSON form of Status.
+const StatusSchema = "klpforge.status/v1"
+
+// Status is what is loaded, what a transition waits for, and what is loaded at boot.
+type Status struct {
+	Schema      string      `json:"schema"`
+	Release     string      `json:"release"`
+	Livepatches []Livepatch `json:"livepatches"` // in the order in which they were loaded
+	// Transition is the one under way, nil for none.
+	Transition *Transition  `json:"transition"`
+	Boot       []BootModule `json:"boot"` // files of the modules directory for this kernel
+}
+
+// Transition is a transition under way.
+type Transition struct {
+	Module string `json:"module"`
+	Phase  Phase  `json:"state"`
+	Tasks  int    `json:"tasks"`
+	Left   int    `json:"left"` // have not switched
+	// Hidden says that the states of tasks could not be read, which needs root.
+	Hidden   bool   `json:"hidden,omitempty"`
+	Blocking []Task `json:"blocking"`
+}
+
+// Status reads the state of the machine. Without root the tasks of a
+// transition stay unknown.
+func (m *Machine) Status(places Places) (*Status, error) {
+	sys, err := m.System()
+	if err != nil {
+		return nil, err
+	}
+	s := &Status{Schema: StatusSchema, Release: sys.Release, Livepatches: sys.Livepatches}
+	if s.Livepatches == nil {
+		s.Livepatches = []Livepatch{}
+	}
+	if s.Boot, err = m.installed(places, sys.Release); err != nil {
+		return nil, err
+	}
+	t := sys.transition()
+	if t == nil {
+		return s, nil
+	}
+	c, err := m.census(sys, t, true)
+	if err != nil {
+		return nil, err
+	}
+	s.Transition = &Transition{Module: t.Name, Phase: t.Phase, Tasks: c.total, Left: c.left, Hidden: c.hidden, Blocking: c.blocking}
+	if s.Transition.Blocking == nil {
+		s.Transition.Blocking = []Task{}
+	}
+	return s, nil
+}
