@@ -1,0 +1,57 @@
+package report
+
+import (
+	"fmt"
+
+	"github.com/klpforge/klpforge/analyze/types"
+)
+
+// LayoutRow is one member of a type, before and after.
+type LayoutRow struct {
+	Kind     RowKind
+	Old, New string // as C declares it; empty where the side has none
+	OldAt    string // offset and size in bytes
+	NewAt    string
+}
+
+// LayoutRows puts the members of both layouts side by side. A member that moved or
+// changed its type is a changed row.
+func LayoutRows(c types.Change) []LayoutRow {
+	old, new := c.Before.Members, c.After.Members
+	has := func(list []types.Member, name string) bool {
+		for i := range list {
+			if list[i].Name == name {
+				return true
+			}
+		}
+		return false
+	}
+	at := func(m *types.Member) string {
+		s := fmt.Sprintf("%d", m.Offset)
+		if m.Bits > 0 {
+			return fmt.Sprintf("%s:%d, %d bits", s, m.Bit, m.Bits)
+		}
+		return fmt.Sprintf("%s, %d", s, m.Size)
+	}
+	declare := func(m *types.Member) string { return m.Type + " " + m.Name }
+	var rows []LayoutRow
+	i, j := 0, 0
+	for i < len(old) || j < len(new) {
+		switch {
+		case i < len(old) && (j == len(new) || old[i].Name != new[j].Name && !has(new[j:], old[i].Name)):
+			rows = append(rows, LayoutRow{Kind: Removed, Old: declare(&old[i]), OldAt: at(&old[i])})
+			i++
+		case j < len(new) && (i == len(old) || old[i].Name != new[j].Name):
+			rows = append(rows, LayoutRow{Kind: Added, New: declare(&new[j]), NewAt: at(&new[j])})
+			j++
+		default:
+			r := LayoutRow{Kind: Same, Old: declare(&old[i]), OldAt: at(&old[i]), New: declare(&new[j]), NewAt: at(&new[j])}
+			if r.Old != r.New || r.OldAt != r.NewAt {
+				r.Kind = Changed
+			}
+			rows = append(rows, r)
+			i, j = i+1, j+1
+		}
+	}
+	return rows
+}

@@ -1,0 +1,197 @@
+package report
+
+import (
+	"bytes"
+	"encoding/json"
+	"flag"
+	"io"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/klpforge/klpforge/analyze"
+	"github.com/klpforge/klpforge/analyze/types"
+	"github.com/klpforge/klpforge/elfdiff"
+	"github.com/klpforge/klpforge/elfobj"
+)
+
+var update = flag.Bool("update", false, "write the golden files")
+
+// sample has one of everything.
+func sample() *Report {
+	at := func(o, n int) (analyze.Place, analyze.Place) {
+		return analyze.Place{File: "fs/x/inode.c", Line: o}, analyze.Place{File: "fs/x/inode.c", Line: n}
+	}
+	r := &Report{Version: "1.0", Release: "6.1.0-55-cloud-amd64", Sources: []string{"fix.patch"}, New: []string{"x_check"},
+		Checks: []analyze.Check{{ID: "KLP103", Title: "changed initial value", Doc: "A variable gets\nanother value.\n\nMore.\n"}, {ID: "KLP205", Title: "return contract changed", Doc: "Returns.\n"},
+			{ID: "KLP401", Title: "verdict: safe to apply immediately", Doc: "Verdict.\n"}},
+		Suppressions: []Suppression{{"KLP103", "the callback sets it", "fix.patch:3"}, {"KLP210", "never", "command line"}},
+		Notes:        []string{"Documentation/x.rst: no code of the kernel; left out"},
+		Files: []analyze.File{{Path: "fs/x/inode.c", Old: []byte("a\nb\nc\nd\ne <x>\nf\ng\nh\ni\nj\nk\nl\n"), New: []byte("a\nb\nc\nd\ne </x>\nadded\nf\ng\nh\ni\nj\nl\n"),
+			Hunks: []analyze.Hunk{{OldStart: 5, OldLines: 1, NewStart: 5, NewLines: 2}, {OldStart: 11, OldLines: 1, NewStart: 11, NewLines: 0}}}},
+		Exit: 1}
+	f := Function{Object: "xfs", Name: "x_get", Sympos: 2, Unit: "fs/x/inode.o", Reasons: []string{"size 4 -> 5"}}
+	f.Old, f.New = at(5, 5)
+	f.Code = []Row{{Kind: Gap}, {Kind: Changed, OldNo: 16, Old: "mov $1,%eax", HasOld: true, NewNo: 16, New: "mov $2,%eax", HasNew: true}}
+	r.Functions = []Function{f}
+	r.Graph = &Graph{
+		Nodes: []Node{{"x_get", "xfs", Replaced}, {"x_lookup", "xfs", Joins}, {"x_open", "xfs", Outside}, {"x_walk<T>", "xfs", Outside}, {Name: "and 12 more", Role: Outside}},
+		Calls: [][2]int{{1, 0}, {2, 1}, {3, 1}, {3, 0}, {4, 0}, {0, 3}},
+	}
+	a := analyze.Finding{ID: "KLP205", Severity: analyze.Error, Function: "x_get", Object: "xfs", Unit: "fs/x/inode.o", Message: "can now return -22, and callers that are not patched ignore the result, which is a long story that does not fit in one line",
+		Evidence: []string{"returned constants before: 0; after: -22, 0"}, Who: []string{"x_open", "x_close"}, Remedy: "patch these callers so that they check"}
+	a.Old, a.New = at(5, 5)
+	b := analyze.Finding{ID: "KLP103", Severity: analyze.Warning, Function: "x_limit", Message: "initial value <changed>", Allowed: "the callback sets it"}
+	b.Old, b.New = at(1, 0)
+	c := analyze.Finding{ID: "KLP205", Severity: analyze.Note, Unknown: true, Function: "x_other", Message: "what the function returns could not be found"}
+	d := analyze.Finding{ID: "KLP401", Severity: analyze.Note, Given: true, Function: "x_get", Object: "xfs", Message: "safe to apply immediately, as far as compiled code tells", Evidence: []string{"stores: none, before and after"}}
+	e := analyze.Finding{ID: "KLP402", Severity: analyze.Note, Message: "not shown to be safe to force: 2 functions change"}
+	l := analyze.Finding{ID: "KLP208", Severity: analyze.Note, Function: "x_get", Object: "xfs", Message: "the layout of struct x changed", Layouts: []types.Change{{
+		Before: types.Layout{Name: "struct x", Size: 16, Members: []types.Member{{Name: "a", Type: "int", Size: 4}, {Name: "gone", Type: "int", Offset: 4, Size: 4}, {Name: "p", Type: "void *", Offset: 8, Size: 8}}},
+		After:  types.Layout{Name: "struct x", Size: 24, Members: []types.Member{{Name: "a", Type: "int", Size: 4}, {Name: "flag", Type: "unsigned int", Offset: 4, Size: 4, Bits: 1, Bit: 3}, {Name: "n", Type: "long", Offset: 8, Size: 8}, {Name: "p", Type: "void *", Offset: 16, Size: 8}}},
+	}}}
+	r.Findings = []analyze.Finding{a, b, c, d, e, l}
+	return r
+}
+
+func TestGolden(t *testing.T) {
+	for name, write := range map[string]func(io.Writer, *Report) error{
+		"report.txt":   func(w io.Writer, r *Report) error { return Text(w, r, TextOptions{}) },
+		"color.txt":    func(w io.Writer, r *Report) error { return Text(w, r, TextOptions{Color: true}) },
+		"report.json":  JSON,
+		"report.sarif": SARIF,
+		"report.html":  HTML,
+	} {
+		t.Run(name, func(t *testing.T) {
+			var b bytes.Buffer
+			if err := write(&b, sample()); err != nil {
+				t.Fatal(err)
+			}
+			golden := filepath.Join("testdata", name)
+			if *update {
+				if err := os.WriteFile(golden, b.Bytes(), 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+			want, err := os.ReadFile(golden)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if d := cmp.Diff(string(want), b.String()); d != "" {
+				t.Errorf("run go test -update if this is meant (-want +got)\n%s", d)
+			}
+		})
+	}
+}
+
+func TestEmpty(t *testing.T) {
+	var b bytes.Buffer
+	if err := JSON(&b, &Report{}); err != nil || strings.Contains(b.String(), "null") {
+		t.Errorf("a null in %s, error %v", b.String(), err)
+	}
+	b.Reset()
+	if err := SARIF(&b, &Report{Error: "no source", Exit: 3}); err != nil || strings.Contains(b.String(), "null") {
+		t.Errorf("a null in %s, error %v", b.String(), err)
+	}
+	b.Reset()
+	if err := HTML(&b, &Report{Error: "empty change"}); err != nil || !strings.Contains(b.String(), "empty change") {
+		t.Errorf("%s, error %v", b.String(), err)
+	}
+}
+
+// TestSelfContained wants a page that loads nothing and escapes what it shows.
+func TestSelfContained(t *testing.T) {
+	var b bytes.Buffer
+	if err := HTML(&b, sample()); err != nil {
+		t.Fatal(err)
+	}
+	if m := regexp.MustCompile(`(?i)<script|<link|src=|url\([^#]|https?://`).FindString(b.String()); m != "" {
+		t.Errorf("the page has %q", m)
+	}
+	if !strings.Contains(b.String(), "e &lt;/x&gt;") || !strings.Contains(b.String(), "initial value &lt;changed&gt;") {
+		t.Error("text is not escaped")
+	}
+}
+
+func TestSARIFPointsAtPatchedFiles(t *testing.T) {
+	var b bytes.Buffer
+	if err := SARIF(&b, sample()); err != nil {
+		t.Fatal(err)
+	}
+	var log struct {
+		Version string
+		Runs    []struct {
+			Results []struct {
+				RuleID, Level, Kind string
+				Locations           []struct {
+					PhysicalLocation struct {
+						ArtifactLocation struct{ URI, URIBaseID string }
+						Region           struct{ StartLine int }
+					}
+				}
+				Suppressions []struct{ Kind, Justification string }
+			}
+		}
+	}
+	if err := json.Unmarshal(b.Bytes(), &log); err != nil {
+		t.Fatal(err)
+	}
+	first := log.Runs[0].Results[0]
+	if l := first.Locations[0].PhysicalLocation; log.Version != "2.1.0" || l.ArtifactLocation.URI != "fs/x/inode.c" || l.Region.StartLine != 5 || first.Level != "error" {
+		t.Errorf("%+v", first)
+	}
+	if s := log.Runs[0].Results[1].Suppressions; len(s) != 1 || s[0].Kind != "inSource" || s[0].Justification != "the callback sets it" {
+		t.Errorf("%+v", s)
+	}
+	for _, r := range log.Runs[0].Results {
+		if r.Kind != "fail" && r.Level != "none" {
+			t.Errorf("%s: kind %s with level %s", r.RuleID, r.Kind, r.Level)
+		}
+	}
+}
+
+func TestAtLeast(t *testing.T) {
+	r := sample()
+	if !r.AtLeast(analyze.Error) {
+		t.Error("an error does not count")
+	}
+	r.Findings = r.Findings[1:]
+	if r.AtLeast(analyze.Warning) {
+		t.Error("an accepted warning counts")
+	}
+	if !r.AtLeast(analyze.Note) {
+		t.Error("a note does not count")
+	}
+	r.Findings = r.Findings[2:4]
+	if r.AtLeast(analyze.Note) {
+		t.Error("verdicts count")
+	}
+}
+
+func TestInstructions(t *testing.T) {
+	load := func(side string) *elfobj.File {
+		f, err := elfobj.ReadFile("../elfdiff/testdata/fixtures/new-call/" + side + ".o")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return f
+	}
+	d, err := elfdiff.Diff(load("before"), load("after"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows := Instructions(d, d.Functions[0])
+	added := 0
+	for _, r := range rows {
+		if r.Kind == Added && r.New == "callq slow_path" {
+			added++
+		}
+	}
+	if added == 0 {
+		t.Errorf("no call is added in %+v", rows)
+	}
+}

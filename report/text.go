@@ -1,0 +1,130 @@
+package report
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/klpforge/klpforge/analyze"
+)
+
+// TextOptions say how text looks.
+type TextOptions struct {
+	Color bool // use the colours of a terminal
+}
+
+// Text writes the report for a person at a terminal.
+func Text(w io.Writer, r *Report, o TextOptions) error {
+	out := bufio.NewWriter(w)
+	t := &texter{w: out, color: o.Color}
+	for _, n := range r.Notes {
+		fmt.Fprintf(t.w, "%s %s\n", t.paint(dim, "left out:"), n)
+	}
+	for i := range r.Findings {
+		t.finding(&r.Findings[i])
+	}
+	for _, s := range r.Suppressions {
+		unused := ""
+		if r.Unused(s) {
+			unused = " (nothing to accept)"
+		}
+		fmt.Fprintf(t.w, "%s %s by %s: %s%s\n", t.paint(dim, "accepted:"), s.ID, s.From, s.Reason, unused)
+	}
+	if len(r.Functions) > 0 {
+		fmt.Fprintf(t.w, "a livepatch for %s would replace:\n", r.Release)
+	}
+	for _, f := range r.Functions {
+		pos := ""
+		if f.Sympos > 0 {
+			pos = fmt.Sprintf(",%d", f.Sympos)
+		}
+		fmt.Fprintf(t.w, "  %-12s %s  %s\n", f.Object, t.paint(bold, f.Name+pos), strings.Join(f.Reasons, "; "))
+	}
+	if r.Error != "" {
+		fmt.Fprintf(t.w, "%s\n", t.paint(red, r.Error))
+	}
+	fmt.Fprintln(t.w, r.summary())
+	return out.Flush()
+}
+
+type texter struct {
+	w     io.Writer
+	color bool
+}
+
+const (
+	red    = "31;1"
+	yellow = "33;1"
+	green  = "32;1"
+	cyan   = "36"
+	bold   = "1"
+	dim    = "2"
+)
+
+func (t *texter) paint(style, s string) string {
+	if !t.color || s == "" {
+		return s
+	}
+	return "\x1b[" + style + "m" + s + "\x1b[0m"
+}
+
+func (t *texter) finding(f *analyze.Finding) {
+	style := map[analyze.Severity]string{analyze.Error: red, analyze.Warning: yellow, analyze.Note: cyan}[f.Severity]
+	word := f.Severity.String()
+	switch {
+	case f.Allowed != "":
+		style, word = dim, "accepted "+word
+	case f.Given:
+		style, word = green, "verdict"
+	case IsVerdict(f):
+		style, word = dim, "verdict"
+	}
+	where := []string{}
+	if f.Function != "" {
+		where = append(where, t.paint(bold, f.Function))
+	}
+	p := f.New
+	if p.File == "" {
+		p = f.Old
+	}
+	if s := place(p); s != "" && s != f.Function {
+		where = append(where, s)
+	}
+	if f.Object != "" && len(where) > 0 {
+		where = append(where, "["+f.Object+"]")
+	}
+	fmt.Fprintln(t.w, strings.Join(append([]string{t.paint(style, word+" "+f.ID)}, where...), "  "))
+	t.para("    ", "", f.Message)
+	for _, e := range f.Evidence {
+		t.para("    ", "- ", e)
+	}
+	if len(f.Who) > 0 {
+		t.para("    ", "affects: ", strings.Join(f.Who, ", "))
+	}
+	if f.Remedy != "" {
+		t.para("    ", "remedy: ", f.Remedy)
+	}
+	if f.Allowed != "" {
+		t.para("    ", "accepted: ", f.Allowed)
+	}
+}
+
+// para writes text wrapped to 100 columns.
+func (t *texter) para(indent, lead, text string) {
+	const width = 100
+	line := indent + lead
+	used := false
+	for _, w := range strings.Fields(text) {
+		if used && len(line)+1+len(w) > width {
+			fmt.Fprintln(t.w, line)
+			line, used = indent+strings.Repeat(" ", len(lead)), false
+		}
+		if used {
+			line += " "
+		}
+		line += w
+		used = true
+	}
+	fmt.Fprintln(t.w, line)
+}
