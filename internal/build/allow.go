@@ -1,0 +1,135 @@
+package build
+
+import (
+	"bufio"
+	"cmp"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/klpforge/klpforge/patchset"
+)
+
+// Suppression is one accepted id with its reason.
+type Suppression struct {
+	ID     string `json:"id"`
+	Reason string `json:"reason"`
+	From   string `json:"from"` // a patch file and line, or "command line"
+}
+
+// allowRE is the comment line of a patch that accepts findings. No line of a
+// hunk begins like it.
+var allowRE = regexp.MustCompile(`^(?:#\s*)?[Kk]lpforge:\s*allow\b\s*(\S*)\s*(.*?)\s*$`)
+
+var findingRE = regexp.MustCompile(`^KLP[0-9]{3}$`)
+
+// suppressions joins what the command line accepts with what comments in the
+// patches do; the command line wins.
+func (r *run) suppressions(series *patchset.Series) error {
+	allow := maps.Clone(r.opt.Allow)
+	if allow == nil {
+		allow = map[string]string{}
+	}
+	for _, id := range slices.Sorted(maps.Keys(allow)) {
+		r.res.Suppressions = append(r.res.Suppressions, Suppression{id, allow[id], cmp.Or(r.opt.AllowFrom, "command line")})
+	}
+	var comments []Suppression
+	for _, p := range r.opt.Patches {
+		files, err := patchFiles(p)
+		if err != nil {
+			return fmt.Errorf("read patch: %w", err)
+		}
+		for _, f := range files {
+			list, err := allowed(f)
+			if err != nil {
+				return err
+			}
+			comments = append(comments, list...)
+		}
+	}
+	for _, p := range series.Patches {
+		if r.opt.GitRange == "" && !strings.HasPrefix(p.ID, "<stdin>") {
+			continue // a file, read above
+		}
+		list, err := allowedIn(strings.NewReader(p.Log), p.ID)
+		if err != nil {
+			return err
+		}
+		comments = append(comments, list...)
+	}
+	for _, s := range comments {
+		if _, have := allow[s.ID]; !have {
+			allow[s.ID] = s.Reason
+			r.res.Suppressions = append(r.res.Suppressions, s)
+		}
+	}
+	r.opt.Allow = allow
+	return nil
+}
+
+// patchFiles lists the files behind one patch argument: itself, or those that
+// a quilt series names. Standard input was read already and is no file.
+func patchFiles(p string) ([]string, error) {
+	info, err := os.Stat(p)
+	if p == "-" || err != nil {
+		return nil, nil // the reader of patches has judged it
+	}
+	if info.IsDir() {
+		p = filepath.Join(p, "series")
+	}
+	base := filepath.Base(p)
+	if base != "series" && base != "series.conf" && !strings.HasSuffix(base, ".series") {
+		return []string{p}, nil
+	}
+	text, err := os.ReadFile(p)
+	if err != nil {
+		return nil, err
+	}
+	files := []string{p}
+	for line := range strings.Lines(string(text)) {
+		name, _, _ := strings.Cut(strings.TrimSpace(line), " ")
+		if full := filepath.Join(filepath.Dir(p), name); name != "" && !strings.HasPrefix(name, "#") {
+			if info, err := os.Stat(full); err == nil && !info.IsDir() {
+				files = append(files, full)
+			}
+		}
+	}
+	return files, nil
+}
+
+// allowed reads the comment lines of one file.
+func allowed(path string) ([]Suppression, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("read patch: %w", err)
+	}
+	defer f.Close()
+	return allowedIn(f, filepath.Base(path))
+}
+
+// allowedIn reads the comment lines of a text; name is for messages.
+func allowedIn(text io.Reader, name string) ([]Suppression, error) {
+	var out []Suppression
+	in := bufio.NewScanner(text)
+	in.Buffer(nil, 1<<24)
+	for line := 1; in.Scan(); line++ {
+		m := allowRE.FindStringSubmatch(strings.TrimSuffix(in.Text(), "\r"))
+		if m == nil {
+			continue
+		}
+		where := fmt.Sprintf("%s:%d", name, line)
+		if !findingRE.MatchString(m[1]) || m[2] == "" {
+			return nil, &PatchError{fmt.Errorf("%s: want an id and a reason, as in \"klpforge: allow KLP103 set by the callback\"", where)}
+		}
+		out = append(out, Suppression{m[1], m[2], where})
+	}
+	if err := in.Err(); err != nil {
+		return nil, fmt.Errorf("read patch %s: %w", name, err)
+	}
+	return out, nil
+}

@@ -1,0 +1,95 @@
+package build
+
+import (
+	"slices"
+
+	"github.com/klpforge/klpforge/analyze"
+	"github.com/klpforge/klpforge/analyze/all"
+	"github.com/klpforge/klpforge/analyze/passes/reported"
+	"github.com/klpforge/klpforge/analyze/stacks"
+	"github.com/klpforge/klpforge/elfdiff"
+	"github.com/klpforge/klpforge/internal/facts"
+	"github.com/klpforge/klpforge/patchset"
+)
+
+// analyze runs all analyzers on what is known so far. Findings of the earlier
+// stages are among the result; those of the checks are also added to the
+// problems, so that errors stop a build.
+func (r *run) analyze() error {
+	in := &analyze.Input{Release: r.res.Release, Plan: &r.res.Plan, Allow: r.opt.Allow, Files: files(r.overlay)}
+	if r.target != nil {
+		in.HasObject = r.target.HasObject
+		in.Kernel = r.whole
+		in.Stacks = r.sleepers
+		if api, err := r.target.K.API(); err == nil {
+			in.API = &api
+		}
+	}
+	for _, p := range r.res.Problems {
+		in.Problems = append(in.Problems, analyze.Problem{Problem: p.Problem, Object: p.Object, Unit: p.Unit})
+	}
+	for _, u := range r.units {
+		if u.diff == nil {
+			continue
+		}
+		in.Units = append(in.Units, &analyze.Unit{Object: u.object, Owner: u.owner, Source: u.after.Source, New: u.isNew, Diff: u.diff, Replace: u.replace, Joined: u.joined, Outside: u.outside,
+			Types: u.types, TypesErr: u.typesErr})
+	}
+	r.res.Analysis, r.analysed = in, true
+	known := len(r.res.Problems)
+	var err error
+	r.res.Findings, err = all.Registry().Run(in, nil)
+	for _, f := range r.res.Findings {
+		if f.Severity == elfdiff.Note && !f.Given || r.isProblem(&f, known) {
+			continue
+		}
+		r.res.Problems = append(r.res.Problems, Problem{Problem: elfdiff.Problem{ID: f.ID, Severity: f.Severity, Symbol: f.Function, Message: f.Message, Remedy: f.Remedy},
+			Object: f.Object, Unit: f.Unit, Allowed: f.Allowed})
+	}
+	return err
+}
+
+// wholeKernel decodes the target's kernel, which Run closes.
+func (r *run) wholeKernel() (*analyze.Kernel, error) {
+	k, err := facts.Open(r.opt.Kernel)
+	if err != nil {
+		return nil, err
+	}
+	r.kernel = k
+	return &analyze.Kernel{Model: k.Model, Locks: k.Locks, Types: k.Types}, nil
+}
+
+// stacks finds where tasks sleep. It needs nothing but the target, so that it runs
+// while the compiler does.
+func (r *run) stacks() (*stacks.Result, error) { return facts.Stacks(r.target.K, nil) }
+
+// isProblem reports whether a finding says one of the first n problems.
+func (r *run) isProblem(f *analyze.Finding, n int) bool {
+	return slices.ContainsFunc(r.res.Problems[:n], func(p Problem) bool {
+		return p.ID == f.ID && p.Symbol == f.Function && p.Message == f.Message && p.Object == f.Object && p.Unit == f.Unit
+	})
+}
+
+// found adds a problem of a late stage to the findings.
+func (r *run) found(p Problem) {
+	f := reported.Finding(&analyze.Problem{Problem: p.Problem, Object: p.Object, Unit: p.Unit})
+	f.Allowed = p.Allowed
+	r.res.Findings = append(r.res.Findings, f)
+	analyze.Sort(r.res.Findings)
+}
+
+func files(o *patchset.Overlay) []analyze.File {
+	if o == nil {
+		return nil
+	}
+	var out []analyze.File
+	for _, p := range o.Paths() {
+		f := o.Files[p]
+		x := analyze.File{Path: p, Old: f.Old, New: f.New}
+		for _, h := range f.Hunks {
+			x.Hunks = append(x.Hunks, analyze.Hunk{OldStart: h.OldStart, OldLines: h.OldLines, NewStart: h.NewStart, NewLines: h.NewLines})
+		}
+		out = append(out, x)
+	}
+	return out
+}

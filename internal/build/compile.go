@@ -1,0 +1,326 @@
+package build
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/klpforge/klpforge/elfdiff"
+	"github.com/klpforge/klpforge/kbuild"
+	"github.com/klpforge/klpforge/patchset"
+	"github.com/klpforge/klpforge/plan"
+)
+
+// compile finds the objects that the patches can affect and builds each before
+// and after. The work tree is returned for later use and must be closed.
+func (r *run) compile(ctx context.Context, overlay *patchset.Overlay) ([]*unit, *kbuild.Work, error) {
+	if r.external != nil {
+		units, err := r.compileExternal(ctx, overlay)
+		return units, nil, err
+	}
+	r.enter("find affected objects")
+	paths := overlay.Paths()
+	affected, err := r.tree.Affected(ctx, paths)
+	if err != nil {
+		return nil, nil, err
+	}
+	objects, headers := r.sift(affected)
+	work, err := r.tree.Work(ctx, kbuild.WorkOptions{Jobs: r.opt.Jobs, Progress: r.opt.Progress})
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := apply(work, overlay); err != nil {
+		return nil, work, err
+	}
+	newObjects, err := r.newSources(ctx, work, affected)
+	if err != nil {
+		return nil, work, err
+	}
+	r.limit(objects)
+	r.limit(newObjects)
+	if len(objects)+len(newObjects) == 0 {
+		if errs := r.errorsOnly(); len(errs) > 0 {
+			return nil, work, &Refusal{errs}
+		}
+		return nil, work, ErrNothing
+	}
+	if headers && len(objects) > 1 {
+		r.enter("compare preprocessed text")
+		names, err := work.Thin(ctx, keys(objects))
+		if err != nil {
+			return nil, work, err
+		}
+		keep := map[string]kbuild.Owner{}
+		for _, n := range names {
+			keep[n] = objects[n]
+		}
+		objects = keep
+	}
+	names := keys(objects)
+	r.enter("compile before")
+	before, err := work.Before(ctx, names)
+	if err != nil {
+		return nil, work, fmt.Errorf("compile the unpatched source: %w", err)
+	}
+	r.enter("compile after")
+	after, err := work.After(ctx, names)
+	if err != nil {
+		return nil, work, r.compileFault(err)
+	}
+	var units []*unit
+	for i, n := range names {
+		for _, owner := range owners(objects[n]) {
+			units = append(units, &unit{object: n, owner: owner, before: before[i], after: after[i]})
+			r.shared[n]++
+		}
+		r.res.Units = append(r.res.Units, n)
+		r.res.CompileSeconds += before[i].Elapsed.Seconds() + after[i].Elapsed.Seconds()
+	}
+	if len(newObjects) > 0 {
+		fresh, err := work.BuildNew(ctx, keys(newObjects))
+		if err != nil {
+			return nil, work, r.compileFault(err)
+		}
+		for i, n := range keys(newObjects) {
+			for _, owner := range owners(newObjects[n]) {
+				units = append(units, &unit{object: n, owner: owner, after: fresh[i], isNew: true})
+				r.shared[n]++
+			}
+			r.res.Units = append(r.res.Units, n)
+		}
+	}
+	return units, work, nil
+}
+
+func keys(m map[string]kbuild.Owner) []string {
+	out := make([]string, 0, len(m))
+	for k := range m {
+		out = append(out, k)
+	}
+	slices.Sort(out)
+	return out
+}
+
+func owners(o kbuild.Owner) []string {
+	var out []string
+	if o.Kind == kbuild.KindVmlinux {
+		out = append(out, plan.Vmlinux)
+	}
+	for _, m := range o.Modules {
+		out = append(out, m.Name)
+	}
+	return out
+}
+
+// privateTree is a copy of a source that may be changed.
+type privateTree interface {
+	Write(rel string, data []byte) error
+	Remove(rel string) error
+	ProvideAuthorHeaders(texts [][]byte) error
+}
+
+// apply brings the overlay into a private tree, with the headers for authors
+// that its texts ask for.
+func apply(work privateTree, overlay *patchset.Overlay) error {
+	var texts [][]byte
+	for _, p := range overlay.Paths() {
+		f := overlay.Files[p]
+		if f.New == nil {
+			if err := work.Remove(p); err != nil {
+				return fmt.Errorf("remove %s from the private tree: %w", p, err)
+			}
+			continue
+		}
+		text := f.New
+		if f.Stable != nil {
+			text = f.Stable
+		}
+		if err := work.Write(p, text); err != nil {
+			return fmt.Errorf("write %s to the private tree: %w", p, err)
+		}
+		texts = append(texts, text)
+	}
+	return work.ProvideAuthorHeaders(texts)
+}
+
+// sift splits what is affected into objects to compile and files that a
+// livepatch cannot carry; of these each is named.
+func (r *run) sift(a *kbuild.Affected) (objects map[string]kbuild.Owner, headers bool) {
+	objects = map[string]kbuild.Owner{}
+	for _, f := range a.Files {
+		note := func(why string) { r.res.Notes = append(r.res.Notes, f.Path+": "+why) }
+		switch f.Class {
+		case kbuild.ClassInclude:
+			headers = true
+			if !f.Used {
+				note("not included by anything that the target's configuration builds; left out")
+			}
+		case kbuild.ClassSource:
+			if !f.Used {
+				note("not built by the target's configuration; left out")
+			}
+		case kbuild.ClassAssembly:
+			if f.Used {
+				r.problem(nil, elfdiff.Problem{ID: "KLP109", Severity: elfdiff.Error, Symbol: f.Path,
+					Message: "assembly cannot be livepatched: its functions have no ftrace entries", Remedy: "change the C functions that call it"})
+			} else {
+				note("assembly that the target's configuration does not build; left out")
+			}
+		case kbuild.ClassBuild:
+			r.problem(nil, elfdiff.Problem{ID: "KLP109", Severity: elfdiff.Warning, Symbol: f.Path,
+				Message: "build rules and configuration of a running kernel cannot change; only new objects that it adds are taken up"})
+		case kbuild.ClassNewSource:
+		default:
+			note(fmt.Sprintf("%s: no code of the kernel; left out", f.Class))
+		}
+	}
+	for _, o := range a.Objects {
+		if o.Assembly {
+			r.problem(nil, elfdiff.Problem{ID: "KLP109", Severity: elfdiff.Warning, Symbol: o.Object,
+				Message: "an assembly object depends on " + strings.Join(o.Because, ", ") + "; it is not compared"})
+			continue
+		}
+		objects[o.Object] = o.Owner
+	}
+	for _, o := range a.Special {
+		sev := elfdiff.Warning
+		for _, f := range o.Because {
+			if f == o.Source {
+				sev = elfdiff.Error
+			}
+		}
+		r.problem(nil, elfdiff.Problem{ID: "KLP109", Severity: sev, Symbol: o.Object,
+			Message: fmt.Sprintf("built into something a livepatch cannot reach (%s); depends on %s", o.Owner.Reason, strings.Join(o.Because, ", ")),
+			Remedy:  "leave this part out of the livepatch"})
+	}
+	return objects, headers
+}
+
+// newSources finds the objects of new source files that patched makefiles build.
+func (r *run) newSources(ctx context.Context, work *kbuild.Work, a *kbuild.Affected) (map[string]kbuild.Owner, error) {
+	out := map[string]kbuild.Owner{}
+	var dirs []string
+	for _, f := range a.Files {
+		if f.Class == kbuild.ClassNewSource {
+			dirs = append(dirs, dirOf(f.Path))
+		}
+	}
+	if len(dirs) == 0 {
+		return out, nil
+	}
+	slices.Sort(dirs)
+	found, err := work.Owners(ctx, slices.Compact(dirs))
+	if err != nil {
+		return nil, err
+	}
+	for _, f := range a.Files {
+		if f.Class != kbuild.ClassNewSource {
+			continue
+		}
+		obj := strings.TrimSuffix(f.Path, ".c") + ".o"
+		o, ok := found[obj]
+		if !ok || o.Kind != kbuild.KindVmlinux && o.Kind != kbuild.KindModule {
+			r.res.Notes = append(r.res.Notes, f.Path+": no makefile of the patched tree builds it; left out")
+			continue
+		}
+		out[obj] = o
+	}
+	return out, nil
+}
+
+func dirOf(p string) string {
+	if i := strings.LastIndexByte(p, '/'); i >= 0 {
+		return p[:i]
+	}
+	return "."
+}
+
+// brokenCompiler is what compilers say when they, not the source, are at fault.
+var brokenCompiler = regexp.MustCompile(`No space left on device|Disk quota exceeded|[Cc]annot allocate memory|out of memory|internal compiler error|[Kk]illed signal|Input/output error|Read-only file system`)
+
+// compileFault tells a patch that does not compile from a broken environment.
+func (r *run) compileFault(err error) error {
+	var ce *kbuild.CompileError
+	var ge *kbuild.GeneratedChangedError
+	if errors.As(err, &ce) && brokenCompiler.MatchString(ce.Output) {
+		return err
+	}
+	if errors.As(err, &ce) || errors.As(err, &ge) {
+		return &PatchError{fmt.Errorf("compile the patched source: %w", err)}
+	}
+	return err
+}
+
+func (r *run) errorsOnly() []Problem {
+	var errs []Problem
+	for _, p := range r.res.Problems {
+		if p.Severity == elfdiff.Error && p.Allowed == "" {
+			errs = append(errs, p)
+		}
+	}
+	return errs
+}
+
+// exportCRCs compares the versions of exported symbols before and after: a
+// change means that a type reachable from an exported function changed.
+func (r *run) exportCRCs(ctx context.Context, work *kbuild.Work, units []*unit, overlay *patchset.Overlay) error {
+	done := map[string]bool{}
+	for _, u := range units {
+		if u.isNew || len(u.before.CRCs) == 0 || done[u.object] {
+			continue
+		}
+		done[u.object] = true
+		after := u.after.CRCs
+		if work != nil {
+			var err error
+			if after, err = work.SymbolCRCs(ctx, u.object); err != nil {
+				return r.compileFault(err)
+			}
+		}
+		names := make([]string, 0, len(u.before.CRCs))
+		for n := range u.before.CRCs {
+			names = append(names, n)
+		}
+		slices.Sort(names)
+		var changed []string
+		for _, n := range names {
+			if crc, ok := after[n]; ok && crc != u.before.CRCs[n] {
+				changed = append(changed, n)
+			}
+		}
+		if len(changed) == 0 {
+			continue
+		}
+		p := elfdiff.Problem{ID: "KLP106", Severity: elfdiff.Error, Symbol: changed[0],
+			Message: fmt.Sprintf("versions of %d exported symbol(s) changed (%s): a type that their interface reaches has another layout", len(changed), shortList(changed, 4)),
+			Remedy:  "keep the type as it is; put new fields into a shadow variable"}
+		if addsInclude(overlay) {
+			p.Severity = elfdiff.Warning
+			p.Message = fmt.Sprintf("versions of %d exported symbol(s) changed (%s): the added #include completes a type that was opaque here, or a type has another layout", len(changed), shortList(changed, 4))
+			p.Remedy = "make sure that no type changed"
+		}
+		r.problem(u, p)
+	}
+	return nil
+}
+
+// addsInclude reports whether a changed file has another set of #include lines.
+func addsInclude(overlay *patchset.Overlay) bool {
+	for _, p := range overlay.Paths() {
+		f := overlay.Files[p]
+		if strings.Count(string(f.New), "\n#include") != strings.Count(string(f.Old), "\n#include") {
+			return true
+		}
+	}
+	return false
+}
+
+func shortList(names []string, most int) string {
+	if len(names) > most {
+		return strings.Join(names[:most], ", ") + ", …"
+	}
+	return strings.Join(names, ", ")
+}

@@ -1,0 +1,75 @@
+package build
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+
+	"github.com/klpforge/klpforge/kbuild"
+	"github.com/klpforge/klpforge/patchset"
+)
+
+// compileExternal builds the modules of a directory outside of the kernel's tree
+// before and after the patches. Such modules are small: everything is compiled, and
+// objects that come out the same are left out.
+func (r *run) compileExternal(ctx context.Context, overlay *patchset.Overlay) ([]*unit, error) {
+	r.enter("compile before")
+	before, err := r.external.Build(ctx, "before")
+	if err != nil {
+		return nil, fmt.Errorf("compile the unpatched source: %w", err)
+	}
+	if err := apply(r.external, overlay); err != nil {
+		return nil, err
+	}
+	r.enter("compile after")
+	after, err := r.external.Build(ctx, "after")
+	if err != nil {
+		return nil, r.compileFault(err)
+	}
+	old := map[string]*kbuild.ExternalObject{}
+	for i := range before {
+		old[before[i].Object] = &before[i]
+		r.res.CompileSeconds += before[i].Elapsed.Seconds()
+	}
+	var units []*unit
+	for i := range after {
+		a := &after[i]
+		r.res.CompileSeconds += a.Elapsed.Seconds()
+		b := old[a.Object]
+		same := false
+		if b != nil {
+			if same, err = sameContent(b.Path, a.Path); err != nil {
+				return nil, err
+			}
+		}
+		for _, m := range a.Modules {
+			u := &unit{object: a.Object, owner: m, after: a.Built, isNew: b == nil}
+			if b != nil {
+				u.before = b.Built
+			}
+			r.shared[a.Object]++
+			if same {
+				r.unchanged = append(r.unchanged, u)
+				continue
+			}
+			units = append(units, u)
+		}
+		if !same {
+			r.res.Units = append(r.res.Units, a.Object)
+		}
+	}
+	if len(units) == 0 {
+		return nil, ErrNothing
+	}
+	return units, nil
+}
+
+func sameContent(a, b string) (bool, error) {
+	x, err := os.ReadFile(a)
+	if err != nil {
+		return false, err
+	}
+	y, err := os.ReadFile(b)
+	return bytes.Equal(x, y), err
+}

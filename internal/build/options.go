@@ -1,0 +1,177 @@
+package build
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/klpforge/klpforge/analyze"
+	"github.com/klpforge/klpforge/elfdiff"
+	"github.com/klpforge/klpforge/kernel"
+	"github.com/klpforge/klpforge/patchset"
+	"github.com/klpforge/klpforge/plan"
+)
+
+// Options say what to build for which kernel.
+type Options struct {
+	Kernel   kernel.Options
+	Patches  []string // patch files, mailboxes, quilt series
+	GitDir   string   // with GitRange: take the patches from a repository
+	GitRange string
+	// Series, when not nil, is what is built; Patches then names the files in
+	// which findings are accepted only.
+	Series *patchset.Series
+	// ExternalSource is the directory of modules that are built outside of the
+	// kernel's tree, and the root of the names in the patches; the modules
+	// themselves are Kernel.ExtraModules. "" patches the kernel.
+	ExternalSource string
+	// Goals limits what is patched to what these goals of kbuild make, see
+	// CheckGoal; none means everything. They do not apply to ExternalSource.
+	Goals []string
+	Strip int // as patchset.ReadOptions
+	Fuzz  int
+
+	Name                                  string // module name; "" makes one from the first patch
+	Product, Vendor, Version, Description string // recorded in the module; may be empty
+
+	States  []plan.State  // system states that the callbacks change
+	Shadows []plan.Shadow // ids of shadow variables that the code uses
+	// API forces the generation of the livepatch interface that the sources
+	// are made for; "" takes that of the target's headers.
+	API       string
+	Immediate bool // set the immediate flag where the interface has it
+	// Callbacks, when not nil, are those that each object must have, and no
+	// others: "vmlinux": {"pre_patch"}.
+	Callbacks map[string][]string
+	// Sign, when not nil, turns the finished module into a signed one.
+	Sign func(module []byte) ([]byte, error)
+	// Provenance puts a statement beside the module of what it was made of.
+	Provenance bool
+
+	Output    string // path of the .ko; "" is <name>.ko in the current directory
+	Emit      string // directory to keep the generated sources in; "" keeps none
+	NoReplace bool   // leave klp_patch.replace off
+	// NoAutoCallers leaves out callers that must switch together with what they
+	// call; KLP201 is an error then.
+	NoAutoCallers bool
+	CC            string
+	Launcher      string // put before the compiler command: ccache, distcc …
+	Jobs          int
+	// Allow accepts problems by id; the value is the reason, which is recorded.
+	Allow     map[string]string
+	AllowFrom string // where Allow comes from; "" is the command line
+	// AllowCompilerMismatch and AllowSourceMismatch pass to kbuild: shipped
+	// code is compared in any case.
+	AllowCompilerMismatch bool
+	AllowSourceMismatch   bool
+	DiffOnly              bool // stop before a module is made
+
+	Progress func(stage string, done, total int)
+}
+
+// Stage is the time one stage took.
+type Stage struct {
+	Name    string        `json:"name"`
+	Seconds float64       `json:"seconds"`
+	elapsed time.Duration // the same
+}
+
+// Problem is a finding with its place.
+type Problem struct {
+	elfdiff.Problem
+	Object  string `json:"object,omitempty"`  // vmlinux or a module
+	Unit    string `json:"unit,omitempty"`    // object file
+	Allowed string `json:"allowed,omitempty"` // reason given with --allow
+}
+
+// Result is what a build found and made. It is also filled as far as known
+// when Run returns a Refusal.
+type Result struct {
+	Release  string
+	Plan     plan.Plan
+	NewFuncs []string // functions that are new and travel along
+	NewData  []string
+	Problems []Problem
+	// Findings is what the analyzers say, the problems of earlier stages
+	// included; Analysis is what they looked at.
+	Findings     []analyze.Finding
+	Analysis     *analyze.Input
+	Suppressions []Suppression
+	Notes        []string // what was left out of the patch, and why
+	Units        []string // object files compiled
+	Stages       []Stage
+	Module       string // path of the finished module; "" if none was made
+	Emitted      string
+	Bytes        int // size of the module
+	// CompileSeconds is the sum of pure compile times, before and after.
+	CompileSeconds float64
+}
+
+// Refusal means that the patch cannot become a livepatch for this kernel. Its
+// problems are those of severity error that were not allowed.
+type Refusal struct {
+	Problems []Problem
+}
+
+func (r *Refusal) Error() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "the patch cannot become a livepatch: %d error(s)", len(r.Problems))
+	for _, p := range r.Problems {
+		fmt.Fprintf(&b, "\n  %s", p.Line())
+	}
+	return b.String()
+}
+
+// Line renders the problem in one or two lines.
+func (p Problem) Line() string {
+	where := p.Symbol
+	if where == "" {
+		where = p.Section
+	}
+	if p.Unit != "" {
+		if where != "" {
+			where += " "
+		}
+		where += "(" + p.Unit + ")"
+	}
+	s := p.ID + " " + p.Severity.String() + ": "
+	if where != "" {
+		s += where + ": "
+	}
+	s += p.Message
+	if p.Remedy != "" {
+		s += "\n      remedy: " + p.Remedy
+	}
+	if p.Allowed != "" {
+		s += "\n      allowed: " + p.Allowed
+	}
+	return s
+}
+
+// ErrNothing means that the patches change no code of the target.
+var ErrNothing = errors.New("empty change: the patches alter no compiled code of the target")
+
+// PatchError wraps what is wrong with the patches themselves.
+type PatchError struct{ Err error }
+
+func (e *PatchError) Error() string { return e.Err.Error() }
+
+// Unwrap returns the cause.
+func (e *PatchError) Unwrap() error { return e.Err }
+
+// ModuleName makes a module name from a file name: only characters of C
+// identifiers, as kbuild and the kernel want it.
+func ModuleName(s string) string {
+	s = strings.Map(func(r rune) rune {
+		if r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' {
+			return r
+		}
+		return '_'
+	}, s)
+	const max = 55 // MODULE_NAME_LEN less the terminator, include/linux/module.h v6.1
+	if len(s) > max {
+		s = s[:max]
+	}
+	return s
+}

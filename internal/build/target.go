@@ -1,0 +1,304 @@
+package build
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"github.com/klpforge/klpforge/generate"
+	"github.com/klpforge/klpforge/kernel"
+	"github.com/klpforge/klpforge/locate"
+	"github.com/klpforge/klpforge/plan"
+	"github.com/klpforge/klpforge/templates"
+)
+
+// Target is a kernel as the differ, the locator and the verifier want it.
+type Target struct {
+	K       *kernel.Target
+	vmlinux *locate.VmlinuxView
+	symvers *kernel.Symvers
+	trace   *kernel.Trace
+	modules *kernel.Modules
+	views   map[string]*moduleTarget
+	extra   []*kernel.Module // from outside of the kernel's tree
+	missing string           // part that a review did without, "" if none
+}
+
+type moduleTarget struct {
+	m    *kernel.Module
+	view *locate.ModuleView
+}
+
+var _ generate.VerifyTarget = (*Target)(nil)
+
+// OpenTarget opens the parts of a kernel that every build and check needs.
+func OpenTarget(o kernel.Options) (*Target, error) { return openTarget(o, false) }
+
+// openTarget can do without the headers package, for a review: nothing is linked
+// then, and what the kernel exports is not known.
+func openTarget(o kernel.Options, review bool) (*Target, error) {
+	k, err := kernel.Open(o)
+	if err != nil {
+		return nil, err
+	}
+	t := &Target{K: k, views: map[string]*moduleTarget{}}
+	if err := t.load(o, review); err != nil {
+		k.Close()
+		return nil, err
+	}
+	return t, nil
+}
+
+func (t *Target) load(o kernel.Options, review bool) error {
+	if err := t.K.CheckParts(); err != nil {
+		return err
+	}
+	im, err := t.K.Image()
+	if err != nil {
+		return err
+	}
+	syms, err := t.K.Symbols()
+	if err != nil {
+		return err
+	}
+	t.vmlinux = &locate.VmlinuxView{Image: im, Symbols: syms}
+	t.symvers, err = t.K.Symvers()
+	if err == nil {
+		_, err = t.K.Headers()
+	}
+	var missing *kernel.MissingPartError
+	if review && errors.As(err, &missing) {
+		t.missing = missing.Part
+		if t.symvers == nil {
+			t.symvers = &kernel.Symvers{}
+		}
+		err = nil
+	}
+	if err != nil {
+		return err
+	}
+	if t.trace, err = t.K.Trace(); err != nil {
+		return err
+	}
+	if t.modules, err = t.K.Modules(); err != nil {
+		return err
+	}
+	for _, p := range o.ExtraModules {
+		m, err := kernel.ReadModule(p)
+		if err != nil {
+			return err
+		}
+		t.extra = append(t.extra, m)
+	}
+	return nil
+}
+
+// Close releases the target's files.
+func (t *Target) Close() error { return t.K.Close() }
+
+// View returns the shipped object of that name.
+func (t *Target) View(object string) (locate.View, error) {
+	if object == plan.Vmlinux {
+		return t.vmlinux, nil
+	}
+	m, err := t.module(object)
+	if err != nil {
+		return nil, err
+	}
+	return m.view, nil
+}
+
+func (t *Target) module(name string) (*moduleTarget, error) {
+	if m, ok := t.views[name]; ok {
+		return m, nil
+	}
+	m, err := t.modules.Module(name)
+	if err != nil {
+		return nil, err
+	}
+	v, err := locate.NewModuleView(m)
+	if err != nil {
+		return nil, err
+	}
+	mt := &moduleTarget{m: m, view: v}
+	t.views[name] = mt
+	return mt, nil
+}
+
+// shipped returns the bytes of a placed function as they are in the file.
+func (t *Target) shipped(object string, p locate.Place) ([]byte, uint64, error) {
+	if object == plan.Vmlinux {
+		b := t.vmlinux.Read(p.Addr, int(p.Size))
+		if b == nil {
+			return nil, 0, fmt.Errorf("read %d bytes at %#x of vmlinux", p.Size, p.Addr)
+		}
+		return b, p.Addr, nil
+	}
+	m, err := t.module(object)
+	if err != nil {
+		return nil, 0, err
+	}
+	loc, ok := m.view.Loc(p.Addr)
+	data := m.m.File.Sections[loc.Sec].Data
+	if !ok || loc.Off+p.Size > uint64(len(data)) {
+		return nil, 0, fmt.Errorf("read %d bytes of %s in module %s", p.Size, p.Name, object)
+	}
+	return data[loc.Off : loc.Off+p.Size], loc.Off, nil
+}
+
+// traceableAt reports whether ftrace can hook a placed function.
+func (t *Target) traceableAt(object string, p locate.Place) kernel.Tri {
+	if object == plan.Vmlinux {
+		return t.trace.Traceable(p.Addr, p.Size)
+	}
+	m, err := t.module(object)
+	if err != nil {
+		return kernel.Unknown
+	}
+	loc, ok := m.view.Loc(p.Addr)
+	if !ok {
+		return kernel.Unknown
+	}
+	if m.m.Traceable(loc, p.Size) {
+		return kernel.Yes
+	}
+	return kernel.No
+}
+
+// Release implements generate.VerifyTarget.
+func (t *Target) Release() string { return t.K.Release() }
+
+// Vermagic implements generate.VerifyTarget.
+func (t *Target) Vermagic() (string, error) { return t.K.Vermagic() }
+
+// HasObject implements generate.VerifyTarget.
+func (t *Target) HasObject(object string) bool {
+	if object == plan.Vmlinux {
+		return true
+	}
+	_, ok := t.modules.Find(object)
+	return ok
+}
+
+// Symbols implements generate.VerifyTarget.
+func (t *Target) Symbols(object, name string) ([]generate.ShippedSym, error) {
+	var out []generate.ShippedSym
+	if object == plan.Vmlinux {
+		for _, s := range t.vmlinux.Symbols.Lookup(name) {
+			// kallsyms knows no sizes: up to the next symbol there is padding too.
+			out = append(out, generate.ShippedSym{Addr: s.Addr, Pos: s.Pos})
+		}
+		return out, nil
+	}
+	m, err := t.module(object)
+	if err != nil {
+		return nil, err
+	}
+	for _, s := range m.m.Lookup(name) {
+		out = append(out, generate.ShippedSym{Addr: s.Off, Section: m.m.File.Sections[s.Sec].Name, Size: s.Size, Pos: s.Pos, Unstable: !s.SymposStable()})
+	}
+	return out, nil
+}
+
+// Code implements generate.VerifyTarget.
+func (t *Target) Code(object string, sym generate.ShippedSym, size uint64) ([]byte, error) {
+	if object == plan.Vmlinux {
+		return t.vmlinux.Image.Read(sym.Addr, int(size))
+	}
+	m, err := t.module(object)
+	if err != nil {
+		return nil, err
+	}
+	for _, s := range m.m.File.Sections {
+		if s.Name == sym.Section && sym.Addr+size <= uint64(len(s.Data)) {
+			return s.Data[sym.Addr : sym.Addr+size], nil
+		}
+	}
+	return nil, fmt.Errorf("module %s has no %d bytes at %s+%#x", object, size, sym.Section, sym.Addr)
+}
+
+// entryBytes bounds where the ftrace location of a function of unknown size may
+// lie: behind endbr and padding, at most.
+const entryBytes = 16
+
+// Traceable implements generate.VerifyTarget.
+func (t *Target) Traceable(object string, sym generate.ShippedSym) (yes, known bool) {
+	var tri kernel.Tri
+	if object == plan.Vmlinux {
+		tri = t.trace.Traceable(sym.Addr, max(sym.Size, entryBytes))
+	} else {
+		m, err := t.module(object)
+		if err != nil {
+			return false, false
+		}
+		for i := range m.m.File.Sections {
+			if m.m.File.Sections[i].Name == sym.Section {
+				yes = yes || m.m.Traceable(kernel.ModuleLoc{Sec: secID(i), Off: sym.Addr}, max(sym.Size, entryBytes))
+			}
+		}
+		return yes, true
+	}
+	return tri == kernel.Yes, tri != kernel.Unknown
+}
+
+// Export implements generate.VerifyTarget.
+func (t *Target) Export(name string) (generate.Export, bool) {
+	e, ok := t.export(name)
+	return generate.Export{CRC: e.CRC, Module: e.Object(), Namespace: e.Namespace}, ok
+}
+
+// api translates what the headers show into what templates need.
+func (t *Target) api() (templates.API, error) {
+	a, err := t.K.API()
+	if err != nil {
+		return templates.API{}, err
+	}
+	f := a.Features
+	out := templates.API{HasRegister: f.Register, OldAddr: f.OldAddr, OldSympos: f.OldSympos, ElfRelocs: f.ELFRelocs,
+		FuncImmediate: f.FuncImmediate, PatchImmediate: f.PatchImmediate, Callbacks: f.Callbacks, Replace: f.Replace,
+		States: f.States, EarlyRelocs: f.EarlyRelocs, CallbacksExternal: f.ExternalHeader}
+	h, err := t.K.Headers()
+	if err != nil {
+		return out, err
+	}
+	for _, dir := range []string{h.Common, h.Dir} {
+		if text, err := os.ReadFile(filepath.Join(dir, "include", "linux", "module.h")); err == nil {
+			out.DetectNamespaces(string(text))
+			return out, nil
+		}
+	}
+	return out, fmt.Errorf("the headers in %s have no include/linux/module.h", h.Common)
+}
+
+// callers lists the traceable functions of vmlinux that call or jump to addr
+// directly, by name. It looks for the displacement at every byte of the code:
+// a wrong hit needs the right four bytes behind 0xe8 or 0xe9 by chance.
+func (t *Target) callers(addr uint64) []string {
+	text := t.vmlinux.Image.Section(".text")
+	if text == nil {
+		return nil
+	}
+	names := map[string]bool{}
+	code := text.Data()
+	for i := 0; i+5 <= len(code); i++ {
+		if code[i] != 0xe8 && code[i] != 0xe9 {
+			continue
+		}
+		disp := int32(binary.LittleEndian.Uint32(code[i+1:]))
+		if text.Addr+uint64(i)+5+uint64(int64(disp)) != addr {
+			continue
+		}
+		if s, ok := t.vmlinux.Symbols.Find(text.Addr + uint64(i)); ok && s.Addr != addr && t.trace.Traceable(s.Addr, entryBytes) == kernel.Yes {
+			names[s.Name] = true
+		}
+	}
+	out := make([]string, 0, len(names))
+	for n := range names {
+		out = append(out, n)
+	}
+	slices.Sort(out)
+	return out
+}

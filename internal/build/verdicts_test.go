@@ -1,0 +1,42 @@
+package build
+
+import (
+	"testing"
+
+	"github.com/klpforge/klpforge/analyze"
+	"github.com/klpforge/klpforge/plan"
+	"github.com/klpforge/klpforge/templates"
+)
+
+func TestVerdicts(t *testing.T) {
+	both := []analyze.Finding{{ID: "KLP401", Given: true}, {ID: "KLP402", Given: true}}
+	denied := []analyze.Finding{{ID: "KLP401"}, {ID: "KLP402"}}
+	patch, fn := templates.API{PatchImmediate: true, FuncImmediate: true}, templates.API{FuncImmediate: true}
+	for _, c := range []struct {
+		name             string
+		findings         []analyze.Finding
+		asked            bool
+		api              templates.API
+		force, imm, each bool
+		notes            int
+	}{
+		{"given", both, false, patch, true, true, false, 0},
+		{"given, flag of functions only", both, false, fn, true, false, true, 0},
+		{"given, no flag", both, false, templates.API{}, true, false, false, 0},
+		{"not given", denied, false, patch, false, false, false, 0},
+		{"asked for, not given", denied, true, patch, false, true, false, 1},
+		{"asked for, not given, no flag", denied, true, templates.API{}, false, false, false, 2},
+		{"asked for and given", both, true, patch, true, true, false, 0},
+		{"no verdict", nil, false, patch, false, false, false, 0},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			r := &run{opt: Options{Immediate: c.asked}, res: &Result{Findings: c.findings}}
+			p := &r.res.Plan
+			p.Objects = []plan.Object{{Name: plan.Vmlinux, Funcs: []plan.Func{{Name: "f"}}}}
+			r.verdicts(c.api)
+			if p.Force != c.force || p.Immediate != c.imm || p.Objects[0].Funcs[0].Immediate != c.each || len(r.res.Notes) != c.notes {
+				t.Errorf("force %v, immediate %v, of the function %v, notes %q", p.Force, p.Immediate, p.Objects[0].Funcs[0].Immediate, r.res.Notes)
+			}
+		})
+	}
+}
