@@ -1,0 +1,250 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/klpforge/klpforge/internal/build"
+	"github.com/klpforge/klpforge/modsign"
+	"github.com/klpforge/klpforge/release/manifest"
+	"github.com/klpforge/klpforge/templates"
+)
+
+func (a *app) buildCmd() *cobra.Command {
+	var o build.Options
+	var allow []string
+	var format string
+	var rng string
+	var sign manifest.Signing
+	cmd := &cobra.Command{
+		Use:   "build -k RELEASE [flags] PATCH...",
+		Short: "Build a livepatch module from patches",
+		Long: `Build a livepatch module from patches: unified diffs, mails, quilt series.
+
+The source, headers and image of the kernel are found under --root, in the cache
+that 'klpforge kernel fetch' fills, or where the flags say. The user's source
+tree is only read.`,
+		Example: `  klpforge kernel fetch 6.1.0-55-cloud-amd64
+  klpforge build -k 6.1.0-55-cloud-amd64 fix.patch
+  klpforge build -k 6.1.0-55-cloud-amd64 -o out/fix.ko --emit out/src 0001-*.patch
+  klpforge build -k 6.1.0-55-cloud-amd64 --git ~/linux --range v6.1.192..my-fixes`,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if o.Kernel.Release == "" && o.Kernel.Image == "" && o.Kernel.Vmlinux == "" {
+				return usageError("which kernel? give -k RELEASE")
+			}
+			if len(args) == 0 && rng == "" {
+				return usageError("no patch given")
+			}
+			if len(args) > 0 && rng != "" {
+				return usageError("give patch files or --range, not both")
+			}
+			if rng != "" && !strings.Contains(rng, "..") {
+				return usageError("--range %q: want the form A..B", rng)
+			}
+			if err := checkExternal(&o); err != nil {
+				return err
+			}
+			if sign.Key != "" || sign.Cert != "" {
+				if sign.Key == "" || sign.Cert == "" {
+					return usageError("--sign-key and --sign-cert belong together")
+				}
+				signer, err := modsign.Load(sign.Key, sign.Cert, sign.Hash)
+				if err != nil {
+					return err
+				}
+				o.Sign = signer.Sign
+			}
+			if o.API != "" {
+				if _, err := templates.Interface(o.API); err != nil {
+					return &exitError{code: exitUsage, err: fmt.Errorf("--api: %w", err)}
+				}
+			}
+			if err := checkFormat(format); err != nil {
+				return err
+			}
+			var err error
+			if o.Allow, err = parseAllow(allow); err != nil {
+				return err
+			}
+			o.Patches, o.GitRange = args, rng
+			p := newProgress(a.err)
+			o.Progress = p.update
+			start := time.Now()
+			res, err := build.Run(cmd.Context(), o)
+			p.done()
+			if format == "json" {
+				if jerr := writeBuildJSON(a, res, err); jerr != nil {
+					return jerr
+				}
+				return quietly(err)
+			}
+			a.summary(res, err, time.Since(start))
+			return quietly2(err)
+		},
+	}
+	targetFlags(cmd, &o.Kernel)
+	externalFlags(cmd, &o)
+	f := cmd.Flags()
+	f.StringVarP(&o.Output, "output", "o", "", "path of the module (default NAME.ko)")
+	f.StringVar(&o.Name, "name", "", "module name (default from --output or the first patch)")
+	f.StringVar(&o.Product, "series", "", "name of the series of releases that this is one of; recorded in the module")
+	f.StringVar(&o.Version, "module-version", "", "version within the series; recorded in the module")
+	f.StringVar(&o.Vendor, "vendor", "", "who ships it; recorded in the module")
+	f.StringVar(&o.Description, "description", "", "what the module says it is for")
+	f.StringVar(&o.Emit, "emit", "", "keep the generated sources in `DIR`; plain make builds them")
+	f.StringVar(&o.GitDir, "git", ".", "repository for --range")
+	f.StringVar(&rng, "range", "", "take the commits `A..B` of --git instead of patch files")
+	f.IntVarP(&o.Strip, "strip", "p", 0, "leading directories to drop from names in patches (default: found out)")
+	f.IntVar(&o.Fuzz, "fuzz", 0, "context lines at each end of a hunk that may differ")
+	f.StringVar(&o.CC, "cc", os.Getenv("CC"), "compiler command (default $CC, else the target's)")
+	f.StringVar(&o.Launcher, "launcher", "", "put `PROGRAM` before the compiler command: ccache, sccache, distcc, icecc")
+	f.IntVarP(&o.Jobs, "jobs", "j", 0, "parallel jobs (default: number of CPUs)")
+	f.StringVar(&sign.Key, "sign-key", "", "sign the module with this private key (PEM)")
+	f.StringVar(&sign.Cert, "sign-cert", "", "certificate of --sign-key (PEM or DER)")
+	f.StringVar(&sign.Hash, "sign-hash", "sha512", "hash to sign with: sha256, sha384 or sha512")
+	f.BoolVar(&o.Provenance, "provenance", false, "write NAME.ko.intoto.json beside the module: what it was made of (in-toto, SLSA)")
+	f.StringVar(&o.API, "api", "", "livepatch interface to write for, as the Linux `VERSION` that brought it: "+strings.Join(templates.Interfaces(), ", ")+" (default: as the target's headers have it)")
+	f.BoolVar(&o.NoReplace, "no-replace", false, "do not make the livepatch replace all earlier ones")
+	f.StringArrayVar(&allow, "allow", nil, "accept findings `ID=reason`; recorded in the report")
+	f.BoolVar(&o.NoAutoCallers, "no-auto-callers", false, "leave out unchanged callers of functions whose lock effect changed; KLP201 is an error then")
+	f.BoolVar(&o.AllowCompilerMismatch, "skip-compiler-check", false, "accept another compiler version; shipped code is compared all the same")
+	f.BoolVar(&o.AllowSourceMismatch, "skip-source-check", false, "accept source of another version; shipped code is compared all the same")
+	f.StringVar(&format, "format", "text", "text or json")
+	return cmd
+}
+
+func parseAllow(list []string) (map[string]string, error) {
+	m := map[string]string{}
+	for _, s := range list {
+		id, reason, ok := strings.Cut(s, "=")
+		if !ok || strings.TrimSpace(reason) == "" || !strings.HasPrefix(id, "KLP") {
+			return nil, usageError("--allow %q: want an id and a reason, as in KLP103=\"set by the callback\"", s)
+		}
+		m[id] = reason
+	}
+	return m, nil
+}
+
+// quietly keeps the exit code of an error that a JSON document has told.
+func quietly(err error) error {
+	if err == nil {
+		return nil
+	}
+	return &exitError{code: exitCode(err), err: err, quiet: true}
+}
+
+// quietly2 is quiet only about refusals, which the summary has listed.
+func quietly2(err error) error {
+	var r *build.Refusal
+	if errors.As(err, &r) {
+		return quietly(err)
+	}
+	return err
+}
+
+// summary says what will be patched and why, and where time went.
+func (a *app) summary(res *build.Result, err error, total time.Duration) {
+	w := a.err
+	for _, n := range res.Notes {
+		fmt.Fprintf(w, "note: %s\n", n)
+	}
+	for _, p := range res.Problems {
+		fmt.Fprintf(w, "%s\n", p.Line())
+	}
+	var refusal *build.Refusal
+	if errors.As(err, &refusal) {
+		fmt.Fprintf(w, "the patch cannot become a livepatch for %s: %d error(s) above\n", res.Release, len(refusal.Problems))
+	}
+	defer a.times(res, total)
+	if err != nil {
+		return
+	}
+	n := 0
+	for _, o := range res.Plan.Objects {
+		n += len(o.Funcs)
+	}
+	fmt.Fprintf(a.out, "%s for %s: %d function(s)\n", res.Module, res.Release, n)
+	for _, o := range res.Plan.Objects {
+		for _, fn := range o.Funcs {
+			pos := ""
+			if fn.Sympos > 0 {
+				pos = fmt.Sprintf(",%d", fn.Sympos)
+			}
+			fmt.Fprintf(a.out, "  %-12s %s%s  %s\n", o.Name, fn.Name, pos, strings.Join(fn.Reasons, "; "))
+		}
+	}
+	if len(res.NewFuncs) > 0 {
+		fmt.Fprintf(a.out, "  new functions: %s\n", strings.Join(res.NewFuncs, ", "))
+	}
+	if len(res.NewData) > 0 {
+		fmt.Fprintf(a.out, "  new data: %s\n", strings.Join(res.NewData, ", "))
+	}
+	if res.Emitted != "" {
+		fmt.Fprintf(a.out, "  sources in %s\n", res.Emitted)
+	}
+}
+
+// times says where time went.
+func (a *app) times(res *build.Result, total time.Duration) {
+	w := a.err
+	var parts []string
+	for _, s := range res.Stages {
+		if s.Seconds >= 0.05 {
+			parts = append(parts, fmt.Sprintf("%s %.1f", s.Name, s.Seconds))
+		}
+	}
+	if len(parts) > 0 {
+		fmt.Fprintf(w, "time: %.1f s (%s)\n", total.Seconds(), strings.Join(parts, ", "))
+	}
+}
+
+type buildJSON struct {
+	Schema    string          `json:"schema"`
+	Release   string          `json:"release"`
+	Module    string          `json:"module,omitempty"`
+	Bytes     int             `json:"bytes,omitempty"`
+	Error     string          `json:"error,omitempty"`
+	Exit      int             `json:"exit"`
+	Functions []buildFunc     `json:"functions"`
+	NewFuncs  []string        `json:"newFunctions,omitempty"`
+	NewData   []string        `json:"newData,omitempty"`
+	Problems  []build.Problem `json:"problems"`
+	Notes     []string        `json:"notes,omitempty"`
+	Units     []string        `json:"units"`
+	Stages    []build.Stage   `json:"stages"`
+	Compile   float64         `json:"compileSeconds"`
+}
+
+type buildFunc struct {
+	Object  string   `json:"object"`
+	Name    string   `json:"name"`
+	Sympos  int      `json:"sympos"`
+	Unit    string   `json:"unit"`
+	Reasons []string `json:"reasons"`
+}
+
+func writeBuildJSON(a *app, res *build.Result, err error) error {
+	doc := buildJSON{Schema: "klpforge.build/v1", Release: res.Release, Module: res.Module, Bytes: res.Bytes,
+		Functions: []buildFunc{}, NewFuncs: res.NewFuncs, NewData: res.NewData, Problems: res.Problems, Notes: res.Notes,
+		Units: res.Units, Stages: res.Stages, Compile: res.CompileSeconds}
+	if doc.Problems == nil {
+		doc.Problems = []build.Problem{}
+	}
+	if doc.Units == nil {
+		doc.Units = []string{}
+	}
+	if err != nil {
+		doc.Error, doc.Exit = err.Error(), exitCode(err)
+	}
+	for _, o := range res.Plan.Objects {
+		for _, fn := range o.Funcs {
+			doc.Functions = append(doc.Functions, buildFunc{o.Name, fn.Name, fn.Sympos, fn.Unit, fn.Reasons})
+		}
+	}
+	return writeJSON(a, doc)
+}

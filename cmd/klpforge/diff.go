@@ -1,0 +1,152 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/ianlancetaylor/demangle"
+	"github.com/spf13/cobra"
+
+	"github.com/klpforge/klpforge/elfdiff"
+	"github.com/klpforge/klpforge/elfobj"
+)
+
+func (a *app) diffCmd() *cobra.Command {
+	var format, failOn string
+	cmd := &cobra.Command{
+		Use:   "diff [flags] ORIG.o PATCHED.o",
+		Short: "Compare two builds of one object file",
+		Long: `Compare two builds of one object file by what their functions and data mean.
+
+Needs the two objects and nothing else. Compile both with -ffunction-sections
+-fdata-sections for a fine result.`,
+		Example: `  klpforge diff mballoc.orig.o mballoc.o
+  klpforge diff --format json a.o b.o | jq '.functions[].name'`,
+		Args: exactArgs(2, "two object files"),
+		RunE: func(_ *cobra.Command, args []string) error {
+			level, err := parseSeverity(failOn)
+			if err != nil {
+				return err
+			}
+			if err := checkFormat(format); err != nil {
+				return err
+			}
+			orig, err := elfobj.ReadFile(args[0])
+			if err != nil {
+				return err
+			}
+			patched, err := elfobj.ReadFile(args[1])
+			if err != nil {
+				return err
+			}
+			r, err := elfdiff.Diff(orig, patched)
+			if err != nil {
+				return fmt.Errorf("compare %s with %s: %w", args[0], args[1], err)
+			}
+			if format == "json" {
+				err = writeJSON(a, diffDocument(args[0], args[1], r))
+			} else {
+				a.printDiff(r)
+			}
+			if err != nil {
+				return err
+			}
+			for _, p := range r.Problems {
+				if p.Severity >= level {
+					return &exitError{code: exitFindings, err: &p, quiet: true}
+				}
+			}
+			return nil
+		},
+	}
+	cmd.Flags().StringVar(&format, "format", "text", "text or json")
+	cmd.Flags().StringVar(&failOn, "fail-on", "error", "exit 1 for problems of this severity or above: error, warning or note")
+	return cmd
+}
+
+func parseSeverity(s string) (elfdiff.Severity, error) {
+	for _, v := range []elfdiff.Severity{elfdiff.Note, elfdiff.Warning, elfdiff.Error} {
+		if v.String() == s {
+			return v, nil
+		}
+	}
+	return 0, usageError("unknown severity %q: error, warning or note", s)
+}
+
+type diffJSON struct {
+	Schema    string        `json:"schema"`
+	Orig      string        `json:"orig"`
+	Patched   string        `json:"patched"`
+	Arch      string        `json:"arch"`
+	Functions []diffFunc    `json:"functions"`
+	Data      []diffData    `json:"data"`
+	Problems  []diffProblem `json:"problems"`
+}
+
+type diffFunc struct {
+	Name    string             `json:"name"`
+	Change  elfdiff.ChangeKind `json:"change"`
+	Section string             `json:"section"`
+	Reasons []string           `json:"reasons"`
+}
+
+type diffData struct {
+	Name    string             `json:"name"`
+	Change  elfdiff.ChangeKind `json:"change"`
+	Section string             `json:"section"`
+}
+
+// diffProblem is elfdiff.Problem with the fields that the contract promises
+// always present.
+type diffProblem struct {
+	ID       string           `json:"id"`
+	Severity elfdiff.Severity `json:"severity"`
+	Symbol   string           `json:"symbol"`
+	Section  string           `json:"section,omitempty"`
+	Message  string           `json:"message"`
+	Remedy   string           `json:"remedy,omitempty"`
+}
+
+func diffDocument(orig, patched string, r *elfdiff.Result) diffJSON {
+	d := diffJSON{Schema: "klpforge.diff/v1", Orig: orig, Patched: patched, Arch: r.Orig.Arch.Name(),
+		Functions: []diffFunc{}, Data: []diffData{}, Problems: []diffProblem{}}
+	for _, c := range r.Listed() {
+		reasons := c.Reasons
+		if reasons == nil {
+			reasons = []string{}
+		}
+		d.Functions = append(d.Functions, diffFunc{c.Name, c.Kind, c.Section, reasons})
+	}
+	for _, c := range r.Data {
+		d.Data = append(d.Data, diffData{c.Name, c.Kind, c.Section})
+	}
+	for _, p := range r.Problems {
+		d.Problems = append(d.Problems, diffProblem(p))
+	}
+	return d
+}
+
+func (a *app) printDiff(r *elfdiff.Result) {
+	listed := r.Listed()
+	if len(listed)+len(r.Data)+len(r.Problems) == 0 {
+		fmt.Fprintln(a.out, "no difference")
+		return
+	}
+	for _, c := range listed {
+		fmt.Fprintf(a.out, "%-8s function  %s", c.Kind, demangle.Filter(c.Name))
+		if len(c.Reasons) > 0 {
+			fmt.Fprintf(a.out, "  (%s)", strings.Join(c.Reasons, "; "))
+		}
+		fmt.Fprintln(a.out)
+	}
+	for _, c := range r.Data {
+		fmt.Fprintf(a.out, "%-8s data      %s  in %s\n", c.Kind, demangle.Filter(c.Name), c.Section)
+	}
+	for i := range r.Problems {
+		p := &r.Problems[i]
+		fmt.Fprintf(a.out, "%s %s\n", p.Severity, p.Error())
+		if p.Remedy != "" {
+			fmt.Fprintf(a.out, "      remedy: %s\n", p.Remedy)
+		}
+	}
+}

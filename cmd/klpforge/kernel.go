@@ -1,0 +1,150 @@
+package main
+
+import (
+	"fmt"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"github.com/klpforge/klpforge/internal/build"
+	"github.com/klpforge/klpforge/kbuild"
+	"github.com/klpforge/klpforge/kernel"
+)
+
+func (a *app) kernelCmd() *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "kernel", Short: "List, fetch, prepare, prune and describe target kernels",
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return usageError("unknown command %q for klpforge kernel", args[0])
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	cmd.AddCommand(a.kernelListCmd(), a.kernelFetchCmd(), a.kernelInfoCmd(), a.kernelPrepareCmd(), a.kernelPruneCmd())
+	return cmd
+}
+
+func (a *app) kernelPrepareCmd() *cobra.Command {
+	var o kernel.Options
+	var cc string
+	var jobs int
+	cmd := &cobra.Command{
+		Use:     "prepare -k RELEASE",
+		Short:   "Prepare a kernel's source tree in the cache, so that builds start at once",
+		Example: `  klpforge kernel prepare -k 6.1.0-55-cloud-amd64`,
+		Args:    exactArgs(0, "no arguments"),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if o.Release == "" {
+				return usageError("which kernel? give -k RELEASE")
+			}
+			t, err := kernel.Open(o)
+			if err != nil {
+				return err
+			}
+			defer t.Close()
+			p := newProgress(a.err)
+			tree, err := build.Prepare(cmd.Context(), t, kbuild.PrepareOptions{CC: cc, Jobs: jobs, Progress: p.update})
+			p.done()
+			if err != nil {
+				return err
+			}
+			fmt.Fprintln(a.out, tree.Dir)
+			return nil
+		},
+	}
+	targetFlags(cmd, &o)
+	cmd.Flags().StringVar(&cc, "cc", "", "compiler command")
+	cmd.Flags().IntVarP(&jobs, "jobs", "j", 0, "parallel jobs")
+	return cmd
+}
+
+func (a *app) kernelListCmd() *cobra.Command {
+	var root, cache, format string
+	cmd := &cobra.Command{
+		Use:   "list",
+		Short: "List the kernels that can be opened, and which of their parts are there",
+		Args:  exactArgs(0, "no arguments"),
+		RunE: func(*cobra.Command, []string) error {
+			if err := checkFormat(format); err != nil {
+				return err
+			}
+			list, err := kernel.List(root, kernel.Cache(cache))
+			if err != nil {
+				return err
+			}
+			if format == "json" {
+				if list == nil {
+					list = []kernel.Installed{}
+				}
+				return writeJSON(a, map[string]any{"schema": "klpforge.kernels/v1", "kernels": list})
+			}
+			w := tabwriter.NewWriter(a.out, 0, 8, 2, ' ', 0)
+			fmt.Fprintln(w, "RELEASE\tIMAGE\tMODULES\tHEADERS\tSOURCE\tDEBUG\tWHERE")
+			for _, k := range list {
+				fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", k.Release, yes(k.Image), yes(k.Modules), yes(k.Headers), yes(k.Source), yes(k.Debug), k.Where)
+			}
+			return w.Flush()
+		},
+	}
+	cmd.Flags().StringVar(&root, "root", "/", "`DIR` to look in, as if it were /")
+	cmd.Flags().StringVar(&cache, "cache", "", "cache `DIR`")
+	cmd.Flags().StringVar(&format, "format", "text", "text or json")
+	return cmd
+}
+
+func yes(b bool) string {
+	if b {
+		return "yes"
+	}
+	return "-"
+}
+
+func (a *app) kernelFetchCmd() *cobra.Command {
+	var o kernel.FetchOptions
+	cmd := &cobra.Command{
+		Use:   "fetch RELEASE",
+		Short: "Bring a Debian kernel's image, headers and source into the cache with apt",
+		Long: `Bring a Debian kernel's image, headers and source into the cache with apt.
+Nothing is installed; apt checks what it downloads. Run 'apt-get update' first.`,
+		Example: `  klpforge kernel fetch 6.1.0-55-cloud-amd64
+  klpforge kernel fetch --dbg 6.1.0-55-cloud-amd64`,
+		Args: exactArgs(1, "one release"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			o.Progress = func(s string) { fmt.Fprintln(a.err, s) }
+			if _, err := kernel.Fetch(cmd.Context(), args[0], o); err != nil {
+				return err
+			}
+			fmt.Fprintf(a.out, "%s is in the cache\n", args[0])
+			return nil
+		},
+	}
+	cmd.Flags().StringVar((*string)(&o.Cache), "cache", "", "cache `DIR`")
+	cmd.Flags().BoolVar(&o.IncludeDbg, "dbg", false, "also the debug package (several GB)")
+	cmd.Flags().BoolVar(&o.ImageOnly, "image-only", false, "neither headers nor source")
+	return cmd
+}
+
+func (a *app) kernelInfoCmd() *cobra.Command {
+	var o kernel.Options
+	cmd := &cobra.Command{
+		Use:     "info -k RELEASE",
+		Short:   "Describe a kernel as klpforge sees it (JSON)",
+		Example: `  klpforge kernel info -k 6.1.0-55-cloud-amd64 | jq .api`,
+		Args:    exactArgs(0, "no arguments"),
+		RunE: func(*cobra.Command, []string) error {
+			if o.Release == "" && o.Image == "" && o.Vmlinux == "" {
+				return usageError("which kernel? give -k RELEASE")
+			}
+			t, err := kernel.Open(o)
+			if err != nil {
+				return err
+			}
+			defer t.Close()
+			return writeJSON(a, t.Info())
+		},
+	}
+	targetFlags(cmd, &o)
+	return cmd
+}

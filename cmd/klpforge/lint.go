@@ -1,0 +1,185 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/klpforge/klpforge/analyze/all"
+	"github.com/klpforge/klpforge/internal/build"
+	"github.com/klpforge/klpforge/report"
+)
+
+// lintFlags are the flags of lint that build.Options does not have.
+type lintFlags struct {
+	format, failOn string
+	checks, not    []string
+	allow          []string
+	shadow         string
+}
+
+func (a *app) lintCmd() *cobra.Command {
+	var o build.Options
+	var l lintFlags
+	cmd := &cobra.Command{
+		Use:   "lint -k RELEASE [flags] PATCH...",
+		Short: "Review patches as a livepatch, without making a module",
+		Long: `Review patches as a livepatch, without making a module.
+
+The patches are applied, compiled and compared with the shipped kernel as by
+'klpforge build'; then every check says what it finds. 'klpforge explain ID'
+tells what a finding means.
+
+A finding is accepted by --allow ID=reason, or by a line of the patch before its
+diff: "klpforge: allow ID reason". Accepted findings stay in the report.
+
+Exit codes: 1 for findings at or above --fail-on that are not accepted, or when
+the patches change no code; 2 usage; 3 the environment failed.`,
+		Example: `  klpforge lint -k 6.1.0-55-cloud-amd64 fix.patch
+  klpforge lint -k 6.1.0-55-cloud-amd64 --format sarif fix.patch > fix.sarif
+  klpforge lint -k 6.1.0-55-cloud-amd64 --disable KLP213 --fail-on warning fix.patch`,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if o.Kernel.Release == "" && o.Kernel.Image == "" && o.Kernel.Vmlinux == "" {
+				return usageError("which kernel? give -k RELEASE")
+			}
+			if len(args) == 0 && o.GitRange == "" {
+				return usageError("no patch given")
+			}
+			if len(args) > 0 && o.GitRange != "" {
+				return usageError("give patch files or --range, not both")
+			}
+			if err := checkExternal(&o); err != nil {
+				return err
+			}
+			o.Patches = args
+			return a.lint(cmd, o, l)
+		},
+	}
+	targetFlags(cmd, &o.Kernel)
+	externalFlags(cmd, &o)
+	f := cmd.Flags()
+	f.StringVar(&l.format, "format", "text", "text, json, sarif or html")
+	f.StringVar(&l.failOn, "fail-on", "error", "exit 1 for findings of this severity or above: error, warning or note")
+	f.StringSliceVar(&l.checks, "checks", nil, "report only these checks, by `ID` or name")
+	f.StringSliceVar(&l.not, "disable", nil, "do not report these checks, by `ID` or name")
+	f.StringArrayVar(&l.allow, "allow", nil, "accept findings `ID=reason`; they stay in the report")
+	f.StringVar(&l.shadow, "suggest-shadow", "", "write shadow-variable code for changed types (KLP208) to `FILE`")
+	f.StringVar(&o.GitDir, "git", ".", "repository for --range")
+	f.StringVar(&o.GitRange, "range", "", "take the commits `A..B` of --git instead of patch files")
+	f.IntVarP(&o.Strip, "strip", "p", 0, "leading directories to drop from names in patches (default: found out)")
+	f.IntVar(&o.Fuzz, "fuzz", 0, "context lines at each end of a hunk that may differ")
+	f.StringVar(&o.CC, "cc", os.Getenv("CC"), "compiler command (default $CC, else the target's)")
+	f.IntVarP(&o.Jobs, "jobs", "j", 0, "parallel jobs (default: number of CPUs)")
+	f.BoolVar(&o.NoAutoCallers, "no-auto-callers", false, "leave out unchanged callers of functions whose lock effect changed; KLP201 is an error then")
+	f.BoolVar(&o.AllowCompilerMismatch, "skip-compiler-check", false, "accept another compiler version; shipped code is compared all the same")
+	f.BoolVar(&o.AllowSourceMismatch, "skip-source-check", false, "accept source of another version; shipped code is compared all the same")
+	return cmd
+}
+
+func (a *app) lint(cmd *cobra.Command, o build.Options, l lintFlags) error {
+	level, err := parseSeverity(l.failOn)
+	if err != nil {
+		return err
+	}
+	if !strings.Contains(" text json sarif html ", " "+l.format+" ") {
+		return usageError("unknown --format %q: text, json, sarif or html", l.format)
+	}
+	registry := all.Registry()
+	selected, err := registry.Select(l.checks, l.not)
+	if err != nil {
+		return &exitError{code: exitUsage, err: err}
+	}
+	if o.Allow, err = parseAllow(l.allow); err != nil {
+		return err
+	}
+	p := newProgress(a.err)
+	o.Progress, o.DiffOnly = p.update, true
+	res, err := build.Run(cmd.Context(), o)
+	p.done()
+	if l.shadow != "" {
+		if err := a.suggestShadow(l.shadow, res.Findings); err != nil {
+			return err
+		}
+	}
+	rep := lintReport(res, selected)
+	rep.Version = version
+	for _, c := range registry.Checks() {
+		if selected[c.ID] {
+			rep.Checks = append(rep.Checks, c)
+		}
+	}
+	var refusal *build.Refusal
+	if err != nil && !errors.As(err, &refusal) {
+		rep.Error, rep.Exit = err.Error(), exitCode(err)
+	} else if rep.AtLeast(level) {
+		rep.Exit = exitFindings
+	}
+	if rep.Exit == exitEnv && l.format == "text" {
+		return err
+	}
+	switch l.format {
+	case "json":
+		err = report.JSON(a.out, rep)
+	case "sarif":
+		err = report.SARIF(a.out, rep)
+	case "html":
+		err = report.HTML(a.out, rep)
+	default:
+		err = report.Text(a.out, rep, report.TextOptions{Color: a.color()})
+	}
+	if err != nil {
+		return fmt.Errorf("print the report: %w", err)
+	}
+	if rep.Exit != exitDone {
+		return &exitError{code: rep.Exit, err: errors.New(rep.Error), quiet: true}
+	}
+	return nil
+}
+
+// color reports whether the result goes to a terminal that wants colours.
+func (a *app) color() bool {
+	r, ok := a.out.(*results)
+	return ok && isTerminal(r.w) && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
+}
+
+// lintReport gathers what is shown.
+func lintReport(res *build.Result, selected map[string]bool) *report.Report {
+	rep := &report.Report{Release: res.Release, Notes: res.Notes}
+	for _, p := range res.Plan.Patches {
+		rep.Sources = append(rep.Sources, p.Name)
+	}
+	rep.New = append(append(rep.New, res.NewFuncs...), res.NewData...)
+	for _, f := range res.Findings {
+		if selected[f.ID] {
+			rep.Findings = append(rep.Findings, f)
+		}
+	}
+	for _, s := range res.Suppressions {
+		rep.Suppressions = append(rep.Suppressions, report.Suppression(s))
+	}
+	in := res.Analysis
+	if in == nil {
+		return rep
+	}
+	rep.Files = in.Files
+	rep.Graph = callGraph(in)
+	for _, ob := range res.Plan.Objects {
+		for _, fn := range ob.Funcs {
+			x := report.Function{Object: ob.Name, Name: fn.Name, Sympos: fn.Sympos, Unit: fn.Unit, Reasons: fn.Reasons}
+			for _, u := range in.Units {
+				for _, ch := range u.Replace {
+					// Where two modules share an object file, the plan's unit also names the owner.
+					if u.Owner == ob.Name && ch.Name == fn.Name && strings.HasPrefix(fn.Unit, strings.TrimSuffix(u.Object, ".o")) {
+						x.Old, x.New = in.Locate(u.Object, ch.Name)
+						x.Code = report.Instructions(u.Diff, ch)
+					}
+				}
+			}
+			rep.Functions = append(rep.Functions, x)
+		}
+	}
+	return rep
+}

@@ -1,0 +1,89 @@
+package main
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/klpforge/klpforge/analyze"
+	"github.com/klpforge/klpforge/elfdiff"
+	"github.com/klpforge/klpforge/report"
+)
+
+// maxCallers is how many callers that are not part of the livepatch a graph shows
+// for each function.
+const maxCallers = 6
+
+// callGraph gathers who calls what is replaced: callers in the same object file, and
+// those in others that were looked for. It is nil when nothing is replaced.
+func callGraph(in *analyze.Input) *report.Graph {
+	g := &report.Graph{}
+	index := map[[2]string]int{}
+	node := func(object, name string, role report.Role) int {
+		k := [2]string{object, name}
+		i, ok := index[k]
+		if !ok {
+			i = len(g.Nodes)
+			index[k] = i
+			g.Nodes = append(g.Nodes, report.Node{Name: name, Object: object, Role: role})
+		}
+		return i
+	}
+	call := func(from, to int) {
+		if c := [2]int{from, to}; !slices.Contains(g.Calls, c) {
+			g.Calls = append(g.Calls, c)
+		}
+	}
+	for _, u := range in.Units {
+		for _, ch := range u.Replace {
+			role := report.Replaced
+			if len(u.Joined[ch.Orig]) > 0 {
+				role = report.Joins
+			}
+			node(u.Owner, ch.Name, role)
+		}
+	}
+	if len(g.Nodes) == 0 {
+		return nil
+	}
+	for _, u := range in.Units {
+		before, err := u.Before()
+		for _, ch := range u.Replace {
+			to := node(u.Owner, ch.Name, report.Replaced)
+			for _, callee := range u.Joined[ch.Orig] {
+				for _, other := range in.Units {
+					if i, ok := index[[2]string{other.Owner, callee}]; ok {
+						call(to, i)
+					}
+				}
+			}
+			var outside []string
+			if err == nil {
+				callers, _ := before.Callers(ch.Orig)
+				for _, a := range callers {
+					if name := u.Name(a); u.Replaced(a) {
+						call(node(u.Owner, name, report.Replaced), to)
+					} else if name != "" && !elfdiff.InitSection(u.Diff.Orig.Section(a)) {
+						outside = append(outside, name)
+					}
+				}
+			}
+			for _, c := range u.Outside[ch.Orig].Unpatched {
+				name, _, _ := strings.Cut(c, " ")
+				outside = append(outside, name)
+			}
+			slices.Sort(outside)
+			outside = slices.Compact(outside)
+			for i, name := range outside {
+				if i == maxCallers && len(outside) > maxCallers+1 {
+					more := len(g.Nodes)
+					g.Nodes = append(g.Nodes, report.Node{Name: fmt.Sprintf("and %d more", len(outside)-i), Role: report.Outside})
+					call(more, to)
+					break
+				}
+				call(node(u.Owner, name, report.Outside), to)
+			}
+		}
+	}
+	return g
+}

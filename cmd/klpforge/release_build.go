@@ -1,0 +1,189 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"sync"
+
+	"github.com/spf13/cobra"
+
+	"github.com/klpforge/klpforge/internal/releases"
+	"github.com/klpforge/klpforge/kernel"
+	"github.com/klpforge/klpforge/patchset"
+	"github.com/klpforge/klpforge/release/manifest"
+)
+
+func (a *app) releaseBuildCmd() *cobra.Command {
+	var o releases.Options
+	var file, gitDir, gitHead, cache, format string
+	cmd := &cobra.Command{
+		Use:   "build [flags] [RELEASE...]",
+		Short: "Build the modules of a release manifest",
+		Long: `Build the modules of a release manifest (livepatch.yaml) for the named target
+kernels, or for all of them. A target that fails does not stop the others; the
+summary at the end names each with its module or the reason.
+
+A patch that a target's source has already is recognised by its content and left
+out with a note. Two patches that do not go together are both named. With --git,
+a history is searched for follow-ups of the included commits (KLP408) and for
+what they need (KLP409).`,
+		Example: `  klpforge release build
+  klpforge release build -f ext4/livepatch.yaml -o out 6.1.0-55-cloud-amd64
+  klpforge release build --git ~/linux --launcher ccache`,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := checkFormat(format); err != nil {
+				return err
+			}
+			m, err := readManifest(file)
+			if err != nil {
+				return err
+			}
+			o.Manifest, o.Targets, o.Cache = m, args, kernel.Cache(cache)
+			if gitDir != "" {
+				if o.History, err = patchset.OpenHistory(gitDir, gitHead); err != nil {
+					return err
+				}
+			}
+			var mu sync.Mutex
+			o.Progress = func(rel, what string) {
+				mu.Lock()
+				defer mu.Unlock()
+				if rel != "" {
+					what = rel + ": " + what
+				}
+				fmt.Fprintln(a.err, what)
+			}
+			s, err := releases.Run(cmd.Context(), o)
+			if err != nil {
+				return asUsage(err)
+			}
+			return a.releaseSummary(s, format)
+		},
+	}
+	f := cmd.Flags()
+	manifestFlag(cmd, &file)
+	f.StringVarP(&o.Dir, "output", "o", ".", "`DIR` for the modules, one directory for each target in it")
+	f.StringVar(&cache, "cache", "", "cache `DIR` (default $KLPFORGE_CACHE, else klpforge in the user's cache directory)")
+	f.StringVar(&gitDir, "git", "", "search the history of the repository `DIR` for follow-ups and prerequisites")
+	f.StringVar(&gitHead, "git-head", "HEAD", "commit of --git from which to search backwards")
+	f.StringVar(&o.CC, "cc", os.Getenv("CC"), "compiler command (default $CC, else the target's)")
+	f.StringVar(&o.Launcher, "launcher", "", "put `PROGRAM` before the compiler command: ccache, sccache, distcc, icecc")
+	f.IntVarP(&o.Jobs, "jobs", "j", 0, "parallel compilers for each target (default: number of CPUs)")
+	f.IntVar(&o.Parallel, "parallel", 1, "targets to build at a time")
+	f.BoolVar(&o.Emit, "emit", false, "keep the generated sources beside the modules")
+	f.StringVar(&format, "format", "text", "text or json")
+	return cmd
+}
+
+func manifestFlag(cmd *cobra.Command, file *string) {
+	cmd.Flags().StringVarP(file, "file", "f", manifest.File, "release `MANIFEST`")
+}
+
+// readManifest reads a release manifest; faults in its text are the release's.
+func readManifest(path string) (*manifest.Manifest, error) {
+	m, err := manifest.Read(path)
+	if err != nil {
+		return nil, asFinding(err)
+	}
+	return m, nil
+}
+
+func (a *app) releaseCollectCmd() *cobra.Command {
+	var file, format string
+	cmd := &cobra.Command{
+		Use:   "collect [flags] RESULT.json...",
+		Short: "Merge the results of the jobs that built a release",
+		Long: `Merge what 'klpforge release build --format json' printed in several jobs into one
+summary. With -f, targets of the manifest that no job reported are failures.`,
+		Example: `  klpforge release collect -f livepatch.yaml results/*.json`,
+		RunE: func(_ *cobra.Command, args []string) error {
+			if err := checkFormat(format); err != nil {
+				return err
+			}
+			if len(args) == 0 {
+				return usageError("want at least one result")
+			}
+			var m *manifest.Manifest
+			if file != "" {
+				var err error
+				if m, err = readManifest(file); err != nil {
+					return err
+				}
+			}
+			s, err := releases.Collect(args, m)
+			if err != nil {
+				return err
+			}
+			return a.releaseSummary(s, format)
+		},
+	}
+	cmd.Flags().StringVarP(&file, "file", "f", "", "release `MANIFEST` whose targets must all be there")
+	cmd.Flags().StringVar(&format, "format", "text", "text or json")
+	return cmd
+}
+
+// releaseSummary prints what became of a release and gives the exit code.
+func (a *app) releaseSummary(s *releases.Summary, format string) error {
+	if format == "json" {
+		if err := writeJSON(a, s); err != nil {
+			return err
+		}
+	} else {
+		printSummary(a.out, s)
+	}
+	failed, machine := s.Failed()
+	switch {
+	case machine:
+		return &exitError{code: exitEnv, err: fmt.Errorf("release %s %s: not all targets could be built", s.Name, s.Version), quiet: format == "json"}
+	case failed:
+		return &exitError{code: exitFindings, err: fmt.Errorf("release %s %s: not all targets have a module", s.Name, s.Version), quiet: format == "json"}
+	}
+	return nil
+}
+
+func printSummary(w io.Writer, s *releases.Summary) {
+	fmt.Fprintf(w, "%s %s\n", s.Name, s.Version)
+	for _, f := range s.Findings {
+		fmt.Fprintln(w, f.Line())
+	}
+	for _, t := range s.Targets {
+		switch {
+		case t.Error != "":
+			fmt.Fprintf(w, "%s: FAILED: %s\n", t.Release, t.Error)
+		case t.Empty:
+			fmt.Fprintf(w, "%s: nothing to build: its source has all patches that are for it\n", t.Release)
+		default:
+			fmt.Fprintf(w, "%s: %s, %d function(s), %.1f s\n", t.Release, t.Module, len(t.Functions), t.Seconds)
+		}
+		for _, p := range t.Included {
+			fmt.Fprintf(w, "  + %s\n", p)
+		}
+		for _, p := range t.Skipped {
+			fmt.Fprintf(w, "  = %s: skipped, the target's source has it already\n", p)
+		}
+		for _, p := range t.Problems {
+			fmt.Fprintf(w, "  %s\n", p.Line())
+		}
+		for _, f := range t.Findings {
+			fmt.Fprintf(w, "  %s\n", f.Line())
+		}
+		for _, n := range t.Notes {
+			fmt.Fprintf(w, "  note: %s\n", n)
+		}
+	}
+}
+
+func (a *app) releaseSchemaCmd() *cobra.Command {
+	return &cobra.Command{
+		Use:   "schema",
+		Short: "Print the JSON schema of the release manifest",
+		Long: `Print the JSON schema of livepatch.yaml, for editors and validators. It is made
+from the types that read the manifest.`,
+		Args: exactArgs(0, "no argument"),
+		RunE: func(*cobra.Command, []string) error {
+			_, err := a.out.Write(manifest.Schema())
+			return err
+		},
+	}
+}

@@ -1,0 +1,86 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/klpforge/klpforge/elfdiff"
+	"github.com/klpforge/klpforge/internal/releases"
+	"github.com/klpforge/klpforge/module"
+	"github.com/klpforge/klpforge/release"
+)
+
+type checkJSON struct {
+	Schema  string        `json:"schema"`
+	Modules []checkModule `json:"modules"`
+}
+
+type checkModule struct {
+	File     string            `json:"file"`
+	Findings []release.Finding `json:"findings"`
+}
+
+func (a *app) releaseCheckCmd() *cobra.Command {
+	var file, format string
+	cmd := &cobra.Command{
+		Use:   "check [-f MANIFEST] [MODULE.ko...]",
+		Short: "Check a release manifest, and modules against it",
+		Long: `Check a release manifest, and with modules, whether each is what the manifest says
+(KLP407) and leaves nothing behind when it goes (KLP403). The exit code is 1 when
+there is an error.`,
+		Example: `  klpforge release check
+  klpforge release check -f livepatch.yaml out/*/*.ko`,
+		RunE: func(_ *cobra.Command, args []string) error {
+			if err := checkFormat(format); err != nil {
+				return err
+			}
+			m, err := readManifest(file)
+			if err != nil {
+				return err
+			}
+			doc := checkJSON{Schema: "klpforge.release-check/v1", Modules: []checkModule{}}
+			severity := elfdiff.Note
+			for _, path := range args {
+				info, err := module.Read(path)
+				if err != nil {
+					return err
+				}
+				list, err := releases.Check(m, info)
+				if err != nil {
+					return err
+				}
+				doc.Modules = append(doc.Modules, checkModule{path, list})
+				severity = max(severity, worst(list))
+			}
+			if format == "json" {
+				if err := writeJSON(a, doc); err != nil {
+					return err
+				}
+			} else {
+				a.printCheck(file, doc)
+			}
+			if severity >= elfdiff.Error {
+				return &exitError{code: exitFindings, err: fmt.Errorf("not what %s says", file), quiet: true}
+			}
+			return nil
+		},
+	}
+	manifestFlag(cmd, &file)
+	cmd.Flags().StringVar(&format, "format", "text", "text or json")
+	return cmd
+}
+
+func (a *app) printCheck(file string, doc checkJSON) {
+	if len(doc.Modules) == 0 {
+		fmt.Fprintf(a.out, "%s is well-formed\n", file)
+	}
+	for _, m := range doc.Modules {
+		if len(m.Findings) == 0 {
+			fmt.Fprintf(a.out, "%s: as %s says\n", m.File, file)
+		}
+		for _, f := range m.Findings {
+			fmt.Fprintf(a.out, "%s: %s\n", m.File, f.Line())
+		}
+	}
+}

@@ -1,0 +1,41 @@
+package main
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/klpforge/klpforge/internal/releases"
+)
+
+func (a *app) releaseMatrixCmd() *cobra.Command {
+	var j releases.Job
+	cmd := &cobra.Command{
+		Use:   "matrix [flags] SYSTEM",
+		Short: "Print the jobs that build a release on many machines",
+		Long: `Print the jobs that build a release, one for each target kernel, and the one that
+collects their results: for GitHub Actions (github), GitLab (gitlab), or as an
+indexed Job of Kubernetes (kubernetes), which needs --image.`,
+		Example: `  klpforge release matrix github >.github/workflows/livepatch.yml
+  klpforge release matrix --image registry.example/klpforge kubernetes | kubectl apply -f -`,
+		Args: exactArgs(1, "one of "+strings.Join(releases.Systems, ", ")),
+		RunE: func(_ *cobra.Command, args []string) error {
+			if !slices.Contains(releases.Systems, args[0]) {
+				return usageError("unknown system %q: want one of %s", args[0], strings.Join(releases.Systems, ", "))
+			}
+			if args[0] == "kubernetes" && j.Image == "" {
+				return usageError("kubernetes needs the image with klpforge: give --image")
+			}
+			var err error
+			if j.Manifest, err = readManifest(j.File); err != nil {
+				return err
+			}
+			return releases.Matrix(a.out, args[0], j)
+		},
+	}
+	manifestFlag(cmd, &j.File)
+	cmd.Flags().StringVar(&j.Image, "image", "", "container `IMAGE` with klpforge and the compilers")
+	cmd.Flags().StringVar(&j.Launcher, "launcher", "", "put `PROGRAM` before the compiler command in each job")
+	return cmd
+}

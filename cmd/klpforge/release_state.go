@@ -1,0 +1,54 @@
+package main
+
+import (
+	"fmt"
+	"regexp"
+
+	"github.com/spf13/cobra"
+
+	"github.com/klpforge/klpforge/templates"
+)
+
+var nameRE = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
+
+func (a *app) releaseNewStateCmd() *cobra.Command {
+	var s templates.NewState
+	cmd := &cobra.Command{
+		Use:   "new-state --id N --meaning TEXT [flags] NAME",
+		Short: "Print the callbacks of a new system state",
+		Long: `Print C code with the callbacks of a new system state, for the end of a patched
+source file, and the lines for the release manifest. The code follows the
+kernel's life-cycle: an upgrade takes over what the earlier version did, disabling
+undoes it, and a reversed transition leaves things as they were.
+
+With --variable and --value the code is complete and sets a variable in place.
+Without, it does not compile until you have said what to save, change and restore.`,
+		Example: `  klpforge release new-state --id 1001 --meaning "pipes may be larger" --variable pipe_max_size --value 2097152 pipe_limit`,
+		Args:    exactArgs(1, "the name of the state"),
+		RunE: func(_ *cobra.Command, args []string) error {
+			s.Name = args[0]
+			switch {
+			case !nameRE.MatchString(s.Name):
+				return usageError("name %q: want a C identifier", s.Name)
+			case s.ID == 0:
+				return usageError("a state needs an --id other than 0, which no other state has or had")
+			case s.Meaning == "":
+				return usageError("say with --meaning what the state stands for")
+			case (s.Variable == "") != (s.Value == ""):
+				return usageError("--variable and --value belong together")
+			}
+			if err := templates.StateSkeleton(a.out, s); err != nil {
+				return err
+			}
+			fmt.Fprintf(a.err, "for livepatch.yaml:\nstates:\n  - id: %d\n    version: %d\n    meaning: %q\ncallbacks:\n  vmlinux: [pre_patch, post_patch, pre_unpatch, post_unpatch]\n", s.ID, s.Version, s.Meaning)
+			return nil
+		},
+	}
+	f := cmd.Flags()
+	f.Uint64Var(&s.ID, "id", 0, "number of the state")
+	f.Uint32Var(&s.Version, "state-version", 1, "version of the state")
+	f.StringVar(&s.Meaning, "meaning", "", "what the callbacks change")
+	f.StringVar(&s.Variable, "variable", "", "variable to set, as C writes it")
+	f.StringVar(&s.Value, "value", "", "value to set it to, as C writes it")
+	return cmd
+}

@@ -1,0 +1,169 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"github.com/klpforge/klpforge/internal/build"
+	"github.com/klpforge/klpforge/kernel"
+)
+
+// Exit codes; scripts depend on them.
+const (
+	exitDone     = 0
+	exitFindings = 1 // findings at or above --fail-on, or the patch cannot be a livepatch
+	exitUsage    = 2
+	exitEnv      = 3 // compiler, missing file, I/O
+)
+
+// version is set by the linker for releases.
+var version = "devel"
+
+// exitError carries an exit code; quiet means that all has been said.
+type exitError struct {
+	code  int
+	err   error
+	quiet bool
+}
+
+func (e *exitError) Error() string { return e.err.Error() }
+func (e *exitError) Unwrap() error { return e.err }
+
+func usageError(format string, args ...any) error {
+	return &exitError{code: exitUsage, err: fmt.Errorf(format, args...)}
+}
+
+// app is what commands share.
+type app struct {
+	in       io.Reader
+	out, err io.Writer
+}
+
+// run is the program without its process: it returns the exit code.
+func run(ctx context.Context, args []string, in io.Reader, out, errw io.Writer) int {
+	stdout := &results{w: out}
+	a := &app{in: in, out: stdout, err: errw}
+	root := &cobra.Command{
+		Use:   "klpforge",
+		Short: "Build and check Linux kernel livepatch modules",
+		Long: `klpforge turns a source patch and a target kernel into a livepatch module.
+
+It compiles only what the patch touches, compares the objects before and after,
+builds a module of the functions that changed, and checks it byte by byte
+against the kernel that runs.
+
+Exit codes: 0 done; 1 the patch cannot be a livepatch, or findings at or above
+--fail-on; 2 usage; 3 the environment failed (compiler, missing file, I/O).`,
+		SilenceUsage: true, SilenceErrors: true, Version: version,
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return usageError("unknown command %q", args[0])
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	root.SetIn(in)
+	root.SetOut(stdout)
+	root.SetErr(errw)
+	kpatch := a.kpatchCmd()
+	args = kpatchArgs(kpatch, args)
+	root.SetArgs(args[1:])
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &exitError{code: exitUsage, err: err} })
+	root.AddCommand(a.buildCmd(), a.diffCmd(), a.verifyCmd(), a.kernelCmd(), a.postlinkCmd(), a.infoCmd(), a.releaseCmd(), a.lintCmd(), a.explainCmd(), a.inspectCmd(),
+		a.loadCmd(), a.unloadCmd(), a.statusCmd(), a.planCmd(), kpatch)
+	root.SetHelpCommand(helpCmd())
+	err := root.ExecuteContext(ctx)
+	if stdout.err != nil {
+		err = fmt.Errorf("print the result: %w", stdout.err)
+	}
+	if err == nil {
+		return exitDone
+	}
+	code := exitCode(err)
+	var e *exitError
+	if !errors.As(err, &e) || !e.quiet {
+		fmt.Fprintf(errw, "klpforge: %v\n", err)
+		if code == exitUsage {
+			fmt.Fprintln(errw, "Run 'klpforge --help' or 'klpforge COMMAND --help' for usage.")
+		}
+	}
+	return code
+}
+
+// exitCode sorts an error into the documented codes.
+func exitCode(err error) int {
+	var e *exitError
+	var refusal *build.Refusal
+	var patch *build.PatchError
+	switch {
+	case errors.As(err, &e):
+		return e.code
+	case errors.As(err, &refusal), errors.As(err, &patch), errors.Is(err, build.ErrNothing):
+		return exitFindings
+	}
+	return exitEnv
+}
+
+// exactArgs is cobra.ExactArgs with the usage exit code.
+func exactArgs(n int, what string) cobra.PositionalArgs {
+	return func(_ *cobra.Command, args []string) error {
+		if len(args) != n {
+			return usageError("want %s, got %d argument(s)", what, len(args))
+		}
+		return nil
+	}
+}
+
+// targetFlags adds the flags that say which kernel is meant.
+func targetFlags(cmd *cobra.Command, o *kernel.Options) {
+	f := cmd.Flags()
+	f.StringVarP(&o.Release, "kernel", "k", "", "kernel `RELEASE`, as uname -r prints it")
+	f.StringVar(&o.Root, "root", "/", "`DIR` to look for the kernel's files in, as if it were /")
+	f.StringVar((*string)(&o.Cache), "cache", "", "cache `DIR` (default $KLPFORGE_CACHE, else klpforge in the user's cache directory)")
+	f.StringVar(&o.Source, "source", "", "source tree or tarball")
+	f.StringVar(&o.Config, "config", "", "kernel configuration")
+	f.StringVar(&o.Symvers, "symvers", "", "Module.symvers")
+	f.StringVar(&o.SystemMap, "system-map", "", "System.map")
+	f.StringVar(&o.Vmlinux, "vmlinux", "", "ELF vmlinux, with or without symbols")
+	f.StringVar(&o.Image, "image", "", "compressed kernel image")
+	f.StringVar(&o.Headers, "headers", "", "configured headers of the target")
+	f.StringVar(&o.ModulesDir, "modules", "", "directory like /lib/modules/RELEASE")
+}
+
+// externalFlags are those of commands that also work on modules built outside of
+// the kernel's tree.
+func externalFlags(cmd *cobra.Command, o *build.Options) {
+	f := cmd.Flags()
+	f.StringArrayVar(&o.Kernel.ExtraModules, "oot-module", nil, "`FILE.ko` that was built outside of the kernel's tree, as it is loaded; with --oot-module-src")
+	f.StringVar(&o.ExternalSource, "oot-module-src", "", "`DIR` with the source and makefile of --oot-module; patches apply there")
+	f.StringVar(&o.ExternalSource, "module-src", "", "the same as --oot-module-src")
+	if err := f.MarkHidden("module-src"); err != nil {
+		panic(err) // the flag was defined just above
+	}
+}
+
+// checkExternal refuses half of what --oot-module needs.
+func checkExternal(o *build.Options) error {
+	switch {
+	case o.ExternalSource != "" && len(o.Kernel.ExtraModules) == 0:
+		return usageError("--oot-module-src needs --oot-module FILE.ko, the module that is loaded: its code decides what can be patched")
+	case o.ExternalSource == "" && len(o.Kernel.ExtraModules) > 0:
+		return usageError("--oot-module needs --oot-module-src DIR, the source that it was built from")
+	}
+	return nil
+}
+
+func isTerminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	if !ok {
+		return false
+	}
+	return term.IsTerminal(int(f.Fd()))
+}

@@ -1,0 +1,58 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/klpforge/klpforge/analyze"
+	"github.com/klpforge/klpforge/analyze/types"
+	"github.com/klpforge/klpforge/templates"
+)
+
+// suggestShadow writes accessors of shadow variables for the members that
+// patches add to types, one for each type of a KLP208.
+func (a *app) suggestShadow(path string, findings []analyze.Finding) error {
+	var b bytes.Buffer
+	seen := map[string]bool{}
+	for _, f := range findings {
+		for _, c := range f.Layouts {
+			members := added(&c)
+			if f.ID != "KLP208" || seen[c.Before.Name] || len(members) == 0 {
+				continue
+			}
+			seen[c.Before.Name] = true
+			words := strings.Fields(c.Before.Name)
+			s := templates.NewShadow{Name: templates.Identifier(words[len(words)-1] + "_new"), Type: c.Before.Name, Members: members}
+			s.ID = templates.ShadowID(c.Before.Name + " " + fmt.Sprint(members))
+			if b.Len() > 0 {
+				b.WriteByte('\n')
+			}
+			if err := templates.ShadowSkeleton(&b, s); err != nil {
+				return err
+			}
+		}
+	}
+	if b.Len() == 0 {
+		fmt.Fprintln(a.err, "no type gets new members, so there is nothing to suggest")
+		return nil
+	}
+	if err := os.WriteFile(path, b.Bytes(), 0o666); err != nil {
+		return fmt.Errorf("write the suggested code: %w", err)
+	}
+	return nil
+}
+
+// added lists the members that only the new layout has. What has no name
+// cannot be reached by one.
+func added(c *types.Change) []templates.ShadowMember {
+	var out []templates.ShadowMember
+	for _, m := range c.After.Members {
+		if m.Name != "(anonymous)" && !slices.ContainsFunc(c.Before.Members, func(o types.Member) bool { return o.Name == m.Name }) {
+			out = append(out, templates.ShadowMember{Type: m.Type, Name: m.Name})
+		}
+	}
+	return out
+}

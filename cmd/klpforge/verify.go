@@ -1,0 +1,90 @@
+package main
+
+import (
+	"fmt"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"github.com/klpforge/klpforge/generate"
+	"github.com/klpforge/klpforge/internal/build"
+	"github.com/klpforge/klpforge/kernel"
+	"github.com/klpforge/klpforge/modsign"
+)
+
+func (a *app) verifyCmd() *cobra.Command {
+	var o kernel.Options
+	var format string
+	cmd := &cobra.Command{
+		Use:   "verify -k RELEASE MODULE.ko",
+		Short: "Check a finished livepatch module against a kernel",
+		Example: `  klpforge verify -k 6.1.0-55-cloud-amd64 livepatch_fix.ko
+  klpforge verify -k 6.1.0-55-cloud-amd64 --oot-module foo.ko livepatch_foo.ko`,
+		Args: exactArgs(1, "one module"),
+		RunE: func(_ *cobra.Command, args []string) error {
+			if o.Release == "" && o.Image == "" && o.Vmlinux == "" {
+				return usageError("which kernel? give -k RELEASE")
+			}
+			if err := checkFormat(format); err != nil {
+				return err
+			}
+			ko, err := os.ReadFile(args[0])
+			if err != nil {
+				return err
+			}
+			if ko, err = kernel.Decompress(args[0], ko); err != nil {
+				return fmt.Errorf("verify %s: %w", args[0], err)
+			}
+			if ko, _, err = modsign.Split(ko); err != nil {
+				return fmt.Errorf("verify %s: %w", args[0], err)
+			}
+			t, err := build.OpenTarget(o)
+			if err != nil {
+				return err
+			}
+			defer t.Close()
+			problems, err := generate.Verify(ko, t)
+			if err != nil {
+				return fmt.Errorf("verify %s: %w", args[0], err)
+			}
+			failed := false
+			for _, p := range problems {
+				failed = failed || p.Severity == generate.Error
+			}
+			if format == "json" {
+				if problems == nil {
+					problems = []generate.Problem{}
+				}
+				if err := writeJSON(a, map[string]any{"schema": "klpforge.verify/v1", "module": args[0], "release": t.Release(), "ok": !failed, "problems": problems}); err != nil {
+					return err
+				}
+			} else {
+				for _, p := range problems {
+					fmt.Fprintln(a.out, p.String())
+				}
+				if !failed {
+					fmt.Fprintf(a.out, "%s fits %s\n", args[0], t.Release())
+				}
+			}
+			if failed {
+				return &exitError{code: exitFindings, err: fmt.Errorf("%s does not fit %s", args[0], t.Release()), quiet: true}
+			}
+			return nil
+		},
+	}
+	targetFlags(cmd, &o)
+	cmd.Flags().StringArrayVar(&o.ExtraModules, "oot-module", nil, "`FILE.ko` that was built outside of the kernel's tree and that the livepatch is for")
+	cmd.Flags().StringVar(&format, "format", "text", "text or json")
+	return cmd
+}
+
+func (a *app) postlinkCmd() *cobra.Command {
+	return &cobra.Command{
+		Use:   "postlink MODULE.ko",
+		Short: "Turn a freshly linked module into a livepatch (run by the emitted Makefile)",
+		Long: `Move relocations against .klp.sym.* symbols to .klp.rela.* sections and attach the
+manifest that lies beside the module. A second run changes nothing.`,
+		Args: exactArgs(1, "one module"),
+		RunE: func(_ *cobra.Command, args []string) error { return generate.PostLinkFile(args[0]) },
+	}
+}
