@@ -1,0 +1,52 @@
+package vm
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+)
+
+// KVMEnv is the environment variable that lets AccelAuto try KVM when it is
+// "1". On some machines /dev/kvm exists and the guest hangs before its first
+// line, so nobody should meet the probe who did not ask for it.
+const KVMEnv = "KLPFORGE_KVM"
+
+// probeTimeout is how long the probe boot may take; with KVM it takes one second.
+const probeTimeout = 8 * time.Second
+
+// probed remembers the outcome per kernel for the life of the process.
+var probed sync.Map // kernel path -> accelerator
+
+// resolveAccel turns AccelAuto into KVM when KVMEnv allows it and a boot of
+// the same kernel with nothing but the guest program comes to its end in
+// time; into TCG otherwise.
+func resolveAccel(ctx context.Context, o Options) (string, error) {
+	if o.Accel != AccelAuto {
+		return o.Accel, nil
+	}
+	if os.Getenv(KVMEnv) != "1" {
+		return AccelTCG, nil
+	}
+	if _, err := os.Stat("/dev/kvm"); err != nil {
+		return AccelTCG, nil
+	}
+	if a, ok := probed.Load(o.Kernel); ok {
+		return a.(string), nil
+	}
+	p := Options{Kernel: o.Kernel, QEMU: o.QEMU, CPU: o.CPU, Init: o.Init, Accel: AccelKVM, Timeout: probeTimeout, Dir: filepath.Join(o.Dir, "kvm-probe")}
+	if err := os.MkdirAll(p.Dir, 0o755); err != nil {
+		return "", fmt.Errorf("probe KVM: %w", err)
+	}
+	accel := AccelTCG
+	if r, err := Run(ctx, p, minimal()); err == nil && r.Err() == nil {
+		accel = AccelKVM
+	}
+	if err := ctx.Err(); err != nil {
+		return "", fmt.Errorf("probe KVM: %w", err)
+	}
+	probed.Store(o.Kernel, accel)
+	return accel, nil
+}

@@ -1,0 +1,164 @@
+package vm
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Accelerators for Options.Accel.
+const (
+	AccelAuto = "auto" // KVM if Run's probe proves that it works, else TCG
+	AccelTCG  = "tcg"
+	AccelKVM  = "kvm"
+)
+
+// Options say what to boot and how. Kernel is required; every other zero
+// value is useful.
+type Options struct {
+	Kernel    string // vmlinuz
+	Initramfs string // archive to boot; Run makes one from its script when empty
+
+	// Root and Release name the kernel's modules:
+	// Root/lib/modules/Release. Root defaults to the directory above the one
+	// of Kernel when that is called boot; Release to the name of Kernel after
+	// "vmlinuz-".
+	Root    string
+	Release string
+
+	QEMU    string   // program; default "qemu-system-x86_64"
+	Append  string   // added to the kernel's command line
+	Memory  int      // MiB; default 512, and more for a large initramfs
+	CPUs    int      // default 2
+	CPU     string   // QEMU's CPU model; default "max"
+	Accel   string   // default AccelAuto
+	Disks   []Disk   // as virtio disks vda, vdb …; the script must modprobe virtio_pci and virtio_blk
+	Args    []string // added to QEMU's command line
+	Results string   // file that takes the second serial port; Run sets it; default "klpvm-results"
+
+	Timeout time.Duration // for the whole boot; default 10 minutes
+	Stall   time.Duration // without any output of the VM; Run's default is a minute more than the longest step may take
+
+	Log  io.Writer // copy of console and results as they come; nil for none
+	Init string    // guest program; built with "go build" when empty
+	Dir  string    // where Run puts its files, which then stay; default a temporary directory
+}
+
+// Disk is a raw image file.
+type Disk struct {
+	Path     string
+	ReadOnly bool
+}
+
+// Sentinel errors.
+var (
+	ErrNoKernel = errors.New("no kernel image given")
+	ErrAccel    = errors.New("unknown accelerator")
+)
+
+// withDefaults fills in zero values. It looks at nothing but o.
+func (o Options) withDefaults() Options {
+	def := func(s *string, v string) {
+		if *s == "" {
+			*s = v
+		}
+	}
+	def(&o.QEMU, "qemu-system-x86_64")
+	def(&o.CPU, "max")
+	def(&o.Accel, AccelAuto)
+	def(&o.Results, "klpvm-results")
+	if r, ok := strings.CutPrefix(filepath.Base(o.Kernel), "vmlinuz-"); ok {
+		def(&o.Release, r)
+	}
+	if d := filepath.Dir(o.Kernel); filepath.Base(d) == "boot" {
+		def(&o.Root, filepath.Dir(d))
+	}
+	if o.Memory == 0 {
+		o.Memory = 512
+	}
+	if o.CPUs == 0 {
+		o.CPUs = 2
+	}
+	if o.Timeout == 0 {
+		o.Timeout = 10 * time.Minute
+	}
+	if o.Stall == 0 {
+		o.Stall = 2 * time.Minute
+	}
+	return o
+}
+
+// CommandLine returns the program and arguments that boot o. It is a pure
+// function of o; AccelAuto becomes TCG, which works everywhere.
+//
+// An oops ends the VM: with oops=panic, panic=-1 and -no-reboot a kernel that
+// is in trouble cannot go on and look healthy.
+func CommandLine(o Options) ([]string, error) {
+	o = o.withDefaults()
+	if o.Kernel == "" {
+		return nil, ErrNoKernel
+	}
+	accel := ""
+	switch o.Accel {
+	case AccelTCG, AccelAuto:
+		accel = "tcg,thread=multi"
+	case AccelKVM:
+		accel = "kvm"
+	default:
+		return nil, fmt.Errorf("%w %q: use auto, tcg or kvm", ErrAccel, o.Accel)
+	}
+	args := []string{
+		o.QEMU, "-nodefaults", "-nographic", "-no-reboot",
+		"-machine", "q35", "-accel", accel, "-cpu", o.CPU,
+		"-smp", strconv.Itoa(o.CPUs), "-m", strconv.Itoa(o.Memory),
+		"-serial", "mon:stdio", "-serial", "file:" + comma(o.Results),
+		"-kernel", o.Kernel,
+		"-append", kernelArgs(o.Append),
+	}
+	if o.Initramfs != "" {
+		args = append(args, "-initrd", o.Initramfs)
+	}
+	for _, d := range o.Disks {
+		drive := "file=" + comma(d.Path) + ",format=raw,if=virtio"
+		if d.ReadOnly {
+			drive += ",readonly=on"
+		}
+		args = append(args, "-drive", drive)
+	}
+	return append(args, o.Args...), nil
+}
+
+// kernelArgs is the kernel's command line. On a host with more work than
+// CPUs, emulated timers are late, which a kernel on real hardware may take for
+// a defect: no_timer_check leaves out the test at boot that panics
+// (timer_irq_works in arch/x86/kernel/apic/io_apic.c, v6.1), and the two
+// timeouts leave real lockups and stalls to be found after a minute.
+func kernelArgs(extra string) string {
+	args := "console=ttyS0,115200 loglevel=5 oops=panic panic=-1 log_buf_len=1M printk.devkmsg=on edd=off" +
+		" no_timer_check watchdog_thresh=30 rcupdate.rcu_cpu_stall_timeout=60"
+	if extra != "" {
+		args += " " + extra
+	}
+	return args
+}
+
+// comma doubles the commas of a path, which end a value in QEMU's options.
+func comma(s string) string { return strings.ReplaceAll(s, ",", ",,") }
+
+// Quote returns args as one line for a POSIX shell.
+func Quote(args []string) string {
+	out := make([]string, len(args))
+	for i, a := range args {
+		out[i] = a
+		if a == "" || strings.ContainsFunc(a, func(r rune) bool {
+			return !strings.ContainsRune("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789@%+=:,./_-", r)
+		}) {
+			out[i] = "'" + strings.ReplaceAll(a, "'", `'\''`) + "'"
+		}
+	}
+	return strings.Join(out, " ")
+}
