@@ -1,0 +1,148 @@
+// Command bench measures what a livepatch of one file costs: from a source
+// tree that is merely unpacked, from a prepared one whose objects were never
+// compiled, and from one where the object before the patch is known. Each is
+// given in seconds and as a multiple of the two compilations themselves, which
+// are timed in the same run. It also prints how much memory klpforge needed.
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"runtime"
+	"syscall"
+	"time"
+
+	"github.com/klpforge/klpforge/internal/e2e"
+	"github.com/klpforge/klpforge/kernel"
+)
+
+// The project's targets, on two cores.
+const (
+	coldLimit   = 60 * time.Second // a one-file patch, source unpacked, nothing prepared
+	warmLimit   = 3.0              // times the two compilations, prepared
+	memoryLimit = 500 << 20        // bytes, klpforge itself, without a debug package
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	var b bench
+	flag.StringVar(&b.klpforge, "klpforge", "bin/klpforge", "the program to measure")
+	flag.IntVar(&b.runs, "runs", 3, "runs of each measurement but the first; the median counts")
+	check := flag.Bool("check", false, "exit 1 when a target is missed")
+	flag.Parse()
+	met, err := b.run(ctx, os.Stdout)
+	stop()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+	if *check && !met {
+		os.Exit(1)
+	}
+}
+
+// bench is one measurement.
+type bench struct {
+	klpforge string
+	runs     int
+
+	env    e2e.Env
+	dir    string // holds everything that is made here; on the cache's file system
+	source string // unpacked source tree
+	patch  string
+}
+
+const release = e2e.CloudRelease
+
+// cache is the private cache of the measured runs.
+func (b *bench) cache() string { return filepath.Join(b.dir, "cache") }
+
+func (b *bench) run(ctx context.Context, out io.Writer) (met bool, err error) {
+	if err := b.setUp(ctx); err != nil {
+		return false, err
+	}
+	defer os.RemoveAll(b.dir)
+	fmt.Fprintf(out, "%s, %s, %d CPUs, load %s\n\n", release, e2e.FixedFile, runtime.NumCPU(), load())
+
+	cold, err := b.build(ctx)
+	if err != nil {
+		return false, err
+	}
+	var fresh, warm []sample
+	for range b.runs {
+		if err := os.RemoveAll(filepath.Join(b.cache(), "objects")); err != nil {
+			return false, err
+		}
+		s, err := b.build(ctx)
+		if err != nil {
+			return false, err
+		}
+		fresh = append(fresh, s)
+		if s, err = b.build(ctx); err != nil {
+			return false, err
+		}
+		warm = append(warm, s)
+	}
+	pure, err := b.compilations(ctx)
+	if err != nil {
+		return false, err
+	}
+	r := report{pure: pure, cold: cold, fresh: median(fresh), warm: median(warm), runs: b.runs}
+	for _, s := range append(append([]sample{cold}, fresh...), warm...) {
+		r.memory = max(r.memory, s.memory)
+	}
+	return r.print(out), nil
+}
+
+// setUp brings the kernel and the patch, and unpacks the source.
+func (b *bench) setUp(ctx context.Context) error {
+	cache, err := kernel.DefaultCache()
+	if err != nil {
+		return err
+	}
+	if b.klpforge, err = filepath.Abs(b.klpforge); err != nil {
+		return err
+	}
+	if err := os.MkdirAll(string(cache), 0o755); err != nil {
+		return err
+	}
+	if b.dir, err = os.MkdirTemp(string(cache), "bench-"); err != nil {
+		return err
+	}
+	b.env = e2e.Env{Cache: cache, Dir: b.dir, Log: os.Stderr}
+	err = b.unpack(ctx)
+	if err != nil {
+		os.RemoveAll(b.dir)
+	}
+	return err
+}
+
+func (b *bench) unpack(ctx context.Context) error {
+	fetched, err := kernel.Fetch(ctx, release, kernel.FetchOptions{Cache: b.env.Cache, Progress: func(s string) { fmt.Fprintln(os.Stderr, s) }})
+	if err != nil {
+		return err
+	}
+	if b.patch, err = b.env.Ext4Patch(ctx); err != nil {
+		return err
+	}
+	b.source = filepath.Join(b.dir, "source")
+	if err := os.Mkdir(b.source, 0o755); err != nil {
+		return err
+	}
+	return command(ctx, b.dir, "tar", "-xf", fetched.Tarball, "--strip-components=1", "-C", b.source)
+}
+
+// load is the machine's load of the last minute, as a warning to the reader.
+func load() string {
+	b, err := os.ReadFile("/proc/loadavg")
+	var l string
+	if _, serr := fmt.Sscan(string(b), &l); err != nil || serr != nil {
+		return "unknown"
+	}
+	return l
+}

@@ -1,0 +1,353 @@
+package e2e
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/klpforge/klpforge/analyze"
+	"github.com/klpforge/klpforge/elfobj"
+	"github.com/klpforge/klpforge/generate"
+	"github.com/klpforge/klpforge/internal/build"
+	"github.com/klpforge/klpforge/internal/vm"
+	"github.com/klpforge/klpforge/kbuild"
+	"github.com/klpforge/klpforge/kernel"
+)
+
+// A corpus is a real stable update, taken apart: one patch for each .c file
+// that changed and that the target's configuration builds.
+
+// Outcome is what became of one patch of the corpus.
+type Outcome string
+
+// Outcomes.
+const (
+	Built    Outcome = "built"
+	Refused  Outcome = "refused"            // with a finding
+	NotAlone Outcome = "not self-contained" // needs a header or a sibling of the same update
+	NoChange Outcome = "no change"          // compiles to the same code
+	Broken   Outcome = "failed"             // klpforge or its environment failed
+)
+
+// Case is one patch of the corpus.
+type Case struct {
+	File    string   `json:"file"`
+	Outcome Outcome  `json:"outcome"`
+	IDs     []string `json:"ids,omitempty"`
+	Detail  string   `json:"detail,omitempty"`
+	Objects []string `json:"objects,omitempty"` // patched objects
+	Funcs   int      `json:"functions,omitempty"`
+	Seconds float64  `json:"seconds"`
+	// Findings are all that the checks say, notes and verdicts included.
+	Findings []analyze.Finding `json:"findings,omitempty"`
+	Module   string            `json:"module,omitempty"`
+	Loads    *bool             `json:"loads,omitempty"` // in the VM; nil when not tried
+	LoadLog  string            `json:"loadLog,omitempty"`
+}
+
+// CorpusOptions choose a corpus.
+type CorpusOptions struct {
+	Release    string   // the older kernel
+	NewVersion string   // source package version of the newer one
+	Files      []string // only these; nil for all
+	Parallel   int      // builds at a time; default 2
+	Boot       bool     // load what was built in a VM
+	Lint       bool     // make no modules, only findings
+}
+
+// Corpus builds the patches of an update and, if asked, loads them.
+func (e *Env) Corpus(ctx context.Context, o CorpusOptions) ([]Case, error) {
+	if err := e.Fetch(ctx, o.Release); err != nil {
+		return nil, err
+	}
+	k, err := kernel.Open(kernel.Options{Release: o.Release, Root: string(e.Cache.TargetRoot(o.Release)), Cache: e.Cache})
+	if err != nil {
+		return nil, err
+	}
+	defer k.Close()
+	tree, err := build.Prepare(ctx, k, kbuild.PrepareOptions{})
+	if err != nil {
+		return nil, err
+	}
+	version, err := k.Version()
+	if err != nil {
+		return nil, err
+	}
+	series := strings.Join(strings.SplitN(version, ".", 3)[:2], ".")
+	newer, err := e.unpackSource(ctx, "linux-source-"+series, o.NewVersion)
+	if err != nil {
+		return nil, err
+	}
+	files := o.Files
+	if files == nil {
+		if files, err = changedSources(tree, newer); err != nil {
+			return nil, err
+		}
+	}
+	cases := make([]Case, len(files))
+	g, gctx := errgroup.WithContext(ctx)
+	g.SetLimit(cmp.Or(o.Parallel, 2))
+	var mu sync.Mutex
+	done := 0
+	for i, f := range files {
+		g.Go(func() error {
+			c, err := e.corpusCase(gctx, &o, tree.Dir, newer, f)
+			if err != nil {
+				return err
+			}
+			cases[i] = c
+			mu.Lock()
+			defer mu.Unlock()
+			done++
+			fmt.Fprintf(e.Log, "%4d/%d %-18s %s %s\n", done, len(files), c.Outcome, f, strings.Join(c.IDs, ","))
+			return nil
+		})
+	}
+	if err := g.Wait(); err != nil {
+		return nil, err
+	}
+	if o.Boot && !o.Lint {
+		return cases, e.loadAll(ctx, o.Release, cases)
+	}
+	return cases, nil
+}
+
+// unpackSource unpacks a source package version into the cache.
+func (e *Env) unpackSource(ctx context.Context, pkg, version string) (string, error) {
+	dir := filepath.Join(string(e.Cache), "corpus", pkg+"_"+version)
+	if _, err := os.Stat(dir); err == nil {
+		return dir, nil
+	}
+	deb, err := e.deb(ctx, pkg, version)
+	if err != nil {
+		return "", err
+	}
+	tmp := dir + fmt.Sprintf(".%d.tmp", os.Getpid())
+	if err := os.MkdirAll(tmp, 0o755); err != nil {
+		return "", err
+	}
+	defer os.RemoveAll(tmp)
+	script := fmt.Sprintf("dpkg --fsys-tarfile %q | tar -xO ./usr/src/%s.tar.xz | tar -xJ --strip-components=1 -C %q --wildcards '*.c' '*.h'", deb, pkg, tmp)
+	if out, err := exec.CommandContext(ctx, "bash", "-o", "pipefail", "-c", script).CombinedOutput(); err != nil {
+		return "", fmt.Errorf("unpack %s %s: %w: %s", pkg, version, err, bytes.TrimSpace(out))
+	}
+	return dir, os.Rename(tmp, dir)
+}
+
+// changedSources lists the .c files that differ between the prepared tree and
+// the newer source and that go into vmlinux or a module.
+func changedSources(tree *kbuild.Tree, newer string) ([]string, error) {
+	var out []string
+	err := filepath.WalkDir(newer, func(p string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() || !strings.HasSuffix(p, ".c") {
+			return err
+		}
+		rel, err := filepath.Rel(newer, p)
+		if err != nil {
+			return err
+		}
+		o, err := tree.Owner(strings.TrimSuffix(rel, ".c") + ".o")
+		if err != nil || o.Kind != kbuild.KindVmlinux && o.Kind != kbuild.KindModule {
+			return err
+		}
+		a, err := os.ReadFile(filepath.Join(tree.Dir, rel))
+		if err != nil {
+			return nil // a new file
+		}
+		b, err := os.ReadFile(p)
+		if err == nil && !bytes.Equal(a, b) {
+			out = append(out, rel)
+		}
+		return err
+	})
+	slices.Sort(out)
+	return out, err
+}
+
+func (e *Env) corpusCase(ctx context.Context, o *CorpusOptions, older, newer, file string) (Case, error) {
+	c := Case{File: file}
+	name := strings.NewReplacer("/", "_", ".", "_", "-", "_").Replace(strings.TrimSuffix(file, ".c"))
+	if len(name) > 50 {
+		name = name[len(name)-50:]
+	}
+	dir := filepath.Join(e.Dir, "corpus")
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return c, err
+	}
+	diff, err := exec.CommandContext(ctx, "diff", "-u", "--label", "a/"+file, "--label", "b/"+file,
+		filepath.Join(older, file), filepath.Join(newer, file)).Output()
+	if len(diff) == 0 {
+		return c, fmt.Errorf("no difference in %s: %v", file, err)
+	}
+	patch := filepath.Join(dir, name+".patch")
+	if err := os.WriteFile(patch, diff, 0o644); err != nil {
+		return c, err
+	}
+	ko := filepath.Join(dir, "c_"+name+".ko")
+	start := time.Now()
+	res, err := build.Run(ctx, build.Options{Kernel: kernel.Options{Release: o.Release, Root: string(e.Cache.TargetRoot(o.Release)), Cache: e.Cache},
+		Patches: []string{patch}, Output: ko, Jobs: 1, DiffOnly: o.Lint})
+	c.Seconds = time.Since(start).Seconds()
+	if ctx.Err() != nil {
+		return c, ctx.Err()
+	}
+	for _, ob := range res.Plan.Objects {
+		c.Objects = append(c.Objects, ob.Name)
+		c.Funcs += len(ob.Funcs)
+	}
+	c.Findings = res.Findings
+	var refusal *build.Refusal
+	var compile *kbuild.CompileError
+	var fault *build.PatchError
+	switch {
+	case err == nil && o.Lint:
+		c.Outcome = Built
+	case err == nil:
+		c.Outcome, c.Module = Built, ko
+	case errors.As(err, &refusal):
+		c.Outcome = Refused
+		var lines []string
+		for _, p := range refusal.Problems {
+			c.IDs = append(c.IDs, p.ID)
+			lines = append(lines, p.Symbol+": "+p.Message)
+			if p.ID == "KLP409" {
+				c.Outcome = NotAlone
+			}
+		}
+		slices.Sort(c.IDs)
+		c.IDs = slices.Compact(c.IDs)
+		c.Detail = strings.Join(lines, "\n")
+	case errors.Is(err, build.ErrNothing):
+		c.Outcome = NoChange
+	case errors.As(err, &fault) && errors.As(err, &compile):
+		c.Outcome, c.Detail = NotAlone, err.Error()
+	default:
+		c.Outcome, c.Detail = Broken, err.Error()
+	}
+	return c, nil
+}
+
+// LoadModules loads and unloads every module that an earlier run kept in dir.
+func (e *Env) LoadModules(ctx context.Context, release, dir string) ([]Case, error) {
+	files, err := filepath.Glob(filepath.Join(dir, "corpus", "c_*.ko"))
+	if err != nil {
+		return nil, err
+	}
+	var cases []Case
+	for _, f := range files {
+		obj, err := elfobj.ReadFile(f)
+		if err != nil {
+			return nil, err
+		}
+		m, err := generate.ReadNote(obj)
+		if err != nil {
+			return nil, fmt.Errorf("read the note of %s: %w", f, err)
+		}
+		c := Case{File: filepath.Base(f), Outcome: Built, Module: f}
+		for _, o := range m.Objects {
+			c.Objects = append(c.Objects, o.Name)
+			c.Funcs += len(o.Funcs)
+		}
+		cases = append(cases, c)
+	}
+	return cases, e.loadAll(ctx, release, cases)
+}
+
+// loadAll loads and unloads every module that was built, in batches.
+func (e *Env) loadAll(ctx context.Context, release string, cases []Case) error {
+	opt, err := e.VM(ctx, release)
+	if err != nil {
+		return err
+	}
+	opt.Log = nil
+	var lps []vm.Livepatch
+	index := map[string]int{}
+	for i, c := range cases {
+		if c.Outcome != Built {
+			continue
+		}
+		lp := vm.Livepatch{Label: c.File, Path: c.Module}
+		for _, o := range c.Objects {
+			if o != "vmlinux" {
+				lp.Before = append(lp.Before, o)
+			}
+		}
+		index[c.File] = i
+		lps = append(lps, lp)
+	}
+	r, err := vm.Batch(ctx, opt, lps, vm.BatchOptions{Load: 2})
+	if err != nil {
+		return err
+	}
+	for _, it := range r.Items {
+		c := &cases[index[it.Livepatch.Label]]
+		ok := it.OK
+		c.Loads = &ok
+		if !ok {
+			c.LoadLog = fmt.Sprintf("%+v", it.Result)
+			if it.Death != nil {
+				c.LoadLog = it.Death.Why
+			}
+			fmt.Fprintf(e.Log, "does not load: %s: %s\n", c.File, c.LoadLog)
+		}
+	}
+	return nil
+}
+
+// Table renders the outcome of a corpus.
+func Table(cases []Case) string {
+	count := map[Outcome]int{}
+	ids := map[string]int{}
+	loads, tried := 0, 0
+	for _, c := range cases {
+		count[c.Outcome]++
+		for _, id := range c.IDs {
+			if c.Outcome == Refused {
+				ids[id]++
+			}
+		}
+		if c.Loads != nil {
+			tried++
+			if *c.Loads {
+				loads++
+			}
+		}
+	}
+	var b strings.Builder
+	alone := len(cases) - count[NotAlone] - count[NoChange]
+	fmt.Fprintf(&b, "%-36s %5d\n", "changed files that the config builds", len(cases))
+	fmt.Fprintf(&b, "%-36s %5d\n", "not self-contained", count[NotAlone])
+	fmt.Fprintf(&b, "%-36s %5d\n", "no change in code", count[NoChange])
+	fmt.Fprintf(&b, "%-36s %5d\n", "self-contained", alone)
+	pct := func(n int) string {
+		if alone == 0 {
+			return "-"
+		}
+		return fmt.Sprintf("%.1f %%", 100*float64(n)/float64(alone))
+	}
+	fmt.Fprintf(&b, "  %-34s %5d  %s\n", "built", count[Built], pct(count[Built]))
+	fmt.Fprintf(&b, "  %-34s %5d  of %d tried\n", "load and unload in the VM", loads, tried)
+	fmt.Fprintf(&b, "  %-34s %5d  %s\n", "refused with a finding", count[Refused], pct(count[Refused]))
+	fmt.Fprintf(&b, "  %-34s %5d  %s\n", "failed", count[Broken], pct(count[Broken]))
+	keys := make([]string, 0, len(ids))
+	for id := range ids {
+		keys = append(keys, id)
+	}
+	slices.Sort(keys)
+	for _, id := range keys {
+		fmt.Fprintf(&b, "    %s %d\n", id, ids[id])
+	}
+	return b.String()
+}

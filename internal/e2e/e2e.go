@@ -1,0 +1,159 @@
+// Package e2e runs klpforge on real Debian kernels: it fetches them, builds
+// livepatches as a user does, and boots the kernels in a VM. Its tests are the
+// project's proof; the demo shows the same to a person.
+package e2e
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+
+	"github.com/klpforge/klpforge/internal/build"
+	"github.com/klpforge/klpforge/internal/vm"
+	"github.com/klpforge/klpforge/kernel"
+)
+
+// The ext4 case: source 6.1.192-1, of which this release was built, tests
+// IS_ERR() where 6.1's __filemap_get_folio() returns NULL; 6.1.192-2 fixes it
+// in one file.
+const (
+	CloudRelease  = "6.1.0-55-cloud-amd64" // ext4 built in
+	ModuleRelease = "6.1.0-55-amd64"       // ext4 a module
+	BrokenSource  = "6.1.192-1"
+	FixedSource   = "6.1.192-2"
+	FixedFile     = "fs/ext4/mballoc.c"
+)
+
+// Env is where the tests and the demo keep what they download and build.
+type Env struct {
+	Cache kernel.Cache
+	Dir   string // scratch directory
+	Log   io.Writer
+}
+
+// Fetch brings a release into the cache.
+func (e *Env) Fetch(ctx context.Context, release string) error {
+	_, err := kernel.Fetch(ctx, release, kernel.FetchOptions{Cache: e.Cache, Progress: func(s string) { fmt.Fprintln(e.Log, "  "+s) }})
+	return err
+}
+
+// SourceFile returns one file of a Debian kernel source package version, with
+// apt's download kept in the cache.
+func (e *Env) SourceFile(ctx context.Context, pkg, version, file string) ([]byte, error) {
+	deb, err := e.deb(ctx, pkg, version)
+	if err != nil {
+		return nil, err
+	}
+	series := strings.TrimPrefix(pkg, "linux-source-")
+	// The package holds one tarball; both streams are read through pipes.
+	script := fmt.Sprintf("dpkg --fsys-tarfile %q | tar -xO ./usr/src/linux-source-%s.tar.xz | tar -xJO linux-source-%s/%s", deb, series, series, file)
+	out, err := exec.CommandContext(ctx, "bash", "-o", "pipefail", "-c", script).Output()
+	if err != nil && len(out) == 0 {
+		return nil, fmt.Errorf("read %s of %s %s: %w", file, pkg, version, err)
+	}
+	return out, nil
+}
+
+// deb downloads a package version with apt, which checks it.
+func (e *Env) deb(ctx context.Context, pkg, version string) (string, error) {
+	dir := e.Cache.Debs()
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return "", err
+	}
+	find := func() string {
+		m, _ := filepath.Glob(filepath.Join(dir, pkg+"_"+strings.ReplaceAll(version, ":", "%3a")+"_*.deb"))
+		if len(m) == 0 {
+			return ""
+		}
+		return m[0]
+	}
+	if p := find(); p != "" {
+		return p, nil
+	}
+	cmd := exec.CommandContext(ctx, "apt-get", "-q", "download", pkg+"="+version)
+	cmd.Dir = dir
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("download %s=%s: %w: %s", pkg, version, err, strings.TrimSpace(string(out)))
+	}
+	if p := find(); p != "" {
+		return p, nil
+	}
+	return "", errors.New("apt-get download left no file for " + pkg + "=" + version)
+}
+
+// Ext4Patch writes the fix as a patch, made by comparing the two source
+// packages, and returns its path.
+func (e *Env) Ext4Patch(ctx context.Context) (string, error) {
+	out := filepath.Join(e.Dir, "ext4.patch")
+	if _, err := os.Stat(out); err == nil {
+		return out, nil
+	}
+	for side, version := range map[string]string{"a": BrokenSource, "b": FixedSource} {
+		text, err := e.SourceFile(ctx, "linux-source-6.1", version, FixedFile)
+		if err != nil {
+			return "", err
+		}
+		p := filepath.Join(e.Dir, "ext4-patch", side, FixedFile)
+		if err := os.MkdirAll(filepath.Dir(p), 0o755); err != nil {
+			return "", err
+		}
+		if err := os.WriteFile(p, text, 0o644); err != nil {
+			return "", err
+		}
+	}
+	cmd := exec.CommandContext(ctx, "diff", "-u", "a/"+FixedFile, "b/"+FixedFile)
+	cmd.Dir = filepath.Join(e.Dir, "ext4-patch")
+	text, err := cmd.Output()
+	if len(text) == 0 {
+		return "", fmt.Errorf("compare %s of both versions: no difference (%v)", FixedFile, err)
+	}
+	return out, os.WriteFile(out, text, 0o644)
+}
+
+// Build makes a livepatch of patches for a release in the cache.
+func (e *Env) Build(ctx context.Context, release, out string, patches ...string) (*build.Result, error) {
+	return build.Run(ctx, build.Options{Kernel: kernel.Options{Release: release, Root: string(e.Cache.TargetRoot(release)), Cache: e.Cache},
+		Patches: patches, Output: out})
+}
+
+// VM returns options to boot a release of the cache.
+func (e *Env) VM(ctx context.Context, release string) (vm.Options, error) {
+	init := filepath.Join(e.Dir, "vminit")
+	if _, err := os.Stat(init); err != nil {
+		if err := vm.BuildInit(ctx, init); err != nil {
+			return vm.Options{}, err
+		}
+	}
+	dir, err := os.MkdirTemp(e.Dir, "boot-")
+	if err != nil {
+		return vm.Options{}, err
+	}
+	return vm.Options{Kernel: filepath.Join(e.Cache.TargetRoot(release), "boot", "vmlinuz-"+release), Init: init, Dir: dir, Log: e.Log}, nil
+}
+
+// Ext4 boots a release and runs the ext4 case; ko is "" for the control run.
+func (e *Env) Ext4(ctx context.Context, release, ko string, order vm.Ext4Order) (*vm.Result, error) {
+	img := filepath.Join(e.Dir, "ext4.img")
+	if err := vm.MakeExt4Image(ctx, img); err != nil {
+		return nil, err
+	}
+	o := vm.Ext4Options{Image: img, Livepatch: ko, Order: order, Unload: ko != ""}
+	script, err := vm.Ext4Steps(o)
+	if err != nil {
+		return nil, err
+	}
+	opt, err := e.VM(ctx, release)
+	if err != nil {
+		return nil, err
+	}
+	r, err := vm.Run(ctx, opt, script)
+	if err != nil {
+		return r, err
+	}
+	return r, vm.CheckExt4(r, o)
+}
