@@ -45,11 +45,10 @@ type app struct {
 	out, err io.Writer
 }
 
-// run is the program without its process: it returns the exit code.
-func run(ctx context.Context, args []string, in io.Reader, out, errw io.Writer) int {
-	stdout := &results{w: out}
-	a := &app{in: in, out: stdout, err: errw}
-	root := &cobra.Command{
+// commands is the whole command tree. kpatch is the one command of it whose
+// arguments need translation (kpatchArgs).
+func (a *app) commands() (root, kpatch *cobra.Command) {
+	root = &cobra.Command{
 		Use:   "klpforge",
 		Short: "Build and check Linux kernel livepatch modules",
 		Long: `klpforge turns a source patch and a target kernel into a livepatch module.
@@ -60,7 +59,7 @@ against the kernel that runs.
 
 Exit codes: 0 done; 1 the patch cannot be a livepatch, or findings at or above
 --fail-on; 2 usage; 3 the environment failed (compiler, missing file, I/O).`,
-		SilenceUsage: true, SilenceErrors: true, Version: version,
+		SilenceUsage: true, SilenceErrors: true, Version: version, DisableAutoGenTag: true,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) > 0 {
 				return usageError("unknown command %q", args[0])
@@ -69,16 +68,25 @@ Exit codes: 0 done; 1 the patch cannot be a livepatch, or findings at or above
 		},
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	root.SetIn(in)
-	root.SetOut(stdout)
-	root.SetErr(errw)
-	kpatch := a.kpatchCmd()
-	args = kpatchArgs(kpatch, args)
-	root.SetArgs(args[1:])
+	root.SetIn(a.in)
+	root.SetOut(a.out)
+	root.SetErr(a.err)
+	kpatch = a.kpatchCmd()
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &exitError{code: exitUsage, err: err} })
 	root.AddCommand(a.buildCmd(), a.diffCmd(), a.verifyCmd(), a.kernelCmd(), a.postlinkCmd(), a.infoCmd(), a.releaseCmd(), a.lintCmd(), a.explainCmd(), a.inspectCmd(),
-		a.loadCmd(), a.unloadCmd(), a.statusCmd(), a.planCmd(), kpatch)
+		a.loadCmd(), a.unloadCmd(), a.statusCmd(), a.planCmd(), a.manCmd(), kpatch)
 	root.SetHelpCommand(helpCmd())
+	addCompletion(root)
+	return root, kpatch
+}
+
+// run is the program without its process: it returns the exit code.
+func run(ctx context.Context, args []string, in io.Reader, out, errw io.Writer) int {
+	stdout := &results{w: out}
+	a := &app{in: in, out: stdout, err: errw}
+	root, kpatch := a.commands()
+	args = kpatchArgs(kpatch, args)
+	root.SetArgs(args[1:])
 	err := root.ExecuteContext(ctx)
 	if stdout.err != nil {
 		err = fmt.Errorf("print the result: %w", stdout.err)
