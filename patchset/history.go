@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/go-git/go-git/v5"
 	"github.com/go-git/go-git/v5/plumbing/object"
@@ -16,17 +17,42 @@ import (
 // History is a repository whose commits are searched for what a series needs.
 // It only reads.
 type History struct {
+	// Messages and Contents bound a search, in commits: so many messages are
+	// read, and of so many commits what they change. Messages are cheap to read,
+	// contents are not. OpenHistory sets the defaults.
+	Messages, Contents int
+
 	dir  string
 	repo *git.Repository
 	head *object.Commit
 }
 
-// Bounds of a search, in commits from the head backwards. Messages are cheap
-// to read, contents are not.
+// Defaults of History's bounds.
 const (
-	maxMessages = 300_000
-	maxContents = 2_000
+	DefaultMessages = 300_000
+	DefaultContents = 2_000
 )
+
+// Searched tells how much of a history was searched.
+type Searched struct {
+	Commits int       // how many
+	Oldest  time.Time // when the last of them was committed; zero when there was none
+	Whole   bool      // no older commit was left out that might have mattered
+}
+
+func (s Searched) String() string {
+	n := fmt.Sprintf("%d commit", s.Commits)
+	if s.Commits != 1 {
+		n += "s"
+	}
+	switch {
+	case s.Commits == 0 && !s.Whole:
+		return "searched no commit"
+	case s.Whole:
+		return "searched " + n
+	}
+	return fmt.Sprintf("searched %s, to %s; older ones were not searched", n, s.Oldest.UTC().Format(time.DateOnly))
+}
 
 // OpenHistory opens the repository that holds dir. head is anything that
 // names a commit; "" is HEAD.
@@ -42,36 +68,50 @@ func OpenHistory(dir, head string) (*History, error) {
 	if err != nil {
 		return nil, fmt.Errorf("git repository %s: %w", dir, err)
 	}
-	return &History{dir, repo, c}, nil
+	return &History{Messages: DefaultMessages, Contents: DefaultContents, dir: dir, repo: repo, head: c}, nil
 }
 
-// walk calls f for the commits from head, newest first, until it returns false
-// or most were seen; it tells whether it came to the end of the history.
-func (h *History) walk(ctx context.Context, most int, f func(*object.Commit) (bool, error)) (whole bool, err error) {
+// verdict is what a search makes of one commit.
+type verdict int
+
+const (
+	passed   verdict = iota // looked at what costs nothing
+	searched                // searched
+	enough                  // searched, and no further one is needed
+)
+
+// walk calls f for the commits from head, newest first, until it answers
+// enough, most were searched, or h.Messages were seen.
+func (h *History) walk(ctx context.Context, most int, f func(*object.Commit) (verdict, error)) (Searched, error) {
 	it, err := h.repo.Log(&git.LogOptions{From: h.head.Hash, Order: git.LogOrderCommitterTime})
 	if err != nil {
-		return false, fmt.Errorf("walk the history of %s: %w", h.dir, err)
+		return Searched{}, fmt.Errorf("walk the history of %s: %w", h.dir, err)
 	}
 	defer it.Close()
-	n, whole := 0, true
+	seen, did := 0, Searched{Whole: true}
 	err = it.ForEach(func(c *object.Commit) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		if n++; n > most {
-			whole = false
+		if seen++; seen > h.Messages || did.Commits >= most {
+			did.Whole = false
 			return storer.ErrStop
 		}
-		more, err := f(c)
-		if err == nil && !more {
-			err = storer.ErrStop
+		v, err := f(c)
+		if err != nil || v == passed {
+			return err
 		}
-		return err
+		did.Commits++
+		did.Oldest = c.Committer.When
+		if v == enough {
+			return storer.ErrStop
+		}
+		return nil
 	})
 	if err != nil {
-		return false, fmt.Errorf("walk the history of %s: %w", h.dir, err)
+		return did, fmt.Errorf("walk the history of %s: %w", h.dir, err)
 	}
-	return whole, nil
+	return did, nil
 }
 
 // FollowUp is a commit that corrects an included patch.
@@ -89,9 +129,8 @@ var (
 
 // FollowUps finds the commits that name a patch of the series in a Fixes: line
 // or revert it, and are not in the series themselves. A patch is known by its
-// ids and, because hashes change in backports, by its subject. whole is false
-// when the history is longer than what was searched.
-func (h *History) FollowUps(ctx context.Context, included []*Patch) (found []FollowUp, whole bool, err error) {
+// ids and, because hashes change in backports, by its subject.
+func (h *History) FollowUps(ctx context.Context, included []*Patch) (found []FollowUp, did Searched, err error) {
 	of := func(hash, subject string) *Patch {
 		for _, p := range included {
 			if subject != "" && subject == p.Subject || slices.ContainsFunc(p.IDs(), func(id string) bool { return strings.HasPrefix(id, hash) }) {
@@ -100,7 +139,7 @@ func (h *History) FollowUps(ctx context.Context, included []*Patch) (found []Fol
 		}
 		return nil
 	}
-	whole, err = h.walk(ctx, maxMessages, func(c *object.Commit) (bool, error) {
+	did, err = h.walk(ctx, h.Messages, func(c *object.Commit) (verdict, error) {
 		subject, _, _ := strings.Cut(strings.TrimLeft(c.Message, "\n"), "\n")
 		f := FollowUp{Commit: c.Hash.String(), Subject: subject}
 		for _, m := range fixesRE.FindAllStringSubmatch(c.Message, -1) {
@@ -111,14 +150,13 @@ func (h *History) FollowUps(ctx context.Context, included []*Patch) (found []Fol
 		if m := revertRE.FindStringSubmatch(c.Message); m != nil && f.Of == nil {
 			f.Of, f.Revert = of(m[1], ""), true
 		}
-		if f.Of == nil || h.includes(included, c, subject) {
-			return true, nil
+		if f.Of != nil && !h.includes(included, c, subject) {
+			found = append(found, f)
 		}
-		found = append(found, f)
-		return true, nil
+		return searched, nil
 	})
 	slices.Reverse(found)
-	return found, whole, err
+	return found, did, err
 }
 
 // includes reports whether a commit is one of the patches.
@@ -142,34 +180,35 @@ type Prerequisite struct {
 // Introduces finds for each name the oldest commit, of those searched, that
 // adds it and does not take it away elsewhere: where a helper or a field comes
 // from. A name with a slash is a file, as #include has it. Commits of the series are left out.
-func (h *History) Introduces(ctx context.Context, names []string, included []*Patch) ([]Prerequisite, error) {
+// Where not the whole history was searched, an older commit may be the one.
+func (h *History) Introduces(ctx context.Context, names []string, included []*Patch) ([]Prerequisite, Searched, error) {
 	found := map[string]Prerequisite{}
 	res := make([]*regexp.Regexp, len(names))
 	for i, n := range names {
 		res[i] = regexp.MustCompile(`\b` + regexp.QuoteMeta(n) + `\b`)
 	}
-	_, err := h.walk(ctx, maxContents, func(c *object.Commit) (bool, error) {
+	did, err := h.walk(ctx, h.Contents, func(c *object.Commit) (verdict, error) {
 		if c.NumParents() > 1 {
-			return true, nil
+			return passed, nil
 		}
 		p, err := commitPatch(c)
 		var binary *BinaryError
 		var unsupported *UnsupportedError
 		if errors.As(err, &binary) || errors.As(err, &unsupported) {
-			return true, nil
+			return searched, nil
 		}
 		if err != nil {
-			return false, err
+			return passed, err
 		}
 		if h.includes(included, c, p.Subject) {
-			return true, nil
+			return searched, nil
 		}
 		for i, n := range names {
 			if adds(p, res[i], n) {
 				found[n] = Prerequisite{p.Commit, p.Subject, n}
 			}
 		}
-		return true, nil
+		return searched, nil
 	})
 	var out []Prerequisite
 	for _, n := range names {
@@ -177,7 +216,7 @@ func (h *History) Introduces(ctx context.Context, names []string, included []*Pa
 			out = append(out, f)
 		}
 	}
-	return out, err
+	return out, did, err
 }
 
 // adds reports whether the patch makes a file whose path ends in the name, or
@@ -208,36 +247,43 @@ func adds(p *Patch, name *regexp.Regexp, text string) bool {
 
 // Before finds commits before the one that p is which change a file of p, are
 // not in the source tree and would apply to it: what p was made on top of. The
-// nearest come first, at most three. p must be a commit of this history.
-func (h *History) Before(ctx context.Context, p *Patch, tree string, included []*Patch) ([]Prerequisite, error) {
-	var out []Prerequisite
-	after := false
-	_, err := h.walk(ctx, maxContents, func(c *object.Commit) (bool, error) {
-		if !after {
-			after = slices.Contains(p.IDs(), c.Hash.String())
-			return true, nil
+// nearest come first, at most three. Where p is no commit of what was searched,
+// did counts none.
+func (h *History) Before(ctx context.Context, p *Patch, tree string, included []*Patch) (found []Prerequisite, did Searched, err error) {
+	ids := p.IDs()
+	met := false
+	did, err = h.walk(ctx, h.Contents, func(c *object.Commit) (verdict, error) {
+		if !met {
+			met = slices.Contains(ids, c.Hash.String())
+			return passed, nil
 		}
 		if c.NumParents() != 1 {
-			return true, nil
+			return passed, nil
 		}
 		file, err := touches(c, p)
 		if err != nil || file == "" {
-			return err == nil, err
+			return searched, err
 		}
 		q, err := commitPatch(c)
 		if err != nil {
-			return true, nil // binary files, submodules: no candidate
+			return searched, nil // binary files, submodules: no candidate
 		}
 		if h.includes(included, c, q.Subject) {
-			return true, nil
+			return searched, nil
 		}
 		kept, _, err := (&Series{Patches: []*Patch{q}}).SiftDir(tree, ApplyOptions{})
 		if err == nil && len(kept) == 1 {
-			out = append(out, Prerequisite{q.Commit, q.Subject, file})
+			found = append(found, Prerequisite{q.Commit, q.Subject, file})
 		}
-		return len(out) < 3, nil
+		if len(found) == 3 {
+			return enough, nil
+		}
+		return searched, nil
 	})
-	return out, err
+	if !met {
+		did.Whole = false
+	}
+	return found, did, err
 }
 
 // touches returns a file of p that the commit changes, or "".

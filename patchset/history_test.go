@@ -30,9 +30,9 @@ func TestHistory(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ups, whole, err := h.FollowUps(t.Context(), s.Patches)
-	if err != nil || !whole {
-		t.Fatal(whole, err)
+	ups, did, err := h.FollowUps(t.Context(), s.Patches)
+	if err != nil || !did.Whole || did.Commits != 11 {
+		t.Fatal(did, err)
 	}
 	var got []string
 	for _, f := range ups {
@@ -54,12 +54,12 @@ func TestHistory(t *testing.T) {
 		t.Errorf("with the first follow-up: %v, %v", ups, err)
 	}
 
-	names, err := h.Introduces(t.Context(), []string{"helper", "nowhere"}, s.Patches)
-	if d := cmp.Diff([]Prerequisite{{helper.String(), "x: add helper", "helper"}}, names); err != nil || d != "" {
+	names, did, err := h.Introduces(t.Context(), []string{"helper", "nowhere"}, s.Patches)
+	if d := cmp.Diff([]Prerequisite{{helper.String(), "x: add helper", "helper"}}, names); err != nil || d != "" || !did.Whole {
 		t.Errorf("introduces: %v (-want +got)\n%s", err, d)
 	}
 
-	files, err := h.Introduces(t.Context(), []string{"linux/new.h"}, s.Patches)
+	files, _, err := h.Introduces(t.Context(), []string{"linux/new.h"}, s.Patches)
 	if d := cmp.Diff([]Prerequisite{{header.String(), "x: add header", "linux/new.h"}}, files); err != nil || d != "" {
 		t.Errorf("introduces: %v (-want +got)\n%s", err, d)
 	}
@@ -69,11 +69,63 @@ func TestHistory(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(tree, "x.c"), []byte(body("one();")), 0o666); err != nil {
 		t.Fatal(err)
 	}
-	before, err := h.Before(t.Context(), s.Patches[0], tree, s.Patches)
-	if d := cmp.Diff([]Prerequisite{{prep.String(), "x: prepare", "x.c"}}, before); err != nil || d != "" {
+	before, did, err := h.Before(t.Context(), s.Patches[0], tree, s.Patches)
+	if d := cmp.Diff([]Prerequisite{{prep.String(), "x: prepare", "x.c"}}, before); err != nil || d != "" || !did.Whole {
 		t.Errorf("before: %v (-want +got)\n%s", err, d)
 	}
 	if _, err := OpenHistory(r.dir, "nowhere"); err == nil {
 		t.Error("a head that is not there is accepted")
+	}
+}
+
+// TestHistoryBounds: what lies behind the bounds of a search is not found, and
+// the search says how far it went.
+func TestHistoryBounds(t *testing.T) {
+	r := newRepo(t)
+	r.commit("start", map[string]string{"x.c": body("one();")})
+	r.commit("x: add helper", map[string]string{"h.h": "int helper(void);\n"})
+	prep := r.commit("x: prepare", map[string]string{"x.c": body("prepared();")})
+	fix := r.commit("x: use helper", map[string]string{"x.c": body("helper();")})
+	r.commit("y", map[string]string{"y.c": "int y;\n"})
+	r.commit("z\n\nFixes: "+fix.String()[:12]+" (\"x: use helper\")\n", map[string]string{"z.c": "int z;\n"})
+	s, err := ReadGitRange(r.dir, prep.String()+".."+fix.String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	h, err := OpenHistory(r.dir, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.Contents = 4
+	found, did, err := h.Introduces(t.Context(), []string{"helper"}, nil)
+	if err != nil || len(found) != 1 || found[0].Subject != "x: use helper" {
+		t.Errorf("%v, %v", found, err)
+	}
+	if got, want := did.String(), "searched 4 commits, to 2023-11-14; older ones were not searched"; did.Whole || got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	h.Contents = 6
+	if _, did, err = h.Introduces(t.Context(), []string{"helper"}, nil); err != nil || did.String() != "searched 6 commits" {
+		t.Errorf("%v, %v", did, err)
+	}
+
+	// The way to the patch costs nothing of the bound.
+	tree := t.TempDir()
+	if err := os.WriteFile(filepath.Join(tree, "x.c"), []byte(body("one();")), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	h.Contents = 1
+	before, did, err := h.Before(t.Context(), s.Patches[0], tree, s.Patches)
+	if err != nil || len(before) != 1 || did.Whole || did.Commits != 1 {
+		t.Errorf("%v, %+v, %v", before, did, err)
+	}
+	if _, did, err = h.Before(t.Context(), &Patch{Subject: "elsewhere"}, tree, nil); err != nil || did.String() != "searched no commit" {
+		t.Errorf("%v, %v", did, err)
+	}
+
+	h.Messages = 1
+	ups, did, err := h.FollowUps(t.Context(), s.Patches)
+	if err != nil || len(ups) != 1 || did.Whole || did.Commits != 1 {
+		t.Errorf("%v, %+v, %v", ups, did, err)
 	}
 }

@@ -17,6 +17,7 @@ import (
 func (a *app) releaseBuildCmd() *cobra.Command {
 	var o releases.Options
 	var file, gitDir, gitHead, cache, format string
+	var gitDepth int
 	cmd := &cobra.Command{
 		Use:   "build [flags] [RELEASE...]",
 		Short: "Build the modules of a release manifest",
@@ -35,6 +36,9 @@ what they need (KLP409).`,
 			if err := checkFormat(format); err != nil {
 				return err
 			}
+			if gitDepth < 1 {
+				return usageError("--git-depth %d: want 1 or more", gitDepth)
+			}
 			m, err := readManifest(file)
 			if err != nil {
 				return err
@@ -44,6 +48,7 @@ what they need (KLP409).`,
 				if o.History, err = patchset.OpenHistory(gitDir, gitHead); err != nil {
 					return err
 				}
+				o.History.Contents = gitDepth
 			}
 			var mu sync.Mutex
 			o.Progress = func(rel, what string) {
@@ -67,6 +72,7 @@ what they need (KLP409).`,
 	f.StringVar(&cache, "cache", "", "cache `DIR` (default $KLPFORGE_CACHE, else klpforge in the user's cache directory)")
 	f.StringVar(&gitDir, "git", "", "search the history of the repository `DIR` for follow-ups and prerequisites")
 	f.StringVar(&gitHead, "git-head", "HEAD", "commit of --git from which to search backwards")
+	f.IntVar(&gitDepth, "git-depth", patchset.DefaultContents, "commits of --git whose contents are searched for prerequisites, at most")
 	f.StringVar(&o.CC, "cc", os.Getenv("CC"), "compiler command (default $CC, else the target's)")
 	f.StringVar(&o.Launcher, "launcher", "", "put `PROGRAM` before the compiler command: ccache, sccache, distcc, icecc")
 	f.IntVarP(&o.Jobs, "jobs", "j", 0, "parallel compilers for each target (default: number of CPUs)")

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
+	"strings"
 
 	"github.com/klpforge/klpforge/elfdiff"
 	"github.com/klpforge/klpforge/internal/build"
@@ -25,7 +26,7 @@ func followUps(ctx context.Context, o Options, list []entry) ([]release.Finding,
 	for _, e := range list {
 		all = append(all, e.patches...)
 	}
-	found, whole, err := o.History.FollowUps(ctx, all)
+	found, did, err := o.History.FollowUps(ctx, all)
 	if err != nil {
 		return nil, err
 	}
@@ -43,8 +44,8 @@ func followUps(ctx context.Context, o Options, list []entry) ([]release.Finding,
 		out = append(out, release.Finding{ID: "KLP408", Severity: severity, Remedy: remedy,
 			Message: fmt.Sprintf("commit %.12s (%s) %s %s and is not included", f.Commit, f.Subject, how, f.Of.Title())})
 	}
-	if !whole {
-		out = append(out, release.Finding{ID: "KLP408", Severity: elfdiff.Warning, Message: "the history is longer than what was searched for follow-ups", Remedy: "give a nearer commit with --git-head"})
+	if !did.Whole {
+		out = append(out, release.Finding{ID: "KLP408", Severity: elfdiff.Warning, Message: "follow-ups: " + did.String(), Remedy: "give a nearer commit with --git-head"})
 	}
 	return out, nil
 }
@@ -74,16 +75,32 @@ func (o *Options) prerequisites(ctx context.Context, res *build.Result, err erro
 	if len(names) == 0 {
 		return nil
 	}
-	found, herr := o.History.Introduces(ctx, names, included)
+	found, did, herr := o.History.Introduces(ctx, names, included)
 	if herr != nil {
 		return []release.Finding{unsearched(herr)}
 	}
 	var out []release.Finding
 	for _, f := range found {
+		names = slices.DeleteFunc(names, func(n string) bool { return n == f.Brings })
 		out = append(out, release.Finding{ID: "KLP409", Severity: elfdiff.Error, Remedy: "add this commit to the patches, before the one that needs it",
 			Message: fmt.Sprintf("%s is missing in the target; commit %.12s (%s) brings it", f.Brings, f.Commit, f.Subject)})
 	}
+	switch {
+	case len(names) > 0:
+		out = append(out, release.Finding{ID: "KLP409", Severity: elfdiff.Warning, Remedy: deeper(did),
+			Message: fmt.Sprintf("no commit was found that brings %s: %s", strings.Join(names, ", "), did)})
+	case !did.Whole:
+		out = append(out, release.Finding{ID: "KLP409", Severity: elfdiff.Note, Remedy: deeper(did), Message: "commits that bring what is missing: " + did.String()})
+	}
 	return out
+}
+
+// deeper is how to search more of a history.
+func deeper(did patchset.Searched) string {
+	if did.Whole {
+		return "search another history with --git, or another branch with --git-head"
+	}
+	return "search deeper with --git-depth, or from a nearer commit with --git-head"
 }
 
 // before looks for the commits that a patch was made on top of.
@@ -91,7 +108,7 @@ func (o *Options) before(ctx context.Context, p *patchset.Patch, tree string, in
 	if o.History == nil {
 		return nil
 	}
-	found, err := o.History.Before(ctx, p, tree, included)
+	found, did, err := o.History.Before(ctx, p, tree, included)
 	if err != nil {
 		return []release.Finding{unsearched(err)}
 	}
@@ -99,6 +116,15 @@ func (o *Options) before(ctx context.Context, p *patchset.Patch, tree string, in
 	for _, f := range found {
 		out = append(out, release.Finding{ID: "KLP409", Severity: elfdiff.Error, Remedy: "add it before that patch, if the patch needs it",
 			Message: fmt.Sprintf("%s was made on top of commit %.12s (%s), which changes %s and is not in the target", p.Title(), f.Commit, f.Subject, f.Brings)})
+	}
+	switch {
+	case did.Whole && len(found) > 0:
+	case did.Commits == 0 && !did.Whole:
+		out = append(out, release.Finding{ID: "KLP409", Severity: elfdiff.Warning, Remedy: "give the history that has the patch with --git and --git-head",
+			Message: fmt.Sprintf("%s is no commit of the history that was searched: what it was made on top of is not known", p.Title())})
+	default:
+		out = append(out, release.Finding{ID: "KLP409", Severity: elfdiff.Note, Remedy: deeper(did),
+			Message: fmt.Sprintf("commits that %s was made on top of: %s", p.Title(), did)})
 	}
 	return out
 }
