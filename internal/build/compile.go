@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -72,6 +74,9 @@ func (r *run) compile(ctx context.Context, overlay *patchset.Overlay) ([]*unit, 
 	}
 	var units []*unit
 	for i, n := range names {
+		if err := r.keepObjects(n, before[i].Path, after[i].Path); err != nil {
+			return nil, work, fmt.Errorf("keep the objects of %s: %w", n, err)
+		}
 		for _, owner := range owners(objects[n]) {
 			units = append(units, &unit{object: n, owner: owner, before: before[i], after: after[i]})
 			r.shared[n]++
@@ -93,6 +98,25 @@ func (r *run) compile(ctx context.Context, overlay *patchset.Overlay) ([]*unit, 
 		}
 	}
 	return units, work, nil
+}
+
+// keepObjects copies a pair of objects to the directory that was asked for. The
+// patched one comes last: a pair whose patched object is there is complete.
+func (r *run) keepObjects(object, before, after string) error {
+	if r.opt.KeepObjects == "" {
+		return nil
+	}
+	name := filepath.Join(r.opt.KeepObjects, strings.ReplaceAll(strings.TrimSuffix(object, ".o"), "/", "_"))
+	for _, c := range [][2]string{{before, name + ".orig.o"}, {after, name + ".patched.o"}} {
+		b, err := os.ReadFile(c[0])
+		if err != nil {
+			return err
+		}
+		if err := writeFile(c[1], b); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func keys(m map[string]kbuild.Owner) []string {

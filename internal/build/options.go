@@ -49,9 +49,12 @@ type Options struct {
 	// Provenance puts a statement beside the module of what it was made of.
 	Provenance bool
 
-	Output    string // path of the .ko; "" is <name>.ko in the current directory
-	Emit      string // directory to keep the generated sources in; "" keeps none
-	NoReplace bool   // leave klp_patch.replace off
+	Output string // path of the .ko; "" is <name>.ko in the current directory
+	Emit   string // directory to keep the generated sources in; "" keeps none
+	// KeepObjects is a directory to keep what was compiled before and after in,
+	// as <object, / is _>.orig.o and .patched.o; "" keeps none.
+	KeepObjects string
+	NoReplace   bool // leave klp_patch.replace off
 	// NoAutoCallers leaves out callers that must switch together with what they
 	// call; KLP201 is an error then.
 	NoAutoCallers bool

@@ -6,10 +6,12 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 
 	"github.com/klpforge/klpforge/internal/e2e"
@@ -25,6 +27,9 @@ func main() {
 	flag.IntVar(&o.Parallel, "parallel", 2, "builds at a time")
 	flag.BoolVar(&o.Boot, "boot", true, "load what was built in a VM")
 	flag.BoolVar(&o.Lint, "lint", false, "make no modules, only say what the checks find")
+	flag.StringVar(&o.Objects, "objects", "", "keep the objects before and after each patch in this directory")
+	list := flag.Bool("list", false, "only print the files of the corpus")
+	resume := flag.Bool("resume", false, "go on where an earlier run with the same -json and -dir was stopped")
 	load := flag.Bool("load", false, "only load the modules that an earlier run kept in -dir")
 	out := flag.String("json", "", "write all cases to this file")
 	dir := flag.String("dir", "", "keep patches and modules in this directory")
@@ -32,26 +37,54 @@ func main() {
 	for _, f := range flag.Args() {
 		o.Files = append(o.Files, strings.TrimPrefix(f, "./"))
 	}
-	if err := run(ctx, o, *out, *dir, *load); err != nil {
+	if err := run(ctx, o, *out, *dir, *list, *resume, *load); err != nil {
 		fmt.Fprintln(os.Stderr, "corpus:", err)
 		os.Exit(1)
 	}
 }
 
-func run(ctx context.Context, o e2e.CorpusOptions, out, dir string, load bool) error {
+func run(ctx context.Context, o e2e.CorpusOptions, out, dir string, list, resume, load bool) error {
 	cache, err := kernel.DefaultCache()
 	if err != nil {
 		return err
+	}
+	if resume {
+		if out == "" || dir == "" {
+			return errors.New("-resume needs the -json and the -dir of the run to go on with")
+		}
+		if o.Known, err = readCases(out); err != nil {
+			return err
+		}
 	}
 	if dir == "" {
 		if dir, err = os.MkdirTemp("", "klpforge-corpus-"); err != nil {
 			return err
 		}
 		defer os.RemoveAll(dir)
-	} else if err := os.MkdirAll(dir, 0o755); err != nil {
-		return err
+	}
+	for _, d := range []string{dir, o.Objects} {
+		if d == "" {
+			continue
+		}
+		if err := os.MkdirAll(d, 0o755); err != nil {
+			return err
+		}
 	}
 	e := &e2e.Env{Cache: cache, Dir: dir, Log: os.Stderr}
+	if list {
+		files, err := e.CorpusFiles(ctx, o.Release, o.NewVersion)
+		for _, f := range files {
+			fmt.Println(f)
+		}
+		return err
+	}
+	if out != "" {
+		sofar := slices.Clone(o.Known)
+		o.Each = func(c e2e.Case) error {
+			sofar = append(sofar, c)
+			return writeCases(out, sofar)
+		}
+	}
 	var cases []e2e.Case
 	if load {
 		cases, err = e.LoadModules(ctx, o.Release, dir)
@@ -59,11 +92,7 @@ func run(ctx context.Context, o e2e.CorpusOptions, out, dir string, load bool) e
 		cases, err = e.Corpus(ctx, o)
 	}
 	if out != "" && cases != nil {
-		b, jerr := json.MarshalIndent(cases, "", " ")
-		if jerr != nil {
-			return jerr
-		}
-		if werr := os.WriteFile(out, b, 0o644); werr != nil {
+		if werr := writeCases(out, append(slices.Clone(cases), elsewhere(o.Known, cases)...)); werr != nil {
 			return werr
 		}
 	}
@@ -73,4 +102,42 @@ func run(ctx context.Context, o e2e.CorpusOptions, out, dir string, load bool) e
 	fmt.Print(e2e.Table(cases))
 	fmt.Print(e2e.FindingTable(cases))
 	return nil
+}
+
+// elsewhere returns the cases of known whose files are not in cases.
+func elsewhere(known, cases []e2e.Case) []e2e.Case {
+	has := map[string]bool{}
+	for _, c := range cases {
+		has[c.File] = true
+	}
+	return slices.DeleteFunc(slices.Clone(known), func(c e2e.Case) bool { return has[c.File] })
+}
+
+// readCases reads what writeCases wrote; a file that is not there has none.
+func readCases(path string) ([]e2e.Case, error) {
+	b, err := os.ReadFile(path)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	var cases []e2e.Case
+	if err := json.Unmarshal(b, &cases); err != nil {
+		return nil, fmt.Errorf("read %s: %w", path, err)
+	}
+	return cases, nil
+}
+
+// writeCases replaces the file at once: a run that is stopped leaves the last
+// state.
+func writeCases(path string, cases []e2e.Case) error {
+	b, err := json.MarshalIndent(cases, "", " ")
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(path+".tmp", b, 0o644); err != nil {
+		return err
+	}
+	return os.Rename(path+".tmp", path)
 }

@@ -65,28 +65,37 @@ type CorpusOptions struct {
 	Parallel   int      // builds at a time; default 2
 	Boot       bool     // load what was built in a VM
 	Lint       bool     // make no modules, only findings
+	Objects    string   // directory to keep the pairs of objects in; "" for none
+	Known      []Case   // outcomes of an earlier run, not to be made again
+	// Each is called for each case when its build is over, one at a time.
+	Each func(Case) error
+}
+
+// CorpusFiles lists the files of an update that the older kernel builds: the
+// corpus, in order of their names.
+func (e *Env) CorpusFiles(ctx context.Context, release, newVersion string) ([]string, error) {
+	tree, newer, err := e.corpusTrees(ctx, release, newVersion)
+	if err != nil {
+		return nil, err
+	}
+	return changedSources(tree, newer)
+}
+
+// corpusTrees brings the older kernel's prepared tree and the newer source.
+func (e *Env) corpusTrees(ctx context.Context, release, newVersion string) (tree *kbuild.Tree, newer string, err error) {
+	if err := e.Fetch(ctx, release); err != nil {
+		return nil, "", err
+	}
+	if tree, err = e.prepared(ctx, release); err != nil {
+		return nil, "", err
+	}
+	newer, err = e.unpackSource(ctx, sourcePackage(release), newVersion)
+	return tree, newer, err
 }
 
 // Corpus builds the patches of an update and, if asked, loads them.
 func (e *Env) Corpus(ctx context.Context, o CorpusOptions) ([]Case, error) {
-	if err := e.Fetch(ctx, o.Release); err != nil {
-		return nil, err
-	}
-	k, err := kernel.Open(kernel.Options{Release: o.Release, Root: string(e.Cache.TargetRoot(o.Release)), Cache: e.Cache})
-	if err != nil {
-		return nil, err
-	}
-	defer k.Close()
-	tree, err := build.Prepare(ctx, k, kbuild.PrepareOptions{})
-	if err != nil {
-		return nil, err
-	}
-	version, err := k.Version()
-	if err != nil {
-		return nil, err
-	}
-	series := strings.Join(strings.SplitN(version, ".", 3)[:2], ".")
-	newer, err := e.unpackSource(ctx, "linux-source-"+series, o.NewVersion)
+	tree, newer, err := e.corpusTrees(ctx, o.Release, o.NewVersion)
 	if err != nil {
 		return nil, err
 	}
@@ -96,12 +105,23 @@ func (e *Env) Corpus(ctx context.Context, o CorpusOptions) ([]Case, error) {
 			return nil, err
 		}
 	}
+	known := map[string]Case{}
+	for _, c := range o.Known {
+		known[c.File] = c
+	}
 	cases := make([]Case, len(files))
 	g, gctx := errgroup.WithContext(ctx)
 	g.SetLimit(cmp.Or(o.Parallel, 2))
 	var mu sync.Mutex
 	done := 0
 	for i, f := range files {
+		if c, ok := known[f]; ok {
+			cases[i] = c
+			mu.Lock()
+			done++
+			mu.Unlock()
+			continue
+		}
 		g.Go(func() error {
 			c, err := e.corpusCase(gctx, &o, tree.Dir, newer, f)
 			if err != nil {
@@ -112,6 +132,9 @@ func (e *Env) Corpus(ctx context.Context, o CorpusOptions) ([]Case, error) {
 			defer mu.Unlock()
 			done++
 			fmt.Fprintf(e.Log, "%4d/%d %-18s %s %s\n", done, len(files), c.Outcome, f, strings.Join(c.IDs, ","))
+			if o.Each != nil {
+				return o.Each(c)
+			}
 			return nil
 		})
 	}
@@ -198,7 +221,7 @@ func (e *Env) corpusCase(ctx context.Context, o *CorpusOptions, older, newer, fi
 	ko := filepath.Join(dir, "c_"+name+".ko")
 	start := time.Now()
 	res, err := build.Run(ctx, build.Options{Kernel: kernel.Options{Release: o.Release, Root: string(e.Cache.TargetRoot(o.Release)), Cache: e.Cache},
-		Patches: []string{patch}, Output: ko, Jobs: 1, DiffOnly: o.Lint})
+		Patches: []string{patch}, Output: ko, Jobs: 1, DiffOnly: o.Lint, KeepObjects: o.Objects})
 	c.Seconds = time.Since(start).Seconds()
 	if ctx.Err() != nil {
 		return c, ctx.Err()
@@ -275,7 +298,7 @@ func (e *Env) loadAll(ctx context.Context, release string, cases []Case) error {
 	var lps []vm.Livepatch
 	index := map[string]int{}
 	for i, c := range cases {
-		if c.Outcome != Built {
+		if c.Outcome != Built || c.Loads != nil {
 			continue
 		}
 		lp := vm.Livepatch{Label: c.File, Path: c.Module}
