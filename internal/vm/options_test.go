@@ -2,6 +2,9 @@ package vm
 
 import (
 	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -107,5 +110,38 @@ func TestRunEnvironmentErrors(t *testing.T) {
 	o := Options{Kernel: kernel, Initramfs: kernel, QEMU: "/no/such/qemu", Dir: t.TempDir()}
 	if _, err := Run(t.Context(), o, Script{}); err == nil || !strings.Contains(err.Error(), "/no/such/qemu") {
 		t.Errorf("missing qemu: %v", err)
+	}
+}
+
+// TestBootAgain has a program in QEMU's place that dies early twice.
+func TestBootAgain(t *testing.T) {
+	dir := t.TempDir()
+	qemu := filepath.Join(dir, "qemu")
+	const script = `#!/bin/sh
+echo x >>"$0.boots"
+if [ $(wc -l <"$0.boots") -le %d ]; then
+	echo "[    0.483524] Kernel panic - not syncing: Fatal exception in interrupt"
+	exit 1
+fi
+echo 'KLPVM:{"ev":"start","kernel":"6.1.0"}' >&3
+echo 'KLPVM:{"ev":"done","ok":true}' >&3
+`
+	for _, tt := range []struct {
+		deaths, boots int
+		ok            bool
+	}{{0, 1, true}, {2, 3, true}, {3, 3, false}} {
+		if err := os.WriteFile(qemu, fmt.Appendf(nil, script, tt.deaths), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.RemoveAll(qemu + ".boots"); err != nil {
+			t.Fatal(err)
+		}
+		r, err := Run(t.Context(), Options{Kernel: qemu, Initramfs: qemu, QEMU: qemu, Dir: dir, Accel: AccelTCG}, minimal())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r.Boots != tt.boots || (r.Err() == nil) != tt.ok || strings.Count(r.Log, "did not come up") != tt.boots-1 {
+			t.Errorf("%d deaths: %d boots, error %v, log:\n%s", tt.deaths, r.Boots, r.Err(), r.Log)
+		}
 	}
 }

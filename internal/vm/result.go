@@ -19,6 +19,7 @@ type Result struct {
 	TimedOut   string               // why the VM was killed, or empty
 	Log        string               // console and results, in the order in which they arrived
 	Command    string               // shell command that boots the same thing again
+	Boots      int                  // more than 1 when the kernel did not come up at first
 	Boot       time.Duration        // until the guest program ran
 	Total      time.Duration
 

@@ -54,9 +54,31 @@ func Run(ctx context.Context, o Options, s Script) (_ *Result, err error) {
 	if o.Accel, err = resolveAccel(ctx, o); err != nil {
 		return nil, err
 	}
-	r, err := boot(ctx, o)
+	r, err := bootAgain(ctx, o)
 	keep = keep || err == nil && r.Err() != nil
 	return r, err
+}
+
+// boots is how often a kernel is booted that does not come up.
+const boots = 3
+
+// bootAgain boots until the guest program runs. Emulated processors lose
+// something in the first second of one boot in hundreds, and the kernel panics or
+// hangs before anything of the script is there; a kernel that cannot boot does so
+// every time. The log of the result has all boots.
+func bootAgain(ctx context.Context, o Options) (*Result, error) {
+	earlier := ""
+	for n := 1; ; n++ {
+		r, err := boot(ctx, o)
+		if r != nil {
+			r.Boots = n
+			r.Log = earlier + r.Log
+		}
+		if err != nil || r.Kernel != "" || r.Panic == nil && r.TimedOut == "" || n == boots {
+			return r, err
+		}
+		earlier = r.Log + fmt.Sprintf("--- boot %d did not come up: %v\n", n, r.Err())
+	}
 }
 
 // patience returns how long the guest may be silent by what the steps say.
