@@ -10,12 +10,12 @@
 //
 // The first form runs go test -json with the arguments. With -strict a test
 // that is skipped without an entry in allowed.txt is a failure: on a machine
-// that has everything, nothing may stay out silently. With -again the packages
-// that failed, which must be named by the last arguments, run a second time, and
-// that run decides: virtual machines without KVM on a busy host miss limits now
-// and then. Both runs are printed. The second form adds up
-// what earlier runs recorded; of a test that ran in several the best counts
-// unless one failed.
+// that has everything, nothing may stay out silently. With -again the tests that
+// failed, in packages that must be named by the last arguments, run a second
+// time, and that run decides: virtual machines without KVM on a busy host miss
+// limits now and then. Both runs are printed. The second form adds up what
+// earlier runs recorded; of a test that ran in several the best counts unless
+// one failed.
 package main
 
 import (
@@ -35,7 +35,7 @@ import (
 func main() {
 	record := flag.String("record", "", "write the outcome of every test to `FILE`")
 	strict := flag.Bool("strict", false, "count skipped tests as failed unless allowed.txt names them")
-	again := flag.Bool("again", false, "run packages that failed once more, which decides")
+	again := flag.Bool("again", false, "run what failed once more, which decides")
 	slow := flag.Duration("slow", 5*time.Second, "tell of top-level tests that take longer")
 	total := flag.Bool("total", false, "add up the recorded files given as arguments")
 	flag.Parse()
@@ -68,14 +68,18 @@ func (o *options) run(out io.Writer) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	if failed := r.failedPackages(); o.again && len(failed) > 0 {
-		fmt.Fprintf(out, "\n=== FAILED ONCE; a second run decides: %s\n", strings.Join(failed, " "))
-		args := slices.DeleteFunc(slices.Clone(o.args), func(a string) bool { return strings.HasPrefix(a, "./") })
-		second, err := o.once(out, append(args, failed...))
-		if err != nil {
-			return 0, err
+	if failed := r.failed(); o.again && len(failed) > 0 {
+		fmt.Fprintf(out, "\n=== FAILED ONCE; a second run decides:\n")
+		r.Failed = false
+		flags := slices.DeleteFunc(slices.Clone(o.args), func(a string) bool { return strings.HasPrefix(a, "./") })
+		for _, f := range failed {
+			fmt.Fprintf(out, "    %s %s\n", f.pkg, strings.Join(f.tests, " "))
+			second, err := o.once(out, append(slices.Clone(flags), f.args()...))
+			if err != nil {
+				return 0, err
+			}
+			r.replace(second)
 		}
-		r.replace(second)
 	}
 	if o.record != "" {
 		if err := write(o.record, r); err != nil {

@@ -192,13 +192,23 @@ func TestReplace(t *testing.T) {
 	test := func(pkg, name string, o Outcome) Test {
 		return Test{Package: module + "/" + pkg, Test: name, Outcome: o}
 	}
-	r := Record{Seconds: 1, Failed: true, Tests: []Test{test("x", "A", Fail), test("x", "B", Pass), test("y", "A", Pass), test("z", "", Fail)}}
-	if d := cmp.Diff([]string{module + "/x", module + "/z"}, r.failedPackages()); d != "" {
-		t.Fatal(d)
+	r := Record{Seconds: 1, Tests: []Test{test("x", "A/1", Fail), test("x", "A/2", Fail), test("x", "B", Pass), test("x", "C", Fail),
+		test("y", "A", Pass), test("z", "", Fail), test("z", "A", Fail)}}
+	want := []failure{{module + "/x", []string{"A", "C"}}, {module + "/z", nil}}
+	if d := cmp.Diff(want, r.failed(), cmp.AllowUnexported(failure{})); d != "" {
+		t.Fatalf("failed (-want +got):\n%s", d)
 	}
-	r.replace(Record{Seconds: 2, Tests: []Test{test("x", "A", Pass), test("x", "B", Fail), test("z", "A", Pass)}, Failed: true})
-	want := map[string]Outcome{"x A": Pass, "x B": Fail, "y A": Pass, "z A": Pass}
-	if d := cmp.Diff(want, outcomes(r)); d != "" || r.Seconds != 3 || !r.Failed {
+	if d := cmp.Diff([]string{"-run", "^(A|C)$", module + "/x"}, want[0].args()); d != "" {
+		t.Error(d)
+	}
+	if d := cmp.Diff([]string{module + "/z"}, want[1].args()); d != "" {
+		t.Error(d)
+	}
+	r.replace(Record{Seconds: 2, Tests: []Test{test("x", "A/1", Pass), test("x", "A/3", Fail)}, Failed: true})
+	r.replace(Record{Seconds: 4, Tests: []Test{test("z", "A", Pass), test("z", "B", Pass)}})
+	// C was not in the second run: it stays what it was.
+	now := map[string]Outcome{"x A/1": Pass, "x A/3": Fail, "x B": Pass, "x C": Fail, "y A": Pass, "z A": Pass, "z B": Pass}
+	if d := cmp.Diff(now, outcomes(r)); d != "" || r.Seconds != 7 || !r.Failed {
 		t.Errorf("outcomes (-want +got):\n%s%+v", d, r)
 	}
 }

@@ -34,6 +34,12 @@ func (t Test) Name() string {
 	return p + " " + t.Test
 }
 
+// top is the name of the top-level test.
+func (t Test) top() string {
+	name, _, _ := strings.Cut(t.Test, "/")
+	return name
+}
+
 // module is the import path that names are shortened by.
 const module = "github.com/klpforge/klpforge"
 
@@ -92,24 +98,55 @@ func (r Record) sorted() []Test {
 	return out
 }
 
-// failedPackages returns the import paths of packages with a failed test.
-func (r Record) failedPackages() []string {
-	var out []string
+// failure is what failed of a package: top-level tests, or the package itself
+// when there are none.
+type failure struct {
+	pkg   string // import path
+	tests []string
+}
+
+// args are the arguments that make go test run it again.
+func (f failure) args() []string {
+	if len(f.tests) == 0 {
+		return []string{f.pkg}
+	}
+	return []string{"-run", "^(" + strings.Join(f.tests, "|") + ")$", f.pkg}
+}
+
+// failed returns what failed, a package at a time.
+func (r Record) failed() []failure {
+	var out []failure
 	for _, t := range r.sorted() {
-		if t.Outcome == Fail && !slices.Contains(out, t.Package) {
-			out = append(out, t.Package)
+		if t.Outcome != Fail {
+			continue
+		}
+		if len(out) == 0 || out[len(out)-1].pkg != t.Package {
+			out = append(out, failure{pkg: t.Package})
+			if t.Test == "" { // sorts before the package's tests
+				continue
+			}
+		} else if len(out[len(out)-1].tests) == 0 {
+			continue
+		}
+		f := &out[len(out)-1]
+		if top := t.top(); !slices.Contains(f.tests, top) {
+			f.tests = append(f.tests, top)
 		}
 	}
 	return out
 }
 
-// replace puts a later run of some packages in the place of this one's.
+// replace puts a later run of some tests in the place of this one's. A package
+// that failed by itself was run as a whole.
 func (r *Record) replace(later Record) {
-	again := map[string]bool{}
+	again := map[[2]string]bool{} // package and top-level test, "" for the package itself
 	for _, t := range later.Tests {
-		again[t.Package] = true
+		again[[2]string{t.Package, t.top()}] = true
+		again[[2]string{t.Package, ""}] = true
 	}
-	r.Tests = append(slices.DeleteFunc(r.Tests, func(t Test) bool { return again[t.Package] }), later.Tests...)
+	r.Tests = append(slices.DeleteFunc(r.Tests, func(t Test) bool {
+		return again[[2]string{t.Package, t.top()}]
+	}), later.Tests...)
 	r.Seconds += later.Seconds
-	r.Failed = later.Failed
+	r.Failed = r.Failed || later.Failed
 }
