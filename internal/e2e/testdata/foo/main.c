@@ -9,7 +9,11 @@
 #include <linux/module.h>
 #include "foo.h"
 
-#define THREADS 2
+#define MAX_THREADS 8
+
+static unsigned int nr_threads = 2;
+module_param(nr_threads, uint, 0444);
+MODULE_PARM_DESC(nr_threads, "threads, at most 8");
 
 static unsigned long steps;
 module_param(steps, ulong, 0444);
@@ -24,7 +28,7 @@ module_param(pause_us, uint, 0444);
 MODULE_PARM_DESC(pause_us, "how long a thread sleeps between steps, in microseconds");
 
 static unsigned long total;
-static struct task_struct *threads[THREADS];
+static struct task_struct *threads[MAX_THREADS];
 
 noinline void foo_add(unsigned long n)
 {
@@ -53,7 +57,9 @@ static int __init foo_init(void)
 {
 	int i;
 
-	for (i = 0; i < THREADS; i++) {
+	if (nr_threads > MAX_THREADS)
+		return -EINVAL;
+	for (i = 0; i < nr_threads; i++) {
 		threads[i] = kthread_run(foo_thread, NULL, "foo/%d", i);
 		if (IS_ERR(threads[i]))
 			goto stop;
@@ -69,7 +75,7 @@ static void __exit foo_exit(void)
 {
 	int i;
 
-	for (i = 0; i < THREADS; i++)
+	for (i = 0; i < nr_threads; i++)
 		kthread_stop(threads[i]);
 }
 
