@@ -8,13 +8,16 @@ VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo deve
 FUZZTIME ?= 10s
 
 .DEFAULT_GOAL := build
-.PHONY: build install deps demo test lint unit kernels e2e corpus hazards bench annotbench fuzz clean help
+.PHONY: build install packages deps demo test lint unit kernels e2e corpus hazards bench annotbench fuzz clean help
 
 build: ## build bin/klpforge
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-X main.version=$(VERSION)" -o bin/klpforge ./cmd/klpforge
 
 install: ## install klpforge where go install puts programs
 	CGO_ENABLED=0 $(GO) install -trimpath -ldflags "-X main.version=$(VERSION)" ./cmd/klpforge
+
+packages: ## .deb and .rpm in dist/, the same bytes for the same commit
+	scripts/packages
 
 deps: ## install, with apt and as root, what builds and tests need
 	scripts/install-deps
@@ -54,7 +57,7 @@ fuzz: ## fuzz every decoder for FUZZTIME (10s) each
 	scripts/fuzz $(FUZZTIME)
 
 clean: ## remove what was built here; the cache stays (see README)
-	rm -rf bin corpus.json .cache
+	rm -rf bin dist corpus.json .cache
 
 help: ## this text
 	@sed -n 's/^\([a-z0-9]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 12
