@@ -3,8 +3,6 @@ package kbuild
 import (
 	"bytes"
 	"context"
-	"crypto/rand"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -27,6 +25,7 @@ type External struct {
 	flags  string // KCFLAGS
 	jobs   int
 	unlock func()
+	root   *os.Root // Dir; what is written stays in it
 }
 
 // ExternalObject is one compiled object of external modules.
@@ -47,15 +46,11 @@ func (t *Tree) External(ctx context.Context, dir string, opts WorkOptions) (*Ext
 	if !exists(filepath.Join(dir, "Makefile")) && !exists(filepath.Join(dir, "Kbuild")) {
 		return nil, fmt.Errorf("read module source: %s has neither Kbuild nor Makefile", dir)
 	}
-	parent := filepath.Join(t.cache, "work")
-	if err := os.MkdirAll(parent, 0o755); err != nil {
-		return nil, fmt.Errorf("create work directory: %w", err)
+	base, unlock, err := t.workDir(ctx, "module")
+	if err != nil {
+		return nil, err
 	}
-	removeStale(parent)
-	var id [6]byte
-	rand.Read(id[:])
-	base := filepath.Join(parent, fmt.Sprintf("%d-%s", os.Getpid(), hex.EncodeToString(id[:])))
-	x := &External{Dir: filepath.Join(base, "module"), tree: t, base: base, jobs: opts.Jobs}
+	x := &External{Dir: filepath.Join(base, "module"), tree: t, base: base, jobs: opts.Jobs, unlock: unlock}
 	// The compiler is given absolute names below M=, which assertions and debug
 	// information would keep.
 	x.flags = sectionFlags + " -ffile-prefix-map=" + x.Dir + "/="
@@ -65,16 +60,14 @@ func (t *Tree) External(ctx context.Context, dir string, opts WorkOptions) (*Ext
 	if x.jobs <= 0 {
 		x.jobs = t.jobs
 	}
-	if err := os.MkdirAll(x.Dir, 0o755); err != nil {
-		return nil, fmt.Errorf("create work tree: %w", err)
+	if x.root, err = os.OpenRoot(x.Dir); err == nil {
+		x.source, err = filepath.EvalSymlinks(dir)
 	}
-	if x.unlock, err = lockFile(ctx, filepath.Join(base, "lock"), nil); err == nil {
-		if x.source, err = filepath.EvalSymlinks(dir); err == nil {
-			x.source, err = filepath.Abs(x.source)
-		}
-		if err == nil {
-			err = copySource(x.source, x.Dir)
-		}
+	if err == nil {
+		x.source, err = filepath.Abs(x.source)
+	}
+	if err == nil {
+		err = copySource(x.source, x.Dir)
 	}
 	if err != nil {
 		x.Close()
@@ -85,24 +78,34 @@ func (t *Tree) External(ctx context.Context, dir string, opts WorkOptions) (*Ext
 
 // Close removes the copy with everything in it. Calling it twice is fine.
 func (x *External) Close() error {
-	err := removeTree(x.base)
-	if x.unlock != nil {
-		x.unlock()
-		x.unlock = nil
+	if x.unlock == nil {
+		return nil
 	}
+	if x.root != nil {
+		x.root.Close()
+	}
+	err := removeTree(x.base)
+	x.unlock()
+	x.unlock = nil
 	return err
 }
 
 // copySource copies what a module is made of: everything but what an earlier build
-// left and what version control keeps. Symbolic links to files are followed; those
-// to directories lead to the same place, or to its copy.
-func copySource(from, to string) error {
+// left and what version control keeps. Symbolic links are followed, for a build
+// would write through those to directories; one to a directory of the module leads
+// to its copy.
+func copySource(from, to string) error { return copyTree(from, to, nil) }
+
+// copyTree copies the directory from, whose name has no links in it. above are the
+// directories that led here by links.
+func copyTree(from, to string, above []string) error {
+	above = append(slices.Clone(above), from)
 	return filepath.WalkDir(from, func(p string, d fs.DirEntry, err error) error {
 		if err != nil {
 			return err
 		}
 		rel, err := filepath.Rel(from, p)
-		if err != nil || rel == "." {
+		if err != nil {
 			return err
 		}
 		dst := filepath.Join(to, rel)
@@ -116,14 +119,7 @@ func copySource(from, to string) error {
 		case d.IsDir():
 			return os.MkdirAll(dst, 0o755)
 		case info.IsDir():
-			target, err := filepath.EvalSymlinks(p)
-			if err != nil {
-				return err
-			}
-			if in, err := filepath.Rel(from, target); err == nil && filepath.IsLocal(in) {
-				target = filepath.Join(to, in)
-			}
-			return os.Symlink(target, dst)
+			return copyLinked(p, dst, from, to, above)
 		case !info.Mode().IsRegular():
 			return nil
 		case leftover(p):
@@ -135,6 +131,31 @@ func copySource(from, to string) error {
 		}
 		return os.WriteFile(dst, data, 0o644|info.Mode().Perm()&0o111)
 	})
+}
+
+// copyLinked is copyTree for the link p, which leads to a directory.
+func copyLinked(p, dst, from, to string, above []string) error {
+	target, err := filepath.EvalSymlinks(p)
+	if err != nil {
+		return err
+	}
+	if in, err := filepath.Rel(from, target); err == nil && filepath.IsLocal(in) {
+		// Relative, or the copy's own root would not let it pass.
+		if target, err = filepath.Rel(filepath.Dir(dst), filepath.Join(to, in)); err != nil {
+			return err
+		}
+		return os.Symlink(target, dst)
+	}
+	// A kernel's tree or headers: large, and no module's objects are made in it.
+	if exists(filepath.Join(target, "Makefile")) && exists(filepath.Join(target, "include")) && exists(filepath.Join(target, "scripts")) {
+		return os.Symlink(target, dst)
+	}
+	for _, dir := range above {
+		if in, err := filepath.Rel(target, dir); err == nil && filepath.IsLocal(in) {
+			return fmt.Errorf("%s leads to %s, which holds the module itself: give a copy without that link", p, target)
+		}
+	}
+	return copyTree(target, dst, above)
 }
 
 // leftover reports whether a file is what building a module leaves behind. An
@@ -162,21 +183,14 @@ func savedBy(p string) bool {
 	return err == nil && bytes.Contains(data, []byte("cmd_"))
 }
 
-// Write replaces a file of the copy, making directories as needed.
+// Write replaces a file of the copy, making directories as needed. A path through
+// a link that leads out of the copy is an error.
 func (x *External) Write(rel string, data []byte) error {
 	rel, err := cleanRel(rel)
 	if err != nil {
 		return err
 	}
-	dst := filepath.Join(x.Dir, rel)
-	if err := os.MkdirAll(filepath.Dir(dst), 0o755); err != nil {
-		return err
-	}
-	mode := fs.FileMode(0o644)
-	if info, err := os.Stat(dst); err == nil {
-		mode = info.Mode().Perm()
-	}
-	return os.WriteFile(dst, data, mode)
+	return replaceFile(x.root, rel, data)
 }
 
 // Remove deletes a file of the copy; a file that does not exist is fine.
@@ -185,10 +199,7 @@ func (x *External) Remove(rel string) error {
 	if err != nil {
 		return err
 	}
-	if err := os.Remove(filepath.Join(x.Dir, rel)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	return nil
+	return removeFile(x.root, rel)
 }
 
 // Build compiles the modules as the copy is now, each function and variable in its

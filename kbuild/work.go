@@ -62,16 +62,12 @@ func (t *Tree) Work(ctx context.Context, opts WorkOptions) (*Work, error) {
 }
 
 func (t *Tree) newWork(ctx context.Context, opts WorkOptions, m *manifest) (*Work, error) {
-	parent := filepath.Join(t.cache, "work")
-	if err := os.MkdirAll(parent, 0o755); err != nil {
-		return nil, fmt.Errorf("create work directory: %w", err)
+	base, unlock, err := t.workDir(ctx, "linux")
+	if err != nil {
+		return nil, err
 	}
-	removeStale(parent)
-	var id [6]byte
-	rand.Read(id[:])
-	base := filepath.Join(parent, fmt.Sprintf("%d-%s", os.Getpid(), hex.EncodeToString(id[:])))
 	w := &Work{
-		Dir: filepath.Join(base, "linux"), tree: t, base: base, debug: opts.Debug,
+		Dir: filepath.Join(base, "linux"), tree: t, base: base, debug: opts.Debug, unlock: unlock,
 		flags: kcflags(opts.Debug), jobs: opts.Jobs, progress: opts.Progress,
 		changed: map[string]bool{}, commands: map[string]string{}, pruned: slices.Clone(m.pruned),
 	}
@@ -80,14 +76,6 @@ func (t *Tree) newWork(ctx context.Context, opts WorkOptions, m *manifest) (*Wor
 	}
 	if w.progress == nil {
 		w.progress = func(string, int, int) {}
-	}
-	if err := os.MkdirAll(w.Dir, 0o755); err != nil {
-		return nil, fmt.Errorf("create work tree: %w", err)
-	}
-	var err error
-	if w.unlock, err = lockFile(ctx, filepath.Join(base, "lock"), nil); err != nil {
-		removeTree(base)
-		return nil, err
 	}
 	if err = m.replicate(ctx, t.Dir, w.Dir, w.jobs); err == nil {
 		w.root, err = os.OpenRoot(w.Dir)
@@ -98,6 +86,27 @@ func (t *Tree) newWork(ctx context.Context, opts WorkOptions, m *manifest) (*Wor
 		return nil, fmt.Errorf("create work tree: %w", err)
 	}
 	return w, nil
+}
+
+// workDir makes cache/work/<pid>-<random> with an empty directory name in it, after
+// removing what dead processes left there. The caller removes it, then unlocks.
+func (t *Tree) workDir(ctx context.Context, name string) (base string, unlock func(), err error) {
+	parent := filepath.Join(t.cache, "work")
+	if err := os.MkdirAll(parent, 0o755); err != nil {
+		return "", nil, fmt.Errorf("create work directory: %w", err)
+	}
+	removeStale(parent)
+	var id [6]byte
+	rand.Read(id[:])
+	base = filepath.Join(parent, fmt.Sprintf("%d-%s", os.Getpid(), hex.EncodeToString(id[:])))
+	if err := os.MkdirAll(filepath.Join(base, name), 0o755); err != nil {
+		return "", nil, fmt.Errorf("create work tree: %w", err)
+	}
+	if unlock, err = lockFile(ctx, filepath.Join(base, "lock"), nil); err != nil {
+		removeTree(base)
+		return "", nil, err
+	}
+	return base, unlock, nil
 }
 
 // Tree returns the prepared tree that w is a copy of.
@@ -190,6 +199,11 @@ func (w *Work) Write(rel string, data []byte) error {
 	if err := w.followIncludes(rel, data); err != nil {
 		return err
 	}
+	return replaceFile(root, rel, data)
+}
+
+// replaceFile writes a file by renaming a new one over it; it keeps its mode.
+func replaceFile(root *os.Root, rel string, data []byte) error {
 	mode := fs.FileMode(0o644)
 	if info, err := root.Stat(rel); err == nil {
 		mode = info.Mode().Perm()
@@ -251,6 +265,11 @@ func (w *Work) Remove(rel string) error {
 	if err != nil {
 		return err
 	}
+	return removeFile(root, rel)
+}
+
+// removeFile deletes a file that may not exist.
+func removeFile(root *os.Root, rel string) error {
 	if err := root.Remove(rel); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("remove %s: %w", rel, err)
 	}
