@@ -8,7 +8,7 @@ VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo deve
 FUZZTIME ?= 10s
 
 .DEFAULT_GOAL := build
-.PHONY: build install packages deps demo test lint unit kernels e2e corpus hazards bench annotbench fuzz clean help
+.PHONY: build install packages deps demo demo-release test lint unit kernels e2e corpus hazards bench annotbench fuzz clean help
 
 build: ## build bin/klpforge
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-X main.version=$(VERSION)" -o bin/klpforge ./cmd/klpforge
@@ -24,6 +24,9 @@ deps: ## install, with apt and as root, what builds and tests need
 
 demo: deps build ## repair a panicking Debian kernel in a VM, and tell the story
 	$(GO) run ./internal/demo -klpforge bin/klpforge
+
+demo-release: deps build ## three cumulative releases: build, compare, upgrade, downgrade, refuse, in a VM
+	$(GO) run ./internal/demo -klpforge bin/klpforge -case release
 
 test: ## everything: install what is missing, lint, unit, kernels, VMs, corpus sample
 	scripts/test
@@ -60,6 +63,6 @@ clean: ## remove what was built here; the cache stays (see README)
 	rm -rf bin dist corpus.json .cache
 
 help: ## this text
-	@sed -n 's/^\([a-z0-9]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 12
+	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
 	@echo
 	@echo "Kernels and prepared trees are kept in \$$KLPFORGE_CACHE (default ~/.cache/klpforge)."

@@ -4,7 +4,8 @@
 //
 // With the kernel 6.1.0-55-cloud-amd64 the bug is a real one that panics; when
 // the archive no longer has that kernel, the newest 6.1 cloud kernel gets a
-// livepatch whose effect is seen in /proc/cmdline.
+// livepatch whose effect is seen in /proc/cmdline. The case release shows
+// three releases of a series on a machine that goes up and down between them.
 package main
 
 import (
@@ -27,7 +28,7 @@ import (
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	klpforge := flag.String("klpforge", "bin/klpforge", "the program to show")
-	which := flag.String("case", "auto", "ext4, cmdline or auto: ext4 where its kernel can be had")
+	which := flag.String("case", "auto", "ext4, cmdline, release, or auto: ext4 where its kernel can be had")
 	out := flag.String("out", "bin/demo", "`DIR` for patch, module and generated sources")
 	limit := flag.Duration("limit", 30*time.Minute, "give up after this long")
 	flag.Parse()
@@ -74,9 +75,11 @@ func run(ctx context.Context, klpforge, which, out string) error {
 		return d.ext4(ctx)
 	case "cmdline":
 		return d.cmdline(ctx)
+	case "release":
+		return d.release(ctx)
 	case "auto":
 	default:
-		return fmt.Errorf("unknown case %q: ext4, cmdline or auto", which)
+		return fmt.Errorf("unknown case %q: ext4, cmdline, release or auto", which)
 	}
 	err = d.ext4(ctx)
 	var gone *kernel.NotInArchiveError

@@ -87,18 +87,22 @@ func (e *Env) deb(ctx context.Context, pkg, version string) (string, error) {
 }
 
 // Ext4Patch writes the fix as a patch, made by comparing the two source
-// packages, and returns its path.
+// packages, and returns its path, which is in the cache: unpacking takes long.
 func (e *Env) Ext4Patch(ctx context.Context) (string, error) {
-	out := filepath.Join(e.Dir, "ext4.patch")
+	out := filepath.Join(string(e.Cache), "pairs", "ext4-"+BrokenSource+"-"+FixedSource+".patch")
 	if _, err := os.Stat(out); err == nil {
 		return out, nil
+	}
+	dir, err := os.MkdirTemp(e.Dir, "ext4-patch-")
+	if err != nil {
+		return "", err
 	}
 	for side, version := range map[string]string{"a": BrokenSource, "b": FixedSource} {
 		text, err := e.SourceFile(ctx, "linux-source-6.1", version, FixedFile)
 		if err != nil {
 			return "", err
 		}
-		p := filepath.Join(e.Dir, "ext4-patch", side, FixedFile)
+		p := filepath.Join(dir, side, FixedFile)
 		if err := os.MkdirAll(filepath.Dir(p), 0o755); err != nil {
 			return "", err
 		}
@@ -106,13 +110,30 @@ func (e *Env) Ext4Patch(ctx context.Context) (string, error) {
 			return "", err
 		}
 	}
-	cmd := exec.CommandContext(ctx, "diff", "-u", "a/"+FixedFile, "b/"+FixedFile)
-	cmd.Dir = filepath.Join(e.Dir, "ext4-patch")
-	text, err := cmd.Output()
-	if len(text) == 0 {
-		return "", fmt.Errorf("compare %s of both versions: no difference (%v)", FixedFile, err)
+	made := filepath.Join(dir, "patch")
+	if err := diffDirs(ctx, dir, FixedFile, made); err != nil {
+		return "", err
 	}
-	return out, os.WriteFile(out, text, 0o644)
+	// By rename, because other tests may be making it, too.
+	text, err := os.ReadFile(made)
+	if err != nil {
+		return "", err
+	}
+	if err := os.MkdirAll(filepath.Dir(out), 0o755); err != nil {
+		return "", err
+	}
+	tmp, err := os.CreateTemp(filepath.Dir(out), ".ext4-")
+	if err != nil {
+		return "", err
+	}
+	defer os.Remove(tmp.Name())
+	if _, err := tmp.Write(text); err != nil {
+		return "", errors.Join(err, tmp.Close())
+	}
+	if err := errors.Join(tmp.Chmod(0o644), tmp.Close()); err != nil {
+		return "", err
+	}
+	return out, os.Rename(tmp.Name(), out)
 }
 
 // Build makes a livepatch of patches for a release in the cache.

@@ -89,18 +89,14 @@ func Ext4Steps(o Ext4Options) (Script, error) {
 	n := int64(0)
 	round := func(label string) {
 		n++
-		s = s.Add(guest.WriteFile(mnt+"/first", 1<<20, n).Labelled(label), guest.Sync(), guest.DropCaches())
-		for _, name := range []string{"/a", "/b", "/c"} {
-			s = s.Add(
-				guest.WriteFile(mnt+name, 1<<20, -n).Labelled(label+", after dropping caches"),
-				guest.Sync(),
-				guest.DropCaches(),
-			)
+		steps := Ext4Round(mnt, n)
+		steps[0] = steps[0].Labelled(label)
+		for i := range steps {
+			if steps[i].Op == guest.OpWriteFile && i > 0 {
+				steps[i] = steps[i].Labelled(label + ", after dropping caches")
+			}
 		}
-		s = s.Add(guest.VerifyFile(mnt+"/first", 1<<20, n))
-		for _, name := range []string{"/a", "/b", "/c"} {
-			s = s.Add(guest.VerifyFile(mnt+name, 1<<20, -n))
-		}
+		s = s.Add(steps...)
 	}
 	for i := range max(1, rounds) {
 		round(fmt.Sprintf("round %d", i+1))
@@ -114,6 +110,22 @@ func Ext4Steps(o Ext4Options) (Script, error) {
 	s = s.Add(guest.Umount(mnt), guest.LoopDetach("/dev/loop0"))
 	s = s.Add(unload...)
 	return s.Add(guest.CheckDmesg()), nil
+}
+
+// Ext4Round writes below mnt, which has the bug's file system, and allocates
+// three times after caches were dropped; then it reads all back. n, not 0, makes the
+// content differ from round to round.
+func Ext4Round(mnt string, n int64) []guest.Step {
+	later := []string{"/a", "/b", "/c"}
+	steps := []guest.Step{guest.WriteFile(mnt+"/first", 1<<20, n), guest.Sync(), guest.DropCaches()}
+	for _, name := range later {
+		steps = append(steps, guest.WriteFile(mnt+name, 1<<20, -n), guest.Sync(), guest.DropCaches())
+	}
+	steps = append(steps, guest.VerifyFile(mnt+"/first", 1<<20, n))
+	for _, name := range later {
+		steps = append(steps, guest.VerifyFile(mnt+name, 1<<20, -n))
+	}
+	return steps
 }
 
 // CheckExt4 returns nil when r, of a run of Ext4Steps(o), went as it should on

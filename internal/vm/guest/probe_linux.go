@@ -82,6 +82,25 @@ var probes = map[string]probeFunc{
 		defer unix.Close(fd)
 		return "", unix.Fallocate(fd, uint32(n[0]), int64(n[1]), int64(n[2]))
 	}},
+	"copy-file-range": {"FROM TO OFFSET LENGTH, offset in TO and length as numbers: bytes copied", 4, func(a []string) (string, error) {
+		n, err := numbers(a[2:])
+		if err != nil {
+			return "", err
+		}
+		from, err := unix.Open(a[0], unix.O_RDONLY, 0)
+		if err != nil {
+			return "", err
+		}
+		defer unix.Close(from)
+		to, err := unix.Open(a[1], unix.O_WRONLY, 0)
+		if err != nil {
+			return "", err
+		}
+		defer unix.Close(to)
+		at := int64(n[0])
+		copied, err := unix.CopyFileRange(from, nil, to, &at, n[1], 0)
+		return strconv.Itoa(copied), err
+	}},
 	"syscall": {"NUMBER [ARG...], as numbers: the result", -1, func(a []string) (string, error) {
 		n, err := numbers(a)
 		if err != nil {
