@@ -62,7 +62,7 @@ func TestLockOrder(t *testing.T) {
 		guest.Write(param+"start", "2"),
 		guest.Write(param+"inside", "2"), // and holds right, in new code
 		guest.Write(param+"hold", "0"),
-		guest.Sleep(8*time.Second),
+		guest.Sleep(12*time.Second), // the kernel is sure after three timeouts
 		guest.ExpectEnabled("order_bad").Optional().Labelled("enabled"),
 	)
 	r, err := vm.Run(t.Context(), o, s)
@@ -100,7 +100,7 @@ func TestSleepInAtomic(t *testing.T) {
 		guest.CheckDmesg(), // the original is quiet
 		guest.Insmod(lp.Name, ""),
 		guest.WaitTransition("atomic_bad", 0),
-		guest.Sleep(1500*time.Millisecond),
+		guest.Sleep(3*time.Second),
 	)
 	r, err := vm.Run(t.Context(), o, s)
 	if err != nil {

@@ -85,7 +85,7 @@ func TestInterrupted(t *testing.T) {
 		whole(t, dir)
 	})
 	t.Run("SIGTERM while preparing", func(t *testing.T) {
-		terminate(t, moment(200*time.Millisecond, 6*time.Second))
+		terminate(t, moment(time.Second, 6*time.Second)) // not before it listens
 	})
 	t.Run("two runs that prepare", func(t *testing.T) {
 		done := make(chan error)
@@ -142,7 +142,7 @@ func TestInterrupted(t *testing.T) {
 	})
 	t.Run("SIGTERM while building", func(t *testing.T) {
 		for range 4 {
-			terminate(t, moment(200*time.Millisecond, 4*time.Second)) // not before it listens
+			terminate(t, moment(time.Second, 4*time.Second))
 		}
 	})
 
