@@ -20,6 +20,7 @@ const (
 	IDShippedCode  = "KLP108" // the code to be replaced is not the code that was compiled
 	IDLoadTime     = "KLP111" // a construct that the target cannot carry
 	IDNoObject     = "KLP116" // an object that the target does not have
+	IDIndirect     = "KLP119" // the address of a function that may not be called through a pointer
 	IDModinfo      = "KLP120" // not marked as a livepatch, not GPL
 	IDVermagic     = "KLP121" // made for another kernel
 	IDUndefined    = "KLP122" // a symbol that no export provides

@@ -108,6 +108,9 @@ func (k kernelTarget) Traceable(object string, sym generate.ShippedSym) (yes, kn
 	return m.Traceable(kernel.ModuleLoc{Sec: id, Off: sym.Addr}, sym.Size), true
 }
 
+// Indirect leaves the question to the tests of package kernel.
+func (k kernelTarget) Indirect(string, generate.ShippedSym) (string, error) { return "", nil }
+
 func (k kernelTarget) Export(name string) (generate.Export, bool) {
 	sv, err := k.Symvers()
 	if err != nil {

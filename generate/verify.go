@@ -34,6 +34,10 @@ type VerifyTarget interface {
 	// Traceable reports whether ftrace can hook the function; known is false
 	// when the target does not say.
 	Traceable(object string, sym ShippedSym) (yes, known bool)
+	// Indirect tells why a call through a pointer to the symbol makes the kernel
+	// stop on processors that track indirect branches; "" when it does not, and
+	// for data.
+	Indirect(object string, sym ShippedSym) (string, error)
 	// Export looks an exported symbol up. crc is 0 without modversions.
 	Export(name string) (e Export, ok bool)
 }
@@ -80,7 +84,7 @@ func Verify(ko []byte, target VerifyTarget) ([]Problem, error) {
 		return nil, err
 	}
 	v.m = m
-	checks := []func() error{v.modinfo, v.relocations, v.klpSymbols, v.undefined, v.depends}
+	checks := []func() error{v.modinfo, v.relocations, v.klpSymbols, v.undefined, v.depends, v.indirect}
 	if m != nil {
 		checks = append(checks, v.tables, v.functions, v.prerequisites)
 	}

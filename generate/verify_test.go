@@ -27,6 +27,7 @@ type fakeTarget struct {
 	traceable, known  bool
 	exports           map[string]export
 	needs             map[string][]string
+	closed            string // why no symbol may be called through a pointer; "" for all may
 }
 
 var _ generate.VerifyTarget = (*fakeTarget)(nil)
@@ -50,6 +51,7 @@ func (f *fakeTarget) HasObject(o string) bool   { return slices.Contains(f.objec
 func (f *fakeTarget) Needs(o string) ([]string, error) {
 	return f.needs[o], nil
 }
+func (f *fakeTarget) Indirect(string, generate.ShippedSym) (string, error) { return f.closed, nil }
 func (f *fakeTarget) Symbols(object, name string) ([]generate.ShippedSym, error) {
 	var out []generate.ShippedSym
 	for i := range f.symbols[object+":"+name] {
@@ -169,6 +171,8 @@ func TestVerifyFires(t *testing.T) {
 		{name: "depends on others", file: func(t *testing.T, f *elfobj.File) { edit(t, f, ".modinfo", "depends=\x00", "depends=x\x00") }},
 		{name: "module not needed", target: func(k *fakeTarget) { k.needs = nil }, text: "need not be loaded",
 			want: []want{{"KLP409", "jbd2", "jbd2_count"}}},
+		{name: "addresses taken", target: func(k *fakeTarget) { k.closed = "is sealed" }, text: "the function is sealed", want: []want{
+			{"KLP119", "ext4", "ext4_state"}, {"KLP119", "jbd2", "jbd2_count"}, {"KLP119", "vmlinux", "hidden"}, {"KLP119", "vmlinux", "twin"}}}, // helper is called directly
 		{name: "livepatch tag", file: func(t *testing.T, f *elfobj.File) { edit(t, f, ".modinfo", "livepatch=Y", "livepatch=N") }, text: "livepatch is",
 			want: []want{{"KLP120", "", ""}}},
 		{name: "license", file: func(t *testing.T, f *elfobj.File) { edit(t, f, ".modinfo", "license=GPL\x00", "license=MIT\x00") }, text: "license is",

@@ -48,6 +48,7 @@ type Target struct {
 	debug   lazy[*Image]
 	symbols lazy[*Symbols]
 	trace   lazy[*Trace]
+	endbr   lazy[*Endbr]
 	modules lazy[*Modules]
 	banner  lazy[Banner]
 	api     lazy[API]
@@ -384,6 +385,22 @@ func (t *Target) Trace() (*Trace, error) {
 			return nil, err
 		}
 		return newTrace(im, s), nil
+	})
+}
+
+// Endbr says which functions of vmlinux indirect branches may enter; it is nil
+// for a kernel that does not track them.
+func (t *Target) Endbr() (*Endbr, error) {
+	return t.endbr.get(func() (*Endbr, error) {
+		im, err := t.Image()
+		if err != nil {
+			return nil, err
+		}
+		s, err := t.Symbols()
+		if err != nil {
+			return nil, err
+		}
+		return newEndbr(im, s)
 	})
 }
 

@@ -244,6 +244,32 @@ func (t *Target) Traceable(object string, sym generate.ShippedSym) (yes, known b
 	return tri == kernel.Yes, tri != kernel.Unknown
 }
 
+// Indirect implements generate.VerifyTarget.
+func (t *Target) Indirect(object string, sym generate.ShippedSym) (string, error) {
+	endbr, err := t.K.Endbr()
+	if err != nil || endbr == nil {
+		return "", err
+	}
+	entry := kernel.EntryOpen
+	if object == plan.Vmlinux {
+		entry = endbr.Entry(sym.Addr)
+	} else {
+		m, err := t.module(object)
+		if err != nil {
+			return "", err
+		}
+		for i := range m.m.File.Sections {
+			if m.m.File.Sections[i].Name == sym.Section {
+				entry = m.m.IndirectEntry(kernel.ModuleLoc{Sec: secID(i), Off: sym.Addr})
+			}
+		}
+	}
+	if entry == kernel.EntryOpen {
+		return "", nil
+	}
+	return entry.String(), nil
+}
+
 // Export implements generate.VerifyTarget.
 func (t *Target) Export(name string) (generate.Export, bool) {
 	e, ok := t.export(name)

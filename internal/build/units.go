@@ -192,6 +192,13 @@ func (r *run) extract(ctx context.Context, work *kbuild.Work, u *unit, provided 
 	if err := r.shadows(u, x.File); err != nil {
 		return nil, err
 	}
+	indirect, err := generate.CheckIndirect(x.File, r.target)
+	if err != nil {
+		return nil, err
+	}
+	for _, p := range indirect {
+		r.problem(u, elfdiff.Problem{ID: p.ID, Severity: severity(p.Severity), Symbol: p.Symbol, Message: p.Message, Remedy: p.Remedy})
+	}
 	data, err := x.File.Write()
 	if err != nil {
 		return nil, fmt.Errorf("write %s: %w", u.object, err)

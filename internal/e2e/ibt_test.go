@@ -4,6 +4,7 @@ import (
 	"debug/elf"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -118,5 +119,50 @@ func checkObjtool(t *testing.T, ko string) {
 	}
 	if seen == 0 {
 		t.Error("the module has no jump label to look at")
+	}
+}
+
+// TestSealed takes addresses of functions that the kernel calls directly only:
+// one of another file, which it seals when it boots, and a static one, to which
+// the compiler gave no endbr64. Functions that call them may be pointed to.
+func TestSealed(t *testing.T) {
+	t.Parallel()
+	e := env(t)
+	if err := e.Fetch(t.Context(), IBTRelease); err != nil {
+		t.Fatal(err)
+	}
+	c := newCLI(t, e, IBTRelease)
+	const file, place = "fs/proc/array.c", "\treturn do_task_stat(m, ns, pid, task, 1);\n"
+	include := edit{file, "#include <linux/fs_struct.h>\n", "#include <linux/fs_struct.h>\n#include <linux/sched/loadavg.h>\n"}
+	call := func(stat, load string) edit {
+		return edit{file, place, `	int (*volatile stat)(struct seq_file *, struct pid_namespace *, struct pid *, struct task_struct *, int) = ` + stat + `;
+	void (*volatile load)(unsigned long *, unsigned long, int) = ` + load + `;
+	unsigned long loads[3];
+
+	load(loads, 0, 0);
+	return loads[0] == ~0UL ? -EINVAL : stat(m, ns, pid, task, 1);
+`}
+	}
+	out := c.run(t, "lint", "-k", IBTRelease, c.patch(t, include, call("do_task_stat", "get_avenrun")))
+	said := strings.Join(strings.Fields(out.out), " ") // lines are wrapped
+	for _, text := range []string{"KLP119 get_avenrun", "proc_tgid_stat takes its address", "the kernel seals (.ibt_endbr_seal)", "KLP119 do_task_stat", "has no endbr64"} {
+		if out.code != exitRefused || !strings.Contains(said, text) {
+			t.Errorf("exit code %d, or %q is not in the result:\n%s", out.code, text, out.out)
+		}
+	}
+	with := c.patch(t, include, call("new_stat", "new_load"), edit{file, "int proc_tgid_stat(", `static int new_stat(struct seq_file *m, struct pid_namespace *ns, struct pid *pid, struct task_struct *task, int whole)
+{
+	return do_task_stat(m, ns, pid, task, whole);
+}
+
+static void new_load(unsigned long *loads, unsigned long offset, int shift)
+{
+	get_avenrun(loads, offset, shift);
+}
+
+int proc_tgid_stat(`})
+	out = c.run(t, "lint", "-k", IBTRelease, with)
+	if !strings.Contains(out.out, "proc_tgid_stat") || strings.Contains(out.out, "KLP119") {
+		t.Errorf("a wrapper is reported as well, or nothing is:\n%s%s", out.out, out.err)
 	}
 }

@@ -1,0 +1,140 @@
+package generate
+
+import (
+	"debug/elf"
+	"fmt"
+	"strings"
+
+	"github.com/klpforge/klpforge/elfobj"
+	"github.com/klpforge/klpforge/plan"
+)
+
+// On processors with indirect branch tracking (IBT) a call through a pointer
+// must land on an endbr64 instruction, or the kernel stops. The compiler puts
+// one only at functions that are visible outside of their file or whose address
+// the file takes, and the kernel overwrites those of functions whose address
+// nothing in it takes, when it boots (apply_seal_endbr,
+// arch/x86/kernel/alternative.c, v6.12), with or without such a processor. A
+// livepatch that is the first to take an address finds none there. Direct calls
+// are not concerned, nor is the way of ftrace to a replacement, which returns
+// to it.
+
+// notCalled are sections whose references to code nobody calls through: those
+// that objtool leaves out (validate_ibt, tools/objtool/check.c, v6.12).
+var notCalled = map[string]bool{
+	".altinstructions": true, ".call_sites": true, ".cfi_sites": true, ".ibt_endbr_seal": true, ".kcfi_traps": true, ".orc_unwind_ip": true,
+	".parainstructions": true, ".retpoline_sites": true, ".return_sites": true, ".smp_locks": true, ".static_call_sites": true,
+	"__bug_table": true, "__ex_table": true, "__jump_table": true, "__mcount_loc": true, "__patchable_function_entries": true,
+	"_error_injection_whitelist": true, "_kprobe_blacklist": true,
+}
+
+// taken is a symbol of the kernel whose address the module takes.
+type taken struct {
+	symbol string // as in the symbol table
+	where  string // a function or variable, or a section and an offset
+}
+
+// addressesTaken lists the symbols outside of f whose addresses its code or data
+// take, each once. It knows x86-64, which alone tracks indirect branches.
+func addressesTaken(f *elfobj.File) []taken {
+	if f.Machine != elf.EM_X86_64 {
+		return nil
+	}
+	var out []taken
+	seen := map[elfobj.SymID]bool{}
+	for i := range f.Sections {
+		s := &f.Sections[i]
+		if s.Flags&elf.SHF_ALLOC == 0 || notCalled[s.Name] || strings.HasPrefix(s.Name, ".discard") {
+			continue
+		}
+		tables := [][]elfobj.Reloc{s.Relocs}
+		for _, k := range s.KlpRelocs {
+			tables = append(tables, k.Relocs)
+		}
+		for _, table := range tables {
+			for _, r := range table {
+				sym := &f.Symbols[r.Sym]
+				if r.Sym == 0 || seen[r.Sym] || sym.Sec != elfobj.SecUndef && sym.Sec != elfobj.SecLivepatch || branch(s, r) {
+					continue
+				}
+				seen[r.Sym] = true
+				out = append(out, taken{sym.Name, placeName(f, elfobj.SecID(i), r.Off)})
+			}
+		}
+	}
+	return out
+}
+
+// branch reports whether the relocation is the target of a direct call or jump.
+// No instruction that takes an address relative to itself has such bytes before
+// the field: its ModRM byte has neither of the two upper bits.
+func branch(s *elfobj.Section, r elfobj.Reloc) bool {
+	if t := elf.R_X86_64(r.Type); s.Flags&elf.SHF_EXECINSTR == 0 || t != elf.R_X86_64_PC32 && t != elf.R_X86_64_PLT32 {
+		return false
+	}
+	if r.Off < 1 || r.Off > uint64(len(s.Data)) {
+		return false
+	}
+	op := s.Data[r.Off-1]
+	return op == 0xe8 || op == 0xe9 || op&0xf0 == 0x80 && r.Off >= 2 && s.Data[r.Off-2] == 0x0f
+}
+
+// placeName names the symbol of f that holds a place.
+func placeName(f *elfobj.File, sec elfobj.SecID, off uint64) string {
+	for i := range f.Symbols {
+		s := &f.Symbols[i]
+		if s.Sec == sec && (s.Type == elf.STT_FUNC || s.Type == elf.STT_OBJECT) && s.Value <= off && off < s.Value+s.Size {
+			return s.Name
+		}
+	}
+	return fmt.Sprintf("%s+%#x", f.Sections[sec].Name, off)
+}
+
+// CheckIndirect finds functions of the target whose addresses f takes, and that
+// may not be called through a pointer. f is a finished module, or an object
+// whose livepatch symbols are still undefined ones.
+func CheckIndirect(f *elfobj.File, target VerifyTarget) ([]Problem, error) {
+	var out []Problem
+	for _, t := range addressesTaken(f) {
+		object, name, pos := plan.Vmlinux, t.symbol, 0
+		if elfobj.IsKlpSymbol(t.symbol) {
+			k, err := ParseKlpSymbol(t.symbol)
+			if err != nil {
+				continue // reported as a bad symbol
+			}
+			object, name, pos = k.Object, k.Name, k.Pos
+		} else if e, ok := target.Export(t.symbol); !ok {
+			continue // reported as undefined, or of another object of the livepatch
+		} else {
+			object = e.Module
+		}
+		if !isVmlinux(object) && !target.HasObject(object) {
+			continue // reported
+		}
+		syms, err := target.Symbols(object, name)
+		if err != nil {
+			return nil, fmt.Errorf("look up %s in %s: %w", name, object, err)
+		}
+		if pos = max(pos, 1); pos > len(syms) {
+			continue // reported
+		}
+		why, err := target.Indirect(object, syms[pos-1])
+		if err != nil {
+			return nil, err
+		}
+		if why == "" {
+			continue
+		}
+		out = append(out, Problem{ID: IDIndirect, Severity: Error, Object: object, Symbol: name,
+			Message: fmt.Sprintf("%s takes its address, which the kernel itself never does: the function %s, so a call through the pointer makes the kernel stop on processors with indirect branch tracking", t.where, why),
+			Remedy:  "take the address of a new function of the patch that calls it"})
+	}
+	return out, nil
+}
+
+// indirect adds what CheckIndirect finds in the finished module.
+func (v *verifier) indirect() error {
+	found, err := CheckIndirect(v.f, v.target)
+	v.problems = append(v.problems, found...)
+	return err
+}
