@@ -61,10 +61,7 @@ func (t *Tree) External(ctx context.Context, dir string, opts WorkOptions) (*Ext
 		x.jobs = t.jobs
 	}
 	if x.root, err = os.OpenRoot(x.Dir); err == nil {
-		x.source, err = filepath.EvalSymlinks(dir)
-	}
-	if err == nil {
-		x.source, err = filepath.Abs(x.source)
+		x.source, err = realPath(dir)
 	}
 	if err == nil {
 		err = copySource(x.source, x.Dir)

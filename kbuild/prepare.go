@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"time"
 
@@ -166,6 +167,12 @@ func newPreparation(ctx context.Context, opts PrepareOptions) (*preparation, err
 	}
 	if strings.ContainsAny(p.Cache, badInPaths) {
 		return nil, fmt.Errorf("use cache %q: kbuild does not work in a directory whose name has spaces, colons, commas or quotes; set KLPFORGE_CACHE to another one", p.Cache)
+	}
+	p.Headers = slices.Clone(p.Headers)
+	for i, dir := range p.Headers {
+		if p.Headers[i], err = realPath(dir); err != nil {
+			return nil, fmt.Errorf("find headers: %w", err)
+		}
 	}
 	if p.Arch, err = kernelArch(p.Arch); err != nil {
 		return nil, err

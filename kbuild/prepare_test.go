@@ -40,6 +40,23 @@ func TestPrepare(t *testing.T) {
 	if again.Dir != tree.Dir || len(stages) != 0 {
 		t.Errorf("second run: %s after stages %v, want %s from the cache", again.Dir, stages, tree.Dir)
 	}
+	// The same directories by other names.
+	links := t.TempDir()
+	linked := opts
+	for name, path := range map[string]*string{"source": &linked.Source, "cache": &linked.Cache} {
+		link := filepath.Join(links, name)
+		abs, err := filepath.Abs(*path)
+		if err == nil {
+			err = os.Symlink(abs, link)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		*path = link
+	}
+	if again := mustPrepare(t, linked); again.Dir != tree.Dir {
+		t.Errorf("through links: %s, want %s", again.Dir, tree.Dir)
+	}
 	opts.Release = "6.1.0-other"
 	if other := mustPrepare(t, opts); other.Key == tree.Key {
 		t.Error("two releases share a tree")

@@ -30,13 +30,22 @@ type source interface {
 	copyTo(ctx context.Context, dir string, jobs int, progress func(done, total int)) (map[string]bool, error)
 }
 
+// realPath is the absolute name without links: one tree has one name.
+func realPath(name string) (string, error) {
+	abs, err := filepath.Abs(name)
+	if err != nil {
+		return "", err
+	}
+	return filepath.EvalSymlinks(abs)
+}
+
 // openSource tells a directory from a tarball.
 func openSource(path, cache string) (source, error) {
 	info, err := os.Stat(path)
 	if err != nil {
 		return nil, fmt.Errorf("find kernel source: %w", err)
 	}
-	abs, err := filepath.Abs(path)
+	abs, err := realPath(path)
 	if err != nil {
 		return nil, fmt.Errorf("find kernel source: %w", err)
 	}
