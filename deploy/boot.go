@@ -68,6 +68,15 @@ func (e *BootError) Error() string {
 	return b.String()
 }
 
+// Files lists the files, separated by commas.
+func (e *BootError) Files() string {
+	var out []string
+	for _, f := range e.Failed {
+		out = append(out, f.File)
+	}
+	return strings.Join(out, ", ")
+}
+
 // candidate is a module file at boot.
 type candidate struct {
 	BootModule

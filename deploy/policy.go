@@ -378,7 +378,7 @@ func (in *input) replace(old []*Livepatch) {
 	for _, l := range old {
 		v := in.verdict(l)
 		if i := slices.IndexFunc(v.Reasons, func(r release.Reason) bool { return r.ID == "KLP405" }); i >= 0 {
-			in.refuse("--policy disable", "%s (%s)", v.Reasons[i].Message, v.Reasons[i].ID)
+			in.refuse("--policy cumulative, which disables "+l.Name+" first, or --policy disable", "%s (%s)", v.Reasons[i].Message, v.Reasons[i].ID)
 			return
 		}
 		in.notes(v)

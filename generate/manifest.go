@@ -44,6 +44,7 @@ type Manifest struct {
 	States      []ManifestState  `json:"states,omitempty"`
 	Shadows     []ManifestShadow `json:"shadows,omitempty"`
 	Patches     []ManifestPatch  `json:"patches,omitempty"`
+	Present     []ManifestPatch  `json:"present,omitempty"` // patches of the release that the kernel's source has already
 	Allowed     []ManifestAllow  `json:"allowed,omitempty"`
 	ImportNS    []string         `json:"import_ns,omitempty"`
 }
@@ -164,6 +165,10 @@ func NewManifest(p plan.Plan, api API) *Manifest {
 	for _, x := range p.Patches {
 		x.IDs = slices.Clone(x.IDs)
 		m.Patches = append(m.Patches, ManifestPatch(x))
+	}
+	for _, x := range p.Present {
+		x.IDs = slices.Clone(x.IDs)
+		m.Present = append(m.Present, ManifestPatch(x))
 	}
 	for _, x := range p.Allowed {
 		m.Allowed = append(m.Allowed, ManifestAllow(x))

@@ -27,6 +27,7 @@ type Plan struct {
 	States      []State
 	Shadows     []Shadow
 	Patches     []Patch   // what it was made of, in order
+	Present     []Patch   // of the release's patches those that the target's source has already
 	Allowed     []Allowed // findings that its author accepted
 	ImportNS    []string  // symbol namespaces of exports that the code uses
 }

@@ -3,6 +3,7 @@ package release
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -25,16 +26,44 @@ type Side struct {
 	Compiled bool   `json:"compiled"` // functions and callbacks are known
 }
 
-// Changes names what one kind of content gained and lost, each sorted but for
-// patches, which keep their order.
+// Changes names what one kind of content gained, lost and kept, each sorted but
+// for patches, which keep their order.
 type Changes struct {
 	Added   []string `json:"added"`
 	Changed []string `json:"changed"`
 	Dropped []string `json:"dropped"`
+	Kept    []string `json:"kept"` // as it was
+	// Present is for patches: what the old one changed and the source of the
+	// new one's kernel has already. It is not among the dropped.
+	Present []string `json:"present,omitempty"`
 }
 
 // Any reports whether there is a difference.
-func (c Changes) Any() bool { return len(c.Added)+len(c.Changed)+len(c.Dropped) > 0 }
+func (c Changes) Any() bool {
+	return len(c.Added)+len(c.Changed)+len(c.Dropped)+len(c.Present) > 0
+}
+
+// ByObject joins names "object:callback" that share an object and a fate into
+// "object: callback callback", in the order in which the kernel calls them.
+func (c Changes) ByObject() Changes {
+	return Changes{byObject(c.Added), byObject(c.Changed), byObject(c.Dropped), byObject(c.Kept), byObject(c.Present)}
+}
+
+func byObject(names []string) []string {
+	order := []string{"pre_patch", "post_patch", "pre_unpatch", "post_unpatch"}
+	of := map[string][]string{}
+	for _, n := range names {
+		object, callback, _ := strings.Cut(n, ":")
+		of[object] = append(of[object], callback)
+	}
+	out := []string{}
+	for _, object := range slices.Sorted(maps.Keys(of)) {
+		list := of[object]
+		slices.SortFunc(list, func(a, b string) int { return cmp.Compare(slices.Index(order, a), slices.Index(order, b)) })
+		out = append(out, object+": "+strings.Join(list, " "))
+	}
+	return out
+}
 
 // Diff is the comparison of two releases.
 type Diff struct {
@@ -48,12 +77,22 @@ type Diff struct {
 	States    Changes `json:"states"`
 	Shadows   Changes `json:"shadows"`
 	Allowed   Changes `json:"allowed"`
+	// StateVersions tells of every state on either side, by id.
+	StateVersions []StateVersion `json:"state_versions"`
 
 	Upgrade    Verdict `json:"upgrade"`
 	Downgrade  Verdict `json:"downgrade"`
 	SideBySide Verdict `json:"side_by_side"`
 	// Findings are what a person should know beside the verdicts.
 	Findings []Finding `json:"findings"`
+}
+
+// StateVersion is one system state on both sides.
+type StateVersion struct {
+	ID      uint64  `json:"id"`
+	Old     *uint32 `json:"old"` // null where the side does not know the state
+	New     *uint32 `json:"new"`
+	Meaning string  `json:"meaning,omitempty"`
 }
 
 // Subject is a livepatch to compare: a finished module, or what a release
@@ -76,7 +115,7 @@ func (s Subject) side() Side {
 func Compare(old, new Subject) *Diff {
 	d := &Diff{Schema: DiffSchema, Old: old.side(), New: new.side(), Findings: []Finding{}}
 	a, b := old.Manifest, new.Manifest
-	d.Patches = comparePatches(a.Patches, b.Patches)
+	d.Patches = comparePatches(a.Patches, b.Patches, b.Present)
 	none := map[string]string{}
 	d.Objects, d.Functions, d.Callbacks = compare(none, none), compare(none, none), compare(none, none)
 	if !old.Promised && !new.Promised {
@@ -88,6 +127,7 @@ func Compare(old, new Subject) *Diff {
 		d.Findings = append(d.Findings, Finding{ID: "KLP404", Severity: elfdiff.Note, Message: "one side is a manifest: functions are not compared"})
 	}
 	d.States = compare(states(a), states(b))
+	d.StateVersions = stateVersions(a, b)
 	d.Shadows = compare(shadows(a), shadows(b))
 	d.Allowed = compare(allowed(a), allowed(b))
 	d.judge(old, new)
@@ -96,12 +136,14 @@ func Compare(old, new Subject) *Diff {
 
 // compare compares two tables of names with their contents.
 func compare(a, b map[string]string) Changes {
-	c := Changes{Added: []string{}, Changed: []string{}, Dropped: []string{}}
+	c := Changes{Added: []string{}, Changed: []string{}, Dropped: []string{}, Kept: []string{}}
 	for name, content := range b {
 		if was, ok := a[name]; !ok {
 			c.Added = append(c.Added, name)
 		} else if was != content {
 			c.Changed = append(c.Changed, name)
+		} else {
+			c.Kept = append(c.Kept, name)
 		}
 	}
 	for name := range a {
@@ -112,6 +154,7 @@ func compare(a, b map[string]string) Changes {
 	slices.Sort(c.Added)
 	slices.Sort(c.Changed)
 	slices.Sort(c.Dropped)
+	slices.Sort(c.Kept)
 	return c
 }
 
@@ -163,6 +206,31 @@ func states(m *generate.Manifest) map[string]string {
 	return out
 }
 
+// stateVersions joins the states of both sides. The later meaning counts.
+func stateVersions(a, b *generate.Manifest) []StateVersion {
+	byID := map[uint64]*StateVersion{}
+	of := func(s generate.ManifestState) *StateVersion {
+		v := byID[s.ID]
+		if v == nil {
+			v = &StateVersion{ID: s.ID}
+			byID[s.ID] = v
+		}
+		v.Meaning = cmp.Or(s.Meaning, v.Meaning)
+		return v
+	}
+	for _, s := range a.States {
+		of(s).Old = &s.Version
+	}
+	for _, s := range b.States {
+		of(s).New = &s.Version
+	}
+	out := []StateVersion{}
+	for _, id := range slices.Sorted(maps.Keys(byID)) {
+		out = append(out, *byID[id])
+	}
+	return out
+}
+
 func shadows(m *generate.Manifest) map[string]string {
 	out := map[string]string{}
 	for _, s := range m.Shadows {
@@ -179,9 +247,10 @@ func allowed(m *generate.Manifest) map[string]string {
 	return out
 }
 
-// comparePatches pairs patches by content, then by an id, then by name.
-func comparePatches(a, b []generate.ManifestPatch) Changes {
-	c := Changes{Added: []string{}, Changed: []string{}, Dropped: []string{}}
+// comparePatches pairs patches by content, then by an id, then by name. present
+// are those that need not be in b.
+func comparePatches(a, b, present []generate.ManifestPatch) Changes {
+	c := Changes{Added: []string{}, Changed: []string{}, Dropped: []string{}, Kept: []string{}}
 	used := make([]bool, len(a))
 	pairs := make([]int, len(b))
 	for i := range pairs {
@@ -208,10 +277,16 @@ func comparePatches(a, b []generate.ManifestPatch) Changes {
 			c.Added = append(c.Added, PatchLine(b[j]))
 		case a[i].Content != b[j].Content:
 			c.Changed = append(c.Changed, PatchLine(b[j]))
+		default:
+			c.Kept = append(c.Kept, PatchLine(b[j]))
 		}
 	}
 	for i := range a {
-		if !used[i] {
+		switch {
+		case used[i]:
+		case slices.ContainsFunc(present, func(p generate.ManifestPatch) bool { return p.Content == a[i].Content }):
+			c.Present = append(c.Present, PatchLine(a[i]))
+		default:
 			c.Dropped = append(c.Dropped, PatchLine(a[i]))
 		}
 	}

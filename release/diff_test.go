@@ -69,7 +69,7 @@ func TestVerdicts(t *testing.T) {
 		{"unpaired callbacks dropped", unpairedCallbacks, nil, "refused KLP403 KLP403", "allowed", "refused KLP406 KLP406"},
 		{"not cumulative, same function", noReplace, noReplace, "disable first KLP406", "disable first KLP406", "refused KLP406"},
 		{"not cumulative, other function", noReplace, both(noReplace, otherFunction), "allowed", "allowed", "allowed"},
-		{"another kernel", nil, func(p *plan.Plan) { p.Release = "6.1.0-other" }, "refused KLP407", "refused KLP407", "refused KLP407 KLP406 KLP406"},
+		{"another kernel", nil, func(p *plan.Plan) { p.Release = "6.1.0-other" }, "refused KLP407", "refused KLP407", "refused KLP407"},
 		{"another vendor", nil, func(p *plan.Plan) { p.Vendor = "Other" }, "refused KLP407", "refused KLP407", "refused KLP407 KLP406 KLP406"},
 		{"another vendor on top", nil, both(noReplace, otherFunction, func(p *plan.Plan) { p.Vendor = "Other" }), "allowed", "refused KLP407", "allowed"},
 		{"same module name", nil, func(p *plan.Plan) { p.Name = "livepatch_fix_1" }, "disable first KLP407", "disable first KLP407", "refused KLP407 KLP406 KLP406"},
@@ -90,7 +90,7 @@ func TestContents(t *testing.T) {
 	old := module("1", func(p *plan.Plan) {
 		p.Patches = []plan.Patch{
 			{Name: "same.patch", Content: "s"}, {Name: "renamed.patch", Content: "r"}, {Name: "b.patch", IDs: []string{"CVE-2026-1234"}, Content: "b1"},
-			{Name: "c.patch", Subject: "c: fix", Content: "c1"}, {Name: "gone.patch", Content: "g"},
+			{Name: "c.patch", Subject: "c: fix", Content: "c1"}, {Name: "gone.patch", Content: "g"}, {Name: "there.patch", Content: "t"},
 		}
 		p.States = []plan.State{{ID: 1, Version: 2}, {ID: 2, Version: 1}}
 		p.Shadows = []plan.Shadow{{ID: 16}}
@@ -101,7 +101,8 @@ func TestContents(t *testing.T) {
 			{Name: "new.patch", Content: "n"}, {Name: "other-name.patch", Content: "r"}, {Name: "same.patch", Content: "s"},
 			{Name: "b2.patch", IDs: []string{"CVE-2026-1234"}, Content: "b2"}, {Name: "c.patch", Subject: "c: fix", Content: "c2"},
 		}
-		p.States = []plan.State{{ID: 1, Version: 1}, {ID: 3, Version: 1}}
+		p.Present = []plan.Patch{{Name: "there.patch", Content: "t"}}
+		p.States = []plan.State{{ID: 1, Version: 1, Meaning: "one"}, {ID: 3, Version: 1}}
 		p.Objects = append(p.Objects, plan.Object{Name: "vmlinux", Funcs: []plan.Func{{Name: "f", Sympos: 2, NewSymbol: "n", Unit: "f.o"}}})
 	})
 	new.Objects[0].Funcs[0].Content = "y"
@@ -111,15 +112,19 @@ func TestContents(t *testing.T) {
 		got  Changes
 		want Changes
 	}{
-		{"patches", d.Patches, Changes{[]string{"new.patch"}, []string{"b2.patch (CVE-2026-1234)", "c: fix"}, []string{"gone.patch"}}},
-		{"objects", d.Objects, Changes{[]string{"vmlinux"}, []string{}, []string{}}},
-		{"functions", d.Functions, Changes{[]string{"vmlinux:f,2"}, []string{"ext4:ext4_f"}, []string{}}},
-		{"states", d.States, Changes{[]string{"3"}, []string{"1"}, []string{"2"}}},
-		{"shadows", d.Shadows, Changes{[]string{}, []string{}, []string{"0x10"}}},
+		{"patches", d.Patches, Changes{[]string{"new.patch"}, []string{"b2.patch (CVE-2026-1234)", "c: fix"}, []string{"gone.patch"}, []string{"other-name.patch", "same.patch"}, []string{"there.patch"}}},
+		{"objects", d.Objects, Changes{Added: []string{"vmlinux"}, Changed: []string{}, Dropped: []string{}, Kept: []string{"ext4"}}},
+		{"functions", d.Functions, Changes{Added: []string{"vmlinux:f,2"}, Changed: []string{"ext4:ext4_f"}, Dropped: []string{}, Kept: []string{}}},
+		{"states", d.States, Changes{Added: []string{"3"}, Changed: []string{"1"}, Dropped: []string{"2"}, Kept: []string{}}},
+		{"shadows", d.Shadows, Changes{Added: []string{}, Changed: []string{}, Dropped: []string{"0x10"}, Kept: []string{}}},
 	} {
 		if diff := cmp.Diff(c.want, c.got); diff != "" {
 			t.Errorf("%s (-want +got)\n%s", c.name, diff)
 		}
+	}
+	one, two := uint32(1), uint32(2)
+	if diff := cmp.Diff([]StateVersion{{1, &two, &one, "one"}, {2, &one, nil, ""}, {3, nil, &one, ""}}, d.StateVersions); diff != "" {
+		t.Errorf("versions of states (-want +got)\n%s", diff)
 	}
 	var ids []string
 	for _, f := range d.Findings {
@@ -130,6 +135,30 @@ func TestContents(t *testing.T) {
 	}
 	if back := Compare(Subject{Manifest: new}, Subject{Manifest: old}); !strings.Contains(back.Findings[0].Message, "comes before") {
 		t.Errorf("findings of the reverse %v", back.Findings)
+	}
+}
+
+// Callbacks are told object by object, in the order in which they run.
+func TestByObject(t *testing.T) {
+	c := Changes{Added: []string{"ext4:post_patch", "vmlinux:post_unpatch", "vmlinux:pre_patch"}}.ByObject()
+	if diff := cmp.Diff([]string{"ext4: post_patch", "vmlinux: pre_patch post_unpatch"}, c.Added); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
+	}
+}
+
+// What another kernel's list of functions lacks was not dropped.
+func TestAnotherKernel(t *testing.T) {
+	d := Compare(Subject{Manifest: module("1", nil)}, Subject{Manifest: module("2", func(p *plan.Plan) {
+		p.Release = "6.1.0-other"
+		p.Objects[0].Funcs[0].Name = "ext4_g"
+	})})
+	for _, f := range d.Findings {
+		if f.ID == "KLP404" {
+			t.Errorf("finding: %s", f.Message)
+		}
+	}
+	if len(d.Functions.Dropped) != 1 {
+		t.Errorf("functions %+v", d.Functions)
 	}
 }
 

@@ -100,7 +100,9 @@ func undoable(loaded *generate.Manifest, v Verdict) Verdict {
 // replacing judges the atomic replace of loaded by next.
 func replacing(loaded, next *generate.Manifest) Verdict {
 	v := Verdict{Decision: Allowed, Reasons: []Reason{}}
-	identity(&v, loaded, next)
+	if identity(&v, loaded, next); otherKernel(loaded, next) {
+		return v
+	}
 	covered := len(loaded.States) > 0
 	for _, s := range loaded.States {
 		t, ok := state(next, s.ID)
@@ -140,7 +142,9 @@ func replacing(loaded, next *generate.Manifest) Verdict {
 // stacking judges loading next on top of loaded, which stays.
 func stacking(loaded, next *generate.Manifest) Verdict {
 	v := Verdict{Decision: Allowed, Reasons: []Reason{}}
-	identity(&v, loaded, next)
+	if identity(&v, loaded, next); otherKernel(loaded, next) {
+		return v
+	}
 	have := functions(loaded)
 	var both []string
 	for f := range functions(next) {
@@ -169,10 +173,16 @@ func stacking(loaded, next *generate.Manifest) Verdict {
 	return v
 }
 
+// otherKernel says that the two never meet on a machine.
+func otherKernel(a, b *generate.Manifest) bool {
+	return a.Release != "" && b.Release != "" && a.Release != b.Release
+}
+
 // identity judges names, vendors and kernels.
 func identity(v *Verdict, loaded, next *generate.Manifest) {
-	if loaded.Release != "" && next.Release != "" && loaded.Release != next.Release {
-		v.add("KLP407", Refused, "%s is for kernel %s, %s for %s", loaded.Name, loaded.Release, next.Name, next.Release)
+	if otherKernel(loaded, next) {
+		v.add("KLP407", Refused, "%s is for kernel %s, %s for %s: no machine has both", loaded.Name, loaded.Release, next.Name, next.Release)
+		return
 	}
 	if next.Replace && (loaded.Vendor != "" && next.Vendor != "" && loaded.Vendor != next.Vendor) {
 		v.add("KLP407", Refused, "%s of %s would replace %s of %s", next.Name, next.Vendor, loaded.Name, loaded.Vendor)
@@ -223,7 +233,7 @@ func (d *Diff) judge(old, new Subject) {
 	a, b := old.Manifest, new.Manifest
 	d.Upgrade, d.Downgrade = Replaceable(a, b), Replaceable(b, a)
 	d.SideBySide = stacking(a, b)
-	if b.Replace {
+	if b.Replace && !otherKernel(a, b) {
 		d.SideBySide.add("KLP406", Refused, "%s replaces what is loaded; build it without replace to load it beside", b.Name)
 	}
 	d.SideBySide = sameName(d.SideBySide)
@@ -236,6 +246,7 @@ func (d *Diff) judge(old, new Subject) {
 		d.Findings = append(d.Findings, Finding{id, s, fmt.Sprintf(format, args...), remedy})
 	}
 	switch c := plan.CompareVersions(a.Version, b.Version); {
+	case c == 0 && otherKernel(a, b): // one release, for two kernels
 	case a.Version == "" || b.Version == "":
 		find("KLP407", elfdiff.Warning, "give each release a version", "a release has no version, so nothing says which is newer")
 	case c == 0:
@@ -246,9 +257,12 @@ func (d *Diff) judge(old, new Subject) {
 	for _, kind := range []struct {
 		what string
 		c    Changes
-	}{{"patch", d.Patches}, {"function", d.Functions}, {"callback", d.Callbacks}, {"state", d.States}, {"shadow variable", d.Shadows}} {
+	}{{"patch", d.Patches}, {"function", d.Functions}, {"callbacks of", d.Callbacks.ByObject()}, {"state", d.States}, {"shadow variable", d.Shadows}} {
+		if kind.what == "function" && otherKernel(a, b) {
+			continue // another kernel is another list, and KLP407 says so
+		}
 		for _, name := range kind.c.Dropped {
-			find("KLP404", elfdiff.Warning, "keep it, or say in the release note why it went", "%s %s was dropped", kind.what, name)
+			find("KLP404", elfdiff.Warning, "keep it, or say in the release note why it went", "%s %s: dropped", kind.what, name)
 		}
 	}
 	for _, id := range d.States.Changed {

@@ -97,6 +97,9 @@ func printInfo(out io.Writer, info *module.Info) {
 	for _, p := range m.Patches {
 		row("patch", patchText(p))
 	}
+	for _, p := range m.Present {
+		row("in the source", patchText(p))
+	}
 	for _, x := range m.Allowed {
 		row("accepted", x.ID+"  "+x.Reason)
 	}

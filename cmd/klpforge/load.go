@@ -1,8 +1,11 @@
 package main
 
 import (
+	"cmp"
+	"errors"
 	"fmt"
 	"io"
+	"path/filepath"
 	"text/tabwriter"
 	"time"
 
@@ -76,6 +79,17 @@ not end in time; 2 usage; 3 the environment failed (not root, no such file).`,
 				done, err := m.Boot(cmd.Context(), places, o)
 				line.done()
 				printBoot(a.out, done)
+				var failed *deploy.BootError
+				if errors.As(err, &failed) { // the list above has the reasons
+					return &exitError{code: exitFindings, err: fmt.Errorf("%d of %d not brought into force: %s", len(failed.Failed), len(done), failed.Files())}
+				}
+				if err == nil && len(done) == 0 {
+					release, err := m.Release()
+					if err != nil {
+						return err
+					}
+					fmt.Fprintf(a.out, "no livepatch is installed for this kernel: %s has no modules\n", filepath.Join(cmp.Or(places.Modules, deploy.ModulesDir), release))
+				}
 				return a.machineError(err)
 			}
 			mod, err := deploy.ReadModule(args[0])

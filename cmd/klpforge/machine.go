@@ -120,9 +120,8 @@ func (a *app) machineError(err error) error {
 	}
 	var refusal *deploy.Refusal
 	var refused *deploy.RefusedError
-	var boot *deploy.BootError
 	var inUse *deploy.InUseError
-	if errors.As(err, &refusal) || errors.As(err, &refused) || errors.As(err, &boot) || errors.As(err, &inUse) {
+	if errors.As(err, &refusal) || errors.As(err, &refused) || errors.As(err, &inUse) {
 		return &exitError{code: exitFindings, err: err}
 	}
 	return err

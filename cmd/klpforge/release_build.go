@@ -51,9 +51,14 @@ what they need (KLP409).`,
 				o.History.Contents = gitDepth
 			}
 			var mu sync.Mutex
+			last := map[string]string{}
 			o.Progress = func(rel, what string) {
 				mu.Lock()
 				defer mu.Unlock()
+				if last[rel] == what {
+					return // a stage tells of each of its steps
+				}
+				last[rel] = what
 				if rel != "" {
 					what = rel + ": " + what
 				}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -94,35 +95,95 @@ func printReleaseDiff(w io.Writer, d *release.Diff) {
 	for _, kind := range []struct {
 		name string
 		c    release.Changes
+		line func(string) string
 	}{
-		{"patches", d.Patches}, {"objects", d.Objects}, {"functions", d.Functions}, {"callbacks", d.Callbacks},
-		{"states", d.States}, {"shadow variables", d.Shadows}, {"accepted findings", d.Allowed},
+		{"patches", d.Patches, nil}, {"objects", d.Objects, nil}, {"functions", d.Functions, nil}, {"callbacks", d.Callbacks, nil},
+		{"states", d.States, func(id string) string { return stateText(d, id) }}, {"shadow variables", d.Shadows, nil}, {"accepted findings", d.Allowed, nil},
 	} {
 		if !kind.c.Any() {
 			continue
 		}
-		fmt.Fprintf(w, "%s\n", kind.name)
+		fmt.Fprintf(w, "%s: %s\n", kind.name, counts(kind.c))
+		if kind.name == "callbacks" {
+			kind.c = kind.c.ByObject()
+		}
 		for _, list := range []struct {
 			sign  string
 			names []string
-		}{{"+", kind.c.Added}, {"~", kind.c.Changed}, {"-", kind.c.Dropped}} {
+		}{{"+", kind.c.Added}, {"~", kind.c.Changed}, {"-", kind.c.Dropped}, {"=", kind.c.Present}} {
 			for _, n := range list.names {
+				if kind.line != nil {
+					n = kind.line(n)
+				}
 				fmt.Fprintf(w, "  %s %s\n", list.sign, n)
 			}
 		}
 	}
 	for _, v := range []struct {
-		name string
-		v    release.Verdict
-	}{{"upgrade", d.Upgrade}, {"downgrade", d.Downgrade}, {"side by side", d.SideBySide}} {
-		fmt.Fprintf(w, "%s: %s\n", v.name, v.v.Decision)
-		for _, r := range v.v.Reasons {
-			fmt.Fprintf(w, "  %s %s\n", r.ID, r.Message)
+		name         string
+		v            release.Verdict
+		loaded, next release.Side
+	}{{"upgrade", d.Upgrade, d.Old, d.New}, {"downgrade", d.Downgrade, d.New, d.Old}} {
+		printVerdict(w, v.name, v.v)
+		switch {
+		case v.v.Decision == release.DisableFirst:
+			fmt.Fprintf(w, "  so unload %s, then load %s; in between the machine runs unpatched code\n", v.loaded.Name, v.next.Name)
+		case v.v.Decision == release.Allowed && v.next.Replace && v.name == "downgrade":
+			fmt.Fprintf(w, "  %s may replace %s (klpforge load --policy replace); by default it is unloaded first\n", v.next.Name, v.loaded.Name)
+		case v.v.Decision == release.Allowed && v.next.Replace:
+			fmt.Fprintf(w, "  %s replaces %s in one transition\n", v.next.Name, v.loaded.Name)
+		case v.v.Decision == release.Allowed:
+			fmt.Fprintf(w, "  %s comes beside %s, which stays\n", v.next.Name, v.loaded.Name)
 		}
 	}
+	printVerdict(w, "side by side", d.SideBySide)
 	for _, f := range d.Findings {
 		fmt.Fprintln(w, f.Line())
 	}
+}
+
+func printVerdict(w io.Writer, name string, v release.Verdict) {
+	fmt.Fprintf(w, "%s: %s\n", name, v.Decision)
+	for _, r := range v.Reasons {
+		fmt.Fprintf(w, "  %s %s\n", r.ID, r.Message)
+	}
+}
+
+// counts sums up in words what the signs below it say.
+func counts(c release.Changes) string {
+	var out []string
+	for _, x := range []struct {
+		n    int
+		what string
+	}{{len(c.Added), "added"}, {len(c.Changed), "changed"}, {len(c.Dropped), "dropped"}, {len(c.Present), "in the kernel's source now"}, {len(c.Kept), "kept"}} {
+		if x.n > 0 {
+			out = append(out, fmt.Sprintf("%d %s", x.n, x.what))
+		}
+	}
+	return strings.Join(out, ", ")
+}
+
+// stateText says what became of a state.
+func stateText(d *release.Diff, id string) string {
+	for _, s := range d.StateVersions {
+		if fmt.Sprint(s.ID) != id {
+			continue
+		}
+		text := id
+		switch {
+		case s.Old == nil:
+			text += fmt.Sprintf(" version %d", *s.New)
+		case s.New == nil:
+			text += fmt.Sprintf(" version %d", *s.Old)
+		default:
+			text += fmt.Sprintf(" version %d -> %d", *s.Old, *s.New)
+		}
+		if s.Meaning != "" {
+			text += ": " + s.Meaning
+		}
+		return text
+	}
+	return id
 }
 
 func sideText(s release.Side) string {

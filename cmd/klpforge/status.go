@@ -56,6 +56,13 @@ func printStatus(w io.Writer, s *deploy.Status) {
 	}
 	_ = t.Flush() // results remembers a failure
 	for _, l := range s.Livepatches {
+		for _, s := range l.States {
+			fmt.Fprintf(w, "%s: state %d version %d", l.Name, s.ID, s.Version)
+			if s.Meaning != "" {
+				fmt.Fprintf(w, ": %s", s.Meaning)
+			}
+			fmt.Fprintln(w)
+		}
 		if l.Problem != "" {
 			fmt.Fprintf(w, "%s: %s\n", l.Name, l.Problem)
 		}

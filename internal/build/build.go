@@ -304,11 +304,18 @@ func (r *run) extractAll(ctx context.Context, work *kbuild.Work, units []*unit) 
 	return out, nil
 }
 
+func planned(p *patchset.Patch) plan.Patch {
+	return plan.Patch{Name: p.ID, Subject: p.Subject, IDs: p.IDs(), Content: p.Content()}
+}
+
 func (r *run) finishPlan(series *patchset.Series) {
 	p := &r.res.Plan
 	p.Release = r.res.Release
 	for _, patch := range series.Patches {
-		p.Patches = append(p.Patches, plan.Patch{Name: patch.ID, Subject: patch.Subject, IDs: patch.IDs(), Content: patch.Content()})
+		p.Patches = append(p.Patches, planned(patch))
+	}
+	for _, patch := range r.opt.Present {
+		p.Present = append(p.Present, planned(patch))
 	}
 	p.Name = r.opt.Name
 	if p.Name == "" && r.opt.Output != "" {

@@ -22,6 +22,9 @@ type Options struct {
 	// Series, when not nil, is what is built; Patches then names the files in
 	// which findings are accepted only.
 	Series *patchset.Series
+	// Present are patches of the release that the source has already; the
+	// module records them.
+	Present []*patchset.Patch
 	// ExternalSource is the directory of modules that are built outside of the
 	// kernel's tree, and the root of the names in the patches; the modules
 	// themselves are Kernel.ExtraModules. "" patches the kernel.

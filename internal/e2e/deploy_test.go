@@ -354,13 +354,16 @@ func (m *machine) atBoot(v1 string) {
 	s := start()
 	s.add(guest.Expect("/proc/cmdline", guest.MatchContains, "release 1"))
 	s.run("boot again", 1, "load", "--boot")
+	s.run("boot elsewhere", 0, "load", "--boot", "--modules-dir", "/elsewhere")
 	s.run("status", 0, "status")
 	s.add(guest.Umount("/var/lib/klpforge"), guest.CheckDmesg())
 	r := m.boot(s, vm.Disk{Path: disk})
 	if err := r.Err(); err != nil {
 		t.Fatalf("%+v", err)
 	}
-	says(t, r, "boot", "demo-1.ko  loaded", "demo-9.ko  set aside", "it failed at 2 boots", "ended while it was being loaded")
+	says(t, r, "boot", "demo-1.ko  loaded", "demo-9.ko  set aside", "it failed at 2 boots", "ended while it was being loaded",
+		"klpforge: 1 of 2 not brought into force: demo-9.ko")
+	says(t, r, "boot elsewhere", "no livepatch is installed for this kernel: /elsewhere/"+deployRelease)
 	says(t, r, "boot again", "demo-1.ko  in force", "demo-9.ko  set aside")
 	says(t, r, "status", "livepatch_demo_1  enabled", "At boot:", "demo-9.ko  set aside")
 }

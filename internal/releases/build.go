@@ -211,6 +211,7 @@ func (o *Options) one(ctx context.Context, t manifest.Target, list []entry) Targ
 		return res
 	}
 	opt.Series, opt.Patches = &patchset.Series{Patches: kept}, files
+	opt.Present = present
 	opt.Progress = func(stage string, _, _ int) { o.Progress(t.Release, stage) }
 	out, err := build.Run(ctx, opt)
 	res.fill(out)
