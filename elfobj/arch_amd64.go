@@ -112,6 +112,11 @@ func (amd64) Decode(code []byte) (Insn, error) {
 	if in, ok := fastDecode(code); ok {
 		return in, nil
 	}
+	return slowDecode(code)
+}
+
+// slowDecode knows every instruction.
+func slowDecode(code []byte) (Insn, error) {
 	if vex(code) {
 		return lengthDecode(code)
 	}
@@ -147,28 +152,6 @@ func pick(c bool, a, b BranchKind) BranchKind {
 		return a
 	}
 	return b
-}
-
-// fastDecode handles the most frequent one-opcode forms without the table.
-func fastDecode(c []byte) (Insn, bool) {
-	if len(c) < 5 {
-		return Insn{}, false
-	}
-	switch op := c[0]; {
-	case op == 0xe8 || op == 0xe9:
-		return Insn{Len: 5, Kind: pick(op == 0xe8, BranchCall, BranchJump), PCOff: 1, PCLen: 4, Disp: signed(c[1:], 4)}, true
-	case op&0xf0 == 0x70:
-		return Insn{Len: 2, Kind: BranchCond, PCOff: 1, PCLen: 1, Disp: signed(c[1:], 1)}, true
-	case op == 0xeb:
-		return Insn{Len: 2, Kind: BranchJump, PCOff: 1, PCLen: 1, Disp: signed(c[1:], 1)}, true
-	case op&0xf0 == 0x50:
-		return Insn{Len: 1}, true
-	case op == 0xcc || op == 0x90:
-		return Insn{Len: 1}, true
-	case op == 0xc3:
-		return Insn{Len: 1, Kind: BranchReturn}, true
-	}
-	return Insn{}, false
 }
 
 func signed(b []byte, n int) int64 {

@@ -95,3 +95,54 @@ func BenchmarkDecode(b *testing.B) {
 		}
 	}
 }
+
+// FuzzFastDecode: what the short way knows, the long way sees the same.
+func FuzzFastDecode(f *testing.F) {
+	obj := parse(f, fixture(f, "insns.o"))
+	text := obj.Sections[1].Data
+	for off := 0; off+16 < len(text); off += 5 {
+		f.Add(text[off : off+16])
+	}
+	f.Fuzz(func(t *testing.T, code []byte) {
+		in, ok := fastDecode(code)
+		if !ok {
+			return
+		}
+		if want, err := slowDecode(code); err != nil || want != in {
+			t.Fatalf("% x: got %+v, want %+v, %v", code[:in.Len], in, want, err)
+		}
+	})
+}
+
+// TestFastDecode tries every opcode with every ModRM byte and every prefix that
+// fastDecode takes.
+func TestFastDecode(t *testing.T) {
+	known := 0
+	for _, prefix := range [][]byte{nil, {0x66}, {0x65}, {0x65, 0x66}, {0x40}, {0x48}, {0x4f}, {0x66, 0x48}, {0x65, 0x41}} {
+		for _, escape := range [][]byte{nil, {0x0f}} {
+			for op := range 256 {
+				for modrm := range 256 {
+					for _, sib := range []byte{0x20, 0x25} {
+						code := append(append(bytes.Clone(prefix), escape...), byte(op), byte(modrm), sib, 1, 2, 3, 4, 5, 6, 7, 8, 9)
+						in, ok := fastDecode(code)
+						if !ok {
+							continue
+						}
+						known++
+						if want, err := slowDecode(code); err != nil || want != in {
+							t.Fatalf("% x: got %+v, want %+v, %v", code, in, want, err)
+						}
+						for n := range in.Len {
+							if short, ok := fastDecode(code[:n]); ok {
+								t.Fatalf("% x: got %+v of %d bytes", code, short, n)
+							}
+						}
+					}
+				}
+			}
+		}
+	}
+	if known < 100_000 {
+		t.Errorf("only %d encodings are known", known)
+	}
+}
