@@ -50,6 +50,9 @@ func (c *comparer) differ(a, b AtomID) string {
 		}
 		c.trail = c.trail[:mark]
 	}
+	if len(c.open) == 0 {
+		c.trail = c.trail[:0] // nothing is taken for granted any more
+	}
 	return v
 }
 
@@ -228,11 +231,11 @@ func (c *comparer) targetName(o *Object, t Target) string {
 func (c *comparer) tables(a, b AtomID) string {
 	ex, ey := c.compared(c.o, a), c.compared(c.p, b)
 	for i := 0; i < len(ex) && i < len(ey); i++ {
-		x, y := &c.o.entries[ex[i]], &c.p.entries[ey[i]]
+		x, y := c.o.entry(ex[i]), c.p.entry(ey[i])
 		if x.row != y.row || x.at != y.at || x.size != y.size {
 			return fmt.Sprintf("%s entries differ", x.row.section)
 		}
-		if r := c.sameEntry(x, y); r != equal {
+		if r := c.sameEntry(&x, &y); r != equal {
 			return r
 		}
 	}
@@ -242,10 +245,10 @@ func (c *comparer) tables(a, b AtomID) string {
 	return equal
 }
 
-func (c *comparer) compared(o *Object, a AtomID) []int {
-	var out []int
-	for _, i := range o.entriesOf[a] {
-		if !o.entries[i].row.derived {
+func (c *comparer) compared(o *Object, a AtomID) []uint32 {
+	var out []uint32
+	for _, i := range o.entriesOf(a) {
+		if !o.derived(i) {
 			out = append(out, i)
 		}
 	}

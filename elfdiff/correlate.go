@@ -69,48 +69,82 @@ type nameKey struct {
 // group holds atoms of both sides that may be each other's partner.
 type group struct{ l, r []AtomID }
 
-// groups collects the atoms without partner by key, leaving out those whose
-// key is not valid.
-func (c *pairing) groups(key func(o *Object, id AtomID) (nameKey, bool)) map[nameKey]*group {
-	m := map[nameKey]*group{}
-	for side, o := range []*Object{c.o, c.p} {
-		taken := c.toP
-		if side == 1 {
-			taken = c.toO
-		}
-		for i := range o.Atoms {
-			k, ok := key(o, AtomID(i))
-			if !ok || taken[i] >= 0 {
-				continue
+// pairGroups sorts the atoms without partner by key, leaving out those whose key
+// is not valid. Where a key has one on each side, these are partners; where it
+// has several, f decides.
+func (c *pairing) pairGroups(key func(o *Object, id AtomID) (nameKey, bool), f func(*group)) {
+	// Most names are there once: only for the others lists are made.
+	const none, many = -1, -2
+	type ends struct{ l, r AtomID }
+	m := make(map[nameKey]ends, max(len(c.o.Atoms), len(c.p.Atoms)))
+	groups := map[nameKey]*group{}
+	each := func(f func(k nameKey, id AtomID, right bool)) {
+		for side, o := range []*Object{c.o, c.p} {
+			taken := c.toP
+			if side == 1 {
+				taken = c.toO
 			}
-			g := m[k]
-			if g == nil {
-				g = &group{}
-				m[k] = g
-			}
-			if side == 0 {
-				g.l = append(g.l, AtomID(i))
-			} else {
-				g.r = append(g.r, AtomID(i))
+			for i := range o.Atoms {
+				if taken[i] >= 0 {
+					continue
+				}
+				if k, ok := key(o, AtomID(i)); ok {
+					f(k, AtomID(i), side == 1)
+				}
 			}
 		}
 	}
-	return m
+	each(func(k nameKey, id AtomID, right bool) {
+		e, ok := m[k]
+		if !ok {
+			e = ends{none, none}
+		}
+		end := &e.l
+		if right {
+			end = &e.r
+		}
+		if *end != none {
+			id = many
+		}
+		*end = id
+		m[k] = e
+	})
+	each(func(k nameKey, id AtomID, right bool) {
+		e := m[k]
+		if e.l == none || e.r == none || e.l != many && e.r != many {
+			return
+		}
+		g := groups[k]
+		if g == nil {
+			g = &group{}
+			groups[k] = g
+		}
+		if right {
+			g.r = append(g.r, id)
+		} else {
+			g.l = append(g.l, id)
+		}
+	})
+	for _, e := range m {
+		if e.l >= 0 && e.r >= 0 {
+			c.pair(e.l, e.r)
+		}
+	}
+	for _, g := range groups {
+		f(g)
+	}
 }
 
 // byStableName pairs atoms of one name. Of several with one name, those with
 // equal code are partners; the others pair in order.
 func (c *pairing) byStableName() {
-	groups := c.groups(func(o *Object, id AtomID) (nameKey, bool) {
+	c.pairGroups(func(o *Object, id AtomID) (nameKey, bool) {
 		n, ok := stableName(o, id)
 		return nameKey{n, kindOf(o.Atoms[id].Class)}, ok
-	})
-	for _, g := range groups {
-		if len(g.l) > 1 || len(g.r) > 1 {
-			c.pairInOrder(g, c.signature)
-		}
+	}, func(g *group) {
+		c.pairInOrder(g, c.signature)
 		c.pairInOrder(g, func(*Object, AtomID) string { return "" })
-	}
+	})
 }
 
 // pairInOrder pairs those without partner that have one key, the first of one
@@ -166,24 +200,24 @@ func itoa(n int) string {
 // code first, because the compiler numbers clones anew when one comes or goes,
 // then the same full name, then the only ones left.
 func (c *pairing) byClone() {
-	groups := c.groups(func(o *Object, id AtomID) (nameKey, bool) {
-		a := &o.Atoms[id]
-		base, marks := stem(a.Name)
-		return nameKey{base + "\x00" + marks, classText}, a.Class == classText && a.Name != ""
-	})
 	name := func(o *Object, id AtomID) string { return o.Atoms[id].Name }
-	for _, g := range groups {
-		if len(g.l) > 1 || len(g.r) > 1 {
-			c.pairInOrder(g, func(o *Object, id AtomID) string { return name(o, id) + "\x00" + c.signature(o, id) })
-			c.pairInOrder(g, c.signature)
-			c.pairInOrder(g, name)
+	c.pairGroups(func(o *Object, id AtomID) (nameKey, bool) {
+		a := &o.Atoms[id]
+		if a.Class != classText || a.Name == "" {
+			return nameKey{}, false
 		}
+		base, marks := stem(a.Name)
+		return nameKey{base + "\x00" + marks, classText}, true
+	}, func(g *group) {
+		c.pairInOrder(g, func(o *Object, id AtomID) string { return name(o, id) + "\x00" + c.signature(o, id) })
+		c.pairInOrder(g, c.signature)
+		c.pairInOrder(g, name)
 		g.l = slices.DeleteFunc(g.l, func(a AtomID) bool { return c.toP[a] >= 0 })
 		g.r = slices.DeleteFunc(g.r, func(b AtomID) bool { return c.toO[b] >= 0 })
 		if len(g.l) == 1 && len(g.r) == 1 {
 			c.pair(g.l[0], g.r[0])
 		}
-	}
+	})
 }
 
 // signature is the code of an atom with references by base name.
@@ -244,6 +278,9 @@ func (c *pairing) byReference() {
 		if b < 0 {
 			continue
 		}
+		if !c.unsettled(a) {
+			continue
+		}
 		ra, rb := c.references(c.o, a), c.references(c.p, b)
 		if !slices.ContainsFunc(ra, func(r ref) bool { return r.atom >= 0 && c.toP[r.atom] < 0 }) {
 			continue
@@ -257,6 +294,30 @@ func (c *pairing) byReference() {
 			work = append(work, x.atom)
 		}
 	}
+}
+
+// unsettled reports whether the original atom refers to one without partner.
+func (c *pairing) unsettled(a AtomID) bool {
+	o := c.o
+	sec := o.Atoms[a].Sec
+	relocs, first := o.relocsIn(a)
+	for i := range relocs {
+		if t := o.target(sec, &relocs[i], first+i); t.Kind == TargetAtom && c.toP[t.Atom] < 0 {
+			return true
+		}
+	}
+	for _, i := range o.entriesOf(a) {
+		if o.derived(i) {
+			continue
+		}
+		e := o.entry(i)
+		for k := range e.relocs {
+			if t := o.target(e.sec, &e.relocs[k], 0); t.Kind == TargetAtom && c.toP[t.Atom] < 0 {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // ref is one reference in a form that can be compared across objects.
@@ -289,8 +350,11 @@ func (c *pairing) references(o *Object, a AtomID) []ref {
 			out = append(out, r)
 		}
 	}
-	for _, i := range o.entriesOf[a] {
-		e := &o.entries[i]
+	for _, i := range o.entriesOf(a) {
+		if o.derived(i) {
+			continue // it refers to the code that it belongs to alone
+		}
+		e := o.entry(i)
 		for k := range e.relocs {
 			t := o.target(e.sec, &e.relocs[k], 0)
 			if t.Kind == TargetAtom && t.Atom != a {

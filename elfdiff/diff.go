@@ -53,13 +53,9 @@ func Diff(orig, patched *elfobj.File) (*Result, error) {
 	if orig.Machine != patched.Machine || orig.BigEndian != patched.BigEndian {
 		return nil, fmt.Errorf("objects are of different architectures: %v and %v", orig.Machine, patched.Machine)
 	}
-	o, err := Load(orig)
+	o, p, err := loadBoth(orig, patched)
 	if err != nil {
-		return nil, fmt.Errorf("original object: %w", err)
-	}
-	p, err := Load(patched)
-	if err != nil {
-		return nil, fmt.Errorf("patched object: %w", err)
+		return nil, err
 	}
 	r := &Result{Orig: o, Patched: p, carry: map[AtomID]bool{},
 		pairs: &comparer{pairing: correlate(o, p), seen: map[[2]AtomID]string{}, open: map[[2]AtomID]bool{}}}
@@ -76,6 +72,24 @@ func Diff(orig, patched *elfobj.File) (*Result, error) {
 	r.ignoreSections()
 	r.sort()
 	return r, nil
+}
+
+// loadBoth splits both objects at the same time.
+func loadBoth(orig, patched *elfobj.File) (o, p *Object, err error) {
+	done := make(chan error, 1)
+	go func() {
+		var err error
+		o, err = Load(orig)
+		done <- err
+	}()
+	p, perr := Load(patched)
+	if err := <-done; err != nil {
+		return nil, nil, fmt.Errorf("original object: %w", err)
+	}
+	if perr != nil {
+		return nil, nil, fmt.Errorf("patched object: %w", perr)
+	}
+	return o, p, nil
 }
 
 func (r *Result) problem(id string, sev Severity, sym, sec, remedy, format string, args ...any) {
@@ -344,7 +358,7 @@ func (r *Result) onlyChangedReaders(a, b AtomID) bool {
 }
 
 func readersIn(o *Object, data AtomID, ok map[AtomID]bool) bool {
-	for _, from := range o.readers()[data] {
+	for _, from := range o.readers(data) {
 		if from < 0 || o.Atoms[from].Class != classText || !ok[o.Root(from)] {
 			return false
 		}
@@ -416,7 +430,7 @@ func (r *Result) patchability() {
 func (r *Result) callersRemedy(a AtomID) string {
 	names := map[string]bool{}
 	o := r.Orig
-	for _, from := range o.readers()[a] {
+	for _, from := range o.readers(a) {
 		if from >= 0 && o.Atoms[from].Class == classText && o.Root(from) != a && o.traceable[o.Root(from)] {
 			names[o.Atoms[o.Root(from)].Name] = true
 		}

@@ -158,8 +158,8 @@ func (x *extractor) close() error {
 				return err
 			}
 		}
-		for _, n := range x.p.entriesOf[a] {
-			e := &x.p.entries[n]
+		for _, n := range x.p.entriesOf(a) {
+			e := x.p.entry(n)
 			if e.row.policy == drop {
 				continue
 			}
@@ -169,7 +169,7 @@ func (x *extractor) close() error {
 				}
 			}
 			if e.altLen > 0 {
-				relocs, first := x.p.pieceRelocs(e)
+				relocs, first := x.p.pieceRelocs(&e)
 				for k := range relocs {
 					if err := x.need(a, x.p.target(e.alt, &relocs[k], first+k), x.isBranch(e.alt, &relocs[k])); err != nil {
 						return err
@@ -594,20 +594,18 @@ func (x *extractor) tableBlob(src *elfobj.Section, owner AtomID) elfobj.SecID {
 // tables copies the special-section entries of carried code, in the order of
 // the source object: alternatives of one place apply in that order.
 func (x *extractor) tables() error {
-	var list []int
+	var list []uint32
 	for _, a := range x.order {
-		for _, n := range x.p.entriesOf[a] {
-			if x.p.entries[n].row.policy == carry {
+		for _, n := range x.p.entriesOf(a) {
+			if x.p.entry(n).row.policy == carry {
 				list = append(list, n)
 			}
 		}
 	}
-	slices.SortFunc(list, func(a, b int) int {
-		ea, eb := &x.p.entries[a], &x.p.entries[b]
-		return cmp.Or(cmp.Compare(ea.sec, eb.sec), cmp.Compare(ea.off, eb.off))
-	})
+	slices.Sort(list) // they are numbered in that order
 	for _, n := range slices.Compact(list) {
-		if err := x.entry(&x.p.entries[n]); err != nil {
+		e := x.p.entry(n)
+		if err := x.entry(&e); err != nil {
 			return err
 		}
 	}

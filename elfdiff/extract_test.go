@@ -446,8 +446,9 @@ func (c *extractChecker) atomTarget(from AtomID, where string, a, b Target, bran
 func (c *extractChecker) tables() {
 	pick := func(o *Object, ok func(AtomID) bool) map[string][]*entry {
 		m := map[string][]*entry{}
-		for i := range o.entries {
-			e := &o.entries[i]
+		for i := range o.slots {
+			e := new(entry)
+			*e = o.entry(uint32(i))
 			if e.owner >= 0 && ok(e.owner) && e.row.policy == carry {
 				m[e.row.section] = append(m[e.row.section], e)
 			}
@@ -471,8 +472,8 @@ func (c *extractChecker) tables() {
 	for _, g := range got {
 		total += len(g)
 	}
-	if total != len(c.e.entries) {
-		c.t.Errorf("%d of %d table entries belong to no carried code", len(c.e.entries)-total, len(c.e.entries))
+	if total != len(c.e.slots) {
+		c.t.Errorf("%d of %d table entries belong to no carried code", len(c.e.slots)-total, len(c.e.slots))
 	}
 	c.pairTables()
 }
@@ -559,8 +560,8 @@ func (c *extractChecker) pairTables() {
 		n := 0
 		data := half(c.p, row.pair)
 		total := 0
-		for i := range c.p.entries {
-			if c.p.entries[i].row.section == row.section {
+		for i := range c.p.slots {
+			if c.p.entry(uint32(i)).row.section == row.section {
 				total++
 			}
 		}
@@ -568,8 +569,8 @@ func (c *extractChecker) pairTables() {
 			continue
 		}
 		size := len(data) / total
-		for i := range c.p.entries {
-			e := &c.p.entries[i]
+		for i := range c.p.slots {
+			e := c.p.entry(uint32(i))
 			if e.row.section != row.section {
 				continue
 			}

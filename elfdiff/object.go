@@ -49,12 +49,15 @@ type Object struct {
 	symAtom   []AtomID                // by symbol, -1 if none
 	relocs    [][]elfobj.Reloc        // by section: file relocations and implied ones
 	bias      [][]uint8               // by section: distance from a reloc's place to the end of its instruction
-	entries   []entry
-	entriesOf map[AtomID][]int
-	traceable map[AtomID]bool // has an ftrace entry
-	labels    map[AtomID]bool // constant table of places inside functions
+	tables    []table                 // special sections
+	slots     []slot                  // their entries
+	owned     []uint32                // indices of slots, by atom; those of atom a are owned[ownedFrom[a]:ownedFrom[a+1]]
+	ownedFrom []uint32
+	traceable []bool          // by atom: has an ftrace entry
+	labels    []bool          // by atom: constant table of places inside functions
 	ctors     map[AtomID]bool // functions that only the loader calls, for sanitizers
-	readBy    map[AtomID][]AtomID
+	readBy    []AtomID        // those that refer to atom a are readBy[readFrom[a]:readFrom[a+1]]
+	readFrom  []uint32
 	readOnce  sync.Once
 	anyTrace  bool
 }
@@ -65,7 +68,7 @@ func Load(f *elfobj.File) (*Object, error) {
 	if err != nil {
 		return nil, err
 	}
-	o := &Object{File: f, Arch: arch, entriesOf: map[AtomID][]int{}, traceable: map[AtomID]bool{}, labels: map[AtomID]bool{}}
+	o := &Object{File: f, Arch: arch}
 	n := len(f.Sections)
 	o.class, o.bySec = make([]class, n), make([][]AtomID, n)
 	o.relocs, o.bias = make([][]elfobj.Reloc, n), make([][]uint8, n)
@@ -93,8 +96,10 @@ func Load(f *elfobj.File) (*Object, error) {
 	if err := o.readTables(); err != nil {
 		return nil, err
 	}
-	for i := range o.entries {
-		if e := &o.entries[i]; e.owner >= 0 && (e.row.section == "__mcount_loc" || e.row.section == "__patchable_function_entries") {
+	o.traceable = make([]bool, len(o.Atoms))
+	for i := range o.slots {
+		e := &o.slots[i]
+		if name := o.tables[e.table].row.section; e.owner >= 0 && (name == "__mcount_loc" || name == "__patchable_function_entries") {
 			o.traceable[e.owner], o.anyTrace = true, true
 		}
 	}
@@ -138,6 +143,18 @@ func (o *Object) split() {
 		}
 		inSec[s.Sec] = append(inSec[s.Sec], elfobj.SymID(i))
 	}
+	atoms := 0 // at most: labels are none
+	for i := range inSec {
+		if len(inSec[i]) == 0 {
+			atoms++
+		}
+		for _, id := range inSec[i] {
+			if !isPrefix(f.Symbols[id].Name) {
+				atoms++
+			}
+		}
+	}
+	o.Atoms = make([]Atom, 0, atoms)
 	for i := 1; i < len(f.Sections); i++ {
 		s := &f.Sections[i]
 		switch o.class[i] {
@@ -438,6 +455,7 @@ func (o *Object) adopt() {
 // findLabels finds the constant tables of computed gotos. Like the table of a
 // switch, such a table belongs to the code it leads to.
 func (o *Object) findLabels() {
+	o.labels = make([]bool, len(o.Atoms))
 	for i := range o.File.Sections {
 		if o.class[i] != classROData {
 			continue
@@ -470,7 +488,7 @@ func (o *Object) findConstructors() {
 		}
 	}
 	for a := range o.ctors {
-		for _, from := range o.readers()[a] {
+		for _, from := range o.readers(a) {
 			if from >= 0 && o.Root(from) != a && o.Atoms[from].Class != classMeta {
 				delete(o.ctors, a) // something else calls it as well
 				break
@@ -485,7 +503,7 @@ func (o *Object) forConstructors(a AtomID) bool {
 	if len(o.ctors) == 0 {
 		return false
 	}
-	from := o.readers()[a]
+	from := o.readers(a)
 	return len(from) > 0 && !slices.ContainsFunc(from, func(f AtomID) bool { return f < 0 || !o.ctors[o.Root(f)] })
 }
 
@@ -494,16 +512,24 @@ func (o *Object) inside(t Target) bool {
 	return t.Kind == TargetAtom && o.Atoms[t.Atom].Class == classText && (t.Off != 0 || o.Root(t.Atom) != t.Atom)
 }
 
-// readers returns, for each variable and each function, the atoms that refer
-// to it; -1 stands for a reference from outside all atoms, such as a table. A
-// reference to a piece of a function counts for the function.
-func (o *Object) readers() map[AtomID][]AtomID {
+// readers returns the atoms that refer to a variable or function; -1 stands for
+// a reference from outside all atoms, such as a table. A reference to a piece of
+// a function counts for the function.
+func (o *Object) readers(a AtomID) []AtomID {
 	o.readOnce.Do(o.findReaders)
-	return o.readBy
+	return o.readBy[o.readFrom[a]:o.readFrom[a+1]]
 }
 
 func (o *Object) findReaders() {
-	o.readBy = map[AtomID][]AtomID{}
+	type use struct{ to, from AtomID }
+	total := 0
+	for i := range o.File.Sections {
+		if o.class[i] != classIgnore {
+			total += len(o.relocs[i])
+		}
+	}
+	uses := make([]use, 0, total)
+	o.readFrom = make([]uint32, len(o.Atoms)+1)
 	for i := range o.File.Sections {
 		if o.class[i] == classIgnore {
 			continue
@@ -514,8 +540,18 @@ func (o *Object) findReaders() {
 				continue
 			}
 			to := o.Root(t.Atom)
-			o.readBy[to] = append(o.readBy[to], o.atomAt(elfobj.SecID(i), int64(o.relocs[i][k].Off)))
+			uses = append(uses, use{to, o.atomAt(elfobj.SecID(i), int64(o.relocs[i][k].Off))})
+			o.readFrom[to+1]++
 		}
+	}
+	for i := 1; i < len(o.readFrom); i++ {
+		o.readFrom[i] += o.readFrom[i-1]
+	}
+	o.readBy = make([]AtomID, len(uses))
+	next := slices.Clone(o.readFrom)
+	for _, u := range uses {
+		o.readBy[next[u.to]] = u.from
+		next[u.to]++
 	}
 }
 

@@ -59,13 +59,13 @@ func (o *Object) holdsState(a AtomID) bool {
 // commonUsers names the functions that refer to a before and to b after.
 func (r *Result) commonUsers(a, b AtomID) []string {
 	after := map[AtomID]bool{}
-	for _, from := range r.Patched.readers()[b] {
+	for _, from := range r.Patched.readers(b) {
 		if from >= 0 {
 			after[r.Patched.Root(from)] = true
 		}
 	}
 	var out []string
-	for _, from := range r.Orig.readers()[a] {
+	for _, from := range r.Orig.readers(a) {
 		if from < 0 {
 			continue
 		}

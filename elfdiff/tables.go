@@ -1,6 +1,7 @@
 package elfdiff
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 
@@ -100,10 +101,56 @@ type entry struct {
 	altOff, altLen uint64
 }
 
+// slot is what is kept of an entry: unwind tables have one for every few
+// instructions.
+type slot struct {
+	off           uint64
+	at            int64
+	first, relocs uint32 // the entry's relocations in those of the section
+	owner         AtomID
+	table         int32 // index in Object.tables
+}
+
+// table is one special section and how it divides.
+type table struct {
+	row   *row
+	shape *shape
+	sec   elfobj.SecID
+}
+
+// entry returns an entry by its index.
+func (o *Object) entry(i uint32) entry {
+	p := &o.slots[i]
+	t := &o.tables[p.table]
+	e := entry{row: t.row, shape: t.shape, sec: t.sec, off: p.off, size: t.shape.size, owner: p.owner, at: p.at,
+		relocs: o.File.Sections[t.sec].Relocs[p.first : p.first+p.relocs]}
+	if t.row.section == ".altinstructions" {
+		for k := range e.relocs {
+			if e.relocs[k].Off != e.off+4 {
+				continue
+			}
+			if to := o.target(e.sec, &e.relocs[k], 0); to.Kind == TargetPiece {
+				e.alt, e.altOff = to.Sec, uint64(to.Off)
+				e.altLen = altLength(o.File.Sections[t.sec].Data[e.off:e.off+e.size], e.size)
+			}
+		}
+	}
+	return e
+}
+
+// derived reports whether the entry follows from the code alone.
+func (o *Object) derived(i uint32) bool { return o.tables[o.slots[i].table].row.derived }
+
+// entriesOf lists the entries that belong to an atom, by section and position.
+func (o *Object) entriesOf(a AtomID) []uint32 {
+	return o.owned[o.ownedFrom[a]:o.ownedFrom[a+1]]
+}
+
 // readTables reads all special sections. The size of an entry is inferred from
 // the object: it must divide the table and give every entry the relocations
 // that the layout of this size has.
 func (o *Object) readTables() error {
+	total := uint64(0)
 	for i := range o.File.Sections {
 		s := &o.File.Sections[i]
 		if o.class[i] != classTable || s.Size == 0 || pairTables[s.Name] {
@@ -114,39 +161,42 @@ func (o *Object) readTables() error {
 		if err != nil {
 			return err
 		}
-		if err := o.readTable(r, sh, elfobj.SecID(i)); err != nil {
+		o.tables = append(o.tables, table{r, sh, elfobj.SecID(i)})
+		total += s.Size / sh.size
+	}
+	o.slots = make([]slot, 0, total)
+	for i := range o.tables {
+		if err := o.readTable(int32(i)); err != nil {
 			return err
 		}
 	}
-	for i := range o.entries {
-		e := &o.entries[i]
-		if e.owner >= 0 {
-			o.entriesOf[e.owner] = append(o.entriesOf[e.owner], i)
+	o.ownedFrom = make([]uint32, len(o.Atoms)+1)
+	for i := range o.slots {
+		if a := o.slots[i].owner; a >= 0 {
+			o.ownedFrom[a+1]++
 		}
 	}
-	for _, list := range o.entriesOf {
-		slices.SortFunc(list, func(a, b int) int {
-			x, y := &o.entries[a], &o.entries[b]
-			switch {
-			case x.sec != y.sec:
-				return int(x.sec - y.sec)
-			case x.at != y.at:
-				return sign(x.at - y.at)
-			}
-			return sign(int64(x.off) - int64(y.off))
-		})
+	for i := 1; i < len(o.ownedFrom); i++ {
+		o.ownedFrom[i] += o.ownedFrom[i-1]
+	}
+	o.owned = make([]uint32, o.ownedFrom[len(o.Atoms)])
+	next := slices.Clone(o.ownedFrom)
+	for i := range o.slots {
+		if a := o.slots[i].owner; a >= 0 {
+			o.owned[next[a]] = uint32(i)
+			next[a]++
+		}
+	}
+	order := func(a, b uint32) int {
+		x, y := &o.slots[a], &o.slots[b]
+		return cmp.Or(cmp.Compare(x.table, y.table), cmp.Compare(x.at, y.at), cmp.Compare(x.off, y.off))
+	}
+	for a := range o.Atoms {
+		if list := o.entriesOf(AtomID(a)); !slices.IsSortedFunc(list, order) {
+			slices.SortFunc(list, order)
+		}
 	}
 	return nil
-}
-
-func sign(v int64) int {
-	switch {
-	case v < 0:
-		return -1
-	case v > 0:
-		return 1
-	}
-	return 0
 }
 
 // entryShape finds the layout of a table's entries.
@@ -183,38 +233,38 @@ func (sh *shape) fits(s *elfobj.Section) bool {
 	return true
 }
 
-func (o *Object) readTable(r *row, sh *shape, id elfobj.SecID) error {
+func (o *Object) readTable(n int32) error {
+	r, size, id := o.tables[n].row, o.tables[n].shape.size, o.tables[n].sec
 	s := &o.File.Sections[id]
-	size := sh.size
 	next := 0
 	for off := uint64(0); off < s.Size; off += size {
 		first := next
 		for next < len(s.Relocs) && s.Relocs[next].Off < off+size {
 			next++
 		}
-		e := entry{row: r, shape: sh, sec: id, off: off, size: size, relocs: s.Relocs[first:next], owner: -1}
-		for i := range e.relocs {
-			rel := &e.relocs[i]
+		e := slot{off: off, first: uint32(first), relocs: uint32(next - first), owner: -1, table: n}
+		for i := first; i < next; i++ {
+			rel := &s.Relocs[i]
 			if rel.Off-off+uint64(o.Arch.Width(rel.Type)) > size {
 				return &Problem{ID: "KLP112", Severity: Error, Section: s.Name,
 					Message: fmt.Sprintf("relocation at %#x lies across two entries of %s", rel.Off, s.Name)}
 			}
-			t := o.target(id, rel, 0)
 			if rel.Off == off {
-				if t.Kind == TargetAtom {
+				if t := o.target(id, rel, 0); t.Kind == TargetAtom {
 					e.owner, e.at = t.Atom, t.Off
 				}
 			}
-			if r.section == ".altinstructions" && rel.Off == off+4 && t.Kind == TargetPiece {
-				e.alt, e.altOff = t.Sec, uint64(t.Off)
-				e.altLen = altLength(s.Data[off:off+size], size)
-				if max := o.File.Sections[e.alt].Size; e.altOff > max || e.altLen > max-e.altOff {
-					return &Problem{ID: "KLP109", Severity: Error, Section: s.Name,
-						Message: fmt.Sprintf("entry at %#x names %d replacement bytes outside %s", off, e.altLen, o.File.Sections[e.alt].Name)}
-				}
+		}
+		o.slots = append(o.slots, e)
+		if r.section != ".altinstructions" {
+			continue
+		}
+		if e := o.entry(uint32(len(o.slots) - 1)); e.altLen > 0 || e.altOff > 0 {
+			if max := o.File.Sections[e.alt].Size; e.altOff > max || e.altLen > max-e.altOff {
+				return &Problem{ID: "KLP109", Severity: Error, Section: s.Name,
+					Message: fmt.Sprintf("entry at %#x names %d replacement bytes outside %s", off, e.altLen, o.File.Sections[e.alt].Name)}
 			}
 		}
-		o.entries = append(o.entries, e)
 	}
 	return nil
 }
