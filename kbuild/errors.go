@@ -62,11 +62,24 @@ func firstLines(s string, n int) string {
 type MissingToolsError struct {
 	Tools    []string // commands or headers that were not found
 	Packages []string // the Debian packages that hold them, sorted
+	// Where the compiler is missing: the version text of the one that built the
+	// target, and what compilers of its kind that are here say of themselves.
+	Compiler string
+	Have     []string
 }
 
 func (e *MissingToolsError) Error() string {
-	return fmt.Sprintf("find build tools: %s missing; install them with: apt-get install %s",
+	text := fmt.Sprintf("find build tools: %s missing; install them with: apt-get install %s",
 		strings.Join(e.Tools, ", "), strings.Join(e.Packages, " "))
+	if e.Compiler == "" {
+		return text
+	}
+	have := "no other one of its kind is here"
+	if len(e.Have) > 0 {
+		have = "here are only " + strings.Join(e.Have, ", ")
+	}
+	return text + fmt.Sprintf("\n\tthe kernel was built by %q; %s. Code of another compiler differs. Where no package source of this system has the right one,"+
+		" build in a container of the distribution release that the kernel is of", e.Compiler, have)
 }
 
 // CompilerMismatchError reports a compiler other than the one that built the

@@ -192,7 +192,7 @@ func newPreparation(ctx context.Context, opts PrepareOptions) (*preparation, err
 	if p.Launcher != "" {
 		p.CC = p.Launcher + " " + p.CC
 	}
-	if err := p.checkTools(); err != nil {
+	if err := p.checkTools(ctx); err != nil {
 		return nil, err
 	}
 	if err := p.checkCompiler(ctx); err != nil {

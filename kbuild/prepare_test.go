@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -119,6 +120,22 @@ func TestPrepareRefuses(t *testing.T) {
 				var e *MissingToolsError
 				return errors.As(err, &e) && strings.Contains(err.Error(), "no-such-compiler-7")
 			}},
+		// As on Debian 12 with a kernel of sid (7.2, gcc-16).
+		{"compiler of a newer release", func(t *testing.T, o *PrepareOptions) {
+			o.Config = write(t, fakeConfig+"CONFIG_CC_VERSION_TEXT=\"x86_64-linux-gnu-gcc-99 (Debian 99.1.0-2) 99.1.0\"\n")
+			bin := t.TempDir()
+			for name, text := range map[string]string{"gcc-12": "gcc-12 (Debian 12.2.0-14) 12.2.0", "gcc-ar-12": "GNU ar", "clang-14": "clang version 14"} {
+				if err := os.WriteFile(filepath.Join(bin, name), []byte("#!/bin/sh\necho '"+text+"'\necho more\n"), 0o755); err != nil {
+					t.Fatal(err)
+				}
+			}
+			t.Setenv("PATH", bin+string(os.PathListSeparator)+os.Getenv("PATH"))
+		}, func(err error) bool {
+			var e *MissingToolsError
+			return errors.As(err, &e) && e.Compiler == "x86_64-linux-gnu-gcc-99 (Debian 99.1.0-2) 99.1.0" &&
+				slices.Contains(e.Have, `"gcc-12 (Debian 12.2.0-14) 12.2.0"`) && !slices.ContainsFunc(e.Have, func(s string) bool { return strings.Contains(s, "GNU ar") || strings.Contains(s, "clang") }) &&
+				slices.Contains(e.Packages, "gcc-99") && strings.Contains(err.Error(), `the kernel was built by "x86_64-linux-gnu-gcc-99 (Debian 99.1.0-2) 99.1.0"; here are only "gcc`)
+		}},
 		{"other source version", func(t *testing.T, o *PrepareOptions) {
 			o.Config = write(t, strings.Replace(fakeConfig, "6.1.99", "6.1.98", 1))
 		}, func(err error) bool { return errors.As(err, new(*SourceMismatchError)) }},

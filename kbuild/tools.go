@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -87,12 +88,16 @@ func (p *preparation) requirements() []requirement {
 }
 
 // checkTools finds the host compiler and reports everything missing at once.
-func (p *preparation) checkTools() error {
+func (p *preparation) checkTools(ctx context.Context) error {
 	missing := &MissingToolsError{}
 	for _, r := range p.requirements() {
 		if !r.present() {
 			missing.Tools = append(missing.Tools, r.what)
 			missing.Packages = append(missing.Packages, r.pkg)
+			if slices.Contains(strings.Fields(p.CC), r.what) {
+				missing.Compiler = p.config.str("CONFIG_CC_VERSION_TEXT")
+				missing.Have = installedCompilers(ctx, missing.Compiler)
+			}
 		}
 	}
 	cc := strings.Fields(p.CC)
@@ -111,6 +116,38 @@ func (p *preparation) checkTools() error {
 	slices.Sort(missing.Packages)
 	missing.Packages = slices.Compact(missing.Packages)
 	return missing
+}
+
+var compilerName = regexp.MustCompile(`^(gcc|clang)(-[0-9]+)?$`)
+
+// installedCompilers lists what the compilers in PATH of the kind that like is say
+// of themselves, sorted.
+func installedCompilers(ctx context.Context, like string) []string {
+	kind := "gcc"
+	if strings.Contains(like, "clang") {
+		kind = "clang"
+	}
+	var out []string
+	for _, dir := range filepath.SplitList(os.Getenv("PATH")) {
+		names, err := os.ReadDir(dir)
+		if err != nil {
+			continue // PATH may name what is not there
+		}
+		for _, n := range names {
+			if m := compilerName.FindStringSubmatch(n.Name()); m == nil || m[1] != kind {
+				continue
+			}
+			path := filepath.Join(dir, n.Name())
+			text, err := command{name: n.Name() + " --version", env: baseEnv(), argv: []string{path, "--version"}}.run(ctx)
+			if err != nil {
+				continue // no compiler after all
+			}
+			first, _, _ := strings.Cut(string(text), "\n")
+			out = append(out, fmt.Sprintf("%q", first))
+		}
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
 }
 
 // checkCompiler compares the compiler's version with the target's.
