@@ -6,9 +6,11 @@ export GOFLAGS ?= -buildvcs=false
 GO      ?= go
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
 FUZZTIME ?= 10s
+PAIRS   ?= $(or $(KLPFORGE_CACHE),$(HOME)/.cache/klpforge)/pairs
+PEER    ?=
 
 .DEFAULT_GOAL := build
-.PHONY: build install packages deps demo demo-release test lint unit kernels e2e corpus hazards bench annotbench fuzz clean help
+.PHONY: build install packages deps demo demo-release test lint unit kernels e2e corpus hazards bench bench-differ annotbench fuzz clean help
 
 build: ## build bin/klpforge
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-X main.version=$(VERSION)" -o bin/klpforge ./cmd/klpforge
@@ -52,6 +54,9 @@ hazards: kernels ## dangers of a transition shown in VMs, with a hundred rounds 
 bench: build ## time and memory of building a one-file livepatch, and micro benchmarks
 	$(GO) run ./internal/bench -klpforge bin/klpforge
 	$(GO) test -run '^$$' -bench . -benchmem ./elfobj ./elfdiff ./kernel ./patchset
+
+bench-differ: ## the differ against create-diff-object (PEER=its path) on pairs of objects (PAIRS=their directory)
+	$(GO) run ./internal/differbench -pairs "$(PAIRS)" -peer "$(PEER)"
 
 annotbench: ## lock effects against the annotations of the kernel: recall, precision, misses
 	$(GO) run ./internal/annotbench -check -sample 20

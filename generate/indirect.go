@@ -37,7 +37,8 @@ type taken struct {
 // addressesTaken lists the symbols outside of f whose addresses its code or data
 // take, each once. It knows x86-64, which alone tracks indirect branches.
 func addressesTaken(f *elfobj.File) []taken {
-	if f.Machine != elf.EM_X86_64 {
+	arch, err := elfobj.ArchOf(f.Machine)
+	if err != nil || f.Machine != elf.EM_X86_64 {
 		return nil
 	}
 	var out []taken
@@ -54,7 +55,7 @@ func addressesTaken(f *elfobj.File) []taken {
 		for _, table := range tables {
 			for _, r := range table {
 				sym := &f.Symbols[r.Sym]
-				if r.Sym == 0 || seen[r.Sym] || sym.Sec != elfobj.SecUndef && sym.Sec != elfobj.SecLivepatch || branch(s, r) {
+				if r.Sym == 0 || seen[r.Sym] || sym.Sec != elfobj.SecUndef && sym.Sec != elfobj.SecLivepatch || s.Flags&elf.SHF_EXECINSTR != 0 && arch.BranchReloc(s.Data, r) {
 					continue
 				}
 				seen[r.Sym] = true
@@ -63,20 +64,6 @@ func addressesTaken(f *elfobj.File) []taken {
 		}
 	}
 	return out
-}
-
-// branch reports whether the relocation is the target of a direct call or jump.
-// No instruction that takes an address relative to itself has such bytes before
-// the field: its ModRM byte has neither of the two upper bits.
-func branch(s *elfobj.Section, r elfobj.Reloc) bool {
-	if t := elf.R_X86_64(r.Type); s.Flags&elf.SHF_EXECINSTR == 0 || t != elf.R_X86_64_PC32 && t != elf.R_X86_64_PLT32 {
-		return false
-	}
-	if r.Off < 1 || r.Off > uint64(len(s.Data)) {
-		return false
-	}
-	op := s.Data[r.Off-1]
-	return op == 0xe8 || op == 0xe9 || op&0xf0 == 0x80 && r.Off >= 2 && s.Data[r.Off-2] == 0x0f
 }
 
 // placeName names the symbol of f that holds a place.
