@@ -38,12 +38,24 @@ type Signer struct {
 // file may hold both, as the kernel's signing_key.pem does. hash is "sha256",
 // "sha384" or "sha512", which is also the default. A key that does not belong
 // to the certificate is an error.
+//
+// In place of the file, keyFile may be the PKCS#11 URI of a key in a token
+// ("pkcs11:…"). openssl then signs, see PINVariable.
 func Load(keyFile, certFile, hash string) (*Signer, error) {
 	d, err := digestNamed(hash)
 	if err != nil {
 		return nil, fmt.Errorf("sign modules: %w", err)
 	}
 	s := &Signer{hash: d}
+	if InToken(keyFile) {
+		if s.cert, err = ReadCert(certFile); err != nil {
+			return nil, err
+		}
+		if s.key, err = newTokenKey(keyFile, s.cert); err != nil {
+			return nil, err
+		}
+		return s, nil
+	}
 	if s.key, err = readKey(keyFile); err != nil {
 		return nil, fmt.Errorf("read signing key %s: %w", keyFile, err)
 	}
@@ -77,13 +89,13 @@ func readKey(path string) (crypto.Signer, error) {
 			key, err = x509.ParsePKCS8PrivateKey(block.Bytes)
 		case "RSA PRIVATE KEY":
 			if block.Headers["DEK-Info"] != "" {
-				return nil, errors.New("it has a passphrase: take that off, or sign with sign-file")
+				return nil, errors.New("it has a passphrase: take that off, or keep the key in a token")
 			}
 			key, err = x509.ParsePKCS1PrivateKey(block.Bytes)
 		case "EC PRIVATE KEY":
 			key, err = x509.ParseECPrivateKey(block.Bytes)
 		case "ENCRYPTED PRIVATE KEY":
-			return nil, errors.New("it has a passphrase: take that off, or sign with sign-file")
+			return nil, errors.New("it has a passphrase: take that off, or keep the key in a token")
 		default:
 			continue
 		}

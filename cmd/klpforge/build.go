@@ -104,7 +104,7 @@ tree is only read.`,
 	f.StringVar(&o.CC, "cc", os.Getenv("CC"), "compiler command (default $CC, else the target's)")
 	f.StringVar(&o.Launcher, "launcher", "", "put `PROGRAM` before the compiler command: ccache, sccache, distcc, icecc")
 	f.IntVarP(&o.Jobs, "jobs", "j", 0, "parallel jobs (default: number of CPUs)")
-	f.StringVar(&sign.Key, "sign-key", "", "sign the module with this private key (PEM)")
+	f.StringVar(&sign.Key, "sign-key", "", "sign the module with this private key: a file (PEM), or the pkcs11: `URI` of one in a token")
 	f.StringVar(&sign.Cert, "sign-cert", "", "certificate of --sign-key (PEM or DER)")
 	f.StringVar(&sign.Hash, "sign-hash", "sha512", "hash to sign with: sha256, sha384 or sha512")
 	f.BoolVar(&o.Provenance, "provenance", false, "write NAME.ko.intoto.json beside the module: what it was made of (in-toto, SLSA)")

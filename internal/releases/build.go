@@ -53,7 +53,11 @@ func Run(ctx context.Context, o Options) (*Summary, error) {
 		o.Progress = func(string, string) {}
 	}
 	if s := o.Manifest.Signing; s != nil {
-		signer, err := modsign.Load(under(o.Manifest.Dir, s.Key), under(o.Manifest.Dir, s.Cert), s.Hash)
+		key := s.Key
+		if !modsign.InToken(key) {
+			key = under(o.Manifest.Dir, key)
+		}
+		signer, err := modsign.Load(key, under(o.Manifest.Dir, s.Cert), s.Hash)
 		if err != nil {
 			return nil, err
 		}

@@ -65,7 +65,7 @@ type Allow struct {
 
 // Signing says how modules are signed.
 type Signing struct {
-	Key  string `yaml:"key" doc:"private key, PEM" required:"true"`
+	Key  string `yaml:"key" doc:"private key, PEM, or the pkcs11: URI of one in a token" required:"true"`
 	Cert string `yaml:"cert" doc:"X.509 certificate, PEM or DER" required:"true"`
 	Hash string `yaml:"hash" doc:"sha256, sha384 or sha512" default:"sha512"`
 }
