@@ -51,6 +51,9 @@ corpus: ## a whole stable update, one livepatch per changed file (hours; see doc
 hazards: kernels ## dangers of a transition shown in VMs, with a hundred rounds of the remedy (half an hour)
 	KLPFORGE_E2E=1 KLPFORGE_ROUNDS=100 $(GO) test ./internal/e2e -count 1 -timeout 60m -v -run '^(TestFooLock|TestLockOrder|TestSleepInAtomic|TestThreadStallsTransition)$$'
 
+secureboot: kernels ## a signed livepatch under UEFI Secure Boot, in a VM; needs Debian's ovmf
+	KLPFORGE_E2E=1 $(GO) test -tags secureboot ./internal/e2e -count 1 -timeout 20m -v -run '^TestSecureBoot$$'
+
 bench: build ## time and memory of building a one-file livepatch, and micro benchmarks
 	$(GO) run ./internal/bench -klpforge bin/klpforge
 	$(GO) test -run '^$$' -bench . -benchmem ./elfobj ./elfdiff ./kernel ./patchset

@@ -89,6 +89,15 @@ func (p *preparation) requirements() []requirement {
 	return r
 }
 
+// FindProgram returns the path of a program of a build, as its commands find it.
+func FindProgram(name string) (string, error) {
+	p, err := exec.LookPath(name)
+	if err != nil {
+		return "", fmt.Errorf("find %s: %w", name, err)
+	}
+	return filepath.Abs(p)
+}
+
 // checkTools finds the host compiler and reports everything missing at once.
 func (p *preparation) checkTools(ctx context.Context) error {
 	missing := &MissingToolsError{}

@@ -28,15 +28,43 @@ const (
 
 // Signer signs modules with one key.
 type Signer struct {
-	key  crypto.Signer
-	cert *x509.Certificate
-	hash digest
+	key    crypto.Signer
+	cert   *x509.Certificate
+	hash   digest
+	chosen bool // hash was asked for, not the default
+}
+
+// For returns the signer for a kernel that signs its own modules with hash
+// (CONFIG_MODULE_SIG_HASH): it uses that hash when Load was given none. "" leaves
+// the default.
+func (s *Signer) For(hash string) (*Signer, error) {
+	if s.chosen || hash == "" {
+		return s, nil
+	}
+	d, err := digestNamed(hash)
+	if err != nil {
+		return nil, fmt.Errorf("sign as the kernel signs its modules: %w; choose one of these", err)
+	}
+	out := *s
+	out.hash, out.chosen = d, true
+	return &out, nil
+}
+
+// Needs lists the options, without CONFIG_, that a kernel must have built in to
+// check a signature. As a module they count only once it is loaded: until then
+// the kernel refuses the signature as "unsupported crypto".
+func (s *Signer) Needs() []string {
+	key := "CRYPTO_RSA"
+	if _, ok := s.key.Public().(*ecdsa.PublicKey); ok {
+		key = "CRYPTO_ECDSA"
+	}
+	return []string{s.hash.config, key}
 }
 
 // Load reads a private key and its certificate. The key is PEM (PKCS#8, PKCS#1
 // or SEC 1), RSA or ECDSA, without a passphrase; the certificate PEM or DER. One
 // file may hold both, as the kernel's signing_key.pem does. hash is "sha256",
-// "sha384" or "sha512", which is also the default. A key that does not belong
+// "sha384" or "sha512"; "" is sha512, or what For is given. A key that does not belong
 // to the certificate is an error.
 //
 // In place of the file, keyFile may be the PKCS#11 URI of a key in a token
@@ -46,7 +74,7 @@ func Load(keyFile, certFile, hash string) (*Signer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("sign modules: %w", err)
 	}
-	s := &Signer{hash: d}
+	s := &Signer{hash: d, chosen: hash != ""}
 	if InToken(keyFile) {
 		if s.cert, err = ReadCert(certFile); err != nil {
 			return nil, err

@@ -89,6 +89,37 @@ func TestSign(t *testing.T) {
 	}
 }
 
+// TestFor: a kernel's hash is used when none was chosen.
+func TestFor(t *testing.T) {
+	key, cert := newKey(t, t.TempDir(), "ec", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-384")
+	for _, c := range []struct{ chosen, kernel, hash, config string }{
+		{"", "sha256", "sha256", "CRYPTO_SHA256"}, {"", "", "sha512", "CRYPTO_SHA512"}, {"sha384", "sha256", "sha384", "CRYPTO_SHA512"},
+	} {
+		s, err := Load(key, cert, c.chosen)
+		if err == nil {
+			s, err = s.For(c.kernel)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		signed, err := s.Sign([]byte("module"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		p, err := Parse(signed)
+		if err != nil || p.Hash != c.hash || strings.Join(s.Needs(), " ") != c.config+" CRYPTO_ECDSA" {
+			t.Errorf("%+v: %+v, %v, needs %v", c, p, err, s.Needs())
+		}
+	}
+	s, err := Load(key, cert, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.For("sha1"); err == nil || !strings.Contains(err.Error(), "sha1") {
+		t.Errorf("sha1: %v", err)
+	}
+}
+
 func TestRefusals(t *testing.T) {
 	dir := t.TempDir()
 	key, cert := newKey(t, dir, "one", "-newkey", "rsa:2048")

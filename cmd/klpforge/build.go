@@ -57,7 +57,7 @@ tree is only read.`,
 				if err != nil {
 					return err
 				}
-				o.Sign = signer.Sign
+				o.Sign = signer
 			}
 			if o.API != "" {
 				if _, err := templates.Interface(o.API); err != nil {
@@ -71,7 +71,7 @@ tree is only read.`,
 			if o.Allow, err = parseAllow(allow); err != nil {
 				return err
 			}
-			o.Patches, o.GitRange = args, rng
+			o.Patches, o.GitRange, o.Builder = args, rng, builder()
 			p := newProgress(a.err)
 			o.Progress = p.update
 			start := time.Now()
@@ -106,7 +106,7 @@ tree is only read.`,
 	f.IntVarP(&o.Jobs, "jobs", "j", 0, "parallel jobs (default: number of CPUs)")
 	f.StringVar(&sign.Key, "sign-key", "", "sign the module with this private key: a file (PEM), or the pkcs11: `URI` of one in a token")
 	f.StringVar(&sign.Cert, "sign-cert", "", "certificate of --sign-key (PEM or DER)")
-	f.StringVar(&sign.Hash, "sign-hash", "sha512", "hash to sign with: sha256, sha384 or sha512")
+	f.StringVar(&sign.Hash, "sign-hash", "", "hash to sign with, if not the one of the target's own modules: sha256, sha384 or sha512")
 	f.BoolVar(&o.Provenance, "provenance", false, "write NAME.ko.intoto.json beside the module: what it was made of (in-toto, SLSA)")
 	f.StringVar(&o.API, "api", "", "livepatch interface to write for, as the Linux `VERSION` that brought it: "+strings.Join(templates.Interfaces(), ", ")+" (default: as the target's headers have it)")
 	f.BoolVar(&o.NoReplace, "no-replace", false, "do not make the livepatch replace all earlier ones")

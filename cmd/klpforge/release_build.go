@@ -43,7 +43,7 @@ what they need (KLP409).`,
 			if err != nil {
 				return err
 			}
-			o.Manifest, o.Targets, o.Cache = m, args, kernel.Cache(cache)
+			o.Manifest, o.Targets, o.Cache, o.Builder = m, args, kernel.Cache(cache), builder()
 			if gitDir != "" {
 				if o.History, err = patchset.OpenHistory(gitDir, gitHead); err != nil {
 					return err

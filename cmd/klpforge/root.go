@@ -25,6 +25,15 @@ const (
 // version is set by the linker for releases.
 var version = "devel"
 
+// builder is the version for the provenance of modules; "" leaves it to the
+// toolchain.
+func builder() string {
+	if version == "devel" {
+		return ""
+	}
+	return version
+}
+
 // exitError carries an exit code; quiet means that all has been said.
 type exitError struct {
 	code  int

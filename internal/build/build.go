@@ -413,8 +413,9 @@ func (r *run) make(ctx context.Context, prebuilt []generate.Unit) error {
 	if err := r.verified(problems); err != nil {
 		return err
 	}
+	unsigned := ko
 	if r.opt.Sign != nil {
-		if ko, err = r.opt.Sign(ko); err != nil {
+		if ko, err = r.sign(ko); err != nil {
 			return fmt.Errorf("sign module: %w", err)
 		}
 	}
@@ -425,7 +426,7 @@ func (r *run) make(ctx context.Context, prebuilt []generate.Unit) error {
 	var statement []byte
 	if r.opt.Provenance {
 		r.enter("state provenance")
-		if statement, err = r.provenance(ko); err != nil {
+		if statement, err = r.provenance(ko, unsigned); err != nil {
 			return err
 		}
 	}
@@ -439,6 +440,25 @@ func (r *run) make(ctx context.Context, prebuilt []generate.Unit) error {
 	}
 	r.res.Module, r.res.Bytes = out, len(ko)
 	return nil
+}
+
+// sign signs with the hash that the target's own modules have, unless another was
+// asked for, and notes what the target's kernel lacks to check it.
+func (r *run) sign(ko []byte) ([]byte, error) {
+	config, err := r.target.K.Config()
+	if err != nil {
+		return nil, err
+	}
+	s, err := r.opt.Sign.For(config.Value("MODULE_SIG_HASH"))
+	if err != nil {
+		return nil, err
+	}
+	for _, option := range s.Needs() {
+		if !config.Bool(option) {
+			r.res.Notes = append(r.res.Notes, "signature: the target has CONFIG_"+option+" not built in; where signatures are enforced, it refuses this one as unsupported")
+		}
+	}
+	return s.Sign(ko)
 }
 
 // verified adds what the check of the finished module found.

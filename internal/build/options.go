@@ -9,6 +9,7 @@ import (
 	"github.com/klpforge/klpforge/analyze"
 	"github.com/klpforge/klpforge/elfdiff"
 	"github.com/klpforge/klpforge/kernel"
+	"github.com/klpforge/klpforge/modsign"
 	"github.com/klpforge/klpforge/patchset"
 	"github.com/klpforge/klpforge/plan"
 )
@@ -47,10 +48,11 @@ type Options struct {
 	// Callbacks, when not nil, are those that each object must have, and no
 	// others: "vmlinux": {"pre_patch"}.
 	Callbacks map[string][]string
-	// Sign, when not nil, turns the finished module into a signed one.
-	Sign func(module []byte) ([]byte, error)
+	// Sign, when not nil, signs the finished module.
+	Sign *modsign.Signer
 	// Provenance puts a statement beside the module of what it was made of.
 	Provenance bool
+	Builder    string // version of this program, for Provenance; "" is what the Go toolchain recorded
 
 	Output string // path of the .ko; "" is <name>.ko in the current directory
 	Emit   string // directory to keep the generated sources in; "" keeps none

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -106,10 +107,14 @@ func checkSigned(t *testing.T, target releases.Target, certFile string) {
 	}
 	var s struct {
 		Subject []struct {
-			Digest map[string]string
+			Digest, Annotations map[string]string
 		}
 		Predicate struct {
 			BuildDefinition struct {
+				InternalParameters struct {
+					CompilerVersion string
+					Signature       struct{ Issuer, Hash string }
+				}
 				ResolvedDependencies []struct {
 					Name   string
 					Digest map[string]string
@@ -124,14 +129,27 @@ func checkSigned(t *testing.T, target releases.Target, certFile string) {
 	if len(s.Subject) != 1 || s.Subject[0].Digest["sha256"] != hex.EncodeToString(sum[:]) {
 		t.Errorf("%s: the provenance is about %+v", target.Release, s.Subject)
 	}
-	patches := 0
+	body, _, err := modsign.Split(ko)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sum = sha256.Sum256(body)
+	p := s.Predicate.BuildDefinition.InternalParameters
+	if s.Subject[0].Annotations["unsigned-sha256"] != hex.EncodeToString(sum[:]) || !strings.Contains(p.Signature.Issuer, "klpforge test") || p.Signature.Hash != "sha256" || !strings.Contains(p.CompilerVersion, "gcc") {
+		t.Errorf("%s: the provenance says %+v of %+v", target.Release, p, s.Subject)
+	}
+	patches, names := 0, []string{}
 	for _, d := range s.Predicate.BuildDefinition.ResolvedDependencies {
 		if len(d.Digest["sha256"]) != 64 {
 			t.Errorf("%s: no digest of %s", target.Release, d.Name)
 		}
+		names = append(names, d.Name)
 		if strings.HasPrefix(d.Name, "patch ") {
 			patches++
 		}
+	}
+	if want := []string{"kernel image", "kernel configuration", "Module.symvers", "compiler", "kernel source"}; !slices.Equal(names[:min(len(want), len(names))], want) {
+		t.Errorf("%s: the provenance names %q, want %q first", target.Release, names, want)
 	}
 	if patches != len(target.Included) {
 		t.Errorf("%s: the provenance names %d patches, the summary %d", target.Release, patches, len(target.Included))

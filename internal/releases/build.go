@@ -37,13 +37,14 @@ type Options struct {
 	Jobs     int // compilers at a time, for each target; 0 is the number of CPUs
 	CC       string
 	Launcher string // put before the compiler command
+	Builder  string // version of this program, for the provenance
 	Emit     bool   // keep the generated sources, in Dir/<module>.src
 	// History, when not nil, is searched for follow-ups and prerequisites.
 	History *patchset.History
 	// Progress tells what happens; it is called from several goroutines.
 	Progress func(release, what string)
 
-	sign func([]byte) ([]byte, error)
+	sign *modsign.Signer
 }
 
 // Run builds the release. Targets fail one by one; the error is for what
@@ -61,7 +62,7 @@ func Run(ctx context.Context, o Options) (*Summary, error) {
 		if err != nil {
 			return nil, err
 		}
-		o.sign = signer.Sign
+		o.sign = signer
 	}
 	targets, err := o.targets()
 	if err != nil {
@@ -241,7 +242,7 @@ func (o *Options) buildOptions(t manifest.Target) build.Options {
 	opt := build.Options{Kernel: kernel.Options{Release: t.Release, Cache: o.Cache}, Name: name,
 		Product: m.Name, Vendor: m.Vendor, Version: m.Version, Description: m.Description,
 		NoReplace: !m.Replaces(), Immediate: m.Immediate, Callbacks: map[string][]string{}, Allow: map[string]string{}, AllowFrom: "release manifest",
-		Output: filepath.Join(o.Dir, t.Release, name+".ko"), Jobs: o.Jobs, CC: o.CC, Launcher: o.Launcher, Sign: o.sign, Provenance: true}
+		Output: filepath.Join(o.Dir, t.Release, name+".ko"), Jobs: o.Jobs, CC: o.CC, Launcher: o.Launcher, Sign: o.sign, Provenance: true, Builder: o.Builder}
 	if t.Root != "" {
 		opt.Kernel.Root = under(m.Dir, t.Root)
 	}

@@ -67,7 +67,7 @@ type Allow struct {
 type Signing struct {
 	Key  string `yaml:"key" doc:"private key, PEM, or the pkcs11: URI of one in a token" required:"true"`
 	Cert string `yaml:"cert" doc:"X.509 certificate, PEM or DER" required:"true"`
-	Hash string `yaml:"hash" doc:"sha256, sha384 or sha512" default:"sha512"`
+	Hash string `yaml:"hash" doc:"sha256, sha384 or sha512; default that of the target's own modules (CONFIG_MODULE_SIG_HASH)"`
 }
 
 // Replaces reports whether the release replaces what is loaded.
