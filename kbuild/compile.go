@@ -43,7 +43,7 @@ func (w *Work) Before(ctx context.Context, objects []string) ([]Built, error) {
 		if err != nil {
 			return nil, err
 		}
-		b, ok := w.cached(obj)
+		b, ok := w.cached(w.objectKey(obj), obj)
 		if ok {
 			out[i] = *b
 			w.remember(obj, b.Command)
@@ -90,7 +90,7 @@ func (w *Work) makeBefore(ctx context.Context, objects []string) (map[string]Bui
 		if len(objects) == 1 {
 			b.Elapsed = time.Since(start)
 		}
-		if b.Path, err = w.store(b); err != nil {
+		if b.Path, err = w.store(w.objectKey(obj), in.Dir, b); err != nil {
 			return nil, err
 		}
 		w.remember(obj, b.Command)
@@ -255,6 +255,9 @@ func (w *Work) Commands(ctx context.Context, objects []string) (map[string]strin
 // valid until Close. It returns *CompileError for the first object, in that order,
 // that does not compile.
 //
+// With WorkOptions.ShareAfter, what is compiled is kept in the cache, by everything that
+// was changed in this tree; objects that are there, of whatever origin, are taken.
+//
 // Objects that the unchanged makefiles do not know are BuildNew's; so are those made
 // of generated sources that this tree does not have yet, which After leaves to it.
 func (w *Work) After(ctx context.Context, objects []string) ([]Built, error) {
@@ -265,9 +268,17 @@ func (w *Work) After(ctx context.Context, objects []string) ([]Built, error) {
 	if err := w.checkGenerated(ctx); err != nil {
 		return nil, err
 	}
+	state, err := w.stateDigest()
+	if err != nil {
+		return nil, err
+	}
 	out := make([]Built, len(objects))
 	errs := make([]error, len(objects))
 	for i, obj := range objects {
+		if b, ok := w.cached(w.afterKey(state, obj, cmds[obj]), obj); ok {
+			out[i] = *b
+			continue
+		}
 		if exists(filepath.Join(w.Dir, w.sourceOf(cmds[obj]))) {
 			continue
 		}
@@ -288,6 +299,9 @@ func (w *Work) After(ctx context.Context, objects []string) ([]Built, error) {
 		}
 		g.Go(func() error {
 			b, err := w.compile(ctx, obj, cmds[obj])
+			if err == nil && w.shareAfter {
+				_, err = w.store(w.afterKey(state, obj, cmds[obj]), w.Dir, b)
+			}
 			if err != nil {
 				errs[i] = err
 				return nil

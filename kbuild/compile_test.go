@@ -60,7 +60,7 @@ func TestBeforeAndAfter(t *testing.T) {
 		t.Error("the object was not cached")
 	}
 	want := mustRead(t, before[1].Path)
-	os.Remove(other.objectPath(objs[1], ".json"))
+	os.Remove(other.objectPath(other.objectKey(objs[1]), ".json"))
 	if cached, err = other.Before(ctx, objs[1:2]); err != nil {
 		t.Fatal(err)
 	}
@@ -71,6 +71,50 @@ func TestBeforeAndAfter(t *testing.T) {
 	other.Close()
 	if diff := cmp.Diff(snap, snapshot(t, tree.Dir)); diff != "" {
 		t.Errorf("the prepared tree changed:\n%s", diff)
+	}
+}
+
+// TestShareAfter: an object compiled after a change is taken by another run that
+// made the same changes, and by no other.
+func TestShareAfter(t *testing.T) {
+	ctx := context.Background()
+	tree := mustPrepare(t, fakeOptions(t))
+	obj := []string{"init/main.o"}
+	after := func(share bool, value, also string) Built {
+		t.Helper()
+		w, err := tree.Work(ctx, WorkOptions{ShareAfter: share})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { w.Close() })
+		edit(t, w, "init/main.c", "DEMO_VALUE", value)
+		if also != "" {
+			if err := w.Write("kernel/new.c", []byte(also)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		b, err := w.After(ctx, obj)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return b[0]
+	}
+	first := after(false, "DEMO_VALUE * 3", "")
+	if again := after(true, "DEMO_VALUE * 3", ""); first.Cached || again.Cached {
+		t.Error("an object was kept that nobody asked to keep")
+	}
+	same := after(false, "DEMO_VALUE * 3", "")
+	if !same.Cached || !bytes.Equal(mustRead(t, first.Path), mustRead(t, same.Path)) {
+		t.Errorf("not taken from the cache: %+v", same)
+	}
+	if diff := cmp.Diff(first.Deps, same.Deps); diff != "" {
+		t.Errorf("dependencies (-compiled +cached):\n%s", diff)
+	}
+	if other := after(false, "DEMO_VALUE * 5", ""); other.Cached || bytes.Equal(mustRead(t, first.Path), mustRead(t, other.Path)) {
+		t.Error("another text gets this object")
+	}
+	if other := after(false, "DEMO_VALUE * 3", "int x;\n"); other.Cached {
+		t.Error("another change elsewhere gets this object")
 	}
 }
 

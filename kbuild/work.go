@@ -23,6 +23,9 @@ import (
 type WorkOptions struct {
 	Debug bool // keep debug information (-g)
 	Jobs  int  // parallel jobs; 0 takes the tree's
+	// ShareAfter keeps what After compiles in the cache, for another run that makes
+	// the same changes, also on another machine.
+	ShareAfter bool
 	// Progress is called as in PrepareOptions.
 	Progress func(stage string, done, total int)
 }
@@ -35,12 +38,14 @@ type Work struct {
 	// needs are links into it.
 	Dir string
 
-	tree     *Tree
-	base     string // work/<pid>-<random>
-	flags    string // KCFLAGS with workPlaceholder
-	debug    bool
-	jobs     int
-	progress func(stage string, done, total int)
+	tree  *Tree
+	base  string // work/<pid>-<random>
+	flags string // KCFLAGS with workPlaceholder
+	debug bool
+	jobs  int
+	// shareAfter is WorkOptions.ShareAfter.
+	shareAfter bool
+	progress   func(stage string, done, total int)
 
 	mu        sync.Mutex
 	root      *os.Root
@@ -67,7 +72,7 @@ func (t *Tree) newWork(ctx context.Context, opts WorkOptions, m *manifest) (*Wor
 		return nil, err
 	}
 	w := &Work{
-		Dir: filepath.Join(base, "linux"), tree: t, base: base, debug: opts.Debug, unlock: unlock,
+		Dir: filepath.Join(base, "linux"), tree: t, base: base, debug: opts.Debug, shareAfter: opts.ShareAfter, unlock: unlock,
 		flags: kcflags(opts.Debug), jobs: opts.Jobs, progress: opts.Progress,
 		changed: map[string]bool{}, commands: map[string]string{}, pruned: slices.Clone(m.pruned),
 	}

@@ -4,10 +4,13 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strconv"
+	"strings"
 	"sync"
 
 	"github.com/spf13/cobra"
 
+	"github.com/klpforge/klpforge/internal/build"
 	"github.com/klpforge/klpforge/internal/releases"
 	"github.com/klpforge/klpforge/kernel"
 	"github.com/klpforge/klpforge/patchset"
@@ -16,7 +19,7 @@ import (
 
 func (a *app) releaseBuildCmd() *cobra.Command {
 	var o releases.Options
-	var file, gitDir, gitHead, cache, format string
+	var file, gitDir, gitHead, cache, format, part string
 	var gitDepth int
 	cmd := &cobra.Command{
 		Use:   "build [flags] [RELEASE...]",
@@ -28,7 +31,11 @@ summary at the end names each with its module or the reason.
 A patch that a target's source has already is recognised by its content and left
 out with a note. Two patches that do not go together are both named. With --git,
 a history is searched for follow-ups of the included commits (KLP408) and for
-what they need (KLP409).`,
+what they need (KLP409).
+
+With --part K/N, the K-th of N shares of the objects is compiled into the cache, and
+no module is made. A run without it, with the directory objects/ of all these caches
+in its own, finds them there: see 'klpforge release matrix --parts'.`,
 		Example: `  klpforge release build
   klpforge release build -f ext4/livepatch.yaml -o out 6.1.0-55-cloud-amd64
   klpforge release build --git ~/linux --launcher ccache`,
@@ -38,6 +45,12 @@ what they need (KLP409).`,
 			}
 			if gitDepth < 1 {
 				return usageError("--git-depth %d: want 1 or more", gitDepth)
+			}
+			var err error
+			if part != "" {
+				if o.Part, err = parsePart(part); err != nil {
+					return err
+				}
 			}
 			m, err := readManifest(file)
 			if err != nil {
@@ -82,9 +95,25 @@ what they need (KLP409).`,
 	f.StringVar(&o.Launcher, "launcher", "", "put `PROGRAM` before the compiler command: ccache, sccache, distcc, icecc")
 	f.IntVarP(&o.Jobs, "jobs", "j", 0, "parallel compilers for each target (default: number of CPUs)")
 	f.IntVar(&o.Parallel, "parallel", 1, "targets to build at a time")
+	f.StringVar(&part, "part", "", "compile only share `K/N` of the objects, into the cache, and make no module")
 	f.BoolVar(&o.Emit, "emit", false, "keep the generated sources beside the modules")
 	f.StringVar(&format, "format", "text", "text or json")
 	return cmd
+}
+
+// parsePart reads K/N.
+func parsePart(s string) (p build.Part, err error) {
+	k, n, ok := strings.Cut(s, "/")
+	if ok {
+		p.Number, err = strconv.Atoi(k)
+	}
+	if ok && err == nil {
+		p.Of, err = strconv.Atoi(n)
+	}
+	if !ok || err != nil || p.Number < 1 || p.Number > p.Of {
+		return p, usageError("--part %q: want K/N, as in 2/4 for the second of four", s)
+	}
+	return p, nil
 }
 
 func manifestFlag(cmd *cobra.Command, file *string) {
@@ -164,6 +193,8 @@ func printSummary(w io.Writer, s *releases.Summary) {
 			fmt.Fprintf(w, "%s: FAILED: %s\n", t.Release, t.Error)
 		case t.Empty:
 			fmt.Fprintf(w, "%s: nothing to build: its source has all patches that are for it\n", t.Release)
+		case t.Part != nil:
+			fmt.Fprintf(w, "%s: part %d of %d: %d object(s) compiled, %.1f s\n", t.Release, t.Part.Number, t.Part.Of, len(t.Compiled), t.Seconds)
 		default:
 			fmt.Fprintf(w, "%s: %s, %d function(s), %.1f s\n", t.Release, t.Module, len(t.Functions), t.Seconds)
 		}

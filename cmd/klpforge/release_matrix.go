@@ -16,7 +16,10 @@ func (a *app) releaseMatrixCmd() *cobra.Command {
 		Short: "Print the jobs that build a release on many machines",
 		Long: `Print the jobs that build a release, one for each target kernel, and the one that
 collects their results: for GitHub Actions (github), GitLab (gitlab), or as an
-indexed Job of Kubernetes (kubernetes), which needs --image.`,
+indexed Job of Kubernetes (kubernetes), which needs --image.
+
+With --parts N, N more jobs for each target come first, which compile a share of its
+objects each. That pays where a patch affects hundreds of objects, by a header.`,
 		Example: `  klpforge release matrix github >.github/workflows/livepatch.yml
   klpforge release matrix --image registry.example/klpforge kubernetes | kubectl apply -f -`,
 		Args: exactArgs(1, "one of "+strings.Join(releases.Systems, ", ")),
@@ -26,6 +29,9 @@ indexed Job of Kubernetes (kubernetes), which needs --image.`,
 			}
 			if args[0] == "kubernetes" && j.Image == "" {
 				return usageError("kubernetes needs the image with klpforge: give --image")
+			}
+			if j.Parts < 0 || j.Parts > 256 {
+				return usageError("--parts %d: want 0 to 256", j.Parts)
 			}
 			var err error
 			if j.Manifest, err = readManifest(j.File); err != nil {
@@ -37,5 +43,6 @@ indexed Job of Kubernetes (kubernetes), which needs --image.`,
 	manifestFlag(cmd, &j.File)
 	cmd.Flags().StringVar(&j.Image, "image", "", "container `IMAGE` with klpforge and the compilers")
 	cmd.Flags().StringVar(&j.Launcher, "launcher", "", "put `PROGRAM` before the compiler command in each job")
+	cmd.Flags().IntVar(&j.Parts, "parts", 0, "compile the objects of each target in `N` jobs")
 	return cmd
 }

@@ -118,14 +118,20 @@ func (r *run) run(ctx context.Context) error {
 	for _, n := range overlay.Notes {
 		r.res.Notes = append(r.res.Notes, n.String())
 	}
-	r.sleepers = sync.OnceValues(r.stacks)
-	go r.sleepers() // every caller, Run at its end included, waits for the result
+	if r.opt.Part.Of == 0 {
+		r.sleepers = sync.OnceValues(r.stacks)
+		go r.sleepers() // every caller, Run at its end included, waits for the result
+	}
 	units, work, err := r.compile(ctx, overlay)
 	if work != nil {
 		defer work.Close()
 	}
 	if err != nil {
 		return err
+	}
+	if r.opt.Part.Of > 0 {
+		r.analysed = true // there is nothing to look at yet
+		return nil
 	}
 	r.enter("compare objects")
 	if err := r.compare(ctx, units); err != nil {

@@ -30,7 +30,7 @@ func (r *run) compile(ctx context.Context, overlay *patchset.Overlay) ([]*unit, 
 		return nil, nil, err
 	}
 	objects, headers := r.sift(affected)
-	work, err := r.tree.Work(ctx, kbuild.WorkOptions{Jobs: r.opt.Jobs, Progress: r.opt.Progress})
+	work, err := r.tree.Work(ctx, kbuild.WorkOptions{Jobs: r.opt.Jobs, Progress: r.opt.Progress, ShareAfter: r.opt.Part.Of > 0})
 	if err != nil {
 		return nil, nil, err
 	}
@@ -48,6 +48,13 @@ func (r *run) compile(ctx context.Context, overlay *patchset.Overlay) ([]*unit, 
 			return nil, work, &Refusal{errs}
 		}
 		return nil, work, ErrNothing
+	}
+	if r.opt.Part.Of > 0 {
+		mine := map[string]kbuild.Owner{}
+		for _, n := range r.opt.Part.share(keys(objects)) {
+			mine[n] = objects[n]
+		}
+		objects, newObjects = mine, nil // new ones are few and need make
 	}
 	if headers && len(objects) > 1 {
 		r.enter("compare preprocessed text")

@@ -74,8 +74,28 @@ type Options struct {
 	AllowCompilerMismatch bool
 	AllowSourceMismatch   bool
 	DiffOnly              bool // stop before a module is made
+	// Part, when its Of is not 0, compiles one share of the objects into the cache
+	// and stops; a run that follows, with all shares in its cache, finds them there.
+	Part Part
 
 	Progress func(stage string, done, total int)
+}
+
+// Part is one of Of shares, numbered from 1.
+type Part struct {
+	Number int `json:"number"`
+	Of     int `json:"of"`
+}
+
+// share takes every Of-th name, so that neighbours, which cost alike, are spread.
+func (p Part) share(names []string) []string {
+	var out []string
+	for i, n := range names {
+		if i%p.Of == p.Number-1 {
+			out = append(out, n)
+		}
+	}
+	return out
 }
 
 // Stage is the time one stage took.

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/klpforge/klpforge/internal/build"
 	"github.com/klpforge/klpforge/internal/releases"
@@ -153,5 +154,63 @@ func checkSigned(t *testing.T, target releases.Target, certFile string) {
 	}
 	if patches != len(target.Included) {
 		t.Errorf("%s: the provenance names %d patches, the summary %d", target.Release, patches, len(target.Included))
+	}
+}
+
+// TestParts compiles the objects of a release in two parts and finds that a build
+// then compiles nothing.
+func TestParts(t *testing.T) {
+	t.Parallel()
+	e := env(t)
+	c := newCLI(t, e, CloudRelease)
+	dir := t.TempDir()
+	// What earlier runs left in the cache is of another text.
+	text := fmt.Sprintf("\tseq_puts(m, \"%d %d\");\n", os.Getpid(), time.Now().UnixNano())
+	const banner = "\tseq_printf(m, linux_proc_banner,"
+	patch := c.patch(t, cmdlineEdit, edit{"fs/proc/version.c", banner, text + banner})
+	manifest := filepath.Join(dir, "livepatch.yaml")
+	writeFile(t, manifest, fmt.Sprintf("name: parts\nversion: \"1\"\ntargets:\n  - release: %s\npatches:\n  - file: %s\n", CloudRelease, patch))
+	results := []string{"release", "collect", "--format", "json"}
+	var compiled []string
+	for n := range 2 {
+		r := c.runIn(t, dir, "release", "build", "--part", fmt.Sprintf("%d/2", n+1), "--format", "json").want(t, exitDone)
+		var s releases.Summary
+		if err := json.Unmarshal([]byte(r.out), &s); err != nil {
+			t.Fatal(err)
+		}
+		if len(s.Targets) != 1 || s.Targets[0].Module != "" || len(s.Targets[0].Compiled) != 1 {
+			t.Fatalf("part %d: %+v", n+1, s)
+		}
+		compiled = append(compiled, s.Targets[0].Compiled...)
+		p := filepath.Join(dir, fmt.Sprint(n, ".json"))
+		writeFile(t, p, r.out)
+		results = append(results, p)
+	}
+	if want := []string{"fs/proc/cmdline.o", "fs/proc/version.o"}; !slices.Equal(compiled, want) {
+		t.Errorf("compiled %q, want %q", compiled, want)
+	}
+
+	r := c.run(t, "build", "-k", CloudRelease, "-o", filepath.Join(dir, "one.ko"), "--format", "json", patch).want(t, exitDone)
+	var b struct {
+		CompileSeconds float64
+		Units          []string
+	}
+	if err := json.Unmarshal([]byte(r.out), &b); err != nil {
+		t.Fatal(err)
+	}
+	if b.CompileSeconds != 0 || len(b.Units) != 2 {
+		t.Errorf("the build compiled for %v s; objects %q", b.CompileSeconds, b.Units)
+	}
+	c.run(t, "verify", "-k", CloudRelease, filepath.Join(dir, "one.ko")).want(t, exitDone)
+
+	// Parts alone are no release.
+	c.run(t, results...).wantOutput(t, exitEnv, "no job reported its module")
+}
+
+// wantOutput checks the exit code and that the result says a text.
+func (r *result) wantOutput(t *testing.T, code int, text string) {
+	t.Helper()
+	if r.code != code || !strings.Contains(r.out, text) {
+		t.Errorf("klpforge %s: exit code %d, want %d and %q\n%s%s", strings.Join(r.args, " "), r.code, code, text, r.out, r.err)
 	}
 }

@@ -87,7 +87,7 @@ func TestSecureBoot(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	o.Append, o.Memory, o.Stall = "module.sig_enforce=1", 1024, 5*time.Minute
+	o.Append, o.Memory, o.Stall = "module.sig_enforce=1 loglevel=7", 1024, 5*time.Minute
 	o.Args = []string{"-drive", "if=pflash,format=raw,readonly=on,file=" + ovmfCode, "-drive", "if=pflash,format=raw,file=" + vars}
 	r, err := vm.Run(t.Context(), o, s)
 	if err != nil {

@@ -37,8 +37,11 @@ type Options struct {
 	Jobs     int // compilers at a time, for each target; 0 is the number of CPUs
 	CC       string
 	Launcher string // put before the compiler command
-	Builder  string // version of this program, for the provenance
-	Emit     bool   // keep the generated sources, in Dir/<module>.src
+	// Part, when its Of is not 0, compiles one share of each target's objects into
+	// the cache instead of making modules.
+	Part    build.Part
+	Builder string // version of this program, for the provenance
+	Emit    bool   // keep the generated sources, in Dir/<module>.src
 	// History, when not nil, is searched for follow-ups and prerequisites.
 	History *patchset.History
 	// Progress tells what happens; it is called from several goroutines.
@@ -53,7 +56,7 @@ func Run(ctx context.Context, o Options) (*Summary, error) {
 	if o.Progress == nil {
 		o.Progress = func(string, string) {}
 	}
-	if s := o.Manifest.Signing; s != nil {
+	if s := o.Manifest.Signing; s != nil && o.Part.Of == 0 {
 		key := s.Key
 		if !modsign.InToken(key) {
 			key = under(o.Manifest.Dir, key)
@@ -181,7 +184,7 @@ func forTarget(list []entry, rel string) (series *patchset.Series, files []strin
 
 // one builds for one kernel and never fails otherwise than in its result.
 func (o *Options) one(ctx context.Context, t manifest.Target, list []entry) Target {
-	res := Target{Release: t.Release, Included: []string{}, Skipped: []string{}, Findings: []release.Finding{}}
+	res := Target{Release: t.Release, Part: o.part(), Included: []string{}, Skipped: []string{}, Findings: []release.Finding{}}
 	fail := func(err error) Target {
 		res.Error, res.Refused = err.Error(), refused(err)
 		return res
@@ -227,6 +230,14 @@ func (o *Options) one(ctx context.Context, t manifest.Target, list []entry) Targ
 	return res
 }
 
+// part is what a summary says of Part.
+func (o *Options) part() *build.Part {
+	if o.Part.Of == 0 {
+		return nil
+	}
+	return &o.Part
+}
+
 // refused reports whether an error is the fault of the release, not of the
 // machine that builds it.
 func refused(err error) bool {
@@ -242,7 +253,7 @@ func (o *Options) buildOptions(t manifest.Target) build.Options {
 	opt := build.Options{Kernel: kernel.Options{Release: t.Release, Cache: o.Cache}, Name: name,
 		Product: m.Name, Vendor: m.Vendor, Version: m.Version, Description: m.Description,
 		NoReplace: !m.Replaces(), Immediate: m.Immediate, Callbacks: map[string][]string{}, Allow: map[string]string{}, AllowFrom: "release manifest",
-		Output: filepath.Join(o.Dir, t.Release, name+".ko"), Jobs: o.Jobs, CC: o.CC, Launcher: o.Launcher, Sign: o.sign, Provenance: true, Builder: o.Builder}
+		Output: filepath.Join(o.Dir, t.Release, name+".ko"), Jobs: o.Jobs, CC: o.CC, Launcher: o.Launcher, Sign: o.sign, Provenance: true, Builder: o.Builder, Part: o.Part}
 	if t.Root != "" {
 		opt.Kernel.Root = under(m.Dir, t.Root)
 	}
@@ -291,6 +302,9 @@ func ModuleName(m *manifest.Manifest, rel string) string {
 // fill takes over what a build found, as far as it came.
 func (t *Target) fill(r *build.Result) {
 	t.Module, t.Bytes = r.Module, r.Bytes
+	if t.Part != nil {
+		t.Compiled = append([]string{}, r.Units...)
+	}
 	t.Notes = r.Notes
 	for _, obj := range r.Plan.Objects {
 		for _, f := range obj.Funcs {

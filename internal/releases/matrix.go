@@ -22,16 +22,49 @@ type Job struct {
 	File     string // path of the manifest in the repository
 	Image    string // container image with klpforge and the compilers
 	Launcher string
+	Parts    int // jobs that compile the objects of one target, beside the one that makes its module; 0 is none
 }
 
+// Shares numbers the parts, from 1.
+func (j Job) Shares() []int {
+	var out []int
+	for i := range j.Parts {
+		out = append(out, i+1)
+	}
+	return out
+}
+
+// PartJobs is how many jobs compile parts, for all targets.
+func (j Job) PartJobs() int { return len(j.Manifest.Targets) * j.Parts }
+
 var matrixTemplates = template.Must(template.New("").Delims("[[", "]]").Funcs(template.FuncMap{
-	"yaml": func(s string) string { return "'" + strings.ReplaceAll(s, "'", "''") + "'" },
-	"sh":   func(s string) string { return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'" },
-	"dns":  dnsName,
+	"yaml":  func(s string) string { return "'" + strings.ReplaceAll(s, "'", "''") + "'" },
+	"sh":    func(s string) string { return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'" },
+	"dns":   dnsName,
+	"jobOf": kubernetesJobOf,
 }).ParseFS(matrixFiles, "matrix/*.tmpl"))
 
-// Matrix writes the definition of the jobs that build a release, one for each
-// target, and of the job that collects them.
+// kubernetesJob is one of the Jobs for Kubernetes: that of the parts, or that of
+// the modules.
+type kubernetesJob struct {
+	Job
+	Part    bool
+	Name    string
+	Count   int // of indexes
+	Suspend bool
+}
+
+func kubernetesJobOf(j Job, part bool) kubernetesJob {
+	k := kubernetesJob{Job: j, Part: part, Name: dnsName(j.Manifest.Name + "-" + j.Manifest.Version), Count: len(j.Manifest.Targets), Suspend: j.Parts > 0}
+	if part {
+		k.Name, k.Count, k.Suspend = k.Name+"-parts", j.PartJobs(), false
+	}
+	return k
+}
+
+// Matrix writes the definition of the jobs that build a release: those that compile
+// parts of a target, one for each target that makes its module, and the job that
+// collects them.
 func Matrix(w io.Writer, system string, j Job) error {
 	if err := matrixTemplates.ExecuteTemplate(w, system+".tmpl", j); err != nil {
 		return fmt.Errorf("write jobs for %s: %w", system, err)

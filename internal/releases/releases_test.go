@@ -3,6 +3,9 @@ package releases
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -12,6 +15,7 @@ import (
 	"gopkg.in/yaml.v3"
 
 	"github.com/klpforge/klpforge/elfdiff"
+	"github.com/klpforge/klpforge/internal/build"
 	"github.com/klpforge/klpforge/release"
 	"github.com/klpforge/klpforge/release/manifest"
 )
@@ -24,32 +28,100 @@ func testManifest() *manifest.Manifest {
 // are shell.
 func TestMatrix(t *testing.T) {
 	for _, system := range Systems {
-		var b bytes.Buffer
-		if err := Matrix(&b, system, Job{Manifest: testManifest(), File: "it's here/livepatch.yaml", Image: "example/klpforge:1", Launcher: "ccache"}); err != nil {
-			t.Fatal(err)
+		for _, parts := range []int{0, 3} {
+			var b bytes.Buffer
+			if err := Matrix(&b, system, Job{Manifest: testManifest(), File: "it's here/livepatch.yaml", Image: "example/klpforge:1", Launcher: "ccache", Parts: parts}); err != nil {
+				t.Fatal(err)
+			}
+			docs := documents(t, b.Bytes())
+			flat, err := json.Marshal(docs)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, target := range testManifest().Targets {
+				if !strings.Contains(string(flat), target.Release) {
+					t.Errorf("%s does not name %s:\n%s", system, target.Release, b.String())
+				}
+			}
+			all := scripts(docs)
+			for _, script := range all {
+				for _, name := range []string{"release", "part"} { // GitHub replaces them before the shell sees them
+					script = strings.ReplaceAll(script, "${{ matrix."+name+" }}", "$"+name)
+				}
+				if out, err := exec.Command("bash", "-n", "-c", script).CombinedOutput(); err != nil {
+					t.Errorf("%s: %v: %s\n%s", system, err, out, script)
+				}
+			}
+			if n := strings.Count(strings.Join(all, "\n"), "--part "); len(all) == 0 || (n > 0) != (parts > 0) {
+				t.Errorf("%s, %d parts: %d scripts, %d of them with --part", system, parts, len(all), n)
+			}
 		}
+	}
+}
+
+func documents(t *testing.T, text []byte) []any {
+	t.Helper()
+	var out []any
+	for d := yaml.NewDecoder(bytes.NewReader(text)); ; {
 		var doc map[string]any
-		if err := yaml.Unmarshal(b.Bytes(), &doc); err != nil {
-			t.Fatalf("%s: %v\n%s", system, err, b.String())
+		err := d.Decode(&doc)
+		if errors.Is(err, io.EOF) {
+			return out
 		}
-		flat, err := json.Marshal(doc)
 		if err != nil {
+			t.Fatalf("%v\n%s", err, text)
+		}
+		out = append(out, doc)
+	}
+}
+
+// TestKubernetesIndexes runs the scripts of the Jobs, once for each index, with a
+// program in klpforge's place: every part of every target is compiled once, and
+// every target built with the objects of its parts.
+func TestKubernetesIndexes(t *testing.T) {
+	var b bytes.Buffer
+	if err := Matrix(&b, "kubernetes", Job{Manifest: testManifest(), File: "livepatch.yaml", Image: "x", Parts: 3}); err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	for name, text := range map[string]string{
+		// A part leaves an object named after itself; a build lists what it finds.
+		"klpforge": "#!/bin/bash\n[ \"$1\" = kernel ] && exit\nmkdir -p \"$KLPFORGE_CACHE/objects/ab\"\necho \"$@: $(ls \"$KLPFORGE_CACHE/objects/ab\" | tr '\\n' ' ')\" >>calls\n" +
+			"[ \"$5\" = --part ] && touch \"$KLPFORGE_CACHE/objects/ab/${@: -1}-${6/\\//of}\"\nexit 0\n",
+		"apt-get": "#!/bin/sh\n",
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o755); err != nil {
 			t.Fatal(err)
 		}
-		for _, target := range testManifest().Targets {
-			if !strings.Contains(string(flat), target.Release) {
-				t.Errorf("%s does not name %s:\n%s", system, target.Release, b.String())
+	}
+	for n, doc := range documents(t, b.Bytes()) {
+		spec := doc.(map[string]any)["spec"].(map[string]any)
+		for i := range spec["completions"].(int) {
+			cmd := exec.CommandContext(t.Context(), "bash", "-euc", scripts(doc)[0])
+			cmd.Dir = dir
+			cmd.Env = append(os.Environ(), "PATH="+dir+":"+os.Getenv("PATH"), fmt.Sprint("JOB_COMPLETION_INDEX=", i), fmt.Sprintf("KLPFORGE_CACHE=%s/cache-%d-%d", dir, n, i))
+			if out, err := cmd.CombinedOutput(); err != nil {
+				t.Fatalf("job %d, index %d: %v\n%s", n, i, err, out)
 			}
 		}
-		for _, script := range scripts(doc) {
-			script = strings.ReplaceAll(script, "${{ matrix.release }}", "$release") // GitHub replaces it before the shell sees it
-			if out, err := exec.Command("bash", "-n", "-c", script).CombinedOutput(); err != nil {
-				t.Errorf("%s: %v: %s\n%s", system, err, out, script)
-			}
+	}
+	got, err := os.ReadFile(filepath.Join(dir, "calls"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	const call = "release build -f livepatch.yaml "
+	const first, second = "6.1.0-55-cloud-amd64", "6.12.117+deb12-cloud-amd64"
+	var want strings.Builder
+	for _, rel := range []string{first, second} {
+		for part := range 3 {
+			fmt.Fprintf(&want, call+"--part %d/3 --format json %s: \n", part+1, rel)
 		}
-		if n := len(scripts(doc)); n == 0 {
-			t.Errorf("%s has no script", system)
-		}
+	}
+	for _, rel := range []string{first, second} {
+		fmt.Fprintf(&want, call+"-o out --format json %s: %[1]s-1of3 %[1]s-2of3 %[1]s-3of3 \n", rel)
+	}
+	if string(got) != want.String() {
+		t.Errorf("got\n%swant\n%s", got, want.String())
 	}
 }
 
@@ -121,6 +193,28 @@ func TestCollect(t *testing.T) {
 	}
 	if _, err := Collect([]string{a, a}, nil); err == nil {
 		t.Error("a target that two results have is accepted")
+	}
+	part := func(n, of int, compiled ...string) Target {
+		return Target{Release: "6.1.0-55-cloud-amd64", Part: &build.Part{Number: n, Of: of}, Compiled: compiled}
+	}
+	p1, p3 := put("p1.json", sum(part(1, 3, "a.o", "b.o"))), put("p3.json", sum(part(3, 3, "c.o")))
+	if s, err = Collect([]string{p3, a, p1}, nil); err != nil {
+		t.Fatal(err)
+	}
+	notes := strings.Join(s.Targets[0].Notes, "; ")
+	if failed, _ := s.Failed(); failed || len(s.Targets) != 1 || s.Targets[0].Module != "x.ko" || notes != "3 objects were compiled in 2 parts; no job reported part 2 of 3" {
+		t.Errorf("a target in parts: %+v", s)
+	}
+	if s, err = Collect([]string{p1, p3}, nil); err != nil {
+		t.Fatal(err)
+	}
+	if _, machine := s.Failed(); !machine || len(s.Targets) != 1 {
+		t.Errorf("parts without a module: %+v", s)
+	}
+	for what, p := range map[string]string{"the same part": p1, "another division": put("p24.json", sum(part(2, 4)))} {
+		if _, err := Collect([]string{a, p1, p}, nil); err == nil {
+			t.Errorf("%s is accepted beside part 1 of 3", what)
+		}
 	}
 	other := sum()
 	other.Version = "2"

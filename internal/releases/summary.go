@@ -3,6 +3,7 @@ package releases
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -27,12 +28,15 @@ type Summary struct {
 
 // Target is what became of one target.
 type Target struct {
-	Release  string   `json:"release"`
-	Module   string   `json:"module,omitempty"` // path; "" when there is none
-	Bytes    int      `json:"bytes,omitempty"`
-	Empty    bool     `json:"empty,omitempty"` // the target has all patches already, or none is for it
-	Included []string `json:"included"`
-	Skipped  []string `json:"skipped"` // patches that the target's source has already
+	Release string `json:"release"`
+	// Part is set when only a share of the objects was compiled, Compiled.
+	Part     *build.Part `json:"part,omitempty"`
+	Compiled []string    `json:"compiled,omitempty"`
+	Module   string      `json:"module,omitempty"` // path; "" when there is none
+	Bytes    int         `json:"bytes,omitempty"`
+	Empty    bool        `json:"empty,omitempty"` // the target has all patches already, or none is for it
+	Included []string    `json:"included"`
+	Skipped  []string    `json:"skipped"` // patches that the target's source has already
 	// Error is why there is no module; Refused says that the release is at
 	// fault, not the machine.
 	Error     string            `json:"error,omitempty"`
@@ -59,40 +63,25 @@ func (s *Summary) Failed() (failed, machine bool) {
 	return failed, machine
 }
 
-// Collect merges the summaries of several jobs at paths. With a manifest, a
-// target that no job reported is a failure.
+// Collect merges the summaries of several jobs at paths. A target's module comes
+// from one job; jobs that compiled a part of its objects become notes. With a
+// manifest, a target that no job reported is a failure; one of which there are
+// parts only is a failure in any case.
 func Collect(paths []string, m *manifest.Manifest) (*Summary, error) {
-	var all *Summary
-	from := map[string]string{}
+	c := collection{from: map[string]string{}, parts: map[string][]Target{}}
 	for _, p := range paths {
-		b, err := os.ReadFile(p)
-		if err != nil {
+		if err := c.add(p); err != nil {
 			return nil, err
 		}
-		var s Summary
-		if err := json.Unmarshal(b, &s); err != nil {
-			return nil, fmt.Errorf("read %s: %w", p, err)
-		}
-		if s.Schema != SummarySchema {
-			return nil, fmt.Errorf("read %s: schema is %q, want %q", p, s.Schema, SummarySchema)
-		}
-		if all == nil {
-			all = &Summary{Schema: SummarySchema, Name: s.Name, Version: s.Version, Findings: []release.Finding{}, Targets: []Target{}}
-		}
-		if s.Name != all.Name || s.Version != all.Version {
-			return nil, fmt.Errorf("read %s: it is of %s %s, others are of %s %s", p, s.Name, s.Version, all.Name, all.Version)
-		}
-		for _, f := range s.Findings {
-			if !slices.Contains(all.Findings, f) {
-				all.Findings = append(all.Findings, f)
-			}
-		}
-		for _, t := range s.Targets {
-			if other, twice := from[t.Release]; twice {
-				return nil, fmt.Errorf("target %s is in %s and in %s", t.Release, other, p)
-			}
-			from[t.Release] = p
-			all.Targets = append(all.Targets, t)
+	}
+	all := c.all
+	missing := func(rel, why string) {
+		all.Targets = append(all.Targets, Target{Release: rel, Error: why, Included: []string{}, Skipped: []string{}, Findings: []release.Finding{}})
+		c.from[rel] = "nowhere"
+	}
+	for _, rel := range slices.Sorted(maps.Keys(c.parts)) {
+		if c.from[rel] == "" {
+			missing(rel, "parts of it were compiled, but no job reported its module")
 		}
 	}
 	if m != nil {
@@ -100,11 +89,90 @@ func Collect(paths []string, m *manifest.Manifest) (*Summary, error) {
 			return nil, fmt.Errorf("the results are of %s %s, the manifest is of %s %s", all.Name, all.Version, m.Name, m.Version)
 		}
 		for _, t := range m.Targets {
-			if from[t.Release] == "" {
-				all.Targets = append(all.Targets, Target{Release: t.Release, Error: "no job reported this target", Included: []string{}, Skipped: []string{}, Findings: []release.Finding{}})
+			if c.from[t.Release] == "" {
+				missing(t.Release, "no job reported this target")
 			}
 		}
 	}
+	for i := range all.Targets {
+		t := &all.Targets[i]
+		t.Notes = append(t.Notes, partNotes(c.parts[t.Release])...)
+	}
 	slices.SortFunc(all.Targets, func(a, b Target) int { return strings.Compare(a.Release, b.Release) })
 	return all, nil
+}
+
+// collection is what Collect has read.
+type collection struct {
+	all   *Summary
+	from  map[string]string   // target to the file with its module
+	parts map[string][]Target // by target
+}
+
+func (c *collection) add(path string) error {
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	var s Summary
+	if err := json.Unmarshal(b, &s); err != nil {
+		return fmt.Errorf("read %s: %w", path, err)
+	}
+	if s.Schema != SummarySchema {
+		return fmt.Errorf("read %s: schema is %q, want %q", path, s.Schema, SummarySchema)
+	}
+	if c.all == nil {
+		c.all = &Summary{Schema: SummarySchema, Name: s.Name, Version: s.Version, Findings: []release.Finding{}, Targets: []Target{}}
+	}
+	if s.Name != c.all.Name || s.Version != c.all.Version {
+		return fmt.Errorf("read %s: it is of %s %s, others are of %s %s", path, s.Name, s.Version, c.all.Name, c.all.Version)
+	}
+	for _, f := range s.Findings {
+		if !slices.Contains(c.all.Findings, f) {
+			c.all.Findings = append(c.all.Findings, f)
+		}
+	}
+	for _, t := range s.Targets {
+		if t.Part != nil {
+			have := c.parts[t.Release]
+			if slices.ContainsFunc(have, func(o Target) bool { return o.Part.Of != t.Part.Of || o.Part.Number == t.Part.Number }) {
+				return fmt.Errorf("read %s: part %d of %d of target %s does not go with the other parts", path, t.Part.Number, t.Part.Of, t.Release)
+			}
+			c.parts[t.Release] = append(have, t)
+			continue
+		}
+		if other, twice := c.from[t.Release]; twice {
+			return fmt.Errorf("target %s is in %s and in %s", t.Release, other, path)
+		}
+		c.from[t.Release] = path
+		c.all.Targets = append(c.all.Targets, t)
+	}
+	return nil
+}
+
+// partNotes tells what became of the parts of one target. A part that failed or
+// that is missing costs time only: the job that made the module compiled what it
+// did not find.
+func partNotes(parts []Target) []string {
+	if len(parts) == 0 {
+		return nil
+	}
+	objects := 0
+	var bad []string
+	missing := map[int]bool{}
+	for i := range parts[0].Part.Of {
+		missing[i+1] = true
+	}
+	for _, p := range parts {
+		objects += len(p.Compiled)
+		delete(missing, p.Part.Number)
+		if p.Error != "" {
+			bad = append(bad, fmt.Sprintf("part %d of %d failed: %s", p.Part.Number, p.Part.Of, p.Error))
+		}
+	}
+	slices.Sort(bad)
+	for _, n := range slices.Sorted(maps.Keys(missing)) {
+		bad = append(bad, fmt.Sprintf("no job reported part %d of %d", n, parts[0].Part.Of))
+	}
+	return append([]string{fmt.Sprintf("%d objects were compiled in %d parts", objects, len(parts))}, bad...)
 }
