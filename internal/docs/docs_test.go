@@ -184,6 +184,43 @@ func TestLinks(t *testing.T) {
 	}
 }
 
+// TestGuide: the index of the guide leads to every page.
+func TestGuide(t *testing.T) {
+	index := read(t, "docs/README.md")
+	for _, page := range pages(t) {
+		if name, ok := strings.CutPrefix(page, "docs/"); ok && name != "README.md" && !strings.Contains(index, "("+name+")") {
+			t.Errorf("docs/README.md does not lead to %s", page)
+		}
+	}
+}
+
+// TestPagesNameFlags: long flags that the pages on writing and reading name are
+// flags of commands.
+func TestPagesNameFlags(t *testing.T) {
+	flags := map[string]bool{}
+	goFiles(t, func(rel string, file *ast.File) {
+		if !strings.HasPrefix(rel, "cmd/klpforge/") {
+			return
+		}
+		ast.Inspect(file, func(n ast.Node) bool {
+			if lit, ok := n.(*ast.BasicLit); ok && lit.Kind == token.STRING {
+				if s, err := strconv.Unquote(lit.Value); err == nil {
+					flags[s] = true
+				}
+			}
+			return true
+		})
+	})
+	flagRE := regexp.MustCompile(`--([a-z][a-z-]+)`)
+	for _, page := range []string{"docs/writing.md", "docs/report.md", "docs/releases.md"} {
+		for _, m := range flagRE.FindAllStringSubmatch(read(t, page), -1) {
+			if !flags[m[1]] {
+				t.Errorf("%s names --%s, which no command has", page, m[1])
+			}
+		}
+	}
+}
+
 // TestMakeTargets wants `make x` only where the Makefile has x.
 func TestMakeTargets(t *testing.T) {
 	makefile := read(t, "Makefile")

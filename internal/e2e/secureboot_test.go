@@ -49,28 +49,38 @@ func TestSecureBoot(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	stranger, err := modsign.Load(other, other+".crt", "")
-	if err != nil {
-		t.Fatal(err)
-	}
-	unknown, err := stranger.Sign(body)
-	if err != nil {
-		t.Fatal(err)
+	sign := func(key, cert, hash string) []byte {
+		t.Helper()
+		s, err := modsign.Load(key, cert, hash)
+		if err != nil {
+			t.Fatal(err)
+		}
+		out, err := s.Sign(body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return out
 	}
 	tampered := bytes.Clone(signed)
 	tampered[len(body)/2] ^= 1
 
 	s := vm.Script{Files: []vm.File{vm.ModuleFile(good)}}
-	for name, data := range map[string][]byte{"unsigned": body, "unknown": unknown, "tampered": tampered} {
-		p := filepath.Join(dir, name+".ko")
-		if err := os.WriteFile(p, data, 0o666); err != nil {
+	for _, m := range []struct {
+		name string
+		data []byte
+	}{
+		{"unsigned", body}, {"unknown", sign(other, other+".crt", "sha256")}, {"tampered", tampered},
+		{"sha512", sign(key, ovmfCert, "sha512")}, // a module of 6.1's configuration, and not loaded
+	} {
+		p := filepath.Join(dir, m.name+".ko")
+		if err := os.WriteFile(p, m.data, 0o666); err != nil {
 			t.Fatal(err)
 		}
 		f := vm.ModuleFile(p)
 		s.Files = append(s.Files, f)
 		// Secure Boot alone refuses what is unsigned with EPERM; sig_enforce, which
 		// comes first, with EKEYREJECTED as the rest (kernel/module/signing.c, v6.1).
-		s = s.Add(guest.Insmod(f.Name, "").Fails("EKEYREJECTED").Labelled(name))
+		s = s.Add(guest.Insmod(f.Name, "").Fails("EKEYREJECTED").Labelled(m.name))
 	}
 	s = s.Add(
 		guest.Insmod(vm.ModuleFile(good).Name, ""),
@@ -96,7 +106,7 @@ func TestSecureBoot(t *testing.T) {
 	if err := r.Err(); err != nil {
 		t.Fatalf("%+v", err)
 	}
-	for _, want := range []string{"Secure boot enabled", "UEFI:db", "Loading of module with unavailable key is rejected", "Loading of unsigned module is rejected"} {
+	for _, want := range []string{"Secure boot enabled", "UEFI:db", "Loading of module with unavailable key is rejected", "Loading of unsigned module is rejected", "Loading of module with unsupported crypto is rejected"} {
 		if !strings.Contains(r.Log, want) {
 			t.Errorf("the kernel does not say %q:\n%s", want, r.Log)
 		}
