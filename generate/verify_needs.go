@@ -43,16 +43,21 @@ func (v *verifier) prerequisites() error {
 // owned is a function of the manifest within a section of the module.
 type owned struct {
 	start, end uint64 // offsets in the section, bytes
-	name       string
+	name       string // with what it is
 	object     string
 }
 
-// owners finds the replacements of the manifest, by section.
+// owners finds the replacements and callbacks of the manifest, by section. The
+// kernel calls callbacks only while their object is there, with its
+// relocations applied (klp_module_coming in kernel/livepatch/core.c, v6.1).
 func (v *verifier) owners() map[elfobj.SecID][]owned {
 	of := map[string][]owned{}
 	for _, o := range v.m.Objects {
 		for _, fn := range o.Funcs {
-			of[fn.New] = append(of[fn.New], owned{name: fn.Name, object: o.Name})
+			of[fn.New] = append(of[fn.New], owned{name: "the patched " + fn.Name, object: o.Name})
+		}
+		for _, c := range o.Callbacks.Names() {
+			of[c[1]] = append(of[c[1]], owned{name: "the " + c[0] + " callback", object: o.Name})
 		}
 	}
 	out := map[elfobj.SecID][]owned{}
@@ -69,8 +74,8 @@ func (v *verifier) owners() map[elfobj.SecID][]owned {
 }
 
 // prerequisite judges one reference to a module. Code that is no replacement
-// itself, and data, may be reached from any replacement: then one of the patched
-// objects must bring the module along.
+// itself, and data, may be reached from any replacement or callback: then one of the
+// patched objects must bring the module along.
 func (v *verifier) prerequisite(in []owned, needs map[string][]string, s *elfobj.Section, object string, r elfobj.Reloc) {
 	const remedy = "look the symbol up when the code runs, with symbol_get(), or leave this part out"
 	name := v.f.Symbols[r.Sym].Name
@@ -87,14 +92,14 @@ func (v *verifier) prerequisite(in []owned, needs map[string][]string, s *elfobj
 			continue
 		}
 		if !slices.Contains(needs[x.object], object) {
-			v.errorf(IDPrerequisite, object, name, remedy, "the patched %s of %s refers to it, but module %s need not be loaded when that runs", x.name, objectWord(x.object), object)
+			v.errorf(IDPrerequisite, object, name, remedy, "%s of %s refers to it, but module %s need not be loaded when that runs", x.name, objectWord(x.object), object)
 		}
 	}
 	if known {
 		return
 	}
 	for _, o := range v.m.Objects {
-		if len(o.Funcs) > 0 && slices.Contains(needs[o.Name], object) {
+		if (len(o.Funcs) > 0 || o.Callbacks != nil) && slices.Contains(needs[o.Name], object) {
 			return
 		}
 	}
