@@ -9,12 +9,14 @@ import (
 // NewState is what the skeleton of a system state shows. Name must be a C
 // identifier. With Variable, an expression in C, the skeleton is complete: it
 // sets the variable to Value, another; without, it does not compile until its
-// author has said what to save, change and restore.
+// author has said what to save, change and restore. With Object, a module, the
+// callbacks are that module's.
 type NewState struct {
 	Name     string
 	ID       uint64
 	Version  uint32
 	Meaning  string
+	Object   string
 	Variable string
 	Value    string
 }

@@ -19,8 +19,14 @@ typedef unsigned int gfp_t;
 #define EINVAL 22
 #define READ_ONCE(x) (*(const volatile __typeof__(x) *)&(x))
 #define WRITE_ONCE(x, v) (*(volatile __typeof__(x) *)&(x) = (v))
-struct klp_object;
-struct klp_patch;
+#define bool _Bool
+#define false 0
+struct list_head { struct list_head *next, *prev; };
+#define list_entry(p, type, member) ((type *)((char *)(p) - __builtin_offsetof(type, member)))
+#define list_for_each_entry(pos, head, member) for (pos = list_entry((head)->next, __typeof__(*pos), member); &pos->member != (head); pos = list_entry(pos->member.next, __typeof__(*pos), member))
+struct klp_func { struct list_head node; bool transition; };
+struct klp_object { struct list_head func_list, node; };
+struct klp_patch { struct list_head obj_list; };
 struct klp_state { unsigned long id; unsigned int version; void *data; };
 typedef int (*klp_shadow_ctor_t)(void *obj, void *shadow_data, void *ctor_data);
 typedef void (*klp_shadow_dtor_t)(void *obj, void *shadow_data);
@@ -82,6 +88,16 @@ func TestStateSkeleton(t *testing.T) {
 			t.Errorf("the object marks no %s callback:\n%s", kind, out)
 		}
 	}
+	// The same for a module, which also asks whether a transition is under way.
+	b.Reset()
+	s.Object = "loop"
+	if err := StateSkeleton(&b, s); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := compileSkeleton(t, "static unsigned int limit_max = 3;\nunsigned int get(void) { return limit_max; }\n", b.String()); err != nil || !strings.Contains(b.String(), "the module loop") {
+		t.Errorf("%v\n%s\n%s", err, out, b.String())
+	}
+	s.Object = ""
 	// What its author has not completed does not compile.
 	b.Reset()
 	s.Variable, s.Value = "", ""

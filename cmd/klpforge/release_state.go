@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"regexp"
 
@@ -21,10 +22,14 @@ source file, and the lines for the release manifest. The code follows the
 kernel's life-cycle: an upgrade takes over what the earlier version did, disabling
 undoes it, and a reversed transition leaves things as they were.
 
+With --object MODULE the state is of that module and the code is for one of its
+source files: it also follows the module when that comes and goes.
+
 With --variable and --value the code is complete and sets a variable in place.
 Without, it does not compile until you have said what to save, change and restore.`,
-		Example: `  klpforge release new-state --id 1001 --meaning "pipes may be larger" --variable pipe_max_size --value 2097152 pipe_limit`,
-		Args:    exactArgs(1, "the name of the state"),
+		Example: `  klpforge release new-state --id 1001 --meaning "pipes may be larger" --variable pipe_max_size --value 2097152 pipe_limit
+  klpforge release new-state --id 1002 --meaning "loop devices have partitions" --object loop --variable max_part --value 7 loop_parts`,
+		Args: exactArgs(1, "the name of the state"),
 		RunE: func(_ *cobra.Command, args []string) error {
 			s.Name = args[0]
 			switch {
@@ -36,11 +41,17 @@ Without, it does not compile until you have said what to save, change and restor
 				return usageError("say with --meaning what the state stands for")
 			case (s.Variable == "") != (s.Value == ""):
 				return usageError("--variable and --value belong together")
+			case s.Object != "" && !nameRE.MatchString(s.Object):
+				return usageError("--object %q: want the name of a module as /proc/modules has it, with _ for -", s.Object)
+			}
+			object := cmp.Or(s.Object, "vmlinux")
+			if object == "vmlinux" {
+				s.Object = ""
 			}
 			if err := templates.StateSkeleton(a.out, s); err != nil {
 				return err
 			}
-			fmt.Fprintf(a.err, "for livepatch.yaml:\nstates:\n  - id: %d\n    version: %d\n    meaning: %q\ncallbacks:\n  vmlinux: [pre_patch, post_patch, pre_unpatch, post_unpatch]\n", s.ID, s.Version, s.Meaning)
+			fmt.Fprintf(a.err, "for livepatch.yaml:\nstates:\n  - id: %d\n    version: %d\n    meaning: %q\ncallbacks:\n  %s: [pre_patch, post_patch, pre_unpatch, post_unpatch]\n", s.ID, s.Version, s.Meaning, object)
 			return nil
 		},
 	}
@@ -48,6 +59,7 @@ Without, it does not compile until you have said what to save, change and restor
 	f.Uint64Var(&s.ID, "id", 0, "number of the state")
 	f.Uint32Var(&s.Version, "state-version", 1, "version of the state")
 	f.StringVar(&s.Meaning, "meaning", "", "what the callbacks change")
+	f.StringVar(&s.Object, "object", "", "`MODULE` whose source the callbacks are put into (default: the kernel image's)")
 	f.StringVar(&s.Variable, "variable", "", "variable to set, as C writes it")
 	f.StringVar(&s.Value, "value", "", "value to set it to, as C writes it")
 	return cmd
