@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 
 	"github.com/klpforge/klpforge/analyze/locks"
@@ -87,4 +88,11 @@ func (o *Object) CallNames(id model.FuncID) (names []string, indirect int) {
 	}
 	slices.Sort(names)
 	return names, indirect
+}
+
+// Name is the C name of a function, without what the compiler adds for a copy or
+// a part of it (.constprop.0, .isra.0, .part.0).
+func Name(symbol string) string {
+	name, _, _ := strings.Cut(symbol, ".")
+	return name
 }

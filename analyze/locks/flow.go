@@ -2,8 +2,11 @@ package locks
 
 import (
 	"cmp"
+	"runtime"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 
 	"github.com/klpforge/klpforge/analyze/model"
 	"golang.org/x/arch/x86/x86asm"
@@ -106,14 +109,39 @@ func (r *Result) Flows() *Flows {
 	return t.flows
 }
 
-// FlowsOf does so for some functions only; of those they call, only the
-// lasting effect is known.
+// FlowsOf does so for some functions only, in the order given; of those they
+// call that were not done before, only the lasting effect is known.
 func (r *Result) FlowsOf(ids ...model.FuncID) *Flows {
 	t := newTracer(r)
 	for _, id := range ids {
 		t.flows.funcs[id] = t.trace(id)
 	}
 	return t.flows
+}
+
+// FlowsApart does so for each function by itself, several at a time: of all that
+// they call, only the lasting effect is known.
+func (r *Result) FlowsApart(ids ...model.FuncID) *Flows {
+	const chunk = 64
+	all := &Flows{Result: r, funcs: make([]*Flow, len(r.Model.Funcs))}
+	var next atomic.Int64
+	var wg sync.WaitGroup
+	for range min(runtime.GOMAXPROCS(0), 1+len(ids)/chunk) {
+		wg.Go(func() {
+			t := newTracer(r)
+			for {
+				k := int(next.Add(chunk)) - chunk
+				if k >= len(ids) {
+					return
+				}
+				for _, id := range ids[k:min(k+chunk, len(ids))] {
+					all.funcs[id] = t.trace(id)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	return all
 }
 
 // Entry returns the locks that are held whenever a function is entered, in its

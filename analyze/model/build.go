@@ -158,7 +158,7 @@ func (b *builder) findThunks() {
 		if in.base != nil {
 			in = in.base
 		}
-		end := a + 8*128 // larger than struct paravirt_patch_template of any kernel
+		end := a + 8*128 // not known of an undefined symbol; larger than struct paravirt_patch_template of any kernel
 		if k := sort.Search(len(in.syms), func(k int) bool { return in.syms[k].Addr > a }); k < len(in.syms) && a < externBase {
 			end = min(end, in.syms[k].Addr)
 		}

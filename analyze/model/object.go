@@ -10,10 +10,12 @@ import (
 )
 
 // Where FromObject puts things: sections in the module area, undefined
-// symbols that no base program defines above it, one every 16 bytes.
+// symbols that no base program defines above it, far enough apart that an
+// offset from one does not lead to the next.
 const (
 	objectBase = 0xffffffffc0000000
 	externBase = 0xfffffffff0000000
+	externSize = 0x0e000000 // of that area
 )
 
 // ObjectOptions say how an object is bound.
@@ -85,7 +87,10 @@ func FromObject(f *elfobj.File, o ObjectOptions) (*Program, error) {
 // bind gives every symbol its value and lists the named ones.
 func (p *Program) bind(f *elfobj.File, addrs []uint64, base *Program) ([]uint64, error) {
 	values := make([]uint64, len(f.Symbols))
-	externs := uint64(0)
+	externs, apart := uint64(0), uint64(1)<<16
+	for n := uint64(len(f.Symbols)); apart > 16 && n*apart > externSize; {
+		apart /= 2
+	}
 	for i := range f.Symbols {
 		s := &f.Symbols[i]
 		switch {
@@ -104,7 +109,7 @@ func (p *Program) bind(f *elfobj.File, addrs []uint64, base *Program) ([]uint64,
 				}
 			}
 			if sym.Addr == 0 {
-				sym.Addr = externBase + 16*externs
+				sym.Addr = externBase + apart*externs
 				externs++
 			}
 			values[i] = sym.Addr

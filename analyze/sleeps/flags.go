@@ -1,22 +1,32 @@
 package sleeps
 
 import (
+	"slices"
+
 	"golang.org/x/arch/x86/x86asm"
 
 	"github.com/klpforge/klpforge/analyze/model"
 )
 
-// value is what a register holds, as far as GFP flags are concerned.
+// value is what a register holds, as far as GFP flags and addresses of
+// functions are concerned.
 type value struct {
 	kind uint8
-	c    int64 // valConst: the constant; valArg: the argument's number
+	c    int64 // valConst: the constant; valArg: the argument's number; valSlot: an address
 }
 
 const (
 	valTop   uint8 = iota // anything
 	valConst              // only the bit direct is certain once it was masked
 	valArg
+	valSlot // what is stored at a fixed address
 )
+
+// passed is what a call is given.
+type passed struct {
+	args   [6]value
+	callee value // of a call through a pointer
+}
 
 type regs [16]value
 
@@ -27,23 +37,86 @@ var argRegs = [6]int{7, 6, 2, 1, 8, 9}
 // scratch are the registers that a call may change.
 var scratch = []int{0, 1, 2, 6, 7, 8, 9, 10, 11}
 
-// arguments follows constants and the function's own arguments through its
-// registers, along all paths, and returns what its calls are given.
-func (a *analysis) arguments(id model.FuncID) map[uint64]*[6]value {
-	m := a.m
+// given6 returns the arguments of a call, nil when they are not known.
+func (a *analysis) given6(id model.FuncID, site uint64) *[6]value {
+	if p := a.site(id, site); p != nil {
+		return &p.args
+	}
+	return nil
+}
+
+// site returns what a call is given, nil when it is not known.
+func (a *analysis) site(id model.FuncID, site uint64) *passed {
+	of, ok := a.passed[id]
+	if !ok {
+		of = arguments(a.m, id)
+		a.passed[id] = of
+	}
+	return of[site]
+}
+
+// arguments returns what the calls of a function are given.
+func arguments(m *model.Model, id model.FuncID) map[uint64]*passed {
+	out := map[uint64]*passed{}
+	via := map[uint64]int{} // registers that thunks call
+	calls := m.Calls(id)
+	for i := range calls {
+		c := &calls[i]
+		via[c.Site] = -1
+		if c.Target == model.NoFunc && c.Via != model.NoFunc {
+			if word, ok := model.ThunkRegister(m.Func(c.Via).Name); ok {
+				via[c.Site] = slices.Index(regNames, word)
+			}
+		}
+	}
+	follow(m, id, func(in *model.Inst, s *regs) {
+		reg, call := via[in.Addr]
+		if !call {
+			return
+		}
+		var p passed
+		for i, r := range argRegs {
+			p.args[i] = s[r]
+		}
+		switch x := in.Args[0].(type) {
+		case x86asm.Mem:
+			if at, ok := in.MemAddr(x); ok && x.Segment == 0 {
+				p.callee = value{valSlot, int64(at)}
+			}
+		case x86asm.Reg:
+			if n, size, ok := number(x); ok && size == 8 {
+				p.callee = s[n]
+			}
+		default:
+			if reg >= 0 {
+				p.callee = s[reg]
+			}
+		}
+		out[in.Addr] = &p // the last round has joined all paths
+	})
+	return out
+}
+
+var regNames = []string{"rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi", "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15"}
+
+// follow follows constants, the function's own arguments and what is loaded
+// from fixed addresses through registers, along all paths. visit is called
+// before each instruction, more than once; the last time all paths are joined.
+func follow(m *model.Model, id model.FuncID, visit func(in *model.Inst, s *regs)) {
 	blocks := m.Blocks(id)
-	out := map[uint64]*[6]value{}
 	if len(blocks) == 0 {
-		return out
+		return
 	}
 	in := make([]*regs, len(blocks))
 	in[0] = &regs{}
 	for i, r := range argRegs {
 		in[0][r] = value{valArg, int64(i)}
 	}
-	calls := map[uint64]bool{} // whether the call leaves registers alone
+	keep := map[uint64]bool{}
 	for _, c := range m.Calls(id) {
-		calls[c.Site] = c.Target != model.NoFunc && keeps[m.Func(c.Target).Name]
+		if c.Target != model.NoFunc && keeps[m.Func(c.Target).Name] {
+			keep[c.Site] = true
+		}
 	}
 	work := []int32{0}
 	for len(work) > 0 {
@@ -51,15 +124,8 @@ func (a *analysis) arguments(id model.FuncID) map[uint64]*[6]value {
 		work = work[1:]
 		s := *in[k]
 		for x := range m.Instructions(&blocks[k]) {
-			keep, call := calls[x.Addr]
-			if call {
-				var v [6]value
-				for i, r := range argRegs {
-					v[i] = s[r]
-				}
-				out[x.Addr] = &v // the last round has joined all paths
-			}
-			if !keep {
+			visit(&x, &s)
+			if !keep[x.Addr] {
 				s.step(&x)
 			}
 		}
@@ -82,7 +148,6 @@ func (a *analysis) arguments(id model.FuncID) map[uint64]*[6]value {
 			}
 		}
 	}
-	return out
 }
 
 // keeps are functions that leave all registers alone.
@@ -156,6 +221,14 @@ func (s *regs) step(in *model.Inst) {
 		s[n] = value{valConst, 0}
 	case in.Op == x86asm.MOV && isImm && size >= 4:
 		s[n] = value{valConst, int64(imm)}
+	case in.Op == x86asm.LEA && size == 8:
+		if at, ok := memAddr(in, 1); ok {
+			s[n] = value{valConst, int64(at)}
+		}
+	case in.Op == x86asm.MOV && size == 8 && in.MemBytes == 8:
+		if at, ok := memAddr(in, 1); ok {
+			s[n] = value{valSlot, int64(at)}
+		}
 	case in.Op == x86asm.MOV && isReg && size >= 4 && msize >= 4:
 		s[n] = s[m]
 		if m == n {
@@ -170,6 +243,15 @@ func (s *regs) step(in *model.Inst) {
 	case in.Op == x86asm.AND && isReg && size >= 4 && s[m].kind == valConst:
 		s[n] = was.and(s[m].c)
 	}
+}
+
+// memAddr returns the fixed address of a memory operand.
+func memAddr(in *model.Inst, arg int) (uint64, bool) {
+	x, ok := in.Args[arg].(x86asm.Mem)
+	if !ok || x.Segment != 0 {
+		return 0, false
+	}
+	return in.MemAddr(x)
 }
 
 func (v value) or(c int64) value {

@@ -1,6 +1,7 @@
 package sleeps
 
 import (
+	"github.com/klpforge/klpforge/analyze/locks"
 	"github.com/klpforge/klpforge/analyze/model"
 )
 
@@ -9,13 +10,14 @@ type Answer uint8
 
 const (
 	Never   Answer = iota // on no path
+	Given                 // if a function that it is given in an argument does
 	Unknown               // calls what is not known, and nothing that sleeps for certain
 	Flags                 // if the GFP flags in an argument, or flags that are not seen, allow it
 	May                   // on some path
 )
 
 func (a Answer) String() string {
-	return [...]string{"never", "unknown", "if flags allow", "may"}[a]
+	return [...]string{"never", "if an argument does", "unknown", "if flags allow", "may"}[a]
 }
 
 // Fact is what is known of one function.
@@ -27,11 +29,20 @@ type Fact struct {
 	// with any Answer. Hidden: flags that are not seen decide.
 	Args   uint8
 	Hidden bool
+	// Calls are the arguments, likewise, that it calls as functions.
+	Calls uint8
+	// Open: it calls what is not known, whatever else it calls.
+	Open bool
 	// At is the call that the answer rests on; 0 when the function is a
 	// primitive or never sleeps.
 	At uint64
-	// Why says what makes the answer Unknown or Flags, in a few words.
+	// Why says what makes the answer other than Never or May, in a few words.
 	Why string
+}
+
+// same reports whether two facts look alike to callers.
+func (f *Fact) same(o *Fact) bool {
+	return f.Answer == o.Answer && f.Args == o.Args && f.Hidden == o.Hidden && f.Calls == o.Calls && f.Open == o.Open
 }
 
 // Result holds the facts of a model. It is immutable.
@@ -40,8 +51,12 @@ type Result struct {
 	facts []Fact
 	sites map[uint64]Answer // of calls that may sleep
 	to    map[uint64]model.FuncID
-	// borrowed are functions whose fact the kernel has.
+	// borrowed are functions whose fact the kernel or a module has.
 	borrowed map[model.FuncID]bool
+	// flagged are calls whose constant GFP flags allow sleeping.
+	flagged map[uint64]bool
+	// pv are the facts of what a kernel calls through pv_ops, by offset.
+	pv map[uint64]Fact
 }
 
 // Fact returns what is known of a function.
@@ -49,6 +64,10 @@ func (r *Result) Fact(id model.FuncID) Fact { return r.facts[id] }
 
 // Site says whether the call at an address may sleep.
 func (r *Result) Site(addr uint64) Answer { return r.sites[addr] }
+
+// Flagged reports whether the call at an address may sleep because the GFP
+// flags that it is given there allow it.
+func (r *Result) Flagged(addr uint64) bool { return r.flagged[addr] }
 
 // Borrowed reports whether a function's answer rests on one of another object
 // file, of which the kernel tells.
@@ -82,27 +101,54 @@ func (r *Result) Chain(id model.FuncID) []string {
 	return out
 }
 
-// Analyze finds the facts of all functions of a model. kernel tells of what an
-// object leaves undefined; nil when that is not known.
-func Analyze(m *model.Model, kernel *Result) *Result {
-	a := &analysis{m: m, r: &Result{Model: m, facts: make([]Fact, len(m.Funcs)), sites: map[uint64]Answer{}, to: map[uint64]model.FuncID{}, borrowed: map[model.FuncID]bool{}},
-		given: make([]bool, len(m.Funcs)), kernel: kernel, passed: map[model.FuncID]map[uint64]*[6]value{}}
-	a.define()
+// Options are what Analyze knows besides the model.
+type Options struct {
+	// Kernel tells of what an object leaves undefined; nil when not known.
+	Kernel *Result
+	// Module tells of what a module exports under a name; nil when not known.
+	Module func(name string) (Fact, bool)
+	// Flows tells what functions hold at their calls. nil: nothing is known to
+	// be held.
+	Flows func(ids ...model.FuncID) *locks.Flows
+	// For are the names of the functions whose facts matter, nil for all. What is
+	// held matters only to those, and takes time to find.
+	For []string
+}
+
+// Analyze finds the facts of all functions of a model.
+func Analyze(m *model.Model, o Options) *Result {
+	a := &analysis{m: m, o: o, passed: map[model.FuncID]map[uint64]*passed{}, slots: newSlots(m), atomic: map[uint64]bool{}}
+	a.begin()
+	a.findSlots()
 	a.spread()
+	if a.findAtomic() {
+		a.begin()
+		a.spread()
+	}
 	a.always()
+	a.keepParavirt()
 	return a.r
 }
 
 type analysis struct {
 	m      *model.Model
 	r      *Result
+	o      Options
 	given  []bool // the fact is not to be found out
-	kernel *Result
-	passed map[model.FuncID]map[uint64]*[6]value
+	passed map[model.FuncID]map[uint64]*passed
+	slots  *slots
+	atomic map[uint64]bool // calls of what is not known, which cannot sleep where they are
+	// users are the functions whose fact rests on another's otherwise than by a
+	// call that the model follows.
+	users map[model.FuncID]map[model.FuncID]bool
 }
 
-// define sets the facts of primitives, and of functions without code.
-func (a *analysis) define() {
+// begin forgets all facts and defines those of primitives, and of functions
+// without code.
+func (a *analysis) begin() {
+	n := len(a.m.Funcs)
+	a.r = &Result{Model: a.m, facts: make([]Fact, n), sites: map[uint64]Answer{}, to: map[uint64]model.FuncID{}, borrowed: map[model.FuncID]bool{}, flagged: map[uint64]bool{}}
+	a.given, a.users = make([]bool, n), map[model.FuncID]map[model.FuncID]bool{}
 	for i := range a.m.Funcs {
 		f := &a.m.Funcs[i]
 		fact := &a.r.facts[i]
@@ -125,14 +171,32 @@ func (a *analysis) define() {
 			continue
 		}
 		a.given[i] = true
-		*fact = Fact{Answer: Unknown, Why: f.Name + " is in another object file"}
-		if a.kernel != nil {
-			if ids := a.kernel.Model.Lookup(f.Name); len(ids) == 1 {
-				*fact = a.kernel.Fact(ids[0])
-				fact.At, a.r.borrowed[model.FuncID(i)] = 0, true
-			}
+		*fact = Fact{Answer: Unknown, Open: true, Why: f.Name + " is in another object file"}
+		if x, ok := a.outside(f.Name); ok {
+			*fact = x
+			fact.At, a.r.borrowed[model.FuncID(i)] = 0, true
 		}
 	}
+}
+
+// outside finds the fact of a function that the object leaves undefined.
+func (a *analysis) outside(name string) (Fact, bool) {
+	if a.o.Kernel == nil {
+		return Fact{}, false
+	}
+	k := a.o.Kernel.Model
+	ids := k.Lookup(name)
+	// A module reaches exports only; a function of the same name that is not
+	// exported is another one.
+	if _, exported := k.Prog.Lookup("__ksymtab_" + name); a.o.Module != nil && !exported {
+		if f, ok := a.o.Module(name); ok {
+			return f, true
+		}
+	}
+	if len(ids) != 1 {
+		return Fact{}, false
+	}
+	return a.o.Kernel.Fact(ids[0]), true
 }
 
 // spread brings the facts of callees to callers until nothing changes.
@@ -150,13 +214,26 @@ func (a *analysis) spread() {
 		if a.given[id] || !a.look(id) {
 			continue
 		}
-		for c := range a.m.Callers(id) {
-			if !waiting[c.Caller] {
-				waiting[c.Caller] = true
-				todo = append(todo, c.Caller)
+		queue := func(f model.FuncID) {
+			if !waiting[f] {
+				waiting[f] = true
+				todo = append(todo, f)
 			}
 		}
+		for c := range a.m.Callers(id) {
+			queue(c.Caller)
+		}
+		for f := range a.users[id] {
+			queue(f)
+		}
 	}
+}
+
+func (a *analysis) use(user, of model.FuncID) {
+	if a.users[of] == nil {
+		a.users[of] = map[model.FuncID]bool{}
+	}
+	a.users[of][user] = true
 }
 
 // look renews the fact of a function and reports whether callers must know.
@@ -164,90 +241,177 @@ func (a *analysis) spread() {
 func (a *analysis) look(id model.FuncID) bool {
 	old := a.r.facts[id]
 	fact := old
-	if a.m.Func(id).Unknown() && fact.Answer < Unknown {
-		fact.Answer, fact.Why = Unknown, "its code cannot be followed"
+	f := a.m.Func(id)
+	if f.Unknown() && !fact.Open {
+		fact.Open = true
+		fact.raise(Unknown, 0, "its code cannot be followed")
 	}
-	var args map[uint64]*[6]value
 	calls := a.m.Calls(id)
 	for i := range calls {
 		c := &calls[i]
-		target := c.Target
-		if c.Via != model.NoFunc && a.given[c.Via] && a.m.Func(c.Via).Flags&model.FuncThunk == 0 {
-			target = c.Via // the static call itself is a primitive
+		x := a.call(id, c)
+		if x.Answer == May && x.Always {
+			a.r.flagged[c.Site] = true
 		}
-		if target == model.NoFunc {
-			fact.raise(Unknown, c.Site, "a call through a pointer")
-			a.r.sites[c.Site] = max(a.r.sites[c.Site], Unknown)
-			continue
-		}
-		f := a.r.facts[target]
-		a.r.to[c.Site] = target
-		answer, why := f.Answer, f.Why
-		if answer != May && (f.Args != 0 || f.Hidden) {
-			if args == nil {
-				if args = a.passed[id]; args == nil {
-					args = a.arguments(id)
-					a.passed[id] = args
-				}
-			}
-			var by uint8
-			var hidden bool
-			answer, by, hidden = decide(f, args[c.Site])
-			fact.Args |= by
-			fact.Hidden = fact.Hidden || hidden
-			switch {
-			case hidden:
-				why = "flags that are not seen decide in " + a.m.Func(target).Name
-			case by != 0:
-				why = "the GFP flags that it is given decide"
+		if x.Open && a.atomic[c.Site] {
+			x.Open = false
+			a.r.sites[c.Site] = max(a.r.sites[c.Site], x.Answer)
+			if x.Answer == Unknown {
+				continue
 			}
 		}
-		if answer == Unknown && why == "" {
-			why = a.m.Func(target).Name + " is not known"
-		}
-		a.r.sites[c.Site] = max(a.r.sites[c.Site], answer)
-		fact.raise(answer, c.Site, why)
+		fact.Args |= x.Args
+		fact.Calls |= x.Calls
+		fact.Hidden = fact.Hidden || x.Hidden
+		fact.Open = fact.Open || x.Open
+		a.r.sites[c.Site] = max(a.r.sites[c.Site], x.Answer)
+		fact.raise(x.Answer, c.Site, x.Why)
+	}
+	if f.Flags&model.FuncTrampoline != 0 {
+		fact.join(a.trampoline(id))
 	}
 	a.r.facts[id] = fact
-	return fact.Answer != old.Answer || fact.Args != old.Args || fact.Hidden != old.Hidden
+	return !fact.same(&old)
 }
 
-// decide says what a call of a function whose flags decide comes to.
-func decide(f Fact, args *[6]value) (answer Answer, by uint8, hidden bool) {
-	if f.Answer == Unknown {
-		answer = Unknown
+// call says what a call comes to, in terms of the caller.
+func (a *analysis) call(id model.FuncID, c *model.Call) Fact {
+	target := c.Target
+	if c.Via != model.NoFunc && a.m.Func(c.Via).Flags&model.FuncThunk == 0 {
+		target = c.Via // a static call: what it may lead to, not what it is built to
+		a.use(id, target)
+	}
+	if c.Kind == model.CallParavirt || target == model.NoFunc {
+		return a.pointer(id, c)
+	}
+	a.r.to[c.Site] = target
+	f := a.r.facts[target]
+	if f.Answer != May && (f.Args != 0 || f.Hidden || f.Calls != 0) {
+		return a.decide(id, target, a.given6(id, c.Site))
+	}
+	if f.Answer == Unknown && f.Why == "" {
+		f.Why = a.m.Func(target).Name + " is not known"
+	}
+	f.Always = false
+	return f
+}
+
+// pointer says what a call through a pointer comes to.
+func (a *analysis) pointer(id model.FuncID, c *model.Call) Fact {
+	open := Fact{Answer: Unknown, Open: true, Why: "a call through a pointer"}
+	p := a.site(id, c.Site)
+	if p == nil {
+		return open
+	}
+	var targets []model.FuncID
+	switch v := p.callee; v.kind {
+	case valArg:
+		return Fact{Answer: Given, Calls: 1 << v.c, Why: "a function that it is given decides"}
+	case valConst:
+		if g := a.m.Entry(uint64(v.c)); g != model.NoFunc {
+			targets = []model.FuncID{g}
+		}
+	case valSlot:
+		if off, ok := a.slots.paravirt(uint64(v.c)); ok && a.o.Kernel != nil {
+			if f, ok := a.o.Kernel.pv[off]; ok {
+				return f
+			}
+		}
+		if targets = a.slots.targets(uint64(v.c)); targets == nil {
+			open.Why = "a call through " + a.slots.name(uint64(v.c))
+		}
+	}
+	if len(targets) == 0 {
+		return open
+	}
+	var out Fact
+	for _, g := range targets {
+		a.use(id, g)
+		if len(targets) == 1 {
+			a.r.to[c.Site] = g
+		}
+		out.join(a.decide(id, g, &p.args))
+	}
+	return out
+}
+
+// decide says what a call of a function comes to with some arguments.
+func (a *analysis) decide(id, target model.FuncID, args *[6]value) Fact {
+	f := a.r.facts[target]
+	if f.Answer == May {
+		return Fact{Answer: May}
+	}
+	name := a.m.Func(target).Name
+	var out Fact
+	if f.Open {
+		out.Open = true
+		why := f.Why
+		if why == "" || f.Answer != Unknown {
+			why = name + " is not known"
+		}
+		out.raise(Unknown, 0, why)
 	}
 	if f.Hidden {
-		answer, hidden = Flags, true
+		out.Hidden = true
+		out.raise(Flags, 0, "flags that are not seen decide in "+name)
 	}
 	for i := range 6 {
-		if f.Args&(1<<i) == 0 {
-			continue
-		}
 		v := value{}
 		if args != nil {
 			v = args[i]
 		}
-		switch v.kind {
-		case valConst:
-			if v.c&direct != 0 {
-				return May, by, hidden
+		if f.Args&(1<<i) != 0 {
+			switch {
+			case v.kind == valConst && v.c&direct != 0:
+				return Fact{Answer: May, Always: true} // by flags: look notes it
+			case v.kind == valConst:
+			case v.kind == valArg:
+				out.Args |= 1 << v.c
+				out.raise(Flags, 0, "the GFP flags that it is given decide")
+			default:
+				out.Hidden = true
+				out.raise(Flags, 0, "flags that are not seen decide in "+name)
 			}
-		case valArg:
-			by |= 1 << v.c
-			answer = max(answer, Flags)
-		default:
-			hidden = true
-			answer = max(answer, Flags)
+		}
+		if f.Calls&(1<<i) != 0 {
+			out.join(a.callback(id, name, v))
 		}
 	}
-	return answer, by, hidden
+	return out
+}
+
+// callback says what handing a function to another that calls it comes to.
+func (a *analysis) callback(id model.FuncID, to string, v value) Fact {
+	switch {
+	case v.kind == valArg:
+		return Fact{Answer: Given, Calls: 1 << v.c, Why: "a function that it is given decides"}
+	case v.kind == valConst && v.c == 0:
+		return Fact{}
+	case v.kind == valConst:
+		g := a.m.Entry(uint64(v.c))
+		if g == model.NoFunc {
+			break
+		}
+		a.use(id, g)
+		// What it is called with is not seen.
+		return a.decide(id, g, nil)
+	}
+	return Fact{Answer: Unknown, Open: true, Why: to + " calls a function that is not seen"}
 }
 
 func (f *Fact) raise(a Answer, site uint64, why string) {
 	if a > f.Answer {
 		f.Answer, f.At, f.Why = a, site, why
 	}
+}
+
+// join adds what may happen instead.
+func (f *Fact) join(o Fact) {
+	f.raise(o.Answer, o.At, o.Why)
+	f.Args |= o.Args
+	f.Calls |= o.Calls
+	f.Hidden = f.Hidden || o.Hidden
+	f.Open = f.Open || o.Open
 }
 
 // always finds the functions of which every path to a return sleeps.
@@ -273,8 +437,8 @@ func (a *analysis) avoidable(id model.FuncID) bool {
 	sure := map[uint64]bool{}
 	for _, c := range a.m.Calls(id) {
 		if a.r.sites[c.Site] == May && c.Kind != model.CallAlt {
-			t := a.r.to[c.Site]
-			if f := a.r.facts[t]; f.Always || f.Answer == Flags || f.Args != 0 && f.Answer != May {
+			t, ok := a.r.to[c.Site] // not known when it is one of several
+			if a.r.flagged[c.Site] || ok && a.r.facts[t].Always {
 				sure[c.Site] = true
 			}
 		}

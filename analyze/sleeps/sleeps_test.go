@@ -32,7 +32,7 @@ func TestFacts(t *testing.T) {
 			t.Fatal(err)
 		}
 		m := model.Build(p)
-		got := Analyze(m, nil).Fact(m.Lookup(c.fn)[0])
+		got := Analyze(m, Options{}).Fact(m.Lookup(c.fn)[0])
 		if got.Answer != c.want || got.Always != c.always || got.Args != c.args {
 			t.Errorf("%s of %s: %+v", c.fn, c.object, got)
 		}

@@ -30,7 +30,7 @@ sleep are left out, unless --function names one. Modules are not searched.`,
 				return err
 			}
 			defer k.Close()
-			r := sleeps.Analyze(k.Model, nil)
+			r := sleeps.Analyze(k.Model, sleeps.Options{Flows: k.Locks.FlowsApart})
 			var ids []model.FuncID
 			if function != "" {
 				if ids, err = findFuncs(k.Model, function); err != nil {

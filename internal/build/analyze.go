@@ -5,11 +5,13 @@ import (
 
 	"github.com/klpforge/klpforge/analyze"
 	"github.com/klpforge/klpforge/analyze/all"
+	"github.com/klpforge/klpforge/analyze/model"
 	"github.com/klpforge/klpforge/analyze/passes/reported"
 	"github.com/klpforge/klpforge/analyze/stacks"
 	"github.com/klpforge/klpforge/elfdiff"
 	"github.com/klpforge/klpforge/internal/facts"
 	"github.com/klpforge/klpforge/patchset"
+	"github.com/klpforge/klpforge/plan"
 )
 
 // analyze runs all analyzers on what is known so far. Findings of the earlier
@@ -56,7 +58,34 @@ func (r *run) wholeKernel() (*analyze.Kernel, error) {
 		return nil, err
 	}
 	r.kernel = k
-	return &analyze.Kernel{Model: k.Model, Locks: k.Locks, Types: k.Types}, nil
+	return &analyze.Kernel{Model: k.Model, Locks: k.Locks, Types: k.Types, Exporter: r.exporters()}, nil
+}
+
+// exporters makes the function that decodes the module that exports a symbol.
+// What cannot be had is not known; no check fails for that.
+func (r *run) exporters() func(symbol string) *model.Model {
+	models := map[string]*model.Model{}
+	return func(symbol string) *model.Model {
+		exports, err := r.kernel.Target.Symvers()
+		if err != nil {
+			return nil
+		}
+		e, ok := exports.Lookup(symbol)
+		if !ok || e.Object() == plan.Vmlinux {
+			return nil
+		}
+		m, ok := models[e.Object()]
+		if ok {
+			return m
+		}
+		if shipped, err := r.kernel.Target.Module(e.Object()); err == nil {
+			if p, err := model.FromObject(shipped.File, model.ObjectOptions{Name: shipped.Name}); err == nil {
+				m = model.Build(p)
+			}
+		}
+		models[e.Object()] = m
+		return m
+	}
 }
 
 // stacks finds where tasks sleep. It needs nothing but the target, so that it runs

@@ -26,7 +26,7 @@ func TestSleeps(t *testing.T) {
 	}
 	defer k.Close()
 	m := k.Model
-	r := sleeps.Analyze(m, nil)
+	r := sleeps.Analyze(m, sleeps.Options{Flows: k.Locks.FlowsApart})
 	count := map[sleeps.Answer]int{}
 	seen := map[model.FuncID]bool{}
 	for _, c := range m.CodeRefs {

@@ -11,7 +11,6 @@ import (
 	"github.com/klpforge/klpforge/analyze/code"
 	"github.com/klpforge/klpforge/analyze/locks"
 	"github.com/klpforge/klpforge/analyze/model"
-	"github.com/klpforge/klpforge/analyze/sleeps"
 	"github.com/klpforge/klpforge/elfdiff"
 	"github.com/klpforge/klpforge/plan"
 )
@@ -117,8 +116,8 @@ func sleeping(p *analyze.Pass, u *analyze.Unit, before, after *code.Object) erro
 		if err != nil {
 			return fmt.Errorf("look for sleeping functions in the kernel: %w", err)
 		}
-		facts := sleeps.Analyze(k.Model, nil)
-		old, new = newView(before, facts), newView(after, facts)
+		known := newOutside(k, before, after)
+		old, new = newView(before, known), newView(after, known)
 		by = news(u, old, new)
 	}
 	for _, ch := range u.Replace {

@@ -2,6 +2,7 @@ package context
 
 import (
 	"slices"
+	"sync"
 
 	"github.com/klpforge/klpforge/analyze"
 	"github.com/klpforge/klpforge/analyze/code"
@@ -18,8 +19,58 @@ type view struct {
 	sleeps *sleeps.Result
 }
 
-func newView(o *code.Object, kernel *sleeps.Result) *view {
-	return &view{o, sleeps.Analyze(o.Model, kernel)}
+// newView looks at an object; known is what is known of other objects, or nil.
+func newView(o *code.Object, known *outside) *view {
+	opt := sleeps.Options{Flows: func(...model.FuncID) *locks.Flows { return o.Flows() }}
+	if known != nil {
+		opt.Kernel, opt.Module = known.facts, known.module
+	}
+	return &view{o, sleeps.Analyze(o.Model, opt)}
+}
+
+// outside is what is known of the kernel and of its modules.
+type outside struct {
+	kernel  *analyze.Kernel
+	facts   *sleeps.Result
+	modules map[*model.Model]*sleeps.Result // nil while one is looked at
+}
+
+func newOutside(k *analyze.Kernel, objects ...*code.Object) *outside {
+	var names []string
+	for _, o := range objects {
+		for i := range o.Model.Funcs {
+			if f := &o.Model.Funcs[i]; f.Flags&model.FuncExtern != 0 {
+				names = append(names, f.Name)
+			}
+		}
+	}
+	return &outside{k, sleeps.Analyze(k.Model, sleeps.Options{Flows: k.Locks.FlowsApart, For: names}), map[*model.Model]*sleeps.Result{}}
+}
+
+// module tells of a function that a module exports.
+func (x *outside) module(name string) (sleeps.Fact, bool) {
+	if x.kernel.Exporter == nil {
+		return sleeps.Fact{}, false
+	}
+	m := x.kernel.Exporter(name)
+	if m == nil {
+		return sleeps.Fact{}, false
+	}
+	r, ok := x.modules[m]
+	if !ok {
+		x.modules[m] = nil
+		effects := sync.OnceValue(func() *locks.Result { return locks.Analyze(m, locks.Options{}) })
+		r = sleeps.Analyze(m, sleeps.Options{Kernel: x.facts, Module: x.module, Flows: func(ids ...model.FuncID) *locks.Flows { return effects().FlowsApart(ids...) }})
+		x.modules[m] = r
+	}
+	if r == nil {
+		return sleeps.Fact{}, false
+	}
+	ids := m.Lookup(name)
+	if len(ids) != 1 {
+		return sleeps.Fact{}, false
+	}
+	return r.Fact(ids[0]), true
 }
 
 // violation is a call that may sleep where that is forbidden.
@@ -45,9 +96,10 @@ func (v *violation) severity() analyze.Severity {
 }
 
 // key is the same in both builds when nothing changed: who forbids, and what
-// it calls. That a call sleeps for certain is news where it was not known.
+// it calls, whatever the compiler made of its name. That a call sleeps for certain
+// is news where it was not known.
 func (v *violation) key() string {
-	k := v.holder + " " + v.way[0] + " "
+	k := code.Name(v.holder) + " " + code.Name(v.way[0]) + " "
 	if v.sure {
 		k += "sleeps"
 	}
@@ -141,8 +193,8 @@ func (w *view) violation(c locks.CallAt) (violation, bool) {
 	case answer == sleeps.May:
 		v.sure, v.why = true, ""
 		// Flags that allow it make an allocation sleep whatever its path.
-		v.always = fact.Always || fact.Answer == sleeps.Flags
-		if fact.Answer == sleeps.Flags {
+		v.always = fact.Always || w.sleeps.Flagged(c.Site)
+		if w.sleeps.Flagged(c.Site) {
 			v.why = "the flags given allow it"
 		}
 	}

@@ -37,8 +37,12 @@ func run(p *analyze.Pass) error {
 		for _, ch := range u.Replace {
 			x, ok := balanceOf(before, old, ch.Orig)
 			y, known := balanceOf(after, new, ch.Patched)
-			if ok && known && !slices.Equal(x.ways, y.ways) {
+			switch {
+			case !ok || !known || slices.Equal(x.ways, y.ways):
+			case x.unsure+y.unsure == "":
 				report(p, u, ch, before, x, y)
+			default:
+				unsure(p, u, ch, before, x, y)
 			}
 		}
 	}
@@ -48,6 +52,7 @@ func run(p *analyze.Pass) error {
 // balance is what a function does to objects that are not its own.
 type balance struct {
 	ways   []string // of returning, each what it releases and keeps; a sorted set
+	some   []string // what it releases or keeps on some way, with all elements of an array as one; a sorted set
 	unsure string
 }
 
@@ -58,17 +63,19 @@ func balanceOf(o *code.Object, r *locks.Result, a elfdiff.AtomID) (balance, bool
 	}
 	e := r.Effect(id)
 	var b balance
+	some := map[int32][]locks.Path{} // by sign
 	for i := range e.Outcomes {
 		var way []string
 		for _, c := range e.Outcomes[i].Changes {
 			if c.Kind != locks.Sem || c.Path.Root != locks.RootArg && c.Path.Root != locks.RootGlobal && c.Path.Root != locks.RootPercpu {
 				continue
 			}
-			word := "takes a reference to "
+			sign := int32(1)
 			if c.Delta < 0 {
-				word = "gives up "
+				sign = -1
 			}
-			way = append(way, word+object(o, c.Path))
+			way = append(way, words[sign]+object(o, c.Path))
+			some[sign] = append(some[sign], c.Path)
 		}
 		slices.Sort(way)
 		s := strings.Join(way, " and ")
@@ -79,6 +86,14 @@ func balanceOf(o *code.Object, r *locks.Result, a elfdiff.AtomID) (balance, bool
 	}
 	slices.Sort(b.ways)
 	b.ways = slices.Compact(b.ways)
+	clone := o.Atoms.Atoms[a].Name != code.Name(o.Atoms.Atoms[a].Name)
+	for sign, paths := range some {
+		for _, name := range together(o, paths, clone) {
+			b.some = append(b.some, words[sign]+name)
+		}
+	}
+	slices.Sort(b.some)
+	b.some = slices.Compact(b.some)
 	switch {
 	case e.Unknown != 0:
 		b.unsure = e.Unknown.String()
@@ -86,6 +101,61 @@ func balanceOf(o *code.Object, r *locks.Result, a elfdiff.AtomID) (balance, bool
 		b.unsure = "two expressions were taken to mean the same object"
 	}
 	return b, true
+}
+
+var words = map[int32]string{1: "takes a reference to ", -1: "gives up "}
+
+// stride is how many objects in steps of the same size make an array: what a
+// loop leads to that is executed a few times.
+const stride = 4
+
+// together names what paths lead to. Elements of an array are one object, and so
+// are all objects on a list, which are found by following the same member again
+// and again. In a clone arguments have no numbers, as the compiler shifts them.
+func together(o *code.Object, paths []locks.Path, clone bool) []string {
+	var out []string
+	for _, p := range paths {
+		p.Offs = slices.Clone(p.Offs)
+		array := -1
+		for i := range p.Offs {
+			var steps []int64
+			for _, q := range paths {
+				if q.Root == p.Root && q.Arg == p.Arg && q.Addr == p.Addr && len(q.Offs) == len(p.Offs) &&
+					slices.Equal(q.Offs[:i], p.Offs[:i]) && slices.Equal(q.Offs[i+1:], p.Offs[i+1:]) {
+					steps = append(steps, q.Offs[i])
+				}
+			}
+			slices.Sort(steps)
+			if steps = slices.Compact(steps); regular(steps) {
+				array, p.Offs[i] = i, steps[0]
+			}
+		}
+		if array < 0 {
+			p.Offs = slices.Compact(p.Offs)
+		}
+		name := object(o, p)
+		if array >= 0 {
+			name = "each of " + name + " and so on"
+		}
+		if clone && p.Root == locks.RootArg {
+			name = strings.Replace(name, fmt.Sprintf("argument %d", p.Arg), "an argument", 1)
+		}
+		out = append(out, name)
+	}
+	return out
+}
+
+// regular reports whether numbers are some steps of one size.
+func regular(l []int64) bool {
+	if len(l) < stride {
+		return false
+	}
+	for i := 2; i < len(l); i++ {
+		if l[i]-l[i-1] != l[1]-l[0] {
+			return false
+		}
+	}
+	return true
 }
 
 // object names what a path leads to, so that it compares between two builds.
@@ -106,29 +176,55 @@ func object(o *code.Object, p locks.Path) string {
 	return strings.Replace(rest.String(), "arg0", base, 1)
 }
 
+// unsure reports functions of which not all ways can be told apart, so that
+// their lists are not worth comparing: what may be given up or taken at all is.
+func unsure(p *analyze.Pass, u *analyze.Unit, ch elfdiff.Change, o *code.Object, old, new balance) {
+	less := func(a, b []string) []string {
+		return slices.DeleteFunc(slices.Clone(a), func(s string) bool { return slices.Contains(b, s) })
+	}
+	f := analyze.Finding{ID: "KLP207", Severity: analyze.Note, Unknown: true, Remedy: remedy,
+		Message: "what the function frees, puts or keeps may have changed; not all of its ways could be told apart"}
+	for _, side := range []struct {
+		word string
+		list []string
+	}{{"only before, on some way it ", less(old.some, new.some)}, {"only after, on some way it ", less(new.some, old.some)}} {
+		if len(side.list) > 0 {
+			f.Evidence = append(f.Evidence, side.word+strings.Join(side.list, ", "))
+		}
+	}
+	if len(f.Evidence) == 0 {
+		return // the same objects; which ways lead there is not known on either side
+	}
+	who(u, ch, o, &f)
+	f.Evidence = append(f.Evidence, slices.Compact(slices.DeleteFunc([]string{old.unsure, new.unsure}, func(s string) bool { return s == "" }))...)
+	p.ReportChange(u, ch, f)
+}
+
+const remedy = "see that every caller agrees with the new balance, and patch those that do not with it"
+
 func report(p *analyze.Pass, u *analyze.Unit, ch elfdiff.Change, o *code.Object, old, new balance) {
-	f := analyze.Finding{ID: "KLP207", Severity: analyze.Warning, Remedy: "see that every caller agrees with the new balance, and patch those that do not with it",
+	f := analyze.Finding{ID: "KLP207", Severity: analyze.Warning, Remedy: remedy,
 		Evidence: []string{"before: it " + strings.Join(old.ways, "; or it "), "after: it " + strings.Join(new.ways, "; or it ")}}
+	if local := who(u, ch, o, &f); local && len(f.Who) == 0 {
+		f.Severity, f.Remedy = analyze.Note, ""
+		f.Message = "who owns an object changed; all callers in the object file are patched with it"
+	} else {
+		f.Message = "the function frees, puts or keeps an object of its caller's on other ways than before"
+	}
+	p.ReportChange(u, ch, f)
+}
+
+// who adds the callers that are not patched, and reports whether there can be
+// no others.
+func who(u *analyze.Unit, ch elfdiff.Change, o *code.Object, f *analyze.Finding) (local bool) {
 	callers, holders := o.Callers(ch.Orig)
 	for _, a := range slices.Concat(callers, holders) {
 		if name := u.Name(a); name != "" && !u.Replaced(a) && !strings.HasPrefix(name, "__ksymtab") {
 			f.Who = append(f.Who, name)
 		}
 	}
-	local := u.Diff.Orig.Local(ch.Orig)
-	if !local {
+	if local = u.Diff.Orig.Local(ch.Orig); !local {
 		f.Evidence = append(f.Evidence, "other object files can call it too")
 	}
-	switch unsure := old.unsure + new.unsure; {
-	case unsure != "":
-		f.Severity, f.Unknown = analyze.Note, true
-		f.Message = "what the function frees, puts or keeps may have changed; not all of its ways could be told apart"
-		f.Evidence = append(f.Evidence, slices.Compact(slices.DeleteFunc([]string{old.unsure, new.unsure}, func(s string) bool { return s == "" }))...)
-	case local && len(f.Who) == 0:
-		f.Severity, f.Remedy = analyze.Note, ""
-		f.Message = "who owns an object changed; all callers in the object file are patched with it"
-	default:
-		f.Message = "the function frees, puts or keeps an object of its caller's on other ways than before"
-	}
-	p.ReportChange(u, ch, f)
+	return local
 }
