@@ -1,6 +1,8 @@
 package sleeps
 
 import (
+	"strings"
+
 	"github.com/klpforge/klpforge/analyze/locks"
 	"github.com/klpforge/klpforge/analyze/model"
 )
@@ -284,6 +286,9 @@ func (a *analysis) call(id model.FuncID, c *model.Call) Fact {
 	if c.Kind == model.CallParavirt || target == model.NoFunc {
 		return a.pointer(id, c)
 	}
+	if a.gone(target) && !a.gone(id) {
+		return Fact{}
+	}
 	a.r.to[c.Site] = target
 	f := a.r.facts[target]
 	if f.Answer != May && (f.Args != 0 || f.Hidden || f.Calls != 0) {
@@ -294,6 +299,13 @@ func (a *analysis) call(id model.FuncID, c *model.Call) Fact {
 	}
 	f.Always = false
 	return f
+}
+
+// gone reports whether a function is there only while the kernel boots, or its
+// module begins: who calls it later never does.
+func (a *analysis) gone(id model.FuncID) bool {
+	seg, ok := a.m.Prog.SegmentAt(a.m.Func(id).Addr)
+	return ok && strings.HasPrefix(seg.Name, ".init.text")
 }
 
 // pointer says what a call through a pointer comes to.
@@ -326,6 +338,9 @@ func (a *analysis) pointer(id model.FuncID, c *model.Call) Fact {
 	}
 	var out Fact
 	for _, g := range targets {
+		if a.gone(g) && !a.gone(id) {
+			continue
+		}
 		a.use(id, g)
 		if len(targets) == 1 {
 			a.r.to[c.Site] = g

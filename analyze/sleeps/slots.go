@@ -68,13 +68,23 @@ func newSlots(m *model.Model) *slots {
 	return s
 }
 
-// end is the address of the next symbol.
+// end is where the variable at an address ends: by its size, or where the next
+// symbol or the segment does.
 func (s *slots) end(a uint64) uint64 {
+	sym, _, _ := s.m.Prog.SymbolAt(a)
+	seg, ok := s.m.Prog.SegmentAt(a)
+	switch {
+	case sym.Addr == a && sym.Size > 0:
+		return a + sym.Size
+	case !ok:
+		return a
+	}
+	end := seg.Addr + seg.Size
 	syms := s.m.Prog.Symbols()
 	if i := sort.Search(len(syms), func(i int) bool { return syms[i].Addr > a }); i < len(syms) {
-		return syms[i].Addr
+		end = min(end, syms[i].Addr)
 	}
-	return a
+	return end
 }
 
 // paravirt returns the offset of a pointer in pv_ops.
@@ -145,6 +155,9 @@ func (a *analysis) findSlots() {
 				s.calls[uint64(p.callee.c)] = true
 			}
 		}
+	}
+	for at := s.pv.Start; at+8 <= s.pv.End; at += 8 {
+		s.calls[at] = true // objects may call through any of them
 	}
 	s.findVars()
 	s.findStores()
@@ -396,6 +409,9 @@ func (a *analysis) trampoline(id model.FuncID) Fact {
 	}
 	var out Fact
 	for _, g := range k.set {
+		if a.gone(g) {
+			continue
+		}
 		a.use(id, g)
 		out.join(a.r.facts[g])
 	}
@@ -416,7 +432,9 @@ func (a *analysis) keepParavirt() {
 		}
 		var out Fact
 		for _, g := range targets {
-			out.join(a.r.facts[g])
+			if !a.gone(g) {
+				out.join(a.r.facts[g])
+			}
 		}
 		out.At, out.Always = 0, false
 		a.r.pv[at-a.slots.pv.Start] = out

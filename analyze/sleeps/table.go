@@ -38,7 +38,11 @@ var sleepers = names(`schedule schedule_timeout schedule_timeout_interruptible s
  blkdev_get_by_path sync_inode_metadata sync_dirty_buffer`)
 
 // never do not sleep, or only where sleeping is allowed anyway. They end the
-// search, which would meet calls through pointers in most of them.
+// search, which would meet calls through pointers in most of them. Mapping for
+// DMA may be done in interrupts (Documentation/core-api/dma-api-howto.rst);
+// a hypercall is an instruction, and xen_mc_flush has BUG_ON(preemptible());
+// __xen_hypercall_setfunc runs once, at the first hypercall of the boot; clocks of
+// the scheduler are read in NMIs too.
 var never = names(`__fentry__ __x86_return_thunk _printk vprintk vprintk_emit _printk_deferred dev_printk_emit console_unlock cgroup_rstat_flush_irqsafe __warn_printk __stack_chk_fail dump_stack _dev_printk _dev_err _dev_warn _dev_info
  _dev_notice __dynamic_pr_debug __dynamic_dev_dbg netdev_err netdev_warn netdev_info netdev_printk __ratelimit ___ratelimit
  preempt_schedule preempt_schedule_notrace preempt_schedule_irq preempt_schedule_thunk preempt_schedule_notrace_thunk
@@ -57,7 +61,8 @@ var never = names(`__fentry__ __x86_return_thunk _printk vprintk vprintk_emit _p
  get_random_u32 capable ns_capable refcount_warn_saturate refcount_dec_and_lock _atomic_dec_and_lock __bitmap_set __bitmap_clear find_first_bit
  _find_first_bit _find_next_bit _find_first_zero_bit _find_next_zero_bit __sw_hweight32 __sw_hweight64 get_device kobject_get __percpu_counter_sum
  percpu_counter_add_batch __netif_schedule netif_tx_wake_queue netif_carrier_on netif_carrier_off add_device_randomness __SCT__preempt_schedule
- __SCT__preempt_schedule_notrace panic __this_cpu_preempt_check smp_call_function_single generic_handle_irq migrate_enable migrate_disable`)
+ __SCT__preempt_schedule_notrace __SCT__xen_hypercall __xen_hypercall_setfunc xen_mc_flush __SCT__pv_sched_clock __SCT__pv_steal_clock
+ dma_map_page_attrs dma_unmap_page_attrs dma_map_sg_attrs dma_unmap_sg_attrs dma_sync_single_for_cpu dma_sync_single_for_device panic __this_cpu_preempt_check smp_call_function_single generic_handle_irq migrate_enable migrate_disable`)
 
 // allocators hold GFP flags in this argument, from 0.
 var allocators = map[string]int{

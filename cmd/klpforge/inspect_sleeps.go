@@ -18,9 +18,10 @@ func (a *app) inspectSleepsCmd() *cobra.Command {
 		Short: "Print which functions may sleep, and by which calls",
 		Long: `Print for every function whether it may sleep: "may" when some path does, with
 the calls on the way ("always" when every path does), "if flags allow" when GFP
-flags decide that it is given or that are not seen, "unknown" when it makes calls
-through pointers and nothing else in it sleeps for certain. Functions that never
-sleep are left out, unless --function names one. Modules are not searched.`,
+flags decide that it is given or that are not seen, "if an argument does" when a
+function decides that it is given, "unknown" when it makes calls through pointers
+that may lead anywhere and nothing else in it sleeps for certain. Functions that
+never sleep are left out, unless --function names one. Modules are not searched.`,
 		Example: `  klpforge inspect sleeps -k 6.1.0-55-cloud-amd64 --function alloc_pages
   klpforge inspect sleeps --vmlinux vmlinux --format json | jq '.functions[] | select(.sleeps == "may") | .name'`,
 		Args: exactArgs(0, "no arguments"),
@@ -61,13 +62,15 @@ type sleepsJSON struct {
 	Functions []sleepJSON `json:"functions"`
 }
 
-// sleepJSON: sleeps is "never", "unknown", "if flags allow" or "may".
+// sleepJSON: sleeps is "never", "if an argument does", "unknown", "if flags allow"
+// or "may".
 type sleepJSON struct {
 	Name      string   `json:"name"`
 	Address   string   `json:"address"`
 	Sleeps    string   `json:"sleeps"`
 	Always    bool     `json:"always"`
 	Arguments []int    `json:"arguments,omitempty"` // whose GFP flags decide, from 0
+	Functions []int    `json:"functions,omitempty"` // arguments that it calls, likewise
 	Why       string   `json:"why,omitempty"`
 	Site      string   `json:"site,omitempty"`
 	Chain     []string `json:"chain,omitempty"`
@@ -81,6 +84,9 @@ func sleepsReport(m *model.Model, r *sleeps.Result, ids []model.FuncID) sleepsJS
 		for i := range 6 {
 			if x.Args&(1<<i) != 0 {
 				j.Arguments = append(j.Arguments, i)
+			}
+			if x.Calls&(1<<i) != 0 {
+				j.Functions = append(j.Functions, i)
 			}
 		}
 		if x.At != 0 {
@@ -109,6 +115,7 @@ func (a *app) printSleeps(doc sleepsJSON, all int) {
 		fmt.Fprintln(a.out)
 	}
 	if len(doc.Functions) > 1 {
-		fmt.Fprintf(a.out, "of %d functions %d may sleep, %d if flags allow, and of %d it is unknown; the others never do\n", all, count["may"], count["if flags allow"], count["unknown"])
+		fmt.Fprintf(a.out, "of %d functions %d may sleep, %d if flags allow, %d if a function does that they are given, and of %d it is unknown; the others never do\n",
+			all, count["may"], count["if flags allow"], count["if an argument does"], count["unknown"])
 	}
 }

@@ -8,6 +8,9 @@
 //	// want: nothing                   no finding
 //	// text: a part of what it says    in the message, evidence, who or remedy
 //	// cflags: -g                      further options for both compilations
+//	// objtool: --orc                  options of the kernel's objtool, which is run on both objects; it is
+//	                                   the program that $KLPFORGE_OBJTOOL names, tools/objtool/objtool of a
+//	                                   prepared 6.1 tree. Needed with -update only
 //
 // "go test -update" compiles the cases again.
 package checktest
@@ -218,6 +221,11 @@ func compile(t *testing.T, path string) {
 		t.Logf("the committed objects are not compared: they need compiler %s", compilerVersion)
 		return
 	}
+	tool := directives(t, path, "objtool")
+	if len(tool) > 0 && !*update {
+		t.Log("the committed objects are not compared: objtool has been at them")
+		return
+	}
 	for _, side := range []string{"before", "after", "kernel"} {
 		if _, err := os.Stat(filepath.Join(path, side+".c")); side == "kernel" && err != nil {
 			continue
@@ -225,6 +233,11 @@ func compile(t *testing.T, path string) {
 		out := filepath.Join(t.TempDir(), side+".o")
 		if msg, err := exec.Command(compiler(), append([]string{filepath.Join(path, side+".c"), out}, directives(t, path, "cflags")...)...).CombinedOutput(); err != nil {
 			t.Fatalf("compile %s/%s.c: %v\n%s", path, side, err, msg)
+		}
+		if len(tool) > 0 {
+			if msg, err := exec.Command(os.Getenv("KLPFORGE_OBJTOOL"), append(strings.Fields(strings.Join(tool, " ")), out)...).CombinedOutput(); err != nil {
+				t.Fatalf("objtool on %s/%s.c (KLPFORGE_OBJTOOL=%q): %v\n%s", path, side, os.Getenv("KLPFORGE_OBJTOOL"), err, msg)
+			}
 		}
 		object := filepath.Join(path, side+".o")
 		fresh := read(t, out)

@@ -17,7 +17,15 @@
 //
 // Callers are looked at in the object file, and for what is built in also in the
 // whole kernel, up to three calls away and 2000 callers of each function; callers
-// in modules and calls through pointers are not followed.
+// in modules and callers through pointers are not followed. What the object calls
+// is looked at in the kernel and in the modules that export it. Of calls through
+// pointers those are followed that lead to a known set of functions: parameters,
+// pv_ops, static calls, variables that nothing else can write. A call that was
+// there before under another name of the compiler's (f.constprop.0) is no news.
+//
+// Where the same call is also made with nothing that forbids sleeping, and which
+// lock would forbid it is not known, the lock is probably given up on a way that
+// could not be followed: the finding is a note, and unknown.
 //
 // State at return: the ways in which a function may return are compared by what
 // they do to interrupts, bottom halves and preemption. A difference is an error

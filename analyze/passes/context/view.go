@@ -134,14 +134,22 @@ func (w *view) violations() []violation {
 			}
 			if v, ok := w.violation(c); ok {
 				v.holder, v.at, v.forbids = name, w.o.Place(c.Site), word
-				if free[c.Site] && v.always {
-					v.always, v.why = false, "on other ways to this call nothing forbids it"
+				if free[c.Site] {
+					v.always = false
+					v.sure = v.sure && slices.ContainsFunc(c.Held, known)
+					v.why = "on other ways to this call nothing forbids it"
 				}
 				out = append(out, v)
 			}
 		}
 	}
 	return out
+}
+
+// known reports whether a lock that forbids sleeping has an identity. The CPU's
+// state has none, and goes with spinlocks.
+func known(l locks.Lock) bool {
+	return sleeps.Forbids(l.Kind) && !l.Kind.Context() && l.Path.Known()
 }
 
 // forbids says why sleeping is forbidden during a call, in names that compare.
@@ -188,7 +196,7 @@ func (w *view) violation(c locks.CallAt) (violation, bool) {
 	fact := w.sleeps.Fact(c.Callee)
 	v := violation{way: append([]string{w.o.Model.Func(c.Callee).Name}, w.sleeps.Chain(c.Callee)...), why: fact.Why}
 	switch {
-	case answer == sleeps.May && !fact.Always && w.sleeps.Borrowed(c.Callee):
+	case answer == sleeps.May && fact.Answer == sleeps.May && !fact.Always && w.sleeps.Borrowed(c.Callee):
 		v.why = "some path in the rest of the kernel sleeps, which need not be taken here"
 	case answer == sleeps.May:
 		v.sure, v.why = true, ""

@@ -18,8 +18,9 @@
 // functions, which sleeping tasks are in.
 //
 // KLP304: the unwinder cannot tell whether the function is on a stack, because
-// the compiled object says that its frame is not standard, or has no unwind data
-// for it. A task with such a frame counts as not ready, as long as it lasts.
+// the compiled object says that its frame is not standard, or because its ORC
+// unwind data, which objtool made, does not tell the frame where the function
+// calls another. A task with such a frame counts as not ready, as long as it lasts.
 //
 // Kernels without the consistency model (before 4.12) wait for nothing; there
 // these checks are silent.

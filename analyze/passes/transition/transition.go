@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/klpforge/klpforge/analyze"
+	"github.com/klpforge/klpforge/analyze/code"
 	"github.com/klpforge/klpforge/analyze/model"
 	"github.com/klpforge/klpforge/analyze/stacks"
 	"github.com/klpforge/klpforge/elfdiff"
@@ -52,7 +53,7 @@ func run(p *analyze.Pass) error {
 		object := stacks.Object(before.Model, kernel)
 		for _, ch := range u.Replace {
 			place(p, u, ch)
-			reliable(p, u, ch)
+			reliable(p, u, ch, before, after)
 			if id, err := before.Func(ch.Orig); err == nil {
 				if !endless(p, u, ch, before.Model, id, "before") {
 					if id, err := after.Func(ch.Patched); err == nil {
@@ -176,19 +177,18 @@ func place(p *analyze.Pass, u *analyze.Unit, ch elfdiff.Change) {
 }
 
 // reliable looks at what objtool and its annotations say of the frame.
-func reliable(p *analyze.Pass, u *analyze.Unit, ch elfdiff.Change) {
+func reliable(p *analyze.Pass, u *analyze.Unit, ch elfdiff.Change, before, after *code.Object) {
 	for _, side := range []struct {
-		o    *elfdiff.Object
+		o    *code.Object
 		a    elfdiff.AtomID
 		when string
-	}{{u.Diff.Orig, ch.Orig, "before"}, {u.Diff.Patched, ch.Patched, "after"}} {
+	}{{before, ch.Orig, "before"}, {after, ch.Patched, "after"}} {
 		why := ""
-		switch {
-		case refersFrom(side.o, side.a, ".discard.func_stack_frame_non_standard"):
+		if marked(side.o.Atoms, side.a) {
 			why = "it is marked STACK_FRAME_NON_STANDARD"
-		case has(side.o, ".orc_unwind_ip") && !refersFrom(side.o, side.a, ".orc_unwind_ip"):
-			why = "the object has ORC unwind data, but none for this function"
-		default:
+		} else if name := blind(side.o, side.a); name != "" {
+			why = "objtool could not tell the frame where it calls " + name + ": there is no ORC unwind data"
+		} else {
 			continue
 		}
 		p.ReportChange(u, ch, analyze.Finding{ID: "KLP304", Severity: analyze.Warning, Evidence: []string{side.when + ": " + why},
@@ -197,21 +197,12 @@ func reliable(p *analyze.Pass, u *analyze.Unit, ch elfdiff.Change) {
 	}
 }
 
-func has(o *elfdiff.Object, section string) bool {
-	for i := range o.File.Sections {
-		if o.File.Sections[i].Name == section && o.File.Sections[i].Size > 0 {
-			return true
-		}
-	}
-	return false
-}
-
-// refersFrom reports whether a table has an entry that points into an atom.
-func refersFrom(o *elfdiff.Object, id elfdiff.AtomID, table string) bool {
+// marked reports whether the function is annotated as having a frame of its own kind.
+func marked(o *elfdiff.Object, id elfdiff.AtomID) bool {
 	a := &o.Atoms[id]
 	for i := range o.File.Sections {
 		s := &o.File.Sections[i]
-		if s.Name != table {
+		if s.Name != ".discard.func_stack_frame_non_standard" {
 			continue
 		}
 		for _, r := range s.Relocs {
