@@ -17,7 +17,8 @@
 // When the ways cannot be told apart for certain, what the function gives up or
 // takes on any way is compared instead, elements of an array and of a list
 // counting as one. An object that only one side gives up is a note, and unknown;
-// that the same objects are given up on other ways is then not seen. Long cleanup
+// that the same objects are given up on other ways is then not seen. The same is
+// done, without offsets, where the patch moves members of types (KLP208). Long cleanup
 // functions are of that kind. Of the notes on a real stable update more than a
 // fifth were false when single ways were compared (docs/analysis-review.md).
 //

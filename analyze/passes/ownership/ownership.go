@@ -3,12 +3,14 @@ package ownership
 import (
 	_ "embed"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 
 	"github.com/klpforge/klpforge/analyze"
 	"github.com/klpforge/klpforge/analyze/code"
 	"github.com/klpforge/klpforge/analyze/locks"
+	"github.com/klpforge/klpforge/analyze/types"
 	"github.com/klpforge/klpforge/elfdiff"
 )
 
@@ -37,6 +39,10 @@ func run(p *analyze.Pass) error {
 		for _, ch := range u.Replace {
 			x, ok := balanceOf(before, old, ch.Orig)
 			y, known := balanceOf(after, new, ch.Patched)
+			if layoutsDiffer(u) {
+				x.moved()
+				y.moved()
+			}
 			switch {
 			case !ok || !known || slices.Equal(x.ways, y.ways):
 			case x.unsure+y.unsure == "":
@@ -54,6 +60,35 @@ type balance struct {
 	ways   []string // of returning, each what it releases and keeps; a sorted set
 	some   []string // what it releases or keeps on some way, with all elements of an array as one; a sorted set
 	unsure string
+}
+
+// layoutsDiffer reports whether the patch moves members of types, so that offsets do
+// not compare.
+func layoutsDiffer(u *analyze.Unit) bool {
+	return u.Types[0] != nil && u.Types[1] != nil && len(types.Compare(u.Types[0], u.Types[1])) > 0
+}
+
+var offset = regexp.MustCompile(`([+-])0x[0-9a-f]+`)
+
+// moved takes the offsets out of names. How many objects there are of a kind
+// still counts.
+func (b *balance) moved() {
+	for _, l := range []*[]string{&b.ways, &b.some} {
+		n := map[string]int{}
+		var out []string
+		for _, s := range *l {
+			s = offset.ReplaceAllString(s, "$1?")
+			if n[s]++; n[s] > 1 {
+				s = fmt.Sprintf("%s (%d)", s, n[s])
+			}
+			out = append(out, s)
+		}
+		slices.Sort(out)
+		*l = out
+	}
+	if b.unsure == "" {
+		b.unsure = "layouts of types change (KLP208), so that offsets do not compare"
+	}
 }
 
 func balanceOf(o *code.Object, r *locks.Result, a elfdiff.AtomID) (balance, bool) {
