@@ -170,8 +170,16 @@ func culprit(u *analyze.Unit, v violation) string {
 func report(p *analyze.Pass, u *analyze.Unit, ch elfdiff.Change, list []violation) {
 	f := analyze.Finding{ID: "KLP206", Severity: analyze.Note, Unknown: true,
 		Remedy: "allocate with GFP_ATOMIC, defer the work to a workqueue, or patch the caller so that it calls this outside of the locked region"}
+	sleeps := false
+	seen := map[string]bool{}
 	for _, v := range list {
 		f.Severity = max(f.Severity, v.severity())
+		sleeps = sleeps || v.sleeps
+		if k := v.holder + v.at; seen[k] {
+			continue // with more locks held
+		} else {
+			seen[k] = true
+		}
 		f.Unknown = f.Unknown && v.severity() == analyze.Note
 		line := fmt.Sprintf("%s %s at %s: %s", v.holder, v.forbids, v.at, strings.Join(append([]string{v.holder}, v.way...), " -> "))
 		if len(v.way) > 0 && !v.kernel {
@@ -194,6 +202,9 @@ func report(p *analyze.Pass, u *analyze.Unit, ch elfdiff.Change, list []violatio
 		f.Message = "may now sleep where that is forbidden, on some paths"
 	default:
 		f.Message = "newly calls what is not known, where sleeping is forbidden"
+		if sleeps {
+			f.Message = "newly calls what may sleep; whether a lock forbids it there is not known"
+		}
 	}
 	p.ReportChange(u, ch, f)
 }

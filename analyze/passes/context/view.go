@@ -81,6 +81,7 @@ type violation struct {
 	way     []string // from what it calls to the primitive
 	always  bool     // whatever path the callee takes, and on every way to the call
 	sure    bool     // it sleeps, or may; else it is not known
+	sleeps  bool     // it may sleep, but whether that is forbidden is not known
 	why     string
 	kernel  bool // found in the kernel, not in the object
 }
@@ -136,7 +137,8 @@ func (w *view) violations() []violation {
 				v.holder, v.at, v.forbids = name, w.o.Place(c.Site), word
 				if free[c.Site] {
 					v.always = false
-					v.sure = v.sure && slices.ContainsFunc(c.Held, known)
+					v.sleeps = v.sure && !slices.ContainsFunc(c.Held, known)
+					v.sure = v.sure && !v.sleeps
 					v.why = "on other ways to this call nothing forbids it"
 				}
 				out = append(out, v)

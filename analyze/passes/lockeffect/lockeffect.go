@@ -56,10 +56,19 @@ func compare(p *analyze.Pass, u *analyze.Unit, ch elfdiff.Change, o *code.Object
 	f := analyze.Finding{ID: "KLP201", Severity: analyze.Error, Remedy: "patch the callers too, up to where the locks are balanced",
 		Evidence: []string{"before: it " + strings.Join(old.Full, "; or it "), "after: it " + strings.Join(new.Full, "; or it ")}}
 	callers, holders := o.Callers(ch.Orig)
+	var boot []string
 	for _, a := range slices.Concat(callers, holders) {
-		if name := u.Name(a); name != "" && !u.Replaced(a) && !strings.HasPrefix(name, "__ksymtab") && !elfdiff.InitSection(u.Diff.Orig.Section(a)) {
+		name := u.Name(a)
+		switch {
+		case name == "" || u.Replaced(a) || strings.HasPrefix(name, "__ksymtab"):
+		case elfdiff.InitSection(u.Diff.Orig.Section(a)):
+			boot = append(boot, name)
+		default:
 			f.Who = append(f.Who, name)
 		}
+	}
+	if len(boot) > 0 {
+		f.Evidence = append(f.Evidence, "callers in initialisation code, which has run and is gone: "+strings.Join(boot, ", "))
 	}
 	out, looked := u.Outside[ch.Orig]
 	f.Who = append(append(f.Who, out.Unpatched...), out.Pointers...)
@@ -95,6 +104,12 @@ func compare(p *analyze.Pass, u *analyze.Unit, ch elfdiff.Change, o *code.Object
 	case len(f.Who) == 0 && all:
 		f.Severity = analyze.Note
 		f.Message = "the lock effect changed; all callers are patched with it"
+		if len(boot) > 0 {
+			f.Message = "the lock effect changed; all callers that can still run are patched with it"
+			if len(boot) == len(callers)+len(holders) && len(joined) == 0 {
+				f.Message = "the lock effect changed; only initialisation code called it, which has run"
+			}
+		}
 		f.Remedy = ""
 	case len(f.Who) == 0:
 		f.Severity, f.Unknown = analyze.Warning, true

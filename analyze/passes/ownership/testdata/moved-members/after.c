@@ -2,13 +2,13 @@
 // cflags: -g
 extern void kfree(const void *); extern int scan(void *);
 struct item { struct item *next; void *name; };
-struct foo { int state; void *a, *b, *c; void *bufs[8]; };
+struct foo { int state; void *c; void *a, *b; void *bufs[8]; };
 extern struct item *items;
 void drop(struct foo *f, int n);
 void drop(struct foo *f, int n)
 {
-	if (scan(f) == 8)
-		scan(f->a);
+	if (scan(f) > 3)
+		kfree(f->a);
 	for (int i = 0; i < n; i++)
 		if (scan(f->bufs[i]))
 			kfree(f->bufs[i]);

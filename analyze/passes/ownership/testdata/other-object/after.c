@@ -7,8 +7,8 @@ extern struct item *items;
 void drop(struct foo *f, int n);
 void drop(struct foo *f, int n)
 {
-	if (scan(f) == 7)
-		scan(f->a);
+	if (scan(f) > 3)
+		kfree(f->a);
 	for (int i = 0; i < n; i++)
 		if (scan(f->bufs[i]))
 			kfree(f->bufs[i]);

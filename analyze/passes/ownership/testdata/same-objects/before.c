@@ -1,16 +1,10 @@
 extern void kfree(const void *); extern int scan(void *);
-struct item { struct item *next; void *name; };
-struct foo { int state; void *a, *b; void *bufs[8]; };
-extern struct item *items;
-void drop(struct foo *f, int n);
-void drop(struct foo *f, int n)
+struct foo { int state; void *a, *b; };
+void drop(struct foo *f);
+void drop(struct foo *f)
 {
-	if (scan(f) == 7)
-		scan(f->a);
-	for (int i = 0; i < n; i++)
-		if (scan(f->bufs[i]))
-			kfree(f->bufs[i]);
-	for (struct item *p = items; p; p = p->next)
-		if (scan(p) > 3)
-			kfree(p->name);
+	if (scan(f) > 3) {
+		kfree(f->a);
+		kfree(f->b);
+	}
 }

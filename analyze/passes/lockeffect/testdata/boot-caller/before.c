@@ -1,0 +1,13 @@
+typedef struct { int v; } spinlock_t;
+struct foo { int state; spinlock_t lock; };
+extern void _raw_spin_lock(spinlock_t *); extern void _raw_spin_unlock(spinlock_t *);
+static int __attribute__((noinline)) take(struct foo *f)
+{
+	return f->state++;
+}
+
+int __attribute__((section(".init.text"))) begin(struct foo *f);
+int __attribute__((section(".init.text"))) begin(struct foo *f)
+{
+	return take(f) + take(f + 1);
+}
