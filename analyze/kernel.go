@@ -14,10 +14,10 @@ type Kernel struct {
 	Model *model.Model
 	Locks *locks.Result
 	Types *locks.Types // nil when it has no BTF
-	// Exporter returns the decoded module that exports a symbol, the same one for
-	// all that it exports; nil when none of the target's modules is known to. May
-	// be nil itself.
-	Exporter func(symbol string) *model.Model
+	// Module returns a module of the target, decoded once, and Exporter the one
+	// that exports a symbol; nil when there is none, or it cannot be decoded. May be
+	// nil themselves.
+	Module, Exporter func(name string) *model.Model
 }
 
 // KernelCall is a call of one kernel function by another.

@@ -58,14 +58,28 @@ func (r *run) wholeKernel() (*analyze.Kernel, error) {
 		return nil, err
 	}
 	r.kernel = k
-	return &analyze.Kernel{Model: k.Model, Locks: k.Locks, Types: k.Types, Exporter: r.exporters()}, nil
+	named, exporter := r.shipped()
+	return &analyze.Kernel{Model: k.Model, Locks: k.Locks, Types: k.Types, Module: named, Exporter: exporter}, nil
 }
 
-// exporters makes the function that decodes the module that exports a symbol.
-// What cannot be had is not known; no check fails for that.
-func (r *run) exporters() func(symbol string) *model.Model {
+// shipped makes the functions that decode a module, and the module that exports a
+// symbol. What cannot be had is not known; no check fails for that.
+func (r *run) shipped() (named, exporter func(string) *model.Model) {
 	models := map[string]*model.Model{}
-	return func(symbol string) *model.Model {
+	named = func(name string) *model.Model {
+		m, ok := models[name]
+		if ok {
+			return m
+		}
+		if shipped, err := r.kernel.Target.Module(name); err == nil {
+			if p, err := model.FromObject(shipped.File, model.ObjectOptions{Name: shipped.Name}); err == nil {
+				m = model.Build(p)
+			}
+		}
+		models[name] = m
+		return m
+	}
+	return named, func(symbol string) *model.Model {
 		exports, err := r.kernel.Target.Symvers()
 		if err != nil {
 			return nil
@@ -74,17 +88,7 @@ func (r *run) exporters() func(symbol string) *model.Model {
 		if !ok || e.Object() == plan.Vmlinux {
 			return nil
 		}
-		m, ok := models[e.Object()]
-		if ok {
-			return m
-		}
-		if shipped, err := r.kernel.Target.Module(e.Object()); err == nil {
-			if p, err := model.FromObject(shipped.File, model.ObjectOptions{Name: shipped.Name}); err == nil {
-				m = model.Build(p)
-			}
-		}
-		models[e.Object()] = m
-		return m
+		return named(e.Object())
 	}
 }
 

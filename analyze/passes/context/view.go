@@ -9,6 +9,7 @@ import (
 	"github.com/klpforge/klpforge/analyze/locks"
 	"github.com/klpforge/klpforge/analyze/model"
 	"github.com/klpforge/klpforge/analyze/sleeps"
+	"github.com/klpforge/klpforge/plan"
 )
 
 const mayAnswer = sleeps.May
@@ -31,11 +32,12 @@ func newView(o *code.Object, known *outside) *view {
 // outside is what is known of the kernel and of its modules.
 type outside struct {
 	kernel  *analyze.Kernel
+	own     *model.Model // the module that the objects are of; nil when none, or not known
 	facts   *sleeps.Result
 	modules map[*model.Model]*sleeps.Result // nil while one is looked at
 }
 
-func newOutside(k *analyze.Kernel, objects ...*code.Object) *outside {
+func newOutside(k *analyze.Kernel, owner string, objects ...*code.Object) *outside {
 	var names []string
 	for _, o := range objects {
 		for i := range o.Model.Funcs {
@@ -44,16 +46,32 @@ func newOutside(k *analyze.Kernel, objects ...*code.Object) *outside {
 			}
 		}
 	}
-	return &outside{k, sleeps.Analyze(k.Model, sleeps.Options{Flows: k.Locks.FlowsApart, For: names}), map[*model.Model]*sleeps.Result{}}
+	var own *model.Model
+	if owner != plan.Vmlinux && k.Module != nil {
+		own = k.Module(owner)
+	}
+	return &outside{k, own, sleeps.Analyze(k.Model, sleeps.Options{Flows: k.Locks.FlowsApart, For: names}), map[*model.Model]*sleeps.Result{}}
 }
 
-// module tells of a function that a module exports.
+// module tells of a function in another object of the same module, or that a
+// module exports.
 func (x *outside) module(name string) (sleeps.Fact, bool) {
+	if f, ok := x.in(x.own, name); ok {
+		return f, true
+	}
 	if x.kernel.Exporter == nil {
 		return sleeps.Fact{}, false
 	}
-	m := x.kernel.Exporter(name)
+	return x.in(x.kernel.Exporter(name), name)
+}
+
+// in tells of a function of a module.
+func (x *outside) in(m *model.Model, name string) (sleeps.Fact, bool) {
 	if m == nil {
+		return sleeps.Fact{}, false
+	}
+	ids := m.Lookup(name)
+	if len(ids) != 1 || m.Func(ids[0]).Flags&model.FuncExtern != 0 {
 		return sleeps.Fact{}, false
 	}
 	r, ok := x.modules[m]
@@ -64,10 +82,6 @@ func (x *outside) module(name string) (sleeps.Fact, bool) {
 		x.modules[m] = r
 	}
 	if r == nil {
-		return sleeps.Fact{}, false
-	}
-	ids := m.Lookup(name)
-	if len(ids) != 1 {
 		return sleeps.Fact{}, false
 	}
 	return r.Fact(ids[0]), true
