@@ -8,9 +8,8 @@
 //	// want: nothing                   no finding
 //	// text: a part of what it says    in the message, evidence, who or remedy
 //	// cflags: -g                      further options for both compilations
-//	// objtool: --orc                  options of the kernel's objtool, which is run on both objects; it is
-//	                                   the program that $KLPFORGE_OBJTOOL names, tools/objtool/objtool of a
-//	                                   prepared 6.1 tree. Needed with -update only
+//	// orc: yes                        unwind data as a kernel's build adds it to both objects; with -update,
+//	                                   $KLPFORGE_OBJTOOL names the program for that (compile.sh)
 //
 // "go test -update" compiles the cases again.
 package checktest
@@ -221,9 +220,9 @@ func compile(t *testing.T, path string) {
 		t.Logf("the committed objects are not compared: they need compiler %s", compilerVersion)
 		return
 	}
-	tool := directives(t, path, "objtool")
-	if len(tool) > 0 && !*update {
-		t.Log("the committed objects are not compared: objtool has been at them")
+	orc := len(directives(t, path, "orc")) > 0
+	if orc && !*update {
+		t.Log("the committed objects are not compared: they hold unwind data that the compiler does not make")
 		return
 	}
 	for _, side := range []string{"before", "after", "kernel"} {
@@ -231,13 +230,12 @@ func compile(t *testing.T, path string) {
 			continue
 		}
 		out := filepath.Join(t.TempDir(), side+".o")
-		if msg, err := exec.Command(compiler(), append([]string{filepath.Join(path, side+".c"), out}, directives(t, path, "cflags")...)...).CombinedOutput(); err != nil {
-			t.Fatalf("compile %s/%s.c: %v\n%s", path, side, err, msg)
+		cmd := exec.Command(compiler(), append([]string{filepath.Join(path, side+".c"), out}, directives(t, path, "cflags")...)...)
+		if orc {
+			cmd.Env = append(os.Environ(), "ORC=1")
 		}
-		if len(tool) > 0 {
-			if msg, err := exec.Command(os.Getenv("KLPFORGE_OBJTOOL"), append(strings.Fields(strings.Join(tool, " ")), out)...).CombinedOutput(); err != nil {
-				t.Fatalf("objtool on %s/%s.c (KLPFORGE_OBJTOOL=%q): %v\n%s", path, side, os.Getenv("KLPFORGE_OBJTOOL"), err, msg)
-			}
+		if msg, err := cmd.CombinedOutput(); err != nil {
+			t.Fatalf("compile %s/%s.c: %v\n%s", path, side, err, msg)
 		}
 		object := filepath.Join(path, side+".o")
 		fresh := read(t, out)

@@ -18,7 +18,7 @@
 // Callers are looked at in the object file, and for what is built in also in the
 // whole kernel, up to three calls away and 2000 callers of each function; callers
 // in modules and callers through pointers are not followed. What the object calls
-// is looked at in the kernel and in the modules that export it. Of calls through
+// is looked at in the kernel, in its own module and in those that export it. Of calls through
 // pointers those are followed that lead to a known set of functions: parameters,
 // pv_ops, static calls, variables that nothing else can write. A call that was
 // there before under another name of the compiler's (f.constprop.0) is no news.

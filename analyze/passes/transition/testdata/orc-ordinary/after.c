@@ -1,5 +1,5 @@
 // want: nothing
-// objtool: --orc
+// orc: yes
 void work(void *buf);
 extern int limit;
 

@@ -1,6 +1,6 @@
 // want: KLP304 warning on_own_stack
 // text: objtool could not tell the frame where it calls work
-// objtool: --orc
+// orc: yes
 void work(void *buf);
 
 /* Moves the stack in a way that objtool gives up on. */
