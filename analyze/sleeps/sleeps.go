@@ -27,8 +27,8 @@ type Fact struct {
 	Answer Answer
 	// Always: every path to a return passes a place that sleeps for certain.
 	Always bool
-	// Args are the arguments, as bits from 0, whose GFP flags decide; together
-	// with any Answer. Hidden: flags that are not seen decide.
+	// Args are the arguments, as bits from 0, whose GFP flags decide. Hidden:
+	// flags that are not seen decide. Neither matters where it may sleep anyway.
 	Args   uint8
 	Hidden bool
 	// Calls are the arguments, likewise, that it calls as functions.
@@ -271,6 +271,9 @@ func (a *analysis) look(id model.FuncID) bool {
 	}
 	if f.Flags&model.FuncTrampoline != 0 {
 		fact.join(a.trampoline(id))
+	}
+	if fact.Answer == May { // whatever it is given
+		fact.Args, fact.Calls, fact.Hidden, fact.Open = 0, 0, false, false
 	}
 	a.r.facts[id] = fact
 	return !fact.same(&old)
