@@ -23,40 +23,91 @@ type Insn struct {
 	Len  int // bytes
 	Kind BranchKind
 	// PCOff and PCLen give the field that holds a displacement relative to the
-	// end of the instruction (a branch or a PC-relative memory operand), in
-	// bytes from the start of the instruction; PCLen 0 means there is none.
+	// instruction (a branch or a PC-relative memory operand), in bytes from the
+	// start of the instruction; PCLen 0 means there is none.
 	PCOff, PCLen int
-	Disp         int64 // value of that field as encoded
+	Disp         int64  // value of that field in bytes
+	PCType       uint32 // the relocation type that fills that field
+	// PCBase is where displacements count from, bytes from the start of the
+	// instruction. It holds for relocations in the instruction too, whose addend
+	// is taken relative to their own place.
+	PCBase int
 }
 
 // ErrUndecodable reports an instruction that the decoder does not know.
 var ErrUndecodable = errors.New("undecodable instruction")
 
+// Mark says what a symbol means that the assembler makes for itself.
+type Mark uint8
+
+const (
+	MarkNone Mark = iota // an ordinary symbol
+	MarkCode             // code follows
+	MarkData             // data follows, in a section of code
+	MarkHere             // a label that only relocations need
+)
+
+// AltEntry is a layout of an entry in .altinstructions. It starts with the
+// distances to the code and to what may replace it, 4 bytes each.
+type AltEntry struct {
+	Size            uint64 // bytes
+	SiteLen, AltLen uint64 // offsets of the bytes with the lengths of the code and of its replacement
+}
+
 // Arch holds the facts of one architecture. Values are stateless.
 type Arch interface {
 	Name() string
+	BigEndian() bool
+	// Known reports whether the methods below know the relocation type. What
+	// holds an unknown one must be refused.
+	Known(rtype uint32) bool
 	// PCRelative reports whether the relocation stores a distance from the
 	// place it is applied to.
 	PCRelative(rtype uint32) bool
-	// Width is the number of bytes the relocation writes, 0 for none.
+	// Width is the number of bytes the relocation writes to, 0 for none.
 	Width(rtype uint32) int
+	// Clear zeroes the bits that the relocation writes in field, Width bytes.
+	// The other bits of an instruction stay.
+	Clear(field []byte, rtype uint32)
 	// RelocName is the ABI's name of the relocation type.
 	RelocName(rtype uint32) string
-	// PC32 and Abs64 are the types used to make a new PC-relative 32-bit and an
-	// absolute 64-bit reference.
-	PC32() uint32
-	Abs64() uint32
 	// Apply stores a relocation: buf is what it writes to, place the address of
-	// buf, value the symbol's address plus addend. It reports an overflow.
+	// buf, value the symbol's address plus addend. It reports an overflow, and
+	// types that it cannot store.
 	Apply(buf []byte, rtype uint32, value, place uint64) error
+	// FieldBase is PCBase minus the place of a relocation in an instruction that
+	// cannot be decoded.
+	FieldBase() int8
+	// AltEntries are the layouts of the entries of .altinstructions.
+	AltEntries() []AltEntry
 	// NearJump is an unconditional jump with a field of 32 bits at its end, and
-	// the type of the relocation for that field.
+	// the type of the relocation for that field; nil where short jumps to
+	// other functions do not occur.
 	NearJump() (code []byte, rtype uint32)
 	// Decode decodes the instruction at the start of code.
 	Decode(code []byte) (Insn, error)
 	// BranchReloc reports whether a relocation of this type at this place in
 	// code belongs to a direct call or jump, not to a taken address.
 	BranchReloc(code []byte, r Reloc) bool
+	// Outside says why a relocation in code cannot lead to a symbol outside of
+	// the module; nil when it can. code is the whole section.
+	Outside(code []byte, r Reloc) error
+	// OutsideRemedy is what an author can do about it.
+	OutsideRemedy() string
+	// ByName reports a symbol that the linker defines or the module loader knows
+	// by its name, and that must keep this name.
+	ByName(symbol string) bool
+	// Mark tells what the assembler's own symbols mean.
+	Mark(symbol string) Mark
+	// Merge returns the relocations of a section, with one in place of several that
+	// mean something only together.
+	Merge(f *File, id SecID) []Reloc
+	// Prefix reports whether a relocation in code marks the start of bytes that
+	// belong to the function behind them.
+	Prefix(rtype uint32, symbol string) bool
+	// Slots reports whether a section is a table of addresses, 8 bytes each, in
+	// which code looks up what it refers to.
+	Slots(section string) bool
 }
 
 // ArchOf returns the architecture of m.
@@ -67,4 +118,21 @@ func ArchOf(m elf.Machine) (Arch, error) {
 	return nil, fmt.Errorf("architecture %v is not supported", m)
 }
 
-var archs = map[elf.Machine]Arch{elf.EM_X86_64: amd64{}}
+var archs = map[elf.Machine]Arch{
+	elf.EM_X86_64:    amd64{},
+	elf.EM_AARCH64:   arm64{arm64Relocs},
+	elf.EM_PPC64:     ppc64le{ppc64Relocs},
+	elf.EM_S390:      s390x{s390xRelocs},
+	elf.EM_LOONGARCH: loongarch64{loongRelocs},
+}
+
+// Arch returns the architecture of the object. The error tells of one that is
+// not supported, or in this byte order is not.
+func (f *File) Arch() (Arch, error) {
+	a, err := ArchOf(f.Machine)
+	if err == nil && a.BigEndian() != f.BigEndian {
+		order := map[bool]string{false: "little-endian", true: "big-endian"}
+		return nil, fmt.Errorf("%s %v is not supported, only %s", order[f.BigEndian], f.Machine, order[a.BigEndian()])
+	}
+	return a, err
+}

@@ -131,6 +131,9 @@ func TestDecodeKinds(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
+			// Displacements count from the end of the instruction.
+			tt.want.PCBase = tt.want.Len
+			tt.want.PCType = map[int]uint32{0: 0, 1: uint32(elf.R_X86_64_PC8), 4: uint32(elf.R_X86_64_PC32)}[tt.want.PCLen]
 			got, err := amd64{}.Decode(tt.code)
 			if err != nil || got != tt.want {
 				t.Errorf("got %+v, %v; want %+v", got, err, tt.want)

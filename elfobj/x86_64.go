@@ -11,7 +11,9 @@ import (
 
 type amd64 struct{}
 
-func (amd64) Name() string { return "x86_64" }
+func (amd64) Merge(f *File, id SecID) []Reloc { return f.Sections[id].Relocs }
+func (amd64) Name() string                    { return "x86_64" }
+func (amd64) BigEndian() bool                 { return false }
 
 func (amd64) PCRelative(t uint32) bool {
 	switch elf.R_X86_64(t) {
@@ -37,8 +39,29 @@ func (amd64) Width(t uint32) int {
 }
 
 func (amd64) RelocName(t uint32) string { return elf.R_X86_64(t).String() }
-func (amd64) PC32() uint32              { return uint32(elf.R_X86_64_PC32) }
-func (amd64) Abs64() uint32             { return uint32(elf.R_X86_64_64) }
+
+// Known is true for all: the psABI's types are whole fields, of 4 bytes where
+// Width does not say otherwise.
+func (amd64) Known(uint32) bool { return true }
+
+func (a amd64) Clear(field []byte, t uint32) { clear(field[:a.Width(t)]) }
+
+// Outside: the loader reaches all of the kernel with 32 bits. Short jumps go
+// over NearJump.
+func (amd64) Outside([]byte, Reloc) error { return nil }
+
+// AltEntries: struct alt_instr of arch/x86/include/asm/alternative.h up to
+// v5.12, v6.2 and later.
+func (amd64) AltEntries() []AltEntry { return []AltEntry{{12, 10, 11}, {14, 12, 13}, {13, 10, 11}} }
+
+// FieldBase takes the field for the last of the instruction, of 4 bytes.
+func (amd64) FieldBase() int8 { return 4 }
+
+func (amd64) OutsideRemedy() string      { return "" }
+func (amd64) ByName(string) bool         { return false }
+func (amd64) Mark(string) Mark           { return MarkNone }
+func (amd64) Prefix(uint32, string) bool { return false }
+func (amd64) Slots(string) bool          { return false }
 
 // NearJump is jmp rel32.
 func (amd64) NearJump() ([]byte, uint32) {
@@ -108,7 +131,20 @@ func (amd64) BranchReloc(code []byte, r Reloc) bool {
 	return r.Off >= 2 && code[r.Off-2] == 0x0f && op&0xf0 == 0x80
 }
 
-func (amd64) Decode(code []byte) (Insn, error) {
+// Decode: displacements count from the end of the instruction.
+func (a amd64) Decode(code []byte) (Insn, error) {
+	in, err := a.decode(code)
+	in.PCBase = in.Len
+	switch in.PCLen {
+	case 4:
+		in.PCType = uint32(elf.R_X86_64_PC32)
+	case 1:
+		in.PCType = uint32(elf.R_X86_64_PC8)
+	}
+	return in, err
+}
+
+func (amd64) decode(code []byte) (Insn, error) {
 	if in, ok := fastDecode(code); ok {
 		return in, nil
 	}

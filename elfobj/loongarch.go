@@ -1,0 +1,117 @@
+package elfobj
+
+import (
+	"debug/elf"
+	"encoding/binary"
+)
+
+// loongarch64 is LoongArch with the LP64D or LP64S ABI. Relocations: ELF for the
+// LoongArch Architecture, those that arch/loongarch/kernel/module.c (v6.12)
+// applies, without the stack machine of early assemblers. What the linker might
+// relax needs other relocations, which the kernel does not know.
+type loongarch64 struct{ relocFacts }
+
+// Fields of instructions.
+const (
+	loongI26 = 0x03ffffff  // b, bl: the low 16 bits first
+	loongI21 = 0x03fffc1f  // beqz, bnez
+	loongI16 = 0x03fffc00  // beq and its like
+	loongI20 = 0x01ffffe0  // pcalau12i
+	loongI12 = 0xfff << 10 // addi, loads and stores
+)
+
+var loongRelocs = relocFacts{
+	uint32(elf.R_LARCH_NONE): {}, uint32(elf.R_LARCH_MARK_LA): {}, uint32(elf.R_LARCH_MARK_PCREL): {},
+	uint32(elf.R_LARCH_32): whole(4, false), uint32(elf.R_LARCH_64): whole(8, false),
+	uint32(elf.R_LARCH_32_PCREL): whole(4, true), uint32(elf.R_LARCH_64_PCREL): whole(8, true),
+	uint32(elf.R_LARCH_B16):         {width: 4, bits: loongI16, pcrel: true, branch: true, near: true},
+	uint32(elf.R_LARCH_B21):         {width: 4, bits: loongI21, pcrel: true, branch: true, near: true},
+	uint32(elf.R_LARCH_B26):         {width: 4, bits: loongI26, pcrel: true, branch: true}, // over a PLT entry if need be
+	uint32(elf.R_LARCH_PCALA_HI20):  {width: 4, bits: loongI20, pcrel: true},
+	uint32(elf.R_LARCH_PCALA_LO12):  {width: 4, bits: loongI12},
+	uint32(elf.R_LARCH_GOT_PC_HI20): {width: 4, bits: loongI20, pcrel: true}, // the loader makes the GOT
+	uint32(elf.R_LARCH_GOT_PC_LO12): {width: 4, bits: loongI12},
+}
+
+func (loongarch64) Name() string                         { return "loongarch64" }
+func (loongarch64) BigEndian() bool                      { return false }
+func (loongarch64) RelocName(t uint32) string            { return elf.R_LARCH(t).String() }
+func (loongarch64) NearJump() ([]byte, uint32)           { return nil, 0 }
+func (loongarch64) FieldBase() int8                      { return 0 }
+func (loongarch64) Mark(string) Mark                     { return MarkNone }
+func (loongarch64) ByName(string) bool                   { return false }
+func (loongarch64) Prefix(uint32, string) bool           { return false }
+func (loongarch64) Slots(string) bool                    { return false }
+func (a loongarch64) Clear(field []byte, t uint32)       { a.store(binary.LittleEndian, field, t, 0) }
+func (a loongarch64) BranchReloc(_ []byte, r Reloc) bool { return a.relocFacts[r.Type].branch }
+func (a loongarch64) Outside(_ []byte, r Reloc) error    { return a.outside(a.RelocName(r.Type), r.Type) }
+
+func (loongarch64) OutsideRemedy() string {
+	return "take the function out of the section that it shares with what it refers to"
+}
+
+// AltEntries: struct alt_instr of arch/loongarch/include/asm/alternative.h, v6.12.
+func (loongarch64) AltEntries() []AltEntry { return []AltEntry{{12, 10, 11}} }
+
+// Merge makes one relocation of a pair that adds a symbol and subtracts its own
+// place: how assemblers write a distance when the linker might relax code. What
+// subtracts anything else stays, and is not Known.
+func (loongarch64) Merge(f *File, id SecID) []Reloc {
+	s := &f.Sections[id]
+	merged := map[elf.R_LARCH]elf.R_LARCH{elf.R_LARCH_ADD32: elf.R_LARCH_32_PCREL, elf.R_LARCH_ADD64: elf.R_LARCH_64_PCREL}
+	subtract := map[elf.R_LARCH]elf.R_LARCH{elf.R_LARCH_ADD32: elf.R_LARCH_SUB32, elf.R_LARCH_ADD64: elf.R_LARCH_SUB64}
+	out := make([]Reloc, 0, len(s.Relocs))
+	for k := 0; k < len(s.Relocs); k++ {
+		r := s.Relocs[k]
+		if typ, ok := merged[elf.R_LARCH(r.Type)]; ok && k+1 < len(s.Relocs) {
+			next := s.Relocs[k+1]
+			from := &f.Symbols[next.Sym]
+			if next.Type == uint32(subtract[elf.R_LARCH(r.Type)]) && next.Off == r.Off && from.Sec == id && from.Value+uint64(next.Addend) == r.Off &&
+				zeroes(s.Data, r.Off, loongRelocs[uint32(typ)].width) {
+				r.Type = uint32(typ)
+				k++
+			}
+		}
+		out = append(out, r)
+	}
+	return out
+}
+
+// zeroes reports whether n bytes at off are there and zero: a value added to
+// others there would be lost.
+func zeroes(data []byte, off uint64, n int) bool {
+	if off > uint64(len(data)) || uint64(n) > uint64(len(data))-off {
+		return false
+	}
+	for _, b := range data[off : off+uint64(n)] {
+		if b != 0 {
+			return false
+		}
+	}
+	return true
+}
+
+func (a loongarch64) Apply(buf []byte, t uint32, value, place uint64) error {
+	return a.apply(binary.LittleEndian, a.RelocName(t), buf, t, value, place)
+}
+
+// Decode follows the LoongArch Reference Manual, volume 1, 2.2.5.
+func (loongarch64) Decode(code []byte) (Insn, error) {
+	if len(code) < 4 {
+		return Insn{}, ErrUndecodable
+	}
+	w := binary.LittleEndian.Uint32(code)
+	in := Insn{Len: 4}
+	low := int64(w >> 10 & 0xffff)
+	switch op := w >> 26; op {
+	case 0x10, 0x11, 0x12: // beqz, bnez, bceqz and bcnez
+		in.Kind, in.PCLen, in.PCType, in.Disp = BranchCond, 4, uint32(elf.R_LARCH_B21), 4*(field(w, 0, 5)<<16|low)
+	case 0x13: // jirl
+		in.Kind = pick(w == 0x4c000020, BranchReturn, BranchIndirect)
+	case 0x14, 0x15: // b, bl
+		in.Kind, in.PCLen, in.PCType, in.Disp = pick(op == 0x15, BranchCall, BranchJump), 4, uint32(elf.R_LARCH_B26), 4*(field(w, 0, 10)<<16|low)
+	case 0x16, 0x17, 0x18, 0x19, 0x1a, 0x1b: // beq, bne, blt, bge, bltu, bgeu
+		in.Kind, in.PCLen, in.PCType, in.Disp = BranchCond, 4, uint32(elf.R_LARCH_B16), 4*field(w, 10, 16)
+	}
+	return in, nil
+}
