@@ -20,7 +20,8 @@ const (
 	classConst                // mergeable constants of EntSize bytes
 	classTable                // a special section with a row in tables
 	classMeta                 // what registers something at boot or module load
-	classAlt                  // .altinstr_replacement: pieces owned by table entries
+	classAlt                  // .altinstr_replacement, __ftr_alt_*: pieces owned by table entries
+	classSlots                // addresses and constants, 8 bytes each, that code looks up: .toc
 	classUnknown              // allocated, but of no known kind
 )
 
@@ -85,16 +86,18 @@ func metaOf(name string) (string, bool) {
 var dataPrefixes = []string{".data", ".bss", ".rodata", ".sdata", ".sbss", ".ldata", ".lbss", ".lrodata", ".ref.data", ".ref.rodata",
 	"__dyndbg", ".tbss", ".tdata", ".cpuidle.data", ".spinlock.data", "runtime_", ".dynamic_debug"}
 
-func classify(s *elfobj.Section) class {
+func (o *Object) classify(s *elfobj.Section) class {
 	name := s.Name
 	switch {
+	case o.Arch.Slots(name) && s.Type != elf.SHT_NOBITS && s.Flags&elf.SHF_ALLOC != 0:
+		return classSlots
 	case s.Type == elf.SHT_GROUP, s.Type == elf.SHT_STRTAB:
 		return classIgnore
 	case strings.HasPrefix(name, ".discard"), s.Flags&shfExclude != 0:
 		return classIgnore
 	case s.Flags&elf.SHF_ALLOC == 0:
 		return classIgnore
-	case name == ".altinstr_replacement" && s.Type != elf.SHT_NOBITS:
+	case (name == ".altinstr_replacement" || strings.HasPrefix(name, "__ftr_alt_")) && s.Type != elf.SHT_NOBITS:
 		return classAlt
 	case tableRow(name) != nil && s.Type != elf.SHT_NOBITS:
 		return classTable

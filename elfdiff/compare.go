@@ -111,7 +111,10 @@ func (c *comparer) body(a, b AtomID) string {
 		if d := firstDiff(bx, by, pos, off); d >= 0 {
 			return fmt.Sprintf("bytes differ at +%#x", d)
 		}
-		pos = off + uint64(c.o.Arch.Width(rx[i].Type))
+		if !c.sameField(bx, by, off, rx[i].Type, ry[i].Type) {
+			return fmt.Sprintf("bytes differ at +%#x", off)
+		}
+		pos = max(pos, off+uint64(c.o.Arch.Width(rx[i].Type)))
 		tx, ty := c.o.target(x.Sec, &rx[i], fx+i), c.p.target(y.Sec, &ry[i], fy+i)
 		if rx[i].Type != ry[i].Type && !c.sameKind(bx, by, &rx[i], &ry[i], x, y) {
 			return fmt.Sprintf("reference at +%#x changed type", off)
@@ -143,6 +146,22 @@ func (c *comparer) sameKind(bx, by []byte, rx, ry *elfobj.Reloc, x, y *Atom) boo
 		c.o.Arch.BranchReloc(bx, nx) && c.p.Arch.BranchReloc(by, ny)
 }
 
+// sameField compares what the relocations of two fields at off leave alone: the
+// rest of an instruction. A field that reaches behind the bytes is compared as
+// far as it goes.
+func (c *comparer) sameField(bx, by []byte, off uint64, tx, ty uint32) bool {
+	var x, y [8]byte
+	w := c.o.Arch.Width(tx)
+	if w == 0 || w != c.p.Arch.Width(ty) || off >= uint64(min(len(bx), len(by))) {
+		return true // the same type, or judged by sameKind
+	}
+	copy(x[:w], bx[off:])
+	copy(y[:w], by[off:])
+	c.o.Arch.Clear(x[:w], tx)
+	c.p.Arch.Clear(y[:w], ty)
+	return x == y
+}
+
 // firstDiff returns the first offset in [from, to) where a and b differ, -1 if
 // none; without to, until the end.
 func firstDiff(a, b []byte, from uint64, to ...uint64) int {
@@ -166,6 +185,9 @@ func (c *comparer) sameTarget(x, y Target) string {
 		// A symbol that is defined on one side only.
 		nx, ny := c.targetName(c.o, x), c.targetName(c.p, y)
 		return fmt.Sprintf("%s -> %s", nx, ny)
+	}
+	if x.Slot != y.Slot {
+		return fmt.Sprintf("%s -> %s, directly or not", c.targetName(c.o, x), c.targetName(c.p, y))
 	}
 	switch x.Kind {
 	case TargetExtern, TargetAbs:
@@ -270,9 +292,9 @@ func (c *comparer) sameEntry(x, y *entry) string {
 			return fmt.Sprintf("%s entry differs", x.row.section)
 		}
 		w := uint64(c.o.Arch.Width(rx.Type))
-		clear(bx[rx.Off-x.off:][:w])
-		clear(by[ry.Off-y.off:][:w])
-		if r := c.sameTarget(c.o.target(x.sec, rx, 0), c.p.target(y.sec, ry, 0)); r != equal {
+		c.o.Arch.Clear(bx[rx.Off-x.off:][:w], rx.Type)
+		c.p.Arch.Clear(by[ry.Off-y.off:][:w], ry.Type)
+		if r := c.sameTarget(c.o.target(x.sec, rx, x.first+i), c.p.target(y.sec, ry, y.first+i)); r != equal {
 			return fmt.Sprintf("%s entry: %s", x.row.section, r)
 		}
 	}
@@ -305,8 +327,8 @@ func (c *comparer) sameAlt(x, y *entry) bool {
 		if rx[i].Off-x.altOff+w > x.altLen {
 			return false
 		}
-		clear(bx[rx[i].Off-x.altOff:][:w])
-		clear(by[ry[i].Off-y.altOff:][:w])
+		c.o.Arch.Clear(bx[rx[i].Off-x.altOff:][:w], rx[i].Type)
+		c.p.Arch.Clear(by[ry[i].Off-y.altOff:][:w], ry[i].Type)
 		if c.sameTarget(c.o.target(x.alt, &rx[i], fx+i), c.p.target(y.alt, &ry[i], fy+i)) != equal {
 			return false
 		}

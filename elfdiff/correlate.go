@@ -227,7 +227,11 @@ func (c *pairing) signature(o *Object, a AtomID) string {
 	relocs, _ := o.relocsIn(a)
 	for i := range relocs {
 		off := relocs[i].Off - at.Start
-		clear(code[off:min(off+uint64(o.Arch.Width(relocs[i].Type)), uint64(len(code)))])
+		if w := uint64(o.Arch.Width(relocs[i].Type)); w <= uint64(len(code))-off {
+			o.Arch.Clear(code[off:off+w], relocs[i].Type)
+		} else {
+			clear(code[off:])
+		}
 	}
 	var b strings.Builder
 	b.Write(code)
@@ -356,7 +360,7 @@ func (c *pairing) references(o *Object, a AtomID) []ref {
 		}
 		e := o.entry(i)
 		for k := range e.relocs {
-			t := o.target(e.sec, &e.relocs[k], 0)
+			t := o.target(e.sec, &e.relocs[k], e.first+k)
 			if t.Kind == TargetAtom && t.Atom != a {
 				base, marks := stem(o.Atoms[t.Atom].Name)
 				r := ref{"e" + base, -1}

@@ -103,7 +103,7 @@ func (r *Result) functions() {
 	for i := range p.Atoms {
 		b := AtomID(i)
 		at := &p.Atoms[b]
-		if at.Class != classText || at.Name == "" {
+		if at.Class != classText || at.Name == "" || p.thunk(b) {
 			continue
 		}
 		root := p.Root(b)
@@ -124,7 +124,7 @@ func (r *Result) functions() {
 	for i := range o.Atoms {
 		a := AtomID(i)
 		at := &o.Atoms[a]
-		if at.Class != classText || at.Name == "" || c.toP[a] >= 0 {
+		if at.Class != classText || at.Name == "" || c.toP[a] >= 0 || o.thunk(a) {
 			continue
 		}
 		root := o.Root(a)
@@ -140,7 +140,7 @@ func (r *Result) functions() {
 	for i := range p.Atoms {
 		b := AtomID(i)
 		at := &p.Atoms[b]
-		if at.Class != classText || at.Name == "" || p.Root(b) != b {
+		if at.Class != classText || at.Name == "" || p.Root(b) != b || p.thunk(b) {
 			continue
 		}
 		sec := p.File.Sections[at.Sec].Name

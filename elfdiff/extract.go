@@ -164,7 +164,7 @@ func (x *extractor) close() error {
 				continue
 			}
 			for k := range e.relocs {
-				if err := x.need(a, x.p.target(e.sec, &e.relocs[k], 0), true); err != nil {
+				if err := x.need(a, x.p.target(e.sec, &e.relocs[k], e.first+k), true); err != nil {
 					return err
 				}
 			}
@@ -223,6 +223,8 @@ func (x *extractor) internal(from AtomID, t Target, branch bool) bool {
 		root := p.Root(t.Atom)
 		own := from >= 0 && p.Root(from) == root
 		switch {
+		case p.thunk(root):
+			return true
 		case own && (t.Off != 0 || t.Atom != root || branch):
 			return true // a label, piece or call within one function
 		case x.replaced[root]:
@@ -293,7 +295,7 @@ func (x *extractor) include(a AtomID) error {
 		pl.sym = x.symbol(elfobj.Symbol{Type: elf.STT_SECTION, Sec: id})
 	} else {
 		s := p.File.Symbols[at.Sym]
-		isNew := x.r.pairs.toO[a] < 0
+		isNew := x.r.pairs.toO[a] < 0 && !p.thunk(a)
 		global := isNew && s.Bind != elf.STB_LOCAL
 		s.Bind = elf.STB_LOCAL
 		if global {
@@ -394,6 +396,9 @@ func (x *extractor) emit(a AtomID) error {
 			return err
 		}
 		nr.Off = r.Off - at.Start
+		if err := x.outside(a, &r, nr); err != nil {
+			return err
+		}
 		if x.p.Arch.Width(r.Type) == 1 {
 			if nr, err = x.lengthen(a, &x.out.Sections[pl.sec], nr); err != nil {
 				return err
@@ -405,12 +410,32 @@ func (x *extractor) emit(a AtomID) error {
 	return nil
 }
 
+// outside refuses a reference of the atom's code that leads out of the module and
+// whose instruction cannot. r is the relocation, nr what it becomes.
+func (x *extractor) outside(a AtomID, r *elfobj.Reloc, nr elfobj.Reloc) error {
+	at, s := &x.p.Atoms[a], &x.out.Symbols[nr.Sym]
+	if at.Class != classText || s.Sec != elfobj.SecUndef || nr.Sym == 0 || x.p.Arch.ByName(s.Name) {
+		return nil
+	}
+	why := x.p.Arch.Outside(x.p.File.Sections[at.Sec].Data, *r)
+	if why == nil {
+		return nil
+	}
+	to := s.Name
+	if _, name, ok := strings.Cut(strings.TrimPrefix(to, ".klp.sym."), "."); ok {
+		to, _, _ = strings.Cut(name, ",")
+	}
+	return &Problem{ID: "KLP109", Severity: Error, Symbol: x.p.Atoms[x.p.Root(a)].Name, Section: x.p.File.Sections[at.Sec].Name,
+		Message: fmt.Sprintf("the code at +%#x refers to %s, which stays in the kernel: %v", r.Off-at.Base, to, why),
+		Remedy:  x.p.Arch.OutsideRemedy()}
+}
+
 // clear zeroes the field that a relocation will fill. The kernel refuses a late
 // relocation over a value (apply_relocate_add, arch/x86/kernel/module.c, v6.1),
 // and a reference that the assembler had resolved left one.
 func (x *extractor) clear(sec elfobj.SecID, r elfobj.Reloc) {
 	if d := x.out.Sections[sec].Data; d != nil {
-		clear(d[r.Off : r.Off+uint64(x.p.Arch.Width(r.Type))])
+		x.p.Arch.Clear(d[r.Off:r.Off+uint64(x.p.Arch.Width(r.Type))], r.Type)
 	}
 }
 
@@ -442,6 +467,14 @@ func (x *extractor) reloc(from AtomID, sec elfobj.SecID, r *elfobj.Reloc, idx in
 	// What lies between the addend and the offset that is meant: the distance
 	// to the end of the instruction for PC-relative fields in code, else 0.
 	skew := p.location(sec, r, idx) - int64(sym.Value) - r.Addend
+	if t.Slot {
+		pl, err := x.slot(from, t)
+		if err != nil {
+			return nr, err
+		}
+		nr.Sym, nr.Addend = pl.sym, int64(pl.off)-skew
+		return nr, nil
+	}
 	switch t.Kind {
 	case TargetNone, TargetAbs:
 		nr.Sym = 0
@@ -509,6 +542,9 @@ func (x *extractor) original(t Target) (elfobj.SymID, int64, error) {
 
 func (x *extractor) extern(e External) (elfobj.SymID, error) {
 	name, ok := x.seenExt[e]
+	if !ok && e.Orig < 0 && x.p.Arch.ByName(e.Name) {
+		name, ok = e.Name, true
+	}
 	if !ok {
 		var err error
 		if name, err = x.opt.Resolve(e); err != nil {
@@ -522,6 +558,39 @@ func (x *extractor) extern(e External) (elfobj.SymID, error) {
 	s := x.symbol(elfobj.Symbol{Name: name, Bind: elf.STB_GLOBAL})
 	x.externs[name] = s
 	return s, nil
+}
+
+// slot copies an entry of a table of addresses that the code of from looks up.
+func (x *extractor) slot(from AtomID, t Target) (placement, error) {
+	src := &x.p.File.Sections[t.SlotSec]
+	relocs := x.p.relocs[t.SlotSec]
+	key := fmt.Sprintf("slot/%d/%x", t.SlotSec, src.Data[t.SlotOff:t.SlotOff+slotSize])
+	var nr elfobj.Reloc
+	k := searchOff(relocs, t.SlotOff)
+	filled := k < len(relocs) && relocs[k].Off == t.SlotOff
+	if filled {
+		var err error
+		// What stands in a table is an address that the code may keep.
+		if nr, err = x.reloc(from, t.SlotSec, &relocs[k], k, false); err != nil {
+			return placement{}, err
+		}
+		key = fmt.Sprintf("slot/%d/%d/%d/%d", t.SlotSec, nr.Type, nr.Sym, nr.Addend)
+	}
+	if pl, ok := x.pool[key]; ok {
+		return pl, nil
+	}
+	id := x.blob(src.Name, src.Align, src.Flags&^elf.SHF_GROUP)
+	s := &x.out.Sections[id]
+	pl := placement{sec: id, off: uint64(len(s.Data)), sym: x.blobSym[id]}
+	s.Data = append(s.Data, src.Data[t.SlotOff:t.SlotOff+slotSize]...)
+	s.Size = uint64(len(s.Data))
+	if filled {
+		nr.Off = pl.off
+		x.clear(id, nr)
+		s.Relocs = append(s.Relocs, nr)
+	}
+	x.pool[key] = pl
+	return pl, nil
 }
 
 // maxPool bounds the copies of strings and constants, as a multiple of the
@@ -618,13 +687,13 @@ func (x *extractor) entry(e *entry) error {
 	relocs := make([]elfobj.Reloc, 0, len(e.relocs))
 	for k := range e.relocs {
 		r := e.relocs[k]
-		t := x.p.target(e.sec, &r, 0)
+		t := x.p.target(e.sec, &r, e.first+k)
 		var nr elfobj.Reloc
 		var err error
-		if t.Kind == TargetPiece && e.row.section == ".altinstructions" {
-			nr, err = x.piece(e, r)
+		if t.Kind == TargetPiece && e.shape.alt != 0 {
+			nr, err = x.piece(e, r, t, x.p.location(e.sec, &r, e.first+k)-int64(x.p.File.Symbols[r.Sym].Value)-r.Addend)
 		} else {
-			nr, err = x.reloc(e.owner, e.sec, &r, 0, true)
+			nr, err = x.reloc(e.owner, e.sec, &r, e.first+k, true)
 		}
 		if err != nil {
 			return err
@@ -676,8 +745,15 @@ func (x *extractor) pairEntry(e *entry) error {
 }
 
 // piece copies the replacement code of an alternative and returns the entry's
-// relocation to it.
-func (x *extractor) piece(e *entry, r elfobj.Reloc) (elfobj.Reloc, error) {
+// relocation r to it. t and skew are those of r.
+func (x *extractor) piece(e *entry, r elfobj.Reloc, t Target, skew int64) (elfobj.Reloc, error) {
+	if e.altLen == 0 {
+		// Nothing stands there; the section is all that the entry needs.
+		src := &x.p.File.Sections[t.Sec]
+		id := x.blob(src.Name, src.Align, src.Flags&^elf.SHF_GROUP)
+		r.Sym, r.Addend = x.blobSym[id], -skew
+		return r, nil
+	}
 	src := &x.p.File.Sections[e.alt]
 	key := fmt.Sprintf("alt/%d/%d/%d", e.alt, e.altOff, e.altLen)
 	pl, ok := x.pool[key]
@@ -709,7 +785,7 @@ func (x *extractor) piece(e *entry, r elfobj.Reloc) (elfobj.Reloc, error) {
 			x.out.Sections[id].Relocs = append(x.out.Sections[id].Relocs, nr)
 		}
 	}
-	r.Sym, r.Addend = pl.sym, int64(pl.off)
+	r.Sym, r.Addend = pl.sym, int64(pl.off)+t.Off-int64(e.altOff)-skew
 	return r, nil
 }
 
@@ -809,7 +885,7 @@ func (x *extractor) lateNotes() {
 
 // inSection reports whether the i-th reference of an entry goes to a section.
 func (x *extractor) inSection(e *entry, i int, section string) bool {
-	t := x.p.target(e.sec, &e.relocs[i], 0)
+	t := x.p.target(e.sec, &e.relocs[i], e.first+i)
 	return t.Kind == TargetAtom && x.p.Section(t.Atom) == section
 }
 
@@ -847,8 +923,5 @@ func siteLength(e *entry, b []byte) uint64 {
 	if e.row.section == ".parainstructions" {
 		return uint64(b[9])
 	}
-	if e.size == 13 {
-		return uint64(b[10])
-	}
-	return uint64(b[e.size-2])
+	return uint64(b[e.shape.siteLen])
 }

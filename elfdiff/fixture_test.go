@@ -75,7 +75,7 @@ func (f fixture) read(t testing.TB, side string) *elfobj.File {
 	t.Helper()
 	o := readObject(t, f.path(side))
 	if f.compiler.name == "clang" {
-		recordMcount(o)
+		recordMcount(o, "__fentry__", 1, uint32(elf.R_X86_64_64))
 	}
 	for _, n := range sourceLines(t, f.name, "sections") {
 		count, err := strconv.Atoi(n)
@@ -107,18 +107,19 @@ func (f fixture) directives(t testing.TB, key string) []string {
 }
 
 // recordMcount adds what objtool --mcount and recordmcount make of the calls to
-// __fentry__ for a compiler that has no -mrecord-mcount.
-func recordMcount(o *elfobj.File) {
+// fentry for a compiler that has no -mrecord-mcount. The relocation of a call
+// lies back bytes behind its start; typ is that of an absolute address.
+func recordMcount(o *elfobj.File, fentry string, back uint64, typ uint32) {
 	var relocs []elfobj.Reloc
 	n := uint64(0)
 	for i := 1; i < len(o.Sections); i++ {
 		for _, r := range o.Sections[i].Relocs {
-			if o.Symbols[r.Sym].Name != "__fentry__" {
+			if o.Symbols[r.Sym].Name != fentry {
 				continue
 			}
 			for k := range o.Symbols {
-				if s := &o.Symbols[k]; s.Sec == elfobj.SecID(i) && s.Type == elf.STT_FUNC && r.Off-1-s.Value < max(s.Size, 1) {
-					relocs = append(relocs, elfobj.Reloc{Off: 8 * n, Type: uint32(elf.R_X86_64_64), Sym: elfobj.SymID(k), Addend: int64(r.Off - 1 - s.Value)})
+				if s := &o.Symbols[k]; s.Sec == elfobj.SecID(i) && s.Type == elf.STT_FUNC && r.Off-back-s.Value < max(s.Size, 1) {
+					relocs = append(relocs, elfobj.Reloc{Off: 8 * n, Type: typ, Sym: elfobj.SymID(k), Addend: int64(r.Off - back - s.Value)})
 					n++
 					break
 				}
@@ -168,6 +169,15 @@ func readObject(t testing.TB, path string) *elfobj.File {
 		t.Fatal(err)
 	}
 	return f
+}
+
+func elfArch(t testing.TB, f *elfobj.File) elfobj.Arch {
+	t.Helper()
+	a, err := elfobj.ArchOf(f.Machine)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return a
 }
 
 // diffCase compares a case as gcc makes it.

@@ -52,7 +52,7 @@ func TestMatrix(t *testing.T) {
 	b.WriteString(`# What becomes of each condition
 
 Made from the fixtures in elfdiff/testdata by ` + "`go test ./elfdiff -run TestMatrix -update`" + `; the test fails when this page is stale.
-Each condition is a pair of objects compiled from C at -O2, before and after a change.
+Each condition is a pair of objects compiled from C at -O2, before and after a change; for x86-64 unless a table says otherwise.
 
 - *carried* names the functions that a livepatch replaces, then what is new and travels with them, then findings that do not stop it.
 - *refused* names the findings that stop it: what ` + "`klpforge explain`" + ` and [findings.md](findings.md) tell more about.
@@ -84,6 +84,7 @@ Each condition is a pair of objects compiled from C at -O2, before and after a c
 	for _, f := range have {
 		t.Errorf("%s is not in testdata/conditions.txt", f)
 	}
+	b.WriteString(crossTable(t))
 	if *updateMatrix {
 		if err := os.WriteFile(matrixFile, []byte(b.String()), 0o644); err != nil {
 			t.Fatal(err)
@@ -101,7 +102,11 @@ Each condition is a pair of objects compiled from C at -O2, before and after a c
 // becomes says in one cell what klpforge does with a fixture.
 func becomes(t *testing.T, f fixture) string {
 	t.Helper()
-	r := f.diff(t)
+	return becomesOf(t, f, f.diff(t))
+}
+
+func becomesOf(t *testing.T, f fixture, r *Result) string {
+	t.Helper()
 	problems := slices.Clone(r.Problems)
 	x, err := f.extract(t, r)
 	if err != nil {

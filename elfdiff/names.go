@@ -134,6 +134,13 @@ func (o *Object) contentOnly(a AtomID) bool {
 	return n == "" || generatedConst(n) || o.labels[a]
 }
 
+// thunk reports a function that the compiler puts into each object that needs it
+// and that has no identity: it travels with the code that calls it.
+func (o *Object) thunk(a AtomID) bool {
+	at := &o.Atoms[a]
+	return at.Class == classText && o.Arch.ByName(at.Name)
+}
+
 // sanitizerData reports a section that holds the description of one check of
 // -fsanitize. It starts with a file name, line and column.
 func sanitizerData(section string) bool {

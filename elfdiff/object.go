@@ -48,7 +48,8 @@ type Object struct {
 	byName    map[string]elfobj.SecID // first section of the name
 	symAtom   []AtomID                // by symbol, -1 if none
 	relocs    [][]elfobj.Reloc        // by section: file relocations and implied ones
-	bias      [][]uint8               // by section: distance from a reloc's place to the end of its instruction
+	bias      [][]int8                // by section: from a PC-relative reloc's place to where its value counts from; nil for 0
+	dataIn    [][]span                // by section of code: data between the instructions
 	tables    []table                 // special sections
 	slots     []slot                  // their entries
 	owned     []uint32                // indices of slots, by atom; those of atom a are owned[ownedFrom[a]:ownedFrom[a+1]]
@@ -62,28 +63,30 @@ type Object struct {
 	anyTrace  bool
 }
 
-// Load splits f into atoms. The object aliases f.
+// Load splits f into atoms. The object aliases the data of f.
 func Load(f *elfobj.File) (*Object, error) {
-	arch, err := elfobj.ArchOf(f.Machine)
+	arch, err := f.Arch()
 	if err != nil {
 		return nil, err
 	}
+	f = merged(f, arch)
 	o := &Object{File: f, Arch: arch}
 	n := len(f.Sections)
 	o.class, o.bySec = make([]class, n), make([][]AtomID, n)
-	o.relocs, o.bias = make([][]elfobj.Reloc, n), make([][]uint8, n)
+	o.relocs, o.bias, o.dataIn = make([][]elfobj.Reloc, n), make([][]int8, n), make([][]span, n)
 	o.byName = make(map[string]elfobj.SecID, n)
 	for i := 1; i < n; i++ {
 		if name := f.Sections[i].Name; o.byName[name] == 0 {
 			o.byName[name] = elfobj.SecID(i)
 		}
-		o.class[i] = classify(&f.Sections[i])
+		o.class[i] = o.classify(&f.Sections[i])
 		o.relocs[i] = f.Sections[i].Relocs
 	}
 	if err := o.checkRelocs(); err != nil {
 		return nil, err
 	}
 	o.split()
+	o.findData()
 	for i := 1; i < n; i++ {
 		if o.code(elfobj.SecID(i)) {
 			o.decode(elfobj.SecID(i))
@@ -106,6 +109,29 @@ func Load(f *elfobj.File) (*Object, error) {
 	return o, nil
 }
 
+// merged returns f with relocations that mean something only together made one;
+// f itself when it has none of these.
+func merged(f *elfobj.File, arch elfobj.Arch) *elfobj.File {
+	out := f
+	for i := range f.Sections {
+		s := &f.Sections[i]
+		if s.Flags&elf.SHF_ALLOC == 0 {
+			continue // nothing is read but names and code
+		}
+		relocs := arch.Merge(f, elfobj.SecID(i))
+		if len(relocs) == len(s.Relocs) {
+			continue
+		}
+		if out == f {
+			c := *f
+			c.Sections = slices.Clone(f.Sections)
+			out = &c
+		}
+		out.Sections[i].Relocs = relocs
+	}
+	return out
+}
+
 func (o *Object) code(s elfobj.SecID) bool { return o.class[s] == classText || o.class[s] == classAlt }
 
 // checkRelocs rejects what later steps would have to guess about.
@@ -116,6 +142,11 @@ func (o *Object) checkRelocs() error {
 			continue
 		}
 		for _, r := range s.Relocs {
+			if !o.Arch.Known(r.Type) {
+				return &Problem{ID: "KLP112", Severity: Error, Section: s.Name,
+					Message: fmt.Sprintf("relocation %s at %#x is of a type that is not known for %s", o.Arch.RelocName(r.Type), r.Off, o.Arch.Name()),
+					Remedy:  "compile the object as the kernel's makefiles do for code that a module may hold"}
+			}
 			if w := uint64(o.Arch.Width(r.Type)); r.Off+w > s.Size || r.Off+w < r.Off || s.Type == elf.SHT_NOBITS {
 				return fmt.Errorf("section %s: relocation at %#x reaches outside the section", s.Name, r.Off)
 			}
@@ -138,7 +169,7 @@ func (o *Object) split() {
 		if s.Sec <= 0 || s.Type == elf.STT_SECTION || s.Type == elf.STT_FILE || s.Name == "" {
 			continue
 		}
-		if strings.HasPrefix(s.Name, ".L") && s.Size == 0 {
+		if strings.HasPrefix(s.Name, ".L") && s.Size == 0 || o.Arch.Mark(s.Name) != elfobj.MarkNone {
 			continue
 		}
 		inSec[s.Sec] = append(inSec[s.Sec], elfobj.SymID(i))
@@ -155,17 +186,84 @@ func (o *Object) split() {
 		}
 	}
 	o.Atoms = make([]Atom, 0, atoms)
+	prefixes := o.prefixes()
 	for i := 1; i < len(f.Sections); i++ {
 		s := &f.Sections[i]
 		switch o.class[i] {
-		case classIgnore, classTable, classString, classConst, classAlt:
+		case classIgnore, classTable, classString, classConst, classAlt, classSlots:
 			continue
 		}
-		o.splitSection(elfobj.SecID(i), s, inSec[i])
+		o.splitSection(elfobj.SecID(i), s, inSec[i], prefixes[elfobj.SecID(i)])
 	}
 }
 
-func (o *Object) splitSection(id elfobj.SecID, s *elfobj.Section, syms []elfobj.SymID) {
+// maxPrefix bounds what may lie before a function's symbol and belong to it, bytes.
+const maxPrefix = 64
+
+// prefixes lists, in order, where bytes start that belong to the function behind
+// them although no symbol says so: ftrace entries before the symbol
+// (-fpatchable-function-entry=N,M), and what the architecture's relocations tell.
+func (o *Object) prefixes() map[elfobj.SecID][]uint64 {
+	out := map[elfobj.SecID][]uint64{}
+	f := o.File
+	for i := range f.Sections {
+		s := &f.Sections[i]
+		entries := s.Name == "__patchable_function_entries"
+		if o.class[i] != classText && !entries {
+			continue
+		}
+		for k := range s.Relocs {
+			r := &s.Relocs[k]
+			sym := &f.Symbols[r.Sym]
+			switch {
+			case entries && sym.Sec > 0:
+				out[sym.Sec] = append(out[sym.Sec], sym.Value+uint64(r.Addend))
+			case !entries && o.Arch.Prefix(r.Type, sym.Name):
+				out[elfobj.SecID(i)] = append(out[elfobj.SecID(i)], r.Off)
+			}
+		}
+	}
+	for _, list := range out {
+		slices.Sort(list)
+	}
+	return out
+}
+
+// span is a range of offsets in a section.
+type span struct{ from, to uint64 }
+
+// findData finds the data between the instructions of a section of code, by the
+// symbols that assemblers leave for this purpose.
+func (o *Object) findData() {
+	type mark struct {
+		at   uint64
+		data bool
+	}
+	marks := map[elfobj.SecID][]mark{}
+	for i := range o.File.Symbols {
+		s := &o.File.Symbols[i]
+		if s.Sec <= 0 || !o.code(s.Sec) {
+			continue
+		}
+		if m := o.Arch.Mark(s.Name); m == elfobj.MarkCode || m == elfobj.MarkData {
+			marks[s.Sec] = append(marks[s.Sec], mark{s.Value, m == elfobj.MarkData})
+		}
+	}
+	for sec, list := range marks {
+		slices.SortStableFunc(list, func(a, b mark) int { return cmp.Compare(a.at, b.at) })
+		for k, m := range list {
+			end := o.File.Sections[sec].Size
+			if k+1 < len(list) {
+				end = list[k+1].at
+			}
+			if m.data && end > m.at {
+				o.dataIn[sec] = append(o.dataIn[sec], span{m.at, end})
+			}
+		}
+	}
+}
+
+func (o *Object) splitSection(id elfobj.SecID, s *elfobj.Section, syms []elfobj.SymID, prefixes []uint64) {
 	f := o.File
 	slices.SortStableFunc(syms, func(a, b elfobj.SymID) int {
 		return cmp.Compare(f.Symbols[a].Value, f.Symbols[b].Value)
@@ -184,16 +282,29 @@ func (o *Object) splitSection(id elfobj.SecID, s *elfobj.Section, syms []elfobj.
 		}
 		return
 	}
-	if first := f.Symbols[syms[0]].Value; first > 0 {
-		add(Atom{End: first, Size: first})
+	// startOf is where the bytes of a function begin whose symbol is at base and
+	// before which others end at the offset after.
+	startOf := func(base, after uint64) uint64 {
+		k, _ := slices.BinarySearch(prefixes, after)
+		if k < len(prefixes) && prefixes[k] < base && base-prefixes[k] <= maxPrefix {
+			return prefixes[k]
+		}
+		return base
 	}
+	if first := f.Symbols[syms[0]].Value; first > 0 {
+		if first = startOf(first, 0); first > 0 {
+			add(Atom{End: first, Size: first})
+		}
+	}
+	after := uint64(0) // end of the symbols seen so far
 	for i < len(syms) {
-		start := f.Symbols[syms[i]].Value
-		if start > s.Size {
+		base := f.Symbols[syms[i]].Value
+		if base > s.Size {
 			break
 		}
+		start := startOf(base, after)
 		j := i
-		base, prim := start, elfobj.SymID(0)
+		prim := elfobj.SymID(0)
 		for j < len(syms) {
 			sym := &f.Symbols[syms[j]]
 			if sym.Value == base {
@@ -215,11 +326,12 @@ func (o *Object) splitSection(id elfobj.SecID, s *elfobj.Section, syms []elfobj.
 			}
 			break
 		}
+		p := &f.Symbols[prim]
+		after = base + min(p.Size, s.Size-base)
 		end := s.Size
 		if j < len(syms) {
-			end = min(f.Symbols[syms[j]].Value, s.Size)
+			end = startOf(min(f.Symbols[syms[j]].Value, s.Size), after)
 		}
-		p := &f.Symbols[prim]
 		a := Atom{Name: p.Name, Start: start, End: end, Base: base, Size: p.Size, Sym: prim}
 		if a.Size == 0 || a.Size > end-base {
 			a.Size = end - base
@@ -266,18 +378,18 @@ func (o *Object) decode(id elfobj.SecID) {
 	s := &o.File.Sections[id]
 	atoms := o.bySec[id]
 	if len(atoms) == 0 {
-		o.bias[id] = o.decodeRange(s, 0, s.Size, -1, nil)
+		o.bias[id] = o.decodeRange(id, 0, s.Size, -1, nil)
 		return
 	}
 	var implied impliedRelocs
-	bias := make([]uint8, 0, len(s.Relocs))
+	bias := make([]int8, 0, len(s.Relocs))
 	for _, a := range atoms {
 		at := &o.Atoms[a]
 		// A prefix is padding or data; instructions start at the symbol.
 		if at.Base > at.Start {
-			bias = append(bias, o.decodeRange(s, at.Start, at.Base, a, &implied)...)
+			bias = append(bias, o.decodeRange(id, at.Start, at.Base, a, &implied)...)
 		}
-		bias = append(bias, o.decodeRange(s, at.Base, at.End, a, &implied)...)
+		bias = append(bias, o.decodeRange(id, at.Base, at.End, a, &implied)...)
 	}
 	o.bias[id] = bias
 	if len(implied.relocs) == 0 {
@@ -290,7 +402,7 @@ func (o *Object) decode(id elfobj.SecID) {
 		order[i] = i
 	}
 	sort.SliceStable(order, func(x, y int) bool { return all[order[x]].Off < all[order[y]].Off })
-	relocs, nb := make([]elfobj.Reloc, len(all)), make([]uint8, len(all))
+	relocs, nb := make([]elfobj.Reloc, len(all)), make([]int8, len(all))
 	for i, k := range order {
 		relocs[i], nb[i] = all[k], bias[k]
 	}
@@ -298,25 +410,36 @@ func (o *Object) decode(id elfobj.SecID) {
 }
 
 // impliedRelocs are references between atoms of one section that the assembler
-// resolved, with the distance from each place to the end of its instruction.
+// resolved, with the distance from each place to where its value counts from.
 type impliedRelocs struct {
 	relocs []elfobj.Reloc
-	bias   []uint8
+	bias   []int8
 }
 
-func (o *Object) decodeRange(s *elfobj.Section, start, end uint64, a AtomID, implied *impliedRelocs) []uint8 {
+func (o *Object) decodeRange(id elfobj.SecID, start, end uint64, a AtomID, implied *impliedRelocs) []int8 {
+	s := &o.File.Sections[id]
 	lo := searchOff(s.Relocs, start)
 	hi := searchOff(s.Relocs, end)
-	bias := make([]uint8, hi-lo)
+	bias := make([]int8, hi-lo)
 	for i := range bias {
-		bias[i] = 4
+		bias[i] = o.Arch.FieldBase()
 	}
 	multi := a >= 0 && len(o.bySec[o.Atoms[a].Sec]) > 1
 	if lo == hi && !multi {
 		return bias
 	}
-	next := lo
+	next, gaps := lo, o.dataIn[id]
 	for off := start; off < end; {
+		for len(gaps) > 0 && gaps[0].to <= off {
+			gaps = gaps[1:]
+		}
+		if len(gaps) > 0 && gaps[0].from <= off {
+			off = gaps[0].to
+			for next < hi && s.Relocs[next].Off < off {
+				bias[next-lo], next = 0, next+1
+			}
+			continue
+		}
 		in, err := o.Arch.Decode(s.Data[off:end])
 		if err != nil {
 			if a >= 0 {
@@ -327,23 +450,19 @@ func (o *Object) decodeRange(s *elfobj.Section, start, end uint64, a AtomID, imp
 		stop := off + uint64(in.Len)
 		covered := false
 		for next < hi && s.Relocs[next].Off < stop {
-			bias[next-lo] = uint8(stop - s.Relocs[next].Off)
+			bias[next-lo] = int8(int64(off) + int64(in.PCBase) - int64(s.Relocs[next].Off))
 			if in.PCLen > 0 && s.Relocs[next].Off == off+uint64(in.PCOff) {
 				covered = true
 			}
 			next++
 		}
 		if multi && in.PCLen > 0 && !covered {
-			dest := int64(stop) + in.Disp
+			dest := int64(off) + int64(in.PCBase) + in.Disp
 			if to := o.atomAt(o.Atoms[a].Sec, dest); to >= 0 && to != a && dest >= 0 && dest < int64(s.Size) && o.Atoms[to].Sym != 0 {
-				typ := o.Arch.PC32()
-				if in.PCLen == 1 {
-					typ = uint32(elf.R_X86_64_PC8)
-				}
-				place := off + uint64(in.PCOff)
-				implied.relocs = append(implied.relocs, elfobj.Reloc{Off: place, Type: typ, Sym: o.Atoms[to].Sym,
-					Addend: dest - int64(o.Atoms[to].Base) - int64(stop-place)})
-				implied.bias = append(implied.bias, uint8(stop-place))
+				place, skew := off+uint64(in.PCOff), int64(in.PCBase-in.PCOff)
+				implied.relocs = append(implied.relocs, elfobj.Reloc{Off: place, Type: in.PCType, Sym: o.Atoms[to].Sym,
+					Addend: dest - int64(o.Atoms[to].Base) - skew})
+				implied.bias = append(implied.bias, int8(skew))
 			}
 		}
 		off = stop
@@ -531,8 +650,8 @@ func (o *Object) findReaders() {
 	uses := make([]use, 0, total)
 	o.readFrom = make([]uint32, len(o.Atoms)+1)
 	for i := range o.File.Sections {
-		if o.class[i] == classIgnore {
-			continue
+		if o.class[i] == classIgnore || o.class[i] == classSlots {
+			continue // a reference over a slot counts for the code that uses the slot
 		}
 		for k := range o.relocs[i] {
 			t := o.target(elfobj.SecID(i), &o.relocs[i][k], k)

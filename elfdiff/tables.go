@@ -17,9 +17,13 @@ const (
 )
 
 // row describes one special section: a table whose entries belong to code.
+// Architectures differ in which sections they have and in the layout of
+// entries, which the object itself tells apart but for alternatives; so one list
+// serves all.
 // Facts: arch/x86/include/asm/{bug,asm,jump_label,alternative,paravirt,orc_types}.h,
 // include/linux/{static_call_types,objtool}.h, v6.1 to v6.12, and
-// include/asm-generic/bug.h up to v6.19.
+// include/asm-generic/bug.h up to v6.19;
+// arch/powerpc/include/asm/feature-fixups.h, arch/s390/kernel/vmlinux.lds.S, v6.1 and v6.12.
 type row struct {
 	section string
 	shapes  []shape // of entries seen in kernels; the one that fits is used
@@ -28,12 +32,19 @@ type row struct {
 	pair    string // parallel table with its own entry size
 }
 
-// shape is one layout of an entry. The reference to the code that the entry
-// describes is always at its start.
+// shape is one layout of an entry. The first of refs is the reference to the
+// code that the entry describes.
 type shape struct {
 	size uint64   // bytes
 	refs []uint64 // offsets of the relocations that every entry has
 	may  []uint64 // offsets where some have one
+	// fromStart: distances count from the start of the entry, not from their own
+	// place.
+	fromStart bool
+	// An alternative: the offset of the reference to the replacement code, those
+	// of the bytes with the length of the original and of the replacement, or of
+	// the reference to the end of the replacement.
+	alt, siteLen, altLen, altEnd uint64
 	// lineOff/Len is a field that may differ without a change of meaning: the
 	// line number of a bug entry.
 	lineOff, lineLen uint64
@@ -41,6 +52,10 @@ type shape struct {
 
 // sites are entries that are no more than one reference.
 func sites(size uint64) []shape { return []shape{{size: size, refs: []uint64{0}}} }
+
+// features are entries of powerpc's feature sections: a mask, a value, and the
+// bounds of code and of its replacement.
+var features = []shape{{size: 48, refs: []uint64{16, 24, 32, 40}, fromStart: true, alt: 32, altEnd: 40}}
 
 var tables = []row{
 	{section: "__bug_table", shapes: []shape{
@@ -53,11 +68,7 @@ var tables = []row{
 	{section: "__ex_table", shapes: []shape{{size: 12, refs: []uint64{0, 4}}, {size: 8, refs: []uint64{0, 4}}, {size: 16, refs: []uint64{0, 8}}}},
 	{section: "__jump_table", shapes: []shape{{size: 16, refs: []uint64{0, 4, 8}}, {size: 24, refs: []uint64{0, 8, 16}}}},
 	{section: ".static_call_sites", shapes: []shape{{size: 8, refs: []uint64{0, 4}}}},
-	{section: ".altinstructions", shapes: []shape{
-		{size: 12, refs: []uint64{0}, may: []uint64{4}},
-		{size: 14, refs: []uint64{0}, may: []uint64{4}},
-		{size: 13, refs: []uint64{0}, may: []uint64{4}},
-	}},
+	{section: ".altinstructions"}, // the architecture has the layout
 	{section: ".parainstructions", shapes: sites(16)},
 	{section: ".smp_locks", shapes: sites(4), derived: true},
 	{section: ".retpoline_sites", shapes: sites(4), derived: true},
@@ -66,6 +77,16 @@ var tables = []row{
 	{section: ".ibt_endbr_seal", shapes: sites(4), derived: true, policy: drop},
 	{section: ".cfi_sites", shapes: sites(4), derived: true},
 	{section: ".orc_unwind_ip", shapes: sites(4), derived: true, pair: ".orc_unwind"},
+	{section: "__ftr_fixup", shapes: features},
+	{section: "__mmu_ftr_fixup", shapes: features},
+	{section: "__fw_ftr_fixup", shapes: features},
+	{section: "__lwsync_fixup", shapes: sites(8)},
+	{section: "__barrier_nospec_fixup", shapes: sites(8)},
+	{section: ".s390_indirect_jump", shapes: sites(4), derived: true},
+	{section: ".s390_indirect_call", shapes: sites(4), derived: true},
+	{section: ".s390_indirect_branches", shapes: sites(4), derived: true},
+	{section: ".s390_return_mem", shapes: sites(4), derived: true},
+	{section: ".s390_return_reg", shapes: sites(4), derived: true},
 	{section: "__mcount_loc", shapes: sites(8), derived: true},
 	{section: "__patchable_function_entries", shapes: sites(8), derived: true},
 }
@@ -94,9 +115,11 @@ type entry struct {
 	off    uint64 // bytes from the start of the section
 	size   uint64
 	relocs []elfobj.Reloc // those that lie in the entry
+	first  int            // index of the first of them in the section's
 	owner  AtomID
 	at     int64 // position in the owner, bytes from its primary symbol
-	// alternatives only: the piece of .altinstr_replacement the entry names
+	// alternatives only: the replacement code that the entry names, in a section
+	// of its own or behind the code of a function
 	alt            elfobj.SecID
 	altOff, altLen uint64
 }
@@ -122,20 +145,40 @@ type table struct {
 func (o *Object) entry(i uint32) entry {
 	p := &o.slots[i]
 	t := &o.tables[p.table]
-	e := entry{row: t.row, shape: t.shape, sec: t.sec, off: p.off, size: t.shape.size, owner: p.owner, at: p.at,
+	e := entry{row: t.row, shape: t.shape, sec: t.sec, off: p.off, size: t.shape.size, first: int(p.first), owner: p.owner, at: p.at,
 		relocs: o.File.Sections[t.sec].Relocs[p.first : p.first+p.relocs]}
-	if t.row.section == ".altinstructions" {
-		for k := range e.relocs {
-			if e.relocs[k].Off != e.off+4 {
-				continue
-			}
-			if to := o.target(e.sec, &e.relocs[k], 0); to.Kind == TargetPiece {
-				e.alt, e.altOff = to.Sec, uint64(to.Off)
-				e.altLen = altLength(o.File.Sections[t.sec].Data[e.off:e.off+e.size], e.size)
-			}
-		}
+	if e.shape.alt != 0 {
+		o.replacement(&e)
 	}
 	return e
+}
+
+// replacement finds the code that may replace what an alternative describes: in
+// a section of its own, or behind a function. There is none for a callback.
+func (o *Object) replacement(e *entry) {
+	sh := e.shape
+	for k := range e.relocs {
+		rel := &e.relocs[k]
+		if rel.Off != e.off+sh.alt {
+			continue
+		}
+		t := o.target(e.sec, rel, e.first+k)
+		start := t.Off
+		switch {
+		case t.Kind == TargetAtom && o.Atoms[t.Atom].Class == classText:
+			start += int64(o.Atoms[t.Atom].Base)
+		case t.Kind != TargetPiece:
+			continue
+		}
+		n := uint64(o.File.Sections[e.sec].Data[e.off+sh.altLen])
+		if sh.altEnd != 0 {
+			end := slices.IndexFunc(e.relocs, func(r elfobj.Reloc) bool { return r.Off == e.off+sh.altEnd })
+			n = uint64(o.location(e.sec, &e.relocs[end], e.first+end) - o.location(e.sec, rel, e.first+k))
+		}
+		if n > 0 {
+			e.alt, e.altOff, e.altLen = t.Sec, uint64(start), n
+		}
+	}
 }
 
 // derived reports whether the entry follows from the code alone.
@@ -157,7 +200,7 @@ func (o *Object) readTables() error {
 			continue
 		}
 		r := tableRow(s.Name)
-		sh, err := entryShape(r, s)
+		sh, err := o.entryShape(r, s)
 		if err != nil {
 			return err
 		}
@@ -200,9 +243,15 @@ func (o *Object) readTables() error {
 }
 
 // entryShape finds the layout of a table's entries.
-func entryShape(r *row, s *elfobj.Section) (*shape, error) {
-	for i := range r.shapes {
-		if sh := &r.shapes[i]; s.Size%sh.size == 0 && sh.fits(s) {
+func (o *Object) entryShape(r *row, s *elfobj.Section) (*shape, error) {
+	shapes := r.shapes
+	if r.section == ".altinstructions" {
+		for _, a := range o.Arch.AltEntries() {
+			shapes = append(shapes, shape{size: a.Size, refs: []uint64{0}, may: []uint64{4}, alt: 4, siteLen: a.SiteLen, altLen: a.AltLen})
+		}
+	}
+	for i := range shapes {
+		if sh := &shapes[i]; s.Size%sh.size == 0 && sh.fits(s) {
 			return sh, nil
 		}
 	}
@@ -234,8 +283,15 @@ func (sh *shape) fits(s *elfobj.Section) bool {
 }
 
 func (o *Object) readTable(n int32) error {
-	r, size, id := o.tables[n].row, o.tables[n].shape.size, o.tables[n].sec
+	size, id := o.tables[n].shape.size, o.tables[n].sec
 	s := &o.File.Sections[id]
+	sh := o.tables[n].shape
+	if sh.fromStart {
+		o.bias[id] = make([]int8, len(s.Relocs))
+		for k := range s.Relocs {
+			o.bias[id][k] = -int8(s.Relocs[k].Off % size)
+		}
+	}
 	next := 0
 	for off := uint64(0); off < s.Size; off += size {
 		first := next
@@ -249,17 +305,17 @@ func (o *Object) readTable(n int32) error {
 				return &Problem{ID: "KLP112", Severity: Error, Section: s.Name,
 					Message: fmt.Sprintf("relocation at %#x lies across two entries of %s", rel.Off, s.Name)}
 			}
-			if rel.Off == off {
-				if t := o.target(id, rel, 0); t.Kind == TargetAtom {
+			if rel.Off == off+sh.refs[0] {
+				if t := o.target(id, rel, i); t.Kind == TargetAtom {
 					e.owner, e.at = t.Atom, t.Off
 				}
 			}
 		}
 		o.slots = append(o.slots, e)
-		if r.section != ".altinstructions" {
+		if sh.alt == 0 {
 			continue
 		}
-		if e := o.entry(uint32(len(o.slots) - 1)); e.altLen > 0 || e.altOff > 0 {
+		if e := o.entry(uint32(len(o.slots) - 1)); e.altLen > 0 {
 			if max := o.File.Sections[e.alt].Size; e.altOff > max || e.altLen > max-e.altOff {
 				return &Problem{ID: "KLP109", Severity: Error, Section: s.Name,
 					Message: fmt.Sprintf("entry at %#x names %d replacement bytes outside %s", off, e.altLen, o.File.Sections[e.alt].Name)}
@@ -267,13 +323,4 @@ func (o *Object) readTable(n int32) error {
 		}
 	}
 	return nil
-}
-
-// altLength reads replacementlen of struct alt_instr, the last byte but for
-// kernels that pad the entry to 13 bytes with padlen (before v5.13).
-func altLength(e []byte, size uint64) uint64 {
-	if size == 13 {
-		return uint64(e[11])
-	}
-	return uint64(e[size-1])
 }

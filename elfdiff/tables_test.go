@@ -43,7 +43,7 @@ func TestEntryShape(t *testing.T) {
 						s.Relocs = append(s.Relocs, elfobj.Reloc{Off: i*tt.size + off, Type: 2, Sym: 1})
 					}
 				}
-				got, err := entryShape(tableRow(tt.section), s)
+				got, err := x86Object(t).entryShape(tableRow(tt.section), s)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -65,7 +65,7 @@ func TestEntryShapeRefuses(t *testing.T) {
 	for name, s := range tests {
 		t.Run(name, func(t *testing.T) {
 			s.Data = make([]byte, s.Size)
-			sh, err := entryShape(tableRow(s.Name), s)
+			sh, err := x86Object(t).entryShape(tableRow(s.Name), s)
 			var p *Problem
 			if !errors.As(err, &p) || p.ID != "KLP112" || p.Remedy == "" {
 				t.Errorf("shape %+v, error %v", sh, err)
@@ -74,13 +74,6 @@ func TestEntryShapeRefuses(t *testing.T) {
 	}
 }
 
-// TestAltLength reads the last fields of struct alt_instr in its three shapes.
-func TestAltLength(t *testing.T) {
-	for size, at := range map[uint64]int{12: 11, 14: 13, 13: 11} {
-		e := make([]byte, size)
-		e[at] = 7
-		if got := altLength(e, size); got != 7 {
-			t.Errorf("entry of %d bytes: %d", size, got)
-		}
-	}
+func x86Object(t *testing.T) *Object {
+	return &Object{Arch: elfArch(t, &elfobj.File{Machine: elf.EM_X86_64})}
 }

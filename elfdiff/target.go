@@ -29,18 +29,22 @@ type Target struct {
 	Off  int64  // TargetAtom: bytes from the primary symbol; TargetExtern, TargetAbs: addend; else offset in Sec
 	Text []byte // TargetString, TargetConst: the bytes; nil when there are none
 	Skip int64  // TargetString, TargetConst: from the start of Text to the place meant, bytes
+	Slot bool   // reached over an entry of a table of addresses, at SlotOff in section SlotSec
+	// SlotSec and SlotOff give that entry; its section and offset there, bytes.
+	SlotSec elfobj.SecID
+	SlotOff uint64
 }
 
 // location is the offset in the symbol's section that the relocation refers
 // to. idx is the relocation's index in o.relocs[sec], for the distance between
-// the field and the end of its instruction.
+// its place and the point that a PC-relative value counts from.
 func (o *Object) location(sec elfobj.SecID, r *elfobj.Reloc, idx int) int64 {
 	loc := int64(o.File.Symbols[r.Sym].Value) + r.Addend
-	if o.code(sec) && o.Arch.PCRelative(r.Type) {
-		if b := o.bias[sec]; idx < len(b) {
+	if b := o.bias[sec]; b != nil && o.Arch.PCRelative(r.Type) {
+		if idx < len(b) {
 			loc += int64(b[idx])
 		} else {
-			loc += 4
+			loc += int64(o.Arch.FieldBase())
 		}
 	}
 	return loc
@@ -68,6 +72,8 @@ func (o *Object) target(sec elfobj.SecID, r *elfobj.Reloc, idx int) Target {
 		return Target{Kind: TargetConst, Sec: sym.Sec, Off: loc, Text: constAt(s, base), Skip: loc - base}
 	case classAlt:
 		return Target{Kind: TargetPiece, Sec: sym.Sec, Off: loc}
+	case classSlots:
+		return o.slot(sym.Sec, loc)
 	}
 	atom := AtomID(-1)
 	if sym.Type != elf.STT_SECTION {
@@ -80,6 +86,29 @@ func (o *Object) target(sec elfobj.SecID, r *elfobj.Reloc, idx int) Target {
 		return Target{Kind: TargetPiece, Sec: sym.Sec, Off: loc}
 	}
 	return Target{Kind: TargetAtom, Atom: atom, Sec: sym.Sec, Off: loc - int64(o.Atoms[atom].Base)}
+}
+
+// slotSize is the size of an entry in a table of addresses, bytes.
+const slotSize = 8
+
+// slot resolves a reference to an entry of a table of addresses: what the entry
+// refers to, or the constant in it.
+func (o *Object) slot(sec elfobj.SecID, loc int64) Target {
+	s := &o.File.Sections[sec]
+	if loc < 0 || loc%slotSize != 0 || loc > int64(len(s.Data))-slotSize {
+		return Target{Kind: TargetPiece, Sec: sec, Off: loc}
+	}
+	t := Target{Kind: TargetConst, Sec: sec, Off: loc, Text: s.Data[loc : loc+slotSize]}
+	relocs := o.relocs[sec]
+	if k := searchOff(relocs, uint64(loc)); k < len(relocs) && relocs[k].Off < uint64(loc)+slotSize {
+		r := &relocs[k]
+		if to := o.File.Symbols[r.Sym].Sec; r.Off != uint64(loc) || to > 0 && o.class[to] == classSlots {
+			return Target{Kind: TargetPiece, Sec: sec, Off: loc}
+		}
+		t = o.target(sec, r, k)
+	}
+	t.Slot, t.SlotSec, t.SlotOff = true, sec, uint64(loc)
+	return t
 }
 
 // pieceStart returns where the string or constant starts that a reference to

@@ -4,6 +4,7 @@ package elfdiff
 type Reference struct {
 	Off    uint64 // place, bytes from the atom's primary symbol
 	Width  int    // bytes
+	Type   uint32 // R_<arch>_*
 	PCRel  bool
 	Branch bool  // a direct call or jump
 	Skew   int64 // from the place to the point that a PC-relative value counts from
@@ -23,7 +24,7 @@ func (o *Object) References(a AtomID) []Reference {
 			break
 		}
 		sym := &o.File.Symbols[r.Sym]
-		out = append(out, Reference{Off: r.Off - at.Base, Width: o.Arch.Width(r.Type), PCRel: o.Arch.PCRelative(r.Type),
+		out = append(out, Reference{Off: r.Off - at.Base, Width: o.Arch.Width(r.Type), Type: r.Type, PCRel: o.Arch.PCRelative(r.Type),
 			Branch: o.code(at.Sec) && o.Arch.BranchReloc(o.File.Sections[at.Sec].Data, *r),
 			Skew:   o.location(at.Sec, r, first+k) - int64(sym.Value) - r.Addend, Target: o.target(at.Sec, r, first+k)})
 	}

@@ -98,6 +98,31 @@ func TestOnlyKbuildBuilds(t *testing.T) {
 	}
 }
 
+// TestDifferAsksNoArchitecture: what differs between architectures is behind
+// elfobj.Arch; elfdiff names neither a machine nor a relocation type.
+func TestDifferAsksNoArchitecture(t *testing.T) {
+	seen := 0
+	for _, s := range sources(t) {
+		if s.pkg != "elfdiff" {
+			continue
+		}
+		seen++
+		ast.Inspect(s.file, func(n ast.Node) bool {
+			sel, ok := n.(*ast.SelectorExpr)
+			if !ok {
+				return true
+			}
+			if x, ok := sel.X.(*ast.Ident); ok && x.Name == "elf" && (strings.HasPrefix(sel.Sel.Name, "EM_") || strings.HasPrefix(sel.Sel.Name, "R_")) {
+				t.Errorf("%s names %s: ask elfobj.Arch", s.path, sel.Sel.Name)
+			}
+			return true
+		})
+	}
+	if seen == 0 {
+		t.Error("no source of elfdiff was looked at")
+	}
+}
+
 func TestViolations(t *testing.T) {
 	own := func(p string) string { return Module + "/" + p }
 	for _, c := range []struct {

@@ -1,0 +1,2 @@
+extern int value;
+long f(void) { return value; }
