@@ -10,7 +10,7 @@ PAIRS   ?= $(or $(KLPFORGE_CACHE),$(HOME)/.cache/klpforge)/pairs
 PEER    ?=
 
 .DEFAULT_GOAL := build
-.PHONY: build install packages deps demo demo-release test lint unit kernels e2e corpus hazards bench bench-differ annotbench fuzz clean help
+.PHONY: build install packages deps demo demo-release test lint unit kernels e2e corpus cross hazards bench bench-differ annotbench fuzz clean help
 
 build: ## build bin/klpforge
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-X main.version=$(VERSION)" -o bin/klpforge ./cmd/klpforge
@@ -47,6 +47,9 @@ e2e: kernels ## tests on real kernels and in VMs
 
 corpus: ## a whole stable update, one livepatch per changed file (hours; see docs/corpus.md)
 	$(GO) run ./internal/corpus -json corpus.json
+
+cross: ## the differ on objects for arm64, ppc64le, s390x, loongarch64 (an hour; see docs/architectures.md)
+	for a in arm64 ppc64le s390x loongarch64; do scripts/cross-objects $$a 22 && $(GO) run ./internal/cross $$a || exit 1; done
 
 hazards: kernels ## dangers of a transition shown in VMs, with a hundred rounds of the remedy (half an hour)
 	KLPFORGE_E2E=1 KLPFORGE_ROUNDS=100 $(GO) test ./internal/e2e -count 1 -timeout 60m -v -run '^(TestFooLock|TestLockOrder|TestSleepInAtomic|TestThreadStallsTransition)$$'

@@ -93,6 +93,9 @@ func (r *run) run(ctx context.Context) error {
 	if r.target, err = openTarget(r.opt.Kernel, r.opt.DiffOnly); err != nil {
 		return err
 	}
+	if err := checkArch(r.target.vmlinux.Image.Arch); err != nil {
+		return err
+	}
 	r.res.Release = r.target.Release()
 	if r.target.missing != "" {
 		r.res.Notes = append(r.res.Notes, "without "+r.target.missing+": the compiled layout is not compared with the target's headers, exports are not known")

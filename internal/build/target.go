@@ -1,6 +1,7 @@
 package build
 
 import (
+	"debug/elf"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -50,6 +51,14 @@ func openTarget(o kernel.Options, review bool) (*Target, error) {
 		return nil, err
 	}
 	return t, nil
+}
+
+// checkArch refuses kernels whose shipped code nothing here can judge.
+func checkArch(a kernel.Arch) error {
+	if a.Machine != elf.EM_X86_64 {
+		return fmt.Errorf("the kernel is for %s: livepatches are built and patches checked for x86-64 only; klpforge diff compares objects of other architectures", a.Name)
+	}
+	return nil
 }
 
 func (t *Target) load(o kernel.Options, review bool) error {
