@@ -74,7 +74,8 @@ func (c *comparer) differs(a, b AtomID) string {
 }
 
 // body compares bytes outside relocated fields, and what relocations mean.
-// Padding behind the symbol's own bytes does not count.
+// Padding behind the symbol's own bytes does not count, where several functions
+// share a section.
 func (c *comparer) body(a, b AtomID) string {
 	x, y := &c.o.Atoms[a], &c.p.Atoms[b]
 	bx, by := c.o.bytes(a), c.p.bytes(b)
@@ -85,7 +86,14 @@ func (c *comparer) body(a, b AtomID) string {
 	ry, fy := c.p.relocsIn(b)
 	if bx != nil {
 		bx, by = bx[x.Base-x.Start:], by[y.Base-y.Start:]
-		bx, by = bx[:min(x.Size, uint64(len(bx)))], by[:min(y.Size, uint64(len(by)))]
+		if x.Class == classText && len(c.o.bySec[x.Sec]) == 1 && len(c.p.bySec[y.Sec]) == 1 {
+			// What lies behind the function in its own section is its out-of-line code.
+			if len(bx) != len(by) {
+				return fmt.Sprintf("out-of-line code: %d bytes -> %d", uint64(len(bx))-x.Size, uint64(len(by))-y.Size)
+			}
+		} else {
+			bx, by = bx[:min(x.Size, uint64(len(bx)))], by[:min(y.Size, uint64(len(by)))]
+		}
 	}
 	rx, fx = skipPrefix(rx, fx, x.Base)
 	ry, fy = skipPrefix(ry, fy, y.Base)

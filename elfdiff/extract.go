@@ -475,6 +475,11 @@ func (x *extractor) reloc(from AtomID, sec elfobj.SecID, r *elfobj.Reloc, idx in
 		nr.Sym, nr.Addend = pl.sym, int64(pl.off)-skew
 		return nr, nil
 	}
+	if x.sharedTable(sec, r, t) {
+		return nr, &Problem{ID: "KLP109", Severity: Error, Symbol: p.Atoms[from].Name, Section: p.File.Sections[t.Sec].Name,
+			Message: "a table of jumps, whose distances count from the table's start, leads into a section that holds several functions",
+			Remedy:  "take the patched function out of the section that it shares with others"}
+	}
 	switch t.Kind {
 	case TargetNone, TargetAbs:
 		nr.Sym = 0
@@ -522,6 +527,16 @@ func (x *extractor) reloc(from AtomID, sec elfobj.SecID, r *elfobj.Reloc, idx in
 	return nr, nil
 }
 
+// sharedTable reports a distance in constant data to a nameless place of code in a
+// section of several functions. In the table of a switch such distances count
+// from the start of the table, which nothing tells, so that the function meant is
+// not known.
+func (x *extractor) sharedTable(sec elfobj.SecID, r *elfobj.Reloc, t Target) bool {
+	p := x.p
+	return p.class[sec] == classROData && p.Arch.PCRelative(r.Type) && t.Kind == TargetAtom && !t.Slot &&
+		p.Atoms[t.Atom].Class == classText && len(p.bySec[t.Sec]) > 1 && p.symAtom[r.Sym] < 0
+}
+
 // original returns the symbol of the running kernel for an atom that stays
 // there, and the offset from it.
 func (x *extractor) original(t Target) (elfobj.SymID, int64, error) {
@@ -531,6 +546,11 @@ func (x *extractor) original(t Target) (elfobj.SymID, int64, error) {
 	root := o.Root(a)
 	if at.Class == classText && root != a {
 		return 0, 0, &Problem{ID: "KLP109", Severity: Error, Symbol: at.Name, Message: "patched code jumps into a piece of an unpatched function"}
+	}
+	if p := &x.p.Atoms[t.Atom]; p.Class == classText && p.Size > 0 && t.Off >= int64(p.Size) {
+		return 0, 0, &Problem{ID: "KLP109", Severity: Error, Symbol: p.Name, Section: x.p.Section(t.Atom),
+			Message: "patched code refers to out-of-line code behind this function, where that of all functions of the section lies",
+			Remedy:  "take the patched function out of the section that it shares with others"}
 	}
 	if initSection(o.File.Sections[at.Sec].Name) {
 		return 0, 0, &Problem{ID: "KLP102", Severity: Error, Symbol: at.Name, Section: o.File.Sections[at.Sec].Name,

@@ -52,7 +52,7 @@ func survives(t testing.TB, before, after *elfobj.File, size int) {
 }
 
 func FuzzDiff(f *testing.F) {
-	for _, fx := range fixtures(f) {
+	for _, fx := range append(fixtures(f), crossFixtures(f)...) {
 		before, err := os.ReadFile(fx.path("before"))
 		if err != nil {
 			f.Fatal(err)
@@ -76,7 +76,7 @@ func FuzzDiff(f *testing.F) {
 // FuzzExtract damages the model of a fixture instead of its bytes, so that
 // every execution gets past the reader. Each 12 bytes of script are one edit.
 func FuzzExtract(f *testing.F) {
-	cases := fixtures(f)
+	cases := append(fixtures(f), crossFixtures(f)...)
 	for i := range cases {
 		f.Add(uint16(i), []byte{})
 		f.Add(uint16(i), []byte("abcdefghijklmnopqrstuvwxyz0123456789"))

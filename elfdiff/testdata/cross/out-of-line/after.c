@@ -1,0 +1,11 @@
+// want: changed f
+// only: arm64 loongarch64
+// Code behind the function, as arm64 has for its atomic operations.
+#if defined(__aarch64__)
+#define OUT(n) asm volatile("b 3f\n.subsection 1\n3: add x9, x9, #" #n "\nb 4f\n.previous\n4:" : : : "x9", "memory")
+#else
+#define OUT(n) asm volatile("b 3f\n.subsection 1\n3: addi.d $t0, $t0, " #n "\nb 4f\n.previous\n4:" : : : "$t0", "memory")
+#endif
+extern int ext(int);
+int f(int a) { OUT(2); return ext(a); }
+int g(int a) { OUT(1); return ext(a + 1); }
