@@ -28,18 +28,17 @@ func output(tool string, args ...string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("%s: %w: %s", tool, err, out)
 	}
-	for _, bad := range []string{"arning:", "rror:"} {
-		if i := strings.Index(string(out), bad); i >= 0 {
-			return "", fmt.Errorf("%s complains: %.200s", tool, out[max(i-1, 0):])
-		}
+	if m := complaintRE.FindString(string(out)); m != "" {
+		return "", fmt.Errorf("%s", m)
 	}
 	return string(out), nil
 }
 
 var (
-	tableRE  = regexp.MustCompile(`^Relocation section '(.*)' at offset`)
-	relocRE  = regexp.MustCompile(`^([0-9a-f]{12,16})  *[0-9a-f]{12,16} (R_\w+) +(?:([0-9a-f]{16}) +(.*?) ([+-]) ([0-9a-f]+)|(-?[0-9a-f]+))?\s*$`)
-	symbolRE = regexp.MustCompile(`^ *\d+: ([0-9a-f]{16}) +(\d+|0x[0-9a-f]+) (\w+) +\w+ +\w+ +(?:\[.*?\] +)?(OS ?\[0xff20\]|\w+)(?: (.*))?$`)
+	complaintRE = regexp.MustCompile(`(?m)^\S*(readelf|objdump)\S*: ?(Warning|Error|warning|error|.*rror:).*$`)
+	tableRE     = regexp.MustCompile(`^Relocation section '(.*)' at offset`)
+	relocRE     = regexp.MustCompile(`^([0-9a-f]{12,16})  *[0-9a-f]{12,16} (R_\w+) +(?:([0-9a-f]{16}) +(.*?) ([+-]) ([0-9a-f]+)|(-?[0-9a-f]+))?\s*$`)
+	symbolRE    = regexp.MustCompile(`^ *\d+: ([0-9a-f]{16}) +(\d+|0x[0-9a-f]+) (\w+) +\w+ +\w+ +(?:\[.*?\] +)?(OS ?\[0xff20\]|\w+)(?: (.*))?$`)
 )
 
 func readRelocs(path string, t tools) ([]reloc, error) {
