@@ -13,7 +13,7 @@ import (
 // had one "buf" and now has two of the same size, the pairing above took one of
 // them for the old one; that is a guess, and a wrong guess makes new code use
 // the old variable for another purpose. One-shot flags and the like may be
-// confused without harm.
+// confused without harm, and constants: what differs travels with its readers.
 func (r *Result) statics() {
 	r.ambiguousStatics(r.Patched, r.pairs.toO, func(b AtomID) AtomID { return b })
 	r.ambiguousStatics(r.Orig, r.pairs.toP, func(a AtomID) AtomID { return r.pairs.toP[a] })
@@ -30,7 +30,7 @@ func (r *Result) ambiguousStatics(o *Object, partner []AtomID, patched func(Atom
 	numbered := func(a AtomID) (string, bool) {
 		at := &o.Atoms[a]
 		base, marks := stem(at.Name)
-		ok := marks != "" && variable(o, a) && !oneShot(base, o.Section(a)) && o.Section(a) != "__dyndbg"
+		ok := marks != "" && variable(o, a) && at.Class != classROData && !oneShot(base, o.Section(a)) && o.Section(a) != "__dyndbg"
 		if i := strings.Index(at.Name, "."+base); ok && strings.HasPrefix(marks, ".F") && i > 0 {
 			base = at.Name[:i] + "." + base // the function tells it from its namesakes elsewhere
 		}
