@@ -181,3 +181,15 @@ func TestViolations(t *testing.T) {
 		}
 	}
 }
+
+// TestFileNames: a file that is named for an architecture is compiled only there.
+// What it is about is the target's; the program runs anywhere.
+func TestFileNames(t *testing.T) {
+	for _, s := range sources(t) {
+		words := strings.Split(strings.TrimSuffix(filepath.Base(s.path), ".go"), "_")
+		last := words[len(words)-1]
+		if len(words) > 1 && slices.Contains([]string{"386", "amd64", "arm", "arm64", "loong64", "mips64", "ppc64", "ppc64le", "riscv64", "s390x"}, last) {
+			t.Errorf("%s is compiled only on %s hosts", s.path, last)
+		}
+	}
+}
