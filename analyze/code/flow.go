@@ -41,24 +41,38 @@ func (o *Object) LockName(l locks.Lock) string {
 	return l.Kind.String() + ":" + o.PathName(l.Path)
 }
 
-// PathName names the address that a path leads to, likewise.
+// maxTable bounds how far into a table its first element may lie.
+const maxTable = 1 << 16
+
+// PathName names the address that a path leads to, likewise. Where addresses are
+// given to an object's symbols depends on what else it has.
 func (o *Object) PathName(p locks.Path) string {
-	if p.Root != locks.RootGlobal && p.Root != locks.RootPercpu {
-		return p.String()
+	whole := p.String()
+	addr, begin := p.Addr, "%s"
+	switch {
+	case p.Root == locks.RootGlobal:
+	case p.Root == locks.RootPercpu:
+		addr = uint64(int64(int32(addr))) // a displacement
+	case p.Root == locks.RootUnknown && len(p.Offs) > 0 && p.Offs[0] < 0:
+		addr, begin = uint64(p.Offs[0]), "%s[?]" // an element of a table
+		p.Offs = append([]int64{0}, p.Offs[1:]...)
+	default:
+		return whole
 	}
-	s, off, ok := o.Model.Prog.SymbolAt(p.Addr)
-	if name, is := locks.Named(p.Addr); is {
+	s, off, ok := o.Model.Prog.SymbolAt(addr)
+	if name, is := locks.Named(addr); is {
 		s.Name, off, ok = name, 0, true
 	}
-	if !ok || s.Name == "" {
-		return p.String()
+	// A small negative offset is no address, but lies behind all that have one.
+	if !ok || s.Name == "" || p.Root == locks.RootUnknown && off > maxTable {
+		return whole
 	}
 	base := s.Name
 	if off != 0 {
 		base = fmt.Sprintf("%s+%#x", s.Name, off)
 	}
 	p.Root, p.Arg = locks.RootArg, 0
-	return strings.Replace(p.String(), "arg0", base, 1)
+	return strings.Replace(p.String(), "arg0", fmt.Sprintf(begin, base), 1)
 }
 
 // ID is the number of the i-th function.

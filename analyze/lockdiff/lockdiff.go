@@ -81,18 +81,9 @@ func words(l []string) string {
 // lockName names a lock so that it compares between two builds of an object.
 // global says that it is a variable, or a part of one.
 func lockName(o *code.Object, l locks.Lock) (name string, global bool) {
-	if l.Path.Root == locks.RootGlobal || l.Path.Root == locks.RootPercpu {
-		if s, off, ok := o.Model.Prog.SymbolAt(l.Path.Addr); ok {
-			rest := l.Path
-			rest.Root, rest.Arg = locks.RootArg, 0
-			base := s.Name
-			if off != 0 {
-				base = fmt.Sprintf("%s+%#x", s.Name, off)
-			}
-			return fmt.Sprintf("%v:%s", l.Kind, strings.Replace(rest.String(), "arg0", base, 1)), len(l.Path.Offs) <= 1
-		}
-	}
-	return l.String(), false
+	name = o.LockName(l)
+	variable := l.Path.Root == locks.RootGlobal || l.Path.Root == locks.RootPercpu
+	return name, variable && len(l.Path.Offs) <= 1 && name != l.String()
 }
 
 // Verdict says how two effects of one function differ.
