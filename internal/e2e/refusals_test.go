@@ -276,7 +276,7 @@ func TestOtherSource(t *testing.T) {
 	})
 	t.Run("no compiler", func(t *testing.T) {
 		bin := t.TempDir()
-		for _, tool := range []string{"make", "flex", "bison", "bc", "perl", "ld", "as", "pahole", "xz", "sh", "sed"} {
+		for _, tool := range []string{"make", "flex", "bison", "bc", "perl", "python3", "ld", "as", "pahole", "xz", "sh", "sed"} {
 			p, err := exec.LookPath(tool)
 			if err != nil {
 				t.Fatal(err)
