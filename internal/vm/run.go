@@ -62,10 +62,10 @@ func Run(ctx context.Context, o Options, s Script) (_ *Result, err error) {
 // boots is how often a kernel is booted that does not come up.
 const boots = 3
 
-// bootAgain boots until the guest program runs. Emulated processors lose
-// something in the first second of one boot in hundreds, and the kernel panics or
-// hangs before anything of the script is there; a kernel that cannot boot does so
-// every time. The log of the result has all boots.
+// bootAgain boots until the guest program runs. A kernel on emulated processors
+// was seen to die of a double fault in its first second, before anything of the
+// script is there, and to boot the next time; one that cannot boot dies every
+// time. The log of the result has all boots.
 func bootAgain(ctx context.Context, o Options) (*Result, error) {
 	earlier := ""
 	for n := 1; ; n++ {
