@@ -74,7 +74,7 @@ func bootAgain(ctx context.Context, o Options) (*Result, error) {
 			r.Boots = n
 			r.Log = earlier + r.Log
 		}
-		if err != nil || r.Kernel != "" || r.Panic == nil && r.TimedOut == "" || n == boots {
+		if err != nil || r.Kernel != "" || r.Panic == nil && r.TimedOut == "" || n == boots || o.Accel != AccelTCG {
 			return r, err
 		}
 		earlier = r.Log + fmt.Sprintf("--- boot %d did not come up: %v\n", n, r.Err())
