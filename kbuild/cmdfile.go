@@ -93,13 +93,20 @@ func cmdFile(object string) string {
 
 // dryRun asks kbuild for the commands of objects without building anything: make
 // -n prints the call of fixdep, whose last argument is the command it would save.
-func (t *Tree) dryRun(ctx context.Context, e *environment, dir string, goals []string) (map[string]string, error) {
-	out, err := t.makeGoals(e, dir, []string{"-n", "-k"}, goals).run(ctx)
+// db is nil before the tree is evaluated.
+func (t *Tree) dryRun(ctx context.Context, e *environment, db *ownerDB, dir string, goals []string) (map[string]string, error) {
+	out, err := t.makeGoals(ctx, e, db, dir, []string{"-n", "-k"}, goals)
 	cmds := map[string]string{}
 	for line := range strings.Lines(string(out)) {
-		if obj, cmd, ok := fixdepCommand(line); ok {
-			cmds[path.Clean(obj)] = cmd
+		obj, cmd, ok := fixdepCommand(line)
+		if !ok {
+			continue
 		}
+		obj = path.Clean(obj)
+		if old, twice := cmds[obj]; twice && old != cmd {
+			return nil, fmt.Errorf("kbuild has two commands for %s:\n%s\n%s", obj, old, cmd)
+		}
+		cmds[obj] = cmd
 	}
 	if len(cmds) > 0 {
 		return cmds, nil

@@ -118,7 +118,7 @@ func (w *Work) make(ctx context.Context, objects []string, stage string) error {
 	if err != nil {
 		return err
 	}
-	goals, err := w.goals(objects)
+	db, err := w.tree.owners()
 	if err != nil {
 		return err
 	}
@@ -130,7 +130,7 @@ func (w *Work) make(ctx context.Context, objects []string, stage string) error {
 		}
 	}
 	w.progress("compile "+stage, 0, len(objects))
-	_, err = w.tree.makeGoals(e, w.Dir, []string{"-k", fmt.Sprintf("-j%d", w.jobs)}, goals).run(ctx)
+	_, err = w.tree.makeGoals(ctx, e, db, w.Dir, []string{"-k", fmt.Sprintf("-j%d", w.jobs)}, db.goals(objects))
 	if err != nil {
 		var re *RunError
 		if !errors.As(err, &re) {
@@ -145,22 +145,6 @@ func (w *Work) make(ctx context.Context, objects []string, stage string) error {
 	}
 	w.progress("compile "+stage, len(objects), len(objects))
 	return nil
-}
-
-// goals maps objects to the names kbuild knows them by.
-func (w *Work) goals(objects []string) ([]string, error) {
-	db, err := w.tree.owners()
-	if err != nil {
-		return nil, err
-	}
-	goals := make([]string, len(objects))
-	for i, obj := range objects {
-		goals[i] = obj
-		if g := db.Objects[obj].Goal; g != "" {
-			goals[i] = g
-		}
-	}
-	return goals, nil
 }
 
 // collect reads what kbuild left behind for an object it has made.
@@ -215,6 +199,10 @@ func (w *Work) Commands(ctx context.Context, objects []string) (map[string]strin
 	if err != nil {
 		return nil, err
 	}
+	db, err := w.tree.owners()
+	if err != nil {
+		return nil, err
+	}
 	slices.Sort(unknown) // objects of one directory together
 	size := max(1, (len(unknown)+w.jobs-1)/w.jobs)
 	parts := slices.Collect(slices.Chunk(unknown, size))
@@ -222,13 +210,10 @@ func (w *Work) Commands(ctx context.Context, objects []string) (map[string]strin
 	g, ctx := errgroup.WithContext(ctx)
 	for i, part := range parts {
 		g.Go(func() error {
-			goals, err := w.goals(part)
-			if err != nil {
-				return err
-			}
+			var err error
 			// The prepared tree, where no object exists: make tells nothing about
 			// objects that are up to date. A dry run writes nothing.
-			found[i], err = w.tree.dryRun(ctx, e, w.tree.Dir, goals)
+			found[i], err = w.tree.dryRun(ctx, e, db, w.tree.Dir, db.goals(part))
 			return err
 		})
 	}
@@ -438,7 +423,11 @@ func (w *Work) generate(ctx context.Context, files []string) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, err := w.tree.makeGoals(e, w.Dir, []string{"-k", fmt.Sprintf("-j%d", w.jobs)}, files).run(ctx); err != nil {
+	db, err := w.tree.owners()
+	if err != nil {
+		return nil, err
+	}
+	if _, err := w.tree.makeGoals(ctx, e, db, w.Dir, []string{"-k", fmt.Sprintf("-j%d", w.jobs)}, files); err != nil {
 		var re *RunError
 		if !errors.As(err, &re) {
 			return nil, err

@@ -176,11 +176,10 @@ func (e *environment) in(dir string) []string {
 	return append(env, "PWD="+dir)
 }
 
-// makeGoals is the make command that builds goals (paths of objects) in dir, a
-// copy of the prepared tree.
-func (t *Tree) makeGoals(e *environment, dir string, options []string, goals []string) command {
+// makePlain is the make command that builds goals (paths of objects) in dir, a
+// copy of the prepared tree, and leaves it to kbuild to find their makefiles.
+func (t *Tree) makePlain(e *environment, dir string, options []string, goals []string) command {
 	c := command{name: "make " + shortList(goals), dir: dir, logs: t.logs()}
-	vars := t.vars(strings.ReplaceAll(e.Flags, workPlaceholder, dir))
 	if e.Fast {
 		c.env = e.in(dir)
 		c.argv = append([]string{"make", "-rR", "--no-print-directory"}, options...)
@@ -193,11 +192,17 @@ func (t *Tree) makeGoals(e *environment, dir string, options []string, goals []s
 		c.env = baseEnv()
 		c.argv = append([]string{"make", "-rR", "--no-print-directory", "-o", "prepare", "-o", "prepare0", "-o", "archprepare"}, options...)
 	}
+	c.argv = append(append(c.argv, t.compileVars(e, dir)...), goals...)
+	return c
+}
+
+// compileVars are the variables of every make command line that compiles in dir.
+func (t *Tree) compileVars(e *environment, dir string) []string {
+	vars := t.vars(strings.ReplaceAll(e.Flags, workPlaceholder, dir))
 	if t.lateObjtool {
 		vars = append(vars, "objtool-enabled="+objtoolEach)
 	}
-	c.argv = append(append(c.argv, vars...), goals...)
-	return c
+	return vars
 }
 
 // objtoolEach makes kbuild run objtool on each standard object. Where indirect
@@ -225,7 +230,7 @@ func (t *Tree) agrees(ctx context.Context, e *environment) bool {
 	for i, fast := range []bool{true, false} {
 		try := *e
 		try.Fast = fast
-		cmds, err := t.dryRun(ctx, &try, t.Dir, probe)
+		cmds, err := t.dryRun(ctx, &try, nil, t.Dir, probe)
 		if err != nil {
 			return false
 		}

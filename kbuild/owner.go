@@ -57,6 +57,7 @@ type objectFact struct {
 	Vmlinux bool     `json:",omitempty"`
 	Modules []string `json:",omitempty"` // .ko paths
 	Special string   `json:",omitempty"` // reason
+	Dir     string   `json:",omitempty"` // whose makefile lists it, if it is not the one the object is in
 	Goal    string   `json:",omitempty"` // name kbuild knows it by, if not its clean path
 	Source  string   `json:",omitempty"` // where no file beside the object has its name; may be one that kbuild generates
 }
@@ -64,7 +65,8 @@ type objectFact struct {
 // ownerDB maps objects to facts for the whole tree.
 type ownerDB struct {
 	Objects map[string]objectFact
-	Dirs    []string // directories kbuild visits, sorted
+	Dirs    []string            // directories kbuild visits, sorted
+	Subdirs map[string][]string // those each of them leads to, sorted
 }
 
 // Owner tells what becomes of an object, from kbuild's own makefiles: that an
@@ -251,11 +253,7 @@ func (t *Tree) findOddSources(ctx context.Context, e *environment, db *ownerDB) 
 		return nil
 	}
 	slices.Sort(odd)
-	goals := make([]string, len(odd))
-	for i, obj := range odd {
-		goals[i] = cmp.Or(db.Objects[obj].Goal, obj)
-	}
-	cmds, err := t.dryRun(ctx, e, t.Dir, goals)
+	cmds, err := t.dryRun(ctx, e, db, t.Dir, db.goals(odd))
 	if err != nil {
 		return fmt.Errorf("find sources of %s: %w", shortList(odd), err)
 	}
@@ -269,6 +267,15 @@ func (t *Tree) findOddSources(ctx context.Context, e *environment, db *ownerDB) 
 		db.Objects[obj] = f
 	}
 	return nil
+}
+
+// goals maps objects to the names kbuild knows them by.
+func (db *ownerDB) goals(objects []string) []string {
+	goals := make([]string, len(objects))
+	for i, obj := range objects {
+		goals[i] = cmp.Or(db.Objects[obj].Goal, obj)
+	}
+	return goals
 }
 
 // generated lists the sources that kbuild generates, sorted.
@@ -374,7 +381,7 @@ func resolve(dirs map[string]*dirFacts, lists map[string]string) (*ownerDB, erro
 	if dirs["."] == nil {
 		return nil, errors.New("evaluate Kbuild files: the top directory was not visited")
 	}
-	db := &ownerDB{Objects: map[string]objectFact{}}
+	db := &ownerDB{Objects: map[string]objectFact{}, Subdirs: map[string][]string{}}
 	libs := map[string]bool{}
 	for _, l := range strings.Fields(lists["libs"]) {
 		libs[path.Clean(strings.TrimSuffix(l, "lib.a"))] = true
@@ -387,6 +394,10 @@ func resolve(dirs map[string]*dirFacts, lists map[string]string) (*ownerDB, erro
 	r.visit(".", true, true)
 	for _, d := range dirs {
 		db.Dirs = append(db.Dirs, d.dir)
+		for _, sub := range d.lists["subdirs"] {
+			db.Subdirs[d.dir] = append(db.Subdirs[d.dir], path.Clean(sub))
+		}
+		slices.Sort(db.Subdirs[d.dir])
 		r.special(d)
 	}
 	slices.Sort(db.Dirs)
@@ -414,18 +425,18 @@ func (r *resolver) visit(dir string, builtin, modular bool) {
 			if sub, ok := archive(o); ok {
 				below[sub] = true
 			} else {
-				r.add(o, func(f *objectFact) { f.Vmlinux = true })
+				r.add(d, o, func(f *objectFact) { f.Vmlinux = true })
 			}
 		}
 		for _, o := range d.lists["extra-y"] {
 			if r.head[path.Clean(o)] {
-				r.add(o, func(f *objectFact) { f.Vmlinux = true })
+				r.add(d, o, func(f *objectFact) { f.Vmlinux = true })
 			}
 		}
 	}
 	if r.libs[dir] {
 		for _, o := range d.lists["lib-y"] {
-			r.add(o, func(f *objectFact) { f.Vmlinux = true })
+			r.add(d, o, func(f *objectFact) { f.Vmlinux = true })
 		}
 	}
 	ordered := map[string]bool{}
@@ -454,11 +465,11 @@ func (r *resolver) module(d *dirFacts, obj string) {
 	ko := strings.TrimSuffix(obj, ".o") + ".ko"
 	parts := d.parts[obj]
 	if len(parts) == 0 {
-		r.add(obj, func(f *objectFact) { f.addModule(ko) })
+		r.add(d, obj, func(f *objectFact) { f.addModule(ko) })
 		return
 	}
 	for _, p := range parts {
-		r.add(d.dir+"/"+p, func(f *objectFact) { f.addModule(ko) })
+		r.add(d, d.dir+"/"+p, func(f *objectFact) { f.addModule(ko) })
 	}
 }
 
@@ -469,7 +480,7 @@ func (f *objectFact) addModule(ko string) {
 	}
 }
 
-func (r *resolver) add(goal string, set func(*objectFact)) {
+func (r *resolver) add(d *dirFacts, goal string, set func(*objectFact)) {
 	if path.Ext(goal) != ".o" {
 		return
 	}
@@ -478,6 +489,9 @@ func (r *resolver) add(goal string, set func(*objectFact)) {
 	f := r.db.Objects[obj]
 	if goal != obj {
 		f.Goal = goal
+	}
+	if path.Dir(obj) != d.dir {
+		f.Dir = d.dir
 	}
 	set(&f)
 	r.db.Objects[obj] = f

@@ -34,12 +34,14 @@ func TestOwner(t *testing.T) {
 			t.Errorf("%s (-want +got):\n%s", obj, diff)
 		}
 	}
+	nested := Module{Name: "nested", Path: "drivers/demo/nested/nested.ko"}
+	deep := Module{Name: "deep", Path: "drivers/demo/nested/deep/deep.ko"}
 	mods, err := tree.Modules()
-	if diff := cmp.Diff([]Module{drv, other}, mods); diff != "" || err != nil {
+	if diff := cmp.Diff([]Module{drv, deep, nested, other}, mods); diff != "" || err != nil {
 		t.Errorf("modules: %s %v", diff, err)
 	}
 	objs, err := tree.Objects()
-	if len(objs) != 10 || err != nil {
+	if len(objs) != 13 || err != nil {
 		t.Errorf("objects: %v, %v", objs, err)
 	}
 }
@@ -88,11 +90,11 @@ func TestResolve(t *testing.T) {
 	const unlinked = "kbuild makes it, but does not link it into vmlinux or a module"
 	want := map[string]objectFact{
 		"a/x.o":    {Vmlinux: true},
-		"b/y.o":    {Vmlinux: true, Goal: "a/../b/y.o"},
+		"b/y.o":    {Vmlinux: true, Dir: "a", Goal: "a/../b/y.o"},
 		"a/head.o": {Vmlinux: true},
 		"a/gen.o":  {Special: "it is a host program"},
 		"m/p.o":    {Modules: []string{"m/one.ko"}},
-		"a/q.o":    {Modules: []string{"m/one.ko"}, Goal: "m/../a/q.o"},
+		"a/q.o":    {Modules: []string{"m/one.ko"}, Dir: "m", Goal: "m/../a/q.o"},
 		"m/x.o":    {Modules: []string{"m/x.ko"}},
 		"m/lost.o": {Special: unlinked},
 		"lib/l.o":  {Vmlinux: true},

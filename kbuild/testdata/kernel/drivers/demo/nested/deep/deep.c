@@ -1,0 +1,1 @@
+const char deep_where[] = DIR;

@@ -1,0 +1,1 @@
+const char nested_where[] = DIR;

@@ -1,0 +1,1 @@
+const char part_where[] = DIR;
