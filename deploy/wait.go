@@ -45,6 +45,11 @@ type Options struct {
 // kernel/livepatch/transition.c, v6.1).
 const DefaultTimeout = 60 * time.Second
 
+// minSettle is the least that is waited after a transition was reversed or forced:
+// the kernel looks at its tasks once a second, and a short Timeout says only how
+// long the way forth may take.
+const minSettle = 30 * time.Second
+
 func (o Options) withDefaults() Options {
 	if o.Policy == "" {
 		o.Policy = Auto
@@ -201,6 +206,8 @@ func (m *Machine) settle(ctx context.Context, name string, safe bool, o Options)
 	if err != nil {
 		return err
 	}
+	after := o
+	after.Timeout = max(o.Timeout, minSettle)
 	switch o.OnTimeout {
 	case Leave:
 		blocked.Outcome = "it goes on"
@@ -213,7 +220,7 @@ func (m *Machine) settle(ctx context.Context, name string, safe bool, o Options)
 		if err := m.Calls.Write(m.klp(name, "force"), "1"); err != nil {
 			return fmt.Errorf("force the transition of %s: %w", name, err)
 		}
-		if _, late, err := m.ended(ctx, name, o); err != nil || !late {
+		if _, late, err := m.ended(ctx, name, after); err != nil || !late {
 			return err
 		}
 		blocked.Outcome = "it was forced and still goes on"
@@ -227,7 +234,7 @@ func (m *Machine) settle(ctx context.Context, name string, safe bool, o Options)
 	if err := m.Calls.Write(m.klp(name, "enabled"), back); err != nil {
 		return fmt.Errorf("reverse the transition of %s: %w", name, err)
 	}
-	_, late, err = m.ended(ctx, name, o)
+	_, late, err = m.ended(ctx, name, after)
 	switch {
 	case err != nil:
 		return err

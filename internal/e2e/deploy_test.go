@@ -255,7 +255,7 @@ func (m *machine) life(v1, v2 string) {
 	s.run("status 1", 0, "status", "--format", "json")
 
 	// A kernel thread sleeps in what release 3 changes.
-	s.run("leave 3", 1, "load", "--timeout", "2s", "--on-timeout", "leave", "/m/livepatch_demo_3.ko.gz")
+	s.run("leave 3", 1, "load", "--timeout", "6s", "--on-timeout", "leave", "/m/livepatch_demo_3.ko.gz")
 	s.run("status during", 0, "status", "--format", "json")
 	s.run("load 2 meanwhile", 1, "load", "--timeout", "1s", "/m/livepatch_demo_2.ko.xz")
 	s.run("load 3", 1, "load", "--timeout", "1s", "/m/livepatch_demo_3.ko.gz")
@@ -296,7 +296,7 @@ func (m *machine) life(v1, v2 string) {
 	says(t, r, "load 1 from 2", "remove livepatch_side", "remove livepatch_demo_2", "livepatch_demo_1 is in force")
 	want(t, "after the downgrade", status(t, r, "status 1").states(), []string{"livepatch_demo_1 enabled"})
 
-	says(t, r, "leave 3", "did not end within 2s: 1 task has not switched; it goes on",
+	says(t, r, "leave 3", "did not end within 6s: 1 task has not switched; it goes on",
 		"oom_reaper", "kernel thread", "is in vmlinux:oom_reaper", "> oom_reaper+0x")
 	during := status(t, r, "status during")
 	want(t, "during the transition", during.states(), []string{"livepatch_demo_1 enabled", "livepatch_demo_3 enabling"})
