@@ -618,10 +618,19 @@ func (x *extractor) slot(from AtomID, t Target) (placement, error) {
 // compilers do not make, give copies that overlap in the source.
 const maxPool = 16
 
+// maxPieceAlign bounds the alignment of strings and constants, bytes. Compilers
+// ask for no more than a vector register.
+const maxPieceAlign = 4096
+
 // pooled copies a string or constant once.
 func (x *extractor) pooled(t Target) (placement, error) {
 	src := &x.p.File.Sections[t.Sec]
-	key := fmt.Sprintf("%d/%d/%s", src.Align, t.Kind, t.Text)
+	if src.Align > maxPieceAlign {
+		return placement{}, &Problem{ID: "KLP112", Severity: Error, Section: src.Name,
+			Message: fmt.Sprintf("section of strings or constants is aligned to %d bytes", src.Align), Remedy: "compile the object with a supported compiler"}
+	}
+	align := alignedAt(src.Align, t.Off-t.Skip)
+	key := fmt.Sprintf("%d/%d/%s", align, t.Kind, t.Text)
 	if pl, ok := x.pool[key]; ok {
 		return pl, nil
 	}
@@ -633,16 +642,25 @@ func (x *extractor) pooled(t Target) (placement, error) {
 	if t.Kind == TargetConst {
 		name = ".rodata.klpforge.cst"
 	}
-	id := x.blob(name, src.Align, elf.SHF_ALLOC)
+	id := x.blob(name, align, elf.SHF_ALLOC)
 	s := &x.out.Sections[id]
-	s.Align = max(s.Align, src.Align)
-	off := alignTo(uint64(len(s.Data)), max(src.Align, 1))
+	off := alignTo(uint64(len(s.Data)), align)
 	s.Data = append(s.Data, make([]byte, off-uint64(len(s.Data)))...)
 	s.Data = append(s.Data, t.Text...)
 	s.Size = uint64(len(s.Data))
 	pl := placement{sec: id, off: off, sym: x.blobSym[id]}
 	x.pool[key] = pl
 	return pl, nil
+}
+
+// alignedAt returns to how many bytes a place is aligned that lies off bytes into a
+// section aligned to align: what its user may rely on.
+func alignedAt(align uint64, off int64) uint64 {
+	align = max(align, 1)
+	if off != 0 {
+		align = min(align, uint64(off&-off))
+	}
+	return align
 }
 
 func alignTo(v, a uint64) uint64 { return (v + a - 1) / a * a }

@@ -400,7 +400,7 @@ func (c *extractChecker) target(from AtomID, where string, a, b Target, branch b
 		}
 		if start < 0 || start+int64(len(a.Text)) > int64(len(s.Data)) || !bytes.Equal(s.Data[start:start+int64(len(a.Text))], a.Text) {
 			c.errorf(from, "%s: not a copy of %q", where, a.Text)
-		} else if al := int64(c.p.File.Sections[a.Sec].Align); a.Kind == TargetConst && (start%al != 0 || s.Align < uint64(al)) {
+		} else if al := commonAlign(c.p.File.Sections[a.Sec].Align, a.Off-a.Skip); a.Kind == TargetConst && (start%al != 0 || s.Align < uint64(al)) {
 			c.errorf(from, "%s: constant at %#x in a section aligned to %d, want %d", where, start, s.Align, al)
 		}
 	case TargetAtom:
@@ -699,4 +699,14 @@ func TestExtractEveryFunction(t *testing.T) {
 			t.Logf("%d functions cut", n)
 		})
 	}
+}
+
+// commonAlign is the largest alignment, in bytes, that divides the section's and
+// the offset in it.
+func commonAlign(section uint64, off int64) int64 {
+	al := int64(max(section, 1))
+	for off%al != 0 {
+		al /= 2
+	}
+	return al
 }
