@@ -12,7 +12,10 @@ import (
 var ErrCorrupt = errors.New("corrupt facts")
 
 // Writer collects bytes. The zero value is ready.
-type Writer struct{ B []byte }
+type Writer struct {
+	B     []byte
+	texts map[string]uint64 // by number, in the order of their first Text
+}
 
 // Uint writes an unsigned number, short when it is small.
 func (w *Writer) Uint(v uint64) { w.B = binary.AppendUvarint(w.B, v) }
@@ -35,10 +38,28 @@ func (w *Writer) String(s string) {
 	w.B = append(w.B, s...)
 }
 
+// Text writes a string that may occur again, whole the first time and as a
+// number after that.
+func (w *Writer) Text(s string) {
+	n, ok := w.texts[s]
+	if !ok {
+		if w.texts == nil {
+			w.texts = map[string]uint64{}
+		}
+		n = uint64(len(w.texts))
+		w.texts[s] = n
+	}
+	w.Uint(n)
+	if !ok {
+		w.String(s)
+	}
+}
+
 // Reader takes bytes apart in the order in which they were written.
 type Reader struct {
-	b   []byte
-	err error
+	b     []byte
+	err   error
+	texts []string
 }
 
 // NewReader reads b, which must not change meanwhile.
@@ -102,4 +123,17 @@ func (r *Reader) String() string {
 	s := string(r.b[:n])
 	r.b = r.b[n:]
 	return s
+}
+
+// Text reads what Writer.Text wrote. Equal strings share their memory.
+func (r *Reader) Text() string {
+	n := r.Uint()
+	if r.err == nil && n == uint64(len(r.texts)) {
+		r.texts = append(r.texts, r.String())
+	}
+	if r.err != nil || n >= uint64(len(r.texts)) {
+		r.Fail()
+		return ""
+	}
+	return r.texts[n]
 }

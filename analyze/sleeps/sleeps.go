@@ -1,6 +1,8 @@
 package sleeps
 
 import (
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/klpforge/klpforge/analyze/locks"
@@ -63,6 +65,13 @@ type Result struct {
 
 // Fact returns what is known of a function.
 func (r *Result) Fact(id model.FuncID) Fact { return r.facts[id] }
+
+// raise notes what a call may do at least.
+func (r *Result) raise(site uint64, a Answer) {
+	if a > r.sites[site] {
+		r.sites[site] = a
+	}
+}
 
 // Site says whether the call at an address may sleep.
 func (r *Result) Site(addr uint64) Answer { return r.sites[addr] }
@@ -225,7 +234,7 @@ func (a *analysis) spread() {
 		for c := range a.m.Callers(id) {
 			queue(c.Caller)
 		}
-		for f := range a.users[id] {
+		for _, f := range slices.Sorted(maps.Keys(a.users[id])) {
 			queue(f)
 		}
 	}
@@ -257,7 +266,7 @@ func (a *analysis) look(id model.FuncID) bool {
 		}
 		if x.Open && a.atomic[c.Site] {
 			x.Open = false
-			a.r.sites[c.Site] = max(a.r.sites[c.Site], x.Answer)
+			a.r.raise(c.Site, x.Answer)
 			if x.Answer == Unknown {
 				continue
 			}
@@ -266,7 +275,7 @@ func (a *analysis) look(id model.FuncID) bool {
 		fact.Calls |= x.Calls
 		fact.Hidden = fact.Hidden || x.Hidden
 		fact.Open = fact.Open || x.Open
-		a.r.sites[c.Site] = max(a.r.sites[c.Site], x.Answer)
+		a.r.raise(c.Site, x.Answer)
 		fact.raise(x.Answer, c.Site, x.Why)
 	}
 	if f.Flags&model.FuncTrampoline != 0 {

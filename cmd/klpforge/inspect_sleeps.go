@@ -31,7 +31,7 @@ never sleep are left out, unless --function names one. Modules are not searched.
 				return err
 			}
 			defer k.Close()
-			r := sleeps.Analyze(k.Model, sleeps.Options{Flows: k.Locks.FlowsApart})
+			r := k.Sleeps()
 			var ids []model.FuncID
 			if function != "" {
 				if ids, err = findFuncs(k.Model, function); err != nil {

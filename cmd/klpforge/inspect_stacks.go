@@ -36,7 +36,7 @@ not searched.`,
 				return err
 			}
 			defer t.Close()
-			r, err := facts.Stacks(t, nil)
+			r, err := facts.StacksOnly(t)
 			if err != nil {
 				return err
 			}

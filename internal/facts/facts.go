@@ -1,6 +1,7 @@
 // Package facts brings together what is known of one whole kernel: its
-// program model, its types and the lock effects of its functions. It opens
-// the target's parts, runs the analyses, and keeps their results in the cache.
+// program model, its types, the lock effects of its functions, which of them
+// may sleep, and where tasks sleep without bound. It opens the target's parts,
+// runs the analyses, and keeps their results in the cache.
 package facts
 
 import (
@@ -10,6 +11,8 @@ import (
 
 	"github.com/klpforge/klpforge/analyze/locks"
 	"github.com/klpforge/klpforge/analyze/model"
+	"github.com/klpforge/klpforge/analyze/pack"
+	"github.com/klpforge/klpforge/analyze/sleeps"
 	"github.com/klpforge/klpforge/kernel"
 )
 
@@ -24,6 +27,7 @@ type Kernel struct {
 	Types *locks.Types
 	// Cached: Model and Locks came from the cache.
 	Cached bool
+	store  store
 }
 
 // Open opens a kernel and finds its facts, from the cache if this program has
@@ -38,6 +42,57 @@ func Open(o kernel.Options) (k *Kernel, err error) {
 			t.Close()
 		}
 	}()
+	src, err := sourceOf(t)
+	if err != nil {
+		return nil, err
+	}
+	k = &Kernel{Target: t, Image: src.image, store: src.store}
+	if src.btf != nil {
+		if k.Types, err = locks.LoadTypes(src.btf); err != nil {
+			return nil, fmt.Errorf("%s: %w", src.image.Path, err)
+		}
+	}
+	k.Model, k.Cached = src.model()
+	if k.Cached && src.store.load(partLocks, func(r *pack.Reader) (err error) {
+		k.Locks, err = locks.Unpack(k.Model, r)
+		return err
+	}) == nil {
+		return k, nil
+	}
+	k.Cached = false
+	k.Locks = locks.Analyze(k.Model, locks.Options{Types: k.Types})
+	src.store.save(partLocks, k.Locks.Pack)
+	return k, nil
+}
+
+// Close unmaps the kernel's image; nothing of the kernel may be used
+// afterwards.
+func (k *Kernel) Close() error { return k.Target.Close() }
+
+// Sleeps finds which functions may sleep, from the cache if this program has
+// done so before.
+func (k *Kernel) Sleeps() *sleeps.Result {
+	var r *sleeps.Result
+	if k.store.load(partSleeps, func(b *pack.Reader) (err error) {
+		r, err = sleeps.Unpack(k.Model, b)
+		return err
+	}) == nil {
+		return r
+	}
+	r = sleeps.Analyze(k.Model, sleeps.Options{Flows: k.Locks.FlowsApart})
+	k.store.save(partSleeps, r.Pack)
+	return r
+}
+
+// source is what facts are found from, and where they are kept.
+type source struct {
+	image *kernel.Image
+	btf   []byte // nil: the kernel has none
+	prog  *model.Program
+	store store
+}
+
+func sourceOf(t *kernel.Target) (*source, error) {
 	im, err := t.Image()
 	if err != nil {
 		return nil, err
@@ -46,35 +101,28 @@ func Open(o kernel.Options) (k *Kernel, err error) {
 	if err != nil {
 		return nil, err
 	}
-	k = &Kernel{Target: t, Image: im}
 	raw, err := t.BTF()
 	if err != nil && !errors.Is(err, kernel.ErrNoBTF) {
 		return nil, err
 	}
-	if err == nil {
-		if k.Types, err = locks.LoadTypes(raw); err != nil {
-			return nil, fmt.Errorf("%s: %w", im.Path, err)
-		}
-	}
-	p, err := model.FromImage(im, syms)
-	if err != nil {
+	s := &source{image: im, btf: raw}
+	if s.prog, err = model.FromImage(im, syms); err != nil {
 		return nil, err
 	}
-	s := store{dir: filepath.Join(string(t.Cache()), "facts")}
-	key, err := keyOf(im, syms, raw)
-	if err != nil {
-		return nil, err
-	}
-	if k.Model, k.Locks, err = s.load(key, p); err == nil {
-		k.Cached = true
-		return k, nil
-	}
-	k.Model = model.Build(p)
-	k.Locks = locks.Analyze(k.Model, locks.Options{Types: k.Types})
-	s.save(key, k.Model, k.Locks)
-	return k, nil
+	s.store.dir = filepath.Join(string(t.Cache()), "facts")
+	s.store.key, err = keyOf(im, syms, raw)
+	return s, err
 }
 
-// Close unmaps the kernel's image; nothing of the kernel may be used
-// afterwards.
-func (k *Kernel) Close() error { return k.Target.Close() }
+// model decodes the kernel, or finds it in the cache.
+func (s *source) model() (m *model.Model, cached bool) {
+	if s.store.load(partModel, func(r *pack.Reader) (err error) {
+		m, err = model.Unpack(s.prog, r)
+		return err
+	}) == nil {
+		return m, true
+	}
+	m = model.Build(s.prog)
+	s.store.save(partModel, m.Pack)
+	return m, false
+}

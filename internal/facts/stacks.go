@@ -1,41 +1,61 @@
 package facts
 
 import (
-	"errors"
 	"fmt"
 
 	"github.com/klpforge/klpforge/analyze/fields"
 	"github.com/klpforge/klpforge/analyze/model"
+	"github.com/klpforge/klpforge/analyze/pack"
 	"github.com/klpforge/klpforge/analyze/stacks"
 	"github.com/klpforge/klpforge/kernel"
 )
 
-// Stacks finds where tasks of a kernel sleep without bound. The model is the
-// decoded kernel; nil decodes it.
+// Stacks finds where tasks of a kernel sleep without bound, from the cache if
+// this program has done so before. The model is the target's; nil finds it too.
 func Stacks(t *kernel.Target, m *model.Model) (*stacks.Result, error) {
-	im, err := t.Image()
-	if err != nil {
-		return nil, err
-	}
-	syms, err := t.Symbols()
+	return stacksOf(t, m, true)
+}
+
+// StacksOnly is Stacks without what the base of an object's result needs, which
+// takes time to read: it must not be one.
+func StacksOnly(t *kernel.Target) (*stacks.Result, error) {
+	return stacksOf(t, nil, false)
+}
+
+func stacksOf(t *kernel.Target, m *model.Model, base bool) (*stacks.Result, error) {
+	src, err := sourceOf(t)
 	if err != nil {
 		return nil, err
 	}
 	var o stacks.Options
-	switch raw, err := t.BTF(); {
-	case err == nil:
-		if o.Types, o.Tables, err = fields.Load(raw); err != nil {
-			return nil, fmt.Errorf("%s: %w", im.Path, err)
+	types := func() (err error) {
+		if src.btf == nil || o.Types != nil {
+			return nil
 		}
-	case !errors.Is(err, kernel.ErrNoBTF):
-		return nil, err
+		if o.Types, o.Tables, err = fields.Load(src.btf); err != nil {
+			return fmt.Errorf("%s: %w", src.image.Path, err)
+		}
+		return nil
 	}
-	if m == nil {
-		p, err := model.FromImage(im, syms)
-		if err != nil {
+	if base {
+		if err := types(); err != nil {
 			return nil, err
 		}
-		m = model.Build(p)
 	}
-	return stacks.Analyze(m, o), nil
+	if m == nil {
+		m, _ = src.model()
+	}
+	var r *stacks.Result
+	if src.store.load(partStacks, func(b *pack.Reader) (err error) {
+		r, err = stacks.Unpack(m, o.Types, b)
+		return err
+	}) == nil {
+		return r, nil
+	}
+	if err := types(); err != nil {
+		return nil, err
+	}
+	r = stacks.Analyze(m, o)
+	src.store.save(partStacks, r.Pack)
+	return r, nil
 }

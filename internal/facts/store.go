@@ -7,28 +7,43 @@ import (
 	"encoding/hex"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
-	"github.com/klpforge/klpforge/analyze/locks"
-	"github.com/klpforge/klpforge/analyze/model"
 	"github.com/klpforge/klpforge/analyze/pack"
 	"github.com/klpforge/klpforge/kernel"
 )
 
 // magic begins a file of facts; its last part is the version of the format.
-const magic = "klpforge facts 1\n"
+const magic = "klpforge facts 2\n"
 
-// maxFiles is how many files of facts the cache keeps, about 8 MB each.
-const maxFiles = 8
+// maxKernels is of how many kernels the cache keeps facts, about 10 MB each.
+const maxKernels = 8
+
+// part is what one file of facts tells of a kernel.
+type part string
+
+const (
+	partModel  part = "model"
+	partLocks  part = "locks"
+	partSleeps part = "sleeps"
+	partStacks part = "stacks"
+)
 
 // program identifies the running program by its content: whatever changes in
-// an analysis makes other facts.
+// an analysis makes other facts. The file that runs is meant, even where another
+// has taken its name since.
 var program = sync.OnceValues(func() ([]byte, error) {
-	path, err := os.Executable()
+	path, err := "/proc/self/exe", error(nil)
+	if runtime.GOOS != "linux" {
+		path, err = os.Executable()
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -80,30 +95,32 @@ func keyOf(im *kernel.Image, syms *kernel.Symbols, btf []byte) (string, error) {
 	return hex.EncodeToString(h.Sum(nil)), nil
 }
 
-// store is a directory of facts.
-type store struct{ dir string }
+// store is where the facts of one kernel are, or will be.
+type store struct {
+	dir string
+	key string // of keyOf
+}
 
-func (s store) path(key string) string { return filepath.Join(s.dir, key) }
+func (s store) path(p part) string { return filepath.Join(s.dir, s.key+"-"+string(p)) }
 
 // load reads facts. Any error means that they must be found anew.
-func (s store) load(key string, p *model.Program) (*model.Model, *locks.Result, error) {
-	path := s.path(key)
+func (s store) load(p part, unpack func(*pack.Reader) error) error {
+	path := s.path(p)
 	b, err := os.ReadFile(path)
 	if err != nil {
-		return nil, nil, err
+		return err
 	}
-	m, l, err := decode(b, p)
-	if err != nil {
-		return nil, nil, err
+	if err := s.decode(p, b, unpack); err != nil {
+		return err
 	}
 	now := time.Now()
-	_ = os.Chtimes(path, now, now) // the oldest goes first; see prune
-	return m, l, nil
+	_ = os.Chtimes(path, now, now) // the oldest go first; see prune
+	return nil
 }
 
 // save keeps facts. A cache that cannot be written costs time on the next
 // run, no more.
-func (s store) save(key string, m *model.Model, l *locks.Result) {
+func (s store) save(p part, pack func(*pack.Writer)) {
 	if os.MkdirAll(s.dir, 0o755) != nil {
 		return
 	}
@@ -111,12 +128,12 @@ func (s store) save(key string, m *model.Model, l *locks.Result) {
 	if err != nil {
 		return
 	}
-	_, err = f.Write(encode(m, l))
+	_, err = f.Write(s.encode(p, pack))
 	if cerr := f.Close(); err == nil {
 		err = cerr
 	}
 	if err == nil {
-		err = os.Rename(f.Name(), s.path(key))
+		err = os.Rename(f.Name(), s.path(p))
 	}
 	if err != nil {
 		os.Remove(f.Name())
@@ -125,58 +142,74 @@ func (s store) save(key string, m *model.Model, l *locks.Result) {
 	s.prune()
 }
 
-// prune removes the files that were not used for the longest time.
+// prune removes the files of the kernels that were not used for the longest
+// time.
 func (s store) prune() {
 	list, err := os.ReadDir(s.dir)
 	if err != nil {
 		return
 	}
-	type file struct {
-		path string
-		used time.Time
+	type kernel struct {
+		files []string
+		used  time.Time // the last time that any of them was
 	}
-	var files []file
+	byKey := map[string]*kernel{}
 	for _, e := range list {
-		if i, err := e.Info(); err == nil && i.Mode().IsRegular() {
-			files = append(files, file{filepath.Join(s.dir, e.Name()), i.ModTime()})
+		i, err := e.Info()
+		if err != nil || !i.Mode().IsRegular() {
+			continue
+		}
+		key := e.Name()
+		if !strings.HasPrefix(key, "new-") { // what a run left that was killed stands alone
+			key, _, _ = strings.Cut(key, "-")
+		}
+		if byKey[key] == nil {
+			byKey[key] = &kernel{}
+		}
+		k := byKey[key]
+		k.files = append(k.files, filepath.Join(s.dir, e.Name()))
+		if i.ModTime().After(k.used) {
+			k.used = i.ModTime()
 		}
 	}
-	slices.SortFunc(files, func(a, b file) int { return b.used.Compare(a.used) })
-	for _, f := range files[min(len(files), maxFiles):] {
-		os.Remove(f.path)
+	kernels := slices.SortedFunc(maps.Values(byKey), func(a, b *kernel) int { return b.used.Compare(a.used) })
+	for _, k := range kernels[min(len(kernels), maxKernels):] {
+		for _, f := range k.files {
+			os.Remove(f)
+		}
 	}
 }
 
-// encode is the content of a file: magic, hash of the rest, model, locks.
-func encode(m *model.Model, l *locks.Result) []byte {
-	w := pack.Writer{B: make([]byte, 0, 1<<23)}
-	w.B = append(append(w.B, magic...), make([]byte, sha256.Size)...)
-	m.Pack(&w)
-	l.Pack(&w)
-	sum := sha256.Sum256(w.B[len(magic)+sha256.Size:])
-	copy(w.B[len(magic):], sum[:])
+// sum is what a file says of its content, which is that of one part of one
+// kernel only.
+func (s store) sum(p part, content []byte) []byte {
+	h := sha256.New()
+	fmt.Fprintf(h, "%s\n%s\n", s.key, p)
+	h.Write(content)
+	return h.Sum(nil)
+}
+
+const headSize = len(magic) + sha256.Size
+
+// encode is the content of a file: magic, sum, facts.
+func (s store) encode(p part, facts func(*pack.Writer)) []byte {
+	w := pack.Writer{B: make([]byte, headSize, 1<<20)}
+	copy(w.B, magic)
+	facts(&w)
+	copy(w.B[len(magic):], s.sum(p, w.B[headSize:]))
 	return w.B
 }
 
-func decode(b []byte, p *model.Program) (*model.Model, *locks.Result, error) {
-	head := len(magic) + sha256.Size
-	if len(b) < head || string(b[:len(magic)]) != magic {
-		return nil, nil, pack.ErrCorrupt
+func (s store) decode(p part, b []byte, unpack func(*pack.Reader) error) error {
+	if len(b) < headSize || string(b[:len(magic)]) != magic || !bytes.Equal(s.sum(p, b[headSize:]), b[len(magic):headSize]) {
+		return pack.ErrCorrupt
 	}
-	if sum := sha256.Sum256(b[head:]); !bytes.Equal(sum[:], b[len(magic):head]) {
-		return nil, nil, pack.ErrCorrupt
-	}
-	r := pack.NewReader(b[head:])
-	m, err := model.Unpack(p, r)
-	if err != nil {
-		return nil, nil, err
-	}
-	l, err := locks.Unpack(m, r)
-	if err != nil {
-		return nil, nil, err
+	r := pack.NewReader(b[headSize:])
+	if err := unpack(r); err != nil {
+		return err
 	}
 	if len(r.Rest()) > 0 {
-		return nil, nil, pack.ErrCorrupt
+		return pack.ErrCorrupt
 	}
-	return m, l, nil
+	return nil
 }

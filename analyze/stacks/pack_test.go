@@ -1,0 +1,48 @@
+package stacks
+
+import (
+	"errors"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/klpforge/klpforge/analyze/fields"
+	"github.com/klpforge/klpforge/analyze/model"
+	"github.com/klpforge/klpforge/analyze/pack"
+	"github.com/klpforge/klpforge/analyze/pack/packtest"
+)
+
+// TestPackAll: no field of a result is forgotten.
+func TestPackAll(t *testing.T) {
+	m := &model.Model{Funcs: make([]model.Func, 2)}
+	r := &Result{}
+	packtest.Fill(r)
+	r.m = m
+	var w pack.Writer
+	r.Pack(&w)
+	in := pack.NewReader(w.B)
+	got, err := Unpack(m, nil, in)
+	if err != nil || len(in.Rest()) > 0 {
+		t.Fatalf("error %v, %d bytes left", err, len(in.Rest()))
+	}
+	opt := []cmp.Option{cmp.AllowUnexported(Result{}, site{}, step{}), cmp.Comparer(func(a, b *model.Model) bool { return a == b }),
+		cmp.Comparer(func(a, b *fields.Types) bool { return a == b })}
+	if d := cmp.Diff(r, got, opt...); d != "" {
+		t.Errorf("what comes back is something else (-want +got):\n%s", d)
+	}
+	for n := range w.B {
+		if _, err := Unpack(m, nil, pack.NewReader(w.B[:n])); !errors.Is(err, pack.ErrCorrupt) {
+			t.Errorf("%d of %d bytes: error %v", n, len(w.B), err)
+		}
+	}
+}
+
+// TestUnpackNowhere: a way that leads to no function is refused.
+func TestUnpackNowhere(t *testing.T) {
+	m := &model.Model{Funcs: make([]model.Func, 1)}
+	var w pack.Writer
+	(&Result{m: m, Facts: []Fact{{Reason: Calls, Next: model.NoFunc}}, reach: []bool{false}, via: []step{{}}}).Pack(&w)
+	if _, err := Unpack(m, nil, pack.NewReader(w.B)); !errors.Is(err, pack.ErrCorrupt) {
+		t.Errorf("error %v", err)
+	}
+}
