@@ -15,6 +15,7 @@ import (
 // TestInterrupted kills runs at random moments, in a cache of its own, and then
 // lets clean runs finish: they give the module that an undisturbed run gives.
 func TestInterrupted(t *testing.T) {
+	t.Parallel()
 	e := env(t)
 	c := newCLI(t, e, CloudRelease)
 	patch := c.patch(t, reproduceEdits...)

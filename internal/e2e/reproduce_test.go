@@ -25,6 +25,7 @@ var reproduceEdits = []edit{
 // TestReproducible builds one patch in many ways: the module is always the
 // same, byte for byte.
 func TestReproducible(t *testing.T) {
+	t.Parallel()
 	e := env(t)
 	c := newCLI(t, e, CloudRelease)
 	patch := c.patch(t, reproduceEdits...)

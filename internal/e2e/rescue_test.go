@@ -32,6 +32,7 @@ func env(t *testing.T) *Env {
 }
 
 func TestExt4Rescue(t *testing.T) {
+	t.Parallel()
 	e := env(t)
 	ctx := t.Context()
 	patch, err := e.Ext4Patch(ctx)

@@ -50,6 +50,7 @@ func outcome(c Case) string {
 // TestCorpusSample builds a livepatch of each file of the sample and loads it
 // in a VM.
 func TestCorpusSample(t *testing.T) {
+	t.Parallel()
 	sample := parseSample(t, sampleText)
 	if len(sample) < 40 {
 		t.Fatalf("the sample has %d cases, want 40 or more", len(sample))
