@@ -35,8 +35,7 @@ func TestExternalModule(t *testing.T) {
 	name := res.Plan.Name
 	load := []guest.Step{guest.Insmod(lp.Name, ""), guest.WaitTransition(name, 0)}
 	inForce := []guest.Step{
-		guest.Sleep(500 * time.Millisecond),
-		guest.Expect("/sys/module/klpforge_foo/parameters/steps", guest.MatchRegexp, `^\d{4,}\s*$`),
+		guest.Expect("/sys/module/klpforge_foo/parameters/steps", guest.MatchRegexp, `^\d{4,}\s*$`).Within(time.Minute),
 		guest.Disable(name, 0), guest.Rmmod(name), guest.Rmmod("klpforge_foo"),
 	}
 	s := vm.Script{Files: []vm.File{module, lp}}.Add(

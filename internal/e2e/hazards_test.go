@@ -62,7 +62,9 @@ func TestLockOrder(t *testing.T) {
 		guest.Write(param+"start", "2"),
 		guest.Write(param+"inside", "2"), // and holds right, in new code
 		guest.Write(param+"hold", "0"),
-		guest.Sleep(12*time.Second), // the kernel is sure after three timeouts
+		// The kernel is sure after up to three timeouts.
+		guest.ExpectLog("task order/0:.* blocked for more than", 2*time.Minute),
+		guest.ExpectLog("task order/1:.* blocked for more than", 2*time.Minute),
 		guest.ExpectEnabled("order_bad").Optional().Labelled("enabled"),
 	)
 	r, err := vm.Run(t.Context(), o, s)
@@ -100,7 +102,8 @@ func TestSleepInAtomic(t *testing.T) {
 		guest.CheckDmesg(), // the original is quiet
 		guest.Insmod(lp.Name, ""),
 		guest.WaitTransition("atomic_bad", 0),
-		guest.Sleep(3*time.Second),
+		guest.ExpectLog("BUG: scheduling while atomic: take/", 2*time.Minute),
+		guest.ExpectLog("stock_refill", 2*time.Minute),
 	)
 	r, err := vm.Run(t.Context(), o, s)
 	if err != nil {

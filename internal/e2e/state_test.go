@@ -69,7 +69,7 @@ func TestState(t *testing.T) {
 		guest.Disable(name(2), wait), is(original).Labelled("disabled"), guest.Rmmod(name(2)),
 		guest.Insmod(one.Name, ""), guest.WaitTransition(name(1), wait), is(value[1]).Labelled("downgraded"),
 		// Sleepers hold the transition up; it is reversed meanwhile.
-		guest.Background(4, guest.LongSleep), guest.Sleep(500*time.Millisecond),
+		guest.Background(4, guest.LongSleep),
 		guest.Insmod(two.Name, ""),
 		guest.Expect("/sys/kernel/livepatch/"+name(2)+"/transition", guest.MatchExact, "1\n").Labelled("in transition"), is(value[1]),
 		guest.Disable(name(2), wait), is(value[1]).Labelled("reversed"),
@@ -153,7 +153,7 @@ func TestModuleState(t *testing.T) {
 	s = s.Add(guest.Insmod(file[3], ""), moving, guest.Rmmod("loop"))
 	s = s.Add(unload(3)...).Add(guest.Modprobe("loop"), is(value[1]).Labelled("reversed without the module"))
 	// A transition that ends after the module came.
-	s = s.Add(guest.Background(4, guest.LongSleep), guest.Sleep(500*time.Millisecond), guest.Insmod(file[2], ""))
+	s = s.Add(guest.Background(4, guest.LongSleep), guest.Insmod(file[2], ""))
 	s = s.Add(again...).Add(guest.StopBackground(), guest.WaitTransition(name(2), wait), guest.Rmmod(name(1)), is(value[2]).Labelled("upgraded after it came"))
 	s = s.Add(unload(2)...).Add(is(0).Labelled("unloaded again"), guest.Rmmod("loop"),
 		guest.CheckDmesg(), guest.CheckTaint(guest.TaintAllowed))

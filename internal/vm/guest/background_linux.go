@@ -6,6 +6,7 @@ import (
 	"os"
 	"runtime"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -65,12 +66,13 @@ var loads = map[string]func(id int){
 	},
 }
 
-// LongSleep is a kind that keeps a transition from ending for some seconds
-// when it replaces hrtimer_nanosleep(). It runs only when it is asked for.
+// LongSleep is a kind that keeps a transition from ending when it replaces
+// hrtimer_nanosleep(), until StopBackground or until the kernel signals the tasks,
+// after 15 s. It runs only when it is asked for; Background returns when all sleep.
 const LongSleep = "longsleep"
 
 func longSleep(int) {
-	ts := unix.NsecToTimespec((8 * time.Second).Nanoseconds())
+	ts := unix.NsecToTimespec((2 * time.Minute).Nanoseconds())
 	_ = unix.Nanosleep(&ts, nil)
 }
 
@@ -86,8 +88,10 @@ func loadOf(kind string) func(int) {
 
 // background is a set of running tasks.
 type background struct {
-	quit chan struct{}
-	wg   sync.WaitGroup
+	quit     chan struct{}
+	wg       sync.WaitGroup
+	mu       sync.Mutex
+	sleepers map[int]bool // threads of LongSleep that have not ended
 }
 
 // startBackground starts n threads, which take the kinds in turn.
@@ -100,11 +104,19 @@ func startBackground(n int, kinds []string) (*background, error) {
 			return nil, fmt.Errorf("unknown background task %q", k)
 		}
 	}
-	b := &background{quit: make(chan struct{})}
+	b := &background{quit: make(chan struct{}), sleepers: map[int]bool{}}
+	long := 0
 	for i := range n {
+		kind := kinds[i%len(kinds)]
+		if kind == LongSleep {
+			long++
+		}
 		b.wg.Go(func() {
 			runtime.LockOSThread() // a kernel task each, never unlocked: it ends with the goroutine
-			run := loadOf(kinds[i%len(kinds)])
+			run := loadOf(kind)
+			if kind == LongSleep {
+				defer b.sleeper(unix.Gettid())()
+			}
 			for {
 				select {
 				case <-b.quit:
@@ -115,7 +127,46 @@ func startBackground(n int, kinds []string) (*background, error) {
 			}
 		})
 	}
-	return b, nil
+	return b, poll(time.Minute, "background tasks asleep", func() (bool, error) { return b.asleep() == long, nil })
+}
+
+// sleeper notes a thread of LongSleep; the function returned forgets it.
+func (b *background) sleeper(tid int) func() {
+	set := func(on bool) {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		if on {
+			b.sleepers[tid] = true
+		} else {
+			delete(b.sleepers, tid)
+		}
+	}
+	set(true)
+	return func() { set(false) }
+}
+
+// asleep counts the threads of LongSleep that are in the kernel, sleeping.
+func (b *background) asleep() int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	n := 0
+	for tid := range b.sleepers {
+		stack, err := os.ReadFile(fmt.Sprintf("/proc/self/task/%d/stack", tid))
+		if err == nil && strings.Contains(string(stack), "nanosleep") {
+			n++
+		}
+	}
+	return n
+}
+
+// wake interrupts the threads of LongSleep. The Go runtime takes SIGURG for a
+// request to look up, which does no harm.
+func (b *background) wake() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for tid := range b.sleepers {
+		_ = unix.Tgkill(os.Getpid(), tid, unix.SIGURG)
+	}
 }
 
 // stop ends the tasks and waits for them. A nil set has none.
@@ -124,5 +175,17 @@ func (b *background) stop() {
 		return
 	}
 	close(b.quit)
-	b.wg.Wait()
+	done := make(chan struct{})
+	go func() {
+		b.wg.Wait()
+		close(done)
+	}()
+	for {
+		b.wake() // again and again: a thread may have been on its way to sleep
+		select {
+		case <-done:
+			return
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
 }

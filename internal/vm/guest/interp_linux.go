@@ -146,12 +146,18 @@ func (in *interp) do(id string, s Step, r *StepResult) error {
 		r.Out = b
 		return err
 	case OpExpect:
-		b, err := readFile(s.Path)
-		r.Out = b
-		if err != nil {
-			return err
-		}
-		return match(s.Path, b, s.Match, s.Want)
+		return until(s, func() error {
+			b, err := readFile(s.Path)
+			r.Out = b
+			if err != nil {
+				return err
+			}
+			return match(s.Path, b, s.Match, s.Want)
+		})
+	case OpExpectLog:
+		return until(s, func() error {
+			return match("kernel log", strings.Join(in.log.since(0), "\n"), s.Match, s.Want)
+		})
 	case OpSync:
 		unix.Sync()
 		return nil
@@ -268,6 +274,19 @@ func wait(ms int64) time.Duration {
 		return DefaultWait
 	}
 	return time.Duration(ms) * time.Millisecond
+}
+
+// until tries f for as long as the step says, and at least once.
+func until(s Step, f func() error) error {
+	var last error
+	err := poll(time.Duration(s.Millis)*time.Millisecond, "", func() (bool, error) {
+		last = f()
+		return last == nil, nil
+	})
+	if err != nil {
+		return last
+	}
+	return nil
 }
 
 // match compares got with want in the way m says.

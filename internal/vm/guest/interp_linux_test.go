@@ -242,6 +242,27 @@ func TestTransition(t *testing.T) {
 	}
 }
 
+func TestUntil(t *testing.T) {
+	in, _ := testInterp(t)
+	put(t, in, map[string]string{"n": "1\n"})
+	expect := Expect(filepath.Join(in.klp, "n"), MatchExact, "2")
+	for _, s := range []Step{expect, expect.Within(30 * time.Millisecond)} {
+		if err := in.do("0", s, new(StepResult)); err == nil || !strings.Contains(err.Error(), `has "1`) {
+			t.Errorf("a file that never matches: %v", err)
+		}
+	}
+	later := time.AfterFunc(50*time.Millisecond, func() { put(t, in, map[string]string{"n": "2\n"}) })
+	defer later.Stop()
+	r := new(StepResult)
+	if err := in.do("0", expect.Within(time.Minute), r); err != nil || strings.TrimSpace(r.Out) != "2" {
+		t.Errorf("a file that matches later: %v, %q", err, r.Out)
+	}
+	in.log = nil
+	if err := in.do("0", ExpectLog("anything", time.Millisecond), r); err == nil {
+		t.Error("an empty log has anything")
+	}
+}
+
 func TestBatchFailures(t *testing.T) {
 	in, out := testInterp(t)
 	err := in.batch(Batch(time.Second, nil,

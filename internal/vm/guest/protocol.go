@@ -56,6 +56,7 @@ const (
 	OpWrite          Op = "write"
 	OpRead           Op = "read"
 	OpExpect         Op = "expect"
+	OpExpectLog      Op = "expect-log"
 	OpSync           Op = "sync"
 	OpDropCaches     Op = "drop-caches"
 	OpWaitTransition Op = "wait-transition"

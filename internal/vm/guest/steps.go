@@ -56,6 +56,16 @@ func Expect(path string, m Match, want string) Step {
 	return Step{Op: OpExpect, Path: path, Match: m, Want: want}
 }
 
+// Within returns s, an Expect, changed so that it reads the file again and again
+// until it matches, for as long as d.
+func (s Step) Within(d time.Duration) Step { s.Millis = d.Milliseconds(); return s }
+
+// ExpectLog waits until what the kernel said since the script began matches a
+// regular expression, for as long as d.
+func ExpectLog(want string, d time.Duration) Step {
+	return Step{Op: OpExpectLog, Want: want, Match: MatchRegexp, Millis: d.Milliseconds()}
+}
+
 // Sync calls sync(2).
 func Sync() Step { return Step{Op: OpSync} }
 
