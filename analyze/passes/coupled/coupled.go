@@ -4,6 +4,7 @@ import (
 	_ "embed"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/klpforge/klpforge/analyze"
 	"github.com/klpforge/klpforge/analyze/code"
@@ -23,13 +24,22 @@ type member struct {
 	unit                 *analyze.Unit
 	change               elfdiff.Change
 	calls, writes, reads []string
+	contract             []string // how it is called otherwise than before
+	rewrites             []string // variables that it writes on one side only
+}
+
+// tie is one way in which two functions communicate. It is firm when what passes
+// between them is known to change.
+type tie struct {
+	text string
+	firm bool
 }
 
 func run(p *analyze.Pass) error {
 	var list []member
 	for _, u := range p.Units {
 		for _, ch := range u.Replace {
-			m := member{unit: u, change: ch}
+			m := member{unit: u, change: ch, contract: p.NewContract(u, ch)}
 			if err := m.look(); err != nil {
 				p.ReportChange(u, ch, analyze.Finding{ID: "KLP210", Severity: analyze.Note, Unknown: true, Evidence: []string{err.Error()},
 					Message: "what the function shares with others could not be found"})
@@ -49,7 +59,7 @@ func run(p *analyze.Pass) error {
 		}
 		return i
 	}
-	why := map[int][]string{}
+	why := map[int][]tie{}
 	for i := range list {
 		for j := i + 1; j < len(list); j++ {
 			reasons := between(&list[i], &list[j])
@@ -77,15 +87,33 @@ func run(p *analyze.Pass) error {
 				who = append(who, list[j].change.Name)
 			}
 		}
-		p.ReportChange(list[i].unit, list[i].change, analyze.Finding{ID: "KLP210", Severity: analyze.Note, Evidence: why[i], Who: who,
-			Message: fmt.Sprintf("%d changed functions communicate with each other and must switch together", len(who)),
-			Remedy:  "do not use the immediate flag, and do not force the transition"})
+		f := analyze.Finding{ID: "KLP210", Severity: analyze.Note, Who: who,
+			Message: fmt.Sprintf("%d changed functions communicate with each other; whether they must switch together is not known", len(who)), Unknown: true,
+			Remedy: "do not use the immediate flag, and do not force the transition, unless each of them works beside the others' old code"}
+		slices.SortStableFunc(why[i], func(a, b tie) int {
+			switch {
+			case a.firm && !b.firm:
+				return -1
+			case b.firm && !a.firm:
+				return 1
+			}
+			return 0
+		})
+		for _, t := range why[i] {
+			f.Evidence = append(f.Evidence, t.text)
+		}
+		if why[i][0].firm {
+			f.Message, f.Unknown = fmt.Sprintf("%d changed functions communicate with each other and must switch together", len(who)), false
+			f.Remedy = "do not use the immediate flag, and do not force the transition"
+		}
+		p.ReportChange(list[i].unit, list[i].change, f)
 	}
 	return nil
 }
 
 func (m *member) look() error {
-	for _, side := range []struct {
+	var sides [2][]string // what it writes
+	for i, side := range []struct {
 		object func() (*code.Object, error)
 		atom   elfdiff.AtomID
 	}{{m.unit.Before, m.change.Orig}, {m.unit.After, m.change.Patched}} {
@@ -102,33 +130,52 @@ func (m *member) look() error {
 		m.writes = append(m.writes, e.Writes...)
 		m.reads = append(m.reads, e.Reads...)
 		m.reads = append(m.reads, e.Takes...)
+		sides[i] = e.Writes
+	}
+	for _, v := range m.writes {
+		if slices.Contains(sides[0], v) != slices.Contains(sides[1], v) {
+			m.rewrites = append(m.rewrites, v)
+		}
 	}
 	return nil
 }
 
-// between says how two functions communicate.
-func between(a, b *member) []string {
-	var out []string
+// between says how two functions communicate, by name.
+func between(a, b *member) []tie {
+	var out []tie
 	same := a.unit == b.unit
 	call := func(from, to *member) {
 		if slices.Contains(from.calls, to.change.Name) && (same || !to.unit.Diff.Orig.Local(to.change.Orig)) {
-			out = append(out, from.change.Name+" calls "+to.change.Name)
+			t := tie{from.change.Name + " calls " + to.change.Name, len(to.contract) > 0}
+			if t.firm {
+				t.text += ": " + strings.Join(to.contract, "; ")
+			}
+			out = append(out, t)
 		}
 	}
 	call(a, b)
 	call(b, a)
-	vars := map[string]bool{}
+	at := map[string]int{} // of a variable in out
 	share := func(from, to *member) {
 		for _, v := range from.writes {
-			if !vars[v] && (slices.Contains(to.reads, v) || slices.Contains(to.writes, v)) && (same || global(from.unit, v) && global(to.unit, v)) {
-				vars[v] = true
-				out = append(out, fmt.Sprintf("%s writes %s, which %s uses", from.change.Name, v, to.change.Name))
+			if (slices.Contains(to.reads, v) || slices.Contains(to.writes, v)) && (same || global(from.unit, v) && global(to.unit, v)) {
+				t := tie{fmt.Sprintf("%s writes %s, which %s uses", from.change.Name, v, to.change.Name), slices.Contains(from.rewrites, v)}
+				if t.firm {
+					t.text += ", before or after but not both"
+				}
+				switch k, seen := at[v]; {
+				case !seen:
+					at[v] = len(out)
+					out = append(out, t)
+				case t.firm && !out[k].firm:
+					out[k] = t
+				}
 			}
 		}
 	}
 	share(a, b)
 	share(b, a)
-	slices.Sort(out)
+	slices.SortFunc(out, func(a, b tie) int { return strings.Compare(a.text, b.text) })
 	return out
 }
 
