@@ -2,7 +2,8 @@
 // does not know them looks.
 //
 // A new enumerator or #define counts when a changed function assigns it to a
-// member of a structure, sets it there with |=, or passes it to set_bit for one.
+// member of a structure, sets it there with |=, or passes it to set_bit for one,
+// itself or in a function of the file that is inlined into it.
 // During the transition tasks in the old code meet the new value, and functions
 // of the same file that use the member and are not patched meet it ever after: a
 // switch without a case for it, a comparison, a mask that keeps it. Where changed

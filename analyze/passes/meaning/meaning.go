@@ -1,6 +1,7 @@
 package meaning
 
 import (
+	"bytes"
 	_ "embed"
 	"fmt"
 	"regexp"
@@ -23,6 +24,7 @@ func New() *analyze.Analyzer {
 type use struct {
 	name, member string // member is empty when the value is tested only
 	line         int
+	in           string // the function of the source, which may be inlined into the changed one
 }
 
 func run(p *analyze.Pass) error {
@@ -41,38 +43,115 @@ func run(p *analyze.Pass) error {
 			if f.Path != u.Source || f.New == nil || f.Old == nil {
 				continue
 			}
-			for _, ch := range u.Replace {
-				judge(p, u, f, ch, names)
-			}
+			judge(p, u, f, names)
 		}
 	}
 	return nil
 }
 
-func judge(p *analyze.Pass, u *analyze.Unit, f *analyze.File, ch elfdiff.Change, names map[string]string) {
-	base, _, _ := strings.Cut(ch.Name, ".")
-	def, ok := f.Definition(base, true)
-	if !ok || !def.Func {
+func judge(p *analyze.Pass, u *analyze.Unit, f *analyze.File, names map[string]string) {
+	if !slices.ContainsFunc(uses(f.New, 0, bytes.Count(f.New, []byte("\n"))+1, names), func(x use) bool { return x.member != "" }) {
 		return
 	}
-	var stored, tested []use
-	for _, x := range uses(f.New, def.Line, def.End, names) {
-		if x.member != "" {
-			stored = append(stored, x)
-		} else {
-			tested = append(tested, x)
+	src := newSource(f)
+	for _, ch := range u.Replace {
+		src.own[sourceName(ch.Name)] = true
+	}
+	found := make([][]use, len(u.Replace))
+	var tested []use // by all that changes
+	for i, ch := range u.Replace {
+		found[i] = src.within(sourceName(ch.Name), names)
+		for _, x := range found[i] {
+			if x.member == "" && !slices.Contains(tested, x) {
+				tested = append(tested, x)
+			}
 		}
 	}
-	if len(stored) == 0 {
-		return
+	for i, ch := range u.Replace {
+		stored := slices.DeleteFunc(found[i], func(x use) bool { return x.member == "" })
+		if len(stored) > 0 {
+			report(p, u, f, ch, stored, tested, names)
+		}
 	}
+}
+
+func sourceName(symbol string) string {
+	base, _, _ := strings.Cut(symbol, ".")
+	return base
+}
+
+// source is the new text of a file with what its functions call.
+type source struct {
+	file  *analyze.File
+	calls []call
+	own   map[string]bool         // functions that are replaced themselves
+	defs  map[string]analyze.Text // that were looked up; zero for no function
+}
+
+// call is a name with a parenthesis after it, by line.
+type call struct {
+	name string
+	line int
+}
+
+func newSource(f *analyze.File) *source {
+	s := &source{file: f, own: map[string]bool{}, defs: map[string]analyze.Text{}}
+	before := ""
+	for tok, line := range analyze.Tokens(f.New) {
+		if tok == "(" && before != "" {
+			s.calls = append(s.calls, call{before, line})
+		}
+		before = tok
+	}
+	return s
+}
+
+func (s *source) definition(name string) analyze.Text {
+	t, ok := s.defs[name]
+	if !ok {
+		if t, ok = s.file.Definition(name, true); !ok || !t.Func {
+			t = analyze.Text{}
+		}
+		s.defs[name] = t
+	}
+	return t
+}
+
+// within finds the new values in a changed function and in what is inlined into
+// it: functions of the file that it calls and that are not replaced. One of
+// these that names a new value has changed, so it is nowhere but inlined.
+func (s *source) within(name string, names map[string]string) []use {
+	var out []use
+	seen := map[string]bool{name: true}
+	for todo := []string{name}; len(todo) > 0; todo = todo[1:] {
+		def := s.definition(todo[0])
+		if def.Line == 0 {
+			continue
+		}
+		for _, x := range uses(s.file.New, def.Line, def.End, names) {
+			x.in = todo[0]
+			out = append(out, x)
+		}
+		for _, c := range s.calls {
+			if c.line >= def.Line && c.line <= def.End && !seen[c.name] && !s.own[c.name] {
+				seen[c.name] = true
+				todo = append(todo, c.name)
+			}
+		}
+	}
+	return out
+}
+
+// report makes one finding of what a changed function stores; tested is where
+// changed functions of the object ask for new values.
+func report(p *analyze.Pass, u *analyze.Unit, f *analyze.File, ch elfdiff.Change, stored, tested []use, names map[string]string) {
 	out := analyze.Finding{ID: "KLP209", Severity: analyze.Note, Remedy: "see what code that does not know the value makes of it; patch the functions that use the member, or use a shadow variable"}
 	var what []string
 	for _, x := range stored {
 		s := fmt.Sprintf("%s in .%s", x.name, x.member)
 		if !slices.Contains(what, s) {
 			what = append(what, s)
-			out.Evidence = append(out.Evidence, fmt.Sprintf("%s:%d: stores %s, new in %s, in member %s", f.Path, x.line, x.name, names[x.name], x.member))
+			out.Evidence = append(out.Evidence, fmt.Sprintf("%s:%d: %sstores %s, new in %s, in member %s", f.Path, x.line, elsewhere(x, ch), x.name, names[x.name], x.member))
 			for _, fn := range users(u, f, x.member) {
 				if !slices.Contains(out.Who, fn) {
 					out.Who = append(out.Who, fn)
@@ -81,7 +160,9 @@ func judge(p *analyze.Pass, u *analyze.Unit, f *analyze.File, ch elfdiff.Change,
 		}
 	}
 	for _, x := range tested {
-		out.Evidence = append(out.Evidence, fmt.Sprintf("%s:%d: tests for %s, which only new code stores", f.Path, x.line, x.name))
+		if slices.ContainsFunc(stored, func(s use) bool { return s.name == x.name }) {
+			out.Evidence = append(out.Evidence, fmt.Sprintf("%s:%d: %stests for %s, which only new code stores", f.Path, x.line, elsewhere(x, ch), x.name))
+		}
 	}
 	out.Message = fmt.Sprintf("the function stores a value that old code does not know (%s); tasks that have not changed over meet it", strings.Join(what, ", "))
 	if len(out.Who) > 0 {
@@ -89,6 +170,14 @@ func judge(p *analyze.Pass, u *analyze.Unit, f *analyze.File, ch elfdiff.Change,
 		out.Message = fmt.Sprintf("the function stores a value that code which is not patched does not know (%s)", strings.Join(what, ", "))
 	}
 	p.ReportChange(u, ch, out)
+}
+
+// elsewhere names the function of a use when it is another than the finding's.
+func elsewhere(x use, ch elfdiff.Change) string {
+	if x.in == sourceName(ch.Name) {
+		return ""
+	}
+	return x.in + " "
 }
 
 var define = regexp.MustCompile(`^\s*#\s*define\s+([A-Za-z_]\w*)\s+\S`)
