@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -55,6 +56,9 @@ type Taken struct {
 	Site uint64   // in the function
 	Via  []string // the functions called on the way, the primitive last
 	When []Cond   // what is known of the arguments on these paths
+	// Retaken: the function, or the one it calls, has released the lock before;
+	// who holds it at the call waits for nothing.
+	Retaken bool
 }
 
 // Order says that Second is waited for while First is held.
@@ -473,7 +477,7 @@ func (t *tracer) takenBy(id model.FuncID, name string) []Taken {
 	}
 	if f := t.flows.funcs[id]; f != nil {
 		for _, x := range f.Takes {
-			l = append(l, Taken{Lock: x.Lock, Via: via(name, x.Via), When: x.When})
+			l = append(l, Taken{Lock: x.Lock, Via: via(name, x.Via), When: x.When, Retaken: x.Retaken})
 		}
 		return l
 	}
@@ -507,9 +511,12 @@ func (t *tracer) take(s *state, site uint64, x Taken, n vid) {
 		return // in the own frame
 	}
 	x.Lock, x.Site = lock, site
+	x.Retaken = x.Retaken || slices.ContainsFunc(s.locks, func(h held) bool {
+		return h.n < 0 && h.name == n && h.kind.Family() == x.Kind.Family()
+	})
 	var key string
 	x.When, key = t.when(s)
-	if lock.Path.Known() && t.once("take", lock.String(), key) {
+	if lock.Path.Known() && t.once("take", lock.String(), key, strconv.FormatBool(x.Retaken)) {
 		if len(t.out.Takes) < maxTakes {
 			t.out.Takes = append(t.out.Takes, x)
 		} else {
@@ -522,7 +529,7 @@ func (t *tracer) take(s *state, site uint64, x Taken, n vid) {
 			continue
 		}
 		if h.name == n && h.kind.Family() == x.Kind.Family() {
-			if w.t.precise(n) && t.once("again", hex(site), lock.String()) {
+			if !x.Retaken && w.t.precise(n) && t.once("again", hex(site), lock.String()) {
 				t.out.Again = append(t.out.Again, Again{Taken: x, Read: h.kind.Reads() && x.Kind.Reads()})
 			}
 			continue

@@ -6,7 +6,8 @@
 // the very same lock after the patch but not before, directly or in a function
 // that it calls in turn, that is an error, whether the function that holds the
 // lock is patched or not. Conditions on arguments are respected: a helper that
-// takes the lock only when it is told to does no harm to who tells it not to.
+// takes the lock only when it is told to does no harm to who tells it not to,
+// nor one that releases its caller's lock first and takes it again.
 // A lock that is taken for reading both times is a warning, since only a
 // writer that comes in between makes it deadlock.
 //

@@ -150,8 +150,8 @@ func elsewhere(p *analyze.Pass, u *analyze.Unit, ch elfdiff.Change, before, afte
 	}
 	var fresh []locks.Taken
 	for _, t := range y.Takes {
-		same := func(o locks.Taken) bool { return before.LockName(o.Lock) == after.LockName(t.Lock) }
-		if !slices.ContainsFunc(x.Takes, same) && t.Kind != locks.SRCU {
+		same := func(o locks.Taken) bool { return !o.Retaken && before.LockName(o.Lock) == after.LockName(t.Lock) }
+		if !t.Retaken && !slices.ContainsFunc(x.Takes, same) && t.Kind != locks.SRCU {
 			fresh = append(fresh, t)
 		}
 	}
