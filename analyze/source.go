@@ -31,6 +31,7 @@ func (in *Input) Locate(unit, name string) (old, new Place) {
 	}
 	if base != "" {
 		for _, f := range order {
+			base := f.entry(base)
 			o, inOld := f.Definition(base, false)
 			n, inNew := f.Definition(base, true)
 			if inOld || inNew {
@@ -47,6 +48,29 @@ func (in *Input) Locate(unit, name string) (old, new Place) {
 		return Place{File: source}, Place{File: source}
 	}
 	return Place{}, Place{}
+}
+
+// entries are the symbols of a module's entry points, whose functions have
+// names of their own in the source (include/linux/module.h, v6.1).
+var entries = map[string]string{"init_module": "module_init", "cleanup_module": "module_exit"}
+
+// entry names the function that the file makes a module's entry point of that
+// name; other names stay as they are.
+func (f *File) entry(name string) string {
+	macro, ok := entries[name]
+	if !ok {
+		return name
+	}
+	for _, text := range [][]byte{f.New, f.Old} {
+		var last [2]string
+		for tok := range Tokens(text) {
+			if last[0] == macro && last[1] == "(" {
+				return tok
+			}
+			last[0], last[1] = last[1], tok
+		}
+	}
+	return name
 }
 
 // firstChange points at the first hunk that touches the given texts; zero texts

@@ -73,6 +73,17 @@ func TestLocate(t *testing.T) {
 	}
 }
 
+// TestLocateEntry: a module's entry points stand under their names in the source.
+func TestLocateEntry(t *testing.T) {
+	text := []byte("static int __init x_start(void)\n{\n\treturn 0;\n}\n\nstatic void __exit x_stop(void)\n{\n}\n\nmodule_init(x_start);\nmodule_exit(x_stop);\n")
+	in := &Input{Units: []*Unit{{Object: "d/x.o", Source: "d/x.c"}}, Files: []File{{Path: "d/x.c", Old: text, New: text, Hunks: []Hunk{{3, 1, 3, 1}}}}}
+	for name, line := range map[string]int{"init_module": 3, "cleanup_module": 6} {
+		if _, n := in.Locate("d/x.o", name); n.Line != line {
+			t.Errorf("%s is at line %d, want %d", name, n.Line, line)
+		}
+	}
+}
+
 func FuzzDefinition(f *testing.F) {
 	f.Add([]byte(cText), "foo")
 	f.Fuzz(func(t *testing.T, text []byte, name string) {

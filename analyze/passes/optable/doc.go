@@ -2,7 +2,8 @@
 // operation tables: a new or another callback that function replacement alone
 // can never reach, because the running kernel keeps the table it has.
 //
-// The relocations of the table before and after the patch decide. The finding
+// The relocations of the table before and after the patch decide; of a callback
+// that another object file defines the target kernel tells whether it is a function. The finding
 // names the functions of the object file that read the table, and the tables
 // that lead to it; users in other object files are not seen.
 //

@@ -32,7 +32,8 @@ func run(p *analyze.Pass) error {
 // slot is one pointer of a table.
 type slot struct {
 	name string
-	code bool // of the object itself; what an outside symbol is, is not known
+	code bool // of the object itself
+	own  bool // belongs to the object; the kernel tells what another symbol is
 }
 
 func slots(o *elfdiff.Object, a elfdiff.AtomID) (map[uint64]slot, []uint64) {
@@ -44,7 +45,7 @@ func slots(o *elfdiff.Object, a elfdiff.AtomID) (map[uint64]slot, []uint64) {
 		case t.Kind == elfdiff.TargetExtern:
 			s.name = t.Name
 		case t.Kind == elfdiff.TargetAtom && o.IsCode(t.Atom) && t.Off == 0:
-			s = slot{o.Atoms[o.Root(t.Atom)].Name, true}
+			s = slot{o.Atoms[o.Root(t.Atom)].Name, true, true}
 		default:
 			continue
 		}
@@ -67,7 +68,7 @@ func table(p *analyze.Pass, u *analyze.Unit, ch elfdiff.Change) {
 		if had && paired(old, after[off]) {
 			continue
 		}
-		functions = functions || after[off].code || old.code
+		functions = functions || isFunction(p, after[off]) || isFunction(p, old)
 		was := "no function"
 		if had {
 			was = old.name
@@ -76,7 +77,7 @@ func table(p *analyze.Pass, u *analyze.Unit, ch elfdiff.Change) {
 	}
 	for _, off := range slices.Sorted(maps.Keys(before)) {
 		old := before[off]
-		if _, still := after[off]; !still && old.code {
+		if _, still := after[off]; !still && isFunction(p, old) {
 			functions = true
 			evidence = append(evidence, fmt.Sprintf("+%#x: %s is taken out", off, old.name))
 		}
@@ -101,6 +102,25 @@ func table(p *analyze.Pass, u *analyze.Unit, ch elfdiff.Change) {
 		f.Evidence = append(f.Evidence, "other object files can read the table too")
 	}
 	p.ReportChange(u, ch, f)
+}
+
+// isFunction reports whether a slot holds a function, as far as is known.
+func isFunction(p *analyze.Pass, s slot) bool {
+	if s.own || s.name == "" || p.Kernel == nil {
+		return s.code
+	}
+	k, err := p.Kernel()
+	if err != nil {
+		return false // the table's change is KLP103 anyway
+	}
+	if len(k.Model.Lookup(s.name)) > 0 {
+		return true
+	}
+	if k.Exporter == nil {
+		return false
+	}
+	m := k.Exporter(s.name)
+	return m != nil && len(m.Lookup(s.name)) > 0
 }
 
 // samePair reports whether two names are one function before and after.
