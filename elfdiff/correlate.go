@@ -13,13 +13,14 @@ type pairing struct {
 	toP, toO []AtomID // -1: no partner
 }
 
-// correlate pairs atoms in the order of certainty: stable names; compiler-made
-// clone names; numbered static locals through the references of paired atoms;
+// correlate pairs atoms in the order of certainty: stable names; other names of
+// one place; compiler-made clone names; numbered static locals through the references of paired atoms;
 // what is left and unique on both sides.
 func correlate(o, p *Object) *pairing {
 	c := &pairing{o: o, p: p}
 	c.toP, c.toO = fill(len(o.Atoms)), fill(len(p.Atoms))
 	c.byStableName()
+	c.byAlias()
 	c.byClone()
 	c.byReference()
 	c.byLeftover()
@@ -144,6 +145,39 @@ func (c *pairing) byStableName() {
 	}, func(g *group) {
 		c.pairInOrder(g, c.signature)
 		c.pairInOrder(g, func(*Object, AtomID) string { return "" })
+	})
+}
+
+// byAlias pairs what has several names of which one came or went: an alias may
+// have become the name that the atom goes by.
+func (c *pairing) byAlias() {
+	names := func(o *Object, partner []AtomID, f func(nameKey, AtomID)) {
+		for i, a := range o.symAtom {
+			if a < 0 || partner[a] >= 0 {
+				continue
+			}
+			s := &o.File.Symbols[i]
+			if at := &o.Atoms[a]; s.Value == at.Base && !isPrefix(s.Name) {
+				if _, marks := stem(s.Name); marks == "" {
+					f(nameKey{s.Name, kindOf(at.Class)}, a)
+				}
+			}
+		}
+	}
+	right := map[nameKey]AtomID{} // -1: several
+	names(c.p, c.toO, func(k nameKey, b AtomID) {
+		if other, ok := right[k]; ok && other != b {
+			b = -1
+		}
+		right[k] = b
+	})
+	if len(right) == 0 {
+		return
+	}
+	names(c.o, c.toP, func(k nameKey, a AtomID) {
+		if b, ok := right[k]; ok && b >= 0 && c.toP[a] < 0 && c.toO[b] < 0 {
+			c.pair(a, b)
+		}
 	})
 }
 

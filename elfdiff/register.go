@@ -68,6 +68,31 @@ func (o *Object) moduleInfo(a AtomID) registered {
 	return registered{"module information", cmp.Or(key, o.Atoms[a].Name)}
 }
 
+// deviceTables lists the tables that MODULE_DEVICE_TABLE names: the macro leaves
+// no more than a second name for the table, from which modpost makes aliases of the
+// module (include/linux/module.h, v6.1 to v6.12, and v6.13 and later).
+func (o *Object) deviceTables() map[registered]string {
+	out := map[registered]string{}
+	for i := range o.File.Symbols {
+		s := &o.File.Symbols[i]
+		if s.Sec <= 0 {
+			continue
+		}
+		name, ok := strings.CutPrefix(s.Name, "__mod_device_table__")
+		if ok {
+			if n, rest, _ := strings.Cut(name, "__"); digits(n) {
+				name = rest
+			}
+		} else if name, ok = strings.CutPrefix(s.Name, "__mod_"); ok {
+			name, ok = strings.CutSuffix(name, "_device_table")
+		}
+		if ok && name != "" {
+			out[registered{"MODULE_DEVICE_TABLE", strings.Replace(name, "__", ", ", 1)}] = o.File.Sections[s.Sec].Name
+		}
+	}
+	return out
+}
+
 // instead says what to do about something new that nobody will register.
 func (g registered) instead() string {
 	switch g.what {
@@ -77,7 +102,7 @@ func (g registered) instead() string {
 		return "call " + g.name + " from a post-patch callback if the fix depends on it"
 	case "tracepoint", "trace event":
 		return "leave the tracepoint out of the patch, or use one that exists"
-	case "MODULE_ALIAS":
+	case "MODULE_ALIAS", "MODULE_DEVICE_TABLE":
 		return "nothing to do if the running system has the module loaded"
 	}
 	return "do the registration in a callback if the fix depends on it"
@@ -128,6 +153,17 @@ func (r *Result) registrations() {
 		a := AtomID(i)
 		if at := &r.Orig.Atoms[a]; at.Class == classMeta && at.Name != "" && r.pairs.toP[a] < 0 {
 			add(r.Orig.registration(a), Removed, r.Orig.Section(a), "")
+		}
+	}
+	before, after := r.Orig.deviceTables(), r.Patched.deviceTables()
+	for g, section := range after {
+		if _, ok := before[g]; !ok {
+			add(g, New, section, "")
+		}
+	}
+	for g, section := range before {
+		if _, ok := after[g]; !ok {
+			add(g, Removed, section, "")
 		}
 	}
 	keys := make([]finding, 0, len(found))
