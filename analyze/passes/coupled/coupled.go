@@ -5,9 +5,11 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/klpforge/klpforge/analyze"
 	"github.com/klpforge/klpforge/analyze/code"
+	"github.com/klpforge/klpforge/analyze/model"
 	"github.com/klpforge/klpforge/elfdiff"
 )
 
@@ -24,8 +26,8 @@ type member struct {
 	unit                 *analyze.Unit
 	change               elfdiff.Change
 	calls, writes, reads []string
-	contract             []string // how it is called otherwise than before
-	rewrites             []string // variables that it writes on one side only
+	contract             []string           // how it is called otherwise than before
+	sides                [2]func() []string // variables that it writes before and after, or what it calls does
 }
 
 // tie is one way in which two functions communicate. It is firm when what passes
@@ -36,10 +38,10 @@ type tie struct {
 }
 
 func run(p *analyze.Pass) error {
-	var list []member
+	var list []*member
 	for _, u := range p.Units {
 		for _, ch := range u.Replace {
-			m := member{unit: u, change: ch, contract: p.NewContract(u, ch)}
+			m := &member{unit: u, change: ch, contract: p.NewContract(u, ch)}
 			if err := m.look(); err != nil {
 				p.ReportChange(u, ch, analyze.Finding{ID: "KLP210", Severity: analyze.Note, Unknown: true, Evidence: []string{err.Error()},
 					Message: "what the function shares with others could not be found"})
@@ -62,7 +64,7 @@ func run(p *analyze.Pass) error {
 	why := map[int][]tie{}
 	for i := range list {
 		for j := i + 1; j < len(list); j++ {
-			reasons := between(&list[i], &list[j])
+			reasons := between(list[i], list[j])
 			if len(reasons) == 0 {
 				continue
 			}
@@ -112,7 +114,6 @@ func run(p *analyze.Pass) error {
 }
 
 func (m *member) look() error {
-	var sides [2][]string // what it writes
 	for i, side := range []struct {
 		object func() (*code.Object, error)
 		atom   elfdiff.AtomID
@@ -130,14 +131,35 @@ func (m *member) look() error {
 		m.writes = append(m.writes, e.Writes...)
 		m.reads = append(m.reads, e.Reads...)
 		m.reads = append(m.reads, e.Takes...)
-		sides[i] = e.Writes
-	}
-	for _, v := range m.writes {
-		if slices.Contains(sides[0], v) != slices.Contains(sides[1], v) {
-			m.rewrites = append(m.rewrites, v)
-		}
+		m.sides[i] = sync.OnceValue(func() []string { return m.written(o, id) })
 	}
 	return nil
+}
+
+// rewrites reports whether the function writes a variable on one side only.
+func (m *member) rewrites(v string) bool {
+	return slices.Contains(m.sides[0](), v) != slices.Contains(m.sides[1](), v)
+}
+
+// written lists the variables that a function writes itself or through functions
+// of its object that are not replaced, so that it does not matter which of them
+// the compiler inlined, or the patch made functions of their own.
+func (m *member) written(o *code.Object, id model.FuncID) []string {
+	var out []string
+	seen := map[model.FuncID]bool{id: true}
+	for todo := []model.FuncID{id}; len(todo) > 0; todo = todo[1:] {
+		out = append(out, o.Effects(todo[0]).Writes...)
+		calls := o.Model.Calls(todo[0])
+		for i := range calls {
+			t := calls[i].Target
+			if t == model.NoFunc || seen[t] || slices.ContainsFunc(m.unit.Replace, func(ch elfdiff.Change) bool { return ch.Name == o.Model.Func(t).Name }) {
+				continue
+			}
+			seen[t] = true
+			todo = append(todo, t)
+		}
+	}
+	return out
 }
 
 // between says how two functions communicate, by name.
@@ -159,7 +181,7 @@ func between(a, b *member) []tie {
 	share := func(from, to *member) {
 		for _, v := range from.writes {
 			if (slices.Contains(to.reads, v) || slices.Contains(to.writes, v)) && (same || global(from.unit, v) && global(to.unit, v)) {
-				t := tie{fmt.Sprintf("%s writes %s, which %s uses", from.change.Name, v, to.change.Name), slices.Contains(from.rewrites, v)}
+				t := tie{fmt.Sprintf("%s writes %s, which %s uses", from.change.Name, v, to.change.Name), from.rewrites(v)}
 				if t.firm {
 					t.text += ", before or after but not both"
 				}
