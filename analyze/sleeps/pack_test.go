@@ -55,3 +55,33 @@ func roundTrip(t *testing.T, r *Result) {
 		}
 	}
 }
+
+func FuzzUnpack(f *testing.F) {
+	o, err := elfobj.ReadFile("../passes/context/testdata/some-path/after.o")
+	if err != nil {
+		f.Fatal(err)
+	}
+	p, err := model.FromObject(o, model.ObjectOptions{})
+	if err != nil {
+		f.Fatal(err)
+	}
+	res := Analyze(model.Build(p), Options{})
+	var w pack.Writer
+	res.Pack(&w)
+	f.Add(w.B)
+	f.Fuzz(func(t *testing.T, b []byte) {
+		back, err := Unpack(res.Model, pack.NewReader(b))
+		if (back == nil) == (err == nil) {
+			t.Fatalf("result %v, error %v", back != nil, err)
+		}
+		if back == nil {
+			return
+		}
+		for i := range res.Model.Funcs {
+			id := model.FuncID(i)
+			_ = back.Fact(id).Answer.String()
+			_ = back.Borrowed(id)
+			_ = back.Chain(id)
+		}
+	})
+}

@@ -10,6 +10,7 @@ import (
 	"github.com/klpforge/klpforge/analyze/model"
 	"github.com/klpforge/klpforge/analyze/pack"
 	"github.com/klpforge/klpforge/analyze/pack/packtest"
+	"github.com/klpforge/klpforge/elfobj"
 )
 
 // TestPackAll: no field of a result is forgotten.
@@ -45,4 +46,35 @@ func TestUnpackNowhere(t *testing.T) {
 	if _, err := Unpack(m, nil, pack.NewReader(w.B)); !errors.Is(err, pack.ErrCorrupt) {
 		t.Errorf("error %v", err)
 	}
+}
+
+func FuzzUnpack(f *testing.F) {
+	o, err := elfobj.ReadFile("../passes/context/testdata/some-path/after.o")
+	if err != nil {
+		f.Fatal(err)
+	}
+	p, err := model.FromObject(o, model.ObjectOptions{})
+	if err != nil {
+		f.Fatal(err)
+	}
+	res := Analyze(model.Build(p), Options{})
+	var w pack.Writer
+	res.Pack(&w)
+	f.Add(w.B)
+	f.Fuzz(func(t *testing.T, b []byte) {
+		back, err := Unpack(res.m, nil, pack.NewReader(b))
+		if (back == nil) == (err == nil) {
+			t.Fatalf("result %v, error %v", back != nil, err)
+		}
+		if back == nil {
+			return
+		}
+		for i := range res.m.Funcs {
+			id := model.FuncID(i)
+			_ = back.Facts[id].Reason.String()
+			_ = back.Path(id)
+			_, _ = back.Roots(id, 10)
+			_ = back.ThreadsIn(id)
+		}
+	})
 }
