@@ -28,6 +28,17 @@ var notCalled = map[string]bool{
 	"_error_injection_whitelist": true, "_kprobe_blacklist": true,
 }
 
+// boundsText reports whether a symbol is one that the linker script sets where code
+// begins or ends (arch/x86/kernel/vmlinux.lds.S, include/asm-generic/vmlinux.lds.h,
+// v6.12). Addresses are compared with these; nothing calls them.
+func boundsText(name string) bool {
+	switch name {
+	case "_text", "_stext", "_etext", "_sinittext", "_einittext":
+		return true
+	}
+	return strings.HasPrefix(name, "__") && (strings.HasSuffix(name, "_text_start") || strings.HasSuffix(name, "_text_end"))
+}
+
 // taken is a symbol of the kernel whose address the module takes.
 type taken struct {
 	symbol string // as in the symbol table
@@ -95,8 +106,8 @@ func CheckIndirect(f *elfobj.File, target VerifyTarget) ([]Problem, error) {
 		} else {
 			object = e.Module
 		}
-		if !isVmlinux(object) && !target.HasObject(object) {
-			continue // reported
+		if isVmlinux(object) && boundsText(name) || !isVmlinux(object) && !target.HasObject(object) {
+			continue // no function; reported
 		}
 		syms, err := target.Symbols(object, name)
 		if err != nil {

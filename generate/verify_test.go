@@ -173,6 +173,13 @@ func TestVerifyFires(t *testing.T) {
 			want: []want{{"KLP409", "jbd2", "jbd2_count"}}},
 		{name: "addresses taken", target: func(k *fakeTarget) { k.closed = "is sealed" }, text: "the function is sealed", want: []want{
 			{"KLP119", "ext4", "ext4_state"}, {"KLP119", "jbd2", "jbd2_count"}, {"KLP119", "vmlinux", "hidden"}, {"KLP119", "vmlinux", "twin"}}}, // helper is called directly
+		{name: "addresses taken of the bounds of text", target: func(k *fakeTarget) {
+			k.closed = "is sealed"
+			k.symbols["vmlinux:_text"], k.symbols["vmlinux:__entry_text_end"] = 1, 2
+		}, file: func(t *testing.T, f *elfobj.File) {
+			symbol(t, f, ".klp.sym.vmlinux.hidden,0").Name = ".klp.sym.vmlinux._text,0"
+			symbol(t, f, ".klp.sym.vmlinux.twin,2").Name = ".klp.sym.vmlinux.__entry_text_end,2"
+		}, text: "the function is sealed", want: []want{{"KLP119", "ext4", "ext4_state"}, {"KLP119", "jbd2", "jbd2_count"}}},
 		{name: "livepatch tag", file: func(t *testing.T, f *elfobj.File) { edit(t, f, ".modinfo", "livepatch=Y", "livepatch=N") }, text: "livepatch is",
 			want: []want{{"KLP120", "", ""}}},
 		{name: "license", file: func(t *testing.T, f *elfobj.File) { edit(t, f, ".modinfo", "license=GPL\x00", "license=MIT\x00") }, text: "license is",
