@@ -126,8 +126,9 @@ func view(p *plan.Plan, in Input) templates.View {
 		API: in.API, Name: p.Name, Description: p.Description, Version: p.Version, Release: p.Release,
 		Replace: p.Replace, Immediate: p.Immediate, Info: infos(p, in.API),
 		// kbuild forms <name>.o from the parts, so no part may be called so.
-		Main: p.Name + "_main",
-		Self: refersTo(in.Units, selfSymbol),
+		Main:         p.Name + "_main",
+		Self:         refersTo(in.Units, selfSymbol),
+		RCUCallbacks: refersTo(in.Units, plan.RCUCallers...),
 	}
 	v.ImportNS = slices.Clone(p.ImportNS)
 	slices.Sort(v.ImportNS)
@@ -165,12 +166,21 @@ func view(p *plan.Plan, in Input) templates.View {
 // selfSymbol is how prebuilt objects name the struct klp_patch of the module.
 const selfSymbol = "klpforge_patch"
 
-// refersTo reports whether an object, which checkUnits has read, has the
-// symbol undefined.
-func refersTo(units []Unit, name string) bool {
+// refersTo reports whether an object, which checkUnits has read, has one of the
+// symbols undefined, by its own name or as a livepatch symbol.
+func refersTo(units []Unit, names ...string) bool {
 	return slices.ContainsFunc(units, func(u Unit) bool {
 		f, err := elfobj.Read(u.Object)
-		return err == nil && slices.ContainsFunc(f.Symbols, func(s elfobj.Symbol) bool { return s.Sec == elfobj.SecUndef && s.Name == name })
+		return err == nil && slices.ContainsFunc(f.Symbols, func(s elfobj.Symbol) bool {
+			if s.Sec != elfobj.SecUndef {
+				return false
+			}
+			name := s.Name
+			if k, err := ParseKlpSymbol(name); err == nil {
+				name = k.Name
+			}
+			return slices.Contains(names, name)
+		})
 	})
 }
 

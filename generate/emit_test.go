@@ -99,6 +99,29 @@ func TestEmitSelf(t *testing.T) {
 	}
 }
 
+// TestEmitRCU: a module whose code gives functions to call_rcu waits for them.
+func TestEmitRCU(t *testing.T) {
+	needCompiler(t)
+	const waits = "\trcu_barrier();"
+	for _, g := range []string{"4.7", "4.12", "5.8"} {
+		for text, want := range map[string]bool{
+			"void call_rcu(void *, void (*)(void *));\nstatic void done(void *p) { (void)p; }\nvoid drop(void *p) { call_rcu(p, done); }\n": true,
+			"void synchronize_rcu(void);\nvoid drop(void) { synchronize_rcu(); }\n":                                                         false,
+		} {
+			in := fullInput(t, apiOf(g))
+			in.Units[1].Object = compile(t, showUnit+text)
+			dir := t.TempDir()
+			if _, err := generate.Emit(dir, in); err != nil {
+				t.Fatal(err)
+			}
+			if got := strings.Contains(string(read(t, filepath.Join(dir, "klpforge_test_main.c"))), waits); got != want {
+				t.Errorf("%s: waits: %t, want %t", g, got, want)
+			}
+			run(t, dir, append([]string{"gcc", "-fsyntax-only", "klpforge_test_main.c"}, cflags(generation{g, in.API})...)...)
+		}
+	}
+}
+
 func TestEmitRefusesWhatTheAPILacks(t *testing.T) {
 	needCompiler(t)
 	cases := []struct {

@@ -26,9 +26,12 @@ type View struct {
 	Patches     []string
 	Info        []Info
 	ImportNS    []string
-	Self        bool   // the objects refer to klpforge_patch
-	Main        string // C source file without ".c"
-	Units       []Unit
+	Self        bool // the objects refer to klpforge_patch
+	// RCUCallbacks: the objects give functions to call_rcu, so that the module
+	// waits for them before it goes.
+	RCUCallbacks bool
+	Main         string // C source file without ".c"
+	Units        []Unit
 }
 
 // Object is one klp_object.

@@ -15,6 +15,7 @@ import (
 	"github.com/klpforge/klpforge/analyze/passes/meaning"
 	"github.com/klpforge/klpforge/analyze/passes/object"
 	"github.com/klpforge/klpforge/analyze/passes/optable"
+	"github.com/klpforge/klpforge/analyze/passes/outlive"
 	"github.com/klpforge/klpforge/analyze/passes/ownership"
 	"github.com/klpforge/klpforge/analyze/passes/rcu"
 	"github.com/klpforge/klpforge/analyze/passes/reported"
@@ -27,7 +28,7 @@ import (
 // Registry returns all analyzers.
 func Registry() *analyze.Registry {
 	checks := []*analyze.Analyzer{reported.New(), object.New(), optable.New(), lockeffect.New(), contract.New(), returns.New(), coupled.New(), future.New(), layout.New(),
-		context.New(), lockdata.New(), lockorder.New(), rcu.New(), selflock.New(), transition.New(), ownership.New(), handler.New(), meaning.New()}
+		context.New(), lockdata.New(), lockorder.New(), rcu.New(), selflock.New(), transition.New(), ownership.New(), handler.New(), meaning.New(), outlive.New()}
 	r, err := analyze.NewRegistry(append(checks, verdict.New(checks...))...)
 	if err != nil {
 		panic(err) // a mistake in this file, which its test finds

@@ -1,0 +1,11 @@
+// want: KLP215 note item_free
+// text: the module waits for
+struct head { void *next; void (*func)(struct head *); };
+struct work { struct work *next, *prev; void (*func)(struct work *); };
+struct ops { int (*open)(int); int (*close)(int); };
+struct item { struct head rcu; struct work work; const struct ops *ops; int n; };
+extern void call_rcu(struct head *, void (*)(struct head *)); extern void init_timer_key(void *, void (*)(void *), unsigned, const char *, void *);
+extern void sort(void *, unsigned long, unsigned long, int (*)(const void *, const void *), void *); extern void queue(struct work *);
+extern void later(void *, void (*)(void *)); extern int each(struct item *, struct ops *); extern void kfree(void *); extern int act(int);
+static void item_free(struct head *h) { act(2); kfree(h); }
+void drop(struct item *i) { call_rcu(&i->rcu, item_free); }
