@@ -38,7 +38,7 @@ func (a *analysis) sitesOf(id model.FuncID) {
 		}
 		delete(open, in.Addr)
 		sig, from := a.pointer(c, in, at)
-		s := site{in: id, from: from, tail: c.Kind.IsTail()}
+		s := site{in: id, from: from, tail: c.Kind.IsTail(), at: c.Site}
 		switch {
 		case atomicMembers[from]:
 			return

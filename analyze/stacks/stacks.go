@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/cilium/ebpf/btf"
 
@@ -23,7 +24,6 @@ const (
 	Pointer          // calls through a pointer that may lead to such a function
 	Scheduler        // part of the scheduler's waiting functions
 	Idle             // the idle loop
-	inBase           // goes on in Result.base
 )
 
 func (r Reason) String() string {
@@ -34,8 +34,12 @@ func (r Reason) String() string {
 type Fact struct {
 	Reason Reason
 	// Next is the function that it waits in, for Waits and Calls; for Pointer
-	// one that the pointer may lead to. NoFunc for the others.
+	// one that the pointer may lead to. NoFunc for the others, and for what the
+	// kernel has and not the object.
 	Next model.FuncID
+	// Sure: direct calls lead to a wait that surely has no bound. Otherwise a
+	// pointer has to lead there, or how long the wait lasts is not known.
+	Sure bool
 	// Detail says how: "interruptible", a thread's name, a pointer's member.
 	Detail string
 	// Unknown: it calls through pointers of unknown type. Reason may be None.
@@ -62,14 +66,7 @@ type Result struct {
 	sites   map[string][]site         // calls through pointers, by where the pointer comes from
 	keys    map[model.FuncID][]string // where a function's address is kept, as in sites
 	reach   []bool                    // a call of it may wait, even if its own frame is gone by then
-	via     []step                    // how it gets there
-}
-
-// step is one way from a function towards a wait.
-type step struct {
-	next   model.FuncID
-	how    Reason // Waits, Loops, Calls or Pointer; None for a jump
-	detail string
+	a       *analysis
 }
 
 type analysis struct {
@@ -84,20 +81,35 @@ type analysis struct {
 	weak     map[string][]site       // calls through pointers by signature
 	sigOf    map[model.FuncID]string // of functions whose address is kept elsewhere too
 	objects  map[uint64]btf.Type     // data objects by address
+	mainLoop map[model.FuncID]string // main functions of threads that loop, with the thread's name
 	queue    []model.FuncID
+	ends     map[model.FuncID]bool // functions that call what may wait and are barred
+	hz       int
+	forever  map[string]bool // members that are set to a time without end
+	keyAt    map[uint64]keyed
+	kept     map[string][]model.FuncID // functions that may wait, by where their address is kept
+	loads    map[model.FuncID]map[uint64]string
+	mu       sync.Mutex // for nodes and contexts, once the result is used
+	nodes    map[string]*node
+	contexts map[model.FuncID]int // how many nodes a function has
 }
+
+// keyed is where a call has its pointer from.
+type keyed struct{ key, detail string }
 
 // site is a call through a pointer.
 type site struct {
 	in   model.FuncID
 	from string // "file_operations.read_iter"
 	tail bool
+	at   uint64
 }
 
 // Options are what Analyze knows besides the code.
 type Options struct {
 	Types  *fields.Types  // without them states, and calls through pointers, are unknown
 	Tables *fields.Tables // without them tables in data lead nowhere
+	HZ     int            // ticks a second; 0 when not known
 	// Base tells of functions that the model has by name only: the kernel's, for
 	// an object of a module.
 	Base *Result
@@ -108,7 +120,7 @@ type Options struct {
 func Object(m *model.Model, base *Result) *Result {
 	o := Options{Base: base}
 	if base != nil {
-		o.Types = base.t
+		o.Types, o.HZ = base.t, base.a.hz
 	}
 	return Analyze(m, o)
 }
@@ -117,7 +129,8 @@ func Object(m *model.Model, base *Result) *Result {
 func Analyze(m *model.Model, o Options) *Result {
 	n := len(m.Funcs)
 	t := o.Types
-	a := &analysis{Result: &Result{m: m, t: t, base: o.Base, sites: map[string][]site{}, keys: map[model.FuncID][]string{}, Facts: make([]Fact, n), reach: make([]bool, n), via: make([]step, n)}, types: t, prim: make([]primitive, n), atomic: make([]bool, n), isThread: map[model.FuncID]string{},
+	a := &analysis{Result: &Result{m: m, t: t, base: o.Base, sites: map[string][]site{}, keys: map[model.FuncID][]string{}, Facts: make([]Fact, n), reach: make([]bool, n)}, types: t, hz: o.HZ, ends: map[model.FuncID]bool{}, mainLoop: map[model.FuncID]string{}, keyAt: map[uint64]keyed{}, kept: map[string][]model.FuncID{}, loads: map[model.FuncID]map[uint64]string{},
+		nodes: map[string]*node{}, contexts: map[model.FuncID]int{}, prim: make([]primitive, n), atomic: make([]bool, n), isThread: map[model.FuncID]string{},
 		states: map[model.FuncID]stateSet{}, weak: map[string][]site{}, sigOf: map[model.FuncID]string{}, objects: map[uint64]btf.Type{}}
 	for i := range a.Facts {
 		a.Facts[i].Next = model.NoFunc
@@ -130,10 +143,13 @@ func Analyze(m *model.Model, o Options) *Result {
 	a.types = a.t.WithObjects(a.objects)
 	a.findSites()
 	a.findAtomic()
+	a.findForever()
 	a.findWaits()
 	a.fromBase()
 	a.spread()
+	a.narrow()
 	a.markTables()
+	a.Result.a = a
 	return a.Result
 }
 
@@ -173,7 +189,7 @@ func (a *analysis) fromBase() {
 		}
 		for _, id := range a.base.m.Lookup(a.m.Funcs[i].Name) {
 			if a.base.reach[id] {
-				a.mayWait(model.FuncID(i), step{next: id, how: inBase})
+				a.mayWait(model.FuncID(i))
 				break
 			}
 		}
@@ -257,28 +273,23 @@ func (a *analysis) text(addr uint64) string {
 	return string(s)
 }
 
-// mark notes that a function's frame stays and queues it; the first reason
-// counts, which is the one nearest to the wait.
-func (a *analysis) mark(id model.FuncID, f Fact) {
-	if a.Facts[id].Reason == None {
-		f.Unknown = a.Facts[id].Unknown
-		a.Facts[id] = f
-	}
-	a.mayWait(id, step{f.Next, f.Reason, f.Detail})
-}
-
 // Lookup returns the facts of the functions of a name.
 func (r *Result) Lookup(name string) []model.FuncID { return r.m.Lookup(name) }
 
 // Model is what the facts are about.
 func (r *Result) Model() *model.Model { return r.m }
 
-// mayWait notes that a call of a function may wait. The first way counts, so
-// that ways lead on without end in no circle.
-func (a *analysis) mayWait(id model.FuncID, via step) {
-	if !a.reach[id] && a.prim[id] == notPrimitive && !a.atomic[id] {
+// barred reports whether it is not followed further up that a function waits.
+func (a *analysis) barred(id model.FuncID) bool {
+	return a.prim[id] != notPrimitive || a.atomic[id]
+}
+
+// mayWait notes that a call of a function may wait, whatever its arguments.
+func (a *analysis) mayWait(id model.FuncID) {
+	if a.barred(id) {
+		a.ends[id] = true
+	} else if !a.reach[id] {
 		a.reach[id] = true
-		a.via[id] = via
 		a.queue = append(a.queue, id)
 	}
 }
@@ -289,20 +300,14 @@ func (a *analysis) spread() {
 		id := a.queue[0]
 		a.queue = a.queue[1:]
 		for c := range a.m.Callers(id) {
-			if c.Kind.IsTail() {
-				a.mayWait(c.Caller, step{next: id})
-			} else {
-				a.mark(c.Caller, Fact{Reason: Calls, Next: id})
-			}
+			a.mayWait(c.Caller)
 		}
 		for _, key := range a.keys[id] {
 			for _, s := range a.sites[key] {
-				if s.tail {
-					a.mayWait(s.in, step{next: id})
-				} else {
-					a.mark(s.in, Fact{Reason: Pointer, Next: id, Detail: s.from})
-				}
+				a.mayWait(s.in)
+				a.keyAt[s.at] = keyed{key, s.from}
 			}
+			a.kept[key] = append(a.kept[key], id)
 		}
 		if sig, ok := a.sigOf[id]; ok {
 			for _, s := range a.weak[sig] {
@@ -314,9 +319,26 @@ func (a *analysis) spread() {
 		}
 		if _, ok := a.isThread[id]; ok {
 			for _, k := range a.m.Lookup("kthread") {
-				a.mark(k, Fact{Reason: Pointer, Next: id, Detail: "the thread's function"})
+				a.mayWait(k)
 			}
 		}
+	}
+}
+
+// narrow judges what may wait whatever its arguments by those that it is given,
+// and finds the ways to the waits.
+func (a *analysis) narrow() {
+	var list []*node
+	for i := range a.m.Funcs {
+		if (a.reach[i] || a.ends[model.FuncID(i)]) && a.m.Funcs[i].Flags&model.FuncExtern == 0 {
+			list = append(list, a.node(model.FuncID(i), context{}))
+		}
+	}
+	a.judge(list)
+	for _, n := range list {
+		a.reach[n.id] = n.reach && !a.barred(n.id)
+		n.fact.Unknown = a.Facts[n.id].Unknown
+		a.Facts[n.id] = n.fact
 	}
 }
 
@@ -337,35 +359,34 @@ func (a *analysis) markTables() {
 // Path follows the facts from a function to where it waits, one step each. A
 // step is the name of a function, with how the next is reached.
 func (r *Result) Path(id model.FuncID) []string {
-	var out []string
-	f := &r.Facts[id]
-	s := step{f.Next, f.Reason, f.Detail}
-	if f.Reason == None {
-		if !r.reach[id] {
-			return nil // nothing here waits
-		}
-		s = r.via[id]
+	name := r.m.Func(id).Name
+	if f := &r.Facts[id]; f.Reason == Scheduler || f.Reason == Idle {
+		return []string{fmt.Sprintf("%s belongs to the %v", name, f.Reason)}
 	}
-	for range len(r.Facts) {
-		name := r.m.Func(id).Name
-		switch s.how {
-		case inBase:
-			return append(out, r.base.Path(s.next)...)
+	n := r.a.nodes[(&context{}).key(id)]
+	if n == nil || !n.reach {
+		return nil // nothing here waits
+	}
+	var out []string
+	w := n.frameWay()
+	for n != nil {
+		m := n.a.m
+		name := m.Func(n.id).Name
+		switch w.how {
 		case Waits:
-			return append(out, fmt.Sprintf("%s waits in %s (%s)", name, r.m.Func(s.next).Name, s.detail))
+			return append(out, fmt.Sprintf("%s waits in %s (%s)", name, m.Func(w.prim).Name, w.detail))
 		case Loops:
-			return append(out, fmt.Sprintf("%s is the main loop of a thread%s", name, s.detail))
-		case Scheduler, Idle:
-			return append(out, fmt.Sprintf("%s belongs to the %v", name, s.how))
+			return append(out, fmt.Sprintf("%s is the main loop of a thread%s", name, w.detail))
 		case Calls:
 			out = append(out, name)
 		case Pointer:
-			out = append(out, fmt.Sprintf("%s, through %s", name, cmp.Or(s.detail, "a pointer")))
+			out = append(out, fmt.Sprintf("%s, through %s", name, cmp.Or(w.detail, "a pointer")))
 		default:
 			out = append(out, name+", which ends in")
 		}
-		id = s.next
-		s = r.via[id]
+		if n = w.next; n != nil {
+			w = n.via
+		}
 	}
 	return out
 }

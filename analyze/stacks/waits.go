@@ -40,8 +40,8 @@ func long(s uint64) string {
 	return ""
 }
 
-// findWaits judges every function that calls a primitive, and the threads'
-// main functions.
+// findWaits finds every function that calls a primitive that may last, and the
+// threads' main functions that loop.
 func (a *analysis) findWaits() {
 	var list []model.FuncID
 	for i := range a.m.Funcs {
@@ -58,41 +58,30 @@ func (a *analysis) findWaits() {
 	for _, id := range slices.Compact(list) {
 		calls := a.m.Calls(id)
 		for i := range calls {
-			c := &calls[i]
-			if c.Target == model.NoFunc {
-				continue
-			}
-			if how := a.waits(id, c); how != "" {
-				f := Fact{Reason: Waits, Next: c.Target, Detail: how}
-				if c.Kind.IsTail() {
-					a.mayWait(id, step{c.Target, Waits, how}) // its own frame is gone
-					continue
-				}
-				a.mark(id, f)
+			if c := &calls[i]; c.Target != model.NoFunc && a.waits(id, c) != "" {
+				a.mayWait(id)
 			}
 		}
 	}
 	for _, t := range a.Threads {
 		if a.loops(t.Func) {
-			detail := ""
-			if t.Name != "" {
-				detail = " (" + t.Name + ")"
+			if a.mainLoop[t.Func] == "" && t.Name != "" {
+				a.mainLoop[t.Func] = " (" + t.Name + ")"
+			} else if _, ok := a.mainLoop[t.Func]; !ok {
+				a.mainLoop[t.Func] = ""
 			}
-			a.mark(t.Func, Fact{Reason: Loops, Next: model.NoFunc, Detail: detail})
+			a.mayWait(t.Func)
 		}
 	}
 }
 
-// waits says how long one call of a primitive may last, "" when it is bounded.
+// waits says how a call of a primitive may last as far as the task's state
+// tells, "" when it is bounded.
 func (a *analysis) waits(id model.FuncID, c *model.Call) string {
 	switch a.prim[c.Target] {
 	case longWait:
 		return "interruptible"
-	case timedWait:
-		if v, ok := constArg(a.m, id, c.Site, 0); ok && v != maxTimeout && !(v == 0 && strings.Contains(a.name(c.Target), "hrtimeout")) {
-			return "" // a constant time; no time at all means for ever
-		}
-	case stateWait:
+	case timedWait, stateWait:
 	default:
 		return ""
 	}

@@ -2,6 +2,7 @@ package facts
 
 import (
 	"fmt"
+	"strconv"
 
 	"github.com/klpforge/klpforge/analyze/fields"
 	"github.com/klpforge/klpforge/analyze/model"
@@ -10,14 +11,16 @@ import (
 	"github.com/klpforge/klpforge/kernel"
 )
 
-// Stacks finds where tasks of a kernel sleep without bound, from the cache if
-// this program has done so before. The model is the target's; nil finds it too.
+// Stacks finds where tasks of a kernel sleep without bound. The model is the
+// target's; nil finds it too. The result can be the base of an object's, for which
+// the kernel's functions are followed again with other arguments, so it does not
+// come from the cache.
 func Stacks(t *kernel.Target, m *model.Model) (*stacks.Result, error) {
 	return stacksOf(t, m, true)
 }
 
-// StacksOnly is Stacks without what the base of an object's result needs, which
-// takes time to read: it must not be one.
+// StacksOnly is Stacks from the cache, if this program has done so before. The
+// result must not be the base of an object's.
 func StacksOnly(t *kernel.Target) (*stacks.Result, error) {
 	return stacksOf(t, nil, false)
 }
@@ -37,25 +40,26 @@ func stacksOf(t *kernel.Target, m *model.Model, base bool) (*stacks.Result, erro
 		}
 		return nil
 	}
-	if base {
-		if err := types(); err != nil {
-			return nil, err
-		}
-	}
 	if m == nil {
 		m, _ = src.model()
 	}
 	var r *stacks.Result
-	if src.store.load(partStacks, func(b *pack.Reader) (err error) {
+	kept := src.store.load(partStacks, func(b *pack.Reader) (err error) {
 		r, err = stacks.Unpack(m, o.Types, b)
 		return err
-	}) == nil {
+	}) == nil
+	if kept && !base {
 		return r, nil
 	}
 	if err := types(); err != nil {
 		return nil, err
 	}
+	if c, err := t.Config(); err == nil {
+		o.HZ, _ = strconv.Atoi(c.Value("HZ"))
+	}
 	r = stacks.Analyze(m, o)
-	src.store.save(partStacks, r.Pack)
+	if !kept {
+		src.store.save(partStacks, r.Pack)
+	}
 	return r, nil
 }

@@ -120,8 +120,9 @@ func sleeps(p *analyze.Pass, u *analyze.Unit, ch elfdiff.Change, kernel, object 
 		if f.Reason == stacks.Loops || f.Reason == stacks.Waits && slices.Contains(r.ThreadNames(id), threads[0]) {
 			out.Message = "it is the main loop of a kernel thread: the transition ends only when the thread does"
 		}
-	case f.Reason == stacks.Pointer:
-		out.Message = "tasks may sleep in this function without bound, through a pointer that it calls; " + signal(p)
+	case !f.Sure:
+		out.Unknown = true
+		out.Message = "tasks may sleep in this function without bound, if the pointers, times and loops on the way are such; " + signal(p)
 	default:
 		out.Message = "tasks may sleep in this function without bound; " + signal(p)
 	}

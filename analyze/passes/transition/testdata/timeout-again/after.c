@@ -1,0 +1,21 @@
+// want: KLP301 unknown request
+// text: request waits in schedule_timeout (interruptible, again and again)
+struct waiter { void *task; };
+
+void prepare_to_wait(void *queue, struct waiter *w, int state);
+void finish_wait(void *queue, struct waiter *w);
+long schedule_timeout(long timeout);
+int stuck(void *queue);
+int post(void *queue, int n);
+
+int request(void *queue, int (*done)(void *))
+{
+	struct waiter w;
+
+	while (stuck(queue)) {
+		prepare_to_wait(queue, &w, 1);
+		schedule_timeout(500);
+	}
+	finish_wait(queue, &w);
+	return post(queue, 2);
+}

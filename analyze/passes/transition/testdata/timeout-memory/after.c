@@ -1,0 +1,20 @@
+// want: KLP301 unknown request
+// text: for a time that is not known
+struct waiter { void *task; };
+
+void prepare_to_wait(void *queue, struct waiter *w, int state);
+void finish_wait(void *queue, struct waiter *w);
+long schedule_timeout(long timeout);
+int stuck(void *queue);
+int post(void *queue, int n);
+
+int request(void *queue, long *limit)
+{
+	struct waiter w;
+
+	prepare_to_wait(queue, &w, 1);
+	if (stuck(queue))
+		schedule_timeout(*limit);
+	finish_wait(queue, &w);
+	return post(queue, 2);
+}

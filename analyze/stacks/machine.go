@@ -1,0 +1,562 @@
+package stacks
+
+import (
+	"strings"
+
+	"golang.org/x/arch/x86/x86asm"
+
+	"github.com/klpforge/klpforge/analyze/fields"
+	"github.com/klpforge/klpforge/analyze/model"
+)
+
+// place is a place in a part of memory, by offset in bytes: in the frame from
+// the stack pointer at entry, else from where the argument points to.
+type place struct {
+	region int8
+	off    int64
+}
+
+// cell is what a place holds, size bytes of it.
+type cell struct {
+	size int64
+	v    value
+}
+
+// state is what is known before an instruction. Places that are not in mem
+// hold anything.
+type state struct {
+	regs  [16]value
+	mem   map[place]cell
+	known [nregions]int64 // from this offset on, others may write too
+	wild  [nregions]bool  // a callee wrote beyond what it was given
+	lost  bool            // nothing at all is known
+	flags flags
+}
+
+func (s *state) clone() *state {
+	c := *s
+	c.mem = make(map[place]cell, len(s.mem))
+	for k, v := range s.mem {
+		c.mem[k] = v
+	}
+	return &c
+}
+
+// meet keeps what holds of both and reports whether s changed. What still
+// changes when widen is set is given up.
+func (s *state) meet(o *state, widen bool) bool {
+	if s.lost {
+		return false
+	}
+	changed := false
+	before := s.known
+	one := func(a, b value) value {
+		v, lost := join(a, b)
+		if lost {
+			s.give(b)
+		}
+		if v != a && widen {
+			if v.kind >= pointer {
+				v.off = min(a.off, -1<<40)
+			} else {
+				v = value{}
+			}
+		}
+		changed = changed || v != a
+		return v
+	}
+	for i := range s.regs {
+		s.regs[i] = one(s.regs[i], o.regs[i])
+	}
+	for k, c := range s.mem {
+		other := o.mem[k]
+		if other.size != c.size {
+			other = cell{size: c.size}
+		}
+		if c.v = one(c.v, other.v); c.v == (value{}) {
+			delete(s.mem, k)
+		} else {
+			s.mem[k] = c
+		}
+	}
+	for k, c := range o.mem {
+		if _, has := s.mem[k]; !has && c.v.kind >= pointer && k.off+c.size <= min(s.known[k.region], o.known[k.region]) {
+			s.mem[k] = cell{c.size, c.v.blur()}
+			changed = true
+		}
+	}
+	for r := range s.known {
+		if o.known[r] < s.known[r] {
+			s.known[r] = o.known[r]
+		}
+		s.forget(int8(r))
+		if o.wild[r] && !s.wild[r] {
+			s.wild[r], changed = true, true
+		}
+	}
+	if s.flags != o.flags && s.flags.op != unknownFlags {
+		s.flags, changed = flags{}, true
+	}
+	return changed || s.known != before
+}
+
+// lose gives everything up.
+func (s *state) lose() {
+	*s = state{mem: map[place]cell{}, lost: true}
+	for r := range s.known {
+		s.known[r], s.wild[r] = minInt, true
+	}
+}
+
+// forget drops what others may have written.
+func (s *state) forget(region int8) {
+	if s.known[region] < maxInt {
+		s.drop(region, s.known[region], maxInt)
+	}
+}
+
+// drop forgets the places from one offset up to another.
+func (s *state) drop(region int8, from, to int64) {
+	for k, c := range s.mem {
+		if k.region == region && k.off < to && k.off+c.size > from {
+			delete(s.mem, k)
+		}
+	}
+}
+
+// give makes what a pointer points to known to others.
+func (s *state) give(v value) {
+	if v.kind < pointer {
+		return
+	}
+	s.known[v.region] = min(s.known[v.region], v.off)
+	s.forget(v.region)
+}
+
+func (s *state) load(p value, size int64) value {
+	if p.kind != pointer {
+		return value{}
+	}
+	if c, ok := s.mem[place{p.region, p.off}]; ok && c.size >= size {
+		if c.size == size {
+			return c.v
+		}
+		return c.v.extend(int(size))
+	}
+	for back := int64(1); back < 8; back++ { // within a wider one
+		if c, ok := s.mem[place{p.region, p.off - back}]; ok && c.size >= back+size && c.v.kind == number {
+			return shift(c.v, -int(8*back), false).extend(int(size))
+		}
+	}
+	if size == 8 {
+		a, ok1 := s.mem[place{p.region, p.off}]
+		b, ok2 := s.mem[place{p.region, p.off + 4}]
+		if ok1 && ok2 && a.size == 4 && b.size == 4 {
+			return or(a.v.extend(4), shift(b.v, 32, false))
+		}
+	}
+	return value{}
+}
+
+func (s *state) store(p value, size int64, v value) {
+	switch p.kind {
+	case blurred:
+		s.drop(p.region, p.off, maxInt)
+		s.give(v)
+		return
+	case pointer:
+	default:
+		for r := range s.known { // perhaps there
+			s.forget(int8(r))
+		}
+		s.give(v)
+		return
+	}
+	if p.region != frame {
+		s.give(v)
+	}
+	for k, c := range s.mem {
+		if k.region != p.region || k.off >= p.off+size || k.off+c.size <= p.off {
+			continue
+		}
+		delete(s.mem, k)
+		if c.v.kind == number && c.size > size && (k.off-p.off)%size == 0 {
+			for o := int64(0); o < c.size; o += size { // the rest of it stays
+				if k.off+o != p.off {
+					s.mem[place{k.region, k.off + o}] = cell{size, shift(c.v, -int(8*o), false).extend(int(size))}
+				}
+			}
+		}
+	}
+	if v != (value{}) && (size == 8 || v.kind == number) {
+		s.mem[place{p.region, p.off}] = cell{size, v}
+	}
+}
+
+// address is where a memory operand points to.
+func (s *state) address(m x86asm.Mem) value {
+	if m.Segment == x86asm.GS || m.Segment == x86asm.FS || m.Base == 0 || m.Base == x86asm.RIP {
+		return value{}
+	}
+	n, size, ok := fields.Reg(m.Base)
+	if !ok || size != 8 {
+		return value{}
+	}
+	v := s.regs[n]
+	if m.Index != 0 {
+		i, _, _ := fields.Reg(m.Index)
+		x := s.regs[i]
+		if x.isConst() && m.Scale > 0 {
+			x = constant(x.ones * uint64(m.Scale))
+		} else if x.kind == number {
+			x = value{}
+		}
+		v = add(v, x)
+	}
+	return add(v, constant(uint64(m.Disp)))
+}
+
+func isHigh(a x86asm.Arg) bool {
+	r, ok := a.(x86asm.Reg)
+	return ok && r >= x86asm.AH && r <= x86asm.BH
+}
+
+// operand reads an operand of an instruction.
+func (s *state) operand(in *model.Inst, i, size int) value {
+	switch x := in.Args[i].(type) {
+	case x86asm.Imm:
+		return constant(uint64(x))
+	case x86asm.Reg:
+		if n, _, ok := fields.Reg(x); ok {
+			if isHigh(x) {
+				return shift(s.regs[n], -8, false).extend(1)
+			}
+			if size < 8 {
+				return s.regs[n].extend(size)
+			}
+			return s.regs[n]
+		}
+	case x86asm.Mem:
+		return s.load(s.address(x), int64(size))
+	}
+	return value{}
+}
+
+// write sets the destination of an instruction.
+func (s *state) write(in *model.Inst, i int, v value) {
+	switch x := in.Args[i].(type) {
+	case x86asm.Mem:
+		s.store(s.address(x), int64(in.MemBytes), v)
+	case x86asm.Reg:
+		n, size, ok := fields.Reg(x)
+		switch {
+		case !ok:
+		case n == 4 && v.kind != pointer:
+			s.regs[n] = value{}
+			s.drop(frame, minInt, maxInt)
+		case size == 8:
+			s.regs[n] = v
+		case size == 4:
+			s.regs[n] = v.extend(4)
+		case isHigh(x):
+			s.regs[n] = s.regs[n].merge(shift(v.extend(1), 8, false), 0xff00)
+		default:
+			s.regs[n] = s.regs[n].merge(v, mask(size))
+		}
+	}
+}
+
+// merge replaces some bits of a value.
+func (v value) merge(w value, m uint64) value {
+	a, b := v.num(), w.num()
+	return value{ones: a.ones&^m | b.ones&m, zeros: a.zeros&^m | b.zeros&m, lo: minInt, hi: maxInt}.tidy()
+}
+
+// sizeOf is the size in bytes of what an instruction works on.
+func sizeOf(in *model.Inst, i int) int {
+	switch x := in.Args[i].(type) {
+	case x86asm.Reg:
+		if _, size, ok := fields.Reg(x); ok {
+			return size
+		}
+	case x86asm.Mem:
+		return in.MemBytes
+	}
+	return in.DataSize / 8
+}
+
+// conditions by the last letters of the instructions' names.
+var conditions = map[string]condition{"O": 0, "NO": 1, "B": 2, "AE": 3, "E": 4, "NE": 5, "BE": 6, "A": 7, "S": 8, "NS": 9, "P": 10, "NP": 11, "L": 12, "GE": 13, "LE": 14, "G": 15}
+
+// conditional are the instructions that depend on flags.
+var conditional = func() map[x86asm.Op]condition {
+	out := map[x86asm.Op]condition{}
+	for op := x86asm.Op(1); op.String() != "" && !strings.HasPrefix(op.String(), "Op("); op++ {
+		for _, p := range []string{"J", "CMOV", "SET"} {
+			if rest, ok := strings.CutPrefix(op.String(), p); ok {
+				if c, ok := conditions[rest]; ok {
+					out[op] = c
+				}
+			}
+		}
+	}
+	return out
+}()
+
+// step follows one instruction that is no call. loaded names the member that
+// it loads, if that may be a time.
+func (s *state) step(in *model.Inst, loaded string) {
+	if !in.Known {
+		for _, v := range s.regs {
+			if v != s.regs[4] {
+				s.give(v)
+			}
+		}
+		*s = state{mem: map[place]cell{}, known: s.known, wild: s.wild}
+		return
+	}
+	size := sizeOf(in, 0)
+	cond, has := conditional[in.Op]
+	_, jump := in.Args[0].(x86asm.Rel)
+	switch {
+	case has && jump:
+		return
+	case has && in.Args[1] == nil: // set a byte
+		v := value{lo: 0, hi: 1, zeros: ^uint64(1)}.tidy()
+		if yes, known := s.flags.holds(cond); known {
+			v = constant(0)
+			if yes {
+				v = constant(1)
+			}
+		}
+		s.write(in, 0, v)
+		return
+	case has:
+		v := s.operand(in, 1, size)
+		old := s.operand(in, 0, size)
+		if v == (value{}) && loaded != "" {
+			v.from = loaded
+		}
+		if yes, known := s.flags.holds(cond); !known {
+			w, lost := join(old, v)
+			if lost {
+				s.give(v)
+			}
+			v = w
+		} else if !yes {
+			v = old
+		}
+		s.write(in, 0, v)
+		return
+	}
+	set := func(f flags) { s.flags = f }
+	result := func(op flagOp, v value) {
+		if v = v.extend(size); v.kind == top {
+			v.from = ""
+		}
+		s.write(in, 0, v)
+		set(flags{op: op, a: v, size: size})
+	}
+	a := func() value { return s.operand(in, 0, size) }
+	b := func() value { return s.operand(in, 1, size) }
+	same := in.Args[0] == in.Args[1]
+	switch in.Op {
+	case x86asm.NOP, x86asm.JMP, x86asm.PREFETCHW, x86asm.PREFETCHT0, x86asm.PREFETCHT1, x86asm.PREFETCHNTA, x86asm.LFENCE, x86asm.MFENCE, x86asm.SFENCE, x86asm.PAUSE, x86asm.UD2, x86asm.RET:
+	case x86asm.PUSH:
+		v := s.operand(in, 0, 8)
+		s.regs[4] = add(s.regs[4], constant(^uint64(7)))
+		s.store(s.regs[4], 8, v)
+	case x86asm.POP:
+		v := s.load(s.regs[4], 8)
+		s.regs[4] = add(s.regs[4], constant(8))
+		s.write(in, 0, v)
+	case x86asm.MOV:
+		v := b()
+		if v == (value{}) && loaded != "" {
+			v.from = loaded
+		}
+		s.write(in, 0, v)
+	case x86asm.MOVZX:
+		s.write(in, 0, s.operand(in, 1, sizeOf(in, 1)).extend(sizeOf(in, 1)))
+	case x86asm.MOVSX, x86asm.MOVSXD:
+		s.write(in, 0, s.operand(in, 1, sizeOf(in, 1)).signed(sizeOf(in, 1)).tidy().extend(size))
+	case x86asm.LEA:
+		m := in.Args[1].(x86asm.Mem)
+		if m.Base == 0 && m.Index == 0 || m.Base == x86asm.RIP {
+			s.write(in, 0, value{})
+		} else if m.Base == 0 {
+			s.write(in, 0, value{})
+		} else {
+			m.Segment = 0
+			s.write(in, 0, s.address(m))
+		}
+	case x86asm.CMP:
+		set(flags{op: compared, a: a(), b: b(), size: size})
+	case x86asm.TEST:
+		v := and(a(), b())
+		if same {
+			v = a()
+		}
+		set(flags{op: tested, a: v, size: size})
+	case x86asm.BT:
+		set(flags{op: bitTested, a: a(), b: b(), size: size})
+	case x86asm.AND:
+		if r, ok := in.Args[0].(x86asm.Reg); ok && r == x86asm.RSP {
+			if c := b(); c.isConst() && s.regs[4].kind == pointer {
+				s.regs[4].off &= c.lo
+				set(flags{})
+				return
+			}
+		}
+		result(tested, and(a(), b()))
+	case x86asm.OR:
+		result(tested, or(a(), b()))
+	case x86asm.XOR:
+		if same && size >= 4 {
+			result(tested, constant(0))
+			return
+		}
+		result(tested, xor(a(), b()))
+	case x86asm.ADD:
+		result(computed, add(a(), b()))
+	case x86asm.SUB:
+		x, y := a(), b()
+		var v value
+		switch {
+		case same:
+			v = constant(0)
+		case y.kind >= pointer:
+		default:
+			v = add(x, negative(y))
+		}
+		f := flags{op: compared, a: x, b: y, size: size}
+		result(computed, v)
+		set(f)
+	case x86asm.INC, x86asm.DEC:
+		by := constant(1)
+		if in.Op == x86asm.DEC {
+			by = constant(^uint64(0))
+		}
+		result(computed, add(a(), by))
+	case x86asm.NEG:
+		x := a()
+		s.write(in, 0, negative(x.signed(size)).extend(size))
+		set(flags{op: negated, a: x, size: size})
+	case x86asm.NOT:
+		s.write(in, 0, inverse(a()).extend(size))
+	case x86asm.SBB:
+		v := value{}
+		if same {
+			v = value{kind: number, lo: -1, hi: 0}
+			if yes, known := s.flags.holds(condB); known {
+				v = constant(0)
+				if yes {
+					v = constant(^uint64(0))
+				}
+			}
+			v = v.extend(size)
+		}
+		s.write(in, 0, v)
+		set(flags{})
+	case x86asm.SHL, x86asm.SHR, x86asm.SAR:
+		v := value{}
+		if n := b(); n.isConst() {
+			k := int(n.ones & 63)
+			if size < 8 {
+				k &= 31
+			}
+			switch in.Op {
+			case x86asm.SHL:
+				v = shift(a(), k, false)
+			case x86asm.SHR:
+				v = shift(a(), -k, false)
+			default:
+				v = shift(a().signed(size), -k, true)
+			}
+		}
+		result(computed, v)
+	case x86asm.XCHG:
+		x, y := a(), b()
+		s.write(in, 0, y)
+		s.write(in, 1, x)
+	case x86asm.STOSB, x86asm.STOSD, x86asm.STOSQ, x86asm.STOSW:
+		s.fill(in, map[x86asm.Op]int64{x86asm.STOSB: 1, x86asm.STOSW: 2, x86asm.STOSD: 4, x86asm.STOSQ: 8}[in.Op])
+	case x86asm.MOVSB, x86asm.MOVSD, x86asm.MOVSQ, x86asm.MOVSW:
+		s.store(s.regs[7].blur7(), 1, value{})
+		s.give(s.regs[6])
+		s.regs[1], s.regs[6], s.regs[7] = value{}, value{}, value{}
+	case x86asm.CDQE:
+		s.regs[0] = s.regs[0].signed(4).tidy()
+	case x86asm.CWDE:
+		s.regs[0] = s.regs[0].signed(2).tidy().extend(4)
+	default:
+		s.other(in)
+	}
+}
+
+// blur7 is where a repeated store begins.
+func (v value) blur7() value {
+	if v.kind == pointer {
+		return v.blur()
+	}
+	return v
+}
+
+// fill follows "rep stos", which sets memory.
+func (s *state) fill(in *model.Inst, size int64) {
+	to, n, v := s.regs[7], s.regs[1], s.regs[0]
+	rep := false
+	for _, p := range in.Prefix {
+		rep = rep || p&0xff == x86asm.PrefixREP
+	}
+	switch {
+	case to.kind == pointer && (!rep || n.isConst() && n.ones <= 128) && v.isConst():
+		count := int64(1)
+		if rep {
+			count = n.lo
+		}
+		for i := range count {
+			s.store(add(to, constant(uint64(i*size))), size, v.extend(int(size)))
+		}
+	default:
+		s.store(to.blur7(), size, value{})
+	}
+	s.regs[7] = to.blur7()
+	if to.kind < pointer {
+		s.regs[7] = value{}
+	}
+	if rep {
+		s.regs[1] = constant(0)
+	}
+}
+
+// other follows an instruction of which only what it writes to is known.
+func (s *state) other(in *model.Inst) {
+	switch in.Op {
+	case x86asm.MUL, x86asm.DIV, x86asm.IDIV, x86asm.CDQ, x86asm.CQO, x86asm.RDTSC, x86asm.CMPXCHG, x86asm.RDMSR, x86asm.CPUID, x86asm.IMUL, x86asm.RDTSCP, x86asm.CMPXCHG16B, x86asm.CMPXCHG8B:
+		if in.Op != x86asm.IMUL || in.Args[1] == nil {
+			s.regs[0], s.regs[2] = value{}, value{}
+		}
+		if in.Op == x86asm.CPUID || in.Op == x86asm.RDTSCP {
+			s.regs[1] = value{}
+		}
+		if in.Op == x86asm.CPUID {
+			s.regs[3] = value{}
+		}
+	case x86asm.LODSB, x86asm.LODSD, x86asm.LODSQ, x86asm.SCASB, x86asm.CMPSB:
+		s.regs[0], s.regs[1], s.regs[6], s.regs[7] = value{}, value{}, value{}, value{}
+	case x86asm.XADD:
+		s.write(in, 1, value{})
+	}
+	if in.Args[0] != nil {
+		for _, a := range in.Args[:2] { // pointers that it may keep
+			if r, ok := a.(x86asm.Reg); ok {
+				if n, size, ok := fields.Reg(r); ok && size == 8 && n != 4 {
+					s.give(s.regs[n])
+				}
+			}
+		}
+		s.write(in, 0, value{})
+	}
+	s.flags = flags{}
+}
