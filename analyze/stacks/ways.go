@@ -116,6 +116,7 @@ type outcome struct {
 const (
 	window      = 192 // bytes of what an argument points to that are followed
 	maxContexts = 64  // of one function
+	maxAside    = 64  // blocks of a function that is followed only for what it leaves behind
 	maxDepth    = 12  // of calls that are followed for what they leave behind; two of what does not wait
 )
 
@@ -446,11 +447,13 @@ func (f *follower) outcome(c *model.Call, s *state) outcome {
 		o.mu.Lock()
 		defer o.mu.Unlock()
 	}
-	n := o.node(id, with)
 	depth := f.depth + 1
 	if !o.reach[id] {
-		depth = f.depth + maxDepth/2 // only for what it leaves behind
+		if depth = f.depth + maxDepth/2; len(o.m.Blocks(id)) > maxAside {
+			return outcome{}
+		}
 	}
+	n := o.node(id, with)
 	n.follow(depth)
 	if !n.done || n.with.plain() && !with.plain() {
 		return outcome{}
@@ -571,6 +574,12 @@ func windowOf(args []value, i int) int64 {
 	return max(w, 0)
 }
 
+// telling reports whether a number is worth knowing for a callee: a constant
+// that is no address, a flag that is set, what is left of a time.
+func (v value) telling() bool {
+	return v.isConst() && v.lo >= -4096 || !v.isConst() && (v.ones != 0 || v.left)
+}
+
 // contextAt is what a callee is given.
 func (a *analysis) contextAt(s *state, params int) context {
 	var c context
@@ -583,15 +592,15 @@ func (a *analysis) contextAt(s *state, params int) context {
 				continue
 			}
 			for k, x := range s.mem {
-				if k.region == v.region && k.off >= v.off && k.off+x.size <= v.off+w && x.v.kind < pointer && (x.v.kind == number || x.v.from != "") {
+				if k.region == v.region && k.off >= v.off && k.off+x.size <= v.off+w && (x.v.kind == number && x.v.telling() || x.v.kind == top && x.v.from != "") {
 					x.v.left = false
 					c.mem = append(c.mem, held{int8(i), k.off - v.off, x})
 				}
 			}
 			c.args[i] = value{kind: pointer, off: w}
 		case number:
-			if v.isConst() && v.lo < -4096 {
-				continue // an address
+			if !v.telling() {
+				continue
 			}
 			v.left = false
 			c.args[i] = v
@@ -762,16 +771,37 @@ func (f *follower) lead(c *model.Call, s *state, block, at int) {
 		k := o.node(id, with)
 		o.judge([]*node{k})
 		o.mu.Unlock()
-		n.to = append(n.to, edge{to: k, tail: tail})
+		n.to = append(n.to, edge{to: k, tail: tail, pointer: f.compared(c.Target), detail: "a pointer that is compared with " + a.name(c.Target)})
 		return
 	}
 	k := a.node(id, with)
-	n.to = append(n.to, edge{to: k, tail: tail})
+	e := edge{to: k, tail: tail}
+	if f.compared(c.Target) {
+		e.pointer, e.detail = true, "a pointer that is compared with "+a.name(c.Target)
+	}
+	n.to = append(n.to, e)
 	if !k.with.plain() {
 		if k.follow(f.depth + 1); k.done && k.out.timed && f.rearmed(c, s, block, at) {
 			n.waits = append(n.waits, wait{in: id, how: "again and again", tail: tail})
 		}
 	}
+}
+
+// compared reports whether the function compares something with a function's
+// address: then a direct call of it stands for one through a pointer
+// (INDIRECT_CALL_1, include/linux/indirect_call_wrapper.h, v6.1).
+func (f *follower) compared(id model.FuncID) bool {
+	for _, l := range f.code {
+		for i := range l {
+			if l[i].Op != x86asm.CMP {
+				continue
+			}
+			if imm, ok := l[i].Args[1].(x86asm.Imm); ok && uint64(imm) == f.a.m.Func(id).Addr {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // loadsOf names the members that a function loads and that may be times.

@@ -74,14 +74,16 @@ type stacksJSON struct {
 }
 
 // stackJSON is one function; reason is "waits", "loops", "calls", "pointer",
-// "scheduler", "idle", or empty when no task stays on its frame. Threads and
-// syscalls are listed for one function only.
+// "scheduler", "idle", or empty when no task stays on its frame. Sure says that
+// direct calls lead to a wait that surely has no bound. Threads and syscalls are
+// listed for one function only.
 type stackJSON struct {
 	Name     string   `json:"name"`
 	Address  string   `json:"address"`
 	Reason   string   `json:"reason"`
 	Detail   string   `json:"detail,omitempty"`
 	Path     []string `json:"path"`
+	Sure     bool     `json:"sure"`
 	Unknown  bool     `json:"unknown"`
 	Threads  []string `json:"threads,omitempty"`
 	Syscalls []string `json:"syscalls,omitempty"`
@@ -89,7 +91,7 @@ type stackJSON struct {
 
 func stackOf(r *stacks.Result, id model.FuncID, roots bool) stackJSON {
 	f := r.Model().Func(id)
-	s := stackJSON{Name: f.Name, Address: hexAddr(f.Addr), Reason: r.Facts[id].Reason.String(), Detail: r.Facts[id].Detail, Path: []string{}, Unknown: r.Facts[id].Unknown}
+	s := stackJSON{Name: f.Name, Address: hexAddr(f.Addr), Reason: r.Facts[id].Reason.String(), Detail: r.Facts[id].Detail, Path: []string{}, Sure: r.Facts[id].Sure, Unknown: r.Facts[id].Unknown}
 	s.Path = append(s.Path, r.Path(id)...)
 	if roots && len(s.Path) > 0 {
 		s.Threads, s.Syscalls = r.Roots(id, 10)

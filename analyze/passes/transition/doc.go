@@ -6,9 +6,14 @@
 // transition then ends only when the thread leaves it. A note when system calls
 // do: since 5.1 livepatch wakes such tasks with a fake signal every 15 seconds
 // and they change over on their way out; 4.16 to 5.0 do so on request; before,
-// they have to be signalled. The finding holds the way to the wait, and who gets there. How
-// it is found, and what counts as unbounded, stands in package stacks
-// (docs/architecture.md); 'klpforge inspect stacks' lists all such functions.
+// they have to be signalled. The finding holds the way to the wait, and who gets there.
+//
+// Arguments are followed along direct calls, so a flag that forbids waiting, as
+// MSG_DONTWAIT, makes no note, and neither does a wait of at most 120 seconds. The
+// note says "unknown" where it rests on what is not known: a pointer has to lead
+// there, the time is kept in memory or computed, or a loop begins a short wait
+// again and again. How it is found stands in package stacks (docs/architecture.md);
+// 'klpforge inspect stacks' lists all such functions.
 //
 // KLP302: the function, before or after the patch, can get into a loop that it
 // never leaves. A task that is in it stays in the old code until the transition
