@@ -29,20 +29,19 @@
 // From there the property goes up the call graph, first whatever the arguments
 // are. What is found so is narrowed: each function is followed with constants in
 // registers, in its frame and in what its arguments point to there, and leads to
-// its callees with what they are given (value.go, machine.go, ways.go). Branches
+// its callees with what they are given (value.go, machine.go, follow.go, ways.go). Branches
 // that this decides are left out: with MSG_DONTWAIT, a timeout is zero, and with
 // that nothing waits. Arguments are followed through pointers to functions too,
 // and from a module into the kernel. What cannot be followed may hold anything; a
 // place on the stack counts as changed by every call once its address is given
-// away, up to the end of the frame. More
-// than 64 sets of arguments of one function are not told apart.
+// away, up to the end of the frame. More than 64 sets of arguments of one function
+// are not told apart.
 //
 // A fact is sure when direct calls lead to a wait that surely has no bound. It is
 // not when a pointer has to lead there, a direct call that stands for a pointer
 // included (INDIRECT_CALL_1), or when the time is not known.
 //
-// A tail call leaves no frame.
-// Calls through pointers lead to every function whose address is kept somewhere
+// A tail call leaves no frame. Calls through pointers lead to every function whose address is kept somewhere
 // and that has the prototype of the pointer, which package fields finds. A call
 // through a pointer of unknown type marks its function as not known; this does
 // not go further up.

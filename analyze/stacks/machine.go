@@ -482,7 +482,7 @@ func (s *state) step(in *model.Inst, loaded string) {
 	case x86asm.STOSB, x86asm.STOSD, x86asm.STOSQ, x86asm.STOSW:
 		s.fill(in, map[x86asm.Op]int64{x86asm.STOSB: 1, x86asm.STOSW: 2, x86asm.STOSD: 4, x86asm.STOSQ: 8}[in.Op])
 	case x86asm.MOVSB, x86asm.MOVSD, x86asm.MOVSQ, x86asm.MOVSW:
-		s.store(s.regs[7].blur7(), 1, value{})
+		s.store(s.regs[7].onward(), 1, value{})
 		s.give(s.regs[6])
 		s.regs[1], s.regs[6], s.regs[7] = value{}, value{}, value{}
 	case x86asm.CDQE:
@@ -494,8 +494,8 @@ func (s *state) step(in *model.Inst, loaded string) {
 	}
 }
 
-// blur7 is where a repeated store begins.
-func (v value) blur7() value {
+// onward is where a repeated store goes to that begins at v.
+func (v value) onward() value {
 	if v.kind == pointer {
 		return v.blur()
 	}
@@ -519,9 +519,9 @@ func (s *state) fill(in *model.Inst, size int64) {
 			s.store(add(to, constant(uint64(i*size))), size, v.extend(int(size)))
 		}
 	default:
-		s.store(to.blur7(), size, value{})
+		s.store(to.onward(), size, value{})
 	}
-	s.regs[7] = to.blur7()
+	s.regs[7] = to.onward()
 	if to.kind < pointer {
 		s.regs[7] = value{}
 	}

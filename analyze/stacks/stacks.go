@@ -363,7 +363,9 @@ func (r *Result) Path(id model.FuncID) []string {
 	if f := &r.Facts[id]; f.Reason == Scheduler || f.Reason == Idle {
 		return []string{fmt.Sprintf("%s belongs to the %v", name, f.Reason)}
 	}
+	r.a.mu.Lock()
 	n := r.a.nodes[(&context{}).key(id)]
+	r.a.mu.Unlock()
 	if n == nil || !n.reach {
 		return nil // nothing here waits
 	}
