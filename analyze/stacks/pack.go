@@ -21,11 +21,15 @@ func (r *Result) Pack(w *pack.Writer) {
 		w.Uint(uint64(f.Reason))
 		packMaybe(w, f.Next)
 		w.Text(f.Detail)
+		w.Bool(f.Sure)
 		w.Bool(f.Unknown)
 		w.Bool(r.reach[i])
-		packMaybe(w, r.via[i].next)
-		w.Uint(uint64(r.via[i].how))
-		w.Text(r.via[i].detail)
+		w.Uint(uint64(r.first[i]))
+	}
+	w.Uint(uint64(len(r.steps)))
+	for _, s := range r.steps {
+		w.Text(s.text)
+		w.Uint(uint64(s.next))
 	}
 	w.Uint(uint64(len(r.Threads)))
 	for _, t := range r.Threads {
@@ -40,6 +44,7 @@ func (r *Result) Pack(w *pack.Writer) {
 			w.Uint(uint64(s.in))
 			w.Text(s.from)
 			w.Bool(s.tail)
+			w.Uint(s.at)
 		}
 	}
 	w.Uint(uint64(len(r.keys)))
@@ -59,22 +64,16 @@ func packMaybe(w *pack.Writer, id model.FuncID) {
 	}
 }
 
-// leads reports whether a step must have a next function: all that are ways to a
-// wait and not the end of one.
-func leads(how Reason, way bool) bool {
-	return way && how != Loops && how != Scheduler && how != Idle
-}
-
-// Unpack reads a result of a model that Pack has written. The types are those
-// that the kernel was analysed with; nil will do for a result that is no
-// object's base. The error is pack.ErrCorrupt; a result that is returned is
+// Unpack reads a result of a model that Pack has written. It cannot be the base
+// of an object's. The types are those that the kernel was analysed with; nil will
+// do. The error is pack.ErrCorrupt; a result that is returned is
 // consistent with its model.
 func Unpack(m *model.Model, types *fields.Types, r *pack.Reader) (*Result, error) {
 	n := r.Len()
 	if n != len(m.Funcs) {
 		return nil, pack.ErrCorrupt
 	}
-	res := &Result{m: m, t: types, Facts: make([]Fact, n), reach: make([]bool, n), via: make([]step, n)}
+	res := &Result{m: m, t: types, Facts: make([]Fact, n), reach: make([]bool, n), first: make([]uint32, n)}
 	fn := func() model.FuncID {
 		id := r.Uint()
 		if id >= uint64(n) {
@@ -91,30 +90,40 @@ func Unpack(m *model.Model, types *fields.Types, r *pack.Reader) (*Result, error
 	}
 	reason := func() Reason {
 		v := r.Uint()
-		if v >= uint64(inBase) {
+		if v > uint64(Idle) {
 			r.Fail()
 			return None
 		}
 		return Reason(v)
 	}
 	for i := range res.Facts {
-		res.Facts[i] = Fact{Reason: reason(), Next: maybe(), Detail: r.Text(), Unknown: r.Bool()}
+		res.Facts[i] = Fact{Reason: reason(), Next: maybe(), Detail: r.Text(), Sure: r.Bool(), Unknown: r.Bool()}
 		res.reach[i] = r.Bool()
-		res.via[i] = step{maybe(), reason(), r.Text()}
-		f := &res.Facts[i]
-		if leads(f.Reason, f.Reason != None) && f.Next == model.NoFunc || leads(res.via[i].how, res.reach[i]) && res.via[i].next == model.NoFunc {
+		res.first[i] = uint32(r.Uint())
+	}
+	k := r.Len()
+	for range k {
+		res.steps = append(res.steps, step{r.Text(), uint32(r.Uint())})
+	}
+	for i := range res.first {
+		if uint64(res.first[i]) > uint64(k) {
+			r.Fail()
+		}
+	}
+	for i := range res.steps {
+		if uint64(res.steps[i].next) > uint64(k) {
 			r.Fail()
 		}
 	}
 	for range r.Len() {
 		res.Threads = append(res.Threads, Thread{fn(), r.Text()})
 	}
-	k := r.Len()
+	k = r.Len()
 	res.sites = make(map[string][]site, k)
 	for range k {
 		key := r.Text()
 		for range r.Len() {
-			res.sites[key] = append(res.sites[key], site{fn(), r.Text(), r.Bool()})
+			res.sites[key] = append(res.sites[key], site{fn(), r.Text(), r.Bool(), r.Uint()})
 		}
 	}
 	k = r.Len()

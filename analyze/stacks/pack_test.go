@@ -26,7 +26,7 @@ func TestPackAll(t *testing.T) {
 	if err != nil || len(in.Rest()) > 0 {
 		t.Fatalf("error %v, %d bytes left", err, len(in.Rest()))
 	}
-	opt := []cmp.Option{cmp.AllowUnexported(Result{}, site{}, step{}), cmp.Comparer(func(a, b *model.Model) bool { return a == b }),
+	opt := []cmp.Option{cmp.Comparer(func(a, b *analysis) bool { return a == b }), cmp.AllowUnexported(Result{}, site{}, step{}), cmp.Comparer(func(a, b *model.Model) bool { return a == b }),
 		cmp.Comparer(func(a, b *fields.Types) bool { return a == b })}
 	if d := cmp.Diff(r, got, opt...); d != "" {
 		t.Errorf("what comes back is something else (-want +got):\n%s", d)
@@ -38,13 +38,18 @@ func TestPackAll(t *testing.T) {
 	}
 }
 
-// TestUnpackNowhere: a way that leads to no function is refused.
+// TestUnpackNowhere: a way that leads to no step is refused.
 func TestUnpackNowhere(t *testing.T) {
 	m := &model.Model{Funcs: make([]model.Func, 1)}
-	var w pack.Writer
-	(&Result{m: m, Facts: []Fact{{Reason: Calls, Next: model.NoFunc}}, reach: []bool{false}, via: []step{{}}}).Pack(&w)
-	if _, err := Unpack(m, nil, pack.NewReader(w.B)); !errors.Is(err, pack.ErrCorrupt) {
-		t.Errorf("error %v", err)
+	for _, r := range []*Result{
+		{m: m, Facts: make([]Fact, 1), reach: []bool{true}, first: []uint32{1}},
+		{m: m, Facts: make([]Fact, 1), reach: []bool{true}, first: []uint32{1}, steps: []step{{"f", 2}}},
+	} {
+		var w pack.Writer
+		r.Pack(&w)
+		if _, err := Unpack(m, nil, pack.NewReader(w.B)); !errors.Is(err, pack.ErrCorrupt) {
+			t.Errorf("error %v", err)
+		}
 	}
 }
 

@@ -66,7 +66,15 @@ type Result struct {
 	sites   map[string][]site         // calls through pointers, by where the pointer comes from
 	keys    map[model.FuncID][]string // where a function's address is kept, as in sites
 	reach   []bool                    // a call of it may wait, even if its own frame is gone by then
-	a       *analysis
+	first   []uint32                  // 1 + the step where the way of a function to a wait begins; 0: there is none
+	steps   []step
+	a       *analysis // to judge by arguments; nil in what was read back
+}
+
+// step is one step of a way towards a wait.
+type step struct {
+	text string
+	next uint32 // as Result.first
 }
 
 type analysis struct {
@@ -116,10 +124,13 @@ type Options struct {
 }
 
 // Object finds the facts of an object that belongs to a kernel with known ones;
-// without them, base is nil.
+// without them, base is nil. It must come from Analyze, not from Unpack.
 func Object(m *model.Model, base *Result) *Result {
 	o := Options{Base: base}
 	if base != nil {
+		if base.a == nil {
+			panic("stacks: a result that was read back is a base")
+		}
 		o.Types, o.HZ = base.t, base.a.hz
 	}
 	return Analyze(m, o)
@@ -129,7 +140,7 @@ func Object(m *model.Model, base *Result) *Result {
 func Analyze(m *model.Model, o Options) *Result {
 	n := len(m.Funcs)
 	t := o.Types
-	a := &analysis{Result: &Result{m: m, t: t, base: o.Base, sites: map[string][]site{}, keys: map[model.FuncID][]string{}, Facts: make([]Fact, n), reach: make([]bool, n)}, types: t, hz: o.HZ, ends: map[model.FuncID]bool{}, mainLoop: map[model.FuncID]string{}, keyAt: map[uint64]keyed{}, kept: map[string][]model.FuncID{}, loads: map[model.FuncID]map[uint64]string{},
+	a := &analysis{Result: &Result{m: m, t: t, base: o.Base, sites: map[string][]site{}, keys: map[model.FuncID][]string{}, Facts: make([]Fact, n), reach: make([]bool, n), first: make([]uint32, n)}, types: t, hz: o.HZ, ends: map[model.FuncID]bool{}, mainLoop: map[model.FuncID]string{}, keyAt: map[uint64]keyed{}, kept: map[string][]model.FuncID{}, loads: map[model.FuncID]map[uint64]string{},
 		nodes: map[string]*node{}, contexts: map[model.FuncID]int{}, prim: make([]primitive, n), atomic: make([]bool, n), isThread: map[model.FuncID]string{},
 		states: map[model.FuncID]stateSet{}, weak: map[string][]site{}, sigOf: map[model.FuncID]string{}, objects: map[uint64]btf.Type{}}
 	for i := range a.Facts {
@@ -335,6 +346,12 @@ func (a *analysis) narrow() {
 		}
 	}
 	a.judge(list)
+	known := map[*node]uint32{}
+	for _, n := range list {
+		if n.reach {
+			a.first[n.id] = a.step(n, n.frameWay(), known)
+		}
+	}
 	for _, n := range list {
 		a.reach[n.id] = n.reach && !a.barred(n.id)
 		n.fact.Unknown = a.Facts[n.id].Unknown
@@ -363,34 +380,41 @@ func (r *Result) Path(id model.FuncID) []string {
 	if f := &r.Facts[id]; f.Reason == Scheduler || f.Reason == Idle {
 		return []string{fmt.Sprintf("%s belongs to the %v", name, f.Reason)}
 	}
-	r.a.mu.Lock()
-	n := r.a.nodes[(&context{}).key(id)]
-	r.a.mu.Unlock()
-	if n == nil || !n.reach {
-		return nil // nothing here waits
-	}
 	var out []string
-	w := n.frameWay()
-	for n != nil {
-		m := n.a.m
-		name := m.Func(n.id).Name
-		switch w.how {
-		case Waits:
-			return append(out, fmt.Sprintf("%s waits in %s (%s)", name, m.Func(w.prim).Name, w.detail))
-		case Loops:
-			return append(out, fmt.Sprintf("%s is the main loop of a thread%s", name, w.detail))
-		case Calls:
-			out = append(out, name)
-		case Pointer:
-			out = append(out, fmt.Sprintf("%s, through %s", name, cmp.Or(w.detail, "a pointer")))
-		default:
-			out = append(out, name+", which ends in")
-		}
-		if n = w.next; n != nil {
-			w = n.via
-		}
+	for k := r.first[id]; k != 0 && len(out) < len(r.steps); k = r.steps[k-1].next {
+		out = append(out, r.steps[k-1].text)
 	}
 	return out
+}
+
+// step adds a way from a node on and returns where it begins, as Result.first
+// does. known are the nodes whose own way has been added.
+func (a *analysis) step(n *node, w way, known map[*node]uint32) uint32 {
+	own := w == n.via
+	if k, ok := known[n]; ok && own {
+		return k
+	}
+	name := n.a.m.Func(n.id).Name
+	s := step{text: name + ", which ends in"}
+	switch w.how {
+	case Waits:
+		s.text = fmt.Sprintf("%s waits in %s (%s)", name, n.a.m.Func(w.prim).Name, w.detail)
+	case Loops:
+		s.text = fmt.Sprintf("%s is the main loop of a thread%s", name, w.detail)
+	case Calls:
+		s.text = name
+	case Pointer:
+		s.text = fmt.Sprintf("%s, through %s", name, cmp.Or(w.detail, "a pointer"))
+	}
+	if w.next != nil {
+		s.next = a.step(w.next, w.next.via, known)
+	}
+	a.steps = append(a.steps, s)
+	k := uint32(len(a.steps))
+	if own {
+		known[n] = k
+	}
+	return k
 }
 
 // maxRoots bounds the search for who gets into a function.
