@@ -143,7 +143,7 @@ func all(b *testing.B, cache string) bool {
 	k := open(b, cache)
 	defer k.Close()
 	k.Sleeps()
-	if _, err := facts.Stacks(k.Target, k.Model); err != nil {
+	if _, err := facts.StacksOnly(k.Target); err != nil {
 		b.Fatal(err)
 	}
 	return k.Cached
