@@ -310,23 +310,24 @@ func (e *Env) loadAll(ctx context.Context, release string, cases []Case) error {
 		index[c.File] = i
 		lps = append(lps, lp)
 	}
-	r, err := vm.Batch(ctx, opt, lps, vm.BatchOptions{Load: 2})
-	if err != nil {
-		return err
-	}
-	for _, it := range r.Items {
+	// Outcomes count as they come: a run that is stopped keeps what it has seen.
+	tried := 0
+	_, err = vm.Batch(ctx, opt, lps, vm.BatchOptions{Load: 2, Wait: 3 * time.Minute, Progress: func(it vm.BatchItem) {
 		c := &cases[index[it.Livepatch.Label]]
 		ok := it.OK
 		c.Loads = &ok
+		tried++
+		verdict := "loads"
 		if !ok {
+			verdict = "does not load"
 			c.LoadLog = fmt.Sprintf("%+v", it.Result)
 			if it.Death != nil {
 				c.LoadLog = it.Death.Why
 			}
-			fmt.Fprintf(e.Log, "does not load: %s: %s\n", c.File, c.LoadLog)
 		}
-	}
-	return nil
+		fmt.Fprintf(e.Log, "%4d/%d %s %s %s\n", tried, len(lps), verdict, c.File, c.LoadLog)
+	}})
+	return err
 }
 
 // Table renders the outcome of a corpus.
