@@ -312,7 +312,7 @@ func (e *Env) loadAll(ctx context.Context, release string, cases []Case) error {
 	}
 	// Outcomes count as they come: a run that is stopped keeps what it has seen.
 	tried := 0
-	_, err = vm.Batch(ctx, opt, lps, vm.BatchOptions{Load: 2, Wait: 3 * time.Minute, Progress: func(it vm.BatchItem) {
+	r, err := vm.Batch(ctx, opt, lps, vm.BatchOptions{Load: 2, Wait: 3 * time.Minute, Progress: func(it vm.BatchItem) {
 		c := &cases[index[it.Livepatch.Label]]
 		ok := it.OK
 		c.Loads = &ok
@@ -327,6 +327,11 @@ func (e *Env) loadAll(ctx context.Context, release string, cases []Case) error {
 		}
 		fmt.Fprintf(e.Log, "%4d/%d %s %s %s\n", tried, len(lps), verdict, c.File, c.LoadLog)
 	}})
+	if r != nil {
+		for _, d := range r.Unexplained {
+			fmt.Fprintf(e.Log, "the VM ended, and no livepatch did it alone: %s; %d were loaded before: %s\n%s\n", d.Why, len(d.Before), strings.Join(d.Before, " "), d.Log)
+		}
+	}
 	return err
 }
 
