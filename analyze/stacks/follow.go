@@ -22,7 +22,6 @@ type follower struct {
 	loads  map[uint64]string
 	in     []*state
 	visits []int
-	cyclic []bool // blocks that can be reached again from themselves
 }
 
 // follow follows the function of a node, unless that is done or under way.
