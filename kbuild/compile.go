@@ -243,8 +243,9 @@ func (w *Work) Commands(ctx context.Context, objects []string) (map[string]strin
 // With WorkOptions.ShareAfter, what is compiled is kept in the cache, by everything that
 // was changed in this tree; objects that are there, of whatever origin, are taken.
 //
-// Objects that the unchanged makefiles do not know are BuildNew's; so are those made
-// of generated sources that this tree does not have yet, which After leaves to it.
+// Objects that the unchanged makefiles do not know are BuildNew's; so are those for
+// which kbuild generates something that this tree does not have yet, which After
+// leaves to it.
 func (w *Work) After(ctx context.Context, objects []string) ([]Built, error) {
 	cmds, err := w.Commands(ctx, objects)
 	if err != nil {
@@ -264,7 +265,7 @@ func (w *Work) After(ctx context.Context, objects []string) ([]Built, error) {
 			out[i] = *b
 			continue
 		}
-		if exists(filepath.Join(w.Dir, w.sourceOf(cmds[obj]))) {
+		if !w.generatesFor(obj, cmds[obj]) {
 			continue
 		}
 		b, err := w.BuildNew(ctx, []string{obj})
@@ -301,6 +302,19 @@ func (w *Work) After(ctx context.Context, objects []string) ([]Built, error) {
 	}
 	g.Wait()
 	return out, firstError(errs)
+}
+
+// generatesFor reports whether kbuild generates something for an object that this
+// tree does not have yet, its source or a file like lib/crc32table.h: the object
+// before the change came from the cache, so that nothing was made here.
+func (w *Work) generatesFor(obj, command string) bool {
+	if !exists(filepath.Join(w.Dir, w.sourceOf(command))) {
+		return true
+	}
+	b, ok := w.cached(w.objectKey(obj), obj)
+	return ok && slices.ContainsFunc(b.Deps, func(d string) bool {
+		return !path.IsAbs(d) && !exists(filepath.Join(w.Dir, d)) && !exists(filepath.Join(w.tree.Dir, d))
+	})
 }
 
 func firstError(errs []error) error {

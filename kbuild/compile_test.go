@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -203,6 +204,36 @@ func TestThin(t *testing.T) {
 	}
 	if thin, err = w.Thin(ctx, objs[2:]); err != nil || len(thin) != 1 {
 		t.Errorf("text that cannot be preprocessed: %v, %v", thin, err)
+	}
+}
+
+// TestThinOtherKernel: the text of one kernel, kept in a cache that another shares,
+// is not taken for the other's. Here the one is what the change makes of the other.
+func TestThinOtherKernel(t *testing.T) {
+	ctx := context.Background()
+	const obj, header, old, changed = "init/main.o", "include/linux/value.h", "42", "43"
+	one := fakeOptions(t)
+	two := one
+	two.Source = filepath.Join(t.TempDir(), "kernel")
+	if err := os.CopyFS(two.Source, os.DirFS(one.Source)); err != nil {
+		t.Fatal(err)
+	}
+	name := filepath.Join(two.Source, header)
+	text := bytes.Replace(mustRead(t, name), []byte(old), []byte(changed), 1)
+	if err := os.WriteFile(name, text, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for _, opts := range []PrepareOptions{two, one} {
+		w := mustWork(t, mustPrepare(t, opts))
+		if opts.Source == one.Source {
+			edit(t, w, header, old, changed)
+		} else {
+			edit(t, w, header, changed, changed+" /* the same */")
+		}
+		thin, err := w.Thin(ctx, []string{obj})
+		if err != nil || (len(thin) == 1) != (opts.Source == one.Source) {
+			t.Errorf("%s: %v, %v", opts.Source, thin, err)
+		}
 	}
 }
 

@@ -95,7 +95,7 @@ func TestRealCompile(t *testing.T) {
 	w := e2eWork(t, tree)
 	objs := []string{"fs/proc/meminfo.o", "fs/ext4/mballoc.o", "virt/kvm/kvm_main.o", "net/ipv4/tcp_input.o", "fs/xfs/libxfs/xfs_alloc.o", "kernel/bpf/relo_core.o", "lib/crc32.o", "lib/string.o"}
 	for _, obj := range objs {
-		os.Remove(w.objectPath(obj, ".json"))
+		os.Remove(w.objectPath(w.objectKey(obj), ".json"))
 	}
 	start := time.Now()
 	before, err := w.Before(ctx, objs)
@@ -144,6 +144,25 @@ func TestRealCompile(t *testing.T) {
 	t.Logf("CRCs: %v", time.Since(start))
 	if diff := cmp.Diff(before[3].CRCs, crcs); diff != "" || len(crcs) == 0 {
 		t.Errorf("CRCs (-kbuild +ours):\n%s", diff)
+	}
+
+	// In another tree, with the objects before from the cache, nothing has been
+	// generated yet.
+	other := e2eWork(t, tree)
+	for i, obj := range objs {
+		if obj != "lib/crc32.o" && obj != "kernel/bpf/relo_core.o" && obj != "fs/proc/meminfo.o" {
+			continue
+		}
+		b, err := other.Before(ctx, []string{obj})
+		if err != nil || !b[0].Cached {
+			t.Fatalf("%s from the cache: %v", obj, err)
+		}
+		a, err := other.After(ctx, []string{obj})
+		if err != nil {
+			t.Errorf("after the cache: %v", err)
+		} else if !bytes.Equal(mustRead(t, before[i].Path), mustRead(t, a[0].Path)) {
+			t.Errorf("%s: the same text gives another object after the cache", obj)
+		}
 	}
 
 	edit(t, w, "fs/proc/meminfo.c", "MemTotal:", "MEMTOTAL:")

@@ -67,7 +67,7 @@ func realCost(t testing.TB, obj string) float64 {
 		t.Fatal(err)
 	}
 	mark("work tree")
-	os.Remove(w.objectPath(obj, ".json"))
+	os.Remove(w.objectPath(w.objectKey(obj), ".json"))
 	built, err := w.Before(ctx, []string{obj})
 	if err != nil {
 		t.Fatal(err)

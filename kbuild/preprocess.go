@@ -98,7 +98,7 @@ func (w *Work) preprocessPristine(ctx context.Context, objects []string, cmds ma
 	g.SetLimit(w.jobs)
 	for i, obj := range objects {
 		g.Go(func() error {
-			memo := w.objectPath(obj, ".pp")
+			memo := w.objectPath(w.objectKey(obj), ".pp")
 			if data, err := os.ReadFile(memo); err == nil && len(data) == 64 {
 				hashes[i] = string(data)
 				return nil
