@@ -48,7 +48,8 @@ var done = set(`sort sort_r bsearch list_sort stop_machine stop_machine_cpuslock
  device_find_child driver_for_each_device driver_find_device idr_for_each walk_page_range walk_page_vma rmap_walk
  kallsyms_on_each_symbol walk_system_ram_range walk_iomem_res_desc acpi_walk_namespace acpi_get_devices acpi_walk_resources
  pci_walk_bus blk_mq_tagset_busy_iter blk_mq_queue_tag_busy_iter apply_to_page_range
- out_of_line_wait_on_bit __wait_on_bit iget5_locked ilookup5 ilookup5_nowait sget sget_fc`)
+ out_of_line_wait_on_bit __wait_on_bit iget5_locked ilookup5 ilookup5_nowait sget sget_fc
+ klp_shadow_alloc klp_shadow_get_or_alloc klp_shadow_free klp_shadow_free_all`)
 
 func set(text string) map[string]bool {
 	m := map[string]bool{}
