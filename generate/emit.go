@@ -122,13 +122,14 @@ func render(p *plan.Plan, in Input, m *Manifest) ([]file, error) {
 
 // view translates the plan to what the templates show.
 func view(p *plan.Plan, in Input) templates.View {
+	refs := references(in.Units)
 	v := templates.View{
 		API: in.API, Name: p.Name, Description: p.Description, Version: p.Version, Release: p.Release,
 		Replace: p.Replace, Immediate: p.Immediate, Info: infos(p, in.API),
 		// kbuild forms <name>.o from the parts, so no part may be called so.
 		Main:         p.Name + "_main",
-		Self:         refersTo(in.Units, selfSymbol),
-		RCUCallbacks: refersTo(in.Units, plan.RCUCallers...),
+		Self:         refs[selfSymbol],
+		RCUCallbacks: slices.ContainsFunc(plan.RCUCallers, func(name string) bool { return refs[name] }),
 	}
 	v.ImportNS = slices.Clone(p.ImportNS)
 	slices.Sort(v.ImportNS)
@@ -166,22 +167,27 @@ func view(p *plan.Plan, in Input) templates.View {
 // selfSymbol is how prebuilt objects name the struct klp_patch of the module.
 const selfSymbol = "klpforge_patch"
 
-// refersTo reports whether an object, which checkUnits has read, has one of the
-// symbols undefined, by its own name or as a livepatch symbol.
-func refersTo(units []Unit, names ...string) bool {
-	return slices.ContainsFunc(units, func(u Unit) bool {
+// references are the symbols that the objects, which checkUnits has read, have
+// undefined, livepatch symbols by the name in their object.
+func references(units []Unit) map[string]bool {
+	out := map[string]bool{}
+	for _, u := range units {
 		f, err := elfobj.Read(u.Object)
-		return err == nil && slices.ContainsFunc(f.Symbols, func(s elfobj.Symbol) bool {
+		if err != nil {
+			continue
+		}
+		for _, s := range f.Symbols {
 			if s.Sec != elfobj.SecUndef {
-				return false
+				continue
 			}
-			name := s.Name
-			if k, err := ParseKlpSymbol(name); err == nil {
-				name = k.Name
+			if k, err := ParseKlpSymbol(s.Name); err == nil {
+				out[k.Name] = true
+			} else {
+				out[s.Name] = true
 			}
-			return slices.Contains(names, name)
-		})
-	})
+		}
+	}
+	return out
 }
 
 // patchLine is what a reviewer reads of a patch.

@@ -137,7 +137,7 @@ func (o *Object) stored(in *model.Inst) string {
 // constant describes what an address of constant data leads to, so that it
 // compares between two builds: the text of a string, else the nearest symbol.
 func (o *Object) constant(a uint64) (string, bool) {
-	if a < 1<<20 || a > ^uint64(4095) {
+	if ordinary(a) {
 		return "", false
 	}
 	seg, ok := o.Model.Prog.SegmentAt(a)
@@ -192,11 +192,14 @@ func (o *Object) named(a uint64) bool {
 	return ok && s.Name != ""
 }
 
+// ordinary tells numbers that are too small to be addresses, or too close to the end.
+func ordinary(a uint64) bool { return a < 1<<20 || a > ^uint64(4095) }
+
 // dataName names the variable at an address. Constant data, what is kept for
 // messages, and the per-CPU facts of the processor itself have no name here.
 func (o *Object) dataName(a uint64) string {
-	if a < 1<<20 || a > ^uint64(4095) {
-		return "" // an ordinary number
+	if ordinary(a) {
+		return ""
 	}
 	return o.varName(a)
 }

@@ -9,7 +9,7 @@ import (
 // Fate is what becomes of an address that code takes.
 type Fate uint8
 
-// In order of how much is known to be left behind.
+// What becomes of it.
 const (
 	Unseen Fate = iota // it is returned, or is still held where the code branches
 	Kept               // it goes nowhere: compared, or stored in the function's own frame
@@ -24,7 +24,6 @@ type Escape struct {
 	At   uint64 // of the instruction
 	Fate Fate
 	To   string // Given: what is called, "" through a pointer
-	Arg  int    // Given: number of the argument from 0
 }
 
 // Escapes lists where a function takes the address of what wanted names, in
@@ -45,6 +44,9 @@ func (o *Object) Escapes(id model.FuncID, wanted func(name string) bool) []Escap
 			}
 		}
 		for _, t := range open {
+			if !t.over && t.held != [nregs]bool{} {
+				t.Fate = Unseen
+			}
 			out = append(out, t.Escape)
 		}
 	}
@@ -66,8 +68,8 @@ func (o *Object) taken(in *model.Inst) (string, bool) {
 			at, _ = in.MemAddr(m)
 		}
 	}
-	if at < 1<<20 || at > ^uint64(4095) {
-		return "", false // an ordinary number
+	if ordinary(at) {
+		return "", false
 	}
 	s, _, ok := o.Model.Prog.SymbolAt(at)
 	return s.Name, ok && s.Name != ""
@@ -147,11 +149,10 @@ func (t *tracked) call(o *Object, id model.FuncID, in *model.Inst) {
 		if c.Site != in.Addr {
 			continue
 		}
-		for i, n := range arguments {
+		for _, n := range arguments {
 			if !t.held[n] {
 				continue
 			}
-			t.Arg = i
 			if c.Target != model.NoFunc {
 				t.To = o.Model.Func(c.Target).Name
 			}

@@ -10,7 +10,6 @@ import (
 	"github.com/klpforge/klpforge/analyze/model"
 	"github.com/klpforge/klpforge/analyze/pack"
 	"github.com/klpforge/klpforge/analyze/pack/packtest"
-	"github.com/klpforge/klpforge/elfobj"
 )
 
 // TestPackAll: no field of a result is forgotten.
@@ -24,15 +23,7 @@ func TestPackAll(t *testing.T) {
 
 func TestPackObjects(t *testing.T) {
 	for _, name := range []string{"flags-passed-on-atomic", "some-path", "own-lock", "not-known"} {
-		f, err := elfobj.ReadFile("../passes/context/testdata/" + name + "/after.o")
-		if err != nil {
-			t.Fatal(err)
-		}
-		p, err := model.FromObject(f, model.ObjectOptions{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		roundTrip(t, Analyze(model.Build(p), Options{}))
+		roundTrip(t, Analyze(packtest.Object(t, "../passes/context/testdata/"+name+"/after.o"), Options{}))
 	}
 }
 
@@ -57,15 +48,7 @@ func roundTrip(t *testing.T, r *Result) {
 }
 
 func FuzzUnpack(f *testing.F) {
-	o, err := elfobj.ReadFile("../passes/context/testdata/some-path/after.o")
-	if err != nil {
-		f.Fatal(err)
-	}
-	p, err := model.FromObject(o, model.ObjectOptions{})
-	if err != nil {
-		f.Fatal(err)
-	}
-	res := Analyze(model.Build(p), Options{})
+	res := Analyze(packtest.Object(f, "../passes/context/testdata/some-path/after.o"), Options{})
 	var w pack.Writer
 	res.Pack(&w)
 	f.Add(w.B)

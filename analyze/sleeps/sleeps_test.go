@@ -3,8 +3,7 @@ package sleeps
 import (
 	"testing"
 
-	"github.com/klpforge/klpforge/analyze/model"
-	"github.com/klpforge/klpforge/elfobj"
+	"github.com/klpforge/klpforge/analyze/pack/packtest"
 )
 
 // The objects are the fixtures of the check that uses these facts.
@@ -23,15 +22,7 @@ func TestFacts(t *testing.T) {
 		{"own-lock/after.o", "fill", May, true, 0},
 		{"not-known/after.o", "caller", Unknown, false, 0},
 	} {
-		f, err := elfobj.ReadFile("../passes/context/testdata/" + c.object)
-		if err != nil {
-			t.Fatal(err)
-		}
-		p, err := model.FromObject(f, model.ObjectOptions{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		m := model.Build(p)
+		m := packtest.Object(t, "../passes/context/testdata/"+c.object)
 		got := Analyze(m, Options{}).Fact(m.Lookup(c.fn)[0])
 		if got.Answer != c.want || got.Always != c.always || got.Args != c.args {
 			t.Errorf("%s of %s: %+v", c.fn, c.object, got)

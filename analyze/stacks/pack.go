@@ -4,7 +4,6 @@ import (
 	"maps"
 	"slices"
 
-	"github.com/klpforge/klpforge/analyze/fields"
 	"github.com/klpforge/klpforge/analyze/model"
 	"github.com/klpforge/klpforge/analyze/pack"
 )
@@ -68,12 +67,12 @@ func packMaybe(w *pack.Writer, id model.FuncID) {
 // of an object's. The types are those that the kernel was analysed with; nil will
 // do. The error is pack.ErrCorrupt; a result that is returned is
 // consistent with its model.
-func Unpack(m *model.Model, types *fields.Types, r *pack.Reader) (*Result, error) {
+func Unpack(m *model.Model, r *pack.Reader) (*Result, error) {
 	n := r.Len()
 	if n != len(m.Funcs) {
 		return nil, pack.ErrCorrupt
 	}
-	res := &Result{m: m, t: types, Facts: make([]Fact, n), reach: make([]bool, n), first: make([]uint32, n)}
+	res := &Result{m: m, Facts: make([]Fact, n), reach: make([]bool, n), first: make([]uint32, n)}
 	fn := func() model.FuncID {
 		id := r.Uint()
 		if id >= uint64(n) {

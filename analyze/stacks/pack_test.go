@@ -10,7 +10,6 @@ import (
 	"github.com/klpforge/klpforge/analyze/model"
 	"github.com/klpforge/klpforge/analyze/pack"
 	"github.com/klpforge/klpforge/analyze/pack/packtest"
-	"github.com/klpforge/klpforge/elfobj"
 )
 
 // TestPackAll: no field of a result is forgotten.
@@ -22,7 +21,7 @@ func TestPackAll(t *testing.T) {
 	var w pack.Writer
 	r.Pack(&w)
 	in := pack.NewReader(w.B)
-	got, err := Unpack(m, nil, in)
+	got, err := Unpack(m, in)
 	if err != nil || len(in.Rest()) > 0 {
 		t.Fatalf("error %v, %d bytes left", err, len(in.Rest()))
 	}
@@ -32,7 +31,7 @@ func TestPackAll(t *testing.T) {
 		t.Errorf("what comes back is something else (-want +got):\n%s", d)
 	}
 	for n := range w.B {
-		if _, err := Unpack(m, nil, pack.NewReader(w.B[:n])); !errors.Is(err, pack.ErrCorrupt) {
+		if _, err := Unpack(m, pack.NewReader(w.B[:n])); !errors.Is(err, pack.ErrCorrupt) {
 			t.Errorf("%d of %d bytes: error %v", n, len(w.B), err)
 		}
 	}
@@ -47,27 +46,19 @@ func TestUnpackNowhere(t *testing.T) {
 	} {
 		var w pack.Writer
 		r.Pack(&w)
-		if _, err := Unpack(m, nil, pack.NewReader(w.B)); !errors.Is(err, pack.ErrCorrupt) {
+		if _, err := Unpack(m, pack.NewReader(w.B)); !errors.Is(err, pack.ErrCorrupt) {
 			t.Errorf("error %v", err)
 		}
 	}
 }
 
 func FuzzUnpack(f *testing.F) {
-	o, err := elfobj.ReadFile("../passes/context/testdata/some-path/after.o")
-	if err != nil {
-		f.Fatal(err)
-	}
-	p, err := model.FromObject(o, model.ObjectOptions{})
-	if err != nil {
-		f.Fatal(err)
-	}
-	res := Analyze(model.Build(p), Options{})
+	res := Analyze(packtest.Object(f, "../passes/context/testdata/some-path/after.o"), Options{})
 	var w pack.Writer
 	res.Pack(&w)
 	f.Add(w.B)
 	f.Fuzz(func(t *testing.T, b []byte) {
-		back, err := Unpack(res.m, nil, pack.NewReader(b))
+		back, err := Unpack(res.m, pack.NewReader(b))
 		if (back == nil) == (err == nil) {
 			t.Fatalf("result %v, error %v", back != nil, err)
 		}

@@ -13,20 +13,12 @@ import (
 	"github.com/klpforge/klpforge/analyze/locks"
 	"github.com/klpforge/klpforge/analyze/model"
 	"github.com/klpforge/klpforge/analyze/pack"
-	"github.com/klpforge/klpforge/elfobj"
+	"github.com/klpforge/klpforge/analyze/pack/packtest"
 )
 
 func fixture(t testing.TB) (*model.Model, *locks.Result) {
 	t.Helper()
-	f, err := elfobj.ReadFile("../../analyze/locks/testdata/effects.o")
-	if err != nil {
-		t.Fatal(err)
-	}
-	p, err := model.FromObject(f, model.ObjectOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	m := model.Build(p)
+	m := packtest.Object(t, "../../analyze/locks/testdata/effects.o")
 	return m, locks.Analyze(m, locks.Options{})
 }
 

@@ -30,35 +30,27 @@ func stacksOf(t *kernel.Target, m *model.Model, base bool) (*stacks.Result, erro
 	if err != nil {
 		return nil, err
 	}
-	var o stacks.Options
-	types := func() (err error) {
-		if src.btf == nil || o.Types != nil {
-			return nil
-		}
-		if o.Types, o.Tables, err = fields.Load(src.btf); err != nil {
-			return fmt.Errorf("%s: %w", src.image.Path, err)
-		}
-		return nil
-	}
 	if m == nil {
 		m, _ = src.model()
 	}
 	var r *stacks.Result
-	kept := src.store.load(partStacks, func(b *pack.Reader) (err error) {
-		r, err = stacks.Unpack(m, o.Types, b)
+	if !base && src.store.load(partStacks, func(b *pack.Reader) (err error) {
+		r, err = stacks.Unpack(m, b)
 		return err
-	}) == nil
-	if kept && !base {
+	}) == nil {
 		return r, nil
 	}
-	if err := types(); err != nil {
-		return nil, err
+	var o stacks.Options
+	if src.btf != nil {
+		if o.Types, o.Tables, err = fields.Load(src.btf); err != nil {
+			return nil, fmt.Errorf("%s: %w", src.image.Path, err)
+		}
 	}
 	if c, err := t.Config(); err == nil {
 		o.HZ, _ = strconv.Atoi(c.Value("HZ"))
 	}
 	r = stacks.Analyze(m, o)
-	if !kept {
+	if !base || !src.store.has(partStacks) {
 		src.store.save(partStacks, r.Pack)
 	}
 	return r, nil

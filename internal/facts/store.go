@@ -103,6 +103,12 @@ type store struct {
 
 func (s store) path(p part) string { return filepath.Join(s.dir, s.key+"-"+string(p)) }
 
+// has reports whether facts are kept, which may be damaged.
+func (s store) has(p part) bool {
+	_, err := os.Stat(s.path(p))
+	return err == nil
+}
+
 // load reads facts. Any error means that they must be found anew.
 func (s store) load(p part, unpack func(*pack.Reader) error) error {
 	path := s.path(p)

@@ -32,8 +32,7 @@ func run(p *analyze.Pass) error {
 // slot is one pointer of a table.
 type slot struct {
 	name string
-	code bool // of the object itself
-	own  bool // belongs to the object; the kernel tells what another symbol is
+	code bool // of the object itself; the kernel tells what another symbol is
 }
 
 func slots(o *elfdiff.Object, a elfdiff.AtomID) (map[uint64]slot, []uint64) {
@@ -45,7 +44,7 @@ func slots(o *elfdiff.Object, a elfdiff.AtomID) (map[uint64]slot, []uint64) {
 		case t.Kind == elfdiff.TargetExtern:
 			s.name = t.Name
 		case t.Kind == elfdiff.TargetAtom && o.IsCode(t.Atom) && t.Off == 0:
-			s = slot{o.Atoms[o.Root(t.Atom)].Name, true, true}
+			s = slot{o.Atoms[o.Root(t.Atom)].Name, true}
 		default:
 			continue
 		}
@@ -106,7 +105,7 @@ func table(p *analyze.Pass, u *analyze.Unit, ch elfdiff.Change) {
 
 // isFunction reports whether a slot holds a function, as far as is known.
 func isFunction(p *analyze.Pass, s slot) bool {
-	if s.own || s.name == "" || p.Kernel == nil {
+	if s.code || s.name == "" || p.Kernel == nil {
 		return s.code
 	}
 	k, err := p.Kernel()
