@@ -220,17 +220,17 @@ func (f *follower) outcome(c *model.Call, s *state) outcome {
 
 // inKernel finds a function that is only named here in the kernel.
 func (a *analysis) inKernel(id model.FuncID) (*analysis, model.FuncID) {
-	if a.base == nil || a.base.a == nil {
+	if a.base == nil {
 		return nil, model.NoFunc
 	}
 	list := a.base.m.Lookup(a.name(id))
 	for _, k := range list {
 		if a.base.reach[k] {
-			return a.base.a, k
+			return a.base, k
 		}
 	}
 	if len(list) == 1 {
-		return a.base.a, list[0]
+		return a.base, list[0]
 	}
 	return nil, model.NoFunc
 }

@@ -3,6 +3,7 @@ package stacks
 import (
 	"maps"
 	"slices"
+	"sync"
 
 	"github.com/klpforge/klpforge/analyze/model"
 	"github.com/klpforge/klpforge/analyze/pack"
@@ -24,6 +25,8 @@ func (r *Result) Pack(w *pack.Writer) {
 		w.Bool(f.Unknown)
 		w.Bool(r.reach[i])
 		w.Uint(uint64(r.first[i]))
+		w.Uint(uint64(r.via[i]))
+		w.Bool(r.sure[i])
 	}
 	w.Uint(uint64(len(r.steps)))
 	for _, s := range r.steps {
@@ -63,16 +66,16 @@ func packMaybe(w *pack.Writer, id model.FuncID) {
 	}
 }
 
-// Unpack reads a result of a model that Pack has written. It cannot be the base
-// of an object's. The types are those that the kernel was analysed with; nil will
-// do. The error is pack.ErrCorrupt; a result that is returned is
+// Unpack reads a result of a model that Pack has written. The options are those
+// that the model was analysed with; they are asked for once, when an object of the
+// kernel is to be judged. The error is pack.ErrCorrupt; a result that is returned is
 // consistent with its model.
-func Unpack(m *model.Model, r *pack.Reader) (*Result, error) {
+func Unpack(m *model.Model, r *pack.Reader, options func() (Options, error)) (*Result, error) {
 	n := r.Len()
 	if n != len(m.Funcs) {
 		return nil, pack.ErrCorrupt
 	}
-	res := &Result{m: m, Facts: make([]Fact, n), reach: make([]bool, n), first: make([]uint32, n)}
+	res := &Result{m: m, Facts: make([]Fact, n), reach: make([]bool, n), first: make([]uint32, n), via: make([]uint32, n), sure: make([]bool, n)}
 	fn := func() model.FuncID {
 		id := r.Uint()
 		if id >= uint64(n) {
@@ -99,13 +102,15 @@ func Unpack(m *model.Model, r *pack.Reader) (*Result, error) {
 		res.Facts[i] = Fact{Reason: reason(), Next: maybe(), Detail: r.Text(), Sure: r.Bool(), Unknown: r.Bool()}
 		res.reach[i] = r.Bool()
 		res.first[i] = uint32(r.Uint())
+		res.via[i] = uint32(r.Uint())
+		res.sure[i] = r.Bool()
 	}
 	k := r.Len()
 	for range k {
 		res.steps = append(res.steps, step{r.Text(), uint32(r.Uint())})
 	}
 	for i := range res.first {
-		if uint64(res.first[i]) > uint64(k) {
+		if uint64(max(res.first[i], res.via[i])) > uint64(k) {
 			r.Fail()
 		}
 	}
@@ -136,5 +141,16 @@ func Unpack(m *model.Model, r *pack.Reader) (*Result, error) {
 	if r.Err() != nil {
 		return nil, r.Err()
 	}
+	res.resume = sync.OnceValues(func() (*analysis, error) {
+		o, err := options()
+		if err != nil {
+			return nil, err
+		}
+		a := newAnalysis(m)
+		a.t, a.hz = o.Types, o.HZ
+		a.prepare(o.Tables)
+		a.adopt(res)
+		return a, nil
+	})
 	return res, nil
 }

@@ -58,17 +58,18 @@ type Thread struct {
 // Result holds the facts of one kernel. It is immutable.
 type Result struct {
 	m *model.Model
-	t *fields.Types // those of Options
 	// Facts are indexed by function.
 	Facts   []Fact
-	Threads []Thread // by function, then name
-	base    *Result
+	Threads []Thread                  // by function, then name
+	base    *analysis                 // the kernel's, for an object
 	sites   map[string][]site         // calls through pointers, by where the pointer comes from
 	keys    map[model.FuncID][]string // where a function's address is kept, as in sites
 	reach   []bool                    // a call of it may wait, even if its own frame is gone by then
 	first   []uint32                  // 1 + the step where the way of a function to a wait begins; 0: there is none
+	via     []uint32                  // the same for calls of it, whether or not its own frame stays
+	sure    []bool                    // such calls surely lead to a wait that has no bound
 	steps   []step
-	a       *analysis // to judge by arguments; nil in what was read back
+	resume  func() (*analysis, error) // what objects are judged by; nil in an object's
 }
 
 // step is one step of a way towards a wait.
@@ -79,6 +80,7 @@ type step struct {
 
 type analysis struct {
 	*Result
+	t        *fields.Types // those of Options
 	types    *fields.Types // with what is known of data
 	prim     []primitive   // by function
 	atomic   []bool        // by function: it runs where nothing may wait
@@ -100,6 +102,7 @@ type analysis struct {
 	mu       sync.Mutex // for nodes and contexts, once the result is used
 	nodes    map[string]*node
 	contexts map[model.FuncID]int // how many nodes a function has
+	imported map[uint32]uint32    // the base's steps that were taken over, numbered as in Result.first
 }
 
 // keyed is where a call has its pointer from.
@@ -118,39 +121,57 @@ type Options struct {
 	Types  *fields.Types  // without them states, and calls through pointers, are unknown
 	Tables *fields.Tables // without them tables in data lead nowhere
 	HZ     int            // ticks a second; 0 when not known
-	// Base tells of functions that the model has by name only: the kernel's, for
-	// an object of a module.
-	Base *Result
 }
 
 // Object finds the facts of an object that belongs to a kernel with known ones;
-// without them, base is nil. It must come from Analyze, not from Unpack.
-func Object(m *model.Model, base *Result) *Result {
-	o := Options{Base: base}
+// without them, base is nil. Functions that the object has by name only are the
+// kernel's. The error is that of the options that Unpack was given.
+func Object(m *model.Model, base *Result) (*Result, error) {
+	a := newAnalysis(m)
 	if base != nil {
-		if base.a == nil {
-			panic("stacks: a result that was read back is a base")
+		from, err := base.resume()
+		if err != nil {
+			return nil, err
 		}
-		o.Types, o.HZ = base.t, base.a.hz
+		a.base, a.t, a.hz = from, from.t, from.hz
 	}
-	return Analyze(m, o)
+	a.prepare(nil)
+	a.finish()
+	return a.Result, nil
 }
 
-// Analyze finds the facts of a kernel, or of an object.
+// Analyze finds the facts of a kernel.
 func Analyze(m *model.Model, o Options) *Result {
+	a := newAnalysis(m)
+	a.t, a.hz = o.Types, o.HZ
+	a.prepare(o.Tables)
+	a.finish()
+	a.resume = sync.OnceValues(func() (*analysis, error) {
+		a.adopt(a.Result)
+		return a, nil
+	})
+	return a.Result
+}
+
+func newAnalysis(m *model.Model) *analysis {
 	n := len(m.Funcs)
-	t := o.Types
-	a := &analysis{Result: &Result{m: m, t: t, base: o.Base, sites: map[string][]site{}, keys: map[model.FuncID][]string{}, Facts: make([]Fact, n), reach: make([]bool, n), first: make([]uint32, n)}, types: t, hz: o.HZ, ends: map[model.FuncID]bool{}, mainLoop: map[model.FuncID]string{}, keyAt: map[uint64]keyed{}, kept: map[string][]model.FuncID{}, loads: map[model.FuncID]map[uint64]string{},
+	a := &analysis{Result: &Result{m: m, sites: map[string][]site{}, keys: map[model.FuncID][]string{}, Facts: make([]Fact, n), reach: make([]bool, n), first: make([]uint32, n), via: make([]uint32, n), sure: make([]bool, n)},
+		ends: map[model.FuncID]bool{}, mainLoop: map[model.FuncID]string{}, keyAt: map[uint64]keyed{}, kept: map[string][]model.FuncID{}, loads: map[model.FuncID]map[uint64]string{},
 		nodes: map[string]*node{}, contexts: map[model.FuncID]int{}, prim: make([]primitive, n), atomic: make([]bool, n), isThread: map[model.FuncID]string{},
-		states: map[model.FuncID]stateSet{}, weak: map[string][]site{}, sigOf: map[model.FuncID]string{}, objects: map[uint64]btf.Type{}}
+		states: map[model.FuncID]stateSet{}, weak: map[string][]site{}, sigOf: map[model.FuncID]string{}, objects: map[uint64]btf.Type{}, imported: map[uint32]uint32{}}
 	for i := range a.Facts {
 		a.Facts[i].Next = model.NoFunc
 	}
+	return a
+}
+
+// prepare finds what may wait whatever its arguments are.
+func (a *analysis) prepare(tables *fields.Tables) {
 	a.sched = a.between("__sched_text_start", "__sched_text_end")
 	a.idle = a.between("__cpuidle_text_start", "__cpuidle_text_end")
 	a.classify()
 	a.findThreads()
-	a.findKept(o.Tables)
+	a.findKept(tables)
 	a.types = a.t.WithObjects(a.objects)
 	a.findSites()
 	a.findAtomic()
@@ -158,10 +179,41 @@ func Analyze(m *model.Model, o Options) *Result {
 	a.findWaits()
 	a.fromBase()
 	a.spread()
+}
+
+// finish judges it by the arguments.
+func (a *analysis) finish() {
 	a.narrow()
 	a.markTables()
-	a.Result.a = a
-	return a.Result
+}
+
+// adopt makes a prepared analysis one that objects are judged by, with the facts
+// that were found of it before. All arguments are followed anew, so that an object is
+// judged alike whether these facts were just found or read back.
+func (a *analysis) adopt(r *Result) {
+	a.nodes, a.contexts = map[string]*node{}, map[model.FuncID]int{}
+	a.Result = r
+	for i := range r.reach {
+		if r.reach[i] {
+			n := a.node(model.FuncID(i), context{})
+			n.begun, n.done, n.decided = true, true, true
+			n.reach, n.sure, n.at = true, r.sure[i], r.via[i]
+		}
+	}
+	for key, list := range a.kept {
+		a.kept[key] = slices.DeleteFunc(list, func(id model.FuncID) bool { return !r.reach[id] })
+	}
+}
+
+// plain are the functions that may wait, as far as is known without arguments.
+func (a *analysis) plain() []model.FuncID {
+	var list []model.FuncID
+	for i := range a.m.Funcs {
+		if (a.reach[i] || a.ends[model.FuncID(i)]) && a.m.Funcs[i].Flags&model.FuncExtern == 0 {
+			list = append(list, model.FuncID(i))
+		}
+	}
+	return list
 }
 
 func (a *analysis) between(from, to string) model.Range {
@@ -340,16 +392,15 @@ func (a *analysis) spread() {
 // and finds the ways to the waits.
 func (a *analysis) narrow() {
 	var list []*node
-	for i := range a.m.Funcs {
-		if (a.reach[i] || a.ends[model.FuncID(i)]) && a.m.Funcs[i].Flags&model.FuncExtern == 0 {
-			list = append(list, a.node(model.FuncID(i), context{}))
-		}
+	for _, id := range a.plain() {
+		list = append(list, a.node(id, context{}))
 	}
 	a.judge(list)
 	known := map[*node]uint32{}
 	for _, n := range list {
 		if n.reach {
 			a.first[n.id] = a.step(n, n.frameWay(), known)
+			a.via[n.id], a.sure[n.id] = a.step(n, n.via, known), n.sure
 		}
 	}
 	for _, n := range list {
@@ -394,6 +445,9 @@ func (a *analysis) step(n *node, w way, known map[*node]uint32) uint32 {
 	if k, ok := known[n]; ok && own {
 		return k
 	}
+	if n.at != 0 {
+		return a.take(n.at)
+	}
 	name := n.a.m.Func(n.id).Name
 	s := step{text: name + ", which ends in"}
 	switch w.how {
@@ -414,6 +468,22 @@ func (a *analysis) step(n *node, w way, known map[*node]uint32) uint32 {
 	if own {
 		known[n] = k
 	}
+	return k
+}
+
+// take adds the base's steps from one on, which is numbered as the result is.
+func (a *analysis) take(at uint32) uint32 {
+	if at == 0 {
+		return 0
+	}
+	if k := a.imported[at]; k != 0 {
+		return k
+	}
+	s := a.base.steps[at-1]
+	a.steps = append(a.steps, step{text: s.text})
+	k := uint32(len(a.steps))
+	a.imported[at] = k
+	a.steps[k-1].next = a.take(s.next)
 	return k
 }
 

@@ -119,7 +119,7 @@ func timeMember(in *model.Inst, at *fields.At) string {
 // endless reports whether a member is known to be set to the time that has no
 // end.
 func (a *analysis) endless(member string) bool {
-	return a.forever[member] || a.base != nil && a.base.a.endless(member)
+	return a.forever[member] || a.base != nil && a.base.endless(member)
 }
 
 // findForever finds the members that code stores MAX_SCHEDULE_TIMEOUT into.

@@ -36,7 +36,7 @@ not searched.`,
 				return err
 			}
 			defer t.Close()
-			r, err := facts.StacksOnly(t)
+			r, err := facts.Stacks(t, nil)
 			if err != nil {
 				return err
 			}

@@ -2,12 +2,17 @@ package facts_test
 
 import (
 	"crypto/sha256"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"syscall"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/klpforge/klpforge/analyze/model"
 	"github.com/klpforge/klpforge/analyze/sleeps"
 	"github.com/klpforge/klpforge/analyze/stacks"
 	"github.com/klpforge/klpforge/internal/e2e"
@@ -35,6 +40,7 @@ func open(t testing.TB, cache string) *facts.Kernel {
 func TestCloudKernel(t *testing.T) {
 	cache := t.TempDir()
 	var first, last map[string]content
+	var frames []string
 	for _, round := range []string{"first", "cached", "damaged"} {
 		if round == "damaged" {
 			damage(t, cache)
@@ -66,18 +72,20 @@ func TestCloudKernel(t *testing.T) {
 				t.Errorf("%s: %s sleeps: %v, want %v", round, name, got, want)
 			}
 		}
-		for kind, find := range map[string]func() (*stacks.Result, error){
-			"base": func() (*stacks.Result, error) { return facts.Stacks(k.Target, k.Model) },
-			"only": func() (*stacks.Result, error) { return facts.StacksOnly(k.Target) },
-		} {
-			r, err := find()
-			if err != nil {
-				t.Fatal(err)
-			}
-			id := k.Model.Lookup("pipe_read")[0]
-			if _, calls := r.Roots(id, 10); !r.Facts[id].Stays() || len(r.Path(id)) == 0 || !slices.Contains(calls, "read") {
-				t.Errorf("%s, %s: pipe_read %+v, path %v, from %v", round, kind, r.Facts[id], r.Path(id), calls)
-			}
+		r, err := facts.Stacks(k.Target, k.Model)
+		if err != nil {
+			t.Fatal(err)
+		}
+		id := k.Model.Lookup("pipe_read")[0]
+		if _, calls := r.Roots(id, 10); !r.Facts[id].Stays() || len(r.Path(id)) == 0 || !slices.Contains(calls, "read") {
+			t.Errorf("%s: pipe_read %+v, path %v, from %v", round, r.Facts[id], r.Path(id), calls)
+		}
+		got := moduleFrames(t, k, r)
+		if round == "first" {
+			frames = got
+		}
+		if d := cmp.Diff(frames, got); d != "" {
+			t.Errorf("%s: a module's functions are judged otherwise (-first +now):\n%s", round, d)
 		}
 		if err := k.Close(); err != nil {
 			t.Error(err)
@@ -94,6 +102,35 @@ func TestCloudKernel(t *testing.T) {
 		}
 		last = now
 	}
+}
+
+// moduleFrames tells how tasks get to where they sleep in functions of a module,
+// which the kernel decides.
+func moduleFrames(t *testing.T, k *facts.Kernel, base *stacks.Result) []string {
+	t.Helper()
+	m, err := k.Target.Module("sunrpc")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := model.FromObject(m.File, model.ObjectOptions{Name: m.Name})
+	if err != nil {
+		t.Fatal(err)
+	}
+	mm := model.Build(p)
+	r, err := stacks.Object(mm, base)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out []string
+	for i := range mm.Funcs {
+		if r.Facts[i].Stays() {
+			out = append(out, fmt.Sprintf("%s: %+v %s", mm.Funcs[i].Name, r.Facts[i], strings.Join(r.Path(model.FuncID(i)), ", ")))
+		}
+	}
+	if len(out) < 10 {
+		t.Errorf("tasks sleep in %d functions of %s only", len(out), m.Name)
+	}
+	return out
 }
 
 // content tells what a file is and what it holds.
@@ -143,7 +180,7 @@ func all(b *testing.B, cache string) bool {
 	k := open(b, cache)
 	defer k.Close()
 	k.Sleeps()
-	if _, err := facts.StacksOnly(k.Target); err != nil {
+	if _, err := facts.Stacks(k.Target, nil); err != nil {
 		b.Fatal(err)
 	}
 	return k.Cached

@@ -21,7 +21,7 @@ import (
 )
 
 // magic begins a file of facts; its last part is the version of the format.
-const magic = "klpforge facts 2\n"
+const magic = "klpforge facts 3\n"
 
 // maxKernels is of how many kernels the cache keeps facts, about 10 MB each.
 const maxKernels = 8
@@ -102,12 +102,6 @@ type store struct {
 }
 
 func (s store) path(p part) string { return filepath.Join(s.dir, s.key+"-"+string(p)) }
-
-// has reports whether facts are kept, which may be damaged.
-func (s store) has(p part) bool {
-	_, err := os.Stat(s.path(p))
-	return err == nil
-}
 
 // load reads facts. Any error means that they must be found anew.
 func (s store) load(p part, unpack func(*pack.Reader) error) error {

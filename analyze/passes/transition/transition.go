@@ -45,12 +45,11 @@ func run(p *analyze.Pass) error {
 		if err != nil {
 			continue
 		}
-		kernel, err := whole(p)
+		kernel, object, err := frames(p, u, before.Model)
 		if err != nil {
 			p.Report(analyze.Finding{ID: "KLP301", Severity: analyze.Note, Unknown: true, Object: u.Owner, Unit: u.Object, Evidence: []string{err.Error()},
 				Message: "where tasks of the kernel sleep could not be found"})
 		}
-		object := stacks.Object(before.Model, kernel)
 		for _, ch := range u.Replace {
 			place(p, u, ch)
 			reliable(p, u, ch, before, after)
@@ -67,11 +66,23 @@ func run(p *analyze.Pass) error {
 	return nil
 }
 
-func whole(p *analyze.Pass) (*stacks.Result, error) {
-	if p.Stacks == nil {
-		return nil, nil
+// frames finds where tasks sleep: in the whole kernel, which knows the functions of
+// its own, and in an object that is not of it. After an error it is what the object
+// alone tells.
+func frames(p *analyze.Pass, u *analyze.Unit, m *model.Model) (kernel, object *stacks.Result, err error) {
+	if p.Stacks != nil {
+		if kernel, err = p.Stacks(); err == nil && u.Owner == plan.Vmlinux {
+			return kernel, kernel, nil
+		}
 	}
-	return p.Stacks()
+	if err == nil {
+		object, err = stacks.Object(m, kernel)
+	}
+	if err != nil {
+		kernel = nil
+		object, _ = stacks.Object(m, nil) // only a kernel can be missing
+	}
+	return kernel, object, err
 }
 
 // sleeps reports tasks that sleep on the function's frame. The whole kernel
