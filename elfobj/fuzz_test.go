@@ -18,6 +18,7 @@ func FuzzRead(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, in []byte) {
 		survives(t, in)
+		sameWindowed(t, in)
 		obj, err := Read(in)
 		if err != nil {
 			return

@@ -2,13 +2,12 @@ package elfobj
 
 import (
 	"bytes"
+	"cmp"
 	"debug/elf"
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"os"
 	"slices"
-	"sort"
 	"strings"
 )
 
@@ -33,13 +32,15 @@ func bad(off int64, format string, args ...any) error {
 	return &FormatError{Off: off, What: fmt.Sprintf(format, args...)}
 }
 
-// ReadFile reads the object at path.
+// ReadFile reads the object at path. Of a large file no more is in memory at a
+// time than the result and a small window.
 func ReadFile(path string) (*File, error) {
-	data, err := os.ReadFile(path)
+	in, file, err := openInput(path)
 	if err != nil {
 		return nil, err
 	}
-	f, err := Read(data)
+	defer file.Close()
+	f, err := read(in)
 	if err != nil {
 		return nil, fmt.Errorf("read %s: %w", path, err)
 	}
@@ -53,26 +54,26 @@ const (
 	relaSize = 24
 )
 
+// rawSection is a section header. There are twice as many as sections that stay.
 type rawSection struct {
-	name           string
-	nameOff        uint32
-	typ            elf.SectionType
-	flags          elf.SectionFlag
-	off, size      uint64
-	link, info     uint32
-	align, entsize uint64
-	data           []byte
-	id             SecID // position in File.Sections, 0 when folded away
+	off, size, entsize uint64
+	nameOff, nameLen   uint32
+	typ                elf.SectionType
+	flags              elf.SectionFlag
+	link, info         uint32
+	align              uint32
+	id                 SecID // position in File.Sections, 0 when folded away
 }
 
 type reader struct {
-	in  []byte
-	bo  binary.ByteOrder
-	raw []rawSection
-	f   *File
+	in    *input
+	big   bool // byte order
+	raw   []rawSection
+	names string // of the sections
+	f     *File
 
 	symtab int // index of the symbol table in raw, 0 if none
-	names  int // bytes of names that may still be handed out
+	left   int // bytes of names that may still be handed out
 }
 
 // maxNames bounds the bytes of all names together, as a multiple of the file:
@@ -82,28 +83,45 @@ const maxNames = 64
 // Read parses a relocatable object or a kernel module. Section data alias in
 // until the caller replaces them. Every offset, count and index of the input
 // is checked; memory use is at most a small multiple of len(in).
-func Read(in []byte) (*File, error) {
-	r := &reader{in: in, f: &File{}, names: maxNames * len(in)}
-	if err := r.header(); err != nil {
-		return nil, err
-	}
-	if err := r.sections(); err != nil {
-		return nil, err
-	}
-	if err := r.symbols(); err != nil {
-		return nil, err
-	}
-	if err := r.relocations(); err != nil {
-		return nil, err
-	}
-	if err := r.groups(); err != nil {
-		return nil, err
+func Read(in []byte) (*File, error) { return read(&input{mem: in, size: uint64(len(in))}) }
+
+func read(in *input) (*File, error) {
+	r := &reader{in: in, f: &File{}, left: maxNames * int(in.size)}
+	for _, step := range []func() error{r.header, r.sections, r.symbols, r.contents, r.relocations, r.groups} {
+		if err := step(); err != nil {
+			return nil, err
+		}
 	}
 	return r.f, nil
 }
 
+// u16, u32 and u64 are numbers in the byte order of the file.
+func (r *reader) u16(b []byte) uint16 {
+	if r.big {
+		return binary.BigEndian.Uint16(b)
+	}
+	return binary.LittleEndian.Uint16(b)
+}
+
+func (r *reader) u32(b []byte) uint32 {
+	if r.big {
+		return binary.BigEndian.Uint32(b)
+	}
+	return binary.LittleEndian.Uint32(b)
+}
+
+func (r *reader) u64(b []byte) uint64 {
+	if r.big {
+		return binary.BigEndian.Uint64(b)
+	}
+	return binary.LittleEndian.Uint64(b)
+}
+
 func (r *reader) header() error {
-	in := r.in
+	in, err := r.in.view(0, min(ehdrSize, r.in.size))
+	if err != nil {
+		return err
+	}
 	if len(in) < ehdrSize || !bytes.Equal(in[:4], []byte(elf.ELFMAG)) {
 		return fmt.Errorf("%w: no ELF header", ErrNotObject)
 	}
@@ -112,44 +130,51 @@ func (r *reader) header() error {
 	}
 	switch elf.Data(in[elf.EI_DATA]) {
 	case elf.ELFDATA2LSB:
-		r.bo = binary.LittleEndian
 	case elf.ELFDATA2MSB:
-		r.bo = binary.BigEndian
+		r.big = true
 	default:
 		return bad(int64(elf.EI_DATA), "unknown byte order %d", in[elf.EI_DATA])
 	}
 	f := r.f
-	f.BigEndian = r.bo == binary.BigEndian
+	f.BigEndian = r.big
 	f.OSABI = in[elf.EI_OSABI]
-	f.Type = elf.Type(r.bo.Uint16(in[16:]))
-	f.Machine = elf.Machine(r.bo.Uint16(in[18:]))
-	f.Flags = r.bo.Uint32(in[48:])
+	f.Type = elf.Type(r.u16(in[16:]))
+	f.Machine = elf.Machine(r.u16(in[18:]))
+	f.Flags = r.u32(in[48:])
 	if f.Type != elf.ET_REL {
 		return fmt.Errorf("%w: file type is %v", ErrNotObject, f.Type)
 	}
-	if n := r.bo.Uint16(in[56:]); n != 0 {
+	if n := r.u16(in[56:]); n != 0 {
 		return bad(56, "relocatable object has %d program headers", n)
 	}
 	return nil
 }
 
 func (r *reader) sections() error {
-	shoff := r.bo.Uint64(r.in[40:])
-	if es := r.bo.Uint16(r.in[58:]); es != shdrSize {
+	head, err := r.in.view(0, ehdrSize)
+	if err != nil {
+		return err
+	}
+	shoff := r.u64(head[40:])
+	if es := r.u16(head[58:]); es != shdrSize {
 		return bad(58, "section header size is %d, want %d", es, shdrSize)
 	}
-	num := uint64(r.bo.Uint16(r.in[60:]))
-	strndx := uint32(r.bo.Uint16(r.in[62:]))
-	size := uint64(len(r.in))
+	num := uint64(r.u16(head[60:]))
+	strndx := uint32(r.u16(head[62:]))
+	size := r.in.size
 	if shoff == 0 || shoff > size || size-shoff < shdrSize {
 		return bad(40, "section header table at %#x lies outside the file of %d bytes", shoff, size)
 	}
+	first, err := r.in.view(shoff, shdrSize)
+	if err != nil {
+		return err
+	}
 	// Extended numbering: the real counts are in section 0 (gABI).
 	if num == 0 {
-		num = r.bo.Uint64(r.in[shoff+32:])
+		num = r.u64(first[32:])
 	}
 	if strndx == uint32(elf.SHN_XINDEX) {
-		strndx = r.bo.Uint32(r.in[shoff+40:])
+		strndx = r.u32(first[40:])
 	}
 	if num > (size-shoff)/shdrSize {
 		return bad(int64(shoff), "%d section headers do not fit in the file", num)
@@ -162,47 +187,76 @@ func (r *reader) sections() error {
 	}
 	r.raw = make([]rawSection, num)
 	used := uint64(0)
-	for i := range r.raw {
-		h := r.in[shoff+uint64(i)*shdrSize:][:shdrSize]
-		s := &r.raw[i]
-		s.nameOff = r.bo.Uint32(h)
-		s.typ = elf.SectionType(r.bo.Uint32(h[4:]))
-		s.flags = elf.SectionFlag(r.bo.Uint64(h[8:]))
-		s.off = r.bo.Uint64(h[24:])
-		s.size = r.bo.Uint64(h[32:])
-		s.link = r.bo.Uint32(h[40:])
-		s.info = r.bo.Uint32(h[44:])
-		s.align = r.bo.Uint64(h[48:])
-		s.entsize = r.bo.Uint64(h[56:])
-		if i == 0 || s.typ == elf.SHT_NULL {
-			continue
-		}
-		if s.typ != elf.SHT_NOBITS {
-			if s.off > size || s.size > size-s.off {
-				return bad(int64(s.off), "section %d (%d bytes) lies outside the file", i, s.size)
+	err = r.in.records(shoff, num*shdrSize, shdrSize, func(first int, b []byte) error {
+		for i := first; len(b) > 0; i, b = i+1, b[shdrSize:] {
+			if err := r.section(i, b[:shdrSize], &used); err != nil {
+				return err
 			}
-			// Sections do not overlap, so what is made of them is bounded by
-			// the size of the file.
-			if used += s.size; used > size {
-				return bad(int64(s.off), "section %d (%d bytes) overlaps another one", i, s.size)
-			}
-			s.data = r.in[s.off : s.off+s.size : s.off+s.size]
-		} else if s.size > 1<<32 {
-			return bad(int64(s.off), "section %d claims %d bytes of zeroes", i, s.size)
 		}
-		if s.align&(s.align-1) != 0 || s.align > 1<<26 {
-			return bad(-1, "section %d has alignment %d", i, s.align)
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	if strs := &r.raw[strndx]; strs.stored() {
+		if r.names, err = r.in.text(strs.off, strs.size); err != nil {
+			return err
 		}
 	}
-	strs := string(r.raw[strndx].data)
 	for i := range r.raw {
-		n, err := r.name(strs, r.raw[i].nameOff)
+		n, err := r.name(r.names, r.raw[i].nameOff)
 		if err != nil && i > 0 {
 			return bad(-1, "section %d: name offset %#x outside the name table", i, r.raw[i].nameOff)
 		}
-		r.raw[i].name = n
+		r.raw[i].nameLen = uint32(len(n))
 	}
 	return r.place(int(strndx))
+}
+
+// section takes the i-th section header. used counts the bytes of all.
+func (r *reader) section(i int, h []byte, used *uint64) error {
+	s, size := &r.raw[i], r.in.size
+	s.nameOff = r.u32(h)
+	s.typ = elf.SectionType(r.u32(h[4:]))
+	s.flags = elf.SectionFlag(r.u64(h[8:]))
+	s.off = r.u64(h[24:])
+	s.size = r.u64(h[32:])
+	s.link = r.u32(h[40:])
+	s.info = r.u32(h[44:])
+	s.entsize = r.u64(h[56:])
+	align := r.u64(h[48:])
+	if i == 0 || s.typ == elf.SHT_NULL {
+		s.typ = elf.SHT_NULL
+		return nil
+	}
+	if s.stored() {
+		if s.off > size || s.size > size-s.off {
+			return bad(int64(s.off), "section %d (%d bytes) lies outside the file", i, s.size)
+		}
+		// Sections do not overlap, so what is made of them is bounded by
+		// the size of the file.
+		if *used += s.size; *used > size {
+			return bad(int64(s.off), "section %d (%d bytes) overlaps another one", i, s.size)
+		}
+	} else if s.size > 1<<32 {
+		return bad(int64(s.off), "section %d claims %d bytes of zeroes", i, s.size)
+	}
+	if align&(align-1) != 0 || align > 1<<26 {
+		return bad(-1, "section %d has alignment %d", i, align)
+	}
+	s.align = uint32(align)
+	return nil
+}
+
+// stored reports whether the section has contents in the file.
+func (s *rawSection) stored() bool { return s.typ != elf.SHT_NOBITS && s.typ != elf.SHT_NULL }
+
+// nameOf returns a section's name; it aliases the table of names.
+func (r *reader) nameOf(s *rawSection) string {
+	if s.nameLen == 0 {
+		return ""
+	}
+	return r.names[s.nameOff:][:s.nameLen]
 }
 
 // place decides which raw sections stay in the model and numbers them.
@@ -217,33 +271,72 @@ func (r *reader) place(shstr int) error {
 			strtab = int(r.raw[i].link)
 		}
 	}
-	r.f.Sections = append(make([]Section, 0, len(r.raw)), Section{})
+	n := SecID(1)
 	for i := 1; i < len(r.raw); i++ {
 		s := &r.raw[i]
 		switch s.typ {
 		case elf.SHT_NULL, elf.SHT_SYMTAB, elf.SHT_SYMTAB_SHNDX, elf.SHT_RELA:
 			continue
 		case elf.SHT_REL:
-			return bad(int64(s.off), "section %s uses REL relocations, which no supported architecture has", s.name)
+			return bad(int64(s.off), "section %s uses REL relocations, which no supported architecture has", r.nameOf(s))
 		case elf.SHT_STRTAB:
 			if i == shstr || i == strtab {
 				continue
 			}
 		}
-		s.id = SecID(len(r.f.Sections))
-		r.f.Sections = append(r.f.Sections, Section{
-			Name: s.name, Type: s.typ, Flags: s.flags, Align: s.align,
-			EntSize: s.entsize, Size: s.size, Data: s.data,
-		})
+		s.id = n
+		n++
 	}
+	r.f.Sections = make([]Section, n)
 	for i := range r.raw {
 		s := &r.raw[i]
-		if s.id != 0 && s.flags&elf.SHF_LINK_ORDER != 0 {
-			if uint64(s.link) >= uint64(len(r.raw)) {
-				return bad(-1, "section %s: link %d out of range", s.name, s.link)
-			}
-			r.f.Sections[s.id].Link = r.raw[s.link].id
+		if s.id == 0 {
+			continue
 		}
+		t := &r.f.Sections[s.id]
+		*t = Section{Name: r.nameOf(s), Type: s.typ, Flags: s.flags, Align: uint64(s.align), EntSize: s.entsize, Size: s.size}
+		if s.flags&elf.SHF_LINK_ORDER != 0 {
+			if uint64(s.link) >= uint64(len(r.raw)) {
+				return bad(-1, "section %s: link %d out of range", t.Name, s.link)
+			}
+			t.Link = r.raw[s.link].id
+		}
+	}
+	return nil
+}
+
+// maxGap bounds the bytes between the contents of two sections that are kept along
+// with them: padding.
+const maxGap = maxFileAlign
+
+// contents gives the sections their data. Those that follow each other in the
+// file are read at once.
+func (r *reader) contents() error {
+	order := make([]int32, 0, len(r.f.Sections))
+	for i := range r.raw {
+		if s := &r.raw[i]; s.id != 0 && s.stored() {
+			order = append(order, int32(i))
+		}
+	}
+	byOffset := func(a, b int32) int { return cmp.Compare(r.raw[a].off, r.raw[b].off) }
+	if !slices.IsSortedFunc(order, byOffset) {
+		slices.SortStableFunc(order, byOffset)
+	}
+	for len(order) > 0 {
+		start := r.raw[order[0]].off
+		end, n := start, 0
+		for ; n < len(order) && r.raw[order[n]].off <= end+maxGap; n++ {
+			end = max(end, r.raw[order[n]].off+r.raw[order[n]].size)
+		}
+		data, err := r.in.keep(start, end-start)
+		if err != nil {
+			return err
+		}
+		for _, i := range order[:n] {
+			s := &r.raw[i]
+			r.f.Sections[s.id].Data = data[s.off-start:][:s.size:s.size]
+		}
+		order = order[n:]
 	}
 	return nil
 }
@@ -260,11 +353,16 @@ func (r *reader) symbols() error {
 	if uint64(tab.link) >= uint64(len(r.raw)) || r.raw[tab.link].typ != elf.SHT_STRTAB {
 		return bad(int64(tab.off), "symbol table without string table")
 	}
-	strs := string(r.raw[tab.link].data)
-	var xindex []byte
+	strs, err := r.in.text(r.raw[tab.link].off, r.raw[tab.link].size)
+	if err != nil {
+		return err
+	}
+	var xindex string
 	for i := range r.raw {
-		if r.raw[i].typ == elf.SHT_SYMTAB_SHNDX && int(r.raw[i].link) == r.symtab {
-			xindex = r.raw[i].data
+		if s := &r.raw[i]; s.typ == elf.SHT_SYMTAB_SHNDX && int(s.link) == r.symtab {
+			if xindex, err = r.in.text(s.off, s.size); err != nil {
+				return err
+			}
 		}
 	}
 	n := int(tab.size / symSize)
@@ -272,31 +370,45 @@ func (r *reader) symbols() error {
 		return nil
 	}
 	r.f.Symbols = make([]Symbol, n)
-	for i := 1; i < n; i++ {
-		e := tab.data[i*symSize:][:symSize]
-		name, err := r.name(strs, r.bo.Uint32(e))
-		if err != nil {
-			return bad(int64(tab.off)+int64(i*symSize), "symbol %d: name outside the string table", i)
-		}
-		s := Symbol{
-			Name: name, Bind: elf.ST_BIND(e[4]), Type: elf.ST_TYPE(e[4]), Other: e[5],
-			Value: r.bo.Uint64(e[8:]), Size: r.bo.Uint64(e[16:]),
-		}
-		shndx := uint32(r.bo.Uint16(e[6:]))
-		ext := shndx == uint32(elf.SHN_XINDEX)
-		if ext {
-			if len(xindex) < (i+1)*4 {
-				return bad(int64(tab.off), "symbol %d (%s): extended section index missing", i, name)
+	return r.in.records(tab.off, tab.size, symSize, func(first int, b []byte) error {
+		for i := first; len(b) > 0; i, b = i+1, b[symSize:] {
+			if i == 0 {
+				continue
 			}
-			shndx = r.bo.Uint32(xindex[i*4:])
+			if err := r.symbol(i, b[:symSize], strs, xindex); err != nil {
+				return err
+			}
 		}
-		if s.Sec, err = r.symbolSection(shndx, ext); err != nil {
-			return fmt.Errorf("symbol %d (%s): %w", i, name, err)
+		return nil
+	})
+}
+
+// symbol takes the i-th entry of the symbol table. strs is its string table,
+// xindex that of extended section indices.
+func (r *reader) symbol(i int, e []byte, strs, xindex string) error {
+	tab := &r.raw[r.symtab]
+	name, err := r.name(strs, r.u32(e))
+	if err != nil {
+		return bad(int64(tab.off)+int64(i*symSize), "symbol %d: name outside the string table", i)
+	}
+	s := &r.f.Symbols[i]
+	*s = Symbol{
+		Name: name, Bind: elf.ST_BIND(e[4]), Type: elf.ST_TYPE(e[4]), Other: e[5],
+		Value: r.u64(e[8:]), Size: r.u64(e[16:]),
+	}
+	shndx := uint32(r.u16(e[6:]))
+	ext := shndx == uint32(elf.SHN_XINDEX)
+	if ext {
+		if len(xindex) < (i+1)*4 {
+			return bad(int64(tab.off), "symbol %d (%s): extended section index missing", i, name)
 		}
-		if s.Type == elf.STT_SECTION && s.Sec > 0 {
-			s.Name = ""
-		}
-		r.f.Symbols[i] = s
+		shndx = r.u32([]byte(xindex[i*4:][:4]))
+	}
+	if s.Sec, err = r.symbolSection(shndx, ext); err != nil {
+		return fmt.Errorf("symbol %d (%s): %w", i, name, err)
+	}
+	if s.Type == elf.STT_SECTION && s.Sec > 0 {
+		s.Name = ""
 	}
 	return nil
 }
@@ -326,50 +438,38 @@ func (r *reader) symbolSection(shndx uint32, ext bool) (SecID, error) {
 }
 
 func (r *reader) relocations() error {
+	total := uint64(0)
 	for i := range r.raw {
 		s := &r.raw[i]
 		if s.typ != elf.SHT_RELA {
 			continue
 		}
 		if uint64(s.info) >= uint64(len(r.raw)) || r.raw[s.info].id == 0 {
-			return bad(int64(s.off), "%s: relocations without a section they apply to", s.name)
+			return bad(int64(s.off), "%s: relocations without a section they apply to", r.nameOf(s))
 		}
 		if int(s.link) != r.symtab || r.symtab == 0 {
-			return bad(int64(s.off), "%s: relocations without symbol table", s.name)
+			return bad(int64(s.off), "%s: relocations without symbol table", r.nameOf(s))
 		}
 		if s.size%relaSize != 0 || s.entsize != relaSize {
-			return bad(int64(s.off), "%s: %d bytes with entries of %d", s.name, s.size, s.entsize)
+			return bad(int64(s.off), "%s: %d bytes with entries of %d", r.nameOf(s), s.size, s.entsize)
+		}
+		total += s.size / relaSize
+	}
+	all := make([]Reloc, total)
+	for i := range r.raw {
+		s := &r.raw[i]
+		if s.typ != elf.SHT_RELA {
+			continue
+		}
+		n := s.size / relaSize
+		relocs := all[:n:n]
+		all = all[n:]
+		if err := r.table(s, relocs); err != nil {
+			return err
 		}
 		target := &r.f.Sections[r.raw[s.info].id]
-		relocs := make([]Reloc, s.size/relaSize)
-		for j := range relocs {
-			e := s.data[j*relaSize:]
-			info := r.bo.Uint64(e[8:])
-			rel := Reloc{Off: r.bo.Uint64(e), Type: uint32(info), Addend: int64(r.bo.Uint64(e[16:]))}
-			sym := info >> 32
-			if sym >= uint64(len(r.f.Symbols)) {
-				return bad(int64(s.off), "%s: relocation %d: symbol index %d out of range", s.name, j, sym)
-			}
-			rel.Sym = SymID(sym)
-			if rel.Off >= target.Size && rel.Off > 0 {
-				return bad(int64(s.off), "%s: relocation %d: offset %#x outside %s", s.name, j, rel.Off, target.Name)
-			}
-			relocs[j] = rel
-		}
-		less := func(a, b Reloc) int {
-			switch {
-			case a.Off < b.Off:
-				return -1
-			case a.Off > b.Off:
-				return 1
-			}
-			return 0
-		}
-		if !slices.IsSortedFunc(relocs, less) {
-			slices.SortStableFunc(relocs, less)
-		}
 		if uint64(s.flags)&SHFRelaLivepatch != 0 {
-			target.KlpRelocs = append(target.KlpRelocs, KlpRelocs{Name: s.name, Relocs: relocs})
+			target.KlpRelocs = append(target.KlpRelocs, KlpRelocs{Name: r.nameOf(s), Relocs: relocs})
 			continue
 		}
 		if target.Relocs != nil {
@@ -380,6 +480,34 @@ func (r *reader) relocations() error {
 	return nil
 }
 
+// table reads the relocations of one table and sorts them.
+func (r *reader) table(s *rawSection, relocs []Reloc) error {
+	target := &r.f.Sections[r.raw[s.info].id]
+	sorted, last := true, uint64(0)
+	err := r.in.records(s.off, s.size, relaSize, func(first int, b []byte) error {
+		for j := first; len(b) > 0; j, b = j+1, b[relaSize:] {
+			e := b[:relaSize]
+			info := r.u64(e[8:])
+			rel := Reloc{Off: r.u64(e), Type: uint32(info), Addend: int64(r.u64(e[16:]))}
+			sym := info >> 32
+			if sym >= uint64(len(r.f.Symbols)) {
+				return bad(int64(s.off), "%s: relocation %d: symbol index %d out of range", r.nameOf(s), j, sym)
+			}
+			rel.Sym = SymID(sym)
+			if rel.Off >= target.Size && rel.Off > 0 {
+				return bad(int64(s.off), "%s: relocation %d: offset %#x outside %s", r.nameOf(s), j, rel.Off, target.Name)
+			}
+			sorted, last = sorted && last <= rel.Off, rel.Off
+			relocs[j] = rel
+		}
+		return nil
+	})
+	if err == nil && !sorted {
+		slices.SortStableFunc(relocs, func(a, b Reloc) int { return cmp.Compare(a.Off, b.Off) })
+	}
+	return err
+}
+
 func (r *reader) groups() error {
 	for i := range r.raw {
 		s := &r.raw[i]
@@ -388,17 +516,17 @@ func (r *reader) groups() error {
 		}
 		g := &r.f.Sections[s.id]
 		if s.size < 4 || s.size%4 != 0 {
-			return bad(int64(s.off), "group %s of %d bytes", s.name, s.size)
+			return bad(int64(s.off), "group %s of %d bytes", g.Name, s.size)
 		}
 		if uint64(s.info) >= uint64(len(r.f.Symbols)) {
-			return bad(int64(s.off), "group %s: signature symbol %d out of range", s.name, s.info)
+			return bad(int64(s.off), "group %s: signature symbol %d out of range", g.Name, s.info)
 		}
 		g.Group = SymID(s.info)
-		g.GroupFlag = r.bo.Uint32(s.data)
-		for off := 4; off < len(s.data); off += 4 {
-			m := r.bo.Uint32(s.data[off:])
+		g.GroupFlag = r.u32(g.Data)
+		for off := 4; off < len(g.Data); off += 4 {
+			m := r.u32(g.Data[off:])
 			if uint64(m) >= uint64(len(r.raw)) {
-				return bad(int64(s.off), "group %s: member %d out of range", s.name, m)
+				return bad(int64(s.off), "group %s: member %d out of range", g.Name, m)
 			}
 			// Relocation tables are members too; they follow their section.
 			if id := r.raw[m].id; id != 0 {
@@ -406,7 +534,7 @@ func (r *reader) groups() error {
 			}
 		}
 		g.Data = nil
-		sort.Slice(g.Members, func(a, b int) bool { return g.Members[a] < g.Members[b] })
+		slices.Sort(g.Members)
 	}
 	return nil
 }
@@ -420,11 +548,11 @@ func (r *reader) name(tab string, off uint32) (string, error) {
 		return "", errors.New("offset outside the table")
 	}
 	rest := tab[off:]
-	n := strings.IndexByte(rest[:min(len(rest), r.names+1)], 0)
+	n := strings.IndexByte(rest[:min(len(rest), r.left+1)], 0)
 	if n < 0 {
 		return "", errors.New("string without end, or names that fill more than the file")
 	}
-	r.names -= n
+	r.left -= n
 	return rest[:n], nil
 }
 
