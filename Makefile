@@ -52,7 +52,7 @@ cross: ## the differ on objects for arm64, ppc64le, s390x, loongarch64 (an hour;
 	for a in arm64 ppc64le s390x loongarch64; do scripts/cross-objects $$a 22 && $(GO) run ./internal/cross $$a || exit 1; done
 
 hazards: kernels ## dangers of a transition shown in VMs, with a hundred rounds of the remedy (half an hour)
-	KLPFORGE_E2E=1 KLPFORGE_ROUNDS=100 $(GO) test ./internal/e2e -count 1 -timeout 60m -v -run '^(TestFooLock|TestLockOrder|TestSleepInAtomic|TestThreadStallsTransition)$$'
+	KLPFORGE_E2E=1 KLPFORGE_ROUNDS=100 $(GO) test ./internal/e2e -count 1 -timeout 60m -v -run '^(TestFooLock|TestLockOrder|TestSleepInAtomic|TestThreadStallsTransition|TestUnseenCode)$$'
 
 secureboot: kernels ## a signed livepatch under UEFI Secure Boot, in a VM; needs Debian's ovmf
 	KLPFORGE_E2E=1 $(GO) test -tags secureboot ./internal/e2e -count 1 -timeout 20m -v -run '^TestSecureBoot$$'

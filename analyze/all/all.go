@@ -22,13 +22,14 @@ import (
 	"github.com/klpforge/klpforge/analyze/passes/returns"
 	"github.com/klpforge/klpforge/analyze/passes/selflock"
 	"github.com/klpforge/klpforge/analyze/passes/transition"
+	"github.com/klpforge/klpforge/analyze/passes/unseen"
 	"github.com/klpforge/klpforge/analyze/passes/verdict"
 )
 
 // Registry returns all analyzers.
 func Registry() *analyze.Registry {
 	checks := []*analyze.Analyzer{reported.New(), object.New(), optable.New(), lockeffect.New(), contract.New(), returns.New(), coupled.New(), future.New(), layout.New(),
-		context.New(), lockdata.New(), lockorder.New(), rcu.New(), selflock.New(), transition.New(), ownership.New(), handler.New(), meaning.New(), outlive.New()}
+		context.New(), lockdata.New(), lockorder.New(), rcu.New(), selflock.New(), transition.New(), ownership.New(), handler.New(), meaning.New(), outlive.New(), unseen.New()}
 	r, err := analyze.NewRegistry(append(checks, verdict.New(checks...))...)
 	if err != nil {
 		panic(err) // a mistake in this file, which its test finds

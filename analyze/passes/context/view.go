@@ -2,14 +2,12 @@ package context
 
 import (
 	"slices"
-	"sync"
 
 	"github.com/klpforge/klpforge/analyze"
 	"github.com/klpforge/klpforge/analyze/code"
 	"github.com/klpforge/klpforge/analyze/locks"
 	"github.com/klpforge/klpforge/analyze/model"
 	"github.com/klpforge/klpforge/analyze/sleeps"
-	"github.com/klpforge/klpforge/plan"
 )
 
 const mayAnswer = sleeps.May
@@ -20,72 +18,8 @@ type view struct {
 	sleeps *sleeps.Result
 }
 
-// newView looks at an object; known is what is known of other objects, or nil.
-func newView(o *code.Object, known *outside) *view {
-	opt := sleeps.Options{Flows: func(...model.FuncID) *locks.Flows { return o.Flows() }}
-	if known != nil {
-		opt.Kernel, opt.Module = known.facts, known.module
-	}
-	return &view{o, sleeps.Analyze(o.Model, opt)}
-}
-
-// outside is what is known of the kernel and of its modules.
-type outside struct {
-	kernel  *analyze.Kernel
-	own     *model.Model // the module that the objects are of; nil when none, or not known
-	facts   *sleeps.Result
-	modules map[*model.Model]*sleeps.Result // nil while one is looked at
-}
-
-func newOutside(k *analyze.Kernel, owner string, objects ...*code.Object) *outside {
-	var names []string
-	for _, o := range objects {
-		for i := range o.Model.Funcs {
-			if f := &o.Model.Funcs[i]; f.Flags&model.FuncExtern != 0 {
-				names = append(names, f.Name)
-			}
-		}
-	}
-	var own *model.Model
-	if owner != plan.Vmlinux && k.Module != nil {
-		own = k.Module(owner)
-	}
-	return &outside{k, own, sleeps.Analyze(k.Model, sleeps.Options{Flows: k.Locks.FlowsApart, For: names}), map[*model.Model]*sleeps.Result{}}
-}
-
-// module tells of a function in another object of the same module, or that a
-// module exports.
-func (x *outside) module(name string) (sleeps.Fact, bool) {
-	if f, ok := x.in(x.own, name); ok {
-		return f, true
-	}
-	if x.kernel.Exporter == nil {
-		return sleeps.Fact{}, false
-	}
-	return x.in(x.kernel.Exporter(name), name)
-}
-
-// in tells of a function of a module.
-func (x *outside) in(m *model.Model, name string) (sleeps.Fact, bool) {
-	if m == nil {
-		return sleeps.Fact{}, false
-	}
-	ids := m.Lookup(name)
-	if len(ids) != 1 || m.Func(ids[0]).Flags&model.FuncExtern != 0 {
-		return sleeps.Fact{}, false
-	}
-	r, ok := x.modules[m]
-	if !ok {
-		x.modules[m] = nil
-		effects := sync.OnceValue(func() *locks.Result { return locks.Analyze(m, locks.Options{}) })
-		r = sleeps.Analyze(m, sleeps.Options{Kernel: x.facts, Module: x.module, Flows: func(ids ...model.FuncID) *locks.Flows { return effects().FlowsApart(ids...) }})
-		x.modules[m] = r
-	}
-	if r == nil {
-		return sleeps.Fact{}, false
-	}
-	return r.Fact(ids[0]), true
-}
+// newView looks at an object; known tells of other objects, and may be nil.
+func newView(o *code.Object, known *analyze.Sleepers) *view { return &view{o, known.Object(o)} }
 
 // violation is a call that may sleep where that is forbidden.
 type violation struct {

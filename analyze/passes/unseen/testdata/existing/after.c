@@ -1,0 +1,15 @@
+// want: nothing
+void msleep(unsigned int);
+int jiffies_now(int);
+#define noinline __attribute__((noinline))
+
+noinline int helper(int x)
+{
+	msleep(x);
+	return x * 3;
+}
+
+int f(int x)
+{
+	return helper(x + 1);
+}

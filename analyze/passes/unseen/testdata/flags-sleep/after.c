@@ -1,0 +1,15 @@
+// want: KLP216 warning helper
+// cflags: -fno-ipa-cp
+// text: helper → __kmalloc
+void *__kmalloc(unsigned long, unsigned int);
+#define noinline __attribute__((noinline))
+
+static noinline int helper(int x, unsigned int gfp)
+{
+	return *(int *)__kmalloc(x, gfp);
+}
+
+int f(int x)
+{
+	return helper(x + 1, 0xcc0);
+}

@@ -1,0 +1,95 @@
+package analyze
+
+import (
+	"sync"
+
+	"github.com/klpforge/klpforge/analyze/code"
+	"github.com/klpforge/klpforge/analyze/locks"
+	"github.com/klpforge/klpforge/analyze/model"
+	"github.com/klpforge/klpforge/analyze/sleeps"
+	"github.com/klpforge/klpforge/plan"
+)
+
+// Sleepers tell which functions of the kernel and of its modules may sleep, to
+// objects that call them. Not safe for concurrent use.
+type Sleepers struct {
+	kernel  *Kernel
+	own     *model.Model // the module that the objects are of; nil when none, or not known
+	facts   *sleeps.Result
+	modules map[*model.Model]*sleeps.Result // nil while one is looked at
+}
+
+// Sleepers makes those for what some objects of one owner, plan.Vmlinux or a
+// module, leave undefined. It takes a second or two.
+func (k *Kernel) Sleepers(owner string, objects ...*code.Object) *Sleepers {
+	var names []string
+	for _, o := range objects {
+		for i := range o.Model.Funcs {
+			if f := &o.Model.Funcs[i]; f.Flags&model.FuncExtern != 0 {
+				names = append(names, f.Name)
+			}
+		}
+	}
+	var own *model.Model
+	if owner != plan.Vmlinux && k.Module != nil {
+		own = k.Module(owner)
+	}
+	return &Sleepers{k, own, sleeps.Analyze(k.Model, sleeps.Options{Flows: k.Locks.FlowsApart, For: names}), map[*model.Model]*sleeps.Result{}}
+}
+
+// Object finds which functions of an object may sleep. Of nil it is what the
+// object alone tells.
+func (s *Sleepers) Object(o *code.Object) *sleeps.Result {
+	opt := sleeps.Options{Flows: func(...model.FuncID) *locks.Flows { return o.Flows() }}
+	if s != nil {
+		opt.Kernel, opt.Module = s.facts, s.module
+	}
+	return sleeps.Analyze(o.Model, opt)
+}
+
+// module tells of a function in another object of the same module, or that a
+// module exports.
+func (s *Sleepers) module(name string) (sleeps.Fact, bool) {
+	if f, ok := s.in(s.own, name); ok {
+		return f, true
+	}
+	if s.kernel.Exporter == nil {
+		return sleeps.Fact{}, false
+	}
+	return s.in(s.kernel.Exporter(name), name)
+}
+
+// in tells of a function of a module.
+func (s *Sleepers) in(m *model.Model, name string) (sleeps.Fact, bool) {
+	if m == nil {
+		return sleeps.Fact{}, false
+	}
+	ids := m.Lookup(name)
+	if len(ids) != 1 || m.Func(ids[0]).Flags&model.FuncExtern != 0 {
+		return sleeps.Fact{}, false
+	}
+	r, ok := s.modules[m]
+	if !ok {
+		s.modules[m] = nil
+		effects := sync.OnceValue(func() *locks.Result { return locks.Analyze(m, locks.Options{}) })
+		r = sleeps.Analyze(m, sleeps.Options{Kernel: s.facts, Module: s.module, Flows: func(ids ...model.FuncID) *locks.Flows { return effects().FlowsApart(ids...) }})
+		s.modules[m] = r
+	}
+	if r == nil {
+		return sleeps.Fact{}, false
+	}
+	return r.Fact(ids[0]), true
+}
+
+// Chain names the functions on the way from a function of the kernel to what
+// makes it sleep, without itself; none for other names.
+func (s *Sleepers) Chain(name string) []string {
+	if s == nil {
+		return nil
+	}
+	ids := s.facts.Model.Lookup(name)
+	if len(ids) != 1 {
+		return nil
+	}
+	return s.facts.Chain(ids[0])
+}
