@@ -259,7 +259,7 @@ func (c *comparer) targetName(o *Object, t Target) string {
 // tables compares the special-section entries of two functions, but for
 // tables that follow from the code alone.
 func (c *comparer) tables(a, b AtomID) string {
-	ex, ey := c.compared(c.o, a), c.compared(c.p, b)
+	ex, ey := c.o.entriesOf(a), c.p.entriesOf(b)
 	for i := 0; i < len(ex) && i < len(ey); i++ {
 		x, y := c.o.entry(ex[i]), c.p.entry(ey[i])
 		if x.row != y.row || x.at != y.at || x.size != y.size {
@@ -273,16 +273,6 @@ func (c *comparer) tables(a, b AtomID) string {
 		return "special section entries added or removed"
 	}
 	return equal
-}
-
-func (c *comparer) compared(o *Object, a AtomID) []uint32 {
-	var out []uint32
-	for _, i := range o.entriesOf(a) {
-		if !o.derived(i) {
-			out = append(out, i)
-		}
-	}
-	return out
 }
 
 func (c *comparer) sameEntry(x, y *entry) string {

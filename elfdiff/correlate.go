@@ -345,9 +345,6 @@ func (c *pairing) unsettled(a AtomID) bool {
 		}
 	}
 	for _, i := range o.entriesOf(a) {
-		if o.derived(i) {
-			continue
-		}
 		e := o.entry(i)
 		for k := range e.relocs {
 			if t := o.target(e.sec, &e.relocs[k], 0); t.Kind == TargetAtom && c.toP[t.Atom] < 0 {
@@ -389,9 +386,6 @@ func (c *pairing) references(o *Object, a AtomID) []ref {
 		}
 	}
 	for _, i := range o.entriesOf(a) {
-		if o.derived(i) {
-			continue // it refers to the code that it belongs to alone
-		}
 		e := o.entry(i)
 		for k := range e.relocs {
 			t := o.target(e.sec, &e.relocs[k], e.first+k)

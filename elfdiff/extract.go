@@ -126,6 +126,7 @@ type extractor struct {
 	replaced map[AtomID]bool
 	order    []AtomID // atoms to carry, in order of discovery
 	place    map[AtomID]placement
+	derived  []uint32 // entries that follow from the carried code
 	externs  map[string]elfobj.SymID
 	seenExt  map[External]string
 	blobs    map[string]elfobj.SecID
@@ -148,33 +149,62 @@ func (x *extractor) close() error {
 			return err
 		}
 	}
-	for i := 0; i < len(x.order); i++ {
-		a := x.order[i]
-		at := &x.p.Atoms[a]
-		relocs, first := x.p.relocsIn(a)
-		for k := range relocs {
-			t := x.p.target(at.Sec, &relocs[k], first+k)
-			if err := x.need(a, t, x.isBranch(at.Sec, &relocs[k])); err != nil {
+	for done := 0; done < len(x.order); {
+		for ; done < len(x.order); done++ {
+			if err := x.follow(x.order[done]); err != nil {
 				return err
 			}
 		}
-		for _, n := range x.p.entriesOf(a) {
+		// What follows from the code refers to that code, so that nothing more comes
+		// with it.
+		in := map[elfobj.SecID]bool{}
+		for a := range x.place {
+			in[x.p.Atoms[a].Sec] = true
+		}
+		x.derived = x.p.derivedOf(x.carried, in)
+		for _, n := range x.derived {
 			e := x.p.entry(n)
-			if e.row.policy == drop {
-				continue
+			if err := x.followEntry(&e); err != nil {
+				return err
 			}
-			for k := range e.relocs {
-				if err := x.need(a, x.p.target(e.sec, &e.relocs[k], e.first+k), true); err != nil {
-					return err
-				}
-			}
-			if e.altLen > 0 {
-				relocs, first := x.p.pieceRelocs(&e)
-				for k := range relocs {
-					if err := x.need(a, x.p.target(e.alt, &relocs[k], first+k), x.isBranch(e.alt, &relocs[k])); err != nil {
-						return err
-					}
-				}
+		}
+	}
+	return nil
+}
+
+// follow includes what the atom and its table entries need.
+func (x *extractor) follow(a AtomID) error {
+	at := &x.p.Atoms[a]
+	relocs, first := x.p.relocsIn(a)
+	for k := range relocs {
+		t := x.p.target(at.Sec, &relocs[k], first+k)
+		if err := x.need(a, t, x.isBranch(at.Sec, &relocs[k])); err != nil {
+			return err
+		}
+	}
+	for _, n := range x.p.entriesOf(a) {
+		e := x.p.entry(n)
+		if err := x.followEntry(&e); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (x *extractor) followEntry(e *entry) error {
+	if e.row.policy == drop {
+		return nil
+	}
+	for k := range e.relocs {
+		if err := x.need(e.owner, x.p.target(e.sec, &e.relocs[k], e.first+k), true); err != nil {
+			return err
+		}
+	}
+	if e.altLen > 0 {
+		relocs, first := x.p.pieceRelocs(e)
+		for k := range relocs {
+			if err := x.need(e.owner, x.p.target(e.alt, &relocs[k], first+k), x.isBranch(e.alt, &relocs[k])); err != nil {
+				return err
 			}
 		}
 	}
@@ -701,7 +731,7 @@ func (x *extractor) tableBlob(src *elfobj.Section, owner AtomID) elfobj.SecID {
 // tables copies the special-section entries of carried code, in the order of
 // the source object: alternatives of one place apply in that order.
 func (x *extractor) tables() error {
-	var list []uint32
+	list := x.derived
 	for _, a := range x.order {
 		for _, n := range x.p.entriesOf(a) {
 			if x.p.entry(n).row.policy == carry {

@@ -448,12 +448,20 @@ func (c *extractChecker) atomTarget(from AtomID, where string, a, b Target, bran
 	c.meet(a.Atom, b.Atom)
 }
 
+// entries is the number of all entries of special sections.
+func (o *Object) entries() int {
+	if len(o.tables) == 0 {
+		return 0
+	}
+	return int(o.after(len(o.tables) - 1))
+}
+
 // tables checks that the entries of all carried code are there, in order, and
 // no others, each with the same meaning.
 func (c *extractChecker) tables() {
 	pick := func(o *Object, ok func(AtomID) bool) map[string][]*entry {
 		m := map[string][]*entry{}
-		for i := range o.slots {
+		for i := range o.entries() {
 			e := new(entry)
 			*e = o.entry(uint32(i))
 			if e.owner >= 0 && ok(e.owner) && e.row.policy == carry {
@@ -479,8 +487,8 @@ func (c *extractChecker) tables() {
 	for _, g := range got {
 		total += len(g)
 	}
-	if total != len(c.e.slots) {
-		c.t.Errorf("%d of %d table entries belong to no carried code", len(c.e.slots)-total, len(c.e.slots))
+	if total != c.e.entries() {
+		c.t.Errorf("%d of %d table entries belong to no carried code", c.e.entries()-total, c.e.entries())
 	}
 	c.pairTables()
 }
@@ -573,7 +581,7 @@ func (c *extractChecker) pairTables() {
 		n := 0
 		data := half(c.p, row.pair)
 		total := 0
-		for i := range c.p.slots {
+		for i := range c.p.entries() {
 			if c.p.entry(uint32(i)).row.section == row.section {
 				total++
 			}
@@ -582,7 +590,7 @@ func (c *extractChecker) pairTables() {
 			continue
 		}
 		size := len(data) / total
-		for i := range c.p.slots {
+		for i := range c.p.entries() {
 			e := c.p.entry(uint32(i))
 			if e.row.section != row.section {
 				continue

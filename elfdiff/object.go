@@ -51,8 +51,7 @@ type Object struct {
 	bias      [][]int8                // by section: from a PC-relative reloc's place to where its value counts from; nil for 0
 	dataIn    [][]span                // by section of code: data between the instructions
 	tables    []table                 // special sections
-	slots     []slot                  // their entries
-	owned     []uint32                // indices of slots, by atom; those of atom a are owned[ownedFrom[a]:ownedFrom[a+1]]
+	owned     []uint32                // indices of their entries, by atom; those of atom a are owned[ownedFrom[a]:ownedFrom[a+1]]
 	ownedFrom []uint32
 	traceable []bool          // by atom: has an ftrace entry
 	labels    []bool          // by atom: constant table of places inside functions
@@ -98,13 +97,6 @@ func Load(f *elfobj.File) (*Object, error) {
 	o.findConstructors()
 	if err := o.readTables(); err != nil {
 		return nil, err
-	}
-	o.traceable = make([]bool, len(o.Atoms))
-	for i := range o.slots {
-		e := &o.slots[i]
-		if name := o.tables[e.table].row.section; e.owner >= 0 && (name == "__mcount_loc" || name == "__patchable_function_entries") {
-			o.traceable[e.owner], o.anyTrace = true, true
-		}
 	}
 	return o, nil
 }

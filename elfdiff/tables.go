@@ -3,6 +3,7 @@ package elfdiff
 import (
 	"cmp"
 	"fmt"
+	"math"
 	"slices"
 
 	"github.com/klpforge/klpforge/elfobj"
@@ -124,33 +125,53 @@ type entry struct {
 	altOff, altLen uint64
 }
 
-// slot is what is kept of an entry: unwind tables have one for every few
-// instructions.
-type slot struct {
-	off           uint64
-	at            int64
-	first, relocs uint32 // the entry's relocations in those of the section
-	owner         AtomID
-	table         int32 // index in Object.tables
-}
-
-// table is one special section and how it divides.
+// table is one special section and how it divides. Of its entries nothing is
+// kept: unwind tables have one for every few instructions.
 type table struct {
 	row   *row
 	shape *shape
 	sec   elfobj.SecID
+	from  uint32 // index of its first entry among those of all tables
+	each  uint32 // relocations of each entry, 0 when their number differs
+}
+
+// tableOf returns the table of an entry.
+func (o *Object) tableOf(i uint32) *table {
+	n, _ := slices.BinarySearchFunc(o.tables, i, func(t table, i uint32) int {
+		if t.from <= i {
+			return -1
+		}
+		return 1
+	})
+	return &o.tables[n-1]
 }
 
 // entry returns an entry by its index.
-func (o *Object) entry(i uint32) entry {
-	p := &o.slots[i]
-	t := &o.tables[p.table]
-	e := entry{row: t.row, shape: t.shape, sec: t.sec, off: p.off, size: t.shape.size, first: int(p.first), owner: p.owner, at: p.at,
-		relocs: o.File.Sections[t.sec].Relocs[p.first : p.first+p.relocs]}
+func (o *Object) entry(i uint32) entry { return o.entryIn(o.tableOf(i), i) }
+
+// entryIn returns an entry by its table and index.
+func (o *Object) entryIn(t *table, i uint32) entry {
+	e := entry{row: t.row, shape: t.shape, sec: t.sec, off: uint64(i-t.from) * t.shape.size, size: t.shape.size, owner: -1}
+	e.relocs, e.first = o.relocsOf(t, i)
+	e.owner, e.at = o.owner(t, &e)
 	if e.shape.alt != 0 {
 		o.replacement(&e)
 	}
 	return e
+}
+
+// owner returns the atom that an entry describes and the place in it, -1 when
+// it describes none.
+func (o *Object) owner(t *table, e *entry) (a AtomID, at int64) {
+	a = -1
+	for k := range e.relocs {
+		if r := &e.relocs[k]; r.Off == e.off+t.shape.refs[0] {
+			if t := o.target(e.sec, r, e.first+k); t.Kind == TargetAtom {
+				a, at = t.Atom, t.Off
+			}
+		}
+	}
+	return a, at
 }
 
 // replacement finds the code that may replace what an alternative describes: in
@@ -181,19 +202,63 @@ func (o *Object) replacement(e *entry) {
 	}
 }
 
-// derived reports whether the entry follows from the code alone.
-func (o *Object) derived(i uint32) bool { return o.tables[o.slots[i].table].row.derived }
-
-// entriesOf lists the entries that belong to an atom, by section and position.
+// entriesOf lists the entries that belong to an atom, by section and position,
+// but for those that follow from the code alone.
 func (o *Object) entriesOf(a AtomID) []uint32 {
 	return o.owned[o.ownedFrom[a]:o.ownedFrom[a+1]]
+}
+
+// derivedOf lists the entries, in order, that follow from code alone and belong
+// to an atom for which ok is true, all in the given sections. Those of tables
+// that are dropped are left out.
+func (o *Object) derivedOf(ok func(AtomID) bool, in map[elfobj.SecID]bool) []uint32 {
+	var out []uint32
+	near := func(r elfobj.Reloc) bool {
+		sec := o.File.Symbols[r.Sym].Sec
+		return in[sec] || sec > 0 && o.class[sec] == classSlots
+	}
+	for k := range o.tables {
+		t := &o.tables[k]
+		if !t.row.derived || t.row.policy == drop {
+			continue
+		}
+		for i := t.from; i < o.after(k); i++ {
+			relocs, _ := o.relocsOf(t, i)
+			if !slices.ContainsFunc(relocs, near) {
+				continue
+			}
+			if e := o.entryIn(t, i); e.owner >= 0 && ok(e.owner) {
+				out = append(out, i)
+			}
+		}
+	}
+	return out
+}
+
+// relocsOf returns the relocations in an entry and the index of the first.
+func (o *Object) relocsOf(t *table, i uint32) ([]elfobj.Reloc, int) {
+	relocs := o.File.Sections[t.sec].Relocs
+	if t.each > 0 {
+		first := int(i-t.from) * int(t.each)
+		return relocs[first:][:t.each], first
+	}
+	off := uint64(i-t.from) * t.shape.size
+	first := searchOff(relocs, off)
+	relocs = relocs[first:]
+	return relocs[:searchOff(relocs, off+t.shape.size)], first
+}
+
+// after is the index behind the last entry of the k-th table.
+func (o *Object) after(k int) uint32 {
+	t := &o.tables[k]
+	return t.from + uint32(o.File.Sections[t.sec].Size/t.shape.size)
 }
 
 // readTables reads all special sections. The size of an entry is inferred from
 // the object: it must divide the table and give every entry the relocations
 // that the layout of this size has.
 func (o *Object) readTables() error {
-	total := uint64(0)
+	next := uint64(0)
 	for i := range o.File.Sections {
 		s := &o.File.Sections[i]
 		if o.class[i] != classTable || s.Size == 0 || pairTables[s.Name] {
@@ -204,42 +269,61 @@ func (o *Object) readTables() error {
 		if err != nil {
 			return err
 		}
-		o.tables = append(o.tables, table{r, sh, elfobj.SecID(i)})
-		total += s.Size / sh.size
+		o.tables = append(o.tables, table{row: r, shape: sh, sec: elfobj.SecID(i), from: uint32(next)})
+		if next += s.Size / sh.size; next > math.MaxUint32 {
+			return fmt.Errorf("special sections have more than %d entries", uint32(math.MaxUint32))
+		}
 	}
-	o.slots = make([]slot, 0, total)
-	for i := range o.tables {
-		if err := o.readTable(int32(i)); err != nil {
+	o.traceable = make([]bool, len(o.Atoms))
+	compared := uint32(0)
+	for k := range o.tables {
+		if t := &o.tables[k]; !t.row.derived {
+			compared += o.after(k) - t.from
+		}
+	}
+	found := make([]owned, 0, compared)
+	for k := range o.tables {
+		if err := o.readTable(k, &found); err != nil {
 			return err
 		}
 	}
 	o.ownedFrom = make([]uint32, len(o.Atoms)+1)
-	for i := range o.slots {
-		if a := o.slots[i].owner; a >= 0 {
-			o.ownedFrom[a+1]++
-		}
+	for i := range found {
+		o.ownedFrom[found[i].by+1]++
 	}
 	for i := 1; i < len(o.ownedFrom); i++ {
 		o.ownedFrom[i] += o.ownedFrom[i-1]
 	}
-	o.owned = make([]uint32, o.ownedFrom[len(o.Atoms)])
-	next := slices.Clone(o.ownedFrom)
-	for i := range o.slots {
-		if a := o.slots[i].owner; a >= 0 {
-			o.owned[next[a]] = uint32(i)
-			next[a]++
-		}
+	o.owned = make([]uint32, len(found))
+	place := slices.Clone(o.ownedFrom)
+	for i := range found {
+		a := found[i].by
+		o.owned[place[a]] = uint32(i)
+		place[a]++
 	}
+	// In order of place within each table.
 	order := func(a, b uint32) int {
-		x, y := &o.slots[a], &o.slots[b]
-		return cmp.Or(cmp.Compare(x.table, y.table), cmp.Compare(x.at, y.at), cmp.Compare(x.off, y.off))
+		x, y := &found[a], &found[b]
+		return cmp.Or(cmp.Compare(x.table, y.table), cmp.Compare(x.at, y.at), cmp.Compare(x.entry, y.entry))
 	}
 	for a := range o.Atoms {
-		if list := o.entriesOf(AtomID(a)); !slices.IsSortedFunc(list, order) {
+		list := o.entriesOf(AtomID(a))
+		if !slices.IsSortedFunc(list, order) {
 			slices.SortFunc(list, order)
+		}
+		for k, i := range list {
+			list[k] = found[i].entry
 		}
 	}
 	return nil
+}
+
+// owned says to which atom an entry belongs.
+type owned struct {
+	at    int64 // position in the atom, bytes from its primary symbol
+	by    AtomID
+	entry uint32
+	table int32
 }
 
 // entryShape finds the layout of a table's entries.
@@ -282,44 +366,53 @@ func (sh *shape) fits(s *elfobj.Section) bool {
 	return true
 }
 
-func (o *Object) readTable(n int32) error {
-	size, id := o.tables[n].shape.size, o.tables[n].sec
+// readTable checks the n-th table and adds the entries that are compared to found.
+func (o *Object) readTable(n int, found *[]owned) error {
+	t := &o.tables[n]
+	size, id, sh := t.shape.size, t.sec, t.shape
 	s := &o.File.Sections[id]
-	sh := o.tables[n].shape
 	if sh.fromStart {
-		o.bias[id] = make([]int8, len(s.Relocs))
+		bias := make([]int8, len(s.Relocs))
 		for k := range s.Relocs {
-			o.bias[id][k] = -int8(s.Relocs[k].Off % size)
+			bias[k] = -int8(s.Relocs[k].Off % size)
 		}
+		o.bias[id] = bias
+	}
+	entries := s.Size / size
+	if each := uint64(len(s.Relocs)) / entries; each*entries == uint64(len(s.Relocs)) {
+		t.each = uint32(each)
 	}
 	next := 0
 	for off := uint64(0); off < s.Size; off += size {
 		first := next
-		for next < len(s.Relocs) && s.Relocs[next].Off < off+size {
-			next++
-		}
-		e := slot{off: off, first: uint32(first), relocs: uint32(next - first), owner: -1, table: n}
-		for i := first; i < next; i++ {
-			rel := &s.Relocs[i]
-			if rel.Off-off+uint64(o.Arch.Width(rel.Type)) > size {
+		for ; next < len(s.Relocs) && s.Relocs[next].Off < off+size; next++ {
+			if rel := &s.Relocs[next]; rel.Off-off+uint64(o.Arch.Width(rel.Type)) > size {
 				return &Problem{ID: "KLP112", Severity: Error, Section: s.Name,
 					Message: fmt.Sprintf("relocation at %#x lies across two entries of %s", rel.Off, s.Name)}
 			}
-			if rel.Off == off+sh.refs[0] {
-				if t := o.target(id, rel, i); t.Kind == TargetAtom {
-					e.owner, e.at = t.Atom, t.Off
-				}
-			}
 		}
-		o.slots = append(o.slots, e)
-		if sh.alt == 0 {
-			continue
+		if uint32(next-first) != t.each {
+			t.each = 0
 		}
-		if e := o.entry(uint32(len(o.slots) - 1)); e.altLen > 0 {
+	}
+	traces := t.row.section == "__mcount_loc" || t.row.section == "__patchable_function_entries"
+	if t.row.derived && !traces {
+		return nil
+	}
+	for i := t.from; i < o.after(n); i++ {
+		e := o.entry(i)
+		if e.altLen > 0 {
 			if max := o.File.Sections[e.alt].Size; e.altOff > max || e.altLen > max-e.altOff {
 				return &Problem{ID: "KLP109", Severity: Error, Section: s.Name,
-					Message: fmt.Sprintf("entry at %#x names %d replacement bytes outside %s", off, e.altLen, o.File.Sections[e.alt].Name)}
+					Message: fmt.Sprintf("entry at %#x names %d replacement bytes outside %s", e.off, e.altLen, o.File.Sections[e.alt].Name)}
 			}
+		}
+		switch {
+		case e.owner < 0:
+		case traces:
+			o.traceable[e.owner], o.anyTrace = true, true
+		default:
+			*found = append(*found, owned{e.at, e.owner, i, int32(n)})
 		}
 	}
 	return nil
