@@ -86,7 +86,7 @@ func (c *comparer) body(a, b AtomID) string {
 	ry, fy := c.p.relocsIn(b)
 	if bx != nil {
 		bx, by = bx[x.Base-x.Start:], by[y.Base-y.Start:]
-		if x.Class == classText && len(c.o.bySec[x.Sec]) == 1 && len(c.p.bySec[y.Sec]) == 1 {
+		if x.Class == classText && len(c.o.atomsIn(x.Sec)) == 1 && len(c.p.atomsIn(y.Sec)) == 1 {
 			// What lies behind the function in its own section is its out-of-line code.
 			if len(bx) != len(by) {
 				return fmt.Sprintf("out-of-line code: %d bytes -> %d", uint64(len(bx))-x.Size, uint64(len(by))-y.Size)
@@ -337,7 +337,7 @@ func (c *comparer) sameAlt(x, y *entry) bool {
 // pieceRelocs returns the relocations of an alternative's replacement code and
 // the index of the first.
 func (o *Object) pieceRelocs(e *entry) ([]elfobj.Reloc, int) {
-	all := o.relocs[e.alt]
+	all := o.relocs(e.alt)
 	lo, hi := searchOff(all, e.altOff), searchOff(all, e.altOff+e.altLen)
 	return all[lo:hi], lo
 }

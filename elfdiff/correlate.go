@@ -208,10 +208,10 @@ func (c *pairing) pairInOrder(g *group, key func(*Object, AtomID) string) {
 func stableName(o *Object, id AtomID) (string, bool) {
 	a := &o.Atoms[id]
 	if a.Name == "" {
-		if o.File.Sections[a.Sec].Name == ".altinstr_aux" || a.Class == classROData && len(o.bySec[a.Sec]) == 1 && strings.Contains(o.File.Sections[a.Sec].Name, "..L") {
+		if o.File.Sections[a.Sec].Name == ".altinstr_aux" || a.Class == classROData && len(o.atomsIn(a.Sec)) == 1 && strings.Contains(o.File.Sections[a.Sec].Name, "..L") {
 			return "", false
 		}
-		return "\x00" + o.File.Sections[a.Sec].Name + "\x00" + itoa(int(a.Start)), len(o.bySec[a.Sec]) == 1
+		return "\x00" + o.File.Sections[a.Sec].Name + "\x00" + itoa(int(a.Start)), len(o.atomsIn(a.Sec)) == 1
 	}
 	_, marks := stem(a.Name)
 	return a.Name, marks == "" || marks == ".F"

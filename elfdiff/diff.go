@@ -182,7 +182,7 @@ func (r *Result) data() {
 			continue
 		case at.Class == classUnknown && (a < 0 || at.Name == ""):
 			r.unknown(a, b)
-		case at.Class == classText && at.Name == "" && len(p.bySec[at.Sec]) == 1 && sec != ".altinstr_aux" && !initSection(sec):
+		case at.Class == classText && at.Name == "" && len(p.atomsIn(at.Sec)) == 1 && sec != ".altinstr_aux" && !initSection(sec):
 			r.unknown(a, b) // code without any symbol
 		}
 		if !variable(p, b) || a < 0 && p.forConstructors(b) {
@@ -246,8 +246,9 @@ func (r *Result) unknownTables() {
 			continue
 		}
 		id := elfobj.SecID(i)
-		for k := range p.relocs[i] {
-			rel := &p.relocs[i][k]
+		relocs := p.relocs(id)
+		for k := range relocs {
+			rel := &relocs[k]
 			t := p.target(id, rel, k)
 			if t.Kind != TargetAtom || p.Atoms[t.Atom].Class != classText || !travel[p.Root(t.Atom)] {
 				continue

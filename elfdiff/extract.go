@@ -53,7 +53,7 @@ func (r *Result) Extract(opt ExtractOptions) (*Extracted, error) {
 	x := &extractor{r: r, p: r.Patched, opt: opt, out: &elfobj.File{
 		Machine: r.Patched.File.Machine, Type: elf.ET_REL, Flags: r.Patched.File.Flags, OSABI: r.Patched.File.OSABI, BigEndian: r.Patched.File.BigEndian,
 		Sections: make([]elfobj.Section, 1), Symbols: make([]elfobj.Symbol, 1)},
-		replaced: map[AtomID]bool{}, place: map[AtomID]placement{}, externs: map[string]elfobj.SymID{}, blobs: map[string]elfobj.SecID{}, blobSym: map[elfobj.SecID]elfobj.SymID{}, taken: map[string]int{}, copied: map[elfobj.SecID]uint64{}, pool: map[string]placement{},
+		replaced: map[AtomID]bool{}, place: map[AtomID]placement{}, externs: map[string]elfobj.SymID{}, blobs: map[string]elfobj.SecID{}, blobSym: map[elfobj.SecID]elfobj.SymID{}, taken: map[string]int{}, copied: map[elfobj.SecID]uint64{}, halves: map[string]elfobj.SecID{}, pool: map[string]placement{},
 		res: &Extracted{NewSymbols: map[AtomID]string{}}, seenExt: map[External]string{}}
 	x.res.File = x.out
 	for _, a := range opt.Functions {
@@ -133,6 +133,7 @@ type extractor struct {
 	blobSym  map[elfobj.SecID]elfobj.SymID // section symbols of blobs
 	pool     map[string]placement          // strings and constants by content
 	copied   map[elfobj.SecID]uint64       // bytes of each section in pool
+	halves   map[string]elfobj.SecID       // of tables in two sections, by name
 	taken    map[string]int                // unique names, and how often each was asked for
 	asleep   map[lateKind]map[string]bool  // what stays as it is in the module, with the functions concerned
 }
@@ -564,7 +565,7 @@ func (x *extractor) reloc(from AtomID, sec elfobj.SecID, r *elfobj.Reloc, idx in
 func (x *extractor) sharedTable(sec elfobj.SecID, r *elfobj.Reloc, t Target) bool {
 	p := x.p
 	return p.class[sec] == classROData && p.Arch.PCRelative(r.Type) && t.Kind == TargetAtom && !t.Slot &&
-		p.Atoms[t.Atom].Class == classText && len(p.bySec[t.Sec]) > 1 && p.symAtom[r.Sym] < 0
+		p.Atoms[t.Atom].Class == classText && len(p.atomsIn(t.Sec)) > 1 && p.symAtom[r.Sym] < 0
 }
 
 // original returns the symbol of the running kernel for an atom that stays
@@ -613,7 +614,7 @@ func (x *extractor) extern(e External) (elfobj.SymID, error) {
 // slot copies an entry of a table of addresses that the code of from looks up.
 func (x *extractor) slot(from AtomID, t Target) (placement, error) {
 	src := &x.p.File.Sections[t.SlotSec]
-	relocs := x.p.relocs[t.SlotSec]
+	relocs := x.p.relocs(t.SlotSec)
 	key := fmt.Sprintf("slot/%d/%x", t.SlotSec, src.Data[t.SlotOff:t.SlotOff+slotSize])
 	var nr elfobj.Reloc
 	k := searchOff(relocs, t.SlotOff)
@@ -792,11 +793,21 @@ func (x *extractor) entry(e *entry) error {
 	return x.pairEntry(e)
 }
 
+// half returns the first section of the name that holds one half of a table.
+func (x *extractor) half(name string) (elfobj.SecID, bool) {
+	id, ok := x.halves[name]
+	if !ok {
+		id = elfobj.SecID(max(0, slices.IndexFunc(x.p.File.Sections, func(s elfobj.Section) bool { return s.Name == name })))
+		x.halves[name] = id
+	}
+	return id, id != 0
+}
+
 // pairEntry copies the other half of a parallel table's entry.
 func (x *extractor) pairEntry(e *entry) error {
 	index := e.off / e.size
 	count := x.p.File.Sections[e.sec].Size / e.size
-	other, ok := x.p.byName[e.row.pair]
+	other, ok := x.half(e.row.pair)
 	if !ok {
 		return &Problem{ID: "KLP112", Severity: Error, Section: e.row.pair, Message: "section is missing although " + e.row.section + " exists"}
 	}

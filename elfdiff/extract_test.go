@@ -242,7 +242,7 @@ func (c *extractChecker) atoms() {
 // prefix reports whether ea is the nameless space before a function's entry.
 func (c *extractChecker) prefix(ea AtomID) bool {
 	at := &c.e.Atoms[ea]
-	list := c.e.bySec[at.Sec]
+	list := c.e.atomsIn(at.Sec)
 	if at.Class != classText || at.Name != "" || len(list) != 2 || list[0] != ea {
 		return false
 	}
@@ -313,7 +313,7 @@ func (c *extractChecker) atom(pa AtomID) {
 		c.errorf(pa, "aligned to %d at %#x, want %d", es.Align, e.Base, align)
 	}
 	pref, eref := c.p.References(pa), c.e.References(ea)
-	for _, r := range c.e.relocs[e.Sec] {
+	for _, r := range c.e.relocs(e.Sec) {
 		if w := c.e.Arch.Width(r.Type); w != 4 && w != 8 && w != 0 && c.e.File.Machine == elf.EM_X86_64 {
 			c.errorf(pa, "relocation %s, which the module loader does not know", c.e.Arch.RelocName(r.Type))
 		}
@@ -359,8 +359,8 @@ func (c *extractChecker) shortJump(pa AtomID, r Reference) {
 		c.errorf(pa, "short jump at +%#x leads to +%#x", r.Off, stub)
 		return
 	}
-	for k := range c.e.relocs[e.Sec] {
-		if near := &c.e.relocs[e.Sec][k]; near.Off == uint64(stub+1) {
+	for k := range c.e.relocs(e.Sec) {
+		if near := &c.e.relocs(e.Sec)[k]; near.Off == uint64(stub+1) {
 			c.target(pa, "short jump", r.Target, c.e.target(e.Sec, near, k), true, 4)
 			return
 		}

@@ -18,16 +18,16 @@ type AtomID int32
 // Atom is one function, variable, or nameless piece of constant data.
 type Atom struct {
 	Name  string // of the primary symbol; empty for nameless data
-	Sec   elfobj.SecID
 	Start uint64 // offset of the first byte in Sec
 	End   uint64 // offset after the last byte in Sec, padding included
 	Base  uint64 // offset of the primary symbol in Sec; Start unless prefixed
 	Size  uint64 // bytes of the primary symbol, padding excluded
+	Sec   elfobj.SecID
 	Sym   elfobj.SymID
-	Class class
 	// Parent is the function of which this is a cold piece or an alternative's
 	// out-of-line code; -1 otherwise.
 	Parent AtomID
+	Class  class
 	Undec  bool // holds an instruction the decoder does not know
 }
 
@@ -43,15 +43,16 @@ type Object struct {
 	Arch  elfobj.Arch
 	Atoms []Atom
 
-	class     []class                 // by section
-	bySec     [][]AtomID              // by section, in address order
-	byName    map[string]elfobj.SecID // first section of the name
-	symAtom   []AtomID                // by symbol, -1 if none
-	relocs    [][]elfobj.Reloc        // by section: file relocations and implied ones
-	bias      [][]int8                // by section: from a PC-relative reloc's place to where its value counts from; nil for 0
-	dataIn    [][]span                // by section of code: data between the instructions
-	tables    []table                 // special sections
-	owned     []uint32                // indices of their entries, by atom; those of atom a are owned[ownedFrom[a]:ownedFrom[a+1]]
+	class     []class                      // by section
+	inSec     []idRange                    // by section: where in order its atoms are
+	order     []AtomID                     // those of one section by address
+	symAtom   []AtomID                     // by symbol, -1 if none
+	bias      []int8                       // by relocation of code: from its place to where a PC-relative value counts from
+	biasFrom  []uint32                     // by section of code: its first in bias
+	refs      map[elfobj.SecID]sectionRefs // of sections where they are not the file's relocations
+	dataIn    map[elfobj.SecID][]span      // by section of code: data between the instructions
+	tables    []table                      // special sections
+	owned     []uint32                     // indices of their entries, by atom; those of atom a are owned[ownedFrom[a]:ownedFrom[a+1]]
 	ownedFrom []uint32
 	traceable []bool          // by atom: has an ftrace entry
 	labels    []bool          // by atom: constant table of places inside functions
@@ -71,26 +72,16 @@ func Load(f *elfobj.File) (*Object, error) {
 	f = merged(f, arch)
 	o := &Object{File: f, Arch: arch}
 	n := len(f.Sections)
-	o.class, o.bySec = make([]class, n), make([][]AtomID, n)
-	o.relocs, o.bias, o.dataIn = make([][]elfobj.Reloc, n), make([][]int8, n), make([][]span, n)
-	o.byName = make(map[string]elfobj.SecID, n)
+	o.class = make([]class, n)
 	for i := 1; i < n; i++ {
-		if name := f.Sections[i].Name; o.byName[name] == 0 {
-			o.byName[name] = elfobj.SecID(i)
-		}
 		o.class[i] = o.classify(&f.Sections[i])
-		o.relocs[i] = f.Sections[i].Relocs
 	}
 	if err := o.checkRelocs(); err != nil {
 		return nil, err
 	}
 	o.split()
 	o.findData()
-	for i := 1; i < n; i++ {
-		if o.code(elfobj.SecID(i)) {
-			o.decode(elfobj.SecID(i))
-		}
-	}
+	o.decodeAll()
 	o.splitAux()
 	o.adopt()
 	o.findLabels()
@@ -126,6 +117,47 @@ func merged(f *elfobj.File, arch elfobj.Arch) *elfobj.File {
 
 func (o *Object) code(s elfobj.SecID) bool { return o.class[s] == classText || o.class[s] == classAlt }
 
+// idRange is a range of indices.
+type idRange struct{ from, to uint32 }
+
+// atomsIn returns the atoms of a section in order of address.
+func (o *Object) atomsIn(sec elfobj.SecID) []AtomID {
+	r := o.inSec[sec]
+	return o.order[r.from:r.to]
+}
+
+// sectionRefs are the relocations of a section, with the distance from the place of
+// each to where a PC-relative value counts from.
+type sectionRefs struct {
+	relocs []elfobj.Reloc
+	bias   []int8
+}
+
+// relocs returns the relocations of a section: those of the file and the implied
+// ones.
+func (o *Object) relocs(sec elfobj.SecID) []elfobj.Reloc {
+	if o.refs != nil {
+		if r, ok := o.refs[sec]; ok {
+			return r.relocs
+		}
+	}
+	return o.File.Sections[sec].Relocs
+}
+
+// biasOf returns the distance from the place of a section's idx-th relocation to
+// where a PC-relative value counts from.
+func (o *Object) biasOf(sec elfobj.SecID, idx int) int64 {
+	if o.refs != nil {
+		if r, ok := o.refs[sec]; ok {
+			return int64(r.bias[idx])
+		}
+	}
+	if o.code(sec) {
+		return int64(o.bias[int(o.biasFrom[sec])+idx])
+	}
+	return 0
+}
+
 // checkRelocs rejects what later steps would have to guess about.
 func (o *Object) checkRelocs() error {
 	for i := range o.File.Sections {
@@ -154,49 +186,81 @@ func (o *Object) checkRelocs() error {
 func (o *Object) split() {
 	f := o.File
 	o.symAtom = make([]AtomID, len(f.Symbols))
-	inSec := make([][]elfobj.SymID, len(f.Sections))
+	// The symbols that make atoms, by section.
+	from := make([]uint32, len(f.Sections)+1)
 	for i := range f.Symbols {
 		o.symAtom[i] = -1
-		s := &f.Symbols[i]
-		if s.Sec <= 0 || s.Type == elf.STT_SECTION || s.Type == elf.STT_FILE || s.Name == "" {
-			continue
+		if s := &f.Symbols[i]; o.makesAtom(s) {
+			from[s.Sec+1]++
 		}
-		if strings.HasPrefix(s.Name, ".L") && s.Size == 0 || o.Arch.Mark(s.Name) != elfobj.MarkNone {
-			continue
-		}
-		inSec[s.Sec] = append(inSec[s.Sec], elfobj.SymID(i))
 	}
+	for i := 1; i < len(from); i++ {
+		from[i] += from[i-1]
+	}
+	syms, next := make([]elfobj.SymID, from[len(f.Sections)]), slices.Clone(from)
 	atoms := 0 // at most: labels are none
-	for i := range inSec {
-		if len(inSec[i]) == 0 {
+	for i := range f.Symbols {
+		s := &f.Symbols[i]
+		if !o.makesAtom(s) {
+			continue
+		}
+		syms[next[s.Sec]] = elfobj.SymID(i)
+		next[s.Sec]++
+		if !isPrefix(s.Name) {
 			atoms++
 		}
-		for _, id := range inSec[i] {
-			if !isPrefix(f.Symbols[id].Name) {
-				atoms++
-			}
+	}
+	for i := range f.Sections {
+		if o.divides(elfobj.SecID(i)) && from[i] == from[i+1] {
+			atoms++
 		}
 	}
-	o.Atoms = make([]Atom, 0, atoms)
+	o.Atoms, o.order = make([]Atom, 0, atoms), make([]AtomID, 0, atoms)
+	o.inSec = make([]idRange, len(f.Sections))
 	prefixes := o.prefixes()
 	for i := 1; i < len(f.Sections); i++ {
-		s := &f.Sections[i]
-		switch o.class[i] {
-		case classIgnore, classTable, classString, classConst, classAlt, classSlots:
-			continue
+		id, at := elfobj.SecID(i), uint32(len(o.order))
+		n, _ := slices.BinarySearchFunc(prefixes, id, func(p prefix, id elfobj.SecID) int { return cmp.Compare(p.sec, id) })
+		prefixes = prefixes[n:]
+		n, _ = slices.BinarySearchFunc(prefixes, id+1, func(p prefix, id elfobj.SecID) int { return cmp.Compare(p.sec, id) })
+		if o.divides(id) {
+			o.splitSection(id, &f.Sections[i], syms[from[i]:from[i+1]], prefixes[:n])
 		}
-		o.splitSection(elfobj.SecID(i), s, inSec[i], prefixes[elfobj.SecID(i)])
+		o.inSec[i] = idRange{at, uint32(len(o.order))}
 	}
+}
+
+// makesAtom reports whether the symbol stands for bytes of a section.
+func (o *Object) makesAtom(s *elfobj.Symbol) bool {
+	if s.Sec <= 0 || s.Type == elf.STT_SECTION || s.Type == elf.STT_FILE || s.Name == "" {
+		return false
+	}
+	return !(strings.HasPrefix(s.Name, ".L") && s.Size == 0) && o.Arch.Mark(s.Name) == elfobj.MarkNone
+}
+
+// divides reports whether the section consists of atoms.
+func (o *Object) divides(sec elfobj.SecID) bool {
+	switch o.class[sec] {
+	case classIgnore, classTable, classString, classConst, classAlt, classSlots:
+		return false
+	}
+	return true
 }
 
 // maxPrefix bounds what may lie before a function's symbol and belong to it, bytes.
 const maxPrefix = 64
 
+// prefix is an offset in a section where the bytes of a function begin.
+type prefix struct {
+	sec elfobj.SecID
+	off uint64
+}
+
 // prefixes lists, in order, where bytes start that belong to the function behind
 // them although no symbol says so: ftrace entries before the symbol
 // (-fpatchable-function-entry=N,M), and what the architecture's relocations tell.
-func (o *Object) prefixes() map[elfobj.SecID][]uint64 {
-	out := map[elfobj.SecID][]uint64{}
+func (o *Object) prefixes() []prefix {
+	var out []prefix
 	f := o.File
 	for i := range f.Sections {
 		s := &f.Sections[i]
@@ -204,20 +268,21 @@ func (o *Object) prefixes() map[elfobj.SecID][]uint64 {
 		if o.class[i] != classText && !entries {
 			continue
 		}
+		if entries {
+			out = slices.Grow(out, len(s.Relocs))
+		}
 		for k := range s.Relocs {
 			r := &s.Relocs[k]
 			sym := &f.Symbols[r.Sym]
 			switch {
 			case entries && sym.Sec > 0:
-				out[sym.Sec] = append(out[sym.Sec], sym.Value+uint64(r.Addend))
+				out = append(out, prefix{sym.Sec, sym.Value + uint64(r.Addend)})
 			case !entries && o.Arch.Prefix(r.Type, sym.Name):
-				out[elfobj.SecID(i)] = append(out[elfobj.SecID(i)], r.Off)
+				out = append(out, prefix{elfobj.SecID(i), r.Off})
 			}
 		}
 	}
-	for _, list := range out {
-		slices.Sort(list)
-	}
+	slices.SortFunc(out, func(a, b prefix) int { return cmp.Or(cmp.Compare(a.sec, b.sec), cmp.Compare(a.off, b.off)) })
 	return out
 }
 
@@ -241,6 +306,9 @@ func (o *Object) findData() {
 			marks[s.Sec] = append(marks[s.Sec], mark{s.Value, m == elfobj.MarkData})
 		}
 	}
+	if len(marks) > 0 {
+		o.dataIn = map[elfobj.SecID][]span{}
+	}
 	for sec, list := range marks {
 		slices.SortStableFunc(list, func(a, b mark) int { return cmp.Compare(a.at, b.at) })
 		for k, m := range list {
@@ -255,7 +323,7 @@ func (o *Object) findData() {
 	}
 }
 
-func (o *Object) splitSection(id elfobj.SecID, s *elfobj.Section, syms []elfobj.SymID, prefixes []uint64) {
+func (o *Object) splitSection(id elfobj.SecID, s *elfobj.Section, syms []elfobj.SymID, prefixes []prefix) {
 	f := o.File
 	slices.SortStableFunc(syms, func(a, b elfobj.SymID) int {
 		return cmp.Compare(f.Symbols[a].Value, f.Symbols[b].Value)
@@ -264,7 +332,7 @@ func (o *Object) splitSection(id elfobj.SecID, s *elfobj.Section, syms []elfobj.
 		n := AtomID(len(o.Atoms))
 		a.Sec, a.Class, a.Parent = id, o.class[id], -1
 		o.Atoms = append(o.Atoms, a)
-		o.bySec[id] = append(o.bySec[id], n)
+		o.order = append(o.order, n)
 		return n
 	}
 	i := 0
@@ -277,9 +345,9 @@ func (o *Object) splitSection(id elfobj.SecID, s *elfobj.Section, syms []elfobj.
 	// startOf is where the bytes of a function begin whose symbol is at base and
 	// before which others end at the offset after.
 	startOf := func(base, after uint64) uint64 {
-		k, _ := slices.BinarySearch(prefixes, after)
-		if k < len(prefixes) && prefixes[k] < base && base-prefixes[k] <= maxPrefix {
-			return prefixes[k]
+		k := sort.Search(len(prefixes), func(k int) bool { return prefixes[k].off >= after })
+		if k < len(prefixes) && prefixes[k].off < base && base-prefixes[k].off <= maxPrefix {
+			return prefixes[k].off
 		}
 		return base
 	}
@@ -362,63 +430,82 @@ func better(a, b *elfobj.Symbol) bool {
 	return rank(a) > rank(b)
 }
 
+// decodeAll walks the instructions of all code.
+func (o *Object) decodeAll() {
+	o.biasFrom = make([]uint32, len(o.File.Sections))
+	total := uint32(0)
+	for i := range o.File.Sections {
+		if o.biasFrom[i] = total; o.code(elfobj.SecID(i)) {
+			total += uint32(len(o.File.Sections[i].Relocs))
+		}
+	}
+	o.bias = make([]int8, total)
+	for i := range o.File.Sections {
+		if id := elfobj.SecID(i); o.code(id) {
+			if refs := o.decode(id); refs.relocs != nil {
+				o.setRefs(id, refs)
+			}
+		}
+	}
+}
+
+func (o *Object) setRefs(id elfobj.SecID, r sectionRefs) {
+	if o.refs == nil {
+		o.refs = map[elfobj.SecID]sectionRefs{}
+	}
+	o.refs[id] = r
+}
+
 // decode walks the instructions of a code section atom by atom. It records,
 // for every relocation, how far behind its place the instruction ends, and
-// adds relocations for branches between atoms that the assembler resolved
-// itself because both lie in one section.
-func (o *Object) decode(id elfobj.SecID) {
+// returns all with relocations for branches between atoms that the assembler
+// resolved itself because both lie in one section, if there are such.
+func (o *Object) decode(id elfobj.SecID) sectionRefs {
 	s := &o.File.Sections[id]
-	atoms := o.bySec[id]
+	atoms := o.atomsIn(id)
+	bias := o.bias[o.biasFrom[id]:][:len(s.Relocs)]
 	if len(atoms) == 0 {
-		o.bias[id] = o.decodeRange(id, 0, s.Size, -1, nil)
-		return
+		o.decodeRange(id, 0, s.Size, -1, bias, nil)
+		return sectionRefs{}
 	}
-	var implied impliedRelocs
-	bias := make([]int8, 0, len(s.Relocs))
+	var implied sectionRefs
 	for _, a := range atoms {
 		at := &o.Atoms[a]
 		// A prefix is padding or data; instructions start at the symbol.
 		if at.Base > at.Start {
-			bias = append(bias, o.decodeRange(id, at.Start, at.Base, a, &implied)...)
+			o.decodeRange(id, at.Start, at.Base, a, bias, &implied)
 		}
-		bias = append(bias, o.decodeRange(id, at.Base, at.End, a, &implied)...)
+		o.decodeRange(id, at.Base, at.End, a, bias, &implied)
 	}
-	o.bias[id] = bias
 	if len(implied.relocs) == 0 {
-		return
+		return sectionRefs{}
 	}
-	all := append(slices.Clone(s.Relocs), implied.relocs...)
-	bias = append(bias, implied.bias...)
-	order := make([]int, len(all))
+	all := sectionRefs{append(slices.Clone(s.Relocs), implied.relocs...), append(slices.Clone(bias), implied.bias...)}
+	order := make([]int32, len(all.relocs))
 	for i := range order {
-		order[i] = i
+		order[i] = int32(i)
 	}
-	sort.SliceStable(order, func(x, y int) bool { return all[order[x]].Off < all[order[y]].Off })
-	relocs, nb := make([]elfobj.Reloc, len(all)), make([]int8, len(all))
+	slices.SortStableFunc(order, func(x, y int32) int { return cmp.Compare(all.relocs[x].Off, all.relocs[y].Off) })
+	out := sectionRefs{make([]elfobj.Reloc, len(order)), make([]int8, len(order))}
 	for i, k := range order {
-		relocs[i], nb[i] = all[k], bias[k]
+		out.relocs[i], out.bias[i] = all.relocs[k], all.bias[k]
 	}
-	o.relocs[id], o.bias[id] = relocs, nb
+	return out
 }
 
-// impliedRelocs are references between atoms of one section that the assembler
-// resolved, with the distance from each place to where its value counts from.
-type impliedRelocs struct {
-	relocs []elfobj.Reloc
-	bias   []int8
-}
-
-func (o *Object) decodeRange(id elfobj.SecID, start, end uint64, a AtomID, implied *impliedRelocs) []int8 {
+// decodeRange walks the instructions of a range of a section, which belongs to atom
+// a. bias is that of the section's relocations. References to other atoms that
+// the assembler resolved are added to implied.
+func (o *Object) decodeRange(id elfobj.SecID, start, end uint64, a AtomID, bias []int8, implied *sectionRefs) {
 	s := &o.File.Sections[id]
 	lo := searchOff(s.Relocs, start)
-	hi := searchOff(s.Relocs, end)
-	bias := make([]int8, hi-lo)
-	for i := range bias {
+	hi := lo + searchOff(s.Relocs[lo:], end)
+	for i := lo; i < hi; i++ {
 		bias[i] = o.Arch.FieldBase()
 	}
-	multi := a >= 0 && len(o.bySec[o.Atoms[a].Sec]) > 1
+	multi := a >= 0 && len(o.atomsIn(id)) > 1
 	if lo == hi && !multi {
-		return bias
+		return
 	}
 	next, gaps := lo, o.dataIn[id]
 	for off := start; off < end; {
@@ -428,7 +515,7 @@ func (o *Object) decodeRange(id elfobj.SecID, start, end uint64, a AtomID, impli
 		if len(gaps) > 0 && gaps[0].from <= off {
 			off = gaps[0].to
 			for next < hi && s.Relocs[next].Off < off {
-				bias[next-lo], next = 0, next+1
+				bias[next], next = 0, next+1
 			}
 			continue
 		}
@@ -442,7 +529,7 @@ func (o *Object) decodeRange(id elfobj.SecID, start, end uint64, a AtomID, impli
 		stop := off + uint64(in.Len)
 		covered := false
 		for next < hi && s.Relocs[next].Off < stop {
-			bias[next-lo] = int8(int64(off) + int64(in.PCBase) - int64(s.Relocs[next].Off))
+			bias[next] = int8(int64(off) + int64(in.PCBase) - int64(s.Relocs[next].Off))
 			if in.PCLen > 0 && s.Relocs[next].Off == off+uint64(in.PCOff) {
 				covered = true
 			}
@@ -450,7 +537,7 @@ func (o *Object) decodeRange(id elfobj.SecID, start, end uint64, a AtomID, impli
 		}
 		if multi && in.PCLen > 0 && !covered {
 			dest := int64(off) + int64(in.PCBase) + in.Disp
-			if to := o.atomAt(o.Atoms[a].Sec, dest); to >= 0 && to != a && dest >= 0 && dest < int64(s.Size) && o.Atoms[to].Sym != 0 {
+			if to := o.atomAt(id, dest); to >= 0 && to != a && dest >= 0 && dest < int64(s.Size) && o.Atoms[to].Sym != 0 {
 				place, skew := off+uint64(in.PCOff), int64(in.PCBase-in.PCOff)
 				implied.relocs = append(implied.relocs, elfobj.Reloc{Off: place, Type: in.PCType, Sym: o.Atoms[to].Sym,
 					Addend: dest - int64(o.Atoms[to].Base) - skew})
@@ -459,13 +546,12 @@ func (o *Object) decodeRange(id elfobj.SecID, start, end uint64, a AtomID, impli
 		}
 		off = stop
 	}
-	return bias
 }
 
 // atomAt returns the atom of the section that holds the offset; offsets
 // outside the section belong to the nearest atom. -1 if the section has none.
 func (o *Object) atomAt(sec elfobj.SecID, off int64) AtomID {
-	list := o.bySec[sec]
+	list := o.atomsIn(sec)
 	if len(list) == 0 {
 		return -1
 	}
@@ -484,8 +570,9 @@ func (o *Object) splitAux() {
 		if !o.code(elfobj.SecID(i)) {
 			continue
 		}
-		for k := range o.relocs[i] {
-			r := &o.relocs[i][k]
+		relocs := o.relocs(elfobj.SecID(i))
+		for k := range relocs {
+			r := &relocs[k]
 			sec := o.File.Symbols[r.Sym].Sec
 			if sec <= 0 || o.File.Sections[sec].Name != ".altinstr_aux" || sec == elfobj.SecID(i) {
 				continue
@@ -497,13 +584,14 @@ func (o *Object) splitAux() {
 	}
 	for sec := range o.File.Sections {
 		list := cuts[elfobj.SecID(sec)]
-		if list == nil || len(o.bySec[sec]) != 1 {
+		atoms := o.atomsIn(elfobj.SecID(sec))
+		if list == nil || len(atoms) != 1 {
 			continue
 		}
 		slices.Sort(list)
 		list = slices.Compact(list)
-		first := o.bySec[sec][0]
-		o.bySec[sec] = nil
+		first := atoms[0]
+		from := uint32(len(o.order))
 		if list[0] != 0 {
 			list = append([]uint64{0}, list...)
 		}
@@ -520,39 +608,47 @@ func (o *Object) splitAux() {
 				id = AtomID(len(o.Atoms))
 				o.Atoms = append(o.Atoms, a)
 			}
-			o.bySec[sec] = append(o.bySec[sec], id)
+			o.order = append(o.order, id)
 		}
+		o.inSec[sec] = idRange{from, uint32(len(o.order))}
 	}
 }
 
 // adopt gives cold pieces and out-of-line alternatives their function.
 func (o *Object) adopt() {
-	byName := map[string]AtomID{}
+	byName := map[string]AtomID{} // functions that have a cold piece
+	var cold []AtomID
 	for i := range o.Atoms {
-		if o.Atoms[i].Class == classText && o.Atoms[i].Name != "" {
-			byName[o.Atoms[i].Name] = AtomID(i)
+		if a := &o.Atoms[i]; a.Class == classText && isCold(a.Name) {
+			p, _ := fragmentParent(a.Name)
+			byName[p] = -1
+			cold = append(cold, AtomID(i))
 		}
 	}
 	for i := range o.Atoms {
-		a := &o.Atoms[i]
-		if a.Class != classText || !isCold(a.Name) {
-			continue
+		if a := &o.Atoms[i]; a.Class == classText && a.Name != "" {
+			if _, ok := byName[a.Name]; ok {
+				byName[a.Name] = AtomID(i)
+			}
 		}
-		p, _ := fragmentParent(a.Name)
-		if id, ok := byName[p]; ok && id != AtomID(i) {
-			a.Parent = id
+	}
+	for _, i := range cold {
+		p, _ := fragmentParent(o.Atoms[i].Name)
+		if id := byName[p]; id >= 0 && id != i {
+			o.Atoms[i].Parent = id
 		}
 	}
 	for i := range o.File.Sections {
 		if o.class[i] != classText || o.File.Sections[i].Name == ".altinstr_aux" {
 			continue
 		}
-		for k := range o.relocs[i] {
-			t := o.target(elfobj.SecID(i), &o.relocs[i][k], k)
+		relocs := o.relocs(elfobj.SecID(i))
+		for k := range relocs {
+			t := o.target(elfobj.SecID(i), &relocs[k], k)
 			if t.Kind != TargetAtom || o.Atoms[t.Atom].Name != "" || o.File.Sections[o.Atoms[t.Atom].Sec].Name != ".altinstr_aux" {
 				continue
 			}
-			from := o.atomAt(elfobj.SecID(i), int64(o.relocs[i][k].Off))
+			from := o.atomAt(elfobj.SecID(i), int64(relocs[k].Off))
 			if from >= 0 && o.Atoms[from].Parent >= 0 {
 				from = o.Atoms[from].Parent
 			}
@@ -571,12 +667,13 @@ func (o *Object) findLabels() {
 		if o.class[i] != classROData {
 			continue
 		}
-		for k := range o.relocs[i] {
-			t := o.target(elfobj.SecID(i), &o.relocs[i][k], k)
+		relocs := o.relocs(elfobj.SecID(i))
+		for k := range relocs {
+			t := o.target(elfobj.SecID(i), &relocs[k], k)
 			if !o.inside(t) {
 				continue
 			}
-			if from := o.atomAt(elfobj.SecID(i), int64(o.relocs[i][k].Off)); from >= 0 && o.Local(from) {
+			if from := o.atomAt(elfobj.SecID(i), int64(relocs[k].Off)); from >= 0 && o.Local(from) {
 				o.labels[from] = true
 			}
 		}
@@ -592,8 +689,9 @@ func (o *Object) findConstructors() {
 		if what, _ := metaOf(o.File.Sections[i].Name); what != "constructor" && what != "destructor" {
 			continue
 		}
-		for k := range o.relocs[i] {
-			if t := o.target(elfobj.SecID(i), &o.relocs[i][k], k); t.Kind == TargetAtom && t.Off == 0 && o.Atoms[t.Atom].Class == classText {
+		relocs := o.relocs(elfobj.SecID(i))
+		for k := range relocs {
+			if t := o.target(elfobj.SecID(i), &relocs[k], k); t.Kind == TargetAtom && t.Off == 0 && o.Atoms[t.Atom].Class == classText {
 				o.ctors[t.Atom] = true
 			}
 		}
@@ -636,7 +734,7 @@ func (o *Object) findReaders() {
 	total := 0
 	for i := range o.File.Sections {
 		if o.class[i] != classIgnore {
-			total += len(o.relocs[i])
+			total += len(o.relocs(elfobj.SecID(i)))
 		}
 	}
 	uses := make([]use, 0, total)
@@ -645,13 +743,14 @@ func (o *Object) findReaders() {
 		if o.class[i] == classIgnore || o.class[i] == classSlots {
 			continue // a reference over a slot counts for the code that uses the slot
 		}
-		for k := range o.relocs[i] {
-			t := o.target(elfobj.SecID(i), &o.relocs[i][k], k)
+		relocs := o.relocs(elfobj.SecID(i))
+		for k := range relocs {
+			t := o.target(elfobj.SecID(i), &relocs[k], k)
 			if t.Kind != TargetAtom {
 				continue
 			}
 			to := o.Root(t.Atom)
-			uses = append(uses, use{to, o.atomAt(elfobj.SecID(i), int64(o.relocs[i][k].Off))})
+			uses = append(uses, use{to, o.atomAt(elfobj.SecID(i), int64(relocs[k].Off))})
 			o.readFrom[to+1]++
 		}
 	}
@@ -681,7 +780,7 @@ func (o *Object) Root(a AtomID) AtomID {
 // relocsIn returns the relocations of the atom and the index of the first.
 func (o *Object) relocsIn(a AtomID) ([]elfobj.Reloc, int) {
 	at := &o.Atoms[a]
-	all := o.relocs[at.Sec]
+	all := o.relocs(at.Sec)
 	lo := searchOff(all, at.Start)
 	hi := lo + searchOff(all[lo:], at.End)
 	return all[lo:hi], lo

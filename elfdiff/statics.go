@@ -50,13 +50,14 @@ func (r *Result) ambiguousStatics(o *Object, partner []AtomID, patched func(Atom
 		if o.class[sec] != classText {
 			continue
 		}
-		for k := range o.relocs[sec] {
-			t := o.target(elfobj.SecID(sec), &o.relocs[sec][k], k)
+		relocs := o.relocs(elfobj.SecID(sec))
+		for k := range relocs {
+			t := o.target(elfobj.SecID(sec), &relocs[k], k)
 			if t.Kind != TargetAtom {
 				continue
 			}
 			base, ok := numbered(t.Atom)
-			from := o.atomAt(elfobj.SecID(sec), int64(o.relocs[sec][k].Off))
+			from := o.atomAt(elfobj.SecID(sec), int64(relocs[k].Off))
 			if !ok || from < 0 {
 				continue
 			}

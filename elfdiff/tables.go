@@ -376,7 +376,7 @@ func (o *Object) readTable(n int, found *[]owned) error {
 		for k := range s.Relocs {
 			bias[k] = -int8(s.Relocs[k].Off % size)
 		}
-		o.bias[id] = bias
+		o.setRefs(id, sectionRefs{s.Relocs, bias})
 	}
 	entries := s.Size / size
 	if each := uint64(len(s.Relocs)) / entries; each*entries == uint64(len(s.Relocs)) {

@@ -36,16 +36,12 @@ type Target struct {
 }
 
 // location is the offset in the symbol's section that the relocation refers
-// to. idx is the relocation's index in o.relocs[sec], for the distance between
+// to. idx is the relocation's index in o.relocs(sec), for the distance between
 // its place and the point that a PC-relative value counts from.
 func (o *Object) location(sec elfobj.SecID, r *elfobj.Reloc, idx int) int64 {
 	loc := int64(o.File.Symbols[r.Sym].Value) + r.Addend
-	if b := o.bias[sec]; b != nil && o.Arch.PCRelative(r.Type) {
-		if idx < len(b) {
-			loc += int64(b[idx])
-		} else {
-			loc += int64(o.Arch.FieldBase())
-		}
+	if o.Arch.PCRelative(r.Type) {
+		loc += o.biasOf(sec, idx)
 	}
 	return loc
 }
@@ -99,7 +95,7 @@ func (o *Object) slot(sec elfobj.SecID, loc int64) Target {
 		return Target{Kind: TargetPiece, Sec: sec, Off: loc}
 	}
 	t := Target{Kind: TargetConst, Sec: sec, Off: loc, Text: s.Data[loc : loc+slotSize]}
-	relocs := o.relocs[sec]
+	relocs := o.relocs(sec)
 	if k := searchOff(relocs, uint64(loc)); k < len(relocs) && relocs[k].Off < uint64(loc)+slotSize {
 		r := &relocs[k]
 		if to := o.File.Symbols[r.Sym].Sec; r.Off != uint64(loc) || to > 0 && o.class[to] == classSlots {
