@@ -50,23 +50,33 @@ func (s *Sleepers) Object(o *code.Object) *sleeps.Result {
 // module tells of a function in another object of the same module, or that a
 // module exports.
 func (s *Sleepers) module(name string) (sleeps.Fact, bool) {
-	if f, ok := s.in(s.own, name); ok {
-		return f, true
+	r, id := s.find(name)
+	if r == nil {
+		return sleeps.Fact{}, false
+	}
+	return r.Fact(id), true
+}
+
+// find looks for a function in the objects' own module, and in what modules
+// export. The result is nil when there is none.
+func (s *Sleepers) find(name string) (*sleeps.Result, model.FuncID) {
+	if r, id := s.in(s.own, name); r != nil {
+		return r, id
 	}
 	if s.kernel.Exporter == nil {
-		return sleeps.Fact{}, false
+		return nil, model.NoFunc
 	}
 	return s.in(s.kernel.Exporter(name), name)
 }
 
-// in tells of a function of a module.
-func (s *Sleepers) in(m *model.Model, name string) (sleeps.Fact, bool) {
+// in finds a function of a module.
+func (s *Sleepers) in(m *model.Model, name string) (*sleeps.Result, model.FuncID) {
 	if m == nil {
-		return sleeps.Fact{}, false
+		return nil, model.NoFunc
 	}
 	ids := m.Lookup(name)
 	if len(ids) != 1 || m.Func(ids[0]).Flags&model.FuncExtern != 0 {
-		return sleeps.Fact{}, false
+		return nil, model.NoFunc
 	}
 	r, ok := s.modules[m]
 	if !ok {
@@ -75,21 +85,25 @@ func (s *Sleepers) in(m *model.Model, name string) (sleeps.Fact, bool) {
 		r = sleeps.Analyze(m, sleeps.Options{Kernel: s.facts, Module: s.module, Flows: func(ids ...model.FuncID) *locks.Flows { return effects().FlowsApart(ids...) }})
 		s.modules[m] = r
 	}
-	if r == nil {
-		return sleeps.Fact{}, false
-	}
-	return r.Fact(ids[0]), true
+	return r, ids[0]
 }
 
-// Chain names the functions on the way from a function of the kernel to what
-// makes it sleep, without itself; none for other names.
+// Chain names the functions on the way from one that an object leaves undefined
+// to what makes it sleep, without itself; none for names that are not known.
 func (s *Sleepers) Chain(name string) []string {
 	if s == nil {
 		return nil
 	}
+	var out []string
+	if r, id := s.find(name); r != nil {
+		if out = r.Chain(id); len(out) == 0 {
+			return nil
+		}
+		name = out[len(out)-1]
+	}
 	ids := s.facts.Model.Lookup(name)
 	if len(ids) != 1 {
-		return nil
+		return out
 	}
-	return s.facts.Chain(ids[0])
+	return append(out, s.facts.Chain(ids[0])...)
 }

@@ -41,16 +41,6 @@ var keepers = map[string]string{
 	"dma_fence_init": "a fence", "dma_fence_add_callback": "a fence", "add_wait_queue": "a wait queue",
 }
 
-// done are over with a function that they are given when they return (v6.1).
-var done = set(`sort sort_r bsearch list_sort stop_machine stop_machine_cpuslocked on_each_cpu_cond_mask smp_call_function smp_call_function_single
- smp_call_function_many smp_call_function_any smp_call_on_cpu work_on_cpu work_on_cpu_safe iterate_dir iterate_fd iterate_supers iterate_supers_type
- bus_for_each_dev bus_for_each_drv bus_find_device class_for_each_device class_find_device device_for_each_child device_for_each_child_reverse
- device_find_child driver_for_each_device driver_find_device idr_for_each walk_page_range walk_page_vma rmap_walk
- kallsyms_on_each_symbol walk_system_ram_range walk_iomem_res_desc acpi_walk_namespace acpi_get_devices acpi_walk_resources
- pci_walk_bus blk_mq_tagset_busy_iter blk_mq_queue_tag_busy_iter apply_to_page_range
- out_of_line_wait_on_bit __wait_on_bit iget5_locked ilookup5 ilookup5_nowait sget sget_fc
- klp_shadow_alloc klp_shadow_get_or_alloc klp_shadow_free klp_shadow_free_all`)
-
 func set(text string) map[string]bool {
 	m := map[string]bool{}
 	for _, n := range strings.Fields(text) {
@@ -124,7 +114,7 @@ func report(p *analyze.Pass, u *analyze.Unit, o *code.Object, ch elfdiff.Change,
 	for _, e := range escapes {
 		class, what := unknown, "its address is taken, and what becomes of it is not seen"
 		switch {
-		case e.Fate == code.Kept || e.Fate == code.Given && done[e.To]:
+		case e.Fate == code.Kept || e.Fate == code.Given && code.AtOnce(e.To):
 			continue
 		case e.Fate == code.Stored:
 			class, what = kept, "its address is stored"

@@ -11,17 +11,21 @@
 // calls it, that function is on the stack. But where the last thing that the function
 // does is to call the helper, the compiler makes a jump of the call ("return
 // helper(x);"), and the function's frame is gone. So it is with helpers that such a
-// helper calls or jumps to.
+// helper calls or jumps to, and with one that is given to a function which calls it at
+// once, when the replaced function jumps there ("return bus_for_each_dev(..., helper);").
 //
 // The cold part of a replaced function is such code too. The compiler moves what it
 // takes to be hardly ever executed, as an error path that begins with a message, to
 // .text.unlikely, under a symbol of its own (function.cold). What is called there
 // returns there, and nothing on the stack lies in the function itself.
 //
-// It is a warning where this code may sleep, and a note that says "unknown" where it
-// calls through a pointer, or what is not known. It is silent where the code never
-// sleeps, where it only ever runs below a replaced function that is seen, and for
-// helpers that are called by their address (KLP215 tells of addresses). A task that
+// Where a helper may sleep this is a warning. Where a cold part may, it is one if
+// tasks may sleep there without bound (as KLP301 has it), else a note: one livepatch in
+// fifteen has an error path that takes a mutex or allocates, before the patch as
+// after it, and a task has to be there while the livepatch goes. What calls through a
+// pointer, or what is not known, gets a note that says "unknown". It is silent where the
+// code never sleeps, where it only runs below a replaced function that is seen, and for
+// helpers that are called by their address otherwise (KLP215 tells of addresses). A task that
 // does not sleep but is preempted does not count: where the kernel can be preempted,
 // giving a function back to the kernel waits for such tasks (synchronize_rcu_tasks in
 // ftrace_shutdown, kernel/trace/ftrace.c, v6.1). Giving it to another livepatch does

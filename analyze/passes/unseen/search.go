@@ -1,6 +1,7 @@
 package unseen
 
 import (
+	"iter"
 	"slices"
 	"strings"
 
@@ -8,6 +9,7 @@ import (
 	"github.com/klpforge/klpforge/analyze/code"
 	"github.com/klpforge/klpforge/analyze/model"
 	"github.com/klpforge/klpforge/analyze/sleeps"
+	"github.com/klpforge/klpforge/analyze/stacks"
 	"github.com/klpforge/klpforge/elfdiff"
 )
 
@@ -15,6 +17,7 @@ import (
 type livepatch struct {
 	units   []*unit
 	globals map[string]node // new functions that other units can call
+	waits   *stacks.Result  // the kernel's; nil: not known
 }
 
 // unit is one object file after the patch.
@@ -23,6 +26,7 @@ type unit struct {
 	o         *code.Object
 	facts     *sleeps.Result                  // see sleeps
 	sleepers  *analyze.Sleepers               // nil: only the object is known
+	waits     *stacks.Result                  // see stays
 	replaced  map[model.FuncID]elfdiff.Change // what the stack check looks for
 	fresh     map[model.FuncID]elfdiff.Change // what travels without
 	protected map[model.FuncID]bool           // always run below a replaced function that is seen
@@ -84,6 +88,18 @@ func (u *unit) sleeps() *sleeps.Result {
 		u.facts = u.sleepers.Object(u.o)
 	}
 	return u.facts
+}
+
+// stays reports whether tasks may sleep without bound in what a call of the unit
+// leads to. That the kernel's facts cannot be had, KLP301 says.
+func (l *livepatch) stays(u *unit, c *model.Call) bool {
+	if u.waits == nil {
+		var err error
+		if u.waits, err = stacks.Object(u.o.Model, l.waits); err != nil {
+			u.waits, _ = stacks.Object(u.o.Model, nil) // only a kernel can be missing
+		}
+	}
+	return u.waits.MayStay(c)
 }
 
 // seen reports whether a call leaves a return address on the stack that the stack
@@ -182,15 +198,42 @@ func (l *livepatch) search() []*finding {
 				switch {
 				case u.seen(c):
 				case !c.Kind.IsTail():
-					l.follow(of(node{u, id}, ch, false), u, c)
+					l.follow(of(node{u, id}, ch, false), &step{u: u, call: c, below: true})
 				case own && helper:
 					change, _ := to.u.helper(to.id)
-					l.follow(of(to, change, true), u, c)
+					l.follow(of(to, change, true), &step{u: u, call: c})
 				}
+			}
+			for to, c := range u.handed(id) {
+				l.follow(of(to, u.fresh[to.id], true), &step{u: u, call: c, to: to})
 			}
 		}
 	}
 	return out
+}
+
+// handed yields the new functions that a function gives to one that it jumps to and
+// that calls them at once, with that jump.
+func (u *unit) handed(id model.FuncID) iter.Seq2[node, *model.Call] {
+	names := map[string]model.FuncID{}
+	for f := range u.fresh {
+		names[u.o.Model.Func(f).Name] = f
+	}
+	return func(yield func(node, *model.Call) bool) {
+		if len(names) == 0 {
+			return
+		}
+		calls := u.o.Model.Calls(id)
+		for _, e := range u.o.Escapes(id, func(name string) bool { _, ok := names[name]; return ok }) {
+			i := slices.IndexFunc(calls, func(c model.Call) bool { return c.Site == e.Call })
+			if e.Fate != code.Given || i < 0 || !calls[i].Kind.IsTail() || !code.AtOnce(e.To) {
+				continue
+			}
+			if !yield(node{u, names[e.Of]}, &calls[i]) {
+				return
+			}
+		}
+	}
 }
 
 // helper returns the change that brings a new function.
@@ -207,26 +250,37 @@ type step struct {
 	u    *unit
 	call *model.Call
 	prev *step
+	to   node // what the function called then calls by its address, if any
 	// below: code of the livepatch that is not seen returns after the call.
 	below bool
 }
 
-// follow looks at everything that runs from a call on without a replaced function
+// next is the function of the livepatch that a step leads to, if any.
+func (l *livepatch) next(s *step) (node, bool) {
+	if s.to.u != nil {
+		return s.to, true
+	}
+	return l.callee(s.u, s.call)
+}
+
+// follow looks at everything that runs from a step on without a replaced function
 // on the stack that is seen, and notes where it may sleep.
-func (l *livepatch) follow(f *finding, u *unit, c *model.Call) {
+func (l *livepatch) follow(f *finding, first *step) {
 	type state struct {
 		node
 		below bool
 	}
-	from := u.o.Model.Func(c.Caller).Name
-	first := &step{u: u, call: c, below: !c.Kind.IsTail()}
+	from := first.u.o.Model.Func(first.call.Caller).Name
+	if first.to.u != nil {
+		from += " (by way of " + first.u.o.Model.Func(first.call.Target).Name + ")"
+	}
 	seen := map[state]bool{}
 	for todo := []*step{first}; len(todo) > 0; todo = todo[1:] {
 		s := todo[0]
-		to, own := l.callee(s.u, s.call)
+		to, own := l.next(s)
 		switch {
 		case !own && s.below:
-			f.add(s.answer(), from, s.way())
+			f.add(s, from)
 		case own && !seen[state{to, s.below}]:
 			seen[state{to, s.below}] = true
 			if _, replaced := to.u.replaced[to.id]; replaced && !s.below {
@@ -267,9 +321,11 @@ func (s *step) way() string {
 		names = append(names, s.u.sleepers.Chain(names[len(names)-1])...)
 	}
 	at := s.u.o.Place(s.call.Site)
-	for ; s.prev != nil; s = s.prev {
+	for ; s != nil; s = s.prev {
+		if s.to.u != nil {
+			names = append([]string{s.u.o.Model.Func(s.call.Target).Name}, names...)
+		}
 		names = append([]string{s.u.o.Model.Func(s.call.Caller).Name}, names...)
 	}
-	names = append([]string{s.u.o.Model.Func(s.call.Caller).Name}, names...)
 	return at + ": " + strings.Join(slices.Compact(names), " → ")
 }

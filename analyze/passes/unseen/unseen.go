@@ -37,8 +37,13 @@ func run(p *analyze.Pass) error {
 		l.ask(k)
 		found = l.search()
 	}
+	if p.Stacks != nil && slices.ContainsFunc(found, func(f *finding) bool { return !f.helper && f.answer == sleeps.May }) {
+		if waits, err := p.Stacks(); err == nil { // else KLP301 says so
+			l.waits = waits
+		}
+	}
 	for _, f := range found {
-		f.report(p)
+		f.report(p, l)
 	}
 	return nil
 }
@@ -49,50 +54,69 @@ type finding struct {
 	change  elfdiff.Change
 	helper  bool
 	answer  sleeps.Answer // the worst
-	sleeps  []string      // ways to where it sleeps, or may
-	unknown []string      // ways to what is not known
+	sleeps  []*step       // where it sleeps, or may
+	unknown []*step       // where that is not known
 	from    map[string]bool
 }
 
-// add notes a way on which something was found.
-func (f *finding) add(a sleeps.Answer, from, way string) {
-	list := &f.unknown
+// add notes a call out of the livepatch, and the function on which it all began.
+func (f *finding) add(s *step, from string) {
+	a := s.answer()
 	switch a {
 	case sleeps.Never:
 		return
 	case sleeps.May:
-		list = &f.sleeps
+		f.sleeps = append(f.sleeps, s)
+	default:
+		f.unknown = append(f.unknown, s)
 	}
 	f.answer = max(f.answer, a)
-	if f.from[from] = true; !slices.Contains(*list, way) {
-		*list = append(*list, way)
-	}
+	f.from[from] = true
 }
 
 // shown is how many ways a finding names.
 const shown = 4
 
-func (f *finding) report(p *analyze.Pass) {
+func (f *finding) report(p *analyze.Pass, l *livepatch) {
 	if f.answer == sleeps.Never {
 		return
 	}
 	out := analyze.Finding{ID: "KLP216", Severity: analyze.Warning, Remedy: "write barrier() before the message that the cold path begins with, which keeps it in the function, or never unload the module"}
-	what, ways := "may sleep", f.sleeps
+	what, steps := "may sleep", f.sleeps
 	if f.answer != sleeps.May {
-		out.Severity, out.Unknown, what, ways = analyze.Note, true, "calls what is not known to sleep or not", f.unknown
+		out.Severity, out.Unknown, what, steps = analyze.Note, true, "calls what is not known to sleep or not", f.unknown
 	}
-	switch {
-	case f.helper:
-		from := slices.Sorted(maps.Keys(f.from))
-		out.Message = fmt.Sprintf("only the livepatch has it, it %s, and %s jumps to it instead of calling it: a task in it is not seen when the livepatch is disabled, and returns to freed memory when the module is unloaded",
-			what, strings.Join(from, ", "))
-		out.Remedy = "write barrier() between the call of it and the return in " + strings.Join(from, ", ") + ", so that it stays a call, or never unload the module"
-	default:
-		out.Message = "its cold part, which the stack check does not see, " + what + ": a task in it is passed over when the livepatch is disabled, and returns to freed memory when the module is unloaded"
+	if f.helper {
+		from := strings.Join(slices.Sorted(maps.Keys(f.from)), ", ")
+		out.Message = fmt.Sprintf("only the livepatch has it, it %s, and %s jumps to it instead of calling it: a task in it is not seen when the livepatch is disabled, and returns to freed memory when the module is unloaded", what, from)
+		out.Remedy = "write barrier() between the call and the return in " + from + ", so that it stays a call, or never unload the module"
+	} else {
+		if long := l.long(f.sleeps); len(long) > 0 {
+			steps, what = long, "may sleep without bound"
+		} else if f.answer == sleeps.May {
+			out.Severity, what = analyze.Note, "may sleep, though not without bound as far as is known"
+		}
+		out.Message = "its cold part, which the stack check does not see, " + what + ": a task in it is passed over when the livepatch is disabled, and returns to freed memory when the module is unloaded meanwhile"
+	}
+	var ways []string
+	for _, s := range steps {
+		if w := s.way(); !slices.Contains(ways, w) {
+			ways = append(ways, w)
+		}
 	}
 	out.Evidence = append(out.Evidence, ways[:min(len(ways), shown)]...)
 	if n := len(ways) - shown; n > 0 {
 		out.Evidence = append(out.Evidence, fmt.Sprintf("and %d more", n))
 	}
 	p.ReportChange(f.unit.Unit, f.change, out)
+}
+
+// long are the steps at which a task may sleep without bound.
+func (l *livepatch) long(list []*step) (out []*step) {
+	for _, s := range list {
+		if l.stays(s.u, s.call) {
+			out = append(out, s)
+		}
+	}
+	return out
 }

@@ -1,4 +1,5 @@
-// want: KLP216 warning f
+// want: KLP216 note f
+// text: though not without bound
 // text: f → undo → mutex_lock
 __attribute__((cold)) void _printk(const char *, ...);
 void mutex_lock(int *);

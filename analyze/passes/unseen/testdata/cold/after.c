@@ -1,4 +1,5 @@
-// want: KLP216 warning f
+// want: KLP216 note f
+// text: though not without bound
 // text: f (out of line): f → mutex_lock
 // text: barrier() before the message
 __attribute__((cold)) void _printk(const char *, ...);

@@ -1,7 +1,7 @@
 // want: KLP216 warning helper
 // text: helper → msleep
 // text: f jumps to it instead of calling it
-// text: barrier() between the call of it and the return in f
+// text: barrier() between the call and the return in f
 void msleep(unsigned int);
 int jiffies_now(int);
 #define noinline __attribute__((noinline))
