@@ -49,7 +49,8 @@ type Unit struct {
 	Source string // "fs/ext4/mballoc.c"
 	New    bool   // the patch adds the object
 	Diff   *elfdiff.Result
-	// Replace are the functions of Diff that the livepatch redirects.
+	// Replace are the functions of Diff that the livepatch redirects, and those that
+	// have new code without that, because all that calls them is redirected (Along).
 	Replace []elfdiff.Change
 	// Joined are those of Replace, by their original, whose own code stays as it
 	// is, with the names of what they call and must switch together with.

@@ -28,6 +28,9 @@ type Change struct {
 	Orig    AtomID // -1 when new
 	Patched AtomID // -1 when removed
 	Init    bool   // lives in a section that is only used while booting, loading or unloading
+	// Along: ftrace has no entry in the function. It travels with its callers, which
+	// are on the list too, and must not be registered.
+	Along bool
 }
 
 // Result is what Diff found.
@@ -62,6 +65,7 @@ func Diff(orig, patched *elfobj.File) (*Result, error) {
 	r.readMarks()
 	r.functions()
 	r.ignoreFunctions()
+	r.along()
 	r.data()
 	r.registrations()
 	r.unknownTables()
@@ -418,8 +422,8 @@ func (r *Result) patchability() {
 				"function in %s changed: it has already run, or runs only at unload; the livepatch leaves it alone", ch.Section)
 		case ch.Kind == Changed && !r.Orig.anyTrace:
 			// Judged once below.
-		case ch.Kind == Changed && !r.Orig.traceable[ch.Orig]:
-			r.problem("KLP101", Error, ch.Name, ch.Section, r.callersRemedy(ch.Orig), "function has no ftrace entry (notrace, noinstr, or inline): it cannot be redirected")
+		case ch.Kind == Changed && !r.Orig.traceable[ch.Orig] && !ch.Along:
+			r.problem("KLP101", Error, ch.Name, ch.Section, r.callersRemedy(ch.Orig), untraced+": it cannot be redirected")
 		}
 	}
 	if !r.Orig.anyTrace && slices.ContainsFunc(r.Functions, func(c Change) bool { return c.Kind == Changed && !c.Init }) {
@@ -444,7 +448,12 @@ func (r *Result) callersRemedy(a AtomID) string {
 		list = append(list, n)
 	}
 	slices.Sort(list)
-	return "change its traceable callers instead: " + strings.Join(list, ", ")
+	remedy := "change its traceable callers instead: " + strings.Join(list, ", ")
+	if strings.HasPrefix(o.Atoms[a].Name, "__do_sys_") {
+		// What SYSCALL_DEFINEn makes (include/linux/syscalls.h, v6.1 and v6.12).
+		remedy = "define the system call with KPATCH_SYSCALL_DEFINEn of kpatch-syscall.h; or " + remedy
+	}
+	return remedy
 }
 
 func (r *Result) sort() {

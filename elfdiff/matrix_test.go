@@ -144,14 +144,15 @@ func becomesOf(t *testing.T, f fixture, r *Result) string {
 	}
 	cell := "no change"
 	if n := len(replaceable(r)); n > 0 {
-		cell = "carried: " + strings.Join(names(r, Changed), ", ")
-		if fresh := slices.Concat(x.NewFuncs, x.NewData); len(fresh) > 0 {
+		along := func(ch Change) bool { return ch.Kind == Changed && ch.Along }
+		cell = "carried: " + strings.Join(names(r, func(ch Change) bool { return ch.Kind == Changed && !ch.Along }), ", ")
+		if fresh := slices.Concat(names(r, along), x.NewFuncs, x.NewData); len(fresh) > 0 {
 			for i := range fresh {
 				fresh[i], _ = stem(fresh[i])
 			}
 			cell += " with " + strings.Join(fresh, ", ")
 		}
-	} else if n := names(r, New); len(n) > 0 {
+	} else if n := names(r, func(ch Change) bool { return ch.Kind == New }); len(n) > 0 {
 		cell = "nothing to replace: new " + strings.Join(n, ", ")
 	} else if len(r.Functions)+len(r.Data) > 0 {
 		cell = "nothing to replace"
@@ -163,11 +164,11 @@ func becomesOf(t *testing.T, f fixture, r *Result) string {
 	return cell
 }
 
-// names lists the runtime functions of one kind of change.
-func names(r *Result, kind ChangeKind) []string {
+// names lists some of the runtime functions.
+func names(r *Result, which func(Change) bool) []string {
 	var out []string
 	for _, ch := range r.Functions {
-		if ch.Kind == kind && !ch.Init {
+		if which(ch) && !ch.Init {
 			out = append(out, ch.Name)
 		}
 	}

@@ -61,6 +61,7 @@ type Object struct {
 	readFrom  []uint32
 	readOnce  sync.Once
 	anyTrace  bool
+	room      []bool // by atom: the compiler left room at its start; nil without such places
 }
 
 // Load splits f into atoms. The object aliases the data of f.
@@ -89,6 +90,7 @@ func Load(f *elfobj.File) (*Object, error) {
 	if err := o.readTables(); err != nil {
 		return nil, err
 	}
+	o.findTraceable()
 	return o, nil
 }
 

@@ -274,7 +274,6 @@ func (o *Object) readTables() error {
 			return fmt.Errorf("special sections have more than %d entries", uint32(math.MaxUint32))
 		}
 	}
-	o.traceable = make([]bool, len(o.Atoms))
 	compared := uint32(0)
 	for k := range o.tables {
 		if t := &o.tables[k]; !t.row.derived {
@@ -395,8 +394,8 @@ func (o *Object) readTable(n int, found *[]owned) error {
 			t.each = 0
 		}
 	}
-	traces := t.row.section == "__mcount_loc" || t.row.section == "__patchable_function_entries"
-	if t.row.derived && !traces {
+	traces := o.traceTable(t.row.section)
+	if t.row.derived && traces == nil {
 		return nil
 	}
 	for i := t.from; i < o.after(n); i++ {
@@ -409,8 +408,8 @@ func (o *Object) readTable(n int, found *[]owned) error {
 		}
 		switch {
 		case e.owner < 0:
-		case traces:
-			o.traceable[e.owner], o.anyTrace = true, true
+		case traces != nil:
+			traces[e.owner] = true
 		default:
 			*found = append(*found, owned{e.at, e.owner, i, int32(n)})
 		}

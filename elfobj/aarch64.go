@@ -65,6 +65,13 @@ func (arm64) Slots(string) bool              { return false }
 func (a arm64) Clear(field []byte, t uint32) { a.store(binary.LittleEndian, field, t, 0) }
 
 func (a arm64) BranchReloc(_ []byte, r Reloc) bool { return a.relocFacts[r.Type].branch }
+
+// CallReloc: the linker makes no jump of R_AARCH64_CALL26, which stands on a bl.
+func (a arm64) CallReloc(code []byte, r Reloc) bool {
+	insn, ok := insnAt(code, r)
+	return ok && elf.R_AARCH64(r.Type) == elf.R_AARCH64_CALL26 && insn>>26 == 0x25
+}
+
 func (a arm64) Outside(_ []byte, r Reloc) error    { return a.outside(a.RelocName(r.Type), r.Type) }
 
 func (a arm64) Apply(buf []byte, t uint32, value, place uint64) error {

@@ -89,6 +89,9 @@ type Arch interface {
 	// BranchReloc reports whether a relocation of this type at this place in
 	// code belongs to a direct call or jump, not to a taken address.
 	BranchReloc(code []byte, r Reloc) bool
+	// CallReloc reports whether it is that of a direct call, which comes back to
+	// the instruction behind it.
+	CallReloc(code []byte, r Reloc) bool
 	// Outside says why a relocation in code cannot lead to a symbol outside of
 	// the module; nil when it can. code is the whole section.
 	Outside(code []byte, r Reloc) error

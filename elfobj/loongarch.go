@@ -44,6 +44,13 @@ func (loongarch64) Prefix(uint32, string) bool           { return false }
 func (loongarch64) Slots(string) bool                    { return false }
 func (a loongarch64) Clear(field []byte, t uint32)       { a.store(binary.LittleEndian, field, t, 0) }
 func (a loongarch64) BranchReloc(_ []byte, r Reloc) bool { return a.relocFacts[r.Type].branch }
+
+// CallReloc: bl and b have one relocation type.
+func (a loongarch64) CallReloc(code []byte, r Reloc) bool {
+	insn, ok := insnAt(code, r)
+	return ok && elf.R_LARCH(r.Type) == elf.R_LARCH_B26 && insn>>26 == 0x15
+}
+
 func (a loongarch64) Outside(_ []byte, r Reloc) error    { return a.outside(a.RelocName(r.Type), r.Type) }
 
 func (loongarch64) OutsideRemedy() string {

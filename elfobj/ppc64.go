@@ -49,6 +49,12 @@ func (ppc64le) Slots(section string) bool            { return section == ".toc" 
 func (a ppc64le) Clear(field []byte, t uint32)       { a.store(binary.LittleEndian, field, t, 0) }
 func (a ppc64le) BranchReloc(_ []byte, r Reloc) bool { return a.relocFacts[r.Type].branch }
 
+// CallReloc: bit LK tells a call from a jump.
+func (a ppc64le) CallReloc(code []byte, r Reloc) bool {
+	insn, ok := insnAt(code, r)
+	return ok && a.BranchReloc(code, r) && insn&1 != 0
+}
+
 func (ppc64le) RelocName(t uint32) string {
 	if t == ppc64Entry {
 		return "R_PPC64_ENTRY"

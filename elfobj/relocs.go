@@ -86,3 +86,11 @@ func (f relocFacts) outside(name string, t uint32) error {
 
 // field extracts the signed number in the bits [lo, lo+n) of an instruction.
 func field(insn uint32, lo, n uint) int64 { return int64(insn) << (64 - lo - n) >> (64 - n) }
+
+// insnAt is the little-endian instruction of 32 bits that a relocation is for.
+func insnAt(code []byte, r Reloc) (uint32, bool) {
+	if r.Off+4 < r.Off || r.Off+4 > uint64(len(code)) {
+		return 0, false
+	}
+	return binary.LittleEndian.Uint32(code[r.Off:]), true
+}

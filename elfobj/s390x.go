@@ -73,6 +73,11 @@ func (a s390x) BranchReloc(code []byte, r Reloc) bool {
 	return op == 4 || op == 5
 }
 
+// CallReloc: brasl of any register but 0 leaves the address behind it.
+func (a s390x) CallReloc(code []byte, r Reloc) bool {
+	return a.BranchReloc(code, r) && r.Off >= 2 && r.Off <= uint64(len(code)) && code[r.Off-2] == 0xc0 && code[r.Off-1]&0xf == 5 && code[r.Off-1]>>4 != 0
+}
+
 // Decode follows the z/Architecture Principles of Operation: the first two bits
 // give the length, and few formats hold a distance.
 func (s390x) Decode(code []byte) (Insn, error) {

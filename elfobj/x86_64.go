@@ -131,6 +131,10 @@ func (amd64) BranchReloc(code []byte, r Reloc) bool {
 	return r.Off >= 2 && code[r.Off-2] == 0x0f && op&0xf0 == 0x80
 }
 
+func (a amd64) CallReloc(code []byte, r Reloc) bool {
+	return a.BranchReloc(code, r) && a.Width(r.Type) == 4 && r.Off > 0 && r.Off <= uint64(len(code)) && code[r.Off-1] == 0xe8
+}
+
 // Decode: displacements count from the end of the instruction.
 func (a amd64) Decode(code []byte) (Insn, error) {
 	in, err := a.decode(code)

@@ -68,7 +68,7 @@ func (r *run) forced(u *unit, ch elfdiff.Change) bool {
 // forcedForNothing names the macros for functions that are not replaced.
 func (r *run) forcedForNothing(u *unit) {
 	for _, fn := range u.diff.Forced() {
-		if !slices.ContainsFunc(u.replace, func(ch elfdiff.Change) bool { return ch.Patched == fn }) {
+		if !slices.ContainsFunc(u.replace, func(ch elfdiff.Change) bool { return ch.Patched == fn && !ch.Along }) {
 			r.problem(u, elfdiff.Problem{ID: "KLP117", Severity: elfdiff.Note, Symbol: u.diff.Patched.Atoms[fn].Name,
 				Message: "KPATCH_FORCE_UNSAFE has no effect: the function is not replaced", Remedy: "take the macro out of the patch"})
 		}

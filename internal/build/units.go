@@ -38,7 +38,7 @@ type unit struct {
 	diff    *elfdiff.Result
 	place   *locate.Placement
 	view    locate.View
-	replace []elfdiff.Change            // functions to register
+	replace []elfdiff.Change            // functions to register, and what travels along
 	joined  map[elfdiff.AtomID][]string // as analyze.Unit.Joined
 	outside map[elfdiff.AtomID]analyze.Outside
 
@@ -129,6 +129,9 @@ func (r *run) checkShipped(u *unit, ch elfdiff.Change) {
 		r.problem(u, elfdiff.Problem{ID: "KLP107", Severity: elfdiff.Error, Symbol: ch.Name,
 			Message: fmt.Sprintf("the position of %s in %s depends on whether the module is still loading", ch.Name, u.owner)})
 	}
+	if ch.Along {
+		return // ftrace need not know it
+	}
 	switch r.target.traceableAt(u.owner, pl) {
 	case kernel.No:
 		for _, p := range u.diff.Problems {
@@ -204,6 +207,9 @@ func (r *run) extract(ctx context.Context, work *kbuild.Work, u *unit, provided 
 		return nil, fmt.Errorf("write %s: %w", u.object, err)
 	}
 	for i, ch := range u.replace {
+		if ch.Along {
+			continue
+		}
 		if err := r.register(u, ch, x.NewSymbols[opt.Functions[i]]); err != nil {
 			return nil, err
 		}

@@ -326,6 +326,9 @@ func (e *Env) loadAll(ctx context.Context, release string, cases []Case) error {
 			}
 		}
 		fmt.Fprintf(e.Log, "%4d/%d %s %s %s\n", tried, len(lps), verdict, c.File, c.LoadLog)
+		if it.Death != nil {
+			fmt.Fprintln(e.Log, it.Death.Log)
+		}
 	}})
 	if r != nil {
 		for _, d := range r.Unexplained {

@@ -11,7 +11,8 @@ import (
 )
 
 // TestExternalModule patches a module that is no part of the kernel's tree, which is
-// loaded before the livepatch, and then after it.
+// loaded before the livepatch, and then after it. What changes has no ftrace entry, so
+// that its caller is replaced.
 func TestExternalModule(t *testing.T) {
 	t.Parallel() // mostly waits for a VM
 	e := env(t)

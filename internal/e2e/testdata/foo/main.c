@@ -30,6 +30,12 @@ MODULE_PARM_DESC(pause_us, "how long a thread sleeps between steps, in microseco
 static unsigned long total;
 static struct task_struct *threads[MAX_THREADS];
 
+/* Without an ftrace entry, as an inline function that the compiler kept. */
+static noinline notrace void foo_count(void)
+{
+	steps++;
+}
+
 noinline void foo_add(unsigned long n)
 {
 	unsigned long before;
@@ -40,7 +46,7 @@ noinline void foo_add(unsigned long n)
 	if (READ_ONCE(total) != before)
 		torn++;
 	WRITE_ONCE(total, before + n);
-	steps++;
+	foo_count();
 	foo_unlock();
 }
 
