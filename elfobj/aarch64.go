@@ -72,7 +72,7 @@ func (a arm64) CallReloc(code []byte, r Reloc) bool {
 	return ok && elf.R_AARCH64(r.Type) == elf.R_AARCH64_CALL26 && insn>>26 == 0x25
 }
 
-func (a arm64) Outside(_ []byte, r Reloc) error    { return a.outside(a.RelocName(r.Type), r.Type) }
+func (a arm64) Outside(_ []byte, r Reloc) error { return a.outside(a.RelocName(r.Type), r.Type) }
 
 func (a arm64) Apply(buf []byte, t uint32, value, place uint64) error {
 	return a.apply(binary.LittleEndian, a.RelocName(t), buf, t, value, place)

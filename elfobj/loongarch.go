@@ -51,7 +51,7 @@ func (a loongarch64) CallReloc(code []byte, r Reloc) bool {
 	return ok && elf.R_LARCH(r.Type) == elf.R_LARCH_B26 && insn>>26 == 0x15
 }
 
-func (a loongarch64) Outside(_ []byte, r Reloc) error    { return a.outside(a.RelocName(r.Type), r.Type) }
+func (a loongarch64) Outside(_ []byte, r Reloc) error { return a.outside(a.RelocName(r.Type), r.Type) }
 
 func (loongarch64) OutsideRemedy() string {
 	return "take the function out of the section that it shares with what it refers to"
