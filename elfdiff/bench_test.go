@@ -147,6 +147,7 @@ func BenchmarkSize(b *testing.B) {
 func TestLinear(t *testing.T) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1)) // all work on this thread, but for half of the splitting
 	run := func(n int) time.Duration {
 		x, y := manyFunctions(n, 1), manyFunctions(n, 2)
 		best := time.Hour

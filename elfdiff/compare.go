@@ -3,27 +3,80 @@ package elfdiff
 import (
 	"bytes"
 	"fmt"
+	"runtime"
 
 	"github.com/klpforge/klpforge/elfobj"
 )
 
-// comparer decides equality of paired atoms. Verdicts are cached; a pair that
-// is being compared counts as equal, so that cycles of nameless data end.
+// comparer decides equality of paired atoms. Verdicts on what has no identity of
+// its own are cached, for much may refer to it; such a pair that is being compared
+// counts as equal, so that cycles of nameless data end.
 type comparer struct {
 	*pairing
+	same  []bool // by patched atom: known to equal its partner; nil when nothing was compared ahead
 	seen  map[[2]AtomID]string
 	open  map[[2]AtomID]bool // being compared; true: taken for equal meanwhile
+	depth int                // pairs being compared, those with an identity as well
 	trail [][2]AtomID        // pairs found equal, in order
+	flat  bool               // gives up where the contents of other atoms decide
+
+	fieldX, fieldY [8]byte // space for sameField
+}
+
+func newComparer(p *pairing) *comparer {
+	return &comparer{pairing: p, seen: map[[2]AtomID]string{}, open: map[[2]AtomID]bool{}}
 }
 
 // maxNesting bounds chains of nameless data that refer to each other.
 const maxNesting = 2000
 
-const equal = ""
+// The verdicts that are no reasons.
+const (
+	equal     = ""
+	undecided = "depends on the contents of other atoms"
+)
 
-// differ returns why the two atoms differ, or equal.
+// compareAhead compares, on all processors, pairs whose equality depends on
+// nothing but themselves and on what is paired: most. What differs is compared
+// again when the reason is asked for, and so is what depends on the contents of
+// nameless data, where the order of comparisons shows in the reason.
+func (c *comparer) compareAhead() {
+	if runtime.GOMAXPROCS(0) == 1 || len(c.p.Atoms) < 2*share {
+		return
+	}
+	same := make([]bool, len(c.p.Atoms))
+	inParallel(len(same), func(from, to int) { c.compareFlat(AtomID(from), same[from:to]) })
+	c.same = same
+}
+
+// compareFlat sets same for the patched atoms from first on that equal their
+// partners whatever the contents of others.
+func (c *comparer) compareFlat(first AtomID, same []bool) {
+	flat := comparer{pairing: c.pairing, flat: true}
+	for i := range same {
+		b := first + AtomID(i)
+		if a := c.toO[b]; a >= 0 && !c.byContents(a, b) {
+			same[i] = flat.differs(a, b) == equal
+		}
+	}
+}
+
+// byContents reports whether the atoms count by their contents, paired or not.
+func (c *comparer) byContents(a, b AtomID) bool { return c.o.contentOnly(a) && c.p.contentOnly(b) }
+
+// differ returns why the two atoms differ, or equal. Those that do not count by
+// their contents must be partners.
 func (c *comparer) differ(a, b AtomID) string {
+	if c.same != nil && c.same[b] && c.toO[b] == a {
+		return equal
+	}
 	k := [2]AtomID{a, b}
+	if !c.byContents(a, b) {
+		c.depth++
+		v := c.differs(a, b) // nothing compares it again meanwhile
+		c.depth--
+		return v
+	}
 	if _, ok := c.open[k]; ok {
 		c.open[k] = true
 		return equal
@@ -31,12 +84,14 @@ func (c *comparer) differ(a, b AtomID) string {
 	if v, ok := c.seen[k]; ok {
 		return v
 	}
-	if len(c.open) > maxNesting {
+	if c.depth > maxNesting {
 		return "nested too deeply"
 	}
 	mark := len(c.trail)
 	c.open[k] = false
+	c.depth++
 	v := c.differs(a, b)
+	c.depth--
 	assumed := c.open[k]
 	delete(c.open, k)
 	c.seen[k] = v
@@ -158,16 +213,17 @@ func (c *comparer) sameKind(bx, by []byte, rx, ry *elfobj.Reloc, x, y *Atom) boo
 // rest of an instruction. A field that reaches behind the bytes is compared as
 // far as it goes.
 func (c *comparer) sameField(bx, by []byte, off uint64, tx, ty uint32) bool {
-	var x, y [8]byte
+	x, y := &c.fieldX, &c.fieldY
 	w := c.o.Arch.Width(tx)
 	if w == 0 || w != c.p.Arch.Width(ty) || off >= uint64(min(len(bx), len(by))) {
 		return true // the same type, or judged by sameKind
 	}
+	*x, *y = [8]byte{}, [8]byte{}
 	copy(x[:w], bx[off:])
 	copy(y[:w], by[off:])
 	c.o.Arch.Clear(x[:w], tx)
 	c.p.Arch.Clear(y[:w], ty)
-	return x == y
+	return *x == *y
 }
 
 // firstDiff returns the first offset in [from, to) where a and b differ, -1 if
@@ -213,7 +269,10 @@ func (c *comparer) sameTarget(x, y Target) string {
 			return fmt.Sprintf("%s -> %s", c.targetName(c.o, x), c.targetName(c.p, y))
 		}
 		// What has no identity of its own counts by its contents, paired or not.
-		if c.o.contentOnly(x.Atom) && c.p.contentOnly(y.Atom) {
+		if c.byContents(x.Atom, y.Atom) {
+			if c.flat {
+				return undecided
+			}
 			if r := c.differ(x.Atom, y.Atom); r != equal {
 				return fmt.Sprintf("%s: %s", c.targetName(c.p, y), r)
 			}

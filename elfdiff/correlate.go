@@ -11,6 +11,10 @@ import (
 type pairing struct {
 	o, p     *Object
 	toP, toO []AtomID // -1: no partner
+
+	// Space that is used again and again.
+	refsO, refsP []ref
+	matches      [][2]int
 }
 
 // correlate pairs atoms in the order of certainty: stable names; other names of
@@ -267,13 +271,11 @@ func (c *pairing) signature(o *Object, a AtomID) string {
 			clear(code[off:])
 		}
 	}
-	var b strings.Builder
-	b.Write(code)
-	for _, r := range c.references(o, a) {
-		b.WriteByte(0)
-		b.WriteString(r.key)
+	c.refsO = c.references(c.refsO[:0], o, a)
+	for i := range c.refsO {
+		code = c.refsO[i].key.append(append(code, 0))
 	}
-	return b.String()
+	return string(code)
 }
 
 // pairUnique pairs atoms left over that have one key on both sides alone.
@@ -308,22 +310,29 @@ func (c *pairing) byReference() {
 			work = append(work, AtomID(i))
 		}
 	}
+	// What is settled stays so, for pairs are only added.
+	open := make([]bool, len(c.o.Atoms))
+	inParallel(len(open), func(from, to int) {
+		for i := from; i < to; i++ {
+			open[i] = c.unsettled(AtomID(i))
+		}
+	})
+	work = slices.DeleteFunc(work, func(a AtomID) bool { return !open[a] })
 	// Pieces of a function count as its references, in order.
 	for len(work) > 0 {
 		a := work[0]
 		work = work[1:]
 		b := c.toP[a]
-		if b < 0 {
+		if b < 0 || !open[a] || !c.unsettled(a) {
 			continue
 		}
-		if !c.unsettled(a) {
-			continue
-		}
-		ra, rb := c.references(c.o, a), c.references(c.p, b)
+		c.refsO, c.refsP = c.references(c.refsO[:0], c.o, a), c.references(c.refsP[:0], c.p, b)
+		ra, rb := c.refsO, c.refsP
 		if !slices.ContainsFunc(ra, func(r ref) bool { return r.atom >= 0 && c.toP[r.atom] < 0 }) {
 			continue
 		}
-		for _, m := range align(ra, rb) {
+		c.matches = align(c.matches[:0], ra, rb)
+		for _, m := range c.matches {
 			x, y := ra[m[0]], rb[m[1]]
 			if x.atom < 0 || y.atom < 0 || c.toP[x.atom] >= 0 || c.toO[y.atom] >= 0 {
 				continue
@@ -357,27 +366,42 @@ func (c *pairing) unsettled(a AtomID) bool {
 
 // ref is one reference in a form that can be compared across objects.
 type ref struct {
-	key  string
+	key  refKey
 	atom AtomID // candidate for pairing, -1 otherwise
 }
 
-func (c *pairing) references(o *Object, a AtomID) []ref {
+// refKey says what is referred to.
+type refKey struct {
+	text  string
+	kind  byte  // x: outside symbol, s: string or constant, a: atom, n: nameless atom, e: atom over a table entry
+	class class // of an atom, grouped by kindOf
+}
+
+func (k refKey) append(b []byte) []byte {
+	b = append(append(b, k.kind), k.text...)
+	if k.kind == 'a' {
+		b = append(b, '0'+byte(k.class))
+	}
+	return b
+}
+
+// references appends what the atom and its table entries refer to.
+func (c *pairing) references(out []ref, o *Object, a AtomID) []ref {
 	at := &o.Atoms[a]
 	relocs, first := o.relocsIn(a)
-	out := make([]ref, 0, len(relocs))
 	for i := range relocs {
 		t := o.target(at.Sec, &relocs[i], first+i)
 		switch t.Kind {
 		case TargetExtern:
-			out = append(out, ref{"x" + t.Name, -1})
+			out = append(out, ref{refKey{text: t.Name, kind: 'x'}, -1})
 		case TargetString, TargetConst:
-			out = append(out, ref{"s" + contentKey(t.Text), -1})
+			out = append(out, ref{refKey{text: contentKey(t.Text), kind: 's'}, -1})
 		case TargetAtom:
 			n := o.Atoms[t.Atom].Name
 			base, marks := stem(n)
-			r := ref{"a" + base + string(rune('0'+kindOf(o.Atoms[t.Atom].Class))), -1}
+			r := ref{refKey{text: base, kind: 'a', class: kindOf(o.Atoms[t.Atom].Class)}, -1}
 			if n == "" {
-				r.key = "n" + o.File.Sections[t.Sec].Name
+				r.key = refKey{text: o.File.Sections[t.Sec].Name, kind: 'n'}
 			}
 			if marks != "" || n == "" {
 				r.atom = t.Atom
@@ -391,7 +415,7 @@ func (c *pairing) references(o *Object, a AtomID) []ref {
 			t := o.target(e.sec, &e.relocs[k], e.first+k)
 			if t.Kind == TargetAtom && t.Atom != a {
 				base, marks := stem(o.Atoms[t.Atom].Name)
-				r := ref{"e" + base, -1}
+				r := ref{refKey{text: base, kind: 'e'}, -1}
 				if marks != "" {
 					r.atom = t.Atom
 				}
@@ -412,12 +436,11 @@ func contentKey(b []byte) string {
 	return string(h.Sum(append([]byte(nil), b[:56]...)))
 }
 
-// align returns a longest common subsequence of two reference lists as pairs
+// align appends a longest common subsequence of two reference lists as pairs
 // of indices. Common ends are stripped first, so the quadratic part is small
 // for the usual local edit; above a bound it falls back to pairing the n-th
 // use of each key.
-func align(a, b []ref) [][2]int {
-	var out [][2]int
+func align(out [][2]int, a, b []ref) [][2]int {
 	lo := 0
 	for lo < len(a) && lo < len(b) && a[lo].key == b[lo].key {
 		out = append(out, [2]int{lo, lo})
@@ -433,7 +456,7 @@ func align(a, b []ref) [][2]int {
 		return out
 	}
 	if len(x)*len(y) > 1<<22 {
-		pos := map[string][]int{}
+		pos := map[refKey][]int{}
 		for j := range y {
 			pos[y[j].key] = append(pos[y[j].key], j)
 		}

@@ -61,7 +61,8 @@ func Diff(orig, patched *elfobj.File) (*Result, error) {
 		return nil, err
 	}
 	r := &Result{Orig: o, Patched: p, carry: map[AtomID]bool{},
-		pairs: &comparer{pairing: correlate(o, p), seen: map[[2]AtomID]string{}, open: map[[2]AtomID]bool{}}}
+		pairs: newComparer(correlate(o, p))}
+	r.pairs.compareAhead()
 	r.readMarks()
 	r.functions()
 	r.ignoreFunctions()

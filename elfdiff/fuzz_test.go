@@ -31,6 +31,7 @@ func survives(t testing.TB, before, after *elfobj.File, size int) {
 	if err == nil {
 		r.Listed()
 		r.NewGlobals()
+		checkFlat(t, r)
 		x, err := extractAll(r)
 		if (x == nil) == (err == nil) {
 			t.Fatalf("extraction %v with error %v", x != nil, err)
@@ -48,6 +49,24 @@ func survives(t testing.TB, before, after *elfobj.File, size int) {
 	runtime.ReadMemStats(&m1)
 	if got, max := m1.TotalAlloc-m0.TotalAlloc, uint64(size)*memoryFactor+memoryBase; got > max {
 		t.Fatalf("%d bytes of input made %d of memory", size, got)
+	}
+}
+
+// checkFlat: what is found equal ahead is equal, and what counts for itself alone
+// is found so.
+func checkFlat(t testing.TB, r *Result) {
+	t.Helper()
+	same := make([]bool, len(r.Patched.Atoms))
+	r.pairs.compareFlat(0, same)
+	c := newComparer(r.pairs.pairing)
+	for i, s := range same {
+		b := AtomID(i)
+		if !s {
+			continue
+		}
+		if why := c.differ(c.toO[b], b); why != equal {
+			t.Fatalf("%s is found equal ahead, but differs: %s", r.Patched.Atoms[b].Name, why)
+		}
 	}
 }
 

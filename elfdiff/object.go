@@ -442,13 +442,19 @@ func (o *Object) decodeAll() {
 		}
 	}
 	o.bias = make([]int8, total)
-	for i := range o.File.Sections {
-		if id := elfobj.SecID(i); o.code(id) {
+	var mu sync.Mutex
+	inParallel(len(o.File.Sections), func(from, to int) {
+		for id := elfobj.SecID(from); int(id) < to; id++ {
+			if !o.code(id) {
+				continue
+			}
 			if refs := o.decode(id); refs.relocs != nil {
+				mu.Lock()
 				o.setRefs(id, refs)
+				mu.Unlock()
 			}
 		}
-	}
+	})
 }
 
 func (o *Object) setRefs(id elfobj.SecID, r sectionRefs) {
@@ -724,7 +730,7 @@ func (o *Object) inside(t Target) bool {
 }
 
 // readers returns the atoms that refer to a variable or function; -1 stands for
-// a reference from outside all atoms, such as a table. A reference to a piece of
+// a reference to a variable from outside all atoms, such as a table. A reference to a piece of
 // a function counts for the function.
 func (o *Object) readers(a AtomID) []AtomID {
 	o.readOnce.Do(o.findReaders)
@@ -735,9 +741,11 @@ func (o *Object) findReaders() {
 	type use struct{ to, from AtomID }
 	total := 0
 	for i := range o.File.Sections {
-		if o.class[i] != classIgnore {
-			total += len(o.relocs(elfobj.SecID(i)))
+		switch o.class[i] {
+		case classIgnore, classSlots, classTable:
+			continue
 		}
+		total += len(o.relocs(elfobj.SecID(i)))
 	}
 	uses := make([]use, 0, total)
 	o.readFrom = make([]uint32, len(o.Atoms)+1)
@@ -751,8 +759,11 @@ func (o *Object) findReaders() {
 			if t.Kind != TargetAtom {
 				continue
 			}
-			to := o.Root(t.Atom)
-			uses = append(uses, use{to, o.atomAt(elfobj.SecID(i), int64(relocs[k].Off))})
+			to, from := o.Root(t.Atom), o.atomAt(elfobj.SecID(i), int64(relocs[k].Off))
+			if from < 0 && o.Atoms[to].Class == classText {
+				continue // what a table says of code is no use of it
+			}
+			uses = append(uses, use{to, from})
 			o.readFrom[to+1]++
 		}
 	}

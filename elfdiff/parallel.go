@@ -1,0 +1,35 @@
+package elfdiff
+
+import (
+	"runtime"
+	"sync"
+	"sync/atomic"
+)
+
+// share is how many items of a list a goroutine takes at a time.
+const share = 512
+
+// inParallel calls f for consecutive ranges that together are [0, n), on all
+// processors when there is enough to do. The ranges must not depend on each
+// other.
+func inParallel(n int, f func(from, to int)) {
+	workers := min(runtime.GOMAXPROCS(0), n/(2*share))
+	if workers < 2 {
+		f(0, n)
+		return
+	}
+	var next atomic.Int64
+	var wg sync.WaitGroup
+	for range workers {
+		wg.Go(func() {
+			for {
+				from := int(next.Add(share)) - share
+				if from >= n {
+					return
+				}
+				f(from, min(from+share, n))
+			}
+		})
+	}
+	wg.Wait()
+}
