@@ -7,6 +7,7 @@ import (
 	"github.com/klpforge/klpforge/analyze/code"
 	"github.com/klpforge/klpforge/analyze/locks"
 	"github.com/klpforge/klpforge/analyze/model"
+	"github.com/klpforge/klpforge/analyze/sleeps"
 )
 
 // Kernel is what is known of the whole target kernel, without modules.
@@ -14,6 +15,8 @@ type Kernel struct {
 	Model *model.Model
 	Locks *locks.Result
 	Types *locks.Types // nil when it has no BTF
+	// Sleeps finds which functions may sleep; nil: Sleepers does, for what it needs.
+	Sleeps func() *sleeps.Result
 	// Module returns a module of the target, decoded once, and Exporter the one
 	// that exports a symbol; nil when there is none, or it cannot be decoded. May be
 	// nil themselves.

@@ -20,8 +20,16 @@ type Sleepers struct {
 }
 
 // Sleepers makes those for what some objects of one owner, plan.Vmlinux or a
-// module, leave undefined. It takes a second or two.
+// module, leave undefined.
 func (k *Kernel) Sleepers(owner string, objects ...*code.Object) *Sleepers {
+	s := &Sleepers{kernel: k, modules: map[*model.Model]*sleeps.Result{}}
+	if owner != plan.Vmlinux && k.Module != nil {
+		s.own = k.Module(owner)
+	}
+	if k.Sleeps != nil {
+		s.facts = k.Sleeps()
+		return s
+	}
 	var names []string
 	for _, o := range objects {
 		for i := range o.Model.Funcs {
@@ -30,11 +38,8 @@ func (k *Kernel) Sleepers(owner string, objects ...*code.Object) *Sleepers {
 			}
 		}
 	}
-	var own *model.Model
-	if owner != plan.Vmlinux && k.Module != nil {
-		own = k.Module(owner)
-	}
-	return &Sleepers{k, own, sleeps.Analyze(k.Model, sleeps.Options{Flows: k.Locks.FlowsApart, For: names}), map[*model.Model]*sleeps.Result{}}
+	s.facts = sleeps.Analyze(k.Model, sleeps.Options{Flows: k.Locks.FlowsApart, For: names})
+	return s
 }
 
 // Object finds which functions of an object may sleep. Of nil it is what the

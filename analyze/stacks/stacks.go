@@ -573,6 +573,18 @@ func (r *Result) MayStay(c *model.Call) bool {
 	return r.reach[c.Target]
 }
 
+// MayStayIn is MayStay for a call of a function by its name. It is not known where
+// the caller decides.
+func (r *Result) MayStayIn(name string) (stays, known bool) {
+	switch primitives[name] {
+	case longWait:
+		return true, true
+	case stateWait, timedWait:
+		return false, false
+	}
+	return slices.ContainsFunc(r.Lookup(name), func(id model.FuncID) bool { return r.reach[id] }), true
+}
+
 // maxDown is how far below a thread's main function it counts as waiting: what
 // the loop calls to wait, not all that it may call to work.
 const maxDown = 2

@@ -2,6 +2,7 @@ package build
 
 import (
 	"slices"
+	"sync"
 
 	"github.com/klpforge/klpforge/analyze"
 	"github.com/klpforge/klpforge/analyze/all"
@@ -59,7 +60,7 @@ func (r *run) wholeKernel() (*analyze.Kernel, error) {
 	}
 	r.kernel = k
 	named, exporter := r.shipped()
-	return &analyze.Kernel{Model: k.Model, Locks: k.Locks, Types: k.Types, Module: named, Exporter: exporter}, nil
+	return &analyze.Kernel{Model: k.Model, Locks: k.Locks, Types: k.Types, Sleeps: sync.OnceValue(k.Sleeps), Module: named, Exporter: exporter}, nil
 }
 
 // shipped makes the functions that decode a module, and the module that exports a

@@ -11,6 +11,7 @@ import (
 	"github.com/klpforge/klpforge/analyze/sleeps"
 	"github.com/klpforge/klpforge/analyze/stacks"
 	"github.com/klpforge/klpforge/elfdiff"
+	"github.com/klpforge/klpforge/plan"
 )
 
 // livepatch is the code that travels, of all units.
@@ -93,6 +94,14 @@ func (u *unit) sleeps() *sleeps.Result {
 // stays reports whether tasks may sleep without bound in what a call of the unit
 // leads to. That the kernel's facts cannot be had, KLP301 says.
 func (l *livepatch) stays(u *unit, c *model.Call) bool {
+	if c.Target == model.NoFunc {
+		return false
+	}
+	if f := u.o.Model.Func(c.Target); l.waits != nil && (u.Owner == plan.Vmlinux || f.Flags&model.FuncExtern != 0) {
+		if stays, known := l.waits.MayStayIn(f.Name); known {
+			return stays
+		}
+	}
 	if u.waits == nil {
 		var err error
 		if u.waits, err = stacks.Object(u.o.Model, l.waits); err != nil {
