@@ -105,7 +105,10 @@ func CommandLine(o Options) ([]string, error) {
 	accel := ""
 	switch o.Accel {
 	case AccelTCG, AccelAuto:
-		accel = "tcg,thread=multi"
+		// With a thread for each CPU, qemu 7.2 may go on with a translation of code
+		// that another CPU has changed meanwhile: a guest that rewrites its code, as
+		// livepatch does, then dies of a breakpoint that is long gone ("Oops: int3").
+		accel = "tcg,thread=single"
 	case AccelKVM:
 		accel = "kvm"
 	default:

@@ -24,7 +24,7 @@ func TestCommandLine(t *testing.T) {
 		{
 			name: "defaults",
 			o:    Options{Kernel: "/r/boot/vmlinuz-6.1"},
-			want: []string{"-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "2", "-m", "512",
+			want: []string{"-accel", "tcg,thread=single", "-cpu", "max", "-smp", "2", "-m", "512",
 				"-serial", "mon:stdio", "-serial", "file:klpvm-results", "-kernel", "/r/boot/vmlinuz-6.1", "-append", kargs},
 		},
 		{
