@@ -81,15 +81,10 @@ func Diff(orig, patched *elfobj.File) (*Result, error) {
 
 // loadBoth splits both objects at the same time.
 func loadBoth(orig, patched *elfobj.File) (o, p *Object, err error) {
-	done := make(chan error, 1)
-	go func() {
-		var err error
-		o, err = Load(orig)
-		done <- err
-	}()
-	p, perr := Load(patched)
-	if err := <-done; err != nil {
-		return nil, nil, fmt.Errorf("original object: %w", err)
+	var oerr, perr error
+	together(func() { o, oerr = Load(orig) }, func() { p, perr = Load(patched) })
+	if oerr != nil {
+		return nil, nil, fmt.Errorf("original object: %w", oerr)
 	}
 	if perr != nil {
 		return nil, nil, fmt.Errorf("patched object: %w", perr)
@@ -347,6 +342,7 @@ func (r *Result) values(a, b AtomID) string {
 // after, comes from functions that change or are new.
 func (r *Result) onlyChangedReaders(a, b AtomID) bool {
 	if r.travels == nil {
+		together(r.Orig.needReaders, r.Patched.needReaders)
 		r.travels, r.replaced = map[AtomID]bool{}, map[AtomID]bool{}
 		for _, ch := range r.Functions {
 			if ch.Init {

@@ -733,9 +733,11 @@ func (o *Object) inside(t Target) bool {
 // a reference to a variable from outside all atoms, such as a table. A reference to a piece of
 // a function counts for the function.
 func (o *Object) readers(a AtomID) []AtomID {
-	o.readOnce.Do(o.findReaders)
+	o.needReaders()
 	return o.readBy[o.readFrom[a]:o.readFrom[a+1]]
 }
+
+func (o *Object) needReaders() { o.readOnce.Do(o.findReaders) }
 
 func (o *Object) findReaders() {
 	type use struct{ to, from AtomID }

@@ -33,3 +33,14 @@ func inParallel(n int, f func(from, to int)) {
 	}
 	wg.Wait()
 }
+
+// together calls both at the same time.
+func together(f, g func()) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		f()
+	}()
+	g()
+	<-done
+}

@@ -136,8 +136,13 @@ func (a amd64) CallReloc(code []byte, r Reloc) bool {
 }
 
 // Decode: displacements count from the end of the instruction.
-func (a amd64) Decode(code []byte) (Insn, error) {
-	in, err := a.decode(code)
+func (amd64) Decode(code []byte) (in Insn, err error) {
+	in, ok := fastDecode(code)
+	if !ok {
+		if in, err = slowDecode(code); err != nil {
+			return Insn{}, err
+		}
+	}
 	in.PCBase = in.Len
 	switch in.PCLen {
 	case 4:
@@ -145,14 +150,7 @@ func (a amd64) Decode(code []byte) (Insn, error) {
 	case 1:
 		in.PCType = uint32(elf.R_X86_64_PC8)
 	}
-	return in, err
-}
-
-func (amd64) decode(code []byte) (Insn, error) {
-	if in, ok := fastDecode(code); ok {
-		return in, nil
-	}
-	return slowDecode(code)
+	return in, nil
 }
 
 // slowDecode knows every instruction.
