@@ -105,33 +105,42 @@ func ordinaryText(section string) bool {
 // refers to it: data, a jump, a piece of a function, which the kernel's stack check does not know to
 // belong to it.
 func (o *Object) callersOf(a AtomID) ([]AtomID, bool) {
+	o.needReaders()
+	if o.inSlots[a] {
+		return nil, false
+	}
 	var callers []AtomID
-	for i := range o.File.Sections {
-		sec := elfobj.SecID(i)
-		if o.class[i] == classIgnore || tableRow(o.File.Sections[i].Name) != nil {
-			continue // a table describes the function's code
+	for _, from := range o.readers(a) {
+		if from < 0 {
+			return nil, false
 		}
-		relocs := o.relocs(sec)
-		for k := range relocs {
-			rel := &relocs[k]
-			t := o.target(sec, rel, k)
-			if t.Kind != TargetAtom || o.Root(t.Atom) != a {
-				continue
-			}
-			from := o.atomAt(sec, int64(rel.Off))
-			if from >= 0 && o.Root(from) == a {
-				continue
-			}
-			if from < 0 || o.class[i] != classText || o.Atoms[from].Name == "" || o.Root(from) != from ||
-				t.Off != 0 || t.Atom != a || !o.comesBack(from, sec, rel) {
-				return nil, false
-			}
-			if !slices.Contains(callers, from) {
-				callers = append(callers, from)
-			}
+		if n := len(callers); o.Root(from) == a || n > 0 && callers[n-1] == from { // those of one atom follow each other
+			continue
 		}
+		if at := &o.Atoms[from]; at.Class != classText || at.Name == "" || o.Root(from) != from || !o.onlyCalls(from, a) {
+			return nil, false
+		}
+		callers = append(callers, from)
 	}
 	return callers, true
+}
+
+// onlyCalls reports whether a function refers to another one by calls of its start alone.
+func (o *Object) onlyCalls(from, a AtomID) bool {
+	sec := o.Atoms[from].Sec
+	relocs, first := o.relocsIn(from)
+	calls := false
+	for k := range relocs {
+		t := o.target(sec, &relocs[k], first+k)
+		if t.Kind != TargetAtom || o.Root(t.Atom) != a {
+			continue
+		}
+		if t.Off != 0 || t.Atom != a || !o.comesBack(from, sec, &relocs[k]) {
+			return false
+		}
+		calls = true
+	}
+	return calls
 }
 
 // comesBack reports whether a relocation is that of a call, not of a jump, that returns to

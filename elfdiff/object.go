@@ -59,6 +59,7 @@ type Object struct {
 	ctors     map[AtomID]bool // functions that only the loader calls, for sanitizers
 	readBy    []AtomID        // those that refer to atom a are readBy[readFrom[a]:readFrom[a+1]]
 	readFrom  []uint32
+	inSlots   map[AtomID]bool // functions and variables that a table of addresses has
 	readOnce  sync.Once
 	anyTrace  bool
 	room      []bool // by atom: the compiler left room at its start; nil without such places
@@ -730,7 +731,7 @@ func (o *Object) inside(t Target) bool {
 }
 
 // readers returns the atoms that refer to a variable or function; -1 stands for
-// a reference to a variable from outside all atoms, such as a table. A reference to a piece of
+// a reference from outside all atoms. Tables that describe code do not refer to it. A reference to a piece of
 // a function counts for the function.
 func (o *Object) readers(a AtomID) []AtomID {
 	o.needReaders()
@@ -750,10 +751,10 @@ func (o *Object) findReaders() {
 		total += len(o.relocs(elfobj.SecID(i)))
 	}
 	uses := make([]use, 0, total)
-	o.readFrom = make([]uint32, len(o.Atoms)+1)
+	o.readFrom, o.inSlots = make([]uint32, len(o.Atoms)+1), map[AtomID]bool{}
 	for i := range o.File.Sections {
-		if o.class[i] == classIgnore || o.class[i] == classSlots {
-			continue // a reference over a slot counts for the code that uses the slot
+		if o.class[i] == classIgnore {
+			continue
 		}
 		relocs := o.relocs(elfobj.SecID(i))
 		for k := range relocs {
@@ -761,10 +762,15 @@ func (o *Object) findReaders() {
 			if t.Kind != TargetAtom {
 				continue
 			}
-			to, from := o.Root(t.Atom), o.atomAt(elfobj.SecID(i), int64(relocs[k].Off))
-			if from < 0 && o.Atoms[to].Class == classText {
+			to := o.Root(t.Atom)
+			if o.class[i] == classSlots { // a reference over a slot counts for the code that uses the slot
+				o.inSlots[to] = true
+				continue
+			}
+			if o.class[i] == classTable && o.Atoms[to].Class == classText {
 				continue // what a table says of code is no use of it
 			}
+			from := o.atomAt(elfobj.SecID(i), int64(relocs[k].Off))
 			uses = append(uses, use{to, from})
 			o.readFrom[to+1]++
 		}
