@@ -20,9 +20,11 @@
 // returns there, and nothing on the stack lies in the function itself.
 //
 // Where a helper may sleep this is a warning. Where a cold part may, it is one if
-// tasks may sleep there without bound (as KLP301 has it), else a note: one livepatch in
-// fifteen has an error path that takes a mutex or allocates, before the patch as
-// after it, and a task has to be there while the livepatch goes. What calls through a
+// tasks may sleep there without bound (as KLP301 has it), else a note: one livepatch
+// of 6.1 in seventeen has an error path that takes a mutex or allocates, and a task has
+// to be there while the livepatch goes. Debian's 6.12 has no cold parts: it aligns
+// functions, and for gcc before 14 __cold then means nothing
+// (include/linux/compiler_types.h, v6.12). What calls through a
 // pointer, or what is not known, gets a note that says "unknown". It is silent where the
 // code never sleeps, where it only runs below a replaced function that is seen, and for
 // helpers that are called by their address otherwise (KLP215 tells of addresses). A task that

@@ -1,0 +1,6 @@
+void msleep(unsigned int);
+
+int g(int x)
+{
+	return x;
+}

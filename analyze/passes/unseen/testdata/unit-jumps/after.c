@@ -1,0 +1,7 @@
+// want: nothing
+int helper(int);
+
+int f(int x)
+{
+	return helper(x + 1);
+}

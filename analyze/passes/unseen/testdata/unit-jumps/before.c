@@ -1,0 +1,6 @@
+int helper(int);
+
+int f(int x)
+{
+	return x + 1;
+}
