@@ -5,7 +5,9 @@
  * The body of a SYSCALL_DEFINEn() is an inline function, and what is inline
  * has no ftrace entry. Here the body is an ordinary function, new to the
  * kernel, and the kernel's own macro makes the functions around it, which call
- * it. These have ftrace entries; the inline one vanishes into them.
+ * it. These have ftrace entries; the inline one vanishes into them. They stay on
+ * the stack while the body runs, so that the kernel sees it there before the
+ * livepatch goes: barrier() keeps their call from becoming a jump (KLP216).
  */
 #ifndef KLPFORGE_SYSCALL_H
 #define KLPFORGE_SYSCALL_H
@@ -28,7 +30,10 @@
 	long KLPFORGE_SYSCALL_INLINE(name)(__MAP(x, __SC_DECL, __VA_ARGS__));	\
 	SYSCALL_DEFINEx(x, name, __VA_ARGS__)					\
 	{									\
-		return klpforge_sys##name(__MAP(x, __SC_ARGS, __VA_ARGS__));	\
+		long ret = klpforge_sys##name(__MAP(x, __SC_ARGS, __VA_ARGS__)); \
+										\
+		barrier();							\
+		return ret;							\
 	}									\
 	static long klpforge_sys##name(__MAP(x, __SC_DECL, __VA_ARGS__))
 
