@@ -172,8 +172,6 @@ func (u *unit) travels(id model.FuncID) bool {
 	return replaced || fresh
 }
 
-func (n node) name() string { return n.u.o.Model.Func(n.id).Name }
-
 // search looks at each way out of a replaced function on which it is not seen: a
 // jump to a new function, and a call in its cold part.
 func (l *livepatch) search() []*finding {
