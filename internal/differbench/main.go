@@ -23,7 +23,6 @@ import (
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	var b bench
 	flag.StringVar(&b.pairs, "pairs", "", "directory of `*.orig.o` and *.patched.o (internal/corpus -objects makes them)")
 	flag.StringVar(&b.peer, "peer", "", "create-diff-object of the peer; without it only klpforge is measured")
@@ -51,9 +50,10 @@ func main() {
 		}
 		err = work(*worker, *out, flag.Args())
 	} else {
+		ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 		err = b.run(ctx, os.Stdout)
+		stop()
 	}
-	stop()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "differbench:", err)
 		os.Exit(1)
