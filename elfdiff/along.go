@@ -32,6 +32,7 @@ func (r *Result) along() {
 		if ch.Kind != Changed || ch.Init || r.Orig.traceable[ch.Orig] || r.Patched.ctors[ch.Patched] {
 			continue
 		}
+		r.needReaders()
 		company, ok := r.company(ch.Orig, listed)
 		if !ok {
 			continue

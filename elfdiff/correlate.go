@@ -349,14 +349,14 @@ func (c *pairing) unsettled(a AtomID) bool {
 	sec := o.Atoms[a].Sec
 	relocs, first := o.relocsIn(a)
 	for i := range relocs {
-		if t := o.target(sec, &relocs[i], first+i); t.Kind == TargetAtom && c.toP[t.Atom] < 0 {
+		if t, ok := o.atomTarget(sec, &relocs[i], first+i); ok && c.toP[t.Atom] < 0 {
 			return true
 		}
 	}
 	for _, i := range o.entriesOf(a) {
 		e := o.entry(i)
 		for k := range e.relocs {
-			if t := o.target(e.sec, &e.relocs[k], 0); t.Kind == TargetAtom && c.toP[t.Atom] < 0 {
+			if t, ok := o.atomTarget(e.sec, &e.relocs[k], 0); ok && c.toP[t.Atom] < 0 {
 				return true
 			}
 		}

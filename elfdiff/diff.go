@@ -342,7 +342,7 @@ func (r *Result) values(a, b AtomID) string {
 // after, comes from functions that change or are new.
 func (r *Result) onlyChangedReaders(a, b AtomID) bool {
 	if r.travels == nil {
-		together(r.Orig.needReaders, r.Patched.needReaders)
+		r.needReaders()
 		r.travels, r.replaced = map[AtomID]bool{}, map[AtomID]bool{}
 		for _, ch := range r.Functions {
 			if ch.Init {
@@ -358,6 +358,9 @@ func (r *Result) onlyChangedReaders(a, b AtomID) bool {
 	}
 	return readersIn(r.Orig, a, r.replaced) && readersIn(r.Patched, b, r.travels)
 }
+
+// needReaders finds the readers of both objects at the same time.
+func (r *Result) needReaders() { together(r.Orig.needReaders, r.Patched.needReaders) }
 
 func readersIn(o *Object, data AtomID, ok map[AtomID]bool) bool {
 	for _, from := range o.readers(data) {

@@ -653,8 +653,8 @@ func (o *Object) adopt() {
 		}
 		relocs := o.relocs(elfobj.SecID(i))
 		for k := range relocs {
-			t := o.target(elfobj.SecID(i), &relocs[k], k)
-			if t.Kind != TargetAtom || o.Atoms[t.Atom].Name != "" || o.File.Sections[o.Atoms[t.Atom].Sec].Name != ".altinstr_aux" {
+			t, ok := o.atomTarget(elfobj.SecID(i), &relocs[k], k)
+			if !ok || o.Atoms[t.Atom].Name != "" || o.File.Sections[o.Atoms[t.Atom].Sec].Name != ".altinstr_aux" {
 				continue
 			}
 			from := o.atomAt(elfobj.SecID(i), int64(relocs[k].Off))
@@ -678,8 +678,8 @@ func (o *Object) findLabels() {
 		}
 		relocs := o.relocs(elfobj.SecID(i))
 		for k := range relocs {
-			t := o.target(elfobj.SecID(i), &relocs[k], k)
-			if !o.inside(t) {
+			t, ok := o.atomTarget(elfobj.SecID(i), &relocs[k], k)
+			if !ok || !o.inside(t) {
 				continue
 			}
 			if from := o.atomAt(elfobj.SecID(i), int64(relocs[k].Off)); from >= 0 && o.Local(from) {
@@ -758,8 +758,8 @@ func (o *Object) findReaders() {
 		}
 		relocs := o.relocs(elfobj.SecID(i))
 		for k := range relocs {
-			t := o.target(elfobj.SecID(i), &relocs[k], k)
-			if t.Kind != TargetAtom {
+			t, ok := o.atomTarget(elfobj.SecID(i), &relocs[k], k)
+			if !ok {
 				continue
 			}
 			to := o.Root(t.Atom)

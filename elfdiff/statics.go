@@ -52,8 +52,8 @@ func (r *Result) ambiguousStatics(o *Object, partner []AtomID, patched func(Atom
 		}
 		relocs := o.relocs(elfobj.SecID(sec))
 		for k := range relocs {
-			t := o.target(elfobj.SecID(sec), &relocs[k], k)
-			if t.Kind != TargetAtom {
+			t, toAtom := o.atomTarget(elfobj.SecID(sec), &relocs[k], k)
+			if !toAtom {
 				continue
 			}
 			base, ok := numbered(t.Atom)

@@ -84,6 +84,21 @@ func (o *Object) target(sec elfobj.SecID, r *elfobj.Reloc, idx int) Target {
 	return Target{Kind: TargetAtom, Atom: atom, Sec: sym.Sec, Off: loc - int64(o.Atoms[atom].Base)}
 }
 
+// atomTarget resolves a relocation that refers to an atom, as target does; false for
+// all others, which it does not look at closer.
+func (o *Object) atomTarget(sec elfobj.SecID, r *elfobj.Reloc, idx int) (Target, bool) {
+	to := o.File.Symbols[r.Sym].Sec
+	if to <= 0 {
+		return Target{}, false
+	}
+	switch o.class[to] {
+	case classString, classConst, classAlt:
+		return Target{}, false
+	}
+	t := o.target(sec, r, idx)
+	return t, t.Kind == TargetAtom
+}
+
 // slotSize is the size of an entry in a table of addresses, bytes.
 const slotSize = 8
 
