@@ -19,11 +19,18 @@ type Sharing struct {
 	// Links are members by which objects, those on a stack too, get into lists,
 	// trees and queues that other tasks follow.
 	Links []string
+	// Heads are members that are lists or links of one, of a type whose objects
+	// are seen on stacks alone and whose pointers are only passed on: nothing
+	// seems to follow a list to such an object.
+	Heads []string
 }
+
+// listHead is what heads of lists are of, and links too.
+const listHead = "struct list_head"
 
 // links are structures that put what holds them into the hands of others.
 var links = map[string]bool{
-	"struct list_head": true, "struct hlist_node": true, "struct hlist_nulls_node": true, "struct hlist_bl_node": true, "struct llist_node": true,
+	listHead: true, "struct hlist_node": true, "struct hlist_nulls_node": true, "struct hlist_bl_node": true, "struct llist_node": true,
 	"struct plist_node": true, "struct rb_node": true, "struct callback_head": true, "struct wait_queue_entry": true, "struct swait_queue": true,
 	"struct completion": true, "struct work_struct": true, "struct timer_list": true, "struct hrtimer": true, "struct kref": true, "refcount_t": true,
 }
@@ -31,7 +38,7 @@ var links = map[string]bool{
 // Private reports whether, as far as the types tell, every object lives on the
 // stack of a function for as long as it runs.
 func (s *Sharing) Private() bool {
-	return len(s.Globals) == 0 && len(s.Members) == 0 && len(s.Links) == 0 && len(s.Stack) > 0
+	return len(s.Globals) == 0 && len(s.Members) == 0 && len(s.Links) == 0 && len(s.Heads) == 0 && len(s.Stack) > 0
 }
 
 // Sharing looks for uses of a type and of all types that hold it. All lists
@@ -47,9 +54,14 @@ func (i *Info) Sharing(name string) Sharing {
 		}
 	}
 	var s Sharing
+	found := false // a variable holds a pointer that was not passed: an object was looked up
 	for _, u := range i.uses {
 		if u.kind == useMember && !u.ptr && holders[u.in] && links[u.typ] {
-			s.Links = append(s.Links, u.in+"."+u.name)
+			to := &s.Links
+			if u.typ == listHead {
+				to = &s.Heads
+			}
+			*to = append(*to, u.in+"."+u.name)
 		}
 		if !holders[u.typ] {
 			continue
@@ -63,12 +75,16 @@ func (i *Info) Sharing(name string) Sharing {
 		case u.kind == useGlobal:
 			s.Globals = append(s.Globals, u.name)
 		case u.ptr || u.kind == useParam:
+			found = found || u.kind == useLocal
 			s.Functions = append(s.Functions, u.in)
 		default:
 			s.Stack = append(s.Stack, u.in)
 		}
 	}
-	for _, l := range []*[]string{&s.Globals, &s.Members, &s.Functions, &s.Stack, &s.Links} {
+	if found || len(s.Globals)+len(s.Members)+len(s.Links) > 0 || len(s.Stack) == 0 {
+		s.Links, s.Heads = append(s.Links, s.Heads...), nil
+	}
+	for _, l := range []*[]string{&s.Globals, &s.Members, &s.Functions, &s.Stack, &s.Links, &s.Heads} {
 		slices.Sort(*l)
 		*l = slices.Compact(*l)
 	}

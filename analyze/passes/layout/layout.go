@@ -73,6 +73,7 @@ func (f *found) add(u *analyze.Unit, s types.Sharing) {
 	join(&f.share.Functions, s.Functions)
 	join(&f.share.Stack, s.Stack)
 	join(&f.share.Links, s.Links)
+	join(&f.share.Heads, s.Heads)
 	replaced := func(name string) bool {
 		return slices.ContainsFunc(u.Replace, func(ch elfdiff.Change) bool {
 			base, _, _ := strings.Cut(ch.Name, ".")
@@ -103,6 +104,8 @@ func (f *found) finding() analyze.Finding {
 	list("variables", f.share.Globals)
 	list("other structures lead to it", f.share.Members)
 	list("objects are linked by", f.share.Links)
+	list("objects may be linked by", f.share.Heads)
+	list("on the stacks of", f.share.Stack)
 	list("not patched, and handle it", f.open)
 	out.Who = append(out.Who, "every "+c.Before.Name+" that exists already")
 	out.Who = append(out.Who, f.open[:min(len(f.open), 8)]...)
@@ -111,6 +114,10 @@ func (f *found) finding() analyze.Finding {
 		out.Severity = analyze.Warning
 		out.Message = fmt.Sprintf("%s gets new members where it had padding: in objects that exist already nothing has set them", c.Before.Name)
 		out.Remedy = "see that the new code works with whatever is there, which is 0 where objects are allocated zeroed; otherwise use a shadow variable"
+	case len(f.share.Globals)+len(f.share.Members)+len(f.share.Links) == 0 && len(f.share.Heads) > 0:
+		out.Severity, out.Unknown = analyze.Warning, true
+		out.Message = fmt.Sprintf("the layout of %s changes; its objects are on stacks, but others may reach them by a list", c.Before.Name)
+		out.Remedy = "see that " + strings.Join(f.share.Heads, ", ") + " is the head of a list, not what puts the object into one; else use a shadow variable"
 	case len(f.share.Globals)+len(f.share.Members)+len(f.share.Links) == 0:
 		out.Severity, out.Unknown = analyze.Warning, true
 		out.Message = fmt.Sprintf("the layout of %s changes; where its objects live is not seen, only that functions get pointers to them", c.Before.Name)
