@@ -150,24 +150,49 @@ func (x *extractor) close() error {
 			return err
 		}
 	}
-	for done := 0; done < len(x.order); {
+	done := 0
+	var further map[AtomID][]uint32 // derived entries by atom, once more than the first pass needs them
+	for {
 		for ; done < len(x.order); done++ {
-			if err := x.follow(x.order[done]); err != nil {
+			a := x.order[done]
+			if err := x.follow(a); err != nil {
+				return err
+			}
+			if err := x.followDerived(further[a]); err != nil {
 				return err
 			}
 		}
-		// What follows from the code refers to that code, so that nothing more comes
-		// with it.
+		if further != nil {
+			return nil
+		}
 		in := map[elfobj.SecID]bool{}
 		for a := range x.place {
 			in[x.p.Atoms[a].Sec] = true
 		}
-		x.derived = x.p.derivedOf(x.carried, in)
-		for _, n := range x.derived {
-			e := x.p.entry(n)
-			if err := x.followEntry(&e); err != nil {
-				return err
-			}
+		if err := x.followDerived(x.p.derivedOf(x.carried, in)); err != nil {
+			return err
+		}
+		if done == len(x.order) {
+			return nil // as it should be: what follows from code refers to that code alone
+		}
+		further = map[AtomID][]uint32{}
+		for i := range x.p.File.Sections {
+			in[elfobj.SecID(i)] = true
+		}
+		for _, n := range x.p.derivedOf(func(AtomID) bool { return true }, in) {
+			a := x.p.entry(n).owner
+			further[a] = append(further[a], n)
+		}
+	}
+}
+
+// followDerived takes entries along that follow from carried code.
+func (x *extractor) followDerived(list []uint32) error {
+	x.derived = append(x.derived, list...)
+	for _, n := range list {
+		e := x.p.entry(n)
+		if err := x.followEntry(&e); err != nil {
+			return err
 		}
 	}
 	return nil
