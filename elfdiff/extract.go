@@ -115,6 +115,7 @@ type placement struct {
 	sec elfobj.SecID
 	off uint64 // of Atom.Start
 	sym elfobj.SymID
+	add int64 // bytes from sym to the atom's primary symbol
 }
 
 type extractor struct {
@@ -332,6 +333,10 @@ func (x *extractor) include(a AtomID) error {
 			return err
 		}
 	}
+	if x.r.Adjoins(a) {
+		x.adjoin(a)
+		return nil
+	}
 	name := sec.Name
 	if at.Class == classText {
 		name = textSection(sec.Name, at)
@@ -348,7 +353,7 @@ func (x *extractor) include(a AtomID) error {
 		Align: align, Size: at.End - at.Start})
 	pl := placement{sec: id}
 	if at.Name == "" {
-		pl.sym = x.symbol(elfobj.Symbol{Type: elf.STT_SECTION, Sec: id})
+		pl.sym, pl.add = x.symbol(elfobj.Symbol{Type: elf.STT_SECTION, Sec: id}), int64(at.Base-at.Start)
 	} else {
 		s := p.File.Symbols[at.Sym]
 		isNew := x.r.pairs.toO[a] < 0 && !p.thunk(a)
@@ -442,7 +447,8 @@ func (x *extractor) emit(a AtomID) error {
 	at := &x.p.Atoms[a]
 	pl := x.place[a]
 	if d := x.p.bytes(a); d != nil {
-		x.out.Sections[pl.sec].Data = slices.Clone(d)
+		s := &x.out.Sections[pl.sec]
+		s.Data = append(append(s.Data, make([]byte, pl.off-uint64(len(s.Data)))...), d...)
 	}
 	relocs, first := x.p.relocsIn(a)
 	for k := range relocs {
@@ -451,7 +457,7 @@ func (x *extractor) emit(a AtomID) error {
 		if err != nil {
 			return err
 		}
-		nr.Off = r.Off - at.Start
+		nr.Off = r.Off - at.Start + pl.off
 		if err := x.outside(a, &r, nr); err != nil {
 			return err
 		}
@@ -564,11 +570,7 @@ func (x *extractor) reloc(from AtomID, sec elfobj.SecID, r *elfobj.Reloc, idx in
 			if !ok {
 				return nr, fmt.Errorf("internal: %s refers to %s, which was not carried", p.Atoms[from].Name, p.Atoms[a].Name)
 			}
-			nr.Sym = pl.sym
-			nr.Addend = t.Off - skew
-			if p.Atoms[a].Name == "" {
-				nr.Addend = t.Off + int64(p.Atoms[a].Base-p.Atoms[a].Start) - skew
-			}
+			nr.Sym, nr.Addend = pl.sym, pl.add+t.Off-skew
 			return nr, nil
 		}
 		s, off, err := x.original(t)
@@ -1005,7 +1007,7 @@ func (x *extractor) lateSite(e *entry) error {
 		return nil
 	}
 	at := &x.p.Atoms[e.owner]
-	start := uint64(e.at) + at.Base - at.Start
+	start := pl.off + uint64(e.at) + at.Base - at.Start
 	end := start + siteLength(e, x.p.File.Sections[e.sec].Data[e.off:e.off+e.size])
 	relocs := x.out.Sections[pl.sec].Relocs
 	for _, r := range relocs[searchOff(relocs, start):] {

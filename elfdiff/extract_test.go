@@ -162,6 +162,7 @@ func checkExtracted(t *testing.T, r *Result, x *Extracted) {
 	if second, err := again.File.Write(); err != nil || !bytes.Equal(out, second) {
 		t.Error("a second extraction gives other bytes")
 	}
+	nameAdjoined(r, x, f)
 	e, err := Load(f)
 	if err != nil {
 		t.Fatalf("load: %v", err)
@@ -176,6 +177,39 @@ func checkExtracted(t *testing.T, r *Result, x *Extracted) {
 		}
 		if text, err := exec.Command(ld, "-r", "-o", filepath.Join(dir, "y.o"), in).CombinedOutput(); err != nil || len(text) > 0 {
 			t.Errorf("ld -r: %v\n%s", err, text)
+		}
+	}
+}
+
+// nameAdjoined gives the pieces behind their functions symbols again, where they have
+// to be: then what is extracted compares with the patched object.
+func nameAdjoined(r *Result, x *Extracted, f *elfobj.File) {
+	p := r.Patched
+	for a := range p.Atoms {
+		if !r.Adjoins(AtomID(a)) {
+			continue
+		}
+		root := p.Root(AtomID(a))
+		name, ok := x.NewSymbols[root]
+		if !ok {
+			name = p.Atoms[root].Name
+		}
+		for i := range f.Symbols {
+			s := f.Symbols[i]
+			if s.Name != name || s.Sec <= 0 || s.Type != elf.STT_FUNC {
+				continue
+			}
+			piece, at := &p.Atoms[a], &p.Atoms[root]
+			for k := range f.Symbols {
+				if g := &f.Symbols[k]; g.Sec == s.Sec && g.Type == elf.STT_FUNC && g.Value == s.Value {
+					g.Size = at.Size
+				}
+			}
+			align := commonAlign(max(p.File.Sections[piece.Sec].Align, 1), int64(piece.Start))
+			end := int64(s.Value + at.End - at.Base)
+			f.Symbols = append(f.Symbols, elfobj.Symbol{Name: piece.Name, Type: elf.STT_FUNC, Sec: s.Sec, Size: piece.Size,
+				Value: uint64((end+align-1)/align*align) + piece.Base - piece.Start})
+			break
 		}
 	}
 }
