@@ -6,26 +6,30 @@ import (
 	"github.com/klpforge/klpforge/elfobj"
 )
 
-// Adjoins reports whether a patched atom is a piece of a function that travels right
+// adjoins reports whether a patched atom is a piece of a function that travels right
 // behind it, without a symbol of its own. The kernel takes all up to the next symbol
 // for the function (kallsyms_lookup_size_offset), so that its stack check sees calls from
-// a cold part too before the livepatch goes. A function that is left by jumps of two bytes has
-// longer ones behind it instead.
-func (r *Result) Adjoins(a AtomID) bool {
-	p := r.Patched
-	root := p.Root(a)
-	return root != a && p.Atoms[a].Class == classText && p.Atoms[a].Name != "" && !p.shortJumps(a) && !p.shortJumps(root)
+// a cold part too before the livepatch goes.
+func (o *Object) adjoins(a AtomID) bool {
+	return o.Root(a) != a && o.Atoms[a].Class == classText && o.Atoms[a].Name != ""
 }
 
-// shortJumps reports whether relocations of one byte are in a function.
-func (o *Object) shortJumps(a AtomID) bool {
+// room is the size of a function's code in the livepatch, with the jumps that
+// lengthen puts behind it.
+func (o *Object) room(a AtomID) uint64 {
+	at := &o.Atoms[a]
+	size := at.End - at.Start
+	if at.Class != classText {
+		return size
+	}
+	stub, _ := o.Arch.NearJump()
 	relocs, _ := o.relocsIn(a)
 	for i := range relocs {
 		if o.Arch.Width(relocs[i].Type) == 1 {
-			return true
+			size += uint64(len(stub))
 		}
 	}
-	return false
+	return size
 }
 
 // adjoin places a piece behind its function, which has its place already.
@@ -39,7 +43,7 @@ func (x *extractor) adjoin(a AtomID) {
 	}
 	s.Align = max(s.Align, align)
 	pl.off = (s.Size + align - 1) &^ (align - 1)
-	s.Size = pl.off + at.End - at.Start
+	s.Size = pl.off + x.p.room(a)
 	for i := range x.out.Symbols {
 		if f := &x.out.Symbols[i]; f.Sec == pl.sec && f.Type == elf.STT_FUNC {
 			f.Size = s.Size - f.Value

@@ -333,7 +333,7 @@ func (x *extractor) include(a AtomID) error {
 			return err
 		}
 	}
-	if x.r.Adjoins(a) {
+	if p.adjoins(a) {
 		x.adjoin(a)
 		return nil
 	}
@@ -350,7 +350,7 @@ func (x *extractor) include(a AtomID) error {
 	}
 	id := elfobj.SecID(len(x.out.Sections))
 	x.out.Sections = append(x.out.Sections, elfobj.Section{Name: name, Type: sec.Type, Flags: sec.Flags &^ (elf.SHF_MERGE | elf.SHF_STRINGS | elf.SHF_GROUP | elf.SHF_LINK_ORDER),
-		Align: align, Size: at.End - at.Start})
+		Align: align, Size: p.room(a)})
 	pl := placement{sec: id}
 	if at.Name == "" {
 		pl.sym, pl.add = x.symbol(elfobj.Symbol{Type: elf.STT_SECTION, Sec: id}), int64(at.Base-at.Start)
@@ -515,7 +515,6 @@ func (x *extractor) lengthen(a AtomID, s *elfobj.Section, r elfobj.Reloc) (elfob
 	s.Data[r.Off] = byte(dist)
 	near := elfobj.Reloc{Off: uint64(len(s.Data) + len(stub) - 4), Type: typ, Sym: r.Sym, Addend: r.Addend + 1 - 4}
 	s.Data = append(s.Data, stub...)
-	s.Size = uint64(len(s.Data))
 	return near, nil
 }
 

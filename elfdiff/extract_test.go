@@ -186,7 +186,7 @@ func checkExtracted(t *testing.T, r *Result, x *Extracted) {
 func nameAdjoined(r *Result, x *Extracted, f *elfobj.File) {
 	p := r.Patched
 	for a := range p.Atoms {
-		if !r.Adjoins(AtomID(a)) {
+		if !p.adjoins(AtomID(a)) {
 			continue
 		}
 		root := p.Root(AtomID(a))
@@ -206,7 +206,7 @@ func nameAdjoined(r *Result, x *Extracted, f *elfobj.File) {
 				}
 			}
 			align := commonAlign(max(p.File.Sections[piece.Sec].Align, 1), int64(piece.Start))
-			end := int64(s.Value + at.End - at.Base)
+			end := int64(s.Value + p.room(root) - (at.Base - at.Start))
 			f.Symbols = append(f.Symbols, elfobj.Symbol{Name: piece.Name, Type: elf.STT_FUNC, Sec: s.Sec, Size: piece.Size,
 				Value: uint64((end+align-1)/align*align) + piece.Base - piece.Start})
 			break

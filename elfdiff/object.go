@@ -62,7 +62,7 @@ type Object struct {
 	inSlots   map[AtomID]bool // functions and variables that a table of addresses has
 	readOnce  sync.Once
 	anyTrace  bool
-	room      []bool // by atom: the compiler left room at its start; nil without such places
+	spare     []bool // by atom: the compiler left room at its start; nil without such places
 }
 
 // Load splits f into atoms. The object aliases the data of f.

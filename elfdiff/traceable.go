@@ -15,10 +15,10 @@ func (o *Object) traceTable(section string) []bool {
 		}
 		return o.traceable
 	case "__patchable_function_entries":
-		if o.room == nil {
-			o.room = make([]bool, len(o.Atoms))
+		if o.spare == nil {
+			o.spare = make([]bool, len(o.Atoms))
 		}
-		return o.room
+		return o.spare
 	}
 	return nil
 }
@@ -32,9 +32,9 @@ func (o *Object) findTraceable() {
 		o.traceable = o.entryCalls()
 	}
 	if o.traceable == nil {
-		o.traceable = o.room
+		o.traceable = o.spare
 	}
-	o.room = nil
+	o.spare = nil
 	if o.anyTrace = o.traceable != nil; !o.anyTrace {
 		o.traceable = make([]bool, len(o.Atoms))
 	}

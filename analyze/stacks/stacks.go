@@ -557,34 +557,6 @@ func (r *Result) WaitsForever(id model.FuncID) bool {
 	return primitives[name] > boundedWait || name == "__schedule"
 }
 
-// MayStay reports whether tasks may sleep without bound in what a call of the
-// result's model leads to, given some arguments. It is false for calls through
-// pointers.
-func (r *Result) MayStay(c *model.Call) bool {
-	if c.Target == model.NoFunc {
-		return false
-	}
-	switch primitives[r.m.Func(c.Target).Name] {
-	case longWait:
-		return true
-	case stateWait, timedWait:
-		return r.Facts[c.Caller].Reason == Waits
-	}
-	return r.reach[c.Target]
-}
-
-// MayStayIn is MayStay for a call of a function by its name. It is not known where
-// the caller decides.
-func (r *Result) MayStayIn(name string) (stays, known bool) {
-	switch primitives[name] {
-	case longWait:
-		return true, true
-	case stateWait, timedWait:
-		return false, false
-	}
-	return slices.ContainsFunc(r.Lookup(name), func(id model.FuncID) bool { return r.reach[id] }), true
-}
-
 // maxDown is how far below a thread's main function it counts as waiting: what
 // the loop calls to wait, not all that it may call to work.
 const maxDown = 2

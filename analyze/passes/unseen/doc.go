@@ -14,33 +14,27 @@
 // helper calls or jumps to, and with one that is given to a function which calls it at
 // once, when the replaced function jumps there ("return bus_for_each_dev(..., helper);").
 //
-// The cold part of a replaced function is such code too. The compiler moves what it
-// takes to be hardly ever executed, as an error path that begins with a message, to
-// .text.unlikely, under a symbol of its own (function.cold). What is called there
-// returns there, and nothing on the stack lies in the function itself.
+// The cold part of a replaced function, which the compiler takes to be hardly ever
+// executed and moves to .text.unlikely under a symbol of its own (function.cold), would be
+// such code too. klpforge puts it right behind its function and drops the symbol, so that the
+// kernel takes it for a part of the function.
 //
-// Where a helper may sleep this is a warning. Where a cold part may, it is one if
-// tasks may sleep there without bound (as KLP301 has it), else a note: one livepatch
-// of 6.1 in seventeen has an error path that takes a mutex or allocates, and a task has
-// to be there while the livepatch goes. Debian's 6.12 has no cold parts: it aligns
-// functions, and for gcc before 14 __cold then means nothing
-// (include/linux/compiler_types.h, v6.12). What calls through a
-// pointer, or what is not known, gets a note that says "unknown". It is silent where the
+// Where a helper may sleep this is a warning. What calls through a pointer, or what is
+// not known, gets a note that says "unknown". It is silent where the
 // code never sleeps, where it only runs below a replaced function that is seen, and for
 // helpers that are called by their address otherwise (KLP215 tells of addresses). A task that
 // does not sleep but is preempted does not count: where the kernel can be preempted,
 // giving a function back to the kernel waits for such tasks (synchronize_rcu_tasks in
 // ftrace_shutdown, kernel/trace/ftrace.c, v6.1). Giving it to another livepatch does
 // not: on kernels that run with preempt=full, a livepatch that was replaced may still
-// have a preempted task in any helper or cold part, for as long as that waits for a CPU.
+// have a preempted task in such a helper, for as long as that waits for a CPU.
 //
-// The old code of the kernel has cold parts as well: a task that sleeps in one goes
+// The old code of the kernel has cold parts of their own: a task that sleeps in one goes
 // over to the livepatch too early. That code stays in memory, so that nothing is
 // reported; but the promise that no task runs old and new code at once does not
 // hold for it.
 //
 // What to do: after the call of a helper write barrier(), so that it stays a call
-// ("ret = helper(x); barrier(); return ret;"). Before the message with which a cold
-// path begins write barrier() too: it keeps the path in the function (seen with gcc
-// 12; 'klpforge lint' shows whether it helped). Or never unload the module.
+// ("ret = helper(x); barrier(); return ret;"; seen with gcc 12), or never unload the
+// module.
 package unseen

@@ -9,16 +9,13 @@ import (
 	"github.com/klpforge/klpforge/analyze/code"
 	"github.com/klpforge/klpforge/analyze/model"
 	"github.com/klpforge/klpforge/analyze/sleeps"
-	"github.com/klpforge/klpforge/analyze/stacks"
 	"github.com/klpforge/klpforge/elfdiff"
-	"github.com/klpforge/klpforge/plan"
 )
 
 // livepatch is the code that travels, of all units.
 type livepatch struct {
 	units   []*unit
 	globals map[string]node // new functions that other units can call
-	waits   *stacks.Result  // the kernel's; nil: not known
 }
 
 // unit is one object file after the patch.
@@ -27,7 +24,6 @@ type unit struct {
 	o         *code.Object
 	facts     *sleeps.Result                  // see sleeps
 	sleepers  *analyze.Sleepers               // nil: only the object is known
-	waits     *stacks.Result                  // see stays
 	replaced  map[model.FuncID]elfdiff.Change // what the stack check looks for
 	fresh     map[model.FuncID]elfdiff.Change // what travels without
 	protected map[model.FuncID]bool           // always run below a replaced function that is seen
@@ -91,32 +87,12 @@ func (u *unit) sleeps() *sleeps.Result {
 	return u.facts
 }
 
-// stays reports whether tasks may sleep without bound in what a call of the unit
-// leads to. That the kernel's facts cannot be had, KLP301 says.
-func (l *livepatch) stays(u *unit, c *model.Call) bool {
-	if c.Target == model.NoFunc {
-		return false
-	}
-	if f := u.o.Model.Func(c.Target); l.waits != nil && (u.Owner == plan.Vmlinux || f.Flags&model.FuncExtern != 0) {
-		if stays, known := l.waits.MayStayIn(f.Name); known {
-			return stays
-		}
-	}
-	if u.waits == nil {
-		var err error
-		if u.waits, err = stacks.Object(u.o.Model, l.waits); err != nil {
-			u.waits, _ = stacks.Object(u.o.Model, nil) // only a kernel can be missing
-		}
-	}
-	return u.waits.MayStay(c)
-}
-
 // seen reports whether a call leaves a return address on the stack that the stack
-// check looks for.
+// check looks for. Those from a function's cold part do too: elfdiff puts it right
+// behind the function.
 func (u *unit) seen(c *model.Call) bool {
 	_, replaced := u.replaced[c.Caller]
-	f := u.o.Model.Func(c.Caller)
-	return replaced && !c.Kind.IsTail() && c.Site >= f.Addr && c.Site < f.End
+	return replaced && !c.Kind.IsTail()
 }
 
 // protect finds the functions of the object that nothing but the livepatch calls,
@@ -173,19 +149,15 @@ func (u *unit) travels(id model.FuncID) bool {
 }
 
 // search looks at each way out of a replaced function on which it is not seen: a
-// jump to a new function, and a call in its cold part.
+// jump to a new function.
 func (l *livepatch) search() []*finding {
-	type key struct {
-		node
-		helper bool
-	}
-	found := map[key]*finding{}
+	found := map[node]*finding{}
 	var out []*finding
-	of := func(n node, ch elfdiff.Change, helper bool) *finding {
-		f := found[key{n, helper}]
+	of := func(n node, ch elfdiff.Change) *finding {
+		f := found[n]
 		if f == nil {
-			f = &finding{unit: n.u, change: ch, helper: helper, from: map[string]bool{}}
-			found[key{n, helper}] = f
+			f = &finding{unit: n.u, change: ch, from: map[string]bool{}}
+			found[n] = f
 			out = append(out, f)
 		}
 		return f
@@ -193,26 +165,19 @@ func (l *livepatch) search() []*finding {
 	for _, u := range l.units {
 		for i := range u.o.Model.Funcs {
 			id := u.o.ID(i)
-			ch, replaced := u.replaced[id]
-			if !replaced || u.protected[id] {
+			if _, replaced := u.replaced[id]; !replaced || u.protected[id] {
 				continue
 			}
 			calls := u.o.Model.Calls(id)
 			for i := range calls {
 				c := &calls[i]
 				to, own := l.callee(u, c)
-				_, helper := to.u.helper(to.id)
-				switch {
-				case u.seen(c):
-				case !c.Kind.IsTail():
-					l.follow(of(node{u, id}, ch, false), &step{u: u, call: c, below: true})
-				case own && helper:
-					change, _ := to.u.helper(to.id)
-					l.follow(of(to, change, true), &step{u: u, call: c})
+				if change, helper := to.u.helper(to.id); own && helper && !u.seen(c) {
+					l.follow(of(to, change), &step{u: u, call: c})
 				}
 			}
 			for to, c := range u.handed(id) {
-				l.follow(of(to, u.fresh[to.id], true), &step{u: u, call: c, to: to})
+				l.follow(of(to, u.fresh[to.id]), &step{u: u, call: c, to: to})
 			}
 		}
 	}

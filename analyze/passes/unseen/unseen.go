@@ -37,22 +37,16 @@ func run(p *analyze.Pass) error {
 		l.ask(k)
 		found = l.search()
 	}
-	if p.Stacks != nil && slices.ContainsFunc(found, func(f *finding) bool { return !f.helper && f.answer == sleeps.May }) {
-		if waits, err := p.Stacks(); err == nil { // else KLP301 says so
-			l.waits = waits
-		}
-	}
 	for _, f := range found {
-		f.report(p, l)
+		f.report(p)
 	}
 	return nil
 }
 
-// finding is what is known of one helper, or of the cold part of one function.
+// finding is what is known of one helper.
 type finding struct {
 	unit    *unit
 	change  elfdiff.Change
-	helper  bool
 	answer  sleeps.Answer // the worst
 	sleeps  []*step       // where it sleeps, or may
 	unknown []*step       // where that is not known
@@ -77,27 +71,18 @@ func (f *finding) add(s *step, from string) {
 // shown is how many ways a finding names.
 const shown = 4
 
-func (f *finding) report(p *analyze.Pass, l *livepatch) {
+func (f *finding) report(p *analyze.Pass) {
 	if f.answer == sleeps.Never {
 		return
 	}
-	out := analyze.Finding{ID: "KLP216", Severity: analyze.Warning, Remedy: "write barrier() before the message that the cold path begins with, which keeps it in the function, or never unload the module"}
+	from := strings.Join(slices.Sorted(maps.Keys(f.from)), ", ")
+	out := analyze.Finding{ID: "KLP216", Severity: analyze.Warning,
+		Remedy: "write barrier() between the call and the return in " + from + ", so that it stays a call, or never unload the module"}
 	what, steps := "may sleep", f.sleeps
 	if f.answer != sleeps.May {
 		out.Severity, out.Unknown, what, steps = analyze.Note, true, "calls what is not known to sleep or not", f.unknown
 	}
-	if f.helper {
-		from := strings.Join(slices.Sorted(maps.Keys(f.from)), ", ")
-		out.Message = fmt.Sprintf("only the livepatch has it, it %s, and %s jumps to it instead of calling it: a task in it is not seen when the livepatch is disabled, and returns to freed memory when the module is unloaded", what, from)
-		out.Remedy = "write barrier() between the call and the return in " + from + ", so that it stays a call, or never unload the module"
-	} else {
-		if long := l.long(f.sleeps); len(long) > 0 {
-			steps, what = long, "may sleep without bound"
-		} else if f.answer == sleeps.May {
-			out.Severity, what = analyze.Note, "may sleep, though not without bound as far as is known"
-		}
-		out.Message = "its cold part, which the stack check does not see, " + what + ": a task in it is passed over when the livepatch is disabled, and returns to freed memory when the module is unloaded meanwhile"
-	}
+	out.Message = fmt.Sprintf("only the livepatch has it, it %s, and %s jumps to it instead of calling it: a task in it is not seen when the livepatch is disabled, and returns to freed memory when the module is unloaded", what, from)
 	var ways []string
 	for _, s := range steps {
 		if w := s.way(); !slices.Contains(ways, w) {
@@ -109,14 +94,4 @@ func (f *finding) report(p *analyze.Pass, l *livepatch) {
 		out.Evidence = append(out.Evidence, fmt.Sprintf("and %d more", n))
 	}
 	p.ReportChange(f.unit.Unit, f.change, out)
-}
-
-// long are the steps at which a task may sleep without bound.
-func (l *livepatch) long(list []*step) (out []*step) {
-	for _, s := range list {
-		if l.stays(s.u, s.call) {
-			out = append(out, s)
-		}
-	}
-	return out
 }

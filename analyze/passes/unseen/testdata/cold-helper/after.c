@@ -1,6 +1,4 @@
-// want: KLP216 note f
-// text: though not without bound
-// text: f → undo → mutex_lock
+// want: nothing
 __attribute__((cold)) void _printk(const char *, ...);
 void mutex_lock(int *);
 void mutex_unlock(int *);

@@ -1,12 +1,19 @@
-// want: KLP216 unknown f
-// text: a function through a pointer
+// want: KLP216 warning undo
+// text: f → undo → mutex_lock
 __attribute__((cold)) void _printk(const char *, ...);
 void mutex_lock(int *);
 void mutex_unlock(int *);
 int work(int *);
 #define noinline __attribute__((noinline))
 #define barrier() __asm__ volatile("" ::: "memory")
-int (*op)(int *);
+
+static noinline int undo(int *p)
+{
+	mutex_lock(p);
+	p[1] = 0;
+	mutex_unlock(p);
+	return 3;
+}
 
 int f(int *p)
 {
@@ -14,8 +21,7 @@ int f(int *p)
 
 	if (r) {
 		_printk("bad %d", r);
-		r += op(p);
-		return r;
+		return undo(p);
 	}
 	return work(p + 1);
 }
