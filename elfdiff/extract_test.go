@@ -732,6 +732,7 @@ func TestExtractEveryFunction(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
+				nameAdjoined(&one, x, back)
 				e, err := Load(back)
 				if err != nil {
 					t.Fatal(err)
