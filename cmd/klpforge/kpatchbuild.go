@@ -241,6 +241,9 @@ func (k *kpatchFlags) kernel(o *build.Options) error {
 		t.Symvers = in("Module.symvers")
 		if in("include/generated/utsrelease.h") != "" && t.Symvers != "" {
 			t.Headers = k.source // it was built
+			if in("modules.order") != "" {
+				t.ModulesDir = k.source // and so were its modules, which need not be installed here
+			}
 		}
 	}
 	if t.Release == "" && t.Vmlinux == "" {

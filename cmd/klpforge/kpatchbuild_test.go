@@ -17,7 +17,8 @@ import (
 func TestKpatchOptions(t *testing.T) {
 	dir := t.TempDir()
 	for _, f := range []string{"a.patch", "b.diff", "a very long name of a patch, longer than a module's may be.patch", "v", "c", "out/x",
-		"src/Makefile", "built/vmlinux", "built/.config", "built/Module.symvers", "built/include/generated/utsrelease.h"} {
+		"src/Makefile", "built/vmlinux", "built/.config", "built/Module.symvers", "built/include/generated/utsrelease.h",
+		"modular/vmlinux", "modular/.config", "modular/Module.symvers", "modular/include/generated/utsrelease.h", "modular/modules.order"} {
 		p := filepath.Join(dir, f)
 		if err := os.MkdirAll(filepath.Dir(p), 0o755); err != nil {
 			t.Fatal(err)
@@ -48,6 +49,9 @@ func TestKpatchOptions(t *testing.T) {
 		{[]string{"--sourced", "built", "a.patch", "--skip-cleanup"},
 			build.Options{Kernel: kernel.Options{Source: "built", Config: "built/.config", Vmlinux: "built/vmlinux", Symvers: "built/Module.symvers", Headers: "built"},
 				Patches: []string{"a.patch"}, Name: "livepatch-a", Output: "livepatch-a.ko", Emit: filepath.Join(dir, "cache/tmp/livepatch-a")}},
+		{[]string{"-s", "modular", "a.patch"},
+			build.Options{Kernel: kernel.Options{Source: "modular", Config: "modular/.config", Vmlinux: "modular/vmlinux", Symvers: "modular/Module.symvers", Headers: "modular", ModulesDir: "modular"},
+				Patches: []string{"a.patch"}, Name: "livepatch-a", Output: "livepatch-a.ko"}},
 	} {
 		var k kpatchFlags
 		cmd := (&app{}).kpatchCmdFor(&k)
