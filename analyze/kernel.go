@@ -15,7 +15,7 @@ type Kernel struct {
 	Model *model.Model
 	Locks *locks.Result
 	Types *locks.Types // nil when it has no BTF
-	// Sleeps finds which functions may sleep; nil: Sleepers does, for what it needs.
+	// Sleeps finds which functions may sleep.
 	Sleeps func() *sleeps.Result
 	// Module returns a module of the target, decoded once, and Exporter the one
 	// that exports a symbol; nil when there is none, or it cannot be decoded. May be

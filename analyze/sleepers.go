@@ -19,26 +19,13 @@ type Sleepers struct {
 	modules map[*model.Model]*sleeps.Result // nil while one is looked at
 }
 
-// Sleepers makes those for what some objects of one owner, plan.Vmlinux or a
-// module, leave undefined.
-func (k *Kernel) Sleepers(owner string, objects ...*code.Object) *Sleepers {
-	s := &Sleepers{kernel: k, modules: map[*model.Model]*sleeps.Result{}}
+// Sleepers makes those for what objects of one owner, plan.Vmlinux or a module,
+// leave undefined.
+func (k *Kernel) Sleepers(owner string) *Sleepers {
+	s := &Sleepers{kernel: k, facts: k.Sleeps(), modules: map[*model.Model]*sleeps.Result{}}
 	if owner != plan.Vmlinux && k.Module != nil {
 		s.own = k.Module(owner)
 	}
-	if k.Sleeps != nil {
-		s.facts = k.Sleeps()
-		return s
-	}
-	var names []string
-	for _, o := range objects {
-		for i := range o.Model.Funcs {
-			if f := &o.Model.Funcs[i]; f.Flags&model.FuncExtern != 0 {
-				names = append(names, f.Name)
-			}
-		}
-	}
-	s.facts = sleeps.Analyze(k.Model, sleeps.Options{Flows: k.Locks.FlowsApart, For: names})
 	return s
 }
 

@@ -37,17 +37,12 @@ func (x *extractor) adjoin(a AtomID) {
 	at, root := &x.p.Atoms[a], x.p.Root(a)
 	pl := x.place[root]
 	s := &x.out.Sections[pl.sec]
-	align := max(x.p.File.Sections[at.Sec].Align, 1)
-	for at.Start%align != 0 {
-		align /= 2
-	}
+	align := alignedAt(x.p.File.Sections[at.Sec].Align, int64(at.Start))
 	s.Align = max(s.Align, align)
-	pl.off = (s.Size + align - 1) &^ (align - 1)
+	pl.off = alignTo(s.Size, align)
 	s.Size = pl.off + x.p.room(a)
-	for i := range x.out.Symbols {
-		if f := &x.out.Symbols[i]; f.Sec == pl.sec && f.Type == elf.STT_FUNC {
-			f.Size = s.Size - f.Value
-		}
+	for i := pl.sym; int(i) < len(x.out.Symbols) && x.out.Symbols[i].Sec == pl.sec; i++ { // its own, and that of the replacement
+		x.out.Symbols[i].Size = s.Size - x.out.Symbols[i].Value
 	}
 	pl.sym, pl.add = x.symbol(elfobj.Symbol{Type: elf.STT_SECTION, Sec: pl.sec}), int64(pl.off+at.Base-at.Start)
 	x.place[a] = pl

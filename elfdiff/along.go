@@ -11,11 +11,11 @@ import (
 // untraced begins what is said of a function that ftrace cannot redirect.
 const untraced = "function has no ftrace entry (notrace, noinstr, or inline)"
 
-// along finds the changed functions that ftrace cannot redirect and that need not be: one
-// that is only ever entered by calls from functions of its own object travels with
-// those. All of them are replaced, so that the old code is not entered any more, and while
-// a task is in it, or in the new code, a function that is replaced is on its stack. patchability refuses
-// the others.
+// along finds the changed functions that ftrace cannot redirect and that need not be:
+// one that is only ever entered by calls from functions of its own object travels
+// with those. All of them are replaced, so that the old code is not entered any
+// more, and while a task is in it, or in the new code, a function that is replaced
+// is on its stack. patchability refuses the others.
 func (r *Result) along() {
 	if !r.Orig.anyTrace {
 		return
@@ -103,15 +103,15 @@ func ordinaryText(section string) bool {
 }
 
 // callersOf lists the functions that call one, each once. False when anything else
-// refers to it: data, a jump, a piece of a function, which the kernel's stack check does not know to
-// belong to it.
+// refers to it: data, a jump, a piece of a function, which the kernel's stack check
+// does not know to belong to it.
 func (o *Object) callersOf(a AtomID) ([]AtomID, bool) {
-	o.needReaders()
+	readers := o.readers(a)
 	if o.inSlots[a] {
 		return nil, false
 	}
 	var callers []AtomID
-	for _, from := range o.readers(a) {
+	for _, from := range readers {
 		if from < 0 {
 			return nil, false
 		}
@@ -126,7 +126,8 @@ func (o *Object) callersOf(a AtomID) ([]AtomID, bool) {
 	return callers, true
 }
 
-// onlyCalls reports whether a function refers to another one by calls of its start alone.
+// onlyCalls reports whether a function refers to another one, and by calls of its
+// start alone.
 func (o *Object) onlyCalls(from, a AtomID) bool {
 	sec := o.Atoms[from].Sec
 	relocs, first := o.relocsIn(from)
@@ -144,8 +145,8 @@ func (o *Object) onlyCalls(from, a AtomID) bool {
 	return calls
 }
 
-// comesBack reports whether a relocation is that of a call, not of a jump, that returns to
-// the function it is in.
+// comesBack reports whether a relocation is that of a call, not of a jump, that
+// returns to the function it is in.
 func (o *Object) comesBack(from AtomID, sec elfobj.SecID, r *elfobj.Reloc) bool {
 	return o.Arch.CallReloc(o.File.Sections[sec].Data, *r) && r.Off+uint64(o.Arch.Width(r.Type)) < o.Atoms[from].End
 }

@@ -49,11 +49,10 @@ func (o *Object) entryCalls() []bool {
 		}
 		relocs := o.relocs(elfobj.SecID(i))
 		for k := range relocs {
-			rel := &relocs[k]
-			if t := o.target(elfobj.SecID(i), rel, k); t.Kind != TargetExtern || t.Name != fentry {
+			if o.File.Symbols[relocs[k].Sym].Name != fentry {
 				continue
 			}
-			if a := o.atomAt(elfobj.SecID(i), int64(rel.Off)); a >= 0 && o.Atoms[a].Name != "" {
+			if a := o.atomAt(elfobj.SecID(i), int64(relocs[k].Off)); a >= 0 && o.Atoms[a].Name != "" {
 				if out == nil {
 					out = make([]bool, len(o.Atoms))
 				}

@@ -62,38 +62,12 @@ func (a *analysis) findAtomic() bool {
 	return len(a.atomic) > 0
 }
 
-// open lists the functions that call what is not known, those of Options.For and
-// what they call.
+// open lists the functions that call what is not known.
 func (a *analysis) open() []model.FuncID {
 	var out []model.FuncID
-	counts := func(id model.FuncID) bool { return !a.given[id] && a.r.facts[id].Open }
-	if a.o.For == nil {
-		for i := range a.m.Funcs {
-			if counts(model.FuncID(i)) {
-				out = append(out, model.FuncID(i))
-			}
-		}
-		return out
-	}
-	seen := map[model.FuncID]bool{}
-	add := func(id model.FuncID) {
-		if counts(id) && !seen[id] {
-			seen[id] = true
-			out = append(out, id)
-		}
-	}
-	for _, name := range a.o.For {
-		for _, id := range a.m.Lookup(name) {
-			add(id)
-		}
-	}
-	for i := 0; i < len(out); i++ {
-		for _, c := range a.m.Calls(out[i]) {
-			for _, t := range []model.FuncID{c.Target, c.Via} {
-				if t != model.NoFunc {
-					add(t)
-				}
-			}
+	for i := range a.m.Funcs {
+		if !a.given[i] && a.r.facts[i].Open {
+			out = append(out, model.FuncID(i))
 		}
 	}
 	return out

@@ -121,9 +121,6 @@ type Options struct {
 	// Flows tells what functions hold at their calls. nil: nothing is known to
 	// be held.
 	Flows func(ids ...model.FuncID) *locks.Flows
-	// For are the names of the functions whose facts matter, nil for all. What is
-	// held matters only to those, and takes time to find.
-	For []string
 }
 
 // Analyze finds the facts of all functions of a model.

@@ -146,9 +146,7 @@ func Unpack(m *model.Model, r *pack.Reader, options func() (Options, error)) (*R
 		if err != nil {
 			return nil, err
 		}
-		a := newAnalysis(m)
-		a.t, a.hz = o.Types, o.HZ
-		a.prepare(o.Tables)
+		a := prepared(m, o)
 		a.adopt(res)
 		return a, nil
 	})

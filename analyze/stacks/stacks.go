@@ -142,15 +142,21 @@ func Object(m *model.Model, base *Result) (*Result, error) {
 
 // Analyze finds the facts of a kernel.
 func Analyze(m *model.Model, o Options) *Result {
-	a := newAnalysis(m)
-	a.t, a.hz = o.Types, o.HZ
-	a.prepare(o.Tables)
+	a := prepared(m, o)
 	a.finish()
 	a.resume = sync.OnceValues(func() (*analysis, error) {
 		a.adopt(a.Result)
 		return a, nil
 	})
 	return a.Result
+}
+
+// prepared is the analysis of a kernel up to where arguments count.
+func prepared(m *model.Model, o Options) *analysis {
+	a := newAnalysis(m)
+	a.t, a.hz = o.Types, o.HZ
+	a.prepare(o.Tables)
+	return a
 }
 
 func newAnalysis(m *model.Model) *analysis {
@@ -203,17 +209,6 @@ func (a *analysis) adopt(r *Result) {
 	for key, list := range a.kept {
 		a.kept[key] = slices.DeleteFunc(list, func(id model.FuncID) bool { return !r.reach[id] })
 	}
-}
-
-// plain are the functions that may wait, as far as is known without arguments.
-func (a *analysis) plain() []model.FuncID {
-	var list []model.FuncID
-	for i := range a.m.Funcs {
-		if (a.reach[i] || a.ends[model.FuncID(i)]) && a.m.Funcs[i].Flags&model.FuncExtern == 0 {
-			list = append(list, model.FuncID(i))
-		}
-	}
-	return list
 }
 
 func (a *analysis) between(from, to string) model.Range {
@@ -392,8 +387,10 @@ func (a *analysis) spread() {
 // and finds the ways to the waits.
 func (a *analysis) narrow() {
 	var list []*node
-	for _, id := range a.plain() {
-		list = append(list, a.node(id, context{}))
+	for i := range a.m.Funcs {
+		if (a.reach[i] || a.ends[model.FuncID(i)]) && a.m.Funcs[i].Flags&model.FuncExtern == 0 {
+			list = append(list, a.node(model.FuncID(i), context{}))
+		}
 	}
 	a.judge(list)
 	known := map[*node]uint32{}

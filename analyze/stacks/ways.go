@@ -32,7 +32,7 @@ type node struct {
 	frame   way // the first that leaves the frame on the stack
 	fact    Fact
 	decided bool
-	at      uint32 // of what was read back: via, as Result.via
+	at      uint32 // in place of via, where what was found before was adopted: as Result.via
 }
 
 // edge leads to a node that is called.

@@ -32,6 +32,7 @@ import (
 	"github.com/klpforge/klpforge/analyze"
 	"github.com/klpforge/klpforge/analyze/locks"
 	"github.com/klpforge/klpforge/analyze/model"
+	"github.com/klpforge/klpforge/analyze/sleeps"
 	"github.com/klpforge/klpforge/analyze/types"
 	"github.com/klpforge/klpforge/elfdiff"
 	"github.com/klpforge/klpforge/elfobj"
@@ -158,7 +159,10 @@ func Load(t *testing.T, path string) *analyze.Input {
 				return nil, err
 			}
 			m := model.Build(p)
-			return &analyze.Kernel{Model: m, Locks: locks.Analyze(m, locks.Options{})}, nil
+			effects := locks.Analyze(m, locks.Options{})
+			return &analyze.Kernel{Model: m, Locks: effects, Sleeps: func() *sleeps.Result {
+				return sleeps.Analyze(m, sleeps.Options{Flows: effects.FlowsApart})
+			}}, nil
 		}
 	}
 	for _, p := range d.Problems {

@@ -116,7 +116,7 @@ func sleeping(p *analyze.Pass, u *analyze.Unit, before, after *code.Object) erro
 		if err != nil {
 			return fmt.Errorf("look for sleeping functions in the kernel: %w", err)
 		}
-		known := k.Sleepers(u.Owner, before, after)
+		known := k.Sleepers(u.Owner)
 		old, new = newView(before, known), newView(after, known)
 		by = news(u, old, new)
 	}

@@ -114,11 +114,12 @@ func (f *found) finding() analyze.Finding {
 		out.Severity = analyze.Warning
 		out.Message = fmt.Sprintf("%s gets new members where it had padding: in objects that exist already nothing has set them", c.Before.Name)
 		out.Remedy = "see that the new code works with whatever is there, which is 0 where objects are allocated zeroed; otherwise use a shadow variable"
-	case len(f.share.Globals)+len(f.share.Members)+len(f.share.Links) == 0 && len(f.share.Heads) > 0:
+	case len(f.share.Globals)+len(f.share.Members)+len(f.share.Links) > 0:
+	case len(f.share.Heads) > 0:
 		out.Severity, out.Unknown = analyze.Warning, true
 		out.Message = fmt.Sprintf("the layout of %s changes; its objects are on stacks, but others may reach them by a list", c.Before.Name)
 		out.Remedy = "see that " + strings.Join(f.share.Heads, ", ") + " is the head of a list, not what puts the object into one; else use a shadow variable"
-	case len(f.share.Globals)+len(f.share.Members)+len(f.share.Links) == 0:
+	default:
 		out.Severity, out.Unknown = analyze.Warning, true
 		out.Message = fmt.Sprintf("the layout of %s changes; where its objects live is not seen, only that functions get pointers to them", c.Before.Name)
 	}

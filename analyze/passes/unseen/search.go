@@ -74,7 +74,7 @@ func newLivepatch(units []*analyze.Unit) *livepatch {
 func (l *livepatch) ask(k *analyze.Kernel) {
 	for _, u := range l.units {
 		if u.facts != nil {
-			u.sleepers, u.facts = k.Sleepers(u.Owner, u.o), nil
+			u.sleepers, u.facts = k.Sleepers(u.Owner), nil
 		}
 	}
 }
