@@ -7,7 +7,7 @@ import (
 	"github.com/klpforge/klpforge/analyze/stacks"
 	"github.com/klpforge/klpforge/analyze/types"
 	"github.com/klpforge/klpforge/elfdiff"
-	"github.com/klpforge/klpforge/kernel"
+	"github.com/klpforge/klpforge/kernel/klpapi"
 	"github.com/klpforge/klpforge/plan"
 )
 
@@ -30,7 +30,7 @@ type Input struct {
 	// two the first time. nil when that cannot be known.
 	Stacks func() (*stacks.Result, error)
 	// API is the target's livepatch interface; nil when not known.
-	API *kernel.API
+	API *klpapi.API
 	// Allow accepts findings by id; the value is the reason.
 	Allow map[string]string
 }

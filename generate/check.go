@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/klpforge/klpforge/elfobj"
+	"github.com/klpforge/klpforge/kernel/klpapi"
 	"github.com/klpforge/klpforge/plan"
 )
 
@@ -33,7 +34,7 @@ func (e *APIError) Error() string {
 }
 
 // checkAPI compares what p and the objects want with what api offers.
-func checkAPI(p *plan.Plan, api API, klp bool) error {
+func checkAPI(p *plan.Plan, api klpapi.API, klp bool) error {
 	switch {
 	case p.Replace && !api.Replace:
 		return &APIError{"atomic replace", "", "since 5.1", "build without replace, and disable the earlier livepatch first"}

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/klpforge/klpforge/elfobj"
+	"github.com/klpforge/klpforge/kernel/klpapi"
 	"github.com/klpforge/klpforge/plan"
 	"github.com/klpforge/klpforge/templates"
 )
@@ -29,8 +30,8 @@ var ErrNotEmpty = errors.New("directory is not empty and was not made by klpforg
 // Input is what Emit writes down.
 type Input struct {
 	Plan  plan.Plan
-	API   API    // the target's livepatch interface
-	Units []Unit // prebuilt objects, one per unit that the plan names, in any order
+	API   klpapi.API // the target's livepatch interface
+	Units []Unit     // prebuilt objects, one per unit that the plan names, in any order
 }
 
 // Unit is one prebuilt object: what elfdiff extracted from one compiled unit.
@@ -205,7 +206,7 @@ func patchLine(p plan.Patch) string {
 
 // infos says in modinfo, which any tool reads, what orders releases. The note
 // says the same and more.
-func infos(p *plan.Plan, api API) []templates.Info {
+func infos(p *plan.Plan, api klpapi.API) []templates.Info {
 	replace := "N"
 	if p.Replace {
 		replace = "Y"

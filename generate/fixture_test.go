@@ -12,6 +12,7 @@ import (
 
 	"github.com/klpforge/klpforge/elfobj"
 	"github.com/klpforge/klpforge/generate"
+	"github.com/klpforge/klpforge/kernel/klpapi"
 	"github.com/klpforge/klpforge/plan"
 )
 
@@ -133,7 +134,7 @@ func shipped(addr uint64) plan.Shipped {
 
 // fullInput is a livepatch that uses what the generation has. Its objects are
 // real when compile is set, else they are empty and Emit refuses them.
-func fullInput(t *testing.T, api generate.API) generate.Input {
+func fullInput(t *testing.T, api klpapi.API) generate.Input {
 	ext4 := plan.Object{Name: "ext4", Funcs: []plan.Func{
 		{Name: "ext4_go", NewSymbol: "new_ext4", Unit: "fs/ext4/go.o", Reasons: []string{"its code changed"}, Shipped: shipped(0x40)},
 		{Name: "ext4_stop.isra.0", NewSymbol: "new_ext4_b", Unit: "fs/ext4/go.o", Shipped: shipped(0x80),

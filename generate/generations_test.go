@@ -1,21 +1,20 @@
 package generate_test
 
 import (
-	"github.com/klpforge/klpforge/generate"
-	"github.com/klpforge/klpforge/templates"
+	"github.com/klpforge/klpforge/kernel/klpapi"
 )
 
 // generation is one generation of the kernel's livepatch interface, with its
 // declarations in testdata/include/<name>.
 type generation struct {
 	name string // mainline version that brought it
-	api  generate.API
+	api  klpapi.API
 }
 
 func generations() []generation {
 	var out []generation
-	for _, name := range templates.Interfaces() {
-		a, err := templates.Interface(name)
+	for _, name := range klpapi.Versions() {
+		a, err := klpapi.Mainline(name)
 		if err != nil {
 			panic(err)
 		}
@@ -25,7 +24,7 @@ func generations() []generation {
 }
 
 // apiOf returns the interface of one generation.
-func apiOf(name string) generate.API {
+func apiOf(name string) klpapi.API {
 	for _, g := range generations() {
 		if g.name == name {
 			return g.api

@@ -9,12 +9,9 @@ import (
 	"slices"
 	"strconv"
 
+	"github.com/klpforge/klpforge/kernel/klpapi"
 	"github.com/klpforge/klpforge/plan"
-	"github.com/klpforge/klpforge/templates"
 )
-
-// API is the target's livepatch interface as read from its headers.
-type API = templates.API
 
 // ManifestSchema identifies the manifest's format.
 const ManifestSchema = "klpforge.module/v1"
@@ -36,7 +33,7 @@ type Manifest struct {
 	Version     string           `json:"version,omitempty"`
 	Release     string           `json:"release"`    // of the kernel
 	Generation  string           `json:"generation"` // livepatch interface: the mainline version that brought it
-	API         API              `json:"api"`
+	API         klpapi.API       `json:"api"`
 	Replace     bool             `json:"replace,omitempty"`
 	Immediate   bool             `json:"immediate,omitempty"`
 	Force       bool             `json:"safe_to_force,omitempty"`
@@ -130,7 +127,7 @@ func (h *HexUint) UnmarshalText(b []byte) error {
 }
 
 // NewManifest makes the manifest of p. It shares nothing with p.
-func NewManifest(p plan.Plan, api API) *Manifest {
+func NewManifest(p plan.Plan, api klpapi.API) *Manifest {
 	m := &Manifest{
 		Schema: ManifestSchema, Name: p.Name, Product: p.Product, Vendor: p.Vendor, Description: p.Description, Version: p.Version,
 		Release: p.Release, Generation: api.Generation(), API: api, Replace: p.Replace, Immediate: p.Immediate, Force: p.Force,

@@ -16,6 +16,7 @@ import (
 	"github.com/klpforge/klpforge/internal/vm"
 	"github.com/klpforge/klpforge/internal/vm/guest"
 	"github.com/klpforge/klpforge/kernel"
+	"github.com/klpforge/klpforge/kernel/klpapi"
 	"github.com/klpforge/klpforge/plan"
 )
 
@@ -83,7 +84,7 @@ func openReal(t *testing.T, release string) realKernel {
 }
 
 // realAPI is the interface of Linux 6.1 and 6.12.
-func realAPI() generate.API { return apiOf("5.8") }
+func realAPI() klpapi.API { return apiOf("5.8") }
 
 // kbuildUnit compiles one C text as kbuild does for a module, gives symbols
 // their livepatch names as compile does, and returns the object.

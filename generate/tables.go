@@ -10,6 +10,7 @@ import (
 	"slices"
 
 	"github.com/klpforge/klpforge/elfobj"
+	"github.com/klpforge/klpforge/kernel/klpapi"
 	"github.com/klpforge/klpforge/plan"
 )
 
@@ -59,13 +60,13 @@ type place struct {
 type tableReader struct {
 	f    *elfobj.File
 	bo   binary.ByteOrder
-	api  API
+	api  klpapi.API
 	size map[place]uint64                // sized data symbols by start
 	rel  map[elfobj.SecID][]elfobj.Reloc // sorted by offset
 }
 
 // readTables finds and decodes klp_patch.
-func readTables(f *elfobj.File, api API) (*klpTables, error) {
+func readTables(f *elfobj.File, api klpapi.API) (*klpTables, error) {
 	r := &tableReader{f: f, bo: binary.LittleEndian, api: api, size: map[place]uint64{}, rel: map[elfobj.SecID][]elfobj.Reloc{}}
 	if f.BigEndian {
 		r.bo = binary.BigEndian

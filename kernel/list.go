@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"sort"
 	"strings"
+
+	"github.com/klpforge/klpforge/kernel/klpapi"
 )
 
 // Installed is a release that can be opened.
@@ -77,6 +79,12 @@ func listRoot(r root, cached bool, c Cache) []Installed {
 	return out
 }
 
+// InfoAPI is the livepatch interface of a kernel.
+type InfoAPI struct {
+	Name     string     `json:"name"`     // see klpapi.API.Generation
+	Features klpapi.API `json:"features"` // in the words of the note that modules carry
+}
+
 // Info is a summary of a target. Parts that are missing are named in Missing
 // with the remedy, and leave their fields empty.
 type Info struct {
@@ -88,7 +96,7 @@ type Info struct {
 	Banner    string            `json:"banner,omitempty"`
 	Compiler  string            `json:"compiler,omitempty"`
 	Vermagic  string            `json:"vermagic,omitempty"`
-	API       *API              `json:"api,omitempty"`
+	API       *InfoAPI          `json:"api,omitempty"`
 	Livepatch bool              `json:"livepatch"` // CONFIG_LIVEPATCH
 	BTF       bool              `json:"btf"`
 	Symbols   int               `json:"symbols,omitempty"`
@@ -102,7 +110,7 @@ type Info struct {
 
 // Info collects what there is to say about a target. It reads everything.
 func (t *Target) Info() Info {
-	in := Info{Schema: "klpforge.kernel/v1", Release: t.release, Paths: map[string]string{}}
+	in := Info{Schema: "klpforge.kernel/v2", Release: t.release, Paths: map[string]string{}}
 	seen := map[string]bool{}
 	miss := func(err error) bool {
 		if err != nil && !seen[err.Error()] {
@@ -155,7 +163,7 @@ func (t *Target) Info() Info {
 		path("headersCommon", h.Common, nil)
 	}
 	if a, err := t.API(); miss(err) {
-		in.API = &a
+		in.API = &InfoAPI{Name: a.Generation(), Features: a}
 	}
 	if s, err := t.Source(); miss(err) {
 		path("source", s.Dir+s.Tarball, nil)

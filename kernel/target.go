@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+
+	"github.com/klpforge/klpforge/kernel/klpapi"
 )
 
 // Options say which kernel to open and where its parts are.
@@ -51,7 +53,7 @@ type Target struct {
 	endbr   lazy[*Endbr]
 	modules lazy[*Modules]
 	banner  lazy[Banner]
-	api     lazy[API]
+	api     lazy[klpapi.API]
 	headers lazy[Headers]
 	magic   lazy[string]
 }
@@ -469,30 +471,36 @@ func (t *Target) Headers() (Headers, error) {
 
 // API is the livepatch interface of the kernel, detected from its headers, or
 // from its source when there are none.
-func (t *Target) API() (API, error) {
-	return t.api.get(func() (API, error) {
+func (t *Target) API() (klpapi.API, error) {
+	return t.api.get(func() (klpapi.API, error) {
 		h, err := t.Headers()
 		dir := h.Common
 		if err != nil {
 			src, serr := t.Source()
 			if serr != nil || src.Dir == "" {
-				return API{}, err
+				return klpapi.API{}, err
 			}
 			dir = src.Dir
 		}
 		path := filepath.Join(dir, "include/linux/livepatch.h")
 		b, err := os.ReadFile(path)
 		if err != nil {
-			return API{}, fmt.Errorf("detect the livepatch API: %w", err)
+			return klpapi.API{}, fmt.Errorf("detect the livepatch API: %w", err)
 		}
 		ext, err := os.ReadFile(filepath.Join(dir, "include/linux/livepatch_external.h"))
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return API{}, fmt.Errorf("detect the livepatch API: %w", err)
+			return klpapi.API{}, fmt.Errorf("detect the livepatch API: %w", err)
 		}
-		a, err := DetectAPI(string(b) + "\n" + string(ext))
+		a, err := klpapi.Detect(string(b) + "\n" + string(ext))
 		if err != nil {
-			return API{}, fmt.Errorf("detect the livepatch API from %s: %w", path, err)
+			return klpapi.API{}, fmt.Errorf("detect the livepatch API from %s: %w", path, err)
 		}
+
+		moduleH, err := os.ReadFile(filepath.Join(dir, "include/linux/module.h"))
+		if err != nil {
+			return klpapi.API{}, fmt.Errorf("detect symbol namespaces: %w", err)
+		}
+		a.DetectNamespaces(string(moduleH))
 		return a, nil
 	})
 }

@@ -38,11 +38,12 @@ func fakeRoot(t testing.TB) string {
 	put(hdr+"/include/generated/utsversion.h", "#define UTS_VERSION \"#1 SMP PREEMPT_DYNAMIC Debian 6.1.192-1 (2026-11-14)\"\n")
 	common := "usr/src/linux-headers-6.1.0-9-common"
 	put(common+"/Makefile", "# SPDX\nVERSION = 6\nPATCHLEVEL = 1\nSUBLEVEL = 192\nEXTRAVERSION =\n")
-	api, err := os.ReadFile("testdata/api/5.8.h")
+	api, err := os.ReadFile("klpapi/testdata/5.8.h")
 	if err != nil {
 		t.Fatal(err)
 	}
 	put(common+"/include/linux/livepatch.h", string(api))
+	put(common+"/include/linux/module.h", "#define MODULE_IMPORT_NS(ns)\tMODULE_INFO(import_ns, __stringify(ns))\n")
 	link(mods+"/build", "/"+hdr)
 	link(mods+"/source", "/"+common)
 	return dir
@@ -74,7 +75,7 @@ func TestTarget(t *testing.T) {
 	in := tg.Info()
 	in.API = nil
 	want := Info{
-		Schema: "klpforge.kernel/v1", Release: fakeRelease, Arch: "x86_64", Version: "6.1.192", Package: "6.1.192-1",
+		Schema: "klpforge.kernel/v2", Release: fakeRelease, Arch: "x86_64", Version: "6.1.192", Package: "6.1.192-1",
 		Banner: strings.TrimSpace(fakeBanner), Compiler: "gcc-12 (Debian 12.2.0-14+deb12u1) 12.2.0", Vermagic: fakeRelease + " SMP mod_unload ",
 		Livepatch: true, BTF: true, Symbols: len(fakeSymbols(true)), SymbolsBy: "kallsyms", Traceable: 3, Modules: 1, Exports: 1,
 		Paths: map[string]string{
@@ -90,7 +91,7 @@ func TestTarget(t *testing.T) {
 	if _, err := json.Marshal(in); err != nil {
 		t.Error(err)
 	}
-	if a, err := tg.API(); err != nil || a.Name != "5.8" {
+	if a, err := tg.API(); err != nil || a.Generation() != "5.8" || !a.ImportNS || a.ImportNSString {
 		t.Errorf("API = %+v, %v", a, err)
 	}
 	if m, err := tg.MatchCompiler("gcc (Debian 12.2.0-14+deb12u1) 12.2.0"); err != nil || m != CompilerSame {

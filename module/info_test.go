@@ -15,6 +15,7 @@ import (
 	"github.com/ulikunitz/xz"
 
 	"github.com/klpforge/klpforge/generate"
+	"github.com/klpforge/klpforge/kernel/klpapi"
 	"github.com/klpforge/klpforge/modsign"
 	"github.com/klpforge/klpforge/plan"
 )
@@ -28,7 +29,7 @@ func testManifest() *generate.Manifest {
 		Shadows: []plan.Shadow{{ID: 0x6b6c70}},
 		Patches: []plan.Patch{{Name: "a.patch", IDs: []string{"CVE-2026-12345"}, Content: "aa"}},
 		Allowed: []plan.Allowed{{ID: "KLP103", Reason: "set by the callback"}},
-	}, generate.API{OldSympos: true, ElfRelocs: true, Callbacks: true, Replace: true, States: true, EarlyRelocs: true})
+	}, klpapi.API{OldSympos: true, ElfRelocs: true, Callbacks: true, Replace: true, States: true, EarlyRelocs: true})
 }
 
 func tool(t *testing.T, argv ...string) {

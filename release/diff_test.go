@@ -7,6 +7,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/klpforge/klpforge/generate"
+	"github.com/klpforge/klpforge/kernel/klpapi"
 	"github.com/klpforge/klpforge/plan"
 )
 
@@ -18,7 +19,7 @@ func module(version string, change func(*plan.Plan)) *generate.Manifest {
 	if change != nil {
 		change(&p)
 	}
-	return generate.NewManifest(p, generate.API{Replace: true, States: true, EarlyRelocs: true, Callbacks: true})
+	return generate.NewManifest(p, klpapi.API{Replace: true, States: true, EarlyRelocs: true, Callbacks: true})
 }
 
 func withState(id uint64, version uint32) func(*plan.Plan) {

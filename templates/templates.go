@@ -6,6 +6,8 @@ import (
 	"io"
 	"strings"
 	"text/template"
+
+	"github.com/klpforge/klpforge/kernel/klpapi"
 )
 
 //go:embed files/*.tmpl
@@ -14,7 +16,7 @@ var files embed.FS
 // View is everything that the templates show. Its strings are raw; quoting is
 // the templates' business. All C identifiers in it must be valid and unique.
 type View struct {
-	API         API
+	API         klpapi.API
 	Name        string
 	Description string
 	Version     string
@@ -87,10 +89,10 @@ var parsed = template.Must(template.New("").Funcs(template.FuncMap{
 
 // Source writes the module's C source for v.API's generation.
 func Source(w io.Writer, v View) error {
-	name := map[Model]string{
-		ModelDirect:   "direct.c.tmpl",
-		ModelRegister: "register.c.tmpl",
-		ModelEnable:   "enable.c.tmpl",
+	name := map[klpapi.Model]string{
+		klpapi.ModelDirect:   "direct.c.tmpl",
+		klpapi.ModelRegister: "register.c.tmpl",
+		klpapi.ModelEnable:   "enable.c.tmpl",
 	}[v.API.Model()]
 	return execute(w, name, v)
 }

@@ -45,38 +45,3 @@ func TestCommentStaysClosed(t *testing.T) {
 		}
 	}
 }
-
-func TestModel(t *testing.T) {
-	for _, c := range []struct {
-		api  API
-		want Model
-	}{
-		{API{HasRegister: true, OldAddr: true}, ModelDirect},
-		{API{HasRegister: true, OldSympos: true, ElfRelocs: true}, ModelDirect},
-		{API{HasRegister: true, PatchImmediate: true}, ModelRegister},
-		{API{HasRegister: true, Callbacks: true}, ModelRegister},
-		{API{Callbacks: true, Replace: true}, ModelEnable},
-	} {
-		if got := c.api.Model(); got != c.want {
-			t.Errorf("%+v: model %v, want %v", c.api, got, c.want)
-		}
-	}
-}
-
-func TestDetectNamespaces(t *testing.T) {
-	for _, c := range []struct {
-		text     string
-		has, str bool
-	}{
-		{"#define MODULE_INFO(tag, info) x", false, false},
-		{"#define MODULE_IMPORT_NS(ns) MODULE_INFO(import_ns, #ns)\n", true, false},
-		{"x\n#define MODULE_IMPORT_NS(ns)\tMODULE_INFO(import_ns, __stringify(ns))\n", true, false},
-		{"x\n#define MODULE_IMPORT_NS(ns)\tMODULE_INFO(import_ns, ns)\n", true, true},
-	} {
-		a := API{ImportNS: true, ImportNSString: true}
-		a.DetectNamespaces(c.text)
-		if a.ImportNS != c.has || a.ImportNSString != c.str {
-			t.Errorf("%q: %t, %t, want %t, %t", c.text, a.ImportNS, a.ImportNSString, c.has, c.str)
-		}
-	}
-}

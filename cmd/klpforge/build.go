@@ -10,9 +10,9 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/klpforge/klpforge/internal/build"
+	"github.com/klpforge/klpforge/kernel/klpapi"
 	"github.com/klpforge/klpforge/modsign"
 	"github.com/klpforge/klpforge/release/manifest"
-	"github.com/klpforge/klpforge/templates"
 )
 
 func (a *app) buildCmd() *cobra.Command {
@@ -60,7 +60,7 @@ tree is only read.`,
 				o.Sign = signer
 			}
 			if o.API != "" {
-				if _, err := templates.Interface(o.API); err != nil {
+				if _, err := klpapi.Mainline(o.API); err != nil {
 					return &exitError{code: exitUsage, err: fmt.Errorf("--api: %w", err)}
 				}
 			}
@@ -108,7 +108,7 @@ tree is only read.`,
 	f.StringVar(&sign.Cert, "sign-cert", "", "certificate of --sign-key (PEM or DER)")
 	f.StringVar(&sign.Hash, "sign-hash", "", "hash to sign with, if not the one of the target's own modules: sha256, sha384 or sha512")
 	f.BoolVar(&o.Provenance, "provenance", false, "write NAME.ko.intoto.json beside the module: what it was made of (in-toto, SLSA)")
-	f.StringVar(&o.API, "api", "", "livepatch interface to write for, as the Linux `VERSION` that brought it: "+strings.Join(templates.Interfaces(), ", ")+" (default: as the target's headers have it)")
+	f.StringVar(&o.API, "api", "", "livepatch interface to write for, as the Linux `VERSION` that brought it: "+strings.Join(klpapi.Versions(), ", ")+" (default: as the target's headers have it)")
 	f.BoolVar(&o.NoReplace, "no-replace", false, "do not make the livepatch replace all earlier ones")
 	f.StringArrayVar(&allow, "allow", nil, "accept findings `ID=reason`; recorded in the report")
 	f.BoolVar(&o.NoAutoCallers, "no-auto-callers", false, "leave out unchanged callers of functions whose lock effect changed; KLP201 is an error then")

@@ -11,8 +11,8 @@ import (
 	"github.com/klpforge/klpforge/analyze/all"
 	"github.com/klpforge/klpforge/internal/releases"
 	"github.com/klpforge/klpforge/kernel"
+	"github.com/klpforge/klpforge/kernel/klpapi"
 	"github.com/klpforge/klpforge/release/manifest"
-	"github.com/klpforge/klpforge/templates"
 )
 
 // moduleFiles are the names of files with a module.
@@ -50,7 +50,7 @@ func flagCompletion(f *pflag.Flag) cobra.CompletionFunc {
 	case "format", "fail-on", "policy", "on-timeout", "sign-hash":
 		return cobra.FixedCompletions(choices(f.Usage), cobra.ShellCompDirectiveNoFileComp)
 	case "api":
-		return cobra.FixedCompletions(templates.Interfaces(), cobra.ShellCompDirectiveNoFileComp)
+		return cobra.FixedCompletions(klpapi.Versions(), cobra.ShellCompDirectiveNoFileComp)
 	case "checks", "disable":
 		return completeCheckList
 	case "allow":

@@ -19,9 +19,9 @@ import (
 	"github.com/klpforge/klpforge/internal/facts"
 	"github.com/klpforge/klpforge/kbuild"
 	"github.com/klpforge/klpforge/kernel"
+	"github.com/klpforge/klpforge/kernel/klpapi"
 	"github.com/klpforge/klpforge/patchset"
 	"github.com/klpforge/klpforge/plan"
-	"github.com/klpforge/klpforge/templates"
 )
 
 // run is the state of one build.
@@ -371,12 +371,12 @@ func (r *run) verdict() error {
 // make generates, links and checks the module, and puts it in place.
 func (r *run) make(ctx context.Context, prebuilt []generate.Unit) error {
 	r.enter("generate and link")
-	api, err := r.target.api()
+	api, err := r.target.K.API()
 	if err != nil {
 		return err
 	}
 	if r.opt.API != "" {
-		if api, err = templates.Interface(r.opt.API); err != nil {
+		if api, err = klpapi.Mainline(r.opt.API); err != nil {
 			return err
 		}
 		r.res.Notes = append(r.res.Notes, "the sources are for the livepatch interface of Linux "+r.opt.API+", whatever the target's headers say")

@@ -54,7 +54,7 @@ func (r *run) forced(u *unit, ch elfdiff.Change) bool {
 	if !slices.Contains(u.diff.Forced(), ch.Patched) {
 		return false
 	}
-	if api, err := r.target.api(); err == nil && api.FuncImmediate {
+	if api, err := r.target.K.API(); err == nil && api.FuncImmediate {
 		r.problem(u, elfdiff.Problem{ID: "KLP117", Severity: elfdiff.Warning, Symbol: ch.Name,
 			Message: "KPATCH_FORCE_UNSAFE: old and new code of this function run at once, without a check of the stacks"})
 		return true

@@ -8,6 +8,7 @@ import (
 
 	"github.com/klpforge/klpforge/elfdiff"
 	"github.com/klpforge/klpforge/generate"
+	"github.com/klpforge/klpforge/kernel/klpapi"
 	"github.com/klpforge/klpforge/release"
 )
 
@@ -47,7 +48,7 @@ func joined(a, b map[string][]string) map[string][]string {
 func (r *run) judgeCallbacks() {
 	p := r.res.Plan
 	p.Replace = !r.opt.NoReplace
-	for _, f := range release.CheckModule(generate.NewManifest(p, generate.API{})) {
+	for _, f := range release.CheckModule(generate.NewManifest(p, klpapi.API{})) {
 		r.problem(nil, elfdiff.Problem{ID: f.ID, Severity: f.Severity, Message: f.Message, Remedy: f.Remedy})
 	}
 }

@@ -5,15 +5,12 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 	"slices"
 
 	"github.com/klpforge/klpforge/generate"
 	"github.com/klpforge/klpforge/kernel"
 	"github.com/klpforge/klpforge/locate"
 	"github.com/klpforge/klpforge/plan"
-	"github.com/klpforge/klpforge/templates"
 )
 
 // Target is a kernel as the differ, the locator and the verifier want it.
@@ -283,29 +280,6 @@ func (t *Target) Indirect(object string, sym generate.ShippedSym) (string, error
 func (t *Target) Export(name string) (generate.Export, bool) {
 	e, ok := t.export(name)
 	return generate.Export{CRC: e.CRC, Module: e.Object(), Namespace: e.Namespace}, ok
-}
-
-// api translates what the headers show into what templates need.
-func (t *Target) api() (templates.API, error) {
-	a, err := t.K.API()
-	if err != nil {
-		return templates.API{}, err
-	}
-	f := a.Features
-	out := templates.API{HasRegister: f.Register, OldAddr: f.OldAddr, OldSympos: f.OldSympos, ElfRelocs: f.ELFRelocs,
-		FuncImmediate: f.FuncImmediate, PatchImmediate: f.PatchImmediate, Callbacks: f.Callbacks, Replace: f.Replace,
-		States: f.States, EarlyRelocs: f.EarlyRelocs, CallbacksExternal: f.ExternalHeader}
-	h, err := t.K.Headers()
-	if err != nil {
-		return out, err
-	}
-	for _, dir := range []string{h.Common, h.Dir} {
-		if text, err := os.ReadFile(filepath.Join(dir, "include", "linux", "module.h")); err == nil {
-			out.DetectNamespaces(string(text))
-			return out, nil
-		}
-	}
-	return out, fmt.Errorf("the headers in %s have no include/linux/module.h", h.Common)
 }
 
 // callers lists the traceable functions of vmlinux that call or jump to addr

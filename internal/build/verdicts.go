@@ -4,13 +4,13 @@ import (
 	"slices"
 
 	"github.com/klpforge/klpforge/analyze"
-	"github.com/klpforge/klpforge/templates"
+	"github.com/klpforge/klpforge/kernel/klpapi"
 )
 
 // verdicts writes what was proven, and what was asked for, into the plan: that
 // tasks need not be waited for, where the target's interface can say so, and that
 // the transition may be forced, which loaders read from the module.
-func (r *run) verdicts(api templates.API) {
+func (r *run) verdicts(api klpapi.API) {
 	given := func(id string) bool {
 		return slices.ContainsFunc(r.res.Findings, func(f analyze.Finding) bool { return f.ID == id && f.Given })
 	}

@@ -4,28 +4,28 @@ import (
 	"testing"
 
 	"github.com/klpforge/klpforge/analyze"
+	"github.com/klpforge/klpforge/kernel/klpapi"
 	"github.com/klpforge/klpforge/plan"
-	"github.com/klpforge/klpforge/templates"
 )
 
 func TestVerdicts(t *testing.T) {
 	both := []analyze.Finding{{ID: "KLP401", Given: true}, {ID: "KLP402", Given: true}}
 	denied := []analyze.Finding{{ID: "KLP401"}, {ID: "KLP402"}}
-	patch, fn := templates.API{PatchImmediate: true, FuncImmediate: true}, templates.API{FuncImmediate: true}
+	patch, fn := klpapi.API{PatchImmediate: true, FuncImmediate: true}, klpapi.API{FuncImmediate: true}
 	for _, c := range []struct {
 		name             string
 		findings         []analyze.Finding
 		asked            bool
-		api              templates.API
+		api              klpapi.API
 		force, imm, each bool
 		notes            int
 	}{
 		{"given", both, false, patch, true, true, false, 0},
 		{"given, flag of functions only", both, false, fn, true, false, true, 0},
-		{"given, no flag", both, false, templates.API{}, true, false, false, 0},
+		{"given, no flag", both, false, klpapi.API{}, true, false, false, 0},
 		{"not given", denied, false, patch, false, false, false, 0},
 		{"asked for, not given", denied, true, patch, false, true, false, 1},
-		{"asked for, not given, no flag", denied, true, templates.API{}, false, false, false, 2},
+		{"asked for, not given, no flag", denied, true, klpapi.API{}, false, false, false, 2},
 		{"asked for and given", both, true, patch, true, true, false, 0},
 		{"no verdict", nil, false, patch, false, false, false, 0},
 	} {

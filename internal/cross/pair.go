@@ -13,6 +13,7 @@ import (
 	"github.com/klpforge/klpforge/elfdiff"
 	"github.com/klpforge/klpforge/elfobj"
 	"github.com/klpforge/klpforge/generate"
+	"github.com/klpforge/klpforge/kernel/klpapi"
 )
 
 // pair is what became of one pair of objects.
@@ -141,7 +142,7 @@ func (p *pair) readBack(base string, r *elfdiff.Result, x *elfdiff.Extracted, t 
 	if err != nil {
 		return err
 	}
-	done, err := generate.PostLink(data, &generate.Manifest{API: generate.API{EarlyRelocs: true}})
+	done, err := generate.PostLink(data, &generate.Manifest{API: klpapi.API{EarlyRelocs: true}})
 	if err != nil {
 		return err
 	}

@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"github.com/klpforge/klpforge/generate"
+	"github.com/klpforge/klpforge/kernel/klpapi"
 	"github.com/klpforge/klpforge/plan"
 	"github.com/klpforge/klpforge/release/manifest"
 )
@@ -43,5 +44,5 @@ func Promise(m *manifest.Manifest) (*generate.Manifest, error) {
 	for _, a := range m.Allow {
 		p.Allowed = append(p.Allowed, plan.Allowed{ID: a.ID, Reason: a.Reason, From: "release manifest"})
 	}
-	return generate.NewManifest(p, generate.API{}), nil
+	return generate.NewManifest(p, klpapi.API{}), nil
 }

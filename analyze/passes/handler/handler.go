@@ -8,7 +8,7 @@ import (
 
 	"github.com/klpforge/klpforge/analyze"
 	"github.com/klpforge/klpforge/analyze/model"
-	"github.com/klpforge/klpforge/kernel"
+	"github.com/klpforge/klpforge/kernel/klpapi"
 	"github.com/klpforge/klpforge/plan"
 )
 
@@ -24,25 +24,25 @@ func New() *analyze.Analyzer {
 type ground struct {
 	message string
 	roots   []string // functions that it begins with
-	holds   func(kernel.Features) bool
+	holds   func(klpapi.API) bool
 }
 
 var grounds = []ground{
 	{"livepatch's ftrace handler runs this function: it finds the old code there, whatever the task's state",
 		[]string{"klp_ftrace_handler", "ftrace_ops_list_func", "arch_ftrace_ops_list_func", "ftrace_ops_assist_func", "__ftrace_ops_list_func"},
-		func(kernel.Features) bool { return true }},
+		func(klpapi.API) bool { return true }},
 	{"the unwinder runs this function to decide which tasks may change over",
 		[]string{"stack_trace_save_tsk_reliable", "save_stack_trace_tsk_reliable", "arch_stack_walk_reliable", "klp_update_patch_state"},
-		func(f kernel.Features) bool { return f.Consistency }},
+		func(f klpapi.API) bool { return f.Consistency }},
 	{"the function runs where RCU may not be watching, which handlers before 4.13 rely on",
 		[]string{"rcu_idle_enter", "rcu_idle_exit", "rcu_irq_enter", "rcu_irq_exit", "rcu_nmi_enter", "rcu_nmi_exit", "rcu_eqs_enter", "rcu_eqs_exit"},
-		func(f kernel.Features) bool { return !f.Callbacks || f.FuncImmediate }},
+		func(f klpapi.API) bool { return !f.Callbacks || f.FuncImmediate }},
 }
 
 func run(p *analyze.Pass) error {
-	features := kernel.Features{Consistency: true, Callbacks: true}
+	features := klpapi.API{Consistency: true, Callbacks: true}
 	if p.API != nil {
-		features = p.API.Features
+		features = *p.API
 	}
 	var whole *model.Model
 	reached := map[*model.Model][]map[model.FuncID]model.FuncID{}

@@ -5,7 +5,7 @@ import (
 
 	"github.com/klpforge/klpforge/analyze"
 	"github.com/klpforge/klpforge/internal/checktest"
-	"github.com/klpforge/klpforge/kernel"
+	"github.com/klpforge/klpforge/kernel/klpapi"
 )
 
 func TestCases(t *testing.T) { checktest.Run(t, "testdata", New()) }
@@ -17,12 +17,12 @@ func TestGeneration(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for want, f := range []kernel.Features{
+	for want, f := range []klpapi.API{
 		{Consistency: true, Callbacks: true},
 		{Consistency: true, FuncImmediate: true},
 	} {
 		in := checktest.Load(t, "testdata/rcu-idle")
-		in.API = &kernel.API{Features: f}
+		in.API = &f
 		found, err := r.Run(in, nil)
 		if err != nil || len(found) != want {
 			t.Errorf("%+v: %d findings, want %d (error %v)", f, len(found), want, err)

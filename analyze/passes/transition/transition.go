@@ -30,7 +30,7 @@ func New() *analyze.Analyzer {
 const remedy = "patch a function that it calls instead, or one that returns between waits; else plan to restart what sleeps in it"
 
 func run(p *analyze.Pass) error {
-	if p.API != nil && !p.API.Features.Consistency {
+	if p.API != nil && !p.API.Consistency {
 		return nil
 	}
 	for _, u := range p.Units {
@@ -148,9 +148,9 @@ func sleeps(p *analyze.Pass, u *analyze.Unit, ch elfdiff.Change, kernel, object 
 // signal says what gets such tasks out of the kernel.
 func signal(p *analyze.Pass) string {
 	switch {
-	case p.API == nil || p.API.Features.Replace:
+	case p.API == nil || p.API.Replace:
 		return "livepatch signals them after 15 seconds, and they change over as they leave the kernel"
-	case p.API.Features.Callbacks && !p.API.Features.FuncImmediate:
+	case p.API.Callbacks && !p.API.FuncImmediate:
 		return "write 1 to the livepatch's signal attribute to make them leave the kernel"
 	}
 	return "send them SIGSTOP and SIGCONT to make them leave the kernel"

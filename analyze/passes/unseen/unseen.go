@@ -21,7 +21,7 @@ func New() *analyze.Analyzer {
 }
 
 func run(p *analyze.Pass) error {
-	if p.API != nil && !p.API.Features.Consistency {
+	if p.API != nil && !p.API.Consistency {
 		return nil // no stack is checked
 	}
 	l := newLivepatch(p.Units)

@@ -2,6 +2,4 @@
 struct klp_func { const char *old_name; void *new_func; unsigned long old_sympos; bool nop; bool transition; };
 struct klp_object { const char *name; struct klp_func *funcs; struct klp_callbacks callbacks; };
 struct klp_patch { struct module *mod; struct klp_object *objs; struct klp_state *states; bool replace; };
-typedef int (*klp_shadow_ctor_t)(void *obj, void *shadow_data, void *ctor_data);
-void *klp_shadow_alloc(void *obj, unsigned long id, klp_shadow_ctor_t ctor, void *ctor_data);
 int klp_apply_section_relocs(struct module *pmod, const char *objname);
