@@ -297,22 +297,33 @@ func (c *comparer) samePiece(x, y Target) string {
 
 func (c *comparer) targetName(o *Object, t Target) string {
 	switch t.Kind {
-	case TargetExtern, TargetAbs:
-		return t.Name
+	case TargetExtern:
+		return withOffset(t.Name, t.Off+t.Skew)
+	case TargetAbs:
+		return fmt.Sprintf("%s (%#x)", t.Name, t.Off)
 	case TargetString:
 		text := bytes.TrimRight(t.Text, "\x00")
-		return fmt.Sprintf("%q", text[:min(len(text), 200)])
+		return withOffset(fmt.Sprintf("%q", text[:min(len(text), 200)]), t.Skip)
+	case TargetConst:
+		return withOffset(fmt.Sprintf("constant %x", t.Text[:min(len(t.Text), 32)]), t.Skip)
+	case TargetPiece:
+		return withOffset(o.File.Sections[t.Sec].Name, t.Off)
 	case TargetAtom:
 		n := o.Atoms[t.Atom].Name
 		if n == "" {
 			n = o.File.Sections[t.Sec].Name
 		}
-		if t.Off != 0 {
-			return fmt.Sprintf("%s%+#x", n, t.Off)
-		}
-		return n
+		return withOffset(n, t.Off)
 	}
-	return "constant"
+	return fmt.Sprintf("nothing%+#x", t.Off)
+}
+
+// withOffset names a place by a name and the bytes from there.
+func withOffset(name string, off int64) string {
+	if off == 0 {
+		return name
+	}
+	return fmt.Sprintf("%s%+#x", name, off)
 }
 
 // tables compares the special-section entries of two functions, but for
