@@ -324,8 +324,10 @@ type bitChange struct {
 }
 
 // changedBits compares what has no names of its own in the tables of both objects.
-func (c *comparer) changedBits() []bitChange {
-	before, after := c.o.bits(), c.p.bits()
+func (c *comparer) changedBits() []bitChange { return c.changed(c.o.bits(), c.p.bits()) }
+
+// changed compares bits by section name.
+func (c *comparer) changed(before, after map[string][]bit) []bitChange {
 	sections := map[string]bool{}
 	for name := range before {
 		sections[name] = true
@@ -408,7 +410,7 @@ func (c *comparer) matchBits(section string, left, right []bit) []bitChange {
 			out = append(out, bitChange{section, Changed, &left[i], &right[j], why})
 		default:
 			if known != nil && known.ordered && section != btfIDs && i < last {
-				out = append(out, bitChange{section, Changed, &left[i], &right[j], "it stands behind others that it stood before"})
+				out = append(out, bitChange{section, Changed, &left[i], &right[j], "another order: others come before it now"})
 			}
 			last = max(last, i)
 		}

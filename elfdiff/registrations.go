@@ -95,7 +95,7 @@ func (r *Result) namedEntries(add func(registered, ChangeKind, telling)) {
 			continue
 		}
 		add(p.registration(b), Changed, telling{section: p.Section(b), why: why, fresh: r.onlyFrom(b)})
-		if known := rowOf(p.Section(b)); known != nil && known.life == lifeEver && known.harmless == "" {
+		if known := rowOf(p.Section(b)); known != nil && known.life == lifeEver && known.harmless == "" && known.construct != "EXPORT_SYMBOL" {
 			// A variable as others are: the tables of functions among them are looked at closer.
 			r.Data = append(r.Data, Change{Name: o.Atoms[a].Name, Kind: Changed, Section: p.Section(b), Orig: a, Patched: b, Reasons: []string{why}})
 		}
@@ -135,6 +135,9 @@ func (r *Result) namelessEntries(add func(registered, ChangeKind, telling)) {
 		}
 		if d.entry {
 			var to AtomID
+			if ch.kind != Removed && ch.section == btfIDs {
+				d.fresh = r.onlyNamed(b)
+			}
 			if g.name, to = o.says(b); to >= 0 && o.ctors[to] {
 				continue // patchability() tells of the functions that a sanitizer has called
 			}
@@ -176,6 +179,21 @@ func (r *Result) onlyIn(targets func(func(Target))) []string {
 	return out
 }
 
+// onlyNamed names the new function of a BTF id, when nothing in the object refers to it.
+func (r *Result) onlyNamed(id *bit) []string {
+	rest := strings.Split(id.base, "\x00")
+	name, ok := strings.CutPrefix(rest[len(rest)-1], "func__")
+	if !ok {
+		return nil
+	}
+	for _, ch := range r.Functions {
+		if ch.Kind == New && ch.Name == name && len(r.Patched.readers(ch.Patched)) == 0 {
+			return []string{name}
+		}
+	}
+	return nil
+}
+
 func (o *Object) inSlot(a AtomID) bool {
 	o.needReaders()
 	return o.inSlots[a]
@@ -187,7 +205,7 @@ func (r *Result) tell(k told, d telling) {
 	ever := known != nil && known.holds == holdsEntries && known.life == lifeEver
 	thing := strings.TrimSpace(k.what + " " + k.name)
 	if d.entry {
-		thing = k.what + ": entry of " + d.section
+		thing = fmt.Sprintf("entry of %s (%s)", d.section, k.what)
 		if k.name != "" {
 			thing += " for " + k.name
 		}
@@ -207,7 +225,7 @@ func (r *Result) tell(k told, d telling) {
 	case k.change == New && k.what == "EXPORT_SYMBOL":
 		r.problem("KLP110", Note, k.name, d.section, "", "new %s: no module can link against it", thing)
 	case k.change == New && ever && !known.light:
-		r.problem("KLP110", Error, k.name, d.section, known.remedy(),
+		r.problem("KLP110", Error, k.name, d.section, known.remedy(k.change),
 			"new %s: the running kernel reads the table that it has (%s), and a livepatch cannot add to it%s", thing, known.reader, also)
 	case k.change == New:
 		r.problem("KLP110", Warning, k.name, d.section, k.instead(), "new %s: a livepatch does not register it%s", thing, also)
@@ -216,7 +234,7 @@ func (r *Result) tell(k told, d telling) {
 		r.problem("KLP103", Warning, k.name, d.section, "nothing to do if no module depends on it",
 			"%s changed (%s): the running kernel keeps exporting it as it does", thing, d.why)
 	case k.change == Changed && ever:
-		r.problem("KLP103", Error, k.name, d.section, known.remedy(),
+		r.problem("KLP103", Error, k.name, d.section, known.remedy(k.change),
 			"%s changed (%s): the running kernel keeps what it has, and reads it as long as it runs (%s)%s", thing, d.why, known.reader, also)
 	case k.change == Changed && d.weak:
 	case k.change == Changed:
@@ -227,30 +245,43 @@ func (r *Result) tell(k told, d telling) {
 	case k.what == "EXPORT_SYMBOL":
 		r.problem("KLP110", Note, k.name, d.section, "", "%s removed: the running kernel keeps exporting it", thing)
 	case ever && !known.light:
-		r.problem("KLP103", Error, k.name, d.section, known.remedy(),
+		r.problem("KLP103", Error, k.name, d.section, known.remedy(k.change),
 			"%s removed: the running kernel keeps it, and reads it as long as it runs (%s)", thing, known.reader)
 	default:
 		r.problem("KLP110", Note, k.name, d.section, "", "%s removed: what it registered stays until the next boot or load", thing)
 	}
 }
 
-// remedy says what to do about something that the running kernel reads from its own
-// copy of the section.
-func (k *row) remedy() string {
-	switch {
-	case k.protect == writable && k.holds == holdsData:
-		return "set the new value from a pre-patch callback, or change the code that reads it"
-	case k.reader == "":
-		return "change the code that reads it; a callback must not write to it, for " + protectedWhy(k)
-	case k.protect == writable:
-		return "change the code that reads it (" + k.reader + "), or a function that it leads to"
+// remedy says what to do about an entry of a table that the running kernel reads
+// from its own copy.
+func (k *row) remedy(change ChangeKind) string {
+	what := "change the code that reads the table, or a function that it leads to"
+	if change == New {
+		what = "do what the entry would bring about from a callback, or change the code that reads the table"
 	}
-	return "change the code that reads it (" + k.reader + "), or a function that it leads to; a callback must not write to it, for " + protectedWhy(k)
+	if k.protect == writable {
+		return what
+	}
+	return what + "; nothing may write to it: " + k.whyProtected()
 }
 
-func protectedWhy(k *row) string {
+func (k *row) whyProtected() string {
 	if k.protect == afterInit {
 		return "the kernel write-protects it once it has booted, or loaded the module"
 	}
 	return "the kernel write-protects it"
+}
+
+// dataRemedy says what to do about a variable of which the running kernel keeps what it has.
+func dataRemedy(section string, c class) string {
+	known := rowOf(section)
+	switch {
+	case known != nil && known.protect != writable:
+		return "change the code that reads it; a callback must not set it: " + known.whyProtected()
+	case c == classROData:
+		return "change the code that reads it; a callback must not set it: the kernel write-protects constant data"
+	case known != nil && known.perCPU:
+		return "set the new value for each processor (per_cpu_ptr) from a pre-patch callback, or change the code that reads it"
+	}
+	return "set the new value from a pre-patch callback, or change the code that reads it"
 }

@@ -78,6 +78,7 @@ type row struct {
 	light bool
 	// harmless says why a change of an entry means nothing to a livepatch; empty when it may.
 	harmless string
+	perCPU   bool // a template of which each processor has a copy
 	ordered  bool // entries take effect in their order
 
 	shapes  []shape // of entries; of those of sites, the one that fits is used
@@ -308,7 +309,7 @@ var codeRows = []row{
 var dataRows = []row{
 	{section: ".data..ro_after_init*", holds: holdsData, construct: "__ro_after_init variable", protect: afterInit},
 	{section: ".data.rel.ro*", holds: holdsData, construct: "constant with addresses", protect: constant},
-	{section: ".data..percpu*", holds: holdsData, construct: "per-CPU variable", reader: "each processor in its own copy, made when the kernel boots or the module loads"},
+	{section: ".data..percpu*", holds: holdsData, construct: "per-CPU variable", perCPU: true, reader: "each processor in its own copy, made when the kernel boots or the module loads"},
 	{section: ".data*", holds: holdsData, construct: "variable"},
 	{section: ".bss*", holds: holdsData, construct: "variable"},
 	{section: ".rodata*", holds: holdsData, construct: "constant", protect: constant},
