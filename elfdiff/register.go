@@ -107,4 +107,3 @@ func (g registered) instead() string {
 	}
 	return "do the registration in a callback if the fix depends on it"
 }
-

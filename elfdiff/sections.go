@@ -193,6 +193,7 @@ var entryRows = []row{
 	{section: "__modver", holds: holdsEntries, construct: "MODULE_VERSION", protect: constant, loader: true, light: true, reader: "__modver_version_show, kernel/params.c, over sysfs", shapes: []shape{{size: 72}}},
 	{section: "__versions", holds: holdsEntries, construct: "module versions", life: lifeOnce, boot: true, loader: true, reader: "check_version, kernel/module/version.c", shapes: []shape{{size: 64}}},
 	{section: ".gnu.linkonce.this_module", holds: holdsEntries, construct: "module descriptor", loader: true, reader: "kernel/module/main.c"},
+	{section: ".gnu.linkonce.*", holds: holdsEntries, construct: "header of a table", loader: true, reader: "what reads the table behind it"},
 
 	// Boot and load.
 	{section: ".initcall*", holds: holdsEntries, construct: "initcall", life: lifeOnce, boot: true, loader: true, reader: initReader, shapes: pointers},
@@ -203,6 +204,7 @@ var entryRows = []row{
 	{section: ".init.data*", holds: holdsEntries, construct: "__initdata", life: lifeOnce, boot: true, loader: true, reader: "boot code"},
 	{section: ".init.ramfs*", holds: holdsBoot, construct: "built-in initramfs", life: lifeOnce, boot: true, reader: "populate_rootfs, init/initramfs.c"},
 	{section: ".init.scratch", holds: holdsBoot, construct: "work area of early boot code", life: lifeOnce, boot: true, reader: "sme_encrypt_kernel, arch/x86/mm/mem_encrypt_identity.c"},
+	{section: "init.data.*", holds: holdsBoot, construct: "nothing: a name that v6.1 misspells", life: lifeOnce, boot: true, reader: "nobody"},
 	{section: ".init.*", holds: holdsBoot, construct: "boot-time data", life: lifeOnce, boot: true, loader: true, reader: "boot code"},
 	{section: ".exit.*", holds: holdsBoot, construct: "__exit data", life: lifeOnce, boot: true, loader: true, reader: "code that runs when the module is unloaded"},
 	{section: ".meminit.*", holds: holdsBoot, construct: "__meminit data", life: lifeOnce, boot: true, reader: "boot code (v6.1, without MEMORY_HOTPLUG)"},
@@ -342,6 +344,7 @@ var toolRows = []row{
 	{section: ".stab*", holds: holdsNothing, construct: "debug information", life: lifeNone},
 	{section: ".gnu.linkonce.wi.*", holds: holdsNothing, construct: "debug information", life: lifeNone},
 	{section: ".gnu.version*", holds: holdsNothing, construct: "linker's notes", life: lifeNone},
+	{section: ".__restore_ph", holds: holdsNothing, construct: "linker's notes", life: lifeNone},
 	{section: ".gnu.warning", holds: holdsNothing, construct: "linker's notes", life: lifeNone},
 	{section: ".note.gnu*", holds: holdsNothing, stripped: true, construct: "linker's notes", life: lifeNone},
 	{section: ".note.GNU-stack", holds: holdsNothing, stripped: true, construct: "linker's notes", life: lifeNone},
