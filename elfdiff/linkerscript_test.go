@@ -22,8 +22,11 @@ type inputSection struct{ pattern, versions string }
 // sample is a name that the pattern stands for.
 func (s inputSection) sample() string {
 	name := s.pattern
-	if strings.HasPrefix(name, ".initcall*") {
+	switch {
+	case strings.HasPrefix(name, ".initcall*"):
 		name = strings.Replace(name, "*", "6", 1)
+	case name == "runtime_*_*":
+		name = "runtime_ptr_d_hash_shift"
 	}
 	name = regexp.MustCompile(`\[[^]]*\]\*?`).ReplaceAllString(name, "x")
 	return strings.ReplaceAll(name, "*", "x")

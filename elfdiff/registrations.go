@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/klpforge/klpforge/elfobj"
 )
 
 // told is one thing that the tables of the kernel say otherwise after the patch.
@@ -31,9 +33,6 @@ func (r *Result) registrations() {
 		known := rowOf(d.section)
 		if known != nil && known.harmless != "" && !(known.section == ".modinfo" && change != Changed) {
 			return
-		}
-		if g.what == "EXPORT_SYMBOL" && change != Changed && !d.entry {
-			return // exports() tells of these by their symbols
 		}
 		d.weak = d.section == ".modinfo" && g.what != "MODULE_ALIAS"
 		k := told{g, change}
@@ -84,7 +83,9 @@ func (r *Result) namedEntries(add func(registered, ChangeKind, telling)) {
 		}
 		a := r.pairs.toO[b]
 		if a < 0 || o.byBits(a) {
-			add(p.registration(b), New, telling{section: p.Section(b), fresh: r.onlyFrom(b)})
+			if !p.exportEntry(b) {
+				add(p.registration(b), New, telling{section: p.Section(b), fresh: r.onlyFrom(b)})
+			}
 			continue
 		}
 		why := r.pairs.differ(a, b)
@@ -105,10 +106,22 @@ func (r *Result) namedEntries(add func(registered, ChangeKind, telling)) {
 		if at := &o.Atoms[a]; at.Class != classMeta || o.byBits(a) {
 			continue
 		}
-		if b := r.pairs.toP[a]; b < 0 || p.byBits(b) {
+		if b := r.pairs.toP[a]; (b < 0 || p.byBits(b)) && !o.exportEntry(a) {
 			add(o.registration(a), Removed, telling{section: o.Section(a)})
 		}
 	}
+}
+
+// exportEntry reports whether exports() tells of the entry, by its symbol or by that
+// of the export that it belongs to.
+func (o *Object) exportEntry(a AtomID) bool {
+	name := o.Atoms[a].Name
+	for _, part := range []string{"__crc_", "__kstrtab_", "__kstrtabns_"} {
+		if of, ok := strings.CutPrefix(name, part); ok {
+			return slices.ContainsFunc(o.File.Symbols, func(s elfobj.Symbol) bool { return s.Sec > 0 && s.Name == "__ksymtab_"+of })
+		}
+	}
+	return strings.HasPrefix(name, "__ksymtab_") || strings.HasPrefix(name, "__export_symbol_")
 }
 
 // namelessEntries compares what counts by its contents.
@@ -138,8 +151,8 @@ func (r *Result) namelessEntries(add func(registered, ChangeKind, telling)) {
 			if ch.kind != Removed && ch.section == btfIDs {
 				d.fresh = r.onlyNamed(b)
 			}
-			if g.name, to = o.says(b); to >= 0 && o.ctors[to] {
-				continue // patchability() tells of the functions that a sanitizer has called
+			if g.name, to = o.says(b); to >= 0 && o.ctors[to] && (b == ch.old && r.pairs.toP[to] < 0 || b == ch.new_ && r.pairs.toO[to] < 0) {
+				continue // patchability() tells of new functions that a sanitizer has called
 			}
 		}
 		add(g, ch.kind, d)

@@ -17,6 +17,7 @@ func (r *Result) sites() {
 	r.strayEntries()
 	r.derivedEntries()
 	r.headers()
+	r.namelessData()
 }
 
 // strays lists, by section name, the entries that belong to nothing in the object, as bits.
@@ -161,5 +162,52 @@ func (r *Result) headers() {
 	if !bytes.Equal(header(r.Orig), header(r.Patched)) {
 		r.problem("KLP112", Error, "", ".orc_header", "build both objects with the same objtool",
 			"the unwind data of the two objects is of different formats")
+	}
+}
+
+// namelessData judges variables without a symbol to which nothing in the object refers:
+// what does refer to one differs with it. The data of assembly in C code is of this kind.
+func (r *Result) namelessData() {
+	list := func(o *Object) map[string][]bit {
+		out := map[string][]bit{}
+		for i := range o.Atoms {
+			a, at := AtomID(i), &o.Atoms[i]
+			if kindOf(at.Class) != classData || at.Class == classUnknown || at.End == at.Start {
+				continue
+			}
+			b := bit{sec: at.Sec, from: at.Start, to: at.End, atom: -1}
+			if at.Name != "" {
+				// Behind the symbol's own bytes, where references count as such to the symbol.
+				b.base = at.Name
+				if b.from = at.Base + at.Size; b.from >= b.to || o.padding(at.Sec, b.from, b.to) {
+					continue
+				}
+			} else if len(o.readers(a)) > 0 {
+				continue
+			}
+			out[o.Section(a)] = append(out[o.Section(a)], b)
+		}
+		return out
+	}
+	for _, ch := range r.pairs.changed(list(r.Orig), list(r.Patched)) {
+		if known := rowOf(ch.section); known != nil && known.harmless != "" {
+			continue
+		}
+		o, b := r.Patched, ch.new_
+		if b == nil {
+			o, b = r.Orig, ch.old
+		}
+		name, _ := o.says(b)
+		why := ""
+		if ch.why != equal {
+			why = " (" + ch.why + ")"
+		}
+		if b.base != "" {
+			r.problem("KLP103", Error, b.base, ch.section, dataRemedy(ch.section, classROData),
+				"data without a name behind %s in %s is %s%s", b.base, ch.section, ch.kind, why)
+			continue
+		}
+		r.problem("KLP103", Warning, name, ch.section, "nothing to do if nothing uses it",
+			"data without a name in %s, to which nothing in the object refers, is %s%s", ch.section, ch.kind, why)
 	}
 }
