@@ -453,8 +453,8 @@ One entry of each table changes, comes or goes: in an object that has an example
 in the layout that the kernel has. *Without names* stands for entries that have no symbol, of which the same is asked: altered, added, removed.
 *Left out* stands for a change that means nothing to a livepatch, and why. Code is in the tables above; what describes code travels with it.
 
-| section | what fills it | its contents matter | write-protected | altered | added | removed | without names |
-| --- | --- | --- | --- | --- | --- | --- | --- |
+| section | what fills it | its contents matter | write-protected | needed at load | altered | added | removed | without names |
+| --- | --- | --- | --- | --- | --- | --- | --- | --- |
 `)
 	for _, name := range sweepSections(t) {
 		r := rowOf(name)
@@ -529,7 +529,7 @@ in the layout that the kernel has. *Without names* stands for entries that have 
 		if slices.Equal(cells, nameless) {
 			nameless = []string{"the same"}
 		}
-		fmt.Fprintf(&b, "| `%s` | %s | %s | %s | %s | %s |\n", name, r.construct, r.matters(), map[protection]string{constant: "yes", afterInit: "after boot"}[r.protect],
+		fmt.Fprintf(&b, "| `%s` | %s | %s | %s | %s | %s | %s |\n", name, r.construct, r.matters(), map[protection]string{constant: "yes", afterInit: "after boot"}[r.protect], map[bool]string{true: "yes"}[r.loader],
 			strings.Join(cells, " | "), strings.Join(slices.Compact(nameless), "; "))
 	}
 	return b.String()
