@@ -285,34 +285,69 @@ func (c *comparer) sameTarget(x, y Target) string {
 	return equal
 }
 
-// samePiece compares places in sections that have no atoms. Those in
-// .altinstr_replacement are compared with the table entries that own them.
+// samePiece compares places in sections that have no atoms. The place in
+// .altinstr_replacement to which the entry of an alternative refers is no matter: what
+// stands there is compared with the entry. For all else, which of the function's
+// alternatives it is decides, and the place in it.
 func (c *comparer) samePiece(x, y Target) string {
 	nx, ny := c.o.File.Sections[x.Sec].Name, c.p.File.Sections[y.Sec].Name
-	if c.o.class[x.Sec] == classAlt && c.p.class[y.Sec] == classAlt || nx == ny && x.Off == y.Off {
+	if c.o.class[x.Sec] == classAlt && c.p.class[y.Sec] == classAlt {
+		ex, okX := c.o.alternativeAt(x)
+		ey, okY := c.p.alternativeAt(y)
+		if okX && okY && c.toP[ex.owner] == ey.owner && ex.at == ey.at && x.Off-int64(ex.altOff) == y.Off-int64(ey.altOff) {
+			return equal
+		}
+	} else if nx == ny && x.Off == y.Off {
 		return equal
 	}
-	return fmt.Sprintf("%s%+#x -> %s%+#x", nx, x.Off, ny, y.Off)
+	return fmt.Sprintf("%s -> %s", withOffset(nx, x.Off), withOffset(ny, y.Off))
+}
+
+// alternativeAt finds the alternative whose replacement code holds a place.
+func (o *Object) alternativeAt(t Target) (entry, bool) {
+	for k := range o.tables {
+		table := &o.tables[k]
+		if table.shape.alt == 0 {
+			continue
+		}
+		for i := table.from; i < o.after(k); i++ {
+			if e := o.entryIn(table, i); e.owner >= 0 && e.alt == t.Sec && e.altLen > 0 && t.Off >= int64(e.altOff) && t.Off < int64(e.altOff+e.altLen) {
+				return e, true
+			}
+		}
+	}
+	return entry{}, false
 }
 
 func (c *comparer) targetName(o *Object, t Target) string {
 	switch t.Kind {
-	case TargetExtern, TargetAbs:
-		return t.Name
+	case TargetExtern:
+		return withOffset(t.Name, t.Off+t.Skew)
+	case TargetAbs:
+		return fmt.Sprintf("%s (%#x)", t.Name, t.Off)
 	case TargetString:
 		text := bytes.TrimRight(t.Text, "\x00")
-		return fmt.Sprintf("%q", text[:min(len(text), 200)])
+		return withOffset(fmt.Sprintf("%q", text[:min(len(text), 200)]), t.Skip)
+	case TargetConst:
+		return withOffset(fmt.Sprintf("constant %x", t.Text[:min(len(t.Text), 32)]), t.Skip)
+	case TargetPiece:
+		return withOffset(o.File.Sections[t.Sec].Name, t.Off)
 	case TargetAtom:
 		n := o.Atoms[t.Atom].Name
 		if n == "" {
 			n = o.File.Sections[t.Sec].Name
 		}
-		if t.Off != 0 {
-			return fmt.Sprintf("%s%+#x", n, t.Off)
-		}
-		return n
+		return withOffset(n, t.Off)
 	}
-	return "constant"
+	return fmt.Sprintf("nothing%+#x", t.Off)
+}
+
+// withOffset names a place by a name and the bytes from there.
+func withOffset(name string, off int64) string {
+	if off == 0 {
+		return name
+	}
+	return fmt.Sprintf("%s%+#x", name, off)
 }
 
 // tables compares the special-section entries of two functions, but for
@@ -321,7 +356,7 @@ func (c *comparer) tables(a, b AtomID) string {
 	ex, ey := c.o.entriesOf(a), c.p.entriesOf(b)
 	for i := 0; i < len(ex) && i < len(ey); i++ {
 		x, y := c.o.entry(ex[i]), c.p.entry(ey[i])
-		if x.row != y.row || x.at != y.at || x.size != y.size {
+		if x.row != y.row || c.o.File.Sections[x.sec].Name != c.p.File.Sections[y.sec].Name || x.at != y.at || x.size != y.size {
 			return fmt.Sprintf("%s entries differ", x.row.section)
 		}
 		if r := c.sameEntry(&x, &y); r != equal {
@@ -351,7 +386,11 @@ func (c *comparer) sameEntry(x, y *entry) string {
 		w := uint64(c.o.Arch.Width(rx.Type))
 		c.o.Arch.Clear(bx[rx.Off-x.off:][:w], rx.Type)
 		c.p.Arch.Clear(by[ry.Off-y.off:][:w], ry.Type)
-		if r := c.sameTarget(c.o.target(x.sec, rx, x.first+i), c.p.target(y.sec, ry, y.first+i)); r != equal {
+		tx, ty := c.o.target(x.sec, rx, x.first+i), c.p.target(y.sec, ry, y.first+i)
+		if tx.Kind == TargetPiece && ty.Kind == TargetPiece && c.o.class[tx.Sec] == classAlt && c.p.class[ty.Sec] == classAlt {
+			continue // where the replacement stands means nothing; what it is, sameAlt tells
+		}
+		if r := c.sameTarget(tx, ty); r != equal {
 			return fmt.Sprintf("%s entry: %s", x.row.section, r)
 		}
 	}

@@ -69,6 +69,7 @@ func Diff(orig, patched *elfobj.File) (*Result, error) {
 	r.along()
 	r.data()
 	r.registrations()
+	r.sites()
 	r.unknownTables()
 	r.statics()
 	r.successors()
@@ -305,7 +306,7 @@ func (r *Result) changedData(a, b AtomID, why string) {
 			"variable became constant (%s): the running kernel keeps its variable, with the value it has now", why)
 		return
 	}
-	r.problem("KLP103", Error, name, sec, "set the new value from a pre-patch callback, or change the code that reads it",
+	r.problem("KLP103", Error, name, sec, dataRemedy(sec, o.Atoms[a].Class),
 		"initial value of existing data changed: %s%s", why, r.values(a, b))
 }
 

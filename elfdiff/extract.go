@@ -218,8 +218,14 @@ func (x *extractor) follow(a AtomID) error {
 }
 
 func (x *extractor) followEntry(e *entry) error {
-	if e.row.policy == drop {
+	switch e.row.policy {
+	case drop:
 		return nil
+	case refuse:
+		return &Problem{ID: "KLP111", Severity: Error, Symbol: x.p.Atoms[x.p.Root(e.owner)].Name, Section: x.p.File.Sections[e.sec].Name,
+			Message: fmt.Sprintf("function has a %s (section %s): nothing does this for a livepatch, and the instruction would hold a placeholder",
+				e.row.construct, x.p.File.Sections[e.sec].Name),
+			Remedy: "write the patched function so that it reads the variable itself, or patch a function that calls it"}
 	}
 	for k := range e.relocs {
 		if err := x.need(e.owner, x.p.target(e.sec, &e.relocs[k], e.first+k), true); err != nil {

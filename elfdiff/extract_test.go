@@ -506,8 +506,8 @@ func (c *extractChecker) tables() {
 	}
 	want := pick(c.p, func(a AtomID) bool { _, ok := c.toE[c.p.Root(a)]; return ok })
 	got := pick(c.e, func(AtomID) bool { return true })
-	for i := range tables {
-		sec := tables[i].section
+	for i := range siteRows {
+		sec := siteRows[i].section
 		w, g := want[sec], got[sec]
 		if len(w) != len(g) {
 			c.t.Errorf("%s: %d entries, want %d", sec, len(g), len(w))
@@ -607,7 +607,7 @@ func (c *extractChecker) pairTables() {
 		}
 		return nil
 	}
-	for _, row := range tables {
+	for _, row := range siteRows {
 		if row.pair == "" {
 			continue
 		}

@@ -201,7 +201,7 @@ func mutate(f *elfobj.File, op []byte) {
 			sec.Relocs = sec.Relocs[:int(op[7])%len(sec.Relocs)]
 		}
 	case 19:
-		row := tables[int(op[7])%len(tables)]
+		row := siteRows[int(op[7])%len(siteRows)]
 		sec.Name = row.section
 	}
 	sec.SortRelocs()

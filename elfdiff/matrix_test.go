@@ -85,6 +85,7 @@ Each condition is a pair of objects compiled from C at -O2, before and after a c
 		t.Errorf("%s is not in testdata/conditions.txt", f)
 	}
 	b.WriteString(crossTable(t))
+	b.WriteString(sweepTable(t))
 	if *updateMatrix {
 		if err := os.WriteFile(matrixFile, []byte(b.String()), 0o644); err != nil {
 			t.Fatal(err)

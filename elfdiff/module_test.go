@@ -66,7 +66,7 @@ func TestModuleSymbols(t *testing.T) {
 			if tt.note != "" && !slices.ContainsFunc(x.Problems, func(p Problem) bool { return p.ID == tt.note && p.Severity == Note }) {
 				t.Errorf("problems %+v, want a note %s", x.Problems, tt.note)
 			}
-			for _, row := range tables {
+			for _, row := range siteRows {
 				want := size(plain.File, row.section)
 				if row.section == tt.dropped {
 					want = 0

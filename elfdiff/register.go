@@ -3,7 +3,6 @@ package elfdiff
 import (
 	"bytes"
 	"cmp"
-	"slices"
 	"strings"
 )
 
@@ -16,7 +15,8 @@ type registered struct{ what, name string }
 // (include/linux/{moduleparam,tracepoint,init,syscalls}.h and
 // include/trace/trace_events.h, v6.1).
 var namePrefixes = []string{"__param_ops_", "__param_", "__setup_str_", "__setup_", "__tracepoint_ptr_", "__tracepoint_", "__tpstrtab_",
-	"__bpf_trace_tp_map_", "__event_", "__p_syscall_meta__", "__exitcall_", "__lsm_"}
+	"__bpf_trace_tp_map_", "__event_", "__p_syscall_meta__", "__exitcall_", "__lsm_",
+	"__ksymtab_", "__export_symbol_", "__crc_", "_kbl_addr_", "_eil_addr_"}
 
 // registration names what an atom of a registering section is for.
 func (o *Object) registration(a AtomID) registered {
@@ -27,7 +27,7 @@ func (o *Object) registration(a AtomID) registered {
 		what = "boot-time data"
 	}
 	if what == "module information" {
-		return o.moduleInfo(a)
+		return moduleInfo(o.bytes(a), at.Name)
 	}
 	if strings.Contains(what, "initcall") || what == "exit call" {
 		if relocs, first := o.relocsIn(a); len(relocs) > 0 {
@@ -52,8 +52,8 @@ func (o *Object) registration(a AtomID) registered {
 
 // moduleInfo names an entry of .modinfo, "key=value". In code that is built in,
 // the file's name and a dot come before the key.
-func (o *Object) moduleInfo(a AtomID) registered {
-	text, _, _ := bytes.Cut(o.bytes(a), []byte{0})
+func moduleInfo(entry []byte, symbol string) registered {
+	text, _, _ := bytes.Cut(entry, []byte{0})
 	key, value, _ := strings.Cut(string(text), "=")
 	key = key[strings.LastIndexByte(key, '.')+1:]
 	switch key {
@@ -65,7 +65,7 @@ func (o *Object) moduleInfo(a AtomID) registered {
 	case "firmware":
 		return registered{"MODULE_FIRMWARE", value}
 	}
-	return registered{"module information", cmp.Or(key, o.Atoms[a].Name)}
+	return registered{"module information", cmp.Or(key, symbol)}
 }
 
 // deviceTables lists the tables that MODULE_DEVICE_TABLE names: the macro leaves
@@ -106,85 +106,4 @@ func (g registered) instead() string {
 		return "nothing to do if the running system has the module loaded"
 	}
 	return "do the registration in a callback if the fix depends on it"
-}
-
-// registrations judges what registers something at boot or module load: one
-// finding for each thing, whatever number of symbols stand for it.
-func (r *Result) registrations() {
-	type finding struct {
-		registered
-		change ChangeKind
-	}
-	type detail struct {
-		section, why string
-		weak         bool // only descriptive text
-	}
-	found := map[finding]detail{}
-	add := func(g registered, change ChangeKind, section, why string) {
-		switch g.what {
-		case "EXPORT_SYMBOL", "printk index":
-			return // exports are compared by symbol; the printk index only lists strings
-		}
-		weak := section == ".modinfo" && g.what != "MODULE_ALIAS"
-		k := finding{g, change}
-		if d, ok := found[k]; !ok || d.weak && !weak {
-			found[k] = detail{section, why, weak}
-		}
-	}
-	for i := range r.Patched.Atoms {
-		b := AtomID(i)
-		at := &r.Patched.Atoms[b]
-		if at.Class != classMeta || at.Name == "" {
-			continue
-		}
-		a := r.pairs.toO[b]
-		if a < 0 {
-			add(r.Patched.registration(b), New, r.Patched.Section(b), "")
-			continue
-		}
-		if _, marks := stem(at.Name); strings.HasPrefix(marks, "#") || r.Patched.Section(b) == ".modinfo" {
-			continue
-		}
-		if why := r.pairs.differ(a, b); why != equal {
-			add(r.Patched.registration(b), Changed, r.Patched.Section(b), why)
-		}
-	}
-	for i := range r.Orig.Atoms {
-		a := AtomID(i)
-		if at := &r.Orig.Atoms[a]; at.Class == classMeta && at.Name != "" && r.pairs.toP[a] < 0 {
-			add(r.Orig.registration(a), Removed, r.Orig.Section(a), "")
-		}
-	}
-	before, after := r.Orig.deviceTables(), r.Patched.deviceTables()
-	for g, section := range after {
-		if _, ok := before[g]; !ok {
-			add(g, New, section, "")
-		}
-	}
-	for g, section := range before {
-		if _, ok := after[g]; !ok {
-			add(g, Removed, section, "")
-		}
-	}
-	keys := make([]finding, 0, len(found))
-	for k := range found {
-		keys = append(keys, k)
-	}
-	slices.SortFunc(keys, func(a, b finding) int {
-		return cmp.Or(cmp.Compare(a.what, b.what), cmp.Compare(a.name, b.name), cmp.Compare(a.change, b.change))
-	})
-	for _, k := range keys {
-		d := found[k]
-		switch {
-		case k.change == New && d.weak:
-			r.problem("KLP110", Note, k.name, d.section, "", "new text about %s %s: nobody reads it in a livepatch", k.what, k.name)
-		case k.change == New:
-			r.problem("KLP110", Warning, k.name, d.section, k.instead(), "new %s %s: a livepatch does not register it", k.what, k.name)
-		case k.change == Changed:
-			r.problem("KLP102", Warning, k.name, d.section, "nothing to do if the fix does not depend on it",
-				"%s %s changed (%s): it was used before the livepatch loads", k.what, k.name, d.why)
-		case !d.weak:
-			r.problem("KLP110", Note, k.name, d.section, "", "%s %s removed: what it registered stays until the next boot or load", k.what, k.name)
-		}
-	}
 }

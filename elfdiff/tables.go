@@ -9,101 +9,11 @@ import (
 	"github.com/klpforge/klpforge/elfobj"
 )
 
-// policy says what extraction does with the entries of a special section.
-type policy uint8
-
-const (
-	carry policy = iota // copy entries that belong to carried code
-	drop                // the livepatch does without them
-)
-
-// row describes one special section: a table whose entries belong to code.
-// Architectures differ in which sections they have and in the layout of
-// entries, which the object itself tells apart but for alternatives; so one list
-// serves all.
-// Facts: arch/x86/include/asm/{bug,asm,jump_label,alternative,paravirt,orc_types}.h,
-// include/linux/{static_call_types,objtool}.h, v6.1 to v6.12, and
-// include/asm-generic/bug.h up to v6.19;
-// arch/powerpc/include/asm/feature-fixups.h, arch/s390/kernel/vmlinux.lds.S, v6.1 and v6.12.
-type row struct {
-	section string
-	shapes  []shape // of entries seen in kernels; the one that fits is used
-	policy  policy
-	derived bool   // follows from the code alone: not compared
-	pair    string // parallel table with its own entry size
-}
-
-// shape is one layout of an entry. The first of refs is the reference to the
-// code that the entry describes.
-type shape struct {
-	size uint64   // bytes
-	refs []uint64 // offsets of the relocations that every entry has
-	may  []uint64 // offsets where some have one
-	// fromStart: distances count from the start of the entry, not from their own
-	// place.
-	fromStart bool
-	// An alternative: the offset of the reference to the replacement code, those
-	// of the bytes with the length of the original and of the replacement, or of
-	// the reference to the end of the replacement.
-	alt, siteLen, altLen, altEnd uint64
-	// lineOff/Len is a field that may differ without a change of meaning: the
-	// line number of a bug entry.
-	lineOff, lineLen uint64
-}
-
-// sites are entries that are no more than one reference.
-func sites(size uint64) []shape { return []shape{{size: size, refs: []uint64{0}}} }
-
-// features are entries of powerpc's feature sections: a mask, a value, and the
-// bounds of code and of its replacement.
-var features = []shape{{size: 48, refs: []uint64{16, 24, 32, 40}, fromStart: true, alt: 32, altEnd: 40}}
-
-var tables = []row{
-	{section: "__bug_table", shapes: []shape{
-		{size: 12, refs: []uint64{0, 4}, lineOff: 8, lineLen: 2},
-		{size: 8, refs: []uint64{0}},                                 // without DEBUG_BUGVERBOSE
-		{size: 16, refs: []uint64{0, 4, 8}, lineOff: 12, lineLen: 2}, // with DEBUG_BUGVERBOSE_DETAILED
-		{size: 24, refs: []uint64{0, 8}, lineOff: 16, lineLen: 2},    // without GENERIC_BUG_RELATIVE_POINTERS
-		{size: 16, refs: []uint64{0}},                                // without either
-	}},
-	{section: "__ex_table", shapes: []shape{{size: 12, refs: []uint64{0, 4}}, {size: 8, refs: []uint64{0, 4}}, {size: 16, refs: []uint64{0, 8}}}},
-	{section: "__jump_table", shapes: []shape{{size: 16, refs: []uint64{0, 4, 8}}, {size: 24, refs: []uint64{0, 8, 16}}}},
-	{section: ".static_call_sites", shapes: []shape{{size: 8, refs: []uint64{0, 4}}}},
-	{section: ".altinstructions"}, // the architecture has the layout
-	{section: ".parainstructions", shapes: sites(16)},
-	{section: ".smp_locks", shapes: sites(4), derived: true},
-	{section: ".retpoline_sites", shapes: sites(4), derived: true},
-	{section: ".return_sites", shapes: sites(4), derived: true},
-	{section: ".call_sites", shapes: sites(4), derived: true},
-	{section: ".ibt_endbr_seal", shapes: sites(4), derived: true, policy: drop},
-	{section: ".cfi_sites", shapes: sites(4), derived: true},
-	{section: ".orc_unwind_ip", shapes: sites(4), derived: true, pair: ".orc_unwind"},
-	{section: "__ftr_fixup", shapes: features},
-	{section: "__mmu_ftr_fixup", shapes: features},
-	{section: "__fw_ftr_fixup", shapes: features},
-	{section: "__lwsync_fixup", shapes: sites(8)},
-	{section: "__barrier_nospec_fixup", shapes: sites(8)},
-	{section: ".s390_indirect_jump", shapes: sites(4), derived: true},
-	{section: ".s390_indirect_call", shapes: sites(4), derived: true},
-	{section: ".s390_indirect_branches", shapes: sites(4), derived: true},
-	{section: ".s390_return_mem", shapes: sites(4), derived: true},
-	{section: ".s390_return_reg", shapes: sites(4), derived: true},
-	{section: "__mcount_loc", shapes: sites(8), derived: true},
-	{section: "__patchable_function_entries", shapes: sites(8), derived: true},
-}
-
-// pairTables are the second halves of parallel tables, and the headers that
-// travel whole.
-var pairTables = map[string]bool{".orc_unwind": true, ".orc_header": true}
-
+// tableRow returns the row of a table about places in code, of its second half or
+// header; nil for other sections.
 func tableRow(name string) *row {
-	for i := range tables {
-		if tables[i].section == name {
-			return &tables[i]
-		}
-	}
-	if pairTables[name] {
-		return &row{section: name}
+	if r := rowOf(name); r != nil && (r.holds == holdsSites || r.holds == holdsHalf) {
+		return r
 	}
 	return nil
 }
@@ -261,7 +171,7 @@ func (o *Object) readTables() error {
 	next := uint64(0)
 	for i := range o.File.Sections {
 		s := &o.File.Sections[i]
-		if o.class[i] != classTable || s.Size == 0 || pairTables[s.Name] {
+		if o.class[i] != classTable || s.Size == 0 || tableRow(s.Name).holds == holdsHalf {
 			continue
 		}
 		r := tableRow(s.Name)

@@ -27,6 +27,7 @@ type Target struct {
 	Atom AtomID // TargetAtom
 	Sec  elfobj.SecID
 	Off  int64  // TargetAtom: bytes from the primary symbol; TargetExtern, TargetAbs: addend; else offset in Sec
+	Skew int64  // TargetExtern: from the addend to the offset from the symbol that is meant, bytes
 	Text []byte // TargetString, TargetConst: the bytes; nil when there are none
 	Skip int64  // TargetString, TargetConst: from the start of Text to the place meant, bytes
 	Slot bool   // reached over an entry of a table of addresses, at SlotOff in section SlotSec
@@ -53,7 +54,11 @@ func (o *Object) target(sec elfobj.SecID, r *elfobj.Reloc, idx int) Target {
 	case r.Sym == 0:
 		return Target{Kind: TargetNone, Off: r.Addend}
 	case sym.Sec == elfobj.SecUndef || sym.Sec == elfobj.SecCommon || sym.Sec == elfobj.SecLivepatch:
-		return Target{Kind: TargetExtern, Name: sym.Name, Off: r.Addend}
+		t := Target{Kind: TargetExtern, Name: sym.Name, Off: r.Addend}
+		if o.Arch.PCRelative(r.Type) {
+			t.Skew = o.biasOf(sec, idx)
+		}
+		return t
 	case sym.Sec == elfobj.SecAbs:
 		return Target{Kind: TargetAbs, Name: sym.Name, Off: int64(sym.Value) + r.Addend}
 	}

@@ -20,6 +20,7 @@ import (
 	"github.com/klpforge/klpforge/analyze/passes/rcu"
 	"github.com/klpforge/klpforge/analyze/passes/reported"
 	"github.com/klpforge/klpforge/analyze/passes/returns"
+	"github.com/klpforge/klpforge/analyze/passes/sealed"
 	"github.com/klpforge/klpforge/analyze/passes/selflock"
 	"github.com/klpforge/klpforge/analyze/passes/transition"
 	"github.com/klpforge/klpforge/analyze/passes/unseen"
@@ -28,7 +29,7 @@ import (
 
 // Registry returns all analyzers.
 func Registry() *analyze.Registry {
-	checks := []*analyze.Analyzer{reported.New(), object.New(), optable.New(), lockeffect.New(), contract.New(), returns.New(), coupled.New(), future.New(), layout.New(),
+	checks := []*analyze.Analyzer{reported.New(), object.New(), optable.New(), sealed.New(), lockeffect.New(), contract.New(), returns.New(), coupled.New(), future.New(), layout.New(),
 		context.New(), lockdata.New(), lockorder.New(), rcu.New(), selflock.New(), transition.New(), ownership.New(), handler.New(), meaning.New(), outlive.New(), unseen.New()}
 	r, err := analyze.NewRegistry(append(checks, verdict.New(checks...))...)
 	if err != nil {

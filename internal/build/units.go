@@ -175,8 +175,8 @@ func (r *run) extract(ctx context.Context, work *kbuild.Work, u *unit, provided 
 	}
 	x, err := u.diff.Extract(opt)
 	var p *elfdiff.Problem
-	if errors.As(err, &p) && p.ID == "KLP105" {
-		if x, err = r.withoutStaticBranches(ctx, work, u, &opt, err); err != nil && !errors.As(err, &p) {
+	if errors.As(err, &p) && plainFor(p) != nil {
+		if x, err = r.extractPlain(ctx, work, u, &opt, err); err != nil && !errors.As(err, &p) {
 			return nil, err
 		}
 	}

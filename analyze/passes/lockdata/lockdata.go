@@ -190,7 +190,10 @@ func constant(o *code.Object, p locks.Path) bool {
 		return false
 	}
 	s, ok := o.Model.Prog.SegmentAt(p.Addr)
-	return ok && (strings.HasPrefix(s.Name, ".rodata") || strings.HasPrefix(s.Name, ".text") || s.Name == "__bug_table" || strings.HasPrefix(s.Name, ".data..ro_after_init"))
+	if _, fixed := elfdiff.WriteProtected(s.Name); fixed {
+		return ok
+	}
+	return ok && (s.Exec || s.Name == "__bug_table")
 }
 
 // lockNames names the locks that exclude others.

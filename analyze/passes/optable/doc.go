@@ -7,6 +7,9 @@
 // names the functions of the object file that read the table, and the tables
 // that lead to it; users in other object files are not seen.
 //
+// Scheduler classes and other tables of functions that the kernel finds by their
+// section are among them; that they changed is an error of its own (KLP103).
+//
 // What to do: patch a function that reads the table so that it calls the new
 // callback itself, or give the old callback the new behaviour. A table that is
 // not constant can also be changed by a pre-patch callback.

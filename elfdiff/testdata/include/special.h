@@ -138,3 +138,38 @@ struct kernel_param { const char *name; void *arg; unsigned short perm; };
 	    ".popsection")
 
 #define this_cpu_add(var, n) asm volatile("addl %1, %%gs:%P0" : "+m" (var) : "i" (n))
+
+/* Entries without a symbol of their own, as include/linux/pci.h, btf_ids.h,
+ * tracepoint.h and the kernel's makefile for firmware leave them. */
+#define PCI_FIXUP(when, vendor, device, hook)				\
+	asm(".pushsection .pci_fixup_" #when ", \"a\"\n .balign 16\n"	\
+	    " .short " #vendor ", " #device "\n .long 0xffffffff, 0\n"	\
+	    " .long " #hook " - .\n.popsection")
+#define BTF_ID_(prefix, name, n, more)					\
+	asm(".pushsection .BTF_ids, \"a\"\n"				\
+	    ".local __BTF_ID__" #prefix "__" #name "__" #n "\n"		\
+	    ".type __BTF_ID__" #prefix "__" #name "__" #n ", STT_OBJECT\n" \
+	    ".size __BTF_ID__" #prefix "__" #name "__" #n ", 4\n"	\
+	    "__BTF_ID__" #prefix "__" #name "__" #n ":\n .zero 4\n" more \
+	    ".popsection")
+#define BTF_ID(prefix, name, n)		BTF_ID_(prefix, name, n, "")
+#define BTF_ID_FLAGS(name, n, flags)	BTF_ID_(func, name, n, " .long " #flags "\n")
+#define BTF_LIST(name)							\
+	asm(".pushsection .BTF_ids, \"a\"\n.local " #name "\n" #name ":\n.popsection"); \
+	extern unsigned int name[]
+#define BTF_SET8(name)							\
+	BTF_LIST(name);							\
+	asm(".pushsection .BTF_ids, \"a\"\n.local __BTF_ID__set8__" #name "\n" \
+	    "__BTF_ID__set8__" #name ":\n .zero 8\n.popsection")
+#define TRACEPOINT_PTR(name)						\
+	asm(".pushsection __tracepoints_ptrs, \"a\"\n .balign 4\n"	\
+	    " .long __tracepoint_" #name " - .\n.popsection")
+#define TRAMP_KEY(name)							\
+	asm(".pushsection .static_call_tramp_key, \"a\"\n"		\
+	    " .long __SCT__" #name " - .\n .long __SCK__" #name " - .\n.popsection")
+/* A constant that boot code writes into the instruction (v6.12). */
+#define RUNTIME_PTR(sym) ({						\
+	void *ret;							\
+	asm("mov %1, %0\n1:\n.pushsection runtime_ptr_" #sym ", \"a\"\n" \
+	    " .long 1b - 8 - .\n.popsection" : "=r" (ret) : "i" (0x0123456789abcdefull)); \
+	ret; })

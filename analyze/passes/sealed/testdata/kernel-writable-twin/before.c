@@ -1,0 +1,7 @@
+extern int work(int);
+extern int kernel_limit, kernel_level;
+int f(int a)
+{
+	work(a + kernel_limit + kernel_level);
+	return 0;
+}

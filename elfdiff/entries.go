@@ -1,0 +1,442 @@
+package elfdiff
+
+import (
+	"bytes"
+	"cmp"
+	"debug/elf"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/klpforge/klpforge/elfobj"
+)
+
+// Entries of tables that boot code, the module loader or the kernel walks often have no
+// symbol of their own: assembly in C code leaves bare bytes, macros leave names that a
+// counter numbers, and an identifier's flags follow it. Such an entry is known by its
+// contents alone. The entries of both sides are divided by the layout that the table's
+// row knows, those that say the same are partners wherever they stand, what is left
+// over pairs by what it refers to and then by its bytes, and the rest came or went.
+
+// bit is a range of a section that counts by its contents.
+type bit struct {
+	sec      elfobj.SecID
+	from, to uint64 // offsets in the section
+	atom     AtomID // the numbered atom that it is, -1 when it has no symbol
+	base     string // the numbered name without its numbers, or the name of a BTF id
+	shape    *shape // nil when it is of no known layout
+}
+
+// bits lists, by section name, what in the tables of the object has no name that
+// pairs it: in order of place.
+func (o *Object) bits() map[string][]bit {
+	out := map[string][]bit{}
+	for i := range o.File.Sections {
+		id, s := elfobj.SecID(i), &o.File.Sections[i]
+		if o.class[i] != classMeta || s.Size == 0 {
+			continue
+		}
+		known := rowOf(s.Name)
+		if known != nil && known.section == btfIDs {
+			out[s.Name] = append(out[s.Name], o.btfBits(id)...)
+			continue
+		}
+		for _, a := range o.atomsIn(id) {
+			at := &o.Atoms[a]
+			if base, numbered := o.numbered(a); numbered {
+				out[s.Name] = append(out[s.Name], bit{sec: id, from: at.Start, to: at.End, atom: a, base: base, shape: lineShape(known, at.End-at.Start)})
+				continue
+			}
+			if at.Name == "" {
+				out[s.Name] = append(out[s.Name], o.divide(known, id, at.Start, at.End)...)
+				continue
+			}
+			// What lies around the symbol's own bytes, when it is more than padding.
+			for _, r := range [][2]uint64{{at.Start, at.Base}, {at.Base + at.Size, at.End}} {
+				if r[0] < r[1] && !o.padding(id, r[0], r[1]) {
+					out[s.Name] = append(out[s.Name], o.divide(known, id, r[0], r[1])...)
+				}
+			}
+		}
+	}
+	return out
+}
+
+// numbered reports whether a counter numbers the atom's name, and gives the name
+// without the numbers.
+func (o *Object) numbered(a AtomID) (base string, ok bool) {
+	if o.Atoms[a].Name == "" {
+		return "", false
+	}
+	base, marks := stem(o.Atoms[a].Name)
+	return base, strings.HasPrefix(marks, "#")
+}
+
+// byBits reports whether an atom of a table is compared as a bit, not by its name.
+func (o *Object) byBits(a AtomID) bool {
+	_, numbered := o.numbered(a)
+	return numbered || o.Atoms[a].Name == "" || o.Section(a) == btfIDs
+}
+
+func lineShape(known *row, size uint64) *shape {
+	if known == nil {
+		return nil
+	}
+	for i := range known.shapes {
+		if known.shapes[i].size == size {
+			return &known.shapes[i]
+		}
+	}
+	return nil
+}
+
+// padding reports whether the bytes of a range are zero and nothing is relocated in it.
+func (o *Object) padding(sec elfobj.SecID, from, to uint64) bool {
+	s := &o.File.Sections[sec]
+	relocs := o.relocs(sec)
+	k := searchOff(relocs, from)
+	return (k == len(relocs) || relocs[k].Off >= to) && (s.Data == nil || allZero(s.Data[from:to]))
+}
+
+// divide cuts a nameless range of a table into entries: strings, or entries of a
+// layout that the row knows. A range that no layout fits stays whole.
+func (o *Object) divide(known *row, sec elfobj.SecID, from, to uint64) []bit {
+	s := &o.File.Sections[sec]
+	whole := []bit{{sec: sec, from: from, to: to, atom: -1}}
+	if known == nil || s.Data == nil {
+		return whole
+	}
+	if known.section == ".modinfo" {
+		var out []bit
+		for at := from; at < to; {
+			end := to
+			if n := bytes.IndexByte(s.Data[at:to], 0); n >= 0 {
+				end = at + uint64(n) + 1
+			}
+			if !allZero(s.Data[at:end]) {
+				out = append(out, bit{sec: sec, from: at, to: end, atom: -1})
+			}
+			at = end
+		}
+		return out
+	}
+	relocs := o.relocs(sec)
+	relocs = relocs[searchOff(relocs, from):searchOff(relocs, to)]
+	for i := range known.shapes {
+		sh := &known.shapes[i]
+		end := to
+		for end > from && (end-from)%sh.size != 0 && o.padding(sec, end-1, end) {
+			end--
+		}
+		part := elfobj.Section{Size: end - from, Relocs: slices.Clone(relocs)}
+		for k := range part.Relocs {
+			part.Relocs[k].Off -= from
+		}
+		if (end-from)%sh.size != 0 || !sh.fits(&part) {
+			continue
+		}
+		var out []bit
+		for at := from; at < end; at += sh.size {
+			out = append(out, bit{sec: sec, from: at, to: at + sh.size, atom: -1, shape: sh})
+		}
+		return out
+	}
+	return whole
+}
+
+const btfIDs = ".BTF_ids"
+
+// btfBits divides .BTF_ids: each identifier has a symbol of four zero bytes, which the
+// build of the kernel replaces by the number of the type or function that the symbol
+// names, and what follows belongs to it, as the flags of a kfunc do. A list starts with a
+// symbol of another name (include/linux/btf_ids.h, v6.1 and v6.12). The order in a list
+// counts, that in a set does not.
+func (o *Object) btfBits(sec elfobj.SecID) []bit {
+	s := &o.File.Sections[sec]
+	type mark struct {
+		at   uint64
+		name string
+	}
+	var marks []mark
+	for i := range o.File.Symbols {
+		sym := &o.File.Symbols[i]
+		if sym.Sec == sec && sym.Type != elf.STT_SECTION && sym.Name != "" && sym.Value < s.Size {
+			marks = append(marks, mark{sym.Value, sym.Name})
+		}
+	}
+	slices.SortStableFunc(marks, func(a, b mark) int {
+		list := func(m mark) int { // a list's name before that of its first identifier
+			if strings.HasPrefix(m.name, btfPrefix) {
+				return 1
+			}
+			return 0
+		}
+		return cmp.Or(cmp.Compare(a.at, b.at), cmp.Compare(list(a), list(b)), cmp.Compare(a.name, b.name))
+	})
+	var out []bit
+	group, ordered, nth := "", true, 0
+	if len(marks) == 0 || marks[0].at > 0 {
+		out = append(out, o.divide(&row{shapes: []shape{{size: 4}}}, sec, 0, append(marks, mark{at: s.Size})[0].at)...)
+	}
+	for i, m := range marks {
+		end := s.Size
+		if i+1 < len(marks) {
+			end = marks[i+1].at
+		}
+		name, isID := strings.CutPrefix(m.name, btfPrefix)
+		if !isID {
+			group, ordered, nth = m.name, true, 0
+			if end > m.at { // no identifier at the list's start
+				out = append(out, bit{sec: sec, from: m.at, to: end, atom: -1, base: group + "\x00"})
+			}
+			continue
+		}
+		if cut := strings.LastIndex(name, "__"); cut > 0 && digits(name[cut+2:]) {
+			name = name[:cut]
+		}
+		if strings.HasPrefix(name, "set__") || strings.HasPrefix(name, "set8__") {
+			ordered = false
+		}
+		place := ""
+		if ordered {
+			place = fmt.Sprintf("%d", nth)
+		}
+		nth++
+		out = append(out, bit{sec: sec, from: m.at, to: end, atom: -1, base: strings.Join([]string{group, place, name}, "\x00")})
+	}
+	return out
+}
+
+const btfPrefix = "__BTF_ID__"
+
+// says describes a bit to a person: what it refers to, "" when it refers to nothing.
+// The atom is the function or variable that it refers to first, -1 if none of the object.
+func (o *Object) says(b *bit) (string, AtomID) {
+	if rest := strings.Split(b.base, "\x00"); len(rest) == 3 { // of .BTF_ids
+		name := strings.Replace(rest[2], "__", " ", 1)
+		if rest[0] != "" && !strings.HasSuffix(rest[2], "__"+rest[0]) {
+			name += " in " + rest[0]
+		}
+		return name, -1
+	} else if len(rest) == 2 {
+		return rest[0], -1
+	}
+	name, atom := "", AtomID(-1)
+	o.bitTargets(b, func(_ uint64, t Target) {
+		n := ""
+		switch t.Kind {
+		case TargetAtom:
+			if n = o.Atoms[t.Atom].Name; n == "" {
+				n = o.Section(t.Atom)
+			}
+		case TargetExtern:
+			n = t.Name
+		}
+		code := t.Kind == TargetAtom && o.Atoms[t.Atom].Class == classText
+		if n == "" || name != "" && (!code || atom >= 0 && o.Atoms[atom].Class == classText) {
+			return
+		}
+		if name = withOffset(n, t.Off+t.Skew); t.Kind == TargetAtom {
+			atom = t.Atom
+		}
+	})
+	return name, atom
+}
+
+// bitTargets gives f what the bit refers to, each with its place in the bit.
+func (o *Object) bitTargets(b *bit, f func(at uint64, t Target)) {
+	relocs := o.relocs(b.sec)
+	for k := searchOff(relocs, b.from); k < len(relocs) && relocs[k].Off < b.to; k++ {
+		f(relocs[k].Off-b.from, o.target(b.sec, &relocs[k], k))
+	}
+}
+
+// bitBytes returns the bytes of a bit, zeros where the section has none, without what relocations and line numbers fill.
+func (o *Object) bitBytes(b *bit) []byte {
+	data := o.File.Sections[b.sec].Data
+	if data == nil {
+		return make([]byte, b.to-b.from)
+	}
+	out := bytes.Clone(data[b.from:b.to])
+	relocs := o.relocs(b.sec)
+	for k := searchOff(relocs, b.from); k < len(relocs) && relocs[k].Off < b.to; k++ {
+		if w := uint64(o.Arch.Width(relocs[k].Type)); relocs[k].Off+w <= b.to {
+			o.Arch.Clear(out[relocs[k].Off-b.from:][:w], relocs[k].Type)
+		}
+	}
+	if b.shape != nil && b.shape.lineLen > 0 {
+		clear(out[b.shape.lineOff:][:b.shape.lineLen])
+	}
+	return out
+}
+
+// sameBit returns why two bits differ, or equal.
+func (c *comparer) sameBit(x, y *bit) string {
+	if x.to-x.from != y.to-y.from {
+		return fmt.Sprintf("size %d -> %d", x.to-x.from, y.to-y.from)
+	}
+	if d := firstDiff(c.o.bitBytes(x), c.p.bitBytes(y), 0); d >= 0 {
+		return fmt.Sprintf("bytes differ at +%#x", d)
+	}
+	return c.sameBitTargets(x, y)
+}
+
+func (c *comparer) sameBitTargets(x, y *bit) string {
+	rx, ry := c.o.relocs(x.sec), c.p.relocs(y.sec)
+	fx, fy := searchOff(rx, x.from), searchOff(ry, y.from)
+	lx, ly := rx[fx:searchOff(rx, x.to)], ry[fy:searchOff(ry, y.to)]
+	if len(lx) != len(ly) {
+		return fmt.Sprintf("%d references -> %d", len(lx), len(ly))
+	}
+	for i := range lx {
+		at := lx[i].Off - x.from
+		if at != ly[i].Off-y.from || lx[i].Type != ly[i].Type {
+			return fmt.Sprintf("reference at +%#x changed type", at)
+		}
+		if why := c.sameTarget(c.o.target(x.sec, &lx[i], fx+i), c.p.target(y.sec, &ly[i], fy+i)); why != equal {
+			return fmt.Sprintf("reference at +%#x: %s", at, why)
+		}
+	}
+	return equal
+}
+
+// bitKey groups bits that may be partners: equal bytes, and references of one name.
+func (o *Object) bitKey(b *bit) string {
+	key := append([]byte(b.base), 0)
+	key = append(key, o.bitBytes(b)...)
+	o.bitTargets(b, func(at uint64, t Target) {
+		name := t.Name
+		if t.Kind == TargetAtom {
+			name, _ = stem(o.Atoms[t.Atom].Name)
+		}
+		key = fmt.Appendf(key, "\x00%d %d %s %q", at, t.Kind, name, contentKey(t.Text))
+	})
+	return string(key)
+}
+
+// bitChange is a bit that came, went, or says something else.
+type bitChange struct {
+	section   string
+	kind      ChangeKind
+	old, new_ *bit // nil on the side where it is not
+	why       string
+}
+
+// changedBits compares what has no names of its own in the tables of both objects.
+func (c *comparer) changedBits() []bitChange { return c.changed(c.o.bits(), c.p.bits()) }
+
+// changed compares bits by section name.
+func (c *comparer) changed(before, after map[string][]bit) []bitChange {
+	sections := map[string]bool{}
+	for name := range before {
+		sections[name] = true
+	}
+	for name := range after {
+		sections[name] = true
+	}
+	var out []bitChange
+	for _, section := range slices.Sorted(maps.Keys(sections)) {
+		out = append(out, c.matchBits(section, before[section], after[section])...)
+	}
+	return out
+}
+
+func (c *comparer) matchBits(section string, left, right []bit) []bitChange {
+	toLeft, taken := fillInts(len(right)), make([]bool, len(left))
+	// each pairs what is left over on both sides and has one key, in order, if ok.
+	each := func(key func(*Object, *bit) string, ok func(x, y *bit) bool) {
+		byKey := map[string][]int{}
+		for i := range left {
+			if !taken[i] {
+				k := key(c.o, &left[i])
+				byKey[k] = append(byKey[k], i)
+			}
+		}
+		for j := range right {
+			if toLeft[j] >= 0 {
+				continue
+			}
+			k := key(c.p, &right[j])
+			list := byKey[k]
+			if n := slices.IndexFunc(list, func(i int) bool { return ok(&left[i], &right[j]) }); n >= 0 {
+				toLeft[j], taken[list[n]] = list[n], true
+				byKey[k] = slices.Delete(list, n, n+1)
+			}
+		}
+	}
+	each((*Object).bitKey, func(x, y *bit) bool { return c.sameBit(x, y) == equal })
+	same := slices.Clone(toLeft)
+	// Altered: one of a place in a list, one of a target, one of a number's name, one of the same bytes.
+	if section == btfIDs {
+		each(func(_ *Object, b *bit) string {
+			rest := strings.Split(b.base, "\x00")
+			if len(rest) == 3 && rest[1] == "" {
+				return b.base // of a set: its flags changed
+			}
+			return strings.Join(rest[:min(len(rest), 2)], "\x00")
+		}, func(_, _ *bit) bool { return true })
+	} else if section != ".modinfo" {
+		each(func(_ *Object, b *bit) string { return b.base },
+			func(x, y *bit) bool { return c.refers(x) && c.sameBitTargets(x, y) == equal })
+		each(func(o *Object, b *bit) string { return b.base + "\x00" + string(o.bitBytes(b)) },
+			func(x, _ *bit) bool { return x.base != "" || !allZero(c.o.bitBytes(x)) })
+		if len(left) == len(right) {
+			each(func(_ *Object, b *bit) string { return b.base }, func(_, _ *bit) bool { return true })
+		}
+	} else {
+		each(func(o *Object, b *bit) string { return o.infoOf(b).what + "\x00" + o.infoOf(b).name },
+			func(x, _ *bit) bool { return c.o.infoOf(x).what == "module information" })
+	}
+	var out []bitChange
+	for i := range left {
+		if !taken[i] {
+			out = append(out, bitChange{section, Removed, &left[i], nil, ""})
+		}
+	}
+	last := -1
+	known := rowOf(section)
+	for j := range right {
+		switch i := toLeft[j]; {
+		case i < 0:
+			out = append(out, bitChange{section, New, nil, &right[j], ""})
+		case same[j] < 0:
+			why := c.sameBit(&left[i], &right[j])
+			if why == equal { // of .BTF_ids: another name, or another place
+				x, _ := c.o.says(&left[i])
+				y, _ := c.p.says(&right[j])
+				why = x + " -> " + y
+			}
+			out = append(out, bitChange{section, Changed, &left[i], &right[j], why})
+		default:
+			if known != nil && known.ordered && section != btfIDs && i < last {
+				out = append(out, bitChange{section, Changed, &left[i], &right[j], "another order: others come before it now"})
+			}
+			last = max(last, i)
+		}
+	}
+	return out
+}
+
+func fillInts(n int) []int {
+	out := make([]int, n)
+	for i := range out {
+		out[i] = -1
+	}
+	return out
+}
+
+func (c *comparer) refers(b *bit) bool {
+	relocs := c.o.relocs(b.sec)
+	k := searchOff(relocs, b.from)
+	return k < len(relocs) && relocs[k].Off < b.to
+}
+
+// infoOf names a bit of .modinfo.
+func (o *Object) infoOf(b *bit) registered {
+	name := ""
+	if b.atom >= 0 {
+		name = o.Atoms[b.atom].Name
+	}
+	return moduleInfo(o.bitBytes(b), name)
+}

@@ -1,0 +1,189 @@
+package elfdiff
+
+import (
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// linkerSections lists the input sections that linker scripts of the kernel name.
+const linkerSections = "testdata/linker-sections.txt"
+
+// inputSection is one line of that file: a name or a pattern, and the versions that have it.
+type inputSection struct{ pattern, versions string }
+
+// sample is a name that the pattern stands for.
+func (s inputSection) sample() string {
+	name := s.pattern
+	switch {
+	case strings.HasPrefix(name, ".initcall*"):
+		name = strings.Replace(name, "*", "6", 1)
+	case name == "runtime_*_*":
+		name = "runtime_ptr_d_hash_shift"
+	}
+	name = regexp.MustCompile(`\[[^]]*\]\*?`).ReplaceAllString(name, "x")
+	return strings.ReplaceAll(name, "*", "x")
+}
+
+func inputSections(t *testing.T) []inputSection {
+	t.Helper()
+	data, err := os.ReadFile(linkerSections)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out []inputSection
+	for line := range strings.Lines(string(data)) {
+		if line[0] == '#' {
+			continue
+		}
+		pattern, versions, _ := strings.Cut(strings.TrimSpace(line), "\t")
+		out = append(out, inputSection{pattern, versions})
+	}
+	return out
+}
+
+var (
+	inputRE   = regexp.MustCompile(`\*\(((?:[^()]|\([^()]*\))*)\)`)
+	sortRE    = regexp.MustCompile(`(?:SORT|SORT_NONE)\(([^()]*)\)`)
+	mainRE    = regexp.MustCompile(`(?m)^#define (?:TEXT|DATA|SDATA|RODATA|BSS|SBSS)_MAIN (.*)$`)
+	boundedRE = regexp.MustCompile(`(?m)\b(?:BOUNDED|HEADERED)_SECTION\w*\(\s*([^,()\s]+)`)
+	namedRE   = regexp.MustCompile(`(?m)\bNAMED_SECTION\(([^()]+)\)`)
+	pasteRE   = regexp.MustCompile(`##\w+##|##\w+`)
+	tableRE   = regexp.MustCompile(`\b(OF|ACPI_PROBE|THERMAL)_TABLE\((?:CONFIG_\w+,\s*)?([a-z]\w*)\)`)
+	memoryRE  = regexp.MustCompile(`\bMEM_(?:KEEP|DISCARD)\(([a-z.]+\.[a-z]+\*?)\)`)
+	commentRE = regexp.MustCompile(`(?s)/\*.*?\*/`)
+)
+
+// namesOf reads the names of input sections out of a linker script, with a star for
+// each argument of a macro.
+func namesOf(script string) []string {
+	script = strings.ReplaceAll(commentRE.ReplaceAllString(script, ""), "\\\n", "\n")
+	var groups []string
+	for _, m := range inputRE.FindAllStringSubmatch(script, -1) {
+		groups = append(groups, sortRE.ReplaceAllString(m[1], "$1"))
+	}
+	for _, re := range []*regexp.Regexp{mainRE, boundedRE, namedRE} {
+		for _, m := range re.FindAllStringSubmatch(script, -1) {
+			groups = append(groups, m[1])
+		}
+	}
+	for _, m := range tableRE.FindAllStringSubmatch(script, -1) {
+		if m[2] != "cfg" && m[2] != "name" {
+			groups = append(groups, "__"+m[2]+"_"+strings.ToLower(m[1])+"_table")
+		}
+	}
+	for _, m := range memoryRE.FindAllStringSubmatch(script, -1) {
+		groups = append(groups, ".mem"+m[1])
+	}
+	found := map[string]bool{}
+	for _, g := range groups {
+		g = regexp.MustCompile(`\s*##\s*`).ReplaceAllString(g, "##")
+		for _, name := range strings.Fields(strings.ReplaceAll(g, ";", "")) {
+			parameter := strings.HasPrefix(name, "_sec") || strings.HasPrefix(name, "__##name##") || name == "name" || name == "_name"
+			if parameter || strings.HasSuffix(name, "_MAIN") || strings.HasSuffix(name, "##sec") {
+				continue
+			}
+			found[pasteRE.ReplaceAllString(name, "*")] = true
+		}
+	}
+	return slices.Sorted(maps.Keys(found))
+}
+
+// TestLinkerScripts compares the list with the scripts of the kernels in the cache. Run with
+// -update to write it.
+func TestLinkerScripts(t *testing.T) {
+	cache := os.Getenv("KLPFORGE_E2E_CACHE")
+	if cache == "" {
+		t.Skip("KLPFORGE_E2E_CACHE is not set: no linker scripts")
+	}
+	versions := map[string][]string{}
+	for _, version := range []string{"6.1", "6.12"} {
+		trees, err := filepath.Glob(filepath.Join(cache, "trees", version+".*", "linux"))
+		if err != nil || len(trees) == 0 {
+			t.Fatalf("no tree of %s in %s", version, cache)
+		}
+		seen := map[string]bool{}
+		for _, script := range []string{"include/asm-generic/vmlinux.lds.h", "arch/x86/kernel/vmlinux.lds.S", "scripts/module.lds.S", "include/asm-generic/codetag.lds.h"} {
+			text, err := os.ReadFile(filepath.Join(trees[0], script))
+			if err != nil && !os.IsNotExist(err) {
+				t.Fatal(err)
+			}
+			for _, name := range namesOf(string(text)) {
+				seen[name] = true
+			}
+		}
+		for name := range seen {
+			versions[name] = append(versions[name], version)
+		}
+	}
+	var b strings.Builder
+	b.WriteString("# The input sections that the linker scripts of Linux for x86 name, and the versions that have them: vmlinux.lds.h,\n" +
+		"# vmlinux.lds.S, module.lds.S and codetag.lds.h. Written by: go test ./elfdiff -run TestLinkerScripts -update\n")
+	for _, name := range slices.Sorted(maps.Keys(versions)) {
+		fmt.Fprintf(&b, "%s\t%s\n", name, strings.Join(versions[name], " "))
+	}
+	if *updateMatrix {
+		if err := os.WriteFile(linkerSections, []byte(b.String()), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	old, err := os.ReadFile(linkerSections)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff(string(old), b.String()); d != "" {
+		t.Errorf("%s is stale (-old +new)\n%s", linkerSections, d)
+	}
+}
+
+// TestEverySectionKnown: each section that a linker script names has a row that says
+// what it holds, how long it matters, and who reads it.
+func TestEverySectionKnown(t *testing.T) {
+	list := inputSections(t)
+	if len(list) < 150 {
+		t.Errorf("%s has %d sections only", linkerSections, len(list))
+	}
+	for _, s := range list {
+		r := rowOf(s.sample())
+		if r == nil {
+			t.Errorf("%s (%s) has no row", s.pattern, s.versions)
+			continue
+		}
+		if r.construct == "" {
+			t.Errorf("%s: the row %s names no construct", s.pattern, r.section)
+		}
+	}
+	for i := range rows {
+		r := &rows[i]
+		if r.reader == "" && (r.holds == holdsEntries || r.holds == holdsSites || r.holds == holdsHalf || r.holds == holdsPieces) {
+			t.Errorf("row %s does not say who reads it", r.section)
+		}
+		if r.holds == holdsSites && len(r.shapes) == 0 && r.section != ".altinstructions" {
+			t.Errorf("row %s has no layout", r.section)
+		}
+		for k := range rows[:i] {
+			if rows[k].section == r.section {
+				t.Errorf("two rows for %s", r.section)
+			}
+		}
+	}
+}
+
+// TestRealSectionsKnown: each section of real objects has a row.
+func TestRealSectionsKnown(t *testing.T) {
+	for _, p := range realPairs(t) {
+		f := readObject(t, p+".patched.o")
+		for i := range f.Sections {
+			if s := &f.Sections[i]; s.Name != "" && rowOf(s.Name) == nil {
+				t.Errorf("%s: section %s has no row", filepath.Base(p), s.Name)
+			}
+		}
+	}
+}
