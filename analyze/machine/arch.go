@@ -69,6 +69,7 @@ const (
 	CalleeThunk                    // goes on at what register Via holds, as an indirect call or jump
 	CalleeReturn                   // jumping there returns
 	CalleeStatic                   // jumps to the target of a static call, a C function
+	CalleeKeeps                    // C code behind a stub that keeps all registers
 )
 
 // Callee is what is known of a callee by its name.

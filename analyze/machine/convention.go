@@ -28,6 +28,9 @@ func x86Callee(name string) (Callee, bool) {
 	case "__x86_return_thunk", "zen_return_thunk", "retbleed_return_thunk", "srso_return_thunk", "srso_alias_return_thunk",
 		"its_return_thunk", "call_depth_return_thunk", "srso_untrain_ret", "zen_untrain_ret", "retbleed_untrain_ret":
 		return Callee{Kind: CalleeReturn, Via: NoReg}, true
+	case "preempt_schedule_thunk", "preempt_schedule_notrace_thunk":
+		// arch/x86/entry/thunk_64.S saves what C functions do not.
+		return Callee{Kind: CalleeKeeps, Via: NoReg, Flags: true, Memory: true}, true
 	}
 	for _, p := range x86Thunks {
 		if rest, ok := strings.CutPrefix(name, p); ok {

@@ -170,7 +170,7 @@ func compareExchange(in *Inst, e *Effects) {
 }
 
 func compareExchangePair(in *Inst, e *Effects) {
-	size := in.Args[0].Mem.Width / 2
+	size := int(in.Args[0].Mem.Width) / 2
 	e.write(RAX, size, false)
 	e.write(RDX, size, false)
 	e.Maybe |= Regs(RAX, RDX)
@@ -220,7 +220,7 @@ func stateArea(_ *Inst, e *Effects) {
 
 func maskedStore(in *Inst, e *Effects) {
 	e.Reads |= Regs(RDI)
-	e.access(Mem{Base: RDI, Index: NoReg, Width: int(in.Args[0].Reg.Size)}, true, false)
+	e.access(Mem{Base: RDI, Index: NoReg, Width: uint16(in.Args[0].Reg.Size)}, true, false)
 }
 
 // anything: control leaves the code, or other code runs before the next
@@ -271,7 +271,7 @@ func pushes(in *Inst, e *Effects) {
 	n := wordOf(in)
 	e.Reads |= Regs(RSP)
 	e.write(RSP, 8, false)
-	e.access(Mem{Base: RSP, Index: NoReg, Disp: int64(-n), Width: n}, true, false)
+	e.access(Mem{Base: RSP, Index: NoReg, Disp: int64(-n), Width: uint16(n)}, true, false)
 	e.Stack, e.StackDelta = StackMoved, int64(-n)
 	if in.Op == Call { // comes back
 		e.Stack, e.StackDelta = StackSame, 0
@@ -281,7 +281,7 @@ func pushes(in *Inst, e *Effects) {
 func pops(in *Inst, e *Effects) {
 	n := wordOf(in)
 	e.Reads |= Regs(RSP)
-	e.access(Mem{Base: RSP, Index: NoReg, Width: n}, false, false)
+	e.access(Mem{Base: RSP, Index: NoReg, Width: uint16(n)}, false, false)
 	if e.Writes.Has(RSP) { // pop rsp
 		e.Stack = StackOther
 		e.write(RSP, 8, false)

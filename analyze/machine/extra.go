@@ -221,7 +221,7 @@ func (r *raw) extra0fae(ext Num, size uint8) (Inst, bool) {
 	}
 	switch {
 	case r.pp == 0xf3 && ext == 4:
-		return r.inst("ptwrite", &extraRead, 0, r.memory(int(size))), true
+		return r.inst("ptwrite", &extraRead, 0, r.memory(uint16(size))), true
 	case r.pp == 0xf3 && ext == 6:
 		return r.inst("clrssbsy", &extraVMPtr, 0, r.memory(8)), true
 	case r.pp == 0x66 && ext == 6:
@@ -264,7 +264,7 @@ func (r *raw) extra0f38() (Inst, bool) {
 	size := r.size()
 	switch {
 	case r.op == 0xf5 && r.pp == 0x66 && r.mod != 3, r.op == 0xf6 && r.pp == 0 && r.mod != 3:
-		return r.inst("wrss", &extraStore, 0, r.memory(int(size)), general(r.reg, size)), true
+		return r.inst("wrss", &extraStore, 0, r.memory(uint16(size)), general(r.reg, size)), true
 	case r.op == 0xf6 && r.pp == 0x66:
 		return r.inst("adcx", &extraADCX, 0, general(r.reg, size), r.rmGeneral(size)), true
 	case r.op == 0xf6 && r.pp == 0xf3:
@@ -280,7 +280,7 @@ func (r *raw) extra0f38() (Inst, bool) {
 		}
 		return r.inst("movdir64b", rule, 0, general(r.reg, address), r.memory(64)), true
 	case r.op == 0xf9 && r.mod != 3:
-		return r.inst("movdiri", &extraStore, 0, r.memory(int(size)), general(r.reg, size)), true
+		return r.inst("movdiri", &extraStore, 0, r.memory(uint16(size)), general(r.reg, size)), true
 	case r.op >= 0x80 && r.op <= 0x82 && r.pp == 0x66 && r.mod != 3:
 		return r.inst("inv", &extraTwo, 0, general(r.reg, 8), r.memory(16)), true
 	case r.op == 0xfa && r.pp == 0xf3 && r.mod == 3, r.op == 0xfb && r.pp == 0xf3 && r.mod == 3:
@@ -288,7 +288,7 @@ func (r *raw) extra0f38() (Inst, bool) {
 	case r.pp == 0xf3 && (r.op == 0xd8 || r.op >= 0xdc && r.op <= 0xdf):
 		return r.inst("aeskl", &extraKeys, 0, vector(r.reg), r.rmVector(0)), true
 	case r.op < 0x40 || r.op >= 0xc8 && r.op <= 0xcf || r.op >= 0xdb && r.op <= 0xdf:
-		width := 16
+		const width = 16
 		if r.op == 0x17 {
 			return r.inst("ptest", &vexFlags, 0, vector(r.reg), r.rmVector(width)), true
 		}

@@ -89,8 +89,8 @@ type Mem struct {
 	Scale       uint8
 	Seg         SegReg
 	PC          bool
-	Addr32      bool // the sum is cut to 32 bits
-	Width       int  // bytes accessed, 0 when not known
+	Addr32      bool   // the sum is cut to 32 bits
+	Width       uint16 // bytes accessed, 0 when not known
 	Disp        int64
 }
 
@@ -453,7 +453,12 @@ func (in *Inst) FixedAddr(m Mem) (uint64, bool) {
 }
 
 // Effects says what the instruction reads and changes.
-func (in *Inst) Effects() Effects { return in.arch.effects(in) }
+func (in *Inst) Effects() Effects {
+	if in.arch == nil { // the zero Inst
+		return unknownEffects(^RegSet(0))
+	}
+	return in.arch.effects(in)
+}
 
 func (in *Inst) String() string {
 	var b strings.Builder

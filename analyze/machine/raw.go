@@ -172,17 +172,17 @@ func (r *raw) rmGeneral(size uint8) Operand {
 	if r.mod == 3 {
 		return general(r.rm, size)
 	}
-	return r.memory(int(size))
+	return r.memory(uint16(size))
 }
 
-func (r *raw) rmVector(width int) Operand {
+func (r *raw) rmVector(width uint16) Operand {
 	if r.mod == 3 {
 		return vector(r.rm)
 	}
 	return r.memory(width)
 }
 
-func (r *raw) memory(width int) Operand {
+func (r *raw) memory(width uint16) Operand {
 	m := r.mem
 	m.Width = width
 	// EVEX scales short displacements by the size of what is accessed, which is

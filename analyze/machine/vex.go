@@ -59,7 +59,7 @@ func (r *raw) vexGeneral(imm int) (Inst, bool) {
 	size := r.size()
 	dst, third := general(r.reg, size), general(r.vvvv, size)
 	rm := r.rmGeneral(size)
-	width := 16 << r.long
+	width := uint16(16) << r.long
 	vec := vector(r.reg)
 	evex := r.kind == 0x62
 	mask := !evex // kmov and its like are VEX
@@ -188,7 +188,7 @@ func (r *raw) vexGeneral(imm int) (Inst, bool) {
 
 // narrow is a general register read or written as a whole, or a narrower
 // memory operand.
-func (r *raw) narrow(width int) Operand {
+func (r *raw) narrow(width uint16) Operand {
 	if r.mod == 3 {
 		return general(r.rm, 4)
 	}
@@ -210,5 +210,5 @@ func (r *raw) vexVector(imm int) Inst {
 		r.mem = m
 		return r.inst("vgather", &vexAny, imm, vector(r.reg), r.rmVector(0))
 	}
-	return r.inst("vector", &vexFrom, imm, vector(r.reg), r.rmVector(16<<r.long))
+	return r.inst("vector", &vexFrom, imm, vector(r.reg), r.rmVector(uint16(16)<<r.long))
 }

@@ -193,7 +193,7 @@ func x86FromNative(x *x86asm.Inst) Inst {
 	if in.rule.width > 0 {
 		in.Size = in.rule.width
 		for i := range in.Args {
-			in.Args[i].Mem.Width = int(in.rule.width)
+			in.Args[i].Mem.Width = uint16(in.rule.width)
 		}
 	}
 	if x.AddrSize == 32 {
@@ -228,7 +228,7 @@ func x86Operand(x *x86asm.Inst, a x86asm.Arg) Operand {
 	case x86asm.Rel:
 		return Operand{Kind: KindRel, Imm: int64(v)}
 	case x86asm.Mem:
-		m := Mem{Base: NoReg, Index: NoReg, Scale: v.Scale, Disp: v.Disp, Width: x.MemBytes}
+		m := Mem{Base: NoReg, Index: NoReg, Scale: v.Scale, Disp: v.Disp, Width: uint16(x.MemBytes)}
 		switch v.Segment {
 		case x86asm.FS:
 			m.Seg = SegFS
