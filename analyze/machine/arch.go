@@ -4,6 +4,8 @@ import (
 	"debug/elf"
 	"errors"
 	"fmt"
+
+	"github.com/klpforge/klpforge/elfobj"
 )
 
 // ErrArch means that the instructions of an architecture are not known here.
@@ -36,6 +38,14 @@ func For(m elf.Machine) (Arch, error) {
 		return X86, nil
 	}
 	return nil, fmt.Errorf("%v: %w", m, ErrArch)
+}
+
+// Like returns the architecture of objects; the error wraps ErrArch.
+func Like(a elfobj.Arch) (Arch, error) {
+	if have, err := elfobj.ArchOf(X86.Machine()); err == nil && have == a {
+		return X86, nil
+	}
+	return nil, fmt.Errorf("%s: %w", a.Name(), ErrArch)
 }
 
 // Convention is how the kernel's functions call each other.

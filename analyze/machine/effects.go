@@ -130,24 +130,8 @@ func bitString(in *Inst, e *Effects) {
 }
 
 // accumulate: mul, imul, div and idiv with one operand work on the accumulator
-// and its upper half; imul has forms with two and three operands.
+// and its upper half.
 func accumulate(in *Inst, e *Effects) {
-	if in.Args[1].Kind != KindNone {
-		if o := &in.Args[0]; o.Kind == KindReg {
-			if in.Args[2].Kind != KindNone {
-				e.Reads = 0
-				for i := range in.Args[1:] {
-					if a := &in.Args[1+i]; a.Kind == KindReg {
-						e.Reads |= Regs(a.Reg.Num)
-					} else if a.Kind == KindMem {
-						e.Reads |= a.Mem.Regs()
-					}
-				}
-			}
-			e.write(o.Reg.Num, int(o.Reg.Size), o.Reg.High)
-		}
-		return
-	}
 	e.Reads |= Regs(RAX)
 	if in.Size == 1 {
 		e.write(RAX, 2, false)

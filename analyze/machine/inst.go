@@ -460,6 +460,15 @@ func (in *Inst) Effects() Effects {
 	return in.arch.effects(in)
 }
 
+// Writes reports whether the instruction writes its i-th operand.
+func (in *Inst) Writes(i int) bool {
+	if in.rule == nil || i >= len(in.rule.args) || in.Args[i].Kind == KindNone {
+		return false
+	}
+	u := in.rule.args[i]
+	return u == 'w' || u == 'x'
+}
+
 func (in *Inst) String() string {
 	var b strings.Builder
 	if in.Lock {

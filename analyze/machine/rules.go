@@ -42,6 +42,9 @@ var x86Unknown = rule{op: OpUnknown}
 
 // x86RuleOf finds the rule of an instruction that x86asm decoded.
 func x86RuleOf(x *x86asm.Inst) *rule {
+	if x.Op == x86asm.IMUL {
+		return x86Imul(x)
+	}
 	if int(x.Op) < len(x86Rules) && x86Rules[x.Op] != nil {
 		return x86Rules[x.Op]
 	}
@@ -51,6 +54,21 @@ func x86RuleOf(x *x86asm.Inst) *rule {
 		}
 	}
 	return &x86Unknown
+}
+
+// imulRules are for IMUL with one, two and three operands.
+var imulRules = [...]rule{
+	{op: Multiply, fw: StatusFlags, undef: StatusFlags &^ (CF | OF), special: accumulate},
+	{op: Multiply, args: "xr", fw: StatusFlags, undef: StatusFlags &^ (CF | OF)},
+	{op: Multiply, args: "wrr", fw: StatusFlags, undef: StatusFlags &^ (CF | OF)},
+}
+
+func x86Imul(x *x86asm.Inst) *rule {
+	n := 0
+	for n < len(imulRules)-1 && x.Args[n+1] != nil {
+		n++
+	}
+	return &imulRules[n]
 }
 
 // x86Vector is the rule of an SSE or MMX instruction that names a vector
@@ -151,7 +169,7 @@ func arithmeticRules(set setter) {
 	shift(OpOther, CF, CF|OF, x86asm.RCL, x86asm.RCR)
 	set(rule{op: OpOther, args: "xrr", fw: StatusFlags, undef: AF | OF, special: shifted}, x86asm.SHLD, x86asm.SHRD)
 
-	set(rule{op: Multiply, fw: StatusFlags, undef: StatusFlags &^ (CF | OF), special: accumulate}, x86asm.MUL, x86asm.IMUL)
+	set(rule{op: Multiply, fw: StatusFlags, undef: StatusFlags &^ (CF | OF), special: accumulate}, x86asm.MUL)
 	set(rule{op: Divide, fw: StatusFlags, undef: StatusFlags, special: accumulate}, x86asm.DIV, x86asm.IDIV)
 
 	const bitFlags = StatusFlags &^ ZF
