@@ -25,15 +25,18 @@ func x86Callee(name string) (Callee, bool) {
 	case "__fentry__", "mcount", "ftrace_stub":
 		// A nop where nothing traces; a tracer saves what it uses (arch/x86/kernel/ftrace_64.S, save_mcount_regs).
 		return Callee{Kind: CalleeHook, Via: NoReg}, true
-	case "__x86_return_thunk", "zen_return_thunk", "retbleed_return_thunk", "srso_return_thunk", "srso_alias_return_thunk",
-		"its_return_thunk", "call_depth_return_thunk", "srso_untrain_ret", "zen_untrain_ret", "retbleed_untrain_ret":
-		return Callee{Kind: CalleeReturn, Via: NoReg}, true
 	case "preempt_schedule_thunk", "preempt_schedule_notrace_thunk":
 		// arch/x86/entry/thunk_64.S saves what C functions do not.
 		return Callee{Kind: CalleeKeeps, Via: NoReg, Flags: true, Memory: true}, true
 	}
+	if strings.HasSuffix(name, "_return_thunk") { // __x86_, retbleed_, srso_, its_ and call_depth_return_thunk
+		return Callee{Kind: CalleeReturn, Via: NoReg}, true
+	}
 	for _, p := range x86Thunks {
 		if rest, ok := strings.CutPrefix(name, p); ok {
+			if rest == "array" {
+				rest = "rax" // the array begins with the thunk of rax
+			}
 			for n, reg := range x86Names[3] {
 				if rest == reg {
 					c := Callee{Kind: CalleeThunk, Via: Num(n), Changed: x86Scratch, Flags: true, Memory: true}
