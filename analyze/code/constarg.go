@@ -1,8 +1,7 @@
 package code
 
 import (
-	"golang.org/x/arch/x86/x86asm"
-
+	"github.com/klpforge/klpforge/analyze/machine"
 	"github.com/klpforge/klpforge/elfobj"
 )
 
@@ -12,11 +11,15 @@ import (
 // that other code jumps to; ok is false for anything else, and for a function
 // with indirect jumps.
 func ConstArg(arch elfobj.Arch, code []byte, call, arg int) (value uint64, ok bool) {
-	entered, good := jumpTargets(arch, code)
-	if !good || arg >= len(arguments) {
+	m, err := machine.Like(arch)
+	if err != nil || arg >= len(m.Convention().Args) {
 		return 0, false
 	}
-	reg := arguments[arg]
+	entered, good := jumpTargets(arch, m, code)
+	if !good {
+		return 0, false
+	}
+	reg := m.Convention().Args[arg]
 	known := false
 	for at := 0; at < len(code); {
 		if entered[at] {
@@ -29,7 +32,7 @@ func ConstArg(arch elfobj.Arch, code []byte, call, arg int) (value uint64, ok bo
 		if err != nil || in.Len == 0 {
 			return 0, false
 		}
-		x, err := x86asm.Decode(code[at:], 64)
+		x, err := m.Decode(code[at:], uint64(at))
 		at += in.Len
 		switch {
 		case err != nil || x.Len != in.Len:
@@ -37,38 +40,32 @@ func ConstArg(arch elfobj.Arch, code []byte, call, arg int) (value uint64, ok bo
 		case in.Kind != elfobj.BranchNone && in.Kind != elfobj.BranchCond:
 			known = false // a call changes it, a jump does not come here
 		default:
-			value, known = after(x, reg, value, known)
+			value, known = after(&x, reg, value, known)
 		}
 	}
 	return 0, false
 }
 
 // after is what is known of a register behind an instruction.
-func after(x x86asm.Inst, reg int, value uint64, known bool) (uint64, bool) {
-	for _, r := range implicit(x.Op) {
-		if r == reg {
-			known = false
-		}
-	}
-	n, size, isReg := regArg(x.Args[0])
-	if x.Op == x86asm.XCHG || x.Op == x86asm.XADD {
-		if m, _, is := regArg(x.Args[1]); is && m == reg {
-			known = false
-		}
-	}
-	if !isReg || n != reg || readsOnly[x.Op] {
+func after(x *machine.Inst, reg machine.Num, value uint64, known bool) (uint64, bool) {
+	e := x.Effects()
+	if !e.Writes.Has(reg) {
 		return value, known
 	}
-	if imm, is := x.Args[1].(x86asm.Imm); is && x.Op == x86asm.MOV && size >= 4 {
-		if size == 4 {
-			return uint64(uint32(imm)), true
-		}
-		return uint64(imm), true
+	n, size, isReg := general(x, 0)
+	if !isReg || n != reg || size < 4 {
+		return value, false
 	}
-	if imm, is := x.Args[1].(x86asm.Imm); is && x.Op == x86asm.OR && imm == -1 && size == 8 {
+	from, _, fromReg := general(x, 1)
+	imm := &x.Args[1]
+	switch {
+	case x.Op == machine.Move && imm.Kind == machine.KindImm && size == 4:
+		return uint64(uint32(imm.Imm)), true
+	case x.Op == machine.Move && imm.Kind == machine.KindImm:
+		return uint64(imm.Imm), true
+	case x.Op == machine.Or && imm.Kind == machine.KindImm && imm.Imm == -1 && size == 8:
 		return ^uint64(0), true
-	}
-	if m, _, is := regArg(x.Args[1]); is && x.Op == x86asm.XOR && m == reg && size >= 4 {
+	case x.Op == machine.Xor && fromReg && from == reg:
 		return 0, true
 	}
 	return value, false
@@ -76,7 +73,7 @@ func after(x x86asm.Inst, reg int, value uint64, known bool) (uint64, bool) {
 
 // jumpTargets are the offsets that the function jumps to. It is not good when
 // there are jumps that could lead anywhere, or instructions that cannot be read.
-func jumpTargets(arch elfobj.Arch, code []byte) (targets map[int]bool, good bool) {
+func jumpTargets(arch elfobj.Arch, m machine.Arch, code []byte) (targets map[int]bool, good bool) {
 	targets = map[int]bool{}
 	for at := 0; at < len(code); {
 		in, err := arch.Decode(code[at:])
@@ -86,7 +83,7 @@ func jumpTargets(arch elfobj.Arch, code []byte) (targets map[int]bool, good bool
 		at += in.Len
 		switch in.Kind {
 		case elfobj.BranchIndirect:
-			if x, err := x86asm.Decode(code[at-in.Len:], 64); err != nil || x.Op != x86asm.CALL {
+			if x, err := m.Decode(code[at-in.Len:], 0); err != nil || x.Op != machine.Call {
 				return nil, false
 			}
 		case elfobj.BranchJump, elfobj.BranchCond:

@@ -7,6 +7,7 @@ import (
 
 	"golang.org/x/arch/x86/x86asm"
 
+	"github.com/klpforge/klpforge/analyze/machine"
 	"github.com/klpforge/klpforge/analyze/model"
 )
 
@@ -48,12 +49,15 @@ func (o *Object) Effects(id model.FuncID) Effects {
 	for k := range blocks {
 		first := "?" // shape of the first argument
 		for in := range o.Model.Instructions(&blocks[k]) {
-			if !in.Known {
+			m := in.Machine()
+			does := m.Effects()
+			if does.Unknown || !in.Known && does.WritesMemory() {
 				e.Unknown = append(e.Unknown, "some instructions have no known meaning")
-				continue
 			}
-			o.effect(&e, &in)
-			if in.Op == x86asm.CALL || in.Op == x86asm.JMP {
+			if in.Known {
+				o.effect(&e, &in, &m, &does)
+			}
+			if m.Op == machine.Call || m.Op == machine.Jump {
 				if name := o.tailName(id, in.Addr); IsLock(name) {
 					switch {
 					case !withoutLock(name) && first == "?":
@@ -67,7 +71,11 @@ func (o *Object) Effects(id model.FuncID) Effects {
 				first = "?"
 				continue
 			}
-			if n, _, ok := regArg(in.Args[0]); ok && n == rdi && !readsOnly[in.Op] {
+			if !does.Writes.Has(convention.Args[0]) {
+				continue
+			}
+			first = "?"
+			if n, _, ok := general(&m, 0); ok && n == convention.Args[0] && m.Writes(0) && in.Known {
 				first = o.shape(&in)
 			}
 		}
@@ -80,11 +88,11 @@ func (o *Object) Effects(id model.FuncID) Effects {
 	return e
 }
 
-func (o *Object) effect(e *Effects, in *model.Inst) {
-	if storesString(in.Op) {
+func (o *Object) effect(e *Effects, in *model.Inst, m *machine.Inst, does *machine.Effects) {
+	if storesString(m, does) {
 		e.Stores = append(e.Stores, "string "+in.Op.String())
 	}
-	if slices.ContainsFunc(in.Prefix[:], func(p x86asm.Prefix) bool { return p&0xff == x86asm.PrefixLOCK }) {
+	if m.Lock {
 		e.Unknown = append(e.Unknown, "it has locked instructions")
 	}
 	for i, a := range in.Args {
@@ -94,7 +102,7 @@ func (o *Object) effect(e *Effects, in *model.Inst) {
 				continue
 			}
 			name := o.memName(in, a)
-			writes := i == 0 && !readsOnly[in.Op] && in.Op != x86asm.LEA || (in.Op == x86asm.XCHG || in.Op == x86asm.XADD)
+			writes := i < len(m.Args) && m.Writes(i)
 			switch {
 			case name != "" && in.Op == x86asm.LEA:
 				e.Takes = append(e.Takes, name)

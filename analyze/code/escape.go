@@ -3,8 +3,7 @@ package code
 import (
 	"strings"
 
-	"golang.org/x/arch/x86/x86asm"
-
+	"github.com/klpforge/klpforge/analyze/machine"
 	"github.com/klpforge/klpforge/analyze/model"
 )
 
@@ -36,9 +35,11 @@ func (o *Object) Escapes(id model.FuncID, wanted func(name string) bool) []Escap
 	blocks := o.Model.Blocks(id)
 	for k := range blocks {
 		var open []*tracked
-		for in := range o.Model.Instructions(&blocks[k]) {
+		for x := range o.Model.Instructions(&blocks[k]) {
+			in := x.Machine()
+			e := in.Effects()
 			for _, t := range open {
-				t.step(o, id, &in)
+				t.step(o, id, &in, &e)
 			}
 			if name, ok := o.taken(&in); ok && wanted(name) {
 				t := &tracked{Escape: Escape{Of: name, At: in.Addr}}
@@ -57,19 +58,17 @@ func (o *Object) Escapes(id model.FuncID, wanted func(name string) bool) []Escap
 }
 
 // taken names what lies at the address that an instruction computes.
-func (o *Object) taken(in *model.Inst) (string, bool) {
+func (o *Object) taken(in *machine.Inst) (string, bool) {
 	var at uint64
 	switch in.Op {
-	case x86asm.MOV, x86asm.PUSH, x86asm.CMP:
-		for _, a := range in.Args {
-			if imm, ok := a.(x86asm.Imm); ok {
-				at = uint64(imm)
+	case machine.Move, machine.Push, machine.Compare:
+		for i := range in.Args {
+			if a := &in.Args[i]; a.Kind == machine.KindImm {
+				at = uint64(a.Imm)
 			}
 		}
-	case x86asm.LEA:
-		if m, ok := in.Args[1].(x86asm.Mem); ok {
-			at, _ = in.MemAddr(m)
-		}
+	case machine.Address:
+		at, _ = in.FixedAddr(in.Args[1].Mem)
 	}
 	if ordinary(at) {
 		return "", false
@@ -87,13 +86,13 @@ type tracked struct {
 
 func (t *tracked) decide(f Fate) { t.Fate, t.over = f, true }
 
-func (t *tracked) begin(in *model.Inst) {
-	switch dst := in.Args[0].(type) {
-	case x86asm.Mem:
-		t.put(in, dst)
-	case x86asm.Reg:
-		n, size, ok := regOf(dst)
-		if in.Op == x86asm.CMP || !ok || size < 4 {
+func (t *tracked) begin(in *machine.Inst) {
+	switch dst := &in.Args[0]; dst.Kind {
+	case machine.KindMem:
+		t.put(in, dst.Mem)
+	case machine.KindReg:
+		n, size, ok := dst.General()
+		if in.Op == machine.Compare || !ok || size < 4 {
 			t.decide(Kept)
 			return
 		}
@@ -104,55 +103,58 @@ func (t *tracked) begin(in *model.Inst) {
 }
 
 // put has the address be an operand of an instruction on memory.
-func (t *tracked) put(in *model.Inst, m x86asm.Mem) {
-	if in.Op == x86asm.CMP || in.Op == x86asm.TEST || m.Base == x86asm.RSP && m.Segment == 0 {
+func (t *tracked) put(in *machine.Inst, m machine.Mem) {
+	if in.Op == machine.Compare || in.Op == machine.Test || m.Base == machine.RSP && m.Seg == machine.SegNone {
 		t.Fate = Kept // until more is seen of it
 		return
 	}
 	t.decide(Stored)
 }
 
-func (t *tracked) step(o *Object, id model.FuncID, in *model.Inst) {
+func (t *tracked) step(o *Object, id model.FuncID, in *machine.Inst, e *machine.Effects) {
 	if t.over {
 		return
 	}
-	if in.Op == x86asm.CALL || in.Op == x86asm.JMP {
+	switch in.Op {
+	case machine.Call, machine.Jump:
 		t.call(o, id, in)
 		return
-	}
-	if in.Op == x86asm.RET {
-		if t.held[rax] {
+	case machine.Return:
+		if t.held[machine.RAX] {
 			t.decide(Unseen)
 		}
 		return
 	}
-	src, size, ok := regArg(in.Args[1])
+	src, size, ok := general(in, 1)
 	if carries := ok && size >= 4 && t.held[src]; carries {
-		switch dst := in.Args[0].(type) {
-		case x86asm.Mem:
-			t.put(in, dst)
+		if in.Args[0].Kind == machine.KindMem {
+			t.put(in, in.Args[0].Mem)
 			return
-		case x86asm.Reg:
-			if n, _, ok := regOf(dst); ok && in.Op == x86asm.MOV {
-				t.held[n] = true
-				return
-			}
+		}
+		if n, _, ok := general(in, 0); ok && (in.Op == machine.Move || in.Op == machine.MoveIf) {
+			t.held[n] = true
+			return
 		}
 	}
-	if n, _, ok := regArg(in.Args[0]); ok && !readsOnly[in.Op] {
-		t.drop(n)
+	if n, _, ok := general(in, 0); ok && in.Op == machine.Exchange && src != machine.NoReg {
+		t.held[n], t.held[src] = t.held[src], t.held[n]
+		return
 	}
-	for _, n := range implicit(in.Op) {
+	for n := range e.Writes.All {
+		// A conditional move may leave what was there.
+		if in.Op == machine.MoveIf && t.held[n] {
+			continue
+		}
 		t.drop(n)
 	}
 }
 
-func (t *tracked) call(o *Object, id model.FuncID, in *model.Inst) {
+func (t *tracked) call(o *Object, id model.FuncID, in *machine.Inst) {
 	for _, c := range o.Model.Calls(id) {
 		if c.Site != in.Addr {
 			continue
 		}
-		for _, n := range arguments {
+		for _, n := range convention.Args {
 			if !t.held[n] {
 				continue
 			}
@@ -163,7 +165,7 @@ func (t *tracked) call(o *Object, id model.FuncID, in *model.Inst) {
 			t.decide(Given)
 			return
 		}
-		for _, n := range scratch {
+		for n := range convention.Scratch.All {
 			t.drop(n)
 		}
 		return
@@ -171,7 +173,7 @@ func (t *tracked) call(o *Object, id model.FuncID, in *model.Inst) {
 }
 
 // drop has a register lose the address; in none any more, nothing became of it.
-func (t *tracked) drop(n int) {
+func (t *tracked) drop(n machine.Num) {
 	if !t.held[n] {
 		return
 	}

@@ -2,10 +2,9 @@ package code
 
 import (
 	"slices"
-	"strings"
 
-	"golang.org/x/arch/x86/x86asm"
-
+	"github.com/klpforge/klpforge/analyze/flow"
+	"github.com/klpforge/klpforge/analyze/machine"
 	"github.com/klpforge/klpforge/analyze/model"
 )
 
@@ -61,52 +60,42 @@ func (o *Object) Returns(id model.FuncID) Returns {
 		out.Other = true
 		return out
 	}
-	in := make([]*regs, len(blocks))
-	in[0] = &regs{}
-	for i := range in[0] {
-		in[0][i] = anything
+	entry := regs{}
+	for i := range entry {
+		entry[i] = anything
 	}
+	behind := make([]regs, len(blocks))
+	solved := flow.Forward(o.Model, blocks, flow.Problem[regs]{
+		Entry: entry,
+		Join:  (*regs).join,
+		Transfer: func(s *regs, k int) {
+			for x := range o.Model.Instructions(&blocks[k]) {
+				s.step(&x)
+			}
+			behind[k] = *s
+		},
+	})
+	out.Other = out.Other || !solved.Complete
+
 	var result values
-	work := []int{0}
-	for len(work) > 0 {
-		k := work[0]
-		work = work[1:]
-		s := *in[k]
-		for x := range o.Model.Instructions(&blocks[k]) {
-			s.step(&x)
+	for k := range blocks {
+		if !solved.Reached[k] {
+			continue
 		}
+		s := behind[k]
 		switch blocks[k].Term {
 		case model.TermReturn:
-			result = result.with(s[rax])
+			result = result.with(s[machine.RAX])
 		case model.TermTail, model.TermCondTail, model.TermIndirect, model.TermUnknown:
 			name := o.tailName(id, blocks[k].Last)
 			switch {
-			case strings.Contains(name, "return_thunk"):
-				result = result.with(s[rax])
+			case convention.Callee(name).Kind == machine.CalleeReturn:
+				result = result.with(s[machine.RAX])
 			case name != "":
 				out.From = append(out.From, name)
 				out.Other = true
 			default:
 				out.Other = true
-			}
-		}
-		for _, e := range o.Model.Edges(&blocks[k]) {
-			to := int(e.To)
-			if in[to] == nil {
-				c := s
-				in[to] = &c
-				work = append(work, to)
-				continue
-			}
-			merged, changed := *in[to], false
-			for r := range merged {
-				if m := merged[r].with(s[r]); !m.equal(merged[r]) {
-					merged[r], changed = m, true
-				}
-			}
-			if changed {
-				in[to] = &merged
-				work = append(work, to)
 			}
 		}
 	}
@@ -129,52 +118,56 @@ func (o *Object) tailName(id model.FuncID, site uint64) string {
 	return ""
 }
 
+// join adds what the registers may hold on another path.
+func (s *regs) join(from regs, _ int) (changed bool) {
+	for r := range s {
+		if m := s[r].with(from[r]); !m.equal(s[r]) {
+			s[r], changed = m, true
+		}
+	}
+	return changed
+}
+
 // step follows one instruction.
-func (s *regs) step(in *model.Inst) {
-	if !in.Known {
-		for i := range s {
-			s[i] = anything
-		}
-		return
+func (s *regs) step(x *model.Inst) {
+	in := x.Machine()
+	e := in.Effects()
+	changed := e.Writes
+	if in.Op == machine.Call {
+		changed |= convention.Scratch
 	}
-	op := in.Op
-	if op == x86asm.CALL {
-		for _, r := range scratch {
-			s[r] = anything
-		}
-		return
-	}
-	for _, r := range implicit(op) {
+	n, v, ok := s.result(&in)
+	for r := range changed.All {
 		s[r] = anything
 	}
-	if op == x86asm.XCHG || op == x86asm.XADD {
-		if n, _, ok := regArg(in.Args[1]); ok {
-			s[n] = anything
-		}
+	if ok {
+		s[n] = v
 	}
-	n, size, ok := regArg(in.Args[0])
-	if !ok || readsOnly[op] {
-		return
+}
+
+// result is what an instruction that constants can be followed through leaves
+// in its destination.
+func (s *regs) result(in *machine.Inst) (n machine.Num, v values, ok bool) {
+	n, size, isReg := general(in, 0)
+	if !isReg || size < 4 {
+		return 0, v, false
 	}
-	v := anything
-	m, msize, isReg := regArg(in.Args[1])
-	imm, isImm := in.Args[1].(x86asm.Imm)
+	from, fromSize, fromReg := general(in, 1)
+	imm := &in.Args[1]
+	isImm := imm.Kind == machine.KindImm
 	switch {
-	case size < 4:
-	case op == x86asm.MOV && isImm && size == 4:
-		v = values{consts: []int64{int64(int32(imm))}}
-	case op == x86asm.MOV && isImm:
-		v = values{consts: []int64{int64(imm)}}
-	case (op == x86asm.MOV || op == x86asm.MOVSXD) && isReg && msize >= 4:
-		v = s[m]
-	case op == x86asm.XOR && isReg && m == n:
-		v = values{consts: []int64{0}}
-	case op == x86asm.OR && isImm && int64(imm) == -1:
-		v = values{consts: []int64{-1}}
-	case strings.HasPrefix(op.String(), "CMOV") && isReg:
-		v = s[n].with(s[m])
-	case strings.HasPrefix(op.String(), "CMOV"):
-		v = s[n].with(anything)
+	case in.Op == machine.Move && isImm && size == 4:
+		return n, values{consts: []int64{int64(int32(imm.Imm))}}, true
+	case in.Op == machine.Move && isImm:
+		return n, values{consts: []int64{imm.Imm}}, true
+	case (in.Op == machine.Move || in.Op == machine.MoveSign) && fromReg && fromSize >= 4:
+		return n, s[from], true
+	case in.Op == machine.Xor && fromReg && from == n:
+		return n, values{consts: []int64{0}}, true
+	case in.Op == machine.Or && isImm && imm.Imm == -1:
+		return n, values{consts: []int64{-1}}, true
+	case in.Op == machine.MoveIf && fromReg:
+		return n, s[n].with(s[from]), true
 	}
-	s[n] = v
+	return 0, v, false
 }

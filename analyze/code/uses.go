@@ -1,10 +1,7 @@
 package code
 
 import (
-	"strings"
-
-	"golang.org/x/arch/x86/x86asm"
-
+	"github.com/klpforge/klpforge/analyze/machine"
 	"github.com/klpforge/klpforge/analyze/model"
 )
 
@@ -37,7 +34,7 @@ func (o *Object) ResultUse(c *model.Call) Use {
 	w := &useWalk{o: o, caller: c.Caller, blocks: blocks, seen: map[useState]bool{}}
 	for k := range blocks {
 		if blocks[k].Start <= c.Site && c.Site <= blocks[k].Last {
-			return w.walk(useState{block: k, holds: 1 << rax}, c.Site+1)
+			return w.walk(useState{block: k, holds: 1 << machine.RAX}, c.Site+1)
 		}
 	}
 	return UseUnknown
@@ -63,16 +60,18 @@ func (w *useWalk) walk(s useState, from uint64) Use {
 		if in.Addr < from {
 			continue
 		}
-		if w.count++; w.count > maxFollowed || !in.Known {
+		m := in.Machine()
+		e := m.Effects()
+		if w.count++; w.count > maxFollowed || e.Unknown {
 			return UseUnknown
 		}
-		if use, done := s.step(&in); done {
+		if use, done := s.step(&m, &e); done {
 			return use
 		}
 	}
 	switch b.Term {
 	case model.TermReturn:
-		if s.holds&(1<<rax) != 0 {
+		if s.holds&(1<<machine.RAX) != 0 {
 			return UsePassedOn
 		}
 		return UseIgnored
@@ -109,15 +108,15 @@ func (w *useWalk) walk(s useState, from uint64) Use {
 func (w *useWalk) tail(b *model.Block, holds uint16) Use {
 	name := w.o.tailName(w.caller, b.Last)
 	switch {
-	case strings.Contains(name, "return_thunk"):
-		if holds&(1<<rax) != 0 {
+	case convention.Callee(name).Kind == machine.CalleeReturn:
+		if holds&(1<<machine.RAX) != 0 {
 			return UsePassedOn
 		}
 		return UseIgnored
 	case name == "":
 		return UseUnknown
 	}
-	for _, r := range arguments {
+	for _, r := range convention.Args {
 		if holds&(1<<r) != 0 {
 			return UsePassedOn
 		}
@@ -133,69 +132,44 @@ func mix(a, b Use) Use {
 }
 
 // step follows one instruction; done says that the use is decided.
-func (s *useState) step(in *model.Inst) (use Use, done bool) {
-	has := func(n int) bool { return s.holds&(1<<n) != 0 }
-	for _, a := range in.Args {
-		if m, ok := a.(x86asm.Mem); ok && in.Op != x86asm.LEA && in.Op != x86asm.NOP {
-			if n, _, ok := regOf(m.Base); ok && m.Base != 0 && has(n) {
+func (s *useState) step(in *machine.Inst, e *machine.Effects) (use Use, done bool) {
+	has := func(n machine.Num) bool { return n >= 0 && s.holds&(1<<n) != 0 }
+	for i := range in.Args {
+		if a := &in.Args[i]; a.Kind == machine.KindMem && in.Op != machine.Address && in.Op != machine.Nop {
+			if has(a.Mem.Base) {
 				return UseDereferenced, true
 			}
-			if n, _, ok := regOf(m.Index); ok && m.Index != 0 && has(n) {
+			if has(a.Mem.Index) {
 				return UsePassedOn, true
 			}
 		}
 	}
-	switch in.Op {
-	case x86asm.CALL:
-		for _, r := range arguments {
+	dst, size, dstReg := general(in, 0)
+	src, srcSize, srcReg := general(in, 1)
+	switch {
+	case in.Op == machine.Call:
+		for _, r := range convention.Args {
 			if has(r) {
 				return UsePassedOn, true // perhaps: it may only linger in the register
 			}
 		}
-		for _, r := range scratch {
-			s.holds &^= 1 << r
-		}
-		if s.holds == 0 {
-			return UseIgnored, true
-		}
-		return 0, false
-	case x86asm.CMP, x86asm.TEST:
-		for _, a := range in.Args[:2] {
-			if n, _, ok := regArg(a); ok && has(n) {
-				return UseTested, true
-			}
-		}
-		return 0, false
-	}
-	if readsOnly[in.Op] {
-		if n, _, ok := regArg(in.Args[0]); ok && has(n) && in.Op != x86asm.RET {
-			return UsePassedOn, true
-		}
-		return 0, false
-	}
-	dst, size, dstReg := regArg(in.Args[0])
-	src, _, srcReg := regArg(in.Args[1])
-	switch {
-	case in.Op == x86asm.XOR && dstReg && srcReg && dst == src:
-		s.holds &^= 1 << dst
-	case (in.Op == x86asm.MOV || in.Op == x86asm.MOVSXD) && dstReg && srcReg && has(src) && size >= 4:
+		s.holds &^= uint16(convention.Scratch)
+		return UseIgnored, s.holds == 0
+	case in.Op == machine.Compare || in.Op == machine.Test:
+		return UseTested, dstReg && has(dst) || srcReg && has(src)
+	case (in.Op == machine.Move || in.Op == machine.MoveSign) && dstReg && srcReg && has(src) && size >= 4 && srcSize >= 4:
 		s.holds |= 1 << dst
-	case srcReg && has(src):
+		return 0, false
+	case srcReg && has(src) && e.Reads.Has(src):
 		return UsePassedOn, true // stored, or computed with
-	case in.Op == x86asm.MOV && dstReg || in.Op == x86asm.MOVZX || in.Op == x86asm.MOVSX || in.Op == x86asm.LEA || in.Op == x86asm.POP:
-		if dstReg && size >= 4 {
-			s.holds &^= 1 << dst
-		}
-	case dstReg && has(dst):
+	case in.Op == machine.Address:
+		// A member's address, from a result that is an address: not looked at yet.
+	case dstReg && has(dst) && e.Reads.Has(dst) && e.Writes.Has(dst):
 		return UseTested, true // and, shift, neg: their flags and value are looked at
+	case e.Reads&machine.RegSet(s.holds) != 0:
+		return UsePassedOn, true // pushed, or an operand that is not named
 	}
-	for _, r := range implicit(in.Op) {
-		if has(r) {
-			return UsePassedOn, true
-		}
-	}
-	if s.holds == 0 {
-		return UseIgnored, true
-	}
-	return 0, false
+	// What is overwritten without being read is gone; a part of it is not all.
+	s.holds &^= uint16(e.Replaced())
+	return UseIgnored, s.holds == 0
 }

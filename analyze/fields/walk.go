@@ -9,6 +9,8 @@ import (
 	"github.com/cilium/ebpf/btf"
 	"golang.org/x/arch/x86/x86asm"
 
+	"github.com/klpforge/klpforge/analyze/flow"
+	"github.com/klpforge/klpforge/analyze/machine"
 	"github.com/klpforge/klpforge/analyze/model"
 )
 
@@ -157,31 +159,21 @@ func Walk(m *model.Model, t *Types, id model.FuncID, visit Visit) {
 			w.targets[c.Site] = m.Func(c.Target).Name
 		}
 	}
-	in := make([]*state, len(blocks))
-	in[0] = w.entry(m.Func(id).Name)
-	work := []int{0}
-	for len(work) > 0 {
-		k := work[0]
-		work = work[1:]
-		s := in[k].clone()
-		for x := range m.Instructions(&blocks[k]) {
-			w.step(s, &x)
-		}
-		for _, e := range m.Edges(&blocks[k]) {
-			to := int(e.To)
-			if in[to] == nil {
-				in[to] = s.clone()
-			} else if !in[to].meet(s) {
-				continue
+	r := flow.Forward(m, blocks, flow.Problem[*state]{
+		Entry: w.entry(m.Func(id).Name),
+		Copy:  (*state).clone,
+		Join:  func(into **state, from *state, _ int) bool { return (*into).meet(from) },
+		Transfer: func(s **state, k int) {
+			for x := range m.Instructions(&blocks[k]) {
+				w.step(*s, &x)
 			}
-			work = append(work, to)
-		}
-	}
+		},
+	})
 	for k := range blocks {
-		if in[k] == nil {
-			in[k] = &state{slots: map[int64]value{}}
+		s := r.In[k]
+		if s == nil || !r.Complete {
+			s = &state{slots: map[int64]value{}}
 		}
-		s := in[k]
 		at := &At{s: s}
 		for x := range m.Instructions(&blocks[k]) {
 			visit(&x, at)
@@ -196,14 +188,15 @@ type walker struct {
 	targets map[uint64]string // call site -> callee
 }
 
-var arguments = [...]int{7, 6, 2, 1, 8, 9} // rdi, rsi, rdx, rcx, r8, r9
+// convention is how functions of the kernel call each other.
+var convention = machine.X86.Convention()
 
 func (w *walker) entry(name string) *state {
 	s := &state{slots: map[int64]value{}, spOK: true}
 	if p := w.t.Proto(name); p != nil {
 		for i := range p.Params {
-			if i < len(arguments) {
-				s.regs[arguments[i]] = pointer(p.Params[i].Type, fmt.Sprintf("#%d", i))
+			if i < len(convention.Args) {
+				s.regs[convention.Args[i]] = pointer(p.Params[i].Type, fmt.Sprintf("#%d", i))
 			}
 		}
 	}
@@ -245,101 +238,113 @@ func Reg(r x86asm.Reg) (n, size int, ok bool) {
 
 const rsp = 4
 
-var readOnly = map[x86asm.Op]bool{x86asm.CMP: true, x86asm.TEST: true, x86asm.BT: true, x86asm.PUSH: true, x86asm.NOP: true, x86asm.JMP: true,
-	x86asm.MUL: true, x86asm.DIV: true, x86asm.IDIV: true, x86asm.PREFETCHW: true, x86asm.PREFETCHT0: true, x86asm.PREFETCHNTA: true}
-
 // step follows one instruction.
 func (w *walker) step(s *state, in *model.Inst) {
-	if !in.Known {
+	m := in.Machine()
+	e := m.Effects()
+	if e.Unknown {
 		*s = state{slots: map[int64]value{}}
 		return
 	}
-	switch in.Op {
-	case x86asm.CALL:
-		if w.targets[in.Addr] == "__fentry__" {
-			return // a nop at run time; preserves everything
-		}
-		for _, r := range []int{0, 1, 2, 6, 7, 8, 9, 10, 11} {
-			s.regs[r] = value{}
-		}
-		if p := w.t.Proto(w.targets[in.Addr]); p != nil {
-			s.regs[0] = pointer(p.Return, "")
-		}
-		return
-	case x86asm.PUSH:
-		s.sp -= 8
-		v := value{}
-		if r, ok := in.Args[0].(x86asm.Reg); ok {
-			if n, size, ok := Reg(r); ok && size == 8 {
-				v = s.regs[n]
-			}
-		}
-		s.set(s.sp, v)
-		return
-	case x86asm.POP:
-		if r, ok := in.Args[0].(x86asm.Reg); ok {
-			if n, _, ok := Reg(r); ok {
-				s.regs[n] = s.slots[s.sp]
-			}
-		}
-		s.sp += 8
-		return
-	case x86asm.CDQ, x86asm.CQO, x86asm.RDTSC, x86asm.RDMSR, x86asm.MUL, x86asm.DIV, x86asm.IDIV, x86asm.CMPXCHG:
-		s.regs[0], s.regs[2] = value{}, value{}
-	case x86asm.CPUID:
-		s.regs[0], s.regs[1], s.regs[2], s.regs[3] = value{}, value{}, value{}, value{}
-	case x86asm.XCHG, x86asm.XADD:
-		for _, a := range in.Args[:2] {
-			if r, ok := a.(x86asm.Reg); ok {
-				if n, _, ok := Reg(r); ok {
-					s.regs[n] = value{}
-				}
-			}
-		}
+	if m.Op == machine.Call {
+		w.call(s, w.targets[in.Addr])
 		return
 	}
-	if readOnly[in.Op] {
-		return
-	}
-	if m, ok := in.Args[0].(x86asm.Mem); ok {
-		if slot, ok := s.slot(m); ok {
-			v := value{}
-			if r, ok := in.Args[1].(x86asm.Reg); ok && in.Op == x86asm.MOV {
-				if n, size, ok := Reg(r); ok && size == 8 {
-					v = s.regs[n]
-				}
-			}
-			s.set(slot, v)
+	n, v := w.assigned(s, in, &m)
+	stored := w.stored(s, &m)
+
+	sp := s.sp
+	for _, a := range e.Memory() {
+		if a.Write {
+			s.overwrite(a)
 		}
+	}
+	if e.AnyMemory {
+		s.slots = map[int64]value{}
+	}
+	switch {
+	case e.Stack == machine.StackMoved:
+		s.sp += e.StackDelta
+	case e.Stack == machine.StackSame:
+	case m.Op == machine.And: // alignment: slots are lost, the layout below is consistent
+		s.slots = map[int64]value{}
+	default:
+		s.spOK, s.slots = false, map[int64]value{}
+	}
+	for r := range e.Writes.All {
+		s.regs[r] = value{}
+	}
+	if n != machine.NoReg && n != machine.RSP {
+		s.regs[n] = v
+	}
+	if stored.to == nil {
 		return
 	}
-	r, ok := in.Args[0].(x86asm.Reg)
-	if !ok {
-		return
-	}
-	dst, size, ok := Reg(r)
-	if !ok {
-		return
-	}
-	if dst == rsp {
-		imm, isImm := in.Args[1].(x86asm.Imm)
-		switch {
-		case in.Op == x86asm.SUB && isImm:
-			s.sp -= int64(imm)
-		case in.Op == x86asm.ADD && isImm:
-			s.sp += int64(imm)
-		case in.Op == x86asm.AND: // alignment: slots are lost, the layout below is consistent
-			s.slots = map[int64]value{}
-		default:
-			s.spOK, s.slots = false, map[int64]value{}
+	for _, a := range e.Memory() {
+		if a.Write && a.Mem.Width == 8 && a.Mem.Base == machine.RSP && a.Mem.Index == machine.NoReg {
+			s.set(sp+a.Mem.Disp, stored)
 		}
+	}
+}
+
+// call follows a call of a function, "" when it is not known.
+func (w *walker) call(s *state, name string) {
+	callee := convention.Callee(name)
+	for r := range callee.Changed.All {
+		s.regs[r] = value{}
+	}
+	if p := w.t.Proto(name); p != nil && callee.Changed != 0 {
+		s.regs[convention.Result[0]] = pointer(p.Return, "")
+	}
+}
+
+// assigned is what an instruction leaves in the register that is its first
+// operand.
+func (w *walker) assigned(s *state, in *model.Inst, m *machine.Inst) (n machine.Num, v value) {
+	n, size, ok := m.Args[0].General()
+	switch {
+	case !ok || !m.Writes(0):
+		return machine.NoReg, value{}
+	case m.Op == machine.Pop && size == 8:
+		return n, s.slots[s.sp]
+	case size == 8 && in.Known && m.Op != machine.Exchange && m.Op != machine.ExchangeAdd:
+		return n, w.result(s, in, int(n))
+	}
+	return n, value{}
+}
+
+// stored is the register that an instruction stores into memory as it is.
+func (w *walker) stored(s *state, m *machine.Inst) value {
+	from := &m.Args[1]
+	switch m.Op {
+	case machine.Push:
+		from = &m.Args[0]
+	case machine.Move:
+	default:
+		return value{}
+	}
+	if n, size, ok := from.General(); ok && size == 8 {
+		return s.regs[n]
+	}
+	return value{}
+}
+
+// overwrite forgets the slots that a store reaches. Slots are what the compiler
+// keeps there for itself: neither another pointer nor an index leads to one.
+func (s *state) overwrite(a machine.Access) {
+	if a.Mem.Base != machine.RSP || a.Mem.Index != machine.NoReg {
 		return
 	}
-	v := value{}
-	if size == 8 {
-		v = w.result(s, in, dst)
+	if a.Mem.Width == 0 || !s.spOK {
+		s.slots = map[int64]value{}
+		return
 	}
-	s.regs[dst] = v
+	from := s.sp + a.Mem.Disp
+	for at := range s.slots {
+		if at < from+int64(a.Mem.Width) && at+8 > from {
+			delete(s.slots, at)
+		}
+	}
 }
 
 // result is what a 64-bit instruction leaves in its register.

@@ -1,6 +1,10 @@
 package model
 
-import "golang.org/x/arch/x86/x86asm"
+import (
+	"golang.org/x/arch/x86/x86asm"
+
+	"github.com/klpforge/klpforge/analyze/machine"
+)
 
 // argRegs remembers, along straight-line code, which argument registers hold
 // the address of a function: index 0-5 are rdi, rsi, rdx, rcx, r8, r9.
@@ -39,6 +43,8 @@ func (s *scanner) track(in *Inst, regs *argRegs) {
 	if r, ok := in.Args[0].(x86asm.Reg); ok {
 		dst = argIndex(r)
 	}
+	held := *regs
+	regs.forget(in)
 	var fn = NoFunc
 	switch in.Op {
 	case x86asm.MOV, x86asm.PUSH:
@@ -49,7 +55,7 @@ func (s *scanner) track(in *Inst, regs *argRegs) {
 		}
 		if r, ok := in.Args[1].(x86asm.Reg); ok && dst >= 0 && in.Op == x86asm.MOV {
 			if src := argIndex(r); src >= 0 {
-				regs.ref[dst] = regs.ref[src]
+				regs.ref[dst] = held.ref[src]
 				return
 			}
 		}
@@ -59,16 +65,24 @@ func (s *scanner) track(in *Inst, regs *argRegs) {
 				fn = s.b.entryAt(a)
 			}
 		}
-	case x86asm.CMP, x86asm.TEST:
-		dst = -1
 	}
 	if fn != NoFunc {
 		s.out.refs = append(s.out.refs, CodeRef{Addr: in.Addr, In: s.fn, Func: fn, Arg: -1})
 	}
-	if dst >= 0 {
-		regs.ref[dst] = 0
-		if fn != NoFunc {
-			regs.ref[dst] = int32(len(s.out.refs))
+	if dst >= 0 && fn != NoFunc && (in.Op == x86asm.MOV || in.Op == x86asm.LEA) {
+		regs.ref[dst] = int32(len(s.out.refs))
+	}
+}
+
+// forget drops what the registers held that an instruction changes.
+func (r *argRegs) forget(in *Inst) {
+	if *r == (argRegs{}) {
+		return
+	}
+	e := in.Effects()
+	for n := range e.Writes.All {
+		if i, ok := machine.X86.Convention().ArgOf(n); ok {
+			r.ref[i] = 0
 		}
 	}
 }

@@ -1,16 +1,37 @@
 package model
 
 import (
-	"github.com/klpforge/klpforge/elfobj"
 	"golang.org/x/arch/x86/x86asm"
+
+	"github.com/klpforge/klpforge/analyze/machine"
 )
 
-// Inst is one decoded instruction. When Known is false only the length is
-// known: it neither transfers control nor is anything said of what it writes.
+// Inst is one decoded instruction. Known says that x86asm.Inst tells what it
+// is. Where it is not set, only the length in it counts: the decoder does not
+// know the instruction. What it reads and changes is known of either
+// (Effects), but of very few.
 type Inst struct {
 	x86asm.Inst
 	Addr  uint64
 	Known bool
+	other *machine.Inst // when not Known
+}
+
+// Machine is the instruction as package machine names it.
+func (in *Inst) Machine() machine.Inst {
+	switch {
+	case in.other != nil:
+		return *in.other
+	case in.Known:
+		return machine.FromX86(&in.Inst, in.Addr)
+	}
+	return machine.Inst{Addr: in.Addr, Len: in.Len}
+}
+
+// Effects says what the instruction reads and changes.
+func (in *Inst) Effects() machine.Effects {
+	m := in.Machine()
+	return m.Effects()
 }
 
 // Next is the address of the following instruction.
@@ -44,28 +65,34 @@ func (in *Inst) MemAddr(m x86asm.Mem) (uint64, bool) {
 // Decode decodes the instruction at the start of code, which lies at addr.
 // The error wraps elfobj.ErrUndecodable.
 func Decode(code []byte, addr uint64) (Inst, error) {
-	if len(code) >= 3 && code[0] == 0xc5 && code[2] == 0x77 {
-		// vzeroupper and vzeroall have no ModRM byte; the decoder thinks so.
-		return Inst{Inst: x86asm.Inst{Len: 3}, Addr: addr}, nil
-	}
-	x, err := x86asm.Decode(code, 64)
-	if err == nil && x.Len == 1 && len(code) > 1 && isPrefix(code[0]) {
-		// The decoder gives a prefix alone when it does not know the rest.
-		in, err := Decode(code[1:], addr+1)
-		if err != nil {
-			return Inst{}, err
+	if !vectorPrefix(code) {
+		x, err := x86asm.Decode(code, 64)
+		// A prefix alone means that the decoder does not know the rest. It takes
+		// RDRAND with REX.W for one of 32 bits (v0.32).
+		if err == nil && x.Op != 0 && x.Op != x86asm.RDRAND && x.Len > 0 && x.Len <= len(code) {
+			signDisp(&x)
+			return Inst{Inst: x, Addr: addr, Known: true}, nil
 		}
-		return Inst{Inst: x86asm.Inst{Len: in.Len + 1}, Addr: addr}, nil
 	}
-	if err == nil && x.Len > 0 && x.Len <= len(code) {
-		signDisp(&x)
-		return Inst{Inst: x, Addr: addr, Known: true}, nil
-	}
-	in, err := x86.Decode(code)
+	m, err := machine.X86.Decode(code, addr)
 	if err != nil {
 		return Inst{}, err
 	}
-	return Inst{Inst: x86asm.Inst{Len: in.Len}, Addr: addr}, nil
+	return Inst{Inst: x86asm.Inst{Len: m.Len}, Addr: addr, other: &m}, nil
+}
+
+// vectorPrefix reports a VEX or EVEX encoding, of which x86asm knows a part.
+func vectorPrefix(c []byte) bool {
+	for _, b := range c {
+		switch b {
+		case 0xc4, 0xc5, 0x62:
+			return true
+		case 0x66, 0x67, 0xf0, 0xf2, 0xf3, 0x2e, 0x36, 0x3e, 0x26, 0x64, 0x65:
+		default:
+			return false
+		}
+	}
+	return false
 }
 
 // signDisp sign-extends 4-byte displacements, which the decoder leaves as
@@ -78,22 +105,6 @@ func signDisp(x *x86asm.Inst) {
 		}
 	}
 }
-
-func isPrefix(b byte) bool {
-	switch b {
-	case 0x66, 0x67, 0xf0, 0xf2, 0xf3, 0x2e, 0x36, 0x3e, 0x26, 0x64, 0x65:
-		return true
-	}
-	return b&0xf0 == 0x40
-}
-
-var x86 = func() elfobj.Arch {
-	a, err := elfobj.ArchOf(62) // EM_X86_64
-	if err != nil {
-		panic(err)
-	}
-	return a
-}()
 
 // quick decodes the most frequent control transfers without the table: it
 // returns the length and the relative target's displacement.

@@ -2,6 +2,7 @@ package model
 
 import (
 	"bytes"
+	"encoding/hex"
 	"fmt"
 	"slices"
 	"testing"
@@ -9,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/arch/x86/x86asm"
 
+	"github.com/klpforge/klpforge/analyze/machine"
 	"github.com/klpforge/klpforge/analyze/pack"
 	"github.com/klpforge/klpforge/elfobj"
 )
@@ -272,4 +274,69 @@ func memArg(in Inst) (int64, bool) {
 		}
 	}
 	return 0, false
+}
+
+// TestDecodeOthers: what x86asm does not know, or not rightly, has its length
+// and its effects, and nothing is forgotten at the start of a function on
+// kernels with indirect branch tracking.
+func TestDecodeOthers(t *testing.T) {
+	for text, writes := range map[string]machine.RegSet{
+		"f30f1efa":     0,                                      // endbr64
+		"480fc7f0":     machine.Regs(machine.RAX),              // rdrand rax
+		"0f01cb":       0,                                      // stac
+		"c4e2f9f7c2":   machine.Regs(machine.RAX),              // shlx rax, rdx, rax
+		"c5f877":       0,                                      // vzeroupper
+		"0f01ee":       machine.Regs(machine.RAX, machine.RDX), // rdpkru
+		"48f7f1":       machine.Regs(machine.RAX, machine.RDX), // div rcx
+		"f3480f1ec8":   machine.Regs(machine.RAX),              // rdsspq rax
+		"66480f38f500": 0,                                      // wrussq [rax], rax
+	} {
+		code, err := hex.DecodeString(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		in, err := Decode(code, 0x1000)
+		if err != nil {
+			t.Errorf("%s: %v", text, err)
+			continue
+		}
+		if e := in.Effects(); in.Len != len(code) || e.Unknown || e.Writes != writes {
+			t.Errorf("%s: %d bytes, unknown %v, writes %#x, want %#x", text, in.Len, e.Unknown, e.Writes, writes)
+		}
+	}
+}
+
+// TestArgRegsForget: an argument register that an instruction changes without
+// naming it does not hold a function's address any more.
+func TestArgRegsForget(t *testing.T) {
+	for text, left := range map[string]int{
+		"48f7e1": 5, // mul rcx: rdx
+		"0fa2":   4, // cpuid: rdx, rcx
+		"f348ab": 4, // rep stos: rdi, rcx
+		"48a5":   4, // movs: rsi, rdi
+		"4899":   5, // cqo: rdx
+		"4839fe": 6, // cmp rsi, rdi
+		"57":     6, // push rdi
+		"48f7ff": 5, // idiv rdi: rdx
+	} {
+		code, err := hex.DecodeString(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		in, err := Decode(code, 0x1000)
+		if err != nil {
+			t.Fatal(err)
+		}
+		regs := argRegs{ref: [6]int32{1, 2, 3, 4, 5, 6}}
+		regs.forget(&in)
+		got := 0
+		for _, r := range regs.ref {
+			if r != 0 {
+				got++
+			}
+		}
+		if got != left {
+			t.Errorf("%s: %v left, want %d", text, regs.ref, left)
+		}
+	}
 }

@@ -1,6 +1,10 @@
 package model
 
-import "strings"
+import (
+	"strings"
+
+	"github.com/klpforge/klpforge/analyze/machine"
+)
 
 // noReturnNames are functions that do not return by contract, although their
 // code may not show it (tools/objtool/check.c, v6.1 and noreturns.h, v6.12,
@@ -21,20 +25,13 @@ var noReturnNames = map[string]bool{
 
 // returnThunk reports whether jumping to the function returns to the caller.
 func returnThunk(name string) bool {
-	return name == "__x86_return_thunk" || strings.HasSuffix(name, "_return_thunk")
+	return machine.X86.Convention().Callee(name).Kind == machine.CalleeReturn
 }
 
 // indirectThunk returns the register that a retpoline jumps through.
 func indirectThunk(name string) (string, bool) {
-	for _, p := range []string{"__x86_indirect_thunk_", "__x86_indirect_call_thunk_", "__x86_indirect_jump_thunk_", "__x86_indirect_its_thunk_"} {
-		if r, ok := strings.CutPrefix(name, p); ok {
-			if r == "array" {
-				r = "rax" // the array begins with rax's
-			}
-			return r, true
-		}
-	}
-	return "", false
+	c := machine.X86.Convention().Callee(name)
+	return machine.X86.RegName(c.Via), c.Kind == machine.CalleeThunk
 }
 
 // coldParent returns the name of the function that a .cold part was split

@@ -177,3 +177,12 @@ func klpName(name string) string {
 	}
 	return name
 }
+
+// x86 applies the relocations of objects.
+var x86 = func() elfobj.Arch {
+	a, err := elfobj.ArchOf(elf.EM_X86_64)
+	if err != nil {
+		panic(err)
+	}
+	return a
+}()

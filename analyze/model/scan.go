@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	"golang.org/x/arch/x86/x86asm"
+
+	"github.com/klpforge/klpforge/analyze/machine"
 )
 
 // scanner decodes functions one at a time; each worker has its own. It walks
@@ -292,7 +294,16 @@ func (s *scanner) step(p *part, a uint64, code []byte, regs *argRegs) (next uint
 		if code[0] == 0xcc && (len(code) == 1 || code[1] == 0xcc) {
 			return end(ctl{term: TermNoReturn})
 		}
-	case 0:
+	case 0: // x86asm does not know it
+		m := in.Machine()
+		e := m.Effects()
+		if e.Flow == machine.FlowReturn { // of FRED and the like
+			return end(ctl{term: TermReturn})
+		}
+		if e.Side&machine.SideInterrupts != 0 {
+			s.out.flags |= FuncContext
+		}
+		regs.forget(&in)
 	default:
 		if direct && in.Len == 0 || rel && op != x86asm.XBEGIN { // conditional
 			if s.own(target) {

@@ -9,8 +9,7 @@ import (
 	"sync"
 	"sync/atomic"
 
-	"golang.org/x/arch/x86/x86asm"
-
+	"github.com/klpforge/klpforge/analyze/machine"
 	"github.com/klpforge/klpforge/analyze/model"
 )
 
@@ -221,7 +220,8 @@ func (s *slots) findStores() {
 	parallel(len(m.Funcs), func(i int) {
 		blocks := m.Blocks(model.FuncID(i))
 		for k := range blocks {
-			for in := range m.Instructions(&blocks[k]) {
+			for x := range m.Instructions(&blocks[k]) {
+				in := x.Machine()
 				if v, _, _ := s.touched(&in); v != nil {
 					hits[i] = true
 				}
@@ -242,37 +242,34 @@ func (s *slots) findStores() {
 
 // touched tells the variable that an instruction writes to, at an address if
 // that is fixed, or else whose address it takes.
-func (s *slots) touched(in *model.Inst) (v *variable, at uint64, writes bool) {
-	for i, x := range in.Args {
-		switch x := x.(type) {
-		case x86asm.Mem:
-			if x.Segment != 0 {
+func (s *slots) touched(in *machine.Inst) (v *variable, at uint64, writes bool) {
+	for i := range in.Args {
+		x := &in.Args[i]
+		switch x.Kind {
+		case machine.KindMem:
+			if x.Mem.Seg != machine.SegNone || in.Op == machine.Nop {
 				continue
 			}
-			a, fixed := in.MemAddr(x)
+			a, fixed := in.FixedAddr(x.Mem)
 			if !fixed {
-				a = uint64(x.Disp)
+				a = uint64(x.Mem.Disp)
 			}
 			v := s.at(a)
 			switch {
 			case v == nil || v.fixed:
-			case in.Op == x86asm.LEA, !fixed && i == 0 && !reads[in.Op]:
+			case in.Op == machine.Address, !fixed && in.Writes(i):
 				return v, 0, false
-			case i == 0 && !reads[in.Op] || in.Op == x86asm.XCHG || in.Op == x86asm.XADD:
+			case in.Writes(i):
 				return v, a, true
 			}
-		case x86asm.Imm:
-			if v := s.at(uint64(x)); v != nil && !v.fixed && in.Op != x86asm.CMP && in.Op != x86asm.TEST {
-				return v, uint64(x), false
+		case machine.KindImm:
+			if v := s.at(uint64(x.Imm)); v != nil && !v.fixed && in.Op != machine.Compare && in.Op != machine.Test {
+				return v, uint64(x.Imm), false
 			}
 		}
 	}
 	return nil, 0, false
 }
-
-// reads are instructions that leave their first operand as it is.
-var reads = map[x86asm.Op]bool{x86asm.CMP: true, x86asm.TEST: true, x86asm.BT: true, x86asm.PUSH: true, x86asm.CALL: true, x86asm.JMP: true, x86asm.NOP: true,
-	x86asm.PREFETCHT0: true, x86asm.PREFETCHT1: true, x86asm.PREFETCHNTA: true, x86asm.PREFETCHW: true}
 
 // stores notes what a function does to variables.
 func (s *slots) stores(id model.FuncID) {
@@ -285,7 +282,7 @@ func (s *slots) stores(id model.FuncID) {
 		null  bool
 	}
 	last := map[uint64]effect{} // by address of the instruction; of the last visit, which has joined all paths
-	follow(s.m, id, func(in *model.Inst, r *regs) {
+	follow(s.m, id, func(in *machine.Inst, r *regs) {
 		var e effect
 		e.fn = model.NoFunc
 		if v, at, writes := s.touched(in); v != nil && !writes {
@@ -293,20 +290,20 @@ func (s *slots) stores(id model.FuncID) {
 		} else if v != nil {
 			e.dst, e.at = v, at
 			val := value{}
-			if imm, ok := in.Args[1].(x86asm.Imm); ok {
-				val = value{valConst, int64(imm)}
-			} else if n, size, ok := number(in.Args[1]); ok && size == 8 {
+			if src := &in.Args[1]; src.Kind == machine.KindImm {
+				val = value{valConst, src.Imm}
+			} else if n, size, ok := src.General(); ok && size == 8 {
 				val = r[n]
 			}
-			if in.Op == x86asm.MOV && in.MemBytes == 8 && val.kind == valConst {
+			if in.Op == machine.Move && in.Args[0].Mem.Width == 8 && val.kind == valConst {
 				e.fn = s.m.Entry(uint64(val.c))
 				e.null = val.c == 0
 			}
 		}
-		if in.Op == x86asm.MOVSQ || in.Op == x86asm.MOVSD || in.Op == x86asm.MOVSB {
-			size := map[x86asm.Op]int64{x86asm.MOVSQ: 8, x86asm.MOVSD: 4, x86asm.MOVSB: 1}[in.Op]
-			to, from, n := r[7], r[6], r[1]
-			rep := slices.ContainsFunc(in.Prefix[:], func(p x86asm.Prefix) bool { return p&0xff == x86asm.PrefixREP })
+		if in.Op == machine.StringMove {
+			size := int64(in.Size)
+			to, from, n := r[machine.RDI], r[machine.RSI], r[machine.RCX]
+			rep := in.Repeat
 			if v := s.at(uint64(to.c)); rep && to.kind == valConst && v != nil && from.kind == valConst && n.kind == valConst && n.c > 0 {
 				e.dst, e.at = v, uint64(to.c)
 				e.copy = &copied{to: model.Range{Start: uint64(to.c), End: uint64(to.c + n.c*size)}, from: uint64(from.c)}

@@ -61,7 +61,7 @@ func (f *follower) entry() *state {
 			v = value{kind: pointer, region: int8(i + 1)}
 		}
 		v.left = v.kind != pointer && v != value{}
-		s.regs[argRegs[i]] = v
+		s.regs[convention.Args[i]] = v
 	}
 	for _, h := range f.n.with.mem {
 		c := h.cell
@@ -150,7 +150,7 @@ func (f *follower) instruction(s *state, in *model.Inst, visit func(*model.Call,
 		s.step(in, f.loads[in.Addr])
 		return
 	}
-	if len(calls) == 1 && calls[0].Target != model.NoFunc && leaves[f.a.name(calls[0].Target)] {
+	if len(calls) == 1 && calls[0].Target != model.NoFunc && convention.Callee(f.a.name(calls[0].Target)).Changed == 0 {
 		return
 	}
 	if _, ok := conditional[in.Op]; !ok { // else s is the other way's, without the tail call
@@ -167,9 +167,6 @@ func (f *follower) made(s *state, calls []*model.Call) {
 	}
 }
 
-// leaves are functions that leave all registers alone.
-var leaves = map[string]bool{"__fentry__": true, "preempt_schedule_thunk": true, "preempt_schedule_notrace_thunk": true}
-
 // outcome is what a call leaves behind.
 func (f *follower) outcome(c *model.Call, s *state) outcome {
 	a := f.a
@@ -178,7 +175,7 @@ func (f *follower) outcome(c *model.Call, s *state) outcome {
 	}
 	if a.prim[c.Target] != notPrimitive {
 		if a.prim[c.Target] == timedWait && !strings.Contains(a.name(c.Target), "hrtimeout") {
-			v := s.regs[argRegs[0]]
+			v := s.regs[convention.Args[0]]
 			if v.kind == number && v.lo >= 0 {
 				v = value{kind: number, lo: 0, hi: v.hi}.tidy()
 			} else if v.kind == number {
@@ -274,7 +271,7 @@ func (f *follower) apply(s *state, c *model.Call, o outcome) {
 	for r := range s.known {
 		s.forget(int8(r))
 	}
-	for _, r := range scratch {
+	for r := range convention.Scratch.All {
 		s.regs[r] = value{}
 	}
 	s.regs[0] = o.ret

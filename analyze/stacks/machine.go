@@ -6,6 +6,7 @@ import (
 	"golang.org/x/arch/x86/x86asm"
 
 	"github.com/klpforge/klpforge/analyze/fields"
+	"github.com/klpforge/klpforge/analyze/machine"
 	"github.com/klpforge/klpforge/analyze/model"
 )
 
@@ -307,12 +308,7 @@ var conditional = func() map[x86asm.Op]condition {
 // it loads, if that may be a time.
 func (s *state) step(in *model.Inst, loaded string) {
 	if !in.Known {
-		for _, v := range s.regs {
-			if v != s.regs[4] {
-				s.give(v)
-			}
-		}
-		*s = state{mem: map[place]cell{}, known: s.known, wild: s.wild}
+		s.other(in)
 		return
 	}
 	size := sizeOf(in, 0)
@@ -484,7 +480,16 @@ func (s *state) step(in *model.Inst, loaded string) {
 	case x86asm.MOVSB, x86asm.MOVSD, x86asm.MOVSQ, x86asm.MOVSW:
 		s.store(s.regs[7].onward(), 1, value{})
 		s.give(s.regs[6])
-		s.regs[1], s.regs[6], s.regs[7] = value{}, value{}, value{}
+		e := in.Effects()
+		s.overwrite(&e)
+	case x86asm.LEAVE:
+		s.regs[4] = s.regs[5]
+		s.regs[5] = s.load(s.regs[4], 8)
+		s.regs[4] = add(s.regs[4], constant(8))
+		if s.regs[4].kind != pointer {
+			s.regs[4] = value{}
+			s.drop(frame, minInt, maxInt)
+		}
 	case x86asm.CDQE:
 		s.regs[0] = s.regs[0].signed(4).tidy()
 	case x86asm.CWDE:
@@ -530,33 +535,83 @@ func (s *state) fill(in *model.Inst, size int64) {
 	}
 }
 
-// other follows an instruction of which only what it writes to is known.
+// other follows an instruction of which only its effects are known.
 func (s *state) other(in *model.Inst) {
-	switch in.Op {
-	case x86asm.MUL, x86asm.DIV, x86asm.IDIV, x86asm.CDQ, x86asm.CQO, x86asm.RDTSC, x86asm.CMPXCHG, x86asm.RDMSR, x86asm.CPUID, x86asm.IMUL, x86asm.RDTSCP, x86asm.CMPXCHG16B, x86asm.CMPXCHG8B:
-		if in.Op != x86asm.IMUL || in.Args[1] == nil {
-			s.regs[0], s.regs[2] = value{}, value{}
-		}
-		if in.Op == x86asm.CPUID || in.Op == x86asm.RDTSCP {
-			s.regs[1] = value{}
-		}
-		if in.Op == x86asm.CPUID {
-			s.regs[3] = value{}
-		}
-	case x86asm.LODSB, x86asm.LODSD, x86asm.LODSQ, x86asm.SCASB, x86asm.CMPSB:
-		s.regs[0], s.regs[1], s.regs[6], s.regs[7] = value{}, value{}, value{}, value{}
-	case x86asm.XADD:
-		s.write(in, 1, value{})
-	}
-	if in.Args[0] != nil {
-		for _, a := range in.Args[:2] { // pointers that it may keep
-			if r, ok := a.(x86asm.Reg); ok {
-				if n, size, ok := fields.Reg(r); ok && size == 8 && n != 4 {
-					s.give(s.regs[n])
-				}
+	m := in.Machine()
+	e := m.Effects()
+	if e.AnyMemory { // all that is held may be kept somewhere, and read and written
+		for n, v := range s.regs {
+			if n != int(machine.RSP) {
+				s.give(v)
 			}
 		}
-		s.write(in, 0, value{})
+		s.mem = map[place]cell{}
 	}
-	s.flags = flags{}
+
+	// Pointers that it may keep: operands that are no address, named or not.
+	var address machine.RegSet
+	for _, a := range e.Memory() {
+		address |= a.Mem.Regs()
+	}
+	kept := e.Reads &^ address
+	for i := range m.Args[:2] {
+		if n, size, ok := m.Args[i].General(); ok && size == 8 {
+			kept |= machine.Regs(n)
+		}
+	}
+	for n := range (kept &^ machine.Regs(machine.RSP)).All {
+		s.give(s.regs[n])
+	}
+
+	for _, a := range e.Memory() {
+		if !a.Write {
+			continue
+		}
+		to := s.at(a.Mem)
+		if a.Repeat || a.Mem.Width == 0 {
+			to = to.onward()
+		}
+		s.store(to, max(int64(a.Mem.Width), 1), value{})
+	}
+	s.overwrite(&e)
+	if e.FlagsWritten&machine.StatusFlags != 0 {
+		s.flags = flags{}
+	}
+}
+
+// overwrite forgets what an instruction changes of the registers.
+func (s *state) overwrite(e *machine.Effects) {
+	for n := range e.Writes.All {
+		switch {
+		case n == machine.RSP && e.Stack == machine.StackMoved:
+			s.regs[n] = add(s.regs[n], constant(uint64(e.StackDelta)))
+		case n == machine.RSP:
+			s.regs[n] = value{}
+			s.drop(frame, minInt, maxInt)
+		case e.Whole.Has(n) || e.Maybe.Has(n):
+			s.regs[n] = value{}
+		case e.Zext.Has(n):
+			s.regs[n] = value{}.extend(4)
+		default:
+			s.regs[n] = s.regs[n].merge(value{}, e.WrittenBits(n))
+		}
+	}
+}
+
+// at is where a memory operand points to.
+func (s *state) at(m machine.Mem) value {
+	if m.Seg != machine.SegNone || m.PC || m.Base == machine.NoReg || m.Addr32 {
+		return value{}
+	}
+	v := s.regs[m.Base]
+	if m.Index != machine.NoReg {
+		x := s.regs[m.Index]
+		if x.isConst() && m.Scale > 0 {
+			x = constant(x.ones * uint64(m.Scale))
+		} else if x.kind == number {
+			x = value{}
+		}
+		v = add(v, x)
+	}
+	return add(v, constant(uint64(m.Disp)))
 }

@@ -76,9 +76,7 @@ func (a *analysis) pointer(c *model.Call, in *model.Inst, at *fields.At) (sig, f
 		}
 	default:
 		if c.Via != model.NoFunc {
-			if word, ok := model.ThunkRegister(a.name(c.Via)); ok {
-				reg = slices.Index(regNames, word)
-			}
+			reg = int(convention.Callee(a.name(c.Via)).Via)
 		}
 	}
 	if reg < 0 {
@@ -90,8 +88,6 @@ func (a *analysis) pointer(c *model.Call, in *model.Inst, at *fields.At) (sig, f
 	}
 	return fields.Signature(p), from
 }
-
-var regNames = []string{"rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi", "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15"}
 
 // findKept finds the members and parameters that functions' addresses are kept
 // in.

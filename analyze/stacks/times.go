@@ -9,6 +9,7 @@ import (
 	"golang.org/x/arch/x86/x86asm"
 
 	"github.com/klpforge/klpforge/analyze/fields"
+	"github.com/klpforge/klpforge/analyze/machine"
 	"github.com/klpforge/klpforge/analyze/model"
 )
 
@@ -39,7 +40,7 @@ func (f *follower) waits(c *model.Call, s *state, block, at int) (w wait, ok boo
 		return w, false
 	}
 	time := ""
-	v := s.regs[argRegs[0]]
+	v := s.regs[convention.Args[0]]
 	switch {
 	case a.prim[c.Target] != timedWait:
 	case strings.Contains(a.name(c.Target), "hrtimeout"): // a pointer to the time; none means for ever
@@ -85,9 +86,9 @@ func (f *follower) rearmed(c *model.Call, s *state, block, at int) bool {
 		g.instruction(s, &g.code[block][i], nil)
 	}
 	if f.a.prim[c.Target] == timedWait {
-		return !s.regs[argRegs[0]].left
+		return !s.regs[convention.Args[0]].left
 	}
-	for _, r := range argRegs {
+	for _, r := range convention.Args {
 		v := s.regs[r]
 		if v.left || v.kind == pointer && s.load(v, 8).left {
 			return false
@@ -161,7 +162,7 @@ func (a *analysis) foreverIn(id model.FuncID) {
 		if name := stores[in.Addr]; name != "" {
 			if r, ok := in.Args[1].(x86asm.Reg); ok {
 				n, size, _ := fields.Reg(r)
-				if v, known := c.get(n); known && size == 8 && v == maxTimeout {
+				if v, known := c.get(machine.Num(n)); known && size == 8 && v == maxTimeout {
 					a.forever[name] = true
 				}
 			}
@@ -169,15 +170,13 @@ func (a *analysis) foreverIn(id model.FuncID) {
 	})
 }
 
-// destination is the memory that an instruction writes to.
+// destination is the memory that an instruction writes to by an operand.
 func destination(in *model.Inst) (x86asm.Mem, bool) {
-	switch in.Op {
-	case x86asm.CMP, x86asm.TEST, x86asm.BT, x86asm.PUSH, x86asm.CALL, x86asm.JMP, x86asm.NOP, x86asm.PREFETCHW, x86asm.PREFETCHT0, x86asm.PREFETCHT1, x86asm.PREFETCHNTA:
-		return x86asm.Mem{}, false
+	x := in.Machine()
+	for i, a := range in.Args {
+		if m, ok := a.(x86asm.Mem); ok && i < len(x.Args) && x.Writes(i) {
+			return m, true
+		}
 	}
-	m, ok := in.Args[0].(x86asm.Mem)
-	if !ok && in.Op == x86asm.XCHG {
-		m, ok = in.Args[1].(x86asm.Mem)
-	}
-	return m, ok
+	return x86asm.Mem{}, false
 }

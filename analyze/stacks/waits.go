@@ -8,6 +8,8 @@ import (
 	"golang.org/x/arch/x86/x86asm"
 
 	"github.com/klpforge/klpforge/analyze/fields"
+	"github.com/klpforge/klpforge/analyze/flow"
+	"github.com/klpforge/klpforge/analyze/machine"
 	"github.com/klpforge/klpforge/analyze/model"
 )
 
@@ -131,7 +133,7 @@ func (a *analysis) statesOf(id model.FuncID, depth int) stateSet {
 				add(uint64(uint32(x)), true)
 			case x86asm.Reg:
 				n, _, _ := fields.Reg(x)
-				v, known := c.get(n)
+				v, known := c.get(machine.Num(n))
 				add(uint64(uint32(v)), known)
 			}
 		})
@@ -224,72 +226,56 @@ type consts struct {
 	value [16]uint64
 }
 
-func (c *consts) get(n int) (uint64, bool) { return c.value[n], c.known[n] }
+func (c *consts) get(n machine.Num) (uint64, bool) { return c.value[n], c.known[n] }
 
-func (c *consts) step(in *model.Inst) {
-	if !in.Known {
-		*c = consts{}
-		return
+// step follows one instruction.
+func (c *consts) step(x *model.Inst) {
+	in := x.Machine()
+	e := in.Effects()
+	changed := e.Writes
+	if in.Op == machine.Call {
+		changed |= convention.Scratch
 	}
-	if in.Op == x86asm.CALL {
-		for _, n := range scratch {
-			c.known[n] = false
-		}
-		return
+	n, v, ok := c.result(&in)
+	for r := range changed.All {
+		c.known[r] = false
 	}
-	if in.Op == x86asm.XCHG || in.Op == x86asm.CMPXCHG || in.Op == x86asm.XADD {
-		for _, a := range in.Args[:2] {
-			if r, ok := a.(x86asm.Reg); ok {
-				if n, _, ok := fields.Reg(r); ok {
-					c.known[n] = false
-				}
-			}
-		}
-		c.known[0] = false
-		return
-	}
-	r, ok := in.Args[0].(x86asm.Reg)
-	if !ok || in.Op == x86asm.CMP || in.Op == x86asm.TEST || in.Op == x86asm.PUSH {
-		return
-	}
-	n, size, ok := fields.Reg(r)
-	if !ok {
-		return
-	}
-	c.known[n] = false
-	switch x := in.Args[1].(type) {
-	case x86asm.Imm:
-		if in.Op == x86asm.MOV && size >= 4 {
-			c.known[n], c.value[n] = true, uint64(x)
-			if size == 4 {
-				c.value[n] = uint64(uint32(x))
-			}
-		}
-	case x86asm.Reg:
-		m, _, ok := fields.Reg(x)
-		switch {
-		case ok && in.Op == x86asm.XOR && m == n:
-			c.known[n], c.value[n] = true, 0
-		case ok && in.Op == x86asm.MOV && size == 8:
-			c.known[n], c.value[n] = c.known[m], c.value[m]
-		}
-	case x86asm.Mem:
-		if a, ok := in.MemAddr(x); ok && in.Op == x86asm.LEA {
-			c.known[n], c.value[n] = true, a
-		}
+	if ok {
+		c.known[n], c.value[n] = true, v
 	}
 }
 
-// scratch are the registers that a call may change.
-var scratch = [...]int{0, 1, 2, 6, 7, 8, 9, 10, 11}
+// result is the constant that an instruction leaves in its destination.
+func (c *consts) result(in *machine.Inst) (n machine.Num, v uint64, ok bool) {
+	n, size, ok := in.Args[0].General()
+	if !ok || size < 4 {
+		return 0, 0, false
+	}
+	m, _, fromReg := in.Args[1].General()
+	switch imm := in.Args[1].Imm; {
+	case in.Op == machine.Move && in.Args[1].Kind == machine.KindImm && size == 4:
+		return n, uint64(uint32(imm)), true
+	case in.Op == machine.Move && in.Args[1].Kind == machine.KindImm:
+		return n, uint64(imm), true
+	case in.Op == machine.Xor && fromReg && m == n:
+		return n, 0, true
+	case in.Op == machine.Move && fromReg && size == 8:
+		return n, c.value[m], c.known[m]
+	case in.Op == machine.Address:
+		a, ok := in.FixedAddr(in.Args[1].Mem)
+		return n, a, ok
+	}
+	return 0, 0, false
+}
 
-var argRegs = [...]int{7, 6, 2, 1, 8, 9}
+// convention is how functions of the kernel call each other.
+var convention = machine.X86.Convention()
 
 // constArg returns the constant that an argument, from 0, has at a call.
 func constArg(m *model.Model, id model.FuncID, site uint64, arg int) (v uint64, ok bool) {
 	eachConst(m, id, func(in *model.Inst, c *consts) {
 		if in.Addr == site {
-			v, ok = c.get(argRegs[arg])
+			v, ok = c.get(convention.Args[arg])
 		}
 	})
 	return v, ok
@@ -299,34 +285,22 @@ func constArg(m *model.Model, id model.FuncID, site uint64, arg int) (v uint64, 
 // before it, on all ways that lead there.
 func eachConst(m *model.Model, id model.FuncID, visit func(*model.Inst, *consts)) {
 	blocks := m.Blocks(id)
-	if len(blocks) == 0 {
-		return
-	}
-	in := make([]*consts, len(blocks))
-	in[0] = &consts{}
-	work := []int{0}
-	for len(work) > 0 {
-		k := work[0]
-		work = work[1:]
-		c := *in[k]
-		for x := range m.Instructions(&blocks[k]) {
-			c.step(&x)
-		}
-		for _, e := range m.Edges(&blocks[k]) {
-			if in[e.To] == nil {
-				d := c
-				in[e.To] = &d
-			} else if !in[e.To].meet(&c) {
-				continue
+	r := flow.Forward(m, blocks, flow.Problem[consts]{
+		Join: (*consts).join,
+		Transfer: func(c *consts, k int) {
+			for x := range m.Instructions(&blocks[k]) {
+				c.step(&x)
 			}
-			work = append(work, int(e.To))
-		}
-	}
+		},
+	})
 	for k := range blocks {
-		if in[k] == nil {
+		if !r.Reached[k] {
 			continue
 		}
-		c := *in[k]
+		c := r.In[k]
+		if !r.Complete {
+			c = consts{}
+		}
 		for x := range m.Instructions(&blocks[k]) {
 			visit(&x, &c)
 			c.step(&x)
@@ -334,9 +308,8 @@ func eachConst(m *model.Model, id model.FuncID, visit func(*model.Inst, *consts)
 	}
 }
 
-// meet keeps what both agree on and reports whether c changed.
-func (c *consts) meet(o *consts) bool {
-	changed := false
+// join keeps what both agree on and reports whether c changed.
+func (c *consts) join(o consts, _ int) (changed bool) {
 	for i := range c.known {
 		if c.known[i] && (!o.known[i] || o.value[i] != c.value[i]) {
 			c.known[i], changed = false, true

@@ -272,7 +272,7 @@ func (a *analysis) params(id model.FuncID) int {
 func (s *state) given(params int) []value {
 	var out [6]value
 	n := min(params, 6)
-	for i, r := range argRegs[:n] {
+	for i, r := range convention.Args[:n] {
 		out[i] = s.regs[r]
 	}
 	return out[:n]

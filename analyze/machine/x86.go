@@ -1,0 +1,283 @@
+package machine
+
+import (
+	"debug/elf"
+	"fmt"
+	"strings"
+
+	"golang.org/x/arch/x86/x86asm"
+
+	"github.com/klpforge/klpforge/elfobj"
+)
+
+// General registers of x86-64.
+const (
+	RAX Num = iota
+	RCX
+	RDX
+	RBX
+	RSP
+	RBP
+	RSI
+	RDI
+	R8
+	R9
+	R10
+	R11
+	R12
+	R13
+	R14
+	R15
+)
+
+// X86 is x86-64.
+var X86 Arch = x86{}
+
+type x86 struct{}
+
+const x86All RegSet = 0xffff
+
+func (x86) Name() string         { return "x86" }
+func (x86) Machine() elf.Machine { return elf.EM_X86_64 }
+func (x86) Registers() RegSet    { return x86All }
+
+func (x86) RegName(n Num) string {
+	if n < 0 || n > R15 {
+		return "?"
+	}
+	return x86Names[3][n]
+}
+
+// x86Names by the size of what is named: 1, 2, 4 and 8 bytes.
+var x86Names = [4][16]string{
+	{"al", "cl", "dl", "bl", "spl", "bpl", "sil", "dil"},
+	{"ax", "cx", "dx", "bx", "sp", "bp", "si", "di"},
+	{"eax", "ecx", "edx", "ebx", "esp", "ebp", "esi", "edi"},
+	{"rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi", "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15"},
+}
+
+func (x86) operand(o *Operand) string {
+	switch o.Kind {
+	case KindReg:
+		return x86RegName(o.Reg)
+	case KindImm:
+		return hex(o.Imm)
+	case KindRel:
+		return "." + fmt.Sprintf("%+d", o.Imm)
+	case KindMem:
+		return x86MemName(o.Mem)
+	}
+	return ""
+}
+
+func x86RegName(r Reg) string {
+	n := int(r.Num)
+	switch {
+	case r.Class == Vector:
+		return fmt.Sprintf("v%d", n)
+	case r.Class == Segment:
+		return [...]string{"es", "cs", "ss", "ds", "fs", "gs"}[n]
+	case r.Class == System:
+		return fmt.Sprintf("sys%d", n)
+	case r.High:
+		return [...]string{"ah", "ch", "dh", "bh"}[n&3]
+	case n >= 8 && r.Size < 8:
+		return x86Names[3][n] + map[uint8]string{1: "b", 2: "w", 4: "d"}[r.Size]
+	case r.Size == 1:
+		return x86Names[0][n]
+	case r.Size == 2:
+		return x86Names[1][n]
+	case r.Size == 4:
+		return x86Names[2][n]
+	}
+	return x86Names[3][n]
+}
+
+func x86MemName(m Mem) string {
+	var parts []string
+	names := x86Names[3]
+	if m.Base != NoReg {
+		parts = append(parts, names[m.Base])
+	}
+	if m.PC {
+		parts = append(parts, "rip")
+	}
+	if m.Index != NoReg {
+		parts = append(parts, fmt.Sprintf("%d*%s", m.Scale, names[m.Index]))
+	}
+	s := strings.Join(parts, "+")
+	if m.Disp != 0 || s == "" {
+		if s != "" && m.Disp > 0 {
+			s += "+"
+		}
+		s += hex(m.Disp)
+	}
+	return fmt.Sprintf("%d%s[%s]", m.Width, [...]string{"", " fs:", " gs:"}[m.Seg], s)
+}
+
+// elfX86 knows lengths of what x86asm does not.
+var elfX86 = func() elfobj.Arch {
+	a, err := elfobj.ArchOf(elf.EM_X86_64)
+	if err != nil {
+		panic(err)
+	}
+	return a
+}()
+
+// Decode asks x86asm, but for what it does not know: VEX and EVEX encodings
+// (vex.go) and late additions (extra.go).
+func (a x86) Decode(code []byte, addr uint64) (Inst, error) {
+	if in, ok := x86Vex(code); ok {
+		in.Addr, in.arch = addr, a
+		return in, nil
+	}
+	// x86asm (v0.32) takes RDRAND with REX.W for one of 32 bits.
+	if in, ok := x86Random(code); ok {
+		in.Addr, in.arch = addr, a
+		return in, nil
+	}
+	x, err := x86asm.Decode(code, 64)
+	// Without an operation it saw only the prefixes of something unknown.
+	if err == nil && x.Op != 0 && x.Len > 0 && x.Len <= len(code) {
+		in := x86FromNative(&x)
+		in.Addr, in.arch = addr, a
+		return in, nil
+	}
+	if in, ok := x86Extra(code); ok {
+		in.Addr, in.arch = addr, a
+		return in, nil
+	}
+	e, err := elfX86.Decode(code)
+	if err != nil {
+		return Inst{}, err
+	}
+	return Inst{Addr: addr, Len: e.Len, Name: "(unknown)", rule: &x86Unknown, arch: a}, nil
+}
+
+// FromX86 makes an instruction of one that x86asm decoded, for who holds one
+// already.
+func FromX86(x *x86asm.Inst, addr uint64) Inst {
+	in := x86FromNative(x)
+	in.Addr, in.arch = addr, X86
+	return in
+}
+
+func x86FromNative(x *x86asm.Inst) Inst {
+	in := Inst{Len: x.Len, rule: x86RuleOf(x)}
+	in.Op, in.Cond, in.Name = in.rule.op, in.rule.cond, in.rule.name
+	if in.Name == "" {
+		in.Name = strings.ToLower(x.Op.String())
+	}
+	for _, p := range x.Prefix {
+		if p == 0 {
+			break
+		}
+		switch p & 0xff {
+		case x86asm.PrefixLOCK:
+			in.Lock = true
+		case x86asm.PrefixREP & 0xff:
+			in.Repeat = in.rule.repeats
+		case x86asm.PrefixREPN & 0xff:
+			in.Repeat, in.RepeatNZ = in.rule.repeats, in.rule.repeats
+		}
+	}
+	for i, a := range x.Args {
+		if a == nil || i == len(in.Args) {
+			break
+		}
+		in.Args[i] = x86Operand(x, a)
+	}
+	in.Size = x86Size(&in, x.DataSize/8)
+	in.word = x.DataSize == 16
+	// String instructions name their memory; how wide it is stands in their name.
+	if in.rule.width > 0 {
+		in.Size = in.rule.width
+		for i := range in.Args {
+			in.Args[i].Mem.Width = uint16(in.rule.width)
+		}
+	}
+	if x.AddrSize == 32 {
+		for i := range in.Args {
+			in.Args[i].Mem.Addr32 = true
+		}
+	}
+	return in
+}
+
+// x86Size is the size of an operation: that of its first operand that has one.
+func x86Size(in *Inst, otherwise int) uint8 {
+	for i := range in.Args {
+		switch o := &in.Args[i]; o.Kind {
+		case KindReg:
+			return o.Reg.Size
+		case KindMem:
+			if o.Mem.Width > 0 && o.Mem.Width <= 64 {
+				return uint8(o.Mem.Width)
+			}
+		}
+	}
+	return uint8(otherwise)
+}
+
+func x86Operand(x *x86asm.Inst, a x86asm.Arg) Operand {
+	switch v := a.(type) {
+	case x86asm.Reg:
+		return Operand{Kind: KindReg, Reg: x86Reg(v)}
+	case x86asm.Imm:
+		return Operand{Kind: KindImm, Imm: int64(v)}
+	case x86asm.Rel:
+		return Operand{Kind: KindRel, Imm: int64(v)}
+	case x86asm.Mem:
+		m := Mem{Base: NoReg, Index: NoReg, Scale: v.Scale, Disp: v.Disp, Width: uint16(x.MemBytes)}
+		switch v.Segment {
+		case x86asm.FS:
+			m.Seg = SegFS
+		case x86asm.GS:
+			m.Seg = SegGS
+		}
+		if v.Base == x86asm.RIP || v.Base == x86asm.EIP {
+			m.PC = true
+		} else if v.Base != 0 {
+			m.Base = x86Reg(v.Base).Num
+		}
+		if v.Index != 0 {
+			m.Index = x86Reg(v.Index).Num
+		} else {
+			m.Scale = 0
+		}
+		// x86asm leaves displacements of 4 bytes unsigned (v0.32).
+		if m.Disp>>31 == 1 {
+			m.Disp = int64(int32(m.Disp))
+		}
+		return Operand{Kind: KindMem, Mem: m}
+	}
+	return Operand{}
+}
+
+func x86Reg(r x86asm.Reg) Reg {
+	switch {
+	case r >= x86asm.AL && r <= x86asm.BL:
+		return Reg{Num: Num(r - x86asm.AL), Size: 1}
+	case r >= x86asm.AH && r <= x86asm.BH:
+		return Reg{Num: Num(r - x86asm.AH), Size: 1, High: true}
+	case r >= x86asm.SPB && r <= x86asm.DIB:
+		return Reg{Num: Num(r-x86asm.SPB) + RSP, Size: 1}
+	case r >= x86asm.R8B && r <= x86asm.R15B:
+		return Reg{Num: Num(r-x86asm.R8B) + R8, Size: 1}
+	case r >= x86asm.AX && r <= x86asm.R15W:
+		return Reg{Num: Num(r - x86asm.AX), Size: 2}
+	case r >= x86asm.EAX && r <= x86asm.R15L:
+		return Reg{Num: Num(r - x86asm.EAX), Size: 4}
+	case r >= x86asm.RAX && r <= x86asm.R15:
+		return Reg{Num: Num(r - x86asm.RAX), Size: 8}
+	case r >= x86asm.F0 && r <= x86asm.F7:
+		return Reg{Class: Vector, Num: Num(r - x86asm.F0), Size: 10}
+	case r >= x86asm.M0 && r <= x86asm.M7:
+		return Reg{Class: Vector, Num: Num(r - x86asm.M0), Size: 8}
+	case r >= x86asm.X0 && r <= x86asm.X31:
+		return Reg{Class: Vector, Num: Num(r - x86asm.X0), Size: 16}
+	case r >= x86asm.ES && r <= x86asm.GS:
+		return Reg{Class: Segment, Num: Num(r - x86asm.ES), Size: 2}
+	}
+	return Reg{Class: System, Num: Num(r & 15), Size: 8}
+}
