@@ -11,6 +11,7 @@ import (
 	"go/token"
 	"go/types"
 	"maps"
+	"math"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -128,6 +129,18 @@ func broken(pkg *packages.Package, texts map[string][]byte, spans map[string][]s
 				bad[s.id] = true
 				return
 			}
+		}
+		// An operator before a fault is told of at its own place.
+		next := 0
+		nearest := math.MaxInt
+		for _, s := range spans[pos.Filename] {
+			if s.start >= pos.Offset && s.start < nearest {
+				next, nearest = s.id, s.start
+			}
+		}
+		if next > 0 && nearest-pos.Offset < 80 {
+			bad[next] = true
+			return
 		}
 		homeless = fmt.Errorf("%s with faults does not compile, and no fault stands at %v: %s", pkg.PkgPath, pos, msg)
 	}

@@ -184,13 +184,17 @@ func (f *finder) expr(c *astutil.Cursor, n ast.Expr) {
 		if tv.Value == nil {
 			f.binary(n)
 		}
-	case *ast.BasicLit:
-		if n.Kind == token.INT && !inCase(c) && !capacity(c) {
-			f.number(n)
-		}
+	}
+	if tv.Value == nil {
+		return
+	}
+	if p, ok := c.Parent().(ast.Expr); ok && f.info.Types[p].Value != nil {
+		return // part of a constant expression
 	}
 	if inCase(c) {
 		f.caseValue(n)
+	} else if _, named := n.(*ast.Ident); !named && !capacity(c) {
+		f.number(n)
 	}
 }
 
@@ -307,8 +311,11 @@ func pure(n ast.Node) bool {
 	return ok
 }
 
-// number makes a literal one greater.
-func (f *finder) number(n *ast.BasicLit) {
+// number makes a constant one greater.
+func (f *finder) number(n ast.Expr) {
+	if _, named := n.(*ast.SelectorExpr); named {
+		return
+	}
 	if name, ok := f.typeName(n); ok && f.isInt(n) {
 		f.add(opConst, n, "zzNext["+name+"](%d, ", ")")
 	}

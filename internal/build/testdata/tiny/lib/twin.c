@@ -1,0 +1,11 @@
+#include <linux/tiny.h>
+
+static noinline int twin(int v)
+{
+	return v * 5;
+}
+
+int lib_twin(int v)
+{
+	return twin(v) + 2;
+}
