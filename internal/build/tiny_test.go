@@ -2,6 +2,9 @@ package build_test
 
 import (
 	"bytes"
+	"crypto/sha256"
+	"debug/elf"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -13,6 +16,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/klpforge/klpforge/analyze"
 	"github.com/klpforge/klpforge/elfobj"
 	"github.com/klpforge/klpforge/generate"
 	"github.com/klpforge/klpforge/internal/build"
@@ -21,6 +25,8 @@ import (
 
 // tinyRelease is the release of testdata/tiny.
 const tinyRelease = "6.1.0-tiny"
+
+type finding = analyze.Finding
 
 // tiny is testdata/tiny, compiled and linked, with a cache of its own.
 type tiny struct {
@@ -101,7 +107,7 @@ func buildTiny(dir string, change func(file, text string) string) error {
 		if file == "scripts/Makefile.build" {
 			text = strings.Replace(text, "> $(@D)/.$(@F).cmd", "> $(@D)/.$(@F).cmd; scripts/basic/versions $@ >> $(@D)/.$(@F).cmd", 1)
 		}
-		text = strings.ReplaceAll(text, "TINY_CC", strings.Replace(cc, "gcc", "gcc", 1))
+		text = strings.ReplaceAll(text, "TINY_CC", cc)
 		if change != nil {
 			text = change(file, text)
 		}
@@ -321,6 +327,44 @@ func refused(t testing.TB, res *build.Result, err error) []string {
 	}
 	slices.Sort(out)
 	return out
+}
+
+// code is where a function lies in a file, and a checksum of it.
+type code struct {
+	addr, size uint64
+	sha256     string
+}
+
+// shippedCode finds a function with the Go library's reader of ELF files.
+func shippedCode(t testing.TB, file, name string) code {
+	t.Helper()
+	f, err := elf.Open(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	syms, err := f.Symbols()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range syms {
+		if s.Name != name {
+			continue
+		}
+		sec := f.Sections[s.Section]
+		data, err := sec.Data()
+		if err != nil {
+			t.Fatal(err)
+		}
+		off := s.Value
+		if f.Type == elf.ET_EXEC {
+			off -= sec.Addr
+		}
+		sum := sha256.Sum256(data[off : off+s.Size])
+		return code{s.Value, s.Size, hex.EncodeToString(sum[:])}
+	}
+	t.Fatalf("%s has no %s", file, name)
+	return code{}
 }
 
 // contains reports whether bytes stand in any section of the module.

@@ -22,6 +22,11 @@ __attribute__((no_instrument_function)) noinline int hidden_value(int v)
 	return v ^ 0x55;
 }
 
+int hidden_user(int v)
+{
+	return hidden_value(v) + 1;
+}
+
 void start_kernel(void)
 {
 	for (;;)

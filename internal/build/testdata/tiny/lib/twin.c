@@ -1,4 +1,5 @@
 #include <linux/tiny.h>
+#include <linux/factor.h>
 
 static noinline int twin(int v)
 {

@@ -1,4 +1,5 @@
 #include <linux/tiny.h>
+#include <linux/factor.h>
 
 /* Calls both, in another file. */
 noinline int lib_use(struct queue *q)
@@ -14,4 +15,9 @@ noinline int lib_use(struct queue *q)
 int lib_other(int v)
 {
 	return core_value(v) * 2;
+}
+
+int lib_factor(int v)
+{
+	return v * FACTOR;
 }
