@@ -263,11 +263,11 @@ func (s *cScanner) next() (tok string, line, col int) {
 			s.pos++
 		case c == '#' && s.bol:
 			s.skipDirective()
-		case c == '/' && s.at(1) == '/':
+		case c == '/' && s.peek() == '/':
 			for s.pos < len(s.text) && s.text[s.pos] != '\n' {
 				s.pos++
 			}
-		case c == '/' && s.at(1) == '*':
+		case c == '/' && s.peek() == '*':
 			s.skipComment()
 		case c == '"' || c == '\'':
 			line, col = s.line, s.pos-s.from+1
@@ -289,9 +289,10 @@ func (s *cScanner) next() (tok string, line, col int) {
 	return "", s.line, 0
 }
 
-func (s *cScanner) at(n int) byte {
-	if s.pos+n < len(s.text) {
-		return s.text[s.pos+n]
+// peek is the character behind the next, 0 at the end.
+func (s *cScanner) peek() byte {
+	if s.pos+1 < len(s.text) {
+		return s.text[s.pos+1]
 	}
 	return 0
 }
@@ -304,7 +305,7 @@ func (s *cScanner) skipDirective() {
 		case c == '\n':
 			s.newline()
 			s.pos++
-		case c == '/' && s.at(1) == '*':
+		case c == '/' && s.peek() == '*':
 			s.skipComment()
 		default:
 			s.pos++
@@ -317,7 +318,7 @@ func (s *cScanner) skipComment() {
 		if s.text[s.pos] == '\n' {
 			s.newline()
 		}
-		if s.text[s.pos] == '*' && s.at(1) == '/' {
+		if s.text[s.pos] == '*' && s.peek() == '/' {
 			s.pos += 2
 			return
 		}

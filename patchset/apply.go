@@ -169,10 +169,8 @@ func (a *applier) present(id, path string) bool {
 }
 
 func (a *applier) patch(p *Patch) error {
-	level, err := a.strip(p)
-	if err != nil {
-		return err
-	}
+	var err error
+	level := a.strip(p)
 	jobs := make([]job, len(p.Files))
 	for i, c := range p.Files {
 		j := job{Change: c, path: c.Path, oldPath: c.OldPath}
@@ -251,9 +249,9 @@ func (a *applier) sources(p *Patch, jobs []job) error {
 // does not fit the tree and another level fits every file; otherwise -1.
 // Levels above one must leave a directory in each name, lest a patch for
 // another tree hits a file that happens to have a common base name.
-func (a *applier) strip(p *Patch) (int, error) {
+func (a *applier) strip(p *Patch) int {
 	if p.strip != 0 {
-		return -1, nil
+		return -1
 	}
 	var need []*Change
 	deepest := 0
@@ -272,7 +270,7 @@ func (a *applier) strip(p *Patch) (int, error) {
 		return true
 	}
 	if fits(func(c *Change) string { return a.alternative(p.ID, c, c.Path, -1) }) {
-		return -1, nil
+		return -1
 	}
 	for level := range min(deepest, 64) + 1 {
 		if fits(func(c *Change) string {
@@ -283,10 +281,10 @@ func (a *applier) strip(p *Patch) (int, error) {
 			return path
 		}) {
 			a.notes = append(a.notes, Note{Patch: p.ID, Text: fmt.Sprintf("names fit the source tree after stripping %d leading directories", level)})
-			return level, nil
+			return level
 		}
 	}
-	return -1, nil
+	return -1
 }
 
 // alternative settles on the other name of a plain diff ("x.c.orig" against
