@@ -39,6 +39,9 @@ func TestExtractedCodeRuns(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
+				if _, err := os.ReadFile(path); err != nil { // go test runs again when it changes
+					t.Fatal(err)
+				}
 				return path
 			}
 			compile := append(strings.Fields(flags), "-std=gnu11", "-ffreestanding", "-fno-pic", "-fno-pie", "-fcf-protection=none", "-ffunction-sections", "-fdata-sections",

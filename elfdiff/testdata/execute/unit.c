@@ -41,6 +41,8 @@ int strings(int v)
 	const char *s = v & 1 ? CHANGED("left", "a longer left") : "longer left";
 	int n = 0;
 
+	if (v & 4)
+		s = "hello, world" + 7;
 	while (*s)
 		n = n * 31 + *s++;
 	return n + names[v & 3][0];
