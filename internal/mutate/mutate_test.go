@@ -115,6 +115,7 @@ func TestSites(t *testing.T) {
 		{"constant expression", "a = 1 << 4", []string{"drop a = 1 << 4", "const 1 << 4"}},
 		{"call", "two(a, b)", []string{"drop two(a, b)", "swap two(a, b)"}},
 		{"call with effects", "two(one(), one())", []string{"drop two(one(), one())"}},
+		{"format", "says(\"%d of %d\", a, b)", []string{"drop says(\"%d of %d\", a, b)"}},
 		{"loop", "for { break }", []string{"loop break"}},
 		{"panic stays", "panic(1)", []string{"const 1"}},
 		{"cases", "switch a { case 3: a++ }", []string{"const 3", "drop a++"}},
@@ -127,7 +128,7 @@ func TestSites(t *testing.T) {
 		{"message only", "_ = errors.New(\"x\")", nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			_, sites := sitesOf(t, "package x\nimport \"errors\"\nvar _ = errors.New\nfunc one() int { return *new(int) }\nfunc two(int, int) {}\nfunc f(a, b int, p, q bool) {\n"+c.body+"\n}\n")
+			_, sites := sitesOf(t, "package x\nimport \"errors\"\nvar _ = errors.New\nfunc one() int { return *new(int) }\nfunc two(int, int) {}\nfunc says(string, ...any) {}\nfunc f(a, b int, p, q bool) {\n"+c.body+"\n}\n")
 			var got []string
 			for _, s := range sites {
 				if s.Func == "f" {

@@ -353,7 +353,7 @@ func (f *finder) typeName(n ast.Expr) (string, bool) {
 	return name, !strings.ContainsAny(name, " {[")
 }
 
-// swaps adds the faults of exchanged arguments.
+// swaps adds the faults of exchanged arguments, but for those of a format.
 func (f *finder) swaps(call *ast.CallExpr) {
 	if f.messageOnly(call) || call.Ellipsis.IsValid() {
 		return
@@ -363,6 +363,9 @@ func (f *finder) swaps(call *ast.CallExpr) {
 	}
 	for i := 0; i+1 < len(call.Args); i++ {
 		a, b := call.Args[i], call.Args[i+1]
+		if v := f.info.Types[a].Value; v != nil && v.Kind() == constant.String && strings.Contains(constant.StringVal(v), "%") {
+			return // what follows only words a message
+		}
 		ta, tb := f.info.TypeOf(a), f.info.TypeOf(b)
 		if ta == nil || tb == nil || !types.Identical(types.Default(ta), types.Default(tb)) || !pure(a) || !pure(b) || f.text(a) == f.text(b) ||
 			f.info.Types[a].IsNil() || f.info.Types[a].Value != nil && f.info.Types[b].Value != nil {
