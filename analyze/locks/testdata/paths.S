@@ -173,7 +173,7 @@
 	endfunc meet
 
 # The same, with the second path's value: the lock is taken when arg1 is not zero.
-# want meet_second: +spin:arg0 when arg1
+# want meet_second: +spin:arg0 when arg1 assumed
 	func meet_second
 	push %rbx
 	push %rbp
@@ -229,3 +229,67 @@
 	jmp _raw_spin_lock
 1:	ret
 	endfunc below_equal
+
+# One of two paths restores a flag that nobody saw saved, so that what is found rests
+# on an assumption; on whichever path that is.
+# want assumed_second: neutral assumed
+	func assumed_second
+	cli
+	test %edi, %edi
+	je 1f
+	sti
+	jmp 2f
+1:	push (%rsi)
+	popf
+2:	call work
+	ret
+	endfunc assumed_second
+
+# want assumed_first: neutral assumed
+	func assumed_first
+	cli
+	test %edi, %edi
+	je 1f
+	push (%rsi)
+	popf
+	jmp 2f
+1:	sti
+2:	call work
+	ret
+	endfunc assumed_first
+
+# Two paths know different bounds of a value; behind, only both together hold. It is
+# 1 to 6: the lock is not taken for 7, and is for 5.
+# want bounds_low: neutral
+	func bounds_low
+	push %rbx
+	mov %rdi, %rbx
+	mov $1, %eax
+	test %esi, %esi
+	je 1f
+	mov $6, %eax
+1:	cmp $6, %eax
+	jbe 2f
+	mov %rbx, %rdi
+	call _raw_spin_lock
+2:	pop %rbx
+	ret
+	endfunc bounds_low
+
+# The argument is known to be above 10 on one path and above 20 on the other.
+# want bounds_of_argument: +spin:arg0 when arg1
+	func bounds_of_argument
+	push %rbx
+	mov %rdi, %rbx
+	cmp $10, %esi
+	jbe 3f
+	cmp $20, %esi
+	jbe 1f
+	nop
+1:	cmp $15, %esi
+	jbe 3f
+	mov %rbx, %rdi
+	call _raw_spin_lock
+3:	pop %rbx
+	ret
+	endfunc bounds_of_argument

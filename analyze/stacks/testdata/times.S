@@ -325,3 +325,16 @@
 	call gives_bound
 	ret
 	endfunc waits_for_nothing
+
+# A counter grows from round to round; what does not change stays known.
+# want counts_and_waits: bounded
+	func counts_and_waits
+	mov $30, %ebx
+	xor %ebp, %ebp
+1:	add $1, %rbp
+	call other
+	test %eax, %eax
+	jne 1b
+	sleep %rbx
+	ret
+	endfunc counts_and_waits
