@@ -293,3 +293,93 @@
 3:	pop %rbx
 	ret
 	endfunc bounds_of_argument
+
+# Above 20 on the path that comes first, 11 to 20 on the other: 15 may be below.
+# want bounds_first: +spin:arg0 when arg1
+	func bounds_first
+	push %rbx
+	mov %rdi, %rbx
+	cmp $10, %esi
+	jbe 3f
+	cmp $20, %esi
+	jbe 1f
+	nop
+1:	cmp $15, %esi
+	ja 3f
+	mov %rbx, %rdi
+	call _raw_spin_lock
+3:	pop %rbx
+	ret
+	endfunc bounds_first
+
+# The same, with the paths exchanged.
+# want bounds_second: +spin:arg0 when arg1
+	func bounds_second
+	push %rbx
+	mov %rdi, %rbx
+	cmp $10, %esi
+	jbe 3f
+	cmp $20, %esi
+	ja 1f
+	nop
+1:	cmp $15, %esi
+	ja 3f
+	mov %rbx, %rdi
+	call _raw_spin_lock
+3:	pop %rbx
+	ret
+	endfunc bounds_second
+
+# One path knows that the argument is above 20, the other nothing.
+# want bounds_on_one: possible +spin:arg0 unknown
+	func bounds_on_one
+	push %rbx
+	mov %rdi, %rbx
+	test %edx, %edx
+	je 1f
+	cmp $20, %esi
+	jbe 3f
+1:	cmp $15, %esi
+	ja 3f
+	mov %rbx, %rdi
+	call _raw_spin_lock
+3:	pop %rbx
+	ret
+	endfunc bounds_on_one
+
+# want bounds_on_other: possible +spin:arg0 unknown
+	func bounds_on_other
+	push %rbx
+	mov %rdi, %rbx
+	test %edx, %edx
+	jne 2f
+	cmp $20, %esi
+	jbe 3f
+2:	cmp $15, %esi
+	ja 3f
+	mov %rbx, %rdi
+	call _raw_spin_lock
+3:	pop %rbx
+	ret
+	endfunc bounds_on_other
+
+# A slot of the frame that one path alone has written: its old value is not what it
+# holds, nor is the new one.
+# want slot_on_one: +spin:arg0 when arg1 assumed
+	func slot_on_one
+	push %rbx
+	sub $16, %rsp
+	mov %rdi, %rbx
+	movl $1, 8(%rsp)
+	test %esi, %esi
+	je 1f
+	movl $2, 8(%rsp)
+1:	call work
+	cmpl $2, 8(%rsp)
+	jne 3f
+	mov %rbx, %rdi
+	call _raw_spin_lock
+3:	add $16, %rsp
+	pop %rbx
+	ret
+	endfunc slot_on_one
