@@ -383,3 +383,22 @@
 	pop %rbx
 	ret
 	endfunc slot_on_one
+
+# The path that knows comes first.
+# want bounds_forgotten: possible +spin:arg0 unknown
+	func bounds_forgotten
+	push %rbx
+	mov %rdi, %rbx
+	test %edx, %edx
+	je 2f
+	cmp $20, %esi
+	jbe 3f
+	jmp 1f
+2:	nop
+1:	cmp $15, %esi
+	ja 3f
+	mov %rbx, %rdi
+	call _raw_spin_lock
+3:	pop %rbx
+	ret
+	endfunc bounds_forgotten
