@@ -402,3 +402,22 @@
 3:	pop %rbx
 	ret
 	endfunc bounds_forgotten
+
+# The same, with the paths exchanged.
+# want bounds_forgotten_too: possible +spin:arg0 unknown
+	func bounds_forgotten_too
+	push %rbx
+	mov %rdi, %rbx
+	test %edx, %edx
+	je 2f
+	nop
+	jmp 1f
+2:	cmp $20, %esi
+	jbe 3f
+1:	cmp $15, %esi
+	ja 3f
+	mov %rbx, %rdi
+	call _raw_spin_lock
+3:	pop %rbx
+	ret
+	endfunc bounds_forgotten_too
