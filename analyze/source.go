@@ -10,7 +10,7 @@ import (
 // object file should point at: the first change inside its text on each side,
 // else its first line; without such text the first change of the object's
 // source, or of any changed file.
-func (in *Input) Locate(unit, name string) (old, new Place) {
+func (in *Input) Locate(unit, name string) (old, newer Place) {
 	base, _, _ := strings.Cut(name, ".")
 	source := ""
 	for _, u := range in.Units {
@@ -75,13 +75,13 @@ func (f *File) entry(name string) string {
 
 // firstChange points at the first hunk that touches the given texts; zero texts
 // stand for the whole file.
-func (f *File) firstChange(o, n Text) (old, new Place) {
+func (f *File) firstChange(o, n Text) (old, newer Place) {
 	whole := o == (Text{}) && n == (Text{})
 	if f.Old != nil {
 		old = Place{File: f.Path, Line: o.Line}
 	}
 	if f.New != nil {
-		new = Place{File: f.Path, Line: n.Line}
+		newer = Place{File: f.Path, Line: n.Line}
 	}
 	for _, h := range f.Hunks {
 		if !whole && !o.touches(h.OldStart, h.OldLines) && !n.touches(h.NewStart, h.NewLines) {
@@ -91,11 +91,11 @@ func (f *File) firstChange(o, n Text) (old, new Place) {
 			old.Line = max(h.OldStart, 1)
 		}
 		if f.New != nil {
-			new.Line = max(h.NewStart, 1)
+			newer.Line = max(h.NewStart, 1)
 		}
 		break
 	}
-	return old, new
+	return old, newer
 }
 
 func (t Text) touches(start, lines int) bool {

@@ -130,7 +130,7 @@ type applier struct {
 
 // load returns the current text of the file at path and its resolved path.
 func (a *applier) load(id, path string) (*text, string, error) {
-	real, err := resolve(a.tree, id, path)
+	actual, err := resolve(a.tree, id, path)
 	if err != nil {
 		var perr *PathError
 		if errors.As(err, &perr) {
@@ -138,10 +138,10 @@ func (a *applier) load(id, path string) (*text, string, error) {
 		}
 		return nil, "", fmt.Errorf("patch %s: look up %s in the source tree: %w", id, path, err)
 	}
-	if t := a.files[real]; t != nil {
-		return t, real, nil
+	if t := a.files[actual]; t != nil {
+		return t, actual, nil
 	}
-	data, err := fs.ReadFile(a.tree, real)
+	data, err := fs.ReadFile(a.tree, actual)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		data = nil
@@ -151,20 +151,20 @@ func (a *applier) load(id, path string) (*text, string, error) {
 		data = []byte{}
 	}
 	t := newText(data)
-	a.files[real] = t
-	return t, real, nil
+	a.files[actual] = t
+	return t, actual, nil
 }
 
 // present says whether path is a file after the patches so far.
 func (a *applier) present(id, path string) bool {
-	real, err := resolve(a.tree, id, path)
+	actual, err := resolve(a.tree, id, path)
 	if err != nil {
 		return false
 	}
-	if t := a.files[real]; t != nil {
+	if t := a.files[actual]; t != nil {
 		return t.exists
 	}
-	info, err := fs.Stat(a.tree, real)
+	info, err := fs.Stat(a.tree, actual)
 	return err == nil && info.Mode().IsRegular()
 }
 
@@ -230,11 +230,11 @@ func (a *applier) sources(p *Patch, jobs []job) error {
 		if j.Kind != Rename && j.Kind != Copy {
 			continue
 		}
-		t, real, err := a.load(p.ID, j.oldPath)
+		t, actual, err := a.load(p.ID, j.oldPath)
 		if err != nil {
 			return err
 		}
-		j.source = &source{real: real, lines: t.lines, exists: t.exists, bad: t.bad}
+		j.source = &source{real: actual, lines: t.lines, exists: t.exists, bad: t.bad}
 		if j.Kind == Rename && !kept[j.oldPath] {
 			gone = append(gone, t)
 		}
@@ -296,8 +296,8 @@ func (a *applier) alternative(id string, c *Change, path string, level int) stri
 	if level < 0 {
 		level = strings.Count(pick(c.names.old, c.names.new), "/") - strings.Count(path, "/")
 	}
-	old, new := c.names.paths(max(level, 0))
-	for _, other := range []string{old, new} {
+	old, newer := c.names.paths(max(level, 0))
+	for _, other := range []string{old, newer} {
 		clean, err := checkPath(id, other)
 		if err == nil && clean != path && a.present(id, clean) {
 			return clean
@@ -310,12 +310,12 @@ func (a *applier) alternative(id string, c *Change, path string, level int) stri
 // returned for what no patch should do.
 func (a *applier) change(p *Patch, j job, hunkNo map[string]int) error {
 	c, path := j.Change, j.path
-	t, real, err := a.load(p.ID, path)
+	t, actual, err := a.load(p.ID, path)
 	if err != nil {
 		return err
 	}
-	if real != path {
-		a.notes = append(a.notes, Note{Patch: p.ID, File: path, Text: "is a symbolic link to " + real + ", which is patched instead"})
+	if actual != path {
+		a.notes = append(a.notes, Note{Patch: p.ID, File: path, Text: "is a symbolic link to " + actual + ", which is patched instead"})
 	}
 	fail := func(reason string, applied bool) error {
 		a.failed = append(a.failed, &ApplyError{Patch: p.ID, File: path, Reason: reason, Applied: applied})
@@ -325,8 +325,8 @@ func (a *applier) change(p *Patch, j job, hunkNo map[string]int) error {
 	if t.bad {
 		return nil
 	}
-	base := hunkNo[real]
-	hunkNo[real] += len(c.Hunks)
+	base := hunkNo[actual]
+	hunkNo[actual] += len(c.Hunks)
 	if c.OldMode != 0 && c.NewMode != 0 && c.OldMode != c.NewMode {
 		a.notes = append(a.notes, Note{Patch: p.ID, File: path, Text: fmt.Sprintf("change of mode %o to %o has no effect on the build and is left out", c.OldMode, c.NewMode)})
 	}

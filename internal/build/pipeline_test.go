@@ -188,12 +188,12 @@ func TestIncludeCompletesType(t *testing.T) {
 // not put in place.
 func TestVerificationStops(t *testing.T) {
 	k := otherTiny(t, nil)
-	edit := func(file, old, new string) {
+	edit := func(file, old, newer string) {
 		text, err := os.ReadFile(filepath.Join(k.source, file))
 		if err != nil || !bytes.Contains(text, []byte(old)) {
 			t.Fatalf("%s: %v", file, err)
 		}
-		if err := os.WriteFile(filepath.Join(k.source, file), bytes.Replace(text, []byte(old), []byte(new), 1), 0o755); err != nil {
+		if err := os.WriteFile(filepath.Join(k.source, file), bytes.Replace(text, []byte(old), []byte(newer), 1), 0o755); err != nil {
 			t.Fatal(err)
 		}
 	}
