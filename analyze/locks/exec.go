@@ -721,7 +721,7 @@ func (w *walker) cmov(s *state, in *model.Inst, c cc) {
 func (w *walker) restore(s *state, v vid) {
 	t := &w.t
 	if n := t.n(v); n.op == opFlags {
-		s.setIRQ(int8(n.k-8))
+		s.setIRQ(int8(n.k - 8))
 		return
 	}
 	switch n := s.irq(); {

@@ -462,7 +462,7 @@ func (t *values) assume(s *state, v vid, size uint8, set Set) bool {
 				if c, one := next.Single(); one && c == 0 {
 					// Interrupts were off when the flag was saved, so skipping
 					// the enabling restores them.
-					s.setIRQ(int8(f.k-8))
+					s.setIRQ(int8(f.k - 8))
 				}
 			}
 		case binEq, binLtu, binLt:
