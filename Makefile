@@ -6,11 +6,12 @@ export GOFLAGS ?= -buildvcs=false
 GO      ?= go
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
 FUZZTIME ?= 10s
+SAMPLE  ?= 1
 PAIRS   ?= $(or $(KLPFORGE_CACHE),$(HOME)/.cache/klpforge)/pairs
 PEER    ?=
 
 .DEFAULT_GOAL := build
-.PHONY: build install packages deps demo demo-release test lint unit kernels e2e corpus cross hazards bench bench-differ annotbench fuzz clean help
+.PHONY: build install packages deps demo demo-release test lint mutate unit kernels e2e corpus cross hazards bench bench-differ annotbench fuzz clean help
 
 build: ## build bin/klpforge
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-X main.version=$(VERSION)" -o bin/klpforge ./cmd/klpforge
@@ -33,8 +34,11 @@ demo-release: deps build ## three cumulative releases: build, compare, upgrade, 
 test: ## everything: install what is missing, lint, unit, kernels, VMs, corpus sample
 	scripts/test
 
-lint: ## gofmt, vet, staticcheck, unused code
+lint: ## gofmt, vet, staticcheck, unused code, branches and parameters that say nothing
 	scripts/lint
+
+mutate: ## faults put into the core, and which of them the tests notice (hours; SAMPLE=0.05 takes a part)
+	$(GO) run ./internal/mutate -sample $(SAMPLE) -json mutation.json -v
 
 unit: ## tests that need no root, network, kernel or VM
 	$(GO) run ./internal/testsum -- -timeout 10m ./...
@@ -71,7 +75,7 @@ fuzz: ## fuzz every decoder for FUZZTIME (10s) each
 	scripts/fuzz $(FUZZTIME)
 
 clean: ## remove what was built here; the cache stays (see README)
-	rm -rf bin dist corpus.json .cache
+	rm -rf bin dist corpus.json mutation.json .cache
 
 help: ## this text
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 16

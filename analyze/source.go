@@ -10,7 +10,7 @@ import (
 // object file should point at: the first change inside its text on each side,
 // else its first line; without such text the first change of the object's
 // source, or of any changed file.
-func (in *Input) Locate(unit, name string) (old, new Place) {
+func (in *Input) Locate(unit, name string) (old, newer Place) {
 	base, _, _ := strings.Cut(name, ".")
 	source := ""
 	for _, u := range in.Units {
@@ -75,13 +75,13 @@ func (f *File) entry(name string) string {
 
 // firstChange points at the first hunk that touches the given texts; zero texts
 // stand for the whole file.
-func (f *File) firstChange(o, n Text) (old, new Place) {
+func (f *File) firstChange(o, n Text) (old, newer Place) {
 	whole := o == (Text{}) && n == (Text{})
 	if f.Old != nil {
 		old = Place{File: f.Path, Line: o.Line}
 	}
 	if f.New != nil {
-		new = Place{File: f.Path, Line: n.Line}
+		newer = Place{File: f.Path, Line: n.Line}
 	}
 	for _, h := range f.Hunks {
 		if !whole && !o.touches(h.OldStart, h.OldLines) && !n.touches(h.NewStart, h.NewLines) {
@@ -91,11 +91,11 @@ func (f *File) firstChange(o, n Text) (old, new Place) {
 			old.Line = max(h.OldStart, 1)
 		}
 		if f.New != nil {
-			new.Line = max(h.NewStart, 1)
+			newer.Line = max(h.NewStart, 1)
 		}
 		break
 	}
-	return old, new
+	return old, newer
 }
 
 func (t Text) touches(start, lines int) bool {
@@ -263,11 +263,11 @@ func (s *cScanner) next() (tok string, line, col int) {
 			s.pos++
 		case c == '#' && s.bol:
 			s.skipDirective()
-		case c == '/' && s.at(1) == '/':
+		case c == '/' && s.peek() == '/':
 			for s.pos < len(s.text) && s.text[s.pos] != '\n' {
 				s.pos++
 			}
-		case c == '/' && s.at(1) == '*':
+		case c == '/' && s.peek() == '*':
 			s.skipComment()
 		case c == '"' || c == '\'':
 			line, col = s.line, s.pos-s.from+1
@@ -289,9 +289,10 @@ func (s *cScanner) next() (tok string, line, col int) {
 	return "", s.line, 0
 }
 
-func (s *cScanner) at(n int) byte {
-	if s.pos+n < len(s.text) {
-		return s.text[s.pos+n]
+// peek is the character behind the next, 0 at the end.
+func (s *cScanner) peek() byte {
+	if s.pos+1 < len(s.text) {
+		return s.text[s.pos+1]
 	}
 	return 0
 }
@@ -304,7 +305,7 @@ func (s *cScanner) skipDirective() {
 		case c == '\n':
 			s.newline()
 			s.pos++
-		case c == '/' && s.at(1) == '*':
+		case c == '/' && s.peek() == '*':
 			s.skipComment()
 		default:
 			s.pos++
@@ -317,7 +318,7 @@ func (s *cScanner) skipComment() {
 		if s.text[s.pos] == '\n' {
 			s.newline()
 		}
-		if s.text[s.pos] == '*' && s.at(1) == '/' {
+		if s.text[s.pos] == '*' && s.peek() == '/' {
 			s.pos += 2
 			return
 		}

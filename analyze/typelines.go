@@ -13,12 +13,12 @@ func (f *File) TouchesTypes() bool {
 	if ext := path.Ext(f.Path); ext != ".c" && ext != ".h" {
 		return f.New != nil && ext != ".S" && ext != ".rst" && ext != ".txt" // something that is included, perhaps
 	}
-	var old, new []Span
+	var old, newer []Span
 	for _, h := range f.Hunks {
 		old = append(old, Span{h.OldStart, h.OldLines})
-		new = append(new, Span{h.NewStart, h.NewLines})
+		newer = append(newer, Span{h.NewStart, h.NewLines})
 	}
-	return f.Old != nil && f.New != nil && (touchesTypes(f.Old, old) || touchesTypes(f.New, new))
+	return f.Old != nil && f.New != nil && (touchesTypes(f.Old, old) || touchesTypes(f.New, newer))
 }
 
 // Span is a run of lines, the first counted from 1.

@@ -169,7 +169,11 @@ func checkExtracted(t *testing.T, r *Result, x *Extracted) {
 	}
 	c := &extractChecker{t: t, r: r, x: x, p: r.Patched, e: e, toE: map[AtomID]AtomID{}, toP: map[AtomID]AtomID{}}
 	c.run()
-	if ld, err := exec.LookPath("ld"); err == nil && !testing.Short() && f.Machine == elf.EM_X86_64 {
+	if !testing.Short() && f.Machine == elf.EM_X86_64 {
+		ld, err := exec.LookPath("ld")
+		if err != nil {
+			t.Fatalf("what is extracted is given to ld: %v", err)
+		}
 		dir := t.TempDir()
 		in := filepath.Join(dir, "x.o")
 		if err := os.WriteFile(in, out, 0o666); err != nil {

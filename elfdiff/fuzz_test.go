@@ -47,7 +47,7 @@ func survives(t testing.TB, before, after *elfobj.File, size int) {
 		}
 	}
 	runtime.ReadMemStats(&m1)
-	if got, max := m1.TotalAlloc-m0.TotalAlloc, uint64(size)*memoryFactor+memoryBase; got > max {
+	if got, limit := m1.TotalAlloc-m0.TotalAlloc, uint64(size)*memoryFactor+memoryBase; got > limit {
 		t.Fatalf("%d bytes of input made %d of memory", size, got)
 	}
 }

@@ -311,7 +311,7 @@ func (o *Object) readTable(n int, found *[]owned) error {
 	for i := t.from; i < o.after(n); i++ {
 		e := o.entry(i)
 		if e.altLen > 0 {
-			if max := o.File.Sections[e.alt].Size; e.altOff > max || e.altLen > max-e.altOff {
+			if limit := o.File.Sections[e.alt].Size; e.altOff > limit || e.altLen > limit-e.altOff {
 				return &Problem{ID: "KLP109", Severity: Error, Section: s.Name,
 					Message: fmt.Sprintf("entry at %#x names %d replacement bytes outside %s", e.off, e.altLen, o.File.Sections[e.alt].Name)}
 			}

@@ -27,7 +27,7 @@ func survives(t testing.TB, in []byte) {
 	if (f == nil) == (err == nil) {
 		t.Fatalf("file %v with error %v", f != nil, err)
 	}
-	if got, max := after.TotalAlloc-before.TotalAlloc, uint64(len(in))*memoryFactor+1<<16; got > max {
+	if got, limit := after.TotalAlloc-before.TotalAlloc, uint64(len(in))*memoryFactor+1<<16; got > limit {
 		t.Fatalf("reading %d bytes allocated %d", len(in), got)
 	}
 	if err != nil {

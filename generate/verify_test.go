@@ -384,19 +384,19 @@ func table(t *testing.T, s *elfobj.Section, name string) *elfobj.KlpRelocs {
 }
 
 // edit replaces the only occurrence of old in the section.
-func edit(t *testing.T, f *elfobj.File, name, old, new string) {
+func edit(t *testing.T, f *elfobj.File, name, old, newer string) {
 	s := section(t, f, name)
 	if n := bytes.Count(s.Data, []byte(old)); n != 1 {
 		t.Fatalf("%q occurs %d times in %s", old, n, name)
 	}
-	s.Data = bytes.Replace(s.Data, []byte(old), []byte(new), 1)
+	s.Data = bytes.Replace(s.Data, []byte(old), []byte(newer), 1)
 }
 
 // editAny is edit in the one string section that has old.
-func editAny(t *testing.T, f *elfobj.File, old, new string) {
+func editAny(t *testing.T, f *elfobj.File, old, newer string) {
 	for _, s := range f.Sections {
 		if s.Flags&elf.SHF_STRINGS != 0 && s.Flags&elf.SHF_ALLOC != 0 && bytes.Contains(s.Data, []byte(old)) {
-			edit(t, f, s.Name, old, new)
+			edit(t, f, s.Name, old, newer)
 			return
 		}
 	}

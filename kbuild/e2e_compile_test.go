@@ -65,7 +65,7 @@ func e2eWork(t *testing.T, tree *Tree) *Work {
 }
 
 // edit replaces old by new once in a file of the work tree.
-func edit(t testing.TB, w *Work, file, old, new string) {
+func edit(t testing.TB, w *Work, file, old, newer string) {
 	t.Helper()
 	data, err := w.Read(file)
 	if err != nil {
@@ -74,7 +74,7 @@ func edit(t testing.TB, w *Work, file, old, new string) {
 	if !bytes.Contains(data, []byte(old)) {
 		t.Fatalf("%s does not hold %q", file, old)
 	}
-	if err := w.Write(file, bytes.Replace(data, []byte(old), []byte(new), 1)); err != nil {
+	if err := w.Write(file, bytes.Replace(data, []byte(old), []byte(newer), 1)); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -70,9 +70,9 @@ func TestRealModule(t *testing.T) {
 		}
 		t.Logf("module in %v\n%s", time.Since(start), log.String())
 		ko[i] = mustRead(t, filepath.Join(dir, "hello.ko"))
-		if modinfo, err := exec.LookPath("modinfo"); err == nil {
-			out, _ := exec.Command(modinfo, filepath.Join(dir, "hello.ko")).CombinedOutput()
-			t.Logf("%s", out)
+		out, err := exec.Command("modinfo", filepath.Join(dir, "hello.ko")).CombinedOutput()
+		if err != nil {
+			t.Errorf("modinfo: %v\n%s", err, out)
 		}
 	}
 	if !bytes.Equal(ko[0], ko[1]) {

@@ -332,13 +332,13 @@ func (p *preparation) configure(ctx context.Context) error {
 	if err := os.WriteFile(filepath.Join(p.tree, ".config"), p.config.text, 0o644); err != nil {
 		return err
 	}
-	_, err := p.make(ctx, "olddefconfig", "olddefconfig").run(ctx)
+	_, err := p.make("olddefconfig", "olddefconfig").run(ctx)
 	return err
 }
 
 // prepareModules builds what compiling needs: host tools, generated headers.
 func (p *preparation) prepareModules(ctx context.Context) error {
-	_, err := p.make(ctx, "modules_prepare", fmt.Sprintf("-j%d", p.Jobs), "modules_prepare").run(ctx)
+	_, err := p.make("modules_prepare", fmt.Sprintf("-j%d", p.Jobs), "modules_prepare").run(ctx)
 	return err
 }
 
@@ -351,7 +351,7 @@ func makeVars(arch, cc, hostCC, release string) []string {
 	return vars
 }
 
-func (p *preparation) make(ctx context.Context, name string, args ...string) command {
+func (p *preparation) make(name string, args ...string) command {
 	argv := append([]string{"make"}, makeVars(p.Arch, p.CC, p.hostCC, p.Release)...)
 	return command{
 		name: "make " + name,

@@ -127,7 +127,7 @@ func unlz4Legacy(data []byte, limit int64) ([]byte, error) {
 	if len(blocks) == 0 {
 		return nil, errors.New("decompress lz4: no blocks")
 	}
-	if max := int64(len(blocks)-1) * lz4LegacyBlock; max > limit {
+	if most := int64(len(blocks)-1) * lz4LegacyBlock; most > limit {
 		return nil, fmt.Errorf("decompress lz4: more than the expected %d bytes", limit)
 	}
 	out := make([]byte, len(blocks)*lz4LegacyBlock)

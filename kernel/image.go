@@ -256,12 +256,12 @@ func (im *Image) from(addr uint64) []byte {
 }
 
 // String returns the NUL-terminated string at addr, at most max bytes long.
-func (im *Image) String(addr uint64, max int) (string, error) {
+func (im *Image) String(addr uint64, limit int) (string, error) {
 	b := im.from(addr)
-	b = b[:min(len(b), max)]
+	b = b[:min(len(b), limit)]
 	i := bytes.IndexByte(b, 0)
 	if i < 0 {
-		return "", &AddressError{addr, max}
+		return "", &AddressError{addr, limit}
 	}
 	return string(b[:i]), nil
 }

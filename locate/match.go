@@ -192,8 +192,13 @@ func (m *matcher) check(r elfdiff.Reference, meant uint64) string {
 			}
 			return ""
 		}
-		if list := m.v.Lookup(t.Name); len(list) > 0 && !anyAt(list, base) {
+		list := m.v.Lookup(t.Name)
+		if len(list) > 0 && !anyAt(list, base) {
 			return fmt.Sprintf("reference at +%#x to %s goes to %s in the shipped code", r.Off, t.Name, nameAt(m.v, base))
+		}
+		if len(list) == 0 && m.v.Object() != "vmlinux" {
+			// A module names all that it refers to; the image need not.
+			return fmt.Sprintf("reference at +%#x to %s, which the shipped module neither has nor refers to", r.Off, t.Name)
 		}
 		m.ev.exts[t.Name] = base
 	case elfdiff.TargetAtom:

@@ -71,10 +71,10 @@ func put(t *testing.T, dir, name string, data []byte) string {
 	return p
 }
 
-func compress(t *testing.T, data []byte, make func(io.Writer) (io.WriteCloser, error)) []byte {
+func compress(t *testing.T, data []byte, construct func(io.Writer) (io.WriteCloser, error)) []byte {
 	t.Helper()
 	var b bytes.Buffer
-	w, err := make(&b)
+	w, err := construct(&b)
 	if err == nil {
 		_, err = w.Write(data)
 	}

@@ -130,7 +130,7 @@ type applier struct {
 
 // load returns the current text of the file at path and its resolved path.
 func (a *applier) load(id, path string) (*text, string, error) {
-	real, err := resolve(a.tree, id, path)
+	actual, err := resolve(a.tree, id, path)
 	if err != nil {
 		var perr *PathError
 		if errors.As(err, &perr) {
@@ -138,10 +138,10 @@ func (a *applier) load(id, path string) (*text, string, error) {
 		}
 		return nil, "", fmt.Errorf("patch %s: look up %s in the source tree: %w", id, path, err)
 	}
-	if t := a.files[real]; t != nil {
-		return t, real, nil
+	if t := a.files[actual]; t != nil {
+		return t, actual, nil
 	}
-	data, err := fs.ReadFile(a.tree, real)
+	data, err := fs.ReadFile(a.tree, actual)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		data = nil
@@ -151,28 +151,26 @@ func (a *applier) load(id, path string) (*text, string, error) {
 		data = []byte{}
 	}
 	t := newText(data)
-	a.files[real] = t
-	return t, real, nil
+	a.files[actual] = t
+	return t, actual, nil
 }
 
 // present says whether path is a file after the patches so far.
 func (a *applier) present(id, path string) bool {
-	real, err := resolve(a.tree, id, path)
+	actual, err := resolve(a.tree, id, path)
 	if err != nil {
 		return false
 	}
-	if t := a.files[real]; t != nil {
+	if t := a.files[actual]; t != nil {
 		return t.exists
 	}
-	info, err := fs.Stat(a.tree, real)
+	info, err := fs.Stat(a.tree, actual)
 	return err == nil && info.Mode().IsRegular()
 }
 
 func (a *applier) patch(p *Patch) error {
-	level, err := a.strip(p)
-	if err != nil {
-		return err
-	}
+	var err error
+	level := a.strip(p)
 	jobs := make([]job, len(p.Files))
 	for i, c := range p.Files {
 		j := job{Change: c, path: c.Path, oldPath: c.OldPath}
@@ -232,11 +230,11 @@ func (a *applier) sources(p *Patch, jobs []job) error {
 		if j.Kind != Rename && j.Kind != Copy {
 			continue
 		}
-		t, real, err := a.load(p.ID, j.oldPath)
+		t, actual, err := a.load(p.ID, j.oldPath)
 		if err != nil {
 			return err
 		}
-		j.source = &source{real: real, lines: t.lines, exists: t.exists, bad: t.bad}
+		j.source = &source{real: actual, lines: t.lines, exists: t.exists, bad: t.bad}
 		if j.Kind == Rename && !kept[j.oldPath] {
 			gone = append(gone, t)
 		}
@@ -251,9 +249,9 @@ func (a *applier) sources(p *Patch, jobs []job) error {
 // does not fit the tree and another level fits every file; otherwise -1.
 // Levels above one must leave a directory in each name, lest a patch for
 // another tree hits a file that happens to have a common base name.
-func (a *applier) strip(p *Patch) (int, error) {
+func (a *applier) strip(p *Patch) int {
 	if p.strip != 0 {
-		return -1, nil
+		return -1
 	}
 	var need []*Change
 	deepest := 0
@@ -272,7 +270,7 @@ func (a *applier) strip(p *Patch) (int, error) {
 		return true
 	}
 	if fits(func(c *Change) string { return a.alternative(p.ID, c, c.Path, -1) }) {
-		return -1, nil
+		return -1
 	}
 	for level := range min(deepest, 64) + 1 {
 		if fits(func(c *Change) string {
@@ -283,10 +281,10 @@ func (a *applier) strip(p *Patch) (int, error) {
 			return path
 		}) {
 			a.notes = append(a.notes, Note{Patch: p.ID, Text: fmt.Sprintf("names fit the source tree after stripping %d leading directories", level)})
-			return level, nil
+			return level
 		}
 	}
-	return -1, nil
+	return -1
 }
 
 // alternative settles on the other name of a plain diff ("x.c.orig" against
@@ -298,8 +296,8 @@ func (a *applier) alternative(id string, c *Change, path string, level int) stri
 	if level < 0 {
 		level = strings.Count(pick(c.names.old, c.names.new), "/") - strings.Count(path, "/")
 	}
-	old, new := c.names.paths(max(level, 0))
-	for _, other := range []string{old, new} {
+	old, newer := c.names.paths(max(level, 0))
+	for _, other := range []string{old, newer} {
 		clean, err := checkPath(id, other)
 		if err == nil && clean != path && a.present(id, clean) {
 			return clean
@@ -312,12 +310,12 @@ func (a *applier) alternative(id string, c *Change, path string, level int) stri
 // returned for what no patch should do.
 func (a *applier) change(p *Patch, j job, hunkNo map[string]int) error {
 	c, path := j.Change, j.path
-	t, real, err := a.load(p.ID, path)
+	t, actual, err := a.load(p.ID, path)
 	if err != nil {
 		return err
 	}
-	if real != path {
-		a.notes = append(a.notes, Note{Patch: p.ID, File: path, Text: "is a symbolic link to " + real + ", which is patched instead"})
+	if actual != path {
+		a.notes = append(a.notes, Note{Patch: p.ID, File: path, Text: "is a symbolic link to " + actual + ", which is patched instead"})
 	}
 	fail := func(reason string, applied bool) error {
 		a.failed = append(a.failed, &ApplyError{Patch: p.ID, File: path, Reason: reason, Applied: applied})
@@ -327,8 +325,8 @@ func (a *applier) change(p *Patch, j job, hunkNo map[string]int) error {
 	if t.bad {
 		return nil
 	}
-	base := hunkNo[real]
-	hunkNo[real] += len(c.Hunks)
+	base := hunkNo[actual]
+	hunkNo[actual] += len(c.Hunks)
 	if c.OldMode != 0 && c.NewMode != 0 && c.OldMode != c.NewMode {
 		a.notes = append(a.notes, Note{Patch: p.ID, File: path, Text: fmt.Sprintf("change of mode %o to %o has no effect on the build and is left out", c.OldMode, c.NewMode)})
 	}

@@ -297,7 +297,7 @@ func TestApplyDirLinks(t *testing.T) {
 }
 
 // randomEdit returns a text of numbered and repeated lines and an edited copy.
-func randomEdit(rnd *rand.Rand) (old, new string) {
+func randomEdit(rnd *rand.Rand) (old, newer string) {
 	var a, b strings.Builder
 	n := rnd.IntN(60)
 	for i := range n {
@@ -325,14 +325,14 @@ func TestApplyProperty(t *testing.T) {
 	moved := 0
 	for seed := range uint64(2000) {
 		rnd := rand.New(rand.NewPCG(seed, 2))
-		old, new := randomEdit(rnd)
-		if old == new {
+		old, newer := randomEdit(rnd)
+		if old == newer {
 			continue
 		}
-		if f := overlayOf(t, "x.S", old, new); string(f.New) != new {
-			t.Fatalf("seed %d: got %q, want %q", seed, f.New, new)
+		if f := overlayOf(t, "x.S", old, newer); string(f.New) != newer {
+			t.Fatalf("seed %d: got %q, want %q", seed, f.New, newer)
 		}
-		hunks, err := fragments(old, new)
+		hunks, err := fragments(old, newer)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -345,7 +345,7 @@ func TestApplyProperty(t *testing.T) {
 			// Refused: at the top of its file, or found at two places.
 		case err != nil:
 			t.Fatal(err)
-		case string(o.Files["x.S"].New) != top+new:
+		case string(o.Files["x.S"].New) != top+newer:
 			t.Fatalf("seed %d: a moved hunk went wrong:\n%s", seed, o.Files["x.S"].New)
 		default:
 			moved++

@@ -110,24 +110,24 @@ func TestE2EStableKernelFiles(t *testing.T) {
 			}
 		}
 		old := strings.Join(list, "")
-		var new strings.Builder
+		var newer strings.Builder
 		sure := make([]bool, len(list)+1) // lines whose number must hold
 		good := true
 		for i, l := range list {
 			if rnd.IntN(120) == 0 && i > 0 && !strings.HasSuffix(list[i-1], "\\\n") {
-				new.WriteString([]string{"\n", "klp_added\n", "klp {\n}\n", "\n#ifdef KLP_X\n\n#else\n\n#endif\n"}[rnd.IntN(4)])
+				newer.WriteString([]string{"\n", "klp_added\n", "klp {\n}\n", "\n#ifdef KLP_X\n\n#else\n\n#endif\n"}[rnd.IntN(4)])
 				good = false
 			}
-			new.WriteString(l)
+			newer.WriteString(l)
 			sure[i+1] = good
 			if t := strings.TrimRight(l, "\n"); t == "}" || t == "};" {
 				good = true
 			}
 		}
-		if old == new.String() {
+		if old == newer.String() {
 			continue
 		}
-		f := overlayOf(t, "f.c", old, new.String())
+		f := overlayOf(t, "f.c", old, newer.String())
 		before, after, plain := preprocess(old), preprocess(string(f.Stable)), preprocess(string(f.New))
 		files++
 		for n, want := range before {
@@ -191,12 +191,12 @@ func TestE2EAgainstPatch(t *testing.T) {
 		}
 		rnd := rand.New(rand.NewPCG(uint64(fi), 9))
 		list := splitLines(string(data))
-		old, new := string(data), edit(rnd, list, 150)
+		old, newer := string(data), edit(rnd, list, 150)
 		target := edit(rnd, list, 400)
-		if old == new {
+		if old == newer {
 			continue
 		}
-		a, b := write("a.c", old), write("b.c", new)
+		a, b := write("a.c", old), write("b.c", newer)
 		args := []string{"-u", "--label", "a/x.c", "--label", "b/x.c", a, b}
 		if fi%2 == 0 {
 			args = append([]string{"-p"}, args...)

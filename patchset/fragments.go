@@ -16,12 +16,12 @@ const contextLines = 3
 // as a unified diff would hold them. go-git's own encoder of unified diffs
 // puts the line before a hunk where the function name belongs, which the
 // applier relies on, so the hunks are made here from its line comparison.
-func fragments(old, new string) ([]*gitdiff.TextFragment, error) {
-	if old == new {
+func fragments(old, newer string) ([]*gitdiff.TextFragment, error) {
+	if old == newer {
 		return nil, nil
 	}
-	diffs := diff.Do(old, new)
-	if diff.Src(diffs) != old || diff.Dst(diffs) != new {
+	diffs := diff.Do(old, newer)
+	if diff.Src(diffs) != old || diff.Dst(diffs) != newer {
 		return nil, errors.New("line comparison lost text")
 	}
 	var lines []gitdiff.Line

@@ -230,7 +230,7 @@ func commitPatch(c *object.Commit) (*Patch, error) {
 		Author:  fmt.Sprintf("%s <%s>", c.Author.Name, c.Author.Email),
 		strip:   StripNone,
 	}
-	new, err := c.Tree()
+	newer, err := c.Tree()
 	if err != nil {
 		return nil, err
 	}
@@ -244,7 +244,7 @@ func commitPatch(c *object.Commit) (*Patch, error) {
 			return nil, err
 		}
 	}
-	changes, err := object.DiffTreeWithOptions(context.Background(), old, new, object.DefaultDiffTreeOptions)
+	changes, err := object.DiffTreeWithOptions(context.Background(), old, newer, object.DefaultDiffTreeOptions)
 	if err != nil {
 		return nil, err
 	}
@@ -298,11 +298,11 @@ func commitChange(id string, ch *object.Change) (*Change, error) {
 	if err != nil {
 		return nil, err
 	}
-	new, err := blob(id, to)
+	newer, err := blob(id, to)
 	if err != nil {
 		return nil, err
 	}
-	if c.Hunks, err = fragments(old, new); err != nil {
+	if c.Hunks, err = fragments(old, newer); err != nil {
 		return nil, fmt.Errorf("compare %s: %w", c.Path, err)
 	}
 	if c.Kind == Modify && len(c.Hunks) == 0 {

@@ -41,7 +41,7 @@ const maxNames = 16 << 10
 // splitGitNames splits the two names of a "diff --git" line. Unquoted names
 // may hold blanks, so it looks for the split that makes both sides name the
 // same file; it fails for renames, whose header lines give the names.
-func splitGitNames(s string) (old, new string, ok bool) {
+func splitGitNames(s string) (old, newer string, ok bool) {
 	if len(s) > maxNames {
 		return "", "", false
 	}
@@ -137,7 +137,7 @@ func (n names) level() (level int, ok bool) {
 
 // paths gives the two names after stripping, "" for /dev/null or a name with
 // too few components.
-func (n names) paths(level int) (old, new string) {
+func (n names) paths(level int) (old, newer string) {
 	if n.bare {
 		return n.old, n.new
 	}
@@ -145,20 +145,20 @@ func (n names) paths(level int) (old, new string) {
 		old = stripName(n.old, level)
 	}
 	if n.new != devNull {
-		new = stripName(n.new, level)
+		newer = stripName(n.new, level)
 	}
-	return old, new
+	return old, newer
 }
 
 // pick chooses the path to patch when both names are given: they are equal,
 // or one is a backup name of the other ("x.c" and "x.c.new", "x.c.orig" and
 // "x.c").
-func pick(old, new string) string {
+func pick(old, newer string) string {
 	switch {
-	case new == "":
+	case newer == "":
 		return old
-	case old != "" && strings.HasPrefix(new, old):
+	case old != "" && strings.HasPrefix(newer, old):
 		return old
 	}
-	return new
+	return newer
 }

@@ -266,37 +266,37 @@ func (s *scanner) hunk(sec *section) error {
 		n, _ := strconv.Atoi(t) // at most nine digits
 		return n
 	}
-	old, new := count(m[2]), count(m[4])
-	if old == 0 && new == 0 {
+	old, newer := count(m[2]), count(m[4])
+	if old == 0 && newer == 0 {
 		return s.errorf(s.pos, "hunk has no lines")
 	}
 	s.pos++
-	for old > 0 || new > 0 {
+	for old > 0 || newer > 0 {
 		if s.pos >= len(s.lines) {
-			return s.errorf(start, "hunk is cut off: %d old and %d new lines are missing", old, new)
+			return s.errorf(start, "hunk is cut off: %d old and %d new lines are missing", old, newer)
 		}
 		line := s.lines[s.pos]
 		switch line[0] {
 		case ' ', '\n':
 			old--
-			new--
+			newer--
 		case '\r':
 			if line != "\r\n" {
 				return s.errorf(s.pos, "line in a hunk starts with a carriage return")
 			}
 			old--
-			new--
+			newer--
 		case '-':
 			old--
 		case '+':
-			new--
+			newer--
 		case '\\':
 		case '\t':
 			return s.errorf(s.pos, "line in a hunk starts with a tab: the patch lost its white space")
 		default:
-			return s.errorf(s.pos, "hunk ends early: %d old and %d new lines are missing, the patch is damaged", old, new)
+			return s.errorf(s.pos, "hunk ends early: %d old and %d new lines are missing, the patch is damaged", old, newer)
 		}
-		if old < 0 || new < 0 {
+		if old < 0 || newer < 0 {
 			return s.errorf(start, "hunk has more lines than its header says")
 		}
 		s.pos++

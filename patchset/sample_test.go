@@ -134,7 +134,7 @@ func (s *sample) some(n int) {
 }
 
 // newSample makes a random file before and after random edits.
-func newSample(seed uint64) (old, new string) {
+func newSample(seed uint64) (old, newer string) {
 	s := &sample{rnd: rand.New(rand.NewPCG(seed, 1))}
 	for range 3 + s.rnd.IntN(12) {
 		s.any()

@@ -26,8 +26,8 @@ func siftTree(t *testing.T) string {
 }
 
 // change makes a patch of line n of a.c.
-func change(n int, old, new string) string {
-	return fmt.Sprintf("--- a/a.c\n+++ b/a.c\n@@ -%d,3 +%d,3 @@\n line %d\n-%s\n+%s\n line %d\n", n-1, n-1, n-1, old, new, n+1)
+func change(n int, old, newer string) string {
+	return fmt.Sprintf("--- a/a.c\n+++ b/a.c\n@@ -%d,3 +%d,3 @@\n line %d\n-%s\n+%s\n line %d\n", n-1, n-1, n-1, old, newer, n+1)
 }
 
 func siftSeries(t *testing.T, patches ...string) *Series {

@@ -16,9 +16,9 @@ import (
 )
 
 // overlayOf applies the difference between two texts as a patch.
-func overlayOf(t testing.TB, path, old, new string) *File {
+func overlayOf(t testing.TB, path, old, newer string) *File {
 	t.Helper()
-	hunks, err := fragments(old, new)
+	hunks, err := fragments(old, newer)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -112,11 +112,11 @@ func configs() []map[string]bool {
 }
 
 // checkStable asserts the property on one sample.
-func checkStable(t *testing.T, old, new string) {
+func checkStable(t *testing.T, old, newer string) {
 	t.Helper()
-	f := overlayOf(t, "f.c", old, new)
+	f := overlayOf(t, "f.c", old, newer)
 	stable := string(f.Stable)
-	if stripDirectives(stable) != new {
+	if stripDirectives(stable) != newer {
 		t.Fatalf("stable text is not the new text plus directives:\n%s", stable)
 	}
 	for _, defs := range configs() {
@@ -145,12 +145,12 @@ func numbered(s string) string {
 func TestStableProperty(t *testing.T) {
 	tested := 0
 	for seed := range uint64(3000) {
-		old, new := newSample(seed)
-		if old == new {
+		old, newer := newSample(seed)
+		if old == newer {
 			continue
 		}
 		tested++
-		checkStable(t, old, new)
+		checkStable(t, old, newer)
 	}
 	if tested < 2000 {
 		t.Errorf("only %d samples had an edit", tested)
@@ -160,8 +160,8 @@ func TestStableProperty(t *testing.T) {
 func FuzzStable(f *testing.F) {
 	f.Add(uint64(1))
 	f.Fuzz(func(t *testing.T, seed uint64) {
-		if old, new := newSample(seed); old != new {
-			checkStable(t, old, new)
+		if old, newer := newSample(seed); old != newer {
+			checkStable(t, old, newer)
 		}
 	})
 }
@@ -175,12 +175,12 @@ func TestStableAgainstGCC(t *testing.T) {
 	dir := t.TempDir()
 	tested := 0
 	for seed := uint64(10_000); tested < 12; seed++ {
-		old, new := newSample(seed)
-		if old == new {
+		old, newer := newSample(seed)
+		if old == newer {
 			continue
 		}
-		f := overlayOf(t, "f.c", old, new)
-		if string(f.Stable) == new {
+		f := overlayOf(t, "f.c", old, newer)
+		if string(f.Stable) == newer {
 			continue
 		}
 		tested++
@@ -228,9 +228,9 @@ func TestStableObjectCode(t *testing.T) {
 	for i := range 6 {
 		fmt.Fprintf(&old, "int f%d(void)\n{\n\treturn __LINE__;\n}\n\n", i)
 	}
-	new := strings.Replace(old.String(), "int f2(void)\n{\n", "int f2(void)\n{\n\t/* one */\n\t/* more */\n", 1)
-	new = strings.Replace(new, "int f4(void)\n", "int added(void)\n{\n\treturn __LINE__;\n}\n\nint f4(void)\n", 1)
-	f := overlayOf(t, "f.c", old.String(), new)
+	newer := strings.Replace(old.String(), "int f2(void)\n{\n", "int f2(void)\n{\n\t/* one */\n\t/* more */\n", 1)
+	newer = strings.Replace(newer, "int f4(void)\n", "int added(void)\n{\n\treturn __LINE__;\n}\n\nint f4(void)\n", 1)
+	f := overlayOf(t, "f.c", old.String(), newer)
 	dir := t.TempDir()
 	sections := func(name string, text []byte) map[string][]byte {
 		src, obj := filepath.Join(dir, "f.c"), filepath.Join(dir, name+".o")

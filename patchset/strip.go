@@ -64,27 +64,27 @@ func (c *Change) pathsAt(id string, level int) (p, oldPath string, err error) {
 			}
 		}
 	}
-	old, new := c.names.paths(level)
+	old, newer := c.names.paths(level)
 	raw := pick(c.names.old, c.names.new)
 	switch c.Kind {
 	case Rename, Copy:
 		if oldPath, err = checkPath(id, old); err != nil {
 			return "", "", err
 		}
-		p, err = checkPath(id, new)
+		p, err = checkPath(id, newer)
 		return p, oldPath, err
 	case Create:
-		p, raw = new, c.names.new
+		p, raw = newer, c.names.new
 		if p == "" && c.names.new == devNull {
 			p, raw = old, c.names.old
 		}
 	case Delete:
 		p, raw = old, c.names.old
 		if p == "" && c.names.old == devNull {
-			p, raw = new, c.names.new
+			p, raw = newer, c.names.new
 		}
 	default:
-		p = pick(old, new)
+		p = pick(old, newer)
 	}
 	if p == "" {
 		return "", "", &PathError{Patch: id, Path: raw, Reason: "nothing is left of the name after stripping its leading directories, give another strip level"}

@@ -112,25 +112,25 @@ func (s Subject) side() Side {
 
 // Compare compares two releases. Neither manifest may be nil; they are not
 // changed.
-func Compare(old, new Subject) *Diff {
-	d := &Diff{Schema: DiffSchema, Old: old.side(), New: new.side(), Findings: []Finding{}}
-	a, b := old.Manifest, new.Manifest
+func Compare(old, newer Subject) *Diff {
+	d := &Diff{Schema: DiffSchema, Old: old.side(), New: newer.side(), Findings: []Finding{}}
+	a, b := old.Manifest, newer.Manifest
 	d.Patches = comparePatches(a.Patches, b.Patches, b.Present)
 	none := map[string]string{}
 	d.Objects, d.Functions, d.Callbacks = compare(none, none), compare(none, none), compare(none, none)
-	if !old.Promised && !new.Promised {
+	if !old.Promised && !newer.Promised {
 		d.Objects = compare(objects(a), objects(b))
 		d.Functions = compare(functions(a), functions(b))
 		d.Callbacks = compare(callbacks(a), callbacks(b))
 	}
-	if old.Promised != new.Promised {
+	if old.Promised != newer.Promised {
 		d.Findings = append(d.Findings, Finding{ID: "KLP404", Severity: elfdiff.Note, Message: "one side is a manifest: functions are not compared"})
 	}
 	d.States = compare(states(a), states(b))
 	d.StateVersions = stateVersions(a, b)
 	d.Shadows = compare(shadows(a), shadows(b))
 	d.Allowed = compare(allowed(a), allowed(b))
-	d.judge(old, new)
+	d.judge(old, newer)
 	return d
 }
 

@@ -97,7 +97,7 @@ func TestContents(t *testing.T) {
 		p.Shadows = []plan.Shadow{{ID: 16}}
 	})
 	old.Objects[0].Funcs[0].Content = "x"
-	new := module("2", func(p *plan.Plan) {
+	newer := module("2", func(p *plan.Plan) {
 		p.Patches = []plan.Patch{
 			{Name: "new.patch", Content: "n"}, {Name: "other-name.patch", Content: "r"}, {Name: "same.patch", Content: "s"},
 			{Name: "b2.patch", IDs: []string{"CVE-2026-1234"}, Content: "b2"}, {Name: "c.patch", Subject: "c: fix", Content: "c2"},
@@ -106,8 +106,8 @@ func TestContents(t *testing.T) {
 		p.States = []plan.State{{ID: 1, Version: 1, Meaning: "one"}, {ID: 3, Version: 1}}
 		p.Objects = append(p.Objects, plan.Object{Name: "vmlinux", Funcs: []plan.Func{{Name: "f", Sympos: 2, NewSymbol: "n", Unit: "f.o"}}})
 	})
-	new.Objects[0].Funcs[0].Content = "y"
-	d := Compare(Subject{Manifest: old}, Subject{Manifest: new})
+	newer.Objects[0].Funcs[0].Content = "y"
+	d := Compare(Subject{Manifest: old}, Subject{Manifest: newer})
 	for _, c := range []struct {
 		name string
 		got  Changes
@@ -134,7 +134,7 @@ func TestContents(t *testing.T) {
 	if want := "KLP404 KLP404 KLP404 KLP405"; strings.Join(ids, " ") != want {
 		t.Errorf("findings %v, want %s", ids, want)
 	}
-	if back := Compare(Subject{Manifest: new}, Subject{Manifest: old}); !strings.Contains(back.Findings[0].Message, "comes before") {
+	if back := Compare(Subject{Manifest: newer}, Subject{Manifest: old}); !strings.Contains(back.Findings[0].Message, "comes before") {
 		t.Errorf("findings of the reverse %v", back.Findings)
 	}
 }

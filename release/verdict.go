@@ -229,15 +229,15 @@ func hasUnpatch(m *generate.Manifest) bool {
 }
 
 // judge fills in the verdicts and the findings about the step from old to new.
-func (d *Diff) judge(old, new Subject) {
-	a, b := old.Manifest, new.Manifest
+func (d *Diff) judge(old, newer Subject) {
+	a, b := old.Manifest, newer.Manifest
 	d.Upgrade, d.Downgrade = Replaceable(a, b), Replaceable(b, a)
 	d.SideBySide = stacking(a, b)
 	if b.Replace && !otherKernel(a, b) {
 		d.SideBySide.add("KLP406", Refused, "%s replaces what is loaded; build it without replace to load it beside", b.Name)
 	}
 	d.SideBySide = sameName(d.SideBySide)
-	if old.Promised || new.Promised {
+	if old.Promised || newer.Promised {
 		for _, v := range []*Verdict{&d.Upgrade, &d.Downgrade, &d.SideBySide} {
 			v.add("KLP406", Allowed, "functions are judged only when both modules are built")
 		}
@@ -272,7 +272,7 @@ func (d *Diff) judge(old, new Subject) {
 			find("KLP405", elfdiff.Error, "a state's version never goes down", "state %s goes from version %d to %d", id, a.States[x].Version, b.States[y].Version)
 		}
 	}
-	if !new.Promised {
+	if !newer.Promised {
 		d.Findings = append(d.Findings, CheckModule(b)...)
 	}
 }

@@ -20,16 +20,16 @@ func Instructions(d *elfdiff.Result, ch elfdiff.Change) []Row {
 	if ch.Orig < 0 || ch.Patched < 0 {
 		return nil
 	}
-	old, new := disassemble(d.Orig, ch.Orig), disassemble(d.Patched, ch.Patched)
+	old, newer := disassemble(d.Orig, ch.Orig), disassemble(d.Patched, ch.Patched)
 	head := 0
-	for head < len(old) && head < len(new) && old[head].key == new[head].key {
+	for head < len(old) && head < len(newer) && old[head].key == newer[head].key {
 		head++
 	}
 	tail := 0
-	for tail < len(old)-head && tail < len(new)-head && old[len(old)-1-tail].key == new[len(new)-1-tail].key {
+	for tail < len(old)-head && tail < len(newer)-head && old[len(old)-1-tail].key == newer[len(newer)-1-tail].key {
 		tail++
 	}
-	a, b := old[head:len(old)-tail], new[head:len(new)-tail]
+	a, b := old[head:len(old)-tail], newer[head:len(newer)-tail]
 	if len(a) > maxCompared || len(b) > maxCompared {
 		return nil
 	}
@@ -45,7 +45,7 @@ func Instructions(d *elfdiff.Result, ch elfdiff.Change) []Row {
 		rows = append(rows, r.settle())
 	}
 	for i := range head {
-		pair(&old[i], &new[i])
+		pair(&old[i], &newer[i])
 	}
 	for _, m := range align(a, b) {
 		switch {
@@ -58,7 +58,7 @@ func Instructions(d *elfdiff.Result, ch elfdiff.Change) []Row {
 		}
 	}
 	for i := range tail {
-		pair(&old[len(old)-tail+i], &new[len(new)-tail+i])
+		pair(&old[len(old)-tail+i], &newer[len(newer)-tail+i])
 	}
 	return fold(rows)
 }

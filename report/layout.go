@@ -17,7 +17,7 @@ type LayoutRow struct {
 // LayoutRows puts the members of both layouts side by side. A member that moved or
 // changed its type is a changed row.
 func LayoutRows(c types.Change) []LayoutRow {
-	old, new := c.Before.Members, c.After.Members
+	old, newer := c.Before.Members, c.After.Members
 	has := func(list []types.Member, name string) bool {
 		for i := range list {
 			if list[i].Name == name {
@@ -36,16 +36,16 @@ func LayoutRows(c types.Change) []LayoutRow {
 	declare := func(m *types.Member) string { return m.Type + " " + m.Name }
 	var rows []LayoutRow
 	i, j := 0, 0
-	for i < len(old) || j < len(new) {
+	for i < len(old) || j < len(newer) {
 		switch {
-		case i < len(old) && (j == len(new) || old[i].Name != new[j].Name && !has(new[j:], old[i].Name)):
+		case i < len(old) && (j == len(newer) || old[i].Name != newer[j].Name && !has(newer[j:], old[i].Name)):
 			rows = append(rows, LayoutRow{Kind: Removed, Old: declare(&old[i]), OldAt: at(&old[i])})
 			i++
-		case j < len(new) && (i == len(old) || old[i].Name != new[j].Name):
-			rows = append(rows, LayoutRow{Kind: Added, New: declare(&new[j]), NewAt: at(&new[j])})
+		case j < len(newer) && (i == len(old) || old[i].Name != newer[j].Name):
+			rows = append(rows, LayoutRow{Kind: Added, New: declare(&newer[j]), NewAt: at(&newer[j])})
 			j++
 		default:
-			r := LayoutRow{Kind: Same, Old: declare(&old[i]), OldAt: at(&old[i]), New: declare(&new[j]), NewAt: at(&new[j])}
+			r := LayoutRow{Kind: Same, Old: declare(&old[i]), OldAt: at(&old[i]), New: declare(&newer[j]), NewAt: at(&newer[j])}
 			if r.Old != r.New || r.OldAt != r.NewAt {
 				r.Kind = Changed
 			}

@@ -30,16 +30,16 @@ const around = 3
 
 // SourceRows puts the hunks of a file side by side.
 func SourceRows(f *analyze.File) []Row {
-	old, new := lines(f.Old), lines(f.New)
+	old, newer := lines(f.Old), lines(f.New)
 	hunks := f.Hunks
 	if f.Old == nil || f.New == nil {
-		hunks = []analyze.Hunk{{OldStart: min(1, len(old)), OldLines: len(old), NewStart: min(1, len(new)), NewLines: len(new)}}
+		hunks = []analyze.Hunk{{OldStart: min(1, len(old)), OldLines: len(old), NewStart: min(1, len(newer)), NewLines: len(newer)}}
 	}
 	var rows []Row
 	o, n := 1, 1 // next lines not shown
 	same := func(untilOld int) {
-		for ; o < untilOld && o <= len(old) && n <= len(new); o, n = o+1, n+1 {
-			rows = append(rows, Row{Kind: Same, OldNo: o, NewNo: n, Old: old[o-1], New: new[n-1], HasOld: true, HasNew: true})
+		for ; o < untilOld && o <= len(old) && n <= len(newer); o, n = o+1, n+1 {
+			rows = append(rows, Row{Kind: Same, OldNo: o, NewNo: n, Old: old[o-1], New: newer[n-1], HasOld: true, HasNew: true})
 		}
 	}
 	for i, h := range hunks {
@@ -67,8 +67,8 @@ func SourceRows(f *analyze.File) []Row {
 				r.OldNo, r.Old, r.HasOld = o, old[o-1], true
 				o++
 			}
-			if k < h.NewLines && n <= len(new) {
-				r.NewNo, r.New, r.HasNew = n, new[n-1], true
+			if k < h.NewLines && n <= len(newer) {
+				r.NewNo, r.New, r.HasNew = n, newer[n-1], true
 				n++
 			}
 			rows = append(rows, r.settle())

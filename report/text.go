@@ -95,24 +95,24 @@ func (t *texter) finding(f *analyze.Finding) {
 		where = append(where, "["+f.Object+"]")
 	}
 	fmt.Fprintln(t.w, strings.Join(append([]string{t.paint(style, word+" "+f.ID)}, where...), "  "))
-	t.para("    ", "", f.Message)
+	t.para("", f.Message)
 	for _, e := range f.Evidence {
-		t.para("    ", "- ", e)
+		t.para("- ", e)
 	}
 	if len(f.Who) > 0 {
-		t.para("    ", "affects: ", strings.Join(f.Who, ", "))
+		t.para("affects: ", strings.Join(f.Who, ", "))
 	}
 	if f.Remedy != "" {
-		t.para("    ", "remedy: ", f.Remedy)
+		t.para("remedy: ", f.Remedy)
 	}
 	if f.Allowed != "" {
-		t.para("    ", "accepted: ", f.Allowed)
+		t.para("accepted: ", f.Allowed)
 	}
 }
 
 // para writes text wrapped to 100 columns.
-func (t *texter) para(indent, lead, text string) {
-	const width = 100
+func (t *texter) para(lead, text string) {
+	const width, indent = 100, "    "
 	line := indent + lead
 	used := false
 	for _, w := range strings.Fields(text) {

@@ -82,7 +82,7 @@ func (w *useWalk) walk(s useState, from uint64) Use {
 	case model.TermNoReturn:
 		return UseTested // dies on this path: nothing depends on the result
 	}
-	all, any := UseUnknown, false
+	all, some := UseUnknown, false
 	for _, e := range w.o.Model.Edges(b) {
 		next := useState{int(e.To), s.holds}
 		if w.seen[next] {
@@ -93,8 +93,8 @@ func (w *useWalk) walk(s useState, from uint64) Use {
 		switch {
 		case u == UseDereferenced:
 			return u
-		case !any:
-			all, any = u, true
+		case !some:
+			all, some = u, true
 		case all != u:
 			// Ignored on some paths and used on others: a person's case.
 			all = mix(all, u)

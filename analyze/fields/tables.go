@@ -61,25 +61,25 @@ func (t *Tables) add(n int, typ btf.Type, base int64, inner string, depth int) b
 		if err != nil || x.Nelems > 64 {
 			return false
 		}
-		any := false
+		some := false
 		for i := range int64(x.Nelems) {
-			any = t.element(n, x.Type, base+i*int64(size), inner, depth) || any
+			some = t.element(n, x.Type, base+i*int64(size), inner, depth) || some
 		}
-		return any
+		return some
 	}
 	if name := structName(typ); name != "" {
 		inner = name
 	}
-	any := false
+	some := false
 	for i := range members {
 		m := &members[i]
 		in := inner
 		if m.Name != "" {
 			in += "." + m.Name
 		}
-		any = t.element(n, m.Type, base+int64(m.Offset.Bytes()), in, depth) || any
+		some = t.element(n, m.Type, base+int64(m.Offset.Bytes()), in, depth) || some
 	}
-	return any
+	return some
 }
 
 func (t *Tables) element(n int, typ btf.Type, off int64, inner string, depth int) bool {

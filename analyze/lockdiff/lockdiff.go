@@ -98,15 +98,15 @@ const (
 )
 
 // Compare compares the effects before and after a change.
-func Compare(old, new *Effect) Verdict {
+func Compare(old, newer *Effect) Verdict {
 	switch {
-	case old.Neutral && new.Neutral || slices.Equal(old.Full, new.Full):
+	case old.Neutral && newer.Neutral || slices.Equal(old.Full, newer.Full):
 		return Same
-	case slices.Equal(old.kinds, new.kinds) && old.global && new.global:
+	case slices.Equal(old.kinds, newer.kinds) && old.global && newer.global:
 		return Changed
-	case slices.Equal(old.kinds, new.kinds):
+	case slices.Equal(old.kinds, newer.kinds):
 		return Renamed
-	case !slices.ContainsFunc(new.kinds, func(s string) bool { return !slices.Contains(old.kinds, s) }):
+	case !slices.ContainsFunc(newer.kinds, func(s string) bool { return !slices.Contains(old.kinds, s) }):
 		return Lost
 	}
 	return Changed

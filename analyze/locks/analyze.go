@@ -77,7 +77,7 @@ type analysis struct {
 	bases                   map[uint64]bool // words that hold the start of a mapping
 }
 
-func (a *analysis) prim(id model.FuncID, name string) (*prim, bool) {
+func (a *analysis) prim(id model.FuncID) (*prim, bool) {
 	if id == model.NoFunc {
 		return nil, false
 	}

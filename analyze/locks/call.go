@@ -86,7 +86,7 @@ func (w *walker) apply(s *state, site uint64, id model.FuncID, name string, abov
 		}
 		w.clobberStack(s, site)
 	}
-	if p, ok := w.a.prim(id, name); ok {
+	if p, ok := w.a.prim(id); ok {
 		return w.applyPrim(s, site, p, args, after)
 	}
 	var e *Effect
@@ -211,7 +211,7 @@ func (w *walker) holds(s *state, k Kind, name vid) bool {
 
 func (w *walker) applyPrim(s *state, site uint64, p *prim, args args, after func(*state)) []*state {
 	t := &w.t
-	irq := s.count(IRQ)
+	irq := s.irq()
 	do := func(s *state) {
 		for _, st := range p.steps {
 			name := args[max(st.arg, 0)]

@@ -351,7 +351,7 @@ func (w *walker) step(s *state, in *model.Inst) {
 	case x86asm.PUSHFQ, x86asm.PUSHF, x86asm.PUSHFD:
 		s.regs[rsp] = t.addImm(s.regs[rsp], -8)
 		b, o := t.split(s.regs[rsp])
-		s.put(cell{b, o, 8, t.flags(in.Addr, s.count(IRQ), w.age)})
+		s.put(cell{b, o, 8, t.flags(in.Addr, s.irq(), w.age)})
 	case x86asm.POPFQ, x86asm.POPF, x86asm.POPFD:
 		b, o := t.split(s.regs[rsp])
 		v := w.loadAt(s, place{base: b, off: o, addr: s.regs[rsp], size: 8, stack: true}, in.Addr)
@@ -721,15 +721,15 @@ func (w *walker) cmov(s *state, in *model.Inst, c cc) {
 func (w *walker) restore(s *state, v vid) {
 	t := &w.t
 	if n := t.n(v); n.op == opFlags {
-		s.setCount(IRQ, int8(n.k-8))
+		s.setIRQ(int8(n.k - 8))
 		return
 	}
-	switch n := s.count(IRQ); {
+	switch n := s.irq(); {
 	case n > 0:
-		s.setCount(IRQ, 0)
+		s.setIRQ(0)
 		s.assumed = true
 	case t.precise(t.stripped(v)) && n == 0:
-		s.setCount(IRQ, -1) // the caller's saved flag
+		s.setIRQ(-1) // the caller's saved flag
 	}
 }
 

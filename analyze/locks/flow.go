@@ -459,7 +459,7 @@ func (t *tracer) takenBy(id model.FuncID, name string) []Taken {
 		return nil
 	}
 	var l []Taken
-	if p, ok := t.w.a.prim(id, name); ok {
+	if p, ok := t.w.a.prim(id); ok {
 		if p.on == onNonzero || p.on == unlessOne {
 			return nil
 		}

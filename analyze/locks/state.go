@@ -127,25 +127,26 @@ func sameLocks(a, b *state) bool {
 	})
 }
 
-func (s *state) count(k Kind) int8 {
+// irq says whether interrupts were disabled, 1, or enabled, -1, since entry.
+func (s *state) irq() int8 {
 	for i := range s.locks {
-		if s.locks[i].kind == k && s.locks[i].name == 0 {
+		if s.locks[i].kind == IRQ && s.locks[i].name == 0 {
 			return s.locks[i].n
 		}
 	}
 	return 0
 }
 
-// setCount makes the count of a kind without an address n.
-func (s *state) setCount(k Kind, n int8) {
-	i, ok := slices.BinarySearchFunc(s.locks, held{kind: k}, compareHeld)
+// setIRQ makes what irq returns n.
+func (s *state) setIRQ(n int8) {
+	i, ok := slices.BinarySearchFunc(s.locks, held{kind: IRQ}, compareHeld)
 	switch {
 	case ok && n == 0:
 		s.locks = slices.Delete(s.locks, i, i+1)
 	case ok:
 		s.locks[i].n = n
 	case n != 0:
-		s.locks = slices.Insert(s.locks, i, held{kind: k, n: n})
+		s.locks = slices.Insert(s.locks, i, held{kind: IRQ, n: n})
 	}
 }
 
@@ -153,8 +154,8 @@ func (s *state) setCount(k Kind, n int8) {
 func (t *values) change(s *state, k Kind, name vid, delta int8) {
 	if k == IRQ {
 		// Not counted: disabling twice is the same as once.
-		n := s.count(IRQ) + delta
-		s.setCount(IRQ, max(-1, min(1, n)))
+		n := s.irq() + delta
+		s.setIRQ(max(-1, min(1, n)))
 		return
 	}
 	if k.Context() {
@@ -461,7 +462,7 @@ func (t *values) assume(s *state, v vid, size uint8, set Set) bool {
 				if c, one := next.Single(); one && c == 0 {
 					// Interrupts were off when the flag was saved, so skipping
 					// the enabling restores them.
-					s.setCount(IRQ, int8(f.k-8))
+					s.setIRQ(int8(f.k - 8))
 				}
 			}
 		case binEq, binLtu, binLt:

@@ -731,10 +731,8 @@ func (w *walker) join(b int32, e, s *state) bool {
 		var other Set
 		if j < len(s.facts) && compareFact(s.facts[j], f) == 0 {
 			other = s.facts[j].set
-		} else if t.n(f.v).op == opConst {
-			continue
 		} else {
-			continue
+			continue // the other side knows nothing
 		}
 		u := f.set.union(other)
 		if !u.Equal(f.set) && e.joins > maxJoins {

@@ -272,10 +272,10 @@ func (s *scanner) step(p *part, a uint64, code []byte, regs *argRegs) (next uint
 		if s.own(target) {
 			c := ctl{term: TermJump}
 			c.add(target, EdgeJump)
-			return end(s.withAlts(c, alts, next))
+			return end(s.withAlts(c, alts))
 		}
 		c := s.tail(a, target, regs)
-		return end(s.withAlts(c, alts, next))
+		return end(s.withAlts(c, alts))
 	case x86asm.IRETQ:
 		// sync_core goes on behind its own iret, whose address it has pushed.
 		if o := a - p.start; o >= 5 && p.code[o-5] == 0x68 && uint64(int64(int32(le.Uint32(p.code[o-4:])))) == next {
@@ -320,7 +320,7 @@ func (s *scanner) step(p *part, a uint64, code []byte, regs *argRegs) (next uint
 		s.track(&in, regs)
 	}
 	if alts := s.altTargets(a); len(alts) > 0 {
-		return end(s.withAlts(ctl{term: TermCond, falls: true}, alts, next))
+		return end(s.withAlts(ctl{term: TermCond, falls: true}, alts))
 	}
 	if _, ok := t.fixup[a]; ok {
 		return end(ctl{term: TermFall, falls: true})
@@ -465,7 +465,7 @@ func (s *scanner) altTargets(a uint64) []uint64 {
 	return out
 }
 
-func (s *scanner) withAlts(c ctl, alts []uint64, next uint64) ctl {
+func (s *scanner) withAlts(c ctl, alts []uint64) ctl {
 	for _, to := range alts {
 		switch {
 		case to == 0:

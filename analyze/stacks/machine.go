@@ -378,9 +378,7 @@ func (s *state) step(in *model.Inst, loaded string) {
 		s.write(in, 0, s.operand(in, 1, sizeOf(in, 1)).signed(sizeOf(in, 1)).tidy().extend(size))
 	case x86asm.LEA:
 		m := in.Args[1].(x86asm.Mem)
-		if m.Base == 0 && m.Index == 0 || m.Base == x86asm.RIP {
-			s.write(in, 0, value{})
-		} else if m.Base == 0 {
+		if m.Base == 0 || m.Base == x86asm.RIP {
 			s.write(in, 0, value{})
 		} else {
 			m.Segment = 0

@@ -40,11 +40,11 @@ error.`,
 			if err != nil {
 				return err
 			}
-			new, err := subject(args[1])
+			newer, err := subject(args[1])
 			if err != nil {
 				return err
 			}
-			d := release.Compare(old, new)
+			d := release.Compare(old, newer)
 			if format == "json" {
 				if err := writeJSON(a, d); err != nil {
 					return err

@@ -59,8 +59,8 @@ func (r *run) join(ctx context.Context, work *kbuild.Work, units []*unit) ([]*un
 		}
 		for _, ch := range u.replace {
 			old, ok := lockdiff.Of(f.before, f.old, ch.Orig)
-			new, known := lockdiff.Of(f.after, f.new, ch.Patched)
-			if ok && known && old.Certain() && new.Certain() && lockdiff.Compare(&old, &new) == lockdiff.Changed {
+			newer, known := lockdiff.Of(f.after, f.new, ch.Patched)
+			if ok && known && old.Certain() && newer.Certain() && lockdiff.Compare(&old, &newer) == lockdiff.Changed {
 				todo = append(todo, joining{u, ch.Orig, ch.Name})
 			}
 		}
@@ -189,10 +189,10 @@ func (u *unit) replaced(a elfdiff.AtomID) int {
 func (j *joiner) balanced(u *unit, ch elfdiff.Change) bool {
 	if f := j.lockFacts(u); f != nil {
 		old, ok := lockdiff.Of(f.before, f.old, ch.Orig)
-		new, known := lockdiff.Of(f.after, f.new, ch.Patched)
+		newer, known := lockdiff.Of(f.after, f.new, ch.Patched)
 		// In its own object file it may look neutral only because what it calls is
 		// elsewhere; the linked code below has the last word then.
-		if ok && known && (!old.Neutral || !new.Neutral || !old.Certain() || !new.Certain()) && j.sees(u, ch) {
+		if ok && known && (!old.Neutral || !newer.Neutral || !old.Certain() || !newer.Certain()) && j.sees(u, ch) {
 			return false
 		}
 	}

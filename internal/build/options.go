@@ -197,9 +197,9 @@ func ModuleName(s string) string {
 		}
 		return '_'
 	}, s)
-	const max = 55 // MODULE_NAME_LEN less the terminator, include/linux/module.h v6.1
-	if len(s) > max {
-		s = s[:max]
+	const limit = 55 // MODULE_NAME_LEN less the terminator, include/linux/module.h v6.1
+	if len(s) > limit {
+		s = s[:limit]
 	}
 	return s
 }

@@ -128,9 +128,9 @@ func Load(t *testing.T, path string) *analyze.Input {
 	if err != nil {
 		t.Fatal(err)
 	}
-	old, new := read(t, filepath.Join(path, "before.c")), read(t, filepath.Join(path, "after.c"))
+	old, newer := read(t, filepath.Join(path, "before.c")), read(t, filepath.Join(path, "after.c"))
 	u := &analyze.Unit{Object: "dir/case.o", Source: "dir/case.c", Owner: plan.Vmlinux, Diff: d}
-	in := &analyze.Input{Release: "6.1.0", Plan: &plan.Plan{}, Units: []*analyze.Unit{u}, Files: []analyze.File{{Path: u.Source, Old: old, New: new, Hunks: hunks(old, new)}},
+	in := &analyze.Input{Release: "6.1.0", Plan: &plan.Plan{}, Units: []*analyze.Unit{u}, Files: []analyze.File{{Path: u.Source, Old: old, New: newer, Hunks: hunks(old, newer)}},
 		HasObject: func(name string) bool { return name == plan.Vmlinux }}
 	for i, side := range []string{"before", "after"} {
 		info, err := types.Read(object(side))
@@ -192,8 +192,8 @@ func directives(t *testing.T, path, key string) []string {
 }
 
 // hunks returns the one range that differs; lines of comments do not count.
-func hunks(old, new []byte) []analyze.Hunk {
-	a, b := strings.SplitAfter(string(old), "\n"), strings.SplitAfter(string(new), "\n")
+func hunks(old, newer []byte) []analyze.Hunk {
+	a, b := strings.SplitAfter(string(old), "\n"), strings.SplitAfter(string(newer), "\n")
 	skip := 0
 	for skip < len(b) && strings.HasPrefix(b[skip], "// ") {
 		skip++

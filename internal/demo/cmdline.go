@@ -30,8 +30,8 @@ func (d *demo) cmdline(ctx context.Context) error {
 	}
 
 	d.title("The patch")
-	const print = "seq_puts(m, saved_command_line);"
-	made, err := d.env.EditPatch(ctx, fetched, "fs/proc/cmdline.c", print, `seq_puts(m, "`+cmdlineMark+`");`+"\n\t"+print)
+	const show = "seq_puts(m, saved_command_line);"
+	made, err := d.env.EditPatch(ctx, fetched, "fs/proc/cmdline.c", show, `seq_puts(m, "`+cmdlineMark+`");`+"\n\t"+show)
 	if err != nil {
 		return err
 	}

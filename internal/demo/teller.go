@@ -22,9 +22,9 @@ type teller struct {
 const margin = "  "
 
 // title begins a chapter.
-func (t *teller) title(format string, args ...any) {
+func (t *teller) title(text string) {
 	t.chapter++
-	s := fmt.Sprintf("%d. %s", t.chapter, fmt.Sprintf(format, args...))
+	s := fmt.Sprintf("%d. %s", t.chapter, text)
 	fmt.Fprintf(t.w, "\n%s\n%s\n", s, strings.Repeat("-", utf8.RuneCountInString(s)))
 }
 

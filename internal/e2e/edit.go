@@ -13,7 +13,7 @@ import (
 
 // EditPatch writes a patch that replaces old, which must occur once, by new in
 // one file of the source of a fetched release, and returns its path.
-func (e *Env) EditPatch(ctx context.Context, fetched *kernel.Fetched, file, old, new string) (string, error) {
+func (e *Env) EditPatch(ctx context.Context, fetched *kernel.Fetched, file, old, newer string) (string, error) {
 	text, err := e.SourceFile(ctx, sourcePackage(fetched.Release), fetched.Source, file)
 	if err != nil {
 		return "", err
@@ -25,7 +25,7 @@ func (e *Env) EditPatch(ctx context.Context, fetched *kernel.Fetched, file, old,
 	if err != nil {
 		return "", err
 	}
-	for side, text := range map[string]string{"a": string(text), "b": strings.Replace(string(text), old, new, 1)} {
+	for side, text := range map[string]string{"a": string(text), "b": strings.Replace(string(text), old, newer, 1)} {
 		p := filepath.Join(dir, side, file)
 		if err := os.MkdirAll(filepath.Dir(p), 0o755); err != nil {
 			return "", err

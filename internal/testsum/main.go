@@ -6,7 +6,7 @@
 // fails while they all pass.
 //
 //	testsum [-record FILE] [-strict] [-again] [-slow D] -- [go test arguments]
-//	testsum -total FILE...
+//	testsum -total [-strict] FILE...
 //
 // The first form runs go test -json with the arguments. With -strict a test
 // that is skipped without an entry in allowed.txt is a failure: on a machine
@@ -15,7 +15,8 @@
 // time, and that run decides: virtual machines without KVM on a busy host miss
 // limits now and then. Both runs are printed. The second form adds up what
 // earlier runs recorded; of a test that ran in several the best counts unless
-// one failed.
+// one failed. With -strict a test that no run has run is a failure there, too. In
+// CI, that is with CI=true in the environment, -total is always strict.
 package main
 
 import (
@@ -41,7 +42,7 @@ func main() {
 	flag.Parse()
 	code, err := 0, error(nil)
 	if *total {
-		code, err = sum(os.Stdout, flag.Args())
+		code, err = sum(os.Stdout, flag.Args(), *strict || os.Getenv("CI") == "true")
 	} else {
 		o := options{args: flag.Args(), record: *record, strict: *strict, again: *again, slow: *slow}
 		code, err = o.run(os.Stdout)
@@ -129,8 +130,13 @@ func (o *options) once(out io.Writer, args []string) (Record, error) {
 	return r, nil
 }
 
-// sum adds up recorded outcomes.
-func sum(out io.Writer, files []string) (int, error) {
+// sum adds up recorded outcomes. With strict, what was skipped in all of them
+// without being in allowed.txt has failed.
+func sum(out io.Writer, files []string, strict bool) (int, error) {
+	allowed, err := allowList()
+	if err != nil {
+		return 0, err
+	}
 	var all Record
 	for _, f := range files {
 		b, err := os.ReadFile(f)
@@ -142,6 +148,9 @@ func sum(out io.Writer, files []string) (int, error) {
 			return 0, fmt.Errorf("%s: %w", f, err)
 		}
 		all.add(r)
+	}
+	if strict {
+		all.refuseSkips(out, allowed)
 	}
 	return report(out, all), nil
 }

@@ -45,14 +45,14 @@ func run(p *analyze.Pass) error {
 // state compares what a function does to the CPU's state.
 func state(p *analyze.Pass, u *analyze.Unit, ch elfdiff.Change, before, after *code.Object) {
 	old, ok1 := stateOf(before, ch.Orig)
-	new, ok2 := stateOf(after, ch.Patched)
-	if !ok1 || !ok2 || slices.Equal(old.ways, new.ways) {
+	newer, ok2 := stateOf(after, ch.Patched)
+	if !ok1 || !ok2 || slices.Equal(old.ways, newer.ways) {
 		return
 	}
 	f := analyze.Finding{ID: "KLP206", Severity: analyze.Error, Message: "returns with interrupts, bottom halves or preemption other than before: old callers of the new function go on in the wrong context",
-		Evidence: []string{"before: " + strings.Join(old.ways, "; or "), "after: " + strings.Join(new.ways, "; or ")},
+		Evidence: []string{"before: " + strings.Join(old.ways, "; or "), "after: " + strings.Join(newer.ways, "; or ")},
 		Remedy:   "restore the state before returning, or patch the callers with the function"}
-	if why := old.why | new.why; why != 0 {
+	if why := old.why | newer.why; why != 0 {
 		f.Severity, f.Unknown = analyze.Warning, true
 		f.Message = "may return with interrupts, bottom halves or preemption other than before; not everything could be followed"
 		f.Evidence = append(f.Evidence, why.String())
@@ -108,8 +108,8 @@ var contextWords = map[locks.Kind]string{locks.IRQ: "interrupts", locks.BH: "bot
 
 // sleeping reports where code that must not sleep now does.
 func sleeping(p *analyze.Pass, u *analyze.Unit, before, after *code.Object) error {
-	old, new := newView(before, nil), newView(after, nil)
-	by := news(u, old, new)
+	old, newer := newView(before, nil), newView(after, nil)
+	by := news(u, old, newer)
 	if p.Kernel != nil && slices.ContainsFunc(slices.Concat(slices.Collect(maps.Values(by))...), func(v violation) bool { return !v.sure }) {
 		// The kernel may know what the object does not.
 		k, err := p.Kernel()
@@ -117,12 +117,12 @@ func sleeping(p *analyze.Pass, u *analyze.Unit, before, after *code.Object) erro
 			return fmt.Errorf("look for sleeping functions in the kernel: %w", err)
 		}
 		known := k.Sleepers(u.Owner)
-		old, new = newView(before, known), newView(after, known)
-		by = news(u, old, new)
+		old, newer = newView(before, known), newView(after, known)
+		by = news(u, old, newer)
 	}
 	for _, ch := range u.Replace {
 		list := by[ch.Name]
-		more, err := elsewhere(p, u, ch, old, new)
+		more, err := elsewhere(p, u, ch, old, newer)
 		if err != nil {
 			return err
 		}
@@ -139,13 +139,13 @@ func sleeping(p *analyze.Pass, u *analyze.Unit, before, after *code.Object) erro
 }
 
 // news lists the violations that the change brings, by changed function.
-func news(u *analyze.Unit, old, new *view) map[string][]violation {
+func news(u *analyze.Unit, old, newer *view) map[string][]violation {
 	known := map[string]bool{}
 	for _, v := range old.violations() {
 		known[v.key()] = true
 	}
 	by := map[string][]violation{}
-	for _, v := range new.violations() {
+	for _, v := range newer.violations() {
 		if known[v.key()] || !v.sure && v.forbids == inRCU {
 			continue // nearly everything is called within read-side sections
 		}
@@ -211,7 +211,7 @@ func report(p *analyze.Pass, u *analyze.Unit, ch elfdiff.Change, list []violatio
 
 // elsewhere looks at callers in the rest of the kernel, when the function
 // sleeps now and did not before.
-func elsewhere(p *analyze.Pass, u *analyze.Unit, ch elfdiff.Change, old, new *view) ([]violation, error) {
+func elsewhere(p *analyze.Pass, u *analyze.Unit, ch elfdiff.Change, old, newer *view) ([]violation, error) {
 	if u.Owner != plan.Vmlinux || p.Kernel == nil {
 		return nil, nil
 	}
@@ -219,11 +219,11 @@ func elsewhere(p *analyze.Pass, u *analyze.Unit, ch elfdiff.Change, old, new *vi
 	if err != nil {
 		return nil, nil // another check says so
 	}
-	y, err := new.o.Func(ch.Patched)
+	y, err := newer.o.Func(ch.Patched)
 	if err != nil {
 		return nil, nil
 	}
-	a, b := old.sleeps.Fact(x), new.sleeps.Fact(y)
+	a, b := old.sleeps.Fact(x), newer.sleeps.Fact(y)
 	if b.Answer != mayAnswer || a.Answer == mayAnswer {
 		return nil, nil
 	}
@@ -232,7 +232,7 @@ func elsewhere(p *analyze.Pass, u *analyze.Unit, ch elfdiff.Change, old, new *vi
 		return nil, fmt.Errorf("look for callers in the kernel: %w", err)
 	}
 	var out []violation
-	way := append([]string{ch.Name}, new.sleeps.Chain(y)...)
+	way := append([]string{ch.Name}, newer.sleeps.Chain(y)...)
 	seen := map[string]bool{ch.Name: true}
 	level := map[string][]string{ch.Name: way}
 	names := []string{ch.Name}

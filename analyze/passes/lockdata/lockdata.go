@@ -53,13 +53,13 @@ func run(p *analyze.Pass) error {
 	return nil
 }
 
-func compare(p *analyze.Pass, u *analyze.Unit, ch elfdiff.Change, old, new map[string]guard, before *code.Object) (found bool) {
+func compare(p *analyze.Pass, u *analyze.Unit, ch elfdiff.Change, old, newer map[string]guard, before *code.Object) (found bool) {
 	changed := analyze.Finding{ID: "KLP202", Severity: analyze.Warning, Remedy: "hold the old lock as well until no old code runs; a later livepatch can drop it"}
 	gone := analyze.Finding{ID: "KLP202", Severity: analyze.Note, Unknown: true, Message: "data that was used under a lock now is not; whether something else excludes old code is not known",
 		Remedy: "see what keeps old code, which holds the lock, and new code, which does not, apart"}
-	for _, data := range slices.Sorted(maps.Keys(new)) {
+	for _, data := range slices.Sorted(maps.Keys(newer)) {
 		x, ok := old[data]
-		y := new[data]
+		y := newer[data]
 		if !ok || len(x.locks) == 0 || common(x.locks, y.locks) {
 			continue
 		}
@@ -110,7 +110,7 @@ func layoutsDiffer(u *analyze.Unit) bool {
 
 // exchanged notes that a function holds other locks than before, where no data
 // could be matched with them.
-func exchanged(p *analyze.Pass, u *analyze.Unit, ch elfdiff.Change, old, new []string) {
+func exchanged(p *analyze.Pass, u *analyze.Unit, ch elfdiff.Change, old, newer []string) {
 	missing := func(a, b []string) (out []string) {
 		for _, s := range a {
 			if !slices.Contains(b, s) {
@@ -119,7 +119,7 @@ func exchanged(p *analyze.Pass, u *analyze.Unit, ch elfdiff.Change, old, new []s
 		}
 		return out
 	}
-	gone, fresh := missing(old, new), missing(new, old)
+	gone, fresh := missing(old, newer), missing(newer, old)
 	if len(gone) == 0 || len(fresh) == 0 {
 		return
 	}

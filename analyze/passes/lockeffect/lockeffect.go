@@ -33,10 +33,10 @@ func run(p *analyze.Pass) error {
 		if err != nil {
 			continue
 		}
-		old, new := locks.Analyze(before.Model, locks.Options{}), locks.Analyze(after.Model, locks.Options{})
+		old, newer := locks.Analyze(before.Model, locks.Options{}), locks.Analyze(after.Model, locks.Options{})
 		for _, ch := range u.Replace {
 			x, ok := lockdiff.Of(before, old, ch.Orig)
-			y, known := lockdiff.Of(after, new, ch.Patched)
+			y, known := lockdiff.Of(after, newer, ch.Patched)
 			if ok && known {
 				compare(p, u, ch, before, &x, &y)
 			}
@@ -45,16 +45,16 @@ func run(p *analyze.Pass) error {
 	return nil
 }
 
-func compare(p *analyze.Pass, u *analyze.Unit, ch elfdiff.Change, o *code.Object, old, new *lockdiff.Effect) {
+func compare(p *analyze.Pass, u *analyze.Unit, ch elfdiff.Change, o *code.Object, old, newer *lockdiff.Effect) {
 	if len(u.Joined[ch.Orig]) > 0 {
 		return // it is told with the function it calls
 	}
-	verdict := lockdiff.Compare(old, new)
+	verdict := lockdiff.Compare(old, newer)
 	if verdict == lockdiff.Same {
 		return
 	}
 	f := analyze.Finding{ID: "KLP201", Severity: analyze.Error, Remedy: "patch the callers too, up to where the locks are balanced",
-		Evidence: []string{"before: it " + strings.Join(old.Full, "; or it "), "after: it " + strings.Join(new.Full, "; or it ")}}
+		Evidence: []string{"before: it " + strings.Join(old.Full, "; or it "), "after: it " + strings.Join(newer.Full, "; or it ")}}
 	callers, holders := o.Callers(ch.Orig)
 	var boot []string
 	for _, a := range slices.Concat(callers, holders) {
@@ -86,10 +86,10 @@ func compare(p *analyze.Pass, u *analyze.Unit, ch elfdiff.Change, o *code.Object
 		f.Evidence = append(f.Evidence, "these callers are unchanged and switch with it: "+strings.Join(joined, ", "))
 	}
 	switch {
-	case old.Unsure != "" || new.Unsure != "":
+	case old.Unsure != "" || newer.Unsure != "":
 		f.Severity, f.Unknown = analyze.Warning, true
 		f.Message = "the lock effect may have changed; it is not fully known"
-		for _, s := range []string{old.Unsure, new.Unsure} {
+		for _, s := range []string{old.Unsure, newer.Unsure} {
 			if s != "" && !slices.Contains(f.Evidence, s) {
 				f.Evidence = append(f.Evidence, s)
 			}

@@ -45,11 +45,11 @@ func run(p *analyze.Pass) error {
 		if !ok {
 			continue // other checks say that the object cannot be decoded
 		}
-		old, new := orders(before), orders(after)
+		old, newer := orders(before), orders(after)
 		by := map[string][]pair{}
-		for x := range new {
+		for x := range newer {
 			if len(old[x]) == 0 {
-				if name := culprit(u, new[x]); name != "" {
+				if name := culprit(u, newer[x]); name != "" {
 					by[name] = append(by[name], x)
 				}
 			}
@@ -57,7 +57,7 @@ func run(p *analyze.Pass) error {
 		for _, ch := range u.Replace {
 			list := by[ch.Name]
 			slices.SortFunc(list, func(a, b pair) int { return strings.Compare(a.first+a.second, b.first+b.second) })
-			if err := report(p, u, ch, after, list, old, new); err != nil {
+			if err := report(p, u, ch, after, list, old, newer); err != nil {
 				return err
 			}
 		}
@@ -111,13 +111,13 @@ func culprit(u *analyze.Unit, list []seen) string {
 	return ""
 }
 
-func report(p *analyze.Pass, u *analyze.Unit, ch elfdiff.Change, o *code.Object, list []pair, old, new map[pair][]seen) error {
+func report(p *analyze.Pass, u *analyze.Unit, ch elfdiff.Change, o *code.Object, list []pair, old, newer map[pair][]seen) error {
 	inverted := analyze.Finding{ID: "KLP203", Severity: analyze.Warning, Remedy: "keep the old order (a trylock with a way back does), or go in two steps with a livepatch between that takes neither lock under the other"}
 	fresh := analyze.Finding{ID: "KLP203", Severity: analyze.Note, Unknown: true, Message: "newly takes a lock while it holds another; whether other code takes them the other way round is not known",
 		Remedy: "see in which order the rest of the kernel takes these locks"}
 	lasting, elsewhere := false, false
 	for _, x := range list {
-		n := shortest(new[x])
+		n := shortest(newer[x])
 		line := fmt.Sprintf("new code holds %s and takes %s at %s: %s", x.first, x.second, n.at, way(n))
 		was := old[x.turned()]
 		if len(was) == 0 {
@@ -143,7 +143,7 @@ func report(p *analyze.Pass, u *analyze.Unit, ch elfdiff.Change, o *code.Object,
 				inverted.Who = append(inverted.Who, s.holder)
 			}
 		}
-		if still := new[x.turned()]; len(still) > 0 {
+		if still := newer[x.turned()]; len(still) > 0 {
 			lasting = true
 			inverted.Evidence = append(inverted.Evidence, "unpatched code keeps the old order: "+way(shortest(still)))
 		}

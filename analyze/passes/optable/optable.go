@@ -123,12 +123,12 @@ func isFunction(p *analyze.Pass, s slot) bool {
 }
 
 // samePair reports whether two names are one function before and after.
-func samePair(d *elfdiff.Result, old, new string) bool {
+func samePair(d *elfdiff.Result, old, newer string) bool {
 	for i := range d.Orig.Atoms {
 		a := elfdiff.AtomID(i)
 		if d.Orig.Atoms[i].Name == old && d.Orig.IsFunction(a) {
 			b := d.PatchedOf(a)
-			return b >= 0 && d.Patched.Atoms[b].Name == new
+			return b >= 0 && d.Patched.Atoms[b].Name == newer
 		}
 	}
 	return false

@@ -35,10 +35,10 @@ func run(p *analyze.Pass) error {
 		if err != nil {
 			continue
 		}
-		old, new := locks.Analyze(before.Model, locks.Options{Count: counted}), locks.Analyze(after.Model, locks.Options{Count: counted})
+		old, newer := locks.Analyze(before.Model, locks.Options{Count: counted}), locks.Analyze(after.Model, locks.Options{Count: counted})
 		for _, ch := range u.Replace {
 			x, ok := balanceOf(before, old, ch.Orig)
-			y, known := balanceOf(after, new, ch.Patched)
+			y, known := balanceOf(after, newer, ch.Patched)
 			if layoutsDiffer(u) {
 				x.moved()
 				y.moved()
@@ -213,7 +213,7 @@ func object(o *code.Object, p locks.Path) string {
 
 // unsure reports functions of which not all ways can be told apart, so that
 // their lists are not worth comparing: what may be given up or taken at all is.
-func unsure(p *analyze.Pass, u *analyze.Unit, ch elfdiff.Change, o *code.Object, old, new balance) {
+func unsure(p *analyze.Pass, u *analyze.Unit, ch elfdiff.Change, o *code.Object, old, newer balance) {
 	less := func(a, b []string) []string {
 		return slices.DeleteFunc(slices.Clone(a), func(s string) bool { return slices.Contains(b, s) })
 	}
@@ -222,7 +222,7 @@ func unsure(p *analyze.Pass, u *analyze.Unit, ch elfdiff.Change, o *code.Object,
 	for _, side := range []struct {
 		word string
 		list []string
-	}{{"only before, on some way it ", less(old.some, new.some)}, {"only after, on some way it ", less(new.some, old.some)}} {
+	}{{"only before, on some way it ", less(old.some, newer.some)}, {"only after, on some way it ", less(newer.some, old.some)}} {
 		if len(side.list) > 0 {
 			f.Evidence = append(f.Evidence, side.word+strings.Join(side.list, ", "))
 		}
@@ -231,15 +231,15 @@ func unsure(p *analyze.Pass, u *analyze.Unit, ch elfdiff.Change, o *code.Object,
 		return // the same objects; which ways lead there is not known on either side
 	}
 	who(u, ch, o, &f)
-	f.Evidence = append(f.Evidence, slices.Compact(slices.DeleteFunc([]string{old.unsure, new.unsure}, func(s string) bool { return s == "" }))...)
+	f.Evidence = append(f.Evidence, slices.Compact(slices.DeleteFunc([]string{old.unsure, newer.unsure}, func(s string) bool { return s == "" }))...)
 	p.ReportChange(u, ch, f)
 }
 
 const remedy = "see that every caller agrees with the new balance, and patch those that do not with it"
 
-func report(p *analyze.Pass, u *analyze.Unit, ch elfdiff.Change, o *code.Object, old, new balance) {
+func report(p *analyze.Pass, u *analyze.Unit, ch elfdiff.Change, o *code.Object, old, newer balance) {
 	f := analyze.Finding{ID: "KLP207", Severity: analyze.Warning, Remedy: remedy,
-		Evidence: []string{"before: it " + strings.Join(old.ways, "; or it "), "after: it " + strings.Join(new.ways, "; or it ")}}
+		Evidence: []string{"before: it " + strings.Join(old.ways, "; or it "), "after: it " + strings.Join(newer.ways, "; or it ")}}
 	if local := who(u, ch, o, &f); local && len(f.Who) == 0 {
 		f.Severity, f.Remedy = analyze.Note, ""
 		f.Message = "who owns an object changed; all callers in the object file are patched with it"

@@ -93,9 +93,9 @@ func reached(o *code.Object, id model.FuncID) map[string]string {
 	return out
 }
 
-func grace(p *analyze.Pass, u *analyze.Unit, ch elfdiff.Change, old, new map[string]string, names map[string]bool) bool {
+func grace(p *analyze.Pass, u *analyze.Unit, ch elfdiff.Change, old, newer map[string]string, names map[string]bool) bool {
 	had := among(old, names)
-	if len(had) == 0 || len(among(new, names)) > 0 {
+	if len(had) == 0 || len(among(newer, names)) > 0 {
 		return false
 	}
 	f := analyze.Finding{ID: "KLP211", Severity: analyze.Warning, Message: "no longer waits for a grace period, which old readers may need",
@@ -104,10 +104,10 @@ func grace(p *analyze.Pass, u *analyze.Unit, ch elfdiff.Change, old, new map[str
 		f.Evidence = append(f.Evidence, fmt.Sprintf("before: calls %s at %s", n, old[n]))
 	}
 	f.Evidence = append(f.Evidence, "after: nothing of the kind")
-	if freed := among(new, frees); len(freed) > 0 {
+	if freed := among(newer, frees); len(freed) > 0 {
 		f.Severity, f.Message = analyze.Error, "frees memory at once, without the grace period that old readers rely on"
 		for _, n := range freed {
-			f.Evidence = append(f.Evidence, fmt.Sprintf("after: calls %s at %s", n, new[n]))
+			f.Evidence = append(f.Evidence, fmt.Sprintf("after: calls %s at %s", n, newer[n]))
 		}
 	}
 	f.Who = []string{"readers in the old universe"}
@@ -118,8 +118,8 @@ func grace(p *analyze.Pass, u *analyze.Unit, ch elfdiff.Change, old, new map[str
 // fewer reports a function that itself asks for fewer grace periods than before,
 // when it does not leave that to one that it newly calls.
 func fewer(p *analyze.Pass, u *analyze.Unit, ch elfdiff.Change, before, after *code.Object, x, y model.FuncID, names map[string]bool) {
-	old, new := direct(before, x, names), direct(after, y, names)
-	if new >= old {
+	old, newer := direct(before, x, names), direct(after, y, names)
+	if newer >= old {
 		return
 	}
 	waited := map[string]bool{} // of the functions called before
@@ -134,7 +134,7 @@ func fewer(p *analyze.Pass, u *analyze.Unit, ch elfdiff.Change, before, after *c
 		}
 	}
 	f := analyze.Finding{ID: "KLP211", Severity: analyze.Note, Message: "asks for fewer grace periods than before", Who: []string{"readers in the old universe"},
-		Evidence: []string{fmt.Sprintf("calls that wait for a grace period or leave freeing to one: %d before, %d after", old, new)},
+		Evidence: []string{fmt.Sprintf("calls that wait for a grace period or leave freeing to one: %d before, %d after", old, newer)},
 		Remedy:   "see that what is freed cannot be reached by old readers"}
 	if a, b := direct(before, x, frees), direct(after, y, frees); b > a {
 		f.Severity, f.Message = analyze.Warning, "asks for fewer grace periods than before, and frees more at once"
@@ -241,11 +241,11 @@ func reads(o *code.Object, id model.FuncID) map[string]read {
 	return out
 }
 
-func readSide(p *analyze.Pass, u *analyze.Unit, ch elfdiff.Change, old, new map[string]read, before *code.Object) {
+func readSide(p *analyze.Pass, u *analyze.Unit, ch elfdiff.Change, old, newer map[string]read, before *code.Object) {
 	f := analyze.Finding{ID: "KLP211", Severity: analyze.Warning, Message: "reads outside of a read-side section what old code read inside only: it may be freed meanwhile",
 		Remedy: "move the read-side section around the access, or hold a reference"}
-	for _, name := range slices.Sorted(maps.Keys(new)) {
-		x, y := old[name], new[name]
+	for _, name := range slices.Sorted(maps.Keys(newer)) {
+		x, y := old[name], newer[name]
 		if x.inside == "" || x.outside != "" || y.outside == "" {
 			continue
 		}

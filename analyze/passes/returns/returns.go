@@ -50,10 +50,10 @@ func compare(p *analyze.Pass, u *analyze.Unit, ch elfdiff.Change, before, after 
 	if err != nil {
 		return err
 	}
-	old, new := before.Returns(bid), after.Returns(aid)
+	old, newer := before.Returns(bid), after.Returns(aid)
 	var errnos []int64
-	zero := new.Has(0) && !old.Has(0)
-	for _, v := range new.Const {
+	zero := newer.Has(0) && !old.Has(0)
+	for _, v := range newer.Const {
 		if v < 0 && v >= -maxErrno && !old.Has(v) {
 			errnos = append(errnos, v)
 		}
@@ -62,7 +62,7 @@ func compare(p *analyze.Pass, u *analyze.Unit, ch elfdiff.Change, before, after 
 		return nil
 	}
 	ignoring, dereferencing, unsure := callers(u, ch, before, bid)
-	evidence := []string{"returned constants before: " + list(old) + "; after: " + list(new)}
+	evidence := []string{"returned constants before: " + list(old) + "; after: " + list(newer)}
 	if len(old.From) > 0 {
 		evidence = append(evidence, "it also passed on results of "+strings.Join(old.From, ", "))
 	}

@@ -45,7 +45,7 @@ func run(p *analyze.Pass) error {
 		}
 		for _, ch := range u.Replace {
 			if list := by[ch.Name]; len(list) > 0 {
-				report(p, u, ch, after, list)
+				report(p, u, ch, list)
 			} else if err := elsewhere(p, u, ch, before, after); err != nil {
 				return err
 			}
@@ -92,7 +92,7 @@ func culprit(u *analyze.Unit, d deadlock) string {
 	return ""
 }
 
-func report(p *analyze.Pass, u *analyze.Unit, ch elfdiff.Change, o *code.Object, list []deadlock) {
+func report(p *analyze.Pass, u *analyze.Unit, ch elfdiff.Change, list []deadlock) {
 	f := analyze.Finding{ID: "KLP214", Severity: analyze.Warning,
 		Remedy: "take the lock out of the callers by patching them too (look for a follow-up or prerequisite of the patch), or call a variant that expects the lock to be held"}
 	self := true

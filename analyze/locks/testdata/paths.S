@@ -1,0 +1,423 @@
+# Functions whose effect depends on how paths, loops and calls are put together.
+# A comment "want NAME: ..." says what the analysis must find; see locks_test.go
+# for the words. Assembled by the test, so that no compiler has a say in the shape.
+
+	.macro func name
+	.section .text.\name, "ax", @progbits
+	.globl \name
+	.type \name, @function
+\name:
+	.endm
+	.macro endfunc name
+	.size \name, . - \name
+	.endm
+
+# Releases what its first argument has, then takes what the second has.
+# want hand_over: +spin:arg1 -spin:arg0
+	func hand_over
+	push %rbx
+	mov %rsi, %rbx
+	call _raw_spin_unlock
+	mov %rbx, %rdi
+	call _raw_spin_lock
+	pop %rbx
+	ret
+	endfunc hand_over
+
+# The same lock twice: somebody else may take it in between. Taken first and then
+# released, it would look as if it were never let go.
+# want over_to_itself: +spin:arg0 -spin:arg0 drops spin:arg0
+	func over_to_itself
+	mov %rdi, %rsi
+	sub $8, %rsp
+	call hand_over
+	add $8, %rsp
+	ret
+	endfunc over_to_itself
+
+# Held by the caller of hand_over, the lock is let go for a while and held again.
+# want around_itself: neutral
+	func around_itself
+	push %rbx
+	mov %rdi, %rbx
+	call _raw_spin_lock
+	mov %rbx, %rdi
+	mov %rbx, %rsi
+	call hand_over
+	mov %rbx, %rdi
+	call _raw_spin_unlock
+	pop %rbx
+	ret
+	endfunc around_itself
+
+# Disabling interrupts twice is the same as once: one sti enables them.
+# want cli_twice: neutral
+	func cli_twice
+	cli
+	cli
+	sti
+	ret
+	endfunc cli_twice
+
+# want cli_thrice: context +irq
+	func cli_thrice
+	cli
+	cli
+	cli
+	ret
+	endfunc cli_thrice
+
+# want sti_twice: neutral
+	func sti_twice
+	sti
+	sti
+	cli
+	ret
+	endfunc sti_twice
+
+# Preemption is counted: twice off and once on leaves it off.
+# want bh_twice: +bh +spin:arg0
+	func bh_twice
+	push %rbx
+	mov %rdi, %rbx
+	call _raw_spin_lock_bh
+	mov %rbx, %rdi
+	call _raw_spin_unlock_bh
+	mov %rbx, %rdi
+	call _raw_spin_lock_bh
+	pop %rbx
+	ret
+	endfunc bh_twice
+
+# The flag in memory is zero at first; work() may change it, so that the loop ends
+# after any number of rounds, and the lock is released on the way out.
+# want loop_on_memory: neutral
+	func loop_on_memory
+	push %rbx
+	mov %rdi, %rbx
+	cmpl $0, 8(%rbx)
+	jne 2f
+	call _raw_spin_lock
+1:	mov %rbx, %rdi
+	call work
+	cmpl $0, 8(%rbx)
+	je 1b
+	mov %rbx, %rdi
+	call _raw_spin_unlock
+2:	pop %rbx
+	ret
+	endfunc loop_on_memory
+
+# A slot of the own frame changes in the loop: what was known of it before the loop
+# does not hold in the second round, where the lock is taken.
+# want loop_on_slot: +spin:arg0
+	func loop_on_slot
+	push %rbx
+	sub $16, %rsp
+	mov %rdi, %rbx
+	movl $0, 8(%rsp)
+1:	call work
+	cmpl $3, 8(%rsp)
+	je 2f
+	addl $1, 8(%rsp)
+	jmp 1b
+2:	mov %rbx, %rdi
+	call _raw_spin_lock
+	add $16, %rsp
+	pop %rbx
+	ret
+	endfunc loop_on_slot
+
+# A register that counts: the exit is reached with a value that no single round has.
+# want loop_on_register: +spin:arg0
+	func loop_on_register
+	push %rbx
+	push %rbp
+	sub $8, %rsp
+	mov %rdi, %rbx
+	xor %ebp, %ebp
+1:	call work
+	cmp $100, %ebp
+	jae 2f
+	add $1, %ebp
+	jmp 1b
+2:	mov %rbx, %rdi
+	call _raw_spin_lock
+	add $8, %rsp
+	pop %rbp
+	pop %rbx
+	ret
+	endfunc loop_on_register
+
+# Two paths meet with different values; only what holds on both holds behind. The
+# value is 1 or 2, never 3: the lock is not taken.
+# want meet: neutral
+	func meet
+	push %rbx
+	push %rbp
+	sub $8, %rsp
+	mov %rdi, %rbx
+	mov $1, %ebp
+	test %esi, %esi
+	je 1f
+	mov $2, %ebp
+1:	call work
+	cmp $3, %ebp
+	jne 2f
+	mov %rbx, %rdi
+	call _raw_spin_lock
+2:	add $8, %rsp
+	pop %rbp
+	pop %rbx
+	ret
+	endfunc meet
+
+# The same, with the second path's value: the lock is taken when arg1 is not zero.
+# want meet_second: +spin:arg0 when arg1 assumed
+	func meet_second
+	push %rbx
+	push %rbp
+	sub $8, %rsp
+	mov %rdi, %rbx
+	mov $1, %ebp
+	test %esi, %esi
+	je 1f
+	mov $2, %ebp
+1:	cmp $2, %ebp
+	jne 2f
+	mov %rbx, %rdi
+	call _raw_spin_lock
+2:	add $8, %rsp
+	pop %rbp
+	pop %rbx
+	ret
+	endfunc meet_second
+
+# Signed and unsigned: -1 is below zero only for the one.
+# want signed_less: +spin:arg0
+	func signed_less
+	mov $-1, %eax
+	cmp $1, %eax
+	jge 1f
+	jmp _raw_spin_lock
+1:	ret
+	endfunc signed_less
+
+# want unsigned_less: neutral
+	func unsigned_less
+	mov $-1, %eax
+	cmp $1, %eax
+	jae 1f
+	jmp _raw_spin_lock
+1:	ret
+	endfunc unsigned_less
+
+# want above_equal: +spin:arg0
+	func above_equal
+	mov $7, %eax
+	cmp $7, %eax
+	ja 1f
+	jmp _raw_spin_lock
+1:	ret
+	endfunc above_equal
+
+# want below_equal: neutral
+	func below_equal
+	mov $7, %eax
+	cmp $7, %eax
+	jbe 1f
+	jmp _raw_spin_lock
+1:	ret
+	endfunc below_equal
+
+# One of two paths restores a flag that nobody saw saved, so that what is found rests
+# on an assumption; on whichever path that is.
+# want assumed_second: neutral assumed
+	func assumed_second
+	cli
+	test %edi, %edi
+	je 1f
+	sti
+	jmp 2f
+1:	push (%rsi)
+	popf
+2:	call work
+	ret
+	endfunc assumed_second
+
+# want assumed_first: neutral assumed
+	func assumed_first
+	cli
+	test %edi, %edi
+	je 1f
+	push (%rsi)
+	popf
+	jmp 2f
+1:	sti
+2:	call work
+	ret
+	endfunc assumed_first
+
+# Two paths know different bounds of a value; behind, only both together hold. It is
+# 1 to 6: the lock is not taken for 7, and is for 5.
+# want bounds_low: neutral
+	func bounds_low
+	push %rbx
+	mov %rdi, %rbx
+	mov $1, %eax
+	test %esi, %esi
+	je 1f
+	mov $6, %eax
+1:	cmp $6, %eax
+	jbe 2f
+	mov %rbx, %rdi
+	call _raw_spin_lock
+2:	pop %rbx
+	ret
+	endfunc bounds_low
+
+# The argument is known to be above 10 on one path and above 20 on the other.
+# want bounds_of_argument: +spin:arg0 when arg1
+	func bounds_of_argument
+	push %rbx
+	mov %rdi, %rbx
+	cmp $10, %esi
+	jbe 3f
+	cmp $20, %esi
+	jbe 1f
+	nop
+1:	cmp $15, %esi
+	jbe 3f
+	mov %rbx, %rdi
+	call _raw_spin_lock
+3:	pop %rbx
+	ret
+	endfunc bounds_of_argument
+
+# Above 20 on the path that comes first, 11 to 20 on the other: 15 may be below.
+# want bounds_first: +spin:arg0 when arg1
+	func bounds_first
+	push %rbx
+	mov %rdi, %rbx
+	cmp $10, %esi
+	jbe 3f
+	cmp $20, %esi
+	jbe 1f
+	nop
+1:	cmp $15, %esi
+	ja 3f
+	mov %rbx, %rdi
+	call _raw_spin_lock
+3:	pop %rbx
+	ret
+	endfunc bounds_first
+
+# The same, with the paths exchanged.
+# want bounds_second: +spin:arg0 when arg1
+	func bounds_second
+	push %rbx
+	mov %rdi, %rbx
+	cmp $10, %esi
+	jbe 3f
+	cmp $20, %esi
+	ja 1f
+	nop
+1:	cmp $15, %esi
+	ja 3f
+	mov %rbx, %rdi
+	call _raw_spin_lock
+3:	pop %rbx
+	ret
+	endfunc bounds_second
+
+# One path knows that the argument is above 20, the other nothing.
+# want bounds_on_one: possible +spin:arg0 unknown
+	func bounds_on_one
+	push %rbx
+	mov %rdi, %rbx
+	test %edx, %edx
+	je 1f
+	cmp $20, %esi
+	jbe 3f
+1:	cmp $15, %esi
+	ja 3f
+	mov %rbx, %rdi
+	call _raw_spin_lock
+3:	pop %rbx
+	ret
+	endfunc bounds_on_one
+
+# want bounds_on_other: possible +spin:arg0 unknown
+	func bounds_on_other
+	push %rbx
+	mov %rdi, %rbx
+	test %edx, %edx
+	jne 2f
+	cmp $20, %esi
+	jbe 3f
+2:	cmp $15, %esi
+	ja 3f
+	mov %rbx, %rdi
+	call _raw_spin_lock
+3:	pop %rbx
+	ret
+	endfunc bounds_on_other
+
+# A slot of the frame that one path alone has written: its old value is not what it
+# holds, nor is the new one.
+# want slot_on_one: +spin:arg0 when arg1 assumed
+	func slot_on_one
+	push %rbx
+	sub $16, %rsp
+	mov %rdi, %rbx
+	movl $1, 8(%rsp)
+	test %esi, %esi
+	je 1f
+	movl $2, 8(%rsp)
+1:	call work
+	cmpl $2, 8(%rsp)
+	jne 3f
+	mov %rbx, %rdi
+	call _raw_spin_lock
+3:	add $16, %rsp
+	pop %rbx
+	ret
+	endfunc slot_on_one
+
+# The path that knows comes first.
+# want bounds_forgotten: possible +spin:arg0 unknown
+	func bounds_forgotten
+	push %rbx
+	mov %rdi, %rbx
+	test %edx, %edx
+	je 2f
+	cmp $20, %esi
+	jbe 3f
+	jmp 1f
+2:	nop
+1:	cmp $15, %esi
+	ja 3f
+	mov %rbx, %rdi
+	call _raw_spin_lock
+3:	pop %rbx
+	ret
+	endfunc bounds_forgotten
+
+# The same, with the paths exchanged.
+# want bounds_forgotten_too: possible +spin:arg0 unknown
+	func bounds_forgotten_too
+	push %rbx
+	mov %rdi, %rbx
+	test %edx, %edx
+	je 2f
+	nop
+	jmp 1f
+2:	cmp $20, %esi
+	jbe 3f
+1:	cmp $15, %esi
+	ja 3f
+	mov %rbx, %rdi
+	call _raw_spin_lock
+3:	pop %rbx
+	ret
+	endfunc bounds_forgotten_too
