@@ -29,7 +29,7 @@ func (r *run) shadows(u *unit, f *elfobj.File) error {
 				continue
 			}
 			id, ok := uint64(0), false
-			if rel.Off > 0 && rel.Off <= uint64(len(s.Data)) && s.Data[rel.Off-1] == 0xe8 {
+			if rel.Off > 0 && rel.Off <= uint64(len(s.Data)) && (s.Data[rel.Off-1] == 0xe8 || s.Data[rel.Off-1] == 0xe9) { // a call, or a jump at the end
 				id, ok = code.ConstArg(arch, s.Data, int(rel.Off)-1, arg)
 			}
 			if !ok {

@@ -1,0 +1,3 @@
+#ifndef TINY_SYSCALLS_H
+#define TINY_SYSCALLS_H
+#endif
