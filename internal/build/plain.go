@@ -65,8 +65,17 @@ var runtimeConstants = plainHeader{"arch/x86/include/asm/runtime-const.h", `
 #endif
 `, func(cause error) elfdiff.Problem {
 	return elfdiff.Problem{ID: "KLP111", Severity: elfdiff.Note,
-		Message: "constants that boot code writes into instructions are read from their variables in the patched functions (" + strings.TrimPrefix(cause.Error(), "KLP111: ") + ")"}
+		Message: "constants that boot code writes into instructions are read from their variables in the patched functions (" + placeOf(cause) + ")"}
 }}
+
+// placeOf names the function and the section that a problem is about.
+func placeOf(cause error) string {
+	var p *elfdiff.Problem
+	if !errors.As(cause, &p) {
+		return cause.Error()
+	}
+	return p.Symbol + ", section " + p.Section
+}
 
 // extractPlain extracts the unit from a build in which headers make what a livepatch
 // cannot have ordinary uses of variables: static branches whose key lies in a module,
