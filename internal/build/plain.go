@@ -65,19 +65,28 @@ var runtimeConstants = plainHeader{"arch/x86/include/asm/runtime-const.h", `
 #endif
 `, func(cause error) elfdiff.Problem {
 	return elfdiff.Problem{ID: "KLP111", Severity: elfdiff.Note,
-		Message: "constants that boot code writes into instructions are read from their variables in the patched functions (" + strings.TrimPrefix(cause.Error(), "KLP111: ") + ")"}
+		Message: "constants that boot code writes into instructions are read from their variables in the patched functions (" + placeOf(cause) + ")"}
 }}
+
+// placeOf names the function and the section that a problem is about.
+func placeOf(cause error) string {
+	var p *elfdiff.Problem
+	if !errors.As(cause, &p) {
+		return cause.Error()
+	}
+	return p.Symbol + ", section " + p.Section
+}
 
 // extractPlain extracts the unit from a build in which headers make what a livepatch
 // cannot have ordinary uses of variables: static branches whose key lies in a module,
 // as that may load later, and constants that boot code writes into instructions. Which
-// functions are replaced stays as decided by the ordinary build. opt.Functions is
-// rewritten to the atoms of the new one. When that does not work out, cause is returned,
+// functions are replaced stays as decided by the ordinary build. opt.Functions and
+// opt.Keep are rewritten to the atoms of the new one. When that does not work out, cause is returned,
 // which is what stopped the ordinary extraction.
 func (r *run) extractPlain(ctx context.Context, work *kbuild.Work, u *unit, opt *elfdiff.ExtractOptions, cause error) (*elfdiff.Extracted, error) {
 	var headers []*plainHeader
 	var notes []elfdiff.Problem
-	stopped := cause
+	stopped, kept := cause, slices.Clone(opt.Keep)
 	for {
 		var p *elfdiff.Problem
 		if !errors.As(stopped, &p) {
@@ -88,7 +97,7 @@ func (r *run) extractPlain(ctx context.Context, work *kbuild.Work, u *unit, opt 
 			return nil, stopped
 		}
 		headers, notes = append(headers, h), append(notes, h.note(stopped))
-		x, err := r.extractWith(ctx, work, u, opt, headers, stopped)
+		x, err := r.extractWith(ctx, work, u, opt, kept, headers, stopped)
 		if err == nil {
 			x.Problems = append(x.Problems, notes...)
 			return x, nil
@@ -100,9 +109,11 @@ func (r *run) extractPlain(ctx context.Context, work *kbuild.Work, u *unit, opt 
 	}
 }
 
-// extractWith compiles the unit with changed headers, and extracts it.
-func (r *run) extractWith(ctx context.Context, work *kbuild.Work, u *unit, opt *elfdiff.ExtractOptions, headers []*plainHeader, cause error) (*elfdiff.Extracted, error) {
-	if u.isNew || work == nil || len(opt.Keep) > 0 {
+// extractWith compiles the unit with changed headers, and extracts it. kept are the atoms
+// of the ordinary build that travel as they are.
+func (r *run) extractWith(ctx context.Context, work *kbuild.Work, u *unit, opt *elfdiff.ExtractOptions, kept []elfdiff.AtomID,
+	headers []*plainHeader, cause error) (*elfdiff.Extracted, error) {
+	if work == nil {
 		return nil, cause
 	}
 	texts := make([][]byte, len(headers))
@@ -130,7 +141,11 @@ func (r *run) extractWith(ctx context.Context, work *kbuild.Work, u *unit, opt *
 			return nil, fmt.Errorf("compile with another %s: %w", h.path, err)
 		}
 	}
-	built, err := work.After(ctx, []string{u.object})
+	compile := work.After
+	if u.isNew {
+		compile = work.BuildNew
+	}
+	built, err := compile(ctx, []string{u.object})
 	if werr := restore(); werr != nil {
 		return nil, werr
 	}
@@ -154,6 +169,28 @@ func (r *run) extractWith(ctx context.Context, work *kbuild.Work, u *unit, opt *
 		return nil, cause
 	}
 	diff.CarryLike(u.diff)
-	opt.Functions = patched
+	opt.Functions, opt.Keep = patched, nil
+	for _, a := range kept {
+		b, ok := byName(diff.Patched, u.diff.Patched.Atoms[a].Name)
+		if !ok {
+			return nil, cause
+		}
+		opt.Keep = append(opt.Keep, b)
+	}
 	return diff.Extract(*opt)
+}
+
+// byName finds the one atom of a name.
+func byName(o *elfdiff.Object, name string) (elfdiff.AtomID, bool) {
+	found := elfdiff.AtomID(-1)
+	for i := range o.Atoms {
+		if o.Atoms[i].Name != name {
+			continue
+		}
+		if found >= 0 {
+			return -1, false
+		}
+		found = elfdiff.AtomID(i)
+	}
+	return found, found >= 0
 }
