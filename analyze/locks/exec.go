@@ -41,9 +41,6 @@ func (w *walker) access(s *state, in *model.Inst, m machine.Mem) place {
 	}
 	var a vid
 	if c, ok := (&machine.Inst{Addr: in.Addr, Len: in.Len}).FixedAddr(m); ok {
-		if m.Seg != machine.SegNone && !m.PC {
-			c = uint64(uint32(c)) // as model.Inst.MemAddr names per-CPU data
-		}
 		a = t.constant(int64(c))
 	} else {
 		if m.Base != machine.NoReg {
