@@ -5,8 +5,6 @@ import (
 	"slices"
 	"strings"
 
-	"golang.org/x/arch/x86/x86asm"
-
 	"github.com/klpforge/klpforge/analyze/machine"
 	"github.com/klpforge/klpforge/analyze/model"
 )
@@ -76,7 +74,7 @@ func (o *Object) Effects(id model.FuncID) Effects {
 			}
 			first = "?"
 			if n, _, ok := general(&m, 0); ok && n == convention.Args[0] && m.Writes(0) && in.Known {
-				first = o.shape(&in)
+				first = o.shape(&in, &m)
 			}
 		}
 	}
@@ -95,33 +93,35 @@ func (o *Object) effect(e *Effects, in *model.Inst, m *machine.Inst, does *machi
 	if m.Lock {
 		e.Unknown = append(e.Unknown, "it has locked instructions")
 	}
-	for i, a := range in.Args {
-		switch a := a.(type) {
-		case x86asm.Mem:
-			if in.Op == x86asm.NOP {
+	for i := range m.Args {
+		a := &m.Args[i]
+		switch a.Kind {
+		case machine.KindMem:
+			if m.Op == machine.Nop {
 				continue
 			}
-			name := o.memName(in, a)
-			writes := i < len(m.Args) && m.Writes(i)
+			at, fixed := m.FixedAddr(a.Mem)
+			name := o.memName(m, a.Mem)
+			writes := m.Writes(i)
 			switch {
-			case name != "" && in.Op == x86asm.LEA:
+			case name != "" && m.Op == machine.Address:
 				e.Takes = append(e.Takes, name)
 			case name != "" && writes:
 				e.Writes = append(e.Writes, name)
-				e.Stores = append(e.Stores, fmt.Sprintf("%s %d bytes of %s%s", in.Op, in.MemBytes, name, o.stored(in)))
+				e.Stores = append(e.Stores, fmt.Sprintf("%s %d bytes of %s%s", in.Op, in.MemBytes, name, o.stored(m)))
 			case name != "":
 				e.Reads = append(e.Reads, name)
-			case writes && o.fixed(in, a):
+			case writes && fixed:
 				// A variable that does not count, of which the context tells, or
 				// none that is known.
-				if at, _ := in.MemAddr(a); !o.named(at) {
+				if !o.named(at) {
 					e.Unknown = append(e.Unknown, "it stores to an address without a name")
 				}
-			case writes && a.Base != x86asm.RSP:
-				e.Stores = append(e.Stores, fmt.Sprintf("%s %d bytes at %+#x%s", in.Op, in.MemBytes, a.Disp, o.stored(in)))
+			case writes && a.Mem.Base != machine.RSP:
+				e.Stores = append(e.Stores, fmt.Sprintf("%s %d bytes at %+#x%s", in.Op, in.MemBytes, a.Mem.Disp, o.stored(m)))
 			}
-		case x86asm.Imm:
-			if name := o.dataName(uint64(a)); name != "" && in.Op != x86asm.CMP {
+		case machine.KindImm:
+			if name := o.dataName(uint64(a.Imm)); name != "" && m.Op != machine.Compare {
 				e.Takes = append(e.Takes, name)
 			}
 		}
@@ -129,15 +129,15 @@ func (o *Object) effect(e *Effects, in *model.Inst, m *machine.Inst, does *machi
 }
 
 // stored says which constant a store writes.
-func (o *Object) stored(in *model.Inst) string {
-	if imm, ok := in.Args[1].(x86asm.Imm); ok {
-		if name := o.dataName(uint64(imm)); name != "" {
+func (o *Object) stored(in *machine.Inst) string {
+	if a := &in.Args[1]; a.Kind == machine.KindImm {
+		if name := o.dataName(uint64(a.Imm)); name != "" {
 			return " = " + name
 		}
-		if text, ok := o.constant(uint64(imm)); ok {
+		if text, ok := o.constant(uint64(a.Imm)); ok {
 			return " = " + text
 		}
-		return fmt.Sprintf(" = %#x", int64(imm))
+		return fmt.Sprintf(" = %#x", a.Imm)
 	}
 	return ""
 }
@@ -163,36 +163,32 @@ func (o *Object) constant(a uint64) (string, bool) {
 	return fmt.Sprintf("%s%+#x", s.Name, off), true
 }
 
-// shape names a value that an instruction computes, without registers.
-func (o *Object) shape(in *model.Inst) string {
-	switch a := in.Args[1].(type) {
-	case x86asm.Imm:
-		if name := o.dataName(uint64(a)); name != "" {
+// shape names a value that an instruction computes, without registers. x is
+// the same instruction.
+func (o *Object) shape(x *model.Inst, in *machine.Inst) string {
+	switch a := &in.Args[1]; a.Kind {
+	case machine.KindImm:
+		if name := o.dataName(uint64(a.Imm)); name != "" {
 			return name
 		}
-	case x86asm.Mem:
-		if name := o.memName(in, a); name != "" {
-			return fmt.Sprintf("%s %s", in.Op, name)
+	case machine.KindMem:
+		if name := o.memName(in, a.Mem); name != "" {
+			return fmt.Sprintf("%s %s", x.Op, name)
 		}
-		return fmt.Sprintf("%s %+#x", in.Op, a.Disp)
+		return fmt.Sprintf("%s %+#x", x.Op, a.Mem.Disp)
 	}
-	return in.Op.String()
+	return x.Op.String()
 }
 
 // memName names the variable that a memory operand lies in, "" if none.
-func (o *Object) memName(in *model.Inst, m x86asm.Mem) string {
-	if a, ok := in.MemAddr(m); ok {
+func (o *Object) memName(in *machine.Inst, m machine.Mem) string {
+	if a, ok := in.FixedAddr(m); ok {
 		return o.varName(a)
 	}
-	if m.Base == x86asm.RIP || m.Segment == x86asm.GS {
+	if m.Seg == machine.SegGS {
 		return ""
 	}
 	return o.dataName(uint64(m.Disp))
-}
-
-func (o *Object) fixed(in *model.Inst, m x86asm.Mem) bool {
-	_, ok := in.MemAddr(m)
-	return ok
 }
 
 func (o *Object) named(a uint64) bool {

@@ -217,23 +217,8 @@ func pointer(t btf.Type, member string) value {
 
 // Reg numbers a general register as the processor does.
 func Reg(r x86asm.Reg) (n, size int, ok bool) {
-	switch {
-	case r >= x86asm.AL && r <= x86asm.BL:
-		return int(r - x86asm.AL), 1, true
-	case r >= x86asm.AH && r <= x86asm.BH:
-		return int(r - x86asm.AH), 1, true
-	case r >= x86asm.SPB && r <= x86asm.DIB:
-		return int(r-x86asm.SPB) + 4, 1, true
-	case r >= x86asm.R8B && r <= x86asm.R15B:
-		return int(r-x86asm.R8B) + 8, 1, true
-	case r >= x86asm.AX && r <= x86asm.R15W:
-		return int(r - x86asm.AX), 2, true
-	case r >= x86asm.EAX && r <= x86asm.R15L:
-		return int(r - x86asm.EAX), 4, true
-	case r >= x86asm.RAX && r <= x86asm.R15:
-		return int(r - x86asm.RAX), 8, true
-	}
-	return 0, 0, false
+	m := machine.FromX86Reg(r)
+	return int(m.Num), int(m.Size), r != 0 && m.Class == machine.General
 }
 
 const rsp = 4

@@ -1,6 +1,7 @@
 package locks
 
 import (
+	"github.com/klpforge/klpforge/analyze/machine"
 	"github.com/klpforge/klpforge/analyze/model"
 	"golang.org/x/arch/x86/x86asm"
 )
@@ -15,11 +16,9 @@ func (w *walker) target(s *state, in *model.Inst) (id model.FuncID, name string)
 	id = c.Target
 	if id == model.NoFunc && c.Via != model.NoFunc {
 		// A retpoline: perhaps the register's value is known.
-		if r, ok := model.ThunkRegister(w.m.Func(c.Via).Name); ok {
-			if n := regByName[r]; n > 0 || r == "rax" {
-				if a, ok := w.t.isConst(s.regs[n]); ok {
-					id = w.m.Entry(uint64(a))
-				}
+		if n := convention.Callee(w.m.Func(c.Via).Name).Via; n != machine.NoReg {
+			if a, ok := w.t.isConst(s.regs[n]); ok {
+				id = w.m.Entry(uint64(a))
 			}
 		}
 	}
@@ -28,9 +27,6 @@ func (w *walker) target(s *state, in *model.Inst) (id model.FuncID, name string)
 	}
 	return id, w.m.Func(id).Name
 }
-
-var regByName = map[string]int{"rax": rax, "rcx": rcx, "rdx": rdx, "rbx": rbx, "rsp": rsp, "rbp": rbp, "rsi": rsi, "rdi": rdi,
-	"r8": 8, "r9": 9, "r10": 10, "r11": 11, "r12": 12, "r13": 13, "r14": 14, "r15": 15}
 
 // call executes a call and returns the states in which it may return.
 func (w *walker) call(s *state, in *model.Inst) []*state {

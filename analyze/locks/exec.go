@@ -1,30 +1,17 @@
 package locks
 
 import (
-	"github.com/klpforge/klpforge/analyze/model"
 	"golang.org/x/arch/x86/x86asm"
+
+	"github.com/klpforge/klpforge/analyze/machine"
+	"github.com/klpforge/klpforge/analyze/model"
 )
 
 // regOf gives a register's number, its size in bytes, and whether it is one of
 // ah, ch, dh, bh.
 func regOf(r x86asm.Reg) (n int, size uint8, high, ok bool) {
-	switch {
-	case r >= x86asm.AL && r <= x86asm.BL:
-		return int(r - x86asm.AL), 1, false, true
-	case r >= x86asm.AH && r <= x86asm.BH:
-		return int(r - x86asm.AH), 1, true, true
-	case r >= x86asm.SPB && r <= x86asm.DIB:
-		return int(r-x86asm.SPB) + rsp, 1, false, true
-	case r >= x86asm.R8B && r <= x86asm.R15B:
-		return int(r-x86asm.R8B) + r8, 1, false, true
-	case r >= x86asm.AX && r <= x86asm.R15W:
-		return int(r - x86asm.AX), 2, false, true
-	case r >= x86asm.EAX && r <= x86asm.R15L:
-		return int(r - x86asm.EAX), 4, false, true
-	case r >= x86asm.RAX && r <= x86asm.R15:
-		return int(r - x86asm.RAX), 8, false, true
-	}
-	return 0, 0, false, false
+	m := machine.FromX86Reg(r)
+	return int(m.Num), m.Size, m.High, r != 0 && m.Class == machine.General
 }
 
 // place is a memory operand taken apart.
@@ -41,20 +28,26 @@ type place struct {
 }
 
 func (w *walker) place(s *state, in *model.Inst, m x86asm.Mem) place {
+	x := machine.FromX86Mem(m, in.MemBytes)
+	return w.access(s, in, x)
+}
+
+// access takes apart where an instruction accesses memory.
+func (w *walker) access(s *state, in *model.Inst, m machine.Mem) place {
 	t := &w.t
-	p := place{size: uint8(min(in.MemBytes, 16)), gs: m.Segment == x86asm.GS}
+	p := place{size: uint8(min(m.Width, 16)), gs: m.Seg == machine.SegGS}
 	if p.size == 0 {
 		p.size = 8
 	}
 	var a vid
-	if c, ok := in.MemAddr(m); ok {
+	if c, ok := (&machine.Inst{Addr: in.Addr, Len: in.Len}).FixedAddr(m); ok {
 		a = t.constant(int64(c))
 	} else {
-		if n, _, _, ok := regOf(m.Base); ok && m.Base != 0 {
-			a = s.regs[n]
+		if m.Base != machine.NoReg {
+			a = s.regs[m.Base]
 		}
-		if n, _, _, ok := regOf(m.Index); ok && m.Index != 0 {
-			x := s.regs[n]
+		if m.Index != machine.NoReg {
+			x := s.regs[m.Index]
 			switch m.Scale {
 			case 2:
 				x = t.bin(binShl, x, t.constant(1), in.Addr, w.age)
@@ -304,7 +297,7 @@ var binOps = map[x86asm.Op]bin{
 func (w *walker) step(s *state, in *model.Inst) {
 	t := &w.t
 	if !in.Known {
-		s.flags = flags{}
+		w.other(s, in)
 		return
 	}
 	switch in.Op {
@@ -606,84 +599,100 @@ func (w *walker) other(s *state, in *model.Inst) {
 		return
 	}
 	un := func(k int32) vid { return t.opaque(in.Addr, k, w.age) }
-	keepFlags := false
 	switch in.Op {
-	case x86asm.MUL, x86asm.DIV, x86asm.IDIV, x86asm.RDTSC, x86asm.RDMSR, x86asm.RDPMC, x86asm.XGETBV:
-		s.regs[rax], s.regs[rdx] = un(rax), un(rdx)
 	case x86asm.IMUL:
-		if in.Args[1] == nil {
-			s.regs[rax], s.regs[rdx] = un(rax), un(rdx)
-		} else if a, n := w.arg(s, in, in.Args[1]); in.Args[2] != nil {
+		if in.Args[2] != nil {
+			a, n := w.arg(s, in, in.Args[1])
 			b, _ := w.arg(s, in, in.Args[2])
 			w.write(s, in, in.Args[0], t.ext(t.bin(binMul, a, b, in.Addr, w.age), n, false))
-		} else {
-			w.write(s, in, in.Args[0], un(0))
+			s.flags = flags{}
+			return
 		}
-	case x86asm.RDTSCP:
-		s.regs[rax], s.regs[rdx], s.regs[rcx] = un(rax), un(rdx), un(rcx)
-	case x86asm.CPUID:
-		s.regs[rax], s.regs[rbx], s.regs[rcx], s.regs[rdx] = un(rax), un(rbx), un(rcx), un(rdx)
-		keepFlags = true
-	case x86asm.CDQ, x86asm.CQO, x86asm.CWD:
-		s.regs[rdx] = un(rdx)
-		keepFlags = true
-	case x86asm.MOVSB, x86asm.MOVSW, x86asm.MOVSD, x86asm.MOVSQ, x86asm.STOSB, x86asm.STOSW, x86asm.STOSD, x86asm.STOSQ,
-		x86asm.LODSB, x86asm.LODSW, x86asm.LODSD, x86asm.LODSQ, x86asm.SCASB, x86asm.SCASW, x86asm.SCASD, x86asm.SCASQ,
-		x86asm.CMPSB, x86asm.CMPSW, x86asm.CMPSD, x86asm.CMPSQ, x86asm.INSB, x86asm.INSW, x86asm.INSD, x86asm.OUTSB, x86asm.OUTSW, x86asm.OUTSD:
-		w.stringOp(s, in)
-		return
-	case x86asm.CMPXCHG:
-		s.regs[rax] = un(rax)
-		w.write(s, in, in.Args[0], un(1))
-	case x86asm.CMPXCHG8B, x86asm.CMPXCHG16B:
-		s.regs[rax], s.regs[rdx] = un(rax), un(rdx)
-		w.write(s, in, in.Args[0], un(1))
-	case x86asm.XADD:
-		w.write(s, in, in.Args[0], un(1))
-		w.write(s, in, in.Args[1], un(2))
 	case x86asm.BTS, x86asm.BTR, x86asm.BTC:
 		w.write(s, in, in.Args[0], un(1))
 		old := un(2)
 		s.setFact(old, 1, Set{{0, 1}})
 		s.flags = flags{kind: flagsCarry, size: 1, a: old}
 		return
-	case x86asm.CLD, x86asm.STD, x86asm.CLTS, x86asm.INVLPG, x86asm.SWAPGS, x86asm.HLT, x86asm.WRMSR, x86asm.MOVNTI, x86asm.INT, x86asm.UD1, x86asm.UD2:
-		keepFlags = true
-	case x86asm.IN, x86asm.LAHF:
-		s.regs[rax] = un(rax)
-		keepFlags = true
-	default:
-		if r, ok := in.Args[0].(x86asm.Reg); ok {
-			w.setReg(s, r, un(0), in.Addr)
-		} else if m, ok := in.Args[0].(x86asm.Mem); ok {
-			w.storeAt(s, w.place(s, in, m), un(0), in.Addr)
-		}
+	case x86asm.MOVSB, x86asm.MOVSW, x86asm.MOVSD, x86asm.MOVSQ, x86asm.STOSB, x86asm.STOSW, x86asm.STOSD, x86asm.STOSQ,
+		x86asm.LODSB, x86asm.LODSW, x86asm.LODSD, x86asm.LODSQ, x86asm.SCASB, x86asm.SCASW, x86asm.SCASD, x86asm.SCASQ,
+		x86asm.CMPSB, x86asm.CMPSW, x86asm.CMPSD, x86asm.CMPSQ, x86asm.INSB, x86asm.INSW, x86asm.INSD, x86asm.OUTSB, x86asm.OUTSW, x86asm.OUTSD:
+		w.stringOp(s, in)
+		return
 	}
-	if !keepFlags {
+	m := in.Machine()
+	e := m.Effects()
+	w.clobberMemory(s, in, &e)
+	w.clobberRegs(s, in.Addr, &e)
+	if e.FlagsWritten&machine.StatusFlags != 0 {
 		s.flags = flags{}
 	}
 }
 
-// stringOp handles movs, stos and their like, which change rsi, rdi and rcx.
-func (w *walker) stringOp(s *state, in *model.Inst) {
+// clobberMemory forgets what an instruction writes to memory.
+func (w *walker) clobberMemory(s *state, in *model.Inst, e *machine.Effects) {
 	t := &w.t
-	if w.isStackAddr(s.regs[rdi]) {
-		_, off := t.split(s.regs[rdi])
-		esc := s.esc
-		s.esc = min(off, escNone-1)
+	if e.AnyMemory {
 		w.clobberStack(s, in.Addr)
-		s.esc = esc
-	} else if w.strict {
+		if w.strict {
+			w.clobberHeap(s, in.Addr)
+		}
+	}
+	for i, a := range e.Memory() {
+		if !a.Write {
+			continue
+		}
+		p := w.access(s, in, a.Mem)
+		if p.stack && (a.Mem.Width == 0 || a.Mem.Width > 16) {
+			w.clobberFrom(s, p.off, in.Addr)
+			continue
+		}
+		w.storeAt(s, p, t.opaque(in.Addr, int32(100+i), w.age), in.Addr)
+	}
+}
+
+// clobberRegs forgets what an instruction changes of the registers.
+func (w *walker) clobberRegs(s *state, site uint64, e *machine.Effects) {
+	t := &w.t
+	for n := range e.Writes.All {
+		v := t.opaque(site, int32(n), w.age)
+		switch {
+		case n == machine.RSP && e.Stack == machine.StackMoved:
+			v = t.addImm(s.regs[n], e.StackDelta)
+		case e.Maybe.Has(n):
+		case e.Zext.Has(n):
+			v = t.ext(v, 4, false)
+		// As in setReg, the rest of the register is taken for cleared.
+		case e.Word.Has(n):
+			v = t.ext(v, 2, false)
+		case e.Byte.Has(n):
+			v = t.ext(v, 1, false)
+		}
+		s.regs[n] = v
+	}
+}
+
+// clobberFrom forgets the stack from an offset on.
+func (w *walker) clobberFrom(s *state, off int64, site uint64) {
+	esc := s.esc
+	s.esc = min(off, escNone-1)
+	w.clobberStack(s, site)
+	s.esc = esc
+}
+
+// stringOp handles movs, stos and their like.
+func (w *walker) stringOp(s *state, in *model.Inst) {
+	e := in.Effects()
+	if e.WritesMemory() && w.isStackAddr(s.regs[rdi]) {
+		_, off := w.t.split(s.regs[rdi])
+		w.clobberFrom(s, off, in.Addr)
+	} else if e.WritesMemory() && w.strict {
 		w.clobberHeap(s, in.Addr)
 	}
-	for _, r := range []int{rsi, rdi, rcx} {
-		s.regs[r] = t.opaque(in.Addr, int32(r), w.age)
+	w.clobberRegs(s, in.Addr, &e)
+	if e.FlagsWritten != 0 {
+		s.flags = flags{}
 	}
-	switch in.Op {
-	case x86asm.LODSB, x86asm.LODSW, x86asm.LODSD, x86asm.LODSQ:
-		s.regs[rax] = t.opaque(in.Addr, rax, w.age)
-	}
-	s.flags = flags{}
 }
 
 // cmov joins the two possible values, or takes the one that is certain.

@@ -348,6 +348,7 @@ func (t *tracer) memory(s *state, in *model.Inst) {
 	if !in.Known || in.Op == x86asm.LEA || in.Op == x86asm.NOP || len(t.out.Accesses) >= maxAccesses {
 		return
 	}
+	x := in.Machine()
 	for i, a := range in.Args {
 		m, ok := a.(x86asm.Mem)
 		if !ok || m.Segment != 0 {
@@ -361,18 +362,13 @@ func (t *tracer) memory(s *state, in *model.Inst) {
 		if path.Root == RootNone || !path.Known() {
 			continue
 		}
-		_, branch := jcc[in.Op]
-		write := i == 0 && !onlyReads[in.Op] && !branch
+		write := i < len(x.Args) && x.Writes(i)
 		held, key := t.held(s)
 		if t.once("access", hex(in.Addr), path.String(), key) {
 			t.out.Accesses = append(t.out.Accesses, Access{Site: in.Addr, Path: path, Size: p.size, Write: write, Held: held})
 		}
 	}
 }
-
-// onlyReads are instructions that leave their first operand as it is.
-var onlyReads = map[x86asm.Op]bool{x86asm.CMP: true, x86asm.TEST: true, x86asm.BT: true, x86asm.PUSH: true, x86asm.CALL: true, x86asm.JMP: true,
-	x86asm.MUL: true, x86asm.DIV: true, x86asm.IDIV: true, x86asm.PREFETCHT0: true, x86asm.PREFETCHT1: true, x86asm.PREFETCHNTA: true, x86asm.PREFETCHW: true}
 
 func hex(a uint64) string {
 	const digits = "0123456789abcdef"

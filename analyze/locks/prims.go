@@ -194,7 +194,12 @@ const (
 
 // argReg are the registers that carry arguments (System V AMD64 ABI); further
 // ones lie on the stack.
-var argReg = [6]int{rdi, rsi, rdx, rcx, r8, r9}
+var argReg = func() (out [6]int) {
+	for i, n := range convention.Args {
+		out[i] = int(n)
+	}
+	return out
+}()
 
 const maxArgs = 10
 
@@ -202,4 +207,9 @@ const maxArgs = 10
 type args [maxArgs]vid
 
 // callClobbers are the registers that a call may change.
-var callClobbers = []int{rax, rcx, rdx, rsi, rdi, r8, r9, r10, r11}
+var callClobbers = func() (out []int) {
+	for n := range convention.Scratch.All {
+		out = append(out, int(n))
+	}
+	return out
+}()

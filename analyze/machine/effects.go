@@ -216,6 +216,14 @@ func anything(_ *Inst, e *Effects) {
 	e.FlagsRead, e.FlagsWritten, e.FlagsKept = AllFlags, AllFlags, AllFlags
 }
 
+// interrupts: who runs at a breakpoint is a debugger, which goes on as if it had
+// not been there; other software interrupts are calls of any kind.
+func interrupts(in *Inst, e *Effects) {
+	if in.Args[0].Imm != 3 {
+		anything(in, e)
+	}
+}
+
 // stringStep: the pointers move on by one element, or as many as the count
 // register says, in the direction of DF.
 func stringStep(in *Inst, e *Effects) {

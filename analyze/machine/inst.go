@@ -441,13 +441,15 @@ func (in *Inst) Target() (uint64, bool) {
 }
 
 // FixedAddr is the address of a memory operand without registers, without the
-// base of its segment.
+// base of its segment; an offset in a segment is not sign-extended.
 func (in *Inst) FixedAddr(m Mem) (uint64, bool) {
 	switch {
 	case m.Base != NoReg || m.Index != NoReg:
 		return 0, false
 	case m.PC:
 		return in.Next() + uint64(m.Disp), true
+	case m.Seg != SegNone && m.Disp < 0:
+		return uint64(uint32(m.Disp)), true
 	}
 	return uint64(m.Disp), true
 }

@@ -162,6 +162,16 @@ func FromX86(x *x86asm.Inst, addr uint64) Inst {
 	return in
 }
 
+// FromX86Reg makes a register of one of x86asm's.
+func FromX86Reg(r x86asm.Reg) Reg { return x86Reg(r) }
+
+// FromX86Mem makes a memory operand of one of x86asm's, of which width bytes
+// are accessed.
+func FromX86Mem(m x86asm.Mem, width int) Mem {
+	o := x86Operand(&x86asm.Inst{MemBytes: width}, m)
+	return o.Mem
+}
+
 func x86FromNative(x *x86asm.Inst) Inst {
 	in := Inst{Len: x.Len, rule: x86RuleOf(x)}
 	in.Op, in.Cond, in.Name = in.rule.op, in.rule.cond, in.rule.name

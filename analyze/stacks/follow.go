@@ -8,6 +8,7 @@ import (
 	"golang.org/x/arch/x86/x86asm"
 
 	"github.com/klpforge/klpforge/analyze/fields"
+	"github.com/klpforge/klpforge/analyze/machine"
 	"github.com/klpforge/klpforge/analyze/model"
 )
 
@@ -373,9 +374,6 @@ func (f *follower) collect() {
 	}
 }
 
-// repeated are the instructions that write to where rdi points to.
-var repeated = map[x86asm.Op]bool{x86asm.STOSB: true, x86asm.STOSW: true, x86asm.STOSD: true, x86asm.STOSQ: true, x86asm.MOVSB: true, x86asm.MOVSW: true, x86asm.MOVSD: true, x86asm.MOVSQ: true}
-
 // watch notes writes to what an argument points to beyond what belongs to it.
 func (f *follower) watch(s *state, in *model.Inst) {
 	m, ok := destination(in)
@@ -383,8 +381,8 @@ func (f *follower) watch(s *state, in *model.Inst) {
 		return
 	}
 	v := s.address(m)
-	if repeated[in.Op] {
-		v = s.regs[7].onward()
+	if x := in.Machine(); x.Op == machine.StringMove || x.Op == machine.StringStore {
+		v = s.regs[machine.RDI].onward()
 	}
 	if v.kind < pointer || v.region == frame {
 		return

@@ -474,7 +474,8 @@ func (s *state) step(in *model.Inst, loaded string) {
 		s.write(in, 0, y)
 		s.write(in, 1, x)
 	case x86asm.STOSB, x86asm.STOSD, x86asm.STOSQ, x86asm.STOSW:
-		s.fill(in, map[x86asm.Op]int64{x86asm.STOSB: 1, x86asm.STOSW: 2, x86asm.STOSD: 4, x86asm.STOSQ: 8}[in.Op])
+		x := in.Machine()
+		s.fill(int64(x.Size), x.Repeat)
 	case x86asm.MOVSB, x86asm.MOVSD, x86asm.MOVSQ, x86asm.MOVSW:
 		s.store(s.regs[7].onward(), 1, value{})
 		s.give(s.regs[6])
@@ -506,12 +507,8 @@ func (v value) onward() value {
 }
 
 // fill follows "rep stos", which sets memory.
-func (s *state) fill(in *model.Inst, size int64) {
+func (s *state) fill(size int64, rep bool) {
 	to, n, v := s.regs[7], s.regs[1], s.regs[0]
-	rep := false
-	for _, p := range in.Prefix {
-		rep = rep || p&0xff == x86asm.PrefixREP
-	}
 	switch {
 	case to.kind == pointer && (!rep || n.isConst() && n.ones <= 128) && v.isConst():
 		count := int64(1)

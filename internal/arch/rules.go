@@ -70,6 +70,9 @@ var reserved = []rule{
 	{pattern: "github.com/go-git/...", own: []string{"patchset"}},
 	{pattern: "github.com/bluekeyes/...", own: []string{"patchset"}},
 	{pattern: "github.com/cilium/ebpf/...", own: []string{"kernel", "analyze/..."}},
+	// Decoders: analyze/machine says what instructions do. analyze/model still shows x86asm's
+	// instruction beside it; fields, locks and stacks compute with that, but ask machine what it changes.
+	{pattern: "golang.org/x/arch/...", own: []string{"elfobj", "report", "analyze/machine", "analyze/model", "analyze/fields", "analyze/locks", "analyze/stacks"}},
 }
 
 func concat(lists ...[]string) []string { return slices.Concat(lists...) }

@@ -4,11 +4,10 @@ import (
 	"fmt"
 	"strings"
 
-	"golang.org/x/arch/x86/x86asm"
-
 	"github.com/klpforge/klpforge/analyze"
 	"github.com/klpforge/klpforge/analyze/code"
 	"github.com/klpforge/klpforge/analyze/locks"
+	"github.com/klpforge/klpforge/analyze/machine"
 	"github.com/klpforge/klpforge/analyze/model"
 )
 
@@ -117,15 +116,16 @@ func naming(m *model.Model, p locks.Path) []model.FuncID {
 func names(m *model.Model, id model.FuncID, addr uint64) bool {
 	blocks := m.Blocks(id)
 	for k := range blocks {
-		for in := range m.Instructions(&blocks[k]) {
-			for _, a := range in.Args {
-				switch a := a.(type) {
-				case x86asm.Imm:
-					if uint64(a) == addr {
+		for x := range m.Instructions(&blocks[k]) {
+			in := x.Machine()
+			for i := range in.Args {
+				switch a := &in.Args[i]; a.Kind {
+				case machine.KindImm:
+					if uint64(a.Imm) == addr {
 						return true
 					}
-				case x86asm.Mem:
-					if at, ok := in.MemAddr(a); ok && at == addr {
+				case machine.KindMem:
+					if at, ok := in.FixedAddr(a.Mem); ok && at == addr {
 						return true
 					}
 				}
