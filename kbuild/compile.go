@@ -70,7 +70,7 @@ func (w *Work) Before(ctx context.Context, objects []string) ([]Built, error) {
 func (w *Work) makeBefore(ctx context.Context, objects []string) (map[string]Built, error) {
 	in := w
 	if !w.pristine() {
-		other, err := w.tree.Work(ctx, WorkOptions{Debug: w.debug, Jobs: w.jobs})
+		other, err := w.tree.Work(ctx, WorkOptions{Jobs: w.jobs})
 		if err != nil {
 			return nil, err
 		}

@@ -53,10 +53,7 @@ func (t *Tree) External(ctx context.Context, dir string, opts WorkOptions) (*Ext
 	x := &External{Dir: filepath.Join(base, "module"), tree: t, base: base, jobs: opts.Jobs, unlock: unlock}
 	// The compiler is given absolute names below M=, which assertions and debug
 	// information would keep.
-	x.flags = sectionFlags + " -ffile-prefix-map=" + x.Dir + "/="
-	if !opts.Debug {
-		x.flags += " -g0"
-	}
+	x.flags = sectionFlags + " " + t.typeFlags() + " -fdebug-prefix-map=" + t.Dir + "=. -ffile-prefix-map=" + x.Dir + "/="
 	if x.jobs <= 0 {
 		x.jobs = t.jobs
 	}

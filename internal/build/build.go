@@ -162,9 +162,7 @@ func (r *run) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := r.debugInfo(ctx, units, overlay); err != nil {
-		return err
-	}
+	r.debugInfo(units, overlay)
 	if err := r.conclude(series); err != nil || r.opt.DiffOnly {
 		return err
 	}
