@@ -307,7 +307,7 @@ func (x *External) collect(obj, label string) (*Built, error) {
 	if err := os.WriteFile(kept, text, 0o644); err != nil {
 		return nil, fmt.Errorf("keep %s: %w", obj, err)
 	}
-	return &Built{Object: obj, Path: kept, Source: strings.TrimPrefix(c.Source, x.Dir+"/"), Command: c.Command, CRCs: c.CRCs}, nil
+	return &Built{Object: obj, Path: kept, Source: strings.TrimPrefix(c.Source, x.Dir+"/"), Command: c.Command, Configs: slices.Sorted(slices.Values(c.Configs)), CRCs: c.CRCs}, nil
 }
 
 func sortedKeys[V any](m map[string]V) []string {

@@ -21,6 +21,7 @@ import (
 	"github.com/klpforge/klpforge/analyze/passes/reported"
 	"github.com/klpforge/klpforge/analyze/passes/returns"
 	"github.com/klpforge/klpforge/analyze/passes/selflock"
+	"github.com/klpforge/klpforge/analyze/passes/targettypes"
 	"github.com/klpforge/klpforge/analyze/passes/transition"
 	"github.com/klpforge/klpforge/analyze/passes/unseen"
 	"github.com/klpforge/klpforge/analyze/passes/verdict"
@@ -29,7 +30,7 @@ import (
 // Registry returns all analyzers.
 func Registry() *analyze.Registry {
 	checks := []*analyze.Analyzer{reported.New(), object.New(), optable.New(), lockeffect.New(), contract.New(), returns.New(), coupled.New(), future.New(), layout.New(),
-		context.New(), lockdata.New(), lockorder.New(), rcu.New(), selflock.New(), transition.New(), ownership.New(), handler.New(), meaning.New(), outlive.New(), unseen.New()}
+		context.New(), lockdata.New(), lockorder.New(), rcu.New(), selflock.New(), transition.New(), ownership.New(), handler.New(), meaning.New(), outlive.New(), unseen.New(), targettypes.New()}
 	r, err := analyze.NewRegistry(append(checks, verdict.New(checks...))...)
 	if err != nil {
 		panic(err) // a mistake in this file, which its test finds

@@ -43,6 +43,8 @@ type run struct {
 	external  *kbuild.External // source of modules outside of the kernel's tree; nil for none
 	unchanged []*unit          // compiled objects of external that the patches leave alone
 
+	config []analyze.ConfigDiff // see analyze.Input
+
 	shared     map[string]int // owners per object file
 	namespaces map[string]bool
 }
@@ -163,6 +165,10 @@ func (r *run) run(ctx context.Context) error {
 		return err
 	}
 	r.debugInfo(units, overlay)
+	r.checkTypes(ctx, work, units)
+	if err := r.compareConfig(units); err != nil {
+		return err
+	}
 	if err := r.conclude(series); err != nil || r.opt.DiffOnly {
 		return err
 	}

@@ -25,7 +25,8 @@ type Target struct {
 	modules *kernel.Modules
 	views   map[string]*moduleTarget
 	extra   []*kernel.Module // from outside of the kernel's tree
-	missing string           // part that a review did without, "" if none
+	types   targetTypes
+	missing string // part that a review did without, "" if none
 }
 
 type moduleTarget struct {
