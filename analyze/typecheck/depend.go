@@ -157,8 +157,8 @@ func (c *code) add(id int, body bool, done map[int]bool) {
 		lists = append(lists, ch.body)
 	}
 	for _, list := range lists {
-		for _, tok := range list {
-			if !isName(tok) {
+		for i, tok := range list {
+			if !isName(tok) || i > 0 && (list[i-1] == "." || list[i-1] == "->") {
 				continue
 			}
 			for _, id := range c.text.named[tok] {

@@ -136,7 +136,7 @@ func declared(head []string) []string {
 		switch {
 		case parens == 0 && (next == "" || strings.Contains("=[,(:", next) || attributes[next]):
 			out = append(out, tok)
-		case parens > 0 && i > 1 && head[i-1] == "*" && (next == ")" || next == "[" || next == "("):
+		case parens > 0 && i > 1 && head[i-2] == "(" && head[i-1] == "*" && (next == ")" || next == "[" || next == "("):
 			out = append(out, tok)
 		}
 	}

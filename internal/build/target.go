@@ -34,7 +34,10 @@ type moduleTarget struct {
 	view *locate.ModuleView
 }
 
-var _ generate.VerifyTarget = (*Target)(nil)
+var (
+	_ generate.VerifyTarget = (*Target)(nil)
+	_ generate.TypesTarget  = (*Target)(nil)
+)
 
 // OpenTarget opens the parts of a kernel that every build and check needs.
 func OpenTarget(o kernel.Options) (*Target, error) { return openTarget(o, false) }
