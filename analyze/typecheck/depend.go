@@ -1,6 +1,7 @@
 package typecheck
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -78,13 +79,23 @@ func (c *code) judge(m *Mismatch, o *Object) {
 		}
 		return Unused
 	}
-	slices.SortStableFunc(m.Parts, func(a, b Difference) int { return int(rank(&b)) - int(rank(&a)) })
+	slices.SortStableFunc(m.Parts, func(a, b Difference) int {
+		// A member says more than the size that follows from it.
+		return cmp.Or(cmp.Compare(rank(&b), rank(&a)), cmp.Compare(b2i(a.Member == ""), b2i(b.Member == "")))
+	})
 	switch m.Use = rank(&m.Parts[0]); {
 	case m.Use == Used && m.Parts[0].Member != "":
 		m.Why = m.Parts[0].Member + " occurs in it"
 	case m.Use == Used:
 		m.Why = "its size is used"
 	}
+}
+
+func b2i(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
 }
 
 // mentions reports whether a member occurs. Of a nested one, "a.b", any name counts.

@@ -68,7 +68,7 @@ func mismatches(p *analyze.Pass, u *analyze.Unit, seen map[string]bool) {
 		return
 	}
 	p.Report(analyze.Finding{ID: idTypes, Severity: analyze.Note, Object: u.Owner, Unit: u.Object,
-		Message:  fmt.Sprintf("%d of %d types differ from %s, in parts that the patched code does not use", len(unused), len(u.Target.Report.Checked), u.Target.Source),
+		Message:  fmt.Sprintf("%d of %d types, enumerators and prototypes differ from %s, in parts that the patched code does not use", len(unused), len(u.Target.Report.Checked), u.Target.Source),
 		Evidence: []string{"types: " + short(unused, 12)}})
 }
 
