@@ -111,9 +111,11 @@ func (t *Text) add(c chunk) {
 
 // declared lists the names that a declaration declares: those outside of braces and
 // parentheses that something follows which can only follow a declarator, and the
-// names of pointers to functions.
+// names of pointers to functions. An attribute can follow any word: the last name with
+// one behind it counts when there is no other.
 func declared(head []string) []string {
 	var out []string
+	attributed := ""
 	braces, parens := 0, 0
 	for i, tok := range head {
 		switch tok {
@@ -134,11 +136,16 @@ func declared(head []string) []string {
 			next = head[i+1]
 		}
 		switch {
-		case parens == 0 && (next == "" || strings.Contains("=[,(:", next) || attributes[next]):
+		case parens == 0 && (next == "" || strings.Contains("=[,(:", next)):
 			out = append(out, tok)
+		case parens == 0 && attributes[next]:
+			attributed = tok
 		case parens > 0 && i > 1 && head[i-2] == "(" && head[i-1] == "*" && (next == ")" || next == "[" || next == "("):
 			out = append(out, tok)
 		}
+	}
+	if len(out) == 0 && attributed != "" {
+		out = append(out, attributed)
 	}
 	return out
 }
