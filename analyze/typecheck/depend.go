@@ -21,7 +21,6 @@ type code struct {
 	// names that are declared as pointers to a type.
 	stepped  map[string]bool
 	pointers map[string][]string
-	derefs   bool            // it has sizeof(*x), whatever x is, or indexes an expression
 	types    map[string]bool // that its names can lead to
 	missing  []string        // functions whose text was not found
 }
@@ -111,7 +110,7 @@ func (c *code) mentions(member string) bool {
 // whole reports whether the size of a type can matter: sizeof, copies, arrays,
 // arithmetic on pointers.
 func (c *code) whole(name string, o *Object) bool {
-	if c.byValue[name] || c.derefs || slices.ContainsFunc(c.pointers[name], func(v string) bool { return c.stepped[v] }) {
+	if c.byValue[name] || slices.ContainsFunc(c.pointers[name], func(v string) bool { return c.stepped[v] }) {
 		return true
 	}
 	for i := range o.named() {
@@ -192,10 +191,13 @@ func (c *code) scan(list []string) {
 	}
 	for i, tok := range list {
 		switch {
-		case tok == "sizeof" && (at(i+1) == "*" || at(i+1) == "(" && at(i+2) == "*"):
-			c.derefs = true
-		case tok == ")" && at(i+1) == "[":
-			c.derefs = true
+		case tok == "sizeof" && at(i+1) == "(":
+			c.step(list[i+2 : closing(list, i+1)])
+		case tok == "sizeof" && at(i+1) == "*":
+			c.step(list[i+2 : min(i+8, len(list))]) // sizeof *p->q[n]
+		case tok == ")" && (at(i+1) == "[" || at(i+1) == "++" || at(i+1) == "--"):
+			open := opening(list, i)
+			c.step(list[max(open-1, 0):i]) // with the name of a function that is called
 		case tok == "struct" || tok == "union" || tok == "enum":
 			if isName(at(i + 1)) {
 				c.mention(tok+" "+at(i+1), at(i+2), at(i+3))
@@ -231,6 +233,51 @@ func (c *code) scan(list []string) {
 			}
 		}
 	}
+}
+
+// step takes the names of an expression for pointers whose type's size is used, and the
+// types of casts in it.
+func (c *code) step(expr []string) {
+	for i, tok := range expr {
+		if isName(tok) {
+			c.stepped[tok] = true
+		}
+		if (tok == "struct" || tok == "union") && i+1 < len(expr) {
+			c.byValue[tok+" "+expr[i+1]] = true
+		}
+	}
+}
+
+// closing is the place of the parenthesis that closes the one at i, or the end.
+func closing(list []string, i int) int {
+	depth := 0
+	for ; i < len(list); i++ {
+		switch list[i] {
+		case "(":
+			depth++
+		case ")":
+			if depth--; depth == 0 {
+				return i
+			}
+		}
+	}
+	return len(list)
+}
+
+// opening is the place of the parenthesis that the one at i closes, or 0.
+func opening(list []string, i int) int {
+	depth := 0
+	for ; i > 0; i-- {
+		switch list[i] {
+		case ")":
+			depth++
+		case "(":
+			if depth--; depth == 0 {
+				return i
+			}
+		}
+	}
+	return 0
 }
 
 // mention notes a type that the code names, by the two words behind it.

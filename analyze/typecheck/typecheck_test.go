@@ -21,9 +21,9 @@ func compile(t *testing.T) {
 		return
 	}
 	for _, argv := range [][]string{
-		{"gcc", "-O2", "-g", "-fno-pic", "-fcf-protection=none", "-DKERNEL", "-c", "-o", "kernel.o", "types.c"},
-		{"gcc", "-O2", "-g", "-fno-pic", "-fcf-protection=none", "-c", "-o", "same.o", "types.c"},
-		{"gcc", "-O2", "-g", "-fno-pic", "-fcf-protection=none", "-DOTHER", "-c", "-o", "other.o", "types.c"},
+		{"gcc", "-O2", "-g", "-fno-pic", "-mcmodel=kernel", "-mno-red-zone", "-fcf-protection=none", "-DKERNEL", "-c", "-o", "kernel.o", "types.c"},
+		{"gcc", "-O2", "-g", "-fno-pic", "-mcmodel=kernel", "-mno-red-zone", "-fcf-protection=none", "-c", "-o", "same.o", "types.c"},
+		{"gcc", "-O2", "-g", "-fno-pic", "-mcmodel=kernel", "-mno-red-zone", "-fcf-protection=none", "-DOTHER", "-c", "-o", "other.o", "types.c"},
 		{"ld", "-e", "0", "-o", "kernel.elf", "kernel.o"},
 		{"pahole", "--btf_encode_detached=kernel.btf", "kernel.elf"},
 		{"rm", "kernel.o"},
