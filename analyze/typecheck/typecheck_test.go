@@ -3,6 +3,7 @@ package typecheck
 import (
 	"debug/elf"
 	"flag"
+	"fmt"
 	"os"
 	"os/exec"
 	"slices"
@@ -15,11 +16,15 @@ import (
 
 var update = flag.Bool("update", false, "compile testdata again; needs gcc, ld and pahole")
 
-func compile(t *testing.T) {
-	t.Helper()
-	if !*update {
-		return
+func TestMain(m *testing.M) {
+	flag.Parse()
+	if *update {
+		compile()
 	}
+	os.Exit(m.Run())
+}
+
+func compile() {
 	for _, argv := range [][]string{
 		{"gcc", "-O2", "-g", "-fno-pic", "-mcmodel=kernel", "-mno-red-zone", "-fcf-protection=none", "-DKERNEL", "-c", "-o", "kernel.o", "types.c"},
 		{"gcc", "-O2", "-g", "-fno-pic", "-mcmodel=kernel", "-mno-red-zone", "-fcf-protection=none", "-c", "-o", "same.o", "types.c"},
@@ -31,7 +36,8 @@ func compile(t *testing.T) {
 		cmd := exec.Command(argv[0], argv[1:]...)
 		cmd.Dir = "testdata"
 		if out, err := cmd.CombinedOutput(); err != nil {
-			t.Fatalf("%q: %v\n%s", argv, err, out)
+			fmt.Fprintf(os.Stderr, "%q: %v\n%s", argv, err, out)
+			os.Exit(1)
 		}
 	}
 }
@@ -101,7 +107,6 @@ func texts(list []Mismatch) []string {
 }
 
 func TestSame(t *testing.T) {
-	compile(t)
 	o := object(t, "same.o")
 	for _, s := range sources(t) {
 		r, err := Check(o, s, all, none)
