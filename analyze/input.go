@@ -29,6 +29,9 @@ type Input struct {
 	// Stacks finds where tasks of the target kernel sleep; it takes a second or
 	// two the first time. nil when that cannot be known.
 	Stacks func() (*stacks.Result, error)
+	// Config are options that the prepared tree has otherwise than the target, when the
+	// configuration was given by hand; by name.
+	Config []ConfigDiff
 	// API is the target's livepatch interface; nil when not known.
 	API *klpapi.API
 	// Allow accepts findings by id; the value is the reason.
@@ -63,6 +66,9 @@ type Unit struct {
 	// they could not be had.
 	Types    [2]*types.Info
 	TypesErr error
+	// Target is how the types of a unit whose code travels compare with the target's;
+	// nil for other units.
+	Target *TypeCheck
 
 	once          [2]sync.Once
 	before, after *code.Object

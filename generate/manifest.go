@@ -44,6 +44,18 @@ type Manifest struct {
 	Present     []ManifestPatch  `json:"present,omitempty"` // patches of the release that the kernel's source has already
 	Allowed     []ManifestAllow  `json:"allowed,omitempty"`
 	ImportNS    []string         `json:"import_ns,omitempty"`
+	Types       []ManifestTypes  `json:"types,omitempty"` // none in modules of versions that did not compare them
+}
+
+// ManifestTypes records what the types that an object's replacements use were compared
+// with.
+type ManifestTypes struct {
+	Object  string `json:"object"`
+	Source  string `json:"source,omitempty"` // "vmlinux's BTF"; empty when the kernel has no types
+	SHA256  string `json:"sha256,omitempty"` // of that
+	Checked int    `json:"checked"`          // types, enumerators and prototypes
+	Names   string `json:"names,omitempty"`  // SHA-256 of their names
+	Absent  int    `json:"absent,omitempty"` // types that the kernel does not know
 }
 
 // ManifestObject is one patched object. One without functions is there because
@@ -133,6 +145,9 @@ func NewManifest(p plan.Plan, api klpapi.API) *Manifest {
 		Release: p.Release, Generation: api.Generation(), API: api, Replace: p.Replace, Immediate: p.Immediate, Force: p.Force,
 		ImportNS: append([]string(nil), p.ImportNS...),
 		Objects:  []ManifestObject{},
+	}
+	for _, t := range p.Types {
+		m.Types = append(m.Types, ManifestTypes{Object: t.Object, Source: t.Source, SHA256: t.Digest, Checked: t.Checked, Names: t.Names, Absent: t.Absent})
 	}
 	for _, o := range p.Objects {
 		mo := ManifestObject{Name: o.Name, Funcs: []ManifestFunc{}}

@@ -28,6 +28,7 @@ const (
 	IDTables       = "KLP124" // the kernel's tables say something else than the manifest
 	IDRelocation   = "KLP125" // a livepatch relocation that the kernel refuses or never applies
 	IDDependency   = "KLP126" // a load-time dependency on a patched module
+	IDTypes        = "KLP127" // the types that the code was checked against are not the target's
 	IDPrerequisite = "KLP409" // a module that need not be loaded when the patched code runs
 )
 

@@ -86,7 +86,7 @@ func Verify(ko []byte, target VerifyTarget) ([]Problem, error) {
 	v.m = m
 	checks := []func() error{v.modinfo, v.relocations, v.klpSymbols, v.undefined, v.depends, v.indirect}
 	if m != nil {
-		checks = append(checks, v.tables, v.functions, v.prerequisites)
+		checks = append(checks, v.tables, v.functions, v.prerequisites, v.types)
 	}
 	for _, check := range checks {
 		if err := check(); err != nil {

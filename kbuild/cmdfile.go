@@ -17,6 +17,7 @@ type savedCommand struct {
 	Command string // the shell command, run at the tree's root
 	Source  string
 	Deps    []string // files read, without include/config markers
+	Configs []string // options that they name, "CONFIG_SMP", in the order of the file
 	CRCs    map[string]uint32
 }
 
@@ -31,7 +32,9 @@ func parseCmdFile(data []byte) (*savedCommand, error) {
 		if inDeps {
 			dep := strings.TrimSpace(strings.TrimSuffix(line, "\\"))
 			inDeps = strings.HasSuffix(line, "\\")
-			if dep != "" && !strings.HasPrefix(dep, "$(wildcard") {
+			if marker, ok := strings.CutPrefix(dep, "$(wildcard include/config/"); ok {
+				c.Configs = append(c.Configs, configOption(strings.TrimSuffix(marker, ")")))
+			} else if dep != "" && !strings.HasPrefix(dep, "$(wildcard") {
 				c.Deps = append(c.Deps, path.Clean(dep))
 			}
 			continue
@@ -61,6 +64,13 @@ func parseCmdFile(data []byte) (*savedCommand, error) {
 		return nil, fmt.Errorf("read saved command: none in the file")
 	}
 	return c, nil
+}
+
+// configOption names the option that a marker below include/config stands for: FOO_BAR,
+// until v5.13 foo/bar.h.
+func configOption(marker string) string {
+	marker = strings.TrimSuffix(marker, ".h")
+	return "CONFIG_" + strings.ToUpper(strings.ReplaceAll(marker, "/", "_"))
 }
 
 // addCRC reads a line "#SYMVER name 0x01234567" (scripts/genksyms/genksyms.c, v6.1).

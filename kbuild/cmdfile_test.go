@@ -33,6 +33,7 @@ fs/x/y.o: $(wildcard ./tools/objtool/objtool)
 		Command: `gcc -Wp,-MMD,fs/x/.y.o.d -DA='"b $c #d"' -c -o fs/x/y.o fs/x/y.c   ; ./tools/objtool/objtool fs/x/y.o`,
 		Source:  "fs/x/y.c",
 		Deps:    []string{"include/linux/a.h", "fs/z.h"},
+		Configs: []string{"CONFIG_DEMO"},
 		CRCs:    map[string]uint32{"foo": 0xabcd, "bar": 0xffffffff},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {

@@ -22,6 +22,7 @@ type Built struct {
 	Source  string            // what it was made of, "fs/ext4/mballoc.c"
 	Command string            // shell command that made it, run at the root of the tree: compiler, then objtool
 	Deps    []string          // tree-relative files that were read, sorted, Source included
+	Configs []string          // options that those files name, "CONFIG_SMP", sorted; nil after After
 	CRCs    map[string]uint32 // symbol versions of what it exports; nil after After, see SymbolCRCs
 	Cached  bool              // it was not compiled just now
 	Elapsed time.Duration     // of the compilation; 0 when Cached, or when make compiled several
@@ -70,7 +71,7 @@ func (w *Work) Before(ctx context.Context, objects []string) ([]Built, error) {
 func (w *Work) makeBefore(ctx context.Context, objects []string) (map[string]Built, error) {
 	in := w
 	if !w.pristine() {
-		other, err := w.tree.Work(ctx, WorkOptions{Debug: w.debug, Jobs: w.jobs})
+		other, err := w.tree.Work(ctx, WorkOptions{Jobs: w.jobs})
 		if err != nil {
 			return nil, err
 		}
@@ -164,6 +165,8 @@ func (w *Work) collect(obj string) (*Built, error) {
 	}
 	slices.Sort(b.Deps)
 	b.Deps = slices.Compact(b.Deps)
+	b.Configs = slices.Clone(c.Configs)
+	slices.Sort(b.Configs)
 	return b, nil
 }
 

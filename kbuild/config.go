@@ -68,6 +68,20 @@ func readConfig(path string) (*kconfig, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read kernel configuration: %w", err)
 	}
+	return parseConfig(path, data)
+}
+
+// DiffConfig compares the text of another configuration with the prepared tree's; Want
+// of a difference is the other's. path is for messages.
+func (t *Tree) DiffConfig(path string, text []byte) ([]ConfigDiff, error) {
+	c, err := parseConfig(path, text)
+	if err != nil {
+		return nil, err
+	}
+	return c.compare(filepath.Join(t.Dir, ".config"))
+}
+
+func parseConfig(path string, data []byte) (*kconfig, error) {
 	sum := sha256.Sum256(data)
 	c := &kconfig{text: data, hash: hex.EncodeToString(sum[:]), values: map[string]string{}}
 	if m := configHeader.FindSubmatch(data); m != nil {

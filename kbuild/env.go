@@ -36,6 +36,9 @@ type treeFacts struct {
 
 	graphMu  sync.Mutex // held longer than mu, and never inside it
 	includes *includeGraph
+
+	configOnce sync.Once
+	config     map[string]string // option -> value as written
 }
 
 // environment is what the top Makefile exports to the makefiles below it. Running
@@ -48,13 +51,46 @@ type environment struct {
 	Fast  bool              // Makefile.build gives the same commands as the top Makefile
 }
 
-// kcflags are the extra compiler flags of all builds. With debug information, the
-// work tree's path is mapped away.
-func kcflags(debug bool) string {
-	if debug {
-		return sectionFlags + " -fdebug-prefix-map=" + workPlaceholder + "=."
+// kcflags are the extra compiler flags of all builds. The work tree's path is
+// mapped away.
+func (t *Tree) kcflags() string {
+	return sectionFlags + " " + t.typeFlags() + " -fdebug-prefix-map=" + workPlaceholder + "=."
+}
+
+// typeFlags make the compiler describe the types of an object in DWARF, complete
+// and in the object itself, whatever the configuration says of debug information.
+// Where variables live at which address is left out: it costs gcc 12 as much again,
+// and nobody reads it. The code is the same as with -g0 (TestTypeFlags).
+func (t *Tree) typeFlags() string {
+	flags := "-g"
+	if !strings.Contains(t.CCVersion, "clang") {
+		flags += " -fno-var-tracking -fno-var-tracking-assignments"
 	}
-	return sectionFlags + " -g0"
+	// Options of lib/Kconfig.debug and what they add to the command (Makefile, v4.0;
+	// scripts/Makefile.debug, v6.1).
+	for _, c := range []struct{ option, undo string }{
+		{"DEBUG_INFO_SPLIT", " -gno-split-dwarf"},
+		{"DEBUG_INFO_REDUCED", " -femit-struct-debug-detailed=any"},
+		{"DEBUG_INFO_COMPRESSED", " -gz=none"}, // until v6.1
+		{"DEBUG_INFO_COMPRESSED_ZLIB", " -gz=none"},
+		{"DEBUG_INFO_COMPRESSED_ZSTD", " -gz=none"},
+	} {
+		if t.configured(c.option) {
+			flags += c.undo
+		}
+	}
+	return flags
+}
+
+// configured reports whether the prepared tree has an option built in. A tree
+// without a readable configuration has none, which any compilation in it tells.
+func (t *Tree) configured(option string) bool {
+	t.facts.configOnce.Do(func() {
+		if c, err := readConfig(filepath.Join(t.Dir, ".config")); err == nil {
+			t.facts.config = c.values
+		}
+	})
+	return t.facts.config["CONFIG_"+option] == "y"
 }
 
 // environment returns the recorded environment for flags, recording it first if

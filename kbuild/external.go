@@ -53,10 +53,7 @@ func (t *Tree) External(ctx context.Context, dir string, opts WorkOptions) (*Ext
 	x := &External{Dir: filepath.Join(base, "module"), tree: t, base: base, jobs: opts.Jobs, unlock: unlock}
 	// The compiler is given absolute names below M=, which assertions and debug
 	// information would keep.
-	x.flags = sectionFlags + " -ffile-prefix-map=" + x.Dir + "/="
-	if !opts.Debug {
-		x.flags += " -g0"
-	}
+	x.flags = sectionFlags + " " + t.typeFlags() + " -fdebug-prefix-map=" + t.Dir + "=. -ffile-prefix-map=" + x.Dir + "/="
 	if x.jobs <= 0 {
 		x.jobs = t.jobs
 	}
@@ -310,7 +307,7 @@ func (x *External) collect(obj, label string) (*Built, error) {
 	if err := os.WriteFile(kept, text, 0o644); err != nil {
 		return nil, fmt.Errorf("keep %s: %w", obj, err)
 	}
-	return &Built{Object: obj, Path: kept, Source: strings.TrimPrefix(c.Source, x.Dir+"/"), Command: c.Command, CRCs: c.CRCs}, nil
+	return &Built{Object: obj, Path: kept, Source: strings.TrimPrefix(c.Source, x.Dir+"/"), Command: c.Command, Configs: slices.Sorted(slices.Values(c.Configs)), CRCs: c.CRCs}, nil
 }
 
 func sortedKeys[V any](m map[string]V) []string {

@@ -220,7 +220,7 @@ func specialPlace(object string) string {
 
 // evaluate runs kbuild's makefiles over the whole tree and stores what they say.
 func (t *Tree) evaluate(ctx context.Context, progress func(done, total int)) error {
-	e, err := t.environment(ctx, kcflags(false))
+	e, err := t.environment(ctx, t.kcflags())
 	if err != nil {
 		return err
 	}

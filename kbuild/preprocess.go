@@ -29,20 +29,38 @@ func (w *Work) Preprocess(ctx context.Context, object string) (string, error) {
 }
 
 func (w *Work) preprocess(ctx context.Context, object, cmd string) (string, error) {
+	out, err := w.preprocessed(ctx, object, cmd)
+	if err != nil {
+		return "", err
+	}
+	sum := sha256.Sum256(out)
+	return hex.EncodeToString(sum[:]), nil
+}
+
+// Text returns an object's source after preprocessing, as the tree is now, without
+// line markers.
+func (w *Work) Text(ctx context.Context, object string) ([]byte, error) {
+	cmds, err := w.Commands(ctx, []string{object})
+	if err != nil {
+		return nil, err
+	}
+	return w.preprocessed(ctx, object, cmds[object])
+}
+
+func (w *Work) preprocessed(ctx context.Context, object, cmd string) ([]byte, error) {
 	argv, err := preprocessCall(cmd, "-E", "-P")
 	if err != nil {
-		return "", fmt.Errorf("preprocess %s: %w", object, err)
+		return nil, fmt.Errorf("preprocess %s: %w", object, err)
 	}
 	out, err := command{name: "preprocess " + object, dir: w.Dir, env: baseEnv(), argv: argv, logs: w.tree.logs()}.run(ctx)
 	if err != nil {
 		var re *RunError
 		if errors.As(err, &re) {
-			return "", &CompileError{Object: object, Output: re.Tail, Log: re.Log}
+			return nil, &CompileError{Object: object, Output: re.Tail, Log: re.Log}
 		}
-		return "", err
+		return nil, err
 	}
-	sum := sha256.Sum256(out)
-	return hex.EncodeToString(sum[:]), nil
+	return out, nil
 }
 
 // Thin returns those of the objects whose preprocessed text the changes made so

@@ -21,8 +21,7 @@ import (
 
 // WorkOptions says how objects of a work tree are compiled.
 type WorkOptions struct {
-	Debug bool // keep debug information (-g)
-	Jobs  int  // parallel jobs; 0 takes the tree's
+	Jobs int // parallel jobs; 0 takes the tree's
 	// ShareAfter keeps what After compiles in the cache, for another run that makes
 	// the same changes, also on another machine.
 	ShareAfter bool
@@ -41,7 +40,6 @@ type Work struct {
 	tree  *Tree
 	base  string // work/<pid>-<random>
 	flags string // KCFLAGS with workPlaceholder
-	debug bool
 	jobs  int
 	// shareAfter is WorkOptions.ShareAfter.
 	shareAfter bool
@@ -72,8 +70,8 @@ func (t *Tree) newWork(ctx context.Context, opts WorkOptions, m *manifest) (*Wor
 		return nil, err
 	}
 	w := &Work{
-		Dir: filepath.Join(base, "linux"), tree: t, base: base, debug: opts.Debug, shareAfter: opts.ShareAfter, unlock: unlock,
-		flags: kcflags(opts.Debug), jobs: opts.Jobs, progress: opts.Progress,
+		Dir: filepath.Join(base, "linux"), tree: t, base: base, shareAfter: opts.ShareAfter, unlock: unlock,
+		flags: t.kcflags(), jobs: opts.Jobs, progress: opts.Progress,
 		changed: map[string]bool{}, commands: map[string]string{}, pruned: slices.Clone(m.pruned),
 	}
 	if w.jobs <= 0 {

@@ -30,6 +30,17 @@ type Plan struct {
 	Present     []Patch   // of the release's patches those that the target's source has already
 	Allowed     []Allowed // findings that its author accepted
 	ImportNS    []string  // symbol namespaces of exports that the code uses
+	Types       []Types   // what the types of the code were compared with, by object
+}
+
+// Types records what the types that the code uses were compared with.
+type Types struct {
+	Object  string // Vmlinux or a module
+	Source  string // "vmlinux's BTF"; "" when the target has no types, and nothing was compared
+	Digest  string // of what Source names: SHA-256, hexadecimal
+	Checked int    // types, enumerators and prototypes that were compared and found the same
+	Names   string // SHA-256 of their names, sorted, one a line
+	Absent  int    // types of which the target has none of that name: new ones, mostly
 }
 
 // Object is one patched object: vmlinux or a module.
@@ -113,6 +124,7 @@ func (p *Plan) Sort() {
 		}
 		return cmp.Compare(a.Name, b.Name)
 	})
+	slices.SortFunc(p.Types, func(a, b Types) int { return cmp.Compare(a.Object, b.Object) })
 	for _, o := range p.Objects {
 		slices.SortFunc(o.Funcs, func(a, b Func) int {
 			return cmp.Or(cmp.Compare(a.Unit, b.Unit), cmp.Compare(a.Name, b.Name), cmp.Compare(a.Sympos, b.Sympos))

@@ -22,6 +22,7 @@ import (
 	"github.com/klpforge/klpforge/analyze/passes/returns"
 	"github.com/klpforge/klpforge/analyze/passes/sealed"
 	"github.com/klpforge/klpforge/analyze/passes/selflock"
+	"github.com/klpforge/klpforge/analyze/passes/targettypes"
 	"github.com/klpforge/klpforge/analyze/passes/transition"
 	"github.com/klpforge/klpforge/analyze/passes/unseen"
 	"github.com/klpforge/klpforge/analyze/passes/verdict"
@@ -31,6 +32,8 @@ import (
 func Registry() *analyze.Registry {
 	checks := []*analyze.Analyzer{reported.New(), object.New(), optable.New(), sealed.New(), lockeffect.New(), contract.New(), returns.New(), coupled.New(), future.New(), layout.New(),
 		context.New(), lockdata.New(), lockorder.New(), rcu.New(), selflock.New(), transition.New(), ownership.New(), handler.New(), meaning.New(), outlive.New(), unseen.New()}
+	checks := []*analyze.Analyzer{reported.New(), object.New(), optable.New(), lockeffect.New(), contract.New(), returns.New(), coupled.New(), future.New(), layout.New(),
+		context.New(), lockdata.New(), lockorder.New(), rcu.New(), selflock.New(), transition.New(), ownership.New(), handler.New(), meaning.New(), outlive.New(), unseen.New(), targettypes.New()}
 	r, err := analyze.NewRegistry(append(checks, verdict.New(checks...))...)
 	if err != nil {
 		panic(err) // a mistake in this file, which its test finds

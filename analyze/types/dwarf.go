@@ -45,7 +45,7 @@ func Read(f *elfobj.File) (info *Info, err error) {
 			info, err = nil, fmt.Errorf("read debug information: %v", r)
 		}
 	}()
-	d, err := open(f)
+	d, err := OpenDWARF(f)
 	if err != nil {
 		return nil, err
 	}
@@ -56,9 +56,10 @@ func Read(f *elfobj.File) (info *Info, err error) {
 	return r.info, nil
 }
 
-// open relocates the debug sections: their references to each other are
-// relocations in an object that is not linked. Addresses of code stay offsets.
-func open(f *elfobj.File) (*dwarf.Data, error) {
+// OpenDWARF relocates the debug sections of an object: their references to each
+// other are relocations in an object that is not linked. Addresses of code stay
+// offsets. The error wraps ErrNoDebug when there are none.
+func OpenDWARF(f *elfobj.File) (*dwarf.Data, error) {
 	arch, err := elfobj.ArchOf(f.Machine)
 	if err != nil {
 		return nil, fmt.Errorf("read debug information: %w", err)

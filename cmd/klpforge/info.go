@@ -94,6 +94,9 @@ func printInfo(out io.Writer, info *module.Info) {
 	for _, s := range m.Shadows {
 		row("shadow variable", fmt.Sprintf("%#x  %s", uint64(s.ID), s.Meaning))
 	}
+	for _, t := range m.Types {
+		row("types", typesText(t))
+	}
 	for _, p := range m.Patches {
 		row("patch", patchText(p))
 	}
@@ -103,6 +106,18 @@ func printInfo(out io.Writer, info *module.Info) {
 	for _, x := range m.Allowed {
 		row("accepted", x.ID+"  "+x.Reason)
 	}
+}
+
+// typesText is one line about what an object's types were compared with.
+func typesText(t generate.ManifestTypes) string {
+	if t.Source == "" {
+		return t.Object + ": not compared, the kernel tells none"
+	}
+	s := fmt.Sprintf("%s: %d compared with %s, SHA-256 %.12s…", t.Object, t.Checked, t.Source, t.SHA256)
+	if t.Absent > 0 {
+		s += fmt.Sprintf("; %d that it does not know", t.Absent)
+	}
+	return s
 }
 
 // patchText is one line about a patch.

@@ -19,7 +19,7 @@ import (
 // stages are among the result; those of the checks are also added to the
 // problems, so that errors stop a build.
 func (r *run) analyze() error {
-	in := &analyze.Input{Release: r.res.Release, Plan: &r.res.Plan, Allow: r.opt.Allow, Files: files(r.overlay)}
+	in := &analyze.Input{Release: r.res.Release, Plan: &r.res.Plan, Allow: r.opt.Allow, Files: files(r.overlay), Config: r.config}
 	if r.target != nil {
 		in.HasObject = r.target.HasObject
 		in.Kernel = r.whole
@@ -36,7 +36,7 @@ func (r *run) analyze() error {
 			continue
 		}
 		in.Units = append(in.Units, &analyze.Unit{Object: u.object, Owner: u.owner, Source: u.after.Source, New: u.isNew, Diff: u.diff, Replace: u.replace, Joined: u.joined, Outside: u.outside,
-			Types: u.types, TypesErr: u.typesErr})
+			Types: u.types, TypesErr: u.typesErr, Target: u.target})
 	}
 	r.res.Analysis, r.analysed = in, true
 	known := len(r.res.Problems)

@@ -43,6 +43,8 @@ type run struct {
 	external  *kbuild.External // source of modules outside of the kernel's tree; nil for none
 	unchanged []*unit          // compiled objects of external that the patches leave alone
 
+	config []analyze.ConfigDiff // see analyze.Input
+
 	shared     map[string]int // owners per object file
 	namespaces map[string]bool
 }
@@ -162,7 +164,9 @@ func (r *run) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := r.debugInfo(ctx, units, overlay); err != nil {
+	r.debugInfo(units, overlay)
+	r.checkTypes(ctx, work, units)
+	if err := r.compareConfig(units); err != nil {
 		return err
 	}
 	if err := r.conclude(series); err != nil || r.opt.DiffOnly {

@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"os"
+	"slices"
+	"strings"
 
+	"github.com/klpforge/klpforge/elfobj"
 	"github.com/klpforge/klpforge/kbuild"
 	"github.com/klpforge/klpforge/patchset"
 )
@@ -65,11 +67,32 @@ func (r *run) compileExternal(ctx context.Context, overlay *patchset.Overlay) ([
 	return units, nil
 }
 
+// sameContent compares two objects but for what describes them to a debugger: lines
+// that move change it, and no code.
 func sameContent(a, b string) (bool, error) {
-	x, err := os.ReadFile(a)
+	x, err := elfobj.ReadFile(a)
 	if err != nil {
 		return false, err
 	}
-	y, err := os.ReadFile(b)
-	return bytes.Equal(x, y), err
+	y, err := elfobj.ReadFile(b)
+	return err == nil && sameObject(x, y), err
+}
+
+func sameObject(x, y *elfobj.File) bool {
+	if len(x.Sections) != len(y.Sections) || !slices.Equal(x.Symbols, y.Symbols) {
+		return false
+	}
+	for i := range x.Sections {
+		s, o := &x.Sections[i], &y.Sections[i]
+		if s.Name != o.Name || s.Flags != o.Flags || s.Type != o.Type {
+			return false
+		}
+		if strings.HasPrefix(s.Name, ".debug_") {
+			continue
+		}
+		if s.Size != o.Size || !bytes.Equal(s.Data, o.Data) || !slices.Equal(s.Relocs, o.Relocs) {
+			return false
+		}
+	}
+	return true
 }

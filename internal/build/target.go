@@ -22,7 +22,8 @@ type Target struct {
 	modules *kernel.Modules
 	views   map[string]*moduleTarget
 	extra   []*kernel.Module // from outside of the kernel's tree
-	missing string           // part that a review did without, "" if none
+	types   targetTypes
+	missing string // part that a review did without, "" if none
 }
 
 type moduleTarget struct {
@@ -30,7 +31,10 @@ type moduleTarget struct {
 	view *locate.ModuleView
 }
 
-var _ generate.VerifyTarget = (*Target)(nil)
+var (
+	_ generate.VerifyTarget = (*Target)(nil)
+	_ generate.TypesTarget  = (*Target)(nil)
+)
 
 // OpenTarget opens the parts of a kernel that every build and check needs.
 func OpenTarget(o kernel.Options) (*Target, error) { return openTarget(o, false) }

@@ -44,6 +44,8 @@ type unit struct {
 
 	types    [2]*types.Info // see analyze.Unit
 	typesErr error
+	travels  *travels // what extract took; nil for nothing
+	target   *analyze.TypeCheck
 }
 
 // compare diffs all pairs of objects, several at a time.
@@ -190,6 +192,7 @@ func (r *run) extract(ctx context.Context, work *kbuild.Work, u *unit, provided 
 	for _, p := range x.Problems {
 		r.problem(u, p)
 	}
+	u.travels = travelling(u, slices.Concat(newFuncs, x.NewFuncs), slices.Concat(newData, x.NewData))
 	r.res.NewFuncs = slices.Concat(r.res.NewFuncs, newFuncs, x.NewFuncs)
 	r.res.NewData = slices.Concat(r.res.NewData, newData, x.NewData)
 	if err := r.shadows(u, x.File); err != nil {
