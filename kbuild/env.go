@@ -36,6 +36,9 @@ type treeFacts struct {
 
 	graphMu  sync.Mutex // held longer than mu, and never inside it
 	includes *includeGraph
+
+	inputsMu sync.Mutex // held longer than mu
+	inputs   *inputIndex
 }
 
 // environment is what the top Makefile exports to the makefiles below it. Running
