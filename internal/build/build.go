@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -29,6 +28,7 @@ type run struct {
 	opt      Options
 	res      *Result
 	target   *Target
+	name     string                          // of the module
 	kernel   *facts.Kernel                   // opened by whole
 	sleepers func() (*stacks.Result, error)  // where the target's tasks sleep; nil before the compiler runs
 	whole    func() (*analyze.Kernel, error) // the target's kernel, decoded when first asked for
@@ -82,9 +82,16 @@ func (r *run) run(ctx context.Context) error {
 		}
 	}
 	r.enter("read patches")
+	if err := CheckName(r.opt.Name); err != nil {
+		return err
+	}
 	series, err := r.read()
 	if err != nil {
 		return err
+	}
+	var changed string
+	if r.name, changed = nameOf(&r.opt, series); changed != "" && !r.opt.DiffOnly {
+		r.res.Notes = append(r.res.Notes, changed)
 	}
 	if err := r.suppressions(series); err != nil {
 		return err
@@ -97,6 +104,9 @@ func (r *run) run(ctx context.Context) error {
 		return err
 	}
 	r.res.Release = r.target.Release()
+	if err := r.nameIsFree(); err != nil {
+		return err
+	}
 	if r.target.missing != "" {
 		r.res.Notes = append(r.res.Notes, "without "+r.target.missing+": the compiled layout is not compared with the target's headers, exports are not known")
 	}
@@ -162,6 +172,7 @@ func (r *run) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	r.reloading(prebuilt)
 	if err := r.debugInfo(ctx, units, overlay); err != nil {
 		return err
 	}
@@ -326,15 +337,7 @@ func (r *run) finishPlan(series *patchset.Series) {
 	for _, patch := range r.opt.Present {
 		p.Present = append(p.Present, planned(patch))
 	}
-	p.Name = r.opt.Name
-	if p.Name == "" && r.opt.Output != "" {
-		p.Name = strings.TrimSuffix(filepath.Base(r.opt.Output), ".ko")
-	}
-	if p.Name == "" {
-		first := filepath.Base(series.Patches[0].ID)
-		p.Name = "livepatch_" + strings.TrimSuffix(strings.TrimSuffix(first, ".patch"), ".diff")
-	}
-	p.Name = ModuleName(p.Name)
+	p.Name = r.name
 	p.Product, p.Vendor, p.Version, p.Description = r.opt.Product, r.opt.Vendor, r.opt.Version, r.opt.Description
 	p.States = r.opt.States
 	for _, s := range r.res.Suppressions {
