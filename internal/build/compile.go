@@ -20,6 +20,11 @@ import (
 // and after. The work tree is returned for later use and must be closed.
 func (r *run) compile(ctx context.Context, overlay *patchset.Overlay) ([]*unit, *kbuild.Work, error) {
 	if r.external != nil {
+		// A module's own makefile may do anything with it.
+		if len(overlay.Binary) > 0 {
+			b := overlay.Binary[0]
+			return nil, nil, &PatchError{&patchset.BinaryError{Patch: b.Patch, Path: b.Path}}
+		}
 		units, err := r.compileExternal(ctx, overlay)
 		return units, nil, err
 	}
@@ -27,6 +32,9 @@ func (r *run) compile(ctx context.Context, overlay *patchset.Overlay) ([]*unit, 
 	paths := overlay.Paths()
 	affected, err := r.tree.Affected(ctx, paths)
 	if err != nil {
+		return nil, nil, err
+	}
+	if err := r.binaries(ctx, overlay); err != nil {
 		return nil, nil, err
 	}
 	objects, headers := r.sift(affected)

@@ -110,6 +110,24 @@ func (r *run) input(file string, readers []kbuild.Reader) {
 	}
 }
 
+// binaries leaves out changes of binary files that no rule reads, with a note each,
+// and refuses the others: there is nothing to apply them with.
+func (r *run) binaries(ctx context.Context, overlay *patchset.Overlay) error {
+	for _, b := range overlay.Binary {
+		a, err := r.tree.Affected(ctx, []string{b.Path})
+		if err != nil {
+			return err
+		}
+		f := a.Files[0]
+		read := f.Used || len(f.Readers) > 0 || f.Class == kbuild.ClassBuild || f.Class == kbuild.ClassNewSource
+		if read {
+			return &PatchError{&patchset.BinaryError{Patch: b.Patch, Path: b.Path}}
+		}
+		r.res.Notes = append(r.res.Notes, fmt.Sprintf("patch %s: %s: a binary change, and no rule of the kernel's build reads the file; left out", b.Patch, b.Path))
+	}
+	return nil
+}
+
 // unread says why a file that is no code is left out, "" if input tells.
 func unread(f kbuild.ChangedFile) string {
 	switch {
