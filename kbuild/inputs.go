@@ -109,12 +109,9 @@ func (x *inputIndex) load() error {
 			c.Object = x.relative(c.Object)
 			for i, d := range c.Deps {
 				c.Deps[i] = x.relative(d)
-				// The tools' makefiles compile where the source is.
-				if beside := path.Join(path.Dir(c.Object), c.Deps[i]); strings.HasPrefix(c.Object, "tools/") && exists(filepath.Join(x.t.Dir, beside)) {
-					c.Deps[i] = beside
-				}
+				c.Deps[i] = x.beside(c.Object, c.Deps[i])
 			}
-			c.Source = x.relative(c.Source)
+			c.Source = x.beside(c.Object, x.relative(c.Source))
 			c.Command = strings.ReplaceAll(c.Command, x.t.Dir+"/", "")
 			x.commands = append(x.commands, c)
 		}
@@ -126,6 +123,15 @@ func (x *inputIndex) load() error {
 // the tree.
 func (x *inputIndex) relative(name string) string {
 	return strings.TrimPrefix(path.Clean(name), x.t.Dir+"/")
+}
+
+// beside corrects the name of a file that a makefile of the tools gave as seen from
+// the directory of the object.
+func (x *inputIndex) beside(object, file string) string {
+	if f := path.Join(path.Dir(object), file); file != "" && strings.HasPrefix(object, "tools/") && exists(filepath.Join(x.t.Dir, f)) {
+		return f
+	}
+	return file
 }
 
 // reached reports whether a directory of the architecture that the walk did not
