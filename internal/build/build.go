@@ -93,6 +93,9 @@ func (r *run) run(ctx context.Context) error {
 	if r.name, changed = nameOf(&r.opt, series); changed != "" && !r.opt.DiffOnly {
 		r.res.Notes = append(r.res.Notes, changed)
 	}
+	if r.name == "" {
+		return &NameError{r.name, "the output's name has nothing before .ko; give one with --name"}
+	}
 	if err := r.suppressions(series); err != nil {
 		return err
 	}
