@@ -156,6 +156,9 @@ func findDefinition(text []byte, name string) (Text, bool) {
 		if tok == "" {
 			return Text{}, false
 		}
+		if depth == 0 && parens == 0 && endsMacro(head, name, tok, col) {
+			head = head[:0]
+		}
 		if depth == 0 && len(head) == 0 && tok != ";" && tok != "}" {
 			start, args = line, false
 		}
@@ -204,6 +207,35 @@ func findDefinition(text []byte, name string) (Text, bool) {
 			head = append(head, tok)
 		}
 	}
+}
+
+// endsMacro reports whether tok begins a declaration behind a call of a macro that
+// has no semicolon, as BTF_SET8_END(x) and module_init(x) may stand, so that head is
+// no part of it. Attributes behind the parameters of the function looked for, and
+// the variants of a definition under #if, are.
+func endsMacro(head []string, name, tok string, col int) bool {
+	if len(head) < 3 || head[len(head)-1] != ")" || !word(tok[0]) || tok[0] >= '0' && tok[0] <= '9' {
+		return false
+	}
+	if _, ok := defines(head, name); ok {
+		return false
+	}
+	if head[1] == "(" {
+		// __attribute__((x)) int f(), typeof(x) f(): decorations and types.
+		return !contains([]string{"typeof", "__typeof__", "__typeof"}, head[0])
+	}
+	return col == 1 && !trailing(tok)
+}
+
+// trailing recognizes what may stand between the parameters of a function and its
+// body (include/linux/compiler_types.h, v6.1).
+func trailing(tok string) bool {
+	for _, p := range []string{"__acquire", "__release", "__must_hold", "__cond_acquires", "__attribute__", "__no_", "noinline", "__section"} {
+		if strings.HasPrefix(tok, p) {
+			return true
+		}
+	}
+	return false
 }
 
 // defines reports whether the tokens before a brace or semicolon define name.

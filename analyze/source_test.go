@@ -55,6 +55,29 @@ func TestDefinition(t *testing.T) {
 	}
 }
 
+// TestMacroBefore finds functions behind macros without semicolons: these are no
+// part of how the function is called.
+func TestMacroBefore(t *testing.T) {
+	for text, want := range map[string]string{
+		"DEFINE_X(a)\n\nstatic int foo(int x)\n{\n}\n":                                                    "static int foo ( int x )",
+		"BTF_SET8_START(s)\nBTF_ID_FLAGS(func, foo)\nBTF_SET8_END(s)\n__bpf_kfunc int foo(int x)\n{\n}\n": "__bpf_kfunc int foo ( int x )",
+		"EXPORT_SYMBOL(foo)\nstruct a *foo(int x)\n{\n}\n":                                                "struct a * foo ( int x )",
+		"static DEFINE_MUTEX(a)\nstatic int\nfoo(int x)\n{\n}\n":                                          "static int foo ( int x )",
+		"MODULE_ALIAS(\"x\") static int foo(int x)\n{\n}\n":                                               "static int foo ( int x )",
+		"int foo(int x)\n__acquires(y)\n__releases(z)\n{\n}\n":                                            "int foo ( int x ) __acquires ( y ) __releases ( z )",
+		"typeof(x) foo(int x)\n{\n}\n":                                                                    "typeof ( x ) foo ( int x )",
+		"#ifdef A\nint foo(int x)\n#else\nint foo(void)\n#endif\n{\n}\n":                                  "int foo ( int x ) int foo ( void )",
+		"SYSCALL_DEFINE1(foo, int, x)\n{\n}\nint foo(int x)\n{\n}\n":                                      "int foo ( int x )",
+		"void (*foo(int x))(int)\n{\n}\n":                                                                 "void ( * foo ( int x ) ) ( int )",
+		"EARLY(int, foo)\nLATE(foo)\nint foo(int x) __attribute__((cold))\n{\n}\n":                        "int foo ( int x ) __attribute__ ( ( cold ) )",
+	} {
+		d, ok := findDefinition([]byte(text), "foo")
+		if !ok || d.Head != want {
+			t.Errorf("%q: %q, want %q", text, d.Head, want)
+		}
+	}
+}
+
 func TestLocate(t *testing.T) {
 	in := &Input{Units: []*Unit{{Object: "d/x.o", Source: "d/x.c"}}, Files: []File{
 		{Path: "d/a.h", Old: []byte("static inline int twice(int x)\n{\n\treturn x;\n}\n"), New: []byte("static inline int twice(int x)\n{\n\treturn 2 * x;\n}\n"), Hunks: []Hunk{{3, 1, 3, 1}}},

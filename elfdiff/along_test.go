@@ -11,7 +11,7 @@ func TestSystemCallRemedy(t *testing.T) {
 	f := fixture{"notrace-syscall", compilers[0]}
 	for _, p := range f.diff(t).Problems {
 		if p.ID == "KLP101" && p.Severity == Error && p.Symbol == "__do_sys_work" {
-			if !strings.Contains(p.Remedy, "KPATCH_SYSCALL_DEFINEn") || !strings.Contains(p.Remedy, "__x64_sys_work") {
+			if !strings.Contains(p.Remedy, "KPATCH_SYSCALL_DEFINE1") || !strings.Contains(p.Remedy, "__x64_sys_work") {
 				t.Errorf("remedy %q", p.Remedy)
 			}
 			return

@@ -452,7 +452,7 @@ func (r *Result) callersRemedy(a AtomID) string {
 	remedy := "change its traceable callers instead: " + strings.Join(list, ", ")
 	if strings.HasPrefix(o.Atoms[a].Name, "__do_sys_") {
 		// What SYSCALL_DEFINEn makes (include/linux/syscalls.h, v6.1 and v6.12).
-		remedy = "define the system call with KPATCH_SYSCALL_DEFINEn of kpatch-syscall.h; or " + remedy
+		remedy = "define the system call with KPATCH_SYSCALL_DEFINE1 (0 to 6) of kpatch-syscall.h; or " + remedy
 	}
 	return remedy
 }

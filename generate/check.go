@@ -71,8 +71,9 @@ func checkPlan(p *plan.Plan) error {
 	bad := func(format string, args ...any) error {
 		return fmt.Errorf("%w: %s", ErrPlan, fmt.Sprintf(format, args...))
 	}
-	if !isIdent(p.Name) || len(p.Name) > maxObjectName {
-		return bad("module name %q: want a C identifier of at most %d bytes", p.Name, maxObjectName)
+	// kbuild puts kmod_ before a name where it needs an identifier.
+	if !isIdent("_"+p.Name) || p.Name == "" || len(p.Name) > maxObjectName {
+		return bad("module name %q: want letters, digits and _, at most %d bytes", p.Name, maxObjectName)
 	}
 	if !isRelease(p.Release) {
 		return bad("kernel release %q", p.Release)

@@ -166,7 +166,7 @@ func TestEmitRefusesPlan(t *testing.T) {
 		change func(*generate.Input)
 		want   string
 	}{
-		{"name", func(in *generate.Input) { in.Plan.Name = "a-b" }, "C identifier"},
+		{"name", func(in *generate.Input) { in.Plan.Name = "a-b" }, "letters, digits"},
 		{"release", func(in *generate.Input) { in.Plan.Release = "6.1/../x" }, "kernel release"},
 		{"nothing to do", func(in *generate.Input) { in.Plan.Objects = nil }, "neither functions nor callbacks"},
 		{"own object", func(in *generate.Input) { in.Plan.Objects[0].Name = in.Plan.Name }, "patches itself"},

@@ -12,15 +12,14 @@ import (
 type Class string
 
 const (
-	ClassSource     Class = "source"      // .c that an object is made of
-	ClassInclude    Class = "include"     // header, or .c and the like that sources include
-	ClassNewSource  Class = "new-source"  // .c that the unchanged tree does not have; Work.Owners tells what it is for
-	ClassAssembly   Class = "assembly"    // .S
-	ClassBuild      Class = "build"       // Makefile, Kbuild, Kconfig, linker script, input of a generator
-	ClassDeviceTree Class = "device-tree" // .dts and .dtsi
-	ClassDoc        Class = "doc"         // documentation, licences, maintainers
-	ClassTool       Class = "tool"        // host tools, tests, samples: not part of the kernel
-	ClassOther      Class = "other"       // nothing the kernel is built from, as far as is known
+	ClassSource    Class = "source"     // .c that an object is made of
+	ClassInclude   Class = "include"    // header, or .c and the like that sources include
+	ClassNewSource Class = "new-source" // .c that the unchanged tree does not have; Work.Owners tells what it is for
+	ClassAssembly  Class = "assembly"   // .S
+	ClassBuild     Class = "build"      // Makefile, Kbuild, Kconfig
+	ClassDoc       Class = "doc"        // documentation, licences, maintainers: no rule reads them
+	ClassTool      Class = "tool"       // host tools, tests, samples: not part of the kernel
+	ClassOther     Class = "other"      // nothing that is compiled; Readers tells whether the build reads it
 )
 
 // ChangedFile is the class of one changed file.
@@ -28,6 +27,9 @@ type ChangedFile struct {
 	Path  string
 	Class Class
 	Used  bool // an object that the configuration builds, or a special one, depends on it
+	// Readers are the rules of the target's build that make something else of it
+	// than the objects that it is compiled into.
+	Readers []Reader
 }
 
 // AffectedObject is an object that a changed file may affect.
@@ -35,8 +37,11 @@ type AffectedObject struct {
 	Object   string
 	Source   string
 	Owner    Owner
-	Assembly bool     // made of a .S
-	Because  []string // the changed files it depends on, sorted
+	Assembly bool // made of a .S
+	// Input means that it is not compiled code: a program that the build runs, or a
+	// linker script. Work.Altered tells whether the changes reach it.
+	Input   bool
+	Because []string // the changed files it depends on, sorted
 }
 
 // Affected is what a set of changed files may affect.
@@ -64,7 +69,8 @@ func (t *Tree) Affected(ctx context.Context, changed []string) (*Affected, error
 	if err != nil {
 		return nil, err
 	}
-	return affected(t.Dir, clean, db, g), nil
+	out := affected(t.Dir, clean, db, g)
+	return out, t.addReaders(ctx, out)
 }
 
 func affected(dir string, files []string, db *ownerDB, g *includeGraph) *Affected {
@@ -79,7 +85,7 @@ func affected(dir string, files []string, db *ownerDB, g *includeGraph) *Affecte
 				used = true
 			}
 		}
-		out.Files = append(out.Files, ChangedFile{f, classify(dir, f, g), used})
+		out.Files = append(out.Files, ChangedFile{Path: f, Class: classify(dir, f, g), Used: used})
 	}
 	for i, r := range g.Roots {
 		if because[i] == nil {
@@ -92,6 +98,7 @@ func affected(dir string, files []string, db *ownerDB, g *includeGraph) *Affecte
 			Assembly: path.Ext(src) == ".S", Because: slices.Compact(because[i]),
 		}
 		if r.Special {
+			o.Input = o.Owner.Reason == hostProgram || path.Ext(o.Object) == ".lds"
 			if o.Owner.Kind != KindSpecial {
 				o.Owner = Owner{Kind: KindSpecial, Reason: "constants for assembly code and for every object are generated from it"}
 			}
@@ -109,14 +116,10 @@ func classify(dir, file string, g *includeGraph) Class {
 	base, ext := path.Base(file), path.Ext(file)
 	first, _, nested := strings.Cut(file, "/")
 	switch {
-	case first == "Documentation" || first == "LICENSES" || ext == ".rst" || ext == ".txt" || ext == ".md",
+	case first == "Documentation" || first == "LICENSES",
 		!nested && slices.Contains([]string{"COPYING", "CREDITS", "MAINTAINERS", "README", ".mailmap"}, base):
 		return ClassDoc
-	case ext == ".dts" || ext == ".dtsi" || ext == ".dtso":
-		return ClassDeviceTree
-	case base == "Makefile" || base == "Kbuild" || strings.HasPrefix(base, "Kconfig") || strings.HasPrefix(base, "Makefile.") || strings.HasPrefix(base, "Kbuild."),
-		ext == ".lds" || strings.HasSuffix(base, ".lds.S") || ext == ".mk" || ext == ".tbl" || ext == ".asn1",
-		strings.HasSuffix(base, "_shipped"):
+	case first != "tools" && first != "samples" && (isMakefile(file) || strings.HasPrefix(base, "Kconfig")):
 		return ClassBuild
 	}
 	i, known := g.index[file]
@@ -127,6 +130,8 @@ func classify(dir, file string, g *includeGraph) Class {
 			return ClassInclude
 		}
 		return ClassTool
+	case strings.HasSuffix(base, ".lds.S"):
+		return ClassOther
 	case ext == ".S":
 		return ClassAssembly
 	case ext == ".c":
@@ -139,8 +144,6 @@ func classify(dir, file string, g *includeGraph) Class {
 		return ClassSource
 	case ext == ".h" || included:
 		return ClassInclude
-	case ext == ".pl" || ext == ".py" || ext == ".sh" || ext == ".awk":
-		return ClassBuild
 	}
 	return ClassOther
 }

@@ -39,6 +39,8 @@ type treeFacts struct {
 
 	configOnce sync.Once
 	config     map[string]string // option -> value as written
+	inputsMu sync.Mutex // held longer than mu
+	inputs   *inputIndex
 }
 
 // environment is what the top Makefile exports to the makefiles below it. Running

@@ -203,7 +203,7 @@ func (t *Tree) graph(ctx context.Context) (*includeGraph, error) {
 	if t.facts.includes != nil {
 		return t.facts.includes, nil
 	}
-	file := filepath.Join(t.base, "includes.gob")
+	file := filepath.Join(t.base, "includes-2.gob")
 	g := &includeGraph{}
 	if data, err := os.ReadFile(file); err != nil || gob.NewDecoder(bytes.NewReader(data)).Decode(g) != nil {
 		if g, err = t.scan(ctx, db); err != nil {
@@ -254,7 +254,8 @@ type rootSource struct {
 }
 
 // rootSources lists what is compiled: sources of enabled objects, and those of
-// special ones, which the makefiles may not be visited for.
+// special ones, which the makefiles may not be visited for. Linker scripts include
+// headers as sources do.
 func rootSources(dir, arch string, files []string, db *ownerDB, generators []string) []rootSource {
 	var out []rootSource
 	seen := map[string]bool{}
@@ -272,6 +273,10 @@ func rootSources(dir, arch string, files []string, db *ownerDB, generators []str
 		}
 	}
 	for _, f := range files {
+		if strings.HasSuffix(f, ".lds.S") && slices.Contains(db.Dirs, path.Dir(f)) {
+			out = append(out, rootSource{strings.TrimSuffix(f, ".S"), f, true})
+			seen[f] = true
+		}
 		if ext := path.Ext(f); (ext == ".c" || ext == ".S") && !seen[f] &&
 			(strings.HasPrefix(f, "arch/"+arch+"/") || strings.HasPrefix(f, "drivers/")) && specialPlace(f) != "" {
 			out = append(out, rootSource{strings.TrimSuffix(f, ext) + ".o", f, true})

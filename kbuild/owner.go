@@ -497,6 +497,10 @@ func (r *resolver) add(d *dirFacts, goal string, set func(*objectFact)) {
 	r.db.Objects[obj] = f
 }
 
+// hostProgram is the reason of objects that are, or are a part of, programs of the
+// build.
+const hostProgram = "it is a host program"
+
 // special notes objects that a visited directory builds for something else.
 func (r *resolver) special(d *dirFacts) {
 	note := func(obj, why string) {
@@ -515,7 +519,7 @@ func (r *resolver) special(d *dirFacts) {
 		if !strings.HasPrefix(h, d.dir+"/") {
 			h = d.dir + "/" + h
 		}
-		note(h+".o", "it is a host program")
+		note(h+".o", hostProgram)
 	}
 	for _, list := range []string{"lib-y", "real-y", "extra-y", "targets"} {
 		for _, o := range d.lists[list] {

@@ -18,6 +18,9 @@ type Names struct {
 	Export func(name string) (kernel.Export, bool)
 	// Provided reports whether this livepatch defines a new global of the name.
 	Provided func(name string) bool
+	// Source says why a symbol that the target's source names is in none of its tables;
+	// "" if the source does not name it. nil is not known.
+	Source func(name string) string
 	// Module gives the view of a module that exports a symbol.
 	Module func(module string) (View, error)
 
@@ -74,6 +77,13 @@ func (n *Names) Resolve(e elfdiff.External) (string, error) {
 	addr, known := n.Place.Ext[e.Name]
 	if len(n.Vmlinux.Lookup(e.Name)) > 0 {
 		return n.inView(n.Vmlinux, e, addr, known && n.Place.View.Object() == "vmlinux")
+	}
+	if n.Source != nil {
+		if why := n.Source(e.Name); why != "" {
+			return "", &elfdiff.Problem{ID: "KLP107", Severity: elfdiff.Error, Symbol: e.Name,
+				Message: "the target's kallsyms does not list it, so that a livepatch cannot refer to it: " + why,
+				Remedy:  "find what is needed by way of a function or variable that kallsyms lists"}
+		}
 	}
 	return "", &elfdiff.Problem{ID: "KLP409", Severity: elfdiff.Error, Symbol: e.Name,
 		Message: "the patched code needs a symbol that neither the target nor this patch has",

@@ -42,6 +42,7 @@ func TestResolve(t *testing.T) {
 		{name: "outside, not exported", ref: outside("work"), want: ".klp.sym.vmlinux.work,0"},
 		{name: "outside, new with the livepatch", ref: outside("brand_new"), want: "brand_new"},
 		{name: "nowhere", ref: outside("no_such"), id: "KLP409"},
+		{name: "in the source only", ref: outside("kallsyms_names"), id: "KLP107"},
 		{name: "only locals elsewhere", ref: outside("twin"), id: "KLP107"},
 		{name: "namesake of another build", ref: ref("twin_by_data"), id: "KLP107", edit: func(t *testing.T, v *linked) {
 			// Ours differs; the copies of other objects still match.
@@ -74,7 +75,12 @@ func TestResolve(t *testing.T) {
 			if tt.edit != nil {
 				tt.edit(t, v)
 			}
-			n := &Names{Orig: o, Place: Find(o, v), Vmlinux: v, Namespaces: map[string]bool{},
+			n := &Names{Orig: o, Place: Find(o, v), Vmlinux: v, Source: func(name string) string {
+				if name == "kallsyms_names" {
+					return "a table"
+				}
+				return ""
+			}, Namespaces: map[string]bool{},
 				Export: func(name string) (kernel.Export, bool) {
 					switch name {
 					case "printk":

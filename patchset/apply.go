@@ -48,7 +48,7 @@ func (s *Series) Apply(tree fs.FS, opts ApplyOptions) (*Overlay, error) {
 	if len(a.failed) > 0 {
 		return nil, a.failed
 	}
-	o := &Overlay{Files: map[string]*File{}, Notes: a.notes}
+	o := &Overlay{Files: map[string]*File{}, Notes: a.notes, Binary: a.binary}
 	for path, t := range a.files {
 		if f := t.file(path); f != nil {
 			o.Files[path] = f
@@ -126,6 +126,7 @@ type applier struct {
 	files  map[string]*text // by resolved path
 	failed ApplyErrors
 	notes  []Note
+	binary []BinaryChange
 }
 
 // load returns the current text of the file at path and its resolved path.
@@ -185,6 +186,15 @@ func (a *applier) patch(p *Patch) error {
 			j.path = a.alternative(p.ID, c, j.path, level)
 		}
 		jobs[i] = j
+	}
+	for _, c := range p.Binary {
+		path := c.Path
+		if level >= 0 {
+			if path, _, err = c.pathsAt(p.ID, level); err != nil {
+				return err
+			}
+		}
+		a.binary = append(a.binary, BinaryChange{p.ID, path})
 	}
 	if err := a.sources(p, jobs); err != nil {
 		return err

@@ -397,3 +397,35 @@ func FuzzApply(f *testing.F) {
 		}
 	})
 }
+
+// TestBinaryIsApart applies a patch with a binary change: the text is applied, and
+// the other is named with the path that the tree has.
+func TestBinaryIsApart(t *testing.T) {
+	text := "diff --git a/top/sub/Documentation/x.png b/top/sub/Documentation/x.png\nnew file mode 100644\nindex 000..2\nGIT binary patch\nliteral 3\nKcmZQzU|?ckU|<ks0ssI3\n\nliteral 0\nHcmV?d00001\n\n" +
+		"Binary files a/top/sub/logo.ppm and b/top/sub/logo.ppm differ\n" +
+		"diff --git a/top/sub/x.c b/top/sub/x.c\n--- a/top/sub/x.c\n+++ b/top/sub/x.c\n@@ -1 +1 @@\n-a\n+b\n"
+	file := filepath.Join(t.TempDir(), "p.patch")
+	if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	s, err := Read([]string{file}, ReadOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for tree, want := range map[string][]string{"top/sub/x.c": {"top/sub/Documentation/x.png", "top/sub/logo.ppm"}, "sub/x.c": {"sub/Documentation/x.png", "sub/logo.ppm"}} {
+		o, err := s.Apply(fstest.MapFS{tree: {Data: []byte("a\n")}}, ApplyOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, b := range o.Binary {
+			got = append(got, b.Path)
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("tree with %s (-want +got):\n%s", tree, diff)
+		}
+		if string(o.Files[tree].New) != "b\n" {
+			t.Errorf("tree with %s: %q", tree, o.Files[tree].New)
+		}
+	}
+}

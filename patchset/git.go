@@ -60,6 +60,9 @@ func ReadGitRange(dir, rng string) (*Series, error) {
 		if c.NumParents() > 1 {
 			s.Notes = append(s.Notes, fmt.Sprintf("%s: a merge, taken as one patch against its first parent", p.ID))
 		}
+		if len(p.Files) == 0 && len(p.Binary) > 0 {
+			return nil, &BinaryError{Patch: p.ID, Path: p.Binary[0].Path}
+		}
 		if len(p.Files) == 0 {
 			s.Notes = append(s.Notes, fmt.Sprintf("%s: left out, it changes no file", p.ID))
 			continue
@@ -250,6 +253,11 @@ func commitPatch(c *object.Commit) (*Patch, error) {
 	}
 	for _, ch := range changes {
 		one, err := commitChange(p.ID, ch)
+		var binary *BinaryError
+		if errors.As(err, &binary) {
+			p.Binary = append(p.Binary, one)
+			continue
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -261,7 +269,8 @@ func commitPatch(c *object.Commit) (*Patch, error) {
 	return p, nil
 }
 
-// commitChange turns one tree change into a Change.
+// commitChange turns one tree change into a Change. With a *BinaryError it is one
+// without hunks.
 func commitChange(id string, ch *object.Change) (*Change, error) {
 	c := &Change{Kind: Modify, Path: ch.To.Name, explicit: true}
 	switch {
@@ -296,11 +305,11 @@ func commitChange(id string, ch *object.Change) (*Change, error) {
 	}
 	old, err := blob(id, from)
 	if err != nil {
-		return nil, err
+		return c, err
 	}
 	newer, err := blob(id, to)
 	if err != nil {
-		return nil, err
+		return c, err
 	}
 	if c.Hunks, err = fragments(old, newer); err != nil {
 		return nil, fmt.Errorf("compare %s: %w", c.Path, err)

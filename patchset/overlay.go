@@ -13,6 +13,15 @@ type Overlay struct {
 	// resolved. File.Path is the key.
 	Files map[string]*File
 	Notes []Note
+	// Binary names the changes of binary files, which are not among Files, in the
+	// order of the series. Whoever builds decides whether they may be left out.
+	Binary []BinaryChange
+}
+
+// BinaryChange is a change of a file that has no lines to patch.
+type BinaryChange struct {
+	Patch string // Patch.ID
+	Path  string // relative to the tree
 }
 
 // File is one changed file.

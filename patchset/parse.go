@@ -3,6 +3,7 @@ package patchset
 import (
 	"fmt"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -45,6 +46,8 @@ type scanner struct {
 	pos   int
 	notes []string
 	out   []*section
+
+	binary []*Change
 }
 
 // at returns line i without its line end, "" past the end.
@@ -60,12 +63,12 @@ func (s *scanner) errorf(i int, format string, args ...any) error {
 }
 
 // parseDiff parses the diff in text. base is the number of input lines
-// before it. It returns the changes in order, the text before the first
-// change, and notes; no change at all is not an error here.
-func parseDiff(id, text string, base, strip int) (changes []*Change, preamble string, notes []string, err error) {
+// before it. It returns the changes in order, those of binary files apart, the text
+// before the first change, and notes; no change at all is not an error here.
+func parseDiff(id, text string, base, strip int) (changes, binary []*Change, preamble string, notes []string, err error) {
 	s := &scanner{id: id, lines: splitLines(text), base: base}
 	if err := s.scan(); err != nil {
-		return nil, "", nil, err
+		return nil, nil, "", nil, err
 	}
 	pre := len(s.lines)
 	if len(s.out) > 0 {
@@ -75,14 +78,15 @@ func parseDiff(id, text string, base, strip int) (changes []*Change, preamble st
 	for _, sec := range s.out {
 		c, err := s.parseSection(sec)
 		if err != nil {
-			return nil, "", nil, err
+			return nil, nil, "", nil, err
 		}
 		changes = append(changes, c)
 	}
-	if err := setPaths(id, changes, strip); err != nil {
-		return nil, "", nil, err
+	// Both together: they have one strip level.
+	if err := setPaths(id, slices.Concat(changes, s.binary), strip); err != nil {
+		return nil, nil, "", nil, err
 	}
-	return changes, preamble, s.notes, nil
+	return changes, s.binary, preamble, s.notes, nil
 }
 
 // splitLines cuts text after each newline. Joining gives text again.
@@ -120,7 +124,9 @@ func (s *scanner) scan() error {
 			s.notes = append(s.notes, line)
 			s.pos++
 		case binaryRE.MatchString(line):
-			err = &BinaryError{Patch: s.id, Path: binaryRE.FindStringSubmatch(line)[2]}
+			m := binaryRE.FindStringSubmatch(line)
+			s.binaryFile(names{old: m[1], new: m[2]}, s.pos)
+			s.pos++
 		case typeRE.MatchString(line):
 			m := typeRE.FindStringSubmatch(line)
 			err = &UnsupportedError{Patch: s.id, Path: m[1], What: "changes from " + m[2] + " to " + m[4]}
@@ -192,9 +198,22 @@ header:
 	}
 	sec.names.old, sec.names.new, sec.names.git = oldName, newName, true
 	if sec.binary {
-		return &BinaryError{Patch: s.id, Path: newName}
+		s.binaryFile(sec.names, start)
+		return nil
 	}
 	return s.finish(sec, crlf)
+}
+
+// binaryFile notes a change without lines; what follows in base 85 is passed over.
+func (s *scanner) binaryFile(n names, pos int) {
+	c := &Change{Kind: Modify, Line: s.base + pos + 1, names: n}
+	switch {
+	case n.old == devNull:
+		c.Kind = Create
+	case n.new == devNull:
+		c.Kind = Delete
+	}
+	s.binary = append(s.binary, c)
 }
 
 // plainSection reads "--- ", "+++ " and hunks.

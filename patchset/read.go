@@ -145,7 +145,7 @@ func parseInput(id, text string, strip int) (patches []*Patch, notes []string, e
 		if len(messages) > 1 {
 			mid = fmt.Sprintf("%s#%d", id, i+1)
 		}
-		changes, preamble, pnotes, err := parseDiff(mid, m.text, max(m.base, 0), strip)
+		changes, binary, preamble, pnotes, err := parseDiff(mid, m.text, max(m.base, 0), strip)
 		if err != nil {
 			var perr *ParseError
 			if m.base < 0 && errors.As(err, &perr) {
@@ -155,9 +155,12 @@ func parseInput(id, text string, strip int) (patches []*Patch, notes []string, e
 			return nil, nil, err
 		}
 		if len(changes) == 0 {
+			if len(binary) > 0 {
+				return nil, nil, &BinaryError{Patch: mid, Path: binary[0].Path}
+			}
 			continue
 		}
-		p := &Patch{ID: mid, Subject: m.subject, Author: m.author, Log: m.log, Commit: m.commit, Files: changes, Notes: pnotes, strip: strip}
+		p := &Patch{Binary: binary, ID: mid, Subject: m.subject, Author: m.author, Log: m.log, Commit: m.commit, Files: changes, Notes: pnotes, strip: strip}
 		if !m.mail {
 			p.Subject, p.Author, p.Commit = describe(preamble)
 			p.Log = preamble

@@ -135,7 +135,7 @@ func TestReadRefuses(t *testing.T) {
 		{"repository metadata", head("a/.git/hooks/x"), StripNone, new(*PathError), "metadata"},
 		{"too much stripped", head("a/x.c"), 3, new(*PathError), "strip level"},
 		{"git binary", "diff --git a/x b/x\nindex 1..2 100644\nGIT binary patch\nliteral 1\nIcmZ\n\n", 0, new(*BinaryError), "x is a binary change"},
-		{"diff binary", "Binary files a/x.o and b/x.o differ\n", 0, new(*BinaryError), "b/x.o"},
+		{"diff binary", "Binary files a/x.o and b/x.o differ\n", 0, new(*BinaryError), "x.o is a binary"},
 		{"git binary without data", "diff --git a/x b/x\nindex 1..2 100644\nBinary files a/x and b/x differ\n", 0, new(*BinaryError), "x is a binary"},
 		{"symlink", "diff --git a/l b/l\nnew file mode 120000\nindex 0..2\n--- /dev/null\n+++ b/l\n@@ -0,0 +1 @@\n+/etc\n\\ No newline at end of file\n", 0, new(*UnsupportedError), "symbolic link"},
 		{"submodule", "diff --git a/l b/l\nindex 1..2 160000\n--- a/l\n+++ b/l\n@@ -1 +1 @@\n-Subproject commit 1\n+Subproject commit 2\n", 0, new(*UnsupportedError), "submodule"},

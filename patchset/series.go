@@ -24,7 +24,8 @@ type Patch struct {
 	Commit  string   // full commit hash when the input names it
 	Known   []string // ids that it was given beside its text
 	Files   []*Change
-	Notes   []string // lines such as "Only in …" that carry no change
+	Binary  []*Change // of files that have no lines to patch: without hunks, and nothing of them is applied
+	Notes   []string  // lines such as "Only in …" that carry no change
 
 	strip int // as ReadOptions.Strip
 }

@@ -14,7 +14,7 @@ const Vmlinux = "vmlinux"
 // Plan is the content of one livepatch module. It is a value: the same inputs
 // give the same plan, in the same order.
 type Plan struct {
-	Name        string // module name: C identifier characters only
+	Name        string // module name: characters of C identifiers only; it may begin with a digit
 	Product     string // name of the series of releases that this is one of; may be empty
 	Vendor      string // who ships the series; may be empty
 	Description string // for MODULE_DESCRIPTION; may be empty

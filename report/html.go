@@ -14,7 +14,7 @@ import (
 var page string
 
 var pageTemplate = template.Must(template.New("page").Funcs(template.FuncMap{
-	"place": place, "isVerdict": func(f analyze.Finding) bool { return IsVerdict(&f) }, "join": strings.Join,
+	"place": place, "isVerdict": func(f analyze.Finding) bool { return IsVerdict(&f) }, "join": strings.Join, "heading": heading,
 	"layoutRows": LayoutRows,
 	"hex":        func(n int) string { return fmt.Sprintf("%#x", n) },
 	"where": func(f analyze.Finding) string {

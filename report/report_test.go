@@ -30,7 +30,8 @@ func sample() *Report {
 		Checks: []analyze.Check{{ID: "KLP103", Title: "changed initial value", Doc: "A variable gets\nanother value.\n\nMore.\n"}, {ID: "KLP205", Title: "return contract changed", Doc: "Returns.\n"},
 			{ID: "KLP401", Title: "verdict: safe to apply immediately", Doc: "Verdict.\n"}},
 		Suppressions: []Suppression{{"KLP103", "the callback sets it", "fix.patch:3"}, {"KLP210", "never", "command line"}},
-		Notes:        []string{"Documentation/x.rst: no code of the kernel; left out"},
+		Notes: []string{"Documentation/x.rst: no rule of the kernel's build reads it; left out", "patch fix.patch: fs/x/inode.c: hunk 2: applied at line 9, offset -1",
+			"patch fix.patch: names fit the source tree after stripping 2 leading directories"},
 		Files: []analyze.File{{Path: "fs/x/inode.c", Old: []byte("a\nb\nc\nd\ne <x>\nf\ng\nh\ni\nj\nk\nl\n"), New: []byte("a\nb\nc\nd\ne </x>\nadded\nf\ng\nh\ni\nj\nl\n"),
 			Hunks: []analyze.Hunk{{OldStart: 5, OldLines: 1, NewStart: 5, NewLines: 2}, {OldStart: 11, OldLines: 1, NewStart: 11, NewLines: 0}}}},
 		Exit: 1}

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"fmt"
 	"io"
+	"regexp"
 	"strings"
 
 	"github.com/klpforge/klpforge/analyze"
@@ -19,7 +20,7 @@ func Text(w io.Writer, r *Report, o TextOptions) error {
 	out := bufio.NewWriter(w)
 	t := &texter{w: out, color: o.Color}
 	for _, n := range r.Notes {
-		fmt.Fprintf(t.w, "%s %s\n", t.paint(dim, "left out:"), n)
+		fmt.Fprintf(t.w, "%s %s\n", t.paint(dim, heading(n)), n)
 	}
 	for i := range r.Findings {
 		t.finding(&r.Findings[i])
@@ -47,6 +48,21 @@ func Text(w io.Writer, r *Report, o TextOptions) error {
 	fmt.Fprintln(t.w, r.summary())
 	return out.Flush()
 }
+
+// heading is what stands before a note. A note says itself what became of its
+// subject: hunks that were applied in another way than written (package patchset)
+// and what was left out have headings of their own.
+func heading(note string) string {
+	switch {
+	case appliedRE.MatchString(note):
+		return "applied:"
+	case strings.Contains(note, "left out"):
+		return "left out:"
+	}
+	return "note:"
+}
+
+var appliedRE = regexp.MustCompile(`: hunk \d+: (applied (at line \d+, offset|with fuzz \d)|has no context)`)
 
 type texter struct {
 	w     io.Writer

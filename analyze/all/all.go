@@ -30,10 +30,11 @@ import (
 
 // Registry returns all analyzers.
 func Registry() *analyze.Registry {
-	checks := []*analyze.Analyzer{reported.New(), object.New(), optable.New(), sealed.New(), lockeffect.New(), contract.New(), returns.New(), coupled.New(), future.New(), layout.New(),
-		context.New(), lockdata.New(), lockorder.New(), rcu.New(), selflock.New(), transition.New(), ownership.New(), handler.New(), meaning.New(), outlive.New(), unseen.New()}
-	checks := []*analyze.Analyzer{reported.New(), object.New(), optable.New(), lockeffect.New(), contract.New(), returns.New(), coupled.New(), future.New(), layout.New(),
-		context.New(), lockdata.New(), lockorder.New(), rcu.New(), selflock.New(), transition.New(), ownership.New(), handler.New(), meaning.New(), outlive.New(), unseen.New(), targettypes.New()}
+	checks := []*analyze.Analyzer{
+		reported.New(), object.New(), optable.New(), sealed.New(), targettypes.New(), lockeffect.New(), contract.New(),
+		returns.New(), coupled.New(), future.New(), layout.New(), context.New(), lockdata.New(), lockorder.New(), rcu.New(),
+		selflock.New(), transition.New(), ownership.New(), handler.New(), meaning.New(), outlive.New(), unseen.New(),
+	}
 	r, err := analyze.NewRegistry(append(checks, verdict.New(checks...))...)
 	if err != nil {
 		panic(err) // a mistake in this file, which its test finds

@@ -119,9 +119,12 @@ func exitCode(err error) int {
 	var e *exitError
 	var refusal *build.Refusal
 	var patch *build.PatchError
+	var name *build.NameError
 	switch {
 	case errors.As(err, &e):
 		return e.code
+	case errors.As(err, &name):
+		return exitUsage
 	case errors.As(err, &refusal), errors.As(err, &patch), errors.Is(err, build.ErrNothing):
 		return exitFindings
 	}

@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -29,6 +28,7 @@ type run struct {
 	opt      Options
 	res      *Result
 	target   *Target
+	name     string                          // of the module
 	kernel   *facts.Kernel                   // opened by whole
 	sleepers func() (*stacks.Result, error)  // where the target's tasks sleep; nil before the compiler runs
 	whole    func() (*analyze.Kernel, error) // the target's kernel, decoded when first asked for
@@ -84,9 +84,19 @@ func (r *run) run(ctx context.Context) error {
 		}
 	}
 	r.enter("read patches")
+	if err := CheckName(r.opt.Name); err != nil {
+		return err
+	}
 	series, err := r.read()
 	if err != nil {
 		return err
+	}
+	var changed string
+	if r.name, changed = nameOf(&r.opt, series); changed != "" && !r.opt.DiffOnly {
+		r.res.Notes = append(r.res.Notes, changed)
+	}
+	if r.name == "" {
+		return &NameError{r.name, "the output's name has nothing before .ko; give one with --name"}
 	}
 	if err := r.suppressions(series); err != nil {
 		return err
@@ -99,6 +109,9 @@ func (r *run) run(ctx context.Context) error {
 		return err
 	}
 	r.res.Release = r.target.Release()
+	if err := r.nameIsFree(); err != nil {
+		return err
+	}
 	if r.target.missing != "" {
 		r.res.Notes = append(r.res.Notes, "without "+r.target.missing+": the compiled layout is not compared with the target's headers, exports are not known")
 	}
@@ -166,6 +179,7 @@ func (r *run) run(ctx context.Context) error {
 	}
 	r.debugInfo(units, overlay)
 	r.checkTypes(ctx, work, units)
+	r.reloading(prebuilt)
 	if err := r.compareConfig(units); err != nil {
 		return err
 	}
@@ -330,15 +344,7 @@ func (r *run) finishPlan(series *patchset.Series) {
 	for _, patch := range r.opt.Present {
 		p.Present = append(p.Present, planned(patch))
 	}
-	p.Name = r.opt.Name
-	if p.Name == "" && r.opt.Output != "" {
-		p.Name = strings.TrimSuffix(filepath.Base(r.opt.Output), ".ko")
-	}
-	if p.Name == "" {
-		first := filepath.Base(series.Patches[0].ID)
-		p.Name = "livepatch_" + strings.TrimSuffix(strings.TrimSuffix(first, ".patch"), ".diff")
-	}
-	p.Name = ModuleName(p.Name)
+	p.Name = r.name
 	p.Product, p.Vendor, p.Version, p.Description = r.opt.Product, r.opt.Vendor, r.opt.Version, r.opt.Description
 	p.States = r.opt.States
 	for _, s := range r.res.Suppressions {

@@ -20,6 +20,11 @@ import (
 // and after. The work tree is returned for later use and must be closed.
 func (r *run) compile(ctx context.Context, overlay *patchset.Overlay) ([]*unit, *kbuild.Work, error) {
 	if r.external != nil {
+		// A module's own makefile may do anything with it.
+		if len(overlay.Binary) > 0 {
+			b := overlay.Binary[0]
+			return nil, nil, &PatchError{&patchset.BinaryError{Patch: b.Patch, Path: b.Path}}
+		}
 		units, err := r.compileExternal(ctx, overlay)
 		return units, nil, err
 	}
@@ -29,12 +34,22 @@ func (r *run) compile(ctx context.Context, overlay *patchset.Overlay) ([]*unit, 
 	if err != nil {
 		return nil, nil, err
 	}
+	if err := r.binaries(ctx, overlay); err != nil {
+		return nil, nil, err
+	}
 	objects, headers := r.sift(affected)
+	r.removed(affected, overlay, objects)
 	work, err := r.tree.Work(ctx, kbuild.WorkOptions{Jobs: r.opt.Jobs, Progress: r.opt.Progress, ShareAfter: r.opt.Part.Of > 0})
 	if err != nil {
 		return nil, nil, err
 	}
 	if err := apply(work, overlay); err != nil {
+		return nil, work, err
+	}
+	if err := r.checkInputs(ctx, work, affected); err != nil {
+		return nil, work, err
+	}
+	if err := r.refuseEarly(); err != nil {
 		return nil, work, err
 	}
 	newObjects, err := r.newSources(ctx, work, affected)
@@ -186,11 +201,11 @@ func (r *run) sift(a *kbuild.Affected) (objects map[string]kbuild.Owner, headers
 		switch f.Class {
 		case kbuild.ClassInclude:
 			headers = true
-			if !f.Used {
+			if !f.Used && len(f.Readers) == 0 {
 				note("not included by anything that the target's configuration builds; left out")
 			}
 		case kbuild.ClassSource:
-			if !f.Used {
+			if !f.Used && len(f.Readers) == 0 {
 				note("not built by the target's configuration; left out")
 			}
 		case kbuild.ClassAssembly:
@@ -205,7 +220,9 @@ func (r *run) sift(a *kbuild.Affected) (objects map[string]kbuild.Owner, headers
 				Message: "build rules and configuration of a running kernel cannot change; only new objects that it adds are taken up"})
 		case kbuild.ClassNewSource:
 		default:
-			note(fmt.Sprintf("%s: no code of the kernel; left out", f.Class))
+			if why := unread(f); why != "" {
+				note(why)
+			}
 		}
 	}
 	for _, o := range a.Objects {
@@ -217,6 +234,9 @@ func (r *run) sift(a *kbuild.Affected) (objects map[string]kbuild.Owner, headers
 		objects[o.Object] = o.Owner
 	}
 	for _, o := range a.Special {
+		if o.Input {
+			continue // see checkInputs
+		}
 		sev := elfdiff.Warning
 		for _, f := range o.Because {
 			if f == o.Source {

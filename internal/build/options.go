@@ -187,19 +187,3 @@ func (e *PatchError) Error() string { return e.Err.Error() }
 
 // Unwrap returns the cause.
 func (e *PatchError) Unwrap() error { return e.Err }
-
-// ModuleName makes a module name from a file name: only characters of C
-// identifiers, as kbuild and the kernel want it.
-func ModuleName(s string) string {
-	s = strings.Map(func(r rune) rune {
-		if r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' {
-			return r
-		}
-		return '_'
-	}, s)
-	const limit = 55 // MODULE_NAME_LEN less the terminator, include/linux/module.h v6.1
-	if len(s) > limit {
-		s = s[:limit]
-	}
-	return s
-}

@@ -154,6 +154,7 @@ func (r *run) extract(ctx context.Context, work *kbuild.Work, u *unit, provided 
 	names := &locate.Names{Orig: u.diff.Orig, Place: u.place, Vmlinux: r.target.vmlinux,
 		Export:     r.target.export,
 		Provided:   func(n string) bool { return provided[n] },
+		Source:     func(n string) string { return r.unlisted(ctx, n) },
 		Module:     func(module string) (locate.View, error) { return r.exporter(u, module) },
 		Namespaces: r.namespaces}
 	opt := elfdiff.ExtractOptions{Unit: r.unitName(u), Object: u.owner, Resolve: resolver(names)}
@@ -219,6 +220,24 @@ func (r *run) extract(ctx context.Context, work *kbuild.Work, u *unit, provided 
 	}
 	r.registerCallbacks(u, u.diff.Callbacks(), x.NewSymbols)
 	return &generate.Unit{Name: opt.Unit, Object: data}, nil
+}
+
+// unlisted says why the target, whose source names a symbol, lists none of that
+// name; "" if its source does not name it either, so that a patch must bring it.
+func (r *run) unlisted(ctx context.Context, name string) string {
+	if r.tree == nil {
+		return ""
+	}
+	file, err := r.tree.Mention(ctx, name)
+	switch {
+	case err != nil || file == "":
+		return ""
+	case file == "scripts/kallsyms.c":
+		return "it is one of kallsyms' own tables (" + file + ")"
+	case strings.Contains(file, ".lds"):
+		return "the linker script sets it (" + file + ")"
+	}
+	return "its source has it (" + file + "), and the target's build made no symbol of it: it is inlined, or not configured"
 }
 
 // unitName is the object's path, with the owner's name where several modules

@@ -167,7 +167,7 @@ func TestRefusals(t *testing.T) {
 				return c.patch(t, edit{"MAINTAINERS", "List of maintainers", "The list of maintainers"})
 			},
 			code:  exitRefused,
-			texts: []string{"MAINTAINERS: doc", "empty change"},
+			texts: []string{"MAINTAINERS: no rule of the kernel's build reads it; left out", "empty change"},
 		},
 		{
 			name: "symbol that nothing provides",

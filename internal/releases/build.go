@@ -244,7 +244,8 @@ func refused(err error) bool {
 	var refusal *build.Refusal
 	var patch *build.PatchError
 	var conflict *patchset.ConflictError
-	return errors.As(err, &refusal) || errors.As(err, &patch) || errors.As(err, &conflict) || errors.Is(err, build.ErrNothing)
+	var name *build.NameError
+	return errors.As(err, &refusal) || errors.As(err, &patch) || errors.As(err, &conflict) || errors.As(err, &name) || errors.Is(err, build.ErrNothing)
 }
 
 func (o *Options) buildOptions(t manifest.Target) build.Options {

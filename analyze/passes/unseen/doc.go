@@ -4,7 +4,7 @@
 // new functions which the livepatch redirects to: from the beginning of each up to
 // the next symbol (klp_check_stack_func in kernel/livepatch/transition.c, v6.1 and
 // v6.12). Other code of the livepatch does not count. When the transition ends the
-// module can be unloaded, which 'klpforge deploy' does with a livepatch that was
+// module can be unloaded, which 'klpforge load' does with a livepatch that was
 // replaced; a task that still sleeps in such code returns to memory that is gone.
 //
 // A helper that only the livepatch has is such code. While a replaced function

@@ -1,0 +1,56 @@
+package build
+
+import (
+	"bytes"
+	"fmt"
+	"slices"
+
+	"github.com/klpforge/klpforge/elfdiff"
+	"github.com/klpforge/klpforge/elfobj"
+	"github.com/klpforge/klpforge/generate"
+	"github.com/klpforge/klpforge/plan"
+)
+
+// idReload is a module that does not load again after it was removed.
+const idReload = "KLP132"
+
+// reloading notes the modules whose symbols the livepatch refers to, where the
+// target's kernel leaves these references filled in when the module goes. When it
+// comes again, apply_relocate_add finds them not zero, and klp_module_coming refuses
+// the module (arch/x86/kernel/module.c and kernel/livepatch/core.c, v6.1). Kernels
+// since v6.3 clear them, with clear_relocate_add.
+func (r *run) reloading(units []generate.Unit) {
+	if len(r.target.vmlinux.Lookup("clear_relocate_add")) > 0 {
+		return
+	}
+	for _, module := range referredModules(units) {
+		p := elfdiff.Problem{ID: idReload, Severity: elfdiff.Note,
+			Message: fmt.Sprintf("the livepatch refers to symbols of %s, of which it patches no function: once that module is removed, %s cannot load it again while the livepatch is there",
+				module, r.target.Release()),
+			Remedy: fmt.Sprintf("do not unload %s while the livepatch is in force; if it must be, unload the livepatch first and load it again afterwards", module)}
+		if slices.ContainsFunc(r.res.Plan.Objects, func(o plan.Object) bool { return o.Name == module && len(o.Funcs) > 0 }) {
+			p.Message = fmt.Sprintf("the livepatch patches %s and refers to its symbols: once that module is removed, %s cannot load it again while the livepatch is there",
+				module, r.target.Release())
+		}
+		r.problem(&unit{owner: module}, p)
+	}
+}
+
+// referredModules lists the modules whose symbols units refer to, sorted.
+func referredModules(units []generate.Unit) []string {
+	var out []string
+	for _, u := range units {
+		f, err := elfobj.Read(bytes.Clone(u.Object))
+		if err != nil {
+			continue // Emit reads it too, and says so
+		}
+		for i := range f.Symbols {
+			s, err := generate.ParseKlpSymbol(f.Symbols[i].Name)
+			if err == nil && s.Object != plan.Vmlinux {
+				out = append(out, s.Object)
+			}
+		}
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
+}

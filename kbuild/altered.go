@@ -1,0 +1,233 @@
+package kbuild
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"golang.org/x/sync/errgroup"
+)
+
+// addReaders completes what the include graph says by what the rules of the build
+// say: what else is made of each changed file, and which programs of the build
+// include a changed header.
+func (t *Tree) addReaders(ctx context.Context, a *Affected) error {
+	ordinary := map[string]bool{}
+	for _, o := range a.Objects {
+		ordinary[o.Source] = true
+	}
+	var headers []string
+	for i := range a.Files {
+		f := &a.Files[i]
+		first, _, _ := strings.Cut(f.Path, "/")
+		if f.Class == ClassDoc || f.Class == ClassBuild || f.Class == ClassNewSource || ordinary[f.Path] || first == "samples" {
+			continue
+		}
+		var err error
+		if f.Readers, err = t.Readers(ctx, f.Path); err != nil {
+			return err
+		}
+		if f.Class == ClassInclude {
+			headers = append(headers, f.Path)
+		}
+	}
+	if len(headers) == 0 {
+		return nil
+	}
+	x, err := t.inputs(ctx)
+	if err != nil {
+		return err
+	}
+	for _, c := range x.commands {
+		if !c.host() && path.Ext(c.Object) != ".lds" || strings.HasPrefix(c.Object, "tools/") {
+			continue
+		}
+		var because []string
+		for _, h := range headers {
+			if slices.Contains(c.Deps, h) {
+				because = append(because, h)
+			}
+		}
+		if because != nil {
+			a.Special = append(a.Special, AffectedObject{Object: c.Object, Source: c.Source, Because: because, Input: true,
+				Owner: Owner{Kind: KindSpecial, Reason: hostProgram}})
+		}
+	}
+	return nil
+}
+
+// Altered returns those of the objects with Input whose preprocessed text the
+// changes made so far alter, in the order given. Nothing of the changes is run. One
+// whose command kbuild does not tell is taken for altered.
+func (w *Work) Altered(ctx context.Context, objects []string) ([]string, error) {
+	if err := w.alive(); err != nil {
+		return nil, err
+	}
+	cmds, err := w.tree.inputCommands(ctx, objects)
+	if err != nil {
+		return nil, fmt.Errorf("ask kbuild for commands: %w", err)
+	}
+	altered := make([]bool, len(objects))
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(w.jobs)
+	for i, obj := range objects {
+		g.Go(func() error {
+			before, err := w.tree.inputText(ctx, w.tree.Dir, obj, cmds[obj])
+			if err != nil {
+				return err
+			}
+			after, err := w.tree.inputText(ctx, w.Dir, obj, cmds[obj])
+			altered[i] = before == nil || !bytes.Equal(before, after)
+			return err
+		})
+	}
+	if err := g.Wait(); err != nil {
+		return nil, err
+	}
+	var out []string
+	for i, obj := range objects {
+		if altered[i] {
+			out = append(out, obj)
+		}
+	}
+	return out, nil
+}
+
+// inputCommands finds how programs of the build and linker scripts are made: as the
+// preparation recorded it, else as kbuild says.
+func (t *Tree) inputCommands(ctx context.Context, objects []string) (map[string]string, error) {
+	x, err := t.inputs(ctx)
+	if err != nil {
+		return nil, err
+	}
+	out := map[string]string{}
+	for _, c := range x.commands {
+		out[c.Object] = c.Command
+	}
+	var goals []string
+	for _, obj := range objects {
+		if _, known := out[obj]; !known {
+			// A program of one source has no object file of its own.
+			goals = append(goals, strings.TrimSuffix(obj, ".o"))
+		}
+	}
+	if len(goals) == 0 {
+		return out, nil
+	}
+	made, err := t.dryRun(ctx, x.env, x.db, t.Dir, goals)
+	var failed *RunError
+	if err != nil && !errors.As(err, &failed) {
+		return nil, err
+	}
+	for _, obj := range objects {
+		for _, name := range []string{obj, strings.TrimSuffix(obj, ".o")} {
+			if c, ok := made[name]; ok && out[obj] == "" {
+				out[obj] = c
+			}
+		}
+	}
+	return out, nil
+}
+
+// inputText preprocesses what a command compiles or links; nil if it cannot be.
+func (t *Tree) inputText(ctx context.Context, dir, obj, cmd string) ([]byte, error) {
+	words, err := compilerCall(strings.ReplaceAll(cmd, t.Dir, dir))
+	if err != nil {
+		return nil, nil
+	}
+	var argv []string
+	for i := 0; i < len(words); i++ {
+		switch w := words[i].text; {
+		case w == "-o":
+			i++
+		case w == "-c" || w == "-E" || w == "-P" || strings.HasPrefix(w, "-Wp,-M"):
+		default:
+			argv = append(argv, w)
+		}
+	}
+	argv = append(argv, "-E", "-P")
+	out, err := command{name: "preprocess " + obj, dir: dir, env: baseEnv(), argv: argv, logs: t.logs()}.run(ctx)
+	var failed *RunError
+	if errors.As(err, &failed) {
+		return nil, nil
+	}
+	return out, err
+}
+
+// Regenerates reports whether a changed file makes a difference to what a rule
+// generates of it: made is built in two private trees, of which one has the file as
+// w has it and everything else as it was. known is false where that cannot be told
+// without running something that is compiled from the file, or where the rule makes
+// more than one file.
+func (w *Work) Regenerates(ctx context.Context, file, made string) (differs, known bool, err error) {
+	if strings.Contains(made, "%") || !w.tree.onlyReads(ctx, file, made) {
+		return false, false, nil
+	}
+	text, err := w.Read(file)
+	if err != nil {
+		return false, false, err
+	}
+	var got [2][]byte
+	for i := range got {
+		private, err := w.tree.Work(ctx, WorkOptions{Jobs: w.jobs})
+		if err != nil {
+			return false, false, err
+		}
+		if i == 1 {
+			err = private.Write(file, text)
+		}
+		if err == nil {
+			_, err = private.generate(ctx, []string{made})
+		}
+		if err == nil {
+			got[i], err = os.ReadFile(filepath.Join(private.Dir, made))
+		}
+		private.Close()
+		if errors.Is(err, os.ErrNotExist) {
+			return false, false, nil
+		}
+		if err != nil {
+			return false, false, err
+		}
+	}
+	return !bytes.Equal(got[0], got[1]), true, nil
+}
+
+// onlyReads reports whether the rule for made uses nothing but files of the source,
+// so that no program is built of what it reads.
+func (t *Tree) onlyReads(ctx context.Context, file, made string) bool {
+	x, err := t.inputs(ctx)
+	if err != nil {
+		return false
+	}
+	rules, err := x.candidates(ctx, file)
+	if err != nil {
+		return false
+	}
+	all, err := t.allFiles()
+	if err != nil {
+		return false
+	}
+	found := false
+	for _, d := range rules {
+		for _, r := range d.rules {
+			if !slices.Contains(r.targets, made) || r.where == "" {
+				continue
+			}
+			found = true
+			for _, p := range r.prereqs {
+				// A program that was built is no link to the source, nor is one to be built.
+				if p != file && !slices.Contains(all.links, p) {
+					return false
+				}
+			}
+		}
+	}
+	return found
+}
