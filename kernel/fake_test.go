@@ -10,6 +10,8 @@ import (
 	"sort"
 	"strings"
 	"testing"
+
+	"github.com/klpforge/klpforge/internal/unpack/packtest"
 )
 
 // This file builds small but complete kernels for the tests.
@@ -335,7 +337,7 @@ func fakeVmlinux(l kallsymsLayout, syms []nmSymbol, symtab bool) []byte {
 // fakeBzImage wraps a vmlinux as arch/x86/boot does.
 func fakeBzImage(t testing.TB, format string, vmlinux []byte) []byte {
 	le := binary.LittleEndian
-	payload := packers[format](t, vmlinux)
+	payload := packtest.Packers[format](t, vmlinux)
 	if format != "gzip" {
 		payload = le.AppendUint32(payload, uint32(len(vmlinux)))
 	}
@@ -346,6 +348,7 @@ func fakeBzImage(t testing.TB, format string, vmlinux []byte) []byte {
 	le.PutUint16(out[0x206:], 0x20f)
 	le.PutUint32(out[0x248:], 0x40)
 	le.PutUint32(out[0x24c:], uint32(len(payload)))
+	le.PutUint32(out[0x260:], uint32(len(vmlinux)+1<<20))
 	return append(append(out, payload...), "trailing signature"...)
 }
 

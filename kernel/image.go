@@ -16,6 +16,8 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/klpforge/klpforge/internal/unpack"
 )
 
 // Image is a linked vmlinux. Its bytes are mapped read-only; slices it
@@ -76,13 +78,13 @@ func openImage(path string, data []byte, unmap func() error, cacheDir string) (*
 		return im, nil
 	}
 	defer unmap()
-	if len(data) < 0x250 || string(data[0x202:0x206]) != "HdrS" {
+	if len(data) < 0x264 || string(data[0x202:0x206]) != "HdrS" {
 		// A compressed vmlinux (vmlinux.gz, vmlinuz of some architectures).
-		f := compression(data)
+		f := unpack.Format(data)
 		if f == "" {
 			return nil, errors.New("neither a bzImage nor an ELF vmlinux")
 		}
-		return unpackCached(path, data, cacheDir, func(b []byte) ([]byte, error) { return decompress(f, b, 0) })
+		return unpackCached(path, data, cacheDir, func(b []byte) ([]byte, error) { return unpack.Bytes(f, b, 0) })
 	}
 	return unpackCached(path, data, cacheDir, unpackImage)
 }

@@ -6,16 +6,18 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+
+	"github.com/klpforge/klpforge/internal/unpack/packtest"
 )
 
 func TestOpenImage(t *testing.T) {
 	vmlinux := fakeVmlinux(kallsymsLayouts[3], fakeSymbols(true), false)
 	dir := t.TempDir()
 	inputs := map[string][]byte{"elf": vmlinux}
-	for f := range packers {
+	for f := range packtest.Packers {
 		inputs["bzImage "+f] = fakeBzImage(t, f, vmlinux)
 	}
-	inputs["vmlinux.gz"] = packers["gzip"](t, vmlinux)
+	inputs["vmlinux.gz"] = packtest.Packers["gzip"](t, vmlinux)
 	for name, data := range inputs {
 		t.Run(name, func(t *testing.T) {
 			path := write(t, filepath.Join(dir, name, "vmlinuz"), data)
