@@ -286,7 +286,7 @@ func fakeSymbols(percpu bool) []nmSymbol {
 const fakeBanner = "Linux version 6.1.0-9-test (someone@example.org) (gcc-12 (Debian 12.2.0-14+deb12u1) 12.2.0, GNU ld (GNU Binutils for Debian) 2.40) #1 SMP PREEMPT_DYNAMIC Debian 6.1.192-1 (2026-11-14)\n"
 
 // fakeVmlinux is a whole image with the given tables; symtab adds .symtab.
-func fakeVmlinux(l kallsymsLayout, syms []nmSymbol, symtab bool) []byte {
+func fakeVmlinux(l kallsymsLayout, syms []nmSymbol, symtab bool, more ...fakeSection) []byte {
 	le := binary.LittleEndian
 	text := bytes.Repeat([]byte{0x90}, 16+16*1500)
 	text[0x20] = 0xc3
@@ -303,6 +303,7 @@ func fakeVmlinux(l kallsymsLayout, syms []nmSymbol, symtab bool) []byte {
 		{name: ".bss", typ: elf.SHT_NOBITS, flags: elf.SHF_ALLOC | elf.SHF_WRITE, addr: fakeInit + 0x1000, data: make([]byte, 64)},
 		{name: ".BTF", typ: elf.SHT_PROGBITS, flags: elf.SHF_ALLOC, addr: fakeInit + 0x2000, data: []byte{0x9f, 0xeb, 1, 0}},
 	}
+	secs = append(secs, more...)
 	if symtab {
 		var tab bytes.Buffer
 		tab.Write(make([]byte, 24))

@@ -15,9 +15,10 @@ import (
 )
 
 // Bounds of Limit. What a kernel build compresses is machine code, tables and
-// debug information. Of the modules and images of Debian's 6.1 and 6.12 none
-// grows more than 17-fold (TestRealRatios in internal/e2e), and a small file that does has
-// little to give; the formats themselves allow 1,000-fold (gzip) to 15,000-fold (zstd).
+// debug information. Of 3,500 modules of Debian's 6.1 and 6.12 the one that grows most,
+// packed with xz, grows 24-fold (ni_routing.ko, 13 kB of tables), of those that pack to more
+// than 100 kB none 13-fold, and no image more than 8-fold. The formats themselves allow from
+// 255-fold (lz4) to 300,000-fold (bzip2).
 const (
 	maxRatio    = 32
 	alwaysFits  = 64 << 20 // bytes: whatever the ratio
