@@ -2,7 +2,6 @@ package patchset
 
 import (
 	"fmt"
-	"os"
 	"path"
 	"path/filepath"
 	"strconv"
@@ -39,7 +38,7 @@ func (r *reader) quilt(file string) error {
 }
 
 func (r *reader) seriesText(file string) (string, error) {
-	f, err := os.Open(file)
+	f, err := openPatch(file)
 	if err != nil {
 		return "", fmt.Errorf("read series: %w", err)
 	}
