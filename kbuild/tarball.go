@@ -20,6 +20,8 @@ import (
 	"github.com/klauspost/compress/zstd"
 	"github.com/ulikunitz/xz"
 	"golang.org/x/sync/errgroup"
+
+	"github.com/klpforge/klpforge/internal/sealed"
 )
 
 // tarball is a source archive with one top directory, as kernel.org and
@@ -37,8 +39,9 @@ func (t tarball) identity(context.Context) (string, error) {
 	}
 	name := sha256.Sum256([]byte(t.path))
 	memo := filepath.Join(t.sums, hex.EncodeToString(name[:8]))
-	if data, err := os.ReadFile(memo); err == nil {
-		if stamp, sum, ok := strings.Cut(string(data), "\n"); ok && stamp == inode(info) && len(sum) == 64 {
+	kind := "digest of " + t.path
+	if data, err := readSealed(filepath.Dir(t.sums), memo, kind); err == nil {
+		if stamp, sum, ok := strings.Cut(string(data), "\n"); ok && stamp == inode(info) {
 			return "tar:" + sum, nil
 		}
 	}
@@ -46,10 +49,10 @@ func (t tarball) identity(context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if err := os.MkdirAll(t.sums, 0o755); err != nil {
+	if err := sealed.MakeDir(filepath.Dir(t.sums), t.sums); err != nil {
 		return "", err
 	}
-	return "tar:" + sum, writeAtomic(memo, []byte(inode(info)+"\n"+sum), 0o644)
+	return "tar:" + sum, writeAtomic(memo, sealed.Seal(kind, []byte(inode(info)+"\n"+sum)), 0o644)
 }
 
 // decompress recognizes the archive by its first bytes.

@@ -55,7 +55,7 @@ var rules = []rule{
 	// Tests and tools.
 	{pattern: "internal/arch"},
 	{pattern: "internal/regular"},
-	{pattern: "internal/sealed"},
+	{pattern: "internal/sealed", own: []string{"internal/regular"}},
 	{pattern: "internal/unpack"},
 	{pattern: "internal/vm/...", own: []string{"internal/vm/..."}},
 	{pattern: "internal/...", own: []string{"..."}},
