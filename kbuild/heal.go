@@ -87,6 +87,22 @@ func (p *preparation) discard() {
 	_ = removeTree(p.base) // what is left has no meta.json, and is removed by the next run
 }
 
+// sweepTrees removes what killed runs left of trees that were being made. That
+// of the key at hand is dealt with anyway; others may never be asked for again.
+func (p *preparation) sweepTrees() {
+	metas, err := os.ReadDir(filepath.Join(p.Cache, "trees"))
+	if err != nil {
+		return
+	}
+	for _, e := range metas {
+		base := filepath.Join(p.Cache, "trees", e.Name())
+		if base == p.base || !e.IsDir() || !exists(base+".lock") || exists(filepath.Join(base, "meta.json")) {
+			continue
+		}
+		_ = PruneTree(p.Cache, e.Name()) // not one that is being made
+	}
+}
+
 // openLock opens the file of a lock, whatever has taken its place.
 func openLock(path string, mode int) (*os.File, error) {
 	flags := mode | os.O_CREATE | unix.O_NONBLOCK | unix.O_NOFOLLOW

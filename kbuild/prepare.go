@@ -296,6 +296,7 @@ func (p *preparation) read() (*Tree, error) {
 // build makes the tree; the key's lock is held.
 func (p *preparation) build(ctx context.Context) error {
 	pruneLogs(filepath.Join(p.Cache, "logs"))
+	p.sweepTrees()
 	if err := os.RemoveAll(p.base); err != nil {
 		return fmt.Errorf("remove incomplete tree: %w", err)
 	}

@@ -37,7 +37,7 @@ func TestOpenImage(t *testing.T) {
 					t.Error(err)
 				}
 			}
-			files, _ := filepath.Glob(filepath.Join(cache, "*"))
+			files, _ := filepath.Glob(filepath.Join(cache, "vmlinux-*"))
 			if want := 1; name != "elf" && len(files) != want {
 				t.Errorf("cache holds %v", files)
 			}
@@ -61,11 +61,11 @@ func TestCachedImageFollowsItsInput(t *testing.T) {
 		}
 		im.Close()
 	}
-	if files, _ := filepath.Glob(filepath.Join(dir, "cache/*")); len(files) != 1 {
+	if files, _ := filepath.Glob(filepath.Join(dir, "cache/vmlinux-*")); len(files) != 1 {
 		t.Errorf("stale images stay: %v", files)
 	}
 	// A damaged cache file is made anew.
-	files, _ := filepath.Glob(filepath.Join(dir, "cache/*"))
+	files, _ := filepath.Glob(filepath.Join(dir, "cache/vmlinux-*"))
 	if err := os.WriteFile(files[0], b[:100], 0o644); err != nil {
 		t.Fatal(err)
 	}

@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+
+	"github.com/klpforge/klpforge/internal/regular"
 )
 
 // Options say which kernel to open and where its parts are.
@@ -342,7 +344,7 @@ func (t *Target) optionalConfig() *Config {
 }
 
 func (t *Target) readSystemMap(path string) (*Symbols, error) {
-	b, err := os.ReadFile(path)
+	b, err := regular.Read(path, maxFile)
 	if err != nil {
 		return nil, err
 	}

@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+
+	"github.com/klpforge/klpforge/internal/regular"
 )
 
 // quiltEntry is one line of a quilt series.
@@ -38,7 +40,7 @@ func (r *reader) quilt(file string) error {
 }
 
 func (r *reader) seriesText(file string) (string, error) {
-	f, err := openPatch(file)
+	f, err := regular.OpenPiped(file)
 	if err != nil {
 		return "", fmt.Errorf("read series: %w", err)
 	}

@@ -5,10 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -103,7 +101,7 @@ func isSeries(p string) bool {
 
 // file reads one patch file.
 func (r *reader) file(p, id string, strip int) error {
-	f, err := openPatch(p)
+	f, err := regular.OpenPiped(p)
 	if err != nil {
 		return fmt.Errorf("read patch: %w", err)
 	}
@@ -114,18 +112,6 @@ func (r *reader) file(p, id string, strip int) error {
 	}
 	return r.input(id, text, strip)
 }
-
-// openPatch opens a patch file, or what a shell puts in place of one: a pipe,
-// as in <(git show). A device, and a FIFO by name, which would wait for a writer, are refused.
-func openPatch(p string) (*os.File, error) {
-	if info, err := os.Stat(p); err == nil && info.Mode()&fs.ModeNamedPipe != 0 && descriptorRE.MatchString(p) {
-		return os.Open(p)
-	}
-	return regular.Open(p)
-}
-
-// descriptorRE matches the names of a process's own open files.
-var descriptorRE = regexp.MustCompile(`^/(?:dev|proc/self)/fd/\d+$|^/dev/stdin$`)
 
 func (r *reader) text(name string, in io.Reader) (string, error) {
 	limit := r.opts.MaxBytes

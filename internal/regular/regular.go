@@ -9,6 +9,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"regexp"
 
 	"golang.org/x/sys/unix"
 )
@@ -40,6 +41,18 @@ func Open(path string) (*os.File, error) {
 	}
 	return f, nil
 }
+
+// OpenPiped is Open, and opens also what a shell puts in place of a file: a pipe
+// by the number of its descriptor, as in <(git show).
+func OpenPiped(path string) (*os.File, error) {
+	if info, err := os.Stat(path); err == nil && info.Mode()&fs.ModeNamedPipe != 0 && descriptor.MatchString(path) {
+		return os.Open(path)
+	}
+	return Open(path)
+}
+
+// descriptor matches the names of a process's own open files.
+var descriptor = regexp.MustCompile(`^/(?:dev|proc/self)/fd/\d+$|^/dev/stdin$`)
 
 // Read reads a regular file of at most max bytes. What is longer is an error,
 // also when it grows while it is read.
