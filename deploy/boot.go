@@ -12,6 +12,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/klpforge/klpforge/internal/regular"
 )
 
 // Default places. Modules for a kernel lie in ModulesDir/RELEASE.
@@ -184,11 +186,15 @@ func (m *Machine) candidates(places Places, release string) ([]candidate, error)
 		}
 		c := candidate{}
 		c.File = e.Name()
-		c.mod, err = ReadModule(filepath.Join(dir, e.Name()))
+		path := filepath.Join(dir, e.Name())
+		f, err := regular.Open(path)
+		if err == nil {
+			c.mod, c.SHA256, err = readModule(path, f)
+		}
 		if err != nil {
-			c.mod, c.Result, c.Reason = nil, BootFailed, err.Error()
+			c.Result, c.Reason = BootFailed, err.Error()
 		} else {
-			c.SHA256, c.Module, c.Version = c.mod.SHA256, c.mod.Name, c.mod.Facts.Version
+			c.Module, c.Version = c.mod.Name, c.mod.Facts.Version
 		}
 		out = append(out, c)
 	}

@@ -102,29 +102,33 @@ func ReadModule(path string) (*Module, error) {
 	if err != nil {
 		return nil, err
 	}
-	mod, err := readModule(path, f)
-	if err != nil || mod.file == nil {
-		f.Close()
-	}
+	mod, _, err := readModule(path, f)
 	return mod, err
 }
 
-// readModule reads an open file, and keeps it when it is not compressed.
-func readModule(path string, f *os.File) (*Module, error) {
+// readModule reads an open file, and keeps it when it is not compressed, else
+// closes it. The digest is given also of what is no module; "" when it cannot be read.
+func readModule(path string, f *os.File) (mod *Module, digest string, err error) {
+	defer func() {
+		if mod == nil || mod.file == nil {
+			f.Close()
+		}
+	}()
 	raw, err := regular.ReadFrom(f, maxModule)
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
+	sum := sha256.Sum256(raw)
+	digest = hex.EncodeToString(sum[:])
 	img, err := module.OpenBytes(path, raw)
 	if err != nil {
-		return nil, err
+		return nil, digest, err
 	}
 	info := img.Info
-	sum := sha256.Sum256(raw)
 	release, _, _ := strings.Cut(info.Get("vermagic"), " ")
-	mod := &Module{
+	mod = &Module{
 		Name: info.Name, File: path, Livepatch: info.Livepatch, Release: release,
-		SHA256:     hex.EncodeToString(sum[:]),
+		SHA256:     digest,
 		srcversion: info.Get("srcversion"), notes: img.Notes, Facts: factsOf(info.Manifest), data: img.Data, signed: info.Signed,
 	}
 	if mod.Facts.Version == "" {
@@ -138,7 +142,7 @@ func readModule(path string, f *os.File) (*Module, error) {
 	if !img.Compressed {
 		mod.file = f
 	}
-	return mod, nil
+	return mod, digest, nil
 }
 
 // factsOf converts a manifest, which may be nil.

@@ -38,7 +38,7 @@ const (
 
 // openInput returns the file at path as input, and what to close afterwards.
 func openInput(path string) (*input, io.Closer, error) {
-	f, err := regular.OpenPiped(path)
+	f, err := regular.OpenFIFO(path)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -101,7 +101,8 @@ func Prepare(ctx context.Context, opts PrepareOptions) (*Tree, error) {
 	if err != nil {
 		return nil, err
 	}
-	if t, err := p.load(); err == nil {
+	t, why := p.load()
+	if why == nil {
 		return t, nil
 	}
 	unlock, err := lockFile(ctx, p.base+".lock", func() { p.progress("wait for another run", 0, 0) })
@@ -109,11 +110,13 @@ func Prepare(ctx context.Context, opts PrepareOptions) (*Tree, error) {
 		return nil, err
 	}
 	defer unlock()
-	if t, err := p.load(); err == nil {
+	if t, err = p.load(); err == nil {
 		return t, nil
 	}
-	if err := p.outOfUse(ctx); err != nil {
-		return nil, fmt.Errorf("prepare kernel %s: %w", opts.Release, err)
+	if errors.Is(why, sealed.ErrDamaged) {
+		if err := p.outOfUse(ctx); err != nil {
+			return nil, fmt.Errorf("prepare kernel %s: %w", opts.Release, err)
+		}
 	}
 	if err := p.build(ctx); err != nil {
 		p.discard()

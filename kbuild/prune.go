@@ -59,6 +59,18 @@ func useTree(base string) (*os.File, error) {
 	return f, nil
 }
 
+// read reads the description of any tree, also one that another version made and did not seal.
+func (m *treeMeta) read(path, key string) bool {
+	data, err := sealed.ReadPlain(path)
+	if err != nil {
+		return false
+	}
+	if content, err := sealed.Open(factKind(key, "meta.json"), data); err == nil {
+		data = content
+	}
+	return json.Unmarshal(data, m) == nil
+}
+
 // CachedTrees lists the prepared trees in a cache, the one used last first.
 func CachedTrees(ctx context.Context, cache string) ([]CachedTree, error) {
 	entries, err := os.ReadDir(filepath.Join(cache, "trees"))
@@ -76,7 +88,7 @@ func CachedTrees(ctx context.Context, cache string) ([]CachedTree, error) {
 		}
 		t := CachedTree{Key: e.Name(), InUse: locked(base+".use") || locked(base+".lock")}
 		var m treeMeta
-		if data, err := sealed.Read(filepath.Join(base, "meta.json"), factKind(t.Key, "meta.json")); err == nil && json.Unmarshal(data, &m) == nil {
+		if m.read(filepath.Join(base, "meta.json"), t.Key) {
 			t.Complete, t.Release = true, m.Release
 		}
 		for _, f := range []string{base + ".use", filepath.Join(base, "meta.json"), base} {

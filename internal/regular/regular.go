@@ -51,6 +51,14 @@ func OpenPiped(path string) (*os.File, error) {
 	return Open(path)
 }
 
+// OpenFIFO is Open, and opens a FIFO as well, for which it waits until somebody writes.
+func OpenFIFO(path string) (*os.File, error) {
+	if info, err := os.Stat(path); err == nil && info.Mode()&fs.ModeNamedPipe != 0 {
+		return os.Open(path)
+	}
+	return Open(path)
+}
+
 // descriptor matches the names of a process's own open files.
 var descriptor = regexp.MustCompile(`^/(?:dev|proc/self)/fd/\d+$|^/dev/stdin$`)
 
