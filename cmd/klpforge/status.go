@@ -85,6 +85,9 @@ func printStatus(w io.Writer, s *deploy.Status) {
 		fmt.Fprintln(w, "\nAt boot:")
 		printBoot(w, s.Boot)
 	}
+	if s.BootProblem != "" {
+		fmt.Fprintf(w, "what failed at boot is not known: %s\n", s.BootProblem)
+	}
 }
 
 func series(f deploy.Facts) string {
