@@ -9,6 +9,10 @@ import (
 	"strings"
 	"testing"
 
+	"golang.org/x/sys/unix"
+
+	"github.com/klpforge/klpforge/internal/vm"
+	"github.com/klpforge/klpforge/internal/vm/guest"
 	"github.com/klpforge/klpforge/kernel"
 	"github.com/klpforge/klpforge/module"
 )
@@ -65,6 +69,55 @@ func findModule(t *testing.T, root, release, name string) string {
 		t.Fatalf("no %s of %s: %v", name, release, err)
 	}
 	return found
+}
+
+// TestBootRobust boots with a read-only disk that holds an empty record of
+// failures, and among the modules a FIFO and a link to a device: the livepatch loads. It
+// is signed by a key that Debian's kernel does not know, and the plan says so.
+func TestBootRobust(t *testing.T) {
+	m := newMachine(t)
+	dir := t.TempDir()
+	key, cert := filepath.Join(dir, "key.pem"), filepath.Join(dir, "cert.pem")
+	m.tool("openssl", "req", "-new", "-x509", "-nodes", "-subj", "/CN=vendor", "-newkey", "rsa:2048", "-keyout", key, "-out", cert)
+	ko := m.build("livepatch_signed", []edit{cmdlineEdit}, "--sign-key", key, "--sign-cert", cert)
+
+	top := t.TempDir()
+	modules := filepath.Join(top, "modules", deployRelease)
+	writeFile(t, filepath.Join(modules, "signed.ko"), string(readFile(t, ko)))
+	writeFile(t, filepath.Join(top, "state/boot.json"), "")
+	if err := unix.Mkfifo(filepath.Join(modules, "a.ko"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink("/dev/zero", filepath.Join(modules, "b.ko")); err != nil {
+		t.Fatal(err)
+	}
+	disk := filepath.Join(t.TempDir(), "var.img")
+	m.tool("/usr/sbin/mke2fs", "-q", "-F", "-t", "ext4", "-d", top, disk, "24M")
+
+	s := m.session(ko)
+	s.Files = append(s.Files,
+		vm.File{Name: "/boot/vmlinuz-" + deployRelease, Host: filepath.Join(m.e.Cache.TargetRoot(deployRelease), "boot/vmlinuz-"+deployRelease)})
+	s.add(guest.Modprobe("virtio_pci"), guest.Modprobe("virtio_blk"), guest.Mount("/dev/vda", "/var/lib/klpforge", "ext4", "ro"))
+	s.run("plan", 0, "plan", "/m/livepatch_signed.ko")
+	s.run("boot", 1, "load", "--boot")
+	s.add(guest.Expect("/proc/cmdline", guest.MatchContains, "patched"))
+	s.run("status", 0, "status")
+	s.add(guest.Umount("/var/lib/klpforge"), guest.CheckDmesg())
+	r := m.boot(s, vm.Disk{Path: disk})
+	if err := r.Err(); err != nil {
+		t.Fatalf("%+v", err)
+	}
+	says(t, r, "plan", "signature: signed by CN=vendor", "a key that is not among the 1 of this kernel")
+	says(t, r, "boot", "signed.ko  loaded", "it is a FIFO", "it is a device", "boot.json", "counts as empty", "read-only file system", "2 of 3 not brought into force: a.ko, b.ko")
+	says(t, r, "status", "nobody vouches for what it says of itself: the kernel found no valid signature", "what failed at boot is not known")
+}
+
+// tool runs a program of the host.
+func (m *machine) tool(argv ...string) {
+	m.t.Helper()
+	if out, err := exec.CommandContext(m.t.Context(), argv[0], argv[1:]...).CombinedOutput(); err != nil {
+		m.t.Fatalf("%q: %v\n%s", argv, err, out)
+	}
 }
 
 // TestCacheHeals damages what a real build keeps, one kind after the other: the
