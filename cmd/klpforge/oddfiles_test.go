@@ -41,7 +41,7 @@ func TestOddFiles(t *testing.T) {
 	for _, path := range []string{fifo, huge, "/dev/zero", "/dev/full", dir, filepath.Join(dir, "none")} {
 		for _, args := range [][]string{
 			{"info", path}, {"plan", path}, {"load", path}, {"postlink", path}, {"verify", "-k", "6.1.0-none", path},
-			{"release", "check", "--manifest", path}, {"lint", "-k", "6.1.0-none", path}, config(path),
+			{"release", "check", "--file", path}, {"lint", "-k", "6.1.0-none", path}, config(path),
 			{"diff", path, path},
 		} {
 			if args[0] == "diff" && path == fifo {
@@ -61,7 +61,7 @@ func TestOddFiles(t *testing.T) {
 		}
 	}
 	var stdout, stderr bytes.Buffer
-	if code := run(t.Context(), []string{"klpforge", "release", "check", "--manifest", bomb}, strings.NewReader(""), &stdout, &stderr); code == exitDone || !strings.Contains(stderr.String(), "bomb.yaml") {
+	if code := run(t.Context(), []string{"klpforge", "release", "check", "--file", bomb}, strings.NewReader(""), &stdout, &stderr); code == exitDone || !strings.Contains(stderr.String(), "bomb.yaml") {
 		t.Errorf("a bomb of YAML: exit code %d\n%s", code, &stderr)
 	}
 }
