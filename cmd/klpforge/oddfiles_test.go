@@ -2,9 +2,11 @@ package main
 
 import (
 	"bytes"
+	"compress/gzip"
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -63,6 +65,38 @@ func TestOddFiles(t *testing.T) {
 	var stdout, stderr bytes.Buffer
 	if code := run(t.Context(), []string{"klpforge", "release", "check", "--file", bomb}, strings.NewReader(""), &stdout, &stderr); code == exitDone || !strings.Contains(stderr.String(), "bomb.yaml") {
 		t.Errorf("a bomb of YAML: exit code %d\n%s", code, &stderr)
+	}
+}
+
+// TestModuleBomb: a small module file that expands to much more than a module
+// can is refused by each command that reads one, and costs no more than its bound.
+func TestModuleBomb(t *testing.T) {
+	var packed bytes.Buffer
+	z := gzip.NewWriter(&packed)
+	for range 256 {
+		if _, err := z.Write(make([]byte, 1<<20)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := z.Close(); err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(t.TempDir(), "bomb.ko.gz")
+	if err := os.WriteFile(file, packed.Bytes(), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for _, args := range [][]string{{"info", file}, {"plan", file}, {"load", file}, {"unload", file}, {"verify", "-k", "6.1.0-none", file}} {
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		var stdout, stderr bytes.Buffer
+		code := run(t.Context(), append([]string{"klpforge"}, args...), strings.NewReader(""), &stdout, &stderr)
+		runtime.ReadMemStats(&after)
+		if code != exitEnv || !strings.Contains(stderr.String(), file) || !strings.Contains(stderr.String(), "expands to more than") {
+			t.Errorf("%q: exit code %d\n%s", args, code, &stderr)
+		}
+		if used := (after.TotalAlloc - before.TotalAlloc) >> 20; used > 200 {
+			t.Errorf("%q: took %d MB", args, used)
+		}
 	}
 }
 
