@@ -1,10 +1,9 @@
 package deploy
 
 import (
+	"bytes"
 	"cmp"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"os"
@@ -12,6 +11,9 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"time"
+
+	"github.com/klpforge/klpforge/internal/regular"
 )
 
 // Default places. Modules for a kernel lie in ModulesDir/RELEASE.
@@ -80,14 +82,15 @@ func (e *BootError) Files() string {
 // candidate is a module file at boot.
 type candidate struct {
 	BootModule
-	mod  *Module // nil when it cannot be read
-	path string
+	mod *Module // nil when it cannot be read
 }
 
 // Boot loads what lies in the modules directory for the running kernel: of the
 // releases of a cumulative series only the newest that works, and beside it
 // everything else, in the order of file names. A second run finds everything
-// in force and does nothing. The error is a *BootError when a module failed,
+// in force and does nothing. Nothing but the machine itself keeps it from loading what
+// it can: a record of failures that is damaged or cannot be written is said, and
+// done without. The error is a *BootError when a module failed,
 // and otherwise an error of the machine.
 func (m *Machine) Boot(ctx context.Context, places Places, o Options) ([]BootModule, error) {
 	o = o.withDefaults()
@@ -105,17 +108,13 @@ func (m *Machine) Boot(ctx context.Context, places Places, o Options) ([]BootMod
 	if err != nil || len(all) == 0 {
 		return []BootModule{}, err
 	}
-	rec, err := openRecords(m.path(places.State))
-	if err != nil {
-		return nil, err
+
+	b := boot{m: m, o: o, bootID: m.bootID(o)}
+	if b.rec, err = openRecords(m.path(places.State)); err != nil {
+		b.asRecorded(b.rec.putAside(err))
 	}
-	id, err := os.ReadFile(m.path("proc/sys/kernel/random/boot_id"))
-	if err != nil {
-		return nil, fmt.Errorf("tell this boot from others: %w", err)
-	}
-	b := boot{m: m, o: o, rec: rec, bootID: strings.TrimSpace(string(id))}
 	for i := range all {
-		f := rec.find(all[i].SHA256)
+		f := b.rec.find(all[i].SHA256)
 		if f == nil || !f.SetAside() || all[i].mod == nil {
 			continue
 		}
@@ -124,6 +123,7 @@ func (m *Machine) Boot(ctx context.Context, places Places, o Options) ([]BootMod
 		}
 		all[i].Result, all[i].Reason = BootSetAside, setAsideReason(f)
 	}
+
 	if err := b.cumulative(ctx, all); err != nil {
 		return nil, err
 	}
@@ -135,6 +135,17 @@ func (m *Machine) Boot(ctx context.Context, places Places, o Options) ([]BootMod
 		}
 	}
 	return report(all)
+}
+
+// bootID tells this boot from others. Without the kernel's word each run counts as one.
+func (m *Machine) bootID(o Options) string {
+	const most = 64
+	id, err := os.ReadFile(m.path("proc/sys/kernel/random/boot_id"))
+	if err == nil && len(bytes.TrimSpace(id)) > 0 && len(id) <= most {
+		return strings.TrimSpace(string(id))
+	}
+	o.Say(fmt.Sprintf("this boot cannot be told from others (%v): each run counts as one", cmp.Or(err, errors.New("its id is empty"))))
+	return "run at " + time.Now().UTC().Format(time.RFC3339Nano)
 }
 
 func setAsideReason(f *Failure) string {
@@ -173,13 +184,12 @@ func (m *Machine) candidates(places Places, release string) ([]candidate, error)
 		if !moduleFileRE.MatchString(e.Name()) {
 			continue
 		}
-		c := candidate{path: filepath.Join(dir, e.Name())}
+		c := candidate{}
 		c.File = e.Name()
-		raw, err := os.ReadFile(c.path)
+		path := filepath.Join(dir, e.Name())
+		f, err := regular.Open(path)
 		if err == nil {
-			sum := sha256.Sum256(raw)
-			c.SHA256 = hex.EncodeToString(sum[:])
-			c.mod, err = ReadModule(c.path)
+			c.mod, c.SHA256, err = readModule(path, f)
 		}
 		if err != nil {
 			c.Result, c.Reason = BootFailed, err.Error()
@@ -197,6 +207,8 @@ type boot struct {
 	o      Options
 	rec    *records
 	bootID string
+	// unrecorded says that the record could not be written, and that this was said.
+	unrecorded bool
 }
 
 // cumulative loads the newest of the releases that replace all others. Only
@@ -231,7 +243,8 @@ func (b *boot) cumulative(ctx context.Context, all []candidate) error {
 			continue
 		}
 		if ahead, err := b.newerInForce(c.mod); err != nil {
-			return err
+			c.Result, c.Reason = BootFailed, err.Error()
+			continue
 		} else if ahead != "" {
 			c.Result, c.Reason = BootSkipped, ahead
 			got = c
@@ -265,13 +278,14 @@ func (b *boot) newerInForce(mod *Module) (string, error) {
 	return "", nil
 }
 
-// try loads one module and writes its result into it. The error is for what
-// has nothing to do with the module.
+// try loads one module and writes its result into it. The error means that the
+// run was interrupted.
 func (b *boot) try(ctx context.Context, c *candidate) error {
 	p, err := b.m.Plan(c.mod, b.o.Policy)
 	if err == nil && p.Refusal == nil && len(p.Actions) == 0 {
 		c.Result = BootInForce
-		return b.rec.succeed(c.SHA256)
+		b.asRecorded(b.rec.succeed(c.SHA256))
+		return nil
 	}
 	if f := b.rec.find(c.SHA256); f != nil && f.BootID == b.bootID {
 		c.Result, c.Reason = BootFailed, f.Error+"; it is not tried again before the next boot"
@@ -282,48 +296,55 @@ func (b *boot) try(ctx context.Context, c *candidate) error {
 		copied := *f
 		before = &copied
 	}
-	if err := b.rec.begin(c.File, c.SHA256, b.bootID); err != nil {
-		return err
-	}
+	b.asRecorded(b.rec.begin(c.File, c.SHA256, b.bootID))
 	out, err := b.m.load(ctx, c.mod, b.o)
 	switch {
 	case err == nil:
 		c.Result = BootLoaded
 		c.Reason = strings.Join(out.Notes, "; ")
-		return b.rec.succeed(c.SHA256)
+		b.asRecorded(b.rec.succeed(c.SHA256))
+		return nil
 	case errors.Is(err, errInterrupted): // the machine goes down: not the module's fault
 		return errors.Join(err, b.rec.restore(c.SHA256, before))
 	}
 	c.Result, c.Reason = BootFailed, err.Error()
-	return b.rec.fail(c.SHA256, err)
+	b.asRecorded(b.rec.fail(c.SHA256, err))
+	return nil
+}
+
+// asRecorded says, once, that what happens at this boot cannot be written down.
+// That costs protection at later boots, not the livepatches of this one.
+func (b *boot) asRecorded(err error) {
+	if err == nil || b.unrecorded {
+		return
+	}
+	var aside *putAsideError
+	b.unrecorded = !errors.As(err, &aside)
+	b.o.Say(err.Error())
 }
 
 // Forget takes a module back that was set aside: it loaded after all.
-func (m *Machine) Forget(places Places, file string) error {
+func (m *Machine) Forget(places Places, mod *Module) error {
 	rec, err := openRecords(m.path(places.withDefaults().State))
-	if err != nil || len(rec.List) == 0 {
-		return err
-	}
-	raw, err := os.ReadFile(file)
 	if err != nil {
 		return err
 	}
-	sum := sha256.Sum256(raw)
-	return rec.succeed(hex.EncodeToString(sum[:]))
+	return rec.succeed(mod.SHA256)
 }
 
-// installed describes the modules directory without loading anything.
-func (m *Machine) installed(places Places, release string) ([]BootModule, error) {
+// installed describes the modules directory without loading anything. problem
+// says why it is not known what failed at boot.
+func (m *Machine) installed(places Places, release string) (out []BootModule, problem string, err error) {
 	places = places.withDefaults()
 	all, err := m.candidates(places, release)
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
 	rec, err := openRecords(m.path(places.State))
 	if err != nil {
-		return nil, err
+		problem = err.Error()
 	}
-	out := []BootModule{}
+	out = []BootModule{}
 	for _, c := range all {
 		switch f := rec.find(c.SHA256); {
 		case c.Result != "":
@@ -336,5 +357,5 @@ func (m *Machine) installed(places Places, release string) ([]BootModule, error)
 		}
 		out = append(out, c.BootModule)
 	}
-	return out, nil
+	return out, problem, nil
 }

@@ -25,12 +25,7 @@ func (Kernel) Privileged() error {
 }
 
 // Finit implements Calls with finit_module(2).
-func (Kernel) Finit(path, params string) error {
-	f, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
+func (Kernel) Finit(f *os.File, params string) error {
 	return unix.FinitModule(int(f.Fd()), params, 0)
 }
 

@@ -2,12 +2,16 @@ package deploy
 
 import (
 	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
 
+	"github.com/klpforge/klpforge/internal/regular"
 	"github.com/klpforge/klpforge/module"
 	"github.com/klpforge/klpforge/plan"
 )
@@ -30,6 +34,13 @@ type Facts struct {
 	// Callbacks lists "object: pre_patch" and so on, in the kernel's order.
 	Callbacks []string `json:"callbacks,omitempty"`
 	IDs       []string `json:"ids,omitempty"` // what its patches are known by, such as CVE numbers
+
+	// NoteTrusted says that what the manifest claims is vouched for: by a
+	// signature that was checked with a key this machine trusts or, of a loaded
+	// module, by the kernel. NoteTrust tells by whom, or why it is not; "" before it
+	// was looked at.
+	NoteTrusted bool   `json:"note_trusted"`
+	NoteTrust   string `json:"note_trust,omitempty"`
 
 	manifest *module.Manifest // the source; nil when Manifest is false
 }
@@ -66,23 +77,59 @@ type Module struct {
 	Depends   []string
 	Facts     Facts
 
+	// SHA256 is that of the file as it was read, hexadecimal.
+	SHA256 string
+
 	srcversion string
 	notes      map[string][]byte
-	image      []byte // to be loaded from memory; nil when the file can be loaded itself
-	ours       bool   // this process loaded it
+	data       []byte   // the module, uncompressed
+	file       *os.File // what data was read from; nil for a compressed file, which is loaded from memory
+	checked    bool     // the signature was, see Machine.trust
+	signed     bool     // it has a signature, good or bad
+	forged     bool     // the kernel will refuse it
+	ours       bool     // this process loaded it
 }
 
-// ReadModule reads a module file, plain or compressed.
+// maxModule bounds a module file, in bytes. A livepatch has some hundred
+// kilobytes; what it depends on may be large.
+const maxModule = 512 << 20
+
+// ReadModule reads a module file, plain or compressed. Only a regular file is
+// opened. It stays open: what is loaded later is that file, whatever has its name
+// by then, and only if it has not changed.
 func ReadModule(path string) (*Module, error) {
-	img, err := module.Open(path)
+	f, err := regular.Open(path)
 	if err != nil {
 		return nil, err
 	}
+	mod, _, err := readModule(path, f)
+	return mod, err
+}
+
+// readModule reads an open file, and keeps it when it is not compressed, else
+// closes it. The digest is given also of what is no module; "" when it cannot be read.
+func readModule(path string, f *os.File) (mod *Module, digest string, err error) {
+	defer func() {
+		if mod == nil || mod.file == nil {
+			f.Close()
+		}
+	}()
+	raw, err := regular.ReadFrom(f, maxModule)
+	if err != nil {
+		return nil, "", err
+	}
+	sum := sha256.Sum256(raw)
+	digest = hex.EncodeToString(sum[:])
+	img, err := module.OpenBytes(path, raw)
+	if err != nil {
+		return nil, digest, err
+	}
 	info := img.Info
 	release, _, _ := strings.Cut(info.Get("vermagic"), " ")
-	mod := &Module{
+	mod = &Module{
 		Name: info.Name, File: path, Livepatch: info.Livepatch, Release: release,
-		srcversion: info.Get("srcversion"), notes: img.Notes, Facts: factsOf(info.Manifest),
+		SHA256:     digest,
+		srcversion: info.Get("srcversion"), notes: img.Notes, Facts: factsOf(info.Manifest), data: img.Data, signed: info.Signed,
 	}
 	if mod.Facts.Version == "" {
 		mod.Facts.Version = info.Get("version")
@@ -92,10 +139,10 @@ func ReadModule(path string) (*Module, error) {
 			mod.Depends = append(mod.Depends, d)
 		}
 	}
-	if img.Compressed {
-		mod.image = img.Data
+	if !img.Compressed {
+		mod.file = f
 	}
-	return mod, nil
+	return mod, digest, nil
 }
 
 // factsOf converts a manifest, which may be nil.
@@ -134,6 +181,7 @@ func (m *Machine) loadedFacts(name string) (f Facts, problem string) {
 		problem = err.Error()
 	}
 	f = factsOf(manifest)
+	f.NoteTrusted, f.NoteTrust = m.loadedTrust(name)
 	if f.Version == "" {
 		if v, ok, err := attr(m.path("sys/module", name, "version")); ok && err == nil {
 			f.Version = v

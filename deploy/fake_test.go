@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -32,6 +33,7 @@ type fakeKernel struct {
 	refuse map[string]unix.Errno
 	pinned map[string]bool // modules that stay in use
 	did    []string
+	taken  []byte // what the descriptor given to Finit last has
 	denied error
 	log    []string
 }
@@ -107,7 +109,7 @@ func (k *fakeKernel) file(name string, edit func(*module.Manifest)) *Module {
 	fm := &fakeModule{name: name, manifest: man, note: encodeNote(text)}
 	path := filepath.Join(k.root, "files", fmt.Sprintf("%s-%d.ko", name, len(k.files)))
 	k.files[path] = fm
-	return &Module{Name: name, File: path, Livepatch: true, Release: testRelease, Facts: factsOf(man), notes: map[string][]byte{".note.klpforge": fm.note}}
+	return k.open(&Module{Name: name, File: path, Livepatch: true, Release: testRelease, Facts: factsOf(man), notes: map[string][]byte{".note.klpforge": fm.note}})
 }
 
 // foreign makes a module file that says nothing of itself.
@@ -115,7 +117,19 @@ func (k *fakeKernel) foreign(name string) *Module {
 	path := filepath.Join(k.root, "files", name+".ko")
 	fm := &fakeModule{name: name, note: []byte(name + " build id")}
 	k.files[path] = fm
-	return &Module{Name: name, File: path, Livepatch: true, Release: testRelease, Facts: factsOf(nil), notes: map[string][]byte{buildID: fm.note}}
+	return k.open(&Module{Name: name, File: path, Livepatch: true, Release: testRelease, Facts: factsOf(nil), notes: map[string][]byte{buildID: fm.note}})
+}
+
+// open writes the file of a module, whose content is of no concern, and keeps it open.
+func (k *fakeKernel) open(mod *Module) *Module {
+	mod.data = []byte("module " + mod.Name)
+	k.check(os.MkdirAll(filepath.Dir(mod.File), 0o755))
+	k.check(os.WriteFile(mod.File, mod.data, 0o644))
+	f, err := os.Open(mod.File)
+	k.check(err)
+	k.t.Cleanup(func() { f.Close() })
+	mod.file = f
+	return mod
 }
 
 func encodeNote(desc []byte) []byte {
@@ -197,7 +211,14 @@ func (k *fakeKernel) moving() *fakeModule {
 	return nil
 }
 
-func (k *fakeKernel) Finit(path, params string) error {
+func (k *fakeKernel) Finit(file *os.File, params string) error {
+	b, err := io.ReadAll(io.NewSectionReader(file, 0, 1<<20))
+	k.check(err)
+	k.taken = b
+	return k.insert(file.Name())
+}
+
+func (k *fakeKernel) insert(path string) error {
 	f := k.files[path]
 	if f == nil {
 		return &os.PathError{Op: "open", Path: path, Err: unix.ENOENT}
@@ -236,7 +257,7 @@ func (k *fakeKernel) Finit(path, params string) error {
 func (k *fakeKernel) Init(image []byte, params string) error {
 	for path, f := range k.files {
 		if bytes.Equal(image, f.note) {
-			return k.Finit(path, params)
+			return k.insert(path)
 		}
 	}
 	return unix.ENOEXEC

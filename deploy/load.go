@@ -1,6 +1,7 @@
 package deploy
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -8,6 +9,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/klpforge/klpforge/internal/regular"
 )
 
 // Outcome is what Load did.
@@ -192,10 +195,10 @@ func (m *Machine) watchOwn(ctx context.Context, mod *Module, o Options) error {
 func (m *Machine) insert(mod *Module) error {
 	mark := m.Calls.LogMark()
 	var err error
-	if mod.image != nil {
-		err = m.Calls.Init(mod.image, "")
-	} else {
-		err = m.Calls.Finit(mod.File, "")
+	if mod.file == nil {
+		err = m.Calls.Init(mod.data, "")
+	} else if err = mod.unchanged(); err == nil {
+		err = m.Calls.Finit(mod.file, "")
 	}
 	if err == nil {
 		mod.ours = true
@@ -209,6 +212,19 @@ func (m *Machine) insert(mod *Module) error {
 		return nil
 	}
 	return &RefusedError{Module: mod.Name, File: mod.File, Errno: errno, Log: m.Calls.LogSince(mark)}
+}
+
+// unchanged makes sure that the open file still has the bytes that were read,
+// and that were planned with. A new file under its name is of no concern.
+func (mod *Module) unchanged() error {
+	now, err := regular.ReadFrom(mod.file, maxModule)
+	if err != nil {
+		return err
+	}
+	if !bytes.Equal(now, mod.data) {
+		return errors.New("the file was changed after it was read; nothing was loaded")
+	}
+	return nil
 }
 
 // RefusedError means that the kernel did not take a module.

@@ -69,31 +69,31 @@ func TestLoadPicksUp(t *testing.T) {
 		setup func(k *fakeKernel, m *Machine, mod *Module)
 		did   []string
 	}{
-		{"in transition", func(k *fakeKernel, m *Machine, mod *Module) { k.check(k.Finit(mod.File, "")) }, nil},
+		{"in transition", func(k *fakeKernel, m *Machine, mod *Module) { k.check(k.insert(mod.File)) }, nil},
 		{"being disabled", func(k *fakeKernel, m *Machine, mod *Module) {
-			k.check(k.Finit(mod.File, ""))
+			k.check(k.insert(mod.File))
 			k.finish(k.files[mod.File])
 			k.check(k.Write(m.klp("a", "enabled"), "0"))
 		}, []string{"enabled=1 a"}},
 		{"disabled, still loaded", func(k *fakeKernel, m *Machine, mod *Module) {
-			k.check(k.Finit(mod.File, ""))
+			k.check(k.insert(mod.File))
 			k.check(k.Write(m.klp("a", "enabled"), "0"))
 			k.finish(k.files[mod.File])
 		}, []string{"remove a", "load a"}},
 		{"another build in force", func(k *fakeKernel, m *Machine, mod *Module) {
-			k.check(k.Finit(k.file("a", series("0", "f")).File, ""))
+			k.check(k.insert(k.file("a", series("0", "f")).File))
 			time.Sleep(2 * k.takes)
 		}, []string{"enabled=0 a", "remove a", "load a"}},
 		{"another build in transition", func(k *fakeKernel, m *Machine, mod *Module) {
-			k.check(k.Finit(k.file("a", series("0", "f")).File, ""))
+			k.check(k.insert(k.file("a", series("0", "f")).File))
 		}, []string{"enabled=0 a", "remove a", "load a"}},
 		{"another livepatch in transition", func(k *fakeKernel, m *Machine, mod *Module) {
-			k.check(k.Finit(k.file("b", series("0", "g")).File, ""))
+			k.check(k.insert(k.file("b", series("0", "g")).File))
 		}, []string{"load a", "remove b"}},
 		{"replaced one left over", func(k *fakeKernel, m *Machine, mod *Module) {
-			k.check(k.Finit(k.file("b", series("0", "g")).File, ""))
+			k.check(k.insert(k.file("b", series("0", "g")).File))
 			time.Sleep(2 * k.takes)
-			k.check(k.Finit(mod.File, ""))
+			k.check(k.insert(mod.File))
 			time.Sleep(2 * k.takes)
 		}, []string{"remove b"}},
 	} {
@@ -116,7 +116,7 @@ func TestLoadSameNameUnknown(t *testing.T) {
 	bubble(t, func(t *testing.T, k *fakeKernel, m *Machine) {
 		mod := k.foreign("a")
 		mustLoad(t, m, mod, Options{})
-		mod = &Module{Name: "a", File: mod.File, Livepatch: true, Release: testRelease, Facts: mod.Facts} // without notes it cannot be compared
+		mod = k.open(&Module{Name: "a", File: mod.File, Livepatch: true, Release: testRelease, Facts: mod.Facts}) // without notes it cannot be compared
 		refusal := new(Refusal)
 		if _, err := m.Load(t.Context(), mod, Options{}); !errors.As(err, &refusal) || !strings.Contains(err.Error(), "cannot be told") {
 			t.Error(err)
@@ -261,7 +261,7 @@ func TestPinnedStays(t *testing.T) {
 		mustLoad(t, m, k.file("old", series("1", "f")), Options{})
 		k.pinned["old"] = true
 		out, err := m.Load(t.Context(), k.file("new", series("2", "f")), Options{})
-		if err != nil || len(out.Notes) != 1 || !strings.Contains(out.Notes[0], "old stays loaded") {
+		if err != nil || len(out.Notes) != 2 || !strings.Contains(out.Notes[0], "nobody vouches") || !strings.Contains(out.Notes[1], "old stays loaded") {
 			t.Errorf("%+v, %v", out, err)
 		}
 		wantStates(t, m, "old disabled", "new enabled")
@@ -293,26 +293,26 @@ func TestUnload(t *testing.T) {
 	}{
 		{"not loaded", func(*fakeKernel, *Machine, *Module) {}, nil, false},
 		{"in force", func(k *fakeKernel, m *Machine, mod *Module) {
-			k.check(k.Finit(mod.File, ""))
+			k.check(k.insert(mod.File))
 			time.Sleep(2 * k.takes)
 		}, []string{"enabled=0 a", "remove a"}, true},
 		{"coming into force", func(k *fakeKernel, m *Machine, mod *Module) {
 			k.stuck["a"] = true
-			k.check(k.Finit(mod.File, ""))
+			k.check(k.insert(mod.File))
 		}, []string{"enabled=0 a", "remove a"}, true},
 		{"being disabled", func(k *fakeKernel, m *Machine, mod *Module) {
-			k.check(k.Finit(mod.File, ""))
+			k.check(k.insert(mod.File))
 			k.check(k.Write(m.klp("a", "enabled"), "0"))
 		}, []string{"remove a"}, true},
 		{"disabled", func(k *fakeKernel, m *Machine, mod *Module) {
-			k.check(k.Finit(mod.File, ""))
+			k.check(k.insert(mod.File))
 			k.check(k.Write(m.klp("a", "enabled"), "0"))
 			time.Sleep(2 * k.takes)
 		}, []string{"remove a"}, true},
 		{"while another one moves", func(k *fakeKernel, m *Machine, mod *Module) {
-			k.check(k.Finit(mod.File, ""))
+			k.check(k.insert(mod.File))
 			time.Sleep(2 * k.takes)
-			k.check(k.Finit(k.file("b", single("g")).File, ""))
+			k.check(k.insert(k.file("b", single("g")).File))
 		}, []string{"enabled=0 a", "remove a"}, true},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/klpforge/klpforge/module"
 )
 
 // Calls are the system calls that change the kernel. Paths are those of the
@@ -16,8 +18,8 @@ import (
 type Calls interface {
 	// Privileged returns an error when the process may not load modules.
 	Privileged() error
-	// Finit loads the uncompressed module file at path.
-	Finit(path, params string) error
+	// Finit loads an open, uncompressed module file.
+	Finit(f *os.File, params string) error
 	// Init loads a module from memory.
 	Init(image []byte, params string) error
 	// Delete unloads a module and does not wait for its users.
@@ -35,6 +37,8 @@ type Calls interface {
 type Machine struct {
 	Root  string
 	Calls Calls
+
+	keys *module.Keyring // once a signature had to be checked
 }
 
 func (m *Machine) path(elem ...string) string {

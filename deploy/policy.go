@@ -81,7 +81,10 @@ type Plan struct {
 	Version string   `json:"version,omitempty"`
 	Actions []Action `json:"actions"` // empty when the livepatch is in force already
 	Refusal *Refusal `json:"refusal"` // nil when there is none; else there are no actions
-	Notes   []string `json:"notes"`
+	// NoteTrusted and NoteTrust are those of the module's facts.
+	NoteTrusted bool     `json:"note_trusted"`
+	NoteTrust   string   `json:"note_trust"`
+	Notes       []string `json:"notes"`
 }
 
 // Plan decides what loading mod would do now. It changes nothing.
@@ -94,7 +97,8 @@ func (m *Machine) Plan(mod *Module, policy Policy) (*Plan, error) {
 }
 
 func (m *Machine) plan(sys *System, mod *Module, policy Policy) (*Plan, error) {
-	in := input{sys: sys, mod: mod, policy: policy}
+	m.trust(mod, sys.Release)
+	in := input{sys: sys, mod: mod, policy: policy, enforced: m.enforced()}
 	var err error
 	if l := sys.find(mod.Name); l != nil {
 		if in.identity, err = m.identify(mod); err != nil {
@@ -113,6 +117,7 @@ func (m *Machine) plan(sys *System, mod *Module, policy Policy) (*Plan, error) {
 	}
 	p.Schema, p.Release, p.Policy = PlanSchema, sys.Release, policy
 	p.Module, p.File, p.Version = mod.Name, mod.File, mod.Facts.Version
+	p.NoteTrusted, p.NoteTrust = mod.Facts.NoteTrusted, mod.Facts.NoteTrust
 	if p.Refusal != nil || p.Actions == nil {
 		p.Actions = []Action{}
 	}
@@ -129,6 +134,7 @@ type input struct {
 	policy   Policy
 	identity identity     // of mod and the loaded module of its name
 	deps     []dependency // to be loaded first, in order
+	enforced string       // why the kernel takes only modules with a valid signature, "" when it takes others
 	plan     Plan
 }
 
@@ -156,6 +162,9 @@ func (in *input) decide() *Plan {
 		return in.refuse("build the livepatch for this kernel", "%s is for kernel %s, and this is %s", mod.File, orUnknown(mod.Release), sys.Release)
 	}
 	if done := in.sameName(); done {
+		return &in.plan
+	}
+	if in.signature(); in.plan.Refusal != nil {
 		return &in.plan
 	}
 	var active []*Livepatch
@@ -195,6 +204,24 @@ func (in *input) decide() *Plan {
 		}
 	}
 	return &in.plan
+}
+
+// signature refuses what the kernel certainly will, before anything else is
+// disabled for it, and says when a verdict on the module is nobody's word.
+func (in *input) signature() {
+	mod := in.mod
+	unsigned := mod.checked && !mod.signed
+	switch {
+	case mod.forged:
+		in.refuse("sign the module anew", "%s: %s; no kernel takes it", mod.File, mod.Facts.NoteTrust)
+	case in.enforced != "" && unsigned:
+		in.refuse("sign the module (klpforge build --sign-key)", "%s is not signed, and %s", mod.File, in.enforced)
+	case in.enforced != "" && !mod.Facts.NoteTrusted:
+		in.note("%s, and the kernel may refuse the module: %s", in.enforced, mod.Facts.NoteTrust)
+	}
+	if mod.Facts.SafeToForce && !mod.Facts.NoteTrusted {
+		in.note("that %s is safe to force (KLP402) is what its note says, and nobody vouches for the note: %s", mod.Name, mod.Facts.NoteTrust)
+	}
 }
 
 // replaces says whether the module is known to replace all others.
@@ -325,6 +352,9 @@ func (in *input) cumulative(active []*Livepatch) (how string, replaced []*Livepa
 			in.disable(l, "%s", reasons(v, release.DisableFirst))
 		default:
 			in.notes(v)
+			if !f.NoteTrusted {
+				in.note("that %s is a later release than %s is what its note says, and nobody vouches for the note: %s", in.mod.Name, l.Name, f.NoteTrust)
+			}
 			replaced = append(replaced, l)
 		}
 	}

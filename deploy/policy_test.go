@@ -110,7 +110,7 @@ func TestPolicy(t *testing.T) {
 					if edit != nil {
 						mod = k.file(name, edit)
 					}
-					if err := k.Finit(mod.File, ""); err != nil {
+					if err := k.insert(mod.File); err != nil {
 						t.Fatal(err)
 					}
 					k.finish(k.files[mod.File])

@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"slices"
 	"time"
+
+	"github.com/klpforge/klpforge/internal/regular"
 )
 
 // MaxFailures is how often a module may fail to load at boot before it is set aside.
@@ -40,27 +42,51 @@ type records struct {
 	List []Failure
 }
 
+// maxRecord bounds the file of failures, in bytes: it has one entry for each
+// module of a kernel that failed.
+const maxRecord = 4 << 20
+
+// openRecords reads the record in a directory. With an error it is empty, and usable.
 func openRecords(dir string) (*records, error) {
 	r := &records{path: filepath.Join(dir, bootFile)}
-	b, err := os.ReadFile(r.path)
+	b, err := regular.Read(r.path, maxRecord)
 	if errors.Is(err, fs.ErrNotExist) {
 		return r, nil
 	}
 	if err != nil {
-		return nil, err
+		return r, fmt.Errorf("read what failed at boot: %w", err)
 	}
 	var doc struct {
 		Schema  string    `json:"schema"`
 		Modules []Failure `json:"modules"`
 	}
 	if err := json.Unmarshal(b, &doc); err != nil {
-		return nil, fmt.Errorf("read %s: %w; remove it to forget what failed at boot", r.path, err)
+		return r, fmt.Errorf("read what failed at boot: %s: %w", r.path, err)
 	}
 	if doc.Schema != BootSchema {
-		return nil, fmt.Errorf("read %s: its schema is %q, want %q; remove it to forget what failed at boot", r.path, doc.Schema, BootSchema)
+		return r, fmt.Errorf("read what failed at boot: %s: its schema is %q, want %q", r.path, doc.Schema, BootSchema)
 	}
 	r.List = doc.Modules
 	return r, nil
+}
+
+// putAsideError says that a record could not be used and what became of it.
+type putAsideError struct{ text string }
+
+func (e *putAsideError) Error() string { return e.text }
+
+// putAside moves a record that cannot be read, for the reason why, out of the
+// way, so that a new one can begin. It returns what to say about it.
+func (r *records) putAside(why error) error {
+	aside := r.path + ".damaged"
+	err := os.RemoveAll(aside) // one is enough to look at
+	if err == nil {
+		err = os.Rename(r.path, aside)
+	}
+	if err != nil {
+		return &putAsideError{fmt.Sprintf("%v; it cannot be put aside (%v), and counts as empty", why, err)}
+	}
+	return &putAsideError{fmt.Sprintf("%v; it is put aside as %s, and every module is tried again", why, aside)}
 }
 
 // find returns the failure of a content, or nil.
@@ -89,7 +115,9 @@ func (r *records) begin(file, sha, bootID string) error {
 
 // fail completes what begin wrote.
 func (r *records) fail(sha string, why error) error {
-	r.find(sha).Error = why.Error()
+	const most = 4 << 10 // bytes of the kernel's log in it
+	text := why.Error()
+	r.find(sha).Error = text[:min(len(text), most)]
 	return r.save()
 }
 

@@ -11,6 +11,8 @@ type Status struct {
 	// Transition is the one under way, nil for none.
 	Transition *Transition  `json:"transition"`
 	Boot       []BootModule `json:"boot"` // files of the modules directory for this kernel
+	// BootProblem says why it is not known which of them failed at boot.
+	BootProblem string `json:"boot_problem,omitempty"`
 }
 
 // Transition is a transition under way.
@@ -35,7 +37,7 @@ func (m *Machine) Status(places Places) (*Status, error) {
 	if s.Livepatches == nil {
 		s.Livepatches = []Livepatch{}
 	}
-	if s.Boot, err = m.installed(places, sys.Release); err != nil {
+	if s.Boot, s.BootProblem, err = m.installed(places, sys.Release); err != nil {
 		return nil, err
 	}
 	t := sys.transition()

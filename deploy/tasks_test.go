@@ -26,7 +26,7 @@ func TestStatusDuringTransition(t *testing.T) {
 	bubble(t, func(t *testing.T, k *fakeKernel, m *Machine) {
 		mod := k.file("a", series("1", "f"))
 		k.stuck["a"] = true
-		if err := k.Finit(mod.File, ""); err != nil {
+		if err := k.insert(mod.File); err != nil {
 			t.Fatal(err)
 		}
 		s, err := m.Status(Places{})

@@ -2,10 +2,13 @@ package elfobj
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"slices"
 	"strings"
+
+	"github.com/klpforge/klpforge/internal/regular"
 )
 
 // input is where a reader takes the bytes of a file from: memory, or a file of
@@ -27,13 +30,15 @@ const (
 	// bytes: half of an object or more are tables of relocations and symbols, and
 	// those are kept in another form.
 	wholeFile = 256 << 10
+	// maxPiped bounds what is read from a pipe, bytes.
+	maxPiped = 1 << 30
 	// pageSize is read at least, bytes.
 	pageSize = 4 << 10
 )
 
 // openInput returns the file at path as input, and what to close afterwards.
 func openInput(path string) (*input, io.Closer, error) {
-	f, err := os.Open(path)
+	f, err := regular.OpenFIFO(path)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -58,6 +63,9 @@ func fileInput(f *os.File) (*input, error) {
 	for {
 		n, err := f.Read(data[len(data):cap(data)])
 		data = data[:len(data)+n]
+		if len(data) > maxPiped {
+			return nil, fmt.Errorf("more than %d bytes from a pipe", maxPiped)
+		}
 		if errors.Is(err, io.EOF) {
 			return &input{mem: data, size: uint64(len(data))}, nil
 		}

@@ -5,10 +5,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
 	"slices"
 	"strconv"
 
+	"github.com/klpforge/klpforge/internal/regular"
 	"github.com/klpforge/klpforge/kernel/klpapi"
 	"github.com/klpforge/klpforge/plan"
 )
@@ -245,7 +245,7 @@ func ParseManifest(b []byte) (*Manifest, error) {
 
 // ReadManifest reads the manifest file at path.
 func ReadManifest(path string) (*Manifest, error) {
-	b, err := os.ReadFile(path)
+	b, err := regular.Read(path, noteMaxJSON)
 	if err != nil {
 		return nil, err
 	}

@@ -21,8 +21,12 @@ const (
 )
 
 const (
-	noteCompressAbove = 4 << 10  // bytes of JSON
-	noteMaxJSON       = 64 << 20 // bytes; a bound for what a note may expand to
+	noteCompressAbove = 4 << 10 // bytes of JSON
+	// noteMaxJSON bounds what a note may expand to, in bytes. Parsed, JSON made to
+	// deceive takes some fifty times as much; real notes have up to some hundred kilobytes.
+	noteMaxJSON = 4 << 20
+	// maxModule bounds a module that is finished, in bytes.
+	maxModule = 1 << 30
 )
 
 // ErrNoNote means that a module carries no klpforge note.
@@ -89,6 +93,9 @@ func encodeNote(m *Manifest, bo binary.ByteOrder) ([]byte, error) {
 		return nil, err
 	}
 	text = bytes.TrimSpace(text)
+	if len(text) > noteMaxJSON {
+		return nil, fmt.Errorf("the manifest has %d bytes, a module can carry %d", len(text), noteMaxJSON)
+	}
 	if len(text) > noteCompressAbove {
 		var buf bytes.Buffer
 		z, err := zlib.NewWriterLevel(&buf, zlib.BestCompression)

@@ -5,12 +5,12 @@ import (
 	"debug/elf"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 
 	"github.com/klpforge/klpforge/elfobj"
+	"github.com/klpforge/klpforge/internal/regular"
 )
 
 // RelocError reports a reference to a livepatch symbol from a place where the
@@ -69,7 +69,7 @@ func PostLinkFile(path string) error {
 	if err != nil {
 		return fmt.Errorf("postlink %s: the emitted directory must have its manifest: %w", path, err)
 	}
-	in, err := os.ReadFile(path)
+	in, err := regular.Read(path, maxModule)
 	if err != nil {
 		return err
 	}

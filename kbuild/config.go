@@ -11,6 +11,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/klpforge/klpforge/internal/regular"
 )
 
 // ConfigDiff is an option that kconfig gave another value than the target has.
@@ -63,8 +65,11 @@ type kconfig struct {
 
 var configHeader = regexp.MustCompile(`(?m)^# Linux/\S+ (\d+\.\d+(?:\.\d+)?)\S* Kernel Configuration$`)
 
+// maxConfig bounds a configuration, in bytes; those of distributions have 0.3 MB.
+const maxConfig = 64 << 20
+
 func readConfig(path string) (*kconfig, error) {
-	data, err := os.ReadFile(path)
+	data, err := regular.Read(path, maxConfig)
 	if err != nil {
 		return nil, fmt.Errorf("read kernel configuration: %w", err)
 	}

@@ -12,6 +12,8 @@ import (
 	"slices"
 	"strings"
 	"sync"
+
+	"github.com/klpforge/klpforge/internal/sealed"
 )
 
 //go:embed mk/env.mk
@@ -39,8 +41,9 @@ type treeFacts struct {
 
 	configOnce sync.Once
 	config     map[string]string // option -> value as written
-	inputsMu sync.Mutex // held longer than mu
-	inputs   *inputIndex
+	inputsMu   sync.Mutex        // held longer than mu
+	inputs     *inputIndex
+	objects    sync.Map // digests of object files that were compared, by path
 }
 
 // environment is what the top Makefile exports to the makefiles below it. Running
@@ -104,13 +107,13 @@ func (t *Tree) environment(ctx context.Context, flags string) (*environment, err
 		return e, nil
 	}
 	sum := sha256.Sum256([]byte(flags))
-	path := filepath.Join(t.base, "env-"+hex.EncodeToString(sum[:6])+".json")
+	name := "env-" + hex.EncodeToString(sum[:6]) + ".json"
 	e := &environment{}
-	if data, err := os.ReadFile(path); err != nil || json.Unmarshal(data, e) != nil {
+	if data, err := t.kept(name); err != nil || json.Unmarshal(data, e) != nil {
 		if e, err = t.recordEnvironment(ctx, flags); err != nil {
 			return nil, fmt.Errorf("read kbuild's environment: %w", err)
 		}
-		if err := writeJSON(path, e); err != nil {
+		if err := t.keepJSON(name, e); err != nil {
 			return nil, fmt.Errorf("keep kbuild's environment: %w", err)
 		}
 	}
@@ -124,7 +127,7 @@ func (t *Tree) environment(ctx context.Context, flags string) (*environment, err
 // makefile writes an embedded makefile beside the tree and returns its path.
 func (t *Tree) makefile(name string, text []byte) (string, error) {
 	path := filepath.Join(t.base, name)
-	if old, err := os.ReadFile(path); err == nil && string(old) == string(text) {
+	if equalFile(path, text) {
 		return path, nil
 	}
 	return path, writeAtomic(path, text, 0o644)
@@ -139,7 +142,7 @@ func (t *Tree) recordEnvironment(ctx context.Context, flags string) (*environmen
 	}
 	// Named as work trees are: a later run removes it if this process dies.
 	work := filepath.Join(t.cache, "work")
-	if err := os.MkdirAll(work, 0o755); err != nil {
+	if err := sealed.MakeDir(t.cache, work); err != nil {
 		return nil, err
 	}
 	tmp, err := os.MkdirTemp(work, fmt.Sprintf("%d-env-", os.Getpid()))

@@ -203,9 +203,9 @@ func (t *Tree) graph(ctx context.Context) (*includeGraph, error) {
 	if t.facts.includes != nil {
 		return t.facts.includes, nil
 	}
-	file := filepath.Join(t.base, "includes-2.gob")
+	const name = "includes-2.gob"
 	g := &includeGraph{}
-	if data, err := os.ReadFile(file); err != nil || gob.NewDecoder(bytes.NewReader(data)).Decode(g) != nil {
+	if data, err := t.kept(name); err != nil || gob.NewDecoder(bytes.NewReader(data)).Decode(g) != nil {
 		if g, err = t.scan(ctx, db); err != nil {
 			return nil, fmt.Errorf("scan include lines: %w", err)
 		}
@@ -213,7 +213,7 @@ func (t *Tree) graph(ctx context.Context) (*includeGraph, error) {
 		if err := gob.NewEncoder(&b).Encode(g); err != nil {
 			return nil, fmt.Errorf("keep include graph: %w", err)
 		}
-		if err := writeAtomic(file, b.Bytes(), 0o644); err != nil {
+		if err := t.keep(name, b.Bytes()); err != nil {
 			return nil, fmt.Errorf("keep include graph: %w", err)
 		}
 	}

@@ -118,8 +118,8 @@ func (m *manifest) lists() map[byte]*[]string {
 	return map[byte]*[]string{'d': &m.dirs, 'l': &m.links, 'c': &m.copies, 's': &m.symlinks, 'p': &m.pruned}
 }
 
-// write stores a manifest, one path per line behind a letter.
-func (m *manifest) write(file string) error {
+// encode is the stored form of a manifest, one path per line behind a letter.
+func (m *manifest) encode() []byte {
 	var b bytes.Buffer
 	lists := m.lists()
 	for _, kind := range []byte("dlcsp") {
@@ -127,18 +127,18 @@ func (m *manifest) write(file string) error {
 			fmt.Fprintf(&b, "%c %s\n", kind, rel)
 		}
 	}
-	return writeAtomic(file, b.Bytes(), 0o644)
+	return b.Bytes()
 }
 
-func readManifest(file string) (*manifest, error) {
-	f, err := os.Open(file)
+// readManifest reads the list of that name beside the tree.
+func (t *Tree) readManifest(name string) (*manifest, error) {
+	data, err := t.kept(name)
 	if err != nil {
 		return nil, fmt.Errorf("list prepared tree: %w", err)
 	}
-	defer f.Close()
 	m := &manifest{}
 	lists := m.lists()
-	s := bufio.NewScanner(f)
+	s := bufio.NewScanner(bytes.NewReader(data))
 	for s.Scan() {
 		line := s.Text()
 		if len(line) < 3 || lists[line[0]] == nil {
@@ -155,7 +155,7 @@ func readManifest(file string) (*manifest, error) {
 
 // allFiles lists everything in the prepared tree.
 func (t *Tree) allFiles() (*manifest, error) {
-	return readManifest(filepath.Join(t.base, "files.lst"))
+	return t.readManifest("files.lst")
 }
 
 // workFiles lists what work trees are made of.
@@ -163,7 +163,7 @@ func (t *Tree) workFiles() (*manifest, error) {
 	t.facts.mu.Lock()
 	defer t.facts.mu.Unlock()
 	if t.facts.manifest == nil {
-		m, err := readManifest(filepath.Join(t.base, "work.lst"))
+		m, err := t.readManifest("work.lst")
 		if err != nil {
 			return nil, err
 		}

@@ -12,6 +12,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"github.com/klpforge/klpforge/internal/sealed"
 )
 
 // objectKey names an object made from unchanged sources: the tree's key stands for
@@ -59,19 +61,29 @@ func (w *Work) stateDigest() (string, error) {
 	return hex.EncodeToString(all.Sum(nil)), nil
 }
 
-// cached looks an object up. The .json file is written after the .o, so its
-// presence vouches for both.
+// cachedObject is what the .json file of an object holds.
+type cachedObject struct {
+	Built
+	SHA256 string // of the .o file, hexadecimal
+}
+
+func objectKind(key string) string { return "object " + key }
+
+// cached looks an object up. The .json file is written after the .o and has its
+// digest, so it vouches for both. What is damaged is noted and removed, as if it
+// had never been there.
 func (w *Work) cached(key, obj string) (*Built, bool) {
-	data, err := os.ReadFile(w.objectPath(key, ".json"))
+	data, err := readSealed(w.tree.cache, w.objectPath(key, ".json"), objectKind(key))
 	if err != nil {
 		return nil, false
 	}
-	b := &Built{}
-	if json.Unmarshal(data, b) != nil || b.Object != obj {
+	c := &cachedObject{}
+	if json.Unmarshal(data, c) != nil || c.Object != obj {
 		return nil, false
 	}
+	b := &c.Built
 	b.Path = w.objectPath(key, ".o")
-	if !exists(b.Path) {
+	if !w.tree.sound(b.Path, c.SHA256) {
 		return nil, false
 	}
 	b.Command = strings.ReplaceAll(b.Command, workPlaceholder, w.Dir)
@@ -79,11 +91,31 @@ func (w *Work) cached(key, obj string) (*Built, bool) {
 	return b, true
 }
 
+// sound reports whether an object file of the cache has a digest. It is read
+// once in the life of the tree's value.
+func (t *Tree) sound(path, digest string) bool {
+	if have, ok := t.facts.objects.Load(path); ok && have == digest {
+		return true
+	}
+	data, err := sealed.ReadPlain(path)
+	if err == nil {
+		if sum := sha256.Sum256(data); hex.EncodeToString(sum[:]) != digest {
+			err = fmt.Errorf("%w: its checksum does not match", sealed.ErrDamaged)
+		}
+	}
+	if err != nil {
+		sealed.Note(t.cache, path, err)
+		return false
+	}
+	t.facts.objects.Store(path, digest)
+	return true
+}
+
 // store copies an object, made in the tree dir, into the cache and returns its
 // path there.
 func (w *Work) store(key, dir string, b *Built) (string, error) {
 	path := w.objectPath(key, ".o")
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+	if err := sealed.MakeDir(w.tree.cache, filepath.Dir(path)); err != nil {
 		return "", fmt.Errorf("cache %s: %w", b.Object, err)
 	}
 	data, err := os.ReadFile(b.Path)
@@ -93,11 +125,17 @@ func (w *Work) store(key, dir string, b *Built) (string, error) {
 	if err := writeAtomic(path, data, 0o444); err != nil {
 		return "", fmt.Errorf("cache %s: %w", b.Object, err)
 	}
-	kept := *b
+	sum := sha256.Sum256(data)
+	kept := cachedObject{Built: *b, SHA256: hex.EncodeToString(sum[:])}
 	kept.Path, kept.Elapsed = "", 0
 	kept.Command = strings.ReplaceAll(b.Command, dir, workPlaceholder)
-	if err := writeJSON(w.objectPath(key, ".json"), kept); err != nil {
+	text, err := json.MarshalIndent(kept, "", "\t")
+	if err == nil {
+		err = writeAtomic(w.objectPath(key, ".json"), sealed.Seal(objectKind(key), text), 0o644)
+	}
+	if err != nil {
 		return "", fmt.Errorf("cache %s: %w", b.Object, err)
 	}
+	w.tree.facts.objects.Store(path, kept.SHA256)
 	return path, nil
 }

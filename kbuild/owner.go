@@ -126,7 +126,7 @@ func (t *Tree) owners() (*ownerDB, error) {
 	if t.facts.owners != nil {
 		return t.facts.owners, nil
 	}
-	data, err := os.ReadFile(filepath.Join(t.base, "owners.json"))
+	data, err := t.kept("owners.json")
 	if err != nil {
 		return nil, fmt.Errorf("read owners of objects: %w", err)
 	}
@@ -236,7 +236,7 @@ func (t *Tree) evaluate(ctx context.Context, progress func(done, total int)) err
 	if err := t.findOddSources(ctx, e, db); err != nil {
 		return err
 	}
-	return writeJSON(filepath.Join(t.base, "owners.json"), db)
+	return t.keepJSON("owners.json", db)
 }
 
 // findOddSources asks kbuild what the objects are made of that have no source

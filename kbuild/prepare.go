@@ -16,11 +16,13 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/klpforge/klpforge/internal/sealed"
 )
 
 // formatVersion is part of every tree key; raise it when the way trees are made
 // changes.
-const formatVersion = "4"
+const formatVersion = "6"
 
 // PrepareOptions says which kernel to prepare. Source, Config and Cache must be
 // set; Release should be.
@@ -99,7 +101,8 @@ func Prepare(ctx context.Context, opts PrepareOptions) (*Tree, error) {
 	if err != nil {
 		return nil, err
 	}
-	if t, err := p.load(); err == nil {
+	t, why := p.load()
+	if why == nil {
 		return t, nil
 	}
 	unlock, err := lockFile(ctx, p.base+".lock", func() { p.progress("wait for another run", 0, 0) })
@@ -107,10 +110,16 @@ func Prepare(ctx context.Context, opts PrepareOptions) (*Tree, error) {
 		return nil, err
 	}
 	defer unlock()
-	if t, err := p.load(); err == nil {
+	if t, err = p.load(); err == nil {
 		return t, nil
 	}
+	if errors.Is(why, sealed.ErrDamaged) {
+		if err := p.outOfUse(ctx); err != nil {
+			return nil, fmt.Errorf("prepare kernel %s: %w", opts.Release, err)
+		}
+	}
 	if err := p.build(ctx); err != nil {
+		p.discard()
 		return nil, fmt.Errorf("prepare kernel %s: %w", opts.Release, err)
 	}
 	return p.load()
@@ -159,7 +168,7 @@ func newPreparation(ctx context.Context, opts PrepareOptions) (*preparation, err
 		return nil, fmt.Errorf("prepare kernel: %w", err)
 	}
 	// The top Makefile compares $(realpath) with $(CURDIR).
-	if err := os.MkdirAll(filepath.Join(cache, "trees"), 0o755); err != nil {
+	if err := sealed.MakeDir(cache, filepath.Join(cache, "trees")); err != nil {
 		return nil, fmt.Errorf("create cache: %w", err)
 	}
 	if p.Cache, err = filepath.EvalSymlinks(cache); err != nil {
@@ -259,6 +268,9 @@ func (p *preparation) load() (*Tree, error) {
 		return nil, err
 	}
 	t, err := p.read()
+	if err == nil {
+		err = t.whole()
+	}
 	if err != nil {
 		use.Close()
 		return nil, err
@@ -269,7 +281,7 @@ func (p *preparation) load() (*Tree, error) {
 
 // read reads what the cache says of the tree.
 func (p *preparation) read() (*Tree, error) {
-	data, err := os.ReadFile(filepath.Join(p.base, "meta.json"))
+	data, err := readSealed(p.Cache, filepath.Join(p.base, "meta.json"), factKind(p.key, "meta.json"))
 	if err != nil {
 		return nil, err
 	}
@@ -287,6 +299,7 @@ func (p *preparation) read() (*Tree, error) {
 // build makes the tree; the key's lock is held.
 func (p *preparation) build(ctx context.Context) error {
 	pruneLogs(filepath.Join(p.Cache, "logs"))
+	p.sweepTrees()
 	if err := os.RemoveAll(p.base); err != nil {
 		return fmt.Errorf("remove incomplete tree: %w", err)
 	}
@@ -390,7 +403,7 @@ func (p *preparation) finish(ctx context.Context, sourceFiles map[string]bool) e
 	if err := p.stage("read include lines", func() error { return t.survey(ctx, sourceFiles) }); err != nil {
 		return err
 	}
-	return writeJSON(filepath.Join(p.base, "meta.json"), m)
+	return t.keepJSON("meta.json", m)
 }
 
 // survey lists the tree, scans it for the include graph, and decides what work trees
@@ -400,7 +413,7 @@ func (t *Tree) survey(ctx context.Context, sourceFiles map[string]bool) error {
 	if err != nil {
 		return err
 	}
-	if err := all.write(filepath.Join(t.base, "files.lst")); err != nil {
+	if err := t.keep("files.lst", all.encode()); err != nil {
 		return err
 	}
 	g, err := t.graph(ctx)
@@ -411,7 +424,7 @@ func (t *Tree) survey(ctx context.Context, sourceFiles map[string]bool) error {
 	if err != nil {
 		return err
 	}
-	return all.prune(t.Arch, db.Dirs, g.Files).write(filepath.Join(t.base, "work.lst"))
+	return t.keep("work.lst", all.prune(t.Arch, db.Dirs, g.Files).encode())
 }
 
 // checkRelease makes sure that objects carry the target's release.
@@ -434,15 +447,6 @@ func (p *preparation) checkRelease() error {
 	return os.WriteFile(filepath.Join(p.tree, "include/config/kernel.release"), []byte(p.Release+"\n"), 0o644)
 }
 
-// writeJSON writes v to path atomically.
-func writeJSON(path string, v any) error {
-	data, err := json.MarshalIndent(v, "", "\t")
-	if err != nil {
-		return fmt.Errorf("encode %s: %w", filepath.Base(path), err)
-	}
-	return writeAtomic(path, append(data, '\n'), 0o644)
-}
-
 // writeAtomic writes data to a temporary file and renames it to path. The
 // temporary file is locked while it is written, see sweep.
 func writeAtomic(path string, data []byte, mode fs.FileMode) error {
@@ -459,6 +463,11 @@ func writeAtomic(path string, data []byte, mode fs.FileMode) error {
 	}
 	if err == nil {
 		err = os.Rename(f.Name(), path)
+		if info, lerr := os.Lstat(path); err != nil && lerr == nil && info.IsDir() { // damage: nothing of the cache has this place
+			if err = os.RemoveAll(path); err == nil {
+				err = os.Rename(f.Name(), path)
+			}
+		}
 	}
 	if err != nil {
 		os.Remove(f.Name())
@@ -469,7 +478,7 @@ func writeAtomic(path string, data []byte, mode fs.FileMode) error {
 // lockFile takes an exclusive flock on path, creating it, and returns a function
 // that releases it. waiting is called once if the lock is held by someone else.
 func lockFile(ctx context.Context, path string, waiting func()) (func(), error) {
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o644)
+	f, err := openLock(path, os.O_RDWR)
 	if err != nil {
 		return nil, fmt.Errorf("open lock: %w", err)
 	}

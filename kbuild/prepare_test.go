@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -78,6 +79,18 @@ func TestPrepareAfterKill(t *testing.T) {
 	mustPrepare(t, opts)
 	if exists(junk) {
 		t.Error("the incomplete tree was used")
+	}
+
+	// What is left of a tree that nobody asks for goes with the next that is made.
+	if err := os.Remove(filepath.Join(tree.base, "meta.json")); err != nil {
+		t.Fatal(err)
+	}
+	tree.use.Close() // as the kernel does for a process that was killed
+	runtime.GC()
+	opts.Release = "6.1.0-other"
+	mustPrepare(t, opts)
+	if exists(tree.base) {
+		t.Error("the incomplete tree was left")
 	}
 }
 

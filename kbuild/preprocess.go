@@ -15,6 +15,8 @@ import (
 	"sync"
 
 	"golang.org/x/sync/errgroup"
+
+	"github.com/klpforge/klpforge/internal/sealed"
 )
 
 // Preprocess returns a hash of an object's source after preprocessing, as the tree
@@ -117,7 +119,8 @@ func (w *Work) preprocessPristine(ctx context.Context, objects []string, cmds ma
 	for i, obj := range objects {
 		g.Go(func() error {
 			memo := w.objectPath(w.objectKey(obj), ".pp")
-			if data, err := os.ReadFile(memo); err == nil && len(data) == 64 {
+			kind := "preprocessed " + w.objectKey(obj)
+			if data, err := readSealed(w.tree.cache, memo, kind); err == nil {
 				hashes[i] = string(data)
 				return nil
 			}
@@ -130,10 +133,10 @@ func (w *Work) preprocessPristine(ctx context.Context, objects []string, cmds ma
 				return err
 			}
 			hashes[i] = hash
-			if err := os.MkdirAll(filepath.Dir(memo), 0o755); err != nil {
+			if err := sealed.MakeDir(w.tree.cache, filepath.Dir(memo)); err != nil {
 				return err
 			}
-			return writeAtomic(memo, []byte(hash), 0o644)
+			return writeAtomic(memo, sealed.Seal(kind, []byte(hash)), 0o644)
 		})
 	}
 	return hashes, g.Wait()

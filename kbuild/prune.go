@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/klpforge/klpforge/internal/sealed"
 )
 
 // ErrTreeInUse says that a running klpforge uses a prepared tree, or makes it.
@@ -35,7 +37,7 @@ type CachedTree struct {
 
 // useTree locks a tree for as long as the file stays open.
 func useTree(base string) (*os.File, error) {
-	f, err := os.OpenFile(base+".use", os.O_CREATE|os.O_RDONLY, 0o644)
+	f, err := openLock(base+".use", os.O_RDONLY)
 	if err != nil {
 		return nil, fmt.Errorf("use prepared tree: %w", err)
 	}
@@ -57,6 +59,18 @@ func useTree(base string) (*os.File, error) {
 	return f, nil
 }
 
+// read reads the description of any tree, also one that another version made and did not seal.
+func (m *treeMeta) read(path, key string) bool {
+	data, err := sealed.ReadPlain(path)
+	if err != nil {
+		return false
+	}
+	if content, err := sealed.Open(factKind(key, "meta.json"), data); err == nil {
+		data = content
+	}
+	return json.Unmarshal(data, m) == nil
+}
+
 // CachedTrees lists the prepared trees in a cache, the one used last first.
 func CachedTrees(ctx context.Context, cache string) ([]CachedTree, error) {
 	entries, err := os.ReadDir(filepath.Join(cache, "trees"))
@@ -74,7 +88,7 @@ func CachedTrees(ctx context.Context, cache string) ([]CachedTree, error) {
 		}
 		t := CachedTree{Key: e.Name(), InUse: locked(base+".use") || locked(base+".lock")}
 		var m treeMeta
-		if data, err := os.ReadFile(filepath.Join(base, "meta.json")); err == nil && json.Unmarshal(data, &m) == nil {
+		if m.read(filepath.Join(base, "meta.json"), t.Key) {
 			t.Complete, t.Release = true, m.Release
 		}
 		for _, f := range []string{base + ".use", filepath.Join(base, "meta.json"), base} {

@@ -13,6 +13,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/klpforge/klpforge/internal/sealed"
 )
 
 // command is one process to run.
@@ -88,7 +90,7 @@ func (t *tee) Write(p []byte) (int, error) {
 // keepLog writes the full output of a failed command and returns its path, or ""
 // when it could not be written: a full disk must not hide the first error.
 func keepLog(dir, name string, argv []string, out []byte) string {
-	if dir == "" || os.MkdirAll(dir, 0o755) != nil {
+	if dir == "" || sealed.MakeDir(filepath.Dir(dir), dir) != nil {
 		return ""
 	}
 	clean := strings.Map(func(r rune) rune {

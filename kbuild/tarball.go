@@ -20,6 +20,10 @@ import (
 	"github.com/klauspost/compress/zstd"
 	"github.com/ulikunitz/xz"
 	"golang.org/x/sync/errgroup"
+
+	"github.com/klpforge/klpforge/internal/regular"
+	"github.com/klpforge/klpforge/internal/sealed"
+	"github.com/klpforge/klpforge/internal/unpack"
 )
 
 // tarball is a source archive with one top directory, as kernel.org and
@@ -29,6 +33,9 @@ type tarball struct {
 	sums string // directory that remembers hashes
 }
 
+// cache is the cache that sums is in, as trees/sums.
+func (t tarball) cache() string { return filepath.Dir(filepath.Dir(t.sums)) }
+
 // identity is the archive's hash, remembered by size, time and inode number.
 func (t tarball) identity(context.Context) (string, error) {
 	info, err := os.Stat(t.path)
@@ -37,8 +44,9 @@ func (t tarball) identity(context.Context) (string, error) {
 	}
 	name := sha256.Sum256([]byte(t.path))
 	memo := filepath.Join(t.sums, hex.EncodeToString(name[:8]))
-	if data, err := os.ReadFile(memo); err == nil {
-		if stamp, sum, ok := strings.Cut(string(data), "\n"); ok && stamp == inode(info) && len(sum) == 64 {
+	kind := "digest of " + t.path
+	if data, err := readSealed(t.cache(), memo, kind); err == nil {
+		if stamp, sum, ok := strings.Cut(string(data), "\n"); ok && stamp == inode(info) {
 			return "tar:" + sum, nil
 		}
 	}
@@ -46,10 +54,10 @@ func (t tarball) identity(context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if err := os.MkdirAll(t.sums, 0o755); err != nil {
+	if err := sealed.MakeDir(t.cache(), t.sums); err != nil {
 		return "", err
 	}
-	return "tar:" + sum, writeAtomic(memo, []byte(inode(info)+"\n"+sum), 0o644)
+	return "tar:" + sum, writeAtomic(memo, sealed.Seal(kind, []byte(inode(info)+"\n"+sum)), 0o644)
 }
 
 // decompress recognizes the archive by its first bytes.
@@ -65,7 +73,7 @@ func decompress(ctx context.Context, f *os.File) (io.ReadCloser, error) {
 	case string(magic[:2]) == "\x1f\x8b":
 		return gzip.NewReader(r)
 	case string(magic[:4]) == "\x28\xb5\x2f\xfd":
-		d, err := zstd.NewReader(r)
+		d, err := zstd.NewReader(r, zstd.WithDecoderMaxWindow(1<<29))
 		if err != nil {
 			return nil, err
 		}
@@ -84,7 +92,7 @@ func unxz(ctx context.Context, r io.Reader) (io.ReadCloser, error) {
 		}
 		return io.NopCloser(d), nil
 	}
-	cmd := exec.CommandContext(ctx, bin, "-dc", "-T0")
+	cmd := exec.CommandContext(ctx, bin, "-dc", "-T0", "--memlimit-decompress=1GiB")
 	cmd.Env = baseEnv()
 	cmd.Stdin = r
 	out, err := cmd.StdoutPipe()
@@ -97,6 +105,22 @@ func unxz(ctx context.Context, r io.Reader) (io.ReadCloser, error) {
 		return nil, fmt.Errorf("run xz: %w", err)
 	}
 	return &process{out, cmd, &stderr}, nil
+}
+
+// bounded reads no more than left bytes; more is an error. It keeps an archive
+// from filling the disk.
+type bounded struct {
+	r    io.Reader
+	left int64
+}
+
+func (b *bounded) Read(p []byte) (int, error) {
+	if b.left <= 0 {
+		return 0, errors.New("it expands to more than an archive of its size can be expected to")
+	}
+	n, err := b.r.Read(p[:min(int64(len(p)), b.left)])
+	b.left -= int64(n)
+	return n, err
 }
 
 // process is the output of a command; Close reports the command's failure.
@@ -123,13 +147,22 @@ type member struct {
 }
 
 func (t tarball) copyTo(ctx context.Context, dst string, jobs int, progress func(done, total int)) (map[string]bool, error) {
-	f, err := os.Open(t.path)
+	f, err := regular.Open(t.path)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
+	size, err := f.Seek(0, io.SeekEnd)
+	if err == nil {
+		_, err = f.Seek(0, io.SeekStart)
+	}
+	if err != nil {
+		return nil, err
+	}
 	// The command must outlive the group: its context ends with Wait.
-	r, err := decompress(ctx, f)
+	unpacking, cancel := context.WithCancel(ctx)
+	defer cancel()
+	r, err := decompress(unpacking, f)
 	if err != nil {
 		return nil, fmt.Errorf("read %s: %w", t.path, err)
 	}
@@ -149,9 +182,12 @@ func (t tarball) copyTo(ctx context.Context, dst string, jobs int, progress func
 	links := map[string]string{}
 	g.Go(func() error {
 		defer close(files)
-		return t.read(ctx, tar.NewReader(r), dst, written, links, files, progress)
+		return t.read(ctx, tar.NewReader(&bounded{r, unpack.Limit(size)}), dst, written, links, files, progress)
 	})
 	err = g.Wait()
+	if err != nil {
+		cancel() // what is left of the archive need not be unpacked
+	}
 	if cerr := r.Close(); err == nil {
 		err = cerr
 	}

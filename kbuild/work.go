@@ -17,6 +17,8 @@ import (
 
 	"golang.org/x/sync/errgroup"
 	"golang.org/x/sys/unix"
+
+	"github.com/klpforge/klpforge/internal/sealed"
 )
 
 // WorkOptions says how objects of a work tree are compiled.
@@ -95,7 +97,7 @@ func (t *Tree) newWork(ctx context.Context, opts WorkOptions, m *manifest) (*Wor
 // removing what dead processes left there. The caller removes it, then unlocks.
 func (t *Tree) workDir(ctx context.Context, name string) (base string, unlock func(), err error) {
 	parent := filepath.Join(t.cache, "work")
-	if err := os.MkdirAll(parent, 0o755); err != nil {
+	if err := sealed.MakeDir(t.cache, parent); err != nil {
 		return "", nil, fmt.Errorf("create work directory: %w", err)
 	}
 	removeStale(parent)

@@ -13,6 +13,9 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+
+	"github.com/klpforge/klpforge/internal/regular"
+	"github.com/klpforge/klpforge/internal/sealed"
 )
 
 // deb is what apt knows of one version of a binary package.
@@ -163,8 +166,13 @@ func (d deb) file() string {
 // index.
 func (a apt) download(ctx context.Context, dir string, d deb) (string, error) {
 	path := filepath.Join(dir, d.file())
-	if sum, err := fileSHA256(path); err == nil && sum == d.SHA256 && d.SHA256 != "" {
+	switch sum, err := fileSHA256(path); {
+	case err == nil && sum == d.SHA256 && d.SHA256 != "":
 		return path, nil
+	case err == nil && d.SHA256 != "":
+		sealed.Note(filepath.Dir(dir), path, fmt.Errorf("%w: its SHA256 is not that of apt's index", sealed.ErrDamaged))
+	case err != nil && !errors.Is(err, os.ErrNotExist):
+		sealed.Note(filepath.Dir(dir), path, fmt.Errorf("%w: %w", sealed.ErrDamaged, err))
 	}
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return "", fmt.Errorf("download %s: %w", d.Name, err)
@@ -205,7 +213,7 @@ func (a apt) unpack(ctx context.Context, debFile, dir string) error {
 }
 
 func fileSHA256(path string) (string, error) {
-	f, err := os.Open(path)
+	f, err := regular.Open(path)
 	if err != nil {
 		return "", err
 	}

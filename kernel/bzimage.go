@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"encoding/binary"
 	"fmt"
+
+	"github.com/klpforge/klpforge/internal/unpack"
 )
 
 // payload finds the compressed vmlinux in a bzImage by its setup header
@@ -12,7 +14,7 @@ import (
 // 0x24c since protocol 2.08. size is the uncompressed size that the build
 // appended (scripts/Makefile.lib, size_append; gzip's own trailer says the same).
 func bzImagePayload(data []byte) (format string, payload []byte, size int, err error) {
-	if len(data) < 0x250 || string(data[0x202:0x206]) != "HdrS" {
+	if len(data) < 0x264 || string(data[0x202:0x206]) != "HdrS" {
 		return "", nil, 0, fmt.Errorf("not a bzImage")
 	}
 	le := binary.LittleEndian
@@ -32,16 +34,20 @@ func bzImagePayload(data []byte) (format string, payload []byte, size int, err e
 	if bytes.HasPrefix(payload, []byte("\x7fELF")) {
 		return "", payload, len(payload), nil
 	}
-	format = compression(payload)
+	format = unpack.Format(payload)
 	if format == "" {
-		return "", nil, 0, &CompressionError{"unknown", fmt.Sprintf("bzImage payload begins with % x", payload[:4])}
+		return "", nil, 0, &CompressionError{Format: "unknown", Why: fmt.Sprintf("bzImage payload begins with % x", payload[:4])}
 	}
 	size = int(le.Uint32(payload[n-4:]))
 	if format != "gzip" {
 		payload = payload[:n-4]
 	}
-	if size == 0 || size > maxUnpacked {
+	if size == 0 {
 		return "", nil, 0, fmt.Errorf("bzImage claims %d bytes uncompressed", size)
+	}
+	// The kernel is unpacked in place within what init_size, at 0x260, reserves since protocol 2.10.
+	if room := int(le.Uint32(data[0x260:])); le.Uint16(data[0x206:]) >= 0x20a && size > room {
+		return "", nil, 0, fmt.Errorf("bzImage claims %d bytes uncompressed, and to be unpacked within %d", size, room)
 	}
 	return format, payload, size, nil
 }
@@ -55,7 +61,7 @@ func unpackImage(data []byte) ([]byte, error) {
 	if format == "" {
 		return payload, nil
 	}
-	out, err := decompress(format, payload, size)
+	out, err := unpack.Bytes(format, payload, size)
 	if err != nil {
 		return nil, err
 	}

@@ -119,5 +119,11 @@ func writeFileAtomic(path string, data []byte) (err error) {
 	if err = f.Close(); err != nil {
 		return err
 	}
-	return os.Rename(f.Name(), path)
+	err = os.Rename(f.Name(), path)
+	if info, lerr := os.Lstat(path); err != nil && lerr == nil && info.IsDir() { // damage: nothing of the cache has this place
+		if err = os.RemoveAll(path); err == nil {
+			err = os.Rename(f.Name(), path)
+		}
+	}
+	return err
 }

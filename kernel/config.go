@@ -1,10 +1,11 @@
 package kernel
 
 import (
-	"os"
 	"sort"
 	"strconv"
 	"strings"
+
+	"github.com/klpforge/klpforge/internal/regular"
 )
 
 // Config is a kernel's .config.
@@ -59,7 +60,7 @@ func unquoteConfig(s string) (string, bool) {
 }
 
 func readConfig(path string) (*Config, error) {
-	b, err := os.ReadFile(path)
+	b, err := regular.Read(path, maxFile)
 	if err != nil {
 		return nil, err
 	}

@@ -85,17 +85,6 @@ func (e *SyntaxError) Error() string {
 	return fmt.Sprintf("%s:%d: %s", e.Path, e.Line, e.What)
 }
 
-// CompressionError means that a file is compressed in a way that cannot be
-// read here.
-type CompressionError struct {
-	Format string // "lzo", "unknown"
-	Why    string
-}
-
-func (e *CompressionError) Error() string {
-	return fmt.Sprintf("cannot decompress %s data: %s", e.Format, e.Why)
-}
-
 // AddressError means that the image has no bytes for an address range. It
 // wraps [ErrNoBytes].
 type AddressError struct {

@@ -10,6 +10,8 @@ import (
 	"sort"
 	"strings"
 	"testing"
+
+	"github.com/klpforge/klpforge/internal/unpack/packtest"
 )
 
 // This file builds small but complete kernels for the tests.
@@ -284,7 +286,7 @@ func fakeSymbols(percpu bool) []nmSymbol {
 const fakeBanner = "Linux version 6.1.0-9-test (someone@example.org) (gcc-12 (Debian 12.2.0-14+deb12u1) 12.2.0, GNU ld (GNU Binutils for Debian) 2.40) #1 SMP PREEMPT_DYNAMIC Debian 6.1.192-1 (2026-11-14)\n"
 
 // fakeVmlinux is a whole image with the given tables; symtab adds .symtab.
-func fakeVmlinux(l kallsymsLayout, syms []nmSymbol, symtab bool) []byte {
+func fakeVmlinux(l kallsymsLayout, syms []nmSymbol, symtab bool, more ...fakeSection) []byte {
 	le := binary.LittleEndian
 	text := bytes.Repeat([]byte{0x90}, 16+16*1500)
 	text[0x20] = 0xc3
@@ -301,6 +303,7 @@ func fakeVmlinux(l kallsymsLayout, syms []nmSymbol, symtab bool) []byte {
 		{name: ".bss", typ: elf.SHT_NOBITS, flags: elf.SHF_ALLOC | elf.SHF_WRITE, addr: fakeInit + 0x1000, data: make([]byte, 64)},
 		{name: ".BTF", typ: elf.SHT_PROGBITS, flags: elf.SHF_ALLOC, addr: fakeInit + 0x2000, data: []byte{0x9f, 0xeb, 1, 0}},
 	}
+	secs = append(secs, more...)
 	if symtab {
 		var tab bytes.Buffer
 		tab.Write(make([]byte, 24))
@@ -335,7 +338,7 @@ func fakeVmlinux(l kallsymsLayout, syms []nmSymbol, symtab bool) []byte {
 // fakeBzImage wraps a vmlinux as arch/x86/boot does.
 func fakeBzImage(t testing.TB, format string, vmlinux []byte) []byte {
 	le := binary.LittleEndian
-	payload := packers[format](t, vmlinux)
+	payload := packtest.Packers[format](t, vmlinux)
 	if format != "gzip" {
 		payload = le.AppendUint32(payload, uint32(len(vmlinux)))
 	}
@@ -346,6 +349,7 @@ func fakeBzImage(t testing.TB, format string, vmlinux []byte) []byte {
 	le.PutUint16(out[0x206:], 0x20f)
 	le.PutUint32(out[0x248:], 0x40)
 	le.PutUint32(out[0x24c:], uint32(len(payload)))
+	le.PutUint32(out[0x260:], uint32(len(vmlinux)+1<<20))
 	return append(append(out, payload...), "trailing signature"...)
 }
 

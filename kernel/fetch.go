@@ -2,6 +2,8 @@ package kernel
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -12,6 +14,8 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/klpforge/klpforge/internal/sealed"
 )
 
 // FetchOptions say what [Fetch] brings and from where.
@@ -62,6 +66,14 @@ type manifest struct {
 	Release  string   `json:"release"`
 	Source   string   `json:"source,omitempty"`   // version of the packed source
 	Packages []string `json:"packages,omitempty"` // name=version, sorted
+	// Sum is the digest of the rest; "" in manifests of earlier versions.
+	Sum string `json:"sum,omitempty"`
+}
+
+// digest is that of the content, for Sum.
+func (m manifest) digest() string {
+	sum := sha256.Sum256(fmt.Appendf(nil, "%q %q %q", m.Release, m.Source, m.Packages))
+	return hex.EncodeToString(sum[:])
 }
 
 // has reports whether a package was unpacked, in whatever version.
@@ -75,12 +87,20 @@ func manifestPath(c Cache, release string) string {
 
 func readManifest(c Cache, release string) (manifest, error) {
 	var m manifest
-	b, err := os.ReadFile(manifestPath(c, release))
-	if err != nil {
+	path := manifestPath(c, release)
+	b, err := sealed.ReadPlain(path)
+	if errors.Is(err, os.ErrNotExist) {
 		return m, err
 	}
-	if err := json.Unmarshal(b, &m); err != nil {
-		return m, fmt.Errorf("%s: %w", manifestPath(c, release), err)
+	if err == nil {
+		err = json.Unmarshal(b, &m)
+	}
+	if err == nil && (m.Release != release || m.Sum != "" && m.Sum != m.digest()) {
+		err = fmt.Errorf("%w: its checksum does not match", sealed.ErrDamaged)
+	}
+	if err != nil {
+		sealed.Note(string(c), path, err)
+		return manifest{}, fmt.Errorf("%s: %w", path, err)
 	}
 	return m, nil
 }
@@ -206,6 +226,7 @@ func (f *fetcher) do(ctx context.Context, p fetchPlan) (*Fetched, error) {
 }
 
 func (f *fetcher) writeManifest(m manifest) error {
+	m.Sum = m.digest()
 	b, err := json.MarshalIndent(m, "", "  ")
 	if err != nil {
 		return err

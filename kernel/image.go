@@ -8,6 +8,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"io"
 	"math"
 	"os"
@@ -16,6 +17,10 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/klpforge/klpforge/internal/regular"
+	"github.com/klpforge/klpforge/internal/sealed"
+	"github.com/klpforge/klpforge/internal/unpack"
 )
 
 // Image is a linked vmlinux. Its bytes are mapped read-only; slices it
@@ -76,13 +81,13 @@ func openImage(path string, data []byte, unmap func() error, cacheDir string) (*
 		return im, nil
 	}
 	defer unmap()
-	if len(data) < 0x250 || string(data[0x202:0x206]) != "HdrS" {
+	if len(data) < 0x264 || string(data[0x202:0x206]) != "HdrS" {
 		// A compressed vmlinux (vmlinux.gz, vmlinuz of some architectures).
-		f := compression(data)
+		f := unpack.Format(data)
 		if f == "" {
 			return nil, errors.New("neither a bzImage nor an ELF vmlinux")
 		}
-		return unpackCached(path, data, cacheDir, func(b []byte) ([]byte, error) { return decompress(f, b, 0) })
+		return unpackCached(path, data, cacheDir, func(b []byte) ([]byte, error) { return unpack.Bytes(f, b, 0) })
 	}
 	return unpackCached(path, data, cacheDir, unpackImage)
 }
@@ -98,8 +103,13 @@ func unpackCached(path string, data []byte, cacheDir string, unpack func([]byte)
 	}
 	sum := sha256.Sum256(data)
 	cached := filepath.Join(cacheDir, "vmlinux-"+hex.EncodeToString(sum[:]))
-	if im, err := openCached(path, cached); err == nil {
+	im, err := openCached(path, cached)
+	if err == nil {
 		return im, nil
+	}
+	if errors.Is(err, sealed.ErrDamaged) {
+		// cacheDir is CACHE/targets/RELEASE.
+		sealed.Note(filepath.Dir(filepath.Dir(cacheDir)), cached, err)
 	}
 	out, err := unpack(data)
 	if err != nil {
@@ -113,6 +123,9 @@ func unpackCached(path string, data []byte, cacheDir string, unpack func([]byte)
 	if err == nil {
 		err = writeFileAtomic(cached, out)
 	}
+	if err == nil {
+		err = writeFileAtomic(sumFile(cached), sealed.Seal(filepath.Base(cached), imageSum(out)))
+	}
 	if err != nil {
 		// A cache that cannot be written costs time on the next run, no more.
 		return parseImage(path, out)
@@ -120,15 +133,41 @@ func unpackCached(path string, data []byte, cacheDir string, unpack func([]byte)
 	for _, o := range old { // of an earlier image of this release; still mapped files survive this
 		if o != cached {
 			os.Remove(o)
+			os.Remove(sumFile(o))
 		}
 	}
 	return openCached(path, cached)
 }
 
+// sumFile has the checksum of an unpacked image.
+func sumFile(cached string) string {
+	return filepath.Join(filepath.Dir(cached), "."+filepath.Base(cached)+".sum")
+}
+
+// imageSum is a checksum against accidents. It is taken at each use, so it
+// must be fast: CRC-32C has instructions of its own.
+func imageSum(data []byte) []byte {
+	return fmt.Appendf(nil, "%d %08x", len(data), crc32.Checksum(data, crc32.MakeTable(crc32.Castagnoli)))
+}
+
+// openCached opens an image that was unpacked before. The error wraps
+// fs.ErrNotExist without one, also where nothing vouches for it, and
+// sealed.ErrDamaged when it is not what was written.
 func openCached(path, cached string) (*Image, error) {
-	data, unmap, err := mapFile(cached)
+	want, err := sealed.Read(sumFile(cached), filepath.Base(cached))
 	if err != nil {
 		return nil, err
+	}
+	data, unmap, err := mapFile(cached)
+	if err != nil {
+		if errors.Is(err, os.ErrNotExist) {
+			return nil, err
+		}
+		return nil, fmt.Errorf("%w: %w", sealed.ErrDamaged, err)
+	}
+	if !bytes.Equal(imageSum(data), want) {
+		unmap()
+		return nil, fmt.Errorf("%w: its checksum does not match", sealed.ErrDamaged)
 	}
 	im, err := parseImage(path, data)
 	if err != nil {
@@ -141,7 +180,7 @@ func openCached(path, cached string) (*Image, error) {
 
 // mapFile maps a file read-only.
 func mapFile(path string) ([]byte, func() error, error) {
-	f, err := os.Open(path)
+	f, err := regular.Open(path)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -150,8 +189,8 @@ func mapFile(path string) ([]byte, func() error, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	if !st.Mode().IsRegular() || st.Size() == 0 || st.Size() > math.MaxInt32*4 {
-		return nil, nil, &os.PathError{Op: "map", Path: path, Err: errors.New("not a regular file of a plausible size")}
+	if st.Size() == 0 || st.Size() > math.MaxInt32*4 {
+		return nil, nil, &os.PathError{Op: "map", Path: path, Err: errors.New("not of a plausible size")}
 	}
 	data, err := unix.Mmap(int(f.Fd()), 0, int(st.Size()), unix.PROT_READ, unix.MAP_PRIVATE)
 	if err != nil {

@@ -6,16 +6,18 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+
+	"github.com/klpforge/klpforge/internal/unpack/packtest"
 )
 
 func TestOpenImage(t *testing.T) {
 	vmlinux := fakeVmlinux(kallsymsLayouts[3], fakeSymbols(true), false)
 	dir := t.TempDir()
 	inputs := map[string][]byte{"elf": vmlinux}
-	for f := range packers {
+	for f := range packtest.Packers {
 		inputs["bzImage "+f] = fakeBzImage(t, f, vmlinux)
 	}
-	inputs["vmlinux.gz"] = packers["gzip"](t, vmlinux)
+	inputs["vmlinux.gz"] = packtest.Packers["gzip"](t, vmlinux)
 	for name, data := range inputs {
 		t.Run(name, func(t *testing.T) {
 			path := write(t, filepath.Join(dir, name, "vmlinuz"), data)
@@ -35,7 +37,7 @@ func TestOpenImage(t *testing.T) {
 					t.Error(err)
 				}
 			}
-			files, _ := filepath.Glob(filepath.Join(cache, "*"))
+			files, _ := filepath.Glob(filepath.Join(cache, "vmlinux-*"))
 			if want := 1; name != "elf" && len(files) != want {
 				t.Errorf("cache holds %v", files)
 			}
@@ -59,11 +61,11 @@ func TestCachedImageFollowsItsInput(t *testing.T) {
 		}
 		im.Close()
 	}
-	if files, _ := filepath.Glob(filepath.Join(dir, "cache/*")); len(files) != 1 {
+	if files, _ := filepath.Glob(filepath.Join(dir, "cache/vmlinux-*")); len(files) != 1 {
 		t.Errorf("stale images stay: %v", files)
 	}
 	// A damaged cache file is made anew.
-	files, _ := filepath.Glob(filepath.Join(dir, "cache/*"))
+	files, _ := filepath.Glob(filepath.Join(dir, "cache/vmlinux-*"))
 	if err := os.WriteFile(files[0], b[:100], 0o644); err != nil {
 		t.Fatal(err)
 	}

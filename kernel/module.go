@@ -5,11 +5,11 @@ import (
 	"debug/elf"
 	"encoding/binary"
 	"fmt"
-	"os"
 	"slices"
 	"strings"
 
 	"github.com/klpforge/klpforge/elfobj"
+	"github.com/klpforge/klpforge/internal/regular"
 )
 
 // Module is one shipped .ko. Its symbols are at section offsets: a module has
@@ -98,7 +98,7 @@ type ModuleLoc struct {
 func ReadModule(path string) (*Module, error) { return readModule(path, rulesOf(nil)) }
 
 func readModule(path string, rules kallsymsRules) (*Module, error) {
-	raw, err := os.ReadFile(path)
+	raw, err := regular.Read(path, maxFile)
 	if err != nil {
 		return nil, fmt.Errorf("read module: %w", err)
 	}

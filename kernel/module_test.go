@@ -11,6 +11,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/klpforge/klpforge/elfobj"
+
+	"github.com/klpforge/klpforge/internal/unpack/packtest"
 )
 
 // fakeModule has two functions called show, one of them __init, a per-CPU
@@ -73,8 +75,8 @@ func TestReadModule(t *testing.T) {
 	plain := fakeModule(t, "6.1.0-9-test")
 	dir := t.TempDir()
 	for name, data := range map[string][]byte{
-		"fake-mod.ko": plain, "signed/fake-mod.ko": sign(plain), "fake-mod.ko.xz": packers["xz"](t, sign(plain)),
-		"fake-mod.ko.zst": packers["zstd"](t, plain), "fake-mod.ko.gz": packers["gzip"](t, plain),
+		"fake-mod.ko": plain, "signed/fake-mod.ko": sign(plain), "fake-mod.ko.xz": packtest.Packers["xz"](t, sign(plain)),
+		"fake-mod.ko.zst": packtest.Packers["zstd"](t, plain), "fake-mod.ko.gz": packtest.Packers["gzip"](t, plain),
 	} {
 		t.Run(name, func(t *testing.T) {
 			m, err := ReadModule(write(t, filepath.Join(dir, name), data))
@@ -210,7 +212,7 @@ func FuzzModule(f *testing.F) {
 	plain := fakeModule(f, "r")
 	f.Add(plain)
 	f.Add(sign(plain))
-	f.Add(packers["gzip"](f, plain))
+	f.Add(packtest.Packers["gzip"](f, plain))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		m, err := parseModule("fuzz.ko", b, rulesOf(nil))
 		if (m == nil) == (err == nil) {

@@ -4,9 +4,10 @@ import (
 	"bytes"
 	"fmt"
 	"iter"
-	"os"
 	"strconv"
 	"strings"
+
+	"github.com/klpforge/klpforge/internal/regular"
 )
 
 // Export is one symbol that the kernel exports, a line of Module.symvers.
@@ -82,7 +83,7 @@ func ParseSymvers(path, text string) (*Symvers, error) {
 }
 
 func readSymvers(path string) (*Symvers, error) {
-	b, err := os.ReadFile(path)
+	b, err := regular.Read(path, maxFile)
 	if err != nil {
 		return nil, err
 	}

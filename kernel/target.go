@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"strings"
 
+	"github.com/klpforge/klpforge/internal/regular"
 	"github.com/klpforge/klpforge/kernel/klpapi"
 )
 
@@ -344,7 +345,7 @@ func (t *Target) optionalConfig() *Config {
 }
 
 func (t *Target) readSystemMap(path string) (*Symbols, error) {
-	b, err := os.ReadFile(path)
+	b, err := regular.Read(path, maxFile)
 	if err != nil {
 		return nil, err
 	}

@@ -14,7 +14,8 @@ import (
 	"errors"
 	"fmt"
 	"math/big"
-	"os"
+
+	"github.com/klpforge/klpforge/internal/regular"
 )
 
 // Behind a signed module come the signature, struct module_signature and the
@@ -25,6 +26,9 @@ const (
 	idPKCS7    = 2  // PKEY_ID_PKCS7
 	idTypeByte = 2  // its place in the struct
 )
+
+// maxKeyFile bounds the file of a key or a certificate, in bytes.
+const maxKeyFile = 1 << 20
 
 // Signer signs modules with one key.
 type Signer struct {
@@ -106,7 +110,7 @@ func Load(keyFile, certFile, hash string) (*Signer, error) {
 }
 
 func readKey(path string) (crypto.Signer, error) {
-	text, err := os.ReadFile(path)
+	text, err := regular.Read(path, maxKeyFile)
 	if err != nil {
 		return nil, err
 	}
@@ -139,7 +143,7 @@ func readKey(path string) (crypto.Signer, error) {
 
 // ReadCert reads the first certificate of a file, PEM or DER.
 func ReadCert(path string) (*x509.Certificate, error) {
-	text, err := os.ReadFile(path)
+	text, err := regular.Read(path, maxKeyFile)
 	if err != nil {
 		return nil, fmt.Errorf("read certificate: %w", err)
 	}
@@ -202,6 +206,9 @@ type Signature struct {
 // ErrUnsigned means that a module carries no signature.
 var ErrUnsigned = errors.New("the module is not signed")
 
+// ErrMismatch means that a module, or its signature, was changed after it was signed.
+var ErrMismatch = errors.New("the signature does not match")
+
 // Split divides a module from the signature behind it, which is nil when there
 // is none.
 func Split(module []byte) (body, signature []byte, err error) {
@@ -253,13 +260,18 @@ func Parse(module []byte) (*Signature, error) {
 	return s, nil
 }
 
+// By reports whether the signature names a certificate. It proves nothing, see Verify.
+func (s *Signature) By(cert *x509.Certificate) bool {
+	return bytes.Equal(s.rawIssuer, cert.RawIssuer) && s.Serial.Cmp(cert.SerialNumber) == 0
+}
+
 // Verify checks the signature of a module with a certificate.
 func Verify(module []byte, cert *x509.Certificate) error {
 	s, err := Parse(module)
 	if err != nil {
 		return err
 	}
-	if !bytes.Equal(s.rawIssuer, cert.RawIssuer) || s.Serial.Cmp(cert.SerialNumber) != 0 {
+	if !s.By(cert) {
 		return fmt.Errorf("signed by certificate %v of %s, not by %v of %s", s.Serial, s.Issuer, cert.SerialNumber, cert.Issuer)
 	}
 	body, _, err := Split(module)
@@ -270,12 +282,12 @@ func Verify(module []byte, cert *x509.Certificate) error {
 	switch pub := cert.PublicKey.(type) {
 	case *rsa.PublicKey:
 		if err := rsa.VerifyPKCS1v15(pub, s.digest.hash, h, s.value); err != nil {
-			return fmt.Errorf("the signature does not match: %w", err)
+			return fmt.Errorf("%w: %w", ErrMismatch, err)
 		}
 		return nil
 	case *ecdsa.PublicKey:
 		if !s.algorithm.Equal(s.digest.ecdsa) || !ecdsa.VerifyASN1(pub, h, s.value) {
-			return errors.New("the signature does not match")
+			return ErrMismatch
 		}
 		return nil
 	}

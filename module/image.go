@@ -1,12 +1,11 @@
 package module
 
 import (
-	"bytes"
 	"debug/elf"
 	"fmt"
-	"os"
 
 	"github.com/klpforge/klpforge/generate"
+	"github.com/klpforge/klpforge/internal/regular"
 	"github.com/klpforge/klpforge/kernel"
 )
 
@@ -21,12 +20,22 @@ type Image struct {
 	Notes map[string][]byte
 }
 
+// MaxFile bounds a module file, packed or not: livepatches have a few hundred
+// kilobytes, the largest modules of distributions, with debug information, as many megabytes.
+const MaxFile = 1 << 30
+
 // Open reads the module at path like Read, and keeps its bytes.
 func Open(path string) (*Image, error) {
-	raw, err := os.ReadFile(path)
+	raw, err := regular.Read(path, MaxFile)
 	if err != nil {
 		return nil, err
 	}
+	return OpenBytes(path, raw)
+}
+
+// OpenBytes is Open for a file that was read already; path is what it is
+// called. The image may alias raw.
+func OpenBytes(path string, raw []byte) (*Image, error) {
 	data, err := kernel.Decompress(path, raw)
 	if err != nil {
 		return nil, fmt.Errorf("read %s: %w", path, err)
@@ -35,7 +44,8 @@ func Open(path string) (*Image, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read %s: %w", path, err)
 	}
-	img := &Image{Info: info, Data: data, Compressed: !bytes.Equal(raw, data), Notes: map[string][]byte{}}
+	compressed := len(raw) != len(data) || len(raw) > 0 && &raw[0] != &data[0]
+	img := &Image{Info: info, Data: data, Compressed: compressed, Notes: map[string][]byte{}}
 	for i := range f.Sections {
 		if s := &f.Sections[i]; s.Type == elf.SHT_NOTE && s.Flags&elf.SHF_ALLOC != 0 && len(s.Data) > 0 {
 			img.Notes[s.Name] = s.Data

@@ -10,6 +10,7 @@ import (
 
 	"github.com/klpforge/klpforge/elfobj"
 	"github.com/klpforge/klpforge/generate"
+	"github.com/klpforge/klpforge/internal/regular"
 	"github.com/klpforge/klpforge/kernel"
 	"github.com/klpforge/klpforge/modsign"
 )
@@ -70,7 +71,7 @@ func (i *Info) Get(key string) string {
 // or not. A file that is no module gives ErrNotModule, a damaged note an error
 // wrapping generate.ErrManifest.
 func Read(path string) (*Info, error) {
-	raw, err := os.ReadFile(path)
+	raw, err := regular.Read(path, MaxFile)
 	if err != nil {
 		return nil, err
 	}

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"strings"
+	"syscall"
 
 	"github.com/bluekeyes/go-gitdiff/gitdiff"
 )
@@ -31,8 +32,8 @@ func (s *Series) ApplyDir(dir string, opts ApplyOptions) (*Overlay, error) {
 // Apply applies all patches in order, in memory, and never writes to tree.
 //
 // A hunk may be found at another line than it names when all its lines match
-// there and nowhere else in question; a Note tells the offset. Any failure is
-// collected and all are returned as ApplyErrors, except that a file that
+// there and nowhere else in question; a Note tells the offset. Failures are
+// collected, up to some hundreds, and returned as ApplyErrors, except that a file that
 // failed in one patch is left alone in later ones; other errors are *PathError
 // (a name or symbolic link that leads out of the tree), ErrEmpty when no
 // content changes in the end, or an I/O error of the tree.
@@ -44,6 +45,10 @@ func (s *Series) Apply(tree fs.FS, opts ApplyOptions) (*Overlay, error) {
 		if err := a.patch(p); err != nil {
 			return nil, err
 		}
+	}
+	if a.untried > 0 {
+		last := a.failed[len(a.failed)-1]
+		a.failed = append(a.failed, &ApplyError{Patch: last.Patch, File: last.File, Reason: fmt.Sprintf("after so many failures, %d more changes were not tried", a.untried)})
 	}
 	if len(a.failed) > 0 {
 		return nil, a.failed
@@ -127,7 +132,12 @@ type applier struct {
 	failed ApplyErrors
 	notes  []Note
 	binary []BinaryChange
+	// untried counts changes that were passed over after maxFailed failures.
+	untried int
 }
+
+// maxFailed bounds the failures that are collected: more help nobody.
+const maxFailed = 500
 
 // load returns the current text of the file at path and its resolved path.
 func (a *applier) load(id, path string) (*text, string, error) {
@@ -137,7 +147,7 @@ func (a *applier) load(id, path string) (*text, string, error) {
 		if errors.As(err, &perr) {
 			return nil, "", err
 		}
-		return nil, "", fmt.Errorf("patch %s: look up %s in the source tree: %w", id, path, err)
+		return nil, "", notThere(id, path, "look up", err)
 	}
 	if t := a.files[actual]; t != nil {
 		return t, actual, nil
@@ -147,13 +157,28 @@ func (a *applier) load(id, path string) (*text, string, error) {
 	case errors.Is(err, fs.ErrNotExist):
 		data = nil
 	case err != nil:
-		return nil, "", fmt.Errorf("patch %s: read %s: %w", id, path, err)
+		return nil, "", notThere(id, path, "read", err)
 	case data == nil:
 		data = []byte{}
 	}
 	t := newText(data)
 	a.files[actual] = t
 	return t, actual, nil
+}
+
+// notThere tells names that cannot be those of a file in the tree, which is
+// the patch's fault, from a tree that cannot be read.
+func notThere(id, path, what string, err error) error {
+	for errno, reason := range map[error]string{
+		syscall.EISDIR:       "it is a directory in the source tree",
+		syscall.ENOTDIR:      "a part of the name is a file, not a directory, in the source tree",
+		syscall.ENAMETOOLONG: "no file can have so long a name",
+	} {
+		if errors.Is(err, errno) {
+			return &PathError{Patch: id, Path: path, Reason: reason}
+		}
+	}
+	return fmt.Errorf("patch %s: %s %s in the source tree: %w", id, what, path, err)
 }
 
 // present says whether path is a file after the patches so far.
@@ -320,6 +345,10 @@ func (a *applier) alternative(id string, c *Change, path string, level int) stri
 // returned for what no patch should do.
 func (a *applier) change(p *Patch, j job, hunkNo map[string]int) error {
 	c, path := j.Change, j.path
+	if len(a.failed) >= maxFailed {
+		a.untried++
+		return nil
+	}
 	t, actual, err := a.load(p.ID, path)
 	if err != nil {
 		return err

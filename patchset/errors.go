@@ -3,6 +3,7 @@ package patchset
 import (
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 )
 
@@ -31,11 +32,25 @@ func (e *ParseError) Unwrap() error { return e.Err }
 type PathError struct {
 	Patch  string // Patch.ID or the series file
 	Path   string // the offending name, as found
+	Line   int    // 1-based line of the input where the change starts; 0 if unknown
 	Reason string
 }
 
 func (e *PathError) Error() string {
-	return fmt.Sprintf("patch %s: refuse path %q: %s", e.Patch, e.Path, e.Reason)
+	where := ""
+	if e.Line > 0 {
+		where = fmt.Sprintf("line %d: ", e.Line)
+	}
+	return fmt.Sprintf("patch %s: %srefuse path %s: %s", e.Patch, where, shortQuote(e.Path), e.Reason)
+}
+
+// shortQuote quotes a name; of one that is no name any more, only the start.
+func shortQuote(name string) string {
+	const most = 300 // bytes
+	if len(name) <= most {
+		return strconv.Quote(name)
+	}
+	return strconv.Quote(name[:most]) + "…"
 }
 
 // BinaryError reports a change to a binary file, which has no lines to patch.

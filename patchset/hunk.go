@@ -22,6 +22,10 @@ import (
 //   - A hunk without any old line has nothing to be found by and only goes
 //     exactly where it says.
 
+// maxFailedHunks bounds how many hunks of one change are looked for in vain: each
+// costs a search through the file, and the patch is for another source.
+const maxFailedHunks = 50
+
 // hunks applies the hunks of c to t and collects failures. It reports
 // whether all applied; if not, t is marked bad. base is added to hunk numbers.
 func (a *applier) hunks(p *Patch, c *Change, t *text, path string, base int) bool {
@@ -31,11 +35,16 @@ func (a *applier) hunks(p *Patch, c *Change, t *text, path string, base int) boo
 	in := t.lines
 	out := make([]srcLine, 0, len(in)+16)
 	cursor, drift := 0, 0
-	ok := true
+	ok, failures := true, 0
 	for i, h := range c.Hunks {
+		if failures == maxFailedHunks {
+			a.failed = append(a.failed, &ApplyError{Patch: p.ID, File: path, Reason: fmt.Sprintf("after so many failures, its other %d hunks were not tried", len(c.Hunks)-i)})
+			break
+		}
 		m, reason := place(in, h, cursor, drift, a.fuzz)
 		if reason != "" {
 			ok = false
+			failures++
 			a.failed = append(a.failed, &ApplyError{
 				Patch: p.ID, File: path, Hunk: base + i + 1, Line: int(h.OldPosition),
 				Context: oldSide(h), Reason: reason, Applied: reverses(in, h),

@@ -2,9 +2,19 @@ package patchset
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"path"
 	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// Bounds of names, in bytes: NAME_MAX and, with room for the directory of a
+// tree, PATH_MAX of Linux. The longest name in Linux 6.12 has 125 bytes.
+const (
+	maxComponent = 255
+	maxPath      = 2048
 )
 
 // checkPath accepts a slash path that stays inside the tree whatever the
@@ -18,10 +28,19 @@ func checkPath(patch, p string) (string, error) {
 		return bad("name is empty: the patch strips more leading directories than the name has, give another strip level")
 	case strings.ContainsRune(p, 0):
 		return bad("name holds a NUL byte")
+	case !utf8.ValidString(p):
+		return bad("name is not UTF-8, as all names in the kernel's source are")
+	case strings.ContainsFunc(p, unicode.IsControl):
+		return bad("name holds a control character, such as a line break")
+	case len(p) > maxPath:
+		return bad(fmt.Sprintf("name has %d bytes, %d at most can be opened below a work directory", len(p), maxPath))
 	case strings.HasPrefix(p, "/"):
 		return bad("name is absolute: make the patch with names relative to the source tree, or give a strip level")
 	}
 	for c := range strings.SplitSeq(p, "/") {
+		if len(c) > maxComponent {
+			return bad(fmt.Sprintf("a part of the name has %d bytes, no file system has names of more than %d", len(c), maxComponent))
+		}
 		switch c {
 		case "..":
 			return bad(`name holds "..", which can lead out of the source tree`)

@@ -2,11 +2,12 @@ package patchset
 
 import (
 	"fmt"
-	"os"
 	"path"
 	"path/filepath"
 	"strconv"
 	"strings"
+
+	"github.com/klpforge/klpforge/internal/regular"
 )
 
 // quiltEntry is one line of a quilt series.
@@ -39,7 +40,7 @@ func (r *reader) quilt(file string) error {
 }
 
 func (r *reader) seriesText(file string) (string, error) {
-	f, err := os.Open(file)
+	f, err := regular.OpenPiped(file)
 	if err != nil {
 		return "", fmt.Errorf("read series: %w", err)
 	}

@@ -1,6 +1,7 @@
 package patchset
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -8,6 +9,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"github.com/klpforge/klpforge/internal/regular"
 )
 
 // ReadOptions tunes Read. The zero value finds the strip level by itself
@@ -23,8 +26,12 @@ type ReadOptions struct {
 	MaxBytes int64
 }
 
-// DefaultMaxBytes bounds one patch file when ReadOptions.MaxBytes is 0.
-const DefaultMaxBytes = 256 << 20
+// DefaultMaxBytes bounds one patch file when ReadOptions.MaxBytes is 0. All
+// changes from one release of Linux to the next have about 60 MB.
+const DefaultMaxBytes = 128 << 20
+
+// maxLine bounds one line, in bytes: no source has lines that come near.
+const maxLine = 1 << 20
 
 // Read reads patches in the order given. A path is a unified diff (of git or
 // of diff), a mail or mbox as git format-patch writes it, a quilt series
@@ -94,7 +101,7 @@ func isSeries(p string) bool {
 
 // file reads one patch file.
 func (r *reader) file(p, id string, strip int) error {
-	f, err := os.Open(p)
+	f, err := regular.OpenPiped(p)
 	if err != nil {
 		return fmt.Errorf("read patch: %w", err)
 	}
@@ -116,7 +123,14 @@ func (r *reader) text(name string, in io.Reader) (string, error) {
 		return "", fmt.Errorf("read patch %s: %w", name, err)
 	}
 	if int64(len(data)) > limit {
-		return "", fmt.Errorf("read patch %s: larger than %d bytes", name, limit)
+		return "", &ParseError{Patch: name, Err: fmt.Errorf("larger than %d bytes", limit)}
+	}
+	for rest, line := data, 1; len(rest) > maxLine; line++ {
+		end := bytes.IndexByte(rest, '\n')
+		if end < 0 || end > maxLine {
+			return "", &ParseError{Patch: name, Line: line, Err: fmt.Errorf("a line of more than %d bytes", maxLine)}
+		}
+		rest = rest[end+1:]
 	}
 	return strings.TrimPrefix(string(data), "\ufeff"), nil
 }
@@ -147,10 +161,15 @@ func parseInput(id, text string, strip int) (patches []*Patch, notes []string, e
 		}
 		changes, binary, preamble, pnotes, err := parseDiff(mid, m.text, max(m.base, 0), strip)
 		if err != nil {
-			var perr *ParseError
-			if m.base < 0 && errors.As(err, &perr) {
-				// The line counts from the decoded diff and would mislead.
-				perr.Line = 0
+			if m.base < 0 { // the line counts from the decoded diff and would mislead
+				var perr *ParseError
+				var path *PathError
+				if errors.As(err, &perr) {
+					perr.Line = 0
+				}
+				if errors.As(err, &path) {
+					path.Line = 0
+				}
 			}
 			return nil, nil, err
 		}

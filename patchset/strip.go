@@ -1,6 +1,7 @@
 package patchset
 
 import (
+	"errors"
 	"strings"
 	"time"
 )
@@ -55,6 +56,12 @@ func (c *Change) setPath(id string, level int) (err error) {
 
 // pathsAt gives Path and OldPath at a strip level.
 func (c *Change) pathsAt(id string, level int) (p, oldPath string, err error) {
+	defer func() {
+		var bad *PathError
+		if errors.As(err, &bad) && bad.Line == 0 {
+			bad.Line = c.Line
+		}
+	}()
 	// Check the raw names first, so that stripping cannot hide where they
 	// point and the message shows them as written.
 	for _, n := range []string{c.names.old, c.names.new} {

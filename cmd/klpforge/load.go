@@ -111,7 +111,10 @@ not end in time; 2 usage; 3 the environment failed (not root, no such file).`,
 			} else {
 				fmt.Fprintf(a.out, "%s is in force, after %v\n", mod.Name, out.Duration.Round(10*time.Millisecond))
 			}
-			return m.Forget(places, args[0])
+			if err := m.Forget(places, mod); err != nil { // the livepatch is in force all the same
+				fmt.Fprintf(a.err, "note: %v\n", err)
+			}
+			return nil
 		},
 	}
 	policyFlag(cmd, &policy)

@@ -82,6 +82,9 @@ func printPlan(w io.Writer, p *deploy.Plan) {
 		fmt.Fprintf(t, "  %d. %s\t%s\t%s\n", i+1, op, x.Module, x.Reason)
 	}
 	_ = t.Flush() // results remembers a failure
+	if p.NoteTrust != "" {
+		fmt.Fprintf(w, "  signature: %s\n", p.NoteTrust)
+	}
 	for _, n := range p.Notes {
 		fmt.Fprintf(w, "  note: %s\n", n)
 	}

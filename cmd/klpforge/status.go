@@ -63,6 +63,9 @@ func printStatus(w io.Writer, s *deploy.Status) {
 			}
 			fmt.Fprintln(w)
 		}
+		if l.Manifest && !l.NoteTrusted {
+			fmt.Fprintf(w, "%s: nobody vouches for what it says of itself: %s\n", l.Name, l.NoteTrust)
+		}
 		if l.Problem != "" {
 			fmt.Fprintf(w, "%s: %s\n", l.Name, l.Problem)
 		}
@@ -81,6 +84,9 @@ func printStatus(w io.Writer, s *deploy.Status) {
 	if len(s.Boot) > 0 {
 		fmt.Fprintln(w, "\nAt boot:")
 		printBoot(w, s.Boot)
+	}
+	if s.BootProblem != "" {
+		fmt.Fprintf(w, "what failed at boot is not known: %s\n", s.BootProblem)
 	}
 }
 

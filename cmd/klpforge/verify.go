@@ -2,14 +2,15 @@ package main
 
 import (
 	"fmt"
-	"os"
 
 	"github.com/spf13/cobra"
 
 	"github.com/klpforge/klpforge/generate"
 	"github.com/klpforge/klpforge/internal/build"
+	"github.com/klpforge/klpforge/internal/regular"
 	"github.com/klpforge/klpforge/kernel"
 	"github.com/klpforge/klpforge/modsign"
+	"github.com/klpforge/klpforge/module"
 )
 
 func (a *app) verifyCmd() *cobra.Command {
@@ -28,7 +29,7 @@ func (a *app) verifyCmd() *cobra.Command {
 			if err := checkFormat(format); err != nil {
 				return err
 			}
-			ko, err := os.ReadFile(args[0])
+			ko, err := regular.Read(args[0], module.MaxFile)
 			if err != nil {
 				return err
 			}

@@ -116,7 +116,7 @@ func allowed(path string) ([]Suppression, error) {
 func allowedIn(text io.Reader, name string) ([]Suppression, error) {
 	var out []Suppression
 	in := bufio.NewScanner(text)
-	in.Buffer(nil, 1<<24)
+	in.Buffer(nil, 2<<20) // no line of a patch that was read is longer
 	for line := 1; in.Scan(); line++ {
 		m := allowRE.FindStringSubmatch(strings.TrimSuffix(in.Text(), "\r"))
 		if m == nil {

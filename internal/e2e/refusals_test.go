@@ -337,6 +337,9 @@ func TestFullDisk(t *testing.T) {
 		if metas, _ := filepath.Glob(filepath.Join(string(small.cache), "trees/*/meta.json")); len(metas) > 0 {
 			t.Errorf("half a tree counts as prepared: %q", metas)
 		}
+		if trees, _ := filepath.Glob(filepath.Join(string(small.cache), "trees/*/linux")); len(trees) > 0 {
+			t.Errorf("half a tree was left: %q", trees)
+		}
 	})
 }
 

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -17,6 +18,7 @@ import (
 	"time"
 
 	"github.com/klpforge/klpforge/analyze/pack"
+	"github.com/klpforge/klpforge/internal/sealed"
 	"github.com/klpforge/klpforge/kernel"
 )
 
@@ -106,11 +108,15 @@ func (s store) path(p part) string { return filepath.Join(s.dir, s.key+"-"+strin
 // load reads facts. Any error means that they must be found anew.
 func (s store) load(p part, unpack func(*pack.Reader) error) error {
 	path := s.path(p)
-	b, err := os.ReadFile(path)
-	if err != nil {
+	b, err := sealed.ReadPlain(path)
+	if errors.Is(err, os.ErrNotExist) {
 		return err
 	}
-	if err := s.decode(p, b, unpack); err != nil {
+	if err == nil {
+		err = s.decode(p, b, unpack)
+	}
+	if err != nil {
+		sealed.Note(filepath.Dir(s.dir), path, err) // dir is CACHE/facts
 		return err
 	}
 	now := time.Now()
@@ -121,7 +127,7 @@ func (s store) load(p part, unpack func(*pack.Reader) error) error {
 // save keeps facts. A cache that cannot be written costs time on the next
 // run, no more.
 func (s store) save(p part, pack func(*pack.Writer)) {
-	if os.MkdirAll(s.dir, 0o755) != nil {
+	if sealed.MakeDir(filepath.Dir(s.dir), s.dir) != nil {
 		return
 	}
 	f, err := os.CreateTemp(s.dir, "new-*")

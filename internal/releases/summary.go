@@ -4,12 +4,12 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
-	"os"
 	"slices"
 	"strings"
 
 	"github.com/klpforge/klpforge/elfdiff"
 	"github.com/klpforge/klpforge/internal/build"
+	"github.com/klpforge/klpforge/internal/regular"
 	"github.com/klpforge/klpforge/release"
 	"github.com/klpforge/klpforge/release/manifest"
 )
@@ -110,7 +110,7 @@ type collection struct {
 }
 
 func (c *collection) add(path string) error {
-	b, err := os.ReadFile(path)
+	b, err := regular.Read(path, 16<<20)
 	if err != nil {
 		return err
 	}

@@ -5,13 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
 
 	"gopkg.in/yaml.v3"
+
+	"github.com/klpforge/klpforge/internal/regular"
 )
 
 // Error is what is wrong with a manifest, with one line for each fault.
@@ -38,10 +39,13 @@ func (e *Error) Error() string {
 	return strings.Join(lines, "\n")
 }
 
+// maxText bounds a manifest, in bytes.
+const maxText = 4 << 20
+
 // Read reads and checks the manifest at path. What is wrong with its text is
 // an *Error.
 func Read(path string) (*Manifest, error) {
-	text, err := os.ReadFile(path)
+	text, err := regular.Read(path, maxText)
 	if err != nil {
 		return nil, fmt.Errorf("read release manifest: %w", err)
 	}

@@ -1,8 +1,7 @@
-package kernel
+package unpack
 
 import (
 	"bytes"
-	"compress/gzip"
 	"encoding/binary"
 	"errors"
 	"flag"
@@ -13,10 +12,8 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/klauspost/compress/zstd"
-	"github.com/pierrec/lz4/v4"
-	"github.com/ulikunitz/xz"
-	"github.com/ulikunitz/xz/lzma"
+
+	"github.com/klpforge/klpforge/internal/unpack/packtest"
 )
 
 var update = flag.Bool("update", false, "make the files in testdata anew (needs xz and bzip2)")
@@ -45,73 +42,20 @@ func branchy(n int) []byte {
 	return b[:n]
 }
 
-// packers compress the way the kernel's build does.
-var packers = map[string]func(t testing.TB, data []byte) []byte{
-	"gzip": func(t testing.TB, data []byte) []byte {
-		var b bytes.Buffer
-		w := gzip.NewWriter(&b)
-		w.Write(data)
-		w.Close()
-		return b.Bytes()
-	},
-	"zstd": func(t testing.TB, data []byte) []byte {
-		w, err := zstd.NewWriter(nil, zstd.WithWindowSize(1<<27))
-		if err != nil {
-			t.Fatal(err)
-		}
-		return w.EncodeAll(data, nil)
-	},
-	"lz4": func(t testing.TB, data []byte) []byte {
-		out := []byte("\x02\x21\x4c\x18")
-		for len(data) > 0 {
-			n := min(len(data), lz4LegacyBlock)
-			buf := make([]byte, lz4.CompressBlockBound(n))
-			var c lz4.Compressor
-			k, err := c.CompressBlock(data[:n], buf)
-			if err != nil {
-				t.Fatal(err)
-			}
-			out = append(binary.LittleEndian.AppendUint32(out, uint32(k)), buf[:k]...)
-			data = data[n:]
-		}
-		return out
-	},
-	"xz": func(t testing.TB, data []byte) []byte {
-		var b bytes.Buffer
-		w, err := xz.WriterConfig{CheckSum: xz.CRC32, DictCap: 1 << 20}.NewWriter(&b)
-		if err != nil {
-			t.Fatal(err)
-		}
-		w.Write(data)
-		w.Close()
-		return b.Bytes()
-	},
-	"lzma": func(t testing.TB, data []byte) []byte {
-		var b bytes.Buffer
-		w, err := lzma.WriterConfig{DictCap: 1 << 20}.NewWriter(&b)
-		if err != nil {
-			t.Fatal(err)
-		}
-		w.Write(data)
-		w.Close()
-		return b.Bytes()
-	},
-}
-
 func TestDecompress(t *testing.T) {
 	data := bytes.Repeat(branchy(64<<10), 140) // more than one lz4 block
-	for name, pack := range packers {
+	for name, pack := range packtest.Packers {
 		t.Run(name, func(t *testing.T) {
 			in := data
 			if name != "lz4" {
 				in = data[:1<<18]
 			}
 			packed := pack(t, in)
-			if got := compression(packed); got != name {
-				t.Fatalf("compression() = %q", got)
+			if got := Format(packed); got != name {
+				t.Fatalf("Format() = %q", got)
 			}
 			for _, size := range []int{len(in), 0} {
-				got, err := decompress(name, packed, size)
+				got, err := Bytes(name, packed, size)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -119,10 +63,10 @@ func TestDecompress(t *testing.T) {
 					t.Errorf("size %d: round trip differs", size)
 				}
 			}
-			if _, err := decompress(name, packed, len(in)/2); err == nil {
+			if _, err := Bytes(name, packed, len(in)/2); err == nil {
 				t.Error("no error for more bytes than expected")
 			}
-			if _, err := decompress(name, packed[:len(packed)/2], len(in)); err == nil && name != "lz4" {
+			if _, err := Bytes(name, packed[:len(packed)/2], len(in)); err == nil && name != "lz4" {
 				t.Error("no error for a truncated stream")
 			}
 		})
@@ -130,8 +74,8 @@ func TestDecompress(t *testing.T) {
 }
 
 func TestDecompressRefusesLZO(t *testing.T) {
-	_, err := decompress("lzo", nil, 0)
-	var ce *CompressionError
+	_, err := Bytes("lzo", nil, 0)
+	var ce *FormatError
 	if !errors.As(err, &ce) || ce.Format != "lzo" || !strings.Contains(err.Error(), "--vmlinux") {
 		t.Errorf("err = %v", err)
 	}
@@ -164,7 +108,7 @@ func TestDecompressFixtures(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		got, err := decompress(compression(packed), packed, len(data))
+		got, err := Bytes(Format(packed), packed, len(data))
 		if err != nil {
 			t.Errorf("%s: %v", name, err)
 			continue
@@ -173,12 +117,12 @@ func TestDecompressFixtures(t *testing.T) {
 			t.Errorf("%s: content differs", name)
 		}
 		if strings.HasPrefix(name, "x86") {
-			if !xzUsesBCJ(packed) {
-				t.Errorf("%s: branch filter not seen", name)
+			if blocks, err := xzBlocks(packed); err != nil || !blocks[0].x86 {
+				t.Errorf("%s: branch filter not seen: %v", name, err)
 			}
 			bad := bytes.Clone(packed)
 			bad[len(bad)/2] ^= 4
-			if _, err := decompress("xz", bad, len(data)); err == nil {
+			if _, err := Bytes("xz", bad, len(data)); err == nil {
 				t.Errorf("%s: no error for a flipped bit", name)
 			}
 		}
@@ -194,7 +138,7 @@ func FuzzXZ(f *testing.F) {
 		f.Add(b[:min(len(b), 4096)])
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
-		out, err := unxzBCJ(b, 1<<20)
+		out, err := unxz(b, 1<<20)
 		if err == nil && len(out) > 1<<20 {
 			t.Errorf("%d bytes", len(out))
 		}

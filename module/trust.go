@@ -1,0 +1,138 @@
+package module
+
+import (
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/klpforge/klpforge/internal/regular"
+	"github.com/klpforge/klpforge/kernel"
+	"github.com/klpforge/klpforge/modsign"
+)
+
+// KeysDir holds certificates that the machine's administrator trusts for
+// livepatches, beside those that the kernel has: PEM or DER, named
+// *.x509, *.pem, *.crt, *.cer or *.der.
+const KeysDir = "/etc/klpforge/keys"
+
+// Keyring is what signatures of modules are checked against on a machine.
+type Keyring struct {
+	sources  []*kernel.Keys
+	problems []string // why keys that the kernel may know were not read
+}
+
+// ReadKeyring reads the keys of the machine below root whose kernel has a
+// release: those built into the kernel, the machine owner's, and those of
+// KeysDir. What cannot be read is kept in mind, see Check.
+func ReadKeyring(root, release string) *Keyring {
+	r := &Keyring{}
+	for _, read := range []func() (*kernel.Keys, error){
+		func() (*kernel.Keys, error) { return kernel.BuiltinKeys(root, release) },
+		func() (*kernel.Keys, error) { return kernel.OwnerKeys(root) },
+		func() (*kernel.Keys, error) { return administrators(root) },
+	} {
+		k, err := read()
+		if err != nil {
+			r.problems = append(r.problems, err.Error())
+			continue
+		}
+		r.sources = append(r.sources, k)
+		if k.Unread > 0 {
+			r.problems = append(r.problems, fmt.Sprintf("%d certificate(s) in %s could not be parsed", k.Unread, k.From))
+		}
+	}
+	return r
+}
+
+func administrators(root string) (*kernel.Keys, error) {
+	const most = 1 << 20
+	dir := filepath.Join(root, KeysDir)
+	k := &kernel.Keys{From: dir}
+	entries, err := os.ReadDir(dir)
+	if errors.Is(err, os.ErrNotExist) {
+		return k, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	for _, e := range entries {
+		switch filepath.Ext(e.Name()) {
+		case ".x509", ".pem", ".crt", ".cer", ".der":
+		default:
+			continue
+		}
+		text, err := regular.Read(filepath.Join(dir, e.Name()), most)
+		if err != nil {
+			k.Unread++
+			continue
+		}
+		if !strings.Contains(string(text), "-----BEGIN ") {
+			text = pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: text})
+		}
+		for block, rest := pem.Decode(text); block != nil; block, rest = pem.Decode(rest) {
+			if block.Type != "CERTIFICATE" {
+				continue
+			}
+			if c, err := x509.ParseCertificate(block.Bytes); err == nil {
+				k.Certs = append(k.Certs, c)
+			} else {
+				k.Unread++
+			}
+		}
+	}
+	return k, nil
+}
+
+// Trust is how far what a module says of itself is vouched for.
+type Trust struct {
+	// Trusted says that a key of the keyring signed the module as it is.
+	Trusted bool
+	// Forged says that the signature names a key of the keyring, and does not
+	// match: the kernel refuses such a module whatever its policy
+	// (module_sig_check in kernel/module/signing.c, v6.1).
+	Forged bool
+	Reason string // for people: by whom, or why not
+}
+
+// Check checks the signature of an uncompressed module. keys is called only
+// for a module that has one.
+func Check(data []byte, keys func() *Keyring) Trust {
+	s, err := modsign.Parse(data)
+	if errors.Is(err, modsign.ErrUnsigned) {
+		return Trust{Reason: "the module is not signed"}
+	}
+	if err != nil {
+		return Trust{Reason: "its signature cannot be checked: " + err.Error()}
+	}
+	r := keys()
+	known := 0
+	var failed Trust // of the keys that it names; several certificates may have one name and number
+	for _, k := range r.sources {
+		known += len(k.Certs)
+		for _, c := range k.Certs {
+			if !s.By(c) {
+				continue
+			}
+			switch err := modsign.Verify(data, c); {
+			case err == nil:
+				return Trust{Trusted: true, Reason: fmt.Sprintf("signed by %s, a key in %s", s.Issuer, k.From)}
+			case errors.Is(err, modsign.ErrMismatch):
+				failed = Trust{Forged: true, Reason: fmt.Sprintf("it is signed in the name of %s, a key in %s, and %v", s.Issuer, k.From, err)}
+			default:
+				failed = Trust{Reason: "its signature cannot be checked: " + err.Error()}
+			}
+		}
+	}
+	if failed.Reason != "" {
+		return failed
+	}
+	by := fmt.Sprintf("signed by %s (serial %x), a key that is not among the %d of this kernel, of its owner and in %s", s.Issuer, s.Serial, known, KeysDir)
+	if len(r.problems) > 0 {
+		by += "; some could not be read: " + strings.Join(r.problems, "; ")
+	}
+	return Trust{Reason: by}
+}
