@@ -347,7 +347,7 @@ func (w *Work) compileOnce(ctx context.Context, obj, cmd string) (*Built, bool, 
 		return nil, false, fmt.Errorf("remove old object: %w", err)
 	}
 	_, err := command{
-		name: "compile " + obj, dir: w.Dir, env: baseEnv(), logs: w.tree.logs(),
+		name: "compile " + obj, dir: w.Dir, env: baseEnv(), logs: w.tree.logs(), box: w.tree.box(w.base),
 		argv: []string{"sh", "-c", "set -e; " + cmd},
 	}.run(ctx)
 	if err != nil {

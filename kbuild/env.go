@@ -99,20 +99,25 @@ func (t *Tree) recordEnvironment(ctx context.Context, flags string) (*environmen
 	if err != nil {
 		return nil, err
 	}
-	// Named as work trees are: a later run removes it if this process dies.
-	work := filepath.Join(t.cache, "work")
-	if err := os.MkdirAll(work, 0o755); err != nil {
-		return nil, err
-	}
-	tmp, err := os.MkdirTemp(work, fmt.Sprintf("%d-env-", os.Getpid()))
+	tmp, unlock, err := t.workDir(ctx, "env")
 	if err != nil {
 		return nil, err
 	}
-	defer os.RemoveAll(tmp)
-	out := filepath.Join(tmp, "env")
+	defer unlock()
+	defer removeTree(tmp)
+	box, vars, done, err := t.scratch(t.Dir)
+	if err != nil {
+		return nil, err
+	}
+	defer done()
+	if box != nil {
+		box.write = append(box.write, tmp)
+	}
+	out := filepath.Join(tmp, "env", "all")
 	argv := append([]string{"make", "-rR", "--no-print-directory", "-f", mk}, t.vars(flags)...)
+	argv = append(argv, vars...)
 	_, err = command{
-		name: "make (environment)", dir: t.Dir, logs: t.logs(),
+		name: "make (environment)", dir: t.Dir, logs: t.logs(), box: box,
 		env:  append(baseEnv(), "KLPFORGE_OUT="+out),
 		argv: append(argv, "klpforge-env"),
 	}.run(ctx)

@@ -73,6 +73,24 @@ func (t *Tree) External(ctx context.Context, dir string, opts WorkOptions) (*Ext
 	return x, nil
 }
 
+// box is what make may do in the copy: it also reads the kernel's trees that links
+// of the module's source lead to.
+func (x *External) box() *box {
+	b := x.tree.box(x.base)
+	if b == nil {
+		return nil
+	}
+	_ = filepath.WalkDir(x.Dir, func(p string, d fs.DirEntry, err error) error {
+		if err == nil && d.Type()&fs.ModeSymlink != 0 {
+			if target, err := filepath.EvalSymlinks(p); err == nil {
+				b.read = append(b.read, target)
+			}
+		}
+		return nil
+	})
+	return b
+}
+
 // Close removes the copy with everything in it. Calling it twice is fine.
 func (x *External) Close() error {
 	if x.unlock == nil {
@@ -211,6 +229,7 @@ func (x *External) Build(ctx context.Context, label string) ([]ExternalObject, e
 		env:  append(baseEnv(), "KBUILD_MODPOST_WARN=1"),
 		argv: append([]string{"make", fmt.Sprintf("-j%d", x.jobs), "M=" + x.Dir}, append(x.tree.vars(x.flags+" -idirafter "+x.headers()), "KBUILD_MODPOST_WARN=1", "modules")...),
 		logs: x.tree.logs(),
+		box:  x.box(),
 	}
 	if _, err := c.run(ctx); err != nil {
 		var re *RunError

@@ -48,6 +48,10 @@ func BuildModule(ctx context.Context, opts ModuleOptions) error {
 		env:  append(baseEnv(), "KBUILD_MODPOST_WARN=1"),
 		argv: append([]string{"make", fmt.Sprintf("-j%d", jobs), "M=" + dir}, append(t.vars(flags), "KBUILD_MODPOST_WARN=1", "modules")...),
 		logs: t.logs(),
+		box:  t.box(dir),
+	}
+	if tmp := c.box.tmp(); tmp != "" {
+		defer os.RemoveAll(tmp)
 	}
 	_, out, err := c.runBoth(ctx)
 	if opts.Log != nil {
