@@ -90,6 +90,9 @@ func (w *Work) makeBefore(ctx context.Context, objects []string) (map[string]Bui
 		if len(objects) == 1 {
 			b.Elapsed = time.Since(start)
 		}
+		if err := w.tree.checkRead(b.Deps); err != nil {
+			return nil, err
+		}
 		if b.Path, err = w.store(w.objectKey(obj), in.Dir, b); err != nil {
 			return nil, err
 		}
@@ -362,6 +365,9 @@ func (w *Work) compileOnce(ctx context.Context, obj, cmd string) (*Built, bool, 
 	if b.Deps, stale, err = w.depFile(obj); err != nil {
 		return nil, false, err
 	}
+	if err := w.tree.checkRead(w.unchangedOf(b.Deps)); err != nil {
+		return nil, false, err
+	}
 	if b.Path, err = w.keepAfter(obj); err != nil {
 		return nil, false, err
 	}
@@ -492,6 +498,9 @@ func (w *Work) BuildNew(ctx context.Context, objects []string) ([]Built, error) 
 	for i, obj := range clean {
 		b, err := w.collect(obj)
 		if err != nil {
+			return nil, err
+		}
+		if err := w.tree.checkRead(w.unchangedOf(b.Deps)); err != nil {
 			return nil, err
 		}
 		if b.Path, err = w.keepAfter(obj); err != nil {

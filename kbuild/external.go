@@ -318,6 +318,9 @@ func (x *External) collect(obj, label string) (*Built, error) {
 			return nil, fmt.Errorf("compile %s: it includes %s by its absolute name, which no patch reaches: let the makefile say $(src) instead", obj, dep)
 		}
 	}
+	if err := x.tree.checkRead(c.Deps); err != nil {
+		return nil, err
+	}
 	kept := filepath.Join(x.base, label, obj)
 	if err := os.MkdirAll(filepath.Dir(kept), 0o755); err != nil {
 		return nil, fmt.Errorf("keep %s: %w", obj, err)

@@ -62,8 +62,32 @@ func BuildModule(ctx context.Context, opts ModuleOptions) error {
 	if err != nil {
 		return fmt.Errorf("build module in %s: %w", filepath.Base(dir), err)
 	}
+	if err := t.checkModuleRead(dir); err != nil {
+		return fmt.Errorf("build module in %s: %w", filepath.Base(dir), err)
+	}
 	if matches, _ := filepath.Glob(filepath.Join(dir, "*.ko")); len(matches) == 0 {
 		return fmt.Errorf("build module in %s: make succeeded, but made no .ko: %w", filepath.Base(dir), os.ErrNotExist)
+	}
+	return nil
+}
+
+// checkModuleRead is checkRead for what the objects of a module were made of.
+func (t *Tree) checkModuleRead(dir string) error {
+	saved, err := filepath.Glob(filepath.Join(dir, ".*.o.cmd"))
+	if err != nil {
+		return err
+	}
+	for _, name := range saved {
+		data, err := os.ReadFile(name)
+		if err != nil {
+			return err
+		}
+		// Objects of other origin have empty ones.
+		if c, err := parseCmdFile(data); err == nil {
+			if err := t.checkRead(c.Deps); err != nil {
+				return err
+			}
+		}
 	}
 	return nil
 }

@@ -109,7 +109,7 @@ func Prepare(ctx context.Context, opts PrepareOptions) (*Tree, error) {
 	if err != nil {
 		return nil, err
 	}
-	if t, err := p.load(); err == nil {
+	if t, err := p.load(ctx); err == nil {
 		return t, nil
 	}
 	unlock, err := lockFile(ctx, p.base+".lock", func() { p.progress("wait for another run", 0, 0) })
@@ -117,13 +117,21 @@ func Prepare(ctx context.Context, opts PrepareOptions) (*Tree, error) {
 		return nil, err
 	}
 	defer unlock()
-	if t, err := p.load(); err == nil {
+	t, err := p.load(ctx)
+	if err == nil {
 		return t, nil
+	}
+	changed := (*TreeChangedError)(nil)
+	if errors.As(err, &changed) {
+		p.progress("prepare again: "+changed.Path+" "+changed.Why, 0, 0)
 	}
 	if err := p.build(ctx); err != nil {
 		return nil, fmt.Errorf("prepare kernel %s: %w", opts.Release, err)
 	}
-	return p.load()
+	if t, err = p.load(ctx); err == nil && changed != nil {
+		t.Healed = fmt.Sprintf("the prepared tree in the cache was made again: %s %s", changed.Path, changed.Why)
+	}
+	return t, err
 }
 
 // preparation is one call of Prepare.
@@ -272,12 +280,15 @@ func sanitize(s string) string {
 }
 
 // load opens a complete tree.
-func (p *preparation) load() (*Tree, error) {
+func (p *preparation) load(ctx context.Context) (*Tree, error) {
 	use, err := useTree(p.base)
 	if err != nil {
 		return nil, err
 	}
 	t, err := p.read()
+	if err == nil {
+		err = t.check(ctx)
+	}
 	if err != nil {
 		use.Close()
 		return nil, err
@@ -414,6 +425,12 @@ func (p *preparation) finish(ctx context.Context, sourceFiles map[string]bool) e
 		return err
 	}
 	if err := p.stage("read include lines", func() error { return t.survey(ctx, sourceFiles) }); err != nil {
+		return err
+	}
+	if err := os.RemoveAll(filepath.Join(p.base, "tmp")); err != nil {
+		return err
+	}
+	if err := p.stage("seal", func() error { return t.seal(ctx) }); err != nil {
 		return err
 	}
 	return writeJSON(filepath.Join(p.base, "meta.json"), m)

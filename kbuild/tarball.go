@@ -29,7 +29,7 @@ type tarball struct {
 	sums string // directory that remembers hashes
 }
 
-// identity is the archive's hash, remembered by size, time and inode number.
+// identity is the archive's hash, remembered by size, times and inode number.
 func (t tarball) identity(context.Context) (string, error) {
 	info, err := os.Stat(t.path)
 	if err != nil {
