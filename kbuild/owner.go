@@ -524,7 +524,7 @@ func (r *resolver) special(d *dirFacts) {
 		if !strings.HasPrefix(h, d.dir+"/") {
 			h = d.dir + "/" + h
 		}
-		note(h+".o", "it is a host program")
+		note(h+".o", hostProgram)
 	}
 	for _, list := range []string{"lib-y", "real-y", "extra-y", "targets"} {
 		for _, o := range d.lists[list] {

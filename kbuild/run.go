@@ -38,16 +38,21 @@ func (c command) run(ctx context.Context) ([]byte, error) {
 // runBoth is run, and returns both streams merged as well.
 func (c command) runBoth(ctx context.Context) (stdout, all []byte, err error) {
 	stdout, all, err = c.exec(ctx)
-	if err == nil {
-		return stdout, all, nil
+	if err != nil {
+		err = c.failed(ctx, all, err)
 	}
+	return stdout, all, err
+}
+
+// failed is the error to return for the command, which printed all before err.
+func (c command) failed(ctx context.Context, all []byte, err error) error {
 	if ctx.Err() != nil {
-		return stdout, all, fmt.Errorf("run %s: %w", c.name, context.Cause(ctx))
+		return fmt.Errorf("run %s: %w", c.name, context.Cause(ctx))
 	}
 	if ce := (*confineError)(nil); errors.As(err, &ce) {
-		return stdout, all, err
+		return err
 	}
-	return stdout, all, &RunError{
+	return &RunError{
 		Command: c.name,
 		Dir:     c.dir,
 		Tail:    summarize(all),

@@ -141,10 +141,26 @@ func systemPaths() []string {
 	for _, dir := range filepath.SplitList(os.Getenv("PATH")) {
 		// A home or the root in PATH would open all that this is to close.
 		if filepath.IsAbs(dir) && filepath.Clean(dir) != "/" && filepath.Clean(dir) != filepath.Clean(home) {
-			paths = append(paths, dir)
+			paths = append(append(paths, dir, realOr(dir)), installed(dir)...)
 		}
 	}
 	return outermost(paths)
+}
+
+// installed are the directories that programs of a directory in PATH read: those of
+// /opt/x/bin its libraries, those of ~/.pyenv/shims everything beside it.
+func installed(bin string) []string {
+	prefix := filepath.Dir(filepath.Clean(bin))
+	var out []string
+	switch filepath.Base(bin) {
+	case "shims":
+		out = append(out, prefix)
+	case "bin", "sbin":
+		for _, sub := range []string{"bin", "lib", "lib32", "lib64", "libexec", "include"} {
+			out = append(out, filepath.Join(prefix, sub))
+		}
+	}
+	return out
 }
 
 // toolchainPaths are the directories of a compiler that is installed under a prefix
@@ -162,13 +178,9 @@ func toolchainPaths(cc string) []string {
 				out = append(out, p)
 				continue
 			}
-			prefix := filepath.Dir(filepath.Dir(p))
-			for _, sub := range []string{"bin", "lib", "lib32", "lib64", "libexec", "include", "share"} {
-				out = append(out, filepath.Join(prefix, sub))
-			}
 			// x86_64-linux-gnu/bin/as and its like
-			triplets, _ := filepath.Glob(filepath.Join(prefix, "*-linux*"))
-			out = append(out, triplets...)
+			triplets, _ := filepath.Glob(filepath.Join(filepath.Dir(filepath.Dir(p)), "*-linux*"))
+			out = append(append(out, installed(filepath.Dir(p))...), triplets...)
 		}
 	}
 	return out

@@ -61,7 +61,7 @@ func (r *run) debugInfo(ctx context.Context, units []*unit, overlay *patchset.Ov
 // compileDebug compiles objects before and after the patches, with debug
 // information. done removes what was compiled.
 func (r *run) compileDebug(ctx context.Context, names []string, overlay *patchset.Overlay) (before, after []kbuild.Built, done func() error, err error) {
-	o := kbuild.WorkOptions{Debug: true, Jobs: r.opt.Jobs, Progress: r.opt.Progress}
+	o := kbuild.WorkOptions{Debug: true, Jobs: r.opt.Jobs, Progress: r.opt.Progress, Trust: r.trusts() && len(r.withheld) > 0}
 	var work privateTree
 	var compile func(label string) ([]kbuild.Built, error)
 	if r.external != nil {
@@ -89,7 +89,7 @@ func (r *run) compileDebug(ctx context.Context, names []string, overlay *patchse
 	}
 	if before, err = compile("before"); err != nil {
 		err = fmt.Errorf("compile the unpatched source with debug information: %w", err)
-	} else if err = apply(work, overlay); err == nil {
+	} else if err = r.apply(work, overlay); err == nil {
 		if after, err = compile("after"); err != nil {
 			err = r.compileFault(err)
 		}
