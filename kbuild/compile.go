@@ -352,12 +352,16 @@ func (w *Work) compileOnce(ctx context.Context, obj, cmd string) (*Built, bool, 
 	if err := os.Remove(made); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return nil, false, fmt.Errorf("remove old object: %w", err)
 	}
+	if err := os.MkdirAll(filepath.Join(w.base, "tmp"), 0o755); err != nil {
+		return nil, false, fmt.Errorf("compile %s: %w", obj, err)
+	}
 	listing, err := w.listAssembled(obj, cmd)
 	if err != nil {
 		return nil, false, fmt.Errorf("compile %s: %w", obj, err)
 	}
 	_, all, err := command{
-		name: "compile " + obj, dir: w.Dir, env: baseEnv(), box: w.tree.box(w.base),
+		name: "compile " + obj, dir: w.Dir, box: w.tree.box(w.base),
+		env:  append(baseEnv(), "TMPDIR="+filepath.Join(w.base, "tmp")), // what the assembler reads from there is the compiler's
 		argv: []string{"sh", "-c", "set -e; " + listing},
 	}.exec(ctx)
 	if err != nil {

@@ -41,7 +41,7 @@ type Outside struct {
 var (
 	includeForm  = regexp.MustCompile(`^\s*(?:#|%:|\?\?=)\s*(include|include_next|import|embed)\s*["<]([^">]+)[">]`)
 	hasForm      = regexp.MustCompile(`\b(__has_include|__has_include_next|__has_embed)\s*\(\s*["<]([^">]+)[">]`)
-	assemblyForm = regexp.MustCompile(`\.(incbin|include)[\s,]*\\*"([^"\\]+)`)
+	assemblyForm = regexp.MustCompile(`\.(incbin|include)(?:\s|\\[tn])*\\*"([^"\\]+)`)
 )
 
 // ReadsOutside finds constructs that name a file outside of the tree in the lines of
@@ -79,13 +79,15 @@ var compilerHeaders = regexp.MustCompile(`/lib(32|64|exec)?/(gcc|gcc-cross|clang
 
 // inside reports whether a file that was read belongs to the tree, to its copy, or to
 // the compiler. A relative name is one at the root of the copy.
-func (w *Work) inside(name string) bool {
+func (w *Work) inside(name string) bool { return inside(name, w.base, w.tree.base) }
+
+func inside(name string, roots ...string) bool {
 	if !path.IsAbs(name) {
 		clean := path.Clean(name)
 		return clean != ".." && !strings.HasPrefix(clean, "../")
 	}
 	name = path.Clean(name)
-	for _, dir := range []string{w.base, w.tree.base} {
+	for _, dir := range roots {
 		if strings.HasPrefix(name, dir+"/") {
 			return true
 		}
@@ -123,7 +125,7 @@ func (w *Work) checkAssembled(obj string) error {
 	}
 	_, list, _ := strings.Cut(string(data), ":")
 	for _, f := range strings.Fields(strings.ReplaceAll(list, "\\\n", " ")) {
-		if !w.inside(f) && !strings.HasPrefix(f, os.TempDir()+"/") {
+		if !w.inside(f) {
 			return &OutsideError{obj, f, ".incbin or .include"}
 		}
 	}
@@ -141,17 +143,19 @@ var (
 
 // outsideOf tells a compilation that failed because it was kept from a file, or read
 // one that is none of its business. Nothing of the file's contents gets into the error.
-func (w *Work) outsideOf(obj, output string) error {
+func (w *Work) outsideOf(obj, output string) error { return outsideOf(obj, output, w.base, w.tree.base) }
+
+func outsideOf(obj, output string, roots ...string) error {
 	if m := deniedInclude.FindStringSubmatch(output); m != nil {
-		return &OutsideError{obj, m[2], "#include in " + w.relative(m[1])}
+		return &OutsideError{obj, m[2], "#include in " + strings.TrimPrefix(m[1], roots[0]+"/")}
 	}
 	for _, m := range deniedAssembly.FindAllStringSubmatch(output, -1) {
-		if name := m[1] + m[2]; !w.inside(name) {
+		if name := m[1] + m[2]; !inside(name, roots...) {
 			return &OutsideError{obj, name, ".incbin or .include"}
 		}
 	}
 	for _, m := range errorPlace.FindAllStringSubmatch(output, -1) {
-		if !w.inside(m[1]) && !strings.HasPrefix(m[1], os.TempDir()+"/") {
+		if !inside(m[1], roots...) {
 			return &OutsideError{obj, m[1], "#include"}
 		}
 	}

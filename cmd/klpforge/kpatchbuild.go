@@ -148,7 +148,8 @@ func (a *app) kpatchBuild(cmd *cobra.Command, k *kpatchFlags, patches []string) 
 
 // options translates the flags. Every flag has an effect or is refused.
 func (k *kpatchFlags) options(patches []string, jobsGiven bool) (build.Options, error) {
-	o := build.Options{Patches: patches, Goals: k.targets, NoReplace: k.nonReplace, AllowCompilerMismatch: k.skipCheck || k.skipGCC}
+	o := build.Options{Patches: patches, Goals: k.targets, NoReplace: k.nonReplace, AllowCompilerMismatch: k.skipCheck || k.skipGCC,
+		Sandbox: k.sandbox, TrustPatch: k.trust}
 	if len(patches) == 0 {
 		return o, errors.New("no patch file given")
 	}
