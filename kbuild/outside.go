@@ -143,7 +143,9 @@ var (
 
 // outsideOf tells a compilation that failed because it was kept from a file, or read
 // one that is none of its business. Nothing of the file's contents gets into the error.
-func (w *Work) outsideOf(obj, output string) error { return outsideOf(obj, output, w.base, w.tree.base) }
+func (w *Work) outsideOf(obj, output string) error {
+	return outsideOf(obj, output, w.base, w.tree.base)
+}
 
 func outsideOf(obj, output string, roots ...string) error {
 	if m := deniedInclude.FindStringSubmatch(output); m != nil {

@@ -45,6 +45,7 @@ type sealed struct {
 	mtime int64
 	ctime int64
 	inode uint64
+	runs  bool              // interpreted, and shared with work trees
 	sum   [sha256.Size]byte // of contents, or of a symbolic link's target; zero for directories
 }
 
@@ -69,8 +70,13 @@ func interpreted(rel string, mode uint32) bool {
 
 // look describes an entry of the tree as it is now, without its digest.
 func (t *Tree) look(rel string, kind byte) (sealed, error) {
+	return lookAt(unix.AT_FDCWD, t.Dir+"/"+rel, rel, kind)
+}
+
+// lookAt is look for an entry that is called name below an open directory.
+func lookAt(dir int, name, rel string, kind byte) (sealed, error) {
 	var st unix.Stat_t
-	if err := unix.Lstat(t.Dir+"/"+rel, &st); err != nil {
+	if err := unix.Fstatat(dir, name, &st, unix.AT_SYMLINK_NOFOLLOW); err != nil {
 		return sealed{}, &fs.PathError{Op: "lstat", Path: rel, Err: err}
 	}
 	return sealed{path: rel, kind: kind, mode: st.Mode, size: st.Size, mtime: st.Mtim.Nano(), ctime: st.Ctim.Nano(), inode: st.Ino}, nil
@@ -142,6 +148,7 @@ func (t *Tree) seal(ctx context.Context) error {
 			}
 		}
 		if *e, err = t.look(e.path, e.kind); err == nil {
+			e.runs = e.kind == 'l' && interpreted(e.path, e.mode)
 			e.sum, err = t.digest(e.path, e.kind)
 		}
 		return err
@@ -167,7 +174,7 @@ func (t *Tree) sealFile(part string) string { return filepath.Join(t.base, part+
 
 // record is the fixed part of a stored entry, before the path.
 type record struct {
-	Kind, _     byte
+	Kind, Runs  byte
 	Length      uint16
 	Mode        uint32
 	Size, Mtime int64
@@ -182,6 +189,9 @@ func writeSeal(file string, entries []sealed) error {
 	var b bytes.Buffer
 	for _, e := range entries {
 		r := record{Kind: e.kind, Length: uint16(len(e.path)), Mode: e.mode, Size: e.size, Mtime: e.mtime, Ctime: e.ctime, Inode: e.inode, Sum: e.sum}
+		if e.runs {
+			r.Runs = 1
+		}
 		if err := binary.Write(&b, binary.LittleEndian, r); err != nil {
 			return err
 		}
@@ -209,7 +219,7 @@ func readSeal(file string) ([]sealed, error) {
 		}
 		r := data[at:]
 		e := sealed{
-			kind: r[0], mode: binary.LittleEndian.Uint32(r[4:]),
+			kind: r[0], runs: r[1] == 1, mode: binary.LittleEndian.Uint32(r[4:]),
 			size: int64(binary.LittleEndian.Uint64(r[8:])), mtime: int64(binary.LittleEndian.Uint64(r[16:])),
 			ctime: int64(binary.LittleEndian.Uint64(r[24:])), inode: binary.LittleEndian.Uint64(r[32:]),
 			sum: [sha256.Size]byte(r[40:72]),
@@ -254,32 +264,24 @@ func (t *Tree) checkPart(ctx context.Context, part string) error {
 	}
 	var mu sync.Mutex
 	var touched []int
-	index := make([]int, len(entries))
-	for i := range index {
-		index[i] = i
-	}
-	err = eachChunk(ctx, index, t.jobs, func(i int) error {
-		e := &entries[i]
-		now, err := t.look(e.path, e.kind)
+	err = eachChunk(ctx, byDirectory(entries), t.jobs, func(group []int) error {
+		// One walk to the directory, not one for each of its entries.
+		dir := path.Dir(entries[group[0]].path)
+		fd, err := unix.Open(filepath.Join(t.Dir, dir), unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 		if err != nil {
-			return &TreeChangedError{Path: e.path, Why: "was removed"}
+			return &TreeChangedError{Path: dir, Why: "was removed"}
 		}
-		same := e.same(&now)
-		if same && (e.kind == 'd' || e.kind == 's' || !interpreted(e.path, e.mode)) {
-			return nil
-		}
-		if now.mode&unix.S_IFMT != e.mode&unix.S_IFMT || now.mode&0o111 != e.mode&0o111 {
-			return &TreeChangedError{Path: e.path, Why: "became another kind of file"}
-		}
-		if sum, err := t.digest(e.path, e.kind); err != nil || sum != e.sum {
-			return &TreeChangedError{Path: e.path, Why: "was changed"}
-		}
-		if !same {
-			now.sum = e.sum
-			*e = now
-			mu.Lock()
-			touched = append(touched, i)
-			mu.Unlock()
+		defer unix.Close(fd)
+		for _, i := range group {
+			changed, err := t.checkEntry(fd, &entries[i])
+			if err != nil {
+				return err
+			}
+			if changed {
+				mu.Lock()
+				touched = append(touched, i)
+				mu.Unlock()
+			}
 		}
 		return nil
 	}, nil)
@@ -290,6 +292,49 @@ func (t *Tree) checkPart(ctx context.Context, part string) error {
 		return err
 	}
 	return writeSeal(t.sealFile(part), entries)
+}
+
+// byDirectory groups entries, which are given by their indices, by the directory that
+// holds them.
+func byDirectory(entries []sealed) [][]int {
+	groups := map[string]int{}
+	var out [][]int
+	for i := range entries {
+		dir := path.Dir(entries[i].path)
+		g, ok := groups[dir]
+		if !ok {
+			g = len(out)
+			groups[dir] = g
+			out = append(out, nil)
+		}
+		out[g] = append(out[g], i)
+	}
+	return out
+}
+
+// checkEntry compares an entry of an open directory, and takes over times that changed
+// alone.
+func (t *Tree) checkEntry(dir int, e *sealed) (touched bool, err error) {
+	now, err := lookAt(dir, path.Base(e.path), e.path, e.kind)
+	if err != nil {
+		return false, &TreeChangedError{Path: e.path, Why: "was removed"}
+	}
+	same := e.same(&now)
+	if same && !e.runs {
+		return false, nil
+	}
+	if now.mode&unix.S_IFMT != e.mode&unix.S_IFMT || now.mode&0o111 != e.mode&0o111 {
+		return false, &TreeChangedError{Path: e.path, Why: "became another kind of file"}
+	}
+	if sum, err := t.digest(e.path, e.kind); err != nil || sum != e.sum {
+		return false, &TreeChangedError{Path: e.path, Why: "was changed"}
+	}
+	if same {
+		return false, nil
+	}
+	now.sum, now.runs = e.sum, e.runs
+	*e = now
+	return true, nil
 }
 
 // checkEntries makes sure that directories whose time changed have the entries that

@@ -38,7 +38,7 @@ var hostile = map[string]string{
 	"makefile-kbuild": "KLP134", "makefile-new-directory": "KLP134", "prepared-tree": "KLP134",
 	"flags-plugin": "KLP134", "flags-wrapper": "KLP134", "flags-file": "KLP134",
 	"makefile-top": "", "makefile-gnu": "", "saved-command": "", "script": "", "objtool": "", "kconfig": "",
-	"host-program": "", "host-header": "KLP134",
+	"host-program": "KLP109", "host-header": "KLP134",
 	"incbin": "KLP133", "incbin-pieces": "KLP133", "incbin-macro": "KLP133", "incbin-code": "KLP133", "assembler-include": "KLP133",
 	"include-absolute": "KLP133", "include-parents": "KLP133", "include-macro": "KLP133", "include-header": "KLP133",
 	"include-data": "KLP133", "has-include": "KLP133",
