@@ -34,8 +34,8 @@ type treeFacts struct {
 	owners   *ownerDB
 	manifest *manifest
 
-	sums          map[string]map[string][sha256.Size]byte // by part of the seal and path
-	verified      map[string]bool                         // files whose digests were compared
+	sealed        map[string][]sealed // by part of the seal
+	verified      map[string]bool     // files whose digests were compared
 	prunedChecked bool
 
 	graphMu  sync.Mutex // held longer than mu, and never inside it

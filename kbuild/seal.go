@@ -285,8 +285,14 @@ func (t *Tree) checkPart(ctx context.Context, part string) error {
 		}
 		return nil
 	}, nil)
-	if err != nil || len(touched) == 0 {
+	if err != nil {
 		return err
+	}
+	t.facts.mu.Lock()
+	t.keepSeal(part, entries)
+	t.facts.mu.Unlock()
+	if len(touched) == 0 {
+		return nil
 	}
 	if err := t.checkEntries(entries, touched); err != nil {
 		return err
@@ -377,49 +383,48 @@ func (t *Tree) checkEntries(entries []sealed, touched []int) error {
 func (t *Tree) checkRead(files []string) error {
 	t.facts.mu.Lock()
 	defer t.facts.mu.Unlock()
-	for _, part := range []string{"work", "rest"} {
-		var left []string
-		for _, f := range files {
-			if t.facts.verified[f] || path.IsAbs(f) {
-				continue
-			}
-			if t.facts.sums[part] == nil {
-				if err := t.readSums(part); err != nil {
-					return err
-				}
-			}
-			want, ok := t.facts.sums[part][f]
-			if !ok {
-				left = append(left, f)
-				continue
-			}
-			if sum, err := t.digest(f, 'l'); err != nil || sum != want {
-				return &TreeChangedError{Path: f, Why: "was changed"}
-			}
-			t.facts.verified[f] = true
+	if t.facts.verified == nil {
+		t.facts.verified = map[string]bool{}
+	}
+	want := map[string]bool{}
+	for _, f := range files {
+		if !t.facts.verified[f] && !path.IsAbs(f) {
+			want[f] = true
 		}
-		files = left
+	}
+	for _, part := range []string{"work", "rest"} {
+		if len(want) == 0 {
+			return nil
+		}
+		entries := t.facts.sealed[part]
+		if entries == nil {
+			var err error
+			if entries, err = readSeal(t.sealFile(part)); err != nil {
+				return &TreeChangedError{Path: part + ".seal", Why: "is missing or was changed"}
+			}
+			t.keepSeal(part, entries)
+		}
+		for i := range entries {
+			e := &entries[i]
+			if !want[e.path] || e.kind == 'd' {
+				continue
+			}
+			if sum, err := t.digest(e.path, e.kind); err != nil || sum != e.sum {
+				return &TreeChangedError{Path: e.path, Why: "was changed"}
+			}
+			delete(want, e.path)
+			t.facts.verified[e.path] = true
+		}
 	}
 	return nil // what is left was generated in a work tree
 }
 
-// readSums reads the digests of files; t.facts.mu is held.
-func (t *Tree) readSums(part string) error {
-	entries, err := readSeal(t.sealFile(part))
-	if err != nil {
-		return &TreeChangedError{Path: part + ".seal", Why: "is missing or was changed"}
+// keepSeal keeps a part of the seal for checkRead; t.facts.mu is held.
+func (t *Tree) keepSeal(part string, entries []sealed) {
+	if t.facts.sealed == nil {
+		t.facts.sealed = map[string][]sealed{}
 	}
-	if t.facts.sums == nil {
-		t.facts.sums, t.facts.verified = map[string]map[string][sha256.Size]byte{}, map[string]bool{}
-	}
-	sums := make(map[string][sha256.Size]byte, len(entries))
-	for _, e := range entries {
-		if e.kind == 'l' || e.kind == 'c' {
-			sums[e.path] = e.sum
-		}
-	}
-	t.facts.sums[part] = sums
-	return nil
+	t.facts.sealed[part] = entries
 }
 
 // Forget makes the next Prepare make the tree again.
