@@ -152,7 +152,13 @@ func (t *Tree) inputText(ctx context.Context, dir, obj, cmd string) ([]byte, err
 		}
 	}
 	argv = append(argv, "-E", "-P")
-	out, err := command{name: "preprocess " + obj, dir: dir, env: baseEnv(), argv: argv, logs: t.logs()}.run(ctx)
+
+	box, _, done, err := t.scratch(dir)
+	if err != nil {
+		return nil, err
+	}
+	defer done()
+	out, err := command{name: "preprocess " + obj, dir: dir, env: baseEnv(), argv: argv, logs: t.logs(), box: box}.run(ctx)
 	var failed *RunError
 	if errors.As(err, &failed) {
 		return nil, nil
@@ -161,17 +167,13 @@ func (t *Tree) inputText(ctx context.Context, dir, obj, cmd string) ([]byte, err
 }
 
 // Regenerates reports whether a changed file makes a difference to what a rule
-// generates of it: made is built in two private trees, of which one has the file as
-// w has it and everything else as it was. known is false where that cannot be told
+// generates of it: made is built in two private trees, of which one has text as the
+// file and everything else as it was. known is false where that cannot be told
 // without running something that is compiled from the file, or where the rule makes
 // more than one file.
-func (w *Work) Regenerates(ctx context.Context, file, made string) (differs, known bool, err error) {
+func (w *Work) Regenerates(ctx context.Context, file string, text []byte, made string) (differs, known bool, err error) {
 	if strings.Contains(made, "%") || !w.tree.onlyReads(ctx, file, made) {
 		return false, false, nil
-	}
-	text, err := w.Read(file)
-	if err != nil {
-		return false, false, err
 	}
 	var got [2][]byte
 	for i := range got {

@@ -91,6 +91,9 @@ func (w *Work) makeBefore(ctx context.Context, objects []string) (map[string]Bui
 		if len(objects) == 1 {
 			b.Elapsed = time.Since(start)
 		}
+		if err := w.tree.checkRead(b.Deps); err != nil {
+			return nil, err
+		}
 		if b.Path, err = w.store(w.objectKey(obj), in.Dir, b); err != nil {
 			return nil, err
 		}
@@ -110,6 +113,9 @@ func (w *Work) remember(object, command string) {
 // make builds objects by kbuild. An error names the first object that failed.
 func (w *Work) make(ctx context.Context, objects []string, stage string) error {
 	if stage != "before" {
+		if err := w.checkHostPrograms(ctx, objects); err != nil {
+			return err
+		}
 		// A changed makefile may lead anywhere.
 		if err := w.whole(); err != nil {
 			return err
@@ -349,12 +355,25 @@ func (w *Work) compileOnce(ctx context.Context, obj, cmd string) (*Built, bool, 
 	if err := os.Remove(made); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return nil, false, fmt.Errorf("remove old object: %w", err)
 	}
-	_, err := command{
-		name: "compile " + obj, dir: w.Dir, env: baseEnv(), logs: w.tree.logs(),
-		argv: []string{"sh", "-c", "set -e; " + cmd},
-	}.run(ctx)
+	if err := os.MkdirAll(filepath.Join(w.base, "tmp"), 0o755); err != nil {
+		return nil, false, fmt.Errorf("compile %s: %w", obj, err)
+	}
+	listing, err := w.listAssembled(obj, cmd)
 	if err != nil {
+		return nil, false, fmt.Errorf("compile %s: %w", obj, err)
+	}
+	_, all, err := command{
+		name: "compile " + obj, dir: w.Dir, box: w.tree.box(w.base),
+		env:  append(baseEnv(), "TMPDIR="+filepath.Join(w.base, "tmp")), // what the assembler reads from there is the compiler's
+		argv: []string{"sh", "-c", "set -e; " + listing},
+	}.exec(ctx)
+	if err != nil {
+		// Before anything of the output is kept or shown: it may quote what was read.
+		if outside := w.outsideOf(obj, string(all)); outside != nil && ctx.Err() == nil {
+			return nil, false, outside
+		}
 		var re *RunError
+		err = command{name: "compile " + obj, dir: w.Dir, argv: []string{"sh", "-c", cmd}, logs: w.tree.logs()}.failed(ctx, all, err)
 		if errors.As(err, &re) {
 			return nil, false, &CompileError{Object: obj, Output: re.Tail, Log: re.Log}
 		}
@@ -363,6 +382,17 @@ func (w *Work) compileOnce(ctx context.Context, obj, cmd string) (*Built, bool, 
 	b := &Built{Object: obj, Source: w.sourceOf(cmd), Command: cmd}
 	var stale bool
 	if b.Deps, stale, err = w.depFile(obj); err != nil {
+		return nil, false, err
+	}
+	for _, dep := range b.Deps {
+		if !w.inside(dep) {
+			return nil, false, &OutsideError{obj, dep, "#include"}
+		}
+	}
+	if err := w.checkAssembled(obj); err != nil {
+		return nil, false, err
+	}
+	if err := w.tree.checkRead(w.unchangedOf(b.Deps)); err != nil {
 		return nil, false, err
 	}
 	if b.Path, err = w.keepAfter(obj); err != nil {
@@ -495,6 +525,9 @@ func (w *Work) BuildNew(ctx context.Context, objects []string) ([]Built, error) 
 	for i, obj := range clean {
 		b, err := w.collect(obj)
 		if err != nil {
+			return nil, err
+		}
+		if err := w.tree.checkRead(w.unchangedOf(b.Deps)); err != nil {
 			return nil, err
 		}
 		if b.Path, err = w.keepAfter(obj); err != nil {

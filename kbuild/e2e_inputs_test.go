@@ -146,10 +146,8 @@ func TestRealRegenerates(t *testing.T) {
 		if err != nil || !bytes.Contains(text, []byte(test.old)) {
 			t.Fatalf("%s: no %q: %v", test.header, test.old, err)
 		}
-		if err := w.Write(test.header, bytes.Replace(text, []byte(test.old), []byte(test.new), 1)); err != nil {
-			t.Fatal(err)
-		}
-		differs, known, err := w.Regenerates(context.Background(), test.header, test.made)
+		text = bytes.Replace(text, []byte(test.old), []byte(test.new), 1)
+		differs, known, err := w.Regenerates(context.Background(), test.header, text, test.made)
 		if err != nil || !known || differs != test.differs {
 			t.Errorf("%s: differs %v, known %v, %v; want %v", test.made, differs, known, err, test.differs)
 		}

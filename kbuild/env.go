@@ -12,8 +12,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-
-	"github.com/klpforge/klpforge/internal/sealed"
 )
 
 //go:embed mk/env.mk
@@ -36,12 +34,17 @@ type treeFacts struct {
 	owners   *ownerDB
 	manifest *manifest
 
+	sealed        map[string][]sealEntry // by part of the seal
+	verified      map[string]bool        // files whose digests were compared
+	prunedChecked bool
+
 	graphMu  sync.Mutex // held longer than mu, and never inside it
 	includes *includeGraph
 
 	configOnce sync.Once
 	config     map[string]string // option -> value as written
-	inputsMu   sync.Mutex        // held longer than mu
+	configErr  error
+	inputsMu   sync.Mutex // held longer than mu
 	inputs     *inputIndex
 	objects    sync.Map // digests of object files that were compared, by path
 }
@@ -87,15 +90,23 @@ func (t *Tree) typeFlags() string {
 	return flags
 }
 
-// configured reports whether the prepared tree has an option built in. A tree
-// without a readable configuration has none, which any compilation in it tells.
-func (t *Tree) configured(option string) bool {
+// options are those of the prepared tree's configuration, by their whole names, with
+// values as written.
+func (t *Tree) options() (map[string]string, error) {
 	t.facts.configOnce.Do(func() {
-		if c, err := readConfig(filepath.Join(t.Dir, ".config")); err == nil {
+		c, err := readConfig(filepath.Join(t.Dir, ".config"))
+		if t.facts.configErr = err; err == nil {
 			t.facts.config = c.values
 		}
 	})
-	return t.facts.config["CONFIG_"+option] == "y"
+	return t.facts.config, t.facts.configErr
+}
+
+// configured reports whether the prepared tree has an option built in. A tree
+// without a readable configuration has none, which any compilation in it tells.
+func (t *Tree) configured(option string) bool {
+	values, _ := t.options()
+	return values["CONFIG_"+option] == "y"
 }
 
 // environment returns the recorded environment for flags, recording it first if
@@ -140,20 +151,25 @@ func (t *Tree) recordEnvironment(ctx context.Context, flags string) (*environmen
 	if err != nil {
 		return nil, err
 	}
-	// Named as work trees are: a later run removes it if this process dies.
-	work := filepath.Join(t.cache, "work")
-	if err := sealed.MakeDir(t.cache, work); err != nil {
-		return nil, err
-	}
-	tmp, err := os.MkdirTemp(work, fmt.Sprintf("%d-env-", os.Getpid()))
+	tmp, unlock, err := t.workDir(ctx, "env")
 	if err != nil {
 		return nil, err
 	}
-	defer os.RemoveAll(tmp)
-	out := filepath.Join(tmp, "env")
+	defer unlock()
+	defer removeTree(tmp)
+	box, vars, done, err := t.scratch(t.Dir)
+	if err != nil {
+		return nil, err
+	}
+	defer done()
+	if box != nil {
+		box.write = append(box.write, tmp)
+	}
+	out := filepath.Join(tmp, "env", "all")
 	argv := append([]string{"make", "-rR", "--no-print-directory", "-f", mk}, t.vars(flags)...)
+	argv = append(argv, vars...)
 	_, err = command{
-		name: "make (environment)", dir: t.Dir, logs: t.logs(),
+		name: "make (environment)", dir: t.Dir, logs: t.logs(), box: box,
 		env:  append(baseEnv(), "KLPFORGE_OUT="+out),
 		argv: append(argv, "klpforge-env"),
 	}.run(ctx)

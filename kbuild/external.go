@@ -26,6 +26,10 @@ type External struct {
 	jobs   int
 	unlock func()
 	root   *os.Root // Dir; what is written stays in it
+
+	trust   bool            // WorkOptions.Trust
+	changed map[string]bool // paths written or removed
+	read    map[string]bool // what the unchanged source reads from outside of it and of the kernel's tree
 }
 
 // ExternalObject is one compiled object of external modules.
@@ -50,7 +54,7 @@ func (t *Tree) External(ctx context.Context, dir string, opts WorkOptions) (*Ext
 	if err != nil {
 		return nil, err
 	}
-	x := &External{Dir: filepath.Join(base, "module"), tree: t, base: base, jobs: opts.Jobs, unlock: unlock}
+	x := &External{Dir: filepath.Join(base, "module"), tree: t, base: base, jobs: opts.Jobs, unlock: unlock, trust: opts.Trust, changed: map[string]bool{}}
 	// The compiler is given absolute names below M=, which assertions and debug
 	// information would keep.
 	x.flags = sectionFlags + " " + t.typeFlags() + " -fdebug-prefix-map=" + t.Dir + "=. -ffile-prefix-map=" + x.Dir + "/="
@@ -68,6 +72,24 @@ func (t *Tree) External(ctx context.Context, dir string, opts WorkOptions) (*Ext
 		return nil, fmt.Errorf("copy module source: %w", err)
 	}
 	return x, nil
+}
+
+// box is what make may do in the copy: it also reads the kernel's trees that links
+// of the module's source lead to.
+func (x *External) box() *box {
+	b := x.tree.box(x.base)
+	if b == nil {
+		return nil
+	}
+	_ = filepath.WalkDir(x.Dir, func(p string, d fs.DirEntry, err error) error {
+		if err == nil && d.Type()&fs.ModeSymlink != 0 {
+			if target, err := filepath.EvalSymlinks(p); err == nil {
+				b.read = append(b.read, target)
+			}
+		}
+		return nil
+	})
+	return b
 }
 
 // Close removes the copy with everything in it. Calling it twice is fine.
@@ -184,6 +206,7 @@ func (x *External) Write(rel string, data []byte) error {
 	if err != nil {
 		return err
 	}
+	x.changed[rel] = true
 	return replaceFile(x.root, rel, data)
 }
 
@@ -193,6 +216,7 @@ func (x *External) Remove(rel string) error {
 	if err != nil {
 		return err
 	}
+	x.changed[rel] = true
 	return removeFile(x.root, rel)
 }
 
@@ -202,15 +226,25 @@ func (x *External) Remove(rel string) error {
 // *CompileError when the source does not compile.
 func (x *External) Build(ctx context.Context, label string) ([]ExternalObject, error) {
 	begun := time.Now()
+	if err := x.checkPrograms(); err != nil {
+		return nil, err
+	}
 	c := command{
 		name: "make modules",
 		dir:  x.tree.Dir,
 		env:  append(baseEnv(), "KBUILD_MODPOST_WARN=1"),
 		argv: append([]string{"make", fmt.Sprintf("-j%d", x.jobs), "M=" + x.Dir}, append(x.tree.vars(x.flags+" -idirafter "+x.headers()), "KBUILD_MODPOST_WARN=1", "modules")...),
 		logs: x.tree.logs(),
+		box:  x.box(),
 	}
-	if _, err := c.run(ctx); err != nil {
+	_, all, err := c.exec(ctx)
+	if err != nil {
+		// Before anything of the output is kept or shown: it may quote what was read.
+		if outside := outsideOf(filepath.Base(x.Dir), string(all), x.base, x.tree.base); outside != nil && len(x.changed) > 0 && ctx.Err() == nil {
+			return nil, outside
+		}
 		var re *RunError
+		err = c.failed(ctx, all, err)
 		if errors.As(err, &re) {
 			return nil, &CompileError{Object: filepath.Base(x.Dir), Output: re.Tail, Log: re.Log}
 		}
@@ -296,6 +330,12 @@ func (x *External) collect(obj, label string) (*Built, error) {
 			return nil, fmt.Errorf("compile %s: it includes %s by its absolute name, which no patch reaches: let the makefile say $(src) instead", obj, dep)
 		}
 	}
+	if err := x.tree.checkRead(c.Deps); err != nil {
+		return nil, err
+	}
+	if err := x.checkOutside(obj, c.Deps); err != nil {
+		return nil, err
+	}
 	kept := filepath.Join(x.base, label, obj)
 	if err := os.MkdirAll(filepath.Dir(kept), 0o755); err != nil {
 		return nil, fmt.Errorf("keep %s: %w", obj, err)
@@ -308,6 +348,52 @@ func (x *External) collect(obj, label string) (*Built, error) {
 		return nil, fmt.Errorf("keep %s: %w", obj, err)
 	}
 	return &Built{Object: obj, Path: kept, Source: strings.TrimPrefix(c.Source, x.Dir+"/"), Command: c.Command, Configs: slices.Sorted(slices.Values(c.Configs)), CRCs: c.CRCs}, nil
+}
+
+// checkOutside refuses files of the machine that the change makes an object read. What
+// the unchanged source reads is its owner's business.
+func (x *External) checkOutside(obj string, deps []string) error {
+	if x.read == nil {
+		x.read = map[string]bool{}
+	}
+	for _, dep := range deps {
+		switch {
+		case inside(dep, x.base, x.tree.base):
+		case len(x.changed) == 0:
+			x.read[dep] = true
+		case !x.read[dep]:
+			return &OutsideError{obj, dep, "#include"}
+		}
+	}
+	return nil
+}
+
+// checkPrograms makes sure that make runs no program that is made of something that
+// was changed: commands that kbuild saved for other than kernel objects tell of what
+// those of the module's source are made.
+func (x *External) checkPrograms() error {
+	if x.trust || len(x.changed) == 0 {
+		return nil
+	}
+	return filepath.WalkDir(x.Dir, func(p string, d fs.DirEntry, err error) error {
+		if err != nil || !d.Type().IsRegular() || !strings.HasPrefix(d.Name(), ".") || !strings.HasSuffix(d.Name(), ".cmd") {
+			return err
+		}
+		data, err := os.ReadFile(p)
+		if err != nil {
+			return err
+		}
+		c, err := parseCmdFile(data)
+		if err != nil || c.Source == "" || strings.Contains(c.Command, "-D__KERNEL__") {
+			return nil // empty, linked of others, or an object of the kernel's
+		}
+		for _, f := range append(c.Deps, c.Source) {
+			if rel := strings.TrimPrefix(f, x.Dir+"/"); x.changed[rel] {
+				return &RulesError{filepath.Base(x.Dir), []*RuleProblem{{File: rel, Why: "the patch changes it, and a program that the module's makefile runs is made of it"}}}
+			}
+		}
+		return nil
+	})
 }
 
 func sortedKeys[V any](m map[string]V) []string {

@@ -44,7 +44,7 @@ func (t *Tree) inputs(ctx context.Context) (*inputIndex, error) {
 	if err != nil {
 		return nil, err
 	}
-	e, err := t.environment(ctx, kcflags(false))
+	e, err := t.environment(ctx, t.kcflags())
 	if err != nil {
 		return nil, err
 	}

@@ -173,15 +173,16 @@ func (t *Tree) workFiles() (*manifest, error) {
 }
 
 // replicate makes dst, which exists and is empty, a private copy of src.
-func (m *manifest) replicate(ctx context.Context, src, dst string, jobs int) error {
+//
+// With share, files of the source are links to those of src, else copies, which
+// nothing that runs in dst can reach src through.
+func (m *manifest) replicate(ctx context.Context, src, dst string, jobs int, share bool) error {
 	for _, d := range m.dirs {
 		if err := os.Mkdir(dst+"/"+d, 0o755); err != nil {
 			return err
 		}
 	}
-	err := eachChunk(ctx, m.links, jobs, func(rel string) error {
-		return os.Link(src+"/"+rel, dst+"/"+rel)
-	}, nil)
+	err := eachChunk(ctx, m.links, jobs, func(rel string) error { return shareFile(src+"/"+rel, dst+"/"+rel, share) }, nil)
 	if err != nil {
 		return err
 	}
@@ -212,9 +213,21 @@ func (m *manifest) replicate(ctx context.Context, src, dst string, jobs int) err
 	return nil
 }
 
+// shareFile links or copies a file of the source.
+func shareFile(src, dst string, share bool) error {
+	if share {
+		return os.Link(src, dst)
+	}
+	info, err := os.Lstat(src)
+	if err != nil {
+		return err
+	}
+	return copyKeepTime(src, dst, info)
+}
+
 // linkSubtree replaces the symbolic link dst to the pruned directory src by a copy
-// made of hard links. A pruned directory holds files of the source only.
-func linkSubtree(src, dst string) error {
+// made as by replicate. A pruned directory holds files of the source only.
+func linkSubtree(src, dst string, share bool) error {
 	tmp := dst + ".klpforge"
 	err := filepath.WalkDir(src, func(path string, d fs.DirEntry, err error) error {
 		if err != nil {
@@ -224,7 +237,7 @@ func linkSubtree(src, dst string) error {
 		if d.IsDir() {
 			return os.Mkdir(to, 0o755)
 		}
-		return os.Link(path, to)
+		return shareFile(path, to, share)
 	})
 	if err == nil {
 		err = os.Remove(dst)
@@ -240,7 +253,8 @@ func linkSubtree(src, dst string) error {
 
 // copyKeepTime keeps the exact time: make compares them.
 func copyKeepTime(src, dst string, info fs.FileInfo) error {
-	if err := copyFile(src, dst, info.Mode().Perm()); err != nil {
+	// kbuild writes to some of what it made; the prepared tree is write-protected.
+	if err := copyFile(src, dst, info.Mode().Perm()|0o200); err != nil {
 		return err
 	}
 	return os.Chtimes(dst, time.Time{}, info.ModTime())

@@ -48,6 +48,10 @@ func BuildModule(ctx context.Context, opts ModuleOptions) error {
 		env:  append(baseEnv(), "KBUILD_MODPOST_WARN=1"),
 		argv: append([]string{"make", fmt.Sprintf("-j%d", jobs), "M=" + dir}, append(t.vars(flags), "KBUILD_MODPOST_WARN=1", "modules")...),
 		logs: t.logs(),
+		box:  t.box(dir),
+	}
+	if tmp := c.box.tmp(); tmp != "" {
+		defer os.RemoveAll(tmp)
 	}
 	_, out, err := c.runBoth(ctx)
 	if opts.Log != nil {
@@ -58,8 +62,32 @@ func BuildModule(ctx context.Context, opts ModuleOptions) error {
 	if err != nil {
 		return fmt.Errorf("build module in %s: %w", filepath.Base(dir), err)
 	}
+	if err := t.checkModuleRead(dir); err != nil {
+		return fmt.Errorf("build module in %s: %w", filepath.Base(dir), err)
+	}
 	if matches, _ := filepath.Glob(filepath.Join(dir, "*.ko")); len(matches) == 0 {
 		return fmt.Errorf("build module in %s: make succeeded, but made no .ko: %w", filepath.Base(dir), os.ErrNotExist)
+	}
+	return nil
+}
+
+// checkModuleRead is checkRead for what the objects of a module were made of.
+func (t *Tree) checkModuleRead(dir string) error {
+	saved, err := filepath.Glob(filepath.Join(dir, ".*.o.cmd"))
+	if err != nil {
+		return err
+	}
+	for _, name := range saved {
+		data, err := os.ReadFile(name)
+		if err != nil {
+			return err
+		}
+		// Objects of other origin have empty ones.
+		if c, err := parseCmdFile(data); err == nil {
+			if err := t.checkRead(c.Deps); err != nil {
+				return err
+			}
+		}
 	}
 	return nil
 }

@@ -311,15 +311,24 @@ func (t *Tree) walk(ctx context.Context, e *environment, dir, root string) (map[
 	if err != nil {
 		return nil, err
 	}
-	out, err := os.MkdirTemp(t.base, ".walk-*")
+	place := t.base
+	if dir != t.Dir {
+		place = filepath.Dir(dir)
+	}
+	out, err := os.MkdirTemp(place, ".walk-*")
 	if err != nil {
 		return nil, err
 	}
 	defer os.RemoveAll(out)
 	argv := []string{"make", "-rR", "--no-print-directory", fmt.Sprintf("-j%d", t.jobs+1), "-f", mk, "obj=" + root, "need-builtin=1", "need-modorder=1"}
-	argv = append(append(argv, t.vars(e.Flags)...), "klpforge-walk")
+	box, vars, done, err := t.scratch(dir)
+	if err != nil {
+		return nil, fmt.Errorf("evaluate Kbuild files: %w", err)
+	}
+	defer done()
+	argv = append(append(append(argv, t.vars(e.Flags)...), vars...), "klpforge-walk")
 	_, err = command{
-		name: "make (evaluate " + root + ")", dir: dir, logs: t.logs(), argv: argv,
+		name: "make (evaluate " + root + ")", dir: dir, logs: t.logs(), argv: argv, box: box,
 		env: append(e.in(dir), "KLPFORGE_OUT="+out, "KLPFORGE_MK="+mk),
 	}.run(ctx)
 	if err != nil {

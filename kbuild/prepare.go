@@ -22,7 +22,7 @@ import (
 
 // formatVersion is part of every tree key; raise it when the way trees are made
 // changes.
-const formatVersion = "6"
+const formatVersion = "7"
 
 // PrepareOptions says which kernel to prepare. Source, Config and Cache must be
 // set; Release should be.
@@ -45,6 +45,9 @@ type PrepareOptions struct {
 	// AllowSourceMismatch accepts a source of another version than Config's.
 	AllowSourceMismatch bool
 
+	// Sandbox says whether programs must be confined; "" is SandboxAuto.
+	Sandbox Sandbox
+
 	// Progress, if set, is called with the name of each stage as it begins and
 	// with counts while it runs (total 0: unknown). Calls do not overlap.
 	Progress func(stage string, done, total int)
@@ -62,6 +65,11 @@ type Tree struct {
 	CCVersion   string // first line of its --version
 	ConfigDiffs []ConfigDiff
 	Warnings    []string // differences between the tree and the target's headers
+	// Unconfined tells why programs run without a sandbox though one was wanted, ""
+	// if they do not.
+	Unconfined string
+	// Healed tells that the tree in the cache had been changed, and was made again.
+	Healed string
 
 	base  string // trees/<key>
 	cache string
@@ -70,6 +78,8 @@ type Tree struct {
 	use   *os.File // locked against PruneTree as long as the Tree is reachable
 
 	lateObjtool bool // kbuild itself would run objtool at links only
+	confiner    confiner
+	preparing   bool // programs may write to the tree
 
 	facts treeFacts
 }
@@ -101,7 +111,7 @@ func Prepare(ctx context.Context, opts PrepareOptions) (*Tree, error) {
 	if err != nil {
 		return nil, err
 	}
-	t, why := p.load()
+	t, why := p.load(ctx)
 	if why == nil {
 		return t, nil
 	}
@@ -110,10 +120,15 @@ func Prepare(ctx context.Context, opts PrepareOptions) (*Tree, error) {
 		return nil, err
 	}
 	defer unlock()
-	if t, err = p.load(); err == nil {
+	if t, err = p.load(ctx); err == nil {
 		return t, nil
 	}
-	if errors.Is(why, sealed.ErrDamaged) {
+
+	changed := (*TreeChangedError)(nil)
+	if errors.As(err, &changed) {
+		p.progress("prepare again: "+changed.Path+" "+changed.Why, 0, 0)
+	}
+	if changed != nil || errors.Is(why, sealed.ErrDamaged) {
 		if err := p.outOfUse(ctx); err != nil {
 			return nil, fmt.Errorf("prepare kernel %s: %w", opts.Release, err)
 		}
@@ -122,7 +137,10 @@ func Prepare(ctx context.Context, opts PrepareOptions) (*Tree, error) {
 		p.discard()
 		return nil, fmt.Errorf("prepare kernel %s: %w", opts.Release, err)
 	}
-	return p.load()
+	if t, err = p.load(ctx); err == nil && changed != nil {
+		t.Healed = fmt.Sprintf("the prepared tree in the cache was made again: %s %s", changed.Path, changed.Why)
+	}
+	return t, err
 }
 
 // preparation is one call of Prepare.
@@ -138,6 +156,9 @@ type preparation struct {
 	tree    string // trees/<key>/linux
 	source  source
 	stages  map[string]float64
+
+	confiner   confiner
+	unconfined string
 }
 
 func (p *preparation) progress(stage string, done, total int) {
@@ -188,6 +209,12 @@ func newPreparation(ctx context.Context, opts PrepareOptions) (*preparation, err
 	}
 	if p.Jobs <= 0 {
 		p.Jobs = runtime.NumCPU()
+	}
+	if p.Sandbox, err = ParseSandbox(string(p.Sandbox)); err != nil {
+		return nil, fmt.Errorf("prepare kernel: %w", err)
+	}
+	if p.confiner, p.unconfined, err = p.Sandbox.choose(); err != nil {
+		return nil, err
 	}
 	if p.config, err = readConfig(p.Config); err != nil {
 		return nil, err
@@ -262,14 +289,16 @@ func sanitize(s string) string {
 }
 
 // load opens a complete tree.
-func (p *preparation) load() (*Tree, error) {
+func (p *preparation) load(ctx context.Context) (*Tree, error) {
 	use, err := useTree(p.base)
 	if err != nil {
 		return nil, err
 	}
 	t, err := p.read()
 	if err == nil {
-		err = t.whole()
+		if err = t.whole(); err == nil {
+			err = t.check(ctx)
+		}
 	}
 	if err != nil {
 		use.Close()
@@ -289,11 +318,16 @@ func (p *preparation) read() (*Tree, error) {
 	if err := json.Unmarshal(data, &m); err != nil {
 		return nil, fmt.Errorf("read prepared tree %s: %w", p.base, err)
 	}
+	return p.describe(m), nil
+}
+
+// describe is the tree of which m tells.
+func (p *preparation) describe(m treeMeta) *Tree {
 	return &Tree{
 		Dir: p.tree, Key: p.key, Release: m.Release, Version: m.Version, Arch: m.Arch,
-		CC: m.CC, CCVersion: m.CCVersion, ConfigDiffs: m.ConfigDiffs, Warnings: m.Warnings,
-		base: p.base, cache: p.Cache, jobs: p.Jobs, meta: m, lateObjtool: p.config.lateObjtool(),
-	}, nil
+		CC: m.CC, CCVersion: m.CCVersion, ConfigDiffs: m.ConfigDiffs, Warnings: m.Warnings, Unconfined: p.unconfined,
+		base: p.base, cache: p.Cache, jobs: p.Jobs, meta: m, lateObjtool: p.config.lateObjtool(), confiner: p.confiner,
+	}
 }
 
 // build makes the tree; the key's lock is held.
@@ -372,6 +406,7 @@ func (p *preparation) make(name string, args ...string) command {
 		env:  baseEnv(),
 		argv: append(argv, args...),
 		logs: filepath.Join(p.Cache, "logs"),
+		box:  (&Tree{confiner: p.confiner, CC: p.CC, base: p.base}).box(p.base),
 	}
 }
 
@@ -396,11 +431,18 @@ func (p *preparation) finish(ctx context.Context, sourceFiles map[string]bool) e
 			return fmt.Errorf("copy Module.symvers: %w", err)
 		}
 	}
-	t := &Tree{Dir: p.tree, Key: p.key, Release: p.Release, Version: p.version, Arch: p.Arch, CC: p.CC, base: p.base, cache: p.Cache, jobs: p.Jobs, meta: m, lateObjtool: p.config.lateObjtool()}
+	t := p.describe(m)
+	t.preparing = true
 	if err := p.stage("read kbuild", func() error { return t.evaluate(ctx, func(done, total int) { p.progress("read kbuild", done, total) }) }); err != nil {
 		return err
 	}
 	if err := p.stage("read include lines", func() error { return t.survey(ctx, sourceFiles) }); err != nil {
+		return err
+	}
+	if err := os.RemoveAll(filepath.Join(p.base, "tmp")); err != nil {
+		return err
+	}
+	if err := p.stage("seal", func() error { return t.seal(ctx) }); err != nil {
 		return err
 	}
 	return t.keepJSON("meta.json", m)

@@ -1,14 +1,12 @@
 package kbuild
 
 import (
-	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -54,7 +52,7 @@ func (w *Work) preprocessed(ctx context.Context, object, cmd string) ([]byte, er
 	if err != nil {
 		return nil, fmt.Errorf("preprocess %s: %w", object, err)
 	}
-	out, err := command{name: "preprocess " + object, dir: w.Dir, env: baseEnv(), argv: argv, logs: w.tree.logs()}.run(ctx)
+	out, err := command{name: "preprocess " + object, dir: w.Dir, env: baseEnv(), argv: argv, logs: w.tree.logs(), box: w.tree.box(w.base)}.run(ctx)
 	if err != nil {
 		var re *RunError
 		if errors.As(err, &re) {
@@ -113,7 +111,7 @@ func (w *Work) Thin(ctx context.Context, objects []string) ([]string, error) {
 // none. It preprocesses in the prepared tree, which preprocessing does not write to.
 func (w *Work) preprocessPristine(ctx context.Context, objects []string, cmds map[string]string) ([]string, error) {
 	hashes := make([]string, len(objects))
-	pristine := &Work{Dir: w.tree.Dir, tree: w.tree}
+	pristine := &Work{Dir: w.tree.Dir, tree: w.tree, base: w.base}
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(w.jobs)
 	for i, obj := range objects {
@@ -155,7 +153,7 @@ func (w *Work) SymbolCRCs(ctx context.Context, object string) (map[string]uint32
 	if err != nil {
 		return nil, fmt.Errorf("compute symbol versions of %s: %w", object, err)
 	}
-	text, err := command{name: "preprocess " + object, dir: w.Dir, env: baseEnv(), argv: argv, logs: w.tree.logs()}.run(ctx)
+	text, err := command{name: "preprocess " + object, dir: w.Dir, env: baseEnv(), argv: argv, logs: w.tree.logs(), box: w.tree.box(w.base)}.run(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("compute symbol versions of %s: %w", object, err)
 	}
@@ -163,13 +161,12 @@ func (w *Work) SymbolCRCs(ctx context.Context, object string) (map[string]uint32
 	if !exists(genksyms) {
 		return nil, fmt.Errorf("compute symbol versions of %s: the configuration has no CONFIG_MODVERSIONS", object)
 	}
-	cmd := exec.CommandContext(ctx, genksyms, "-r", "/dev/null")
-	cmd.Dir, cmd.Env, cmd.Stdin = w.Dir, baseEnv(), bytes.NewReader(text)
-	var stderr bytes.Buffer
-	cmd.Stderr = &stderr
-	out, err := cmd.Output()
+	out, err := command{
+		name: "genksyms " + object, dir: w.Dir, env: baseEnv(), logs: w.tree.logs(), box: w.tree.box(w.base),
+		argv: []string{genksyms, "-r", "/dev/null"}, stdin: text,
+	}.run(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("compute symbol versions of %s: %w: %s", object, err, strings.TrimSpace(stderr.String()))
+		return nil, fmt.Errorf("compute symbol versions of %s: %w", object, err)
 	}
 	crcs := map[string]uint32{}
 	for line := range strings.Lines(string(out)) {
@@ -252,7 +249,7 @@ func (w *Work) compareGenerator(ctx context.Context, src string) error {
 			argv = append(argv, words[i].text)
 		}
 	}
-	out, err := command{name: "compile " + asm, dir: w.Dir, env: baseEnv(), argv: argv, logs: w.tree.logs()}.run(ctx)
+	out, err := command{name: "compile " + asm, dir: w.Dir, env: baseEnv(), argv: argv, logs: w.tree.logs(), box: w.tree.box(w.base)}.run(ctx)
 	if err != nil {
 		var re *RunError
 		if errors.As(err, &re) {

@@ -5,6 +5,7 @@ import (
 	"context"
 	_ "embed"
 	"errors"
+	"fmt"
 	"maps"
 	"path"
 	"slices"
@@ -105,9 +106,15 @@ func (t *Tree) makeGoals(ctx context.Context, e *environment, db *ownerDB, dir s
 			}
 		}
 	}
+	box, vars, done, err := t.scratch(dir)
+	if err != nil {
+		return nil, fmt.Errorf("run make: %w", err)
+	}
+	defer done()
 	var out []byte
 	var first error
 	for _, c := range commands {
+		c.box, c.argv = box, append(c.argv, vars...)
 		o, err := c.run(ctx)
 		out = append(out, o...)
 		var failed *RunError

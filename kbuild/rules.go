@@ -1,176 +1,293 @@
 package kbuild
 
 import (
-	"context"
+	"bytes"
+	"fmt"
 	"path"
 	"regexp"
+	"slices"
 	"strings"
 )
 
-// makeRule is one rule of a directory's makefile, as make understood it with the
-// tree's configuration.
-type makeRule struct {
-	targets []string // clean paths relative to the tree; may hold one %
-	prereqs []string // the same
-	recipe  []string // lines, variables not expanded
-	where   string   // "lib/raid6/Makefile:59"; "" if the rule has no recipe
+// A patch that brings a source file brings a line of a makefile that lists its
+// object. Makefiles are programs: kbuild's own functions, shell commands and rules
+// stand beside plain lists. So a stranger's makefile is not run. Of what it changes,
+// lines of one kind are understood by reading: lists of objects,
+//
+//	obj-y += new.o
+//	obj-$(CONFIG_X) += new.o
+//	name-y := a.o b.o \
+//		new.o
+//
+// outside of conditionals. The object's owner and command follow from another object
+// of the same list (derive.go). All other changes are RuleProblems.
+
+// RuleChange is a build file before and after a change; nil is a file that is not
+// there.
+type RuleChange struct{ Old, New []byte }
+
+// RuleProblem is a change of build rules that is not understood without running them.
+type RuleProblem struct {
+	File string
+	Line int    // of the new text, or of the old one for a line that is gone; 0 for the whole file
+	Text string // the line
+	Why  string
 }
 
-// makeRules is what make knows after it has read the makefile of one directory.
-type makeRules struct {
-	dir   string
-	rules []makeRule
-	vars  map[string]string
+func (p *RuleProblem) String() string {
+	s := p.File
+	if p.Line > 0 {
+		s = fmt.Sprintf("%s:%d", p.File, p.Line)
+	}
+	if p.Text != "" {
+		s += fmt.Sprintf(" %.80q", p.Text)
+	}
+	return s + ": " + p.Why
 }
 
-// rulesOf asks make for the rules that build dir, without building anything: -p
-// prints them, and the goal does not exist.
-func (t *Tree) rulesOf(ctx context.Context, e *environment, dir string) (*makeRules, error) {
-	argv := []string{"make", "-rRpnq", "--no-print-directory", "-f", "./scripts/Makefile.build", "obj=" + dir, "need-builtin=1", "need-modorder=1"}
-	argv = append(argv, t.compileVars(e, t.Dir)...)
-	out, all, err := command{name: "make (rules of " + dir + ")", dir: t.Dir, logs: t.logs(), env: e.in(t.Dir),
-		argv: append(argv, "klpforge-no-goal")}.exec(ctx)
-	if ctx.Err() != nil {
-		return nil, context.Cause(ctx)
-	}
-	// That the goal cannot be made is an error always; that a makefile cannot be read
-	// prints no rules.
-	if err != nil && !strings.Contains(string(all), "klpforge-no-goal") {
-		return &makeRules{dir: dir}, nil
-	}
-	return parseRules(dir, string(out)), nil
+// ruleLine is one logical line of a makefile.
+type ruleLine struct {
+	number int    // of its first line, 1-based
+	text   string // without comment, blanks made single
+	plain  bool   // outside of conditionals, definitions and recipes
 }
 
 var (
-	ruleOrigin = regexp.MustCompile(`^#  recipe to execute \(from '([^']+)', line (\d+)\):`)
-	varLine    = regexp.MustCompile(`^([^\s:#=]+) :?[:?+]?= ?(.*)$`)
+	opensBlock  = regexp.MustCompile(`^(ifeq|ifneq|ifdef|ifndef)\b`)
+	closesBlock = regexp.MustCompile(`^endif\b`)
+	opensDefine = regexp.MustCompile(`^(override |export )*define\b`)
+	endsDefine  = regexp.MustCompile(`^endef\b`)
 )
 
-// parseRules reads what make -p prints (GNU make 4.3): variables first, then
-// rules, each a line "targets: prerequisites" and a recipe behind tabs. Files that
-// make met otherwise stand under "# Not a target:".
-func parseRules(dir, text string) *makeRules {
-	d := &makeRules{dir: dir, vars: map[string]string{}}
-	inRules, skip := false, false
-	var current *makeRule
-	for line := range strings.Lines(text) {
-		line = strings.TrimRight(line, "\n")
-		switch {
-		case line == "# Implicit Rules" || line == "# Files":
-			inRules = true
-		case !inRules:
-			if m := varLine.FindStringSubmatch(line); m != nil {
-				d.vars[m[1]] = m[2]
-			}
-		case line == "":
-			skip, current = false, nil
-		case line == "# Not a target:":
-			skip = true
-		case strings.HasPrefix(line, "\t"):
-			if current != nil {
-				current.recipe = append(current.recipe, line[1:])
-			}
-		case strings.HasPrefix(line, "#"):
-			if m := ruleOrigin.FindStringSubmatch(line); m != nil && current != nil {
-				current.where = path.Clean(m[1]) + ":" + m[2]
-			}
-		case !skip:
-			left, right, ok := strings.Cut(line, ":")
-			if !ok {
-				continue
-			}
-			right = strings.TrimPrefix(right, ":")
-			d.rules = append(d.rules, makeRule{targets: rulePaths(left), prereqs: rulePaths(right)})
-			current = &d.rules[len(d.rules)-1]
+// ruleLines splits a makefile, joining continued lines first, as make does (GNU Make
+// manual, 3.1.1). Empty lines are left out.
+func ruleLines(text []byte) []ruleLine {
+	var out []ruleLine
+	blocks, defines := 0, 0
+	lines := strings.Split(string(text), "\n")
+	for i := 0; i < len(lines); i++ {
+		first, line := i, lines[i]
+		for strings.HasSuffix(line, `\`) && i+1 < len(lines) {
+			i++
+			line = strings.TrimSuffix(line, `\`) + " " + lines[i]
 		}
+		recipe := strings.HasPrefix(line, "\t")
+		if !recipe {
+			line = withoutComment(line)
+		}
+		line = strings.Join(strings.Fields(line), " ")
+		switch {
+		case line == "":
+			continue
+		case opensDefine.MatchString(line):
+			defines++
+		case endsDefine.MatchString(line):
+			defines--
+		case opensBlock.MatchString(line):
+			blocks++
+		}
+		plain := !recipe && blocks == 0 && defines == 0
+		if closesBlock.MatchString(line) {
+			blocks, plain = blocks-1, false
+		}
+		out = append(out, ruleLine{first + 1, line, plain})
 	}
-	return d
+	return out
 }
 
-func rulePaths(list string) []string {
+func withoutComment(line string) string {
+	for i := 0; i < len(line); i++ {
+		if line[i] == '#' && (i == 0 || line[i-1] != '\\') {
+			return line[:i]
+		}
+	}
+	return line
+}
+
+// listLine is a line that adds objects to a list of kbuild's.
+type listLine struct {
+	list   string // what stands before the last "-": "obj", or the name of a composite object
+	config string // CONFIG_X; "y", "m" or "objs" for those
+	op     string // "+=", ":=" or "="
+	words  []string
+}
+
+var (
+	listForm = regexp.MustCompile(`^([A-Za-z0-9_.-]+)-(y|m|objs|\$\(CONFIG_[A-Za-z0-9_]+\)) ?(\+=|:=|=) ?(.*)$`)
+	wordForm = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_+./-]*\.o$`)
+)
+
+// otherLists look like lists of objects, but mean something else to kbuild
+// (scripts/Makefile.build and Makefile.lib, v6.12).
+var otherLists = []string{"ccflags", "asflags", "ldflags", "rustflags", "cppflags", "arflags", "subdir", "subdir-ccflags", "subdir-asflags",
+	"ccflags-remove", "asflags-remove", "extra", "always", "hostprogs", "userprogs", "targets", "lib", "libs", "core", "drivers", "net", "head",
+	"init", "virt", "dtb", "dtbo", "header-test", "no-header-test", "generic", "mandatory", "syscall", "clean", "no-clean", "install", "modules"}
+
+// parseList reads a line that adds plain names of objects; ok is false for all else.
+func parseList(line ruleLine) (l listLine, ok bool) {
+	m := listForm.FindStringSubmatch(line.text)
+	if !line.plain || m == nil || slices.Contains(otherLists, m[1]) {
+		return l, false
+	}
+	l = listLine{list: m[1], config: strings.TrimSuffix(strings.TrimPrefix(m[2], "$("), ")"), op: m[3], words: strings.Fields(m[4])}
+	for _, w := range l.words {
+		if !wordForm.MatchString(w) || path.Clean(w) != w || strings.HasPrefix(w, "../") {
+			return l, false
+		}
+	}
+	return l, l.list != "obj" || l.config != "objs"
+}
+
+// addition is an object that a makefile newly lists.
+type addition struct {
+	file   string // the makefile
+	line   int
+	word   string // as listed
+	list   string // see listLine
+	config string
+}
+
+// maxRuleLines bounds the comparison of two makefiles, whose cost is the product of
+// their lengths.
+const maxRuleLines = 4000
+
+// readRules tells what a change of a makefile adds to lists of objects, and what it
+// changes beside that.
+func readRules(file string, c RuleChange) (added []addition, other []*RuleProblem) {
+	if c.Old == nil || c.New == nil {
+		return nil, []*RuleProblem{{File: file, Why: "the patch adds or removes the file"}}
+	}
+	before, after := ruleLines(c.Old), ruleLines(c.New)
+	if len(before) > maxRuleLines || len(after) > maxRuleLines {
+		return nil, []*RuleProblem{{File: file, Why: "it is too long to be compared"}}
+	}
+	gone, fresh := differing(before, after)
+
+	// A list that is written anew: what it held already is not added.
+	held := map[string]map[string]bool{}
+	for _, line := range gone {
+		l, ok := parseList(line)
+		if !ok {
+			other = append(other, &RuleProblem{file, line.number, line.text, "the line is gone, and is no list of objects"})
+			continue
+		}
+		key := l.list + "-" + l.config + l.op
+		if held[key] == nil {
+			held[key] = map[string]bool{}
+		}
+		for _, w := range l.words {
+			held[key][w] = true
+		}
+	}
+	for _, line := range fresh {
+		l, ok := parseList(line)
+		if !ok {
+			why := "it is no list of objects"
+			if !line.plain {
+				why = "it is part of a conditional, a definition or a recipe"
+			}
+			other = append(other, &RuleProblem{file, line.number, line.text, why})
+			continue
+		}
+		had := held[l.list+"-"+l.config+l.op]
+		if l.op != "+=" && had == nil && assigns(before, l) {
+			other = append(other, &RuleProblem{file, line.number, line.text, "it replaces a list that other lines made"})
+			continue
+		}
+		for _, w := range l.words {
+			if !had[w] {
+				added = append(added, addition{file, line.number, w, l.list, l.config})
+			}
+		}
+	}
+	return added, other
+}
+
+// assigns reports whether lines already say something of a list.
+func assigns(lines []ruleLine, l listLine) bool {
+	return slices.ContainsFunc(lines, func(line ruleLine) bool {
+		have, ok := parseList(line)
+		return ok && have.list == l.list && have.config == l.config
+	})
+}
+
+// differing returns the lines that only one of two texts has, by their longest common
+// subsequence.
+func differing(a, b []ruleLine) (gone, fresh []ruleLine) {
+	same := func(x, y ruleLine) bool { return x.text == y.text && x.plain == y.plain }
+	for len(a) > 0 && len(b) > 0 && same(a[0], b[0]) {
+		a, b = a[1:], b[1:]
+	}
+	for len(a) > 0 && len(b) > 0 && same(a[len(a)-1], b[len(b)-1]) {
+		a, b = a[:len(a)-1], b[:len(b)-1]
+	}
+	length := make([][]int32, len(a)+1)
+	for i := range length {
+		length[i] = make([]int32, len(b)+1)
+	}
+	for i := len(a) - 1; i >= 0; i-- {
+		for j := len(b) - 1; j >= 0; j-- {
+			if same(a[i], b[j]) {
+				length[i][j] = length[i+1][j+1] + 1
+			} else {
+				length[i][j] = max(length[i+1][j], length[i][j+1])
+			}
+		}
+	}
+	i, j := 0, 0
+	for i < len(a) || j < len(b) {
+		switch {
+		case i < len(a) && j < len(b) && same(a[i], b[j]):
+			i, j = i+1, j+1
+		case j == len(b) || i < len(a) && length[i+1][j] >= length[i][j+1]:
+			gone = append(gone, a[i])
+			i++
+		default:
+			fresh = append(fresh, b[j])
+			j++
+		}
+	}
+	return gone, fresh
+}
+
+// members lists the objects that a makefile's text lists for a composite object,
+// whatever conditions they stand under.
+func members(text []byte, composite string) []string {
 	var out []string
-	for _, w := range strings.Fields(list) {
-		if w != "|" && w != "FORCE" {
-			out = append(out, path.Clean(w))
+	for _, line := range ruleLines(text) {
+		line.plain = true
+		m := listForm.FindStringSubmatch(line.text)
+		if m == nil || m[1] != composite {
+			continue
+		}
+		for _, w := range strings.Fields(m[4]) {
+			if wordForm.MatchString(w) && !slices.Contains(out, w) {
+				out = append(out, w)
+			}
 		}
 	}
 	return out
 }
 
-var (
-	calledCommand = regexp.MustCompile(`\$\(call (if_changed|cmd|filechk)\w*,\s*([\w.-]+)`)
-	variableUse   = regexp.MustCompile(`\$[({]([\w.-]+)[)}]`)
-)
-
-// expand replaces the variables that the makefiles set in a recipe, to a depth that
-// commands of kbuild have.
-func (d *makeRules) expand(text string) string {
-	for range 4 {
-		out := variableUse.ReplaceAllStringFunc(text, func(use string) string {
-			name := use[2 : len(use)-1]
-			switch name {
-			case "srctree", "objtree", "abs_srctree", "abs_objtree", "src", "obj":
-				return use
-			}
-			if v, ok := d.vars[name]; ok {
-				return v
-			}
-			return use
-		})
-		if out == text {
-			break
+// mentionedAlone reports whether a makefile says something of an object beside
+// listing it: CFLAGS_x.o, KASAN_SANITIZE_x.o, or a rule for $(obj)/x.o.
+func mentionedAlone(text []byte, word string) bool {
+	for at := 0; ; {
+		i := bytes.Index(text[at:], []byte(word))
+		if i < 0 {
+			return false
 		}
-		text = out
-	}
-	return text
-}
-
-// mentions reports whether the recipe of a rule, or a command that it calls, names
-// the file.
-func (d *makeRules) mentions(r *makeRule, file string) bool {
-	base := path.Base(file)
-	for _, line := range r.recipe {
-		texts := []string{line}
-		for _, m := range calledCommand.FindAllStringSubmatch(line, -1) {
-			kind := "cmd_"
-			if m[1] == "filechk" {
-				kind = "filechk_"
-			}
-			texts = append(texts, d.vars[kind+m[2]])
-		}
-		for _, text := range texts {
-			if text = d.expand(text); strings.Contains(text, base) && d.names(text, file) {
+		at += i
+		if at > 0 && !strings.ContainsRune(" \t\n=", rune(text[at-1])) {
+			before := text[at-1]
+			// part of a longer name, as of super.o in xsuper.o, is another object
+			if before == '_' || before == '/' || before == ')' || before == '%' {
 				return true
 			}
 		}
-	}
-	return false
-}
-
-// commandBreaks separate words of a shell command.
-const commandBreaks = " \t\"'`;|&<>,="
-
-// names reports whether one word of a command is the file.
-func (d *makeRules) names(command, file string) bool {
-	command = strings.NewReplacer("$(srctree)/", "", "$(objtree)/", "", "$(abs_srctree)/", "", "$(abs_objtree)/", "",
-		"$(src)/", d.dir+"/", "$(obj)/", d.dir+"/").Replace(command)
-	for _, w := range strings.FieldsFunc(command, func(r rune) bool { return strings.ContainsRune(commandBreaks, r) }) {
-		if path.Clean(strings.TrimRight(w, ")")) == file {
+		if end := at + len(word); end < len(text) && text[end] == ':' {
 			return true
 		}
+		at += len(word)
 	}
-	return false
-}
-
-// matchPattern matches name against a make pattern with at most one %, and returns
-// what % stood for.
-func matchPattern(pattern, name string) (stem string, ok bool) {
-	before, after, has := strings.Cut(pattern, "%")
-	if !has {
-		return "", pattern == name
-	}
-	if len(name) <= len(before)+len(after) || !strings.HasPrefix(name, before) || !strings.HasSuffix(name, after) {
-		return "", false
-	}
-	return name[len(before) : len(name)-len(after)], true
 }

@@ -3,12 +3,12 @@ package kbuild
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
-	"runtime"
 	"slices"
 	"strings"
 	"syscall"
@@ -24,6 +24,9 @@ type command struct {
 	env  []string
 	argv []string
 	logs string // directory that keeps the full output if the command fails
+	// box confines the command; nil does not.
+	box   *box
+	stdin []byte
 }
 
 // run starts the command in a process group of its own and returns its standard
@@ -37,13 +40,21 @@ func (c command) run(ctx context.Context) ([]byte, error) {
 // runBoth is run, and returns both streams merged as well.
 func (c command) runBoth(ctx context.Context) (stdout, all []byte, err error) {
 	stdout, all, err = c.exec(ctx)
-	if err == nil {
-		return stdout, all, nil
+	if err != nil {
+		err = c.failed(ctx, all, err)
 	}
+	return stdout, all, err
+}
+
+// failed is the error to return for the command, which printed all before err.
+func (c command) failed(ctx context.Context, all []byte, err error) error {
 	if ctx.Err() != nil {
-		return stdout, all, fmt.Errorf("run %s: %w", c.name, context.Cause(ctx))
+		return fmt.Errorf("run %s: %w", c.name, context.Cause(ctx))
 	}
-	return stdout, all, &RunError{
+	if ce := (*confineError)(nil); errors.As(err, &ce) {
+		return err
+	}
+	return &RunError{
 		Command: c.name,
 		Dir:     c.dir,
 		Tail:    summarize(all),
@@ -54,13 +65,19 @@ func (c command) runBoth(ctx context.Context) (stdout, all []byte, err error) {
 
 // exec returns standard output alone, and both streams merged.
 func (c command) exec(ctx context.Context) (stdout, all []byte, err error) {
-	// Pdeathsig fires when the *thread* that forked ends, so stay on one.
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
-
-	cmd := exec.CommandContext(ctx, c.argv[0], c.argv[1:]...)
+	argv := c.argv
+	if c.box != nil && c.box.by == byBwrap {
+		argv = c.box.bwrap(c.dir, argv)
+	}
+	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
 	cmd.Dir = c.dir
 	cmd.Env = c.env
+	if tmp := c.box.tmp(); tmp != "" {
+		if err := os.MkdirAll(tmp, 0o755); err != nil {
+			return nil, nil, &confineError{c.name, err}
+		}
+		cmd.Env = append(slices.Clone(c.env), "TMPDIR="+tmp)
+	}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 	cmd.WaitDelay = 5 * time.Second
@@ -68,7 +85,20 @@ func (c command) exec(ctx context.Context) (stdout, all []byte, err error) {
 	lock := make(chan struct{}, 1)
 	cmd.Stdout = &tee{lock: lock, dst: []*bytes.Buffer{&out, &merged}}
 	cmd.Stderr = &tee{lock: lock, dst: []*bytes.Buffer{&merged}}
-	err = cmd.Run()
+	if c.stdin != nil {
+		cmd.Stdin = bytes.NewReader(c.stdin)
+	}
+
+	// Pdeathsig fires when the *thread* that forked ends, so stay on one.
+	onThread(func() {
+		if c.box != nil && c.box.by == byLandlock {
+			if err = c.box.enter(); err != nil {
+				err = &confineError{c.name, err}
+				return
+			}
+		}
+		err = cmd.Run()
+	})
 	return out.Bytes(), merged.Bytes(), err
 }
 

@@ -36,7 +36,7 @@ type tarball struct {
 // cache is the cache that sums is in, as trees/sums.
 func (t tarball) cache() string { return filepath.Dir(filepath.Dir(t.sums)) }
 
-// identity is the archive's hash, remembered by size, time and inode number.
+// identity is the archive's hash, remembered by size, times and inode number.
 func (t tarball) identity(context.Context) (string, error) {
 	info, err := os.Stat(t.path)
 	if err != nil {

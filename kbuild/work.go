@@ -27,6 +27,9 @@ type WorkOptions struct {
 	// ShareAfter keeps what After compiles in the cache, for another run that makes
 	// the same changes, also on another machine.
 	ShareAfter bool
+	// Trust says that makefiles, scripts and host programs that are changed in the
+	// tree may be run. The tree then shares no files with the prepared one.
+	Trust bool
 	// Progress is called as in PrepareOptions.
 	Progress func(stage string, done, total int)
 }
@@ -45,6 +48,7 @@ type Work struct {
 	jobs  int
 	// shareAfter is WorkOptions.ShareAfter.
 	shareAfter bool
+	trust      bool // WorkOptions.Trust
 	progress   func(stage string, done, total int)
 
 	mu        sync.Mutex
@@ -72,7 +76,7 @@ func (t *Tree) newWork(ctx context.Context, opts WorkOptions, m *manifest) (*Wor
 		return nil, err
 	}
 	w := &Work{
-		Dir: filepath.Join(base, "linux"), tree: t, base: base, shareAfter: opts.ShareAfter, unlock: unlock,
+		Dir: filepath.Join(base, "linux"), tree: t, base: base, shareAfter: opts.ShareAfter, trust: opts.Trust, unlock: unlock,
 		flags: t.kcflags(), jobs: opts.Jobs, progress: opts.Progress,
 		changed: map[string]bool{}, commands: map[string]string{}, pruned: slices.Clone(m.pruned),
 	}
@@ -82,7 +86,7 @@ func (t *Tree) newWork(ctx context.Context, opts WorkOptions, m *manifest) (*Wor
 	if w.progress == nil {
 		w.progress = func(string, int, int) {}
 	}
-	if err = m.replicate(ctx, t.Dir, w.Dir, w.jobs); err == nil {
+	if err = m.replicate(ctx, t.Dir, w.Dir, w.jobs, !opts.Trust); err == nil {
 		w.root, err = os.OpenRoot(w.Dir)
 	}
 	if err != nil {
@@ -178,7 +182,7 @@ func (w *Work) materialize(which func(dir string) bool) error {
 			left = append(left, dir)
 			continue
 		}
-		if err := linkSubtree(filepath.Join(w.tree.Dir, dir), filepath.Join(w.Dir, dir)); err != nil {
+		if err := linkSubtree(filepath.Join(w.tree.Dir, dir), filepath.Join(w.Dir, dir), !w.trust); err != nil {
 			first = fmt.Errorf("copy %s into the work tree: %w", dir, err)
 			left = append(left, dir)
 		}
@@ -189,6 +193,9 @@ func (w *Work) materialize(which func(dir string) bool) error {
 
 // whole makes the private tree a complete one.
 func (w *Work) whole() error {
+	if err := w.tree.checkPruned(context.Background()); err != nil {
+		return err
+	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.materialize(func(string) bool { return true })
@@ -211,7 +218,7 @@ func (w *Work) Write(rel string, data []byte) error {
 func replaceFile(root *os.Root, rel string, data []byte) error {
 	mode := fs.FileMode(0o644)
 	if info, err := root.Stat(rel); err == nil {
-		mode = info.Mode().Perm()
+		mode = info.Mode().Perm() | 0o200
 	}
 	if err := root.MkdirAll(path.Dir(rel), 0o755); err != nil {
 		return fmt.Errorf("write %s: %w", rel, err)

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
+
+	"github.com/klpforge/klpforge/internal/unpack"
 )
 
 // OwnConfig is the configuration that the target itself comes with, whatever Options
@@ -35,9 +37,6 @@ func (t *Target) OwnConfig() (text []byte, from string, err error) {
 // be another than the target's own.
 func (t *Target) ConfigGiven() bool { return t.opts.Config != "" || t.opts.Headers != "" }
 
-// maxConfig bounds an unpacked configuration; those of distributions have 300 KB.
-const maxConfig = 16 << 20
-
 // config returns the configuration in the image, nil when it has none. It is
 // compressed, between two marks (kernel/configs.c, v4.0 to v6.12).
 func (im *Image) config() ([]byte, error) {
@@ -47,14 +46,14 @@ func (im *Image) config() ([]byte, error) {
 	}
 	data := s.Data()
 	_, rest, ok := bytes.Cut(data, []byte("IKCFG_ST"))
-	if !ok || compression(rest) != "gzip" {
+	if !ok || unpack.Format(rest) != "gzip" {
 		return nil, nil
 	}
 	packed, _, ok := bytes.Cut(rest, []byte("IKCFG_ED"))
 	if !ok {
 		return nil, fmt.Errorf("read the configuration in %s: it has no end", im.Path)
 	}
-	text, err := decompress("gzip", packed, maxConfig)
+	text, err := unpack.Bytes("gzip", packed, 0)
 	if err != nil {
 		return nil, fmt.Errorf("read the configuration in %s: %w", im.Path, err)
 	}

@@ -4,8 +4,7 @@ import (
 	"slices"
 	"strings"
 
-	"golang.org/x/arch/x86/x86asm"
-
+	"github.com/klpforge/klpforge/analyze/machine"
 	"github.com/klpforge/klpforge/analyze/model"
 )
 
@@ -89,8 +88,10 @@ func cmpStore(a, b *Store) int {
 // held are the addresses of variables in registers, 0 where there is none.
 type held [nregs]uint64
 
-func (s *held) step(o *Object, id model.FuncID, in *model.Inst) []Store {
-	if !in.Known {
+func (s *held) step(o *Object, id model.FuncID, x *model.Inst) []Store {
+	in := x.Machine()
+	does := in.Effects()
+	if !x.Known || does.Unknown {
 		*s = held{}
 		return nil
 	}
@@ -101,85 +102,89 @@ func (s *held) step(o *Object, id model.FuncID, in *model.Inst) []Store {
 			out = append(out, st)
 		}
 	}
-	if in.Op == x86asm.CALL || in.Op == x86asm.JMP {
-		if name := o.tailName(id, in.Addr); writers[name] && s[rdi] != 0 {
-			write(s[rdi], name)
+
+	first := convention.Args[0]
+	if in.Op == machine.Call || in.Op == machine.Jump {
+		if name := o.tailName(id, in.Addr); writers[name] && s[first] != 0 {
+			write(s[first], name)
 		}
-		if in.Op == x86asm.CALL {
-			for _, r := range scratch {
-				s[r] = 0
+		if in.Op == machine.Call {
+			for n := range convention.Scratch.All {
+				s[n] = 0
 			}
 		}
 		return out
 	}
-	if storesString(in.Op) && s[rdi] != 0 {
-		write(s[rdi], "")
+
+	// Where it writes, as the registers are before it.
+	strings := storesString(&in, &does)
+	if strings && s[machine.RDI] != 0 {
+		write(s[machine.RDI], "")
 	}
-	for i, a := range in.Args {
-		m, ok := a.(x86asm.Mem)
-		if !ok || in.Op == x86asm.LEA || m.Segment == x86asm.GS || m.Segment == x86asm.FS {
+	for i := range in.Args {
+		a := &in.Args[i]
+		if a.Kind != machine.KindMem || !in.Writes(i) || a.Mem.Seg != machine.SegNone {
 			continue
 		}
-		if i == 0 && !readsOnly[in.Op] || in.Op == x86asm.XCHG || in.Op == x86asm.XADD {
-			if at := s.address(in, m); at != 0 {
-				write(at, "")
-			}
+		if at := s.address(&in, a.Mem); at != 0 {
+			write(at, "")
 		}
 	}
 
-	value := uint64(0)
-	if dst, size, ok := regArg(in.Args[0]); ok && !readsOnly[in.Op] {
-		switch src := in.Args[1].(type) {
-		case x86asm.Imm:
-			switch {
-			case in.Op == x86asm.MOV && size >= 4 && !ordinary(uint64(int64(int32(src)))) && size == 4:
-				value = uint64(int64(int32(src)))
-			case in.Op == x86asm.MOV && size >= 4 && !ordinary(uint64(src)):
-				value = uint64(src)
-			case in.Op == x86asm.ADD || in.Op == x86asm.SUB:
-				value = s[dst]
-			}
-		case x86asm.Reg:
-			n, _, known := regOf(src)
-			switch {
-			case known && in.Op == x86asm.MOV:
-				value = s[n]
-			case known && in.Op == x86asm.ADD:
-				if value = s[dst]; value == 0 {
-					value = s[n]
-				}
-			}
-		case x86asm.Mem:
-			if in.Op == x86asm.LEA {
-				value = s.address(in, src)
-			}
-		}
-		if in.Op == x86asm.INC || in.Op == x86asm.DEC {
-			value = s[dst]
-		}
-		s[dst] = value
-	}
-	for _, r := range implicit(in.Op) {
-		if storesString(in.Op) && (r == rdi || r == rsi) {
+	// Which registers hold an address behind it.
+	value, kept := s.value(&in)
+	for n := range does.Writes.All {
+		if strings && (n == machine.RDI || n == machine.RSI) {
 			continue // it goes on in the same variable
 		}
-		s[r] = 0
+		s[n] = 0
+	}
+	if kept != machine.NoReg && does.Writes.Has(kept) {
+		s[kept] = value
 	}
 	return out
 }
 
+// value is the address that an instruction puts into its first operand, a
+// register, or moves on in it; 0 for none.
+func (s *held) value(in *machine.Inst) (at uint64, reg machine.Num) {
+	dst, size, ok := in.Args[0].General()
+	if !ok || size < 4 {
+		return 0, machine.NoReg
+	}
+	src := &in.Args[1]
+	switch in.Op {
+	case machine.Move, machine.MoveIf:
+		if src.Kind == machine.KindImm && !ordinary(uint64(src.Imm)) {
+			return uint64(src.Imm), dst
+		}
+		if n, _, ok := src.General(); ok {
+			return s[n], dst
+		}
+	case machine.Address:
+		return s.address(in, src.Mem), dst
+	case machine.Add, machine.Sub, machine.Increment, machine.Decrement:
+		if n, _, ok := src.General(); ok && s[dst] == 0 && in.Op == machine.Add {
+			return s[n], dst
+		}
+		return s[dst], dst
+	}
+	return 0, machine.NoReg
+}
+
 // address is that of the variable in which a memory operand lies, as far as the
 // instruction and the registers tell: the start of what is indexed. 0 when not known.
-func (s *held) address(in *model.Inst, m x86asm.Mem) uint64 {
-	if at, ok := in.MemAddr(m); ok {
+func (s *held) address(in *machine.Inst, m machine.Mem) uint64 {
+	if at, ok := in.FixedAddr(m); ok {
 		return at
 	}
-	for _, r := range []x86asm.Reg{m.Base, m.Index} {
-		if n, _, ok := regOf(r); ok && r != 0 && s[n] != 0 && (r == m.Base || m.Scale == 1) {
-			return s[n]
-		}
+	if m.Base != machine.NoReg && s[m.Base] != 0 {
+		return s[m.Base]
 	}
-	if disp := uint64(m.Disp); !ordinary(disp) && m.Base != x86asm.RIP {
+	if m.Index != machine.NoReg && m.Scale == 1 && s[m.Index] != 0 {
+		return s[m.Index]
+	}
+	if disp := uint64(m.Disp); !ordinary(disp) && !m.PC {
 		return disp
 	}
 	return 0

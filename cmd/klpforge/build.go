@@ -28,7 +28,11 @@ func (a *app) buildCmd() *cobra.Command {
 
 The source, headers and image of the kernel are found under --root, in the cache
 that 'klpforge kernel fetch' fills, or where the flags say. The user's source
-tree is only read.`,
+tree is only read.
+
+Makefiles, scripts and programs of the build that the patches change are not run,
+and what only they could make is refused, unless --trust-patch is given. Compiler,
+objtool and make are confined: docs/security.md says what that holds.`,
 		Example: `  klpforge kernel fetch 6.1.0-55-cloud-amd64
   klpforge build -k 6.1.0-55-cloud-amd64 fix.patch
   klpforge build -k 6.1.0-55-cloud-amd64 -o out/fix.ko --emit out/src 0001-*.patch
@@ -114,6 +118,8 @@ tree is only read.`,
 	f.BoolVar(&o.NoAutoCallers, "no-auto-callers", false, "leave out unchanged callers of functions whose lock effect changed; KLP201 is an error then")
 	f.BoolVar(&o.AllowCompilerMismatch, "skip-compiler-check", false, "accept another compiler version; shipped code is compared all the same")
 	f.BoolVar(&o.AllowSourceMismatch, "skip-source-check", false, "accept source of another version; shipped code is compared all the same")
+	sandboxFlag(cmd, &o.Sandbox)
+	trustFlag(cmd, &o.TrustPatch)
 	f.StringVar(&format, "format", "text", "text or json")
 	return cmd
 }

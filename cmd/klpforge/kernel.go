@@ -30,6 +30,7 @@ func (a *app) kernelPrepareCmd() *cobra.Command {
 	var o kernel.Options
 	var cc string
 	var jobs int
+	var sandbox kbuild.Sandbox
 	cmd := &cobra.Command{
 		Use:     "prepare -k RELEASE",
 		Short:   "Prepare a kernel's source tree in the cache, so that builds start at once",
@@ -45,10 +46,16 @@ func (a *app) kernelPrepareCmd() *cobra.Command {
 			}
 			defer t.Close()
 			p := newProgress(a.err)
-			tree, err := build.Prepare(cmd.Context(), t, kbuild.PrepareOptions{CC: cc, Jobs: jobs, Progress: p.update})
+			tree, err := build.Prepare(cmd.Context(), t, kbuild.PrepareOptions{CC: cc, Jobs: jobs, Progress: p.update, Sandbox: sandbox})
 			p.done()
 			if err != nil {
 				return err
+			}
+			if tree.Unconfined != "" {
+				fmt.Fprintf(a.err, "note: sandbox: programs of the build are not confined: %s\n", tree.Unconfined)
+			}
+			if tree.Healed != "" {
+				fmt.Fprintf(a.err, "note: %s\n", tree.Healed)
 			}
 			fmt.Fprintln(a.out, tree.Dir)
 			return nil
@@ -57,6 +64,7 @@ func (a *app) kernelPrepareCmd() *cobra.Command {
 	targetFlags(cmd, &o)
 	cmd.Flags().StringVar(&cc, "cc", "", "compiler command")
 	cmd.Flags().IntVarP(&jobs, "jobs", "j", 0, "parallel jobs")
+	sandboxFlag(cmd, &sandbox)
 	return cmd
 }
 

@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/klpforge/klpforge/internal/build"
+	"github.com/klpforge/klpforge/kbuild"
 	"github.com/klpforge/klpforge/module"
 )
 
@@ -29,6 +30,10 @@ type kpatchFlags struct {
 	debug                                           int
 	ootModule, ootSource                            string
 	nonReplace, skipCleanup, skipCheck, skipGCC     bool
+
+	// Not of that tool.
+	sandbox kbuild.Sandbox
+	trust   bool
 }
 
 func (a *app) kpatchCmd() *cobra.Command { return a.kpatchCmdFor(new(kpatchFlags)) }
@@ -80,6 +85,8 @@ Exit codes: 0 done, 1 anything else.`,
 	f.BoolVar(&k.skipCleanup, "skip-cleanup", false, "keep the generated sources, as --debug")
 	f.BoolVar(&k.skipCheck, "skip-compiler-check", false, "accept another compiler version; shipped code is compared all the same")
 	f.BoolVar(&k.skipGCC, "skip-gcc-check", false, "the same")
+	sandboxFlag(cmd, &k.sandbox)
+	trustFlag(cmd, &k.trust)
 	return cmd
 }
 
@@ -103,7 +110,7 @@ func kpatchArgs(cmd *cobra.Command, args []string) []string {
 		}
 		var fits []string
 		cmd.Flags().VisitAll(func(f *pflag.Flag) {
-			if strings.HasPrefix(f.Name, short) {
+			if strings.HasPrefix(f.Name, short) && f.Name != "sandbox" && f.Name != "trust-patch" { // which that tool does not have
 				fits = append(fits, f.Name)
 			}
 		})
@@ -141,7 +148,8 @@ func (a *app) kpatchBuild(cmd *cobra.Command, k *kpatchFlags, patches []string) 
 
 // options translates the flags. Every flag has an effect or is refused.
 func (k *kpatchFlags) options(patches []string, jobsGiven bool) (build.Options, error) {
-	o := build.Options{Patches: patches, Goals: k.targets, NoReplace: k.nonReplace, AllowCompilerMismatch: k.skipCheck || k.skipGCC}
+	o := build.Options{Patches: patches, Goals: k.targets, NoReplace: k.nonReplace, AllowCompilerMismatch: k.skipCheck || k.skipGCC,
+		Sandbox: k.sandbox, TrustPatch: k.trust}
 	if len(patches) == 0 {
 		return o, errors.New("no patch file given")
 	}

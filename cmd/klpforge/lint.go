@@ -31,7 +31,8 @@ func (a *app) lintCmd() *cobra.Command {
 
 The patches are applied, compiled and compared with the shipped kernel as by
 'klpforge build'; then every check says what it finds. 'klpforge explain ID'
-tells what a finding means.
+tells what a finding means. Nothing of the patches is run: no makefile, script or
+program of the build that they change.
 
 A finding is accepted by --allow ID=reason, or by a line of the patch before its
 diff: "klpforge: allow ID reason". Accepted findings stay in the report.
@@ -75,6 +76,7 @@ the patches change no code; 2 usage; 3 the environment failed.`,
 	f.IntVarP(&o.Jobs, "jobs", "j", 0, "parallel jobs (default: number of CPUs)")
 	f.BoolVar(&o.NoAutoCallers, "no-auto-callers", false, "leave out unchanged callers of functions whose lock effect changed; KLP201 is an error then")
 	f.BoolVar(&o.AllowCompilerMismatch, "skip-compiler-check", false, "accept another compiler version; shipped code is compared all the same")
+	sandboxFlag(cmd, &o.Sandbox)
 	f.BoolVar(&o.AllowSourceMismatch, "skip-source-check", false, "accept source of another version; shipped code is compared all the same")
 	return cmd
 }

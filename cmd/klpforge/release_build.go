@@ -97,6 +97,8 @@ in its own, finds them there: see 'klpforge release matrix --parts'.`,
 	f.IntVar(&o.Parallel, "parallel", 1, "targets to build at a time")
 	f.StringVar(&part, "part", "", "compile only share `K/N` of the objects, into the cache, and make no module")
 	f.BoolVar(&o.Emit, "emit", false, "keep the generated sources beside the modules")
+	sandboxFlag(cmd, &o.Sandbox)
+	trustFlag(cmd, &o.TrustPatch)
 	f.StringVar(&format, "format", "text", "text or json")
 	return cmd
 }

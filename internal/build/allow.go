@@ -35,6 +35,12 @@ func (r *run) suppressions(series *patchset.Series) error {
 	if allow == nil {
 		allow = map[string]string{}
 	}
+	for _, id := range []string{idOutside, idRules} {
+		if _, wanted := allow[id]; wanted {
+			r.res.Notes = append(r.res.Notes, id+" cannot be accepted: nothing that is compiled would be known to be the patch's")
+			delete(allow, id)
+		}
+	}
 	for _, id := range slices.Sorted(maps.Keys(allow)) {
 		r.res.Suppressions = append(r.res.Suppressions, Suppression{id, allow[id], cmp.Or(r.opt.AllowFrom, "command line")})
 	}
@@ -63,6 +69,9 @@ func (r *run) suppressions(series *patchset.Series) error {
 		comments = append(comments, list...)
 	}
 	for _, s := range comments {
+		if s.ID == idOutside || s.ID == idRules {
+			return &PatchError{fmt.Errorf("%s: %s cannot be accepted, least of all by the patch", s.From, s.ID)}
+		}
 		if _, have := allow[s.ID]; !have {
 			allow[s.ID] = s.Reason
 			r.res.Suppressions = append(r.res.Suppressions, s)

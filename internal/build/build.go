@@ -37,6 +37,7 @@ type run struct {
 	began    time.Time
 
 	overlay  *patchset.Overlay
+	withheld map[string]string // changed files that builds would run, and why
 	units    []*unit
 	analysed bool
 
@@ -54,6 +55,22 @@ type run struct {
 // livepatch, a *PatchError that the patches are at fault; ErrNothing that they
 // change no code; any other error that the environment failed.
 func Run(ctx context.Context, opt Options) (*Result, error) {
+	res, tree, err := runOnce(ctx, opt)
+	var changed *kbuild.TreeChangedError
+	if tree == nil || !errors.As(err, &changed) {
+		return res, err
+	}
+	// Somebody altered the prepared tree, and reading it showed that.
+	if ferr := tree.Forget(); ferr != nil {
+		return res, errors.Join(err, ferr)
+	}
+	res, _, err = runOnce(ctx, opt)
+	res.Notes = append(res.Notes, fmt.Sprintf("the prepared tree in the cache was made again: %s %s", changed.Path, changed.Why))
+	return res, err
+}
+
+// runOnce is Run with the tree as it is in the cache, which it returns.
+func runOnce(ctx context.Context, opt Options) (*Result, *kbuild.Tree, error) {
 	r := &run{opt: opt, res: &Result{}, shared: map[string]int{}, namespaces: map[string]bool{}}
 	if r.opt.Progress == nil {
 		r.opt.Progress = func(string, int, int) {}
@@ -74,7 +91,7 @@ func Run(ctx context.Context, opt Options) (*Result, error) {
 	if r.target != nil {
 		r.target.Close()
 	}
-	return r.res, err
+	return r.res, r.tree, err
 }
 
 func (r *run) run(ctx context.Context) error {
@@ -122,7 +139,7 @@ func (r *run) run(ctx context.Context) error {
 	r.enter("apply patches")
 	source := r.tree.Dir
 	if r.opt.ExternalSource != "" {
-		if r.external, err = r.tree.External(ctx, r.opt.ExternalSource, kbuild.WorkOptions{Jobs: r.opt.Jobs}); err != nil {
+		if r.external, err = r.tree.External(ctx, r.opt.ExternalSource, kbuild.WorkOptions{Jobs: r.opt.Jobs, Trust: r.trusts()}); err != nil {
 			return err
 		}
 		defer r.external.Close()
@@ -133,12 +150,23 @@ func (r *run) run(ctx context.Context) error {
 		return patchFault(err)
 	}
 	r.overlay = overlay
+	if r.external != nil {
+		err = r.withhold(r.external, overlay)
+	} else {
+		err = r.withhold(r.tree, overlay)
+	}
+	if err != nil {
+		return err
+	}
 	for _, n := range overlay.Notes {
 		r.res.Notes = append(r.res.Notes, n.String())
 	}
 	if r.opt.Part.Of == 0 {
 		r.sleepers = sync.OnceValues(r.stacks)
 		go r.sleepers() // every caller, Run at its end included, waits for the result
+	}
+	if err := r.readsOutside(overlay); err != nil {
+		return err
 	}
 	units, work, err := r.compile(ctx, overlay)
 	if work != nil {
@@ -268,10 +296,16 @@ func (r *run) read() (*patchset.Series, error) {
 
 func (r *run) prepare(ctx context.Context) error {
 	var err error
-	r.tree, err = Prepare(ctx, r.target.K, kbuild.PrepareOptions{CC: r.opt.CC, Launcher: r.opt.Launcher, Jobs: r.opt.Jobs, Progress: r.opt.Progress,
+	r.tree, err = Prepare(ctx, r.target.K, kbuild.PrepareOptions{CC: r.opt.CC, Launcher: r.opt.Launcher, Jobs: r.opt.Jobs, Progress: r.opt.Progress, Sandbox: r.opt.Sandbox,
 		AllowCompilerMismatch: r.opt.AllowCompilerMismatch, AllowSourceMismatch: r.opt.AllowSourceMismatch})
 	if err != nil {
 		return err
+	}
+	if r.tree.Unconfined != "" {
+		r.res.Notes = append(r.res.Notes, "sandbox: programs of the build are not confined: "+r.tree.Unconfined)
+	}
+	if r.tree.Healed != "" {
+		r.res.Notes = append(r.res.Notes, r.tree.Healed)
 	}
 	for _, d := range r.tree.ConfigDiffs {
 		if !d.Expected {

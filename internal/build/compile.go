@@ -1,6 +1,7 @@
 package build
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -39,14 +40,15 @@ func (r *run) compile(ctx context.Context, overlay *patchset.Overlay) ([]*unit, 
 	}
 	objects, headers := r.sift(affected)
 	r.removed(affected, overlay, objects)
-	work, err := r.tree.Work(ctx, kbuild.WorkOptions{Jobs: r.opt.Jobs, Progress: r.opt.Progress, ShareAfter: r.opt.Part.Of > 0})
+	work, err := r.tree.Work(ctx, kbuild.WorkOptions{Jobs: r.opt.Jobs, Progress: r.opt.Progress, ShareAfter: r.opt.Part.Of > 0,
+		Trust: r.trusts() && len(r.withheld) > 0})
 	if err != nil {
 		return nil, nil, err
 	}
-	if err := apply(work, overlay); err != nil {
+	if err := r.apply(work, overlay); err != nil {
 		return nil, work, err
 	}
-	if err := r.checkInputs(ctx, work, affected); err != nil {
+	if err := r.checkInputs(ctx, work, overlay, affected); err != nil {
 		return nil, work, err
 	}
 	if err := r.refuseEarly(); err != nil {
@@ -107,7 +109,11 @@ func (r *run) compile(ctx context.Context, overlay *patchset.Overlay) ([]*unit, 
 		r.res.CompileSeconds += before[i].Elapsed.Seconds() + after[i].Elapsed.Seconds()
 	}
 	if len(newObjects) > 0 {
-		fresh, err := work.BuildNew(ctx, keys(newObjects))
+		build := work.BuildDerived
+		if r.trusts() {
+			build = work.BuildNew
+		}
+		fresh, err := build(ctx, keys(newObjects))
 		if err != nil {
 			return nil, work, r.compileFault(err)
 		}
@@ -169,11 +175,14 @@ type privateTree interface {
 }
 
 // apply brings the overlay into a private tree, with the headers for authors
-// that its texts ask for.
-func apply(work privateTree, overlay *patchset.Overlay) error {
+// that its texts ask for. What builds would run is left out, unless it is trusted.
+func (r *run) apply(work privateTree, overlay *patchset.Overlay) error {
 	var texts [][]byte
 	for _, p := range overlay.Paths() {
 		f := overlay.Files[p]
+		if r.withheld[p] != "" && !r.trusts() {
+			continue
+		}
 		if f.New == nil {
 			if err := work.Remove(p); err != nil {
 				return fmt.Errorf("remove %s from the private tree: %w", p, err)
@@ -253,14 +262,17 @@ func (r *run) sift(a *kbuild.Affected) (objects map[string]kbuild.Owner, headers
 // newSources finds the objects of new source files that patched makefiles build.
 func (r *run) newSources(ctx context.Context, work *kbuild.Work, a *kbuild.Affected) (map[string]kbuild.Owner, error) {
 	out := map[string]kbuild.Owner{}
-	var dirs []string
+	var dirs, sources []string
 	for _, f := range a.Files {
 		if f.Class == kbuild.ClassNewSource {
-			dirs = append(dirs, dirOf(f.Path))
+			dirs, sources = append(dirs, dirOf(f.Path)), append(sources, f.Path)
 		}
 	}
 	if len(dirs) == 0 {
 		return out, nil
+	}
+	if !r.trusts() {
+		return r.understand(ctx, work, sources)
 	}
 	slices.Sort(dirs)
 	found, err := work.Owners(ctx, slices.Compact(dirs))
@@ -282,6 +294,26 @@ func (r *run) newSources(ctx context.Context, work *kbuild.Work, a *kbuild.Affec
 	return out, nil
 }
 
+// understand is newSources without running what the patches change.
+func (r *run) understand(ctx context.Context, work *kbuild.Work, sources []string) (map[string]kbuild.Owner, error) {
+	found, unknown, err := work.Understand(ctx, sources, r.rules(r.overlay))
+	if err != nil {
+		return nil, err
+	}
+	out := map[string]kbuild.Owner{}
+	for _, src := range sources {
+		if o, ok := found[src]; ok {
+			out[o.Object] = o.Owner
+			r.res.Notes = append(r.res.Notes, fmt.Sprintf("%s: compiled as %s is, by the line of the makefile that lists it; no changed build rule is run", src, o.Like))
+		} else if e := unknown[src]; e != nil {
+			r.ruleProblem(src, e.Problems)
+		} else {
+			r.res.Notes = append(r.res.Notes, src+": no makefile of the patched tree builds it; left out")
+		}
+	}
+	return out, nil
+}
+
 func dirOf(p string) string {
 	if i := strings.LastIndexByte(p, '/'); i >= 0 {
 		return p[:i]
@@ -296,6 +328,16 @@ var brokenCompiler = regexp.MustCompile(`No space left on device|Disk quota exce
 func (r *run) compileFault(err error) error {
 	var ce *kbuild.CompileError
 	var ge *kbuild.GeneratedChangedError
+	var outside *kbuild.OutsideError
+	var rules *kbuild.RulesError
+	switch {
+	case errors.As(err, &outside):
+		r.outside(outside.Object, fmt.Sprintf("%s reads %s", cmp.Or(outside.Construct, "a source"), outside.Path))
+		return &Refusal{r.errorsOnly()}
+	case errors.As(err, &rules):
+		r.ruleProblem(rules.Object, rules.Problems)
+		return &Refusal{r.errorsOnly()}
+	}
 	if errors.As(err, &ce) && brokenCompiler.MatchString(ce.Output) {
 		return err
 	}

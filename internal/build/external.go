@@ -21,7 +21,12 @@ func (r *run) compileExternal(ctx context.Context, overlay *patchset.Overlay) ([
 	if err != nil {
 		return nil, fmt.Errorf("compile the unpatched source: %w", err)
 	}
-	if err := apply(r.external, overlay); err != nil {
+	if !r.trusts() {
+		if r.externalRules(); len(r.errorsOnly()) > 0 {
+			return nil, &Refusal{r.errorsOnly()}
+		}
+	}
+	if err := r.apply(r.external, overlay); err != nil {
 		return nil, err
 	}
 	r.enter("compile after")

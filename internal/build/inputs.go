@@ -21,12 +21,12 @@ const inputRemedy = "leave this file out of the livepatch, or change the C code 
 
 // checkInputs judges the changed files that the target's build reads otherwise than by
 // compiling them. work has the changes.
-func (r *run) checkInputs(ctx context.Context, work *kbuild.Work, a *kbuild.Affected) error {
+func (r *run) checkInputs(ctx context.Context, work *kbuild.Work, overlay *patchset.Overlay, a *kbuild.Affected) error {
 	for _, f := range a.Files {
 		if f.Class == kbuild.ClassInclude && len(f.Readers) > 0 {
 			var left []kbuild.Reader
 			for _, reader := range f.Readers {
-				differs, known, err := work.Regenerates(ctx, f.Path, reader.Made)
+				differs, known, err := work.Regenerates(ctx, f.Path, overlay.Files[f.Path].New, reader.Made)
 				if err != nil {
 					return err
 				}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/klpforge/klpforge/analyze"
 	"github.com/klpforge/klpforge/elfdiff"
+	"github.com/klpforge/klpforge/kbuild"
 	"github.com/klpforge/klpforge/kernel"
 	"github.com/klpforge/klpforge/modsign"
 	"github.com/klpforge/klpforge/patchset"
@@ -74,6 +75,11 @@ type Options struct {
 	AllowCompilerMismatch bool
 	AllowSourceMismatch   bool
 	DiffOnly              bool // stop before a module is made
+	// Sandbox says whether the programs of the build must be confined; "" is "auto".
+	Sandbox kbuild.Sandbox
+	// TrustPatch lets makefiles, scripts and host programs of the patches run. It
+	// means nothing with DiffOnly: a review runs nothing of a patch.
+	TrustPatch bool
 	// Part, when its Of is not 0, compiles one share of the objects into the cache
 	// and stops; a run that follows, with all shares in its cache, finds them there.
 	Part Part

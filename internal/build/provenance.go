@@ -98,7 +98,7 @@ func (r *run) parameters() map[string]any {
 			m[key] = value
 		}
 	}
-	for key, on := range map[string]bool{"immediate": o.Immediate, "noAutoCallers": o.NoAutoCallers, "skipCompilerCheck": o.AllowCompilerMismatch, "skipSourceCheck": o.AllowSourceMismatch} {
+	for key, on := range map[string]bool{"immediate": o.Immediate, "noAutoCallers": o.NoAutoCallers, "skipCompilerCheck": o.AllowCompilerMismatch, "skipSourceCheck": o.AllowSourceMismatch, "trustPatch": o.TrustPatch} {
 		if on {
 			m[key] = true
 		}

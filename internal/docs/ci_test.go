@@ -80,10 +80,10 @@ func TestGitLabTemplate(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	const want = `kernel|fetch|6.1.0|
-lint|-k|6.1.0|--fail-on|error|--format|sarif|patches/0001-a.patch|patches/0002-b.patch|
-kernel|fetch|6.1.0|
-build|-k|6.1.0|--provenance|-o|livepatch/livepatch_0001_a.ko|patches/0001-a.patch|patches/0002-b.patch|
+	const want = `kernel|fetch|--|6.1.0|
+lint|-k|6.1.0|--fail-on|error|--format|sarif|--|patches/0001-a.patch|patches/0002-b.patch|
+kernel|fetch|--|6.1.0|
+build|-k|6.1.0|--provenance|-o|livepatch/livepatch_0001_a.ko|--|patches/0001-a.patch|patches/0002-b.patch|
 `
 	if d := cmp.Diff(want, string(got)); d != "" {
 		t.Errorf("(-want +got)\n%s", d)

@@ -37,6 +37,9 @@ type Options struct {
 	Jobs     int // compilers at a time, for each target; 0 is the number of CPUs
 	CC       string
 	Launcher string // put before the compiler command
+	// Sandbox and TrustPatch are those of build.Options.
+	Sandbox    kbuild.Sandbox
+	TrustPatch bool
 	// Part, when its Of is not 0, compiles one share of each target's objects into
 	// the cache instead of making modules.
 	Part    build.Part
@@ -254,7 +257,7 @@ func (o *Options) buildOptions(t manifest.Target) build.Options {
 	opt := build.Options{Kernel: kernel.Options{Release: t.Release, Cache: o.Cache}, Name: name,
 		Product: m.Name, Vendor: m.Vendor, Version: m.Version, Description: m.Description,
 		NoReplace: !m.Replaces(), Immediate: m.Immediate, Callbacks: map[string][]string{}, Allow: map[string]string{}, AllowFrom: "release manifest",
-		Output: filepath.Join(o.Dir, t.Release, name+".ko"), Jobs: o.Jobs, CC: o.CC, Launcher: o.Launcher, Sign: o.sign, Provenance: true, Builder: o.Builder, Part: o.Part}
+		Output: filepath.Join(o.Dir, t.Release, name+".ko"), Jobs: o.Jobs, CC: o.CC, Launcher: o.Launcher, Sandbox: o.Sandbox, TrustPatch: o.TrustPatch, Sign: o.sign, Provenance: true, Builder: o.Builder, Part: o.Part}
 	if t.Root != "" {
 		opt.Kernel.Root = under(m.Dir, t.Root)
 	}
@@ -284,7 +287,7 @@ func (o *Options) source(ctx context.Context, opt build.Options) (string, error)
 		return "", err
 	}
 	defer t.Close()
-	tree, err := build.Prepare(ctx, t.K, kbuild.PrepareOptions{CC: opt.CC, Launcher: opt.Launcher, Jobs: opt.Jobs})
+	tree, err := build.Prepare(ctx, t.K, kbuild.PrepareOptions{CC: opt.CC, Launcher: opt.Launcher, Jobs: opt.Jobs, Sandbox: opt.Sandbox})
 	if err != nil {
 		return "", err
 	}

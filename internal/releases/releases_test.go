@@ -114,11 +114,11 @@ func TestKubernetesIndexes(t *testing.T) {
 	var want strings.Builder
 	for _, rel := range []string{first, second} {
 		for part := range 3 {
-			fmt.Fprintf(&want, call+"--part %d/3 --format json %s: \n", part+1, rel)
+			fmt.Fprintf(&want, call+"--part %d/3 --format json -- %s: \n", part+1, rel)
 		}
 	}
 	for _, rel := range []string{first, second} {
-		fmt.Fprintf(&want, call+"-o out --format json %s: %[1]s-1of3 %[1]s-2of3 %[1]s-3of3 \n", rel)
+		fmt.Fprintf(&want, call+"-o out --format json -- %s: %[1]s-1of3 %[1]s-2of3 %[1]s-3of3 \n", rel)
 	}
 	if string(got) != want.String() {
 		t.Errorf("got\n%swant\n%s", got, want.String())

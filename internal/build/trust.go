@@ -1,0 +1,111 @@
+package build
+
+import (
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/klpforge/klpforge/elfdiff"
+	"github.com/klpforge/klpforge/kbuild"
+	"github.com/klpforge/klpforge/patchset"
+)
+
+// IDs of what patches of strangers may try; see docs/security.md.
+const (
+	idOutside = "KLP133"
+	idRules   = "KLP134"
+)
+
+// trusts reports whether makefiles, scripts and host programs of the patches may be
+// run. A review never does.
+func (r *run) trusts() bool { return r.opt.TrustPatch && !r.opt.DiffOnly }
+
+// withholder is a tree that tells which files builds would run.
+type withholder interface {
+	Withheld(rel string, texts ...[]byte) (string, error)
+}
+
+// withhold finds the changed files that builds would run, or act on. Unless the
+// patches are trusted, they do not come into a tree in which anything is built.
+func (r *run) withhold(tree withholder, overlay *patchset.Overlay) error {
+	r.withheld = map[string]string{}
+	for _, p := range overlay.Paths() {
+		f := overlay.Files[p]
+		why, err := tree.Withheld(p, f.Old, f.New)
+		if err != nil {
+			return fmt.Errorf("judge %s: %w", p, err)
+		}
+		if why != "" {
+			r.withheld[p] = why
+		}
+	}
+	return nil
+}
+
+// rules are the withheld files with their texts.
+func (r *run) rules(overlay *patchset.Overlay) map[string]kbuild.RuleChange {
+	out := map[string]kbuild.RuleChange{}
+	for p := range r.withheld {
+		out[p] = kbuild.RuleChange{Old: overlay.Files[p].Old, New: overlay.Files[p].New}
+	}
+	return out
+}
+
+const trustRemedy = "read what the patch changes there; klpforge build --trust-patch runs it"
+
+// ruleProblem says that something would have to be made by changed build rules.
+func (r *run) ruleProblem(place string, problems []*kbuild.RuleProblem) {
+	var why []string
+	for _, p := range problems {
+		why = append(why, p.String())
+	}
+	r.problem(nil, elfdiff.Problem{ID: idRules, Severity: elfdiff.Error, Symbol: place,
+		Message: "the patch changes build rules, which are not run, and without them it is not known how this is compiled: " + shortList(why, 3),
+		Remedy:  trustRemedy})
+}
+
+// readsOutside refuses patches that plainly name files of the build machine, before
+// anything is compiled.
+func (r *run) readsOutside(overlay *patchset.Overlay) error {
+	for _, p := range overlay.Paths() {
+		f := overlay.Files[p]
+		if !slices.Contains([]string{".c", ".h", ".S", ".inc", ".def", ".lds"}, path.Ext(p)) {
+			continue
+		}
+		for _, o := range kbuild.ReadsOutside(p, f.Old, f.New) {
+			r.outside(fmt.Sprintf("%s:%d", p, o.Line), fmt.Sprintf("%s names %s", o.Construct, o.Path))
+		}
+	}
+	if errs := r.errorsOnly(); len(errs) > 0 && slices.ContainsFunc(errs, func(p Problem) bool { return p.ID == idOutside }) {
+		return &Refusal{errs}
+	}
+	return nil
+}
+
+func (r *run) outside(place, what string) {
+	r.problem(nil, elfdiff.Problem{ID: idOutside, Severity: elfdiff.Error, Symbol: place,
+		Message: what + ", which is outside of the kernel's tree: it would carry a file of this machine into the module",
+		Remedy:  "put what it needs into the tree, by the patch"})
+}
+
+// externalRules names withheld files of a module's source that could alter how it is
+// compiled.
+func (r *run) externalRules() {
+	for _, p := range keysOf(r.withheld) {
+		if strings.HasPrefix(r.withheld[p], "the module's makefile") {
+			r.res.Notes = append(r.res.Notes, p+": "+r.withheld[p]+"; left out, as the patch is not trusted")
+			continue
+		}
+		r.ruleProblem(p, []*kbuild.RuleProblem{{File: p, Why: r.withheld[p]}})
+	}
+}
+
+func keysOf(m map[string]string) []string {
+	out := make([]string, 0, len(m))
+	for k := range m {
+		out = append(out, k)
+	}
+	slices.Sort(out)
+	return out
+}
