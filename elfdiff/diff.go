@@ -181,7 +181,7 @@ func (r *Result) data() {
 		switch {
 		case at.Class == classMeta:
 			continue
-		case at.Class == classUnknown && (a < 0 || at.Name == ""):
+		case at.Class == classUnknown && a < 0 && at.Name != "":
 			r.unknown(a, b)
 		case at.Class == classText && at.Name == "" && len(p.atomsIn(at.Sec)) == 1 && sec != ".altinstr_aux" && !initSection(sec):
 			r.unknown(a, b) // code without any symbol
@@ -210,11 +210,32 @@ func (r *Result) data() {
 		}
 		at := &o.Atoms[a]
 		r.Data = append(r.Data, Change{Name: at.Name, Kind: Removed, Section: o.File.Sections[at.Sec].Name, Orig: a, Patched: -1})
+		if at.Class == classUnknown {
+			r.problem("KLP112", Error, at.Name, o.Section(a), unknownRemedy, "section %s of unknown meaning loses this", o.Section(a))
+		}
+	}
+	r.unknownBits()
+}
+
+// unknownBits judges what has no name in sections of no known kind.
+func (r *Result) unknownBits() {
+	list := func(o *Object) map[string][]bit {
+		out := map[string][]bit{}
+		for i := range o.Atoms {
+			if at := &o.Atoms[i]; at.Class == classUnknown && at.Name == "" {
+				sec := o.Section(AtomID(i))
+				out[sec] = append(out[sec], bit{sec: at.Sec, from: at.Start, to: at.End, atom: -1})
+			}
+		}
+		return out
+	}
+	for _, ch := range r.pairs.changed(list(r.Orig), list(r.Patched)) {
+		what := map[ChangeKind]string{New: "is new", Removed: "loses an entry", Changed: "changed (" + ch.why + ")"}[ch.kind]
+		r.problem("KLP112", Error, "", ch.section, unknownRemedy, "section %s of unknown meaning %s", ch.section, what)
 	}
 }
 
-// unknown judges what is new, or changed without a name, in a section of no
-// known kind, and code without a name. Changed variables of such sections are judged with the others.
+// unknown judges what is new in a section of no known kind, and code without a name. Changed variables of such sections are judged with the others.
 func (r *Result) unknown(a, b AtomID) {
 	at := &r.Patched.Atoms[b]
 	sec := r.Patched.File.Sections[at.Sec].Name
@@ -273,7 +294,8 @@ func (r *Result) unknownTables() {
 func harmlessData(o *Object, a AtomID) bool {
 	sec := o.File.Sections[o.Atoms[a].Sec].Name
 	base, marks := stem(o.Atoms[a].Name)
-	return sec == "__dyndbg" || marks != "" && oneShot(base, sec)
+	known := rowOf(sec)
+	return known != nil && known.harmless != "" || marks != "" && oneShot(base, sec)
 }
 
 // changedData judges a variable whose initial value, size or section changed.

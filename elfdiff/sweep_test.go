@@ -47,7 +47,7 @@ func sweepSections(t *testing.T) []string {
 func sweepSource(t *testing.T) string {
 	t.Helper()
 	var b strings.Builder
-	b.WriteString(`/* Written by: go test ./elfdiff -run TestSweep -update. One example of every special section. */
+	b.WriteString(`/* Written by: go test ./elfdiff -run TestMatrix -update. One example of every special section. */
 #include <special.h>
 
 extern char text[], pv_ops[], more[];
@@ -201,7 +201,7 @@ func sweepObject(t *testing.T) *elfobj.File {
 		}
 	}
 	if old, err := os.ReadFile(sweepC); err != nil || string(old) != src {
-		t.Fatalf("%s is stale (%v): run go test ./elfdiff -run TestSweep -update", sweepC, err)
+		t.Fatalf("%s is stale (%v): run go test ./elfdiff -run TestMatrix -update", sweepC, err)
 	}
 	return readObject(t, sweepO)
 }
@@ -539,11 +539,8 @@ func (r *row) matters() string {
 	return cmp.Or(map[life]string{lifeOnce: "once", lifeNone: "never"}[r.life], "for ever")
 }
 
-// TestSweep: no change of a special section's entry goes unmentioned. The table is part
-// of docs/differ-matrix.md (TestMatrix).
-func TestSweep(t *testing.T) { sweepTable(t) }
-
-// TestSweepReal does the same with the special sections of real objects.
+// TestSweepReal does the same with the special sections of real objects: no change of an
+// entry goes unmentioned.
 func TestSweepReal(t *testing.T) {
 	for _, p := range realPairs(t) {
 		f := readObject(t, p+".orig.o")

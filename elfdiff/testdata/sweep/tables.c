@@ -1,4 +1,4 @@
-/* Written by: go test ./elfdiff -run TestSweep -update. One example of every special section. */
+/* Written by: go test ./elfdiff -run TestMatrix -update. One example of every special section. */
 #include <special.h>
 
 extern char text[], pv_ops[], more[];
