@@ -202,9 +202,13 @@ func (k *kpatchFlags) options(patches []string, jobsGiven bool) (build.Options, 
 	if err := k.kernel(&o); err != nil {
 		return o, err
 	}
-	name := kpatchName(k.name)
-	if name == "" {
-		name = kpatchName("livepatch-" + kpatchStem(patches))
+	from := k.name
+	if from == "" {
+		from = "livepatch-" + kpatchStem(patches)
+	}
+	name := kpatchName(from)
+	if name != from {
+		o.NameFrom = from
 	}
 	o.Name, o.Output = name, filepath.Join(k.output, name+".ko")
 	if k.debug > 0 || k.skipCleanup {

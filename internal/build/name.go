@@ -74,7 +74,10 @@ func derivedName(s string) string {
 // of the files would not expect; it is "" if there is nothing to say.
 func nameOf(opt *Options, series *patchset.Series) (name, note string) {
 	if opt.Name != "" {
-		return strings.ReplaceAll(opt.Name, "-", "_"), ""
+		if opt.NameFrom != "" {
+			note = fmt.Sprintf("the module is called %s, which others may be too: %s cannot be a module's name", opt.Name, opt.NameFrom)
+		}
+		return strings.ReplaceAll(opt.Name, "-", "_"), note
 	}
 	if opt.Output != "" {
 		from := strings.TrimSuffix(filepath.Base(opt.Output), ".ko")

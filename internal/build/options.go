@@ -38,6 +38,7 @@ type Options struct {
 	Fuzz  int
 
 	Name                                  string // module name; "" makes one from the first patch
+	NameFrom                              string // what Name was made of, where that was no module name; told in a note
 	Product, Vendor, Version, Description string // recorded in the module; may be empty
 
 	States  []plan.State  // system states that the callbacks change

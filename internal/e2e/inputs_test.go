@@ -87,7 +87,7 @@ func TestInputs(t *testing.T) {
 			patch: func(t *testing.T) string { return with(t, "") }},
 		{name: "name with a digit first", code: exitDone, args: []string{"--name", "0001-fix"}, texts: nil,
 			patch: func(t *testing.T) string { return with(t, "") }},
-		{name: "module that is referred to", code: exitDone, texts: []string{"KLP132 note: (fs/fat/namei_vfat.o)", "symbols of fat, of which it patches no function"},
+		{name: "module that is referred to", code: exitDone, texts: []string{"KLP132 note: the livepatch refers to symbols of fat, of which it patches no function"},
 			patch: func(t *testing.T) string {
 				return c.patch(t, edit{"fs/fat/namei_vfat.c", "\terr = fat_remove_entries(dir, &sinfo);\t/* and releases bh */\n\tif (err)\n\t\tgoto out;\n\tclear_nlink(inode);", "\terr = fat_remove_entries(dir, &sinfo);\t/* and releases bh */\n\tif (err < 0)\n\t\tgoto out;\n\tclear_nlink(inode);"})
 			}},
