@@ -501,3 +501,45 @@
 2:	pop %rbx
 	ret
 	endfunc each_of_list
+
+# Somebody else sets the flag that this loop waits for: what one round has read says
+# nothing of the next.
+# want waits_for_flag: neutral
+	func waits_for_flag
+	push %rbx
+	mov %rdi, %rbx
+	call _raw_spin_lock
+1:	cmpl $0, 8(%rbx)
+	je 1b
+	mov %rbx, %rdi
+	call _raw_spin_unlock
+	pop %rbx
+	ret
+	endfunc waits_for_flag
+
+# Each round has another object: what the last one had written into it is not in
+# this one, so that the lock may be taken.
+# want written_in_last: possible +spin:?+0x20 unknown
+	func written_in_last
+	push %rbx
+	push %rbp
+	sub $8, %rsp
+	mov %rdi, %rbx
+	xor %ebp, %ebp
+1:	mov 8(%rbx), %rbx
+	test %rbx, %rbx
+	je 3f
+	test %ebp, %ebp
+	je 2f
+	cmpl $5, 24(%rbx)
+	jne 4f
+2:	movl $5, 24(%rbx)
+	mov $1, %ebp
+	jmp 1b
+4:	lea 32(%rbx), %rdi
+	call _raw_spin_lock
+3:	add $8, %rsp
+	pop %rbp
+	pop %rbx
+	ret
+	endfunc written_in_last
