@@ -105,7 +105,7 @@ func (o *options) one(ctx context.Context, s subject) (Package, error) {
 		return out, err
 	}
 	r := &runner{scratch: scratch}
-	tests, err := r.survey(ctx, p)
+	tests, err := r.survey(ctx, p, o.jobs)
 	if err != nil {
 		return out, err
 	}

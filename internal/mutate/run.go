@@ -16,6 +16,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 )
 
 // test is one test function: what it takes and which faults it reaches.
@@ -87,9 +89,9 @@ func (r *runner) run(ctx context.Context, b *binary, limit time.Duration, env []
 
 var testName = regexp.MustCompile(`(?m)^(?:Test|Fuzz|Example)\w*$`)
 
-// survey runs every test once and learns which faults it reaches.
-func (r *runner) survey(ctx context.Context, p *program) ([]*test, error) {
-	var out []*test
+// survey runs every test once, by itself, and learns which faults it reaches.
+func (r *runner) survey(ctx context.Context, p *program, jobs int) ([]*test, error) {
+	var all []*test
 	for i := range p.binaries {
 		b := &p.binaries[i]
 		list, err := r.run(ctx, b, time.Minute, nil, "-test.list", ".*")
@@ -97,32 +99,42 @@ func (r *runner) survey(ctx context.Context, p *program) ([]*test, error) {
 			return nil, fmt.Errorf("list the tests of %s: %w\n%s", b.pkg, err, list)
 		}
 		for _, name := range testName.FindAllString(list, -1) {
-			record := filepath.Join(r.scratch, "reached")
-			os.Remove(record)
-			began := time.Now()
-			text, err := r.run(ctx, b, 10*time.Minute, []string{"KLPFORGE_MUTANT_RECORD=" + record}, "-test.run", "^"+name+"$")
-			if err != nil {
-				return nil, fmt.Errorf("%s %s fails without a fault: %w\n%s", b.pkg, name, err, text)
-			}
-			t := &test{bin: b, name: name, took: time.Since(began), reach: map[int]bool{}}
-			ids, err := os.ReadFile(record)
-			if err != nil && !errors.Is(err, os.ErrNotExist) {
-				return nil, err
-			}
-			for _, f := range strings.Fields(string(ids)) {
-				id, err := strconv.Atoi(f)
-				if err != nil {
-					return nil, fmt.Errorf("record of %s: %w", name, err)
-				}
-				t.reach[id] = true
-			}
-			if len(t.reach) > 0 {
-				out = append(out, t)
-			}
+			all = append(all, &test{bin: b, name: name, reach: map[int]bool{}})
 		}
 	}
-	slices.SortStableFunc(out, func(a, b *test) int { return cmp.Compare(a.took, b.took) })
-	return out, nil
+	g, gctx := errgroup.WithContext(ctx)
+	g.SetLimit(jobs)
+	for i, t := range all {
+		g.Go(func() error { return r.look(gctx, t, filepath.Join(r.scratch, fmt.Sprintf("reached-%d", i))) })
+	}
+	if err := g.Wait(); err != nil {
+		return nil, err
+	}
+	all = slices.DeleteFunc(all, func(t *test) bool { return len(t.reach) == 0 })
+	slices.SortStableFunc(all, func(a, b *test) int { return cmp.Compare(a.took, b.took) })
+	return all, nil
+}
+
+// look runs one test, which writes what it reaches into record.
+func (r *runner) look(ctx context.Context, t *test, record string) error {
+	began := time.Now()
+	text, err := r.run(ctx, t.bin, 10*time.Minute, []string{"KLPFORGE_MUTANT_RECORD=" + record}, "-test.run", "^"+t.name+"$")
+	if err != nil {
+		return fmt.Errorf("%s %s fails without a fault: %w\n%s", t.bin.pkg, t.name, err, text)
+	}
+	t.took = time.Since(began)
+	ids, err := os.ReadFile(record)
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	for _, f := range strings.Fields(string(ids)) {
+		id, err := strconv.Atoi(f)
+		if err != nil {
+			return fmt.Errorf("record of %s: %w", t.name, err)
+		}
+		t.reach[id] = true
+	}
+	return nil
 }
 
 // Outcomes of a mutant.

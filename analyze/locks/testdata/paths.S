@@ -421,3 +421,125 @@
 3:	pop %rbx
 	ret
 	endfunc bounds_forgotten_too
+
+# A counter that is compared in each of a million rounds: what is known of it grows
+# until it is given up, and the rest is known all the same.
+# want counts_long: +spin:arg0
+	func counts_long
+	push %rbx
+	push %rbp
+	sub $8, %rsp
+	mov %rdi, %rbx
+	xor %ebp, %ebp
+1:	call work
+	add $1, %ebp
+	cmp $1000000, %ebp
+	jne 1b
+	mov %rbx, %rdi
+	call _raw_spin_lock
+	add $8, %rsp
+	pop %rbp
+	pop %rbx
+	ret
+	endfunc counts_long
+
+# What the loop stores through a pointer that it has just loaded is not where the
+# next round's pointer leads: the object whose lock is taken at the end is the last.
+# want last_of_list: +spin:?
+	func last_of_list
+	push %rbx
+	test %rdi, %rdi
+	je 2f
+1:	mov %rdi, %rbx
+	movl $1, 16(%rbx)
+	mov 8(%rbx), %rdi
+	test %rdi, %rdi
+	jne 1b
+	mov %rbx, %rdi
+	call _raw_spin_lock
+2:	pop %rbx
+	ret
+	endfunc last_of_list
+
+# The flag that the loop tests is set in it: in the next round it is not what it was.
+# want flag_in_loop: neutral
+	func flag_in_loop
+	push %rbx
+	push %rbp
+	sub $8, %rsp
+	mov %rdi, %rbx
+	call _raw_spin_lock
+1:	movl $0, 8(%rbx)
+	mov %rbx, %rdi
+	call work
+	cmpl $0, 8(%rbx)
+	je 1b
+	mov %rbx, %rdi
+	call _raw_spin_unlock
+	add $8, %rsp
+	pop %rbp
+	pop %rbx
+	ret
+	endfunc flag_in_loop
+
+# Each round loads the pointer anew: two locks of two objects, taken and released.
+# want each_of_list: neutral
+	func each_of_list
+	push %rbx
+	mov %rdi, %rbx
+1:	mov 8(%rbx), %rbx
+	test %rbx, %rbx
+	je 2f
+	mov %rbx, %rdi
+	call _raw_spin_lock
+	movl $5, 24(%rbx)
+	mov %rbx, %rdi
+	call _raw_spin_unlock
+	cmpl $5, 24(%rbx)
+	je 1b
+	jmp 1b
+2:	pop %rbx
+	ret
+	endfunc each_of_list
+
+# Somebody else sets the flag that this loop waits for: what one round has read says
+# nothing of the next.
+# want waits_for_flag: neutral
+	func waits_for_flag
+	push %rbx
+	mov %rdi, %rbx
+	call _raw_spin_lock
+1:	cmpl $0, 8(%rbx)
+	je 1b
+	mov %rbx, %rdi
+	call _raw_spin_unlock
+	pop %rbx
+	ret
+	endfunc waits_for_flag
+
+# Each round has another object: what the last one had written into it is not in
+# this one, so that the lock may be taken.
+# want written_in_last: possible +spin:?+0x20 unknown
+	func written_in_last
+	push %rbx
+	push %rbp
+	sub $8, %rsp
+	mov %rdi, %rbx
+	xor %ebp, %ebp
+1:	mov 8(%rbx), %rbx
+	test %rbx, %rbx
+	je 3f
+	test %ebp, %ebp
+	je 2f
+	cmpl $5, 24(%rbx)
+	jne 4f
+2:	movl $5, 24(%rbx)
+	mov $1, %ebp
+	jmp 1b
+4:	lea 32(%rbx), %rdi
+	call _raw_spin_lock
+3:	add $8, %rsp
+	pop %rbp
+	pop %rbx
+	ret
+	endfunc written_in_last
