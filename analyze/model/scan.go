@@ -194,6 +194,10 @@ func (s *scanner) step(p *part, a uint64, code []byte, regs *argRegs) (next uint
 	if n == 0 {
 		var err error
 		in, err = Decode(code, a)
+		if err != nil && s.overlaps(a, code) {
+			p.mark[a-p.start] = p.mark[a-p.start]&^0xf | byte(len(code))
+			return p.end, false
+		}
 		if err != nil {
 			s.out.flags |= FuncUnknown
 			p.mark[a-p.start] |= 1 | markCtl
@@ -326,6 +330,25 @@ func (s *scanner) step(p *part, a uint64, code []byte, regs *argRegs) (next uint
 		return end(ctl{term: TermFall, falls: true})
 	}
 	return next, false
+}
+
+// overlaps reports whether an instruction reaches over the function's end into
+// what follows, which has a name of its own: retbleed_untrain_ret hides the
+// return of retbleed_return_thunk in an operand (arch/x86/lib/retpoline.S, v6.1).
+// Execution goes on there.
+func (s *scanner) overlaps(a uint64, code []byte) bool {
+	if len(code) >= 15 {
+		return false
+	}
+	for n := 15; n > len(code); n-- {
+		whole, err := s.b.p.Read(a, n)
+		if err != nil {
+			continue
+		}
+		in, err := Decode(whole, a)
+		return err == nil && in.Len > len(code)
+	}
+	return false
 }
 
 func (c *ctl) add(to uint64, k EdgeKind) {
