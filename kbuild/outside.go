@@ -111,6 +111,9 @@ func (w *Work) listAssembled(obj, cmd string) (string, error) {
 	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
 		return "", err
 	}
+	if err := os.Remove(file); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return "", err
+	}
 	return strings.Replace(cmd, before, " -Wa,--MD,"+file+before, 1), nil
 }
 
@@ -138,7 +141,7 @@ var (
 	// "Error: file not found: /etc/shadow", "Error: can't open /etc/shadow for reading: Permission denied"
 	deniedAssembly = regexp.MustCompile(`Error: (?:file not found: (\S+)|can't open (\S+) for reading)`)
 	// A place in a file, as in "/etc/passwd:1:5: error:" or "from /etc/passwd:1".
-	errorPlace = regexp.MustCompile(`(?m)(?:^|from )(/[^\s:]+):\d+`)
+	errorPlace = regexp.MustCompile(`(?m)(?:^|from )([^\s:]+):\d+`)
 )
 
 // outsideOf tells a compilation that failed because it was kept from a file, or read

@@ -77,6 +77,9 @@ func (c command) exec(ctx context.Context) (stdout, all []byte, err error) {
 			return nil, nil, &confineError{c.name, err}
 		}
 		cmd.Env = append(slices.Clone(c.env), "TMPDIR="+tmp)
+		if os.Getenv("CCACHE_TEMPDIR") == "" { // else below /run/user, which is not writable here
+			cmd.Env = append(cmd.Env, "CCACHE_TEMPDIR="+tmp)
+		}
 	}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
