@@ -34,6 +34,19 @@ func (w *walk) same(a, b term) bool {
 	return *w.delta == delta
 }
 
+// agree reports whether the lower bits of two values are equal, also by what is
+// known of them.
+func (w *walk) agree(s *state, width uint64, a, b term) bool {
+	if w.isFrame(a) || w.isFrame(b) {
+		return w.same(a, b)
+	}
+	if a == 0 || b == 0 {
+		return false
+	}
+	a, b = w.p.low(width, a), w.p.low(width, b)
+	return a == b || w.known(s, a) == w.known(s, b)
+}
+
 func (w *walk) isFrame(t term) bool {
 	x, _ := w.p.offset(t)
 	return w.p.nodes[x].op == "frame"
@@ -60,7 +73,7 @@ func (w *walk) match(s *state, ws *[2]*walker, e *[2]*event) (over bool, err err
 		if (f.addr != 0 || g.addr != 0) && !w.same(f.addr, g.addr) {
 			return false, at("%s: not the address that the old code uses, %s", g.words(w.p), w.p.text(f.addr))
 		}
-		if f.kind == evStore && !w.same(f.val, g.val) {
+		if f.kind == evStore && !w.agree(s, f.size*8, f.val, g.val) {
 			return false, at("a stored value is computed otherwise: %s before, %s after", w.p.text(f.val), w.p.text(g.val))
 		}
 		if len(f.args) != len(g.args) {
@@ -111,19 +124,17 @@ func (w *walk) match(s *state, ws *[2]*walker, e *[2]*event) (over bool, err err
 		ws[0].at, ws[1].at = f.next, g.next
 	case evReturn:
 		a, b := s.m[0].regs[rax], s.m[1].regs[rax]
+		width := uint64(64)
 		if w.own != nil {
 			if w.own.Ret == 0 {
 				return true, nil
 			}
-			width := uint64(w.own.Ret) * 8
-			if !w.isFrame(a) {
-				a, b = w.p.low(width, a), w.p.low(width, b)
-			}
+			width = uint64(w.own.Ret) * 8
 		}
-		if a != b {
+		if !w.agree(s, width, a, b) {
 			return false, at("the value returned is computed otherwise: %s before, %s after", w.p.text(a), w.p.text(b))
 		}
-		w.returns(a, f.at())
+		w.returns(w.known(s, a), f.at())
 		return true, nil
 	}
 	e[0], e[1] = nil, nil
@@ -153,10 +164,7 @@ func (w *walk) matchCall(s *state, ws *[2]*walker, e *[2]*event, at func(string,
 	case proto != nil && !proto.Variadic:
 		for i, size := range proto.Args {
 			a, b := w.argument(ws[0], i), w.argument(ws[1], i)
-			if !w.isFrame(a) {
-				a, b = w.p.low(uint64(size)*8, a), w.p.low(uint64(size)*8, b)
-			}
-			if !w.same(a, b) {
+			if !w.agree(s, uint64(size)*8, a, b) {
 				return false, at("argument %d of %s is computed otherwise: %s before, %s after", i+1, f.to, w.p.text(a), w.p.text(b))
 			}
 			s.escaped = s.escaped || w.isFrame(a)
@@ -167,7 +175,7 @@ func (w *walk) matchCall(s *state, ws *[2]*walker, e *[2]*event, at func(string,
 			if w.left(a) && w.left(b) {
 				continue // what a call left there is given to no other
 			}
-			if !w.same(a, b) {
+			if !w.agree(s, 64, a, b) {
 				if proto != nil && i < len(proto.Args) {
 					return false, at("argument %d of %s is computed otherwise: %s before, %s after", i+1, f.name(), w.p.text(a), w.p.text(b))
 				}

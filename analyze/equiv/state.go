@@ -99,6 +99,28 @@ func (s *state) learn(p *pool, cond term, is bool) {
 		if !slices.Contains(s.facts, f) {
 			s.facts = append(s.facts, f)
 		}
+		n := p.nodes[f.cond]
+		if k, ok := p.isConst(n.b); ok && n.op == "eq" && f.is && uint64(p.width[n.a]) <= n.k {
+			s.replace(n.a, p.constant(k))
+		}
+	}
+}
+
+// replace writes a constant wherever a value is that is known to be it.
+func (s *state) replace(old, now term) {
+	for i := range s.m {
+		m := &s.m[i]
+		for r, v := range m.regs {
+			if v == old {
+				m.regs[r] = now
+			}
+		}
+		for k, v := range m.slots {
+			if v.val == old {
+				v.val = now
+				m.slots[k] = v
+			}
+		}
 	}
 }
 

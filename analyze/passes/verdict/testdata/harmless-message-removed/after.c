@@ -1,6 +1,6 @@
 // want: KLP401 given ro_mount
 // want: KLP402 given ro_mount
-// cflags: -g
+// cflags: -g -mno-sse -mno-mmx
 extern int _printk(const char *, ...); struct sb { unsigned long flags; int errors; }; extern int replay(struct sb *);
 int ro_mount(struct sb *sb)
 {

@@ -1,6 +1,6 @@
 // want: KLP401 given clk_rate
 // want: KLP402 given clk_rate
-// cflags: -g
+// cflags: -g -mno-sse -mno-mmx
 struct clk_core { unsigned long rate; int users; }; struct clk { struct clk_core *core; int id; };
 extern int clk_lock; extern void mutex_lock(int *); extern void mutex_unlock(int *);
 unsigned long clk_rate(struct clk *clk)

@@ -1,6 +1,6 @@
 // want: KLP401 given ctx_of
 // want: KLP402 given ctx_of
-// cflags: -g
+// cflags: -g -mno-sse -mno-mmx
 struct c { struct c *owner; int ref; void *priv; }; struct f { struct c *ctx; int flags; };
 void *ctx_of(struct f *f)
 {

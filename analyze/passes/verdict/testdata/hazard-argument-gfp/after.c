@@ -1,6 +1,6 @@
 // want: KLP401 note ctx_new
 // want: KLP402 note ctx_new
-// cflags: -g
+// cflags: -g -mno-sse -mno-mmx
 struct ctx { int id; int lock; }; extern void *kmalloc(unsigned long, unsigned);
 struct ctx *ctx_new(int id)
 {

@@ -1,6 +1,6 @@
 // want: KLP401 note ctl_apply
 // want: KLP402 note ctl_apply
-// cflags: -g
+// cflags: -g -mno-sse -mno-mmx
 struct ctl { unsigned a, b, seq; };
 int ctl_apply(struct ctl *c, unsigned a, unsigned b)
 {

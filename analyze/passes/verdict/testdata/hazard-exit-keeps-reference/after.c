@@ -1,6 +1,6 @@
 // want: KLP401 note ep_bind
 // want: KLP402 note ep_bind
-// cflags: -g
+// cflags: -g -mno-sse -mno-mmx
 struct ep { int id; int state; }; extern struct ep *ep_get(int id); extern void ep_put(struct ep *); extern int ep_attach(struct ep *, int);
 int ep_bind(int id, int to)
 {

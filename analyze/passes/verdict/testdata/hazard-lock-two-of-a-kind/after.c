@@ -1,6 +1,6 @@
 // want: KLP401 note move_page
 // want: KLP402 note move_page
-// cflags: -g
+// cflags: -g -mno-sse -mno-mmx
 // text: two locks of one kind
 struct lru { int lock; long n; }; struct page { struct lru *lru; int refs; };
 extern void _raw_spin_lock(int *); extern void _raw_spin_unlock(int *);

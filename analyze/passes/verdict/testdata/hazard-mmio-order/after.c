@@ -1,6 +1,6 @@
 // want: KLP401 note irq_ack
 // want: KLP402 note irq_ack
-// cflags: -g
+// cflags: -g -mno-sse -mno-mmx
 struct regs { unsigned status, mask; };
 int irq_ack(volatile struct regs *r, unsigned bits)
 {

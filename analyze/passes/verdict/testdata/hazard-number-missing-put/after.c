@@ -1,6 +1,6 @@
 // want: KLP401 note task_peek
 // want: KLP402 note task_peek
-// cflags: -g
+// cflags: -g -mno-sse -mno-mmx
 struct task { int pid, flags; }; extern struct task *get_task(int pid); extern void put_task(struct task *);
 int task_peek(int pid)
 {

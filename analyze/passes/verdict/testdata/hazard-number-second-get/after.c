@@ -1,6 +1,6 @@
 // want: KLP401 note link_pair
 // want: KLP402 note link_pair
-// cflags: -g
+// cflags: -g -mno-sse -mno-mmx
 struct node { int ref; struct node *peer; }; extern void node_get(struct node *);
 int link_pair(struct node *a, struct node *b)
 {

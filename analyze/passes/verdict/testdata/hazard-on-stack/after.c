@@ -1,6 +1,6 @@
 // want: KLP401 note cmd_send
 // want: KLP402 note cmd_send
-// cflags: -g
+// cflags: -g -mno-sse -mno-mmx
 struct cmd { int op; int flags; long arg; long pad[4]; }; extern int submit(struct cmd *);
 int cmd_send(int op, long arg)
 {

@@ -1,6 +1,6 @@
 // want: KLP401 note stat_add
 // want: KLP402 note stat_add
-// cflags: -g
+// cflags: -g -mno-sse -mno-mmx
 extern __seg_gs long stat_hits, stat_misses;
 int stat_add(int hit, long n)
 {

@@ -1,6 +1,6 @@
 // want: KLP401 note sock_ready
 // want: KLP402 note sock_ready
-// cflags: -g
+// cflags: -g -mno-sse -mno-mmx
 struct sk { int state; int err; int rcvbuf, used; };
 int sock_ready(struct sk *sk)
 {

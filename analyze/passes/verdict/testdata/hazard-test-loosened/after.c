@@ -1,6 +1,6 @@
 // want: KLP401 note frame_ok
 // want: KLP402 note frame_ok
-// cflags: -g
+// cflags: -g -mno-sse -mno-mmx
 struct frame { unsigned len; unsigned room; int lock; }; extern int send(struct frame *);
 int frame_ok(struct frame *f, unsigned n)
 {

@@ -1,6 +1,6 @@
 // want: KLP401 note quota_take
 // want: KLP402 note quota_take
-// cflags: -g
+// cflags: -g -mno-sse -mno-mmx
 struct quota { int used, limit; };
 int quota_take(struct quota *q, int n)
 {

@@ -1,6 +1,6 @@
 // want: KLP401 note chan_name
 // want: KLP402 note chan_name
-// cflags: -g
+// cflags: -g -mno-sse -mno-mmx
 struct chan { const char *name; int id; }; extern int register_chan(const char *name, int id);
 int chan_name(struct chan *c)
 {

@@ -1,6 +1,6 @@
 // want: KLP401 note page_section
 // want: KLP402 note page_section
-// cflags: -g
+// cflags: -g -mno-sse -mno-mmx
 struct page { unsigned long flags; int refs; };
 unsigned long page_section(struct page *p)
 {

@@ -1,6 +1,6 @@
 // want: KLP401 note inode_mark
 // want: KLP402 note inode_mark
-// cflags: -g
+// cflags: -g -mno-sse -mno-mmx
 struct inode { unsigned long i_state; void *sb; }; extern void mark_inode(struct inode *, int flags);
 int inode_mark(struct inode *i, int sync)
 {

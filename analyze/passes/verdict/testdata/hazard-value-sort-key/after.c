@@ -1,6 +1,6 @@
 // want: KLP401 note extent_key
 // want: KLP402 note extent_key
-// cflags: -g
+// cflags: -g -mno-sse -mno-mmx
 typedef unsigned long long u64;
 struct extent { u64 lblk, pblk; unsigned len; u64 key; struct extent *next; };
 struct tree { struct extent *head; unsigned n; };

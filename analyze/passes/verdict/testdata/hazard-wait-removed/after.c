@@ -1,6 +1,6 @@
 // want: KLP401 note dma_stop
 // want: KLP402 note dma_stop
-// cflags: -g
+// cflags: -g -mno-sse -mno-mmx
 struct ch { volatile int busy; int cmd; int lock; };
 int dma_stop(struct ch *c, int cmd)
 {
