@@ -1,6 +1,7 @@
 // want: KLP401 given chan_config
 // want: KLP402 given chan_config
-// cflags: -g -mno-sse -mno-mmx
+// cflags: -g
+// cflags: -mno-sse
 struct chan { int id; unsigned rate, width; int lock; }; extern void mutex_lock(int *); extern void mutex_unlock(int *);
 extern int hw_write(struct chan *, unsigned, unsigned);
 int chan_config(struct chan *c, unsigned rate, unsigned width)

@@ -1,6 +1,7 @@
 // want: KLP401 given iov_check
 // want: KLP402 given iov_check
-// cflags: -g -mno-sse -mno-mmx
+// cflags: -g
+// cflags: -mno-sse
 struct iov { void *base; unsigned long len; }; extern unsigned long task_limit;
 long iov_check(const struct iov *v, int n)
 {

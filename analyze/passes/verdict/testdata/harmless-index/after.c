@@ -1,6 +1,7 @@
 // want: KLP401 given gpio_dir
 // want: KLP402 given gpio_dir
-// cflags: -g -mno-sse -mno-mmx
+// cflags: -g
+// cflags: -mno-sse
 struct chip { int base, ngpio; void (*set)(int); int lock; unsigned char dir[64]; }; extern void _raw_spin_lock(int *); extern void _raw_spin_unlock(int *);
 int gpio_dir(struct chip *c, int off, int out)
 {

@@ -1,6 +1,7 @@
 // want: KLP401 given phy_get
 // want: KLP402 given phy_get
-// cflags: -g -mno-sse -mno-mmx
+// cflags: -g
+// cflags: -mno-sse
 struct phy { int id; int ref; }; extern struct phy *phy_lookup(int id); extern int phy_init(int, int);
 int phy_get(int id)
 {

@@ -1,6 +1,7 @@
 // want: KLP401 given blk_read
 // want: KLP402 given blk_read
-// cflags: -g -mno-sse -mno-mmx
+// cflags: -g
+// cflags: -mno-sse
 typedef unsigned long long u64; typedef unsigned int u32;
 struct dev { u64 blocks; int err; }; extern int do_read(struct dev *, u64, u32);
 int blk_read(struct dev *d, u64 at, u32 n)

@@ -1,6 +1,7 @@
 // want: KLP401 given acl_add
 // want: KLP402 given acl_add
-// cflags: -g -mno-sse -mno-mmx
+// cflags: -g
+// cflags: -mno-sse
 struct acl { int lock; int n; int id[16]; }; extern void mutex_lock(int *); extern void mutex_unlock(int *);
 int acl_add(struct acl *a, int id)
 {

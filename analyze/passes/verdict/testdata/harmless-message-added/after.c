@@ -1,6 +1,7 @@
 // want: KLP401 given port_reset
 // want: KLP402 given port_reset
-// cflags: -g -mno-sse -mno-mmx
+// cflags: -g
+// cflags: -mno-sse
 extern int _dev_err(const void *, const char *, ...); struct port { int state, tries; void *dev; }; extern int hw_reset(struct port *);
 int port_reset(struct port *p)
 {

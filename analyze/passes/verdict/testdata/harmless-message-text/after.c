@@ -1,6 +1,7 @@
 // want: KLP401 given fw_check
 // want: KLP402 given fw_check
-// cflags: -g -mno-sse -mno-mmx
+// cflags: -g
+// cflags: -mno-sse
 struct fw { unsigned size; const unsigned char *data; }; extern int _dev_err(const void *, const char *, ...);
 int fw_check(void *dev, struct fw *fw)
 {

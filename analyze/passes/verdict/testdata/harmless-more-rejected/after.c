@@ -1,6 +1,7 @@
 // want: KLP401 note opt_set
 // want: KLP402 note opt_set
-// cflags: -g -mno-sse -mno-mmx
+// cflags: -g
+// cflags: -mno-sse
 // text: stores 4 bytes
 struct opt { int level, val; int lock; }; extern void lock_sock_nested(void *, int); extern void release_sock(void *);
 int opt_set(struct opt *o, int level, int val)

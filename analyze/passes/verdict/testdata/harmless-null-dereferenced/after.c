@@ -1,6 +1,7 @@
 // want: KLP401 given clk_rate
 // want: KLP402 given clk_rate
-// cflags: -g -mno-sse -mno-mmx
+// cflags: -g
+// cflags: -mno-sse
 struct clk_core { unsigned long rate; int users; }; struct clk { struct clk_core *core; int id; };
 extern int clk_lock; extern void mutex_lock(int *); extern void mutex_unlock(int *);
 unsigned long clk_rate(struct clk *clk)

@@ -1,6 +1,7 @@
 // want: KLP401 given ctx_of
 // want: KLP402 given ctx_of
-// cflags: -g -mno-sse -mno-mmx
+// cflags: -g
+// cflags: -mno-sse
 struct c { struct c *owner; int ref; void *priv; }; struct f { struct c *ctx; int flags; };
 void *ctx_of(struct f *f)
 {

@@ -1,6 +1,7 @@
 // want: KLP401 given mm_walk
 // want: KLP402 given mm_walk
-// cflags: -g -mno-sse -mno-mmx
+// cflags: -g
+// cflags: -mno-sse
 struct vma { struct vma *next; unsigned long start, end; }; struct mm { int lock; struct vma *first; };
 extern void down_read(int *); extern void up_read(int *);
 int mm_walk(struct mm *mm, unsigned long at)

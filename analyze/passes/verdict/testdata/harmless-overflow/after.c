@@ -1,6 +1,7 @@
 // want: KLP401 given ext_grow
 // want: KLP402 given ext_grow
-// cflags: -g -mno-sse -mno-mmx
+// cflags: -g
+// cflags: -mno-sse
 typedef unsigned int u32; typedef unsigned long long u64;
 struct ext { u32 start, len; int lock; u64 total; }; extern void _raw_spin_lock(int *); extern void _raw_spin_unlock(int *);
 int ext_grow(struct ext *e, u32 n)

@@ -1,6 +1,7 @@
 // want: KLP401 given rx_len
 // want: KLP402 given rx_len
-// cflags: -g -mno-sse -mno-mmx
+// cflags: -g
+// cflags: -mno-sse
 struct rx { int room; int used; }; extern int rx_take(struct rx *, int);
 int rx_len(struct rx *r, int n)
 {

@@ -1,6 +1,7 @@
 // want: KLP401 given tty_send
 // want: KLP402 given tty_send
-// cflags: -g -mno-sse -mno-mmx
+// cflags: -g
+// cflags: -mno-sse
 struct tty { int lock; int closing; int hung; char *buf; int n; }; extern void _raw_spin_lock(int *); extern void _raw_spin_unlock(int *);
 int tty_send(struct tty *t, char c)
 {

@@ -1,6 +1,7 @@
 // want: KLP401 given slot_store
 // want: KLP402 given slot_store
-// cflags: -g -mno-sse -mno-mmx
+// cflags: -g
+// cflags: -mno-sse
 struct slot { int lock; unsigned n; unsigned char used[32]; unsigned val[32]; }; extern void mutex_lock(int *); extern void mutex_unlock(int *);
 long slot_store(struct slot *s, unsigned i, unsigned val)
 {

@@ -1,6 +1,7 @@
 // want: KLP401 given tlv_parse
 // want: KLP402 given tlv_parse
-// cflags: -g -mno-sse -mno-mmx
+// cflags: -g
+// cflags: -mno-sse
 struct tlv { unsigned char t, l; unsigned char v[62]; }; extern void *memcpy(void *, const void *, unsigned long);
 extern void store_tlv(int t, const void *v, int l);
 int tlv_parse(const unsigned char *p, unsigned len)

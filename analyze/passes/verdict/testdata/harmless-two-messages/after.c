@@ -1,6 +1,7 @@
 // want: KLP401 given probe_hw
 // want: KLP402 given probe_hw
-// cflags: -g -mno-sse -mno-mmx
+// cflags: -g
+// cflags: -mno-sse
 extern int _dev_err(const void *, const char *, ...); extern int _dev_info(const void *, const char *, ...);
 extern int hw_id(void *); extern int hw_start(void *, int);
 int probe_hw(void *dev)

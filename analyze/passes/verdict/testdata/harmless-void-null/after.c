@@ -1,6 +1,7 @@
 // want: KLP401 given led_off
 // want: KLP402 given led_off
-// cflags: -g -mno-sse -mno-mmx
+// cflags: -g
+// cflags: -mno-sse
 struct led { int on; int gpio; struct led *next; }; extern void gpio_set(int, int);
 void led_off(struct led *l)
 {

@@ -1,6 +1,7 @@
 // want: KLP401 note work_start
 // want: KLP402 note work_start
-// cflags: -g -mno-sse -mno-mmx
+// cflags: -g
+// cflags: -mno-sse
 struct wq; extern struct wq *alloc_workqueue(const char *fmt, unsigned flags, int max); extern struct wq *the_wq;
 int work_start(void)
 {

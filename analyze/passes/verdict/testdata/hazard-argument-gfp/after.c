@@ -1,6 +1,7 @@
 // want: KLP401 note ctx_new
 // want: KLP402 note ctx_new
-// cflags: -g -mno-sse -mno-mmx
+// cflags: -g
+// cflags: -mno-sse
 struct ctx { int id; int lock; }; extern void *kmalloc(unsigned long, unsigned);
 struct ctx *ctx_new(int id)
 {

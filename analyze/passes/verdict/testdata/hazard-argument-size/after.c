@@ -1,6 +1,7 @@
 // want: KLP401 note buf_copy
 // want: KLP402 note buf_copy
-// cflags: -g -mno-sse -mno-mmx
+// cflags: -g
+// cflags: -mno-sse
 struct b { char data[64]; unsigned len; }; extern int copy_in(void *, const void *, unsigned long);
 int buf_copy(struct b *b, const void *u, unsigned len)
 {

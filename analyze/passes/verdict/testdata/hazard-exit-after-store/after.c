@@ -1,6 +1,7 @@
 // want: KLP401 note ctl_apply
 // want: KLP402 note ctl_apply
-// cflags: -g -mno-sse -mno-mmx
+// cflags: -g
+// cflags: -mno-sse
 struct ctl { unsigned a, b, seq; };
 int ctl_apply(struct ctl *c, unsigned a, unsigned b)
 {

@@ -1,6 +1,7 @@
 // want: KLP401 note port_set
 // want: KLP402 note port_set
-// cflags: -g -mno-sse -mno-mmx
+// cflags: -g
+// cflags: -mno-sse
 struct port { int lock; int mode; int max; }; extern void _raw_spin_lock(int *); extern void _raw_spin_unlock(int *);
 int port_set(struct port *p, int mode)
 {

@@ -1,6 +1,7 @@
 // want: KLP401 note ep_bind
 // want: KLP402 note ep_bind
-// cflags: -g -mno-sse -mno-mmx
+// cflags: -g
+// cflags: -mno-sse
 struct ep { int id; int state; }; extern struct ep *ep_get(int id); extern void ep_put(struct ep *); extern int ep_attach(struct ep *, int);
 int ep_bind(int id, int to)
 {

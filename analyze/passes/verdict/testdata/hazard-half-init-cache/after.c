@@ -1,7 +1,8 @@
 // want: KLP102 warning setup
 // want: KLP401 note obj_check
 // want: KLP402 note obj_check
-// cflags: -g -mno-sse -mno-mmx
+// cflags: -g
+// cflags: -mno-sse
 // text: KLP102
 struct obj { int len, kind; char data[]; }; extern void *kmem_cache_create(const char *, unsigned, unsigned); extern void *cache;
 int obj_check(struct obj *o, int len)

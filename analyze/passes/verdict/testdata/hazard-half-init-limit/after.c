@@ -1,7 +1,8 @@
 // want: KLP102 warning setup
 // want: KLP401 note slot_set
 // want: KLP402 note slot_set
-// cflags: -g -mno-sse -mno-mmx
+// cflags: -g
+// cflags: -mno-sse
 // text: KLP102
 extern int limit; extern int *slots; extern int *zalloc(int);
 int slot_set(int i, int v)

@@ -1,7 +1,8 @@
 // want: KLP102 warning setup
 // want: KLP401 note bucket_of
 // want: KLP402 note bucket_of
-// cflags: -g -mno-sse -mno-mmx
+// cflags: -g
+// cflags: -mno-sse
 // text: KLP102
 extern void *alloc_table(unsigned long n); static void **table __attribute__((used)); extern unsigned long nr;
 void **bucket_of(unsigned long key, unsigned long max)

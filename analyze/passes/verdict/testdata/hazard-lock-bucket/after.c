@@ -1,6 +1,7 @@
 // want: KLP401 note ino_hash_add
 // want: KLP402 note ino_hash_add
-// cflags: -g -mno-sse -mno-mmx
+// cflags: -g
+// cflags: -mno-sse
 struct bucket { int lock; int n; void *first; }; extern struct bucket buckets[64];
 struct ino { unsigned long nr; void *next; }; extern void _raw_spin_lock(int *); extern void _raw_spin_unlock(int *);
 void ino_hash_add(struct ino *i)

@@ -1,6 +1,7 @@
 // want: KLP401 note swap_entries
 // want: KLP402 note swap_entries
-// cflags: -g -mno-sse -mno-mmx
+// cflags: -g
+// cflags: -mno-sse
 struct ent { int lock; int val; }; extern void _raw_spin_lock(int *); extern void _raw_spin_unlock(int *);
 void swap_entries(struct ent *a, struct ent *b)
 {

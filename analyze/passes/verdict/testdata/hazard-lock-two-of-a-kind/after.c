@@ -1,6 +1,7 @@
 // want: KLP401 note move_page
 // want: KLP402 note move_page
-// cflags: -g -mno-sse -mno-mmx
+// cflags: -g
+// cflags: -mno-sse
 // text: two locks of one kind
 struct lru { int lock; long n; }; struct page { struct lru *lru; int refs; };
 extern void _raw_spin_lock(int *); extern void _raw_spin_unlock(int *);

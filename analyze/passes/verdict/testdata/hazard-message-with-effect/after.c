@@ -1,6 +1,7 @@
 // want: KLP401 note seq_log
 // want: KLP402 note seq_log
-// cflags: -g -mno-sse -mno-mmx
+// cflags: -g
+// cflags: -mno-sse
 extern int _printk(const char *, ...); struct s { int seq; int last; };
 int seq_log(struct s *s, int v)
 {

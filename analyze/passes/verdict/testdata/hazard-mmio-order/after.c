@@ -1,6 +1,7 @@
 // want: KLP401 note irq_ack
 // want: KLP402 note irq_ack
-// cflags: -g -mno-sse -mno-mmx
+// cflags: -g
+// cflags: -mno-sse
 struct regs { unsigned status, mask; };
 int irq_ack(volatile struct regs *r, unsigned bits)
 {

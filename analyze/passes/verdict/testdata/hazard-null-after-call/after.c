@@ -1,6 +1,7 @@
 // want: KLP401 note dev_open
 // want: KLP402 note dev_open
-// cflags: -g -mno-sse -mno-mmx
+// cflags: -g
+// cflags: -mno-sse
 struct d { int users; struct d *up; int err; }; extern int power_on(struct d *);
 int dev_open(struct d *d)
 {

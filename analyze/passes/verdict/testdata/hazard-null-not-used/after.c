@@ -1,6 +1,7 @@
 // want: KLP401 note name_len
 // want: KLP402 note name_len
-// cflags: -g -mno-sse -mno-mmx
+// cflags: -g
+// cflags: -mno-sse
 struct n { const char *s; int len; int hash; };
 int name_len(struct n *n, struct n *dir)
 {

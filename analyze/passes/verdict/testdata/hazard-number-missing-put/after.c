@@ -1,6 +1,7 @@
 // want: KLP401 note task_peek
 // want: KLP402 note task_peek
-// cflags: -g -mno-sse -mno-mmx
+// cflags: -g
+// cflags: -mno-sse
 struct task { int pid, flags; }; extern struct task *get_task(int pid); extern void put_task(struct task *);
 int task_peek(int pid)
 {

@@ -1,6 +1,7 @@
 // want: KLP401 note link_pair
 // want: KLP402 note link_pair
-// cflags: -g -mno-sse -mno-mmx
+// cflags: -g
+// cflags: -mno-sse
 struct node { int ref; struct node *peer; }; extern void node_get(struct node *);
 int link_pair(struct node *a, struct node *b)
 {

@@ -1,6 +1,7 @@
 // want: KLP401 note cmd_send
 // want: KLP402 note cmd_send
-// cflags: -g -mno-sse -mno-mmx
+// cflags: -g
+// cflags: -mno-sse
 struct cmd { int op; int flags; long arg; long pad[4]; }; extern int submit(struct cmd *);
 int cmd_send(int op, long arg)
 {

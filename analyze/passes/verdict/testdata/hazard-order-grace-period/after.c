@@ -1,6 +1,7 @@
 // want: KLP401 note route_del
 // want: KLP402 note route_del
-// cflags: -g -mno-sse -mno-mmx
+// cflags: -g
+// cflags: -mno-sse
 struct rt { struct rt *next; int dst; }; extern struct rt *routes; extern int route_lock;
 extern void mutex_lock(int *); extern void mutex_unlock(int *); extern void synchronize_rcu(void); extern void kfree(const void *);
 int route_del(int dst)

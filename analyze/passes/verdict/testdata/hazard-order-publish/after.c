@@ -1,6 +1,7 @@
 // want: KLP401 note map_publish
 // want: KLP402 note map_publish
-// cflags: -g -mno-sse -mno-mmx
+// cflags: -g
+// cflags: -mno-sse
 struct map { unsigned n; unsigned mask; }; struct holder { struct map *map; };
 int map_publish(struct holder *h, struct map *m, unsigned n)
 {

@@ -1,6 +1,7 @@
 // want: KLP401 note ring_push
 // want: KLP402 note ring_push
-// cflags: -g -mno-sse -mno-mmx
+// cflags: -g
+// cflags: -mno-sse
 struct ring { int lock; unsigned head, tail; void *slot[16]; int full; };
 extern void _raw_spin_lock(int *); extern void _raw_spin_unlock(int *);
 int ring_push(struct ring *r, void *p)

@@ -1,6 +1,7 @@
 // want: KLP401 note req_complete
 // want: KLP402 note req_complete
-// cflags: -g -mno-sse -mno-mmx
+// cflags: -g
+// cflags: -mno-sse
 struct req { int status; int done; void *wait; }; extern void wake_up(void *);
 void req_complete(struct req *r, int status)
 {

@@ -1,6 +1,7 @@
 // want: KLP401 note stat_add
 // want: KLP402 note stat_add
-// cflags: -g -mno-sse -mno-mmx
+// cflags: -g
+// cflags: -mno-sse
 extern __seg_gs long stat_hits, stat_misses;
 int stat_add(int hit, long n)
 {

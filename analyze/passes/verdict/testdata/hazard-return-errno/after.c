@@ -1,6 +1,7 @@
 // want: KLP401 note queue_try
 // want: KLP402 note queue_try
-// cflags: -g -mno-sse -mno-mmx
+// cflags: -g
+// cflags: -mno-sse
 struct q { int depth, max, frozen; }; extern int enqueue(struct q *, void *);
 int queue_try(struct q *q, void *rq)
 {

@@ -1,6 +1,7 @@
 // want: KLP401 note dev_find
 // want: KLP402 note dev_find
-// cflags: -g -mno-sse -mno-mmx
+// cflags: -g
+// cflags: -mno-sse
 struct dev { int id; int dead; struct dev *next; }; extern struct dev *devs;
 struct dev *dev_find(int id)
 {

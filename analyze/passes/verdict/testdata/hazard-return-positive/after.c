@@ -1,6 +1,7 @@
 // want: KLP401 note sock_ready
 // want: KLP402 note sock_ready
-// cflags: -g -mno-sse -mno-mmx
+// cflags: -g
+// cflags: -mno-sse
 struct sk { int state; int err; int rcvbuf, used; };
 int sock_ready(struct sk *sk)
 {

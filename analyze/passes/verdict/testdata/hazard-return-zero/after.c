@@ -1,6 +1,7 @@
 // want: KLP401 note table_index
 // want: KLP402 note table_index
-// cflags: -g -mno-sse -mno-mmx
+// cflags: -g
+// cflags: -mno-sse
 struct table { unsigned n; unsigned short slot[64]; };
 int table_index(struct table *t, unsigned key)
 {

@@ -1,6 +1,7 @@
 // want: KLP401 note frame_ok
 // want: KLP402 note frame_ok
-// cflags: -g -mno-sse -mno-mmx
+// cflags: -g
+// cflags: -mno-sse
 struct frame { unsigned len; unsigned room; int lock; }; extern int send(struct frame *);
 int frame_ok(struct frame *f, unsigned n)
 {

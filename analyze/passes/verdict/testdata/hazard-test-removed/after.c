@@ -1,6 +1,7 @@
 // want: KLP401 note seg_write
 // want: KLP402 note seg_write
-// cflags: -g -mno-sse -mno-mmx
+// cflags: -g
+// cflags: -mno-sse
 struct seg { unsigned long start, len; int ro; };
 int seg_write(struct seg *s, unsigned long at, char v)
 {

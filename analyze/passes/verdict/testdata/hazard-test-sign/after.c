@@ -1,6 +1,7 @@
 // want: KLP401 note quota_take
 // want: KLP402 note quota_take
-// cflags: -g -mno-sse -mno-mmx
+// cflags: -g
+// cflags: -mno-sse
 struct quota { int used, limit; };
 int quota_take(struct quota *q, int n)
 {

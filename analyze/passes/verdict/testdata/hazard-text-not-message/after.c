@@ -1,6 +1,7 @@
 // want: KLP401 note chan_name
 // want: KLP402 note chan_name
-// cflags: -g -mno-sse -mno-mmx
+// cflags: -g
+// cflags: -mno-sse
 struct chan { const char *name; int id; }; extern int register_chan(const char *name, int id);
 int chan_name(struct chan *c)
 {

@@ -1,6 +1,7 @@
 // want: KLP401 note neigh_fill
 // want: KLP402 note neigh_fill
-// cflags: -g -mno-sse -mno-mmx
+// cflags: -g
+// cflags: -mno-sse
 typedef unsigned short u16; typedef unsigned int u32;
 struct hdr { u16 type; u16 len; u32 id; };
 extern void *skb_put(void *skb, u32 len);

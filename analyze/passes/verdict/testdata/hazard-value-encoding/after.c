@@ -1,6 +1,7 @@
 // want: KLP401 note xattr_pack
 // want: KLP402 note xattr_pack
-// cflags: -g -mno-sse -mno-mmx
+// cflags: -g
+// cflags: -mno-sse
 struct entry { unsigned char len; char name[]; };
 extern unsigned long strlen(const char *); extern void *memcpy(void *, const void *, unsigned long);
 int xattr_pack(struct entry *e, const char *name, int room)

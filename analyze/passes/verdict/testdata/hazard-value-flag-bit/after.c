@@ -1,6 +1,7 @@
 // want: KLP401 note buf_done
 // want: KLP402 note buf_done
-// cflags: -g -mno-sse -mno-mmx
+// cflags: -g
+// cflags: -mno-sse
 struct buf { unsigned long state; int err; }; extern void wake_up_bit(void *word, int bit);
 extern int lock; extern void _raw_spin_lock(int *); extern void _raw_spin_unlock(int *);
 void buf_done(struct buf *b, int err)

@@ -1,6 +1,7 @@
 // want: KLP401 note kernfs_name_hash
 // want: KLP402 note kernfs_name_hash
-// cflags: -g -mno-sse -mno-mmx
+// cflags: -g
+// cflags: -mno-sse
 typedef unsigned int u32;
 struct ns { int id; };
 extern u32 full_name_hash(const void *salt, const char *name, u32 len);

@@ -1,6 +1,7 @@
 // want: KLP401 note page_section
 // want: KLP402 note page_section
-// cflags: -g -mno-sse -mno-mmx
+// cflags: -g
+// cflags: -mno-sse
 struct page { unsigned long flags; int refs; };
 unsigned long page_section(struct page *p)
 {

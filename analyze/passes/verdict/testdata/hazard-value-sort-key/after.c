@@ -1,6 +1,7 @@
 // want: KLP401 note extent_key
 // want: KLP402 note extent_key
-// cflags: -g -mno-sse -mno-mmx
+// cflags: -g
+// cflags: -mno-sse
 typedef unsigned long long u64;
 struct extent { u64 lblk, pblk; unsigned len; u64 key; struct extent *next; };
 struct tree { struct extent *head; unsigned n; };

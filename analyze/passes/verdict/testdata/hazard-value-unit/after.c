@@ -1,6 +1,7 @@
 // want: KLP401 note sk_set_timeout
 // want: KLP402 note sk_set_timeout
-// cflags: -g -mno-sse -mno-mmx
+// cflags: -g
+// cflags: -mno-sse
 struct sock { int state; long rcvtimeo; long sndtimeo; };
 extern void lock_sock_nested(struct sock *sk, int sub); extern void release_sock(struct sock *sk);
 int sk_set_timeout(struct sock *sk, long sec, long usec)

@@ -1,6 +1,7 @@
 // want: KLP401 note dma_stop
 // want: KLP402 note dma_stop
-// cflags: -g -mno-sse -mno-mmx
+// cflags: -g
+// cflags: -mno-sse
 struct ch { volatile int busy; int cmd; int lock; };
 int dma_stop(struct ch *c, int cmd)
 {
