@@ -22,6 +22,7 @@ type Guard struct {
 	// value, of the exit that it joins, or of the access that would have faulted.
 	Before   string   `json:"before"`
 	Releases []string `json:"releases,omitempty"` // calls that give back locks, by offset
+	Old      string   `json:"old"`                // where the old function is meanwhile
 
 	when, exit place
 	ret        term
@@ -82,7 +83,7 @@ func (w *walk) guard(s *state, x, y *walker, f, g *event) *Obstacle {
 			why = append(why, no.Error())
 			continue
 		}
-		w.used.guards[g.at()] = gd
+		w.used.guards[guardAt{g.at(), f.at()}] = gd
 		s.learn(w.p, g.cond, !is)
 		y.at = on
 		return nil
@@ -94,7 +95,7 @@ func (w *walk) guard(s *state, x, y *walker, f, g *event) *Obstacle {
 
 // exit judges one side of a new test.
 func (w *walk) exit(s *state, x *walker, f, g *event, at place, is bool) (*Guard, *Obstacle) {
-	gd := &Guard{At: g.at().String(), Exit: at.String(), when: g.at(), exit: at, Test: w.p.text(g.cond)}
+	gd := &Guard{At: g.at().String(), Old: f.at().String(), Exit: at.String(), when: g.at(), exit: at, Test: w.p.text(g.cond)}
 	if !is {
 		gd.Test = "not " + gd.Test
 	}
@@ -102,6 +103,9 @@ func (w *walk) exit(s *state, x *walker, f, g *event, at place, is bool) (*Guard
 	with.learn(w.p, g.cond, is)
 
 	// The old function has this very exit, at this point of its doing.
+	trace := w.trace
+	w.trace = nil
+	defer func() { w.trace = trace }()
 	for _, c := range append(slices.Clone(w.cands), w.ahead(x, f, s, 5)...) {
 		if v, ok := w.joins(with, c, at, 0); ok && v != nil && w.errno(*v) != 0 {
 			gd.Because, gd.Before, gd.Value = "joins", c.at.String(), w.errno(*v)

@@ -35,12 +35,12 @@ type spot struct {
 	// nil when there are several ways here.
 	cands  []cand
 	queued bool
-	out    []step
-	steps  []step // of the certificate
+	out    []way
+	steps  []Step // from here on, of the certificate
 }
 
-// step is one way from a spot to another.
-type step struct {
+// way is one from a spot to another.
+type way struct {
 	to    pairOf
 	moved [2]bool // which side passed a test
 }
@@ -60,22 +60,20 @@ type walk struct {
 	returned map[term]place
 	used     *notes
 	refused  *Obstacle // the first new test that is no guard
+	trace    *[]Step   // where steps are written down; nil for not at all
 }
 
 // notes are the allowed differences that were used on the way.
 type notes struct {
-	guards   map[place]*Guard
+	guards   map[guardAt]*Guard
 	messages [2]map[place]string
-	decided  [2]map[place]bool
-	forked   [2]map[place]bool
 }
 
+// guardAt is a new test, and where the old function is meanwhile.
+type guardAt struct{ at, old place }
+
 func newNotes() *notes {
-	n := &notes{guards: map[place]*Guard{}}
-	for i := range 2 {
-		n.messages[i], n.decided[i], n.forked[i] = map[place]string{}, map[place]bool{}, map[place]bool{}
-	}
-	return n
+	return &notes{guards: map[guardAt]*Guard{}, messages: [2]map[place]string{{}, {}}}
 }
 
 // Prove compares a function before and after a patch. It returns a certificate
@@ -206,8 +204,8 @@ func (w *walk) arrive(from, to pairOf, s *state, moved [2]bool) {
 			}
 		}
 	}
-	if src := w.spots[from]; src != nil && !slices.Contains(src.out, step{to, moved}) {
-		src.out = append(src.out, step{to, moved})
+	if src := w.spots[from]; src != nil && !slices.Contains(src.out, way{to, moved}) {
+		src.out = append(src.out, way{to, moved})
 	}
 }
 
@@ -215,6 +213,8 @@ func (w *walk) arrive(from, to pairOf, s *state, moved [2]bool) {
 func (w *walk) from(sp *spot) error {
 	s := sp.s.clone()
 	w.cands = slices.Clone(sp.cands)
+	sp.steps, w.trace = nil, &sp.steps
+	defer func() { w.trace = nil }()
 	ws := [2]*walker{{p: w.p, b: w.body[0], side: 0, s: s, at: sp.at.f}, {p: w.p, b: w.body[1], side: 1, s: s, at: sp.at.g}}
 	defer func() { w.steps += ws[0].steps + ws[1].steps }()
 	var e [2]*event
@@ -233,6 +233,7 @@ func (w *walk) from(sp *spot) error {
 		case g.kind == evBranch:
 			why := w.guard(s, ws[0], ws[1], f, g)
 			if why == nil {
+				w.note("guard", nil, g)
 				e[1] = nil
 				continue
 			}
@@ -247,12 +248,16 @@ func (w *walk) from(sp *spot) error {
 			w.remember(ws[0], f, s)
 		default:
 			over, err := w.match(s, &ws, &e)
+			if err == nil {
+				w.note(pick(f.kind == evReturn, "return", "match"), f, g)
+			}
 			if err != nil || over {
 				return err
 			}
 			ws[0].reads, ws[1].reads = nil, nil
 			continue
 		}
+		w.note("test", pick(moved[0], f, nil), pick(moved[1], g, nil))
 		w.divide(sp, s, &ws, e, moved)
 		return nil
 	}
@@ -275,6 +280,7 @@ func (w *walk) alone(s *state, ws *[2]*walker, e *[2]*event) (again bool, err er
 		switch {
 		case ev.kind == evCall && messages[ev.to]:
 			w.used.messages[i][ev.at()] = ev.to
+			w.note("message", pick(i == 0, ev, nil), pick(i == 1, ev, nil))
 			w.message(&s.m[i], i, ev, s)
 			x.at, e[i] = ev.next, nil
 			if ev.tail {
@@ -287,13 +293,28 @@ func (w *walk) alone(s *state, ws *[2]*walker, e *[2]*event) (again bool, err er
 				facts = x.facts
 			}
 			if is, known := w.p.decide(facts, ev.cond); known {
-				w.used.decided[i][ev.at()] = true
+				w.note("decided", pick(i == 0, ev, nil), pick(i == 1, ev, nil))
 				x.at, e[i] = pick(is != ev.not, ev.yes, ev.no), nil
 				return true, nil
 			}
 		}
 	}
 	return false, nil
+}
+
+// note writes down a step for the certificate.
+func (w *walk) note(kind string, f, g *event) {
+	if w.trace == nil {
+		return
+	}
+	st := Step{Kind: kind}
+	if f != nil {
+		st.Before = f.at().String()
+	}
+	if g != nil {
+		st.After = g.at().String()
+	}
+	*w.trace = append(*w.trace, st)
 }
 
 // message is the effect of a call that prints: registers are lost.
@@ -306,11 +327,6 @@ func (w *walk) divide(sp *spot, s *state, ws *[2]*walker, e [2]*event, moved [2]
 	cond := e[0].cond
 	if !moved[0] {
 		cond = e[1].cond
-	}
-	for i := range moved {
-		if !moved[i] {
-			w.used.forked[1-i][e[1-i].at()] = true
-		}
 	}
 	for _, is := range []bool{true, false} {
 		next := s.clone()
