@@ -39,6 +39,7 @@ type insn struct {
 	disp, imm, rel *ref
 	special        string // table of the object that says more about it, "" if none
 	extra          string // what the table says
+	site           site
 }
 
 func (in *insn) next() place { return place{in.at.piece, in.at.off + uint64(in.Len)} }
@@ -64,7 +65,12 @@ type body struct {
 	inside  map[elfdiff.AtomID]string // names of atoms that content alone tells
 }
 
-type site struct{ table, extra string }
+type site struct {
+	table, extra string
+	key          *ref  // __jump_table: what decides
+	target       place // __jump_table: where the jump leads
+	branch       bool  // __jump_table: it jumps while the key is off
+}
 
 // load finds the pieces of a function.
 func load(o *elfdiff.Object, a elfdiff.AtomID, same func(elfdiff.AtomID) bool) (*body, error) {
@@ -101,6 +107,7 @@ func (b *body) readTables() error {
 				continue
 			}
 			extra := ""
+			entry := site{}
 			switch s.Name {
 			case "__bug_table":
 				// 12 bytes: distances to the code and to the file's name, line, flags
@@ -113,11 +120,49 @@ func (b *body) readTables() error {
 				if r.Off%16 != 0 {
 					continue // the target, which is no more than a place to jump to
 				}
+				entry = b.jumpEntry(s, r.Off)
 			}
-			b.special[at] = site{s.Name, extra}
+			entry.table, entry.extra = s.Name, extra
+			b.special[at] = entry
 		}
 	}
 	return nil
+}
+
+// jumpEntry reads the rest of an entry of __jump_table: its key stays nil when it
+// is not understood. The lowest bit of the key says that the branch is taken while
+// the key is off (include/linux/jump_label.h, jump_entry_is_branch, v6.1).
+func (b *body) jumpEntry(s *elfobj.Section, off uint64) site {
+	var out site
+	for k := range s.Relocs {
+		r := &s.Relocs[k]
+		sym := &b.o.File.Symbols[r.Sym]
+		to := sym.Value + uint64(r.Addend)
+		switch r.Off {
+		case off + 4:
+			at, ok := b.placeOf(sym.Sec, to)
+			if !ok {
+				return site{}
+			}
+			out.target = at
+		case off + 8:
+			out.branch = to&1 == 1
+			if sym.Sec <= 0 {
+				if sym.Name != "" {
+					out.key = &ref{name: sym.Name, off: to &^ 1, piece: -1}
+				}
+				continue
+			}
+			for i := range b.o.Atoms {
+				if at := &b.o.Atoms[i]; at.Sec == sym.Sec && to >= at.Base && to < at.Base+at.Size {
+					if name, err := b.atomName(elfdiff.AtomID(i)); err == nil {
+						out.key = &ref{name: name, off: (to - at.Base) &^ 1, piece: -1}
+					}
+				}
+			}
+		}
+	}
+	return out
 }
 
 // placeOf finds an offset of a section in the function.
@@ -155,7 +200,7 @@ func (b *body) at(p place) (*insn, error) {
 		}
 	}
 	if s, ok := b.special[p]; ok {
-		in.special, in.extra = s.table, s.extra
+		in.special, in.extra, in.site = s.table, s.extra, s
 	}
 	b.cache[p] = in
 	return in, nil

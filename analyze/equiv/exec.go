@@ -334,7 +334,12 @@ func (w *walker) step(in *insn) (*event, error) {
 	case "__ex_table":
 		return nil, refuse(in.at, "an access to user space or another one whose fault is caught")
 	case "__jump_table":
-		return nil, refuse(in.at, "a static key")
+		if in.site.key == nil {
+			return nil, refuse(in.at, "a static key that has no name on both sides")
+		}
+		// What a key says may change at any time: it is asked for each time anew.
+		key := w.p.cons(node{op: "key", s: in.site.key.name, k: in.site.key.off, a: w.s.epoch})
+		return &event{kind: evBranch, in: in, cond: key, not: in.site.branch, yes: in.site.target, no: in.next()}, nil
 	case ".altinstructions":
 		return nil, refuse(in.at, "an alternative that the kernel chooses when it boots")
 	}

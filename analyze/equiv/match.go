@@ -11,6 +11,9 @@ type Proto struct {
 	Args     []uint8 // size of each, bytes; 8 for one that is not known
 	Ret      uint8   // size of the result, bytes; 0 for none
 	Variadic bool
+	// Registers says that Args is what the code reads of registers: there may be
+	// arguments on the stack besides.
+	Registers bool
 }
 
 // same reports whether values of the two sides are equal. Addresses in the frame
@@ -151,7 +154,7 @@ func (w *walk) matchCall(s *state, ws *[2]*walker, e *[2]*event, at func(string,
 		return false, at("the function called through a pointer may be another one")
 	}
 	own := special(f.to)
-	proto := w.proto(f.to)
+	proto := w.parameters(f.to)
 	m := [2]*machine{&s.m[0], &s.m[1]}
 	switch {
 	case own:
@@ -168,6 +171,11 @@ func (w *walk) matchCall(s *state, ws *[2]*walker, e *[2]*event, at func(string,
 				return false, at("argument %d of %s is computed otherwise: %s before, %s after", i+1, f.to, w.p.text(a), w.p.text(b))
 			}
 			s.escaped = s.escaped || w.isFrame(a)
+		}
+		if proto.Registers {
+			if err := w.stackArguments(s, f, at); err != nil {
+				return false, err
+			}
 		}
 	default: // every register that may be an argument
 		for i, r := range argRegs {

@@ -1,14 +1,23 @@
 package equiv
 
-import "golang.org/x/arch/x86/x86asm"
+import (
+	"slices"
+
+	"golang.org/x/arch/x86/x86asm"
+)
 
 // unused reports whether nothing reads the register that an instruction sets:
 // on every way, as far as a bounded search sees, it is set anew before. It errs
 // towards used.
-func (b *body) unused(in *insn, reg int) bool {
-	const most = 200
+func (b *body) unused(in *insn, reg int) bool { return b.unread(in.next(), reg, nil) }
+
+// unread is unused from a place on. callees tells how many registers for
+// parameters a called function reads, -1 when that is not known; nil when it is of
+// none.
+func (b *body) unread(from place, reg int, callees func(string) int) bool {
+	const most = 300
 	seen := map[place]bool{}
-	work := []place{in.next()}
+	work := []place{from}
 	for n := 0; len(work) > 0; n++ {
 		if n > most {
 			return false
@@ -23,7 +32,30 @@ func (b *body) unused(in *insn, reg int) bool {
 		if err != nil {
 			return false
 		}
+		if callees != nil && x.special == ".altinstructions" {
+			return false // what the kernel puts there may read anything
+		}
 		reads, writes := touches(x, reg)
+		if _, direct := x.Args[0].(x86asm.Rel); callees != nil && (x.Op == x86asm.CALL || x.Op == x86asm.JMP) && direct {
+			_, to, err := b.target(x)
+			if err != nil {
+				return false
+			}
+			if to != nil && to.name == "__fentry__" {
+				work = append(work, x.next())
+				continue
+			}
+			if to != nil && to.name != "__x86_return_thunk" {
+				n, at := callees(to.name), slices.Index(argRegs[:], reg)
+				if n < 0 || at < n {
+					return false
+				}
+				continue // a call sets it, and a jump does not come back
+			}
+			if to != nil {
+				continue
+			}
+		}
 		if reads {
 			return false
 		}

@@ -49,6 +49,7 @@ type way struct {
 type walk struct {
 	p     *pool
 	opt   Options
+	arity map[string]*Proto // by name, of functions of the object
 	body  [2]*body
 	own   *Proto // of the function itself
 	spots map[pairOf]*spot
@@ -80,7 +81,7 @@ func newNotes() *notes {
 // when the new function does what the old one did, but for the differences that
 // the package allows; else the obstacle.
 func Prove(d *elfdiff.Result, ch elfdiff.Change, opt Options) (*Certificate, error) {
-	w := &walk{p: newPool(), opt: opt, spots: map[pairOf]*spot{}, returned: map[term]place{}, used: newNotes()}
+	w := &walk{p: newPool(), opt: opt, arity: map[string]*Proto{}, spots: map[pairOf]*spot{}, returned: map[term]place{}, used: newNotes()}
 	var err error
 	if w.body[0], err = load(d.Orig, ch.Orig, func(a elfdiff.AtomID) bool {
 		b := d.PatchedOf(a)
@@ -112,6 +113,62 @@ func (w *walk) proto(name string) *Proto {
 		return &p
 	}
 	return nil
+}
+
+// parameters is proto, or what a function's own code says of its parameters when
+// it is in the object and the same before and after.
+func (w *walk) parameters(name string) *Proto {
+	if p := w.proto(name); p != nil {
+		return p
+	}
+	if p, ok := w.arity[name]; ok {
+		return p
+	}
+	w.arity[name] = nil
+	var n [2]int
+	for i, b := range w.body {
+		if n[i] = w.reads(b, name, 3); n[i] < 0 {
+			return nil
+		}
+	}
+	p := &Proto{Args: []uint8{8, 8, 8, 8, 8, 8}[:max(n[0], n[1])], Ret: 8, Registers: true}
+	w.arity[name] = p
+	return p
+}
+
+// reads counts the registers for parameters up to the last that a function of the
+// object may read before it sets it; -1 when it is not in the object.
+func (w *walk) reads(b *body, name string, depth int) int {
+	id := elfdiff.AtomID(-1)
+	for i := range b.o.Atoms {
+		if a := elfdiff.AtomID(i); b.o.Atoms[i].Name == name && b.o.IsFunction(a) {
+			if id >= 0 {
+				return -1
+			}
+			id = a
+		}
+	}
+	if id < 0 || name == "" {
+		return -1
+	}
+	f, err := load(b.o, id, b.same)
+	if err != nil {
+		return -1
+	}
+	for n := len(argRegs); n > 0; n-- {
+		if !f.unread(place{}, argRegs[n-1], func(to string) int {
+			if p := w.proto(to); p != nil && !p.Variadic {
+				return min(len(p.Args), len(argRegs))
+			}
+			if depth == 0 {
+				return -1
+			}
+			return w.reads(f, to, depth-1)
+		}) {
+			return n
+		}
+	}
+	return 0
 }
 
 // entry is the state at the entry: all registers are the caller's.
@@ -330,7 +387,9 @@ func (w *walk) divide(sp *spot, s *state, ws *[2]*walker, e [2]*event, moved [2]
 	}
 	for _, is := range []bool{true, false} {
 		next := s.clone()
-		next.learn(w.p, cond, is)
+		if w.p.nodes[cond].op != "key" {
+			next.learn(w.p, cond, is)
+		}
 		to := pairOf{ws[0].at, ws[1].at}
 		if moved[0] {
 			to.f = pick(is != e[0].not, e[0].yes, e[0].no)

@@ -29,6 +29,9 @@ type cpu struct {
 	pf             bool
 	frame          map[uint64]byte
 	mem            func(addr uint64) byte
+	apart          uint64 // from the old function's frame to this one's
+	cur            uint64 // the instruction that is executed
+	returned       uint64 // where a tail call left the function, 0 before
 }
 
 // event is what others can see, or a test.
@@ -52,6 +55,9 @@ func (m *cpu) readByte(a uint64) byte {
 	if m.own(a) {
 		if b, ok := m.frame[a]; ok {
 			return b
+		}
+		if a < stackTop {
+			a -= m.apart
 		}
 		return byte(a * 37)
 	}
@@ -249,12 +255,16 @@ func (m *cpu) holds(cc string) bool {
 
 // run executes up to the next event.
 func (m *cpu) run() (*event, error) {
+	if m.returned != 0 {
+		return &event{kind: "return", at: m.returned, val: m.r[rax]}, nil
+	}
 	const most = 20000
 	for range most {
 		in, err := m.c.decode(m.pc)
 		if err != nil {
 			return nil, err
 		}
+		m.cur = m.pc
 		ev, err := m.step(in)
 		if err != nil || ev != nil {
 			return ev, err

@@ -18,6 +18,7 @@ type code struct {
 	f     *elfobj.File
 	name  string
 	parts []part
+	cache map[uint64]*inst
 }
 
 // part is a range of a section that belongs to the function.
@@ -31,7 +32,7 @@ const codeBase, partSize = 0x1000_0000, 0x10_0000
 
 // newCode finds a function by name.
 func newCode(f *elfobj.File, name string) (*code, error) {
-	c := &code{f: f, name: name}
+	c := &code{f: f, name: name, cache: map[uint64]*inst{}}
 	for _, want := range []string{name, name + ".cold"} {
 		for _, s := range f.Symbols {
 			if s.Name == want && s.Sec > 0 && s.Size > 0 {
@@ -78,6 +79,9 @@ type inst struct {
 
 // decode relocates and decodes the instruction at an address.
 func (c *code) decode(at uint64) (*inst, error) {
+	if in := c.cache[at]; in != nil {
+		return in, nil
+	}
 	i := (at - codeBase) / partSize
 	if at < codeBase || i >= uint64(len(c.parts)) || at-c.parts[i].base >= c.parts[i].size {
 		return nil, fmt.Errorf("%#x is not in the function", at)
@@ -124,6 +128,7 @@ func (c *code) decode(at uint64) (*inst, error) {
 			in.callee = ""
 		}
 	}
+	c.cache[at] = in
 	return in, nil
 }
 
