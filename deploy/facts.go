@@ -31,6 +31,13 @@ type Facts struct {
 	Callbacks []string `json:"callbacks,omitempty"`
 	IDs       []string `json:"ids,omitempty"` // what its patches are known by, such as CVE numbers
 
+	// NoteTrusted says that what the manifest claims is vouched for: by a
+	// signature that was checked with a key this machine trusts or, of a loaded
+	// module, by the kernel. NoteTrust tells by whom, or why it is not; "" before it
+	// was looked at.
+	NoteTrusted bool   `json:"note_trusted"`
+	NoteTrust   string `json:"note_trust,omitempty"`
+
 	manifest *module.Manifest // the source; nil when Manifest is false
 }
 

@@ -39,8 +39,8 @@ func run(p *analyze.Pass) error {
 		proofs, against = prove(p, funcs)
 	}
 	for _, v := range []struct{ id, safe, not, remedy string }{
-		{"KLP401", "safe to apply immediately", "no proof that it may be applied immediately", "set the immediate flag where the target's interface has it; the consistency model works too"},
-		{"KLP402", "safe to force", "no proof that it may be forced", "a forced livepatch can never be unloaded: force only a transition that does not end"},
+		{"KLP401", "safe to apply immediately", "needs the consistency model, no proof that it may be applied immediately", "set the immediate flag where the target's interface has it; the consistency model works too"},
+		{"KLP402", "safe to force", "no proof that its transition may be forced", "a forced livepatch can never be unloaded: force only a transition that does not end"},
 	} {
 		f := analyze.Finding{ID: v.id, Severity: analyze.Note}
 		if len(funcs) == 1 {
@@ -120,7 +120,7 @@ func findings(p *analyze.Pass) []string {
 	var out []string
 	for _, a := range p.Analyzer.Requires {
 		for _, f := range p.Found(a) {
-			if f.Severity >= analyze.Warning || f.Unknown || strings.HasPrefix(f.ID, "KLP2") && f.ID != "KLP213" {
+			if f.Severity >= analyze.Warning || f.Unknown || strings.HasPrefix(f.ID, "KLP2") {
 				out = append(out, f.Line())
 			}
 		}
