@@ -35,8 +35,8 @@ type Facts struct {
 	// signature that was checked with a key this machine trusts or, of a loaded
 	// module, by the kernel. NoteTrust tells by whom, or why it is not; "" before it
 	// was looked at.
-	NoteTrusted bool   `json:"note_trusted"`
-	NoteTrust   string `json:"note_trust,omitempty"`
+	NoteTrusted bool   `json:"-"`
+	NoteTrust   string `json:"-"`
 
 	manifest *module.Manifest // the source; nil when Manifest is false
 }
