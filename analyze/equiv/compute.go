@@ -89,9 +89,9 @@ func (w *walker) compute(in *insn) (*event, error) {
 		if err != nil {
 			return nil, err
 		}
-		if _, mem := in.Args[0].(x86asm.Mem); mem {
+		if mem, ok := in.Args[0].(x86asm.Mem); ok {
 			if _, imm := in.Args[1].(x86asm.Imm); !imm {
-				return nil, refuse(in.at, "a test of a bit anywhere in memory")
+				return nil, w.bitAnywhere(in, mem, width)
 			}
 		}
 		b, err := w.get(in, in.Args[1], width)
@@ -161,6 +161,24 @@ func (w *walker) compute(in *insn) (*event, error) {
 		return &event{kind: evOther, in: in, what: name, outs: []int{rax, rdx}, next: in.next()}, nil
 	}
 	return nil, refuse(in.at, "an instruction that is not known (%v)", in.Inst)
+}
+
+// bitAnywhere tests a bit of memory whose number may be beyond the operand.
+func (w *walker) bitAnywhere(in *insn, mem x86asm.Mem, width uint64) error {
+	addr, gs, err := w.address(in, mem)
+	if err != nil {
+		return err
+	}
+	if _, own := w.frame(addr); own || gs {
+		return refuse(in.at, "a test of a bit anywhere in its own frame or the processor's data")
+	}
+	n, err := w.get(in, in.Args[1], width)
+	if err != nil {
+		return err
+	}
+	w.reads = append(w.reads, read{addr, in.at, true}) // where it reads depends on the number
+	w.m().flags = w.p.cons(node{op: "bit", k: width, a: w.p.cons(node{op: "bits", a: addr, b: w.s.epoch}), b: w.p.sext(width, 64, n)})
+	return nil
 }
 
 // drop forgets what was popped.

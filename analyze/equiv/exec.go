@@ -55,6 +55,8 @@ type walker struct {
 	reads []read
 	// facts hold for this side alone, in place of the state's; nil for those.
 	facts []fact
+	// delta is the walk's: from a place in the old frame to the same in the new one's.
+	delta **int64
 	steps int
 }
 
@@ -249,6 +251,9 @@ func (w *walker) loadSlot(k int64, size uint64) term {
 		return p.cons(node{op: "stackarg", k: size*8 | uint64(k)<<8})
 	}
 	if w.s.escaped {
+		if w.side == 1 && *w.delta != nil {
+			k -= **w.delta
+		}
 		return p.cons(node{op: "load", k: size * 8, a: p.plus(p.symbol("(frame)"), uint64(k)), b: w.s.epoch})
 	}
 	return p.unknownAt("stack", w.side, w.at, w.s.epoch)

@@ -54,7 +54,7 @@ func (w *walk) ahead(x *walker, f *event, s *state, depth int) []cand {
 	for _, is := range []bool{true, false} {
 		n := s.clone()
 		n.learn(w.p, f.cond, is)
-		y := &walker{p: w.p, b: x.b, side: 0, s: n, at: pick(is != f.not, f.yes, f.no)}
+		y := &walker{p: w.p, delta: &w.delta, b: x.b, side: 0, s: n, at: pick(is != f.not, f.yes, f.no)}
 		out = append(out, cand{at: y.at, m: n.m[0].clone(), facts: slices.Clone(n.facts)})
 		for range 8 {
 			ev, err := y.advance()
@@ -193,7 +193,7 @@ func (l *leaving) follow(s *state, at place, depth int) *Obstacle {
 		return refuse(at, "its way out is too long")
 	}
 	w := l.w
-	y := &walker{p: w.p, b: w.body[1], side: 1, s: s, at: at}
+	y := &walker{p: w.p, delta: &w.delta, b: w.body[1], side: 1, s: s, at: at}
 	for range 50 {
 		ev, err := y.advance()
 		if err != nil {
@@ -283,7 +283,7 @@ func (w *walk) together(s *state, old []fact, at pairOf, depth int) (*term, bool
 	if depth == 0 {
 		return nil, false
 	}
-	ws := [2]*walker{{p: w.p, b: w.body[0], side: 0, s: s, at: at.f, facts: old}, {p: w.p, b: w.body[1], side: 1, s: s, at: at.g}}
+	ws := [2]*walker{{p: w.p, delta: &w.delta, b: w.body[0], side: 0, s: s, at: at.f, facts: old}, {p: w.p, delta: &w.delta, b: w.body[1], side: 1, s: s, at: at.g}}
 	var e [2]*event
 	for range 100 {
 		again, err := w.alone(s, &ws, &e)
@@ -367,7 +367,7 @@ func (w *walk) usesFirst(s *state, x *walker, f *event, p term, depth int) (plac
 		}
 		n := s.clone()
 		n.learn(w.p, f.cond, is)
-		y := &walker{p: w.p, b: x.b, side: 0, s: n, at: pick(is != f.not, f.yes, f.no)}
+		y := &walker{p: w.p, delta: &w.delta, b: x.b, side: 0, s: n, at: pick(is != f.not, f.yes, f.no)}
 		ev, err := y.advance()
 		if err != nil {
 			return place{}, false

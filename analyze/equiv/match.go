@@ -87,8 +87,8 @@ func (w *walk) match(s *state, ws *[2]*walker, e *[2]*event) (over bool, err err
 				return false, at("%s: an operand is computed otherwise: %s before, %s after", g.what, w.p.text(f.args[i]), w.p.text(g.args[i]))
 			}
 		}
-		if f.val != 0 && w.isFrame(f.val) {
-			s.escaped = true
+		for _, v := range append(f.args, f.val) {
+			s.escaped = s.escaped || v != 0 && w.isFrame(v)
 		}
 		if err := w.frames(s, at); err != nil {
 			return false, err
@@ -136,6 +136,9 @@ func (w *walk) match(s *state, ws *[2]*walker, e *[2]*event) (over bool, err err
 		}
 		if !w.agree(s, width, a, b) {
 			return false, at("the value returned is computed otherwise: %s before, %s after", w.p.text(a), w.p.text(b))
+		}
+		if c, d := s.m[0].regs[rdx], s.m[1].regs[rdx]; w.own == nil && !w.agree(s, 64, c, d) && !(w.left(c) && w.left(d)) {
+			return false, at("the size of the result is not known, and rdx, which may be its second half, is not shown to be the same")
 		}
 		w.returns(w.known(s, a), f.at())
 		return true, nil

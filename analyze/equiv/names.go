@@ -12,6 +12,10 @@ var messages = map[string]bool{
 	"__dynamic_pr_debug": true, "__dynamic_dev_dbg": true, "__dynamic_netdev_dbg": true,
 }
 
+// resched are static calls of functions without parameters
+// (include/linux/{sched,kernel}.h, v6.1).
+var resched = map[string]bool{"__SCT__cond_resched": true, "__SCT__might_resched": true}
+
 // noReturn are functions that do not come back.
 var noReturn = map[string]bool{"__stack_chk_fail": true, "panic": true, "do_exit": true, "__fortify_panic": true, "fortify_panic": true, "make_task_dead": true, "nmi_panic": true,
 	"__reiserfs_panic": true, "kthread_complete_and_exit": true, "__module_put_and_kthread_exit": true, "kthread_exit": true, "do_group_exit": true, "machine_restart": true, "usercopy_abort": true}
@@ -20,7 +24,7 @@ var noReturn = map[string]bool{"__stack_chk_fail": true, "panic": true, "do_exit
 // own (arch/x86/lib, arch/x86/entry/thunk_64.S, v6.1).
 func special(name string) bool {
 	for _, s := range []string{"__get_user_", "__put_user_", "copy_user_", "__copy_user_", "__sw_hweight", "preempt_schedule", "clear_user_", "rep_movs", "rep_stos", "xen_", "__x86_", "__raw_callee_save_",
-		"___preempt_schedule", "entry_", "asm_", "__SCT__preempt_schedule", "cmpxchg16b", "this_cpu_cmpxchg16b", "__SCT__might_resched"} {
+		"___preempt_schedule", "entry_", "asm_", "__SCT__preempt_schedule", "cmpxchg16b", "this_cpu_cmpxchg16b"} {
 		if strings.HasPrefix(name, s) {
 			return true
 		}

@@ -106,6 +106,9 @@ func Prove(d *elfdiff.Result, ch elfdiff.Change, opt Options) (*Certificate, err
 }
 
 func (w *walk) proto(name string) *Proto {
+	if resched[name] {
+		return &Proto{Ret: 4}
+	}
 	if w.opt.Proto == nil || name == "" || strings.Contains(name, ".") {
 		return nil
 	}
@@ -272,7 +275,7 @@ func (w *walk) from(sp *spot) error {
 	w.cands = slices.Clone(sp.cands)
 	sp.steps, w.trace = nil, &sp.steps
 	defer func() { w.trace = nil }()
-	ws := [2]*walker{{p: w.p, b: w.body[0], side: 0, s: s, at: sp.at.f}, {p: w.p, b: w.body[1], side: 1, s: s, at: sp.at.g}}
+	ws := [2]*walker{{p: w.p, delta: &w.delta, b: w.body[0], side: 0, s: s, at: sp.at.f}, {p: w.p, delta: &w.delta, b: w.body[1], side: 1, s: s, at: sp.at.g}}
 	defer func() { w.steps += ws[0].steps + ws[1].steps }()
 	var e [2]*event
 	const maxEvents = 3000

@@ -222,7 +222,7 @@ func (t *trial) run(sp *spot) error {
 		}
 		m.pc = pc
 		for r := range m.r {
-			m.r[r] = t.x.any(k.r) // of what nothing is said
+			m.r[r], m.left[r] = t.x.any(k.r), true // of what nothing is said
 		}
 		m.r[rsp] = stackTop
 		t.cpus[i] = m
@@ -272,7 +272,7 @@ func (t *trial) set(where string, i int) error {
 	}
 	switch r := slices.Index(names, what); {
 	case r >= 0:
-		m.r[r] = v
+		m.r[r], m.left[r] = v, false
 	case what == "flags":
 		t.setFlags(m, i)
 	default:

@@ -97,7 +97,16 @@ func (m *cpu) compute(in *inst, op string, size int) (*event, error) {
 			x, y = a1, in.Args[2]
 		}
 		p, q := extend(m.value(in, x, size), size), extend(m.value(in, y, size), size)
-		return m.put(in, a0, size, p*q), nil
+		hi, lo := bits.Mul64(p, q)
+		if int64(p) < 0 {
+			hi -= q
+		}
+		if int64(q) < 0 {
+			hi -= p
+		}
+		m.of = extend(trim(lo, size), size) != lo || hi != uint64(int64(lo)>>63)
+		m.cf = m.of
+		return m.put(in, a0, size, lo), nil
 	case x86asm.MUL, x86asm.DIV, x86asm.IDIV:
 		return m.wide(in, size)
 	case x86asm.CWDE:
@@ -107,12 +116,21 @@ func (m *cpu) compute(in *inst, op string, size int) (*event, error) {
 		m.r[rax] = extend(trim(m.r[rax], 4), 4)
 		return nil, nil
 	case x86asm.CDQ:
+		m.left[rdx] = false
 		m.r[rdx] = trim(uint64(int64(extend(trim(m.r[rax], 4), 4))>>63), 4)
 		return nil, nil
 	case x86asm.CQO:
+		m.left[rdx] = false
 		m.r[rdx] = uint64(int64(m.r[rax]) >> 63)
 		return nil, nil
 	case x86asm.BT:
+		if mem, ok := a0.(x86asm.Mem); ok {
+			if _, imm := a1.(x86asm.Imm); !imm {
+				n := int64(extend(m.value(in, a1, size), size))
+				m.cf = m.readByte(m.addr(in, mem)+uint64(n>>3))>>(n&7)&1 == 1
+				return nil, nil
+			}
+		}
 		m.cf = m.value(in, a0, size)>>(m.value(in, a1, size)%uint64(8*size))&1 == 1
 		return nil, nil
 	case x86asm.PUSH:
@@ -191,6 +209,7 @@ func (m *cpu) shift(in *inst, size int) *event {
 func (m *cpu) wide(in *inst, size int) (*event, error) {
 	b := m.value(in, in.Args[0], size)
 	a, d := trim(m.r[rax], size), trim(m.r[rdx], size)
+	m.left[rax], m.left[rdx] = false, false
 	switch {
 	case in.Op == x86asm.MUL && size == 8:
 		m.r[rdx], m.r[rax] = bits.Mul64(a, b)

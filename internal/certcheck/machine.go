@@ -27,6 +27,7 @@ type cpu struct {
 	r              [16]uint64
 	cf, zf, sf, of bool
 	pf             bool
+	left           [16]bool // what a call left there, or nothing is said of it
 	frame          map[uint64]byte
 	mem            func(addr uint64) byte
 	apart          uint64 // from the old function's frame to this one's
@@ -159,6 +160,7 @@ func (m *cpu) value(in *inst, a x86asm.Arg, size int) uint64 {
 // put writes an operand; the event is a store outside of the frame.
 func (m *cpu) put(in *inst, a x86asm.Arg, size int, v uint64) *event {
 	if n, w, high, ok := regIndex(a); ok {
+		m.left[n] = m.left[n] && (high || w < 4)
 		switch {
 		case high:
 			m.r[n] = m.r[n]&^0xff00 | v&0xff<<8
