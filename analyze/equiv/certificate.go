@@ -17,7 +17,8 @@ const CertificateSchema = "klpforge.equivalence/v1"
 //   - at each spot, where the old function is at Before and the new one at After,
 //     there are values of the variables for which all locations hold their terms;
 //   - from a spot, both sides take its Steps: the same calls, stores and other
-//     effects with equal operands ("match"); calls that only print ("message") and
+//     effects with equal operands ("match"), reads without use of the value ("read");
+//     calls that only print ("message") and
 //     tests that what holds there decides ("decided"), of one side; new tests that are
 //     guards ("guard"); at the end a return of both, a stop, or a "test" of both sides with
 //     one answer or of one side alone, whose ways lead to spots.
@@ -121,6 +122,10 @@ func (x *exporter) spot(sp *spot) Spot {
 	count := map[term]int{}
 	for _, v := range all {
 		count[v]++
+		x.mention(v, count)
+	}
+	for _, f := range sp.s.facts {
+		x.mention(f.cond, count)
 	}
 	for _, where := range slices.Sorted(maps.Keys(all)) {
 		if v := all[where]; v != 0 && (x.p.nodes[v].op != "var" || count[v] > 1 || where == "memory") {
@@ -131,6 +136,21 @@ func (x *exporter) spot(sp *spot) Spot {
 		out.Known = append(out.Known, Known{x.term(f.cond), f.is})
 	}
 	return out
+}
+
+// mention counts the unknowns that a term is made with.
+func (x *exporter) mention(t term, count map[term]int) {
+	n := x.p.nodes[t]
+	switch n.op {
+	case "var", "ret", "mem", "out":
+		return
+	}
+	for _, a := range []term{n.a, n.b, n.c} {
+		if a != 0 && count[a] < 2 {
+			count[a]++
+			x.mention(a, count)
+		}
+	}
 }
 
 func (x *exporter) term(t term) int {

@@ -22,8 +22,15 @@ type place struct {
 	off   uint64
 }
 
+// left is the place where a function is after it jumped to another at p: what
+// remains is that it returns.
+func (p place) left() place { return place{-1 - p.piece, p.off} }
+
 // String writes the offset; cold parts are numbered.
 func (p place) String() string {
+	if p.piece < 0 {
+		return "left" + place{-1 - p.piece, p.off}.String()
+	}
 	if p.piece == 0 {
 		return fmt.Sprintf("+%#x", p.off)
 	}
@@ -192,8 +199,11 @@ func (b *body) at(p place) (*insn, error) {
 	in := &insn{Inst: x.Inst, at: p}
 	for i := range b.refs[p.piece] {
 		r := &b.refs[p.piece][i]
-		if r.Off < p.off || r.Off >= p.off+uint64(in.Len) {
+		if r.Off+uint64(r.Width) <= p.off || r.Off >= p.off+uint64(in.Len) {
 			continue
+		}
+		if r.Off < p.off {
+			return nil, refuse(p, "a relocation that begins before the instruction")
 		}
 		if err := b.attach(in, code[p.off:p.off+uint64(in.Len)], r, int(r.Off-p.off)); err != nil {
 			return nil, err
@@ -212,6 +222,9 @@ func (b *body) attach(in *insn, code []byte, r *elfdiff.Reference, at int) error
 	to, err := b.meaning(r)
 	if err != nil {
 		return refuse(in.at, "%v", err)
+	}
+	if at+r.Width > len(code) {
+		return refuse(in.at, "a relocation that reaches over the instruction's end")
 	}
 	if r.Width != 4 && r.Width != 8 {
 		return refuse(in.at, "a relocation of %d bytes", r.Width)

@@ -72,6 +72,9 @@ const maxStraight = 4000 // instructions without an event
 
 // advance executes what nobody can see, up to the next event.
 func (w *walker) advance() (*event, error) {
+	if w.at.piece < 0 {
+		return &event{kind: evReturn, in: &insn{at: w.at}}, nil
+	}
 	for n := 0; ; n++ {
 		if n > maxStraight {
 			return nil, refuse(w.at, "a loop without effect")

@@ -126,6 +126,19 @@ func (w *walk) match(s *state, ws *[2]*walker, e *[2]*event) (over bool, err err
 		}
 		ws[0].at, ws[1].at = f.next, g.next
 	case evReturn:
+		for _, r := range savedRegs {
+			a, b := s.m[0].regs[r], s.m[1].regs[r]
+			if r == rsp { // both frames begin at the same place: the return address
+				x, i := w.p.offset(a)
+				y, j := w.p.offset(b)
+				if w.p.nodes[x].op == "frame" && w.p.nodes[y].op == "frame" && i == j {
+					continue
+				}
+			}
+			if r == rsp || !w.same(a, b) {
+				return false, at("%s, which a caller relies on, is not shown to be the same", regNames[r])
+			}
+		}
 		a, b := s.m[0].regs[rax], s.m[1].regs[rax]
 		width := uint64(64)
 		if w.own != nil {
@@ -225,7 +238,7 @@ func (w *walk) matchCall(s *state, ws *[2]*walker, e *[2]*event, at func(string,
 	for i, ev := range e {
 		ws[i].at, e[i] = ev.next, nil
 		if ev.tail {
-			e[i] = &event{kind: evReturn, in: ev.in}
+			ws[i].at = ev.at().left()
 		}
 	}
 	return false, nil

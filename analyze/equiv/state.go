@@ -30,8 +30,9 @@ const (
 var regNames = [numRegs]string{"rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi", "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15"}
 
 // argRegs hold the first six arguments of a call; callerSaved is what a call
-// may change (System V ABI, AMD64, 3.2.1).
+// may change, savedRegs what it may not (System V ABI, AMD64, 3.2.1).
 var (
+	savedRegs   = [...]int{rbx, rsp, rbp, r12, r13, r14, r15}
 	argRegs     = [...]int{rdi, rsi, rdx, rcx, r8, r9}
 	callerSaved = [...]int{rax, rcx, rdx, rsi, rdi, r8, r9, r10, r11}
 )

@@ -183,7 +183,7 @@ func (w *walk) entry() *state {
 		m.slots = map[int64]slot{}
 		for r := range m.regs {
 			name := "argument " + regNames[r]
-			if slices.Contains([]int{rbx, rbp, r12, r13, r14, r15}, r) {
+			if slices.Contains(savedRegs[:], r) {
 				name = "saved " + regNames[r]
 			}
 			m.regs[r] = w.p.cons(node{op: "var", s: name})
@@ -309,7 +309,7 @@ func (w *walk) from(sp *spot) error {
 		default:
 			over, err := w.match(s, &ws, &e)
 			if err == nil {
-				w.note(pick(f.kind == evReturn, "return", "match"), f, g)
+				w.note(map[eventKind]string{evReturn: "return", evLoad: "read"}[f.kind], f, g)
 			}
 			if err != nil || over {
 				return err
@@ -344,7 +344,7 @@ func (w *walk) alone(s *state, ws *[2]*walker, e *[2]*event) (again bool, err er
 			w.message(&s.m[i], i, ev, s)
 			x.at, e[i] = ev.next, nil
 			if ev.tail {
-				e[i] = &event{kind: evReturn, in: ev.in}
+				x.at = ev.at().left()
 			}
 			return true, nil
 		case ev.kind == evBranch:
@@ -366,6 +366,9 @@ func (w *walk) alone(s *state, ws *[2]*walker, e *[2]*event) (again bool, err er
 func (w *walk) note(kind string, f, g *event) {
 	if w.trace == nil {
 		return
+	}
+	if kind == "" {
+		kind = "match"
 	}
 	st := Step{Kind: kind}
 	if f != nil {

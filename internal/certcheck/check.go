@@ -185,13 +185,14 @@ type access struct{ at, addr uint64 }
 
 // trial is one run from one spot.
 type trial struct {
-	k     *checker
-	x     *valuation
-	cpus  [2]*cpu
-	epoch uint64
-	reads []access // of the old function since its last event
-	from  *spot
-	trail []string
+	k       *checker
+	x       *valuation
+	cpus    [2]*cpu
+	epoch   uint64
+	reads   []access // of the old function since its last event
+	from    *spot
+	trail   []string
+	joining bool
 }
 
 // run sets both processors up and follows the steps.
@@ -220,7 +221,9 @@ func (t *trial) run(sp *spot) error {
 		if err != nil {
 			return err
 		}
-		m.pc = pc
+		if m.pc = pc; strings.HasPrefix([]string{sp.Before, sp.After}[i], "left") {
+			m.returned = pc
+		}
 		for r := range m.r {
 			m.r[r], m.left[r] = t.x.any(k.r), true // of what nothing is said
 		}

@@ -28,18 +28,32 @@ func pair(t *testing.T, name string) (before, after *elfobj.File) {
 	return f[0], f[1]
 }
 
-// prove makes the certificates of all functions that differ; an obstacle ends it.
+// prove makes the certificates of all functions that differ, where there is no
+// obstacle.
 func prove(t *testing.T, before, after *elfobj.File) ([]*equiv.Certificate, Options) {
+	t.Helper()
+	certs, opt, why := certificates(t, before, after)
+	for _, w := range why {
+		t.Log(w)
+	}
+	return certs, opt
+}
+
+func proveQuietly(t *testing.T, before, after *elfobj.File) ([]*equiv.Certificate, Options) {
+	certs, opt, _ := certificates(t, before, after)
+	return certs, opt
+}
+
+func certificates(t *testing.T, before, after *elfobj.File) (out []*equiv.Certificate, opt Options, why []string) {
 	t.Helper()
 	d, err := elfdiff.Diff(before, after)
 	if err != nil {
-		t.Fatal(err)
+		return nil, opt, []string{err.Error()} // a mutant that is no object
 	}
 	protos, err := types.Protos(before)
 	if err != nil {
 		protos = nil
 	}
-	var out []*equiv.Certificate
 	for _, ch := range d.Functions {
 		if ch.Kind != elfdiff.Changed || ch.Init {
 			continue
@@ -53,7 +67,7 @@ func prove(t *testing.T, before, after *elfobj.File) ([]*equiv.Certificate, Opti
 			return o, ok
 		}})
 		if err != nil {
-			t.Logf("%s: %v", ch.Name, err)
+			why = append(why, ch.Name+": "+err.Error())
 			continue
 		}
 		out = append(out, c)
@@ -65,7 +79,7 @@ func prove(t *testing.T, before, after *elfobj.File) ([]*equiv.Certificate, Opti
 			s.Args = append(s.Args, int(n))
 		}
 		return s, ok
-	}}
+	}}, why
 }
 
 // TestVerdicts tries every certificate that the prover makes of the verdict's

@@ -31,23 +31,24 @@ type cpu struct {
 	frame          map[uint64]byte
 	mem            func(addr uint64) byte
 	apart          uint64 // from the old function's frame to this one's
+	stop           uint64 // a read without use of the value, which is an event
 	cur            uint64 // the instruction that is executed
 	returned       uint64 // where a tail call left the function, 0 before
 }
 
 // event is what others can see, or a test.
 type event struct {
-	kind       string // "store", "call", "return", "trap", "other", "test"
-	at         uint64
-	callee     string
-	addr, val  uint64
-	size       int
-	args       []uint64
-	next, alt  uint64 // where control goes on; of a test: the way not taken
-	tail       bool
-	sets       []int // registers that an "other" sets
-	what       string
-	clobberPtr bool
+	kind      string // "store", "call", "return", "trap", "other", "test"
+	at        uint64
+	callee    string
+	addr, val uint64
+	size      int
+	args      []uint64
+	next, alt uint64 // where control goes on; of a test: the way not taken
+	tail      bool
+	sets      []int // registers that an "other" sets
+	what      string
+	left      bool // it returns from the function that it jumped to
 }
 
 func (m *cpu) own(a uint64) bool { return a-(stackTop-stackReach) < 2*stackReach }
@@ -258,13 +259,16 @@ func (m *cpu) holds(cc string) bool {
 // run executes up to the next event.
 func (m *cpu) run() (*event, error) {
 	if m.returned != 0 {
-		return &event{kind: "return", at: m.returned, val: m.r[rax]}, nil
+		return &event{kind: "return", at: m.returned, val: m.r[rax], left: true}, nil
 	}
 	const most = 20000
 	for range most {
 		in, err := m.c.decode(m.pc)
 		if err != nil {
 			return nil, err
+		}
+		if m.stop == m.pc {
+			return m.readOnly(in)
 		}
 		m.cur = m.pc
 		ev, err := m.step(in)
@@ -273,6 +277,16 @@ func (m *cpu) run() (*event, error) {
 		}
 	}
 	return nil, fmt.Errorf("%s: no event", m.c.place(m.pc))
+}
+
+// readOnly gives a read as an event.
+func (m *cpu) readOnly(in *inst) (*event, error) {
+	mem, ok := in.Args[1].(x86asm.Mem)
+	n, size, _, isReg := regIndex(in.Args[0])
+	if in.Op != x86asm.MOV || !ok || !isReg {
+		return nil, fmt.Errorf("%s is no read", m.c.place(in.at))
+	}
+	return &event{kind: "read", at: in.at, addr: m.addr(in, mem), size: size, sets: []int{n}, next: in.at + uint64(in.Len)}, nil
 }
 
 // step executes one instruction.

@@ -58,6 +58,7 @@ func (c *code) place(a uint64) string {
 // address is the contrary of place.
 func (c *code) address(place string) (uint64, error) {
 	var i, off uint64
+	place = strings.TrimPrefix(place, "left")
 	if _, err := fmt.Sscanf(place, "+0x%x", &off); err != nil {
 		if _, err := fmt.Sscanf(place, "cold%d+0x%x", &i, &off); err != nil || i == 0 {
 			return 0, fmt.Errorf("%q is no place", place)
@@ -99,6 +100,9 @@ func (c *code) decode(at uint64) (*inst, error) {
 	for _, r := range sec.Relocs {
 		if r.Off < off || r.Off >= off+uint64(first.Len) {
 			continue
+		}
+		if r.Off+4 > off+uint64(first.Len) {
+			return nil, fmt.Errorf("%s: a relocation reaches over the instruction's end", c.place(at))
 		}
 		name, value, err := c.symbol(r)
 		if err != nil {
