@@ -170,6 +170,9 @@ func (w *walk) matchCall(s *state, ws *[2]*walker, e *[2]*event, at func(string,
 		return false, at("the function called through a pointer may be another one")
 	}
 	own := special(f.to)
+	if preserving[f.to] {
+		return false, w.preserved(s, ws, e, at)
+	}
 	proto := w.parameters(f.to)
 	m := [2]*machine{&s.m[0], &s.m[1]}
 	switch {
@@ -183,6 +186,9 @@ func (w *walk) matchCall(s *state, ws *[2]*walker, e *[2]*event, at func(string,
 	case proto != nil && !proto.Variadic:
 		for i, size := range proto.Args {
 			a, b := w.argument(ws[0], i), w.argument(ws[1], i)
+			if w.left(a) && w.left(b) {
+				continue // a parameter that is not used
+			}
 			if !w.agree(s, uint64(size)*8, a, b) {
 				return false, at("argument %d of %s is computed otherwise: %s before, %s after", i+1, f.to, w.p.text(a), w.p.text(b))
 			}
@@ -221,6 +227,9 @@ func (w *walk) matchCall(s *state, ws *[2]*walker, e *[2]*event, at func(string,
 	w.cands = nil
 	for i, ev := range e {
 		w.afterCall(&s.m[i], i, ev, s.epoch, own)
+		if !own && (proto == nil || proto.Registers) {
+			s.m[i].regs[rdx] = w.p.unknownAt("second half of a result, perhaps", i, ev.at(), s.epoch)
+		}
 	}
 	if own {
 		w.afterSpecial(s, ws, m)
@@ -242,6 +251,24 @@ func (w *walk) matchCall(s *state, ws *[2]*walker, e *[2]*event, at func(string,
 		}
 	}
 	return false, nil
+}
+
+// preserved is the call of a function that keeps all registers: the scheduler's.
+func (w *walk) preserved(s *state, ws *[2]*walker, e *[2]*event, at func(string, ...any) *Obstacle) error {
+	if err := w.frames(s, at); err != nil {
+		return err
+	}
+	f, g := e[0], e[1]
+	if f.tail || g.tail {
+		return at("a jump to %s", f.to)
+	}
+	s.epoch = w.p.cons(node{op: "mem", a: s.epoch, s: "call " + f.at().String() + g.at().String()})
+	s.clean, w.cands = false, nil
+	for i, ev := range e {
+		s.m[i].flags = w.p.unknownAt("flags", i, ev.at(), s.epoch)
+		ws[i].at, e[i] = ev.next, nil
+	}
+	return nil
 }
 
 // argument is the value of a parameter at a call.

@@ -12,6 +12,10 @@ var messages = map[string]bool{
 	"__dynamic_pr_debug": true, "__dynamic_dev_dbg": true, "__dynamic_netdev_dbg": true,
 }
 
+// preserving are functions that keep all registers (arch/x86/entry/thunk_64.S and
+// arch/x86/include/asm/preempt.h, v6.1).
+var preserving = map[string]bool{"__SCT__preempt_schedule": true, "__SCT__preempt_schedule_notrace": true, "preempt_schedule_thunk": true, "preempt_schedule_notrace_thunk": true}
+
 // resched are static calls of functions without parameters
 // (include/linux/{sched,kernel}.h, v6.1).
 var resched = map[string]bool{"__SCT__cond_resched": true, "__SCT__might_resched": true}

@@ -267,6 +267,13 @@ func (m *cpu) run() (*event, error) {
 		if err != nil {
 			return nil, err
 		}
+		if k, ok := m.c.keys[m.pc]; ok {
+			ev := &event{kind: "test", at: m.pc, next: m.pc + uint64(in.Len), alt: k.target}
+			if (m.mem(k.name)&1 == 1) != k.turned {
+				ev.next, ev.alt = ev.alt, ev.next
+			}
+			return ev, nil
+		}
 		if m.stop == m.pc {
 			return m.readOnly(in)
 		}

@@ -19,6 +19,13 @@ type code struct {
 	name  string
 	parts []part
 	cache map[uint64]*inst
+	keys  map[uint64]key // static keys, by the address of the code
+}
+
+// key is a jump that the kernel makes or leaves out.
+type key struct {
+	target, name uint64
+	turned       bool
 }
 
 // part is a range of a section that belongs to the function.
@@ -43,7 +50,7 @@ func newCode(f *elfobj.File, name string) (*code, error) {
 			return nil, fmt.Errorf("object has %d functions %s", len(c.parts), name)
 		}
 	}
-	return c, nil
+	return c, c.readKeys()
 }
 
 // place names an address as certificates do.
@@ -112,6 +119,9 @@ func (c *code) decode(at uint64) (*inst, error) {
 		switch r.Type {
 		case uint32(elf.R_X86_64_PC32), uint32(elf.R_X86_64_PLT32):
 			put32(field, uint32(value-(at+r.Off-off)))
+			if name == "" {
+				name = c.named(r, 4)
+			}
 			if raw[0] == 0xe8 || raw[0] == 0xe9 || raw[0] == 0x0f && raw[1]&0xf0 == 0x80 {
 				in.callee, in.to = name, value+4
 			}
@@ -134,6 +144,61 @@ func (c *code) decode(at uint64) (*inst, error) {
 	}
 	c.cache[at] = in
 	return in, nil
+}
+
+// named finds the function that a relocation against a section means.
+func (c *code) named(r elfobj.Reloc, behind uint64) string {
+	to := c.f.Symbols[r.Sym]
+	for _, s := range c.f.Symbols {
+		if s.Sec > 0 && s.Sec == to.Sec && s.Type == elf.STT_FUNC && s.Value == to.Value+uint64(r.Addend)+behind {
+			return s.Name
+		}
+	}
+	return ""
+}
+
+// readKeys reads __jump_table: 16 bytes for each entry, the places of the code, of the
+// target and of the key, whose lowest bit turns the question round
+// (include/linux/jump_label.h, v6.1).
+func (c *code) readKeys() error {
+	c.keys = map[uint64]key{}
+	for i := range c.f.Sections {
+		s := &c.f.Sections[i]
+		if s.Name != "__jump_table" {
+			continue
+		}
+		entries := map[uint64][3]elfobj.Reloc{}
+		for _, r := range s.Relocs {
+			e := entries[r.Off/16]
+			e[min(r.Off%16/4, 2)] = r
+			entries[r.Off/16] = e
+		}
+		for _, e := range entries {
+			at, ok := c.inside(e[0])
+			to, ok2 := c.inside(e[1])
+			if !ok || !ok2 {
+				continue
+			}
+			_, value, err := c.symbol(e[2])
+			if err != nil {
+				return err
+			}
+			c.keys[at] = key{to, value &^ 1, value&1 == 1}
+		}
+	}
+	return nil
+}
+
+// inside gives the address of the place in the function that a relocation means.
+func (c *code) inside(r elfobj.Reloc) (uint64, bool) {
+	s := &c.f.Symbols[r.Sym]
+	off := s.Value + uint64(r.Addend)
+	for _, p := range c.parts {
+		if s.Sec == p.sec && off >= p.off && off < p.off+p.size {
+			return p.base + off - p.off, true
+		}
+	}
+	return 0, false
 }
 
 func put32(b []byte, v uint32) {
