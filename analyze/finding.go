@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"slices"
 
+	"github.com/klpforge/klpforge/analyze/equiv"
 	"github.com/klpforge/klpforge/analyze/types"
 	"github.com/klpforge/klpforge/elfdiff"
 )
@@ -43,8 +44,10 @@ type Finding struct {
 	Who      []string `json:"who,omitempty"`      // functions, threads or objects affected
 	// Layouts are the types that the finding is about, before and after.
 	Layouts []types.Change `json:"layouts,omitempty"`
-	Remedy  string         `json:"remedy,omitempty"`
-	Allowed string         `json:"allowed,omitempty"` // the reason given for accepting the finding
+	// Proofs are the certificates of a verdict, one for each function.
+	Proofs  []*equiv.Certificate `json:"proofs,omitempty"`
+	Remedy  string               `json:"remedy,omitempty"`
+	Allowed string               `json:"allowed,omitempty"` // the reason given for accepting the finding
 }
 
 // Line renders the heart of the finding in one line.

@@ -45,9 +45,6 @@ func (m *Machine) begin(ctx context.Context) (unlock func(), err error) {
 
 func (m *Machine) load(ctx context.Context, mod *Module, o Options) (*Outcome, error) {
 	out := &Outcome{Module: mod.Name}
-	if o.OnTimeout == Force && !mod.Facts.SafeToForce && o.ForceWords != ForceWords(mod.Name) {
-		return out, forceRefusal(mod.Name)
-	}
 	kept := map[string]bool{} // modules that could not be removed
 	for steps := 0; ; steps++ {
 		p, err := m.Plan(mod, o.Policy)
@@ -55,6 +52,10 @@ func (m *Machine) load(ctx context.Context, mod *Module, o Options) (*Outcome, e
 			return out, err
 		}
 		if steps == 0 {
+			// The plan has looked at who vouches for the module's note.
+			if r := forceAsked(mod.Name, &mod.Facts, o); r != nil {
+				return out, r
+			}
 			out.Notes = append(out.Notes, p.Notes...)
 		}
 		if p.Refusal != nil {
@@ -118,11 +119,6 @@ func leftover(err error, out *Outcome) error {
 	return fmt.Errorf("%w; disabled before that, and not in force any more: %s", err, strings.Join(gone, ", "))
 }
 
-func forceRefusal(name string) error {
-	return &Refusal{Reason: name + " does not carry the verdict that it is safe to force (KLP402), and forcing gives up consistency",
-		Remedy: fmt.Sprintf("let it reverse, or say --force %q", ForceWords(name))}
-}
-
 // act does one step and waits for its end.
 func (m *Machine) act(ctx context.Context, a Action, mod *Module, o Options) error {
 	switch a.Op {
@@ -170,7 +166,7 @@ func (m *Machine) act(ctx context.Context, a Action, mod *Module, o Options) err
 // watchOwn waits for the module's own transition. When it was reversed, the
 // module has no use any more.
 func (m *Machine) watchOwn(ctx context.Context, mod *Module, o Options) error {
-	err := m.settle(ctx, mod.Name, mod.Facts.SafeToForce, o)
+	err := m.settle(ctx, mod.Name, mod.Facts.mayForce(), o)
 	blocked := new(BlockedError)
 	if err != nil && !errors.As(err, &blocked) {
 		return err

@@ -190,7 +190,8 @@ func TestForce(t *testing.T) {
 		{"yes", "yes", series("1", "f"), false},
 		{"words for another", ForceWords("b"), series("1", "f"), false},
 		{"words", ForceWords("a"), series("1", "f"), true},
-		{"verdict", "", safe, true},
+		{"verdict of a note that nobody vouches for", "", safe, false},
+		{"such a verdict, with the words", ForceWords("a"), safe, true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			bubble(t, func(t *testing.T, k *fakeKernel, m *Machine) {

@@ -38,8 +38,10 @@ func (m *Machine) Unload(ctx context.Context, name string, o Options) (done bool
 	if l == nil {
 		return false, nil
 	}
-	if o.OnTimeout == Force && l.Phase != Disabled && !l.SafeToForce && o.ForceWords != ForceWords(name) {
-		return false, forceRefusal(name)
+	if l.Phase != Disabled {
+		if r := forceAsked(name, &l.Facts, o); r != nil {
+			return false, r
+		}
 	}
 	if t := sys.transition(); t != nil && t.Name != name && l.Phase != Disabled {
 		o.Say(fmt.Sprintf("wait for %s, whose transition is under way", t.Name))
@@ -83,7 +85,7 @@ func (m *Machine) disable(ctx context.Context, name string, o Options) error {
 			return fmt.Errorf("disable %s: %w", name, err)
 		}
 	}
-	return m.settle(ctx, name, l.SafeToForce, o)
+	return m.settle(ctx, name, l.mayForce(), o)
 }
 
 // remove unloads the module of a disabled livepatch.

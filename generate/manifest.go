@@ -25,26 +25,28 @@ var ErrManifest = errors.New("not a klpforge module manifest")
 // Manifest records what a livepatch module contains and why. It is a pure
 // function of the plan: no times, no paths of the build.
 type Manifest struct {
-	Schema      string           `json:"schema"`
-	Name        string           `json:"name"`              // of the kernel module
-	Product     string           `json:"product,omitempty"` // series of releases
-	Vendor      string           `json:"vendor,omitempty"`
-	Description string           `json:"description,omitempty"`
-	Version     string           `json:"version,omitempty"`
-	Release     string           `json:"release"`    // of the kernel
-	Generation  string           `json:"generation"` // livepatch interface: the mainline version that brought it
-	API         klpapi.API       `json:"api"`
-	Replace     bool             `json:"replace,omitempty"`
-	Immediate   bool             `json:"immediate,omitempty"`
-	Force       bool             `json:"safe_to_force,omitempty"`
-	Objects     []ManifestObject `json:"objects"`
-	States      []ManifestState  `json:"states,omitempty"`
-	Shadows     []ManifestShadow `json:"shadows,omitempty"`
-	Patches     []ManifestPatch  `json:"patches,omitempty"`
-	Present     []ManifestPatch  `json:"present,omitempty"` // patches of the release that the kernel's source has already
-	Allowed     []ManifestAllow  `json:"allowed,omitempty"`
-	ImportNS    []string         `json:"import_ns,omitempty"`
-	Types       []ManifestTypes  `json:"types,omitempty"` // none in modules of versions that did not compare them
+	Schema      string     `json:"schema"`
+	Name        string     `json:"name"`              // of the kernel module
+	Product     string     `json:"product,omitempty"` // series of releases
+	Vendor      string     `json:"vendor,omitempty"`
+	Description string     `json:"description,omitempty"`
+	Version     string     `json:"version,omitempty"`
+	Release     string     `json:"release"`    // of the kernel
+	Generation  string     `json:"generation"` // livepatch interface: the mainline version that brought it
+	API         klpapi.API `json:"api"`
+	Replace     bool       `json:"replace,omitempty"`
+	Immediate   bool       `json:"immediate,omitempty"`
+	Force       bool       `json:"safe_to_force,omitempty"`
+	// Proofs are the certificates for Force (analyze/equiv), one for each function.
+	Proofs   []json.RawMessage `json:"proofs,omitempty"`
+	Objects  []ManifestObject  `json:"objects"`
+	States   []ManifestState   `json:"states,omitempty"`
+	Shadows  []ManifestShadow  `json:"shadows,omitempty"`
+	Patches  []ManifestPatch   `json:"patches,omitempty"`
+	Present  []ManifestPatch   `json:"present,omitempty"` // patches of the release that the kernel's source has already
+	Allowed  []ManifestAllow   `json:"allowed,omitempty"`
+	ImportNS []string          `json:"import_ns,omitempty"`
+	Types    []ManifestTypes   `json:"types,omitempty"` // none in modules of versions that did not compare them
 }
 
 // ManifestTypes records what the types that an object's replacements use were compared
@@ -148,6 +150,9 @@ func NewManifest(p plan.Plan, api klpapi.API) *Manifest {
 	}
 	for _, t := range p.Types {
 		m.Types = append(m.Types, ManifestTypes{Object: t.Object, Source: t.Source, SHA256: t.Digest, Checked: t.Checked, Names: t.Names, Absent: t.Absent})
+	}
+	for _, x := range p.Proofs {
+		m.Proofs = append(m.Proofs, bytes.Clone(x))
 	}
 	for _, o := range p.Objects {
 		mo := ManifestObject{Name: o.Name, Funcs: []ManifestFunc{}}

@@ -5,6 +5,7 @@ package plan
 
 import (
 	"cmp"
+	"encoding/json"
 	"slices"
 )
 
@@ -23,14 +24,16 @@ type Plan struct {
 	Replace     bool   // atomic replace (API 5.1+)
 	Immediate   bool   // klp_patch.immediate (API 4.12–4.15)
 	Force       bool   // verdict "safe to force", recorded for loaders
-	Objects     []Object
-	States      []State
-	Shadows     []Shadow
-	Patches     []Patch   // what it was made of, in order
-	Present     []Patch   // of the release's patches those that the target's source has already
-	Allowed     []Allowed // findings that its author accepted
-	ImportNS    []string  // symbol namespaces of exports that the code uses
-	Types       []Types   // what the types of the code were compared with, by object
+	// Proofs are the certificates of that verdict, as JSON, one for each function.
+	Proofs   []json.RawMessage
+	Objects  []Object
+	States   []State
+	Shadows  []Shadow
+	Patches  []Patch   // what it was made of, in order
+	Present  []Patch   // of the release's patches those that the target's source has already
+	Allowed  []Allowed // findings that its author accepted
+	ImportNS []string  // symbol namespaces of exports that the code uses
+	Types    []Types   // what the types of the code were compared with, by object
 }
 
 // Types records what the types that the code uses were compared with.

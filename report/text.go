@@ -23,7 +23,9 @@ func Text(w io.Writer, r *Report, o TextOptions) error {
 		fmt.Fprintf(t.w, "%s %s\n", t.paint(dim, heading(n)), n)
 	}
 	for i := range r.Findings {
-		t.finding(&r.Findings[i])
+		if f := &r.Findings[i]; !notProven(f) {
+			t.finding(f)
+		}
 	}
 	for _, s := range r.Suppressions {
 		unused := ""
@@ -42,6 +44,7 @@ func Text(w io.Writer, r *Report, o TextOptions) error {
 		}
 		fmt.Fprintf(t.w, "  %-12s %s  %s\n", f.Object, t.paint(bold, f.Name+pos), strings.Join(f.Reasons, "; "))
 	}
+	t.notProven(r.Findings)
 	if r.Error != "" {
 		fmt.Fprintf(t.w, "%s\n", t.paint(red, r.Error))
 	}
@@ -124,6 +127,36 @@ func (t *texter) finding(f *analyze.Finding) {
 	if f.Allowed != "" {
 		t.para("accepted: ", f.Allowed)
 	}
+}
+
+// notProven reports whether the finding is a verdict that is not given. Most
+// livepatches have none, and the kernel's consistency model does not need it: the
+// report does not begin with that.
+func notProven(f *analyze.Finding) bool { return IsVerdict(f) && !f.Given && f.Allowed == "" }
+
+// notProven says in a line or two, at the end, which verdicts are not given, and
+// the first reason. The other reasons are in the JSON form.
+func (t *texter) notProven(list []analyze.Finding) {
+	const width = 200
+	var ids []string
+	why, more := "", 0
+	for i := range list {
+		if f := &list[i]; notProven(f) {
+			if ids = append(ids, f.ID); why == "" {
+				why, more = f.Message, len(f.Evidence)
+			}
+		}
+	}
+	if len(ids) == 0 {
+		return
+	}
+	if r := []rune(why); len(r) > width {
+		why = string(r[:width]) + "…"
+	}
+	if more > 0 {
+		why += fmt.Sprintf(" (and %d more, see --format json)", more)
+	}
+	t.para(strings.Join(ids, ", ")+": ", why)
 }
 
 // para writes text wrapped to 100 columns.

@@ -44,8 +44,8 @@ When a transition does not end within --timeout, the tasks that hold it up are
 named with their stacks, and it is reversed (--on-timeout reverse), left alone
 (leave) or forced (force). Forcing gives up consistency, and old code that tasks may
 still run stays loaded until the next boot; it is done only for a module that carries
-the verdict that it is safe to force (KLP402), or with
---force "give up consistency for NAME".
+the verdict that it is safe to force (KLP402) and a signature that this machine can
+verify, or with --force "give up consistency for NAME".
 
 With --boot, all modules of ` + deploy.ModulesDir + `/RELEASE are brought into force:
 of a cumulative series the newest release, and everything else beside it. A module

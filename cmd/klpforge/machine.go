@@ -53,7 +53,7 @@ func (t *transitionFlags) add(cmd *cobra.Command) {
 	f := cmd.Flags()
 	f.DurationVar(&t.timeout, "timeout", deploy.DefaultTimeout, "how long a transition may take")
 	f.StringVar(&t.onTimeout, "on-timeout", string(deploy.Reverse), "then: reverse, leave or force")
-	f.StringVar(&t.force, "force", "", "`WORDS` without which no module is forced that does not carry verdict KLP402:\n\"give up consistency for NAME\"")
+	f.StringVar(&t.force, "force", "", "`WORDS` without which no module is forced that does not carry verdict KLP402 and a verified signature:\n\"give up consistency for NAME\"")
 }
 
 func (t *transitionFlags) options(a *app) (deploy.Options, *transitionLine, error) {

@@ -1,6 +1,7 @@
 package build
 
 import (
+	"encoding/json"
 	"slices"
 
 	"github.com/klpforge/klpforge/analyze"
@@ -11,12 +12,12 @@ import (
 // tasks need not be waited for, where the target's interface can say so, and that
 // the transition may be forced, which loaders read from the module.
 func (r *run) verdicts(api klpapi.API) {
-	given := func(id string) bool {
-		return slices.ContainsFunc(r.res.Findings, func(f analyze.Finding) bool { return f.ID == id && f.Given })
-	}
 	p := &r.res.Plan
-	p.Force = given("KLP402")
-	want := r.opt.Immediate || given("KLP401")
+	// A verdict without its proofs is none.
+	p.Proofs = r.proofs("KLP402")
+	p.Force = p.Proofs != nil
+	proven := r.proofs("KLP401") != nil
+	want := r.opt.Immediate || proven
 	p.Immediate = want && api.PatchImmediate
 	for i := range p.Objects {
 		for j := range p.Objects[i].Funcs {
@@ -28,7 +29,34 @@ func (r *run) verdicts(api klpapi.API) {
 	if r.opt.Immediate && !api.PatchImmediate && !api.FuncImmediate {
 		r.res.Notes = append(r.res.Notes, "immediate: the target's livepatch interface has no such flag; left out")
 	}
-	if r.opt.Immediate && !given("KLP401") {
-		r.res.Notes = append(r.res.Notes, "immediate: asked for, but not shown to be safe (KLP401)")
+	if r.opt.Immediate && !proven {
+		r.res.Notes = append(r.res.Notes, "immediate: asked for, but not proven to be safe (KLP401)")
 	}
+}
+
+// proofs returns the certificates of a verdict that was given; nil when it was
+// not, or when a function that the plan replaces has none.
+func (r *run) proofs(id string) []json.RawMessage {
+	i := slices.IndexFunc(r.res.Findings, func(f analyze.Finding) bool { return f.ID == id && f.Given })
+	if i < 0 || slices.ContainsFunc(r.res.Findings, func(f analyze.Finding) bool { return f.Severity >= analyze.Warning }) {
+		return nil // a later stage may have found something meanwhile
+	}
+	var out []json.RawMessage
+	proven := map[string]int{}
+	for _, c := range r.res.Findings[i].Proofs {
+		text, err := json.Marshal(c)
+		if err != nil {
+			return nil
+		}
+		out = append(out, text)
+		proven[c.Function]++
+	}
+	for _, o := range r.res.Plan.Objects {
+		for _, f := range o.Funcs {
+			if proven[f.Name]--; proven[f.Name] < 0 {
+				return nil
+			}
+		}
+	}
+	return out
 }

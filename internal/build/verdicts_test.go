@@ -4,12 +4,17 @@ import (
 	"testing"
 
 	"github.com/klpforge/klpforge/analyze"
+	"github.com/klpforge/klpforge/analyze/equiv"
 	"github.com/klpforge/klpforge/kernel/klpapi"
 	"github.com/klpforge/klpforge/plan"
 )
 
 func TestVerdicts(t *testing.T) {
-	both := []analyze.Finding{{ID: "KLP401", Given: true}, {ID: "KLP402", Given: true}}
+	proofs := []*equiv.Certificate{{Function: "f"}}
+	both := []analyze.Finding{{ID: "KLP401", Given: true, Proofs: proofs}, {ID: "KLP402", Given: true, Proofs: proofs}}
+	bare := []analyze.Finding{{ID: "KLP401", Given: true}, {ID: "KLP402", Given: true}}
+	of := []*equiv.Certificate{{Function: "g"}}
+	other := []analyze.Finding{{ID: "KLP401", Given: true, Proofs: of}, {ID: "KLP402", Given: true, Proofs: of}}
 	denied := []analyze.Finding{{ID: "KLP401"}, {ID: "KLP402"}}
 	patch, fn := klpapi.API{PatchImmediate: true, FuncImmediate: true}, klpapi.API{FuncImmediate: true}
 	for _, c := range []struct {
@@ -23,6 +28,9 @@ func TestVerdicts(t *testing.T) {
 		{"given", both, false, patch, true, true, false, 0},
 		{"given, flag of functions only", both, false, fn, true, false, true, 0},
 		{"given, no flag", both, false, klpapi.API{}, true, false, false, 0},
+		{"given without a proof", bare, false, patch, false, false, false, 0},
+		{"given with the proof of another function", other, false, patch, false, false, false, 0},
+		{"given, and a later warning", append([]analyze.Finding{{ID: "KLP119", Severity: analyze.Warning}}, both...), false, patch, false, false, false, 0},
 		{"not given", denied, false, patch, false, false, false, 0},
 		{"asked for, not given", denied, true, patch, false, true, false, 1},
 		{"asked for, not given, no flag", denied, true, klpapi.API{}, false, false, false, 2},
@@ -34,7 +42,7 @@ func TestVerdicts(t *testing.T) {
 			p := &r.res.Plan
 			p.Objects = []plan.Object{{Name: plan.Vmlinux, Funcs: []plan.Func{{Name: "f"}}}}
 			r.verdicts(c.api)
-			if p.Force != c.force || p.Immediate != c.imm || p.Objects[0].Funcs[0].Immediate != c.each || len(r.res.Notes) != c.notes {
+			if p.Force != c.force || p.Force != (len(p.Proofs) == 1) || p.Immediate != c.imm || p.Objects[0].Funcs[0].Immediate != c.each || len(r.res.Notes) != c.notes {
 				t.Errorf("force %v, immediate %v, of the function %v, notes %q", p.Force, p.Immediate, p.Objects[0].Funcs[0].Immediate, r.res.Notes)
 			}
 		})

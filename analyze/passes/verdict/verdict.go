@@ -2,12 +2,12 @@ package verdict
 
 import (
 	_ "embed"
-	"fmt"
+	"errors"
 	"slices"
 	"strings"
 
 	"github.com/klpforge/klpforge/analyze"
-	"github.com/klpforge/klpforge/analyze/code"
+	"github.com/klpforge/klpforge/analyze/equiv"
 	"github.com/klpforge/klpforge/elfdiff"
 )
 
@@ -20,30 +20,41 @@ func New(requires ...*analyze.Analyzer) *analyze.Analyzer {
 		Checks: []analyze.Check{{ID: "KLP401", Title: "verdict: safe to apply immediately"}, {ID: "KLP402", Title: "verdict: safe to force"}}}
 }
 
+// changed is one function that the livepatch replaces.
+type changed struct {
+	unit   *analyze.Unit
+	change elfdiff.Change
+}
+
 func run(p *analyze.Pass) error {
-	unit, change, against := single(p)
-	if unit == nil && len(against) == 0 {
-		return nil // nothing is patched
+	funcs := replaced(p)
+	against := slices.Concat(travels(p), findings(p))
+	if len(funcs) == 0 {
+		if len(against) == 0 || !anyChange(p) {
+			return nil // nothing is patched
+		}
 	}
-	against = append(against, findings(p)...)
-	var proof []string
+	var proofs []*equiv.Certificate
 	if len(against) == 0 {
-		proof, against = compare(unit, change)
+		proofs, against = prove(p, funcs)
 	}
 	for _, v := range []struct{ id, safe, not, remedy string }{
-		{"KLP401", "safe to apply immediately, as far as compiled code tells", "not shown to be safe immediately", "set the immediate flag where the target's interface has it; the consistency model works too"},
-		{"KLP402", "safe to force, as far as compiled code tells", "not shown to be safe to force", "a forced livepatch can never be unloaded: force only a transition that does not end"},
+		{"KLP401", "safe to apply immediately", "needs the consistency model, no proof that it may be applied immediately", "set the immediate flag where the target's interface has it; the consistency model works too"},
+		{"KLP402", "safe to force", "no proof that its transition may be forced", "a forced livepatch can never be unloaded: force only a transition that does not end"},
 	} {
 		f := analyze.Finding{ID: v.id, Severity: analyze.Note}
-		if unit != nil {
-			f.Function, f.Object, f.Unit = change.Name, unit.Owner, unit.Object
+		if len(funcs) == 1 {
+			f.Function, f.Object, f.Unit = funcs[0].change.Name, funcs[0].unit.Owner, funcs[0].unit.Object
 		}
-		if len(against) == 0 {
-			f.Given, f.Message, f.Evidence, f.Remedy = true, v.safe, proof, v.remedy
-		} else if v.id == "KLP401" {
-			f.Message = v.not + ": " + against[0]
-			f.Evidence = against[1:]
-		} else {
+		switch {
+		case len(against) == 0:
+			f.Given, f.Message, f.Remedy, f.Proofs = true, v.safe+": each function does what it did before, but for what the proof names", v.remedy, proofs
+			for _, c := range proofs {
+				f.Evidence = append(f.Evidence, c.Words()...)
+			}
+		case v.id == "KLP401":
+			f.Message, f.Evidence = v.not+": "+against[0], against[1:]
+		default:
 			f.Message = v.not + ", for the same reasons"
 		}
 		p.Report(f)
@@ -51,117 +62,98 @@ func run(p *analyze.Pass) error {
 	return nil
 }
 
-// single returns the one changed function, or what stands against there being
-// just one.
-func single(p *analyze.Pass) (unit *analyze.Unit, change elfdiff.Change, against []string) {
-	var names, travels []string
+func replaced(p *analyze.Pass) []changed {
+	var out []changed
 	for _, u := range p.Units {
 		for _, ch := range u.Replace {
-			unit, change = u, ch
-			names = append(names, ch.Name)
+			out = append(out, changed{u, ch})
 		}
 	}
-	if len(names) == 0 {
-		return nil, change, nil
-	}
-	for _, u := range p.Units {
-		for _, ch := range slices.Concat(u.Diff.Functions, u.Diff.Data) {
-			if ch.Kind == elfdiff.New && !ch.Init {
-				travels = append(travels, ch.Name)
-			}
-		}
-		for _, ch := range u.Diff.Data {
-			if ch.Kind == elfdiff.Changed {
-				against = append(against, "data changes: "+ch.Name)
-			}
-		}
-	}
-	slices.Sort(names)
-	if len(names) > 1 {
-		against = append([]string{fmt.Sprintf("%d functions change, and whether they may switch one by one is not known: %s", len(names), strings.Join(names, ", "))}, against...)
-		unit = nil
-	}
-	if len(travels) > 0 {
-		against = append(against, "new code or data travels along: "+strings.Join(travels, ", "))
-	}
-	return unit, change, against
+	return out
 }
 
-// findings lists what the other checks say about consistency, and every error.
+// anyChange reports whether the patches alter something at run time besides
+// functions.
+func anyChange(p *analyze.Pass) bool {
+	return slices.ContainsFunc(p.Units, func(u *analyze.Unit) bool { return len(u.Replace) > 0 })
+}
+
+// travels lists what comes with the functions or differs beside them: a proof
+// is about functions alone.
+func travels(p *analyze.Pass) []string {
+	var out []string
+	for _, u := range p.Units {
+		if u.New {
+			out = append(out, "a new object file travels along: "+u.Object)
+		}
+		for _, ch := range slices.Concat(u.Diff.Functions, u.Diff.Data) {
+			name := ch.Name
+			if name == "" {
+				name = "nameless data in " + ch.Section
+			}
+			switch {
+			case ch.Init:
+				// Has its own finding when it matters.
+			case ch.Kind == elfdiff.New:
+				out = append(out, "new code or data travels along: "+name)
+			case ch.Kind == elfdiff.Removed:
+				out = append(out, "code or data is gone: "+name)
+			}
+			if ch.Kind == elfdiff.Changed && slices.ContainsFunc(u.Diff.Data, func(d elfdiff.Change) bool { return d.Name == ch.Name && d.Orig == ch.Orig }) {
+				out = append(out, "data changes: "+name)
+			}
+			if ch.Init {
+				out = append(out, "code or data that is used only while booting, loading or unloading changes: "+name)
+			}
+		}
+		if len(u.Diff.Callbacks()) > 0 {
+			out = append(out, "callbacks run when the livepatch is loaded or disabled")
+		}
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
+}
+
+// findings lists what stands against a verdict, accepted or not: warnings and
+// errors of any check, all that is said about consistency, and what could not be decided.
 func findings(p *analyze.Pass) []string {
 	var out []string
 	for _, a := range p.Analyzer.Requires {
 		for _, f := range p.Found(a) {
-			if strings.HasPrefix(f.ID, "KLP2") && f.ID != "KLP213" || f.Severity == analyze.Error {
+			if f.Severity >= analyze.Warning || f.Unknown || strings.HasPrefix(f.ID, "KLP2") {
 				out = append(out, f.Line())
 			}
 		}
 	}
-	return out
-}
-
-// messages are functions that only tell people something.
-var messages = map[string]bool{"_printk": true, "printk": true, "_dev_err": true, "_dev_warn": true, "_dev_info": true, "_dev_notice": true, "__dynamic_pr_debug": true,
-	"__dynamic_dev_dbg": true, "__warn_printk": true, "__stack_chk_fail": true, "netdev_err": true, "netdev_warn": true, "netdev_info": true}
-
-func compare(u *analyze.Unit, ch elfdiff.Change) (proof, against []string) {
-	var sides [2]code.Effects
-	for i, side := range []struct {
-		object func() (*code.Object, error)
-		atom   elfdiff.AtomID
-	}{{u.Before, ch.Orig}, {u.After, ch.Patched}} {
-		o, err := side.object()
-		if err != nil {
-			return nil, []string{err.Error()}
-		}
-		id, err := o.Func(side.atom)
-		if err != nil {
-			return nil, []string{err.Error()}
-		}
-		sides[i] = o.Effects(id)
-		sides[i].Calls = slices.Compact(slices.DeleteFunc(sides[i].Calls, func(n string) bool { return messages[n] }))
-	}
-	b, a := &sides[0], &sides[1]
-	against = append(against, slices.Compact(slices.Sorted(slices.Values(slices.Concat(b.Unknown, a.Unknown))))...)
-	same := func(what string, x, y []string) {
-		if slices.Equal(x, y) {
-			if len(x) == 0 {
-				proof = append(proof, what+": none, before and after")
-			} else {
-				proof = append(proof, what+": the same before and after ("+strings.Join(x, ", ")+")")
-			}
-			return
-		}
-		var diff []string
-		for _, s := range missing(x, y) {
-			diff = append(diff, "no more: "+s)
-		}
-		for _, s := range missing(y, x) {
-			diff = append(diff, "new: "+s)
-		}
-		against = append(against, what+" differ ("+strings.Join(diff, "; ")+")")
-	}
-	proof = append(proof, "one function changes, and no new code or data travels with it")
-	same("functions called", b.Calls, a.Calls)
-	same("lock primitives", b.Locks, a.Locks)
-	same("variables written", b.Writes, a.Writes)
-	same("variables whose address is used", b.Takes, a.Takes)
-	same("stores", b.Stores, a.Stores)
-	proof = append(proof, "not compared: values that are computed and then stored or passed on, and what callers make of an old and a new result in turn")
-	return proof, against
-}
-
-// missing returns what x has more often than y.
-func missing(x, y []string) []string {
-	left := map[string]int{}
-	for _, s := range y {
-		left[s]++
-	}
-	var out []string
-	for _, s := range x {
-		if left[s]--; left[s] < 0 {
-			out = append(out, s)
+	for i := range p.Problems {
+		if x := &p.Problems[i]; x.Severity >= analyze.Warning && !slices.ContainsFunc(out, func(s string) bool { return strings.HasPrefix(s, x.ID) }) {
+			out = append(out, x.ID+": "+x.Message)
 		}
 	}
 	return out
+}
+
+// prove looks for a certificate of each function.
+func prove(p *analyze.Pass, funcs []changed) (proofs []*equiv.Certificate, against []string) {
+	for _, c := range funcs {
+		if names := c.unit.Joined[c.change.Orig]; len(names) > 0 {
+			against = append(against, c.change.Name+": must switch together with "+strings.Join(names, ", "))
+			continue
+		}
+		proof, err := equiv.Prove(c.unit.Diff, c.change, equiv.Options{Proto: protos(p, c.unit)})
+		if err != nil {
+			against = append(against, c.change.Name+obstacle(err))
+			continue
+		}
+		proofs = append(proofs, proof)
+	}
+	return proofs, against
+}
+
+func obstacle(err error) string {
+	var o *equiv.Obstacle
+	if errors.As(err, &o) && o.At != "" {
+		return err.Error()
+	}
+	return ": " + err.Error()
 }

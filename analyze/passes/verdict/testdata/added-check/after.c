@@ -1,8 +1,6 @@
-// want: KLP401 given update
-// want: KLP402 given update
-// text: lock primitives: the same before and after (_raw_spin_lock(lock), _raw_spin_unlock(lock))
-// text: variables written: the same before and after (counter)
-// text: not compared
+// want: KLP401 note update
+// want: KLP402 note update
+// text: returns -22, which the old code is not seen to return
 struct s { int len; int state; char buf[32]; };
 extern int work(struct s *); extern void _raw_spin_lock(int *); extern void _raw_spin_unlock(int *);
 extern int lock, other; extern int counter;

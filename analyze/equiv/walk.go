@@ -1,0 +1,471 @@
+package equiv
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/klpforge/klpforge/elfdiff"
+)
+
+// Options say what is known besides the two objects.
+type Options struct {
+	// Proto returns what is known of a function's parameters; nil for nothing.
+	Proto func(name string) (Proto, bool)
+}
+
+// Bounds of the work on one function. What reaches them is not proven.
+const (
+	maxPairs = 4000
+	maxSteps = 400_000
+)
+
+// pairOf places is where both functions are.
+type pairOf struct{ f, g place }
+
+// spot is a pair of places that the walk reached behind a test, and what is
+// known whenever it is there.
+type spot struct {
+	at   pairOf
+	s    *state
+	own  map[term]bool // unknowns that meets here made
+	from []pairOf      // where ways here begin
+	// cands are exits of the old function that were passed since the last effect;
+	// nil when there are several ways here.
+	cands  []cand
+	queued bool
+	out    []way
+	steps  []Step // from here on, of the certificate
+}
+
+// way is one from a spot to another.
+type way struct {
+	to    pairOf
+	moved [2]bool // which side passed a test
+}
+
+// walk is the comparison of one function with its replacement.
+type walk struct {
+	p     *pool
+	opt   Options
+	arity map[string]*Proto // by name, of functions of the object
+	body  [2]*body
+	own   *Proto // of the function itself
+	spots map[pairOf]*spot
+	queue []*spot
+	delta *int64 // from a place in the old frame to the same in the new one
+	cands []cand
+	steps int
+	// returned are the values that the old function returns, by place.
+	returned map[term]place
+	used     *notes
+	refused  *Obstacle // the first new test that is no guard
+	trace    *[]Step   // where steps are written down; nil for not at all
+}
+
+// notes are the allowed differences that were used on the way.
+type notes struct {
+	guards   map[guardAt]*Guard
+	messages [2]map[place]string
+}
+
+// guardAt is a new test, and where the old function is meanwhile.
+type guardAt struct{ at, old place }
+
+func newNotes() *notes {
+	return &notes{guards: map[guardAt]*Guard{}, messages: [2]map[place]string{{}, {}}}
+}
+
+// Prove compares a function before and after a patch. It returns a certificate
+// when the new function does what the old one did, but for the differences that
+// the package allows; else the obstacle.
+func Prove(d *elfdiff.Result, ch elfdiff.Change, opt Options) (*Certificate, error) {
+	w := &walk{p: newPool(), opt: opt, arity: map[string]*Proto{}, spots: map[pairOf]*spot{}, returned: map[term]place{}, used: newNotes()}
+	var err error
+	if w.body[0], err = load(d.Orig, ch.Orig, func(a elfdiff.AtomID) bool {
+		b := d.PatchedOf(a)
+		return b >= 0 && d.Patched.Atoms[b].Name == d.Orig.Atoms[a].Name
+	}); err != nil {
+		return nil, err
+	}
+	if w.body[1], err = load(d.Patched, ch.Patched, func(b elfdiff.AtomID) bool {
+		a := d.OrigOf(b)
+		return a >= 0 && d.Patched.Atoms[b].Name == d.Orig.Atoms[a].Name
+	}); err != nil {
+		return nil, err
+	}
+	w.own = w.proto(ch.Name)
+	if err := w.run(); err != nil {
+		if w.refused != nil && err != error(w.refused) {
+			err = fmt.Errorf("%w; and with both its ways taken, %s", w.refused, err)
+		}
+		return nil, err
+	}
+	return w.certificate(ch.Name)
+}
+
+func (w *walk) proto(name string) *Proto {
+	if resched[name] {
+		return &Proto{Ret: 4}
+	}
+	if w.opt.Proto == nil || name == "" || strings.Contains(name, ".") {
+		return nil
+	}
+	if p, ok := w.opt.Proto(name); ok {
+		return &p
+	}
+	return nil
+}
+
+// parameters is proto, or what a function's own code says of its parameters when
+// it is in the object and the same before and after.
+func (w *walk) parameters(name string) *Proto {
+	if p := w.proto(name); p != nil {
+		return p
+	}
+	if p, ok := w.arity[name]; ok {
+		return p
+	}
+	w.arity[name] = nil
+	var n [2]int
+	for i, b := range w.body {
+		if n[i] = w.reads(b, name, 3); n[i] < 0 {
+			return nil
+		}
+	}
+	p := &Proto{Args: []uint8{8, 8, 8, 8, 8, 8}[:max(n[0], n[1])], Ret: 8, Registers: true}
+	w.arity[name] = p
+	return p
+}
+
+// reads counts the registers for parameters up to the last that a function of the
+// object may read before it sets it; -1 when it is not in the object.
+func (w *walk) reads(b *body, name string, depth int) int {
+	id := elfdiff.AtomID(-1)
+	for i := range b.o.Atoms {
+		if a := elfdiff.AtomID(i); b.o.Atoms[i].Name == name && b.o.IsFunction(a) {
+			if id >= 0 {
+				return -1
+			}
+			id = a
+		}
+	}
+	if id < 0 || name == "" {
+		return -1
+	}
+	f, err := load(b.o, id, b.same)
+	if err != nil {
+		return -1
+	}
+	for n := len(argRegs); n > 0; n-- {
+		if !f.unread(place{}, argRegs[n-1], func(to string) int {
+			if p := w.proto(to); p != nil && !p.Variadic {
+				return min(len(p.Args), len(argRegs))
+			}
+			if depth == 0 {
+				return -1
+			}
+			return w.reads(f, to, depth-1)
+		}) {
+			return n
+		}
+	}
+	return 0
+}
+
+// entry is the state at the entry: all registers are the caller's.
+func (w *walk) entry() *state {
+	s := &state{clean: true}
+	s.epoch = w.p.cons(node{op: "var", s: "memory"})
+	for i := range s.m {
+		m := &s.m[i]
+		m.slots = map[int64]slot{}
+		for r := range m.regs {
+			name := "argument " + regNames[r]
+			if slices.Contains(savedRegs[:], r) {
+				name = "saved " + regNames[r]
+			}
+			m.regs[r] = w.p.cons(node{op: "var", s: name})
+		}
+		m.regs[rsp] = w.p.cons(node{op: "frame", k: uint64(i)})
+		m.flags = w.p.cons(node{op: "var", s: "flags"})
+	}
+	return s
+}
+
+// run walks both functions at once until nothing new is learned.
+func (w *walk) run() error {
+	w.arrive(pairOf{}, pairOf{}, w.entry(), [2]bool{true, true})
+	for len(w.queue) > 0 {
+		sp := w.queue[0]
+		w.queue = w.queue[1:]
+		sp.queued = false
+		if err := w.from(sp); err != nil {
+			return err
+		}
+		if len(w.spots) > maxPairs || w.steps > maxSteps {
+			return &Obstacle{Why: "the function is too large to be compared"}
+		}
+	}
+	if err := w.noLonelyLoop(); err != nil {
+		return err
+	}
+	// Once more over what is now known, to collect what the certificate needs.
+	w.used, w.returned = newNotes(), map[term]place{}
+	for _, sp := range w.sorted() {
+		if err := w.from(sp); err != nil {
+			return err
+		}
+		if len(w.queue) > 0 {
+			return fmt.Errorf("compare %s: the walk is not stable", w.body[0].name)
+		}
+	}
+	return w.guardsReturn()
+}
+
+func (w *walk) sorted() []*spot {
+	var out []*spot
+	for _, sp := range w.spots {
+		out = append(out, sp)
+	}
+	slices.SortFunc(out, func(a, b *spot) int { return comparePair(a.at, b.at) })
+	return out
+}
+
+func comparePair(a, b pairOf) int {
+	return cmp.Or(cmp.Compare(a.f.piece, b.f.piece), cmp.Compare(a.f.off, b.f.off), cmp.Compare(a.g.piece, b.g.piece), cmp.Compare(a.g.off, b.g.off))
+}
+
+// arrive notes that both sides are at a pair of places, and queues it when less
+// is known there than before.
+func (w *walk) arrive(from, to pairOf, s *state, moved [2]bool) {
+	sp := w.spots[to]
+	if sp == nil {
+		sp = &spot{at: to, s: s, own: map[term]bool{}, from: []pairOf{from}, cands: slices.Clone(w.cands), queued: true}
+		w.spots[to] = sp
+		w.queue = append(w.queue, sp)
+	} else {
+		cands := sp.cands
+		if !slices.Contains(sp.from, from) {
+			sp.from = append(sp.from, from)
+		}
+		if len(sp.from) > 1 {
+			sp.cands = nil
+		} else {
+			sp.cands = slices.Clone(w.cands)
+		}
+		met, changed := w.p.meet(sp.s, s, sp.own)
+		if changed || len(cands) > 0 && sp.cands == nil {
+			sp.s = met
+			if !sp.queued {
+				sp.queued = true
+				w.queue = append(w.queue, sp)
+			}
+		}
+	}
+	if src := w.spots[from]; src != nil && !slices.Contains(src.out, way{to, moved}) {
+		src.out = append(src.out, way{to, moved})
+	}
+}
+
+// from goes on at a spot until both sides return or a test divides the ways.
+func (w *walk) from(sp *spot) error {
+	s := sp.s.clone()
+	w.cands = slices.Clone(sp.cands)
+	sp.steps, w.trace = nil, &sp.steps
+	defer func() { w.trace = nil }()
+	ws := [2]*walker{{p: w.p, delta: &w.delta, b: w.body[0], side: 0, s: s, at: sp.at.f}, {p: w.p, delta: &w.delta, b: w.body[1], side: 1, s: s, at: sp.at.g}}
+	defer func() { w.steps += ws[0].steps + ws[1].steps }()
+	var e [2]*event
+	const maxEvents = 3000
+	for range maxEvents {
+		if again, err := w.alone(s, &ws, &e); err != nil {
+			return err
+		} else if again {
+			continue
+		}
+		f, g := e[0], e[1]
+		moved := [2]bool{true, true}
+		switch {
+		case f.kind == evBranch && g.kind == evBranch && f.cond == g.cond:
+			w.remember(ws[0], f, s)
+		case g.kind == evBranch:
+			why := w.guard(s, ws[0], ws[1], f, g)
+			if why == nil {
+				w.note("guard", nil, g)
+				e[1] = nil
+				continue
+			}
+			// Perhaps its ways come together again: then each must do what the old
+			// code does.
+			if w.refused == nil {
+				w.refused = why
+			}
+			moved[0] = false
+		case f.kind == evBranch:
+			moved[1] = false
+			w.remember(ws[0], f, s)
+		default:
+			over, err := w.match(s, &ws, &e)
+			if err == nil {
+				w.note(map[eventKind]string{evReturn: "return", evLoad: "read"}[f.kind], f, g)
+			}
+			if err != nil || over {
+				return err
+			}
+			ws[0].reads, ws[1].reads = nil, nil
+			continue
+		}
+		w.note("test", pick(moved[0], f, nil), pick(moved[1], g, nil))
+		w.divide(sp, s, &ws, e, moved)
+		return nil
+	}
+	return refuse(ws[1].at, "a loop without a test")
+}
+
+// alone lets each side get to its next event, and passes what it may pass
+// alone: messages, and tests whose answer is known.
+func (w *walk) alone(s *state, ws *[2]*walker, e *[2]*event) (again bool, err error) {
+	for i, x := range ws {
+		if e[i] == nil {
+			if e[i], err = x.advance(); err != nil {
+				if o, ok := err.(*Obstacle); ok {
+					o.side = i
+				}
+				return false, err
+			}
+		}
+		ev := e[i]
+		switch {
+		case ev.kind == evCall && messages[ev.to]:
+			w.used.messages[i][ev.at()] = ev.to
+			w.note("message", pick(i == 0, ev, nil), pick(i == 1, ev, nil))
+			w.message(&s.m[i], i, ev, s)
+			x.at, e[i] = ev.next, nil
+			if ev.tail {
+				x.at = ev.at().left()
+			}
+			return true, nil
+		case ev.kind == evBranch:
+			facts := s.facts
+			if x.facts != nil {
+				facts = x.facts
+			}
+			if is, known := w.p.decide(facts, ev.cond); known {
+				w.note("decided", pick(i == 0, ev, nil), pick(i == 1, ev, nil))
+				x.at, e[i] = pick(is != ev.not, ev.yes, ev.no), nil
+				return true, nil
+			}
+		}
+	}
+	return false, nil
+}
+
+// note writes down a step for the certificate.
+func (w *walk) note(kind string, f, g *event) {
+	if w.trace == nil {
+		return
+	}
+	if kind == "" {
+		kind = "match"
+	}
+	st := Step{Kind: kind}
+	if f != nil {
+		st.Before = f.at().String()
+	}
+	if g != nil {
+		st.After = g.at().String()
+	}
+	*w.trace = append(*w.trace, st)
+}
+
+// message is the effect of a call that prints: registers are lost.
+func (w *walk) message(m *machine, side int, ev *event, s *state) {
+	w.afterCall(m, side, ev, s.epoch, false)
+}
+
+// divide follows both answers of a test.
+func (w *walk) divide(sp *spot, s *state, ws *[2]*walker, e [2]*event, moved [2]bool) {
+	cond := e[0].cond
+	if !moved[0] {
+		cond = e[1].cond
+	}
+	for _, is := range []bool{true, false} {
+		next := s.clone()
+		if w.p.nodes[cond].op != "key" {
+			next.learn(w.p, cond, is)
+		}
+		to := pairOf{ws[0].at, ws[1].at}
+		if moved[0] {
+			to.f = pick(is != e[0].not, e[0].yes, e[0].no)
+		}
+		if moved[1] {
+			to.g = pick(is != e[1].not, e[1].yes, e[1].no)
+		}
+		w.arrive(sp.at, to, next, moved)
+	}
+}
+
+// noLonelyLoop makes sure that neither side can go round without the other: it
+// would wait where the other does not.
+func (w *walk) noLonelyLoop() error {
+	for side := range 2 {
+		state := map[pairOf]int{}
+		var visit func(pairOf) error
+		visit = func(at pairOf) error {
+			switch state[at] {
+			case 1:
+				o := refuse(pick(side == 0, at.f, at.g), "a loop that only the %s code has", pick(side == 0, "old", "new"))
+				o.side = side
+				return o
+			case 2:
+				return nil
+			}
+			state[at] = 1
+			for _, st := range w.spots[at].out {
+				if st.moved[side] && !st.moved[1-side] {
+					if err := visit(st.to); err != nil {
+						return err
+					}
+				}
+			}
+			state[at] = 2
+			return nil
+		}
+		for _, sp := range w.sorted() {
+			if err := visit(sp.at); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// returns notes a value that the old function returns.
+func (w *walk) returns(v term, at place) {
+	seen := map[term]bool{}
+	var walk func(term)
+	walk = func(t term) {
+		if seen[t] {
+			return
+		}
+		seen[t] = true
+		n := w.p.nodes[t]
+		if _, ok := w.returned[t]; !ok && n.op == "const" {
+			w.returned[t] = at
+		}
+		if from, ok := w.p.from[t]; ok {
+			walk(from[0])
+			walk(from[1])
+		}
+		switch n.op {
+		case "low":
+			walk(n.a)
+		case "ite":
+			walk(n.b)
+			walk(n.c)
+		}
+	}
+	walk(v)
+}

@@ -1,0 +1,20 @@
+// want: KLP401 given vq_kick
+// want: KLP402 given vq_kick
+// cflags: -g
+// cflags: -mno-sse
+struct vq { int lock; int broken; unsigned idx, num; unsigned ring[16]; }; extern void _raw_spin_lock(int *); extern void _raw_spin_unlock(int *);
+extern int notify(struct vq *);
+int vq_kick(struct vq *q, unsigned id)
+{
+	if (id >= 4096)
+		return -5;
+	_raw_spin_lock(&q->lock);
+	if (q->broken) {
+		_raw_spin_unlock(&q->lock);
+		return -5;
+	}
+	q->ring[q->idx & 15] = id;
+	q->idx++;
+	_raw_spin_unlock(&q->lock);
+	return notify(q);
+}

@@ -1,0 +1,8 @@
+struct phy { int id; int ref; }; extern struct phy *phy_lookup(int id); extern int phy_init(int, int);
+int phy_get(int id)
+{
+	struct phy *p = phy_lookup(id);
+	if (p->ref == 0)
+		return -19;
+	return phy_init(p->id, p->ref);
+}

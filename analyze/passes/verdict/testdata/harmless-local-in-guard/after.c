@@ -1,0 +1,17 @@
+// want: KLP401 given blk_read
+// want: KLP402 given blk_read
+// cflags: -g
+// cflags: -mno-sse
+typedef unsigned long long u64; typedef unsigned int u32;
+struct dev { u64 blocks; int err; }; extern int do_read(struct dev *, u64, u32);
+int blk_read(struct dev *d, u64 at, u32 n)
+{
+	u64 end;
+	if (!n)
+		return -5;
+	end = at + n;
+	if (end < at || end > d->blocks)
+		return -5;
+	d->err = 0;
+	return do_read(d, at, n);
+}

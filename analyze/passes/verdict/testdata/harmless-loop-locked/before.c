@@ -1,0 +1,14 @@
+struct acl { int lock; int n; int id[16]; }; extern void mutex_lock(int *); extern void mutex_unlock(int *);
+int acl_add(struct acl *a, int id)
+{
+	int i, err = -17;
+	mutex_lock(&a->lock);
+	for (i = 0; i < a->n; i++)
+		if (a->id[i] == id)
+			goto out;
+	a->id[a->n++] = id;
+	err = 0;
+out:
+	mutex_unlock(&a->lock);
+	return err;
+}

@@ -1,0 +1,13 @@
+struct slot { int lock; unsigned n; unsigned char used[32]; unsigned val[32]; }; extern void mutex_lock(int *); extern void mutex_unlock(int *);
+long slot_store(struct slot *s, unsigned i, unsigned val)
+{
+	long ret = -22;
+	mutex_lock(&s->lock);
+	if (i >= s->n)
+		goto out_unlock;
+	s->val[i & 31] = val;
+	ret = 0;
+out_unlock:
+	mutex_unlock(&s->lock);
+	return ret;
+}

@@ -1,0 +1,16 @@
+// want: KLP401 note dev_rename
+// want: KLP402 note dev_rename
+// cflags: -g
+// cflags: -mno-sse
+struct dev { int lock; int pad; struct dev *parent; const char *name; int gen; };
+extern void _raw_spin_lock(int *); extern void _raw_spin_unlock(int *);
+int dev_rename(struct dev *dev, const char *name)
+{
+	if (!name)
+		return -22;
+	_raw_spin_lock(&dev->parent->lock);
+	dev->name = name;
+	dev->gen++;
+	_raw_spin_unlock(&dev->parent->lock);
+	return 0;
+}

@@ -1,0 +1,10 @@
+struct d { int users; struct d *up; int err; }; extern int power_on(struct d *);
+int dev_open(struct d *d)
+{
+	d->users++;
+	if (power_on(d))
+		return -5;
+	power_on(d);
+	d->up->users++;
+	return 0;
+}

@@ -1,0 +1,13 @@
+// want: KLP401 note dev_find
+// want: KLP402 note dev_find
+// cflags: -g
+// cflags: -mno-sse
+struct dev { int id; int dead; struct dev *next; }; extern struct dev *devs;
+struct dev *dev_find(int id)
+{
+	struct dev *d;
+	for (d = devs; d; d = d->next)
+		if (d->id == id)
+			return d->dead ? 0 : d;
+	return devs;
+}

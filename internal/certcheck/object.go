@@ -1,0 +1,240 @@
+package certcheck
+
+import (
+	"debug/elf"
+	"fmt"
+	"hash/fnv"
+	"slices"
+	"strings"
+
+	"golang.org/x/arch/x86/x86asm"
+
+	"github.com/klpforge/klpforge/elfobj"
+)
+
+// code is one function of an object: its own bytes and its cold part's, laid out at
+// addresses of this package's making.
+type code struct {
+	f     *elfobj.File
+	name  string
+	parts []part
+	cache map[uint64]*inst
+	keys  map[uint64]key // static keys, by the address of the code
+}
+
+// key is a jump that the kernel makes or leaves out.
+type key struct {
+	target, name uint64
+	turned       bool
+}
+
+// part is a range of a section that belongs to the function.
+type part struct {
+	sec       elfobj.SecID
+	off, size uint64
+	base      uint64 // made-up address
+}
+
+const codeBase, partSize = 0x1000_0000, 0x10_0000
+
+// newCode finds a function by name.
+func newCode(f *elfobj.File, name string) (*code, error) {
+	c := &code{f: f, name: name, cache: map[uint64]*inst{}}
+	for _, want := range []string{name, name + ".cold"} {
+		for _, s := range f.Symbols {
+			if s.Name == want && s.Sec > 0 && s.Size > 0 {
+				c.parts = append(c.parts, part{s.Sec, s.Value, s.Size, codeBase + uint64(len(c.parts))*partSize})
+			}
+		}
+		if want == name && len(c.parts) != 1 {
+			return nil, fmt.Errorf("object has %d functions %s", len(c.parts), name)
+		}
+	}
+	return c, c.readKeys()
+}
+
+// place names an address as certificates do.
+func (c *code) place(a uint64) string {
+	i := (a - codeBase) / partSize
+	if i == 0 {
+		return fmt.Sprintf("+%#x", a-codeBase)
+	}
+	return fmt.Sprintf("cold%d+%#x", i, a-codeBase-i*partSize)
+}
+
+// address is the contrary of place.
+func (c *code) address(place string) (uint64, error) {
+	var i, off uint64
+	place = strings.TrimPrefix(place, "left")
+	if _, err := fmt.Sscanf(place, "+0x%x", &off); err != nil {
+		if _, err := fmt.Sscanf(place, "cold%d+0x%x", &i, &off); err != nil || i == 0 {
+			return 0, fmt.Errorf("%q is no place", place)
+		}
+	}
+	if i >= uint64(len(c.parts)) || off >= c.parts[i].size {
+		return 0, fmt.Errorf("%s is not in the function", place)
+	}
+	return c.parts[i].base + off, nil
+}
+
+// inst is one instruction whose fields hold made-up addresses.
+type inst struct {
+	x86asm.Inst
+	at     uint64
+	callee string // of a direct call or jump out of the function
+	to     uint64 // of one that stays in it
+}
+
+// decode relocates and decodes the instruction at an address.
+func (c *code) decode(at uint64) (*inst, error) {
+	if in := c.cache[at]; in != nil {
+		return in, nil
+	}
+	i := (at - codeBase) / partSize
+	if at < codeBase || i >= uint64(len(c.parts)) || at-c.parts[i].base >= c.parts[i].size {
+		return nil, fmt.Errorf("%#x is not in the function", at)
+	}
+	p := &c.parts[i]
+	off := p.off + at - p.base
+	sec := &c.f.Sections[p.sec]
+	raw := slices.Clone(sec.Data[off:min(off+15, p.off+p.size)])
+	first, err := x86asm.Decode(raw, 64)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", c.place(at), err)
+	}
+	in := &inst{at: at}
+	end := at + uint64(first.Len)
+	for _, r := range sec.Relocs {
+		if r.Off < off || r.Off >= off+uint64(first.Len) {
+			continue
+		}
+		if r.Off+4 > off+uint64(first.Len) {
+			return nil, fmt.Errorf("%s: a relocation reaches over the instruction's end", c.place(at))
+		}
+		name, value, err := c.symbol(r)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", c.place(at), err)
+		}
+		field := raw[r.Off-off:]
+		switch r.Type {
+		case uint32(elf.R_X86_64_PC32), uint32(elf.R_X86_64_PLT32):
+			put32(field, uint32(value-(at+r.Off-off)))
+			if name == "" {
+				name = c.named(r, 4)
+			}
+			if raw[0] == 0xe8 || raw[0] == 0xe9 || raw[0] == 0x0f && raw[1]&0xf0 == 0x80 {
+				in.callee, in.to = name, value+4
+			}
+		case uint32(elf.R_X86_64_32), uint32(elf.R_X86_64_32S):
+			put32(field, uint32(value))
+		default:
+			return nil, fmt.Errorf("%s: relocation type %d", c.place(at), r.Type)
+		}
+	}
+	if in.Inst, err = x86asm.Decode(raw, 64); err != nil {
+		return nil, err
+	}
+	if rel, ok := in.Args[0].(x86asm.Rel); ok {
+		if in.to == 0 {
+			in.to = end + uint64(int64(rel))
+		}
+		if in.to >= codeBase && in.to < codeBase+16*partSize {
+			in.callee = ""
+		}
+	}
+	c.cache[at] = in
+	return in, nil
+}
+
+// named finds the function that a relocation against a section means.
+func (c *code) named(r elfobj.Reloc, behind uint64) string {
+	to := c.f.Symbols[r.Sym]
+	for _, s := range c.f.Symbols {
+		if s.Sec > 0 && s.Sec == to.Sec && s.Type == elf.STT_FUNC && s.Value == to.Value+uint64(r.Addend)+behind {
+			return s.Name
+		}
+	}
+	return ""
+}
+
+// readKeys reads __jump_table: 16 bytes for each entry, the places of the code, of the
+// target and of the key, whose lowest bit turns the question round
+// (include/linux/jump_label.h, v6.1).
+func (c *code) readKeys() error {
+	c.keys = map[uint64]key{}
+	for i := range c.f.Sections {
+		s := &c.f.Sections[i]
+		if s.Name != "__jump_table" {
+			continue
+		}
+		entries := map[uint64][3]elfobj.Reloc{}
+		for _, r := range s.Relocs {
+			e := entries[r.Off/16]
+			e[min(r.Off%16/4, 2)] = r
+			entries[r.Off/16] = e
+		}
+		for _, e := range entries {
+			at, ok := c.inside(e[0])
+			to, ok2 := c.inside(e[1])
+			if !ok || !ok2 {
+				continue
+			}
+			_, value, err := c.symbol(e[2])
+			if err != nil {
+				return err
+			}
+			c.keys[at] = key{to, value &^ 1, value&1 == 1}
+		}
+	}
+	return nil
+}
+
+// inside gives the address of the place in the function that a relocation means.
+func (c *code) inside(r elfobj.Reloc) (uint64, bool) {
+	s := &c.f.Symbols[r.Sym]
+	off := s.Value + uint64(r.Addend)
+	for _, p := range c.parts {
+		if s.Sec == p.sec && off >= p.off && off < p.off+p.size {
+			return p.base + off - p.off, true
+		}
+	}
+	return 0, false
+}
+
+func put32(b []byte, v uint32) {
+	b[0], b[1], b[2], b[3] = byte(v), byte(v>>8), byte(v>>16), byte(v>>24)
+}
+
+// symbol gives a relocation's symbol an address: one of 31 bits that depends on
+// its name, or on its contents where it has none, so that it is the same in both objects.
+func (c *code) symbol(r elfobj.Reloc) (string, uint64, error) {
+	s := &c.f.Symbols[r.Sym]
+	if s.Sec > 0 {
+		off := s.Value + uint64(r.Addend)
+		for _, p := range c.parts { // a jump to the other part; the addend counts from the end of the field
+			if s.Sec == p.sec && off+4 >= p.off && off+4 < p.off+p.size {
+				return c.name, p.base + off - p.off, nil
+			}
+		}
+	}
+	if s.Name != "" && s.Type != elf.STT_SECTION {
+		return s.Name, made("symbol "+s.Name) + uint64(r.Addend), nil
+	}
+	if s.Sec <= 0 {
+		return "", 0, fmt.Errorf("a relocation without a symbol")
+	}
+	sec := &c.f.Sections[s.Sec]
+	off := s.Value + uint64(r.Addend)
+	if sec.Flags&elf.SHF_STRINGS != 0 && off < uint64(len(sec.Data)) {
+		text, _, _ := strings.Cut(string(sec.Data[off:]), "\x00")
+		return "", made("text " + text), nil
+	}
+	return "", made("section "+sec.Name+string(sec.Data)) + off, nil
+}
+
+// made makes an address up: positive as 4 bytes, and far from the next one.
+func made(name string) uint64 {
+	h := fnv.New64a()
+	h.Write([]byte(name))
+	return 0x2000_0000 | h.Sum64()&0x1fff_f000
+}
