@@ -116,7 +116,9 @@ func (b *BTF) Types(name string) ([]Type, error) {
 	return out, nil
 }
 
-// Funcs implements Source.
+// Funcs implements Source. A prototype without parameters and result is left out: the
+// assembler describes its functions so, as copy_page of x86, and nothing tells them
+// from functions of C.
 func (b *BTF) Funcs(name string) ([]Func, error) {
 	found, err := b.lookUp(name)
 	if err != nil {
@@ -126,7 +128,10 @@ func (b *BTF) Funcs(name string) ([]Func, error) {
 	for _, t := range found {
 		if f, ok := t.(*btf.Func); ok {
 			if p, ok := f.Type.(*btf.FuncProto); ok {
-				out = append(out, Func{Name: name, Return: btfShape(p.Return, 0), Params: btfParams(p, 0)})
+				f := Func{Name: name, Return: btfShape(p.Return, 0), Params: btfParams(p, 0)}
+				if f.Return != "void" || len(f.Params) > 0 {
+					out = append(out, f)
+				}
 			}
 		}
 	}

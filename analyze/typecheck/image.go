@@ -133,6 +133,9 @@ func (im *Image) unit(u imageUnit) (err error) {
 		}
 	}
 	for _, f := range o.Funcs {
+		if f.Return == "void" && len(f.Params) == 0 {
+			continue // the assembler's, or so it looks; see BTF.Funcs
+		}
 		if list := im.funcs[f.Name]; len(list) == 0 || list[len(list)-1].String() != f.String() {
 			im.funcs[f.Name] = append(list, f)
 		}

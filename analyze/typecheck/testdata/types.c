@@ -65,6 +65,7 @@ int returns(struct plain *p) { return p->second; }
 void takes(struct plain *p) { p->second = 0; }
 int variadic(const char *fmt, ...) { return *fmt; }
 int fits(const struct plain *p, enum mode m) { return p->second + m; }
+void assembled(void) {} // what the assembler says of any function of its own
 #else
 #ifdef OTHER
 extern int callee(struct plain *p, unsigned long flags, int more);
@@ -75,6 +76,7 @@ extern IF(long, int) returns(struct plain *p);
 extern void takes(struct IF(bits, plain) *p);
 extern int variadic(const char *fmt, ...);
 extern int fits(const struct plain *p, enum mode m);
+extern void *assembled(void *to, void *from);
 struct only_here { int a; };
 struct only_here *here;
 #endif
@@ -97,6 +99,7 @@ int use(struct plain *p, struct anon *a)
 	takes(p);
 #endif
 	variadic("", 1);
+	assembled(p, a);
 	fits(p, MODE_A);
 	if (returns(p))
 		return here->a;
