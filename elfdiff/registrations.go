@@ -18,7 +18,7 @@ type told struct {
 // telling is what is known of it.
 type telling struct {
 	section, why string
-	weak         bool     // only descriptive text
+	weak         bool     // only descriptive text; set when it is added
 	fresh        []string // new functions that nothing but such an entry refers to
 	entry        bool     // it has no name of its own: the name is what it refers to
 	places       int      // how many entries say so
