@@ -126,6 +126,10 @@ func TestDifferAsksNoArchitecture(t *testing.T) {
 // opTables are the tables by the decoder's operations outside of analyze/machine,
 // with what they say. None says what an instruction reads or changes.
 var opTables = map[string]string{
+	"analyze/equiv/compute.go: compute":      "widths of sign extensions",
+	"analyze/equiv/cond.go: jumps":           "conditions",
+	"analyze/equiv/cond.go: moves":           "conditions",
+	"analyze/equiv/cond.go: sets":            "conditions",
 	"analyze/locks/cond.go: jcc":             "conditions",
 	"analyze/locks/cond.go: setcc":           "conditions",
 	"analyze/locks/cond.go: cmovcc":          "conditions",
