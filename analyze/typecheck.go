@@ -11,6 +11,9 @@ type TypeCheck struct {
 	// and those of them whose offset code of the same object shows that the target has
 	// byte by byte, both sorted.
 	Members, Proved []string
+	// Headers are differences between the prepared tree's generated headers and the
+	// target's, without a Source.
+	Headers []string
 }
 
 // ConfigDiff is an option that the prepared tree has otherwise than the target's own

@@ -152,9 +152,13 @@ func contains(list []Type, t *Type) bool {
 	return false
 }
 
-// until reads units until found says that it suffices, or there are no more.
+// maxUnits bounds how many units are read for names that the object's own source does
+// not show. A new type of a patch is in none of the thousands.
+const maxUnits = 200
+
+// until reads units until found says that it suffices, or enough were read.
 func (im *Image) until(found func() bool) error {
-	for !found() && im.at < len(im.units) {
+	for !found() && im.at < min(len(im.units), maxUnits) {
 		if err := im.unit(im.units[im.at]); err != nil {
 			return err
 		}
@@ -169,7 +173,8 @@ func (im *Image) Name() string { return im.name }
 // Digest implements Source: of .debug_info.
 func (im *Image) Digest() string { return im.digest() }
 
-// Types implements Source. One that nothing has costs reading every unit.
+// Types implements Source. One that neither the preferred nor the first maxUnits units
+// have is not found.
 func (im *Image) Types(name string) ([]Type, error) {
 	im.mu.Lock()
 	defer im.mu.Unlock()

@@ -149,7 +149,7 @@ func (r *run) checkWithoutTypes(ctx context.Context, work *kbuild.Work, u *unit,
 	if !complete {
 		members = append(members, "others: not all of the code was found in the preprocessed text")
 	}
-	u.target.Members = members
+	u.target.Members, u.target.Headers = members, r.tree.Warnings
 	old, err := u.typesBefore()
 	if err != nil || old == nil {
 		return err

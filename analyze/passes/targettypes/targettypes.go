@@ -21,8 +21,10 @@ const (
 
 // New makes the analyzer.
 func New() *analyze.Analyzer {
-	return &analyze.Analyzer{Name: "targettypes", Doc: analyze.PackageDoc(doc), Run: run,
-		Checks: []analyze.Check{{ID: idTypes, Title: "types differ from the running kernel's"}, {ID: idConfig, Title: "compiled with another configuration"}}}
+	return &analyze.Analyzer{Name: "targettypes", Doc: analyze.PackageDoc(doc), Run: run, Checks: []analyze.Check{
+		{ID: idTypes, Title: "types differ from the running kernel's"},
+		{ID: idConfig, Title: "compiled with another configuration"},
+	}}
 }
 
 const remedy = "build from the source and with the configuration that the target was built from"
@@ -33,7 +35,8 @@ func run(p *analyze.Pass) error {
 		switch c := u.Target; {
 		case c == nil:
 		case c.Err != nil:
-			p.Report(analyze.Finding{ID: idTypes, Severity: analyze.Warning, Unknown: true, Object: u.Owner, Unit: u.Object, Evidence: []string{c.Err.Error()},
+			p.Report(analyze.Finding{ID: idTypes, Severity: analyze.Warning, Unknown: true,
+				Object: u.Owner, Unit: u.Object, Evidence: []string{c.Err.Error()},
 				Message: "the types that the code uses could not be compared with the target's"})
 		case c.Source == "":
 			p.Report(noTypes(u))
@@ -68,12 +71,14 @@ func mismatches(p *analyze.Pass, u *analyze.Unit, seen map[string]bool) {
 		return
 	}
 	p.Report(analyze.Finding{ID: idTypes, Severity: analyze.Note, Object: u.Owner, Unit: u.Object,
-		Message:  fmt.Sprintf("%d of %d types, enumerators and prototypes differ from %s, in parts that the patched code does not use", len(unused), len(u.Target.Report.Checked), u.Target.Source),
+		Message: fmt.Sprintf("%d of %d types, enumerators and prototypes differ from %s, in parts that the patched code does not use",
+			len(unused), len(u.Target.Report.Checked), u.Target.Source),
 		Evidence: []string{"types: " + short(unused, 12)}})
 }
 
 func finding(u *analyze.Unit, m *typecheck.Mismatch) analyze.Finding {
-	f := analyze.Finding{ID: idTypes, Severity: analyze.Error, Object: u.Owner, Unit: u.Object, Message: m.Parts[0].Say(here, u.Target.Source), Remedy: remedy}
+	f := analyze.Finding{ID: idTypes, Severity: analyze.Error, Object: u.Owner, Unit: u.Object,
+		Message: m.Parts[0].Say(here, u.Target.Source), Remedy: remedy}
 	if m.Use == typecheck.Unsure {
 		f.Severity, f.Unknown = analyze.Warning, true
 		f.Evidence = append(f.Evidence, "the patched code handles the type; whether it depends on the size is not seen")
@@ -97,17 +102,22 @@ func finding(u *analyze.Unit, m *typecheck.Mismatch) analyze.Finding {
 // noTypes tells what is known of a target without types.
 func noTypes(u *analyze.Unit) analyze.Finding {
 	c := u.Target
-	f := analyze.Finding{ID: idTypes, Severity: analyze.Note, Unknown: true, Object: u.Owner, Unit: u.Object, Remedy: "give a vmlinux with BTF or debug information (--vmlinux)"}
+	f := analyze.Finding{ID: idTypes, Severity: analyze.Note, Unknown: true, Object: u.Owner, Unit: u.Object,
+		Remedy: "give a vmlinux with BTF or debug information (--vmlinux)"}
 	var open []string
 	for _, m := range c.Members {
 		if !slices.Contains(c.Proved, m) {
 			open = append(open, m)
 		}
 	}
-	f.Message = fmt.Sprintf("the target has neither BTF nor DWARF: types were not compared with it; of %d members that the patched code can use, shipped code proves the offsets of %d",
+	f.Message = fmt.Sprintf("the target has neither BTF nor DWARF: types were not compared with it; "+
+		"of %d members that the patched code can use, shipped code proves the offsets of %d",
 		len(c.Members), len(c.Members)-len(open))
 	if len(open) > 0 {
 		f.Evidence = append(f.Evidence, "not proved: "+short(open, 24))
+	}
+	if len(c.Headers) > 0 {
+		f.Evidence = append(f.Evidence, "generated headers differ: "+short(c.Headers, 8))
 	}
 	if len(c.Proved) > 0 {
 		f.Evidence = append(f.Evidence, "proved: "+short(c.Proved, 24))
