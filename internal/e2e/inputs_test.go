@@ -106,9 +106,11 @@ func TestNoteHeadings(t *testing.T) {
 	e := env(t)
 	c := newCLI(t, e, CloudRelease)
 	text := string(readFile(t, c.patch(t, cmdlineEdit, edit{"MAINTAINERS", "List of maintainers", "The list of maintainers"})))
-	moved := strings.Replace(text, "--- a/fs/proc/cmdline.c", "--- a/fs/proc/cmdline.c", 1)
-	at := strings.Index(moved, "fs/proc/cmdline.c\n@@ -")
-	moved = moved[:at] + strings.Replace(moved[at:], "@@ -", "@@ -2", 1)
+	head, hunks, ok := strings.Cut(text, "+++ b/fs/proc/cmdline.c")
+	if !ok {
+		t.Fatalf("no hunk of cmdline.c in\n%s", text)
+	}
+	moved := head + "+++ b/fs/proc/cmdline.c" + strings.Replace(hunks, "@@ -", "@@ -2", 1)
 	r := c.run(t, "lint", "-k", c.release, writeTemp(t, "moved.patch", moved))
 	if !strings.Contains(r.out, "applied: patch moved.patch: fs/proc/cmdline.c: hunk 1: applied at line ") || !strings.Contains(r.out, "left out: MAINTAINERS: ") {
 		t.Errorf("headings of notes:\n%s%s", r.out, r.err)
