@@ -116,6 +116,7 @@ func TestSites(t *testing.T) {
 		{"call", "two(a, b)", []string{"drop two(a, b)", "swap two(a, b)"}},
 		{"call with effects", "two(one(), one())", []string{"drop two(one(), one())"}},
 		{"format", "says(\"%d of %d\", a, b)", []string{"drop says(\"%d of %d\", a, b)"}},
+		{"equality", "_ = strings.EqualFold(s, \"x\")", nil},
 		{"loop", "for { break }", []string{"loop break"}},
 		{"panic stays", "panic(1)", []string{"const 1"}},
 		{"cases", "switch a { case 3: a++ }", []string{"const 3", "drop a++"}},
@@ -128,7 +129,7 @@ func TestSites(t *testing.T) {
 		{"message only", "_ = errors.New(\"x\")", nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			_, sites := sitesOf(t, "package x\nimport \"errors\"\nvar _ = errors.New\nfunc one() int { return *new(int) }\nfunc two(int, int) {}\nfunc says(string, ...any) {}\nfunc f(a, b int, p, q bool) {\n"+c.body+"\n}\n")
+			_, sites := sitesOf(t, "package x\nimport (\"errors\"; \"strings\")\nvar _ = errors.New\nvar s = strings.ToLower(\"X\")\nfunc one() int { return *new(int) }\nfunc two(int, int) {}\nfunc says(string, ...any) {}\nfunc f(a, b int, p, q bool) {\n"+c.body+"\n}\n")
 			var got []string
 			for _, s := range sites {
 				if s.Func == "f" {

@@ -361,6 +361,9 @@ func (f *finder) swaps(call *ast.CallExpr) {
 	if tv := f.info.Types[call.Fun]; tv.IsType() || tv.IsBuiltin() {
 		return
 	}
+	if sel, ok := call.Fun.(*ast.SelectorExpr); ok && (sel.Sel.Name == "Equal" || sel.Sel.Name == "EqualFold") {
+		return // as good either way round
+	}
 	for i := 0; i+1 < len(call.Args); i++ {
 		a, b := call.Args[i], call.Args[i+1]
 		if v := f.info.Types[a].Value; v != nil && v.Kind() == constant.String && strings.Contains(constant.StringVal(v), "%") {
