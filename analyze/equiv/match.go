@@ -1,6 +1,7 @@
 package equiv
 
 import (
+	"encoding/hex"
 	"fmt"
 	"slices"
 	"strings"
@@ -120,8 +121,8 @@ func (w *walk) match(s *state, ws *[2]*walker, e *[2]*event) (over bool, err err
 		}
 		w.cands = nil
 		const warning = 1 // BUGFLAG_WARNING, include/linux/bug.h, v6.1
-		flags, ok := strings.CutPrefix(f.what, "__bug_table")
-		if !ok || len(flags) != 4 || !strings.ContainsAny(flags[1:2], "13579bdf") {
+		text, _ := strings.CutPrefix(f.what, "__bug_table")
+		if flags, err := hex.DecodeString(text); err != nil || len(flags) != 2 || flags[0]&warning == 0 {
 			return true, nil
 		}
 		ws[0].at, ws[1].at = f.next, g.next
@@ -228,7 +229,8 @@ func (w *walk) matchCall(s *state, ws *[2]*walker, e *[2]*event, at func(string,
 	for i, ev := range e {
 		w.afterCall(&s.m[i], i, ev, s.epoch, own)
 		if !own && (proto == nil || proto.Registers) {
-			s.m[i].regs[rdx] = w.p.unknownAt("second half of a result, perhaps", i, ev.at(), s.epoch)
+			// Perhaps the second half of a result; if not, nobody reads it.
+			s.m[i].regs[rdx] = w.p.cons(node{op: "out", k: rdx, a: s.epoch})
 		}
 	}
 	if own {

@@ -2,7 +2,6 @@ package equiv
 
 import (
 	"fmt"
-	"slices"
 	"strconv"
 	"strings"
 )
@@ -306,22 +305,4 @@ func (p *pool) words(t term, depth int) string {
 		}
 	}
 	return n.op + "(" + strings.Join(args, ", ") + ")"
-}
-
-// has reports whether t is made with x.
-func (p *pool) has(t, x term) bool {
-	seen := map[term]bool{}
-	var walk func(term) bool
-	walk = func(t term) bool {
-		if t == x {
-			return true
-		}
-		if t == 0 || seen[t] {
-			return false
-		}
-		seen[t] = true
-		n := &p.nodes[t]
-		return slices.ContainsFunc([]term{n.a, n.b, n.c}, walk)
-	}
-	return walk(t)
 }

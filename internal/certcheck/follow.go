@@ -175,6 +175,11 @@ func (t *trial) match(kind string, f, g *event) (over bool, err error) {
 		ret := t.x.any(t.k.r)
 		t.cpus[0].r[rax], t.cpus[1].r[rax] = ret, ret
 		t.cpus[0].left[rax], t.cpus[1].left[rax] = false, false
+		if _, known := t.sizes(f.callee); !known { // rdx may be the second half of the result
+			half := t.x.any(t.k.r)
+			t.cpus[0].r[rdx], t.cpus[1].r[rdx] = half, half
+			t.cpus[0].left[rdx], t.cpus[1].left[rdx] = false, false
+		}
 		over = over || f.callee == "__stack_chk_fail" || f.callee == "panic"
 	}
 	return over, nil

@@ -40,9 +40,9 @@ var hazardousChanges = []change{
 		"\t\tfilp->f_owner.pid_type = type;\n\n\t\tif (pid) {\n\t\t\tconst struct cred *cred = current_cred();\n\t\t\tsecurity_file_set_fowner(filp);\n\t\t\tfilp->f_owner.uid = cred->uid;\n\t\t\tfilp->f_owner.euid = cred->euid;\n\t\t}\n\t}\n\twrite_unlock_irq(&filp->f_owner.lock);\n",
 		"\n\t\tif (pid) {\n\t\t\tconst struct cred *cred = current_cred();\n\t\t\tsecurity_file_set_fowner(filp);\n\t\t\tfilp->f_owner.uid = cred->uid;\n\t\t\tfilp->f_owner.euid = cred->euid;\n\t\t}\n\t}\n\twrite_unlock_irq(&filp->f_owner.lock);\n\tfilp->f_owner.pid_type = type;\n"},
 	{"reference no more taken", "net/core/neighbour.c", "\tneigh_hold(n);\n\tif (!time_in_range(n->confirmed, mint, jiffies))", "\tif (!time_in_range(n->confirmed, mint, jiffies))"},
-	{"store before it is visible", "kernel/time/posix-clock.c", "\tclk->cdev.owner = clk->ops.owner;\n\tclk->dev = dev;\n\n\treturn 0;", "\tclk->dev = dev;\n\tclk->cdev.owner = clk->ops.owner;\n\n\treturn 0;"},
-	{"unit of a stored value", "net/ipv4/icmp.c", "\tpeer->rate_last = now;\n", "\tpeer->rate_last = now / HZ;\n"},
-	{"new error", "block/ioprio.c", "\t\t\tif (level >= IOPRIO_NR_LEVELS)\n\t\t\t\treturn -EINVAL;\n\t\t\tbreak;", "\t\t\tif (level >= IOPRIO_NR_LEVELS)\n\t\t\t\treturn -ERANGE;\n\t\t\tbreak;"},
+	{"store before it is visible", "kernel/time/posix-clock.c", "\terr = cdev_device_add(&clk->cdev, dev);\n", "\tclk->dev = dev;\n\terr = cdev_device_add(&clk->cdev, dev);\n"},
+	{"unit of a stored value", "net/ipv4/inetpeer.c", "\tpeer->rate_last = now;\n", "\tpeer->rate_last = now / HZ;\n"},
+	{"new error", "block/ioprio.c", "\t\t\tif (level)\n\t\t\t\treturn -EINVAL;\n", "\t\t\tif (level)\n\t\t\t\treturn -ERANGE;\n"},
 	{"limit loosened", "kernel/bpf/arraymap.c", "\tif (attr->value_size > INT_MAX)\n\t\treturn -E2BIG;\n", "\tif (attr->value_size > UINT_MAX - 8)\n\t\treturn -E2BIG;\n"},
 }
 

@@ -28,7 +28,7 @@ type changed struct {
 
 func run(p *analyze.Pass) error {
 	funcs := replaced(p)
-	against := slices.Concat(travels(p), findings(p))
+	against := slices.Concat(travels(p), findings(p), registers(p))
 	if len(funcs) == 0 {
 		if len(against) == 0 || !anyChange(p) {
 			return nil // nothing is patched
