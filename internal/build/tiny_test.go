@@ -106,6 +106,9 @@ func buildTiny(dir string, change func(file, text string) string) error {
 		// As scripts/Makefile.build of a kernel with CONFIG_MODVERSIONS does.
 		if file == "scripts/Makefile.build" {
 			text = strings.Replace(text, "> $(@D)/.$(@F).cmd", "> $(@D)/.$(@F).cmd; scripts/basic/versions $@ >> $(@D)/.$(@F).cmd", 1)
+			// And as it tells each object its names.
+			text = strings.Replace(text, `-DDIR='"$(obj)"' -DNAME='"$(basename $(@F))"'`, `-DKBUILD_MODFILE='"$(basename $@)"' -DKBUILD_BASENAME='"$(basename $(@F))"' `+
+				`-DKBUILD_MODNAME='"$(basename $(@F))"' -D__KBUILD_MODNAME=kmod_$(basename $(@F))`, 1)
 		}
 		text = strings.ReplaceAll(text, "TINY_CC", cc)
 		if change != nil {

@@ -12,7 +12,6 @@ import (
 	"strings"
 	"testing"
 
-
 	"github.com/klpforge/klpforge/internal/unpack/packtest"
 )
 
