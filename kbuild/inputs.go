@@ -254,9 +254,8 @@ func (x *inputIndex) direct(ctx context.Context, file string) ([]Reader, error) 
 				if compiling(file, made, r.where) {
 					continue
 				}
-				if strings.Contains(made, "%") && d.dir == "." && strings.HasPrefix(file, "scripts/") {
-					add(made, r.where) // a rule of every directory
-				} else if x.needed(d, made, map[string]bool{}) {
+				everywhere := strings.Contains(made, "%") && d.dir == "." && strings.HasPrefix(file, "scripts/") // a rule of every directory
+				if everywhere || x.needed(d, made, map[string]bool{}) {
 					add(made, r.where)
 				}
 			}

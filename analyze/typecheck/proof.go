@@ -4,8 +4,7 @@ import (
 	"slices"
 	"strings"
 
-	"golang.org/x/arch/x86/x86asm"
-
+	"github.com/klpforge/klpforge/analyze/machine"
 	"github.com/klpforge/klpforge/analyze/model"
 )
 
@@ -62,22 +61,18 @@ type prover struct {
 // known.
 type held [16]*Type
 
-// Registers of the arguments, and those that a call leaves to its callee (System V ABI
-// for x86-64).
-var (
-	argRegs    = []x86asm.Reg{x86asm.RDI, x86asm.RSI, x86asm.RDX, x86asm.RCX, x86asm.R8, x86asm.R9}
-	calleeKept = map[x86asm.Reg]bool{x86asm.RBX: true, x86asm.RBP: true, x86asm.RSP: true, x86asm.R12: true, x86asm.R13: true, x86asm.R14: true, x86asm.R15: true}
-)
+// convention is how the functions of the code at hand call each other.
+var convention = machine.X86.Convention()
 
 func (w *prover) function(id model.FuncID, f *Func) {
 	var regs held
 	for i, p := range f.Params {
 		// What is not an integer or a pointer may shift the others.
-		if i == len(argRegs) || !strings.HasPrefix(p, "*") && !slices.Contains([]string{"c1", "b1", "s2", "u2", "s4", "u4", "s8", "u8"}, p) && !strings.HasPrefix(p, "enum") {
+		if i == len(convention.Args) || !strings.HasPrefix(p, "*") && !slices.Contains([]string{"c1", "b1", "s2", "u2", "s4", "u4", "s8", "u8"}, p) && !strings.HasPrefix(p, "enum") {
 			break
 		}
 		if name, ok := strings.CutPrefix(p, "*"); ok {
-			regs[argRegs[i]-x86asm.RAX] = w.o.Type(name)
+			regs[convention.Args[i]] = w.o.Type(name)
 		}
 	}
 	blocks := w.m.Blocks(id)
@@ -113,62 +108,49 @@ func (w *prover) walk(id model.FuncID, blocks []model.Block, ways []int, at int3
 }
 
 // step notes what one instruction touches and what it leaves in registers.
-func (w *prover) step(in *model.Inst, regs *held, start uint64) {
-	if !in.Known {
+func (w *prover) step(x *model.Inst, regs *held, start uint64) {
+	in := x.Machine()
+	does := in.Effects()
+	if !x.Known || does.Unknown {
 		*regs = held{}
 		return
 	}
 	var loaded *Type
-	for _, a := range in.Args {
-		m, ok := a.(x86asm.Mem)
-		if !ok || m.Segment != 0 {
-			continue
-		}
-		if i, ok := full(m.Base); ok && regs[i] != nil {
-			loaded = w.touch(regs[i], m.Disp)
+	for i := range in.Args {
+		m := &in.Args[i].Mem
+		if in.Args[i].Kind == machine.KindMem && m.Seg == machine.SegNone && m.Base != machine.NoReg && regs[m.Base] != nil {
+			loaded = w.touch(regs[m.Base], m.Disp)
 		}
 	}
-	dst, isReg := in.Args[0].(x86asm.Reg)
-	i, ok := full(dst)
-	switch in.Op {
-	case x86asm.CMP, x86asm.TEST, x86asm.PUSH, x86asm.NOP, x86asm.BT:
-	case x86asm.CALL:
+
+	// What the first operand holds afterwards.
+	var value *Type
+	dst, size, ok := in.Args[0].General()
+	if ok && size == 8 && in.Op == machine.Move {
+		switch src := &in.Args[1]; src.Kind {
+		case machine.KindReg:
+			if n, _, general := src.General(); general {
+				value = regs[n]
+			}
+		case machine.KindMem:
+			value = loaded
+		}
+	}
+
+	if in.Op == machine.Call {
 		if in.Addr <= start+4 {
 			return // of __fentry__, which keeps all registers
 		}
-		for r := range regs {
-			if !calleeKept[x86asm.RAX+x86asm.Reg(r)] {
-				regs[r] = nil
-			}
+		for n := range convention.Scratch.All {
+			regs[n] = nil
 		}
-	case x86asm.MOV:
-		if !isReg {
-			return
-		}
-		if !ok {
-			*regs = held{}
-			return
-		}
-		value := (*Type)(nil)
-		if src, copied := in.Args[1].(x86asm.Reg); copied && dst >= x86asm.RAX && dst <= x86asm.R15 {
-			if j, ok := full(src); ok {
-				value = regs[j]
-			}
-		}
-		if _, isLoad := in.Args[1].(x86asm.Mem); isLoad && dst >= x86asm.RAX && dst <= x86asm.R15 {
-			value = loaded
-		}
-		regs[i] = value
-	case x86asm.ADD, x86asm.SUB, x86asm.AND, x86asm.OR, x86asm.XOR, x86asm.LEA, x86asm.MOVZX, x86asm.MOVSX, x86asm.MOVSXD,
-		x86asm.SHL, x86asm.SHR, x86asm.SAR, x86asm.INC, x86asm.DEC, x86asm.NOT, x86asm.NEG, x86asm.POP:
-		if ok {
-			regs[i] = nil
-		} else if isReg {
-			*regs = held{}
-		}
-	case x86asm.JMP, x86asm.JA, x86asm.JAE, x86asm.JB, x86asm.JBE, x86asm.JE, x86asm.JNE, x86asm.JG, x86asm.JGE, x86asm.JL, x86asm.JLE, x86asm.JS, x86asm.JNS:
-	default:
-		*regs = held{} // it may write more than its first operand
+		return
+	}
+	for n := range does.Writes.All {
+		regs[n] = nil
+	}
+	if ok && does.Writes.Has(dst) {
+		regs[dst] = value
 	}
 }
 
@@ -193,21 +175,4 @@ func (w *prover) touch(t *Type, off int64) *Type {
 		return w.o.Type(name)
 	}
 	return nil
-}
-
-// full is the number of the 64-bit register that a register is part of.
-func full(r x86asm.Reg) (int, bool) {
-	switch {
-	case r >= x86asm.RAX && r <= x86asm.R15:
-		return int(r - x86asm.RAX), true
-	case r >= x86asm.EAX && r <= x86asm.R15L:
-		return int(r - x86asm.EAX), true
-	case r >= x86asm.AX && r <= x86asm.R15W:
-		return int(r - x86asm.AX), true
-	case r >= x86asm.AL && r <= x86asm.BL:
-		return int(r - x86asm.AL), true
-	case r >= x86asm.SPB && r <= x86asm.R15B:
-		return int(r-x86asm.SPB) + 4, true
-	}
-	return 0, false
 }

@@ -62,29 +62,29 @@ func OpenFIFO(path string) (*os.File, error) {
 // descriptor matches the names of a process's own open files.
 var descriptor = regexp.MustCompile(`^/(?:dev|proc/self)/fd/\d+$|^/dev/stdin$`)
 
-// Read reads a regular file of at most max bytes. What is longer is an error,
+// Read reads a regular file of at most most bytes. What is longer is an error,
 // also when it grows while it is read.
-func Read(path string, max int64) ([]byte, error) {
+func Read(path string, most int64) ([]byte, error) {
 	f, err := Open(path)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
-	return ReadFrom(f, max)
+	return ReadFrom(f, most)
 }
 
 // ReadFrom is Read for an open file, from its start.
-func ReadFrom(f *os.File, max int64) ([]byte, error) {
+func ReadFrom(f *os.File, most int64) ([]byte, error) {
 	info, err := f.Stat()
 	if err != nil {
 		return nil, err
 	}
-	if info.Size() > max {
-		return nil, tooLarge(f.Name(), max)
+	if info.Size() > most {
+		return nil, tooLarge(f.Name(), most)
 	}
 	// One byte more tells a file that has grown.
 	data := make([]byte, info.Size()+1)
-	n, err := io.ReadFull(io.NewSectionReader(f, 0, max+1), data)
+	n, err := io.ReadFull(io.NewSectionReader(f, 0, most+1), data)
 	switch {
 	case err == nil:
 		return nil, &fs.PathError{Op: "read", Path: f.Name(), Err: errors.New("it grows while it is read")}
@@ -94,8 +94,8 @@ func ReadFrom(f *os.File, max int64) ([]byte, error) {
 	return nil, err
 }
 
-func tooLarge(path string, max int64) error {
-	return &fs.PathError{Op: "read", Path: path, Err: fmt.Errorf("larger than the %d bytes that are expected at most", max)}
+func tooLarge(path string, most int64) error {
+	return &fs.PathError{Op: "read", Path: path, Err: fmt.Errorf("larger than the %d bytes that are expected at most", most)}
 }
 
 func notRegular(path string, info fs.FileInfo) error {
