@@ -50,7 +50,8 @@ func Check(before, after *elfobj.File, cert []byte, opt Options) error {
 	if opt.Trials == 0 {
 		opt.Trials = 60
 	}
-	k := &checker{c: c, opt: opt, r: rand.New(rand.NewPCG(1, 2)), spots: map[[2]string]*spot{}, way: map[string]uint64{}, guards: map[*guard]int{}, returned: map[string]map[int64]bool{}}
+	k := &checker{c: c, opt: opt, r: rand.New(rand.NewPCG(1, 2)), spots: map[[2]string]*spot{},
+		way: map[string]uint64{}, guards: map[*guard]int{}, returned: map[string]map[int64]bool{}}
 	for i, f := range []*elfobj.File{before, after} {
 		if k.code[i], err = newCode(f, c.Function); err != nil {
 			return err
@@ -106,7 +107,8 @@ func (k *checker) static() error {
 		if side, reg, ok := strings.Cut(where, " "); ok && (side == "before" || side == "after") {
 			at = reg
 		}
-		if term.Op != "var" && !(term.Op == "frame" && at == "rsp") || seen[t] != "" && seen[t] != at || strings.HasPrefix(at, "[") {
+		if term.Op != "var" && !(term.Op == "frame" && at == "rsp") || seen[t] != "" && seen[t] != at ||
+			strings.HasPrefix(at, "[") {
 			return fmt.Errorf("the entry claims too much of %s", where)
 		}
 		seen[t] = at
@@ -120,7 +122,8 @@ func (k *checker) static() error {
 				return fmt.Errorf("guard at %s: %w", g.At, err)
 			}
 		}
-		if g.Value > 0 || g.Value < -4095 || g.Value == 0 && g.Because != "faulted" || g.Void && g.Because != "faulted" {
+		if g.Value > 0 || g.Value < -4095 || g.Value == 0 && g.Because != "faulted" || g.Void &&
+			g.Because != "faulted" {
 			return fmt.Errorf("guard at %s returns %d because %q", g.At, g.Value, g.Because)
 		}
 		if g.Because != "clean" && g.Because != "joins" && g.Because != "faulted" {
@@ -146,7 +149,8 @@ func (k *checker) static() error {
 func prints(name string) bool {
 	for _, p := range []string{"_dev_", "netdev_", "__dynamic_"} {
 		if rest, ok := strings.CutPrefix(name, p); ok {
-			return slices.Contains([]string{"printk", "emerg", "alert", "crit", "err", "warn", "notice", "info", "pr_debug", "dev_dbg", "netdev_dbg"}, rest)
+			return slices.Contains([]string{"printk", "emerg", "alert", "crit", "err", "warn", "notice", "info",
+				"pr_debug", "dev_dbg", "netdev_dbg"}, rest)
 		}
 	}
 	return slices.Contains([]string{"_printk", "printk", "_printk_deferred", "__warn_printk"}, name)
