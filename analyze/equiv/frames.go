@@ -12,18 +12,27 @@ func (w *walk) isFrame(t term) bool {
 // stackArguments compares what may be arguments on the stack of a function
 // whose parameters are not known.
 func (w *walk) stackArguments(s *state, f *event, at func(string, ...any) *Obstacle) error {
-	var v [2]slot
+	var top [2]int64
 	for i := range s.m {
 		_, k := w.p.offset(s.m[i].regs[rsp])
-		v[i] = s.m[i].slots[int64(k)]
-		if v[i].private {
-			v[i] = slot{}
+		top[i] = int64(k)
+	}
+	// Arguments lie one behind the other from the stack pointer on.
+	for n := int64(0); ; n += 8 {
+		var v [2]slot
+		for i := range s.m {
+			if v[i] = s.m[i].slots[top[i]+n]; v[i].private {
+				v[i] = slot{}
+			}
 		}
+		switch {
+		case v[0].size == 0 && v[1].size == 0:
+			return nil
+		case v[0].size != v[1].size || !w.same(v[0].val, v[1].val):
+			return at("%s may have an argument on the stack, which is not shown to be the same", f.name())
+		}
+		s.escaped = s.escaped || w.isFrame(v[0].val)
 	}
-	if v[0].size != v[1].size || v[0].size != 0 && !w.same(v[0].val, v[1].val) {
-		return at("%s may have an argument on the stack, which is not shown to be the same", f.name())
-	}
-	return nil
 }
 
 // frames checks, before others may look at the frame, that it holds the same on
