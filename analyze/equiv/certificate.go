@@ -80,7 +80,8 @@ func (w *walk) certificate(name string) (*Certificate, error) {
 		c.Guards = append(c.Guards, g)
 	}
 	slices.SortFunc(c.Guards, func(a, b *Guard) int {
-		return cmp.Or(cmp.Compare(a.when.piece, b.when.piece), cmp.Compare(a.when.off, b.when.off), cmp.Compare(a.Old, b.Old))
+		return cmp.Or(cmp.Compare(a.when.piece, b.when.piece), cmp.Compare(a.when.off, b.when.off),
+			cmp.Compare(a.Old, b.Old))
 	})
 	for i := range 2 {
 		c.Messages[i] = map[string]string{}

@@ -4,12 +4,18 @@ import "golang.org/x/arch/x86/x86asm"
 
 // Conditions by the name that instructions have for them.
 var (
-	jumps = map[x86asm.Op]string{x86asm.JE: "e", x86asm.JNE: "ne", x86asm.JB: "b", x86asm.JAE: "ae", x86asm.JA: "a", x86asm.JBE: "be", x86asm.JL: "l", x86asm.JGE: "ge",
-		x86asm.JG: "g", x86asm.JLE: "le", x86asm.JS: "s", x86asm.JNS: "ns", x86asm.JO: "o", x86asm.JNO: "no", x86asm.JP: "p", x86asm.JNP: "np"}
-	sets = map[x86asm.Op]string{x86asm.SETE: "e", x86asm.SETNE: "ne", x86asm.SETB: "b", x86asm.SETAE: "ae", x86asm.SETA: "a", x86asm.SETBE: "be", x86asm.SETL: "l", x86asm.SETGE: "ge",
-		x86asm.SETG: "g", x86asm.SETLE: "le", x86asm.SETS: "s", x86asm.SETNS: "ns", x86asm.SETO: "o", x86asm.SETNO: "no", x86asm.SETP: "p", x86asm.SETNP: "np"}
-	moves = map[x86asm.Op]string{x86asm.CMOVE: "e", x86asm.CMOVNE: "ne", x86asm.CMOVB: "b", x86asm.CMOVAE: "ae", x86asm.CMOVA: "a", x86asm.CMOVBE: "be", x86asm.CMOVL: "l", x86asm.CMOVGE: "ge",
-		x86asm.CMOVG: "g", x86asm.CMOVLE: "le", x86asm.CMOVS: "s", x86asm.CMOVNS: "ns", x86asm.CMOVO: "o", x86asm.CMOVNO: "no", x86asm.CMOVP: "p", x86asm.CMOVNP: "np"}
+	jumps = map[x86asm.Op]string{x86asm.JE: "e", x86asm.JNE: "ne", x86asm.JB: "b", x86asm.JAE: "ae",
+		x86asm.JA: "a", x86asm.JBE: "be", x86asm.JL: "l", x86asm.JGE: "ge",
+		x86asm.JG: "g", x86asm.JLE: "le", x86asm.JS: "s", x86asm.JNS: "ns", x86asm.JO: "o", x86asm.JNO: "no",
+		x86asm.JP: "p", x86asm.JNP: "np"}
+	sets = map[x86asm.Op]string{x86asm.SETE: "e", x86asm.SETNE: "ne", x86asm.SETB: "b", x86asm.SETAE: "ae",
+		x86asm.SETA: "a", x86asm.SETBE: "be", x86asm.SETL: "l", x86asm.SETGE: "ge",
+		x86asm.SETG: "g", x86asm.SETLE: "le", x86asm.SETS: "s", x86asm.SETNS: "ns", x86asm.SETO: "o",
+		x86asm.SETNO: "no", x86asm.SETP: "p", x86asm.SETNP: "np"}
+	moves = map[x86asm.Op]string{x86asm.CMOVE: "e", x86asm.CMOVNE: "ne", x86asm.CMOVB: "b", x86asm.CMOVAE: "ae",
+		x86asm.CMOVA: "a", x86asm.CMOVBE: "be", x86asm.CMOVL: "l", x86asm.CMOVGE: "ge",
+		x86asm.CMOVG: "g", x86asm.CMOVLE: "le", x86asm.CMOVS: "s", x86asm.CMOVNS: "ns", x86asm.CMOVO: "o",
+		x86asm.CMOVNO: "no", x86asm.CMOVP: "p", x86asm.CMOVNP: "np"}
 	contrary = map[string]string{"ne": "e", "ae": "b", "be": "a", "ge": "l", "le": "g", "ns": "s", "no": "o", "np": "p"}
 )
 
@@ -123,7 +129,8 @@ func b2u(b bool) uint64 {
 func (p *pool) implied(cond term, is bool) []fact {
 	out := []fact{{cond, is}}
 	n := p.nodes[cond]
-	if k, ok := p.isConst(n.b); !ok || k != 0 || !(n.op == "eq" && is || n.op == "slt" && !is) || p.nodes[n.a].op != "or" {
+	if k, ok := p.isConst(n.b); !ok || k != 0 || !(n.op == "eq" && is || n.op == "slt" && !is) ||
+		p.nodes[n.a].op != "or" {
 		return out
 	}
 	for _, x := range []term{p.nodes[n.a].a, p.nodes[n.a].b} {

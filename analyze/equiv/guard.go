@@ -39,7 +39,8 @@ type cand struct {
 // remember keeps both answers of a test of the old function.
 func (w *walk) remember(x *walker, f *event, s *state) {
 	for _, is := range []bool{true, false} {
-		c := cand{at: pick(is != f.not, f.yes, f.no), m: s.m[0].clone(), facts: append(slices.Clone(s.facts), w.p.implied(f.cond, is)...)}
+		c := cand{at: pick(is != f.not, f.yes, f.no), m: s.m[0].clone(), facts: append(slices.Clone(s.facts),
+			w.p.implied(f.cond, is)...)}
 		w.cands = append(w.cands, c)
 	}
 }
@@ -88,14 +89,16 @@ func (w *walk) guard(s *state, x, y *walker, f, g *event) *Obstacle {
 		y.at = on
 		return nil
 	}
-	o := refuse(g.at(), "a new test (%s) leads to no exit that is known to be harmless (%s)", w.p.text(g.cond), strings.Join(why, "; "))
+	o := refuse(g.at(), "a new test (%s) leads to no exit that is known to be harmless (%s)", w.p.text(g.cond),
+		strings.Join(why, "; "))
 	o.side = 1
 	return o
 }
 
 // exit judges one side of a new test.
 func (w *walk) exit(s *state, x *walker, f, g *event, at place, is bool) (*Guard, *Obstacle) {
-	gd := &Guard{At: g.at().String(), Old: f.at().String(), Exit: at.String(), when: g.at(), exit: at, Test: w.p.text(g.cond)}
+	gd := &Guard{At: g.at().String(), Old: f.at().String(), Exit: at.String(), when: g.at(), exit: at,
+		Test: w.p.text(g.cond)}
 	if !is {
 		gd.Test = "not " + gd.Test
 	}
@@ -135,7 +138,8 @@ func (w *walk) exit(s *state, x *walker, f, g *event, at place, is bool) (*Guard
 		}
 		return gd, nil
 	case !s.clean:
-		return nil, refuse(at, "the function has done something before, and no exit of the old code does the same from there")
+		return nil, refuse(at,
+			"the function has done something before, and no exit of the old code does the same from there")
 	}
 	for _, v := range out.values {
 		gd.Value, gd.ret = w.errno(v), v
@@ -283,7 +287,8 @@ func (w *walk) together(s *state, old []fact, at pairOf, depth int) (*term, bool
 	if depth == 0 {
 		return nil, false
 	}
-	ws := [2]*walker{{p: w.p, delta: &w.delta, b: w.body[0], side: 0, s: s, at: at.f, facts: old}, {p: w.p, delta: &w.delta, b: w.body[1], side: 1, s: s, at: at.g}}
+	ws := [2]*walker{{p: w.p, delta: &w.delta, b: w.body[0], side: 0, s: s, at: at.f, facts: old}, {p: w.p,
+		delta: &w.delta, b: w.body[1], side: 1, s: s, at: at.g}}
 	var e [2]*event
 	for range 100 {
 		again, err := w.alone(s, &ws, &e)
@@ -300,7 +305,8 @@ func (w *walk) together(s *state, old []fact, at pairOf, depth int) (*term, bool
 			for _, is := range []bool{true, false} {
 				n := s.clone()
 				n.learn(w.p, f.cond, is)
-				v, ok := w.together(n, append(slices.Clone(old), w.p.implied(f.cond, is)...), pairOf{pick(is != f.not, f.yes, f.no), pick(is != g.not, g.yes, g.no)}, depth-1)
+				v, ok := w.together(n, append(slices.Clone(old), w.p.implied(f.cond, is)...),
+					pairOf{pick(is != f.not, f.yes, f.no), pick(is != g.not, g.yes, g.no)}, depth-1)
 				if !ok || v == nil || out != nil && *out != *v {
 					return nil, false
 				}

@@ -3,7 +3,6 @@ package equiv
 import (
 	"encoding/hex"
 	"fmt"
-	"slices"
 	"strings"
 )
 
@@ -51,11 +50,6 @@ func (w *walk) agree(s *state, width uint64, a, b term) bool {
 	return a == b || w.known(s, a) == w.known(s, b)
 }
 
-func (w *walk) isFrame(t term) bool {
-	x, _ := w.p.offset(t)
-	return w.p.nodes[x].op == "frame"
-}
-
 // match compares what both sides do next and takes the step in both. The
 // obstacle says in what they differ. over is set when neither goes on.
 func (w *walk) match(s *state, ws *[2]*walker, e *[2]*event) (over bool, err error) {
@@ -78,14 +72,16 @@ func (w *walk) match(s *state, ws *[2]*walker, e *[2]*event) (over bool, err err
 			return false, at("%s: not the address that the old code uses, %s", g.words(w.p), w.p.text(f.addr))
 		}
 		if f.kind == evStore && !w.agree(s, f.size*8, f.val, g.val) {
-			return false, at("a stored value is computed otherwise: %s before, %s after", w.p.text(f.val), w.p.text(g.val))
+			return false, at("a stored value is computed otherwise: %s before, %s after", w.p.text(f.val),
+				w.p.text(g.val))
 		}
 		if len(f.args) != len(g.args) {
 			return false, at("%s, where the old code %s", g.words(w.p), f.words(w.p))
 		}
 		for i := range f.args {
 			if !w.same(f.args[i], g.args[i]) {
-				return false, at("%s: an operand is computed otherwise: %s before, %s after", g.what, w.p.text(f.args[i]), w.p.text(g.args[i]))
+				return false, at("%s: an operand is computed otherwise: %s before, %s after", g.what,
+					w.p.text(f.args[i]), w.p.text(g.args[i]))
 			}
 		}
 		for _, v := range append(f.args, f.val) {
@@ -94,8 +90,10 @@ func (w *walk) match(s *state, ws *[2]*walker, e *[2]*event) (over bool, err err
 		if err := w.frames(s, at); err != nil {
 			return false, err
 		}
-		s.epoch = w.p.cons(node{op: "mem", k: f.size, a: s.epoch, b: max(f.addr, 0), s: fmt.Sprint(f.kind, f.what, f.at(), g.at()), c: f.val})
-		s.clean = s.clean && f.kind == evOther && (f.what == "pause" || strings.HasSuffix(f.what, "FENCE") || f.what == "barrier")
+		s.epoch = w.p.cons(node{op: "mem", k: f.size, a: s.epoch, b: max(f.addr, 0), s: fmt.Sprint(f.kind,
+			f.what, f.at(), g.at()), c: f.val})
+		s.clean = s.clean && f.kind == evOther && (f.what == "pause" || strings.HasSuffix(f.what, "FENCE") ||
+			f.what == "barrier")
 		w.cands = nil
 		for i, ev := range e {
 			m := &s.m[i]
@@ -151,7 +149,8 @@ func (w *walk) match(s *state, ws *[2]*walker, e *[2]*event) (over bool, err err
 		if !w.agree(s, width, a, b) {
 			return false, at("the value returned is computed otherwise: %s before, %s after", w.p.text(a), w.p.text(b))
 		}
-		if c, d := s.m[0].regs[rdx], s.m[1].regs[rdx]; w.own == nil && !w.agree(s, 64, c, d) && !(w.left(c) && w.left(d)) {
+		if c, d := s.m[0].regs[rdx], s.m[1].regs[rdx]; w.own == nil && !w.agree(s, 64, c, d) && !(w.left(c) &&
+			w.left(d)) {
 			return false, at("the size of the result is not known, and rdx, which may be its second half, is not shown to be the same")
 		}
 		w.returns(w.known(s, a), f.at())
@@ -162,7 +161,8 @@ func (w *walk) match(s *state, ws *[2]*walker, e *[2]*event) (over bool, err err
 }
 
 // matchCall compares two calls.
-func (w *walk) matchCall(s *state, ws *[2]*walker, e *[2]*event, at func(string, ...any) *Obstacle) (over bool, err error) {
+func (w *walk) matchCall(s *state, ws *[2]*walker, e *[2]*event, at func(string, ...any) *Obstacle) (over bool,
+	err error) {
 	f, g := e[0], e[1]
 	if f.to != g.to {
 		return false, at("%s, where the old code %s", g.words(w.p), f.words(w.p))
@@ -191,7 +191,8 @@ func (w *walk) matchCall(s *state, ws *[2]*walker, e *[2]*event, at func(string,
 				continue // a parameter that is not used
 			}
 			if !w.agree(s, uint64(size)*8, a, b) {
-				return false, at("argument %d of %s is computed otherwise: %s before, %s after", i+1, f.to, w.p.text(a), w.p.text(b))
+				return false, at("argument %d of %s is computed otherwise: %s before, %s after", i+1, f.to,
+					w.p.text(a), w.p.text(b))
 			}
 			s.escaped = s.escaped || w.isFrame(a)
 		}
@@ -208,9 +209,11 @@ func (w *walk) matchCall(s *state, ws *[2]*walker, e *[2]*event, at func(string,
 			}
 			if !w.agree(s, 64, a, b) {
 				if proto != nil && i < len(proto.Args) {
-					return false, at("argument %d of %s is computed otherwise: %s before, %s after", i+1, f.name(), w.p.text(a), w.p.text(b))
+					return false, at("argument %d of %s is computed otherwise: %s before, %s after", i+1,
+						f.name(), w.p.text(a), w.p.text(b))
 				}
-				return false, at("argument %d of %s, if it has one, is computed otherwise: %s before, %s after", i+1, f.name(), w.p.text(a), w.p.text(b))
+				return false, at("argument %d of %s, if it has one, is computed otherwise: %s before, %s after",
+					i+1, f.name(), w.p.text(a), w.p.text(b))
 			}
 			s.escaped = s.escaped || w.isFrame(a)
 		}
@@ -285,23 +288,6 @@ func (w *walk) argument(x *walker, i int) term {
 	return x.loadSlot(k+8*int64(i-len(argRegs)), 8)
 }
 
-// stackArguments compares what may be arguments on the stack of a function
-// whose parameters are not known.
-func (w *walk) stackArguments(s *state, f *event, at func(string, ...any) *Obstacle) error {
-	var v [2]slot
-	for i := range s.m {
-		_, k := w.p.offset(s.m[i].regs[rsp])
-		v[i] = s.m[i].slots[int64(k)]
-		if v[i].private {
-			v[i] = slot{}
-		}
-	}
-	if v[0].size != v[1].size || v[0].size != 0 && !w.same(v[0].val, v[1].val) {
-		return at("%s may have an argument on the stack, which is not shown to be the same", f.name())
-	}
-	return nil
-}
-
 // left reports whether a value is what a call left in a register.
 func (w *walk) left(t term) bool {
 	n := &w.p.nodes[t]
@@ -331,85 +317,6 @@ func (w *walk) afterSpecial(s *state, ws *[2]*walker, m [2]*machine) {
 			m[i].regs[r] = w.p.unknownAt("left by a call in "+regNames[r], i, ws[i].at, s.epoch)
 		}
 	}
-}
-
-// frames checks, before others may look at the frame, that it holds the same on
-// both sides, and forgets it.
-func (w *walk) frames(s *state, at func(string, ...any) *Obstacle) error {
-	if !s.escaped {
-		return nil
-	}
-	delta := int64(0)
-	if w.delta != nil {
-		delta = *w.delta
-	}
-	for i := range s.m {
-		d := delta
-		if i == 1 {
-			d = -delta
-		}
-		_, top := w.p.offset(s.m[i].regs[rsp])
-		for _, k := range s.m[i].offsets() {
-			v := s.m[i].slots[k]
-			if v.private || k >= 0 || k < int64(top) {
-				continue
-			}
-			other, ok := s.m[1-i].slots[k+d]
-			if !ok || other.size != v.size || !w.same(pick(i == 0, v.val, other.val), pick(i == 0, other.val, v.val)) {
-				return at("a variable on the stack, whose address others have, is not shown to hold the same")
-			}
-		}
-	}
-	for i := range s.m {
-		for _, k := range s.m[i].offsets() {
-			if !s.m[i].slots[k].private && k < 0 {
-				delete(s.m[i].slots, k)
-			}
-		}
-	}
-	return nil
-}
-
-func pick[T any](first bool, a, b T) T {
-	if first {
-		return a
-	}
-	return b
-}
-
-// lock keeps account of locks at a matched call.
-func (w *walk) lock(s *state, f *event, arg term, at func(string, ...any) *Obstacle) error {
-	if l, ok := taken(f.to); ok {
-		if bare(l.kind) {
-			arg = w.p.constant(0)
-		} else {
-			if s.vague {
-				return at("which locks are held where %s is called depends on the way there", f.to)
-			}
-			for _, h := range s.locks {
-				if kindOf(h.take) == l.kind && h.lock != arg {
-					return at("two locks of one kind are held together (%s): their order is not proven", f.to)
-				}
-			}
-		}
-		s.locks = append(s.locks, held{f.to, arg, -1})
-		return nil
-	}
-	if gives(f.to) {
-		for i := len(s.locks) - 1; i >= 0; i-- {
-			if h := s.locks[i]; releases(f.to, h.take) && (bare(kindOf(h.take)) || h.lock == arg) {
-				s.locks = slices.Delete(s.locks, i, i+1)
-				return nil
-			}
-		}
-		s.vague, s.locks, s.clean = true, nil, false // one that it was given, or that came another way
-		return nil
-	}
-	if otherLock(f.to) {
-		s.vague, s.locks = true, nil
-	}
-	s.clean = false
-	return nil
 }
 
 func (e *event) at() place { return e.in.at }

@@ -27,7 +27,8 @@ const (
 	numRegs
 )
 
-var regNames = [numRegs]string{"rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi", "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15"}
+var regNames = [numRegs]string{"rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi", "r8", "r9", "r10", "r11",
+	"r12", "r13", "r14", "r15"}
 
 // argRegs hold the first six arguments of a call; callerSaved is what a call
 // may change, savedRegs what it may not (System V ABI, AMD64, 3.2.1).

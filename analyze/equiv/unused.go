@@ -36,7 +36,8 @@ func (b *body) unread(from place, reg int, callees func(string) int) bool {
 			return false // what the kernel puts there may read anything
 		}
 		reads, writes := touches(x, reg)
-		if _, direct := x.Args[0].(x86asm.Rel); callees != nil && (x.Op == x86asm.CALL || x.Op == x86asm.JMP) && direct {
+		if _, direct := x.Args[0].(x86asm.Rel); callees != nil && (x.Op == x86asm.CALL || x.Op == x86asm.JMP) &&
+			direct {
 			_, to, err := b.target(x)
 			if err != nil {
 				return false
@@ -109,7 +110,8 @@ func touches(in *insn, reg int) (reads, writes bool) {
 			if !ok || n != reg {
 				continue
 			}
-			plain := in.Op == x86asm.MOV || in.Op == x86asm.MOVZX || in.Op == x86asm.MOVSX || in.Op == x86asm.MOVSXD || in.Op == x86asm.LEA || in.Op == x86asm.POP
+			plain := in.Op == x86asm.MOV || in.Op == x86asm.MOVZX || in.Op == x86asm.MOVSX ||
+				in.Op == x86asm.MOVSXD || in.Op == x86asm.LEA || in.Op == x86asm.POP
 			zero := (in.Op == x86asm.XOR || in.Op == x86asm.SUB) && in.Args[0] == in.Args[1]
 			if i == 0 && (plain || zero) && width >= 32 {
 				writes = true
@@ -128,7 +130,8 @@ func touches(in *insn, reg int) (reads, writes bool) {
 		}
 	case x86asm.NOP:
 		return false, false
-	case x86asm.MOV, x86asm.MOVZX, x86asm.MOVSX, x86asm.MOVSXD, x86asm.LEA, x86asm.POP, x86asm.PUSH, x86asm.ADD, x86asm.SUB, x86asm.AND, x86asm.OR, x86asm.XOR, x86asm.CMP, x86asm.TEST,
+	case x86asm.MOV, x86asm.MOVZX, x86asm.MOVSX, x86asm.MOVSXD, x86asm.LEA, x86asm.POP, x86asm.PUSH, x86asm.ADD,
+		x86asm.SUB, x86asm.AND, x86asm.OR, x86asm.XOR, x86asm.CMP, x86asm.TEST,
 		x86asm.JMP, x86asm.RET, x86asm.INC, x86asm.DEC, x86asm.BT, x86asm.NOT, x86asm.NEG:
 	default:
 		if _, ok := jumps[in.Op]; !ok && (reg == rax || reg == rcx || reg == rdx || reg == rsi || reg == rdi) {

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/klpforge/klpforge/elfdiff"
 )
@@ -81,7 +80,8 @@ func newNotes() *notes {
 // when the new function does what the old one did, but for the differences that
 // the package allows; else the obstacle.
 func Prove(d *elfdiff.Result, ch elfdiff.Change, opt Options) (*Certificate, error) {
-	w := &walk{p: newPool(), opt: opt, arity: map[string]*Proto{}, spots: map[pairOf]*spot{}, returned: map[term]place{}, used: newNotes()}
+	w := &walk{p: newPool(), opt: opt, arity: map[string]*Proto{}, spots: map[pairOf]*spot{},
+		returned: map[term]place{}, used: newNotes()}
 	var err error
 	if w.body[0], err = load(d.Orig, ch.Orig, func(a elfdiff.AtomID) bool {
 		b := d.PatchedOf(a)
@@ -103,75 +103,6 @@ func Prove(d *elfdiff.Result, ch elfdiff.Change, opt Options) (*Certificate, err
 		return nil, err
 	}
 	return w.certificate(ch.Name)
-}
-
-func (w *walk) proto(name string) *Proto {
-	if resched[name] {
-		return &Proto{Ret: 4}
-	}
-	if w.opt.Proto == nil || name == "" || strings.Contains(name, ".") {
-		return nil
-	}
-	if p, ok := w.opt.Proto(name); ok {
-		return &p
-	}
-	return nil
-}
-
-// parameters is proto, or what a function's own code says of its parameters when
-// it is in the object and the same before and after.
-func (w *walk) parameters(name string) *Proto {
-	if p := w.proto(name); p != nil {
-		return p
-	}
-	if p, ok := w.arity[name]; ok {
-		return p
-	}
-	w.arity[name] = nil
-	var n [2]int
-	for i, b := range w.body {
-		if n[i] = w.reads(b, name, 3); n[i] < 0 {
-			return nil
-		}
-	}
-	p := &Proto{Args: []uint8{8, 8, 8, 8, 8, 8}[:max(n[0], n[1])], Ret: 8, Registers: true}
-	w.arity[name] = p
-	return p
-}
-
-// reads counts the registers for parameters up to the last that a function of the
-// object may read before it sets it; -1 when it is not in the object.
-func (w *walk) reads(b *body, name string, depth int) int {
-	id := elfdiff.AtomID(-1)
-	for i := range b.o.Atoms {
-		if a := elfdiff.AtomID(i); b.o.Atoms[i].Name == name && b.o.IsFunction(a) {
-			if id >= 0 {
-				return -1
-			}
-			id = a
-		}
-	}
-	if id < 0 || name == "" {
-		return -1
-	}
-	f, err := load(b.o, id, b.same)
-	if err != nil {
-		return -1
-	}
-	for n := len(argRegs); n > 0; n-- {
-		if !f.unread(place{}, argRegs[n-1], func(to string) int {
-			if p := w.proto(to); p != nil && !p.Variadic {
-				return min(len(p.Args), len(argRegs))
-			}
-			if depth == 0 {
-				return -1
-			}
-			return w.reads(f, to, depth-1)
-		}) {
-			return n
-		}
-	}
-	return 0
 }
 
 // entry is the state at the entry: all registers are the caller's.
@@ -234,7 +165,8 @@ func (w *walk) sorted() []*spot {
 }
 
 func comparePair(a, b pairOf) int {
-	return cmp.Or(cmp.Compare(a.f.piece, b.f.piece), cmp.Compare(a.f.off, b.f.off), cmp.Compare(a.g.piece, b.g.piece), cmp.Compare(a.g.off, b.g.off))
+	return cmp.Or(cmp.Compare(a.f.piece, b.f.piece), cmp.Compare(a.f.off, b.f.off), cmp.Compare(a.g.piece,
+		b.g.piece), cmp.Compare(a.g.off, b.g.off))
 }
 
 // arrive notes that both sides are at a pair of places, and queues it when less
@@ -275,7 +207,8 @@ func (w *walk) from(sp *spot) error {
 	w.cands = slices.Clone(sp.cands)
 	sp.steps, w.trace = nil, &sp.steps
 	defer func() { w.trace = nil }()
-	ws := [2]*walker{{p: w.p, delta: &w.delta, b: w.body[0], side: 0, s: s, at: sp.at.f}, {p: w.p, delta: &w.delta, b: w.body[1], side: 1, s: s, at: sp.at.g}}
+	ws := [2]*walker{{p: w.p, delta: &w.delta, b: w.body[0], side: 0, s: s, at: sp.at.f}, {p: w.p,
+		delta: &w.delta, b: w.body[1], side: 1, s: s, at: sp.at.g}}
 	defer func() { w.steps += ws[0].steps + ws[1].steps }()
 	var e [2]*event
 	const maxEvents = 3000
@@ -416,7 +349,8 @@ func (w *walk) noLonelyLoop() error {
 		visit = func(at pairOf) error {
 			switch state[at] {
 			case 1:
-				o := refuse(pick(side == 0, at.f, at.g), "a loop that only the %s code has", pick(side == 0, "old", "new"))
+				o := refuse(pick(side == 0, at.f, at.g), "a loop that only the %s code has", pick(side == 0,
+					"old", "new"))
 				o.side = side
 				return o
 			case 2:

@@ -117,7 +117,8 @@ func TestVerdicts(t *testing.T) {
 // carries a claim some change must be noticed, and of most of them most.
 func TestTampered(t *testing.T) {
 	tried, caught := map[string]int{}, map[string]int{}
-	for _, name := range []string{"harmless-bounds", "harmless-null-dereferenced", "harmless-message-text", "harmless-clean-release"} {
+	for _, name := range []string{"harmless-bounds", "harmless-null-dereferenced", "harmless-message-text",
+		"harmless-clean-release"} {
 		before, after := pair(t, name)
 		certs, opt := prove(t, before, after)
 		if len(certs) != 1 {
@@ -143,8 +144,10 @@ func TestTampered(t *testing.T) {
 			}
 		})
 	}
-	for _, path := range []string{".schema", ".function", ".guards.at", ".guards.exit", ".guards.value", ".guards.because", ".guards.before", ".guards.old", ".guards.releases",
-		".guards", ".messages.*", ".spots", ".spots.before", ".spots.after", ".spots.state.*", ".spots.known.is", ".spots.known.term", ".spots.steps.kind", ".spots.steps.before",
+	for _, path := range []string{".schema", ".function", ".guards.at", ".guards.exit", ".guards.value",
+		".guards.because", ".guards.before", ".guards.old", ".guards.releases",
+		".guards", ".messages.*", ".spots", ".spots.before", ".spots.after", ".spots.state.*",
+		".spots.known.is", ".spots.known.term", ".spots.steps.kind", ".spots.steps.before",
 		".spots.steps.after", ".spots.steps", ".terms.op", ".terms.k", ".terms.args"} {
 		// Many operands stand for none, and some numbers are not used by their operation.
 		least := tried[path] / 2

@@ -163,9 +163,11 @@ func (m *cpu) compute(in *inst, op string, size int) (*event, error) {
 			}
 			return nil, nil
 		}
-		return &event{kind: "other", at: in.at, what: op, addr: m.r[rdi], args: []uint64{m.r[rcx], trim(m.r[rax], n)}, size: n, sets: []int{rdi, rcx}, next: in.at + uint64(in.Len)}, nil
+		return &event{kind: "other", at: in.at, what: op, addr: m.r[rdi], args: []uint64{m.r[rcx],
+			trim(m.r[rax], n)}, size: n, sets: []int{rdi, rcx}, next: in.at + uint64(in.Len)}, nil
 	case x86asm.MOVSQ, x86asm.MOVSD, x86asm.MOVSB:
-		return &event{kind: "other", at: in.at, what: op, addr: m.r[rdi], args: []uint64{m.r[rcx], m.r[rsi]}, sets: []int{rdi, rcx, rsi}, next: in.at + uint64(in.Len)}, nil
+		return &event{kind: "other", at: in.at, what: op, addr: m.r[rdi], args: []uint64{m.r[rcx], m.r[rsi]},
+			sets: []int{rdi, rcx, rsi}, next: in.at + uint64(in.Len)}, nil
 	}
 	return nil, fmt.Errorf("%s: unknown instruction %v", m.c.place(in.at), in.Inst)
 }

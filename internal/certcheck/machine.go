@@ -13,7 +13,8 @@ const (
 	rax, rcx, rdx, rbx, rsp, rbp, rsi, rdi = 0, 1, 2, 3, 4, 5, 6, 7
 )
 
-var names = []string{"rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi", "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15"}
+var names = []string{"rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi", "r8", "r9", "r10", "r11", "r12",
+	"r13", "r14", "r15"}
 
 // stackTop is the stack pointer at the entry; what lies within reach of it is
 // the function's frame.
@@ -293,7 +294,8 @@ func (m *cpu) readOnly(in *inst) (*event, error) {
 	if in.Op != x86asm.MOV || !ok || !isReg {
 		return nil, fmt.Errorf("%s is no read", m.c.place(in.at))
 	}
-	return &event{kind: "read", at: in.at, addr: m.addr(in, mem), size: size, sets: []int{n}, next: in.at + uint64(in.Len)}, nil
+	return &event{kind: "read", at: in.at, addr: m.addr(in, mem), size: size, sets: []int{n},
+		next: in.at + uint64(in.Len)}, nil
 }
 
 // step executes one instruction.

@@ -12,7 +12,8 @@ import (
 var reader = regexp.MustCompile(`(?i)\b(\w*(?:read|read[bwlq]|read(?:8|16|32|64)|rd(?:8|16|32|64)?|er32|rreg\w*|in[bwl])(?:_relaxed|_be|_p)?)\s*\(`)
 
 // plain are functions of such names that read memory.
-var plain = map[string]bool{"atomic_read": true, "atomic64_read": true, "atomic_long_read": true, "refcount_read": true, "kref_read": true, "local_read": true,
+var plain = map[string]bool{"atomic_read": true, "atomic64_read": true, "atomic_long_read": true,
+	"refcount_read": true, "kref_read": true, "local_read": true,
 	"down_read": true, "up_read": true, "percpu_counter_read": true, "percpu_down_read": true, "percpu_up_read": true}
 
 // registers lists what the patches newly read that may be a register of a device.

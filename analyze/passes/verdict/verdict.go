@@ -17,7 +17,8 @@ var doc string
 // New makes the analyzer. It rests on the findings of the others.
 func New(requires ...*analyze.Analyzer) *analyze.Analyzer {
 	return &analyze.Analyzer{Name: "verdict", Doc: analyze.PackageDoc(doc), Requires: requires, Run: run,
-		Checks: []analyze.Check{{ID: "KLP401", Title: "verdict: safe to apply immediately"}, {ID: "KLP402", Title: "verdict: safe to force"}}}
+		Checks: []analyze.Check{{ID: "KLP401", Title: "verdict: safe to apply immediately"}, {ID: "KLP402",
+			Title: "verdict: safe to force"}}}
 }
 
 // changed is one function that the livepatch replaces.
@@ -39,8 +40,11 @@ func run(p *analyze.Pass) error {
 		proofs, against = prove(p, funcs)
 	}
 	for _, v := range []struct{ id, safe, not, remedy string }{
-		{"KLP401", "safe to apply immediately", "needs the consistency model, no proof that it may be applied immediately", "set the immediate flag where the target's interface has it; the consistency model works too"},
-		{"KLP402", "safe to force", "no proof that its transition may be forced", "a forced livepatch can never be unloaded: force only a transition that does not end"},
+		{"KLP401", "safe to apply immediately",
+			"needs the consistency model, no proof that it may be applied immediately",
+			"set the immediate flag where the target's interface has it; the consistency model works too"},
+		{"KLP402", "safe to force", "no proof that its transition may be forced",
+			"a forced livepatch can never be unloaded: force only a transition that does not end"},
 	} {
 		f := analyze.Finding{ID: v.id, Severity: analyze.Note}
 		if len(funcs) == 1 {
@@ -48,7 +52,8 @@ func run(p *analyze.Pass) error {
 		}
 		switch {
 		case len(against) == 0:
-			f.Given, f.Message, f.Remedy, f.Proofs = true, v.safe+": each function does what it did before, but for what the proof names", v.remedy, proofs
+			f.Given, f.Message, f.Remedy, f.Proofs = true,
+				v.safe+": each function does what it did before, but for what the proof names", v.remedy, proofs
 			for _, c := range proofs {
 				f.Evidence = append(f.Evidence, c.Words()...)
 			}
@@ -99,7 +104,8 @@ func travels(p *analyze.Pass) []string {
 			case ch.Kind == elfdiff.Removed:
 				out = append(out, "code or data is gone: "+name)
 			}
-			if ch.Kind == elfdiff.Changed && slices.ContainsFunc(u.Diff.Data, func(d elfdiff.Change) bool { return d.Name == ch.Name && d.Orig == ch.Orig }) {
+			if ch.Kind == elfdiff.Changed && slices.ContainsFunc(u.Diff.Data,
+				func(d elfdiff.Change) bool { return d.Name == ch.Name && d.Orig == ch.Orig }) {
 				out = append(out, "data changes: "+name)
 			}
 			if ch.Init {
@@ -126,7 +132,8 @@ func findings(p *analyze.Pass) []string {
 		}
 	}
 	for i := range p.Problems {
-		if x := &p.Problems[i]; x.Severity >= analyze.Warning && !slices.ContainsFunc(out, func(s string) bool { return strings.HasPrefix(s, x.ID) }) {
+		if x := &p.Problems[i]; x.Severity >= analyze.Warning && !slices.ContainsFunc(out,
+			func(s string) bool { return strings.HasPrefix(s, x.ID) }) {
 			out = append(out, x.ID+": "+x.Message)
 		}
 	}
