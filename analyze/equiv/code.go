@@ -92,14 +92,15 @@ func load(o *elfdiff.Object, a elfdiff.AtomID, same func(elfdiff.AtomID) bool) (
 		refs := o.References(x)
 		b.refs = append(b.refs, refs)
 	}
-	return b, b.readTables()
+	b.readTables()
+	return b, nil
 }
 
 // tables are the sections that change what an instruction does.
 var tables = []string{"__ex_table", "__bug_table", "__jump_table", ".altinstructions", ".parainstructions"}
 
 // readTables notes which instructions special sections speak of.
-func (b *body) readTables() error {
+func (b *body) readTables() {
 	f := b.o.File
 	for i := range f.Sections {
 		s := &f.Sections[i]
@@ -133,7 +134,6 @@ func (b *body) readTables() error {
 			b.special[at] = entry
 		}
 	}
-	return nil
 }
 
 // jumpEntry reads the rest of an entry of __jump_table: its key stays nil when it

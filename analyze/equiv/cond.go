@@ -33,7 +33,7 @@ func (p *pool) condition(cc string, flags term) (t term, not bool) {
 	case "cmp":
 		switch cc {
 		case "e":
-			return flip(p.equal(f.k, f.a, f.b))
+			return flip(p.equal(f.k, f.a, f.b), false)
 		case "b":
 			return flip(p.less("ult", f.k, f.a, f.b))
 		case "a":
@@ -47,12 +47,11 @@ func (p *pool) condition(cc string, flags term) (t term, not bool) {
 		zero := p.constant(0)
 		switch cc {
 		case "e":
-			return flip(p.equal(f.k, f.a, zero))
+			return flip(p.equal(f.k, f.a, zero), false)
 		case "b", "o":
 			return flip(p.constant(0), false)
 		case "a": // neither carry nor zero
-			t, n := p.equal(f.k, f.a, zero)
-			return t, n == not
+			return p.equal(f.k, f.a, zero), !not
 		case "l", "s":
 			return flip(p.less("slt", f.k, f.a, zero))
 		case "g":
@@ -61,7 +60,7 @@ func (p *pool) condition(cc string, flags term) (t term, not bool) {
 	case "result": // of arithmetic: zero and sign are those of the result
 		switch cc {
 		case "e":
-			return flip(p.equal(f.k, f.a, p.constant(0)))
+			return flip(p.equal(f.k, f.a, p.constant(0)), false)
 		case "s":
 			return flip(p.less("slt", f.k, f.a, p.constant(0)))
 		}
@@ -73,19 +72,19 @@ func (p *pool) condition(cc string, flags term) (t term, not bool) {
 	return p.cons(node{op: "cc", s: cc, a: flags}), not
 }
 
-func (p *pool) equal(width uint64, a, b term) (term, bool) {
+func (p *pool) equal(width uint64, a, b term) term {
 	a, b = p.low(width, a), p.low(width, b)
 	v, va := p.isConst(a)
 	w, wb := p.isConst(b)
 	switch {
 	case a == b:
-		return p.constant(1), false
+		return p.constant(1)
 	case va && wb:
-		return p.constant(b2u(v == w)), false
+		return p.constant(b2u(v == w))
 	case va || !wb && a > b:
 		a, b = b, a
 	}
-	return p.cons(node{op: "eq", k: width, a: a, b: b}), false
+	return p.cons(node{op: "eq", k: width, a: a, b: b})
 }
 
 // less compares; op is ult or slt.
@@ -111,8 +110,7 @@ func (p *pool) less(op string, width uint64, a, b term) (term, bool) {
 		}
 		return p.cons(node{op: op, k: width, a: b, b: p.constant((v + 1) & mask(width))}), true
 	case wb && op == "ult" && w == 1:
-		t, _ := p.equal(width, a, p.constant(0))
-		return t, false
+		return p.equal(width, a, p.constant(0)), false
 	}
 	return p.cons(node{op: op, k: width, a: a, b: b}), false
 }
@@ -137,7 +135,7 @@ func (p *pool) implied(cond term, is bool) []fact {
 		var t term
 		var not bool
 		if n.op == "eq" {
-			t, not = p.equal(n.k, x, p.constant(0))
+			t = p.equal(n.k, x, p.constant(0))
 		} else {
 			t, not = p.less("slt", n.k, x, p.constant(0))
 		}

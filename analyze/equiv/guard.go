@@ -37,7 +37,7 @@ type cand struct {
 }
 
 // remember keeps both answers of a test of the old function.
-func (w *walk) remember(x *walker, f *event, s *state) {
+func (w *walk) remember(f *event, s *state) {
 	for _, is := range []bool{true, false} {
 		c := cand{at: pick(is != f.not, f.yes, f.no), m: s.m[0].clone(), facts: append(slices.Clone(s.facts),
 			w.p.implied(f.cond, is)...)}
@@ -110,7 +110,7 @@ func (w *walk) exit(s *state, x *walker, f, g *event, at place, is bool) (*Guard
 	w.trace = nil
 	defer func() { w.trace = trace }()
 	for _, c := range append(slices.Clone(w.cands), w.ahead(x, f, s, 5)...) {
-		if v, ok := w.joins(with, c, at, 0); ok && v != nil && w.errno(*v) != 0 {
+		if v, ok := w.joins(with, c, at); ok && v != nil && w.errno(*v) != 0 {
 			gd.Because, gd.Before, gd.Value = "joins", c.at.String(), w.errno(*v)
 			return gd, nil
 		}
@@ -268,7 +268,7 @@ func (l *leaving) leave(s *state, ev *event) *Obstacle {
 
 // joins reports whether the new function from at on does what the old one does
 // from c on, up to the return, and gives the constant that both return.
-func (w *walk) joins(s *state, c cand, at place, depth int) (*term, bool) {
+func (w *walk) joins(s *state, c cand, at place) (*term, bool) {
 	n := s.clone()
 	n.m[0] = c.m.clone()
 	keep := w.cands

@@ -52,7 +52,7 @@ func (p *pool) bitsOf(n *node) uint8 {
 			b++
 		}
 		return b
-	case "low", "load", "gsload", "stackarg":
+	case "low", "load", "gsload", "stackarg", "shr", "div", "mod":
 		return uint8(n.k & 0xff)
 	case "set":
 		return 1
@@ -60,8 +60,6 @@ func (p *pool) bitsOf(n *node) uint8 {
 		return min(p.width[n.a], p.width[n.b])
 	case "or", "xor":
 		return max(p.width[n.a], p.width[n.b])
-	case "shr", "div", "mod":
-		return uint8(n.k & 0xff)
 	case "ite":
 		return max(p.width[n.b], p.width[n.c])
 	}

@@ -222,7 +222,7 @@ func (w *walk) from(sp *spot) error {
 		moved := [2]bool{true, true}
 		switch {
 		case f.kind == evBranch && g.kind == evBranch && f.cond == g.cond:
-			w.remember(ws[0], f, s)
+			w.remember(f, s)
 		case g.kind == evBranch:
 			why := w.guard(s, ws[0], ws[1], f, g)
 			if why == nil {
@@ -238,7 +238,7 @@ func (w *walk) from(sp *spot) error {
 			moved[0] = false
 		case f.kind == evBranch:
 			moved[1] = false
-			w.remember(ws[0], f, s)
+			w.remember(f, s)
 		default:
 			over, err := w.match(s, &ws, &e)
 			if err == nil {

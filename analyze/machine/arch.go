@@ -28,7 +28,6 @@ type Arch interface {
 	// The error wraps elfobj.ErrUndecodable: not even the length is known.
 	Decode(code []byte, addr uint64) (Inst, error)
 
-	effects(*Inst) Effects
 	operand(*Operand) string
 }
 

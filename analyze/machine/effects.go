@@ -1,9 +1,12 @@
 package machine
 
-// effects applies an instruction's rule to its operands.
-func (x86) effects(in *Inst) Effects {
+// Effects says what the instruction reads and changes.
+func (in *Inst) Effects() Effects {
 	r := in.rule
-	if in.Op == OpUnknown {
+	switch {
+	case r == nil: // the zero Inst
+		return unknownEffects(^RegSet(0))
+	case in.Op == OpUnknown:
 		return unknownEffects(x86All)
 	}
 	e := Effects{Reads: r.reads, FlagsRead: r.fr, FlagsWritten: r.fw, FlagsKept: r.undef, Side: r.side, Flow: r.flow}
@@ -20,9 +23,7 @@ func (x86) effects(in *Inst) Effects {
 	for _, w := range r.writes {
 		e.write(w.reg, int(w.size), false)
 	}
-	if r.special != nil {
-		r.special(in, &e)
-	}
+	r.special.apply(in, &e)
 	if e.Writes.Has(RSP) && e.Stack == StackSame {
 		e.Stack = StackOther
 		if o := &in.Args[1]; e.Whole.Has(RSP) && o.Kind == KindImm && (in.Op == Add || in.Op == Sub) {

@@ -53,15 +53,15 @@ var (
 	extraSeg    = rule{op: OpOther, args: "r", side: SideSegment}
 	extraWait   = rule{op: OpOther, args: "r", reads: Regs(RAX, RDX), fw: StatusFlags, side: SideHalt}
 	extraAddr   = rule{op: OpOther, args: "r"}
-	extraGuest  = rule{op: OpOther, side: SideHypervisor, special: anything}
-	extraReturn = rule{op: Return, flow: FlowReturn, fw: AllFlags, side: SideSegment | SideInterrupts, special: anything}
+	extraGuest  = rule{op: OpOther, side: SideHypervisor, special: doAnything}
+	extraReturn = rule{op: Return, flow: FlowReturn, fw: AllFlags, side: SideSegment | SideInterrupts, special: doAnything}
 	extraVector = rule{op: OpOther, args: "wr", side: SideVector}
-	extraKeys   = rule{op: OpOther, args: "rr", side: SideVector, fw: StatusFlags, special: unknownMemory}
-	extraLine   = rule{op: OpOther, args: "rr", special: storesLine}
+	extraKeys   = rule{op: OpOther, args: "rr", side: SideVector, fw: StatusFlags, special: doUnknownMemory}
+	extraLine   = rule{op: OpOther, args: "rr", special: doStoresLine}
 	extraVMRead = rule{op: OpOther, args: "wr", fw: StatusFlags, side: SideHypervisor}
 	extraVMRest = rule{op: OpOther, args: "rr", fw: StatusFlags, side: SideHypervisor}
 	extraVMPtr  = rule{op: OpOther, args: "x", fw: StatusFlags, side: SideHypervisor}
-	extraXState = rule{op: OpOther, args: "x", reads: Regs(RAX, RDX), side: SideVector, special: stateArea}
+	extraXState = rule{op: OpOther, args: "x", reads: Regs(RAX, RDX), side: SideVector, special: doStateArea}
 )
 
 // storesLine: MOVDIR64B and ENQCMD write 64 bytes to where a register points.
@@ -92,49 +92,49 @@ type named struct {
 
 // group01 are the register forms of 0f 01, by mandatory prefix and ModRM.
 var group01 = map[uint16]*named{
-	0x00c0: {"enclv", rule{op: OpOther, special: anything, side: SideHypervisor}},
-	0x00c1: {"vmcall", rule{op: OpOther, special: hypercall, side: SideHypervisor}},
-	0x00c2: {"vmlaunch", rule{op: OpOther, special: anything, side: SideHypervisor}},
-	0x00c3: {"vmresume", rule{op: OpOther, special: anything, side: SideHypervisor}},
+	0x00c0: {"enclv", rule{op: OpOther, special: doAnything, side: SideHypervisor}},
+	0x00c1: {"vmcall", rule{op: OpOther, special: doHypercall, side: SideHypervisor}},
+	0x00c2: {"vmlaunch", rule{op: OpOther, special: doAnything, side: SideHypervisor}},
+	0x00c3: {"vmresume", rule{op: OpOther, special: doAnything, side: SideHypervisor}},
 	0x00c4: {"vmxoff", sys(SideHypervisor, 0, StatusFlags)},
 	0x00c5: {"pconfig", sys(SideSystem, Regs(RAX, RBX, RCX, RDX), StatusFlags, implicit{RAX, 4})},
 	0x00c6: {"wrmsrns", sys(SideMSR, Regs(RAX, RCX, RDX), 0)},
 	0x00ca: {"clac", sys(0, 0, AC)},
 	0x00cb: {"stac", sys(0, 0, AC)},
-	0x00cf: {"encls", rule{op: OpOther, reads: Regs(RAX, RBX, RCX, RDX), fw: StatusFlags, special: enclave}},
-	0x00d4: {"vmfunc", rule{op: OpOther, special: hypercall, side: SideHypervisor}},
-	0x00d7: {"enclu", rule{op: OpOther, special: anything}},
-	0x00d8: {"vmrun", rule{op: OpOther, special: anything, side: SideHypervisor}},
-	0x00d9: {"vmmcall", rule{op: OpOther, special: hypercall, side: SideHypervisor}},
+	0x00cf: {"encls", rule{op: OpOther, reads: Regs(RAX, RBX, RCX, RDX), fw: StatusFlags, special: doEnclave}},
+	0x00d4: {"vmfunc", rule{op: OpOther, special: doHypercall, side: SideHypervisor}},
+	0x00d7: {"enclu", rule{op: OpOther, special: doAnything}},
+	0x00d8: {"vmrun", rule{op: OpOther, special: doAnything, side: SideHypervisor}},
+	0x00d9: {"vmmcall", rule{op: OpOther, special: doHypercall, side: SideHypervisor}},
 	0x00da: {"vmload", sys(SideHypervisor|SideSegment|SideMSR, Regs(RAX), 0)},
-	0x00db: {"vmsave", rule{op: OpOther, reads: Regs(RAX), side: SideHypervisor, special: anyMemory}},
+	0x00db: {"vmsave", rule{op: OpOther, reads: Regs(RAX), side: SideHypervisor, special: doAnyMemory}},
 	0x00dc: {"stgi", sys(SideInterrupts, 0, 0)},
 	0x00dd: {"clgi", sys(SideInterrupts, 0, 0)},
-	0x00de: {"skinit", rule{op: OpOther, special: anything, side: SideHypervisor}},
+	0x00de: {"skinit", rule{op: OpOther, special: doAnything, side: SideHypervisor}},
 	0x00df: {"invlpga", sys(SideSystem, Regs(RAX, RCX), 0)},
 	0x00e8: {"serialize", sys(SideOrder, 0, 0)},
 	0x00ee: {"rdpkru", sys(0, Regs(RCX), 0, implicit{RAX, 4}, implicit{RDX, 4})},
 	0x00ef: {"wrpkru", sys(SideSystem, Regs(RAX, RCX, RDX), 0)},
 	0x00fa: {"monitorx", sys(0, Regs(RAX, RCX, RDX), 0)},
 	0x00fb: {"mwaitx", sys(SideHalt, Regs(RAX, RBX, RCX), 0)},
-	0x00fc: {"clzero", rule{op: OpOther, reads: Regs(RAX), special: zeroLine}},
+	0x00fc: {"clzero", rule{op: OpOther, reads: Regs(RAX), special: doZeroLine}},
 	0x00fd: {"rdpru", sys(SideMSR, Regs(RCX), StatusFlags, implicit{RAX, 4}, implicit{RDX, 4})},
 	0x00fe: {"invlpgb", sys(SideSystem, Regs(RAX, RCX, RDX), 0)},
 	0x00ff: {"tlbsync", sys(SideSystem, 0, 0)},
-	0x66cc: {"tdcall", rule{op: OpOther, special: hypercall, side: SideHypervisor}},
+	0x66cc: {"tdcall", rule{op: OpOther, special: doHypercall, side: SideHypervisor}},
 	0x66cd: {"seamret", extraReturn},
-	0x66ce: {"seamops", rule{op: OpOther, special: hypercall, side: SideHypervisor}},
-	0x66cf: {"seamcall", rule{op: OpOther, special: hypercall, side: SideHypervisor}},
+	0x66ce: {"seamops", rule{op: OpOther, special: doHypercall, side: SideHypervisor}},
+	0x66cf: {"seamcall", rule{op: OpOther, special: doHypercall, side: SideHypervisor}},
 	0xf2ca: {"erets", extraReturn},
 	0xf3ca: {"eretu", extraReturn},
-	0xf2c6: {"rdmsrlist", rule{op: OpOther, special: anything, side: SideMSR}},
-	0xf3c6: {"wrmsrlist", rule{op: OpOther, special: anything, side: SideMSR}},
-	0xf2d9: {"vmgexit", rule{op: OpOther, special: anyMemory, side: SideHypervisor}},
-	0xf3d9: {"vmgexit", rule{op: OpOther, special: anyMemory, side: SideHypervisor}},
+	0xf2c6: {"rdmsrlist", rule{op: OpOther, special: doAnything, side: SideMSR}},
+	0xf3c6: {"wrmsrlist", rule{op: OpOther, special: doAnything, side: SideMSR}},
+	0xf2d9: {"vmgexit", rule{op: OpOther, special: doAnyMemory, side: SideHypervisor}},
+	0xf3d9: {"vmgexit", rule{op: OpOther, special: doAnyMemory, side: SideHypervisor}},
 	0xf2e8: {"xsusldtrk", sys(0, 0, 0)},
 	0xf2e9: {"xresldtrk", sys(0, 0, 0)},
 	0xf3e8: {"setssbsy", sys(SideSystem, 0, 0)},
-	0xf3ea: {"saveprevssp", rule{op: OpOther, side: SideSystem, special: anyMemory}},
+	0xf3ea: {"saveprevssp", rule{op: OpOther, side: SideSystem, special: doAnyMemory}},
 	0xf3ec: {"uiret", extraReturn},
 	0xf3ed: {"testui", sys(0, 0, StatusFlags)},
 	0xf3ee: {"clui", sys(0, 0, 0)},
@@ -300,7 +300,7 @@ func (r *raw) extra0f38() (Inst, bool) {
 var (
 	extraADCX   = rule{op: OpOther, args: "xr", fr: CF, fw: CF}
 	extraADOX   = rule{op: OpOther, args: "xr", fr: OF, fw: OF}
-	extraQueue  = rule{op: OpOther, args: "rr", fw: StatusFlags, special: storesLine}
+	extraQueue  = rule{op: OpOther, args: "rr", fw: StatusFlags, special: doStoresLine}
 	extraEncode = rule{op: OpOther, args: "wr", fw: StatusFlags, side: SideVector}
 )
 

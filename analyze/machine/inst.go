@@ -454,14 +454,6 @@ func (in *Inst) FixedAddr(m Mem) (uint64, bool) {
 	return uint64(m.Disp), true
 }
 
-// Effects says what the instruction reads and changes.
-func (in *Inst) Effects() Effects {
-	if in.arch == nil { // the zero Inst
-		return unknownEffects(^RegSet(0))
-	}
-	return in.arch.effects(in)
-}
-
 // Writes reports whether the instruction writes its i-th operand.
 func (in *Inst) Writes(i int) bool {
 	if in.rule == nil || i >= len(in.rule.args) || in.Args[i].Kind == KindNone {

@@ -29,7 +29,7 @@ type rule struct {
 	flow    Flow
 	repeats bool  // rep prefixes repeat it
 	width   uint8 // of a string instruction's element, bytes
-	special func(*Inst, *Effects)
+	special special
 }
 
 // implicit is a register that an instruction writes without naming it.
@@ -58,7 +58,7 @@ func x86RuleOf(x *x86asm.Inst) *rule {
 
 // imulRules are for IMUL with one, two and three operands.
 var imulRules = [...]rule{
-	{op: Multiply, fw: StatusFlags, undef: StatusFlags &^ (CF | OF), special: accumulate},
+	{op: Multiply, fw: StatusFlags, undef: StatusFlags &^ (CF | OF), special: doAccumulate},
 	{op: Multiply, args: "xr", fw: StatusFlags, undef: StatusFlags &^ (CF | OF)},
 	{op: Multiply, args: "wrr", fw: StatusFlags, undef: StatusFlags &^ (CF | OF)},
 }
@@ -74,7 +74,7 @@ func x86Imul(x *x86asm.Inst) *rule {
 // x86Vector is the rule of an SSE or MMX instruction that names a vector
 // register: it writes its first operand and reads the others. What differs
 // (flags, implicit registers) is in the table.
-var x86Vector = rule{op: OpOther, args: "wr", side: SideVector, special: vectorDest}
+var x86Vector = rule{op: OpOther, args: "wr", side: SideVector, special: doVectorDest}
 
 // vectorDest: a general register that is written is written with its upper
 // half; a memory operand of two-operand arithmetic is only ever a source.
@@ -118,7 +118,7 @@ type setter func(rule, ...x86asm.Op)
 
 func dataRules(set setter) {
 	set(rule{op: Nop, args: "----"}, x86asm.NOP, x86asm.FNOP)
-	set(rule{op: Move, args: "wr", special: moveSystem}, x86asm.MOV)
+	set(rule{op: Move, args: "wr", special: doMoveSystem}, x86asm.MOV)
 	set(rule{op: OpOther, args: "wr"}, x86asm.MOVBE, x86asm.MOVNTI)
 	set(rule{op: MoveZero, args: "wr"}, x86asm.MOVZX)
 	set(rule{op: MoveSign, args: "wr"}, x86asm.MOVSX, x86asm.MOVSXD)
@@ -126,17 +126,17 @@ func dataRules(set setter) {
 	set(rule{op: Exchange, args: "xx"}, x86asm.XCHG)
 	set(rule{op: ExchangeAdd, args: "xx", fw: StatusFlags}, x86asm.XADD)
 	set(rule{op: OpOther, args: "x"}, x86asm.BSWAP)
-	set(rule{op: CompareExchange, args: "xr", fw: StatusFlags, special: compareExchange}, x86asm.CMPXCHG)
-	set(rule{op: OpOther, args: "x", reads: Regs(RAX, RBX, RCX, RDX), fw: ZF, special: compareExchangePair}, x86asm.CMPXCHG8B, x86asm.CMPXCHG16B)
+	set(rule{op: CompareExchange, args: "xr", fw: StatusFlags, special: doCompareExchange}, x86asm.CMPXCHG)
+	set(rule{op: OpOther, args: "x", reads: Regs(RAX, RBX, RCX, RDX), fw: ZF, special: doCompareExchangePair}, x86asm.CMPXCHG8B, x86asm.CMPXCHG16B)
 	set(rule{op: WidenHalf, reads: Regs(RAX), writes: []implicit{{RAX, 2}}}, x86asm.CBW)
 	set(rule{op: WidenHalf, reads: Regs(RAX), writes: []implicit{{RAX, 4}}}, x86asm.CWDE)
 	set(rule{op: WidenHalf, reads: Regs(RAX), writes: []implicit{{RAX, 8}}}, x86asm.CDQE)
 	set(rule{op: WidenPair, reads: Regs(RAX), writes: []implicit{{RDX, 2}}}, x86asm.CWD)
 	set(rule{op: WidenPair, reads: Regs(RAX), writes: []implicit{{RDX, 4}}}, x86asm.CDQ)
 	set(rule{op: WidenPair, reads: Regs(RAX), writes: []implicit{{RDX, 8}}}, x86asm.CQO)
-	set(rule{op: OpOther, args: "r", reads: Regs(RAX), special: translate}, x86asm.XLATB)
+	set(rule{op: OpOther, args: "r", reads: Regs(RAX), special: doTranslate}, x86asm.XLATB)
 	set(rule{op: Nop, args: "aaaa"}, x86asm.PREFETCHNTA, x86asm.PREFETCHT0, x86asm.PREFETCHT1, x86asm.PREFETCHT2, x86asm.PREFETCHW)
-	set(rule{op: OpOther, writes: []implicit{{RAX, 1}}, reads: 0, special: loadFlags, fr: StatusFlags &^ OF}, x86asm.LAHF)
+	set(rule{op: OpOther, writes: []implicit{{RAX, 1}}, reads: 0, special: doLoadFlags, fr: StatusFlags &^ OF}, x86asm.LAHF)
 	set(rule{op: OpOther, reads: Regs(RAX), fw: StatusFlags &^ OF}, x86asm.SAHF)
 	set(rule{op: OpOther, fw: CF}, x86asm.CLC, x86asm.STC)
 	set(rule{op: OpOther, fr: CF, fw: CF}, x86asm.CMC)
@@ -151,9 +151,9 @@ func arithmeticRules(set setter) {
 	two(And, 0, x86asm.AND)
 	two(Or, 0, x86asm.OR)
 	two(AddCarry, CF, x86asm.ADC)
-	set(rule{op: Sub, args: "xr", fw: StatusFlags, special: zeroIdiom}, x86asm.SUB)
-	set(rule{op: Xor, args: "xr", fw: StatusFlags, special: zeroIdiom}, x86asm.XOR)
-	set(rule{op: SubBorrow, args: "xr", fr: CF, fw: StatusFlags, special: zeroIdiom}, x86asm.SBB)
+	set(rule{op: Sub, args: "xr", fw: StatusFlags, special: doZeroIdiom}, x86asm.SUB)
+	set(rule{op: Xor, args: "xr", fw: StatusFlags, special: doZeroIdiom}, x86asm.XOR)
+	set(rule{op: SubBorrow, args: "xr", fr: CF, fw: StatusFlags, special: doZeroIdiom}, x86asm.SBB)
 	set(rule{op: Increment, args: "x", fw: StatusFlags &^ CF}, x86asm.INC)
 	set(rule{op: Decrement, args: "x", fw: StatusFlags &^ CF}, x86asm.DEC)
 	set(rule{op: Negate, args: "x", fw: StatusFlags}, x86asm.NEG)
@@ -161,7 +161,7 @@ func arithmeticRules(set setter) {
 	set(rule{op: Compare, args: "rr", fw: StatusFlags}, x86asm.CMP)
 	set(rule{op: Test, args: "rr", fw: StatusFlags}, x86asm.TEST)
 	shift := func(op Op, fr, fw Flags, ops ...x86asm.Op) {
-		set(rule{op: op, args: "xr", fr: fr, fw: fw, undef: fw & (AF | OF), special: shifted}, ops...)
+		set(rule{op: op, args: "xr", fr: fr, fw: fw, undef: fw & (AF | OF), special: doShifted}, ops...)
 	}
 	shift(ShiftLeft, 0, StatusFlags, x86asm.SHL)
 	shift(ShiftRight, 0, StatusFlags, x86asm.SHR)
@@ -169,18 +169,18 @@ func arithmeticRules(set setter) {
 	shift(RotateLeft, 0, CF|OF, x86asm.ROL)
 	shift(RotateRight, 0, CF|OF, x86asm.ROR)
 	shift(OpOther, CF, CF|OF, x86asm.RCL, x86asm.RCR)
-	set(rule{op: OpOther, args: "xrr", fw: StatusFlags, undef: AF | OF, special: shifted}, x86asm.SHLD, x86asm.SHRD)
+	set(rule{op: OpOther, args: "xrr", fw: StatusFlags, undef: AF | OF, special: doShifted}, x86asm.SHLD, x86asm.SHRD)
 
-	set(rule{op: Multiply, fw: StatusFlags, undef: StatusFlags &^ (CF | OF), special: accumulate}, x86asm.MUL)
-	set(rule{op: Divide, fw: StatusFlags, undef: StatusFlags, special: accumulate}, x86asm.DIV, x86asm.IDIV)
+	set(rule{op: Multiply, fw: StatusFlags, undef: StatusFlags &^ (CF | OF), special: doAccumulate}, x86asm.MUL)
+	set(rule{op: Divide, fw: StatusFlags, undef: StatusFlags, special: doAccumulate}, x86asm.DIV, x86asm.IDIV)
 
 	const bitFlags = StatusFlags &^ ZF
-	set(rule{op: BitTest, args: "rr", fw: bitFlags, undef: bitFlags &^ CF, special: bitString}, x86asm.BT)
-	set(rule{op: BitSet, args: "xr", fw: bitFlags, undef: bitFlags &^ CF, special: bitString}, x86asm.BTS)
-	set(rule{op: BitReset, args: "xr", fw: bitFlags, undef: bitFlags &^ CF, special: bitString}, x86asm.BTR)
-	set(rule{op: BitFlip, args: "xr", fw: bitFlags, undef: bitFlags &^ CF, special: bitString}, x86asm.BTC)
+	set(rule{op: BitTest, args: "rr", fw: bitFlags, undef: bitFlags &^ CF, special: doBitString}, x86asm.BT)
+	set(rule{op: BitSet, args: "xr", fw: bitFlags, undef: bitFlags &^ CF, special: doBitString}, x86asm.BTS)
+	set(rule{op: BitReset, args: "xr", fw: bitFlags, undef: bitFlags &^ CF, special: doBitString}, x86asm.BTR)
+	set(rule{op: BitFlip, args: "xr", fw: bitFlags, undef: bitFlags &^ CF, special: doBitString}, x86asm.BTC)
 	// The destination stays when the source is zero (Intel SDM: undefined; what every processor does).
-	set(rule{op: OpOther, args: "xr", fw: StatusFlags, undef: StatusFlags &^ ZF, special: keepsFirst}, x86asm.BSF, x86asm.BSR)
+	set(rule{op: OpOther, args: "xr", fw: StatusFlags, undef: StatusFlags &^ ZF, special: doKeepsFirst}, x86asm.BSF, x86asm.BSR)
 	set(rule{op: OpOther, args: "wr", fw: StatusFlags, undef: StatusFlags &^ (CF | ZF)}, x86asm.TZCNT, x86asm.LZCNT)
 	set(rule{op: OpOther, args: "wr", fw: StatusFlags}, x86asm.POPCNT)
 	set(rule{op: OpOther, args: "xr"}, x86asm.CRC32)
@@ -216,7 +216,7 @@ func stringRules(set setter) {
 	each := func(r rule, ops ...x86asm.Op) {
 		r.fr |= DF
 		for i, op := range ops {
-			r.repeats, r.special = true, stringStep
+			r.repeats, r.special = true, doStringStep
 			r.width = [...]uint8{1, 2, 4, 8}[i]
 			set(r, op)
 		}
@@ -231,26 +231,26 @@ func stringRules(set setter) {
 }
 
 func stackRules(set setter) {
-	set(rule{op: Push, args: "r", special: pushes}, x86asm.PUSH)
-	set(rule{op: Pop, args: "w", special: pops}, x86asm.POP)
-	set(rule{op: OpOther, fr: AllFlags, special: pushes}, x86asm.PUSHF, x86asm.PUSHFD, x86asm.PUSHFQ)
-	set(rule{op: OpOther, fw: AllFlags, side: SideInterrupts, special: pops}, x86asm.POPF, x86asm.POPFD, x86asm.POPFQ)
-	set(rule{op: Leave, special: leaves}, x86asm.LEAVE)
-	set(rule{op: OpOther, special: enters}, x86asm.ENTER)
-	set(rule{op: Call, args: "r", flow: FlowCall, special: pushes}, x86asm.CALL)
-	set(rule{op: OpOther, args: "r", flow: FlowCall, side: SideSegment, special: anything}, x86asm.LCALL)
+	set(rule{op: Push, args: "r", special: doPushes}, x86asm.PUSH)
+	set(rule{op: Pop, args: "w", special: doPops}, x86asm.POP)
+	set(rule{op: OpOther, fr: AllFlags, special: doPushes}, x86asm.PUSHF, x86asm.PUSHFD, x86asm.PUSHFQ)
+	set(rule{op: OpOther, fw: AllFlags, side: SideInterrupts, special: doPops}, x86asm.POPF, x86asm.POPFD, x86asm.POPFQ)
+	set(rule{op: Leave, special: doLeaves}, x86asm.LEAVE)
+	set(rule{op: OpOther, special: doEnters}, x86asm.ENTER)
+	set(rule{op: Call, args: "r", flow: FlowCall, special: doPushes}, x86asm.CALL)
+	set(rule{op: OpOther, args: "r", flow: FlowCall, side: SideSegment, special: doAnything}, x86asm.LCALL)
 	set(rule{op: Jump, args: "r", flow: FlowJump}, x86asm.JMP)
 	set(rule{op: Jump, args: "r", flow: FlowJump, side: SideSegment}, x86asm.LJMP)
-	set(rule{op: Return, args: "r", flow: FlowReturn, special: returns}, x86asm.RET)
-	set(rule{op: Return, args: "r", flow: FlowReturn, side: SideSegment, special: anything}, x86asm.LRET)
-	set(rule{op: Return, flow: FlowReturn, fw: AllFlags, side: SideSegment | SideInterrupts | SideOrder, special: anything},
+	set(rule{op: Return, args: "r", flow: FlowReturn, special: doReturns}, x86asm.RET)
+	set(rule{op: Return, args: "r", flow: FlowReturn, side: SideSegment, special: doAnything}, x86asm.LRET)
+	set(rule{op: Return, flow: FlowReturn, fw: AllFlags, side: SideSegment | SideInterrupts | SideOrder, special: doAnything},
 		x86asm.IRET, x86asm.IRETD, x86asm.IRETQ)
 	set(rule{op: Return, flow: FlowReturn, reads: Regs(RCX, R11), fw: AllFlags, side: SideSegment | SideInterrupts}, x86asm.SYSRET)
 	set(rule{op: Return, flow: FlowReturn, reads: Regs(RCX, RDX), side: SideSegment}, x86asm.SYSEXIT)
 	set(rule{op: Trap, args: "----", flow: FlowTrap}, x86asm.UD0, x86asm.UD1, x86asm.UD2)
-	set(rule{op: Trap, args: "r", flow: FlowTrap, special: interrupts}, x86asm.INT)
-	set(rule{op: Trap, flow: FlowTrap, special: anything}, x86asm.INTO, x86asm.ICEBP)
-	set(rule{op: OpOther, special: anything, fw: AllFlags, side: SideInterrupts}, x86asm.SYSCALL, x86asm.SYSENTER)
+	set(rule{op: Trap, args: "r", flow: FlowTrap, special: doInterrupts}, x86asm.INT)
+	set(rule{op: Trap, flow: FlowTrap, special: doAnything}, x86asm.INTO, x86asm.ICEBP)
+	set(rule{op: OpOther, special: doAnything, fw: AllFlags, side: SideInterrupts}, x86asm.SYSCALL, x86asm.SYSENTER)
 }
 
 func systemRules(set setter) {
@@ -281,25 +281,25 @@ func systemRules(set setter) {
 	set(rule{op: OpOther, args: "a", side: SideSystem}, x86asm.INVLPG, x86asm.CLFLUSH)
 	set(rule{op: OpOther, args: "rr", side: SideSystem}, x86asm.INVPCID)
 	set(rule{op: OpOther, args: "r", side: SideSystem}, x86asm.LGDT, x86asm.LIDT, x86asm.LLDT, x86asm.LTR, x86asm.LMSW)
-	set(rule{op: OpOther, args: "w", special: storesTable}, x86asm.SGDT, x86asm.SIDT, x86asm.SLDT, x86asm.STR, x86asm.SMSW)
+	set(rule{op: OpOther, args: "w", special: doStoresTable}, x86asm.SGDT, x86asm.SIDT, x86asm.SLDT, x86asm.STR, x86asm.SMSW)
 	set(rule{op: OpOther, args: "r", fw: ZF}, x86asm.VERR, x86asm.VERW)
-	set(rule{op: OpOther, args: "xr", fw: ZF, special: keepsFirst}, x86asm.LAR, x86asm.LSL)
+	set(rule{op: OpOther, args: "xr", fw: ZF, special: doKeepsFirst}, x86asm.LAR, x86asm.LSL)
 	set(rule{op: OpOther, args: "wr", side: SideSegment}, x86asm.LSS, x86asm.LFS, x86asm.LGS)
 	set(rule{op: OpOther, reads: Regs(RAX, RCX, RDX)}, x86asm.MONITOR)
 	set(rule{op: OpOther, reads: Regs(RAX, RCX), side: SideHalt}, x86asm.MWAIT)
-	set(rule{op: OpOther, special: anything}, x86asm.XBEGIN, x86asm.XABORT, x86asm.RSM)
+	set(rule{op: OpOther, special: doAnything}, x86asm.XBEGIN, x86asm.XABORT, x86asm.RSM)
 	set(rule{op: OpOther}, x86asm.XEND)
 	set(rule{op: OpOther, fw: StatusFlags}, x86asm.XTEST)
 }
 
 func vectorRules(set setter) {
 	state := func(args string, side Side, ops ...x86asm.Op) {
-		set(rule{op: OpOther, args: args, reads: Regs(RAX, RDX), side: side, special: stateArea}, ops...)
+		set(rule{op: OpOther, args: args, reads: Regs(RAX, RDX), side: side, special: doStateArea}, ops...)
 	}
 	state("x", 0, x86asm.XSAVE, x86asm.XSAVE64, x86asm.XSAVEC, x86asm.XSAVEC64, x86asm.XSAVEOPT, x86asm.XSAVEOPT64, x86asm.XSAVES, x86asm.XSAVES64)
 	state("r", SideVector, x86asm.XRSTOR, x86asm.XRSTOR64, x86asm.XRSTORS, x86asm.XRSTORS64)
-	set(rule{op: OpOther, args: "w", special: stateArea}, x86asm.FXSAVE, x86asm.FXSAVE64, x86asm.FNSAVE, x86asm.FNSTENV)
-	set(rule{op: OpOther, args: "r", side: SideVector, special: stateArea}, x86asm.FXRSTOR, x86asm.FXRSTOR64, x86asm.FRSTOR, x86asm.FLDENV)
+	set(rule{op: OpOther, args: "w", special: doStateArea}, x86asm.FXSAVE, x86asm.FXSAVE64, x86asm.FNSAVE, x86asm.FNSTENV)
+	set(rule{op: OpOther, args: "r", side: SideVector, special: doStateArea}, x86asm.FXRSTOR, x86asm.FXRSTOR64, x86asm.FRSTOR, x86asm.FLDENV)
 	set(rule{op: OpOther, args: "r", side: SideVector}, x86asm.LDMXCSR)
 	set(rule{op: OpOther, args: "w"}, x86asm.STMXCSR)
 	set(rule{op: OpOther, side: SideVector}, x86asm.EMMS, x86asm.FNINIT, x86asm.FNCLEX, x86asm.FWAIT)
@@ -325,7 +325,7 @@ func vectorRules(set setter) {
 	set(rule{op: OpOther, args: "rrr", fw: StatusFlags, side: SideVector}, x86asm.PCMPISTRM)
 	set(rule{op: OpOther, args: "rrr", fw: StatusFlags, reads: Regs(RAX, RDX), writes: []implicit{{RCX, 4}}}, x86asm.PCMPESTRI)
 	set(rule{op: OpOther, args: "rrr", fw: StatusFlags, reads: Regs(RAX, RDX), side: SideVector}, x86asm.PCMPESTRM)
-	set(rule{op: OpOther, args: "rr", special: maskedStore}, x86asm.MASKMOVQ, x86asm.MASKMOVDQU)
+	set(rule{op: OpOther, args: "rr", special: doMaskedStore}, x86asm.MASKMOVQ, x86asm.MASKMOVDQU)
 }
 
 // x87Others have names with an F and rules of their own.

@@ -35,7 +35,7 @@ var (
 	vexFromTwo = rule{op: OpOther, args: "wrr", side: SideVector} // the same, with another source
 	vexFlags   = rule{op: OpOther, args: "rr", fw: StatusFlags}   // compares
 	vexZero    = rule{op: OpOther, side: SideVector}              // vzeroupper, vzeroall, tilerelease
-	vexAny     = rule{op: OpOther, args: "wr", side: SideVector, special: unknownMemory}
+	vexAny     = rule{op: OpOther, args: "wr", side: SideVector, special: doUnknownMemory}
 	vexIndex   = rule{op: OpOther, args: "rrr", fw: StatusFlags, writes: []implicit{{RCX, 4}}}
 	vexMask    = rule{op: OpOther, args: "rrr", fw: StatusFlags, side: SideVector}
 	vexIndexE  = rule{op: OpOther, args: "rrr", fw: StatusFlags, reads: Regs(RAX, RDX), writes: []implicit{{RCX, 4}}}

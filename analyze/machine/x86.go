@@ -162,6 +162,14 @@ func FromX86(x *x86asm.Inst, addr uint64) Inst {
 	return in
 }
 
+// x86OpNames are the names of x86asm's operations as the kernel spells them.
+var x86OpNames = func() (names []string) {
+	for op := x86asm.Op(0); op < x86asm.Op(len(x86Rules)) || !strings.HasPrefix(op.String(), "Op("); op++ {
+		names = append(names, strings.ToLower(op.String()))
+	}
+	return names
+}()
+
 // FromX86Reg makes a register of one of x86asm's.
 func FromX86Reg(r x86asm.Reg) Reg { return x86Reg(r) }
 
@@ -175,8 +183,8 @@ func FromX86Mem(m x86asm.Mem, width int) Mem {
 func x86FromNative(x *x86asm.Inst) Inst {
 	in := Inst{Len: x.Len, rule: x86RuleOf(x)}
 	in.Op, in.Cond, in.Name = in.rule.op, in.rule.cond, in.rule.name
-	if in.Name == "" {
-		in.Name = strings.ToLower(x.Op.String())
+	if in.Name == "" && int(x.Op) < len(x86OpNames) {
+		in.Name = x86OpNames[x.Op]
 	}
 	for _, p := range x.Prefix {
 		if p == 0 {

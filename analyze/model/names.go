@@ -48,7 +48,3 @@ var threadEnds = map[string]bool{
 	"do_exit": true, "do_group_exit": true, "do_task_dead": true, "kthread_exit": true, "kthread_complete_and_exit": true,
 	"complete_and_exit": true, "__module_put_and_kthread_exit": true, "make_task_dead": true, "rewind_stack_and_make_dead": true,
 }
-
-// ThunkRegister returns the register that a retpoline of this name jumps
-// through, "rax" for example; ok is false for other functions.
-func ThunkRegister(name string) (reg string, ok bool) { return indirectThunk(name) }

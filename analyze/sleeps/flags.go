@@ -108,8 +108,9 @@ func follow(m *model.Model, id model.FuncID, visit func(in *machine.Inst, s *reg
 		Entry: entry,
 		Join:  (*regs).join,
 		Transfer: func(s *regs, k int) {
+			var in machine.Inst // one for all: visit has it moved to the heap
 			for x := range m.Instructions(&blocks[k]) {
-				in := x.Machine()
+				in = x.Machine()
 				visit(&in, s)
 				changed, known := callees[in.Addr]
 				if !known {

@@ -140,7 +140,7 @@ func (t *trial) match(kind string, f, g *event) (over bool, err error) {
 		}
 	}
 	if f.kind == "call" {
-		if err := t.arguments(f, g, at); err != nil {
+		if err := t.arguments(f, at); err != nil {
 			return false, err
 		}
 	}
@@ -214,7 +214,7 @@ func (t *trial) sizes(name string) (Sizes, bool) {
 }
 
 // arguments compares what a call is given.
-func (t *trial) arguments(f, g *event, at string) error {
+func (t *trial) arguments(f *event, at string) error {
 	regs := []int{rdi, rsi, rdx, rcx, 8, 9}
 	if strings.Contains(f.callee, "preempt_schedule") || f.callee == "__SCT__cond_resched" ||
 		f.callee == "__SCT__might_resched" {

@@ -224,10 +224,6 @@ func (x *valuation) draw(sp *spot, r *rand.Rand) bool {
 				}
 			}
 		}
-		// What is read in a condition is drawn like a variable.
-		for _, k := range sp.Known {
-			x.loads(k.Term, r)
-		}
 		met := true
 		for _, k := range sp.Known {
 			if v, ok := x.eval(k.Term); ok && (v != 0) != k.Is {
@@ -275,13 +271,4 @@ func (x *valuation) force(i int, v uint64) {
 		}
 	}
 	clear(x.memo)
-}
-
-func (x *valuation) loads(i int, r *rand.Rand) {
-	t := &x.c.Terms[i]
-	for _, a := range t.Args {
-		if a != 0 {
-			x.loads(a, r)
-		}
-	}
 }
