@@ -199,7 +199,8 @@ func (t *Tree) readEnvironment(path string) (map[string]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	drop := map[string]bool{"PWD": true, "OLDPWD": true, "SHLVL": true, "_": true, "MAKEFLAGS": true, "MFLAGS": true, "MAKELEVEL": true, "MAKEOVERRIDES": true, "KLPFORGE_OUT": true, "MAKE_TERMOUT": true, "MAKE_TERMERR": true}
+	drop := map[string]bool{"PWD": true, "OLDPWD": true, "SHLVL": true, "_": true, "MAKEFLAGS": true, "MFLAGS": true, "MAKELEVEL": true, "MAKEOVERRIDES": true, "KLPFORGE_OUT": true,
+		"TMPDIR": true, "TMPOUT": true, "MAKE_TERMOUT": true, "MAKE_TERMERR": true}
 	for _, kv := range baseEnv() {
 		name, _, _ := strings.Cut(kv, "=")
 		drop[name] = true

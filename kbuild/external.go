@@ -9,6 +9,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -243,6 +244,9 @@ func (x *External) Build(ctx context.Context, label string) ([]ExternalObject, e
 		if outside := outsideOf(filepath.Base(x.Dir), string(all), x.base, x.tree.base); outside != nil && len(x.changed) > 0 && ctx.Err() == nil {
 			return nil, outside
 		}
+		if m := deniedOption.FindStringSubmatch(string(all)); m != nil && ctx.Err() == nil {
+			return nil, absoluteInclude(filepath.Base(x.Dir), m[1])
+		}
 		var re *RunError
 		err = c.failed(ctx, all, err)
 		if errors.As(err, &re) {
@@ -271,6 +275,16 @@ func (x *External) Build(ctx context.Context, label string) ([]ExternalObject, e
 		out[0].Elapsed = time.Since(begun)
 	}
 	return out, nil
+}
+
+// deniedOption is what the compiler says of a file that an option of the module's
+// makefile names, and that the sandbox keeps it from.
+var deniedOption = regexp.MustCompile(`(?m)^<command-line>: fatal error: (\S+): Permission denied$`)
+
+// absoluteInclude reports a file of the module that its makefile names where it lies,
+// and not in the copy that is compiled.
+func absoluteInclude(obj, file string) error {
+	return fmt.Errorf("compile %s: it includes %s by its absolute name, which no patch reaches: let the makefile say $(src) instead", obj, file)
 }
 
 // members reads which objects each module is linked of: kbuild lists them in a
@@ -327,7 +341,7 @@ func (x *External) collect(obj, label string) (*Built, error) {
 	}
 	for _, dep := range c.Deps {
 		if strings.HasPrefix(dep, x.source+"/") {
-			return nil, fmt.Errorf("compile %s: it includes %s by its absolute name, which no patch reaches: let the makefile say $(src) instead", obj, dep)
+			return nil, absoluteInclude(obj, dep)
 		}
 	}
 	if err := x.tree.checkRead(c.Deps); err != nil {

@@ -19,7 +19,7 @@ import (
 // What is kept beside a tree is sealed: damage is noticed when it is read. Without
 // these files the tree cannot be used, and is prepared again; the include graph and
 // environments are made anew from it.
-var treeFiles = []string{"owners.json", "files.lst", "work.lst"}
+var treeFiles = []string{"owners.json", "files.lst", "work.lst", "rest.seal"}
 
 // kind is what a file beside a tree is sealed as.
 func factKind(key, name string) string { return "tree " + key + " " + name }

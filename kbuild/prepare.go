@@ -22,7 +22,7 @@ import (
 
 // formatVersion is part of every tree key; raise it when the way trees are made
 // changes.
-const formatVersion = "7"
+const formatVersion = "8"
 
 // PrepareOptions says which kernel to prepare. Source, Config and Cache must be
 // set; Release should be.

@@ -17,6 +17,8 @@ import (
 	"sync"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/klpforge/klpforge/internal/sealed"
 )
 
 // A prepared tree is used for months, and code of the next build comes from it. So
@@ -164,13 +166,11 @@ func (t *Tree) seal(ctx context.Context) error {
 			rest = append(rest, e)
 		}
 	}
-	if err := writeSeal(t.sealFile("rest"), rest); err != nil {
+	if err := t.writeSeal("rest", rest); err != nil {
 		return err
 	}
-	return writeSeal(t.sealFile("work"), work)
+	return t.writeSeal("work", work)
 }
-
-func (t *Tree) sealFile(part string) string { return filepath.Join(t.base, part+".seal") }
 
 // record is the fixed part of a stored entry, before the path.
 type record struct {
@@ -185,7 +185,7 @@ type record struct {
 
 const recordSize = 72
 
-func writeSeal(file string, entries []sealEntry) error {
+func (t *Tree) writeSeal(part string, entries []sealEntry) error {
 	var b bytes.Buffer
 	for _, e := range entries {
 		r := record{Kind: e.kind, Length: uint16(len(e.path)), Mode: e.mode, Size: e.size, Mtime: e.mtime, Ctime: e.ctime, Inode: e.inode, Sum: e.sum}
@@ -197,20 +197,20 @@ func writeSeal(file string, entries []sealEntry) error {
 		}
 		b.WriteString(e.path)
 	}
-	sum := sha256.Sum256(b.Bytes())
-	return writeAtomic(file, append(sum[:], b.Bytes()...), 0o644)
+	return t.keep(part+".seal", b.Bytes())
 }
 
-func readSeal(file string) ([]sealEntry, error) {
-	data, err := os.ReadFile(file)
+// readSeal reads a part of the seal. The error wraps sealed.ErrDamaged, or is a
+// *TreeChangedError when the part is gone.
+func (t *Tree) readSeal(part string) ([]sealEntry, error) {
+	data, err := t.kept(part + ".seal")
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, &TreeChangedError{Path: part + ".seal", Why: "is missing"}
+	}
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("check prepared tree: %w", err)
 	}
-	damaged := fmt.Errorf("read %s: it is damaged", filepath.Base(file))
-	if len(data) < sha256.Size || sha256.Sum256(data[sha256.Size:]) != [sha256.Size]byte(data[:sha256.Size]) {
-		return nil, damaged
-	}
-	data = data[sha256.Size:]
+	damaged := fmt.Errorf("read %s.seal: %w", part, sealed.ErrDamaged)
 	names := string(data) // paths share it
 	out := make([]sealEntry, 0, len(data)/100)
 	for at := 0; at < len(data); {
@@ -258,9 +258,9 @@ func (t *Tree) checkPruned(ctx context.Context) error {
 }
 
 func (t *Tree) checkPart(ctx context.Context, part string) error {
-	entries, err := readSeal(t.sealFile(part))
+	entries, err := t.readSeal(part)
 	if err != nil {
-		return &TreeChangedError{Path: part + ".seal", Why: "is missing or was changed"}
+		return err
 	}
 	var mu sync.Mutex
 	var touched []int
@@ -297,7 +297,7 @@ func (t *Tree) checkPart(ctx context.Context, part string) error {
 	if err := t.checkEntries(entries, touched); err != nil {
 		return err
 	}
-	return writeSeal(t.sealFile(part), entries)
+	return t.writeSeal(part, entries)
 }
 
 // byDirectory groups entries, which are given by their indices, by the directory that
@@ -399,8 +399,8 @@ func (t *Tree) checkRead(files []string) error {
 		entries := t.facts.sealed[part]
 		if entries == nil {
 			var err error
-			if entries, err = readSeal(t.sealFile(part)); err != nil {
-				return &TreeChangedError{Path: part + ".seal", Why: "is missing or was changed"}
+			if entries, err = t.readSeal(part); err != nil {
+				return err
 			}
 			t.keepSeal(part, entries)
 		}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -52,6 +53,8 @@ func TestChangedTreeIsMadeAgain(t *testing.T) {
 	if tree.Healed != "" {
 		t.Fatalf("a new tree: %s", tree.Healed)
 	}
+	dir, key := tree.Dir, tree.Key
+	tree = nil
 	for _, c := range []struct {
 		what, file string
 		alter      func(t *testing.T, file string)
@@ -80,13 +83,14 @@ func TestChangedTreeIsMadeAgain(t *testing.T) {
 		{"a seal that is damaged", "../work.seal", func(t *testing.T, f string) { alter(t, f, true); alter(t, f, false) }},
 	} {
 		t.Run(c.what, func(t *testing.T) {
-			file := filepath.Join(tree.Dir, c.file)
+			runtime.GC() // nobody uses the tree: it is made again at once
+			file := filepath.Join(dir, c.file)
 			c.alter(t, file)
 			var stages []string
 			o := opts
 			o.Progress = func(stage string, _, _ int) { stages = append(stages, stage) }
 			again := mustPrepare(t, o)
-			if again.Key != tree.Key || !strings.Contains(again.Healed, strings.TrimPrefix(c.file, "../")) {
+			if again.Key != key || !strings.Contains(again.Healed, strings.TrimPrefix(c.file, "../")) {
 				t.Errorf("not noticed: healed %q, stages %q", again.Healed, stages)
 			}
 			if once := mustPrepare(t, opts); once.Healed != "" {
