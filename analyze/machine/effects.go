@@ -67,10 +67,10 @@ func (e *Effects) operand(o *Operand, use byte) {
 		}
 		e.Reads |= o.Mem.Regs()
 		if use == 'r' || use == 'x' {
-			e.access(o.Mem, false, false)
+			e.access(o.Mem, false)
 		}
 		if use == 'w' || use == 'x' {
-			e.access(o.Mem, true, false)
+			e.access(o.Mem, true)
 		}
 	}
 }
@@ -205,7 +205,7 @@ func stateArea(_ *Inst, e *Effects) {
 
 func maskedStore(in *Inst, e *Effects) {
 	e.Reads |= Regs(RDI)
-	e.access(Mem{Base: RDI, Index: NoReg, Width: uint16(in.Args[0].Reg.Size)}, true, false)
+	e.access(Mem{Base: RDI, Index: NoReg, Width: uint16(in.Args[0].Reg.Size)}, true)
 }
 
 // anything: control leaves the code, or other code runs before the next
@@ -264,7 +264,7 @@ func pushes(in *Inst, e *Effects) {
 	n := wordOf(in)
 	e.Reads |= Regs(RSP)
 	e.write(RSP, 8, false)
-	e.access(Mem{Base: RSP, Index: NoReg, Disp: int64(-n), Width: uint16(n)}, true, false)
+	e.access(Mem{Base: RSP, Index: NoReg, Disp: int64(-n), Width: uint16(n)}, true)
 	e.Stack, e.StackDelta = StackMoved, int64(-n)
 	if in.Op == Call { // comes back
 		e.Stack, e.StackDelta = StackSame, 0
@@ -274,7 +274,7 @@ func pushes(in *Inst, e *Effects) {
 func pops(in *Inst, e *Effects) {
 	n := wordOf(in)
 	e.Reads |= Regs(RSP)
-	e.access(Mem{Base: RSP, Index: NoReg, Width: uint16(n)}, false, false)
+	e.access(Mem{Base: RSP, Index: NoReg, Width: uint16(n)}, false)
 	if e.Writes.Has(RSP) { // pop rsp
 		e.Stack = StackOther
 		e.write(RSP, 8, false)
@@ -294,7 +294,7 @@ func leaves(_ *Inst, e *Effects) {
 	e.Reads |= Regs(RBP)
 	e.write(RSP, 8, false)
 	e.write(RBP, 8, false)
-	e.access(Mem{Base: RBP, Index: NoReg, Width: 8}, false, false)
+	e.access(Mem{Base: RBP, Index: NoReg, Width: 8}, false)
 	e.Stack = StackOther
 }
 
@@ -303,7 +303,7 @@ func enters(in *Inst, e *Effects) {
 	e.Reads |= Regs(RBP, RSP)
 	e.write(RSP, 8, false)
 	e.write(RBP, 8, false)
-	e.access(Mem{Base: RSP, Index: NoReg, Disp: -8, Width: 8}, true, false)
+	e.access(Mem{Base: RSP, Index: NoReg, Disp: -8, Width: 8}, true)
 	e.Stack, e.StackDelta = StackMoved, -8-in.Args[0].Imm
 	if level := in.Args[1].Imm & 31; level > 0 {
 		e.AnyMemory = true
@@ -314,7 +314,7 @@ func enters(in *Inst, e *Effects) {
 func returns(in *Inst, e *Effects) {
 	e.Reads |= Regs(RSP)
 	e.write(RSP, 8, false)
-	e.access(Mem{Base: RSP, Index: NoReg, Width: 8}, false, false)
+	e.access(Mem{Base: RSP, Index: NoReg, Width: 8}, false)
 	e.Stack, e.StackDelta = StackMoved, 8
 	if in.Args[0].Kind == KindImm {
 		e.StackDelta += in.Args[0].Imm

@@ -66,7 +66,7 @@ var (
 
 // storesLine: MOVDIR64B and ENQCMD write 64 bytes to where a register points.
 func storesLine(in *Inst, e *Effects) {
-	e.access(Mem{Base: in.Args[0].Reg.Num, Index: NoReg, Width: 64, Addr32: in.Args[0].Reg.Size == 4}, true, false)
+	e.access(Mem{Base: in.Args[0].Reg.Num, Index: NoReg, Width: 64, Addr32: in.Args[0].Reg.Size == 4}, true)
 }
 
 // hypercall: what the other side changes is its own convention. Registers that
@@ -81,7 +81,7 @@ func hypercall(_ *Inst, e *Effects) {
 
 // zeroLine: CLZERO writes the cache line around RAX.
 func zeroLine(_ *Inst, e *Effects) {
-	e.access(Mem{Base: RAX, Index: NoReg}, true, false)
+	e.access(Mem{Base: RAX, Index: NoReg}, true)
 }
 
 // named is an instruction without operands.

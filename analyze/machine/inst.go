@@ -271,12 +271,12 @@ func (e *Effects) WrittenBits(n Num) uint64 {
 // what they held before.
 func (e *Effects) Replaced() RegSet { return (e.Whole | e.Zext) &^ e.Reads &^ e.Maybe }
 
-func (e *Effects) access(m Mem, write, repeat bool) {
+func (e *Effects) access(m Mem, write bool) {
 	if int(e.nmem) == len(e.mem) {
 		e.AnyMemory = true
 		return
 	}
-	e.mem[e.nmem] = Access{Mem: m, Write: write, Repeat: repeat}
+	e.mem[e.nmem] = Access{Mem: m, Write: write}
 	e.nmem++
 }
 

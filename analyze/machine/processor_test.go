@@ -586,7 +586,7 @@ func (t *trial) compare(q *request, a *answer, vs []variation, bs []*answer) {
 		t.variedFlag(q, a, &vs[16+i].q, bs[16+i], flag)
 	}
 	other, all := bs[len(bs)-2], bs[len(bs)-1]
-	if _, _, any := t.memoryRead(q); !any {
+	if _, _, elsewhere := t.memoryRead(q); !elsewhere {
 		if other.Signal != 0 {
 			t.errorf("faults or not by memory that it does not read")
 		} else if regs, _, flags, _ := depends(q, &vs[len(vs)-2].q, a, other); regs != 0 || flags != 0 || !sameStores(a, other) {
@@ -648,22 +648,22 @@ func (t *trial) variedFlag(q *request, a *answer, v *request, b *answer, flag ma
 }
 
 // memoryRead is what the table says is read, as ranges of the scratch area;
-// any: it does not say all.
-func (t *trial) memoryRead(q *request) (ranges [4][2]uint32, n uint32, any bool) {
-	any = t.e.AnyMemory
+// elsewhere: it does not say all.
+func (t *trial) memoryRead(q *request) (ranges [4][2]uint32, n uint32, elsewhere bool) {
+	elsewhere = t.e.AnyMemory
 	for _, acc := range t.e.Memory() {
 		if acc.Write {
 			continue
 		}
 		from, to, known := t.extent(acc, q)
 		if !known {
-			any = true
+			elsewhere = true
 			continue
 		}
 		ranges[n] = [2]uint32{uint32(from), uint32(to - from)}
 		n++
 	}
-	return ranges, n, any
+	return ranges, n, elsewhere
 }
 
 // sameStores reports whether two runs on different memory wrote the same

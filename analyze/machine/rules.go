@@ -144,11 +144,13 @@ func dataRules(set setter) {
 }
 
 func arithmeticRules(set setter) {
-	two := func(op Op, fr, fw Flags, ops ...x86asm.Op) { set(rule{op: op, args: "xr", fr: fr, fw: fw}, ops...) }
-	two(Add, 0, StatusFlags, x86asm.ADD)
-	two(And, 0, StatusFlags, x86asm.AND)
-	two(Or, 0, StatusFlags, x86asm.OR)
-	two(AddCarry, CF, StatusFlags, x86asm.ADC)
+	two := func(op Op, fr Flags, ops ...x86asm.Op) {
+		set(rule{op: op, args: "xr", fr: fr, fw: StatusFlags}, ops...)
+	}
+	two(Add, 0, x86asm.ADD)
+	two(And, 0, x86asm.AND)
+	two(Or, 0, x86asm.OR)
+	two(AddCarry, CF, x86asm.ADC)
 	set(rule{op: Sub, args: "xr", fw: StatusFlags, special: doZeroIdiom}, x86asm.SUB)
 	set(rule{op: Xor, args: "xr", fw: StatusFlags, special: doZeroIdiom}, x86asm.XOR)
 	set(rule{op: SubBorrow, args: "xr", fr: CF, fw: StatusFlags, special: doZeroIdiom}, x86asm.SBB)
@@ -252,22 +254,22 @@ func stackRules(set setter) {
 }
 
 func systemRules(set setter) {
-	out := func(size uint8, regs ...Num) (w []implicit) {
+	out := func(regs ...Num) (w []implicit) {
 		for _, r := range regs {
-			w = append(w, implicit{r, size})
+			w = append(w, implicit{r, 4})
 		}
 		return w
 	}
 	set(rule{op: OpOther, fw: IF, side: SideInterrupts}, x86asm.CLI, x86asm.STI)
 	set(rule{op: OpOther, side: SideHalt | SideInterrupts}, x86asm.HLT)
 	set(rule{op: Nop, side: SideOrder}, x86asm.PAUSE, x86asm.LFENCE, x86asm.MFENCE, x86asm.SFENCE)
-	set(rule{op: OpOther, reads: Regs(RAX, RCX), writes: out(4, RAX, RBX, RCX, RDX), side: SideOrder}, x86asm.CPUID)
-	set(rule{op: OpOther, writes: out(4, RAX, RDX)}, x86asm.RDTSC)
-	set(rule{op: OpOther, writes: out(4, RAX, RCX, RDX)}, x86asm.RDTSCP)
-	set(rule{op: OpOther, reads: Regs(RCX), writes: out(4, RAX, RDX)}, x86asm.RDPMC)
-	set(rule{op: OpOther, reads: Regs(RCX), writes: out(4, RAX, RDX), side: SideMSR}, x86asm.RDMSR)
+	set(rule{op: OpOther, reads: Regs(RAX, RCX), writes: out(RAX, RBX, RCX, RDX), side: SideOrder}, x86asm.CPUID)
+	set(rule{op: OpOther, writes: out(RAX, RDX)}, x86asm.RDTSC)
+	set(rule{op: OpOther, writes: out(RAX, RCX, RDX)}, x86asm.RDTSCP)
+	set(rule{op: OpOther, reads: Regs(RCX), writes: out(RAX, RDX)}, x86asm.RDPMC)
+	set(rule{op: OpOther, reads: Regs(RCX), writes: out(RAX, RDX), side: SideMSR}, x86asm.RDMSR)
 	set(rule{op: OpOther, reads: Regs(RAX, RCX, RDX), side: SideMSR | SideOrder}, x86asm.WRMSR)
-	set(rule{op: OpOther, reads: Regs(RCX), writes: out(4, RAX, RDX)}, x86asm.XGETBV)
+	set(rule{op: OpOther, reads: Regs(RCX), writes: out(RAX, RDX)}, x86asm.XGETBV)
 	set(rule{op: OpOther, reads: Regs(RAX, RCX, RDX), side: SideSystem}, x86asm.XSETBV)
 	set(rule{op: OpOther, args: "w", fw: StatusFlags}, x86asm.RDRAND)
 	set(rule{op: OpOther, args: "w", side: SideSegment}, x86asm.RDFSBASE, x86asm.RDGSBASE)
