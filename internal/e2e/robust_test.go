@@ -156,8 +156,8 @@ func TestCacheHeals(t *testing.T) {
 		files string // pattern, below the cache
 		how   func([]byte) []byte
 	}{
-		{"objects/*/*.o", cut}, {"objects/*/*.o", flip}, {"objects/*/*.json", zero}, {"facts/*-model", cut}, {"facts/*-locks", flip},
-		{"targets/*/vmlinux-*", flip}, {"targets/*/vmlinux-*", cut}, {"trees/*/env-*.json", flip},
+		{"objects/*/*.o", cut}, {"objects/*/*.o", flip}, {"objects/*/*.json", zero}, {"facts/*-model", cut}, {"facts/*-model", flip},
+		{"targets/*/vmlinux-*", flip}, {"targets/*/vmlinux-*", cut},
 		{"trees/*/meta.json", cut}, // what else makes a tree be prepared again is tried in package kbuild
 	} {
 		files, _ := filepath.Glob(filepath.Join(string(own.cache), x.files))

@@ -137,9 +137,9 @@ func TestRuntimeConstants(t *testing.T) {
 	}
 	const file = "/proc/sys/kernel/ostype"
 	s := vm.Script{Files: []vm.File{vm.ModuleFile(ko)}}
-	s = s.Add(guest.Insmod(vm.ModuleFile(ko).Name, ""), guest.WaitTransition("runtime_constants", time.Minute),
+	s = s.Add(guest.Insmod(vm.ModuleFile(ko).Name, ""), guest.WaitTransition(res.Plan.Name, time.Minute),
 		guest.DropCaches(), guest.Expect(file, guest.MatchExact, "Linux"), guest.Expect(file, guest.MatchExact, "Linux"),
-		guest.CheckDmesg(), guest.Disable("runtime_constants", time.Minute), guest.Rmmod("runtime_constants"), guest.CheckDmesg())
+		guest.CheckDmesg(), guest.Disable(res.Plan.Name, time.Minute), guest.Rmmod(res.Plan.Name), guest.CheckDmesg())
 	r, err := vm.Run(ctx, opt, s)
 	if err == nil {
 		err = r.Err()
