@@ -55,13 +55,15 @@ const plainBranches = `
 
 // runtimeConstants has code read the variables whose values boot code writes into the
 // instructions of the kernel, and does not write into those of a module: what
-// include/asm-generic/runtime-const.h does for other architectures (v6.11 to v6.12).
+// include/asm-generic/runtime-const.h does for other architectures (v6.11 to v6.12). The
+// shift is of 32 bits, whatever the value has: callers give a hash with a length above it,
+// and x86's instruction clears the upper half.
 var runtimeConstants = plainHeader{"arch/x86/include/asm/runtime-const.h", `
 #ifndef __ASSEMBLY__
 #undef runtime_const_ptr
 #undef runtime_const_shift_right_32
 #define runtime_const_ptr(sym) (sym)
-#define runtime_const_shift_right_32(val, sym) ((typeof(0u+(val)))(val) >> (sym))
+#define runtime_const_shift_right_32(val, sym) ((typeof(0u+(val)))((unsigned int)(val) >> (sym)))
 #endif
 `, func(cause error) elfdiff.Problem {
 	return elfdiff.Problem{ID: "KLP111", Severity: elfdiff.Note,
