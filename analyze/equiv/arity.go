@@ -55,10 +55,7 @@ func (w *walk) reads(b *body, name string, depth int) int {
 	if id < 0 || name == "" {
 		return -1
 	}
-	f, err := load(b.o, id, b.same)
-	if err != nil {
-		return -1
-	}
+	f := load(b.o, id, b.same)
 	for n := len(argRegs); n > 0; n-- {
 		if !f.unread(place{}, argRegs[n-1], func(to string) int {
 			if p := w.proto(to); p != nil && !p.Variadic {

@@ -80,7 +80,7 @@ type site struct {
 }
 
 // load finds the pieces of a function.
-func load(o *elfdiff.Object, a elfdiff.AtomID, same func(elfdiff.AtomID) bool) (*body, error) {
+func load(o *elfdiff.Object, a elfdiff.AtomID, same func(elfdiff.AtomID) bool) *body {
 	b := &body{o: o, name: o.Atoms[a].Name, atoms: []elfdiff.AtomID{a}, special: map[place]site{}, same: same,
 		cache: map[place]*insn{}, inside: map[elfdiff.AtomID]string{}}
 	for i := range o.Atoms {
@@ -93,7 +93,7 @@ func load(o *elfdiff.Object, a elfdiff.AtomID, same func(elfdiff.AtomID) bool) (
 		b.refs = append(b.refs, refs)
 	}
 	b.readTables()
-	return b, nil
+	return b
 }
 
 // tables are the sections that change what an instruction does.

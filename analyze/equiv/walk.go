@@ -82,19 +82,14 @@ func newNotes() *notes {
 func Prove(d *elfdiff.Result, ch elfdiff.Change, opt Options) (*Certificate, error) {
 	w := &walk{p: newPool(), opt: opt, arity: map[string]*Proto{}, spots: map[pairOf]*spot{},
 		returned: map[term]place{}, used: newNotes()}
-	var err error
-	if w.body[0], err = load(d.Orig, ch.Orig, func(a elfdiff.AtomID) bool {
+	w.body[0] = load(d.Orig, ch.Orig, func(a elfdiff.AtomID) bool {
 		b := d.PatchedOf(a)
 		return b >= 0 && d.Patched.Atoms[b].Name == d.Orig.Atoms[a].Name
-	}); err != nil {
-		return nil, err
-	}
-	if w.body[1], err = load(d.Patched, ch.Patched, func(b elfdiff.AtomID) bool {
+	})
+	w.body[1] = load(d.Patched, ch.Patched, func(b elfdiff.AtomID) bool {
 		a := d.OrigOf(b)
 		return a >= 0 && d.Patched.Atoms[b].Name == d.Orig.Atoms[a].Name
-	}); err != nil {
-		return nil, err
-	}
+	})
 	w.own = w.proto(ch.Name)
 	if err := w.run(); err != nil {
 		if w.refused != nil && err != error(w.refused) {
