@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"testing"
 
@@ -25,10 +26,15 @@ func TestMain(m *testing.M) {
 }
 
 func compile() {
+	here, err := filepath.Abs("testdata")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
 	for _, argv := range [][]string{
-		{"gcc", "-O2", "-g", "-fno-pic", "-mcmodel=kernel", "-mno-red-zone", "-fcf-protection=none", "-DKERNEL", "-c", "-o", "kernel.o", "types.c"},
-		{"gcc", "-O2", "-g", "-fno-pic", "-mcmodel=kernel", "-mno-red-zone", "-fcf-protection=none", "-c", "-o", "same.o", "types.c"},
-		{"gcc", "-O2", "-g", "-fno-pic", "-mcmodel=kernel", "-mno-red-zone", "-fcf-protection=none", "-DOTHER", "-c", "-o", "other.o", "types.c"},
+		{"gcc", "-O2", "-g", "-fdebug-prefix-map=" + here + "=.", "-fno-pic", "-mcmodel=kernel", "-mno-red-zone", "-fcf-protection=none", "-DKERNEL", "-c", "-o", "kernel.o", "types.c"},
+		{"gcc", "-O2", "-g", "-fdebug-prefix-map=" + here + "=.", "-fno-pic", "-mcmodel=kernel", "-mno-red-zone", "-fcf-protection=none", "-c", "-o", "same.o", "types.c"},
+		{"gcc", "-O2", "-g", "-fdebug-prefix-map=" + here + "=.", "-fno-pic", "-mcmodel=kernel", "-mno-red-zone", "-fcf-protection=none", "-DOTHER", "-c", "-o", "other.o", "types.c"},
 		{"ld", "-e", "0", "-o", "kernel.elf", "kernel.o"},
 		{"pahole", "--btf_encode_detached=kernel.btf", "kernel.elf"},
 		{"rm", "kernel.o"},
