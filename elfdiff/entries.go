@@ -252,11 +252,12 @@ func (o *Object) bitTargets(b *bit, f func(at uint64, t Target)) {
 	}
 }
 
-// bitBytes returns the bytes of a bit, zeros where the section has none, without what relocations and line numbers fill.
+// bitBytes returns the bytes of a bit without what relocations and line numbers fill;
+// nil, and not as many zeros as a header claims, where the section stores none.
 func (o *Object) bitBytes(b *bit) []byte {
 	data := o.File.Sections[b.sec].Data
 	if data == nil {
-		return make([]byte, b.to-b.from)
+		return nil
 	}
 	out := bytes.Clone(data[b.from:b.to])
 	relocs := o.relocs(b.sec)
@@ -276,7 +277,15 @@ func (c *comparer) sameBit(x, y *bit) string {
 	if x.to-x.from != y.to-y.from {
 		return fmt.Sprintf("size %d -> %d", x.to-x.from, y.to-y.from)
 	}
-	if d := firstDiff(c.o.bitBytes(x), c.p.bitBytes(y), 0); d >= 0 {
+	old, newer := c.o.bitBytes(x), c.p.bitBytes(y)
+	d := firstDiff(old, newer, 0)
+	switch {
+	case old == nil:
+		d = bytes.IndexFunc(newer, notZero)
+	case newer == nil:
+		d = bytes.IndexFunc(old, notZero)
+	}
+	if d >= 0 {
 		return fmt.Sprintf("bytes differ at +%#x", d)
 	}
 	return c.sameBitTargets(x, y)
@@ -301,10 +310,18 @@ func (c *comparer) sameBitTargets(x, y *bit) string {
 	return equal
 }
 
+// bitContents is a key for the name, the size and the bytes of a bit. Zeros at the end
+// are left to the size: a section may store none.
+func (o *Object) bitContents(b *bit) []byte {
+	key := fmt.Appendf(nil, "%s\x00%d ", b.base, b.to-b.from)
+	return append(key, bytes.TrimRight(o.bitBytes(b), "\x00")...)
+}
+
+func notZero(r rune) bool { return r != 0 }
+
 // bitKey groups bits that may be partners: equal bytes, and references of one name.
 func (o *Object) bitKey(b *bit) string {
-	key := append([]byte(b.base), 0)
-	key = append(key, o.bitBytes(b)...)
+	key := o.bitContents(b)
 	o.bitTargets(b, func(at uint64, t Target) {
 		name := t.Name
 		if t.Kind == TargetAtom {
@@ -379,7 +396,7 @@ func (c *comparer) matchBits(section string, left, right []bit) []bitChange {
 	} else if section != ".modinfo" {
 		each(func(_ *Object, b *bit) string { return b.base },
 			func(x, y *bit) bool { return c.refers(x) && c.sameBitTargets(x, y) == equal })
-		each(func(o *Object, b *bit) string { return b.base + "\x00" + string(o.bitBytes(b)) },
+		each(func(o *Object, b *bit) string { return string(o.bitContents(b)) },
 			func(x, _ *bit) bool { return x.base != "" || !allZero(c.o.bitBytes(x)) })
 		if len(left) == len(right) {
 			each(func(_ *Object, b *bit) string { return b.base }, func(_, _ *bit) bool { return true })

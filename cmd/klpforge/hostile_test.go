@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"unicode"
@@ -120,8 +121,15 @@ func TestDiffHugeCounts(t *testing.T) {
 			var word [8]byte
 			binary.LittleEndian.PutUint64(word[:], v)
 			copy(bad[f.off:f.off+f.len], word[:f.len])
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
 			if code, _ := diffBytes(t, good, bad); t.Failed() {
 				t.Fatalf("%s = %#x: exit code %d", f.name, v, code)
+			}
+			runtime.ReadMemStats(&after)
+			// What a header claims is not worth memory; the file has 3 KiB.
+			if n := after.TotalAlloc - before.TotalAlloc; n > 64<<20 {
+				t.Errorf("%s = %#x: allocated %d bytes", f.name, v, n)
 			}
 		}
 	}
