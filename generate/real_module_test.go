@@ -10,7 +10,7 @@ import (
 	"github.com/klpforge/klpforge/generate"
 	"github.com/klpforge/klpforge/internal/vm"
 	"github.com/klpforge/klpforge/internal/vm/guest"
-	"github.com/klpforge/klpforge/kernel"
+	"github.com/klpforge/klpforge/kernel/kmod"
 	"github.com/klpforge/klpforge/plan"
 )
 
@@ -80,9 +80,9 @@ func testRealModules(t *testing.T, k realKernel) {
 	write(t, filepath.Join(dir, "Kbuild"), "obj-m := klpt_b.o klpt_a.o\nccflags-y += -g0\n")
 	run(t, dir, "make", "-C", k.tree, "M="+dir, "CC=gcc-12", "modules")
 	target := k.target
-	target.extra = map[string]*kernel.Module{}
+	target.extra = map[string]*kmod.Module{}
 	for _, name := range []string{"klpt_a", "klpt_b"} {
-		m, err := kernel.ReadModule(filepath.Join(dir, name+".ko"))
+		m, err := kmod.Read(filepath.Join(dir, name+".ko"))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -16,6 +16,7 @@ import (
 	"github.com/klpforge/klpforge/internal/vm"
 	"github.com/klpforge/klpforge/internal/vm/guest"
 	"github.com/klpforge/klpforge/kernel"
+	"github.com/klpforge/klpforge/kernel/cachedir"
 	"github.com/klpforge/klpforge/kernel/klpapi"
 	"github.com/klpforge/klpforge/plan"
 )
@@ -70,7 +71,7 @@ func openReal(t *testing.T, release string) realKernel {
 	}
 	k.root = filepath.Join(cache, "targets", release, "root")
 	target, err := kernel.Open(kernel.Options{Release: release, Root: k.root,
-		Cache: kernel.Cache(t.TempDir()), Symvers: filepath.Join(k.tree, "Module.symvers")})
+		Cache: cachedir.Dir(t.TempDir()), Symvers: filepath.Join(k.tree, "Module.symvers")})
 	if err != nil {
 		missing("no target: %v", err)
 	}

@@ -8,6 +8,8 @@ import (
 	"github.com/klpforge/klpforge/elfobj"
 	"github.com/klpforge/klpforge/generate"
 	"github.com/klpforge/klpforge/kernel"
+	"github.com/klpforge/klpforge/kernel/kimage"
+	"github.com/klpforge/klpforge/kernel/kmod"
 	"github.com/klpforge/klpforge/plan"
 )
 
@@ -15,12 +17,12 @@ import (
 // that it ships.
 type kernelTarget struct {
 	*kernel.Target
-	extra map[string]*kernel.Module
+	extra map[string]*kmod.Module
 }
 
 var _ generate.VerifyTarget = kernelTarget{}
 
-func (k kernelTarget) module(name string) (*kernel.Module, error) {
+func (k kernelTarget) module(name string) (*kmod.Module, error) {
 	if m := k.extra[name]; m != nil {
 		return m, nil
 	}
@@ -95,7 +97,7 @@ func (k kernelTarget) Traceable(object string, sym generate.ShippedSym) (yes, kn
 			return false, false
 		}
 		t := tr.Traceable(sym.Addr, max(sym.Size, 16))
-		return t == kernel.Yes, t != kernel.Unknown
+		return t == kimage.Yes, t != kimage.Unknown
 	}
 	m, err := k.module(object)
 	if err != nil {
@@ -105,7 +107,7 @@ func (k kernelTarget) Traceable(object string, sym generate.ShippedSym) (yes, kn
 	if err != nil {
 		return false, false
 	}
-	return m.Traceable(kernel.ModuleLoc{Sec: id, Off: sym.Addr}, sym.Size), true
+	return m.Traceable(kmod.Loc{Sec: id, Off: sym.Addr}, sym.Size), true
 }
 
 // Indirect leaves the question to the tests of package kernel.
@@ -120,7 +122,7 @@ func (k kernelTarget) Export(name string) (generate.Export, bool) {
 	return generate.Export{CRC: e.CRC, Module: e.Object(), Namespace: e.Namespace}, ok
 }
 
-func sectionID(m *kernel.Module, name string) (elfobj.SecID, error) {
+func sectionID(m *kmod.Module, name string) (elfobj.SecID, error) {
 	for i := range m.File.Sections {
 		if i > 0 && m.File.Sections[i].Name == name {
 			return elfobj.SecID(i), nil

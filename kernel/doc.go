@@ -3,9 +3,8 @@
 // livepatch API generation. It reads what a distribution ships and needs no
 // debug package; it knows nothing of patches.
 //
-// [Open] finds the parts of a release under a root directory or in the cache
-// that [Fetch] fills. Every part is read when it is first asked for, so a
-// missing one is an error only for who needs it. All addresses in this
-// package are link-time virtual addresses, as in vmlinux, unless a comment
-// says otherwise.
+// [Open] finds the parts of a release, with a [Finder]: under a root directory, in the
+// cache that package fetch fills, or wherever a finder of one's own looks. Every part is
+// read when it is first asked for, so a missing one is an error only for who
+// needs it. What is in the parts, the packages kconfig, kimage and kmod decode.
 package kernel

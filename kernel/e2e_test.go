@@ -8,16 +8,19 @@ import (
 	"testing"
 
 	"github.com/klpforge/klpforge/elfobj"
+	"github.com/klpforge/klpforge/kernel/cachedir"
+	"github.com/klpforge/klpforge/kernel/kimage"
+	"github.com/klpforge/klpforge/kernel/kmod"
 )
 
 // e2eTargets returns the fetched releases of the cache that
 // KLPFORGE_E2E_CACHE names. The tests in this file check real kernels.
-func e2eTargets(t testing.TB) (Cache, []string) {
+func e2eTargets(t testing.TB) (cachedir.Dir, []string) {
 	dir := os.Getenv("KLPFORGE_E2E_CACHE")
 	if dir == "" {
 		t.Skip("KLPFORGE_E2E_CACHE names no cache with fetched kernels")
 	}
-	list, err := List(t.TempDir(), Cache(dir))
+	list, err := List(t.TempDir(), cachedir.Dir(dir))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -30,7 +33,7 @@ func e2eTargets(t testing.TB) (Cache, []string) {
 	if len(out) == 0 {
 		t.Fatalf("no fetched kernel in %s; run `klpforge kernel fetch`", dir)
 	}
-	return Cache(dir), out
+	return cachedir.Dir(dir), out
 }
 
 func TestE2ETargets(t *testing.T) {
@@ -87,9 +90,9 @@ func e2eExports(t *testing.T, tg *Target) {
 			t.Fatal(err)
 		}
 		addr := entry.Addr + uint64(int64(int32(im.Order.Uint32(w))))
-		found := slices.ContainsFunc(syms.Lookup(e.Name), func(s Symbol) bool { return s.Addr == addr })
+		found := slices.ContainsFunc(syms.Lookup(e.Name), func(s kimage.Symbol) bool { return s.Addr == addr })
 		// A per-CPU symbol is exported by its offset.
-		if !found && !slices.ContainsFunc(syms.Lookup(e.Name), func(s Symbol) bool { return s.Type == 'A' }) {
+		if !found && !slices.ContainsFunc(syms.Lookup(e.Name), func(s kimage.Symbol) bool { return s.Type == 'A' }) {
 			t.Errorf("%s is exported at %#x, kallsyms says %+v", e.Name, addr, syms.Lookup(e.Name))
 		}
 		n++
@@ -129,7 +132,7 @@ func e2eTrace(t *testing.T, tg *Target) {
 	if weak*20 > len(tr.Locs) { // 1.5 % in 6.1
 		t.Errorf("%d of %d ftrace locations belong to no function", weak, len(tr.Locs))
 	}
-	if s, ok := syms.Unique("vfs_read"); !ok || tr.Traceable(s.Addr, 16) != Yes {
+	if s, ok := syms.Unique("vfs_read"); !ok || tr.Traceable(s.Addr, 16) != kimage.Yes {
 		t.Error("vfs_read is not traceable")
 	}
 	t.Logf("%d ftrace locations, %d of overridden weak functions, %d kprobe blacklist entries, %d regions", len(tr.Locs), weak, len(tr.Blacklist), len(tr.Regions()))
@@ -156,7 +159,7 @@ func e2eModules(t *testing.T, tg *Target) {
 		}
 	}
 	for _, f := range ms.List() {
-		m, err := ReadModule(f.Path)
+		m, err := kmod.Read(f.Path)
 		if err != nil {
 			t.Error(err)
 			continue
@@ -199,7 +202,7 @@ func e2eDebug(t *testing.T, tg *Target) {
 	if err != nil {
 		t.Skipf("not compared with a symbol table: %v", err)
 	}
-	im, err := OpenImage(path, "")
+	im, err := kimage.Open(path, "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -212,12 +215,12 @@ func e2eDebug(t *testing.T, tg *Target) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	fromTab, err := symtabSymbols(im, cfg)
+	fromTab, err := im.SymtabSymbols(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
 	compareSymbols(t, k, fromTab)
-	for _, r := range tg.roots {
+	for _, r := range tg.finder.(*distribution).roots {
 		for _, p := range r.existing(r.systemMaps(tg.release)[:1]) {
 			fromMap, err := tg.readSystemMap(p)
 			if err != nil {
@@ -228,7 +231,7 @@ func e2eDebug(t *testing.T, tg *Target) {
 	}
 }
 
-func compareSymbols(t *testing.T, want, got *Symbols) {
+func compareSymbols(t *testing.T, want, got *kimage.Symbols) {
 	if want.Len() != got.Len() {
 		t.Errorf("%s has %d symbols, %s %d", got.Source, got.Len(), want.Source, want.Len())
 	}
@@ -286,7 +289,7 @@ func BenchmarkUnpackImage(b *testing.B) {
 			}
 			b.ReportAllocs()
 			for b.Loop() {
-				im, err := OpenImage(p, "")
+				im, err := kimage.Open(p, "")
 				if err != nil {
 					b.Fatal(err)
 				}
@@ -310,7 +313,7 @@ func BenchmarkReadModule(b *testing.B) {
 			}
 			b.ReportAllocs()
 			for b.Loop() {
-				if _, err := ReadModule(f.Path); err != nil {
+				if _, err := kmod.Read(f.Path); err != nil {
 					b.Fatal(err)
 				}
 			}

@@ -1,18 +1,9 @@
 package kernel
 
 import (
-	"errors"
 	"fmt"
 	"strings"
 )
-
-// ErrNoBytes means that an address range is not stored in the image (.bss,
-// or outside every segment).
-var ErrNoBytes = errors.New("no bytes in the image")
-
-// ErrNoKallsyms means that an image holds no kallsyms tables that could be
-// decoded.
-var ErrNoKallsyms = errors.New("no kallsyms tables in the image")
 
 // UnknownReleaseError means that nothing of a release was found anywhere.
 type UnknownReleaseError struct {
@@ -52,11 +43,15 @@ type SourceMismatchError struct {
 	Path    string
 	Have    string // version of the source
 	Want    string // version the kernel was built from
+	Remedy  string // as in MissingPartError
 }
 
 func (e *SourceMismatchError) Error() string {
-	return fmt.Sprintf("source %s is version %s, but kernel %s was built from %s; run `klpforge kernel fetch %s` or name the right source with --source",
-		e.Path, e.Have, e.Release, e.Want, e.Release)
+	s := fmt.Sprintf("source %s is version %s, but kernel %s was built from %s", e.Path, e.Have, e.Release, e.Want)
+	if e.Remedy != "" {
+		s += "; " + e.Remedy
+	}
+	return s
 }
 
 // PartsMismatchError means that two parts of a target do not belong to the
@@ -72,45 +67,6 @@ type PartsMismatchError struct {
 func (e *PartsMismatchError) Error() string {
 	return fmt.Sprintf("parts of kernel %s do not belong together: %s is %q in %s but %q in %s",
 		e.Release, e.What, e.A, e.PathA, e.B, e.PathB)
-}
-
-// SyntaxError is a malformed line of a text file.
-type SyntaxError struct {
-	Path string
-	Line int // 1-based
-	What string
-}
-
-func (e *SyntaxError) Error() string {
-	return fmt.Sprintf("%s:%d: %s", e.Path, e.Line, e.What)
-}
-
-// AddressError means that the image has no bytes for an address range. It
-// wraps [ErrNoBytes].
-type AddressError struct {
-	Addr uint64
-	N    int
-}
-
-func (e *AddressError) Error() string {
-	return fmt.Sprintf("read %d bytes at %#x: %v", e.N, e.Addr, ErrNoBytes)
-}
-
-func (e *AddressError) Unwrap() error { return ErrNoBytes }
-
-// ModuleNotFoundError means that the release ships no such module. Builtin
-// says that it is compiled into vmlinux instead.
-type ModuleNotFoundError struct {
-	Release string
-	Name    string
-	Builtin bool
-}
-
-func (e *ModuleNotFoundError) Error() string {
-	if e.Builtin {
-		return fmt.Sprintf("%s is built into vmlinux of kernel %s, not a module", e.Name, e.Release)
-	}
-	return fmt.Sprintf("kernel %s has no module %s", e.Release, e.Name)
 }
 
 // searchedText names the first of the places looked at; the errors keep all.

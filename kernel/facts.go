@@ -2,6 +2,7 @@ package kernel
 
 import (
 	"bufio"
+	"compress/gzip"
 	"errors"
 	"fmt"
 	"io"
@@ -10,18 +11,20 @@ import (
 	"regexp"
 	"strings"
 
-	"compress/gzip"
+	"github.com/klpforge/klpforge/kernel/kconfig"
+	"github.com/klpforge/klpforge/kernel/kimage"
+	"github.com/klpforge/klpforge/kernel/kmod"
 )
 
 // Banner is linux_banner as the image holds it.
-func (t *Target) Banner() (Banner, error) {
-	return t.banner.get(func() (Banner, error) {
+func (t *Target) Banner() (kimage.Banner, error) {
+	return t.banner.get(func() (kimage.Banner, error) {
 		im, err := t.Image()
 		if err != nil {
-			return Banner{}, err
+			return kimage.Banner{}, err
 		}
 		s, _ := t.Symbols()
-		b, err := findBanner(im, s)
+		b, err := im.Banner(s)
 		if err != nil {
 			return b, err
 		}
@@ -40,7 +43,7 @@ func (t *Target) Vermagic() (string, error) {
 		m, err := t.Modules()
 		if err == nil {
 			if list := m.List(); len(list) > 0 {
-				mod, err := ReadModule(list[0].Path)
+				mod, err := kmod.Read(list[0].Path)
 				if err != nil {
 					return "", fmt.Errorf("find vermagic: %w", err)
 				}
@@ -60,7 +63,7 @@ func (t *Target) Vermagic() (string, error) {
 }
 
 // vermagicOf builds VERMAGIC_STRING (include/linux/vermagic.h, v6.1).
-func vermagicOf(release string, c *Config) (string, error) {
+func vermagicOf(release string, c *kconfig.Config) (string, error) {
 	if c.Bool("RANDSTRUCT") || c.Bool("GCC_PLUGIN_RANDSTRUCT") {
 		return "", errors.New("find vermagic: it holds a random seed (CONFIG_RANDSTRUCT), and no shipped module tells it")
 	}
@@ -88,7 +91,7 @@ func vermagicOf(release string, c *Config) (string, error) {
 
 // Compiler is the compiler that built the kernel, from the config, else from
 // the banner.
-func (t *Target) Compiler() (Compiler, error) {
+func (t *Target) Compiler() (kconfig.Compiler, error) {
 	if c, err := t.Config(); err == nil {
 		if cc := c.Compiler(); cc.Text != "" {
 			return cc, nil
@@ -100,12 +103,12 @@ func (t *Target) Compiler() (Compiler, error) {
 
 // MatchCompiler compares the kernel's compiler with the text that another one
 // prints for --version.
-func (t *Target) MatchCompiler(versionText string) (CompilerMatch, error) {
+func (t *Target) MatchCompiler(versionText string) (kconfig.CompilerMatch, error) {
 	c, err := t.Compiler()
 	if err != nil {
-		return CompilerUnknown, err
+		return kconfig.CompilerUnknown, err
 	}
-	return c.Match(ParseCompiler(versionText)), nil
+	return c.Match(kconfig.ParseCompiler(versionText)), nil
 }
 
 // Version is the kernel.org version the target was built from ("6.1.192"),
@@ -137,18 +140,7 @@ type Source struct {
 // Source finds the target's source. The error is a [SourceMismatchError] when
 // what is there is known to be of another version.
 func (t *Target) Source() (Source, error) {
-	if t.opts.Source == "" {
-		for _, pattern := range []string{"*.tar.xz", "*.tar.zst", "*.tar.gz", "*.tar.bz2"} {
-			if m, _ := filepath.Glob(filepath.Join(t.cache.TargetSource(t.release), pattern)); len(m) == 1 {
-				s := Source{Tarball: m[0]}
-				if man, err := readManifest(t.cache, t.release); err == nil {
-					s.Version = man.Source
-				}
-				return s, t.checkSourceVersion(m[0], s.Version)
-			}
-		}
-	}
-	p, err := t.part(t.opts.Source, "kernel source", "--source", func(r root) []string { return r.sources(t.release) })
+	p, err := t.part(t.opts.Source, PartSource)
 	if err != nil {
 		return Source{}, err
 	}
@@ -163,7 +155,12 @@ func (t *Target) Source() (Source, error) {
 		}
 		return Source{Dir: p, Version: v}, t.checkSourceVersion(p, v)
 	}
-	s := Source{Tarball: p, Version: packagedVersion(p)}
+	s := Source{Tarball: p}
+	if filepath.Dir(p) != t.cache.TargetSource(t.release) {
+		s.Version = packagedVersion(p)
+	} else if m, err := t.cache.Manifest(t.release); err == nil {
+		s.Version = m.Source
+	}
 	return s, t.checkSourceVersion(p, s.Version)
 }
 
@@ -196,13 +193,13 @@ func (t *Target) checkSourceVersion(path, have string) error {
 	if strings.ContainsAny(have, "-~") { // a package version
 		b, err := t.Banner()
 		if err != nil || b.Package == "" {
-			have = Banner{Package: have}.Upstream()
+			have = kimage.Banner{Package: have}.Upstream()
 		} else {
 			want = b.Package
 		}
 	}
 	if have != want {
-		return &SourceMismatchError{Release: t.release, Path: path, Have: have, Want: want}
+		return &SourceMismatchError{Release: t.release, Path: path, Have: have, Want: want, Remedy: t.finder.Remedy(PartSource)}
 	}
 	return nil
 }

@@ -1,6 +1,8 @@
 package kernel
 
-import "sync"
+import (
+	"sync"
+)
 
 // lazy computes a value once. It is safe for concurrent use.
 type lazy[T any] struct {

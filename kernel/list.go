@@ -7,6 +7,7 @@ import (
 	"sort"
 	"strings"
 
+	"github.com/klpforge/klpforge/kernel/cachedir"
 	"github.com/klpforge/klpforge/kernel/klpapi"
 )
 
@@ -25,11 +26,11 @@ type Installed struct {
 
 // List finds the releases under a root ("" means "/") and in the cache, those
 // of the root first, each sorted by release.
-func List(rootDir string, c Cache) ([]Installed, error) {
+func List(rootDir string, c cachedir.Dir) ([]Installed, error) {
 	if rootDir == "" {
 		rootDir = "/"
 	}
-	c, err := c.resolve()
+	c, err := c.Resolve()
 	if err != nil {
 		return nil, err
 	}
@@ -46,7 +47,7 @@ func List(rootDir string, c Cache) ([]Installed, error) {
 	return out, nil
 }
 
-func listRoot(r root, cached bool, c Cache) []Installed {
+func listRoot(r root, cached bool, c cachedir.Dir) []Installed {
 	found := map[string]bool{}
 	for _, g := range []struct{ pattern, prefix string }{
 		{"boot/vmlinuz-*", "vmlinuz-"}, {"lib/modules/*", ""}, {"usr/lib/modules/*", ""},
@@ -54,7 +55,7 @@ func listRoot(r root, cached bool, c Cache) []Installed {
 		m, _ := filepath.Glob(r.join(g.pattern))
 		for _, p := range m {
 			rel := strings.TrimPrefix(filepath.Base(p), g.prefix)
-			if validRelease(rel) && majorMinor.MatchString(rel) {
+			if cachedir.ValidRelease(rel) && majorMinor.MatchString(rel) {
 				found[rel] = true
 			}
 		}
@@ -155,7 +156,7 @@ func (t *Target) Info() Info {
 		path("symvers", s.Path, nil)
 	}
 	if m, err := t.Modules(); miss(err) {
-		in.Modules = len(m.byName)
+		in.Modules = m.Len()
 		path("modules", m.Dir, nil)
 	}
 	if h, err := t.Headers(); miss(err) {

@@ -10,7 +10,12 @@ import (
 	"strings"
 
 	"github.com/klpforge/klpforge/internal/regular"
+	"github.com/klpforge/klpforge/internal/unpack"
+	"github.com/klpforge/klpforge/kernel/cachedir"
+	"github.com/klpforge/klpforge/kernel/kconfig"
+	"github.com/klpforge/klpforge/kernel/kimage"
 	"github.com/klpforge/klpforge/kernel/klpapi"
+	"github.com/klpforge/klpforge/kernel/kmod"
 )
 
 // Options say which kernel to open and where its parts are.
@@ -20,8 +25,11 @@ type Options struct {
 	Release string
 	// Root stands for /; "" means "/". Packages may be merely unpacked there.
 	Root string
-	// Cache is searched after Root; "" means [DefaultCache].
-	Cache Cache
+	// Cache is searched after Root; "" means [cachedir.Default].
+	Cache cachedir.Dir
+	// Finder knows where the parts are; nil means to look where distributions
+	// put them, under Root and in the cache. Release may then be empty.
+	Finder Finder
 
 	// The rest overrides one part each; "" means to look for it.
 	Source     string // directory or tarball of the source
@@ -42,18 +50,18 @@ type Options struct {
 type Target struct {
 	release string
 	opts    Options
-	cache   Cache
-	roots   []root // where parts are searched, in order
+	cache   cachedir.Dir
+	finder  Finder
 
-	config  lazy[*Config]
-	symvers lazy[*Symvers]
-	image   lazy[*Image]
-	debug   lazy[*Image]
-	symbols lazy[*Symbols]
-	trace   lazy[*Trace]
-	endbr   lazy[*Endbr]
-	modules lazy[*Modules]
-	banner  lazy[Banner]
+	config  lazy[*kconfig.Config]
+	symvers lazy[*kmod.Symvers]
+	image   lazy[*kimage.Image]
+	debug   lazy[*kimage.Image]
+	symbols lazy[*kimage.Symbols]
+	trace   lazy[*kimage.Trace]
+	endbr   lazy[*kimage.Endbr]
+	modules lazy[*kmod.Index]
+	banner  lazy[kimage.Banner]
 	api     lazy[klpapi.API]
 	headers lazy[Headers]
 	magic   lazy[string]
@@ -66,7 +74,7 @@ func Open(o Options) (*Target, error) {
 	if o.Root == "" {
 		o.Root = "/"
 	}
-	c, err := o.Cache.resolve()
+	c, err := o.Cache.Resolve()
 	if err != nil {
 		return nil, err
 	}
@@ -81,32 +89,27 @@ func Open(o Options) (*Target, error) {
 			return nil, fmt.Errorf("open kernel: %s: %w", p.flag, err)
 		}
 	}
-	t := &Target{release: o.Release, opts: o, cache: c}
-	override := o.Source + o.Vmlinux + o.Headers + o.Image + o.ModulesDir
-	if t.release == "" {
+	t := &Target{release: o.Release, opts: o, cache: c, finder: o.Finder}
+	switch {
+	case t.finder != nil && t.release == "":
+		t.release = t.finder.Release()
+	case t.finder != nil && t.release != t.finder.Release():
+		return nil, fmt.Errorf("open kernel: what was found is kernel %s, not %s", t.finder.Release(), t.release)
+	case t.release == "":
 		if t.release, err = deriveRelease(o); err != nil {
 			return nil, err
 		}
 	}
-	if !validRelease(t.release) {
+	if !cachedir.ValidRelease(t.release) {
 		return nil, fmt.Errorf("open kernel: %q is not a kernel release", t.release)
 	}
-	var searched []string
-	known := false
-	system, cached := root(o.Root), root(c.TargetRoot(t.release))
-	for _, r := range []root{system, cached} {
-		for _, places := range [][]string{r.images(t.release), r.moduleDirs(t.release), r.headers(t.release), r.vmlinuxes(t.release)} {
-			searched = append(searched, places[0])
-			known = known || len(r.existing(places)) > 0
+	if t.finder == nil {
+		d, known, searched := findDistribution(t.release, o, c)
+		override := o.Source + o.Vmlinux + o.Headers + o.Image + o.ModulesDir
+		if !known && override == "" {
+			return nil, &UnknownReleaseError{Release: t.release, Searched: searched}
 		}
-	}
-	// Parts of one release shall come from one place: the one with the image.
-	t.roots = []root{system, cached}
-	if len(system.existing(system.images(t.release))) == 0 && len(cached.existing(cached.images(t.release))) > 0 {
-		t.roots = []root{cached, system}
-	}
-	if !known && override == "" {
-		return nil, &UnknownReleaseError{Release: t.release, Searched: searched}
+		t.finder = d
 	}
 	return t, nil
 }
@@ -134,12 +137,12 @@ func deriveRelease(o Options) (string, error) {
 		if p == "" {
 			continue
 		}
-		im, err := OpenImage(p, "")
+		im, err := kimage.Open(p, "")
 		if err != nil {
 			return "", err
 		}
 		defer im.Close()
-		b, err := findBanner(im, nil)
+		b, err := im.Banner(nil)
 		if err != nil {
 			return "", err
 		}
@@ -156,8 +159,8 @@ var (
 // Close unmaps images. Bytes taken from them must not be used afterwards.
 func (t *Target) Close() error {
 	var errs []error
-	for _, l := range []*lazy[*Image]{&t.image, &t.debug} {
-		if im, _ := l.get(func() (*Image, error) { return nil, errors.New("closed") }); im != nil {
+	for _, l := range []*lazy[*kimage.Image]{&t.image, &t.debug} {
+		if im, _ := l.get(func() (*kimage.Image, error) { return nil, errors.New("closed") }); im != nil {
 			errs = append(errs, im.Close())
 		}
 	}
@@ -168,29 +171,18 @@ func (t *Target) Close() error {
 func (t *Target) Release() string { return t.release }
 
 // Cache is the cache directory in use.
-func (t *Target) Cache() Cache { return t.cache }
+func (t *Target) Cache() cachedir.Dir { return t.cache }
 
-func (t *Target) fetchRemedy() string { return "run `klpforge kernel fetch " + t.release + "`" }
-
-// part returns the path of a part: the override, or the first place under
-// the roots that exists.
-func (t *Target) part(override, what, flag string, places func(root) []string) (string, error) {
+// part returns the path of a part: the override, or what the finder finds.
+func (t *Target) part(override string, p Part) (string, error) {
 	if override != "" {
 		return override, nil
 	}
-	var searched []string
-	for _, r := range t.roots {
-		ps := places(r)
-		if found := r.existing(ps); len(found) > 0 {
-			return found[0], nil
-		}
-		searched = append(searched, ps...)
+	path, searched := t.finder.Find(p)
+	if path == "" {
+		return "", &MissingPartError{Release: t.release, Part: p.String(), Searched: searched, Remedy: t.finder.Remedy(p)}
 	}
-	remedy := t.fetchRemedy()
-	if flag != "" {
-		remedy += " or name it with " + flag
-	}
-	return "", &MissingPartError{Release: t.release, Part: what, Searched: searched, Remedy: remedy}
+	return path, nil
 }
 
 // ConfigPath finds the kernel's .config.
@@ -200,17 +192,17 @@ func (t *Target) ConfigPath() (string, error) {
 			return p, nil
 		}
 	}
-	return t.part(t.opts.Config, "config", "--config", func(r root) []string { return r.configs(t.release) })
+	return t.part(t.opts.Config, PartConfig)
 }
 
 // Config is the kernel's configuration.
-func (t *Target) Config() (*Config, error) {
-	return t.config.get(func() (*Config, error) {
+func (t *Target) Config() (*kconfig.Config, error) {
+	return t.config.get(func() (*kconfig.Config, error) {
 		p, err := t.ConfigPath()
 		if err != nil {
 			return nil, err
 		}
-		return readConfig(p)
+		return kconfig.Read(p)
 	})
 }
 
@@ -221,17 +213,17 @@ func (t *Target) SymversPath() (string, error) {
 			return p, nil
 		}
 	}
-	return t.part(t.opts.Symvers, "Module.symvers", "--symvers", func(r root) []string { return r.symvers(t.release) })
+	return t.part(t.opts.Symvers, PartSymvers)
 }
 
 // Symvers is the kernel's Module.symvers.
-func (t *Target) Symvers() (*Symvers, error) {
-	return t.symvers.get(func() (*Symvers, error) {
+func (t *Target) Symvers() (*kmod.Symvers, error) {
+	return t.symvers.get(func() (*kmod.Symvers, error) {
 		p, err := t.SymversPath()
 		if err != nil {
 			return nil, err
 		}
-		return readSymvers(p)
+		return kmod.ReadSymvers(p)
 	})
 }
 
@@ -242,42 +234,35 @@ func (t *Target) ImagePath() (string, error) {
 	if over == "" {
 		over = t.opts.Vmlinux
 	}
-	return t.part(over, "kernel image", "--vmlinux", func(r root) []string {
-		return append(r.images(t.release), r.vmlinuxes(t.release)...)
-	})
+	return t.part(over, PartImage)
 }
 
 // Image is vmlinux as it is shipped: what runs, before boot-time patching.
-func (t *Target) Image() (*Image, error) {
-	return t.image.get(func() (*Image, error) {
+func (t *Target) Image() (*kimage.Image, error) {
+	return t.image.get(func() (*kimage.Image, error) {
 		p, err := t.ImagePath()
 		if err != nil {
 			return nil, err
 		}
-		return OpenImage(p, t.cache.Target(t.release))
+		return kimage.Open(p, t.cache.Target(t.release))
 	})
 }
 
 // DebugImagePath finds a vmlinux with a symbol table; missing when no debug
 // package is there and --vmlinux was not given.
 func (t *Target) DebugImagePath() (string, error) {
-	p, err := t.part(t.opts.Vmlinux, "vmlinux with symbols", "--vmlinux", func(r root) []string { return r.vmlinuxes(t.release) })
-	var missing *MissingPartError
-	if errors.As(err, &missing) {
-		missing.Remedy = "run `klpforge kernel fetch --dbg " + t.release + "` or name it with --vmlinux"
-	}
-	return p, err
+	return t.part(t.opts.Vmlinux, PartVmlinux)
 }
 
 // DebugImage is the vmlinux of the debug package: the same code, with a
 // symbol table and DWARF.
-func (t *Target) DebugImage() (*Image, error) {
-	return t.debug.get(func() (*Image, error) {
+func (t *Target) DebugImage() (*kimage.Image, error) {
+	return t.debug.get(func() (*kimage.Image, error) {
 		p, err := t.DebugImagePath()
 		if err != nil {
 			return nil, err
 		}
-		return OpenImage(p, "")
+		return kimage.Open(p, "")
 	})
 }
 
@@ -286,8 +271,8 @@ func (t *Target) DebugImage() (*Image, error) {
 // that the kernel searches; then a symbol table; then a System.map. A
 // System.map named explicitly must agree with the tables in the image: the
 // error is a [PartsMismatchError] when it does not.
-func (t *Target) Symbols() (*Symbols, error) {
-	return t.symbols.get(func() (*Symbols, error) {
+func (t *Target) Symbols() (*kimage.Symbols, error) {
+	return t.symbols.get(func() (*kimage.Symbols, error) {
 		s, err := t.imageSymbols()
 		if t.opts.SystemMap != "" {
 			m, merr := t.readSystemMap(t.opts.SystemMap)
@@ -297,16 +282,15 @@ func (t *Target) Symbols() (*Symbols, error) {
 			if err != nil {
 				return m, nil
 			}
-			if d := diffSymbols(s, m); d != nil {
-				d.Release, d.PathA, d.PathB = t.release, s.Path, m.Path
-				return nil, d
+			if what, a, b := s.Differ(m); what != "" {
+				return nil, &PartsMismatchError{Release: t.release, What: what, A: a, PathA: s.Path, B: b, PathB: m.Path}
 			}
 			return s, nil
 		}
 		if err == nil {
 			return s, nil
 		}
-		path, merr := t.part("", "System.map", "--system-map", func(r root) []string { return r.systemMaps(t.release) })
+		path, merr := t.part("", PartSystemMap)
 		if merr != nil {
 			return nil, err
 		}
@@ -318,25 +302,25 @@ func (t *Target) Symbols() (*Symbols, error) {
 	})
 }
 
-func (t *Target) imageSymbols() (*Symbols, error) {
+func (t *Target) imageSymbols() (*kimage.Symbols, error) {
 	im, err := t.Image()
 	if err != nil {
 		return nil, err
 	}
-	s, err := decodeKallsyms(im)
+	s, err := im.Kallsyms()
 	if err == nil {
 		return s, nil
 	}
 	// Without kallsyms tables a symbol table says what they would hold.
-	for _, get := range []func() (*Image, error){t.Image, t.DebugImage} {
+	for _, get := range []func() (*kimage.Image, error){t.Image, t.DebugImage} {
 		if im, ierr := get(); ierr == nil && im.HasSymtab() {
-			return symtabSymbols(im, t.optionalConfig())
+			return im.SymtabSymbols(t.optionalConfig())
 		}
 	}
 	return nil, err
 }
 
-func (t *Target) optionalConfig() *Config {
+func (t *Target) optionalConfig() *kconfig.Config {
 	c, err := t.Config()
 	if err != nil {
 		return nil
@@ -344,41 +328,17 @@ func (t *Target) optionalConfig() *Config {
 	return c
 }
 
-func (t *Target) readSystemMap(path string) (*Symbols, error) {
-	b, err := regular.Read(path, maxFile)
+func (t *Target) readSystemMap(path string) (*kimage.Symbols, error) {
+	b, err := regular.Read(path, unpack.MaxFile)
 	if err != nil {
 		return nil, err
 	}
-	return ParseSystemMap(path, string(b), t.optionalConfig())
-}
-
-// diffSymbols returns how b differs from a in a way that matters to sympos:
-// a name with other addresses. Names that only one of the two has do not
-// matter: builds differ in which marker symbols they keep.
-func diffSymbols(a, b *Symbols) *PartsMismatchError {
-	for s := range b.All() {
-		if s.Pos != 1 {
-			continue
-		}
-		x, y := a.Lookup(s.Name), b.Lookup(s.Name)
-		if len(x) == 0 {
-			continue
-		}
-		for i := range max(len(x), len(y)) {
-			switch {
-			case len(x) != len(y):
-				return &PartsMismatchError{What: "the number of symbols " + s.Name, A: fmt.Sprint(len(x)), B: fmt.Sprint(len(y))}
-			case x[i].Addr != y[i].Addr:
-				return &PartsMismatchError{What: fmt.Sprintf("the address of %s,%d", s.Name, i+1), A: fmt.Sprintf("%#x", x[i].Addr), B: fmt.Sprintf("%#x", y[i].Addr)}
-			}
-		}
-	}
-	return nil
+	return kimage.ParseSystemMap(path, string(b), t.optionalConfig())
 }
 
 // Trace says where ftrace can hook into vmlinux.
-func (t *Target) Trace() (*Trace, error) {
-	return t.trace.get(func() (*Trace, error) {
+func (t *Target) Trace() (*kimage.Trace, error) {
+	return t.trace.get(func() (*kimage.Trace, error) {
 		im, err := t.Image()
 		if err != nil {
 			return nil, err
@@ -387,14 +347,14 @@ func (t *Target) Trace() (*Trace, error) {
 		if err != nil {
 			return nil, err
 		}
-		return newTrace(im, s), nil
+		return kimage.NewTrace(im, s), nil
 	})
 }
 
 // Endbr says which functions of vmlinux indirect branches may enter; it is nil
 // for a kernel that does not track them.
-func (t *Target) Endbr() (*Endbr, error) {
-	return t.endbr.get(func() (*Endbr, error) {
+func (t *Target) Endbr() (*kimage.Endbr, error) {
+	return t.endbr.get(func() (*kimage.Endbr, error) {
 		im, err := t.Image()
 		if err != nil {
 			return nil, err
@@ -403,12 +363,12 @@ func (t *Target) Endbr() (*Endbr, error) {
 		if err != nil {
 			return nil, err
 		}
-		return newEndbr(im, s)
+		return kimage.NewEndbr(im, s)
 	})
 }
 
 // BTF is vmlinux's raw type information. The slice is read-only memory, valid
-// until Close. The error wraps [ErrNoBTF] when the kernel has none.
+// until Close. The error wraps [kimage.ErrNoBTF] when the kernel has none.
 func (t *Target) BTF() ([]byte, error) {
 	im, err := t.Image()
 	if err != nil {
@@ -419,28 +379,37 @@ func (t *Target) BTF() ([]byte, error) {
 
 // ModulesPath finds /lib/modules/<release>.
 func (t *Target) ModulesPath() (string, error) {
-	return t.part(t.opts.ModulesDir, "modules", "", func(r root) []string {
-		return append(r.inModules(t.release, "kernel/.."), r.moduleDirs(t.release)...)
-	})
+	return t.part(t.opts.ModulesDir, PartModules)
 }
 
 // Modules indexes the shipped modules.
-func (t *Target) Modules() (*Modules, error) {
-	return t.modules.get(func() (*Modules, error) {
+func (t *Target) Modules() (*kmod.Index, error) {
+	return t.modules.get(func() (*kmod.Index, error) {
 		p, err := t.ModulesPath()
 		if err != nil {
 			return nil, err
 		}
-		m, err := openModules(filepath.Clean(p), t.release, t.optionalConfig())
+		m, err := kmod.Open(filepath.Clean(p), t.release, t.optionalConfig())
 		if err != nil {
 			return nil, err
 		}
-		return m, m.add(t.opts.ExtraModules)
+		for _, file := range t.opts.ExtraModules {
+			mod, err := m.Add(file)
+			if err != nil {
+				return nil, err
+			}
+			if magic, _, _ := strings.Cut(mod.Info.Get("vermagic"), " "); magic != t.release {
+				return nil, &PartsMismatchError{
+					Release: t.release, What: "the release", A: t.release, PathA: "the target", B: magic, PathB: file,
+				}
+			}
+		}
+		return m, nil
 	})
 }
 
 // Module reads one shipped module; - and _ in its name are the same.
-func (t *Target) Module(name string) (*Module, error) {
+func (t *Target) Module(name string) (*kmod.Module, error) {
 	m, err := t.Modules()
 	if err != nil {
 		return nil, err
@@ -457,7 +426,7 @@ type Headers struct {
 // Headers finds the kernel headers.
 func (t *Target) Headers() (Headers, error) {
 	return t.headers.get(func() (Headers, error) {
-		dir, err := t.part(t.opts.Headers, "kernel headers", "--headers", func(r root) []string { return r.headers(t.release) })
+		dir, err := t.part(t.opts.Headers, PartHeaders)
 		if err != nil {
 			return Headers{}, err
 		}
@@ -465,7 +434,7 @@ func (t *Target) Headers() (Headers, error) {
 		if exists(filepath.Join(dir, "include/linux/module.h")) {
 			return h, nil
 		}
-		h.Common, err = t.part("", "common kernel headers", "", func(r root) []string { return r.commons(t.release, dir) })
+		h.Common, err = t.part("", PartCommonHeaders)
 		return h, err
 	})
 }

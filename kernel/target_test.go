@@ -9,32 +9,35 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-)
 
-const fakeRelease = "6.1.0-9-test"
+	"github.com/klpforge/klpforge/kernel/cachedir"
+	"github.com/klpforge/klpforge/kernel/kconfig"
+	"github.com/klpforge/klpforge/kernel/kerneltest"
+	"github.com/klpforge/klpforge/kernel/kimage"
+)
 
 // fakeRoot makes a Debian-like root with everything but source and a debug
 // package.
 func fakeRoot(t testing.TB) string {
 	t.Helper()
 	dir := t.TempDir()
-	put := func(path, text string) { write(t, filepath.Join(dir, path), []byte(text)) }
+	put := func(path, text string) { kerneltest.Write(t, filepath.Join(dir, path), []byte(text)) }
 	link := func(path, to string) {
 		if err := os.Symlink(to, filepath.Join(dir, path)); err != nil {
 			t.Fatal(err)
 		}
 	}
-	vmlinux := fakeVmlinux(kallsymsLayouts[3], fakeSymbols(true), false)
-	write(t, filepath.Join(dir, "boot/vmlinuz-"+fakeRelease), fakeBzImage(t, "lz4", vmlinux))
-	put("boot/config-"+fakeRelease, "CONFIG_LIVEPATCH=y\nCONFIG_KALLSYMS_ALL=y\nCONFIG_KALLSYMS_ABSOLUTE_PERCPU=y\nCONFIG_SMP=y\nCONFIG_MODULE_UNLOAD=y\nCONFIG_CC_VERSION_TEXT=\"gcc-12 (Debian 12.2.0-14+deb12u1) 12.2.0\"\n")
-	put("boot/System.map-"+fakeRelease, "ffffffffffffffff B The real System.map is in the linux-image-<version>-dbg package\n")
-	mods := "lib/modules/" + fakeRelease
-	write(t, filepath.Join(dir, mods, "kernel/fs/fake-mod.ko"), fakeModule(t, fakeRelease))
+	vmlinux := kerneltest.Vmlinux(kerneltest.Layouts[3], kerneltest.Symbols(true), false)
+	kerneltest.Write(t, filepath.Join(dir, "boot/vmlinuz-"+kerneltest.Release), kerneltest.BzImage(t, "lz4", vmlinux))
+	put("boot/config-"+kerneltest.Release, "CONFIG_LIVEPATCH=y\nCONFIG_KALLSYMS_ALL=y\nCONFIG_KALLSYMS_ABSOLUTE_PERCPU=y\nCONFIG_SMP=y\nCONFIG_MODULE_UNLOAD=y\nCONFIG_CC_VERSION_TEXT=\"gcc-12 (Debian 12.2.0-14+deb12u1) 12.2.0\"\n")
+	put("boot/System.map-"+kerneltest.Release, "ffffffffffffffff B The real System.map is in the linux-image-<version>-dbg package\n")
+	mods := "lib/modules/" + kerneltest.Release
+	kerneltest.Write(t, filepath.Join(dir, mods, "kernel/fs/fake-mod.ko"), kerneltest.Module(t, kerneltest.Release))
 	put(mods+"/modules.builtin", "kernel/fs/ext4/ext4.ko\n")
-	hdr := "usr/src/linux-headers-" + fakeRelease
+	hdr := "usr/src/linux-headers-" + kerneltest.Release
 	put(hdr+"/Makefile", "include /usr/src/linux-headers-6.1.0-9-common/Makefile\n")
 	put(hdr+"/Module.symvers", "0x4c9d28b0\tphys_base\tvmlinux\tEXPORT_SYMBOL\t\n")
-	put(hdr+"/include/generated/utsrelease.h", "#define UTS_RELEASE \""+fakeRelease+"\"\n")
+	put(hdr+"/include/generated/utsrelease.h", "#define UTS_RELEASE \""+kerneltest.Release+"\"\n")
 	put(hdr+"/include/generated/utsversion.h", "#define UTS_VERSION \"#1 SMP PREEMPT_DYNAMIC Debian 6.1.192-1 (2026-11-14)\"\n")
 	common := "usr/src/linux-headers-6.1.0-9-common"
 	put(common+"/Makefile", "# SPDX\nVERSION = 6\nPATCHLEVEL = 1\nSUBLEVEL = 192\nEXTRAVERSION =\n")
@@ -52,14 +55,14 @@ func fakeRoot(t testing.TB) string {
 func sourceTree(t testing.TB, sublevel string) string {
 	t.Helper()
 	dir := t.TempDir()
-	write(t, filepath.Join(dir, "Makefile"), []byte("# SPDX\nVERSION = 6\nPATCHLEVEL = 1\nSUBLEVEL = "+sublevel+"\nEXTRAVERSION =\nNAME = x\n"))
+	kerneltest.Write(t, filepath.Join(dir, "Makefile"), []byte("# SPDX\nVERSION = 6\nPATCHLEVEL = 1\nSUBLEVEL = "+sublevel+"\nEXTRAVERSION =\nNAME = x\n"))
 	return dir
 }
 
 func open(t testing.TB, o Options) *Target {
 	t.Helper()
 	if o.Cache == "" {
-		o.Cache = Cache(t.TempDir())
+		o.Cache = cachedir.Dir(t.TempDir())
 	}
 	tg, err := Open(o)
 	if err != nil {
@@ -71,18 +74,18 @@ func open(t testing.TB, o Options) *Target {
 
 func TestTarget(t *testing.T) {
 	dir := fakeRoot(t)
-	tg := open(t, Options{Release: fakeRelease, Root: dir, Source: sourceTree(t, "192")})
+	tg := open(t, Options{Release: kerneltest.Release, Root: dir, Source: sourceTree(t, "192")})
 	in := tg.Info()
 	in.API = nil
 	want := Info{
-		Schema: "klpforge.kernel/v2", Release: fakeRelease, Arch: "x86_64", Version: "6.1.192", Package: "6.1.192-1",
-		Banner: strings.TrimSpace(fakeBanner), Compiler: "gcc-12 (Debian 12.2.0-14+deb12u1) 12.2.0", Vermagic: fakeRelease + " SMP mod_unload ",
-		Livepatch: true, BTF: true, Symbols: len(fakeSymbols(true)), SymbolsBy: "kallsyms", Traceable: 3, Modules: 1, Exports: 1,
+		Schema: "klpforge.kernel/v2", Release: kerneltest.Release, Arch: "x86_64", Version: "6.1.192", Package: "6.1.192-1",
+		Banner: strings.TrimSpace(kerneltest.Banner), Compiler: "gcc-12 (Debian 12.2.0-14+deb12u1) 12.2.0", Vermagic: kerneltest.Release + " SMP mod_unload ",
+		Livepatch: true, BTF: true, Symbols: len(kerneltest.Symbols(true)), SymbolsBy: "kallsyms", Traceable: 3, Modules: 1, Exports: 1,
 		Paths: map[string]string{
-			"image": filepath.Join(dir, "boot/vmlinuz-"+fakeRelease), "config": filepath.Join(dir, "boot/config-"+fakeRelease),
-			"modules": filepath.Join(dir, "lib/modules", fakeRelease), "headers": filepath.Join(dir, "usr/src/linux-headers-"+fakeRelease),
+			"image": filepath.Join(dir, "boot/vmlinuz-"+kerneltest.Release), "config": filepath.Join(dir, "boot/config-"+kerneltest.Release),
+			"modules": filepath.Join(dir, "lib/modules", kerneltest.Release), "headers": filepath.Join(dir, "usr/src/linux-headers-"+kerneltest.Release),
 			"headersCommon": filepath.Join(dir, "usr/src/linux-headers-6.1.0-9-common"), "source": tg.opts.Source,
-			"symvers": filepath.Join(dir, "usr/src/linux-headers-"+fakeRelease, "Module.symvers"),
+			"symvers": filepath.Join(dir, "usr/src/linux-headers-"+kerneltest.Release, "Module.symvers"),
 		},
 	}
 	if d := cmp.Diff(want, in); d != "" {
@@ -94,7 +97,7 @@ func TestTarget(t *testing.T) {
 	if a, err := tg.API(); err != nil || a.Generation() != "5.8" || !a.ImportNS || a.ImportNSString {
 		t.Errorf("API = %+v, %v", a, err)
 	}
-	if m, err := tg.MatchCompiler("gcc (Debian 12.2.0-14+deb12u1) 12.2.0"); err != nil || m != CompilerSame {
+	if m, err := tg.MatchCompiler("gcc (Debian 12.2.0-14+deb12u1) 12.2.0"); err != nil || m != kconfig.CompilerSame {
 		t.Errorf("MatchCompiler = %v, %v", m, err)
 	}
 	if m, err := tg.Module("fake-mod"); err != nil || m.Name != "fake_mod" {
@@ -103,28 +106,28 @@ func TestTarget(t *testing.T) {
 }
 
 func TestOpenUnknownRelease(t *testing.T) {
-	_, err := Open(Options{Release: "5.5.5-none", Root: t.TempDir(), Cache: Cache(t.TempDir())})
+	_, err := Open(Options{Release: "5.5.5-none", Root: t.TempDir(), Cache: cachedir.Dir(t.TempDir())})
 	var ue *UnknownReleaseError
 	if !errors.As(err, &ue) || len(ue.Searched) != 8 || !strings.Contains(err.Error(), "klpforge kernel fetch 5.5.5-none") || !strings.Contains(err.Error(), "boot/vmlinuz-5.5.5-none") {
 		t.Errorf("%v", err)
 	}
 	for _, bad := range []string{"..", "a/b", "a b", "../../etc"} {
-		if _, err := Open(Options{Release: bad, Cache: Cache(t.TempDir())}); err == nil {
+		if _, err := Open(Options{Release: bad, Cache: cachedir.Dir(t.TempDir())}); err == nil {
 			t.Errorf("%q: no error", bad)
 		}
 	}
-	if _, err := Open(Options{Cache: Cache(t.TempDir())}); err == nil {
+	if _, err := Open(Options{Cache: cachedir.Dir(t.TempDir())}); err == nil {
 		t.Error("no error without a release")
 	}
-	if _, err := Open(Options{Release: "x", Config: "/no/such/file", Cache: Cache(t.TempDir())}); !errors.Is(err, os.ErrNotExist) || !strings.Contains(err.Error(), "--config") {
+	if _, err := Open(Options{Release: "x", Config: "/no/such/file", Cache: cachedir.Dir(t.TempDir())}); !errors.Is(err, os.ErrNotExist) || !strings.Contains(err.Error(), "--config") {
 		t.Errorf("%v", err)
 	}
 }
 
 func TestMissingPartsAreLazy(t *testing.T) {
 	dir := t.TempDir()
-	write(t, filepath.Join(dir, "boot/vmlinuz-"+fakeRelease), fakeBzImage(t, "gzip", fakeVmlinux(kallsymsLayouts[3], fakeSymbols(true), false)))
-	tg := open(t, Options{Release: fakeRelease, Root: dir})
+	kerneltest.Write(t, filepath.Join(dir, "boot/vmlinuz-"+kerneltest.Release), kerneltest.BzImage(t, "gzip", kerneltest.Vmlinux(kerneltest.Layouts[3], kerneltest.Symbols(true), false)))
+	tg := open(t, Options{Release: kerneltest.Release, Root: dir})
 	if _, err := tg.Symbols(); err != nil {
 		t.Error(err)
 	}
@@ -148,16 +151,16 @@ func TestMissingPartsAreLazy(t *testing.T) {
 
 func TestOverridesAlone(t *testing.T) {
 	dir := fakeRoot(t)
-	elf := write(t, filepath.Join(t.TempDir(), "vmlinux"), fakeVmlinux(kallsymsLayouts[5], fakeSymbols(true), true))
+	elf := kerneltest.Write(t, filepath.Join(t.TempDir(), "vmlinux"), kerneltest.Vmlinux(kerneltest.Layouts[5], kerneltest.Symbols(true), true))
 	tg := open(t, Options{Root: t.TempDir(), Vmlinux: elf})
-	if tg.Release() != fakeRelease {
+	if tg.Release() != kerneltest.Release {
 		t.Errorf("release %q from the banner", tg.Release())
 	}
-	if s, err := tg.Symbols(); err != nil || s.Source != "kallsyms" || s.Len() != len(fakeSymbols(true)) {
+	if s, err := tg.Symbols(); err != nil || s.Source != "kallsyms" || s.Len() != len(kerneltest.Symbols(true)) {
 		t.Errorf("%v", err)
 	}
-	tg = open(t, Options{Root: t.TempDir(), Headers: filepath.Join(dir, "usr/src/linux-headers-"+fakeRelease)})
-	if tg.Release() != fakeRelease {
+	tg = open(t, Options{Root: t.TempDir(), Headers: filepath.Join(dir, "usr/src/linux-headers-"+kerneltest.Release)})
+	if tg.Release() != kerneltest.Release {
 		t.Errorf("release %q from the headers", tg.Release())
 	}
 	if s, err := tg.Symvers(); err != nil || s.Len() != 1 {
@@ -167,28 +170,28 @@ func TestOverridesAlone(t *testing.T) {
 
 // Without kallsyms tables the symbol table is used, without that a System.map.
 func TestSymbolFallbacks(t *testing.T) {
-	none := kallsymsLayout{name: "none", align: 8, markWidth: 4, mode: "relative"}
+	none := kerneltest.Layout{Name: "none", Align: 8, MarkWidth: 4, Mode: "relative"}
 	tmp := t.TempDir()
 	img := func(symtab bool) string {
-		v := fakeVmlinux(none, fakeSymbols(false)[:10], symtab)
-		return write(t, filepath.Join(tmp, map[bool]string{true: "with", false: "without"}[symtab]), v)
+		v := kerneltest.Vmlinux(none, kerneltest.Symbols(false)[:10], symtab)
+		return kerneltest.Write(t, filepath.Join(tmp, map[bool]string{true: "with", false: "without"}[symtab]), v)
 	}
-	tg := open(t, Options{Release: fakeRelease, Root: tmp, Vmlinux: img(true)})
+	tg := open(t, Options{Release: kerneltest.Release, Root: tmp, Vmlinux: img(true)})
 	if s, err := tg.Symbols(); err != nil || s.Source != "symtab" || s.Len() != 10 {
 		t.Errorf("symtab: %v", err)
 	}
-	m := write(t, filepath.Join(tmp, "System.map"), []byte("ffffffff81000000 T _text\nffffffff81000010 t f\n"))
-	tg = open(t, Options{Release: fakeRelease, Root: tmp, Vmlinux: img(false), SystemMap: m})
+	m := kerneltest.Write(t, filepath.Join(tmp, "System.map"), []byte("ffffffff81000000 T _text\nffffffff81000010 t f\n"))
+	tg = open(t, Options{Release: kerneltest.Release, Root: tmp, Vmlinux: img(false), SystemMap: m})
 	if s, err := tg.Symbols(); err != nil || s.Source != "System.map" || s.Len() != 2 {
 		t.Errorf("System.map: %v", err)
 	}
-	tg = open(t, Options{Release: fakeRelease, Root: tmp, Vmlinux: img(false)})
-	if _, err := tg.Symbols(); !errors.Is(err, ErrNoKallsyms) {
+	tg = open(t, Options{Release: kerneltest.Release, Root: tmp, Vmlinux: img(false)})
+	if _, err := tg.Symbols(); !errors.Is(err, kimage.ErrNoKallsyms) {
 		t.Errorf("none: %v", err)
 	}
-	stub := write(t, filepath.Join(tmp, "boot/System.map-"+fakeRelease), []byte("ffffffffffffffff B The real System.map is in the linux-image-<version>-dbg package\n"))
-	tg = open(t, Options{Release: fakeRelease, Root: tmp, Vmlinux: img(false)})
-	if _, err := tg.Symbols(); !errors.Is(err, ErrNoKallsyms) || !errors.Is(err, ErrStubSystemMap) {
+	stub := kerneltest.Write(t, filepath.Join(tmp, "boot/System.map-"+kerneltest.Release), []byte("ffffffffffffffff B The real System.map is in the linux-image-<version>-dbg package\n"))
+	tg = open(t, Options{Release: kerneltest.Release, Root: tmp, Vmlinux: img(false)})
+	if _, err := tg.Symbols(); !errors.Is(err, kimage.ErrNoKallsyms) || !errors.Is(err, kimage.ErrStubSystemMap) {
 		t.Errorf("stub %s: %v", stub, err)
 	}
 }
@@ -201,8 +204,8 @@ func TestSystemMapMustAgree(t *testing.T) {
 		strings.Replace(good, "20 t ext4", "28 t ext4", 1): false,
 		good + "ffffffff81000030 t ext4_do_thing_1\n":      false,
 	} {
-		m := write(t, filepath.Join(t.TempDir(), "System.map"), []byte(text))
-		tg := open(t, Options{Release: fakeRelease, Root: dir, SystemMap: m})
+		m := kerneltest.Write(t, filepath.Join(t.TempDir(), "System.map"), []byte(text))
+		tg := open(t, Options{Release: kerneltest.Release, Root: dir, SystemMap: m})
 		s, err := tg.Symbols()
 		var pe *PartsMismatchError
 		if ok && (err != nil || s.Source != "kallsyms") || !ok && (!errors.As(err, &pe) || !strings.Contains(err.Error(), "ext4_do_thing_1")) {
@@ -214,7 +217,7 @@ func TestSystemMapMustAgree(t *testing.T) {
 func TestSourceMismatch(t *testing.T) {
 	dir := fakeRoot(t)
 	other := sourceTree(t, "187")
-	tg := open(t, Options{Release: fakeRelease, Root: dir, Source: other})
+	tg := open(t, Options{Release: kerneltest.Release, Root: dir, Source: other})
 	_, err := tg.Source()
 	var se *SourceMismatchError
 	if !errors.As(err, &se) || se.Have != "6.1.187" || se.Want != "6.1.192" || se.Path != other {
@@ -227,11 +230,11 @@ func TestSourceMismatch(t *testing.T) {
 		t.Error("no error for a directory that is no source")
 	}
 	// A fetched tarball's package version is compared in full.
-	c := Cache(t.TempDir())
-	write(t, filepath.Join(c.TargetSource(fakeRelease), "linux-source-6.1.tar.xz"), []byte("x"))
+	c := cachedir.Dir(t.TempDir())
+	kerneltest.Write(t, filepath.Join(c.TargetSource(kerneltest.Release), "linux-source-6.1.tar.xz"), []byte("x"))
 	for v, ok := range map[string]bool{"6.1.192-1": true, "6.1.192-2": false} {
-		write(t, manifestPath(c, fakeRelease), []byte(`{"release":"`+fakeRelease+`","source":"`+v+`"}`))
-		tg := open(t, Options{Release: fakeRelease, Root: dir, Cache: c})
+		kerneltest.Write(t, filepath.Join(c.Target(kerneltest.Release), "manifest.json"), []byte(`{"release":"`+kerneltest.Release+`","source":"`+v+`"}`))
+		tg := open(t, Options{Release: kerneltest.Release, Root: dir, Cache: c})
 		s, err := tg.Source()
 		if ok && (err != nil || s.Tarball == "" || s.Version != v) || !ok && !errors.As(err, &se) {
 			t.Errorf("%s: %+v, %v", v, s, err)
@@ -241,16 +244,16 @@ func TestSourceMismatch(t *testing.T) {
 
 func TestPartsMismatch(t *testing.T) {
 	dir := fakeRoot(t)
-	if err := open(t, Options{Release: fakeRelease, Root: dir}).CheckParts(); err != nil {
+	if err := open(t, Options{Release: kerneltest.Release, Root: dir}).CheckParts(); err != nil {
 		t.Error(err)
 	}
 	var pe *PartsMismatchError
-	write(t, filepath.Join(dir, "usr/src/linux-headers-"+fakeRelease, "include/generated/utsversion.h"), []byte("#define UTS_VERSION \"#1 SMP Debian 6.1.187-1 (2026-10-01)\"\n"))
-	if err := open(t, Options{Release: fakeRelease, Root: dir}).CheckParts(); !errors.As(err, &pe) || !strings.Contains(err.Error(), "6.1.187-1") {
+	kerneltest.Write(t, filepath.Join(dir, "usr/src/linux-headers-"+kerneltest.Release, "include/generated/utsversion.h"), []byte("#define UTS_VERSION \"#1 SMP Debian 6.1.187-1 (2026-10-01)\"\n"))
+	if err := open(t, Options{Release: kerneltest.Release, Root: dir}).CheckParts(); !errors.As(err, &pe) || !strings.Contains(err.Error(), "6.1.187-1") {
 		t.Errorf("%v", err)
 	}
 	// An image of another release under the requested name.
-	if err := os.Rename(filepath.Join(dir, "boot/vmlinuz-"+fakeRelease), filepath.Join(dir, "boot/vmlinuz-6.1.0-8-test")); err != nil {
+	if err := os.Rename(filepath.Join(dir, "boot/vmlinuz-"+kerneltest.Release), filepath.Join(dir, "boot/vmlinuz-6.1.0-8-test")); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := open(t, Options{Release: "6.1.0-8-test", Root: dir}).Banner(); !errors.As(err, &pe) {
@@ -260,19 +263,19 @@ func TestPartsMismatch(t *testing.T) {
 
 func TestCacheIsSearched(t *testing.T) {
 	dir := fakeRoot(t)
-	c := Cache(t.TempDir())
-	if err := os.MkdirAll(c.Target(fakeRelease), 0o755); err != nil {
+	c := cachedir.Dir(t.TempDir())
+	if err := os.MkdirAll(c.Target(kerneltest.Release), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Rename(dir, c.TargetRoot(fakeRelease)); err != nil {
+	if err := os.Rename(dir, c.TargetRoot(kerneltest.Release)); err != nil {
 		t.Fatal(err)
 	}
-	tg := open(t, Options{Release: fakeRelease, Root: t.TempDir(), Cache: c})
+	tg := open(t, Options{Release: kerneltest.Release, Root: t.TempDir(), Cache: c})
 	if s, err := tg.Symvers(); err != nil || !strings.HasPrefix(s.Path, string(c)) {
 		t.Errorf("%v", err)
 	}
 	l, err := List(t.TempDir(), c)
-	want := []Installed{{Release: fakeRelease, Where: c.TargetRoot(fakeRelease), Cached: true, Image: true, Modules: true, Headers: true}}
+	want := []Installed{{Release: kerneltest.Release, Where: c.TargetRoot(kerneltest.Release), Cached: true, Image: true, Modules: true, Headers: true}}
 	if d := cmp.Diff(want, l); d != "" || err != nil {
 		t.Errorf("List: %v\n%s", err, d)
 	}

@@ -13,7 +13,8 @@ import (
 
 	"github.com/klpforge/klpforge/elfdiff"
 	"github.com/klpforge/klpforge/elfobj"
-	"github.com/klpforge/klpforge/kernel"
+	"github.com/klpforge/klpforge/kernel/kimage"
+	"github.com/klpforge/klpforge/kernel/kmod"
 )
 
 // assemble makes an object of a text in assembly and returns its path.
@@ -37,7 +38,7 @@ func link(t testing.TB, objects ...string) *VmlinuxView {
 	if out, err := exec.Command("ld", args...).CombinedOutput(); err != nil {
 		t.Fatalf("link: %v\n%s", err, out)
 	}
-	im, err := kernel.OpenImage(path, "")
+	im, err := kimage.Open(path, "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -46,7 +47,7 @@ func link(t testing.TB, objects ...string) *VmlinuxView {
 	if err != nil {
 		t.Fatal(err)
 	}
-	syms, err := kernel.ParseSystemMap(path, string(nm), nil)
+	syms, err := kimage.ParseSystemMap(path, string(nm), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -304,7 +305,7 @@ func TestVmlinuxView(t *testing.T) {
 }
 
 // module reads an object as a module of the given name.
-func module(t testing.TB, name, text string) *kernel.Module {
+func module(t testing.TB, name, text string) *kmod.Module {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), name+".ko")
 	b, err := os.ReadFile(assemble(t, text+"\n.section .gnu.linkonce.this_module,\"aw\"\n.skip 64\n.section .modinfo,\"a\"\n.string \"name="+name+"\"\n.string \"vermagic=6.1.0 SMP\"\n"))
@@ -314,7 +315,7 @@ func module(t testing.TB, name, text string) *kernel.Module {
 	if err := os.WriteFile(path, b, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	m, err := kernel.ReadModule(path)
+	m, err := kmod.Read(path)
 	if err != nil {
 		t.Fatal(err)
 	}

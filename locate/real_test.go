@@ -10,6 +10,7 @@ import (
 	"github.com/klpforge/klpforge/elfdiff"
 	"github.com/klpforge/klpforge/elfobj"
 	"github.com/klpforge/klpforge/kernel"
+	"github.com/klpforge/klpforge/kernel/cachedir"
 )
 
 // realRelease is the kernel that the objects in $KLPFORGE_E2E_CACHE/pairs were
@@ -34,7 +35,7 @@ func TestFindReal(t *testing.T) {
 	if err != nil || len(objs) == 0 {
 		t.Skipf("no objects in %s/pairs", dir)
 	}
-	k, err := kernel.Open(kernel.Options{Release: realRelease, Root: t.TempDir(), Cache: kernel.Cache(dir)})
+	k, err := kernel.Open(kernel.Options{Release: realRelease, Root: t.TempDir(), Cache: cachedir.Dir(dir)})
 	if err != nil {
 		t.Skip(err)
 	}

@@ -5,7 +5,7 @@ import (
 	"slices"
 
 	"github.com/klpforge/klpforge/elfdiff"
-	"github.com/klpforge/klpforge/kernel"
+	"github.com/klpforge/klpforge/kernel/kmod"
 )
 
 // Names decides by which symbol a livepatch reaches what stays in the kernel.
@@ -15,7 +15,7 @@ type Names struct {
 	// Vmlinux is the kernel image's view; equal to Place.View for built-in code.
 	Vmlinux View
 	// Export looks a symbol up in the target's Module.symvers.
-	Export func(name string) (kernel.Export, bool)
+	Export func(name string) (kmod.Export, bool)
 	// Provided reports whether this livepatch defines a new global of the name.
 	Provided func(name string) bool
 	// Source says why a symbol that the target's source names is in none of its tables;

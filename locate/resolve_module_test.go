@@ -5,7 +5,7 @@ import (
 	"testing"
 
 	"github.com/klpforge/klpforge/elfdiff"
-	"github.com/klpforge/klpforge/kernel"
+	"github.com/klpforge/klpforge/kernel/kmod"
 )
 
 // TestResolveInModule names what a livepatch for a module's object may refer to: the
@@ -28,14 +28,14 @@ func TestResolveInModule(t *testing.T) {
 	}
 	asked := ""
 	n := &Names{Orig: o, Place: p, Vmlinux: vmlinux, Namespaces: map[string]bool{},
-		Export: func(name string) (kernel.Export, bool) {
+		Export: func(name string) (kmod.Export, bool) {
 			switch name {
 			case "printk", "f":
-				return kernel.Export{Name: name, Module: "vmlinux"}, true
+				return kmod.Export{Name: name, Module: "vmlinux"}, true
 			case "lib_call":
-				return kernel.Export{Name: name, Module: "lib"}, true
+				return kmod.Export{Name: name, Module: "lib"}, true
 			}
-			return kernel.Export{}, false
+			return kmod.Export{}, false
 		},
 		Provided: func(name string) bool { return name == "fresh" },
 		Module: func(name string) (View, error) {
@@ -80,7 +80,7 @@ func TestResolveInModule(t *testing.T) {
 	if asked != "lib" {
 		t.Errorf("asked for module %q", asked)
 	}
-	n.Export = func(name string) (kernel.Export, bool) { return kernel.Export{Name: name, Module: "gone"}, true }
+	n.Export = func(name string) (kmod.Export, bool) { return kmod.Export{Name: name, Module: "gone"}, true }
 	if got, err := n.Resolve(elfdiff.External{Name: "lib_call", Orig: -1}); err == nil {
 		t.Errorf("%q of a module that is not at hand", got)
 	}

@@ -5,7 +5,7 @@ import (
 	"testing"
 
 	"github.com/klpforge/klpforge/elfdiff"
-	"github.com/klpforge/klpforge/kernel"
+	"github.com/klpforge/klpforge/kernel/kmod"
 )
 
 func TestKlpSymbol(t *testing.T) {
@@ -81,14 +81,14 @@ func TestResolve(t *testing.T) {
 				}
 				return ""
 			}, Namespaces: map[string]bool{},
-				Export: func(name string) (kernel.Export, bool) {
+				Export: func(name string) (kmod.Export, bool) {
 					switch name {
 					case "printk":
-						return kernel.Export{Name: name, Module: "vmlinux"}, true
+						return kmod.Export{Name: name, Module: "vmlinux"}, true
 					case "tail":
-						return kernel.Export{Name: name, Module: "vmlinux", Namespace: "UNIT"}, true
+						return kmod.Export{Name: name, Module: "vmlinux", Namespace: "UNIT"}, true
 					}
-					return kernel.Export{}, false
+					return kmod.Export{}, false
 				},
 				Provided: func(name string) bool { return name == "brand_new" },
 				Module:   func(string) (View, error) { return nil, errors.New("no modules here") },

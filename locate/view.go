@@ -5,7 +5,8 @@ import (
 	"fmt"
 
 	"github.com/klpforge/klpforge/elfobj"
-	"github.com/klpforge/klpforge/kernel"
+	"github.com/klpforge/klpforge/kernel/kimage"
+	"github.com/klpforge/klpforge/kernel/kmod"
 )
 
 // Symbol is one symbol of a shipped object at an address of a View.
@@ -47,8 +48,8 @@ type View interface {
 
 // VmlinuxView shows the kernel image.
 type VmlinuxView struct {
-	Image   *kernel.Image
-	Symbols *kernel.Symbols
+	Image   *kimage.Image
+	Symbols *kimage.Symbols
 }
 
 var _ View = (*VmlinuxView)(nil)
@@ -74,7 +75,7 @@ func (v *VmlinuxView) At(addr uint64) []Symbol { return convert(v.Symbols.At(add
 // Outside implements View.
 func (v *VmlinuxView) Outside(string) (uint64, bool) { return 0, false }
 
-func convert(list []kernel.Symbol) []Symbol {
+func convert(list []kimage.Symbol) []Symbol {
 	out := make([]Symbol, len(list))
 	for i, s := range list {
 		out[i] = Symbol{Name: s.Name, Addr: s.Addr, Pos: s.Pos, Count: s.Count, Global: s.Type >= 'A' && s.Type <= 'Z', Stable: true}
@@ -85,7 +86,7 @@ func convert(list []kernel.Symbol) []Symbol {
 // ModuleView shows a module as if it were linked: each section at an address,
 // relocations applied, outside symbols at addresses of their own.
 type ModuleView struct {
-	m       *kernel.Module
+	m       *kmod.Module
 	base    []uint64 // by section, 0 when not laid out
 	data    [][]byte
 	outside map[string]uint64
@@ -103,7 +104,7 @@ const (
 )
 
 // NewModuleView lays out a module.
-func NewModuleView(m *kernel.Module) (*ModuleView, error) {
+func NewModuleView(m *kmod.Module) (*ModuleView, error) {
 	f := m.File
 	arch, err := elfobj.ArchOf(f.Machine)
 	if err != nil {
@@ -161,7 +162,7 @@ func NewModuleView(m *kernel.Module) (*ModuleView, error) {
 	return v, nil
 }
 
-func (v *ModuleView) symbol(s kernel.ModuleSymbol) Symbol {
+func (v *ModuleView) symbol(s kmod.Symbol) Symbol {
 	return Symbol{Name: s.Name, Addr: v.base[s.Sec] + s.Off, Pos: s.Pos, Count: s.Count,
 		Global: v.m.File.Symbols[s.Sym].Bind != elf.STB_LOCAL, Stable: s.SymposStable(), Init: s.Init}
 }
@@ -201,11 +202,11 @@ func (v *ModuleView) At(addr uint64) []Symbol { return v.byAddr[addr] }
 func (v *ModuleView) Outside(name string) (uint64, bool) { a, ok := v.outside[name]; return a, ok }
 
 // Loc translates an address of the layout back to section and offset.
-func (v *ModuleView) Loc(addr uint64) (kernel.ModuleLoc, bool) {
+func (v *ModuleView) Loc(addr uint64) (kmod.Loc, bool) {
 	for i, b := range v.base {
 		if b != 0 && addr >= b && addr-b < uint64(len(v.data[i])) {
-			return kernel.ModuleLoc{Sec: elfobj.SecID(i), Off: addr - b}, true
+			return kmod.Loc{Sec: elfobj.SecID(i), Off: addr - b}, true
 		}
 	}
-	return kernel.ModuleLoc{}, false
+	return kmod.Loc{}, false
 }

@@ -6,7 +6,7 @@ import (
 
 	"github.com/klpforge/klpforge/generate"
 	"github.com/klpforge/klpforge/internal/regular"
-	"github.com/klpforge/klpforge/kernel"
+	"github.com/klpforge/klpforge/internal/unpack"
 )
 
 // Image is a module file as the kernel takes it.
@@ -36,7 +36,7 @@ func Open(path string) (*Image, error) {
 // OpenBytes is Open for a file that was read already; path is what it is
 // called. The image may alias raw.
 func OpenBytes(path string, raw []byte) (*Image, error) {
-	data, err := kernel.Decompress(path, raw)
+	data, err := unpack.File(path, raw)
 	if err != nil {
 		return nil, fmt.Errorf("read %s: %w", path, err)
 	}

@@ -11,7 +11,8 @@ import (
 	"github.com/klpforge/klpforge/elfobj"
 	"github.com/klpforge/klpforge/generate"
 	"github.com/klpforge/klpforge/internal/regular"
-	"github.com/klpforge/klpforge/kernel"
+	"github.com/klpforge/klpforge/internal/unpack"
+	"github.com/klpforge/klpforge/kernel/kmod"
 	"github.com/klpforge/klpforge/modsign"
 )
 
@@ -83,7 +84,7 @@ func Read(path string) (*Info, error) {
 }
 
 func parse(path string, raw []byte) (*Info, error) {
-	raw, err := kernel.Decompress(path, raw)
+	raw, err := unpack.File(path, raw)
 	if err != nil {
 		return nil, err
 	}
@@ -104,7 +105,7 @@ func parseImage(path string, raw []byte) (*Info, *elfobj.File, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	info := &Info{Schema: Schema, File: path, Name: kernel.ModuleName(path), Signed: signature != nil, Objects: []string{}, Modinfo: []KeyValue{}}
+	info := &Info{Schema: Schema, File: path, Name: kmod.Name(path), Signed: signature != nil, Objects: []string{}, Modinfo: []KeyValue{}}
 	if signature != nil {
 		info.Signature = &Signature{signature.Issuer, signature.Serial.Text(16), signature.Hash}
 	}
@@ -113,7 +114,7 @@ func parseImage(path string, raw []byte) (*Info, *elfobj.File, error) {
 		s := &f.Sections[i]
 		if s.Name == ".modinfo" {
 			found = true
-			for _, kv := range kernel.ParseModinfo(s.Data) {
+			for _, kv := range kmod.ParseModinfo(s.Data) {
 				info.Modinfo = append(info.Modinfo, KeyValue(kv))
 			}
 		}

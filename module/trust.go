@@ -10,7 +10,7 @@ import (
 	"strings"
 
 	"github.com/klpforge/klpforge/internal/regular"
-	"github.com/klpforge/klpforge/kernel"
+	"github.com/klpforge/klpforge/kernel/trusted"
 	"github.com/klpforge/klpforge/modsign"
 )
 
@@ -21,7 +21,7 @@ const KeysDir = "/etc/klpforge/keys"
 
 // Keyring is what signatures of modules are checked against on a machine.
 type Keyring struct {
-	sources  []*kernel.Keys
+	sources  []*trusted.Keys
 	problems []string // why keys that the kernel may know were not read
 }
 
@@ -30,10 +30,10 @@ type Keyring struct {
 // KeysDir. What cannot be read is kept in mind, see Check.
 func ReadKeyring(root, release string) *Keyring {
 	r := &Keyring{}
-	for _, read := range []func() (*kernel.Keys, error){
-		func() (*kernel.Keys, error) { return kernel.BuiltinKeys(root, release) },
-		func() (*kernel.Keys, error) { return kernel.OwnerKeys(root) },
-		func() (*kernel.Keys, error) { return administrators(root) },
+	for _, read := range []func() (*trusted.Keys, error){
+		func() (*trusted.Keys, error) { return trusted.Builtin(root, release) },
+		func() (*trusted.Keys, error) { return trusted.Owner(root) },
+		func() (*trusted.Keys, error) { return administrators(root) },
 	} {
 		k, err := read()
 		if err != nil {
@@ -48,10 +48,10 @@ func ReadKeyring(root, release string) *Keyring {
 	return r
 }
 
-func administrators(root string) (*kernel.Keys, error) {
+func administrators(root string) (*trusted.Keys, error) {
 	const most = 1 << 20
 	dir := filepath.Join(root, KeysDir)
-	k := &kernel.Keys{From: dir}
+	k := &trusted.Keys{From: dir}
 	entries, err := os.ReadDir(dir)
 	if errors.Is(err, os.ErrNotExist) {
 		return k, nil

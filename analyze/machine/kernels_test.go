@@ -17,6 +17,7 @@ import (
 	"github.com/klpforge/klpforge/analyze/model"
 	"github.com/klpforge/klpforge/internal/e2e"
 	"github.com/klpforge/klpforge/kernel"
+	"github.com/klpforge/klpforge/kernel/cachedir"
 )
 
 var update = flag.Bool("update", false, "rewrite "+formsFile+" and "+decoderFile)
@@ -43,7 +44,7 @@ func sweep(t *testing.T, release string) swept {
 	if os.Getenv("KLPFORGE_E2E") == "" || dir == "" {
 		t.Skip("needs a real kernel; run `make e2e`")
 	}
-	k, err := kernel.Open(kernel.Options{Release: release, Root: string(kernel.Cache(dir).TargetRoot(release)), Cache: kernel.Cache(dir)})
+	k, err := kernel.Open(kernel.Options{Release: release, Root: string(cachedir.Dir(dir).TargetRoot(release)), Cache: cachedir.Dir(dir)})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -8,7 +8,7 @@ import (
 	"sort"
 	"strings"
 
-	"github.com/klpforge/klpforge/kernel"
+	"github.com/klpforge/klpforge/kernel/kimage"
 )
 
 // ErrArch means that the code of an architecture cannot be decoded yet.
@@ -56,7 +56,7 @@ type tables struct {
 
 // FromImage makes a program of a kernel image. Symbols of the image are found
 // by syms; sizes come from the image's own symbol table where it has one.
-func FromImage(im *kernel.Image, syms *kernel.Symbols) (*Program, error) {
+func FromImage(im *kimage.Image, syms *kimage.Symbols) (*Program, error) {
 	if im.Arch.Machine != elf.EM_X86_64 {
 		return nil, fmt.Errorf("model %s: %w: %v", im.Path, ErrArch, im.Arch.Machine)
 	}
@@ -210,12 +210,12 @@ func (p *Program) Read(addr uint64, n int) ([]byte, error) {
 		return p.base.Read(addr, n)
 	}
 	if i < 0 || n < 0 {
-		return nil, fmt.Errorf("read %#x: %w", addr, kernel.ErrNoBytes)
+		return nil, fmt.Errorf("read %#x: %w", addr, kimage.ErrNoBytes)
 	}
 	off := addr - p.segs[i].Addr
 	d := p.segs[i].Data
 	if off > uint64(len(d)) || uint64(n) > uint64(len(d))-off {
-		return nil, fmt.Errorf("read %d bytes at %#x: %w", n, addr, kernel.ErrNoBytes)
+		return nil, fmt.Errorf("read %d bytes at %#x: %w", n, addr, kimage.ErrNoBytes)
 	}
 	return d[off : off+uint64(n) : off+uint64(n)], nil
 }

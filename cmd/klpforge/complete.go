@@ -11,6 +11,7 @@ import (
 	"github.com/klpforge/klpforge/analyze/all"
 	"github.com/klpforge/klpforge/internal/releases"
 	"github.com/klpforge/klpforge/kernel"
+	"github.com/klpforge/klpforge/kernel/cachedir"
 	"github.com/klpforge/klpforge/kernel/klpapi"
 	"github.com/klpforge/klpforge/release/manifest"
 )
@@ -107,7 +108,7 @@ func completeReleases(cmd *cobra.Command, _ []string, _ string) ([]string, cobra
 		}
 		return ""
 	}
-	list, err := kernel.List(value("root"), kernel.Cache(value("cache")))
+	list, err := kernel.List(value("root"), cachedir.Dir(value("cache")))
 	if err != nil {
 		return nil, cobra.ShellCompDirectiveError
 	}

@@ -9,6 +9,8 @@ import (
 	"github.com/klpforge/klpforge/internal/build"
 	"github.com/klpforge/klpforge/kbuild"
 	"github.com/klpforge/klpforge/kernel"
+	"github.com/klpforge/klpforge/kernel/cachedir"
+	"github.com/klpforge/klpforge/kernel/fetch"
 )
 
 func (a *app) kernelCmd() *cobra.Command {
@@ -78,7 +80,7 @@ func (a *app) kernelListCmd() *cobra.Command {
 			if err := checkFormat(format); err != nil {
 				return err
 			}
-			list, err := kernel.List(root, kernel.Cache(cache))
+			list, err := kernel.List(root, cachedir.Dir(cache))
 			if err != nil {
 				return err
 			}
@@ -110,7 +112,7 @@ func yes(b bool) string {
 }
 
 func (a *app) kernelFetchCmd() *cobra.Command {
-	var o kernel.FetchOptions
+	var o fetch.Options
 	cmd := &cobra.Command{
 		Use:   "fetch RELEASE",
 		Short: "Bring a Debian kernel's image, headers and source into the cache with apt",
@@ -121,7 +123,7 @@ Nothing is installed; apt checks what it downloads. Run 'apt-get update' first.`
 		Args: exactArgs(1, "one release"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o.Progress = func(s string) { fmt.Fprintln(a.err, s) }
-			if _, err := kernel.Fetch(cmd.Context(), args[0], o); err != nil {
+			if _, err := fetch.Kernel(cmd.Context(), args[0], o); err != nil {
 				return err
 			}
 			fmt.Fprintf(a.out, "%s is in the cache\n", args[0])

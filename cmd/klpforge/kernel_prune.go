@@ -9,7 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/klpforge/klpforge/kbuild"
-	"github.com/klpforge/klpforge/kernel"
+	"github.com/klpforge/klpforge/kernel/cachedir"
 )
 
 // prunedTree is a prepared tree and what became of it.
@@ -44,10 +44,10 @@ when a build needs it.`,
 			case some && days < 0:
 				return usageError("--unused-for %d: want a number of days", days)
 			}
-			dir := kernel.Cache(cache)
+			dir := cachedir.Dir(cache)
 			if dir == "" {
 				var err error
-				if dir, err = kernel.DefaultCache(); err != nil {
+				if dir, err = cachedir.Default(); err != nil {
 					return err
 				}
 			}

@@ -12,7 +12,7 @@ import (
 
 	"github.com/klpforge/klpforge/internal/build"
 	"github.com/klpforge/klpforge/internal/releases"
-	"github.com/klpforge/klpforge/kernel"
+	"github.com/klpforge/klpforge/kernel/cachedir"
 	"github.com/klpforge/klpforge/patchset"
 	"github.com/klpforge/klpforge/release/manifest"
 )
@@ -56,7 +56,7 @@ in its own, finds them there: see 'klpforge release matrix --parts'.`,
 			if err != nil {
 				return err
 			}
-			o.Manifest, o.Targets, o.Cache, o.Builder = m, args, kernel.Cache(cache), builder()
+			o.Manifest, o.Targets, o.Cache, o.Builder = m, args, cachedir.Dir(cache), builder()
 			if gitDir != "" {
 				if o.History, err = patchset.OpenHistory(gitDir, gitHead); err != nil {
 					return err

@@ -8,6 +8,7 @@ import (
 	"github.com/klpforge/klpforge/generate"
 	"github.com/klpforge/klpforge/internal/build"
 	"github.com/klpforge/klpforge/internal/regular"
+	"github.com/klpforge/klpforge/internal/unpack"
 	"github.com/klpforge/klpforge/kernel"
 	"github.com/klpforge/klpforge/modsign"
 	"github.com/klpforge/klpforge/module"
@@ -33,7 +34,7 @@ func (a *app) verifyCmd() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if ko, err = kernel.Decompress(args[0], ko); err != nil {
+			if ko, err = unpack.File(args[0], ko); err != nil {
 				return fmt.Errorf("verify %s: %w", args[0], err)
 			}
 			if ko, _, err = modsign.Split(ko); err != nil {

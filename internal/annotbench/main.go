@@ -24,6 +24,7 @@ import (
 	"github.com/klpforge/klpforge/internal/facts"
 	"github.com/klpforge/klpforge/kbuild"
 	"github.com/klpforge/klpforge/kernel"
+	"github.com/klpforge/klpforge/kernel/kimage"
 )
 
 func main() {
@@ -89,7 +90,7 @@ func (b *bench) run(ctx context.Context, out io.Writer) (recall float64, err err
 // files finds out which source file functions are from.
 func (b *bench) files(tree *kbuild.Tree) (annot.Files, func(), error) {
 	if b.debug != "" {
-		im, err := kernel.OpenImage(b.debug, "")
+		im, err := kimage.Open(b.debug, "")
 		if err != nil {
 			return nil, nil, err
 		}

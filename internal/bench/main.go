@@ -18,7 +18,8 @@ import (
 	"time"
 
 	"github.com/klpforge/klpforge/internal/e2e"
-	"github.com/klpforge/klpforge/kernel"
+	"github.com/klpforge/klpforge/kernel/cachedir"
+	"github.com/klpforge/klpforge/kernel/fetch"
 )
 
 // The project's targets, on two cores.
@@ -101,7 +102,7 @@ func (b *bench) run(ctx context.Context, out io.Writer) (met bool, err error) {
 
 // setUp brings the kernel and the patch, and unpacks the source.
 func (b *bench) setUp(ctx context.Context) error {
-	cache, err := kernel.DefaultCache()
+	cache, err := cachedir.Default()
 	if err != nil {
 		return err
 	}
@@ -123,7 +124,7 @@ func (b *bench) setUp(ctx context.Context) error {
 }
 
 func (b *bench) unpack(ctx context.Context) error {
-	fetched, err := kernel.Fetch(ctx, release, kernel.FetchOptions{Cache: b.env.Cache, Progress: func(s string) { fmt.Fprintln(os.Stderr, s) }})
+	fetched, err := fetch.Kernel(ctx, release, fetch.Options{Cache: b.env.Cache, Progress: func(s string) { fmt.Fprintln(os.Stderr, s) }})
 	if err != nil {
 		return err
 	}

@@ -21,6 +21,7 @@ import (
 	"github.com/klpforge/klpforge/internal/e2e"
 	"github.com/klpforge/klpforge/kbuild"
 	"github.com/klpforge/klpforge/kernel"
+	"github.com/klpforge/klpforge/kernel/cachedir"
 	"github.com/klpforge/klpforge/patchset"
 )
 
@@ -105,7 +106,7 @@ func highWater(pid int) (int64, error) {
 // compilations times what cannot be saved: the compiler, and objtool, on the
 // file before and after the patch. The median of b.runs counts.
 func (b *bench) compilations(ctx context.Context) (time.Duration, error) {
-	k, err := kernel.Open(kernel.Options{Release: release, Root: b.env.Cache.TargetRoot(release), Cache: kernel.Cache(b.cache()), Source: b.source})
+	k, err := kernel.Open(kernel.Options{Release: release, Root: b.env.Cache.TargetRoot(release), Cache: cachedir.Dir(b.cache()), Source: b.source})
 	if err != nil {
 		return 0, err
 	}

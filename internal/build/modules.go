@@ -7,7 +7,7 @@ import (
 	"strings"
 
 	"github.com/klpforge/klpforge/elfdiff"
-	"github.com/klpforge/klpforge/kernel"
+	"github.com/klpforge/klpforge/kernel/kmod"
 	"github.com/klpforge/klpforge/locate"
 	"github.com/klpforge/klpforge/plan"
 )
@@ -69,7 +69,7 @@ func resolver(names *locate.Names) elfdiff.Resolver {
 // export looks an exported symbol up. What a module from outside of the kernel's
 // tree exports is in no Module.symvers, but in the module's own table of names; its
 // version is not known then.
-func (t *Target) export(name string) (kernel.Export, bool) {
+func (t *Target) export(name string) (kmod.Export, bool) {
 	if e, ok := t.symvers.Lookup(name); ok {
 		return e, true
 	}
@@ -77,9 +77,9 @@ func (t *Target) export(name string) (kernel.Export, bool) {
 		for i := range m.File.Sections {
 			s := &m.File.Sections[i]
 			if s.Name == "__ksymtab_strings" && bytes.Contains(append([]byte{0}, s.Data...), []byte("\x00"+name+"\x00")) {
-				return kernel.Export{Name: name, Module: m.Name}, true
+				return kmod.Export{Name: name, Module: m.Name}, true
 			}
 		}
 	}
-	return kernel.Export{}, false
+	return kmod.Export{}, false
 }

@@ -9,6 +9,8 @@ import (
 
 	"github.com/klpforge/klpforge/generate"
 	"github.com/klpforge/klpforge/kernel"
+	"github.com/klpforge/klpforge/kernel/kimage"
+	"github.com/klpforge/klpforge/kernel/kmod"
 	"github.com/klpforge/klpforge/locate"
 	"github.com/klpforge/klpforge/plan"
 )
@@ -17,17 +19,17 @@ import (
 type Target struct {
 	K       *kernel.Target
 	vmlinux *locate.VmlinuxView
-	symvers *kernel.Symvers
-	trace   *kernel.Trace
-	modules *kernel.Modules
+	symvers *kmod.Symvers
+	trace   *kimage.Trace
+	modules *kmod.Index
 	views   map[string]*moduleTarget
-	extra   []*kernel.Module // from outside of the kernel's tree
+	extra   []*kmod.Module // from outside of the kernel's tree
 	types   targetTypes
 	missing string // part that a review did without, "" if none
 }
 
 type moduleTarget struct {
-	m    *kernel.Module
+	m    *kmod.Module
 	view *locate.ModuleView
 }
 
@@ -55,7 +57,7 @@ func openTarget(o kernel.Options, review bool) (*Target, error) {
 }
 
 // checkArch refuses kernels whose shipped code nothing here can judge.
-func checkArch(a kernel.Arch) error {
+func checkArch(a kimage.Arch) error {
 	if a.Machine != elf.EM_X86_64 {
 		return fmt.Errorf("the kernel is for %s: livepatches are built and patches checked for x86-64 only; klpforge diff compares objects of other architectures", a.Name)
 	}
@@ -83,7 +85,7 @@ func (t *Target) load(o kernel.Options, review bool) error {
 	if review && errors.As(err, &missing) {
 		t.missing = missing.Part
 		if t.symvers == nil {
-			t.symvers = &kernel.Symvers{}
+			t.symvers = &kmod.Symvers{}
 		}
 		err = nil
 	}
@@ -97,7 +99,7 @@ func (t *Target) load(o kernel.Options, review bool) error {
 		return err
 	}
 	for _, p := range o.ExtraModules {
-		m, err := kernel.ReadModule(p)
+		m, err := kmod.Read(p)
 		if err != nil {
 			return err
 		}
@@ -160,22 +162,22 @@ func (t *Target) shipped(object string, p locate.Place) ([]byte, uint64, error) 
 }
 
 // traceableAt reports whether ftrace can hook a placed function.
-func (t *Target) traceableAt(object string, p locate.Place) kernel.Tri {
+func (t *Target) traceableAt(object string, p locate.Place) kimage.Tri {
 	if object == plan.Vmlinux {
 		return t.trace.Traceable(p.Addr, p.Size)
 	}
 	m, err := t.module(object)
 	if err != nil {
-		return kernel.Unknown
+		return kimage.Unknown
 	}
 	loc, ok := m.view.Loc(p.Addr)
 	if !ok {
-		return kernel.Unknown
+		return kimage.Unknown
 	}
 	if m.m.Traceable(loc, p.Size) {
-		return kernel.Yes
+		return kimage.Yes
 	}
-	return kernel.No
+	return kimage.No
 }
 
 // Release implements generate.VerifyTarget.
@@ -236,7 +238,7 @@ const entryBytes = 16
 
 // Traceable implements generate.VerifyTarget.
 func (t *Target) Traceable(object string, sym generate.ShippedSym) (yes, known bool) {
-	var tri kernel.Tri
+	var tri kimage.Tri
 	if object == plan.Vmlinux {
 		tri = t.trace.Traceable(sym.Addr, max(sym.Size, entryBytes))
 	} else {
@@ -246,12 +248,12 @@ func (t *Target) Traceable(object string, sym generate.ShippedSym) (yes, known b
 		}
 		for i := range m.m.File.Sections {
 			if m.m.File.Sections[i].Name == sym.Section {
-				yes = yes || m.m.Traceable(kernel.ModuleLoc{Sec: secID(i), Off: sym.Addr}, max(sym.Size, entryBytes))
+				yes = yes || m.m.Traceable(kmod.Loc{Sec: secID(i), Off: sym.Addr}, max(sym.Size, entryBytes))
 			}
 		}
 		return yes, true
 	}
-	return tri == kernel.Yes, tri != kernel.Unknown
+	return tri == kimage.Yes, tri != kimage.Unknown
 }
 
 // Indirect implements generate.VerifyTarget.
@@ -260,7 +262,7 @@ func (t *Target) Indirect(object string, sym generate.ShippedSym) (string, error
 	if err != nil || endbr == nil {
 		return "", err
 	}
-	entry := kernel.EntryOpen
+	entry := kimage.EntryOpen
 	if object == plan.Vmlinux {
 		entry = endbr.Entry(sym.Addr)
 	} else {
@@ -270,11 +272,11 @@ func (t *Target) Indirect(object string, sym generate.ShippedSym) (string, error
 		}
 		for i := range m.m.File.Sections {
 			if m.m.File.Sections[i].Name == sym.Section {
-				entry = m.m.IndirectEntry(kernel.ModuleLoc{Sec: secID(i), Off: sym.Addr})
+				entry = m.m.IndirectEntry(kmod.Loc{Sec: secID(i), Off: sym.Addr})
 			}
 		}
 	}
-	if entry == kernel.EntryOpen {
+	if entry == kimage.EntryOpen {
 		return "", nil
 	}
 	return entry.String(), nil
@@ -304,7 +306,7 @@ func (t *Target) callers(addr uint64) []string {
 		if text.Addr+uint64(i)+5+uint64(int64(disp)) != addr {
 			continue
 		}
-		if s, ok := t.vmlinux.Symbols.Find(text.Addr + uint64(i)); ok && s.Addr != addr && t.trace.Traceable(s.Addr, entryBytes) == kernel.Yes {
+		if s, ok := t.vmlinux.Symbols.Find(text.Addr + uint64(i)); ok && s.Addr != addr && t.trace.Traceable(s.Addr, entryBytes) == kimage.Yes {
 			names[s.Name] = true
 		}
 	}

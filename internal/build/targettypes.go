@@ -8,6 +8,7 @@ import (
 
 	"github.com/klpforge/klpforge/analyze/typecheck"
 	"github.com/klpforge/klpforge/kernel"
+	"github.com/klpforge/klpforge/kernel/kimage"
 	"github.com/klpforge/klpforge/plan"
 )
 
@@ -41,7 +42,7 @@ func (t *Target) Types(object string) (typecheck.Source, error) {
 func (t *Target) openTypes(object string) (typecheck.Source, error) {
 	if t.types.base == nil {
 		raw, err := t.K.BTF()
-		if errors.Is(err, kernel.ErrNoBTF) {
+		if errors.Is(err, kimage.ErrNoBTF) {
 			return t.dwarfTypes()
 		}
 		if err != nil {

@@ -21,6 +21,7 @@ import (
 	"github.com/klpforge/klpforge/generate"
 	"github.com/klpforge/klpforge/internal/build"
 	"github.com/klpforge/klpforge/kernel"
+	"github.com/klpforge/klpforge/kernel/cachedir"
 )
 
 // tinyRelease is the release of testdata/tiny.
@@ -76,7 +77,7 @@ func otherTiny(t testing.TB, change func(file, text string) string) *tiny {
 
 func tinyAt(t testing.TB, dir string) *tiny {
 	src := filepath.Join(dir, "source")
-	return &tiny{t: t, source: src, kernel: kernel.Options{Release: tinyRelease, Root: filepath.Join(dir, "root"), Cache: kernel.Cache(filepath.Join(dir, "cache")),
+	return &tiny{t: t, source: src, kernel: kernel.Options{Release: tinyRelease, Root: filepath.Join(dir, "root"), Cache: cachedir.Dir(filepath.Join(dir, "cache")),
 		Source: src, Config: filepath.Join(dir, "config"), Symvers: filepath.Join(dir, "Module.symvers"), Headers: filepath.Join(dir, "headers"),
 		Image: filepath.Join(dir, "vmlinux"), ModulesDir: filepath.Join(dir, "modules")}}
 }

@@ -19,7 +19,7 @@ import (
 	"github.com/klpforge/klpforge/elfobj"
 	"github.com/klpforge/klpforge/generate"
 	"github.com/klpforge/klpforge/kbuild"
-	"github.com/klpforge/klpforge/kernel"
+	"github.com/klpforge/klpforge/kernel/kimage"
 	"github.com/klpforge/klpforge/locate"
 	"github.com/klpforge/klpforge/plan"
 )
@@ -135,7 +135,7 @@ func (r *run) checkShipped(u *unit, ch elfdiff.Change) {
 		return // ftrace need not know it
 	}
 	switch r.target.traceableAt(u.owner, pl) {
-	case kernel.No:
+	case kimage.No:
 		for _, p := range u.diff.Problems {
 			if p.ID == "KLP101" && p.Symbol == ch.Name {
 				return
@@ -143,7 +143,7 @@ func (r *run) checkShipped(u *unit, ch elfdiff.Change) {
 		}
 		r.problem(u, elfdiff.Problem{ID: "KLP101", Severity: elfdiff.Error, Symbol: ch.Name,
 			Message: "the target has no ftrace entry for the function: it cannot be redirected", Remedy: r.callersRemedy(u.owner, pl)})
-	case kernel.Unknown:
+	case kimage.Unknown:
 		r.problem(u, elfdiff.Problem{ID: "KLP101", Severity: elfdiff.Warning, Symbol: ch.Name,
 			Message: "it cannot be told whether the target has an ftrace entry for the function: " + r.target.trace.Why})
 	}

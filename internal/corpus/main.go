@@ -15,7 +15,7 @@ import (
 	"strings"
 
 	"github.com/klpforge/klpforge/internal/e2e"
-	"github.com/klpforge/klpforge/kernel"
+	"github.com/klpforge/klpforge/kernel/cachedir"
 )
 
 func main() {
@@ -44,7 +44,7 @@ func main() {
 }
 
 func run(ctx context.Context, o e2e.CorpusOptions, out, dir string, list, resume, load bool) error {
-	cache, err := kernel.DefaultCache()
+	cache, err := cachedir.Default()
 	if err != nil {
 		return err
 	}

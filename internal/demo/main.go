@@ -22,7 +22,9 @@ import (
 	"time"
 
 	"github.com/klpforge/klpforge/internal/e2e"
-	"github.com/klpforge/klpforge/kernel"
+	"github.com/klpforge/klpforge/kernel/cachedir"
+	"github.com/klpforge/klpforge/kernel/fetch"
+	"github.com/klpforge/klpforge/kernel/fetch/provider"
 )
 
 func main() {
@@ -52,7 +54,7 @@ type demo struct {
 }
 
 func run(ctx context.Context, klpforge, which, out string) error {
-	cache, err := kernel.DefaultCache()
+	cache, err := cachedir.Default()
 	if err != nil {
 		return err
 	}
@@ -82,7 +84,7 @@ func run(ctx context.Context, klpforge, which, out string) error {
 		return fmt.Errorf("unknown case %q: ext4, cmdline, release or auto", which)
 	}
 	err = d.ext4(ctx)
-	var gone *kernel.NotInArchiveError
+	var gone *provider.NotInArchiveError
 	if errors.As(err, &gone) {
 		d.say("%v", err)
 		d.say("")
@@ -108,9 +110,9 @@ func (d *demo) command(ctx context.Context, args ...string) error {
 
 // fetch brings the kernel. The typed error of a missing package matters, so
 // klpforge's own package is asked, not the program.
-func (d *demo) fetch(ctx context.Context, release string) (*kernel.Fetched, error) {
+func (d *demo) fetch(ctx context.Context, release string) (*fetch.Result, error) {
 	d.say("$ klpforge kernel fetch %s", release)
-	f, err := kernel.Fetch(ctx, release, kernel.FetchOptions{Cache: d.env.Cache, Progress: func(s string) { d.say("  %s", s) }})
+	f, err := fetch.Kernel(ctx, release, fetch.Options{Cache: d.env.Cache, Progress: func(s string) { d.say("  %s", s) }})
 	if err != nil {
 		return nil, err
 	}

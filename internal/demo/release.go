@@ -17,7 +17,7 @@ import (
 
 	"github.com/klpforge/klpforge/internal/e2e"
 	"github.com/klpforge/klpforge/internal/vm/guest"
-	"github.com/klpforge/klpforge/kernel"
+	"github.com/klpforge/klpforge/kernel/fetch/provider"
 )
 
 // release shows a series of cumulative releases, from manifests to a machine
@@ -30,7 +30,7 @@ func (d *demo) release(ctx context.Context) error {
 	out := filepath.Join(dir, "out")
 
 	d.title("The kernels")
-	var gone *kernel.NotInArchiveError
+	var gone *provider.NotInArchiveError
 	targets := []string{}
 	for _, r := range e2e.StoryKernels {
 		switch _, err := d.fetch(ctx, r); {

@@ -12,7 +12,7 @@ import (
 	"syscall"
 	"testing"
 
-	"github.com/klpforge/klpforge/kernel"
+	"github.com/klpforge/klpforge/kernel/cachedir"
 )
 
 // Exit codes, as promised to scripts.
@@ -26,7 +26,7 @@ const (
 // cli runs the built klpforge as a user does.
 type cli struct {
 	bin     string
-	cache   kernel.Cache // $KLPFORGE_CACHE
+	cache   cachedir.Dir // $KLPFORGE_CACHE
 	path    string       // $PATH; "" is the test's
 	tmp     string       // $TMPDIR; "" is the test's
 	release string
@@ -255,12 +255,12 @@ func entries(t *testing.T, dir string) []string {
 
 // ownCache makes dir a cache that has what e's cache has fetched, and nothing
 // else.
-func ownCache(t *testing.T, e *Env, dir string) kernel.Cache {
+func ownCache(t *testing.T, e *Env, dir string) cachedir.Dir {
 	t.Helper()
 	if err := os.Symlink(e.Cache.Targets(), filepath.Join(dir, "targets")); err != nil {
 		t.Fatal(err)
 	}
-	return kernel.Cache(dir)
+	return cachedir.Dir(dir)
 }
 
 // Edits that several tests use: the text of /proc/cmdline, and how a module

@@ -16,6 +16,8 @@ import (
 	"github.com/klpforge/klpforge/internal/build"
 	"github.com/klpforge/klpforge/internal/vm"
 	"github.com/klpforge/klpforge/kernel"
+	"github.com/klpforge/klpforge/kernel/cachedir"
+	"github.com/klpforge/klpforge/kernel/fetch"
 )
 
 // The ext4 case: source 6.1.192-1, of which this release was built, tests
@@ -31,14 +33,14 @@ const (
 
 // Env is where the tests and the demo keep what they download and build.
 type Env struct {
-	Cache kernel.Cache
+	Cache cachedir.Dir
 	Dir   string // scratch directory
 	Log   io.Writer
 }
 
 // Fetch brings a release into the cache.
 func (e *Env) Fetch(ctx context.Context, release string) error {
-	_, err := kernel.Fetch(ctx, release, kernel.FetchOptions{Cache: e.Cache, Progress: func(s string) { fmt.Fprintln(e.Log, "  "+s) }})
+	_, err := fetch.Kernel(ctx, release, fetch.Options{Cache: e.Cache, Progress: func(s string) { fmt.Fprintln(e.Log, "  "+s) }})
 	return err
 }
 

@@ -8,12 +8,12 @@ import (
 	"path/filepath"
 	"strings"
 
-	"github.com/klpforge/klpforge/kernel"
+	"github.com/klpforge/klpforge/kernel/fetch"
 )
 
 // EditPatch writes a patch that replaces old, which must occur once, by new in
 // one file of the source of a fetched release, and returns its path.
-func (e *Env) EditPatch(ctx context.Context, fetched *kernel.Fetched, file, old, newer string) (string, error) {
+func (e *Env) EditPatch(ctx context.Context, fetched *fetch.Result, file, old, newer string) (string, error) {
 	text, err := e.SourceFile(ctx, sourcePackage(fetched.Release), fetched.Source, file)
 	if err != nil {
 		return "", err

@@ -10,7 +10,7 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/klpforge/klpforge/kernel"
+	"github.com/klpforge/klpforge/kernel/fetch/provider"
 )
 
 // Pair is a release and the version of a newer source of its series.
@@ -29,7 +29,7 @@ func (e *Env) CorpusPair(ctx context.Context) (p Pair, expected bool, err error)
 			return p, true, nil
 		}
 	}
-	var gone *kernel.NotInArchiveError
+	var gone *provider.NotInArchiveError
 	if !errors.As(err, &gone) && !strings.Contains(err.Error(), "was not found") {
 		return p, false, err
 	}

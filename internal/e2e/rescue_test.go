@@ -7,7 +7,7 @@ import (
 	"testing"
 
 	"github.com/klpforge/klpforge/internal/vm"
-	"github.com/klpforge/klpforge/kernel"
+	"github.com/klpforge/klpforge/kernel/cachedir"
 )
 
 type testLog struct{ t *testing.T }
@@ -24,7 +24,7 @@ func env(t *testing.T) *Env {
 	if os.Getenv("KLPFORGE_E2E") != "1" {
 		t.Skip("needs a VM and Debian packages; run make test")
 	}
-	cache, err := kernel.DefaultCache()
+	cache, err := cachedir.Default()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -11,9 +11,11 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/klpforge/klpforge/internal/unpack"
 	"github.com/klpforge/klpforge/internal/vm"
 	"github.com/klpforge/klpforge/internal/vm/guest"
-	"github.com/klpforge/klpforge/kernel"
+	"github.com/klpforge/klpforge/kernel/cachedir"
+	"github.com/klpforge/klpforge/kernel/trusted"
 	"github.com/klpforge/klpforge/module"
 )
 
@@ -26,7 +28,7 @@ func TestKernelKeys(t *testing.T) {
 			t.Fatal(err)
 		}
 		root := e.Cache.TargetRoot(release)
-		keys, err := kernel.BuiltinKeys(root, release)
+		keys, err := trusted.Builtin(root, release)
 		if err != nil || len(keys.Certs) == 0 || keys.Unread > 0 {
 			t.Fatalf("%s: %+v, %v", release, keys, err)
 		}
@@ -40,7 +42,7 @@ func TestKernelKeys(t *testing.T) {
 		if err != nil || shipped == "" {
 			shipped = findModule(t, root, release, "nls_utf8.ko")
 		}
-		data, err := kernel.Decompress(shipped, readFile(t, shipped))
+		data, err := unpack.File(shipped, readFile(t, shipped))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -129,7 +131,7 @@ func TestCacheHeals(t *testing.T) {
 
 	// A cache of its own, whose targets are links: what is damaged is a copy.
 	own := *c
-	own.cache = kernel.Cache(t.TempDir())
+	own.cache = cachedir.Dir(t.TempDir())
 	target := own.cache.Target(c.release)
 	if err := os.MkdirAll(own.cache.Targets(), 0o755); err != nil {
 		t.Fatal(err)

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/klpforge/klpforge/kernel"
+	"github.com/klpforge/klpforge/kernel/cachedir"
 )
 
 // rlimEdit makes /proc/meminfo read struct signal_struct.rlim, which it did not.
@@ -21,7 +22,7 @@ var quietEdit = edit{"fs/proc/meminfo.c", "\"MemTotal:       \"", "\"MemTotal;  
 func (c *cli) elsewhere(t *testing.T) (*cli, []string) {
 	t.Helper()
 	other := *c
-	other.cache = kernel.Cache(t.TempDir())
+	other.cache = cachedir.Dir(t.TempDir())
 	return &other, []string{"--root", string(c.cache.TargetRoot(c.release)), "--source", sourceTarball(t, c)}
 }
 

@@ -9,6 +9,7 @@ import (
 	"github.com/klpforge/klpforge/internal/build"
 	"github.com/klpforge/klpforge/internal/certcheck"
 	"github.com/klpforge/klpforge/kernel"
+	"github.com/klpforge/klpforge/kernel/fetch"
 )
 
 // change is an edit of one function of the kernel's source.
@@ -71,7 +72,7 @@ func TestVerdicts(t *testing.T) {
 // certificates of those that do.
 func lintVerdict(t *testing.T, e *Env, c change) bool {
 	t.Helper()
-	fetched, err := kernel.Fetch(t.Context(), CloudRelease, kernel.FetchOptions{Cache: e.Cache})
+	fetched, err := fetch.Kernel(t.Context(), CloudRelease, fetch.Options{Cache: e.Cache})
 	if err != nil {
 		t.Fatal(err)
 	}

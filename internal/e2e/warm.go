@@ -14,6 +14,7 @@ import (
 	"github.com/klpforge/klpforge/internal/build"
 	"github.com/klpforge/klpforge/kbuild"
 	"github.com/klpforge/klpforge/kernel"
+	"github.com/klpforge/klpforge/kernel/fetch/provider"
 	"github.com/klpforge/klpforge/patchset"
 )
 
@@ -39,7 +40,7 @@ func (e *Env) Warm(ctx context.Context) error {
 		defer close(ready)
 		for _, release := range []string{CloudRelease, CorpusRelease, ModuleRelease, IBTRelease} {
 			err := e.Fetch(gctx, release)
-			var missing *kernel.NotInArchiveError
+			var missing *provider.NotInArchiveError
 			if errors.As(err, &missing) {
 				fmt.Fprintf(e.Log, "\n*** %s IS NOT IN THE ARCHIVE ANY MORE: %v\n\n", release, err)
 				gone = errors.Join(gone, err)

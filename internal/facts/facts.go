@@ -14,13 +14,14 @@ import (
 	"github.com/klpforge/klpforge/analyze/pack"
 	"github.com/klpforge/klpforge/analyze/sleeps"
 	"github.com/klpforge/klpforge/kernel"
+	"github.com/klpforge/klpforge/kernel/kimage"
 )
 
 // Kernel is a kernel and what is known of it. Its parts are immutable and
 // safe for concurrent use until Close.
 type Kernel struct {
 	Target *kernel.Target
-	Image  *kernel.Image
+	Image  *kimage.Image
 	Model  *model.Model
 	Locks  *locks.Result
 	// Types are the kernel's BTF; nil when it has none.
@@ -86,7 +87,7 @@ func (k *Kernel) Sleeps() *sleeps.Result {
 
 // source is what facts are found from, and where they are kept.
 type source struct {
-	image *kernel.Image
+	image *kimage.Image
 	btf   []byte // nil: the kernel has none
 	prog  *model.Program
 	store store
@@ -102,7 +103,7 @@ func sourceOf(t *kernel.Target) (*source, error) {
 		return nil, err
 	}
 	raw, err := t.BTF()
-	if err != nil && !errors.Is(err, kernel.ErrNoBTF) {
+	if err != nil && !errors.Is(err, kimage.ErrNoBTF) {
 		return nil, err
 	}
 	s := &source{image: im, btf: raw}

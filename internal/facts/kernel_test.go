@@ -18,6 +18,7 @@ import (
 	"github.com/klpforge/klpforge/internal/e2e"
 	"github.com/klpforge/klpforge/internal/facts"
 	"github.com/klpforge/klpforge/kernel"
+	"github.com/klpforge/klpforge/kernel/cachedir"
 )
 
 // open opens the cloud kernel of the tests on real kernels, with facts in a
@@ -28,7 +29,7 @@ func open(t testing.TB, cache string) *facts.Kernel {
 	if os.Getenv("KLPFORGE_E2E") == "" || dir == "" {
 		t.Skip("needs a real kernel; run `make e2e`")
 	}
-	k, err := facts.Open(kernel.Options{Release: e2e.CloudRelease, Root: string(kernel.Cache(dir).TargetRoot(e2e.CloudRelease)), Cache: kernel.Cache(cache)})
+	k, err := facts.Open(kernel.Options{Release: e2e.CloudRelease, Root: string(cachedir.Dir(dir).TargetRoot(e2e.CloudRelease)), Cache: cachedir.Dir(cache)})
 	if err != nil {
 		t.Fatal(err)
 	}

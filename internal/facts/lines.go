@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/klpforge/klpforge/kernel"
+	"github.com/klpforge/klpforge/kernel/kimage"
 )
 
 // Lines gives the source line of each address, "kernel/signal.c:1406", as far
@@ -38,7 +39,7 @@ func (k *Kernel) Lines(addrs []uint64) (map[uint64]string, error) {
 
 // sourceLines looks addresses up in an image's DWARF. The sections are used
 // where they are mapped; only units that hold an address are decoded.
-func sourceLines(im *kernel.Image, addrs []uint64) (_ map[uint64]string, err error) {
+func sourceLines(im *kimage.Image, addrs []uint64) (_ map[uint64]string, err error) {
 	defer func() {
 		if r := recover(); r != nil { // of debug/dwarf, on hostile input
 			err = fmt.Errorf("malformed: %v", r)
@@ -93,7 +94,7 @@ type arange struct {
 
 // arangesOf decodes .debug_aranges (DWARF 5, 6.1.2), by address. What is
 // malformed ends it early.
-func arangesOf(im *kernel.Image, b []byte) []arange {
+func arangesOf(im *kimage.Image, b []byte) []arange {
 	var out []arange
 	for len(b) >= 12 {
 		n := uint64(im.Order.Uint32(b))

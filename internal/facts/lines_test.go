@@ -5,13 +5,13 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/klpforge/klpforge/kernel"
+	"github.com/klpforge/klpforge/kernel/kimage"
 )
 
 //go:generate sh -c "cd testdata && gcc -O0 -g -gdwarf-5 -gz=none -fdebug-prefix-map=$(pwd)=. -fno-asynchronous-unwind-tables -fcf-protection=none -ffreestanding -nostdlib -static -no-pie -Wl,--build-id=none -o lines.elf lines.c"
 
 func TestSourceLines(t *testing.T) {
-	im, err := kernel.OpenImage("testdata/lines.elf", "")
+	im, err := kimage.Open("testdata/lines.elf", "")
 	if err != nil {
 		t.Fatal(err)
 	}

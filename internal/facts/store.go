@@ -19,7 +19,7 @@ import (
 
 	"github.com/klpforge/klpforge/analyze/pack"
 	"github.com/klpforge/klpforge/internal/sealed"
-	"github.com/klpforge/klpforge/kernel"
+	"github.com/klpforge/klpforge/kernel/kimage"
 )
 
 // magic begins a file of facts; its last part is the version of the format.
@@ -62,7 +62,7 @@ var program = sync.OnceValues(func() ([]byte, error) {
 })
 
 // keyOf names the facts of an image: a hash of all that they depend on.
-func keyOf(im *kernel.Image, syms *kernel.Symbols, btf []byte) (string, error) {
+func keyOf(im *kimage.Image, syms *kimage.Symbols, btf []byte) (string, error) {
 	id, err := program()
 	if err != nil {
 		return "", fmt.Errorf("identify this program: %w", err)

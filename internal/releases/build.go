@@ -20,6 +20,7 @@ import (
 	"github.com/klpforge/klpforge/internal/build"
 	"github.com/klpforge/klpforge/kbuild"
 	"github.com/klpforge/klpforge/kernel"
+	"github.com/klpforge/klpforge/kernel/cachedir"
 	"github.com/klpforge/klpforge/modsign"
 	"github.com/klpforge/klpforge/patchset"
 	"github.com/klpforge/klpforge/plan"
@@ -32,7 +33,7 @@ type Options struct {
 	Manifest *manifest.Manifest
 	Targets  []string // releases to build for; none means all of the manifest
 	Dir      string   // directory for the modules, made when absent
-	Cache    kernel.Cache
+	Cache    cachedir.Dir
 	Parallel int // targets at a time; 0 is 1
 	Jobs     int // compilers at a time, for each target; 0 is the number of CPUs
 	CC       string

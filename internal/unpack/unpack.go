@@ -25,6 +25,9 @@ const (
 	maxUnpacked = 2 << 30  // bytes: finit_module(2) reads no more (kernel_read_file, INT_MAX)
 )
 
+// MaxFile bounds a file of a kernel that is read into memory as it is, in bytes.
+const MaxFile = 1 << 30
+
 // Limit is how many bytes a file of packed bytes may expand to.
 func Limit(packed int64) int64 {
 	if packed >= maxUnpacked/maxRatio {

@@ -10,7 +10,7 @@ import (
 
 	"github.com/klpforge/klpforge/analyze/locks"
 	"github.com/klpforge/klpforge/analyze/model"
-	"github.com/klpforge/klpforge/kernel"
+	"github.com/klpforge/klpforge/kernel/kimage"
 )
 
 // Files tells which source file each function of an image was compiled from.
@@ -26,7 +26,7 @@ type Symtab struct {
 }
 
 // ReadSymtab reads the symbol table of an image.
-func ReadSymtab(im *kernel.Image) (*Symtab, error) {
+func ReadSymtab(im *kimage.Image) (*Symtab, error) {
 	syms, err := im.Symtab()
 	if err != nil {
 		return nil, err

@@ -10,7 +10,7 @@ import (
 	"syscall"
 
 	"github.com/klpforge/klpforge/internal/e2e"
-	"github.com/klpforge/klpforge/kernel"
+	"github.com/klpforge/klpforge/kernel/cachedir"
 )
 
 func main() {
@@ -24,7 +24,7 @@ func main() {
 }
 
 func run(ctx context.Context) error {
-	cache, err := kernel.DefaultCache()
+	cache, err := cachedir.Default()
 	if err != nil {
 		return err
 	}

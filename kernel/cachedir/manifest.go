@@ -1,0 +1,72 @@
+package cachedir
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/klpforge/klpforge/internal/sealed"
+)
+
+// Manifest says what a fetched release consists of. It lies beside root/, and is
+// written when that is complete.
+type Manifest struct {
+	Release  string   `json:"release"`
+	Source   string   `json:"source,omitempty"`   // version of the packed source
+	Packages []string `json:"packages,omitempty"` // name=version, sorted
+	// Sum is the digest of the rest; "" in manifests of earlier versions.
+	Sum string `json:"sum,omitempty"`
+}
+
+// digest is that of the content, for Sum.
+func (m Manifest) digest() string {
+	sum := sha256.Sum256(fmt.Appendf(nil, "%q %q %q", m.Release, m.Source, m.Packages))
+	return hex.EncodeToString(sum[:])
+}
+
+// Has reports whether a package was unpacked, in whatever version.
+func (m Manifest) Has(pkg string) bool {
+	return slices.ContainsFunc(m.Packages, func(p string) bool { return strings.HasPrefix(p, pkg+"=") })
+}
+
+func (c Dir) manifest(release string) string {
+	return filepath.Join(c.Target(release), "manifest.json")
+}
+
+// Manifest reads the manifest of a release. The error wraps fs.ErrNotExist when
+// the release was not fetched; a manifest that is damaged is removed.
+func (c Dir) Manifest(release string) (Manifest, error) {
+	var m Manifest
+	path := c.manifest(release)
+	b, err := sealed.ReadPlain(path)
+	if errors.Is(err, os.ErrNotExist) {
+		return m, err
+	}
+	if err == nil {
+		err = json.Unmarshal(b, &m)
+	}
+	if err == nil && (m.Release != release || m.Sum != "" && m.Sum != m.digest()) {
+		err = fmt.Errorf("%w: its checksum does not match", sealed.ErrDamaged)
+	}
+	if err != nil {
+		sealed.Note(string(c), path, err)
+		return Manifest{}, fmt.Errorf("%s: %w", path, err)
+	}
+	return m, nil
+}
+
+// WriteManifest writes the manifest of a release, with its digest.
+func (c Dir) WriteManifest(m Manifest) error {
+	m.Sum = m.digest()
+	b, err := json.MarshalIndent(m, "", "  ")
+	if err != nil {
+		return err
+	}
+	return WriteFile(c.manifest(m.Release), append(b, '\n'))
+}

@@ -1,0 +1,112 @@
+package kernel
+
+import (
+	"path/filepath"
+
+	"github.com/klpforge/klpforge/kernel/cachedir"
+)
+
+// distribution finds the parts of a release where distributions put them, under a
+// root and in the cache, which is laid out like one.
+type distribution struct {
+	release string
+	cache   cachedir.Dir
+	roots   []root // where parts are searched, in order
+	headers string // the configured headers, when the user named them
+}
+
+// findDistribution looks for a release. searched are the places that would have made it
+// known; known says that there is something in at least one of them.
+func findDistribution(release string, o Options, c cachedir.Dir) (d *distribution, known bool, searched []string) {
+	system, cached := root(o.Root), root(c.TargetRoot(release))
+	for _, r := range []root{system, cached} {
+		for _, places := range [][]string{r.images(release), r.moduleDirs(release), r.headers(release), r.vmlinuxes(release)} {
+			searched = append(searched, places[0])
+			known = known || len(r.existing(places)) > 0
+		}
+	}
+	d = &distribution{release: release, cache: c, roots: []root{system, cached}, headers: o.Headers}
+	// Parts of one release shall come from one place: the one with the image.
+	if len(system.existing(system.images(release))) == 0 && len(cached.existing(cached.images(release))) > 0 {
+		d.roots = []root{cached, system}
+	}
+	return d, known, searched
+}
+
+// Release implements [Finder].
+func (d *distribution) Release() string { return d.release }
+
+// Find implements [Finder].
+func (d *distribution) Find(p Part) (path string, searched []string) {
+	if p == PartSource {
+		if tarball := d.fetchedSource(); tarball != "" {
+			return tarball, nil
+		}
+	}
+	for _, r := range d.roots {
+		places := d.places(r, p)
+		if found := r.existing(places); len(found) > 0 {
+			return found[0], nil
+		}
+		searched = append(searched, places...)
+	}
+	return "", searched
+}
+
+// places are those of a part under one root, the best first.
+func (d *distribution) places(r root, p Part) []string {
+	switch p {
+	case PartConfig:
+		return r.configs(d.release)
+	case PartSymvers:
+		return r.symvers(d.release)
+	case PartImage:
+		return append(r.images(d.release), r.vmlinuxes(d.release)...)
+	case PartVmlinux:
+		return r.vmlinuxes(d.release)
+	case PartSystemMap:
+		return r.systemMaps(d.release)
+	case PartModules:
+		return append(r.inModules(d.release, "kernel/.."), r.moduleDirs(d.release)...)
+	case PartHeaders:
+		return r.headers(d.release)
+	case PartCommonHeaders:
+		dir := d.headers
+		if dir == "" {
+			dir, _ = d.Find(PartHeaders)
+		}
+		return r.commons(d.release, dir)
+	case PartSource:
+		return r.sources(d.release)
+	}
+	return nil
+}
+
+// fetchedSource is the tarball of a release that was fetched, "" when there is none.
+func (d *distribution) fetchedSource() string {
+	for _, pattern := range []string{"*.tar.xz", "*.tar.zst", "*.tar.gz", "*.tar.bz2"} {
+		if m, _ := filepath.Glob(filepath.Join(d.cache.TargetSource(d.release), pattern)); len(m) == 1 {
+			return m[0]
+		}
+	}
+	return ""
+}
+
+// flags name the command line's flags for parts that can be named one by one.
+var flags = map[Part]string{
+	PartConfig: "--config", PartSymvers: "--symvers", PartImage: "--vmlinux", PartVmlinux: "--vmlinux",
+	PartSystemMap: "--system-map", PartHeaders: "--headers", PartSource: "--source",
+}
+
+// Remedy implements [Finder].
+func (d *distribution) Remedy(p Part) string {
+	remedy := "run `klpforge kernel fetch "
+	if p == PartVmlinux {
+		remedy += "--dbg "
+	}
+	remedy += d.release + "`"
+	if flag := flags[p]; flag != "" {
+		remedy += " or name it with " + flag
+	}
+	return remedy
+}

@@ -1,0 +1,102 @@
+package fetch
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+
+	"github.com/klpforge/klpforge/internal/regular"
+	"github.com/klpforge/klpforge/internal/sealed"
+	"github.com/klpforge/klpforge/kernel/cachedir"
+	"github.com/klpforge/klpforge/kernel/fetch/provider"
+)
+
+// lockPackage locks the file of one package, since releases share packages.
+func (f *fetcher) lockPackage(ctx context.Context, p provider.Package) (unlock func(), err error) {
+	unlock, err = cachedir.Lock(ctx, filepath.Join(f.cache.Debs(), "."+p.File+".lock"), func() {
+		f.say("waiting for another run that downloads " + p.Name)
+	})
+	if err != nil {
+		return nil, fmt.Errorf("fetch kernel %s: %w", f.release, err)
+	}
+	return unlock, nil
+}
+
+// download fetches one package.
+func (f *fetcher) download(ctx context.Context, p provider.Package) (string, error) {
+	unlock, err := f.lockPackage(ctx, p)
+	if err != nil {
+		return "", err
+	}
+	defer unlock()
+	return f.downloadLocked(ctx, p)
+}
+
+// downloadLocked brings a package into the cache, unless a file of the right hash is
+// already there, and returns its path. The lock of the package is held.
+func (f *fetcher) downloadLocked(ctx context.Context, p provider.Package) (string, error) {
+	dir := f.cache.Debs()
+	path := filepath.Join(dir, p.File)
+	switch sum, err := fileSHA256(path); {
+	case err == nil && sum == p.SHA256:
+		return path, nil
+	case err == nil && p.SHA256 != "":
+		sealed.Note(string(f.cache), path, fmt.Errorf("%w: its SHA256 is not that of the archive's index", sealed.ErrDamaged))
+	case err != nil && !errors.Is(err, os.ErrNotExist):
+		sealed.Note(string(f.cache), path, fmt.Errorf("%w: %w", sealed.ErrDamaged, err))
+	}
+
+	failed := func(err error) (string, error) { return "", fmt.Errorf("download %s %s: %w", p.Name, p.Version, err) }
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return failed(err)
+	}
+	tmp, err := os.MkdirTemp(dir, ".tmp-")
+	if err != nil {
+		return failed(err)
+	}
+	defer os.RemoveAll(tmp)
+	if err := f.from.Download(ctx, tmp, p); err != nil {
+		return failed(err)
+	}
+	got, _ := filepath.Glob(filepath.Join(tmp, "*"))
+	if len(got) != 1 {
+		return failed(fmt.Errorf("%s left %d files", f.from.Name(), len(got)))
+	}
+	sum, err := fileSHA256(got[0])
+	if err != nil {
+		return failed(err)
+	}
+	if p.SHA256 != "" && sum != p.SHA256 {
+		return failed(fmt.Errorf("SHA256 is %s, the archive's index says %s", sum, p.SHA256))
+	}
+	if err := os.Rename(got[0], path); err != nil {
+		return failed(err)
+	}
+	return path, nil
+}
+
+// unpack extracts a package's files below dir.
+func (f *fetcher) unpack(ctx context.Context, file, dir string) error {
+	if err := f.from.Unpack(ctx, file, dir); err != nil {
+		return fmt.Errorf("unpack %s: %w", filepath.Base(file), err)
+	}
+	return nil
+}
+
+func fileSHA256(path string) (string, error) {
+	file, err := regular.Open(path)
+	if err != nil {
+		return "", err
+	}
+	defer file.Close()
+	h := sha256.New()
+	if _, err := io.Copy(h, file); err != nil {
+		return "", err
+	}
+	return hex.EncodeToString(h.Sum(nil)), nil
+}

@@ -1,0 +1,45 @@
+package provider
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+)
+
+// CommandError is a failed subprocess.
+type CommandError struct {
+	Args   []string
+	Err    error
+	Output string // what it printed to stderr, complete
+}
+
+func (e *CommandError) Error() string {
+	last := strings.TrimSpace(e.Output)
+	if i := strings.LastIndexByte(last, '\n'); i >= 0 {
+		last = last[i+1:]
+	}
+	return fmt.Sprintf("%s: %v: %s", strings.Join(e.Args[:min(3, len(e.Args))], " "), e.Err, last)
+}
+
+func (e *CommandError) Unwrap() error { return e.Err }
+
+// Run runs a program in dir ("" for here), with messages in English, and returns
+// what it printed. The error is a [CommandError]; it wraps exec.ErrNotFound
+// when the program is not installed, and the context's error when that ended it.
+func Run(ctx context.Context, dir string, args ...string) ([]byte, error) {
+	cmd := exec.CommandContext(ctx, args[0], args[1:]...)
+	cmd.Dir = dir
+	cmd.Env = append(os.Environ(), "LC_ALL=C", "DEBIAN_FRONTEND=noninteractive")
+	var out, errb bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &errb
+	if err := cmd.Run(); err != nil {
+		if ctx.Err() != nil {
+			err = ctx.Err()
+		}
+		return nil, &CommandError{Args: args, Err: err, Output: errb.String()}
+	}
+	return out.Bytes(), nil
+}

@@ -1,0 +1,112 @@
+// Package kconfig reads what a kernel was configured with: its .config, and
+// the compiler that the .config records.
+package kconfig
+
+import (
+	"sort"
+	"strconv"
+	"strings"
+
+	"github.com/klpforge/klpforge/internal/regular"
+	"github.com/klpforge/klpforge/internal/syntax"
+	"github.com/klpforge/klpforge/internal/unpack"
+)
+
+// Config is a kernel's .config.
+type Config struct {
+	Path string
+	vals map[string]string // without the CONFIG_ prefix, unquoted
+}
+
+// Parse reads the text of a .config; path is for messages only. Options
+// may be named with or without the CONFIG_ prefix in every method.
+func Parse(path, text string) (*Config, error) {
+	c := &Config{Path: path, vals: make(map[string]string, 8192)}
+	line := 0
+	for l := range strings.Lines(text) {
+		line++
+		l = strings.TrimSpace(l)
+		if l == "" || l[0] == '#' {
+			continue
+		}
+		k, v, ok := strings.Cut(l, "=")
+		if !ok || !strings.HasPrefix(k, "CONFIG_") {
+			return nil, &syntax.Error{Path: path, Line: line, What: "want CONFIG_NAME=value, have " + strconv.Quote(syntax.Clip(l))}
+		}
+		if strings.HasPrefix(v, `"`) {
+			u, ok := unquoteConfig(v)
+			if !ok {
+				return nil, &syntax.Error{Path: path, Line: line, What: "unterminated string in " + strconv.Quote(syntax.Clip(l))}
+			}
+			v = u
+		}
+		c.vals[k[len("CONFIG_"):]] = v
+	}
+	return c, nil
+}
+
+// unquoteConfig undoes Kconfig's quoting: a backslash escapes the next byte.
+func unquoteConfig(s string) (string, bool) {
+	var b strings.Builder
+	for i := 1; i < len(s); i++ {
+		switch s[i] {
+		case '"':
+			return b.String(), i == len(s)-1
+		case '\\':
+			i++
+			if i == len(s) {
+				return "", false
+			}
+		}
+		b.WriteByte(s[i])
+	}
+	return "", false
+}
+
+// Read reads a .config file.
+func Read(path string) (*Config, error) {
+	b, err := regular.Read(path, unpack.MaxFile)
+	if err != nil {
+		return nil, err
+	}
+	return Parse(path, string(b))
+}
+
+// Value returns an option's value: "y", "m", a number, or the text of a string
+// option without quotes; "" when the option is not set.
+func (c *Config) Value(name string) string {
+	return c.vals[strings.TrimPrefix(name, "CONFIG_")]
+}
+
+// Bool reports whether an option is =y.
+func (c *Config) Bool(name string) bool { return c.Value(name) == "y" }
+
+// Module reports whether an option is =m.
+func (c *Config) Module(name string) bool { return c.Value(name) == "m" }
+
+// Enabled reports whether an option is =y or =m.
+func (c *Config) Enabled(name string) bool { return c.Bool(name) || c.Module(name) }
+
+// Names returns the names of all set options, sorted, without CONFIG_.
+func (c *Config) Names() []string {
+	out := make([]string, 0, len(c.vals))
+	for k := range c.vals {
+		out = append(out, k)
+	}
+	sort.Strings(out)
+	return out
+}
+
+// Compiler is the compiler recorded in CONFIG_CC_VERSION_TEXT. Its Text is
+// empty for kernels before 5.8, which did not record one.
+func (c *Config) Compiler() Compiler { return ParseCompiler(c.Value("CC_VERSION_TEXT")) }
+
+// GCCMajor is the major version of the gcc that built the kernel, 0 when it
+// was not gcc or is not recorded (CONFIG_GCC_VERSION is 10000*major + …).
+func (c *Config) GCCMajor() int {
+	n, err := strconv.Atoi(c.Value("GCC_VERSION"))
+	if err != nil {
+		return 0
+	}
+	return n / 10000
+}

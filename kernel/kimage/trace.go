@@ -1,0 +1,161 @@
+package kimage
+
+import (
+	"fmt"
+	"slices"
+	"sort"
+)
+
+// Tri is a truth value that may be unknown.
+type Tri int8
+
+const (
+	Unknown Tri = iota
+	No
+	Yes
+)
+
+func (t Tri) String() string { return [...]string{"unknown", "no", "yes"}[t] }
+
+// Trace knows where ftrace can hook into vmlinux and which code is special.
+type Trace struct {
+	// Why says why ftrace locations are not known; "" when they are.
+	Why string
+	// Locs are the ftrace locations (link-time addresses), ascending. Some
+	// belong to no symbol: the code of a weak function that another one
+	// overrides stays in the kernel, its name does not.
+	Locs []uint64
+	// Blacklist holds the addresses of functions that kprobes refuse
+	// (NOKPROBE_SYMBOL), ascending. ftrace and livepatch do not refuse them.
+	Blacklist []uint64
+	regions   []Region
+	maxOffset uint64
+}
+
+// Region is a range of vmlinux text with a special meaning.
+type Region struct {
+	Name       string // "noinstr", "entry", "init", …
+	Start, End uint64 // End is exclusive
+}
+
+// regionBounds are the symbols that include/asm-generic/vmlinux.lds.h and the
+// architectures' linker scripts put around special text.
+var regionBounds = []struct{ name, start, end string }{
+	{"entry", "__entry_text_start", "__entry_text_end"},
+	{"irqentry", "__irqentry_text_start", "__irqentry_text_end"},
+	{"softirqentry", "__softirqentry_text_start", "__softirqentry_text_end"},
+	{"noinstr", "__noinstr_text_start", "__noinstr_text_end"},
+	{"kprobes", "__kprobes_text_start", "__kprobes_text_end"},
+	{"cpuidle", "__cpuidle_text_start", "__cpuidle_text_end"},
+	{"static_call", "__static_call_text_start", "__static_call_text_end"},
+	{"thunk", "__indirect_thunk_start", "__indirect_thunk_end"},
+	{"sched", "__sched_text_start", "__sched_text_end"},
+	{"lock", "__lock_text_start", "__lock_text_end"},
+	{"init", "_sinittext", "_einittext"},
+}
+
+// NewTrace reads the tables from the image.
+func NewTrace(im *Image, syms *Symbols) *Trace {
+	t := &Trace{maxOffset: im.Arch.MaxFtraceOffset}
+	for _, b := range regionBounds {
+		s, ok1 := syms.Unique(b.start)
+		e, ok2 := syms.Unique(b.end)
+		if ok1 && ok2 && s.Addr < e.Addr {
+			t.regions = append(t.regions, Region{b.name, s.Addr, e.Addr})
+		}
+	}
+	if s := im.Section(".exit.text"); s != nil && s.Size > 0 {
+		t.regions = append(t.regions, Region{"exit", s.Addr, s.Addr + s.Size})
+	}
+	sort.SliceStable(t.regions, func(i, j int) bool { return t.regions[i].Start < t.regions[j].Start })
+
+	t.Blacklist, _ = wordTable(im, syms, "__start_kprobe_blacklist", "__stop_kprobe_blacklist")
+	locs, why := wordTable(im, syms, "__start_mcount_loc", "__stop_mcount_loc")
+	if why != "" {
+		t.Why = why
+		return t
+	}
+	// An entry that does not point into code is one that the linker or
+	// sorttable cleared (kernel/trace/ftrace.c, ftrace_process_locs, skips
+	// them); when none does, boot-time relocations fill the table.
+	for _, a := range locs {
+		if im.Executable(a) {
+			t.Locs = append(t.Locs, a)
+		}
+	}
+	if len(t.Locs) == 0 {
+		t.Why = "the ftrace locations in the image are filled in by relocations at boot"
+	}
+	return t
+}
+
+// wordTable reads the 8-byte words between two symbols, sorted. why is "" on
+// success.
+func wordTable(im *Image, syms *Symbols, start, stop string) (words []uint64, why string) {
+	s, ok1 := syms.Unique(start)
+	e, ok2 := syms.Unique(stop)
+	if !ok1 || !ok2 {
+		return nil, fmt.Sprintf("no symbols %s and %s", start, stop)
+	}
+	if e.Addr <= s.Addr || (e.Addr-s.Addr)%8 != 0 || e.Addr-s.Addr > 1<<28 {
+		return nil, fmt.Sprintf("%s..%s is %#x..%#x", start, stop, s.Addr, e.Addr)
+	}
+	b, err := im.Read(s.Addr, int(e.Addr-s.Addr))
+	if err != nil {
+		return nil, fmt.Sprintf("%s: %v", start, err)
+	}
+	words = make([]uint64, len(b)/8)
+	for i := range words {
+		words[i] = im.Order.Uint64(b[8*i:])
+	}
+	if !slices.IsSorted(words) {
+		slices.Sort(words)
+	}
+	return words, ""
+}
+
+// Loc returns the ftrace location at the entry of the function at addr, size
+// bytes long: the one that a livepatch hooks. The kernel would take the first
+// one anywhere up to the next symbol (ftrace_location, kernel/trace/ftrace.c
+// since 5.18), but one further behind is that of an overridden weak function,
+// and hooking it has no effect.
+func (t *Trace) Loc(addr, size uint64) (uint64, bool) {
+	i, _ := slices.BinarySearch(t.Locs, addr)
+	if i < len(t.Locs) && t.Locs[i]-addr < max(size, 1) && t.Locs[i]-addr <= t.maxOffset {
+		return t.Locs[i], true
+	}
+	return 0, false
+}
+
+// Traceable reports whether the function at addr, size bytes long, has an
+// ftrace location at its entry. It is Unknown when the image does not say (see Why).
+func (t *Trace) Traceable(addr, size uint64) Tri {
+	if t.Why != "" {
+		return Unknown
+	}
+	if _, ok := t.Loc(addr, size); ok {
+		return Yes
+	}
+	return No
+}
+
+// Blacklisted reports whether kprobes refuse the function at addr.
+func (t *Trace) Blacklisted(addr uint64) bool {
+	_, ok := slices.BinarySearch(t.Blacklist, addr)
+	return ok
+}
+
+// Region names the special part of text that addr lies in; the smallest when
+// they nest.
+func (t *Trace) Region(addr uint64) (Region, bool) {
+	var best Region
+	for _, r := range t.regions {
+		if addr >= r.Start && addr < r.End && (best.Name == "" || r.End-r.Start < best.End-best.Start) {
+			best = r
+		}
+	}
+	return best, best.Name != ""
+}
+
+// Regions returns all special parts of text, by start address.
+func (t *Trace) Regions() []Region { return slices.Clone(t.regions) }
