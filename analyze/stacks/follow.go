@@ -7,22 +7,19 @@ import (
 
 	"golang.org/x/arch/x86/x86asm"
 
-	"github.com/klpforge/klpforge/analyze/fields"
 	"github.com/klpforge/klpforge/analyze/machine"
 	"github.com/klpforge/klpforge/analyze/model"
 )
 
 // follower follows one function.
 type follower struct {
-	n      *node
-	a      *analysis
-	depth  int
-	blocks []model.Block
-	code   [][]model.Inst
-	calls  map[uint64][]*model.Call
-	loads  map[uint64]string
-	in     []*state
+	n     *node
+	a     *analysis
+	depth int
+	*code
+	in     []*state // by block, before it; nil where no path is known to lead
 	visits []int
+	now    state // before the instruction that is followed
 }
 
 // follow follows the function of a node, unless that is done or under way.
@@ -32,27 +29,18 @@ func (n *node) follow(depth int) {
 	}
 	n.begun = true
 	a := n.a
-	f := &follower{n: n, a: a, depth: depth, blocks: a.m.Blocks(n.id), calls: map[uint64][]*model.Call{}}
+	f := &follower{n: n, a: a, depth: depth, code: a.codeOf(n.id)}
 	defer func() { n.done = true }()
 	if len(f.blocks) == 0 {
 		return
 	}
-	f.code = make([][]model.Inst, len(f.blocks))
-	for k := range f.blocks {
-		f.code[k] = slices.Collect(a.m.Instructions(&f.blocks[k]))
-	}
-	calls := a.m.Calls(n.id)
-	for i := range calls {
-		f.calls[calls[i].Site] = append(f.calls[calls[i].Site], &calls[i])
-	}
-	f.loads = a.loadsOf(n.id)
 	f.run(0, 0, f.entry())
 	f.collect()
 }
 
 // entry is the state at the function's entry.
 func (f *follower) entry() *state {
-	s := &state{mem: map[place]cell{}}
+	s := &state{}
 	for r := range s.known {
 		s.known[r] = maxInt
 	}
@@ -67,7 +55,7 @@ func (f *follower) entry() *state {
 	for _, h := range f.n.with.mem {
 		c := h.cell
 		c.v.left = true
-		s.mem[place{h.arg + 1, h.off}] = c
+		s.mem.set(place{h.arg + 1, h.off}, c)
 	}
 	return s
 }
@@ -99,8 +87,8 @@ func (f *follower) run(block, from int, s *state) {
 		f.in[block] = s
 		work = append(work, block)
 	} else {
-		for i := from; i < len(f.code[block]); i++ {
-			f.instruction(s, &f.code[block][i], nil)
+		for i := range f.insns[block][from:] {
+			f.instruction(s, &f.insns[block][from+i], nil)
 		}
 		lead(block, s)
 	}
@@ -108,18 +96,19 @@ func (f *follower) run(block, from int, s *state) {
 		k := work[0]
 		work = work[1:]
 		f.visits[k]++
-		s := f.in[k].clone()
-		for i := range f.code[k] {
-			f.instruction(s, &f.code[k][i], nil)
+		s := &f.now
+		s.become(f.in[k])
+		for i := range f.insns[k] {
+			f.instruction(s, &f.insns[k][i], nil)
 		}
 		lead(k, s)
 	}
 }
 
 // last is the instruction that ends a block, nil when it cannot be decoded.
-func (f *follower) last(k int) *model.Inst {
-	if n := len(f.code[k]); n > 0 {
-		return &f.code[k][n-1]
+func (f *follower) last(k int) *insn {
+	if n := len(f.insns[k]); n > 0 {
+		return &f.insns[k][n-1]
 	}
 	return nil
 }
@@ -130,32 +119,30 @@ func (f *follower) dead(k int, kind model.EdgeKind, s *state) bool {
 	if in == nil || kind != model.EdgeFall && kind != model.EdgeJump {
 		return false
 	}
-	c, ok := conditional[in.Op]
-	if _, jump := in.Args[0].(x86asm.Rel); !ok || !jump {
+	if !in.jumps {
 		return false
 	}
-	yes, known := s.flags.holds(c)
+	yes, known := s.flags.holds(in.cond)
 	return known && yes == (kind == model.EdgeFall)
 }
 
 // instruction follows one instruction; visit is told of the calls that it
 // makes.
-func (f *follower) instruction(s *state, in *model.Inst, visit func(*model.Call, *state)) {
-	calls := f.calls[in.Addr]
-	for _, c := range calls {
-		if visit != nil {
+func (f *follower) instruction(s *state, in *insn, visit func(*model.Call, *state)) {
+	if visit != nil {
+		for _, c := range in.calls {
 			visit(c, s)
 		}
 	}
-	if len(calls) == 0 && in.Op != x86asm.CALL {
-		s.step(in, f.loads[in.Addr])
+	if len(in.calls) == 0 && in.Op != x86asm.CALL {
+		s.step(&in.Inst, in.loaded)
 		return
 	}
-	if len(calls) == 1 && calls[0].Target != model.NoFunc && convention.Callee(f.a.name(calls[0].Target)).Changed == 0 {
+	if len(in.calls) == 1 && in.calls[0].Target != model.NoFunc && convention.Callee(f.a.name(in.calls[0].Target)).Changed == 0 {
 		return
 	}
-	if _, ok := conditional[in.Op]; !ok { // else s is the other way's, without the tail call
-		f.made(s, calls)
+	if !in.conditional { // else s is the other way's, without the tail call
+		f.made(s, in.calls)
 	}
 }
 
@@ -250,22 +237,22 @@ func (f *follower) apply(s *state, c *model.Call, o outcome) {
 			s.give(v)
 			continue
 		case o.wild[i]:
-			s.drop(v.region, minInt, maxInt)
+			s.mem.drop(v.region, minInt, maxInt)
 			s.wild[v.region] = true
 			continue
 		}
-		s.drop(v.region, v.off, v.off+w)
+		s.mem.drop(v.region, v.off, v.off+w)
 		for _, h := range o.mem {
 			if int(h.arg) == i {
-				s.mem[place{v.region, v.off + h.off}] = h.cell
+				s.mem.set(place{v.region, v.off + h.off}, h.cell)
 			}
 		}
 	}
 	// Arguments beyond the sixth are on the stack.
 	if sp := s.regs[4]; sp.kind == pointer && params > 6 {
-		for k, x := range s.mem {
-			if k.region == frame && k.off >= sp.off && k.off < sp.off+48 && x.v.kind >= pointer {
-				s.give(x.v)
+		for _, e := range slices.Clone(s.mem) {
+			if e.region == frame && e.off >= sp.off && e.off < sp.off+48 {
+				s.give(e.v)
 			}
 		}
 	}
@@ -300,9 +287,9 @@ func (f *follower) collect() {
 			}
 			out.given[i] = out.given[i] || s.known[r] < maxInt
 			out.wild[i] = out.wild[i] || s.wild[r]
-			for k, c := range s.mem {
-				if k.region == r && k.off >= 0 && k.off+c.size <= v.off && c.v.kind < pointer {
-					mem = append(mem, held{int8(i), k.off, c})
+			for _, e := range s.mem {
+				if e.region == r && e.off >= 0 && e.end() <= v.off && e.v.kind < pointer {
+					mem = append(mem, held{int8(i), e.off, e.cell})
 				}
 			}
 		}
@@ -339,9 +326,9 @@ func (f *follower) collect() {
 			continue
 		}
 		s := in[k].clone()
-		for i := range f.code[k] {
-			x := &f.code[k][i]
-			f.watch(s, x)
+		for i := range f.insns[k] {
+			x := &f.insns[k][i]
+			f.watch(s, &x.Inst)
 			f.instruction(s, x, func(c *model.Call, s *state) {
 				sites = append(sites, site{c, s.clone(), k, i})
 			})
@@ -353,7 +340,7 @@ func (f *follower) collect() {
 		case model.TermReturn, model.TermTail, model.TermUnknown, model.TermIndirect:
 			end(s)
 		case model.TermCondTail:
-			f.made(s, f.calls[b.Last])
+			f.made(s, f.last(k).calls)
 			end(s)
 		case model.TermCond:
 			if !jumps {
@@ -364,8 +351,8 @@ func (f *follower) collect() {
 	slices.SortFunc(out.mem, func(x, y held) int { return cmp.Or(cmp.Compare(x.arg, y.arg), cmp.Compare(x.off, y.off)) })
 	for _, x := range sites {
 		if x.c.Kind.IsTail() {
-			if cond, ok := conditional[f.code[x.k][x.i].Op]; ok {
-				if yes, known := x.s.flags.holds(cond); known && !yes {
+			if in := &f.insns[x.k][x.i]; in.conditional {
+				if yes, known := x.s.flags.holds(in.cond); known && !yes {
 					continue
 				}
 			}
@@ -448,7 +435,7 @@ func (f *follower) lead(c *model.Call, s *state, block, at int) {
 // address: then a direct call of it stands for one through a pointer
 // (INDIRECT_CALL_1, include/linux/indirect_call_wrapper.h, v6.1).
 func (f *follower) compared(id model.FuncID) bool {
-	for _, l := range f.code {
+	for _, l := range f.insns {
 		for i := range l {
 			if l[i].Op != x86asm.CMP {
 				continue
@@ -459,25 +446,4 @@ func (f *follower) compared(id model.FuncID) bool {
 		}
 	}
 	return false
-}
-
-// loadsOf names the members that a function loads and that may be times.
-func (a *analysis) loadsOf(id model.FuncID) map[uint64]string {
-	if l, ok := a.loads[id]; ok {
-		return l
-	}
-	var out map[uint64]string
-	fields.Walk(a.m, a.types, id, func(in *model.Inst, at *fields.At) {
-		if in.MemBytes != 8 {
-			return
-		}
-		if name := timeMember(in, at); name != "" {
-			if out == nil {
-				out = map[uint64]string{}
-			}
-			out[in.Addr] = name
-		}
-	})
-	a.loads[id] = out
-	return out
 }

@@ -1,6 +1,7 @@
 package stacks
 
 import (
+	"slices"
 	"strings"
 
 	"golang.org/x/arch/x86/x86asm"
@@ -10,24 +11,11 @@ import (
 	"github.com/klpforge/klpforge/analyze/model"
 )
 
-// place is a place in a part of memory, by offset in bytes: in the frame from
-// the stack pointer at entry, else from where the argument points to.
-type place struct {
-	region int8
-	off    int64
-}
-
-// cell is what a place holds, size bytes of it.
-type cell struct {
-	size int64
-	v    value
-}
-
 // state is what is known before an instruction. Places that are not in mem
 // hold anything.
 type state struct {
 	regs  [16]value
-	mem   map[place]cell
+	mem   memory
 	known [nregions]int64 // from this offset on, others may write too
 	wild  [nregions]bool  // a callee wrote beyond what it was given
 	lost  bool            // nothing at all is known
@@ -36,11 +24,15 @@ type state struct {
 
 func (s *state) clone() *state {
 	c := *s
-	c.mem = make(map[place]cell, len(s.mem))
-	for k, v := range s.mem {
-		c.mem[k] = v
-	}
+	c.mem = slices.Clone(s.mem)
 	return &c
+}
+
+// become makes s a copy of o that can be changed independently.
+func (s *state) become(o *state) {
+	mem := append(s.mem[:0], o.mem...)
+	*s = *o
+	s.mem = mem
 }
 
 // meet keeps what holds of both and reports whether s changed. What still
@@ -50,11 +42,14 @@ func (s *state) meet(o *state, widen bool) bool {
 		return false
 	}
 	changed := false
-	before := s.known
+	known := s.known
 	one := func(a, b value) value {
+		if a == b {
+			return a
+		}
 		v, lost := join(a, b)
 		if lost {
-			s.give(b)
+			s.expose(b)
 		}
 		if v != a && widen {
 			if v.kind >= pointer {
@@ -66,30 +61,53 @@ func (s *state) meet(o *state, widen bool) bool {
 		changed = changed || v != a
 		return v
 	}
+
 	for i := range s.regs {
 		s.regs[i] = one(s.regs[i], o.regs[i])
 	}
-	for k, c := range s.mem {
-		other := o.mem[k]
-		if other.size != c.size {
-			other = cell{size: c.size}
+
+	// Places that s knows of: what o knows there too.
+	var added memory
+	keep, at := s.mem[:0], 0
+	theirs := func(p place) (cell, bool) {
+		for ; at < len(o.mem) && comparePlace(o.mem[at], p) < 0; at++ {
+			if e := o.mem[at]; e.v.kind >= pointer {
+				added = append(added, e)
+			}
 		}
-		if c.v = one(c.v, other.v); c.v == (value{}) {
-			delete(s.mem, k)
-		} else {
-			s.mem[k] = c
+		if at < len(o.mem) && o.mem[at].place == p {
+			at++
+			return o.mem[at-1].cell, true
+		}
+		return cell{}, false
+	}
+	for _, e := range s.mem {
+		other, has := theirs(e.place)
+		if e.end() > s.known[e.region] { // a pointer to it was lost meanwhile
+			continue
+		}
+		if other.size != e.size {
+			other = cell{size: e.size}
+		}
+		if e.v = one(e.v, other.v); e.v != (value{}) {
+			keep = append(keep, e)
+		} else if has && o.mem[at-1].v.kind >= pointer {
+			added = append(added, o.mem[at-1])
 		}
 	}
-	for k, c := range o.mem {
-		if _, has := s.mem[k]; !has && c.v.kind >= pointer && k.off+c.size <= min(s.known[k.region], o.known[k.region]) {
-			s.mem[k] = cell{c.size, c.v.blur()}
+	s.mem = keep
+
+	// Places that only o knows of hold perhaps a pointer.
+	theirs(place{region: nregions})
+	for _, e := range added {
+		if e.end() <= min(s.known[e.region], o.known[e.region]) {
+			s.mem.set(e.place, cell{e.size, e.v.blur()})
 			changed = true
 		}
 	}
+
 	for r := range s.known {
-		if o.known[r] < s.known[r] {
-			s.known[r] = o.known[r]
-		}
+		s.known[r] = min(s.known[r], o.known[r])
 		s.forget(int8(r))
 		if o.wild[r] && !s.wild[r] {
 			s.wild[r], changed = true, true
@@ -98,12 +116,12 @@ func (s *state) meet(o *state, widen bool) bool {
 	if s.flags != o.flags && s.flags.op != unknownFlags {
 		s.flags, changed = flags{}, true
 	}
-	return changed || s.known != before
+	return changed || s.known != known
 }
 
 // lose gives everything up.
 func (s *state) lose() {
-	*s = state{mem: map[place]cell{}, lost: true}
+	*s = state{lost: true}
 	for r := range s.known {
 		s.known[r], s.wild[r] = minInt, true
 	}
@@ -112,48 +130,42 @@ func (s *state) lose() {
 // forget drops what others may have written.
 func (s *state) forget(region int8) {
 	if s.known[region] < maxInt {
-		s.drop(region, s.known[region], maxInt)
+		s.mem.drop(region, s.known[region], maxInt)
 	}
 }
 
-// drop forgets the places from one offset up to another.
-func (s *state) drop(region int8, from, to int64) {
-	for k, c := range s.mem {
-		if k.region == region && k.off < to && k.off+c.size > from {
-			delete(s.mem, k)
-		}
-	}
+// expose notes that others know where a pointer points to.
+func (s *state) expose(v value) {
+	s.known[v.region] = min(s.known[v.region], v.off)
 }
 
 // give makes what a pointer points to known to others.
 func (s *state) give(v value) {
-	if v.kind < pointer {
-		return
+	if v.kind >= pointer {
+		s.expose(v)
+		s.forget(v.region)
 	}
-	s.known[v.region] = min(s.known[v.region], v.off)
-	s.forget(v.region)
 }
 
 func (s *state) load(p value, size int64) value {
 	if p.kind != pointer {
 		return value{}
 	}
-	if c, ok := s.mem[place{p.region, p.off}]; ok && c.size >= size {
-		if c.size == size {
-			return c.v
+	whole, ok := s.mem.at(place{p.region, p.off})
+	if ok && whole.size >= size {
+		if whole.size == size {
+			return whole.v
 		}
-		return c.v.extend(int(size))
+		return whole.v.extend(int(size))
 	}
 	for back := int64(1); back < 8; back++ { // within a wider one
-		if c, ok := s.mem[place{p.region, p.off - back}]; ok && c.size >= back+size && c.v.kind == number {
+		if c, ok := s.mem.at(place{p.region, p.off - back}); ok && c.size >= back+size && c.v.kind == number {
 			return shift(c.v, -int(8*back), false).extend(int(size))
 		}
 	}
-	if size == 8 {
-		a, ok1 := s.mem[place{p.region, p.off}]
-		b, ok2 := s.mem[place{p.region, p.off + 4}]
-		if ok1 && ok2 && a.size == 4 && b.size == 4 {
-			return or(a.v.extend(4), shift(b.v, 32, false))
+	if size == 8 && ok && whole.size == 4 {
+		if upper, ok := s.mem.at(place{p.region, p.off + 4}); ok && upper.size == 4 {
+			return or(whole.v.extend(4), shift(upper.v, 32, false))
 		}
 	}
 	return value{}
@@ -162,7 +174,7 @@ func (s *state) load(p value, size int64) value {
 func (s *state) store(p value, size int64, v value) {
 	switch p.kind {
 	case blurred:
-		s.drop(p.region, p.off, maxInt)
+		s.mem.drop(p.region, p.off, maxInt)
 		s.give(v)
 		return
 	case pointer:
@@ -176,21 +188,29 @@ func (s *state) store(p value, size int64, v value) {
 	if p.region != frame {
 		s.give(v)
 	}
-	for k, c := range s.mem {
-		if k.region != p.region || k.off >= p.off+size || k.off+c.size <= p.off {
-			continue
+
+	// Of a wider number that is overwritten in part, the rest stays.
+	var rest memory
+	s.mem = slices.DeleteFunc(s.mem, func(e entry) bool {
+		if e.region != p.region || e.off >= p.off+size || e.end() <= p.off {
+			return false
 		}
-		delete(s.mem, k)
-		if c.v.kind == number && c.size > size && (k.off-p.off)%size == 0 {
-			for o := int64(0); o < c.size; o += size { // the rest of it stays
-				if k.off+o != p.off {
-					s.mem[place{k.region, k.off + o}] = cell{size, shift(c.v, -int(8*o), false).extend(int(size))}
+		if e.v.kind == number && e.size > size && (e.off-p.off)%size == 0 {
+			for o := int64(0); o < e.size; o += size {
+				if e.off+o != p.off {
+					part := shift(e.v, -int(8*o), false).extend(int(size))
+					rest = append(rest, entry{place{e.region, e.off + o}, cell{size, part}})
 				}
 			}
 		}
+		return true
+	})
+	for _, e := range rest {
+		s.mem.set(e.place, e.cell)
 	}
+
 	if v != (value{}) && (size == 8 || v.kind == number) {
-		s.mem[place{p.region, p.off}] = cell{size, v}
+		s.mem.set(place{p.region, p.off}, cell{size, v})
 	}
 }
 
@@ -254,7 +274,7 @@ func (s *state) write(in *model.Inst, i int, v value) {
 		case !ok:
 		case n == 4 && v.kind != pointer:
 			s.regs[n] = value{}
-			s.drop(frame, minInt, maxInt)
+			s.mem.drop(frame, minInt, maxInt)
 		case size == 8:
 			s.regs[n] = v
 		case size == 4:
@@ -306,7 +326,7 @@ var conditional = func() map[x86asm.Op]condition {
 
 // step follows one instruction that is no call. loaded names the member that
 // it loads, if that may be a time.
-func (s *state) step(in *model.Inst, loaded string) {
+func (s *state) step(in *model.Inst, loaded member) {
 	if !in.Known {
 		s.other(in)
 		return
@@ -330,7 +350,7 @@ func (s *state) step(in *model.Inst, loaded string) {
 	case has:
 		v := s.operand(in, 1, size)
 		old := s.operand(in, 0, size)
-		if v == (value{}) && loaded != "" {
+		if v == (value{}) && loaded != 0 {
 			v.from = loaded
 		}
 		if yes, known := s.flags.holds(cond); !known {
@@ -348,7 +368,7 @@ func (s *state) step(in *model.Inst, loaded string) {
 	set := func(f flags) { s.flags = f }
 	result := func(op flagOp, v value) {
 		if v = v.extend(size); v.kind == top {
-			v.from = ""
+			v.from = 0
 		}
 		s.write(in, 0, v)
 		set(flags{op: op, a: v, size: size})
@@ -368,7 +388,7 @@ func (s *state) step(in *model.Inst, loaded string) {
 		s.write(in, 0, v)
 	case x86asm.MOV:
 		v := b()
-		if v == (value{}) && loaded != "" {
+		if v == (value{}) && loaded != 0 {
 			v.from = loaded
 		}
 		s.write(in, 0, v)
@@ -487,7 +507,7 @@ func (s *state) step(in *model.Inst, loaded string) {
 		s.regs[4] = add(s.regs[4], constant(8))
 		if s.regs[4].kind != pointer {
 			s.regs[4] = value{}
-			s.drop(frame, minInt, maxInt)
+			s.mem.drop(frame, minInt, maxInt)
 		}
 	case x86asm.CDQE:
 		s.regs[0] = s.regs[0].signed(4).tidy()
@@ -540,7 +560,7 @@ func (s *state) other(in *model.Inst) {
 				s.give(v)
 			}
 		}
-		s.mem = map[place]cell{}
+		s.mem = nil
 	}
 
 	// Pointers that it may keep: operands that are no address, named or not.
@@ -582,7 +602,7 @@ func (s *state) overwrite(e *machine.Effects) {
 			s.regs[n] = add(s.regs[n], constant(uint64(e.StackDelta)))
 		case n == machine.RSP:
 			s.regs[n] = value{}
-			s.drop(frame, minInt, maxInt)
+			s.mem.drop(frame, minInt, maxInt)
 		case e.Whole.Has(n) || e.Maybe.Has(n):
 			s.regs[n] = value{}
 		case e.Zext.Has(n):

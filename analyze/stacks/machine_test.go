@@ -54,7 +54,7 @@ func TestForgets(t *testing.T) {
 		{"bts [rsp], 3", "480fba2c2403", 0, 0, true},
 	} {
 		in := inst(t, c.code)
-		s := &state{mem: map[place]cell{{frame, -64}: {8, constant(5)}}}
+		s := &state{mem: memory{{place{frame, -64}, cell{8, constant(5)}}}}
 		for r := range s.known {
 			s.known[r] = maxInt
 		}
@@ -62,7 +62,7 @@ func TestForgets(t *testing.T) {
 			s.regs[i] = constant(uint64(100 + i))
 		}
 		s.regs[machine.RSP] = sp
-		s.step(&in, "")
+		s.step(&in, 0)
 		for n := range machine.X86.Registers().All {
 			if n == machine.RSP {
 				if want := add(sp, constant(uint64(c.sp))); s.regs[n] != want {
@@ -74,7 +74,7 @@ func TestForgets(t *testing.T) {
 				t.Errorf("%s: %s lost: %v", c.name, machine.X86.RegName(n), got)
 			}
 		}
-		if _, has := s.mem[place{frame, -64}]; has == c.frame {
+		if _, has := s.mem.at(place{frame, -64}); has == c.frame {
 			t.Errorf("%s: the word at the stack pointer lost: %v", c.name, !has)
 		}
 	}
@@ -83,13 +83,13 @@ func TestForgets(t *testing.T) {
 // TestLeave: leave sets the stack pointer from the frame pointer and loads that.
 func TestLeave(t *testing.T) {
 	in := inst(t, "c9")
-	s := &state{mem: map[place]cell{{frame, -16}: {8, constant(7)}}}
+	s := &state{mem: memory{{place{frame, -16}, cell{8, constant(7)}}}}
 	for r := range s.known {
 		s.known[r] = maxInt
 	}
 	s.regs[machine.RSP] = value{kind: pointer, region: frame, off: -64}
 	s.regs[machine.RBP] = value{kind: pointer, region: frame, off: -16}
-	s.step(&in, "")
+	s.step(&in, 0)
 	if s.regs[machine.RSP] != (value{kind: pointer, region: frame, off: -8}) || s.regs[machine.RBP] != constant(7) {
 		t.Errorf("stack pointer %+v, frame pointer %+v", s.regs[machine.RSP], s.regs[machine.RBP])
 	}

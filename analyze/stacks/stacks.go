@@ -98,7 +98,9 @@ type analysis struct {
 	forever  map[string]bool // members that are set to a time without end
 	keyAt    map[uint64]keyed
 	kept     map[string][]model.FuncID // functions that may wait, by where their address is kept
-	loads    map[model.FuncID]map[uint64]string
+	loads    map[model.FuncID]map[uint64]member
+	decoded  decoded
+	members  *members   // the base's, for an object
 	mu       sync.Mutex // for nodes and contexts, once the result is used
 	nodes    map[string]*node
 	contexts map[model.FuncID]int // how many nodes a function has
@@ -133,7 +135,7 @@ func Object(m *model.Model, base *Result) (*Result, error) {
 		if err != nil {
 			return nil, err
 		}
-		a.base, a.t, a.hz = from, from.t, from.hz
+		a.base, a.t, a.hz, a.members = from, from.t, from.hz, from.members
 	}
 	a.prepare(nil)
 	a.finish()
@@ -162,7 +164,7 @@ func prepared(m *model.Model, o Options) *analysis {
 func newAnalysis(m *model.Model) *analysis {
 	n := len(m.Funcs)
 	a := &analysis{Result: &Result{m: m, sites: map[string][]site{}, keys: map[model.FuncID][]string{}, Facts: make([]Fact, n), reach: make([]bool, n), first: make([]uint32, n), via: make([]uint32, n), sure: make([]bool, n)},
-		ends: map[model.FuncID]bool{}, mainLoop: map[model.FuncID]string{}, keyAt: map[uint64]keyed{}, kept: map[string][]model.FuncID{}, loads: map[model.FuncID]map[uint64]string{},
+		ends: map[model.FuncID]bool{}, mainLoop: map[model.FuncID]string{}, keyAt: map[uint64]keyed{}, kept: map[string][]model.FuncID{}, loads: map[model.FuncID]map[uint64]member{}, decoded: decoded{by: map[model.FuncID]*code{}}, members: &members{by: map[string]member{}},
 		nodes: map[string]*node{}, contexts: map[model.FuncID]int{}, prim: make([]primitive, n), atomic: make([]bool, n), isThread: map[model.FuncID]string{},
 		states: map[model.FuncID]stateSet{}, weak: map[string][]site{}, sigOf: map[model.FuncID]string{}, objects: map[uint64]btf.Type{}, imported: map[uint32]uint32{}}
 	for i := range a.Facts {

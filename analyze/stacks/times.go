@@ -54,9 +54,9 @@ func (f *follower) waits(c *model.Call, s *state, block, at int) (w wait, ok boo
 		}
 		w.sure, time = false, ", again and again"
 	case v.kind == number && v.lo > a.limit():
-	case v.from != "" && a.endless(v.from):
-	case v.from != "":
-		w.sure, time = false, ", for as long as "+v.from+" says"
+	case v.from != 0 && a.endless(a.members.name(v.from)):
+	case v.from != 0:
+		w.sure, time = false, ", for as long as "+a.members.name(v.from)+" says"
 	default:
 		w.sure, time = false, ", for a time that is not known"
 	}
@@ -67,14 +67,13 @@ func (f *follower) waits(c *model.Call, s *state, block, at int) (w wait, ok boo
 // rearmed reports whether a call may be made again for another time than what
 // the last one has left.
 func (f *follower) rearmed(c *model.Call, s *state, block, at int) bool {
-	g := *f
+	g := follower{n: f.n, a: f.a, depth: f.depth, code: f.code}
 	s = s.clone()
 	for i := range s.regs {
 		s.regs[i].left = false
 	}
-	for k, x := range s.mem {
-		x.v.left = false
-		s.mem[k] = x
+	for i := range s.mem {
+		s.mem[i].v.left = false
 	}
 	f.made(s, []*model.Call{c})
 	g.run(block, at+1, s)
@@ -83,7 +82,7 @@ func (f *follower) rearmed(c *model.Call, s *state, block, at int) bool {
 	}
 	s = g.in[block].clone()
 	for i := range at {
-		g.instruction(s, &g.code[block][i], nil)
+		g.instruction(s, &g.insns[block][i], nil)
 	}
 	if f.a.prim[c.Target] == timedWait {
 		return !s.regs[convention.Args[0]].left

@@ -11,15 +11,16 @@ type value struct {
 	// left: no more than what it was before, or what is left of a time after a
 	// wait of that length.
 	left bool
+	// region, of pointers, is the part of memory.
+	region int8
+	from   member // where something unknown was loaded from, as sock.sk_rcvtimeo
 	// Of numbers: bits that are surely set and surely clear, and the smallest and
 	// largest it can be, signed.
 	ones, zeros uint64
 	lo, hi      int64
-	// Of pointers: the part of memory, and the offset into it in bytes; the
-	// lowest that is possible where it is not known.
-	region int8
-	off    int64
-	from   string // where something unknown was loaded from, "sock.sk_rcvtimeo"
+	// Of pointers: the offset into region in bytes; the lowest that is possible where
+	// it is not known.
+	off int64
 }
 
 type kind uint8
@@ -224,9 +225,9 @@ func join(a, b value) (v value, lost bool) {
 		return b.blur(), false
 	case a.kind == number && b.kind == number:
 		v = value{ones: a.ones & b.ones, zeros: a.zeros & b.zeros, lo: min(a.lo, b.lo), hi: max(a.hi, b.hi)}.tidy()
-	case a.kind == top && a.from != "" && (b.kind == number || b.from == a.from):
+	case a.kind == top && a.from != 0 && (b.kind == number || b.from == a.from):
 		v = a // the time, or one that is known
-	case b.kind == top && b.from != "" && a.kind == number:
+	case b.kind == top && b.from != 0 && a.kind == number:
 		v = b
 	}
 	v.left = left

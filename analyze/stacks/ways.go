@@ -85,7 +85,7 @@ func (c *context) key(id model.FuncID) string {
 		for _, x := range []uint64{v.ones, v.zeros, uint64(v.lo), uint64(v.hi), uint64(v.off)} {
 			b = binary.AppendUvarint(b, x)
 		}
-		b = append(append(b, v.from...), 0)
+		b = binary.AppendUvarint(b, uint64(v.from))
 	}
 	for _, v := range c.args {
 		put(v)
@@ -318,10 +318,11 @@ func (a *analysis) contextAt(s *state, params int) context {
 			if w == 0 {
 				continue
 			}
-			for k, x := range s.mem {
-				if k.region == v.region && k.off >= v.off && k.off+x.size <= v.off+w && (x.v.kind == number && x.v.telling() || x.v.kind == top && x.v.from != "") {
-					x.v.left = false
-					c.mem = append(c.mem, held{int8(i), k.off - v.off, x})
+			for _, e := range s.mem {
+				inside := e.region == v.region && e.off >= v.off && e.end() <= v.off+w
+				if inside && (e.v.kind == number && e.v.telling() || e.v.kind == top && e.v.from != 0) {
+					e.v.left = false
+					c.mem = append(c.mem, held{int8(i), e.off - v.off, e.cell})
 				}
 			}
 			c.args[i] = value{kind: pointer, off: w}

@@ -1,0 +1,134 @@
+package stacks
+
+import (
+	"sync"
+
+	"golang.org/x/arch/x86/x86asm"
+
+	"github.com/klpforge/klpforge/analyze/fields"
+	"github.com/klpforge/klpforge/analyze/model"
+)
+
+// code is a function decoded for being followed.
+type code struct {
+	blocks []model.Block
+	insns  [][]insn // by block
+	size   int      // instructions
+}
+
+// insn is an instruction with what is known of it besides its bytes.
+type insn struct {
+	model.Inst
+	calls  []*model.Call // that it makes
+	loaded member        // that it loads, if that may be a time
+	// cond is what it depends on; jumps says that it then jumps within the function or out
+	// of it.
+	cond        condition
+	conditional bool
+	jumps       bool
+}
+
+// maxDecoded is how many instructions are kept decoded, about 200 bytes each.
+const maxDecoded = 1 << 17
+
+// decoded are the functions that were decoded last: one is followed again for each
+// set of arguments, mostly soon.
+type decoded struct {
+	by    map[model.FuncID]*code
+	order []model.FuncID // oldest first
+	size  int
+}
+
+// codeOf decodes a function.
+func (a *analysis) codeOf(id model.FuncID) *code {
+	d := &a.decoded
+	if c := d.by[id]; c != nil {
+		return c
+	}
+	c := a.decode(id)
+	for d.size+c.size > maxDecoded && len(d.order) > 0 {
+		d.size -= d.by[d.order[0]].size
+		delete(d.by, d.order[0])
+		d.order = d.order[1:]
+	}
+	d.by[id], d.order, d.size = c, append(d.order, id), d.size+c.size
+	return c
+}
+
+func (a *analysis) decode(id model.FuncID) *code {
+	c := &code{blocks: a.m.Blocks(id)}
+	if len(c.blocks) == 0 {
+		return c
+	}
+	sites := map[uint64][]*model.Call{}
+	calls := a.m.Calls(id)
+	for i := range calls {
+		sites[calls[i].Site] = append(sites[calls[i].Site], &calls[i])
+	}
+	loads := a.loadsOf(id)
+
+	c.insns = make([][]insn, len(c.blocks))
+	for k := range c.blocks {
+		for in := range a.m.Instructions(&c.blocks[k]) {
+			x := insn{Inst: in, calls: sites[in.Addr], loaded: loads[in.Addr]}
+			x.cond, x.conditional = conditional[in.Op]
+			_, rel := in.Args[0].(x86asm.Rel)
+			x.jumps = x.conditional && rel
+			c.insns[k] = append(c.insns[k], x)
+		}
+		c.size += len(c.insns[k])
+	}
+	return c
+}
+
+// loadsOf names the members that a function loads and that may be times.
+func (a *analysis) loadsOf(id model.FuncID) map[uint64]member {
+	if l, ok := a.loads[id]; ok {
+		return l
+	}
+	var out map[uint64]member
+	fields.Walk(a.m, a.types, id, func(in *model.Inst, at *fields.At) {
+		if in.MemBytes != 8 {
+			return
+		}
+		if name := timeMember(in, at); name != "" {
+			if out == nil {
+				out = map[uint64]member{}
+			}
+			out[in.Addr] = a.members.number(name)
+		}
+	})
+	a.loads[id] = out
+	return out
+}
+
+// member is the number of a structure's member among members; 0 is none. Values hold
+// numbers, for they are copied often, and the garbage collector then leaves them
+// alone.
+type member uint32
+
+// members numbers the names of members. A kernel and the objects that it judges
+// share one, as values pass from one to the other. It is safe for concurrent use.
+type members struct {
+	mu    sync.Mutex
+	by    map[string]member
+	names []string // by number, from 1 on
+}
+
+func (m *members) number(name string) member {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	n, ok := m.by[name]
+	if !ok {
+		m.names = append(m.names, name)
+		n = member(len(m.names))
+		m.by[name] = n
+	}
+	return n
+}
+
+func (m *members) name(n member) string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.names[n-1]
+}
