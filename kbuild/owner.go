@@ -232,6 +232,13 @@ func (t *Tree) evaluate(ctx context.Context, progress func(done, total int)) err
 	if err != nil {
 		return err
 	}
+	values, err := t.options()
+	if err != nil {
+		return err
+	}
+	if err := db.plausible(values); err != nil {
+		return err
+	}
 	progress(len(dirs), len(dirs))
 	if err := t.findOddSources(ctx, e, db); err != nil {
 		return err
@@ -329,7 +336,7 @@ func (t *Tree) walk(ctx context.Context, e *environment, dir, root string) (map[
 	argv = append(append(append(argv, t.vars(e.Flags)...), vars...), "klpforge-walk")
 	_, err = command{
 		name: "make (evaluate " + root + ")", dir: dir, logs: t.logs(), argv: argv, box: box,
-		env: append(e.in(dir), "KLPFORGE_OUT="+out, "KLPFORGE_MK="+mk),
+		env: append(e.in(dir), "KLPFORGE_OUT="+out, "KLPFORGE_MK="+mk, "KLPFORGE_TOP="+strings.Join(e.listedDirs(), " ")),
 	}.run(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("evaluate Kbuild files: %w", err)
@@ -390,7 +397,9 @@ func resolve(dirs map[string]*dirFacts, lists map[string]string) (*ownerDB, erro
 	if dirs["."] == nil {
 		return nil, errors.New("evaluate Kbuild files: the top directory was not visited")
 	}
+	top := dirs["."]
 	db := &ownerDB{Objects: map[string]objectFact{}, Subdirs: map[string][]string{}}
+	top.adopt(lists["objs"])
 	libs := map[string]bool{}
 	for _, l := range strings.Fields(lists["libs"]) {
 		libs[path.Clean(strings.TrimSuffix(l, "lib.a"))] = true
@@ -449,7 +458,7 @@ func (r *resolver) visit(dir string, builtin, modular bool) {
 		}
 	}
 	ordered := map[string]bool{}
-	for _, o := range d.lists["obj-m"] {
+	for _, o := range slices.Concat(d.lists["modorder"], d.lists["obj-m"]) { // until v5.3 obj-m has no directories
 		if path.Base(o) == "modules.order" {
 			ordered[path.Clean(path.Dir(o))] = true
 		} else if modular && path.Ext(o) == ".o" {

@@ -13,5 +13,5 @@ klpforge-env:
 
 $(file >$(KLPFORGE_OUT).dirs,libs $(libs-y) $(KBUILD_VMLINUX_LIBS) $(filter %/lib.a,$(KBUILD_VMLINUX_OBJS)))
 $(file >>$(KLPFORGE_OUT).dirs,head $(head-y))
-$(file >>$(KLPFORGE_OUT).dirs,dirs $(build-dir) $(build-dirs) $(vmlinux-dirs))
-$(file >>$(KLPFORGE_OUT).dirs,objs $(filter %/built-in.a %/built-in.o,$(KBUILD_VMLINUX_OBJS) $(vmlinux-objs)))
+$(file >>$(KLPFORGE_OUT).dirs,dirs $(filter-out .,$(sort $(build-dir) $(build-dirs) $(vmlinux-dirs))))
+$(file >>$(KLPFORGE_OUT).dirs,objs $(filter %/built-in.a %/built-in.o,$(KBUILD_VMLINUX_OBJS) $(vmlinux-objs) $(vmlinux-deps)))
