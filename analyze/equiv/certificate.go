@@ -77,6 +77,7 @@ func (w *walk) certificate(name string) (*Certificate, error) {
 		c.Frame = *w.delta
 	}
 	for _, g := range w.used.guards {
+		g.Source = w.source(1, g.when)
 		c.Guards = append(c.Guards, g)
 	}
 	slices.SortFunc(c.Guards, func(a, b *Guard) int {
@@ -190,7 +191,7 @@ func (c *Certificate) Words() []string {
 			"joins":   "the old code has the same exit at the same point (" + g.Before + ")",
 			"faulted": "the old code would have faulted there (" + g.Before + ")",
 		}[g.Because]
-		out = append(out, fmt.Sprintf("%s%s: new test, %s: %s; %s", c.Function, g.At, g.Test, what, why))
+		out = append(out, fmt.Sprintf("%s%s%s: new test, %s: %s; %s", c.Function, g.At, in(g.Source), g.Test, what, why))
 	}
 	for i, when := range []string{"before", "after"} {
 		if n := len(c.Messages[i]); n > 0 {

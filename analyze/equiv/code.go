@@ -346,18 +346,28 @@ func (b *body) target(in *insn) (p place, to *ref, err error) {
 
 // Obstacle says which obligation failed, and where.
 type Obstacle struct {
-	At   string // offset in the function
-	Why  string
-	side int
+	At     string // offset in the function
+	Source string // file and line of it, "" if not known
+	Why    string
+	side   int
+	where  place
 }
 
 func (o *Obstacle) Error() string {
 	if o.At == "" {
 		return o.Why
 	}
-	return o.At + ": " + o.Why
+	return o.At + in(o.Source) + ": " + o.Why
+}
+
+// in writes a place in the source behind an offset.
+func in(source string) string {
+	if source == "" {
+		return ""
+	}
+	return " (" + source + ")"
 }
 
 func refuse(at place, format string, args ...any) *Obstacle {
-	return &Obstacle{At: at.String(), Why: fmt.Sprintf(format, args...)}
+	return &Obstacle{At: at.String(), Why: fmt.Sprintf(format, args...), where: at}
 }

@@ -8,11 +8,13 @@ import (
 // Guard is a test that only the new function has, one side of which leads to an
 // exit.
 type Guard struct {
-	At    string `json:"at"`    // offset of the test in the new function
-	Exit  string `json:"exit"`  // where its rejecting side begins
-	Test  string `json:"test"`  // what it asks, for a reader
-	Value int64  `json:"value"` // what the exit returns; 0 for none
-	Void  bool   `json:"void,omitempty"`
+	At string `json:"at"` // offset of the test in the new function
+	// Source is the file and line of the test, "" if not known.
+	Source string `json:"source,omitempty"`
+	Exit   string `json:"exit"`  // where its rejecting side begins
+	Test   string `json:"test"`  // what it asks, for a reader
+	Value  int64  `json:"value"` // what the exit returns; 0 for none
+	Void   bool   `json:"void,omitempty"`
 	// Because says why the exit is harmless: "clean" (nothing happened before but
 	// locks, which it gives back, and the value is returned elsewhere in the old
 	// function), "joins" (the old function has the same exit at the same point of

@@ -12,6 +12,10 @@ import (
 type Options struct {
 	// Proto returns what is known of a function's parameters; nil for nothing.
 	Proto func(name string) (Proto, bool)
+	// Source gives the place in the source, "fs/xattr.c:570", of an instruction of the
+	// old or the new object: the part of the function and the offset in it. It returns
+	// "" where it does not know; nil knows nothing.
+	Source func(after bool, part elfdiff.AtomID, off uint64) string
 }
 
 // Bounds of the work on one function. What reaches them is not proven.
@@ -92,12 +96,31 @@ func Prove(d *elfdiff.Result, ch elfdiff.Change, opt Options) (*Certificate, err
 	})
 	w.own = w.proto(ch.Name)
 	if err := w.run(); err != nil {
+		w.locate(err)
 		if w.refused != nil && err != error(w.refused) {
+			w.locate(w.refused)
 			err = fmt.Errorf("%w; and with both its ways taken, %s", w.refused, err)
 		}
 		return nil, err
 	}
 	return w.certificate(ch.Name)
+}
+
+// locate adds the place in the source to an obstacle.
+func (w *walk) locate(err error) {
+	if o, ok := err.(*Obstacle); ok {
+		o.Source = w.source(o.side, o.where)
+	}
+}
+
+// source is the place in the source of a place in one of the functions, "" if it is
+// not known.
+func (w *walk) source(side int, at place) string {
+	b := w.body[side]
+	if w.opt.Source == nil || at.piece < 0 || at.piece >= len(b.atoms) {
+		return ""
+	}
+	return w.opt.Source(side == 1, b.atoms[at.piece], at.off)
 }
 
 // entry is the state at the entry: all registers are the caller's.
@@ -249,7 +272,9 @@ func (w *walk) from(sp *spot) error {
 		w.divide(sp, s, &ws, e, moved)
 		return nil
 	}
-	return refuse(ws[1].at, "a loop without a test")
+	o := refuse(ws[1].at, "a loop without a test")
+	o.side = 1
+	return o
 }
 
 // alone lets each side get to its next event, and passes what it may pass

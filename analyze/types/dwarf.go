@@ -60,6 +60,11 @@ func Read(f *elfobj.File) (info *Info, err error) {
 // other are relocations in an object that is not linked. Addresses of code stay
 // offsets. The error wraps ErrNoDebug when there are none.
 func OpenDWARF(f *elfobj.File) (*dwarf.Data, error) {
+	return openDWARF(f, func(elfobj.SecID) uint64 { return 0 })
+}
+
+// openDWARF is OpenDWARF with each section of code moved to an address of its own.
+func openDWARF(f *elfobj.File, base func(elfobj.SecID) uint64) (*dwarf.Data, error) {
 	arch, err := elfobj.ArchOf(f.Machine)
 	if err != nil {
 		return nil, fmt.Errorf("read debug information: %w", err)
@@ -76,7 +81,8 @@ func OpenDWARF(f *elfobj.File) (*dwarf.Data, error) {
 			if int(r.Sym) >= len(f.Symbols) || r.Off > uint64(len(data)) {
 				return nil, fmt.Errorf("read debug information: relocation at %s+%#x is out of range", s.Name, r.Off)
 			}
-			if err := arch.Apply(data[r.Off:], r.Type, f.Symbols[r.Sym].Value+uint64(r.Addend), 0); err != nil {
+			sym := &f.Symbols[r.Sym]
+			if err := arch.Apply(data[r.Off:], r.Type, base(sym.Sec)+sym.Value+uint64(r.Addend), 0); err != nil {
 				return nil, fmt.Errorf("read debug information: %s+%#x: %w", s.Name, r.Off, err)
 			}
 		}

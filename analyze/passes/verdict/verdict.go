@@ -3,11 +3,13 @@ package verdict
 import (
 	_ "embed"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 
 	"github.com/klpforge/klpforge/analyze"
 	"github.com/klpforge/klpforge/analyze/equiv"
+	"github.com/klpforge/klpforge/analyze/types"
 	"github.com/klpforge/klpforge/elfdiff"
 )
 
@@ -142,12 +144,16 @@ func findings(p *analyze.Pass) []string {
 
 // prove looks for a certificate of each function.
 func prove(p *analyze.Pass, funcs []changed) (proofs []*equiv.Certificate, against []string) {
+	sources := map[*analyze.Unit]func(bool, elfdiff.AtomID, uint64) string{}
 	for _, c := range funcs {
 		if names := c.unit.Joined[c.change.Orig]; len(names) > 0 {
 			against = append(against, c.change.Name+": must switch together with "+strings.Join(names, ", "))
 			continue
 		}
-		proof, err := equiv.Prove(c.unit.Diff, c.change, equiv.Options{Proto: protos(p, c.unit)})
+		if sources[c.unit] == nil {
+			sources[c.unit] = source(c.unit)
+		}
+		proof, err := equiv.Prove(c.unit.Diff, c.change, equiv.Options{Proto: protos(p, c.unit), Source: sources[c.unit]})
 		if err != nil {
 			against = append(against, c.change.Name+obstacle(err))
 			continue
@@ -155,6 +161,32 @@ func prove(p *analyze.Pass, funcs []changed) (proofs []*equiv.Certificate, again
 		proofs = append(proofs, proof)
 	}
 	return proofs, against
+}
+
+// source finds places in the source by the line tables of a unit's objects, which are
+// read when the first is asked for. Nothing but words depends on it: an object without
+// line tables, or with broken ones, has no such places.
+func source(u *analyze.Unit) func(after bool, part elfdiff.AtomID, off uint64) string {
+	objects := [2]*elfdiff.Object{u.Diff.Orig, u.Diff.Patched}
+	var lines [2]*types.Lines
+	return func(after bool, part elfdiff.AtomID, off uint64) string {
+		side := 0
+		if after {
+			side = 1
+		}
+		o := objects[side]
+		if lines[side] == nil {
+			var err error
+			if lines[side], err = types.ReadLines(o.File); err != nil {
+				lines[side] = &types.Lines{}
+			}
+		}
+		file, line, ok := lines[side].At(o.Atoms[part].Sec, o.Atoms[part].Base+off)
+		if !ok {
+			return ""
+		}
+		return fmt.Sprintf("%s:%d", file, line)
+	}
 }
 
 func obstacle(err error) string {
