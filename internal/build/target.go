@@ -2,11 +2,11 @@ package build
 
 import (
 	"debug/elf"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"slices"
 
+	"github.com/klpforge/klpforge/analyze/model"
 	"github.com/klpforge/klpforge/generate"
 	"github.com/klpforge/klpforge/kernel"
 	"github.com/klpforge/klpforge/kernel/kimage"
@@ -289,31 +289,18 @@ func (t *Target) Export(name string) (generate.Export, bool) {
 }
 
 // callers lists the traceable functions of vmlinux that call or jump to addr
-// directly, by name. It looks for the displacement at every byte of the code:
-// a wrong hit needs the right four bytes behind 0xe8 or 0xe9 by chance.
+// directly, by name.
 func (t *Target) callers(addr uint64) []string {
 	text := t.vmlinux.Image.Section(".text")
 	if text == nil {
 		return nil
 	}
-	names := map[string]bool{}
-	code := text.Data()
-	for i := 0; i+5 <= len(code); i++ {
-		if code[i] != 0xe8 && code[i] != 0xe9 {
-			continue
-		}
-		disp := int32(binary.LittleEndian.Uint32(code[i+1:]))
-		if text.Addr+uint64(i)+5+uint64(int64(disp)) != addr {
-			continue
-		}
-		if s, ok := t.vmlinux.Symbols.Find(text.Addr + uint64(i)); ok && s.Addr != addr && t.trace.Traceable(s.Addr, entryBytes) == kimage.Yes {
-			names[s.Name] = true
+	var names []string
+	for _, site := range model.BranchesTo(text.Data(), text.Addr, addr) {
+		if s, ok := t.vmlinux.Symbols.Find(site); ok && s.Addr != addr && t.trace.Traceable(s.Addr, entryBytes) == kimage.Yes {
+			names = append(names, s.Name)
 		}
 	}
-	out := make([]string, 0, len(names))
-	for n := range names {
-		out = append(out, n)
-	}
-	slices.Sort(out)
-	return out
+	slices.Sort(names)
+	return slices.Compact(names)
 }
