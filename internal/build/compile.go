@@ -7,14 +7,12 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 
 	"github.com/klpforge/klpforge/finding"
 	"github.com/klpforge/klpforge/kbuild"
 	"github.com/klpforge/klpforge/patchset"
-	"github.com/klpforge/klpforge/plan"
 )
 
 // compile finds the objects that the patches can affect and builds each before
@@ -101,7 +99,7 @@ func (r *run) compile(ctx context.Context, overlay *patchset.Overlay) ([]*unit, 
 		if err := r.keepObjects(n, before[i].Path, after[i].Path); err != nil {
 			return nil, work, fmt.Errorf("keep the objects of %s: %w", n, err)
 		}
-		for _, owner := range owners(objects[n]) {
+		for _, owner := range objects[n].Names() {
 			units = append(units, &unit{object: n, owner: owner, before: before[i], after: after[i]})
 			r.shared[n]++
 		}
@@ -118,7 +116,7 @@ func (r *run) compile(ctx context.Context, overlay *patchset.Overlay) ([]*unit, 
 			return nil, work, r.compileFault(err)
 		}
 		for i, n := range keys(newObjects) {
-			for _, owner := range owners(newObjects[n]) {
+			for _, owner := range newObjects[n].Names() {
 				units = append(units, &unit{object: n, owner: owner, after: fresh[i], isNew: true})
 				r.shared[n]++
 			}
@@ -153,17 +151,6 @@ func keys(m map[string]kbuild.Owner) []string {
 		out = append(out, k)
 	}
 	slices.Sort(out)
-	return out
-}
-
-func owners(o kbuild.Owner) []string {
-	var out []string
-	if o.Kind == kbuild.KindVmlinux {
-		out = append(out, plan.Vmlinux)
-	}
-	for _, m := range o.Modules {
-		out = append(out, m.Name)
-	}
 	return out
 }
 
@@ -321,13 +308,8 @@ func dirOf(p string) string {
 	return "."
 }
 
-// brokenCompiler is what compilers say when they, not the source, are at fault.
-var brokenCompiler = regexp.MustCompile(`No space left on device|Disk quota exceeded|[Cc]annot allocate memory|out of memory|internal compiler error|[Kk]illed signal|Input/output error|Read-only file system`)
-
 // compileFault tells a patch that does not compile from a broken environment.
 func (r *run) compileFault(err error) error {
-	var ce *kbuild.CompileError
-	var ge *kbuild.GeneratedChangedError
 	var outside *kbuild.OutsideError
 	var rules *kbuild.RulesError
 	switch {
@@ -338,10 +320,7 @@ func (r *run) compileFault(err error) error {
 		r.ruleProblem(rules.Object, rules.Problems)
 		return &Refusal{r.errorsOnly()}
 	}
-	if errors.As(err, &ce) && brokenCompiler.MatchString(ce.Output) {
-		return err
-	}
-	if errors.As(err, &ce) || errors.As(err, &ge) {
+	if kbuild.SourceFault(err) {
 		return &PatchError{fmt.Errorf("compile the patched source: %w", err)}
 	}
 	return err

@@ -55,7 +55,7 @@ func TestLimit(t *testing.T) {
 		r.limit(objects)
 		var got []string
 		for _, o := range keys(objects) {
-			got = append(got, o+": "+strings.Join(owners(objects[o]), " "))
+			got = append(got, o+": "+strings.Join(objects[o].Names(), " "))
 		}
 		if d := cmp.Diff(c.want, got); d != "" {
 			t.Errorf("%q (-want +got)\n%s", c.goals, d)

@@ -146,7 +146,7 @@ func (r *run) removed(a *kbuild.Affected, overlay *patchset.Overlay, objects map
 			continue
 		}
 		delete(objects, o.Object)
-		names := owners(o.Owner)
+		names := o.Owner.Names()
 		p := finding.Finding{ID: finding.IDRemovedSource, Severity: finding.Error,
 			Message: fmt.Sprintf("it is built into %s, and the patches delete it; a livepatch cannot take code out of the running kernel", strings.Join(names, ", ")),
 			Remedy:  "leave the deletion out of the livepatch, and make the functions that must not run any more return at once"}

@@ -3,9 +3,6 @@ package build
 import (
 	"context"
 	"fmt"
-	"os"
-	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -357,7 +354,7 @@ func (j *joiner) find(c shippedCaller) (*unit, elfdiff.AtomID, error) {
 	if j.work == nil {
 		return nil, 0, nil
 	}
-	objects, err := j.candidates(c)
+	objects, err := j.r.tree.Defining(c.name, c.owner, maxCandidates)
 	if err != nil || len(objects) == 0 {
 		return nil, 0, err
 	}
@@ -375,7 +372,7 @@ func (j *joiner) find(c shippedCaller) (*unit, elfdiff.AtomID, error) {
 			return nil, 0, err
 		}
 		if a, ok := holds(u, c); ok {
-			j.r.shared[object] = len(owners(o))
+			j.r.shared[object] = len(o.Names())
 			j.take(u)
 			return u, a, nil
 		}
@@ -429,37 +426,3 @@ func holds(u *unit, c shippedCaller) (elfdiff.AtomID, bool) {
 
 // maxCandidates bounds how many source files are compiled to find one caller.
 const maxCandidates = 8
-
-// candidates lists objects of an owner whose source seems to define a function:
-// the name stands before a parenthesis on a line that is not indented, or is given
-// to a macro there.
-func (j *joiner) candidates(c shippedCaller) ([]string, error) {
-	name, _, _ := strings.Cut(c.name, ".")
-	defines, err := regexp.Compile(`(?m)^[A-Za-z_][^;\n]*\b` + regexp.QuoteMeta(name) + `\b[^;\n]*$`)
-	if err != nil {
-		return nil, err
-	}
-	all, err := j.r.tree.Objects()
-	if err != nil {
-		return nil, err
-	}
-	var out []string
-	for _, object := range all {
-		source := filepath.Join(j.r.tree.Dir, strings.TrimSuffix(object, ".o")+".c")
-		text, err := os.ReadFile(source)
-		if err != nil || !strings.Contains(string(text), name) || !defines.Match(text) {
-			continue
-		}
-		o, err := j.r.tree.Owner(object)
-		if err != nil {
-			return nil, err
-		}
-		if slices.Contains(owners(o), c.owner) {
-			out = append(out, object)
-		}
-	}
-	if len(out) > maxCandidates {
-		return nil, nil
-	}
-	return out, nil
-}

@@ -1,0 +1,42 @@
+package kbuild
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+)
+
+// Who is to blame when the patched source was not compiled: a person gets another
+// message, and another exit code.
+func TestSourceFault(t *testing.T) {
+	says := func(output string) error {
+		return fmt.Errorf("compile: %w", &CompileError{Object: "a.o", Output: output})
+	}
+	for _, c := range []struct {
+		name string
+		err  error
+		want bool
+	}{
+		{"an error of syntax", says("a.c:3:1: error: expected ';'"), true},
+		{"no output at all", says(""), true},
+		{"a full disk", says("a.c: fatal error: error writing to /tmp/x.s: No space left on device"), false},
+		{"a quota", says("Disk quota exceeded"), false},
+		{"memory", says("cc1: out of memory allocating 65536 bytes"), false},
+		{"memory, said otherwise", says("virtual memory exhausted: Cannot allocate memory"), false},
+		{"a bug of the compiler", says("a.c:3:1: internal compiler error: Segmentation fault"), false},
+		{"a compiler that was killed", says("gcc: fatal error: Killed signal terminated program cc1"), false},
+		{"a bad disk", says("a.c: Input/output error"), false},
+		{"a disk that cannot be written", says("Read-only file system"), false},
+		{"generated headers", fmt.Errorf("x: %w", &GeneratedChangedError{Source: "kernel/bounds.c"}), true},
+		{"an interruption", context.Canceled, false},
+		{"a command that failed", &RunError{Command: "make"}, false},
+		{"a file outside", &OutsideError{Object: "a.o"}, false},
+		{"anything", errors.New("anything"), false},
+		{"nothing", nil, false},
+	} {
+		if got := SourceFault(c.err); got != c.want {
+			t.Errorf("%s: %v", c.name, got)
+		}
+	}
+}
