@@ -9,6 +9,7 @@ import (
 	"github.com/klpforge/klpforge/elfdiff"
 	"github.com/klpforge/klpforge/finding"
 	"github.com/klpforge/klpforge/kernel/klpapi"
+	"github.com/klpforge/klpforge/locate"
 	"github.com/klpforge/klpforge/plan"
 )
 
@@ -46,6 +47,9 @@ type Unit struct {
 	Source string // "fs/ext4/mballoc.c"
 	New    bool   // the patch adds the object
 	Diff   *elfdiff.Result
+	// Place is where the object before the patch lies in the target; nil when the
+	// target has nothing of the owner's name.
+	Place *locate.Placement
 	// Replace are the functions of Diff that the livepatch redirects, and those that
 	// have new code without that, because all that calls them is redirected (Along).
 	Replace []elfdiff.Change
@@ -84,7 +88,17 @@ func (u *Unit) Before() (*code.Object, error) {
 
 // After returns the decoded object after the patch. It is decoded once.
 func (u *Unit) After() (*code.Object, error) {
-	u.once[1].Do(func() { u.after, u.err[1] = code.New(u.Diff.Patched) })
+	u.once[1].Do(func() {
+		if u.Diff.Patched.File != u.Diff.Orig.File {
+			u.after, u.err[1] = code.New(u.Diff.Patched)
+			return
+		}
+		// An unchanged file that callers brought in, compared with itself.
+		var before *code.Object
+		if before, u.err[1] = u.Before(); u.err[1] == nil {
+			u.after = before.Twin(u.Diff.Patched)
+		}
+	})
 	return u.after, u.err[1]
 }
 

@@ -9,13 +9,13 @@ import (
 	"github.com/klpforge/klpforge/elfdiff"
 )
 
-// Flows returns what happens in the object's functions while locks are held.
-// Functions of other objects count as neutral, but for the lock primitives. It
-// is found once.
-func (o *Object) Flows() *locks.Flows {
-	o.flowOnce.Do(func() { o.flows = locks.Analyze(o.Model, locks.Options{}).Flows() })
-	return o.flows
-}
+// Locks returns what the object's functions do to locks. Functions of other objects
+// count as neutral, but for the lock primitives. It is found once.
+func (o *Object) Locks() *locks.Result { return o.locks() }
+
+// Flows returns what happens in the object's functions while locks are held, in the
+// same sense. It is found once.
+func (o *Object) Flows() *locks.Flows { return o.flows() }
 
 // Open reports whether a function may be called by code that is not in the
 // object, or through a pointer.

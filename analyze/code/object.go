@@ -18,14 +18,16 @@ import (
 	"github.com/klpforge/klpforge/elfdiff"
 )
 
-// Object is one decoded object file. It is immutable and safe for concurrent
-// use.
+// Object is one decoded object file. What it says does not change, and it is safe for
+// concurrent use.
 type Object struct {
 	Atoms *elfdiff.Object
 	Model *model.Model
 
-	flowOnce sync.Once
-	flows    *locks.Flows
+	// Found when first asked for, once: the analysis of locks executes every function
+	// of the object.
+	locks func() *locks.Result
+	flows func() *locks.Flows
 }
 
 // New decodes an object.
@@ -34,7 +36,22 @@ func New(o *elfdiff.Object) (*Object, error) {
 	if err != nil {
 		return nil, fmt.Errorf("decode object: %w", err)
 	}
-	return &Object{Atoms: o, Model: model.Build(p)}, nil
+	x := &Object{Atoms: o, Model: build(p)}
+	x.locks = sync.OnceValue(func() *locks.Result { return analyzeLocks(x.Model, locks.Options{}) })
+	x.flows = sync.OnceValue(func() *locks.Flows { return x.locks().Flows() })
+	return x, nil
+}
+
+// What costs time; tests count it.
+var (
+	build        = model.Build
+	analyzeLocks = locks.Analyze
+)
+
+// Twin is the same object for other atoms of the same file: those of the other side
+// where a file is compared with itself. Nothing is decoded or analysed again.
+func (o *Object) Twin(atoms *elfdiff.Object) *Object {
+	return &Object{Atoms: atoms, Model: o.Model, locks: o.locks, flows: o.flows}
 }
 
 // ErrAmbiguous means that an object has several functions of one name, or none.

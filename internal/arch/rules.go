@@ -62,6 +62,10 @@ var rules = []rule{
 	{pattern: "analyze/locks/annot", own: []string{"analyze/...", "elfobj", "kernel/kimage"}, not: []string{"os/exec", "time", "net/..."}}, // reads sources
 	{pattern: "analyze/passes/...", own: []string{"analyze", "analyze/*", "elfdiff", "elfobj", "kernel/klpapi", "plan"}, not: impure},
 	{pattern: "analyze/...", own: []string{"analyze/...", "elfdiff", "elfobj", "kernel/klpapi", "plan"}, not: impure},
+	{pattern: "analyze/model", own: []string{"analyze/machine", "analyze/pack", "elfobj", "elfdiff", "kernel", "plan"}, not: impure},
+	{pattern: "analyze/locks/annot", own: []string{"analyze/...", "elfobj", "kernel"}, not: []string{"os/exec", "time", "net/..."}}, // reads sources
+	{pattern: "analyze/passes/...", own: []string{"analyze", "analyze/*", "elfdiff", "elfobj", "kernel", "kernel/klpapi", "plan"}, not: impure},
+	{pattern: "analyze/...", own: []string{"analyze/...", "elfdiff", "elfobj", "kernel", "kernel/klpapi", "locate", "plan"}, not: impure},
 	{pattern: "report", own: []string{"analyze", "analyze/*", "elfdiff", "plan"}, not: []string{"os/exec"}},
 	{pattern: "deploy", own: []string{"internal/regular", "module", "plan", "release"}, not: elf},
 	{pattern: "analyze/model", own: []string{"analyze/machine", "analyze/pack", "elfobj", "elfdiff", "kernel", "plan"}, not: impure},

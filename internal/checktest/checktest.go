@@ -65,7 +65,7 @@ func Run(t *testing.T, dir string, analyzers ...*analyze.Analyzer) {
 		}
 		fired, quiet = fired || want[0] != "nothing", quiet || want[0] == "nothing"
 		t.Run(c.Name(), func(t *testing.T) {
-			compile(t, path)
+			Compile(t, path)
 			check(t, r, path, want)
 		})
 	}
@@ -217,9 +217,9 @@ func hunks(old, newer []byte) []analyze.Hunk {
 	return []analyze.Hunk{{OldStart: head + 1, OldLines: len(a) - head - tail, NewStart: skip + head + 1, NewLines: len(b) - skip - head - tail}}
 }
 
-// compile compares the committed objects with what the compiler makes of the
-// sources, or writes them.
-func compile(t *testing.T, path string) {
+// Compile compares the committed objects of one case with what the compiler makes of
+// the sources, or writes them.
+func Compile(t *testing.T, path string) {
 	t.Helper()
 	if testing.Short() && !*update {
 		return

@@ -8,7 +8,6 @@ import (
 	"github.com/klpforge/klpforge/analyze"
 	"github.com/klpforge/klpforge/analyze/code"
 	"github.com/klpforge/klpforge/analyze/lockdiff"
-	"github.com/klpforge/klpforge/analyze/locks"
 	"github.com/klpforge/klpforge/elfdiff"
 	"github.com/klpforge/klpforge/finding"
 )
@@ -26,18 +25,13 @@ func run(p *analyze.Pass) error {
 		if len(u.Replace) == 0 {
 			continue
 		}
-		before, err := u.Before()
-		if err != nil {
+		before, after, ok := u.Sides()
+		if !ok {
 			continue // other checks say that the object cannot be decoded
 		}
-		after, err := u.After()
-		if err != nil {
-			continue
-		}
-		old, newer := locks.Analyze(before.Model, locks.Options{}), locks.Analyze(after.Model, locks.Options{})
 		for _, ch := range u.Replace {
-			x, ok := lockdiff.Of(before, old, ch.Orig)
-			y, known := lockdiff.Of(after, newer, ch.Patched)
+			x, ok := lockdiff.Of(before, before.Locks(), ch.Orig)
+			y, known := lockdiff.Of(after, after.Locks(), ch.Patched)
 			if ok && known {
 				compare(p, u, ch, before, &x, &y)
 			}

@@ -1,0 +1,279 @@
+package join
+
+import (
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/klpforge/klpforge/analyze"
+	"github.com/klpforge/klpforge/analyze/lockdiff"
+	"github.com/klpforge/klpforge/analyze/locks"
+	"github.com/klpforge/klpforge/analyze/model"
+	"github.com/klpforge/klpforge/elfdiff"
+)
+
+// Input is what the decision rests on. It is only read.
+type Input struct {
+	// Units are the object files at hand, each located in the target. Those that no
+	// patch changes have an empty Replace.
+	Units   []*analyze.Unit
+	Shipped Shipped
+	// Lost are the callers whose object file was looked for, and not found.
+	Lost map[Caller]bool
+	// LookOnly joins nobody; it only tells who would have to, so that a finding can
+	// name them.
+	LookOnly bool
+}
+
+// Shipped is the linked code of the target.
+type Shipped interface {
+	// Code returns vmlinux or a module; nil when it cannot be decoded.
+	Code(owner string) *Code
+	// Exported reports whether a symbol is exported, by whatever owner.
+	Exported(symbol string) bool
+	// Users lists the modules besides owner that refer to a symbol which they do not
+	// define.
+	Users(symbol, owner string) ([]string, error)
+}
+
+// Code is one linked object: its program, and what its functions do to locks.
+type Code struct {
+	Model *model.Model
+	Locks func() *locks.Result
+}
+
+// Caller is a function of the shipped kernel.
+type Caller struct {
+	Owner string // vmlinux or a module
+	Name  string
+}
+
+// Func is an original function of a unit.
+type Func struct {
+	Unit *analyze.Unit
+	Orig elfdiff.AtomID
+}
+
+// Join is an unchanged function that must be replaced.
+type Join struct {
+	Func
+	Name    string
+	Patched elfdiff.AtomID
+	Because []string // what it calls and must switch together with
+}
+
+// Change is the join as the differ would say it.
+func (j *Join) Change() elfdiff.Change {
+	return elfdiff.Change{Name: j.Name, Kind: elfdiff.Changed, Section: j.Unit.Diff.Orig.Section(j.Orig), Orig: j.Orig, Patched: j.Patched,
+		Reasons: []string{"unchanged; switches with " + strings.Join(j.Because, ", ") +
+			", which it calls: other locks are held afterwards than before the patch (KLP201)"}}
+}
+
+// Gone is a caller in code that has run: it need not join.
+type Gone struct{ Caller, Callee string }
+
+// Decision is who joins, why, and who cannot.
+type Decision struct {
+	Joins []*Join // in the order in which they were found
+	// Outside tells of callers in other object files, for each non-static function
+	// whose callers had to be looked at.
+	Outside map[Func]analyze.Outside
+	Gone    []Gone
+	// Wanted are callers in object files that Input.Units lacks. While there are any,
+	// the rest is not complete.
+	Wanted []Caller
+}
+
+// Decide decides about the callers of all replaced functions. The error is one of
+// Input.Shipped.
+func Decide(in Input) (*Decision, error) {
+	d := &decider{Input: in, Decision: &Decision{Outside: map[Func]analyze.Outside{}}, joins: map[Func]*Join{}}
+
+	// Where it begins: functions that certainly leave other locks held.
+	for _, u := range in.Units {
+		for _, ch := range u.Replace {
+			if effectChanged(u, ch) {
+				d.todo = append(d.todo, Func{u, ch.Orig})
+			}
+		}
+	}
+
+	for len(d.todo) > 0 && len(d.Wanted) == 0 {
+		callee := d.todo[0]
+		d.todo = d.todo[1:]
+		if err := d.callers(callee); err != nil {
+			return nil, err
+		}
+	}
+	return d.Decision, nil
+}
+
+// decider is a decision in the making.
+type decider struct {
+	Input
+	*Decision
+	todo  []Func // their callers have to be looked at
+	joins map[Func]*Join
+}
+
+// effectChanged reports whether a function is certain to do something else to locks
+// than before.
+func effectChanged(u *analyze.Unit, ch elfdiff.Change) bool {
+	old, newer, known := effects(u, ch.Orig, ch.Patched)
+	return known && old.Certain() && newer.Certain() && lockdiff.Compare(&old, &newer) == lockdiff.Changed
+}
+
+// effects are what a function does to locks before and after, as its object file
+// alone tells. known is false when that cannot be found out.
+func effects(u *analyze.Unit, orig, patched elfdiff.AtomID) (old, newer lockdiff.Effect, known bool) {
+	if u.New {
+		return old, newer, false
+	}
+	before, after, decoded := u.Sides()
+	if !decoded {
+		return old, newer, false // a check says so
+	}
+	old, hasOld := lockdiff.Of(before, before.Locks(), orig)
+	newer, hasNew := lockdiff.Of(after, after.Locks(), patched)
+	return old, newer, hasOld && hasNew
+}
+
+// callers makes the callers of one function join.
+func (d *decider) callers(callee Func) error {
+	u := callee.Unit
+	name := u.Name(callee.Orig)
+
+	// Those of the same object file. One that cannot be decoded is a finding of a check.
+	if before, err := u.Before(); err == nil {
+		own, _ := before.Callers(callee.Orig)
+		for _, a := range own {
+			d.join(Func{u, a}, name)
+		}
+	}
+	if u.Diff.Orig.Local(callee.Orig) {
+		return nil
+	}
+
+	// Those of others, as the linked code shows them.
+	seen, err := d.shippedCallers(callee)
+	if err != nil {
+		return err
+	}
+	outside := analyze.Outside{Complete: seen.complete, Pointers: seen.pointers}
+	for _, c := range seen.callers {
+		f, found := d.holder(c)
+		switch {
+		case !found && !d.Lost[c]:
+			d.Wanted = append(d.Wanted, c)
+		case !found, d.LookOnly && f.Unit != u && !d.replaced(f):
+			outside.Unpatched = append(outside.Unpatched, c.Name+" ["+c.Owner+"]")
+		case f.Unit != u:
+			d.join(f, name)
+		}
+	}
+	d.Outside[callee] = outside
+	return nil
+}
+
+// join makes one caller join, and has its own callers looked at when it does not
+// leave the locks as they were.
+func (d *decider) join(f Func, callee string) {
+	if d.LookOnly {
+		return
+	}
+	u := f.Unit
+	if j := d.joins[f]; j != nil {
+		if !slices.Contains(j.Because, callee) {
+			j.Because = append(j.Because, callee)
+		}
+		return
+	}
+	name, patched := u.Name(f.Orig), u.Diff.PatchedOf(f.Orig)
+	if u.Replaced(f.Orig) || patched < 0 || name == "" {
+		return
+	}
+	if elfdiff.InitSection(u.Diff.Orig.Section(f.Orig)) {
+		d.Gone = append(d.Gone, Gone{name, callee})
+		return
+	}
+	j := &Join{Func: f, Name: name, Patched: patched, Because: []string{callee}}
+	d.joins[f] = j
+	d.Joins = append(d.Joins, j)
+	if !d.balanced(j) {
+		d.todo = append(d.todo, f)
+	}
+}
+
+// replaced reports whether a function is on the list, changed or joined.
+func (d *decider) replaced(f Func) bool { return d.joins[f] != nil || f.Unit.Replaced(f.Orig) }
+
+// balanced reports whether a caller leaves all locks as they were, before and after.
+func (d *decider) balanced(j *Join) bool {
+	old, newer, known := effects(j.Unit, j.Orig, j.Patched)
+	// In its own object file it may look neutral only because what it calls is
+	// elsewhere; the linked code below has the last word then.
+	certain := known && old.Neutral && newer.Neutral && old.Certain() && newer.Certain()
+	if known && !certain && callsOwnOnly(j.Unit, j.Orig) {
+		return false
+	}
+
+	linked := d.Shipped.Code(j.Unit.Owner)
+	if linked == nil {
+		return false
+	}
+	ids := linked.Model.Lookup(j.Name)
+	if len(ids) != 1 {
+		return false
+	}
+	effect := linked.Locks().Effect(ids[0])
+	return effect.Neutral() && effect.Unknown == 0
+}
+
+// callsOwnOnly reports whether all that a function calls directly is in its object
+// file, so that what is known of the file holds for the function.
+func callsOwnOnly(u *analyze.Unit, a elfdiff.AtomID) bool {
+	before, err := u.Before()
+	if err != nil {
+		return false
+	}
+	id, err := before.Func(a)
+	if err != nil {
+		return false
+	}
+	for _, c := range before.Model.Calls(id) {
+		if c.Target == model.NoFunc || before.Model.Func(c.Target).Flags&model.FuncExtern != 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// holder finds the unit and the original function of a shipped caller: the one of
+// its name that was located. It reports false when no unit has it for certain.
+func (d *decider) holder(c Caller) (Func, bool) {
+	for _, u := range d.Units {
+		if a, ok := Holds(u, c); ok {
+			return Func{u, a}, true
+		}
+	}
+	return Func{}, false
+}
+
+// Holds finds a shipped function in a unit. It reports false when the unit lacks it,
+// or when two functions of the unit were located under that name.
+func Holds(u *analyze.Unit, c Caller) (elfdiff.AtomID, bool) {
+	if u.Owner != c.Owner || u.Place == nil {
+		return 0, false
+	}
+	found := elfdiff.AtomID(-1)
+	for _, a := range slices.Sorted(maps.Keys(u.Place.Funcs)) {
+		if u.Place.Funcs[a].Name != c.Name || u.Diff.Orig.Root(a) != a {
+			continue
+		}
+		if found >= 0 {
+			return 0, false
+		}
+		found = a
+	}
+	return found, found >= 0
+}

@@ -1,0 +1,29 @@
+#define noinline __attribute__((noinline, noclone))
+typedef struct { int v; } spinlock_t;
+struct queue { spinlock_t lock; int len; int closed; };
+void _raw_spin_lock(spinlock_t *);
+void _raw_spin_unlock(spinlock_t *);
+
+noinline int queue_begin(struct queue *q) { _raw_spin_lock(&q->lock); return ++q->len; }
+noinline void queue_end(struct queue *q) { q->len--; _raw_spin_unlock(&q->lock); }
+
+/* Balanced once it has joined. */
+noinline int queue_use(struct queue *q) { int r = queue_begin(q); r *= 3; queue_end(q); return r + 1; }
+int queue_user(struct queue *q) { return queue_use(q) + 5; }
+
+/* Not balanced; what calls both is. */
+noinline int queue_open(struct queue *q) { return queue_begin(q) + 7; }
+noinline int queue_close(struct queue *q) { queue_end(q); return q->closed = 1; }
+noinline int queue_session(struct queue *q) { int r = queue_open(q); return r + queue_close(q); }
+int queue_sessions(struct queue *q) { return queue_session(q) + 1; }
+
+/* Has run when a livepatch comes. */
+__attribute__((section(".init.text"))) int queue_setup(struct queue *q) { int r = queue_begin(q); queue_end(q); return r + 2; }
+
+/* Static, and nobody else's. */
+static noinline int own_begin(struct queue *q) { _raw_spin_lock(&q->lock); return q->len += 2; }
+noinline int own_use(struct queue *q) { return own_begin(q) * 5; }
+
+/* A lock that it does not keep. */
+noinline int peek(struct queue *q) { int n; _raw_spin_lock(&q->lock); n = q->len; _raw_spin_unlock(&q->lock); return n; }
+int peeks(struct queue *q) { return peek(q) + peek(q + 1); }

@@ -1,0 +1,3 @@
+/* The linked kernel: both object files. */
+#include "testdata/queue/before.c"
+#include "testdata/user/before.c"
