@@ -142,7 +142,7 @@ func TestCallersJoin(t *testing.T) {
 	want := []string{
 		"queue_close because of queue_end",
 		"queue_open because of queue_begin",
-		"queue_use because of queue_begin, queue_end",      // queue_user stays: it sees no lock
+		"queue_use because of queue_begin, queue_end", // queue_user stays: it sees no lock
 		"user_use because of queue_begin, queue_end",
 	}
 	if diff := cmp.Diff(want, joins(d)); diff != "" {
