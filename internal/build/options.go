@@ -32,7 +32,7 @@ type Options struct {
 	// themselves are Kernel.ExtraModules. "" patches the kernel.
 	ExternalSource string
 	// Goals limits what is patched to what these goals of kbuild make, see
-	// CheckGoal; none means everything. They do not apply to ExternalSource.
+	// kbuild.CheckGoal; none means everything. They do not apply to ExternalSource.
 	Goals []string
 	Strip int // as patchset.ReadOptions
 	Fuzz  int
