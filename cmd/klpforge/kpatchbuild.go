@@ -171,7 +171,7 @@ func (k *kpatchFlags) options(patches []string, jobsGiven bool) (build.Options, 
 		return o, errors.New("--target says what of the kernel is patched; it does not go with --oot-module")
 	}
 	for _, t := range k.targets {
-		if err := build.CheckGoal(t); err != nil {
+		if err := kbuild.CheckGoal(t); err != nil {
 			return o, fmt.Errorf("--target: %w", err)
 		}
 	}

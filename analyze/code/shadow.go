@@ -1,0 +1,49 @@
+package code
+
+import "github.com/klpforge/klpforge/elfobj"
+
+// shadowCalls are the functions that take an id of shadow variables, and which
+// of their arguments it is (include/linux/livepatch.h, v6.1).
+var shadowCalls = map[string]int{
+	"klp_shadow_get":          1,
+	"klp_shadow_alloc":        1,
+	"klp_shadow_get_or_alloc": 1,
+	"klp_shadow_free":         1,
+	"klp_shadow_free_all":     0,
+}
+
+// ShadowCall is a reference to a function that takes an id of shadow variables.
+type ShadowCall struct {
+	Function string // "klp_shadow_get"
+	Section  string // where it is referred to
+	ID       uint64 // when Known
+	// Known is false when code does not show the id: it is computed, or the reference is
+	// no direct call.
+	Known bool
+}
+
+// ShadowCalls finds how an object of x86-64 uses shadow variables, in the order of
+// its sections and relocations.
+func ShadowCalls(f *elfobj.File) ([]ShadowCall, error) {
+	arch, err := elfobj.ArchOf(f.Machine)
+	if err != nil {
+		return nil, err
+	}
+	var out []ShadowCall
+	for i := range f.Sections {
+		s := &f.Sections[i]
+		for _, rel := range s.Relocs {
+			arg, is := shadowCalls[f.Symbols[rel.Sym].Name]
+			if !is {
+				continue
+			}
+			call := ShadowCall{Function: f.Symbols[rel.Sym].Name, Section: s.Name}
+			// A call, or a jump at the end of a function: the displacement follows the opcode.
+			if rel.Off > 0 && rel.Off <= uint64(len(s.Data)) && (s.Data[rel.Off-1] == 0xe8 || s.Data[rel.Off-1] == 0xe9) {
+				call.ID, call.Known = ConstArg(arch, s.Data, int(rel.Off)-1, arg)
+			}
+			out = append(out, call)
+		}
+	}
+	return out, nil
+}
