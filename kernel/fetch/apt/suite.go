@@ -101,55 +101,35 @@ func (s suite) provider() Provider {
 
 // update writes the configuration and downloads the lists.
 func (s suite) update(ctx context.Context) error {
-	main, security, err := archives(ctx)
+	sources, err := Sources(ctx, s.name)
 	if err != nil {
 		return err
 	}
 	if err := s.configure(ctx); err != nil {
 		return err
 	}
-	sources := []string{s.source(main, s.name)}
-	if s.name != "sid" && s.name != "unstable" {
-		sources = append(sources, s.source(main, s.name+"-updates"))
-		if security != "" {
-			sources = append(sources, s.source(security, s.name+"-security"))
-		}
-	}
 
 	// One at a time: a suite that is frozen has no updates any more, and one source
 	// that fails would make the whole update fail.
 	s.say("reading the package lists of " + s.name)
-	var good []string
+	var good strings.Builder
 	for i, source := range sources {
-		if err := os.WriteFile(s.path("sources.list"), []byte(source), 0o644); err != nil {
+		if err := os.WriteFile(s.path("sources.list"), []byte(source.Line()), 0o644); err != nil {
 			return err
 		}
 		_, err := s.provider().apt(ctx, "", "apt-get", "-q", "-o", "APT::Get::List-Cleanup=false",
 			"-o", "APT::Update::Error-Mode=any", "update")
 		switch {
 		case err == nil:
-			good = append(good, source)
+			good.WriteString(source.Line())
 		case i == 0 || ctx.Err() != nil:
 			return err
 		}
 	}
-	if err := os.WriteFile(s.path("sources.list"), []byte(strings.Join(good, "")), 0o644); err != nil {
+	if err := os.WriteFile(s.path("sources.list"), []byte(good.String()), 0o644); err != nil {
 		return err
 	}
 	return os.WriteFile(s.path("stamp"), nil, 0o644)
-}
-
-// keyring holds the keys of all of Debian's suites (package debian-archive-keyring).
-const keyring = "/usr/share/keyrings/debian-archive-keyring.gpg"
-
-// source is a line of sources.list. Without the keyring apt takes the keys that the
-// machine trusts for all its sources.
-func (s suite) source(base, suite string) string {
-	signed := ""
-	if _, err := os.Stat(keyring); err == nil {
-		signed = "[signed-by=" + keyring + "] "
-	}
-	return "deb " + signed + base + " " + suite + " main\n"
 }
 
 // configure writes an apt.conf that is complete: how the machine reaches its archives is
@@ -163,27 +143,73 @@ func (s suite) configure(ctx context.Context) error {
 	if err := os.WriteFile(s.path("status"), nil, 0o644); err != nil {
 		return err
 	}
-	acquire, err := provider.Run(ctx, "", "apt-config", "dump", "Acquire")
+	acquire, err := Acquire(ctx)
 	if err != nil {
 		return err
 	}
-	var conf bytes.Buffer
-	for line := range bytes.Lines(acquire) {
-		// What else than packages the machine reads of its sources.
-		if !bytes.HasPrefix(line, []byte("Acquire::IndexTargets")) {
-			conf.Write(line)
-		}
-	}
-	conf.WriteString("Acquire::Languages:: \"none\";\n")
+	conf := bytes.NewBuffer(acquire)
 	for _, o := range [][2]string{
 		{"Dir::State", s.dir}, {"Dir::State::lists", s.path("lists")}, {"Dir::State::status", s.path("status")},
 		{"Dir::Cache", s.path("cache")}, {"Dir::Cache::srcpkgcache", ""}, {"Dir::Etc::sourcelist", s.path("sources.list")},
 		{"Dir::Etc::sourceparts", s.path("none")}, {"Dir::Etc::preferences", s.path("none/preferences")},
 		{"Dir::Etc::preferencesparts", s.path("none")}, {"Dir::Etc::main", s.path("none/apt.conf")}, {"Dir::Etc::parts", s.path("none")},
 	} {
-		fmt.Fprintf(&conf, "%s \"%s\";\n", o[0], o[1])
+		fmt.Fprintf(conf, "%s \"%s\";\n", o[0], o[1])
 	}
 	return cachedir.WriteFile(s.path("apt.conf"), conf.Bytes())
+}
+
+// Acquire is the part of the machine's apt.conf that says how archives are reached, and
+// that translations are not wanted.
+func Acquire(ctx context.Context) ([]byte, error) {
+	all, err := provider.Run(ctx, "", "apt-config", "dump", "Acquire")
+	if err != nil {
+		return nil, err
+	}
+	var conf bytes.Buffer
+	for line := range bytes.Lines(all) {
+		// What else than packages the machine reads of its sources.
+		if !bytes.HasPrefix(line, []byte("Acquire::IndexTargets")) {
+			conf.Write(line)
+		}
+	}
+	conf.WriteString("Acquire::Languages:: \"none\";\n")
+	return conf.Bytes(), nil
+}
+
+// Source is a package source.
+type Source struct{ Base, Suite string }
+
+// keyring holds the keys of all of Debian's suites (package debian-archive-keyring).
+const keyring = "/usr/share/keyrings/debian-archive-keyring.gpg"
+
+// Line is the line of sources.list. Without the keyring apt takes the keys that are
+// trusted for all sources.
+func (s Source) Line() string {
+	signed := ""
+	if _, err := os.Stat(keyring); err == nil {
+		signed = "[signed-by=" + keyring + "] "
+	}
+	return "deb " + signed + s.Base + " " + s.Suite + " main\n"
+}
+
+// Sources are those of a suite, with its updates and security fixes where the archive keeps such,
+// which it does not for all. The addresses are those of the machine's own package
+// sources.
+func Sources(ctx context.Context, suite string) ([]Source, error) {
+	main, security, err := archives(ctx)
+	if err != nil {
+		return nil, err
+	}
+	sources := []Source{{main, suite}}
+	if suite == "sid" || suite == "unstable" {
+		return sources, nil
+	}
+	sources = append(sources, Source{main, suite + "-updates"})
+	if security != "" {
+		sources = append(sources, Source{security, suite + "-security"})
+	}
+	return sources, nil
 }
 
 // archives are the addresses of Debian's archive and of that of its security fixes, ""
