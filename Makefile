@@ -11,7 +11,7 @@ PAIRS   ?= $(or $(KLPFORGE_CACHE),$(HOME)/.cache/klpforge)/pairs
 PEER    ?=
 
 .DEFAULT_GOAL := build
-.PHONY: build install packages deps demo demo-release test lint mutate unit kernels e2e corpus cross hazards bench bench-differ annotbench fuzz clean help
+.PHONY: build install packages deps demo demo-release test lint mutate unit kernels userlands e2e corpus cross hazards bench bench-differ annotbench fuzz clean help
 
 build: ## build bin/klpforge
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-X main.version=$(VERSION)" -o bin/klpforge ./cmd/klpforge
@@ -45,6 +45,9 @@ unit: ## tests that need no root, network, kernel or VM
 
 kernels: ## fetch and prepare the kernels that make e2e works on
 	$(GO) run ./internal/e2e/prepare
+
+userlands: ## installations of bullseye, trixie and sid in the cache, each with its compiler (as root)
+	$(GO) run ./internal/userland/run bullseye trixie sid
 
 e2e: kernels ## tests on real kernels and in VMs
 	scripts/e2e

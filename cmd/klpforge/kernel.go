@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"text/tabwriter"
 
@@ -115,25 +116,52 @@ func (a *app) kernelFetchCmd() *cobra.Command {
 	var o fetch.Options
 	cmd := &cobra.Command{
 		Use:   "fetch RELEASE",
-		Short: "Bring a Debian kernel's image, headers and source into the cache with apt",
-		Long: `Bring a Debian kernel's image, headers and source into the cache with apt.
-Nothing is installed; apt checks what it downloads. Run 'apt-get update' first.`,
+		Short: "Bring a distribution's kernel, its headers and source into the cache",
+		Long: `Bring a Debian kernel's image, modules, headers and source into the cache with apt.
+Nothing is installed; apt checks what it downloads. Run 'apt-get update' first.
+
+A kernel of another Debian than this machine's is looked for in the suite that its
+name tells (5.10.0-*: bullseye, +deb13: trixie), or in that of --suite. The
+archive is that of the machine's own package sources, which stay as they are.`,
 		Example: `  klpforge kernel fetch 6.1.0-55-cloud-amd64
-  klpforge kernel fetch --dbg 6.1.0-55-cloud-amd64`,
+  klpforge kernel fetch --dbg 6.1.0-55-cloud-amd64
+  klpforge kernel fetch --suite trixie 6.12.117+deb13-amd64`,
 		Args: exactArgs(1, "one release"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o.Progress = func(s string) { fmt.Fprintln(a.err, s) }
-			if _, err := fetch.Kernel(cmd.Context(), args[0], o); err != nil {
+			fetched, err := fetch.Kernel(cmd.Context(), args[0], o)
+			if err != nil {
 				return err
+			}
+			if !o.ImageOnly {
+				a.adviseCompiler(cmd.Context(), fetched, o.Cache)
 			}
 			fmt.Fprintf(a.out, "%s is in the cache\n", args[0])
 			return nil
 		},
 	}
 	cmd.Flags().StringVar((*string)(&o.Cache), "cache", "", "cache `DIR`")
+	cmd.Flags().StringVar(&o.Suite, "suite", "", "suite of Debian that has the kernel (default: this machine's, else by the release)")
 	cmd.Flags().BoolVar(&o.IncludeDbg, "dbg", false, "also the debug package (several GB)")
 	cmd.Flags().BoolVar(&o.ImageOnly, "image-only", false, "neither headers nor source")
 	return cmd
+}
+
+// adviseCompiler says which compiler made a kernel that was fetched, and where it is had.
+func (a *app) adviseCompiler(ctx context.Context, fetched *fetch.Result, cache cachedir.Dir) {
+	t, err := kernel.Open(kernel.Options{Release: fetched.Release, Root: fetched.Root, Cache: cache})
+	if err != nil {
+		return // it can be fetched, though not used: who opens it says why
+	}
+	defer t.Close()
+	c, err := t.Compiler()
+	if err != nil || c.Text == "" {
+		return
+	}
+	fmt.Fprintf(a.err, "compiled with: %s\n", c.Text)
+	if packages := fetched.From.Compiler(c); len(packages) > 0 {
+		fmt.Fprintf(a.err, "for the compiler: %s\n", fetched.From.Install(ctx, fetched.Suite, packages...))
+	}
 }
 
 func (a *app) kernelInfoCmd() *cobra.Command {

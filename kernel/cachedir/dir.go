@@ -53,6 +53,9 @@ func (c Dir) TargetSource(release string) string {
 	return filepath.Join(c.Target(release), "source")
 }
 
+// Lists is where a package system keeps lists of a suite that is not the machine's.
+func (c Dir) Lists(suite string) string { return filepath.Join(string(c), "lists", suite) }
+
 // Trees holds prepared source trees.
 func (c Dir) Trees() string { return filepath.Join(string(c), "trees") }
 

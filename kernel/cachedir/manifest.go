@@ -20,13 +20,19 @@ type Manifest struct {
 	Release  string   `json:"release"`
 	Source   string   `json:"source,omitempty"`   // version of the packed source
 	Packages []string `json:"packages,omitempty"` // name=version, sorted
+	// Suite is that of the archive they came from; "" for the machine's own package sources.
+	Suite string `json:"suite,omitempty"`
 	// Sum is the digest of the rest; "" in manifests of earlier versions.
 	Sum string `json:"sum,omitempty"`
 }
 
 // digest is that of the content, for Sum.
 func (m Manifest) digest() string {
-	sum := sha256.Sum256(fmt.Appendf(nil, "%q %q %q", m.Release, m.Source, m.Packages))
+	text := fmt.Appendf(nil, "%q %q %q", m.Release, m.Source, m.Packages)
+	if m.Suite != "" {
+		text = fmt.Appendf(text, " %q", m.Suite)
+	}
+	sum := sha256.Sum256(text)
 	return hex.EncodeToString(sum[:])
 }
 

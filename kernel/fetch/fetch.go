@@ -4,6 +4,7 @@
 package fetch
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -27,6 +28,10 @@ type Options struct {
 	// From is where the packages come from; nil means the machine's own package
 	// system, see [Detect].
 	From provider.Provider
+	// Suite names the suite of the archive that has the kernel; "" means the
+	// machine's own package sources, and the suite that the release's name tells when they
+	// have no such kernel.
+	Suite string
 	// Progress, when not nil, is told what happens, one short line each.
 	Progress func(string)
 }
@@ -39,6 +44,9 @@ type Result struct {
 	Tarball  string   `json:"tarball"`  // the packed source; "" with ImageOnly
 	Packages []string `json:"packages"` // name=version, sorted
 	Reused   bool     `json:"reused"`   // everything was there already
+	// Suite is the suite of the archive that has it; "" for the machine's own sources.
+	Suite string            `json:"suite,omitempty"`
+	From  provider.Provider `json:"-"` // what it was fetched with, or would have been
 }
 
 // Kernel brings a release into the cache with the package system's own programs,
@@ -76,10 +84,13 @@ func Kernel(ctx context.Context, release string, o Options) (*Result, error) {
 	if done := f.complete(want); done != nil {
 		return done, nil
 	}
-	if m, err := c.Manifest(release); err == nil && f.from.Complete(release, provider.Want{Debug: true, ImageOnly: true}, m.Has) {
-		want.Debug = true // what is there stays there when the rest joins it
+	suite := o.Suite
+	if m, err := c.Manifest(release); err == nil {
+		// What is there stays there when the rest joins it, from the same place.
+		want.Debug = want.Debug || f.from.Complete(release, provider.Want{Debug: true, ImageOnly: true}, m.Has)
+		suite = cmp.Or(suite, m.Suite)
 	}
-	p, err := f.from.Plan(ctx, release, want)
+	p, err := f.plan(ctx, suite, want)
 	if err != nil {
 		return nil, err
 	}
@@ -102,7 +113,7 @@ func (f *fetcher) complete(w provider.Want) *Result {
 	}
 	out := &Result{
 		Release: f.release, Root: f.cache.TargetRoot(f.release),
-		Source: m.Source, Packages: m.Packages, Reused: true,
+		Source: m.Source, Packages: m.Packages, Reused: true, Suite: m.Suite, From: f.from,
 	}
 	if tars := f.tarballs(); len(tars) == 1 && m.Source != "" {
 		out.Tarball = tars[0]
@@ -120,7 +131,7 @@ func (f *fetcher) tarballs() []string {
 
 // manifestOf is the manifest of a release that consists of the packages of a plan.
 func manifestOf(release string, p provider.Plan) cachedir.Manifest {
-	m := cachedir.Manifest{Release: release}
+	m := cachedir.Manifest{Release: release, Suite: p.Suite}
 	for _, d := range p.Root {
 		m.Packages = append(m.Packages, d.Name+"="+d.Version)
 	}
@@ -139,7 +150,10 @@ func (f *fetcher) do(ctx context.Context, p provider.Plan) (*Result, error) {
 		f.say("unpacking again: " + err.Error())
 		have = cachedir.Manifest{}
 	}
-	out := &Result{Release: f.release, Root: f.cache.TargetRoot(f.release), Source: want.Source, Packages: want.Packages}
+	out := &Result{
+		Release: f.release, Root: f.cache.TargetRoot(f.release), Source: want.Source, Packages: want.Packages,
+		Suite: want.Suite, From: f.from,
+	}
 	rootDone := subset(want.Packages, have.Packages) && exists(out.Root)
 	if rootDone {
 		out.Packages = have.Packages
@@ -161,7 +175,7 @@ func (f *fetcher) do(ctx context.Context, p provider.Plan) (*Result, error) {
 		if err := f.unpackRoot(ctx, p.Root); err != nil {
 			return nil, err
 		}
-		have.Release, have.Packages = f.release, want.Packages
+		have.Release, have.Packages, have.Suite = f.release, want.Packages, want.Suite
 		if err := f.writeManifest(have); err != nil {
 			return nil, err
 		}

@@ -13,11 +13,13 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/klpforge/klpforge/kernel"
 	"github.com/klpforge/klpforge/kernel/cachedir"
+	"github.com/klpforge/klpforge/kernel/fetch/apt"
 	"github.com/klpforge/klpforge/kernel/fetch/provider"
 	"github.com/klpforge/klpforge/kernel/kerneltest"
 )
@@ -39,14 +41,22 @@ func newFakeArchive(t *testing.T) *fakeArchive {
 			t.Fatal(err)
 		}
 	}
-	script("apt-cache", `for p; do :; done
-[ -f "$A/$p.show" ] || { echo "E: No packages found" >&2; exit 100; }
-cat "$A/$p.show"
+	// With a configuration of its own apt works on the suites of that one's sources.
+	const suite = `S=$A; [ -z "$APT_CONFIG" ] || S=$A/suites/$(sed -n '1s/.* \([a-z-]*\) main$/\1/p' "$(dirname "$APT_CONFIG")/sources.list")
+for p; do :; done
+`
+	script("apt-config", `echo 'Acquire "";'; echo 'Acquire::http::Proxy "http://proxy:3128";'; echo 'Acquire::IndexTargets::deb::DEP-11 "";'
 `)
-	script("apt-get", `for p; do :; done
+	script("apt-cache", suite+`[ -f "$S/$p.show" ] || { echo "E: No packages found" >&2; exit 100; }
+cat "$S/$p.show"
+`)
+	script("apt-get", suite+`case "$*" in
+*indextargets*) cat "$A/targets"; exit;;
+*update) [ -d "$S" ] || { echo "E: The repository does not have a Release file." >&2; exit 100; }; exit;;
+esac
 f=$(echo "$p" | sed 's/=/_/')
 [ -f "$A/fail" ] && { echo "E: Failed to fetch" >&2; exit 100; }
-cp "$A/${f}_amd64.deb" . && { [ ! -f "$A/corrupt" ] || echo x >>"${f}_amd64.deb"; }
+cp "$S/${f}_amd64.deb" . && { [ ! -f "$A/corrupt" ] || echo x >>"${f}_amd64.deb"; }
 `)
 	script("dpkg", `[ -f "$A/kill" ] && { mkdir -p "$3/half"; rm "$A/kill"; kill -9 $$; }
 mkdir -p "$3" && tar -xf "$2" -C "$3"
@@ -76,7 +86,20 @@ func (a *fakeArchive) flag(name string) {
 	kerneltest.Write(a.t, filepath.Join(a.dir, name), nil)
 }
 
-// log returns how often a program was run.
+// suite returns another suite of the archive, known to the machine by the addresses
+// that its own package sources name.
+func (a *fakeArchive) suite(name string) *fakeArchive {
+	kerneltest.Write(a.t, filepath.Join(a.dir, "targets"), []byte(
+		"Node\x1fnodistro\x1fhttps://other/node/\nDebian Backports\x1fbookworm-backports\x1fhttps://other/backports/\n"+
+			"Debian\x1fbookworm\x1fhttps://mirror/debian/\nDebian-Security\x1fbookworm-security\x1fhttps://mirror/security/\n"))
+	s := &fakeArchive{t: a.t, dir: filepath.Join(a.dir, "suites", name), bin: a.bin, rows: map[string]string{}}
+	if err := os.MkdirAll(s.dir, 0o755); err != nil {
+		a.t.Fatal(err)
+	}
+	return s
+}
+
+// count returns how often a program was run.
 func (a *fakeArchive) count(program string) int {
 	b, _ := os.ReadFile(filepath.Join(a.dir, "log"))
 	return strings.Count(string(b), "/"+program+" ")
@@ -138,6 +161,7 @@ func TestFetch(t *testing.T) {
 	want := &Result{
 		Release: relC, Root: c.TargetRoot(relC), Source: "6.1.192-1", Tarball: filepath.Join(c.TargetSource(relC), "linux-source-6.1.tar.xz"),
 		Packages: []string{"linux-headers-6.1.0-9-cloud-amd64=6.1.192-1", "linux-headers-6.1.0-9-common=6.1.192-1", "linux-image-6.1.0-9-cloud-amd64=6.1.192-1"},
+		From:     apt.Provider{},
 	}
 	if d := cmp.Diff(want, f); d != "" {
 		t.Error(d)
@@ -225,6 +249,7 @@ func TestFetchSplitPackages(t *testing.T) {
 
 func TestFetchNotInArchive(t *testing.T) {
 	a := newFakeArchive(t)
+	a.suite("bookworm")
 	a.add("linux-image-"+relC, "6.1.100-1", "", map[string]string{"boot/x": "x"})
 	a.add("linux-headers-"+relC, "6.1.100-1", "", nil)
 	a.add("linux-source-6.1", "6.1.192-1", "", nil)
@@ -303,5 +328,92 @@ func TestFetchShared(t *testing.T) {
 	// source once or twice, since the two may not see each other's yet.
 	if n := a.count("apt-get"); n < 6 || n > 7 {
 		t.Errorf("%d downloads", n)
+	}
+}
+
+// A release that the machine's own sources lack is looked for in the suite that its name
+// tells.
+func TestFetchFromSuite(t *testing.T) {
+	const r, v = "6.12.117+deb13-amd64", "6.12.117-1"
+	a := newFakeArchive(t)
+	trixie := a.suite("trixie")
+	a.suite("trixie-security")
+	trixie.add("linux-image-"+r, v, "Built-Using: linux (= "+v+")\n", map[string]string{"boot/vmlinuz-" + r: "image"})
+	trixie.add("linux-headers-"+r, v, "", map[string]string{"usr/src/linux-headers-" + r + "/.config": "CONFIG_A=y\n"})
+	trixie.add("linux-source-6.12", v, "", map[string]string{"usr/src/linux-source-6.12.tar.xz": "source"})
+	trixie.add("gcc-14", "14.2.0-19", "", nil)
+	a.add("gcc-12", "12.2.0-14", "", nil)
+
+	c := cachedir.Dir(t.TempDir())
+	f := fetch(t, r, Options{Cache: c})
+	if content(t, filepath.Join(f.Root, "boot/vmlinuz-"+r)) != "image" || content(t, f.Tarball) != "source" {
+		t.Error("wrong files")
+	}
+	lists := c.Lists("trixie")
+	if s := content(t, filepath.Join(lists, "sources.list")); strings.Count(s, "\n") != 2 || !strings.Contains(s, "https://mirror/debian/ trixie main\n") ||
+		!strings.Contains(s, "https://mirror/security/ trixie-security main\n") {
+		t.Errorf("sources.list: trixie and its security fixes are there, its updates are not; have\n%s", s)
+	}
+	conf := content(t, filepath.Join(lists, "apt.conf"))
+	for want, has := range map[string]bool{"Acquire::http::Proxy": true, "DEP-11": false, `Dir::State "` + lists + `"`: true, `Dir::Etc::parts "` + lists + "/none": true} {
+		if strings.Contains(conf, want) != has {
+			t.Errorf("apt.conf has %q: %v, want %v", want, !has, has)
+		}
+	}
+
+	// What another suite's compiler is installed with depends on what this machine has.
+	ctx := t.Context()
+	if got := f.From.Install(ctx, f.Suite, "gcc-12"); got != "apt-get install gcc-12" {
+		t.Error(got)
+	}
+	for range 2 { // also of a kernel that was there already
+		if got := f.From.Install(ctx, f.Suite, "gcc-12", "gcc-14"); !strings.Contains(got, "userland of trixie") {
+			t.Error(got)
+		}
+		f = fetch(t, r, Options{Cache: c})
+	}
+	if got := f.From.Install(ctx, "", "gcc-14"); !strings.Contains(got, "do not have gcc-14") {
+		t.Error(got)
+	}
+
+	// Lists that are a day old are read again, younger ones only when a release is missing.
+	update := func(release string, o Options) (int, error) {
+		before := a.count("apt-get -q -o APT::Get::List-Cleanup=false")
+		_, err := Kernel(ctx, release, o)
+		return a.count("apt-get -q -o APT::Get::List-Cleanup=false") - before, err
+	}
+	o := Options{Cache: c, Suite: "trixie", ImageOnly: true}
+	old := func(age time.Duration) {
+		at := time.Now().Add(-age)
+		if err := os.Chtimes(filepath.Join(lists, "stamp"), at, at); err != nil {
+			t.Fatal(err)
+		}
+	}
+	os.RemoveAll(c.Target(r))
+	old(time.Hour)
+	if n, err := update(r, o); n != 0 || err != nil {
+		t.Errorf("%d updates, %v", n, err)
+	}
+	var gone *provider.NotInArchiveError
+	if n, err := update("6.12.1+deb13-amd64", o); n != 3 || !errors.As(err, &gone) || !strings.Contains(err.Error(), "suite trixie") {
+		t.Errorf("%d updates, %v", n, err)
+	}
+	os.RemoveAll(c.Target(r))
+	old(25 * time.Hour)
+	if n, err := update(r, o); n != 3 || err != nil {
+		t.Errorf("%d updates, %v", n, err)
+	}
+
+	for _, bad := range []string{"../x", "trixie main\ndeb http://evil x", "-o"} {
+		if _, err := Kernel(ctx, "1.2.3", Options{Cache: c, Suite: bad}); err == nil || !strings.Contains(err.Error(), "not the name of a suite") {
+			t.Errorf("suite %q: %v", bad, err)
+		}
+	}
+	if _, err := Kernel(ctx, "5.10.0-1-amd64", Options{Cache: c}); err == nil || !strings.Contains(err.Error(), "bullseye") {
+		t.Errorf("a suite that the archive does not have: %v", err)
+	}
+	kerneltest.Write(t, filepath.Join(a.dir, "targets"), []byte("Node\x1fnodistro\x1fhttps://other/node/\n"))
+	if _, err := Kernel(ctx, "7.2.1+deb14-amd64", Options{Cache: c}); err == nil || !strings.Contains(err.Error(), "is Debian's archive") {
+		t.Errorf("without a source of Debian: %v", err)
 	}
 }

@@ -33,12 +33,13 @@ type dependency struct {
 // Provider fetches Debian's kernels with apt's and dpkg's programs. The zero value
 // uses the package sources of the machine.
 type Provider struct {
-	// Options are handed to apt-get and apt-cache as -o Key=value, to use
-	// other package sources than the machine's.
-	Options []string
+	// Config is an apt.conf to use instead of the machine's, see [Suite]; "" for that.
+	Config string
+	// Suite is what Config's package sources are, for messages; "" for the machine's.
+	Suite string
 }
 
-var _ provider.Provider = Provider{}
+var _ provider.Suited = Provider{}
 
 // Programs are those that must be installed.
 var Programs = []string{"apt-get", "apt-cache", "dpkg"}
@@ -46,13 +47,12 @@ var Programs = []string{"apt-get", "apt-cache", "dpkg"}
 // Name implements [provider.Provider].
 func (Provider) Name() string { return "apt" }
 
-// apt runs one of apt's programs with the options.
-func (a Provider) apt(ctx context.Context, dir, program string, args ...string) ([]byte, error) {
-	all := []string{program}
-	for _, o := range a.Options {
-		all = append(all, "-o", o)
+// apt runs one of apt's programs.
+func (a Provider) apt(ctx context.Context, dir string, args ...string) ([]byte, error) {
+	if a.Config == "" {
+		return provider.Run(ctx, dir, args...)
 	}
-	return provider.Run(ctx, dir, append(all, args...)...)
+	return provider.RunEnv(ctx, dir, []string{"APT_CONFIG=" + a.Config}, args...)
 }
 
 // versions returns all versions of a package that the archive has, in apt's
@@ -169,8 +169,20 @@ func (a Provider) UnpackSource(ctx context.Context, p provider.Package, file, di
 }
 
 // Install implements [provider.Provider].
-func (Provider) Install(packages ...string) string {
-	return "apt-get install " + strings.Join(packages, " ")
+func (Provider) Install(ctx context.Context, suite string, packages ...string) string {
+	install := "apt-get install " + strings.Join(packages, " ")
+	for _, p := range packages {
+		all, err := Provider{}.versions(ctx, p)
+		switch {
+		case err == nil && len(all) > 0:
+		case suite == "":
+			return "this machine's package sources do not have " + p
+		default:
+			return fmt.Sprintf("this machine's package sources do not have %s; work in a userland of %s "+
+				"(debootstrap %[2]s DIR), and there: %s", p, suite, install)
+		}
+	}
+	return install
 }
 
 // Compiler implements [provider.Provider]: Debian has a package for each major version.

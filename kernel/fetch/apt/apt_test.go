@@ -4,6 +4,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/klpforge/klpforge/kernel/kconfig"
 )
 
 func TestParseStanzas(t *testing.T) {
@@ -15,5 +17,30 @@ func TestParseStanzas(t *testing.T) {
 	}
 	if f := d[0].file(); f != "a_1%3a2-3_all.deb" {
 		t.Errorf("file() = %s", f)
+	}
+}
+
+func TestSuiteOf(t *testing.T) {
+	for release, want := range map[string]string{
+		"5.10.0-32-cloud-amd64": "bullseye", "6.1.0-55-amd64": "bookworm", "6.12.117+deb12-amd64": "bookworm",
+		"6.12.117+deb13-cloud-amd64": "trixie", "7.2.13+deb14-amd64": "sid", "6.1.0+deb99-amd64": "", "6.6.7": "", "6.10.0-1-amd64": "",
+		"5.14.0-503.el9.x86_64": "", "7.2.13+deb99999999999999999999-amd64": "",
+	} {
+		if got := (Provider{}).SuiteOf(release); got != want {
+			t.Errorf("%s: %q, want %q", release, got, want)
+		}
+	}
+}
+
+func TestCompilerPackages(t *testing.T) {
+	for text, want := range map[string][]string{
+		"gcc-12 (Debian 12.2.0-14+deb12u1) 12.2.0":                  {"gcc-12"},
+		"x86_64-linux-gnu-gcc-12 (Debian 12.2.0-14+deb12u1) 12.2.0": {"gcc-12"},
+		"Debian clang version 14.0.6":                               {"clang-14", "lld-14", "llvm-14"},
+		"":                                                          nil,
+	} {
+		if d := cmp.Diff(want, (Provider{}).Compiler(kconfig.ParseCompiler(text))); d != "" {
+			t.Errorf("%s: %s", text, d)
+		}
 	}
 }

@@ -10,7 +10,12 @@ import (
 )
 
 // remedy is what to do when the archive lacks a package.
-const remedy = "run apt-get update, add the package source that has it, or unpack the packages elsewhere and use --root"
+func (a Provider) remedy() string {
+	if a.Suite != "" {
+		return "see what suite " + a.Suite + " has, name another one with --suite, or unpack the packages elsewhere and use --root"
+	}
+	return "run apt-get update, name the suite that has it with --suite, or unpack the packages elsewhere and use --root"
+}
 
 // Plan implements [provider.Provider]: the image, since 7.2 with the packages it is
 // split into, the configured headers, those shared between flavours, and the source of
@@ -20,7 +25,7 @@ func (a Provider) Plan(ctx context.Context, release string, w provider.Want) (pr
 	if err := p.plan(ctx, w); err != nil {
 		return provider.Plan{}, err
 	}
-	out := provider.Plan{}
+	out := provider.Plan{Suite: a.Suite}
 	for _, d := range p.root {
 		out.Root = append(out.Root, d.pkg())
 	}
@@ -143,7 +148,7 @@ func (p *planner) newest(ctx context.Context, pkg string) (deb, error) {
 		return deb{}, err
 	}
 	if len(all) == 0 {
-		return deb{}, &provider.NotInArchiveError{Release: p.release, Package: pkg, Remedy: remedy}
+		return deb{}, &provider.NotInArchiveError{Release: p.release, Package: pkg, Remedy: p.remedy()}
 	}
 	return all[0], nil
 }
@@ -154,7 +159,7 @@ func (p *planner) exactly(ctx context.Context, pkg, version string) (deb, error)
 	if err != nil {
 		return deb{}, err
 	}
-	e := &provider.NotInArchiveError{Release: p.release, Package: pkg, Version: version, Remedy: remedy}
+	e := &provider.NotInArchiveError{Release: p.release, Package: pkg, Version: version, Remedy: p.remedy()}
 	for _, d := range all {
 		if d.Version == version {
 			return d, nil

@@ -8,6 +8,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/klpforge/klpforge/kernel/kconfig"
 )
@@ -35,8 +36,20 @@ type Provider interface {
 	// Compiler names the packages that hold a compiler, as the configuration of a
 	// kernel records it; none when that cannot be told.
 	Compiler(c kconfig.Compiler) []string
-	// Install is the command that installs packages on this machine, for messages.
-	Install(packages ...string) string
+	// Install says how to get packages of a suite ("" for the machine's own) on this
+	// machine, for messages: a command, or what to do when they are not for this machine.
+	Install(ctx context.Context, suite string, packages ...string) string
+}
+
+// Suited is a provider whose archive has several suites: the machine's own, and others
+// whose kernels can be fetched as well.
+type Suited interface {
+	Provider
+	// SuiteOf guesses which suite has a release, "" when nothing says so.
+	SuiteOf(release string) string
+	// InSuite returns the provider of another suite. It keeps package lists of that
+	// below dir, and downloads them when they are older than age. say is told so.
+	InSuite(ctx context.Context, dir, name string, age time.Duration, say func(string)) (Provider, error)
 }
 
 // Want says which parts of a release are wanted beside image and modules.
@@ -59,6 +72,7 @@ type Package struct {
 type Plan struct {
 	Root   []Package // unpacked one over the other, as if at /
 	Source *Package  // the source that the image was built from; nil with [Want].ImageOnly
+	Suite  string    // the suite that has them; "" for the machine's own package sources
 }
 
 // NotInArchiveError means that no configured package source has a package, or

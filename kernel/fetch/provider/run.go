@@ -30,9 +30,14 @@ func (e *CommandError) Unwrap() error { return e.Err }
 // what it printed. The error is a [CommandError]; it wraps exec.ErrNotFound
 // when the program is not installed, and the context's error when that ended it.
 func Run(ctx context.Context, dir string, args ...string) ([]byte, error) {
+	return RunEnv(ctx, dir, nil, args...)
+}
+
+// RunEnv is Run with more variables in the environment, as NAME=value.
+func RunEnv(ctx context.Context, dir string, env []string, args ...string) ([]byte, error) {
 	cmd := exec.CommandContext(ctx, args[0], args[1:]...)
 	cmd.Dir = dir
-	cmd.Env = append(os.Environ(), "LC_ALL=C", "DEBIAN_FRONTEND=noninteractive")
+	cmd.Env = append(append(os.Environ(), "LC_ALL=C", "DEBIAN_FRONTEND=noninteractive"), env...)
 	var out, errb bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errb
 	if err := cmd.Run(); err != nil {
