@@ -2,13 +2,25 @@ package analyze
 
 import (
 	"strings"
+
+	"github.com/klpforge/klpforge/finding"
 )
 
 // Check describes one id that an analyzer may report.
 type Check struct {
-	ID    string // KLPnnn
+	ID    finding.ID
 	Title string // a few words, lower case
 	Doc   string // help text; the analyzer's Doc when empty
+}
+
+// Checks describes ids by their rows in the registry; their text is the analyzer's.
+func Checks(ids ...finding.ID) []Check {
+	out := make([]Check, len(ids))
+	for i, id := range ids {
+		kind, _ := finding.Lookup(id)
+		out[i] = Check{ID: id, Title: kind.Title}
+	}
+	return out
 }
 
 // Analyzer is one check, or a family of checks that share their work.

@@ -7,6 +7,7 @@ import (
 	"github.com/klpforge/klpforge/analyze/stacks"
 	"github.com/klpforge/klpforge/analyze/types"
 	"github.com/klpforge/klpforge/elfdiff"
+	"github.com/klpforge/klpforge/finding"
 	"github.com/klpforge/klpforge/kernel/klpapi"
 	"github.com/klpforge/klpforge/locate"
 	"github.com/klpforge/klpforge/plan"
@@ -20,7 +21,7 @@ type Input struct {
 	Units   []*Unit
 	Files   []File // every file that the patches change, by path
 	// Problems are what earlier stages found.
-	Problems []Problem
+	Problems []finding.Finding
 	// HasObject reports whether the target has an object of that name: a
 	// module, or plan.Vmlinux. nil means that it is not known.
 	HasObject func(name string) bool
@@ -36,14 +37,7 @@ type Input struct {
 	// API is the target's livepatch interface; nil when not known.
 	API *klpapi.API
 	// Allow accepts findings by id; the value is the reason.
-	Allow map[string]string
-}
-
-// Problem is what an earlier stage found, with its place.
-type Problem struct {
-	elfdiff.Problem
-	Object string // vmlinux or a module
-	Unit   string // object file
+	Allow map[finding.ID]string
 }
 
 // Unit is one object file for one owner, compiled before and after.

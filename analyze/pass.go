@@ -2,6 +2,7 @@ package analyze
 
 import (
 	"github.com/klpforge/klpforge/elfdiff"
+	"github.com/klpforge/klpforge/finding"
 )
 
 // Pass is one analyzer's view of the patch.
@@ -9,19 +10,19 @@ type Pass struct {
 	*Input
 	Analyzer *Analyzer
 
-	found map[*Analyzer][]Finding
-	out   []Finding
+	found map[*Analyzer][]finding.Finding
+	out   []finding.Finding
 }
 
 // Found returns the findings of an analyzer that this one requires.
-func (p *Pass) Found(a *Analyzer) []Finding { return p.found[a] }
+func (p *Pass) Found(a *Analyzer) []finding.Finding { return p.found[a] }
 
 // Report adds a finding. Places that it leaves open are filled from the unit.
-func (p *Pass) Report(f Finding) { p.out = append(p.out, f) }
+func (p *Pass) Report(f finding.Finding) { p.out = append(p.out, f) }
 
 // ReportChange adds a finding about a function of a unit.
-func (p *Pass) ReportChange(u *Unit, ch elfdiff.Change, f Finding) {
-	f.Function, f.Object, f.Unit = ch.Name, u.Owner, u.Object
+func (p *Pass) ReportChange(u *Unit, ch elfdiff.Change, f finding.Finding) {
+	f.Symbol, f.Object, f.Unit = ch.Name, u.Owner, u.Object
 	p.Report(f)
 }
 

@@ -7,12 +7,14 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/klpforge/klpforge/finding"
 )
 
 // Registry is a set of analyzers in an order that respects what each requires.
 type Registry struct {
 	order []*Analyzer
-	byID  map[string]*Analyzer
+	byID  map[finding.ID]*Analyzer
 }
 
 var idRE = regexp.MustCompile(`^KLP[0-9]{3}$`)
@@ -21,7 +23,7 @@ var idRE = regexp.MustCompile(`^KLP[0-9]{3}$`)
 // formed, everything has a text, and requirements are complete and without
 // cycles.
 func NewRegistry(list ...*Analyzer) (*Registry, error) {
-	r := &Registry{byID: map[string]*Analyzer{}}
+	r := &Registry{byID: map[finding.ID]*Analyzer{}}
 	names := map[string]bool{}
 	for _, a := range list {
 		switch {
@@ -32,7 +34,7 @@ func NewRegistry(list ...*Analyzer) (*Registry, error) {
 		}
 		names[a.Name] = true
 		for _, c := range a.Checks {
-			if !idRE.MatchString(c.ID) || c.Title == "" {
+			if !idRE.MatchString(string(c.ID)) || c.Title == "" {
 				return nil, fmt.Errorf("analyzer %s: check %q is malformed or has no title", a.Name, c.ID)
 			}
 			if other := r.byID[c.ID]; other != nil {
@@ -89,7 +91,7 @@ func (r *Registry) Checks() []Check {
 }
 
 // Check finds a check by id.
-func (r *Registry) Check(id string) (Check, bool) {
+func (r *Registry) Check(id finding.ID) (Check, bool) {
 	a := r.byID[id]
 	if a == nil {
 		return Check{}, false
@@ -101,8 +103,8 @@ func (r *Registry) Check(id string) (Check, bool) {
 
 // Select turns lists of ids and analyzer names into the set of ids to report.
 // Nothing to run means everything. The error names what is not known.
-func (r *Registry) Select(run, not []string) (map[string]bool, error) {
-	ids := map[string]bool{}
+func (r *Registry) Select(run, not []string) (map[finding.ID]bool, error) {
+	ids := map[finding.ID]bool{}
 	if len(run) == 0 {
 		for id := range r.byID {
 			ids[id] = true
@@ -112,7 +114,7 @@ func (r *Registry) Select(run, not []string) (map[string]bool, error) {
 		for _, word := range list {
 			n := 0
 			for id, a := range r.byID {
-				if id == word || a.Name == word {
+				if string(id) == word || a.Name == word {
 					ids[id] = to
 					n++
 				}
@@ -130,9 +132,9 @@ func (r *Registry) Select(run, not []string) (map[string]bool, error) {
 // sorted. All analyzers run in any case, since verdicts rest on the findings
 // of the others; nil selects all. On an error the findings are those of the
 // analyzers before.
-func (r *Registry) Run(in *Input, selected map[string]bool) ([]Finding, error) {
-	found := map[*Analyzer][]Finding{}
-	var all []Finding
+func (r *Registry) Run(in *Input, selected map[finding.ID]bool) ([]finding.Finding, error) {
+	found := map[*Analyzer][]finding.Finding{}
+	var all []finding.Finding
 	var failed error
 	for _, a := range r.order {
 		p := &Pass{Input: in, Analyzer: a, found: found}
@@ -147,7 +149,7 @@ func (r *Registry) Run(in *Input, selected map[string]bool) ([]Finding, error) {
 			}
 			in.complete(f)
 		}
-		Sort(p.out)
+		finding.Sort(p.out)
 		found[a] = p.out
 		for _, f := range p.out {
 			if selected == nil || selected[f.ID] {
@@ -155,16 +157,16 @@ func (r *Registry) Run(in *Input, selected map[string]bool) ([]Finding, error) {
 			}
 		}
 	}
-	Sort(all)
+	finding.Sort(all)
 	return all, failed
 }
 
 // complete fills in what every finding has.
-func (in *Input) complete(f *Finding) {
-	if f.Old == (Place{}) && f.New == (Place{}) {
-		f.Old, f.New = in.Locate(f.Unit, f.Function)
+func (in *Input) complete(f *finding.Finding) {
+	if f.Old == (finding.Position{}) && f.New == (finding.Position{}) {
+		f.Old, f.New = in.Locate(f.Unit, f.Symbol)
 	}
-	if f.Severity > Note || !f.Given {
+	if f.Severity > finding.Note || !f.Given {
 		f.Allowed = in.Allow[f.ID]
 	}
 }

@@ -6,9 +6,11 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/klpforge/klpforge/finding"
 )
 
-func analyzer(name string, ids []string, requires []*Analyzer, run func(*Pass) error) *Analyzer {
+func analyzer(name string, ids []finding.ID, requires []*Analyzer, run func(*Pass) error) *Analyzer {
 	a := &Analyzer{Name: name, Doc: "about " + name, Requires: requires, Run: run}
 	for _, id := range ids {
 		a.Checks = append(a.Checks, Check{ID: id, Title: "t"})
@@ -19,10 +21,10 @@ func analyzer(name string, ids []string, requires []*Analyzer, run func(*Pass) e
 func silent(*Pass) error { return nil }
 
 func TestRegistryRefuses(t *testing.T) {
-	a := analyzer("a", []string{"KLP201"}, nil, silent)
-	b := analyzer("b", []string{"KLP202"}, []*Analyzer{a}, silent)
-	loop := analyzer("loop", []string{"KLP203"}, []*Analyzer{b}, silent)
-	looped := analyzer("looped", []string{"KLP204"}, []*Analyzer{loop}, silent)
+	a := analyzer("a", []finding.ID{"KLP201"}, nil, silent)
+	b := analyzer("b", []finding.ID{"KLP202"}, []*Analyzer{a}, silent)
+	loop := analyzer("loop", []finding.ID{"KLP203"}, []*Analyzer{b}, silent)
+	looped := analyzer("looped", []finding.ID{"KLP204"}, []*Analyzer{loop}, silent)
 	loop.Requires = append(loop.Requires, looped)
 	for _, c := range []struct {
 		list []*Analyzer
@@ -31,8 +33,8 @@ func TestRegistryRefuses(t *testing.T) {
 		{[]*Analyzer{b}, "requires a, which is not registered"},
 		{[]*Analyzer{a, b, loop, looped}, "requires itself"},
 		{[]*Analyzer{a, a}, "taken"},
-		{[]*Analyzer{a, analyzer("c", []string{"KLP201"}, nil, silent)}, "belongs to a"},
-		{[]*Analyzer{analyzer("c", []string{"KLP2"}, nil, silent)}, "malformed"},
+		{[]*Analyzer{a, analyzer("c", []finding.ID{"KLP201"}, nil, silent)}, "belongs to a"},
+		{[]*Analyzer{analyzer("c", []finding.ID{"KLP2"}, nil, silent)}, "malformed"},
 		{[]*Analyzer{analyzer("c", nil, nil, silent)}, "no Checks"},
 	} {
 		if _, err := NewRegistry(c.list...); err == nil || !strings.Contains(err.Error(), c.want) {
@@ -42,15 +44,15 @@ func TestRegistryRefuses(t *testing.T) {
 }
 
 func TestRun(t *testing.T) {
-	a := analyzer("a", []string{"KLP201", "KLP202"}, nil, func(p *Pass) error {
-		p.Report(Finding{ID: "KLP202", Severity: Note, Message: "n"})
-		p.Report(Finding{ID: "KLP201", Severity: Error, Message: "e"})
+	a := analyzer("a", []finding.ID{"KLP201", "KLP202"}, nil, func(p *Pass) error {
+		p.Report(finding.Finding{ID: "KLP202", Severity: finding.Note, Message: "n"})
+		p.Report(finding.Finding{ID: "KLP201", Severity: finding.Error, Message: "e"})
 		return nil
 	})
 	var saw int
-	b := analyzer("b", []string{"KLP401"}, []*Analyzer{a}, func(p *Pass) error {
+	b := analyzer("b", []finding.ID{"KLP401"}, []*Analyzer{a}, func(p *Pass) error {
 		saw = len(p.Found(a))
-		p.Report(Finding{ID: "KLP401", Severity: Note, Given: true})
+		p.Report(finding.Finding{ID: "KLP401", Severity: finding.Note, Given: true})
 		return nil
 	})
 	r, err := NewRegistry(b, a)
@@ -61,8 +63,8 @@ func TestRun(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got, err := r.Run(&Input{Allow: map[string]string{"KLP401": "x"}}, only)
-	if d := cmp.Diff([]Finding{{ID: "KLP401", Given: true}}, got); err != nil || d != "" || saw != 2 {
+	got, err := r.Run(&Input{Allow: map[finding.ID]string{"KLP401": "x"}}, only)
+	if d := cmp.Diff([]finding.Finding{{ID: "KLP401", Given: true}}, got); err != nil || d != "" || saw != 2 {
 		t.Errorf("error %v, saw %d (-want +got)\n%s", err, saw, d)
 	}
 	if _, err := r.Select(nil, []string{"KLP999"}); err == nil {
@@ -72,11 +74,11 @@ func TestRun(t *testing.T) {
 		t.Errorf("check %+v", c)
 	}
 	boom := errors.New("boom")
-	r, _ = NewRegistry(a, analyzer("bad", []string{"KLP301"}, nil, func(*Pass) error { return boom }))
+	r, _ = NewRegistry(a, analyzer("bad", []finding.ID{"KLP301"}, nil, func(*Pass) error { return boom }))
 	if got, err := r.Run(&Input{}, nil); !errors.Is(err, boom) || len(got) != 2 {
 		t.Errorf("%d findings, error %v", len(got), err)
 	}
-	r, _ = NewRegistry(analyzer("liar", []string{"KLP301"}, nil, func(p *Pass) error { p.Report(Finding{ID: "KLP302"}); return nil }))
+	r, _ = NewRegistry(analyzer("liar", []finding.ID{"KLP301"}, nil, func(p *Pass) error { p.Report(finding.Finding{ID: "KLP302"}); return nil }))
 	if _, err := r.Run(&Input{}, nil); err == nil {
 		t.Error("a finding of a foreign id is accepted")
 	}

@@ -4,13 +4,15 @@ import (
 	"iter"
 	"path"
 	"strings"
+
+	"github.com/klpforge/klpforge/finding"
 )
 
 // Locate finds the lines that a finding about a function or variable of an
 // object file should point at: the first change inside its text on each side,
 // else its first line; without such text the first change of the object's
 // source, or of any changed file.
-func (in *Input) Locate(unit, name string) (old, newer Place) {
+func (in *Input) Locate(unit, name string) (old, newer finding.Position) {
 	base, _, _ := strings.Cut(name, ".")
 	source := ""
 	for _, u := range in.Units {
@@ -45,9 +47,9 @@ func (in *Input) Locate(unit, name string) (old, newer Place) {
 		}
 	}
 	if source != "" {
-		return Place{File: source}, Place{File: source}
+		return finding.Position{File: source}, finding.Position{File: source}
 	}
-	return Place{}, Place{}
+	return finding.Position{}, finding.Position{}
 }
 
 // entries are the symbols of a module's entry points, whose functions have
@@ -75,13 +77,13 @@ func (f *File) entry(name string) string {
 
 // firstChange points at the first hunk that touches the given texts; zero texts
 // stand for the whole file.
-func (f *File) firstChange(o, n Text) (old, newer Place) {
+func (f *File) firstChange(o, n Text) (old, newer finding.Position) {
 	whole := o == (Text{}) && n == (Text{})
 	if f.Old != nil {
-		old = Place{File: f.Path, Line: o.Line}
+		old = finding.Position{File: f.Path, Line: o.Line}
 	}
 	if f.New != nil {
-		newer = Place{File: f.Path, Line: n.Line}
+		newer = finding.Position{File: f.Path, Line: n.Line}
 	}
 	for _, h := range f.Hunks {
 		if !whole && !o.touches(h.OldStart, h.OldLines) && !n.touches(h.NewStart, h.NewLines) {
@@ -103,9 +105,9 @@ func (t Text) touches(start, lines int) bool {
 }
 
 // CallPlace finds the line of the new source on which a function first calls
-// another. It is the zero Place when the text does not show such a call: the
+// another. It is the zero Position when the text does not show such a call: the
 // source is not among the changed files, or a macro makes the call.
-func (in *Input) CallPlace(u *Unit, caller, callee string) Place {
+func (in *Input) CallPlace(u *Unit, caller, callee string) finding.Position {
 	for i := range in.Files {
 		f := &in.Files[i]
 		if f.Path != u.Source {
@@ -119,10 +121,10 @@ func (in *Input) CallPlace(u *Unit, caller, callee string) Place {
 			}
 		})
 		if line > 0 {
-			return Place{File: f.Path, Line: line}
+			return finding.Position{File: f.Path, Line: line}
 		}
 	}
-	return Place{}
+	return finding.Position{}
 }
 
 // Text is the definition of a function or variable in a C file.

@@ -4,6 +4,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/klpforge/klpforge/finding"
 )
 
 const cText = `#include <x.h>
@@ -82,12 +84,14 @@ func TestLocate(t *testing.T) {
 	in := &Input{Units: []*Unit{{Object: "d/x.o", Source: "d/x.c"}}, Files: []File{
 		{Path: "d/a.h", Old: []byte("static inline int twice(int x)\n{\n\treturn x;\n}\n"), New: []byte("static inline int twice(int x)\n{\n\treturn 2 * x;\n}\n"), Hunks: []Hunk{{3, 1, 3, 1}}},
 		{Path: "d/x.c", Old: []byte(cText), New: []byte(cText), Hunks: []Hunk{{4, 1, 4, 1}, {15, 1, 15, 2}}}}}
-	at := func(f string, o, n int) [2]Place { return [2]Place{{f, o}, {f, n}} }
-	for name, w := range map[string][2]Place{
+	at := func(f string, o, n int) [2]finding.Position {
+		return [2]finding.Position{{File: f, Line: o}, {File: f, Line: n}}
+	}
+	for name, w := range map[string][2]finding.Position{
 		"foo": at("d/x.c", 15, 15), "foo.isra.0": at("d/x.c", 15, 15), "bar": at("d/x.c", 23, 23), "twice": at("d/a.h", 3, 3), "elsewhere": at("d/x.c", 4, 4), "": at("d/x.c", 4, 4),
 	} {
 		o, n := in.Locate("d/x.o", name)
-		if diff := cmp.Diff(w, [2]Place{o, n}); diff != "" {
+		if diff := cmp.Diff(w, [2]finding.Position{o, n}); diff != "" {
 			t.Errorf("%q (-want +got)\n%s", name, diff)
 		}
 	}

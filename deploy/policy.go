@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/klpforge/klpforge/finding"
 	"github.com/klpforge/klpforge/release"
 )
 
@@ -379,7 +380,7 @@ func reasons(v release.Verdict, d release.Decision) string {
 	var out []string
 	for _, r := range v.Reasons {
 		if r.Decision == d {
-			out = append(out, r.Message+" ("+r.ID+")")
+			out = append(out, r.Message+" ("+string(r.ID)+")")
 		}
 	}
 	return strings.Join(out, "; ")
@@ -407,7 +408,7 @@ func (in *input) disable(l *Livepatch, reason string, args ...any) {
 func (in *input) replace(old []*Livepatch) {
 	for _, l := range old {
 		v := in.verdict(l)
-		if i := slices.IndexFunc(v.Reasons, func(r release.Reason) bool { return r.ID == "KLP405" }); i >= 0 {
+		if i := slices.IndexFunc(v.Reasons, func(r release.Reason) bool { return r.ID == finding.IDStates }); i >= 0 {
 			in.refuse("--policy cumulative, which disables "+l.Name+" first, or --policy disable", "%s (%s)", v.Reasons[i].Message, v.Reasons[i].ID)
 			return
 		}

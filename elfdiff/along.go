@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/klpforge/klpforge/elfobj"
+	"github.com/klpforge/klpforge/finding"
 )
 
 // untraced begins what is said of a function that ftrace cannot redirect.
@@ -44,7 +45,7 @@ func (r *Result) along() {
 			with[a] = append(with[a], ch.Name)
 		}
 		slices.Sort(names)
-		r.problem("KLP101", Note, ch.Name, ch.Section, "", untraced+": it travels with what calls it, which is replaced: %s", strings.Join(names, ", "))
+		r.problem(finding.IDNotTraceable, finding.Note, ch.Name, ch.Section, "", untraced+": it travels with what calls it, which is replaced: %s", strings.Join(names, ", "))
 	}
 	for _, a := range slices.Sorted(maps.Keys(with)) {
 		why := "switches with " + strings.Join(with[a], ", ") + ", where ftrace has no entry (KLP101)"

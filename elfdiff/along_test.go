@@ -3,6 +3,8 @@ package elfdiff
 import (
 	"strings"
 	"testing"
+
+	"github.com/klpforge/klpforge/finding"
 )
 
 // TestSystemCallRemedy: the body of a system call that is jumped to cannot travel, and
@@ -10,7 +12,7 @@ import (
 func TestSystemCallRemedy(t *testing.T) {
 	f := fixture{"notrace-syscall", compilers[0]}
 	for _, p := range f.diff(t).Problems {
-		if p.ID == "KLP101" && p.Severity == Error && p.Symbol == "__do_sys_work" {
+		if p.ID == "KLP101" && p.Severity == finding.Error && p.Symbol == "__do_sys_work" {
 			if !strings.Contains(p.Remedy, "KPATCH_SYSCALL_DEFINE1") || !strings.Contains(p.Remedy, "__x64_sys_work") {
 				t.Errorf("remedy %q", p.Remedy)
 			}

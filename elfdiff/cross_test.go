@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/klpforge/klpforge/elfobj"
+	"github.com/klpforge/klpforge/finding"
 )
 
 //go:generate testdata/cross.sh
@@ -91,8 +92,8 @@ func TestCross(t *testing.T) {
 			for _, d := range f.directives(t, "extract") {
 				w := strings.Fields(d)
 				if w[0] == "fails" {
-					var p *Problem
-					if !errors.As(err, &p) || p.ID != w[1] || p.Remedy == "" {
+					var p *finding.Finding
+					if !errors.As(err, &p) || string(p.ID) != w[1] || p.Remedy == "" {
 						t.Fatalf("error %v, want %s with a remedy", err, w[1])
 					}
 					return
@@ -122,7 +123,7 @@ func TestCrossRefuses(t *testing.T) {
 			odd.Sections[i].Relocs[k].Type = uint32(elf.R_AARCH64_ADR_GOT_PAGE)
 		}
 	}
-	var p *Problem
+	var p *finding.Finding
 	if _, err := Diff(odd, fresh()); !errors.As(err, &p) || p.ID != "KLP112" || !strings.Contains(p.Message, "R_AARCH64_ADR_GOT_PAGE") || p.Remedy == "" {
 		t.Errorf("unknown relocation type: %v", err)
 	}

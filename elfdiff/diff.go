@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/klpforge/klpforge/elfobj"
+	"github.com/klpforge/klpforge/finding"
 )
 
 // ChangeKind says what happened to a function or variable.
@@ -41,7 +42,7 @@ type Result struct {
 	// own to ftrace.
 	Functions []Change
 	Data      []Change
-	Problems  []Problem
+	Problems  []finding.Finding
 
 	pairs *comparer
 	carry map[AtomID]bool // changed constant data (patched atom) that travels as a copy
@@ -93,8 +94,8 @@ func loadBoth(orig, patched *elfobj.File) (o, p *Object, err error) {
 	return o, p, nil
 }
 
-func (r *Result) problem(id string, sev Severity, sym, sec, remedy, format string, args ...any) {
-	r.Problems = append(r.Problems, Problem{ID: id, Severity: sev, Symbol: sym, Section: sec,
+func (r *Result) problem(id finding.ID, sev finding.Severity, sym, sec, remedy, format string, args ...any) {
+	r.Problems = append(r.Problems, finding.Finding{ID: id, Severity: sev, Symbol: sym, Section: sec,
 		Message: fmt.Sprintf(format, args...), Remedy: remedy})
 }
 
@@ -211,7 +212,7 @@ func (r *Result) data() {
 		at := &o.Atoms[a]
 		r.Data = append(r.Data, Change{Name: at.Name, Kind: Removed, Section: o.File.Sections[at.Sec].Name, Orig: a, Patched: -1})
 		if at.Class == classUnknown {
-			r.problem("KLP112", Error, at.Name, o.Section(a), unknownRemedy, "section %s of unknown meaning loses this", o.Section(a))
+			r.problem(finding.IDUnknownSection, finding.Error, at.Name, o.Section(a), unknownRemedy, "section %s of unknown meaning loses this", o.Section(a))
 		}
 	}
 	r.unknownBits()
@@ -231,7 +232,7 @@ func (r *Result) unknownBits() {
 	}
 	for _, ch := range r.pairs.changed(list(r.Orig), list(r.Patched)) {
 		what := map[ChangeKind]string{New: "is new", Removed: "loses an entry", Changed: "changed (" + ch.why + ")"}[ch.kind]
-		r.problem("KLP112", Error, "", ch.section, unknownRemedy, "section %s of unknown meaning %s", ch.section, what)
+		r.problem(finding.IDUnknownSection, finding.Error, "", ch.section, unknownRemedy, "section %s of unknown meaning %s", ch.section, what)
 	}
 }
 
@@ -247,7 +248,7 @@ func (r *Result) unknown(a, b AtomID) {
 		}
 		what = "changed (" + why + ")"
 	}
-	r.problem("KLP112", Error, at.Name, sec, unknownRemedy, "section %s of unknown meaning %s", sec, what)
+	r.problem(finding.IDUnknownSection, finding.Error, at.Name, sec, unknownRemedy, "section %s of unknown meaning %s", sec, what)
 }
 
 const unknownRemedy = "leave the construct that fills this section out of the patch, or set its effect from a callback"
@@ -283,7 +284,7 @@ func (r *Result) unknownTables() {
 			if key := [2]AtomID{root, AtomID(i)}; !seen[key] {
 				seen[key] = true
 				sec := p.File.Sections[i].Name
-				r.problem("KLP112", Error, p.Atoms[root].Name, sec, unknownRemedy, "section %s of unknown meaning has an entry for this function", sec)
+				r.problem(finding.IDUnknownSection, finding.Error, p.Atoms[root].Name, sec, unknownRemedy, "section %s of unknown meaning has an entry for this function", sec)
 			}
 		}
 	}
@@ -306,29 +307,29 @@ func (r *Result) changedData(a, b AtomID, why string) {
 	name, sec := o.Atoms[a].Name, p.File.Sections[p.Atoms[b].Sec].Name
 	if by := r.ignoredBy(Change{Orig: a, Patched: b}); by != "" {
 		r.marks.used[by] = true
-		r.problem("KLP117", Note, name, sec, "", "the change of this variable is left out because of %s (%s)", by, why)
+		r.problem(finding.IDDirective, finding.Note, name, sec, "", "the change of this variable is left out because of %s (%s)", by, why)
 		return
 	}
 	if initSection(sec) {
-		r.problem("KLP102", Warning, name, sec, "nothing to do if only boot code reads it", "initial value of boot-time data changed (%s); it was used before the livepatch loads", why)
+		r.problem(finding.IDAlreadyRun, finding.Warning, name, sec, "nothing to do if only boot code reads it", "initial value of boot-time data changed (%s); it was used before the livepatch loads", why)
 		return
 	}
 	if p.Atoms[b].Class == classROData && o.Atoms[a].Class == classROData && p.Local(b) && o.Local(a) && r.onlyChangedReaders(a, b) {
 		r.carry[b] = true
-		r.problem("KLP103", Note, name, sec, "", "constant data changed (%s); only patched functions read it, so the new value travels with them", why)
+		r.problem(finding.IDChangedData, finding.Note, name, sec, "", "constant data changed (%s); only patched functions read it, so the new value travels with them", why)
 		return
 	}
 	if p.Atoms[b].Class == classUnknown {
-		r.problem("KLP112", Error, name, sec, unknownRemedy,
+		r.problem(finding.IDUnknownSection, finding.Error, name, sec, unknownRemedy,
 			"data in section %s of unknown meaning changed (%s)", sec, why)
 		return
 	}
 	if becomesConst(o.Atoms[a].Class, p.Atoms[b].Class) && r.sameContents(a, b) {
-		r.problem("KLP103", Warning, name, sec, "nothing to do if no code that ran before the livepatch may have changed the value",
+		r.problem(finding.IDChangedData, finding.Warning, name, sec, "nothing to do if no code that ran before the livepatch may have changed the value",
 			"variable became constant (%s): the running kernel keeps its variable, with the value it has now", why)
 		return
 	}
-	r.problem("KLP103", Error, name, sec, dataRemedy(sec, o.Atoms[a].Class),
+	r.problem(finding.IDChangedData, finding.Error, name, sec, dataRemedy(sec, o.Atoms[a].Class),
 		"initial value of existing data changed: %s%s", why, r.values(a, b))
 }
 
@@ -412,12 +413,12 @@ func (r *Result) exports() {
 	before, after := list(r.Orig.File), list(r.Patched.File)
 	for n := range after {
 		if !before[n] {
-			r.problem("KLP110", Note, n, "__ksymtab", "", "new EXPORT_SYMBOL(%s): no module can link against it", n)
+			r.problem(finding.IDRegistration, finding.Note, n, "__ksymtab", "", "new EXPORT_SYMBOL(%s): no module can link against it", n)
 		}
 	}
 	for n := range before {
 		if !after[n] {
-			r.problem("KLP110", Note, n, "__ksymtab", "", "EXPORT_SYMBOL(%s) removed: the running kernel keeps exporting it", n)
+			r.problem(finding.IDRegistration, finding.Note, n, "__ksymtab", "", "EXPORT_SYMBOL(%s) removed: the running kernel keeps exporting it", n)
 		}
 	}
 }
@@ -434,23 +435,23 @@ func (r *Result) patchability() {
 		switch {
 		case ch.Kind == Removed:
 		case r.Patched.ctors[ch.Patched]:
-			r.problem("KLP110", Note, ch.Name, ch.Section, "",
+			r.problem(finding.IDRegistration, finding.Note, ch.Name, ch.Section, "",
 				"the compiler's constructor or destructor %s is %s: it runs when its object is loaded, and a livepatch leaves it alone; new variables are unknown to the sanitizer", ch.Name, ch.Kind)
 		case ch.Init && ch.Kind == Changed:
-			sev := Error
+			sev := finding.Error
 			if runtime {
-				sev = Warning
+				sev = finding.Warning
 			}
-			r.problem("KLP102", sev, ch.Name, ch.Section, "repair the effect on the running system from a callback, if needed",
+			r.problem(finding.IDAlreadyRun, sev, ch.Name, ch.Section, "repair the effect on the running system from a callback, if needed",
 				"function in %s changed: it has already run, or runs only at unload; the livepatch leaves it alone", ch.Section)
 		case ch.Kind == Changed && !r.Orig.anyTrace:
 			// Judged once below.
 		case ch.Kind == Changed && !r.Orig.traceable[ch.Orig] && !ch.Along:
-			r.problem("KLP101", Error, ch.Name, ch.Section, r.callersRemedy(ch.Orig), untraced+": it cannot be redirected")
+			r.problem(finding.IDNotTraceable, finding.Error, ch.Name, ch.Section, r.callersRemedy(ch.Orig), untraced+": it cannot be redirected")
 		}
 	}
 	if !r.Orig.anyTrace && slices.ContainsFunc(r.Functions, func(c Change) bool { return c.Kind == Changed && !c.Init }) {
-		r.problem("KLP101", Note, "", "", "", "the original object has no ftrace entries at all; whether its functions can be redirected must be checked in the target kernel")
+		r.problem(finding.IDNotTraceable, finding.Note, "", "", "", "the original object has no ftrace entries at all; whether its functions can be redirected must be checked in the target kernel")
 	}
 }
 
@@ -485,7 +486,7 @@ func (r *Result) sort() {
 	}
 	slices.SortFunc(r.Functions, byName)
 	slices.SortFunc(r.Data, byName)
-	slices.SortFunc(r.Problems, func(a, b Problem) int {
+	slices.SortFunc(r.Problems, func(a, b finding.Finding) int {
 		return cmp.Or(-cmp.Compare(a.Severity, b.Severity), cmp.Compare(a.ID, b.ID), cmp.Compare(a.Symbol, b.Symbol), cmp.Compare(a.Message, b.Message))
 	})
 }

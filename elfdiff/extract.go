@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/klpforge/klpforge/elfobj"
+	"github.com/klpforge/klpforge/finding"
 )
 
 // External is something that stays in the kernel and that carried code or data
@@ -42,7 +43,7 @@ type Extracted struct {
 	NewFuncs   []string          // functions that are new and travel along
 	NewData    []string          // variables that are new and travel along
 	Externals  []string          // final symbols referred to, sorted
-	Problems   []Problem
+	Problems   []finding.Finding
 }
 
 // Extract builds an object with the replaced functions of r.Patched, what they
@@ -222,7 +223,7 @@ func (x *extractor) followEntry(e *entry) error {
 	case drop:
 		return nil
 	case refuse:
-		return &Problem{ID: "KLP111", Severity: Error, Symbol: x.p.Atoms[x.p.Root(e.owner)].Name, Section: x.p.File.Sections[e.sec].Name,
+		return &finding.Finding{ID: finding.IDLoadTime, Severity: finding.Error, Symbol: x.p.Atoms[x.p.Root(e.owner)].Name, Section: x.p.File.Sections[e.sec].Name,
 			Message: fmt.Sprintf("function has a %s (section %s): nothing does this for a livepatch, and the instruction would hold a placeholder",
 				e.row.construct, x.p.File.Sections[e.sec].Name),
 			Remedy: "write the patched function so that it reads the variable itself, or patch a function that calls it"}
@@ -269,7 +270,7 @@ func (x *extractor) staleLabels(a AtomID) error {
 	relocs, first := p.relocsIn(a)
 	for k := range relocs {
 		if t := p.target(at.Sec, &relocs[k], first+k); p.inside(t) && x.replaced[p.Root(t.Atom)] {
-			return &Problem{ID: "KLP109", Severity: Error, Symbol: at.Name, Section: p.File.Sections[at.Sec].Name,
+			return &finding.Finding{ID: finding.IDUnsupported, Severity: finding.Error, Symbol: at.Name, Section: p.File.Sections[at.Sec].Name,
 				Message: fmt.Sprintf("variable holds places inside %s, which is patched", p.Atoms[p.Root(t.Atom)].Name),
 				Remedy:  "make the table of labels a static const local of the function"}
 		}
@@ -317,20 +318,20 @@ func (x *extractor) include(a AtomID) error {
 	root := p.Root(a)
 	switch {
 	case at.Class == classText && initSection(sec.Name):
-		return &Problem{ID: "KLP102", Severity: Error, Symbol: at.Name, Section: sec.Name,
+		return &finding.Finding{ID: finding.IDAlreadyRun, Severity: finding.Error, Symbol: at.Name, Section: sec.Name,
 			Message: "patched code refers to boot-time code that is no longer in memory", Remedy: "move what is needed out of __init"}
 	case at.Class == classMeta || at.Class == classUnknown:
 		g := registered{"section " + sec.Name, at.Name}
 		if _, known := metaOf(sec.Name); known {
 			g = p.registration(a)
 		}
-		return &Problem{ID: "KLP110", Severity: Error, Symbol: g.name, Section: sec.Name,
+		return &finding.Finding{ID: finding.IDRegistration, Severity: finding.Error, Symbol: g.name, Section: sec.Name,
 			Message: fmt.Sprintf("patched code uses %s, a new %s, which a livepatch cannot register", g.name, g.what), Remedy: "use an existing one, or register it from a callback"}
 	case x.cutField(a):
-		return &Problem{ID: "KLP109", Severity: Error, Symbol: at.Name, Section: sec.Name,
+		return &finding.Finding{ID: finding.IDUnsupported, Severity: finding.Error, Symbol: at.Name, Section: sec.Name,
 			Message: "a relocated field lies across the end of the symbol", Remedy: "give the symbol in the assembly source its full size"}
 	case at.Class == classText && at.Undec && x.hasPooledRef(a):
-		return &Problem{ID: "KLP109", Severity: Error, Symbol: at.Name, Section: sec.Name,
+		return &finding.Finding{ID: finding.IDUnsupported, Severity: finding.Error, Symbol: at.Name, Section: sec.Name,
 			Message: "function holds an instruction that the decoder does not know", Remedy: "report the instruction; the function cannot be carried safely"}
 	case at.Class == classText && root != a && !x.carried(root):
 		// Entered through a piece; carry the function it belongs to.
@@ -489,7 +490,7 @@ func (x *extractor) outside(a AtomID, r *elfobj.Reloc, nr elfobj.Reloc) error {
 	if _, name, ok := strings.Cut(strings.TrimPrefix(to, ".klp.sym."), "."); ok {
 		to, _, _ = strings.Cut(name, ",")
 	}
-	return &Problem{ID: "KLP109", Severity: Error, Symbol: x.p.Atoms[x.p.Root(a)].Name, Section: x.p.File.Sections[at.Sec].Name,
+	return &finding.Finding{ID: finding.IDUnsupported, Severity: finding.Error, Symbol: x.p.Atoms[x.p.Root(a)].Name, Section: x.p.File.Sections[at.Sec].Name,
 		Message: fmt.Sprintf("the code at +%#x refers to %s, which stays in the kernel: %v", r.Off-at.Base, to, why),
 		Remedy:  x.p.Arch.OutsideRemedy()}
 }
@@ -510,7 +511,7 @@ func (x *extractor) lengthen(a AtomID, s *elfobj.Section, r elfobj.Reloc) (elfob
 	stub, typ := x.p.Arch.NearJump()
 	dist := len(s.Data) - int(r.Off) - 1
 	if dist > 127 || len(stub) == 0 {
-		return r, &Problem{ID: "KLP109", Severity: Error, Symbol: x.p.Atoms[a].Name, Section: s.Name,
+		return r, &finding.Finding{ID: finding.IDUnsupported, Severity: finding.Error, Symbol: x.p.Atoms[a].Name, Section: s.Name,
 			Message: "function leaves by a short jump to another one, which its copy cannot reach",
 			Remedy:  "take at least one of the two functions out of their common section"}
 	}
@@ -539,7 +540,7 @@ func (x *extractor) reloc(from AtomID, sec elfobj.SecID, r *elfobj.Reloc, idx in
 		return nr, nil
 	}
 	if x.sharedTable(sec, r, t) {
-		return nr, &Problem{ID: "KLP109", Severity: Error, Symbol: p.Atoms[from].Name, Section: p.File.Sections[t.Sec].Name,
+		return nr, &finding.Finding{ID: finding.IDUnsupported, Severity: finding.Error, Symbol: p.Atoms[from].Name, Section: p.File.Sections[t.Sec].Name,
 			Message: "a table of jumps, whose distances count from the table's start, leads into a section that holds several functions",
 			Remedy:  "take the patched function out of the section that it shares with others"}
 	}
@@ -580,7 +581,7 @@ func (x *extractor) reloc(from AtomID, sec elfobj.SecID, r *elfobj.Reloc, idx in
 		}
 		nr.Sym, nr.Addend = s, off-skew
 	default:
-		return nr, &Problem{ID: "KLP112", Severity: Error, Symbol: p.Atoms[from].Name, Section: p.File.Sections[sec].Name,
+		return nr, &finding.Finding{ID: finding.IDUnknownSection, Severity: finding.Error, Symbol: p.Atoms[from].Name, Section: p.File.Sections[sec].Name,
 			Message: fmt.Sprintf("reference into section %s, whose layout is not known", p.File.Sections[t.Sec].Name)}
 	}
 	return nr, nil
@@ -604,15 +605,15 @@ func (x *extractor) original(t Target) (elfobj.SymID, int64, error) {
 	at := &o.Atoms[a]
 	root := o.Root(a)
 	if at.Class == classText && root != a {
-		return 0, 0, &Problem{ID: "KLP109", Severity: Error, Symbol: at.Name, Message: "patched code jumps into a piece of an unpatched function"}
+		return 0, 0, &finding.Finding{ID: finding.IDUnsupported, Severity: finding.Error, Symbol: at.Name, Message: "patched code jumps into a piece of an unpatched function"}
 	}
 	if p := &x.p.Atoms[t.Atom]; p.Class == classText && p.Size > 0 && t.Off >= int64(p.Size) {
-		return 0, 0, &Problem{ID: "KLP109", Severity: Error, Symbol: p.Name, Section: x.p.Section(t.Atom),
+		return 0, 0, &finding.Finding{ID: finding.IDUnsupported, Severity: finding.Error, Symbol: p.Name, Section: x.p.Section(t.Atom),
 			Message: "patched code refers to out-of-line code behind this function, where that of all functions of the section lies",
 			Remedy:  "take the patched function out of the section that it shares with others"}
 	}
 	if initSection(o.File.Sections[at.Sec].Name) {
-		return 0, 0, &Problem{ID: "KLP102", Severity: Error, Symbol: at.Name, Section: o.File.Sections[at.Sec].Name,
+		return 0, 0, &finding.Finding{ID: finding.IDAlreadyRun, Severity: finding.Error, Symbol: at.Name, Section: o.File.Sections[at.Sec].Name,
 			Message: "patched code refers to boot-time code or data that is no longer in memory", Remedy: "move what is needed out of __init"}
 	}
 	s, err := x.extern(External{Name: at.Name, Orig: a, Func: at.Class == classText, Local: o.Local(a), Original: x.replaced[t.Atom]})
@@ -685,7 +686,7 @@ const maxPieceAlign = 4096
 func (x *extractor) pooled(t Target) (placement, error) {
 	src := &x.p.File.Sections[t.Sec]
 	if src.Align > maxPieceAlign {
-		return placement{}, &Problem{ID: "KLP112", Severity: Error, Section: src.Name,
+		return placement{}, &finding.Finding{ID: finding.IDUnknownSection, Severity: finding.Error, Section: src.Name,
 			Message: fmt.Sprintf("section of strings or constants is aligned to %d bytes", src.Align), Remedy: "compile the object with a supported compiler"}
 	}
 	align := alignedAt(src.Align, t.Off-t.Skip)
@@ -694,7 +695,7 @@ func (x *extractor) pooled(t Target) (placement, error) {
 		return pl, nil
 	}
 	if x.copied[t.Sec] += uint64(len(t.Text)); x.copied[t.Sec] > maxPool*src.Size {
-		return placement{}, &Problem{ID: "KLP112", Severity: Error, Section: src.Name,
+		return placement{}, &finding.Finding{ID: finding.IDUnknownSection, Severity: finding.Error, Section: src.Name,
 			Message: "section of strings is referred to in too many places", Remedy: "compile the object with a supported compiler"}
 	}
 	name := ".rodata.klpforge.str"

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/klpforge/klpforge/elfobj"
+	"github.com/klpforge/klpforge/finding"
 )
 
 // tableBlob returns the output section for the entries of one special section
@@ -105,12 +106,12 @@ func (x *extractor) pairEntry(e *entry) error {
 	count := x.p.File.Sections[e.sec].Size / e.size
 	other, ok := x.half(e.row.pair)
 	if !ok {
-		return &Problem{ID: "KLP112", Severity: Error, Section: e.row.pair, Message: "section is missing although " + e.row.section + " exists"}
+		return &finding.Finding{ID: finding.IDUnknownSection, Severity: finding.Error, Section: e.row.pair, Message: "section is missing although " + e.row.section + " exists"}
 	}
 	s := &x.p.File.Sections[other]
 	size := s.Size / count
 	if size == 0 || s.Size%count != 0 || len(s.Relocs) > 0 || s.Data == nil {
-		return &Problem{ID: "KLP112", Severity: Error, Section: s.Name, Message: fmt.Sprintf("%s does not match %s", s.Name, e.row.section)}
+		return &finding.Finding{ID: finding.IDUnknownSection, Severity: finding.Error, Section: s.Name, Message: fmt.Sprintf("%s does not match %s", s.Name, e.row.section)}
 	}
 	id := x.blob(s.Name, s.Align, s.Flags)
 	out := &x.out.Sections[id]
@@ -142,7 +143,7 @@ func (x *extractor) piece(e *entry, r elfobj.Reloc, t Target, skew int64) (elfob
 		relocs, first := x.p.pieceRelocs(e)
 		for k := range relocs {
 			if relocs[k].Off-e.altOff+uint64(x.p.Arch.Width(relocs[k].Type)) > e.altLen {
-				return r, &Problem{ID: "KLP109", Severity: Error, Symbol: x.p.Atoms[e.owner].Name, Section: src.Name,
+				return r, &finding.Finding{ID: finding.IDUnsupported, Severity: finding.Error, Symbol: x.p.Atoms[e.owner].Name, Section: src.Name,
 					Message: fmt.Sprintf("relocation at %#x reaches outside the replacement code", relocs[k].Off),
 					Remedy:  "report the instruction; the function cannot be carried safely"}
 			}
@@ -151,7 +152,7 @@ func (x *extractor) piece(e *entry, r elfobj.Reloc, t Target, skew int64) (elfob
 				return r, err
 			}
 			if obj := klpObject(x.out.Symbols[nr.Sym].Name); obj != "" && obj != "vmlinux" {
-				return r, &Problem{ID: "KLP111", Severity: Error, Symbol: x.p.Atoms[e.owner].Name, Section: src.Name,
+				return r, &finding.Finding{ID: finding.IDLoadTime, Severity: finding.Error, Symbol: x.p.Atoms[e.owner].Name, Section: src.Name,
 					Message: fmt.Sprintf("an alternative instruction refers to a symbol of module %s, which may load after the livepatch", obj),
 					Remedy:  "avoid the alternative in the patched function"}
 			}
@@ -201,11 +202,11 @@ func (x *extractor) late(e *entry, relocs []elfobj.Reloc) (dropIt bool, err erro
 			x.sleeps(lateKind{obj, "static call"}, strings.TrimPrefix(key, "__SCK__"), fn)
 			return true, nil
 		case e.row.section == "__jump_table":
-			return false, &Problem{ID: "KLP105", Severity: Error, Symbol: fn, Section: e.row.section,
+			return false, &finding.Finding{ID: finding.IDModuleKey, Severity: finding.Error, Symbol: fn, Section: e.row.section,
 				Message: fmt.Sprintf("static key %s is defined in module %s, which may load after the livepatch", key, obj),
 				Remedy:  "use static_key_enabled(&key.key) in the patched function instead of the static branch"}
 		default:
-			return false, &Problem{ID: "KLP111", Severity: Error, Symbol: fn, Section: e.row.section,
+			return false, &finding.Finding{ID: finding.IDLoadTime, Severity: finding.Error, Symbol: fn, Section: e.row.section,
 				Message: fmt.Sprintf("entry of %s refers to %s of module %s, which may load after the livepatch", e.row.section, key, obj)}
 		}
 	}
@@ -243,7 +244,7 @@ func (x *extractor) lateNotes() {
 		}
 		slices.Sort(what)
 		slices.Sort(fns)
-		p := Problem{ID: "KLP105", Severity: Note, Symbol: strings.Join(fns, ", "), Section: "__jump_table"}
+		p := finding.Finding{ID: finding.IDModuleKey, Severity: finding.Note, Symbol: strings.Join(fns, ", "), Section: "__jump_table"}
 		switch k.what {
 		case "tracepoint":
 			p.Message = fmt.Sprintf("module %s may load after the livepatch: its tracepoints stay disabled in the patched functions: %s", k.object, strings.Join(what, ", "))
@@ -255,7 +256,7 @@ func (x *extractor) lateNotes() {
 		}
 		x.res.Problems = append(x.res.Problems, p)
 	}
-	slices.SortFunc(x.res.Problems, func(a, b Problem) int { return cmp.Compare(a.Message, b.Message) })
+	slices.SortFunc(x.res.Problems, func(a, b finding.Finding) int { return cmp.Compare(a.Message, b.Message) })
 }
 
 // inSection reports whether the i-th reference of an entry goes to a section.
@@ -284,7 +285,7 @@ func (x *extractor) lateSite(e *entry) error {
 			break
 		}
 		if obj := klpObject(x.out.Symbols[r.Sym].Name); obj != "" && obj != "vmlinux" {
-			return &Problem{ID: "KLP111", Severity: Error, Symbol: at.Name, Section: e.row.section,
+			return &finding.Finding{ID: finding.IDLoadTime, Severity: finding.Error, Symbol: at.Name, Section: e.row.section,
 				Message: fmt.Sprintf("an instruction with alternatives refers to a symbol of module %s, which may load after the livepatch", obj),
 				Remedy:  "avoid the alternative in the patched function"}
 		}

@@ -15,6 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/klpforge/klpforge/elfobj"
+	"github.com/klpforge/klpforge/finding"
 )
 
 const klpPrefix = ".klp.sym.vmlinux."
@@ -50,12 +51,12 @@ func TestExtractFixtures(t *testing.T) {
 			t.Parallel()
 			r := f.diff(t)
 			x, err := f.extract(t, r)
-			refused := slices.ContainsFunc(r.Problems, func(p Problem) bool { return p.Severity == Error })
+			refused := slices.ContainsFunc(r.Problems, func(p finding.Finding) bool { return p.Severity == finding.Error })
 			for _, d := range f.directives(t, "extract") {
 				w := strings.Fields(d)
 				if w[0] == "fails" {
-					var p *Problem
-					if !errors.As(err, &p) || p.ID != w[1] || p.Remedy == "" {
+					var p *finding.Finding
+					if !errors.As(err, &p) || string(p.ID) != w[1] || p.Remedy == "" {
 						t.Fatalf("error %v, want %s with a remedy", err, w[1])
 					}
 					return
@@ -66,7 +67,7 @@ func TestExtractFixtures(t *testing.T) {
 				wantDirective(t, x, w)
 			}
 			if err != nil {
-				var p *Problem
+				var p *finding.Finding
 				if refused && errors.As(err, &p) {
 					return
 				}
@@ -123,8 +124,8 @@ func wantDirective(t *testing.T, x *Extracted, w []string) {
 			t.Errorf("externals (-want +got)\n%s", d)
 		}
 	case "note":
-		if !slices.ContainsFunc(x.Problems, func(p Problem) bool {
-			return p.ID == w[1] && p.Severity == Note && p.Symbol == strings.Join(w[2:], " ")
+		if !slices.ContainsFunc(x.Problems, func(p finding.Finding) bool {
+			return string(p.ID) == w[1] && p.Severity == finding.Note && p.Symbol == strings.Join(w[2:], " ")
 		}) {
 			t.Errorf("problems %+v, want a note %s on %s", x.Problems, w[1], w[2:])
 		}
@@ -719,7 +720,7 @@ func TestExtractEveryFunction(t *testing.T) {
 				one.Functions = []Change{{Name: r.Patched.Atoms[a].Name, Kind: Changed, Orig: r.pairs.toO[a], Patched: a}}
 				x, err := extractAll(&one)
 				if err != nil {
-					var p *Problem
+					var p *finding.Finding
 					if !errors.As(err, &p) {
 						t.Errorf("%s: %v", r.Patched.Atoms[a].Name, err)
 					} else {

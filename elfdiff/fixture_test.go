@@ -16,6 +16,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/klpforge/klpforge/elfobj"
+	"github.com/klpforge/klpforge/finding"
 )
 
 //go:generate testdata/regen.sh
@@ -241,7 +242,7 @@ func TestFixtures(t *testing.T) {
 				}
 			}
 			for _, p := range r.Problems {
-				if p.Severity == Error && (p.Remedy == "" || p.Message == "") {
+				if p.Severity == finding.Error && (p.Remedy == "" || p.Message == "") {
 					t.Errorf("%s on %s has no message or no remedy: %q, %q", p.ID, p.Symbol, p.Message, p.Remedy)
 				}
 			}

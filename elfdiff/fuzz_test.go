@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/klpforge/klpforge/elfobj"
+	"github.com/klpforge/klpforge/finding"
 )
 
 // memoryFactor bounds what a comparison and a cut may allocate in total, in
@@ -212,7 +213,7 @@ func mutate(f *elfobj.File, op []byte) {
 func TestErrorsAreProblems(t *testing.T) {
 	r := diffCase(t, "computed-goto-writable")
 	_, err := extractAll(r)
-	var p *Problem
+	var p *finding.Finding
 	if !errors.As(err, &p) {
 		t.Fatalf("error %v", err)
 	}

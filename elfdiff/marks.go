@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/klpforge/klpforge/elfobj"
+	"github.com/klpforge/klpforge/finding"
 )
 
 // Sections in which the macros of source patches leave marks. They are
@@ -74,7 +75,7 @@ func (r *Result) readMarks() {
 				case slices.Contains(callbackKinds, what):
 					m.callbacks = append(m.callbacks, Callback{what, fn})
 				default:
-					r.problem("KLP112", Error, p.Atoms[fn].Name, s.Name, unknownRemedy, "mark of unknown meaning")
+					r.problem(finding.IDUnknownSection, finding.Error, p.Atoms[fn].Name, s.Name, unknownRemedy, "mark of unknown meaning")
 				}
 			}
 		}
@@ -101,13 +102,13 @@ func (r *Result) markedFunc(id elfobj.SecID, rel *elfobj.Reloc, what string) (At
 	sec := p.File.Sections[id].Name
 	const remedy = "name a function that the same source file defines"
 	if rel.Sym <= 0 || int(rel.Sym) >= len(p.File.Symbols) {
-		r.problem("KLP112", Error, "", sec, remedy, "a mark refers to nothing")
+		r.problem(finding.IDUnknownSection, finding.Error, "", sec, remedy, "a mark refers to nothing")
 		return -1, false
 	}
 	t := p.target(id, rel, 0)
 	if t.Kind != TargetAtom || t.Off != 0 || p.Atoms[t.Atom].Class != classText {
 		name := p.File.Symbols[rel.Sym].Name
-		r.problem("KLP112", Error, name, sec, remedy, "what is named for %s is no function of this object", strings.ReplaceAll(what, "_", " "))
+		r.problem(finding.IDUnknownSection, finding.Error, name, sec, remedy, "what is named for %s is no function of this object", strings.ReplaceAll(what, "_", " "))
 		return -1, false
 	}
 	return t.Atom, true
@@ -133,7 +134,7 @@ func (r *Result) kernelCallbackMarks(id elfobj.SecID) {
 			}
 		}
 		if kind == "" {
-			r.problem("KLP112", Error, "", s.Name, "use the kernel's macros for callbacks", "a callback of unknown kind is registered")
+			r.problem(finding.IDUnknownSection, finding.Error, "", s.Name, "use the kernel's macros for callbacks", "a callback of unknown kind is registered")
 			continue
 		}
 		if fn, ok := r.markedFunc(id, rel, kind+" callback"); ok {
@@ -153,7 +154,7 @@ func (r *Result) ignoreFunctions() {
 		by := r.ignoredBy(ch)
 		if by != "" {
 			m.used[by] = true
-			r.problem("KLP117", Note, ch.Name, ch.Section, "", "the change of this function is left out because of %s (%s)", by, strings.Join(ch.Reasons, "; "))
+			r.problem(finding.IDDirective, finding.Note, ch.Name, ch.Section, "", "the change of this function is left out because of %s (%s)", by, strings.Join(ch.Reasons, "; "))
 		}
 		return by != ""
 	})
@@ -179,20 +180,20 @@ func (r *Result) ignoreSections() {
 	r.Data = slices.DeleteFunc(r.Data, func(ch Change) bool { return ch.Kind == Changed && r.ignoredBy(ch) != "" })
 	for i := range r.Problems {
 		p := &r.Problems[i]
-		if by := sectionMark(p.Section); m.sections[p.Section] && p.Severity > Note {
-			p.Severity, p.Remedy = Note, ""
+		if by := sectionMark(p.Section); m.sections[p.Section] && p.Severity > finding.Note {
+			p.Severity, p.Remedy = finding.Note, ""
 			p.Message = fmt.Sprintf("left out because of %s: %s", by, p.Message)
 			m.used[by] = true
 		}
 	}
 	for fn := range m.functions {
 		if by := functionMark(r.Patched.Atoms[fn].Name); !m.used[by] {
-			r.problem("KLP117", Note, r.Patched.Atoms[fn].Name, "", "take the macro out of the patch", "%s has no effect: the function does not change", by)
+			r.problem(finding.IDDirective, finding.Note, r.Patched.Atoms[fn].Name, "", "take the macro out of the patch", "%s has no effect: the function does not change", by)
 		}
 	}
 	for sec := range m.sections {
 		if by := sectionMark(sec); !m.used[by] {
-			r.problem("KLP117", Note, "", sec, "take the macro out of the patch", "%s has no effect: nothing in that section changes", by)
+			r.problem(finding.IDDirective, finding.Note, "", sec, "take the macro out of the patch", "%s has no effect: nothing in that section changes", by)
 		}
 	}
 }

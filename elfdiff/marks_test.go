@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/klpforge/klpforge/elfobj"
+	"github.com/klpforge/klpforge/finding"
 )
 
 // TestMarks compares what the macros of a patch ask for with lines of after.c:
@@ -96,7 +97,7 @@ func TestMarksHostile(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if !slices.ContainsFunc(r.Problems, func(p Problem) bool { return p.ID == "KLP112" && p.Severity == Error }) {
+			if !slices.ContainsFunc(r.Problems, func(p finding.Finding) bool { return p.ID == "KLP112" && p.Severity == finding.Error }) {
 				t.Errorf("%s: no problem, but %v", name, r.Problems)
 			}
 		}

@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/klpforge/klpforge/finding"
 )
 
 var updateMatrix = flag.Bool("update", false, "write docs/differ-matrix.md")
@@ -111,7 +113,7 @@ func becomesOf(t *testing.T, f fixture, r *Result) string {
 	problems := slices.Clone(r.Problems)
 	x, err := f.extract(t, r)
 	if err != nil {
-		var p *Problem
+		var p *finding.Finding
 		if !errors.As(err, &p) {
 			t.Errorf("%s: cut: %v", f, err)
 			return ""
@@ -129,8 +131,8 @@ func becomesOf(t *testing.T, f fixture, r *Result) string {
 		if base, marks := stem(name); strings.HasSuffix(marks, ".N") {
 			name = base
 		}
-		item := strings.TrimSpace(p.ID + " " + name)
-		if p.Severity != Error {
+		item := strings.TrimSpace(string(p.ID) + " " + name)
+		if p.Severity != finding.Error {
 			said = append(said, p.Severity.String()+" "+item)
 			continue
 		}

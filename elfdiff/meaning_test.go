@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/klpforge/klpforge/elfobj"
+	"github.com/klpforge/klpforge/finding"
 )
 
 // compiled is the object of a C text, with kernel-like flags.
@@ -78,7 +79,9 @@ func TestNumberOfStatics(t *testing.T) {
 		want                bool
 	}{{"one more", one, two, true}, {"one less", two, one, true}, {"of another name", one, named, false}, {"the same", two, two, false}} {
 		r := diffed(t, c.before, c.after)
-		got := slices.ContainsFunc(r.Problems, func(p Problem) bool { return p.ID == "KLP104" && p.Severity == Error && p.Symbol == "buf" })
+		got := slices.ContainsFunc(r.Problems, func(p finding.Finding) bool {
+			return p.ID == "KLP104" && p.Severity == finding.Error && p.Symbol == "buf"
+		})
 		if got != c.want {
 			t.Errorf("%s: problems %+v", c.name, r.Problems)
 		}
@@ -180,7 +183,7 @@ func TestExportNotes(t *testing.T) {
 		want                  bool
 	}{{text + export("f"), text + export("f") + export("g"), "g", true}, {text + export("f") + export("g"), text + export("f"), "g", true}, {text + export("f"), text + export("f"), "f", false}} {
 		r := diffed(t, c.before, c.after)
-		got := slices.ContainsFunc(r.Problems, func(p Problem) bool { return p.ID == "KLP110" && p.Symbol == c.symbol })
+		got := slices.ContainsFunc(r.Problems, func(p finding.Finding) bool { return p.ID == "KLP110" && p.Symbol == c.symbol })
 		if got != c.want {
 			t.Errorf("problems %+v", r.Problems)
 		}

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/klpforge/klpforge/elfobj"
+	"github.com/klpforge/klpforge/finding"
 )
 
 // moduleResolver names the given symbols as those of a module, the rest as
@@ -54,8 +55,8 @@ func TestModuleSymbols(t *testing.T) {
 			opt.Resolve = moduleResolver("mod", tt.symbols...)
 			x, err := r.Extract(opt)
 			if tt.id != "" {
-				var p *Problem
-				if !errors.As(err, &p) || p.ID != tt.id || p.Remedy == "" || p.Symbol == "" {
+				var p *finding.Finding
+				if !errors.As(err, &p) || string(p.ID) != tt.id || p.Remedy == "" || p.Symbol == "" {
 					t.Fatalf("error %#v, want %s naming the function and a remedy", err, tt.id)
 				}
 				return
@@ -63,7 +64,7 @@ func TestModuleSymbols(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if tt.note != "" && !slices.ContainsFunc(x.Problems, func(p Problem) bool { return p.ID == tt.note && p.Severity == Note }) {
+			if tt.note != "" && !slices.ContainsFunc(x.Problems, func(p finding.Finding) bool { return string(p.ID) == tt.note && p.Severity == finding.Note }) {
 				t.Errorf("problems %+v, want a note %s", x.Problems, tt.note)
 			}
 			for _, row := range siteRows {

@@ -10,6 +10,7 @@ import (
 	"sync"
 
 	"github.com/klpforge/klpforge/elfobj"
+	"github.com/klpforge/klpforge/finding"
 )
 
 // AtomID indexes Object.Atoms.
@@ -170,7 +171,7 @@ func (o *Object) checkRelocs() error {
 		}
 		for _, r := range s.Relocs {
 			if !o.Arch.Known(r.Type) {
-				return &Problem{ID: "KLP112", Severity: Error, Section: s.Name,
+				return &finding.Finding{ID: finding.IDUnknownSection, Severity: finding.Error, Section: s.Name,
 					Message: fmt.Sprintf("relocation %s at %#x is of a type that is not known for %s", o.Arch.RelocName(r.Type), r.Off, o.Arch.Name()),
 					Remedy:  "compile the object as the kernel's makefiles do for code that a module may hold"}
 			}

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/klpforge/klpforge/elfobj"
+	"github.com/klpforge/klpforge/finding"
 )
 
 // told is one thing that the tables of the kernel say otherwise after the patch.
@@ -234,34 +235,34 @@ func (r *Result) tell(k told, d telling) {
 
 	switch {
 	case k.change == New && d.weak:
-		r.problem("KLP110", Note, k.name, d.section, "", "new text about %s: nobody reads it in a livepatch", thing)
+		r.problem(finding.IDRegistration, finding.Note, k.name, d.section, "", "new text about %s: nobody reads it in a livepatch", thing)
 	case k.change == New && k.what == "EXPORT_SYMBOL":
-		r.problem("KLP110", Note, k.name, d.section, "", "new %s: no module can link against it", thing)
+		r.problem(finding.IDRegistration, finding.Note, k.name, d.section, "", "new %s: no module can link against it", thing)
 	case k.change == New && ever && !known.light:
-		r.problem("KLP110", Error, k.name, d.section, known.remedy(k.change),
+		r.problem(finding.IDRegistration, finding.Error, k.name, d.section, known.remedy(k.change),
 			"new %s: the running kernel reads the table that it has (%s), and a livepatch cannot add to it%s", thing, known.reader, also)
 	case k.change == New:
-		r.problem("KLP110", Warning, k.name, d.section, k.instead(), "new %s: a livepatch does not register it%s", thing, also)
+		r.problem(finding.IDRegistration, finding.Warning, k.name, d.section, k.instead(), "new %s: a livepatch does not register it%s", thing, also)
 
 	case k.change == Changed && k.what == "EXPORT_SYMBOL":
-		r.problem("KLP103", Warning, k.name, d.section, "nothing to do if no module depends on it",
+		r.problem(finding.IDChangedData, finding.Warning, k.name, d.section, "nothing to do if no module depends on it",
 			"%s changed (%s): the running kernel keeps exporting it as it does", thing, d.why)
 	case k.change == Changed && ever:
-		r.problem("KLP103", Error, k.name, d.section, known.remedy(k.change),
+		r.problem(finding.IDChangedData, finding.Error, k.name, d.section, known.remedy(k.change),
 			"%s changed (%s): the running kernel keeps what it has, and reads it as long as it runs (%s)%s", thing, d.why, known.reader, also)
 	case k.change == Changed && d.weak:
 	case k.change == Changed:
-		r.problem("KLP102", Warning, k.name, d.section, "nothing to do if the fix does not depend on it",
+		r.problem(finding.IDAlreadyRun, finding.Warning, k.name, d.section, "nothing to do if the fix does not depend on it",
 			"%s changed (%s): it was used before the livepatch loads%s", thing, d.why, also)
 
 	case d.weak:
 	case k.what == "EXPORT_SYMBOL":
-		r.problem("KLP110", Note, k.name, d.section, "", "%s removed: the running kernel keeps exporting it", thing)
+		r.problem(finding.IDRegistration, finding.Note, k.name, d.section, "", "%s removed: the running kernel keeps exporting it", thing)
 	case ever && !known.light:
-		r.problem("KLP103", Error, k.name, d.section, known.remedy(k.change),
+		r.problem(finding.IDChangedData, finding.Error, k.name, d.section, known.remedy(k.change),
 			"%s removed: the running kernel keeps it, and reads it as long as it runs (%s)", thing, known.reader)
 	default:
-		r.problem("KLP110", Note, k.name, d.section, "", "%s removed: what it registered stays until the next boot or load", thing)
+		r.problem(finding.IDRegistration, finding.Note, k.name, d.section, "", "%s removed: what it registered stays until the next boot or load", thing)
 	}
 }
 

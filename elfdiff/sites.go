@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/klpforge/klpforge/elfobj"
+	"github.com/klpforge/klpforge/finding"
 )
 
 // sites judges what the comparison of functions does not see of the tables that
@@ -45,7 +46,7 @@ func (r *Result) strayEntries() {
 			o, b = r.Orig, ch.old
 		}
 		name, _ := o.says(b)
-		r.problem("KLP112", Error, name, ch.section, "leave the construct out of the patch",
+		r.problem(finding.IDUnknownSection, finding.Error, name, ch.section, "leave the construct out of the patch",
 			"an entry of %s that describes no function of this object is %s", ch.section, ch.kind)
 	}
 }
@@ -85,7 +86,7 @@ func (r *Result) derivedEntries() {
 		if len(names) > 3 {
 			list += fmt.Sprintf(" and %d more", len(names)-3)
 		}
-		r.problem("KLP112", Note, list, section, "",
+		r.problem(finding.IDUnknownSection, finding.Note, list, section, "",
 			"entries of %s differ for functions whose code does not: the running kernel keeps these functions, and what it has about them", section)
 	}
 }
@@ -160,7 +161,7 @@ func (r *Result) headers() {
 		return nil
 	}
 	if !bytes.Equal(header(r.Orig), header(r.Patched)) {
-		r.problem("KLP112", Error, "", ".orc_header", "build both objects with the same objtool",
+		r.problem(finding.IDUnknownSection, finding.Error, "", ".orc_header", "build both objects with the same objtool",
 			"the unwind data of the two objects is of different formats")
 	}
 }
@@ -203,11 +204,11 @@ func (r *Result) namelessData() {
 			why = " (" + ch.why + ")"
 		}
 		if b.base != "" {
-			r.problem("KLP103", Error, b.base, ch.section, dataRemedy(ch.section, classROData),
+			r.problem(finding.IDChangedData, finding.Error, b.base, ch.section, dataRemedy(ch.section, classROData),
 				"data without a name behind %s in %s is %s%s", b.base, ch.section, ch.kind, why)
 			continue
 		}
-		r.problem("KLP103", Warning, name, ch.section, "nothing to do if nothing uses it",
+		r.problem(finding.IDChangedData, finding.Warning, name, ch.section, "nothing to do if nothing uses it",
 			"data without a name in %s, to which nothing in the object refers, is %s%s", ch.section, ch.kind, why)
 	}
 }

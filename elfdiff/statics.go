@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/klpforge/klpforge/elfobj"
+	"github.com/klpforge/klpforge/finding"
 )
 
 // statics judges static locals that have no partner. The compiler tells
@@ -86,7 +87,7 @@ func (r *Result) ambiguousStatics(o *Object, partner []AtomID, patched func(Atom
 		if paired == 0 || alone == 0 || patched(k.user) < 0 {
 			continue
 		}
-		r.problem("KLP104", Error, k.base, o.Section(k.user), "give the variables different names",
+		r.problem(finding.IDStatics, finding.Error, k.base, o.Section(k.user), "give the variables different names",
 			"function %s has several static variables %s of one size, and their number changed: which of them is the old one cannot be told", o.Atoms[k.user].Name, k.base)
 	}
 }

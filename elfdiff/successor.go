@@ -3,6 +3,8 @@ package elfdiff
 import (
 	"slices"
 	"strings"
+
+	"github.com/klpforge/klpforge/finding"
 )
 
 // successors warns of variables that may have been renamed. The object does not
@@ -41,7 +43,7 @@ func (r *Result) successors() {
 		slices.Sort(names)
 		slices.Sort(users)
 		old, _ := stem(x.Name)
-		r.problem("KLP104", Warning, old, section, "keep the name "+old+", or copy its value in a pre-patch callback; nothing to do if the value is of no consequence",
+		r.problem(finding.IDStatics, finding.Warning, old, section, "keep the name "+old+", or copy its value in a pre-patch callback; nothing to do if the value is of no consequence",
 			"variable %s is gone and %s of the same size is new in %s: if it was renamed, the value in the running kernel does not carry over",
 			old, strings.Join(slices.Compact(names), " or "), strings.Join(slices.Compact(users), ", "))
 	}

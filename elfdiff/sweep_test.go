@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	"github.com/klpforge/klpforge/elfobj"
+	"github.com/klpforge/klpforge/finding"
 )
 
 // The sweep changes, in an object that has an example of every special section, one
@@ -409,24 +410,24 @@ func sweepCell(t testing.TB, before, after *elfobj.File) string {
 		return out
 	}
 	r, err := Diff(reread(before), reread(after))
-	var p *Problem
+	var p *finding.Finding
 	if errors.As(err, &p) {
-		return "refused: " + p.ID
+		return "refused: " + string(p.ID)
 	}
 	if err != nil {
 		t.Fatal(err)
 	}
 	_, err = r.Extract(ExtractOptions{Unit: "dir/unit.o", Object: "vmlinux", Functions: replaceable(r), Resolve: fakeResolver})
 	if errors.As(err, &p) {
-		return "refused: " + p.ID
+		return "refused: " + string(p.ID)
 	}
 	if err != nil {
 		t.Fatal(err)
 	}
 	var said []string
-	verb := map[Severity]string{Error: "refused: ", Warning: "warning ", Note: "note "}
+	verb := map[finding.Severity]string{finding.Error: "refused: ", finding.Warning: "warning ", finding.Note: "note "}
 	for _, p := range r.Problems {
-		said = append(said, verb[p.Severity]+p.ID)
+		said = append(said, verb[p.Severity]+string(p.ID))
 	}
 	for _, ch := range r.Functions {
 		if ch.Kind == Changed {

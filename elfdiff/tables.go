@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/klpforge/klpforge/elfobj"
+	"github.com/klpforge/klpforge/finding"
 )
 
 // tableRow returns the row of a table about places in code, of its second half or
@@ -248,7 +249,7 @@ func (o *Object) entryShape(r *row, s *elfobj.Section) (*shape, error) {
 			return sh, nil
 		}
 	}
-	return nil, &Problem{ID: "KLP112", Severity: Error, Section: s.Name,
+	return nil, &finding.Finding{ID: finding.IDUnknownSection, Severity: finding.Error, Section: s.Name,
 		Message: fmt.Sprintf("special section %s of %d bytes with %d relocations does not divide into entries of a known layout", s.Name, s.Size, len(s.Relocs)),
 		Remedy:  "report the kernel version; the section's entry format changed"}
 }
@@ -296,7 +297,7 @@ func (o *Object) readTable(n int, found *[]owned) error {
 		first := next
 		for ; next < len(s.Relocs) && s.Relocs[next].Off < off+size; next++ {
 			if rel := &s.Relocs[next]; rel.Off-off+uint64(o.Arch.Width(rel.Type)) > size {
-				return &Problem{ID: "KLP112", Severity: Error, Section: s.Name,
+				return &finding.Finding{ID: finding.IDUnknownSection, Severity: finding.Error, Section: s.Name,
 					Message: fmt.Sprintf("relocation at %#x lies across two entries of %s", rel.Off, s.Name)}
 			}
 		}
@@ -312,7 +313,7 @@ func (o *Object) readTable(n int, found *[]owned) error {
 		e := o.entry(i)
 		if e.altLen > 0 {
 			if limit := o.File.Sections[e.alt].Size; e.altOff > limit || e.altLen > limit-e.altOff {
-				return &Problem{ID: "KLP109", Severity: Error, Section: s.Name,
+				return &finding.Finding{ID: finding.IDUnsupported, Severity: finding.Error, Section: s.Name,
 					Message: fmt.Sprintf("entry at %#x names %d replacement bytes outside %s", e.off, e.altLen, o.File.Sections[e.alt].Name)}
 			}
 		}

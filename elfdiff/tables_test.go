@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/klpforge/klpforge/elfobj"
+	"github.com/klpforge/klpforge/finding"
 )
 
 // TestEntryShape infers the size of entries from what the object shows.
@@ -66,7 +67,7 @@ func TestEntryShapeRefuses(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s.Data = make([]byte, s.Size)
 			sh, err := x86Object(t).entryShape(tableRow(s.Name), s)
-			var p *Problem
+			var p *finding.Finding
 			if !errors.As(err, &p) || p.ID != "KLP112" || p.Remedy == "" {
 				t.Errorf("shape %+v, error %v", sh, err)
 			}

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/klpforge/klpforge/elfobj"
+	"github.com/klpforge/klpforge/finding"
 	"github.com/klpforge/klpforge/plan"
 )
 
@@ -91,8 +92,8 @@ func placeName(f *elfobj.File, sec elfobj.SecID, off uint64) string {
 // CheckIndirect finds functions of the target whose addresses f takes, and that
 // may not be called through a pointer. f is a finished module, or an object
 // whose livepatch symbols are still undefined ones.
-func CheckIndirect(f *elfobj.File, target VerifyTarget) ([]Problem, error) {
-	var out []Problem
+func CheckIndirect(f *elfobj.File, target VerifyTarget) ([]finding.Finding, error) {
+	var out []finding.Finding
 	for _, t := range addressesTaken(f) {
 		object, name, pos := plan.Vmlinux, t.symbol, 0
 		if elfobj.IsKlpSymbol(t.symbol) {
@@ -123,7 +124,7 @@ func CheckIndirect(f *elfobj.File, target VerifyTarget) ([]Problem, error) {
 		if why == "" {
 			continue
 		}
-		out = append(out, Problem{ID: IDIndirect, Severity: Error, Object: object, Symbol: name,
+		out = append(out, finding.Finding{ID: finding.IDIndirect, Severity: finding.Error, Object: object, Symbol: name,
 			Message: fmt.Sprintf("%s takes its address, which the kernel itself never does: the function %s, so a call through the pointer makes the kernel stop on processors with indirect branch tracking", t.where, why),
 			Remedy:  "take the address of a new function of the patch that calls it"})
 	}

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 
+	"github.com/klpforge/klpforge/finding"
 	"github.com/klpforge/klpforge/internal/regular"
 	"github.com/klpforge/klpforge/kernel/klpapi"
 	"github.com/klpforge/klpforge/plan"
@@ -119,9 +120,9 @@ type ManifestPatch struct {
 
 // ManifestAllow is a kind of finding that was accepted.
 type ManifestAllow struct {
-	ID     string `json:"id"`
-	Reason string `json:"reason"`
-	From   string `json:"from,omitempty"`
+	ID     finding.ID `json:"id"`
+	Reason string     `json:"reason"`
+	From   string     `json:"from,omitempty"`
 }
 
 // HexUint is a number that JSON shows as a string "0x…", because many readers

@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/klpforge/klpforge/elfobj"
+	"github.com/klpforge/klpforge/finding"
 	"github.com/klpforge/klpforge/generate"
 	"github.com/klpforge/klpforge/internal/vm"
 	"github.com/klpforge/klpforge/internal/vm/guest"
@@ -229,7 +230,7 @@ func testRealCmdline(t *testing.T, k realKernel) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(problems) != 1 || problems[0].ID != generate.IDShippedCode {
+	if len(problems) != 1 || problems[0].ID != finding.IDShippedCode {
 		t.Errorf("problems of a module with another fingerprint: %v", problems)
 	}
 

@@ -9,6 +9,7 @@ import (
 	"slices"
 
 	"github.com/klpforge/klpforge/elfobj"
+	"github.com/klpforge/klpforge/finding"
 	"github.com/klpforge/klpforge/plan"
 )
 
@@ -65,7 +66,7 @@ type Export struct {
 // problems come sorted by object, symbol and id; none means that the module
 // fits. The error tells that the check itself failed: ko is no module, or the
 // target could not be read.
-func Verify(ko []byte, target VerifyTarget) ([]Problem, error) {
+func Verify(ko []byte, target VerifyTarget) ([]finding.Finding, error) {
 	f, err := elfobj.Read(ko)
 	if err != nil {
 		return nil, err
@@ -77,7 +78,7 @@ func Verify(ko []byte, target VerifyTarget) ([]Problem, error) {
 	m, err := ReadNote(f)
 	switch {
 	case errors.Is(err, ErrNoNote), errors.Is(err, ErrManifest):
-		v.add(Problem{ID: IDTables, Severity: Error, Message: err.Error(),
+		v.add(finding.Finding{ID: finding.IDTables, Severity: finding.Error, Message: err.Error(),
 			Remedy: "finish the module with klpforge postlink"})
 		m = nil
 	case err != nil:
@@ -93,11 +94,11 @@ func Verify(ko []byte, target VerifyTarget) ([]Problem, error) {
 			return nil, err
 		}
 	}
-	slices.SortFunc(v.problems, func(a, b Problem) int {
+	slices.SortFunc(v.problems, func(a, b finding.Finding) int {
 		return cmp.Or(cmp.Compare(a.Object, b.Object), cmp.Compare(a.Symbol, b.Symbol),
 			cmp.Compare(a.ID, b.ID), cmp.Compare(a.Message, b.Message))
 	})
-	return slices.Compact(v.problems), nil
+	return slices.CompactFunc(v.problems, finding.Same), nil
 }
 
 type verifier struct {
@@ -105,13 +106,13 @@ type verifier struct {
 	m        *Manifest // nil when the module has none
 	target   VerifyTarget
 	info     modinfo
-	problems []Problem
+	problems []finding.Finding
 }
 
-func (v *verifier) add(p Problem) { v.problems = append(v.problems, p) }
+func (v *verifier) add(p finding.Finding) { v.problems = append(v.problems, p) }
 
-func (v *verifier) errorf(id, object, symbol, remedy, format string, args ...any) {
-	v.add(Problem{ID: id, Severity: Error, Object: object, Symbol: symbol, Remedy: remedy,
+func (v *verifier) errorf(id finding.ID, object, symbol, remedy, format string, args ...any) {
+	v.add(finding.Finding{ID: id, Severity: finding.Error, Object: object, Symbol: symbol, Remedy: remedy,
 		Message: fmt.Sprintf(format, args...)})
 }
 
@@ -119,7 +120,7 @@ func (v *verifier) errorf(id, object, symbol, remedy, format string, args ...any
 func (v *verifier) functions() error {
 	for _, o := range v.m.Objects {
 		if !isVmlinux(o.Name) && !v.target.HasObject(o.Name) {
-			v.errorf(IDNoObject, o.Name, "", "name the module as the kernel does, or vmlinux when it is built in",
+			v.errorf(finding.IDNoObject, o.Name, "", "name the module as the kernel does, or vmlinux when it is built in",
 				"the kernel %s has no module of that name, so the livepatch would load and do nothing", v.target.Release())
 			continue
 		}
@@ -138,9 +139,9 @@ func (v *verifier) function(object string, fn ManifestFunc) error {
 		return err
 	}
 	if yes, known := v.target.Traceable(object, sym); known && !yes {
-		v.errorf(IDNotTraceable, object, fn.Name, "patch its callers instead", "ftrace cannot hook it, so livepatch cannot replace it")
+		v.errorf(finding.IDNotTraceable, object, fn.Name, "patch its callers instead", "ftrace cannot hook it, so livepatch cannot replace it")
 	} else if !known {
-		v.add(Problem{ID: IDNotTraceable, Severity: Warning, Object: object, Symbol: fn.Name,
+		v.add(finding.Finding{ID: finding.IDNotTraceable, Severity: finding.Warning, Object: object, Symbol: fn.Name,
 			Message: "whether ftrace can hook it is unknown for this target"})
 	}
 	return v.shipped(object, fn, sym)
@@ -151,11 +152,11 @@ func (v *verifier) shipped(object string, fn ManifestFunc, sym ShippedSym) error
 	const remedy = "build with the compiler, config and source that the kernel was built with"
 	s := fn.Shipped
 	if s.Size == 0 || s.SHA256 == "" {
-		v.errorf(IDShippedCode, object, fn.Name, "", "the module does not say what code it replaces")
+		v.errorf(finding.IDShippedCode, object, fn.Name, "", "the module does not say what code it replaces")
 		return nil
 	}
 	if sym.Size != 0 && sym.Size != s.Size {
-		v.errorf(IDShippedCode, object, fn.Name, remedy, "the kernel's function has %d bytes, the one that was compiled %d", sym.Size, s.Size)
+		v.errorf(finding.IDShippedCode, object, fn.Name, remedy, "the kernel's function has %d bytes, the one that was compiled %d", sym.Size, s.Size)
 		return nil
 	}
 	code, err := v.target.Code(object, sym, s.Size)
@@ -163,16 +164,16 @@ func (v *verifier) shipped(object string, fn ManifestFunc, sym ShippedSym) error
 		return fmt.Errorf("read the code of %s in %s: %w", fn.Name, object, err)
 	}
 	if uint64(len(code)) != s.Size {
-		v.errorf(IDShippedCode, object, fn.Name, remedy, "the kernel has %d bytes of code there, not %d", len(code), s.Size)
+		v.errorf(finding.IDShippedCode, object, fn.Name, remedy, "the kernel has %d bytes of code there, not %d", len(code), s.Size)
 		return nil
 	}
 	sum, err := Fingerprint(code, s.Masks)
 	if err != nil {
-		v.errorf(IDShippedCode, object, fn.Name, "", "%v", err)
+		v.errorf(finding.IDShippedCode, object, fn.Name, "", "%v", err)
 		return nil
 	}
 	if sum != s.SHA256 {
-		v.errorf(IDShippedCode, object, fn.Name, remedy, "the kernel's code is not the code that was compiled before the patch")
+		v.errorf(finding.IDShippedCode, object, fn.Name, remedy, "the kernel's code is not the code that was compiled before the patch")
 	}
 	return nil
 }
@@ -202,15 +203,15 @@ func (v *verifier) lookup(object, name string, pos int) (sym ShippedSym, ok bool
 	remedy := "build the livepatch for this very kernel"
 	switch {
 	case len(syms) == 0:
-		v.errorf(IDSymbol, object, name, remedy, "%s has no such symbol", objectWord(object))
+		v.errorf(finding.IDSymbol, object, name, remedy, "%s has no such symbol", objectWord(object))
 	case pos == 0 && len(syms) > 1:
-		v.errorf(IDSymbol, object, name, remedy, "%s has %d symbols of that name, and the livepatch does not say which", objectWord(object), len(syms))
+		v.errorf(finding.IDSymbol, object, name, remedy, "%s has %d symbols of that name, and the livepatch does not say which", objectWord(object), len(syms))
 	case pos > len(syms):
-		v.errorf(IDSymbol, object, name, remedy, "the livepatch means number %d of that name, %s has %d", pos, objectWord(object), len(syms))
+		v.errorf(finding.IDSymbol, object, name, remedy, "the livepatch means number %d of that name, %s has %d", pos, objectWord(object), len(syms))
 	default:
 		sym = syms[max(pos, 1)-1]
 		if sym.Unstable {
-			v.add(Problem{ID: IDSymbol, Severity: Warning, Object: object, Symbol: name,
+			v.add(finding.Finding{ID: finding.IDSymbol, Severity: finding.Warning, Object: object, Symbol: name,
 				Message: "its position among its namesakes changes when the module is initialised, so the livepatch means another symbol when it is loaded after the module"})
 		}
 		return sym, true, nil

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/klpforge/klpforge/elfobj"
+	"github.com/klpforge/klpforge/finding"
 )
 
 // modinfo is the list of key=value strings that a module carries.
@@ -50,28 +51,28 @@ func (m modinfo) one(key string) string {
 func (v *verifier) modinfo() error {
 	// The kernel wants the tag, whatever its value (check_modinfo_livepatch, v6.1).
 	if lp := v.info.one("livepatch"); lp != "Y" {
-		v.errorf(IDModinfo, "", "", "add MODULE_INFO(livepatch, \"Y\")", "modinfo livepatch is %q, want \"Y\"", lp)
+		v.errorf(finding.IDModinfo, "", "", "add MODULE_INFO(livepatch, \"Y\")", "modinfo livepatch is %q, want \"Y\"", lp)
 	}
 	// license_is_gpl_compatible, include/linux/license.h, v6.1
 	gpl := []string{"GPL", "GPL v2", "GPL and additional rights", "Dual BSD/GPL", "Dual MIT/GPL", "Dual MPL/GPL"}
 	licenses := v.info.all("license")
 	for _, l := range licenses {
 		if !slices.Contains(gpl, l) {
-			v.errorf(IDModinfo, "", "", "livepatches must be under the GPL", "modinfo license is %q", l)
+			v.errorf(finding.IDModinfo, "", "", "livepatches must be under the GPL", "modinfo license is %q", l)
 		}
 	}
 	if len(licenses) == 0 {
-		v.errorf(IDModinfo, "", "", "livepatches must be under the GPL", "modinfo has no license")
+		v.errorf(finding.IDModinfo, "", "", "livepatches must be under the GPL", "modinfo has no license")
 	}
 	want, err := v.target.Vermagic()
 	if err != nil {
 		return fmt.Errorf("read vermagic of %s: %w", v.target.Release(), err)
 	}
 	if got := v.info.one("vermagic"); strings.TrimSpace(got) != strings.TrimSpace(want) {
-		v.errorf(IDVermagic, "", "", "build against the headers of the target", "vermagic is %q, the kernel's is %q", got, want)
+		v.errorf(finding.IDVermagic, "", "", "build against the headers of the target", "vermagic is %q, the kernel's is %q", got, want)
 	}
 	if v.m != nil && v.m.Release != v.target.Release() {
-		v.errorf(IDVermagic, "", "", "build the livepatch for this very kernel",
+		v.errorf(finding.IDVermagic, "", "", "build the livepatch for this very kernel",
 			"the livepatch was made for %s, the kernel is %s", v.m.Release, v.target.Release())
 	}
 	return nil
@@ -86,7 +87,7 @@ func (v *verifier) undefined() error {
 	modversions := slices.Contains(strings.Fields(vermagic), "modversions")
 	versions, err := readVersions(v.f)
 	if err != nil {
-		v.errorf(IDExportCRC, "", "", "", "%v", err)
+		v.errorf(finding.IDExportCRC, "", "", "", "%v", err)
 		modversions = false
 	}
 	if modversions {
@@ -104,13 +105,13 @@ func (v *verifier) undefined() error {
 		e, ok := v.target.Export(s.Name)
 		if !ok {
 			if s.Bind != elf.STB_WEAK {
-				v.errorf(IDUndefined, "", s.Name, "the patched code needs it as a livepatch symbol", "the kernel does not export it, so the module does not load")
+				v.errorf(finding.IDUndefined, "", s.Name, "the patched code needs it as a livepatch symbol", "the kernel does not export it, so the module does not load")
 			}
 			continue
 		}
 		v.exporter(s.Name, e)
 		if e.Namespace != "" && !slices.Contains(imported, e.Namespace) {
-			v.errorf(IDNamespace, "", s.Name, "import the namespace with MODULE_IMPORT_NS",
+			v.errorf(finding.IDNamespace, "", s.Name, "import the namespace with MODULE_IMPORT_NS",
 				"it is exported in namespace %s, which the module does not import", e.Namespace)
 		}
 		if modversions {
@@ -125,10 +126,10 @@ func (v *verifier) exporter(name string, e Export) {
 	switch {
 	case isVmlinux(e.Module):
 	case v.m != nil && v.m.Object(e.Module) != nil:
-		v.errorf(IDDependency, e.Module, name, "refer to it by a livepatch symbol, exported or not",
+		v.errorf(finding.IDDependency, e.Module, name, "refer to it by a livepatch symbol, exported or not",
 			"it is exported by a module that is patched, so the livepatch could not load before it")
 	default:
-		v.add(Problem{ID: IDDependency, Severity: Warning, Object: e.Module, Symbol: name,
+		v.add(finding.Finding{ID: finding.IDDependency, Severity: finding.Warning, Object: e.Module, Symbol: name,
 			Message: "it is exported by a module, which must be loaded before the livepatch",
 			Remedy:  "refer to it by a livepatch symbol"})
 	}
@@ -138,16 +139,16 @@ func (v *verifier) exporter(name string, e Export) {
 func (v *verifier) version(name string, versions map[string]uint32) {
 	e, ok := v.target.Export(name)
 	if !ok {
-		v.errorf(IDExportCRC, "", name, "", "the kernel does not export it, but every module's version is checked against it")
+		v.errorf(finding.IDExportCRC, "", name, "", "the kernel does not export it, but every module's version is checked against it")
 		return
 	}
 	const remedy = "link against the target's own Module.symvers"
 	crc, ok := versions[name]
 	switch {
 	case !ok:
-		v.errorf(IDExportCRC, "", name, remedy, "the module carries no version for it")
+		v.errorf(finding.IDExportCRC, "", name, remedy, "the module carries no version for it")
 	case crc != e.CRC:
-		v.errorf(IDExportCRC, "", name, remedy, "its version is %#08x in the module, %#08x in the kernel", crc, e.CRC)
+		v.errorf(finding.IDExportCRC, "", name, remedy, "its version is %#08x in the module, %#08x in the kernel", crc, e.CRC)
 	}
 }
 
@@ -189,7 +190,7 @@ func readVersions(f *elfobj.File) (map[string]uint32, error) {
 func (v *verifier) depends() error {
 	for _, d := range strings.FieldsFunc(v.info.one("depends"), func(r rune) bool { return r == ',' }) {
 		if name := strings.ReplaceAll(d, "-", "_"); v.m != nil && v.m.Object(name) != nil {
-			v.errorf(IDDependency, name, "", "refer to its symbols by livepatch symbols",
+			v.errorf(finding.IDDependency, name, "", "refer to its symbols by livepatch symbols",
 				"modinfo depends names a module that is patched")
 		}
 	}

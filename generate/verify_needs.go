@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/klpforge/klpforge/elfobj"
+	"github.com/klpforge/klpforge/finding"
 )
 
 // prerequisites checks that what patched code refers to in a module is there when
@@ -92,7 +93,7 @@ func (v *verifier) prerequisite(in []owned, needs map[string][]string, s *elfobj
 			continue
 		}
 		if !slices.Contains(needs[x.object], object) {
-			v.errorf(IDPrerequisite, object, name, remedy, "%s of %s refers to it, but module %s need not be loaded when that runs", x.name, objectWord(x.object), object)
+			v.errorf(finding.IDPrerequisite, object, name, remedy, "%s of %s refers to it, but module %s need not be loaded when that runs", x.name, objectWord(x.object), object)
 		}
 	}
 	if known {
@@ -103,5 +104,5 @@ func (v *verifier) prerequisite(in []owned, needs map[string][]string, s *elfobj
 			return
 		}
 	}
-	v.errorf(IDPrerequisite, object, name, remedy, "%s, which the livepatch adds, refers to it, but no patched object needs module %s: it need not be loaded when that is used", s.Name, object)
+	v.errorf(finding.IDPrerequisite, object, name, remedy, "%s, which the livepatch adds, refers to it, but no patched object needs module %s: it need not be loaded when that is used", s.Name, object)
 }

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/klpforge/klpforge/finding"
 	"github.com/klpforge/klpforge/plan"
 )
 
@@ -14,7 +15,7 @@ func (v *verifier) tables() error {
 	const remedy = "emit and build the module again; do not edit its source by hand"
 	t, err := readTables(v.f, v.m.API)
 	if err != nil {
-		v.errorf(IDTables, "", "", remedy, "%v", err)
+		v.errorf(finding.IDTables, "", "", remedy, "%v", err)
 		return nil
 	}
 	var want []tableFunc
@@ -30,16 +31,16 @@ func (v *verifier) tables() error {
 		}
 	}
 	for _, o := range difference(t.objects, wantObjects, cmp.Compare[string]) {
-		v.errorf(IDTables, o, "", remedy, "the module patches the object, the manifest does not name it")
+		v.errorf(finding.IDTables, o, "", remedy, "the module patches the object, the manifest does not name it")
 	}
 	for _, o := range difference(wantObjects, t.objects, cmp.Compare[string]) {
-		v.errorf(IDTables, o, "", remedy, "the manifest names the object, the module does not patch it")
+		v.errorf(finding.IDTables, o, "", remedy, "the manifest names the object, the module does not patch it")
 	}
 	for _, f := range difference(t.funcs, want, cmpTableFunc) {
-		v.errorf(IDTables, f.Object, f.Name, remedy, "the module replaces %v, which the manifest does not say", f)
+		v.errorf(finding.IDTables, f.Object, f.Name, remedy, "the module replaces %v, which the manifest does not say", f)
 	}
 	for _, f := range difference(want, t.funcs, cmpTableFunc) {
-		v.errorf(IDTables, f.Object, f.Name, remedy, "the module does not replace %v as the manifest says", f)
+		v.errorf(finding.IDTables, f.Object, f.Name, remedy, "the module does not replace %v as the manifest says", f)
 	}
 	v.replacements(t)
 	v.patchFields(t, remedy)
@@ -56,7 +57,7 @@ func (v *verifier) replacements(t *klpTables) {
 	}
 	for _, f := range t.funcs {
 		if !defined[f.New] {
-			v.errorf(IDTables, f.Object, f.Name, "", "its replacement %q is no function of the module", f.New)
+			v.errorf(finding.IDTables, f.Object, f.Name, "", "its replacement %q is no function of the module", f.New)
 		}
 	}
 }
@@ -76,20 +77,20 @@ func (v *verifier) patchFields(t *klpTables, remedy string) {
 		return cmp.Or(cmp.Compare(a.Object, b.Object), cmp.Compare(a.Field, b.Field), cmp.Compare(a.Symbol, b.Symbol))
 	}
 	for _, cb := range difference(t.callbacks, want, byAll) {
-		v.errorf(IDTables, cb.Object, cb.Symbol, remedy, "the module has the %s callback, the manifest does not name it", strings.ReplaceAll(cb.Field, "_", "-"))
+		v.errorf(finding.IDTables, cb.Object, cb.Symbol, remedy, "the module has the %s callback, the manifest does not name it", strings.ReplaceAll(cb.Field, "_", "-"))
 	}
 	for _, cb := range difference(want, t.callbacks, byAll) {
-		v.errorf(IDTables, cb.Object, cb.Symbol, remedy, "the manifest names the %s callback, the module does not have it", strings.ReplaceAll(cb.Field, "_", "-"))
+		v.errorf(finding.IDTables, cb.Object, cb.Symbol, remedy, "the manifest names the %s callback, the module does not have it", strings.ReplaceAll(cb.Field, "_", "-"))
 	}
 	var states []ManifestState
 	for _, s := range v.m.States {
 		states = append(states, ManifestState{ID: s.ID, Version: s.Version})
 	}
 	if !slices.Equal(states, t.states) {
-		v.errorf(IDTables, "", "", remedy, "the module's states are %v, the manifest's %v", t.states, states)
+		v.errorf(finding.IDTables, "", "", remedy, "the module's states are %v, the manifest's %v", t.states, states)
 	}
 	if t.replace != v.m.Replace {
-		v.errorf(IDTables, "", "", remedy, "replace is %t in the module, %t in the manifest", t.replace, v.m.Replace)
+		v.errorf(finding.IDTables, "", "", remedy, "replace is %t in the module, %t in the manifest", t.replace, v.m.Replace)
 	}
 }
 

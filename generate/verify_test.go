@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/klpforge/klpforge/elfobj"
+	"github.com/klpforge/klpforge/finding"
 	"github.com/klpforge/klpforge/generate"
 	"github.com/klpforge/klpforge/plan"
 )
@@ -281,7 +282,7 @@ func TestVerifyFires(t *testing.T) {
 			var got []want
 			text := ""
 			for _, p := range problems {
-				got = append(got, want{p.ID, p.Object, p.Symbol})
+				got = append(got, want{string(p.ID), p.Object, p.Symbol})
 				text += p.Message + p.Remedy
 			}
 			if diff := cmp.Diff(c.want, got, cmp.AllowUnexported(want{})); diff != "" {
@@ -307,7 +308,7 @@ func TestVerifyOldKernel(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(problems) != 1 || problems[0].ID != generate.IDLoadTime {
+	if len(problems) != 1 || problems[0].ID != finding.IDLoadTime {
 		t.Errorf("problems: %v", problems)
 	}
 }

@@ -1,6 +1,10 @@
 package generate
 
-import "fmt"
+import (
+	"fmt"
+
+	"github.com/klpforge/klpforge/finding"
+)
 
 // TypesTarget is a VerifyTarget that knows its types. Of another target nothing is said
 // about types.
@@ -18,13 +22,13 @@ func (v *verifier) types() error {
 		return nil
 	}
 	if len(v.m.Types) == 0 {
-		v.add(Problem{ID: IDTypes, Severity: Note, Message: "types were not checked: the module does not record a comparison with the kernel's",
+		v.add(finding.Finding{ID: finding.IDTypes, Severity: finding.Note, Message: "types were not checked: the module does not record a comparison with the kernel's",
 			Remedy: "build it again to have the types that its code uses compared with the kernel's"})
 		return nil
 	}
 	for _, m := range v.m.Types {
 		if m.Source == "" {
-			v.add(Problem{ID: IDTypes, Severity: Note, Object: m.Object, Message: "types were not checked: the kernel that the module was built for tells none"})
+			v.add(finding.Finding{ID: finding.IDTypes, Severity: finding.Note, Object: m.Object, Message: "types were not checked: the kernel that the module was built for tells none"})
 			continue
 		}
 		if !isVmlinux(m.Object) && !v.target.HasObject(m.Object) {
@@ -35,13 +39,13 @@ func (v *verifier) types() error {
 		case err != nil:
 			return err
 		case digest == "":
-			v.add(Problem{ID: IDTypes, Severity: Note, Object: m.Object,
+			v.add(finding.Finding{ID: finding.IDTypes, Severity: finding.Note, Object: m.Object,
 				Message: fmt.Sprintf("types cannot be checked again: the code was compared with %s, which this target lacks", m.Source)})
 		case source == m.Source && digest != m.SHA256:
-			v.errorf(IDTypes, m.Object, "", "build the module for this kernel",
+			v.errorf(finding.IDTypes, m.Object, "", "build the module for this kernel",
 				"%s is not the one that the code's types were compared with: SHA-256 %.12s…, the module records %.12s…", source, digest, m.SHA256)
 		case source != m.Source:
-			v.add(Problem{ID: IDTypes, Severity: Note, Object: m.Object,
+			v.add(finding.Finding{ID: finding.IDTypes, Severity: finding.Note, Object: m.Object,
 				Message: fmt.Sprintf("types cannot be checked again: the code was compared with %s, this target has %s", m.Source, source)})
 		}
 	}

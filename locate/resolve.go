@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/klpforge/klpforge/elfdiff"
+	"github.com/klpforge/klpforge/finding"
 	"github.com/klpforge/klpforge/kernel/kmod"
 )
 
@@ -41,12 +42,12 @@ func (n *Names) Resolve(e elfdiff.External) (string, error) {
 		why, missed := n.Place.Miss[e.Orig]
 		switch {
 		case missed && !e.Func:
-			return "", &elfdiff.Problem{ID: "KLP107", Severity: elfdiff.Error, Symbol: e.Name,
+			return "", &finding.Finding{ID: finding.IDSymbol, Severity: finding.Error, Symbol: e.Name,
 				Message: "variable cannot be found in the target: " + why, Remedy: "check compiler, config and source against the target"}
 		case missed && !known:
 			// A weak function that another object overrides: only the name counts.
 			if list := n.Place.View.Lookup(e.Name); e.Local || len(list) != 1 || !list[0].Global {
-				return "", &elfdiff.Problem{ID: "KLP107", Severity: elfdiff.Error, Symbol: e.Name,
+				return "", &finding.Finding{ID: finding.IDSymbol, Severity: finding.Error, Symbol: e.Name,
 					Message: "function cannot be found in the target: " + why, Remedy: "check compiler, config and source against the target"}
 			}
 		}
@@ -80,12 +81,12 @@ func (n *Names) Resolve(e elfdiff.External) (string, error) {
 	}
 	if n.Source != nil {
 		if why := n.Source(e.Name); why != "" {
-			return "", &elfdiff.Problem{ID: "KLP107", Severity: elfdiff.Error, Symbol: e.Name,
+			return "", &finding.Finding{ID: finding.IDSymbol, Severity: finding.Error, Symbol: e.Name,
 				Message: "the target's kallsyms does not list it, so that a livepatch cannot refer to it: " + why,
 				Remedy:  "find what is needed by way of a function or variable that kallsyms lists"}
 		}
 	}
-	return "", &elfdiff.Problem{ID: "KLP409", Severity: elfdiff.Error, Symbol: e.Name,
+	return "", &finding.Finding{ID: finding.IDPrerequisite, Severity: finding.Error, Symbol: e.Name,
 		Message: "the patched code needs a symbol that neither the target nor this patch has",
 		Remedy:  "add the patch that introduces it"}
 }
@@ -133,7 +134,7 @@ func (n *Names) inView(v View, e elfdiff.External, addr uint64, known bool) (str
 		pick = list
 	}
 	problem := func(format string, args ...any) error {
-		return &elfdiff.Problem{ID: "KLP107", Severity: elfdiff.Error, Symbol: e.Name, Message: fmt.Sprintf(format, args...),
+		return &finding.Finding{ID: finding.IDSymbol, Severity: finding.Error, Symbol: e.Name, Message: fmt.Sprintf(format, args...),
 			Remedy: "check compiler, config and source against the target; a debug package does not help here"}
 	}
 	switch {

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/klpforge/klpforge/elfdiff"
+	"github.com/klpforge/klpforge/finding"
 	"github.com/klpforge/klpforge/kernel/kmod"
 )
 
@@ -50,7 +51,7 @@ func TestResolveInModule(t *testing.T) {
 		name string
 		ref  elfdiff.External
 		want string
-		id   string
+		id   finding.ID
 	}{
 		{"its own function", elfdiff.External{Name: "f", Orig: atom(t, o, "f"), Func: true}, ".klp.sym.mod.f,0", ""},
 		{"a variable that nothing refers to", elfdiff.External{Name: "state", Orig: atom(t, o, "state"), Local: true}, ".klp.sym.mod.state,0", ""},
@@ -65,7 +66,7 @@ func TestResolveInModule(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			got, err := n.Resolve(c.ref)
-			var p *elfdiff.Problem
+			var p *finding.Finding
 			if c.id != "" {
 				if !errors.As(err, &p) || p.ID != c.id || p.Symbol != c.ref.Name {
 					t.Errorf("%q, error %v; want %s", got, err, c.id)

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/klpforge/klpforge/elfdiff"
+	"github.com/klpforge/klpforge/finding"
 	"github.com/klpforge/klpforge/kernel/kmod"
 )
 
@@ -28,7 +29,7 @@ func TestResolve(t *testing.T) {
 		edit func(*testing.T, *linked)
 		ref  elfdiff.External
 		want string
-		id   string
+		id   finding.ID
 	}{
 		{name: "static function", ref: ref("helper"), want: ".klp.sym.vmlinux.helper,0"},
 		{name: "one of three namesakes", ref: ref("twin"), want: ".klp.sym.vmlinux.twin,2"},
@@ -95,7 +96,7 @@ func TestResolve(t *testing.T) {
 			}
 			got, err := n.Resolve(tt.ref)
 			if tt.id != "" {
-				var p *elfdiff.Problem
+				var p *finding.Finding
 				if !errors.As(err, &p) || p.ID != tt.id || p.Remedy == "" || p.Symbol != tt.ref.Name {
 					t.Errorf("%q, error %v; want %s", got, err, tt.id)
 				}

@@ -7,6 +7,8 @@ import (
 	"cmp"
 	"encoding/json"
 	"slices"
+
+	"github.com/klpforge/klpforge/finding"
 )
 
 // Vmlinux is the object name of code built into the kernel image.
@@ -107,7 +109,7 @@ type Patch struct {
 
 // Allowed is a kind of finding that was accepted, and why.
 type Allowed struct {
-	ID     string // "KLP103"
+	ID     finding.ID
 	Reason string
 	From   string // a patch file and line, the release manifest, or the command line
 }

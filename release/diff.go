@@ -7,7 +7,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/klpforge/klpforge/elfdiff"
+	"github.com/klpforge/klpforge/finding"
 	"github.com/klpforge/klpforge/generate"
 )
 
@@ -84,7 +84,7 @@ type Diff struct {
 	Downgrade  Verdict `json:"downgrade"`
 	SideBySide Verdict `json:"side_by_side"`
 	// Findings are what a person should know beside the verdicts.
-	Findings []Finding `json:"findings"`
+	Findings []finding.Finding `json:"findings"`
 }
 
 // StateVersion is one system state on both sides.
@@ -113,7 +113,7 @@ func (s Subject) side() Side {
 // Compare compares two releases. Neither manifest may be nil; they are not
 // changed.
 func Compare(old, newer Subject) *Diff {
-	d := &Diff{Schema: DiffSchema, Old: old.side(), New: newer.side(), Findings: []Finding{}}
+	d := &Diff{Schema: DiffSchema, Old: old.side(), New: newer.side(), Findings: []finding.Finding{}}
 	a, b := old.Manifest, newer.Manifest
 	d.Patches = comparePatches(a.Patches, b.Patches, b.Present)
 	none := map[string]string{}
@@ -124,7 +124,7 @@ func Compare(old, newer Subject) *Diff {
 		d.Callbacks = compare(callbacks(a), callbacks(b))
 	}
 	if old.Promised != newer.Promised {
-		d.Findings = append(d.Findings, Finding{ID: "KLP404", Severity: elfdiff.Note, Message: "one side is a manifest: functions are not compared"})
+		d.Findings = append(d.Findings, finding.Finding{ID: finding.IDDropped, Severity: finding.Note, Message: "one side is a manifest: functions are not compared"})
 	}
 	d.States = compare(states(a), states(b))
 	d.StateVersions = stateVersions(a, b)
@@ -242,7 +242,7 @@ func shadows(m *generate.Manifest) map[string]string {
 func allowed(m *generate.Manifest) map[string]string {
 	out := map[string]string{}
 	for _, a := range m.Allowed {
-		out[a.ID] = a.Reason
+		out[string(a.ID)] = a.Reason
 	}
 	return out
 }

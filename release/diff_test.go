@@ -38,7 +38,7 @@ func unpairedCallbacks(p *plan.Plan) { p.Objects[0].Callbacks = plan.Callbacks{P
 func text(v Verdict) string {
 	s := string(v.Decision)
 	for _, r := range v.Reasons {
-		s += " " + r.ID
+		s += " " + string(r.ID)
 	}
 	return s
 }
@@ -129,7 +129,7 @@ func TestContents(t *testing.T) {
 	}
 	var ids []string
 	for _, f := range d.Findings {
-		ids = append(ids, f.ID)
+		ids = append(ids, string(f.ID))
 	}
 	if want := "KLP404 KLP404 KLP404 KLP405"; strings.Join(ids, " ") != want {
 		t.Errorf("findings %v, want %s", ids, want)

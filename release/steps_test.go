@@ -7,7 +7,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/klpforge/klpforge/elfdiff"
+	"github.com/klpforge/klpforge/finding"
 	"github.com/klpforge/klpforge/plan"
 )
 
@@ -168,14 +168,14 @@ func TestFindings(t *testing.T) {
 			d := Compare(Subject{Manifest: module("1", c.old)}, Subject{Manifest: module("2", c.new)})
 			var got []string
 			for _, f := range d.Findings {
-				got = append(got, f.Line())
+				got = append(got, f.Text())
 			}
 			if diff := cmp.Diff(c.want, got); diff != "" {
 				t.Errorf("(-want +got)\n%s", diff)
 			}
 		})
 	}
-	if got := (Finding{ID: "KLP404", Severity: elfdiff.Note, Message: "m"}).Line(); got != "KLP404 note: m" {
+	if got := (&finding.Finding{ID: "KLP404", Severity: finding.Note, Message: "m"}).Line(); got != "KLP404 note: m" {
 		t.Errorf("without a remedy: %q", got)
 	}
 }
@@ -191,7 +191,7 @@ func TestPromised(t *testing.T) {
 		d := Compare(Subject{Manifest: module("1", nil), Promised: c.old, File: "a"}, Subject{Manifest: module("2", shipped), Promised: c.new, File: "b"})
 		notes, checked := 0, false
 		for _, f := range d.Findings {
-			if f.Severity == elfdiff.Note && strings.Contains(f.Message, "one side is a manifest") {
+			if f.Severity == finding.Note && strings.Contains(f.Message, "one side is a manifest") {
 				notes++
 			}
 			checked = checked || f.ID == "KLP403"

@@ -5,7 +5,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/klpforge/klpforge/elfdiff"
+	"github.com/klpforge/klpforge/finding"
 	"github.com/klpforge/klpforge/generate"
 	"github.com/klpforge/klpforge/plan"
 )
@@ -29,29 +29,12 @@ type Verdict struct {
 
 // Reason is why a decision is not better than it is.
 type Reason struct {
-	ID       string   `json:"id"`
-	Decision Decision `json:"decision"`
-	Message  string   `json:"message"`
+	ID       finding.ID `json:"id"`
+	Decision Decision   `json:"decision"`
+	Message  string     `json:"message"`
 }
 
-// Finding is something about a release that a person should know.
-type Finding struct {
-	ID       string           `json:"id"`
-	Severity elfdiff.Severity `json:"severity"`
-	Message  string           `json:"message"`
-	Remedy   string           `json:"remedy,omitempty"`
-}
-
-// Line renders the finding in one or two lines.
-func (f Finding) Line() string {
-	s := f.ID + " " + f.Severity.String() + ": " + f.Message
-	if f.Remedy != "" {
-		s += "\n      remedy: " + f.Remedy
-	}
-	return s
-}
-
-func (v *Verdict) add(id string, d Decision, format string, args ...any) {
+func (v *Verdict) add(id finding.ID, d Decision, format string, args ...any) {
 	v.Reasons = append(v.Reasons, Reason{id, d, fmt.Sprintf(format, args...)})
 	rank := []Decision{Allowed, DisableFirst, Refused}
 	if slices.Index(rank, d) > slices.Index(rank, v.Decision) {
@@ -69,7 +52,7 @@ func Replaceable(loaded, next *generate.Manifest) Verdict {
 	v := stacking(loaded, next)
 	for i := range v.Reasons {
 		// Disabling what is loaded takes the obstacle away.
-		if v.Reasons[i].Decision == Refused && v.Reasons[i].ID != "KLP407" {
+		if v.Reasons[i].Decision == Refused && v.Reasons[i].ID != finding.IDSuccession {
 			v.Reasons[i].Decision = DisableFirst
 		}
 	}
@@ -92,7 +75,7 @@ func undoable(loaded *generate.Manifest, v Verdict) Verdict {
 		return v
 	}
 	for _, o := range unpaired(loaded) {
-		v.add("KLP403", Refused, "disabling %s does not undo what its callbacks did to %s: it has none for unpatching; only a reboot does", loaded.Name, o)
+		v.add(finding.IDLeftBehind, Refused, "disabling %s does not undo what its callbacks did to %s: it has none for unpatching; only a reboot does", loaded.Name, o)
 	}
 	return v
 }
@@ -109,10 +92,10 @@ func replacing(loaded, next *generate.Manifest) Verdict {
 		switch {
 		case !ok:
 			covered = false
-			v.add("KLP405", DisableFirst, "%s does not know state %d%s of %s, so the kernel refuses to replace it", next.Name, s.ID, meaning(s.Meaning), loaded.Name)
+			v.add(finding.IDStates, DisableFirst, "%s does not know state %d%s of %s, so the kernel refuses to replace it", next.Name, s.ID, meaning(s.Meaning), loaded.Name)
 		case t.Version < s.Version:
 			covered = false
-			v.add("KLP405", DisableFirst, "%s knows state %d%s in version %d only, %s has version %d, so the kernel refuses to replace it",
+			v.add(finding.IDStates, DisableFirst, "%s knows state %d%s in version %d only, %s has version %d, so the kernel refuses to replace it",
 				next.Name, s.ID, meaning(s.Meaning), t.Version, loaded.Name, s.Version)
 		}
 	}
@@ -121,9 +104,9 @@ func replacing(loaded, next *generate.Manifest) Verdict {
 			continue
 		}
 		if n := next.Object(o.Name); n == nil || n.Callbacks == nil {
-			v.add("KLP403", DisableFirst, "replacing runs no callback of %s, and %s has none for %s: what was done there would stay", loaded.Name, next.Name, o.Name)
+			v.add(finding.IDLeftBehind, DisableFirst, "replacing runs no callback of %s, and %s has none for %s: what was done there would stay", loaded.Name, next.Name, o.Name)
 		} else {
-			v.add("KLP403", DisableFirst, "replacing runs no callback of %s, and without a common state those of %s cannot know what was done to %s", loaded.Name, next.Name, o.Name)
+			v.add(finding.IDLeftBehind, DisableFirst, "replacing runs no callback of %s, and without a common state those of %s cannot know what was done to %s", loaded.Name, next.Name, o.Name)
 		}
 	}
 	for _, s := range loaded.Shadows {
@@ -131,9 +114,9 @@ func replacing(loaded, next *generate.Manifest) Verdict {
 			continue
 		}
 		if hasUnpatch(loaded) {
-			v.add("KLP404", DisableFirst, "%s does not know the shadow variables %#x; only the callbacks of %s free them", next.Name, uint64(s.ID), loaded.Name)
+			v.add(finding.IDDropped, DisableFirst, "%s does not know the shadow variables %#x; only the callbacks of %s free them", next.Name, uint64(s.ID), loaded.Name)
 		} else {
-			v.add("KLP404", Allowed, "nothing frees the shadow variables %#x of %s", uint64(s.ID), loaded.Name)
+			v.add(finding.IDDropped, Allowed, "nothing frees the shadow variables %#x of %s", uint64(s.ID), loaded.Name)
 		}
 	}
 	return undoable(loaded, v)
@@ -153,21 +136,21 @@ func stacking(loaded, next *generate.Manifest) Verdict {
 		}
 	}
 	if slices.Sort(both); len(both) > 0 {
-		v.add("KLP406", Refused, "both replace %s: the one loaded last hides what the other does there", strings.Join(both, ", "))
+		v.add(finding.IDOverlap, Refused, "both replace %s: the one loaded last hides what the other does there", strings.Join(both, ", "))
 	}
 	for _, s := range next.States {
 		if t, ok := state(loaded, s.ID); ok {
 			if s.Version < t.Version {
-				v.add("KLP405", Refused, "%s knows state %d%s in version %d only, %s has version %d, so the kernel refuses to load it",
+				v.add(finding.IDStates, Refused, "%s knows state %d%s in version %d only, %s has version %d, so the kernel refuses to load it",
 					next.Name, s.ID, meaning(s.Meaning), s.Version, loaded.Name, t.Version)
 			} else {
-				v.add("KLP405", Refused, "both own state %d%s: unloading one undoes what the other relies on", s.ID, meaning(s.Meaning))
+				v.add(finding.IDStates, Refused, "both own state %d%s: unloading one undoes what the other relies on", s.ID, meaning(s.Meaning))
 			}
 		}
 	}
 	for _, s := range next.Shadows {
 		if slices.ContainsFunc(loaded.Shadows, func(t generate.ManifestShadow) bool { return t.ID == s.ID }) {
-			v.add("KLP406", Refused, "both use the shadow variables %#x", uint64(s.ID))
+			v.add(finding.IDOverlap, Refused, "both use the shadow variables %#x", uint64(s.ID))
 		}
 	}
 	return v
@@ -181,17 +164,17 @@ func otherKernel(a, b *generate.Manifest) bool {
 // identity judges names, vendors and kernels.
 func identity(v *Verdict, loaded, next *generate.Manifest) {
 	if otherKernel(loaded, next) {
-		v.add("KLP407", Refused, "%s is for kernel %s, %s for %s: no machine has both", loaded.Name, loaded.Release, next.Name, next.Release)
+		v.add(finding.IDSuccession, Refused, "%s is for kernel %s, %s for %s: no machine has both", loaded.Name, loaded.Release, next.Name, next.Release)
 		return
 	}
 	if next.Replace && (loaded.Vendor != "" && next.Vendor != "" && loaded.Vendor != next.Vendor) {
-		v.add("KLP407", Refused, "%s of %s would replace %s of %s", next.Name, next.Vendor, loaded.Name, loaded.Vendor)
+		v.add(finding.IDSuccession, Refused, "%s of %s would replace %s of %s", next.Name, next.Vendor, loaded.Name, loaded.Vendor)
 	}
 	if next.Replace && (loaded.Product != "" && next.Product != "" && loaded.Product != next.Product) {
-		v.add("KLP407", Refused, "%s of the series %s would replace %s of the series %s", next.Name, next.Product, loaded.Name, loaded.Product)
+		v.add(finding.IDSuccession, Refused, "%s of the series %s would replace %s of the series %s", next.Name, next.Product, loaded.Name, loaded.Product)
 	}
 	if loaded.Name == next.Name {
-		v.add("KLP407", DisableFirst, "both modules are called %s, and the kernel loads a name once", next.Name)
+		v.add(finding.IDSuccession, DisableFirst, "both modules are called %s, and the kernel loads a name once", next.Name)
 	}
 }
 
@@ -234,25 +217,25 @@ func (d *Diff) judge(old, newer Subject) {
 	d.Upgrade, d.Downgrade = Replaceable(a, b), Replaceable(b, a)
 	d.SideBySide = stacking(a, b)
 	if b.Replace && !otherKernel(a, b) {
-		d.SideBySide.add("KLP406", Refused, "%s replaces what is loaded; build it without replace to load it beside", b.Name)
+		d.SideBySide.add(finding.IDOverlap, Refused, "%s replaces what is loaded; build it without replace to load it beside", b.Name)
 	}
 	d.SideBySide = sameName(d.SideBySide)
 	if old.Promised || newer.Promised {
 		for _, v := range []*Verdict{&d.Upgrade, &d.Downgrade, &d.SideBySide} {
-			v.add("KLP406", Allowed, "functions are judged only when both modules are built")
+			v.add(finding.IDOverlap, Allowed, "functions are judged only when both modules are built")
 		}
 	}
-	find := func(id string, s elfdiff.Severity, remedy, format string, args ...any) {
-		d.Findings = append(d.Findings, Finding{id, s, fmt.Sprintf(format, args...), remedy})
+	find := func(id finding.ID, s finding.Severity, remedy, format string, args ...any) {
+		d.Findings = append(d.Findings, finding.Finding{ID: id, Severity: s, Message: fmt.Sprintf(format, args...), Remedy: remedy})
 	}
 	switch c := plan.CompareVersions(a.Version, b.Version); {
 	case c == 0 && otherKernel(a, b): // one release, for two kernels
 	case a.Version == "" || b.Version == "":
-		find("KLP407", elfdiff.Warning, "give each release a version", "a release has no version, so nothing says which is newer")
+		find(finding.IDSuccession, finding.Warning, "give each release a version", "a release has no version, so nothing says which is newer")
 	case c == 0:
-		find("KLP407", elfdiff.Error, "raise the version", "both have version %s", b.Version)
+		find(finding.IDSuccession, finding.Error, "raise the version", "both have version %s", b.Version)
 	case c > 0:
-		find("KLP407", elfdiff.Error, "compare them the other way round, or correct the version", "the new version %s comes before the old one, %s", b.Version, a.Version)
+		find(finding.IDSuccession, finding.Error, "compare them the other way round, or correct the version", "the new version %s comes before the old one, %s", b.Version, a.Version)
 	}
 	for _, kind := range []struct {
 		what string
@@ -262,14 +245,14 @@ func (d *Diff) judge(old, newer Subject) {
 			continue // another kernel is another list, and KLP407 says so
 		}
 		for _, name := range kind.c.Dropped {
-			find("KLP404", elfdiff.Warning, "keep it, or say in the release note why it went", "%s %s: dropped", kind.what, name)
+			find(finding.IDDropped, finding.Warning, "keep it, or say in the release note why it went", "%s %s: dropped", kind.what, name)
 		}
 	}
 	for _, id := range d.States.Changed {
 		x := slices.IndexFunc(a.States, func(s generate.ManifestState) bool { return fmt.Sprint(s.ID) == id })
 		y := slices.IndexFunc(b.States, func(s generate.ManifestState) bool { return fmt.Sprint(s.ID) == id })
 		if b.States[y].Version < a.States[x].Version {
-			find("KLP405", elfdiff.Error, "a state's version never goes down", "state %s goes from version %d to %d", id, a.States[x].Version, b.States[y].Version)
+			find(finding.IDStates, finding.Error, "a state's version never goes down", "state %s goes from version %d to %d", id, a.States[x].Version, b.States[y].Version)
 		}
 	}
 	if !newer.Promised {
@@ -288,13 +271,13 @@ func sameName(v Verdict) Verdict {
 }
 
 // CheckModule looks at one livepatch by itself.
-func CheckModule(m *generate.Manifest) []Finding {
-	var out []Finding
-	add := func(id string, s elfdiff.Severity, remedy, format string, args ...any) {
-		out = append(out, Finding{id, s, fmt.Sprintf(format, args...), remedy})
+func CheckModule(m *generate.Manifest) []finding.Finding {
+	var out []finding.Finding
+	add := func(id finding.ID, s finding.Severity, remedy, format string, args ...any) {
+		out = append(out, finding.Finding{ID: id, Severity: s, Message: fmt.Sprintf(format, args...), Remedy: remedy})
 	}
 	for _, o := range unpaired(m) {
-		add("KLP403", elfdiff.Warning, "undo it in a pre_unpatch or post_unpatch callback", "%s: callbacks for patching and none for unpatching: what they do stays when the livepatch goes", o)
+		add(finding.IDLeftBehind, finding.Warning, "undo it in a pre_unpatch or post_unpatch callback", "%s: callbacks for patching and none for unpatching: what they do stays when the livepatch goes", o)
 	}
 	for _, o := range m.Objects {
 		c := o.Callbacks
@@ -302,11 +285,11 @@ func CheckModule(m *generate.Manifest) []Finding {
 			continue
 		}
 		if c.PrePatch != "" && c.PostUnpatch == "" && (c.PreUnpatch != "" || c.PostPatch != "") {
-			add("KLP403", elfdiff.Warning, "undo in post_unpatch what pre_patch did: it also runs when patching is given up",
+			add(finding.IDLeftBehind, finding.Warning, "undo in post_unpatch what pre_patch did: it also runs when patching is given up",
 				"%s: pre_patch without post_unpatch: a transition that is reversed does not undo it", o.Name)
 		}
 		if m.Replace && len(m.States) == 0 {
-			add("KLP403", elfdiff.Warning, "give what the callbacks change a state: klpforge release new-state", "%s: callbacks without a state: the next cumulative release cannot know what they did", o.Name)
+			add(finding.IDLeftBehind, finding.Warning, "give what the callbacks change a state: klpforge release new-state", "%s: callbacks without a state: the next cumulative release cannot know what they did", o.Name)
 		}
 	}
 	return out

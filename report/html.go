@@ -8,16 +8,18 @@ import (
 	"strings"
 
 	"github.com/klpforge/klpforge/analyze"
+	"github.com/klpforge/klpforge/analyze/types"
+	"github.com/klpforge/klpforge/finding"
 )
 
 //go:embed page.html
 var page string
 
 var pageTemplate = template.Must(template.New("page").Funcs(template.FuncMap{
-	"place": place, "isVerdict": func(f analyze.Finding) bool { return IsVerdict(&f) }, "join": strings.Join, "heading": heading,
-	"layoutRows": LayoutRows,
-	"hex":        func(n int) string { return fmt.Sprintf("%#x", n) },
-	"where": func(f analyze.Finding) string {
+	"place": place, "join": strings.Join, "heading": heading,
+	"layouts": func(f finding.Finding) []types.Change { return analyze.Layouts(&f) }, "layoutRows": LayoutRows,
+	"hex": func(n int) string { return fmt.Sprintf("%#x", n) },
+	"where": func(f finding.Finding) string {
 		if f.New.File == "" {
 			return place(f.Old)
 		}
@@ -35,13 +37,13 @@ func HTML(w io.Writer, r *Report) error {
 	d := struct {
 		*Report
 		Summary  string
-		Verdicts []analyze.Finding
-		Others   []analyze.Finding
+		Verdicts []finding.Finding
+		Others   []finding.Finding
 		Sources  []file
-		Titles   map[string]string
-	}{Report: r, Summary: r.summary(), Titles: map[string]string{}}
+		Titles   map[finding.ID]string
+	}{Report: r, Summary: r.summary(), Titles: map[finding.ID]string{}}
 	for _, f := range r.Findings {
-		if IsVerdict(&f) {
+		if f.ID.IsVerdict() {
 			d.Verdicts = append(d.Verdicts, f)
 		} else {
 			d.Others = append(d.Others, f)

@@ -5,21 +5,24 @@ import (
 	"io"
 
 	"github.com/klpforge/klpforge/analyze"
+	"github.com/klpforge/klpforge/analyze/equiv"
+	"github.com/klpforge/klpforge/analyze/types"
+	"github.com/klpforge/klpforge/finding"
 )
 
 type document struct {
-	Schema       string            `json:"schema"`
-	Release      string            `json:"release"`
-	Sources      []string          `json:"sources"`
-	Error        string            `json:"error,omitempty"`
-	Exit         int               `json:"exit"`
-	Counts       counts            `json:"counts"`
-	Functions    []Function        `json:"functions"`
-	New          []string          `json:"new"`
-	Findings     []analyze.Finding `json:"findings"`
-	Suppressions []Suppression     `json:"suppressions"`
-	Notes        []string          `json:"notes"`
-	Graph        *Graph            `json:"graph,omitempty"`
+	Schema       string        `json:"schema"`
+	Release      string        `json:"release"`
+	Sources      []string      `json:"sources"`
+	Error        string        `json:"error,omitempty"`
+	Exit         int           `json:"exit"`
+	Counts       counts        `json:"counts"`
+	Functions    []Function    `json:"functions"`
+	New          []string      `json:"new"`
+	Findings     []Finding     `json:"findings"`
+	Suppressions []Suppression `json:"suppressions"`
+	Notes        []string      `json:"notes"`
+	Graph        *Graph        `json:"graph,omitempty"`
 }
 
 type counts struct {
@@ -29,11 +32,43 @@ type counts struct {
 	Accepted int `json:"accepted"`
 }
 
+// Finding is a finding in the JSON form of a report, the long one.
+type Finding struct {
+	ID       finding.ID           `json:"id"`
+	Severity finding.Severity     `json:"severity"`
+	Function string               `json:"function"`
+	Object   string               `json:"object,omitempty"`
+	Unit     string               `json:"unit,omitempty"`
+	Old      finding.Position     `json:"old"`
+	New      finding.Position     `json:"new"`
+	Message  string               `json:"message"`
+	Unknown  bool                 `json:"unknown,omitempty"`
+	Given    bool                 `json:"given,omitempty"`
+	Evidence []string             `json:"evidence,omitempty"`
+	Who      []string             `json:"who,omitempty"`
+	Layouts  []types.Change       `json:"layouts,omitempty"`
+	Proofs   []*equiv.Certificate `json:"proofs,omitempty"`
+	Remedy   string               `json:"remedy,omitempty"`
+	Allowed  string               `json:"allowed,omitempty"`
+}
+
+// Findings brings findings into that form.
+func Findings(found []finding.Finding) []Finding {
+	out := make([]Finding, len(found))
+	for i := range found {
+		f := &found[i]
+		out[i] = Finding{ID: f.ID, Severity: f.Severity, Function: f.Symbol, Object: f.Object, Unit: f.Unit, Old: f.Old, New: f.New,
+			Message: f.Message, Unknown: f.Unknown, Given: f.Given, Evidence: f.Evidence, Who: f.Who,
+			Layouts: analyze.Layouts(f), Proofs: analyze.Proofs(f), Remedy: f.Remedy, Allowed: f.Allowed}
+	}
+	return out
+}
+
 // JSON writes the report as one document. Lists are never null.
 func JSON(w io.Writer, r *Report) error {
 	d := document{Schema: Schema, Release: r.Release, Sources: list(r.Sources), Error: r.Error, Exit: r.Exit, Functions: list(r.Functions), New: list(r.New),
-		Findings: list(r.Findings), Suppressions: list(r.Suppressions), Notes: list(r.Notes), Graph: r.Graph,
-		Counts: counts{r.Count(analyze.Error), r.Count(analyze.Warning), r.Count(analyze.Note), 0}}
+		Findings: Findings(r.Findings), Suppressions: list(r.Suppressions), Notes: list(r.Notes), Graph: r.Graph,
+		Counts: counts{r.Count(finding.Error), r.Count(finding.Warning), r.Count(finding.Note), 0}}
 	for i := range r.Findings {
 		if r.Findings[i].Allowed != "" {
 			d.Counts.Accepted++

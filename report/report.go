@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/klpforge/klpforge/analyze"
+	"github.com/klpforge/klpforge/finding"
 )
 
 // Schema names the JSON form.
@@ -17,7 +18,7 @@ type Report struct {
 	Sources      []string
 	Functions    []Function // that a livepatch would redirect
 	New          []string   // functions and variables that travel along
-	Findings     []analyze.Finding
+	Findings     []finding.Finding
 	Checks       []analyze.Check // those that ran, with their texts
 	Suppressions []Suppression
 	Notes        []string
@@ -29,21 +30,21 @@ type Report struct {
 
 // Function is one redirected function.
 type Function struct {
-	Object  string        `json:"object"`
-	Name    string        `json:"name"`
-	Sympos  int           `json:"sympos"`
-	Unit    string        `json:"unit"`
-	Reasons []string      `json:"reasons"`
-	Old     analyze.Place `json:"old"`
-	New     analyze.Place `json:"new"`
-	Code    []Row         `json:"-"` // instructions side by side, for the HTML page
+	Object  string           `json:"object"`
+	Name    string           `json:"name"`
+	Sympos  int              `json:"sympos"`
+	Unit    string           `json:"unit"`
+	Reasons []string         `json:"reasons"`
+	Old     finding.Position `json:"old"`
+	New     finding.Position `json:"new"`
+	Code    []Row            `json:"-"` // instructions side by side, for the HTML page
 }
 
 // Suppression accepts the findings of an id.
 type Suppression struct {
-	ID     string `json:"id"`
-	Reason string `json:"reason"`
-	From   string `json:"from"` // patch file and line, or "command line"
+	ID     finding.ID `json:"id"`
+	Reason string     `json:"reason"`
+	From   string     `json:"from"` // patch file and line, or "command line"
 }
 
 // Unused reports whether no finding made use of the suppression.
@@ -58,10 +59,10 @@ func (r *Report) Unused(s Suppression) bool {
 
 // Count counts the findings of a severity that were not accepted. Verdicts do
 // not count.
-func (r *Report) Count(s analyze.Severity) int {
+func (r *Report) Count(s finding.Severity) int {
 	n := 0
 	for i := range r.Findings {
-		if f := &r.Findings[i]; f.Severity == s && f.Allowed == "" && !IsVerdict(f) {
+		if f := &r.Findings[i]; f.Severity == s && f.Allowed == "" && !f.ID.IsVerdict() {
 			n++
 		}
 	}
@@ -70,19 +71,16 @@ func (r *Report) Count(s analyze.Severity) int {
 
 // AtLeast reports whether a finding of that severity or above was not accepted.
 // Verdicts do not count.
-func (r *Report) AtLeast(s analyze.Severity) bool {
+func (r *Report) AtLeast(s finding.Severity) bool {
 	for i := range r.Findings {
-		if f := &r.Findings[i]; f.Severity >= s && f.Allowed == "" && !IsVerdict(f) {
+		if f := &r.Findings[i]; f.Severity >= s && f.Allowed == "" && !f.ID.IsVerdict() {
 			return true
 		}
 	}
 	return false
 }
 
-// IsVerdict reports whether the finding is a verdict, given or not.
-func IsVerdict(f *analyze.Finding) bool { return f.ID == "KLP401" || f.ID == "KLP402" }
-
-func place(p analyze.Place) string {
+func place(p finding.Position) string {
 	switch {
 	case p.File == "":
 		return ""
@@ -100,6 +98,6 @@ func (r *Report) summary() string {
 		}
 		return fmt.Sprintf("%d %s", n, what)
 	}
-	s := []string{count(len(r.Functions), "function"), count(r.Count(analyze.Error), "error"), count(r.Count(analyze.Warning), "warning"), count(r.Count(analyze.Note), "note")}
+	s := []string{count(len(r.Functions), "function"), count(r.Count(finding.Error), "error"), count(r.Count(finding.Warning), "warning"), count(r.Count(finding.Note), "note")}
 	return strings.Join(s, ", ")
 }

@@ -17,14 +17,15 @@ import (
 	"github.com/klpforge/klpforge/analyze/types"
 	"github.com/klpforge/klpforge/elfdiff"
 	"github.com/klpforge/klpforge/elfobj"
+	"github.com/klpforge/klpforge/finding"
 )
 
 var update = flag.Bool("update", false, "write the golden files")
 
 // sample has one of everything.
 func sample() *Report {
-	at := func(o, n int) (analyze.Place, analyze.Place) {
-		return analyze.Place{File: "fs/x/inode.c", Line: o}, analyze.Place{File: "fs/x/inode.c", Line: n}
+	at := func(o, n int) (finding.Position, finding.Position) {
+		return finding.Position{File: "fs/x/inode.c", Line: o}, finding.Position{File: "fs/x/inode.c", Line: n}
 	}
 	r := &Report{Version: "1.0", Release: "6.1.0-55-cloud-amd64", Sources: []string{"fix.patch"}, New: []string{"x_check"},
 		Checks: []analyze.Check{{ID: "KLP103", Title: "changed initial value", Doc: "A variable gets\nanother value.\n\nMore.\n"}, {ID: "KLP205", Title: "return contract changed", Doc: "Returns.\n"},
@@ -43,19 +44,19 @@ func sample() *Report {
 		Nodes: []Node{{"x_get", "xfs", Replaced}, {"x_lookup", "xfs", Joins}, {"x_open", "xfs", Outside}, {"x_walk<T>", "xfs", Outside}, {Name: "and 12 more", Role: Outside}},
 		Calls: [][2]int{{1, 0}, {2, 1}, {3, 1}, {3, 0}, {4, 0}, {0, 3}},
 	}
-	a := analyze.Finding{ID: "KLP205", Severity: analyze.Error, Function: "x_get", Object: "xfs", Unit: "fs/x/inode.o", Message: "can now return -22, and callers that are not patched ignore the result, which is a long story that does not fit in one line",
+	a := finding.Finding{ID: "KLP205", Severity: finding.Error, Symbol: "x_get", Object: "xfs", Unit: "fs/x/inode.o", Message: "can now return -22, and callers that are not patched ignore the result, which is a long story that does not fit in one line",
 		Evidence: []string{"returned constants before: 0; after: -22, 0"}, Who: []string{"x_open", "x_close"}, Remedy: "patch these callers so that they check"}
 	a.Old, a.New = at(5, 5)
-	b := analyze.Finding{ID: "KLP103", Severity: analyze.Warning, Function: "x_limit", Message: "initial value <changed>", Allowed: "the callback sets it"}
+	b := finding.Finding{ID: "KLP103", Severity: finding.Warning, Symbol: "x_limit", Message: "initial value <changed>", Allowed: "the callback sets it"}
 	b.Old, b.New = at(1, 0)
-	c := analyze.Finding{ID: "KLP205", Severity: analyze.Note, Unknown: true, Function: "x_other", Message: "what the function returns could not be found"}
-	d := analyze.Finding{ID: "KLP401", Severity: analyze.Note, Given: true, Function: "x_get", Object: "xfs", Message: "safe to apply immediately, as far as compiled code tells", Evidence: []string{"stores: none, before and after"}}
-	e := analyze.Finding{ID: "KLP402", Severity: analyze.Note, Message: "not shown to be safe to force: 2 functions change"}
-	l := analyze.Finding{ID: "KLP208", Severity: analyze.Note, Function: "x_get", Object: "xfs", Message: "the layout of struct x changed", Layouts: []types.Change{{
+	c := finding.Finding{ID: "KLP205", Severity: finding.Note, Unknown: true, Symbol: "x_other", Message: "what the function returns could not be found"}
+	d := finding.Finding{ID: "KLP401", Severity: finding.Note, Given: true, Symbol: "x_get", Object: "xfs", Message: "safe to apply immediately, as far as compiled code tells", Evidence: []string{"stores: none, before and after"}}
+	e := finding.Finding{ID: "KLP402", Severity: finding.Note, Message: "not shown to be safe to force: 2 functions change"}
+	l := finding.Finding{ID: "KLP208", Severity: finding.Note, Symbol: "x_get", Object: "xfs", Message: "the layout of struct x changed", Detail: []types.Change{{
 		Before: types.Layout{Name: "struct x", Size: 16, Members: []types.Member{{Name: "a", Type: "int", Size: 4}, {Name: "gone", Type: "int", Offset: 4, Size: 4}, {Name: "p", Type: "void *", Offset: 8, Size: 8}}},
 		After:  types.Layout{Name: "struct x", Size: 24, Members: []types.Member{{Name: "a", Type: "int", Size: 4}, {Name: "flag", Type: "unsigned int", Offset: 4, Size: 4, Bits: 1, Bit: 3}, {Name: "n", Type: "long", Offset: 8, Size: 8}, {Name: "p", Type: "void *", Offset: 16, Size: 8}}},
 	}}}
-	r.Findings = []analyze.Finding{a, b, c, d, e, l}
+	r.Findings = []finding.Finding{a, b, c, d, e, l}
 	return r
 }
 
@@ -157,18 +158,18 @@ func TestSARIFPointsAtPatchedFiles(t *testing.T) {
 
 func TestAtLeast(t *testing.T) {
 	r := sample()
-	if !r.AtLeast(analyze.Error) {
+	if !r.AtLeast(finding.Error) {
 		t.Error("an error does not count")
 	}
 	r.Findings = r.Findings[1:]
-	if r.AtLeast(analyze.Warning) {
+	if r.AtLeast(finding.Warning) {
 		t.Error("an accepted warning counts")
 	}
-	if !r.AtLeast(analyze.Note) {
+	if !r.AtLeast(finding.Note) {
 		t.Error("a note does not count")
 	}
 	r.Findings = r.Findings[2:4]
-	if r.AtLeast(analyze.Note) {
+	if r.AtLeast(finding.Note) {
 		t.Error("verdicts count")
 	}
 }

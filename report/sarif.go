@@ -10,7 +10,7 @@ import (
 
 	"github.com/owenrumney/go-sarif/v2/sarif"
 
-	"github.com/klpforge/klpforge/analyze"
+	"github.com/klpforge/klpforge/finding"
 )
 
 const home = "https://github.com/klpforge/klpforge"
@@ -27,15 +27,15 @@ func SARIF(w io.Writer, r *Report) error {
 	if r.Version != "" {
 		run.Tool.Driver.Version = &r.Version
 	}
-	index := map[string]int{}
+	index := map[finding.ID]int{}
 	for i, c := range r.Checks {
 		index[c.ID] = i
-		run.AddRule(c.ID).WithName(ruleName(c.Title)).WithDescription(c.Title).
+		run.AddRule(string(c.ID)).WithName(ruleName(c.Title)).WithDescription(c.Title).
 			WithFullDescription(sarif.NewMultiformatMessageString(firstParagraph(c.Doc))).WithTextHelp(c.Doc)
 	}
 	for i := range r.Findings {
 		f := &r.Findings[i]
-		res := run.CreateResultForRule(f.ID).WithMessage(sarif.NewTextMessage(message(f)))
+		res := run.CreateResultForRule(string(f.ID)).WithMessage(sarif.NewTextMessage(message(f)))
 		if k, ok := index[f.ID]; ok {
 			res.WithRuleIndex(k)
 		}
@@ -45,7 +45,7 @@ func SARIF(w io.Writer, r *Report) error {
 			kind = "pass"
 		case f.Unknown:
 			kind = "open"
-		case IsVerdict(f):
+		case f.ID.IsVerdict():
 			kind = "informational"
 		}
 		res.WithKind(kind)
@@ -57,7 +57,7 @@ func SARIF(w io.Writer, r *Report) error {
 		if l := location(f); l != nil {
 			res.AddLocation(l)
 		}
-		res.WithPartialFingerPrints(map[string]any{"klpforge/v1": strings.Join([]string{f.ID, f.Object, f.Unit, f.Function}, "|")})
+		res.WithPartialFingerPrints(map[string]any{"klpforge/v1": strings.Join([]string{string(f.ID), f.Object, f.Unit, f.Symbol}, "|")})
 		if f.Allowed != "" {
 			res.AddSuppression(suppression(r, f))
 		}
@@ -68,10 +68,10 @@ func SARIF(w io.Writer, r *Report) error {
 	return writeWithoutNulls(w, log)
 }
 
-func message(f *analyze.Finding) string {
+func message(f *finding.Finding) string {
 	var b strings.Builder
-	if f.Function != "" {
-		b.WriteString(f.Function + ": ")
+	if f.Symbol != "" {
+		b.WriteString(f.Symbol + ": ")
 	}
 	b.WriteString(f.Message)
 	for _, e := range f.Evidence {
@@ -89,7 +89,7 @@ func message(f *analyze.Finding) string {
 // uri makes a relative reference of a slash path.
 func uri(path string) string { return (&url.URL{Path: path}).String() }
 
-func physical(p analyze.Place) *sarif.PhysicalLocation {
+func physical(p finding.Position) *sarif.PhysicalLocation {
 	a := sarif.NewSimpleArtifactLocation(uri(p.File)).WithUriBaseId("SRCROOT")
 	l := sarif.NewPhysicalLocation().WithArtifactLocation(a)
 	if p.Line > 0 {
@@ -98,7 +98,7 @@ func physical(p analyze.Place) *sarif.PhysicalLocation {
 	return l
 }
 
-func location(f *analyze.Finding) *sarif.Location {
+func location(f *finding.Finding) *sarif.Location {
 	l := sarif.NewLocation()
 	p := f.New
 	if p.File == "" {
@@ -107,21 +107,21 @@ func location(f *analyze.Finding) *sarif.Location {
 	if p.File != "" {
 		l.WithPhysicalLocation(physical(p))
 	}
-	if f.Function != "" {
-		full := f.Function
+	if f.Symbol != "" {
+		full := f.Symbol
 		if f.Object != "" {
 			full = f.Object + ":" + full
 		}
 		kind := "function"
-		l.AddLogicalLocations(&sarif.LogicalLocation{Name: &f.Function, FullyQualifiedName: &full, Kind: &kind})
+		l.AddLogicalLocations(&sarif.LogicalLocation{Name: &f.Symbol, FullyQualifiedName: &full, Kind: &kind})
 	}
-	if p.File == "" && f.Function == "" {
+	if p.File == "" && f.Symbol == "" {
 		return nil
 	}
 	return l
 }
 
-func suppression(r *Report, f *analyze.Finding) *sarif.Suppression {
+func suppression(r *Report, f *finding.Finding) *sarif.Suppression {
 	s := sarif.NewSuppression("external").WithStatus("accepted").WithJustifcation(f.Allowed)
 	for _, have := range r.Suppressions {
 		file, line, ok := strings.Cut(have.From, ":")

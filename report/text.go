@@ -7,7 +7,7 @@ import (
 	"regexp"
 	"strings"
 
-	"github.com/klpforge/klpforge/analyze"
+	"github.com/klpforge/klpforge/finding"
 )
 
 // TextOptions say how text looks.
@@ -88,32 +88,32 @@ func (t *texter) paint(style, s string) string {
 	return "\x1b[" + style + "m" + s + "\x1b[0m"
 }
 
-func (t *texter) finding(f *analyze.Finding) {
-	style := map[analyze.Severity]string{analyze.Error: red, analyze.Warning: yellow, analyze.Note: cyan}[f.Severity]
+func (t *texter) finding(f *finding.Finding) {
+	style := map[finding.Severity]string{finding.Error: red, finding.Warning: yellow, finding.Note: cyan}[f.Severity]
 	word := f.Severity.String()
 	switch {
 	case f.Allowed != "":
 		style, word = dim, "accepted "+word
 	case f.Given:
 		style, word = green, "verdict"
-	case IsVerdict(f):
+	case f.ID.IsVerdict():
 		style, word = dim, "verdict"
 	}
 	where := []string{}
-	if f.Function != "" {
-		where = append(where, t.paint(bold, f.Function))
+	if f.Symbol != "" {
+		where = append(where, t.paint(bold, f.Symbol))
 	}
 	p := f.New
 	if p.File == "" {
 		p = f.Old
 	}
-	if s := place(p); s != "" && s != f.Function {
+	if s := place(p); s != "" && s != f.Symbol {
 		where = append(where, s)
 	}
 	if f.Object != "" && len(where) > 0 {
 		where = append(where, "["+f.Object+"]")
 	}
-	fmt.Fprintln(t.w, strings.Join(append([]string{t.paint(style, word+" "+f.ID)}, where...), "  "))
+	fmt.Fprintln(t.w, strings.Join(append([]string{t.paint(style, word+" "+string(f.ID))}, where...), "  "))
 	t.para("", f.Message)
 	for _, e := range f.Evidence {
 		t.para("- ", e)
@@ -132,17 +132,17 @@ func (t *texter) finding(f *analyze.Finding) {
 // notProven reports whether the finding is a verdict that is not given. Most
 // livepatches have none, and the kernel's consistency model does not need it: the
 // report does not begin with that.
-func notProven(f *analyze.Finding) bool { return IsVerdict(f) && !f.Given && f.Allowed == "" }
+func notProven(f *finding.Finding) bool { return f.ID.IsVerdict() && !f.Given && f.Allowed == "" }
 
 // notProven says in a line or two, at the end, which verdicts are not given, and
 // the first reason. The other reasons are in the JSON form.
-func (t *texter) notProven(list []analyze.Finding) {
+func (t *texter) notProven(list []finding.Finding) {
 	const width = 200
 	var ids []string
 	why, more := "", 0
 	for i := range list {
 		if f := &list[i]; notProven(f) {
-			if ids = append(ids, f.ID); why == "" {
+			if ids = append(ids, string(f.ID)); why == "" {
 				why, more = f.Message, len(f.Evidence)
 			}
 		}

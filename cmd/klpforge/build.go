@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/klpforge/klpforge/finding"
 	"github.com/klpforge/klpforge/internal/build"
 	"github.com/klpforge/klpforge/kernel/klpapi"
 	"github.com/klpforge/klpforge/modsign"
@@ -124,14 +125,14 @@ objtool and make are confined: docs/security.md says what that holds.`,
 	return cmd
 }
 
-func parseAllow(list []string) (map[string]string, error) {
-	m := map[string]string{}
+func parseAllow(list []string) (map[finding.ID]string, error) {
+	m := map[finding.ID]string{}
 	for _, s := range list {
 		id, reason, ok := strings.Cut(s, "=")
 		if !ok || strings.TrimSpace(reason) == "" || !strings.HasPrefix(id, "KLP") {
 			return nil, usageError("--allow %q: want an id and a reason, as in KLP103=\"set by the callback\"", s)
 		}
-		m[id] = reason
+		m[finding.ID(id)] = reason
 	}
 	return m, nil
 }
@@ -160,7 +161,7 @@ func (a *app) summary(res *build.Result, err error, total time.Duration) {
 		fmt.Fprintf(w, "note: %s\n", n)
 	}
 	for _, p := range res.Problems {
-		fmt.Fprintf(w, "%s\n", p.Line())
+		fmt.Fprintf(w, "%s\n", p.Text())
 	}
 	var refusal *build.Refusal
 	if errors.As(err, &refusal) {
@@ -210,20 +211,20 @@ func (a *app) times(res *build.Result, total time.Duration) {
 }
 
 type buildJSON struct {
-	Schema    string          `json:"schema"`
-	Release   string          `json:"release"`
-	Module    string          `json:"module,omitempty"`
-	Bytes     int             `json:"bytes,omitempty"`
-	Error     string          `json:"error,omitempty"`
-	Exit      int             `json:"exit"`
-	Functions []buildFunc     `json:"functions"`
-	NewFuncs  []string        `json:"newFunctions,omitempty"`
-	NewData   []string        `json:"newData,omitempty"`
-	Problems  []build.Problem `json:"problems"`
-	Notes     []string        `json:"notes,omitempty"`
-	Units     []string        `json:"units"`
-	Stages    []build.Stage   `json:"stages"`
-	Compile   float64         `json:"compileSeconds"`
+	Schema    string            `json:"schema"`
+	Release   string            `json:"release"`
+	Module    string            `json:"module,omitempty"`
+	Bytes     int               `json:"bytes,omitempty"`
+	Error     string            `json:"error,omitempty"`
+	Exit      int               `json:"exit"`
+	Functions []buildFunc       `json:"functions"`
+	NewFuncs  []string          `json:"newFunctions,omitempty"`
+	NewData   []string          `json:"newData,omitempty"`
+	Problems  []finding.Finding `json:"problems"`
+	Notes     []string          `json:"notes,omitempty"`
+	Units     []string          `json:"units"`
+	Stages    []build.Stage     `json:"stages"`
+	Compile   float64           `json:"compileSeconds"`
 }
 
 type buildFunc struct {
@@ -239,7 +240,7 @@ func writeBuildJSON(a *app, res *build.Result, err error) error {
 		Functions: []buildFunc{}, NewFuncs: res.NewFuncs, NewData: res.NewData, Problems: res.Problems, Notes: res.Notes,
 		Units: res.Units, Stages: res.Stages, Compile: res.CompileSeconds}
 	if doc.Problems == nil {
-		doc.Problems = []build.Problem{}
+		doc.Problems = []finding.Finding{}
 	}
 	if doc.Units == nil {
 		doc.Units = []string{}

@@ -126,7 +126,7 @@ func completeReleases(cmd *cobra.Command, _ []string, _ string) ([]string, cobra
 func completeChecks(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
 	var out []string
 	for _, c := range all.Registry().Checks() {
-		out = append(out, c.ID+"\t"+c.Title)
+		out = append(out, string(c.ID)+"\t"+c.Title)
 	}
 	return out, cobra.ShellCompDirectiveNoFileComp
 }
@@ -136,7 +136,7 @@ func completeCheckList(_ *cobra.Command, _ []string, typed string) ([]string, co
 	done := typed[:strings.LastIndex(typed, ",")+1]
 	var out []string
 	for _, c := range all.Registry().Checks() {
-		out = append(out, done+c.ID+"\t"+c.Title)
+		out = append(out, done+string(c.ID)+"\t"+c.Title)
 	}
 	return out, cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveNoSpace
 }
@@ -145,7 +145,7 @@ func completeCheckList(_ *cobra.Command, _ []string, typed string) ([]string, co
 func completeAllow(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
 	var out []string
 	for _, c := range all.Registry().Checks() {
-		out = append(out, c.ID+"=\t"+c.Title)
+		out = append(out, string(c.ID)+"=\t"+c.Title)
 	}
 	return out, cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveNoSpace
 }

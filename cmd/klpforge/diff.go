@@ -9,6 +9,7 @@ import (
 
 	"github.com/klpforge/klpforge/elfdiff"
 	"github.com/klpforge/klpforge/elfobj"
+	"github.com/klpforge/klpforge/finding"
 )
 
 func (a *app) diffCmd() *cobra.Command {
@@ -64,13 +65,12 @@ Needs the two objects and nothing else. Compile both with -ffunction-sections
 	return cmd
 }
 
-func parseSeverity(s string) (elfdiff.Severity, error) {
-	for _, v := range []elfdiff.Severity{elfdiff.Note, elfdiff.Warning, elfdiff.Error} {
-		if v.String() == s {
-			return v, nil
-		}
+func parseSeverity(word string) (finding.Severity, error) {
+	severity, err := finding.ParseSeverity(word)
+	if err != nil {
+		return 0, usageError("unknown severity %q: error, warning or note", word)
 	}
-	return 0, usageError("unknown severity %q: error, warning or note", s)
+	return severity, nil
 }
 
 type diffJSON struct {
@@ -96,11 +96,11 @@ type diffData struct {
 	Section string             `json:"section"`
 }
 
-// diffProblem is elfdiff.Problem with the fields that the contract promises
-// always present.
+// diffProblem is a finding with the fields that the contract promises always
+// present.
 type diffProblem struct {
-	ID       string           `json:"id"`
-	Severity elfdiff.Severity `json:"severity"`
+	ID       finding.ID       `json:"id"`
+	Severity finding.Severity `json:"severity"`
 	Symbol   string           `json:"symbol"`
 	Section  string           `json:"section,omitempty"`
 	Message  string           `json:"message"`
@@ -121,7 +121,7 @@ func diffDocument(orig, patched string, r *elfdiff.Result) diffJSON {
 		d.Data = append(d.Data, diffData{c.Name, c.Kind, c.Section})
 	}
 	for _, p := range r.Problems {
-		d.Problems = append(d.Problems, diffProblem(p))
+		d.Problems = append(d.Problems, diffProblem{p.ID, p.Severity, p.Symbol, p.Section, p.Message, p.Remedy})
 	}
 	return d
 }

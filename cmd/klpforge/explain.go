@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/klpforge/klpforge/analyze/all"
+	"github.com/klpforge/klpforge/finding"
 )
 
 func (a *app) explainCmd() *cobra.Command {
@@ -34,9 +35,9 @@ type explainJSON struct {
 }
 
 type explainItem struct {
-	ID    string `json:"id"`
-	Title string `json:"title"`
-	Text  string `json:"text"`
+	ID    finding.ID `json:"id"`
+	Title string     `json:"title"`
+	Text  string     `json:"text"`
 }
 
 func (a *app) explain(ids []string, format string) error {
@@ -45,7 +46,7 @@ func (a *app) explain(ids []string, format string) error {
 	if len(ids) > 0 {
 		list = list[:0]
 		for _, id := range ids {
-			c, ok := registry.Check(strings.ToUpper(id))
+			c, ok := registry.Check(finding.ID(strings.ToUpper(id)))
 			if !ok {
 				return usageError("no check is called %q; 'klpforge explain' lists all", id)
 			}

@@ -104,7 +104,7 @@ func printInfo(out io.Writer, info *module.Info) {
 		row("in the source", patchText(p))
 	}
 	for _, x := range m.Allowed {
-		row("accepted", x.ID+"  "+x.Reason)
+		row("accepted", string(x.ID)+"  "+x.Reason)
 	}
 }
 

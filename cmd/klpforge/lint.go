@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/klpforge/klpforge/analyze/all"
+	"github.com/klpforge/klpforge/finding"
 	"github.com/klpforge/klpforge/internal/build"
 	"github.com/klpforge/klpforge/report"
 )
@@ -148,7 +149,7 @@ func (a *app) color() bool {
 }
 
 // lintReport gathers what is shown.
-func lintReport(res *build.Result, selected map[string]bool) *report.Report {
+func lintReport(res *build.Result, selected map[finding.ID]bool) *report.Report {
 	rep := &report.Report{Release: res.Release, Notes: res.Notes}
 	for _, p := range res.Plan.Patches {
 		rep.Sources = append(rep.Sources, p.Name)

@@ -28,7 +28,7 @@ func everythingSaid(t *testing.T) []spoken {
 	t.Helper()
 	var out []spoken
 	for _, c := range all.Registry().Checks() {
-		out = append(out, spoken{"explain " + c.ID, c.Doc})
+		out = append(out, spoken{"explain " + string(c.ID), c.Doc})
 	}
 	const root = "../.."
 	err := filepath.WalkDir(root, func(p string, d fs.DirEntry, err error) error {

@@ -187,7 +187,7 @@ func (a *app) releaseSummary(s *releases.Summary, format string) error {
 func printSummary(w io.Writer, s *releases.Summary) {
 	fmt.Fprintf(w, "%s %s\n", s.Name, s.Version)
 	for _, f := range s.Findings {
-		fmt.Fprintln(w, f.Line())
+		fmt.Fprintln(w, f.Text())
 	}
 	for _, t := range s.Targets {
 		switch {
@@ -207,10 +207,10 @@ func printSummary(w io.Writer, s *releases.Summary) {
 			fmt.Fprintf(w, "  = %s: skipped, the target's source has it already\n", p)
 		}
 		for _, p := range t.Problems {
-			fmt.Fprintf(w, "  %s\n", p.Line())
+			fmt.Fprintf(w, "  %s\n", p.Text())
 		}
 		for _, f := range t.Findings {
-			fmt.Fprintf(w, "  %s\n", f.Line())
+			fmt.Fprintf(w, "  %s\n", f.Text())
 		}
 		for _, n := range t.Notes {
 			fmt.Fprintf(w, "  note: %s\n", n)

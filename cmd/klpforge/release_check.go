@@ -5,10 +5,9 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/klpforge/klpforge/elfdiff"
+	"github.com/klpforge/klpforge/finding"
 	"github.com/klpforge/klpforge/internal/releases"
 	"github.com/klpforge/klpforge/module"
-	"github.com/klpforge/klpforge/release"
 )
 
 type checkJSON struct {
@@ -18,7 +17,7 @@ type checkJSON struct {
 
 type checkModule struct {
 	File     string            `json:"file"`
-	Findings []release.Finding `json:"findings"`
+	Findings []finding.Finding `json:"findings"`
 }
 
 func (a *app) releaseCheckCmd() *cobra.Command {
@@ -40,7 +39,7 @@ there is an error.`,
 				return err
 			}
 			doc := checkJSON{Schema: "klpforge.release-check/v1", Modules: []checkModule{}}
-			severity := elfdiff.Note
+			severity := finding.Note
 			for _, path := range args {
 				info, err := module.Read(path)
 				if err != nil {
@@ -60,7 +59,7 @@ there is an error.`,
 			} else {
 				a.printCheck(file, doc)
 			}
-			if severity >= elfdiff.Error {
+			if severity >= finding.Error {
 				return &exitError{code: exitFindings, err: fmt.Errorf("not what %s says", file), quiet: true}
 			}
 			return nil
@@ -80,7 +79,7 @@ func (a *app) printCheck(file string, doc checkJSON) {
 			fmt.Fprintf(a.out, "%s: as %s says\n", m.File, file)
 		}
 		for _, f := range m.Findings {
-			fmt.Fprintf(a.out, "%s: %s\n", m.File, f.Line())
+			fmt.Fprintf(a.out, "%s: %s\n", m.File, f.Text())
 		}
 	}
 }

@@ -9,7 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/klpforge/klpforge/elfdiff"
+	"github.com/klpforge/klpforge/finding"
 	"github.com/klpforge/klpforge/internal/releases"
 	"github.com/klpforge/klpforge/module"
 	"github.com/klpforge/klpforge/release"
@@ -52,7 +52,7 @@ error.`,
 			} else {
 				printReleaseDiff(a.out, d)
 			}
-			if d.Upgrade.Decision == release.Refused || worst(d.Findings) >= elfdiff.Error {
+			if d.Upgrade.Decision == release.Refused || worst(d.Findings) >= finding.Error {
 				return &exitError{code: exitFindings, err: fmt.Errorf("%s may not follow %s", args[1], args[0]), quiet: true}
 			}
 			return nil
@@ -82,8 +82,8 @@ func subject(path string) (release.Subject, error) {
 	return release.Subject{File: path, Manifest: info.Manifest}, nil
 }
 
-func worst(list []release.Finding) elfdiff.Severity {
-	s := elfdiff.Note
+func worst(list []finding.Finding) finding.Severity {
+	s := finding.Note
 	for _, f := range list {
 		s = max(s, f.Severity)
 	}
@@ -138,7 +138,7 @@ func printReleaseDiff(w io.Writer, d *release.Diff) {
 	}
 	printVerdict(w, "side by side", d.SideBySide)
 	for _, f := range d.Findings {
-		fmt.Fprintln(w, f.Line())
+		fmt.Fprintln(w, f.Text())
 	}
 }
 

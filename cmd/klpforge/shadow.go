@@ -9,18 +9,19 @@ import (
 
 	"github.com/klpforge/klpforge/analyze"
 	"github.com/klpforge/klpforge/analyze/types"
+	"github.com/klpforge/klpforge/finding"
 	"github.com/klpforge/klpforge/templates"
 )
 
 // suggestShadow writes accessors of shadow variables for the members that
 // patches add to types, one for each type of a KLP208.
-func (a *app) suggestShadow(path string, findings []analyze.Finding) error {
+func (a *app) suggestShadow(path string, findings []finding.Finding) error {
 	var b bytes.Buffer
 	seen := map[string]bool{}
 	for _, f := range findings {
-		for _, c := range f.Layouts {
+		for _, c := range analyze.Layouts(&f) {
 			members := added(&c)
-			if f.ID != "KLP208" || seen[c.Before.Name] || len(members) == 0 {
+			if f.ID != finding.IDLayout || seen[c.Before.Name] || len(members) == 0 {
 				continue
 			}
 			seen[c.Before.Name] = true

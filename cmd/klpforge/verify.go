@@ -5,6 +5,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/klpforge/klpforge/finding"
 	"github.com/klpforge/klpforge/generate"
 	"github.com/klpforge/klpforge/internal/build"
 	"github.com/klpforge/klpforge/internal/regular"
@@ -51,13 +52,10 @@ func (a *app) verifyCmd() *cobra.Command {
 			}
 			failed := false
 			for _, p := range problems {
-				failed = failed || p.Severity == generate.Error
+				failed = failed || p.Severity == finding.Error
 			}
 			if format == "json" {
-				if problems == nil {
-					problems = []generate.Problem{}
-				}
-				if err := writeJSON(a, map[string]any{"schema": "klpforge.verify/v1", "module": args[0], "release": t.Release(), "ok": !failed, "problems": problems}); err != nil {
+				if err := writeJSON(a, map[string]any{"schema": "klpforge.verify/v1", "module": args[0], "release": t.Release(), "ok": !failed, "problems": verifyProblems(problems)}); err != nil {
 					return err
 				}
 			} else {
@@ -78,6 +76,24 @@ func (a *app) verifyCmd() *cobra.Command {
 	cmd.Flags().StringArrayVar(&o.ExtraModules, "oot-module", nil, "`FILE.ko` that was built outside of the kernel's tree and that the livepatch is for")
 	cmd.Flags().StringVar(&format, "format", "text", "text or json")
 	return cmd
+}
+
+// verifyProblem is a finding in the JSON form of verify.
+type verifyProblem struct {
+	ID       finding.ID       `json:"id"`
+	Severity finding.Severity `json:"severity"`
+	Object   string           `json:"object,omitempty"`
+	Symbol   string           `json:"symbol,omitempty"`
+	Message  string           `json:"message"`
+	Remedy   string           `json:"remedy,omitempty"`
+}
+
+func verifyProblems(problems []finding.Finding) []verifyProblem {
+	out := make([]verifyProblem, len(problems))
+	for i, p := range problems {
+		out[i] = verifyProblem{p.ID, p.Severity, p.Object, p.Symbol, p.Message, p.Remedy}
+	}
+	return out
 }
 
 func (a *app) postlinkCmd() *cobra.Command {

@@ -12,14 +12,15 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/klpforge/klpforge/finding"
 	"github.com/klpforge/klpforge/patchset"
 )
 
 // Suppression is one accepted id with its reason.
 type Suppression struct {
-	ID     string `json:"id"`
-	Reason string `json:"reason"`
-	From   string `json:"from"` // a patch file and line, or "command line"
+	ID     finding.ID `json:"id"`
+	Reason string     `json:"reason"`
+	From   string     `json:"from"` // a patch file and line, or "command line"
 }
 
 // allowRE is the comment line of a patch that accepts findings. No line of a
@@ -33,11 +34,11 @@ var findingRE = regexp.MustCompile(`^KLP[0-9]{3}$`)
 func (r *run) suppressions(series *patchset.Series) error {
 	allow := maps.Clone(r.opt.Allow)
 	if allow == nil {
-		allow = map[string]string{}
+		allow = map[finding.ID]string{}
 	}
-	for _, id := range []string{idOutside, idRules} {
+	for _, id := range []finding.ID{finding.IDOutsideFile, finding.IDBuildRules} {
 		if _, wanted := allow[id]; wanted {
-			r.res.Notes = append(r.res.Notes, id+" cannot be accepted: nothing that is compiled would be known to be the patch's")
+			r.res.Notes = append(r.res.Notes, string(id)+" cannot be accepted: nothing that is compiled would be known to be the patch's")
 			delete(allow, id)
 		}
 	}
@@ -69,7 +70,7 @@ func (r *run) suppressions(series *patchset.Series) error {
 		comments = append(comments, list...)
 	}
 	for _, s := range comments {
-		if s.ID == idOutside || s.ID == idRules {
+		if s.ID == finding.IDOutsideFile || s.ID == finding.IDBuildRules {
 			return &PatchError{fmt.Errorf("%s: %s cannot be accepted, least of all by the patch", s.From, s.ID)}
 		}
 		if _, have := allow[s.ID]; !have {
@@ -135,7 +136,7 @@ func allowedIn(text io.Reader, name string) ([]Suppression, error) {
 		if !findingRE.MatchString(m[1]) || m[2] == "" {
 			return nil, &PatchError{fmt.Errorf("%s: want an id and a reason, as in \"klpforge: allow KLP103 set by the callback\"", where)}
 		}
-		out = append(out, Suppression{m[1], m[2], where})
+		out = append(out, Suppression{finding.ID(m[1]), m[2], where})
 	}
 	if err := in.Err(); err != nil {
 		return nil, fmt.Errorf("read patch %s: %w", name, err)

@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/klpforge/klpforge/finding"
 	"github.com/klpforge/klpforge/patchset"
 )
 
@@ -27,7 +28,7 @@ func TestSuppressions(t *testing.T) {
 		{ID: "<stdin>", Log: "Why.\n\nklpforge: allow KLP213 probes again\n"},
 		{ID: "a.patch", Log: "klpforge: allow KLP204 no: a file is read as it is\n"},
 	}}
-	r := &run{res: &Result{}, opt: Options{Patches: []string{mail, series, "-"}, Allow: map[string]string{"KLP103": "I say so"}}}
+	r := &run{res: &Result{}, opt: Options{Patches: []string{mail, series, "-"}, Allow: map[finding.ID]string{"KLP103": "I say so"}}}
 	if err := r.suppressions(read); err != nil {
 		t.Fatal(err)
 	}
@@ -35,7 +36,7 @@ func TestSuppressions(t *testing.T) {
 	if d := cmp.Diff(want, r.res.Suppressions); d != "" {
 		t.Errorf("(-want +got)\n%s", d)
 	}
-	if d := cmp.Diff(map[string]string{"KLP103": "I say so", "KLP210": "both are idempotent", "KLP205": "callers are patched too", "KLP213": "probes again"}, r.opt.Allow); d != "" {
+	if d := cmp.Diff(map[finding.ID]string{"KLP103": "I say so", "KLP210": "both are idempotent", "KLP205": "callers are patched too", "KLP213": "probes again"}, r.opt.Allow); d != "" {
 		t.Errorf("(-want +got)\n%s", d)
 	}
 	for _, bad := range []string{"klpforge: allow KLP103\n", "klpforge: allow everything please\n", "klpforge: allow\n"} {

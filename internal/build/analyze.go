@@ -9,7 +9,7 @@ import (
 	"github.com/klpforge/klpforge/analyze/model"
 	"github.com/klpforge/klpforge/analyze/passes/reported"
 	"github.com/klpforge/klpforge/analyze/stacks"
-	"github.com/klpforge/klpforge/elfdiff"
+	"github.com/klpforge/klpforge/finding"
 	"github.com/klpforge/klpforge/internal/facts"
 	"github.com/klpforge/klpforge/patchset"
 	"github.com/klpforge/klpforge/plan"
@@ -28,9 +28,7 @@ func (r *run) analyze() error {
 			in.API = &api
 		}
 	}
-	for _, p := range r.res.Problems {
-		in.Problems = append(in.Problems, analyze.Problem{Problem: p.Problem, Object: p.Object, Unit: p.Unit})
-	}
+	in.Problems = slices.Clone(r.res.Problems)
 	for _, u := range r.units {
 		if u.diff == nil {
 			continue
@@ -43,11 +41,10 @@ func (r *run) analyze() error {
 	var err error
 	r.res.Findings, err = all.Registry().Run(in, nil)
 	for _, f := range r.res.Findings {
-		if f.Severity == elfdiff.Note && !f.Given || r.isProblem(&f, known) {
+		if f.Severity == finding.Note && !f.Given || r.isProblem(&f, known) {
 			continue
 		}
-		r.res.Problems = append(r.res.Problems, Problem{Problem: elfdiff.Problem{ID: f.ID, Severity: f.Severity, Symbol: f.Function, Message: f.Message, Remedy: f.Remedy},
-			Object: f.Object, Unit: f.Unit, Allowed: f.Allowed})
+		r.res.Problems = append(r.res.Problems, f)
 	}
 	return err
 }
@@ -98,18 +95,18 @@ func (r *run) shipped() (named, exporter func(string) *model.Model) {
 func (r *run) stacks() (*stacks.Result, error) { return facts.Stacks(r.target.K, nil) }
 
 // isProblem reports whether a finding says one of the first n problems.
-func (r *run) isProblem(f *analyze.Finding, n int) bool {
-	return slices.ContainsFunc(r.res.Problems[:n], func(p Problem) bool {
-		return p.ID == f.ID && p.Symbol == f.Function && p.Message == f.Message && p.Object == f.Object && p.Unit == f.Unit
+func (r *run) isProblem(f *finding.Finding, n int) bool {
+	return slices.ContainsFunc(r.res.Problems[:n], func(p finding.Finding) bool {
+		return p.ID == f.ID && p.Symbol == f.Symbol && p.Message == f.Message && p.Object == f.Object && p.Unit == f.Unit
 	})
 }
 
 // found adds a problem of a late stage to the findings.
-func (r *run) found(p Problem) {
-	f := reported.Finding(&analyze.Problem{Problem: p.Problem, Object: p.Object, Unit: p.Unit})
+func (r *run) found(p finding.Finding) {
+	f := reported.Finding(&p)
 	f.Allowed = p.Allowed
 	r.res.Findings = append(r.res.Findings, f)
-	analyze.Sort(r.res.Findings)
+	finding.Sort(r.res.Findings)
 }
 
 func files(o *patchset.Overlay) []analyze.File {

@@ -5,21 +5,21 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/klpforge/klpforge/elfdiff"
+	"github.com/klpforge/klpforge/finding"
 	"github.com/klpforge/klpforge/internal/checktest"
 )
 
 // A refusal before anything was compared still tells what is known.
 func TestAnalyzeEarly(t *testing.T) {
-	p := Problem{Problem: elfdiff.Problem{ID: "KLP109", Severity: elfdiff.Error, Symbol: "arch/x86/lib/clear_page_64.S", Message: "assembly"}}
-	r := &run{res: &Result{Problems: []Problem{p}}}
+	p := finding.Finding{ID: "KLP109", Severity: finding.Error, Message: "assembly"}.InFile(finding.Position{File: "arch/x86/lib/clear_page_64.S"})
+	r := &run{res: &Result{Problems: []finding.Finding{p}}}
 	if err := r.analyze(); err != nil {
 		t.Fatal(err)
 	}
 	if len(r.res.Findings) != 1 || r.res.Findings[0].ID != "KLP109" {
 		t.Errorf("findings %+v", r.res.Findings)
 	}
-	if d := cmp.Diff([]Problem{p}, r.res.Problems, cmp.AllowUnexported(Problem{})); d != "" {
+	if d := cmp.Diff([]finding.Finding{p}, r.res.Problems); d != "" {
 		t.Errorf("problems (-want +got)\n%s", d)
 	}
 }
@@ -27,7 +27,7 @@ func TestAnalyzeEarly(t *testing.T) {
 // What a check calls an error stops a build, unless it is accepted.
 func TestAnalyzeErrorsStop(t *testing.T) {
 	in := checktest.Load(t, "../../analyze/passes/lockeffect/testdata/takes")
-	for _, allow := range []map[string]string{nil, {"KLP201": "no caller runs now", "KLP214": "nor this one"}} {
+	for _, allow := range []map[finding.ID]string{nil, {"KLP201": "no caller runs now", "KLP214": "nor this one"}} {
 		u := in.Units[0]
 		r := &run{res: &Result{Plan: *in.Plan}, opt: Options{Allow: allow}, units: []*unit{{object: u.Object, owner: u.Owner, diff: u.Diff, replace: u.Replace}}}
 		if err := r.analyze(); err != nil {
@@ -36,14 +36,14 @@ func TestAnalyzeErrorsStop(t *testing.T) {
 		if got := r.verdict(); (got == nil) != (allow != nil) {
 			t.Errorf("allowed %v: verdict %v", allow, got)
 		}
-		var ids []string
+		var ids []finding.ID
 		for _, p := range r.res.Problems {
 			ids = append(ids, p.ID)
 			if p.Symbol != "prepare" || p.Allowed != allow[p.ID] {
 				t.Errorf("problem %+v", p)
 			}
 		}
-		if d := cmp.Diff([]string{"KLP201", "KLP214"}, ids); d != "" {
+		if d := cmp.Diff([]finding.ID{"KLP201", "KLP214"}, ids); d != "" {
 			t.Errorf("(-want +got)\n%s", d)
 		}
 	}

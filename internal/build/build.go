@@ -13,7 +13,7 @@ import (
 
 	"github.com/klpforge/klpforge/analyze"
 	"github.com/klpforge/klpforge/analyze/stacks"
-	"github.com/klpforge/klpforge/elfdiff"
+	"github.com/klpforge/klpforge/finding"
 	"github.com/klpforge/klpforge/generate"
 	"github.com/klpforge/klpforge/internal/facts"
 	"github.com/klpforge/klpforge/kbuild"
@@ -246,18 +246,16 @@ func (r *run) enter(stage string) {
 	}
 }
 
-func (r *run) problem(u *unit, p elfdiff.Problem) {
-	x := Problem{Problem: p}
+func (r *run) problem(u *unit, p finding.Finding) {
+	x := p
 	if u != nil {
 		x.Object, x.Unit = u.owner, u.object
 	}
-	if x.Severity == elfdiff.Error {
+	if x.Severity == finding.Error {
 		x.Allowed = r.opt.Allow[x.ID]
 	}
-	for _, have := range r.res.Problems {
-		if have == x {
-			return
-		}
+	if slices.ContainsFunc(r.res.Problems, func(have finding.Finding) bool { return finding.Same(have, x) }) {
+		return
 	}
 	r.res.Problems = append(r.res.Problems, x)
 }
@@ -309,7 +307,7 @@ func (r *run) prepare(ctx context.Context) error {
 	}
 	for _, d := range r.tree.ConfigDiffs {
 		if !d.Expected {
-			r.problem(nil, elfdiff.Problem{ID: "KLP108", Severity: elfdiff.Warning, Symbol: d.Name,
+			r.problem(nil, finding.Finding{ID: finding.IDShippedCode, Severity: finding.Warning, Symbol: d.Name,
 				Message: "the prepared tree's configuration differs from the target's: " + d.String()})
 		}
 	}
@@ -396,7 +394,7 @@ func (r *run) finishPlan(series *patchset.Series) {
 }
 
 func (r *run) sortProblems() {
-	slices.SortStableFunc(r.res.Problems, func(a, b Problem) int {
+	slices.SortStableFunc(r.res.Problems, func(a, b finding.Finding) int {
 		return cmp.Or(-cmp.Compare(a.Severity, b.Severity), cmp.Compare(a.ID, b.ID), cmp.Compare(a.Unit, b.Unit), cmp.Compare(a.Symbol, b.Symbol))
 	})
 }
@@ -515,14 +513,13 @@ func (r *run) sign(ko []byte) ([]byte, error) {
 }
 
 // verified adds what the check of the finished module found.
-func (r *run) verified(problems []generate.Problem) error {
-	var errs []Problem
-	for _, p := range problems {
-		x := Problem{Problem: elfdiff.Problem{ID: p.ID, Severity: severity(p.Severity), Symbol: p.Symbol, Message: p.Message, Remedy: p.Remedy}, Object: p.Object}
-		if x.ID == generate.IDIndirect && slices.ContainsFunc(r.res.Problems, func(h Problem) bool { return h.ID == x.ID && h.Symbol == x.Symbol }) {
+func (r *run) verified(problems []finding.Finding) error {
+	var errs []finding.Finding
+	for _, x := range problems {
+		if x.ID == finding.IDIndirect && slices.ContainsFunc(r.res.Problems, func(h finding.Finding) bool { return h.ID == x.ID && h.Symbol == x.Symbol }) {
 			continue // found in the object that the module was linked of
 		}
-		if x.Severity == elfdiff.Error {
+		if x.Severity == finding.Error {
 			if x.Allowed = r.opt.Allow[x.ID]; x.Allowed == "" {
 				errs = append(errs, x)
 			}
@@ -534,16 +531,6 @@ func (r *run) verified(problems []generate.Problem) error {
 		return &Refusal{errs}
 	}
 	return nil
-}
-
-func severity(s generate.Severity) elfdiff.Severity {
-	switch s {
-	case generate.Error:
-		return elfdiff.Error
-	case generate.Warning:
-		return elfdiff.Warning
-	}
-	return elfdiff.Note
 }
 
 // moduleDir makes a private directory beside the work trees. Its name begins

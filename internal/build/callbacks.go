@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/klpforge/klpforge/elfdiff"
+	"github.com/klpforge/klpforge/finding"
 	"github.com/klpforge/klpforge/plan"
 )
 
@@ -27,7 +28,7 @@ func (r *run) registerCallbacks(u *unit, callbacks []elfdiff.Callback, symbols m
 			"pre_unpatch": &o.Callbacks.PreUnpatch, "post_unpatch": &o.Callbacks.PostUnpatch,
 		}[cb.Kind]
 		if *field != "" {
-			r.problem(u, elfdiff.Problem{ID: "KLP118", Severity: elfdiff.Error, Symbol: symbols[cb.Func],
+			r.problem(u, finding.Finding{ID: finding.IDCallbacks, Severity: finding.Error, Symbol: symbols[cb.Func],
 				Message: fmt.Sprintf("%s has two %s callbacks, this one and %s; the kernel calls one", u.owner, cb.Kind, *field),
 				Remedy:  "register one function that calls both"})
 			continue
@@ -55,11 +56,11 @@ func (r *run) forced(u *unit, ch elfdiff.Change) bool {
 		return false
 	}
 	if api, err := r.target.K.API(); err == nil && api.FuncImmediate {
-		r.problem(u, elfdiff.Problem{ID: "KLP117", Severity: elfdiff.Warning, Symbol: ch.Name,
+		r.problem(u, finding.Finding{ID: finding.IDDirective, Severity: finding.Warning, Symbol: ch.Name,
 			Message: "KPATCH_FORCE_UNSAFE: old and new code of this function run at once, without a check of the stacks"})
 		return true
 	}
-	r.problem(u, elfdiff.Problem{ID: "KLP117", Severity: elfdiff.Warning, Symbol: ch.Name,
+	r.problem(u, finding.Finding{ID: finding.IDDirective, Severity: finding.Warning, Symbol: ch.Name,
 		Message: "KPATCH_FORCE_UNSAFE has no effect: this kernel cannot switch single functions at once (mainline: 4.12 to 4.15)",
 		Remedy:  "take the macro out; if the transition stalls, force it for the whole livepatch by its force attribute in sysfs"})
 	return false
@@ -69,7 +70,7 @@ func (r *run) forced(u *unit, ch elfdiff.Change) bool {
 func (r *run) forcedForNothing(u *unit) {
 	for _, fn := range u.diff.Forced() {
 		if !slices.ContainsFunc(u.replace, func(ch elfdiff.Change) bool { return ch.Patched == fn && !ch.Along }) {
-			r.problem(u, elfdiff.Problem{ID: "KLP117", Severity: elfdiff.Note, Symbol: u.diff.Patched.Atoms[fn].Name,
+			r.problem(u, finding.Finding{ID: finding.IDDirective, Severity: finding.Note, Symbol: u.diff.Patched.Atoms[fn].Name,
 				Message: "KPATCH_FORCE_UNSAFE has no effect: the function is not replaced", Remedy: "take the macro out of the patch"})
 		}
 	}

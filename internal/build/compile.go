@@ -10,7 +10,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/klpforge/klpforge/elfdiff"
+	"github.com/klpforge/klpforge/finding"
 	"github.com/klpforge/klpforge/kbuild"
 	"github.com/klpforge/klpforge/patchset"
 )
@@ -206,14 +206,14 @@ func (r *run) sift(a *kbuild.Affected) (objects map[string]kbuild.Owner, headers
 			}
 		case kbuild.ClassAssembly:
 			if f.Used {
-				r.problem(nil, elfdiff.Problem{ID: "KLP109", Severity: elfdiff.Error, Symbol: f.Path,
-					Message: "assembly cannot be livepatched: its functions have no ftrace entries", Remedy: "change the C functions that call it"})
+				r.problem(nil, finding.Finding{ID: finding.IDUnsupported, Severity: finding.Error,
+					Message: "assembly cannot be livepatched: its functions have no ftrace entries", Remedy: "change the C functions that call it"}.InFile(finding.Position{File: f.Path}))
 			} else {
 				note("assembly that the target's configuration does not build; left out")
 			}
 		case kbuild.ClassBuild:
-			r.problem(nil, elfdiff.Problem{ID: "KLP109", Severity: elfdiff.Warning, Symbol: f.Path,
-				Message: "build rules and configuration of a running kernel cannot change; only new objects that it adds are taken up"})
+			r.problem(nil, finding.Finding{ID: finding.IDUnsupported, Severity: finding.Warning,
+				Message: "build rules and configuration of a running kernel cannot change; only new objects that it adds are taken up"}.InFile(finding.Position{File: f.Path}))
 		case kbuild.ClassNewSource:
 		default:
 			if why := unread(f); why != "" {
@@ -223,8 +223,8 @@ func (r *run) sift(a *kbuild.Affected) (objects map[string]kbuild.Owner, headers
 	}
 	for _, o := range a.Objects {
 		if o.Assembly {
-			r.problem(nil, elfdiff.Problem{ID: "KLP109", Severity: elfdiff.Warning, Symbol: o.Object,
-				Message: "an assembly object depends on " + strings.Join(o.Because, ", ") + "; it is not compared"})
+			r.problem(nil, finding.Finding{ID: finding.IDUnsupported, Severity: finding.Warning,
+				Message: "an assembly object depends on " + strings.Join(o.Because, ", ") + "; it is not compared"}.InFile(finding.Position{File: o.Object}))
 			continue
 		}
 		objects[o.Object] = o.Owner
@@ -233,15 +233,15 @@ func (r *run) sift(a *kbuild.Affected) (objects map[string]kbuild.Owner, headers
 		if o.Input {
 			continue // see checkInputs
 		}
-		sev := elfdiff.Warning
+		sev := finding.Warning
 		for _, f := range o.Because {
 			if f == o.Source {
-				sev = elfdiff.Error
+				sev = finding.Error
 			}
 		}
-		r.problem(nil, elfdiff.Problem{ID: "KLP109", Severity: sev, Symbol: o.Object,
+		r.problem(nil, finding.Finding{ID: finding.IDUnsupported, Severity: sev,
 			Message: fmt.Sprintf("built into something a livepatch cannot reach (%s); depends on %s", o.Owner.Reason, strings.Join(o.Because, ", ")),
-			Remedy:  "leave this part out of the livepatch"})
+			Remedy:  "leave this part out of the livepatch"}.InFile(finding.Position{File: o.Object}))
 	}
 	return objects, headers
 }
@@ -314,7 +314,7 @@ func (r *run) compileFault(err error) error {
 	var rules *kbuild.RulesError
 	switch {
 	case errors.As(err, &outside):
-		r.outside(outside.Object, fmt.Sprintf("%s reads %s", cmp.Or(outside.Construct, "a source"), outside.Path))
+		r.outside(finding.Position{File: outside.Object}, fmt.Sprintf("%s reads %s", cmp.Or(outside.Construct, "a source"), outside.Path))
 		return &Refusal{r.errorsOnly()}
 	case errors.As(err, &rules):
 		r.ruleProblem(rules.Object, rules.Problems)
@@ -326,10 +326,10 @@ func (r *run) compileFault(err error) error {
 	return err
 }
 
-func (r *run) errorsOnly() []Problem {
-	var errs []Problem
+func (r *run) errorsOnly() []finding.Finding {
+	var errs []finding.Finding
 	for _, p := range r.res.Problems {
-		if p.Severity == elfdiff.Error && p.Allowed == "" {
+		if p.Severity == finding.Error && p.Allowed == "" {
 			errs = append(errs, p)
 		}
 	}
@@ -366,11 +366,11 @@ func (r *run) exportCRCs(ctx context.Context, work *kbuild.Work, units []*unit, 
 		if len(changed) == 0 {
 			continue
 		}
-		p := elfdiff.Problem{ID: "KLP106", Severity: elfdiff.Error, Symbol: changed[0],
+		p := finding.Finding{ID: finding.IDExportCRC, Severity: finding.Error, Symbol: changed[0],
 			Message: fmt.Sprintf("versions of %d exported symbol(s) changed (%s): a type that their interface reaches has another layout", len(changed), shortList(changed, 4)),
 			Remedy:  "keep the type as it is; put new fields into a shadow variable"}
 		if addsInclude(overlay) {
-			p.Severity = elfdiff.Warning
+			p.Severity = finding.Warning
 			p.Message = fmt.Sprintf("versions of %d exported symbol(s) changed (%s): the added #include completes a type that was opaque here, or a type has another layout", len(changed), shortList(changed, 4))
 			p.Remedy = "make sure that no type changed"
 		}

@@ -12,7 +12,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/klpforge/klpforge/elfdiff"
+	"github.com/klpforge/klpforge/finding"
 	"github.com/klpforge/klpforge/internal/build"
 	"github.com/klpforge/klpforge/plan"
 )
@@ -21,7 +21,7 @@ import (
 func problemIDs(res *build.Result) []string {
 	var out []string
 	for _, p := range res.Problems {
-		out = append(out, p.ID+" "+p.Severity.String()+" "+p.Symbol)
+		out = append(out, string(p.ID)+" "+p.Severity.String()+" "+p.Symbol)
 	}
 	slices.Sort(out)
 	return slices.Compact(out)
@@ -291,14 +291,14 @@ func TestOrderOfProblems(t *testing.T) {
 	if err == nil {
 		t.Fatal("no refusal")
 	}
-	last := elfdiff.Error
+	last := finding.Error
 	for i, p := range res.Problems {
 		if p.Severity > last {
 			t.Errorf("%s after a %s", p.Line(), last)
 		}
 		last = p.Severity
 		for _, other := range res.Problems[:i] {
-			if p == other {
+			if finding.Same(p, other) {
 				t.Errorf("twice: %s", p.Line())
 			}
 		}

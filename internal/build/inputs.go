@@ -6,15 +6,9 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/klpforge/klpforge/elfdiff"
+	"github.com/klpforge/klpforge/finding"
 	"github.com/klpforge/klpforge/kbuild"
 	"github.com/klpforge/klpforge/patchset"
-)
-
-// Findings about what the kernel is built of besides compiled sources.
-const (
-	idInput   = "KLP130"
-	idRemoved = "KLP131"
 )
 
 const inputRemedy = "leave this file out of the livepatch, or change the C code that uses what is generated"
@@ -99,14 +93,14 @@ func (r *run) input(file string, readers []kbuild.Reader) {
 	slices.Sort(tools)
 	made, tools = slices.Compact(made), slices.Compact(tools)
 	if len(made) > 0 {
-		r.problem(nil, elfdiff.Problem{ID: idInput, Severity: elfdiff.Error, Symbol: file, Remedy: inputRemedy,
-			Message: fmt.Sprintf("the build generates %s from it (%s), and a livepatch does not carry what changes there", shortList(made, 3), where)})
+		r.problem(nil, finding.Finding{ID: finding.IDBuildInput, Severity: finding.Error, Remedy: inputRemedy,
+			Message: fmt.Sprintf("the build generates %s from it (%s), and a livepatch does not carry what changes there", shortList(made, 3), where)}.InFile(finding.Position{File: file}))
 		return
 	}
 	if len(tools) > 0 && !strings.HasPrefix(file, "tools/") && !slices.Contains(tools, file) {
-		r.problem(nil, elfdiff.Problem{ID: idInput, Severity: elfdiff.Warning, Symbol: file,
+		r.problem(nil, finding.Finding{ID: finding.IDBuildInput, Severity: finding.Warning,
 			Message: fmt.Sprintf("it is a part of %s, a program of the build; the livepatch is made with the target's own, without the change", shortList(tools, 3)),
-			Remedy:  "make sure that the fix does not depend on it"})
+			Remedy:  "make sure that the fix does not depend on it"}.InFile(finding.Position{File: file}))
 	}
 }
 
@@ -153,7 +147,7 @@ func (r *run) removed(a *kbuild.Affected, overlay *patchset.Overlay, objects map
 		}
 		delete(objects, o.Object)
 		names := o.Owner.Names()
-		p := elfdiff.Problem{ID: idRemoved, Severity: elfdiff.Error, Symbol: o.Source,
+		p := finding.Finding{ID: finding.IDRemovedSource, Severity: finding.Error,
 			Message: fmt.Sprintf("it is built into %s, and the patches delete it; a livepatch cannot take code out of the running kernel", strings.Join(names, ", ")),
 			Remedy:  "leave the deletion out of the livepatch, and make the functions that must not run any more return at once"}
 		for _, path := range overlay.Paths() {
@@ -163,7 +157,7 @@ func (r *run) removed(a *kbuild.Affected, overlay *patchset.Overlay, objects map
 				break
 			}
 		}
-		r.problem(nil, p)
+		r.problem(nil, p.InFile(finding.Position{File: o.Source}))
 	}
 }
 
@@ -171,7 +165,7 @@ func (r *run) removed(a *kbuild.Affected, overlay *patchset.Overlay, objects map
 // without: what would be compiled without it says nothing, or fails.
 func (r *run) refuseEarly() error {
 	errs := r.errorsOnly()
-	if slices.ContainsFunc(errs, func(p Problem) bool { return p.ID == idInput || p.ID == idRemoved }) {
+	if slices.ContainsFunc(errs, func(p finding.Finding) bool { return p.ID == finding.IDBuildInput || p.ID == finding.IDRemovedSource }) {
 		return &Refusal{errs}
 	}
 	return nil

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/klpforge/klpforge/elfdiff"
+	"github.com/klpforge/klpforge/finding"
 	"github.com/klpforge/klpforge/kernel/kmod"
 	"github.com/klpforge/klpforge/locate"
 	"github.com/klpforge/klpforge/plan"
@@ -22,7 +23,7 @@ func (r *run) exporter(u *unit, module string) (locate.View, error) {
 		return nil, err
 	}
 	if !slices.Contains(needs, module) {
-		return nil, &elfdiff.Problem{ID: "KLP409", Severity: elfdiff.Error,
+		return nil, &finding.Finding{ID: finding.IDPrerequisite, Severity: finding.Error,
 			Message: fmt.Sprintf("module %s exports it, on which %s does not depend: it need not be loaded when the patched code runs", module, u.owner),
 			Remedy:  "look the symbol up when the code runs, with symbol_get(), or leave this part out"}
 	}
@@ -59,7 +60,7 @@ func (t *Target) Needs(object string) ([]string, error) {
 func resolver(names *locate.Names) elfdiff.Resolver {
 	return func(e elfdiff.External) (string, error) {
 		name, err := names.Resolve(e)
-		if p, ok := err.(*elfdiff.Problem); ok && p.Symbol == "" {
+		if p, ok := err.(*finding.Finding); ok && p.Symbol == "" {
 			p.Symbol = e.Name
 		}
 		return name, err

@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"github.com/klpforge/klpforge/analyze"
-	"github.com/klpforge/klpforge/elfdiff"
+	"github.com/klpforge/klpforge/finding"
 	"github.com/klpforge/klpforge/kbuild"
 	"github.com/klpforge/klpforge/kernel"
 	"github.com/klpforge/klpforge/modsign"
@@ -69,7 +69,7 @@ type Options struct {
 	Launcher      string // put before the compiler command: ccache, distcc …
 	Jobs          int
 	// Allow accepts problems by id; the value is the reason, which is recorded.
-	Allow     map[string]string
+	Allow     map[finding.ID]string
 	AllowFrom string // where Allow comes from; "" is the command line
 	// AllowCompilerMismatch and AllowSourceMismatch pass to kbuild: shipped
 	// code is compared in any case.
@@ -112,14 +112,6 @@ type Stage struct {
 	elapsed time.Duration // the same
 }
 
-// Problem is a finding with its place.
-type Problem struct {
-	elfdiff.Problem
-	Object  string `json:"object,omitempty"`  // vmlinux or a module
-	Unit    string `json:"unit,omitempty"`    // object file
-	Allowed string `json:"allowed,omitempty"` // reason given with --allow
-}
-
 // Result is what a build found and made. It is also filled as far as known
 // when Run returns a Refusal.
 type Result struct {
@@ -127,10 +119,10 @@ type Result struct {
 	Plan     plan.Plan
 	NewFuncs []string // functions that are new and travel along
 	NewData  []string
-	Problems []Problem
+	Problems []finding.Finding
 	// Findings is what the analyzers say, the problems of earlier stages
 	// included; Analysis is what they looked at.
-	Findings     []analyze.Finding
+	Findings     []finding.Finding
 	Analysis     *analyze.Input
 	Suppressions []Suppression
 	Notes        []string // what was left out of the patch, and why
@@ -146,42 +138,16 @@ type Result struct {
 // Refusal means that the patch cannot become a livepatch for this kernel. Its
 // problems are those of severity error that were not allowed.
 type Refusal struct {
-	Problems []Problem
+	Problems []finding.Finding
 }
 
 func (r *Refusal) Error() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "the patch cannot become a livepatch: %d error(s)", len(r.Problems))
 	for _, p := range r.Problems {
-		fmt.Fprintf(&b, "\n  %s", p.Line())
+		fmt.Fprintf(&b, "\n  %s", p.Text())
 	}
 	return b.String()
-}
-
-// Line renders the problem in one or two lines.
-func (p Problem) Line() string {
-	where := p.Symbol
-	if where == "" {
-		where = p.Section
-	}
-	if p.Unit != "" {
-		if where != "" {
-			where += " "
-		}
-		where += "(" + p.Unit + ")"
-	}
-	s := p.ID + " " + p.Severity.String() + ": "
-	if where != "" {
-		s += where + ": "
-	}
-	s += p.Message
-	if p.Remedy != "" {
-		s += "\n      remedy: " + p.Remedy
-	}
-	if p.Allowed != "" {
-		s += "\n      allowed: " + p.Allowed
-	}
-	return s
 }
 
 // ErrNothing means that the patches change no code of the target.

@@ -12,7 +12,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/klpforge/klpforge/elfdiff"
+	"github.com/klpforge/klpforge/finding"
 	"github.com/klpforge/klpforge/internal/build"
 )
 
@@ -117,7 +117,7 @@ func TestCallersJoin(t *testing.T) {
 		t.Errorf("refusal (-want +got)\n%s", d)
 	}
 	for _, name := range []string{"queue_use", "lib_use"} {
-		if !slices.ContainsFunc(res.Findings, func(f finding) bool {
+		if !slices.ContainsFunc(res.Findings, func(f finding.Finding) bool {
 			return f.ID == "KLP201" && strings.Contains(strings.Join(f.Who, "\n"), name)
 		}) {
 			t.Errorf("%s is not named: %+v", name, res.Findings)
@@ -162,9 +162,9 @@ func TestRefusals(t *testing.T) {
 // An error that was accepted is recorded, in the result and in the module.
 func TestAllowed(t *testing.T) {
 	k := newTiny(t)
-	b := k.mustBuild(k.patch(editClamp, editQueue), func(o *build.Options) { o.Allow = map[string]string{"KLP106": "nobody else uses it"} })
-	if !slices.ContainsFunc(b.res.Problems, func(p build.Problem) bool {
-		return p.ID == "KLP106" && p.Severity == elfdiff.Error && p.Allowed == "nobody else uses it" && p.Unit == "kernel/core.o" && p.Object == "vmlinux"
+	b := k.mustBuild(k.patch(editClamp, editQueue), func(o *build.Options) { o.Allow = map[finding.ID]string{"KLP106": "nobody else uses it"} })
+	if !slices.ContainsFunc(b.res.Problems, func(p finding.Finding) bool {
+		return p.ID == "KLP106" && p.Severity == finding.Error && p.Allowed == "nobody else uses it" && p.Unit == "kernel/core.o" && p.Object == "vmlinux"
 	}) {
 		t.Errorf("problems %+v", b.res.Problems)
 	}
@@ -178,8 +178,8 @@ func TestIncludeCompletesType(t *testing.T) {
 	k := newTiny(t)
 	b := k.mustBuild(k.patch(editClamp, edit{"include/linux/more.h", "", "struct more { int x; };\n"},
 		edit{"kernel/core.c", "#include <linux/tiny.h>", "#include <linux/tiny.h>\n#include <linux/more.h>"}), nil)
-	i := slices.IndexFunc(b.res.Problems, func(p build.Problem) bool { return p.ID == "KLP106" })
-	if i < 0 || b.res.Problems[i].Severity != elfdiff.Warning {
+	i := slices.IndexFunc(b.res.Problems, func(p finding.Finding) bool { return p.ID == "KLP106" })
+	if i < 0 || b.res.Problems[i].Severity != finding.Warning {
 		t.Errorf("problems %+v", b.res.Problems)
 	}
 }
@@ -200,7 +200,7 @@ func TestVerificationStops(t *testing.T) {
 	p := k.patch(editClamp)
 	edit("scripts/modfinal", "6.1.0-tiny SMP", "6.1.0-tiny preempt SMP")
 	out := filepath.Join(t.TempDir(), "fix.ko")
-	for _, allow := range []map[string]string{nil, {"KLP206": "another kernel", "KLP109": "x"}} {
+	for _, allow := range []map[finding.ID]string{nil, {"KLP206": "another kernel", "KLP109": "x"}} {
 		res, err := k.build(p, func(o *build.Options) { o.Output, o.Allow = out, allow })
 		ids := refused(t, res, err)
 		if len(ids) != 1 || !strings.Contains(err.Error(), "vermagic") {
@@ -209,7 +209,7 @@ func TestVerificationStops(t *testing.T) {
 		if _, err := os.Stat(out); !errors.Is(err, fs.ErrNotExist) {
 			t.Errorf("%s: %v", out, err)
 		}
-		if !slices.ContainsFunc(res.Findings, func(f finding) bool { return strings.Contains(f.Message, "vermagic") }) {
+		if !slices.ContainsFunc(res.Findings, func(f finding.Finding) bool { return strings.Contains(f.Message, "vermagic") }) {
 			t.Error("the findings do not say it")
 		}
 	}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/klpforge/klpforge/elfdiff"
 	"github.com/klpforge/klpforge/elfobj"
+	"github.com/klpforge/klpforge/finding"
 	"github.com/klpforge/klpforge/kbuild"
 )
 
@@ -17,23 +18,23 @@ import (
 // a construct that a livepatch cannot have an ordinary use of a variable.
 type plainHeader struct {
 	path, text string
-	note       func(cause error) elfdiff.Problem // what a person should know of it
+	note       func(cause error) finding.Finding // what a person should know of it
 }
 
 // plainFor returns the header by which what stopped the extraction can be avoided,
 // nil when there is none.
-func plainFor(p *elfdiff.Problem) *plainHeader {
+func plainFor(p *finding.Finding) *plainHeader {
 	switch {
-	case p.ID == "KLP105":
+	case p.ID == finding.IDModuleKey:
 		return &staticBranches
-	case p.ID == "KLP111" && strings.HasPrefix(p.Section, "runtime_"):
+	case p.ID == finding.IDLoadTime && strings.HasPrefix(p.Section, "runtime_"):
 		return &runtimeConstants
 	}
 	return nil
 }
 
-var staticBranches = plainHeader{"include/linux/jump_label.h", plainBranches, func(cause error) elfdiff.Problem {
-	return elfdiff.Problem{ID: "KLP105", Severity: elfdiff.Note,
+var staticBranches = plainHeader{"include/linux/jump_label.h", plainBranches, func(cause error) finding.Finding {
+	return finding.Finding{ID: finding.IDModuleKey, Severity: finding.Note,
 		Message: "static keys of a module are tested as ordinary variables in the patched functions (" + strings.TrimPrefix(cause.Error(), "KLP105: ") + ")"}
 }}
 
@@ -65,14 +66,14 @@ var runtimeConstants = plainHeader{"arch/x86/include/asm/runtime-const.h", `
 #define runtime_const_ptr(sym) (sym)
 #define runtime_const_shift_right_32(val, sym) ((typeof(0u+(val)))((unsigned int)(val) >> (sym)))
 #endif
-`, func(cause error) elfdiff.Problem {
-	return elfdiff.Problem{ID: "KLP111", Severity: elfdiff.Note,
+`, func(cause error) finding.Finding {
+	return finding.Finding{ID: finding.IDLoadTime, Severity: finding.Note,
 		Message: "constants that boot code writes into instructions are read from their variables in the patched functions (" + placeOf(cause) + ")"}
 }}
 
 // placeOf names the function and the section that a problem is about.
 func placeOf(cause error) string {
-	var p *elfdiff.Problem
+	var p *finding.Finding
 	if !errors.As(cause, &p) {
 		return cause.Error()
 	}
@@ -87,10 +88,10 @@ func placeOf(cause error) string {
 // which is what stopped the ordinary extraction.
 func (r *run) extractPlain(ctx context.Context, work *kbuild.Work, u *unit, opt *elfdiff.ExtractOptions, cause error) (*elfdiff.Extracted, error) {
 	var headers []*plainHeader
-	var notes []elfdiff.Problem
+	var notes []finding.Finding
 	stopped, kept := cause, slices.Clone(opt.Keep)
 	for {
-		var p *elfdiff.Problem
+		var p *finding.Finding
 		if !errors.As(stopped, &p) {
 			return nil, stopped
 		}

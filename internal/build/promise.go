@@ -6,7 +6,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/klpforge/klpforge/elfdiff"
+	"github.com/klpforge/klpforge/finding"
 	"github.com/klpforge/klpforge/generate"
 	"github.com/klpforge/klpforge/kernel/klpapi"
 	"github.com/klpforge/klpforge/release"
@@ -31,7 +31,7 @@ func (r *run) checkCallbacks() {
 	for _, object := range slices.Sorted(maps.Keys(joined(have, r.opt.Callbacks))) {
 		got, want := have[object], slices.Sorted(slices.Values(r.opt.Callbacks[object]))
 		if slices.Sort(got); !slices.Equal(got, want) {
-			r.problem(nil, elfdiff.Problem{ID: "KLP407", Severity: elfdiff.Error, Symbol: object,
+			r.problem(nil, finding.Finding{ID: finding.IDSuccession, Severity: finding.Error, Symbol: object,
 				Message: fmt.Sprintf("the release manifest promises the callbacks [%s], the patched sources have [%s]", strings.Join(want, " "), strings.Join(got, " ")),
 				Remedy:  "correct the manifest or the sources"})
 		}
@@ -49,6 +49,6 @@ func (r *run) judgeCallbacks() {
 	p := r.res.Plan
 	p.Replace = !r.opt.NoReplace
 	for _, f := range release.CheckModule(generate.NewManifest(p, klpapi.API{})) {
-		r.problem(nil, elfdiff.Problem{ID: f.ID, Severity: f.Severity, Message: f.Message, Remedy: f.Remedy})
+		r.problem(nil, f)
 	}
 }

@@ -5,14 +5,11 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/klpforge/klpforge/elfdiff"
 	"github.com/klpforge/klpforge/elfobj"
+	"github.com/klpforge/klpforge/finding"
 	"github.com/klpforge/klpforge/generate"
 	"github.com/klpforge/klpforge/plan"
 )
-
-// idReload is a module that does not load again after it was removed.
-const idReload = "KLP132"
 
 // reloading notes the modules whose symbols the livepatch refers to, where the
 // target's kernel leaves these references filled in when the module goes. When it
@@ -24,7 +21,7 @@ func (r *run) reloading(units []generate.Unit) {
 		return
 	}
 	for _, module := range referredModules(units) {
-		p := elfdiff.Problem{ID: idReload, Severity: elfdiff.Note,
+		p := finding.Finding{ID: finding.IDReload, Severity: finding.Note,
 			Message: fmt.Sprintf("the livepatch refers to symbols of %s, of which it patches no function: once that module is removed, %s cannot load it again while the livepatch is there",
 				module, r.target.Release()),
 			Remedy: fmt.Sprintf("do not unload %s while the livepatch is in force; if it must be, unload the livepatch first and load it again afterwards", module)}

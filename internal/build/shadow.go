@@ -5,8 +5,8 @@ import (
 	"slices"
 
 	"github.com/klpforge/klpforge/analyze/code"
-	"github.com/klpforge/klpforge/elfdiff"
 	"github.com/klpforge/klpforge/elfobj"
+	"github.com/klpforge/klpforge/finding"
 	"github.com/klpforge/klpforge/plan"
 )
 
@@ -33,7 +33,7 @@ func (r *run) shadows(u *unit, f *elfobj.File) error {
 				id, ok = code.ConstArg(arch, s.Data, int(rel.Off)-1, arg)
 			}
 			if !ok {
-				r.problem(u, elfdiff.Problem{ID: "KLP404", Severity: elfdiff.Warning, Symbol: f.Symbols[rel.Sym].Name, Section: s.Name,
+				r.problem(u, finding.Finding{ID: finding.IDDropped, Severity: finding.Warning, Symbol: f.Symbols[rel.Sym].Name, Section: s.Name,
 					Message: "which id of shadow variables this call uses is not seen in the code", Remedy: "declare the id in the release manifest; nobody else may use it"})
 				continue
 			}

@@ -16,7 +16,6 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/klpforge/klpforge/analyze"
 	"github.com/klpforge/klpforge/elfobj"
 	"github.com/klpforge/klpforge/generate"
 	"github.com/klpforge/klpforge/internal/build"
@@ -26,8 +25,6 @@ import (
 
 // tinyRelease is the release of testdata/tiny.
 const tinyRelease = "6.1.0-tiny"
-
-type finding = analyze.Finding
 
 // tiny is testdata/tiny, compiled and linked, with a cache of its own.
 type tiny struct {
@@ -327,7 +324,7 @@ func refused(t testing.TB, res *build.Result, err error) []string {
 	}
 	var out []string
 	for _, p := range r.Problems {
-		out = append(out, p.ID+" "+p.Symbol)
+		out = append(out, string(p.ID)+" "+p.Symbol)
 	}
 	slices.Sort(out)
 	return out

@@ -6,15 +6,9 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/klpforge/klpforge/elfdiff"
+	"github.com/klpforge/klpforge/finding"
 	"github.com/klpforge/klpforge/kbuild"
 	"github.com/klpforge/klpforge/patchset"
-)
-
-// IDs of what patches of strangers may try; see docs/security.md.
-const (
-	idOutside = "KLP133"
-	idRules   = "KLP134"
 )
 
 // trusts reports whether makefiles, scripts and host programs of the patches may be
@@ -60,9 +54,9 @@ func (r *run) ruleProblem(place string, problems []*kbuild.RuleProblem) {
 	for _, p := range problems {
 		why = append(why, p.String())
 	}
-	r.problem(nil, elfdiff.Problem{ID: idRules, Severity: elfdiff.Error, Symbol: place,
+	r.problem(nil, finding.Finding{ID: finding.IDBuildRules, Severity: finding.Error,
 		Message: "the patch changes build rules, which are not run, and without them it is not known how this is compiled: " + shortList(why, 3),
-		Remedy:  trustRemedy})
+		Remedy:  trustRemedy}.InFile(finding.Position{File: place}))
 }
 
 // readsOutside refuses patches that plainly name files of the build machine, before
@@ -74,19 +68,19 @@ func (r *run) readsOutside(overlay *patchset.Overlay) error {
 			continue
 		}
 		for _, o := range kbuild.ReadsOutside(p, f.Old, f.New) {
-			r.outside(fmt.Sprintf("%s:%d", p, o.Line), fmt.Sprintf("%s names %s", o.Construct, o.Path))
+			r.outside(finding.Position{File: p, Line: o.Line}, fmt.Sprintf("%s names %s", o.Construct, o.Path))
 		}
 	}
-	if errs := r.errorsOnly(); len(errs) > 0 && slices.ContainsFunc(errs, func(p Problem) bool { return p.ID == idOutside }) {
+	if errs := r.errorsOnly(); len(errs) > 0 && slices.ContainsFunc(errs, func(p finding.Finding) bool { return p.ID == finding.IDOutsideFile }) {
 		return &Refusal{errs}
 	}
 	return nil
 }
 
-func (r *run) outside(place, what string) {
-	r.problem(nil, elfdiff.Problem{ID: idOutside, Severity: elfdiff.Error, Symbol: place,
+func (r *run) outside(at finding.Position, what string) {
+	r.problem(nil, finding.Finding{ID: finding.IDOutsideFile, Severity: finding.Error,
 		Message: what + ", which is outside of the kernel's tree: it would carry a file of this machine into the module",
-		Remedy:  "put what it needs into the tree, by the patch"})
+		Remedy:  "put what it needs into the tree, by the patch"}.InFile(at))
 }
 
 // externalRules names withheld files of a module's source that could alter how it is

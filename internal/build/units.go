@@ -17,6 +17,7 @@ import (
 	"github.com/klpforge/klpforge/analyze/types"
 	"github.com/klpforge/klpforge/elfdiff"
 	"github.com/klpforge/klpforge/elfobj"
+	"github.com/klpforge/klpforge/finding"
 	"github.com/klpforge/klpforge/generate"
 	"github.com/klpforge/klpforge/kbuild"
 	"github.com/klpforge/klpforge/kernel/kimage"
@@ -91,7 +92,7 @@ func (r *run) locateUnit(u *unit) error {
 			continue
 		}
 		if u.overridden(ch) {
-			r.problem(u, elfdiff.Problem{ID: "KLP107", Severity: elfdiff.Note, Symbol: ch.Name,
+			r.problem(u, finding.Finding{ID: finding.IDSymbol, Severity: finding.Note, Symbol: ch.Name,
 				Message: "weak function: the target uses another definition, so this change has no effect there and is left out"})
 			continue
 		}
@@ -117,18 +118,18 @@ func (r *run) checkShipped(u *unit, ch elfdiff.Change) {
 	pl, ok := u.place.Funcs[ch.Orig]
 	if !ok {
 		why := u.place.Miss[ch.Orig]
-		id, remedy := "KLP108", "build with the target's own compiler, config and source version"
+		id, remedy := finding.IDShippedCode, "build with the target's own compiler, config and source version"
 		if len(u.view.Lookup(ch.Name)) == 0 {
-			id, remedy = "KLP107", "the function was inlined everywhere or named otherwise in the shipped build; check compiler and config"
+			id, remedy = finding.IDSymbol, "the function was inlined everywhere or named otherwise in the shipped build; check compiler and config"
 		} else if strings.Contains(why, "nothing tells them apart") {
-			id, remedy = "KLP107", "several functions of this name exist; none can be chosen safely"
+			id, remedy = finding.IDSymbol, "several functions of this name exist; none can be chosen safely"
 		}
-		r.problem(u, elfdiff.Problem{ID: id, Severity: elfdiff.Error, Symbol: ch.Name,
+		r.problem(u, finding.Finding{ID: id, Severity: finding.Error, Symbol: ch.Name,
 			Message: fmt.Sprintf("the code compiled before the patch is not what %s of %s holds: %s", u.owner, r.target.Release(), why), Remedy: remedy})
 		return
 	}
 	if !pl.Stable {
-		r.problem(u, elfdiff.Problem{ID: "KLP107", Severity: elfdiff.Error, Symbol: ch.Name,
+		r.problem(u, finding.Finding{ID: finding.IDSymbol, Severity: finding.Error, Symbol: ch.Name,
 			Message: fmt.Sprintf("the position of %s in %s depends on whether the module is still loading", ch.Name, u.owner)})
 	}
 	if ch.Along {
@@ -137,14 +138,14 @@ func (r *run) checkShipped(u *unit, ch elfdiff.Change) {
 	switch r.target.traceableAt(u.owner, pl) {
 	case kimage.No:
 		for _, p := range u.diff.Problems {
-			if p.ID == "KLP101" && p.Symbol == ch.Name {
+			if p.ID == finding.IDNotTraceable && p.Symbol == ch.Name {
 				return
 			}
 		}
-		r.problem(u, elfdiff.Problem{ID: "KLP101", Severity: elfdiff.Error, Symbol: ch.Name,
+		r.problem(u, finding.Finding{ID: finding.IDNotTraceable, Severity: finding.Error, Symbol: ch.Name,
 			Message: "the target has no ftrace entry for the function: it cannot be redirected", Remedy: r.callersRemedy(u.owner, pl)})
 	case kimage.Unknown:
-		r.problem(u, elfdiff.Problem{ID: "KLP101", Severity: elfdiff.Warning, Symbol: ch.Name,
+		r.problem(u, finding.Finding{ID: finding.IDNotTraceable, Severity: finding.Warning, Symbol: ch.Name,
 			Message: "it cannot be told whether the target has an ftrace entry for the function: " + r.target.trace.Why})
 	}
 }
@@ -177,7 +178,7 @@ func (r *run) extract(ctx context.Context, work *kbuild.Work, u *unit, provided 
 		return nil, nil
 	}
 	x, err := u.diff.Extract(opt)
-	var p *elfdiff.Problem
+	var p *finding.Finding
 	if errors.As(err, &p) && plainFor(p) != nil {
 		if x, err = r.extractPlain(ctx, work, u, &opt, err); err != nil && !errors.As(err, &p) {
 			return nil, err
@@ -204,7 +205,7 @@ func (r *run) extract(ctx context.Context, work *kbuild.Work, u *unit, provided 
 		return nil, err
 	}
 	for _, p := range indirect {
-		r.problem(u, elfdiff.Problem{ID: p.ID, Severity: severity(p.Severity), Symbol: p.Symbol, Message: p.Message, Remedy: p.Remedy})
+		r.problem(u, p)
 	}
 	data, err := x.File.Write()
 	if err != nil {

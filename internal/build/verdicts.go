@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/klpforge/klpforge/analyze"
+	"github.com/klpforge/klpforge/finding"
 	"github.com/klpforge/klpforge/kernel/klpapi"
 )
 
@@ -14,9 +15,9 @@ import (
 func (r *run) verdicts(api klpapi.API) {
 	p := &r.res.Plan
 	// A verdict without its proofs is none.
-	p.Proofs = r.proofs("KLP402")
+	p.Proofs = r.proofs(finding.IDForce)
 	p.Force = p.Proofs != nil
-	proven := r.proofs("KLP401") != nil
+	proven := r.proofs(finding.IDImmediate) != nil
 	want := r.opt.Immediate || proven
 	p.Immediate = want && api.PatchImmediate
 	for i := range p.Objects {
@@ -36,14 +37,14 @@ func (r *run) verdicts(api klpapi.API) {
 
 // proofs returns the certificates of a verdict that was given; nil when it was
 // not, or when a function that the plan replaces has none.
-func (r *run) proofs(id string) []json.RawMessage {
-	i := slices.IndexFunc(r.res.Findings, func(f analyze.Finding) bool { return f.ID == id && f.Given })
-	if i < 0 || slices.ContainsFunc(r.res.Findings, func(f analyze.Finding) bool { return f.Severity >= analyze.Warning }) {
+func (r *run) proofs(id finding.ID) []json.RawMessage {
+	i := slices.IndexFunc(r.res.Findings, func(f finding.Finding) bool { return f.ID == id && f.Given })
+	if i < 0 || slices.ContainsFunc(r.res.Findings, func(f finding.Finding) bool { return f.Severity >= finding.Warning }) {
 		return nil // a later stage may have found something meanwhile
 	}
 	var out []json.RawMessage
 	proven := map[string]int{}
-	for _, c := range r.res.Findings[i].Proofs {
+	for _, c := range analyze.Proofs(&r.res.Findings[i]) {
 		text, err := json.Marshal(c)
 		if err != nil {
 			return nil

@@ -3,23 +3,23 @@ package build
 import (
 	"testing"
 
-	"github.com/klpforge/klpforge/analyze"
 	"github.com/klpforge/klpforge/analyze/equiv"
+	"github.com/klpforge/klpforge/finding"
 	"github.com/klpforge/klpforge/kernel/klpapi"
 	"github.com/klpforge/klpforge/plan"
 )
 
 func TestVerdicts(t *testing.T) {
 	proofs := []*equiv.Certificate{{Function: "f"}}
-	both := []analyze.Finding{{ID: "KLP401", Given: true, Proofs: proofs}, {ID: "KLP402", Given: true, Proofs: proofs}}
-	bare := []analyze.Finding{{ID: "KLP401", Given: true}, {ID: "KLP402", Given: true}}
+	both := []finding.Finding{{ID: "KLP401", Given: true, Detail: proofs}, {ID: "KLP402", Given: true, Detail: proofs}}
+	bare := []finding.Finding{{ID: "KLP401", Given: true}, {ID: "KLP402", Given: true}}
 	of := []*equiv.Certificate{{Function: "g"}}
-	other := []analyze.Finding{{ID: "KLP401", Given: true, Proofs: of}, {ID: "KLP402", Given: true, Proofs: of}}
-	denied := []analyze.Finding{{ID: "KLP401"}, {ID: "KLP402"}}
+	other := []finding.Finding{{ID: "KLP401", Given: true, Detail: of}, {ID: "KLP402", Given: true, Detail: of}}
+	denied := []finding.Finding{{ID: "KLP401"}, {ID: "KLP402"}}
 	patch, fn := klpapi.API{PatchImmediate: true, FuncImmediate: true}, klpapi.API{FuncImmediate: true}
 	for _, c := range []struct {
 		name             string
-		findings         []analyze.Finding
+		findings         []finding.Finding
 		asked            bool
 		api              klpapi.API
 		force, imm, each bool
@@ -30,7 +30,7 @@ func TestVerdicts(t *testing.T) {
 		{"given, no flag", both, false, klpapi.API{}, true, false, false, 0},
 		{"given without a proof", bare, false, patch, false, false, false, 0},
 		{"given with the proof of another function", other, false, patch, false, false, false, 0},
-		{"given, and a later warning", append([]analyze.Finding{{ID: "KLP119", Severity: analyze.Warning}}, both...), false, patch, false, false, false, 0},
+		{"given, and a later warning", append([]finding.Finding{{ID: "KLP119", Severity: finding.Warning}}, both...), false, patch, false, false, false, 0},
 		{"not given", denied, false, patch, false, false, false, 0},
 		{"asked for, not given", denied, true, patch, false, true, false, 1},
 		{"asked for, not given, no flag", denied, true, klpapi.API{}, false, false, false, 2},

@@ -36,6 +36,7 @@ import (
 	"github.com/klpforge/klpforge/analyze/types"
 	"github.com/klpforge/klpforge/elfdiff"
 	"github.com/klpforge/klpforge/elfobj"
+	"github.com/klpforge/klpforge/finding"
 	"github.com/klpforge/klpforge/plan"
 )
 
@@ -88,13 +89,16 @@ func check(t *testing.T, r *analyze.Registry, path string, want []string) {
 		} else if f.Unknown {
 			what = "unknown"
 		}
-		got = append(got, strings.TrimSpace(fmt.Sprintf("%s %s %s", f.ID, what, f.Function)))
+		got = append(got, strings.TrimSpace(fmt.Sprintf("%s %s %s", f.ID, what, f.Symbol)))
 		text = append(text, slices.Concat([]string{f.Message, f.Remedy}, f.Evidence, f.Who)...)
+		if kind, ok := finding.Lookup(f.ID); !ok || f.Severity > kind.Worst {
+			t.Errorf("%s is not registered, or not for a finding that is %s", f.ID, f.Severity)
+		}
 		if f.Message == "" {
 			t.Errorf("%s has no message", f.ID)
 		}
-		if f.Function != "" && f.New.Line == 0 {
-			t.Errorf("%s on %s points at no line", f.ID, f.Function)
+		if f.Symbol != "" && f.New.Line == 0 {
+			t.Errorf("%s on %s points at no line", f.ID, f.Symbol)
 		}
 	}
 	if len(got) == 0 {
@@ -166,7 +170,8 @@ func Load(t *testing.T, path string) *analyze.Input {
 		}
 	}
 	for _, p := range d.Problems {
-		in.Problems = append(in.Problems, analyze.Problem{Problem: p, Object: u.Owner, Unit: u.Object})
+		p.Object, p.Unit = u.Owner, u.Object
+		in.Problems = append(in.Problems, p)
 	}
 	return in
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/klpforge/klpforge/elfdiff"
 	"github.com/klpforge/klpforge/elfobj"
+	"github.com/klpforge/klpforge/finding"
 	"github.com/klpforge/klpforge/generate"
 	"github.com/klpforge/klpforge/kernel/klpapi"
 )
@@ -39,7 +40,7 @@ func try(base, arch string, t tools) (*pair, error) {
 	}
 	p := &pair{types: map[string]int{}}
 	r, err := elfdiff.Diff(before, after)
-	var problem *elfdiff.Problem
+	var problem *finding.Finding
 	if errors.As(err, &problem) {
 		p.outcome = "refused"
 		p.find(*problem)
@@ -93,11 +94,11 @@ func try(base, arch string, t tools) (*pair, error) {
 	return p, nil
 }
 
-func (p *pair) find(pr elfdiff.Problem) {
-	if pr.Severity == elfdiff.Error {
+func (p *pair) find(pr finding.Finding) {
+	if pr.Severity == finding.Error {
 		p.outcome = "refused"
 	}
-	if pr.Severity == elfdiff.Note {
+	if pr.Severity == finding.Note {
 		return
 	}
 	name := pr.Symbol
@@ -105,7 +106,7 @@ func (p *pair) find(pr elfdiff.Problem) {
 		name = pr.Section
 	}
 	f := fmt.Sprintf("%s %s", pr.ID, name)
-	if pr.Severity == elfdiff.Error {
+	if pr.Severity == finding.Error {
 		f += ": " + strings.ReplaceAll(pr.Message, "|", "\\|")
 	}
 	if !slices.Contains(p.findings, f) {

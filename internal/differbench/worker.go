@@ -10,6 +10,7 @@ import (
 
 	"github.com/klpforge/klpforge/elfdiff"
 	"github.com/klpforge/klpforge/elfobj"
+	"github.com/klpforge/klpforge/finding"
 )
 
 // work is what one measured process does.
@@ -57,7 +58,7 @@ func differ(orig, patched, out string) error {
 		return nil
 	}
 	x, err := r.Extract(opt)
-	var refusal *elfdiff.Problem
+	var refusal *finding.Finding
 	if errors.As(err, &refusal) {
 		fmt.Println(refusal)
 		return nil

@@ -123,27 +123,6 @@ func TestManifestKeys(t *testing.T) {
 	}
 }
 
-// TestEveryIDExplained looks for ids in string literals of the code.
-func TestEveryIDExplained(t *testing.T) {
-	explained := map[string]bool{}
-	for _, c := range checks() {
-		explained[c.ID] = true
-	}
-	idRE := regexp.MustCompile(`^KLP[0-9]{3}$`)
-	goFiles(t, func(rel string, file *ast.File) {
-		ast.Inspect(file, func(n ast.Node) bool {
-			lit, ok := n.(*ast.BasicLit)
-			if !ok || lit.Kind != token.STRING {
-				return true
-			}
-			if s, err := strconv.Unquote(lit.Value); err == nil && idRE.MatchString(s) && !explained[s] {
-				t.Errorf("%s reports %s, which no check explains", rel, s)
-			}
-			return true
-		})
-	})
-}
-
 // TestPackageMap wants every package in the map of docs/architecture.md.
 func TestPackageMap(t *testing.T) {
 	text := read(t, "docs/architecture.md")

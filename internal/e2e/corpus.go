@@ -17,13 +17,14 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"github.com/klpforge/klpforge/analyze"
 	"github.com/klpforge/klpforge/elfobj"
+	"github.com/klpforge/klpforge/finding"
 	"github.com/klpforge/klpforge/generate"
 	"github.com/klpforge/klpforge/internal/build"
 	"github.com/klpforge/klpforge/internal/vm"
 	"github.com/klpforge/klpforge/kbuild"
 	"github.com/klpforge/klpforge/kernel"
+	"github.com/klpforge/klpforge/report"
 )
 
 // A corpus is a real stable update, taken apart: one patch for each .c file
@@ -51,10 +52,10 @@ type Case struct {
 	Funcs   int      `json:"functions,omitempty"`
 	Seconds float64  `json:"seconds"`
 	// Findings are all that the checks say, notes and verdicts included.
-	Findings []analyze.Finding `json:"findings,omitempty"`
-	Module   string            `json:"module,omitempty"`
-	Loads    *bool             `json:"loads,omitempty"` // in the VM; nil when not tried
-	LoadLog  string            `json:"loadLog,omitempty"`
+	Findings []report.Finding `json:"findings,omitempty"`
+	Module   string           `json:"module,omitempty"`
+	Loads    *bool            `json:"loads,omitempty"` // in the VM; nil when not tried
+	LoadLog  string           `json:"loadLog,omitempty"`
 }
 
 // CorpusOptions choose a corpus.
@@ -230,7 +231,7 @@ func (e *Env) corpusCase(ctx context.Context, o *CorpusOptions, older, newer, fi
 		c.Objects = append(c.Objects, ob.Name)
 		c.Funcs += len(ob.Funcs)
 	}
-	c.Findings = res.Findings
+	c.Findings = report.Findings(res.Findings)
 	var refusal *build.Refusal
 	var compile *kbuild.CompileError
 	var fault *build.PatchError
@@ -243,9 +244,9 @@ func (e *Env) corpusCase(ctx context.Context, o *CorpusOptions, older, newer, fi
 		c.Outcome = Refused
 		var lines []string
 		for _, p := range refusal.Problems {
-			c.IDs = append(c.IDs, p.ID)
+			c.IDs = append(c.IDs, string(p.ID))
 			lines = append(lines, p.Symbol+": "+p.Message)
-			if p.ID == "KLP409" {
+			if p.ID == finding.IDPrerequisite {
 				c.Outcome = NotAlone
 			}
 		}

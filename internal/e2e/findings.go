@@ -7,8 +7,6 @@ import (
 	"slices"
 	"strings"
 	"text/tabwriter"
-
-	"github.com/klpforge/klpforge/report"
 )
 
 // FindingTable tells, for each check and severity, how many findings the
@@ -26,11 +24,11 @@ func FindingTable(cases []Case) string {
 		seen := map[key]bool{}
 		for i := range c.Findings {
 			f := &c.Findings[i]
-			k := key{f.ID, f.Severity.String()}
+			k := key{string(f.ID), f.Severity.String()}
 			switch {
-			case report.IsVerdict(f) && f.Given:
+			case f.ID.IsVerdict() && f.Given:
 				k.severity = "given"
-			case report.IsVerdict(f):
+			case f.ID.IsVerdict():
 				k.severity = "not given"
 			case f.Unknown:
 				k.severity += ", unknown"

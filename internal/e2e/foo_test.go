@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/klpforge/klpforge/finding"
 	"github.com/klpforge/klpforge/internal/build"
 	"github.com/klpforge/klpforge/internal/vm"
 	"github.com/klpforge/klpforge/internal/vm/guest"
@@ -49,7 +50,7 @@ func TestFooLock(t *testing.T) {
 		t.Fatalf("without its callers the livepatch is not refused: %v", err)
 	}
 	if _, err := e.Livepatch(ctx, foo, build.Options{Patches: []string{patch}, Output: naive, NoAutoCallers: true,
-		Allow: map[string]string{"KLP201": "to show what happens"}}); err != nil {
+		Allow: map[finding.ID]string{"KLP201": "to show what happens"}}); err != nil {
 		t.Fatal(err)
 	}
 	res, err := e.Livepatch(ctx, foo, build.Options{Patches: []string{patch}, Output: good})

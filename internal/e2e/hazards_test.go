@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/klpforge/klpforge/finding"
 	"github.com/klpforge/klpforge/internal/build"
 	"github.com/klpforge/klpforge/internal/vm"
 	"github.com/klpforge/klpforge/internal/vm/guest"
@@ -15,7 +16,7 @@ import (
 
 // hazard builds a module and a livepatch of it that a check must stop, and
 // then, with the finding accepted, the livepatch that shows why.
-func hazard(t *testing.T, name, patch, id, says string) (e *Env, module, livepatch string) {
+func hazard(t *testing.T, name, patch string, id finding.ID, says string) (e *Env, module, livepatch string) {
 	t.Helper()
 	e = env(t)
 	dir := filepath.Join("testdata", name)
@@ -30,10 +31,10 @@ func hazard(t *testing.T, name, patch, id, says string) (e *Env, module, livepat
 	if !errors.As(err, &refusal) {
 		t.Fatalf("the livepatch is not refused: %v", err)
 	}
-	if !slices.ContainsFunc(refusal.Problems, func(p build.Problem) bool { return p.ID == id && strings.Contains(p.Message, says) }) {
+	if !slices.ContainsFunc(refusal.Problems, func(p finding.Finding) bool { return p.ID == id && strings.Contains(p.Message, says) }) {
 		t.Fatalf("no %s that says %q: %v", id, says, err)
 	}
-	o.Allow = map[string]string{id: "to show what happens"}
+	o.Allow = map[finding.ID]string{id: "to show what happens"}
 	if _, err := e.Livepatch(t.Context(), x, o); err != nil {
 		t.Fatal(err)
 	}

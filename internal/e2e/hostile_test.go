@@ -163,7 +163,7 @@ func treeDigest(t *testing.T, dir string) string {
 func described(res *build.Result, err error) string {
 	var b strings.Builder
 	for _, p := range res.Problems {
-		fmt.Fprintln(&b, p.Line())
+		fmt.Fprintln(&b, p.Text())
 	}
 	for _, f := range res.Findings {
 		fmt.Fprintln(&b, f.ID, f.Message)

@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/klpforge/klpforge/analyze"
+	"github.com/klpforge/klpforge/finding"
 	"github.com/klpforge/klpforge/internal/build"
 	"github.com/klpforge/klpforge/kernel"
 )
@@ -18,14 +18,14 @@ func TestLockFindings(t *testing.T) {
 	e := env(t)
 	cases := []struct {
 		id, function string
-		severity     analyze.Severity
+		severity     finding.Severity
 		says         string
 	}{
-		{"KLP202", "register_filesystem", analyze.Warning, "file_systems: under write:file_systems_lock before"},
-		{"KLP203", "cgroup_update_dfl_csses", analyze.Error, "new code holds percpu-rwsem-write:cgroup_threadgroup_rwsem and takes percpu-rwsem-write:cpu_hotplug_lock"},
-		{"KLP206", "___neigh_create", analyze.Warning, "ip_finish_output2 -> __neigh_create -> ___neigh_create -> __kmalloc"},
-		{"KLP211", "___neigh_create", analyze.Error, "before: gives neigh_hash_free_rcu to call_rcu"},
-		{"KLP214", "cgroup_apply_control_enable", analyze.Error, "cgroup_mkdir holds mutex:cgroup_mutex and waits for it again"},
+		{"KLP202", "register_filesystem", finding.Warning, "file_systems: under write:file_systems_lock before"},
+		{"KLP203", "cgroup_update_dfl_csses", finding.Error, "new code holds percpu-rwsem-write:cgroup_threadgroup_rwsem and takes percpu-rwsem-write:cpu_hotplug_lock"},
+		{"KLP206", "___neigh_create", finding.Warning, "ip_finish_output2 -> __neigh_create -> ___neigh_create -> __kmalloc"},
+		{"KLP211", "___neigh_create", finding.Error, "before: gives neigh_hash_free_rcu to call_rcu"},
+		{"KLP214", "cgroup_apply_control_enable", finding.Error, "cgroup_mkdir holds mutex:cgroup_mutex and waits for it again"},
 	}
 	o := build.Options{Kernel: kernel.Options{Release: CloudRelease, Root: string(e.Cache.TargetRoot(CloudRelease)), Cache: e.Cache}, DiffOnly: true}
 	for _, c := range cases {
@@ -36,7 +36,7 @@ func TestLockFindings(t *testing.T) {
 		t.Fatalf("no findings: %v", err)
 	}
 	for _, c := range cases {
-		i := slices.IndexFunc(res.Findings, func(f analyze.Finding) bool { return f.ID == c.id && f.Function == c.function })
+		i := slices.IndexFunc(res.Findings, func(f finding.Finding) bool { return string(f.ID) == c.id && f.Symbol == c.function })
 		if i < 0 {
 			t.Errorf("no %s: %+v", c.id, res.Findings)
 			continue

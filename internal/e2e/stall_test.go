@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/klpforge/klpforge/analyze"
+	"github.com/klpforge/klpforge/finding"
 	"github.com/klpforge/klpforge/internal/build"
 	"github.com/klpforge/klpforge/internal/vm"
 	"github.com/klpforge/klpforge/internal/vm/guest"
@@ -45,16 +45,16 @@ func TestThreadStallsTransition(t *testing.T) {
 	}
 	module := filepath.Join(dir, "klpforge_ticker.ko")
 	ko.ExtraModules = []string{module}
-	livepatch := func(patch string) (string, []analyze.Finding) {
+	livepatch := func(patch string) (string, []finding.Finding) {
 		out := filepath.Join(e.Dir, "klp_"+strings.TrimSuffix(patch, ".patch")+".ko")
 		res, err := build.Run(ctx, build.Options{Kernel: ko, ExternalSource: dir, Patches: []string{filepath.Join(dir, patch)}, Output: out})
 		if err != nil {
 			t.Fatalf("%s: %v", patch, err)
 		}
-		return out, slices.DeleteFunc(res.Findings, func(f analyze.Finding) bool { return f.ID != "KLP301" })
+		return out, slices.DeleteFunc(res.Findings, func(f finding.Finding) bool { return f.ID != "KLP301" })
 	}
 	loop, found := livepatch("loop.patch")
-	if len(found) != 1 || found[0].Severity != analyze.Warning || found[0].Function != "ticker_loop" || !slices.Contains(found[0].Who, "ticker_loop (thread klpticker)") {
+	if len(found) != 1 || found[0].Severity != finding.Warning || found[0].Symbol != "ticker_loop" || !slices.Contains(found[0].Who, "ticker_loop (thread klpticker)") {
 		t.Errorf("a thread's main loop is patched: %+v", found)
 	}
 	callee, found := livepatch("callee.patch")

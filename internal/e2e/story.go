@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/klpforge/klpforge/finding"
 	"github.com/klpforge/klpforge/internal/vm"
 	"github.com/klpforge/klpforge/internal/vm/guest"
 )
@@ -187,11 +188,11 @@ func StoryBeats() []Beat {
 		{Say: "up to release 2 again", Args: []string{"load", storyPath(2)}, Want: []string{"livepatch_fixes_2 is in force, after"}},
 		{Say: "pipes of users hold at most, in bytes", Steps: []guest.Step{pipes(lowest)}},
 		{Say: "release 3 forgets the state of release 2: nothing would undo it after a replace", Args: []string{"load", "--policy", "replace", storyPath(3)}, Code: exitRefusal,
-			Want: []string{"livepatch_fixes_3 does not know state 1001", "KLP405", "remedy: --policy cumulative"}},
+			Want: []string{"livepatch_fixes_3 does not know state 1001", string(finding.IDStates), "remedy: --policy cumulative"}},
 		{Say: "the kernel says the same to insmod", Steps: []guest.Step{guest.Insmod(storyPath(3), "").Fails("EINVAL")}},
 		{Say: "release 2 is untouched", Args: []string{"status"}, Want: []string{"1 livepatch(es)", "livepatch_fixes_2  enabled  2"}},
 		{Say: "the default policy has a way: release 2 is disabled first", Args: []string{"plan", storyPath(3)},
-			Want: []string{"1. disable", "livepatch_fixes_2", "KLP405", "3. load"}},
+			Want: []string{"1. disable", "livepatch_fixes_2", string(finding.IDStates), "3. load"}},
 
 		{Say: "the file system is unmounted", Steps: []guest.Step{guest.Umount(storyMount), guest.LoopDetach("/dev/loop0")}},
 		{Say: "unload", Args: []string{"unload", "livepatch_fixes_2"}, Want: []string{"livepatch_fixes_2 is unloaded"}},

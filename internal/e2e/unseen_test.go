@@ -35,7 +35,7 @@ func TestUnseenCode(t *testing.T) {
 		var got []string
 		for _, f := range res.Findings {
 			if f.ID == "KLP216" && !f.Unknown {
-				got = append(got, f.Severity.String()+" "+f.Function)
+				got = append(got, f.Severity.String()+" "+f.Symbol)
 			}
 		}
 		if !slices.Equal(got, want) {

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/klpforge/klpforge/analyze"
+	"github.com/klpforge/klpforge/finding"
 	"github.com/klpforge/klpforge/internal/build"
 	"github.com/klpforge/klpforge/internal/certcheck"
 	"github.com/klpforge/klpforge/kernel"
@@ -105,16 +106,16 @@ func lintVerdict(t *testing.T, e *Env, c change) bool {
 }
 
 // try checks the certificates of a verdict on the objects that they are about.
-func try(t *testing.T, in *analyze.Input, f *analyze.Finding) {
+func try(t *testing.T, in *analyze.Input, f *finding.Finding) {
 	t.Helper()
-	if len(f.Proofs) == 0 {
-		t.Errorf("%s on %s has no certificate", f.ID, f.Function)
+	if len(analyze.Proofs(f)) == 0 {
+		t.Errorf("%s on %s has no certificate", f.ID, f.Symbol)
 	}
 	k, err := in.Kernel()
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, proof := range f.Proofs {
+	for _, proof := range analyze.Proofs(f) {
 		text, err := json.Marshal(proof)
 		if err != nil {
 			t.Fatal(err)

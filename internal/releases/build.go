@@ -16,7 +16,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"github.com/klpforge/klpforge/elfdiff"
+	"github.com/klpforge/klpforge/finding"
 	"github.com/klpforge/klpforge/internal/build"
 	"github.com/klpforge/klpforge/kbuild"
 	"github.com/klpforge/klpforge/kernel"
@@ -24,7 +24,6 @@ import (
 	"github.com/klpforge/klpforge/modsign"
 	"github.com/klpforge/klpforge/patchset"
 	"github.com/klpforge/klpforge/plan"
-	"github.com/klpforge/klpforge/release"
 	"github.com/klpforge/klpforge/release/manifest"
 )
 
@@ -82,7 +81,7 @@ func Run(ctx context.Context, o Options) (*Summary, error) {
 	if err := os.MkdirAll(o.Dir, 0o777); err != nil {
 		return nil, fmt.Errorf("make a directory for the modules: %w", err)
 	}
-	s := &Summary{Schema: SummarySchema, Name: o.Manifest.Name, Version: o.Manifest.Version, Findings: []release.Finding{}, Targets: make([]Target, len(targets))}
+	s := &Summary{Schema: SummarySchema, Name: o.Manifest.Name, Version: o.Manifest.Version, Findings: []finding.Finding{}, Targets: make([]Target, len(targets))}
 	if s.Findings, err = followUps(ctx, o, list); err != nil {
 		return nil, err
 	}
@@ -188,7 +187,7 @@ func forTarget(list []entry, rel string) (series *patchset.Series, files []strin
 
 // one builds for one kernel and never fails otherwise than in its result.
 func (o *Options) one(ctx context.Context, t manifest.Target, list []entry) Target {
-	res := Target{Release: t.Release, Part: o.part(), Included: []string{}, Skipped: []string{}, Findings: []release.Finding{}}
+	res := Target{Release: t.Release, Part: o.part(), Included: []string{}, Skipped: []string{}, Findings: []finding.Finding{}}
 	fail := func(err error) Target {
 		res.Error, res.Refused = err.Error(), refused(err)
 		return res
@@ -257,7 +256,7 @@ func (o *Options) buildOptions(t manifest.Target) build.Options {
 	name := ModuleName(m, t.Release)
 	opt := build.Options{Kernel: kernel.Options{Release: t.Release, Cache: o.Cache}, Name: name,
 		Product: m.Name, Vendor: m.Vendor, Version: m.Version, Description: m.Description,
-		NoReplace: !m.Replaces(), Immediate: m.Immediate, Callbacks: map[string][]string{}, Allow: map[string]string{}, AllowFrom: "release manifest",
+		NoReplace: !m.Replaces(), Immediate: m.Immediate, Callbacks: map[string][]string{}, Allow: map[finding.ID]string{}, AllowFrom: "release manifest",
 		Output: filepath.Join(o.Dir, t.Release, name+".ko"), Jobs: o.Jobs, CC: o.CC, Launcher: o.Launcher, Sandbox: o.Sandbox, TrustPatch: o.TrustPatch, Sign: o.sign, Provenance: true, Builder: o.Builder, Part: o.Part}
 	if t.Root != "" {
 		opt.Kernel.Root = under(m.Dir, t.Root)
@@ -317,13 +316,13 @@ func (t *Target) fill(r *build.Result) {
 		}
 	}
 	for _, p := range r.Problems {
-		if p.Severity >= elfdiff.Warning {
+		if p.Severity >= finding.Warning {
 			t.Problems = append(t.Problems, p)
 		}
 	}
 	allowed := map[string]bool{}
 	for _, s := range r.Suppressions {
-		allowed[s.ID] = true
+		allowed[string(s.ID)] = true
 	}
 	t.Accepted = slices.Sorted(maps.Keys(allowed))
 }

@@ -6,7 +6,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/klpforge/klpforge/elfdiff"
+	"github.com/klpforge/klpforge/finding"
 	"github.com/klpforge/klpforge/generate"
 	"github.com/klpforge/klpforge/module"
 	"github.com/klpforge/klpforge/release"
@@ -15,11 +15,11 @@ import (
 
 // Check compares a finished module with the manifest that it should be of. Its
 // patches are read again.
-func Check(m *manifest.Manifest, info *module.Info) ([]release.Finding, error) {
-	out := []release.Finding{}
+func Check(m *manifest.Manifest, info *module.Info) ([]finding.Finding, error) {
+	out := []finding.Finding{}
 	n := info.Manifest
 	wrong := func(format string, args ...any) {
-		out = append(out, release.Finding{ID: "KLP407", Severity: elfdiff.Error, Message: fmt.Sprintf(format, args...), Remedy: "build it again from the manifest"})
+		out = append(out, finding.Finding{ID: finding.IDSuccession, Severity: finding.Error, Message: fmt.Sprintf(format, args...), Remedy: "build it again from the manifest"})
 	}
 	if n == nil {
 		wrong("klpforge did not make this module")

@@ -8,16 +8,15 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/klpforge/klpforge/elfdiff"
+	"github.com/klpforge/klpforge/finding"
 	"github.com/klpforge/klpforge/internal/build"
 	"github.com/klpforge/klpforge/patchset"
-	"github.com/klpforge/klpforge/release"
 )
 
 // followUps finds corrections of the release's patches that it lacks. They are
 // errors, unless the manifest accepts KLP408.
-func followUps(ctx context.Context, o Options, list []entry) ([]release.Finding, error) {
-	out := []release.Finding{}
+func followUps(ctx context.Context, o Options, list []entry) ([]finding.Finding, error) {
+	out := []finding.Finding{}
 	if o.History == nil {
 		return out, nil
 	}
@@ -30,10 +29,10 @@ func followUps(ctx context.Context, o Options, list []entry) ([]release.Finding,
 	if err != nil {
 		return nil, err
 	}
-	severity, remedy := elfdiff.Error, "include it, or accept KLP408 in the manifest with the reason"
+	severity, remedy := finding.Error, "include it, or accept KLP408 in the manifest with the reason"
 	for _, a := range o.Manifest.Allow {
-		if a.ID == "KLP408" {
-			severity, remedy = elfdiff.Note, "accepted: "+a.Reason
+		if a.ID == finding.IDFollowUp {
+			severity, remedy = finding.Note, "accepted: "+a.Reason
 		}
 	}
 	for _, f := range found {
@@ -41,11 +40,11 @@ func followUps(ctx context.Context, o Options, list []entry) ([]release.Finding,
 		if f.Revert {
 			how = "reverts"
 		}
-		out = append(out, release.Finding{ID: "KLP408", Severity: severity, Remedy: remedy,
+		out = append(out, finding.Finding{ID: finding.IDFollowUp, Severity: severity, Remedy: remedy,
 			Message: fmt.Sprintf("commit %.12s (%s) %s %s and is not included", f.Commit, f.Subject, how, f.Of.Title())})
 	}
 	if !did.Whole {
-		out = append(out, release.Finding{ID: "KLP408", Severity: elfdiff.Warning, Message: "follow-ups: " + did.String(), Remedy: "give a nearer commit with --git-head"})
+		out = append(out, finding.Finding{ID: finding.IDFollowUp, Severity: finding.Warning, Message: "follow-ups: " + did.String(), Remedy: "give a nearer commit with --git-head"})
 	}
 	return out, nil
 }
@@ -54,13 +53,13 @@ func followUps(ctx context.Context, o Options, list []entry) ([]release.Finding,
 var missingRE = regexp.MustCompile(`(?:implicit declaration of function|call to undeclared function|has no member named|no member named|use of undeclared identifier|unknown type name) [‘']([A-Za-z_]\w*)[’']|[‘']([A-Za-z_]\w*)[’'] undeclared|fatal error: [‘']?(\w[\w/.-]*/[\w.-]+\.h)[’']?(?: file not found|: No such file)`)
 
 // prerequisites looks for the commits that bring what a build lacked.
-func (o *Options) prerequisites(ctx context.Context, res *build.Result, err error, included []*patchset.Patch) []release.Finding {
+func (o *Options) prerequisites(ctx context.Context, res *build.Result, err error, included []*patchset.Patch) []finding.Finding {
 	if o.History == nil {
 		return nil
 	}
 	var names []string
 	for _, p := range res.Problems {
-		if p.ID == "KLP409" {
+		if p.ID == finding.IDPrerequisite {
 			names = append(names, p.Symbol)
 		}
 	}
@@ -77,20 +76,20 @@ func (o *Options) prerequisites(ctx context.Context, res *build.Result, err erro
 	}
 	found, did, herr := o.History.Introduces(ctx, names, included)
 	if herr != nil {
-		return []release.Finding{unsearched(herr)}
+		return []finding.Finding{unsearched(herr)}
 	}
-	var out []release.Finding
+	var out []finding.Finding
 	for _, f := range found {
 		names = slices.DeleteFunc(names, func(n string) bool { return n == f.Brings })
-		out = append(out, release.Finding{ID: "KLP409", Severity: elfdiff.Error, Remedy: "add this commit to the patches, before the one that needs it",
+		out = append(out, finding.Finding{ID: finding.IDPrerequisite, Severity: finding.Error, Remedy: "add this commit to the patches, before the one that needs it",
 			Message: fmt.Sprintf("%s is missing in the target; commit %.12s (%s) brings it", f.Brings, f.Commit, f.Subject)})
 	}
 	switch {
 	case len(names) > 0:
-		out = append(out, release.Finding{ID: "KLP409", Severity: elfdiff.Warning, Remedy: deeper(did),
+		out = append(out, finding.Finding{ID: finding.IDPrerequisite, Severity: finding.Warning, Remedy: deeper(did),
 			Message: fmt.Sprintf("no commit was found that brings %s: %s", strings.Join(names, ", "), did)})
 	case !did.Whole:
-		out = append(out, release.Finding{ID: "KLP409", Severity: elfdiff.Note, Remedy: deeper(did), Message: "commits that bring what is missing: " + did.String()})
+		out = append(out, finding.Finding{ID: finding.IDPrerequisite, Severity: finding.Note, Remedy: deeper(did), Message: "commits that bring what is missing: " + did.String()})
 	}
 	return out
 }
@@ -104,31 +103,31 @@ func deeper(did patchset.Searched) string {
 }
 
 // before looks for the commits that a patch was made on top of.
-func (o *Options) before(ctx context.Context, p *patchset.Patch, tree string, included []*patchset.Patch) []release.Finding {
+func (o *Options) before(ctx context.Context, p *patchset.Patch, tree string, included []*patchset.Patch) []finding.Finding {
 	if o.History == nil {
 		return nil
 	}
 	found, did, err := o.History.Before(ctx, p, tree, included)
 	if err != nil {
-		return []release.Finding{unsearched(err)}
+		return []finding.Finding{unsearched(err)}
 	}
-	var out []release.Finding
+	var out []finding.Finding
 	for _, f := range found {
-		out = append(out, release.Finding{ID: "KLP409", Severity: elfdiff.Error, Remedy: "add it before that patch, if the patch needs it",
+		out = append(out, finding.Finding{ID: finding.IDPrerequisite, Severity: finding.Error, Remedy: "add it before that patch, if the patch needs it",
 			Message: fmt.Sprintf("%s was made on top of commit %.12s (%s), which changes %s and is not in the target", p.Title(), f.Commit, f.Subject, f.Brings)})
 	}
 	switch {
 	case did.Whole && len(found) > 0:
 	case did.Commits == 0 && !did.Whole:
-		out = append(out, release.Finding{ID: "KLP409", Severity: elfdiff.Warning, Remedy: "give the history that has the patch with --git and --git-head",
+		out = append(out, finding.Finding{ID: finding.IDPrerequisite, Severity: finding.Warning, Remedy: "give the history that has the patch with --git and --git-head",
 			Message: fmt.Sprintf("%s is no commit of the history that was searched: what it was made on top of is not known", p.Title())})
 	default:
-		out = append(out, release.Finding{ID: "KLP409", Severity: elfdiff.Note, Remedy: deeper(did),
+		out = append(out, finding.Finding{ID: finding.IDPrerequisite, Severity: finding.Note, Remedy: deeper(did),
 			Message: fmt.Sprintf("commits that %s was made on top of: %s", p.Title(), did)})
 	}
 	return out
 }
 
-func unsearched(err error) release.Finding {
-	return release.Finding{ID: "KLP409", Severity: elfdiff.Warning, Message: "prerequisites could not be searched: " + err.Error()}
+func unsearched(err error) finding.Finding {
+	return finding.Finding{ID: finding.IDPrerequisite, Severity: finding.Warning, Message: "prerequisites could not be searched: " + err.Error()}
 }

@@ -10,7 +10,7 @@ import (
 	"github.com/go-git/go-git/v5"
 	"github.com/go-git/go-git/v5/plumbing/object"
 
-	"github.com/klpforge/klpforge/elfdiff"
+	"github.com/klpforge/klpforge/finding"
 	"github.com/klpforge/klpforge/internal/build"
 	"github.com/klpforge/klpforge/patchset"
 )
@@ -61,7 +61,7 @@ func TestPrerequisites(t *testing.T) {
 	for _, tt := range tests {
 		history.Contents = tt.depth
 		o := &Options{History: history}
-		res := &build.Result{Problems: []build.Problem{{Problem: elfdiff.Problem{ID: "KLP409", Symbol: tt.name}}}}
+		res := &build.Result{Problems: []finding.Finding{{ID: "KLP409", Symbol: tt.name}}}
 		got := o.prerequisites(t.Context(), res, nil, nil)
 		if len(got) != len(tt.want) {
 			t.Errorf("%s, %d: got %+v", tt.name, tt.depth, got)

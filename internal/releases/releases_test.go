@@ -14,9 +14,8 @@ import (
 
 	"gopkg.in/yaml.v3"
 
-	"github.com/klpforge/klpforge/elfdiff"
+	"github.com/klpforge/klpforge/finding"
 	"github.com/klpforge/klpforge/internal/build"
-	"github.com/klpforge/klpforge/release"
 	"github.com/klpforge/klpforge/release/manifest"
 )
 
@@ -165,9 +164,9 @@ func TestCollect(t *testing.T) {
 		}
 		return p
 	}
-	note := release.Finding{ID: "KLP408", Severity: elfdiff.Warning, Message: "m"}
+	note := finding.Finding{ID: "KLP408", Severity: finding.Warning, Message: "m"}
 	sum := func(targets ...Target) Summary {
-		return Summary{Schema: SummarySchema, Name: "it's a series", Version: "1.2", Findings: []release.Finding{note}, Targets: targets}
+		return Summary{Schema: SummarySchema, Name: "it's a series", Version: "1.2", Findings: []finding.Finding{note}, Targets: targets}
 	}
 	a := put("a.json", sum(Target{Release: "6.1.0-55-cloud-amd64", Module: "x.ko"}))
 	b := put("b.json", sum(Target{Release: "6.12.117+deb12-cloud-amd64", Error: "conflict", Refused: true}))

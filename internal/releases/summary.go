@@ -7,10 +7,9 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/klpforge/klpforge/elfdiff"
+	"github.com/klpforge/klpforge/finding"
 	"github.com/klpforge/klpforge/internal/build"
 	"github.com/klpforge/klpforge/internal/regular"
-	"github.com/klpforge/klpforge/release"
 	"github.com/klpforge/klpforge/release/manifest"
 )
 
@@ -22,7 +21,7 @@ type Summary struct {
 	Schema   string            `json:"schema"`
 	Name     string            `json:"name"`
 	Version  string            `json:"version"`
-	Findings []release.Finding `json:"findings"` // about the release as a whole
+	Findings []finding.Finding `json:"findings"` // about the release as a whole
 	Targets  []Target          `json:"targets"`
 }
 
@@ -42,8 +41,8 @@ type Target struct {
 	Error     string            `json:"error,omitempty"`
 	Refused   bool              `json:"refused,omitempty"`
 	Functions []string          `json:"functions,omitempty"`
-	Problems  []build.Problem   `json:"problems,omitempty"` // warnings and errors
-	Findings  []release.Finding `json:"findings"`           // prerequisites
+	Problems  []finding.Finding `json:"problems,omitempty"` // warnings and errors
+	Findings  []finding.Finding `json:"findings"`           // prerequisites
 	Accepted  []string          `json:"accepted,omitempty"`
 	Notes     []string          `json:"notes,omitempty"`
 	Seconds   float64           `json:"seconds"`
@@ -53,7 +52,7 @@ type Target struct {
 // machine rather than the release is at fault.
 func (s *Summary) Failed() (failed, machine bool) {
 	for _, f := range s.Findings {
-		failed = failed || f.Severity == elfdiff.Error
+		failed = failed || f.Severity == finding.Error
 	}
 	for _, t := range s.Targets {
 		if t.Error != "" {
@@ -76,7 +75,7 @@ func Collect(paths []string, m *manifest.Manifest) (*Summary, error) {
 	}
 	all := c.all
 	missing := func(rel, why string) {
-		all.Targets = append(all.Targets, Target{Release: rel, Error: why, Included: []string{}, Skipped: []string{}, Findings: []release.Finding{}})
+		all.Targets = append(all.Targets, Target{Release: rel, Error: why, Included: []string{}, Skipped: []string{}, Findings: []finding.Finding{}})
 		c.from[rel] = "nowhere"
 	}
 	for _, rel := range slices.Sorted(maps.Keys(c.parts)) {
@@ -122,13 +121,13 @@ func (c *collection) add(path string) error {
 		return fmt.Errorf("read %s: schema is %q, want %q", path, s.Schema, SummarySchema)
 	}
 	if c.all == nil {
-		c.all = &Summary{Schema: SummarySchema, Name: s.Name, Version: s.Version, Findings: []release.Finding{}, Targets: []Target{}}
+		c.all = &Summary{Schema: SummarySchema, Name: s.Name, Version: s.Version, Findings: []finding.Finding{}, Targets: []Target{}}
 	}
 	if s.Name != c.all.Name || s.Version != c.all.Version {
 		return fmt.Errorf("read %s: it is of %s %s, others are of %s %s", path, s.Name, s.Version, c.all.Name, c.all.Version)
 	}
 	for _, f := range s.Findings {
-		if !slices.Contains(c.all.Findings, f) {
+		if !slices.ContainsFunc(c.all.Findings, func(have finding.Finding) bool { return finding.Same(have, f) }) {
 			c.all.Findings = append(c.all.Findings, f)
 		}
 	}

@@ -4,6 +4,8 @@
 // with its line.
 package manifest
 
+import "github.com/klpforge/klpforge/finding"
+
 // File is the usual name of a release manifest.
 const File = "livepatch.yaml"
 
@@ -59,8 +61,8 @@ type Shadow struct {
 
 // Allow accepts one kind of finding.
 type Allow struct {
-	ID     string `yaml:"id" doc:"KLP and three digits" required:"true"`
-	Reason string `yaml:"reason" doc:"why it is safe; recorded in the module" required:"true"`
+	ID     finding.ID `yaml:"id" doc:"KLP and three digits" required:"true"`
+	Reason string     `yaml:"reason" doc:"why it is safe; recorded in the module" required:"true"`
 }
 
 // Signing says how modules are signed.

@@ -227,7 +227,7 @@ func (c *checker) check() {
 		c.need(s.Meaning, "meaning", "shadows", i)
 	}
 	for i, a := range m.Allow {
-		if !findingRE.MatchString(a.ID) {
+		if !findingRE.MatchString(string(a.ID)) {
 			c.fault("id %q: want KLP and three digits", []any{a.ID}, "allow", i, "id")
 		}
 		c.need(a.Reason, "reason", "allow", i)

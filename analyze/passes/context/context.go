@@ -12,6 +12,7 @@ import (
 	"github.com/klpforge/klpforge/analyze/locks"
 	"github.com/klpforge/klpforge/analyze/model"
 	"github.com/klpforge/klpforge/elfdiff"
+	"github.com/klpforge/klpforge/finding"
 	"github.com/klpforge/klpforge/plan"
 )
 
@@ -20,7 +21,7 @@ var doc string
 
 // New makes the analyzer.
 func New() *analyze.Analyzer {
-	return &analyze.Analyzer{Name: "context", Doc: analyze.PackageDoc(doc), Checks: []analyze.Check{{ID: "KLP206", Title: "sleeps, or returns, in another context"}}, Run: run}
+	return &analyze.Analyzer{Name: "context", Doc: analyze.PackageDoc(doc), Checks: analyze.Checks(finding.IDContext), Run: run}
 }
 
 func run(p *analyze.Pass) error {
@@ -49,11 +50,11 @@ func state(p *analyze.Pass, u *analyze.Unit, ch elfdiff.Change, before, after *c
 	if !ok1 || !ok2 || slices.Equal(old.ways, newer.ways) {
 		return
 	}
-	f := analyze.Finding{ID: "KLP206", Severity: analyze.Error, Message: "returns with interrupts, bottom halves or preemption other than before: old callers of the new function go on in the wrong context",
+	f := finding.Finding{ID: finding.IDContext, Severity: finding.Error, Message: "returns with interrupts, bottom halves or preemption other than before: old callers of the new function go on in the wrong context",
 		Evidence: []string{"before: " + strings.Join(old.ways, "; or "), "after: " + strings.Join(newer.ways, "; or ")},
 		Remedy:   "restore the state before returning, or patch the callers with the function"}
 	if why := old.why | newer.why; why != 0 {
-		f.Severity, f.Unknown = analyze.Warning, true
+		f.Severity, f.Unknown = finding.Warning, true
 		f.Message = "may return with interrupts, bottom halves or preemption other than before; not everything could be followed"
 		f.Evidence = append(f.Evidence, why.String())
 	}
@@ -168,7 +169,7 @@ func culprit(u *analyze.Unit, v violation) string {
 }
 
 func report(p *analyze.Pass, u *analyze.Unit, ch elfdiff.Change, list []violation) {
-	f := analyze.Finding{ID: "KLP206", Severity: analyze.Note, Unknown: true,
+	f := finding.Finding{ID: finding.IDContext, Severity: finding.Note, Unknown: true,
 		Remedy: "allocate with GFP_ATOMIC, defer the work to a workqueue, or patch the caller so that it calls this outside of the locked region"}
 	sleeps := false
 	seen := map[string]bool{}
@@ -180,7 +181,7 @@ func report(p *analyze.Pass, u *analyze.Unit, ch elfdiff.Change, list []violatio
 		} else {
 			seen[k] = true
 		}
-		f.Unknown = f.Unknown && v.severity() == analyze.Note
+		f.Unknown = f.Unknown && v.severity() == finding.Note
 		line := fmt.Sprintf("%s %s at %s: %s", v.holder, v.forbids, v.at, strings.Join(append([]string{v.holder}, v.way...), " -> "))
 		if len(v.way) > 0 && !v.kernel {
 			if at := p.CallPlace(u, v.holder, v.way[0]); at.Line > 0 {
@@ -196,9 +197,9 @@ func report(p *analyze.Pass, u *analyze.Unit, ch elfdiff.Change, list []violatio
 		}
 	}
 	switch f.Severity {
-	case analyze.Error:
+	case finding.Error:
 		f.Message = "now sleeps where that is forbidden: scheduling while atomic"
-	case analyze.Warning:
+	case finding.Warning:
 		f.Message = "may now sleep where that is forbidden, on some paths"
 	default:
 		f.Message = "newly calls what is not known, where sleeping is forbidden"

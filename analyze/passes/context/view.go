@@ -8,6 +8,7 @@ import (
 	"github.com/klpforge/klpforge/analyze/locks"
 	"github.com/klpforge/klpforge/analyze/model"
 	"github.com/klpforge/klpforge/analyze/sleeps"
+	"github.com/klpforge/klpforge/finding"
 )
 
 const mayAnswer = sleeps.May
@@ -34,14 +35,14 @@ type violation struct {
 	kernel  bool // found in the kernel, not in the object
 }
 
-func (v *violation) severity() analyze.Severity {
+func (v *violation) severity() finding.Severity {
 	switch {
 	case v.sure && v.always:
-		return analyze.Error
+		return finding.Error
 	case v.sure:
-		return analyze.Warning
+		return finding.Warning
 	}
-	return analyze.Note
+	return finding.Note
 }
 
 // key is the same in both builds when nothing changed: who forbids, and what

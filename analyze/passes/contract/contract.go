@@ -7,6 +7,7 @@ import (
 
 	"github.com/klpforge/klpforge/analyze"
 	"github.com/klpforge/klpforge/elfdiff"
+	"github.com/klpforge/klpforge/finding"
 )
 
 //go:embed doc.go
@@ -14,7 +15,7 @@ var doc string
 
 // New makes the analyzer.
 func New() *analyze.Analyzer {
-	return &analyze.Analyzer{Name: "contract", Doc: analyze.PackageDoc(doc), Checks: []analyze.Check{{ID: "KLP204", Title: "calling contract changed"}}, Run: run}
+	return &analyze.Analyzer{Name: "contract", Doc: analyze.PackageDoc(doc), Checks: analyze.Checks(finding.IDCallingContract), Run: run}
 }
 
 func run(p *analyze.Pass) error {
@@ -31,7 +32,7 @@ func run(p *analyze.Pass) error {
 func judge(p *analyze.Pass, u *analyze.Unit, ch elfdiff.Change, why []string) {
 	o, err := u.Before()
 	if err != nil {
-		p.ReportChange(u, ch, analyze.Finding{ID: "KLP204", Severity: analyze.Warning, Unknown: true, Evidence: append(why, err.Error()),
+		p.ReportChange(u, ch, finding.Finding{ID: finding.IDCallingContract, Severity: finding.Warning, Unknown: true, Evidence: append(why, err.Error()),
 			Message: "the calling contract changed; who calls the function could not be found"})
 		return
 	}
@@ -56,11 +57,11 @@ func judge(p *analyze.Pass, u *analyze.Unit, ch elfdiff.Change, why []string) {
 		if outside {
 			why = append(why, "other object files can call it too")
 		}
-		p.ReportChange(u, ch, analyze.Finding{ID: "KLP204", Severity: analyze.Warning, Evidence: why, Who: slices.Concat(who, held),
+		p.ReportChange(u, ch, finding.Finding{ID: finding.IDCallingContract, Severity: finding.Warning, Evidence: why, Who: slices.Concat(who, held),
 			Message: "the calling contract changed, and code that is not patched calls the function by the old one",
 			Remedy:  "patch these callers too, or keep the function and add a new one with the new contract"})
 	case outside:
-		p.ReportChange(u, ch, analyze.Finding{ID: "KLP204", Severity: analyze.Warning, Unknown: true, Evidence: why,
+		p.ReportChange(u, ch, finding.Finding{ID: finding.IDCallingContract, Severity: finding.Warning, Unknown: true, Evidence: why,
 			Message: "the calling contract changed, and other object files can call the function: whether all of them are patched is not known",
 			Remedy:  "see that every caller is part of the patch, and that no module outside of the kernel's tree calls it"})
 	}

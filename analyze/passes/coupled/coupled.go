@@ -11,6 +11,7 @@ import (
 	"github.com/klpforge/klpforge/analyze/code"
 	"github.com/klpforge/klpforge/analyze/model"
 	"github.com/klpforge/klpforge/elfdiff"
+	"github.com/klpforge/klpforge/finding"
 )
 
 //go:embed doc.go
@@ -18,7 +19,7 @@ var doc string
 
 // New makes the analyzer.
 func New() *analyze.Analyzer {
-	return &analyze.Analyzer{Name: "coupled", Doc: analyze.PackageDoc(doc), Checks: []analyze.Check{{ID: "KLP210", Title: "changed functions communicate"}}, Run: run}
+	return &analyze.Analyzer{Name: "coupled", Doc: analyze.PackageDoc(doc), Checks: analyze.Checks(finding.IDCoupled), Run: run}
 }
 
 // member is one changed function with its effects, before and after together.
@@ -43,7 +44,7 @@ func run(p *analyze.Pass) error {
 		for _, ch := range u.Replace {
 			m := &member{unit: u, change: ch, contract: p.NewContract(u, ch)}
 			if err := m.look(); err != nil {
-				p.ReportChange(u, ch, analyze.Finding{ID: "KLP210", Severity: analyze.Note, Unknown: true, Evidence: []string{err.Error()},
+				p.ReportChange(u, ch, finding.Finding{ID: finding.IDCoupled, Severity: finding.Note, Unknown: true, Evidence: []string{err.Error()},
 					Message: "what the function shares with others could not be found"})
 				continue
 			}
@@ -89,7 +90,7 @@ func run(p *analyze.Pass) error {
 				who = append(who, list[j].change.Name)
 			}
 		}
-		f := analyze.Finding{ID: "KLP210", Severity: analyze.Note, Who: who,
+		f := finding.Finding{ID: finding.IDCoupled, Severity: finding.Note, Who: who,
 			Message: fmt.Sprintf("%d changed functions communicate with each other; whether they must switch together is not known", len(who)), Unknown: true,
 			Remedy: "do not use the immediate flag, and do not force the transition, unless each of them works beside the others' old code"}
 		slices.SortStableFunc(why[i], func(a, b tie) int {

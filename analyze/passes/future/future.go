@@ -9,6 +9,7 @@ import (
 	"github.com/klpforge/klpforge/analyze"
 	"github.com/klpforge/klpforge/analyze/code"
 	"github.com/klpforge/klpforge/elfdiff"
+	"github.com/klpforge/klpforge/finding"
 )
 
 //go:embed doc.go
@@ -16,7 +17,7 @@ var doc string
 
 // New makes the analyzer.
 func New() *analyze.Analyzer {
-	return &analyze.Analyzer{Name: "future", Doc: analyze.PackageDoc(doc), Checks: []analyze.Check{{ID: "KLP213", Title: "effect limited to the future"}}, Run: run}
+	return &analyze.Analyzer{Name: "future", Doc: analyze.PackageDoc(doc), Checks: analyze.Checks(finding.IDFutureOnly), Run: run}
 }
 
 // members maps members of the kernel's operation tables that run once in the
@@ -72,11 +73,11 @@ func run(p *analyze.Pass) error {
 	if len(changes) == 0 || len(who) == 0 {
 		return nil
 	}
-	f := analyze.Finding{ID: "KLP213", Severity: analyze.Warning, Object: first.Owner, Unit: first.Object, Evidence: evidence,
+	f := finding.Finding{ID: finding.IDFutureOnly, Severity: finding.Warning, Object: first.Owner, Unit: first.Object, Evidence: evidence,
 		Message: "every changed function runs only for what is made after the livepatch is applied; what exists stays as it is",
 		Remedy:  "if they need the repair too, go over them in a post-patch callback, or make them anew"}
 	if len(changes) == 1 {
-		f.Function = changes[0].Name
+		f.Symbol = changes[0].Name
 	}
 	for w := range who {
 		f.Who = append(f.Who, w)

@@ -8,6 +8,7 @@ import (
 
 	"github.com/klpforge/klpforge/analyze"
 	"github.com/klpforge/klpforge/analyze/model"
+	"github.com/klpforge/klpforge/finding"
 	"github.com/klpforge/klpforge/kernel/klpapi"
 	"github.com/klpforge/klpforge/plan"
 )
@@ -17,7 +18,7 @@ var doc string
 
 // New makes the analyzer.
 func New() *analyze.Analyzer {
-	return &analyze.Analyzer{Name: "handler", Doc: analyze.PackageDoc(doc), Checks: []analyze.Check{{ID: "KLP212", Title: "livepatching itself runs it"}}, Run: run}
+	return &analyze.Analyzer{Name: "handler", Doc: analyze.PackageDoc(doc), Checks: analyze.Checks(finding.IDPatchingPath), Run: run}
 }
 
 // ground is a part of the kernel that livepatching stands on.
@@ -54,7 +55,7 @@ func run(p *analyze.Pass) error {
 		if m == nil && p.Stacks != nil {
 			r, err := p.Stacks()
 			if err != nil {
-				p.Report(analyze.Finding{ID: "KLP212", Severity: analyze.Note, Unknown: true, Object: u.Owner, Unit: u.Object, Evidence: []string{err.Error()},
+				p.Report(finding.Finding{ID: finding.IDPatchingPath, Severity: finding.Note, Unknown: true, Object: u.Owner, Unit: u.Object, Evidence: []string{err.Error()},
 					Message: "whether livepatching itself runs the changed functions could not be found"})
 				return nil
 			}
@@ -79,7 +80,7 @@ func run(p *analyze.Pass) error {
 				}
 				for _, id := range m.Lookup(u.Name(ch.Orig)) {
 					if _, ok := reached[m][i][id]; ok {
-						p.ReportChange(u, ch, analyze.Finding{ID: "KLP212", Severity: analyze.Warning, Message: g.message, Evidence: []string{way(m, reached[m][i], id)},
+						p.ReportChange(u, ch, finding.Finding{ID: finding.IDPatchingPath, Severity: finding.Warning, Message: g.message, Evidence: []string{way(m, reached[m][i], id)},
 							Remedy: "leave the function as it is, or change its callers"})
 						break
 					}

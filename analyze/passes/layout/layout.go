@@ -9,6 +9,7 @@ import (
 	"github.com/klpforge/klpforge/analyze"
 	"github.com/klpforge/klpforge/analyze/types"
 	"github.com/klpforge/klpforge/elfdiff"
+	"github.com/klpforge/klpforge/finding"
 )
 
 //go:embed doc.go
@@ -16,7 +17,7 @@ var doc string
 
 // New makes the analyzer.
 func New() *analyze.Analyzer {
-	return &analyze.Analyzer{Name: "layout", Doc: analyze.PackageDoc(doc), Checks: []analyze.Check{{ID: "KLP208", Title: "type layout changed"}}, Run: run}
+	return &analyze.Analyzer{Name: "layout", Doc: analyze.PackageDoc(doc), Checks: analyze.Checks(finding.IDLayout), Run: run}
 }
 
 // found is one changed type with what all units say of it.
@@ -32,7 +33,7 @@ func run(p *analyze.Pass) error {
 	all := map[string]*found{}
 	for _, u := range p.Units {
 		if u.TypesErr != nil {
-			p.Report(analyze.Finding{ID: "KLP208", Severity: analyze.Warning, Unknown: true, Object: u.Owner, Unit: u.Object, Evidence: []string{u.TypesErr.Error()},
+			p.Report(finding.Finding{ID: finding.IDLayout, Severity: finding.Warning, Unknown: true, Object: u.Owner, Unit: u.Object, Evidence: []string{u.TypesErr.Error()},
 				Message: "the patch touches definitions of types, and whether a layout changes could not be found"})
 			continue
 		}
@@ -89,9 +90,9 @@ func (f *found) add(u *analyze.Unit, s types.Sharing) {
 	}
 }
 
-func (f *found) finding() analyze.Finding {
+func (f *found) finding() finding.Finding {
 	c := &f.change
-	out := analyze.Finding{ID: "KLP208", Severity: analyze.Error, Function: "", Object: f.unit.Owner, Unit: f.unit.Object, Layouts: []types.Change{*c},
+	out := finding.Finding{ID: finding.IDLayout, Severity: finding.Error, Object: f.unit.Owner, Unit: f.unit.Object, Detail: []types.Change{*c},
 		Message:  fmt.Sprintf("the layout of %s changes, and objects of the old layout exist when the livepatch is applied", c.Before.Name),
 		Evidence: c.Words(), Remedy: "leave " + c.Before.Name + " as it is and keep what is new in a shadow variable attached to the object (klp_shadow_alloc)"}
 	list := func(what string, l []string) {
@@ -111,16 +112,16 @@ func (f *found) finding() analyze.Finding {
 	out.Who = append(out.Who, f.open[:min(len(f.open), 8)]...)
 	switch {
 	case c.Filled():
-		out.Severity = analyze.Warning
+		out.Severity = finding.Warning
 		out.Message = fmt.Sprintf("%s gets new members where it had padding: in objects that exist already nothing has set them", c.Before.Name)
 		out.Remedy = "see that the new code works with whatever is there, which is 0 where objects are allocated zeroed; otherwise use a shadow variable"
 	case len(f.share.Globals)+len(f.share.Members)+len(f.share.Links) > 0:
 	case len(f.share.Heads) > 0:
-		out.Severity, out.Unknown = analyze.Warning, true
+		out.Severity, out.Unknown = finding.Warning, true
 		out.Message = fmt.Sprintf("the layout of %s changes; its objects are on stacks, but others may reach them by a list", c.Before.Name)
 		out.Remedy = "see that " + strings.Join(f.share.Heads, ", ") + " is the head of a list, not what puts the object into one; else use a shadow variable"
 	default:
-		out.Severity, out.Unknown = analyze.Warning, true
+		out.Severity, out.Unknown = finding.Warning, true
 		out.Message = fmt.Sprintf("the layout of %s changes; where its objects live is not seen, only that functions get pointers to them", c.Before.Name)
 	}
 	return out

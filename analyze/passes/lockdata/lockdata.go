@@ -13,6 +13,7 @@ import (
 	"github.com/klpforge/klpforge/analyze/model"
 	"github.com/klpforge/klpforge/analyze/types"
 	"github.com/klpforge/klpforge/elfdiff"
+	"github.com/klpforge/klpforge/finding"
 )
 
 //go:embed doc.go
@@ -20,7 +21,7 @@ var doc string
 
 // New makes the analyzer.
 func New() *analyze.Analyzer {
-	return &analyze.Analyzer{Name: "lockdata", Doc: analyze.PackageDoc(doc), Checks: []analyze.Check{{ID: "KLP202", Title: "another lock around the same data"}}, Run: run}
+	return &analyze.Analyzer{Name: "lockdata", Doc: analyze.PackageDoc(doc), Checks: analyze.Checks(finding.IDLockedData), Run: run}
 }
 
 // guard is what is known of one piece of data in one function.
@@ -54,8 +55,8 @@ func run(p *analyze.Pass) error {
 }
 
 func compare(p *analyze.Pass, u *analyze.Unit, ch elfdiff.Change, old, newer map[string]guard, before *code.Object) (found bool) {
-	changed := analyze.Finding{ID: "KLP202", Severity: analyze.Warning, Remedy: "hold the old lock as well until no old code runs; a later livepatch can drop it"}
-	gone := analyze.Finding{ID: "KLP202", Severity: analyze.Note, Unknown: true, Message: "data that was used under a lock now is not; whether something else excludes old code is not known",
+	changed := finding.Finding{ID: finding.IDLockedData, Severity: finding.Warning, Remedy: "hold the old lock as well until no old code runs; a later livepatch can drop it"}
+	gone := finding.Finding{ID: finding.IDLockedData, Severity: finding.Note, Unknown: true, Message: "data that was used under a lock now is not; whether something else excludes old code is not known",
 		Remedy: "see what keeps old code, which holds the lock, and new code, which does not, apart"}
 	for _, data := range slices.Sorted(maps.Keys(newer)) {
 		x, ok := old[data]
@@ -74,7 +75,7 @@ func compare(p *analyze.Pass, u *analyze.Unit, ch elfdiff.Change, old, newer map
 		}
 		changed.Evidence = append(changed.Evidence, line)
 		if x.known && y.known {
-			changed.Severity = analyze.Error
+			changed.Severity = finding.Error
 		}
 		for _, name := range who {
 			if !slices.Contains(changed.Who, name) {
@@ -83,7 +84,7 @@ func compare(p *analyze.Pass, u *analyze.Unit, ch elfdiff.Change, old, newer map
 		}
 	}
 	if len(changed.Evidence) > 0 && layoutsDiffer(u) {
-		changed.Severity, changed.Unknown, changed.Who = analyze.Note, true, nil
+		changed.Severity, changed.Unknown, changed.Who = finding.Note, true, nil
 		changed.Message = "uses data at other offsets, or under another lock, than old code; which of the two is not known, because layouts of types change (KLP208)"
 		p.ReportChange(u, ch, changed)
 	} else if len(changed.Evidence) > 0 {
@@ -91,7 +92,7 @@ func compare(p *analyze.Pass, u *analyze.Unit, ch elfdiff.Change, old, newer map
 		if len(changed.Who) > 0 {
 			changed.Message = "uses data under another lock than old code and than code that stays: nothing excludes them, during the transition and after it"
 		}
-		if changed.Severity == analyze.Warning {
+		if changed.Severity == finding.Warning {
 			changed.Evidence = append(changed.Evidence, "callers that are not known may hold a lock that excludes them")
 		}
 		p.ReportChange(u, ch, changed)
@@ -123,7 +124,7 @@ func exchanged(p *analyze.Pass, u *analyze.Unit, ch elfdiff.Change, old, newer [
 	if len(gone) == 0 || len(fresh) == 0 {
 		return
 	}
-	p.ReportChange(u, ch, analyze.Finding{ID: "KLP202", Severity: analyze.Note, Unknown: true, Message: "holds other locks than before; which data they guard could not be followed",
+	p.ReportChange(u, ch, finding.Finding{ID: finding.IDLockedData, Severity: finding.Note, Unknown: true, Message: "holds other locks than before; which data they guard could not be followed",
 		Evidence: []string{"only before: " + strings.Join(gone, ", "), "only after: " + strings.Join(fresh, ", ")},
 		Remedy:   "see whether old and new code use the same data under these locks"})
 }

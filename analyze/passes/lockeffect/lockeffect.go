@@ -9,6 +9,7 @@ import (
 	"github.com/klpforge/klpforge/analyze/code"
 	"github.com/klpforge/klpforge/analyze/lockdiff"
 	"github.com/klpforge/klpforge/elfdiff"
+	"github.com/klpforge/klpforge/finding"
 )
 
 //go:embed doc.go
@@ -16,7 +17,7 @@ var doc string
 
 // New makes the analyzer.
 func New() *analyze.Analyzer {
-	return &analyze.Analyzer{Name: "lockeffect", Doc: analyze.PackageDoc(doc), Checks: []analyze.Check{{ID: "KLP201", Title: "lock effect changed"}}, Run: run}
+	return &analyze.Analyzer{Name: "lockeffect", Doc: analyze.PackageDoc(doc), Checks: analyze.Checks(finding.IDLockEffect), Run: run}
 }
 
 func run(p *analyze.Pass) error {
@@ -47,7 +48,7 @@ func compare(p *analyze.Pass, u *analyze.Unit, ch elfdiff.Change, o *code.Object
 	if verdict == lockdiff.Same {
 		return
 	}
-	f := analyze.Finding{ID: "KLP201", Severity: analyze.Error, Remedy: "patch the callers too, up to where the locks are balanced",
+	f := finding.Finding{ID: finding.IDLockEffect, Severity: finding.Error, Remedy: "patch the callers too, up to where the locks are balanced",
 		Evidence: []string{"before: it " + strings.Join(old.Full, "; or it "), "after: it " + strings.Join(newer.Full, "; or it ")}}
 	callers, holders := o.Callers(ch.Orig)
 	var boot []string
@@ -81,7 +82,7 @@ func compare(p *analyze.Pass, u *analyze.Unit, ch elfdiff.Change, o *code.Object
 	}
 	switch {
 	case old.Unsure != "" || newer.Unsure != "":
-		f.Severity, f.Unknown = analyze.Warning, true
+		f.Severity, f.Unknown = finding.Warning, true
 		f.Message = "the lock effect may have changed; it is not fully known"
 		for _, s := range []string{old.Unsure, newer.Unsure} {
 			if s != "" && !slices.Contains(f.Evidence, s) {
@@ -89,14 +90,14 @@ func compare(p *analyze.Pass, u *analyze.Unit, ch elfdiff.Change, o *code.Object
 			}
 		}
 	case verdict == lockdiff.Renamed:
-		f.Severity, f.Unknown = analyze.Warning, true
+		f.Severity, f.Unknown = finding.Warning, true
 		f.Message = "locks of the same kind are taken or released, but whether they are the same locks is not known"
 	case verdict == lockdiff.Lost:
-		f.Severity = analyze.Note
+		f.Severity = finding.Note
 		f.Message = "a way of returning that changed locks is gone; this looks like a repaired leak"
 		f.Remedy = "see that no caller made up for it"
 	case len(f.Who) == 0 && all:
-		f.Severity = analyze.Note
+		f.Severity = finding.Note
 		f.Message = "the lock effect changed; all callers are patched with it"
 		if len(boot) > 0 {
 			f.Message = "the lock effect changed; all callers that can still run are patched with it"
@@ -106,7 +107,7 @@ func compare(p *analyze.Pass, u *analyze.Unit, ch elfdiff.Change, o *code.Object
 		}
 		f.Remedy = ""
 	case len(f.Who) == 0:
-		f.Severity, f.Unknown = analyze.Warning, true
+		f.Severity, f.Unknown = finding.Warning, true
 		f.Message = "the lock effect changed; whether all callers, which are in other object files, are patched is not known"
 	default:
 		f.Message = "the lock effect changed, and callers are not patched: during the transition a lock is released twice or never"

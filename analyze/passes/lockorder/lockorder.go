@@ -11,6 +11,7 @@ import (
 	"github.com/klpforge/klpforge/analyze/code"
 	"github.com/klpforge/klpforge/analyze/locks"
 	"github.com/klpforge/klpforge/elfdiff"
+	"github.com/klpforge/klpforge/finding"
 )
 
 //go:embed doc.go
@@ -18,7 +19,7 @@ var doc string
 
 // New makes the analyzer.
 func New() *analyze.Analyzer {
-	return &analyze.Analyzer{Name: "lockorder", Doc: analyze.PackageDoc(doc), Checks: []analyze.Check{{ID: "KLP203", Title: "lock order inverted"}}, Run: run}
+	return &analyze.Analyzer{Name: "lockorder", Doc: analyze.PackageDoc(doc), Checks: analyze.Checks(finding.IDLockOrder), Run: run}
 }
 
 // pair is one lock waited for while another is held.
@@ -112,8 +113,8 @@ func culprit(u *analyze.Unit, list []seen) string {
 }
 
 func report(p *analyze.Pass, u *analyze.Unit, ch elfdiff.Change, o *code.Object, list []pair, old, newer map[pair][]seen) error {
-	inverted := analyze.Finding{ID: "KLP203", Severity: analyze.Warning, Remedy: "keep the old order (a trylock with a way back does), or go in two steps with a livepatch between that takes neither lock under the other"}
-	fresh := analyze.Finding{ID: "KLP203", Severity: analyze.Note, Unknown: true, Message: "newly takes a lock while it holds another; whether other code takes them the other way round is not known",
+	inverted := finding.Finding{ID: finding.IDLockOrder, Severity: finding.Warning, Remedy: "keep the old order (a trylock with a way back does), or go in two steps with a livepatch between that takes neither lock under the other"}
+	fresh := finding.Finding{ID: finding.IDLockOrder, Severity: finding.Note, Unknown: true, Message: "newly takes a lock while it holds another; whether other code takes them the other way round is not known",
 		Remedy: "see in which order the rest of the kernel takes these locks"}
 	lasting, elsewhere := false, false
 	for _, x := range list {
@@ -135,7 +136,7 @@ func report(p *analyze.Pass, u *analyze.Unit, ch elfdiff.Change, o *code.Object,
 		}
 		o := shortest(was)
 		if n.why == 0 && o.why == 0 {
-			inverted.Severity = analyze.Error
+			inverted.Severity = finding.Error
 		}
 		inverted.Evidence = append(inverted.Evidence, line, fmt.Sprintf("old code holds %s and takes %s at %s: %s", x.second, x.first, o.at, way(o)))
 		for _, s := range was {
@@ -157,7 +158,7 @@ func report(p *analyze.Pass, u *analyze.Unit, ch elfdiff.Change, o *code.Object,
 		default:
 			inverted.Message = "takes locks in another order than old code: during the transition an old and a new task wait for each other for ever"
 		}
-		inverted.Unknown = inverted.Severity == analyze.Warning
+		inverted.Unknown = inverted.Severity == finding.Warning
 		p.ReportChange(u, ch, inverted)
 	}
 	if len(fresh.Evidence) > 0 {

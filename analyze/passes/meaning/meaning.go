@@ -10,6 +10,7 @@ import (
 
 	"github.com/klpforge/klpforge/analyze"
 	"github.com/klpforge/klpforge/elfdiff"
+	"github.com/klpforge/klpforge/finding"
 )
 
 //go:embed doc.go
@@ -17,7 +18,7 @@ var doc string
 
 // New makes the analyzer.
 func New() *analyze.Analyzer {
-	return &analyze.Analyzer{Name: "meaning", Doc: analyze.PackageDoc(doc), Checks: []analyze.Check{{ID: "KLP209", Title: "data meaning changed"}}, Run: run}
+	return &analyze.Analyzer{Name: "meaning", Doc: analyze.PackageDoc(doc), Checks: analyze.Checks(finding.IDDataMeaning), Run: run}
 }
 
 // use is one place in a changed function that names a new value.
@@ -145,7 +146,7 @@ func (s *source) within(name string, names map[string]string) []use {
 // report makes one finding of what a changed function stores; tested is where
 // changed functions of the object ask for new values.
 func report(p *analyze.Pass, u *analyze.Unit, f *analyze.File, ch elfdiff.Change, stored, tested []use, names map[string]string) {
-	out := analyze.Finding{ID: "KLP209", Severity: analyze.Note, Remedy: "see what code that does not know the value makes of it; patch the functions that use the member, or use a shadow variable"}
+	out := finding.Finding{ID: finding.IDDataMeaning, Severity: finding.Note, Remedy: "see what code that does not know the value makes of it; patch the functions that use the member, or use a shadow variable"}
 	var what []string
 	for _, x := range stored {
 		s := fmt.Sprintf("%s in .%s", x.name, x.member)
@@ -166,7 +167,7 @@ func report(p *analyze.Pass, u *analyze.Unit, f *analyze.File, ch elfdiff.Change
 	}
 	out.Message = fmt.Sprintf("the function stores a value that old code does not know (%s); tasks that have not changed over meet it", strings.Join(what, ", "))
 	if len(out.Who) > 0 {
-		out.Severity = analyze.Warning
+		out.Severity = finding.Warning
 		out.Message = fmt.Sprintf("the function stores a value that code which is not patched does not know (%s)", strings.Join(what, ", "))
 	}
 	p.ReportChange(u, ch, out)

@@ -4,6 +4,7 @@ import (
 	_ "embed"
 
 	"github.com/klpforge/klpforge/analyze"
+	"github.com/klpforge/klpforge/finding"
 )
 
 //go:embed doc.go
@@ -11,7 +12,7 @@ var doc string
 
 // New makes the analyzer.
 func New() *analyze.Analyzer {
-	return &analyze.Analyzer{Name: "object", Doc: analyze.PackageDoc(doc), Checks: []analyze.Check{{ID: "KLP116", Title: "no such object in the target"}}, Run: run}
+	return &analyze.Analyzer{Name: "object", Doc: analyze.PackageDoc(doc), Checks: analyze.Checks(finding.IDNoObject), Run: run}
 }
 
 func run(p *analyze.Pass) error {
@@ -24,7 +25,7 @@ func run(p *analyze.Pass) error {
 			continue
 		}
 		said[u.Owner] = true
-		p.Report(analyze.Finding{ID: "KLP116", Severity: analyze.Error, Object: u.Owner, Unit: u.Object, Who: []string{u.Owner},
+		p.Report(finding.Finding{ID: finding.IDNoObject, Severity: finding.Error, Object: u.Owner, Unit: u.Object, Who: []string{u.Owner},
 			Message: "the target " + p.Release + " has no module " + u.Owner + ": a livepatch for it would load and do nothing",
 			Remedy:  "install the package with this module, or leave its files out of the patch"})
 	}

@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"github.com/klpforge/klpforge/analyze"
+	"github.com/klpforge/klpforge/finding"
 	"github.com/klpforge/klpforge/internal/checktest"
 )
 
@@ -19,7 +20,7 @@ func TestObject(t *testing.T) {
 		if err != nil || len(got) != want {
 			t.Errorf("%s: %d findings, want %d; error %v", owner, len(got), want, err)
 		}
-		if want > 0 && (got[0].Severity != analyze.Error || got[0].Object != owner) {
+		if want > 0 && (got[0].Severity != finding.Error || got[0].Object != owner) {
 			t.Errorf("finding %+v", got[0])
 		}
 	}

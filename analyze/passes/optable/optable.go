@@ -8,6 +8,7 @@ import (
 
 	"github.com/klpforge/klpforge/analyze"
 	"github.com/klpforge/klpforge/elfdiff"
+	"github.com/klpforge/klpforge/finding"
 )
 
 //go:embed doc.go
@@ -15,7 +16,7 @@ var doc string
 
 // New makes the analyzer.
 func New() *analyze.Analyzer {
-	return &analyze.Analyzer{Name: "optable", Doc: analyze.PackageDoc(doc), Checks: []analyze.Check{{ID: "KLP115", Title: "changed table of functions"}}, Run: run}
+	return &analyze.Analyzer{Name: "optable", Doc: analyze.PackageDoc(doc), Checks: analyze.Checks(finding.IDOpTable), Run: run}
 }
 
 func run(p *analyze.Pass) error {
@@ -84,7 +85,7 @@ func table(p *analyze.Pass, u *analyze.Unit, ch elfdiff.Change) {
 	if !functions {
 		return
 	}
-	f := analyze.Finding{ID: "KLP115", Severity: analyze.Warning, Evidence: evidence,
+	f := finding.Finding{ID: finding.IDOpTable, Severity: finding.Warning, Evidence: evidence,
 		Message: "a table of functions changes; the running kernel keeps the table it has, so the new callback is never called",
 		Remedy:  "patch a function that reads the table so that it calls the new callback, or give the old callback the new behaviour"}
 	if o, err := u.Before(); err != nil {

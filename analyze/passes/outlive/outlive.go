@@ -10,6 +10,7 @@ import (
 	"github.com/klpforge/klpforge/analyze"
 	"github.com/klpforge/klpforge/analyze/code"
 	"github.com/klpforge/klpforge/elfdiff"
+	"github.com/klpforge/klpforge/finding"
 	"github.com/klpforge/klpforge/plan"
 )
 
@@ -18,7 +19,7 @@ var doc string
 
 // New makes the analyzer.
 func New() *analyze.Analyzer {
-	return &analyze.Analyzer{Name: "outlive", Doc: analyze.PackageDoc(doc), Checks: []analyze.Check{{ID: "KLP215", Title: "pointer that outlives the livepatch"}}, Run: run}
+	return &analyze.Analyzer{Name: "outlive", Doc: analyze.PackageDoc(doc), Checks: analyze.Checks(finding.IDOutlives), Run: run}
 }
 
 // waited are what the generated module waits for before it goes.
@@ -130,17 +131,17 @@ func report(p *analyze.Pass, u *analyze.Unit, o *code.Object, ch elfdiff.Change,
 		worst = max(worst, class)
 		evidence = append(evidence, fmt.Sprintf("%s: %s", o.Place(e.At), what))
 	}
-	f := analyze.Finding{ID: "KLP215", Evidence: evidence,
+	f := finding.Finding{ID: finding.IDOutlives, Evidence: evidence,
 		Remedy: "end what uses it in a post-unpatch callback (del_timer_sync, cancel_work_sync, unregister), or never unload the module"}
 	switch worst {
 	case nothing:
 		return
 	case rcu:
-		f.Severity, f.Message, f.Remedy = analyze.Note, "only the livepatch has it, and RCU calls it later", "none is needed: the module calls rcu_barrier() when it is unloaded"
+		f.Severity, f.Message, f.Remedy = finding.Note, "only the livepatch has it, and RCU calls it later", "none is needed: the module calls rcu_barrier() when it is unloaded"
 	case unknown:
-		f.Severity, f.Unknown, f.Message = analyze.Note, true, "only the livepatch has it; whether its address is still held when the livepatch is unloaded is not known"
+		f.Severity, f.Unknown, f.Message = finding.Note, true, "only the livepatch has it; whether its address is still held when the livepatch is unloaded is not known"
 	case kept:
-		f.Severity, f.Message = analyze.Warning, "only the livepatch has it, and its address may still be held when the livepatch is unloaded"
+		f.Severity, f.Message = finding.Warning, "only the livepatch has it, and its address may still be held when the livepatch is unloaded"
 	}
 	p.ReportChange(u, ch, f)
 }

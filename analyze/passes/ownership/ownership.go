@@ -12,6 +12,7 @@ import (
 	"github.com/klpforge/klpforge/analyze/locks"
 	"github.com/klpforge/klpforge/analyze/types"
 	"github.com/klpforge/klpforge/elfdiff"
+	"github.com/klpforge/klpforge/finding"
 )
 
 //go:embed doc.go
@@ -19,7 +20,7 @@ var doc string
 
 // New makes the analyzer.
 func New() *analyze.Analyzer {
-	return &analyze.Analyzer{Name: "ownership", Doc: analyze.PackageDoc(doc), Checks: []analyze.Check{{ID: "KLP207", Title: "ownership changed"}}, Run: run}
+	return &analyze.Analyzer{Name: "ownership", Doc: analyze.PackageDoc(doc), Checks: analyze.Checks(finding.IDOwnership), Run: run}
 }
 
 func run(p *analyze.Pass) error {
@@ -217,7 +218,7 @@ func unsure(p *analyze.Pass, u *analyze.Unit, ch elfdiff.Change, o *code.Object,
 	less := func(a, b []string) []string {
 		return slices.DeleteFunc(slices.Clone(a), func(s string) bool { return slices.Contains(b, s) })
 	}
-	f := analyze.Finding{ID: "KLP207", Severity: analyze.Note, Unknown: true, Remedy: remedy,
+	f := finding.Finding{ID: finding.IDOwnership, Severity: finding.Note, Unknown: true, Remedy: remedy,
 		Message: "what the function frees, puts or keeps may have changed; not all of its ways could be told apart"}
 	for _, side := range []struct {
 		word string
@@ -238,10 +239,10 @@ func unsure(p *analyze.Pass, u *analyze.Unit, ch elfdiff.Change, o *code.Object,
 const remedy = "see that every caller agrees with the new balance, and patch those that do not with it"
 
 func report(p *analyze.Pass, u *analyze.Unit, ch elfdiff.Change, o *code.Object, old, newer balance) {
-	f := analyze.Finding{ID: "KLP207", Severity: analyze.Warning, Remedy: remedy,
+	f := finding.Finding{ID: finding.IDOwnership, Severity: finding.Warning, Remedy: remedy,
 		Evidence: []string{"before: it " + strings.Join(old.ways, "; or it "), "after: it " + strings.Join(newer.ways, "; or it ")}}
 	if local := who(u, ch, o, &f); local && len(f.Who) == 0 {
-		f.Severity, f.Remedy = analyze.Note, ""
+		f.Severity, f.Remedy = finding.Note, ""
 		f.Message = "who owns an object changed; all callers in the object file are patched with it"
 	} else {
 		f.Message = "the function frees, puts or keeps an object of its caller's on other ways than before"
@@ -251,7 +252,7 @@ func report(p *analyze.Pass, u *analyze.Unit, ch elfdiff.Change, o *code.Object,
 
 // who adds the callers that are not patched, and reports whether there can be
 // no others.
-func who(u *analyze.Unit, ch elfdiff.Change, o *code.Object, f *analyze.Finding) (local bool) {
+func who(u *analyze.Unit, ch elfdiff.Change, o *code.Object, f *finding.Finding) (local bool) {
 	callers, holders := o.Callers(ch.Orig)
 	for _, a := range slices.Concat(callers, holders) {
 		if name := u.Name(a); name != "" && !u.Replaced(a) && !strings.HasPrefix(name, "__ksymtab") {

@@ -12,6 +12,7 @@ import (
 	"github.com/klpforge/klpforge/analyze/locks"
 	"github.com/klpforge/klpforge/analyze/model"
 	"github.com/klpforge/klpforge/elfdiff"
+	"github.com/klpforge/klpforge/finding"
 )
 
 //go:embed doc.go
@@ -19,7 +20,7 @@ var doc string
 
 // New makes the analyzer.
 func New() *analyze.Analyzer {
-	return &analyze.Analyzer{Name: "rcu", Doc: analyze.PackageDoc(doc), Checks: []analyze.Check{{ID: "KLP211", Title: "RCU contract changed"}}, Run: run}
+	return &analyze.Analyzer{Name: "rcu", Doc: analyze.PackageDoc(doc), Checks: analyze.Checks(finding.IDRCU), Run: run}
 }
 
 // graces wait for a grace period or have one waited for (include/linux/rcupdate.h
@@ -98,14 +99,14 @@ func grace(p *analyze.Pass, u *analyze.Unit, ch elfdiff.Change, old, newer map[s
 	if len(had) == 0 || len(among(newer, names)) > 0 {
 		return false
 	}
-	f := analyze.Finding{ID: "KLP211", Severity: analyze.Warning, Message: "no longer waits for a grace period, which old readers may need",
+	f := finding.Finding{ID: finding.IDRCU, Severity: finding.Warning, Message: "no longer waits for a grace period, which old readers may need",
 		Remedy: "keep the grace period: old readers may be in the middle of a read-side section until the transition is over"}
 	for _, n := range had {
 		f.Evidence = append(f.Evidence, fmt.Sprintf("before: calls %s at %s", n, old[n]))
 	}
 	f.Evidence = append(f.Evidence, "after: nothing of the kind")
 	if freed := among(newer, frees); len(freed) > 0 {
-		f.Severity, f.Message = analyze.Error, "frees memory at once, without the grace period that old readers rely on"
+		f.Severity, f.Message = finding.Error, "frees memory at once, without the grace period that old readers rely on"
 		for _, n := range freed {
 			f.Evidence = append(f.Evidence, fmt.Sprintf("after: calls %s at %s", n, newer[n]))
 		}
@@ -133,11 +134,11 @@ func fewer(p *analyze.Pass, u *analyze.Unit, ch elfdiff.Change, before, after *c
 			return
 		}
 	}
-	f := analyze.Finding{ID: "KLP211", Severity: analyze.Note, Message: "asks for fewer grace periods than before", Who: []string{"readers in the old universe"},
+	f := finding.Finding{ID: finding.IDRCU, Severity: finding.Note, Message: "asks for fewer grace periods than before", Who: []string{"readers in the old universe"},
 		Evidence: []string{fmt.Sprintf("calls that wait for a grace period or leave freeing to one: %d before, %d after", old, newer)},
 		Remedy:   "see that what is freed cannot be reached by old readers"}
 	if a, b := direct(before, x, frees), direct(after, y, frees); b > a {
-		f.Severity, f.Message = analyze.Warning, "asks for fewer grace periods than before, and frees more at once"
+		f.Severity, f.Message = finding.Warning, "asks for fewer grace periods than before, and frees more at once"
 		f.Evidence = append(f.Evidence, fmt.Sprintf("calls that free at once: %d before, %d after", a, b))
 	}
 	p.ReportChange(u, ch, f)
@@ -169,7 +170,7 @@ func atOnce(p *analyze.Pass, u *analyze.Unit, ch elfdiff.Change, before, after *
 			continue
 		}
 		found = true
-		p.ReportChange(u, ch, analyze.Finding{ID: "KLP211", Severity: analyze.Error, Message: "calls at once what old code left to a grace period: old readers still use what it frees",
+		p.ReportChange(u, ch, finding.Finding{ID: finding.IDRCU, Severity: finding.Error, Message: "calls at once what old code left to a grace period: old readers still use what it frees",
 			Evidence: []string{fmt.Sprintf("before: gives %s to call_rcu at %s", name, later[name]), "after: calls " + name},
 			Who:      []string{"readers in the old universe"}, Remedy: "leave it to call_rcu"})
 	}
@@ -242,7 +243,7 @@ func reads(o *code.Object, id model.FuncID) map[string]read {
 }
 
 func readSide(p *analyze.Pass, u *analyze.Unit, ch elfdiff.Change, old, newer map[string]read, before *code.Object) {
-	f := analyze.Finding{ID: "KLP211", Severity: analyze.Warning, Message: "reads outside of a read-side section what old code read inside only: it may be freed meanwhile",
+	f := finding.Finding{ID: finding.IDRCU, Severity: finding.Warning, Message: "reads outside of a read-side section what old code read inside only: it may be freed meanwhile",
 		Remedy: "move the read-side section around the access, or hold a reference"}
 	for _, name := range slices.Sorted(maps.Keys(newer)) {
 		x, y := old[name], newer[name]

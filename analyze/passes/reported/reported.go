@@ -2,36 +2,26 @@ package reported
 
 import (
 	_ "embed"
-	"fmt"
-	"regexp"
-	"strings"
 
 	"github.com/klpforge/klpforge/analyze"
+	"github.com/klpforge/klpforge/finding"
 )
 
 //go:embed doc.go
 var doc string
 
-//go:embed ids.txt
-var ids string
-
 // New makes the analyzer.
 func New() *analyze.Analyzer {
-	return &analyze.Analyzer{Name: "reported", Doc: analyze.PackageDoc(doc), Checks: checks(ids), Run: run}
+	return &analyze.Analyzer{Name: "reported", Doc: analyze.PackageDoc(doc), Checks: checks(), Run: run}
 }
 
-var headRE = regexp.MustCompile(`(?m)^(KLP[0-9]{3}): (.+)\n`)
-
-// checks reads the texts of the ids: "KLPnnn: title", then paragraphs.
-func checks(text string) []analyze.Check {
+// checks are the ids whose text the registry has: all that no check of its own reports.
+func checks() []analyze.Check {
 	var out []analyze.Check
-	at := headRE.FindAllStringSubmatchIndex(text, -1)
-	for i, m := range at {
-		end := len(text)
-		if i+1 < len(at) {
-			end = at[i+1][0]
+	for _, k := range finding.Kinds() {
+		if text := finding.Text(k.ID); text != "" {
+			out = append(out, analyze.Check{ID: k.ID, Title: k.Title, Doc: text})
 		}
-		out = append(out, analyze.Check{ID: text[m[2]:m[3]], Title: text[m[4]:m[5]], Doc: strings.TrimSpace(text[m[1]:end]) + "\n"})
 	}
 	return out
 }
@@ -43,16 +33,16 @@ func run(p *analyze.Pass) error {
 	return nil
 }
 
-// Finding is the adapter: it says the problem as a finding.
-func Finding(p *analyze.Problem) analyze.Finding {
-	f := analyze.Finding{ID: p.ID, Severity: p.Severity, Function: p.Symbol, Object: p.Object, Unit: p.Unit, Message: p.Message, Remedy: p.Remedy}
+// Finding says as a finding of the analysis what an earlier stage found: section and
+// file become evidence.
+func Finding(p *finding.Finding) finding.Finding {
+	f := *p
+	f.Section, f.Allowed = "", ""
 	if p.Section != "" {
 		f.Evidence = append(f.Evidence, "section "+p.Section)
 	}
-	// A problem may be about a source file instead of a symbol.
-	if strings.Contains(p.Symbol, "/") {
-		f.New = analyze.Place{File: p.Symbol}
-		f.Evidence = append(f.Evidence, fmt.Sprintf("file %s", p.Symbol))
+	if p.AboutFile() {
+		f.Evidence = append(f.Evidence, "file "+p.Symbol)
 	}
 	return f
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/klpforge/klpforge/analyze/code"
 	"github.com/klpforge/klpforge/analyze/model"
 	"github.com/klpforge/klpforge/elfdiff"
+	"github.com/klpforge/klpforge/finding"
 )
 
 //go:embed doc.go
@@ -17,7 +18,7 @@ var doc string
 
 // New makes the analyzer.
 func New() *analyze.Analyzer {
-	return &analyze.Analyzer{Name: "returns", Doc: analyze.PackageDoc(doc), Checks: []analyze.Check{{ID: "KLP205", Title: "return contract changed"}}, Run: run}
+	return &analyze.Analyzer{Name: "returns", Doc: analyze.PackageDoc(doc), Checks: analyze.Checks(finding.IDReturnContract), Run: run}
 }
 
 func run(p *analyze.Pass) error {
@@ -31,7 +32,7 @@ func run(p *analyze.Pass) error {
 				}
 			}
 			if err != nil {
-				p.ReportChange(u, ch, analyze.Finding{ID: "KLP205", Severity: analyze.Note, Unknown: true, Evidence: []string{err.Error()},
+				p.ReportChange(u, ch, finding.Finding{ID: finding.IDReturnContract, Severity: finding.Note, Unknown: true, Evidence: []string{err.Error()},
 					Message: "what the function returns could not be found"})
 			}
 		}
@@ -72,7 +73,7 @@ func compare(p *analyze.Pass, u *analyze.Unit, ch elfdiff.Change, before, after 
 	if !u.Diff.Orig.Local(ch.Orig) {
 		evidence = append(evidence, "callers in other object files were not looked at")
 	}
-	f := analyze.Finding{ID: "KLP205", Severity: analyze.Warning, Evidence: evidence, Remedy: "patch these callers so that they check, or keep to what the function could return before"}
+	f := finding.Finding{ID: finding.IDReturnContract, Severity: finding.Warning, Evidence: evidence, Remedy: "patch these callers so that they check, or keep to what the function could return before"}
 	switch {
 	case len(dereferencing) > 0:
 		f.Message = fmt.Sprintf("can now return %s, and callers that are not patched use the result as an address without a test", words(errnos, zero))
@@ -82,10 +83,10 @@ func compare(p *analyze.Pass, u *analyze.Unit, ch elfdiff.Change, before, after 
 		f.Who = ignoring
 		if old.Other {
 			// It may have returned errors before, as results of others.
-			f.Severity, f.Unknown = analyze.Note, true
+			f.Severity, f.Unknown = finding.Note, true
 		}
 	case len(errnos) > 0 && !old.Other && !negative(old):
-		f.Severity = analyze.Note
+		f.Severity = finding.Note
 		f.Message = fmt.Sprintf("can now return %s, but returned only %s before: callers need not expect an error", words(errnos, false), list(old))
 		f.Remedy = "see whether the callers check for an error"
 	default:

@@ -9,6 +9,7 @@ import (
 	"github.com/klpforge/klpforge/analyze/code"
 	"github.com/klpforge/klpforge/analyze/model"
 	"github.com/klpforge/klpforge/elfdiff"
+	"github.com/klpforge/klpforge/finding"
 	"github.com/klpforge/klpforge/plan"
 )
 
@@ -18,7 +19,7 @@ var doc string
 // New makes the analyzer.
 func New() *analyze.Analyzer {
 	return &analyze.Analyzer{Name: "sealed", Doc: analyze.PackageDoc(doc),
-		Checks: []analyze.Check{{ID: "KLP129", Title: "store to data that the kernel write-protects after boot"}}, Run: run}
+		Checks: analyze.Checks(finding.IDWriteProtected), Run: run}
 }
 
 func run(p *analyze.Pass) error {
@@ -65,7 +66,7 @@ func function(p *analyze.Pass, u *analyze.Unit, ch elfdiff.Change) error {
 		if why == "" {
 			continue
 		}
-		f := analyze.Finding{ID: "KLP129", Severity: analyze.Error,
+		f := finding.Finding{ID: finding.IDWriteProtected, Severity: finding.Error,
 			Message: fmt.Sprintf("function writes to %s, which lies in %s: %s, and the write faults", name, where, why),
 			Remedy:  "keep the value in a new variable, or change the code that reads " + name}
 		by := "an instruction writes to it"
@@ -75,7 +76,7 @@ func function(p *analyze.Pass, u *analyze.Unit, ch elfdiff.Change) error {
 		f.Evidence = append(f.Evidence, fmt.Sprintf("%s at %s", by, after.Place(st.At)))
 		if before != nil {
 			if others := othersThat(before, u, name); len(others) > 0 {
-				f.Severity = analyze.Warning
+				f.Severity = finding.Warning
 				f.Who = others
 				f.Evidence = append(f.Evidence, "others wrote to it before the patch too; they may run while booting only")
 			}

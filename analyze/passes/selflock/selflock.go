@@ -10,6 +10,7 @@ import (
 	"github.com/klpforge/klpforge/analyze/code"
 	"github.com/klpforge/klpforge/analyze/locks"
 	"github.com/klpforge/klpforge/elfdiff"
+	"github.com/klpforge/klpforge/finding"
 	"github.com/klpforge/klpforge/plan"
 )
 
@@ -18,7 +19,7 @@ var doc string
 
 // New makes the analyzer.
 func New() *analyze.Analyzer {
-	return &analyze.Analyzer{Name: "selflock", Doc: analyze.PackageDoc(doc), Checks: []analyze.Check{{ID: "KLP214", Title: "takes a lock that a caller holds"}}, Run: run}
+	return &analyze.Analyzer{Name: "selflock", Doc: analyze.PackageDoc(doc), Checks: analyze.Checks(finding.IDSelfDeadlock), Run: run}
 }
 
 func run(p *analyze.Pass) error {
@@ -93,12 +94,12 @@ func culprit(u *analyze.Unit, d deadlock) string {
 }
 
 func report(p *analyze.Pass, u *analyze.Unit, ch elfdiff.Change, list []deadlock) {
-	f := analyze.Finding{ID: "KLP214", Severity: analyze.Warning,
+	f := finding.Finding{ID: finding.IDSelfDeadlock, Severity: finding.Warning,
 		Remedy: "take the lock out of the callers by patching them too (look for a follow-up or prerequisite of the patch), or call a variant that expects the lock to be held"}
 	self := true
 	for _, d := range list {
 		if !d.Read && d.sure {
-			f.Severity = analyze.Error
+			f.Severity = finding.Error
 		}
 		way := strings.Join(append([]string{d.holder}, d.Via...), " -> ")
 		line := fmt.Sprintf("%s holds %s and waits for it again at %s: %s", d.holder, d.lock, d.at, way)
@@ -117,9 +118,9 @@ func report(p *analyze.Pass, u *analyze.Unit, ch elfdiff.Change, list []deadlock
 		self = self && d.holder == ch.Name
 	}
 	switch {
-	case f.Severity == analyze.Warning && !slices.ContainsFunc(list, func(d deadlock) bool { return !d.Read }):
+	case f.Severity == finding.Warning && !slices.ContainsFunc(list, func(d deadlock) bool { return !d.Read }):
 		f.Message = "newly takes a lock for reading that is already held for reading: a writer in between makes it deadlock"
-	case f.Severity == analyze.Warning:
+	case f.Severity == finding.Warning:
 		f.Unknown = true
 		f.Message = "newly takes a lock that may be held already; not everything could be followed"
 	case self:
@@ -162,7 +163,7 @@ func elsewhere(p *analyze.Pass, u *analyze.Unit, ch elfdiff.Change, before, afte
 	if err != nil {
 		return fmt.Errorf("look for callers in the kernel: %w", err)
 	}
-	f := analyze.Finding{ID: "KLP214", Severity: analyze.Error, Message: "newly takes a lock that callers elsewhere in the kernel hold already: they wait for themselves for ever",
+	f := finding.Finding{ID: finding.IDSelfDeadlock, Severity: finding.Error, Message: "newly takes a lock that callers elsewhere in the kernel hold already: they wait for themselves for ever",
 		Remedy: "take the lock out of the callers by patching them too, or call a variant that expects the lock to be held"}
 	for _, c := range k.CallsTo(ch.Name) {
 		if slices.ContainsFunc(u.Replace, func(ch elfdiff.Change) bool { return ch.Name == c.Caller }) {

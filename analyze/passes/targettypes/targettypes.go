@@ -8,23 +8,16 @@ import (
 
 	"github.com/klpforge/klpforge/analyze"
 	"github.com/klpforge/klpforge/analyze/typecheck"
+	"github.com/klpforge/klpforge/finding"
 )
 
 //go:embed doc.go
 var doc string
 
-// Ids of the checks.
-const (
-	idTypes  = "KLP127"
-	idConfig = "KLP128"
-)
-
 // New makes the analyzer.
 func New() *analyze.Analyzer {
-	return &analyze.Analyzer{Name: "targettypes", Doc: analyze.PackageDoc(doc), Run: run, Checks: []analyze.Check{
-		{ID: idTypes, Title: "types differ from the running kernel's"},
-		{ID: idConfig, Title: "compiled with another configuration"},
-	}}
+	return &analyze.Analyzer{Name: "targettypes", Doc: analyze.PackageDoc(doc), Run: run,
+		Checks: analyze.Checks(finding.IDTypes, finding.IDConfig)}
 }
 
 const remedy = "build from the source and with the configuration that the target was built from"
@@ -35,7 +28,7 @@ func run(p *analyze.Pass) error {
 		switch c := u.Target; {
 		case c == nil:
 		case c.Err != nil:
-			p.Report(analyze.Finding{ID: idTypes, Severity: analyze.Warning, Unknown: true,
+			p.Report(finding.Finding{ID: finding.IDTypes, Severity: finding.Warning, Unknown: true,
 				Object: u.Owner, Unit: u.Object, Evidence: []string{c.Err.Error()},
 				Message: "the types that the code uses could not be compared with the target's"})
 		case c.Source == "":
@@ -61,7 +54,7 @@ func mismatches(p *analyze.Pass, u *analyze.Unit, seen map[string]bool) {
 			unused = append(unused, m.Name)
 			continue
 		}
-		f := finding(u, m)
+		f := mismatch(u, m)
 		if key := u.Owner + " " + f.Message; !seen[key] {
 			seen[key] = true
 			p.Report(f)
@@ -70,17 +63,17 @@ func mismatches(p *analyze.Pass, u *analyze.Unit, seen map[string]bool) {
 	if len(unused) == 0 {
 		return
 	}
-	p.Report(analyze.Finding{ID: idTypes, Severity: analyze.Note, Object: u.Owner, Unit: u.Object,
+	p.Report(finding.Finding{ID: finding.IDTypes, Severity: finding.Note, Object: u.Owner, Unit: u.Object,
 		Message: fmt.Sprintf("%d of %d types, enumerators and prototypes differ from %s, in parts that the patched code does not use",
 			len(unused), len(u.Target.Report.Checked), u.Target.Source),
 		Evidence: []string{"types: " + short(unused, 12)}})
 }
 
-func finding(u *analyze.Unit, m *typecheck.Mismatch) analyze.Finding {
-	f := analyze.Finding{ID: idTypes, Severity: analyze.Error, Object: u.Owner, Unit: u.Object,
+func mismatch(u *analyze.Unit, m *typecheck.Mismatch) finding.Finding {
+	f := finding.Finding{ID: finding.IDTypes, Severity: finding.Error, Object: u.Owner, Unit: u.Object,
 		Message: m.Parts[0].Say(here, u.Target.Source), Remedy: remedy}
 	if m.Use == typecheck.Unsure {
-		f.Severity, f.Unknown = analyze.Warning, true
+		f.Severity, f.Unknown = finding.Warning, true
 		f.Evidence = append(f.Evidence, "the patched code handles the type; whether it depends on the size is not seen")
 	} else {
 		f.Evidence = append(f.Evidence, "the patched code can depend on it: "+m.Why)
@@ -100,9 +93,9 @@ func finding(u *analyze.Unit, m *typecheck.Mismatch) analyze.Finding {
 }
 
 // noTypes tells what is known of a target without types.
-func noTypes(u *analyze.Unit) analyze.Finding {
+func noTypes(u *analyze.Unit) finding.Finding {
 	c := u.Target
-	f := analyze.Finding{ID: idTypes, Severity: analyze.Note, Unknown: true, Object: u.Owner, Unit: u.Object,
+	f := finding.Finding{ID: finding.IDTypes, Severity: finding.Note, Unknown: true, Object: u.Owner, Unit: u.Object,
 		Remedy: "give a vmlinux with BTF or debug information (--vmlinux)"}
 	var open []string
 	for _, m := range c.Members {
@@ -136,11 +129,11 @@ func config(p *analyze.Pass) {
 			rest = append(rest, text)
 			continue
 		}
-		p.Report(analyze.Finding{ID: idConfig, Severity: analyze.Error, Unit: d.Reaches[0], Message: text + ", and the patched code is compiled from files that name it",
+		p.Report(finding.Finding{ID: finding.IDConfig, Severity: finding.Error, Unit: d.Reaches[0], Message: text + ", and the patched code is compiled from files that name it",
 			Evidence: []string{"the target's own: " + d.From, "reaches " + short(d.Reaches, 8)}, Remedy: "leave out --config, or give the target's own"})
 	}
 	if len(rest) > 0 {
-		p.Report(analyze.Finding{ID: idConfig, Severity: analyze.Note, Message: fmt.Sprintf("%d options of the configuration differ from the target's own and reach no patched object", len(rest)),
+		p.Report(finding.Finding{ID: finding.IDConfig, Severity: finding.Note, Message: fmt.Sprintf("%d options of the configuration differ from the target's own and reach no patched object", len(rest)),
 			Evidence: []string{"the target's own: " + from, short(rest, 12)}})
 	}
 }

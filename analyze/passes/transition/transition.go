@@ -11,6 +11,7 @@ import (
 	"github.com/klpforge/klpforge/analyze/model"
 	"github.com/klpforge/klpforge/analyze/stacks"
 	"github.com/klpforge/klpforge/elfdiff"
+	"github.com/klpforge/klpforge/finding"
 	"github.com/klpforge/klpforge/plan"
 )
 
@@ -19,12 +20,8 @@ var doc string
 
 // New makes the analyzer.
 func New() *analyze.Analyzer {
-	return &analyze.Analyzer{Name: "transition", Doc: analyze.PackageDoc(doc), Run: run, Checks: []analyze.Check{
-		{ID: "KLP301", Title: "tasks sleep in a patched function"},
-		{ID: "KLP302", Title: "patched function loops for ever"},
-		{ID: "KLP303", Title: "idle or scheduler code"},
-		{ID: "KLP304", Title: "stack is not reliable"},
-	}}
+	return &analyze.Analyzer{Name: "transition", Doc: analyze.PackageDoc(doc), Run: run,
+		Checks: analyze.Checks(finding.IDSleepers, finding.IDEndlessLoop, finding.IDIdle, finding.IDUnreliableStack)}
 }
 
 const remedy = "patch a function that it calls instead, or one that returns between waits; else plan to restart what sleeps in it"
@@ -47,7 +44,7 @@ func run(p *analyze.Pass) error {
 		}
 		kernel, object, err := frames(p, u, before.Model)
 		if err != nil {
-			p.Report(analyze.Finding{ID: "KLP301", Severity: analyze.Note, Unknown: true, Object: u.Owner, Unit: u.Object, Evidence: []string{err.Error()},
+			p.Report(finding.Finding{ID: finding.IDSleepers, Severity: finding.Note, Unknown: true, Object: u.Owner, Unit: u.Object, Evidence: []string{err.Error()},
 				Message: "where tasks of the kernel sleep could not be found"})
 		}
 		for _, ch := range u.Replace {
@@ -104,19 +101,19 @@ func sleeps(p *analyze.Pass, u *analyze.Unit, ch elfdiff.Change, kernel, object 
 	}
 	switch f.Reason {
 	case stacks.Idle:
-		p.ReportChange(u, ch, analyze.Finding{ID: "KLP303", Severity: analyze.Warning, Who: []string{"the idle task of every CPU"},
+		p.ReportChange(u, ch, finding.Finding{ID: finding.IDIdle, Severity: finding.Warning, Who: []string{"the idle task of every CPU"},
 			Message: "the function is part of the idle loop, which an idle CPU does not leave: it runs the old code until then", Remedy: remedy})
 		return
 	case stacks.Scheduler:
-		out := analyze.Finding{ID: "KLP303", Severity: analyze.Note, Message: "the function is one of those that tasks wait in, for a short time only"}
+		out := finding.Finding{ID: finding.IDIdle, Severity: finding.Note, Message: "the function is one of those that tasks wait in, for a short time only"}
 		if r.WaitsForever(id) {
-			out.Severity, out.Who, out.Remedy = analyze.Error, []string{"every task that sleeps"}, "leave it as it is"
+			out.Severity, out.Who, out.Remedy = finding.Error, []string{"every task that sleeps"}, "leave it as it is"
 			out.Message = "every sleeping task has this function on its stack: the transition cannot end"
 		}
 		p.ReportChange(u, ch, out)
 		return
 	}
-	out := analyze.Finding{ID: "KLP301", Severity: analyze.Note, Evidence: []string{strings.Join(r.Path(id), " → ")},
+	out := finding.Finding{ID: finding.IDSleepers, Severity: finding.Note, Evidence: []string{strings.Join(r.Path(id), " → ")},
 		Remedy: "none needed where the signal may interrupt the system calls; else " + remedy}
 	threads := r.ThreadsIn(id)
 	others, calls := r.Roots(id, 6)
@@ -125,7 +122,7 @@ func sleeps(p *analyze.Pass, u *analyze.Unit, ch elfdiff.Change, kernel, object 
 	}
 	switch {
 	case len(threads) > 0:
-		out.Severity, out.Remedy = analyze.Warning, remedy
+		out.Severity, out.Remedy = finding.Warning, remedy
 		out.Who = append(slices.Clone(threads), out.Who...)
 		out.Message = "kernel threads sleep in this function without bound: the transition waits until they leave it"
 		if f.Reason == stacks.Loops || f.Reason == stacks.Waits && slices.Contains(r.ThreadNames(id), threads[0]) {
@@ -160,7 +157,7 @@ func endless(p *analyze.Pass, u *analyze.Unit, ch elfdiff.Change, m *model.Model
 	if m.Func(id).Flags&model.FuncEndless == 0 {
 		return false
 	}
-	p.ReportChange(u, ch, analyze.Finding{ID: "KLP302", Severity: analyze.Warning, Who: []string{"every task that gets into the loop"},
+	p.ReportChange(u, ch, finding.Finding{ID: finding.IDEndlessLoop, Severity: finding.Warning, Who: []string{"every task that gets into the loop"},
 		Message:  fmt.Sprintf("%s the patch the function can get into a loop that it never leaves", when),
 		Evidence: []string{"no way leads from the loop to a return, nor to a function that ends the thread"},
 		Remedy:   "patch what the loop calls instead; a task in it changes over only by force"})
@@ -182,7 +179,7 @@ func place(p *analyze.Pass, u *analyze.Unit, ch elfdiff.Change) {
 	name := u.Diff.Orig.File.Sections[sec].Name
 	for _, s := range sections {
 		if strings.HasPrefix(name, s.name) && (p.Stacks == nil || s.name != ".sched.text" && s.name != ".cpuidle.text" || u.Owner != plan.Vmlinux) {
-			p.ReportChange(u, ch, analyze.Finding{ID: "KLP303", Severity: analyze.Warning, Evidence: []string{"section " + name},
+			p.ReportChange(u, ch, finding.Finding{ID: finding.IDIdle, Severity: finding.Warning, Evidence: []string{"section " + name},
 				Message: "the function belongs to " + s.what + ": tasks may be in it for as long as they sleep", Remedy: remedy})
 		}
 	}
@@ -203,7 +200,7 @@ func reliable(p *analyze.Pass, u *analyze.Unit, ch elfdiff.Change, before, after
 		} else {
 			continue
 		}
-		p.ReportChange(u, ch, analyze.Finding{ID: "KLP304", Severity: analyze.Warning, Evidence: []string{side.when + ": " + why},
+		p.ReportChange(u, ch, finding.Finding{ID: finding.IDUnreliableStack, Severity: finding.Warning, Evidence: []string{side.when + ": " + why},
 			Message: "the unwinder cannot walk the function's frame: a task that is in it counts as not ready", Remedy: "patch its callers instead, or change it so that its frame is ordinary"})
 		return
 	}

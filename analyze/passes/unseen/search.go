@@ -150,13 +150,13 @@ func (u *unit) travels(id model.FuncID) bool {
 
 // search looks at each way out of a replaced function on which it is not seen: a
 // jump to a new function.
-func (l *livepatch) search() []*finding {
-	found := map[node]*finding{}
-	var out []*finding
-	of := func(n node, ch elfdiff.Change) *finding {
+func (l *livepatch) search() []*helper {
+	found := map[node]*helper{}
+	var out []*helper
+	of := func(n node, ch elfdiff.Change) *helper {
 		f := found[n]
 		if f == nil {
-			f = &finding{unit: n.u, change: ch, from: map[string]bool{}}
+			f = &helper{unit: n.u, change: ch, from: map[string]bool{}}
 			found[n] = f
 			out = append(out, f)
 		}
@@ -237,7 +237,7 @@ func (l *livepatch) next(s *step) (node, bool) {
 
 // follow looks at everything that runs from a step on without a replaced function
 // on the stack that is seen, and notes where it may sleep.
-func (l *livepatch) follow(f *finding, first *step) {
+func (l *livepatch) follow(f *helper, first *step) {
 	type state struct {
 		node
 		below bool

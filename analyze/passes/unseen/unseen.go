@@ -10,6 +10,7 @@ import (
 	"github.com/klpforge/klpforge/analyze"
 	"github.com/klpforge/klpforge/analyze/sleeps"
 	"github.com/klpforge/klpforge/elfdiff"
+	"github.com/klpforge/klpforge/finding"
 )
 
 //go:embed doc.go
@@ -17,7 +18,7 @@ var doc string
 
 // New makes the analyzer.
 func New() *analyze.Analyzer {
-	return &analyze.Analyzer{Name: "unseen", Doc: analyze.PackageDoc(doc), Checks: []analyze.Check{{ID: "KLP216", Title: "sleeps in code that the stack check does not see"}}, Run: run}
+	return &analyze.Analyzer{Name: "unseen", Doc: analyze.PackageDoc(doc), Checks: analyze.Checks(finding.IDUnseenSleep), Run: run}
 }
 
 func run(p *analyze.Pass) error {
@@ -26,7 +27,7 @@ func run(p *analyze.Pass) error {
 	}
 	l := newLivepatch(p.Units)
 	found := l.search()
-	if !slices.ContainsFunc(found, func(f *finding) bool { return f.answer != sleeps.Never }) {
+	if !slices.ContainsFunc(found, func(f *helper) bool { return f.answer != sleeps.Never }) {
 		return nil
 	}
 	if p.Kernel != nil { // it may know what the objects do not
@@ -43,8 +44,8 @@ func run(p *analyze.Pass) error {
 	return nil
 }
 
-// finding is what is known of one helper.
-type finding struct {
+// helper is what is known of one helper.
+type helper struct {
 	unit    *unit
 	change  elfdiff.Change
 	answer  sleeps.Answer // the worst
@@ -54,7 +55,7 @@ type finding struct {
 }
 
 // add notes a call out of the livepatch, and the function on which it all began.
-func (f *finding) add(s *step, from string) {
+func (f *helper) add(s *step, from string) {
 	a := s.answer()
 	switch a {
 	case sleeps.Never:
@@ -71,16 +72,16 @@ func (f *finding) add(s *step, from string) {
 // shown is how many ways a finding names.
 const shown = 4
 
-func (f *finding) report(p *analyze.Pass) {
+func (f *helper) report(p *analyze.Pass) {
 	if f.answer == sleeps.Never {
 		return
 	}
 	from := strings.Join(slices.Sorted(maps.Keys(f.from)), ", ")
-	out := analyze.Finding{ID: "KLP216", Severity: analyze.Warning,
+	out := finding.Finding{ID: finding.IDUnseenSleep, Severity: finding.Warning,
 		Remedy: "write barrier() between the call and the return in " + from + ", so that it stays a call, or never unload the module"}
 	what, steps := "may sleep", f.sleeps
 	if f.answer != sleeps.May {
-		out.Severity, out.Unknown, what, steps = analyze.Note, true, "calls what is not known to sleep or not", f.unknown
+		out.Severity, out.Unknown, what, steps = finding.Note, true, "calls what is not known to sleep or not", f.unknown
 	}
 	out.Message = fmt.Sprintf("only the livepatch has it, it %s, and %s jumps to it instead of calling it: a task in it is not seen when the livepatch is disabled, and returns to freed memory when the module is unloaded", what, from)
 	var ways []string

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/klpforge/klpforge/analyze"
+	"github.com/klpforge/klpforge/finding"
 	"github.com/klpforge/klpforge/internal/checktest"
 )
 
@@ -22,7 +23,7 @@ func TestAcrossUnits(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(got) != 1 || got[0].Function != "helper" || got[0].Severity != analyze.Warning || !slices.Contains(got[0].Evidence, "helper+0x8: f → helper → msleep") {
+	if len(got) != 1 || got[0].Symbol != "helper" || got[0].Severity != finding.Warning || !slices.Contains(got[0].Evidence, "helper+0x8: f → helper → msleep") {
 		t.Errorf("%+v", got)
 	}
 }

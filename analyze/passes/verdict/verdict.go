@@ -9,6 +9,7 @@ import (
 	"github.com/klpforge/klpforge/analyze"
 	"github.com/klpforge/klpforge/analyze/equiv"
 	"github.com/klpforge/klpforge/elfdiff"
+	"github.com/klpforge/klpforge/finding"
 )
 
 //go:embed doc.go
@@ -17,8 +18,7 @@ var doc string
 // New makes the analyzer. It rests on the findings of the others.
 func New(requires ...*analyze.Analyzer) *analyze.Analyzer {
 	return &analyze.Analyzer{Name: "verdict", Doc: analyze.PackageDoc(doc), Requires: requires, Run: run,
-		Checks: []analyze.Check{{ID: "KLP401", Title: "verdict: safe to apply immediately"}, {ID: "KLP402",
-			Title: "verdict: safe to force"}}}
+		Checks: analyze.Checks(finding.IDImmediate, finding.IDForce)}
 }
 
 // changed is one function that the livepatch replaces.
@@ -39,25 +39,28 @@ func run(p *analyze.Pass) error {
 	if len(against) == 0 {
 		proofs, against = prove(p, funcs)
 	}
-	for _, v := range []struct{ id, safe, not, remedy string }{
-		{"KLP401", "safe to apply immediately",
+	for _, v := range []struct {
+		id                finding.ID
+		safe, not, remedy string
+	}{
+		{finding.IDImmediate, "safe to apply immediately",
 			"needs the consistency model, no proof that it may be applied immediately",
 			"set the immediate flag where the target's interface has it; the consistency model works too"},
-		{"KLP402", "safe to force", "no proof that its transition may be forced",
+		{finding.IDForce, "safe to force", "no proof that its transition may be forced",
 			"a forced livepatch can never be unloaded: force only a transition that does not end"},
 	} {
-		f := analyze.Finding{ID: v.id, Severity: analyze.Note}
+		f := finding.Finding{ID: v.id, Severity: finding.Note}
 		if len(funcs) == 1 {
-			f.Function, f.Object, f.Unit = funcs[0].change.Name, funcs[0].unit.Owner, funcs[0].unit.Object
+			f.Symbol, f.Object, f.Unit = funcs[0].change.Name, funcs[0].unit.Owner, funcs[0].unit.Object
 		}
 		switch {
 		case len(against) == 0:
-			f.Given, f.Message, f.Remedy, f.Proofs = true,
+			f.Given, f.Message, f.Remedy, f.Detail = true,
 				v.safe+": each function does what it did before, but for what the proof names", v.remedy, proofs
 			for _, c := range proofs {
 				f.Evidence = append(f.Evidence, c.Words()...)
 			}
-		case v.id == "KLP401":
+		case v.id == finding.IDImmediate:
 			f.Message, f.Evidence = v.not+": "+against[0], against[1:]
 		default:
 			f.Message = v.not + ", for the same reasons"
@@ -124,17 +127,19 @@ func travels(p *analyze.Pass) []string {
 // errors of any check, all that is said about consistency, and what could not be decided.
 func findings(p *analyze.Pass) []string {
 	var out []string
+	said := map[finding.ID]bool{}
 	for _, a := range p.Analyzer.Requires {
 		for _, f := range p.Found(a) {
-			if f.Severity >= analyze.Warning || f.Unknown || strings.HasPrefix(f.ID, "KLP2") {
+			if f.Severity >= finding.Warning || f.Unknown || f.ID.Group() == finding.Consistency {
 				out = append(out, f.Line())
+				said[f.ID] = true
 			}
 		}
 	}
 	for i := range p.Problems {
-		if x := &p.Problems[i]; x.Severity >= analyze.Warning && !slices.ContainsFunc(out,
-			func(s string) bool { return strings.HasPrefix(s, x.ID) }) {
-			out = append(out, x.ID+": "+x.Message)
+		if x := &p.Problems[i]; x.Severity >= finding.Warning && !said[x.ID] {
+			out = append(out, string(x.ID)+": "+x.Message)
+			said[x.ID] = true
 		}
 	}
 	return out
