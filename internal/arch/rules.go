@@ -48,6 +48,8 @@ var rules = []rule{
 	{pattern: "elfdiff", own: []string{"elfobj", "finding"}, not: impure},
 	{pattern: "kernel", own: []string{"elfobj", "internal/regular", "internal/sealed", "internal/unpack", "kernel/klpapi"}},
 	{pattern: "locate", own: []string{"elfdiff", "elfobj", "finding", "kernel"}, not: impure},
+	{pattern: "elfdiff", own: []string{"elfobj", "finding"}, not: impure},
+	{pattern: "locate", own: []string{"elfdiff", "elfobj", "finding", "kernel/kimage", "kernel/kmod"}, not: impure},
 	{pattern: "generate", own: []string{"elfobj", "finding", "internal/regular", "kernel/klpapi", "plan", "templates"}},
 
 	{pattern: "release", own: []string{"finding", "generate", "plan"}, not: concat(elf, impure)},
@@ -72,6 +74,8 @@ var rules = []rule{
 	{pattern: "analyze/locks/annot", own: []string{"analyze/...", "elfobj", "kernel"}, not: []string{"os/exec", "time", "net/..."}}, // reads sources
 	{pattern: "analyze/passes/...", own: []string{"analyze", "analyze/*", "elfdiff", "elfobj", "finding", "kernel", "kernel/klpapi", "plan"}, not: impure},
 	{pattern: "analyze/...", own: []string{"analyze/...", "elfdiff", "elfobj", "finding", "kernel", "kernel/klpapi", "plan"}, not: impure},
+	{pattern: "analyze/passes/...", own: []string{"analyze", "analyze/*", "elfdiff", "elfobj", "finding", "kernel/klpapi", "plan"}, not: impure},
+	{pattern: "analyze/...", own: []string{"analyze/...", "elfdiff", "elfobj", "finding", "kernel/klpapi", "locate", "plan"}, not: impure},
 	{pattern: "report", own: []string{"analyze", "analyze/*", "elfdiff", "finding", "plan"}, not: []string{"os/exec"}},
 	{pattern: "deploy", own: []string{"finding", "internal/regular", "module", "plan", "release"}, not: elf},
 
