@@ -192,10 +192,13 @@ func (t *Target) checkSourceVersion(path, have string) error {
 	}
 	if strings.ContainsAny(have, "-~") { // a package version
 		b, err := t.Banner()
-		if err != nil || b.Package == "" {
-			have = kimage.Banner{Package: have}.Upstream()
-		} else {
+		switch m := rpmRelease.FindStringSubmatch(t.release); {
+		case err == nil && b.Package != "":
 			want = b.Package
+		case m != nil:
+			want = m[1]
+		default:
+			have = kimage.Banner{Package: have}.Upstream()
 		}
 	}
 	if have != want {
@@ -203,6 +206,10 @@ func (t *Target) checkSourceVersion(path, have string) error {
 	}
 	return nil
 }
+
+// rpmRelease is how RPM distributions name a release: version and release of the package
+// that it was built from, architecture, flavour.
+var rpmRelease = regexp.MustCompile(`^([^-]+-[^-]+)\.(?:x86_64|aarch64|ppc64le|s390x)(?:\+.*)?$`)
 
 // makefileVersion reads VERSION.PATCHLEVEL.SUBLEVEL from the top of a kernel
 // Makefile.

@@ -242,6 +242,32 @@ func TestSourceMismatch(t *testing.T) {
 	}
 }
 
+// The release of an RPM kernel names the package that it was built from.
+func TestSourceOfRPM(t *testing.T) {
+	dir := t.TempDir()
+	for release, versions := range map[string]map[string]bool{
+		"5.14.0-503.1.el9_5.x86_64":       {"5.14.0-503.1.el9_5": true, "5.14.0-503.2.el9_5": false, "5.14.0-503.1": false},
+		"5.14.0-503.1.el9_5.x86_64+debug": {"5.14.0-503.1.el9_5": true, "6.12.0-503.1.el9_5": false},
+		"5.14.0-own":                      {"5.14.0-1.el9": true, "5.15.0-1.el9": false},
+	} {
+		headers := filepath.Join(dir, "usr/src/kernels", release)
+		kerneltest.Write(t, filepath.Join(headers, "Makefile"), []byte("VERSION = 5\nPATCHLEVEL = 14\nSUBLEVEL = 0\n"))
+		kerneltest.Write(t, filepath.Join(headers, "include/linux/module.h"), nil)
+		for version, ok := range versions {
+			c := cachedir.Dir(t.TempDir())
+			kerneltest.Write(t, filepath.Join(c.TargetSource(release), "kernel.tar.zst"), []byte("x"))
+			if err := c.WriteManifest(cachedir.Manifest{Release: release, Source: version}); err != nil {
+				t.Fatal(err)
+			}
+			_, err := open(t, Options{Release: release, Root: dir, Cache: c}).Source()
+			var mismatch *SourceMismatchError
+			if ok && err != nil || !ok && !errors.As(err, &mismatch) {
+				t.Errorf("%s built from %s: %v", release, version, err)
+			}
+		}
+	}
+}
+
 func TestPartsMismatch(t *testing.T) {
 	dir := fakeRoot(t)
 	if err := open(t, Options{Release: kerneltest.Release, Root: dir}).CheckParts(); err != nil {

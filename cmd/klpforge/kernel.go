@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
+	"strings"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
@@ -114,11 +116,13 @@ func yes(b bool) string {
 
 func (a *app) kernelFetchCmd() *cobra.Command {
 	var o fetch.Options
+	var from string
 	cmd := &cobra.Command{
 		Use:   "fetch RELEASE",
 		Short: "Bring a distribution's kernel, its headers and source into the cache",
-		Long: `Bring a Debian kernel's image, modules, headers and source into the cache with apt.
-Nothing is installed; apt checks what it downloads. Run 'apt-get update' first.
+		Long: `Bring a kernel's image, modules, headers and source into the cache, with apt or,
+where there is none, with dnf. Nothing is installed; packages are checked as the
+package system does. With apt, run 'apt-get update' first.
 
 A kernel of another Debian than this machine's is looked for in the suite that its
 name tells (5.10.0-*: bullseye, +deb13: trixie), or in that of --suite. The
@@ -128,6 +132,16 @@ archive is that of the machine's own package sources, which stay as they are.`,
   klpforge kernel fetch --suite trixie 6.12.117+deb13-amd64`,
 		Args: exactArgs(1, "one release"),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if from != "" {
+				if !slices.Contains(fetch.Names(), from) {
+					return usageError("--from: %q is none of %s", from, strings.Join(fetch.Names(), ", "))
+				}
+				p, err := fetch.Named(from)
+				if err != nil {
+					return err
+				}
+				o.From = p
+			}
 			o.Progress = func(s string) { fmt.Fprintln(a.err, s) }
 			fetched, err := fetch.Kernel(cmd.Context(), args[0], o)
 			if err != nil {
@@ -141,6 +155,7 @@ archive is that of the machine's own package sources, which stay as they are.`,
 		},
 	}
 	cmd.Flags().StringVar((*string)(&o.Cache), "cache", "", "cache `DIR`")
+	cmd.Flags().StringVar(&from, "from", "", "package system: "+strings.Join(fetch.Names(), " or ")+" (default: the first that is here)")
 	cmd.Flags().StringVar(&o.Suite, "suite", "", "suite of Debian that has the kernel (default: this machine's, else by the release)")
 	cmd.Flags().BoolVar(&o.IncludeDbg, "dbg", false, "also the debug package (several GB)")
 	cmd.Flags().BoolVar(&o.ImageOnly, "image-only", false, "neither headers nor source")

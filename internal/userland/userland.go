@@ -65,11 +65,11 @@ func Ensure(ctx context.Context, suite string, o Options) (*Userland, error) {
 	}
 
 	if os.Geteuid() != 0 {
-		return nil, fmt.Errorf("make the userland of %s: only root can", suite)
+		return nil, fmt.Errorf("userland of %s: only root can create it", suite)
 	}
 	sources, err := apt.Sources(ctx, suite)
 	if err != nil {
-		return nil, fmt.Errorf("make the userland of %s: %w", suite, err)
+		return nil, fmt.Errorf("userland of %s: %w", suite, err)
 	}
 	tmp, err := os.MkdirTemp(dir, "."+suite+"-")
 	if err != nil {
@@ -77,7 +77,7 @@ func Ensure(ctx context.Context, suite string, o Options) (*Userland, error) {
 	}
 	defer os.RemoveAll(tmp)
 	if err := install(ctx, &Userland{Suite: suite, Root: tmp}, sources, o.Log); err != nil {
-		return nil, fmt.Errorf("make the userland of %s: %w", suite, err)
+		return nil, fmt.Errorf("userland of %s: %w", suite, err)
 	}
 	if err := os.Chmod(tmp, 0o755); err != nil {
 		return nil, err

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 
 	"github.com/klpforge/klpforge/internal/sealed"
@@ -36,9 +35,14 @@ func (m Manifest) digest() string {
 	return hex.EncodeToString(sum[:])
 }
 
-// Has reports whether a package was unpacked, in whatever version.
-func (m Manifest) Has(pkg string) bool {
-	return slices.ContainsFunc(m.Packages, func(p string) bool { return strings.HasPrefix(p, pkg+"=") })
+// Names are the names of the packages, without versions.
+func (m Manifest) Names() []string {
+	var out []string
+	for _, p := range m.Packages {
+		name, _, _ := strings.Cut(p, "=")
+		out = append(out, name)
+	}
+	return out
 }
 
 func (c Dir) manifest(release string) string {

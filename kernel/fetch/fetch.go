@@ -87,7 +87,7 @@ func Kernel(ctx context.Context, release string, o Options) (*Result, error) {
 	suite := o.Suite
 	if m, err := c.Manifest(release); err == nil {
 		// What is there stays there when the rest joins it, from the same place.
-		want.Debug = want.Debug || f.from.Complete(release, provider.Want{Debug: true, ImageOnly: true}, m.Has)
+		want.Debug = want.Debug || f.from.Complete(release, provider.Want{Debug: true, ImageOnly: true}, m.Names())
 		suite = cmp.Or(suite, m.Suite)
 	}
 	p, err := f.plan(ctx, suite, want)
@@ -108,7 +108,7 @@ type fetcher struct {
 // release names one build, so the archive need not be asked again.
 func (f *fetcher) complete(w provider.Want) *Result {
 	m, err := f.cache.Manifest(f.release)
-	if err != nil || !exists(f.cache.TargetRoot(f.release)) || !f.from.Complete(f.release, w, m.Has) {
+	if err != nil || !exists(f.cache.TargetRoot(f.release)) || !f.from.Complete(f.release, w, m.Names()) {
 		return nil
 	}
 	out := &Result{

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/klpforge/klpforge/kernel/fetch/provider"
@@ -37,7 +38,8 @@ func (a Provider) Plan(ctx context.Context, release string, w provider.Want) (pr
 }
 
 // Complete implements [provider.Provider].
-func (Provider) Complete(release string, w provider.Want, has func(string) bool) bool {
+func (Provider) Complete(release string, w provider.Want, packages []string) bool {
+	has := func(name string) bool { return slices.Contains(packages, name) }
 	return (has("linux-image-"+release) || has("linux-image-"+release+"-unsigned")) &&
 		(!w.Debug || has("linux-image-"+release+"-dbg")) && (w.ImageOnly || has("linux-headers-"+release))
 }

@@ -48,3 +48,39 @@ func RunEnv(ctx context.Context, dir string, env []string, args ...string) ([]by
 	}
 	return out.Bytes(), nil
 }
+
+// Pipe runs two programs in dir, the first one's output being the other's input.
+func Pipe(ctx context.Context, dir string, from, to []string) error {
+	var messages [2]bytes.Buffer
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel() // ends the other one when one cannot be started
+	first, second := exec.CommandContext(ctx, from[0], from[1:]...), exec.CommandContext(ctx, to[0], to[1:]...)
+	for i, cmd := range []*exec.Cmd{first, second} {
+		cmd.Dir, cmd.Stderr, cmd.Env = dir, &messages[i], append(os.Environ(), "LC_ALL=C")
+	}
+	r, w, err := os.Pipe()
+	if err != nil {
+		return err
+	}
+	first.Stdout, second.Stdin = w, r
+	err1, err2 := first.Start(), second.Start()
+	w.Close()
+	r.Close()
+	if err1 == nil && err2 != nil {
+		cancel()
+	}
+	if err1 == nil {
+		err1 = first.Wait()
+	}
+	if err2 == nil {
+		err2 = second.Wait()
+	}
+	// The second fails when the first does: that one's words say why.
+	if err1 != nil {
+		return &CommandError{Args: from, Err: err1, Output: messages[0].String()}
+	}
+	if err2 != nil {
+		return &CommandError{Args: to, Err: err2, Output: messages[1].String()}
+	}
+	return nil
+}
