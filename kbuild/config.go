@@ -110,14 +110,6 @@ func parseConfig(path string, data []byte) (*kconfig, error) {
 // str returns the value of a string option without its quotes.
 func (c *kconfig) str(name string) string { return strings.Trim(c.values[name], `"`) }
 
-// compiler is the command named by CONFIG_CC_VERSION_TEXT, "gcc" if there is none.
-func (c *kconfig) compiler() string {
-	if f := strings.Fields(c.str("CONFIG_CC_VERSION_TEXT")); len(f) > 0 && !strings.Contains(f[0], "/") {
-		return f[0]
-	}
-	return "gcc"
-}
-
 // compare lists the differences between c and the completed configuration, by
 // option name.
 func (c *kconfig) compare(path string) ([]ConfigDiff, error) {
@@ -252,5 +244,5 @@ func diffDefines(name string, want, got []byte) []string {
 // lateObjtool reports whether kbuild runs objtool when it links, not on each object.
 func (c *kconfig) lateObjtool() bool {
 	v := c.values
-	return v["CONFIG_OBJTOOL"] == "y" && v["CONFIG_X86_KERNEL_IBT"] == "y" && v["CONFIG_LTO_CLANG"] != "y"
+	return v["CONFIG_OBJTOOL"] == "y" && (v["CONFIG_X86_KERNEL_IBT"] == "y" || c.lto() != "")
 }

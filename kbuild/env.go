@@ -59,10 +59,14 @@ type environment struct {
 	Fast  bool              // Makefile.build gives the same commands as the top Makefile
 }
 
-// kcflags are the extra compiler flags of all builds. The work tree's path is
-// mapped away.
+// kcflags are the extra compiler flags of all builds: those that the kernel was built
+// with, and our own. The work tree's path is mapped away.
 func (t *Tree) kcflags() string {
-	return sectionFlags + " " + t.typeFlags() + " -fdebug-prefix-map=" + workPlaceholder + "=."
+	own := ""
+	if t.meta.KCFLAGS != "" {
+		own = t.meta.KCFLAGS + " "
+	}
+	return own + sectionFlags + " " + t.typeFlags() + " -fdebug-prefix-map=" + workPlaceholder + "=."
 }
 
 // typeFlags make the compiler describe the types of an object in DWARF, complete
@@ -221,7 +225,7 @@ func (t *Tree) readEnvironment(path string) (map[string]string, error) {
 // vars are the variables of every make command line. KCFLAGS keeps its
 // placeholder until the command is known.
 func (t *Tree) vars(flags string) []string {
-	return append(makeVars(t.Arch, t.CC, t.meta.HostCC, t.Release), "KCFLAGS="+flags)
+	return append(makeVars(t.Arch, t.CC, t.meta.HostCC, t.Release, t.meta.Vars), "KCFLAGS="+flags)
 }
 
 // in returns the environment as a list for commands that run in dir.

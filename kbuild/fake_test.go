@@ -13,6 +13,7 @@ const fakeConfig = `#
 # Linux/x86 6.1.99 Kernel Configuration
 #
 CONFIG_DEMO=y
+CONFIG_LIVEPATCH=y
 # CONFIG_DEMO_ACL is not set
 `
 

@@ -27,18 +27,18 @@ const formatVersion = "8"
 // PrepareOptions says which kernel to prepare. Source, Config and Cache must be
 // set; Release should be.
 type PrepareOptions struct {
-	Source  string   // source directory, or a .tar, .tar.gz, .tar.xz or .tar.zst of one
-	Config  string   // path of the target's configuration
-	Headers []string // the target's unpacked header packages; Module.symvers and generated headers are taken from here for comparison
-	Symvers string   // path of the target's Module.symvers; "" looks into Headers
-	Release string   // uname -r of the target; "" takes what the source makes
-	CC      string   // compiler command, may be "ccache gcc-12"; "" takes the one named by Config
-	// Launcher is put before the compiler command: ccache, sccache, distcc, icecc.
-	// Trees prepared with and without one are kept apart.
-	Launcher string
-	Arch     string // GOARCH, uname -m or kernel name of the architecture; "" is x86
-	Cache    string // cache directory
-	Jobs     int    // parallel jobs; 0 is the number of CPUs
+	Source string // source directory, or a .tar, .tar.gz, .tar.xz or .tar.zst of one
+	Config string // path of the target's configuration
+	// BuildTree is the directory that the target was built in, "" if that is not at hand:
+	// what a build draws at random is taken from there.
+	BuildTree string
+	Headers   []string // the target's unpacked header packages; Module.symvers and generated headers are taken from here for comparison
+	Symvers   string   // path of the target's Module.symvers; "" looks into Headers
+	Release   string   // uname -r of the target; "" takes what the source makes
+	Toolchain
+	Arch  string // GOARCH, uname -m or kernel name of the architecture; "" is x86
+	Cache string // cache directory
+	Jobs  int    // parallel jobs; 0 is the number of CPUs
 
 	// AllowCompilerMismatch accepts a compiler other than the target's.
 	AllowCompilerMismatch bool
@@ -91,6 +91,8 @@ type treeMeta struct {
 	Arch        string
 	CC          string
 	HostCC      string
+	Vars        []string // of make's command line, for programs other than the compiler
+	KCFLAGS     string   // as PrepareOptions.KCFLAGS
 	CCVersion   string
 	Symvers     bool // the tree has the target's Module.symvers
 	ConfigDiffs []ConfigDiff
@@ -150,7 +152,8 @@ type preparation struct {
 	symvers string
 	version string // of the source
 	hostCC  string
-	ccText  string // first line of CC --version
+	vars    []string // of make's command line, for programs other than the compiler
+	ccText  string   // first line of CC --version
 	key     string
 	base    string // trees/<key>
 	tree    string // trees/<key>/linux
@@ -222,9 +225,10 @@ func newPreparation(ctx context.Context, opts PrepareOptions) (*preparation, err
 	if p.symvers, err = findSymvers(p.Symvers, p.Headers); err != nil {
 		return nil, err
 	}
-	if p.CC == "" {
-		p.CC = p.config.compiler()
+	if err := p.supported(); err != nil {
+		return nil, err
 	}
+	p.choosePrograms(ctx)
 	if p.Launcher != "" {
 		p.CC = p.Launcher + " " + p.CC
 	}
@@ -264,7 +268,7 @@ func (p *preparation) makeKey(ctx context.Context) error {
 		}
 	}
 	h := sha256.New()
-	for _, s := range []string{formatVersion, id, p.config.hash, symvers, tools, p.CC, p.hostCC, p.Release, p.Arch} {
+	for _, s := range []string{formatVersion, id, p.config.hash, symvers, tools, p.CC, strings.Join(p.vars, " "), p.KCFLAGS, p.Release, p.Arch} {
 		fmt.Fprintf(h, "%d:%s\n", len(s), s)
 	}
 	for _, dir := range p.Headers {
@@ -379,8 +383,10 @@ func (p *preparation) configure(ctx context.Context) error {
 	if err := os.WriteFile(filepath.Join(p.tree, ".config"), p.config.text, 0o644); err != nil {
 		return err
 	}
-	_, err := p.make("olddefconfig", "olddefconfig").run(ctx)
-	return err
+	if _, err := p.make("olddefconfig", "olddefconfig").run(ctx); err != nil {
+		return err
+	}
+	return p.checkKept()
 }
 
 // prepareModules builds what compiling needs: host tools, generated headers.
@@ -389,9 +395,10 @@ func (p *preparation) prepareModules(ctx context.Context) error {
 	return err
 }
 
-// makeVars are the variables that every make command line must carry.
-func makeVars(arch, cc, hostCC, release string) []string {
-	vars := []string{"ARCH=" + arch, "CC=" + cc, "HOSTCC=" + hostCC}
+// makeVars are the variables that every make command line must carry; more are those
+// for programs other than the compiler.
+func makeVars(arch, cc, hostCC, release string, more []string) []string {
+	vars := append([]string{"ARCH=" + arch, "CC=" + cc, "HOSTCC=" + hostCC}, more...)
 	if release != "" {
 		vars = append(vars, "KERNELRELEASE="+release)
 	}
@@ -399,14 +406,14 @@ func makeVars(arch, cc, hostCC, release string) []string {
 }
 
 func (p *preparation) make(name string, args ...string) command {
-	argv := append([]string{"make"}, makeVars(p.Arch, p.CC, p.hostCC, p.Release)...)
+	argv := append([]string{"make"}, makeVars(p.Arch, p.CC, p.hostCC, p.Release, p.vars)...)
 	return command{
 		name: "make " + name,
 		dir:  p.tree,
 		env:  baseEnv(),
 		argv: append(argv, args...),
 		logs: filepath.Join(p.Cache, "logs"),
-		box:  (&Tree{confiner: p.confiner, CC: p.CC, base: p.base}).box(p.base),
+		box:  (&Tree{confiner: p.confiner, CC: p.CC, base: p.base, meta: treeMeta{Vars: p.vars}}).box(p.base),
 	}
 }
 
@@ -416,7 +423,7 @@ func (p *preparation) finish(ctx context.Context, sourceFiles map[string]bool) e
 		return err
 	}
 	m := treeMeta{
-		Release: p.Release, Version: p.version, Arch: p.Arch, CC: p.CC, HostCC: p.hostCC,
+		Release: p.Release, Version: p.version, Arch: p.Arch, CC: p.CC, HostCC: p.hostCC, Vars: p.vars, KCFLAGS: p.KCFLAGS,
 		CCVersion: p.ccText, Symvers: p.symvers != "", Stages: p.stages,
 	}
 	var err error

@@ -224,6 +224,16 @@ func launcherPaths(cc string) (write []string, network bool) {
 	return write, network
 }
 
+// programs are the compiler and the other programs that make is told of, as words.
+func (t *Tree) programs() string {
+	words := []string{t.CC}
+	for _, v := range t.meta.Vars {
+		_, value, _ := strings.Cut(v, "=")
+		words = append(words, value)
+	}
+	return strings.Join(words, " ")
+}
+
 // box is what programs that work in the tree's copies, or in the tree, may do.
 //
 // Programs find a place for temporary files in the first of the directories.
@@ -233,7 +243,7 @@ func (t *Tree) box(write ...string) *box {
 	}
 	more, network := launcherPaths(t.CC)
 	b := &box{by: t.confiner, network: network}
-	b.read = append(append(systemPaths(), toolchainPaths(t.CC)...), t.base)
+	b.read = append(append(systemPaths(), toolchainPaths(t.programs())...), t.base)
 	b.read = outermost(b.read)
 	b.write = append(slices.Clone(write), more...)
 	return b

@@ -62,17 +62,21 @@ func (p *preparation) requirements() []requirement {
 		{"bison", "bison", onPath("bison")},
 		{"bc", "bc", onPath("bc")},
 		{"perl", "perl", onPath("perl")},
-		{"ld", "binutils", onPath("ld")},
 		{"stdlib.h", "libc6-dev", header("stdlib.h")},
 	}
 	for _, word := range strings.Fields(p.CC) {
 		if !strings.HasPrefix(word, "-") && !strings.Contains(word, "=") {
-			pkg := filepath.Base(word)
-			if i := strings.Index(pkg, "gcc-"); i > 0 {
-				pkg = pkg[i:] // x86_64-linux-gnu-gcc-12 is in gcc-12
-			}
-			r = append(r, requirement{word, pkg, onPath(word)})
+			r = append(r, requirement{word, packageOf(word), onPath(word)})
 		}
+	}
+	programs := []string{variable(p.vars, "LD", "ld")}
+	for _, b := range binutils {
+		if program := variable(p.vars, b.variable, ""); program != "" {
+			programs = append(programs, program)
+		}
+	}
+	for _, program := range programs {
+		r = append(r, requirement{program, packageOf(program), onPath(program)})
 	}
 	if p.config.values["CONFIG_OBJTOOL"] == "y" || p.config.values["CONFIG_STACK_VALIDATION"] == "y" || p.config.values["CONFIG_UNWINDER_ORC"] == "y" {
 		r = append(r, requirement{"libelf.h", "libelf-dev", header("libelf.h")})
@@ -106,7 +110,7 @@ func (p *preparation) checkTools(ctx context.Context) error {
 			missing.Tools = append(missing.Tools, r.what)
 			missing.Packages = append(missing.Packages, r.pkg)
 			if slices.Contains(strings.Fields(p.CC), r.what) {
-				missing.Compiler = p.config.str("CONFIG_CC_VERSION_TEXT")
+				missing.Compiler = p.config.builtBy().Text
 				missing.Have = installedCompilers(ctx, missing.Compiler)
 			}
 		}
@@ -148,12 +152,10 @@ func installedCompilers(ctx context.Context, like string) []string {
 			if m := compilerName.FindStringSubmatch(n.Name()); m == nil || m[1] != kind {
 				continue
 			}
-			path := filepath.Join(dir, n.Name())
-			text, err := command{name: n.Name() + " --version", env: baseEnv(), argv: []string{path, "--version"}}.run(ctx)
+			first, err := versionLine(ctx, filepath.Join(dir, n.Name()))
 			if err != nil {
 				continue // no compiler after all
 			}
-			first, _, _ := strings.Cut(string(text), "\n")
 			out = append(out, fmt.Sprintf("%q", first))
 		}
 	}
@@ -167,12 +169,11 @@ func (p *preparation) checkCompiler(ctx context.Context) error {
 	if len(words) == 0 {
 		return fmt.Errorf("choose compiler: %q names none", p.CC)
 	}
-	out, err := command{name: p.CC + " --version", env: baseEnv(), argv: append(words, "--version")}.run(ctx)
-	if err != nil {
+	var err error
+	if p.ccText, err = versionLine(ctx, words...); err != nil {
 		return fmt.Errorf("ask compiler for its version: %w", err)
 	}
-	p.ccText, _, _ = strings.Cut(string(out), "\n")
-	want := p.config.str("CONFIG_CC_VERSION_TEXT")
+	want := p.config.builtBy().Text
 	if want == "" || p.AllowCompilerMismatch || sameCompiler(want, p.ccText) {
 		return nil
 	}
@@ -199,15 +200,14 @@ func sameCompiler(a, b string) bool {
 // toolVersions identifies the compiler and what it calls.
 func (p *preparation) toolVersions(ctx context.Context) (string, error) {
 	id := p.ccText
-	for _, tool := range []string{"ld", "as", "pahole"} {
+	for _, tool := range []string{variable(p.vars, "LD", "ld"), "as", "pahole"} {
 		if !onPath(tool)() {
 			continue
 		}
-		out, err := command{name: tool + " --version", env: baseEnv(), argv: []string{tool, "--version"}}.run(ctx)
+		line, err := versionLine(ctx, tool)
 		if err != nil {
 			return "", fmt.Errorf("ask %s for its version: %w", tool, err)
 		}
-		line, _, _ := strings.Cut(string(out), "\n")
 		id += "\n" + line
 	}
 	return id, nil

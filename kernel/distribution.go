@@ -13,6 +13,7 @@ type distribution struct {
 	cache   cachedir.Dir
 	roots   []root // where parts are searched, in order
 	headers string // the configured headers, when the user named them
+	unknown bool   // nothing of the release is in any place of a distribution
 }
 
 // findDistribution looks for a release. searched are the places that would have made it
@@ -30,6 +31,7 @@ func findDistribution(release string, o Options, c cachedir.Dir) (d *distributio
 	if len(system.existing(system.images(release))) == 0 && len(cached.existing(cached.images(release))) > 0 {
 		d.roots = []root{cached, system}
 	}
+	d.unknown = !known
 	return d, known, searched
 }
 
@@ -95,11 +97,20 @@ func (d *distribution) fetchedSource() string {
 // flags name the command line's flags for parts that can be named one by one.
 var flags = map[Part]string{
 	PartConfig: "--config", PartSymvers: "--symvers", PartImage: "--vmlinux", PartVmlinux: "--vmlinux",
-	PartSystemMap: "--system-map", PartHeaders: "--headers", PartSource: "--source",
+	PartSystemMap: "--system-map", PartHeaders: "--headers", PartSource: "--source", PartModules: "--modules",
 }
 
 // Remedy implements [Finder].
 func (d *distribution) Remedy(p Part) string {
+	if d.unknown {
+		// The user named an image or a source of it: a kernel of his own, which
+		// nobody offers.
+		remedy := "name the directory that the kernel was built in with --build-tree"
+		if flag := flags[p]; flag != "" {
+			remedy += ", or this part with " + flag
+		}
+		return remedy
+	}
 	remedy := "run `klpforge kernel fetch "
 	if p == PartVmlinux {
 		remedy += "--dbg "

@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"os"
 	"strings"
 	"time"
 
@@ -39,8 +38,8 @@ objtool and make are confined: docs/security.md says what that holds.`,
   klpforge build -k 6.1.0-55-cloud-amd64 -o out/fix.ko --emit out/src 0001-*.patch
   klpforge build -k 6.1.0-55-cloud-amd64 --git ~/linux --range v6.1.192..my-fixes`,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if o.Kernel.Release == "" && o.Kernel.Image == "" && o.Kernel.Vmlinux == "" {
-				return usageError("which kernel? give -k RELEASE")
+			if !named(o.Kernel) {
+				return usageError("which kernel? give -k RELEASE, or --build-tree DIR for one of your own")
 			}
 			if len(args) == 0 && rng == "" {
 				return usageError("no patch given")
@@ -106,8 +105,8 @@ objtool and make are confined: docs/security.md says what that holds.`,
 	f.StringVar(&rng, "range", "", "take the commits `A..B` of --git instead of patch files")
 	f.IntVarP(&o.Strip, "strip", "p", 0, "leading directories to drop from names in patches (default: found out)")
 	f.IntVar(&o.Fuzz, "fuzz", 0, "context lines at each end of a hunk that may differ")
-	f.StringVar(&o.CC, "cc", os.Getenv("CC"), "compiler command (default $CC, else the target's)")
-	f.StringVar(&o.Launcher, "launcher", "", "put `PROGRAM` before the compiler command: ccache, sccache, distcc, icecc")
+	toolchainFlags(cmd, &o.Toolchain)
+	launcherFlag(cmd, &o.Toolchain)
 	f.IntVarP(&o.Jobs, "jobs", "j", 0, "parallel jobs (default: number of CPUs)")
 	f.StringVar(&sign.Key, "sign-key", "", "sign the module with this private key: a file (PEM), or the pkcs11: `URI` of one in a token")
 	f.StringVar(&sign.Cert, "sign-cert", "", "certificate of --sign-key (PEM or DER)")

@@ -47,8 +47,8 @@ func (o *inspectOptions) check() error {
 	if err := checkFormat(o.format); err != nil {
 		return err
 	}
-	if o.kernel.Release == "" && o.kernel.Image == "" && o.kernel.Vmlinux == "" {
-		return usageError("which kernel? give -k RELEASE or --vmlinux FILE")
+	if !named(o.kernel) {
+		return usageError("which kernel? give -k RELEASE, --build-tree DIR or --vmlinux FILE")
 	}
 	return nil
 }

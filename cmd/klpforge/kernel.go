@@ -33,7 +33,7 @@ func (a *app) kernelCmd() *cobra.Command {
 
 func (a *app) kernelPrepareCmd() *cobra.Command {
 	var o kernel.Options
-	var cc string
+	var tools kbuild.Toolchain
 	var jobs int
 	var sandbox kbuild.Sandbox
 	cmd := &cobra.Command{
@@ -42,8 +42,8 @@ func (a *app) kernelPrepareCmd() *cobra.Command {
 		Example: `  klpforge kernel prepare -k 6.1.0-55-cloud-amd64`,
 		Args:    exactArgs(0, "no arguments"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if o.Release == "" {
-				return usageError("which kernel? give -k RELEASE")
+			if !named(o) {
+				return usageError("which kernel? give -k RELEASE, or --build-tree DIR for one of your own")
 			}
 			t, err := kernel.Open(o)
 			if err != nil {
@@ -51,7 +51,7 @@ func (a *app) kernelPrepareCmd() *cobra.Command {
 			}
 			defer t.Close()
 			p := newProgress(a.err)
-			tree, err := build.Prepare(cmd.Context(), t, kbuild.PrepareOptions{CC: cc, Jobs: jobs, Progress: p.update, Sandbox: sandbox})
+			tree, err := build.Prepare(cmd.Context(), t, kbuild.PrepareOptions{Toolchain: tools, Jobs: jobs, Progress: p.update, Sandbox: sandbox})
 			p.done()
 			if err != nil {
 				return err
@@ -67,7 +67,7 @@ func (a *app) kernelPrepareCmd() *cobra.Command {
 		},
 	}
 	targetFlags(cmd, &o)
-	cmd.Flags().StringVar(&cc, "cc", "", "compiler command")
+	toolchainFlags(cmd, &tools)
 	cmd.Flags().IntVarP(&jobs, "jobs", "j", 0, "parallel jobs")
 	sandboxFlag(cmd, &sandbox)
 	return cmd
@@ -187,8 +187,8 @@ func (a *app) kernelInfoCmd() *cobra.Command {
 		Example: `  klpforge kernel info -k 6.1.0-55-cloud-amd64 | jq .api`,
 		Args:    exactArgs(0, "no arguments"),
 		RunE: func(*cobra.Command, []string) error {
-			if o.Release == "" && o.Image == "" && o.Vmlinux == "" {
-				return usageError("which kernel? give -k RELEASE")
+			if !named(o) {
+				return usageError("which kernel? give -k RELEASE, or --build-tree DIR for one of your own")
 			}
 			t, err := kernel.Open(o)
 			if err != nil {

@@ -1,11 +1,11 @@
 package main
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -14,6 +14,7 @@ import (
 
 	"github.com/klpforge/klpforge/internal/build"
 	"github.com/klpforge/klpforge/kbuild"
+	"github.com/klpforge/klpforge/kernel/buildtree"
 	"github.com/klpforge/klpforge/module"
 )
 
@@ -32,6 +33,8 @@ type kpatchFlags struct {
 	nonReplace, skipCleanup, skipCheck, skipGCC     bool
 
 	// Not of that tool.
+	built   string // directory that the kernel was built in
+	tools   kbuild.Toolchain
 	sandbox kbuild.Sandbox
 	trust   bool
 }
@@ -71,7 +74,7 @@ Exit codes: 0 done, 1 anything else.`,
 	f.SortFlags = false
 	f.StringVarP(&k.archVersion, "archversion", "a", "", "kernel `RELEASE`, as uname -r prints it (default: the running kernel's)")
 	f.StringVarP(&k.sourceRPM, "sourcerpm", "r", "", "not supported: unpack `FILE` and give --sourcedir")
-	f.StringVarP(&k.source, "sourcedir", "s", "", "kernel source `DIR`; it is only read")
+	f.StringVarP(&k.source, "sourcedir", "s", "", "kernel source `DIR`; it is only read. If the kernel was built in it, nothing else is needed")
 	f.StringVarP(&k.config, "config", "c", "", "kernel config `FILE` (default with -s: .config there)")
 	f.StringVarP(&k.vmlinux, "vmlinux", "v", "", "original vmlinux `FILE` (default with -s: vmlinux there); says the release")
 	f.IntVarP(&k.jobs, "jobs", "j", 0, "parallel jobs (default: number of CPUs)")
@@ -85,10 +88,16 @@ Exit codes: 0 done, 1 anything else.`,
 	f.BoolVar(&k.skipCleanup, "skip-cleanup", false, "keep the generated sources, as --debug")
 	f.BoolVar(&k.skipCheck, "skip-compiler-check", false, "accept another compiler version; shipped code is compared all the same")
 	f.BoolVar(&k.skipGCC, "skip-gcc-check", false, "the same")
+	f.StringVar(&k.built, "build-tree", "", "`DIR` that the kernel was built in, where its parts lie (default: that of -s, or the one that -v or -c lies in)")
+	toolchainFlags(cmd, &k.tools)
 	sandboxFlag(cmd, &k.sandbox)
 	trustFlag(cmd, &k.trust)
 	return cmd
 }
+
+// notOfKpatch are flags that that tool does not have: a shortened name of one that it has
+// must not become ambiguous by them.
+var notOfKpatch = []string{"build-tree", "cc", "llvm", "ld", "kcflags", "sandbox", "trust-patch"}
 
 // kpatchArgs gives the arguments of a program called kpatch-build the command's
 // name, and completes shortened names of its long flags, as getopt does.
@@ -110,7 +119,7 @@ func kpatchArgs(cmd *cobra.Command, args []string) []string {
 		}
 		var fits []string
 		cmd.Flags().VisitAll(func(f *pflag.Flag) {
-			if strings.HasPrefix(f.Name, short) && f.Name != "sandbox" && f.Name != "trust-patch" { // which that tool does not have
+			if strings.HasPrefix(f.Name, short) && !slices.Contains(notOfKpatch, f.Name) {
 				fits = append(fits, f.Name)
 			}
 		})
@@ -149,14 +158,14 @@ func (a *app) kpatchBuild(cmd *cobra.Command, k *kpatchFlags, patches []string) 
 // options translates the flags. Every flag has an effect or is refused.
 func (k *kpatchFlags) options(patches []string, jobsGiven bool) (build.Options, error) {
 	o := build.Options{Patches: patches, Goals: k.targets, NoReplace: k.nonReplace, AllowCompilerMismatch: k.skipCheck || k.skipGCC,
-		Sandbox: k.sandbox, TrustPatch: k.trust}
+		Toolchain: k.tools, Sandbox: k.sandbox, TrustPatch: k.trust}
 	if len(patches) == 0 {
 		return o, errors.New("no patch file given")
 	}
 	if k.sourceRPM != "" {
 		return o, errors.New("--sourcerpm: source packages of RPM are not unpacked; do that (rpmbuild -bp), and give the result with --sourcedir")
 	}
-	for _, other := range []struct{ flag, value string }{{"--vmlinux", k.vmlinux}, {"--sourcedir", k.source}} {
+	for _, other := range []struct{ flag, value string }{{"--vmlinux", k.vmlinux}, {"--sourcedir", k.source}, {"--build-tree", k.built}} {
 		if k.archVersion != "" && other.value != "" {
 			return o, fmt.Errorf("--archversion and %s exclude each other: the release is that of vmlinux", other.flag)
 		}
@@ -179,7 +188,7 @@ func (k *kpatchFlags) options(patches []string, jobsGiven bool) (build.Options, 
 		flag, path string
 		dir        bool
 	}
-	places := []place{{"--sourcedir", k.source, true}, {"--config", k.config, false}, {"--vmlinux", k.vmlinux, false},
+	places := []place{{"--build-tree", k.built, true}, {"--sourcedir", k.source, true}, {"--config", k.config, false}, {"--vmlinux", k.vmlinux, false},
 		{"--output", k.output, true}, {"--oot-module", k.ootModule, false}, {"--oot-module-src", k.ootSource, true}}
 	for _, p := range patches {
 		places = append(places, place{"patch", p, false})
@@ -236,29 +245,21 @@ func (k *kpatchFlags) kernel(o *build.Options) error {
 		}
 		t.Release, t.ExtraModules, o.ExternalSource = release, []string{k.ootModule}, k.ootSource
 	}
-	if k.source != "" {
-		in := func(name string) string {
-			p := filepath.Join(k.source, name)
-			if _, err := os.Stat(p); err != nil {
-				return ""
-			}
-			return p
-		}
-		if t.Vmlinux = cmp.Or(k.vmlinux, in("vmlinux")); t.Vmlinux == "" && t.Release == "" {
-			return fmt.Errorf("%s has no vmlinux: give the one that runs with --vmlinux", k.source)
-		}
-		if t.Config = cmp.Or(k.config, in(".config")); t.Config == "" {
-			return fmt.Errorf("%s has no .config: give the kernel's with --config", k.source)
-		}
-		t.Symvers = in("Module.symvers")
-		if in("include/generated/utsrelease.h") != "" && t.Symvers != "" {
-			t.Headers = k.source // it was built
-			if in("modules.order") != "" {
-				t.ModulesDir = k.source // and so were its modules, which need not be installed here
-			}
+	tree, err := k.findTree()
+	if err != nil {
+		return err
+	}
+	switch {
+	case tree != nil && (t.Release == "" || t.Release == tree.Release()):
+		t.Finder = tree
+	case k.source != "" && t.Vmlinux == "" && t.Release == "":
+		return fmt.Errorf("no kernel was built in %s: give the directory that yours was built in with --build-tree, or its vmlinux with --vmlinux and its configuration with --config", k.source)
+	case k.source != "" && t.Config == "":
+		if t.Config = beside(k.source, ".config"); t.Config == "" {
+			return fmt.Errorf("%s has no .config: give the kernel's with --config, or the directory that it was built in with --build-tree", k.source)
 		}
 	}
-	if t.Release == "" && t.Vmlinux == "" {
+	if !named(*t) {
 		b, err := os.ReadFile("/proc/sys/kernel/osrelease")
 		if err != nil {
 			return fmt.Errorf("find out the running kernel: %w; give its release with --archversion", err)
@@ -266,6 +267,41 @@ func (k *kpatchFlags) kernel(o *build.Options) error {
 		t.Release = strings.TrimSpace(string(b))
 	}
 	return nil
+}
+
+// findTree opens the directory that the kernel was built in: the one that was named, else
+// the first in which something was built of vmlinux's, the source's and the
+// configuration's. It is nil if there is none.
+func (k *kpatchFlags) findTree() (*buildtree.Tree, error) {
+	if k.built != "" {
+		return buildtree.Open(k.built)
+	}
+	in := func(file string) string {
+		if file == "" {
+			return ""
+		}
+		return filepath.Dir(file)
+	}
+	for _, dir := range []string{in(k.vmlinux), k.source, in(k.config)} {
+		if dir == "" || beside(dir, "vmlinux") == "" && beside(dir, ".config") == "" {
+			continue
+		}
+		tree, err := buildtree.Open(dir)
+		var not *buildtree.NotBuiltError
+		if !errors.As(err, &not) {
+			return tree, err
+		}
+	}
+	return nil, nil
+}
+
+// beside is the path of a file in dir, "" if it is not there.
+func beside(dir, name string) string {
+	path := filepath.Join(dir, name)
+	if _, err := os.Stat(path); err != nil {
+		return ""
+	}
+	return path
 }
 
 // kpatchStem is what the module is called after.

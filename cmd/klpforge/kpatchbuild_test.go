@@ -9,21 +9,37 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/klpforge/klpforge/internal/build"
+	"github.com/klpforge/klpforge/kbuild"
 	"github.com/klpforge/klpforge/kernel"
+	"github.com/klpforge/klpforge/kernel/buildtree"
 )
 
-// TestKpatchOptions translates command lines in a directory with a built source
-// tree (built), one that was only unpacked (src), and patches.
+func mustTree(t *testing.T, dir string) *buildtree.Tree {
+	t.Helper()
+	tree, err := buildtree.Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return tree
+}
+
+// TestKpatchOptions translates command lines in a directory with a kernel that was built
+// in place (built), objects of another (o), a source that was only unpacked (src) or
+// configured, and patches.
 func TestKpatchOptions(t *testing.T) {
 	dir := t.TempDir()
 	for _, f := range []string{"a.patch", "b.diff", "a very long name of a patch, longer than a module's may be.patch", "v", "c", "out/x",
-		"src/Makefile", "built/vmlinux", "built/.config", "built/Module.symvers", "built/include/generated/utsrelease.h",
-		"modular/vmlinux", "modular/.config", "modular/Module.symvers", "modular/include/generated/utsrelease.h", "modular/modules.order"} {
+		"src/Makefile", "configured/Makefile", "configured/.config", "built/vmlinux", "built/.config", "built/include/config/kernel.release", "built/Kbuild", "built/init/main.c",
+		"o/vmlinux", "o/.config", "o/include/config/kernel.release"} {
 		p := filepath.Join(dir, f)
 		if err := os.MkdirAll(filepath.Dir(p), 0o755); err != nil {
 			t.Fatal(err)
 		}
-		if err := os.WriteFile(p, nil, 0o644); err != nil {
+		text := ""
+		if filepath.Base(f) == "kernel.release" {
+			text = "6.1.1-own\n"
+		}
+		if err := os.WriteFile(p, []byte(text), 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -47,10 +63,16 @@ func TestKpatchOptions(t *testing.T) {
 			build.Options{Kernel: kernel.Options{Source: "src", Config: "c", Vmlinux: "v"}, Patches: []string{"a.patch"}, Name: "livepatch-a", Output: "livepatch-a.ko",
 				Goals: []string{"vmlinux", "fs/ext4/ext4.ko"}}},
 		{[]string{"--sourced", "built", "a.patch", "--skip-cleanup"},
-			build.Options{Kernel: kernel.Options{Source: "built", Config: "built/.config", Vmlinux: "built/vmlinux", Symvers: "built/Module.symvers", Headers: "built"},
+			build.Options{Kernel: kernel.Options{Source: "built", Finder: mustTree(t, "built")},
 				Patches: []string{"a.patch"}, Name: "livepatch-a", Output: "livepatch-a.ko", Emit: filepath.Join(dir, "cache/tmp/livepatch-a")}},
-		{[]string{"-s", "modular", "a.patch"},
-			build.Options{Kernel: kernel.Options{Source: "modular", Config: "modular/.config", Vmlinux: "modular/vmlinux", Symvers: "modular/Module.symvers", Headers: "modular", ModulesDir: "modular"},
+		{[]string{"-s", "src", "-c", "o/.config", "-v", "o/vmlinux", "a.patch"},
+			build.Options{Kernel: kernel.Options{Source: "src", Config: "o/.config", Vmlinux: "o/vmlinux", Finder: mustTree(t, "o")},
+				Patches: []string{"a.patch"}, Name: "livepatch-a", Output: "livepatch-a.ko"}},
+		{[]string{"-s", "src", "--build-tree", "o", "--cc", "gcc-9", "a.patch"},
+			build.Options{Kernel: kernel.Options{Source: "src", Finder: mustTree(t, "o")}, Toolchain: kbuild.Toolchain{CC: "gcc-9"},
+				Patches: []string{"a.patch"}, Name: "livepatch-a", Output: "livepatch-a.ko"}},
+		{[]string{"-s", "configured", "-v", "v", "a.patch"},
+			build.Options{Kernel: kernel.Options{Source: "configured", Config: "configured/.config", Vmlinux: "v"},
 				Patches: []string{"a.patch"}, Name: "livepatch-a", Output: "livepatch-a.ko"}},
 	} {
 		var k kpatchFlags
@@ -63,7 +85,7 @@ func TestKpatchOptions(t *testing.T) {
 		if err != nil {
 			t.Errorf("%s: %v", strings.Join(c.args, " "), err)
 		}
-		if d := cmp.Diff(c.want, got); d != "" {
+		if d := cmp.Diff(c.want, got, cmp.AllowUnexported(buildtree.Tree{})); d != "" {
 			t.Errorf("%s (-want +got)\n%s", strings.Join(c.args, " "), d)
 		}
 	}

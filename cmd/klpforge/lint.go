@@ -44,8 +44,8 @@ the patches change no code; 2 usage; 3 the environment failed.`,
   klpforge lint -k 6.1.0-55-cloud-amd64 --format sarif fix.patch > fix.sarif
   klpforge lint -k 6.1.0-55-cloud-amd64 --disable KLP213 --fail-on warning fix.patch`,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if o.Kernel.Release == "" && o.Kernel.Image == "" && o.Kernel.Vmlinux == "" {
-				return usageError("which kernel? give -k RELEASE")
+			if !named(o.Kernel) {
+				return usageError("which kernel? give -k RELEASE, or --build-tree DIR for one of your own")
 			}
 			if len(args) == 0 && o.GitRange == "" {
 				return usageError("no patch given")
@@ -73,7 +73,7 @@ the patches change no code; 2 usage; 3 the environment failed.`,
 	f.StringVar(&o.GitRange, "range", "", "take the commits `A..B` of --git instead of patch files")
 	f.IntVarP(&o.Strip, "strip", "p", 0, "leading directories to drop from names in patches (default: found out)")
 	f.IntVar(&o.Fuzz, "fuzz", 0, "context lines at each end of a hunk that may differ")
-	f.StringVar(&o.CC, "cc", os.Getenv("CC"), "compiler command (default $CC, else the target's)")
+	toolchainFlags(cmd, &o.Toolchain)
 	f.IntVarP(&o.Jobs, "jobs", "j", 0, "parallel jobs (default: number of CPUs)")
 	f.BoolVar(&o.NoAutoCallers, "no-auto-callers", false, "leave out unchanged callers of functions whose lock effect changed; KLP201 is an error then")
 	f.BoolVar(&o.AllowCompilerMismatch, "skip-compiler-check", false, "accept another compiler version; shipped code is compared all the same")

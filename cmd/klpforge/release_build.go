@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"io"
-	"os"
 	"strconv"
 	"strings"
 	"sync"
@@ -91,8 +90,8 @@ in its own, finds them there: see 'klpforge release matrix --parts'.`,
 	f.StringVar(&gitDir, "git", "", "search the history of the repository `DIR` for follow-ups and prerequisites")
 	f.StringVar(&gitHead, "git-head", "HEAD", "commit of --git from which to search backwards")
 	f.IntVar(&gitDepth, "git-depth", patchset.DefaultContents, "commits of --git whose contents are searched for prerequisites, at most")
-	f.StringVar(&o.CC, "cc", os.Getenv("CC"), "compiler command (default $CC, else the target's)")
-	f.StringVar(&o.Launcher, "launcher", "", "put `PROGRAM` before the compiler command: ccache, sccache, distcc, icecc")
+	toolchainFlags(cmd, &o.Toolchain)
+	launcherFlag(cmd, &o.Toolchain)
 	f.IntVarP(&o.Jobs, "jobs", "j", 0, "parallel compilers for each target (default: number of CPUs)")
 	f.IntVar(&o.Parallel, "parallel", 1, "targets to build at a time")
 	f.StringVar(&part, "part", "", "compile only share `K/N` of the objects, into the cache, and make no module")

@@ -155,6 +155,7 @@ func targetFlags(cmd *cobra.Command, o *kernel.Options) {
 	f.StringVar(&o.Image, "image", "", "compressed kernel image")
 	f.StringVar(&o.Headers, "headers", "", "configured headers of the target")
 	f.StringVar(&o.ModulesDir, "modules", "", "directory like /lib/modules/RELEASE")
+	buildTreeFlag(cmd, o)
 }
 
 // externalFlags are those of commands that also work on modules built outside of

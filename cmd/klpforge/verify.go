@@ -25,8 +25,8 @@ func (a *app) verifyCmd() *cobra.Command {
   klpforge verify -k 6.1.0-55-cloud-amd64 --oot-module foo.ko livepatch_foo.ko`,
 		Args: exactArgs(1, "one module"),
 		RunE: func(_ *cobra.Command, args []string) error {
-			if o.Release == "" && o.Image == "" && o.Vmlinux == "" {
-				return usageError("which kernel? give -k RELEASE")
+			if !named(o) {
+				return usageError("which kernel? give -k RELEASE, or --build-tree DIR for one of your own")
 			}
 			if err := checkFormat(format); err != nil {
 				return err

@@ -119,7 +119,7 @@ func (r *run) run(ctx context.Context) error {
 		return err
 	}
 	r.enter("open target kernel")
-	if r.target, err = openTarget(r.opt.Kernel, r.opt.DiffOnly); err != nil {
+	if r.target, err = openTarget(r.opt.Kernel, r.opt.DiffOnly, r.parts()...); err != nil {
 		return err
 	}
 	if err := checkArch(r.target.vmlinux.Image.Arch); err != nil {
@@ -217,6 +217,16 @@ func (r *run) run(ctx context.Context) error {
 	return r.make(ctx, prebuilt)
 }
 
+// parts are those of the kernel without which nothing can be said of a patch, or nothing
+// be built.
+func (r *run) parts() []kernel.Part {
+	parts := []kernel.Part{kernel.PartImage, kernel.PartConfig, kernel.PartSource}
+	if !r.opt.DiffOnly {
+		parts = append(parts, kernel.PartSymvers, kernel.PartHeaders)
+	}
+	return parts
+}
+
 // present drops units of objects that the target lacks; a check names them.
 func (r *run) present(units []*unit) []*unit {
 	return slices.DeleteFunc(slices.Clone(units), func(u *unit) bool { return !r.target.HasObject(u.owner) })
@@ -294,7 +304,7 @@ func (r *run) read() (*patchset.Series, error) {
 
 func (r *run) prepare(ctx context.Context) error {
 	var err error
-	r.tree, err = Prepare(ctx, r.target.K, kbuild.PrepareOptions{CC: r.opt.CC, Launcher: r.opt.Launcher, Jobs: r.opt.Jobs, Progress: r.opt.Progress, Sandbox: r.opt.Sandbox,
+	r.tree, err = Prepare(ctx, r.target.K, kbuild.PrepareOptions{Toolchain: r.opt.Toolchain, Jobs: r.opt.Jobs, Progress: r.opt.Progress, Sandbox: r.opt.Sandbox,
 		AllowCompilerMismatch: r.opt.AllowCompilerMismatch, AllowSourceMismatch: r.opt.AllowSourceMismatch})
 	if err != nil {
 		return err
@@ -337,7 +347,7 @@ func Prepare(ctx context.Context, k *kernel.Target, o kbuild.PrepareOptions) (*k
 		return nil, err
 	}
 	o.Source = cmp.Or(src.Dir, src.Tarball)
-	o.Release, o.Cache = k.Release(), string(k.Cache())
+	o.Release, o.Cache, o.BuildTree = k.Release(), string(k.Cache()), k.BuildTree()
 	tree, err := kbuild.Prepare(ctx, o)
 	if err != nil || o.AllowSourceMismatch {
 		return tree, err

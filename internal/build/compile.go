@@ -84,6 +84,9 @@ func (r *run) compile(ctx context.Context, overlay *patchset.Overlay) ([]*unit, 
 		objects = keep
 	}
 	names := keys(objects)
+	if err := r.target.needModules(objects, newObjects); err != nil {
+		return nil, work, err
+	}
 	r.enter("compile before")
 	before, err := work.Before(ctx, names)
 	if err != nil {

@@ -65,9 +65,8 @@ type Options struct {
 	// NoAutoCallers leaves out callers that must switch together with what they
 	// call; KLP201 is an error then.
 	NoAutoCallers bool
-	CC            string
-	Launcher      string // put before the compiler command: ccache, distcc …
-	Jobs          int
+	kbuild.Toolchain
+	Jobs int
 	// Allow accepts problems by id; the value is the reason, which is recorded.
 	Allow     map[finding.ID]string
 	AllowFrom string // where Allow comes from; "" is the command line

@@ -8,6 +8,7 @@ import (
 
 	"github.com/klpforge/klpforge/analyze/model"
 	"github.com/klpforge/klpforge/generate"
+	"github.com/klpforge/klpforge/kbuild"
 	"github.com/klpforge/klpforge/kernel"
 	"github.com/klpforge/klpforge/kernel/kimage"
 	"github.com/klpforge/klpforge/kernel/kmod"
@@ -22,6 +23,9 @@ type Target struct {
 	symvers *kmod.Symvers
 	trace   *kimage.Trace
 	modules *kmod.Index
+	// noModules tells why modules is empty although the kernel may have some; nil if
+	// they are there.
+	noModules error
 	views   map[string]*moduleTarget
 	extra   []*kmod.Module // from outside of the kernel's tree
 	types   targetTypes
@@ -39,17 +43,23 @@ var (
 )
 
 // OpenTarget opens the parts of a kernel that every build and check needs.
-func OpenTarget(o kernel.Options) (*Target, error) { return openTarget(o, false) }
+func OpenTarget(o kernel.Options) (*Target, error) {
+	return openTarget(o, false, kernel.PartImage, kernel.PartSymvers, kernel.PartHeaders)
+}
 
 // openTarget can do without the headers package, for a review: nothing is linked
-// then, and what the kernel exports is not known.
-func openTarget(o kernel.Options, review bool) (*Target, error) {
+// then, and what the kernel exports is not known. Those of the parts needs that are
+// missing are reported together.
+func openTarget(o kernel.Options, review bool, needs ...kernel.Part) (*Target, error) {
 	k, err := kernel.Open(o)
 	if err != nil {
 		return nil, err
 	}
 	t := &Target{K: k, views: map[string]*moduleTarget{}}
-	if err := t.load(o, review); err != nil {
+	if err = k.Require(needs...); err == nil {
+		err = t.load(o, review)
+	}
+	if err != nil {
 		k.Close()
 		return nil, err
 	}
@@ -95,7 +105,11 @@ func (t *Target) load(o kernel.Options, review bool) error {
 	if t.trace, err = t.K.Trace(); err != nil {
 		return err
 	}
-	if t.modules, err = t.K.Modules(); err != nil {
+	switch t.modules, err = t.K.Modules(); {
+	case errors.As(err, &missing) && len(o.ExtraModules) == 0:
+		// Built-in code needs none.
+		t.modules, t.noModules = &kmod.Index{}, err
+	case err != nil:
 		return err
 	}
 	for _, p := range o.ExtraModules {
@@ -104,6 +118,23 @@ func (t *Target) load(o kernel.Options, review bool) error {
 			return err
 		}
 		t.extra = append(t.extra, m)
+	}
+	return nil
+}
+
+// needModules is the reason why modules are missing, where objects are part of some.
+func (t *Target) needModules(objects ...map[string]kbuild.Owner) error {
+	if t.noModules == nil {
+		return nil
+	}
+	for _, part := range objects {
+		for _, n := range keys(part) {
+			for _, owner := range part[n].Names() {
+				if owner != plan.Vmlinux {
+					return fmt.Errorf("%s is part of the module %s: %w", n, owner, t.noModules)
+				}
+			}
+		}
 	}
 	return nil
 }

@@ -35,8 +35,7 @@ type Options struct {
 	Cache    cachedir.Dir
 	Parallel int // targets at a time; 0 is 1
 	Jobs     int // compilers at a time, for each target; 0 is the number of CPUs
-	CC       string
-	Launcher string // put before the compiler command
+	kbuild.Toolchain
 	// Sandbox and TrustPatch are those of build.Options.
 	Sandbox    kbuild.Sandbox
 	TrustPatch bool
@@ -257,7 +256,7 @@ func (o *Options) buildOptions(t manifest.Target) build.Options {
 	opt := build.Options{Kernel: kernel.Options{Release: t.Release, Cache: o.Cache}, Name: name,
 		Product: m.Name, Vendor: m.Vendor, Version: m.Version, Description: m.Description,
 		NoReplace: !m.Replaces(), Immediate: m.Immediate, Callbacks: map[string][]string{}, Allow: map[finding.ID]string{}, AllowFrom: "release manifest",
-		Output: filepath.Join(o.Dir, t.Release, name+".ko"), Jobs: o.Jobs, CC: o.CC, Launcher: o.Launcher, Sandbox: o.Sandbox, TrustPatch: o.TrustPatch, Sign: o.sign, Provenance: true, Builder: o.Builder, Part: o.Part}
+		Output: filepath.Join(o.Dir, t.Release, name+".ko"), Jobs: o.Jobs, Toolchain: o.Toolchain, Sandbox: o.Sandbox, TrustPatch: o.TrustPatch, Sign: o.sign, Provenance: true, Builder: o.Builder, Part: o.Part}
 	if t.Root != "" {
 		opt.Kernel.Root = under(m.Dir, t.Root)
 	}
@@ -287,7 +286,7 @@ func (o *Options) source(ctx context.Context, opt build.Options) (string, error)
 		return "", err
 	}
 	defer t.Close()
-	tree, err := build.Prepare(ctx, t.K, kbuild.PrepareOptions{CC: opt.CC, Launcher: opt.Launcher, Jobs: opt.Jobs, Sandbox: opt.Sandbox})
+	tree, err := build.Prepare(ctx, t.K, kbuild.PrepareOptions{Toolchain: opt.Toolchain, Jobs: opt.Jobs, Sandbox: opt.Sandbox})
 	if err != nil {
 		return "", err
 	}

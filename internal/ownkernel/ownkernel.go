@@ -1,0 +1,216 @@
+// Package ownkernel compiles small kernels as a team that builds its own does: in place
+// or with O=, with gcc or clang, with options that distributions do not set. Tests build
+// livepatches for them, and boot them in a VM.
+//
+// They are of one configuration of some 500 options, so that one takes minutes, and stay
+// in the cache:
+//
+//	kernels-own/source-VERSION/   an unpacked source, which nothing is built in
+//	kernels-own/NAME/build/       a build tree: all of it in place, objects alone with O=
+package ownkernel
+
+import (
+	"context"
+	"crypto/sha256"
+	_ "embed"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+)
+
+//go:embed config
+var common string
+
+// Spec is one kernel.
+type Spec struct {
+	Name    string
+	Line    string   // of the source: "6.1"
+	InPlace bool     // built where the source is, else with O=
+	Git     bool     // in a repository with a change that was not committed: the release says -dirty
+	Vars    []string // variables of make's command line
+	Options []string // lines of configuration beside those that all have; the last of a name counts
+	Needs   []string // programs of packages that scripts/install-deps does not install
+}
+
+// clang14 are the programs of clang 14 and its linker, by their names in Debian.
+var clang14 = []string{"CC=clang-14", "LD=ld.lld-14", "AR=llvm-ar-14", "NM=llvm-nm-14", "OBJCOPY=llvm-objcopy-14",
+	"OBJDUMP=llvm-objdump-14", "READELF=llvm-readelf-14", "STRIP=llvm-strip-14"}
+
+// Specs are all kernels, in the order in which they are made.
+func Specs() []Spec {
+	return []Spec{
+		{Name: "6.1-gcc-dirty", Line: "6.1", InPlace: true, Git: true, Options: []string{"CONFIG_LOCALVERSION_AUTO=y"}},
+		{Name: "6.1-gcc-o", Line: "6.1"},
+		{Name: "6.1-clang", Line: "6.1", Vars: clang14},
+		{Name: "6.1-thinlto", Line: "6.1", Vars: clang14, Options: []string{"CONFIG_LTO_CLANG_THIN=y"}},
+	}
+}
+
+// Find returns the spec of a name.
+func Find(name string) (Spec, error) {
+	all := Specs()
+	i := slices.IndexFunc(all, func(s Spec) bool { return s.Name == name })
+	if i < 0 {
+		return Spec{}, fmt.Errorf("own kernels: there is none called %s", name)
+	}
+	return all[i], nil
+}
+
+// Kernel is a kernel that was made.
+type Kernel struct {
+	Source  string // directory of the source
+	Build   string // the build tree; Source for one that was built in place
+	Release string
+}
+
+// Image is what boots.
+func (k Kernel) Image() string { return filepath.Join(k.Build, "arch/x86/boot/bzImage") }
+
+// Make compiles a kernel below cache, or finds it there. tarball returns the path of the
+// source of a line, packed; it is asked when that is not unpacked yet. What make says goes
+// to log.
+func (s Spec) Make(ctx context.Context, cache string, tarball func(line string) (string, error), log io.Writer) (Kernel, error) {
+	for _, program := range s.Needs {
+		if _, err := exec.LookPath(program); err != nil {
+			return Kernel{}, fmt.Errorf("make kernel %s: %w", s.Name, err)
+		}
+	}
+	m := maker{Spec: s, ctx: ctx, log: log, dir: filepath.Join(cache, "kernels-own", s.Name)}
+	k := Kernel{Source: filepath.Join(cache, "kernels-own", "source-"+s.Line), Build: filepath.Join(m.dir, "build")}
+	if err := m.unpack(k.Source, tarball); err != nil {
+		return Kernel{}, fmt.Errorf("unpack the source of kernel %s: %w", s.Name, err)
+	}
+	pristine := k.Source
+	if s.InPlace {
+		k.Source = k.Build
+	}
+	stamp := filepath.Join(m.dir, "made")
+	if have, err := os.ReadFile(stamp); err != nil || string(have) != s.stamp() {
+		if err := m.build(pristine, k); err != nil {
+			return Kernel{}, fmt.Errorf("make kernel %s: %w", s.Name, err)
+		}
+		if err := os.WriteFile(stamp, []byte(s.stamp()), 0o644); err != nil {
+			return Kernel{}, fmt.Errorf("make kernel %s: %w", s.Name, err)
+		}
+	}
+	release, err := os.ReadFile(filepath.Join(k.Build, "include/config/kernel.release"))
+	k.Release = strings.TrimSpace(string(release))
+	return k, err
+}
+
+// stamp identifies what a kernel is made of.
+func (s Spec) stamp() string {
+	sum := sha256.Sum256(fmt.Appendf(nil, "%+v\n%s", s, common))
+	return hex.EncodeToString(sum[:]) + "\n"
+}
+
+type maker struct {
+	Spec
+	ctx context.Context
+	log io.Writer
+	dir string
+}
+
+func (m *maker) run(dir, program string, args ...string) error {
+	fmt.Fprintf(m.log, "+ %s %s\n", program, strings.Join(args, " "))
+	cmd := exec.CommandContext(m.ctx, program, args...)
+	cmd.Dir, cmd.Stdout, cmd.Stderr = dir, m.log, m.log
+	if err := cmd.Run(); err != nil {
+		return fmt.Errorf("run %s %s: %w", program, strings.Join(args, " "), err)
+	}
+	return nil
+}
+
+// unpack makes the directory of a source, once.
+func (m *maker) unpack(dir string, tarball func(line string) (string, error)) error {
+	if _, err := os.Stat(dir); err == nil || !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	packed, err := tarball(m.Line)
+	if err != nil {
+		return err
+	}
+	tmp := dir + ".tmp"
+	if err := errors.Join(os.RemoveAll(tmp), os.MkdirAll(tmp, 0o755)); err != nil {
+		return err
+	}
+	if err := m.run(tmp, "tar", "-xf", packed, "--strip-components=1"); err != nil {
+		return err
+	}
+	return os.Rename(tmp, dir)
+}
+
+// build configures and compiles the kernel from the beginning.
+func (m *maker) build(source string, k Kernel) error {
+	if err := errors.Join(os.RemoveAll(m.dir), os.MkdirAll(m.dir, 0o755)); err != nil {
+		return err
+	}
+	args := append([]string{"KBUILD_BUILD_TIMESTAMP=Thu Jan  1 00:00:00 UTC 1970"}, m.Vars...)
+	if m.InPlace {
+		// Hard links: a build makes files, and changes none of the source.
+		if err := m.run(m.dir, "cp", "-al", source, k.Build); err != nil {
+			return err
+		}
+		source = k.Build
+	} else {
+		args = append(args, "O="+k.Build)
+	}
+	if m.Git {
+		if err := m.dirty(k.Build); err != nil {
+			return err
+		}
+	}
+	fragment := filepath.Join(m.dir, "fragment")
+	options := strings.Join(append(strings.Split(common, "\n"), m.Options...), "\n") + "\n"
+	if err := os.WriteFile(fragment, []byte(options), 0o644); err != nil {
+		return err
+	}
+	if err := m.run(source, "make", append(slices.Clone(args), "KCONFIG_ALLCONFIG="+fragment, "allnoconfig")...); err != nil {
+		return err
+	}
+	if err := m.configured(filepath.Join(k.Build, ".config")); err != nil {
+		return err
+	}
+	return m.run(source, "make", append(args, fmt.Sprintf("-j%d", runtime.NumCPU()), "bzImage", "modules")...)
+}
+
+// configured makes sure that kconfig kept the options that make this kernel another
+// than the others.
+func (m *maker) configured(path string) error {
+	config, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	for _, o := range append([]string{"CONFIG_LIVEPATCH=y", "CONFIG_EXT4_FS=m"}, m.Options...) {
+		if !slices.Contains(strings.Split(string(config), "\n"), o) {
+			return fmt.Errorf("configure: kconfig dropped %s", o)
+		}
+	}
+	return nil
+}
+
+// dirty makes dir a repository with a change of a file that is in it.
+func (m *maker) dirty(dir string) error {
+	const file = "Kbuild"
+	for _, args := range [][]string{{"init", "-q"}, {"add", "-f", file}, {"-c", "user.name=own", "-c", "user.email=own@localhost", "commit", "-q", "-m", "own"}} {
+		if err := m.run(dir, "git", args...); err != nil {
+			return err
+		}
+	}
+	path := filepath.Join(dir, file)
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	if err := os.Remove(path); err != nil { // a hard link
+		return err
+	}
+	return os.WriteFile(path, append(text, "\n# changed here\n"...), 0o644)
+}

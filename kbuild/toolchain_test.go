@@ -1,0 +1,275 @@
+package kbuild
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func configOf(t *testing.T, lines ...string) *kconfig {
+	t.Helper()
+	c, err := parseConfig("config", []byte(strings.Join(append(lines, "CONFIG_LIVEPATCH=y"), "\n")+"\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// fakePrograms makes a directory of programs that print one line, alone in PATH.
+func fakePrograms(t *testing.T, says map[string]string) string {
+	t.Helper()
+	dir := t.TempDir()
+	for name, line := range says {
+		script := fmt.Sprintf("#!/bin/sh\necho '%s'\n", line)
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(script), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Setenv("PATH", dir)
+	return dir
+}
+
+// TestBuiltBy has texts as distributions have them in CONFIG_CC_VERSION_TEXT.
+func TestBuiltBy(t *testing.T) {
+	const clang, lld, ias = "CONFIG_CC_IS_CLANG=y", "CONFIG_LD_IS_LLD=y", "CONFIG_AS_IS_LLVM=y"
+	for _, c := range []struct {
+		lines    []string
+		kind     string
+		major    int
+		commands []string
+	}{
+		{[]string{`CONFIG_CC_VERSION_TEXT="gcc-12 (Debian 12.2.0-14+deb12u1) 12.2.0"`, "CONFIG_CC_IS_GCC=y", "CONFIG_GCC_VERSION=120200"},
+			"gcc", 12, []string{"gcc-12", "gcc-12", "x86_64-linux-gnu-gcc-12", "gcc"}},
+		{[]string{`CONFIG_CC_VERSION_TEXT="x86_64-linux-gnu-gcc-12 (Debian 12.2.0-14+deb12u1) 12.2.0"`, "CONFIG_CC_IS_GCC=y", "CONFIG_GCC_VERSION=120200"},
+			"gcc", 12, []string{"x86_64-linux-gnu-gcc-12", "gcc-12", "x86_64-linux-gnu-gcc-12", "gcc"}},
+		{[]string{`CONFIG_CC_VERSION_TEXT="gcc (GCC) 8.5.0 20210514 (Red Hat 8.5.0-22)"`, "CONFIG_CC_IS_GCC=y", "CONFIG_GCC_VERSION=80500"},
+			"gcc", 8, []string{"gcc", "gcc-8", "x86_64-linux-gnu-gcc-8", "gcc"}},
+		{[]string{`CONFIG_CC_VERSION_TEXT="x86_64-linux-gnu-gcc-13 (Ubuntu 13.3.0-6ubuntu2~24.04) 13.3.0"`, "CONFIG_CC_IS_GCC=y", "CONFIG_GCC_VERSION=130300"},
+			"gcc", 13, []string{"x86_64-linux-gnu-gcc-13", "gcc-13", "x86_64-linux-gnu-gcc-13", "gcc"}},
+		{[]string{`CONFIG_CC_VERSION_TEXT="gcc (Debian 16.1.0-3) 16.1.0"`, "CONFIG_CC_IS_GCC=y", "CONFIG_GCC_VERSION=160100"},
+			"gcc", 16, []string{"gcc", "gcc-16", "x86_64-linux-gnu-gcc-16", "gcc"}},
+		{[]string{"# Compiler: gcc (Debian 8.3.0-6) 8.3.0", "CONFIG_CC_IS_GCC=y", "CONFIG_GCC_VERSION=80300"},
+			"gcc", 8, []string{"gcc", "gcc-8", "x86_64-linux-gnu-gcc-8", "gcc"}},
+		{[]string{`CONFIG_CC_VERSION_TEXT="Debian clang version 14.0.6"`, clang, "CONFIG_CLANG_VERSION=140006", "CONFIG_GCC_VERSION=0", lld, ias},
+			"clang", 14, []string{"clang-14", "clang"}},
+		{[]string{`CONFIG_CC_VERSION_TEXT="Ubuntu clang version 15.0.7"`, clang, "CONFIG_CLANG_VERSION=150007"},
+			"clang", 15, []string{"clang-15", "clang"}},
+		{[]string{`CONFIG_CC_VERSION_TEXT="clang version 19.1.7 (Fedora 19.1.7-3.fc41)"`, clang, "CONFIG_CLANG_VERSION=190107"},
+			"clang", 19, []string{"clang-19", "clang"}},
+		{[]string{`CONFIG_CC_VERSION_TEXT="Android (8490178, based on r450784d) clang version 14.0.6 (https://x 4c603efb0cca)"`, clang, "CONFIG_CLANG_VERSION=140006"},
+			"clang", 14, []string{"clang-14", "clang"}},
+		{[]string{"CONFIG_X=y"}, "", 0, []string{"gcc"}},
+	} {
+		b := configOf(t, c.lines...).builtBy()
+		if b.Kind != c.kind || b.Major != c.major {
+			t.Errorf("%s: %q %d, want %q %d", c.lines[0], b.Kind, b.Major, c.kind, c.major)
+		}
+		if diff := cmp.Diff(c.commands, b.commands()); diff != "" {
+			t.Errorf("%s: commands (-want +got):\n%s", c.lines[0], diff)
+		}
+		if lld := len(c.lines) == 6; b.LLD != lld || (b.Assembler == "llvm") != lld {
+			t.Errorf("%s: linker and assembler: %+v", c.lines[0], b)
+		}
+	}
+}
+
+func TestFindCompiler(t *testing.T) {
+	const gcc12, gcc13, clang14, clang16 = "gcc (Debian 12.2.0-14+deb12u1) 12.2.0", "gcc (Debian 13.1.0-1) 13.1.0", "Debian clang version 14.0.6", "Debian clang version 16.0.6"
+	for _, c := range []struct {
+		name     string
+		here     map[string]string
+		recorded string
+		any      bool
+		want     string
+	}{
+		{"by the recorded name", map[string]string{"gcc": gcc13, "gcc-12": gcc12}, "gcc-12 (Debian 12.2.0-14+deb12u1) 12.2.0", false, "gcc-12"},
+		{"gcc has become another one", map[string]string{"gcc": gcc13, "gcc-12": gcc12}, gcc12, false, "gcc-12"},
+		{"called gcc here", map[string]string{"gcc": gcc12}, "gcc-12 (Debian 12.2.0-14+deb12u1) 12.2.0", false, "gcc"},
+		{"not here", map[string]string{"gcc": gcc13}, "gcc-12 (Debian 12.2.0-14+deb12u1) 12.2.0", false, "gcc-12"},
+		{"not here, another will do", map[string]string{"gcc": gcc13}, "gcc-12 (Debian 12.2.0-14+deb12u1) 12.2.0", true, "gcc"},
+		{"clang", map[string]string{"gcc": gcc12, "clang-14": clang14, "clang": clang16}, clang14, false, "clang-14"},
+		{"clang without a suffix", map[string]string{"gcc": gcc12, "clang": clang14}, clang14, false, "clang"},
+		{"no clang", map[string]string{"gcc": gcc12, "clang-16": clang16}, clang14, false, "clang-14"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			fakePrograms(t, c.here)
+			lines := []string{`CONFIG_CC_VERSION_TEXT="` + c.recorded + `"`}
+			if strings.Contains(c.recorded, "clang") {
+				lines = append(lines, "CONFIG_CC_IS_CLANG=y", "CONFIG_CLANG_VERSION=140006")
+			} else {
+				lines = append(lines, "CONFIG_CC_IS_GCC=y", "CONFIG_GCC_VERSION=120200")
+			}
+			if got := findCompiler(context.Background(), configOf(t, lines...).builtBy(), c.any); got != c.want {
+				t.Errorf("found %s, want %s", got, c.want)
+			}
+		})
+	}
+}
+
+func TestChoosePrograms(t *testing.T) {
+	const version = "Debian clang version 14.0.6"
+	all := map[string]string{"gcc": "gcc (Debian 12.2.0-14) 12.2.0", "clang-14": version, "clang": version, "ld.lld-14": "LLD", "ld.lld": "LLD"}
+	for _, b := range binutils {
+		all[b.name+"-14"] = "LLVM"
+	}
+	llvm := func(suffix string) []string {
+		out := []string{"LD=ld.lld" + suffix}
+		for _, b := range binutils {
+			out = append(out, b.variable+"="+b.name+suffix)
+		}
+		return out
+	}
+	clang := []string{`CONFIG_CC_VERSION_TEXT="` + version + `"`, "CONFIG_CC_IS_CLANG=y", "CONFIG_CLANG_VERSION=140006"}
+	lld := slices.Concat(clang, []string{"CONFIG_LD_IS_LLD=y", "CONFIG_AS_IS_LLVM=y"})
+	for _, c := range []struct {
+		name   string
+		opts   PrepareOptions
+		config []string
+		cc     string
+		vars   []string
+	}{
+		{"gcc", PrepareOptions{}, []string{`CONFIG_CC_VERSION_TEXT="gcc (Debian 12.2.0-14) 12.2.0"`, "CONFIG_CC_IS_GCC=y"}, "gcc", nil},
+		{"clang with GNU's linker and assembler", PrepareOptions{}, slices.Concat(clang, []string{"CONFIG_AS_IS_GNU=y"}), "clang-14", []string{"LLVM_IAS=0"}},
+		{"all of LLVM", PrepareOptions{}, lld, "clang-14", append(llvm("-14"), "LLVM_IAS=1")},
+		{"ThinLTO", PrepareOptions{}, slices.Concat(lld, []string{"CONFIG_LTO_CLANG_THIN=y"}), "clang-14", append(llvm("-14"), "LLVM_IAS=1", "CC_FLAGS_LTO=-fvisibility=hidden", "cmd_ld_single_m=")},
+		{"LLVM=-14", PrepareOptions{Toolchain: Toolchain{LLVM: "-14"}}, clang, "clang-14", llvm("-14")},
+		{"LLVM=1", PrepareOptions{Toolchain: Toolchain{LLVM: "1"}}, clang, "clang", llvm("")},
+		{"LD=", PrepareOptions{Toolchain: Toolchain{LD: "ld.gold"}}, clang, "clang-14", []string{"LD=ld.gold"}},
+		{"CC=", PrepareOptions{Toolchain: Toolchain{CC: "clang"}}, clang, "clang", nil},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			fakePrograms(t, all)
+			p := &preparation{PrepareOptions: c.opts, config: configOf(t, c.config...)}
+			p.choosePrograms(context.Background())
+			if diff := cmp.Diff(c.vars, p.vars); p.CC != c.cc || diff != "" {
+				t.Errorf("CC=%s, want %s; variables (-want +got):\n%s", p.CC, c.cc, diff)
+			}
+		})
+	}
+}
+
+func TestPackageOf(t *testing.T) {
+	for program, want := range map[string]string{
+		"gcc-12": "gcc-12", "x86_64-linux-gnu-gcc-12": "gcc-12", "gcc": "gcc", "clang-14": "clang-14", "clang": "clang",
+		"/usr/lib/llvm-14/bin/clang": "clang-14", "ld": "binutils", "ld.lld-14": "lld-14", "ld.lld": "lld",
+		"llvm-ar-14": "llvm-14", "llvm-nm": "llvm", "ccache": "ccache",
+	} {
+		if got := packageOf(program); got != want {
+			t.Errorf("%s is in %s, want %s", program, got, want)
+		}
+	}
+}
+
+// TestMissingClang misses the compiler and the linker by their names.
+func TestMissingClang(t *testing.T) {
+	fakePrograms(t, map[string]string{"gcc": "gcc (Debian 12.2.0-14) 12.2.0"})
+	opts := fakeOptions(t)
+	text := fakeConfig + "CONFIG_CC_VERSION_TEXT=\"Debian clang version 14.0.6\"\nCONFIG_CC_IS_CLANG=y\nCONFIG_CLANG_VERSION=140006\nCONFIG_LD_IS_LLD=y\nCONFIG_LTO_CLANG_THIN=y\n"
+	if err := os.WriteFile(opts.Config, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	_, err := Prepare(context.Background(), opts)
+	for _, want := range []string{"clang-14", "ld.lld-14", "llvm-nm-14", "lld-14", "llvm-14", "Debian clang version 14.0.6"} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s is not named in: %v", want, err)
+		}
+	}
+	if err != nil && strings.Contains(err.Error(), "install Debian") {
+		t.Errorf("the compiler's vendor is taken for a package: %v", err)
+	}
+}
+
+func TestSupported(t *testing.T) {
+	seeded := t.TempDir()
+	if err := os.MkdirAll(filepath.Join(seeded, "scripts/basic"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(seeded, "scripts/basic/randstruct.seed"), []byte("00\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	const v60, v61 = "# Linux/x86 6.0.1 Kernel Configuration", "# Linux/x86 6.1.1 Kernel Configuration"
+	for _, c := range []struct {
+		name      string
+		lines     []string
+		buildTree string
+		want      []string // in the error, nothing for none
+	}{
+		{"plain", []string{"CONFIG_LIVEPATCH=y"}, "", nil},
+		{"no livepatching", []string{"CONFIG_X=y"}, "", []string{"CONFIG_LIVEPATCH", "CONFIG_DYNAMIC_FTRACE"}},
+		{"full LTO", []string{"CONFIG_LIVEPATCH=y", "CONFIG_LTO_CLANG_FULL=y"}, "", []string{"CONFIG_LTO_CLANG_FULL"}},
+		{"ThinLTO", []string{"CONFIG_LIVEPATCH=y", "CONFIG_LTO_CLANG_THIN=y"}, "", nil},
+		{"CFI of 6.0", []string{v60, "CONFIG_LIVEPATCH=y", "CONFIG_LTO_CLANG_THIN=y", "CONFIG_CFI_CLANG=y"}, "", []string{"CONFIG_CFI_CLANG"}},
+		{"CFI of 6.1", []string{v61, "CONFIG_LIVEPATCH=y", "CONFIG_LTO_CLANG_THIN=y", "CONFIG_CFI_CLANG=y"}, "", nil},
+		{"profile", []string{"CONFIG_LIVEPATCH=y", "CONFIG_AUTOFDO_CLANG=y"}, "", []string{"CONFIG_AUTOFDO_CLANG"}},
+		{"random layout", []string{"CONFIG_LIVEPATCH=y", "CONFIG_RANDSTRUCT=y"}, "", []string{"CONFIG_RANDSTRUCT", "--build-tree"}},
+		{"random layout by the plugin", []string{"CONFIG_LIVEPATCH=y", "CONFIG_GCC_PLUGIN_RANDSTRUCT=y"}, "", []string{"CONFIG_GCC_PLUGIN_RANDSTRUCT"}},
+		{"random layout, its seed at hand", []string{"CONFIG_LIVEPATCH=y", "CONFIG_RANDSTRUCT=y"}, seeded, nil},
+		{"everything at once", []string{"CONFIG_LTO_CLANG_FULL=y", "CONFIG_RANDSTRUCT=y"}, "", []string{"CONFIG_LIVEPATCH", "CONFIG_LTO_CLANG_FULL", "CONFIG_RANDSTRUCT"}},
+	} {
+		config, err := parseConfig("config", []byte(strings.Join(c.lines, "\n")+"\n"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		p := &preparation{PrepareOptions: PrepareOptions{BuildTree: c.buildTree, Config: "config"}, config: config}
+		err = p.supported()
+		if (err != nil) != (len(c.want) > 0) {
+			t.Errorf("%s: %v", c.name, err)
+			continue
+		}
+		for _, w := range c.want {
+			if !strings.Contains(err.Error(), w) {
+				t.Errorf("%s: %q is not in %v", c.name, w, err)
+			}
+		}
+	}
+}
+
+// TestOptionsDropped has kconfig drop options that the target's code depends on.
+func TestOptionsDropped(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		option string
+		want   []string // in the error, nothing for none
+	}{
+		{"LTO with GNU ld", "CONFIG_LTO_CLANG_THIN", []string{"CONFIG_LTO_CLANG_THIN", "ld.lld", "--llvm"}},
+		{"plugins without their headers", "CONFIG_GCC_PLUGIN_STACKLEAK", []string{"CONFIG_GCC_PLUGIN_STACKLEAK", "-plugin-dev"}},
+		{"KASAN", "CONFIG_KASAN_GENERIC", []string{"CONFIG_KASAN_GENERIC"}},
+		{"real-time without its patches", "CONFIG_PREEMPT_RT", []string{"CONFIG_PREEMPT_RT", "patches"}},
+		{"anything else", "CONFIG_SCSI", nil},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			opts := oldLayout(t, func(name, text string) string { // which is a copy that can be changed
+				return strings.Replace(text, "olddefconfig:\n", "olddefconfig:\n\t@sed -i '/"+c.option+"/d' .config\n", 1)
+			})
+			if err := os.WriteFile(opts.Config, []byte(fakeConfig+c.option+"=y\n"), 0o644); err != nil {
+				t.Fatal(err)
+			}
+			opts.LD = "ld"                                    // of GNU, whatever else is here
+			opts.CC, opts.AllowCompilerMismatch = "gcc", true // it compiles everything
+			tree, err := Prepare(context.Background(), opts)
+			var missing *MissingToolsError
+			if errors.As(err, &missing) {
+				t.Skipf("needs a toolchain: %v", err)
+			}
+			var dropped *OptionsDroppedError
+			if errors.As(err, &dropped) != (c.want != nil) {
+				t.Fatalf("error: %v", err)
+			}
+			for _, w := range c.want {
+				if !strings.Contains(err.Error(), w) {
+					t.Errorf("%q is not in %v", w, err)
+				}
+			}
+			if c.want == nil && len(tree.ConfigDiffs) == 0 {
+				t.Error("a dropped option is not told")
+			}
+		})
+	}
+}
