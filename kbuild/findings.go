@@ -3,6 +3,7 @@ package kbuild
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"path"
 	"slices"
 	"strings"
@@ -203,6 +204,37 @@ func (e *RulesError) FindingAt(file string) finding.Finding {
 	return finding.Finding{ID: finding.IDBuildRules, Severity: finding.Error,
 		Message: "the patch changes build rules, which are not run, and without them it is not known how this is compiled: " + firstThree(why),
 		Remedy:  "read what the patch changes there; klpforge build --trust-patch runs it"}.InFile(finding.Position{File: file})
+}
+
+// CheckCRCs compares the versions of the symbols that an object exports, before and
+// after the patches: a change means that a type reachable from the interface of one
+// changed. Where the patches add an #include, that may only have completed a type which
+// was opaque before, and the finding is a warning.
+func CheckCRCs(before, after map[string]uint32, addsInclude bool) []finding.Finding {
+	var changed []string
+	for _, name := range slices.Sorted(maps.Keys(before)) {
+		if crc, still := after[name]; still && crc != before[name] {
+			changed = append(changed, name)
+		}
+	}
+	if len(changed) == 0 {
+		return nil
+	}
+	const most = 4
+	list := strings.Join(changed[:min(len(changed), most)], ", ")
+	if len(changed) > most {
+		list += ", …"
+	}
+	f := finding.Finding{ID: finding.IDExportCRC, Severity: finding.Error, Symbol: changed[0],
+		Message: fmt.Sprintf("versions of %d exported symbol(s) changed (%s): a type that their interface reaches has another layout", len(changed), list),
+		Remedy:  "keep the type as it is; put new fields into a shadow variable"}
+	if addsInclude {
+		f.Severity = finding.Warning
+		f.Message = fmt.Sprintf("versions of %d exported symbol(s) changed (%s): the added #include completes a type that was opaque here, "+
+			"or a type has another layout", len(changed), list)
+		f.Remedy = "make sure that no type changed"
+	}
+	return []finding.Finding{f}
 }
 
 // CheckConfig tells of options that the prepared tree has otherwise than the target.

@@ -192,6 +192,30 @@ func TestRuleFindings(t *testing.T) {
 	}
 }
 
+// A version that changes is an error; one that comes or goes is told elsewhere.
+func TestCheckCRCs(t *testing.T) {
+	five := map[string]uint32{"e": 1, "d": 1, "c": 1, "b": 1, "a": 1}
+	for _, c := range []struct {
+		before, after map[string]uint32
+		includes      bool
+		found         []string
+		says          string
+	}{
+		{nil, nil, false, nil, ""},
+		{five, five, false, nil, ""},
+		{five, map[string]uint32{"f": 2}, false, nil, ""},
+		{five, map[string]uint32{"a": 1, "c": 2, "b": 2}, false, []string{"KLP106 error b"}, "versions of 2 exported symbol(s) changed (b, c): a type"},
+		{five, map[string]uint32{"d": 2, "c": 2, "b": 2, "a": 2}, false, []string{"KLP106 error a"}, "4 exported symbol(s) changed (a, b, c, d): a type"},
+		{five, map[string]uint32{"e": 2, "d": 2, "c": 2, "b": 2, "a": 2}, false, []string{"KLP106 error a"}, "5 exported symbol(s) changed (a, b, c, d, …): a type"},
+		{five, map[string]uint32{"e": 2}, true, []string{"KLP106 warning e"}, "completes a type that was opaque"},
+	} {
+		got := CheckCRCs(c.before, c.after, c.includes)
+		if diff := cmp.Diff(c.found, said(got)); diff != "" || len(got) > 0 && !strings.Contains(got[0].Message, c.says) {
+			t.Errorf("%v, %v (-want +got)\n%s\n%+v", c.before, c.after, diff, got)
+		}
+	}
+}
+
 func TestCheckConfig(t *testing.T) {
 	tree := &Tree{}
 	tree.ConfigDiffs = []ConfigDiff{{Name: "CONFIG_A", Want: "y", Got: "m"}, {Name: "CONFIG_B", Want: "y", Expected: true}}
