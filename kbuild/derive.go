@@ -342,10 +342,24 @@ func (t *Tree) optionOf(name string) (string, error) {
 	return values[name], err
 }
 
+// Withholding is why a changed file must not come into a tree in which builds run,
+// unless the change is trusted. The zero value is for a file that may.
+type Withholding struct {
+	Why string // "" means that nothing stands against it
+	// MakefileMay means that nothing is known against the file, but a makefile that
+	// klpforge does not understand may act on it.
+	MakefileMay bool
+}
+
 // Withheld tells why a changed file must not come into a tree in which builds run,
-// unless the change is trusted: builds run the file, or act on what it says. "" is for
-// what is only compiled or read as data. texts are its contents before and after.
-func (t *Tree) Withheld(rel string, texts ...[]byte) (string, error) {
+// unless the change is trusted: builds run the file, or act on what it says. What is
+// only compiled or read as data may come in. texts are its contents before and after.
+func (t *Tree) Withheld(rel string, texts ...[]byte) (Withholding, error) {
+	why, err := t.withheld(rel, texts)
+	return Withholding{Why: why}, err
+}
+
+func (t *Tree) withheld(rel string, texts [][]byte) (string, error) {
 	var mode uint32
 	if info, err := os.Lstat(filepath.Join(t.Dir, rel)); err == nil {
 		mode = uint32(info.Mode().Perm())
@@ -381,18 +395,18 @@ func (t *Tree) Withheld(rel string, texts ...[]byte) (string, error) {
 func cSource(rel string) bool { return path.Ext(rel) == ".c" || path.Ext(rel) == ".h" }
 
 // Withheld is Tree.Withheld for a file of the module's source.
-func (x *External) Withheld(rel string, texts ...[]byte) (string, error) {
+func (x *External) Withheld(rel string, texts ...[]byte) (Withholding, error) {
 	var mode uint32
 	if info, err := os.Lstat(filepath.Join(x.Dir, rel)); err == nil {
 		mode = uint32(info.Mode().Perm())
 	}
 	if why := withheldByName(rel, mode, texts); why != "" {
-		return why, nil
+		return Withholding{Why: why}, nil
 	}
 	if ext := path.Ext(rel); ext != ".c" && ext != ".h" && ext != ".S" {
-		return "the module's makefile may act on it", nil
+		return Withholding{Why: "the module's makefile may act on it", MakefileMay: true}, nil
 	}
-	return "", nil
+	return Withholding{}, nil
 }
 
 func withheldByName(rel string, mode uint32, texts [][]byte) string {

@@ -120,16 +120,16 @@ func TestWithheld(t *testing.T) {
 		"scripts/Makefile.build", "scripts/x", "scripts/mod/modpost.c", "tools/objtool/check.c", "tools/x.h", "fs/demo/.inode.o.cmd", "fs/demo/.x",
 		".config", "include/config/auto.conf", "lib/x.sh", "lib/x.pl", "lib/x.awk", "fs/demo/rules.mk", "kernel/timeconst.bc", "fs/demo/inode.o",
 		"fs/demo/parse.y", "fs/demo/lex.l", "Module.symvers", "arch/x86/Makefile_32.cpu", "scripts/Kbuild.include", "usr/x.c"} {
-		if why, err := tree.Withheld(f, nil, []byte("x\n")); err != nil || why == "" {
+		if h, err := tree.Withheld(f, nil, []byte("x\n")); err != nil || h.Why == "" {
 			t.Errorf("%s comes into the tree: %v", f, err)
 		}
 	}
-	if why, err := tree.Withheld("lib/tool", nil, []byte("#!/bin/sh\n")); err != nil || why == "" {
+	if h, err := tree.Withheld("lib/tool", nil, []byte("#!/bin/sh\n")); err != nil || h.Why == "" {
 		t.Errorf("a script comes into the tree: %v", err)
 	}
 	for _, f := range []string{"fs/demo/inode.c", "fs/demo/new.c", "fs/demo/demo.h", "include/linux/demo.h", "Documentation/demo.rst", "lib/new.S"} {
-		if why, err := tree.Withheld(f, []byte("a\n"), []byte("b\n")); err != nil || why != "" {
-			t.Errorf("%s is withheld: %s, %v", f, why, err)
+		if h, err := tree.Withheld(f, []byte("a\n"), []byte("b\n")); err != nil || h != (Withholding{}) {
+			t.Errorf("%s is withheld: %s, %v", f, h.Why, err)
 		}
 	}
 }

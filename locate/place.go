@@ -27,6 +27,9 @@ type Placement struct {
 	// Miss says, for functions not placed, and for variables that shipped code
 	// refers to at several addresses, why.
 	Miss map[elfdiff.AtomID]string
+	// Twins counts, for functions not placed because several shipped ones of their name
+	// have the same code, these.
+	Twins map[elfdiff.AtomID]int
 
 	conflict map[elfdiff.AtomID][2]uint64
 }
@@ -41,7 +44,7 @@ type candidate struct {
 // else the one that lies among the object's own code; code that matches
 // elsewhere is another object's copy. Each decision may settle others.
 func Find(o *elfdiff.Object, v View) *Placement {
-	p := &Placement{View: v, Funcs: map[elfdiff.AtomID]Place{}, Addr: map[elfdiff.AtomID]uint64{}, Ext: map[string]uint64{}, Miss: map[elfdiff.AtomID]string{}, conflict: map[elfdiff.AtomID][2]uint64{}}
+	p := &Placement{View: v, Funcs: map[elfdiff.AtomID]Place{}, Addr: map[elfdiff.AtomID]uint64{}, Ext: map[string]uint64{}, Miss: map[elfdiff.AtomID]string{}, Twins: map[elfdiff.AtomID]int{}, conflict: map[elfdiff.AtomID][2]uint64{}}
 	pending := map[elfdiff.AtomID][]candidate{}
 	var order []elfdiff.AtomID
 	for i := range o.Atoms {
@@ -88,6 +91,7 @@ func Find(o *elfdiff.Object, v View) *Placement {
 			p.Miss[a] = fmt.Sprintf("the code at %#x, which this object refers to, differs", addr)
 			continue
 		}
+		p.Twins[a] = len(pending[a])
 		p.Miss[a] = fmt.Sprintf("%d functions of this name have the same code and nothing tells them apart", len(pending[a]))
 	}
 	p.settle()

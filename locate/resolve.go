@@ -24,6 +24,9 @@ type Names struct {
 	Source func(name string) string
 	// Module gives the view of a module that exports a symbol.
 	Module func(module string) (View, error)
+	// Needs lists the modules that must be loaded before an object, its own dependencies
+	// and theirs; nil is not known.
+	Needs func(object string) ([]string, error)
 
 	Namespaces map[string]bool // symbol namespaces of the exports used
 }
@@ -69,6 +72,9 @@ func (n *Names) Resolve(e elfdiff.External) (string, error) {
 		return e.Name, nil
 	}
 	if x, ok := n.Export(e.Name); ok && x.Object() != "vmlinux" {
+		if err := n.checkExporter(e.Name, x.Object()); err != nil {
+			return "", err
+		}
 		v, err := n.Module(x.Object())
 		if err != nil {
 			return "", err
@@ -102,6 +108,24 @@ func (n *Names) exported(name string) (string, bool) {
 		n.Namespaces[x.Namespace] = true
 	}
 	return name, true
+}
+
+// checkExporter makes sure that a module which exports a symbol is there when the
+// patched code runs. The reference is written when that module loads; so the patched
+// object must depend on it already, as one that it depends on by the patch need not be
+// loaded: the code would call nowhere.
+func (n *Names) checkExporter(symbol, module string) error {
+	if n.Needs == nil {
+		return nil
+	}
+	object := n.Place.View.Object()
+	needs, err := n.Needs(object)
+	if err != nil || slices.Contains(needs, module) {
+		return err
+	}
+	return &finding.Finding{ID: finding.IDPrerequisite, Severity: finding.Error, Symbol: symbol,
+		Message: fmt.Sprintf("module %s exports it, on which %s does not depend: it need not be loaded when the patched code runs", module, object),
+		Remedy:  "look the symbol up when the code runs, with symbol_get(), or leave this part out"}
 }
 
 func hasGlobal(v View, name string) bool {

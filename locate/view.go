@@ -3,6 +3,7 @@ package locate
 import (
 	"debug/elf"
 	"fmt"
+	"strings"
 
 	"github.com/klpforge/klpforge/elfobj"
 	"github.com/klpforge/klpforge/kernel/kimage"
@@ -16,6 +17,7 @@ type Symbol struct {
 	Pos    int  // 1-based among namesakes, in the order a livepatch counts
 	Count  int  // namesakes
 	Global bool // external linkage
+	Weak   bool // linked from a weak definition
 	// Stable is false for a module's symbol whose position depends on whether
 	// the module is still loading.
 	Stable bool
@@ -78,7 +80,8 @@ func (v *VmlinuxView) Outside(string) (uint64, bool) { return 0, false }
 func convert(list []kimage.Symbol) []Symbol {
 	out := make([]Symbol, len(list))
 	for i, s := range list {
-		out[i] = Symbol{Name: s.Name, Addr: s.Addr, Pos: s.Pos, Count: s.Count, Global: s.Type >= 'A' && s.Type <= 'Z', Stable: true}
+		out[i] = Symbol{Name: s.Name, Addr: s.Addr, Pos: s.Pos, Count: s.Count, Global: s.Type >= 'A' && s.Type <= 'Z',
+			Weak: strings.ContainsRune("WwVv", rune(s.Type)), Stable: true}
 	}
 	return out
 }
@@ -164,7 +167,7 @@ func NewModuleView(m *kmod.Module) (*ModuleView, error) {
 
 func (v *ModuleView) symbol(s kmod.Symbol) Symbol {
 	return Symbol{Name: s.Name, Addr: v.base[s.Sec] + s.Off, Pos: s.Pos, Count: s.Count,
-		Global: v.m.File.Symbols[s.Sym].Bind != elf.STB_LOCAL, Stable: s.SymposStable(), Init: s.Init}
+		Global: v.m.File.Symbols[s.Sym].Bind != elf.STB_LOCAL, Weak: v.m.File.Symbols[s.Sym].Bind == elf.STB_WEAK, Stable: s.SymposStable(), Init: s.Init}
 }
 
 // Object implements View.

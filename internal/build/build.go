@@ -37,7 +37,7 @@ type run struct {
 	began    time.Time
 
 	overlay  *patchset.Overlay
-	withheld map[string]string // changed files that builds would run, and why
+	withheld map[string]kbuild.Withholding // changed files that builds would run, and why
 	units    []*unit
 	analysed bool
 

@@ -170,7 +170,7 @@ func (r *run) apply(work privateTree, overlay *patchset.Overlay) error {
 	var texts [][]byte
 	for _, p := range overlay.Paths() {
 		f := overlay.Files[p]
-		if r.withheld[p] != "" && !r.trusts() {
+		if r.withheld[p].Why != "" && !r.trusts() {
 			continue
 		}
 		if f.New == nil {

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"path"
 	"slices"
-	"strings"
 
 	"github.com/klpforge/klpforge/finding"
 	"github.com/klpforge/klpforge/kbuild"
@@ -17,21 +16,21 @@ func (r *run) trusts() bool { return r.opt.TrustPatch && !r.opt.DiffOnly }
 
 // withholder is a tree that tells which files builds would run.
 type withholder interface {
-	Withheld(rel string, texts ...[]byte) (string, error)
+	Withheld(rel string, texts ...[]byte) (kbuild.Withholding, error)
 }
 
 // withhold finds the changed files that builds would run, or act on. Unless the
 // patches are trusted, they do not come into a tree in which anything is built.
 func (r *run) withhold(tree withholder, overlay *patchset.Overlay) error {
-	r.withheld = map[string]string{}
+	r.withheld = map[string]kbuild.Withholding{}
 	for _, p := range overlay.Paths() {
 		f := overlay.Files[p]
-		why, err := tree.Withheld(p, f.Old, f.New)
+		held, err := tree.Withheld(p, f.Old, f.New)
 		if err != nil {
 			return fmt.Errorf("judge %s: %w", p, err)
 		}
-		if why != "" {
-			r.withheld[p] = why
+		if held.Why != "" {
+			r.withheld[p] = held
 		}
 	}
 	return nil
@@ -87,15 +86,15 @@ func (r *run) outside(at finding.Position, what string) {
 // compiled.
 func (r *run) externalRules() {
 	for _, p := range keysOf(r.withheld) {
-		if strings.HasPrefix(r.withheld[p], "the module's makefile") {
-			r.res.Notes = append(r.res.Notes, p+": "+r.withheld[p]+"; left out, as the patch is not trusted")
+		if r.withheld[p].MakefileMay {
+			r.res.Notes = append(r.res.Notes, p+": "+r.withheld[p].Why+"; left out, as the patch is not trusted")
 			continue
 		}
-		r.ruleProblem(p, []*kbuild.RuleProblem{{File: p, Why: r.withheld[p]}})
+		r.problem(nil, r.withheld[p].Finding(p))
 	}
 }
 
-func keysOf(m map[string]string) []string {
+func keysOf(m map[string]kbuild.Withholding) []string {
 	out := make([]string, 0, len(m))
 	for k := range m {
 		out = append(out, k)
