@@ -125,6 +125,18 @@ func (o *Operand) General() (n Num, size int, ok bool) {
 	return o.Reg.Num, int(o.Reg.Size), true
 }
 
+// Width is how many bytes of its register or of memory an operand names, 0 when
+// that is not known and for other operands.
+func (o *Operand) Width() int {
+	switch o.Kind {
+	case KindReg:
+		return int(o.Reg.Size)
+	case KindMem:
+		return int(o.Mem.Width)
+	}
+	return 0
+}
+
 // Flags are the condition flags, as bits of RFLAGS on x86-64.
 type Flags uint32
 
@@ -359,7 +371,8 @@ const (
 	JumpIf
 	Call
 	Return
-	Trap
+	Trap      // faults: no way on, unless the kernel says so
+	Interrupt // a software interrupt, breakpoints among them
 	nops
 )
 
@@ -385,6 +398,37 @@ const (
 	CondG
 	CondCount // the count register, perhaps with ZF (LOOP, JRCXZ)
 )
+
+// Not is the condition that holds when c does not. CondCount has none.
+func (c Cond) Not() Cond { return c ^ 1 }
+
+// Basic takes a condition apart into one of CondO, CondB, CondE, CondBE, CondS,
+// CondP, CondL and CondLE, and whether its contrary is meant.
+func (c Cond) Basic() (basic Cond, contrary bool) { return c &^ 1, c&1 == 1 }
+
+// Swapped is the condition on a comparison of b with a that c is on one of a with
+// b. It is c itself for those that say nothing of an order.
+func (c Cond) Swapped() Cond {
+	switch c {
+	case CondB:
+		return CondA
+	case CondA:
+		return CondB
+	case CondAE:
+		return CondBE
+	case CondBE:
+		return CondAE
+	case CondL:
+		return CondG
+	case CondG:
+		return CondL
+	case CondGE:
+		return CondLE
+	case CondLE:
+		return CondGE
+	}
+	return c
+}
 
 // Flags are the flags that a condition depends on.
 func (c Cond) Flags() Flags {

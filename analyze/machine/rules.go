@@ -248,8 +248,8 @@ func stackRules(set setter) {
 	set(rule{op: Return, flow: FlowReturn, reads: Regs(RCX, R11), fw: AllFlags, side: SideSegment | SideInterrupts}, x86asm.SYSRET)
 	set(rule{op: Return, flow: FlowReturn, reads: Regs(RCX, RDX), side: SideSegment}, x86asm.SYSEXIT)
 	set(rule{op: Trap, args: "----", flow: FlowTrap}, x86asm.UD0, x86asm.UD1, x86asm.UD2)
-	set(rule{op: Trap, args: "r", flow: FlowTrap, special: doInterrupts}, x86asm.INT)
-	set(rule{op: Trap, flow: FlowTrap, special: doAnything}, x86asm.INTO, x86asm.ICEBP)
+	set(rule{op: Interrupt, args: "r", flow: FlowTrap, special: doInterrupts}, x86asm.INT)
+	set(rule{op: Interrupt, flow: FlowTrap, special: doAnything}, x86asm.INTO, x86asm.ICEBP)
 	set(rule{op: OpOther, special: doAnything, fw: AllFlags, side: SideInterrupts}, x86asm.SYSCALL, x86asm.SYSENTER)
 }
 
