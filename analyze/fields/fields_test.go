@@ -100,7 +100,7 @@ func touched(t testing.TB, m *model.Model, types *Types, name string) []string {
 	Walk(m, types, ids[0], func(in *machine.Inst, a *At) {
 		for i := range in.Args {
 			mem := in.Args[i].Mem
-			if in.Args[i].Kind != machine.KindMem || mem.Base == machine.RSP || in.Op == machine.Address || in.Op == machine.Nop {
+			if in.Args[i].Kind != machine.KindMem || mem.Base == machine.RSP || in.Op == machine.Address || in.Hint() {
 				continue
 			}
 			what := "-"

@@ -323,7 +323,10 @@ type Op uint8
 const (
 	OpUnknown Op = iota // only the effects count, and they are Unknown
 	OpOther             // only the effects count
-	Nop
+	Nop      // also fences
+	Prefetch // reads nothing, whatever its operand
+	DisableInterrupts
+	EnableInterrupts
 	Move     // Args[0] = Args[1]
 	MoveZero // the same, zero-extended
 	MoveSign // the same, sign-extended
@@ -359,6 +362,8 @@ const (
 	CompareExchange // with the accumulator
 	Push
 	Pop
+	PushFlags
+	PopFlags
 	Leave     // stack pointer = frame pointer, then pops the frame pointer
 	WidenHalf // accumulator: lower half sign-extended into all of Size
 	WidenPair // accumulator's sign fills the pair's upper half
@@ -472,6 +477,18 @@ type Inst struct {
 
 // Known reports whether anything is known of the instruction but its length.
 func (in *Inst) Known() bool { return in.Op != OpUnknown }
+
+// Hint reports whether the instruction does nothing that a program sees, also
+// with its memory operand.
+func (in *Inst) Hint() bool { return in.Op == Nop || in.Op == Prefetch }
+
+// IsString reports whether the instruction works on an element of a string, or on
+// as many as a register counts.
+func (in *Inst) IsString() bool { return in.rule != nil && in.rule.special == doStringStep }
+
+// Conditional reports whether the instruction jumps, perhaps, by a condition on
+// the flags.
+func (in *Inst) Conditional() bool { return in.Op == JumpIf && in.Cond != CondCount }
 
 // Next is the address behind the instruction.
 func (in *Inst) Next() uint64 { return in.Addr + uint64(in.Len) }

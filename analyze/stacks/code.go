@@ -22,9 +22,6 @@ type insn struct {
 	loaded member        // that it loads, if that may be a time
 }
 
-// jumps reports whether the instruction jumps when a condition on flags holds.
-func (in *insn) jumps() bool { return in.Op == machine.JumpIf && in.Cond != machine.CondCount }
-
 // maxDecoded is how many instructions are kept decoded, about 200 bytes each.
 const maxDecoded = 1 << 17
 

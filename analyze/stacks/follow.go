@@ -117,7 +117,7 @@ func (f *follower) dead(k int, kind model.EdgeKind, s *state) bool {
 	if in == nil || kind != model.EdgeFall && kind != model.EdgeJump {
 		return false
 	}
-	if !in.jumps() {
+	if !in.Conditional() {
 		return false
 	}
 	yes, known := s.flags.holds(in.Cond)
@@ -139,7 +139,7 @@ func (f *follower) instruction(s *state, in *insn, visit func(*model.Call, *stat
 	if len(in.calls) == 1 && in.calls[0].Target != model.NoFunc && convention.Callee(f.a.name(in.calls[0].Target)).Changed == 0 {
 		return
 	}
-	if !in.jumps() { // else s is the other way's, without the tail call
+	if !in.Conditional() { // else s is the other way's, without the tail call
 		f.made(s, in.calls)
 	}
 }
@@ -349,7 +349,7 @@ func (f *follower) collect() {
 	slices.SortFunc(out.mem, func(x, y held) int { return cmp.Or(cmp.Compare(x.arg, y.arg), cmp.Compare(x.off, y.off)) })
 	for _, x := range sites {
 		if x.c.Kind.IsTail() {
-			if in := &f.insns[x.k][x.i]; in.jumps() {
+			if in := &f.insns[x.k][x.i]; in.Conditional() {
 				if yes, known := x.s.flags.holds(in.Cond); known && !yes {
 					continue
 				}

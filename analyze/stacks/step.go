@@ -87,9 +87,9 @@ func (s *state) step(in *machine.Inst, loaded member) {
 	first := func() value { return s.operand(in, 0, size) }
 	second := func() value { return s.operand(in, 1, size) }
 	switch in.Op {
-	case machine.Nop, machine.Jump, machine.Trap:
+	case machine.Nop, machine.Prefetch, machine.Jump, machine.Trap:
 	case machine.JumpIf:
-		if in.Cond == machine.CondCount {
+		if !in.Conditional() {
 			s.other(in)
 		}
 
