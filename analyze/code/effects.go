@@ -97,7 +97,7 @@ func (o *Object) effect(e *Effects, in *model.Inst, m *machine.Inst, does *machi
 		a := &m.Args[i]
 		switch a.Kind {
 		case machine.KindMem:
-			if m.Op == machine.Nop {
+			if m.Hint() {
 				continue
 			}
 			at, fixed := m.FixedAddr(a.Mem)

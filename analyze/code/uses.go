@@ -135,7 +135,7 @@ func mix(a, b Use) Use {
 func (s *useState) step(in *machine.Inst, e *machine.Effects) (use Use, done bool) {
 	has := func(n machine.Num) bool { return n >= 0 && s.holds&(1<<n) != 0 }
 	for i := range in.Args {
-		if a := &in.Args[i]; a.Kind == machine.KindMem && in.Op != machine.Address && in.Op != machine.Nop {
+		if a := &in.Args[i]; a.Kind == machine.KindMem && in.Op != machine.Address && !in.Hint() {
 			if has(a.Mem.Base) {
 				return UseDereferenced, true
 			}

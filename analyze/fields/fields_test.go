@@ -2,18 +2,16 @@ package fields
 
 import (
 	"fmt"
-	"os/exec"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/cilium/ebpf/btf"
 	"github.com/google/go-cmp/cmp"
-	"golang.org/x/arch/x86/x86asm"
 
+	"github.com/klpforge/klpforge/analyze/machine"
 	"github.com/klpforge/klpforge/analyze/model"
-	"github.com/klpforge/klpforge/elfobj"
+	"github.com/klpforge/klpforge/internal/asmtest"
 )
 
 // The types of the tests, as a kernel's BTF has them:
@@ -89,28 +87,6 @@ func loadTypes(t testing.TB, more ...btf.Type) (*Types, *Tables) {
 	return types, tables
 }
 
-// assembled is the model of one function, of which the rest of the text may hold
-// data.
-func assembled(t testing.TB, name, code string) *model.Model {
-	t.Helper()
-	text := fmt.Sprintf(".text\n.globl %s\n.type %[1]s,@function\n%[1]s:\n%s\n.text\n.size %[1]s,.-%[1]s\n", name, code)
-	object := filepath.Join(t.TempDir(), "f.o")
-	cmd := exec.Command("gcc", "-c", "-x", "assembler", "-o", object, "-")
-	cmd.Stdin = strings.NewReader(text)
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("assemble: %v\n%s", err, out)
-	}
-	f, err := elfobj.ReadFile(object)
-	if err != nil {
-		t.Fatal(err)
-	}
-	p, err := model.FromObject(f, model.ObjectOptions{Name: "f.o"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return model.Build(p)
-}
-
 // touched lists the members that a function's memory operands are, in the order of
 // the code; "-" for those that have no type. Operands on the stack are left out.
 func touched(t testing.TB, m *model.Model, types *Types, name string) []string {
@@ -121,10 +97,10 @@ func touched(t testing.TB, m *model.Model, types *Types, name string) []string {
 	}
 	at := map[uint64]string{}
 	var order []uint64
-	Walk(m, types, ids[0], func(in *model.Inst, a *At) {
-		for _, arg := range in.Args {
-			mem, ok := arg.(x86asm.Mem)
-			if !ok || mem.Base == x86asm.RSP || in.Op == x86asm.LEA || in.Op == x86asm.NOP {
+	Walk(m, types, ids[0], func(in *machine.Inst, a *At) {
+		for i := range in.Args {
+			mem := in.Args[i].Mem
+			if in.Args[i].Kind != machine.KindMem || mem.Base == machine.RSP || in.Op == machine.Address || in.Hint() {
 				continue
 			}
 			what := "-"
@@ -202,7 +178,7 @@ func TestFields(t *testing.T) {
 			if name == "" {
 				name = "use"
 			}
-			if d := cmp.Diff(c.want, touched(t, assembled(t, name, c.code), types, name)); d != "" {
+			if d := cmp.Diff(c.want, touched(t, asmtest.Function(t, name, c.code), types, name)); d != "" {
 				t.Errorf("(-want +got)\n%s", d)
 			}
 		})
@@ -221,10 +197,10 @@ func TestPointers(t *testing.T) {
 		{"moved on", "mov 88(%rdi), %rax\nadd $8, %rax\ncall *%rax\nret", "", "node.hook"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			m := assembled(t, "call", c.code)
+			m := asmtest.Function(t, "call", c.code)
 			seen := false
-			Walk(m, types, m.Lookup("call")[0], func(in *model.Inst, at *At) {
-				if in.Op != x86asm.CALL {
+			Walk(m, types, m.Lookup("call")[0], func(in *machine.Inst, at *At) {
+				if in.Op != machine.Call {
 					return
 				}
 				seen = true
@@ -249,7 +225,7 @@ func TestCurrent(t *testing.T) {
 	types, _ := loadTypes(t)
 	code := "mov %gs:NAME(%rip), %rax\nmov 8(%rax), %rcx\nmov (%rcx), %rcx\nret\n.section .data..percpu,\"aw\"\n.globl current_task, other_task, pcpu_hot\n.quad 0\ncurrent_task: .quad 0\nother_task: .quad 0\npcpu_hot: .quad 0"
 	for name, want := range map[string][]string{"current_task": {"-", "task_struct.node", "node.next"}, "pcpu_hot": {"-", "task_struct.node", "node.next"}, "other_task": {"-", "-", "-"}} {
-		m := assembled(t, "work", strings.ReplaceAll(code, "NAME", name))
+		m := asmtest.Function(t, "work", strings.ReplaceAll(code, "NAME", name))
 		if d := cmp.Diff(want, touched(t, m, types, "work")); d != "" {
 			t.Errorf("%s (-want +got)\n%s", name, d)
 		}
@@ -275,7 +251,7 @@ func TestObjects(t *testing.T) {
 known:	.quad 1, 2
 other:	.quad 3
 list:	.quad known, known`
-	m := assembled(t, "work", code)
+	m := asmtest.Function(t, "work", code)
 	addr, ok := m.Prog.Lookup("known")
 	if !ok {
 		t.Fatal("no data")

@@ -7,42 +7,12 @@ import (
 	"testing"
 
 	"github.com/cilium/ebpf/btf"
-	"golang.org/x/arch/x86/x86asm"
 
-	"github.com/klpforge/klpforge/analyze/model"
+	"github.com/klpforge/klpforge/analyze/machine"
+	"github.com/klpforge/klpforge/internal/asmtest"
 )
 
 var names64 = []string{"rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi", "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15"}
-
-// Registers are numbered as the processor does, in every width.
-func TestReg(t *testing.T) {
-	widths := map[int]func(n int) x86asm.Reg{
-		8: func(n int) x86asm.Reg { return x86asm.RAX + x86asm.Reg(n) },
-		4: func(n int) x86asm.Reg { return x86asm.EAX + x86asm.Reg(n) },
-		2: func(n int) x86asm.Reg { return x86asm.AX + x86asm.Reg(n) },
-		1: func(n int) x86asm.Reg {
-			return []x86asm.Reg{x86asm.AL, x86asm.CL, x86asm.DL, x86asm.BL, x86asm.SPB, x86asm.BPB, x86asm.SIB, x86asm.DIB,
-				x86asm.R8B, x86asm.R9B, x86asm.R10B, x86asm.R11B, x86asm.R12B, x86asm.R13B, x86asm.R14B, x86asm.R15B}[n]
-		},
-	}
-	for size, of := range widths {
-		for n := range 16 {
-			if got, width, ok := Reg(of(n)); !ok || got != n || width != size {
-				t.Errorf("%v is number %d of %d bytes (%v), want %d of %d", of(n), got, width, ok, n, size)
-			}
-		}
-	}
-	for n, high := range []x86asm.Reg{x86asm.AH, x86asm.CH, x86asm.DH, x86asm.BH} {
-		if got, width, ok := Reg(high); !ok || got != n || width != 1 {
-			t.Errorf("%v is number %d of %d bytes (%v)", high, got, width, ok)
-		}
-	}
-	for _, other := range []x86asm.Reg{0, x86asm.RIP, x86asm.EIP, x86asm.IP, x86asm.X0, x86asm.F0, x86asm.M0, x86asm.GS, x86asm.CR0, x86asm.GDTR} {
-		if n, _, ok := Reg(other); ok {
-			t.Errorf("%v is taken for register %d", other, n)
-		}
-	}
-}
 
 // after tells which registers still hold a typed pointer behind some code that runs
 // with one in each.
@@ -54,17 +24,17 @@ func after(t *testing.T, types *Types, code string) []string {
 			fmt.Fprintf(&all, "mov %%rdi, %%%s\n", r)
 		}
 	}
-	m := assembled(t, "use", all.String()+code+"\nnop\nud2")
+	m := asmtest.Function(t, "use", all.String()+code+"\nnop\nud2")
 	var out []string
-	Walk(m, types, m.Lookup("use")[0], func(in *model.Inst, at *At) {
-		if in.Op != x86asm.UD2 {
+	Walk(m, types, m.Lookup("use")[0], func(in *machine.Inst, at *At) {
+		if in.Op != machine.Trap {
 			return
 		}
 		for n, r := range names64 {
 			if n == 4 {
 				continue
 			}
-			if f, ok := at.Field(x86asm.Mem{Base: x86asm.RAX + x86asm.Reg(n)}); ok && f.Name() == "node.next" {
+			if f, ok := at.Field(machine.Mem{Base: machine.Num(n), Index: machine.NoReg}); ok && f.Name() == "node.next" {
 				out = append(out, r)
 			}
 		}

@@ -1,27 +1,19 @@
 package fields
 
 import (
-	"encoding/hex"
 	"testing"
 
 	"github.com/cilium/ebpf/btf"
 
 	"github.com/klpforge/klpforge/analyze/machine"
-	"github.com/klpforge/klpforge/analyze/model"
+	"github.com/klpforge/klpforge/internal/asmtest"
 )
 
 var object = value{to: &btf.Struct{Name: "object"}}
 
 func run(t *testing.T, s *state, text string) {
 	t.Helper()
-	code, err := hex.DecodeString(text)
-	if err != nil {
-		t.Fatal(err)
-	}
-	in, err := model.Decode(code, 0x1000)
-	if err != nil || in.Len != len(code) {
-		t.Fatalf("%s: %v", text, err)
-	}
+	in := asmtest.Inst(t, text)
 	(&walker{}).step(s, &in)
 }
 
@@ -59,7 +51,7 @@ func TestStep(t *testing.T) {
 		{"xchg rbx, rsi", "4887de", machine.Regs(machine.RBX, machine.RSI), 0, true, true},
 		{"lock cmpxchg [rsp], rsi", "f0480fb13424", machine.Regs(machine.RAX), 0, true, false},
 	} {
-		s := &state{slots: map[int64]value{0: object}, spOK: true}
+		s := &state{slots: []slot{{0, object}}, spOK: true}
 		for i := range s.regs {
 			if i != int(machine.RSP) {
 				s.regs[i] = object
@@ -74,7 +66,7 @@ func TestStep(t *testing.T) {
 		if s.spOK != c.spOK || s.spOK && s.sp != c.sp {
 			t.Errorf("%s: stack pointer %d, known %v", c.name, s.sp, s.spOK)
 		}
-		if got := s.slots[0] == object; got != c.slot {
+		if got := s.at(0) == object; got != c.slot {
 			t.Errorf("%s: slot known: %v", c.name, got)
 		}
 	}
@@ -93,7 +85,7 @@ func TestSpill(t *testing.T) {
 		{"push rdi; push rsi; mov rax, [rsp+8]", []string{"57", "56", "488b442408"}, machine.RAX},
 		{"mov [rsp+8], rdi; sub rsp, 0x10; mov rax, [rsp+0x18]", []string{"48897c2408", "4883ec10", "488b442418"}, machine.RAX},
 	} {
-		s := &state{slots: map[int64]value{}, spOK: true}
+		s := &state{spOK: true}
 		s.regs[machine.RDI] = object
 		for _, x := range c.code {
 			run(t, s, x)

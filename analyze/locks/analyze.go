@@ -6,8 +6,8 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/klpforge/klpforge/analyze/machine"
 	"github.com/klpforge/klpforge/analyze/model"
-	"golang.org/x/arch/x86/x86asm"
 )
 
 // Options say how to analyse.
@@ -185,11 +185,14 @@ func (a *analysis) findSockOwned() {
 		a.sockOwned = a.base.sockOwned
 	}
 	for _, id := range a.m.Lookup("lock_sock_nested") {
-		for i := range a.m.Blocks(id) {
-			for in := range a.m.Instructions(&a.m.Blocks(id)[i]) {
-				m, ok1 := in.Args[0].(x86asm.Mem)
-				v, ok2 := in.Args[1].(x86asm.Imm)
-				if in.Op == x86asm.MOV && ok1 && ok2 && v == 1 && in.MemBytes == 4 && m.Index == 0 && m.Disp > 8 {
+		for _, block := range a.m.Code(a.m.Blocks(id)) {
+			for i := range block {
+				in := &block[i]
+				to, v := &in.Args[0], &in.Args[1]
+				if in.Op != machine.Move || to.Kind != machine.KindMem || v.Kind != machine.KindImm || v.Imm != 1 {
+					continue
+				}
+				if m := to.Mem; m.Width == 4 && m.Index == machine.NoReg && m.Disp > 8 {
 					a.sockOwned = uint64(m.Disp)
 					return
 				}

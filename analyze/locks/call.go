@@ -3,13 +3,12 @@ package locks
 import (
 	"github.com/klpforge/klpforge/analyze/machine"
 	"github.com/klpforge/klpforge/analyze/model"
-	"golang.org/x/arch/x86/x86asm"
 )
 
 // target finds what a call site calls: the function's effect or primitive
 // when it has one, and the registers it changes.
-func (w *walker) target(s *state, in *model.Inst) (id model.FuncID, name string) {
-	c := w.calls[in.Addr]
+func (w *walker) target(s *state, site uint64) (id model.FuncID, name string) {
+	c := w.calls[site]
 	if c == nil {
 		return model.NoFunc, ""
 	}
@@ -29,8 +28,8 @@ func (w *walker) target(s *state, in *model.Inst) (id model.FuncID, name string)
 }
 
 // call executes a call and returns the states in which it may return.
-func (w *walker) call(s *state, in *model.Inst) []*state {
-	id, name := w.target(s, in)
+func (w *walker) call(s *state, in *machine.Inst) []*state {
+	id, name := w.target(s, in.Addr)
 	out := w.apply(s, in.Addr, id, name, 0)
 	for _, o := range out {
 		o.flags = flags{}
@@ -48,17 +47,17 @@ func (w *walker) apply(s *state, site uint64, id model.FuncID, name string, abov
 			args[i] = s.regs[argReg[i]]
 			continue
 		}
-		b, o := t.split(s.regs[rsp])
+		b, o := t.split(s.regs[stackReg])
 		if v, _, ok := s.get(b, o+above+int64(8*(i-len(argReg))), 1); ok {
 			args[i] = v
 		} else {
 			args[i] = t.opaque(site, int32(200+i), w.age)
 		}
 	}
-	clobber := callClobbers
-	light, special := keeps[name]
+	clobber := convention.Scratch
+	changed, special := keeps[name]
 	if special {
-		clobber = light
+		clobber = machine.Regs(changed...)
 	} else {
 		for _, v := range args {
 			if w.isStackAddr(v) {
@@ -68,11 +67,11 @@ func (w *walker) apply(s *state, site uint64, id model.FuncID, name string, abov
 		}
 	}
 	after := func(s *state) {
-		for _, r := range clobber {
+		for r := range clobber.All {
 			s.regs[r] = t.opaque(site, int32(r), w.age)
 		}
-		if len(clobber) > 0 {
-			s.regs[rax] = t.ret(site, w.age)
+		if clobber != 0 {
+			s.regs[retReg] = t.ret(site, w.age)
 		}
 		if special {
 			return
@@ -131,7 +130,7 @@ func (w *walker) apply(s *state, site uint64, id model.FuncID, name string, abov
 		if v, ok := o.Ret.B8.Single(); ok {
 			r = t.constant(v)
 		}
-		c.regs[rax] = r
+		c.regs[retReg] = r
 		for _, f := range []struct {
 			size uint8
 			set  Set
@@ -230,7 +229,7 @@ func (w *walker) applyPrim(s *state, site uint64, p *prim, args args, after func
 		}
 		after(s)
 		if p.saves {
-			s.regs[rax] = t.flags(site, irq, w.age)
+			s.regs[retReg] = t.flags(site, irq, w.age)
 		}
 		return []*state{s}
 	}
@@ -311,8 +310,7 @@ func (w *walker) tail(s *state, site uint64) {
 }
 
 func (w *walker) indirectTail(s *state, site uint64) {
-	in := model.Inst{Inst: x86asm.Inst{}, Addr: site}
-	id, name := w.target(s, &in)
+	id, name := w.target(s, site)
 	for _, o := range w.apply(s, site, id, name, 8) {
 		w.exit(o)
 	}

@@ -3,57 +3,20 @@ package locks
 import (
 	"math"
 
-	"golang.org/x/arch/x86/x86asm"
+	"github.com/klpforge/klpforge/analyze/machine"
 )
-
-// cc is an x86 condition code; odd ones negate the even one below.
-type cc uint8
-
-const (
-	ccO cc = iota
-	ccNO
-	ccB
-	ccAE
-	ccE
-	ccNE
-	ccBE
-	ccA
-	ccS
-	ccNS
-	ccP
-	ccNP
-	ccL
-	ccGE
-	ccLE
-	ccG
-)
-
-var jcc = map[x86asm.Op]cc{
-	x86asm.JO: ccO, x86asm.JNO: ccNO, x86asm.JB: ccB, x86asm.JAE: ccAE, x86asm.JE: ccE, x86asm.JNE: ccNE, x86asm.JBE: ccBE, x86asm.JA: ccA,
-	x86asm.JS: ccS, x86asm.JNS: ccNS, x86asm.JP: ccP, x86asm.JNP: ccNP, x86asm.JL: ccL, x86asm.JGE: ccGE, x86asm.JLE: ccLE, x86asm.JG: ccG,
-}
-
-var setcc = map[x86asm.Op]cc{
-	x86asm.SETO: ccO, x86asm.SETNO: ccNO, x86asm.SETB: ccB, x86asm.SETAE: ccAE, x86asm.SETE: ccE, x86asm.SETNE: ccNE, x86asm.SETBE: ccBE, x86asm.SETA: ccA,
-	x86asm.SETS: ccS, x86asm.SETNS: ccNS, x86asm.SETP: ccP, x86asm.SETNP: ccNP, x86asm.SETL: ccL, x86asm.SETGE: ccGE, x86asm.SETLE: ccLE, x86asm.SETG: ccG,
-}
-
-var cmovcc = map[x86asm.Op]cc{
-	x86asm.CMOVO: ccO, x86asm.CMOVNO: ccNO, x86asm.CMOVB: ccB, x86asm.CMOVAE: ccAE, x86asm.CMOVE: ccE, x86asm.CMOVNE: ccNE, x86asm.CMOVBE: ccBE, x86asm.CMOVA: ccA,
-	x86asm.CMOVS: ccS, x86asm.CMOVNS: ccNS, x86asm.CMOVP: ccP, x86asm.CMOVNP: ccNP, x86asm.CMOVL: ccL, x86asm.CMOVGE: ccGE, x86asm.CMOVLE: ccLE, x86asm.CMOVG: ccG,
-}
 
 // condition turns a condition code into a predicate on a value, as far as is
 // known what the flags are of.
-func (w *walker) condition(s *state, c cc) (pred, bool) {
+func (w *walker) condition(s *state, c machine.Cond) (pred, bool) {
 	t := &w.t
 	f := s.flags
 	switch f.kind {
 	case flagsCarry:
 		switch c {
-		case ccB:
+		case machine.CondB:
 			return pred{f.a, f.size, single(0).complement(f.size)}, true
-		case ccAE:
+		case machine.CondAE:
 			return pred{f.a, f.size, single(0)}, true
 		}
 		return pred{}, false
@@ -70,7 +33,7 @@ func (w *walker) condition(s *state, c cc) (pred, bool) {
 			return pred{}, false
 		}
 		if k, ok := t.isConst(f.a); ok {
-			if set, ok := compareSet(swapped(c), signExt(k, f.size), f.size); ok {
+			if set, ok := compareSet(c.Swapped(), signExt(k, f.size), f.size); ok {
 				return pred{f.b, f.size, set}, true
 			}
 			return pred{}, false
@@ -84,101 +47,78 @@ func (w *walker) condition(s *state, c cc) (pred, bool) {
 			return pred{v, 1, set}, true
 		}
 		switch c {
-		case ccE:
+		case machine.CondE:
 			return mk(binEq, f.a, f.b, one)
-		case ccNE:
+		case machine.CondNE:
 			return mk(binEq, f.a, f.b, zero)
-		case ccB:
+		case machine.CondB:
 			return mk(binLtu, f.a, f.b, one)
-		case ccAE:
+		case machine.CondAE:
 			return mk(binLtu, f.a, f.b, zero)
-		case ccA:
+		case machine.CondA:
 			return mk(binLtu, f.b, f.a, one)
-		case ccBE:
+		case machine.CondBE:
 			return mk(binLtu, f.b, f.a, zero)
-		case ccL:
+		case machine.CondL:
 			return mk(binLt, f.a, f.b, one)
-		case ccGE:
+		case machine.CondGE:
 			return mk(binLt, f.a, f.b, zero)
-		case ccG:
+		case machine.CondG:
 			return mk(binLt, f.b, f.a, one)
-		case ccLE:
+		case machine.CondLE:
 			return mk(binLt, f.b, f.a, zero)
 		}
 	}
 	return pred{}, false
 }
 
-// swapped is the condition on b, a that c is on a, b.
-func swapped(c cc) cc {
-	switch c {
-	case ccB:
-		return ccA
-	case ccA:
-		return ccB
-	case ccAE:
-		return ccBE
-	case ccBE:
-		return ccAE
-	case ccL:
-		return ccG
-	case ccG:
-		return ccL
-	case ccGE:
-		return ccLE
-	case ccLE:
-		return ccGE
-	}
-	return c
-}
-
 // resultSet gives the results for which a condition holds, from the flags
 // that a result sets.
-func resultSet(c cc, size uint8, logic bool) (Set, bool) {
+func resultSet(c machine.Cond, size uint8, logic bool) (Set, bool) {
 	f := full(size)[0]
 	switch c {
-	case ccE:
+	case machine.CondE:
 		return single(0), true
-	case ccNE:
+	case machine.CondNE:
 		return single(0).complement(size), true
-	case ccS:
+	case machine.CondS:
 		return Set{{f.Lo, -1}}, true
-	case ccNS:
+	case machine.CondNS:
 		return Set{{0, f.Hi}}, true
 	}
 	if !logic {
 		return nil, false
 	}
 	switch c { // carry and overflow are clear
-	case ccB, ccO:
+	case machine.CondB, machine.CondO:
 		return Set{}, true
-	case ccAE, ccNO:
+	case machine.CondAE, machine.CondNO:
 		return Set{f}, true
-	case ccBE:
+	case machine.CondBE:
 		return single(0), true
-	case ccA:
+	case machine.CondA:
 		return single(0).complement(size), true
-	case ccL:
+	case machine.CondL:
 		return Set{{f.Lo, -1}}, true
-	case ccGE:
+	case machine.CondGE:
 		return Set{{0, f.Hi}}, true
-	case ccLE:
+	case machine.CondLE:
 		return Set{{f.Lo, 0}}, true
-	case ccG:
+	case machine.CondG:
 		return Set{{1, f.Hi}}, true
 	}
 	return nil, false
 }
 
 // compareSet gives the values x for which "x c k" holds; k is sign-extended.
-func compareSet(c cc, k int64, size uint8) (Set, bool) {
+func compareSet(c machine.Cond, k int64, size uint8) (Set, bool) {
 	f := full(size)[0]
 	switch c {
-	case ccE:
+	case machine.CondE:
 		return single(k), true
-	case ccNE:
+	case machine.CondNE:
 		return single(k).complement(size), true
-	case ccB: // unsigned
+	case machine.CondB: // unsigned
 		switch {
 		case k == 0:
 			return Set{}, true
@@ -188,39 +128,39 @@ func compareSet(c cc, k int64, size uint8) (Set, bool) {
 			return Set{{0, f.Hi}}, true
 		}
 		return Set{{f.Lo, k - 1}, {0, f.Hi}}, true
-	case ccAE:
-		s, _ := compareSet(ccB, k, size)
+	case machine.CondAE:
+		s, _ := compareSet(machine.CondB, k, size)
 		return s.complement(size), true
-	case ccBE:
+	case machine.CondBE:
 		if k == -1 {
 			return Set{f}, true
 		}
 		if k == math.MaxInt64 || k == f.Hi {
 			return Set{{0, f.Hi}}, true
 		}
-		return compareSet(ccB, k+1, size)
-	case ccA:
-		s, _ := compareSet(ccBE, k, size)
+		return compareSet(machine.CondB, k+1, size)
+	case machine.CondA:
+		s, _ := compareSet(machine.CondBE, k, size)
 		return s.complement(size), true
-	case ccL:
+	case machine.CondL:
 		if k == f.Lo {
 			return Set{}, true
 		}
 		return Set{{f.Lo, k - 1}}, true
-	case ccGE:
+	case machine.CondGE:
 		return Set{{k, f.Hi}}, true
-	case ccLE:
+	case machine.CondLE:
 		return Set{{f.Lo, k}}, true
-	case ccG:
+	case machine.CondG:
 		if k == f.Hi {
 			return Set{}, true
 		}
 		return Set{{k + 1, f.Hi}}, true
-	case ccS:
+	case machine.CondS:
 		if k == 0 {
 			return Set{{f.Lo, -1}}, true
 		}
-	case ccNS:
+	case machine.CondNS:
 		if k == 0 {
 			return Set{{0, f.Hi}}, true
 		}

@@ -28,7 +28,7 @@ func (w *walker) exit(s *state) {
 	}
 	o.Dropped = sortDrops(o.Dropped)
 	slices.SortFunc(o.Changes, func(a, b Change) int { return cmp.Or(compareLock(a.Lock, b.Lock), cmp.Compare(a.Delta, b.Delta)) })
-	r := s.regs[rax]
+	r := s.regs[retReg]
 	for i := range maxArgs {
 		if r == t.param(i) {
 			o.RetArg = int8(i)
@@ -404,7 +404,7 @@ func (w *walker) express(s *state, v vid, depth int) (Path, bool) {
 	if base == 0 {
 		return Path{Root: RootGlobal, Addr: uint64(off), Offs: []int64{0}}, true
 	}
-	ret := s.regs[rax]
+	ret := s.regs[retReg]
 	rb, ro := t.split(t.stripped(ret))
 	switch n.op {
 	case opEntry:

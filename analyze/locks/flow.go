@@ -9,8 +9,8 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/klpforge/klpforge/analyze/machine"
 	"github.com/klpforge/klpforge/analyze/model"
-	"golang.org/x/arch/x86/x86asm"
 )
 
 // Flow is what happens inside one function, with the locks that it holds
@@ -265,7 +265,7 @@ func (t *tracer) block(bl *block, i int, s *state) {
 	for ; i < len(bl.code); i++ {
 		in := &bl.code[i]
 		last := i == len(bl.code)-1
-		if in.Op == x86asm.CALL {
+		if in.Op == machine.Call {
 			t.call(s, in.Addr)
 			if last && bl.term == model.TermNoReturn {
 				return
@@ -308,10 +308,10 @@ func (t *tracer) once(parts ...string) bool {
 
 // path names an address by what the function's caller knows.
 func (t *tracer) path(s *state, name vid) Path {
-	ret := s.regs[rax]
-	s.regs[rax] = 0 // what it returns is not yet what it will return
+	ret := s.regs[retReg]
+	s.regs[retReg] = 0 // what it returns is not yet what it will return
 	p := t.w.path(s, name)
-	s.regs[rax] = ret
+	s.regs[retReg] = ret
 	return p
 }
 
@@ -344,17 +344,17 @@ func lockKey(l ...Lock) string {
 }
 
 // memory notes what an instruction reads and writes.
-func (t *tracer) memory(s *state, in *model.Inst) {
-	if !in.Known || in.Op == x86asm.LEA || in.Op == x86asm.NOP || len(t.out.Accesses) >= maxAccesses {
+// How far string instructions reach is not known here; they are left out.
+func (t *tracer) memory(s *state, in *machine.Inst) {
+	if in.Op == machine.Address || in.Hint() || in.IsString() || len(t.out.Accesses) >= maxAccesses {
 		return
 	}
-	x := in.Machine()
-	for i, a := range in.Args {
-		m, ok := a.(x86asm.Mem)
-		if !ok || m.Segment != 0 {
+	for i := range in.Args {
+		a := &in.Args[i]
+		if a.Kind != machine.KindMem || a.Mem.Seg != machine.SegNone {
 			continue
 		}
-		p := t.w.place(s, in, m)
+		p := t.w.access(s, in, a.Mem)
 		if p.stack {
 			continue
 		}
@@ -362,7 +362,7 @@ func (t *tracer) memory(s *state, in *model.Inst) {
 		if path.Root == RootNone || !path.Known() {
 			continue
 		}
-		write := i < len(x.Args) && x.Writes(i)
+		write := in.Writes(i)
 		held, key := t.held(s)
 		if t.once("access", hex(in.Addr), path.String(), key) {
 			t.out.Accesses = append(t.out.Accesses, Access{Site: in.Addr, Path: path, Size: p.size, Write: write, Held: held})
@@ -383,7 +383,7 @@ func hex(a uint64) string {
 // call notes a call and the locks that the callee waits for.
 func (t *tracer) call(s *state, site uint64) {
 	w := t.w
-	id, name := w.target(s, &model.Inst{Addr: site})
+	id, name := w.target(s, site)
 	held, key := t.held(s)
 	var args args
 	for i := range args {

@@ -1,15 +1,11 @@
 package locks
 
 import (
-	"os"
-	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/klpforge/klpforge/analyze/machine"
-	"github.com/klpforge/klpforge/analyze/model"
-	"github.com/klpforge/klpforge/elfobj"
+	"github.com/klpforge/klpforge/internal/asmtest"
 )
 
 // TestImplicit: a lock's address in a register survives what leaves the
@@ -45,30 +41,10 @@ func TestImplicit(t *testing.T) {
 		src.WriteString(".globl " + c.name + "\n.type " + c.name + ", @function\n" + c.name + ":\n push %rbx\n push %r12\n mov %rdi, %rbx\n mov %rsi, %rbp\n mov %rdx, %r12\n" +
 			" call _raw_spin_lock\n mov %r12, %rdi\n call _raw_spin_lock\n " + c.between + "\n mov %rbx, %rdi\n call _raw_spin_unlock\n pop %r12\n pop %rbx\n ret\n.size " + c.name + ", .-" + c.name + "\n")
 	}
-	dir := t.TempDir()
-	s, o := filepath.Join(dir, "x.s"), filepath.Join(dir, "x.o")
-	if err := os.WriteFile(s, []byte(src.String()), 0o666); err != nil {
-		t.Fatal(err)
-	}
-	if out, err := exec.Command("gcc", "-c", "-o", o, s).CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
-	f, err := elfobj.ReadFile(o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	p, err := model.FromObject(f, model.ObjectOptions{Name: "x.o"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	m := model.Build(p)
+	m := asmtest.Model(t, src.String())
 	res := Analyze(m, Options{})
 	for _, c := range cases {
-		ids := m.Lookup(c.name)
-		if len(ids) != 1 {
-			t.Fatalf("%d functions %s", len(ids), c.name)
-		}
-		e := res.Effect(ids[0])
+		e := res.Effect(asmtest.Only(t, m, c.name))
 		got := words(res.Summary(e, nil), e)
 		// Where the address is lost, which lock is released is assumed.
 		if e.Assumed == c.keeps || c.keeps && got != "+spin:arg2" {
@@ -79,28 +55,24 @@ func TestImplicit(t *testing.T) {
 
 // TestUses: what is live is what is read, and dead what is replaced.
 func TestUses(t *testing.T) {
-	set := func(n ...machine.Num) regSet { return regSet(machine.Regs(n...)) }
-	for text, want := range map[string][2]regSet{
-		"\x48\xf7\xf1":     {set(machine.RAX, machine.RCX, machine.RDX), 0}, // div rcx
-		"\x0f\xa2":         {set(machine.RAX, machine.RCX), set(machine.RBX, machine.RDX)},
-		"\x48\x98":         {set(machine.RAX), 0},                // cdqe
-		"\x48\x99":         {set(machine.RAX), set(machine.RDX)}, // cqo
-		"\xf3\x48\xab":     {set(machine.RAX, machine.RCX, machine.RDI), 0},
-		"\x31\xc0":         {0, set(machine.RAX)}, // xor eax, eax
-		"\x0f\x94\xc0":     {0, 0},                // sete al
-		"\x0f\x44\xc1":     {set(machine.RAX, machine.RCX), 0},
-		"\xc9":             {set(machine.RBP), set(machine.RSP)}, // leave
-		"\x48\x0f\xaf\xc1": {set(machine.RAX, machine.RCX), 0},
-		"\xf3\x0f\x1e\xfa": {0, 0},
-		"\x0f\x01\xf9":     {0, set(machine.RAX, machine.RCX, machine.RDX)}, // rdtscp
+	set := machine.Regs
+	for text, want := range map[string][2]machine.RegSet{
+		"48f7f1":   {set(machine.RAX, machine.RCX, machine.RDX), 0}, // div rcx
+		"0fa2":     {set(machine.RAX, machine.RCX), set(machine.RBX, machine.RDX)},
+		"4898":     {set(machine.RAX), 0},                // cdqe
+		"4899":     {set(machine.RAX), set(machine.RDX)}, // cqo
+		"f348ab":   {set(machine.RAX, machine.RCX, machine.RDI), 0},
+		"31c0":     {0, set(machine.RAX)}, // xor eax, eax
+		"0f94c0":   {0, 0},                // sete al
+		"0f44c1":   {set(machine.RAX, machine.RCX), 0},
+		"c9":       {set(machine.RBP), set(machine.RSP)}, // leave
+		"480fafc1": {set(machine.RAX, machine.RCX), 0},
+		"f30f1efa": {0, 0},
+		"0f01f9":   {0, set(machine.RAX, machine.RCX, machine.RDX)}, // rdtscp
 	} {
-		in, err := model.Decode([]byte(text), 0)
-		if err != nil {
-			t.Fatal(err)
-		}
-		m := in.Machine()
+		in := asmtest.Inst(t, text)
 		if use, def := uses(&in); use != want[0] || def != want[1] {
-			t.Errorf("%s: uses %#x, defines %#x; want %#x, %#x", m.String(), use, def, want[0], want[1])
+			t.Errorf("%s: uses %#x, defines %#x; want %#x, %#x", in.String(), use, def, want[0], want[1])
 		}
 	}
 }

@@ -5,20 +5,9 @@ import (
 	"github.com/klpforge/klpforge/analyze/model"
 )
 
-// regSet is a set of registers by number.
-type regSet uint32
-
-const (
-	allRegs  regSet = 1<<16 - 1
-	stackSet regSet = 1 << rsp
-)
-
-// convention is how functions of the kernel call each other.
-var convention = machine.X86.Convention()
-
 var (
-	argSet  = regSet(machine.Regs(convention.Args...))
-	callSet = regSet(convention.Scratch)
+	argSet    = machine.Regs(convention.Args...)
+	returnSet = machine.Regs(retReg, stackReg)
 )
 
 // liveness finds, for every block, the registers whose value at its start may
@@ -26,8 +15,8 @@ var (
 // not keep them apart.
 func (w *walker) liveness() {
 	n := len(w.blocks)
-	w.live = make([]regSet, n)
-	use, def := make([]regSet, n), make([]regSet, n)
+	w.live = make([]machine.RegSet, n)
+	use, def := make([]machine.RegSet, n), make([]machine.RegSet, n)
 	for i := range w.blocks {
 		b := &w.blocks[i]
 		for k := range b.code {
@@ -37,19 +26,19 @@ func (w *walker) liveness() {
 		}
 		switch b.term {
 		case model.TermReturn:
-			use[i] |= (1<<rax | stackSet) &^ def[i]
+			use[i] |= returnSet &^ def[i]
 		case model.TermTail, model.TermCondTail, model.TermIndirect, model.TermUnknown:
-			use[i] |= (argSet | 1<<rax | stackSet) &^ def[i]
+			use[i] |= (argSet | returnSet) &^ def[i]
 		case model.TermCond:
 			if len(b.edges) == 1 {
-				use[i] |= (1<<rax | stackSet) &^ def[i]
+				use[i] |= returnSet &^ def[i]
 			}
 		}
 	}
 	for changed := true; changed; {
 		changed = false
 		for i := n - 1; i >= 0; i-- {
-			var out regSet
+			var out machine.RegSet
 			for _, e := range w.blocks[i].edges {
 				out |= w.live[e.To]
 			}
@@ -63,11 +52,10 @@ func (w *walker) liveness() {
 
 // uses returns the registers that an instruction reads, and those whose value
 // it replaces as a whole.
-func uses(in *model.Inst) (use, def regSet) {
-	m := in.Machine()
-	e := m.Effects()
-	if m.Op == machine.Call {
-		return regSet(e.Reads) | argSet | stackSet, callSet
+func uses(in *machine.Inst) (use, def machine.RegSet) {
+	e := in.Effects()
+	if in.Op == machine.Call {
+		return e.Reads | argSet | machine.Regs(stackReg), convention.Scratch
 	}
-	return regSet(e.Reads) & allRegs, regSet(e.Replaced())
+	return e.Reads & machine.X86.Registers(), e.Replaced()
 }

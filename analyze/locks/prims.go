@@ -1,6 +1,10 @@
 package locks
 
-import "strings"
+import (
+	"strings"
+
+	"github.com/klpforge/klpforge/analyze/machine"
+)
 
 // step is one thing that a primitive does, in order.
 type step struct {
@@ -160,7 +164,7 @@ var prims = func() map[string]prim {
 
 // keeps lists functions with a calling convention of their own that leaves
 // registers alone: the registers (by number) that they change.
-var keeps = map[string][]int{
+var keeps = map[string][]machine.Num{
 	"__fentry__": {}, "preempt_schedule_thunk": {}, "preempt_schedule_notrace_thunk": {},
 	"preempt_schedule": {}, "preempt_schedule_notrace": {},
 	"__sw_hweight32": {rax}, "__sw_hweight64": {rax},
@@ -176,40 +180,26 @@ var keeps = map[string][]int{
 	"clear_page_rep": {rax, rcx, rdi}, "clear_page_orig": {rax, rcx, rdi}, "clear_page_erms": {rax, rcx, rdi},
 }
 
-// Register numbers as the architecture encodes them.
+// Those of the table above.
 const (
-	rax = iota
-	rcx
-	rdx
-	rbx
-	rsp
-	rbp
-	rsi
-	rdi
-	r8
-	r9
-	r10
-	r11
+	rax = machine.RAX
+	rbx = machine.RBX
+	rcx = machine.RCX
+	rdx = machine.RDX
+	rdi = machine.RDI
 )
 
-// argReg are the registers that carry arguments (System V AMD64 ABI); further
-// ones lie on the stack.
-var argReg = func() (out [6]int) {
-	for i, n := range convention.Args {
-		out[i] = int(n)
-	}
-	return out
-}()
+// convention is how functions of the kernel call each other: the registers that
+// carry arguments, further ones lie on the stack, and what a call may change.
+var convention = machine.X86.Convention()
+
+var (
+	argReg   = convention.Args
+	retReg   = convention.Result[0]
+	stackReg = convention.StackPtr
+)
 
 const maxArgs = 10
 
 // args are the arguments of one call.
 type args [maxArgs]vid
-
-// callClobbers are the registers that a call may change.
-var callClobbers = func() (out []int) {
-	for n := range convention.Scratch.All {
-		out = append(out, int(n))
-	}
-	return out
-}()

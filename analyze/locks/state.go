@@ -75,7 +75,7 @@ const anyBase = vid(-1)
 
 // state is what is known at one point of a function on some set of paths.
 type state struct {
-	regs  [16]vid
+	regs  [nregs]vid
 	flags flags
 	mem   []cell // sorted by base, offset
 	facts []fact // sorted by value, size
@@ -351,7 +351,7 @@ func (t *values) known(s *state, v vid, size uint8) Set {
 	case opBin:
 		if bin(n.k) == binAnd {
 			if f := t.n(n.a); f.op == opFlags && f.k != 8 {
-				if m, ok := t.isConst(n.b); ok && m&0x200 != 0 {
+				if m, ok := t.isConst(n.b); ok && m&interruptFlag != 0 {
 					// The saved flag is known from what was done before.
 					if f.k > 8 {
 						return single(0)
@@ -458,7 +458,7 @@ func (t *values) assume(s *state, v vid, size uint8, set Set) bool {
 		switch bin(n.k) {
 		case binAnd:
 			f := *t.n(n.a)
-			if m, ok := t.isConst(n.b); ok && f.op == opFlags && m&0x200 != 0 {
+			if m, ok := t.isConst(n.b); ok && f.op == opFlags && m&interruptFlag != 0 {
 				if c, one := next.Single(); one && c == 0 {
 					// Interrupts were off when the flag was saved, so skipping
 					// the enabling restores them.

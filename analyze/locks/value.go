@@ -1,5 +1,10 @@
 package locks
 
+import "github.com/klpforge/klpforge/analyze/machine"
+
+// nregs is the number of general registers.
+const nregs = 16
+
 // A value is an expression over what a function's code may refer to. Values
 // are interned per function, so equal numbers mean equal expressions.
 type vid int32
@@ -104,20 +109,20 @@ func (t *values) isConst(v vid) (int64, bool) {
 	return 0, false
 }
 
-func (t *values) entry(reg int) vid { return t.add(node{op: opEntry, imm: int64(reg)}, -1, 0) }
+func (t *values) entry(reg machine.Num) vid { return t.add(node{op: opEntry, imm: int64(reg)}, -1, 0) }
 
 // param is argument i at entry.
 func (t *values) param(i int) vid {
 	if i < len(argReg) {
 		return t.entry(argReg[i])
 	}
-	return t.entry(16 + i - len(argReg))
+	return t.entry(machine.Num(nregs + i - len(argReg)))
 }
 
 // paramOf tells which argument a register number of opEntry stands for.
 func paramOf(reg int64) (int, bool) {
-	if reg >= 16 {
-		return int(reg) - 16 + len(argReg), true
+	if reg >= nregs {
+		return int(reg) - nregs + len(argReg), true
 	}
 	for i, r := range argReg {
 		if int64(r) == reg {
@@ -360,7 +365,7 @@ func (t *values) precise(v vid) bool {
 		case opConst, opEntry:
 			return true
 		case opLoad:
-			if b, _ := t.split(n.a); t.n(b).op == opEntry && t.n(b).imm == rsp {
+			if b, _ := t.split(n.a); t.n(b).op == opEntry && t.n(b).imm == int64(stackReg) {
 				return false // a slot that others may have written
 			}
 			v = n.a

@@ -5,8 +5,8 @@ import (
 	"container/heap"
 	"slices"
 
+	"github.com/klpforge/klpforge/analyze/machine"
 	"github.com/klpforge/klpforge/analyze/model"
-	"golang.org/x/arch/x86/x86asm"
 )
 
 // Limits of the analysis of one function.
@@ -33,7 +33,7 @@ type walker struct {
 	decoded model.FuncID
 	blocks  []block
 	order   []int32 // block -> number in reverse postorder
-	live    []regSet
+	live    []machine.RegSet
 	in      [][]*state
 	calls   map[uint64]*model.Call
 	locs    map[cell]int32 // stack and memory locations that phis stand for
@@ -53,7 +53,7 @@ type walker struct {
 // block is a basic block of the function, or the part of one up to a call
 // that may return in several states, so that these are joined at once.
 type block struct {
-	code  []model.Inst
+	code  []machine.Inst
 	edges []model.Edge
 	term  model.Term
 	last  uint64
@@ -128,7 +128,7 @@ func (w *walker) once(fn model.FuncID) *Effect {
 	if len(w.blocks) > 0 {
 		s := &state{esc: escNone, ep: 1, sep: 2, epAge: -1, sepAge: -1}
 		for i := range s.regs {
-			s.regs[i] = w.t.entry(i)
+			s.regs[i] = w.t.entry(machine.Num(i))
 		}
 		for i := len(argReg); i < maxArgs; i++ {
 			s.put(cell{w.sp, int64(8 + 8*(i-len(argReg))), 8, w.t.param(i)})
@@ -174,7 +174,7 @@ func (w *walker) prepare(fn model.FuncID) {
 	m := w.m
 	w.t.reset()
 	w.fn = fn
-	w.sp = w.t.entry(rsp)
+	w.sp = w.t.entry(stackReg)
 	w.dead = w.t.opaque(0, -1, -1)
 	w.calls = map[uint64]*model.Call{}
 	calls := m.Calls(fn)
@@ -200,21 +200,23 @@ func (w *walker) prepare(fn model.FuncID) {
 func (w *walker) cutBlocks() {
 	m := w.m
 	src := m.Blocks(w.fn)
+	decoded := m.Code(src)
 	first := make([]int32, len(src)) // number of the first part of each block
 	w.blocks = w.blocks[:0]
 	for i := range src {
 		b := &src[i]
 		first[i] = int32(len(w.blocks))
 		cur := block{}
-		for in := range m.Instructions(b) {
-			cur.code = append(cur.code, in)
-			if in.Op == x86asm.CALL && in.Addr != b.Last && w.forks(in.Addr) {
+		rest := decoded[i]
+		for k := 0; k < len(rest); k++ {
+			if in := &rest[k]; in.Op == machine.Call && in.Addr != b.Last && w.forks(in.Addr) {
+				cur.code, rest, k = rest[:k+1], rest[k+1:], -1
 				cur.term, cur.last = model.TermFall, in.Addr
 				w.blocks = append(w.blocks, cur)
 				cur = block{}
 			}
 		}
-		cur.term, cur.last = b.Term, b.Last
+		cur.code, cur.term, cur.last = rest, b.Term, b.Last
 		w.blocks = append(w.blocks, cur)
 	}
 	for i := range src {
@@ -287,7 +289,7 @@ func (w *walker) run(b int32, i int, s *state) {
 		in := &code[i]
 		w.work++
 		last := i == len(code)-1
-		if in.Op == x86asm.CALL {
+		if in.Op == machine.Call {
 			if last && bl.term == model.TermNoReturn {
 				return
 			}
@@ -309,21 +311,14 @@ func (w *walker) run(b int32, i int, s *state) {
 	w.finishBlock(b, s)
 }
 
-func transfers(op x86asm.Op) bool {
-	if _, ok := jcc[op]; ok {
-		return true
-	}
-	switch op {
-	case x86asm.JMP, x86asm.RET, x86asm.IRETQ, x86asm.IRET, x86asm.IRETD, x86asm.SYSRET, x86asm.JCXZ, x86asm.JECXZ, x86asm.JRCXZ, x86asm.LOOP, x86asm.LOOPE, x86asm.LOOPNE:
-		return true
-	}
-	return false
+func transfers(op machine.Op) bool {
+	return op == machine.Jump || op == machine.JumpIf || op == machine.Return
 }
 
 func (w *walker) finishBlock(b int32, s *state) {
 	bl := &w.blocks[b]
 	edges := bl.edges
-	var last *model.Inst
+	var last *machine.Inst
 	if n := len(bl.code); n > 0 {
 		last = &bl.code[n-1]
 	}
@@ -350,10 +345,8 @@ func (w *walker) finishBlock(b int32, s *state) {
 	var p pred
 	cond := false
 	if last != nil {
-		if c, ok := jcc[last.Op]; ok {
-			p, cond = w.condition(s, c)
-		} else if bl.term == model.TermCondTail && last.Op != x86asm.NOP {
-			cond = false
+		if last.Conditional() {
+			p, cond = w.condition(s, last.Cond)
 		}
 	}
 	restoring := cond && w.restoring(bl, p)
@@ -379,7 +372,7 @@ func (w *walker) finishBlock(b int32, s *state) {
 		if !w.t.assume(c, p.v, p.size, set) {
 			return nil
 		}
-		if restoring && !set.Contains(1<<9) {
+		if restoring && !set.Contains(interruptFlag) {
 			w.t.change(c, IRQ, 0, -1)
 		}
 		return c
@@ -389,8 +382,8 @@ func (w *walker) finishBlock(b int32, s *state) {
 			w.tail(c, bl.last)
 		}
 	}
-	if bl.term == model.TermCond && len(edges) == 1 && last != nil && last.Op != x86asm.NOP {
-		if _, ok := jcc[last.Op]; ok && edges[0].Kind == model.EdgeFall { // conditional return
+	if bl.term == model.TermCond && len(edges) == 1 && last != nil {
+		if last.Conditional() && edges[0].Kind == model.EdgeFall { // conditional return
 			if c := branch(true); c != nil {
 				w.exit(c)
 			}
@@ -432,7 +425,7 @@ func (w *walker) restoring(bl *block, p pred) bool {
 	if n.op != opBin || bin(n.k) != binAnd {
 		return false
 	}
-	if m, ok := t.isConst(n.b); !ok || m != 0x200 || t.n(n.a).op == opFlags {
+	if m, ok := t.isConst(n.b); !ok || m != interruptFlag || t.n(n.a).op == opFlags {
 		return false
 	}
 	for _, e := range bl.edges {
@@ -440,16 +433,16 @@ func (w *walker) restoring(bl *block, p pred) bool {
 		if e.Kind == model.EdgeFall {
 			set = set.complement(p.size)
 		}
-		if !set.Contains(1 << 9) {
+		if !set.Contains(interruptFlag) {
 			continue
 		}
 		to := &w.blocks[e.To]
 		for i := range to.code {
 			in := &to.code[i]
-			if in.Op == x86asm.STI {
+			if in.Op == machine.EnableInterrupts {
 				return true
 			}
-			if in.Op == x86asm.CALL {
+			if in.Op == machine.Call {
 				c := w.calls[in.Addr]
 				if c == nil || c.Target == model.NoFunc {
 					return false
@@ -521,7 +514,7 @@ func (w *walker) pass(from, to int32, s *state) {
 // sameResult reports whether as much is known in two states of what may
 // become the returned value.
 func (w *walker) sameResult(e, s *state) bool {
-	x, y := e.regs[rax], s.regs[rax]
+	x, y := e.regs[retReg], s.regs[retReg]
 	return x == y || w.t.known(e, x, 8).Equal(w.t.known(s, y, 8))
 }
 
@@ -672,7 +665,7 @@ func (w *walker) loc(c cell) int32 {
 	if n, ok := w.locs[c]; ok {
 		return n
 	}
-	n := int32(16 + len(w.locs))
+	n := int32(nregs + len(w.locs))
 	w.locs[c] = n
 	return n
 }
@@ -910,7 +903,7 @@ func (w *walker) unify(b int32, e, s *state) (ok, changed bool) {
 			}
 		}
 		for r := range e.regs {
-			if r != rsp {
+			if machine.Num(r) != stackReg {
 				try(e.regs[r], s.regs[r], int32(r))
 			}
 		}

@@ -125,6 +125,18 @@ func (o *Operand) General() (n Num, size int, ok bool) {
 	return o.Reg.Num, int(o.Reg.Size), true
 }
 
+// Width is how many bytes of its register or of memory an operand names, 0 when
+// that is not known and for other operands.
+func (o *Operand) Width() int {
+	switch o.Kind {
+	case KindReg:
+		return int(o.Reg.Size)
+	case KindMem:
+		return int(o.Mem.Width)
+	}
+	return 0
+}
+
 // Flags are the condition flags, as bits of RFLAGS on x86-64.
 type Flags uint32
 
@@ -311,7 +323,10 @@ type Op uint8
 const (
 	OpUnknown Op = iota // only the effects count, and they are Unknown
 	OpOther             // only the effects count
-	Nop
+	Nop      // also fences
+	Prefetch // reads nothing, whatever its operand
+	DisableInterrupts
+	EnableInterrupts
 	Move     // Args[0] = Args[1]
 	MoveZero // the same, zero-extended
 	MoveSign // the same, sign-extended
@@ -347,6 +362,8 @@ const (
 	CompareExchange // with the accumulator
 	Push
 	Pop
+	PushFlags
+	PopFlags
 	Leave     // stack pointer = frame pointer, then pops the frame pointer
 	WidenHalf // accumulator: lower half sign-extended into all of Size
 	WidenPair // accumulator's sign fills the pair's upper half
@@ -359,7 +376,8 @@ const (
 	JumpIf
 	Call
 	Return
-	Trap
+	Trap      // faults: no way on, unless the kernel says so
+	Interrupt // a software interrupt, breakpoints among them
 	nops
 )
 
@@ -385,6 +403,37 @@ const (
 	CondG
 	CondCount // the count register, perhaps with ZF (LOOP, JRCXZ)
 )
+
+// Not is the condition that holds when c does not. CondCount has none.
+func (c Cond) Not() Cond { return c ^ 1 }
+
+// Basic takes a condition apart into one of CondO, CondB, CondE, CondBE, CondS,
+// CondP, CondL and CondLE, and whether its contrary is meant.
+func (c Cond) Basic() (basic Cond, contrary bool) { return c &^ 1, c&1 == 1 }
+
+// Swapped is the condition on a comparison of b with a that c is on one of a with
+// b. It is c itself for those that say nothing of an order.
+func (c Cond) Swapped() Cond {
+	switch c {
+	case CondB:
+		return CondA
+	case CondA:
+		return CondB
+	case CondAE:
+		return CondBE
+	case CondBE:
+		return CondAE
+	case CondL:
+		return CondG
+	case CondG:
+		return CondL
+	case CondGE:
+		return CondLE
+	case CondLE:
+		return CondGE
+	}
+	return c
+}
 
 // Flags are the flags that a condition depends on.
 func (c Cond) Flags() Flags {
@@ -428,6 +477,18 @@ type Inst struct {
 
 // Known reports whether anything is known of the instruction but its length.
 func (in *Inst) Known() bool { return in.Op != OpUnknown }
+
+// Hint reports whether the instruction does nothing that a program sees, also
+// with its memory operand.
+func (in *Inst) Hint() bool { return in.Op == Nop || in.Op == Prefetch }
+
+// IsString reports whether the instruction works on an element of a string, or on
+// as many as a register counts.
+func (in *Inst) IsString() bool { return in.rule != nil && in.rule.special == doStringStep }
+
+// Conditional reports whether the instruction jumps, perhaps, by a condition on
+// the flags.
+func (in *Inst) Conditional() bool { return in.Op == JumpIf && in.Cond != CondCount }
 
 // Next is the address behind the instruction.
 func (in *Inst) Next() uint64 { return in.Addr + uint64(in.Len) }

@@ -135,7 +135,7 @@ func dataRules(set setter) {
 	set(rule{op: WidenPair, reads: Regs(RAX), writes: []implicit{{RDX, 4}}}, x86asm.CDQ)
 	set(rule{op: WidenPair, reads: Regs(RAX), writes: []implicit{{RDX, 8}}}, x86asm.CQO)
 	set(rule{op: OpOther, args: "r", reads: Regs(RAX), special: doTranslate}, x86asm.XLATB)
-	set(rule{op: Nop, args: "aaaa"}, x86asm.PREFETCHNTA, x86asm.PREFETCHT0, x86asm.PREFETCHT1, x86asm.PREFETCHT2, x86asm.PREFETCHW)
+	set(rule{op: Prefetch, args: "aaaa"}, x86asm.PREFETCHNTA, x86asm.PREFETCHT0, x86asm.PREFETCHT1, x86asm.PREFETCHT2, x86asm.PREFETCHW)
 	set(rule{op: OpOther, writes: []implicit{{RAX, 1}}, reads: 0, special: doLoadFlags, fr: StatusFlags &^ OF}, x86asm.LAHF)
 	set(rule{op: OpOther, reads: Regs(RAX), fw: StatusFlags &^ OF}, x86asm.SAHF)
 	set(rule{op: OpOther, fw: CF}, x86asm.CLC, x86asm.STC)
@@ -233,8 +233,8 @@ func stringRules(set setter) {
 func stackRules(set setter) {
 	set(rule{op: Push, args: "r", special: doPushes}, x86asm.PUSH)
 	set(rule{op: Pop, args: "w", special: doPops}, x86asm.POP)
-	set(rule{op: OpOther, fr: AllFlags, special: doPushes}, x86asm.PUSHF, x86asm.PUSHFD, x86asm.PUSHFQ)
-	set(rule{op: OpOther, fw: AllFlags, side: SideInterrupts, special: doPops}, x86asm.POPF, x86asm.POPFD, x86asm.POPFQ)
+	set(rule{op: PushFlags, fr: AllFlags, special: doPushes}, x86asm.PUSHF, x86asm.PUSHFD, x86asm.PUSHFQ)
+	set(rule{op: PopFlags, fw: AllFlags, side: SideInterrupts, special: doPops}, x86asm.POPF, x86asm.POPFD, x86asm.POPFQ)
 	set(rule{op: Leave, special: doLeaves}, x86asm.LEAVE)
 	set(rule{op: OpOther, special: doEnters}, x86asm.ENTER)
 	set(rule{op: Call, args: "r", flow: FlowCall, special: doPushes}, x86asm.CALL)
@@ -248,8 +248,8 @@ func stackRules(set setter) {
 	set(rule{op: Return, flow: FlowReturn, reads: Regs(RCX, R11), fw: AllFlags, side: SideSegment | SideInterrupts}, x86asm.SYSRET)
 	set(rule{op: Return, flow: FlowReturn, reads: Regs(RCX, RDX), side: SideSegment}, x86asm.SYSEXIT)
 	set(rule{op: Trap, args: "----", flow: FlowTrap}, x86asm.UD0, x86asm.UD1, x86asm.UD2)
-	set(rule{op: Trap, args: "r", flow: FlowTrap, special: doInterrupts}, x86asm.INT)
-	set(rule{op: Trap, flow: FlowTrap, special: doAnything}, x86asm.INTO, x86asm.ICEBP)
+	set(rule{op: Interrupt, args: "r", flow: FlowTrap, special: doInterrupts}, x86asm.INT)
+	set(rule{op: Interrupt, flow: FlowTrap, special: doAnything}, x86asm.INTO, x86asm.ICEBP)
 	set(rule{op: OpOther, special: doAnything, fw: AllFlags, side: SideInterrupts}, x86asm.SYSCALL, x86asm.SYSENTER)
 }
 
@@ -260,7 +260,8 @@ func systemRules(set setter) {
 		}
 		return w
 	}
-	set(rule{op: OpOther, fw: IF, side: SideInterrupts}, x86asm.CLI, x86asm.STI)
+	set(rule{op: DisableInterrupts, fw: IF, side: SideInterrupts}, x86asm.CLI)
+	set(rule{op: EnableInterrupts, fw: IF, side: SideInterrupts}, x86asm.STI)
 	set(rule{op: OpOther, side: SideHalt | SideInterrupts}, x86asm.HLT)
 	set(rule{op: Nop, side: SideOrder}, x86asm.PAUSE, x86asm.LFENCE, x86asm.MFENCE, x86asm.SFENCE)
 	set(rule{op: OpOther, reads: Regs(RAX, RCX), writes: out(RAX, RBX, RCX, RDX), side: SideOrder}, x86asm.CPUID)

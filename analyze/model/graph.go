@@ -4,6 +4,8 @@ import (
 	"iter"
 	"slices"
 	"sort"
+
+	"github.com/klpforge/klpforge/analyze/machine"
 )
 
 // index holds what finish derives from the tables.
@@ -173,6 +175,21 @@ func (m *Model) Instructions(b *Block) iter.Seq[Inst] {
 			a += uint64(in.Len)
 		}
 	}
+}
+
+// Code decodes blocks, each as Instructions does. It is for who looks at a
+// function more than once.
+func (m *Model) Code(blocks []Block) [][]machine.Inst {
+	const meanSize = 4 // bytes of an instruction
+	code := make([][]machine.Inst, len(blocks))
+	for k := range blocks {
+		b := &blocks[k]
+		code[k] = make([]machine.Inst, 0, 1+(b.End-b.Start)/meanSize)
+		for in := range m.Instructions(b) {
+			code[k] = append(code[k], in.Machine())
+		}
+	}
+	return code
 }
 
 // Stats count what a model holds.

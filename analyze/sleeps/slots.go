@@ -247,7 +247,7 @@ func (s *slots) touched(in *machine.Inst) (v *variable, at uint64, writes bool) 
 		x := &in.Args[i]
 		switch x.Kind {
 		case machine.KindMem:
-			if x.Mem.Seg != machine.SegNone || in.Op == machine.Nop {
+			if x.Mem.Seg != machine.SegNone || in.Hint() {
 				continue
 			}
 			a, fixed := in.FixedAddr(x.Mem)

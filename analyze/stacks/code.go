@@ -3,9 +3,8 @@ package stacks
 import (
 	"sync"
 
-	"golang.org/x/arch/x86/x86asm"
-
 	"github.com/klpforge/klpforge/analyze/fields"
+	"github.com/klpforge/klpforge/analyze/machine"
 	"github.com/klpforge/klpforge/analyze/model"
 )
 
@@ -18,14 +17,9 @@ type code struct {
 
 // insn is an instruction with what is known of it besides its bytes.
 type insn struct {
-	model.Inst
+	machine.Inst
 	calls  []*model.Call // that it makes
 	loaded member        // that it loads, if that may be a time
-	// cond is what it depends on; jumps says that it then jumps within the function or out
-	// of it.
-	cond        condition
-	conditional bool
-	jumps       bool
 }
 
 // maxDecoded is how many instructions are kept decoded, about 200 bytes each.
@@ -68,15 +62,13 @@ func (a *analysis) decode(id model.FuncID) *code {
 	loads := a.loadsOf(id)
 
 	c.insns = make([][]insn, len(c.blocks))
-	for k := range c.blocks {
-		for in := range a.m.Instructions(&c.blocks[k]) {
-			x := insn{Inst: in, calls: sites[in.Addr], loaded: loads[in.Addr]}
-			x.cond, x.conditional = conditional[in.Op]
-			_, rel := in.Args[0].(x86asm.Rel)
-			x.jumps = x.conditional && rel
-			c.insns[k] = append(c.insns[k], x)
+	for k, block := range a.m.Code(c.blocks) {
+		c.insns[k] = make([]insn, len(block))
+		for i := range block {
+			at := block[i].Addr
+			c.insns[k][i] = insn{block[i], sites[at], loads[at]}
 		}
-		c.size += len(c.insns[k])
+		c.size += len(block)
 	}
 	return c
 }
@@ -87,10 +79,7 @@ func (a *analysis) loadsOf(id model.FuncID) map[uint64]member {
 		return l
 	}
 	var out map[uint64]member
-	fields.Walk(a.m, a.types, id, func(in *model.Inst, at *fields.At) {
-		if in.MemBytes != 8 {
-			return
-		}
+	fields.Walk(a.m, a.types, id, func(in *machine.Inst, at *fields.At) {
 		if name := timeMember(in, at); name != "" {
 			if out == nil {
 				out = map[uint64]member{}

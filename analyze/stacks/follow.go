@@ -5,8 +5,6 @@ import (
 	"slices"
 	"strings"
 
-	"golang.org/x/arch/x86/x86asm"
-
 	"github.com/klpforge/klpforge/analyze/machine"
 	"github.com/klpforge/klpforge/analyze/model"
 )
@@ -44,7 +42,7 @@ func (f *follower) entry() *state {
 	for r := range s.known {
 		s.known[r] = maxInt
 	}
-	s.regs[4] = value{kind: pointer, region: frame}
+	s.regs[convention.StackPtr] = value{kind: pointer, region: frame}
 	for i, v := range f.n.with.args {
 		if v.kind == pointer {
 			v = value{kind: pointer, region: int8(i + 1)}
@@ -119,10 +117,10 @@ func (f *follower) dead(k int, kind model.EdgeKind, s *state) bool {
 	if in == nil || kind != model.EdgeFall && kind != model.EdgeJump {
 		return false
 	}
-	if !in.jumps {
+	if !in.Conditional() {
 		return false
 	}
-	yes, known := s.flags.holds(in.cond)
+	yes, known := s.flags.holds(in.Cond)
 	return known && yes == (kind == model.EdgeFall)
 }
 
@@ -134,14 +132,14 @@ func (f *follower) instruction(s *state, in *insn, visit func(*model.Call, *stat
 			visit(c, s)
 		}
 	}
-	if len(in.calls) == 0 && in.Op != x86asm.CALL {
+	if len(in.calls) == 0 && in.Op != machine.Call {
 		s.step(&in.Inst, in.loaded)
 		return
 	}
 	if len(in.calls) == 1 && in.calls[0].Target != model.NoFunc && convention.Callee(f.a.name(in.calls[0].Target)).Changed == 0 {
 		return
 	}
-	if !in.conditional { // else s is the other way's, without the tail call
+	if !in.Conditional() { // else s is the other way's, without the tail call
 		f.made(s, in.calls)
 	}
 }
@@ -249,7 +247,7 @@ func (f *follower) apply(s *state, c *model.Call, o outcome) {
 		}
 	}
 	// Arguments beyond the sixth are on the stack.
-	if sp := s.regs[4]; sp.kind == pointer && params > 6 {
+	if sp := s.regs[convention.StackPtr]; sp.kind == pointer && params > 6 {
 		for _, e := range slices.Clone(s.mem) {
 			if e.region == frame && e.off >= sp.off && e.off < sp.off+48 {
 				s.give(e.v)
@@ -262,7 +260,7 @@ func (f *follower) apply(s *state, c *model.Call, o outcome) {
 	for r := range convention.Scratch.All {
 		s.regs[r] = value{}
 	}
-	s.regs[0] = o.ret
+	s.regs[convention.Result[0]] = o.ret
 	s.flags = flags{}
 }
 
@@ -293,7 +291,7 @@ func (f *follower) collect() {
 				}
 			}
 		}
-		ret := s.regs[0]
+		ret := s.regs[convention.Result[0]]
 		if ret.kind >= pointer {
 			ret = value{}
 		}
@@ -351,8 +349,8 @@ func (f *follower) collect() {
 	slices.SortFunc(out.mem, func(x, y held) int { return cmp.Or(cmp.Compare(x.arg, y.arg), cmp.Compare(x.off, y.off)) })
 	for _, x := range sites {
 		if x.c.Kind.IsTail() {
-			if in := &f.insns[x.k][x.i]; in.conditional {
-				if yes, known := x.s.flags.holds(in.cond); known && !yes {
+			if in := &f.insns[x.k][x.i]; in.Conditional() {
+				if yes, known := x.s.flags.holds(in.Cond); known && !yes {
 					continue
 				}
 			}
@@ -362,19 +360,19 @@ func (f *follower) collect() {
 }
 
 // watch notes writes to what an argument points to beyond what belongs to it.
-func (f *follower) watch(s *state, in *model.Inst) {
+func (f *follower) watch(s *state, in *machine.Inst) {
 	m, ok := destination(in)
 	if !ok {
 		return
 	}
 	v := s.address(m)
-	if x := in.Machine(); x.Op == machine.StringMove || x.Op == machine.StringStore {
-		v = s.regs[machine.RDI].onward()
+	if in.Op == machine.StringMove || in.Op == machine.StringStore {
+		v = v.onward()
 	}
 	if v.kind < pointer || v.region == frame {
 		return
 	}
-	if w := f.n.with.args[v.region-1].off; v.kind == blurred || v.off < 0 || v.off+int64(in.MemBytes) > w {
+	if w := f.n.with.args[v.region-1].off; v.kind == blurred || v.off < 0 || v.off+int64(m.Width) > w {
 		f.n.out.wild[v.region-1] = true
 	}
 }
@@ -437,10 +435,8 @@ func (f *follower) lead(c *model.Call, s *state, block, at int) {
 func (f *follower) compared(id model.FuncID) bool {
 	for _, l := range f.insns {
 		for i := range l {
-			if l[i].Op != x86asm.CMP {
-				continue
-			}
-			if imm, ok := l[i].Args[1].(x86asm.Imm); ok && uint64(imm) == f.a.m.Func(id).Addr {
+			with := &l[i].Args[1]
+			if l[i].Op == machine.Compare && with.Kind == machine.KindImm && uint64(with.Imm) == f.a.m.Func(id).Addr {
 				return true
 			}
 		}

@@ -5,9 +5,8 @@ import (
 	"slices"
 	"strings"
 
-	"golang.org/x/arch/x86/x86asm"
-
 	"github.com/klpforge/klpforge/analyze/fields"
+	"github.com/klpforge/klpforge/analyze/machine"
 	"github.com/klpforge/klpforge/analyze/model"
 )
 
@@ -31,7 +30,7 @@ func (a *analysis) sitesOf(id model.FuncID) {
 	if len(open) == 0 {
 		return
 	}
-	fields.Walk(a.m, a.types, id, func(in *model.Inst, at *fields.At) {
+	fields.Walk(a.m, a.types, id, func(in *machine.Inst, at *fields.At) {
 		c := open[in.Addr]
 		if c == nil {
 			return
@@ -63,23 +62,23 @@ func (a *analysis) sitesOf(id model.FuncID) {
 
 // pointer returns the signature of what a call goes to and where the pointer
 // comes from.
-func (a *analysis) pointer(c *model.Call, in *model.Inst, at *fields.At) (sig, from string) {
-	reg := -1
-	switch x := in.Args[0].(type) {
-	case x86asm.Mem:
-		if f, ok := at.Field(x); ok {
+func (a *analysis) pointer(c *model.Call, in *machine.Inst, at *fields.At) (sig, from string) {
+	reg := machine.NoReg
+	switch to := &in.Args[0]; to.Kind {
+	case machine.KindMem:
+		if f, ok := at.Field(to.Mem); ok {
 			return fields.PointerSignature(f.Type), f.Inner()
 		}
-	case x86asm.Reg:
-		if n, _, ok := fields.Reg(x); ok {
+	case machine.KindReg:
+		if n, _, ok := to.General(); ok {
 			reg = n
 		}
 	default:
 		if c.Via != model.NoFunc {
-			reg = int(convention.Callee(a.name(c.Via)).Via)
+			reg = convention.Callee(a.name(c.Via)).Via
 		}
 	}
-	if reg < 0 {
+	if reg == machine.NoReg {
 		return "", ""
 	}
 	p, from, ok := at.Pointer(reg)
@@ -171,13 +170,13 @@ func (a *analysis) findStored(keep func(model.FuncID, string), sig func(model.Fu
 		if len(stores) == 0 {
 			continue
 		}
-		fields.Walk(a.m, a.types, model.FuncID(i), func(in *model.Inst, at *fields.At) {
+		fields.Walk(a.m, a.types, model.FuncID(i), func(in *machine.Inst, at *fields.At) {
 			r, ok := stores[in.Addr]
 			if !ok {
 				return
 			}
-			if m, ok := in.Args[0].(x86asm.Mem); ok {
-				if f, ok := at.Field(m); ok {
+			if to := &in.Args[0]; to.Kind == machine.KindMem {
+				if f, ok := at.Field(to.Mem); ok {
 					if keep(r.Func, f.Inner()); !generic[f.Inner()] {
 						return
 					}

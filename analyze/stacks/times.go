@@ -6,7 +6,6 @@ import (
 	"strings"
 
 	"github.com/cilium/ebpf/btf"
-	"golang.org/x/arch/x86/x86asm"
 
 	"github.com/klpforge/klpforge/analyze/fields"
 	"github.com/klpforge/klpforge/analyze/machine"
@@ -98,15 +97,13 @@ func (f *follower) rearmed(c *model.Call, s *state, block, at int) bool {
 
 // timeMember names the member that an instruction loads a signed or unsigned
 // number of eight bytes from, as times in ticks have; "" for others.
-func timeMember(in *model.Inst, at *fields.At) string {
-	m, ok := in.Args[1].(x86asm.Mem)
-	if _, is := in.Args[0].(x86asm.Reg); !ok || !is {
+func timeMember(in *machine.Inst, at *fields.At) string {
+	from := &in.Args[1]
+	loads := in.Op == machine.Move || in.Op == machine.MoveIf
+	if !loads || in.Args[0].Kind != machine.KindReg || from.Kind != machine.KindMem || from.Mem.Width != 8 {
 		return ""
 	}
-	if _, cmov := conditional[in.Op]; in.Op != x86asm.MOV && !cmov {
-		return ""
-	}
-	f, ok := at.Field(m)
+	f, ok := at.Field(from.Mem)
 	if !ok {
 		return ""
 	}
@@ -147,9 +144,9 @@ func (a *analysis) findForever() {
 
 func (a *analysis) foreverIn(id model.FuncID) {
 	stores := map[uint64]string{}
-	fields.Walk(a.m, a.types, id, func(in *model.Inst, at *fields.At) {
-		if m, ok := in.Args[0].(x86asm.Mem); ok && in.Op == x86asm.MOV && in.MemBytes == 8 {
-			if f, ok := at.Field(m); ok {
+	fields.Walk(a.m, a.types, id, func(in *machine.Inst, at *fields.At) {
+		if to := &in.Args[0]; to.Kind == machine.KindMem && in.Op == machine.Move && to.Mem.Width == 8 {
+			if f, ok := at.Field(to.Mem); ok {
 				stores[in.Addr] = f.Inner()
 			}
 		}
@@ -157,25 +154,25 @@ func (a *analysis) foreverIn(id model.FuncID) {
 	if len(stores) == 0 {
 		return
 	}
-	eachConst(a.m, id, func(in *model.Inst, c *consts) {
-		if name := stores[in.Addr]; name != "" {
-			if r, ok := in.Args[1].(x86asm.Reg); ok {
-				n, size, _ := fields.Reg(r)
-				if v, known := c.get(machine.Num(n)); known && size == 8 && v == maxTimeout {
-					a.forever[name] = true
-				}
+	eachConst(a.m, id, func(in *machine.Inst, c *consts) {
+		name := stores[in.Addr]
+		if name == "" {
+			return
+		}
+		if n, size, ok := in.Args[1].General(); ok && size == 8 {
+			if v, known := c.get(n); known && v == maxTimeout {
+				a.forever[name] = true
 			}
 		}
 	})
 }
 
 // destination is the memory that an instruction writes to by an operand.
-func destination(in *model.Inst) (x86asm.Mem, bool) {
-	x := in.Machine()
-	for i, a := range in.Args {
-		if m, ok := a.(x86asm.Mem); ok && i < len(x.Args) && x.Writes(i) {
-			return m, true
+func destination(in *machine.Inst) (machine.Mem, bool) {
+	for i := range in.Args {
+		if in.Args[i].Kind == machine.KindMem && in.Writes(i) {
+			return in.Args[i].Mem, true
 		}
 	}
-	return x86asm.Mem{}, false
+	return machine.Mem{}, false
 }

@@ -3,6 +3,8 @@ package stacks
 import (
 	"math"
 	"math/bits"
+
+	"github.com/klpforge/klpforge/analyze/machine"
 )
 
 // value is what is known of a register or of a place on the stack.
@@ -174,6 +176,12 @@ func mask(size int) uint64 {
 	return 1<<(8*size) - 1
 }
 
+// merge replaces some bits of a value.
+func (v value) merge(w value, m uint64) value {
+	a, b := v.num(), w.num()
+	return value{ones: a.ones&^m | b.ones&m, zeros: a.zeros&^m | b.zeros&m, lo: minInt, hi: maxInt}.tidy()
+}
+
 // extend is the lower part of a value, of a size in bytes, the rest zero.
 func (v value) extend(size int) value {
 	if size >= 8 {
@@ -252,25 +260,14 @@ const (
 	bitTested           // bit b of a
 )
 
-// condition is a condition of a jump, as the processor numbers them.
-type condition uint8
-
-const (
-	condB  condition = 2
-	condE  condition = 4
-	condBE condition = 6
-	condS  condition = 8
-	condL  condition = 12
-	condLE condition = 14
-)
-
 // holds says whether a condition holds; known is false when it may or may not.
-func (f *flags) holds(c condition) (holds, known bool) {
-	holds, known = f.basic(c &^ 1)
-	return holds != (c&1 == 1), known
+func (f *flags) holds(c machine.Cond) (holds, known bool) {
+	basic, contrary := c.Basic()
+	holds, known = f.basic(basic)
+	return holds != contrary, known
 }
 
-func (f *flags) basic(c condition) (holds, known bool) {
+func (f *flags) basic(c machine.Cond) (holds, known bool) {
 	switch f.op {
 	case compared:
 		a, b := f.a.signed(f.size), f.b.signed(f.size)
@@ -285,18 +282,18 @@ func (f *flags) basic(c condition) (holds, known bool) {
 		if a.isConst() && b.isConst() && !unsigned {
 			less2 := a.ones&m < b.ones&m
 			switch c {
-			case condB:
+			case machine.CondB:
 				return less2, true
-			case condBE:
+			case machine.CondBE:
 				return less2 || equal, true
 			}
 		}
 		switch {
-		case c == condE:
+		case c == machine.CondE:
 			return equal, equalKnown
-		case c == condL, c == condB && unsigned:
+		case c == machine.CondL, c == machine.CondB && unsigned:
 			return less, lessKnown
-		case c == condLE, c == condBE && unsigned:
+		case c == machine.CondLE, c == machine.CondBE && unsigned:
 			return a.hi <= b.lo, a.hi <= b.lo || a.lo > b.hi
 		}
 	case tested, computed:
@@ -307,27 +304,27 @@ func (f *flags) basic(c condition) (holds, known bool) {
 		zero := a.isConst() && a.lo == 0
 		zeroKnown := zero || a.ones != 0 || a.lo > 0 || a.hi < 0
 		switch {
-		case c == condE:
+		case c == machine.CondE:
 			return zero, zeroKnown
-		case c == condS, c == condL && f.op == tested:
+		case c == machine.CondS, c == machine.CondL && f.op == tested:
 			return a.hi < 0, a.hi < 0 || a.lo >= 0
-		case c == condLE && f.op == tested:
+		case c == machine.CondLE && f.op == tested:
 			return a.hi <= 0, a.hi <= 0 || a.lo > 0
-		case c == condB && f.op == tested:
+		case c == machine.CondB && f.op == tested:
 			return false, true
-		case c == condBE && f.op == tested:
+		case c == machine.CondBE && f.op == tested:
 			return zero, zeroKnown
 		}
 	case negated:
 		g := flags{op: tested, a: f.a, size: f.size}
-		switch zero, known := g.basic(condE); c {
-		case condE:
+		switch zero, known := g.basic(machine.CondE); c {
+		case machine.CondE:
 			return zero, known
-		case condB:
+		case machine.CondB:
 			return !zero, known
 		}
 	case bitTested:
-		if c == condB && f.b.isConst() && f.a.kind == number {
+		if c == machine.CondB && f.b.isConst() && f.a.kind == number {
 			bit := uint64(1) << (f.b.ones & uint64(8*f.size-1))
 			return f.a.ones&bit != 0, (f.a.ones|f.a.zeros)&bit != 0
 		}

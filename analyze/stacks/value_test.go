@@ -1,6 +1,10 @@
 package stacks
 
-import "testing"
+import (
+	"testing"
+
+	"github.com/klpforge/klpforge/analyze/machine"
+)
 
 // numbers meet the limits of all sizes.
 var numbers = []uint64{0, 1, 2, 0x40, 0x7f, 0x80, 0xff, 0x4040, 0x7fff, 0x8000, 0xffff, 0x7fffffff, 0x80000000, 0xffffffff, 1 << 32, maxInt, 1 << 63, ^uint64(1), ^uint64(0), ^uint64(0x3f)}
@@ -76,8 +80,8 @@ func TestFlags(t *testing.T) {
 	pairs(func(a, b uint64, v value) {
 		for _, n := range numbers {
 			for _, size := range []int{1, 4, 8} {
-				for _, c := range []condition{condB, condE, condBE, condL, condLE, condS} {
-					for _, not := range []condition{0, 1} {
+				for _, c := range []machine.Cond{machine.CondB, machine.CondE, machine.CondBE, machine.CondL, machine.CondLE, machine.CondS} {
+					for _, not := range []machine.Cond{0, 1} {
 						compare := flags{op: compared, a: v, b: constant(n), size: size}
 						test := flags{op: tested, a: and(v, constant(n)), size: size}
 						neg := flags{op: negated, a: v, size: size}
@@ -85,16 +89,16 @@ func TestFlags(t *testing.T) {
 						for _, x := range []uint64{a, b} {
 							m := mask(size)
 							sx, sn, r := signed(x, size), signed(n, size), signed(x&n, size)
-							check := func(what string, f *flags, want map[condition]bool) {
+							check := func(what string, f *flags, want map[machine.Cond]bool) {
 								w, ok := want[c]
 								if yes, known := f.holds(c | not); ok && known && yes != (w != (not == 1)) {
 									t.Errorf("%s of %#x (or the other of %#x, %#x) and %#x, %d bytes: condition %d is taken for %v", what, x, a, b, n, size, c|not, yes)
 								}
 							}
-							check("cmp", &compare, map[condition]bool{condB: x&m < n&m, condE: x&m == n&m, condBE: x&m <= n&m, condL: sx < sn, condLE: sx <= sn})
-							check("test", &test, map[condition]bool{condB: false, condE: r == 0, condBE: r == 0, condL: r < 0, condLE: r <= 0, condS: r < 0})
-							check("neg", &neg, map[condition]bool{condB: x&m != 0, condE: x&m == 0})
-							check("bt", &bit, map[condition]bool{condB: x>>(n&7)&1 == 1})
+							check("cmp", &compare, map[machine.Cond]bool{machine.CondB: x&m < n&m, machine.CondE: x&m == n&m, machine.CondBE: x&m <= n&m, machine.CondL: sx < sn, machine.CondLE: sx <= sn})
+							check("test", &test, map[machine.Cond]bool{machine.CondB: false, machine.CondE: r == 0, machine.CondBE: r == 0, machine.CondL: r < 0, machine.CondLE: r <= 0, machine.CondS: r < 0})
+							check("neg", &neg, map[machine.Cond]bool{machine.CondB: x&m != 0, machine.CondE: x&m == 0})
+							check("bt", &bit, map[machine.Cond]bool{machine.CondB: x>>(n&7)&1 == 1})
 						}
 					}
 				}

@@ -5,7 +5,6 @@ import (
 	"strings"
 
 	"github.com/cilium/ebpf/btf"
-	"golang.org/x/arch/x86/x86asm"
 
 	"github.com/klpforge/klpforge/analyze/fields"
 	"github.com/klpforge/klpforge/analyze/flow"
@@ -116,28 +115,35 @@ func (a *analysis) statesOf(id model.FuncID, depth int) stateSet {
 		}
 	}
 	stores := map[uint64]bool{}
-	fields.Walk(a.m, a.types, id, func(in *model.Inst, at *fields.At) {
-		if m, ok := in.Args[0].(x86asm.Mem); ok && (in.Op == x86asm.MOV || in.Op == x86asm.XCHG) && in.MemBytes >= 4 {
-			if f, ok := at.Field(m); ok && (f.Inner() == "task_struct.__state" || f.Inner() == "task_struct.state") {
-				stores[in.Addr] = true
-			}
+	fields.Walk(a.m, a.types, id, func(in *machine.Inst, at *fields.At) {
+		to := &in.Args[0]
+		if to.Kind != machine.KindMem || to.Mem.Width < 4 || in.Op != machine.Move && in.Op != machine.Exchange {
+			return
+		}
+		if f, ok := at.Field(to.Mem); ok && (f.Inner() == "task_struct.__state" || f.Inner() == "task_struct.state") {
+			stores[in.Addr] = true
 		}
 	})
 	if len(stores) > 0 {
-		eachConst(a.m, id, func(in *model.Inst, c *consts) {
+		eachConst(a.m, id, func(in *machine.Inst, c *consts) {
 			if !stores[in.Addr] {
 				return
 			}
-			switch x := in.Args[1].(type) {
-			case x86asm.Imm:
-				add(uint64(uint32(x)), true)
-			case x86asm.Reg:
-				n, _, _ := fields.Reg(x)
-				v, known := c.get(machine.Num(n))
+			switch from := &in.Args[1]; from.Kind {
+			case machine.KindImm:
+				add(uint64(uint32(from.Imm)), true)
+			case machine.KindReg:
+				n, _, ok := from.General()
+				if !ok {
+					add(0, false)
+					return
+				}
+				v, known := c.get(n)
 				add(uint64(uint32(v)), known)
 			}
 		})
 	}
+
 	calls := a.m.Calls(id)
 	for i := range calls {
 		c := &calls[i]
@@ -229,14 +235,13 @@ type consts struct {
 func (c *consts) get(n machine.Num) (uint64, bool) { return c.value[n], c.known[n] }
 
 // step follows one instruction.
-func (c *consts) step(x *model.Inst) {
-	in := x.Machine()
+func (c *consts) step(in *machine.Inst) {
 	e := in.Effects()
 	changed := e.Writes
 	if in.Op == machine.Call {
 		changed |= convention.Scratch
 	}
-	n, v, ok := c.result(&in)
+	n, v, ok := c.result(in)
 	for r := range changed.All {
 		c.known[r] = false
 	}
@@ -273,7 +278,7 @@ var convention = machine.X86.Convention()
 
 // constArg returns the constant that an argument, from 0, has at a call.
 func constArg(m *model.Model, id model.FuncID, site uint64, arg int) (v uint64, ok bool) {
-	eachConst(m, id, func(in *model.Inst, c *consts) {
+	eachConst(m, id, func(in *machine.Inst, c *consts) {
 		if in.Addr == site {
 			v, ok = c.get(convention.Args[arg])
 		}
@@ -282,14 +287,15 @@ func constArg(m *model.Model, id model.FuncID, site uint64, arg int) (v uint64, 
 }
 
 // eachConst visits every instruction with the constants that registers hold
-// before it, on all ways that lead there.
-func eachConst(m *model.Model, id model.FuncID, visit func(*model.Inst, *consts)) {
+// before it, on all paths that lead there.
+func eachConst(m *model.Model, id model.FuncID, visit func(*machine.Inst, *consts)) {
 	blocks := m.Blocks(id)
+	code := m.Code(blocks)
 	r := flow.Forward(m, blocks, flow.Problem[consts]{
 		Join: (*consts).join,
 		Transfer: func(c *consts, k int) {
-			for x := range m.Instructions(&blocks[k]) {
-				c.step(&x)
+			for i := range code[k] {
+				c.step(&code[k][i])
 			}
 		},
 	})
@@ -301,9 +307,9 @@ func eachConst(m *model.Model, id model.FuncID, visit func(*model.Inst, *consts)
 		if !r.Complete {
 			c = consts{}
 		}
-		for x := range m.Instructions(&blocks[k]) {
-			visit(&x, &c)
-			c.step(&x)
+		for i := range code[k] {
+			visit(&code[k][i], &c)
+			c.step(&code[k][i])
 		}
 	}
 }

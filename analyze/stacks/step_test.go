@@ -1,25 +1,11 @@
 package stacks
 
 import (
-	"encoding/hex"
 	"testing"
 
 	"github.com/klpforge/klpforge/analyze/machine"
-	"github.com/klpforge/klpforge/analyze/model"
+	"github.com/klpforge/klpforge/internal/asmtest"
 )
-
-func inst(t *testing.T, text string) model.Inst {
-	t.Helper()
-	code, err := hex.DecodeString(text)
-	if err != nil {
-		t.Fatal(err)
-	}
-	in, err := model.Decode(code, 0x1000)
-	if err != nil || in.Len != len(code) {
-		t.Fatalf("%s: %v", text, err)
-	}
-	return in
-}
 
 // TestForgets: what an instruction changes without naming it is forgotten, in
 // registers and in the frame, and nothing else is.
@@ -53,7 +39,7 @@ func TestForgets(t *testing.T) {
 		{"fnstcw [rsp]", "d93c24", 0, 0, true},
 		{"bts [rsp], 3", "480fba2c2403", 0, 0, true},
 	} {
-		in := inst(t, c.code)
+		in := asmtest.Inst(t, c.code)
 		s := &state{mem: memory{{place{frame, -64}, cell{8, constant(5)}}}}
 		for r := range s.known {
 			s.known[r] = maxInt
@@ -82,7 +68,7 @@ func TestForgets(t *testing.T) {
 
 // TestLeave: leave sets the stack pointer from the frame pointer and loads that.
 func TestLeave(t *testing.T) {
-	in := inst(t, "c9")
+	in := asmtest.Inst(t, "c9")
 	s := &state{mem: memory{{place{frame, -16}, cell{8, constant(7)}}}}
 	for r := range s.known {
 		s.known[r] = maxInt
@@ -109,7 +95,7 @@ func TestConstsForget(t *testing.T) {
 		"c9":         machine.Regs(machine.RSP, machine.RBP),                           // leave
 		"5b":         machine.Regs(machine.RBX, machine.RSP),                           // pop rbx
 	} {
-		in := inst(t, text)
+		in := asmtest.Inst(t, text)
 		var c consts
 		for i := range c.known {
 			c.known[i] = true

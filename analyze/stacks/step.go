@@ -1,0 +1,415 @@
+package stacks
+
+import "github.com/klpforge/klpforge/analyze/machine"
+
+// address is where a memory operand points to.
+func (s *state) address(m machine.Mem) value {
+	if m.Seg != machine.SegNone || m.PC || m.Base == machine.NoReg || m.Addr32 {
+		return value{}
+	}
+	v := s.regs[m.Base]
+	if m.Index != machine.NoReg {
+		x := s.regs[m.Index]
+		if x.isConst() && m.Scale > 0 {
+			x = constant(x.ones * uint64(m.Scale))
+		} else if x.kind == number {
+			x = value{}
+		}
+		v = add(v, x)
+	}
+	return add(v, constant(uint64(m.Disp)))
+}
+
+// operand reads an operand of an instruction, size bytes of it.
+func (s *state) operand(in *machine.Inst, i, size int) value {
+	o := &in.Args[i]
+	switch o.Kind {
+	case machine.KindImm:
+		return constant(uint64(o.Imm))
+	case machine.KindReg:
+		n, _, ok := o.General()
+		switch {
+		case !ok:
+		case o.Reg.High:
+			return shift(s.regs[n], -8, false).extend(1)
+		case size < 8:
+			return s.regs[n].extend(size)
+		default:
+			return s.regs[n]
+		}
+	case machine.KindMem:
+		return s.load(s.address(o.Mem), int64(size))
+	}
+	return value{}
+}
+
+// write sets the destination of an instruction.
+func (s *state) write(in *machine.Inst, i int, v value) {
+	o := &in.Args[i]
+	if o.Kind == machine.KindMem {
+		s.store(s.address(o.Mem), int64(o.Mem.Width), v)
+		return
+	}
+	n, size, ok := o.General()
+	switch {
+	case !ok:
+	case n == convention.StackPtr && v.kind != pointer:
+		s.loseFrame()
+	case size == 8:
+		s.regs[n] = v
+	case size == 4:
+		s.regs[n] = v.extend(4)
+	case o.Reg.High:
+		s.regs[n] = s.regs[n].merge(shift(v.extend(1), 8, false), o.Reg.Mask())
+	default:
+		s.regs[n] = s.regs[n].merge(v, o.Reg.Mask())
+	}
+}
+
+// loseFrame forgets where the stack pointer points to, and the frame.
+func (s *state) loseFrame() {
+	s.regs[convention.StackPtr] = value{}
+	s.mem.drop(frame, minInt, maxInt)
+}
+
+// sizeOf is the size in bytes of what an instruction works on by an operand.
+func sizeOf(in *machine.Inst, i int) int {
+	if n := in.Args[i].Width(); n > 0 {
+		return n
+	}
+	return int(in.Size)
+}
+
+// step follows one instruction that is no call. loaded is the member that it
+// loads, if that may be a time.
+func (s *state) step(in *machine.Inst, loaded member) {
+	size := sizeOf(in, 0)
+	first := func() value { return s.operand(in, 0, size) }
+	second := func() value { return s.operand(in, 1, size) }
+	switch in.Op {
+	case machine.Nop, machine.Prefetch, machine.Jump, machine.Trap:
+	case machine.JumpIf:
+		if !in.Conditional() {
+			s.other(in)
+		}
+
+	// Moves.
+	case machine.Move:
+		s.write(in, 0, named(second(), loaded))
+	case machine.MoveZero:
+		from := sizeOf(in, 1)
+		s.write(in, 0, s.operand(in, 1, from).extend(from))
+	case machine.MoveSign:
+		from := sizeOf(in, 1)
+		s.write(in, 0, s.operand(in, 1, from).signed(from).tidy().extend(size))
+	case machine.MoveIf:
+		s.moveIf(in, first(), named(second(), loaded))
+	case machine.SetIf:
+		s.write(in, 0, s.truth(in.Cond))
+	case machine.Address:
+		m := in.Args[1].Mem
+		m.Seg = machine.SegNone
+		s.write(in, 0, s.address(m))
+	case machine.Exchange:
+		x, y := first(), second()
+		s.write(in, 0, y)
+		s.write(in, 1, x)
+	case machine.WidenHalf:
+		s.widen(in)
+
+	// The stack.
+	case machine.Push:
+		v := s.operand(in, 0, 8)
+		s.moveStack(-8)
+		s.store(s.regs[convention.StackPtr], 8, v)
+	case machine.Pop:
+		v := s.load(s.regs[convention.StackPtr], 8)
+		s.moveStack(8)
+		s.write(in, 0, v)
+	case machine.Leave:
+		s.regs[convention.StackPtr] = s.regs[convention.FramePtr]
+		s.regs[convention.FramePtr] = s.load(s.regs[convention.StackPtr], 8)
+		if s.moveStack(8); s.regs[convention.StackPtr].kind != pointer {
+			s.loseFrame()
+		}
+
+	// Strings.
+	case machine.StringStore:
+		s.fill(int64(in.Size), in.Repeat)
+	case machine.StringMove:
+		s.store(s.regs[machine.RDI].onward(), 1, value{})
+		s.give(s.regs[machine.RSI])
+		e := in.Effects()
+		s.overwrite(&e)
+
+	// Arithmetic.
+	case machine.Compare:
+		s.flags = flags{op: compared, a: first(), b: second(), size: size}
+	case machine.Test:
+		v := first()
+		if !sameOperands(in) {
+			v = and(v, second())
+		}
+		s.flags = flags{op: tested, a: v, size: size}
+	case machine.BitTest:
+		s.flags = flags{op: bitTested, a: first(), b: second(), size: size}
+	case machine.And:
+		if !s.align(in) {
+			s.result(in, tested, and(first(), second()))
+		}
+	case machine.Or:
+		s.result(in, tested, or(first(), second()))
+	case machine.Xor:
+		v := constant(0)
+		if !sameOperands(in) || size < 4 {
+			v = xor(first(), second())
+		}
+		s.result(in, tested, v)
+	case machine.Add:
+		s.result(in, computed, add(first(), second()))
+	case machine.Sub:
+		s.sub(in, first(), second())
+	case machine.Increment:
+		s.result(in, computed, add(first(), constant(1)))
+	case machine.Decrement:
+		s.result(in, computed, add(first(), constant(^uint64(0))))
+	case machine.Negate:
+		x := first()
+		s.write(in, 0, negative(x.signed(size)).extend(size))
+		s.flags = flags{op: negated, a: x, size: size}
+	case machine.Not:
+		s.write(in, 0, inverse(first()).extend(size))
+	case machine.SubBorrow:
+		s.borrow(in)
+	case machine.ShiftLeft, machine.ShiftRight, machine.ShiftRightArith:
+		s.result(in, computed, shifted(in.Op, first(), second(), size))
+	default:
+		s.other(in)
+	}
+}
+
+// named is a value that is loaded from a member, which says where it comes from
+// when nothing else is known of it.
+func named(v value, from member) value {
+	if v == (value{}) {
+		v.from = from
+	}
+	return v
+}
+
+func sameOperands(in *machine.Inst) bool { return in.Args[0] == in.Args[1] }
+
+// truth is a condition as 0 or 1.
+func (s *state) truth(c machine.Cond) value {
+	yes, known := s.flags.holds(c)
+	switch {
+	case !known:
+		return value{lo: 0, hi: 1, zeros: ^uint64(1)}.tidy()
+	case yes:
+		return constant(1)
+	}
+	return constant(0)
+}
+
+// moveIf leaves v in the first operand, if the condition holds, and else what it
+// held.
+func (s *state) moveIf(in *machine.Inst, old, v value) {
+	if yes, known := s.flags.holds(in.Cond); !known {
+		both, lost := join(old, v)
+		if lost {
+			s.give(v)
+		}
+		v = both
+	} else if !yes {
+		v = old
+	}
+	s.write(in, 0, v)
+}
+
+// result is what arithmetic leaves in the first operand, and in the flags.
+func (s *state) result(in *machine.Inst, op flagOp, v value) {
+	size := sizeOf(in, 0)
+	if v = v.extend(size); v.kind == top {
+		v.from = 0
+	}
+	s.write(in, 0, v)
+	s.flags = flags{op: op, a: v, size: size}
+}
+
+// align follows the masking of the stack pointer's lower bits.
+func (s *state) align(in *machine.Inst) bool {
+	n, size, ok := in.Args[0].General()
+	if !ok || n != convention.StackPtr || size != 8 {
+		return false
+	}
+	sp := &s.regs[n]
+	mask := s.operand(in, 1, size)
+	if !mask.isConst() || sp.kind != pointer {
+		return false
+	}
+	sp.off &= mask.lo
+	s.flags = flags{}
+	return true
+}
+
+// sub follows a subtraction of y from x.
+func (s *state) sub(in *machine.Inst, x, y value) {
+	var v value
+	switch {
+	case sameOperands(in):
+		v = constant(0)
+	case y.kind >= pointer:
+	default:
+		v = add(x, negative(y))
+	}
+	s.result(in, computed, v)
+	s.flags = flags{op: compared, a: x, b: y, size: sizeOf(in, 0)}
+}
+
+// borrow follows a subtraction with borrow, which of a register from itself is
+// all ones or zero.
+func (s *state) borrow(in *machine.Inst) {
+	v := value{}
+	if sameOperands(in) {
+		v = value{kind: number, lo: -1, hi: 0}
+		if yes, known := s.flags.holds(machine.CondB); known {
+			v = constant(0)
+			if yes {
+				v = constant(^uint64(0))
+			}
+		}
+		v = v.extend(sizeOf(in, 0))
+	}
+	s.write(in, 0, v)
+	s.flags = flags{}
+}
+
+// shifted is a value shifted by a number of bits, of which the processor takes the
+// lower 5, or 6 of an operand of 8 bytes.
+func shifted(op machine.Op, v, count value, size int) value {
+	if !count.isConst() {
+		return value{}
+	}
+	n := int(count.ones & 31)
+	if size == 8 {
+		n = int(count.ones & 63)
+	}
+	switch op {
+	case machine.ShiftLeft:
+		return shift(v, n, false)
+	case machine.ShiftRight:
+		return shift(v, -n, false)
+	}
+	return shift(v.signed(size), -n, true)
+}
+
+// widen extends the sign of the accumulator's lower half.
+func (s *state) widen(in *machine.Inst) {
+	acc := &s.regs[convention.Result[0]]
+	switch in.Size {
+	case 8:
+		*acc = acc.signed(4).tidy()
+	case 4:
+		*acc = acc.signed(2).tidy().extend(4)
+	default:
+		s.other(in)
+	}
+}
+
+// moveStack moves the stack pointer by a number of bytes.
+func (s *state) moveStack(by int64) {
+	s.regs[convention.StackPtr] = add(s.regs[convention.StackPtr], constant(uint64(by)))
+}
+
+// onward is where a repeated store goes to that begins at v.
+func (v value) onward() value {
+	if v.kind == pointer {
+		return v.blur()
+	}
+	return v
+}
+
+// fill follows "rep stos", which sets memory.
+func (s *state) fill(size int64, rep bool) {
+	to, n, v := s.regs[machine.RDI], s.regs[machine.RCX], s.regs[machine.RAX]
+	switch {
+	case to.kind == pointer && (!rep || n.isConst() && n.ones <= 128) && v.isConst():
+		count := int64(1)
+		if rep {
+			count = n.lo
+		}
+		for i := range count {
+			s.store(add(to, constant(uint64(i*size))), size, v.extend(int(size)))
+		}
+	default:
+		s.store(to.onward(), size, value{})
+	}
+	s.regs[machine.RDI] = to.onward()
+	if to.kind < pointer {
+		s.regs[machine.RDI] = value{}
+	}
+	if rep {
+		s.regs[machine.RCX] = constant(0)
+	}
+}
+
+// other follows an instruction of which only its effects are known.
+func (s *state) other(in *machine.Inst) {
+	e := in.Effects()
+	if e.AnyMemory { // all that is held may be kept somewhere, and read and written
+		for n, v := range s.regs {
+			if n != int(convention.StackPtr) {
+				s.give(v)
+			}
+		}
+		s.mem = nil
+	}
+
+	// Pointers that it may keep: operands that are no address, named or not.
+	var address machine.RegSet
+	for _, a := range e.Memory() {
+		address |= a.Mem.Regs()
+	}
+	kept := e.Reads &^ address
+	for i := range in.Args[:2] {
+		if n, size, ok := in.Args[i].General(); ok && size == 8 {
+			kept |= machine.Regs(n)
+		}
+	}
+	for n := range (kept &^ machine.Regs(convention.StackPtr)).All {
+		s.give(s.regs[n])
+	}
+
+	for _, a := range e.Memory() {
+		if !a.Write {
+			continue
+		}
+		to := s.address(a.Mem)
+		if a.Repeat || a.Mem.Width == 0 {
+			to = to.onward()
+		}
+		s.store(to, max(int64(a.Mem.Width), 1), value{})
+	}
+	s.overwrite(&e)
+	if e.FlagsWritten&machine.StatusFlags != 0 {
+		s.flags = flags{}
+	}
+}
+
+// overwrite forgets what an instruction changes of the registers.
+func (s *state) overwrite(e *machine.Effects) {
+	for n := range e.Writes.All {
+		switch {
+		case n == convention.StackPtr && e.Stack == machine.StackMoved:
+			s.regs[n] = add(s.regs[n], constant(uint64(e.StackDelta)))
+		case n == convention.StackPtr:
+			s.loseFrame()
+		case e.Whole.Has(n) || e.Maybe.Has(n):
+			s.regs[n] = value{}
+		case e.Zext.Has(n):
+			s.regs[n] = value{}.extend(4)
+		default:
+			s.regs[n] = s.regs[n].merge(value{}, e.WrittenBits(n))
+		}
+	}
+}
