@@ -2,6 +2,7 @@ package report
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/klpforge/klpforge/analyze"
@@ -24,6 +25,7 @@ type Report struct {
 	Notes        []string
 	Files        []analyze.File // changed files, for the HTML page
 	Graph        *Graph         // calls around the functions; nil when not known
+	Refused      bool           // errors stand against the livepatch, whether Findings has them or not
 	Error        string         // why there is no complete result; empty otherwise
 	Exit         int            // exit code of the command
 }
@@ -90,14 +92,66 @@ func place(p finding.Position) string {
 	return fmt.Sprintf("%s:%d", p.File, p.Line)
 }
 
+// Answer is the sentence that a reader came for, "" when Error says why there is none:
+// whether the patches can be livepatched, with what proof, and what is left to decide.
+func (r *Report) Answer() string {
+	switch {
+	case r.Error != "":
+		return ""
+	case r.Refused || r.Count(finding.Error) > 0:
+		var ids []string
+		for i := range r.Findings {
+			f := &r.Findings[i]
+			if f.Severity == finding.Error && f.Allowed == "" && !slices.Contains(ids, string(f.ID)) {
+				ids = append(ids, string(f.ID))
+			}
+		}
+		if len(ids) == 0 {
+			return "cannot be livepatched as it is: errors of checks that this report leaves out"
+		}
+		return "cannot be livepatched as it is: " + strings.Join(ids, ", ")
+	}
+	parts := []string{"can be livepatched"}
+	switch immediate, force := r.given("KLP401"), r.given("KLP402"); {
+	case immediate && force:
+		parts = append(parts, "proven safe to apply immediately and to force")
+	case immediate:
+		parts = append(parts, "proven safe to apply immediately")
+	case force:
+		parts = append(parts, "proven safe to force")
+	default:
+		parts = append(parts, "needs the consistency model")
+	}
+	if n := r.Count(finding.Warning); n > 0 {
+		parts = append(parts, count(n, "warning")+" to decide")
+	}
+	open := 0
+	for i := range r.Findings {
+		if f := &r.Findings[i]; f.Unknown && f.Severity == finding.Note && f.Allowed == "" && !f.ID.IsVerdict() {
+			open++
+		}
+	}
+	if open > 0 {
+		parts = append(parts, count(open, "open question"))
+	}
+	return strings.Join(parts, "; ")
+}
+
+// given reports whether a verdict holds.
+func (r *Report) given(id finding.ID) bool {
+	return slices.ContainsFunc(r.Findings, func(f finding.Finding) bool { return f.ID == id && f.Given })
+}
+
 // summary is one line about the whole.
 func (r *Report) summary() string {
-	count := func(n int, what string) string {
-		if n != 1 {
-			what += "s"
-		}
-		return fmt.Sprintf("%d %s", n, what)
-	}
-	s := []string{count(len(r.Functions), "function"), count(r.Count(finding.Error), "error"), count(r.Count(finding.Warning), "warning"), count(r.Count(finding.Note), "note")}
+	s := []string{count(len(r.Functions), "function"), count(r.Count(finding.Error), "error"),
+		count(r.Count(finding.Warning), "warning"), count(r.Count(finding.Note), "note")}
 	return strings.Join(s, ", ")
+}
+
+func count(n int, what string) string {
+	if n != 1 {
+		what += "s"
+	}
+	return fmt.Sprintf("%d %s", n, what)
 }

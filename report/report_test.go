@@ -197,3 +197,23 @@ func TestInstructions(t *testing.T) {
 		t.Errorf("no call is added in %+v", rows)
 	}
 }
+
+func TestAnswer(t *testing.T) {
+	given := func(id finding.ID) finding.Finding { return finding.Finding{ID: id, Given: true} }
+	bad := finding.Finding{ID: "KLP103", Severity: finding.Error}
+	accepted := bad
+	accepted.Allowed = "set by a callback"
+	for want, r := range map[string]*Report{
+		"cannot be livepatched as it is: KLP103":                                       {Findings: []finding.Finding{bad, bad}},
+		"cannot be livepatched as it is: errors of checks that this report leaves out": {Refused: true},
+		"": {Error: "no source", Findings: []finding.Finding{bad}},
+		"can be livepatched; needs the consistency model":                                        {Findings: []finding.Finding{accepted}},
+		"can be livepatched; proven safe to apply immediately and to force":                      {Findings: []finding.Finding{given("KLP401"), given("KLP402")}},
+		"can be livepatched; proven safe to force":                                               {Findings: []finding.Finding{given("KLP402"), {ID: "KLP401"}}},
+		"can be livepatched; needs the consistency model; 2 warnings to decide; 1 open question": {Findings: []finding.Finding{{ID: "KLP213", Severity: finding.Warning}, {ID: "KLP104", Severity: finding.Warning}, {ID: "KLP206", Unknown: true}, {ID: "KLP210"}}},
+	} {
+		if got := r.Answer(); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+}

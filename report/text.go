@@ -19,6 +19,9 @@ type TextOptions struct {
 func Text(w io.Writer, r *Report, o TextOptions) error {
 	out := bufio.NewWriter(w)
 	t := &texter{w: out, color: o.Color}
+	if answer := r.Answer(); answer != "" {
+		fmt.Fprintln(t.w, t.paint(bold, answer))
+	}
 	for _, n := range r.Notes {
 		fmt.Fprintf(t.w, "%s %s\n", t.paint(dim, heading(n)), n)
 	}

@@ -115,7 +115,8 @@ func (a *app) lint(cmd *cobra.Command, o build.Options, l lintFlags) error {
 		}
 	}
 	var refusal *build.Refusal
-	if err != nil && !errors.As(err, &refusal) {
+	rep.Refused = errors.As(err, &refusal)
+	if err != nil && !rep.Refused {
 		rep.Error, rep.Exit = err.Error(), exitCode(err)
 	} else if rep.AtLeast(level) {
 		rep.Exit = exitFindings
