@@ -11,7 +11,7 @@ PAIRS   ?= $(or $(KLPFORGE_CACHE),$(HOME)/.cache/klpforge)/pairs
 PEER    ?=
 
 .DEFAULT_GOAL := build
-.PHONY: build install packages deps demo demo-release test lint mutate unit kernels userlands e2e corpus cross hazards bench bench-differ annotbench fuzz clean help
+.PHONY: build install packages deps demo demo-release test lint mutate unit kernels userlands e2e corpus cross hazards bench bench-differ figures annotbench fuzz clean help
 
 build: ## build bin/klpforge
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-X main.version=$(VERSION)" -o bin/klpforge ./cmd/klpforge
@@ -67,6 +67,9 @@ secureboot: kernels ## a signed livepatch under UEFI Secure Boot, in a VM; needs
 bench: build ## time and memory of building a one-file livepatch, and micro benchmarks
 	$(GO) run ./internal/bench -klpforge bin/klpforge
 	$(GO) test -run '^$$' -bench . -benchmem ./elfobj ./elfdiff ./kernel ./patchset
+
+figures: ## how the code is written, a column for each of DIRS
+	@$(GO) run ./internal/figures $(or $(DIRS),.)
 
 bench-differ: ## the differ against create-diff-object (PEER=its path) on pairs of objects (PAIRS=their directory)
 	$(GO) run ./internal/differbench -pairs "$(PAIRS)" -peer "$(PEER)"
