@@ -153,12 +153,16 @@ type preparation struct {
 	version string // of the source
 	hostCC  string
 	vars    []string // of make's command line, for programs other than the compiler
-	ccText  string   // first line of CC --version
-	key     string
-	base    string // trees/<key>
-	tree    string // trees/<key>/linux
-	source  source
-	stages  map[string]float64
+	// recorded is what the build tree tells of how the kernel was built, and seed what
+	// was drawn for the layout of its structures, "" for nothing.
+	recorded recordedBuild
+	seed     string
+	ccText   string // first line of CC --version
+	key      string
+	base     string // trees/<key>
+	tree     string // trees/<key>/linux
+	source   source
+	stages   map[string]float64
 
 	confiner   confiner
 	unconfined string
@@ -228,6 +232,12 @@ func newPreparation(ctx context.Context, opts PrepareOptions) (*preparation, err
 	if err := p.supported(); err != nil {
 		return nil, err
 	}
+	if p.recorded, err = readRecorded(p.BuildTree); err != nil {
+		return nil, err
+	}
+	if p.seed, err = p.readSeed(); err != nil {
+		return nil, err
+	}
 	p.choosePrograms(ctx)
 	if p.Launcher != "" {
 		p.CC = p.Launcher + " " + p.CC
@@ -268,7 +278,7 @@ func (p *preparation) makeKey(ctx context.Context) error {
 		}
 	}
 	h := sha256.New()
-	for _, s := range []string{formatVersion, id, p.config.hash, symvers, tools, p.CC, strings.Join(p.vars, " "), p.KCFLAGS, p.Release, p.Arch} {
+	for _, s := range []string{formatVersion, id, p.config.hash, symvers, tools, p.CC, strings.Join(p.vars, " "), p.KCFLAGS, strings.Join(p.recorded.Flags, " "), p.seed, p.Release, p.Arch} {
 		fmt.Fprintf(h, "%d:%s\n", len(s), s)
 	}
 	for _, dir := range p.Headers {
@@ -380,6 +390,9 @@ func (p *preparation) checkVersion() error {
 
 // configure writes .config and completes it.
 func (p *preparation) configure(ctx context.Context) error {
+	if err := p.plantSeed(); err != nil {
+		return err
+	}
 	if err := os.WriteFile(filepath.Join(p.tree, ".config"), p.config.text, 0o644); err != nil {
 		return err
 	}
@@ -423,7 +436,7 @@ func (p *preparation) finish(ctx context.Context, sourceFiles map[string]bool) e
 		return err
 	}
 	m := treeMeta{
-		Release: p.Release, Version: p.version, Arch: p.Arch, CC: p.CC, HostCC: p.hostCC, Vars: p.vars, KCFLAGS: p.KCFLAGS,
+		Release: p.Release, Version: p.version, Arch: p.Arch, CC: p.CC, HostCC: p.hostCC, Vars: p.vars,
 		CCVersion: p.ccText, Symvers: p.symvers != "", Stages: p.stages,
 	}
 	var err error
@@ -433,6 +446,11 @@ func (p *preparation) finish(ctx context.Context, sourceFiles map[string]bool) e
 	if m.Warnings, err = p.compareGenerated(); err != nil {
 		return err
 	}
+	flags, err := p.findFlags(ctx)
+	if err != nil {
+		return err
+	}
+	m.KCFLAGS, m.Warnings = p.KCFLAGS, append(m.Warnings, flags...)
 	if p.symvers != "" {
 		if err := copyFile(p.symvers, filepath.Join(p.tree, "Module.symvers"), 0o644); err != nil {
 			return fmt.Errorf("copy Module.symvers: %w", err)

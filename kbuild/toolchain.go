@@ -108,11 +108,16 @@ func (b builtBy) commands() []string {
 // its names that says of itself what is recorded. Without one, anyOther takes the first
 // name that is here, and the most likely name is returned else, for what is missing to
 // be named.
-func findCompiler(ctx context.Context, was builtBy, anyOther bool) string {
+//
+// recorded is the command that a build tree names, "" for none.
+func findCompiler(ctx context.Context, was builtBy, recorded string, anyOther bool) string {
 	names := was.commands()
-	here := slices.DeleteFunc(slices.Clone(names), func(n string) bool { return !onPath(n)() })
+	if recorded != "" {
+		names = append([]string{recorded}, names...)
+	}
+	here := slices.DeleteFunc(slices.Clone(names), func(n string) bool { return !allOnPath(n) })
 	for _, n := range here {
-		text, err := versionLine(ctx, n)
+		text, err := versionLine(ctx, strings.Fields(n)...)
 		if err == nil && was.Text != "" && sameCompiler(was.Text, text) {
 			return n
 		}
@@ -121,6 +126,11 @@ func findCompiler(ctx context.Context, was builtBy, anyOther bool) string {
 		return here[0]
 	}
 	return names[0]
+}
+
+// allOnPath reports whether each program of a command, "ccache gcc", is here.
+func allOnPath(command string) bool {
+	return !slices.ContainsFunc(strings.Fields(command), func(w string) bool { return !onPath(w)() })
 }
 
 // versionLine is the first line of what a program says to --version.
@@ -156,7 +166,7 @@ func (p *preparation) choosePrograms(ctx context.Context) {
 	case p.CC == "" && p.LLVM != "":
 		p.CC = prefix + "clang" + suffix
 	case p.CC == "":
-		p.CC = findCompiler(ctx, was, p.AllowCompilerMismatch)
+		p.CC = findCompiler(ctx, was, p.recorded.CC, p.AllowCompilerMismatch)
 	}
 	words := strings.Fields(p.CC)
 	clang := was.Kind == familyClang
@@ -181,6 +191,9 @@ func (p *preparation) choosePrograms(ctx context.Context) {
 		return names[0]
 	}
 	ld := p.LD
+	if ld == "" && p.LLVM == "" && p.recorded.LD != "ld" {
+		ld = p.recorded.LD
+	}
 	if ld == "" && (p.LLVM != "" || was.LLD) {
 		ld = companion("ld.lld")
 	}

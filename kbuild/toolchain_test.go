@@ -106,7 +106,7 @@ func TestFindCompiler(t *testing.T) {
 			} else {
 				lines = append(lines, "CONFIG_CC_IS_GCC=y", "CONFIG_GCC_VERSION=120200")
 			}
-			if got := findCompiler(context.Background(), configOf(t, lines...).builtBy(), c.any); got != c.want {
+			if got := findCompiler(context.Background(), configOf(t, lines...).builtBy(), "", c.any); got != c.want {
 				t.Errorf("found %s, want %s", got, c.want)
 			}
 		})
