@@ -1,8 +1,10 @@
 package equiv
 
 import (
+	"slices"
 	"strings"
 
+	"github.com/klpforge/klpforge/analyze/machine"
 	"github.com/klpforge/klpforge/elfdiff"
 )
 
@@ -29,13 +31,15 @@ func (w *walk) parameters(name string) *Proto {
 		return p
 	}
 	w.arity[name] = nil
-	var n [2]int
-	for i, b := range w.body {
-		if n[i] = w.reads(b, name, 3); n[i] < 0 {
+	p := &Proto{Ret: 8, Registers: true, setsPair: true}
+	for _, b := range w.body {
+		n := w.reads(b, name, 3)
+		if n < 0 {
 			return nil
 		}
+		p.Args = slices.Repeat([]uint8{8}, max(n, len(p.Args)))
+		p.setsPair = p.setsPair && w.setsPair(b, name)
 	}
-	p := &Proto{Args: []uint8{8, 8, 8, 8, 8, 8}[:max(n[0], n[1])], Ret: 8, Registers: true}
 	w.arity[name] = p
 	return p
 }
@@ -43,31 +47,48 @@ func (w *walk) parameters(name string) *Proto {
 // reads counts the registers for parameters up to the last that a function of the
 // object may read before it sets it; -1 when it is not in the object.
 func (w *walk) reads(b *body, name string, depth int) int {
+	f := w.function(b, name)
+	if f == nil {
+		return -1
+	}
+	callees := func(to string) int {
+		if p := w.proto(to); p != nil && !p.Variadic {
+			return min(len(p.Args), len(argRegs))
+		}
+		if depth == 0 {
+			return -1
+		}
+		return w.reads(f, to, depth-1)
+	}
+	for n := len(argRegs); n > 0; n-- {
+		if !f.unread(place{}, argRegs[n-1], search{callees: callees}) {
+			return n
+		}
+	}
+	return 0
+}
+
+// setsPair reports whether a function of the object surely sets the register that
+// returns the second half of a result.
+func (w *walk) setsPair(b *body, name string) bool {
+	f := w.function(b, name)
+	return f != nil && f.unread(place{}, pairReg, search{results: machine.Regs(pairReg)})
+}
+
+// function is the body of a function of an object, nil when the object has none of
+// that name or several.
+func (w *walk) function(b *body, name string) *body {
 	id := elfdiff.AtomID(-1)
 	for i := range b.o.Atoms {
 		if a := elfdiff.AtomID(i); b.o.Atoms[i].Name == name && b.o.IsFunction(a) {
 			if id >= 0 {
-				return -1
+				return nil
 			}
 			id = a
 		}
 	}
 	if id < 0 || name == "" {
-		return -1
+		return nil
 	}
-	f := load(b.o, id, b.same)
-	for n := len(argRegs); n > 0; n-- {
-		if !f.unread(place{}, argRegs[n-1], func(to string) int {
-			if p := w.proto(to); p != nil && !p.Variadic {
-				return min(len(p.Args), len(argRegs))
-			}
-			if depth == 0 {
-				return -1
-			}
-			return w.reads(f, to, depth-1)
-		}) {
-			return n
-		}
-	}
-	return 0
+	return load(b.o, id, b.same)
 }

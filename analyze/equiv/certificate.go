@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+
+	"github.com/klpforge/klpforge/analyze/machine"
 )
 
 // CertificateSchema identifies the format.
@@ -112,7 +114,7 @@ func (x *exporter) spot(sp *spot) Spot {
 	for i, side := range []string{"before", "after"} {
 		m := &sp.s.m[i]
 		for r, v := range m.regs {
-			all[side+" "+regNames[r]] = v
+			all[side+" "+regName(machine.Num(r))] = v
 		}
 		for k, v := range m.slots {
 			all[fmt.Sprintf("%s [%d:%d]", side, k, v.size)] = v.val

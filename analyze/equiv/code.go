@@ -8,9 +8,7 @@ import (
 	"slices"
 	"strings"
 
-	"golang.org/x/arch/x86/x86asm"
-
-	"github.com/klpforge/klpforge/analyze/model"
+	"github.com/klpforge/klpforge/analyze/machine"
 	"github.com/klpforge/klpforge/elfdiff"
 	"github.com/klpforge/klpforge/elfobj"
 )
@@ -39,7 +37,7 @@ func (p place) String() string {
 
 // insn is one decoded instruction with what its relocations refer to.
 type insn struct {
-	x86asm.Inst
+	machine.Inst
 	at place
 	// disp, imm and rel name what a relocation of that field refers to; nil
 	// without one.
@@ -63,6 +61,7 @@ type ref struct {
 // first reached.
 type body struct {
 	o       *elfdiff.Object
+	arch    machine.Arch // nil when its instructions are not known
 	name    string
 	atoms   []elfdiff.AtomID
 	refs    [][]elfdiff.Reference
@@ -83,6 +82,9 @@ type site struct {
 func load(o *elfdiff.Object, a elfdiff.AtomID, same func(elfdiff.AtomID) bool) *body {
 	b := &body{o: o, name: o.Atoms[a].Name, atoms: []elfdiff.AtomID{a}, special: map[place]site{}, same: same,
 		cache: map[place]*insn{}, inside: map[elfdiff.AtomID]string{}}
+	if arch, err := machine.For(o.File.Machine); err == nil {
+		b.arch = arch
+	}
 	for i := range o.Atoms {
 		if x := elfdiff.AtomID(i); x != a && o.Root(x) == a && o.IsCode(x) {
 			b.atoms = append(b.atoms, x)
@@ -188,15 +190,18 @@ func (b *body) at(p place) (*insn, error) {
 	if in := b.cache[p]; in != nil {
 		return in, nil
 	}
+	if b.arch == nil {
+		return nil, refuse(p, "code of another architecture")
+	}
 	code := b.o.Code(b.atoms[p.piece])
 	if p.off >= uint64(len(code)) {
 		return nil, refuse(p, "control leaves the function's code")
 	}
-	x, err := model.Decode(code[p.off:], 0)
-	if err != nil || !x.Known {
+	x, err := b.arch.Decode(code[p.off:], 0)
+	if err != nil || !x.Known() {
 		return nil, refuse(p, "an instruction that is not known")
 	}
-	in := &insn{Inst: x.Inst, at: p}
+	in := &insn{Inst: x, at: p}
 	for i := range b.refs[p.piece] {
 		r := &b.refs[p.piece][i]
 		if r.Off+uint64(r.Width) <= p.off || r.Off >= p.off+uint64(in.Len) {
@@ -233,12 +238,12 @@ func (b *body) attach(in *insn, code []byte, r *elfdiff.Reference, at int) error
 	for i := range r.Width {
 		marked[at+i] = 0
 	}
-	plain, err := model.Decode(marked, 0)
+	plain, err := b.arch.Decode(marked, 0)
 	if err != nil {
 		return refuse(in.at, "an instruction that is not known")
 	}
 	marked[at] = 0x35
-	other, err := model.Decode(marked, 0)
+	other, err := b.arch.Decode(marked, 0)
 	if err != nil {
 		return refuse(in.at, "an instruction that is not known")
 	}
@@ -248,14 +253,14 @@ func (b *body) attach(in *insn, code []byte, r *elfdiff.Reference, at int) error
 			continue
 		}
 		found++
-		switch x := plain.Args[i].(type) {
-		case x86asm.Mem:
+		switch plain.Args[i].Kind {
+		case machine.KindMem:
 			in.disp = to
-			x.Disp = 0
-			in.Args[i] = x
-		case x86asm.Imm:
+			in.Args[i] = plain.Args[i]
+			in.Args[i].Mem.Disp = 0
+		case machine.KindImm:
 			in.imm = to
-		case x86asm.Rel:
+		case machine.KindRel:
 			in.rel = to
 		default:
 			return refuse(in.at, "a relocation in no known field")
@@ -333,11 +338,10 @@ func (b *body) target(in *insn) (p place, to *ref, err error) {
 		}
 		return place{in.rel.piece, in.rel.off}, nil, nil
 	}
-	r, ok := in.Args[0].(x86asm.Rel)
-	if !ok {
+	if in.Args[0].Kind != machine.KindRel {
 		return place{}, nil, refuse(in.at, "a jump through a pointer")
 	}
-	p = place{in.at.piece, in.next().off + uint64(int64(r))}
+	p = place{in.at.piece, in.next().off + uint64(in.Args[0].Imm)}
 	if p.off >= b.o.Atoms[b.atoms[p.piece]].Size {
 		return place{}, nil, refuse(in.at, "a jump out of the function")
 	}

@@ -1,29 +1,23 @@
 package equiv
 
-import "golang.org/x/arch/x86/x86asm"
+import "github.com/klpforge/klpforge/analyze/machine"
 
-// Conditions by the name that instructions have for them.
-var (
-	jumps = map[x86asm.Op]string{x86asm.JE: "e", x86asm.JNE: "ne", x86asm.JB: "b", x86asm.JAE: "ae",
-		x86asm.JA: "a", x86asm.JBE: "be", x86asm.JL: "l", x86asm.JGE: "ge",
-		x86asm.JG: "g", x86asm.JLE: "le", x86asm.JS: "s", x86asm.JNS: "ns", x86asm.JO: "o", x86asm.JNO: "no",
-		x86asm.JP: "p", x86asm.JNP: "np"}
-	sets = map[x86asm.Op]string{x86asm.SETE: "e", x86asm.SETNE: "ne", x86asm.SETB: "b", x86asm.SETAE: "ae",
-		x86asm.SETA: "a", x86asm.SETBE: "be", x86asm.SETL: "l", x86asm.SETGE: "ge",
-		x86asm.SETG: "g", x86asm.SETLE: "le", x86asm.SETS: "s", x86asm.SETNS: "ns", x86asm.SETO: "o",
-		x86asm.SETNO: "no", x86asm.SETP: "p", x86asm.SETNP: "np"}
-	moves = map[x86asm.Op]string{x86asm.CMOVE: "e", x86asm.CMOVNE: "ne", x86asm.CMOVB: "b", x86asm.CMOVAE: "ae",
-		x86asm.CMOVA: "a", x86asm.CMOVBE: "be", x86asm.CMOVL: "l", x86asm.CMOVGE: "ge",
-		x86asm.CMOVG: "g", x86asm.CMOVLE: "le", x86asm.CMOVS: "s", x86asm.CMOVNS: "ns", x86asm.CMOVO: "o",
-		x86asm.CMOVNO: "no", x86asm.CMOVP: "p", x86asm.CMOVNP: "np"}
-	contrary = map[string]string{"ne": "e", "ae": "b", "be": "a", "ge": "l", "le": "g", "ns": "s", "no": "o", "np": "p"}
-)
+// condNames are the conditions' names in terms.
+var condNames = [...]string{
+	machine.CondO: "o", machine.CondNO: "no", machine.CondB: "b", machine.CondAE: "ae", machine.CondE: "e", machine.CondNE: "ne",
+	machine.CondBE: "be", machine.CondA: "a", machine.CondS: "s", machine.CondNS: "ns", machine.CondP: "p", machine.CondNP: "np",
+	machine.CondL: "l", machine.CondGE: "ge", machine.CondLE: "le", machine.CondG: "g",
+}
+
+// contrary are the conditions that terms say by their contrary.
+var contrary = map[string]string{"ne": "e", "ae": "b", "be": "a", "ge": "l", "le": "g", "ns": "s", "no": "o", "np": "p"}
 
 // condition gives the term that decides a condition, so that the same question
 // is the same term however the compiler asks it; not tells that its contrary is
 // meant. The terms are eq, ult and slt of a width and two values, with a
 // constant on the right where there is one; "bit"; or what the flags were set by.
-func (p *pool) condition(cc string, flags term) (t term, not bool) {
+func (p *pool) condition(c machine.Cond, flags term) (t term, not bool) {
+	cc := condNames[c]
 	if c, ok := contrary[cc]; ok {
 		cc, not = c, true
 	}

@@ -3,7 +3,7 @@ package equiv
 import (
 	"strings"
 
-	"golang.org/x/arch/x86/x86asm"
+	"github.com/klpforge/klpforge/analyze/machine"
 )
 
 // eventKind says what an instruction does that others can see, or where control
@@ -39,7 +39,7 @@ type event struct {
 	// sets.
 	what string
 	args []term
-	outs []int
+	outs []machine.Num
 	next place
 }
 
@@ -66,7 +66,7 @@ type read struct {
 	may  bool // a fault is caught
 }
 
-func (w *walker) m() *machine { return &w.s.m[w.side] }
+func (w *walker) m() *half { return &w.s.m[w.side] }
 
 const maxStraight = 4000 // instructions without an event
 
@@ -92,9 +92,10 @@ func (w *walker) advance() (*event, error) {
 }
 
 // set writes an operand. The event is a store that others can see.
-func (w *walker) set(in *insn, a x86asm.Arg, width uint64, v term) (*event, error) {
+func (w *walker) set(in *insn, i int, width uint64, v term) (*event, error) {
 	p, m := w.p, w.m()
-	if n, rw, high, ok := regOf(a); ok {
+	a := &in.Args[i]
+	if n, rw, high, ok := general(a); ok {
 		switch {
 		case high:
 			m.regs[n] = p.cons(node{op: "insh", a: m.regs[n], b: p.low(8, v)})
@@ -105,11 +106,10 @@ func (w *walker) set(in *insn, a x86asm.Arg, width uint64, v term) (*event, erro
 		}
 		return nil, nil
 	}
-	mem, ok := a.(x86asm.Mem)
-	if !ok {
-		return nil, refuse(in.at, "an operand that is not known (%v)", in.Inst)
+	if a.Kind != machine.KindMem {
+		return nil, refuse(in.at, "an operand that is not known (%s)", in.Inst.String())
 	}
-	addr, gs, err := w.address(in, mem)
+	addr, gs, err := w.address(in, a.Mem)
 	if err != nil {
 		return nil, err
 	}
@@ -128,19 +128,8 @@ func (w *walker) set(in *insn, a x86asm.Arg, width uint64, v term) (*event, erro
 // step executes one instruction. Without an event, the walker stands at the
 // next one.
 func (w *walker) step(in *insn) (*event, error) {
-	for _, pre := range in.Prefix {
-		switch pre & 0xff {
-		case 0:
-		case x86asm.PrefixLOCK:
-			return w.atomic(in)
-		case x86asm.PrefixREP, x86asm.PrefixREPN:
-			if !strings.HasPrefix(in.Op.String(), "STOS") && !strings.HasPrefix(in.Op.String(), "MOVS") &&
-				in.Op != x86asm.PAUSE && in.Op != x86asm.RET &&
-				in.Op != x86asm.TZCNT && in.Op != x86asm.LZCNT && in.Op != x86asm.POPCNT && in.Op != x86asm.NOP &&
-				in.Op != x86asm.BSF && in.Op != x86asm.BSR && in.Op != x86asm.JMP && in.Op != x86asm.CALL {
-				return nil, refuse(in.at, "an instruction that is not known (%v)", in.Inst)
-			}
-		}
+	if in.Lock {
+		return w.atomic(in)
 	}
 	switch in.special {
 	case "__ex_table":
@@ -169,13 +158,13 @@ func (w *walker) step(in *insn) (*event, error) {
 func (w *walker) control(in *insn) (ev *event, done bool, err error) {
 	p, m := w.p, w.m()
 	switch in.Op {
-	case x86asm.JMP, x86asm.CALL:
-		tail := in.Op == x86asm.JMP
-		if _, ok := in.Args[0].(x86asm.Rel); !ok {
+	case machine.Jump, machine.Call:
+		tail := in.Op == machine.Jump
+		if in.Args[0].Kind != machine.KindRel {
 			if tail {
 				return nil, true, refuse(in.at, "a jump through a pointer")
 			}
-			v, err := w.get(in, in.Args[0], 64)
+			v, err := w.get(in, 0, 64)
 			if in.special == ".parainstructions" {
 				return nil, true, refuse(in.at, "a call that the kernel rewrites when it boots")
 			}
@@ -211,20 +200,21 @@ func (w *walker) control(in *insn) (ev *event, done bool, err error) {
 		case tail && strings.HasSuffix(to.name, "_return_thunk"):
 			return &event{kind: evReturn, in: in}, true, nil
 		}
-		if reg, ok := strings.CutPrefix(to.name, "__x86_indirect_thunk_"); ok {
-			for n, name := range regNames {
-				if name == reg {
-					return &event{kind: evCall, in: in, val: m.regs[n], tail: tail, next: in.next()}, true, nil
-				}
+		if strings.HasPrefix(to.name, "__x86_indirect_thunk_") {
+			if via := convention.Callee(to.name).Via; via != machine.NoReg {
+				return &event{kind: evCall, in: in, val: m.regs[via], tail: tail, next: in.next()}, true, nil
 			}
 		}
 		return &event{kind: evCall, in: in, to: to.name, tail: tail, next: in.next()}, true, nil
-	case x86asm.RET:
+	case machine.Return:
 		return &event{kind: evReturn, in: in}, true, nil
-	case x86asm.UD2:
+	case machine.Trap:
+		if in.Args[0].Kind != machine.KindNone {
+			break // ud1, with which compilers say more
+		}
 		return &event{kind: evTrap, in: in, what: in.special + in.extra, next: in.next()}, true, nil
 	}
-	if cc, ok := jumps[in.Op]; ok {
+	if in.Conditional() {
 		at, to, err := w.b.target(in)
 		if err != nil {
 			return nil, true, err
@@ -232,7 +222,7 @@ func (w *walker) control(in *insn) (ev *event, done bool, err error) {
 		if to != nil {
 			return nil, true, refuse(in.at, "a conditional jump to %s", to.name)
 		}
-		cond, not := p.condition(cc, m.flags)
+		cond, not := p.condition(in.Cond, m.flags)
 		return &event{kind: evBranch, in: in, cond: cond, not: not, yes: at, no: in.next()}, true, nil
 	}
 	return nil, false, nil

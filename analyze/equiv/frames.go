@@ -14,7 +14,7 @@ func (w *walk) isFrame(t term) bool {
 func (w *walk) stackArguments(s *state, f *event, at func(string, ...any) *Obstacle) error {
 	var top [2]int64
 	for i := range s.m {
-		_, k := w.p.offset(s.m[i].regs[rsp])
+		_, k := w.p.offset(s.m[i].regs[stackReg])
 		top[i] = int64(k)
 	}
 	// Arguments lie one behind the other from the stack pointer on.
@@ -50,7 +50,7 @@ func (w *walk) frames(s *state, at func(string, ...any) *Obstacle) error {
 		if i == 1 {
 			d = -delta
 		}
-		_, top := w.p.offset(s.m[i].regs[rsp])
+		_, top := w.p.offset(s.m[i].regs[stackReg])
 		for _, k := range s.m[i].offsets() {
 			v := s.m[i].slots[k]
 			if v.private || k >= 0 || k < int64(top) {

@@ -34,7 +34,7 @@ type Guard struct {
 // it answered otherwise: the beginning of an exit, perhaps.
 type cand struct {
 	at    place
-	m     machine
+	m     half
 	facts []fact
 }
 
@@ -229,14 +229,14 @@ func (l *leaving) follow(s *state, at place, depth int) *Obstacle {
 		case ev.kind == evCall && gives(ev.to):
 			i := len(s.locks) - 1
 			for ; i >= 0; i-- {
-				if h := s.locks[i]; releases(ev.to, h.take) && (bare(kindOf(h.take)) || h.lock == m.regs[rdi]) {
+				if h := s.locks[i]; releases(ev.to, h.take) && (bare(kindOf(h.take)) || h.lock == m.regs[firstArg]) {
 					break
 				}
 			}
 			if i < 0 {
 				return refuse(ev.at(), "it gives back a lock (%s) that is not known to be held", ev.to)
 			}
-			if h := s.locks[i]; h.take[len(h.take)-4:] == "save" && m.regs[rsi] != h.ret {
+			if h := s.locks[i]; h.take[len(h.take)-4:] == "save" && m.regs[argRegs[1]] != h.ret {
 				return refuse(ev.at(), "it gives back a lock (%s) with other interrupt flags", ev.to)
 			}
 			s.locks = slices.Delete(s.locks, i, i+1)
@@ -264,7 +264,7 @@ func (l *leaving) leave(s *state, ev *event) *Obstacle {
 	if len(s.locks) > 0 {
 		return refuse(ev.at(), "it keeps a lock (%s)", s.locks[0].take)
 	}
-	l.values = append(l.values, w.known(s, s.m[1].regs[rax]))
+	l.values = append(l.values, w.known(s, s.m[1].regs[retReg]))
 	return nil
 }
 
@@ -318,9 +318,9 @@ func (w *walk) together(s *state, old []fact, at pairOf, depth int) (*term, bool
 		case f.kind == evBranch || g.kind == evBranch:
 			return nil, false
 		case f.kind == evReturn && g.kind == evReturn:
-			a, aok := w.value(s.m[0].regs[rax])
-			b, bok := w.value(s.m[1].regs[rax])
-			v := s.m[1].regs[rax]
+			a, aok := w.value(s.m[0].regs[retReg])
+			b, bok := w.value(s.m[1].regs[retReg])
+			v := s.m[1].regs[retReg]
 			return &v, aok && bok && a == b
 		}
 		over, err := w.match(s, &ws, &e)

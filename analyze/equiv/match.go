@@ -4,6 +4,8 @@ import (
 	"encoding/hex"
 	"fmt"
 	"strings"
+
+	"github.com/klpforge/klpforge/analyze/machine"
 )
 
 // Proto is what is known of a function's parameters.
@@ -14,6 +16,7 @@ type Proto struct {
 	// Registers says that Args is what the code reads of registers: there may be
 	// arguments on the stack besides.
 	Registers bool
+	setsPair  bool // on each path to its return, the code sets the register of a result's second half
 }
 
 // same reports whether values of the two sides are equal. Addresses in the frame
@@ -125,20 +128,20 @@ func (w *walk) match(s *state, ws *[2]*walker, e *[2]*event) (over bool, err err
 		}
 		ws[0].at, ws[1].at = f.next, g.next
 	case evReturn:
-		for _, r := range savedRegs {
+		for r := range convention.Saved.All {
 			a, b := s.m[0].regs[r], s.m[1].regs[r]
-			if r == rsp { // both frames begin at the same place: the return address
+			if r == stackReg { // both frames begin at the same place: the return address
 				x, i := w.p.offset(a)
 				y, j := w.p.offset(b)
 				if w.p.nodes[x].op == "frame" && w.p.nodes[y].op == "frame" && i == j {
 					continue
 				}
 			}
-			if r == rsp || !w.same(a, b) {
-				return false, at("%s, which a caller relies on, is not shown to be the same", regNames[r])
+			if r == stackReg || !w.same(a, b) {
+				return false, at("%s, which a caller relies on, is not shown to be the same", regName(r))
 			}
 		}
-		a, b := s.m[0].regs[rax], s.m[1].regs[rax]
+		a, b := s.m[0].regs[retReg], s.m[1].regs[retReg]
 		width := uint64(64)
 		if w.own != nil {
 			if w.own.Ret == 0 {
@@ -149,7 +152,7 @@ func (w *walk) match(s *state, ws *[2]*walker, e *[2]*event) (over bool, err err
 		if !w.agree(s, width, a, b) {
 			return false, at("the value returned is computed otherwise: %s before, %s after", w.p.text(a), w.p.text(b))
 		}
-		if c, d := s.m[0].regs[rdx], s.m[1].regs[rdx]; w.own == nil && !w.agree(s, 64, c, d) && !(w.left(c) &&
+		if c, d := s.m[0].regs[pairReg], s.m[1].regs[pairReg]; w.own == nil && !w.agree(s, 64, c, d) && !(w.left(c) &&
 			w.left(d)) {
 			return false, at("the size of the result is not known, and rdx, which may be its second half, is not shown to be the same")
 		}
@@ -159,6 +162,12 @@ func (w *walk) match(s *state, ws *[2]*walker, e *[2]*event) (over bool, err err
 	e[0], e[1] = nil, nil
 	return false, nil
 }
+
+// pairArg is the argument whose register also returns the second half of a result.
+var pairArg = func() int {
+	n, _ := convention.ArgOf(pairReg)
+	return n
+}()
 
 // matchCall compares two calls.
 func (w *walk) matchCall(s *state, ws *[2]*walker, e *[2]*event, at func(string, ...any) *Obstacle) (over bool,
@@ -175,12 +184,12 @@ func (w *walk) matchCall(s *state, ws *[2]*walker, e *[2]*event, at func(string,
 		return false, w.preserved(s, ws, e, at)
 	}
 	proto := w.parameters(f.to)
-	m := [2]*machine{&s.m[0], &s.m[1]}
+	m := [2]*half{&s.m[0], &s.m[1]}
 	switch {
 	case own:
-		for _, r := range []int{rax, rcx, rdx, rdi, rsi} {
+		for _, r := range []machine.Num{machine.RAX, machine.RCX, machine.RDX, machine.RDI, machine.RSI} {
 			if !w.same(m[0].regs[r], m[1].regs[r]) {
-				return false, at("%s: what it is given in %s is not shown to be the same", f.to, regNames[r])
+				return false, at("%s: what it is given in %s is not shown to be the same", f.to, regName(r))
 			}
 			s.escaped = s.escaped || w.isFrame(m[0].regs[r])
 		}
@@ -224,16 +233,17 @@ func (w *walk) matchCall(s *state, ws *[2]*walker, e *[2]*event, at func(string,
 	if err := w.frames(s, at); err != nil {
 		return false, err
 	}
-	if err := w.lock(s, f, m[0].regs[rdi], at); err != nil {
+	if err := w.lock(s, f, m[0].regs[firstArg], at); err != nil {
 		return false, err
 	}
 	s.epoch = w.p.cons(node{op: "mem", a: s.epoch, s: "call " + f.at().String() + g.at().String()})
 	w.cands = nil
 	for i, ev := range e {
 		w.afterCall(&s.m[i], i, ev, s.epoch, own)
-		if !own && (proto == nil || proto.Registers) {
-			// Perhaps the second half of a result; if not, nobody reads it.
-			s.m[i].regs[rdx] = w.p.cons(node{op: "out", k: rdx, a: s.epoch})
+		if !own && (proto == nil || proto.Registers && (len(proto.Args) > pairArg || proto.setsPair)) {
+			// Perhaps the second half of a result; if not, nobody reads it. Where it was not
+			// compared, and is not surely set, it may be what the function was given there.
+			s.m[i].regs[pairReg] = w.p.cons(node{op: "out", k: uint64(pairReg), a: s.epoch})
 		}
 	}
 	if own {
@@ -241,7 +251,7 @@ func (w *walk) matchCall(s *state, ws *[2]*walker, e *[2]*event, at func(string,
 	}
 	ret := w.p.cons(node{op: "ret", a: s.epoch, s: f.name()})
 	if !own {
-		m[0].regs[rax], m[1].regs[rax] = ret, ret
+		m[0].regs[retReg], m[1].regs[retReg] = ret, ret
 	}
 	if n := len(s.locks); n > 0 && s.locks[n-1].ret == -1 {
 		s.locks[n-1].ret = ret
@@ -281,7 +291,7 @@ func (w *walk) argument(x *walker, i int) term {
 	if i < len(argRegs) {
 		return x.m().regs[argRegs[i]]
 	}
-	k, ok := x.frame(x.m().regs[rsp])
+	k, ok := x.frame(x.m().regs[stackReg])
 	if !ok {
 		return 0
 	}
@@ -295,10 +305,10 @@ func (w *walk) left(t term) bool {
 }
 
 // afterCall forgets what a call may have changed.
-func (w *walk) afterCall(m *machine, side int, ev *event, epoch term, own bool) {
+func (w *walk) afterCall(m *half, side int, ev *event, epoch term, own bool) {
 	if !own {
-		for _, r := range callerSaved {
-			m.regs[r] = w.p.unknownAt("left by a call in "+regNames[r], side, ev.at(), epoch)
+		for r := range convention.Scratch.All {
+			m.regs[r] = w.p.unknownAt("left by a call in "+regName(r), side, ev.at(), epoch)
 		}
 	}
 	m.flags = w.p.unknownAt("flags", side, ev.at(), epoch)
@@ -306,15 +316,15 @@ func (w *walk) afterCall(m *machine, side int, ev *event, epoch term, own bool) 
 
 // afterSpecial treats registers after a function with a convention of its own:
 // those that were equal are, whatever it does with them.
-func (w *walk) afterSpecial(s *state, ws *[2]*walker, m [2]*machine) {
-	for _, r := range callerSaved {
+func (w *walk) afterSpecial(s *state, ws *[2]*walker, m [2]*half) {
+	for r := range convention.Scratch.All {
 		if m[0].regs[r] == m[1].regs[r] && m[0].regs[r] != 0 {
 			t := w.p.cons(node{op: "out", k: uint64(r), a: s.epoch})
 			m[0].regs[r], m[1].regs[r] = t, t
 			continue
 		}
 		for i := range m {
-			m[i].regs[r] = w.p.unknownAt("left by a call in "+regNames[r], i, ws[i].at, s.epoch)
+			m[i].regs[r] = w.p.unknownAt("left by a call in "+regName(r), i, ws[i].at, s.epoch)
 		}
 	}
 }

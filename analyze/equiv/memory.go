@@ -1,13 +1,9 @@
 package equiv
 
-import (
-	"strings"
-
-	"golang.org/x/arch/x86/x86asm"
-)
+import "github.com/klpforge/klpforge/analyze/machine"
 
 // bitAnywhere tests a bit of memory whose number may be beyond the operand.
-func (w *walker) bitAnywhere(in *insn, mem x86asm.Mem, width uint64) error {
+func (w *walker) bitAnywhere(in *insn, mem machine.Mem, width uint64) error {
 	addr, gs, err := w.address(in, mem)
 	if err != nil {
 		return err
@@ -15,7 +11,7 @@ func (w *walker) bitAnywhere(in *insn, mem x86asm.Mem, width uint64) error {
 	if _, own := w.frame(addr); own || gs {
 		return refuse(in.at, "a test of a bit anywhere in its own frame or the processor's data")
 	}
-	n, err := w.get(in, in.Args[1], width)
+	n, err := w.get(in, 1, width)
 	if err != nil {
 		return err
 	}
@@ -27,20 +23,20 @@ func (w *walker) bitAnywhere(in *insn, mem x86asm.Mem, width uint64) error {
 
 // atomic is an instruction that reads and writes memory at once.
 func (w *walker) atomic(in *insn) (*event, error) {
-	ev := &event{kind: evOther, in: in, what: "locked " + in.Op.String(), next: in.next()}
+	ev := &event{kind: evOther, in: in, what: "locked " + nameOf(in), next: in.next()}
 	width := widthOf(in)
 	ev.size = width / 8
 	mems := 0
-	for _, a := range in.Args {
-		switch a := a.(type) {
-		case x86asm.Mem:
-			addr, gs, err := w.address(in, a)
+	for i := range in.Args {
+		switch a := &in.Args[i]; a.Kind {
+		case machine.KindMem:
+			addr, gs, err := w.address(in, a.Mem)
 			if err != nil {
 				return nil, err
 			}
 			if _, own := w.frame(addr); own {
 				// lock addl $0,-4(%rsp) is how the kernel writes a barrier.
-				if imm, ok := in.Args[1].(x86asm.Imm); ok && imm == 0 && in.imm == nil && in.Op == x86asm.ADD {
+				if by := &in.Args[1]; by.Kind == machine.KindImm && by.Imm == 0 && in.imm == nil && in.Op == machine.Add {
 					ev.what = "barrier"
 					return ev, nil
 				}
@@ -51,8 +47,8 @@ func (w *walker) atomic(in *insn) (*event, error) {
 			}
 			mems++
 			ev.addr = addr
-		case x86asm.Reg, x86asm.Imm:
-			v, err := w.get(in, a, width)
+		case machine.KindReg, machine.KindImm:
+			v, err := w.get(in, i, width)
 			if err != nil {
 				return nil, err
 			}
@@ -60,28 +56,29 @@ func (w *walker) atomic(in *insn) (*event, error) {
 		}
 	}
 	switch in.Op {
-	case x86asm.CMPXCHG:
-		ev.args = append(ev.args, w.p.low(width, w.m().regs[rax]))
-		ev.outs = []int{rax}
-	case x86asm.XADD, x86asm.XCHG:
-		for _, a := range in.Args[:2] {
-			if n, rw, high, ok := regOf(a); ok {
+	case machine.CompareExchange:
+		ev.args = append(ev.args, w.p.low(width, w.m().regs[retReg]))
+		ev.outs = []machine.Num{retReg}
+	case machine.ExchangeAdd, machine.Exchange:
+		for i := range in.Args[:2] {
+			if n, rw, high, ok := general(&in.Args[i]); ok {
 				if rw < 32 || high {
-					return nil, refuse(in.at, "an instruction that is not known (%v)", in.Inst)
+					return nil, notKnown(in)
 				}
-				ev.outs = []int{n}
+				ev.outs = []machine.Num{n}
 			}
 		}
-	case x86asm.ADD, x86asm.SUB, x86asm.AND, x86asm.OR, x86asm.XOR, x86asm.INC, x86asm.DEC, x86asm.NEG, x86asm.NOT:
-	case x86asm.BTS, x86asm.BTR, x86asm.BTC:
-		if _, imm := in.Args[1].(x86asm.Imm); !imm && mems == 1 {
+	case machine.Add, machine.Sub, machine.And, machine.Or, machine.Xor, machine.Increment, machine.Decrement,
+		machine.Negate, machine.Not:
+	case machine.BitSet, machine.BitReset, machine.BitFlip:
+		if in.Args[1].Kind != machine.KindImm && mems == 1 {
 			ev.what += " anywhere" // the address and the number are compared
 		}
 	default:
-		return nil, refuse(in.at, "an instruction that is not known (%v)", in.Inst)
+		return nil, notKnown(in)
 	}
 	if mems != 1 {
-		return nil, refuse(in.at, "an instruction that is not known (%v)", in.Inst)
+		return nil, notKnown(in)
 	}
 	return ev, nil
 }
@@ -89,44 +86,41 @@ func (w *walker) atomic(in *insn) (*event, error) {
 // text is a string instruction.
 func (w *walker) text(in *insn) (*event, error) {
 	p, m := w.p, w.m()
-	op := in.Op.String()
-	size := map[byte]uint64{'B': 1, 'W': 2, 'D': 4, 'Q': 8}[op[len(op)-1]]
-	rep := false
-	for _, pre := range in.Prefix {
-		rep = rep || pre&0xff == x86asm.PrefixREP
-	}
+	size := uint64(in.Size)
 	count := p.constant(1)
-	if rep {
-		count = m.regs[rcx]
+	if in.Repeat {
+		count = m.regs[machine.RCX]
 	}
 	n, fixed := p.isConst(count)
-	k, own := w.frame(m.regs[rdi])
-	moves := strings.HasPrefix(op, "MOVS")
+	k, own := w.frame(m.regs[machine.RDI])
+	moves := in.Op == machine.StringMove
 	if moves {
-		if _, from := w.frame(m.regs[rsi]); from || own {
+		if _, from := w.frame(m.regs[machine.RSI]); from || own {
 			return nil, refuse(in.at, "a copy to or from its own frame")
 		}
 	}
+
 	if own {
 		const most = 512
 		if !fixed || n > most {
 			return nil, refuse(in.at, "a store of unknown length to its own frame")
 		}
 		for i := range n {
-			w.storeSlot(k+int64(i*size), size, p.low(size*8, m.regs[rax]), false)
+			w.storeSlot(k+int64(i*size), size, p.low(size*8, m.regs[machine.RAX]), false)
 		}
-		m.regs[rdi] = p.plus(m.regs[rdi], n*size)
-		if rep {
-			m.regs[rcx] = p.constant(0)
+		m.regs[machine.RDI] = p.plus(m.regs[machine.RDI], n*size)
+		if in.Repeat {
+			m.regs[machine.RCX] = p.constant(0)
 		}
 		return nil, nil
 	}
-	ev := &event{kind: evOther, in: in, what: op, addr: m.regs[rdi], size: size, args: []term{count},
-		outs: []int{rdi, rcx}, next: in.next()}
+
+	ev := &event{kind: evOther, in: in, what: nameOf(in), addr: m.regs[machine.RDI], size: size, args: []term{count},
+		outs: []machine.Num{machine.RDI, machine.RCX}, next: in.next()}
 	if moves {
-		ev.args, ev.outs = append(ev.args, m.regs[rsi]), append(ev.outs, rsi)
+		ev.args, ev.outs = append(ev.args, m.regs[machine.RSI]), append(ev.outs, machine.RSI)
 	} else {
-		ev.args = append(ev.args, p.low(size*8, m.regs[rax]))
+		ev.args = append(ev.args, p.low(size*8, m.regs[machine.RAX]))
 	}
 	return ev, nil
 }

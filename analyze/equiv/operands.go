@@ -1,58 +1,49 @@
 package equiv
 
 import (
-	"golang.org/x/arch/x86/x86asm"
+	"strings"
+
+	"github.com/klpforge/klpforge/analyze/machine"
 )
 
-func regOf(a x86asm.Arg) (n int, width uint64, high, ok bool) {
-	r, is := a.(x86asm.Reg)
-	if !is {
-		return
-	}
-	switch {
-	case r >= x86asm.AH && r <= x86asm.BH:
-		return int(r - x86asm.AH), 8, true, true
-	case r >= x86asm.AL && r <= x86asm.BL:
-		return int(r - x86asm.AL), 8, false, true
-	case r >= x86asm.SPB && r <= x86asm.DIB:
-		return int(r-x86asm.SPB) + 4, 8, false, true
-	case r >= x86asm.R8B && r <= x86asm.R15B:
-		return int(r-x86asm.R8B) + 8, 8, false, true
-	case r >= x86asm.AX && r <= x86asm.R15W:
-		return int(r - x86asm.AX), 16, false, true
-	case r >= x86asm.EAX && r <= x86asm.R15L:
-		return int(r - x86asm.EAX), 32, false, true
-	case r >= x86asm.RAX && r <= x86asm.R15:
-		return int(r - x86asm.RAX), 64, false, true
-	}
-	return
+// general takes an operand that is a general register apart; the width is in bits.
+func general(o *machine.Operand) (n machine.Num, width uint64, high, ok bool) {
+	n, size, ok := o.General()
+	return n, uint64(size) * 8, o.Reg.High, ok
 }
 
 // widthOf is the size of the instruction's first operand, in bits.
 func widthOf(in *insn) uint64 {
-	if _, width, _, ok := regOf(in.Args[0]); ok {
-		return width
+	if n := in.Args[0].Width(); n > 0 && (in.Args[0].Kind == machine.KindMem || in.Args[0].Reg.Class == machine.General) {
+		return uint64(n) * 8
 	}
-	if in.MemBytes > 0 {
-		return uint64(in.MemBytes) * 8
-	}
-	return uint64(in.DataSize)
+	return uint64(in.Size) * 8
+}
+
+// nameOf is the operation's name in certificates: the processor's manuals' own.
+func nameOf(in *insn) string { return strings.ToUpper(in.Name) }
+
+// notKnown refuses an instruction.
+func notKnown(in *insn) *Obstacle {
+	return refuse(in.at, "an instruction that is not known (%s)", in.Inst.String())
 }
 
 // address computes a memory operand's address; gs is set for the processor's
 // own data.
-func (w *walker) address(in *insn, m x86asm.Mem) (t term, gs bool, err error) {
+func (w *walker) address(in *insn, m machine.Mem) (t term, gs bool, err error) {
 	p := w.p
-	switch m.Segment {
-	case 0, x86asm.DS, x86asm.SS, x86asm.CS, x86asm.ES:
-	case x86asm.GS:
+	switch m.Seg {
+	case machine.SegNone:
+	case machine.SegGS:
 		gs = true
 	default:
 		return 0, false, refuse(in.at, "a segment that is not known")
 	}
-	if in.AddrSize != 64 {
+	if m.Addr32 {
 		return 0, false, refuse(in.at, "an address of less than 64 bits")
 	}
+
+	// What a relocation says stands in for the displacement.
 	t = p.constant(0)
 	disp := uint64(m.Disp)
 	if in.disp != nil {
@@ -60,25 +51,15 @@ func (w *walker) address(in *insn, m x86asm.Mem) (t term, gs bool, err error) {
 			return 0, false, refuse(in.at, "an address in its own code")
 		}
 		t, disp = p.symbol(in.disp.name), in.disp.off
+	} else if m.PC {
+		return 0, false, refuse(in.at, "an address in its own code")
 	}
-	switch {
-	case m.Base == x86asm.RIP:
-		if in.disp == nil {
-			return 0, false, refuse(in.at, "an address in its own code")
-		}
-	case m.Base != 0:
-		n, _, _, ok := regOf(m.Base)
-		if !ok {
-			return 0, false, refuse(in.at, "an address that is not known")
-		}
-		t = p.add(t, w.m().regs[n])
+
+	if m.Base != machine.NoReg {
+		t = p.add(t, w.m().regs[m.Base])
 	}
-	if m.Index != 0 {
-		n, _, _, ok := regOf(m.Index)
-		if !ok {
-			return 0, false, refuse(in.at, "an address that is not known")
-		}
-		i := w.m().regs[n]
+	if m.Index != machine.NoReg {
+		i := w.m().regs[m.Index]
 		for s := m.Scale; s > 1; s /= 2 {
 			i = p.shl(i, 1)
 		}
@@ -88,39 +69,40 @@ func (w *walker) address(in *insn, m x86asm.Mem) (t term, gs bool, err error) {
 }
 
 // get reads an operand as a value of that width.
-func (w *walker) get(in *insn, a x86asm.Arg, width uint64) (term, error) {
+func (w *walker) get(in *insn, i int, width uint64) (term, error) {
 	p := w.p
-	if n, rw, high, ok := regOf(a); ok {
+	a := &in.Args[i]
+	if n, rw, high, ok := general(a); ok {
 		v := w.m().regs[n]
 		if high {
 			return p.low(8, p.shr(64, v, p.constant(8))), nil
 		}
 		return p.low(min(rw, width), v), nil
 	}
-	switch a := a.(type) {
-	case x86asm.Imm:
+	switch a.Kind {
+	case machine.KindImm:
 		if in.imm != nil {
 			if in.imm.piece >= 0 && (in.imm.piece != 0 || in.imm.off != 0) {
 				return 0, refuse(in.at, "an address in its own code")
 			}
 			return p.plus(p.symbol(in.imm.name), in.imm.off), nil
 		}
-		v := uint64(a)
+		v := uint64(a.Imm)
 		if width == 64 && v>>31 == 1 && in.Len < 10 {
 			v = signed(32, v) // an immediate of 4 bytes; the decoder may leave it unsigned
 		}
 		return p.constant(v & mask(width)), nil
-	case x86asm.Mem:
-		if in.Op == x86asm.LEA {
-			t, gs, err := w.address(in, a)
+	case machine.KindMem:
+		if in.Op == machine.Address {
+			t, gs, err := w.address(in, a.Mem)
 			if err == nil && gs {
 				err = refuse(in.at, "a segment that is not known")
 			}
 			return t, err
 		}
-		return w.load(in, a, width/8)
+		return w.load(in, a.Mem, width/8)
 	}
-	return 0, refuse(in.at, "an operand that is not known (%v)", in.Inst)
+	return 0, refuse(in.at, "an operand that is not known (%s)", in.Inst.String())
 }
 
 // canary is where the stack protector's word is (arch/x86/include/asm/processor.h:
@@ -128,7 +110,7 @@ func (w *walker) get(in *insn, a x86asm.Arg, width uint64) (term, error) {
 const canary = 0x28
 
 // load reads memory.
-func (w *walker) load(in *insn, a x86asm.Mem, size uint64) (term, error) {
+func (w *walker) load(in *insn, a machine.Mem, size uint64) (term, error) {
 	p := w.p
 	addr, gs, err := w.address(in, a)
 	if err != nil {

@@ -4,39 +4,26 @@ import (
 	"maps"
 	"slices"
 	"strings"
+
+	"github.com/klpforge/klpforge/analyze/machine"
 )
 
-// Registers by their number in instructions.
-const (
-	rax = iota
-	rcx
-	rdx
-	rbx
-	rsp
-	rbp
-	rsi
-	rdi
-	r8
-	r9
-	r10
-	r11
-	r12
-	r13
-	r14
-	r15
-	numRegs
-)
+// numRegs is the number of general registers.
+const numRegs = 16
 
-var regNames = [numRegs]string{"rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi", "r8", "r9", "r10", "r11",
-	"r12", "r13", "r14", "r15"}
+// convention is how functions of the kernel call each other.
+var convention = machine.X86.Convention()
 
-// argRegs hold the first six arguments of a call; callerSaved is what a call
-// may change, savedRegs what it may not (System V ABI, AMD64, 3.2.1).
 var (
-	savedRegs   = [...]int{rbx, rsp, rbp, r12, r13, r14, r15}
-	argRegs     = [...]int{rdi, rsi, rdx, rcx, r8, r9}
-	callerSaved = [...]int{rax, rcx, rdx, rsi, rdi, r8, r9, r10, r11}
+	argRegs  = convention.Args
+	retReg   = convention.Result[0]
+	pairReg  = convention.Result[1] // of a result that needs two
+	stackReg = convention.StackPtr
+	frameReg = convention.FramePtr
+	firstArg = convention.Args[0]
 )
+
+func regName(n machine.Num) string { return machine.X86.RegName(n) }
 
 // slot is what lies in the function's own frame.
 type slot struct {
@@ -46,21 +33,21 @@ type slot struct {
 	private bool
 }
 
-// machine is one function's half of a state: terms of registers, of the last
+// half is one function's half of a state: terms of registers, of the last
 // comparison, and of the frame by offset from the stack pointer at entry.
-type machine struct {
+type half struct {
 	regs  [numRegs]term
 	flags term
 	slots map[int64]slot
 }
 
-func (m *machine) clone() machine {
+func (m *half) clone() half {
 	c := *m
 	c.slots = maps.Clone(m.slots)
 	return c
 }
 
-func (m *machine) offsets() []int64 { return slices.Sorted(maps.Keys(m.slots)) }
+func (m *half) offsets() []int64 { return slices.Sorted(maps.Keys(m.slots)) }
 
 // held is a lock taken and not yet given back.
 type held struct {
@@ -77,7 +64,7 @@ type fact struct {
 
 // state is what is known where both functions are at matched places.
 type state struct {
-	m     [2]machine
+	m     [2]half
 	epoch term // of memory: a new one at each matched store or call
 	facts []fact
 	locks []held

@@ -1,20 +1,23 @@
 package equiv
 
-import (
-	"slices"
-
-	"golang.org/x/arch/x86/x86asm"
-)
+import "github.com/klpforge/klpforge/analyze/machine"
 
 // unused reports whether nothing reads the register that an instruction sets:
-// on every way, as far as a bounded search sees, it is set anew before. It errs
+// on every path, as far as a bounded search sees, it is set anew before. It errs
 // towards used.
-func (b *body) unused(in *insn, reg int) bool { return b.unread(in.next(), reg, nil) }
+func (b *body) unused(in *insn, reg machine.Num) bool { return b.unread(in.next(), reg, search{}) }
 
-// unread is unused from a place on. callees tells how many registers for
-// parameters a called function reads, -1 when that is not known; nil when it is of
-// none.
-func (b *body) unread(from place, reg int, callees func(string) int) bool {
+// search says what else is known while readers of a register are looked for.
+type search struct {
+	// callees tells how many registers for parameters a called function reads, -1 when
+	// that is not known; nil when it is of none.
+	callees func(string) int
+	// results are registers that a return reads besides that of the result.
+	results machine.RegSet
+}
+
+// unread is unused from a place on.
+func (b *body) unread(from place, reg machine.Num, s search) bool {
 	const most = 300
 	seen := map[place]bool{}
 	work := []place{from}
@@ -28,115 +31,97 @@ func (b *body) unread(from place, reg int, callees func(string) int) bool {
 			continue
 		}
 		seen[at] = true
-		x, err := b.at(at)
-		if err != nil {
+
+		next, read := b.readBy(at, reg, s)
+		if read {
 			return false
 		}
-		if callees != nil && x.special == ".altinstructions" {
-			return false // what the kernel puts there may read anything
-		}
-		reads, writes := touches(x, reg)
-		if _, direct := x.Args[0].(x86asm.Rel); callees != nil && (x.Op == x86asm.CALL || x.Op == x86asm.JMP) &&
-			direct {
-			_, to, err := b.target(x)
-			if err != nil {
-				return false
-			}
-			if to != nil && to.name == "__fentry__" {
-				work = append(work, x.next())
-				continue
-			}
-			if to != nil && to.name != "__x86_return_thunk" {
-				n, at := callees(to.name), slices.Index(argRegs[:], reg)
-				if n < 0 || at < n {
-					return false
-				}
-				continue // a call sets it, and a jump does not come back
-			}
-			if to != nil {
-				continue
-			}
-		}
-		if reads {
-			return false
-		}
-		if writes {
-			continue
-		}
-		_, jump := jumps[x.Op]
-		switch {
-		case x.Op == x86asm.RET:
-			if reg == rax {
-				return false
-			}
-			continue
-		case x.Op == x86asm.JMP || jump:
-			to, other, err := b.target(x)
-			if err != nil {
-				return false
-			}
-			if other != nil {
-				if reg == rax || reg == rdi || reg == rsi || reg == rdx || reg == rcx || reg == r8 || reg == r9 {
-					// The return thunk keeps rax; another function takes arguments.
-					if reg == rax || other.name != "__x86_return_thunk" {
-						return false
-					}
-				}
-			} else {
-				work = append(work, to)
-			}
-			if x.Op == x86asm.JMP {
-				continue
-			}
-		}
-		work = append(work, x.next())
+		work = append(work, next...)
 	}
 	return true
 }
 
-// touches tells what an instruction does with a register: reads it, or sets all
-// of it.
-func touches(in *insn, reg int) (reads, writes bool) {
-	for i, a := range in.Args {
-		switch a := a.(type) {
-		case x86asm.Mem:
-			for _, r := range []x86asm.Reg{a.Base, a.Index} {
-				if n, _, _, ok := regOf(r); ok && r != 0 && n == reg {
-					reads = true
-				}
-			}
-		case x86asm.Reg:
-			n, width, _, ok := regOf(a)
-			if !ok || n != reg {
-				continue
-			}
-			plain := in.Op == x86asm.MOV || in.Op == x86asm.MOVZX || in.Op == x86asm.MOVSX ||
-				in.Op == x86asm.MOVSXD || in.Op == x86asm.LEA || in.Op == x86asm.POP
-			zero := (in.Op == x86asm.XOR || in.Op == x86asm.SUB) && in.Args[0] == in.Args[1]
-			if i == 0 && (plain || zero) && width >= 32 {
-				writes = true
-			} else if !zero {
-				reads = true
-			}
-		}
+// readBy reports whether the instruction at a place may read a register, and else
+// where to look on: nowhere when it sets the register.
+func (b *body) readBy(at place, reg machine.Num, s search) (next []place, read bool) {
+	in, err := b.at(at)
+	if err != nil {
+		return nil, true
 	}
+	if s.callees != nil && in.special == ".altinstructions" {
+		return nil, true // what the kernel puts there may read anything
+	}
+	e := in.Effects()
+	if e.Reads.Has(reg) {
+		return nil, true
+	}
+
 	switch in.Op {
-	case x86asm.CALL:
-		switch reg {
-		case rax, r10, r11:
-			writes = writes || !reads
-		case rdi, rsi, rdx, rcx, r8, r9:
-			reads = true
+	case machine.Call:
+		return b.readByCall(in, reg, s)
+	case machine.Return, machine.SystemReturn:
+		return nil, reg == retReg || s.results.Has(reg)
+	case machine.Jump, machine.JumpIf:
+		to, other, err := b.target(in)
+		switch {
+		case err != nil:
+			return nil, true
+		case other != nil:
+			if reg == retReg || s.results.Has(reg) || readByOther(other.name, reg, s) {
+				return nil, true // the result of a return, perhaps; else it is not looked at
+			}
+		default:
+			next = append(next, to)
 		}
-	case x86asm.NOP:
-		return false, false
-	case x86asm.MOV, x86asm.MOVZX, x86asm.MOVSX, x86asm.MOVSXD, x86asm.LEA, x86asm.POP, x86asm.PUSH, x86asm.ADD,
-		x86asm.SUB, x86asm.AND, x86asm.OR, x86asm.XOR, x86asm.CMP, x86asm.TEST,
-		x86asm.JMP, x86asm.RET, x86asm.INC, x86asm.DEC, x86asm.BT, x86asm.NOT, x86asm.NEG:
-	default:
-		if _, ok := jumps[in.Op]; !ok && (reg == rax || reg == rcx || reg == rdx || reg == rsi || reg == rdi) {
-			reads = true // perhaps without naming it
+		if in.Op == machine.Jump {
+			return next, false
 		}
 	}
-	return reads, writes && !reads
+	if e.Replaced().Has(reg) {
+		return nil, false
+	}
+	return append(next, in.next()), false
+}
+
+// readByCall is readBy for a call.
+func (b *body) readByCall(in *insn, reg machine.Num, s search) (next []place, read bool) {
+	name := "" // through a pointer
+	if in.Args[0].Kind == machine.KindRel {
+		_, to, err := b.target(in)
+		if err != nil {
+			return nil, true
+		}
+		if to != nil {
+			name = to.name
+		}
+	}
+	callee := convention.Callee(name)
+	if callee.Kind == machine.CalleeHook {
+		return []place{in.next()}, false
+	}
+	if readByOther(name, reg, s) {
+		return nil, true
+	}
+	if callee.Changed.Has(reg) {
+		return nil, false
+	}
+	return []place{in.next()}, false
+}
+
+// readByOther reports whether a function may read a register that it is entered
+// with. Its name is "" when it is not known.
+func readByOther(name string, reg machine.Num, s search) bool {
+	callee := convention.Callee(name)
+	if callee.Kind == machine.CalleeReturn {
+		return reg == retReg
+	}
+	if reg == callee.Via {
+		return true
+	}
+	arg, isArg := convention.ArgOf(reg)
+	if s.callees != nil && name != "" {
+		n := s.callees(name)
+		return n < 0 || isArg && arg < n
+	}
+	return isArg
 }

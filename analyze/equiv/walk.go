@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/klpforge/klpforge/analyze/machine"
 	"github.com/klpforge/klpforge/elfdiff"
 )
 
@@ -131,13 +132,14 @@ func (w *walk) entry() *state {
 		m := &s.m[i]
 		m.slots = map[int64]slot{}
 		for r := range m.regs {
-			name := "argument " + regNames[r]
-			if slices.Contains(savedRegs[:], r) {
-				name = "saved " + regNames[r]
+			reg := machine.Num(r)
+			name := "argument " + regName(reg)
+			if convention.Saved.Has(reg) {
+				name = "saved " + regName(reg)
 			}
 			m.regs[r] = w.p.cons(node{op: "var", s: name})
 		}
-		m.regs[rsp] = w.p.cons(node{op: "frame", k: uint64(i)})
+		m.regs[stackReg] = w.p.cons(node{op: "frame", k: uint64(i)})
 		m.flags = w.p.cons(node{op: "var", s: "flags"})
 	}
 	return s
@@ -334,7 +336,7 @@ func (w *walk) note(kind string, f, g *event) {
 }
 
 // message is the effect of a call that prints: registers are lost.
-func (w *walk) message(m *machine, side int, ev *event, s *state) {
+func (w *walk) message(m *half, side int, ev *event, s *state) {
 	w.afterCall(m, side, ev, s.epoch, false)
 }
 

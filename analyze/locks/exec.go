@@ -6,7 +6,7 @@ import "github.com/klpforge/klpforge/analyze/machine"
 func (w *walker) step(s *state, in *machine.Inst) {
 	t := &w.t
 	switch in.Op {
-	case machine.Nop, machine.Prefetch:
+	case machine.Nop, machine.Landing, machine.Prefetch, machine.Fence, machine.Pause:
 
 	// Moves.
 	case machine.Move:

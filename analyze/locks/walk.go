@@ -312,7 +312,11 @@ func (w *walker) run(b int32, i int, s *state) {
 }
 
 func transfers(op machine.Op) bool {
-	return op == machine.Jump || op == machine.JumpIf || op == machine.Return
+	switch op {
+	case machine.Jump, machine.JumpIf, machine.Return, machine.SystemReturn:
+		return true
+	}
+	return false
 }
 
 func (w *walker) finishBlock(b int32, s *state) {

@@ -43,6 +43,8 @@ func sys(side Side, reads RegSet, fw Flags, writes ...implicit) rule {
 
 var (
 	extraNop    = rule{op: Nop, args: "----"}
+	extraLand   = rule{op: Landing}
+	extraFence  = rule{op: Fence, side: SideOrder}
 	extraWrite  = rule{op: OpOther, args: "w"}
 	extraWriteF = rule{op: OpOther, args: "w", fw: StatusFlags}
 	extraRead   = rule{op: OpOther, args: "r"}
@@ -54,7 +56,7 @@ var (
 	extraWait   = rule{op: OpOther, args: "r", reads: Regs(RAX, RDX), fw: StatusFlags, side: SideHalt}
 	extraAddr   = rule{op: OpOther, args: "r"}
 	extraGuest  = rule{op: OpOther, side: SideHypervisor, special: doAnything}
-	extraReturn = rule{op: Return, flow: FlowReturn, fw: AllFlags, side: SideSegment | SideInterrupts, special: doAnything}
+	extraReturn = rule{op: SystemReturn, flow: FlowReturn, fw: AllFlags, side: SideSegment | SideInterrupts, special: doAnything}
 	extraVector = rule{op: OpOther, args: "wr", side: SideVector}
 	extraKeys   = rule{op: OpOther, args: "rr", side: SideVector, fw: StatusFlags, special: doUnknownMemory}
 	extraLine   = rule{op: OpOther, args: "rr", special: doStoresLine}
@@ -178,9 +180,9 @@ func (r *raw) extra0f() (Inst, bool) {
 	case r.op == 0x1e && r.pp == 0xf3 && r.mod == 3 && ext == 1:
 		return r.inst("rdssp", &extraShadow, 0, general(r.rm, size)), true
 	case r.op == 0x1e && r.pp == 0xf3 && r.mod == 3 && ext == 7 && r.rm == 2:
-		return none("endbr64", &extraNop)
+		return none("endbr64", &extraLand)
 	case r.op == 0x1e && r.pp == 0xf3 && r.mod == 3 && ext == 7 && r.rm == 3:
-		return none("endbr32", &extraNop)
+		return none("endbr32", &extraLand)
 	case r.op == 0x1c && r.mod != 3 && ext == 0:
 		return r.inst("cldemote", &extraCache, 0, r.memory(1)), true
 	case r.op == 0x18 || r.op >= 0x19 && r.op <= 0x1f || r.op == 0x0d:
@@ -215,7 +217,7 @@ func (r *raw) extra0fae(ext Num, size uint8) (Inst, bool) {
 		case r.pp == 0x66 && ext == 6:
 			return r.inst("tpause", &extraWait, 0, general(r.rm, 4)), true
 		case ext >= 5: // fences with other bits
-			return r.inst("fence", &extraNop, 0), true
+			return r.inst("fence", &extraFence, 0), true
 		}
 		return Inst{}, false
 	}

@@ -323,8 +323,13 @@ type Op uint8
 const (
 	OpUnknown Op = iota // only the effects count, and they are Unknown
 	OpOther             // only the effects count
-	Nop      // also fences
+	Nop
+	Landing  // marks where indirect branches may lead to
 	Prefetch // reads nothing, whatever its operand
+	Fence
+	Pause
+	Halt
+	ReadClock
 	DisableInterrupts
 	EnableInterrupts
 	Move     // Args[0] = Args[1]
@@ -364,9 +369,12 @@ const (
 	Pop
 	PushFlags
 	PopFlags
-	Leave     // stack pointer = frame pointer, then pops the frame pointer
-	WidenHalf // accumulator: lower half sign-extended into all of Size
-	WidenPair // accumulator's sign fills the pair's upper half
+	Leave // stack pointer = frame pointer, then pops the frame pointer
+	ByteSwap
+	ShiftDouble // Args[0], filled from Args[1], by Args[2]
+	CountBits   // Args[0] = position of a bit of Args[1], or how many are set
+	WidenHalf   // accumulator: lower half sign-extended into all of Size
+	WidenPair   // accumulator's sign fills the pair's upper half
 	StringMove
 	StringStore
 	StringLoad
@@ -375,9 +383,10 @@ const (
 	Jump
 	JumpIf
 	Call
-	Return
-	Trap      // faults: no way on, unless the kernel says so
-	Interrupt // a software interrupt, breakpoints among them
+	Return       // to the caller
+	SystemReturn // to other code than a caller: from an interrupt, to a user
+	Trap         // faults: no way on, unless the kernel says so
+	Interrupt    // a software interrupt, breakpoints among them
 	nops
 )
 
@@ -480,7 +489,7 @@ func (in *Inst) Known() bool { return in.Op != OpUnknown }
 
 // Hint reports whether the instruction does nothing that a program sees, also
 // with its memory operand.
-func (in *Inst) Hint() bool { return in.Op == Nop || in.Op == Prefetch }
+func (in *Inst) Hint() bool { return in.Op == Nop || in.Op == Landing || in.Op == Prefetch }
 
 // IsString reports whether the instruction works on an element of a string, or on
 // as many as a register counts.

@@ -125,7 +125,7 @@ func dataRules(set setter) {
 	set(rule{op: Address, args: "wa"}, x86asm.LEA)
 	set(rule{op: Exchange, args: "xx"}, x86asm.XCHG)
 	set(rule{op: ExchangeAdd, args: "xx", fw: StatusFlags}, x86asm.XADD)
-	set(rule{op: OpOther, args: "x"}, x86asm.BSWAP)
+	set(rule{op: ByteSwap, args: "x"}, x86asm.BSWAP)
 	set(rule{op: CompareExchange, args: "xr", fw: StatusFlags, special: doCompareExchange}, x86asm.CMPXCHG)
 	set(rule{op: OpOther, args: "x", reads: Regs(RAX, RBX, RCX, RDX), fw: ZF, special: doCompareExchangePair}, x86asm.CMPXCHG8B, x86asm.CMPXCHG16B)
 	set(rule{op: WidenHalf, reads: Regs(RAX), writes: []implicit{{RAX, 2}}}, x86asm.CBW)
@@ -169,7 +169,7 @@ func arithmeticRules(set setter) {
 	shift(RotateLeft, 0, CF|OF, x86asm.ROL)
 	shift(RotateRight, 0, CF|OF, x86asm.ROR)
 	shift(OpOther, CF, CF|OF, x86asm.RCL, x86asm.RCR)
-	set(rule{op: OpOther, args: "xrr", fw: StatusFlags, undef: AF | OF, special: doShifted}, x86asm.SHLD, x86asm.SHRD)
+	set(rule{op: ShiftDouble, args: "xrr", fw: StatusFlags, undef: AF | OF, special: doShifted}, x86asm.SHLD, x86asm.SHRD)
 
 	set(rule{op: Multiply, fw: StatusFlags, undef: StatusFlags &^ (CF | OF), special: doAccumulate}, x86asm.MUL)
 	set(rule{op: Divide, fw: StatusFlags, undef: StatusFlags, special: doAccumulate}, x86asm.DIV, x86asm.IDIV)
@@ -180,9 +180,9 @@ func arithmeticRules(set setter) {
 	set(rule{op: BitReset, args: "xr", fw: bitFlags, undef: bitFlags &^ CF, special: doBitString}, x86asm.BTR)
 	set(rule{op: BitFlip, args: "xr", fw: bitFlags, undef: bitFlags &^ CF, special: doBitString}, x86asm.BTC)
 	// The destination stays when the source is zero (Intel SDM: undefined; what every processor does).
-	set(rule{op: OpOther, args: "xr", fw: StatusFlags, undef: StatusFlags &^ ZF, special: doKeepsFirst}, x86asm.BSF, x86asm.BSR)
-	set(rule{op: OpOther, args: "wr", fw: StatusFlags, undef: StatusFlags &^ (CF | ZF)}, x86asm.TZCNT, x86asm.LZCNT)
-	set(rule{op: OpOther, args: "wr", fw: StatusFlags}, x86asm.POPCNT)
+	set(rule{op: CountBits, args: "xr", fw: StatusFlags, undef: StatusFlags &^ ZF, special: doKeepsFirst}, x86asm.BSF, x86asm.BSR)
+	set(rule{op: CountBits, args: "wr", fw: StatusFlags, undef: StatusFlags &^ (CF | ZF)}, x86asm.TZCNT, x86asm.LZCNT)
+	set(rule{op: CountBits, args: "wr", fw: StatusFlags}, x86asm.POPCNT)
 	set(rule{op: OpOther, args: "xr"}, x86asm.CRC32)
 }
 
@@ -242,11 +242,11 @@ func stackRules(set setter) {
 	set(rule{op: Jump, args: "r", flow: FlowJump}, x86asm.JMP)
 	set(rule{op: Jump, args: "r", flow: FlowJump, side: SideSegment}, x86asm.LJMP)
 	set(rule{op: Return, args: "r", flow: FlowReturn, special: doReturns}, x86asm.RET)
-	set(rule{op: Return, args: "r", flow: FlowReturn, side: SideSegment, special: doAnything}, x86asm.LRET)
-	set(rule{op: Return, flow: FlowReturn, fw: AllFlags, side: SideSegment | SideInterrupts | SideOrder, special: doAnything},
+	set(rule{op: SystemReturn, args: "r", flow: FlowReturn, side: SideSegment, special: doAnything}, x86asm.LRET)
+	set(rule{op: SystemReturn, flow: FlowReturn, fw: AllFlags, side: SideSegment | SideInterrupts | SideOrder, special: doAnything},
 		x86asm.IRET, x86asm.IRETD, x86asm.IRETQ)
-	set(rule{op: Return, flow: FlowReturn, reads: Regs(RCX, R11), fw: AllFlags, side: SideSegment | SideInterrupts}, x86asm.SYSRET)
-	set(rule{op: Return, flow: FlowReturn, reads: Regs(RCX, RDX), side: SideSegment}, x86asm.SYSEXIT)
+	set(rule{op: SystemReturn, flow: FlowReturn, reads: Regs(RCX, R11), fw: AllFlags, side: SideSegment | SideInterrupts}, x86asm.SYSRET)
+	set(rule{op: SystemReturn, flow: FlowReturn, reads: Regs(RCX, RDX), side: SideSegment}, x86asm.SYSEXIT)
 	set(rule{op: Trap, args: "----", flow: FlowTrap}, x86asm.UD0, x86asm.UD1, x86asm.UD2)
 	set(rule{op: Interrupt, args: "r", flow: FlowTrap, special: doInterrupts}, x86asm.INT)
 	set(rule{op: Interrupt, flow: FlowTrap, special: doAnything}, x86asm.INTO, x86asm.ICEBP)
@@ -262,10 +262,11 @@ func systemRules(set setter) {
 	}
 	set(rule{op: DisableInterrupts, fw: IF, side: SideInterrupts}, x86asm.CLI)
 	set(rule{op: EnableInterrupts, fw: IF, side: SideInterrupts}, x86asm.STI)
-	set(rule{op: OpOther, side: SideHalt | SideInterrupts}, x86asm.HLT)
-	set(rule{op: Nop, side: SideOrder}, x86asm.PAUSE, x86asm.LFENCE, x86asm.MFENCE, x86asm.SFENCE)
+	set(rule{op: Halt, side: SideHalt | SideInterrupts}, x86asm.HLT)
+	set(rule{op: Pause, side: SideOrder}, x86asm.PAUSE)
+	set(rule{op: Fence, side: SideOrder}, x86asm.LFENCE, x86asm.MFENCE, x86asm.SFENCE)
 	set(rule{op: OpOther, reads: Regs(RAX, RCX), writes: out(RAX, RBX, RCX, RDX), side: SideOrder}, x86asm.CPUID)
-	set(rule{op: OpOther, writes: out(RAX, RDX)}, x86asm.RDTSC)
+	set(rule{op: ReadClock, writes: out(RAX, RDX)}, x86asm.RDTSC)
 	set(rule{op: OpOther, writes: out(RAX, RCX, RDX)}, x86asm.RDTSCP)
 	set(rule{op: OpOther, reads: Regs(RCX), writes: out(RAX, RDX)}, x86asm.RDPMC)
 	set(rule{op: OpOther, reads: Regs(RCX), writes: out(RAX, RDX), side: SideMSR}, x86asm.RDMSR)

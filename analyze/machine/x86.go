@@ -3,6 +3,7 @@ package machine
 import (
 	"debug/elf"
 	"fmt"
+	"strconv"
 	"strings"
 
 	"golang.org/x/arch/x86/x86asm"
@@ -74,7 +75,7 @@ func x86RegName(r Reg) string {
 	n := int(r.Num)
 	switch {
 	case r.Class == Vector:
-		return fmt.Sprintf("v%d", n)
+		return map[uint8]string{8: "mm", 10: "st"}[r.Size] + map[uint8]string{16: "xmm"}[r.Size] + strconv.Itoa(n)
 	case r.Class == Segment:
 		return [...]string{"es", "cs", "ss", "ds", "fs", "gs"}[n]
 	case r.Class == System:

@@ -87,7 +87,7 @@ func (s *state) step(in *machine.Inst, loaded member) {
 	first := func() value { return s.operand(in, 0, size) }
 	second := func() value { return s.operand(in, 1, size) }
 	switch in.Op {
-	case machine.Nop, machine.Prefetch, machine.Jump, machine.Trap:
+	case machine.Nop, machine.Landing, machine.Prefetch, machine.Fence, machine.Pause, machine.Jump, machine.Trap:
 	case machine.JumpIf:
 		if !in.Conditional() {
 			s.other(in)

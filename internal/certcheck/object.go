@@ -98,6 +98,7 @@ func (c *code) decode(at uint64) (*inst, error) {
 	off := p.off + at - p.base
 	sec := &c.f.Sections[p.sec]
 	raw := slices.Clone(sec.Data[off:min(off+15, p.off+p.size)])
+	plainNop(raw)
 	first, err := x86asm.Decode(raw, 64)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", c.place(at), err)
@@ -199,6 +200,24 @@ func (c *code) inside(r elfobj.Reloc) (uint64, bool) {
 		}
 	}
 	return 0, false
+}
+
+// plainNop writes 0f 1f /0 in place of the other opcodes that are kept for hints and do
+// nothing on any processor without them (Intel SDM vol. 2, opcode map of 0f,
+// "reserved NOP"): x86asm knows that one only. Those with f3 and two registers mean
+// something.
+func plainNop(code []byte) {
+	i := 0
+	for i < len(code) && (slices.Contains([]byte{0x66, 0x67, 0xf2, 0xf3, 0x2e, 0x36, 0x3e, 0x26, 0x64, 0x65}, code[i]) || code[i]&0xf0 == 0x40) {
+		i++
+	}
+	if i+2 >= len(code) || code[i] != 0x0f || code[i+1] < 0x19 || code[i+1] > 0x1f {
+		return
+	}
+	if slices.Contains(code[:i], 0xf3) && code[i+2]>>6 == 3 {
+		return
+	}
+	code[i+1], code[i+2] = 0x1f, code[i+2]&^0x38
 }
 
 func put32(b []byte, v uint32) {
