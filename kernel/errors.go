@@ -12,7 +12,8 @@ type UnknownReleaseError struct {
 }
 
 func (e *UnknownReleaseError) Error() string {
-	return fmt.Sprintf("no kernel %s found (looked at %s); run `klpforge kernel fetch %s` or name where its packages are unpacked with --root",
+	return fmt.Sprintf("no kernel %s found (looked at %s); run `klpforge kernel fetch %s` "+
+		"or name where its packages are unpacked with --root",
 		e.Release, searchedText(e.Searched), e.Release)
 }
 
