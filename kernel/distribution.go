@@ -21,7 +21,9 @@ type distribution struct {
 func findDistribution(release string, o Options, c cachedir.Dir) (d *distribution, known bool, searched []string) {
 	system, cached := root(o.Root), root(c.TargetRoot(release))
 	for _, r := range []root{system, cached} {
-		for _, places := range [][]string{r.images(release), r.moduleDirs(release), r.headers(release), r.vmlinuxes(release)} {
+		for _, places := range [][]string{
+			r.images(release), r.moduleDirs(release), r.headers(release), r.vmlinuxes(release),
+		} {
 			searched = append(searched, places[0])
 			known = known || len(r.existing(places)) > 0
 		}

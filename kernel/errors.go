@@ -12,7 +12,8 @@ type UnknownReleaseError struct {
 }
 
 func (e *UnknownReleaseError) Error() string {
-	return fmt.Sprintf("no kernel %s found (looked at %s); run `klpforge kernel fetch %s`, name where its packages are unpacked with --root, "+
+	return fmt.Sprintf("no kernel %s found (looked at %s); run `klpforge kernel fetch %s`, "+
+		"name where its packages are unpacked with --root, "+
 		"or, if it is one of your own, the directory that it was built in with --build-tree",
 		e.Release, searchedText(e.Searched), e.Release)
 }

@@ -29,10 +29,17 @@ func (t *Target) Banner() (kimage.Banner, error) {
 			return b, err
 		}
 		if b.Release != t.release {
-			return b, &PartsMismatchError{Release: t.release, What: "the release", A: t.release, PathA: "the request", B: b.Release, PathB: im.Path}
+			return b, t.otherRelease(b.Release, im.Path)
 		}
 		return b, nil
 	})
+}
+
+// otherRelease is the error for a part that says it is of another release.
+func (t *Target) otherRelease(release, path string) *PartsMismatchError {
+	return &PartsMismatchError{
+		Release: t.release, What: "the release", A: t.release, PathA: "the request", B: release, PathB: path,
+	}
 }
 
 // Vermagic is the string a module must carry to load. It is taken from a
@@ -49,7 +56,7 @@ func (t *Target) Vermagic() (string, error) {
 				}
 				v := mod.Info.Get("vermagic")
 				if rel, _, _ := strings.Cut(v, " "); rel != t.release {
-					return "", &PartsMismatchError{Release: t.release, What: "the release", A: t.release, PathA: "the request", B: rel, PathB: mod.Path}
+					return "", t.otherRelease(rel, mod.Path)
 				}
 				return v, nil
 			}
@@ -202,7 +209,9 @@ func (t *Target) checkSourceVersion(path, have string) error {
 		}
 	}
 	if have != want {
-		return &SourceMismatchError{Release: t.release, Path: path, Have: have, Want: want, Remedy: t.finder.Remedy(PartSource)}
+		return &SourceMismatchError{
+			Release: t.release, Path: path, Have: have, Want: want, Remedy: t.finder.Remedy(PartSource),
+		}
 	}
 	return nil
 }
@@ -305,7 +314,10 @@ func (t *Target) CheckParts() error {
 				continue
 			}
 			if m := c.re.FindSubmatch(text); m != nil && string(m[1]) != c.want {
-				return &PartsMismatchError{Release: t.release, What: c.what, A: c.want, PathA: b.Text, B: string(m[1]), PathB: filepath.Join(gen, f)}
+				return &PartsMismatchError{
+					Release: t.release, What: c.what, A: c.want, PathA: b.Text,
+					B: string(m[1]), PathB: filepath.Join(gen, f),
+				}
 			}
 		}
 	}

@@ -79,7 +79,8 @@ func Open(o Options) (*Target, error) {
 		return nil, err
 	}
 	for _, p := range []struct{ flag, path string }{
-		{"--root", o.Root}, {"--source", o.Source}, {"--config", o.Config}, {"--symvers", o.Symvers}, {"--system-map", o.SystemMap},
+		{"--root", o.Root}, {"--source", o.Source}, {"--config", o.Config}, {"--symvers", o.Symvers},
+		{"--system-map", o.SystemMap},
 		{"--vmlinux", o.Vmlinux}, {"--headers", o.Headers}, {"--image", o.Image}, {"--modules", o.ModulesDir},
 	} {
 		if p.path == "" {
@@ -399,9 +400,7 @@ func (t *Target) Modules() (*kmod.Index, error) {
 				return nil, err
 			}
 			if magic, _, _ := strings.Cut(mod.Info.Get("vermagic"), " "); magic != t.release {
-				return nil, &PartsMismatchError{
-					Release: t.release, What: "the release", A: t.release, PathA: "the target", B: magic, PathB: file,
-				}
+				return nil, t.otherRelease(magic, file)
 			}
 		}
 		return m, nil

@@ -13,6 +13,11 @@ type Error struct {
 
 func (e *Error) Error() string { return fmt.Sprintf("%s:%d: %s", e.Path, e.Line, e.What) }
 
+// Errorf makes an Error of a line.
+func Errorf(path string, line int, format string, args ...any) *Error {
+	return &Error{Path: path, Line: line, What: fmt.Sprintf(format, args...)}
+}
+
 // Clip shortens a line of input for an error message.
 func Clip(s string) string {
 	if len(s) > 80 {

@@ -162,7 +162,9 @@ func (u *Userland) Command(ctx context.Context, binds []Bind, args ...string) *e
 	}
 	all = append(append(all, "--"), args...)
 	cmd := exec.CommandContext(ctx, "unshare", all...)
-	cmd.Env = []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root", "LC_ALL=C.UTF-8", "TERM=dumb"}
+	cmd.Env = []string{
+		"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root", "LC_ALL=C.UTF-8", "TERM=dumb",
+	}
 	cmd.WaitDelay = killDelay
 	return cmd
 }
@@ -170,7 +172,9 @@ func (u *Userland) Command(ctx context.Context, binds []Bind, args ...string) *e
 // Klpforge is a run of klpforge within the userland, with the same cache as outside, at
 // the same place: prepared trees know where they lie. binary is a static klpforge.
 // More directories that the run reads or writes are shown in their places.
-func (u *Userland) Klpforge(ctx context.Context, c cachedir.Dir, binary string, dirs []string, args ...string) (*exec.Cmd, error) {
+func (u *Userland) Klpforge(ctx context.Context, c cachedir.Dir, binary string, dirs []string, args ...string) (
+	*exec.Cmd, error,
+) {
 	if !filepath.IsAbs(string(c)) || !filepath.IsAbs(binary) {
 		return nil, errors.New("run klpforge in a userland: cache and program must be absolute")
 	}

@@ -68,5 +68,7 @@ func (c Dir) Objects() string { return filepath.Join(string(c), "objects") }
 // ValidRelease refuses what could not be a release string but could leave a
 // directory.
 func ValidRelease(release string) bool {
-	return release != "" && release != "." && release != ".." && !strings.ContainsAny(release, "/\x00 \t\n") && len(release) <= 64
+	const longest = 64 // bytes: UTS_RELEASE with its NUL is 65 (__NEW_UTS_LEN)
+	return release != "" && release != "." && release != ".." && len(release) <= longest &&
+		!strings.ContainsAny(release, "/\x00 \t\n")
 }

@@ -67,7 +67,8 @@ func WriteFile(path string, data []byte) (err error) {
 		return err
 	}
 	err = os.Rename(f.Name(), path)
-	if info, lerr := os.Lstat(path); err != nil && lerr == nil && info.IsDir() { // damage: nothing of the cache has this place
+	if info, lerr := os.Lstat(path); err != nil && lerr == nil && info.IsDir() {
+		// Damage: no directory of the cache has this place.
 		if err = os.RemoveAll(path); err == nil {
 			err = os.Rename(f.Name(), path)
 		}

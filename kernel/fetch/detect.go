@@ -56,7 +56,8 @@ func Named(name string) (provider.Provider, error) {
 		}
 		return s.Provider, nil
 	}
-	return nil, fmt.Errorf("%q is no package system that kernels can be fetched with; there are %s", name, strings.Join(Names(), ", "))
+	return nil, fmt.Errorf("%q is no package system that kernels can be fetched with; there are %s",
+		name, strings.Join(Names(), ", "))
 }
 
 // missing is the first of the programs that is not installed, "" when all are.

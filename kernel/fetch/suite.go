@@ -53,7 +53,9 @@ func (f *fetcher) plan(ctx context.Context, suite string, w provider.Want) (prov
 }
 
 // planInSuite reads the lists of the suite again when they do not have the release.
-func (f *fetcher) planInSuite(ctx context.Context, in provider.Suited, suite string, w provider.Want) (p provider.Plan, err error) {
+func (f *fetcher) planInSuite(ctx context.Context, in provider.Suited, suite string, w provider.Want) (
+	p provider.Plan, err error,
+) {
 	ask := func(age time.Duration) error {
 		from, err := in.InSuite(ctx, f.cache.Lists(suite), suite, age, f.say)
 		if err != nil {

@@ -31,12 +31,12 @@ func Parse(path, text string) (*Config, error) {
 		}
 		k, v, ok := strings.Cut(l, "=")
 		if !ok || !strings.HasPrefix(k, "CONFIG_") {
-			return nil, &syntax.Error{Path: path, Line: line, What: "want CONFIG_NAME=value, have " + strconv.Quote(syntax.Clip(l))}
+			return nil, syntax.Errorf(path, line, "want CONFIG_NAME=value, have %q", syntax.Clip(l))
 		}
 		if strings.HasPrefix(v, `"`) {
 			u, ok := unquoteConfig(v)
 			if !ok {
-				return nil, &syntax.Error{Path: path, Line: line, What: "unterminated string in " + strconv.Quote(syntax.Clip(l))}
+				return nil, syntax.Errorf(path, line, "unterminated string in %q", syntax.Clip(l))
 			}
 			v = u
 		}

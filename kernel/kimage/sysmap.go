@@ -172,18 +172,18 @@ func ParseSystemMap(path, text string, cfg *kconfig.Config) (*Symbols, error) {
 		typ, name, ok2 := strings.Cut(rest, " ")
 		addr, err := strconv.ParseUint(a, 16, 64)
 		if !ok1 || !ok2 || err != nil || len(typ) != 1 || name == "" {
-			return nil, &syntax.Error{Path: path, Line: line, What: fmt.Sprintf("want address, type and symbol, have %q", syntax.Clip(l))}
+			return nil, syntax.Errorf(path, line, "want address, type and symbol, have %q", syntax.Clip(l))
 		}
 		if strings.ContainsRune(name, ' ') {
 			if line == 1 && strings.Contains(name, "System.map") {
 				return nil, fmt.Errorf("%s: %w (%q)", path, ErrStubSystemMap, name)
 			}
-			return nil, &syntax.Error{Path: path, Line: line, What: fmt.Sprintf("blank in symbol %q", syntax.Clip(name))}
+			return nil, syntax.Errorf(path, line, "blank in symbol %q", syntax.Clip(name))
 		}
 		list = append(list, nmSymbol{addr, typ[0], name})
 	}
 	if len(list) == 0 {
-		return nil, &syntax.Error{Path: path, Line: 1, What: "no symbols"}
+		return nil, syntax.Errorf(path, 1, "no symbols")
 	}
 	return symbolsOf(list, rulesOf(cfg), "System.map", path), nil
 }

@@ -57,12 +57,13 @@ func ParseSymvers(path, text string) (*Symvers, error) {
 		nf := 0
 		for rest, more := l, true; more; nf++ {
 			if nf == len(f) {
-				return nil, &syntax.Error{Path: path, Line: line, What: fmt.Sprintf("more than %d fields in %q", len(f), syntax.Clip(l))}
+				return nil, syntax.Errorf(path, line, "more than %d fields in %q", len(f), syntax.Clip(l))
 			}
 			f[nf], rest, more = strings.Cut(rest, "\t")
 		}
 		if nf < 4 {
-			return nil, &syntax.Error{Path: path, Line: line, What: fmt.Sprintf("want CRC, symbol, module, export type and namespace separated by tabs, have %q", syntax.Clip(l))}
+			return nil, syntax.Errorf(path, line,
+				"want CRC, symbol, module, export type and namespace separated by tabs, have %q", syntax.Clip(l))
 		}
 		e := Export{Name: f[1], Module: f[2], Type: f[3], Namespace: f[4]}
 		if !strings.HasPrefix(e.Type, "EXPORT_") && strings.HasPrefix(f[4], "EXPORT_") {
@@ -70,10 +71,10 @@ func ParseSymvers(path, text string) (*Symvers, error) {
 		}
 		crc, err := strconv.ParseUint(strings.TrimPrefix(f[0], "0x"), 16, 32)
 		if err != nil {
-			return nil, &syntax.Error{Path: path, Line: line, What: fmt.Sprintf("CRC %q is not a 32-bit hexadecimal number", syntax.Clip(f[0]))}
+			return nil, syntax.Errorf(path, line, "CRC %q is not a 32-bit hexadecimal number", syntax.Clip(f[0]))
 		}
 		if e.Name == "" || e.Module == "" || !strings.HasPrefix(e.Type, "EXPORT_") {
-			return nil, &syntax.Error{Path: path, Line: line, What: fmt.Sprintf("no symbol, module or export type in %q", syntax.Clip(l))}
+			return nil, syntax.Errorf(path, line, "no symbol, module or export type in %q", syntax.Clip(l))
 		}
 		e.CRC = uint32(crc)
 		if _, dup := s.byName[e.Name]; !dup {

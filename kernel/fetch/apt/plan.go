@@ -13,7 +13,8 @@ import (
 // remedy is what to do when the archive lacks a package.
 func (a Provider) remedy() string {
 	if a.Suite != "" {
-		return "see what suite " + a.Suite + " has, name another one with --suite, or unpack the packages elsewhere and use --root"
+		return "see what suite " + a.Suite + " has, name another one with --suite, " +
+			"or unpack the packages elsewhere and use --root"
 	}
 	return "run apt-get update, name the suite that has it with --suite, or unpack the packages elsewhere and use --root"
 }

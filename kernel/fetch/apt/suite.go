@@ -60,7 +60,9 @@ var validSuite = regexp.MustCompile(`^[a-z][a-z0-9.-]*$`)
 // InSuite implements [provider.Suited] for the archives that this machine's package sources
 // name, with the suite's updates and security fixes where there are such. apt gets
 // configuration, lists and state of its own; those of the machine are only read.
-func (Provider) InSuite(ctx context.Context, dir, name string, age time.Duration, say func(string)) (provider.Provider, error) {
+func (Provider) InSuite(ctx context.Context, dir, name string, age time.Duration, say func(string)) (
+	provider.Provider, error,
+) {
 	if !validSuite.MatchString(name) {
 		return nil, fmt.Errorf("%q is not the name of a suite", name)
 	}
@@ -152,7 +154,8 @@ func (s suite) configure(ctx context.Context) error {
 		{"Dir::State", s.dir}, {"Dir::State::lists", s.path("lists")}, {"Dir::State::status", s.path("status")},
 		{"Dir::Cache", s.path("cache")}, {"Dir::Cache::srcpkgcache", ""}, {"Dir::Etc::sourcelist", s.path("sources.list")},
 		{"Dir::Etc::sourceparts", s.path("none")}, {"Dir::Etc::preferences", s.path("none/preferences")},
-		{"Dir::Etc::preferencesparts", s.path("none")}, {"Dir::Etc::main", s.path("none/apt.conf")}, {"Dir::Etc::parts", s.path("none")},
+		{"Dir::Etc::preferencesparts", s.path("none")},
+		{"Dir::Etc::main", s.path("none/apt.conf")}, {"Dir::Etc::parts", s.path("none")},
 	} {
 		fmt.Fprintf(conf, "%s \"%s\";\n", o[0], o[1])
 	}

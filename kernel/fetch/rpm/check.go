@@ -27,11 +27,13 @@ func (r Provider) check(ctx context.Context, repo, file string) error {
 	defer os.RemoveAll(db)
 	args := []string{"rpmkeys", "--dbpath", db}
 	if !signed {
-		_, err := provider.Run(ctx, "", append(args, "--define", "_pkgverify_level digest", "--nosignature", "--checksig", file)...)
+		args = append(args, "--define", "_pkgverify_level digest", "--nosignature", "--checksig", file)
+		_, err := provider.Run(ctx, "", args...)
 		return err
 	}
 	if len(keys) == 0 {
-		return fmt.Errorf("check %s: repository %s demands signatures (gpgcheck) and names no keys (gpgkey)", filepath.Base(file), repo)
+		return fmt.Errorf("check %s: repository %s demands signatures (gpgcheck) and names no keys (gpgkey)",
+			filepath.Base(file), repo)
 	}
 	for _, key := range keys {
 		if _, err := provider.Run(ctx, "", append(args, "--import", strings.TrimPrefix(key, "file://"))...); err != nil {

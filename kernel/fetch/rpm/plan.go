@@ -9,7 +9,9 @@ import (
 	"github.com/klpforge/klpforge/kernel/fetch/provider"
 )
 
-const remedy = "see `dnf repoquery kernel-core`, enable the repository that has it, or unpack the packages elsewhere and use --root"
+// remedy is what to do when no repository has a package.
+const remedy = "see `dnf repoquery kernel-core`, enable the repository that has it, " +
+	"or unpack the packages elsewhere and use --root"
 
 // Plan implements [provider.Provider]. Packages are found by what they provide and are
 // called; where a distribution splits the modules differs by version:

@@ -92,7 +92,9 @@ func parseQuery(out string) ([]rpm, error) {
 		if err != nil {
 			return nil, fmt.Errorf("read what dnf says: the size in %q: %w", line, err)
 		}
-		list = append(list, rpm{Name: f[0], Epoch: f[1], Version: f[2], Release: f[3], Arch: f[4], Source: f[5], Size: size, Repo: f[7]})
+		list = append(list, rpm{
+			Name: f[0], Epoch: f[1], Version: f[2], Release: f[3], Arch: f[4], Source: f[5], Size: size, Repo: f[7],
+		})
 	}
 	return list, nil
 }

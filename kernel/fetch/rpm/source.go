@@ -30,7 +30,8 @@ func (r Provider) UnpackSource(ctx context.Context, p provider.Package, file, di
 	if len(specs) != 1 {
 		return fmt.Errorf("%s holds %d spec files, want 1", filepath.Base(file), len(specs))
 	}
-	if _, err := provider.Run(ctx, scratch, "rpmbuild", "--nodeps", "--define", "_topdir "+scratch, "-bp", specs[0]); err != nil {
+	_, err := provider.Run(ctx, scratch, "rpmbuild", "--nodeps", "--define", "_topdir "+scratch, "-bp", specs[0])
+	if err != nil {
 		return fmt.Errorf("prepare the source: %w", err)
 	}
 	tree, err := findTree(filepath.Join(scratch, "BUILD"))
@@ -61,7 +62,8 @@ func findTree(dir string) (string, error) {
 		return "", fmt.Errorf("find the prepared source: %w", err)
 	}
 	if len(found) != 1 {
-		return "", fmt.Errorf("find the prepared source: %d trees of a kernel, want 1 (%s)", len(found), strings.Join(found, ", "))
+		return "", fmt.Errorf("find the prepared source: %d trees of a kernel, want 1 (%s)",
+			len(found), strings.Join(found, ", "))
 	}
 	return found[0], nil
 }
