@@ -60,6 +60,9 @@ func metaOf(name string) (string, bool) {
 	return "", false
 }
 
+// describesDebug reports a section of descriptions of pr_debug: __verbose in v4.19.
+func describesDebug(section string) bool { return section == "__dyndbg" || section == "__verbose" }
+
 func (o *Object) classify(s *elfobj.Section) class {
 	known := rowOf(s.Name)
 	if known == nil {

@@ -356,7 +356,7 @@ func (c *comparer) tables(a, b AtomID) string {
 	ex, ey := c.o.entriesOf(a), c.p.entriesOf(b)
 	for i := 0; i < len(ex) && i < len(ey); i++ {
 		x, y := c.o.entry(ex[i]), c.p.entry(ey[i])
-		if x.row != y.row || c.o.File.Sections[x.sec].Name != c.p.File.Sections[y.sec].Name || x.at != y.at || x.size != y.size {
+		if x.row != y.row || c.o.File.Sections[x.sec].Name != c.p.File.Sections[y.sec].Name || x.at != y.at || x.shape.size != y.shape.size {
 			return fmt.Sprintf("%s entries differ", x.row.section)
 		}
 		if r := c.sameEntry(&x, &y); r != equal {
@@ -370,8 +370,7 @@ func (c *comparer) tables(a, b AtomID) string {
 }
 
 func (c *comparer) sameEntry(x, y *entry) string {
-	sx, sy := &c.o.File.Sections[x.sec], &c.p.File.Sections[y.sec]
-	bx, by := bytes.Clone(sx.Data[x.off:x.off+x.size]), bytes.Clone(sy.Data[y.off:y.off+y.size])
+	bx, by := c.o.whole(x), c.p.whole(y)
 	for _, b := range [][]byte{bx, by} {
 		clear(b[x.shape.lineOff:][:x.shape.lineLen])
 	}

@@ -212,7 +212,7 @@ func (c *pairing) pairInOrder(g *group, key func(*Object, AtomID) string) {
 func stableName(o *Object, id AtomID) (string, bool) {
 	a := &o.Atoms[id]
 	if a.Name == "" {
-		if o.File.Sections[a.Sec].Name == ".altinstr_aux" || a.Class == classROData && len(o.atomsIn(a.Sec)) == 1 && strings.Contains(o.File.Sections[a.Sec].Name, "..L") {
+		if outOfLine(o.File.Sections[a.Sec].Name) || a.Class == classROData && len(o.atomsIn(a.Sec)) == 1 && strings.Contains(o.File.Sections[a.Sec].Name, "..L") {
 			return "", false
 		}
 		return "\x00" + o.File.Sections[a.Sec].Name + "\x00" + itoa(int(a.Start)), len(o.atomsIn(a.Sec)) == 1

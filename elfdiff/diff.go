@@ -184,7 +184,7 @@ func (r *Result) data() {
 			continue
 		case at.Class == classUnknown && a < 0 && at.Name != "":
 			r.unknown(a, b)
-		case at.Class == classText && at.Name == "" && len(p.atomsIn(at.Sec)) == 1 && sec != ".altinstr_aux" && !initSection(sec):
+		case at.Class == classText && at.Name == "" && len(p.atomsIn(at.Sec)) == 1 && !outOfLine(sec) && !initSection(sec):
 			r.unknown(a, b) // code without any symbol
 		}
 		if !variable(p, b) || a < 0 && p.forConstructors(b) {

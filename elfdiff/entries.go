@@ -28,6 +28,14 @@ type bit struct {
 	shape    *shape // nil when it is of no known layout
 }
 
+// size is the bit's size in bytes, with those that the last entry of a table lacks.
+func (b *bit) size() uint64 {
+	if b.shape != nil && b.shape.least > 0 {
+		return b.shape.size
+	}
+	return b.to - b.from
+}
+
 // bits lists, by section name, what in the tables of the object has no name that
 // pairs it: in order of place.
 func (o *Object) bits() map[string][]bit {
@@ -260,6 +268,7 @@ func (o *Object) bitBytes(b *bit) []byte {
 		return nil
 	}
 	out := bytes.Clone(data[b.from:b.to])
+	out = append(out, make([]byte, b.size()-uint64(len(out)))...)
 	relocs := o.relocs(b.sec)
 	for k := searchOff(relocs, b.from); k < len(relocs) && relocs[k].Off < b.to; k++ {
 		if w := uint64(o.Arch.Width(relocs[k].Type)); relocs[k].Off+w <= b.to {
@@ -274,8 +283,8 @@ func (o *Object) bitBytes(b *bit) []byte {
 
 // sameBit returns why two bits differ, or equal.
 func (c *comparer) sameBit(x, y *bit) string {
-	if x.to-x.from != y.to-y.from {
-		return fmt.Sprintf("size %d -> %d", x.to-x.from, y.to-y.from)
+	if x.size() != y.size() {
+		return fmt.Sprintf("size %d -> %d", x.size(), y.size())
 	}
 	old, newer := c.o.bitBytes(x), c.p.bitBytes(y)
 	d := firstDiff(old, newer, 0)

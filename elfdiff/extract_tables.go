@@ -77,7 +77,7 @@ func (x *extractor) entry(e *entry) error {
 	out := &x.out.Sections[id]
 	out.EntSize = src.EntSize
 	base := uint64(len(out.Data))
-	out.Data = append(out.Data, src.Data[e.off:e.off+e.size]...)
+	out.Data = append(out.Data, x.p.whole(e)...) // others may follow
 	out.Size = uint64(len(out.Data))
 	for _, r := range relocs {
 		r.Off += base
@@ -102,8 +102,8 @@ func (x *extractor) half(name string) (elfobj.SecID, bool) {
 
 // pairEntry copies the other half of a parallel table's entry.
 func (x *extractor) pairEntry(e *entry) error {
-	index := e.off / e.size
-	count := x.p.File.Sections[e.sec].Size / e.size
+	index := e.off / e.shape.size
+	count, _ := e.shape.count(x.p.File.Sections[e.sec].Size)
 	other, ok := x.half(e.row.pair)
 	if !ok {
 		return &finding.Finding{ID: finding.IDUnknownSection, Severity: finding.Error, Section: e.row.pair, Message: "section is missing although " + e.row.section + " exists"}
@@ -192,7 +192,7 @@ func (x *extractor) late(e *entry, relocs []elfobj.Reloc) (dropIt bool, err erro
 		case e.row.section == "__jump_table" && strings.HasPrefix(key, "__tracepoint_"):
 			x.sleeps(lateKind{obj, "tracepoint"}, strings.TrimPrefix(key, "__tracepoint_"), fn)
 			return true, nil
-		case e.row.section == "__jump_table" && x.inSection(e, i, "__dyndbg"):
+		case e.row.section == "__jump_table" && x.describesDebug(e, i):
 			x.sleeps(lateKind{obj, "pr_debug"}, "", fn)
 			return true, nil
 		case e.row.section == ".static_call_sites":
@@ -259,10 +259,11 @@ func (x *extractor) lateNotes() {
 	slices.SortFunc(x.res.Problems, func(a, b finding.Finding) int { return cmp.Compare(a.Message, b.Message) })
 }
 
-// inSection reports whether the i-th reference of an entry goes to a section.
-func (x *extractor) inSection(e *entry, i int, section string) bool {
+// describesDebug reports whether the i-th reference of an entry goes to the description
+// of a pr_debug.
+func (x *extractor) describesDebug(e *entry, i int) bool {
 	t := x.p.target(e.sec, &e.relocs[i], e.first+i)
-	return t.Kind == TargetAtom && x.p.Section(t.Atom) == section
+	return t.Kind == TargetAtom && describesDebug(x.p.Section(t.Atom))
 }
 
 // lateSite refuses an alternative whose original instruction refers to a

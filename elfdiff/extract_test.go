@@ -103,7 +103,8 @@ func wantDirective(t *testing.T, x *Extracted, w []string) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				n += s.Size / sh.size
+				count, _ := sh.count(s.Size)
+				n += count
 			}
 		}
 		if got := fmt.Sprint(n); got != w[2] {
@@ -212,7 +213,8 @@ func nameAdjoined(r *Result, x *Extracted, f *elfobj.File) {
 			}
 			align := commonAlign(max(p.File.Sections[piece.Sec].Align, 1), int64(piece.Start))
 			end := int64(s.Value + p.room(root) - (at.Base - at.Start))
-			f.Symbols = append(f.Symbols, elfobj.Symbol{Name: piece.Name, Type: elf.STT_FUNC, Sec: s.Sec, Size: piece.Size,
+			// Named after the symbol that the function goes by in the result.
+			f.Symbols = append(f.Symbols, elfobj.Symbol{Name: name + strings.TrimPrefix(piece.Name, at.Name), Type: elf.STT_FUNC, Sec: s.Sec, Size: piece.Size,
 				Value: uint64((end+align-1)/align*align) + piece.Base - piece.Start})
 			break
 		}
@@ -537,14 +539,14 @@ func (c *extractChecker) entry(sec string, a, b *entry) {
 	if _, ok := c.toE[a.owner]; !ok {
 		c.meet(a.owner, b.owner) // a piece that only a table refers to
 	}
-	if c.toE[a.owner] != b.owner || a.at != b.at || a.size != b.size || len(a.relocs) != len(b.relocs) || a.altLen != b.altLen {
+	if c.toE[a.owner] != b.owner || a.at != b.at || a.shape.size != b.shape.size || len(a.relocs) != len(b.relocs) || a.altLen != b.altLen {
 		c.errorf(a.owner, "%s entry at %#x became another", sec, a.off)
 		return
 	}
 	if ps.Flags&(elf.SHF_WRITE|elf.SHF_ALLOC) != es.Flags&(elf.SHF_WRITE|elf.SHF_ALLOC) || ps.Align > es.Align || ps.EntSize != es.EntSize {
 		c.t.Errorf("%s: flags %v, alignment %d, entry size %d; want %v, %d, %d", sec, es.Flags, es.Align, es.EntSize, ps.Flags, ps.Align, ps.EntSize)
 	}
-	pb, eb := bytes.Clone(ps.Data[a.off:a.off+a.size]), bytes.Clone(es.Data[b.off:b.off+b.size])
+	pb, eb := c.p.whole(a), c.e.whole(b)
 	for i := range a.relocs {
 		ra, rb := a.relocs[i], b.relocs[i]
 		if ra.Off-a.off != rb.Off-b.off || ra.Type != rb.Type {

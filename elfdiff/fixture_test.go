@@ -78,6 +78,9 @@ func (f fixture) read(t testing.TB, side string) *elfobj.File {
 	if f.compiler.name == "clang" {
 		recordMcount(o, "__fentry__", 1, uint32(elf.R_X86_64_64))
 	}
+	if len(sourceLines(t, f.name, "recordmcount")) > 0 {
+		oldRecordmcount(t, o)
+	}
 	for _, n := range sourceLines(t, f.name, "sections") {
 		count, err := strconv.Atoi(n)
 		if err != nil {
@@ -130,6 +133,42 @@ func recordMcount(o *elfobj.File, fentry string, back uint64, typ uint32) {
 	if n > 0 {
 		o.Sections = append(o.Sections, elfobj.Section{Name: "__mcount_loc", Type: elf.SHT_PROGBITS, Flags: elf.SHF_ALLOC, Align: 8,
 			Size: 8 * n, Data: make([]byte, 8*n), Relocs: relocs})
+	}
+}
+
+// oldRecordmcount does what scripts/recordmcount.c of v4.19 does: the calls to __fentry__
+// in sections that it knows get into the table of entries, the others become no-ops.
+func oldRecordmcount(t testing.TB, o *elfobj.File) {
+	t.Helper()
+	counted := []string{".text", ".init.text", ".ref.text", ".sched.text", ".spinlock.text", ".irqentry.text", ".softirqentry.text",
+		".kprobes.text", ".cpuidle.text", ".text.unlikely"}
+	for i := range o.Sections {
+		s := &o.Sections[i]
+		if s.Flags&elf.SHF_EXECINSTR == 0 || slices.Contains(counted, s.Name) {
+			continue
+		}
+		for k := range s.Relocs {
+			r := &s.Relocs[k]
+			if o.Symbols[r.Sym].Name != "__fentry__" {
+				continue
+			}
+			if s.Data[r.Off-1] != 0xe8 {
+				t.Fatalf("%s+%#x is no call", s.Name, r.Off-1)
+			}
+			copy(s.Data[r.Off-1:], []byte{0x0f, 0x1f, 0x44, 0, 0})
+			r.Type = uint32(elf.R_X86_64_NONE)
+		}
+	}
+	var others []elfobj.Reloc // the table names none of those
+	noops := map[elfobj.SecID][]elfobj.Reloc{}
+	for i := range o.Sections {
+		if s := &o.Sections[i]; s.Flags&elf.SHF_EXECINSTR != 0 && !slices.Contains(counted, s.Name) {
+			noops[elfobj.SecID(i)], s.Relocs = s.Relocs, others
+		}
+	}
+	recordMcount(o, "__fentry__", 1, uint32(elf.R_X86_64_64))
+	for i, relocs := range noops {
+		o.Sections[i].Relocs = relocs
 	}
 }
 

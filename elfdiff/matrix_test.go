@@ -1,6 +1,7 @@
 package elfdiff
 
 import (
+	"debug/elf"
 	"errors"
 	"flag"
 	"fmt"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/klpforge/klpforge/elfobj"
 	"github.com/klpforge/klpforge/finding"
 )
 
@@ -86,6 +88,7 @@ Each condition is a pair of objects compiled from C at -O2, before and after a c
 	for _, f := range have {
 		t.Errorf("%s is not in testdata/conditions.txt", f)
 	}
+	b.WriteString(layoutTable(t))
 	b.WriteString(crossTable(t))
 	b.WriteString(sweepTable(t))
 	if *updateMatrix {
@@ -100,6 +103,55 @@ Each condition is a pair of objects compiled from C at -O2, before and after a c
 	if d := cmp.Diff(string(old), b.String()); d != "" {
 		t.Errorf("docs/differ-matrix.md is stale, run go test ./elfdiff -run TestMatrix -update (-old +new)\n%s", d)
 	}
+}
+
+// layoutTable lists the layouts of tables that changed from kernel to kernel or differ by
+// architecture.
+func layoutTable(t *testing.T) string {
+	t.Helper()
+	var b strings.Builder
+	b.WriteString("\n## Layouts of entries\n\nWhat an object has is found in the object: the layout must divide the table and give each entry its references, no more and no fewer.\n" +
+		"Versions are those whose headers were read, not the first and last that have a layout. Numbers are bytes.\n\n" +
+		"| section | entry | references at | kernels |\n| --- | --- | --- | --- |\n")
+	for i := range rows {
+		r := &rows[i]
+		shapes := r.shapes
+		if r.section == ".altinstructions" {
+			for _, c := range slices.Concat([]compiler{{"x86_64", "", "", ""}}, crossCompilers) {
+				shapes = append(shapes, altShapes(archNamed(t, c.name))...)
+			}
+		}
+		for k := range shapes {
+			sh := &shapes[k]
+			if sh.kernels == "" {
+				if len(shapes) > 1 && r.holds == holdsSites && len(features) != len(shapes) {
+					t.Errorf("%s: no kernel named for entries of %d bytes", r.section, sh.size)
+				}
+				continue
+			}
+			refs := strings.Trim(fmt.Sprint(sh.refs), "[]")
+			if len(sh.may) > 0 {
+				refs += ", some at " + strings.Trim(fmt.Sprint(sh.may), "[]")
+			}
+			if sh.fromStart {
+				refs += ", from the start of the entry"
+			}
+			fmt.Fprintf(&b, "| `%s` | %d | %s | %s |\n", r.section, sh.size, refs, sh.kernels)
+		}
+	}
+	return b.String()
+}
+
+// archNamed returns an architecture by its name.
+func archNamed(t *testing.T, name string) elfobj.Arch {
+	t.Helper()
+	for _, m := range []elf.Machine{elf.EM_X86_64, elf.EM_AARCH64, elf.EM_PPC64, elf.EM_S390, elf.EM_LOONGARCH} {
+		if a, err := elfobj.ArchOf(m); err == nil && a.Name() == name {
+			return a
+		}
+	}
+	t.Fatalf("no architecture is called %s", name)
+	return nil
 }
 
 // becomes says in one cell what klpforge does with a fixture.

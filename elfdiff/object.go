@@ -85,8 +85,8 @@ func Load(f *elfobj.File) (*Object, error) {
 	o.split()
 	o.findData()
 	o.decodeAll()
-	o.splitAux()
-	o.adopt()
+	o.adoptCold()
+	o.splitOutOfLine()
 	o.findLabels()
 	o.findConstructors()
 	if err := o.readTables(); err != nil {
@@ -570,103 +570,6 @@ func (o *Object) atomAt(sec elfobj.SecID, off int64) AtomID {
 		return list[0]
 	}
 	return list[i-1]
-}
-
-// splitAux cuts .altinstr_aux, out-of-line code without symbols, at every
-// place that code elsewhere jumps to.
-func (o *Object) splitAux() {
-	cuts := map[elfobj.SecID][]uint64{}
-	for i := range o.File.Sections {
-		if !o.code(elfobj.SecID(i)) {
-			continue
-		}
-		relocs := o.relocs(elfobj.SecID(i))
-		for k := range relocs {
-			r := &relocs[k]
-			sec := o.File.Symbols[r.Sym].Sec
-			if sec <= 0 || o.File.Sections[sec].Name != ".altinstr_aux" || sec == elfobj.SecID(i) {
-				continue
-			}
-			if off := o.location(elfobj.SecID(i), r, k); off >= 0 && off < int64(o.File.Sections[sec].Size) {
-				cuts[sec] = append(cuts[sec], uint64(off))
-			}
-		}
-	}
-	for sec := range o.File.Sections {
-		list := cuts[elfobj.SecID(sec)]
-		atoms := o.atomsIn(elfobj.SecID(sec))
-		if list == nil || len(atoms) != 1 {
-			continue
-		}
-		slices.Sort(list)
-		list = slices.Compact(list)
-		first := atoms[0]
-		from := uint32(len(o.order))
-		if list[0] != 0 {
-			list = append([]uint64{0}, list...)
-		}
-		for k, start := range list {
-			end := o.File.Sections[sec].Size
-			if k+1 < len(list) {
-				end = list[k+1]
-			}
-			a := Atom{Sec: elfobj.SecID(sec), Start: start, Base: start, End: end, Size: end - start, Class: classText, Parent: -1}
-			id := first
-			if k == 0 {
-				o.Atoms[first] = a
-			} else {
-				id = AtomID(len(o.Atoms))
-				o.Atoms = append(o.Atoms, a)
-			}
-			o.order = append(o.order, id)
-		}
-		o.inSec[sec] = idRange{from, uint32(len(o.order))}
-	}
-}
-
-// adopt gives cold pieces and out-of-line alternatives their function.
-func (o *Object) adopt() {
-	byName := map[string]AtomID{} // functions that have a cold piece
-	var cold []AtomID
-	for i := range o.Atoms {
-		if a := &o.Atoms[i]; a.Class == classText && isCold(a.Name) {
-			p, _ := fragmentParent(a.Name)
-			byName[p] = -1
-			cold = append(cold, AtomID(i))
-		}
-	}
-	for i := range o.Atoms {
-		if a := &o.Atoms[i]; a.Class == classText && a.Name != "" {
-			if _, ok := byName[a.Name]; ok {
-				byName[a.Name] = AtomID(i)
-			}
-		}
-	}
-	for _, i := range cold {
-		p, _ := fragmentParent(o.Atoms[i].Name)
-		if id := byName[p]; id >= 0 && id != i {
-			o.Atoms[i].Parent = id
-		}
-	}
-	for i := range o.File.Sections {
-		if o.class[i] != classText || o.File.Sections[i].Name == ".altinstr_aux" {
-			continue
-		}
-		relocs := o.relocs(elfobj.SecID(i))
-		for k := range relocs {
-			t, ok := o.atomTarget(elfobj.SecID(i), &relocs[k], k)
-			if !ok || o.Atoms[t.Atom].Name != "" || o.File.Sections[o.Atoms[t.Atom].Sec].Name != ".altinstr_aux" {
-				continue
-			}
-			from := o.atomAt(elfobj.SecID(i), int64(relocs[k].Off))
-			if from >= 0 && o.Atoms[from].Parent >= 0 {
-				from = o.Atoms[from].Parent
-			}
-			if o.Atoms[t.Atom].Parent < 0 {
-				o.Atoms[t.Atom].Parent = from
-			}
-		}
-	}
 }
 
 // findLabels finds the constant tables of computed gotos. Like the table of a

@@ -90,9 +90,19 @@ type row struct {
 // shape is one layout of an entry. The first of refs is the reference to the
 // code that the entry describes.
 type shape struct {
-	size uint64   // bytes
-	refs []uint64 // offsets of the relocations that every entry has
-	may  []uint64 // offsets where some have one
+	size uint64 // bytes from one entry to the next
+	// least is how many bytes of an entry say something. Where macros align entries
+	// before, but not behind, the last one of a table ends there; 0: all are whole.
+	least uint64
+	refs  []uint64 // offsets of the relocations that every entry has
+	may   []uint64 // offsets where some have one
+	// handler is the offset of the reference to a handler of faults, whose name
+	// has handlerName in it; 0: there is none.
+	handler uint64
+	// file is the offset of the reference to a file's name; 0: there is none.
+	file uint64
+	// kernels are those that have this layout, by the headers that say so.
+	kernels string
 	// fromStart: distances count from the start of the entry, not from their own
 	// place.
 	fromStart bool
@@ -105,8 +115,22 @@ type shape struct {
 	lineOff, lineLen uint64
 }
 
+// handlerName is part of the names of what handles a fault in code with an entry in
+// __ex_table (arch/x86/mm/extable.c and arch/x86/kernel/cpu/mce/core.c, v5.10).
+const handlerName = "ex_handler_"
+
 // sites are entries that are no more than one reference.
 func sites(size uint64) []shape { return []shape{{size: size, refs: []uint64{0}}} }
+
+// faults are entries of exception tables. A table of six references may have two with a
+// handler or three without: then the names of handlers decide.
+var faults = []shape{
+	{size: 12, refs: []uint64{0, 4}, kernels: "v6.1 and v6.12 (x86, arm64, s390, loongarch)"},
+	{size: 12, refs: []uint64{0, 4, 8}, handler: 8, kernels: "v4.19 and v5.10 (x86)"},
+	{size: 8, refs: []uint64{0, 4}, kernels: "v5.10 (arm64), v5.10 to v6.12 (powerpc), before v4.6 (x86)"},
+	{size: 16, refs: []uint64{0, 4}, may: []uint64{8}, kernels: "v5.10 (s390)"},
+	{size: 16, refs: []uint64{0, 8}, kernels: "with addresses instead of distances (powerpc)"},
+}
 
 // features are entries of powerpc's feature sections: a mask, a value, and the
 // bounds of code and of its replacement.
@@ -114,6 +138,13 @@ var features = []shape{{size: 48, refs: []uint64{16, 24, 32, 40}, fromStart: tru
 
 // pointers are entries that are one address, or one distance.
 var pointers = []shape{{size: 8, refs: []uint64{0}}, {size: 4, refs: []uint64{0}}}
+
+// exportEntries are those of symbol tables (include/linux/export.h, v5.10 and v6.1): with the
+// distances, or with the addresses, of symbol, name and namespace.
+var exportEntries = []shape{
+	{size: 12, refs: []uint64{0, 4}, may: []uint64{8}, kernels: "v5.10 (x86, arm64, s390), v6.1 and v6.12"},
+	{size: 24, refs: []uint64{0, 8}, may: []uint64{16}, kernels: "v5.10 (powerpc)"},
+}
 
 // quirks are entries for PCI devices: with the distance, or with the address, of the function.
 var quirks = []shape{{size: 16, refs: []uint64{12}}, {size: 24, refs: []uint64{16}}}
@@ -136,20 +167,27 @@ var rows = slices.Concat(siteRows, entryRows, codeRows, dataRows, toolRows)
 // siteRows describe places in code. That of .altinstructions gets its layout from the architecture.
 var siteRows = []row{
 	{section: "__bug_table", holds: holdsSites, construct: "WARN or BUG", loader: true, reader: "find_bug, lib/bug.c", shapes: []shape{
-		{size: 12, refs: []uint64{0, 4}, lineOff: 8, lineLen: 2},
-		{size: 8, refs: []uint64{0}},                                 // without DEBUG_BUGVERBOSE
-		{size: 16, refs: []uint64{0, 4, 8}, lineOff: 12, lineLen: 2}, // with DEBUG_BUGVERBOSE_DETAILED
-		{size: 24, refs: []uint64{0, 8}, lineOff: 16, lineLen: 2},    // without GENERIC_BUG_RELATIVE_POINTERS
-		{size: 16, refs: []uint64{0}},                                // without either
+		{size: 12, refs: []uint64{0, 4}, file: 4, lineOff: 8, lineLen: 2, kernels: "v6.1 and v6.12"},
+		{size: 12, refs: []uint64{0, 4}, file: 4, lineOff: 8, lineLen: 2, fromStart: true, kernels: "v5.10 (x86, arm64, s390)"},
+		{size: 8, refs: []uint64{0}, kernels: "v5.10 (x86, arm64, s390), v6.1 and v6.12, without DEBUG_BUGVERBOSE"},
+		{size: 16, refs: []uint64{0, 4, 8}, lineOff: 12, lineLen: 2, kernels: "v6.19 with DEBUG_BUGVERBOSE_DETAILED"},
+		{size: 24, refs: []uint64{0, 8}, lineOff: 16, lineLen: 2, kernels: "v5.10 (powerpc)"},
+		{size: 16, refs: []uint64{0}, kernels: "v5.10 (powerpc), without DEBUG_BUGVERBOSE"},
 	}},
-	{section: "__ex_table", holds: holdsSites, construct: "access that may fault", protect: constant, loader: true, reader: "search_exception_tables, kernel/extable.c",
-		shapes: []shape{{size: 12, refs: []uint64{0, 4}}, {size: 8, refs: []uint64{0, 4}}, {size: 16, refs: []uint64{0, 8}}}},
+	{section: "__ex_table", holds: holdsSites, construct: "access that may fault", protect: constant, loader: true, reader: "search_exception_tables, kernel/extable.c", shapes: faults},
+	{section: ".amode31.ex_table", holds: holdsSites, construct: "access that may fault", reader: "ex_table of boot code, arch/s390/mm/extable.c (v6.1)", shapes: faults},
+	{section: ".dma.ex_table", holds: holdsSites, construct: "access that may fault", reader: "s390_search_extables, arch/s390/mm/fault.c (v5.10)", shapes: faults},
 	{section: "__jump_table", holds: holdsSites, construct: "static branch", protect: afterInit, loader: true, reader: keyReader,
-		shapes: []shape{{size: 16, refs: []uint64{0, 4, 8}}, {size: 24, refs: []uint64{0, 8, 16}}}},
+		shapes: []shape{
+			{size: 16, refs: []uint64{0, 4, 8}, kernels: "v5.10 (x86, arm64, s390), v6.1 and v6.12"},
+			{size: 24, refs: []uint64{0, 8, 16}, kernels: "v5.10 (powerpc)"},
+		}},
 	{section: ".static_call_sites", holds: holdsSites, construct: "static call", protect: afterInit, loader: true, reader: "__static_call_update, kernel/static_call_inline.c",
 		shapes: []shape{{size: 8, refs: []uint64{0, 4}}}},
 	{section: ".altinstructions", holds: holdsSites, construct: "alternative", life: lifeOnce, boot: true, loader: true, reader: altReader},
-	{section: ".parainstructions", holds: holdsSites, construct: "paravirt call", life: lifeOnce, boot: true, loader: true, reader: "apply_paravirt, arch/x86/kernel/alternative.c (v6.1)", shapes: sites(16)},
+	{section: ".parainstructions", holds: holdsSites, construct: "paravirt call", life: lifeOnce, boot: true, loader: true, reader: "apply_paravirt, arch/x86/kernel/alternative.c (v6.1)",
+		// An address, type and length, and clobbered registers in v5.10's C code; v6.1 aligns behind an entry, too.
+		shapes: []shape{{size: 16, least: 10, refs: []uint64{0}, kernels: "v5.10, where the last of a table has 10 or 12 bytes, and v6.1"}}},
 	{section: "runtime_*", holds: holdsSites, construct: "constant that boot code writes into the instruction", life: lifeOnce, boot: true, policy: refuse,
 		reader: "runtime_const_fixup, arch/x86/include/asm/runtime-const.h (v6.12)", shapes: sites(4)},
 	{section: ".smp_locks", holds: holdsSites, construct: "lock prefix", life: lifeOnce, loader: true, reader: "alternatives_smp_module_add, arch/x86/kernel/alternative.c", shapes: sites(4), derived: true},
@@ -183,8 +221,8 @@ var siteRows = []row{
 // entryRows are tables that boot code, the module loader or the kernel walks.
 var entryRows = []row{
 	// Exports and what modules say of themselves.
-	{section: "___ksymtab*", holds: holdsEntries, construct: "EXPORT_SYMBOL", protect: constant, loader: true, light: true, reader: "find_symbol, kernel/module/main.c, whenever a module is loaded", shapes: []shape{{size: 12, refs: []uint64{0, 4}}}},
-	{section: "__ksymtab*", holds: holdsEntries, construct: "EXPORT_SYMBOL", protect: constant, loader: true, light: true, reader: "find_symbol, kernel/module/main.c, whenever a module is loaded", shapes: []shape{{size: 12, refs: []uint64{0, 4}}}},
+	{section: "___ksymtab*", holds: holdsEntries, construct: "EXPORT_SYMBOL", protect: constant, loader: true, light: true, reader: "find_symbol, kernel/module/main.c, whenever a module is loaded", shapes: exportEntries},
+	{section: "__ksymtab*", holds: holdsEntries, construct: "EXPORT_SYMBOL", protect: constant, loader: true, light: true, reader: "find_symbol, kernel/module/main.c, whenever a module is loaded", shapes: exportEntries},
 	{section: "___kcrctab*", holds: holdsEntries, construct: "EXPORT_SYMBOL", protect: constant, loader: true, light: true, reader: "check_version, kernel/module/version.c, whenever a module is loaded", shapes: []shape{{size: 4}}},
 	{section: "__kcrctab*", holds: holdsEntries, construct: "EXPORT_SYMBOL", protect: constant, loader: true, light: true, reader: "check_version, kernel/module/version.c, whenever a module is loaded", shapes: []shape{{size: 4}}},
 	{section: ".export_symbol", holds: holdsEntries, construct: "EXPORT_SYMBOL", life: lifeNone, light: true, reader: "modpost, which makes the table of exports of it (v6.5 and later)"},
@@ -197,6 +235,8 @@ var entryRows = []row{
 
 	// Boot and load.
 	{section: ".initcall*", holds: holdsEntries, construct: "initcall", life: lifeOnce, boot: true, loader: true, reader: initReader, shapes: pointers},
+	{section: ".security_initcall*", holds: holdsEntries, construct: "security initcall", life: lifeOnce, boot: true, reader: "security_init, security/security.c (v4.19)", shapes: pointers},
+	{section: "__vermagic", holds: holdsEntries, construct: "version string", protect: constant, light: true, reader: "nobody: it is the version in text (v4.19)", harmless: ignoredText},
 	{section: ".con_initcall*", holds: holdsEntries, construct: "console initcall", life: lifeOnce, boot: true, reader: "console_init, kernel/printk/printk.c", shapes: pointers},
 	{section: ".exitcall*", holds: holdsEntries, construct: "exit call", life: lifeNone, boot: true, reader: "nobody: it is left out of a kernel", shapes: pointers},
 	{section: ".init.setup", holds: holdsEntries, construct: "__setup parameter", life: lifeOnce, boot: true, reader: "obsolete_checksetup and do_early_param, init/main.c", shapes: []shape{{size: 24, refs: []uint64{0, 8}}}},
@@ -236,7 +276,7 @@ var entryRows = []row{
 	{section: "__timer_acpi_probe_table", holds: holdsEntries, construct: "timer table", life: lifeOnce, boot: true, reader: "__acpi_probe_device_table, drivers/acpi/scan.c"},
 	{section: "__irqchip_acpi_probe_table", holds: holdsEntries, construct: "irqchip table", life: lifeOnce, boot: true, reader: "__acpi_probe_device_table, drivers/acpi/scan.c"},
 	{section: "__acpi_probe_table*", holds: holdsEntries, construct: "ACPI probe table", life: lifeOnce, boot: true, reader: "__acpi_probe_device_table, drivers/acpi/scan.c"},
-	{section: "__iommu_table", holds: holdsEntries, construct: "IOMMU table", life: lifeOnce, boot: true, reader: "pci_iommu_alloc (before v5.18)"},
+	{section: ".iommu_table", holds: holdsEntries, construct: "IOMMU table", life: lifeOnce, boot: true, reader: "pci_iommu_alloc, arch/x86/kernel/pci-dma.c (v5.10)"},
 	{section: "__governor_thermal_table*", holds: holdsEntries, construct: "thermal governor", life: lifeOnce, boot: true, reader: "thermal_register_governors, drivers/thermal/thermal_core.c", shapes: pointers},
 	{section: "__thermal_table_entry*", holds: holdsEntries, construct: "thermal governor", life: lifeOnce, boot: true, reader: "thermal_register_governors, drivers/thermal/thermal_core.c", shapes: pointers},
 	{section: ".dtb.*", holds: holdsEntries, construct: "device tree", life: lifeOnce, boot: true, reader: "boot code"},
@@ -327,6 +367,7 @@ var dataRows = []row{
 	{section: ".ref.data*", holds: holdsData, construct: "__refdata variable"},
 	{section: ".ref.rodata*", holds: holdsData, construct: "__refconst constant", protect: constant},
 	{section: "__dyndbg_classes", holds: holdsData, construct: "class map of pr_debug", loader: true, reader: "ddebug_change, lib/dynamic_debug.c"},
+	{section: "__verbose", holds: holdsData, construct: "pr_debug", loader: true, reader: "ddebug_change, lib/dynamic_debug.c (v4.19)", harmless: "describes the source line of a message"},
 	{section: "__dyndbg*", holds: holdsData, construct: "pr_debug", loader: true, reader: "ddebug_change, lib/dynamic_debug.c", harmless: "describes the source line of a message"},
 	{section: ".tbss*", holds: holdsData, construct: "variable"},
 	{section: ".tdata*", holds: holdsData, construct: "variable"},

@@ -32,7 +32,7 @@ func (o *Object) strays() map[string][]bit {
 			e := entry{off: off, relocs: relocs, first: first, sec: t.sec}
 			if a, _ := o.owner(t, &e); a < 0 {
 				name := o.File.Sections[t.sec].Name
-				out[name] = append(out[name], bit{sec: t.sec, from: off, to: off + t.shape.size, atom: -1, shape: t.shape})
+				out[name] = append(out[name], bit{sec: t.sec, from: off, to: min(off+t.shape.size, o.File.Sections[t.sec].Size), atom: -1, shape: t.shape})
 			}
 		}
 	}

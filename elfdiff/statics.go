@@ -31,7 +31,7 @@ func (r *Result) ambiguousStatics(o *Object, partner []AtomID, patched func(Atom
 	numbered := func(a AtomID) (string, bool) {
 		at := &o.Atoms[a]
 		base, marks := stem(at.Name)
-		ok := marks != "" && variable(o, a) && at.Class != classROData && !oneShot(base, o.Section(a)) && o.Section(a) != "__dyndbg"
+		ok := marks != "" && variable(o, a) && at.Class != classROData && !oneShot(base, o.Section(a)) && !describesDebug(o.Section(a))
 		if i := strings.Index(at.Name, "."+base); ok && strings.HasPrefix(marks, ".F") && i > 0 {
 			base = at.Name[:i] + "." + base // the function tells it from its namesakes elsewhere
 		}

@@ -55,7 +55,7 @@ func (o *Object) holdsState(a AtomID) bool {
 	at := &o.Atoms[a]
 	base, _ := stem(at.Name)
 	return (at.Class == classData || at.Class == classBSS) && at.Size > 0 && !initSection(o.Section(a)) &&
-		!oneShot(base, o.Section(a)) && o.Section(a) != "__dyndbg"
+		!oneShot(base, o.Section(a)) && !describesDebug(o.Section(a))
 }
 
 // commonUsers names the functions that refer to a before and to b after.

@@ -233,7 +233,7 @@ func entrySpans(t testing.TB, f *elfobj.File, id elfobj.SecID) []span {
 		}
 		var out []span
 		for at := uint64(0); at < s.Size; at += size {
-			out = append(out, span{at, at + size})
+			out = append(out, span{at, min(at+size, s.Size)}) // the last may end early
 		}
 		return out
 	}

@@ -1,10 +1,14 @@
 package elfdiff
 
 import (
+	"bytes"
 	"cmp"
+	"debug/elf"
 	"fmt"
 	"math"
+	"path"
 	"slices"
+	"strings"
 
 	"github.com/klpforge/klpforge/elfobj"
 	"github.com/klpforge/klpforge/finding"
@@ -24,8 +28,8 @@ type entry struct {
 	row    *row
 	shape  *shape
 	sec    elfobj.SecID
-	off    uint64 // bytes from the start of the section
-	size   uint64
+	off    uint64         // bytes from the start of the section
+	size   uint64         // bytes that are there: those of the shape, or fewer at the table's end
 	relocs []elfobj.Reloc // those that lie in the entry
 	first  int            // index of the first of them in the section's
 	owner  AtomID
@@ -62,7 +66,8 @@ func (o *Object) entry(i uint32) entry { return o.entryIn(o.tableOf(i), i) }
 
 // entryIn returns an entry by its table and index.
 func (o *Object) entryIn(t *table, i uint32) entry {
-	e := entry{row: t.row, shape: t.shape, sec: t.sec, off: uint64(i-t.from) * t.shape.size, size: t.shape.size, owner: -1}
+	off := uint64(i-t.from) * t.shape.size
+	e := entry{row: t.row, shape: t.shape, sec: t.sec, off: off, size: min(t.shape.size, o.File.Sections[t.sec].Size-off), owner: -1}
 	e.relocs, e.first = o.relocsOf(t, i)
 	e.owner, e.at = o.owner(t, &e)
 	if e.shape.alt != 0 {
@@ -162,7 +167,29 @@ func (o *Object) relocsOf(t *table, i uint32) ([]elfobj.Reloc, int) {
 // after is the index behind the last entry of the k-th table.
 func (o *Object) after(k int) uint32 {
 	t := &o.tables[k]
-	return t.from + uint32(o.File.Sections[t.sec].Size/t.shape.size)
+	n, _ := t.shape.count(o.File.Sections[t.sec].Size)
+	return t.from + uint32(n)
+}
+
+// count returns how many entries a table of that many bytes has; false when it does
+// not divide into such entries.
+func (sh *shape) count(size uint64) (n uint64, ok bool) {
+	n = size / sh.size
+	switch rest := size % sh.size; {
+	case rest == 0:
+		return n, true
+	case sh.least > 0 && rest >= sh.least:
+		return n + 1, true
+	}
+	return 0, false
+}
+
+// whole returns a copy of an entry's bytes, with zeros for those that the last entry
+// of a table lacks.
+func (o *Object) whole(e *entry) []byte {
+	out := make([]byte, e.shape.size)
+	copy(out, o.File.Sections[e.sec].Data[e.off:e.off+e.size])
+	return out
 }
 
 // readTables reads all special sections. The size of an entry is inferred from
@@ -181,7 +208,8 @@ func (o *Object) readTables() error {
 			return err
 		}
 		o.tables = append(o.tables, table{row: r, shape: sh, sec: elfobj.SecID(i), from: uint32(next)})
-		if next += s.Size / sh.size; next > math.MaxUint32 {
+		n, _ := sh.count(s.Size)
+		if next += n; next > math.MaxUint32 {
 			return fmt.Errorf("special sections have more than %d entries", uint32(math.MaxUint32))
 		}
 	}
@@ -240,18 +268,34 @@ type owned struct {
 func (o *Object) entryShape(r *row, s *elfobj.Section) (*shape, error) {
 	shapes := r.shapes
 	if r.section == ".altinstructions" {
-		for _, a := range o.Arch.AltEntries() {
-			shapes = append(shapes, shape{size: a.Size, refs: []uint64{0}, may: []uint64{4}, alt: 4, siteLen: a.SiteLen, altLen: a.AltLen})
+		shapes = altShapes(o.Arch)
+	}
+	var best *shape
+	least := 0
+	for i := range shapes {
+		sh := &shapes[i]
+		if _, ok := sh.count(s.Size); !ok || !sh.fits(s) {
+			continue
+		}
+		if n := o.doubts(sh, s); best == nil || n < least {
+			best, least = sh, n
 		}
 	}
-	for i := range shapes {
-		if sh := &shapes[i]; s.Size%sh.size == 0 && sh.fits(s) {
-			return sh, nil
-		}
+	if best != nil {
+		return best, nil
 	}
 	return nil, &finding.Finding{ID: finding.IDUnknownSection, Severity: finding.Error, Section: s.Name,
 		Message: fmt.Sprintf("special section %s of %d bytes with %d relocations does not divide into entries of a known layout", s.Name, s.Size, len(s.Relocs)),
 		Remedy:  "report the kernel version; the section's entry format changed"}
+}
+
+// altShapes are the layouts of an architecture's alternatives.
+func altShapes(arch elfobj.Arch) []shape {
+	var out []shape
+	for _, a := range arch.AltEntries() {
+		out = append(out, shape{size: a.Size, refs: []uint64{0}, may: []uint64{4}, alt: 4, siteLen: a.SiteLen, altLen: a.AltLen, kernels: a.Kernels})
+	}
+	return out
 }
 
 // fits reports whether every entry has the shape's relocations and no others.
@@ -276,6 +320,51 @@ func (sh *shape) fits(s *elfobj.Section) bool {
 	return true
 }
 
+// doubts counts what speaks against a layout that fits, to choose where two do: six
+// references of 4 bytes are two entries with a handler or three without, and whether
+// a distance counts from its own place or from the entry's start shows only in
+// where it leads.
+func (o *Object) doubts(sh *shape, s *elfobj.Section) int {
+	n := 0
+	for k := range s.Relocs {
+		r := &s.Relocs[k]
+		sym := &o.File.Symbols[r.Sym]
+		off := r.Off % sh.size
+		if off == sh.refs[0] && (sym.Sec <= 0 || o.File.Sections[sym.Sec].Flags&elf.SHF_EXECINSTR == 0) {
+			n++ // describes no code of this object
+		}
+		if strings.Contains(sym.Name, handlerName) != (sh.handler != 0 && off == sh.handler) {
+			n++
+		}
+		if sh.file != 0 && off == sh.file {
+			loc := int64(sym.Value) + r.Addend
+			if sh.fromStart && o.Arch.PCRelative(r.Type) {
+				loc -= int64(off)
+			}
+			n += o.noFileName(sym, loc)
+		}
+	}
+	return n
+}
+
+// noFileName counts what speaks against a place being the start of a file's name: 2
+// when no string starts there, 1 when the string is not called as sources are.
+func (o *Object) noFileName(sym *elfobj.Symbol, loc int64) int {
+	if sym.Sec <= 0 {
+		return 0
+	}
+	s := &o.File.Sections[sym.Sec]
+	text := stringAt(s, loc)
+	if text == nil || loc > 0 && s.Data[loc-1] != 0 {
+		return 2
+	}
+	switch path.Ext(string(bytes.TrimRight(text, "\x00"))) {
+	case ".c", ".h", ".S", ".rs":
+		return 0
+	}
+	return 1
+}
+
 // readTable checks the n-th table and adds the entries that are compared to found.
 func (o *Object) readTable(n int, found *[]owned) error {
 	t := &o.tables[n]
@@ -288,7 +377,7 @@ func (o *Object) readTable(n int, found *[]owned) error {
 		}
 		o.setRefs(id, sectionRefs{s.Relocs, bias})
 	}
-	entries := s.Size / size
+	entries, _ := sh.count(s.Size)
 	if each := uint64(len(s.Relocs)) / entries; each*entries == uint64(len(s.Relocs)) {
 		t.each = uint32(each)
 	}

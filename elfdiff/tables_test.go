@@ -76,5 +76,6 @@ func TestEntryShapeRefuses(t *testing.T) {
 }
 
 func x86Object(t *testing.T) *Object {
-	return &Object{Arch: elfArch(t, &elfobj.File{Machine: elf.EM_X86_64})}
+	f := &elfobj.File{Machine: elf.EM_X86_64, Sections: make([]elfobj.Section, 1), Symbols: make([]elfobj.Symbol, 2)}
+	return &Object{File: f, Arch: elfArch(t, f)}
 }

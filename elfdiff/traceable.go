@@ -1,6 +1,10 @@
 package elfdiff
 
-import "github.com/klpforge/klpforge/elfobj"
+import (
+	"strings"
+
+	"github.com/klpforge/klpforge/elfobj"
+)
 
 // fentry is what compilers call at a function's entry with -pg -mfentry, on x86 and s390.
 const fentry = "__fentry__"
@@ -26,11 +30,10 @@ func (o *Object) traceTable(section string) []bool {
 // findTraceable finds the functions with an ftrace entry: by the table of entries; or,
 // where objtool makes that only when the kernel is linked, by the calls that it makes it from;
 // or by the places that the compiler left room in. Where there is one of the former, that room
-// serves something else: x86 has it in front of all functions (CONFIG_CALL_PADDING).
+// serves something else: x86 has it in front of all functions (CONFIG_CALL_PADDING). What
+// recordmcount left out of the table because of -ffunction-sections counts as well.
 func (o *Object) findTraceable() {
-	if o.traceable == nil {
-		o.traceable = o.entryCalls()
-	}
+	o.entryCalls()
 	if o.traceable == nil {
 		o.traceable = o.spare
 	}
@@ -40,9 +43,10 @@ func (o *Object) findTraceable() {
 	}
 }
 
-// entryCalls are the functions that call fentry; nil when none does.
-func (o *Object) entryCalls() []bool {
-	var out []bool
+// entryCalls finds the functions that call fentry, where no table of entries tells, and
+// those whose call recordmcount has made a no-op that the kernel does not have.
+func (o *Object) entryCalls() {
+	table := o.traceable != nil
 	for i := range o.File.Sections {
 		if o.class[i] != classText {
 			continue
@@ -52,13 +56,29 @@ func (o *Object) entryCalls() []bool {
 			if o.File.Symbols[relocs[k].Sym].Name != fentry {
 				continue
 			}
-			if a := o.atomAt(elfobj.SecID(i), int64(relocs[k].Off)); a >= 0 && o.Atoms[a].Name != "" {
-				if out == nil {
-					out = make([]bool, len(o.Atoms))
-				}
-				out[a] = true
+			a := o.atomAt(elfobj.SecID(i), int64(relocs[k].Off))
+			if a < 0 || o.Atoms[a].Name == "" {
+				continue
 			}
+			// A relocation that writes nothing marks a no-op.
+			if noop := o.Arch.Width(relocs[k].Type) == 0; noop && !o.ownSection(a) || !noop && table {
+				continue
+			}
+			if o.traceable == nil {
+				o.traceable = make([]bool, len(o.Atoms))
+			}
+			o.traceable[a] = true
 		}
 	}
-	return out
+}
+
+// ownSection reports whether -ffunction-sections gave the function a section of its own
+// that would be .text or .text.unlikely without. The recordmcount of older kernels compares
+// a section's whole name with a list, and makes a no-op of the call to fentry in any
+// other section: scripts/recordmcount.c, v3.18 and v4.19. That of v5.10 takes all whose
+// names begin with .text.
+func (o *Object) ownSection(a AtomID) bool {
+	name := o.Atoms[a].Name
+	section, _ := strings.CutPrefix(o.Section(a), ".text.")
+	return section == name || section == "unlikely."+name
 }

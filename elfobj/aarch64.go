@@ -54,8 +54,10 @@ func (arm64) NearJump() ([]byte, uint32)      { return nil, 0 }
 func (arm64) BigEndian() bool                 { return false }
 func (arm64) ByName(string) bool              { return false }
 
-// AltEntries: struct alt_instr of arch/arm64/include/asm/alternative.h, v6.1 and v6.12.
-func (arm64) AltEntries() []AltEntry { return []AltEntry{{12, 10, 11}} }
+// AltEntries: struct alt_instr of arch/arm64/include/asm/alternative.h.
+func (arm64) AltEntries() []AltEntry {
+	return []AltEntry{{12, 10, 11, "v5.10, v6.1 and v6.12 (arm64)"}}
+}
 func (arm64) OutsideRemedy() string {
 	return "take the function out of the section that it shares with what it refers to"
 }

@@ -52,6 +52,7 @@ const (
 type AltEntry struct {
 	Size            uint64 // bytes
 	SiteLen, AltLen uint64 // offsets of the bytes with the lengths of the code and of its replacement
+	Kernels         string // that have this layout, by the headers that say so
 }
 
 // Arch holds the facts of one architecture. Values are stateless.

@@ -57,8 +57,8 @@ func (loongarch64) OutsideRemedy() string {
 	return "take the function out of the section that it shares with what it refers to"
 }
 
-// AltEntries: struct alt_instr of arch/loongarch/include/asm/alternative.h, v6.12.
-func (loongarch64) AltEntries() []AltEntry { return []AltEntry{{12, 10, 11}} }
+// AltEntries: struct alt_instr of arch/loongarch/include/asm/alternative.h.
+func (loongarch64) AltEntries() []AltEntry { return []AltEntry{{12, 10, 11, "v6.12 (loongarch)"}} }
 
 // Merge makes one relocation of a pair that adds a symbol and subtracts its own
 // place: how assemblers write a distance when the linker might relax code. What

@@ -39,9 +39,11 @@ func (s390x) Prefix(uint32, string) bool      { return false }
 func (s390x) Slots(string) bool               { return false }
 func (a s390x) Clear(field []byte, t uint32)  { a.store(binary.BigEndian, field, t, 0) }
 
-// AltEntries: struct alt_instr of arch/s390/include/asm/alternative.h, v6.1 and
-// v6.12. The replacement is as long as the code.
-func (s390x) AltEntries() []AltEntry { return []AltEntry{{11, 10, 10}, {13, 12, 12}} }
+// AltEntries: struct alt_instr of arch/s390/include/asm/alternative.h. From v6.1 on the
+// replacement is as long as the code.
+func (s390x) AltEntries() []AltEntry {
+	return []AltEntry{{11, 10, 10, "v6.1 (s390)"}, {13, 12, 12, "v6.12 (s390)"}, {12, 10, 11, "v5.10 (s390)"}}
+}
 
 // ByName: with CONFIG_EXPOLINE_EXTERN the thunks of indirect branches are linked
 // into each module.

@@ -50,9 +50,11 @@ func (a amd64) Clear(field []byte, t uint32) { clear(field[:a.Width(t)]) }
 // over NearJump.
 func (amd64) Outside([]byte, Reloc) error { return nil }
 
-// AltEntries: struct alt_instr of arch/x86/include/asm/alternative.h up to
-// v5.12, v6.2 and later.
-func (amd64) AltEntries() []AltEntry { return []AltEntry{{12, 10, 11}, {14, 12, 13}, {13, 10, 11}} }
+// AltEntries: struct alt_instr of arch/x86/include/asm/alternative.h. v5.10.13 says how much
+// of the code is padding in a further byte; v5.10.262 and v6.1 find that out.
+func (amd64) AltEntries() []AltEntry {
+	return []AltEntry{{12, 10, 11, "v5.10.262 and v6.1 (x86)"}, {14, 12, 13, "v6.12 (x86)"}, {13, 10, 11, "v5.10.13 (x86)"}}
+}
 
 // FieldBase takes the field for the last of the instruction, of 4 bytes.
 func (amd64) FieldBase() int8 { return 4 }

@@ -173,3 +173,54 @@ struct kernel_param { const char *name; void *arg; unsigned short perm; };
 	asm("mov %1, %0\n1:\n.pushsection runtime_ptr_" #sym ", \"a\"\n" \
 	    " .long 1b - 8 - .\n.popsection" : "=r" (ret) : "i" (0x0123456789abcdefull)); \
 	ret; })
+
+/*
+ * What older kernels leave there.
+ */
+/* A load that may fault, with a handler (v4.6 to v5.15). */
+#define LOAD_HANDLED(x, p, handler)					\
+	asm volatile("1: movl %1, %0\n2:\n"				\
+		     ".pushsection __ex_table, \"a\"\n .balign 4\n"	\
+		     " .long 1b - .\n .long 2b - .\n .long " #handler " - .\n" \
+		     ".popsection" : "=r" (x) : "m" (*(p)))
+/* The same without handler (up to v4.5). */
+#define LOAD_PAIR(x, p)							\
+	asm volatile("1: movl %1, %0\n2:\n"				\
+		     ".pushsection __ex_table, \"a\"\n .balign 4\n"	\
+		     " .long 1b - .\n .long 2b - .\n.popsection"	\
+		     : "=r" (x) : "m" (*(p)))
+/* A load whose fixup is code of its own (up to v5.15). */
+#define LOAD_FIXED(err, x, p, errno)					\
+	asm volatile("1: movl %2, %1\n2:\n"				\
+		     ".pushsection .fixup, \"ax\"\n"			\
+		     "3: movl %3, %0\n xorl %1, %1\n jmp 2b\n"		\
+		     ".popsection\n"					\
+		     ".pushsection __ex_table, \"a\"\n .balign 4\n"	\
+		     " .long 1b - .\n .long 3b - .\n .long ex_handler_uaccess - .\n" \
+		     ".popsection" : "=r" (err), "=r" (x)		\
+		     : "m" (*(p)), "i" (errno), "0" (err))
+/* A paravirt call whose entry ends with the clobbered registers (v5.10). */
+#define PV_CALL_SHORT(slot)						\
+	asm volatile("771: call *pv_ops + 8 * " #slot "\n772:\n"	\
+		     ".pushsection .parainstructions, \"a\"\n"		\
+		     " .balign 8\n .quad 771b\n .byte " #slot "\n"	\
+		     " .byte 772b - 771b\n .short 1\n"			\
+		     ".popsection" : : : CLOBBERS)
+/* A trap whose entry counts from its own start (v5.10). */
+#define TRAP_FROM_START(file, flags)					\
+	asm volatile("1: .byte 0x0f, 0x0b\n"				\
+		     ".pushsection __bug_table, \"aw\"\n"		\
+		     "2: .long 1b - 2b\n .long %c0 - 2b\n"		\
+		     " .word %c1\n .word %c2\n .org 2b + 12\n"		\
+		     ".popsection"					\
+		     : : "i" (file), "i" (__LINE__), "i" (flags))
+/* An alternative padded by the assembler, which says so (v4.1 to v5.12). */
+#define ALT13(oldinstr, newinstr, feature)				\
+	"661: " oldinstr "\n662:\n.skip 3, 0x90\n663:\n"		\
+	".pushsection .altinstructions, \"a\"\n"			\
+	" .long 661b - .\n .long 664f - .\n .word " #feature "\n"	\
+	" .byte 663b - 661b\n .byte 665f - 664f\n .byte 663b - 662b\n"	\
+	".popsection\n"							\
+	".pushsection .altinstr_replacement, \"ax\"\n"			\
+	"664: " newinstr "\n665:\n"					\
+	".popsection\n"

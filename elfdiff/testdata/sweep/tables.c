@@ -223,6 +223,12 @@ asm(".pushsection \".initcallearly.init\", \"aw\"\n .balign 8\n"
     "e3__2einitcallearly_2einit: .long f3 - .\n.type e3__2einitcallearly_2einit, @object\n.size e3__2einitcallearly_2einit, 4\n"
     ".popsection");
 
+asm(".pushsection \".iommu_table\", \"aw\"\n .balign 8\n"
+    "e1__2eiommu_table: .quad f1\n .fill 8, 1, 0x11\n.type e1__2eiommu_table, @object\n.size e1__2eiommu_table, 16\n"
+    "e2__2eiommu_table: .quad f2\n .fill 8, 1, 0x11\n.type e2__2eiommu_table, @object\n.size e2__2eiommu_table, 16\n"
+    "e3__2eiommu_table: .quad f3\n .fill 8, 1, 0x11\n.type e3__2eiommu_table, @object\n.size e3__2eiommu_table, 16\n"
+    ".popsection");
+
 asm(".pushsection \".kunit_init_test_suites\", \"aw\"\n .balign 8\n"
     "e1__2ekunit_init_test_suites: .quad f1\n.type e1__2ekunit_init_test_suites, @object\n.size e1__2ekunit_init_test_suites, 8\n"
     "e2__2ekunit_init_test_suites: .quad f2\n.type e2__2ekunit_init_test_suites, @object\n.size e2__2ekunit_init_test_suites, 8\n"
@@ -239,6 +245,30 @@ asm(".pushsection \".lsm_info.init\", \"aw\"\n .balign 8\n"
     "e1__2elsm_info_2einit: .quad f1\n .fill 8, 1, 0x11\n.type e1__2elsm_info_2einit, @object\n.size e1__2elsm_info_2einit, 16\n"
     "e2__2elsm_info_2einit: .quad f2\n .fill 8, 1, 0x11\n.type e2__2elsm_info_2einit, @object\n.size e2__2elsm_info_2einit, 16\n"
     "e3__2elsm_info_2einit: .quad f3\n .fill 8, 1, 0x11\n.type e3__2elsm_info_2einit, @object\n.size e3__2elsm_info_2einit, 16\n"
+    ".popsection");
+
+asm(".pushsection \".memexit.datax\", \"aw\"\n .balign 8\n"
+    "e1__2ememexit_2edatax: .quad f1\n .fill 8, 1, 0x11\n.type e1__2ememexit_2edatax, @object\n.size e1__2ememexit_2edatax, 16\n"
+    "e2__2ememexit_2edatax: .quad f2\n .fill 8, 1, 0x11\n.type e2__2ememexit_2edatax, @object\n.size e2__2ememexit_2edatax, 16\n"
+    "e3__2ememexit_2edatax: .quad f3\n .fill 8, 1, 0x11\n.type e3__2ememexit_2edatax, @object\n.size e3__2ememexit_2edatax, 16\n"
+    ".popsection");
+
+asm(".pushsection \".memexit.rodata\", \"aw\"\n .balign 8\n"
+    "e1__2ememexit_2erodata: .quad f1\n .fill 8, 1, 0x11\n.type e1__2ememexit_2erodata, @object\n.size e1__2ememexit_2erodata, 16\n"
+    "e2__2ememexit_2erodata: .quad f2\n .fill 8, 1, 0x11\n.type e2__2ememexit_2erodata, @object\n.size e2__2ememexit_2erodata, 16\n"
+    "e3__2ememexit_2erodata: .quad f3\n .fill 8, 1, 0x11\n.type e3__2ememexit_2erodata, @object\n.size e3__2ememexit_2erodata, 16\n"
+    ".popsection");
+
+asm(".pushsection \".memexit.rodatax\", \"aw\"\n .balign 8\n"
+    "e1__2ememexit_2erodatax: .quad f1\n .fill 8, 1, 0x11\n.type e1__2ememexit_2erodatax, @object\n.size e1__2ememexit_2erodatax, 16\n"
+    "e2__2ememexit_2erodatax: .quad f2\n .fill 8, 1, 0x11\n.type e2__2ememexit_2erodatax, @object\n.size e2__2ememexit_2erodatax, 16\n"
+    "e3__2ememexit_2erodatax: .quad f3\n .fill 8, 1, 0x11\n.type e3__2ememexit_2erodatax, @object\n.size e3__2ememexit_2erodatax, 16\n"
+    ".popsection");
+
+asm(".pushsection \".memexit.textx\", \"aw\"\n .balign 8\n"
+    "e1__2ememexit_2etextx: .quad f1\n .fill 8, 1, 0x11\n.type e1__2ememexit_2etextx, @object\n.size e1__2ememexit_2etextx, 16\n"
+    "e2__2ememexit_2etextx: .quad f2\n .fill 8, 1, 0x11\n.type e2__2ememexit_2etextx, @object\n.size e2__2ememexit_2etextx, 16\n"
+    "e3__2ememexit_2etextx: .quad f3\n .fill 8, 1, 0x11\n.type e3__2ememexit_2etextx, @object\n.size e3__2ememexit_2etextx, 16\n"
     ".popsection");
 
 asm(".pushsection \".meminit.datax\", \"aw\"\n .balign 8\n"
@@ -373,6 +403,24 @@ asm(".pushsection \"___kcrctab_gpl+x\", \"a\"\n .balign 8\n"
     "__crc_e3____kcrctab_gpl_2bx: .fill 4, 1, 0x11\n.type __crc_e3____kcrctab_gpl_2bx, @object\n.size __crc_e3____kcrctab_gpl_2bx, 4\n"
     ".popsection");
 
+asm(".pushsection \"___kcrctab_gpl_future+x\", \"a\"\n .balign 8\n"
+    "__crc_e1____kcrctab_gpl_future_2bx: .fill 4, 1, 0x11\n.type __crc_e1____kcrctab_gpl_future_2bx, @object\n.size __crc_e1____kcrctab_gpl_future_2bx, 4\n"
+    "__crc_e2____kcrctab_gpl_future_2bx: .fill 4, 1, 0x11\n.type __crc_e2____kcrctab_gpl_future_2bx, @object\n.size __crc_e2____kcrctab_gpl_future_2bx, 4\n"
+    "__crc_e3____kcrctab_gpl_future_2bx: .fill 4, 1, 0x11\n.type __crc_e3____kcrctab_gpl_future_2bx, @object\n.size __crc_e3____kcrctab_gpl_future_2bx, 4\n"
+    ".popsection");
+
+asm(".pushsection \"___kcrctab_unused+x\", \"a\"\n .balign 8\n"
+    "__crc_e1____kcrctab_unused_2bx: .fill 4, 1, 0x11\n.type __crc_e1____kcrctab_unused_2bx, @object\n.size __crc_e1____kcrctab_unused_2bx, 4\n"
+    "__crc_e2____kcrctab_unused_2bx: .fill 4, 1, 0x11\n.type __crc_e2____kcrctab_unused_2bx, @object\n.size __crc_e2____kcrctab_unused_2bx, 4\n"
+    "__crc_e3____kcrctab_unused_2bx: .fill 4, 1, 0x11\n.type __crc_e3____kcrctab_unused_2bx, @object\n.size __crc_e3____kcrctab_unused_2bx, 4\n"
+    ".popsection");
+
+asm(".pushsection \"___kcrctab_unused_gpl+x\", \"a\"\n .balign 8\n"
+    "__crc_e1____kcrctab_unused_gpl_2bx: .fill 4, 1, 0x11\n.type __crc_e1____kcrctab_unused_gpl_2bx, @object\n.size __crc_e1____kcrctab_unused_gpl_2bx, 4\n"
+    "__crc_e2____kcrctab_unused_gpl_2bx: .fill 4, 1, 0x11\n.type __crc_e2____kcrctab_unused_gpl_2bx, @object\n.size __crc_e2____kcrctab_unused_gpl_2bx, 4\n"
+    "__crc_e3____kcrctab_unused_gpl_2bx: .fill 4, 1, 0x11\n.type __crc_e3____kcrctab_unused_gpl_2bx, @object\n.size __crc_e3____kcrctab_unused_gpl_2bx, 4\n"
+    ".popsection");
+
 asm(".pushsection \"___kentry+x\", \"aw\"\n .balign 8\n"
     "e1____kentry_2bx: .quad f1\n .fill 8, 1, 0x11\n.type e1____kentry_2bx, @object\n.size e1____kentry_2bx, 16\n"
     "e2____kentry_2bx: .quad f2\n .fill 8, 1, 0x11\n.type e2____kentry_2bx, @object\n.size e2____kentry_2bx, 16\n"
@@ -389,6 +437,24 @@ asm(".pushsection \"___ksymtab_gpl+x\", \"a\"\n .balign 8\n"
     "__ksymtab_e1____ksymtab_gpl_2bx: .long f1 - .\n .quad f1\n.type __ksymtab_e1____ksymtab_gpl_2bx, @object\n.size __ksymtab_e1____ksymtab_gpl_2bx, 12\n"
     "__ksymtab_e2____ksymtab_gpl_2bx: .long f2 - .\n .quad f2\n.type __ksymtab_e2____ksymtab_gpl_2bx, @object\n.size __ksymtab_e2____ksymtab_gpl_2bx, 12\n"
     "__ksymtab_e3____ksymtab_gpl_2bx: .long f3 - .\n .quad f3\n.type __ksymtab_e3____ksymtab_gpl_2bx, @object\n.size __ksymtab_e3____ksymtab_gpl_2bx, 12\n"
+    ".popsection");
+
+asm(".pushsection \"___ksymtab_gpl_future+x\", \"a\"\n .balign 8\n"
+    "__ksymtab_e1____ksymtab_gpl_future_2bx: .long f1 - .\n .quad f1\n.type __ksymtab_e1____ksymtab_gpl_future_2bx, @object\n.size __ksymtab_e1____ksymtab_gpl_future_2bx, 12\n"
+    "__ksymtab_e2____ksymtab_gpl_future_2bx: .long f2 - .\n .quad f2\n.type __ksymtab_e2____ksymtab_gpl_future_2bx, @object\n.size __ksymtab_e2____ksymtab_gpl_future_2bx, 12\n"
+    "__ksymtab_e3____ksymtab_gpl_future_2bx: .long f3 - .\n .quad f3\n.type __ksymtab_e3____ksymtab_gpl_future_2bx, @object\n.size __ksymtab_e3____ksymtab_gpl_future_2bx, 12\n"
+    ".popsection");
+
+asm(".pushsection \"___ksymtab_unused+x\", \"a\"\n .balign 8\n"
+    "__ksymtab_e1____ksymtab_unused_2bx: .long f1 - .\n .quad f1\n.type __ksymtab_e1____ksymtab_unused_2bx, @object\n.size __ksymtab_e1____ksymtab_unused_2bx, 12\n"
+    "__ksymtab_e2____ksymtab_unused_2bx: .long f2 - .\n .quad f2\n.type __ksymtab_e2____ksymtab_unused_2bx, @object\n.size __ksymtab_e2____ksymtab_unused_2bx, 12\n"
+    "__ksymtab_e3____ksymtab_unused_2bx: .long f3 - .\n .quad f3\n.type __ksymtab_e3____ksymtab_unused_2bx, @object\n.size __ksymtab_e3____ksymtab_unused_2bx, 12\n"
+    ".popsection");
+
+asm(".pushsection \"___ksymtab_unused_gpl+x\", \"a\"\n .balign 8\n"
+    "__ksymtab_e1____ksymtab_unused_gpl_2bx: .long f1 - .\n .quad f1\n.type __ksymtab_e1____ksymtab_unused_gpl_2bx, @object\n.size __ksymtab_e1____ksymtab_unused_gpl_2bx, 12\n"
+    "__ksymtab_e2____ksymtab_unused_gpl_2bx: .long f2 - .\n .quad f2\n.type __ksymtab_e2____ksymtab_unused_gpl_2bx, @object\n.size __ksymtab_e2____ksymtab_unused_gpl_2bx, 12\n"
+    "__ksymtab_e3____ksymtab_unused_gpl_2bx: .long f3 - .\n .quad f3\n.type __ksymtab_e3____ksymtab_unused_gpl_2bx, @object\n.size __ksymtab_e3____ksymtab_unused_gpl_2bx, 12\n"
     ".popsection");
 
 asm(".pushsection \"___srcu_struct_ptrs\", \"aw\"\n .balign 8\n"
@@ -659,6 +725,12 @@ asm(".pushsection \".data.$__unnamed_x\", \"aw\", @progbits\n .balign 8\n"
     "v1__2edata_2e_24__unnamed_x: .quad f1, 0x1111\n.type v1__2edata_2e_24__unnamed_x, @object\n.size v1__2edata_2e_24__unnamed_x, 16\n"
     "v2__2edata_2e_24__unnamed_x: .quad f2, 0x1111\n.type v2__2edata_2e_24__unnamed_x, @object\n.size v2__2edata_2e_24__unnamed_x, 16\n"
     "v3__2edata_2e_24__unnamed_x: .quad f3, 0x1111\n.type v3__2edata_2e_24__unnamed_x, @object\n.size v3__2edata_2e_24__unnamed_x, 16\n"
+    ".popsection");
+
+asm(".pushsection \".data..LPBXx\", \"aw\", @progbits\n .balign 8\n"
+    "v1__2edata_2e_2eLPBXx: .quad f1, 0x1111\n.type v1__2edata_2e_2eLPBXx, @object\n.size v1__2edata_2e_2eLPBXx, 16\n"
+    "v2__2edata_2e_2eLPBXx: .quad f2, 0x1111\n.type v2__2edata_2e_2eLPBXx, @object\n.size v2__2edata_2e_2eLPBXx, 16\n"
+    "v3__2edata_2e_2eLPBXx: .quad f3, 0x1111\n.type v3__2edata_2e_2eLPBXx, @object\n.size v3__2edata_2e_2eLPBXx, 16\n"
     ".popsection");
 
 asm(".pushsection \".data..Lx\", \"aw\", @progbits\n .balign 8\n"
