@@ -1,0 +1,181 @@
+package analyze
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/klpforge/klpforge/analyze/code"
+	"github.com/klpforge/klpforge/analyze/typecheck"
+	"github.com/klpforge/klpforge/analyze/types"
+	"github.com/klpforge/klpforge/plan"
+)
+
+// TypeCheck is what comparing a unit's types with the target's brought.
+type TypeCheck struct {
+	Source string            // "vmlinux's BTF"; "" when the target has no types
+	Digest string            // of what Source names, as typecheck.Source has it
+	Report *typecheck.Report // nil without a Source
+	Err    error             // the comparison failed
+	// Without a Source, members that the code that travels can use, "struct inode.i_mode",
+	// and those of them whose offset code of the same object shows that the target has
+	// byte by byte, both sorted.
+	Members, Proved []string
+	// Headers are differences between the prepared tree's generated headers and the
+	// target's, without a Source.
+	Headers []string
+}
+
+// TargetTypes is what a unit's types are compared with.
+type TargetTypes struct {
+	// Source finds the target's types; it gives nil when the target has none.
+	Source func() (typecheck.Source, error)
+	// Text is what the compiler sees of the patched unit; nil when that cannot be had.
+	// It is asked for only when code has to be looked at.
+	Text func() (*typecheck.Text, error)
+	// Unique reports whether one function alone has a name in the unit's reach, so that
+	// a prototype which the target has under that name is its own.
+	Unique func(function string) bool
+	// Headers are differences between the generated headers of the prepared tree and of
+	// the target.
+	Headers []string
+}
+
+// CompareTypes compares the types of the unit, whose code travels, with the target's.
+func (u *Unit) CompareTypes(in TargetTypes) *TypeCheck {
+	c := &TypeCheck{}
+	source, err := in.Source()
+	if err == nil {
+		err = u.compareTypes(c, source, in)
+	}
+	c.Err = err
+	return c
+}
+
+func (u *Unit) compareTypes(c *TypeCheck, source typecheck.Source, in TargetTypes) error {
+	o, err := typecheck.ReadObject(u.Diff.Patched.File)
+	if err != nil {
+		return err
+	}
+	if source == nil {
+		return u.withoutTypes(c, o, in)
+	}
+	if image, ok := source.(*typecheck.Image); ok {
+		if err := image.Prefer(u.Source); err != nil {
+			return err
+		}
+	}
+	c.Source, c.Digest = source.Name(), source.Digest()
+	c.Report, err = typecheck.Check(o, source, in.Unique, u.typesBefore)
+	if err != nil || len(c.Report.Mismatches) == 0 {
+		return err
+	}
+
+	// Something differs: what does the code that travels make of it?
+	text, err := in.Text()
+	if err != nil {
+		return err
+	}
+	typecheck.Judge(c.Report.Mismatches, text, o, u.Travels.Funcs, u.Travels.Data)
+	return nil
+}
+
+// withoutTypes lists the members that the unit's code can use, and those of them whose
+// offsets shipped code of the same object has.
+func (u *Unit) withoutTypes(c *TypeCheck, o *typecheck.Object, in TargetTypes) error {
+	text, err := in.Text()
+	if err != nil || text == nil {
+		return err
+	}
+	members, complete := typecheck.Members(text, o, u.Travels.Funcs, u.Travels.Data)
+	if !complete {
+		members = append(members, "others: not all of the code was found in the preprocessed text")
+	}
+	c.Members, c.Headers = members, in.Headers
+
+	old, err := u.typesBefore()
+	if err != nil || old == nil {
+		return err
+	}
+	before, err := u.Before()
+	if err != nil {
+		return err
+	}
+	shipped := map[string]bool{}
+	for a := range u.Place.Funcs {
+		shipped[u.Name(a)] = true
+	}
+	for _, m := range typecheck.Proofs(before.Model, old, func(fn string) bool { return shipped[fn] }) {
+		if slices.Contains(members, m) {
+			c.Proved = append(c.Proved, m)
+		}
+	}
+	return nil
+}
+
+// typesBefore reads the types of the unit before the patch; nil when it has none.
+func (u *Unit) typesBefore() (*typecheck.Object, error) {
+	if u.New {
+		return nil, nil
+	}
+	o, err := typecheck.ReadObject(u.Diff.Orig.File)
+	if errors.Is(err, types.ErrNoDebug) {
+		return nil, nil
+	}
+	return o, err
+}
+
+// Travelling names what the unit's extracted object holds, besides the functions of
+// Replace these new ones and this new data. The names are symbols.
+func (u *Unit) Travelling(newFuncs, newData []string) *Travels {
+	t := &Travels{}
+	for _, ch := range u.Replace {
+		t.Funcs = append(t.Funcs, code.Name(ch.Name))
+	}
+	for _, n := range newFuncs {
+		t.Funcs = append(t.Funcs, code.Name(n))
+	}
+	for _, n := range newData {
+		t.Data = append(t.Data, code.Name(n))
+	}
+	slices.Sort(t.Funcs)
+	t.Funcs = slices.Compact(t.Funcs)
+	return t
+}
+
+// RecordTypes says for the plan what the types of the units were compared with, by
+// object. Objects of which no comparison came to an end are not among them.
+func RecordTypes(units []*Unit) []plan.Types {
+	records := map[string]*plan.Types{}
+	checked := map[string][]string{}
+	for _, u := range units {
+		if u.Target == nil || u.Target.Err != nil {
+			continue
+		}
+		rec := records[u.Owner]
+		if rec == nil {
+			rec = &plan.Types{Object: u.Owner}
+			records[u.Owner] = rec
+		}
+		if c := u.Target; c.Report != nil {
+			rec.Source, rec.Digest = c.Source, c.Digest
+			rec.Absent += len(c.Report.Absent)
+			checked[u.Owner] = append(checked[u.Owner], c.Report.Checked...)
+		}
+	}
+	var out []plan.Types
+	for _, owner := range slices.Sorted(maps.Keys(records)) {
+		rec, names := records[owner], checked[owner]
+		slices.Sort(names)
+		names = slices.Compact(names)
+		if rec.Checked = len(names); rec.Checked > 0 {
+			sum := sha256.Sum256([]byte(strings.Join(names, "\n")))
+			rec.Names = hex.EncodeToString(sum[:])
+		}
+		out = append(out, *rec)
+	}
+	return out
+}
