@@ -50,12 +50,13 @@ var rules = []rule{
 	{pattern: "locate", own: []string{"elfdiff", "elfobj", "finding", "kernel"}, not: impure},
 	{pattern: "elfdiff", own: []string{"elfobj", "finding"}, not: impure},
 	{pattern: "locate", own: []string{"elfdiff", "elfobj", "finding", "kernel/kimage", "kernel/kmod"}, not: impure},
-	{pattern: "generate", own: []string{"elfobj", "finding", "internal/regular", "kernel/klpapi", "plan", "templates"}},
+	{pattern: "generate", own: []string{"elfobj", "finding", "internal/regular", "kernel/klpapi", "module/note", "plan", "templates"}},
 
-	{pattern: "release", own: []string{"finding", "generate", "plan"}, not: concat(elf, impure)},
+	{pattern: "release", own: []string{"finding", "module/note", "plan"}, not: concat(elf, impure)},
 	{pattern: "release/manifest", own: []string{"finding", "internal/regular"}, not: []string{"os/exec"}},
 	{pattern: "modsign", own: []string{"internal/regular"}, not: concat(elf, []string{"net/..."})},
-	{pattern: "module", own: []string{"modsign", "elfobj", "generate", "internal/regular", "internal/unpack", "kernel/kmod", "kernel/trusted", "plan"}, not: []string{"os/exec"}},
+	{pattern: "module/note", own: []string{"elfobj", "finding", "internal/regular", "kernel/klpapi"}, not: concat(elf, impure)},
+	{pattern: "module", own: []string{"modsign", "elfobj", "internal/regular", "internal/unpack", "kernel/kmod", "kernel/trusted", "module/note"}, not: []string{"os/exec"}},
 
 	// Checks use shared facts; one check does not use another.
 	{pattern: "analyze/pack", not: impure},
@@ -77,10 +78,10 @@ var rules = []rule{
 	{pattern: "analyze/passes/...", own: []string{"analyze", "analyze/*", "elfdiff", "elfobj", "finding", "kernel/klpapi", "plan"}, not: impure},
 	{pattern: "analyze/...", own: []string{"analyze/...", "elfdiff", "elfobj", "finding", "kernel/klpapi", "locate", "plan"}, not: impure},
 	{pattern: "report", own: []string{"analyze", "analyze/*", "elfdiff", "finding", "plan"}, not: []string{"os/exec"}},
-	{pattern: "deploy", own: []string{"finding", "internal/regular", "module", "plan", "release"}, not: elf},
+	{pattern: "deploy", own: []string{"finding", "internal/regular", "module", "module/note", "plan", "release"}, not: elf},
 
 	// Who wires them together.
-	{pattern: "internal/build", own: []string{"*", "analyze/...", "kernel/k*", "internal/facts"}, not: []string{"os/exec"}},
+	{pattern: "internal/build", own: []string{"*", "analyze/...", "kernel/k*", "internal/facts", "module/note"}, not: []string{"os/exec"}},
 	{pattern: "cmd/...", own: []string{"..."}, not: elf},
 
 	// Tests and tools.
