@@ -16,6 +16,7 @@ const (
 	ClassInclude   Class = "include"    // header, or .c and the like that sources include
 	ClassNewSource Class = "new-source" // .c that the unchanged tree does not have; Work.Owners tells what it is for
 	ClassAssembly  Class = "assembly"   // .S
+	ClassRust      Class = "rust"       // .rs; not built for a livepatch
 	ClassBuild     Class = "build"      // Makefile, Kbuild, Kconfig
 	ClassDoc       Class = "doc"        // documentation, licences, maintainers: no rule reads them
 	ClassTool      Class = "tool"       // host tools, tests, samples: not part of the kernel
@@ -70,6 +71,7 @@ func (t *Tree) Affected(ctx context.Context, changed []string) (*Affected, error
 		return nil, err
 	}
 	out := affected(t.Dir, clean, db, g)
+	t.useRust(db, out.Files)
 	return out, t.addReaders(ctx, out)
 }
 
@@ -134,6 +136,8 @@ func classify(dir, file string, g *includeGraph) Class {
 		return ClassOther
 	case ext == ".S":
 		return ClassAssembly
+	case isRust(file):
+		return ClassRust
 	case ext == ".c":
 		if !exists(filepath.Join(dir, file)) {
 			return ClassNewSource

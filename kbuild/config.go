@@ -21,7 +21,8 @@ type ConfigDiff struct {
 	Name     string // "CONFIG_GCC_VERSION"
 	Want     string // in the target's configuration
 	Got      string // in the prepared tree
-	Expected bool   // known not to change code
+	Expected bool   // known not to change code, or told by another difference
+	Remedy   string // what to do about it, "" where nothing is known
 }
 
 func (d ConfigDiff) String() string {
@@ -52,8 +53,12 @@ var harmlessOptions = map[string]bool{
 
 // harmless reports whether an option's value is of no consequence for code.
 func harmless(name string) bool {
-	return harmlessOptions[name] || strings.HasPrefix(name, "CONFIG_PAHOLE_") || strings.HasPrefix(name, "CONFIG_RUSTC_")
+	return harmlessOptions[name] || slices.ContainsFunc(harmlessPrefixes, func(p string) bool { return strings.HasPrefix(name, p) })
 }
+
+// harmlessPrefixes are as harmlessOptions: what tools are and can do, and the kind of key
+// that a build signs its own modules with.
+var harmlessPrefixes = []string{"CONFIG_PAHOLE_", "CONFIG_RUSTC_", "CONFIG_OPENSSL_SUPPORTS_", "CONFIG_MODULE_SIG_KEY_TYPE_"}
 
 // kconfig is a parsed .config.
 type kconfig struct {

@@ -261,9 +261,6 @@ func (x *inputIndex) direct(ctx context.Context, file string) ([]Reader, error) 
 			}
 		}
 	}
-	if path.Ext(file) == ".rs" {
-		add(x.rust(file), "CONFIG_RUST")
-	}
 	return out, nil
 }
 
@@ -273,25 +270,6 @@ func compiling(file, made, where string) bool {
 	ext := path.Ext(file)
 	return (ext == ".c" || ext == ".S") && strings.HasPrefix(where, "scripts/Makefile.build:") &&
 		slices.Contains([]string{".o", ".i", ".s", ".ll", ".lst", ".symtypes"}, path.Ext(made))
-}
-
-// rust returns what a Rust source becomes part of, "" if nothing.
-func (x *inputIndex) rust(file string) string {
-	conf, err := os.ReadFile(filepath.Join(x.t.Dir, "include/config/auto.conf"))
-	if err != nil || !bytes.Contains(conf, []byte("\nCONFIG_RUST=y\n")) {
-		return ""
-	}
-	obj := strings.TrimSuffix(file, ".rs") + ".o"
-	if f := x.db.Objects[obj]; f.Vmlinux || len(f.Modules) > 0 || strings.HasPrefix(file, "rust/") {
-		return obj
-	}
-	// A part of a crate has no object of its own: the crate is beside or above it.
-	for built, f := range x.db.Objects {
-		if (f.Vmlinux || len(f.Modules) > 0) && path.Ext(x.db.source(x.t.Dir, built)) == ".rs" && strings.HasPrefix(file, path.Dir(built)+"/") {
-			return built
-		}
-	}
-	return ""
 }
 
 // program reports whether a file that is made is a program of the build, or a part

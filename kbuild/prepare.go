@@ -93,6 +93,7 @@ type treeMeta struct {
 	HostCC      string
 	Vars        []string // of make's command line, for programs other than the compiler
 	KCFLAGS     string   // as PrepareOptions.KCFLAGS
+	Rust        bool     // the target has code in Rust
 	CCVersion   string
 	Symvers     bool // the tree has the target's Module.symvers
 	ConfigDiffs []ConfigDiff
@@ -157,12 +158,14 @@ type preparation struct {
 	// was drawn for the layout of its structures, "" for nothing.
 	recorded recordedBuild
 	seed     string
-	ccText   string // first line of CC --version
-	key      string
-	base     string // trees/<key>
-	tree     string // trees/<key>/linux
-	source   source
-	stages   map[string]float64
+	// rustFound tells which of rustTools are here.
+	rustFound []bool
+	ccText    string // first line of CC --version
+	key       string
+	base      string // trees/<key>
+	tree      string // trees/<key>/linux
+	source    source
+	stages    map[string]float64
 
 	confiner   confiner
 	unconfined string
@@ -436,13 +439,14 @@ func (p *preparation) finish(ctx context.Context, sourceFiles map[string]bool) e
 		return err
 	}
 	m := treeMeta{
-		Release: p.Release, Version: p.version, Arch: p.Arch, CC: p.CC, HostCC: p.hostCC, Vars: p.vars,
+		Release: p.Release, Version: p.version, Arch: p.Arch, CC: p.CC, HostCC: p.hostCC, Vars: p.vars, Rust: p.config.rust(),
 		CCVersion: p.ccText, Symvers: p.symvers != "", Stages: p.stages,
 	}
 	var err error
 	if m.ConfigDiffs, err = p.config.compare(filepath.Join(p.tree, ".config")); err != nil {
 		return err
 	}
+	p.withoutRust(m.ConfigDiffs)
 	if m.Warnings, err = p.compareGenerated(); err != nil {
 		return err
 	}

@@ -210,5 +210,7 @@ func (p *preparation) toolVersions(ctx context.Context) (string, error) {
 		}
 		id += "\n" + line
 	}
-	return id, nil
+	found, rust := p.rustState(ctx)
+	p.rustFound = found
+	return id + rust, nil
 }

@@ -318,7 +318,7 @@ func (r *run) prepare(ctx context.Context) error {
 	for _, d := range r.tree.ConfigDiffs {
 		if !d.Expected {
 			r.problem(nil, finding.Finding{ID: finding.IDShippedCode, Severity: finding.Warning, Symbol: d.Name,
-				Message: "the prepared tree's configuration differs from the target's: " + d.String()})
+				Message: "the prepared tree's configuration differs from the target's: " + d.String(), Remedy: d.Remedy})
 		}
 	}
 	return nil

@@ -217,6 +217,14 @@ func (r *run) sift(a *kbuild.Affected) (objects map[string]kbuild.Owner, headers
 		case kbuild.ClassBuild:
 			r.problem(nil, finding.Finding{ID: finding.IDUnsupported, Severity: finding.Warning,
 				Message: "build rules and configuration of a running kernel cannot change; only new objects that it adds are taken up"}.InFile(finding.Position{File: f.Path}))
+		case kbuild.ClassRust:
+			if f.Used {
+				r.problem(nil, finding.Finding{ID: finding.IDUnsupported, Severity: finding.Error,
+					Message: "Rust objects are not built: nothing can be said of what this change does, and the livepatch would lack it",
+					Remedy:  "leave this file out of the livepatch, if the rest of the patch stands without it"}.InFile(finding.Position{File: f.Path}))
+			} else {
+				note("not built by the target's configuration; left out")
+			}
 		case kbuild.ClassNewSource:
 		default:
 			if why := unread(f); why != "" {
@@ -225,6 +233,9 @@ func (r *run) sift(a *kbuild.Affected) (objects map[string]kbuild.Owner, headers
 		}
 	}
 	for _, o := range a.Objects {
+		if strings.HasSuffix(o.Source, ".rs") {
+			continue // its source was refused above
+		}
 		if o.Assembly {
 			r.problem(nil, finding.Finding{ID: finding.IDUnsupported, Severity: finding.Warning,
 				Message: "an assembly object depends on " + strings.Join(o.Because, ", ") + "; it is not compared"}.InFile(finding.Position{File: o.Object}))
