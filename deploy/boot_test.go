@@ -15,7 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
 
-	"github.com/klpforge/klpforge/module"
+	"github.com/klpforge/klpforge/module/note"
 )
 
 // install puts a module file that ReadModule reads into the modules directory:
@@ -201,11 +201,11 @@ func TestBootInterrupted(t *testing.T) {
 }
 
 func TestBootChoice(t *testing.T) {
-	other := func(m *module.Manifest) { series("2", "f")(m); m.Product = "other" }
+	other := func(m *note.Note) { series("2", "f")(m); m.Product = "other" }
 	for _, c := range []struct {
 		name     string
-		one, two func(*module.Manifest)
-		hand     func(*module.Manifest) // loaded by hand before
+		one, two func(*note.Note)
+		hand     func(*note.Note) // loaded by hand before
 		want     []string
 	}{
 		{"two series", series("1", "f"), other, nil, []string{"1.ko failed", "2.ko failed"}},

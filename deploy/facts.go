@@ -13,6 +13,7 @@ import (
 
 	"github.com/klpforge/klpforge/internal/regular"
 	"github.com/klpforge/klpforge/module"
+	"github.com/klpforge/klpforge/module/note"
 	"github.com/klpforge/klpforge/plan"
 )
 
@@ -42,7 +43,7 @@ type Facts struct {
 	NoteTrusted bool   `json:"note_trusted"`
 	NoteTrust   string `json:"note_trust,omitempty"`
 
-	manifest *module.Manifest // the source; nil when Manifest is false
+	manifest *note.Note // the source; nil when Manifest is false
 }
 
 // Object is a patched object.
@@ -146,7 +147,7 @@ func readModule(path string, f *os.File) (mod *Module, digest string, err error)
 }
 
 // factsOf converts a manifest, which may be nil.
-func factsOf(m *module.Manifest) Facts {
+func factsOf(m *note.Note) Facts {
 	f := Facts{Objects: []Object{}}
 	if m == nil {
 		return f
@@ -177,7 +178,7 @@ func factsOf(m *module.Manifest) Facts {
 // could not be read of it.
 func (m *Machine) loadedFacts(name string) (f Facts, problem string) {
 	manifest, err := module.ReadLoaded(m.path("sys/module"), name)
-	if err != nil && !errors.Is(err, module.ErrNoNote) {
+	if err != nil && !errors.Is(err, note.ErrNoNote) {
 		problem = err.Error()
 	}
 	f = factsOf(manifest)

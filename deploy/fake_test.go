@@ -16,7 +16,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/klpforge/klpforge/module"
+	"github.com/klpforge/klpforge/module/note"
 )
 
 const testRelease = "6.1.0-test"
@@ -41,7 +41,7 @@ type fakeKernel struct {
 // fakeModule is a module file and, once loaded, a module.
 type fakeModule struct {
 	name     string
-	manifest *module.Manifest // nil for one that klpforge did not make
+	manifest *note.Note // nil for one that klpforge did not make
 	note     []byte
 	inTree   bool
 	going    bool // its transition is under way
@@ -99,8 +99,8 @@ func (k *fakeKernel) task(pid int, state string) {
 }
 
 // file makes a module file of a manifest that edit fills.
-func (k *fakeKernel) file(name string, edit func(*module.Manifest)) *Module {
-	man := &module.Manifest{Schema: "klpforge.module/v1", Name: name, Release: testRelease}
+func (k *fakeKernel) file(name string, edit func(*note.Note)) *Module {
+	man := &note.Note{Schema: "klpforge.module/v1", Name: name, Release: testRelease}
 	if edit != nil {
 		edit(man)
 	}
@@ -146,19 +146,19 @@ func encodeNote(desc []byte) []byte {
 }
 
 // series fills a manifest as a release of a cumulative series does.
-func series(version string, funcs ...string) func(*module.Manifest) {
-	return func(m *module.Manifest) {
+func series(version string, funcs ...string) func(*note.Note) {
+	return func(m *note.Note) {
 		m.Product, m.Vendor, m.Version, m.Replace = "demo", "example", version, true
 		setFuncs(m, funcs)
 	}
 }
 
 // single fills a manifest of a livepatch that comes beside others.
-func single(funcs ...string) func(*module.Manifest) {
-	return func(m *module.Manifest) { setFuncs(m, funcs) }
+func single(funcs ...string) func(*note.Note) {
+	return func(m *note.Note) { setFuncs(m, funcs) }
 }
 
-func setFuncs(m *module.Manifest, funcs []string) {
+func setFuncs(m *note.Note, funcs []string) {
 	text, _ := json.Marshal(map[string]any{"objects": []any{map[string]any{"name": "vmlinux", "functions": funcList(funcs)}}})
 	if err := json.Unmarshal(text, m); err != nil {
 		panic(err)

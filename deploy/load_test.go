@@ -12,7 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
 
-	"github.com/klpforge/klpforge/module"
+	"github.com/klpforge/klpforge/module/note"
 )
 
 func wantStates(t *testing.T, m *Machine, want ...string) {
@@ -180,10 +180,10 @@ func TestBlockedIsLeftAndPickedUp(t *testing.T) {
 }
 
 func TestForce(t *testing.T) {
-	safe := func(m *module.Manifest) { series("1", "f")(m); m.Force = true }
+	safe := func(m *note.Note) { series("1", "f")(m); m.Force = true }
 	for _, c := range []struct {
 		name, words string
-		edit        func(*module.Manifest)
+		edit        func(*note.Note)
 		ok          bool
 	}{
 		{"no words", "", series("1", "f"), false},

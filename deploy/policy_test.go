@@ -8,11 +8,11 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/klpforge/klpforge/module"
+	"github.com/klpforge/klpforge/module/note"
 )
 
-func withStates(edit func(*module.Manifest), id uint64, version uint32) func(*module.Manifest) {
-	return func(m *module.Manifest) {
+func withStates(edit func(*note.Note), id uint64, version uint32) func(*note.Note) {
+	return func(m *note.Note) {
 		edit(m)
 		m.States = append(m.States, struct {
 			ID      uint64 `json:"id"`
@@ -24,8 +24,8 @@ func withStates(edit func(*module.Manifest), id uint64, version uint32) func(*mo
 
 // withCallback gives vmlinux a callback for patching and, unless it is alone,
 // one for unpatching.
-func withCallback(edit func(*module.Manifest), alone bool) func(*module.Manifest) {
-	return func(m *module.Manifest) {
+func withCallback(edit func(*note.Note), alone bool) func(*note.Note) {
+	return func(m *note.Note) {
 		edit(m)
 		text := `{"objects":[{"name":"vmlinux","functions":[{"name":"f","new":"klp_f"}],"callbacks":{"pre_patch":"pre"}}]}`
 		if !alone {
@@ -39,11 +39,11 @@ func withCallback(edit func(*module.Manifest), alone bool) func(*module.Manifest
 
 // TestPolicy plans and then loads, and wants both to agree.
 func TestPolicy(t *testing.T) {
-	other := func(m *module.Manifest) { series("9", "f")(m); m.Vendor = "someone else" }
+	other := func(m *note.Note) { series("9", "f")(m); m.Vendor = "someone else" }
 	for _, c := range []struct {
 		name    string
-		loaded  []func(*module.Manifest) // nil for a foreign module; names are p0, p1
-		new     func(*module.Manifest)   // nil for a foreign module; named new
+		loaded  []func(*note.Note) // nil for a foreign module; names are p0, p1
+		new     func(*note.Note)   // nil for a foreign module; named new
 		policy  Policy
 		actions []string // op how module
 		refusal string   // part of it
@@ -159,7 +159,7 @@ func TestPolicy(t *testing.T) {
 	}
 }
 
-func list(l ...func(*module.Manifest)) []func(*module.Manifest) { return l }
+func list(l ...func(*note.Note)) []func(*note.Note) { return l }
 
 func TestPlanRefusesFiles(t *testing.T) {
 	k, m := newFake(t)

@@ -487,8 +487,8 @@ func (x *extractor) outside(a AtomID, r *elfobj.Reloc, nr elfobj.Reloc) error {
 		return nil
 	}
 	to := s.Name
-	if _, name, ok := strings.Cut(strings.TrimPrefix(to, ".klp.sym."), "."); ok {
-		to, _, _ = strings.Cut(name, ",")
+	if symbol, err := elfobj.ParseKlpSymbol(to); err == nil {
+		to = symbol.Name
 	}
 	return &finding.Finding{ID: finding.IDUnsupported, Severity: finding.Error, Symbol: x.p.Atoms[x.p.Root(a)].Name, Section: x.p.File.Sections[at.Sec].Name,
 		Message: fmt.Sprintf("the code at +%#x refers to %s, which stays in the kernel: %v", r.Off-at.Base, to, why),

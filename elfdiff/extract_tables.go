@@ -151,9 +151,9 @@ func (x *extractor) piece(e *entry, r elfobj.Reloc, t Target, skew int64) (elfob
 			if err != nil {
 				return r, err
 			}
-			if obj := klpObject(x.out.Symbols[nr.Sym].Name); obj != "" && obj != "vmlinux" {
+			if symbol, of := ofModule(x.out.Symbols[nr.Sym].Name); of {
 				return r, &finding.Finding{ID: finding.IDLoadTime, Severity: finding.Error, Symbol: x.p.Atoms[e.owner].Name, Section: src.Name,
-					Message: fmt.Sprintf("an alternative instruction refers to a symbol of module %s, which may load after the livepatch", obj),
+					Message: fmt.Sprintf("an alternative instruction refers to a symbol of module %s, which may load after the livepatch", symbol.Object),
 					Remedy:  "avoid the alternative in the patched function"}
 			}
 			nr.Off = relocs[k].Off - e.altOff + pl.off
@@ -165,14 +165,10 @@ func (x *extractor) piece(e *entry, r elfobj.Reloc, t Target, skew int64) (elfob
 	return r, nil
 }
 
-// klpObject returns the object of a livepatch symbol, or "".
-func klpObject(name string) string {
-	rest, ok := strings.CutPrefix(name, ".klp.sym.")
-	if !ok {
-		return ""
-	}
-	obj, _, _ := strings.Cut(rest, ".")
-	return obj
+// ofModule reads the name of a livepatch symbol that a module has, not vmlinux.
+func ofModule(name string) (symbol elfobj.KlpSymbol, ok bool) {
+	symbol, err := elfobj.ParseKlpSymbol(name)
+	return symbol, err == nil && symbol.Object != "vmlinux"
 }
 
 // late judges table entries that refer to a symbol of a module. The tables are
@@ -181,12 +177,11 @@ func klpObject(name string) string {
 func (x *extractor) late(e *entry, relocs []elfobj.Reloc) (dropIt bool, err error) {
 	for i, r := range relocs {
 		name := x.out.Symbols[r.Sym].Name
-		obj := klpObject(name)
-		if obj == "" || obj == "vmlinux" {
+		symbol, of := ofModule(name)
+		if !of {
 			continue
 		}
-		_, key, _ := strings.Cut(strings.TrimPrefix(name, ".klp.sym."), ".")
-		key, _, _ = strings.Cut(key, ",")
+		obj, key := symbol.Object, symbol.Name
 		fn := x.p.Atoms[x.p.Root(e.owner)].Name
 		switch {
 		case e.row.section == "__jump_table" && strings.HasPrefix(key, "__tracepoint_"):
@@ -285,9 +280,9 @@ func (x *extractor) lateSite(e *entry) error {
 		if r.Off >= end {
 			break
 		}
-		if obj := klpObject(x.out.Symbols[r.Sym].Name); obj != "" && obj != "vmlinux" {
+		if symbol, of := ofModule(x.out.Symbols[r.Sym].Name); of {
 			return &finding.Finding{ID: finding.IDLoadTime, Severity: finding.Error, Symbol: at.Name, Section: e.row.section,
-				Message: fmt.Sprintf("an instruction with alternatives refers to a symbol of module %s, which may load after the livepatch", obj),
+				Message: fmt.Sprintf("an instruction with alternatives refers to a symbol of module %s, which may load after the livepatch", symbol.Object),
 				Remedy:  "avoid the alternative in the patched function"}
 		}
 	}

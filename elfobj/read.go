@@ -555,7 +555,3 @@ func (r *reader) name(tab string, off uint32) (string, error) {
 	r.left -= n
 	return rest[:n], nil
 }
-
-// IsKlpSymbol reports whether name has the form of a livepatch symbol
-// (Documentation/livepatch/module-elf-format.rst, v6.1).
-func IsKlpSymbol(name string) bool { return strings.HasPrefix(name, ".klp.sym.") }

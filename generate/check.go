@@ -9,6 +9,7 @@ import (
 
 	"github.com/klpforge/klpforge/elfobj"
 	"github.com/klpforge/klpforge/kernel/klpapi"
+	"github.com/klpforge/klpforge/module/note"
 	"github.com/klpforge/klpforge/plan"
 )
 
@@ -72,8 +73,8 @@ func checkPlan(p *plan.Plan) error {
 		return fmt.Errorf("%w: %s", ErrPlan, fmt.Sprintf(format, args...))
 	}
 	// kbuild puts kmod_ before a name where it needs an identifier.
-	if !isIdent("_"+p.Name) || p.Name == "" || len(p.Name) > maxObjectName {
-		return bad("module name %q: want letters, digits and _, at most %d bytes", p.Name, maxObjectName)
+	if !isIdent("_"+p.Name) || p.Name == "" || len(p.Name) > elfobj.MaxKlpObject {
+		return bad("module name %q: want letters, digits and _, at most %d bytes", p.Name, elfobj.MaxKlpObject)
 	}
 	if !isRelease(p.Release) {
 		return bad("kernel release %q", p.Release)
@@ -87,7 +88,7 @@ func checkPlan(p *plan.Plan) error {
 	objects := map[string]bool{}
 	symbols := map[string]string{}
 	for _, o := range p.Objects {
-		if !isIdent(o.Name) && !isIdent("_"+o.Name) || len(o.Name) > maxObjectName {
+		if !isIdent(o.Name) && !isIdent("_"+o.Name) || len(o.Name) > elfobj.MaxKlpObject {
 			return bad("object name %q: want a module name as the kernel spells it", o.Name)
 		}
 		if o.Name == p.Name {
@@ -127,7 +128,7 @@ func checkFuncs(o plan.Object, symbols map[string]string) error {
 	for _, f := range o.Funcs {
 		where := o.Name + ": " + f.Name
 		switch {
-		case f.Name == "" || len(f.Name) > maxSymbolName || strings.ContainsAny(f.Name, ",/ \x00"):
+		case f.Name == "" || len(f.Name) > elfobj.MaxKlpName || strings.ContainsAny(f.Name, ",/ \x00"):
 			return fmt.Errorf("%s: name of a function %q", o.Name, f.Name)
 		case f.Sympos < 0:
 			return fmt.Errorf("%s: position %d", where, f.Sympos)
@@ -151,7 +152,7 @@ func checkFuncs(o plan.Object, symbols map[string]string) error {
 // prebuilt is what Emit must know of one prebuilt object.
 type prebuilt struct {
 	defined map[string]elfobj.Symbol // global symbols with a section
-	refs    []KlpSymbol              // livepatch symbols it refers to
+	refs    []elfobj.KlpSymbol       // livepatch symbols it refers to
 }
 
 func readPrebuilt(u Unit) (prebuilt, error) {
@@ -163,7 +164,7 @@ func readPrebuilt(u Unit) (prebuilt, error) {
 	for _, s := range f.Symbols[1:] {
 		switch {
 		case s.Sec == elfobj.SecUndef && elfobj.IsKlpSymbol(s.Name):
-			k, err := ParseKlpSymbol(s.Name)
+			k, err := elfobj.ParseKlpSymbol(s.Name)
 			if err != nil {
 				return prebuilt{}, fmt.Errorf("prebuilt object of %s: %w", u.Name, err)
 			}
@@ -178,10 +179,10 @@ func readPrebuilt(u Unit) (prebuilt, error) {
 // checkUnits reads the prebuilt objects and makes sure that each replacement
 // and callback is where the plan says. It returns the livepatch symbols that
 // the objects refer to.
-func checkUnits(p *plan.Plan, units []Unit) ([]KlpSymbol, error) {
+func checkUnits(p *plan.Plan, units []Unit) ([]elfobj.KlpSymbol, error) {
 	objs := map[string]prebuilt{}
 	owner := map[string]string{}
-	var refs []KlpSymbol
+	var refs []elfobj.KlpSymbol
 	for _, u := range units {
 		if u.Name == "" {
 			return nil, fmt.Errorf("%w: prebuilt object without a name", ErrPlan)
@@ -212,7 +213,7 @@ func checkUnits(p *plan.Plan, units []Unit) ([]KlpSymbol, error) {
 				return nil, fmt.Errorf("%w: %s: %s: prebuilt object of %s has no global function %s", ErrPlan, o.Name, f.Name, f.Unit, f.NewSymbol)
 			}
 		}
-		for _, cb := range callbacksOf(o.Callbacks) {
+		for _, cb := range callbacksOf(note.Callbacks(o.Callbacks)) {
 			if owner[cb.symbol] == "" {
 				return nil, fmt.Errorf("%w: %s: no prebuilt object has the %s callback %s", ErrPlan, o.Name, cb.field, cb.symbol)
 			}
@@ -224,12 +225,16 @@ func checkUnits(p *plan.Plan, units []Unit) ([]KlpSymbol, error) {
 type callback struct{ field, result, symbol string }
 
 // callbacksOf lists the callbacks that are set, in the kernel's order.
-func callbacksOf(c plan.Callbacks) []callback {
-	all := []callback{
-		{"pre_patch", "int", c.PrePatch}, {"post_patch", "void", c.PostPatch},
-		{"pre_unpatch", "void", c.PreUnpatch}, {"post_unpatch", "void", c.PostUnpatch},
+func callbacksOf(c note.Callbacks) []callback {
+	var out []callback
+	for _, named := range c.Names() {
+		result := "void"
+		if named[0] == "pre_patch" {
+			result = "int" // its error refuses the patch
+		}
+		out = append(out, callback{named[0], result, named[1]})
 	}
-	return slices.DeleteFunc(all, func(cb callback) bool { return cb.symbol == "" })
+	return out
 }
 
 func isIdent(s string) bool {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 
 	"github.com/klpforge/klpforge/elfobj"
+	"github.com/klpforge/klpforge/module/note"
 )
 
 // maxLiteral bounds how much of unnamed data counts as part of a function.
@@ -14,7 +15,7 @@ const maxLiteral = 4 << 10 // bytes
 
 // setContents fills in the digests of the replacements, whose objects
 // checkUnits has read.
-func (m *Manifest) setContents(units []Unit) {
+func setContents(m *note.Note, units []Unit) {
 	files := map[string]*elfobj.File{}
 	for _, u := range units {
 		if f, err := elfobj.Read(u.Object); err == nil {

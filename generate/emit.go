@@ -11,16 +11,9 @@ import (
 
 	"github.com/klpforge/klpforge/elfobj"
 	"github.com/klpforge/klpforge/kernel/klpapi"
+	"github.com/klpforge/klpforge/module/note"
 	"github.com/klpforge/klpforge/plan"
 	"github.com/klpforge/klpforge/templates"
-)
-
-// Keys of modinfo. The version is the kernel's own "version".
-const (
-	InfoProduct    = "klpforge_name"
-	InfoVendor     = "klpforge_vendor"
-	InfoReplace    = "klpforge_replace"    // Y or N
-	InfoGeneration = "klpforge_generation" // of the livepatch interface
 )
 
 // ErrNotEmpty means that Emit was pointed at a directory that holds something
@@ -50,7 +43,7 @@ type Unit struct {
 // An object whose symbols the code refers to, but which has no function to
 // patch, is added to the tables without functions: livepatch then writes the
 // relocations when that module loads, and nothing depends on it before.
-func Emit(dir string, in Input) (*Manifest, error) {
+func Emit(dir string, in Input) (*note.Note, error) {
 	p := clonePlan(in.Plan)
 	p.Sort()
 	if err := checkPlan(&p); err != nil {
@@ -64,8 +57,8 @@ func Emit(dir string, in Input) (*Manifest, error) {
 		return nil, err
 	}
 	addReferenced(&p, refs)
-	m := NewManifest(p, in.API)
-	m.setContents(in.Units)
+	m := NewNote(p, in.API)
+	setContents(m, in.Units)
 	out, err := render(&p, in, m)
 	if err != nil {
 		return nil, err
@@ -82,7 +75,7 @@ func clonePlan(p plan.Plan) plan.Plan {
 }
 
 // addReferenced adds the objects of refs that p does not have.
-func addReferenced(p *plan.Plan, refs []KlpSymbol) {
+func addReferenced(p *plan.Plan, refs []elfobj.KlpSymbol) {
 	for _, r := range refs {
 		if isVmlinux(r.Object) || slices.ContainsFunc(p.Objects, func(o plan.Object) bool { return o.Name == r.Object }) {
 			continue
@@ -98,7 +91,7 @@ type file struct {
 	data []byte
 }
 
-func render(p *plan.Plan, in Input, m *Manifest) ([]file, error) {
+func render(p *plan.Plan, in Input, m *note.Note) ([]file, error) {
 	v := view(p, in)
 	var src, kbuild, makefile bytes.Buffer
 	err := errors.Join(templates.Source(&src, v), templates.Kbuild(&kbuild, v), templates.Makefile(&makefile, v))
@@ -154,7 +147,7 @@ func view(p *plan.Plan, in Input) templates.View {
 			}
 			to.Funcs = append(to.Funcs, tf)
 		}
-		for _, cb := range callbacksOf(o.Callbacks) {
+		for _, cb := range callbacksOf(note.Callbacks(o.Callbacks)) {
 			to.Callbacks = append(to.Callbacks, templates.Callback{
 				Field: cb.field, Type: cb.result, Ident: idents.name(cb.field + "_" + o.Name), Symbol: cb.symbol,
 			})
@@ -181,7 +174,7 @@ func references(units []Unit) map[string]bool {
 			if s.Sec != elfobj.SecUndef {
 				continue
 			}
-			if k, err := ParseKlpSymbol(s.Name); err == nil {
+			if k, err := elfobj.ParseKlpSymbol(s.Name); err == nil {
 				out[k.Name] = true
 			} else {
 				out[s.Name] = true
@@ -212,8 +205,8 @@ func infos(p *plan.Plan, api klpapi.API) []templates.Info {
 		replace = "Y"
 	}
 	all := []templates.Info{
-		{Key: InfoProduct, Value: p.Product}, {Key: InfoVendor, Value: p.Vendor},
-		{Key: InfoReplace, Value: replace}, {Key: InfoGeneration, Value: api.Generation()},
+		{Key: note.InfoProduct, Value: p.Product}, {Key: note.InfoVendor, Value: p.Vendor},
+		{Key: note.InfoReplace, Value: replace}, {Key: note.InfoGeneration, Value: api.Generation()},
 	}
 	return slices.DeleteFunc(all, func(i templates.Info) bool { return i.Value == "" })
 }
@@ -275,7 +268,7 @@ func writeDir(dir string, files []file) error {
 		return err
 	}
 	if len(entries) > 0 {
-		if _, err := ReadManifest(filepath.Join(dir, ManifestFile)); err != nil {
+		if _, err := note.ReadFile(filepath.Join(dir, ManifestFile)); err != nil {
 			return fmt.Errorf("emit to %s: %w; choose another directory or empty this one", dir, ErrNotEmpty)
 		}
 		for _, e := range entries {

@@ -97,7 +97,7 @@ func CheckIndirect(f *elfobj.File, target VerifyTarget) ([]finding.Finding, erro
 	for _, t := range addressesTaken(f) {
 		object, name, pos := plan.Vmlinux, t.symbol, 0
 		if elfobj.IsKlpSymbol(t.symbol) {
-			k, err := ParseKlpSymbol(t.symbol)
+			k, err := elfobj.ParseKlpSymbol(t.symbol)
 			if err != nil {
 				continue // reported as a bad symbol
 			}

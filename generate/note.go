@@ -2,145 +2,90 @@ package generate
 
 import (
 	"bytes"
-	"compress/zlib"
 	"debug/elf"
 	"encoding/binary"
-	"errors"
-	"fmt"
-	"io"
+	"slices"
 
 	"github.com/klpforge/klpforge/elfobj"
+	"github.com/klpforge/klpforge/kernel/klpapi"
+	"github.com/klpforge/klpforge/module/note"
+	"github.com/klpforge/klpforge/plan"
 )
 
-// The manifest travels in a note section. It is allocated, so that a loaded
-// module shows it as /sys/module/<name>/notes/.note.klpforge.
-const (
-	noteSection = ".note.klpforge"
-	noteOwner   = "klpforge"
-	noteType    = 1 // JSON, or zlib-compressed JSON
-)
+// ManifestFile is the name of the note's JSON form in an emitted directory.
+const ManifestFile = "manifest.json"
 
-const (
-	noteCompressAbove = 4 << 10 // bytes of JSON
-	// noteMaxJSON bounds what a note may expand to, in bytes. Parsed, JSON made to
-	// deceive takes some fifty times as much; real notes have up to some hundred kilobytes.
-	noteMaxJSON = 4 << 20
-	// maxModule bounds a module that is finished, in bytes.
-	maxModule = 1 << 30
-)
-
-// ErrNoNote means that a module carries no klpforge note.
-var ErrNoNote = errors.New("module has no " + noteSection + " section; it was not finished by klpforge")
-
-// ReadNote returns the manifest that the module f carries. It fails with
-// ErrNoNote when there is none, and with an error wrapping ErrManifest when it
-// is malformed.
-func ReadNote(f *elfobj.File) (*Manifest, error) {
-	s := findSection(f, noteSection)
-	if s == nil {
-		return nil, ErrNoNote
+// NewNote makes the note of p. It shares nothing with p.
+func NewNote(p plan.Plan, api klpapi.API) *note.Note {
+	m := &note.Note{
+		Schema: note.Schema, Name: p.Name, Product: p.Product, Vendor: p.Vendor, Description: p.Description, Version: p.Version,
+		Release: p.Release, Generation: api.Generation(), API: api, Replace: p.Replace, Immediate: p.Immediate, Force: p.Force,
+		ImportNS: append([]string(nil), p.ImportNS...),
+		Objects:  []note.Object{},
 	}
-	var bo binary.ByteOrder = binary.LittleEndian
-	if f.BigEndian {
-		bo = binary.BigEndian
+	for _, t := range p.Types {
+		m.Types = append(m.Types, note.Types{Object: t.Object, Source: t.Source, SHA256: t.Digest, Checked: t.Checked, Names: t.Names, Absent: t.Absent})
 	}
-	return parseNote(s.Data, bo)
-}
-
-// ParseNote reads the manifest from the content of a note section, for
-// instance from sysfs. bo is the byte order of the kernel.
-func ParseNote(b []byte, bo binary.ByteOrder) (*Manifest, error) { return parseNote(b, bo) }
-
-func parseNote(b []byte, bo binary.ByteOrder) (*Manifest, error) {
-	bad := func(what string) error { return fmt.Errorf("%w: note: %s", ErrManifest, what) }
-	if len(b) < 12 {
-		return nil, bad("too short")
+	for _, x := range p.Proofs {
+		m.Proofs = append(m.Proofs, bytes.Clone(x))
 	}
-	namesz, descsz, typ := uint64(bo.Uint32(b)), uint64(bo.Uint32(b[4:])), bo.Uint32(b[8:])
-	b = b[12:]
-	if namesz > uint64(len(b)) || align4(namesz) > uint64(len(b)) {
-		return nil, bad("owner is longer than the section")
-	}
-	if string(bytes.TrimRight(b[:namesz], "\x00")) != noteOwner || typ != noteType {
-		return nil, bad(fmt.Sprintf("owner %q, type %d", b[:namesz], typ))
-	}
-	b = b[align4(namesz):]
-	if descsz > uint64(len(b)) {
-		return nil, bad("content is longer than the section")
-	}
-	b = b[:descsz]
-	if len(b) == 0 || b[0] == '{' {
-		return ParseManifest(b)
-	}
-	z, err := zlib.NewReader(bytes.NewReader(b))
-	if err != nil {
-		return nil, fmt.Errorf("%w: note: %w", ErrManifest, err)
-	}
-	text, err := io.ReadAll(io.LimitReader(z, noteMaxJSON+1))
-	if err != nil {
-		return nil, fmt.Errorf("%w: note: %w", ErrManifest, err)
-	}
-	if len(text) > noteMaxJSON {
-		return nil, bad("expands to too much")
-	}
-	return ParseManifest(text)
-}
-
-// encodeNote gives the content of the note section for m.
-func encodeNote(m *Manifest, bo binary.ByteOrder) ([]byte, error) {
-	text, err := m.marshal("")
-	if err != nil {
-		return nil, err
-	}
-	text = bytes.TrimSpace(text)
-	if len(text) > noteMaxJSON {
-		return nil, fmt.Errorf("the manifest has %d bytes, a module can carry %d", len(text), noteMaxJSON)
-	}
-	if len(text) > noteCompressAbove {
-		var buf bytes.Buffer
-		z, err := zlib.NewWriterLevel(&buf, zlib.BestCompression)
-		if err != nil {
-			return nil, err
+	for _, o := range p.Objects {
+		mo := note.Object{Name: o.Name, Funcs: []note.Func{}}
+		if o.Callbacks.Any() {
+			cb := note.Callbacks(o.Callbacks)
+			mo.Callbacks = &cb
 		}
-		if _, err := z.Write(text); err != nil {
-			return nil, err
+		for _, f := range o.Funcs {
+			mf := note.Func{
+				Name: f.Name, Sympos: f.Sympos, New: f.NewSymbol, Unit: f.Unit, Immediate: f.Immediate,
+				Reasons: append([]string(nil), f.Reasons...),
+				Shipped: note.Shipped{Addr: note.HexUint(f.Shipped.Addr), Size: f.Shipped.Size, SHA256: f.Shipped.SHA256},
+			}
+			for _, r := range f.Shipped.Masks {
+				mf.Shipped.Masks = append(mf.Shipped.Masks, [2]uint64{r.Off, r.Len})
+			}
+			mo.Funcs = append(mo.Funcs, mf)
 		}
-		if err := z.Close(); err != nil {
-			return nil, err
-		}
-		text = buf.Bytes()
+		m.Objects = append(m.Objects, mo)
 	}
-	name := noteOwner + "\x00"
-	b := make([]byte, 12, 12+len(name)+len(text)+8)
-	bo.PutUint32(b, uint32(len(name)))
-	bo.PutUint32(b[4:], uint32(len(text)))
-	bo.PutUint32(b[8:], noteType)
-	b = pad4(append(b, name...))
-	return pad4(append(b, text...)), nil
+	for _, s := range p.States {
+		m.States = append(m.States, note.State(s))
+	}
+	for _, s := range p.Shadows {
+		m.Shadows = append(m.Shadows, note.Shadow{ID: note.HexUint(s.ID), Meaning: s.Meaning})
+	}
+	for _, x := range p.Patches {
+		x.IDs = slices.Clone(x.IDs)
+		m.Patches = append(m.Patches, note.Patch(x))
+	}
+	for _, x := range p.Present {
+		x.IDs = slices.Clone(x.IDs)
+		m.Present = append(m.Present, note.Patch(x))
+	}
+	for _, x := range p.Allowed {
+		m.Allowed = append(m.Allowed, note.Allow(x))
+	}
+	return m
 }
 
 // setNote adds the note section to f, or replaces its content.
-func setNote(f *elfobj.File, m *Manifest) error {
+func setNote(f *elfobj.File, n *note.Note) error {
 	var bo binary.ByteOrder = binary.LittleEndian
 	if f.BigEndian {
 		bo = binary.BigEndian
 	}
-	data, err := encodeNote(m, bo)
+	data, err := n.EncodeSection(bo)
 	if err != nil {
 		return err
 	}
-	s := findSection(f, noteSection)
+	s := findSection(f, note.Section)
 	if s == nil {
 		f.Sections = append(f.Sections, elfobj.Section{})
 		s = &f.Sections[len(f.Sections)-1]
 	}
 	*s = elfobj.Section{
-		Name: noteSection, Type: elf.SHT_NOTE, Flags: elf.SHF_ALLOC, Align: 4,
+		Name: note.Section, Type: elf.SHT_NOTE, Flags: elf.SHF_ALLOC, Align: 4,
 		Size: uint64(len(data)), Data: data,
 	}
 	return nil
 }
-
-func align4(n uint64) uint64 { return (n + 3) &^ 3 }
-
-func pad4(b []byte) []byte { return append(b, make([]byte, int(align4(uint64(len(b))))-len(b))...) }

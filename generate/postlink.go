@@ -11,6 +11,7 @@ import (
 
 	"github.com/klpforge/klpforge/elfobj"
 	"github.com/klpforge/klpforge/internal/regular"
+	"github.com/klpforge/klpforge/module/note"
 )
 
 // RelocError reports a reference to a livepatch symbol from a place where the
@@ -18,7 +19,7 @@ import (
 type RelocError struct {
 	Section string
 	Off     uint64 // bytes from the start of Section
-	Symbol  KlpSymbol
+	Symbol  elfobj.KlpSymbol
 	Why     string
 	Remedy  string
 }
@@ -38,7 +39,7 @@ var ErrNotModule = errors.New("not a linked kernel module")
 //
 // The result depends on in and m alone. A finished module comes back
 // unchanged. References that the kernel cannot resolve give a *RelocError.
-func PostLink(in []byte, m *Manifest) ([]byte, error) {
+func PostLink(in []byte, m *note.Note) ([]byte, error) {
 	f, err := elfobj.Read(in)
 	if err != nil {
 		return nil, err
@@ -61,11 +62,14 @@ func PostLink(in []byte, m *Manifest) ([]byte, error) {
 	return finish(f)
 }
 
+// maxModule bounds a module that is finished, in bytes.
+const maxModule = 1 << 30
+
 // PostLinkFile runs PostLink on the module at path with the manifest in
 // manifest.json next to it, and replaces the module atomically. A module that
 // is finished already is not touched.
 func PostLinkFile(path string) error {
-	m, err := ReadManifest(filepath.Join(filepath.Dir(path), ManifestFile))
+	m, err := note.ReadFile(filepath.Join(filepath.Dir(path), ManifestFile))
 	if err != nil {
 		return fmt.Errorf("postlink %s: the emitted directory must have its manifest: %w", path, err)
 	}
@@ -97,13 +101,13 @@ func stripDebug(f *elfobj.File) error {
 // moveRelocs gives each section its livepatch relocation tables. Each table
 // holds the relocations against symbols of one object, because the kernel
 // applies a table when that object is there.
-func moveRelocs(f *elfobj.File, m *Manifest) error {
-	syms := map[elfobj.SymID]KlpSymbol{}
+func moveRelocs(f *elfobj.File, m *note.Note) error {
+	syms := map[elfobj.SymID]elfobj.KlpSymbol{}
 	for i, s := range f.Symbols {
 		if s.Sec != elfobj.SecUndef || !elfobj.IsKlpSymbol(s.Name) {
 			continue
 		}
-		k, err := ParseKlpSymbol(s.Name)
+		k, err := elfobj.ParseKlpSymbol(s.Name)
 		if err != nil {
 			return err
 		}
@@ -132,7 +136,7 @@ func moveRelocs(f *elfobj.File, m *Manifest) error {
 		}
 		s.Relocs = keep
 		for object, relocs := range moved {
-			addKlpRelocs(s, klpRelaName(object, s.Name), relocs)
+			addKlpRelocs(s, elfobj.KlpRelaName(object, s.Name), relocs)
 		}
 		slices.SortFunc(s.KlpRelocs, func(a, b elfobj.KlpRelocs) int { return strings.Compare(a.Name, b.Name) })
 	}
@@ -156,7 +160,7 @@ func addKlpRelocs(s *elfobj.Section, name string, relocs []elfobj.Reloc) {
 }
 
 // checkMove refuses references that livepatch would resolve too late or never.
-func checkMove(s *elfobj.Section, r elfobj.Reloc, k KlpSymbol, m *Manifest) error {
+func checkMove(s *elfobj.Section, r elfobj.Reloc, k elfobj.KlpSymbol, m *note.Note) error {
 	e := &RelocError{Section: s.Name, Off: r.Off, Symbol: k}
 	switch {
 	case s.Flags&elf.SHF_ALLOC == 0:

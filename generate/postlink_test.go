@@ -3,7 +3,6 @@ package generate_test
 import (
 	"bytes"
 	"debug/elf"
-	"encoding/binary"
 	"errors"
 	"path/filepath"
 	"slices"
@@ -14,10 +13,11 @@ import (
 
 	"github.com/klpforge/klpforge/elfobj"
 	"github.com/klpforge/klpforge/generate"
+	"github.com/klpforge/klpforge/module/note"
 )
 
 // linked emits and links the full livepatch of one generation.
-func linked(t *testing.T, gen string, change func(*generate.Input)) (ko []byte, m *generate.Manifest, dir string) {
+func linked(t *testing.T, gen string, change func(*generate.Input)) (ko []byte, m *note.Note, dir string) {
 	t.Helper()
 	needCompiler(t)
 	in := fullInput(t, apiOf(gen))
@@ -33,7 +33,7 @@ func linked(t *testing.T, gen string, change func(*generate.Input)) (ko []byte, 
 }
 
 // finished is linked, and post-linked.
-func finished(t *testing.T, gen string, change func(*generate.Input)) ([]byte, *generate.Manifest) {
+func finished(t *testing.T, gen string, change func(*generate.Input)) ([]byte, *note.Note) {
 	t.Helper()
 	ko, m, _ := linked(t, gen, change)
 	out, err := generate.PostLink(ko, m)
@@ -92,7 +92,7 @@ func TestPostLink(t *testing.T) {
 	if diff := cmp.Diff(want, tables); diff != "" {
 		t.Errorf("livepatch relocation tables (-want +got):\n%s", diff)
 	}
-	got, err := generate.ReadNote(f)
+	got, err := note.Read(f)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -132,15 +132,15 @@ func TestPostLinkSectionFlags(t *testing.T) {
 	if n != 3 {
 		t.Errorf("%d livepatch relocation sections, want 3", n)
 	}
-	note := f.Section(".note.klpforge")
-	if note == nil || note.Type != elf.SHT_NOTE || note.Flags != elf.SHF_ALLOC {
-		t.Fatalf("note section %+v", note)
+	section := f.Section(".note.klpforge")
+	if section == nil || section.Type != elf.SHT_NOTE || section.Flags != elf.SHF_ALLOC {
+		t.Fatalf("note section %+v", section)
 	}
-	b, err := note.Data()
+	b, err := section.Data()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := generate.ParseNote(b, f.ByteOrder); err != nil {
+	if _, err := note.ParseSection(b, f.ByteOrder); err != nil {
 		t.Error(err)
 	}
 }
@@ -229,7 +229,7 @@ __asm__(".pushsection ` + section + `, \"` + flags + `\", @progbits; .quad ` + s
 
 func TestPostLinkRefusesObjectOutsideTheManifest(t *testing.T) {
 	ko, m, _ := linked(t, "5.8", nil)
-	m.Objects = slices.DeleteFunc(m.Objects, func(o generate.ManifestObject) bool { return o.Name == "jbd2" })
+	m.Objects = slices.DeleteFunc(m.Objects, func(o note.Object) bool { return o.Name == "jbd2" })
 	_, err := generate.PostLink(ko, m)
 	var relocErr *generate.RelocError
 	if !errors.As(err, &relocErr) || relocErr.Symbol.Object != "jbd2" {
@@ -282,9 +282,9 @@ func TestPostLinkFile(t *testing.T) {
 }
 
 func TestNoteRoundTrip(t *testing.T) {
-	long := &generate.Manifest{Schema: generate.ManifestSchema, Name: "x", Objects: []generate.ManifestObject{}}
+	long := &note.Note{Schema: note.Schema, Name: "x", Objects: []note.Object{}}
 	for range 400 {
-		long.Patches = append(long.Patches, generate.ManifestPatch{Name: "0001-a-patch-with-a-name.patch"})
+		long.Patches = append(long.Patches, note.Patch{Name: "0001-a-patch-with-a-name.patch"})
 	}
 	ko, _, _ := linked(t, "5.8", func(in *generate.Input) {
 		for i := range in.Plan.Objects {
@@ -298,13 +298,13 @@ func TestNoteRoundTrip(t *testing.T) {
 	// Of the manifest only the objects matter to PostLink.
 	m := *long
 	m.API = apiOf("5.8")
-	m.Objects = []generate.ManifestObject{{Name: "ext4"}, {Name: "jbd2"}}
+	m.Objects = []note.Object{{Name: "ext4"}, {Name: "jbd2"}}
 	out, err := generate.PostLink(ko, &m)
 	if err != nil {
 		t.Fatal(err)
 	}
 	f := parse(t, out)
-	got, err := generate.ReadNote(f)
+	got, err := note.Read(f)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -316,25 +316,4 @@ func TestNoteRoundTrip(t *testing.T) {
 			t.Errorf("a repetitive manifest takes %d bytes", len(s.Data))
 		}
 	}
-}
-
-func FuzzParseNote(f *testing.F) {
-	head := func(owner, desc string) []byte {
-		b := binary.LittleEndian.AppendUint32(nil, uint32(len(owner)))
-		b = binary.LittleEndian.AppendUint32(b, uint32(len(desc)))
-		b = binary.LittleEndian.AppendUint32(b, 1)
-		return append(append(b, owner...), desc...)
-	}
-	f.Add(head("klpforge\x00\x00\x00\x00", `{"schema":"klpforge.module/v1"}`))
-	f.Add(head("klpforge\x00\x00\x00\x00", "\x78\x9c\x00"))
-	f.Add([]byte{0xff, 0xff, 0xff, 0xff})
-	f.Fuzz(func(t *testing.T, b []byte) {
-		m, err := generate.ParseNote(b, binary.LittleEndian)
-		if (m == nil) == (err == nil) {
-			t.Errorf("manifest %v, error %v", m, err)
-		}
-		if err != nil && !errors.Is(err, generate.ErrManifest) {
-			t.Errorf("error %v is not ErrManifest", err)
-		}
-	})
 }

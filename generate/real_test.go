@@ -19,6 +19,7 @@ import (
 	"github.com/klpforge/klpforge/kernel"
 	"github.com/klpforge/klpforge/kernel/cachedir"
 	"github.com/klpforge/klpforge/kernel/klpapi"
+	"github.com/klpforge/klpforge/module/note"
 	"github.com/klpforge/klpforge/plan"
 )
 
@@ -242,7 +243,7 @@ func testRealCmdline(t *testing.T, k realKernel) {
 		guest.WaitTransition(name, time.Minute),
 		guest.ExpectEnabled(name),
 		guest.Expect(file, guest.MatchContains, "klpforge: console="),
-		guest.Expect("/sys/module/"+name+"/notes/.note.klpforge", guest.MatchContains, generate.ManifestSchema),
+		guest.Expect("/sys/module/"+name+"/notes/.note.klpforge", guest.MatchContains, note.Schema),
 		guest.Disable(name, time.Minute),
 		guest.Rmmod(name),
 		guest.Expect(file, guest.MatchAbsent, "klpforge: "),

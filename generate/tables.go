@@ -11,6 +11,7 @@ import (
 
 	"github.com/klpforge/klpforge/elfobj"
 	"github.com/klpforge/klpforge/kernel/klpapi"
+	"github.com/klpforge/klpforge/module/note"
 	"github.com/klpforge/klpforge/plan"
 )
 
@@ -46,7 +47,7 @@ type klpTables struct {
 	funcs     []tableFunc
 	callbacks []tableCallback
 	replace   bool
-	states    []ManifestState // without meanings
+	states    []note.State // without meanings
 }
 
 var errNoTables = errors.New("no klp_patch found in the module's data")
@@ -292,7 +293,7 @@ func (r *tableReader) states(t *klpTables, p place) error {
 		if !ok1 || !ok2 {
 			return errors.New("klp_state: the table lies outside its section")
 		}
-		t.states = append(t.states, ManifestState{ID: id, Version: uint32(version)})
+		t.states = append(t.states, note.State{ID: id, Version: uint32(version)})
 	}
 	return nil
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/klpforge/klpforge/elfobj"
 	"github.com/klpforge/klpforge/finding"
+	"github.com/klpforge/klpforge/module/note"
 	"github.com/klpforge/klpforge/plan"
 )
 
@@ -75,9 +76,9 @@ func Verify(ko []byte, target VerifyTarget) ([]finding.Finding, error) {
 		return nil, ErrNotModule
 	}
 	v := &verifier{f: f, target: target, info: readModinfo(f)}
-	m, err := ReadNote(f)
+	m, err := note.Read(f)
 	switch {
-	case errors.Is(err, ErrNoNote), errors.Is(err, ErrManifest):
+	case errors.Is(err, note.ErrNoNote), errors.Is(err, note.ErrMalformed):
 		v.add(finding.Finding{ID: finding.IDTables, Severity: finding.Error, Message: err.Error(),
 			Remedy: "finish the module with klpforge postlink"})
 		m = nil
@@ -103,7 +104,7 @@ func Verify(ko []byte, target VerifyTarget) ([]finding.Finding, error) {
 
 type verifier struct {
 	f        *elfobj.File
-	m        *Manifest // nil when the module has none
+	m        *note.Note // nil when the module has none
 	target   VerifyTarget
 	info     modinfo
 	problems []finding.Finding
@@ -133,7 +134,7 @@ func (v *verifier) functions() error {
 	return nil
 }
 
-func (v *verifier) function(object string, fn ManifestFunc) error {
+func (v *verifier) function(object string, fn note.Func) error {
 	sym, ok, err := v.lookup(object, fn.Name, fn.Sympos)
 	if err != nil || !ok {
 		return err
@@ -148,7 +149,7 @@ func (v *verifier) function(object string, fn ManifestFunc) error {
 }
 
 // shipped compares the fingerprint of the replaced code.
-func (v *verifier) shipped(object string, fn ManifestFunc, sym ShippedSym) error {
+func (v *verifier) shipped(object string, fn note.Func, sym ShippedSym) error {
 	const remedy = "build with the compiler, config and source that the kernel was built with"
 	s := fn.Shipped
 	if s.Size == 0 || s.SHA256 == "" {

@@ -29,7 +29,7 @@ func (v *verifier) prerequisites() error {
 	for i := range v.f.Sections {
 		s := &v.f.Sections[i]
 		for _, k := range s.KlpRelocs {
-			object, err := RelocObject(k.Name)
+			object, err := elfobj.KlpRelaObject(k.Name)
 			if err != nil || isVmlinux(object) || v.m.Object(object) == nil {
 				continue // nothing to load, or a problem already
 			}
@@ -80,7 +80,7 @@ func (v *verifier) owners() map[elfobj.SecID][]owned {
 func (v *verifier) prerequisite(in []owned, needs map[string][]string, s *elfobj.Section, object string, r elfobj.Reloc) {
 	const remedy = "look the symbol up when the code runs, with symbol_get(), or leave this part out"
 	name := v.f.Symbols[r.Sym].Name
-	if k, err := ParseKlpSymbol(name); err == nil {
+	if k, err := elfobj.ParseKlpSymbol(name); err == nil {
 		name = k.Name
 	}
 	known := false

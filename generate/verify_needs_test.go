@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/klpforge/klpforge/elfobj"
+	"github.com/klpforge/klpforge/module/note"
 	"github.com/klpforge/klpforge/plan"
 )
 
@@ -19,9 +20,9 @@ func TestCallbackNeedsItsModule(t *testing.T) {
 			{Name: "vmlinux_post", Type: elf.STT_FUNC, Sec: kernelText, Size: 16},
 			{Name: ".klp.sym.loop.max_part,0"},
 		}},
-		m: &Manifest{Objects: []ManifestObject{
-			{Name: "loop", Callbacks: &ManifestCallbacks{PostPatch: "loop_post"}},
-			{Name: plan.Vmlinux, Callbacks: &ManifestCallbacks{PostPatch: "vmlinux_post"}},
+		m: &note.Note{Objects: []note.Object{
+			{Name: "loop", Callbacks: &note.Callbacks{PostPatch: "loop_post"}},
+			{Name: plan.Vmlinux, Callbacks: &note.Callbacks{PostPatch: "vmlinux_post"}},
 		}},
 	}
 	for _, c := range []struct {

@@ -27,7 +27,7 @@ func (v *verifier) relocations() error {
 }
 
 func (v *verifier) klpTable(s *elfobj.Section, k elfobj.KlpRelocs) {
-	object, err := RelocObject(k.Name)
+	object, err := elfobj.KlpRelaObject(k.Name)
 	if err != nil {
 		v.errorf(finding.IDRelocation, "", k.Name, "", "%v", err)
 		return
@@ -55,7 +55,7 @@ func (v *verifier) klpReloc(s *elfobj.Section, object string, r elfobj.Reloc) {
 			"the livepatch relocation at %s+%#x refers to a symbol that is not marked as a livepatch symbol", s.Name, r.Off)
 		return
 	}
-	if ks, err := ParseKlpSymbol(sym.Name); err == nil && ks.Object != object {
+	if ks, err := elfobj.ParseKlpSymbol(sym.Name); err == nil && ks.Object != object {
 		v.errorf(finding.IDRelocation, object, ks.Name, "run klpforge postlink on the linked module",
 			"the livepatch relocation at %s+%#x, applied with %s, refers to a symbol of %s", s.Name, r.Off, object, ks.Object)
 	}
@@ -82,7 +82,7 @@ func (v *verifier) klpSymbols() error {
 		case s.Sec == elfobj.SecUndef && elfobj.IsKlpSymbol(s.Name):
 			v.errorf(finding.IDUndefined, "", s.Name, "run klpforge postlink on the linked module", "the livepatch symbol is still undefined")
 		case s.Sec == elfobj.SecLivepatch:
-			k, err := ParseKlpSymbol(s.Name)
+			k, err := elfobj.ParseKlpSymbol(s.Name)
 			if err != nil {
 				v.errorf(finding.IDRelocation, "", s.Name, "", "%v", err)
 				continue

@@ -7,7 +7,7 @@ import (
 	"strings"
 
 	"github.com/klpforge/klpforge/finding"
-	"github.com/klpforge/klpforge/plan"
+	"github.com/klpforge/klpforge/module/note"
 )
 
 // tables compares what the kernel will read with what the manifest says.
@@ -69,7 +69,7 @@ func (v *verifier) patchFields(t *klpTables, remedy string) {
 		if o.Callbacks == nil {
 			continue
 		}
-		for _, cb := range callbacksOf(plan.Callbacks(*o.Callbacks)) {
+		for _, cb := range callbacksOf(*o.Callbacks) {
 			want = append(want, tableCallback{o.Name, cb.field, cb.symbol})
 		}
 	}
@@ -82,9 +82,9 @@ func (v *verifier) patchFields(t *klpTables, remedy string) {
 	for _, cb := range difference(want, t.callbacks, byAll) {
 		v.errorf(finding.IDTables, cb.Object, cb.Symbol, remedy, "the manifest names the %s callback, the module does not have it", strings.ReplaceAll(cb.Field, "_", "-"))
 	}
-	var states []ManifestState
+	var states []note.State
 	for _, s := range v.m.States {
-		states = append(states, ManifestState{ID: s.ID, Version: s.Version})
+		states = append(states, note.State{ID: s.ID, Version: s.Version})
 	}
 	if !slices.Equal(states, t.states) {
 		v.errorf(finding.IDTables, "", "", remedy, "the module's states are %v, the manifest's %v", t.states, states)

@@ -10,7 +10,7 @@ import (
 // about types.
 type TypesTarget interface {
 	// TypesDigest identifies what the types of an object's code were compared with if
-	// the module were built now, as [ManifestTypes] records it; both are empty when the
+	// the module were built now, as note.Types records it; both are empty when the
 	// target has no types.
 	TypesDigest(object string) (source, digest string, err error)
 }

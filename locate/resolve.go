@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/klpforge/klpforge/elfdiff"
+	"github.com/klpforge/klpforge/elfobj"
 	"github.com/klpforge/klpforge/finding"
 	"github.com/klpforge/klpforge/kernel/kmod"
 )
@@ -29,12 +30,6 @@ type Names struct {
 	Needs func(object string) ([]string, error)
 
 	Namespaces map[string]bool // symbol namespaces of the exports used
-}
-
-// KlpSymbol is the name of a livepatch symbol
-// (Documentation/livepatch/module-elf-format.rst, v6.1).
-func KlpSymbol(object, name string, sympos int) string {
-	return fmt.Sprintf(".klp.sym.%s.%s,%d", object, name, sympos)
 }
 
 // Resolve implements elfdiff.Resolver. An ordinary undefined symbol serves
@@ -174,5 +169,5 @@ func (n *Names) inView(v View, e elfdiff.External, addr uint64, known bool) (str
 	if !s.Stable {
 		return "", problem("the position of %s in %s depends on whether the module is still loading", e.Name, v.Object())
 	}
-	return KlpSymbol(v.Object(), s.Name, s.Sympos()), nil
+	return elfobj.KlpSymbol{Object: v.Object(), Name: s.Name, Pos: s.Sympos()}.String(), nil
 }

@@ -9,12 +9,6 @@ import (
 	"github.com/klpforge/klpforge/kernel/kmod"
 )
 
-func TestKlpSymbol(t *testing.T) {
-	if got := KlpSymbol("ext4", "f.isra.0", 3); got != ".klp.sym.ext4.f.isra.0,3" {
-		t.Error(got)
-	}
-}
-
 // TestResolve names what a livepatch for unit.o may refer to.
 func TestResolve(t *testing.T) {
 	o := load(t, "unit.o")

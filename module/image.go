@@ -4,7 +4,6 @@ import (
 	"debug/elf"
 	"fmt"
 
-	"github.com/klpforge/klpforge/generate"
 	"github.com/klpforge/klpforge/internal/regular"
 	"github.com/klpforge/klpforge/internal/unpack"
 )
@@ -53,9 +52,3 @@ func OpenBytes(path string, raw []byte) (*Image, error) {
 	}
 	return img, nil
 }
-
-// Manifest is what klpforge leaves in a module.
-type Manifest = generate.Manifest
-
-// ErrNoNote means that a module carries no manifest.
-var ErrNoNote = generate.ErrNoNote

@@ -9,11 +9,11 @@ import (
 	"slices"
 
 	"github.com/klpforge/klpforge/elfobj"
-	"github.com/klpforge/klpforge/generate"
 	"github.com/klpforge/klpforge/internal/regular"
 	"github.com/klpforge/klpforge/internal/unpack"
 	"github.com/klpforge/klpforge/kernel/kmod"
 	"github.com/klpforge/klpforge/modsign"
+	"github.com/klpforge/klpforge/module/note"
 )
 
 // Schema identifies the JSON form of Info.
@@ -41,8 +41,8 @@ type Info struct {
 	// a manifest nothing more is known of what is patched.
 	Objects []string `json:"objects"`
 	// Manifest is nil for a module that klpforge did not make.
-	Manifest *generate.Manifest `json:"manifest,omitempty"`
-	Modinfo  []KeyValue         `json:"modinfo"` // in the module's order
+	Manifest *note.Note `json:"manifest,omitempty"`
+	Modinfo  []KeyValue `json:"modinfo"` // in the module's order
 }
 
 // Signature names the certificate that a module was signed with.
@@ -70,7 +70,7 @@ func (i *Info) Get(key string) string {
 
 // Read reads the module at path, plain or compressed, stripped or not, signed
 // or not. A file that is no module gives ErrNotModule, a damaged note an error
-// wrapping generate.ErrManifest.
+// wrapping note.ErrMalformed.
 func Read(path string) (*Info, error) {
 	raw, err := regular.Read(path, MaxFile)
 	if err != nil {
@@ -119,7 +119,7 @@ func parseImage(path string, raw []byte) (*Info, *elfobj.File, error) {
 			}
 		}
 		for _, k := range s.KlpRelocs {
-			object, err := generate.RelocObject(k.Name)
+			object, err := elfobj.KlpRelaObject(k.Name)
 			if err != nil {
 				return nil, nil, err
 			}
@@ -135,8 +135,8 @@ func parseImage(path string, raw []byte) (*Info, *elfobj.File, error) {
 		info.Name = n
 	}
 	info.Livepatch = info.Get("livepatch") != ""
-	info.Manifest, err = generate.ReadNote(f)
-	if errors.Is(err, generate.ErrNoNote) {
+	info.Manifest, err = note.Read(f)
+	if errors.Is(err, note.ErrNoNote) {
 		return info, f, nil
 	}
 	return info, f, err
@@ -144,16 +144,16 @@ func parseImage(path string, raw []byte) (*Info, *elfobj.File, error) {
 
 // ReadLoaded reads the manifest of a loaded module below the sysfs directory
 // of modules, usually /sys/module. A module without the note gives an error
-// wrapping generate.ErrNoNote.
-func ReadLoaded(sysModule, name string) (*generate.Manifest, error) {
+// wrapping note.ErrNoNote.
+func ReadLoaded(sysModule, name string) (*note.Note, error) {
 	b, err := os.ReadFile(filepath.Join(sysModule, name, NoteFile))
 	if errors.Is(err, os.ErrNotExist) {
-		return nil, fmt.Errorf("loaded module %s: %w", name, generate.ErrNoNote)
+		return nil, fmt.Errorf("loaded module %s: %w", name, note.ErrNoNote)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("loaded module %s: %w", name, err)
 	}
-	m, err := generate.ParseNote(b, binary.NativeEndian)
+	m, err := note.ParseSection(b, binary.NativeEndian)
 	if err != nil {
 		return nil, fmt.Errorf("loaded module %s: %w", name, err)
 	}

@@ -17,11 +17,12 @@ import (
 	"github.com/klpforge/klpforge/generate"
 	"github.com/klpforge/klpforge/kernel/klpapi"
 	"github.com/klpforge/klpforge/modsign"
+	"github.com/klpforge/klpforge/module/note"
 	"github.com/klpforge/klpforge/plan"
 )
 
-func testManifest() *generate.Manifest {
-	return generate.NewManifest(plan.Plan{
+func testManifest() *note.Note {
+	return generate.NewNote(plan.Plan{
 		Name: "livepatch_fix", Product: "fix", Vendor: "Example & Co", Version: "7", Release: "6.1.0-test", Replace: true,
 		Objects: []plan.Object{{Name: "ext4", Funcs: []plan.Func{{Name: "ext4_f", NewSymbol: "replacement", Unit: "fs/ext4/f.o"}},
 			Callbacks: plan.Callbacks{PrePatch: "pre", PostUnpatch: "post"}}},
@@ -109,7 +110,7 @@ func TestInfoSurvives(t *testing.T) {
 		if d := cmp.Diff(testManifest(), info.Manifest); d != "" {
 			t.Errorf("%s: manifest (-want +got)\n%s", name, d)
 		}
-		if info.Name != "livepatch_fix" || !info.Livepatch || info.Signed || info.Get(generate.InfoVendor) != "Example & Co" || info.Get("version") != "7" {
+		if info.Name != "livepatch_fix" || !info.Livepatch || info.Signed || info.Get(note.InfoVendor) != "Example & Co" || info.Get("version") != "7" {
 			t.Errorf("%s: %+v", name, info)
 		}
 	}
@@ -164,7 +165,7 @@ func TestReadLoaded(t *testing.T) {
 	if d := cmp.Diff(testManifest(), m); err != nil || d != "" {
 		t.Errorf("%v (-want +got)\n%s", err, d)
 	}
-	if _, err := ReadLoaded(dir, "other"); !errors.Is(err, generate.ErrNoNote) {
+	if _, err := ReadLoaded(dir, "other"); !errors.Is(err, note.ErrNoNote) {
 		t.Errorf("a module without a note: %v", err)
 	}
 }

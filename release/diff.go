@@ -8,7 +8,7 @@ import (
 	"strings"
 
 	"github.com/klpforge/klpforge/finding"
-	"github.com/klpforge/klpforge/generate"
+	"github.com/klpforge/klpforge/module/note"
 )
 
 // DiffSchema identifies the JSON form of Diff.
@@ -99,7 +99,7 @@ type StateVersion struct {
 // manifest promises.
 type Subject struct {
 	File     string
-	Manifest *generate.Manifest
+	Manifest *note.Note
 	// Promised says that there is no module yet: objects, functions and
 	// callbacks are not known and are left out of the comparison.
 	Promised bool
@@ -158,7 +158,7 @@ func compare(a, b map[string]string) Changes {
 	return c
 }
 
-func objects(m *generate.Manifest) map[string]string {
+func objects(m *note.Note) map[string]string {
 	out := map[string]string{}
 	for _, o := range m.Objects {
 		if len(o.Funcs) > 0 || o.Callbacks != nil {
@@ -170,7 +170,7 @@ func objects(m *generate.Manifest) map[string]string {
 
 // functions maps each replaced function to why it is replaced: the code itself
 // is not in the note.
-func functions(m *generate.Manifest) map[string]string {
+func functions(m *note.Note) map[string]string {
 	out := map[string]string{}
 	for _, o := range m.Objects {
 		for _, f := range o.Funcs {
@@ -180,7 +180,7 @@ func functions(m *generate.Manifest) map[string]string {
 	return out
 }
 
-func functionName(object string, f generate.ManifestFunc) string {
+func functionName(object string, f note.Func) string {
 	name := object + ":" + f.Name
 	if f.Sympos > 1 {
 		name += fmt.Sprintf(",%d", f.Sympos)
@@ -188,7 +188,7 @@ func functionName(object string, f generate.ManifestFunc) string {
 	return name
 }
 
-func callbacks(m *generate.Manifest) map[string]string {
+func callbacks(m *note.Note) map[string]string {
 	out := map[string]string{}
 	for _, o := range m.Objects {
 		for _, c := range o.Callbacks.Names() {
@@ -198,7 +198,7 @@ func callbacks(m *generate.Manifest) map[string]string {
 	return out
 }
 
-func states(m *generate.Manifest) map[string]string {
+func states(m *note.Note) map[string]string {
 	out := map[string]string{}
 	for _, s := range m.States {
 		out[fmt.Sprint(s.ID)] = fmt.Sprint(s.Version)
@@ -207,9 +207,9 @@ func states(m *generate.Manifest) map[string]string {
 }
 
 // stateVersions joins the states of both sides. The later meaning counts.
-func stateVersions(a, b *generate.Manifest) []StateVersion {
+func stateVersions(a, b *note.Note) []StateVersion {
 	byID := map[uint64]*StateVersion{}
-	of := func(s generate.ManifestState) *StateVersion {
+	of := func(s note.State) *StateVersion {
 		v := byID[s.ID]
 		if v == nil {
 			v = &StateVersion{ID: s.ID}
@@ -231,7 +231,7 @@ func stateVersions(a, b *generate.Manifest) []StateVersion {
 	return out
 }
 
-func shadows(m *generate.Manifest) map[string]string {
+func shadows(m *note.Note) map[string]string {
 	out := map[string]string{}
 	for _, s := range m.Shadows {
 		out[fmt.Sprintf("%#x", uint64(s.ID))] = ""
@@ -239,7 +239,7 @@ func shadows(m *generate.Manifest) map[string]string {
 	return out
 }
 
-func allowed(m *generate.Manifest) map[string]string {
+func allowed(m *note.Note) map[string]string {
 	out := map[string]string{}
 	for _, a := range m.Allowed {
 		out[string(a.ID)] = a.Reason
@@ -249,19 +249,19 @@ func allowed(m *generate.Manifest) map[string]string {
 
 // comparePatches pairs patches by content, then by an id, then by name. present
 // are those that need not be in b.
-func comparePatches(a, b, present []generate.ManifestPatch) Changes {
+func comparePatches(a, b, present []note.Patch) Changes {
 	c := Changes{Added: []string{}, Changed: []string{}, Dropped: []string{}, Kept: []string{}}
 	used := make([]bool, len(a))
 	pairs := make([]int, len(b))
 	for i := range pairs {
 		pairs[i] = -1
 	}
-	for _, same := range []func(x, y *generate.ManifestPatch) bool{
-		func(x, y *generate.ManifestPatch) bool { return x.Content != "" && x.Content == y.Content },
-		func(x, y *generate.ManifestPatch) bool {
+	for _, same := range []func(x, y *note.Patch) bool{
+		func(x, y *note.Patch) bool { return x.Content != "" && x.Content == y.Content },
+		func(x, y *note.Patch) bool {
 			return slices.ContainsFunc(x.IDs, func(id string) bool { return slices.Contains(y.IDs, id) })
 		},
-		func(x, y *generate.ManifestPatch) bool { return x.Name == y.Name },
+		func(x, y *note.Patch) bool { return x.Name == y.Name },
 	} {
 		for j := range b {
 			for i := range a {
@@ -284,7 +284,7 @@ func comparePatches(a, b, present []generate.ManifestPatch) Changes {
 	for i := range a {
 		switch {
 		case used[i]:
-		case slices.ContainsFunc(present, func(p generate.ManifestPatch) bool { return p.Content == a[i].Content }):
+		case slices.ContainsFunc(present, func(p note.Patch) bool { return p.Content == a[i].Content }):
 			c.Present = append(c.Present, PatchLine(a[i]))
 		default:
 			c.Dropped = append(c.Dropped, PatchLine(a[i]))
@@ -294,7 +294,7 @@ func comparePatches(a, b, present []generate.ManifestPatch) Changes {
 }
 
 // PatchLine is one line about a patch: its subject, or name, and ids.
-func PatchLine(p generate.ManifestPatch) string {
+func PatchLine(p note.Patch) string {
 	s := cmp.Or(p.Subject, p.Name)
 	ids := slices.DeleteFunc(slices.Clone(p.IDs), func(id string) bool { return id == p.Name && p.Subject == "" })
 	for i, id := range ids {

@@ -8,18 +8,19 @@ import (
 
 	"github.com/klpforge/klpforge/generate"
 	"github.com/klpforge/klpforge/kernel/klpapi"
+	"github.com/klpforge/klpforge/module/note"
 	"github.com/klpforge/klpforge/plan"
 )
 
 // module makes a manifest as a built module carries it.
-func module(version string, change func(*plan.Plan)) *generate.Manifest {
+func module(version string, change func(*plan.Plan)) *note.Note {
 	p := plan.Plan{Name: "livepatch_fix_" + version, Product: "fix", Vendor: "Example", Version: version, Release: "6.1.0-test", Replace: true,
 		Objects: []plan.Object{{Name: "ext4", Funcs: []plan.Func{{Name: "ext4_f", NewSymbol: "new_f", Unit: "f.o"}}}},
 		Patches: []plan.Patch{{Name: "a.patch", Content: "a"}}}
 	if change != nil {
 		change(&p)
 	}
-	return generate.NewManifest(p, klpapi.API{Replace: true, States: true, EarlyRelocs: true, Callbacks: true})
+	return generate.NewNote(p, klpapi.API{Replace: true, States: true, EarlyRelocs: true, Callbacks: true})
 }
 
 func withState(id uint64, version uint32) func(*plan.Plan) {

@@ -6,7 +6,7 @@ import (
 	"strings"
 
 	"github.com/klpforge/klpforge/finding"
-	"github.com/klpforge/klpforge/generate"
+	"github.com/klpforge/klpforge/module/note"
 	"github.com/klpforge/klpforge/plan"
 )
 
@@ -45,7 +45,7 @@ func (v *Verdict) add(id finding.ID, d Decision, format string, args ...any) {
 // Replaceable judges loading next while loaded is in force, as a release
 // engineer or a loader asks: with next replacing it if next is made to, and
 // otherwise on top of it.
-func Replaceable(loaded, next *generate.Manifest) Verdict {
+func Replaceable(loaded, next *note.Note) Verdict {
 	if next.Replace {
 		return replacing(loaded, next)
 	}
@@ -70,7 +70,7 @@ func regrade(v Verdict) Verdict {
 
 // undoable turns "disable first" into a refusal when disabling loaded leaves
 // behind what its callbacks did.
-func undoable(loaded *generate.Manifest, v Verdict) Verdict {
+func undoable(loaded *note.Note, v Verdict) Verdict {
 	if v.Decision != DisableFirst {
 		return v
 	}
@@ -81,7 +81,7 @@ func undoable(loaded *generate.Manifest, v Verdict) Verdict {
 }
 
 // replacing judges the atomic replace of loaded by next.
-func replacing(loaded, next *generate.Manifest) Verdict {
+func replacing(loaded, next *note.Note) Verdict {
 	v := Verdict{Decision: Allowed, Reasons: []Reason{}}
 	if identity(&v, loaded, next); otherKernel(loaded, next) {
 		return v
@@ -110,7 +110,7 @@ func replacing(loaded, next *generate.Manifest) Verdict {
 		}
 	}
 	for _, s := range loaded.Shadows {
-		if slices.ContainsFunc(next.Shadows, func(t generate.ManifestShadow) bool { return t.ID == s.ID }) {
+		if slices.ContainsFunc(next.Shadows, func(t note.Shadow) bool { return t.ID == s.ID }) {
 			continue
 		}
 		if hasUnpatch(loaded) {
@@ -123,7 +123,7 @@ func replacing(loaded, next *generate.Manifest) Verdict {
 }
 
 // stacking judges loading next on top of loaded, which stays.
-func stacking(loaded, next *generate.Manifest) Verdict {
+func stacking(loaded, next *note.Note) Verdict {
 	v := Verdict{Decision: Allowed, Reasons: []Reason{}}
 	if identity(&v, loaded, next); otherKernel(loaded, next) {
 		return v
@@ -149,7 +149,7 @@ func stacking(loaded, next *generate.Manifest) Verdict {
 		}
 	}
 	for _, s := range next.Shadows {
-		if slices.ContainsFunc(loaded.Shadows, func(t generate.ManifestShadow) bool { return t.ID == s.ID }) {
+		if slices.ContainsFunc(loaded.Shadows, func(t note.Shadow) bool { return t.ID == s.ID }) {
 			v.add(finding.IDOverlap, Refused, "both use the shadow variables %#x", uint64(s.ID))
 		}
 	}
@@ -157,12 +157,12 @@ func stacking(loaded, next *generate.Manifest) Verdict {
 }
 
 // otherKernel says that the two never meet on a machine.
-func otherKernel(a, b *generate.Manifest) bool {
+func otherKernel(a, b *note.Note) bool {
 	return a.Release != "" && b.Release != "" && a.Release != b.Release
 }
 
 // identity judges names, vendors and kernels.
-func identity(v *Verdict, loaded, next *generate.Manifest) {
+func identity(v *Verdict, loaded, next *note.Note) {
 	if otherKernel(loaded, next) {
 		v.add(finding.IDSuccession, Refused, "%s is for kernel %s, %s for %s: no machine has both", loaded.Name, loaded.Release, next.Name, next.Release)
 		return
@@ -178,10 +178,10 @@ func identity(v *Verdict, loaded, next *generate.Manifest) {
 	}
 }
 
-func state(m *generate.Manifest, id uint64) (generate.ManifestState, bool) {
-	i := slices.IndexFunc(m.States, func(s generate.ManifestState) bool { return s.ID == id })
+func state(m *note.Note, id uint64) (note.State, bool) {
+	i := slices.IndexFunc(m.States, func(s note.State) bool { return s.ID == id })
 	if i < 0 {
-		return generate.ManifestState{}, false
+		return note.State{}, false
 	}
 	return m.States[i], true
 }
@@ -195,7 +195,7 @@ func meaning(s string) string {
 
 // unpaired lists the objects with callbacks for patching and none for
 // unpatching.
-func unpaired(m *generate.Manifest) []string {
+func unpaired(m *note.Note) []string {
 	var out []string
 	for _, o := range m.Objects {
 		if c := o.Callbacks; c != nil && c.PreUnpatch == "" && c.PostUnpatch == "" {
@@ -205,8 +205,8 @@ func unpaired(m *generate.Manifest) []string {
 	return out
 }
 
-func hasUnpatch(m *generate.Manifest) bool {
-	return slices.ContainsFunc(m.Objects, func(o generate.ManifestObject) bool {
+func hasUnpatch(m *note.Note) bool {
+	return slices.ContainsFunc(m.Objects, func(o note.Object) bool {
 		return o.Callbacks != nil && (o.Callbacks.PreUnpatch != "" || o.Callbacks.PostUnpatch != "")
 	})
 }
@@ -249,8 +249,8 @@ func (d *Diff) judge(old, newer Subject) {
 		}
 	}
 	for _, id := range d.States.Changed {
-		x := slices.IndexFunc(a.States, func(s generate.ManifestState) bool { return fmt.Sprint(s.ID) == id })
-		y := slices.IndexFunc(b.States, func(s generate.ManifestState) bool { return fmt.Sprint(s.ID) == id })
+		x := slices.IndexFunc(a.States, func(s note.State) bool { return fmt.Sprint(s.ID) == id })
+		y := slices.IndexFunc(b.States, func(s note.State) bool { return fmt.Sprint(s.ID) == id })
 		if b.States[y].Version < a.States[x].Version {
 			find(finding.IDStates, finding.Error, "a state's version never goes down", "state %s goes from version %d to %d", id, a.States[x].Version, b.States[y].Version)
 		}
@@ -271,7 +271,7 @@ func sameName(v Verdict) Verdict {
 }
 
 // CheckModule looks at one livepatch by itself.
-func CheckModule(m *generate.Manifest) []finding.Finding {
+func CheckModule(m *note.Note) []finding.Finding {
 	var out []finding.Finding
 	add := func(id finding.ID, s finding.Severity, remedy, format string, args ...any) {
 		out = append(out, finding.Finding{ID: id, Severity: s, Message: fmt.Sprintf(format, args...), Remedy: remedy})

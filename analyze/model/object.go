@@ -99,8 +99,8 @@ func (p *Program) bind(f *elfobj.File, addrs []uint64, base *Program) ([]uint64,
 			values[i] = s.Value
 		case s.Sec == elfobj.SecUndef, s.Sec == elfobj.SecLivepatch, s.Sec == elfobj.SecCommon:
 			name := s.Name
-			if elfobj.IsKlpSymbol(name) {
-				name = klpName(name)
+			if k, err := elfobj.ParseKlpSymbol(name); err == nil {
+				name = k.Name
 			}
 			sym := Symbol{Name: name, Extern: true}
 			if base != nil {
@@ -164,18 +164,6 @@ func (p *Program) relocate(f *elfobj.File, addrs, values []uint64) error {
 		}
 	}
 	return nil
-}
-
-// klpName extracts the symbol from .klp.sym.<object>.<symbol>,<sympos>.
-func klpName(name string) string {
-	name = strings.TrimPrefix(name, ".klp.sym.")
-	if i := strings.IndexByte(name, '.'); i >= 0 {
-		name = name[i+1:]
-	}
-	if i := strings.LastIndexByte(name, ','); i >= 0 {
-		name = name[:i]
-	}
-	return name
 }
 
 // x86 applies the relocations of objects.

@@ -8,8 +8,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/klpforge/klpforge/generate"
 	"github.com/klpforge/klpforge/module"
+	"github.com/klpforge/klpforge/module/note"
 )
 
 func (a *app) infoCmd() *cobra.Command {
@@ -109,7 +109,7 @@ func printInfo(out io.Writer, info *module.Info) {
 }
 
 // typesText is one line about what an object's types were compared with.
-func typesText(t generate.ManifestTypes) string {
+func typesText(t note.Types) string {
 	if t.Source == "" {
 		return t.Object + ": not compared, the kernel tells none"
 	}
@@ -121,7 +121,7 @@ func typesText(t generate.ManifestTypes) string {
 }
 
 // patchText is one line about a patch.
-func patchText(p generate.ManifestPatch) string {
+func patchText(p note.Patch) string {
 	s := p.Name
 	if p.Subject != "" {
 		s += "  " + p.Subject

@@ -9,6 +9,7 @@ import (
 	"github.com/klpforge/klpforge/finding"
 	"github.com/klpforge/klpforge/generate"
 	"github.com/klpforge/klpforge/kernel/klpapi"
+	"github.com/klpforge/klpforge/module/note"
 	"github.com/klpforge/klpforge/release"
 )
 
@@ -24,7 +25,8 @@ func (r *run) checkCallbacks() {
 	}
 	have := map[string][]string{}
 	for _, o := range r.res.Plan.Objects {
-		for _, c := range generate.CallbackNames(o.Callbacks) {
+		callbacks := note.Callbacks(o.Callbacks)
+		for _, c := range callbacks.Names() {
 			have[o.Name] = append(have[o.Name], c[0])
 		}
 	}
@@ -48,7 +50,7 @@ func joined(a, b map[string][]string) map[string][]string {
 func (r *run) judgeCallbacks() {
 	p := r.res.Plan
 	p.Replace = !r.opt.NoReplace
-	for _, f := range release.CheckModule(generate.NewManifest(p, klpapi.API{})) {
+	for _, f := range release.CheckModule(generate.NewNote(p, klpapi.API{})) {
 		r.problem(nil, f)
 	}
 }

@@ -42,7 +42,7 @@ func referredModules(units []generate.Unit) []string {
 			continue // Emit reads it too, and says so
 		}
 		for i := range f.Symbols {
-			s, err := generate.ParseKlpSymbol(f.Symbols[i].Name)
+			s, err := elfobj.ParseKlpSymbol(f.Symbols[i].Name)
 			if err == nil && s.Object != plan.Vmlinux {
 				out = append(out, s.Object)
 			}

@@ -26,10 +26,10 @@ type Target struct {
 	// noModules tells why modules is empty although the kernel may have some; nil if
 	// they are there.
 	noModules error
-	views   map[string]*moduleTarget
-	extra   []*kmod.Module // from outside of the kernel's tree
-	types   targetTypes
-	missing string // part that a review did without, "" if none
+	views     map[string]*moduleTarget
+	extra     []*kmod.Module // from outside of the kernel's tree
+	types     targetTypes
+	missing   string // part that a review did without, "" if none
 }
 
 type moduleTarget struct {

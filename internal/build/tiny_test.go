@@ -17,10 +17,10 @@ import (
 	"testing"
 
 	"github.com/klpforge/klpforge/elfobj"
-	"github.com/klpforge/klpforge/generate"
 	"github.com/klpforge/klpforge/internal/build"
 	"github.com/klpforge/klpforge/kernel"
 	"github.com/klpforge/klpforge/kernel/cachedir"
+	"github.com/klpforge/klpforge/module/note"
 )
 
 // tinyRelease is the release of testdata/tiny.
@@ -267,7 +267,7 @@ func (k *tiny) build(patch string, change func(*build.Options)) (*build.Result, 
 type built struct {
 	res      *build.Result
 	file     *elfobj.File
-	manifest *generate.Manifest
+	manifest *note.Note
 }
 
 // mustBuild fails the test unless a livepatch results.
@@ -281,7 +281,7 @@ func (k *tiny) mustBuild(patch string, change func(*build.Options)) *built {
 	if err != nil {
 		k.t.Fatal(err)
 	}
-	m, err := generate.ReadNote(f)
+	m, err := note.Read(f)
 	if err != nil {
 		k.t.Fatal(err)
 	}

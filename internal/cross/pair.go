@@ -15,6 +15,7 @@ import (
 	"github.com/klpforge/klpforge/finding"
 	"github.com/klpforge/klpforge/generate"
 	"github.com/klpforge/klpforge/kernel/klpapi"
+	"github.com/klpforge/klpforge/module/note"
 )
 
 // pair is what became of one pair of objects.
@@ -143,7 +144,7 @@ func (p *pair) readBack(base string, r *elfdiff.Result, x *elfdiff.Extracted, t 
 	if err != nil {
 		return err
 	}
-	done, err := generate.PostLink(data, &generate.Manifest{API: klpapi.API{EarlyRelocs: true}})
+	done, err := generate.PostLink(data, &note.Note{API: klpapi.API{EarlyRelocs: true}})
 	if err != nil {
 		return err
 	}

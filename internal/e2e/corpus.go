@@ -19,11 +19,11 @@ import (
 
 	"github.com/klpforge/klpforge/elfobj"
 	"github.com/klpforge/klpforge/finding"
-	"github.com/klpforge/klpforge/generate"
 	"github.com/klpforge/klpforge/internal/build"
 	"github.com/klpforge/klpforge/internal/vm"
 	"github.com/klpforge/klpforge/kbuild"
 	"github.com/klpforge/klpforge/kernel"
+	"github.com/klpforge/klpforge/module/note"
 	"github.com/klpforge/klpforge/report"
 )
 
@@ -275,7 +275,7 @@ func (e *Env) LoadModules(ctx context.Context, release, dir string) ([]Case, err
 		if err != nil {
 			return nil, err
 		}
-		m, err := generate.ReadNote(obj)
+		m, err := note.Read(obj)
 		if err != nil {
 			return nil, fmt.Errorf("read the note of %s: %w", f, err)
 		}

@@ -7,8 +7,8 @@ import (
 	"strings"
 
 	"github.com/klpforge/klpforge/finding"
-	"github.com/klpforge/klpforge/generate"
 	"github.com/klpforge/klpforge/module"
+	"github.com/klpforge/klpforge/module/note"
 	"github.com/klpforge/klpforge/release"
 	"github.com/klpforge/klpforge/release/manifest"
 )
@@ -68,7 +68,7 @@ func Check(m *manifest.Manifest, info *module.Info) ([]finding.Finding, error) {
 	return append(out, release.CheckModule(n)...), nil
 }
 
-func checkStates(m *manifest.Manifest, n *generate.Manifest, wrong func(string, ...any)) {
+func checkStates(m *manifest.Manifest, n *note.Note, wrong func(string, ...any)) {
 	if !n.API.States {
 		return
 	}

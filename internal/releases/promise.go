@@ -5,6 +5,7 @@ import (
 
 	"github.com/klpforge/klpforge/generate"
 	"github.com/klpforge/klpforge/kernel/klpapi"
+	"github.com/klpforge/klpforge/module/note"
 	"github.com/klpforge/klpforge/plan"
 	"github.com/klpforge/klpforge/release/manifest"
 )
@@ -12,7 +13,7 @@ import (
 // Promise is what modules of the release will say of themselves, as far as the
 // manifest and its patches tell: no kernel, no functions, and callbacks by kind
 // only.
-func Promise(m *manifest.Manifest) (*generate.Manifest, error) {
+func Promise(m *manifest.Manifest) (*note.Note, error) {
 	list, err := readPatches(m)
 	if err != nil {
 		return nil, err
@@ -44,5 +45,5 @@ func Promise(m *manifest.Manifest) (*generate.Manifest, error) {
 	for _, a := range m.Allow {
 		p.Allowed = append(p.Allowed, plan.Allowed{ID: a.ID, Reason: a.Reason, From: "release manifest"})
 	}
-	return generate.NewManifest(p, klpapi.API{}), nil
+	return generate.NewNote(p, klpapi.API{}), nil
 }

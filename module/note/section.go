@@ -1,0 +1,118 @@
+package note
+
+import (
+	"bytes"
+	"compress/zlib"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+
+	"github.com/klpforge/klpforge/elfobj"
+)
+
+// Section is the ELF note section that carries the note. It is allocated, so that a
+// loaded module shows it as /sys/module/<name>/notes/.note.klpforge.
+const Section = ".note.klpforge"
+
+const (
+	owner    = "klpforge"
+	noteType = 1 // JSON, or zlib-compressed JSON
+
+	compressAbove = 4 << 10 // bytes of JSON
+	// maxJSON bounds what a note may expand to, in bytes. Parsed, JSON made to
+	// deceive takes some fifty times as much; real notes have up to some hundred kilobytes.
+	maxJSON = 4 << 20
+)
+
+// ErrNoNote means that a module carries no klpforge note.
+var ErrNoNote = errors.New("module has no " + Section + " section; it was not finished by klpforge")
+
+// Read returns the note that the module f carries. It fails with ErrNoNote when there
+// is none, and with an error wrapping ErrMalformed when it is malformed.
+func Read(f *elfobj.File) (*Note, error) {
+	i := slices.IndexFunc(f.Sections, func(s elfobj.Section) bool { return s.Name == Section })
+	if i < 0 {
+		return nil, ErrNoNote
+	}
+	var bo binary.ByteOrder = binary.LittleEndian
+	if f.BigEndian {
+		bo = binary.BigEndian
+	}
+	return ParseSection(f.Sections[i].Data, bo)
+}
+
+// ParseSection reads the note from the content of its section, for instance from
+// sysfs. bo is the byte order of the kernel.
+func ParseSection(b []byte, bo binary.ByteOrder) (*Note, error) {
+	bad := func(what string) error { return fmt.Errorf("%w: note: %s", ErrMalformed, what) }
+	if len(b) < 12 {
+		return nil, bad("too short")
+	}
+	namesz, descsz, typ := uint64(bo.Uint32(b)), uint64(bo.Uint32(b[4:])), bo.Uint32(b[8:])
+	b = b[12:]
+	if namesz > uint64(len(b)) || align4(namesz) > uint64(len(b)) {
+		return nil, bad("owner is longer than the section")
+	}
+	if string(bytes.TrimRight(b[:namesz], "\x00")) != owner || typ != noteType {
+		return nil, bad(fmt.Sprintf("owner %q, type %d", b[:namesz], typ))
+	}
+	b = b[align4(namesz):]
+	if descsz > uint64(len(b)) {
+		return nil, bad("content is longer than the section")
+	}
+	b = b[:descsz]
+	if len(b) == 0 || b[0] == '{' {
+		return Parse(b)
+	}
+	z, err := zlib.NewReader(bytes.NewReader(b))
+	if err != nil {
+		return nil, fmt.Errorf("%w: note: %w", ErrMalformed, err)
+	}
+	text, err := io.ReadAll(io.LimitReader(z, maxJSON+1))
+	if err != nil {
+		return nil, fmt.Errorf("%w: note: %w", ErrMalformed, err)
+	}
+	if len(text) > maxJSON {
+		return nil, bad("expands to too much")
+	}
+	return Parse(text)
+}
+
+// EncodeSection gives the content of the section, for a kernel of byte order bo.
+func (n *Note) EncodeSection(bo binary.ByteOrder) ([]byte, error) {
+	text, err := n.marshal("")
+	if err != nil {
+		return nil, err
+	}
+	text = bytes.TrimSpace(text)
+	if len(text) > maxJSON {
+		return nil, fmt.Errorf("the manifest has %d bytes, a module can carry %d", len(text), maxJSON)
+	}
+	if len(text) > compressAbove {
+		var buf bytes.Buffer
+		z, err := zlib.NewWriterLevel(&buf, zlib.BestCompression)
+		if err != nil {
+			return nil, err
+		}
+		if _, err := z.Write(text); err != nil {
+			return nil, err
+		}
+		if err := z.Close(); err != nil {
+			return nil, err
+		}
+		text = buf.Bytes()
+	}
+	name := owner + "\x00"
+	b := make([]byte, 12, 12+len(name)+len(text)+8)
+	bo.PutUint32(b, uint32(len(name)))
+	bo.PutUint32(b[4:], uint32(len(text)))
+	bo.PutUint32(b[8:], noteType)
+	b = pad4(append(b, name...))
+	return pad4(append(b, text...)), nil
+}
+
+func align4(n uint64) uint64 { return (n + 3) &^ 3 }
+
+func pad4(b []byte) []byte { return append(b, make([]byte, int(align4(uint64(len(b))))-len(b))...) }
