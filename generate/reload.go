@@ -42,7 +42,7 @@ func referredModules(units []Unit) []string {
 			continue // Emit reads it too, and says so
 		}
 		for i := range f.Symbols {
-			if s, err := ParseKlpSymbol(f.Symbols[i].Name); err == nil && s.Object != plan.Vmlinux {
+			if s, err := elfobj.ParseKlpSymbol(f.Symbols[i].Name); err == nil && s.Object != plan.Vmlinux {
 				out = append(out, s.Object)
 			}
 		}

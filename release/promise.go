@@ -7,7 +7,7 @@ import (
 	"strings"
 
 	"github.com/klpforge/klpforge/finding"
-	"github.com/klpforge/klpforge/generate"
+	"github.com/klpforge/klpforge/module/note"
 	"github.com/klpforge/klpforge/plan"
 )
 
@@ -17,7 +17,8 @@ import (
 func CheckCallbacks(objects []plan.Object, promised map[string][]string) []finding.Finding {
 	have := map[string][]string{}
 	for _, o := range objects {
-		for _, c := range generate.CallbackNames(o.Callbacks) {
+		callbacks := note.Callbacks(o.Callbacks)
+		for _, c := range callbacks.Names() {
 			have[o.Name] = append(have[o.Name], c[0])
 		}
 	}

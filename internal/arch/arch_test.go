@@ -193,6 +193,18 @@ func declName(decl ast.Decl, n ast.Node) string {
 	return "?"
 }
 
+// TestRulesAreReached: no rule stands behind one that matches all that it does. The
+// first that matches holds, so a second row for a package would never be read.
+func TestRulesAreReached(t *testing.T) {
+	for i, r := range rules {
+		for _, before := range rules[:i] {
+			if before.pattern == r.pattern || match(before.pattern, strings.TrimSuffix(r.pattern, "/...")) {
+				t.Errorf("the rule for %s is not reached: the one for %s stands before it", r.pattern, before.pattern)
+			}
+		}
+	}
+}
+
 func TestViolations(t *testing.T) {
 	own := func(p string) string { return Module + "/" + p }
 	for _, c := range []struct {
