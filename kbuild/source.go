@@ -67,7 +67,7 @@ func built(rel string, dir bool) bool {
 	base := rel[strings.LastIndexByte(rel, '/')+1:]
 	if dir {
 		switch base {
-		case ".git", ".hg", ".pc", ".tmp_versions":
+		case ".git", ".hg", ".pc", ".tmp_versions", ".thinlto-cache":
 			return true
 		case "generated", "config":
 			return strings.HasSuffix(rel, "include/"+base)
@@ -80,6 +80,8 @@ func built(rel string, dir bool) bool {
 	}
 	switch {
 	case strings.HasSuffix(base, ".mod.c"), strings.HasPrefix(base, ".tmp_"), strings.HasPrefix(base, ".config"):
+		return true
+	case strings.HasPrefix(rel, "certs/") && strings.Contains(base, "signing_key"): // the builder's private key
 		return true
 	case rel == "vmlinux", rel == "System.map", rel == ".version", strings.HasPrefix(rel, "vmlinux."), rel == ".git":
 		return true

@@ -264,3 +264,24 @@ func TestSummarize(t *testing.T) {
 		t.Errorf("%q", got)
 	}
 }
+
+// TestLeftBehind tells what builds leave behind from sources, among them the key that a
+// kernel signs its modules with.
+func TestLeftBehind(t *testing.T) {
+	for rel, want := range map[string]bool{
+		"init/main.o": true, "init/.main.o.cmd": true, "fs/ext4/ext4.ko": true, "fs/ext4/ext4.mod.c": true, "vmlinux": true, "vmlinux.o": true, "System.map": true,
+		"Module.symvers": true, ".config": true, ".config.old": true, ".tmp_vmlinux.kallsyms1.S": true, "certs/signing_key.pem": true, "certs/signing_key.x509": true,
+		"init/main.c": false, "certs/extract-cert.c": false, "certs/default_x509.genkey": false, "kernel/configs/x86_debug.config": false, "Makefile": false,
+	} {
+		if got := built(rel, false); got != want {
+			t.Errorf("%s: left behind by a build: %v, want %v", rel, got, want)
+		}
+	}
+	for rel, want := range map[string]bool{
+		".git": true, "include/generated": true, "arch/x86/include/generated": true, "include/config": true, ".thinlto-cache": true, "kernel": false, "kernel/configs": false,
+	} {
+		if got := built(rel, true); got != want {
+			t.Errorf("%s/: left behind by a build: %v, want %v", rel, got, want)
+		}
+	}
+}

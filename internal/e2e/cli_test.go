@@ -36,17 +36,24 @@ type cli struct {
 // newCLI builds the program and makes sure that the release is prepared.
 func newCLI(t *testing.T, e *Env, release string) *cli {
 	t.Helper()
-	c := &cli{bin: filepath.Join(t.TempDir(), "klpforge"), cache: e.Cache, release: release}
-	build := exec.CommandContext(t.Context(), "go", "build", "-o", c.bin, "github.com/klpforge/klpforge/cmd/klpforge")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0") // as make does; VMs have no C library
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("build klpforge: %v\n%s", err, out)
-	}
+	c := &cli{bin: buildCLI(t), cache: e.Cache, release: release}
 	if err := e.Fetch(t.Context(), release); err != nil {
 		t.Fatal(err)
 	}
 	c.tree = strings.TrimSpace(c.run(t, "kernel", "prepare", "-k", release).want(t, exitDone).out)
 	return c
+}
+
+// buildCLI builds the program and returns its path.
+func buildCLI(t *testing.T) string {
+	t.Helper()
+	bin := filepath.Join(t.TempDir(), "klpforge")
+	build := exec.CommandContext(t.Context(), "go", "build", "-o", bin, "github.com/klpforge/klpforge/cmd/klpforge")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0") // as make does; VMs have no C library
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("build klpforge: %v\n%s", err, out)
+	}
+	return bin
 }
 
 // result is one finished run.
