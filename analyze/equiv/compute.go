@@ -26,7 +26,7 @@ func (w *walker) compute(in *insn) (*event, error) {
 	m := w.m()
 	width := widthOf(in)
 	switch in.Op {
-	case machine.Nop:
+	case machine.Nop, machine.Landing:
 		return nil, nil
 
 	// Moves.

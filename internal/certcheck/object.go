@@ -207,6 +207,11 @@ func (c *code) inside(r elfobj.Reloc) (uint64, bool) {
 // "reserved NOP"): x86asm knows that one only. Those with f3 and two registers mean
 // something.
 func plainNop(code []byte) {
+	// endbr64 and endbr32: where an indirect jump may lead, and nothing else.
+	if len(code) >= 4 && code[0] == 0xf3 && code[1] == 0x0f && code[2] == 0x1e && (code[3] == 0xfa || code[3] == 0xfb) {
+		copy(code, []byte{0x0f, 0x1f, 0x40, 0x00})
+		return
+	}
 	i := 0
 	for i < len(code) && (slices.Contains([]byte{0x66, 0x67, 0xf2, 0xf3, 0x2e, 0x36, 0x3e, 0x26, 0x64, 0x65}, code[i]) || code[i]&0xf0 == 0x40) {
 		i++

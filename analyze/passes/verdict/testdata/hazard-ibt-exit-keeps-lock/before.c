@@ -1,0 +1,14 @@
+struct port { int lock; int mode; int max; }; extern void _raw_spin_lock(int *); extern void _raw_spin_unlock(int *);
+int port_set(struct port *p, int mode)
+{
+	int err = 0;
+	_raw_spin_lock(&p->lock);
+	if (mode < 0) {
+		err = -22;
+		goto out;
+	}
+	p->mode = mode;
+out:
+	_raw_spin_unlock(&p->lock);
+	return err;
+}
