@@ -30,6 +30,9 @@ func (a *Affected) Select() *Selection {
 		s.file(&f)
 	}
 	for _, o := range a.Objects {
+		if path.Ext(o.Source) == ".rs" {
+			continue // its source was refused above
+		}
 		if o.Assembly {
 			s.unsupported(o.Object, finding.Warning, "an assembly object depends on "+strings.Join(o.Because, ", ")+"; it is not compared", "")
 			continue
@@ -73,6 +76,13 @@ func (s *Selection) file(f *ChangedFile) {
 		}
 	case ClassBuild:
 		s.unsupported(f.Path, finding.Warning, "build rules and configuration of a running kernel cannot change; only new objects that it adds are taken up", "")
+	case ClassRust:
+		if f.Used {
+			s.unsupported(f.Path, finding.Error, "Rust objects are not built: nothing can be said of what this change does, and the livepatch would lack it",
+				"leave this file out of the livepatch, if the rest of the patch stands without it")
+		} else {
+			note("not built by the target's configuration; left out")
+		}
 	case ClassNewSource:
 	default:
 		if why := f.leftOut(); why != "" {
@@ -243,7 +253,7 @@ func (t *Tree) CheckConfig() []finding.Finding {
 	for _, d := range t.ConfigDiffs {
 		if !d.Expected {
 			out = append(out, finding.Finding{ID: finding.IDShippedCode, Severity: finding.Warning, Symbol: d.Name,
-				Message: "the prepared tree's configuration differs from the target's: " + d.String()})
+				Message: "the prepared tree's configuration differs from the target's: " + d.String(), Remedy: d.Remedy})
 		}
 	}
 	return out

@@ -49,6 +49,9 @@ func TestSelect(t *testing.T) {
 		{"assembly that includes a header", Affected{Objects: []AffectedObject{{Object: "a.o", Assembly: true, Because: []string{"a.h", "b.h"}}}}, nil, false,
 			[]string{"KLP109 warning a.o"}, "depends on a.h, b.h; it is not compared"},
 		{"a makefile", Affected{Files: []ChangedFile{{Path: "lib/Makefile", Class: ClassBuild}}}, nil, false, []string{"KLP109 warning lib/Makefile"}, "build rules"},
+		{"Rust", Affected{Files: []ChangedFile{{Path: "a.rs", Class: ClassRust, Used: true}}, Objects: []AffectedObject{{Object: "a.o", Source: "a.rs", Owner: vmlinux}}}, nil, false,
+			[]string{"KLP109 error a.rs"}, "Rust objects are not built"},
+		{"Rust that is not built", Affected{Files: []ChangedFile{{Path: "a.rs", Class: ClassRust}}}, nil, false, nil, "a.rs: not built by the target's configuration"},
 		{"a document", Affected{Files: []ChangedFile{{Path: "README", Class: ClassDoc}}}, nil, false, nil, "README: no rule of the kernel's build reads it"},
 		{"an input", Affected{Files: []ChangedFile{{Path: "x.tbl", Class: ClassOther, Readers: reads("x.h", false)}}}, nil, false, nil, ""},
 		{"a script of the build", Affected{Files: []ChangedFile{{Path: "scripts/x", Class: ClassTool, Readers: reads("scripts/x", true)}}}, nil, false, nil, "scripts/x: a script of the build (lib/Makefile:7)"},
@@ -218,9 +221,9 @@ func TestCheckCRCs(t *testing.T) {
 
 func TestCheckConfig(t *testing.T) {
 	tree := &Tree{}
-	tree.ConfigDiffs = []ConfigDiff{{Name: "CONFIG_A", Want: "y", Got: "m"}, {Name: "CONFIG_B", Want: "y", Expected: true}}
+	tree.ConfigDiffs = []ConfigDiff{{Name: "CONFIG_A", Want: "y", Got: "m", Remedy: "install it"}, {Name: "CONFIG_B", Want: "y", Expected: true}}
 	got := tree.CheckConfig()
-	if diff := cmp.Diff([]string{"KLP108 warning CONFIG_A"}, said(got)); diff != "" || !strings.Contains(got[0].Message, tree.ConfigDiffs[0].String()) {
+	if diff := cmp.Diff([]string{"KLP108 warning CONFIG_A"}, said(got)); diff != "" || !strings.Contains(got[0].Message, tree.ConfigDiffs[0].String()) || got[0].Remedy != "install it" {
 		t.Errorf("(-want +got)\n%s\n%+v", diff, got)
 	}
 }

@@ -9,14 +9,14 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/klpforge/klpforge/finding"
-	"github.com/klpforge/klpforge/internal/build"
 	"github.com/klpforge/klpforge/kernel/klpapi"
 	"github.com/klpforge/klpforge/modsign"
+	"github.com/klpforge/klpforge/pipeline"
 	"github.com/klpforge/klpforge/release/manifest"
 )
 
 func (a *app) buildCmd() *cobra.Command {
-	var o build.Options
+	var o pipeline.Options
 	var allow []string
 	var format string
 	var rng string
@@ -79,7 +79,7 @@ objtool and make are confined: docs/security.md says what that holds.`,
 			p := newProgress(a.err)
 			o.Progress = p.update
 			start := time.Now()
-			res, err := build.Run(cmd.Context(), o)
+			res, err := pipeline.Run(cmd.Context(), o)
 			p.done()
 			if format == "json" {
 				if jerr := writeBuildJSON(a, res, err); jerr != nil {
@@ -146,7 +146,7 @@ func quietly(err error) error {
 
 // quietly2 is quiet only about refusals, which the summary has listed.
 func quietly2(err error) error {
-	var r *build.Refusal
+	var r *pipeline.Refusal
 	if errors.As(err, &r) {
 		return quietly(err)
 	}
@@ -154,7 +154,7 @@ func quietly2(err error) error {
 }
 
 // summary says what will be patched and why, and where time went.
-func (a *app) summary(res *build.Result, err error, total time.Duration) {
+func (a *app) summary(res *pipeline.Result, err error, total time.Duration) {
 	w := a.err
 	for _, n := range res.Notes {
 		fmt.Fprintf(w, "note: %s\n", n)
@@ -162,7 +162,7 @@ func (a *app) summary(res *build.Result, err error, total time.Duration) {
 	for _, p := range res.Problems {
 		fmt.Fprintf(w, "%s\n", p.Text())
 	}
-	var refusal *build.Refusal
+	var refusal *pipeline.Refusal
 	if errors.As(err, &refusal) {
 		fmt.Fprintf(w, "the patch cannot become a livepatch for %s: %d error(s) above\n", res.Release, len(refusal.Problems))
 	}
@@ -196,7 +196,7 @@ func (a *app) summary(res *build.Result, err error, total time.Duration) {
 }
 
 // times says where time went.
-func (a *app) times(res *build.Result, total time.Duration) {
+func (a *app) times(res *pipeline.Result, total time.Duration) {
 	w := a.err
 	var parts []string
 	for _, s := range res.Stages {
@@ -222,7 +222,7 @@ type buildJSON struct {
 	Problems  []finding.Finding `json:"problems"`
 	Notes     []string          `json:"notes,omitempty"`
 	Units     []string          `json:"units"`
-	Stages    []build.Stage     `json:"stages"`
+	Stages    []pipeline.Stage  `json:"stages"`
 	Compile   float64           `json:"compileSeconds"`
 }
 
@@ -234,7 +234,7 @@ type buildFunc struct {
 	Reasons []string `json:"reasons"`
 }
 
-func writeBuildJSON(a *app, res *build.Result, err error) error {
+func writeBuildJSON(a *app, res *pipeline.Result, err error) error {
 	doc := buildJSON{Schema: "klpforge.build/v1", Release: res.Release, Module: res.Module, Bytes: res.Bytes,
 		Functions: []buildFunc{}, NewFuncs: res.NewFuncs, NewData: res.NewData, Problems: res.Problems, Notes: res.Notes,
 		Units: res.Units, Stages: res.Stages, Compile: res.CompileSeconds}

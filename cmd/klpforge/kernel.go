@@ -9,11 +9,11 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/klpforge/klpforge/internal/build"
 	"github.com/klpforge/klpforge/kbuild"
 	"github.com/klpforge/klpforge/kernel"
 	"github.com/klpforge/klpforge/kernel/cachedir"
 	"github.com/klpforge/klpforge/kernel/fetch"
+	"github.com/klpforge/klpforge/pipeline"
 )
 
 func (a *app) kernelCmd() *cobra.Command {
@@ -51,7 +51,7 @@ func (a *app) kernelPrepareCmd() *cobra.Command {
 			}
 			defer t.Close()
 			p := newProgress(a.err)
-			tree, err := build.Prepare(cmd.Context(), t, kbuild.PrepareOptions{Toolchain: tools, Jobs: jobs, Progress: p.update, Sandbox: sandbox})
+			tree, err := pipeline.Prepare(cmd.Context(), t, kbuild.PrepareOptions{Toolchain: tools, Jobs: jobs, Progress: p.update, Sandbox: sandbox})
 			p.done()
 			if err != nil {
 				return err

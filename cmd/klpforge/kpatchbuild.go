@@ -12,10 +12,10 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
-	"github.com/klpforge/klpforge/internal/build"
 	"github.com/klpforge/klpforge/kbuild"
 	"github.com/klpforge/klpforge/kernel/buildtree"
 	"github.com/klpforge/klpforge/module"
+	"github.com/klpforge/klpforge/pipeline"
 )
 
 // kpatchBuild is the name of another tool, by which klpforge takes its flags.
@@ -62,7 +62,7 @@ Exit codes: 0 done, 1 anything else.`,
 			if err == nil {
 				return nil
 			}
-			var refusal *build.Refusal
+			var refusal *pipeline.Refusal
 			if !errors.As(err, &refusal) { // its problems have been printed
 				fmt.Fprintf(a.err, "ERROR: %v\n", err)
 			}
@@ -145,7 +145,7 @@ func (a *app) kpatchBuild(cmd *cobra.Command, k *kpatchFlags, patches []string) 
 	p := newProgress(a.err)
 	o.Progress = p.update
 	start := time.Now()
-	res, err := build.Run(cmd.Context(), o)
+	res, err := pipeline.Run(cmd.Context(), o)
 	p.done()
 	a.summary(res, err, time.Since(start))
 	if err != nil {
@@ -156,8 +156,8 @@ func (a *app) kpatchBuild(cmd *cobra.Command, k *kpatchFlags, patches []string) 
 }
 
 // options translates the flags. Every flag has an effect or is refused.
-func (k *kpatchFlags) options(patches []string, jobsGiven bool) (build.Options, error) {
-	o := build.Options{Patches: patches, Goals: k.targets, NoReplace: k.nonReplace, AllowCompilerMismatch: k.skipCheck || k.skipGCC,
+func (k *kpatchFlags) options(patches []string, jobsGiven bool) (pipeline.Options, error) {
+	o := pipeline.Options{Patches: patches, Goals: k.targets, NoReplace: k.nonReplace, AllowCompilerMismatch: k.skipCheck || k.skipGCC,
 		Toolchain: k.tools, Sandbox: k.sandbox, TrustPatch: k.trust}
 	if len(patches) == 0 {
 		return o, errors.New("no patch file given")
@@ -231,7 +231,7 @@ func (k *kpatchFlags) options(patches []string, jobsGiven bool) (build.Options, 
 }
 
 // kernel says which kernel is meant and where its parts are.
-func (k *kpatchFlags) kernel(o *build.Options) error {
+func (k *kpatchFlags) kernel(o *pipeline.Options) error {
 	t := &o.Kernel
 	t.Release, t.Source, t.Config, t.Vmlinux = k.archVersion, k.source, k.config, k.vmlinux
 	if k.ootModule != "" {

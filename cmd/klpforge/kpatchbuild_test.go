@@ -8,10 +8,10 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/klpforge/klpforge/internal/build"
 	"github.com/klpforge/klpforge/kbuild"
 	"github.com/klpforge/klpforge/kernel"
 	"github.com/klpforge/klpforge/kernel/buildtree"
+	"github.com/klpforge/klpforge/pipeline"
 )
 
 func mustTree(t *testing.T, dir string) *buildtree.Tree {
@@ -48,31 +48,31 @@ func TestKpatchOptions(t *testing.T) {
 	long := "a very long name of a patch, longer than a module's may be.patch"
 	for _, c := range []struct {
 		args []string
-		want build.Options
+		want pipeline.Options
 	}{
 		{[]string{"-a", "6.1.0-x", "a.patch"},
-			build.Options{Kernel: kernel.Options{Release: "6.1.0-x"}, Patches: []string{"a.patch"}, Name: "livepatch-a", Output: "livepatch-a.ko"}},
+			pipeline.Options{Kernel: kernel.Options{Release: "6.1.0-x"}, Patches: []string{"a.patch"}, Name: "livepatch-a", Output: "livepatch-a.ko"}},
 		{[]string{"a.patch", "--archversion=6.1.0-x", "b.diff", "--non-replace", "-j3", "-o", "out"},
-			build.Options{Kernel: kernel.Options{Release: "6.1.0-x"}, Patches: []string{"a.patch", "b.diff"}, Name: "livepatch-patch", Output: "out/livepatch-patch.ko", NoReplace: true, Jobs: 3}},
+			pipeline.Options{Kernel: kernel.Options{Release: "6.1.0-x"}, Patches: []string{"a.patch", "b.diff"}, Name: "livepatch-patch", Output: "out/livepatch-patch.ko", NoReplace: true, Jobs: 3}},
 		{[]string{"-a", "r", "-n", "fix 1.2", "b.diff", "--skip-gcc-check"},
-			build.Options{Kernel: kernel.Options{Release: "r"}, Patches: []string{"b.diff"}, Name: "fix-1-2", NameFrom: "fix 1.2", Output: "fix-1-2.ko", AllowCompilerMismatch: true}},
+			pipeline.Options{Kernel: kernel.Options{Release: "r"}, Patches: []string{"b.diff"}, Name: "fix-1-2", NameFrom: "fix 1.2", Output: "fix-1-2.ko", AllowCompilerMismatch: true}},
 		{[]string{"-a", "r", long},
-			build.Options{Kernel: kernel.Options{Release: "r"}, Patches: []string{long},
+			pipeline.Options{Kernel: kernel.Options{Release: "r"}, Patches: []string{long},
 				Name: "livepatch-a-very-long-name-of-a-patch--longer-th", NameFrom: "livepatch-" + strings.TrimSuffix(filepath.Base(long), ".patch"), Output: "livepatch-a-very-long-name-of-a-patch--longer-th.ko"}},
 		{[]string{"-s", "src", "-c", "c", "-v", "v", "a.patch", "-t", "vmlinux", "-t", "fs/ext4/ext4.ko"},
-			build.Options{Kernel: kernel.Options{Source: "src", Config: "c", Vmlinux: "v"}, Patches: []string{"a.patch"}, Name: "livepatch-a", Output: "livepatch-a.ko",
+			pipeline.Options{Kernel: kernel.Options{Source: "src", Config: "c", Vmlinux: "v"}, Patches: []string{"a.patch"}, Name: "livepatch-a", Output: "livepatch-a.ko",
 				Goals: []string{"vmlinux", "fs/ext4/ext4.ko"}}},
 		{[]string{"--sourced", "built", "a.patch", "--skip-cleanup"},
-			build.Options{Kernel: kernel.Options{Source: "built", Finder: mustTree(t, "built")},
+			pipeline.Options{Kernel: kernel.Options{Source: "built", Finder: mustTree(t, "built")},
 				Patches: []string{"a.patch"}, Name: "livepatch-a", Output: "livepatch-a.ko", Emit: filepath.Join(dir, "cache/tmp/livepatch-a")}},
 		{[]string{"-s", "src", "-c", "o/.config", "-v", "o/vmlinux", "a.patch"},
-			build.Options{Kernel: kernel.Options{Source: "src", Config: "o/.config", Vmlinux: "o/vmlinux", Finder: mustTree(t, "o")},
+			pipeline.Options{Kernel: kernel.Options{Source: "src", Config: "o/.config", Vmlinux: "o/vmlinux", Finder: mustTree(t, "o")},
 				Patches: []string{"a.patch"}, Name: "livepatch-a", Output: "livepatch-a.ko"}},
 		{[]string{"-s", "src", "--build-tree", "o", "--cc", "gcc-9", "a.patch"},
-			build.Options{Kernel: kernel.Options{Source: "src", Finder: mustTree(t, "o")}, Toolchain: kbuild.Toolchain{CC: "gcc-9"},
+			pipeline.Options{Kernel: kernel.Options{Source: "src", Finder: mustTree(t, "o")}, Toolchain: kbuild.Toolchain{CC: "gcc-9"},
 				Patches: []string{"a.patch"}, Name: "livepatch-a", Output: "livepatch-a.ko"}},
 		{[]string{"-s", "configured", "-v", "v", "a.patch"},
-			build.Options{Kernel: kernel.Options{Source: "configured", Config: "configured/.config", Vmlinux: "v"},
+			pipeline.Options{Kernel: kernel.Options{Source: "configured", Config: "configured/.config", Vmlinux: "v"},
 				Patches: []string{"a.patch"}, Name: "livepatch-a", Output: "livepatch-a.ko"}},
 	} {
 		var k kpatchFlags

@@ -10,11 +10,11 @@ import (
 
 	"github.com/klpforge/klpforge/analyze/all"
 	"github.com/klpforge/klpforge/finding"
-	"github.com/klpforge/klpforge/internal/build"
+	"github.com/klpforge/klpforge/pipeline"
 	"github.com/klpforge/klpforge/report"
 )
 
-// lintFlags are the flags of lint that build.Options does not have.
+// lintFlags are the flags of lint that pipeline.Options does not have.
 type lintFlags struct {
 	format, failOn string
 	checks, not    []string
@@ -23,7 +23,7 @@ type lintFlags struct {
 }
 
 func (a *app) lintCmd() *cobra.Command {
-	var o build.Options
+	var o pipeline.Options
 	var l lintFlags
 	cmd := &cobra.Command{
 		Use:   "lint -k RELEASE [flags] PATCH...",
@@ -82,7 +82,7 @@ the patches change no code; 2 usage; 3 the environment failed.`,
 	return cmd
 }
 
-func (a *app) lint(cmd *cobra.Command, o build.Options, l lintFlags) error {
+func (a *app) lint(cmd *cobra.Command, o pipeline.Options, l lintFlags) error {
 	level, err := parseSeverity(l.failOn)
 	if err != nil {
 		return err
@@ -100,7 +100,7 @@ func (a *app) lint(cmd *cobra.Command, o build.Options, l lintFlags) error {
 	}
 	p := newProgress(a.err)
 	o.Progress, o.DiffOnly = p.update, true
-	res, err := build.Run(cmd.Context(), o)
+	res, err := pipeline.Run(cmd.Context(), o)
 	p.done()
 	if l.shadow != "" {
 		if err := a.suggestShadow(l.shadow, res.Findings); err != nil {
@@ -114,7 +114,7 @@ func (a *app) lint(cmd *cobra.Command, o build.Options, l lintFlags) error {
 			rep.Checks = append(rep.Checks, c)
 		}
 	}
-	var refusal *build.Refusal
+	var refusal *pipeline.Refusal
 	rep.Refused = errors.As(err, &refusal)
 	if err != nil && !rep.Refused {
 		rep.Error, rep.Exit = err.Error(), exitCode(err)
@@ -150,7 +150,7 @@ func (a *app) color() bool {
 }
 
 // lintReport gathers what is shown.
-func lintReport(res *build.Result, selected map[finding.ID]bool) *report.Report {
+func lintReport(res *pipeline.Result, selected map[finding.ID]bool) *report.Report {
 	rep := &report.Report{Release: res.Release, Notes: res.Notes}
 	for _, p := range res.Plan.Patches {
 		rep.Sources = append(rep.Sources, p.Name)

@@ -9,10 +9,10 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/klpforge/klpforge/internal/build"
 	"github.com/klpforge/klpforge/internal/releases"
 	"github.com/klpforge/klpforge/kernel/cachedir"
 	"github.com/klpforge/klpforge/patchset"
+	"github.com/klpforge/klpforge/pipeline"
 	"github.com/klpforge/klpforge/release/manifest"
 )
 
@@ -103,7 +103,7 @@ in its own, finds them there: see 'klpforge release matrix --parts'.`,
 }
 
 // parsePart reads K/N.
-func parsePart(s string) (p build.Part, err error) {
+func parsePart(s string) (p pipeline.Part, err error) {
 	k, n, ok := strings.Cut(s, "/")
 	if ok {
 		p.Number, err = strconv.Atoi(k)

@@ -10,8 +10,9 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
-	"github.com/klpforge/klpforge/internal/build"
 	"github.com/klpforge/klpforge/kernel"
+	"github.com/klpforge/klpforge/pipeline"
+	"github.com/klpforge/klpforge/plan"
 )
 
 // Exit codes; scripts depend on them.
@@ -117,15 +118,15 @@ func run(ctx context.Context, args []string, in io.Reader, out, errw io.Writer) 
 // exitCode sorts an error into the documented codes.
 func exitCode(err error) int {
 	var e *exitError
-	var refusal *build.Refusal
-	var patch *build.PatchError
-	var name *build.NameError
+	var refusal *pipeline.Refusal
+	var patch *pipeline.PatchError
+	var name *plan.NameError
 	switch {
 	case errors.As(err, &e):
 		return e.code
 	case errors.As(err, &name):
 		return exitUsage
-	case errors.As(err, &refusal), errors.As(err, &patch), errors.Is(err, build.ErrNothing):
+	case errors.As(err, &refusal), errors.As(err, &patch), errors.Is(err, pipeline.ErrNothing):
 		return exitFindings
 	}
 	return exitEnv
@@ -160,7 +161,7 @@ func targetFlags(cmd *cobra.Command, o *kernel.Options) {
 
 // externalFlags are those of commands that also work on modules built outside of
 // the kernel's tree.
-func externalFlags(cmd *cobra.Command, o *build.Options) {
+func externalFlags(cmd *cobra.Command, o *pipeline.Options) {
 	f := cmd.Flags()
 	f.StringArrayVar(&o.Kernel.ExtraModules, "oot-module", nil, "`FILE.ko` that was built outside of the kernel's tree, as it is loaded; with --oot-module-src")
 	f.StringVar(&o.ExternalSource, "oot-module-src", "", "`DIR` with the source and makefile of --oot-module; patches apply there")
@@ -171,7 +172,7 @@ func externalFlags(cmd *cobra.Command, o *build.Options) {
 }
 
 // checkExternal refuses half of what --oot-module needs.
-func checkExternal(o *build.Options) error {
+func checkExternal(o *pipeline.Options) error {
 	switch {
 	case o.ExternalSource != "" && len(o.Kernel.ExtraModules) == 0:
 		return usageError("--oot-module-src needs --oot-module FILE.ko, the module that is loaded: its code decides what can be patched")

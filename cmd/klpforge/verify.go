@@ -7,12 +7,12 @@ import (
 
 	"github.com/klpforge/klpforge/finding"
 	"github.com/klpforge/klpforge/generate"
-	"github.com/klpforge/klpforge/internal/build"
 	"github.com/klpforge/klpforge/internal/regular"
 	"github.com/klpforge/klpforge/internal/unpack"
 	"github.com/klpforge/klpforge/kernel"
 	"github.com/klpforge/klpforge/modsign"
 	"github.com/klpforge/klpforge/module"
+	"github.com/klpforge/klpforge/pipeline"
 )
 
 func (a *app) verifyCmd() *cobra.Command {
@@ -41,7 +41,7 @@ func (a *app) verifyCmd() *cobra.Command {
 			if ko, _, err = modsign.Split(ko); err != nil {
 				return fmt.Errorf("verify %s: %w", args[0], err)
 			}
-			t, err := build.OpenTarget(o)
+			t, err := pipeline.OpenTarget(o)
 			if err != nil {
 				return err
 			}

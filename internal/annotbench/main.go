@@ -19,12 +19,12 @@ import (
 	"strings"
 
 	"github.com/klpforge/klpforge/analyze/locks/annot"
-	"github.com/klpforge/klpforge/internal/build"
 	"github.com/klpforge/klpforge/internal/e2e"
 	"github.com/klpforge/klpforge/internal/facts"
 	"github.com/klpforge/klpforge/kbuild"
 	"github.com/klpforge/klpforge/kernel"
 	"github.com/klpforge/klpforge/kernel/kimage"
+	"github.com/klpforge/klpforge/pipeline"
 )
 
 func main() {
@@ -60,7 +60,7 @@ func (b *bench) run(ctx context.Context, out io.Writer) (recall float64, err err
 		return 0, err
 	}
 	defer k.Close()
-	tree, err := build.Prepare(ctx, k.Target, kbuild.PrepareOptions{})
+	tree, err := pipeline.Prepare(ctx, k.Target, kbuild.PrepareOptions{})
 	if err != nil {
 		return 0, err
 	}

@@ -64,6 +64,7 @@ var rules = []rule{
 
 	// Who wires them together.
 	{pattern: "internal/build", own: []string{"*", "analyze/...", "kernel/k*", "internal/facts", "module/note"}, not: []string{"os/exec"}},
+	{pattern: "pipeline", own: []string{"*", "analyze/...", "kernel/k*", "internal/facts", "internal/provenance"}, not: []string{"os/exec"}},
 	{pattern: "cmd/...", own: []string{"..."}, not: elf},
 
 	// Tests and tools.

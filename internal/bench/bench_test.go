@@ -7,15 +7,15 @@ import (
 	"testing"
 	"time"
 
-	"github.com/klpforge/klpforge/internal/build"
+	"github.com/klpforge/klpforge/pipeline"
 )
 
 func TestReport(t *testing.T) {
-	one := func(d time.Duration, stages ...build.Stage) sample { return sample{total: d, stages: stages} }
+	one := func(d time.Duration, stages ...pipeline.Stage) sample { return sample{total: d, stages: stages} }
 	good := report{pure: 2 * time.Second, runs: 3, memory: 100 << 20,
-		cold:  one(50*time.Second, build.Stage{Name: "prepare", Seconds: 40}, build.Stage{Name: "compile", Seconds: 4}),
-		fresh: one(5*time.Second, build.Stage{Name: "compile", Seconds: 4}),
-		warm:  one(3*time.Second, build.Stage{Name: "compile", Seconds: 2}, build.Stage{Name: "late", Seconds: 1})}
+		cold:  one(50*time.Second, pipeline.Stage{Name: "prepare", Seconds: 40}, pipeline.Stage{Name: "compile", Seconds: 4}),
+		fresh: one(5*time.Second, pipeline.Stage{Name: "compile", Seconds: 4}),
+		warm:  one(3*time.Second, pipeline.Stage{Name: "compile", Seconds: 2}, pipeline.Stage{Name: "late", Seconds: 1})}
 	var out bytes.Buffer
 	if !good.print(&out) || strings.Contains(out.String(), "MISSED") {
 		t.Errorf("targets are missed:\n%s", out.String())

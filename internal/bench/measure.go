@@ -17,18 +17,18 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/klpforge/klpforge/internal/build"
 	"github.com/klpforge/klpforge/internal/e2e"
 	"github.com/klpforge/klpforge/kbuild"
 	"github.com/klpforge/klpforge/kernel"
 	"github.com/klpforge/klpforge/kernel/cachedir"
 	"github.com/klpforge/klpforge/patchset"
+	"github.com/klpforge/klpforge/pipeline"
 )
 
 // sample is one run of klpforge.
 type sample struct {
 	total  time.Duration // wall time of the process
-	stages []build.Stage
+	stages []pipeline.Stage
 	memory int64 // peak resident set of klpforge itself, bytes
 }
 
@@ -59,7 +59,7 @@ func (b *bench) build(ctx context.Context) (sample, error) {
 		return s, fmt.Errorf("klpforge build: %w: %s%s", err, out.String(), log.String())
 	}
 	var doc struct {
-		Stages []build.Stage `json:"stages"`
+		Stages []pipeline.Stage `json:"stages"`
 	}
 	if err := json.Unmarshal(out.Bytes(), &doc); err != nil {
 		return s, fmt.Errorf("read klpforge's report: %w", err)
@@ -111,7 +111,7 @@ func (b *bench) compilations(ctx context.Context) (time.Duration, error) {
 		return 0, err
 	}
 	defer k.Close()
-	tree, err := build.Prepare(ctx, k, kbuild.PrepareOptions{})
+	tree, err := pipeline.Prepare(ctx, k, kbuild.PrepareOptions{})
 	if err != nil {
 		return 0, err
 	}

@@ -19,11 +19,11 @@ import (
 
 	"github.com/klpforge/klpforge/elfobj"
 	"github.com/klpforge/klpforge/finding"
-	"github.com/klpforge/klpforge/internal/build"
 	"github.com/klpforge/klpforge/internal/vm"
 	"github.com/klpforge/klpforge/kbuild"
 	"github.com/klpforge/klpforge/kernel"
 	"github.com/klpforge/klpforge/module/note"
+	"github.com/klpforge/klpforge/pipeline"
 	"github.com/klpforge/klpforge/report"
 )
 
@@ -221,7 +221,7 @@ func (e *Env) corpusCase(ctx context.Context, o *CorpusOptions, older, newer, fi
 	}
 	ko := filepath.Join(dir, "c_"+name+".ko")
 	start := time.Now()
-	res, err := build.Run(ctx, build.Options{Kernel: kernel.Options{Release: o.Release, Root: string(e.Cache.TargetRoot(o.Release)), Cache: e.Cache},
+	res, err := pipeline.Run(ctx, pipeline.Options{Kernel: kernel.Options{Release: o.Release, Root: string(e.Cache.TargetRoot(o.Release)), Cache: e.Cache},
 		Patches: []string{patch}, Output: ko, Jobs: 1, DiffOnly: o.Lint, KeepObjects: o.Objects})
 	c.Seconds = time.Since(start).Seconds()
 	if ctx.Err() != nil {
@@ -232,9 +232,9 @@ func (e *Env) corpusCase(ctx context.Context, o *CorpusOptions, older, newer, fi
 		c.Funcs += len(ob.Funcs)
 	}
 	c.Findings = report.Findings(res.Findings)
-	var refusal *build.Refusal
+	var refusal *pipeline.Refusal
 	var compile *kbuild.CompileError
-	var fault *build.PatchError
+	var fault *pipeline.PatchError
 	switch {
 	case err == nil && o.Lint:
 		c.Outcome = Built
@@ -253,7 +253,7 @@ func (e *Env) corpusCase(ctx context.Context, o *CorpusOptions, older, newer, fi
 		slices.Sort(c.IDs)
 		c.IDs = slices.Compact(c.IDs)
 		c.Detail = strings.Join(lines, "\n")
-	case errors.Is(err, build.ErrNothing):
+	case errors.Is(err, pipeline.ErrNothing):
 		c.Outcome = NoChange
 	case errors.As(err, &fault) && errors.As(err, &compile):
 		c.Outcome, c.Detail = NotAlone, err.Error()

@@ -13,11 +13,11 @@ import (
 	"path/filepath"
 	"strings"
 
-	"github.com/klpforge/klpforge/internal/build"
 	"github.com/klpforge/klpforge/internal/vm"
 	"github.com/klpforge/klpforge/kernel"
 	"github.com/klpforge/klpforge/kernel/cachedir"
 	"github.com/klpforge/klpforge/kernel/fetch"
+	"github.com/klpforge/klpforge/pipeline"
 )
 
 // The ext4 case: source 6.1.192-1, of which this release was built, tests
@@ -139,8 +139,8 @@ func (e *Env) Ext4Patch(ctx context.Context) (string, error) {
 }
 
 // Build makes a livepatch of patches for a release in the cache.
-func (e *Env) Build(ctx context.Context, release, out string, patches ...string) (*build.Result, error) {
-	return build.Run(ctx, build.Options{Kernel: kernel.Options{Release: release, Root: string(e.Cache.TargetRoot(release)), Cache: e.Cache},
+func (e *Env) Build(ctx context.Context, release, out string, patches ...string) (*pipeline.Result, error) {
+	return pipeline.Run(ctx, pipeline.Options{Kernel: kernel.Options{Release: release, Root: string(e.Cache.TargetRoot(release)), Cache: e.Cache},
 		Patches: patches, Output: out})
 }
 

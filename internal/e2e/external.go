@@ -6,9 +6,9 @@ import (
 	"os"
 	"path/filepath"
 
-	"github.com/klpforge/klpforge/internal/build"
 	"github.com/klpforge/klpforge/kbuild"
 	"github.com/klpforge/klpforge/kernel"
+	"github.com/klpforge/klpforge/pipeline"
 )
 
 // External is a module built outside of the kernel's tree, as an administrator
@@ -45,8 +45,8 @@ func (e *Env) External(ctx context.Context, release, source string) (*External, 
 
 // Livepatch makes a livepatch of a module that is not part of the kernel. o may set
 // what the module and the target do not.
-func (e *Env) Livepatch(ctx context.Context, x *External, o build.Options) (*build.Result, error) {
+func (e *Env) Livepatch(ctx context.Context, x *External, o pipeline.Options) (*pipeline.Result, error) {
 	o.Kernel = kernel.Options{Release: x.Release, Root: string(e.Cache.TargetRoot(x.Release)), Cache: e.Cache, ExtraModules: []string{x.Module}}
 	o.ExternalSource = x.Source
-	return build.Run(ctx, o)
+	return pipeline.Run(ctx, o)
 }

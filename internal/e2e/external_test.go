@@ -5,9 +5,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/klpforge/klpforge/internal/build"
 	"github.com/klpforge/klpforge/internal/vm"
 	"github.com/klpforge/klpforge/internal/vm/guest"
+	"github.com/klpforge/klpforge/pipeline"
 )
 
 // TestExternalModule patches a module that is no part of the kernel's tree, which is
@@ -20,7 +20,7 @@ func TestExternalModule(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	res, err := e.Livepatch(t.Context(), foo, build.Options{
+	res, err := e.Livepatch(t.Context(), foo, pipeline.Options{
 		Patches: []string{filepath.Join(foo.Source, "thousands.patch")}, Output: filepath.Join(e.Dir, "thousands.ko")})
 	if err != nil {
 		t.Fatal(err)

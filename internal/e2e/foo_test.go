@@ -12,9 +12,9 @@ import (
 	"time"
 
 	"github.com/klpforge/klpforge/finding"
-	"github.com/klpforge/klpforge/internal/build"
 	"github.com/klpforge/klpforge/internal/vm"
 	"github.com/klpforge/klpforge/internal/vm/guest"
+	"github.com/klpforge/klpforge/pipeline"
 )
 
 // fooRounds is how often the good livepatch is loaded and unloaded; "make hazards"
@@ -44,16 +44,16 @@ func TestFooLock(t *testing.T) {
 	patch := filepath.Join("testdata", "foo", "other-lock.patch")
 	naive, good := filepath.Join(e.Dir, "naive.ko"), filepath.Join(e.Dir, "good.ko")
 
-	_, err = e.Livepatch(ctx, foo, build.Options{Patches: []string{patch}, Output: naive, NoAutoCallers: true})
-	var refusal *build.Refusal
+	_, err = e.Livepatch(ctx, foo, pipeline.Options{Patches: []string{patch}, Output: naive, NoAutoCallers: true})
+	var refusal *pipeline.Refusal
 	if !errors.As(err, &refusal) || refusal.Problems[0].ID != "KLP201" {
 		t.Fatalf("without its callers the livepatch is not refused: %v", err)
 	}
-	if _, err := e.Livepatch(ctx, foo, build.Options{Patches: []string{patch}, Output: naive, NoAutoCallers: true,
+	if _, err := e.Livepatch(ctx, foo, pipeline.Options{Patches: []string{patch}, Output: naive, NoAutoCallers: true,
 		Allow: map[finding.ID]string{"KLP201": "to show what happens"}}); err != nil {
 		t.Fatal(err)
 	}
-	res, err := e.Livepatch(ctx, foo, build.Options{Patches: []string{patch}, Output: good})
+	res, err := e.Livepatch(ctx, foo, pipeline.Options{Patches: []string{patch}, Output: good})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -9,9 +9,9 @@ import (
 	"time"
 
 	"github.com/klpforge/klpforge/finding"
-	"github.com/klpforge/klpforge/internal/build"
 	"github.com/klpforge/klpforge/internal/vm"
 	"github.com/klpforge/klpforge/internal/vm/guest"
+	"github.com/klpforge/klpforge/pipeline"
 )
 
 // hazard builds a module and a livepatch of it that a check must stop, and
@@ -25,9 +25,9 @@ func hazard(t *testing.T, name, patch string, id finding.ID, says string) (e *En
 		t.Fatal(err)
 	}
 	livepatch = filepath.Join(e.Dir, name+"_bad.ko")
-	o := build.Options{Patches: []string{filepath.Join(dir, patch)}, Output: livepatch}
+	o := pipeline.Options{Patches: []string{filepath.Join(dir, patch)}, Output: livepatch}
 	_, err = e.Livepatch(t.Context(), x, o)
-	var refusal *build.Refusal
+	var refusal *pipeline.Refusal
 	if !errors.As(err, &refusal) {
 		t.Fatalf("the livepatch is not refused: %v", err)
 	}

@@ -14,9 +14,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/klpforge/klpforge/internal/build"
 	"github.com/klpforge/klpforge/kbuild"
 	"github.com/klpforge/klpforge/kernel"
+	"github.com/klpforge/klpforge/pipeline"
 )
 
 // The files in testdata/hostile are patches as a hostile contributor sends them. In
@@ -66,8 +66,8 @@ func newStage(t *testing.T) *stage {
 	return s
 }
 
-func (s *stage) options() build.Options {
-	return build.Options{Kernel: kernel.Options{Release: CloudRelease, Root: string(s.env.Cache.TargetRoot(CloudRelease)), Cache: s.env.Cache}}
+func (s *stage) options() pipeline.Options {
+	return pipeline.Options{Kernel: kernel.Options{Release: CloudRelease, Root: string(s.env.Cache.TargetRoot(CloudRelease)), Cache: s.env.Cache}}
 }
 
 // prepared opens the prepared tree, which must be as it was left.
@@ -78,7 +78,7 @@ func (s *stage) prepared(t *testing.T) *kbuild.Tree {
 		t.Fatal(err)
 	}
 	defer target.Close()
-	tree, err := build.Prepare(context.Background(), target, kbuild.PrepareOptions{})
+	tree, err := pipeline.Prepare(context.Background(), target, kbuild.PrepareOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -160,7 +160,7 @@ func treeDigest(t *testing.T, dir string) string {
 }
 
 // described is all that a run says.
-func described(res *build.Result, err error) string {
+func described(res *pipeline.Result, err error) string {
 	var b strings.Builder
 	for _, p := range res.Problems {
 		fmt.Fprintln(&b, p.Text())
@@ -202,7 +202,7 @@ func TestHostile(t *testing.T) {
 				opt.Patches, opt.DiffOnly, opt.Sandbox = []string{patch}, lint, kbuild.SandboxRequire
 				opt.Output = filepath.Join(s.output, strings.ReplaceAll(name, "-", "_")+".ko")
 				opt.TrustPatch = lint // which a review does not heed
-				res, err := build.Run(context.Background(), opt)
+				res, err := pipeline.Run(context.Background(), opt)
 				said := described(res, err)
 				s.clean(t, said)
 				switch {
@@ -252,10 +252,10 @@ func TestHostileWithoutSandbox(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			opt := s.options()
 			opt.Patches, opt.DiffOnly, opt.Sandbox = []string{s.patch(t, "testdata/hostile/"+name+".patch")}, true, kbuild.SandboxOff
-			res, err := build.Run(context.Background(), opt)
+			res, err := pipeline.Run(context.Background(), opt)
 			said := described(res, err)
 			s.clean(t, said)
-			var refusal *build.Refusal
+			var refusal *pipeline.Refusal
 			if !errors.As(err, &refusal) || !strings.Contains(said, want) {
 				t.Errorf("not refused with %s:\n%s", want, said)
 			}
@@ -271,7 +271,7 @@ func TestTrustedPatchIsConfined(t *testing.T) {
 	opt := s.options()
 	opt.Patches, opt.TrustPatch, opt.Sandbox = []string{s.patch(t, "testdata/hostile/prepared-tree.patch")}, true, kbuild.SandboxRequire
 	opt.Output = filepath.Join(s.output, "trusted.ko")
-	res, err := build.Run(context.Background(), opt)
+	res, err := pipeline.Run(context.Background(), opt)
 	said := described(res, err)
 	s.clean(t, said)
 	if strings.Contains(said, "KLP134") {
@@ -295,7 +295,7 @@ func TestNewSource(t *testing.T) {
 		opt := s.options()
 		opt.Patches, opt.TrustPatch, opt.Name = []string{patch}, trust, "newsource"
 		opt.Output = filepath.Join(s.output, fmt.Sprintf("newsource%d.ko", i))
-		res, err := build.Run(context.Background(), opt)
+		res, err := pipeline.Run(context.Background(), opt)
 		if err != nil {
 			t.Fatalf("trust %v: %v", trust, err)
 		}

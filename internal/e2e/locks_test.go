@@ -7,8 +7,8 @@ import (
 	"testing"
 
 	"github.com/klpforge/klpforge/finding"
-	"github.com/klpforge/klpforge/internal/build"
 	"github.com/klpforge/klpforge/kernel"
+	"github.com/klpforge/klpforge/pipeline"
 )
 
 // TestLockFindings has each check of locks, sleeping and RCU look at a patch of
@@ -27,11 +27,11 @@ func TestLockFindings(t *testing.T) {
 		{"KLP211", "___neigh_create", finding.Error, "before: gives neigh_hash_free_rcu to call_rcu"},
 		{"KLP214", "cgroup_apply_control_enable", finding.Error, "cgroup_mkdir holds mutex:cgroup_mutex and waits for it again"},
 	}
-	o := build.Options{Kernel: kernel.Options{Release: CloudRelease, Root: string(e.Cache.TargetRoot(CloudRelease)), Cache: e.Cache}, DiffOnly: true}
+	o := pipeline.Options{Kernel: kernel.Options{Release: CloudRelease, Root: string(e.Cache.TargetRoot(CloudRelease)), Cache: e.Cache}, DiffOnly: true}
 	for _, c := range cases {
 		o.Patches = append(o.Patches, filepath.Join("testdata", "locks", c.id+".patch"))
 	}
-	res, err := build.Run(t.Context(), o)
+	res, err := pipeline.Run(t.Context(), o)
 	if res.Findings == nil {
 		t.Fatalf("no findings: %v", err)
 	}

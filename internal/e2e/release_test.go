@@ -13,9 +13,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/klpforge/klpforge/internal/build"
 	"github.com/klpforge/klpforge/internal/releases"
 	"github.com/klpforge/klpforge/modsign"
+	"github.com/klpforge/klpforge/pipeline"
 )
 
 // OlderRelease lacks a fix of fs/fcntl.c that CloudRelease has.
@@ -123,7 +123,7 @@ func checkSigned(t *testing.T, target releases.Target, certFile string) {
 			}
 		}
 	}
-	if err := json.Unmarshal(readFile(t, target.Module+build.ProvenanceSuffix), &s); err != nil {
+	if err := json.Unmarshal(readFile(t, target.Module+pipeline.ProvenanceSuffix), &s); err != nil {
 		t.Fatal(err)
 	}
 	sum := sha256.Sum256(ko)

@@ -9,11 +9,11 @@ import (
 	"time"
 
 	"github.com/klpforge/klpforge/finding"
-	"github.com/klpforge/klpforge/internal/build"
 	"github.com/klpforge/klpforge/internal/vm"
 	"github.com/klpforge/klpforge/internal/vm/guest"
 	"github.com/klpforge/klpforge/kbuild"
 	"github.com/klpforge/klpforge/kernel"
+	"github.com/klpforge/klpforge/pipeline"
 )
 
 // TestThreadStallsTransition patches the main loop of a module's kernel thread.
@@ -32,7 +32,7 @@ func TestThreadStallsTransition(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer target.Close()
-	tree, err := build.Prepare(ctx, target, kbuild.PrepareOptions{})
+	tree, err := pipeline.Prepare(ctx, target, kbuild.PrepareOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -47,7 +47,7 @@ func TestThreadStallsTransition(t *testing.T) {
 	ko.ExtraModules = []string{module}
 	livepatch := func(patch string) (string, []finding.Finding) {
 		out := filepath.Join(e.Dir, "klp_"+strings.TrimSuffix(patch, ".patch")+".ko")
-		res, err := build.Run(ctx, build.Options{Kernel: ko, ExternalSource: dir, Patches: []string{filepath.Join(dir, patch)}, Output: out})
+		res, err := pipeline.Run(ctx, pipeline.Options{Kernel: ko, ExternalSource: dir, Patches: []string{filepath.Join(dir, patch)}, Output: out})
 		if err != nil {
 			t.Fatalf("%s: %v", patch, err)
 		}

@@ -7,9 +7,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/klpforge/klpforge/internal/build"
 	"github.com/klpforge/klpforge/internal/vm"
 	"github.com/klpforge/klpforge/internal/vm/guest"
+	"github.com/klpforge/klpforge/pipeline"
 )
 
 // TestUnseenCode makes one thread wait in a helper that only the livepatch has, and
@@ -28,7 +28,7 @@ func TestUnseenCode(t *testing.T) {
 	}
 	livepatch := func(name string, want ...string) string {
 		ko := filepath.Join(e.Dir, name+".ko")
-		res, err := e.Livepatch(ctx, x, build.Options{Patches: []string{filepath.Join(dir, name+".patch")}, Output: ko})
+		res, err := e.Livepatch(ctx, x, pipeline.Options{Patches: []string{filepath.Join(dir, name+".patch")}, Output: ko})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -7,10 +7,10 @@ import (
 
 	"github.com/klpforge/klpforge/analyze"
 	"github.com/klpforge/klpforge/finding"
-	"github.com/klpforge/klpforge/internal/build"
 	"github.com/klpforge/klpforge/internal/certcheck"
 	"github.com/klpforge/klpforge/kernel"
 	"github.com/klpforge/klpforge/kernel/fetch"
+	"github.com/klpforge/klpforge/pipeline"
 )
 
 // change is an edit of one function of the kernel's source.
@@ -81,7 +81,7 @@ func lintVerdict(t *testing.T, e *Env, c change) bool {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r, err := build.Run(t.Context(), build.Options{Kernel: kernel.Options{Release: CloudRelease, Root: string(e.Cache.TargetRoot(CloudRelease)), Cache: e.Cache},
+	r, err := pipeline.Run(t.Context(), pipeline.Options{Kernel: kernel.Options{Release: CloudRelease, Root: string(e.Cache.TargetRoot(CloudRelease)), Cache: e.Cache},
 		Patches: []string{patch}, DiffOnly: true})
 	if err != nil {
 		t.Fatalf("%s: %v", c.name, err)

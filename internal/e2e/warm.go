@@ -11,11 +11,11 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"github.com/klpforge/klpforge/internal/build"
 	"github.com/klpforge/klpforge/kbuild"
 	"github.com/klpforge/klpforge/kernel"
 	"github.com/klpforge/klpforge/kernel/fetch/provider"
 	"github.com/klpforge/klpforge/patchset"
+	"github.com/klpforge/klpforge/pipeline"
 )
 
 // Kernels that tests of other packages work on, beside those of the ext4 case.
@@ -84,7 +84,7 @@ func (e *Env) prepared(ctx context.Context, release string) (*kbuild.Tree, error
 		return nil, err
 	}
 	defer k.Close()
-	return build.Prepare(ctx, k, kbuild.PrepareOptions{})
+	return pipeline.Prepare(ctx, k, kbuild.PrepareOptions{})
 }
 
 // pairFiles are files of the corpus whose objects, before and after, the tests

@@ -17,12 +17,12 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/klpforge/klpforge/finding"
-	"github.com/klpforge/klpforge/internal/build"
 	"github.com/klpforge/klpforge/kbuild"
 	"github.com/klpforge/klpforge/kernel"
 	"github.com/klpforge/klpforge/kernel/cachedir"
 	"github.com/klpforge/klpforge/modsign"
 	"github.com/klpforge/klpforge/patchset"
+	"github.com/klpforge/klpforge/pipeline"
 	"github.com/klpforge/klpforge/plan"
 	"github.com/klpforge/klpforge/release/manifest"
 )
@@ -36,12 +36,12 @@ type Options struct {
 	Parallel int // targets at a time; 0 is 1
 	Jobs     int // compilers at a time, for each target; 0 is the number of CPUs
 	kbuild.Toolchain
-	// Sandbox and TrustPatch are those of build.Options.
+	// Sandbox and TrustPatch are those of pipeline.Options.
 	Sandbox    kbuild.Sandbox
 	TrustPatch bool
 	// Part, when its Of is not 0, compiles one share of each target's objects into
 	// the cache instead of making modules.
-	Part    build.Part
+	Part    pipeline.Part
 	Builder string // version of this program, for the provenance
 	Emit    bool   // keep the generated sources, in Dir/<module>.src
 	// History, when not nil, is searched for follow-ups and prerequisites.
@@ -151,7 +151,7 @@ func readPatches(m *manifest.Manifest) ([]entry, error) {
 			if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) {
 				return nil, err
 			}
-			return nil, &build.PatchError{Err: err}
+			return nil, &pipeline.PatchError{Err: err}
 		}
 		for _, p := range series.Patches {
 			p.Known = item.IDs
@@ -223,7 +223,7 @@ func (o *Options) one(ctx context.Context, t manifest.Target, list []entry) Targ
 	opt.Series, opt.Patches = &patchset.Series{Patches: kept}, files
 	opt.Present = present
 	opt.Progress = func(stage string, _, _ int) { o.Progress(t.Release, stage) }
-	out, err := build.Run(ctx, opt)
+	out, err := pipeline.Run(ctx, opt)
 	res.fill(out)
 	if err != nil {
 		res.Findings = append(res.Findings, o.prerequisites(ctx, out, err, kept)...)
@@ -233,7 +233,7 @@ func (o *Options) one(ctx context.Context, t manifest.Target, list []entry) Targ
 }
 
 // part is what a summary says of Part.
-func (o *Options) part() *build.Part {
+func (o *Options) part() *pipeline.Part {
 	if o.Part.Of == 0 {
 		return nil
 	}
@@ -243,17 +243,17 @@ func (o *Options) part() *build.Part {
 // refused reports whether an error is the fault of the release, not of the
 // machine that builds it.
 func refused(err error) bool {
-	var refusal *build.Refusal
-	var patch *build.PatchError
+	var refusal *pipeline.Refusal
+	var patch *pipeline.PatchError
 	var conflict *patchset.ConflictError
-	var name *build.NameError
-	return errors.As(err, &refusal) || errors.As(err, &patch) || errors.As(err, &conflict) || errors.As(err, &name) || errors.Is(err, build.ErrNothing)
+	var name *plan.NameError
+	return errors.As(err, &refusal) || errors.As(err, &patch) || errors.As(err, &conflict) || errors.As(err, &name) || errors.Is(err, pipeline.ErrNothing)
 }
 
-func (o *Options) buildOptions(t manifest.Target) build.Options {
+func (o *Options) buildOptions(t manifest.Target) pipeline.Options {
 	m := o.Manifest
 	name := ModuleName(m, t.Release)
-	opt := build.Options{Kernel: kernel.Options{Release: t.Release, Cache: o.Cache}, Name: name,
+	opt := pipeline.Options{Kernel: kernel.Options{Release: t.Release, Cache: o.Cache}, Name: name,
 		Product: m.Name, Vendor: m.Vendor, Version: m.Version, Description: m.Description,
 		NoReplace: !m.Replaces(), Immediate: m.Immediate, Callbacks: map[string][]string{}, Allow: map[finding.ID]string{}, AllowFrom: "release manifest",
 		Output: filepath.Join(o.Dir, t.Release, name+".ko"), Jobs: o.Jobs, Toolchain: o.Toolchain, Sandbox: o.Sandbox, TrustPatch: o.TrustPatch, Sign: o.sign, Provenance: true, Builder: o.Builder, Part: o.Part}
@@ -277,16 +277,16 @@ func (o *Options) buildOptions(t manifest.Target) build.Options {
 }
 
 // source prepares the target's source tree and makes the place for its module.
-func (o *Options) source(ctx context.Context, opt build.Options) (string, error) {
+func (o *Options) source(ctx context.Context, opt pipeline.Options) (string, error) {
 	if err := os.MkdirAll(filepath.Dir(opt.Output), 0o777); err != nil {
 		return "", err
 	}
-	t, err := build.OpenTarget(opt.Kernel)
+	t, err := pipeline.OpenTarget(opt.Kernel)
 	if err != nil {
 		return "", err
 	}
 	defer t.Close()
-	tree, err := build.Prepare(ctx, t.K, kbuild.PrepareOptions{Toolchain: opt.Toolchain, Jobs: opt.Jobs, Sandbox: opt.Sandbox})
+	tree, err := pipeline.Prepare(ctx, t.K, kbuild.PrepareOptions{Toolchain: opt.Toolchain, Jobs: opt.Jobs, Sandbox: opt.Sandbox})
 	if err != nil {
 		return "", err
 	}
@@ -299,11 +299,11 @@ func ModuleName(m *manifest.Manifest, rel string) string {
 	if t == "" {
 		t = "livepatch_{name}_{version}"
 	}
-	return build.ModuleName(strings.NewReplacer("{name}", m.Name, "{version}", m.Version, "{release}", rel).Replace(t))
+	return plan.ModuleName(strings.NewReplacer("{name}", m.Name, "{version}", m.Version, "{release}", rel).Replace(t))
 }
 
 // fill takes over what a build found, as far as it came.
-func (t *Target) fill(r *build.Result) {
+func (t *Target) fill(r *pipeline.Result) {
 	t.Module, t.Bytes = r.Module, r.Bytes
 	if t.Part != nil {
 		t.Compiled = append([]string{}, r.Units...)

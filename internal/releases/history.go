@@ -9,8 +9,8 @@ import (
 	"strings"
 
 	"github.com/klpforge/klpforge/finding"
-	"github.com/klpforge/klpforge/internal/build"
 	"github.com/klpforge/klpforge/patchset"
+	"github.com/klpforge/klpforge/pipeline"
 )
 
 // followUps finds corrections of the release's patches that it lacks. They are
@@ -53,7 +53,7 @@ func followUps(ctx context.Context, o Options, list []entry) ([]finding.Finding,
 var missingRE = regexp.MustCompile(`(?:implicit declaration of function|call to undeclared function|has no member named|no member named|use of undeclared identifier|unknown type name) [‘']([A-Za-z_]\w*)[’']|[‘']([A-Za-z_]\w*)[’'] undeclared|fatal error: [‘']?(\w[\w/.-]*/[\w.-]+\.h)[’']?(?: file not found|: No such file)`)
 
 // prerequisites looks for the commits that bring what a build lacked.
-func (o *Options) prerequisites(ctx context.Context, res *build.Result, err error, included []*patchset.Patch) []finding.Finding {
+func (o *Options) prerequisites(ctx context.Context, res *pipeline.Result, err error, included []*patchset.Patch) []finding.Finding {
 	if o.History == nil {
 		return nil
 	}
@@ -63,7 +63,7 @@ func (o *Options) prerequisites(ctx context.Context, res *build.Result, err erro
 			names = append(names, p.Symbol)
 		}
 	}
-	var pe *build.PatchError
+	var pe *pipeline.PatchError
 	if errors.As(err, &pe) {
 		for _, m := range missingRE.FindAllStringSubmatch(pe.Error(), -1) {
 			names = append(names, m[1]+m[2]+m[3])

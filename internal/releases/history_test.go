@@ -11,8 +11,8 @@ import (
 	"github.com/go-git/go-git/v5/plumbing/object"
 
 	"github.com/klpforge/klpforge/finding"
-	"github.com/klpforge/klpforge/internal/build"
 	"github.com/klpforge/klpforge/patchset"
+	"github.com/klpforge/klpforge/pipeline"
 )
 
 // TestPrerequisites: a search that did not reach the end of the history says
@@ -61,7 +61,7 @@ func TestPrerequisites(t *testing.T) {
 	for _, tt := range tests {
 		history.Contents = tt.depth
 		o := &Options{History: history}
-		res := &build.Result{Problems: []finding.Finding{{ID: "KLP409", Symbol: tt.name}}}
+		res := &pipeline.Result{Problems: []finding.Finding{{ID: "KLP409", Symbol: tt.name}}}
 		got := o.prerequisites(t.Context(), res, nil, nil)
 		if len(got) != len(tt.want) {
 			t.Errorf("%s, %d: got %+v", tt.name, tt.depth, got)

@@ -15,7 +15,7 @@ import (
 	"gopkg.in/yaml.v3"
 
 	"github.com/klpforge/klpforge/finding"
-	"github.com/klpforge/klpforge/internal/build"
+	"github.com/klpforge/klpforge/pipeline"
 	"github.com/klpforge/klpforge/release/manifest"
 )
 
@@ -194,7 +194,7 @@ func TestCollect(t *testing.T) {
 		t.Error("a target that two results have is accepted")
 	}
 	part := func(n, of int, compiled ...string) Target {
-		return Target{Release: "6.1.0-55-cloud-amd64", Part: &build.Part{Number: n, Of: of}, Compiled: compiled}
+		return Target{Release: "6.1.0-55-cloud-amd64", Part: &pipeline.Part{Number: n, Of: of}, Compiled: compiled}
 	}
 	p1, p3 := put("p1.json", sum(part(1, 3, "a.o", "b.o"))), put("p3.json", sum(part(3, 3, "c.o")))
 	if s, err = Collect([]string{p3, a, p1}, nil); err != nil {

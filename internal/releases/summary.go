@@ -8,8 +8,8 @@ import (
 	"strings"
 
 	"github.com/klpforge/klpforge/finding"
-	"github.com/klpforge/klpforge/internal/build"
 	"github.com/klpforge/klpforge/internal/regular"
+	"github.com/klpforge/klpforge/pipeline"
 	"github.com/klpforge/klpforge/release/manifest"
 )
 
@@ -29,13 +29,13 @@ type Summary struct {
 type Target struct {
 	Release string `json:"release"`
 	// Part is set when only a share of the objects was compiled, Compiled.
-	Part     *build.Part `json:"part,omitempty"`
-	Compiled []string    `json:"compiled,omitempty"`
-	Module   string      `json:"module,omitempty"` // path; "" when there is none
-	Bytes    int         `json:"bytes,omitempty"`
-	Empty    bool        `json:"empty,omitempty"` // the target has all patches already, or none is for it
-	Included []string    `json:"included"`
-	Skipped  []string    `json:"skipped"` // patches that the target's source has already
+	Part     *pipeline.Part `json:"part,omitempty"`
+	Compiled []string       `json:"compiled,omitempty"`
+	Module   string         `json:"module,omitempty"` // path; "" when there is none
+	Bytes    int            `json:"bytes,omitempty"`
+	Empty    bool           `json:"empty,omitempty"` // the target has all patches already, or none is for it
+	Included []string       `json:"included"`
+	Skipped  []string       `json:"skipped"` // patches that the target's source has already
 	// Error is why there is no module; Refused says that the release is at
 	// fault, not the machine.
 	Error     string            `json:"error,omitempty"`

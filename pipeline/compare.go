@@ -1,0 +1,103 @@
+package pipeline
+
+import (
+	"context"
+	"fmt"
+	"runtime"
+	"slices"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/klpforge/klpforge/analyze"
+	"github.com/klpforge/klpforge/elfdiff"
+	"github.com/klpforge/klpforge/elfobj"
+	"github.com/klpforge/klpforge/kbuild"
+)
+
+// compare diffs all pairs of objects, several at a time, and makes a unit of each pair
+// for each of its owners.
+func compare(ctx context.Context, opt *Options, objects *compiled, change *change, say *journal) ([]*analyze.Unit, error) {
+	diffs := make([]*elfdiff.Result, len(objects.pairs))
+	g, _ := errgroup.WithContext(ctx)
+	g.SetLimit(max(opt.Jobs, runtime.NumCPU()))
+	for i, p := range objects.pairs {
+		g.Go(func() (err error) {
+			diffs[i], err = p.diff()
+			return err
+		})
+	}
+	if err := g.Wait(); err != nil {
+		return nil, err
+	}
+
+	var units []*analyze.Unit
+	for i, p := range objects.pairs {
+		first := p.unit(p.owners[0], diffs[i])
+		units = append(units, first)
+		for _, owner := range p.owners[1:] {
+			units = append(units, first.ForOwner(owner))
+		}
+		if err := checkVersions(ctx, objects.work, p, change, first, say); err != nil {
+			return nil, err
+		}
+	}
+	return units, nil
+}
+
+// diff compares the pair.
+func (p *pair) diff() (*elfdiff.Result, error) {
+	patched, err := elfobj.ReadFile(p.after.Path)
+	if err != nil {
+		return nil, fmt.Errorf("object after the patch: %w", err)
+	}
+	orig := &elfobj.File{Machine: patched.Machine, Type: patched.Type, BigEndian: patched.BigEndian,
+		Sections: make([]elfobj.Section, 1), Symbols: make([]elfobj.Symbol, 1)}
+	if !p.isNew {
+		if orig, err = elfobj.ReadFile(p.before.Path); err != nil {
+			return nil, fmt.Errorf("object before the patch: %w", err)
+		}
+	}
+	d, err := elfdiff.Diff(orig, patched)
+	if err != nil {
+		return nil, fmt.Errorf("compare %s: %w", p.object, err)
+	}
+	return d, nil
+}
+
+// unchanged compares the object before the patches with itself, which correlates its
+// functions.
+func (p *pair) unchanged() (*elfdiff.Result, error) {
+	f, err := elfobj.ReadFile(p.before.Path)
+	if err != nil {
+		return nil, fmt.Errorf("object of a caller: %w", err)
+	}
+	d, err := elfdiff.Diff(f, f)
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", p.object, err)
+	}
+	return d, nil
+}
+
+// unit is the pair for one owner, compared.
+func (p *pair) unit(owner string, d *elfdiff.Result) *analyze.Unit {
+	return &analyze.Unit{Object: p.object, Owner: owner, Source: p.after.Source, New: p.isNew,
+		Configs: slices.Concat(p.before.Configs, p.after.Configs), Deps: p.after.Deps, Diff: d}
+}
+
+// checkVersions compares the versions of exported symbols before and after. Those after
+// the patches come from the private tree, or for a module outside of the kernel's tree
+// from its own build.
+func checkVersions(ctx context.Context, work *kbuild.Work, p *pair, change *change, u *analyze.Unit, say *journal) error {
+	if p.isNew || len(p.before.CRCs) == 0 {
+		return nil
+	}
+	after := p.after.CRCs
+	if work != nil {
+		var err error
+		if after, err = work.SymbolCRCs(ctx, p.object); err != nil {
+			return compileFault(err, say)
+		}
+	}
+	say.about(u, kbuild.CheckCRCs(p.before.CRCs, after, change.addsInclude())...)
+	return nil
+}

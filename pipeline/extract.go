@@ -1,0 +1,229 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/klpforge/klpforge/analyze"
+	"github.com/klpforge/klpforge/elfdiff"
+	"github.com/klpforge/klpforge/elfobj"
+	"github.com/klpforge/klpforge/finding"
+	"github.com/klpforge/klpforge/generate"
+	"github.com/klpforge/klpforge/kbuild"
+	"github.com/klpforge/klpforge/locate"
+)
+
+// extraction is what was cut out of all units.
+type extraction struct {
+	cuts       []*cut
+	namespaces map[string]bool // symbol namespaces of the exports that the code uses
+}
+
+// cut is what was cut out of one unit.
+type cut struct {
+	unit *analyze.Unit
+	name string // of the object in the module's directory
+	// diff has the patched atoms that functions and symbols are about: unit.Diff, or the
+	// comparison with another build.
+	diff      *elfdiff.Result
+	functions []elfdiff.AtomID // those of unit.Replace, in its order
+	symbols   map[elfdiff.AtomID]string
+	file      *elfobj.File
+	object    []byte   // file, written
+	newFuncs  []string // new functions and variables that travel along
+	newData   []string
+}
+
+// units are the prebuilt objects of the module.
+func (x *extraction) units() []generate.Unit {
+	var out []generate.Unit
+	for _, c := range x.cuts {
+		out = append(out, generate.Unit{Name: c.name, Object: c.object})
+	}
+	return out
+}
+
+// thisPatch is the variable through which patched sources reach the struct
+// klp_patch of the livepatch that they become part of, for klp_get_state().
+const thisPatch = "klpforge_patch"
+
+// extract cuts every unit. What stops one is a finding, so that those of all units are
+// told.
+func extract(ctx context.Context, target *Target, change *change, objects *compiled, units []*analyze.Unit, say *journal) (*extraction, error) {
+	out := &extraction{namespaces: map[string]bool{}}
+	provided := wanted(units)
+	provided[thisPatch] = true
+	for _, u := range units {
+		c, err := cutUnit(ctx, target, change, objects, u, provided, out.namespaces, say)
+		if err != nil {
+			return nil, err
+		}
+		if c == nil {
+			continue
+		}
+		out.cuts = append(out.cuts, c)
+		say.res.NewFuncs = append(say.res.NewFuncs, c.newFuncs...)
+		say.res.NewData = append(say.res.NewData, c.newData...)
+	}
+	return out, nil
+}
+
+// wanted lists the new globals of all units that another unit refers to.
+func wanted(units []*analyze.Unit) map[string]bool {
+	defined := map[string]bool{}
+	for _, u := range units {
+		for _, n := range u.Diff.NewGlobals() {
+			defined[n] = true
+		}
+	}
+	need := map[string]bool{}
+	for _, u := range units {
+		for i := range u.Diff.Patched.File.Symbols {
+			s := &u.Diff.Patched.File.Symbols[i]
+			if s.Sec == elfobj.SecUndef && defined[s.Name] {
+				need[s.Name] = true
+			}
+		}
+	}
+	return need
+}
+
+// cutUnit cuts one unit; nil when nothing of it travels, or a finding stops it.
+// provided are the names of globals that the livepatch itself defines.
+func cutUnit(ctx context.Context, target *Target, change *change, objects *compiled, u *analyze.Unit, provided, namespaces map[string]bool, say *journal) (*cut, error) {
+	c := &cut{unit: u, name: objects.name(u), diff: u.Diff}
+	opt := elfdiff.ExtractOptions{Unit: c.name, Object: u.Owner, Resolve: names(ctx, target, change, u, provided, namespaces).Resolve}
+	for _, ch := range u.Replace {
+		opt.Functions = append(opt.Functions, ch.Patched)
+	}
+	newFuncs, newData := keepNew(&opt, u, u.Diff.Functions, provided), keepNew(&opt, u, u.Diff.Data, provided)
+	for _, cb := range u.Diff.Callbacks() {
+		if !slices.Contains(opt.Keep, cb.Func) {
+			opt.Keep = append(opt.Keep, cb.Func)
+		}
+	}
+	say.about(u, u.Diff.IdleForce(u.Replace)...)
+	if len(opt.Functions)+len(opt.Keep) == 0 {
+		return nil, nil
+	}
+
+	x, err := c.extract(ctx, objects, opt)
+	var stopped *finding.Finding
+	switch {
+	case errors.As(err, &stopped):
+		say.about(u, *stopped)
+		return nil, nil
+	case err != nil:
+		return nil, fmt.Errorf("extract %s: %w", u.Object, err)
+	}
+	say.about(u, x.Problems...)
+	c.symbols, c.file = x.NewSymbols, x.File
+	c.newFuncs, c.newData = slices.Concat(newFuncs, x.NewFuncs), slices.Concat(newData, x.NewData)
+	u.Travels = u.Travelling(c.newFuncs, c.newData)
+
+	indirect, err := generate.CheckIndirect(x.File, target)
+	if err != nil {
+		return nil, err
+	}
+	say.about(u, indirect...)
+	if c.object, err = x.File.Write(); err != nil {
+		return nil, fmt.Errorf("write %s: %w", u.Object, err)
+	}
+	return c, nil
+}
+
+// keepNew has the new globals among changes travel that the livepatch provides to its
+// other units, and names them.
+func keepNew(opt *elfdiff.ExtractOptions, u *analyze.Unit, changes []elfdiff.Change, provided map[string]bool) (names []string) {
+	for _, ch := range changes {
+		if ch.Kind == elfdiff.New && !ch.Init && provided[ch.Name] && !u.Diff.Patched.Local(ch.Patched) {
+			opt.Keep = append(opt.Keep, ch.Patched)
+			names = append(names, ch.Name)
+		}
+	}
+	return names
+}
+
+// names resolves what a unit refers to in the target.
+func names(ctx context.Context, target *Target, change *change, u *analyze.Unit, provided, namespaces map[string]bool) *locate.Names {
+	return &locate.Names{Orig: u.Diff.Orig, Place: u.Place, Vmlinux: target.vmlinux,
+		Export:     target.export,
+		Provided:   func(n string) bool { return provided[n] },
+		Source:     func(n string) string { return change.tree.Unlisted(ctx, n) },
+		Module:     target.View,
+		Needs:      target.Needs,
+		Namespaces: namespaces}
+}
+
+// extract cuts out of the ordinary build, or where a construct stops that which the
+// object can be compiled without, out of another one. The error is a *finding.Finding
+// when something stops it.
+func (c *cut) extract(ctx context.Context, objects *compiled, opt elfdiff.ExtractOptions) (*elfdiff.Extracted, error) {
+	c.functions = opt.Functions
+	x, err := c.unit.Diff.Extract(opt)
+	var first *finding.Finding
+	if !errors.As(err, &first) {
+		return x, err
+	}
+
+	// Avoid what stops it, one construct after the other. When that leads nowhere, what
+	// stopped the ordinary build is told.
+	stopped := first
+	var variants []*kbuild.Variant
+	var notes []finding.Finding
+	for {
+		variant := variantFor(elfdiff.Avoidable(stopped))
+		if variant == nil || slices.Contains(variants, variant) {
+			return nil, stopped
+		}
+		variants, notes = append(variants, variant), append(notes, elfdiff.Avoided(stopped))
+		x, err = c.extractVaried(ctx, objects, opt, variants)
+		switch {
+		case err == nil && x == nil:
+			return nil, first
+		case err == nil:
+			x.Problems = append(x.Problems, notes...)
+			return x, nil
+		case !errors.As(err, &stopped):
+			return nil, err
+		}
+	}
+}
+
+// variantFor is the variant of the kernel's headers that avoids a construct.
+func variantFor(c elfdiff.Construct) *kbuild.Variant {
+	switch c {
+	case elfdiff.StaticKey:
+		return kbuild.StaticBranches
+	case elfdiff.RuntimeConstant:
+		return kbuild.RuntimeConstants
+	}
+	return nil
+}
+
+// extractVaried cuts out of a build with variants. Both results are nil when there is no
+// such build, or it lacks a function.
+func (c *cut) extractVaried(ctx context.Context, objects *compiled, opt elfdiff.ExtractOptions, variants []*kbuild.Variant) (*elfdiff.Extracted, error) {
+	if objects.work == nil {
+		return nil, nil
+	}
+	built, ok, err := objects.work.Varied(ctx, c.unit.Object, c.unit.New, variants)
+	if err != nil || !ok {
+		return nil, err
+	}
+	rebuilt, err := elfobj.ReadFile(built.Path)
+	if err != nil {
+		return nil, err
+	}
+	orig := make([]elfdiff.AtomID, len(c.unit.Replace))
+	for i, ch := range c.unit.Replace {
+		orig[i] = ch.Orig
+	}
+	other, functions, x, err := c.unit.Diff.ExtractFrom(rebuilt, orig, opt)
+	if other != nil {
+		c.diff, c.functions = other, functions
+	}
+	return x, err
+}

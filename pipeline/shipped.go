@@ -1,0 +1,160 @@
+package pipeline
+
+import (
+	"sync"
+
+	"github.com/klpforge/klpforge/analyze"
+	"github.com/klpforge/klpforge/analyze/join"
+	"github.com/klpforge/klpforge/analyze/locks"
+	"github.com/klpforge/klpforge/analyze/model"
+	"github.com/klpforge/klpforge/analyze/stacks"
+	"github.com/klpforge/klpforge/elfobj"
+	"github.com/klpforge/klpforge/internal/facts"
+	"github.com/klpforge/klpforge/kernel"
+	"github.com/klpforge/klpforge/kernel/kmod"
+	"github.com/klpforge/klpforge/plan"
+)
+
+// shippedCode is the linked code of a target, decoded when first asked for, each object
+// once. It is not safe for concurrent use.
+type shippedCode struct {
+	target  *Target
+	kernel  func() (*analyze.Kernel, error)
+	facts   *facts.Kernel
+	modules map[string]*join.Code // nil for one that cannot be decoded
+	users   map[string][]string   // modules that refer to a symbol which they do not define
+}
+
+var _ join.Shipped = (*shippedCode)(nil)
+
+func newShippedCode(target *Target, o kernel.Options) *shippedCode {
+	s := &shippedCode{target: target, modules: map[string]*join.Code{}}
+	s.kernel = sync.OnceValues(func() (*analyze.Kernel, error) { return s.openKernel(o) })
+	return s
+}
+
+// openKernel decodes the target's kernel, which Close closes.
+func (s *shippedCode) openKernel(o kernel.Options) (*analyze.Kernel, error) {
+	k, err := facts.Open(o)
+	if err != nil {
+		return nil, err
+	}
+	s.facts = k
+	return &analyze.Kernel{Model: k.Model, Locks: k.Locks, Types: k.Types, Sleeps: sync.OnceValue(k.Sleeps), Module: s.module, Exporter: s.exporter}, nil
+}
+
+// Close closes the kernel, if it was opened.
+func (s *shippedCode) Close() error {
+	if s.facts == nil {
+		return nil
+	}
+	return s.facts.Close()
+}
+
+// Code implements join.Shipped.
+func (s *shippedCode) Code(owner string) *join.Code {
+	if owner == plan.Vmlinux {
+		k, err := s.kernel()
+		if err != nil {
+			return nil // the checks that need it say so
+		}
+		return &join.Code{Model: k.Model, Locks: func() *locks.Result { return k.Locks }}
+	}
+	c, known := s.modules[owner]
+	if !known {
+		c = s.decode(owner)
+		s.modules[owner] = c
+	}
+	return c
+}
+
+// decode decodes a module. What cannot be had is not known; nothing fails for that.
+func (s *shippedCode) decode(module string) *join.Code {
+	m, err := s.target.module(module)
+	if err != nil {
+		return nil
+	}
+	p, err := model.FromObject(m.m.File, model.ObjectOptions{Name: m.m.Name})
+	if err != nil {
+		return nil
+	}
+	decoded := model.Build(p)
+	return &join.Code{Model: decoded, Locks: sync.OnceValue(func() *locks.Result { return locks.Analyze(decoded, locks.Options{}) })}
+}
+
+// module is the program of a module, nil when there is none or it cannot be decoded.
+func (s *shippedCode) module(name string) *model.Model {
+	if c := s.Code(name); c != nil {
+		return c.Model
+	}
+	return nil
+}
+
+// exporter is the program of the module that exports a symbol, nil when none does.
+func (s *shippedCode) exporter(symbol string) *model.Model {
+	e, ok := s.target.symvers.Lookup(symbol)
+	if !ok || e.Object() == plan.Vmlinux {
+		return nil
+	}
+	return s.module(e.Object())
+}
+
+// Exported implements join.Shipped.
+func (s *shippedCode) Exported(symbol string) bool {
+	_, ok := s.target.export(symbol)
+	return ok
+}
+
+// Users implements join.Shipped. Every module is read when it is first called.
+func (s *shippedCode) Users(symbol, owner string) ([]string, error) {
+	if s.users == nil {
+		users := map[string][]string{}
+		for _, file := range s.target.modules.List() {
+			m, err := s.target.modules.Module(file.Name)
+			if err != nil {
+				return nil, err
+			}
+			for _, undefined := range undefinedSymbols(m) {
+				users[undefined] = append(users[undefined], file.Name)
+			}
+		}
+		s.users = users
+	}
+	var out []string
+	for _, module := range s.users[symbol] {
+		if module != owner {
+			out = append(out, module)
+		}
+	}
+	return out, nil
+}
+
+// undefinedSymbols names what a module refers to and does not define, each once.
+func undefinedSymbols(m *kmod.Module) []string {
+	var out []string
+	seen := map[string]bool{}
+	for i := range m.File.Symbols {
+		if s := &m.File.Symbols[i]; s.Sec == elfobj.SecUndef && s.Name != "" && !seen[s.Name] {
+			seen[s.Name] = true
+			out = append(out, s.Name)
+		}
+	}
+	return out
+}
+
+// sleepers begins to find where the target's tasks sleep, which needs nothing but the
+// target. Every caller of the result waits for it, and so does closing.
+func (t *Target) sleepers(open *closers) func() (*stacks.Result, error) {
+	find := sync.OnceValues(func() (*stacks.Result, error) { return facts.Stacks(t.K, nil) })
+	go find()
+	open.add(waiter(func() { _, _ = find() })) // its error is the checks' to report
+	return find
+}
+
+// waiter is closed by waiting.
+type waiter func()
+
+func (w waiter) Close() error {
+	w()
+	return nil
+}
