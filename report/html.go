@@ -16,14 +16,14 @@ import (
 var page string
 
 var pageTemplate = template.Must(template.New("page").Funcs(template.FuncMap{
-	"place": place, "join": strings.Join, "heading": heading,
+	"place": finding.Position.String, "join": strings.Join, "heading": heading,
 	"layouts": func(f finding.Finding) []types.Change { return analyze.Layouts(&f) }, "layoutRows": LayoutRows,
 	"hex": func(n int) string { return fmt.Sprintf("%#x", n) },
 	"where": func(f finding.Finding) string {
 		if f.New.File == "" {
-			return place(f.Old)
+			return f.Old.String()
 		}
-		return place(f.New)
+		return f.New.String()
 	},
 }).Parse(page))
 

@@ -82,16 +82,6 @@ func (r *Report) AtLeast(s finding.Severity) bool {
 	return false
 }
 
-func place(p finding.Position) string {
-	switch {
-	case p.File == "":
-		return ""
-	case p.Line == 0:
-		return p.File
-	}
-	return fmt.Sprintf("%s:%d", p.File, p.Line)
-}
-
 // Answer is the sentence that a reader came for, "" when Error says why there is none:
 // whether the patches can be livepatched, with what proof, and what is left to decide.
 func (r *Report) Answer() string {
@@ -112,7 +102,7 @@ func (r *Report) Answer() string {
 		return "cannot be livepatched as it is: " + strings.Join(ids, ", ")
 	}
 	parts := []string{"can be livepatched"}
-	switch immediate, force := r.given("KLP401"), r.given("KLP402"); {
+	switch immediate, force := r.given(finding.IDImmediate), r.given(finding.IDForce); {
 	case immediate && force:
 		parts = append(parts, "proven safe to apply immediately and to force")
 	case immediate:

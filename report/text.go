@@ -110,7 +110,7 @@ func (t *texter) finding(f *finding.Finding) {
 	if p.File == "" {
 		p = f.Old
 	}
-	if s := place(p); s != "" && s != f.Symbol {
+	if s := p.String(); s != "" && s != f.Symbol {
 		where = append(where, s)
 	}
 	if f.Object != "" && len(where) > 0 {
