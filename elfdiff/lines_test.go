@@ -112,7 +112,7 @@ func TestCountLines(t *testing.T) {
 func TestLinesOfTraps(t *testing.T) {
 	f := fixture{"bug-line", compilers[0]}
 	r := f.diff(t)
-	if len(r.Lines) != 2 || !slices.Equal(r.Lines[0].Reasons, []string{"only line numbers differ: line 6 -> 11 of WARN or BUG"}) {
+	if len(r.Lines) != 2 || !slices.Equal(r.Lines[0].Reasons, []string{"only line numbers differ: line 6 -> 12 of WARN or BUG"}) {
 		t.Errorf("lines %+v", r.Lines)
 	}
 	counted, err := DiffWith(f.read(t, "before"), f.read(t, "after"), Options{CountLines: true})
