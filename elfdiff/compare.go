@@ -19,6 +19,7 @@ type comparer struct {
 	depth int                // pairs being compared, those with an identity as well
 	trail [][2]AtomID        // pairs found equal, in order
 	flat  bool               // gives up where the contents of other atoms decide
+	lines *lineNotes         // where not nil, line numbers may differ, and are noted there
 
 	fieldX, fieldY [8]byte // space for sameField
 }
@@ -171,7 +172,7 @@ func (c *comparer) body(a, b AtomID) string {
 		if off != ry[i].Off-y.Base {
 			return fmt.Sprintf("code differs at +%#x", min(off, ry[i].Off-y.Base))
 		}
-		if d := firstDiff(bx, by, pos, off); d >= 0 {
+		if d := c.differsIn(a, b, bx, by, pos, off); d >= 0 {
 			return fmt.Sprintf("bytes differ at +%#x", d)
 		}
 		if !c.sameField(bx, by, off, rx[i].Type, ry[i].Type) {
@@ -186,10 +187,26 @@ func (c *comparer) body(a, b AtomID) string {
 			return fmt.Sprintf("reference at +%#x: %s", off, r)
 		}
 	}
-	if d := firstDiff(bx, by, pos); d >= 0 {
+	if d := c.differsIn(a, b, bx, by, pos, uint64(len(bx))); d >= 0 {
 		return fmt.Sprintf("bytes differ at +%#x", d)
 	}
 	return equal
+}
+
+// differsIn is firstDiff for a range of two atoms, bytes from their primary symbols,
+// where line numbers that may differ do not count.
+func (c *comparer) differsIn(a, b AtomID, bx, by []byte, from, to uint64) int {
+	for {
+		d := firstDiff(bx, by, from, to)
+		if d < 0 || c.lines == nil {
+			return d
+		}
+		end := c.lineNumber(a, b, uint64(d))
+		if end == 0 {
+			return d
+		}
+		from = end
+	}
 }
 
 func skipPrefix(r []elfobj.Reloc, first int, base uint64) ([]elfobj.Reloc, int) {
@@ -371,6 +388,9 @@ func (c *comparer) tables(a, b AtomID) string {
 
 func (c *comparer) sameEntry(x, y *entry) string {
 	bx, by := c.o.whole(x), c.p.whole(y)
+	if c.lines != nil {
+		c.lines.entry(x, bx, by, c.o.Arch.BigEndian())
+	}
 	for _, b := range [][]byte{bx, by} {
 		clear(b[x.shape.lineOff:][:x.shape.lineLen])
 	}

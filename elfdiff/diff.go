@@ -43,6 +43,10 @@ type Result struct {
 	Functions []Change
 	Data      []Change
 	Problems  []finding.Finding
+	// Lines are functions of which only line numbers differ, by name, with what they are
+	// as reasons: those of WARN and BUG, and arguments of functions known to take
+	// one. They are no changes, but with Options.CountLines.
+	Lines []Change
 
 	pairs *comparer
 	carry map[AtomID]bool // changed constant data (patched atom) that travels as a copy
@@ -51,9 +55,18 @@ type Result struct {
 	travels, replaced map[AtomID]bool // functions that change at run time: patched and original atoms
 }
 
+// Options change what counts.
+type Options struct {
+	// CountLines makes a function changed when line numbers are all that differs.
+	CountLines bool
+}
+
 // Diff compares two builds of one object. The error is for input that cannot
 // be compared at all; everything else is in the result.
-func Diff(orig, patched *elfobj.File) (*Result, error) {
+func Diff(orig, patched *elfobj.File) (*Result, error) { return DiffWith(orig, patched, Options{}) }
+
+// DiffWith does what Diff does, with options.
+func DiffWith(orig, patched *elfobj.File, opt Options) (*Result, error) {
 	if orig.Machine != patched.Machine || orig.BigEndian != patched.BigEndian {
 		return nil, fmt.Errorf("objects are of different architectures: %v and %v", orig.Machine, patched.Machine)
 	}
@@ -66,6 +79,7 @@ func Diff(orig, patched *elfobj.File) (*Result, error) {
 	r.pairs.compareAhead()
 	r.readMarks()
 	r.functions()
+	r.lineNumbers(opt.CountLines)
 	r.ignoreFunctions()
 	r.along()
 	r.data()
@@ -486,6 +500,7 @@ func (r *Result) sort() {
 	}
 	slices.SortFunc(r.Functions, byName)
 	slices.SortFunc(r.Data, byName)
+	slices.SortFunc(r.Lines, byName)
 	slices.SortFunc(r.Problems, func(a, b finding.Finding) int {
 		return cmp.Or(-cmp.Compare(a.Severity, b.Severity), cmp.Compare(a.ID, b.ID), cmp.Compare(a.Symbol, b.Symbol), cmp.Compare(a.Message, b.Message))
 	})

@@ -248,6 +248,9 @@ func describe(r *Result) []string {
 	for _, ch := range r.Listed() {
 		out = append(out, fmt.Sprintf("%s %s", ch.Kind, ch.Name))
 	}
+	for _, ch := range r.Lines {
+		out = append(out, "lines "+ch.Name)
+	}
 	for _, ch := range r.Data {
 		out = append(out, fmt.Sprintf("data %s %s", ch.Kind, ch.Name))
 	}

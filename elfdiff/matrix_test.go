@@ -212,6 +212,13 @@ func becomesOf(t *testing.T, f fixture, r *Result) string {
 	} else if len(r.Functions)+len(r.Data) > 0 {
 		cell = "nothing to replace"
 	}
+	if len(r.Lines) > 0 {
+		var lines []string
+		for _, ch := range r.Lines {
+			lines = append(lines, ch.Name)
+		}
+		cell += "; only line numbers: " + strings.Join(lines, ", ")
+	}
 	slices.Sort(said)
 	if len(said) > 0 {
 		cell += "; " + strings.Join(slices.Compact(said), ", ")

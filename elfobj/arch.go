@@ -93,6 +93,13 @@ type Arch interface {
 	// CallReloc reports whether it is that of a direct call, which comes back to
 	// the instruction behind it.
 	CallReloc(code []byte, r Reloc) bool
+	// Constant reports whether the instruction at the start of code does nothing but
+	// load a constant into the register of an integer argument.
+	Constant(code []byte) (Constant, bool)
+	// Spares reports whether the instruction at the start of code goes on to the one
+	// behind it and neither reads nor writes the register of an integer argument, 0 for
+	// the first. False is also the answer for an instruction that it does not know.
+	Spares(code []byte, arg int) bool
 	// Outside says why a relocation in code cannot lead to a symbol outside of
 	// the module; nil when it can. code is the whole section.
 	Outside(code []byte, r Reloc) error

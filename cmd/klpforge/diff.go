@@ -14,13 +14,18 @@ import (
 
 func (a *app) diffCmd() *cobra.Command {
 	var format, failOn string
+	var countLines bool
 	cmd := &cobra.Command{
 		Use:   "diff [flags] ORIG.o PATCHED.o",
 		Short: "Compare two builds of one object file",
 		Long: `Compare two builds of one object file by what their functions and data mean.
 
 Needs the two objects and nothing else. Compile both with -ffunction-sections
--fdata-sections for a fine result.`,
+-fdata-sections for a fine result.
+
+Functions in which only line numbers differ (those of WARN and BUG, of might_sleep and of
+other calls that are known to take one) are named apart and do not count as changed, but
+with --count-lines. What could be another number counts.`,
 		Example: `  klpforge diff mballoc.orig.o mballoc.o
   klpforge diff --format json a.o b.o | jq '.functions[].name'`,
 		Args: exactArgs(2, "two object files"),
@@ -40,7 +45,7 @@ Needs the two objects and nothing else. Compile both with -ffunction-sections
 			if err != nil {
 				return err
 			}
-			r, err := elfdiff.Diff(orig, patched)
+			r, err := elfdiff.DiffWith(orig, patched, elfdiff.Options{CountLines: countLines})
 			if err != nil {
 				return fmt.Errorf("compare %s with %s: %w", args[0], args[1], err)
 			}
@@ -61,6 +66,7 @@ Needs the two objects and nothing else. Compile both with -ffunction-sections
 		},
 	}
 	cmd.Flags().StringVar(&format, "format", "text", "text or json")
+	cmd.Flags().BoolVar(&countLines, "count-lines", false, "count functions as changed in which only line numbers differ")
 	cmd.Flags().StringVar(&failOn, "fail-on", "error", "exit 1 for problems of this severity or above: error, warning or note")
 	return cmd
 }
@@ -79,6 +85,7 @@ type diffJSON struct {
 	Patched   string        `json:"patched"`
 	Arch      string        `json:"arch"`
 	Functions []diffFunc    `json:"functions"`
+	Lines     []diffFunc    `json:"lines"` // only their line numbers differ
 	Data      []diffData    `json:"data"`
 	Problems  []diffProblem `json:"problems"`
 }
@@ -109,13 +116,16 @@ type diffProblem struct {
 
 func diffDocument(orig, patched string, r *elfdiff.Result) diffJSON {
 	d := diffJSON{Schema: "klpforge.diff/v1", Orig: orig, Patched: patched, Arch: r.Orig.Arch.Name(),
-		Functions: []diffFunc{}, Data: []diffData{}, Problems: []diffProblem{}}
+		Functions: []diffFunc{}, Lines: []diffFunc{}, Data: []diffData{}, Problems: []diffProblem{}}
 	for _, c := range r.Listed() {
 		reasons := c.Reasons
 		if reasons == nil {
 			reasons = []string{}
 		}
 		d.Functions = append(d.Functions, diffFunc{c.Name, c.Kind, c.Section, reasons})
+	}
+	for _, c := range r.Lines {
+		d.Lines = append(d.Lines, diffFunc{c.Name, c.Kind, c.Section, c.Reasons})
 	}
 	for _, c := range r.Data {
 		d.Data = append(d.Data, diffData{c.Name, c.Kind, c.Section})
@@ -130,7 +140,6 @@ func (a *app) printDiff(r *elfdiff.Result) {
 	listed := r.Listed()
 	if len(listed)+len(r.Data)+len(r.Problems) == 0 {
 		fmt.Fprintln(a.out, "no difference")
-		return
 	}
 	for _, c := range listed {
 		fmt.Fprintf(a.out, "%-8s function  %s", c.Kind, demangle.Filter(c.Name))
@@ -138,6 +147,17 @@ func (a *app) printDiff(r *elfdiff.Result) {
 			fmt.Fprintf(a.out, "  (%s)", strings.Join(c.Reasons, "; "))
 		}
 		fmt.Fprintln(a.out)
+	}
+	if len(r.Lines) > 0 {
+		names := make([]string, len(r.Lines))
+		for i := range r.Lines {
+			names[i] = demangle.Filter(r.Lines[i].Name)
+		}
+		what := "only its line numbers differ"
+		if len(names) > 1 {
+			what = "only their line numbers differ"
+		}
+		fmt.Fprintf(a.out, "left out function  %s  (%s; --count-lines counts them)\n", strings.Join(names, ", "), what)
 	}
 	for _, c := range r.Data {
 		fmt.Fprintf(a.out, "%-8s data      %s  in %s\n", c.Kind, demangle.Filter(c.Name), c.Section)

@@ -1,5 +1,6 @@
 // want: changed f
 // want: changed h
+// want: lines g
 // only: arm64 ppc64le s390x
 // extract: entries __bug_table 1
 // extract: entries __ex_table 1

@@ -1,5 +1,6 @@
 // want: changed f
 // want: changed h
+// want: lines g
 // extract: entries __bug_table 1
 // extract: entries __ex_table 1
 // extract: entries __jump_table 1
