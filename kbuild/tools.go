@@ -173,11 +173,15 @@ func (p *preparation) checkCompiler(ctx context.Context) error {
 	if p.ccText, err = versionLine(ctx, words...); err != nil {
 		return fmt.Errorf("ask compiler for its version: %w", err)
 	}
-	want := p.config.builtBy().Text
+	was := p.config.builtBy()
+	want, number := was.Text, "CONFIG_GCC_VERSION"
+	if was.Kind == familyClang {
+		number = "CONFIG_CLANG_VERSION"
+	}
 	if want == "" || p.AllowCompilerMismatch || sameCompiler(want, p.ccText) {
 		return nil
 	}
-	return &CompilerMismatchError{CC: p.CC, Want: want, Got: p.ccText, WantNumber: p.config.str("CONFIG_GCC_VERSION")}
+	return &CompilerMismatchError{CC: p.CC, Want: want, Got: p.ccText, WantNumber: p.config.str(number)}
 }
 
 // sameCompiler compares version texts but for the name the command was called by:

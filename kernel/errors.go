@@ -28,7 +28,11 @@ type MissingPartError struct {
 }
 
 func (e *MissingPartError) Error() string {
-	s := fmt.Sprintf("no %s for kernel %s", e.Part, e.Release)
+	return fmt.Sprintf("no %s for kernel %s", e.Part, e.Release) + e.rest()
+}
+
+// rest says where the part was looked for, and what to do.
+func (e *MissingPartError) rest() (s string) {
 	if len(e.Searched) > 0 {
 		s += " (looked at " + searchedText(e.Searched) + ")"
 	}

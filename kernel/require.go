@@ -17,7 +17,8 @@ func (e *MissingPartsError) Error() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "kernel %s lacks %d parts:", e.Release, len(e.Parts))
 	for _, p := range e.Parts {
-		fmt.Fprintf(&b, "\n\t%s", strings.TrimSuffix(p.Error(), "\n"))
+		text := strings.TrimPrefix(strings.TrimSpace(p.rest()), "; ")
+		fmt.Fprintf(&b, "\n\t%s: %s", p.Part, text)
 	}
 	return b.String()
 }
