@@ -41,7 +41,7 @@ func TestEffects(t *testing.T) {
 	o := load(t, "../passes/verdict/testdata/added-check/after.o")
 	got := o.Effects(function(t, o, "update"))
 	want := code.Effects{Reads: nil, Writes: []string{"counter"}, Takes: []string{"lock"},
-		Stores: []string{"ADD 4 bytes of counter = 0x1", "MOV 4 bytes at +0x4 = 0x3"},
+		Stores: []string{"add 4 bytes of counter = 0x1", "mov 4 bytes at +0x4 = 0x3"},
 		Calls:  []string{"_raw_spin_lock", "_raw_spin_unlock", "work"}, Locks: []string{"_raw_spin_lock(lock)", "_raw_spin_unlock(lock)"}}
 	if d := cmp.Diff(want, got); d != "" {
 		t.Errorf("(-want +got)\n%s", d)

@@ -47,15 +47,13 @@ func (o *Object) Effects(id model.FuncID) Effects {
 	for k := range blocks {
 		first := "?" // shape of the first argument
 		for in := range o.Model.Instructions(&blocks[k]) {
-			m := in.Machine()
-			does := m.Effects()
-			if does.Unknown || !in.Known && does.WritesMemory() {
+			does := in.Effects()
+			if does.Unknown {
 				e.Unknown = append(e.Unknown, "some instructions have no known meaning")
+			} else {
+				o.effect(&e, &in, &does)
 			}
-			if in.Known {
-				o.effect(&e, &in, &m, &does)
-			}
-			if m.Op == machine.Call || m.Op == machine.Jump {
+			if in.Op == machine.Call || in.Op == machine.Jump {
 				if name := o.tailName(id, in.Addr); IsLock(name) {
 					switch {
 					case !withoutLock(name) && first == "?":
@@ -73,8 +71,8 @@ func (o *Object) Effects(id model.FuncID) Effects {
 				continue
 			}
 			first = "?"
-			if n, _, ok := general(&m, 0); ok && n == convention.Args[0] && m.Writes(0) && in.Known {
-				first = o.shape(&in, &m)
+			if n, _, ok := general(&in, 0); ok && n == convention.Args[0] && in.Writes(0) {
+				first = o.shape(&in)
 			}
 		}
 	}
@@ -86,29 +84,29 @@ func (o *Object) Effects(id model.FuncID) Effects {
 	return e
 }
 
-func (o *Object) effect(e *Effects, in *model.Inst, m *machine.Inst, does *machine.Effects) {
-	if storesString(m, does) {
-		e.Stores = append(e.Stores, "string "+in.Op.String())
+func (o *Object) effect(e *Effects, in *machine.Inst, does *machine.Effects) {
+	if storesString(in, does) {
+		e.Stores = append(e.Stores, "string "+in.Name)
 	}
-	if m.Lock {
+	if in.Lock {
 		e.Unknown = append(e.Unknown, "it has locked instructions")
 	}
-	for i := range m.Args {
-		a := &m.Args[i]
+	for i := range in.Args {
+		a := &in.Args[i]
 		switch a.Kind {
 		case machine.KindMem:
-			if m.Hint() {
+			if in.Hint() {
 				continue
 			}
-			at, fixed := m.FixedAddr(a.Mem)
-			name := o.memName(m, a.Mem)
-			writes := m.Writes(i)
+			at, fixed := in.FixedAddr(a.Mem)
+			name := o.memName(in, a.Mem)
+			writes := in.Writes(i)
 			switch {
-			case name != "" && m.Op == machine.Address:
+			case name != "" && in.Op == machine.Address:
 				e.Takes = append(e.Takes, name)
 			case name != "" && writes:
 				e.Writes = append(e.Writes, name)
-				e.Stores = append(e.Stores, fmt.Sprintf("%s %d bytes of %s%s", in.Op, in.MemBytes, name, o.stored(m)))
+				e.Stores = append(e.Stores, fmt.Sprintf("%s %d bytes of %s%s", in.Name, a.Mem.Width, name, o.stored(in)))
 			case name != "":
 				e.Reads = append(e.Reads, name)
 			case writes && fixed:
@@ -118,10 +116,10 @@ func (o *Object) effect(e *Effects, in *model.Inst, m *machine.Inst, does *machi
 					e.Unknown = append(e.Unknown, "it stores to an address without a name")
 				}
 			case writes && a.Mem.Base != machine.RSP:
-				e.Stores = append(e.Stores, fmt.Sprintf("%s %d bytes at %+#x%s", in.Op, in.MemBytes, a.Mem.Disp, o.stored(m)))
+				e.Stores = append(e.Stores, fmt.Sprintf("%s %d bytes at %+#x%s", in.Name, a.Mem.Width, a.Mem.Disp, o.stored(in)))
 			}
 		case machine.KindImm:
-			if name := o.dataName(uint64(a.Imm)); name != "" && m.Op != machine.Compare {
+			if name := o.dataName(uint64(a.Imm)); name != "" && in.Op != machine.Compare {
 				e.Takes = append(e.Takes, name)
 			}
 		}
@@ -163,9 +161,8 @@ func (o *Object) constant(a uint64) (string, bool) {
 	return fmt.Sprintf("%s%+#x", s.Name, off), true
 }
 
-// shape names a value that an instruction computes, without registers. x is
-// the same instruction.
-func (o *Object) shape(x *model.Inst, in *machine.Inst) string {
+// shape names a value that an instruction computes, without registers.
+func (o *Object) shape(in *machine.Inst) string {
 	switch a := &in.Args[1]; a.Kind {
 	case machine.KindImm:
 		if name := o.dataName(uint64(a.Imm)); name != "" {
@@ -173,11 +170,11 @@ func (o *Object) shape(x *model.Inst, in *machine.Inst) string {
 		}
 	case machine.KindMem:
 		if name := o.memName(in, a.Mem); name != "" {
-			return fmt.Sprintf("%s %s", x.Op, name)
+			return fmt.Sprintf("%s %s", in.Name, name)
 		}
-		return fmt.Sprintf("%s %+#x", x.Op, a.Mem.Disp)
+		return fmt.Sprintf("%s %+#x", in.Name, a.Mem.Disp)
 	}
-	return x.Op.String()
+	return in.Name
 }
 
 // memName names the variable that a memory operand lies in, "" if none.

@@ -35,8 +35,7 @@ func (o *Object) Escapes(id model.FuncID, wanted func(name string) bool) []Escap
 	blocks := o.Model.Blocks(id)
 	for k := range blocks {
 		var open []*tracked
-		for x := range o.Model.Instructions(&blocks[k]) {
-			in := x.Machine()
+		for in := range o.Model.Instructions(&blocks[k]) {
 			e := in.Effects()
 			for _, t := range open {
 				t.step(o, id, &in, &e)

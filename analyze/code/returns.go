@@ -129,14 +129,13 @@ func (s *regs) join(from regs, _ int) (changed bool) {
 }
 
 // step follows one instruction.
-func (s *regs) step(x *model.Inst) {
-	in := x.Machine()
+func (s *regs) step(in *machine.Inst) {
 	e := in.Effects()
 	changed := e.Writes
 	if in.Op == machine.Call {
 		changed |= convention.Scratch
 	}
-	n, v, ok := s.result(&in)
+	n, v, ok := s.result(in)
 	for r := range changed.All {
 		s[r] = anything
 	}

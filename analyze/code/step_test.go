@@ -1,25 +1,11 @@
 package code
 
 import (
-	"encoding/hex"
 	"testing"
 
 	"github.com/klpforge/klpforge/analyze/machine"
-	"github.com/klpforge/klpforge/analyze/model"
+	"github.com/klpforge/klpforge/internal/asmtest"
 )
-
-func inst(t *testing.T, text string) model.Inst {
-	t.Helper()
-	code, err := hex.DecodeString(text)
-	if err != nil {
-		t.Fatal(err)
-	}
-	in, err := model.Decode(code, 0x1000)
-	if err != nil || in.Len != len(code) {
-		t.Fatalf("%s: %v", text, err)
-	}
-	return in
-}
 
 // TestConstantsForgotten: constants are forgotten where an instruction changes
 // a register without naming it, and kept where it does not change it.
@@ -55,7 +41,7 @@ func TestConstantsForgotten(t *testing.T) {
 		{"rdpkru", "0f01ee", machine.RDX, false},
 		{"rdrand rdi", "480fc7f7", machine.RDI, false},
 	} {
-		in := inst(t, c.code)
+		in := asmtest.Inst(t, c.code)
 		var s regs
 		for i := range s {
 			s[i] = values{consts: []int64{7}}
@@ -64,8 +50,7 @@ func TestConstantsForgotten(t *testing.T) {
 		if got := s[c.reg].equal(values{consts: []int64{7}}); got != c.kept {
 			t.Errorf("Returns: %s: %s kept: %v", c.name, machine.X86.RegName(c.reg), got)
 		}
-		m := in.Machine()
-		if _, got := after(&m, c.reg, 7, true); got != c.kept {
+		if _, got := after(&in, c.reg, 7, true); got != c.kept {
 			t.Errorf("ConstArg: %s: %s kept: %v", c.name, machine.X86.RegName(c.reg), got)
 		}
 	}
@@ -94,8 +79,7 @@ func TestResultStep(t *testing.T) {
 		{"pop rbx", "5b", machine.RBX, UseIgnored, true},
 		{"stosb", "aa", machine.RDI, UseDereferenced, true},
 	} {
-		x := inst(t, c.code)
-		in := x.Machine()
+		in := asmtest.Inst(t, c.code)
 		e := in.Effects()
 		s := useState{holds: 1 << c.reg}
 		use, done := s.step(&in, &e)
@@ -122,8 +106,7 @@ func TestEscapeStep(t *testing.T) {
 		{"cmove rdi, rsi", "480f44fe", machine.RSI, machine.RDI},
 		{"cmove rdi, rsi", "480f44fe", machine.RDI, machine.RDI},
 	} {
-		x := inst(t, c.code)
-		in := x.Machine()
+		in := asmtest.Inst(t, c.code)
 		e := in.Effects()
 		var tr tracked
 		tr.held[c.begin] = true

@@ -88,10 +88,9 @@ func cmpStore(a, b *Store) int {
 // held are the addresses of variables in registers, 0 where there is none.
 type held [nregs]uint64
 
-func (s *held) step(o *Object, id model.FuncID, x *model.Inst) []Store {
-	in := x.Machine()
+func (s *held) step(o *Object, id model.FuncID, in *machine.Inst) []Store {
 	does := in.Effects()
-	if !x.Known || does.Unknown {
+	if does.Unknown {
 		*s = held{}
 		return nil
 	}
@@ -117,7 +116,7 @@ func (s *held) step(o *Object, id model.FuncID, x *model.Inst) []Store {
 	}
 
 	// Where it writes, as the registers are before it.
-	strings := storesString(&in, &does)
+	strings := storesString(in, &does)
 	if strings && s[machine.RDI] != 0 {
 		write(s[machine.RDI], "")
 	}
@@ -126,13 +125,13 @@ func (s *held) step(o *Object, id model.FuncID, x *model.Inst) []Store {
 		if a.Kind != machine.KindMem || !in.Writes(i) || a.Mem.Seg != machine.SegNone {
 			continue
 		}
-		if at := s.address(&in, a.Mem); at != 0 {
+		if at := s.address(in, a.Mem); at != 0 {
 			write(at, "")
 		}
 	}
 
 	// Which registers hold an address behind it.
-	value, kept := s.value(&in)
+	value, kept := s.value(in)
 	for n := range does.Writes.All {
 		if strings && (n == machine.RDI || n == machine.RSI) {
 			continue // it goes on in the same variable

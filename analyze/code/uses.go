@@ -60,12 +60,11 @@ func (w *useWalk) walk(s useState, from uint64) Use {
 		if in.Addr < from {
 			continue
 		}
-		m := in.Machine()
-		e := m.Effects()
+		e := in.Effects()
 		if w.count++; w.count > maxFollowed || e.Unknown {
 			return UseUnknown
 		}
-		if use, done := s.step(&m, &e); done {
+		if use, done := s.step(&in, &e); done {
 			return use
 		}
 	}

@@ -90,6 +90,18 @@ func (t *Tables) element(n int, typ btf.Type, off int64, inner string, depth int
 	return t.add(n, btf.UnderlyingType(typ), off, inner, depth+1)
 }
 
+// Number is the number of a structure that Members has returned. The same types give
+// the same number.
+func (t *Tables) Number(s *btf.Struct) int { return slices.Index(t.types, s) }
+
+// Struct is the structure of a number; nil for none.
+func (t *Tables) Struct(n int) btf.Type {
+	if t == nil || n < 0 || n >= len(t.types) {
+		return nil
+	}
+	return t.types[n]
+}
+
 // Members returns for each entry of one data object the members that it may
 // be, as Field.Inner names them: those of all structures that have pointers of
 // these prototypes in these places. The object may be an array. An entry

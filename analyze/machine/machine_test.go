@@ -167,3 +167,43 @@ func FuzzDecode(f *testing.F) {
 		}
 	})
 }
+
+// Displacements count in both directions.
+func TestDecodeDisplacement(t *testing.T) {
+	for _, c := range []struct {
+		code []byte
+		disp int64
+	}{
+		{[]byte{0x48, 0x8d, 0x7f, 0xa0}, -0x60},
+		{[]byte{0x48, 0x8d, 0xbf, 0x00, 0xff, 0xff, 0xff}, -0x100}, // lea -0x100(%rdi),%rdi
+		{[]byte{0x48, 0x8d, 0xbf, 0x00, 0x01, 0x00, 0x00}, 0x100},
+		{[]byte{0x48, 0x8d, 0x94, 0x07, 0xa0, 0xff, 0xff, 0xff}, -0x60}, // with an index
+	} {
+		in := decode(t, hex.EncodeToString(c.code))
+		if from := &in.Args[1]; from.Kind != machine.KindMem || from.Mem.Disp != c.disp {
+			t.Errorf("% x has displacement %d, want %d", c.code, from.Mem.Disp, c.disp)
+		}
+	}
+}
+
+// TestDecodeOthers: what x86asm does not know, or not rightly, has its length
+// and its effects, and nothing is forgotten at the start of a function on
+// kernels with indirect branch tracking.
+func TestDecodeOthers(t *testing.T) {
+	for text, writes := range map[string]machine.RegSet{
+		"f30f1efa":     0,                                      // endbr64
+		"480fc7f0":     machine.Regs(machine.RAX),              // rdrand rax
+		"0f01cb":       0,                                      // stac
+		"c4e2f9f7c2":   machine.Regs(machine.RAX),              // shlx rax, rdx, rax
+		"c5f877":       0,                                      // vzeroupper
+		"0f01ee":       machine.Regs(machine.RAX, machine.RDX), // rdpkru
+		"48f7f1":       machine.Regs(machine.RAX, machine.RDX), // div rcx
+		"f3480f1ec8":   machine.Regs(machine.RAX),              // rdsspq rax
+		"66480f38f500": 0,                                      // wrussq [rax], rax
+	} {
+		in := decode(t, text)
+		if e := in.Effects(); e.Unknown || e.Writes != writes {
+			t.Errorf("%s: unknown %v, writes %#x, want %#x", text, e.Unknown, e.Writes, writes)
+		}
+	}
+}

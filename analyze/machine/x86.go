@@ -128,6 +128,10 @@ var elfX86 = func() elfobj.Arch {
 // Decode asks x86asm, but for what it does not know: VEX and EVEX encodings
 // (vex.go) and late additions (extra.go).
 func (a x86) Decode(code []byte, addr uint64) (Inst, error) {
+	if in, ok := x86Branch(code); ok {
+		in.Addr, in.arch = addr, a
+		return in, nil
+	}
 	if in, ok := x86Vex(code); ok {
 		in.Addr, in.arch = addr, a
 		return in, nil
@@ -155,14 +159,6 @@ func (a x86) Decode(code []byte, addr uint64) (Inst, error) {
 	return Inst{Addr: addr, Len: e.Len, Name: "(unknown)", rule: &x86Unknown, arch: a}, nil
 }
 
-// FromX86 makes an instruction of one that x86asm decoded, for who holds one
-// already.
-func FromX86(x *x86asm.Inst, addr uint64) Inst {
-	in := x86FromNative(x)
-	in.Addr, in.arch = addr, X86
-	return in
-}
-
 // x86OpNames are the names of x86asm's operations as the kernel spells them.
 var x86OpNames = func() (names []string) {
 	for op := x86asm.Op(0); op < x86asm.Op(len(x86Rules)) || !strings.HasPrefix(op.String(), "Op("); op++ {
@@ -170,16 +166,6 @@ var x86OpNames = func() (names []string) {
 	}
 	return names
 }()
-
-// FromX86Reg makes a register of one of x86asm's.
-func FromX86Reg(r x86asm.Reg) Reg { return x86Reg(r) }
-
-// FromX86Mem makes a memory operand of one of x86asm's, of which width bytes
-// are accessed.
-func FromX86Mem(m x86asm.Mem, width int) Mem {
-	o := x86Operand(&x86asm.Inst{MemBytes: width}, m)
-	return o.Mem
-}
 
 func x86FromNative(x *x86asm.Inst) Inst {
 	in := Inst{Len: x.Len, rule: x86RuleOf(x)}

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+
+	"github.com/klpforge/klpforge/analyze/machine"
 )
 
 // Model is a decoded program. It is immutable.
@@ -32,6 +34,7 @@ type Model struct {
 type builder struct {
 	p             *Program
 	m             *Model
+	convention    *machine.Convention
 	tab           siteTables
 	starts        []uint64 // of m.Funcs
 	byStart       map[uint64]FuncID
@@ -47,7 +50,7 @@ type builder struct {
 // Build decodes a program. The result depends on the program alone. Bytes
 // that do not decode do not make an error; they mark their function unknown.
 func Build(p *Program) *Model {
-	b := &builder{p: p, m: &Model{Prog: p}, tab: p.readTables()}
+	b := &builder{p: p, m: &Model{Prog: p}, convention: p.arch.Convention(), tab: p.readTables()}
 	b.findFuncs()
 	b.findThunks()
 	b.scanData()
@@ -134,19 +137,19 @@ func (b *builder) findThunks() {
 			if noReturnNames[name] {
 				b.noReturn[i] = true
 			}
-			if returnThunk(name) {
+			switch b.convention.Callee(name).Kind {
+			case machine.CalleeReturn:
 				b.returnThunk[i] = true
 				f.Flags |= FuncThunk
-			}
-			if _, ok := indirectThunk(name); ok {
+			case machine.CalleeThunk:
 				b.indirectThunk[i] = true
 				f.Flags |= FuncThunk
 			}
 		}
 		if f.Flags&FuncTrampoline != 0 {
 			b.trampoline[i] = FuncID(i) // built to return at once
-			if code, err := b.p.Read(f.Addr, 8); err == nil && code[0] == 0xe9 {
-				if t := b.funcAt(f.Addr + 5 + uint64(int64(int32(le.Uint32(code[1:]))))); t != NoFunc && !strings.HasSuffix(b.m.Funcs[t].Name, "_return_thunk") {
+			if to, ok := b.p.branchAt(f.Addr, maxInst, machine.Jump); ok {
+				if t := b.funcAt(to); t != NoFunc && b.convention.Callee(b.m.Funcs[t].Name).Kind != machine.CalleeReturn {
 					b.trampoline[i] = t
 				}
 			}

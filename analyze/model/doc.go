@@ -14,6 +14,6 @@
 // function with an indirect jump that nothing resolves, or with bytes that do
 // not decode, is marked [Func.Unknown].
 //
-// All addresses are link-time virtual addresses; End is exclusive. Only
-// x86-64 is decoded so far.
+// All addresses are link-time virtual addresses; End is exclusive. What
+// instructions do, and which architectures there are, is package machine's matter.
 package model

@@ -161,14 +161,14 @@ func (m *Model) AddressTaken(id FuncID) bool {
 }
 
 // Instructions decodes a block. Undecodable bytes end it early.
-func (m *Model) Instructions(b *Block) iter.Seq[Inst] {
-	return func(yield func(Inst) bool) {
+func (m *Model) Instructions(b *Block) iter.Seq[machine.Inst] {
+	return func(yield func(machine.Inst) bool) {
 		code, err := m.Prog.Read(b.Start, int(b.End-b.Start))
 		if err != nil {
 			return
 		}
 		for a := b.Start; a < b.End; {
-			in, err := Decode(code[a-b.Start:], a)
+			in, err := m.Prog.arch.Decode(code[a-b.Start:], a)
 			if err != nil || !yield(in) {
 				return
 			}
@@ -186,7 +186,7 @@ func (m *Model) Code(blocks []Block) [][]machine.Inst {
 		b := &blocks[k]
 		code[k] = make([]machine.Inst, 0, 1+(b.End-b.Start)/meanSize)
 		for in := range m.Instructions(b) {
-			code[k] = append(code[k], in.Machine())
+			code[k] = append(code[k], in)
 		}
 	}
 	return code

@@ -8,7 +8,6 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-	"golang.org/x/arch/x86/x86asm"
 
 	"github.com/klpforge/klpforge/analyze/machine"
 	"github.com/klpforge/klpforge/analyze/pack"
@@ -209,26 +208,6 @@ func TestBlocks(t *testing.T) {
 	}
 }
 
-func TestDecodeDisplacement(t *testing.T) {
-	for _, c := range []struct {
-		code []byte
-		disp int64
-	}{
-		{[]byte{0x48, 0x8d, 0x7f, 0xa0}, -0x60},
-		{[]byte{0x48, 0x8d, 0xbf, 0x00, 0xff, 0xff, 0xff}, -0x100}, // lea -0x100(%rdi),%rdi
-		{[]byte{0x48, 0x8d, 0xbf, 0x00, 0x01, 0x00, 0x00}, 0x100},
-		{[]byte{0x48, 0x8d, 0x94, 0x07, 0xa0, 0xff, 0xff, 0xff}, -0x60}, // with an index
-	} {
-		in, err := Decode(append(c.code, 0x90, 0x90, 0x90, 0x90), 0)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if m, ok := memArg(in); !ok || m != c.disp {
-			t.Errorf("% x has displacement %d, want %d", c.code, m, c.disp)
-		}
-	}
-}
-
 func TestPack(t *testing.T) {
 	m := fixture(t, "calls.o")
 	var w pack.Writer
@@ -266,46 +245,6 @@ func FuzzUnpack(f *testing.F) {
 	})
 }
 
-// memArg is the displacement of an instruction's memory operand.
-func memArg(in Inst) (int64, bool) {
-	for _, a := range in.Args {
-		if m, ok := a.(x86asm.Mem); ok {
-			return m.Disp, true
-		}
-	}
-	return 0, false
-}
-
-// TestDecodeOthers: what x86asm does not know, or not rightly, has its length
-// and its effects, and nothing is forgotten at the start of a function on
-// kernels with indirect branch tracking.
-func TestDecodeOthers(t *testing.T) {
-	for text, writes := range map[string]machine.RegSet{
-		"f30f1efa":     0,                                      // endbr64
-		"480fc7f0":     machine.Regs(machine.RAX),              // rdrand rax
-		"0f01cb":       0,                                      // stac
-		"c4e2f9f7c2":   machine.Regs(machine.RAX),              // shlx rax, rdx, rax
-		"c5f877":       0,                                      // vzeroupper
-		"0f01ee":       machine.Regs(machine.RAX, machine.RDX), // rdpkru
-		"48f7f1":       machine.Regs(machine.RAX, machine.RDX), // div rcx
-		"f3480f1ec8":   machine.Regs(machine.RAX),              // rdsspq rax
-		"66480f38f500": 0,                                      // wrussq [rax], rax
-	} {
-		code, err := hex.DecodeString(text)
-		if err != nil {
-			t.Fatal(err)
-		}
-		in, err := Decode(code, 0x1000)
-		if err != nil {
-			t.Errorf("%s: %v", text, err)
-			continue
-		}
-		if e := in.Effects(); in.Len != len(code) || e.Unknown || e.Writes != writes {
-			t.Errorf("%s: %d bytes, unknown %v, writes %#x, want %#x", text, in.Len, e.Unknown, e.Writes, writes)
-		}
-	}
-}
-
 // TestArgRegsForget: an argument register that an instruction changes without
 // naming it does not hold a function's address any more.
 func TestArgRegsForget(t *testing.T) {
@@ -323,12 +262,13 @@ func TestArgRegsForget(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		in, err := Decode(code, 0x1000)
+		in, err := machine.X86.Decode(code, 0x1000)
 		if err != nil {
 			t.Fatal(err)
 		}
+		s := &scanner{b: &builder{convention: machine.X86.Convention()}}
 		regs := argRegs{ref: [6]int32{1, 2, 3, 4, 5, 6}}
-		regs.forget(&in)
+		s.forget(&regs, &in)
 		got := 0
 		for _, r := range regs.ref {
 			if r != 0 {

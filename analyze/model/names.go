@@ -1,10 +1,6 @@
 package model
 
-import (
-	"strings"
-
-	"github.com/klpforge/klpforge/analyze/machine"
-)
+import "strings"
 
 // noReturnNames are functions that do not return by contract, although their
 // code may not show it (tools/objtool/check.c, v6.1 and noreturns.h, v6.12,
@@ -21,17 +17,6 @@ var noReturnNames = map[string]bool{
 	"rest_init": true, "rewind_stack_and_make_dead": true, "rust_begin_unwind": true, "rust_helper_BUG": true,
 	"sev_es_terminate": true, "snp_abort": true, "start_kernel": true, "stop_this_cpu": true, "usercopy_abort": true,
 	"x86_64_start_kernel": true, "x86_64_start_reservations": true, "xen_cpu_bringup_again": true, "xen_start_kernel": true,
-}
-
-// returnThunk reports whether jumping to the function returns to the caller.
-func returnThunk(name string) bool {
-	return machine.X86.Convention().Callee(name).Kind == machine.CalleeReturn
-}
-
-// indirectThunk returns the register that a retpoline jumps through.
-func indirectThunk(name string) (string, bool) {
-	c := machine.X86.Convention().Callee(name)
-	return machine.X86.RegName(c.Via), c.Kind == machine.CalleeThunk
 }
 
 // coldParent returns the name of the function that a .cold part was split

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/klpforge/klpforge/analyze/machine"
 	"github.com/klpforge/klpforge/elfobj"
 )
 
@@ -31,10 +32,11 @@ type ObjectOptions struct {
 // program, else a made-up one; both become extern functions or data of the
 // result. Relocations that cannot be applied are an error.
 func FromObject(f *elfobj.File, o ObjectOptions) (*Program, error) {
-	if f.Machine != elf.EM_X86_64 {
-		return nil, fmt.Errorf("model object: %w: %v", ErrArch, f.Machine)
+	arch, err := machine.For(f.Machine)
+	if err != nil {
+		return nil, fmt.Errorf("model object: %w", err)
 	}
-	p := &Program{Name: o.Name, base: o.Base}
+	p := &Program{Name: o.Name, arch: arch, base: o.Base}
 	if p.Name == "" {
 		p.Name = "object"
 	}

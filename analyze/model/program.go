@@ -2,17 +2,14 @@ package model
 
 import (
 	"debug/elf"
-	"errors"
 	"fmt"
 	"slices"
 	"sort"
 	"strings"
 
+	"github.com/klpforge/klpforge/analyze/machine"
 	"github.com/klpforge/klpforge/kernel/kimage"
 )
-
-// ErrArch means that the code of an architecture cannot be decoded yet.
-var ErrArch = errors.New("architecture is not modelled")
 
 // Program is the input of Build: bytes at addresses with names. It aliases
 // the image or object that it was made from.
@@ -23,6 +20,7 @@ type Program struct {
 	// byName indexes syms.
 	byName map[string][]int32
 	tables tables
+	arch   machine.Arch
 	base   *Program // holds what an object is bound to; nil for a kernel
 }
 
@@ -57,10 +55,11 @@ type tables struct {
 // FromImage makes a program of a kernel image. Symbols of the image are found
 // by syms; sizes come from the image's own symbol table where it has one.
 func FromImage(im *kimage.Image, syms *kimage.Symbols) (*Program, error) {
-	if im.Arch.Machine != elf.EM_X86_64 {
-		return nil, fmt.Errorf("model %s: %w: %v", im.Path, ErrArch, im.Arch.Machine)
+	arch, err := machine.For(im.Arch.Machine)
+	if err != nil {
+		return nil, fmt.Errorf("model %s: %w", im.Path, err)
 	}
-	p := &Program{Name: "vmlinux"}
+	p := &Program{Name: "vmlinux", arch: arch}
 	for i := range im.Sections {
 		s := &im.Sections[i]
 		if s.Flags&elf.SHF_ALLOC == 0 || s.Size == 0 {
@@ -143,6 +142,9 @@ func (p *Program) sortSymbols(funcs map[string]bool) {
 		p.byName[p.syms[i].Name] = append(p.byName[p.syms[i].Name], int32(i))
 	}
 }
+
+// Arch is what the program's code is for.
+func (p *Program) Arch() machine.Arch { return p.arch }
 
 // Segments returns the program's segments by address. The caller must not
 // change them.

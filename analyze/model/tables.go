@@ -2,6 +2,8 @@ package model
 
 import (
 	"encoding/binary"
+
+	"github.com/klpforge/klpforge/analyze/machine"
 )
 
 // altInsn is one entry of .altinstructions: at boot the instruction at Site
@@ -34,7 +36,7 @@ func (p *Program) readTables() siteTables {
 	// CONFIG_DEBUG_BUGVERBOSE, else 8 or 6; flags are the last 2 bytes but in
 	// the 8-byte form. BUGFLAG_WARNING is bit 0.
 	bug, at := p.tables.bug, p.tables.bugAt
-	if n := p.entrySize(bug, at, func(a uint64) bool { return p.isUD(a) }, 12, 8, 6); n > 0 {
+	if n := p.entrySize(bug, at, p.traps, 12, 8, 6); n > 0 {
 		fl := n - 2
 		if n == 8 {
 			fl = 4
@@ -97,15 +99,41 @@ func (p *Program) entrySize(b []byte, at uint64, ok func(uint64) bool, sizes ...
 	return 0
 }
 
-// isUD reports whether a trapping instruction lies at addr: ud2, or ud1 as
-// clang's and newer kernels' traps use it.
-func (p *Program) isUD(addr uint64) bool {
-	b, err := p.Read(addr, 2)
-	if err == nil && p.codeAt(addr) && b[0] == 0x0f && (b[1] == 0x0b || b[1] == 0xb9) {
-		return true
+// maxInst is more than the length of any instruction, bytes.
+const maxInst = 16
+
+// decodeAt decodes the instruction at an address, of which no more than n bytes are
+// looked at.
+func (p *Program) decodeAt(addr uint64, n int) (machine.Inst, bool) {
+	code, err := p.Read(addr, 1)
+	if err != nil || n < 1 {
+		return machine.Inst{}, false
 	}
-	if b, err = p.Read(addr, 3); err == nil && p.codeAt(addr) && b[0] == 0x67 {
-		return b[1] == 0x0f && b[2] == 0xb9
+	for n = min(n, maxInst); n > 1; n-- { // perhaps the segment ends before
+		if whole, err := p.Read(addr, n); err == nil {
+			code = whole
+			break
+		}
 	}
-	return false
+	in, err := p.arch.Decode(code, addr)
+	return in, err == nil
+}
+
+// branchAt is where the instruction at an address leads that does so by an
+// operation, call or jump, without a condition.
+func (p *Program) branchAt(addr uint64, n int, op machine.Op) (to uint64, ok bool) {
+	in, ok := p.decodeAt(addr, n)
+	if !ok || in.Op != op {
+		return 0, false
+	}
+	return in.Target()
+}
+
+// traps reports whether a trapping instruction lies at addr, as BUG and WARN have.
+func (p *Program) traps(addr uint64) bool {
+	if !p.codeAt(addr) {
+		return false
+	}
+	in, ok := p.decodeAt(addr, maxInst)
+	return ok && in.Op == machine.Trap
 }

@@ -104,19 +104,19 @@ func follow(m *model.Model, id model.FuncID, visit func(in *machine.Inst, s *reg
 			callees[c.Site] = convention.Callee(m.Func(c.Target).Name).Changed
 		}
 	}
+	code := m.Code(blocks)
 	r := flow.Forward(m, blocks, flow.Problem[regs]{
 		Entry: entry,
 		Join:  (*regs).join,
 		Transfer: func(s *regs, k int) {
-			var in machine.Inst // one for all: visit has it moved to the heap
-			for x := range m.Instructions(&blocks[k]) {
-				in = x.Machine()
-				visit(&in, s)
+			for i := range code[k] {
+				in := &code[k][i]
+				visit(in, s)
 				changed, known := callees[in.Addr]
 				if !known {
 					changed = convention.Scratch
 				}
-				s.step(&in, changed)
+				s.step(in, changed)
 			}
 		},
 	})
@@ -125,9 +125,8 @@ func follow(m *model.Model, id model.FuncID, visit func(in *machine.Inst, s *reg
 	}
 	// Nothing can be said of what the registers hold.
 	for k := range blocks {
-		for x := range m.Instructions(&blocks[k]) {
-			in := x.Machine()
-			visit(&in, &regs{})
+		for i := range code[k] {
+			visit(&code[k][i], &regs{})
 		}
 	}
 }

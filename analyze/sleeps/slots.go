@@ -220,8 +220,7 @@ func (s *slots) findStores() {
 	parallel(len(m.Funcs), func(i int) {
 		blocks := m.Blocks(model.FuncID(i))
 		for k := range blocks {
-			for x := range m.Instructions(&blocks[k]) {
-				in := x.Machine()
+			for in := range m.Instructions(&blocks[k]) {
 				if v, _, _ := s.touched(&in); v != nil {
 					hits[i] = true
 				}

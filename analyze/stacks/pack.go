@@ -49,6 +49,7 @@ func (r *Result) Pack(w *pack.Writer) {
 			w.Uint(s.at)
 		}
 	}
+	r.packBasis(w)
 	w.Uint(uint64(len(r.keys)))
 	for _, id := range slices.Sorted(maps.Keys(r.keys)) {
 		w.Uint(uint64(id))
@@ -56,6 +57,64 @@ func (r *Result) Pack(w *pack.Writer) {
 		for _, key := range r.keys[id] {
 			w.Text(key)
 		}
+	}
+}
+
+// packBasis writes what objects are judged by.
+func (r *Result) packBasis(w *pack.Writer) {
+	w.Uint(uint64(len(r.keyAt)))
+	for _, site := range slices.Sorted(maps.Keys(r.keyAt)) {
+		w.Uint(site)
+		w.Text(r.keyAt[site].key)
+		w.Text(r.keyAt[site].detail)
+	}
+	w.Uint(uint64(len(r.kept)))
+	for _, key := range slices.Sorted(maps.Keys(r.kept)) {
+		w.Text(key)
+		w.Uint(uint64(len(r.kept[key])))
+		for _, id := range r.kept[key] {
+			w.Uint(uint64(id))
+		}
+	}
+	w.Uint(uint64(len(r.forever)))
+	for _, member := range slices.Sorted(maps.Keys(r.forever)) {
+		w.Text(member)
+		w.Bool(r.forever[member])
+	}
+	w.Uint(uint64(len(r.objects)))
+	for _, at := range slices.Sorted(maps.Keys(r.objects)) {
+		w.Uint(at)
+		w.Uint(uint64(r.objects[at]))
+	}
+}
+
+// unpackBasis reads it back; fn reads the number of a function.
+func (r *Result) unpackBasis(b *pack.Reader, fn func() model.FuncID) {
+	n := b.Len()
+	r.keyAt = make(map[uint64]keyed, n)
+	for range n {
+		site := b.Uint()
+		r.keyAt[site] = keyed{b.Text(), b.Text()}
+	}
+	n = b.Len()
+	r.kept = make(map[string][]model.FuncID, n)
+	for range n {
+		key := b.Text()
+		for range b.Len() {
+			r.kept[key] = append(r.kept[key], fn())
+		}
+	}
+	n = b.Len()
+	r.forever = make(map[string]bool, n)
+	for range n {
+		member := b.Text()
+		r.forever[member] = b.Bool()
+	}
+	n = b.Len()
+	r.objects = make(map[uint64]int, n)
+	for range n {
+		at := b.Uint()
+		r.objects[at] = int(b.Uint())
 	}
 }
 
@@ -130,6 +189,7 @@ func Unpack(m *model.Model, r *pack.Reader, options func() (Options, error)) (*R
 			res.sites[key] = append(res.sites[key], site{fn(), r.Text(), r.Bool(), r.Uint()})
 		}
 	}
+	res.unpackBasis(r, fn)
 	k = r.Len()
 	res.keys = make(map[model.FuncID][]string, k)
 	for range k {
@@ -146,9 +206,7 @@ func Unpack(m *model.Model, r *pack.Reader, options func() (Options, error)) (*R
 		if err != nil {
 			return nil, err
 		}
-		a := prepared(m, o)
-		a.adopt(res)
-		return a, nil
+		return resumed(res, o), nil
 	})
 	return res, nil
 }

@@ -25,7 +25,7 @@ func TestPackAll(t *testing.T) {
 	if err != nil || len(in.Rest()) > 0 {
 		t.Fatalf("error %v, %d bytes left", err, len(in.Rest()))
 	}
-	opt := []cmp.Option{cmp.Comparer(func(a, b *analysis) bool { return a == b }), cmpopts.IgnoreFields(Result{}, "resume"), cmp.AllowUnexported(Result{}, site{}, step{}), cmp.Comparer(func(a, b *model.Model) bool { return a == b })}
+	opt := []cmp.Option{cmp.Comparer(func(a, b *analysis) bool { return a == b }), cmpopts.IgnoreFields(Result{}, "resume"), cmp.AllowUnexported(Result{}, site{}, step{}, keyed{}), cmp.Comparer(func(a, b *model.Model) bool { return a == b })}
 	if d := cmp.Diff(r, got, opt...); d != "" {
 		t.Errorf("what comes back is something else (-want +got):\n%s", d)
 	}

@@ -124,7 +124,7 @@ func (a *analysis) findKept(tables *fields.Tables) {
 		if ok && tables != nil {
 			list, structure := tables.Members(entries)
 			if structure != nil {
-				a.objects[start] = structure
+				a.objects[start] = tables.Number(structure)
 			}
 			for k, members := range list {
 				common := false

@@ -69,6 +69,11 @@ type Result struct {
 	via     []uint32                  // the same for calls of it, whether or not its own frame stays
 	sure    []bool                    // such calls surely lead to a wait that has no bound
 	steps   []step
+	// What objects are judged by besides.
+	keyAt   map[uint64]keyed          // calls through pointers that may wait, by site
+	kept    map[string][]model.FuncID // functions that may wait, by where their address is kept
+	forever map[string]bool           // members that are set to a time without end
+	objects map[uint64]int            // data objects by address: numbers of their types
 	resume  func() (*analysis, error) // what objects are judged by; nil in an object's
 }
 
@@ -90,14 +95,10 @@ type analysis struct {
 	states   map[model.FuncID]stateSet
 	weak     map[string][]site       // calls through pointers by signature
 	sigOf    map[model.FuncID]string // of functions whose address is kept elsewhere too
-	objects  map[uint64]btf.Type     // data objects by address
 	mainLoop map[model.FuncID]string // main functions of threads that loop, with the thread's name
 	queue    []model.FuncID
 	ends     map[model.FuncID]bool // functions that call what may wait and are barred
 	hz       int
-	forever  map[string]bool // members that are set to a time without end
-	keyAt    map[uint64]keyed
-	kept     map[string][]model.FuncID // functions that may wait, by where their address is kept
 	loads    map[model.FuncID]map[uint64]member
 	decoded  decoded
 	members  *members   // the base's, for an object
@@ -163,10 +164,10 @@ func prepared(m *model.Model, o Options) *analysis {
 
 func newAnalysis(m *model.Model) *analysis {
 	n := len(m.Funcs)
-	a := &analysis{Result: &Result{m: m, sites: map[string][]site{}, keys: map[model.FuncID][]string{}, Facts: make([]Fact, n), reach: make([]bool, n), first: make([]uint32, n), via: make([]uint32, n), sure: make([]bool, n)},
-		ends: map[model.FuncID]bool{}, mainLoop: map[model.FuncID]string{}, keyAt: map[uint64]keyed{}, kept: map[string][]model.FuncID{}, loads: map[model.FuncID]map[uint64]member{}, decoded: decoded{by: map[model.FuncID]*code{}}, members: &members{by: map[string]member{}},
+	a := &analysis{Result: &Result{m: m, sites: map[string][]site{}, keys: map[model.FuncID][]string{}, Facts: make([]Fact, n), keyAt: map[uint64]keyed{}, kept: map[string][]model.FuncID{}, objects: map[uint64]int{}, reach: make([]bool, n), first: make([]uint32, n), via: make([]uint32, n), sure: make([]bool, n)},
+		ends: map[model.FuncID]bool{}, mainLoop: map[model.FuncID]string{}, loads: map[model.FuncID]map[uint64]member{}, decoded: decoded{by: map[model.FuncID]*code{}}, members: &members{by: map[string]member{}},
 		nodes: map[string]*node{}, contexts: map[model.FuncID]int{}, prim: make([]primitive, n), atomic: make([]bool, n), isThread: map[model.FuncID]string{},
-		states: map[model.FuncID]stateSet{}, weak: map[string][]site{}, sigOf: map[model.FuncID]string{}, objects: map[uint64]btf.Type{}, imported: map[uint32]uint32{}}
+		states: map[model.FuncID]stateSet{}, weak: map[string][]site{}, sigOf: map[model.FuncID]string{}, imported: map[uint32]uint32{}}
 	for i := range a.Facts {
 		a.Facts[i].Next = model.NoFunc
 	}
@@ -175,14 +176,11 @@ func newAnalysis(m *model.Model) *analysis {
 
 // prepare finds what may wait whatever its arguments are.
 func (a *analysis) prepare(tables *fields.Tables) {
-	a.sched = a.between("__sched_text_start", "__sched_text_end")
-	a.idle = a.between("__cpuidle_text_start", "__cpuidle_text_end")
-	a.classify()
+	a.findPlaces()
 	a.findThreads()
 	a.findKept(tables)
-	a.types = a.t.WithObjects(a.objects)
+	a.types = a.typesWith(tables)
 	a.findSites()
-	a.findAtomic()
 	a.findForever()
 	a.findWaits()
 	a.fromBase()
@@ -193,6 +191,12 @@ func (a *analysis) prepare(tables *fields.Tables) {
 func (a *analysis) finish() {
 	a.narrow()
 	a.markTables()
+	for key, list := range a.kept {
+		list = slices.DeleteFunc(list, func(id model.FuncID) bool { return !a.reach[id] })
+		if a.kept[key] = list; len(list) == 0 {
+			delete(a.kept, key)
+		}
+	}
 }
 
 // adopt makes a prepared analysis one that objects are judged by, with the facts
@@ -208,9 +212,38 @@ func (a *analysis) adopt(r *Result) {
 			n.reach, n.sure, n.at = true, r.sure[i], r.via[i]
 		}
 	}
-	for key, list := range a.kept {
-		a.kept[key] = slices.DeleteFunc(list, func(id model.FuncID) bool { return !r.reach[id] })
+}
+
+// resumed is the analysis that a result is of, as far as objects are judged by it.
+func resumed(r *Result, o Options) *analysis {
+	a := newAnalysis(r.m)
+	a.t, a.hz = o.Types, o.HZ
+	a.Result = r
+	a.findPlaces()
+	for _, t := range r.Threads {
+		a.isThread[t.Func] = cmp.Or(a.isThread[t.Func], t.Name)
 	}
+	a.findMainLoops()
+	a.types = a.typesWith(o.Tables)
+	a.adopt(r)
+	return a
+}
+
+// findPlaces classifies functions by their names, and by where they lie.
+func (a *analysis) findPlaces() {
+	a.sched = a.between("__sched_text_start", "__sched_text_end")
+	a.idle = a.between("__cpuidle_text_start", "__cpuidle_text_end")
+	a.classify()
+	a.findAtomic()
+}
+
+// typesWith are the types, with those of the data objects that tables tell.
+func (a *analysis) typesWith(tables *fields.Tables) *fields.Types {
+	objects := map[uint64]btf.Type{}
+	for at, n := range a.objects {
+		objects[at] = tables.Struct(n)
+	}
+	return a.t.WithObjects(objects)
 }
 
 func (a *analysis) between(from, to string) model.Range {

@@ -64,14 +64,24 @@ func (a *analysis) findWaits() {
 			}
 		}
 	}
+	a.findMainLoops()
 	for _, t := range a.Threads {
-		if a.loops(t.Func) {
-			if a.mainLoop[t.Func] == "" && t.Name != "" {
-				a.mainLoop[t.Func] = " (" + t.Name + ")"
-			} else if _, ok := a.mainLoop[t.Func]; !ok {
-				a.mainLoop[t.Func] = ""
-			}
+		if _, ok := a.mainLoop[t.Func]; ok {
 			a.mayWait(t.Func)
+		}
+	}
+}
+
+// findMainLoops finds the threads' main functions that loop.
+func (a *analysis) findMainLoops() {
+	for _, t := range a.Threads {
+		if !a.loops(t.Func) {
+			continue
+		}
+		if a.mainLoop[t.Func] == "" && t.Name != "" {
+			a.mainLoop[t.Func] = " (" + t.Name + ")"
+		} else if _, ok := a.mainLoop[t.Func]; !ok {
+			a.mainLoop[t.Func] = ""
 		}
 	}
 }

@@ -108,10 +108,9 @@ func (w *prover) walk(id model.FuncID, blocks []model.Block, ways []int, at int3
 }
 
 // step notes what one instruction touches and what it leaves in registers.
-func (w *prover) step(x *model.Inst, regs *held, start uint64) {
-	in := x.Machine()
+func (w *prover) step(in *machine.Inst, regs *held, start uint64) {
 	does := in.Effects()
-	if !x.Known || does.Unknown {
+	if does.Unknown {
 		*regs = held{}
 		return
 	}

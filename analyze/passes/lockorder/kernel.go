@@ -116,8 +116,7 @@ func naming(m *model.Model, p locks.Path) []model.FuncID {
 func names(m *model.Model, id model.FuncID, addr uint64) bool {
 	blocks := m.Blocks(id)
 	for k := range blocks {
-		for x := range m.Instructions(&blocks[k]) {
-			in := x.Machine()
+		for in := range m.Instructions(&blocks[k]) {
 			for i := range in.Args {
 				switch a := &in.Args[i]; a.Kind {
 				case machine.KindImm:

@@ -1,0 +1,96 @@
+package model
+
+import (
+	"slices"
+	"sort"
+)
+
+// cut makes blocks and edges of the marks.
+func (s *scanner) cut() {
+	sort.Slice(s.parts[1:], func(i, j int) bool { return s.parts[1+i].start < s.parts[1+j].start })
+	slices.SortFunc(s.ctls, func(a, b ctl) int { return cmpU64(a.site, b.site) })
+	ctlAt := make(map[uint64]*ctl, len(s.ctls))
+	for i := range s.ctls {
+		ctlAt[s.ctls[i].site] = &s.ctls[i]
+	}
+	blockAt := map[uint64]int32{}
+	for i := range s.parts {
+		end := s.cutPart(&s.parts[i], ctlAt, blockAt)
+		if i > 0 && end > s.parts[i].start {
+			s.out.parts = append(s.out.parts, Range{s.parts[i].start, end})
+		}
+	}
+	for i := range s.out.blocks {
+		s.connect(&s.out.blocks[i], ctlAt, blockAt)
+	}
+}
+
+// cutPart makes blocks of one part, notes where each begins, and returns where the
+// last one ends, 0 when there is none.
+func (s *scanner) cutPart(p *part, ctlAt map[uint64]*ctl, blockAt map[uint64]int32) (end uint64) {
+	var open *Block // the block that the instructions before belong to
+	for off := 0; off < len(p.mark); {
+		mark := p.mark[off]
+		if mark&markLen == 0 {
+			off++
+			continue
+		}
+		a := p.start + uint64(off)
+		if mark&markLeader != 0 || open == nil || open.End != a || open.Term != TermFall {
+			blockAt[a] = int32(len(s.out.blocks))
+			s.out.blocks = append(s.out.blocks, Block{Start: a, Term: TermFall})
+			open = &s.out.blocks[len(s.out.blocks)-1]
+		}
+		open.Last, open.End = a, a+uint64(mark&markLen)
+		end = open.End
+
+		if mark&markCtl != 0 {
+			open.Term = ctlAt[a].term
+			if next := open.End - p.start; open.Term == TermFall && next < uint64(len(p.mark)) {
+				p.mark[next] |= markLeader // an edge of its own keeps the next instruction apart
+			}
+		}
+		off += int(mark & markLen)
+	}
+	return end
+}
+
+// maxEdges is more than any computed goto of the kernel's has.
+const maxEdges = 255
+
+// connect adds the edges of a block.
+func (s *scanner) connect(b *Block, ctlAt map[uint64]*ctl, blockAt map[uint64]int32) {
+	o := s.out
+	b.edge = int32(len(o.edges))
+	add := func(to uint64, k EdgeKind) {
+		if block, ok := blockAt[to]; ok {
+			o.edges = append(o.edges, Edge{To: block, Kind: k})
+			return
+		}
+		o.flags |= FuncUnknown
+		b.Term = TermUnknown
+	}
+
+	c := ctlAt[b.Last]
+	if c == nil || c.falls {
+		add(b.End, EdgeFall)
+	}
+	if c != nil {
+		for k := range int(c.nto) {
+			add(c.to[k], c.kinds[k])
+		}
+		if c.term == TermIndirect {
+			for _, a := range s.b.interior[s.fn] {
+				add(a, EdgeIndirect)
+			}
+		}
+	}
+
+	n := len(o.edges) - int(b.edge)
+	if n > maxEdges {
+		n = maxEdges
+		o.edges = o.edges[:int(b.edge)+n]
+		o.flags |= FuncUnknown
+	}
+	b.nedg = uint8(n)
+}
