@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -52,6 +53,9 @@ cat "$S/$p.show"
 `)
 	script("apt-get", suite+`case "$*" in
 *indextargets*) cat "$A/targets"; exit;;
+*" source --print-uris"*) [ -f "$S/debian.tar.gz" ] || { echo "E: You must put some deb-src URIs in your sources.list" >&2; exit 100; }
+	echo "'https://mirror/linux.debian.tar.gz' linux.debian.tar.gz 1 SHA256:0"; exit;;
+*" source "*) cp "$S/debian.tar.gz" linux_1.debian.tar.gz; exit;;
 *update) [ -d "$S" ] || { echo "E: The repository does not have a Release file." >&2; exit 100; }; exit;;
 esac
 f=$(echo "$p" | sed 's/=/_/')
@@ -415,5 +419,70 @@ func TestFetchFromSuite(t *testing.T) {
 	kerneltest.Write(t, filepath.Join(a.dir, "targets"), []byte("Node\x1fnodistro\x1fhttps://other/node/\n"))
 	if _, err := Kernel(ctx, "7.2.1+deb14-amd64", Options{Cache: c}); err == nil || !strings.Contains(err.Error(), "is Debian's archive") {
 		t.Errorf("without a source of Debian: %v", err)
+	}
+}
+
+// A flavour with PREEMPT_RT of a line that did not have it yet is built from patched source, which
+// it does not share with the other flavours.
+func TestFetchPatchedForRT(t *testing.T) {
+	const rt, other, v = "6.1.0-9-rt-amd64", "6.1.0-9-amd64", "6.1.192-1"
+	pack := func(files map[string]string) string {
+		var b bytes.Buffer
+		w := tar.NewWriter(&b)
+		for name, text := range files {
+			w.WriteHeader(&tar.Header{Name: name, Mode: 0o644, Size: int64(len(text)), Typeflag: tar.TypeReg})
+			w.Write([]byte(text))
+		}
+		w.Close()
+		return b.String()
+	}
+	a := newFakeArchive(t)
+	bookworm := a.suite("bookworm")
+	for _, r := range []string{rt, other} {
+		for _, at := range []*fakeArchive{a, bookworm} {
+			at.add("linux-image-"+r, v, "", map[string]string{"boot/vmlinuz-" + r: "image"})
+			at.add("linux-headers-"+r, v, "", map[string]string{"usr/src/linux-headers-" + r + "/.config": "CONFIG_A=y\n"})
+		}
+	}
+	source := pack(map[string]string{"linux-source-6.1/a.c": "one\ntwo\nthree\n"})
+	for _, at := range []*fakeArchive{a, bookworm} {
+		at.add("linux-source-6.1", v, "", map[string]string{"usr/src/linux-source-6.1.tar.xz": source})
+	}
+	change := func(from, to string) string {
+		return "--- a/a.c\n+++ b/a.c\n@@ -1,3 +1,3 @@\n one\n-" + from + "\n+" + to + "\n three\n"
+	}
+	debian := func(second string) {
+		kerneltest.Write(t, filepath.Join(bookworm.dir, "debian.tar.gz"), []byte(pack(map[string]string{
+			"debian/patches/series": "none\n", "debian/patches-rt/series": "# first\n0001.patch\n\n0002.patch # last\n",
+			"debian/patches-rt/0001.patch": change("two", "2"), "debian/patches-rt/0002.patch": change(second, "II"),
+		})))
+	}
+
+	c := cachedir.Dir(t.TempDir())
+	debian("another")
+	if f, err := Kernel(t.Context(), rt, Options{Cache: c}); err == nil || !strings.Contains(err.Error(), "apply 0002.patch") {
+		t.Errorf("a patch that does not apply: %+v, %v", f, err)
+	}
+	debian("2")
+	plain := fetch(t, other, Options{Cache: c})
+	patched := fetch(t, rt, Options{Cache: c})
+	if plain.Suite != "" || patched.Suite != "bookworm" {
+		t.Errorf("suites %q and %q: only the patches need another source", plain.Suite, patched.Suite)
+	}
+	if filepath.Base(plain.Tarball) != "linux-source-6.1.tar.xz" || filepath.Base(patched.Tarball) != "linux-source-6.1-rt.tar.zst" {
+		t.Errorf("%s, %s", plain.Tarball, patched.Tarball)
+	}
+	out, err := exec.Command("tar", "--zstd", "-xOf", patched.Tarball, "linux/a.c").CombinedOutput()
+	if err != nil || string(out) != "one\nII\nthree\n" {
+		t.Errorf("%q, %v", out, err)
+	}
+	if content(t, plain.Tarball) != source {
+		t.Error("the source of the other flavour has changed")
+	}
+
+	os.Remove(filepath.Join(bookworm.dir, "debian.tar.gz"))
+	var gone *provider.NotInArchiveError
+	if _, err := Kernel(t.Context(), rt, Options{Cache: cachedir.Dir(t.TempDir())}); !errors.As(err, &gone) || gone.Package != "linux (source)" {
+		t.Errorf("without source packages: %v", err)
 	}
 }

@@ -4,6 +4,7 @@ package apt
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -145,7 +146,7 @@ func (d deb) pkg() provider.Package {
 // Download implements [provider.Provider]. apt drops to the user _apt for the download itself
 // and warns when that user may not write to dir.
 func (a Provider) Download(ctx context.Context, dir string, p provider.Package) error {
-	_, err := a.apt(ctx, dir, "apt-get", "-q", "download", p.Name+"="+p.Version)
+	_, err := a.apt(ctx, dir, "apt-get", "-q", "download", cmp.Or(p.Ref, p.Name)+"="+p.Version)
 	return err
 }
 
@@ -156,14 +157,17 @@ func (a Provider) Unpack(ctx context.Context, file, dir string) error {
 }
 
 // UnpackSource implements [provider.Provider]: a linux-source package holds a tarball,
-// which has Debian's patches.
+// which has Debian's patches, but for those of PREEMPT_RT.
 func (a Provider) UnpackSource(ctx context.Context, p provider.Package, file, dir, scratch string) error {
 	if err := a.Unpack(ctx, file, scratch); err != nil {
 		return err
 	}
-	tarballs, _ := filepath.Glob(filepath.Join(scratch, "usr/src", p.Name+".tar.*"))
+	tarballs, _ := filepath.Glob(filepath.Join(scratch, "usr/src/linux-source-*.tar.*"))
 	if len(tarballs) != 1 {
 		return fmt.Errorf("%s holds %d source tarballs, want 1", filepath.Base(file), len(tarballs))
+	}
+	if strings.HasSuffix(p.Name, rtSuffix) {
+		return a.patchForRT(ctx, p, tarballs[0], dir, scratch)
 	}
 	return os.Rename(tarballs[0], filepath.Join(dir, filepath.Base(tarballs[0])))
 }

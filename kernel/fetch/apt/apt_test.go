@@ -44,3 +44,14 @@ func TestCompilerPackages(t *testing.T) {
 		}
 	}
 }
+
+func TestPatchedForRT(t *testing.T) {
+	for release, want := range map[string]bool{
+		"6.1.0-55-rt-amd64": true, "5.10.0-32-rt-amd64": true, "6.1.0-55-amd64": false, "6.12.117+deb12-rt-amd64": false,
+		"7.2.13+deb14-rt-amd64": false, "rt": false,
+	} {
+		if got := patchedForRT(release); got != want {
+			t.Errorf("%s: %v", release, got)
+		}
+	}
+}

@@ -33,6 +33,9 @@ func (a Provider) Plan(ctx context.Context, release string, w provider.Want) (pr
 	}
 	if p.source != nil {
 		src := p.source.pkg()
+		if p.rt {
+			src.Ref, src.Name = src.Name, src.Name+rtSuffix
+		}
 		out.Source = &src
 	}
 	return out, nil
@@ -51,6 +54,7 @@ type planner struct {
 	release string
 	root    []deb
 	source  *deb
+	rt      bool // the source needs the patches of PREEMPT_RT
 }
 
 // plan resolves package names and versions.
@@ -105,6 +109,9 @@ func (p *planner) plan(ctx context.Context, w provider.Want) error {
 		return err
 	}
 	p.source = &src
+	if p.rt = patchedForRT(p.release); p.rt {
+		return p.haveRTPatches(ctx)
+	}
 	return nil
 }
 

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -18,15 +19,17 @@ import (
 
 // suites are Debian's, with the kernel line that each began with. Release strings
 // since 6.5 name the version of Debian themselves ("+deb13").
-var suites = []struct {
-	name    string
-	version int // of Debian
-	series  string
-}{
+var suites = []knownSuite{
 	{"bullseye", 11, "5.10"},
 	{"bookworm", 12, "6.1"},
 	{"trixie", 13, "6.12"},
 	{"sid", 14, ""},
+}
+
+type knownSuite struct {
+	name    string
+	version int // of Debian
+	series  string
 }
 
 // debianVersion is how a release names the version of Debian that it was built for.
@@ -181,7 +184,12 @@ func Acquire(ctx context.Context) ([]byte, error) {
 }
 
 // Source is a package source.
-type Source struct{ Base, Suite string }
+type Source struct {
+	Base, Suite string
+	// Sources says that source packages are wanted too: those of lines that have
+	// PREEMPT_RT as patches, see patchForRT.
+	Sources bool
+}
 
 // keyring holds the keys of all of Debian's suites (package debian-archive-keyring).
 const keyring = "/usr/share/keyrings/debian-archive-keyring.gpg"
@@ -193,7 +201,11 @@ func (s Source) Line() string {
 	if _, err := os.Stat(keyring); err == nil {
 		signed = "[signed-by=" + keyring + "] "
 	}
-	return "deb " + signed + s.Base + " " + s.Suite + " main\n"
+	rest := signed + s.Base + " " + s.Suite + " main\n"
+	if s.Sources {
+		return "deb " + rest + "deb-src " + rest
+	}
+	return "deb " + rest
 }
 
 // Sources are those of a suite, with its updates and security fixes where the archive keeps such,
@@ -204,13 +216,15 @@ func Sources(ctx context.Context, suite string) ([]Source, error) {
 	if err != nil {
 		return nil, err
 	}
-	sources := []Source{{main, suite}}
+	i := slices.IndexFunc(suites, func(s knownSuite) bool { return s.name == suite })
+	patches := i >= 0 && patchedForRT(suites[i].series+"-rt-")
+	sources := []Source{{main, suite, patches}}
 	if suite == "sid" || suite == "unstable" {
 		return sources, nil
 	}
-	sources = append(sources, Source{main, suite + "-updates"})
+	sources = append(sources, Source{main, suite + "-updates", patches})
 	if security != "" {
-		sources = append(sources, Source{security, suite + "-security"})
+		sources = append(sources, Source{security, suite + "-security", patches})
 	}
 	return sources, nil
 }

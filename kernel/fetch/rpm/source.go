@@ -38,7 +38,7 @@ func (r Provider) UnpackSource(ctx context.Context, p provider.Package, file, di
 	if err != nil {
 		return err
 	}
-	return pack(ctx, tree, filepath.Join(dir, p.Name+".tar.zst"))
+	return provider.Pack(ctx, tree, filepath.Join(dir, p.Name+".tar.zst"))
 }
 
 // findTree finds the kernel's tree below dir, which spec files put at different depths.

@@ -1,4 +1,4 @@
-package rpm
+package provider
 
 import (
 	"archive/tar"
@@ -13,10 +13,10 @@ import (
 	"github.com/klauspost/compress/zstd"
 )
 
-// pack writes a tree as a tarball with the one top directory linux/, without
+// Pack writes a tree as a tarball with the one top directory linux/, without
 // configurations. The same tree gives the same bytes: files are in order, and times and
 // owners are not kept.
-func pack(ctx context.Context, tree, path string) (err error) {
+func Pack(ctx context.Context, tree, path string) (err error) {
 	f, err := os.Create(path)
 	if err != nil {
 		return err
