@@ -73,10 +73,14 @@ func otherTiny(t testing.TB, change func(file, text string) string) *tiny {
 }
 
 func tinyAt(t testing.TB, dir string) *tiny {
-	src := filepath.Join(dir, "source")
-	return &tiny{t: t, source: src, kernel: kernel.Options{Release: tinyRelease, Root: filepath.Join(dir, "root"), Cache: cachedir.Dir(filepath.Join(dir, "cache")),
-		Source: src, Config: filepath.Join(dir, "config"), Symvers: filepath.Join(dir, "Module.symvers"), Headers: filepath.Join(dir, "headers"),
-		Image: filepath.Join(dir, "vmlinux"), ModulesDir: filepath.Join(dir, "modules")}}
+	return &tiny{t: t, source: filepath.Join(dir, "source"), kernel: optionsAt(dir)}
+}
+
+// optionsAt name the parts of the kernel that buildTiny made below dir.
+func optionsAt(dir string) kernel.Options {
+	return kernel.Options{Release: tinyRelease, Root: filepath.Join(dir, "root"), Cache: cachedir.Dir(filepath.Join(dir, "cache")),
+		Source: filepath.Join(dir, "source"), Config: filepath.Join(dir, "config"), Symvers: filepath.Join(dir, "Module.symvers"),
+		Headers: filepath.Join(dir, "headers"), Image: filepath.Join(dir, "vmlinux"), ModulesDir: filepath.Join(dir, "modules")}
 }
 
 // buildTiny makes below dir: source, vmlinux, modules, headers, config,
