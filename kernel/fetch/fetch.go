@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"slices"
 	"sort"
+	"strings"
 
 	"golang.org/x/sys/unix"
 
@@ -87,7 +88,7 @@ func Kernel(ctx context.Context, release string, o Options) (*Result, error) {
 	suite := o.Suite
 	if m, err := c.Manifest(release); err == nil {
 		// What is there stays there when the rest joins it, from the same place.
-		want.Debug = want.Debug || f.from.Complete(release, provider.Want{Debug: true, ImageOnly: true}, m.Names())
+		want.Debug = want.Debug || f.from.Complete(release, provider.Want{Debug: true, ImageOnly: true}, m.Names(), "")
 		suite = cmp.Or(suite, m.Suite)
 	}
 	p, err := f.plan(ctx, suite, want)
@@ -108,20 +109,20 @@ type fetcher struct {
 // release names one build, so the archive need not be asked again.
 func (f *fetcher) complete(w provider.Want) *Result {
 	m, err := f.cache.Manifest(f.release)
-	if err != nil || !exists(f.cache.TargetRoot(f.release)) || !f.from.Complete(f.release, w, m.Names()) {
+	if err != nil || !exists(f.cache.TargetRoot(f.release)) {
 		return nil
 	}
-	out := &Result{
-		Release: f.release, Root: f.cache.TargetRoot(f.release),
-		Source: m.Source, Packages: m.Packages, Reused: true, Suite: m.Suite, From: f.from,
-	}
+	tarball := ""
 	if tars := f.tarballs(); len(tars) == 1 && m.Source != "" {
-		out.Tarball = tars[0]
+		tarball = tars[0]
 	}
-	if !w.ImageOnly && out.Tarball == "" {
+	if !f.from.Complete(f.release, w, m.Names(), filepath.Base(tarball)) || !w.ImageOnly && tarball == "" {
 		return nil
 	}
-	return out
+	return &Result{
+		Release: f.release, Root: f.cache.TargetRoot(f.release), Source: m.Source, Tarball: tarball,
+		Packages: m.Packages, Reused: true, Suite: m.Suite, From: f.from,
+	}
 }
 
 func (f *fetcher) tarballs() []string {
@@ -159,7 +160,8 @@ func (f *fetcher) do(ctx context.Context, p provider.Plan) (*Result, error) {
 		out.Packages = have.Packages
 	}
 	tarballs := f.tarballs()
-	sourceDone := p.Source == nil || have.Source == want.Source && len(tarballs) == 1
+	sourceDone := p.Source == nil || have.Source == want.Source && len(tarballs) == 1 &&
+		strings.HasPrefix(filepath.Base(tarballs[0]), p.Source.Name+".tar.")
 	if sourceDone && len(tarballs) == 1 && have.Source != "" {
 		out.Source, out.Tarball = have.Source, tarballs[0]
 	}

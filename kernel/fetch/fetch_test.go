@@ -480,6 +480,14 @@ func TestFetchPatchedForRT(t *testing.T) {
 		t.Error("the source of the other flavour has changed")
 	}
 
+	// Earlier versions fetched the source without the patches.
+	if err := os.Rename(patched.Tarball, filepath.Join(filepath.Dir(patched.Tarball), "linux-source-6.1.tar.xz")); err != nil {
+		t.Fatal(err)
+	}
+	if again := fetch(t, rt, Options{Cache: c}); again.Reused || again.Tarball != patched.Tarball {
+		t.Errorf("%+v", again)
+	}
+
 	os.Remove(filepath.Join(bookworm.dir, "debian.tar.gz"))
 	var gone *provider.NotInArchiveError
 	if _, err := Kernel(t.Context(), rt, Options{Cache: cachedir.Dir(t.TempDir())}); !errors.As(err, &gone) || gone.Package != "linux (source)" {

@@ -42,10 +42,12 @@ func (a Provider) Plan(ctx context.Context, release string, w provider.Want) (pr
 }
 
 // Complete implements [provider.Provider].
-func (Provider) Complete(release string, w provider.Want, packages []string) bool {
+func (Provider) Complete(release string, w provider.Want, packages []string, source string) bool {
 	has := func(name string) bool { return slices.Contains(packages, name) }
 	return (has("linux-image-"+release) || has("linux-image-"+release+"-unsigned")) &&
-		(!w.Debug || has("linux-image-"+release+"-dbg")) && (w.ImageOnly || has("linux-headers-"+release))
+		(!w.Debug || has("linux-image-"+release+"-dbg")) &&
+		(w.ImageOnly || has("linux-headers-"+release) && source != "" &&
+			strings.Contains(source, rtSuffix+".tar.") == patchedForRT(release))
 }
 
 // planner collects the packages of one release.

@@ -23,8 +23,9 @@ type Provider interface {
 	// [NotInArchiveError] when the archive lacks one.
 	Plan(ctx context.Context, release string, w Want) (Plan, error)
 	// Complete reports whether packages of these names are all that w asks
-	// for, of those that cannot be absent; it does not ask the archive.
-	Complete(release string, w Want, packages []string) bool
+	// for, of those that cannot be absent, and a packed source of that name ("" for
+	// none) the one that UnpackSource makes. It does not ask the archive.
+	Complete(release string, w Want, packages []string, source string) bool
 	// Download leaves the package's file in dir, which is empty, and nothing else.
 	Download(ctx context.Context, dir string, p Package) error
 	// Unpack extracts the files of a package below dir, which stands for /.

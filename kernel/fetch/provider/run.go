@@ -17,11 +17,19 @@ type CommandError struct {
 }
 
 func (e *CommandError) Error() string {
-	last := strings.TrimSpace(e.Output)
-	if i := strings.LastIndexByte(last, '\n'); i >= 0 {
-		last = last[i+1:]
+	return fmt.Sprintf("%s: %v: %s", strings.Join(e.Args[:min(3, len(e.Args))], " "), e.Err, cause(e.Output))
+}
+
+// cause is the line that says most: apt's first error, since its last one says only that
+// there were some; of other programs the last line.
+func cause(output string) string {
+	lines := strings.Split(strings.TrimSpace(output), "\n")
+	for _, l := range lines {
+		if strings.HasPrefix(l, "E: ") {
+			return l
+		}
 	}
-	return fmt.Sprintf("%s: %v: %s", strings.Join(e.Args[:min(3, len(e.Args))], " "), e.Err, last)
+	return lines[len(lines)-1]
 }
 
 func (e *CommandError) Unwrap() error { return e.Err }

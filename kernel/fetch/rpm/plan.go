@@ -119,7 +119,7 @@ func source(of rpm) (provider.Package, error) {
 }
 
 // Complete implements [provider.Provider].
-func (Provider) Complete(_ string, w provider.Want, packages []string) bool {
+func (Provider) Complete(_ string, w provider.Want, packages []string, source string) bool {
 	i := slices.IndexFunc(packages, func(p string) bool {
 		return strings.HasSuffix(p, "-core") && !strings.HasSuffix(p, "-modules-core") || p == "kernel"
 	})
@@ -128,5 +128,5 @@ func (Provider) Complete(_ string, w provider.Want, packages []string) bool {
 	}
 	flavour := strings.TrimSuffix(packages[i], "-core")
 	return (!w.Debug || slices.Contains(packages, flavour+"-debuginfo")) &&
-		(w.ImageOnly || slices.Contains(packages, flavour+"-devel"))
+		(w.ImageOnly || source != "" && slices.Contains(packages, flavour+"-devel"))
 }

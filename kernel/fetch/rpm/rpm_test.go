@@ -42,7 +42,7 @@ func TestPlan(t *testing.T) {
 	if s := plan.Source; s == nil || s.Name != "kernel" || s.Version != testVersion+"-"+testRelease {
 		t.Errorf("source %+v", s)
 	}
-	if !p.Complete(testKernel, provider.Want{}, names(plan.Root)) || p.Complete(testKernel, provider.Want{Debug: true}, names(plan.Root)) {
+	if !p.Complete(testKernel, provider.Want{}, names(plan.Root), "kernel.tar.zst") || p.Complete(testKernel, provider.Want{Debug: true}, names(plan.Root), "kernel.tar.zst") {
 		t.Error("Complete is wrong")
 	}
 
@@ -50,7 +50,7 @@ func TestPlan(t *testing.T) {
 	if err != nil || image.Source != nil || slices.Contains(names(image.Root), "kernel-devel") {
 		t.Errorf("image alone: %+v, %v", image, err)
 	}
-	if p.Complete(testKernel, provider.Want{}, names(image.Root)) || !p.Complete(testKernel, provider.Want{ImageOnly: true}, names(image.Root)) {
+	if p.Complete(testKernel, provider.Want{}, names(image.Root), "kernel.tar.zst") || !p.Complete(testKernel, provider.Want{ImageOnly: true}, names(image.Root), "kernel.tar.zst") {
 		t.Error("Complete is wrong")
 	}
 	// Another flavour of the same version has packages of its own.
