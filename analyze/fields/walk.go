@@ -34,6 +34,11 @@ func (a *At) Pointer(reg machine.Num) (proto *btf.FuncProto, member string, ok b
 // Walk follows a function of the model and calls visit for each instruction
 // that can be reached.
 func Walk(m *model.Model, t *Types, id model.FuncID, visit Visit) {
+	WalkCode(m, t, id, m.Code(m.Blocks(id)), visit)
+}
+
+// WalkCode is Walk for who has decoded the function's blocks already.
+func WalkCode(m *model.Model, t *Types, id model.FuncID, code [][]machine.Inst, visit Visit) {
 	blocks := m.Blocks(id)
 	if len(blocks) == 0 {
 		return
@@ -46,7 +51,6 @@ func Walk(m *model.Model, t *Types, id model.FuncID, visit Visit) {
 		}
 	}
 
-	code := m.Code(blocks)
 	r := flow.Forward(m, blocks, flow.Problem[*state]{
 		Entry: w.entry(m.Func(id).Name),
 		Copy:  (*state).clone,

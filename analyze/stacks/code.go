@@ -59,10 +59,11 @@ func (a *analysis) decode(id model.FuncID) *code {
 	for i := range calls {
 		sites[calls[i].Site] = append(sites[calls[i].Site], &calls[i])
 	}
-	loads := a.loadsOf(id)
+	decoded := a.m.Code(c.blocks)
+	loads := a.loadsOf(id, decoded)
 
 	c.insns = make([][]insn, len(c.blocks))
-	for k, block := range a.m.Code(c.blocks) {
+	for k, block := range decoded {
 		c.insns[k] = make([]insn, len(block))
 		for i := range block {
 			at := block[i].Addr
@@ -74,12 +75,12 @@ func (a *analysis) decode(id model.FuncID) *code {
 }
 
 // loadsOf names the members that a function loads and that may be times.
-func (a *analysis) loadsOf(id model.FuncID) map[uint64]member {
+func (a *analysis) loadsOf(id model.FuncID, code [][]machine.Inst) map[uint64]member {
 	if l, ok := a.loads[id]; ok {
 		return l
 	}
 	var out map[uint64]member
-	fields.Walk(a.m, a.types, id, func(in *machine.Inst, at *fields.At) {
+	fields.WalkCode(a.m, a.types, id, code, func(in *machine.Inst, at *fields.At) {
 		if name := timeMember(in, at); name != "" {
 			if out == nil {
 				out = map[uint64]member{}
