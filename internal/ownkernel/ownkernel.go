@@ -50,7 +50,6 @@ func Specs() []Spec {
 		{Name: "6.1-gcc-o", Line: "6.1"},
 		{Name: "6.1-clang", Line: "6.1", Vars: clang14},
 		{Name: "6.1-thinlto", Line: "6.1", Vars: clang14, Options: []string{"CONFIG_LTO_CLANG_THIN=y"}},
-		{Name: "6.1-kasan", Line: "6.1", Options: []string{"CONFIG_KASAN=y", "CONFIG_KASAN_GENERIC=y"}},
 	}
 }
 
