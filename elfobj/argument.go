@@ -128,7 +128,7 @@ func (arm64) Spares(code []byte, arg int) bool {
 	}
 	w := binary.LittleEndian.Uint32(code)
 	rd, rn, rm := w&0x1f, w>>5&0x1f, w>>16&0x1f
-	used := regs()
+	var used registers
 	switch {
 	case w == 0xd503201f: // nop
 	case w&0x1f000000 == 0x10000000, w&0x1f800000 == 0x12800000: // adr and adrp, movn, movz and movk
@@ -168,7 +168,7 @@ func (ppc64le) Spares(code []byte, arg int) bool {
 	}
 	w := binary.LittleEndian.Uint32(code)
 	rt, ra, rb := w>>21&0x1f, w>>16&0x1f, w>>11&0x1f
-	used := regs()
+	var used registers
 	switch op := w >> 26; {
 	case op == 14, op == 15, op == 24, op == 32, op == 34, op == 36, op == 38, op == 40, op == 44, // addi, addis, ori, loads, stores
 		op == 58 && w&3 < 3, op == 62 && w&3 < 2: // ld, ldu, lwa, std, stdu
@@ -207,7 +207,7 @@ func (s390x) Spares(code []byte, arg int) bool {
 		return false
 	}
 	r1, r2 := uint32(code[1]>>4), uint32(code[1]&0xf)
-	used := regs()
+	var used registers
 	switch op, second := code[0], code[1]&0xf; {
 	case op == 0xa7 && (second == 8 || second == 9), op == 0xc0 && (second == 0 || second == 1): // lhi, lghi, larl, lgfi
 		used = regs(r1)
@@ -256,7 +256,7 @@ func (loongarch64) Spares(code []byte, arg int) bool {
 	}
 	w := binary.LittleEndian.Uint32(code)
 	rd, rj, rk := w&0x1f, w>>5&0x1f, w>>10&0x1f
-	used := regs()
+	var used registers
 	switch {
 	case w>>25 == 0x0a, w>>25 == 0x0d, w>>25 == 0x0e: // lu12i.w, pcalau12i, pcaddu12i
 		used = regs(rd)

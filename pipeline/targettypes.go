@@ -3,7 +3,6 @@ package pipeline
 import (
 	"errors"
 	"fmt"
-	"strings"
 	"sync"
 
 	"github.com/klpforge/klpforge/analyze/typecheck"
@@ -115,11 +114,4 @@ func (t *Target) uniqueFunc(object, name string) bool {
 		}
 	}
 	return n == 1
-}
-
-// cName is the name in the source of a function or variable that the compiler gave a
-// suffix.
-func cName(symbol string) string {
-	name, _, _ := strings.Cut(symbol, ".")
-	return name
 }

@@ -23,11 +23,12 @@ var preserving = map[string]bool{"__SCT__preempt_schedule": true, "__SCT__preemp
 // (include/linux/{sched,kernel}.h, v6.1).
 var resched = map[string]bool{"__SCT__cond_resched": true, "__SCT__might_resched": true}
 
-// noReturn are functions that do not come back.
+// noReturn are functions that do not come back, by their declaration (v6.1, v6.12). nmi_panic,
+// which returns to all but the first processor that calls it, is none.
 var noReturn = map[string]bool{"__stack_chk_fail": true, "panic": true, "do_exit": true,
-	"__fortify_panic": true, "fortify_panic": true, "make_task_dead": true, "nmi_panic": true,
+	"__fortify_panic": true, "fortify_panic": true, "make_task_dead": true,
 	"__reiserfs_panic": true, "kthread_complete_and_exit": true, "__module_put_and_kthread_exit": true,
-	"kthread_exit": true, "do_group_exit": true, "machine_restart": true, "usercopy_abort": true}
+	"kthread_exit": true, "do_group_exit": true, "usercopy_abort": true}
 
 // special reports whether a function of that name has a calling convention of its
 // own (arch/x86/lib, arch/x86/entry/thunk_64.S, v6.1).

@@ -229,8 +229,8 @@ func (d *decider) balanced(j *Join) bool {
 	return effect.Neutral() && effect.Unknown == 0
 }
 
-// callsOwnOnly reports whether all that a function calls directly is in its object
-// file, so that what is known of the file holds for the function.
+// callsOwnOnly reports whether all that a function calls directly, but for its ftrace
+// entry, is in its object file, so that what is known of the file holds for the function.
 func callsOwnOnly(u *analyze.Unit, a elfdiff.AtomID) bool {
 	before, err := u.Before()
 	if err != nil {
@@ -241,7 +241,10 @@ func callsOwnOnly(u *analyze.Unit, a elfdiff.AtomID) bool {
 		return false
 	}
 	for _, c := range before.Model.Calls(id) {
-		if c.Target == model.NoFunc || before.Model.Func(c.Target).Flags&model.FuncExtern != 0 {
+		if c.Target == model.NoFunc {
+			return false
+		}
+		if f := before.Model.Func(c.Target); f.Flags&model.FuncExtern != 0 && f.Name != "__fentry__" {
 			return false
 		}
 	}

@@ -142,7 +142,8 @@ func TestCallersJoin(t *testing.T) {
 	want := []string{
 		"queue_close because of queue_end",
 		"queue_open because of queue_begin",
-		"queue_use because of queue_begin, queue_end", // queue_user stays: it sees no lock
+		"queue_session because of queue_open, queue_close", // as these two keep or lose a lock
+		"queue_use because of queue_begin, queue_end",      // queue_user stays: it sees no lock
 		"user_use because of queue_begin, queue_end",
 	}
 	if diff := cmp.Diff(want, joins(d)); diff != "" {
@@ -213,6 +214,24 @@ func TestReplacedCaller(t *testing.T) {
 		if o := outside(t, d, "queue_begin"); len(o.Unpatched) > 0 {
 			t.Errorf("look only %v: unpatched %q", look, o.Unpatched)
 		}
+	}
+}
+
+// A static function is called by its own object file alone.
+func TestStaticFunction(t *testing.T) {
+	k := builtIn(t)
+	d := decide(t, join.Input{Units: []*analyze.Unit{queue(t, k, plan.Vmlinux, "own_begin")}, Shipped: k, Lost: map[join.Caller]bool{{Owner: plan.Vmlinux, Name: "user_own"}: true}})
+	if diff := cmp.Diff([]string{"own_use because of own_begin"}, joins(d)); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
+	}
+	for f := range d.Outside {
+		if name := f.Unit.Name(f.Orig); name != "own_use" {
+			t.Errorf("callers of %s were looked for elsewhere", name)
+		}
+	}
+	// That of own_use cannot join.
+	if diff := cmp.Diff([]string{"user_own [vmlinux]"}, outside(t, d, "own_use").Unpatched); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
 	}
 }
 
@@ -297,11 +316,11 @@ func TestUnknownCode(t *testing.T) {
 			shipped = &kernel{code: map[string]*join.Code{"mod": linked(t, "user/before.o")}}
 			u.Place.Funcs = map[elfdiff.AtomID]locate.Place{}
 		}
-		d := decide(t, join.Input{Units: []*analyze.Unit{u}, Shipped: shipped})
+		d := decide(t, join.Input{Units: []*analyze.Unit{u}, Shipped: shipped, Lost: map[join.Caller]bool{{Owner: "mod", Name: "user_use"}: true}})
 		if o := outside(t, d, "queue_begin"); o.Complete && name == "not decoded" {
 			t.Errorf("%s: outside %+v", name, o)
 		}
-		if got := joins(d); name == "not decoded" && !slices.Contains(got, "queue_user because of queue_use") {
+		if got := joins(d); !slices.Contains(got, "queue_user because of queue_use") {
 			t.Errorf("%s: joins %q: queue_use is not known to be balanced", name, got)
 		}
 	}

@@ -19,6 +19,7 @@ type (
 		Patched   string         `json:"patched"`
 		Arch      string         `json:"arch"`
 		Functions []diffFuncSpec `json:"functions"`
+		Lines     []diffFuncSpec `json:"lines"`
 		Data      []diffDataSpec `json:"data"`
 		Problems  []diffProbSpec `json:"problems"`
 	}

@@ -10,7 +10,6 @@ package userland
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -167,22 +166,4 @@ func (u *Userland) Command(ctx context.Context, binds []Bind, args ...string) *e
 	}
 	cmd.WaitDelay = killDelay
 	return cmd
-}
-
-// Klpforge is a run of klpforge within the userland, with the same cache as outside, at
-// the same place: prepared trees know where they lie. binary is a static klpforge.
-// More directories that the run reads or writes are shown in their places.
-func (u *Userland) Klpforge(ctx context.Context, c cachedir.Dir, binary string, dirs []string, args ...string) (
-	*exec.Cmd, error,
-) {
-	if !filepath.IsAbs(string(c)) || !filepath.IsAbs(binary) {
-		return nil, errors.New("run klpforge in a userland: cache and program must be absolute")
-	}
-	binds := []Bind{{From: string(c), At: string(c)}, {From: binary, At: "/usr/local/bin/klpforge"}}
-	for _, d := range dirs {
-		binds = append(binds, Bind{From: d, At: d})
-	}
-	cmd := u.Command(ctx, binds, append([]string{"/usr/local/bin/klpforge"}, args...)...)
-	cmd.Env = append(cmd.Env, "KLPFORGE_CACHE="+string(c))
-	return cmd, nil
 }
