@@ -19,6 +19,7 @@ type certificate struct {
 
 type guard struct {
 	At, Exit, Test, Because, Before, Old string
+	Source                               string // a place for readers; nothing rests on it
 	Value                                int64
 	Void                                 bool
 	Releases                             []string
