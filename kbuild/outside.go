@@ -34,7 +34,7 @@ func (e *OutsideError) Error() string {
 // Outside is a construct in a text that names a file outside of the tree.
 type Outside struct {
 	Line      int
-	Construct string // as written
+	Construct string // the directive, such as "#include" or ".incbin"
 	Path      string // the file
 }
 
@@ -43,6 +43,12 @@ var (
 	hasForm      = regexp.MustCompile(`\b(__has_include|__has_include_next|__has_embed)\s*\(\s*["<]([^">]+)[">]`)
 	assemblyForm = regexp.MustCompile(`\.(incbin|include)(?:\s|\\[tn])*\\*"([^"\\]+)`)
 )
+
+// readForms are the forms with what stands before the word that each captures.
+var readForms = []struct {
+	form *regexp.Regexp
+	mark string
+}{{includeForm, "#"}, {hasForm, ""}, {assemblyForm, "."}}
 
 // ReadsOutside finds constructs that name a file outside of the tree in the lines of
 // a source that the old text, which may be nil, does not have. rel is the source's
@@ -59,14 +65,14 @@ func ReadsOutside(rel string, old, text []byte) []Outside {
 		if known[strings.TrimSpace(line)] {
 			continue
 		}
-		for _, form := range []*regexp.Regexp{includeForm, hasForm, assemblyForm} {
-			for _, m := range form.FindAllStringSubmatch(line, -1) {
+		for _, f := range readForms {
+			for _, m := range f.form.FindAllStringSubmatch(line, -1) {
 				from := path.Dir(rel)
-				if form == assemblyForm {
+				if f.form == assemblyForm {
 					from = "." // the assembler works at the tree's root
 				}
 				if name := m[2]; path.IsAbs(name) || strings.HasPrefix(path.Join(from, name), "../") {
-					out = append(out, Outside{n, strings.TrimSpace(m[0]), name})
+					out = append(out, Outside{n, f.mark + m[1], name})
 				}
 			}
 		}
