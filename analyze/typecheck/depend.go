@@ -134,7 +134,7 @@ func (c *code) whole(name string, o *Object) bool {
 func (t *Text) code(funcs, data []string) *code {
 	c := &code{text: t, words: map[string]bool{}, members: map[string]bool{}, byValue: map[string]bool{}, stepped: map[string]bool{},
 		pointers: map[string][]string{}, types: map[string]bool{}}
-	done := map[int]bool{}
+	done := map[int]taken{}
 	for _, name := range slices.Concat(funcs, data) {
 		for _, id := range t.named[name] {
 			c.add(id, true, done)
@@ -148,21 +148,26 @@ func (t *Text) code(funcs, data []string) *code {
 	return c
 }
 
+// taken says how much of a declaration has been taken up.
+type taken struct{ head, body bool }
+
 // add takes up a declaration, with its body when that is part of the code, and all
-// that its names stand for.
-func (c *code) add(id int, body bool, done map[int]bool) {
-	if done[id] {
-		return
-	}
-	done[id] = true
+// that its names stand for. One that was taken up for its head alone, because another
+// function names it, still brings its body.
+func (c *code) add(id int, body bool, done map[int]taken) {
 	ch := &c.text.chunks[id]
-	before := maps.Clone(c.byValue)
-	c.scan(ch.head)
-	if ch.head[0] == "typedef" {
-		c.byValue = before // a name for a type makes no variable
+	was := done[id]
+	done[id] = taken{true, was.body || body}
+	var lists [][]string
+	if !was.head {
+		before := maps.Clone(c.byValue)
+		c.scan(ch.head)
+		if ch.head[0] == "typedef" {
+			c.byValue = before // a name for a type makes no variable
+		}
+		lists = append(lists, ch.head)
 	}
-	lists := [][]string{ch.head}
-	if body {
+	if body && !was.body {
 		c.scan(ch.body)
 		lists = append(lists, ch.body)
 	}

@@ -1,6 +1,7 @@
 package typecheck
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -37,6 +38,12 @@ int sized_deref(union all *a) { return sizeof(*a); }
 int sized_other(union all *a, int *n) { return sizeof(*n) + a->i; }
 union all *find_all(int nr);
 int call_indexed(int nr) { return find_all(nr)[1].i; }
+extern int later(struct leads *l);
+int before_it(struct leads *l) { return later(l); }
+int later(struct leads *l) { return l->to != 0; }
+int far(struct plain *p) { return direct(p); }
+static const int second = ANON_TWO;
+int by_constant(int x) { return x == second; }
 int indexed(struct anon *a, int i) { return a->list[i].s; }
 `
 
@@ -64,13 +71,18 @@ func TestJudge(t *testing.T) {
 		"sized_other":  {"union all": Unsure},
 		"call_indexed": {"union all": Used},
 		"indexed":      {"struct anon": Used},
-		"missing":      nil,
+		// What another names is judged with its own body all the same.
+		"before_it later": {"struct leads": Used},
+		// No word is needed for a compiler to inline a function, or to fold a constant.
+		"far":         {"struct plain": Used},
+		"by_constant": {"ANON_TWO": Used},
+		"missing":     nil,
 	} {
 		r, err := Check(o, sources(t)[0], all, none)
 		if err != nil {
 			t.Fatal(err)
 		}
-		Judge(r.Mismatches, text, o, []string{fn}, []string{"not_in_the_text"})
+		Judge(r.Mismatches, text, o, strings.Fields(fn), []string{"not_in_the_text"})
 		got := map[string]Use{}
 		for _, m := range r.Mismatches {
 			if m.Use != Unused {

@@ -20,7 +20,8 @@ type Text struct {
 type chunk struct {
 	head []string // up to the body or the initialiser
 	body []string // of a function or an initialiser, braces included
-	// inline: the body can become part of another function.
+	// inline: the body can become part of a function that names it. A compiler needs no
+	// word to inline a function, and folds constants.
 	inline bool
 	fn     bool
 }
@@ -94,9 +95,7 @@ var attributes = map[string]bool{"__attribute__": true, "__attribute": true, "as
 
 func (t *Text) add(c chunk) {
 	id := len(t.chunks)
-	c.inline = c.fn && slices.ContainsFunc(c.head, func(s string) bool {
-		return s == "static" || s == "inline" || s == "__inline" || s == "__inline__"
-	})
+	c.inline = c.fn || slices.Contains(c.head, "const") && !slices.Contains(c.head, "struct") && !slices.Contains(c.head, "union")
 	t.chunks = append(t.chunks, c)
 	into := t.named
 	if c.head[0] == "typedef" {
