@@ -27,6 +27,16 @@ type TypeCheck struct {
 	// Headers are differences between the prepared tree's generated headers and the
 	// target's, without a Source.
 	Headers []string
+	Other   *OtherHeaders // nil when all headers are the target's, or the target has none
+}
+
+// OtherHeaders is what the code that travels makes of headers that the target has
+// otherwise.
+type OtherHeaders struct {
+	Headers []string // headers of the target that were read in their place
+	Changed []string // headers that the patches change too, so that they were not
+	Where   []typecheck.Otherwise
+	Err     error // the target's could not be read in their place
 }
 
 // TargetTypes is what a unit's types are compared with.
@@ -36,6 +46,9 @@ type TargetTypes struct {
 	// Text is what the compiler sees of the patched unit; nil when that cannot be had.
 	// It is asked for only when code has to be looked at.
 	Text func() (*typecheck.Text, error)
+	// Other is the same with the target's headers in place of those of the source that
+	// differ, with what they are; nil when none does. It may be nil.
+	Other func() (*typecheck.Text, *OtherHeaders)
 	// Unique reports whether one function alone has a name in the unit's reach, so that
 	// a prototype which the target has under that name is its own.
 	Unique func(function string) bool
@@ -52,7 +65,26 @@ func (u *Unit) CompareTypes(in TargetTypes) *TypeCheck {
 		err = u.compareTypes(c, source, in)
 	}
 	c.Err = err
+	if in.Other != nil {
+		c.Other = u.compareHeaders(in)
+	}
 	return c
+}
+
+// compareHeaders compares what the code that travels is made of with what the target's
+// headers would make of it.
+func (u *Unit) compareHeaders(in TargetTypes) *OtherHeaders {
+	there, other := in.Other()
+	if there == nil {
+		return other
+	}
+	here, err := in.Text()
+	if err != nil {
+		other.Err = err
+		return other
+	}
+	other.Where = here.Compare(there, u.Travels.Funcs, u.Travels.Data)
+	return other
 }
 
 func (u *Unit) compareTypes(c *TypeCheck, source typecheck.Source, in TargetTypes) error {

@@ -40,17 +40,34 @@ func (m *Machine) Status(places Places) (*Status, error) {
 	if s.Boot, s.BootProblem, err = m.installed(places, sys.Release); err != nil {
 		return nil, err
 	}
-	t := sys.transition()
-	if t == nil {
-		return s, nil
-	}
-	c, err := m.census(sys, t, true)
+	s.Transition, err = m.transition(sys)
 	if err != nil {
 		return nil, err
 	}
-	s.Transition = &Transition{Module: t.Name, Phase: t.Phase, Tasks: c.total, Left: c.left, Hidden: c.hidden, Blocking: c.blocking}
-	if s.Transition.Blocking == nil {
-		s.Transition.Blocking = []Task{}
-	}
 	return s, nil
+}
+
+// Transition is the transition under way, with the tasks that it waits for; nil for none.
+func (m *Machine) Transition() (*Transition, error) {
+	sys, err := m.System()
+	if err != nil {
+		return nil, err
+	}
+	return m.transition(sys)
+}
+
+func (m *Machine) transition(sys *System) (*Transition, error) {
+	l := sys.transition()
+	if l == nil {
+		return nil, nil
+	}
+	c, err := m.census(sys, l, true)
+	if err != nil {
+		return nil, err
+	}
+	t := &Transition{Module: l.Name, Phase: l.Phase, Tasks: c.total, Left: c.left, Hidden: c.hidden, Blocking: c.blocking}
+	if t.Blocking == nil {
+		t.Blocking = []Task{}
+	}
+	return t, nil
 }

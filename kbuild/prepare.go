@@ -22,7 +22,7 @@ import (
 
 // formatVersion is part of every tree key; raise it when the way trees are made
 // changes.
-const formatVersion = "8"
+const formatVersion = "9"
 
 // PrepareOptions says which kernel to prepare. Source, Config and Cache must be
 // set; Release should be.
@@ -71,11 +71,12 @@ type Tree struct {
 	// Healed tells that the tree in the cache had been changed, and was made again.
 	Healed string
 
-	base  string // trees/<key>
-	cache string
-	jobs  int
-	meta  treeMeta
-	use   *os.File // locked against PruneTree as long as the Tree is reachable
+	base    string // trees/<key>
+	cache   string
+	headers []string // PrepareOptions.Headers
+	jobs    int
+	meta    treeMeta
+	use     *os.File // locked against PruneTree as long as the Tree is reachable
 
 	lateObjtool bool // kbuild itself would run objtool at links only
 	confiner    confiner
@@ -98,7 +99,9 @@ type treeMeta struct {
 	Symvers     bool // the tree has the target's Module.symvers
 	ConfigDiffs []ConfigDiff
 	Warnings    []string
-	Stages      map[string]float64 // seconds each stage took
+	// OtherHeaders are headers of the source that the target's packages have otherwise.
+	OtherHeaders []string
+	Stages       map[string]float64 // seconds each stage took
 }
 
 // Stages tells how long each stage of the preparation took, in seconds.
@@ -343,7 +346,7 @@ func (p *preparation) describe(m treeMeta) *Tree {
 	return &Tree{
 		Dir: p.tree, Key: p.key, Release: m.Release, Version: m.Version, Arch: m.Arch,
 		CC: m.CC, CCVersion: m.CCVersion, ConfigDiffs: m.ConfigDiffs, Warnings: m.Warnings, Unconfined: p.unconfined,
-		base: p.base, cache: p.Cache, jobs: p.Jobs, meta: m, lateObjtool: p.config.lateObjtool(), confiner: p.confiner,
+		base: p.base, cache: p.Cache, headers: p.Headers, jobs: p.Jobs, meta: m, lateObjtool: p.config.lateObjtool(), confiner: p.confiner,
 	}
 }
 
@@ -448,6 +451,12 @@ func (p *preparation) finish(ctx context.Context, sourceFiles map[string]bool) e
 	}
 	p.withoutRust(m.ConfigDiffs)
 	if m.Warnings, err = p.compareGenerated(); err != nil {
+		return err
+	}
+	if err := p.stage("compare headers", func() (err error) {
+		m.OtherHeaders, err = p.otherHeaders()
+		return err
+	}); err != nil {
 		return err
 	}
 	flags, err := p.findFlags(ctx)

@@ -52,6 +52,11 @@ func (w *Work) preprocessed(ctx context.Context, object, cmd string) ([]byte, er
 	if err != nil {
 		return nil, fmt.Errorf("preprocess %s: %w", object, err)
 	}
+	return w.runPreprocessor(ctx, object, argv)
+}
+
+// runPreprocessor runs a preprocessor's call for an object.
+func (w *Work) runPreprocessor(ctx context.Context, object string, argv []string) ([]byte, error) {
 	out, err := command{name: "preprocess " + object, dir: w.Dir, env: baseEnv(), argv: argv, logs: w.tree.logs(), box: w.tree.box(w.base)}.run(ctx)
 	if err != nil {
 		var re *RunError

@@ -28,6 +28,7 @@ func compareTypes(ctx context.Context, target *Target, change *change, objects *
 		u.Target = u.CompareTypes(analyze.TargetTypes{
 			Source:  func() (typecheck.Source, error) { return target.Types(u.Owner) },
 			Text:    func() (*typecheck.Text, error) { return objects.text(ctx, u.Object) },
+			Other:   func() (*typecheck.Text, *analyze.OtherHeaders) { return objects.otherText(ctx, u.Object) },
 			Unique:  func(fn string) bool { return target.uniqueFunc(u.Owner, fn) },
 			Headers: change.tree.Warnings,
 		})
@@ -66,6 +67,22 @@ func (c *compiled) text(ctx context.Context, object string) (*typecheck.Text, er
 		return nil, fmt.Errorf("read the text of %s: %w", object, err)
 	}
 	return typecheck.ReadText(text), nil
+}
+
+// otherText is what the compiler would see with the target's headers in place of those of
+// the source that differ; nil when none does.
+func (c *compiled) otherText(ctx context.Context, object string) (*typecheck.Text, *analyze.OtherHeaders) {
+	if c.work == nil {
+		return nil, nil
+	}
+	text, err := c.work.TargetText(ctx, object)
+	switch {
+	case err != nil:
+		return nil, &analyze.OtherHeaders{Err: err}
+	case text == nil || len(text.Headers)+len(text.Changed) == 0:
+		return nil, nil
+	}
+	return typecheck.ReadText(text.Text), &analyze.OtherHeaders{Headers: text.Headers, Changed: text.Changed}
 }
 
 // compareConfig compares the configuration of the prepared tree with the target's own,

@@ -23,6 +23,7 @@ type code struct {
 	pointers map[string][]string
 	types    map[string]bool // that its names can lead to
 	missing  []string        // functions whose text was not found
+	taken    map[int]taken   // by chunk
 }
 
 // Judge says of each mismatch whether the named functions and variables can depend on
@@ -133,11 +134,10 @@ func (c *code) whole(name string, o *Object) bool {
 // code gathers what functions and variables are made of.
 func (t *Text) code(funcs, data []string) *code {
 	c := &code{text: t, words: map[string]bool{}, members: map[string]bool{}, byValue: map[string]bool{}, stepped: map[string]bool{},
-		pointers: map[string][]string{}, types: map[string]bool{}}
-	done := map[int]taken{}
+		pointers: map[string][]string{}, types: map[string]bool{}, taken: map[int]taken{}}
 	for _, name := range slices.Concat(funcs, data) {
 		for _, id := range t.named[name] {
-			c.add(id, true, done)
+			c.add(id, true)
 		}
 	}
 	for _, name := range funcs {
@@ -154,10 +154,10 @@ type taken struct{ head, body bool }
 // add takes up a declaration, with its body when that is part of the code, and all
 // that its names stand for. One that was taken up for its head alone, because another
 // function names it, still brings its body.
-func (c *code) add(id int, body bool, done map[int]taken) {
+func (c *code) add(id int, body bool) {
 	ch := &c.text.chunks[id]
-	was := done[id]
-	done[id] = taken{true, was.body || body}
+	was := c.taken[id]
+	c.taken[id] = taken{true, was.body || body}
 	var lists [][]string
 	if !was.head {
 		before := maps.Clone(c.byValue)
@@ -177,10 +177,10 @@ func (c *code) add(id int, body bool, done map[int]taken) {
 				continue
 			}
 			for _, id := range c.text.named[tok] {
-				c.add(id, c.text.chunks[id].inline, done)
+				c.add(id, c.text.chunks[id].inline)
 			}
 			for _, id := range c.text.typedefs[tok] {
-				c.add(id, false, done)
+				c.add(id, false)
 			}
 		}
 	}

@@ -140,3 +140,35 @@ func TestMembers(t *testing.T) {
 		t.Errorf("code that is not shipped proves %q", got)
 	}
 }
+
+// TestTextCompare: what is made of other headers is found where the code is made of it.
+func TestTextCompare(t *testing.T) {
+	here := ReadText([]byte(dependText))
+	there := ReadText([]byte(strings.NewReplacer(
+		"{ return p->flag; }", "{ return p->flag & 2; }",
+		"second = ANON_TWO", "second = ANON_ONE",
+		"return l->to;", "return (void *)\"text\";",
+	).Replace(dependText)))
+	for fn, want := range map[string][]string{
+		"direct":      {"direct"},
+		"far":         {"direct"},
+		"by_constant": {"second"},
+		"indirect":    {"hop"},
+		"untouched":   nil,
+		"constant":    nil,
+		"missing":     {"missing"},
+	} {
+		var got []string
+		for _, o := range here.Compare(there, []string{fn}, nil) {
+			got = append(got, o.Name)
+		}
+		if d := cmp.Diff(want, got); d != "" {
+			t.Errorf("%s (-want +got)\n%s", fn, d)
+		}
+	}
+	got := here.Compare(there, []string{"far", "direct"}, nil)
+	want := []Otherwise{{"direct", "p -> flag ; }", "p -> flag & 2 ; }"}}
+	if d := cmp.Diff(want, got); d != "" {
+		t.Errorf("(-want +got)\n%s", d)
+	}
+}

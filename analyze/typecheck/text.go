@@ -149,8 +149,8 @@ func declared(head []string) []string {
 	return out
 }
 
-// words cuts C into names, numbers and operators, without white space, comments,
-// line markers and the contents of literals.
+// words cuts C into names, numbers, literals and operators, without white space,
+// comments and line markers.
 func words(text []byte) func(yield func(string) bool) {
 	return func(yield func(string) bool) {
 		bol := true
@@ -178,7 +178,7 @@ func words(text []byte) func(yield func(string) bool) {
 				}
 				i = min(i+1, len(text))
 				bol = false
-				if !yield(`""`) {
+				if !yield(string(text[start:i])) {
 					return
 				}
 				continue

@@ -84,7 +84,7 @@ Exit codes: 0 done; 1 the patch cannot be a livepatch, or findings at or above
 	kpatch = a.kpatchCmd()
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &exitError{code: exitUsage, err: err} })
 	root.AddCommand(a.buildCmd(), a.diffCmd(), a.verifyCmd(), a.kernelCmd(), a.postlinkCmd(), a.infoCmd(), a.releaseCmd(), a.lintCmd(), a.explainCmd(), a.inspectCmd(),
-		a.loadCmd(), a.unloadCmd(), a.statusCmd(), a.planCmd(), a.manCmd(), kpatch)
+		a.loadCmd(), a.unloadCmd(), a.statusCmd(), a.planCmd(), a.tryCmd(), a.manCmd(), kpatch)
 	root.SetHelpCommand(helpCmd())
 	addCompletion(root)
 	return root, kpatch

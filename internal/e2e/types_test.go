@@ -71,8 +71,34 @@ func TestTypesFit(t *testing.T) {
 	}
 }
 
-// TestTypesSwapped: two members change places in the source. Code that reads one of them
-// is refused; code that reads neither is built.
+// otherEdits make another kernel of the source: two members change places, and so do bit
+// fields and enumerators, and a flag moves.
+var otherEdits = []edit{
+	{"include/net/sock.h", "sk_no_check_tx : 1,\n\t\t\t\tsk_no_check_rx : 1,", "sk_no_check_rx : 1,\n\t\t\t\tsk_no_check_tx : 1,"},
+	{"include/linux/backing-dev-defs.h", "\tWB_REASON_VMSCAN,\n\tWB_REASON_SYNC,", "\tWB_REASON_SYNC,\n\tWB_REASON_VMSCAN,"},
+	{"include/linux/fs.h", "#define FMODE_NEED_UNMOUNT\t((__force fmode_t)0x10000000)", "#define FMODE_NEED_UNMOUNT\t((__force fmode_t)0x40000000)"},
+	{"include/linux/pipe_fs_i.h", "\treturn pipe_occupancy(head, tail) >= limit;", "\treturn pipe_occupancy(head, tail) > limit;"},
+}
+
+// otherUses read what otherEdits change, each in code that did not.
+var otherUses = []struct {
+	name, says string
+	edit       edit
+}{
+	{"bit field", "KLP127 error: (net/core/sock.o): struct sock.sk_no_check_tx is at offset 512, bit 3 in the compiled object, 512, bit 2 in vmlinux's BTF",
+		edit{"net/core/sock.c", "void sk_free(struct sock *sk)\n{\n", "void sk_free(struct sock *sk)\n{\n\tif (sk->sk_no_check_tx)\n\t\treturn;\n"}},
+	{"enumerator", "KLP127 error: (fs/sync.o): enumerator WB_REASON_VMSCAN is 2 in the compiled object, 1 in vmlinux's BTF",
+		edit{"fs/sync.c", "\tif (!file->f_op->fsync)\n\t\treturn -EINVAL;\n", "\tif (!file->f_op->fsync || datasync == WB_REASON_VMSCAN)\n\t\treturn -EINVAL;\n"}},
+	{"macro", "KLP127 error: (fs/eventfd.o): headers of the source are not the target's: eventfd_write is compiled as `",
+		edit{"fs/eventfd.c", "\tif (ucnt == ULLONG_MAX)\n", "\tif (ucnt == ULLONG_MAX || file->f_mode & FMODE_NEED_UNMOUNT)\n"}},
+	{"inline function", "KLP127 error: (fs/fcntl.o): headers of the source are not the target's: pipe_full is compiled as `",
+		edit{"fs/fcntl.c", "\tint who = arg, ret = 0;\n\n\ttype = PIDTYPE_TGID;\n",
+			"\tint who = arg, ret = 0;\n\tstruct pipe_inode_info *pipe = filp->f_inode->i_pipe;\n\n" +
+				"\tif (pipe && pipe_full(pipe->head, pipe->tail, pipe->max_usage))\n\t\treturn -EAGAIN;\n\ttype = PIDTYPE_TGID;\n"}},
+}
+
+// TestTypesSwapped: the source is another one than the target's. Code that reads what
+// differs is refused; code that does not is built.
 func TestTypesSwapped(t *testing.T) {
 	e := env(t)
 	c := newCLI(t, e, CloudRelease)
@@ -93,8 +119,19 @@ func TestTypesSwapped(t *testing.T) {
 	}
 	writeFile(t, header, strings.NewReplacer(rlim, stats, stats, rlim).Replace(text))
 
+	for _, e := range otherEdits {
+		text := string(readFile(t, filepath.Join(src, e.file)))
+		if strings.Count(text, e.old) != 1 {
+			t.Fatalf("%s is not as expected", e.file)
+		}
+		writeFile(t, filepath.Join(src, e.file), strings.Replace(text, e.old, e.new, 1))
+	}
+
 	args := []string{"--root", string(c.cache.TargetRoot(c.release)), "--source", src}
 	dir := t.TempDir()
+	for _, u := range otherUses {
+		other.build(t, exitRefused, []string{u.says}, filepath.Join(dir, "use.ko"), append(args, c.patch(t, u.edit))...)
+	}
 	other.build(t, exitRefused, []string{"KLP127 error: (fs/proc/meminfo.o): struct signal_struct.rlim is at offset 752 in the compiled object, 688 in vmlinux's BTF", "remedy: build from the source"},
 		filepath.Join(dir, "swapped.ko"), append(args, c.patch(t, rlimEdit))...)
 	other.build(t, exitDone, nil, filepath.Join(dir, "quiet.ko"), append(args, c.patch(t, quietEdit))...)

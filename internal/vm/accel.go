@@ -27,7 +27,7 @@ func resolveAccel(ctx context.Context, o Options) (string, error) {
 	if o.Accel != AccelAuto {
 		return o.Accel, nil
 	}
-	if os.Getenv(KVMEnv) != "1" {
+	if os.Getenv(KVMEnv) != "1" && !o.Probe {
 		return AccelTCG, nil
 	}
 	if _, err := os.Stat("/dev/kvm"); err != nil {

@@ -50,6 +50,11 @@ func OpenModuleTree(root, release string) (*ModuleTree, error) {
 	if dir == "" {
 		return nil, fmt.Errorf("open module tree: no lib/modules/%s below %s: unpack the kernel's image package there", release, root)
 	}
+	return openModules(dir)
+}
+
+// openModules reads the names of all modules of a directory like lib/modules/RELEASE.
+func openModules(dir string) (*ModuleTree, error) {
 	t := &ModuleTree{dir: dir, files: map[string]string{}, builtin: map[string]bool{}}
 	err := filepath.WalkDir(dir, func(p string, e fs.DirEntry, err error) error {
 		if err != nil {

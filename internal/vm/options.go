@@ -29,6 +29,7 @@ type Options struct {
 	// "vmlinuz-".
 	Root    string
 	Release string
+	Modules string // directory like lib/modules/Release; takes the place of Root
 
 	QEMU    string   // program; default "qemu-system-x86_64"
 	Append  string   // added to the kernel's command line
@@ -36,6 +37,7 @@ type Options struct {
 	CPUs    int      // default 2
 	CPU     string   // QEMU's CPU model; default "max"
 	Accel   string   // default AccelAuto
+	Probe   bool     // AccelAuto probes KVM although KVMEnv is not set
 	Disks   []Disk   // as virtio disks vda, vdb …; the script must modprobe virtio_pci and virtio_blk
 	Args    []string // added to QEMU's command line
 	Results string   // file that takes the second serial port; Run sets it; default "klpvm-results"
@@ -52,6 +54,7 @@ type Options struct {
 type Disk struct {
 	Path     string
 	ReadOnly bool
+	Snapshot bool // what the guest writes is thrown away
 }
 
 // Sentinel errors.
@@ -129,6 +132,9 @@ func CommandLine(o Options) ([]string, error) {
 		drive := "file=" + comma(d.Path) + ",format=raw,if=virtio"
 		if d.ReadOnly {
 			drive += ",readonly=on"
+		}
+		if d.Snapshot {
+			drive += ",snapshot=on"
 		}
 		args = append(args, "-drive", drive)
 	}

@@ -100,6 +100,9 @@ func patience(steps []guest.Step) time.Duration {
 // makeInitramfs writes the archive into o.Dir and gives the VM the memory for it.
 func makeInitramfs(ctx context.Context, o *Options, s Script) error {
 	_, files, err := resolve(s, sync.OnceValues(func() (*ModuleTree, error) {
+		if o.Modules != "" {
+			return openModules(o.Modules)
+		}
 		return OpenModuleTree(o.Root, o.Release)
 	}))
 	if err != nil {

@@ -19,6 +19,12 @@
 // neither sizeof nor an array nor arithmetic on pointers is seen. Other differences are
 // one note.
 //
+// What is no type, a constant that a macro names or an inline function, is told by the
+// headers alone. Where those of the source differ from those of the target's header
+// packages, the object is preprocessed a second time, with the target's in place of its
+// own. It is an error when that makes another text of the code that travels, of what can
+// be inlined into it, or of a constant it names; else it is a note.
+//
 // When the target has no types, a note says which of the members in use are proved
 // otherwise: code of the same object, found byte by byte in the target, has their
 // offsets in it.

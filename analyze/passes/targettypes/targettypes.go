@@ -36,6 +36,9 @@ func run(p *analyze.Pass) error {
 		default:
 			mismatches(p, u, seen)
 		}
+		if u.Target != nil && u.Target.Other != nil {
+			headers(p, u)
+		}
 	}
 	config(p)
 	return nil
@@ -90,6 +93,38 @@ func mismatch(u *analyze.Unit, m *typecheck.Mismatch) finding.Finding {
 		f.Evidence = append(f.Evidence, u.Target.Source+" has several of that name, none of them the same; this is the most alike")
 	}
 	return f
+}
+
+// headers reports what code is made of by headers that are not the target's.
+func headers(p *analyze.Pass, u *analyze.Unit) {
+	o := u.Target.Other
+	f := finding.Finding{ID: finding.IDTypes, Object: u.Owner, Unit: u.Object, Remedy: remedy}
+	if len(o.Headers) > 0 {
+		f.Evidence = append(f.Evidence, "the target has otherwise: "+short(o.Headers, 8))
+	}
+	switch {
+	case o.Err != nil:
+		f.Severity, f.Unknown = finding.Warning, true
+		f.Message = "headers of the source are not the target's, and what they make of the code could not be compared"
+		f.Evidence = append(f.Evidence, o.Err.Error())
+	case len(o.Where) > 0:
+		f.Severity = finding.Error
+		w := o.Where[0]
+		f.Message = fmt.Sprintf("headers of the source are not the target's: %s is compiled as `%s`, by the target's headers `%s`", w.Name, w.Here, w.There)
+		if w.Here == w.There {
+			f.Message = fmt.Sprintf("headers of the source are not the target's: the target's make something else of %s", w.Name)
+		}
+		for _, more := range o.Where[1:min(len(o.Where), 9)] {
+			f.Evidence = append(f.Evidence, fmt.Sprintf("%s: `%s`, by the target's headers `%s`", more.Name, more.Here, more.There))
+		}
+	case len(o.Changed) > 0:
+		f.Severity, f.Unknown = finding.Warning, true
+		f.Message = "the patch changes headers that are not the target's to begin with: " + short(o.Changed, 8)
+	default:
+		f.Severity = finding.Note
+		f.Message = fmt.Sprintf("%d headers of the source are not the target's, in parts that the patched code does not use", len(o.Headers))
+	}
+	p.Report(f)
 }
 
 // noTypes tells what is known of a target without types.

@@ -1,9 +1,15 @@
 package guest
 
 import (
+	"bytes"
+	"debug/elf"
+	"encoding/binary"
 	"fmt"
+	"io"
 	"maps"
+	"net"
 	"os"
+	"os/exec"
 	"runtime"
 	"slices"
 	"strings"
@@ -66,6 +72,98 @@ var loads = map[string]func(id int){
 	},
 }
 
+// More kinds, which run only when they are asked for: starting a program costs far more
+// than the others do, and a network needs its loopback device.
+const (
+	LoadExec    = "exec"    // fork and exec
+	LoadNetwork = "network" // TCP over loopback
+)
+
+var askedFor = map[string]func(id int){
+	LoadExec: func(id int) {
+		name := fmt.Sprintf("/tmp/load-exec.%d", id)
+		if _, err := os.Stat(name); err != nil {
+			if os.WriteFile(name, trueProgram, 0o700) != nil {
+				return
+			}
+		}
+		_ = exec.Command(name).Run()
+	},
+	LoadNetwork: func(int) {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			return
+		}
+		defer l.Close()
+		go func() {
+			c, err := l.Accept()
+			if err == nil {
+				_, _ = io.Copy(c, c)
+				c.Close()
+			}
+		}()
+		c, err := net.Dial("tcp", l.Addr().String())
+		if err != nil {
+			return
+		}
+		defer c.Close()
+		b := make([]byte, 256)
+		for range 20 {
+			if _, err := c.Write(b); err != nil {
+				return
+			}
+			if _, err := io.ReadFull(c, b); err != nil {
+				return
+			}
+		}
+	},
+	LongSleep: longSleep,
+}
+
+// AllLoads lists every kind but LongSleep, sorted.
+func AllLoads() []string {
+	all := append(LoadNames(), LoadExec, LoadNetwork)
+	slices.Sort(all)
+	return all
+}
+
+// trueProgram is an executable for x86-64 that ends with status 0: an ELF header, one
+// program header that maps the file, and exit(0).
+var trueProgram = func() []byte {
+	const base, headers = 0x400000, 64 + 56
+	code := []byte{0x31, 0xff, 0xb8, 60, 0, 0, 0, 0x0f, 0x05} // xor %edi,%edi; mov $60,%eax; syscall
+	var b bytes.Buffer
+	_ = binary.Write(&b, binary.LittleEndian, elf.Header64{
+		Ident: [16]byte{0x7f, 'E', 'L', 'F', byte(elf.ELFCLASS64), byte(elf.ELFDATA2LSB), byte(elf.EV_CURRENT)},
+		Type:  uint16(elf.ET_EXEC), Machine: uint16(elf.EM_X86_64), Version: uint32(elf.EV_CURRENT), Entry: base + headers, Phoff: 64,
+		Ehsize: 64, Phentsize: 56, Phnum: 1,
+	})
+	size := uint64(headers + len(code))
+	_ = binary.Write(&b, binary.LittleEndian, elf.Prog64{
+		Type: uint32(elf.PT_LOAD), Flags: uint32(elf.PF_R | elf.PF_X), Vaddr: base, Paddr: base, Filesz: size, Memsz: size, Align: 0x1000,
+	})
+	b.Write(code)
+	return b.Bytes()
+}()
+
+// upLoopback brings the loopback device up.
+func upLoopback() error {
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return fmt.Errorf("open a socket: %w", err)
+	}
+	defer unix.Close(fd)
+	req, err := unix.NewIfreq("lo")
+	if err != nil {
+		return err
+	}
+	req.SetUint16(unix.IFF_UP | unix.IFF_RUNNING)
+	if err := unix.IoctlIfreq(fd, unix.SIOCSIFFLAGS, req); err != nil {
+		return fmt.Errorf("bring up lo: %w", err)
+	}
+	return nil
+}
+
 // LongSleep is a kind that keeps a transition from ending when it replaces
 // hrtimer_nanosleep(), until StopBackground or until the kernel signals the tasks,
 // after 15 s. It runs only when it is asked for; Background returns when all sleep.
@@ -80,8 +178,8 @@ func longSleep(int) {
 func LoadNames() []string { return slices.Sorted(maps.Keys(loads)) }
 
 func loadOf(kind string) func(int) {
-	if kind == LongSleep {
-		return longSleep
+	if f := askedFor[kind]; f != nil {
+		return f
 	}
 	return loads[kind]
 }
@@ -102,6 +200,11 @@ func startBackground(n int, kinds []string) (*background, error) {
 	for _, k := range kinds {
 		if loadOf(k) == nil {
 			return nil, fmt.Errorf("unknown background task %q", k)
+		}
+	}
+	if slices.Contains(kinds, LoadNetwork) {
+		if err := upLoopback(); err != nil {
+			return nil, err
 		}
 	}
 	b := &background{quit: make(chan struct{}), sleepers: map[int]bool{}}

@@ -72,7 +72,10 @@ func (in *interp) life(m BatchModule, d time.Duration, r *ModuleResult) error {
 		return err
 	}
 	r.Stage = StageTransition
-	if err := timed(&r.TransitionMs, func() error { return in.waitTransition(m.Name, d) }); err != nil {
+	if err := timed(&r.TransitionMs, func() (err error) {
+		r.Holders, err = in.waitTransition(m.Name, d)
+		return err
+	}); err != nil {
 		return err
 	}
 	r.Stage = StageEnabled

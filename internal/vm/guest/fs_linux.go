@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path"
 	"strings"
 	"time"
 
@@ -86,7 +87,11 @@ func mount(dev, dir, fs, options string) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}
-	if err := unix.Mount(dev, dir, fs, 0, options); err != nil {
+	flags := uintptr(0)
+	if fs == "bind" {
+		flags = unix.MS_BIND
+	}
+	if err := unix.Mount(dev, dir, fs, flags, options); err != nil {
 		return fmt.Errorf("mount %s at %s as %s: %w", dev, dir, fs, err)
 	}
 	return nil
@@ -99,7 +104,14 @@ func copySparse(from, to string) (err error) {
 		return err
 	}
 	defer src.Close()
-	dst, err := os.Create(to)
+	info, err := src.Stat()
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(path.Dir(to), 0o755); err != nil {
+		return err
+	}
+	dst, err := os.OpenFile(to, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, info.Mode().Perm())
 	if err != nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 package guest
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -8,6 +9,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -164,7 +166,9 @@ func (in *interp) do(id string, s Step, r *StepResult) error {
 	case OpDropCaches:
 		return dropCaches()
 	case OpWaitTransition:
-		return in.waitTransition(s.Module, wait(s.Millis))
+		holders, err := in.waitTransition(s.Module, wait(s.Millis))
+		r.Holders = holders
+		return err
 	case OpExpectEnabled:
 		return in.expectEnabled(s.Module)
 	case OpDisable:
@@ -190,12 +194,13 @@ func (in *interp) do(id string, s Step, r *StepResult) error {
 		}
 		return match("probe "+s.Module, out, s.Match, s.Want)
 	case OpExec:
-		out, err := exec.Command(s.Path, s.Args...).CombinedOutput()
-		r.Out = trimOut(string(out))
-		if err != nil {
-			return fmt.Errorf("run %s: %w", s.Path, err)
-		}
-		return nil
+		out, err := run(s)
+		r.Out = trimOut(out)
+		return err
+	case OpReverse:
+		out, err := in.reverse(s.Module, wait(s.Millis))
+		r.Out = out
+		return err
 	case OpSleep:
 		time.Sleep(time.Duration(s.Millis) * time.Millisecond)
 		return nil
@@ -218,6 +223,30 @@ func (in *interp) do(id string, s Step, r *StepResult) error {
 		return errStop
 	}
 	return fmt.Errorf("unknown operation %q", s.Op)
+}
+
+// run runs a program to its end, or to the end of its time.
+func run(s Step) (out string, err error) {
+	ctx := context.Background()
+	if s.Millis > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, wait(s.Millis))
+		defer cancel()
+	}
+	c := exec.CommandContext(ctx, s.Path, s.Args...)
+	c.WaitDelay = 5 * time.Second // of children that keep the output open
+	c.Env = []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/", "TERM=dumb"}
+	c.Dir = "/"
+	c.SysProcAttr = &syscall.SysProcAttr{Chroot: s.To, Setpgid: true}
+	c.Cancel = func() error { return unix.Kill(-c.Process.Pid, unix.SIGKILL) }
+	b, err := c.CombinedOutput()
+	switch {
+	case ctx.Err() != nil:
+		return string(b), fmt.Errorf("run %s: not at its end after %v: %w", s.Path, wait(s.Millis), unix.ETIMEDOUT)
+	case err != nil:
+		return string(b), fmt.Errorf("run %s: %w", s.Path, err)
+	}
+	return string(b), nil
 }
 
 func (in *interp) repeat(id string, s Step) error {

@@ -211,14 +211,15 @@ func TestLivepatches(t *testing.T) {
 func TestTransition(t *testing.T) {
 	in, _ := testInterp(t)
 	put(t, in, map[string]string{"x/enabled": "1\n", "x/transition": "1\n"})
-	if err := in.waitTransition("x", 30*time.Millisecond); !errors.Is(err, unix.ETIMEDOUT) {
+	if _, err := in.waitTransition("x", 30*time.Millisecond); !errors.Is(err, unix.ETIMEDOUT) {
 		t.Errorf("transition that does not end: %v", err)
 	}
 	if err := in.expectEnabled("x"); err == nil || !strings.Contains(err.Error(), "transition=1") {
 		t.Errorf("enabled during a transition: %v", err)
 	}
 	put(t, in, map[string]string{"x/transition": "0\n"})
-	if err := errors.Join(in.waitTransition("x", time.Second), in.expectEnabled("x")); err != nil {
+	_, werr := in.waitTransition("x", time.Second)
+	if err := errors.Join(werr, in.expectEnabled("x")); err != nil {
 		t.Error(err)
 	}
 	// Before 5.1 the directory stays.
@@ -235,7 +236,8 @@ func TestTransition(t *testing.T) {
 	if err := in.disable("y", 5*time.Second); err != nil {
 		t.Error(err)
 	}
-	for _, err := range []error{in.waitTransition("y", time.Second), in.expectEnabled("y"), in.disable("y", time.Second)} {
+	_, werr = in.waitTransition("y", time.Second)
+	for _, err := range []error{werr, in.expectEnabled("y"), in.disable("y", time.Second)} {
 		if err == nil {
 			t.Error("a livepatch that is not loaded is accepted")
 		}

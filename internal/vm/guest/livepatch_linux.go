@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/klpforge/klpforge/deploy"
 )
 
 // poll calls f until it is done or errs, or until d is over.
@@ -43,15 +45,61 @@ func attr(dir, name string) (val string, gone bool, err error) {
 	return strings.TrimSpace(string(b)), false, err
 }
 
-func (in *interp) waitTransition(name string, d time.Duration) error {
+// waitTransition waits for the end of a transition. It also gives the tasks that held it
+// up when they were last looked at.
+func (in *interp) waitTransition(name string, d time.Duration) (holders []Holder, err error) {
 	dir := filepath.Join(in.klp, name)
-	return poll(d, "transition of "+name, func() (bool, error) {
+	look := time.Now().Add(time.Second)
+	err = poll(d, "transition of "+name, func() (bool, error) {
 		v, gone, err := attr(dir, "transition")
 		if gone {
 			return false, fmt.Errorf("livepatch %s is not loaded", name)
 		}
+		if v == "1" && time.Now().After(look) {
+			if seen, err := readHolders(); err == nil && len(seen) > 0 {
+				holders = seen
+			}
+			look = time.Now().Add(time.Second)
+		}
 		return v == "0", err
 	})
+	return holders, err
+}
+
+// readHolders lists the tasks that have not switched.
+func readHolders() ([]Holder, error) {
+	t, err := (&deploy.Machine{}).Transition()
+	if err != nil || t == nil {
+		return nil, err
+	}
+	var out []Holder
+	for i := range t.Blocking {
+		task := &t.Blocking[i]
+		h := Holder{PID: task.PID, TID: task.TID, Name: task.Name, State: task.State, Kernel: task.Kernel, Patched: task.Patched()}
+		for _, f := range task.Stack {
+			h.Stack = append(h.Stack, f.Text)
+		}
+		if out = append(out, h); len(out) == MaxHolders {
+			break
+		}
+	}
+	return out, nil
+}
+
+// reverse disables a livepatch at once.
+func (in *interp) reverse(name string, d time.Duration) (out string, err error) {
+	v, gone, err := attr(filepath.Join(in.klp, name), "transition")
+	if gone {
+		return "", fmt.Errorf("livepatch %s is not loaded", name)
+	}
+	if err != nil {
+		return "", err
+	}
+	out = "in force"
+	if v == "1" {
+		out = "in transition"
+	}
+	return out, in.disable(name, d)
 }
 
 func (in *interp) expectEnabled(name string) error {

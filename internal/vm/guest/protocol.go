@@ -67,6 +67,7 @@ const (
 	OpCheckTaint     Op = "check-taint"
 	OpProbe          Op = "probe"
 	OpExec           Op = "exec"
+	OpReverse        Op = "reverse"
 	OpSleep          Op = "sleep"
 	OpRepeat         Op = "repeat"
 	OpBackground     Op = "background"
@@ -171,8 +172,25 @@ type StepResult struct {
 	Out         string      `json:"out,omitempty"`   // content read, at most MaxOut bytes
 	Log         []string    `json:"log,omitempty"`   // kernel messages during a step that failed, or asked for
 	Livepatches []Livepatch `json:"livepatches,omitempty"`
-	Millis      int64       `json:"ms"`
+	// Holders are the tasks that a transition waited for when they were last looked at,
+	// which is done once a second and when the wait is over.
+	Holders []Holder `json:"holders,omitempty"`
+	Millis  int64    `json:"ms"`
 }
+
+// Holder is a task that a transition waits for.
+type Holder struct {
+	PID     int      `json:"pid"`
+	TID     int      `json:"tid"`
+	Name    string   `json:"name"`
+	State   string   `json:"state"`
+	Kernel  bool     `json:"kernel_thread,omitempty"`
+	Stack   []string `json:"stack,omitempty"`   // innermost first, as the kernel prints it
+	Patched []string `json:"patched,omitempty"` // "object:function" on the stack that has to be left
+}
+
+// MaxHolders bounds StepResult.Holders.
+const MaxHolders = 20
 
 // MaxOut bounds StepResult.Out, in bytes.
 const MaxOut = 64 << 10
@@ -224,8 +242,9 @@ type ModuleResult struct {
 	DepErrs      []string   `json:"dep_errs,omitempty"`  // modules of Before and After that did not load, such as drivers without their device
 	Livepatch    *Livepatch `json:"livepatch,omitempty"` // as seen when enabled; nil when it never was
 	Complaints   []string   `json:"complaints,omitempty"`
-	Log          []string   `json:"log,omitempty"`   // all kernel messages, when something was wrong
-	Stuck        bool       `json:"stuck,omitempty"` // could not be unloaded; the batch ended here
+	Log          []string   `json:"log,omitempty"`     // all kernel messages, when something was wrong
+	Holders      []Holder   `json:"holders,omitempty"` // of the transition, as in StepResult
+	Stuck        bool       `json:"stuck,omitempty"`   // could not be unloaded; the batch ended here
 	LoadMs       int64      `json:"load_ms"`
 	TransitionMs int64      `json:"transition_ms"`
 	DisableMs    int64      `json:"disable_ms"`

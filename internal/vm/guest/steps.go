@@ -21,7 +21,8 @@ func LoopAttach(dev, file string) Step { return Step{Op: OpLoopAttach, Path: dev
 // LoopDetach releases a loop device.
 func LoopDetach(dev string) Step { return Step{Op: OpLoopDetach, Path: dev} }
 
-// Mount mounts dev at dir, which is made when missing.
+// Mount mounts dev at dir, which is made when missing. The file system "bind" shows the
+// directory dev there.
 func Mount(dev, dir, fs, options string) Step {
 	return Step{Op: OpMount, Path: dev, To: dir, FS: fs, Data: options}
 }
@@ -32,7 +33,8 @@ func Umount(dir string) Step { return Step{Op: OpUmount, Path: dir} }
 // Remove removes a file or an empty directory.
 func Remove(path string) Step { return Step{Op: OpRemove, Path: path} }
 
-// Copy copies a file, leaving holes where it has whole pages of zeros.
+// Copy copies a file with its mode, leaving holes where it has whole pages of zeros.
+// Directories are made as needed.
 func Copy(from, to string) Step { return Step{Op: OpCopy, Path: from, To: to} }
 
 // WriteFile writes a file of size bytes with a pattern that depends on seed.
@@ -103,9 +105,21 @@ func Probe(m Match, want, name string, args ...string) Step {
 	return Step{Op: OpProbe, Module: name, Args: args, Match: m, Want: want}
 }
 
-// Exec runs a static program and reports its output; it fails when the exit
-// status is not 0.
+// Exec runs a program and reports its output; it fails when the exit status is not 0.
 func Exec(path string, args ...string) Step { return Step{Op: OpExec, Path: path, Args: args} }
+
+// ExecIn is Exec with dir as the program's root directory, for at most d: then it is
+// killed, and the step fails. Path is below dir.
+func ExecIn(dir string, d time.Duration, path string, args ...string) Step {
+	return Step{Op: OpExec, Path: path, To: dir, Args: args, Millis: d.Milliseconds()}
+}
+
+// Reverse disables a livepatch at once, in the middle of its transition if that has not
+// ended yet, and waits until it is out of force. The outcome is "in transition" or
+// "in force", by what it was.
+func Reverse(name string, timeout time.Duration) Step {
+	return Step{Op: OpReverse, Module: name, Millis: timeout.Milliseconds()}
+}
 
 // Sleep does nothing for a while.
 func Sleep(d time.Duration) Step { return Step{Op: OpSleep, Millis: d.Milliseconds()} }
