@@ -89,6 +89,7 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 
 func boot(ctx context.Context, o *Options, r *Report, s vm.Script) (*vm.Result, error) {
 	opt := o.VM
+	opt.Boots = 2 // one that says nothing takes minutes to find out
 	if opt.Timeout == 0 {
 		opt.Timeout = 10*time.Minute + 2*o.For + 6*o.wait() + 2*o.limit()
 	}
@@ -106,6 +107,9 @@ func boot(ctx context.Context, o *Options, r *Report, s vm.Script) (*vm.Result, 
 			why = res.Panic.String()
 		case res.TimedOut != "":
 			why = res.TimedOut
+		}
+		if last := lines(res.Log); len(last) > 0 {
+			why += "; the last of the console: " + strings.Join(last[max(0, len(last)-3):], " | ")
 		}
 		return nil, &BootError{why}
 	}
@@ -260,6 +264,9 @@ func transition(o *Options, g []guest.StepResult) Check {
 	c := plain(g)
 	s := &g[0]
 	c.Holders = s.Holders
+	if s.Errno == "ETIMEDOUT" {
+		c.Text = fmt.Sprintf("it did not end within %v", o.wait())
+	}
 	for i := range s.Holders {
 		h := &s.Holders[i]
 		kind := ""

@@ -42,6 +42,7 @@ type Options struct {
 	Args    []string // added to QEMU's command line
 	Results string   // file that takes the second serial port; Run sets it; default "klpvm-results"
 
+	Boots   int           // how often a kernel is booted that does not come up; default 3
 	Timeout time.Duration // for the whole boot; default 10 minutes
 	Stall   time.Duration // without any output of the VM; Run's default is a minute more than the longest step may take
 
@@ -85,6 +86,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.CPUs == 0 {
 		o.CPUs = 2
+	}
+	if o.Boots == 0 {
+		o.Boots = 3
 	}
 	if o.Timeout == 0 {
 		o.Timeout = 10 * time.Minute

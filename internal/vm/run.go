@@ -59,9 +59,6 @@ func Run(ctx context.Context, o Options, s Script) (_ *Result, err error) {
 	return r, err
 }
 
-// boots is how often a kernel is booted that does not come up.
-const boots = 3
-
 // bootAgain boots until the guest program runs. A kernel on emulated processors
 // was seen to die of a double fault in its first second, before anything of the
 // script is there, and to boot the next time; one that cannot boot dies every
@@ -74,7 +71,7 @@ func bootAgain(ctx context.Context, o Options) (*Result, error) {
 			r.Boots = n
 			r.Log = earlier + r.Log
 		}
-		if err != nil || r.Kernel != "" || r.Panic == nil && r.TimedOut == "" || n == boots || o.Accel != AccelTCG {
+		if err != nil || r.Kernel != "" || r.Panic == nil && r.TimedOut == "" || n >= o.Boots || o.Accel != AccelTCG {
 			return r, err
 		}
 		earlier = r.Log + fmt.Sprintf("--- boot %d did not come up: %v\n", n, r.Err())
