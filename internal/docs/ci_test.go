@@ -20,11 +20,14 @@ type gitlabJob struct {
 		Key   string
 		Paths []string
 	}
+	Needs        []string
+	Rules        []struct{ If string }
 	BeforeScript []string `yaml:"before_script"`
 	Script       []string
 	Artifacts    struct {
-		When  string
-		Paths []string
+		When    string
+		Paths   []string
+		Reports map[string]string
 	}
 }
 
@@ -36,6 +39,7 @@ func TestGitLabTemplate(t *testing.T) {
 		Base      gitlabJob `yaml:".klpforge"`
 		Lint      gitlabJob `yaml:"klpforge-lint"`
 		Build     gitlabJob `yaml:"klpforge-build"`
+		Try       gitlabJob `yaml:"klpforge-try"`
 	}
 	d := yaml.NewDecoder(bytes.NewReader([]byte(read(t, "packaging/gitlab/klpforge.yml"))))
 	d.KnownFields(true)
@@ -55,9 +59,11 @@ func TestGitLabTemplate(t *testing.T) {
 	}
 	write("bin/klpforge", "#!/bin/sh\nprintf '%s|' \"$@\" >>calls\necho >>calls\necho result\n", 0o755)
 	write("bin/apt-get", "#!/bin/sh\n", 0o755)
+	write("bin/qemu-system-x86_64", "#!/bin/sh\n", 0o755)
+	write("livepatch/livepatch_0001_a.ko", "", 0o666)
 	write("patches/0001-a.patch", "", 0o666)
 	write("patches/0002-b.patch", "", 0o666)
-	for _, job := range []gitlabJob{doc.Lint, doc.Build} {
+	for _, job := range []gitlabJob{doc.Lint, doc.Build, doc.Try} {
 		if job.Extends != ".klpforge" {
 			t.Errorf("a job extends %q", job.Extends)
 		}
@@ -84,6 +90,8 @@ func TestGitLabTemplate(t *testing.T) {
 lint|-k|6.1.0|--fail-on|error|--format|sarif|--|patches/0001-a.patch|patches/0002-b.patch|
 kernel|fetch|--|6.1.0|
 build|-k|6.1.0|--provenance|-o|livepatch/livepatch_0001_a.ko|--|patches/0001-a.patch|patches/0002-b.patch|
+kernel|fetch|--|6.1.0|
+try|-k|6.1.0|--format|junit|--|livepatch/livepatch_0001_a.ko|
 `
 	if d := cmp.Diff(want, string(got)); d != "" {
 		t.Errorf("(-want +got)\n%s", d)

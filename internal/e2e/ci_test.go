@@ -56,6 +56,9 @@ func (c *cli) runAction(t *testing.T, a *action, dir string, inputs map[string]s
 	outputs = map[string]string{}
 	value := func(s string) string {
 		return expressionRE.ReplaceAllStringFunc(s, func(m string) string {
+			if out, ok := strings.CutPrefix(expressionRE.FindStringSubmatch(m)[1], "steps."); ok {
+				return outputs[strings.Replace(out, ".outputs.", ".", 1)]
+			}
 			name, ok := strings.CutPrefix(expressionRE.FindStringSubmatch(m)[1], "inputs.")
 			in, known := a.Inputs[name]
 			if !ok || !known {
@@ -69,6 +72,9 @@ func (c *cli) runAction(t *testing.T, a *action, dir string, inputs map[string]s
 	}
 	for _, s := range a.Runs.Steps {
 		if s.Run == "" || s.If == "steps.find.outputs.found != 'true'" {
+			continue
+		}
+		if input, ok := strings.CutSuffix(s.If, " == 'true'"); ok && value("${{ "+input+" }}") != "true" {
 			continue
 		}
 		if expressionRE.MatchString(s.Run) {
@@ -114,7 +120,7 @@ func TestAction(t *testing.T) {
 	patch := string(readFile(t, c.patch(t, cmdlineEdit)))
 	writeFile(t, filepath.Join(dir, "patches/0001-fix it.patch"), patch)
 	writeFile(t, filepath.Join(dir, "bad.patch"), strings.Replace(patch, " {", " { no such line", 1))
-	inputs := map[string]string{"kernel": CloudRelease, "patches": "patches/*.patch", "output": "out put"}
+	inputs := map[string]string{"kernel": CloudRelease, "patches": "patches/*.patch", "output": "out put", "try": "true"}
 
 	code, outputs, log := c.runAction(t, &a, dir, inputs)
 	if code != exitDone || outputs["find.found"] != "true" || outputs["build.module"] != "out put/livepatch_0001_fix_it.ko" {
@@ -122,6 +128,9 @@ func TestAction(t *testing.T) {
 	}
 	c.run(t, "verify", "-k", CloudRelease, filepath.Join(dir, outputs["build.module"])).want(t, exitDone)
 	wantSARIF(t, filepath.Join(dir, outputs["lint.sarif"]), exitDone)
+	if xml := string(readFile(t, filepath.Join(dir, "out put/klpforge-try.xml"))); !strings.Contains(xml, `failures="0"`) || !strings.Contains(xml, `name="transition again"`) {
+		t.Errorf("the trial's report:\n%.600s", xml)
+	}
 
 	inputs["patches"] = "bad.patch"
 	code, outputs, log = c.runAction(t, &a, dir, inputs)
