@@ -148,12 +148,14 @@ func TestTextCompare(t *testing.T) {
 		"{ return p->flag; }", "{ return p->flag & 2; }",
 		"second = ANON_TWO", "second = ANON_ONE",
 		"return l->to;", "return (void *)\"text\";",
+		"unsigned long flags, int more);", "int more, unsigned long flags);",
 	).Replace(dependText)))
 	for fn, want := range map[string][]string{
 		"direct":      {"direct"},
 		"far":         {"direct"},
 		"by_constant": {"second"},
 		"indirect":    {"hop"},
+		"calls":       {"callee"},
 		"untouched":   nil,
 		"constant":    nil,
 		"missing":     {"missing"},

@@ -15,8 +15,8 @@ type Otherwise struct {
 }
 
 // Compare lists the functions and constants that the named functions and variables are
-// made of, themselves included, and that another text of the object has otherwise. Types
-// are not compared: the target's own are, see [Check]. A named function that is not in
+// made of, themselves included, and what they call, that another text of the object has
+// otherwise. Types are not compared: the target's own are, see [Check]. A named function that is not in
 // the text counts as one that differs.
 func (t *Text) Compare(there *Text, funcs, data []string) []Otherwise {
 	c := t.code(funcs, data)
@@ -27,7 +27,9 @@ func (t *Text) Compare(there *Text, funcs, data []string) []Otherwise {
 	for id, took := range c.taken {
 		ch := &t.chunks[id]
 		names := declared(ch.head)
-		if !took.body || len(ch.body) == 0 || len(names) == 0 {
+		defines := took.body && len(ch.body) > 0
+		declares := len(ch.body) == 0 && ch.head[0] != "typedef" && !slices.Contains(ch.head, "{")
+		if !defines && !declares || len(names) == 0 || counted(names[0]) != names[0] {
 			continue
 		}
 		if o := ch.otherwise(there, names[0]); o != nil {
@@ -41,14 +43,14 @@ func (t *Text) Compare(there *Text, funcs, data []string) []Otherwise {
 	return slices.Compact(out)
 }
 
-// otherwise compares a definition with those of its name in another text; nil when one
-// is the same.
+// otherwise compares a definition, or a declaration, with those of its name in another
+// text; nil when one is the same.
 func (ch *chunk) otherwise(there *Text, name string) *Otherwise {
 	out := &Otherwise{Name: name}
 	here := slices.Concat(ch.head, ch.body)
 	for _, id := range there.named[name] {
 		o := &there.chunks[id]
-		if len(o.body) == 0 {
+		if (len(o.body) == 0) != (len(ch.body) == 0) {
 			continue
 		}
 		other := slices.Concat(o.head, o.body)
