@@ -55,9 +55,7 @@ const (
 // Waits says how long a function waits. Exact is false when only its family says so.
 func Waits(name string) (w Wait, exact bool) {
 	val, _ := table.get(name, "waits")
-	if row, ok := table.row(name); ok {
-		_, exact = row.Columns["waits"]
-	}
+	_, exact, _ = table.own(name, "waits")
 	return Wait(val), exact
 }
 
@@ -155,8 +153,7 @@ func Counts() map[string]Count { return maps.Clone(counts) }
 
 var counts = func() map[string]Count {
 	out := map[string]Count{}
-	for i := range table.rows {
-		name := table.rows[i].Name
+	for name := range table.exact {
 		for _, c := range []struct {
 			column string
 			delta  int8

@@ -73,34 +73,33 @@ type Locking struct {
 // Locks returns what a function does with locks; ok is false when the table does not
 // say, or only by a family. What is returned is the caller's own.
 func Locks(name string) (l Locking, ok bool) {
-	row, ok := table.row(name)
-	if !ok {
-		return Locking{}, false
-	}
-	l, ok, err := lockingOf(row)
+	l, ok, err := lockingOf(func(column string) (string, bool) {
+		val, ok, _ := table.own(name, column)
+		return val, ok
+	})
 	return l, ok && err == nil
 }
 
-// lockingOf reads the columns of a row about locks.
-func lockingOf(row *Row) (l Locking, ok bool, err error) {
+// lockingOf reads the columns about locks.
+func lockingOf(column func(name string) (string, bool)) (l Locking, ok bool, err error) {
 	l.Restores = -1
-	if text, is := row.Columns["lock"]; is {
+	if text, is := column("lock"); is {
 		ok = true
 		if l.Ops, l.When, err = parseOps(text); err != nil {
 			return l, false, err
 		}
 	}
-	if _, l.Saves = row.Columns["saves"]; l.Saves {
+	if _, l.Saves = column("saves"); l.Saves {
 		ok = true
 	}
-	if text, is := row.Columns["restores"]; is {
+	if text, is := column("restores"); is {
 		n, err := strconv.ParseInt(text, 10, 8)
 		if err != nil {
 			return l, false, fmt.Errorf("restores=%s: %w", text, err)
 		}
 		l.Restores, ok = int8(n), true
 	}
-	_, l.Traced = row.Columns["traced"]
+	_, l.Traced = column("traced")
 	return l, ok, nil
 }
 

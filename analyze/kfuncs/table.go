@@ -1,6 +1,7 @@
 package kfuncs
 
 import (
+	"cmp"
 	_ "embed"
 	"fmt"
 	"iter"
@@ -51,7 +52,7 @@ const (
 // parse reads the table. The error names the line.
 func parse(text string) ([]Row, error) {
 	var rows []Row
-	file, seen := "", map[string]bool{}
+	file, seen := "", map[string][]Row{} // seen: by name
 	for i, line := range strings.Split(text, "\n") {
 		switch {
 		case line == "" || strings.HasPrefix(line, "#"):
@@ -71,17 +72,30 @@ func parse(text string) ([]Row, error) {
 		}
 		family := strings.Contains(row.Name, "*")
 		switch {
-		case seen[row.Name]:
-			return nil, fmt.Errorf("line %d: %s has a row already", i+1, row.Name)
+		case slices.ContainsFunc(seen[row.Name], func(other Row) bool { return !before(row, other) && !before(other, row) }):
+			return nil, fmt.Errorf("line %d: %s has a row of these versions already", i+1, row.Name)
 		case file == "" || family != (file == families):
 			return nil, fmt.Errorf("line %d: %s does not belong below %q", i+1, row.Name, file)
 		case !family:
 			row.File = file
 		}
-		seen[row.Name] = true
+		seen[row.Name] = append(seen[row.Name], row)
 		rows = append(rows, row)
 	}
 	return rows, nil
+}
+
+// before reports whether the versions of a row end before those of another begin.
+func before(row, other Row) bool {
+	return row.Until != "" && other.Since != "" && versionLess(row.Until, other.Since)
+}
+
+// versionLess compares two versions, "6.9" and "6.10".
+func versionLess(a, b string) bool {
+	majorA, minorA, _ := strings.Cut(a, ".")
+	majorB, minorB, _ := strings.Cut(b, ".")
+	pad := func(s string) string { return fmt.Sprintf("%4s", s) }
+	return cmp.Or(cmp.Compare(pad(majorA), pad(majorB)), cmp.Compare(pad(minorA), pad(minorB))) < 0
 }
 
 // families stands in the place of a file above the families.
@@ -120,7 +134,7 @@ func parseRow(words []string) (Row, error) {
 // index finds rows by names.
 type index struct {
 	rows  []Row
-	exact map[string]int // of rows
+	exact map[string][]int // of rows
 	// Families by the column that they have.
 	prefixes    map[string]map[string]string // by what their names begin with
 	lengths     map[string][]int             // of these beginnings, longest first
@@ -139,12 +153,12 @@ var table = func() *index {
 }()
 
 func newIndex(rows []Row) *index {
-	x := &index{rows: rows, exact: map[string]int{}, prefixes: map[string]map[string]string{},
+	x := &index{rows: rows, exact: map[string][]int{}, prefixes: map[string]map[string]string{},
 		lengths: map[string][]int{}, ends: map[string][]family{}, inner: map[string][]family{}}
 	for i, row := range rows {
 		front, behind := strings.HasPrefix(row.Name, "*"), strings.HasSuffix(row.Name, "*")
 		if !front && !behind {
-			x.exact[row.Name] = i
+			x.exact[row.Name] = append(x.exact[row.Name], i)
 			continue
 		}
 		word := strings.Trim(row.Name, "*")
@@ -180,26 +194,34 @@ func (x *index) addPrefix(column, word, val string) {
 	}
 }
 
-// row finds the row of a function by its name; allocation profiling appends
-// _noprof to those of allocators (include/linux/alloc_tag.h, since v6.10).
-func (x *index) row(name string) (*Row, bool) {
-	if i, ok := x.exact[name]; ok {
-		return &x.rows[i], true
+// of finds the rows of a function by its name, several when versions differ;
+// allocation profiling appends _noprof to the names of allocators
+// (include/linux/alloc_tag.h, since v6.10).
+func (x *index) of(name string) []int {
+	if rows, ok := x.exact[name]; ok {
+		return rows
 	}
-	if base, ok := strings.CutSuffix(name, "_noprof"); ok {
-		if i, ok := x.exact[base]; ok {
-			return &x.rows[i], true
+	base, _ := strings.CutSuffix(name, "_noprof")
+	return x.exact[base]
+}
+
+// own finds a column in the rows of a function itself. Who asks does not know the
+// version, so where rows differ nothing is told.
+func (x *index) own(name, column string) (val string, ok, differ bool) {
+	for i, row := range x.of(name) {
+		v, has := x.rows[row].Columns[column]
+		if i > 0 && (has != ok || v != val) {
+			return "", false, true
 		}
+		val, ok = v, has
 	}
-	return nil, false
+	return val, ok, false
 }
 
 // get finds a column of a function: its row's, else that of its family.
 func (x *index) get(name, column string) (string, bool) {
-	if row, ok := x.row(name); ok {
-		if val, ok := row.Columns[column]; ok {
-			return val, true
-		}
+	if val, ok, differ := x.own(name, column); ok || differ {
+		return val, ok
 	}
 	for _, n := range x.lengths[column] {
 		if n > len(name) {
