@@ -40,7 +40,7 @@ func (o *Object) Effects(id model.FuncID) Effects {
 		e.Unknown = append(e.Unknown, fmt.Sprintf("calls through pointers: %d", indirect))
 	}
 	for _, n := range names {
-		if n != "__fentry__" && !strings.Contains(n, "return_thunk") {
+		if kind, _ := kfuncs.CalleeOf(n); kind != kfuncs.CalleeHook && kind != kfuncs.CalleeReturn {
 			e.Calls = append(e.Calls, n)
 		}
 	}

@@ -136,6 +136,10 @@ func Keeps(name string) string {
 // (include/linux/livepatch.h, v6.1).
 func ShadowID(name string) (int, bool) { return arg(name, "shadow-id") }
 
+// Fills reports whether a function writes to where its first argument points, all of
+// it or up to a length.
+func Fills(name string) bool { return has(name, "fills") }
+
 // Message reports whether a function only tells people something: what it is given
 // and whether it is called changes nothing that code decides on.
 func Message(name string) bool { return has(name, "message") }

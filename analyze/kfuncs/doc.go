@@ -33,6 +33,7 @@
 //	runs=ARG:CONTEXT  runs a function that it is given, in that Context; several after commas
 //	over              is over with a function that it is given when it returns
 //	keeps=WHAT        keeps a function or a table of functions after it returned, for a file, a device …
+//	fills             writes to where argument 0 points, all of it or up to a length
 //	message           only tells people something
 //	static-calls      changes static calls that a table names, of tracepoints and BPF dispatchers
 //	shadow-id=ARG     the argument is an id of shadow variables

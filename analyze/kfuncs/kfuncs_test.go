@@ -372,6 +372,7 @@ func TestWords(t *testing.T) {
 		"arch_cpu_idle_dead": {NoReturn, "do_exit", "arch_cpu_idle_dead"}, // returns on 6.1 under Xen
 		"EndsThread":         {EndsThread, "kthread_exit", "panic"},
 		"Over":               {Over, "sort", "call_rcu"},
+		"Fills":              {Fills, "sized_strscpy", "memcmp"},
 		"Message":            {Message, "_printk", "panic"},
 		"ChangesStaticCalls": {ChangesStaticCalls, "tracepoint_add_func", "printk"},
 		"Idle":               {Idle, "do_idle", "schedule"},

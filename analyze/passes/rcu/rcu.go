@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 
 	"github.com/klpforge/klpforge/analyze"
 	"github.com/klpforge/klpforge/analyze/code"
@@ -141,34 +140,38 @@ func direct(o *code.Object, id model.FuncID, counts func(name string) bool) int 
 // atOnce reports callbacks that old code left to a grace period and that new
 // code calls.
 func atOnce(p *analyze.Pass, u *analyze.Unit, ch elfdiff.Change, before, after *code.Object, x, y model.FuncID, kind kfuncs.Grace) (found bool) {
-	if kind != kfuncs.GraceRCU {
-		return false
-	}
-	later, now := callbacks(before, x), callbacks(after, y)
+	later, now := callbacks(before, x, kind), callbacks(after, y, kind)
 	was, _ := before.CallNames(x)
 	is, _ := after.CallNames(y)
 	for _, name := range slices.Sorted(maps.Keys(later)) {
-		if now[name] != "" || !slices.Contains(is, name) || slices.Contains(was, name) {
+		if now[name] != (callback{}) || !slices.Contains(is, name) || slices.Contains(was, name) {
 			continue
 		}
 		found = true
+		by := later[name]
 		p.ReportChange(u, ch, finding.Finding{ID: finding.IDRCU, Severity: finding.Error, Message: "calls at once what old code left to a grace period: old readers still use what it frees",
-			Evidence: []string{fmt.Sprintf("before: gives %s to call_rcu at %s", name, later[name]), "after: calls " + name},
-			Who:      []string{"readers in the old universe"}, Remedy: "leave it to call_rcu"})
+			Evidence: []string{fmt.Sprintf("before: gives %s to %s at %s", name, by.to, by.place), "after: calls " + name},
+			Who:      []string{"readers in the old universe"}, Remedy: "leave it to " + by.to})
 	}
 	return found
 }
 
-// callbacks are the functions that a function gives to call_rcu, with the place.
-func callbacks(o *code.Object, id model.FuncID) map[string]string {
-	out := map[string]string{}
+// callback is where a function is given to another that calls it after a grace period.
+type callback struct{ to, place string }
+
+// callbacks are the functions that a function leaves to a grace period, by name.
+func callbacks(o *code.Object, id model.FuncID, kind kfuncs.Grace) map[string]callback {
+	out := map[string]callback{}
 	for _, r := range o.Model.CodeRefs {
-		if r.In != id || r.Call == 0 || r.Arg != 1 {
+		if r.In != id || r.Call == 0 {
 			continue
 		}
 		for _, c := range o.Model.Calls(id) {
-			if c.Site == r.Call && c.Target != model.NoFunc && strings.HasPrefix(o.Model.Func(c.Target).Name, "call_rcu") {
-				out[o.Model.Func(r.Func).Name] = o.Place(c.Site)
+			if c.Site != r.Call || c.Target == model.NoFunc {
+				continue
+			}
+			if to := o.Model.Func(c.Target).Name; kind.Asks(to) && kfuncs.Runs(to, int(r.Arg)) != "" {
+				out[o.Model.Func(r.Func).Name] = callback{to, o.Place(c.Site)}
 			}
 		}
 	}
