@@ -123,11 +123,19 @@ func TestParse(t *testing.T) {
 	}
 }
 
+func TestRow(t *testing.T) {
+	rows, err := parse("a/b.c:\n  f sleeps lock=+spin as=g since=5.18 until=6.1")
+	want := []Row{{Name: "f", File: "a/b.c", As: "g", Since: "5.18", Until: "6.1", Columns: map[string]string{"sleeps": "", "lock": "+spin"}}}
+	if d := cmp.Diff(want, rows); err != nil || d != "" {
+		t.Errorf("%v (-want +got):\n%s", err, d)
+	}
+}
+
 // TestIndex: a function's own row counts before its family, and longer families
 // before shorter ones; rows that differ between versions tell nothing.
 func TestIndex(t *testing.T) {
 	rows, err := parse("a.c:\n  down_soon waits=timed\n  both gfp=1 idle until=6.1\n  __alloc gfp=1\nb.c:\n  both gfp=2 idle since=6.2\n" +
-		"*:\n  down_* waits=bounded\n  down_s* waits=state\n  both* gfp=3\n  *_end callee=return\n  *mid* aside")
+		"*:\n  down_* waits=bounded\n  down_s* waits=state\n  both* gfp=3\n  *_end callee=return\n  *_long_end callee=keeps\n  *mid* aside")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -147,6 +155,7 @@ func TestIndex(t *testing.T) {
 		{"the_ending", "callee", "none"},
 		{"amid", "aside", ""},
 		{"amid", "callee", "none"},
+		{"a_long_end", "callee", "keeps"},
 	} {
 		got, ok := x.get(c.name, c.column)
 		if !ok {
@@ -164,6 +173,7 @@ func TestIsLock(t *testing.T) {
 		"downgrade_write": true, "_mutex_lock_nest_lock": true, "_down_write_nest_lock": true, "mutex_lock_io_nested": true,
 		"rt_spin_lock": true, "rt_write_unlock": true, "rt_mutex_lock": true, "_rt_mutex_lock_nest_lock": true, "ww_mutex_unlock": true,
 		"console_trylock": true, "cpus_write_lock": true, "rtnl_trylock": true, "_atomic_dec_and_lock": true, "native_irq_disable": true,
+		"__mutex_lock_slowpath": true, "folio_lock": true, // by their families
 		"upper": false, "kfree": false, "downgrade": false, "schedule": false, "native_save_fl": false,
 	} {
 		if got := IsLock(name); got != want {
@@ -205,6 +215,8 @@ func TestLocks(t *testing.T) {
 		"downgrade_write":        {Ops: []LockOp{{Kind: RwsemWrite, Delta: -1}, {Kind: RwsemRead, Delta: 1}}, Restores: -1},
 		"cpus_read_lock":         {Ops: []LockOp{{Kind: PercpuRwsemRead, Delta: 1, Symbol: "cpu_hotplug_lock"}}, Restores: -1},
 		"schedule":               {Restores: -1},
+		"native_save_fl":         {Saves: true, Restores: -1},
+		"rtnl_lock":              {Ops: []LockOp{{Kind: Mutex, Delta: 1, Symbol: "rtnl_mutex"}}, Restores: -1, Traced: true},
 		"vfs_get_tree": {Ops: []LockOp{{Kind: RwsemWrite, Delta: 1,
 			Members: []string{"fs_context.root", "dentry.d_sb", "super_block.s_umount"}}}, When: OnZero, Restores: -1},
 	} {
@@ -244,6 +256,7 @@ func TestPairs(t *testing.T) {
 	}
 	for name, want := range map[string]bool{
 		"mutex_trylock": true, "my_trylock": true, "down_killable": true, "wait_on_bit_lock_interruptible": true, "down_timeout": true,
+		"my_lock_killable": true, "down_my_killable": true, "schedule": false,
 		"mutex_lock": false, "wait_for_completion_killable": false,
 	} {
 		if MayLock(name) != want {
