@@ -91,11 +91,3 @@ func TestResultUse(t *testing.T) {
 		}
 	}
 }
-
-func TestIsLock(t *testing.T) {
-	for name, want := range map[string]bool{"_raw_spin_lock_irqsave": true, "mutex_lock": true, "up": true, "upper": false, "kfree": false, "rcu_read_unlock": true, "downgrade": false} {
-		if got := code.IsLock(name); got != want {
-			t.Errorf("%s: %v", name, got)
-		}
-	}
-}

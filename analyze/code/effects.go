@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/klpforge/klpforge/analyze/kfuncs"
 	"github.com/klpforge/klpforge/analyze/machine"
 	"github.com/klpforge/klpforge/analyze/model"
 )
@@ -39,7 +40,7 @@ func (o *Object) Effects(id model.FuncID) Effects {
 		e.Unknown = append(e.Unknown, fmt.Sprintf("calls through pointers: %d", indirect))
 	}
 	for _, n := range names {
-		if n != "__fentry__" && !strings.Contains(n, "return_thunk") {
+		if kind, _ := kfuncs.CalleeOf(n); kind != kfuncs.CalleeHook && kind != kfuncs.CalleeReturn {
 			e.Calls = append(e.Calls, n)
 		}
 	}
@@ -54,12 +55,12 @@ func (o *Object) Effects(id model.FuncID) Effects {
 				o.effect(&e, &in, &does)
 			}
 			if in.Op == machine.Call || in.Op == machine.Jump {
-				if name := o.tailName(id, in.Addr); IsLock(name) {
-					switch {
-					case !withoutLock(name) && first == "?":
-						e.Unknown = append(e.Unknown, "which lock is given to "+name+" is not seen")
-					case withoutLock(name):
+				if name := o.tailName(id, in.Addr); kfuncs.IsLock(name) {
+					switch arg, given := kfuncs.LockArg(name); {
+					case !given:
 						e.Locks = append(e.Locks, name+"()")
+					case arg != 0 || first == "?":
+						e.Unknown = append(e.Unknown, "which lock is given to "+name+" is not seen")
 					default:
 						e.Locks = append(e.Locks, name+"("+first+")")
 					}
@@ -230,28 +231,4 @@ var infrastructure = map[string]bool{
 	"__preempt_count": true, "pcpu_hot": true, "current_task": true, "this_cpu_off": true, "cpu_number": true, "jiffies": true, "jiffies_64": true,
 	"_rs": true, "__key": true, "__already_done": true, "__warned": true, "___done": true, "__func__": true, "descriptor": true, "__ret_warn_on": true,
 	"page_offset_base": true, "vmemmap_base": true, "phys_base": true, "boot_cpu_data": true, "pv_ops": true, "__per_cpu_offset": true,
-}
-
-// withoutLock reports whether a lock primitive takes no lock as its argument.
-func withoutLock(name string) bool {
-	for _, p := range []string{"__rcu_read_", "rcu_read_", "__local_bh_", "local_bh_", "cpus_read_", "console_", "rtnl_", "__rtnl_", "preempt_"} {
-		if strings.HasPrefix(name, p) {
-			return true
-		}
-	}
-	return false
-}
-
-// IsLock reports whether a function of that name takes or gives back a lock, or
-// changes what may interrupt or preempt the code.
-func IsLock(name string) bool {
-	for _, p := range []string{"_raw_spin_", "_raw_read_", "_raw_write_", "mutex_", "__mutex_", "ww_mutex_", "rt_mutex_", "down_", "up_", "__rcu_read_", "rcu_read_",
-		"__local_bh_", "local_bh_", "lock_sock", "release_sock", "__srcu_read_", "srcu_read_", "__percpu_down", "percpu_down", "percpu_up", "percpu_rwsem", "queued_spin",
-		"queued_read", "queued_write", "native_queued", "__raw_spin", "bit_spin_", "cpus_read_", "console_lock", "console_unlock", "rtnl_lock", "rtnl_unlock",
-		"__rtnl_unlock", "lock_page", "__lock_page", "unlock_page", "folio_lock", "__folio_lock", "folio_unlock", "inode_lock", "inode_unlock", "preempt_"} {
-		if strings.HasPrefix(name, p) {
-			return true
-		}
-	}
-	return name == "down" || name == "up"
 }

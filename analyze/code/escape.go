@@ -1,8 +1,6 @@
 package code
 
 import (
-	"strings"
-
 	"github.com/klpforge/klpforge/analyze/machine"
 	"github.com/klpforge/klpforge/analyze/model"
 )
@@ -181,22 +179,3 @@ func (t *tracked) drop(n machine.Num) {
 		t.decide(Kept)
 	}
 }
-
-// AtOnce reports whether a function of that name is over with a function that it is
-// given when it returns: it calls that at once, or never (v6.1).
-func AtOnce(name string) bool { return atOnce[name] }
-
-var atOnce = func() map[string]bool {
-	m := map[string]bool{}
-	for _, n := range strings.Fields(`sort sort_r bsearch list_sort stop_machine stop_machine_cpuslocked on_each_cpu_cond_mask smp_call_function smp_call_function_single
- smp_call_function_many smp_call_function_any smp_call_on_cpu work_on_cpu work_on_cpu_safe iterate_dir iterate_fd iterate_supers iterate_supers_type
- bus_for_each_dev bus_for_each_drv bus_find_device class_for_each_device class_find_device device_for_each_child device_for_each_child_reverse
- device_find_child driver_for_each_device driver_find_device idr_for_each walk_page_range walk_page_vma rmap_walk
- kallsyms_on_each_symbol walk_system_ram_range walk_iomem_res_desc acpi_walk_namespace acpi_get_devices acpi_walk_resources
- pci_walk_bus blk_mq_tagset_busy_iter blk_mq_queue_tag_busy_iter apply_to_page_range
- out_of_line_wait_on_bit __wait_on_bit iget5_locked ilookup5 ilookup5_nowait sget sget_fc
- klp_shadow_alloc klp_shadow_get_or_alloc klp_shadow_free klp_shadow_free_all`) {
-		m[n] = true
-	}
-	return m
-}()

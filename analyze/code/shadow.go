@@ -1,16 +1,9 @@
 package code
 
-import "github.com/klpforge/klpforge/elfobj"
-
-// shadowCalls are the functions that take an id of shadow variables, and which
-// of their arguments it is (include/linux/livepatch.h, v6.1).
-var shadowCalls = map[string]int{
-	"klp_shadow_get":          1,
-	"klp_shadow_alloc":        1,
-	"klp_shadow_get_or_alloc": 1,
-	"klp_shadow_free":         1,
-	"klp_shadow_free_all":     0,
-}
+import (
+	"github.com/klpforge/klpforge/analyze/kfuncs"
+	"github.com/klpforge/klpforge/elfobj"
+)
 
 // ShadowCall is a reference to a function that takes an id of shadow variables.
 type ShadowCall struct {
@@ -33,7 +26,7 @@ func ShadowCalls(f *elfobj.File) ([]ShadowCall, error) {
 	for i := range f.Sections {
 		s := &f.Sections[i]
 		for _, rel := range s.Relocs {
-			arg, is := shadowCalls[f.Symbols[rel.Sym].Name]
+			arg, is := kfuncs.ShadowID(f.Symbols[rel.Sym].Name)
 			if !is {
 				continue
 			}

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/klpforge/klpforge/analyze/kfuncs"
 	"github.com/klpforge/klpforge/analyze/machine"
 	"github.com/klpforge/klpforge/analyze/model"
 )
@@ -15,19 +16,6 @@ type Store struct {
 	At      uint64 // of the instruction
 	By      string // the function that is given the address and writes there; "" for an instruction
 }
-
-// writers are functions that write to where their first argument points, all of it or
-// up to a length (include/linux/string.h, include/linux/kernel.h and lib/usercopy.c,
-// v6.1 and v6.12).
-var writers = func() map[string]bool {
-	m := map[string]bool{}
-	for _, n := range strings.Fields(`memset __memset memset16 memset32 memset64 memcpy __memcpy memmove __memmove memcpy_and_pad memzero_explicit
- strcpy strncpy strlcpy strscpy strscpy_pad strcat strncat strlcat sprintf snprintf scnprintf vsprintf vsnprintf vscnprintf
- _copy_from_user copy_from_user copy_user_generic __copy_user_nocache copy_from_kernel_nofault bitmap_zero __bitmap_set __bitmap_clear get_random_bytes`) {
-		m[n] = true
-	}
-	return m
-}()
 
 // Stores lists where a function writes to variables, in order of place: by instructions
 // that name the variable, through registers that hold its address or one counted from
@@ -104,7 +92,7 @@ func (s *held) step(o *Object, id model.FuncID, in *machine.Inst) []Store {
 
 	first := convention.Args[0]
 	if in.Op == machine.Call || in.Op == machine.Jump {
-		if name := o.tailName(id, in.Addr); writers[name] && s[first] != 0 {
+		if name := o.tailName(id, in.Addr); kfuncs.Fills(name) && s[first] != 0 {
 			write(s[first], name)
 		}
 		if in.Op == machine.Call {

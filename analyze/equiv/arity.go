@@ -4,12 +4,13 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/klpforge/klpforge/analyze/kfuncs"
 	"github.com/klpforge/klpforge/analyze/machine"
 	"github.com/klpforge/klpforge/elfdiff"
 )
 
 func (w *walk) proto(name string) *Proto {
-	if resched[name] {
+	if kfuncs.NoArgs(name) {
 		return &Proto{Ret: 4}
 	}
 	if w.opt.Proto == nil || name == "" || strings.Contains(name, ".") {

@@ -22,7 +22,7 @@
 // behind it do what the other side does, in which case no loop may be passed by one side
 // alone, which would wait where the other does not; or, in the new function, when one way
 // is an exit that is allowed (guard.go). Calls that only print are passed by one side
-// alone (names.go).
+// alone (package kfuncs).
 //
 // What is not known to be harmless is refused: instructions without a meaning here,
 // jumps through pointers, accesses whose fault is caught, alternatives, data without a

@@ -191,13 +191,14 @@ func (w *walker) control(in *insn) (ev *event, done bool, err error) {
 			w.at = at
 			return nil, true, nil
 		}
+		callee := convention.Callee(to.name).Kind
 		switch {
 		case to.off != 0:
 			return nil, true, refuse(in.at, "a call into the middle of %s", to.name)
-		case to.name == "__fentry__" || to.name == "__cfi_check":
+		case callee == machine.CalleeHook || to.name == "__cfi_check":
 			w.at = in.next()
 			return nil, true, nil
-		case tail && strings.HasSuffix(to.name, "_return_thunk"):
+		case tail && callee == machine.CalleeReturn:
 			return &event{kind: evReturn, in: in}, true, nil
 		}
 		if strings.HasPrefix(to.name, "__x86_indirect_thunk_") {

@@ -2,6 +2,8 @@ package equiv
 
 import (
 	"slices"
+
+	"github.com/klpforge/klpforge/analyze/kfuncs"
 )
 
 func (w *walk) isFrame(t term) bool {
@@ -82,7 +84,7 @@ func pick[T any](first bool, a, b T) T {
 // lock keeps account of locks at a matched call.
 func (w *walk) lock(s *state, f *event, arg term, at func(string, ...any) *Obstacle) error {
 	if l, ok := taken(f.to); ok {
-		if bare(l.kind) {
+		if l.bare {
 			arg = w.p.constant(0)
 		} else {
 			if s.vague {
@@ -97,9 +99,9 @@ func (w *walk) lock(s *state, f *event, arg term, at func(string, ...any) *Obsta
 		s.locks = append(s.locks, held{f.to, arg, -1})
 		return nil
 	}
-	if gives(f.to) {
+	if kfuncs.GivesBack(f.to) {
 		for i := len(s.locks) - 1; i >= 0; i-- {
-			if h := s.locks[i]; releases(f.to, h.take) && (bare(kindOf(h.take)) || h.lock == arg) {
+			if h := s.locks[i]; gaveBack(f.to, h, arg) {
 				s.locks = slices.Delete(s.locks, i, i+1)
 				return nil
 			}
@@ -107,7 +109,7 @@ func (w *walk) lock(s *state, f *event, arg term, at func(string, ...any) *Obsta
 		s.vague, s.locks, s.clean = true, nil, false // one that it was given, or that came another way
 		return nil
 	}
-	if otherLock(f.to) {
+	if kfuncs.MayLock(f.to) {
 		s.vague, s.locks = true, nil
 	}
 	s.clean = false

@@ -3,6 +3,8 @@ package equiv
 import (
 	"slices"
 	"strings"
+
+	"github.com/klpforge/klpforge/analyze/kfuncs"
 )
 
 // Guard is a test that only the new function has, one side of which leads to an
@@ -210,7 +212,7 @@ func (l *leaving) follow(s *state, at place, depth int) *Obstacle {
 		}
 		m := &s.m[1]
 		switch {
-		case ev.kind == evCall && messages[ev.to]:
+		case ev.kind == evCall && kfuncs.Message(ev.to):
 			w.used.messages[1][ev.at()] = ev.to
 			w.message(m, 1, ev, s)
 		case ev.kind == evBranch:
@@ -226,10 +228,10 @@ func (l *leaving) follow(s *state, at place, depth int) *Obstacle {
 				}
 			}
 			return nil
-		case ev.kind == evCall && gives(ev.to):
+		case ev.kind == evCall && kfuncs.GivesBack(ev.to):
 			i := len(s.locks) - 1
 			for ; i >= 0; i-- {
-				if h := s.locks[i]; releases(ev.to, h.take) && (bare(kindOf(h.take)) || h.lock == m.regs[firstArg]) {
+				if h := s.locks[i]; gaveBack(ev.to, h, m.regs[firstArg]) {
 					break
 				}
 			}

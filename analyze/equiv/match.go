@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/klpforge/klpforge/analyze/kfuncs"
 	"github.com/klpforge/klpforge/analyze/machine"
 )
 
@@ -179,8 +180,8 @@ func (w *walk) matchCall(s *state, ws *[2]*walker, e *[2]*event, at func(string,
 	if f.to == "" && f.val != g.val {
 		return false, at("the function called through a pointer may be another one")
 	}
-	own := special(f.to)
-	if preserving[f.to] {
+	own := kfuncs.OwnConvention(f.to)
+	if kfuncs.Preserves(f.to) {
 		return false, w.preserved(s, ws, e, at)
 	}
 	proto := w.parameters(f.to)
@@ -256,7 +257,7 @@ func (w *walk) matchCall(s *state, ws *[2]*walker, e *[2]*event, at func(string,
 	if n := len(s.locks); n > 0 && s.locks[n-1].ret == -1 {
 		s.locks[n-1].ret = ret
 	}
-	if noReturn[f.to] {
+	if kfuncs.NoReturn(f.to) {
 		return true, nil
 	}
 	for i, ev := range e {

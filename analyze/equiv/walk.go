@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/klpforge/klpforge/analyze/kfuncs"
 	"github.com/klpforge/klpforge/analyze/machine"
 	"github.com/klpforge/klpforge/elfdiff"
 )
@@ -293,7 +294,7 @@ func (w *walk) alone(s *state, ws *[2]*walker, e *[2]*event) (again bool, err er
 		}
 		ev := e[i]
 		switch {
-		case ev.kind == evCall && messages[ev.to]:
+		case ev.kind == evCall && kfuncs.Message(ev.to):
 			w.used.messages[i][ev.at()] = ev.to
 			w.note("message", pick(i == 0, ev, nil), pick(i == 1, ev, nil))
 			w.message(&s.m[i], i, ev, s)

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/klpforge/klpforge/analyze/kfuncs"
 	"github.com/klpforge/klpforge/analyze/machine"
 	"github.com/klpforge/klpforge/analyze/model"
 )
@@ -20,15 +21,11 @@ type Options struct {
 	Types *Types
 	// Count, when not nil, replaces the lock primitives: calls of these
 	// functions are counted. In effects the objects are locks of the kind Sem.
-	Count map[string]Counted
+	Count map[string]kfuncs.Count
 	// Workers is the number of functions analysed at a time; 0 means one per
 	// CPU.
 	Workers int
 }
-
-// Counted says what a call adds (1 or -1), and to the object that which
-// argument, from 0, points to.
-type Counted struct{ Arg, Delta int8 }
 
 // Result holds the effects of all functions of a model. It is immutable.
 type Result struct {
@@ -69,7 +66,7 @@ type analysis struct {
 	given   []bool    // the effect is not to be found out
 	base    *Result
 	types   *Types
-	count   map[string]Counted
+	count   map[string]kfuncs.Count
 
 	currentTask, thisCPUOff uint64
 	sockOwned               uint64 // offset of sk_lock.owned in struct sock; 0 when not known
@@ -143,11 +140,9 @@ func (a *analysis) definePrims() {
 				a.effects[i] = p.effect(model.FuncID(i), a.m)
 				break
 			}
-			for k := range contracts {
-				if c := &contracts[k]; c.name == name {
-					a.given[i] = true
-					a.effects[i] = c.effect(model.FuncID(i), a.types)
-				}
+			if c, ok := contractOf(name); ok {
+				a.given[i] = true
+				a.effects[i] = c.effect(model.FuncID(i), a.types)
 			}
 		}
 		if !a.given[i] && f.Flags&model.FuncExtern != 0 && a.base != nil {

@@ -38,10 +38,12 @@ func (w *walker) arith(s *state, in *machine.Inst) {
 		v = t.ext(v, n, false)
 	}
 	if in.Lock {
-		v = t.opaque(in.Addr, 1, w.age) // others may have changed it before
+		v = w.shared(in)
 	}
 	w.write(s, in, 0, v)
-	w.spread(s, in.Op, a, b, v, n)
+	if !in.Lock { // then the values that memory had before tell nothing of it
+		w.spread(s, in.Op, a, b, v, n)
+	}
 
 	// The flags.
 	switch in.Op {
@@ -68,6 +70,10 @@ func (w *walker) secondByte(s *state, in *machine.Inst, with vid) (v vid, ok boo
 	return w.t.bin(binAnd, s.regs[a.Reg.Num], w.t.constant((c&0xff)<<8), in.Addr, w.age), true
 }
 
+// shared is what a locked instruction leaves in memory: others may have changed it
+// just before, whatever was known of it.
+func (w *walker) shared(in *machine.Inst) vid { return w.t.opaque(in.Addr, 1, w.age) }
+
 // increment adds 1 or -1. The carry flag stays, which nothing here asks for behind
 // it.
 func (w *walker) increment(s *state, in *machine.Inst, by int64) {
@@ -78,8 +84,33 @@ func (w *walker) increment(s *state, in *machine.Inst, by int64) {
 	}
 	a, n := w.arg(s, in, 0)
 	v := w.t.ext(w.t.addImm(a, by), n, false)
+	if in.Lock {
+		v = w.shared(in)
+	}
 	w.write(s, in, 0, v)
 	s.flags = flags{kind: flagsValue, size: n, a: v}
+}
+
+// invert computes 0-a or, for Not, the complement of its operand.
+func (w *walker) invert(s *state, in *machine.Inst) {
+	t := &w.t
+	a, n := w.arg(s, in, 0)
+	op, x, y := binSub, vid(0), a
+	if in.Op == machine.Not {
+		op, x, y = binXor, a, t.constant(-1)
+	}
+	v := t.ext(t.bin(op, x, y, in.Addr, w.age), n, false)
+	if in.Lock {
+		v = w.shared(in)
+	}
+	w.write(s, in, 0, v)
+	switch {
+	case in.Op == machine.Not: // leaves the flags alone
+	case in.Lock:
+		s.flags = flags{kind: flagsValue, size: n, a: v}
+	default:
+		s.flags = flags{kind: flagsCmp, size: n, a: 0, b: a}
+	}
 }
 
 // spread derives what is known of op(a, constant) when only a few values are

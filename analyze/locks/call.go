@@ -57,7 +57,7 @@ func (w *walker) apply(s *state, site uint64, id model.FuncID, name string, abov
 	clobber := convention.Scratch
 	changed, special := keeps[name]
 	if special {
-		clobber = machine.Regs(changed...)
+		clobber = changed
 	} else {
 		for _, v := range args {
 			if w.isStackAddr(v) {

@@ -4,13 +4,14 @@ import (
 	"strings"
 
 	"github.com/cilium/ebpf/btf"
+	"github.com/klpforge/klpforge/analyze/kfuncs"
 	"github.com/klpforge/klpforge/analyze/model"
 )
 
 // contract is the effect of a function whose own code does not show it,
-// because the lock changes hands inside an indirect call.
+// because the lock changes hands inside an indirect call: on success of
+// vfs_get_tree the file system's get_tree has taken s_umount of the super block.
 type contract struct {
-	name  string
 	on    result
 	kind  Kind
 	delta int8
@@ -19,13 +20,14 @@ type contract struct {
 	path []string // "fs_context.root"
 }
 
-// contracts lists such functions (fs/super.c, v6.1).
-var contracts = []contract{
-	// On success s_umount of the super block is held, taken by the file
-	// system's get_tree.
-	{"vfs_get_tree", onZero, RwsemWrite, 1, []string{"fs_context.root", "dentry.d_sb", "super_block.s_umount"}},
-	// The file system's kill_sb releases it.
-	{"deactivate_locked_super", always, RwsemWrite, -1, []string{"super_block.s_umount"}},
+// contractOf finds a function's contract in package kfuncs.
+func contractOf(name string) (c contract, ok bool) {
+	l, ok := kfuncs.Locks(name)
+	if !ok || len(l.Ops) != 1 || l.Ops[0].Members == nil {
+		return contract{}, false
+	}
+	op := l.Ops[0]
+	return contract{results[l.When], kindOf(op.Kind), op.Delta, op.Members}, true
 }
 
 // effect is a contract's effect; fields that the types do not have leave the

@@ -8,7 +8,7 @@
 // compiled code is executed symbolically: registers and stack slots hold
 // expressions over the values at entry, globals, memory and results of calls.
 // A lock's identity is such an expression, the lock's address. Calls of lock
-// primitives (table in prims.go) change the set of held locks; so do
+// primitives (of package kfuncs) change the set of held locks; so do
 // instructions that change the interrupt flag or the preempt count.
 //
 // All states that reach a block with the same locks held are joined into one,

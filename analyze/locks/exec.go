@@ -62,13 +62,8 @@ func (w *walker) step(s *state, in *machine.Inst) {
 		w.increment(s, in, 1)
 	case machine.Decrement:
 		w.increment(s, in, -1)
-	case machine.Negate:
-		a, n := w.arg(s, in, 0)
-		w.write(s, in, 0, t.ext(t.bin(binSub, 0, a, in.Addr, w.age), n, false))
-		s.flags = flags{kind: flagsCmp, size: n, a: 0, b: a}
-	case machine.Not:
-		a, n := w.arg(s, in, 0)
-		w.write(s, in, 0, t.ext(t.bin(binXor, a, t.constant(-1), in.Addr, w.age), n, false))
+	case machine.Negate, machine.Not:
+		w.invert(s, in)
 	case machine.Compare:
 		a, n := w.arg(s, in, 0)
 		b, _ := w.arg(s, in, 1)

@@ -1,14 +1,26 @@
 package locks
 
-import "github.com/klpforge/klpforge/analyze/model"
+import (
+	"slices"
+
+	"github.com/klpforge/klpforge/analyze/model"
+)
 
 // namedBase is where the locks of wrappers such as cpus_read_lock lie in
 // objects, which call the wrapper and do not mention the lock. Nothing else has
 // such addresses (see FromObject).
 const namedBase = 0xfffffffffe000000
 
-// named are these locks.
-var named = []string{"console_sem", "cpu_hotplug_lock"}
+// named are these locks, in the order of their names.
+var named = func() (out []string) {
+	for _, p := range prims {
+		if p.global != "" && !slices.Contains(out, p.global) {
+			out = append(out, p.global)
+		}
+	}
+	slices.Sort(out)
+	return out
+}()
 
 // globalAddr is the address of a lock that a primitive implies.
 func globalAddr(p *model.Program, name string) uint64 {

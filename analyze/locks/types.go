@@ -236,7 +236,7 @@ type Effect struct {
 	// Assumed: two expressions were taken to mean the same lock although that
 	// is not proven.
 	Assumed bool
-	// Primitive: the effect is by definition (prims.go), not analysed.
+	// Primitive: the effect is by definition (package kfuncs), not analysed.
 	Primitive bool
 }
 

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/klpforge/klpforge/analyze/kfuncs"
 	"github.com/klpforge/klpforge/analyze/machine"
 )
 
@@ -134,7 +135,7 @@ func (b *builder) findThunks() {
 		f := &b.m.Funcs[i]
 		b.trampoline[i] = NoFunc
 		for _, name := range append([]string{f.Name}, f.Aliases...) {
-			if noReturnNames[name] {
+			if kfuncs.NoReturn(name) {
 				b.noReturn[i] = true
 			}
 			switch b.convention.Callee(name).Kind {
@@ -374,7 +375,7 @@ func (r *scanned) endless(b *builder) bool {
 	}
 	ends := map[uint64]bool{}
 	for k := range r.calls {
-		if c := &r.calls[k]; c.Kind == CallDirect && c.Target != NoFunc && threadEnds[b.m.Funcs[c.Target].Name] {
+		if c := &r.calls[k]; c.Kind == CallDirect && c.Target != NoFunc && kfuncs.EndsThread(b.m.Funcs[c.Target].Name) {
 			ends[c.Site] = true
 		}
 	}

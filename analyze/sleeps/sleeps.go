@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/klpforge/klpforge/analyze/kfuncs"
 	"github.com/klpforge/klpforge/analyze/locks"
 	"github.com/klpforge/klpforge/analyze/model"
 )
@@ -161,14 +162,13 @@ func (a *analysis) begin() {
 		f := &a.m.Funcs[i]
 		fact := &a.r.facts[i]
 		for _, name := range append([]string{f.Name}, f.Aliases...) {
-			name = base(name)
-			arg, alloc := allocators[name]
+			sleep, arg := kfuncs.Sleeps(name)
 			switch {
-			case sleepers[name]:
+			case sleep == kfuncs.SleepMay:
 				*fact, a.given[i] = Fact{Answer: May, Always: true}, true
-			case harmless(name) || f.Flags&model.FuncThunk != 0:
+			case sleep == kfuncs.SleepNever || f.Flags&model.FuncThunk != 0:
 				a.given[i] = true
-			case alloc:
+			case sleep == kfuncs.SleepFlags:
 				*fact, a.given[i] = Fact{Answer: Flags, Args: 1 << arg, Why: "its GFP flags decide"}, true
 			default:
 				continue

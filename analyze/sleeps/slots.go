@@ -9,6 +9,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/klpforge/klpforge/analyze/kfuncs"
 	"github.com/klpforge/klpforge/analyze/machine"
 	"github.com/klpforge/klpforge/analyze/model"
 )
@@ -351,7 +352,7 @@ func (s *slots) findKeys() {
 			callers[c.Caller] = true
 		}
 		for caller := range callers {
-			if tables[s.m.Func(caller).Name] {
+			if kfuncs.ChangesStaticCalls(s.m.Func(caller).Name) {
 				continue
 			}
 			args := arguments(s.m, caller)
@@ -383,12 +384,6 @@ func (s *slots) findKeys() {
 		}
 	}
 }
-
-// tables are the functions that change static calls which a table names: those
-// of tracepoints, whose probes do not sleep, and of BPF dispatchers
-// (kernel/tracepoint.c, kernel/bpf/dispatcher.c, v6.1 and v6.12).
-var tables = map[string]bool{"tracepoint_update_call": true, "tracepoint_probe_unregister": true, "tracepoint_add_func": true, "tracepoint_remove_func": true,
-	"tracepoint_probe_register_prio": true, "tracepoint_probe_register_prio_may_exist": true, "bpf_dispatcher_change_prog": true}
 
 // trampoline says what a static call may lead to besides what it is built to.
 func (a *analysis) trampoline(id model.FuncID) Fact {

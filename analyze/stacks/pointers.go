@@ -151,7 +151,7 @@ func (a *analysis) findStored(keep func(model.FuncID, string), sig func(model.Fu
 				if c.Site != r.Call || c.Target == model.NoFunc {
 					continue
 				}
-				if !creators[a.name(c.Target)] {
+				if !creates(a.name(c.Target)) {
 					keep(r.Func, fmt.Sprintf("%d#%d", c.Target, r.Arg))
 					if s := sig(r.Func); s != "" {
 						a.sigOf[r.Func] = s // the callee may keep it

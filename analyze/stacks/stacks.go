@@ -10,6 +10,7 @@ import (
 	"github.com/cilium/ebpf/btf"
 
 	"github.com/klpforge/klpforge/analyze/fields"
+	"github.com/klpforge/klpforge/analyze/kfuncs"
 	"github.com/klpforge/klpforge/analyze/model"
 )
 
@@ -261,9 +262,9 @@ func (a *analysis) name(id model.FuncID) string { return a.m.Func(id).Name }
 func (a *analysis) classify() {
 	for i := range a.m.Funcs {
 		f := &a.m.Funcs[i]
-		a.prim[i] = primitives[f.Name]
+		a.prim[i] = primitiveOf(f.Name)
 		for _, alias := range f.Aliases {
-			a.prim[i] = max(a.prim[i], primitives[alias])
+			a.prim[i] = max(a.prim[i], primitiveOf(alias))
 		}
 		if a.prim[i] == notPrimitive && (a.sched.Contains(f.Addr) || bounded(f.Name)) {
 			a.prim[i] = boundedWait
@@ -290,7 +291,7 @@ func (a *analysis) fromBase() {
 }
 
 // findAtomic marks the functions that are called where nothing may wait: what
-// the functions of atomicRoots call directly, up to functions that do wait,
+// the functions of kfuncs.Atomic call directly, up to functions that do wait,
 // which then are called under a condition that is not seen.
 func (a *analysis) findAtomic() {
 	var work []model.FuncID
@@ -300,7 +301,7 @@ func (a *analysis) findAtomic() {
 			work = append(work, id)
 		}
 	}
-	for _, name := range atomicRoots {
+	for _, name := range kfuncs.Atomic() {
 		for _, id := range a.m.Lookup(name) {
 			add(id)
 		}
@@ -333,7 +334,7 @@ func (a *analysis) findThreads() {
 			continue
 		}
 		for _, c := range a.m.Calls(r.In) {
-			if c.Site != r.Call || c.Target == model.NoFunc || !creators[a.name(c.Target)] {
+			if c.Site != r.Call || c.Target == model.NoFunc || !creates(a.name(c.Target)) {
 				continue
 			}
 			name := ""
@@ -448,7 +449,7 @@ func (a *analysis) markTables() {
 	for i := range a.m.Funcs {
 		f := &a.m.Funcs[i]
 		switch {
-		case a.idle.Contains(f.Addr) || idleLoop[f.Name]:
+		case a.idle.Contains(f.Addr) || kfuncs.Idle(f.Name):
 			a.Facts[i] = Fact{Reason: Idle, Next: model.NoFunc, Unknown: a.Facts[i].Unknown}
 		case a.sched.Contains(f.Addr):
 			a.Facts[i] = Fact{Reason: Scheduler, Next: model.NoFunc, Unknown: a.Facts[i].Unknown}
@@ -586,7 +587,7 @@ func (r *Result) ThreadNames(id model.FuncID) []string {
 // wait in without bound, not just for a lock.
 func (r *Result) WaitsForever(id model.FuncID) bool {
 	name := r.m.Func(id).Name
-	return primitives[name] > boundedWait || name == "__schedule"
+	return primitiveOf(name) > boundedWait || name == "__schedule"
 }
 
 // maxDown is how far below a thread's main function it counts as waiting: what

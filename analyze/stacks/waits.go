@@ -8,6 +8,7 @@ import (
 
 	"github.com/klpforge/klpforge/analyze/fields"
 	"github.com/klpforge/klpforge/analyze/flow"
+	"github.com/klpforge/klpforge/analyze/kfuncs"
 	"github.com/klpforge/klpforge/analyze/machine"
 	"github.com/klpforge/klpforge/analyze/model"
 )
@@ -187,7 +188,7 @@ func (a *analysis) stateParam(id model.FuncID) int {
 	name := a.name(id)
 	p := a.t.Proto(name)
 	if p == nil {
-		if i, ok := stateArgs[name]; ok {
+		if i, ok := kfuncs.StateArg(name); ok {
 			return i
 		}
 		return -1

@@ -23,6 +23,7 @@ var core = []subject{
 	{pkg: "analyze"},
 	{pkg: "analyze/code", tests: []string{"analyze/passes/context", "analyze/passes/meaning", "analyze/passes/returns"}},
 	{pkg: "analyze/join"},
+	{pkg: "analyze/kfuncs"},
 	{pkg: "analyze/lockdiff", tests: []string{"analyze/passes/lockeffect"}},
 	{pkg: "analyze/locks", tests: []string{"analyze/passes/lockeffect", "analyze/passes/lockorder", "analyze/passes/selflock"}},
 	{pkg: "analyze/model", tests: []string{"analyze/locks", "analyze/stacks"}},

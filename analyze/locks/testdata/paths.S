@@ -543,3 +543,41 @@
 	pop %rbx
 	ret
 	endfunc written_in_last
+
+# What memory holds after a locked instruction, nobody can tell from what it held
+# before: another processor may have changed it in between. Each of these takes the
+# lock or not.
+	.macro counter name, insn:vararg
+	func \name
+	cmpl $2, 8(%rsi)
+	jne 1f
+	\insn
+	je 2f
+1:	ret
+2:	sub $8, %rsp
+	call _raw_spin_lock
+	add $8, %rsp
+	ret
+	endfunc \name
+	.endm
+
+# want unlocked_sub: neutral
+	counter unlocked_sub, subl $1, 8(%rsi)
+# want locked_sub: possible +spin:arg0 unknown
+	counter locked_sub, lock subl $1, 8(%rsi)
+# want locked_add: possible +spin:arg0 unknown
+	counter locked_add, lock addl $-1, 8(%rsi)
+# want locked_and: possible +spin:arg0 unknown
+	counter locked_and, lock andl $2, 8(%rsi)
+# want locked_xor: possible +spin:arg0 unknown
+	counter locked_xor, lock xorl $4, 8(%rsi)
+# want unlocked_or: neutral
+	counter unlocked_or, orl $4, 8(%rsi)
+# want locked_or: possible +spin:arg0 unknown
+	counter locked_or, lock orl $4, 8(%rsi)
+# want locked_dec: possible +spin:arg0 unknown
+	counter locked_dec, lock decl 8(%rsi)
+# want locked_inc: possible +spin:arg0 unknown
+	counter locked_inc, lock incl 8(%rsi)
+# want locked_neg: possible +spin:arg0 unknown
+	counter locked_neg, lock negl 8(%rsi)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/klpforge/klpforge/analyze"
 	"github.com/klpforge/klpforge/analyze/code"
+	"github.com/klpforge/klpforge/analyze/kfuncs"
 	"github.com/klpforge/klpforge/analyze/locks"
 	"github.com/klpforge/klpforge/analyze/model"
 	"github.com/klpforge/klpforge/elfdiff"
@@ -279,17 +280,12 @@ func forbids(held []locks.Lock, name func(locks.Lock) string) string {
 	return strings.Join(out, ", ")
 }
 
-// entries are functions that are given functions to run where sleeping is
-// forbidden, by the number of the argument from 0 (v6.1).
-var entries = map[string]struct {
-	arg int8
-	as  string
-}{
-	"call_rcu": {1, "runs as an RCU callback"}, "call_rcu_hurry": {1, "runs as an RCU callback"}, "init_timer_key": {1, "runs as a timer"},
-	"tasklet_setup": {1, "runs as a tasklet"}, "tasklet_init": {1, "runs as a tasklet"}, "request_threaded_irq": {1, "runs as an interrupt handler"},
-	"devm_request_threaded_irq": {2, "runs as an interrupt handler"}, "smp_call_function_single": {1, "runs in an inter-processor interrupt"},
-	"smp_call_function_many": {1, "runs in an inter-processor interrupt"}, "on_each_cpu_cond_mask": {1, "runs in an inter-processor interrupt"},
-	"open_softirq": {1, "runs as a softirq"},
+// runsAs says as what a function runs in a context that forbids sleeping.
+var runsAs = map[kfuncs.Context]string{
+	kfuncs.InRCU: "runs as an RCU callback", kfuncs.InSRCU: "runs as an SRCU callback", kfuncs.InRCUTasks: "runs as an RCU callback",
+	kfuncs.InTimer: "runs as a timer", kfuncs.InHrtimer: "runs as a timer", kfuncs.InTasklet: "runs as a tasklet",
+	kfuncs.InSoftirq: "runs as a softirq", kfuncs.InIRQ: "runs as an interrupt handler", kfuncs.InNMI: "runs as an NMI handler",
+	kfuncs.InIPI: "runs in an inter-processor interrupt", kfuncs.InStopper: "runs in a stopper thread, with preemption disabled",
 }
 
 // entryOf says as what a function is run, when that forbids sleeping.
@@ -299,8 +295,8 @@ func entryOf(o *code.Object, id model.FuncID) string {
 			if r.Call == 0 || c.Site != r.Call || c.Target == model.NoFunc {
 				continue
 			}
-			if e, ok := entries[o.Model.Func(c.Target).Name]; ok && e.arg == r.Arg {
-				return e.as
+			if in := kfuncs.Runs(o.Model.Func(c.Target).Name, int(r.Arg)); in.ForbidsSleep() {
+				return runsAs[in]
 			}
 		}
 	}

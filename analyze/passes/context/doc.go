@@ -6,9 +6,9 @@
 // primitives and from allocations whose flags allow it; flags are followed
 // through registers and arguments. Where code holds a spinlock or rwlock, has
 // interrupts, bottom halves or preemption disabled, is in an RCU read-side
-// section, or runs as a timer, tasklet, RCU callback or interrupt handler, and
-// calls what sleeps after the patch but did not before, the finding names that
-// code, the way to the primitive, and the function that changed. A function
+// section, or runs as a timer, tasklet, RCU callback, interrupt or NMI handler or
+// in a stopper thread, and calls what sleeps after the patch but did not before,
+// the finding names that code, the way to the primitive, and the function that changed. A function
 // that gives the lock back before it sleeps does no harm. It is an error when
 // the code sleeps on every path, and a warning when on some. When new calls lead
 // to functions whose code is not there, or to calls through pointers, and a

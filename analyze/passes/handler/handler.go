@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/klpforge/klpforge/analyze"
+	"github.com/klpforge/klpforge/analyze/kfuncs"
 	"github.com/klpforge/klpforge/analyze/model"
 	"github.com/klpforge/klpforge/finding"
 	"github.com/klpforge/klpforge/kernel/klpapi"
@@ -24,19 +25,19 @@ func New() *analyze.Analyzer {
 // ground is a part of the kernel that livepatching stands on.
 type ground struct {
 	message string
-	roots   []string // functions that it begins with
+	part    string // what package kfuncs calls it
 	holds   func(klpapi.API) bool
 }
 
 var grounds = []ground{
 	{"livepatch's ftrace handler runs this function: it finds the old code there, whatever the task's state",
-		[]string{"klp_ftrace_handler", "ftrace_ops_list_func", "arch_ftrace_ops_list_func", "ftrace_ops_assist_func", "__ftrace_ops_list_func"},
+		kfuncs.PatchingHandler,
 		func(klpapi.API) bool { return true }},
 	{"the unwinder runs this function to decide which tasks may change over",
-		[]string{"stack_trace_save_tsk_reliable", "save_stack_trace_tsk_reliable", "arch_stack_walk_reliable", "klp_update_patch_state"},
+		kfuncs.PatchingUnwinder,
 		func(f klpapi.API) bool { return f.Consistency }},
 	{"the function runs where RCU may not be watching, which handlers before 4.13 rely on",
-		[]string{"rcu_idle_enter", "rcu_idle_exit", "rcu_irq_enter", "rcu_irq_exit", "rcu_nmi_enter", "rcu_nmi_exit", "rcu_eqs_enter", "rcu_eqs_exit"},
+		kfuncs.PatchingRCU,
 		func(f klpapi.API) bool { return !f.Callbacks || f.FuncImmediate }},
 }
 
@@ -70,7 +71,7 @@ func run(p *analyze.Pass) error {
 		}
 		if reached[m] == nil {
 			for _, g := range grounds {
-				reached[m] = append(reached[m], below(m, g.roots))
+				reached[m] = append(reached[m], below(m, kfuncs.Patching(g.part)))
 			}
 		}
 		for _, ch := range u.Replace {
@@ -120,19 +121,8 @@ func below(m *model.Model, roots []string) map[model.FuncID]model.FuncID {
 	return from
 }
 
-// aside tells functions that are not on the ordinary way: they report trouble,
-// give up, or schedule.
-func aside(f *model.Func) bool {
-	if f.Flags&model.FuncNoReturn != 0 {
-		return true
-	}
-	for _, s := range []string{"printk", "printf", "pr_debug", "warn", "panic", "schedule", "dump_stack", "trace_event", "__traceiter", "rcu_read_unlock", "call_rcu", "ct_nmi_", "irq_work", "_raw_spin_", "wake_up"} {
-		if strings.Contains(f.Name, s) {
-			return true
-		}
-	}
-	return false
-}
+// aside tells functions that are not on the ordinary path.
+func aside(f *model.Func) bool { return f.Flags&model.FuncNoReturn != 0 || kfuncs.Aside(f.Name) }
 
 // way writes the calls that lead to a function.
 func way(m *model.Model, from map[model.FuncID]model.FuncID, id model.FuncID) string {

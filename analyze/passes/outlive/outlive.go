@@ -5,10 +5,10 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 
 	"github.com/klpforge/klpforge/analyze"
 	"github.com/klpforge/klpforge/analyze/code"
+	"github.com/klpforge/klpforge/analyze/kfuncs"
 	"github.com/klpforge/klpforge/elfdiff"
 	"github.com/klpforge/klpforge/finding"
 	"github.com/klpforge/klpforge/plan"
@@ -22,32 +22,20 @@ func New() *analyze.Analyzer {
 	return &analyze.Analyzer{Name: "outlive", Doc: analyze.PackageDoc(doc), Checks: analyze.Checks(finding.IDOutlives), Run: run}
 }
 
-// waited are what the generated module waits for before it goes.
-var waited = set(strings.Join(plan.RCUCallers, " "))
+// keeper says what keeps a function that it was given to, in words; "" when nothing
+// does or that is not known.
+func keeper(name string) string { return keeps[kfuncs.Keeps(name)] }
 
-// keepers keep a function that they are given after they return, under words for
-// what then runs it (v6.1; hrtimer_setup since v6.13).
-var keepers = map[string]string{
-	"call_srcu": "SRCU", "call_rcu_bh": "RCU", "call_rcu_sched": "RCU", "call_rcu_tasks": "RCU", "call_rcu_tasks_rude": "RCU", "call_rcu_tasks_trace": "RCU",
-	"init_timer_key": "a timer", "hrtimer_setup": "a timer",
-	"tasklet_setup": "a tasklet", "tasklet_init": "a tasklet", "open_softirq": "a softirq",
-	"request_threaded_irq": "an interrupt", "devm_request_threaded_irq": "an interrupt", "request_any_context_irq": "an interrupt", "request_percpu_nmi": "an interrupt",
-	"kthread_create_on_node": "a thread", "kthread_create_on_cpu": "a thread", "smp_call_function_single_async": "another processor",
-	"proc_create": "a file", "proc_create_data": "a file", "proc_create_single_data": "a file", "proc_create_seq_private": "a file", "debugfs_create_file": "a file",
-	"single_open": "a file", "single_open_size": "a file", "seq_open": "a file", "__seq_open_private": "a file",
-	"anon_inode_getfd": "a file", "anon_inode_getfile": "a file", "alloc_file_pseudo": "a file",
-	"misc_register": "a device", "cdev_init": "a device", "register_netdevice_notifier": "a notifier", "register_reboot_notifier": "a notifier",
-	"blocking_notifier_chain_register": "a notifier", "atomic_notifier_chain_register": "a notifier", "raw_notifier_chain_register": "a notifier",
-	"__devm_add_action": "a device", "devm_add_action": "a device", "kmem_cache_create": "a cache", "kmem_cache_create_usercopy": "a cache", "mempool_create": "a pool",
-	"dma_fence_init": "a fence", "dma_fence_add_callback": "a fence", "add_wait_queue": "a wait queue",
-}
-
-func set(text string) map[string]bool {
-	m := map[string]bool{}
-	for _, n := range strings.Fields(text) {
-		m[n] = true
-	}
-	return m
+// keeps are the words for what runs a function later, or is made with a table of
+// functions.
+var keeps = map[string]string{
+	string(kfuncs.InRCU): "RCU", string(kfuncs.InSRCU): "SRCU", string(kfuncs.InRCUTasks): "RCU",
+	string(kfuncs.InTimer): "a timer", string(kfuncs.InHrtimer): "a timer", string(kfuncs.InTasklet): "a tasklet",
+	string(kfuncs.InSoftirq): "a softirq", string(kfuncs.InIRQ): "an interrupt", string(kfuncs.InIRQOrThread): "an interrupt",
+	string(kfuncs.InNMI): "an interrupt", string(kfuncs.InThread): "a thread", string(kfuncs.InIPI): "another processor",
+	string(kfuncs.InStopper): "another processor",
+	"file":                   "a file", "device": "a device", "notifier": "a notifier", "cache": "a cache", "pool": "a pool", "fence": "a fence",
+	"wait-queue": "a wait queue",
 }
 
 func run(p *analyze.Pass) error {
@@ -115,14 +103,14 @@ func report(p *analyze.Pass, u *analyze.Unit, o *code.Object, ch elfdiff.Change,
 	for _, e := range escapes {
 		class, what := unknown, "its address is taken, and what becomes of it is not seen"
 		switch {
-		case e.Fate == code.Kept || e.Fate == code.Given && code.AtOnce(e.To):
+		case e.Fate == code.Kept || e.Fate == code.Given && kfuncs.Over(e.To):
 			continue
 		case e.Fate == code.Stored:
 			class, what = kept, "its address is stored"
-		case e.Fate == code.Given && waited[e.To]:
+		case e.Fate == code.Given && slices.Contains(plan.RCUCallers, e.To):
 			class, what = rcu, "given to "+e.To+", whose callbacks the module waits for before it goes"
-		case e.Fate == code.Given && keepers[e.To] != "":
-			class, what = kept, "given to "+e.To+": "+keepers[e.To]+" keeps it"
+		case e.Fate == code.Given && keeper(e.To) != "":
+			class, what = kept, "given to "+e.To+": "+keeper(e.To)+" keeps it"
 		case e.Fate == code.Given && e.To == "":
 			what = "given to a call through a pointer"
 		case e.Fate == code.Given:

@@ -3,7 +3,7 @@
 // no longer do so, or newly keep a reference.
 //
 // Calls of freeing, putting and getting functions (kfree, put_device, of_node_get,
-// kfree_skb …, table.go) are counted for each object along every way through the
+// kfree_skb …, analyze/kfuncs/table.txt) are counted for each object along every way through the
 // compiled function and through what it calls in its object file. Objects that
 // the function itself made or looked up do not count: releasing one of them
 // concerns nobody else. Counters that the compiler inlined (refcount_inc, kref_get) are not

@@ -9,6 +9,7 @@ import (
 
 	"github.com/klpforge/klpforge/analyze"
 	"github.com/klpforge/klpforge/analyze/code"
+	"github.com/klpforge/klpforge/analyze/kfuncs"
 	"github.com/klpforge/klpforge/analyze/locks"
 	"github.com/klpforge/klpforge/analyze/types"
 	"github.com/klpforge/klpforge/elfdiff"
@@ -36,7 +37,8 @@ func run(p *analyze.Pass) error {
 		if err != nil {
 			continue
 		}
-		old, newer := locks.Analyze(before.Model, locks.Options{Count: counted}), locks.Analyze(after.Model, locks.Options{Count: counted})
+		counted := locks.Options{Count: kfuncs.Counts()}
+		old, newer := locks.Analyze(before.Model, counted), locks.Analyze(after.Model, counted)
 		for _, ch := range u.Replace {
 			x, ok := balanceOf(before, old, ch.Orig)
 			y, known := balanceOf(after, newer, ch.Patched)

@@ -5,10 +5,10 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 
 	"github.com/klpforge/klpforge/analyze"
 	"github.com/klpforge/klpforge/analyze/code"
+	"github.com/klpforge/klpforge/analyze/kfuncs"
 	"github.com/klpforge/klpforge/analyze/locks"
 	"github.com/klpforge/klpforge/analyze/model"
 	"github.com/klpforge/klpforge/elfdiff"
@@ -21,25 +21,6 @@ var doc string
 // New makes the analyzer.
 func New() *analyze.Analyzer {
 	return &analyze.Analyzer{Name: "rcu", Doc: analyze.PackageDoc(doc), Checks: analyze.Checks(finding.IDRCU), Run: run}
-}
-
-// graces wait for a grace period or have one waited for (include/linux/rcupdate.h
-// and rcutree.h, net/core/dev.c, v6.1).
-var graces = set(`synchronize_rcu synchronize_rcu_expedited synchronize_net rcu_barrier cond_synchronize_rcu cond_synchronize_rcu_expedited
- call_rcu call_rcu_hurry kvfree_call_rcu kfree_call_rcu queue_rcu_work synchronize_rcu_mult synchronize_rcu_tasks`)
-
-// srcuGraces do so for SRCU.
-var srcuGraces = set("synchronize_srcu synchronize_srcu_expedited call_srcu srcu_barrier")
-
-// frees give memory back at once.
-var frees = set("kfree kvfree vfree kmem_cache_free kfree_sensitive free_percpu free_pages __free_pages kfree_skb_reason consume_skb put_page")
-
-func set(text string) map[string]bool {
-	m := map[string]bool{}
-	for _, n := range strings.Fields(text) {
-		m[n] = true
-	}
-	return m
 }
 
 func run(p *analyze.Pass) error {
@@ -57,9 +38,9 @@ func run(p *analyze.Pass) error {
 			if err1 != nil || err2 != nil {
 				continue
 			}
-			for _, names := range []map[string]bool{graces, srcuGraces} {
-				if !grace(p, u, ch, reached(before, x), reached(after, y), names) && !atOnce(p, u, ch, before, after, x, y, names) {
-					fewer(p, u, ch, before, after, x, y, names)
+			for _, kind := range []kfuncs.Grace{kfuncs.GraceRCU, kfuncs.GraceSRCU} {
+				if !grace(p, u, ch, reached(before, x), reached(after, y), kind) && !atOnce(p, u, ch, before, after, x, y, kind) {
+					fewer(p, u, ch, before, after, x, y, kind)
 				}
 			}
 			readSide(p, u, ch, reads(before, x), reads(after, y), before)
@@ -94,9 +75,9 @@ func reached(o *code.Object, id model.FuncID) map[string]string {
 	return out
 }
 
-func grace(p *analyze.Pass, u *analyze.Unit, ch elfdiff.Change, old, newer map[string]string, names map[string]bool) bool {
-	had := among(old, names)
-	if len(had) == 0 || len(among(newer, names)) > 0 {
+func grace(p *analyze.Pass, u *analyze.Unit, ch elfdiff.Change, old, newer map[string]string, kind kfuncs.Grace) bool {
+	had := among(old, kind.Asks)
+	if len(had) == 0 || len(among(newer, kind.Asks)) > 0 {
 		return false
 	}
 	f := finding.Finding{ID: finding.IDRCU, Severity: finding.Warning, Message: "no longer waits for a grace period, which old readers may need",
@@ -105,7 +86,7 @@ func grace(p *analyze.Pass, u *analyze.Unit, ch elfdiff.Change, old, newer map[s
 		f.Evidence = append(f.Evidence, fmt.Sprintf("before: calls %s at %s", n, old[n]))
 	}
 	f.Evidence = append(f.Evidence, "after: nothing of the kind")
-	if freed := among(newer, frees); len(freed) > 0 {
+	if freed := among(newer, kfuncs.Frees); len(freed) > 0 {
 		f.Severity, f.Message = finding.Error, "frees memory at once, without the grace period that old readers rely on"
 		for _, n := range freed {
 			f.Evidence = append(f.Evidence, fmt.Sprintf("after: calls %s at %s", n, newer[n]))
@@ -118,26 +99,26 @@ func grace(p *analyze.Pass, u *analyze.Unit, ch elfdiff.Change, old, newer map[s
 
 // fewer reports a function that itself asks for fewer grace periods than before,
 // when it does not leave that to one that it newly calls.
-func fewer(p *analyze.Pass, u *analyze.Unit, ch elfdiff.Change, before, after *code.Object, x, y model.FuncID, names map[string]bool) {
-	old, newer := direct(before, x, names), direct(after, y, names)
+func fewer(p *analyze.Pass, u *analyze.Unit, ch elfdiff.Change, before, after *code.Object, x, y model.FuncID, kind kfuncs.Grace) {
+	old, newer := direct(before, x, kind.Asks), direct(after, y, kind.Asks)
 	if newer >= old {
 		return
 	}
 	waited := map[string]bool{} // of the functions called before
 	for _, c := range before.Model.Calls(x) {
-		if c.Target != model.NoFunc && len(among(reached(before, c.Target), names)) > 0 {
+		if c.Target != model.NoFunc && len(among(reached(before, c.Target), kind.Asks)) > 0 {
 			waited[before.Model.Func(c.Target).Name] = true
 		}
 	}
 	for _, c := range after.Model.Calls(y) {
-		if c.Target != model.NoFunc && !waited[after.Model.Func(c.Target).Name] && len(among(reached(after, c.Target), names)) > 0 {
+		if c.Target != model.NoFunc && !waited[after.Model.Func(c.Target).Name] && len(among(reached(after, c.Target), kind.Asks)) > 0 {
 			return
 		}
 	}
 	f := finding.Finding{ID: finding.IDRCU, Severity: finding.Note, Message: "asks for fewer grace periods than before", Who: []string{"readers in the old universe"},
 		Evidence: []string{fmt.Sprintf("calls that wait for a grace period or leave freeing to one: %d before, %d after", old, newer)},
 		Remedy:   "see that what is freed cannot be reached by old readers"}
-	if a, b := direct(before, x, frees), direct(after, y, frees); b > a {
+	if a, b := direct(before, x, kfuncs.Frees), direct(after, y, kfuncs.Frees); b > a {
 		f.Severity, f.Message = finding.Warning, "asks for fewer grace periods than before, and frees more at once"
 		f.Evidence = append(f.Evidence, fmt.Sprintf("calls that free at once: %d before, %d after", a, b))
 	}
@@ -145,11 +126,11 @@ func fewer(p *analyze.Pass, u *analyze.Unit, ch elfdiff.Change, before, after *c
 }
 
 // direct counts a function's own calls of some functions.
-func direct(o *code.Object, id model.FuncID, names map[string]bool) int {
+func direct(o *code.Object, id model.FuncID, counts func(name string) bool) int {
 	n := 0
 	list, _ := o.CallNames(id)
 	for _, name := range list {
-		if names[name] {
+		if counts(name) {
 			n++
 		}
 	}
@@ -158,45 +139,49 @@ func direct(o *code.Object, id model.FuncID, names map[string]bool) int {
 
 // atOnce reports callbacks that old code left to a grace period and that new
 // code calls.
-func atOnce(p *analyze.Pass, u *analyze.Unit, ch elfdiff.Change, before, after *code.Object, x, y model.FuncID, names map[string]bool) (found bool) {
-	if !names["call_rcu"] {
-		return false
-	}
-	later, now := callbacks(before, x), callbacks(after, y)
+func atOnce(p *analyze.Pass, u *analyze.Unit, ch elfdiff.Change, before, after *code.Object, x, y model.FuncID, kind kfuncs.Grace) (found bool) {
+	later, now := callbacks(before, x, kind), callbacks(after, y, kind)
 	was, _ := before.CallNames(x)
 	is, _ := after.CallNames(y)
 	for _, name := range slices.Sorted(maps.Keys(later)) {
-		if now[name] != "" || !slices.Contains(is, name) || slices.Contains(was, name) {
+		if now[name] != (callback{}) || !slices.Contains(is, name) || slices.Contains(was, name) {
 			continue
 		}
 		found = true
+		by := later[name]
 		p.ReportChange(u, ch, finding.Finding{ID: finding.IDRCU, Severity: finding.Error, Message: "calls at once what old code left to a grace period: old readers still use what it frees",
-			Evidence: []string{fmt.Sprintf("before: gives %s to call_rcu at %s", name, later[name]), "after: calls " + name},
-			Who:      []string{"readers in the old universe"}, Remedy: "leave it to call_rcu"})
+			Evidence: []string{fmt.Sprintf("before: gives %s to %s at %s", name, by.to, by.place), "after: calls " + name},
+			Who:      []string{"readers in the old universe"}, Remedy: "leave it to " + by.to})
 	}
 	return found
 }
 
-// callbacks are the functions that a function gives to call_rcu, with the place.
-func callbacks(o *code.Object, id model.FuncID) map[string]string {
-	out := map[string]string{}
+// callback is where a function is given to another that calls it after a grace period.
+type callback struct{ to, place string }
+
+// callbacks are the functions that a function leaves to a grace period, by name.
+func callbacks(o *code.Object, id model.FuncID, kind kfuncs.Grace) map[string]callback {
+	out := map[string]callback{}
 	for _, r := range o.Model.CodeRefs {
-		if r.In != id || r.Call == 0 || r.Arg != 1 {
+		if r.In != id || r.Call == 0 {
 			continue
 		}
 		for _, c := range o.Model.Calls(id) {
-			if c.Site == r.Call && c.Target != model.NoFunc && strings.HasPrefix(o.Model.Func(c.Target).Name, "call_rcu") {
-				out[o.Model.Func(r.Func).Name] = o.Place(c.Site)
+			if c.Site != r.Call || c.Target == model.NoFunc {
+				continue
+			}
+			if to := o.Model.Func(c.Target).Name; kind.Asks(to) && kfuncs.Runs(to, int(r.Arg)) != "" {
+				out[o.Model.Func(r.Func).Name] = callback{to, o.Place(c.Site)}
 			}
 		}
 	}
 	return out
 }
 
-func among(calls map[string]string, names map[string]bool) []string {
+func among(calls map[string]string, wanted func(name string) bool) []string {
 	var out []string
 	for n := range calls {
-		if names[n] {
+		if wanted(n) {
 			out = append(out, n)
 		}
 	}

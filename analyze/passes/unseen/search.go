@@ -7,6 +7,7 @@ import (
 
 	"github.com/klpforge/klpforge/analyze"
 	"github.com/klpforge/klpforge/analyze/code"
+	"github.com/klpforge/klpforge/analyze/kfuncs"
 	"github.com/klpforge/klpforge/analyze/model"
 	"github.com/klpforge/klpforge/analyze/sleeps"
 	"github.com/klpforge/klpforge/elfdiff"
@@ -198,7 +199,7 @@ func (u *unit) handed(id model.FuncID) iter.Seq2[node, *model.Call] {
 		calls := u.o.Model.Calls(id)
 		for _, e := range u.o.Escapes(id, func(name string) bool { _, ok := names[name]; return ok }) {
 			i := slices.IndexFunc(calls, func(c model.Call) bool { return c.Site == e.Call })
-			if e.Fate != code.Given || i < 0 || !calls[i].Kind.IsTail() || !code.AtOnce(e.To) {
+			if e.Fate != code.Given || i < 0 || !calls[i].Kind.IsTail() || !kfuncs.Over(e.To) {
 				continue
 			}
 			if !yield(node{u, names[e.Of]}, &calls[i]) {
