@@ -562,6 +562,12 @@ func lockFile(ctx context.Context, path string, waiting func()) (func(), error) 
 	if err != nil {
 		return nil, fmt.Errorf("open lock: %w", err)
 	}
+	return lockOpen(ctx, f, waiting)
+}
+
+// lockOpen is lockFile for a file or directory that is open; it is closed when the lock
+// is released or cannot be had.
+func lockOpen(ctx context.Context, f *os.File, waiting func()) (func(), error) {
 	for first := true; ; first = false {
 		err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
 		switch {
@@ -570,7 +576,7 @@ func lockFile(ctx context.Context, path string, waiting func()) (func(), error) 
 			// writes: it inherits the file, and with it the lock.
 			if _, err := unix.FcntlInt(f.Fd(), unix.F_SETFD, 0); err != nil {
 				f.Close()
-				return nil, fmt.Errorf("lock %s: %w", path, err)
+				return nil, fmt.Errorf("lock %s: %w", f.Name(), err)
 			}
 			return func() {
 				unix.Flock(int(f.Fd()), unix.LOCK_UN) // for all that inherited it
@@ -578,7 +584,7 @@ func lockFile(ctx context.Context, path string, waiting func()) (func(), error) 
 			}, nil
 		case !errors.Is(err, unix.EWOULDBLOCK) && !errors.Is(err, unix.EINTR):
 			f.Close()
-			return nil, fmt.Errorf("lock %s: %w", path, err)
+			return nil, fmt.Errorf("lock %s: %w", f.Name(), err)
 		}
 		if first && waiting != nil {
 			waiting()
@@ -586,7 +592,7 @@ func lockFile(ctx context.Context, path string, waiting func()) (func(), error) 
 		select {
 		case <-ctx.Done():
 			f.Close()
-			return nil, fmt.Errorf("lock %s: %w", path, context.Cause(ctx))
+			return nil, fmt.Errorf("lock %s: %w", f.Name(), context.Cause(ctx))
 		case <-time.After(100 * time.Millisecond):
 		}
 	}

@@ -277,12 +277,7 @@ func (t *Tree) scratch(dir string) (b *box, vars []string, done func(), err erro
 	if dir != t.Dir {
 		return t.box(filepath.Dir(dir)), nil, func() {}, nil
 	}
-	// Named as work trees are: a later run removes it if this process dies.
-	work := filepath.Join(t.cache, "work")
-	if err := os.MkdirAll(work, 0o755); err != nil {
-		return nil, nil, nil, err
-	}
-	tmp, err := os.MkdirTemp(work, fmt.Sprintf("%d-scratch-", os.Getpid()))
+	tmp, unlock, err := PrivateDir(context.Background(), t.cache, "scratch")
 	if err != nil {
 		return nil, nil, nil, err
 	}
@@ -290,7 +285,7 @@ func (t *Tree) scratch(dir string) (b *box, vars []string, done func(), err erro
 	if t.preparing {
 		write = append(write, t.base)
 	}
-	return t.box(write...), []string{"TMPOUT=" + tmp + "/.tmp_$$$$"}, func() { os.RemoveAll(tmp) }, nil
+	return t.box(write...), []string{"TMPOUT=" + tmp + "/.tmp_$$$$"}, func() { os.RemoveAll(tmp); unlock() }, nil
 }
 
 // allowed rights; devices cannot be made, nor links to what lies elsewhere.

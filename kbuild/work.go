@@ -2,8 +2,6 @@ package kbuild
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -11,14 +9,10 @@ import (
 	"path"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 
 	"golang.org/x/sync/errgroup"
-	"golang.org/x/sys/unix"
-
-	"github.com/klpforge/klpforge/internal/sealed"
 )
 
 // WorkOptions says how objects of a work tree are compiled.
@@ -97,23 +91,16 @@ func (t *Tree) newWork(ctx context.Context, opts WorkOptions, m *manifest) (*Wor
 	return w, nil
 }
 
-// workDir makes cache/work/<pid>-<random> with an empty directory name in it, after
-// removing what dead processes left there. The caller removes it, then unlocks.
+// workDir makes a private directory with an empty directory name in it. The caller
+// removes it, then unlocks.
 func (t *Tree) workDir(ctx context.Context, name string) (base string, unlock func(), err error) {
-	parent := filepath.Join(t.cache, "work")
-	if err := sealed.MakeDir(t.cache, parent); err != nil {
-		return "", nil, fmt.Errorf("create work directory: %w", err)
-	}
-	removeStale(parent)
-	var id [6]byte
-	rand.Read(id[:])
-	base = filepath.Join(parent, fmt.Sprintf("%d-%s", os.Getpid(), hex.EncodeToString(id[:])))
-	if err := os.MkdirAll(filepath.Join(base, name), 0o755); err != nil {
-		return "", nil, fmt.Errorf("create work tree: %w", err)
-	}
-	if unlock, err = lockFile(ctx, filepath.Join(base, "lock"), nil); err != nil {
-		removeTree(base)
+	if base, unlock, err = PrivateDir(ctx, t.cache, ""); err != nil {
 		return "", nil, err
+	}
+	if err := os.Mkdir(filepath.Join(base, name), 0o755); err != nil {
+		removeTree(base)
+		unlock()
+		return "", nil, fmt.Errorf("create work tree: %w", err)
 	}
 	return base, unlock, nil
 }
@@ -310,37 +297,6 @@ func (w *Work) pristine() bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return len(w.changed) == 0
-}
-
-// removeStale removes work trees whose process is gone, and what such processes
-// left elsewhere in the cache. A tree is in use while its
-// lock is held, or while the process that is about to lock it lives.
-func removeStale(parent string) {
-	sweep(filepath.Dir(parent))
-	entries, err := os.ReadDir(parent)
-	if err != nil {
-		return
-	}
-	for _, e := range entries {
-		first, _, _ := strings.Cut(e.Name(), "-")
-		pid, err := strconv.Atoi(first)
-		if err != nil || pid <= 0 {
-			continue
-		}
-		if err := unix.Kill(pid, 0); err == nil || errors.Is(err, unix.EPERM) {
-			continue
-		}
-		dir := filepath.Join(parent, e.Name())
-		f, err := os.Open(filepath.Join(dir, "lock"))
-		if err == nil && unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB) != nil {
-			f.Close()
-			continue
-		}
-		removeTree(dir)
-		if f != nil {
-			f.Close()
-		}
-	}
 }
 
 // removeTree is os.RemoveAll with the subdirectories of the tree in parallel.

@@ -151,11 +151,26 @@ func TestStaleWorkIsRemoved(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer unlock()
+	// A run in another container has a number that is nobody's here.
+	made, release, err := PrivateDir(context.Background(), tree.cache, "module")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer release()
+	foreign := filepath.Join(parent, "4194997-module-000000000000")
+	if err := os.Rename(made, foreign); err != nil {
+		t.Fatal(err)
+	}
 	mustWork(t, tree)
 	if exists(stale) {
 		t.Error("a dead run's tree was kept")
 	}
-	if !exists(locked) || !exists(mine.base) {
+	if !exists(locked) || !exists(mine.base) || !exists(foreign) {
 		t.Error("a live run's tree was removed")
+	}
+	release()
+	mustWork(t, tree)
+	if exists(foreign) {
+		t.Error("what a dead run in another container left was kept")
 	}
 }

@@ -95,11 +95,11 @@ func fitPlan(p *plan.Plan, opt *Options, api klpapi.API, say *journal) {
 // linkModule writes the sources of the module, links it in a private directory, and
 // finishes it.
 func linkModule(ctx context.Context, opt *Options, target *Target, tree *kbuild.Tree, in generate.Input, say *journal) ([]byte, error) {
-	dir, err := moduleDir(target)
+	dir, unlock, err := kbuild.PrivateDir(ctx, string(target.K.Cache()), "module")
 	if err != nil {
 		return nil, fmt.Errorf("make a directory for the module: %w", err)
 	}
-	defer os.RemoveAll(dir)
+	defer func() { os.RemoveAll(dir); unlock() }()
 	manifest, err := generate.Emit(dir, in)
 	if err != nil {
 		return nil, err
@@ -122,16 +122,6 @@ func linkModule(ctx context.Context, opt *Options, target *Target, tree *kbuild.
 		return nil, fmt.Errorf("finish module: %w", err)
 	}
 	return module, nil
-}
-
-// moduleDir makes a private directory beside the work trees. Its name begins
-// as theirs do: a later run removes it if this process dies.
-func moduleDir(target *Target) (string, error) {
-	work := target.K.Cache().Work()
-	if err := os.MkdirAll(work, 0o755); err != nil {
-		return "", err
-	}
-	return os.MkdirTemp(work, fmt.Sprintf("%d-module-", os.Getpid()))
 }
 
 // verified adds what the check of the finished module found, and refuses a module with
