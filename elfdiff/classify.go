@@ -63,43 +63,43 @@ func metaOf(name string) (string, bool) {
 // describesDebug reports a section of descriptions of pr_debug: __verbose in v4.19.
 func describesDebug(section string) bool { return section == "__dyndbg" || section == "__verbose" }
 
-func (o *Object) classify(s *elfobj.Section) class {
-	known := rowOf(s.Name)
+func (o *Object) classify(section *elfobj.Section) class {
+	known := rowOf(section.Name)
 	if known == nil {
 		known = &row{holds: 0xff}
 	}
 	switch {
-	case o.Arch.Slots(s.Name) && s.Type != elf.SHT_NOBITS && s.Flags&elf.SHF_ALLOC != 0:
+	case o.Arch.Slots(section.Name) && section.Type != elf.SHT_NOBITS && section.Flags&elf.SHF_ALLOC != 0:
 		return classSlots
-	case s.Type == elf.SHT_GROUP, s.Type == elf.SHT_STRTAB:
+	case section.Type == elf.SHT_GROUP, section.Type == elf.SHT_STRTAB:
 		return classIgnore
-	case known.stripped, s.Flags&shfExclude != 0:
+	case known.stripped, section.Flags&shfExclude != 0:
 		return classIgnore
-	case s.Flags&elf.SHF_ALLOC == 0:
+	case section.Flags&elf.SHF_ALLOC == 0:
 		return classIgnore
-	case known.holds == holdsPieces && s.Type != elf.SHT_NOBITS:
+	case known.holds == holdsPieces && section.Type != elf.SHT_NOBITS:
 		return classAlt
-	case (known.holds == holdsSites || known.holds == holdsHalf) && s.Type != elf.SHT_NOBITS:
+	case (known.holds == holdsSites || known.holds == holdsHalf) && section.Type != elf.SHT_NOBITS:
 		return classTable
 	case known.holds == holdsEntries:
 		return classMeta
 	}
 	switch {
-	case s.Type == elf.SHT_NOBITS:
+	case section.Type == elf.SHT_NOBITS:
 		return classBSS
-	case s.Flags&elf.SHF_EXECINSTR != 0:
+	case section.Flags&elf.SHF_EXECINSTR != 0:
 		return classText
-	case s.Flags&elf.SHF_MERGE != 0 && s.Flags&elf.SHF_STRINGS != 0 && s.Flags&elf.SHF_WRITE == 0 && s.EntSize <= 4:
+	case section.Flags&elf.SHF_MERGE != 0 && section.Flags&elf.SHF_STRINGS != 0 && section.Flags&elf.SHF_WRITE == 0 && section.EntSize <= 4:
 		return classString
-	case s.Flags&elf.SHF_MERGE != 0 && s.EntSize > 0 && s.EntSize <= maxString && s.Flags&elf.SHF_WRITE == 0:
+	case section.Flags&elf.SHF_MERGE != 0 && section.EntSize > 0 && section.EntSize <= maxString && section.Flags&elf.SHF_WRITE == 0:
 		return classConst
 	}
 	switch {
-	case known.holds == holdsData && s.Flags&elf.SHF_WRITE != 0:
+	case known.holds == holdsData && section.Flags&elf.SHF_WRITE != 0:
 		return classData
 	case known.holds == holdsData:
 		return classROData
-	case initSection(s.Name):
+	case initSection(section.Name):
 		return classMeta
 	}
 	return classUnknown

@@ -408,17 +408,17 @@ type rowIndex struct {
 }
 
 var indexed = sync.OnceValue(func() *rowIndex {
-	x := &rowIndex{exact: map[string]*row{}}
+	index := &rowIndex{exact: map[string]*row{}}
 	for i := range rows {
 		r := &rows[i]
 		if strings.HasSuffix(r.section, "*") {
-			x.families = append(x.families, r)
+			index.families = append(index.families, r)
 		} else {
-			x.exact[r.section] = r
+			index.exact[r.section] = r
 		}
 	}
-	slices.SortStableFunc(x.families, func(a, b *row) int { return len(b.section) - len(a.section) })
-	return x
+	slices.SortStableFunc(index.families, func(a, b *row) int { return len(b.section) - len(a.section) })
+	return index
 })
 
 // rowOf returns the row of a section: that of its name, or of the smallest family it
