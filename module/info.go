@@ -101,7 +101,7 @@ func parseImage(path string, raw []byte) (*Info, *elfobj.File, error) {
 	if raw, _, err = modsign.Split(raw); err != nil {
 		return nil, nil, err
 	}
-	f, err := elfobj.Read(raw)
+	file, err := elfobj.Read(raw)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -110,15 +110,15 @@ func parseImage(path string, raw []byte) (*Info, *elfobj.File, error) {
 		info.Signature = &Signature{signature.Issuer, signature.Serial.Text(16), signature.Hash}
 	}
 	found := false
-	for i := range f.Sections {
-		s := &f.Sections[i]
-		if s.Name == ".modinfo" {
+	for i := range file.Sections {
+		section := &file.Sections[i]
+		if section.Name == ".modinfo" {
 			found = true
-			for _, kv := range kmod.ParseModinfo(s.Data) {
+			for _, kv := range kmod.ParseModinfo(section.Data) {
 				info.Modinfo = append(info.Modinfo, KeyValue(kv))
 			}
 		}
-		for _, k := range s.KlpRelocs {
+		for _, k := range section.KlpRelocs {
 			object, err := elfobj.KlpRelaObject(k.Name)
 			if err != nil {
 				return nil, nil, err
@@ -135,27 +135,27 @@ func parseImage(path string, raw []byte) (*Info, *elfobj.File, error) {
 		info.Name = n
 	}
 	info.Livepatch = info.Get("livepatch") != ""
-	info.Manifest, err = note.Read(f)
+	info.Manifest, err = note.Read(file)
 	if errors.Is(err, note.ErrNoNote) {
-		return info, f, nil
+		return info, file, nil
 	}
-	return info, f, err
+	return info, file, err
 }
 
 // ReadLoaded reads the manifest of a loaded module below the sysfs directory
 // of modules, usually /sys/module. A module without the note gives an error
 // wrapping note.ErrNoNote.
 func ReadLoaded(sysModule, name string) (*note.Note, error) {
-	b, err := os.ReadFile(filepath.Join(sysModule, name, NoteFile))
+	text, err := os.ReadFile(filepath.Join(sysModule, name, NoteFile))
 	if errors.Is(err, os.ErrNotExist) {
 		return nil, fmt.Errorf("loaded module %s: %w", name, note.ErrNoNote)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("loaded module %s: %w", name, err)
 	}
-	m, err := note.ParseSection(b, binary.NativeEndian)
+	manifest, err := note.ParseSection(text, binary.NativeEndian)
 	if err != nil {
 		return nil, fmt.Errorf("loaded module %s: %w", name, err)
 	}
-	return m, nil
+	return manifest, nil
 }
