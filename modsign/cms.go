@@ -62,18 +62,18 @@ var digests = []digest{
 
 // digestNamed finds a hash by name; "" is the first.
 func digestNamed(name string) (digest, error) {
-	for _, d := range digests {
-		if name == "" || d.name == name {
-			return d, nil
+	for _, wanted := range digests {
+		if name == "" || wanted.name == name {
+			return wanted, nil
 		}
 	}
 	return digest{}, fmt.Errorf("hash %q: want sha256, sha384 or sha512", name)
 }
 
 func digestOf(oid asn1.ObjectIdentifier) (digest, error) {
-	for _, d := range digests {
-		if d.oid.Equal(oid) {
-			return d, nil
+	for _, wanted := range digests {
+		if wanted.oid.Equal(oid) {
+			return wanted, nil
 		}
 	}
 	return digest{}, fmt.Errorf("digest algorithm %v is not supported", oid)
