@@ -10,12 +10,12 @@ import (
 // Object returns the entry for vmlinux or a module, a new one if there is none. It is
 // valid until the next call.
 func (p *Plan) Object(name string) *Object {
-	i := slices.IndexFunc(p.Objects, func(o Object) bool { return o.Name == name })
-	if i < 0 {
-		i = len(p.Objects)
+	found := slices.IndexFunc(p.Objects, func(o Object) bool { return o.Name == name })
+	if found < 0 {
+		found = len(p.Objects)
 		p.Objects = append(p.Objects, Object{Name: name})
 	}
-	return &p.Objects[i]
+	return &p.Objects[found]
 }
 
 // Register has the kernel call a global symbol. kind is a field of struct
