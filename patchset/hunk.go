@@ -26,87 +26,87 @@ import (
 // costs a search through the file, and the patch is for another source.
 const maxFailedHunks = 50
 
-// hunks applies the hunks of c to t and collects failures. It reports
-// whether all applied; if not, t is marked bad. base is added to hunk numbers.
-func (a *applier) hunks(p *Patch, c *Change, t *text, path string, base int) bool {
-	if len(c.Hunks) == 0 {
+// hunks applies the hunks of change to edited and collects failures. It reports
+// whether all applied; if not, edited is marked bad. base is added to hunk numbers.
+func (a *applier) hunks(patch *Patch, change *Change, edited *text, path string, base int) bool {
+	if len(change.Hunks) == 0 {
 		return true
 	}
-	in := t.lines
+	in := edited.lines
 	out := make([]srcLine, 0, len(in)+16)
 	cursor, drift := 0, 0
 	ok, failures := true, 0
-	for i, h := range c.Hunks {
+	for i, hunk := range change.Hunks {
 		if failures == maxFailedHunks {
-			a.failed = append(a.failed, &ApplyError{Patch: p.ID, File: path, Reason: fmt.Sprintf("after so many failures, its other %d hunks were not tried", len(c.Hunks)-i)})
+			a.failed = append(a.failed, &ApplyError{Patch: patch.ID, File: path, Reason: fmt.Sprintf("after so many failures, its other %d hunks were not tried", len(change.Hunks)-i)})
 			break
 		}
-		m, reason := place(in, h, cursor, drift, a.fuzz)
+		found, reason := place(in, hunk, cursor, drift, a.fuzz)
 		if reason != "" {
 			ok = false
 			failures++
 			a.failed = append(a.failed, &ApplyError{
-				Patch: p.ID, File: path, Hunk: base + i + 1, Line: int(h.OldPosition),
-				Context: oldSide(h), Reason: reason, Applied: reverses(in, h),
+				Patch: patch.ID, File: path, Hunk: base + i + 1, Line: int(hunk.OldPosition),
+				Context: oldSide(hunk), Reason: reason, Applied: reverses(in, hunk),
 			})
 			continue
 		}
-		if m.pos != nominal(h) {
-			a.notes = append(a.notes, Note{Patch: p.ID, File: path, Hunk: base + i + 1, Text: fmt.Sprintf("applied at line %d, offset %+d", m.pos+1, m.pos-nominal(h))})
+		if found.pos != nominal(hunk) {
+			a.notes = append(a.notes, Note{Patch: patch.ID, File: path, Hunk: base + i + 1, Text: fmt.Sprintf("applied at line %d, offset %+d", found.pos+1, found.pos-nominal(hunk))})
 		}
-		if m.fuzz > 0 {
-			a.notes = append(a.notes, Note{Patch: p.ID, File: path, Hunk: base + i + 1, Text: fmt.Sprintf("applied with fuzz %d: outer context lines differ", m.fuzz)})
+		if found.fuzz > 0 {
+			a.notes = append(a.notes, Note{Patch: patch.ID, File: path, Hunk: base + i + 1, Text: fmt.Sprintf("applied with fuzz %d: outer context lines differ", found.fuzz)})
 		}
-		if h.OldLines == 0 && len(in) > 0 {
-			a.notes = append(a.notes, Note{Patch: p.ID, File: path, Hunk: base + i + 1, Text: "has no context, its place is not verified"})
+		if hunk.OldLines == 0 && len(in) > 0 {
+			a.notes = append(a.notes, Note{Patch: patch.ID, File: path, Hunk: base + i + 1, Text: "has no context, its place is not verified"})
 		}
-		drift = m.pos - nominal(h)
-		out = append(out, in[cursor:m.pos]...)
-		cursor = m.pos
-		for _, l := range h.Lines {
-			switch l.Op {
+		drift = found.pos - nominal(hunk)
+		out = append(out, in[cursor:found.pos]...)
+		cursor = found.pos
+		for _, line := range hunk.Lines {
+			switch line.Op {
 			case gitdiff.OpContext:
 				out = append(out, in[cursor])
 				cursor++
 			case gitdiff.OpDelete:
 				cursor++
 			case gitdiff.OpAdd:
-				out = append(out, srcLine{text: l.Line})
+				out = append(out, srcLine{text: line.Line})
 			}
 		}
 	}
 	out = append(out, in[cursor:]...)
 	if ok {
-		for _, l := range out[:max(len(out)-1, 0)] {
-			if !strings.HasSuffix(l.text, "\n") {
-				a.failed = append(a.failed, &ApplyError{Patch: p.ID, File: path, Reason: "a line without newline would be followed by another"})
+		for _, line := range out[:max(len(out)-1, 0)] {
+			if !strings.HasSuffix(line.text, "\n") {
+				a.failed = append(a.failed, &ApplyError{Patch: patch.ID, File: path, Reason: "a line without newline would be followed by another"})
 				ok = false
 				break
 			}
 		}
 	}
 	if !ok {
-		t.bad = true
+		edited.bad = true
 		return false
 	}
-	t.lines = out
+	edited.lines = out
 	return true
 }
 
 // nominal is the 0-based index where the hunk's old lines should start.
-func nominal(h *gitdiff.TextFragment) int {
-	if h.OldLines == 0 {
-		return int(h.OldPosition) // "after line n"
+func nominal(hunk *gitdiff.TextFragment) int {
+	if hunk.OldLines == 0 {
+		return int(hunk.OldPosition) // "after line n"
 	}
-	return int(h.OldPosition) - 1
+	return int(hunk.OldPosition) - 1
 }
 
 // oldSide lists the lines the hunk expects, without line ends.
-func oldSide(h *gitdiff.TextFragment) []string {
+func oldSide(hunk *gitdiff.TextFragment) []string {
 	var out []string
-	for _, l := range h.Lines {
-		if l.Old() {
-			out = append(out, strings.TrimSuffix(l.Line, "\n"))
+	for _, line := range hunk.Lines {
+		if line.Old() {
+			out = append(out, strings.TrimSuffix(line.Line, "\n"))
 		}
 	}
 	return out
@@ -118,16 +118,16 @@ type match struct {
 	fuzz int
 }
 
-// place finds where h fits in lines at or after cursor. A non-empty reason
+// place finds where hunk fits in lines at or after cursor. A non-empty reason
 // says why it does not.
-func place(lines []srcLine, h *gitdiff.TextFragment, cursor, drift, maxFuzz int) (match, string) {
-	pat := make([]string, 0, h.OldLines)
-	for _, l := range h.Lines {
-		if l.Old() {
-			pat = append(pat, l.Line)
+func place(lines []srcLine, hunk *gitdiff.TextFragment, cursor, drift, maxFuzz int) (match, string) {
+	pat := make([]string, 0, hunk.OldLines)
+	for _, line := range hunk.Lines {
+		if line.Old() {
+			pat = append(pat, line.Line)
 		}
 	}
-	at := nominal(h)
+	at := nominal(hunk)
 	if len(pat) == 0 {
 		switch {
 		case drift != 0:
@@ -137,26 +137,26 @@ func place(lines []srcLine, h *gitdiff.TextFragment, cursor, drift, maxFuzz int)
 		}
 		return match{pos: at}, ""
 	}
-	lead, trail := int(h.LeadingContext), int(h.TrailingContext)
+	lead, trail := int(hunk.LeadingContext), int(hunk.TrailingContext)
 	ctx := max(lead, trail)
 	many := ""
 	for fuzz := 0; fuzz <= min(maxFuzz, ctx); fuzz++ {
 		head := max(fuzz+lead-ctx, 0) // context lines not compared at the start
 		tail := max(fuzz+trail-ctx, 0)
-		f := fitter{lines: lines, pat: pat, head: head, tail: tail,
-			top:    fuzz+lead-ctx < 0 && h.OldPosition <= 1,
+		fits := fitter{lines: lines, pat: pat, head: head, tail: tail,
+			top:    fuzz+lead-ctx < 0 && hunk.OldPosition <= 1,
 			bottom: fuzz+trail-ctx < 0,
 		}
 		for _, try := range []int{at + drift, at} {
-			if try >= cursor && f.fits(try) {
+			if try >= cursor && fits.fits(try) {
 				return match{try, fuzz}, ""
 			}
 		}
 		var found, named []int
 		for try := cursor; try+len(pat) <= len(lines) && len(found) < maxFound; try++ {
-			if f.fits(try) {
+			if fits.fits(try) {
 				found = append(found, try)
-				if inFunction(lines, try, h.Comment) {
+				if inFunction(lines, try, hunk.Comment) {
 					named = append(named, try)
 				}
 			}
@@ -262,8 +262,8 @@ func explain(lines []srcLine, pat []string, want, cursor int, atEnd bool) string
 	best, bestScore, bestDist := -1, 0, 0
 	for try := 0; try < len(lines) && try*len(pat) < maxExplain; try++ {
 		score := 0
-		for i, p := range pat {
-			if try+i < len(lines) && lines[try+i].text == p && strings.TrimSpace(p) != "" {
+		for i, wanted := range pat {
+			if try+i < len(lines) && lines[try+i].text == wanted && strings.TrimSpace(wanted) != "" {
 				score++
 			}
 		}
@@ -278,20 +278,20 @@ func explain(lines []srcLine, pat []string, want, cursor int, atEnd bool) string
 	if best < 0 {
 		return "none of its lines is in the file"
 	}
-	for i, p := range pat {
+	for i, wanted := range pat {
 		if best+i >= len(lines) {
-			return fmt.Sprintf("closest match at line %d: the file ends there, the patch expects %q", best+1, strings.TrimRight(p, "\r\n"))
+			return fmt.Sprintf("closest match at line %d: the file ends there, the patch expects %q", best+1, strings.TrimRight(wanted, "\r\n"))
 		}
-		if got := lines[best+i].text; got != p {
+		if got := lines[best+i].text; got != wanted {
 			hint := ""
 			switch {
-			case strings.TrimRight(got, " \t\r\n") == strings.TrimRight(p, " \t\r\n"):
+			case strings.TrimRight(got, " \t\r\n") == strings.TrimRight(wanted, " \t\r\n"):
 				hint = " (only white space or the line end differs)"
-			case strings.Join(strings.Fields(got), " ") == strings.Join(strings.Fields(p), " "):
+			case strings.Join(strings.Fields(got), " ") == strings.Join(strings.Fields(wanted), " "):
 				hint = " (only white space differs)"
 			}
 			return fmt.Sprintf("closest match at line %d: line %d is %q where the patch expects %q%s",
-				best+1, best+i+1, strings.TrimRight(got, "\r\n"), strings.TrimRight(p, "\r\n"), hint)
+				best+1, best+i+1, strings.TrimRight(got, "\r\n"), strings.TrimRight(wanted, "\r\n"), hint)
 		}
 	}
 	return "its lines do not match"
@@ -299,19 +299,19 @@ func explain(lines []srcLine, pat []string, want, cursor int, atEnd bool) string
 
 // reverses says whether the new side of a hunk is in the file, so that the
 // hunk would apply backwards.
-func reverses(lines []srcLine, h *gitdiff.TextFragment) bool {
+func reverses(lines []srcLine, hunk *gitdiff.TextFragment) bool {
 	var pat []string
 	text := 0
-	for _, l := range h.Lines {
-		if l.New() {
-			pat = append(pat, l.Line)
-			if strings.TrimSpace(l.Line) != "" {
+	for _, line := range hunk.Lines {
+		if line.New() {
+			pat = append(pat, line.Line)
+			if strings.TrimSpace(line.Line) != "" {
 				text++
 			}
 		}
 	}
 	// A lone brace or blank line is everywhere; ask for something to go by.
-	if text < 2 && h.LinesAdded != int64(len(pat)) || text == 0 {
+	if text < 2 && hunk.LinesAdded != int64(len(pat)) || text == 0 {
 		return false
 	}
 	f := &fitter{lines: lines, pat: pat}

@@ -66,27 +66,27 @@ func (s *scanner) errorf(i int, format string, args ...any) error {
 // before it. It returns the changes in order, those of binary files apart, the text
 // before the first change, and notes; no change at all is not an error here.
 func parseDiff(id, text string, base, strip int) (changes, binary []*Change, preamble string, notes []string, err error) {
-	s := &scanner{id: id, lines: splitLines(text), base: base}
-	if err := s.scan(); err != nil {
+	scan := &scanner{id: id, lines: splitLines(text), base: base}
+	if err := scan.scan(); err != nil {
 		return nil, nil, "", nil, err
 	}
-	pre := len(s.lines)
-	if len(s.out) > 0 {
-		pre = s.out[0].line - 1
+	pre := len(scan.lines)
+	if len(scan.out) > 0 {
+		pre = scan.out[0].line - 1
 	}
-	preamble = strings.Join(s.lines[:pre], "")
-	for _, sec := range s.out {
-		c, err := s.parseSection(sec)
+	preamble = strings.Join(scan.lines[:pre], "")
+	for _, sec := range scan.out {
+		change, err := scan.parseSection(sec)
 		if err != nil {
 			return nil, nil, "", nil, err
 		}
-		changes = append(changes, c)
+		changes = append(changes, change)
 	}
 	// Both together: they have one strip level.
-	if err := setPaths(id, slices.Concat(changes, s.binary), strip); err != nil {
+	if err := setPaths(id, slices.Concat(changes, scan.binary), strip); err != nil {
 		return nil, nil, "", nil, err
 	}
-	return changes, s.binary, preamble, s.notes, nil
+	return changes, scan.binary, preamble, scan.notes, nil
 }
 
 // splitLines cuts text after each newline. Joining gives text again.
@@ -205,15 +205,15 @@ header:
 }
 
 // binaryFile notes a change without lines; what follows in base 85 is passed over.
-func (s *scanner) binaryFile(n names, pos int) {
-	c := &Change{Kind: Modify, Line: s.base + pos + 1, names: n}
+func (s *scanner) binaryFile(both names, pos int) {
+	change := &Change{Kind: Modify, Line: s.base + pos + 1, names: both}
 	switch {
-	case n.old == devNull:
-		c.Kind = Create
-	case n.new == devNull:
-		c.Kind = Delete
+	case both.old == devNull:
+		change.Kind = Create
+	case both.new == devNull:
+		change.Kind = Delete
 	}
-	s.binary = append(s.binary, c)
+	s.binary = append(s.binary, change)
 }
 
 // plainSection reads "--- ", "+++ " and hunks.
@@ -274,8 +274,8 @@ func (s *scanner) finish(sec *section, crlf bool) error {
 // hunk reads one hunk by its line counts.
 func (s *scanner) hunk(sec *section) error {
 	start := s.pos
-	m := hunkRE.FindStringSubmatch(s.at(s.pos))
-	if m == nil {
+	fields := hunkRE.FindStringSubmatch(s.at(s.pos))
+	if fields == nil {
 		return s.errorf(s.pos, "malformed hunk header")
 	}
 	count := func(t string) int {
@@ -285,7 +285,7 @@ func (s *scanner) hunk(sec *section) error {
 		n, _ := strconv.Atoi(t) // at most nine digits
 		return n
 	}
-	old, newer := count(m[2]), count(m[4])
+	old, newer := count(fields[2]), count(fields[4])
 	if old == 0 && newer == 0 {
 		return s.errorf(s.pos, "hunk has no lines")
 	}
