@@ -47,13 +47,13 @@ func (m *Machine) dependencies(sys *System, mod *Module) ([]dependency, error) {
 			out = append(out, dependency{name: n, file: filepath.Join(dir, file)})
 		}
 	}
-	for _, d := range mod.Depends {
-		if there[depName(d)] {
+	for _, needed := range mod.Depends {
+		if there[depName(needed)] {
 			continue
 		}
-		files, ok := index[depName(d)]
+		files, ok := index[depName(needed)]
 		if !ok {
-			return nil, &Refusal{Reason: fmt.Sprintf("%s needs the module %s, which is neither loaded nor in %s", mod.File, d, dir),
+			return nil, &Refusal{Reason: fmt.Sprintf("%s needs the module %s, which is neither loaded nor in %s", mod.File, needed, dir),
 				Remedy: "install the package of the kernel that has it"}
 		}
 		for _, f := range files {
@@ -85,16 +85,16 @@ func readDep(file string) (map[string][]string, error) {
 }
 
 func readLines(file string) ([]string, error) {
-	f, err := os.Open(file)
+	lines, err := os.Open(file)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close()
+	defer lines.Close()
 	var out []string
-	sc := bufio.NewScanner(f)
+	sc := bufio.NewScanner(lines)
 	sc.Buffer(nil, 1<<20)
 	for sc.Scan() {
 		out = append(out, strings.TrimSpace(sc.Text()))

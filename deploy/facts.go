@@ -99,23 +99,23 @@ const maxModule = 512 << 20
 // opened. It stays open: what is loaded later is that file, whatever has its name
 // by then, and only if it has not changed.
 func ReadModule(path string) (*Module, error) {
-	f, err := regular.Open(path)
+	file, err := regular.Open(path)
 	if err != nil {
 		return nil, err
 	}
-	mod, _, err := readModule(path, f)
+	mod, _, err := readModule(path, file)
 	return mod, err
 }
 
 // readModule reads an open file, and keeps it when it is not compressed, else
 // closes it. The digest is given also of what is no module; "" when it cannot be read.
-func readModule(path string, f *os.File) (mod *Module, digest string, err error) {
+func readModule(path string, file *os.File) (mod *Module, digest string, err error) {
 	defer func() {
 		if mod == nil || mod.file == nil {
-			f.Close()
+			file.Close()
 		}
 	}()
-	raw, err := regular.ReadFrom(f, maxModule)
+	raw, err := regular.ReadFrom(file, maxModule)
 	if err != nil {
 		return nil, "", err
 	}
@@ -141,54 +141,54 @@ func readModule(path string, f *os.File) (mod *Module, digest string, err error)
 		}
 	}
 	if !img.Compressed {
-		mod.file = f
+		mod.file = file
 	}
 	return mod, digest, nil
 }
 
 // factsOf converts a manifest, which may be nil.
-func factsOf(m *note.Note) Facts {
-	f := Facts{Objects: []Object{}}
-	if m == nil {
-		return f
+func factsOf(manifest *note.Note) Facts {
+	facts := Facts{Objects: []Object{}}
+	if manifest == nil {
+		return facts
 	}
-	f.Manifest, f.manifest = true, m
-	f.Product, f.Vendor, f.Version = m.Product, m.Vendor, m.Version
-	f.Replace, f.SafeToForce = &m.Replace, m.Force
-	for _, o := range m.Objects {
-		obj := Object{Name: o.Name, Functions: []Func{}}
-		for _, fn := range o.Funcs {
+	facts.Manifest, facts.manifest = true, manifest
+	facts.Product, facts.Vendor, facts.Version = manifest.Product, manifest.Vendor, manifest.Version
+	facts.Replace, facts.SafeToForce = &manifest.Replace, manifest.Force
+	for _, object := range manifest.Objects {
+		obj := Object{Name: object.Name, Functions: []Func{}}
+		for _, fn := range object.Funcs {
 			obj.Functions = append(obj.Functions, Func{Name: fn.Name, Sympos: max(1, fn.Sympos), New: fn.New})
 		}
-		f.Objects = append(f.Objects, obj)
-		for _, c := range o.Callbacks.Names() {
-			f.Callbacks = append(f.Callbacks, o.Name+": "+c[0])
+		facts.Objects = append(facts.Objects, obj)
+		for _, c := range object.Callbacks.Names() {
+			facts.Callbacks = append(facts.Callbacks, object.Name+": "+c[0])
 		}
 	}
-	for _, s := range m.States {
-		f.States = append(f.States, State(s))
+	for _, s := range manifest.States {
+		facts.States = append(facts.States, State(s))
 	}
-	for _, p := range m.Patches {
-		f.IDs = append(f.IDs, p.IDs...)
+	for _, p := range manifest.Patches {
+		facts.IDs = append(facts.IDs, p.IDs...)
 	}
-	return f
+	return facts
 }
 
 // loadedFacts reads what sysfs says of a loaded module. problem tells what
 // could not be read of it.
-func (m *Machine) loadedFacts(name string) (f Facts, problem string) {
+func (m *Machine) loadedFacts(name string) (facts Facts, problem string) {
 	manifest, err := module.ReadLoaded(m.path("sys/module"), name)
 	if err != nil && !errors.Is(err, note.ErrNoNote) {
 		problem = err.Error()
 	}
-	f = factsOf(manifest)
-	f.NoteTrusted, f.NoteTrust = m.loadedTrust(name)
-	if f.Version == "" {
+	facts = factsOf(manifest)
+	facts.NoteTrusted, facts.NoteTrust = m.loadedTrust(name)
+	if facts.Version == "" {
 		if v, ok, err := attr(m.path("sys/module", name, "version")); ok && err == nil {
-			f.Version = v
+			facts.Version = v
 		}
 	}
-	return f, problem
+	return facts, problem
 }
 
 // identity is the outcome of comparing a file with the loaded module of its name.

@@ -68,14 +68,14 @@ func (m *Machine) Release() (string, error) {
 // attr reads an attribute of sysfs; there is false when it is not there, or is
 // removed while it is read.
 func attr(path string) (value string, there bool, err error) {
-	b, err := os.ReadFile(path)
+	text, err := os.ReadFile(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, unix.ENODEV):
 		return "", false, nil
 	case err != nil:
 		return "", false, err
 	}
-	return strings.TrimSpace(string(b)), true, nil
+	return strings.TrimSpace(string(text)), true, nil
 }
 
 // subdirs returns the names of the directories in dir, in order; none when
@@ -89,9 +89,9 @@ func subdirs(dir string) ([]string, error) {
 		return nil, err
 	}
 	var out []string
-	for _, e := range entries {
-		if e.IsDir() {
-			out = append(out, e.Name())
+	for _, entry := range entries {
+		if entry.IsDir() {
+			out = append(out, entry.Name())
 		}
 	}
 	return out, nil
