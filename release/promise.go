@@ -16,10 +16,10 @@ import (
 // an object means that it has none.
 func CheckCallbacks(objects []plan.Object, promised map[string][]string) []finding.Finding {
 	have := map[string][]string{}
-	for _, o := range objects {
-		callbacks := note.Callbacks(o.Callbacks)
+	for _, object := range objects {
+		callbacks := note.Callbacks(object.Callbacks)
 		for _, c := range callbacks.Names() {
-			have[o.Name] = append(have[o.Name], c[0])
+			have[object.Name] = append(have[object.Name], c[0])
 		}
 	}
 	all := maps.Clone(have)

@@ -25,18 +25,18 @@ func Schema() []byte {
 func object(t reflect.Type) map[string]any {
 	props := map[string]any{}
 	required := []string{}
-	for f := range fields(t) {
-		p := schemaOf(f.Type)
-		p["description"] = f.Tag.Get("doc")
-		if d := f.Tag.Get("default"); d == "true" {
-			p["default"] = true
+	for field := range fields(t) {
+		property := schemaOf(field.Type)
+		property["description"] = field.Tag.Get("doc")
+		if d := field.Tag.Get("default"); d == "true" {
+			property["default"] = true
 		} else if d != "" {
-			p["default"] = d
+			property["default"] = d
 		}
-		if f.Tag.Get("required") != "" {
-			required = append(required, f.Tag.Get("yaml"))
+		if field.Tag.Get("required") != "" {
+			required = append(required, field.Tag.Get("yaml"))
 		}
-		props[f.Tag.Get("yaml")] = p
+		props[field.Tag.Get("yaml")] = property
 	}
 	return map[string]any{"type": "object", "properties": props, "required": required, "additionalProperties": false}
 }
@@ -52,12 +52,12 @@ func fields(t reflect.Type) func(func(reflect.StructField) bool) {
 	}
 }
 
-func schemaOf(t reflect.Type) map[string]any {
-	switch t.Kind() {
+func schemaOf(typ reflect.Type) map[string]any {
+	switch typ.Kind() {
 	case reflect.Pointer:
-		return schemaOf(t.Elem())
+		return schemaOf(typ.Elem())
 	case reflect.Struct:
-		return object(t)
+		return object(typ)
 	case reflect.String:
 		return map[string]any{"type": "string"}
 	case reflect.Bool:
@@ -65,11 +65,11 @@ func schemaOf(t reflect.Type) map[string]any {
 	case reflect.Uint32, reflect.Uint64:
 		return map[string]any{"type": "integer", "minimum": 0}
 	case reflect.Slice:
-		return map[string]any{"type": "array", "items": schemaOf(t.Elem())}
+		return map[string]any{"type": "array", "items": schemaOf(typ.Elem())}
 	case reflect.Map:
-		return map[string]any{"type": "object", "additionalProperties": schemaOf(t.Elem())}
+		return map[string]any{"type": "object", "additionalProperties": schemaOf(typ.Elem())}
 	}
-	panic(fmt.Sprintf("no schema for %v", t))
+	panic(fmt.Sprintf("no schema for %v", typ))
 }
 
 // Reference lists every key of the manifest with its meaning, as lines of a
@@ -79,24 +79,24 @@ func Reference() string {
 }
 
 func rows(prefix string, t reflect.Type) string {
-	s := ""
-	for f := range fields(t) {
-		name := prefix + f.Tag.Get("yaml")
-		text := f.Tag.Get("doc")
-		if d := f.Tag.Get("default"); d != "" {
+	out := ""
+	for field := range fields(t) {
+		name := prefix + field.Tag.Get("yaml")
+		text := field.Tag.Get("doc")
+		if d := field.Tag.Get("default"); d != "" {
 			text += "; default `" + d + "`"
 		}
-		if f.Tag.Get("required") != "" {
+		if field.Tag.Get("required") != "" {
 			text += "; **required**"
 		}
-		s += fmt.Sprintf("| `%s` | %s |\n", name, text)
-		e := f.Type
-		for e.Kind() == reflect.Pointer || e.Kind() == reflect.Slice {
-			e = e.Elem()
+		out += fmt.Sprintf("| `%s` | %s |\n", name, text)
+		elem := field.Type
+		for elem.Kind() == reflect.Pointer || elem.Kind() == reflect.Slice {
+			elem = elem.Elem()
 		}
-		if e.Kind() == reflect.Struct {
-			s += rows(name+".", e)
+		if elem.Kind() == reflect.Struct {
+			out += rows(name+".", elem)
 		}
 	}
-	return s
+	return out
 }
