@@ -26,14 +26,14 @@ func LayoutRows(c types.Change) []LayoutRow {
 		}
 		return false
 	}
-	at := func(m *types.Member) string {
-		s := fmt.Sprintf("%d", m.Offset)
-		if m.Bits > 0 {
-			return fmt.Sprintf("%s:%d, %d bits", s, m.Bit, m.Bits)
+	at := func(member *types.Member) string {
+		s := fmt.Sprintf("%d", member.Offset)
+		if member.Bits > 0 {
+			return fmt.Sprintf("%s:%d, %d bits", s, member.Bit, member.Bits)
 		}
-		return fmt.Sprintf("%s, %d", s, m.Size)
+		return fmt.Sprintf("%s, %d", s, member.Size)
 	}
-	declare := func(m *types.Member) string { return m.Type + " " + m.Name }
+	declare := func(member *types.Member) string { return member.Type + " " + member.Name }
 	var rows []LayoutRow
 	i, j := 0, 0
 	for i < len(old) || j < len(newer) {
@@ -45,11 +45,11 @@ func LayoutRows(c types.Change) []LayoutRow {
 			rows = append(rows, LayoutRow{Kind: Added, New: declare(&newer[j]), NewAt: at(&newer[j])})
 			j++
 		default:
-			r := LayoutRow{Kind: Same, Old: declare(&old[i]), OldAt: at(&old[i]), New: declare(&newer[j]), NewAt: at(&newer[j])}
-			if r.Old != r.New || r.OldAt != r.NewAt {
-				r.Kind = Changed
+			row := LayoutRow{Kind: Same, Old: declare(&old[i]), OldAt: at(&old[i]), New: declare(&newer[j]), NewAt: at(&newer[j])}
+			if row.Old != row.New || row.OldAt != row.NewAt {
+				row.Kind = Changed
 			}
-			rows = append(rows, r)
+			rows = append(rows, row)
 			i, j = i+1, j+1
 		}
 	}

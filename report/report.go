@@ -61,21 +61,21 @@ func (r *Report) Unused(s Suppression) bool {
 
 // Count counts the findings of a severity that were not accepted. Verdicts do
 // not count.
-func (r *Report) Count(s finding.Severity) int {
-	n := 0
+func (r *Report) Count(severity finding.Severity) int {
+	total := 0
 	for i := range r.Findings {
-		if f := &r.Findings[i]; f.Severity == s && f.Allowed == "" && !f.ID.IsVerdict() {
-			n++
+		if f := &r.Findings[i]; f.Severity == severity && f.Allowed == "" && !f.ID.IsVerdict() {
+			total++
 		}
 	}
-	return n
+	return total
 }
 
 // AtLeast reports whether a finding of that severity or above was not accepted.
 // Verdicts do not count.
-func (r *Report) AtLeast(s finding.Severity) bool {
+func (r *Report) AtLeast(severity finding.Severity) bool {
 	for i := range r.Findings {
-		if f := &r.Findings[i]; f.Severity >= s && f.Allowed == "" && !f.ID.IsVerdict() {
+		if f := &r.Findings[i]; f.Severity >= severity && f.Allowed == "" && !f.ID.IsVerdict() {
 			return true
 		}
 	}
@@ -91,9 +91,9 @@ func (r *Report) Answer() string {
 	case r.Refused || r.Count(finding.Error) > 0:
 		var ids []string
 		for i := range r.Findings {
-			f := &r.Findings[i]
-			if f.Severity == finding.Error && f.Allowed == "" && !slices.Contains(ids, string(f.ID)) {
-				ids = append(ids, string(f.ID))
+			found := &r.Findings[i]
+			if found.Severity == finding.Error && found.Allowed == "" && !slices.Contains(ids, string(found.ID)) {
+				ids = append(ids, string(found.ID))
 			}
 		}
 		if len(ids) == 0 {
