@@ -20,7 +20,7 @@ func Module(t testing.TB, release string) []byte {
 		return elfobj.Section{Name: name, Type: elf.SHT_PROGBITS, Flags: flags, Align: 1, Data: data, Size: uint64(len(data)), Relocs: relocs}
 	}
 	r64, pc32 := uint32(elf.R_X86_64_64), uint32(elf.R_X86_64_PC32)
-	f := &elfobj.File{
+	file := &elfobj.File{
 		Machine: elf.EM_X86_64, Type: elf.ET_REL,
 		Sections: []elfobj.Section{
 			{},
@@ -47,7 +47,7 @@ func Module(t testing.TB, release string) []byte {
 			{Name: "printk", Bind: elf.STB_GLOBAL},                                                       // 8
 		},
 	}
-	b, err := f.Write()
+	b, err := file.Write()
 	if err != nil {
 		t.Fatal(err)
 	}
