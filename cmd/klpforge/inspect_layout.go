@@ -12,7 +12,7 @@ import (
 )
 
 func (a *app) inspectLayoutCmd() *cobra.Command {
-	var o inspectOptions
+	var opts inspectOptions
 	var object, module string
 	cmd := &cobra.Command{
 		Use:   "layout {-k RELEASE | --vmlinux FILE | --object FILE} TYPE",
@@ -26,20 +26,20 @@ that was compiled with -g. One name can stand for several types.`,
 		Args: exactArgs(1, "one type"),
 		RunE: func(_ *cobra.Command, args []string) error {
 			if object == "" {
-				if err := o.check(); err != nil {
+				if err := opts.check(); err != nil {
 					return err
 				}
-			} else if err := checkFormat(o.format); err != nil {
+			} else if err := checkFormat(opts.format); err != nil {
 				return err
 			}
-			list, err := layouts(o.kernel, object, module, args[0])
+			list, err := layouts(opts.kernel, object, module, args[0])
 			if errors.Is(err, types.ErrNoType) {
 				return usageError("%v", err)
 			}
 			if err != nil {
 				return err
 			}
-			if o.format == "json" {
+			if opts.format == "json" {
 				return writeJSON(a, layoutJSON{Schema: "klpforge.layout/v1", Types: list})
 			}
 			for i := range list {
@@ -48,7 +48,7 @@ that was compiled with -g. One name can stand for several types.`,
 			return nil
 		},
 	}
-	o.flags(cmd)
+	opts.flags(cmd)
 	cmd.Flags().StringVar(&object, "object", "", "take the types of this object `FILE` instead of a kernel's")
 	cmd.Flags().StringVar(&module, "module", "", "search the types of this module `NAME` too")
 	return cmd
@@ -59,7 +59,7 @@ type layoutJSON struct {
 	Types  []types.Layout `json:"types"`
 }
 
-func layouts(o kernel.Options, object, module, name string) ([]types.Layout, error) {
+func layouts(opts kernel.Options, object, module, name string) ([]types.Layout, error) {
 	if object != "" {
 		f, err := elfobj.ReadFile(object)
 		if err != nil {
@@ -71,31 +71,31 @@ func layouts(o kernel.Options, object, module, name string) ([]types.Layout, err
 		}
 		return info.Named(name)
 	}
-	t, err := kernel.Open(o)
+	target, err := kernel.Open(opts)
 	if err != nil {
 		return nil, err
 	}
-	defer t.Close()
-	raw, err := t.BTF()
+	defer target.Close()
+	raw, err := target.BTF()
 	if err != nil {
 		return nil, err
 	}
-	b, err := types.LoadBTF(raw, nil)
+	btf, err := types.LoadBTF(raw, nil)
 	if err != nil {
 		return nil, err
 	}
 	if module != "" {
-		m, err := t.Module(module)
+		m, err := target.Module(module)
 		if err != nil {
 			return nil, err
 		}
-		for _, s := range m.File.Sections {
-			if s.Name == ".BTF" {
-				if b, err = types.LoadBTF(s.Data, b); err != nil {
+		for _, section := range m.File.Sections {
+			if section.Name == ".BTF" {
+				if btf, err = types.LoadBTF(section.Data, btf); err != nil {
 					return nil, fmt.Errorf("module %s: %w", module, err)
 				}
 			}
 		}
 	}
-	return b.Layouts(name)
+	return btf.Layouts(name)
 }

@@ -32,7 +32,7 @@ func (a *app) kernelCmd() *cobra.Command {
 }
 
 func (a *app) kernelPrepareCmd() *cobra.Command {
-	var o kernel.Options
+	var opts kernel.Options
 	var tools kbuild.Toolchain
 	var jobs int
 	var sandbox kbuild.Sandbox
@@ -42,17 +42,17 @@ func (a *app) kernelPrepareCmd() *cobra.Command {
 		Example: `  klpforge kernel prepare -k 6.1.0-55-cloud-amd64`,
 		Args:    exactArgs(0, "no arguments"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if !named(o) {
+			if !named(opts) {
 				return usageError("which kernel? give -k RELEASE, or --build-tree DIR for one of your own")
 			}
-			t, err := kernel.Open(o)
+			target, err := kernel.Open(opts)
 			if err != nil {
 				return err
 			}
-			defer t.Close()
-			p := newProgress(a.err)
-			tree, err := pipeline.Prepare(cmd.Context(), t, kbuild.PrepareOptions{Toolchain: tools, Jobs: jobs, Progress: p.update, Sandbox: sandbox})
-			p.done()
+			defer target.Close()
+			bars := newProgress(a.err)
+			tree, err := pipeline.Prepare(cmd.Context(), target, kbuild.PrepareOptions{Toolchain: tools, Jobs: jobs, Progress: bars.update, Sandbox: sandbox})
+			bars.done()
 			if err != nil {
 				return err
 			}
@@ -66,7 +66,7 @@ func (a *app) kernelPrepareCmd() *cobra.Command {
 			return nil
 		},
 	}
-	targetFlags(cmd, &o)
+	targetFlags(cmd, &opts)
 	toolchainFlags(cmd, &tools)
 	cmd.Flags().IntVarP(&jobs, "jobs", "j", 0, "parallel jobs")
 	sandboxFlag(cmd, &sandbox)
@@ -93,12 +93,12 @@ func (a *app) kernelListCmd() *cobra.Command {
 				}
 				return writeJSON(a, map[string]any{"schema": "klpforge.kernels/v1", "kernels": list})
 			}
-			w := tabwriter.NewWriter(a.out, 0, 8, 2, ' ', 0)
-			fmt.Fprintln(w, "RELEASE\tIMAGE\tMODULES\tHEADERS\tSOURCE\tDEBUG\tWHERE")
+			table := tabwriter.NewWriter(a.out, 0, 8, 2, ' ', 0)
+			fmt.Fprintln(table, "RELEASE\tIMAGE\tMODULES\tHEADERS\tSOURCE\tDEBUG\tWHERE")
 			for _, k := range list {
-				fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", k.Release, yes(k.Image), yes(k.Modules), yes(k.Headers), yes(k.Source), yes(k.Debug), k.Where)
+				fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", k.Release, yes(k.Image), yes(k.Modules), yes(k.Headers), yes(k.Source), yes(k.Debug), k.Where)
 			}
-			return w.Flush()
+			return table.Flush()
 		},
 	}
 	cmd.Flags().StringVar(&root, "root", "/", "`DIR` to look in, as if it were /")
@@ -115,7 +115,7 @@ func yes(b bool) string {
 }
 
 func (a *app) kernelFetchCmd() *cobra.Command {
-	var o fetch.Options
+	var opts fetch.Options
 	var from string
 	cmd := &cobra.Command{
 		Use:   "fetch RELEASE",
@@ -140,64 +140,64 @@ archive is that of the machine's own package sources, which stay as they are.`,
 				if err != nil {
 					return err
 				}
-				o.From = p
+				opts.From = p
 			}
-			o.Progress = func(s string) { fmt.Fprintln(a.err, s) }
-			fetched, err := fetch.Kernel(cmd.Context(), args[0], o)
+			opts.Progress = func(s string) { fmt.Fprintln(a.err, s) }
+			fetched, err := fetch.Kernel(cmd.Context(), args[0], opts)
 			if err != nil {
 				return err
 			}
-			if !o.ImageOnly {
-				a.adviseCompiler(cmd.Context(), fetched, o.Cache)
+			if !opts.ImageOnly {
+				a.adviseCompiler(cmd.Context(), fetched, opts.Cache)
 			}
 			fmt.Fprintf(a.out, "%s is in the cache\n", args[0])
 			return nil
 		},
 	}
-	cmd.Flags().StringVar((*string)(&o.Cache), "cache", "", "cache `DIR`")
+	cmd.Flags().StringVar((*string)(&opts.Cache), "cache", "", "cache `DIR`")
 	cmd.Flags().StringVar(&from, "from", "", "package system: "+strings.Join(fetch.Names(), " or ")+" (default: the first that is here)")
-	cmd.Flags().StringVar(&o.Suite, "suite", "", "suite of Debian that has the kernel (default: this machine's, else by the release)")
-	cmd.Flags().BoolVar(&o.IncludeDbg, "dbg", false, "also the debug package (several GB)")
-	cmd.Flags().BoolVar(&o.ImageOnly, "image-only", false, "neither headers nor source")
+	cmd.Flags().StringVar(&opts.Suite, "suite", "", "suite of Debian that has the kernel (default: this machine's, else by the release)")
+	cmd.Flags().BoolVar(&opts.IncludeDbg, "dbg", false, "also the debug package (several GB)")
+	cmd.Flags().BoolVar(&opts.ImageOnly, "image-only", false, "neither headers nor source")
 	return cmd
 }
 
 // adviseCompiler says which compiler made a kernel that was fetched, and where it is had.
 func (a *app) adviseCompiler(ctx context.Context, fetched *fetch.Result, cache cachedir.Dir) {
-	t, err := kernel.Open(kernel.Options{Release: fetched.Release, Root: fetched.Root, Cache: cache})
+	target, err := kernel.Open(kernel.Options{Release: fetched.Release, Root: fetched.Root, Cache: cache})
 	if err != nil {
 		return // it can be fetched, though not used: who opens it says why
 	}
-	defer t.Close()
-	c, err := t.Compiler()
-	if err != nil || c.Text == "" {
+	defer target.Close()
+	compiler, err := target.Compiler()
+	if err != nil || compiler.Text == "" {
 		return
 	}
-	fmt.Fprintf(a.err, "compiled with: %s\n", c.Text)
-	if packages := fetched.From.Compiler(c); len(packages) > 0 {
+	fmt.Fprintf(a.err, "compiled with: %s\n", compiler.Text)
+	if packages := fetched.From.Compiler(compiler); len(packages) > 0 {
 		fmt.Fprintf(a.err, "for the compiler: %s\n", fetched.From.Install(ctx, fetched.Suite, packages...))
 	}
 }
 
 func (a *app) kernelInfoCmd() *cobra.Command {
-	var o kernel.Options
+	var opts kernel.Options
 	cmd := &cobra.Command{
 		Use:     "info -k RELEASE",
 		Short:   "Describe a kernel as klpforge sees it (JSON)",
 		Example: `  klpforge kernel info -k 6.1.0-55-cloud-amd64 | jq .api`,
 		Args:    exactArgs(0, "no arguments"),
 		RunE: func(*cobra.Command, []string) error {
-			if !named(o) {
+			if !named(opts) {
 				return usageError("which kernel? give -k RELEASE, or --build-tree DIR for one of your own")
 			}
-			t, err := kernel.Open(o)
+			target, err := kernel.Open(opts)
 			if err != nil {
 				return err
 			}
-			defer t.Close()
-			return writeJSON(a, t.Info())
+			defer target.Close()
+			return writeJSON(a, target.Info())
 		},
 	}
-	targetFlags(cmd, &o)
+	targetFlags(cmd, &opts)
 	return cmd
 }

@@ -25,8 +25,8 @@ const policyHelp = `Policies:
   disable     everything is disabled, then the module is loaded`
 
 func (a *app) loadCmd() *cobra.Command {
-	m := deploy.Machine{Root: "/", Calls: deploy.Kernel{}}
-	var t transitionFlags
+	machine := deploy.Machine{Root: "/", Calls: deploy.Kernel{}}
+	var transition transitionFlags
 	var places deploy.Places
 	var policy string
 	var boot bool
@@ -67,16 +67,16 @@ not end in time; 2 usage; 3 the environment failed (not root, no such file).`,
 			return nil
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
-			o, line, err := t.options(a)
+			opts, line, err := transition.options(a)
 			if err != nil {
 				return err
 			}
 			defer line.done()
-			if o.Policy, err = parsePolicy(policy); err != nil {
+			if opts.Policy, err = parsePolicy(policy); err != nil {
 				return err
 			}
 			if boot {
-				done, err := m.Boot(cmd.Context(), places, o)
+				done, err := machine.Boot(cmd.Context(), places, opts)
 				line.done()
 				printBoot(a.out, done)
 				var failed *deploy.BootError
@@ -84,7 +84,7 @@ not end in time; 2 usage; 3 the environment failed (not root, no such file).`,
 					return &exitError{code: exitFindings, err: fmt.Errorf("%d of %d not brought into force: %s", len(failed.Failed), len(done), failed.Files())}
 				}
 				if err == nil && len(done) == 0 {
-					release, err := m.Release()
+					release, err := machine.Release()
 					if err != nil {
 						return err
 					}
@@ -96,7 +96,7 @@ not end in time; 2 usage; 3 the environment failed (not root, no such file).`,
 			if err != nil {
 				return err
 			}
-			out, err := m.Load(cmd.Context(), mod, o)
+			out, err := machine.Load(cmd.Context(), mod, opts)
 			line.done()
 			if out != nil {
 				for _, n := range out.Notes {
@@ -111,14 +111,14 @@ not end in time; 2 usage; 3 the environment failed (not root, no such file).`,
 			} else {
 				fmt.Fprintf(a.out, "%s is in force, after %v\n", mod.Name, out.Duration.Round(10*time.Millisecond))
 			}
-			if err := m.Forget(places, mod); err != nil { // the livepatch is in force all the same
+			if err := machine.Forget(places, mod); err != nil { // the livepatch is in force all the same
 				fmt.Fprintf(a.err, "note: %v\n", err)
 			}
 			return nil
 		},
 	}
 	policyFlag(cmd, &policy)
-	t.add(cmd)
+	transition.add(cmd)
 	placesFlags(cmd, &places)
 	cmd.Flags().BoolVar(&boot, "boot", false, "load what is installed for the running kernel")
 	return cmd
@@ -126,13 +126,13 @@ not end in time; 2 usage; 3 the environment failed (not root, no such file).`,
 
 // printBoot prints one line for each file of the modules directory.
 func printBoot(w io.Writer, list []deploy.BootModule) {
-	t := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
+	table := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
 	for _, b := range list {
-		fmt.Fprintf(t, "%s\t%s", b.File, b.Result)
+		fmt.Fprintf(table, "%s\t%s", b.File, b.Result)
 		if b.Reason != "" {
-			fmt.Fprintf(t, "\t%s", b.Reason)
+			fmt.Fprintf(table, "\t%s", b.Reason)
 		}
-		fmt.Fprintln(t)
+		fmt.Fprintln(table)
 	}
-	_ = t.Flush() // results remembers a failure
+	_ = table.Flush() // results remembers a failure
 }

@@ -11,7 +11,7 @@ import (
 )
 
 func (a *app) planCmd() *cobra.Command {
-	var m deploy.Machine
+	var machine deploy.Machine
 	var policy, format string
 	cmd := &cobra.Command{
 		Use:   "plan MODULE.ko",
@@ -38,54 +38,54 @@ Exit codes: 0 it would be loaded, or is in force; 1 it would be refused; 2 usage
 			if err != nil {
 				return err
 			}
-			p, err := m.Plan(mod, pol)
+			planned, err := machine.Plan(mod, pol)
 			if err != nil {
 				return a.machineError(err)
 			}
 			if format == "json" {
-				if err := writeJSON(a, p); err != nil {
+				if err := writeJSON(a, planned); err != nil {
 					return err
 				}
 			} else {
-				printPlan(a.out, p)
+				printPlan(a.out, planned)
 			}
-			if p.Refusal != nil {
-				return &exitError{code: exitFindings, err: p.Refusal, quiet: true}
+			if planned.Refusal != nil {
+				return &exitError{code: exitFindings, err: planned.Refusal, quiet: true}
 			}
 			return nil
 		},
 	}
-	rootFlag(cmd, &m)
+	rootFlag(cmd, &machine)
 	policyFlag(cmd, &policy)
 	cmd.Flags().StringVar(&format, "format", "text", "text or json")
 	return cmd
 }
 
-func printPlan(w io.Writer, p *deploy.Plan) {
-	fmt.Fprintf(w, "%s", p.Module)
-	if p.Version != "" {
-		fmt.Fprintf(w, " %s", p.Version)
+func printPlan(out io.Writer, planned *deploy.Plan) {
+	fmt.Fprintf(out, "%s", planned.Module)
+	if planned.Version != "" {
+		fmt.Fprintf(out, " %s", planned.Version)
 	}
-	fmt.Fprintf(w, " on %s, policy %s:\n", p.Release, p.Policy)
+	fmt.Fprintf(out, " on %s, policy %s:\n", planned.Release, planned.Policy)
 	switch {
-	case p.Refusal != nil:
-		fmt.Fprintf(w, "  refused: %v\n", p.Refusal)
-	case len(p.Actions) == 0:
-		fmt.Fprintln(w, "  nothing to do: it is in force")
+	case planned.Refusal != nil:
+		fmt.Fprintf(out, "  refused: %v\n", planned.Refusal)
+	case len(planned.Actions) == 0:
+		fmt.Fprintln(out, "  nothing to do: it is in force")
 	}
-	t := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
-	for i, x := range p.Actions {
-		op := string(x.Op)
-		if x.How != "" && x.How != "alone" {
-			op += " (" + x.How + ")"
+	table := tabwriter.NewWriter(out, 0, 8, 2, ' ', 0)
+	for i, action := range planned.Actions {
+		op := string(action.Op)
+		if action.How != "" && action.How != "alone" {
+			op += " (" + action.How + ")"
 		}
-		fmt.Fprintf(t, "  %d. %s\t%s\t%s\n", i+1, op, x.Module, x.Reason)
+		fmt.Fprintf(table, "  %d. %s\t%s\t%s\n", i+1, op, action.Module, action.Reason)
 	}
-	_ = t.Flush() // results remembers a failure
-	if p.NoteTrust != "" {
-		fmt.Fprintf(w, "  signature: %s\n", p.NoteTrust)
+	_ = table.Flush() // results remembers a failure
+	if planned.NoteTrust != "" {
+		fmt.Fprintf(out, "  signature: %s\n", planned.NoteTrust)
 	}
-	for _, n := range p.Notes {
-		fmt.Fprintf(w, "  note: %s\n", n)
+	for _, n := range planned.Notes {
+		fmt.Fprintf(out, "  note: %s\n", n)
 	}
 }

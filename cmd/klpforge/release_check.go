@@ -34,7 +34,7 @@ there is an error.`,
 			if err := checkFormat(format); err != nil {
 				return err
 			}
-			m, err := readManifest(file)
+			manifest, err := readManifest(file)
 			if err != nil {
 				return err
 			}
@@ -45,7 +45,7 @@ there is an error.`,
 				if err != nil {
 					return err
 				}
-				list, err := releases.Check(m, info)
+				list, err := releases.Check(manifest, info)
 				if err != nil {
 					return err
 				}
@@ -74,12 +74,12 @@ func (a *app) printCheck(file string, doc checkJSON) {
 	if len(doc.Modules) == 0 {
 		fmt.Fprintf(a.out, "%s is well-formed\n", file)
 	}
-	for _, m := range doc.Modules {
-		if len(m.Findings) == 0 {
-			fmt.Fprintf(a.out, "%s: as %s says\n", m.File, file)
+	for _, checked := range doc.Modules {
+		if len(checked.Findings) == 0 {
+			fmt.Fprintf(a.out, "%s: as %s says\n", checked.File, file)
 		}
-		for _, f := range m.Findings {
-			fmt.Fprintf(a.out, "%s: %s\n", m.File, f.Text())
+		for _, f := range checked.Findings {
+			fmt.Fprintf(a.out, "%s: %s\n", checked.File, f.Text())
 		}
 	}
 }

@@ -11,8 +11,8 @@ import (
 )
 
 func (a *app) unloadCmd() *cobra.Command {
-	m := deploy.Machine{Root: "/", Calls: deploy.Kernel{}}
-	var t transitionFlags
+	machine := deploy.Machine{Root: "/", Calls: deploy.Kernel{}}
+	var transition transitionFlags
 	var all bool
 	cmd := &cobra.Command{
 		Use:   "unload NAME|MODULE.ko...",
@@ -35,17 +35,17 @@ again (--on-timeout reverse), left alone (leave) or forced (force); see
 			return nil
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
-			o, line, err := t.options(a)
+			opts, line, err := transition.options(a)
 			if err != nil {
 				return err
 			}
 			defer line.done()
-			names, err := unloadNames(&m, args)
+			names, err := unloadNames(&machine, args)
 			if err != nil {
 				return err
 			}
 			for _, name := range names {
-				done, err := m.Unload(cmd.Context(), name, o)
+				done, err := machine.Unload(cmd.Context(), name, opts)
 				line.done()
 				if err != nil {
 					return a.machineError(err)
@@ -59,7 +59,7 @@ again (--on-timeout reverse), left alone (leave) or forced (force); see
 			return nil
 		},
 	}
-	t.add(cmd)
+	transition.add(cmd)
 	cmd.Flags().BoolVar(&all, "all", false, "all livepatches, the last one first")
 	return cmd
 }

@@ -16,7 +16,7 @@ import (
 )
 
 func (a *app) verifyCmd() *cobra.Command {
-	var o kernel.Options
+	var opts kernel.Options
 	var format string
 	cmd := &cobra.Command{
 		Use:   "verify -k RELEASE MODULE.ko",
@@ -25,7 +25,7 @@ func (a *app) verifyCmd() *cobra.Command {
   klpforge verify -k 6.1.0-55-cloud-amd64 --oot-module foo.ko livepatch_foo.ko`,
 		Args: exactArgs(1, "one module"),
 		RunE: func(_ *cobra.Command, args []string) error {
-			if !named(o) {
+			if !named(opts) {
 				return usageError("which kernel? give -k RELEASE, or --build-tree DIR for one of your own")
 			}
 			if err := checkFormat(format); err != nil {
@@ -41,12 +41,12 @@ func (a *app) verifyCmd() *cobra.Command {
 			if ko, _, err = modsign.Split(ko); err != nil {
 				return fmt.Errorf("verify %s: %w", args[0], err)
 			}
-			t, err := pipeline.OpenTarget(o)
+			target, err := pipeline.OpenTarget(opts)
 			if err != nil {
 				return err
 			}
-			defer t.Close()
-			problems, err := generate.Verify(ko, t)
+			defer target.Close()
+			problems, err := generate.Verify(ko, target)
 			if err != nil {
 				return fmt.Errorf("verify %s: %w", args[0], err)
 			}
@@ -55,7 +55,7 @@ func (a *app) verifyCmd() *cobra.Command {
 				failed = failed || p.Severity == finding.Error
 			}
 			if format == "json" {
-				if err := writeJSON(a, map[string]any{"schema": "klpforge.verify/v1", "module": args[0], "release": t.Release(), "ok": !failed, "problems": verifyProblems(problems)}); err != nil {
+				if err := writeJSON(a, map[string]any{"schema": "klpforge.verify/v1", "module": args[0], "release": target.Release(), "ok": !failed, "problems": verifyProblems(problems)}); err != nil {
 					return err
 				}
 			} else {
@@ -63,17 +63,17 @@ func (a *app) verifyCmd() *cobra.Command {
 					fmt.Fprintln(a.out, p.String())
 				}
 				if !failed {
-					fmt.Fprintf(a.out, "%s fits %s\n", args[0], t.Release())
+					fmt.Fprintf(a.out, "%s fits %s\n", args[0], target.Release())
 				}
 			}
 			if failed {
-				return &exitError{code: exitFindings, err: fmt.Errorf("%s does not fit %s", args[0], t.Release()), quiet: true}
+				return &exitError{code: exitFindings, err: fmt.Errorf("%s does not fit %s", args[0], target.Release()), quiet: true}
 			}
 			return nil
 		},
 	}
-	targetFlags(cmd, &o)
-	cmd.Flags().StringArrayVar(&o.ExtraModules, "oot-module", nil, "`FILE.ko` that was built outside of the kernel's tree and that the livepatch is for")
+	targetFlags(cmd, &opts)
+	cmd.Flags().StringArrayVar(&opts.ExtraModules, "oot-module", nil, "`FILE.ko` that was built outside of the kernel's tree and that the livepatch is for")
 	cmd.Flags().StringVar(&format, "format", "text", "text or json")
 	return cmd
 }
