@@ -41,7 +41,8 @@ func (x *extractor) adjoin(atom AtomID) {
 	section.Align = max(section.Align, align)
 	pl.off = alignTo(section.Size, align)
 	section.Size = pl.off + x.p.room(atom)
-	for i := pl.sym; int(i) < len(x.out.Symbols) && x.out.Symbols[i].Sec == pl.sec; i++ { // its own, and that of the replacement
+	for i := pl.sym; int(i) < len(x.out.Symbols) && x.out.Symbols[i].Sec == pl.sec; i++ {
+		// its own, and that of the replacement
 		x.out.Symbols[i].Size = section.Size - x.out.Symbols[i].Value
 	}
 	pl.sym, pl.add = x.symbol(elfobj.Symbol{Type: elf.STT_SECTION, Sec: pl.sec}), int64(pl.off+at.Base-at.Start)

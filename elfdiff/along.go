@@ -45,7 +45,8 @@ func (r *Result) along() {
 			with[atom] = append(with[atom], ch.Name)
 		}
 		slices.Sort(names)
-		r.problem(finding.IDNotTraceable, finding.Note, ch.Name, ch.Section, "", untraced+": it travels with what calls it, which is replaced: %s", strings.Join(names, ", "))
+		r.problem(finding.IDNotTraceable, finding.Note, ch.Name, ch.Section, "",
+			untraced+": it travels with what calls it, which is replaced: %s", strings.Join(names, ", "))
 	}
 	for _, atom := range slices.Sorted(maps.Keys(with)) {
 		why := "switches with " + strings.Join(with[atom], ", ") + ", where ftrace has no entry (KLP101)"
@@ -54,7 +55,8 @@ func (r *Result) along() {
 			continue
 		}
 		patched := r.pairs.toP[atom]
-		r.Functions = append(r.Functions, Change{Name: r.Orig.Atoms[atom].Name, Kind: Changed, Section: r.Patched.Section(patched),
+		r.Functions = append(r.Functions, Change{Name: r.Orig.Atoms[atom].Name, Kind: Changed,
+			Section: r.Patched.Section(patched),
 			Reasons: []string{"unchanged; " + why}, Orig: atom, Patched: patched, Along: !r.Orig.traceable[atom]})
 	}
 }
@@ -80,7 +82,8 @@ func (r *Result) company(atom AtomID, listed map[AtomID]int) ([]AtomID, bool) {
 			}
 			patched := r.pairs.toP[caller]
 			_, changed := listed[caller]
-			if patched < 0 || r.Orig.InitOnly(caller) || r.Patched.InitOnly(patched) || !changed && r.ignoredBy(Change{Orig: caller, Patched: patched}) != "" {
+			if patched < 0 || r.Orig.InitOnly(caller) || r.Patched.InitOnly(patched) ||
+				!changed && r.ignoredBy(Change{Orig: caller, Patched: patched}) != "" {
 				return nil, false
 			}
 			with = append(with, caller)
@@ -96,7 +99,8 @@ func (r *Result) company(atom AtomID, listed map[AtomID]int) ([]AtomID, bool) {
 // nobody else's, and in no section whose code must stay in its place.
 func (r *Result) mayTravel(atom AtomID) bool {
 	patched := r.pairs.toP[atom]
-	return patched >= 0 && r.Orig.Local(atom) && r.Patched.Local(patched) && ordinaryText(r.Orig.Section(atom)) && ordinaryText(r.Patched.Section(patched))
+	return patched >= 0 && r.Orig.Local(atom) && r.Patched.Local(patched) && ordinaryText(r.Orig.Section(atom)) &&
+		ordinaryText(r.Patched.Section(patched))
 }
 
 func ordinaryText(section string) bool {
@@ -116,10 +120,12 @@ func (o *Object) callersOf(atom AtomID) ([]AtomID, bool) {
 		if from < 0 {
 			return nil, false
 		}
-		if n := len(callers); o.Root(from) == atom || n > 0 && callers[n-1] == from { // those of one atom follow each other
+		if n := len(callers); o.Root(from) == atom || n > 0 && callers[n-1] == from {
+			// those of one atom follow each other
 			continue
 		}
-		if at := &o.Atoms[from]; at.Class != classText || at.Name == "" || o.Root(from) != from || !o.onlyCalls(from, atom) {
+		if at := &o.Atoms[from]; at.Class != classText || at.Name == "" || o.Root(from) != from ||
+			!o.onlyCalls(from, atom) {
 			return nil, false
 		}
 		callers = append(callers, from)
@@ -149,5 +155,6 @@ func (o *Object) onlyCalls(from, atom AtomID) bool {
 // comesBack reports whether a relocation is that of a call, not of a jump, that
 // returns to the function it is in.
 func (o *Object) comesBack(from AtomID, sec elfobj.SecID, rel *elfobj.Reloc) bool {
-	return o.Arch.CallReloc(o.File.Sections[sec].Data, *rel) && rel.Off+uint64(o.Arch.Width(rel.Type)) < o.Atoms[from].End
+	return o.Arch.CallReloc(o.File.Sections[sec].Data, *rel) &&
+		rel.Off+uint64(o.Arch.Width(rel.Type)) < o.Atoms[from].End
 }

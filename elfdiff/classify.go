@@ -89,9 +89,11 @@ func (o *Object) classify(section *elfobj.Section) class {
 		return classBSS
 	case section.Flags&elf.SHF_EXECINSTR != 0:
 		return classText
-	case section.Flags&elf.SHF_MERGE != 0 && section.Flags&elf.SHF_STRINGS != 0 && section.Flags&elf.SHF_WRITE == 0 && section.EntSize <= 4:
+	case section.Flags&elf.SHF_MERGE != 0 && section.Flags&elf.SHF_STRINGS != 0 && section.Flags&elf.SHF_WRITE == 0 &&
+		section.EntSize <= 4:
 		return classString
-	case section.Flags&elf.SHF_MERGE != 0 && section.EntSize > 0 && section.EntSize <= maxString && section.Flags&elf.SHF_WRITE == 0:
+	case section.Flags&elf.SHF_MERGE != 0 && section.EntSize > 0 && section.EntSize <= maxString &&
+		section.Flags&elf.SHF_WRITE == 0:
 		return classConst
 	}
 	switch {

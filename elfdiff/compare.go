@@ -145,15 +145,18 @@ func (c *comparer) body(origAtom, patchedAtom AtomID) string {
 		if before.Class == classText && len(c.o.atomsIn(before.Sec)) == 1 && len(c.p.atomsIn(after.Sec)) == 1 {
 			// What lies behind the function in its own section is its out-of-line code.
 			if len(origCode) != len(patchedCode) {
-				return fmt.Sprintf("out-of-line code: %d bytes -> %d", uint64(len(origCode))-before.Size, uint64(len(patchedCode))-after.Size)
+				return fmt.Sprintf("out-of-line code: %d bytes -> %d", uint64(len(origCode))-before.Size,
+					uint64(len(patchedCode))-after.Size)
 			}
 		} else {
-			origCode, patchedCode = origCode[:min(before.Size, uint64(len(origCode)))], patchedCode[:min(after.Size, uint64(len(patchedCode)))]
+			origCode, patchedCode = origCode[:min(before.Size, uint64(len(origCode)))], patchedCode[:min(after.Size,
+				uint64(len(patchedCode)))]
 		}
 	}
 	origRelocs, fx = skipPrefix(origRelocs, fx, before.Base)
 	patchedRelocs, fy = skipPrefix(patchedRelocs, fy, after.Base)
-	if sanitizerData(c.o.File.Sections[before.Sec].Name) && sanitizerData(c.p.File.Sections[after.Sec].Name) && len(origCode) >= 16 && len(patchedCode) >= 16 {
+	if sanitizerData(c.o.File.Sections[before.Sec].Name) && sanitizerData(c.p.File.Sections[after.Sec].Name) &&
+		len(origCode) >= 16 && len(patchedCode) >= 16 {
 		// Line and column of what it describes follow the file name.
 		origCode, patchedCode = bytes.Clone(origCode), bytes.Clone(patchedCode)
 		clear(origCode[8:16])
@@ -180,7 +183,8 @@ func (c *comparer) body(origAtom, patchedAtom AtomID) string {
 		}
 		pos = max(pos, off+uint64(c.o.Arch.Width(origRelocs[i].Type)))
 		tx, ty := c.o.target(before.Sec, &origRelocs[i], fx+i), c.p.target(after.Sec, &patchedRelocs[i], fy+i)
-		if origRelocs[i].Type != patchedRelocs[i].Type && !c.sameKind(origCode, patchedCode, &origRelocs[i], &patchedRelocs[i], before, after) {
+		if origRelocs[i].Type != patchedRelocs[i].Type &&
+			!c.sameKind(origCode, patchedCode, &origRelocs[i], &patchedRelocs[i], before, after) {
 			return fmt.Sprintf("reference at +%#x changed type", off)
 		}
 		if r := c.sameTarget(tx, ty); r != equal {
@@ -311,7 +315,8 @@ func (c *comparer) samePiece(before, after Target) string {
 	if c.o.class[before.Sec] == classAlt && c.p.class[after.Sec] == classAlt {
 		ex, okX := c.o.alternativeAt(before)
 		ey, okY := c.p.alternativeAt(after)
-		if okX && okY && c.toP[ex.owner] == ey.owner && ex.at == ey.at && before.Off-int64(ex.altOff) == after.Off-int64(ey.altOff) {
+		if okX && okY && c.toP[ex.owner] == ey.owner && ex.at == ey.at &&
+			before.Off-int64(ex.altOff) == after.Off-int64(ey.altOff) {
 			return equal
 		}
 	} else if nx == ny && before.Off == after.Off {
@@ -328,7 +333,8 @@ func (o *Object) alternativeAt(target Target) (entry, bool) {
 			continue
 		}
 		for i := table.from; i < o.after(k); i++ {
-			if ent := o.entryIn(table, i); ent.owner >= 0 && ent.alt == target.Sec && ent.altLen > 0 && target.Off >= int64(ent.altOff) && target.Off < int64(ent.altOff+ent.altLen) {
+			if ent := o.entryIn(table, i); ent.owner >= 0 && ent.alt == target.Sec && ent.altLen > 0 &&
+				target.Off >= int64(ent.altOff) && target.Off < int64(ent.altOff+ent.altLen) {
 				return ent, true
 			}
 		}
@@ -373,7 +379,8 @@ func (c *comparer) tables(origAtom, patchedAtom AtomID) string {
 	origEntries, patchedEntries := c.o.entriesOf(origAtom), c.p.entriesOf(patchedAtom)
 	for i := 0; i < len(origEntries) && i < len(patchedEntries); i++ {
 		before, after := c.o.entry(origEntries[i]), c.p.entry(patchedEntries[i])
-		if before.row != after.row || c.o.File.Sections[before.sec].Name != c.p.File.Sections[after.sec].Name || before.at != after.at || before.shape.size != after.shape.size {
+		if before.row != after.row || c.o.File.Sections[before.sec].Name != c.p.File.Sections[after.sec].Name ||
+			before.at != after.at || before.shape.size != after.shape.size {
 			return fmt.Sprintf("%s entries differ", before.row.section)
 		}
 		if why := c.sameEntry(&before, &after); why != equal {
@@ -406,7 +413,8 @@ func (c *comparer) sameEntry(before, after *entry) string {
 		c.o.Arch.Clear(bx[rx.Off-before.off:][:w], rx.Type)
 		c.p.Arch.Clear(by[ry.Off-after.off:][:w], ry.Type)
 		tx, ty := c.o.target(before.sec, rx, before.first+i), c.p.target(after.sec, ry, after.first+i)
-		if tx.Kind == TargetPiece && ty.Kind == TargetPiece && c.o.class[tx.Sec] == classAlt && c.p.class[ty.Sec] == classAlt {
+		if tx.Kind == TargetPiece && ty.Kind == TargetPiece && c.o.class[tx.Sec] == classAlt &&
+			c.p.class[ty.Sec] == classAlt {
 			continue // where the replacement stands means nothing; what it is, sameAlt tells
 		}
 		if r := c.sameTarget(tx, ty); r != equal {

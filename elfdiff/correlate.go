@@ -37,7 +37,8 @@ func correlate(o, p *Object) *pairing {
 func (c *pairing) unpairBoot() {
 	for i := range c.o.Atoms {
 		atom := AtomID(i)
-		if partner := c.toP[atom]; partner >= 0 && initSection(c.o.Section(atom)) && !initSection(c.p.Section(partner)) {
+		if partner := c.toP[atom]; partner >= 0 && initSection(c.o.Section(atom)) &&
+			!initSection(c.p.Section(partner)) {
 			c.toP[atom], c.toO[partner] = -1, -1
 		}
 	}
@@ -212,7 +213,8 @@ func (c *pairing) pairInOrder(same *group, key func(*Object, AtomID) string) {
 func stableName(obj *Object, id AtomID) (string, bool) {
 	at := &obj.Atoms[id]
 	if at.Name == "" {
-		if outOfLine(obj.File.Sections[at.Sec].Name) || at.Class == classROData && len(obj.atomsIn(at.Sec)) == 1 && strings.Contains(obj.File.Sections[at.Sec].Name, "..L") {
+		if outOfLine(obj.File.Sections[at.Sec].Name) || at.Class == classROData && len(obj.atomsIn(at.Sec)) == 1 &&
+			strings.Contains(obj.File.Sections[at.Sec].Name, "..L") {
 			return "", false
 		}
 		return "\x00" + obj.File.Sections[at.Sec].Name + "\x00" + itoa(int(at.Start)), len(obj.atomsIn(at.Sec)) == 1

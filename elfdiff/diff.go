@@ -146,7 +146,8 @@ func (r *Result) functions() {
 		root := orig.Root(origAtom)
 		switch {
 		case root == origAtom:
-			r.Functions = append(r.Functions, Change{Name: at.Name, Kind: Removed, Section: orig.File.Sections[at.Sec].Name, Orig: origAtom, Patched: -1,
+			r.Functions = append(r.Functions, Change{Name: at.Name, Kind: Removed,
+				Section: orig.File.Sections[at.Sec].Name, Orig: origAtom, Patched: -1,
 				Init: orig.InitOnly(origAtom)})
 		case pairs.toP[root] >= 0:
 			patchedAtom := pairs.toP[root]
@@ -156,11 +157,13 @@ func (r *Result) functions() {
 	for i := range patched.Atoms {
 		patchedAtom := AtomID(i)
 		at := &patched.Atoms[patchedAtom]
-		if at.Class != classText || at.Name == "" || patched.Root(patchedAtom) != patchedAtom || patched.thunk(patchedAtom) {
+		if at.Class != classText || at.Name == "" || patched.Root(patchedAtom) != patchedAtom ||
+			patched.thunk(patchedAtom) {
 			continue
 		}
 		sec := patched.File.Sections[at.Sec].Name
-		ch := Change{Name: at.Name, Section: sec, Orig: pairs.toO[patchedAtom], Patched: patchedAtom, Reasons: reasons[patchedAtom], Init: patched.InitOnly(patchedAtom)}
+		ch := Change{Name: at.Name, Section: sec, Orig: pairs.toO[patchedAtom], Patched: patchedAtom,
+			Reasons: reasons[patchedAtom], Init: patched.InitOnly(patchedAtom)}
 		switch {
 		case ch.Orig < 0:
 			ch.Kind = New
@@ -198,7 +201,8 @@ func (r *Result) data() {
 			continue
 		case at.Class == classUnknown && origAtom < 0 && at.Name != "":
 			r.unknown(origAtom, patchedAtom)
-		case at.Class == classText && at.Name == "" && len(patched.atomsIn(at.Sec)) == 1 && !outOfLine(sec) && !initSection(sec):
+		case at.Class == classText && at.Name == "" && len(patched.atomsIn(at.Sec)) == 1 && !outOfLine(sec) &&
+			!initSection(sec):
 			r.unknown(origAtom, patchedAtom) // code without any symbol
 		}
 		if !variable(patched, patchedAtom) || origAtom < 0 && patched.forConstructors(patchedAtom) {
@@ -215,7 +219,8 @@ func (r *Result) data() {
 		if harmlessData(orig, origAtom) || orig.forConstructors(origAtom) && patched.forConstructors(patchedAtom) {
 			continue
 		}
-		r.Data = append(r.Data, Change{Name: orig.Atoms[origAtom].Name, Kind: Changed, Section: sec, Orig: origAtom, Patched: patchedAtom, Reasons: []string{why}})
+		r.Data = append(r.Data, Change{Name: orig.Atoms[origAtom].Name, Kind: Changed, Section: sec, Orig: origAtom,
+			Patched: patchedAtom, Reasons: []string{why}})
 		r.changedData(origAtom, patchedAtom, why)
 	}
 	for i := range orig.Atoms {
@@ -224,9 +229,11 @@ func (r *Result) data() {
 			continue
 		}
 		at := &orig.Atoms[origAtom]
-		r.Data = append(r.Data, Change{Name: at.Name, Kind: Removed, Section: orig.File.Sections[at.Sec].Name, Orig: origAtom, Patched: -1})
+		r.Data = append(r.Data, Change{Name: at.Name, Kind: Removed, Section: orig.File.Sections[at.Sec].Name,
+			Orig: origAtom, Patched: -1})
 		if at.Class == classUnknown {
-			r.problem(finding.IDUnknownSection, finding.Error, at.Name, orig.Section(origAtom), unknownRemedy, "section %s of unknown meaning loses this", orig.Section(origAtom))
+			r.problem(finding.IDUnknownSection, finding.Error, at.Name, orig.Section(origAtom), unknownRemedy,
+				"section %s of unknown meaning loses this", orig.Section(origAtom))
 		}
 	}
 	r.unknownBits()
@@ -245,12 +252,15 @@ func (r *Result) unknownBits() {
 		return out
 	}
 	for _, ch := range r.pairs.changed(list(r.Orig), list(r.Patched)) {
-		what := map[ChangeKind]string{New: "is new", Removed: "loses an entry", Changed: "changed (" + ch.why + ")"}[ch.kind]
-		r.problem(finding.IDUnknownSection, finding.Error, "", ch.section, unknownRemedy, "section %s of unknown meaning %s", ch.section, what)
+		what := map[ChangeKind]string{New: "is new", Removed: "loses an entry",
+			Changed: "changed (" + ch.why + ")"}[ch.kind]
+		r.problem(finding.IDUnknownSection, finding.Error, "", ch.section, unknownRemedy,
+			"section %s of unknown meaning %s", ch.section, what)
 	}
 }
 
-// unknown judges what is new in a section of no known kind, and code without a name. Changed variables of such sections are judged with the others.
+// unknown judges what is new in a section of no known kind, and code without a name. Changed
+// variables of such sections are judged with the others.
 func (r *Result) unknown(origAtom, patchedAtom AtomID) {
 	at := &r.Patched.Atoms[patchedAtom]
 	sec := r.Patched.File.Sections[at.Sec].Name
@@ -262,7 +272,8 @@ func (r *Result) unknown(origAtom, patchedAtom AtomID) {
 		}
 		what = "changed (" + why + ")"
 	}
-	r.problem(finding.IDUnknownSection, finding.Error, at.Name, sec, unknownRemedy, "section %s of unknown meaning %s", sec, what)
+	r.problem(finding.IDUnknownSection, finding.Error, at.Name, sec, unknownRemedy, "section %s of unknown meaning %s",
+		sec, what)
 }
 
 const unknownRemedy = "leave the construct that fills this section out of the patch, or set its effect from a callback"
@@ -287,18 +298,21 @@ func (r *Result) unknownTables() {
 		for k := range relocs {
 			rel := &relocs[k]
 			target := patched.target(id, rel, k)
-			if target.Kind != TargetAtom || patched.Atoms[target.Atom].Class != classText || !travel[patched.Root(target.Atom)] {
+			if target.Kind != TargetAtom || patched.Atoms[target.Atom].Class != classText ||
+				!travel[patched.Root(target.Atom)] {
 				continue
 			}
 			from := patched.atomAt(id, int64(rel.Off))
-			if target.Off == 0 && patched.Root(target.Atom) == target.Atom && from >= 0 && patched.Atoms[from].Name != "" {
+			if target.Off == 0 && patched.Root(target.Atom) == target.Atom && from >= 0 &&
+				patched.Atoms[from].Name != "" {
 				continue // a pointer to the function in a variable
 			}
 			root := patched.Root(target.Atom)
 			if key := [2]AtomID{root, AtomID(i)}; !seen[key] {
 				seen[key] = true
 				sec := patched.File.Sections[i].Name
-				r.problem(finding.IDUnknownSection, finding.Error, patched.Atoms[root].Name, sec, unknownRemedy, "section %s of unknown meaning has an entry for this function", sec)
+				r.problem(finding.IDUnknownSection, finding.Error, patched.Atoms[root].Name, sec, unknownRemedy,
+					"section %s of unknown meaning has an entry for this function", sec)
 			}
 		}
 	}
@@ -321,16 +335,20 @@ func (r *Result) changedData(origAtom, patchedAtom AtomID, why string) {
 	name, sec := orig.Atoms[origAtom].Name, patched.File.Sections[patched.Atoms[patchedAtom].Sec].Name
 	if by := r.ignoredBy(Change{Orig: origAtom, Patched: patchedAtom}); by != "" {
 		r.marks.used[by] = true
-		r.problem(finding.IDDirective, finding.Note, name, sec, "", "the change of this variable is left out because of %s (%s)", by, why)
+		r.problem(finding.IDDirective, finding.Note, name, sec, "",
+			"the change of this variable is left out because of %s (%s)", by, why)
 		return
 	}
 	if initSection(sec) {
-		r.problem(finding.IDAlreadyRun, finding.Warning, name, sec, "nothing to do if only boot code reads it", "initial value of boot-time data changed (%s); it was used before the livepatch loads", why)
+		r.problem(finding.IDAlreadyRun, finding.Warning, name, sec, "nothing to do if only boot code reads it",
+			"initial value of boot-time data changed (%s); it was used before the livepatch loads", why)
 		return
 	}
-	if patched.Atoms[patchedAtom].Class == classROData && orig.Atoms[origAtom].Class == classROData && patched.Local(patchedAtom) && orig.Local(origAtom) && r.onlyChangedReaders(origAtom, patchedAtom) {
+	if patched.Atoms[patchedAtom].Class == classROData && orig.Atoms[origAtom].Class == classROData &&
+		patched.Local(patchedAtom) && orig.Local(origAtom) && r.onlyChangedReaders(origAtom, patchedAtom) {
 		r.carry[patchedAtom] = true
-		r.problem(finding.IDChangedData, finding.Note, name, sec, "", "constant data changed (%s); only patched functions read it, so the new value travels with them", why)
+		r.problem(finding.IDChangedData, finding.Note, name, sec, "",
+			"constant data changed (%s); only patched functions read it, so the new value travels with them", why)
 		return
 	}
 	if patched.Atoms[patchedAtom].Class == classUnknown {
@@ -338,8 +356,10 @@ func (r *Result) changedData(origAtom, patchedAtom AtomID, why string) {
 			"data in section %s of unknown meaning changed (%s)", sec, why)
 		return
 	}
-	if becomesConst(orig.Atoms[origAtom].Class, patched.Atoms[patchedAtom].Class) && r.sameContents(origAtom, patchedAtom) {
-		r.problem(finding.IDChangedData, finding.Warning, name, sec, "nothing to do if no code that ran before the livepatch may have changed the value",
+	if becomesConst(orig.Atoms[origAtom].Class, patched.Atoms[patchedAtom].Class) &&
+		r.sameContents(origAtom, patchedAtom) {
+		r.problem(finding.IDChangedData, finding.Warning, name, sec,
+			"nothing to do if no code that ran before the livepatch may have changed the value",
 			"variable became constant (%s): the running kernel keeps its variable, with the value it has now", why)
 		return
 	}
@@ -427,12 +447,14 @@ func (r *Result) exports() {
 	before, after := list(r.Orig.File), list(r.Patched.File)
 	for n := range after {
 		if !before[n] {
-			r.problem(finding.IDRegistration, finding.Note, n, "__ksymtab", "", "new EXPORT_SYMBOL(%s): no module can link against it", n)
+			r.problem(finding.IDRegistration, finding.Note, n, "__ksymtab", "",
+				"new EXPORT_SYMBOL(%s): no module can link against it", n)
 		}
 	}
 	for n := range before {
 		if !after[n] {
-			r.problem(finding.IDRegistration, finding.Note, n, "__ksymtab", "", "EXPORT_SYMBOL(%s) removed: the running kernel keeps exporting it", n)
+			r.problem(finding.IDRegistration, finding.Note, n, "__ksymtab", "",
+				"EXPORT_SYMBOL(%s) removed: the running kernel keeps exporting it", n)
 		}
 	}
 }
@@ -450,22 +472,29 @@ func (r *Result) patchability() {
 		case ch.Kind == Removed:
 		case r.Patched.ctors[ch.Patched]:
 			r.problem(finding.IDRegistration, finding.Note, ch.Name, ch.Section, "",
-				"the compiler's constructor or destructor %s is %s: it runs when its object is loaded, and a livepatch leaves it alone; new variables are unknown to the sanitizer", ch.Name, ch.Kind)
+				"the compiler's constructor or destructor %s is %s: it runs when its object is loaded, and a "+
+					"livepatch leaves it alone; new variables are unknown to the sanitizer", ch.Name, ch.Kind)
 		case ch.Init && ch.Kind == Changed:
 			sev := finding.Error
 			if runtime {
 				sev = finding.Warning
 			}
-			r.problem(finding.IDAlreadyRun, sev, ch.Name, ch.Section, "repair the effect on the running system from a callback, if needed",
-				"function in %s changed: it has already run, or runs only at unload; the livepatch leaves it alone", ch.Section)
+			r.problem(finding.IDAlreadyRun, sev, ch.Name, ch.Section,
+				"repair the effect on the running system from a callback, if needed",
+				"function in %s changed: it has already run, or runs only at unload; the livepatch leaves it alone",
+				ch.Section)
 		case ch.Kind == Changed && !r.Orig.anyTrace:
 			// Judged once below.
 		case ch.Kind == Changed && !r.Orig.traceable[ch.Orig] && !ch.Along:
-			r.problem(finding.IDNotTraceable, finding.Error, ch.Name, ch.Section, r.callersRemedy(ch.Orig), untraced+": it cannot be redirected")
+			r.problem(finding.IDNotTraceable, finding.Error, ch.Name, ch.Section, r.callersRemedy(ch.Orig),
+				untraced+": it cannot be redirected")
 		}
 	}
-	if !r.Orig.anyTrace && slices.ContainsFunc(r.Functions, func(c Change) bool { return c.Kind == Changed && !c.Init }) {
-		r.problem(finding.IDNotTraceable, finding.Note, "", "", "", "the original object has no ftrace entries at all; whether its functions can be redirected must be checked in the target kernel")
+	if !r.Orig.anyTrace && slices.ContainsFunc(r.Functions,
+		func(c Change) bool { return c.Kind == Changed && !c.Init }) {
+		r.problem(finding.IDNotTraceable, finding.Note, "", "", "",
+			"the original object has no ftrace entries at all; whether its functions can be redirected must be "+
+				"checked in the target kernel")
 	}
 }
 
@@ -474,7 +503,8 @@ func (r *Result) callersRemedy(atom AtomID) string {
 	names := map[string]bool{}
 	orig := r.Orig
 	for _, from := range orig.readers(atom) {
-		if from >= 0 && orig.Atoms[from].Class == classText && orig.Root(from) != atom && orig.traceable[orig.Root(from)] {
+		if from >= 0 && orig.Atoms[from].Class == classText && orig.Root(from) != atom &&
+			orig.traceable[orig.Root(from)] {
 			names[orig.Atoms[orig.Root(from)].Name] = true
 		}
 	}
@@ -496,13 +526,15 @@ func (r *Result) callersRemedy(atom AtomID) string {
 
 func (r *Result) sort() {
 	byName := func(a, b Change) int {
-		return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.Section, b.Section), cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Orig, b.Orig))
+		return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.Section, b.Section), cmp.Compare(a.Kind, b.Kind),
+			cmp.Compare(a.Orig, b.Orig))
 	}
 	slices.SortFunc(r.Functions, byName)
 	slices.SortFunc(r.Data, byName)
 	slices.SortFunc(r.Lines, byName)
 	slices.SortFunc(r.Problems, func(a, b finding.Finding) int {
-		return cmp.Or(-cmp.Compare(a.Severity, b.Severity), cmp.Compare(a.ID, b.ID), cmp.Compare(a.Symbol, b.Symbol), cmp.Compare(a.Message, b.Message))
+		return cmp.Or(-cmp.Compare(a.Severity, b.Severity), cmp.Compare(a.ID, b.ID), cmp.Compare(a.Symbol, b.Symbol),
+			cmp.Compare(a.Message, b.Message))
 	})
 }
 
@@ -538,7 +570,8 @@ func (r *Result) Listed() []Change {
 		}
 		if sec, ok := sections[parent]; ok {
 			names[parent] = len(out)
-			out = append(out, Change{Name: parent, Kind: Changed, Section: sec, Reasons: []string{why}, Orig: ch.Orig, Patched: ch.Patched})
+			out = append(out, Change{Name: parent, Kind: Changed, Section: sec, Reasons: []string{why}, Orig: ch.Orig,
+				Patched: ch.Patched})
 			continue
 		}
 		out = append(out, ch)

@@ -53,7 +53,9 @@ func (o *Object) bits() map[string][]bit {
 		for _, atom := range o.atomsIn(id) {
 			at := &o.Atoms[atom]
 			if base, numbered := o.numbered(atom); numbered {
-				out[section.Name] = append(out[section.Name], bit{sec: id, from: at.Start, to: at.End, atom: atom, base: base, shape: lineShape(known, at.End-at.Start)})
+				out[section.Name] = append(out[section.Name],
+					bit{sec: id, from: at.Start, to: at.End, atom: atom, base: base,
+						shape: lineShape(known, at.End-at.Start)})
 				continue
 			}
 			if at.Name == "" {
@@ -185,7 +187,8 @@ func (o *Object) btfBits(sec elfobj.SecID) []bit {
 	var out []bit
 	group, ordered, nth := "", true, 0
 	if len(marks) == 0 || marks[0].at > 0 {
-		out = append(out, o.divide(&row{shapes: []shape{{size: 4}}}, sec, 0, append(marks, mark{at: section.Size})[0].at)...)
+		out = append(out, o.divide(&row{shapes: []shape{{size: 4}}}, sec, 0,
+			append(marks, mark{at: section.Size})[0].at)...)
 	}
 	for i, start := range marks {
 		end := section.Size
@@ -211,7 +214,8 @@ func (o *Object) btfBits(sec elfobj.SecID) []bit {
 			place = fmt.Sprintf("%d", nth)
 		}
 		nth++
-		out = append(out, bit{sec: sec, from: start.at, to: end, atom: -1, base: strings.Join([]string{group, place, name}, "\x00")})
+		out = append(out, bit{sec: sec, from: start.at, to: end, atom: -1,
+			base: strings.Join([]string{group, place, name}, "\x00")})
 	}
 	return out
 }
@@ -312,7 +316,8 @@ func (c *comparer) sameBitTargets(before, after *bit) string {
 		if at != ly[i].Off-after.from || lx[i].Type != ly[i].Type {
 			return fmt.Sprintf("reference at +%#x changed type", at)
 		}
-		if why := c.sameTarget(c.o.target(before.sec, &lx[i], fx+i), c.p.target(after.sec, &ly[i], fy+i)); why != equal {
+		if why := c.sameTarget(c.o.target(before.sec, &lx[i], fx+i),
+			c.p.target(after.sec, &ly[i], fy+i)); why != equal {
 			return fmt.Sprintf("reference at +%#x: %s", at, why)
 		}
 	}
@@ -436,7 +441,8 @@ func (c *comparer) matchBits(section string, left, right []bit) []bitChange {
 			out = append(out, bitChange{section, Changed, &left[partner], &right[j], why})
 		default:
 			if known != nil && known.ordered && section != btfIDs && partner < last {
-				out = append(out, bitChange{section, Changed, &left[partner], &right[j], "another order: others come before it now"})
+				out = append(out, bitChange{section, Changed, &left[partner], &right[j],
+					"another order: others come before it now"})
 			}
 			last = max(last, partner)
 		}

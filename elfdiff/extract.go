@@ -51,9 +51,12 @@ type Extracted struct {
 // to them. All other references become undefined symbols named by Resolve.
 func (r *Result) Extract(opt ExtractOptions) (*Extracted, error) {
 	x := &extractor{r: r, p: r.Patched, opt: opt, out: &elfobj.File{
-		Machine: r.Patched.File.Machine, Type: elf.ET_REL, Flags: r.Patched.File.Flags, OSABI: r.Patched.File.OSABI, BigEndian: r.Patched.File.BigEndian,
-		Sections: make([]elfobj.Section, 1), Symbols: make([]elfobj.Symbol, 1)},
-		replaced: map[AtomID]bool{}, place: map[AtomID]placement{}, externs: map[string]elfobj.SymID{}, blobs: map[string]elfobj.SecID{}, blobSym: map[elfobj.SecID]elfobj.SymID{}, taken: map[string]int{}, copied: map[elfobj.SecID]uint64{}, halves: map[string]elfobj.SecID{}, pool: map[string]placement{},
+		Machine: r.Patched.File.Machine, Type: elf.ET_REL, Flags: r.Patched.File.Flags, OSABI: r.Patched.File.OSABI,
+		BigEndian: r.Patched.File.BigEndian,
+		Sections:  make([]elfobj.Section, 1), Symbols: make([]elfobj.Symbol, 1)},
+		replaced: map[AtomID]bool{}, place: map[AtomID]placement{}, externs: map[string]elfobj.SymID{},
+		blobs: map[string]elfobj.SecID{}, blobSym: map[elfobj.SecID]elfobj.SymID{}, taken: map[string]int{},
+		copied: map[elfobj.SecID]uint64{}, halves: map[string]elfobj.SecID{}, pool: map[string]placement{},
 		res: &Extracted{NewSymbols: map[AtomID]string{}}, seenExt: map[External]string{}}
 	x.res.File = x.out
 	for _, atom := range opt.Functions {
@@ -223,10 +226,13 @@ func (x *extractor) followEntry(ent *entry) error {
 	case drop:
 		return nil
 	case refuse:
-		return &finding.Finding{ID: finding.IDLoadTime, Severity: finding.Error, Symbol: x.p.Atoms[x.p.Root(ent.owner)].Name, Section: x.p.File.Sections[ent.sec].Name,
-			Message: fmt.Sprintf("function has a %s (section %s): nothing does this for a livepatch, and the instruction would hold a placeholder",
+		return &finding.Finding{ID: finding.IDLoadTime, Severity: finding.Error,
+			Symbol: x.p.Atoms[x.p.Root(ent.owner)].Name, Section: x.p.File.Sections[ent.sec].Name,
+			Message: fmt.Sprintf("function has a %s (section %s): nothing does this for a livepatch, and the "+
+				"instruction would hold a placeholder",
 				ent.row.construct, x.p.File.Sections[ent.sec].Name),
-			Remedy: "write the patched function so that it reads the variable itself, or patch a function that calls it"}
+			Remedy: "write the patched function so that it reads the variable itself, or patch a " +
+				"function that calls it"}
 	}
 	for k := range ent.relocs {
 		if err := x.need(ent.owner, x.p.target(ent.sec, &ent.relocs[k], ent.first+k), true); err != nil {
@@ -236,7 +242,8 @@ func (x *extractor) followEntry(ent *entry) error {
 	if ent.altLen > 0 {
 		relocs, first := x.p.pieceRelocs(ent)
 		for k := range relocs {
-			if err := x.need(ent.owner, x.p.target(ent.alt, &relocs[k], first+k), x.isBranch(ent.alt, &relocs[k])); err != nil {
+			if err := x.need(ent.owner, x.p.target(ent.alt, &relocs[k], first+k),
+				x.isBranch(ent.alt, &relocs[k])); err != nil {
 				return err
 			}
 		}
@@ -269,10 +276,13 @@ func (x *extractor) staleLabels(atom AtomID) error {
 	}
 	relocs, first := patched.relocsIn(atom)
 	for k := range relocs {
-		if target := patched.target(at.Sec, &relocs[k], first+k); patched.inside(target) && x.replaced[patched.Root(target.Atom)] {
-			return &finding.Finding{ID: finding.IDUnsupported, Severity: finding.Error, Symbol: at.Name, Section: patched.File.Sections[at.Sec].Name,
-				Message: fmt.Sprintf("variable holds places inside %s, which is patched", patched.Atoms[patched.Root(target.Atom)].Name),
-				Remedy:  "make the table of labels a static const local of the function"}
+		if target := patched.target(at.Sec, &relocs[k], first+k); patched.inside(target) &&
+			x.replaced[patched.Root(target.Atom)] {
+			return &finding.Finding{ID: finding.IDUnsupported, Severity: finding.Error, Symbol: at.Name,
+				Section: patched.File.Sections[at.Sec].Name,
+				Message: fmt.Sprintf("variable holds places inside %s, which is patched",
+					patched.Atoms[patched.Root(target.Atom)].Name),
+				Remedy: "make the table of labels a static const local of the function"}
 		}
 	}
 	return nil
@@ -319,20 +329,24 @@ func (x *extractor) include(atom AtomID) error {
 	switch {
 	case at.Class == classText && initSection(sec.Name):
 		return &finding.Finding{ID: finding.IDAlreadyRun, Severity: finding.Error, Symbol: at.Name, Section: sec.Name,
-			Message: "patched code refers to boot-time code that is no longer in memory", Remedy: "move what is needed out of __init"}
+			Message: "patched code refers to boot-time code that is no longer in memory",
+			Remedy:  "move what is needed out of __init"}
 	case at.Class == classMeta || at.Class == classUnknown:
 		g := registered{"section " + sec.Name, at.Name}
 		if _, known := metaOf(sec.Name); known {
 			g = patched.registration(atom)
 		}
 		return &finding.Finding{ID: finding.IDRegistration, Severity: finding.Error, Symbol: g.name, Section: sec.Name,
-			Message: fmt.Sprintf("patched code uses %s, a new %s, which a livepatch cannot register", g.name, g.what), Remedy: "use an existing one, or register it from a callback"}
+			Message: fmt.Sprintf("patched code uses %s, a new %s, which a livepatch cannot register", g.name, g.what),
+			Remedy:  "use an existing one, or register it from a callback"}
 	case x.cutField(atom):
 		return &finding.Finding{ID: finding.IDUnsupported, Severity: finding.Error, Symbol: at.Name, Section: sec.Name,
-			Message: "a relocated field lies across the end of the symbol", Remedy: "give the symbol in the assembly source its full size"}
+			Message: "a relocated field lies across the end of the symbol",
+			Remedy:  "give the symbol in the assembly source its full size"}
 	case at.Class == classText && at.Undec && x.hasPooledRef(atom):
 		return &finding.Finding{ID: finding.IDUnsupported, Severity: finding.Error, Symbol: at.Name, Section: sec.Name,
-			Message: "function holds an instruction that the decoder does not know", Remedy: "report the instruction; the function cannot be carried safely"}
+			Message: "function holds an instruction that the decoder does not know",
+			Remedy:  "report the instruction; the function cannot be carried safely"}
 	case at.Class == classText && root != atom && !x.carried(root):
 		// Entered through a piece; carry the function it belongs to.
 		if err := x.include(root); err != nil {
@@ -352,7 +366,8 @@ func (x *extractor) include(atom AtomID) error {
 		align = 16
 	}
 	id := elfobj.SecID(len(x.out.Sections))
-	x.out.Sections = append(x.out.Sections, elfobj.Section{Name: name, Type: sec.Type, Flags: sec.Flags &^ (elf.SHF_MERGE | elf.SHF_STRINGS | elf.SHF_GROUP | elf.SHF_LINK_ORDER),
+	x.out.Sections = append(x.out.Sections, elfobj.Section{Name: name, Type: sec.Type,
+		Flags: sec.Flags &^ (elf.SHF_MERGE | elf.SHF_STRINGS | elf.SHF_GROUP | elf.SHF_LINK_ORDER),
 		Align: align, Size: patched.room(atom)})
 	pl := placement{sec: id}
 	if at.Name == "" {
@@ -490,7 +505,8 @@ func (x *extractor) outside(atom AtomID, rel *elfobj.Reloc, nr elfobj.Reloc) err
 	if symbol, err := elfobj.ParseKlpSymbol(to); err == nil {
 		to = symbol.Name
 	}
-	return &finding.Finding{ID: finding.IDUnsupported, Severity: finding.Error, Symbol: x.p.Atoms[x.p.Root(atom)].Name, Section: x.p.File.Sections[at.Sec].Name,
+	return &finding.Finding{ID: finding.IDUnsupported, Severity: finding.Error, Symbol: x.p.Atoms[x.p.Root(atom)].Name,
+		Section: x.p.File.Sections[at.Sec].Name,
 		Message: fmt.Sprintf("the code at +%#x refers to %s, which stays in the kernel: %v", rel.Off-at.Base, to, why),
 		Remedy:  x.p.Arch.OutsideRemedy()}
 }
@@ -511,19 +527,23 @@ func (x *extractor) lengthen(atom AtomID, section *elfobj.Section, rel elfobj.Re
 	stub, typ := x.p.Arch.NearJump()
 	dist := len(section.Data) - int(rel.Off) - 1
 	if dist > 127 || len(stub) == 0 {
-		return rel, &finding.Finding{ID: finding.IDUnsupported, Severity: finding.Error, Symbol: x.p.Atoms[atom].Name, Section: section.Name,
+		return rel, &finding.Finding{ID: finding.IDUnsupported, Severity: finding.Error, Symbol: x.p.Atoms[atom].Name,
+			Section: section.Name,
 			Message: "function leaves by a short jump to another one, which its copy cannot reach",
 			Remedy:  "take at least one of the two functions out of their common section"}
 	}
 	section.Data[rel.Off] = byte(dist)
-	near := elfobj.Reloc{Off: uint64(len(section.Data) + len(stub) - 4), Type: typ, Sym: rel.Sym, Addend: rel.Addend + 1 - 4}
+	near := elfobj.Reloc{Off: uint64(len(section.Data) + len(stub) - 4), Type: typ, Sym: rel.Sym,
+		Addend: rel.Addend + 1 - 4}
 	section.Data = append(section.Data, stub...)
 	return near, nil
 }
 
 // reloc rewrites one relocation for the output. from is the atom in whose code
 // it lies or to whose table entry it belongs.
-func (x *extractor) reloc(from AtomID, sec elfobj.SecID, rel *elfobj.Reloc, idx int, branch bool) (elfobj.Reloc, error) {
+func (x *extractor) reloc(
+	from AtomID, sec elfobj.SecID, rel *elfobj.Reloc, idx int, branch bool,
+) (elfobj.Reloc, error) {
 	patched := x.p
 	target := patched.target(sec, rel, idx)
 	nr := *rel
@@ -540,9 +560,11 @@ func (x *extractor) reloc(from AtomID, sec elfobj.SecID, rel *elfobj.Reloc, idx 
 		return nr, nil
 	}
 	if x.sharedTable(sec, rel, target) {
-		return nr, &finding.Finding{ID: finding.IDUnsupported, Severity: finding.Error, Symbol: patched.Atoms[from].Name, Section: patched.File.Sections[target.Sec].Name,
-			Message: "a table of jumps, whose distances count from the table's start, leads into a section that holds several functions",
-			Remedy:  "take the patched function out of the section that it shares with others"}
+		return nr, &finding.Finding{ID: finding.IDUnsupported, Severity: finding.Error,
+			Symbol: patched.Atoms[from].Name, Section: patched.File.Sections[target.Sec].Name,
+			Message: "a table of jumps, whose distances count from the table's start, leads into a section that " +
+				"holds several functions",
+			Remedy: "take the patched function out of the section that it shares with others"}
 	}
 	switch target.Kind {
 	case TargetNone, TargetAbs:
@@ -558,7 +580,8 @@ func (x *extractor) reloc(from AtomID, sec elfobj.SecID, rel *elfobj.Reloc, idx 
 		nr.Sym = s
 	case TargetString, TargetConst:
 		if target.Text == nil {
-			return nr, fmt.Errorf("%s+%#x: reference outside %s", patched.File.Sections[sec].Name, rel.Off, patched.File.Sections[target.Sec].Name)
+			return nr, fmt.Errorf("%s+%#x: reference outside %s", patched.File.Sections[sec].Name, rel.Off,
+				patched.File.Sections[target.Sec].Name)
 		}
 		pl, err := x.pooled(target)
 		if err != nil {
@@ -570,7 +593,8 @@ func (x *extractor) reloc(from AtomID, sec elfobj.SecID, rel *elfobj.Reloc, idx 
 			atom := target.Atom
 			pl, ok := x.place[atom]
 			if !ok {
-				return nr, fmt.Errorf("internal: %s refers to %s, which was not carried", patched.Atoms[from].Name, patched.Atoms[atom].Name)
+				return nr, fmt.Errorf("internal: %s refers to %s, which was not carried", patched.Atoms[from].Name,
+					patched.Atoms[atom].Name)
 			}
 			nr.Sym, nr.Addend = pl.sym, pl.add+target.Off-skew
 			return nr, nil
@@ -581,8 +605,10 @@ func (x *extractor) reloc(from AtomID, sec elfobj.SecID, rel *elfobj.Reloc, idx 
 		}
 		nr.Sym, nr.Addend = s, off-skew
 	default:
-		return nr, &finding.Finding{ID: finding.IDUnknownSection, Severity: finding.Error, Symbol: patched.Atoms[from].Name, Section: patched.File.Sections[sec].Name,
-			Message: fmt.Sprintf("reference into section %s, whose layout is not known", patched.File.Sections[target.Sec].Name)}
+		return nr, &finding.Finding{ID: finding.IDUnknownSection, Severity: finding.Error,
+			Symbol: patched.Atoms[from].Name, Section: patched.File.Sections[sec].Name,
+			Message: fmt.Sprintf("reference into section %s, whose layout is not known",
+				patched.File.Sections[target.Sec].Name)}
 	}
 	return nr, nil
 }
@@ -605,18 +631,24 @@ func (x *extractor) original(target Target) (elfobj.SymID, int64, error) {
 	at := &orig.Atoms[atom]
 	root := orig.Root(atom)
 	if at.Class == classText && root != atom {
-		return 0, 0, &finding.Finding{ID: finding.IDUnsupported, Severity: finding.Error, Symbol: at.Name, Message: "patched code jumps into a piece of an unpatched function"}
+		return 0, 0, &finding.Finding{ID: finding.IDUnsupported, Severity: finding.Error, Symbol: at.Name,
+			Message: "patched code jumps into a piece of an unpatched function"}
 	}
 	if owner := &x.p.Atoms[target.Atom]; owner.Class == classText && owner.Size > 0 && target.Off >= int64(owner.Size) {
-		return 0, 0, &finding.Finding{ID: finding.IDUnsupported, Severity: finding.Error, Symbol: owner.Name, Section: x.p.Section(target.Atom),
-			Message: "patched code refers to out-of-line code behind this function, where that of all functions of the section lies",
-			Remedy:  "take the patched function out of the section that it shares with others"}
+		return 0, 0, &finding.Finding{ID: finding.IDUnsupported, Severity: finding.Error, Symbol: owner.Name,
+			Section: x.p.Section(target.Atom),
+			Message: "patched code refers to out-of-line code behind this function, where that of all functions of " +
+				"the section lies",
+			Remedy: "take the patched function out of the section that it shares with others"}
 	}
 	if initSection(orig.File.Sections[at.Sec].Name) {
-		return 0, 0, &finding.Finding{ID: finding.IDAlreadyRun, Severity: finding.Error, Symbol: at.Name, Section: orig.File.Sections[at.Sec].Name,
-			Message: "patched code refers to boot-time code or data that is no longer in memory", Remedy: "move what is needed out of __init"}
+		return 0, 0, &finding.Finding{ID: finding.IDAlreadyRun, Severity: finding.Error, Symbol: at.Name,
+			Section: orig.File.Sections[at.Sec].Name,
+			Message: "patched code refers to boot-time code or data that is no longer in memory",
+			Remedy:  "move what is needed out of __init"}
 	}
-	s, err := x.extern(External{Name: at.Name, Orig: atom, Func: at.Class == classText, Local: orig.Local(atom), Original: x.replaced[target.Atom]})
+	s, err := x.extern(External{Name: at.Name, Orig: atom, Func: at.Class == classText, Local: orig.Local(atom),
+		Original: x.replaced[target.Atom]})
 	return s, target.Off, err
 }
 
@@ -687,7 +719,8 @@ func (x *extractor) pooled(target Target) (placement, error) {
 	src := &x.p.File.Sections[target.Sec]
 	if src.Align > maxPieceAlign {
 		return placement{}, &finding.Finding{ID: finding.IDUnknownSection, Severity: finding.Error, Section: src.Name,
-			Message: fmt.Sprintf("section of strings or constants is aligned to %d bytes", src.Align), Remedy: "compile the object with a supported compiler"}
+			Message: fmt.Sprintf("section of strings or constants is aligned to %d bytes", src.Align),
+			Remedy:  "compile the object with a supported compiler"}
 	}
 	align := alignedAt(src.Align, target.Off-target.Skip)
 	key := fmt.Sprintf("%d/%d/%s", align, target.Kind, target.Text)
@@ -696,7 +729,8 @@ func (x *extractor) pooled(target Target) (placement, error) {
 	}
 	if x.copied[target.Sec] += uint64(len(target.Text)); x.copied[target.Sec] > maxPool*src.Size {
 		return placement{}, &finding.Finding{ID: finding.IDUnknownSection, Severity: finding.Error, Section: src.Name,
-			Message: "section of strings is referred to in too many places", Remedy: "compile the object with a supported compiler"}
+			Message: "section of strings is referred to in too many places",
+			Remedy:  "compile the object with a supported compiler"}
 	}
 	name := ".rodata.klpforge.str"
 	if target.Kind == TargetConst {
@@ -737,7 +771,8 @@ func (x *extractor) part(key, name string, align uint64, flags elf.SectionFlag) 
 		return id
 	}
 	id := elfobj.SecID(len(x.out.Sections))
-	x.out.Sections = append(x.out.Sections, elfobj.Section{Name: name, Type: elf.SHT_PROGBITS, Flags: flags, Align: align, Data: []byte{}})
+	x.out.Sections = append(x.out.Sections, elfobj.Section{Name: name, Type: elf.SHT_PROGBITS, Flags: flags,
+		Align: align, Data: []byte{}})
 	x.blobSym[id] = x.symbol(elfobj.Symbol{Type: elf.STT_SECTION, Sec: id})
 	x.blobs[key] = id
 	return id

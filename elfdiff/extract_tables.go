@@ -57,7 +57,8 @@ func (x *extractor) entry(ent *entry) error {
 		var nr elfobj.Reloc
 		var err error
 		if target.Kind == TargetPiece && ent.shape.alt != 0 {
-			nr, err = x.piece(ent, rel, target, x.p.location(ent.sec, &rel, ent.first+k)-int64(x.p.File.Symbols[rel.Sym].Value)-rel.Addend)
+			nr, err = x.piece(ent, rel, target, x.p.location(ent.sec, &rel,
+				ent.first+k)-int64(x.p.File.Symbols[rel.Sym].Value)-rel.Addend)
 		} else {
 			nr, err = x.reloc(ent.owner, ent.sec, &rel, ent.first+k, true)
 		}
@@ -94,7 +95,8 @@ func (x *extractor) entry(ent *entry) error {
 func (x *extractor) half(name string) (elfobj.SecID, bool) {
 	id, ok := x.halves[name]
 	if !ok {
-		id = elfobj.SecID(max(0, slices.IndexFunc(x.p.File.Sections, func(s elfobj.Section) bool { return s.Name == name })))
+		id = elfobj.SecID(max(0, slices.IndexFunc(x.p.File.Sections,
+			func(s elfobj.Section) bool { return s.Name == name })))
 		x.halves[name] = id
 	}
 	return id, id != 0
@@ -106,12 +108,14 @@ func (x *extractor) pairEntry(ent *entry) error {
 	count, _ := ent.shape.count(x.p.File.Sections[ent.sec].Size)
 	other, ok := x.half(ent.row.pair)
 	if !ok {
-		return &finding.Finding{ID: finding.IDUnknownSection, Severity: finding.Error, Section: ent.row.pair, Message: "section is missing although " + ent.row.section + " exists"}
+		return &finding.Finding{ID: finding.IDUnknownSection, Severity: finding.Error, Section: ent.row.pair,
+			Message: "section is missing although " + ent.row.section + " exists"}
 	}
 	section := &x.p.File.Sections[other]
 	size := section.Size / count
 	if size == 0 || section.Size%count != 0 || len(section.Relocs) > 0 || section.Data == nil {
-		return &finding.Finding{ID: finding.IDUnknownSection, Severity: finding.Error, Section: section.Name, Message: fmt.Sprintf("%s does not match %s", section.Name, ent.row.section)}
+		return &finding.Finding{ID: finding.IDUnknownSection, Severity: finding.Error, Section: section.Name,
+			Message: fmt.Sprintf("%s does not match %s", section.Name, ent.row.section)}
 	}
 	id := x.blob(section.Name, section.Align, section.Flags)
 	out := &x.out.Sections[id]
@@ -143,7 +147,8 @@ func (x *extractor) piece(ent *entry, rel elfobj.Reloc, target Target, skew int6
 		relocs, first := x.p.pieceRelocs(ent)
 		for k := range relocs {
 			if relocs[k].Off-ent.altOff+uint64(x.p.Arch.Width(relocs[k].Type)) > ent.altLen {
-				return rel, &finding.Finding{ID: finding.IDUnsupported, Severity: finding.Error, Symbol: x.p.Atoms[ent.owner].Name, Section: src.Name,
+				return rel, &finding.Finding{ID: finding.IDUnsupported, Severity: finding.Error,
+					Symbol: x.p.Atoms[ent.owner].Name, Section: src.Name,
 					Message: fmt.Sprintf("relocation at %#x reaches outside the replacement code", relocs[k].Off),
 					Remedy:  "report the instruction; the function cannot be carried safely"}
 			}
@@ -152,9 +157,11 @@ func (x *extractor) piece(ent *entry, rel elfobj.Reloc, target Target, skew int6
 				return rel, err
 			}
 			if symbol, of := ofModule(x.out.Symbols[nr.Sym].Name); of {
-				return rel, &finding.Finding{ID: finding.IDLoadTime, Severity: finding.Error, Symbol: x.p.Atoms[ent.owner].Name, Section: src.Name,
-					Message: fmt.Sprintf("an alternative instruction refers to a symbol of module %s, which may load after the livepatch", symbol.Object),
-					Remedy:  "avoid the alternative in the patched function"}
+				return rel, &finding.Finding{ID: finding.IDLoadTime, Severity: finding.Error,
+					Symbol: x.p.Atoms[ent.owner].Name, Section: src.Name,
+					Message: fmt.Sprintf("an alternative instruction refers to a symbol of module %s, which may load "+
+						"after the livepatch", symbol.Object),
+					Remedy: "avoid the alternative in the patched function"}
 			}
 			nr.Off = relocs[k].Off - ent.altOff + pl.off
 			x.clear(id, nr)
@@ -197,12 +204,16 @@ func (x *extractor) late(ent *entry, relocs []elfobj.Reloc) (dropIt bool, err er
 			x.sleeps(lateKind{obj, "static call"}, strings.TrimPrefix(key, "__SCK__"), fn)
 			return true, nil
 		case ent.row.section == "__jump_table":
-			return false, &finding.Finding{ID: finding.IDModuleKey, Severity: finding.Error, Symbol: fn, Section: ent.row.section,
-				Message: fmt.Sprintf("static key %s is defined in module %s, which may load after the livepatch", key, obj),
-				Remedy:  "use static_key_enabled(&key.key) in the patched function instead of the static branch"}
+			return false, &finding.Finding{ID: finding.IDModuleKey, Severity: finding.Error, Symbol: fn,
+				Section: ent.row.section,
+				Message: fmt.Sprintf("static key %s is defined in module %s, which may load after the livepatch", key,
+					obj),
+				Remedy: "use static_key_enabled(&key.key) in the patched function instead of the static branch"}
 		default:
-			return false, &finding.Finding{ID: finding.IDLoadTime, Severity: finding.Error, Symbol: fn, Section: ent.row.section,
-				Message: fmt.Sprintf("entry of %s refers to %s of module %s, which may load after the livepatch", ent.row.section, key, obj)}
+			return false, &finding.Finding{ID: finding.IDLoadTime, Severity: finding.Error, Symbol: fn,
+				Section: ent.row.section,
+				Message: fmt.Sprintf("entry of %s refers to %s of module %s, which may load after the livepatch",
+					ent.row.section, key, obj)}
 		}
 	}
 	return false, nil
@@ -239,15 +250,19 @@ func (x *extractor) lateNotes() {
 		}
 		slices.Sort(what)
 		slices.Sort(fns)
-		note := finding.Finding{ID: finding.IDModuleKey, Severity: finding.Note, Symbol: strings.Join(fns, ", "), Section: "__jump_table"}
+		note := finding.Finding{ID: finding.IDModuleKey, Severity: finding.Note, Symbol: strings.Join(fns, ", "),
+			Section: "__jump_table"}
 		switch kind.what {
 		case "tracepoint":
-			note.Message = fmt.Sprintf("module %s may load after the livepatch: its tracepoints stay disabled in the patched functions: %s", kind.object, strings.Join(what, ", "))
+			note.Message = fmt.Sprintf("module %s may load after the livepatch: its tracepoints stay disabled in the "+
+				"patched functions: %s", kind.object, strings.Join(what, ", "))
 		case "pr_debug":
-			note.Message = fmt.Sprintf("module %s may load after the livepatch: its pr_debug messages stay disabled in the patched functions", kind.object)
+			note.Message = fmt.Sprintf("module %s may load after the livepatch: its pr_debug messages stay disabled "+
+				"in the patched functions", kind.object)
 		default:
 			note.Section = ".static_call_sites"
-			note.Message = fmt.Sprintf("module %s may load after the livepatch: the patched functions reach its static calls through their trampolines: %s", kind.object, strings.Join(what, ", "))
+			note.Message = fmt.Sprintf("module %s may load after the livepatch: the patched functions reach its "+
+				"static calls through their trampolines: %s", kind.object, strings.Join(what, ", "))
 		}
 		x.res.Problems = append(x.res.Problems, note)
 	}
@@ -281,9 +296,11 @@ func (x *extractor) lateSite(ent *entry) error {
 			break
 		}
 		if symbol, of := ofModule(x.out.Symbols[rel.Sym].Name); of {
-			return &finding.Finding{ID: finding.IDLoadTime, Severity: finding.Error, Symbol: at.Name, Section: ent.row.section,
-				Message: fmt.Sprintf("an instruction with alternatives refers to a symbol of module %s, which may load after the livepatch", symbol.Object),
-				Remedy:  "avoid the alternative in the patched function"}
+			return &finding.Finding{ID: finding.IDLoadTime, Severity: finding.Error, Symbol: at.Name,
+				Section: ent.row.section,
+				Message: fmt.Sprintf("an instruction with alternatives refers to a symbol of module %s, which may "+
+					"load after the livepatch", symbol.Object),
+				Remedy: "avoid the alternative in the patched function"}
 		}
 	}
 	return nil

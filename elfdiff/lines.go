@@ -151,7 +151,8 @@ func (r *Result) lineNumbers(count bool) {
 	for i := range r.Patched.Atoms {
 		patchedAtom := AtomID(i)
 		if origAtom := r.pairs.toO[patchedAtom]; origAtom >= 0 && notes[patchedAtom] != nil && !listed[patchedAtom] {
-			same(Change{Name: r.Orig.Atoms[origAtom].Name, Kind: Changed, Section: r.Patched.Section(patchedAtom), Orig: origAtom, Patched: patchedAtom,
+			same(Change{Name: r.Orig.Atoms[origAtom].Name, Kind: Changed, Section: r.Patched.Section(patchedAtom),
+				Orig: origAtom, Patched: patchedAtom,
 				Init: r.Patched.InitOnly(patchedAtom) || r.Orig.InitOnly(origAtom)})
 		}
 	}
@@ -204,7 +205,8 @@ func (c *comparer) lineNumber(origAtom, patchedAtom AtomID, off uint64) uint64 {
 	}
 	before, startX := c.o.constantAt(origAtom, off)
 	after, startY := c.p.constantAt(patchedAtom, off)
-	if before.Len == 0 || startX != startY || before.Len != after.Len || before.Arg != after.Arg || before.Form != after.Form {
+	if before.Len == 0 || startX != startY || before.Len != after.Len || before.Arg != after.Arg ||
+		before.Form != after.Form {
 		return 0
 	}
 	end := startX + uint64(before.Len)

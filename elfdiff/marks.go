@@ -75,7 +75,8 @@ func (r *Result) readMarks() {
 				case slices.Contains(callbackKinds, what):
 					found.callbacks = append(found.callbacks, Callback{what, fn})
 				default:
-					r.problem(finding.IDUnknownSection, finding.Error, patched.Atoms[fn].Name, section.Name, unknownRemedy, "mark of unknown meaning")
+					r.problem(finding.IDUnknownSection, finding.Error, patched.Atoms[fn].Name, section.Name,
+						unknownRemedy, "mark of unknown meaning")
 				}
 			}
 		}
@@ -108,7 +109,8 @@ func (r *Result) markedFunc(id elfobj.SecID, rel *elfobj.Reloc, what string) (At
 	target := patched.target(id, rel, 0)
 	if target.Kind != TargetAtom || target.Off != 0 || patched.Atoms[target.Atom].Class != classText {
 		name := patched.File.Symbols[rel.Sym].Name
-		r.problem(finding.IDUnknownSection, finding.Error, name, sec, remedy, "what is named for %s is no function of this object", strings.ReplaceAll(what, "_", " "))
+		r.problem(finding.IDUnknownSection, finding.Error, name, sec, remedy,
+			"what is named for %s is no function of this object", strings.ReplaceAll(what, "_", " "))
 		return -1, false
 	}
 	return target.Atom, true
@@ -134,7 +136,8 @@ func (r *Result) kernelCallbackMarks(id elfobj.SecID) {
 			}
 		}
 		if kind == "" {
-			r.problem(finding.IDUnknownSection, finding.Error, "", section.Name, "use the kernel's macros for callbacks", "a callback of unknown kind is registered")
+			r.problem(finding.IDUnknownSection, finding.Error, "", section.Name,
+				"use the kernel's macros for callbacks", "a callback of unknown kind is registered")
 			continue
 		}
 		if fn, ok := r.markedFunc(id, rel, kind+" callback"); ok {
@@ -154,7 +157,8 @@ func (r *Result) ignoreFunctions() {
 		by := r.ignoredBy(ch)
 		if by != "" {
 			found.used[by] = true
-			r.problem(finding.IDDirective, finding.Note, ch.Name, ch.Section, "", "the change of this function is left out because of %s (%s)", by, strings.Join(ch.Reasons, "; "))
+			r.problem(finding.IDDirective, finding.Note, ch.Name, ch.Section, "",
+				"the change of this function is left out because of %s (%s)", by, strings.Join(ch.Reasons, "; "))
 		}
 		return by != ""
 	})
@@ -188,12 +192,14 @@ func (r *Result) ignoreSections() {
 	}
 	for fn := range found.functions {
 		if by := functionMark(r.Patched.Atoms[fn].Name); !found.used[by] {
-			r.problem(finding.IDDirective, finding.Note, r.Patched.Atoms[fn].Name, "", "take the macro out of the patch", "%s has no effect: the function does not change", by)
+			r.problem(finding.IDDirective, finding.Note, r.Patched.Atoms[fn].Name, "",
+				"take the macro out of the patch", "%s has no effect: the function does not change", by)
 		}
 	}
 	for sec := range found.sections {
 		if by := sectionMark(sec); !found.used[by] {
-			r.problem(finding.IDDirective, finding.Note, "", sec, "take the macro out of the patch", "%s has no effect: nothing in that section changes", by)
+			r.problem(finding.IDDirective, finding.Note, "", sec, "take the macro out of the patch",
+				"%s has no effect: nothing in that section changes", by)
 		}
 	}
 }

@@ -42,7 +42,8 @@ func stem(name string) (base, marks string) {
 	if dot := strings.IndexByte(base, '.'); dot > 0 && dot+1 < len(base) && (marks == "" || marks == ".N") {
 		base, marks = base[dot+1:], ".F"+marks
 	}
-	for _, p := range []string{"__UNIQUE_ID_", "__BTF_ID__", "__initcall__", "__exitcall_", "__setup_", "__addressable_"} {
+	for _, p := range []string{"__UNIQUE_ID_", "__BTF_ID__", "__initcall__", "__exitcall_", "__setup_",
+		"__addressable_"} {
 		if strings.HasPrefix(base, p) {
 			if b := squashDigits(base); b != base {
 				base, marks = b, "#"+marks
@@ -154,7 +155,8 @@ func oneShot(base, section string) bool {
 		return true
 	}
 	switch base {
-	case "__already_done", "__warned", "__print_once", "__printed", "_rs", "__key", "_entry", "_entry_ptr", "once", "done", "___done",
+	case "__already_done", "__warned", "__print_once", "__printed", "_rs", "__key", "_entry", "_entry_ptr", "once",
+		"done", "___done",
 		"___once_key", "__once_key", "descriptor":
 		return base != "done" && base != "once"
 	}

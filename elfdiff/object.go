@@ -44,16 +44,18 @@ type Object struct {
 	Arch  elfobj.Arch
 	Atoms []Atom
 
-	class     []class                      // by section
-	inSec     []idRange                    // by section: where in order its atoms are
-	order     []AtomID                     // those of one section by address
-	symAtom   []AtomID                     // by symbol, -1 if none
-	bias      []int8                       // by relocation of code: from its place to where a PC-relative value counts from
-	biasFrom  []uint32                     // by section of code: its first in bias
-	refs      map[elfobj.SecID]sectionRefs // of sections where they are not the file's relocations
-	dataIn    map[elfobj.SecID][]span      // by section of code: data between the instructions
-	tables    []table                      // special sections
-	owned     []uint32                     // indices of their entries, by atom; those of atom a are owned[ownedFrom[a]:ownedFrom[a+1]]
+	class   []class   // by section
+	inSec   []idRange // by section: where in order its atoms are
+	order   []AtomID  // those of one section by address
+	symAtom []AtomID  // by symbol, -1 if none
+	// by relocation of code: from its place to where a PC-relative value counts from
+	bias     []int8
+	biasFrom []uint32                     // by section of code: its first in bias
+	refs     map[elfobj.SecID]sectionRefs // of sections where they are not the file's relocations
+	dataIn   map[elfobj.SecID][]span      // by section of code: data between the instructions
+	tables   []table                      // special sections
+	// indices of their entries, by atom; those of atom a are owned[ownedFrom[a]:ownedFrom[a+1]]
+	owned     []uint32
 	ownedFrom []uint32
 	traceable []bool          // by atom: has an ftrace entry
 	labels    []bool          // by atom: constant table of places inside functions
@@ -172,10 +174,12 @@ func (o *Object) checkRelocs() error {
 		for _, rel := range section.Relocs {
 			if !o.Arch.Known(rel.Type) {
 				return &finding.Finding{ID: finding.IDUnknownSection, Severity: finding.Error, Section: section.Name,
-					Message: fmt.Sprintf("relocation %s at %#x is of a type that is not known for %s", o.Arch.RelocName(rel.Type), rel.Off, o.Arch.Name()),
-					Remedy:  "compile the object as the kernel's makefiles do for code that a module may hold"}
+					Message: fmt.Sprintf("relocation %s at %#x is of a type that is not known for %s",
+						o.Arch.RelocName(rel.Type), rel.Off, o.Arch.Name()),
+					Remedy: "compile the object as the kernel's makefiles do for code that a module may hold"}
 			}
-			if w := uint64(o.Arch.Width(rel.Type)); rel.Off+w > section.Size || rel.Off+w < rel.Off || section.Type == elf.SHT_NOBITS {
+			if w := uint64(o.Arch.Width(rel.Type)); rel.Off+w > section.Size || rel.Off+w < rel.Off ||
+				section.Type == elf.SHT_NOBITS {
 				return fmt.Errorf("section %s: relocation at %#x reaches outside the section", section.Name, rel.Off)
 			}
 			if rel.Sym == 0 && o.Arch.Width(rel.Type) != 0 {
@@ -224,9 +228,11 @@ func (o *Object) split() {
 	prefixes := o.prefixes()
 	for i := 1; i < len(file.Sections); i++ {
 		id, at := elfobj.SecID(i), uint32(len(o.order))
-		n, _ := slices.BinarySearchFunc(prefixes, id, func(p prefix, id elfobj.SecID) int { return cmp.Compare(p.sec, id) })
+		n, _ := slices.BinarySearchFunc(prefixes, id,
+			func(p prefix, id elfobj.SecID) int { return cmp.Compare(p.sec, id) })
 		prefixes = prefixes[n:]
-		n, _ = slices.BinarySearchFunc(prefixes, id+1, func(p prefix, id elfobj.SecID) int { return cmp.Compare(p.sec, id) })
+		n, _ = slices.BinarySearchFunc(prefixes, id+1,
+			func(p prefix, id elfobj.SecID) int { return cmp.Compare(p.sec, id) })
 		if o.divides(id) {
 			o.splitSection(id, &file.Sections[i], syms[from[i]:from[i+1]], prefixes[:n])
 		}
@@ -380,7 +386,8 @@ func (o *Object) splitSection(id elfobj.SecID, section *elfobj.Section, syms []e
 			}
 			// A prefix symbol's bytes belong to the function behind it, and a
 			// symbol inside the bytes of another is a label of that one.
-			if prim != 0 && isPrefix(file.Symbols[prim].Name) && !isPrefix(sym.Name) && sym.Value-base <= 64 && sym.Value <= section.Size {
+			if prim != 0 && isPrefix(file.Symbols[prim].Name) && !isPrefix(sym.Name) && sym.Value-base <= 64 &&
+				sym.Value <= section.Size {
 				base, prim = sym.Value, 0
 				continue
 			}
@@ -490,7 +497,8 @@ func (o *Object) decode(id elfobj.SecID) sectionRefs {
 	if len(implied.relocs) == 0 {
 		return sectionRefs{}
 	}
-	all := sectionRefs{append(slices.Clone(section.Relocs), implied.relocs...), append(slices.Clone(bias), implied.bias...)}
+	all := sectionRefs{append(slices.Clone(section.Relocs), implied.relocs...),
+		append(slices.Clone(bias), implied.bias...)}
 	order := make([]int32, len(all.relocs))
 	for i := range order {
 		order[i] = int32(i)
@@ -547,7 +555,8 @@ func (o *Object) decodeRange(id elfobj.SecID, start, end uint64, atom AtomID, bi
 		}
 		if multi && in.PCLen > 0 && !covered {
 			dest := int64(off) + int64(in.PCBase) + in.Disp
-			if to := o.atomAt(id, dest); to >= 0 && to != atom && dest >= 0 && dest < int64(section.Size) && o.Atoms[to].Sym != 0 {
+			if to := o.atomAt(id, dest); to >= 0 && to != atom && dest >= 0 && dest < int64(section.Size) &&
+				o.Atoms[to].Sym != 0 {
 				place, skew := off+uint64(in.PCOff), int64(in.PCBase-in.PCOff)
 				implied.relocs = append(implied.relocs, elfobj.Reloc{Off: place, Type: in.PCType, Sym: o.Atoms[to].Sym,
 					Addend: dest - int64(o.Atoms[to].Base) - skew})
@@ -604,7 +613,8 @@ func (o *Object) findConstructors() {
 		}
 		relocs := o.relocs(elfobj.SecID(i))
 		for k := range relocs {
-			if target := o.target(elfobj.SecID(i), &relocs[k], k); target.Kind == TargetAtom && target.Off == 0 && o.Atoms[target.Atom].Class == classText {
+			if target := o.target(elfobj.SecID(i), &relocs[k], k); target.Kind == TargetAtom && target.Off == 0 &&
+				o.Atoms[target.Atom].Class == classText {
 				o.ctors[target.Atom] = true
 			}
 		}
@@ -631,7 +641,8 @@ func (o *Object) forConstructors(atom AtomID) bool {
 
 // inside reports whether target is a place in a function other than its start.
 func (o *Object) inside(target Target) bool {
-	return target.Kind == TargetAtom && o.Atoms[target.Atom].Class == classText && (target.Off != 0 || o.Root(target.Atom) != target.Atom)
+	return target.Kind == TargetAtom && o.Atoms[target.Atom].Class == classText &&
+		(target.Off != 0 || o.Root(target.Atom) != target.Atom)
 }
 
 // Root returns the function that atom belongs to: its parent, or itself.

@@ -34,7 +34,8 @@ func Avoidable(stopped *finding.Finding) Construct {
 func Avoided(stopped *finding.Finding) finding.Finding {
 	note := finding.Finding{ID: stopped.ID, Severity: finding.Note}
 	if Avoidable(stopped) == RuntimeConstant {
-		note.Message = "constants that boot code writes into instructions are read from their variables in the patched functions (" +
+		note.Message = "constants that boot code writes into instructions are read from their variables in the " +
+			"patched functions (" +
 			stopped.Symbol + ", section " + stopped.Section + ")"
 		return note
 	}
@@ -55,7 +56,8 @@ func Avoided(stopped *finding.Finding) finding.Finding {
 // atoms the functions are. other is nil when that build lacks a function or an atom to
 // keep, or has several of a name. The error is a *finding.Finding when extraction is
 // stopped again.
-func (r *Result) ExtractFrom(rebuilt *elfobj.File, replaced []AtomID, opt ExtractOptions) (other *Result, functions []AtomID, minimal *Extracted, err error) {
+func (r *Result) ExtractFrom(rebuilt *elfobj.File, replaced []AtomID, opt ExtractOptions) (other *Result,
+	functions []AtomID, minimal *Extracted, err error) {
 	other, err = Diff(r.Orig.File, rebuilt)
 	if err != nil {
 		return nil, nil, nil, err

@@ -14,7 +14,8 @@ type registered struct{ what, name string }
 // namePrefixes are what macros put in front of the name that they are given
 // (include/linux/{moduleparam,tracepoint,init,syscalls}.h and
 // include/trace/trace_events.h, v6.1).
-var namePrefixes = []string{"__param_ops_", "__param_", "__setup_str_", "__setup_", "__tracepoint_ptr_", "__tracepoint_", "__tpstrtab_",
+var namePrefixes = []string{"__param_ops_", "__param_", "__setup_str_", "__setup_", "__tracepoint_ptr_",
+	"__tracepoint_", "__tpstrtab_",
 	"__bpf_trace_tp_map_", "__event_", "__p_syscall_meta__", "__exitcall_", "__lsm_",
 	"__ksymtab_", "__export_symbol_", "__crc_", "_kbl_addr_", "_eil_addr_"}
 

@@ -85,7 +85,8 @@ func (r *Result) namedEntries(add func(registered, ChangeKind, telling)) {
 		origAtom := r.pairs.toO[patchedAtom]
 		if origAtom < 0 || orig.byBits(origAtom) {
 			if !patched.exportEntry(patchedAtom) {
-				add(patched.registration(patchedAtom), New, telling{section: patched.Section(patchedAtom), fresh: r.onlyFrom(patchedAtom)})
+				add(patched.registration(patchedAtom), New, telling{section: patched.Section(patchedAtom),
+					fresh: r.onlyFrom(patchedAtom)})
 			}
 			continue
 		}
@@ -96,10 +97,13 @@ func (r *Result) namedEntries(add func(registered, ChangeKind, telling)) {
 		if why == equal {
 			continue
 		}
-		add(patched.registration(patchedAtom), Changed, telling{section: patched.Section(patchedAtom), why: why, fresh: r.onlyFrom(patchedAtom)})
-		if known := rowOf(patched.Section(patchedAtom)); known != nil && known.life == lifeEver && known.harmless == "" && known.construct != "EXPORT_SYMBOL" {
+		add(patched.registration(patchedAtom), Changed,
+			telling{section: patched.Section(patchedAtom), why: why, fresh: r.onlyFrom(patchedAtom)})
+		if known := rowOf(patched.Section(patchedAtom)); known != nil && known.life == lifeEver &&
+			known.harmless == "" && known.construct != "EXPORT_SYMBOL" {
 			// A variable as others are: the tables of functions among them are looked at closer.
-			r.Data = append(r.Data, Change{Name: orig.Atoms[origAtom].Name, Kind: Changed, Section: patched.Section(patchedAtom), Orig: origAtom, Patched: patchedAtom, Reasons: []string{why}})
+			r.Data = append(r.Data, Change{Name: orig.Atoms[origAtom].Name, Kind: Changed,
+				Section: patched.Section(patchedAtom), Orig: origAtom, Patched: patchedAtom, Reasons: []string{why}})
 		}
 	}
 	for i := range orig.Atoms {
@@ -107,7 +111,8 @@ func (r *Result) namedEntries(add func(registered, ChangeKind, telling)) {
 		if at := &orig.Atoms[origAtom]; at.Class != classMeta || orig.byBits(origAtom) {
 			continue
 		}
-		if patchedAtom := r.pairs.toP[origAtom]; (patchedAtom < 0 || patched.byBits(patchedAtom)) && !orig.exportEntry(origAtom) {
+		if patchedAtom := r.pairs.toP[origAtom]; (patchedAtom < 0 || patched.byBits(patchedAtom)) &&
+			!orig.exportEntry(origAtom) {
 			add(orig.registration(origAtom), Removed, telling{section: orig.Section(origAtom)})
 		}
 	}
@@ -119,7 +124,10 @@ func (o *Object) exportEntry(atom AtomID) bool {
 	name := o.Atoms[atom].Name
 	for _, part := range []string{"__crc_", "__kstrtab_", "__kstrtabns_"} {
 		if of, ok := strings.CutPrefix(name, part); ok {
-			return slices.ContainsFunc(o.File.Symbols, func(s elfobj.Symbol) bool { return s.Sec > 0 && s.Name == "__ksymtab_"+of })
+			return slices.ContainsFunc(o.File.Symbols, func(s elfobj.Symbol) bool {
+				return s.Sec > 0 &&
+					s.Name == "__ksymtab_"+of
+			})
 		}
 	}
 	return strings.HasPrefix(name, "__ksymtab_") || strings.HasPrefix(name, "__export_symbol_")
@@ -152,7 +160,8 @@ func (r *Result) namelessEntries(add func(registered, ChangeKind, telling)) {
 			if ch.kind != Removed && ch.section == btfIDs {
 				how.fresh = r.onlyNamed(part)
 			}
-			if reg.name, to = patched.says(part); to >= 0 && patched.ctors[to] && (part == ch.old && r.pairs.toP[to] < 0 || part == ch.new_ && r.pairs.toO[to] < 0) {
+			if reg.name, to = patched.says(part); to >= 0 && patched.ctors[to] &&
+				(part == ch.old && r.pairs.toP[to] < 0 || part == ch.new_ && r.pairs.toO[to] < 0) {
 				continue // patchability() tells of new functions that a sanitizer has called
 			}
 		}
@@ -235,34 +244,43 @@ func (r *Result) tell(key told, how telling) {
 
 	switch {
 	case key.change == New && how.weak:
-		r.problem(finding.IDRegistration, finding.Note, key.name, how.section, "", "new text about %s: nobody reads it in a livepatch", thing)
+		r.problem(finding.IDRegistration, finding.Note, key.name, how.section, "",
+			"new text about %s: nobody reads it in a livepatch", thing)
 	case key.change == New && key.what == "EXPORT_SYMBOL":
-		r.problem(finding.IDRegistration, finding.Note, key.name, how.section, "", "new %s: no module can link against it", thing)
+		r.problem(finding.IDRegistration, finding.Note, key.name, how.section, "",
+			"new %s: no module can link against it", thing)
 	case key.change == New && ever && !known.light:
 		r.problem(finding.IDRegistration, finding.Error, key.name, how.section, known.remedy(key.change),
-			"new %s: the running kernel reads the table that it has (%s), and a livepatch cannot add to it%s", thing, known.reader, also)
+			"new %s: the running kernel reads the table that it has (%s), and a livepatch cannot add to it%s", thing,
+			known.reader, also)
 	case key.change == New:
-		r.problem(finding.IDRegistration, finding.Warning, key.name, how.section, key.instead(), "new %s: a livepatch does not register it%s", thing, also)
+		r.problem(finding.IDRegistration, finding.Warning, key.name, how.section, key.instead(),
+			"new %s: a livepatch does not register it%s", thing, also)
 
 	case key.change == Changed && key.what == "EXPORT_SYMBOL":
-		r.problem(finding.IDChangedData, finding.Warning, key.name, how.section, "nothing to do if no module depends on it",
+		r.problem(finding.IDChangedData, finding.Warning, key.name, how.section,
+			"nothing to do if no module depends on it",
 			"%s changed (%s): the running kernel keeps exporting it as it does", thing, how.why)
 	case key.change == Changed && ever:
 		r.problem(finding.IDChangedData, finding.Error, key.name, how.section, known.remedy(key.change),
-			"%s changed (%s): the running kernel keeps what it has, and reads it as long as it runs (%s)%s", thing, how.why, known.reader, also)
+			"%s changed (%s): the running kernel keeps what it has, and reads it as long as it runs (%s)%s", thing,
+			how.why, known.reader, also)
 	case key.change == Changed && how.weak:
 	case key.change == Changed:
-		r.problem(finding.IDAlreadyRun, finding.Warning, key.name, how.section, "nothing to do if the fix does not depend on it",
+		r.problem(finding.IDAlreadyRun, finding.Warning, key.name, how.section,
+			"nothing to do if the fix does not depend on it",
 			"%s changed (%s): it was used before the livepatch loads%s", thing, how.why, also)
 
 	case how.weak:
 	case key.what == "EXPORT_SYMBOL":
-		r.problem(finding.IDRegistration, finding.Note, key.name, how.section, "", "%s removed: the running kernel keeps exporting it", thing)
+		r.problem(finding.IDRegistration, finding.Note, key.name, how.section, "",
+			"%s removed: the running kernel keeps exporting it", thing)
 	case ever && !known.light:
 		r.problem(finding.IDChangedData, finding.Error, key.name, how.section, known.remedy(key.change),
 			"%s removed: the running kernel keeps it, and reads it as long as it runs (%s)", thing, known.reader)
 	default:
-		r.problem(finding.IDRegistration, finding.Note, key.name, how.section, "", "%s removed: what it registered stays until the next boot or load", thing)
+		r.problem(finding.IDRegistration, finding.Note, key.name, how.section, "",
+			"%s removed: what it registered stays until the next boot or load", thing)
 	}
 }
 
@@ -295,7 +313,8 @@ func dataRemedy(section string, c class) string {
 	case c == classROData:
 		return "change the code that reads it; a callback must not set it: the kernel write-protects constant data"
 	case known != nil && known.perCPU:
-		return "set the new value for each processor (per_cpu_ptr) from a pre-patch callback, or change the code that reads it"
+		return "set the new value for each processor (per_cpu_ptr) from a pre-patch callback, or change the code " +
+			"that reads it"
 	}
 	return "set the new value from a pre-patch callback, or change the code that reads it"
 }

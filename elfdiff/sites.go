@@ -32,7 +32,8 @@ func (o *Object) strays() map[string][]bit {
 			ent := entry{off: off, relocs: relocs, first: first, sec: tab.sec}
 			if a, _ := o.owner(tab, &ent); a < 0 {
 				name := o.File.Sections[tab.sec].Name
-				out[name] = append(out[name], bit{sec: tab.sec, from: off, to: min(off+tab.shape.size, o.File.Sections[tab.sec].Size), atom: -1, shape: tab.shape})
+				out[name] = append(out[name], bit{sec: tab.sec, from: off,
+					to: min(off+tab.shape.size, o.File.Sections[tab.sec].Size), atom: -1, shape: tab.shape})
 			}
 		}
 	}
@@ -71,7 +72,8 @@ func (r *Result) derivedEntries() {
 		for i := range r.Patched.Atoms {
 			patchedAtom := AtomID(i)
 			origAtom := r.pairs.toO[patchedAtom]
-			if origAtom < 0 || changed[r.Patched.Root(patchedAtom)] || r.Patched.Atoms[patchedAtom].Class != classText || r.Patched.Atoms[patchedAtom].Name == "" {
+			if origAtom < 0 || changed[r.Patched.Root(patchedAtom)] ||
+				r.Patched.Atoms[patchedAtom].Class != classText || r.Patched.Atoms[patchedAtom].Name == "" {
 				continue
 			}
 			if sumOf(orig, origAtom) != sumOf(patched, patchedAtom) {
@@ -87,7 +89,8 @@ func (r *Result) derivedEntries() {
 			list += fmt.Sprintf(" and %d more", len(names)-3)
 		}
 		r.problem(finding.IDUnknownSection, finding.Note, list, section, "",
-			"entries of %s differ for functions whose code does not: the running kernel keeps these functions, and what it has about them", section)
+			"entries of %s differ for functions whose code does not: the running kernel keeps these functions, and "+
+				"what it has about them", section)
 	}
 }
 
@@ -126,7 +129,8 @@ func (o *Object) derivedSums(seed maphash.Seed) map[string][]uint64 {
 		var half []byte
 		count := uint64(o.after(k) - tab.from)
 		if tab.row.pair != "" {
-			if i := slices.IndexFunc(o.File.Sections, func(s elfobj.Section) bool { return s.Name == tab.row.pair }); i > 0 {
+			if i := slices.IndexFunc(o.File.Sections,
+				func(s elfobj.Section) bool { return s.Name == tab.row.pair }); i > 0 {
 				half = o.File.Sections[i].Data
 			}
 		}
@@ -161,7 +165,8 @@ func (r *Result) headers() {
 		return nil
 	}
 	if !bytes.Equal(header(r.Orig), header(r.Patched)) {
-		r.problem(finding.IDUnknownSection, finding.Error, "", ".orc_header", "build both objects with the same objtool",
+		r.problem(finding.IDUnknownSection, finding.Error, "", ".orc_header",
+			"build both objects with the same objtool",
 			"the unwind data of the two objects is of different formats")
 	}
 }

@@ -31,7 +31,8 @@ func (r *Result) ambiguousStatics(obj *Object, partner []AtomID, patched func(At
 	numbered := func(atom AtomID) (string, bool) {
 		at := &obj.Atoms[atom]
 		base, marks := stem(at.Name)
-		ok := marks != "" && variable(obj, atom) && at.Class != classROData && !oneShot(base, obj.Section(atom)) && !describesDebug(obj.Section(atom))
+		ok := marks != "" && variable(obj, atom) && at.Class != classROData && !oneShot(base, obj.Section(atom)) &&
+			!describesDebug(obj.Section(atom))
 		if i := strings.Index(at.Name, "."+base); ok && strings.HasPrefix(marks, ".F") && i > 0 {
 			base = at.Name[:i] + "." + base // the function tells it from its namesakes elsewhere
 		}
@@ -74,7 +75,10 @@ func (r *Result) ambiguousStatics(obj *Object, partner []AtomID, patched func(At
 	for key := range users {
 		keys = append(keys, key)
 	}
-	slices.SortFunc(keys, func(a, b staticKey) int { return cmp.Or(cmp.Compare(a.base, b.base), cmp.Compare(a.user, b.user)) })
+	slices.SortFunc(keys, func(a, b staticKey) int {
+		return cmp.Or(cmp.Compare(a.base, b.base),
+			cmp.Compare(a.user, b.user))
+	})
 	for _, key := range keys {
 		paired, alone := 0, 0
 		for atom := range users[key] {
@@ -87,7 +91,9 @@ func (r *Result) ambiguousStatics(obj *Object, partner []AtomID, patched func(At
 		if paired == 0 || alone == 0 || patched(key.user) < 0 {
 			continue
 		}
-		r.problem(finding.IDStatics, finding.Error, key.base, obj.Section(key.user), "give the variables different names",
-			"function %s has several static variables %s of one size, and their number changed: which of them is the old one cannot be told", obj.Atoms[key.user].Name, key.base)
+		r.problem(finding.IDStatics, finding.Error, key.base, obj.Section(key.user),
+			"give the variables different names",
+			"function %s has several static variables %s of one size, and their number changed: which of them is the "+
+				"old one cannot be told", obj.Atoms[key.user].Name, key.base)
 	}
 }

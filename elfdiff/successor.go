@@ -43,8 +43,11 @@ func (r *Result) successors() {
 		slices.Sort(names)
 		slices.Sort(users)
 		old, _ := stem(before.Name)
-		r.problem(finding.IDStatics, finding.Warning, old, section, "keep the name "+old+", or copy its value in a pre-patch callback; nothing to do if the value is of no consequence",
-			"variable %s is gone and %s of the same size is new in %s: if it was renamed, the value in the running kernel does not carry over",
+		r.problem(finding.IDStatics, finding.Warning, old, section,
+			"keep the name "+old+
+				", or copy its value in a pre-patch callback; nothing to do if the value is of no consequence",
+			"variable %s is gone and %s of the same size is new in %s: if it was renamed, the value in the running "+
+				"kernel does not carry over",
 			old, strings.Join(slices.Compact(names), " or "), strings.Join(slices.Compact(users), ", "))
 	}
 }
@@ -71,7 +74,8 @@ func (r *Result) commonUsers(goneAtom, freshAtom AtomID) []string {
 		if from < 0 {
 			continue
 		}
-		if user := r.Orig.Root(from); r.Orig.Atoms[user].Class == classText && r.pairs.toP[user] >= 0 && after[r.pairs.toP[user]] {
+		if user := r.Orig.Root(from); r.Orig.Atoms[user].Class == classText && r.pairs.toP[user] >= 0 &&
+			after[r.pairs.toP[user]] {
 			out = append(out, r.Orig.Atoms[user].Name)
 		}
 	}

@@ -67,7 +67,8 @@ func (o *Object) entry(i uint32) entry { return o.entryIn(o.tableOf(i), i) }
 // entryIn returns an entry by its table and index.
 func (o *Object) entryIn(tab *table, i uint32) entry {
 	off := uint64(i-tab.from) * tab.shape.size
-	ent := entry{row: tab.row, shape: tab.shape, sec: tab.sec, off: off, size: min(tab.shape.size, o.File.Sections[tab.sec].Size-off), owner: -1}
+	ent := entry{row: tab.row, shape: tab.shape, sec: tab.sec, off: off,
+		size: min(tab.shape.size, o.File.Sections[tab.sec].Size-off), owner: -1}
 	ent.relocs, ent.first = o.relocsOf(tab, i)
 	ent.owner, ent.at = o.owner(tab, &ent)
 	if ent.shape.alt != 0 {
@@ -110,7 +111,8 @@ func (o *Object) replacement(ent *entry) {
 		length := uint64(o.File.Sections[ent.sec].Data[ent.off+sh.altLen])
 		if sh.altEnd != 0 {
 			end := slices.IndexFunc(ent.relocs, func(r elfobj.Reloc) bool { return r.Off == ent.off+sh.altEnd })
-			length = uint64(o.location(ent.sec, &ent.relocs[end], ent.first+end) - o.location(ent.sec, rel, ent.first+k))
+			length = uint64(o.location(ent.sec, &ent.relocs[end], ent.first+end) - o.location(ent.sec, rel,
+				ent.first+k))
 		}
 		if length > 0 {
 			ent.alt, ent.altOff, ent.altLen = target.Sec, uint64(start), length
@@ -285,15 +287,17 @@ func (o *Object) entryShape(r *row, section *elfobj.Section) (*shape, error) {
 		return best, nil
 	}
 	return nil, &finding.Finding{ID: finding.IDUnknownSection, Severity: finding.Error, Section: section.Name,
-		Message: fmt.Sprintf("special section %s of %d bytes with %d relocations does not divide into entries of a known layout", section.Name, section.Size, len(section.Relocs)),
-		Remedy:  "report the kernel version; the section's entry format changed"}
+		Message: fmt.Sprintf("special section %s of %d bytes with %d relocations does not divide into entries of a "+
+			"known layout", section.Name, section.Size, len(section.Relocs)),
+		Remedy: "report the kernel version; the section's entry format changed"}
 }
 
 // altShapes are the layouts of an architecture's alternatives.
 func altShapes(arch elfobj.Arch) []shape {
 	var out []shape
 	for _, a := range arch.AltEntries() {
-		out = append(out, shape{size: a.Size, refs: []uint64{0}, may: []uint64{4}, alt: 4, siteLen: a.SiteLen, altLen: a.AltLen, kernels: a.Kernels})
+		out = append(out, shape{size: a.Size, refs: []uint64{0}, may: []uint64{4}, alt: 4, siteLen: a.SiteLen,
+			altLen: a.AltLen, kernels: a.Kernels})
 	}
 	return out
 }
@@ -403,7 +407,8 @@ func (o *Object) readTable(index int, found *[]owned) error {
 		if ent.altLen > 0 {
 			if limit := o.File.Sections[ent.alt].Size; ent.altOff > limit || ent.altLen > limit-ent.altOff {
 				return &finding.Finding{ID: finding.IDUnsupported, Severity: finding.Error, Section: section.Name,
-					Message: fmt.Sprintf("entry at %#x names %d replacement bytes outside %s", ent.off, ent.altLen, o.File.Sections[ent.alt].Name)}
+					Message: fmt.Sprintf("entry at %#x names %d replacement bytes outside %s", ent.off, ent.altLen,
+						o.File.Sections[ent.alt].Name)}
 			}
 		}
 		switch {

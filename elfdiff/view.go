@@ -24,9 +24,11 @@ func (o *Object) References(atom AtomID) []Reference {
 			break
 		}
 		sym := &o.File.Symbols[rel.Sym]
-		out = append(out, Reference{Off: rel.Off - at.Base, Width: o.Arch.Width(rel.Type), Type: rel.Type, PCRel: o.Arch.PCRelative(rel.Type),
+		out = append(out, Reference{Off: rel.Off - at.Base, Width: o.Arch.Width(rel.Type), Type: rel.Type,
+			PCRel:  o.Arch.PCRelative(rel.Type),
 			Branch: o.code(at.Sec) && o.Arch.BranchReloc(o.File.Sections[at.Sec].Data, *rel),
-			Skew:   o.location(at.Sec, rel, first+k) - int64(sym.Value) - rel.Addend, Target: o.target(at.Sec, rel, first+k)})
+			Skew:   o.location(at.Sec, rel, first+k) - int64(sym.Value) - rel.Addend,
+			Target: o.target(at.Sec, rel, first+k)})
 	}
 	return out
 }
@@ -67,7 +69,8 @@ func (r *Result) NewGlobals() []string {
 	var out []string
 	for i := range r.Patched.Atoms {
 		atom := AtomID(i)
-		if at := &r.Patched.Atoms[atom]; at.Name != "" && r.pairs.toO[atom] < 0 && !r.Patched.Local(atom) && (at.Class == classText || variable(r.Patched, atom)) && !initSection(r.Patched.Section(atom)) {
+		if at := &r.Patched.Atoms[atom]; at.Name != "" && r.pairs.toO[atom] < 0 && !r.Patched.Local(atom) &&
+			(at.Class == classText || variable(r.Patched, atom)) && !initSection(r.Patched.Section(atom)) {
 			out = append(out, at.Name)
 		}
 	}
