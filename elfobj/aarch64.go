@@ -22,8 +22,10 @@ const (
 
 var arm64Relocs = relocFacts{
 	uint32(elf.R_AARCH64_NONE): {}, uint32(elf.R_AARCH64_NULL): {},
-	uint32(elf.R_AARCH64_ABS64): whole(8, false), uint32(elf.R_AARCH64_ABS32): whole(4, false), uint32(elf.R_AARCH64_ABS16): whole(2, false),
-	uint32(elf.R_AARCH64_PREL64): whole(8, true), uint32(elf.R_AARCH64_PREL32): whole(4, true), uint32(elf.R_AARCH64_PREL16): whole(2, true),
+	uint32(elf.R_AARCH64_ABS64): whole(8, false), uint32(elf.R_AARCH64_ABS32): whole(4, false),
+	uint32(elf.R_AARCH64_ABS16):  whole(2, false),
+	uint32(elf.R_AARCH64_PREL64): whole(8, true), uint32(elf.R_AARCH64_PREL32): whole(4, true),
+	uint32(elf.R_AARCH64_PREL16):              whole(2, true),
 	uint32(elf.R_AARCH64_MOVW_UABS_G0):        {width: 4, bits: arm64Imm16},
 	uint32(elf.R_AARCH64_MOVW_UABS_G0_NC):     {width: 4, bits: arm64Imm16},
 	uint32(elf.R_AARCH64_MOVW_UABS_G1):        {width: 4, bits: arm64Imm16},
@@ -43,8 +45,9 @@ var arm64Relocs = relocFacts{
 	uint32(elf.R_AARCH64_LDST128_ABS_LO12_NC): {width: 4, bits: arm64Imm12},
 	uint32(elf.R_AARCH64_TSTBR14):             {width: 4, bits: arm64Imm14, pcrel: true, branch: true, near: true},
 	uint32(elf.R_AARCH64_CONDBR19):            {width: 4, bits: arm64Imm19, pcrel: true, branch: true, near: true},
-	uint32(elf.R_AARCH64_JUMP26):              {width: 4, bits: arm64Imm26, pcrel: true, branch: true}, // over a PLT entry if need be
-	uint32(elf.R_AARCH64_CALL26):              {width: 4, bits: arm64Imm26, pcrel: true, branch: true},
+	// over a PLT entry if need be
+	uint32(elf.R_AARCH64_JUMP26): {width: 4, bits: arm64Imm26, pcrel: true, branch: true},
+	uint32(elf.R_AARCH64_CALL26): {width: 4, bits: arm64Imm26, pcrel: true, branch: true},
 }
 
 func (arm64) Merge(f *File, id SecID) []Reloc { return f.Sections[id].Relocs }

@@ -71,7 +71,8 @@ func (amd64) Spares(code []byte, arg int) bool {
 		return false
 	}
 	switch inst.Op {
-	case x86asm.MOV, x86asm.MOVZX, x86asm.MOVSX, x86asm.MOVSXD, x86asm.LEA, x86asm.XOR, x86asm.OR, x86asm.AND, x86asm.ADD, x86asm.SUB,
+	case x86asm.MOV, x86asm.MOVZX, x86asm.MOVSX, x86asm.MOVSXD, x86asm.LEA, x86asm.XOR, x86asm.OR, x86asm.AND,
+		x86asm.ADD, x86asm.SUB,
 		x86asm.TEST, x86asm.CMP, x86asm.NOP:
 	default:
 		return false
@@ -118,7 +119,8 @@ func (arm64) Constant(code []byte) (Constant, bool) {
 	if word&0x7fe00000 != 0x52800000 || word&0x1f > 7 {
 		return Constant{}, false
 	}
-	return Constant{Len: 4, Arg: int(word & 0x1f), Value: int64(word >> 5 & 0xffff), Form: uint64(word &^ (0xffff << 5))}, true
+	return Constant{Len: 4, Arg: int(word & 0x1f), Value: int64(word >> 5 & 0xffff),
+		Form: uint64(word &^ (0xffff << 5))}, true
 }
 
 // Spares follows the encodings of the Arm Architecture Reference Manual, C4.1.
@@ -170,7 +172,8 @@ func (ppc64le) Spares(code []byte, arg int) bool {
 	rt, ra, rb := word>>21&0x1f, word>>16&0x1f, word>>11&0x1f
 	var used registers
 	switch op := word >> 26; {
-	case op == 14, op == 15, op == 24, op == 32, op == 34, op == 36, op == 38, op == 40, op == 44, // addi, addis, ori, loads, stores
+	// addi, addis, ori, loads, stores
+	case op == 14, op == 15, op == 24, op == 32, op == 34, op == 36, op == 38, op == 40, op == 44,
 		op == 58 && word&3 < 3, op == 62 && word&3 < 2: // ld, ldu, lwa, std, stdu
 		used = regs(rt, ra)
 	case op == 31 && word>>1&0x3ff == 444: // or, which mr is
@@ -209,7 +212,8 @@ func (s390x) Spares(code []byte, arg int) bool {
 	r1, r2 := uint32(code[1]>>4), uint32(code[1]&0xf)
 	var used registers
 	switch op, second := code[0], code[1]&0xf; {
-	case op == 0xa7 && (second == 8 || second == 9), op == 0xc0 && (second == 0 || second == 1): // lhi, lghi, larl, lgfi
+	case op == 0xa7 && (second == 8 || second == 9), op == 0xc0 && (second == 0 || second == 1):
+		// lhi, lghi, larl, lgfi
 		used = regs(r1)
 	case op == 0x18: // lr
 		used = regs(r1, r2)
@@ -260,7 +264,8 @@ func (loongarch64) Spares(code []byte, arg int) bool {
 	switch {
 	case word>>25 == 0x0a, word>>25 == 0x0d, word>>25 == 0x0e: // lu12i.w, pcalau12i, pcaddu12i
 		used = regs(rd)
-	case word>>22 >= 0x0a && word>>22 <= 0x0f, word>>24 == 0x28, word>>24 == 0x29: // addi, andi, ori, xori, loads, stores
+	case word>>22 >= 0x0a && word>>22 <= 0x0f, word>>24 == 0x28, word>>24 == 0x29:
+		// addi, andi, ori, xori, loads, stores
 		used = regs(rd, rj)
 	case word>>15 == 0x2a: // or, which move is
 		used = regs(rd, rj, rk)

@@ -50,7 +50,8 @@ var oneByte = func() (table [256]form) {
 
 // twoByte are the opcodes behind 0f.
 var twoByte = func() (table [256]form) {
-	for _, op := range []int{0x1f, 0xa3, 0xa5, 0xab, 0xad, 0xaf, 0xb3, 0xb6, 0xb7, 0xbb, 0xbe, 0xbf} { // nop, bt, shld, bts, shrd, imul, btr, movzx, btc, movsx
+	for _, op := range []int{0x1f, 0xa3, 0xa5, 0xab, 0xad, 0xaf, 0xb3, 0xb6, 0xb7, 0xbb, 0xbe, 0xbf} {
+		// nop, bt, shld, bts, shrd, imul, btr, movzx, btc, movsx
 		table[op] = formModRM
 	}
 	for op := 0x40; op <= 0x4f; op++ { // cmov
@@ -178,7 +179,8 @@ func branchDecode(code []byte) (Insn, bool) {
 	case len(code) >= 2 && op == 0xeb:
 		return Insn{Len: 2, Kind: BranchJump, PCOff: 1, PCLen: 1, Disp: signed(code[1:], 1)}, true
 	case len(code) >= 5 && (op == 0xe8 || op == 0xe9):
-		return Insn{Len: 5, Kind: pick(op == 0xe8, BranchCall, BranchJump), PCOff: 1, PCLen: 4, Disp: signed(code[1:], 4)}, true
+		return Insn{Len: 5, Kind: pick(op == 0xe8, BranchCall, BranchJump), PCOff: 1, PCLen: 4,
+			Disp: signed(code[1:], 4)}, true
 	case len(code) >= 6 && op == 0x0f && code[1]&0xf0 == 0x80:
 		return Insn{Len: 6, Kind: BranchCond, PCOff: 2, PCLen: 4, Disp: signed(code[2:], 4)}, true
 	}

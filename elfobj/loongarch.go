@@ -24,9 +24,10 @@ var loongRelocs = relocFacts{
 	uint32(elf.R_LARCH_NONE): {}, uint32(elf.R_LARCH_MARK_LA): {}, uint32(elf.R_LARCH_MARK_PCREL): {},
 	uint32(elf.R_LARCH_32): whole(4, false), uint32(elf.R_LARCH_64): whole(8, false),
 	uint32(elf.R_LARCH_32_PCREL): whole(4, true), uint32(elf.R_LARCH_64_PCREL): whole(8, true),
-	uint32(elf.R_LARCH_B16):         {width: 4, bits: loongI16, pcrel: true, branch: true, near: true},
-	uint32(elf.R_LARCH_B21):         {width: 4, bits: loongI21, pcrel: true, branch: true, near: true},
-	uint32(elf.R_LARCH_B26):         {width: 4, bits: loongI26, pcrel: true, branch: true}, // over a PLT entry if need be
+	uint32(elf.R_LARCH_B16): {width: 4, bits: loongI16, pcrel: true, branch: true, near: true},
+	uint32(elf.R_LARCH_B21): {width: 4, bits: loongI21, pcrel: true, branch: true, near: true},
+	// over a PLT entry if need be
+	uint32(elf.R_LARCH_B26):         {width: 4, bits: loongI26, pcrel: true, branch: true},
 	uint32(elf.R_LARCH_PCALA_HI20):  {width: 4, bits: loongI20, pcrel: true},
 	uint32(elf.R_LARCH_PCALA_LO12):  {width: 4, bits: loongI12},
 	uint32(elf.R_LARCH_GOT_PC_HI20): {width: 4, bits: loongI20, pcrel: true}, // the loader makes the GOT
@@ -65,7 +66,8 @@ func (loongarch64) AltEntries() []AltEntry { return []AltEntry{{12, 10, 11, "v6.
 // subtracts anything else stays, and is not Known.
 func (loongarch64) Merge(file *File, id SecID) []Reloc {
 	section := &file.Sections[id]
-	merged := map[elf.R_LARCH]elf.R_LARCH{elf.R_LARCH_ADD32: elf.R_LARCH_32_PCREL, elf.R_LARCH_ADD64: elf.R_LARCH_64_PCREL}
+	merged := map[elf.R_LARCH]elf.R_LARCH{elf.R_LARCH_ADD32: elf.R_LARCH_32_PCREL,
+		elf.R_LARCH_ADD64: elf.R_LARCH_64_PCREL}
 	subtract := map[elf.R_LARCH]elf.R_LARCH{elf.R_LARCH_ADD32: elf.R_LARCH_SUB32, elf.R_LARCH_ADD64: elf.R_LARCH_SUB64}
 	out := make([]Reloc, 0, len(section.Relocs))
 	for k := 0; k < len(section.Relocs); k++ {
@@ -73,7 +75,8 @@ func (loongarch64) Merge(file *File, id SecID) []Reloc {
 		if typ, ok := merged[elf.R_LARCH(rel.Type)]; ok && k+1 < len(section.Relocs) {
 			next := section.Relocs[k+1]
 			from := &file.Symbols[next.Sym]
-			if next.Type == uint32(subtract[elf.R_LARCH(rel.Type)]) && next.Off == rel.Off && from.Sec == id && from.Value+uint64(next.Addend) == rel.Off &&
+			if next.Type == uint32(subtract[elf.R_LARCH(rel.Type)]) && next.Off == rel.Off && from.Sec == id &&
+				from.Value+uint64(next.Addend) == rel.Off &&
 				zeroes(section.Data, rel.Off, loongRelocs[uint32(typ)].width) {
 				rel.Type = uint32(typ)
 				k++
@@ -116,7 +119,8 @@ func (loongarch64) Decode(code []byte) (Insn, error) {
 	case 0x13: // jirl
 		in.Kind = pick(word == 0x4c000020, BranchReturn, BranchIndirect)
 	case 0x14, 0x15: // b, bl
-		in.Kind, in.PCLen, in.PCType, in.Disp = pick(op == 0x15, BranchCall, BranchJump), 4, uint32(elf.R_LARCH_B26), 4*(field(word, 0, 10)<<16|low)
+		in.Kind, in.PCLen, in.PCType, in.Disp = pick(op == 0x15, BranchCall,
+			BranchJump), 4, uint32(elf.R_LARCH_B26), 4*(field(word, 0, 10)<<16|low)
 	case 0x16, 0x17, 0x18, 0x19, 0x1a, 0x1b: // beq, bne, blt, bge, bltu, bgeu
 		in.Kind, in.PCLen, in.PCType, in.Disp = BranchCond, 4, uint32(elf.R_LARCH_B16), 4*field(word, 10, 16)
 	}

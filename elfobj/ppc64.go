@@ -90,7 +90,8 @@ const ppc64Nop = 0x60000000
 
 var (
 	errSibling = errors.New("a sibling call would return with the TOC pointer of the kernel")
-	errTOC     = errors.New("no instruction behind the call can restore the TOC pointer, because the compiler saw both functions in one object")
+	errTOC     = errors.New("no instruction behind the call can restore the TOC pointer, because the compiler saw " +
+		"both functions in one object")
 )
 
 // Outside follows restore_r2() of arch/powerpc/kernel/module_64.c.

@@ -87,7 +87,8 @@ func Read(in []byte) (*File, error) { return read(&input{mem: in, size: uint64(l
 
 func read(in *input) (*File, error) {
 	file := &reader{in: in, f: &File{}, left: maxNames * int(in.size)}
-	for _, step := range []func() error{file.header, file.sections, file.symbols, file.contents, file.relocations, file.groups} {
+	for _, step := range []func() error{file.header, file.sections, file.symbols, file.contents, file.relocations,
+		file.groups} {
 		if err := step(); err != nil {
 			return nil, err
 		}
@@ -278,7 +279,8 @@ func (r *reader) place(shstr int) error {
 		case elf.SHT_NULL, elf.SHT_SYMTAB, elf.SHT_SYMTAB_SHNDX, elf.SHT_RELA:
 			continue
 		case elf.SHT_REL:
-			return bad(int64(raw.off), "section %s uses REL relocations, which no supported architecture has", r.nameOf(raw))
+			return bad(int64(raw.off), "section %s uses REL relocations, which no supported architecture has",
+				r.nameOf(raw))
 		case elf.SHT_STRTAB:
 			if i == shstr || i == strtab {
 				continue
@@ -294,7 +296,8 @@ func (r *reader) place(shstr int) error {
 			continue
 		}
 		section := &r.f.Sections[raw.id]
-		*section = Section{Name: r.nameOf(raw), Type: raw.typ, Flags: raw.flags, Align: uint64(raw.align), EntSize: raw.entsize, Size: raw.size}
+		*section = Section{Name: r.nameOf(raw), Type: raw.typ, Flags: raw.flags, Align: uint64(raw.align),
+			EntSize: raw.entsize, Size: raw.size}
 		if raw.flags&elf.SHF_LINK_ORDER != 0 {
 			if uint64(raw.link) >= uint64(len(r.raw)) {
 				return bad(-1, "section %s: link %d out of range", section.Name, raw.link)
@@ -495,7 +498,8 @@ func (r *reader) table(raw *rawSection, relocs []Reloc) error {
 			}
 			rel.Sym = SymID(sym)
 			if rel.Off >= target.Size && rel.Off > 0 {
-				return bad(int64(raw.off), "%s: relocation %d: offset %#x outside %s", r.nameOf(raw), j, rel.Off, target.Name)
+				return bad(int64(raw.off), "%s: relocation %d: offset %#x outside %s", r.nameOf(raw), j, rel.Off,
+					target.Name)
 			}
 			sorted, last = sorted && last <= rel.Off, rel.Off
 			relocs[j] = rel

@@ -15,13 +15,16 @@ type s390x struct{ relocFacts }
 
 var s390xRelocs = relocFacts{
 	uint32(elf.R_390_NONE): {},
-	uint32(elf.R_390_8):    whole(1, false), uint32(elf.R_390_16): whole(2, false), uint32(elf.R_390_32): whole(4, false), uint32(elf.R_390_64): whole(8, false),
+	uint32(elf.R_390_8):    whole(1, false), uint32(elf.R_390_16): whole(2, false),
+	uint32(elf.R_390_32): whole(4, false), uint32(elf.R_390_64): whole(8, false),
 	uint32(elf.R_390_12):   {width: 2, bits: 0x0fff, near: true},
 	uint32(elf.R_390_20):   {width: 4, bits: 0x0fffff00, near: true},
-	uint32(elf.R_390_PC16): whole(2, true), uint32(elf.R_390_PC32): whole(4, true), uint32(elf.R_390_PC64): whole(8, true),
-	uint32(elf.R_390_PLT32):    {width: 4, bits: 0xffffffff, pcrel: true, branch: true},
-	uint32(elf.R_390_PLT64):    {width: 8, bits: ^uint64(0), pcrel: true, branch: true},
-	uint32(elf.R_390_PC16DBL):  {width: 2, bits: 0xffff, pcrel: true, branch: true, near: true}, // short branches alone have it
+	uint32(elf.R_390_PC16): whole(2, true), uint32(elf.R_390_PC32): whole(4, true),
+	uint32(elf.R_390_PC64):  whole(8, true),
+	uint32(elf.R_390_PLT32): {width: 4, bits: 0xffffffff, pcrel: true, branch: true},
+	uint32(elf.R_390_PLT64): {width: 8, bits: ^uint64(0), pcrel: true, branch: true},
+	// short branches alone have it
+	uint32(elf.R_390_PC16DBL):  {width: 2, bits: 0xffff, pcrel: true, branch: true, near: true},
 	uint32(elf.R_390_PLT16DBL): {width: 2, bits: 0xffff, pcrel: true, branch: true, near: true},
 	uint32(elf.R_390_PC32DBL):  {width: 4, bits: 0xffffffff, pcrel: true},
 	uint32(elf.R_390_PLT32DBL): {width: 4, bits: 0xffffffff, pcrel: true, branch: true}, // over a PLT entry if need be
@@ -77,7 +80,8 @@ func (a s390x) BranchReloc(code []byte, rel Reloc) bool {
 
 // CallReloc: brasl of any register but 0 leaves the address behind it.
 func (a s390x) CallReloc(code []byte, rel Reloc) bool {
-	return a.BranchReloc(code, rel) && rel.Off >= 2 && rel.Off <= uint64(len(code)) && code[rel.Off-2] == 0xc0 && code[rel.Off-1]&0xf == 5 && code[rel.Off-1]>>4 != 0
+	return a.BranchReloc(code, rel) && rel.Off >= 2 && rel.Off <= uint64(len(code)) && code[rel.Off-2] == 0xc0 &&
+		code[rel.Off-1]&0xf == 5 && code[rel.Off-1]>>4 != 0
 }
 
 // Decode follows the z/Architecture Principles of Operation: the first two bits

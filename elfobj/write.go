@@ -220,9 +220,11 @@ func (w *writer) symtab(index uint32) {
 		w.bo.PutUint16(entry[6:], shndx)
 	}
 	w.out = append(w.out,
-		outSection{Section: Section{Name: ".symtab", Type: elf.SHT_SYMTAB, Align: 8, EntSize: symSize, Size: uint64(len(data))},
+		outSection{Section: Section{Name: ".symtab", Type: elf.SHT_SYMTAB, Align: 8, EntSize: symSize,
+			Size: uint64(len(data))},
 			link: index + 1, info: w.nloc, data: data},
-		outSection{Section: Section{Name: ".strtab", Type: elf.SHT_STRTAB, Align: 1, Size: uint64(len(strs.data))}, data: strs.data})
+		outSection{Section: Section{Name: ".strtab", Type: elf.SHT_STRTAB, Align: 1, Size: uint64(len(strs.data))},
+			data: strs.data})
 	if xindex != nil {
 		w.out = append(w.out, outSection{Section: Section{Name: ".symtab_shndx", Type: elf.SHT_SYMTAB_SHNDX,
 			Align: 4, EntSize: 4, Size: uint64(len(xindex))}, link: index, data: xindex})

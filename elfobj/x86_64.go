@@ -53,7 +53,8 @@ func (amd64) Outside([]byte, Reloc) error { return nil }
 // AltEntries: struct alt_instr of arch/x86/include/asm/alternative.h. v5.10.13 says how much
 // of the code is padding in a further byte; v5.10.262 and v6.1 find that out.
 func (amd64) AltEntries() []AltEntry {
-	return []AltEntry{{12, 10, 11, "v5.10.262 and v6.1 (x86)"}, {14, 12, 13, "v6.12 (x86)"}, {13, 10, 11, "v5.10.13 (x86)"}}
+	return []AltEntry{{12, 10, 11, "v5.10.262 and v6.1 (x86)"}, {14, 12, 13, "v6.12 (x86)"},
+		{13, 10, 11, "v5.10.13 (x86)"}}
 }
 
 // FieldBase takes the field for the last of the instruction, of 4 bytes.
@@ -134,7 +135,8 @@ func (amd64) BranchReloc(code []byte, rel Reloc) bool {
 }
 
 func (a amd64) CallReloc(code []byte, rel Reloc) bool {
-	return a.BranchReloc(code, rel) && a.Width(rel.Type) == 4 && rel.Off > 0 && rel.Off <= uint64(len(code)) && code[rel.Off-1] == 0xe8
+	return a.BranchReloc(code, rel) && a.Width(rel.Type) == 4 && rel.Off > 0 && rel.Off <= uint64(len(code)) &&
+		code[rel.Off-1] == 0xe8
 }
 
 // Decode: displacements count from the end of the instruction.
