@@ -27,14 +27,16 @@ type Judge struct {
 // Replaceable picks the functions that the livepatch has to replace, of all those that
 // changed in a placed object, and judges each. Code that has run and is gone is left
 // to the differ, which has told of it.
-func (j *Judge) Replaceable(diff *elfdiff.Result, placed *Placement) (replace []elfdiff.Change, found []finding.Finding) {
+func (j *Judge) Replaceable(diff *elfdiff.Result, placed *Placement) (replace []elfdiff.Change,
+	found []finding.Finding) {
 	for _, ch := range diff.Functions {
 		if ch.Kind != elfdiff.Changed || ch.Init {
 			continue
 		}
 		if overridden(diff.Orig, placed, ch) {
 			found = append(found, finding.Finding{ID: finding.IDSymbol, Severity: finding.Note, Symbol: ch.Name,
-				Message: "weak function: the target uses another definition, so this change has no effect there and is left out"})
+				Message: "weak function: the target uses another definition, so this change has no effect there and " +
+					"is left out"})
 			continue
 		}
 		replace = append(replace, ch)
@@ -50,7 +52,8 @@ func overridden(orig *elfdiff.Object, p *Placement, ch elfdiff.Change) bool {
 		return false
 	}
 	list := p.View.Lookup(ch.Name)
-	return orig.File.Symbols[orig.Atoms[ch.Orig].Sym].Bind == elf.STB_WEAK && len(list) == 1 && list[0].Global && !list[0].Weak
+	return orig.File.Symbols[orig.Atoms[ch.Orig].Sym].Bind == elf.STB_WEAK && len(list) == 1 && list[0].Global &&
+		!list[0].Weak
 }
 
 // Function judges one function that is to be replaced: whether the shipped code is
@@ -65,7 +68,8 @@ func (j *Judge) Function(diff *elfdiff.Result, placed *Placement, ch elfdiff.Cha
 	object := placed.View.Object()
 	if !place.Stable {
 		found = append(found, finding.Finding{ID: finding.IDSymbol, Severity: finding.Error, Symbol: ch.Name,
-			Message: fmt.Sprintf("the position of %s in %s depends on whether the module is still loading", ch.Name, object)})
+			Message: fmt.Sprintf("the position of %s in %s depends on whether the module is still loading", ch.Name,
+				object)})
 	}
 	if ch.Along {
 		return found // ftrace need not know it
@@ -74,7 +78,8 @@ func (j *Judge) Function(diff *elfdiff.Result, placed *Placement, ch elfdiff.Cha
 	case kimage.No:
 		if !toldUntraceable(diff, ch.Name) {
 			found = append(found, finding.Finding{ID: finding.IDNotTraceable, Severity: finding.Error, Symbol: ch.Name,
-				Message: "the target has no ftrace entry for the function: it cannot be redirected", Remedy: j.callersRemedy(object, place)})
+				Message: "the target has no ftrace entry for the function: it cannot be redirected",
+				Remedy:  j.callersRemedy(object, place)})
 		}
 	case kimage.Unknown:
 		found = append(found, finding.Finding{ID: finding.IDNotTraceable, Severity: finding.Warning, Symbol: ch.Name,
@@ -87,11 +92,13 @@ func (j *Judge) Function(diff *elfdiff.Result, placed *Placement, ch elfdiff.Cha
 // its name.
 func (j *Judge) missing(placed *Placement, ch elfdiff.Change) finding.Finding {
 	miss := finding.Finding{ID: finding.IDShippedCode, Severity: finding.Error, Symbol: ch.Name,
-		Message: fmt.Sprintf("the code compiled before the patch is not what %s of %s holds: %s", placed.View.Object(), j.Release, placed.Miss[ch.Orig]),
-		Remedy:  "build with the target's own compiler, config and source version"}
+		Message: fmt.Sprintf("the code compiled before the patch is not what %s of %s holds: %s", placed.View.Object(),
+			j.Release, placed.Miss[ch.Orig]),
+		Remedy: "build with the target's own compiler, config and source version"}
 	switch {
 	case len(placed.View.Lookup(ch.Name)) == 0:
-		miss.ID, miss.Remedy = finding.IDSymbol, "the function was inlined everywhere or named otherwise in the shipped build; check compiler and config"
+		miss.ID, miss.Remedy = finding.IDSymbol, "the function was inlined everywhere or named otherwise in the "+
+			"shipped build; check compiler and config"
 	case placed.Twins[ch.Orig] > 0:
 		miss.ID, miss.Remedy = finding.IDSymbol, "several functions of this name exist; none can be chosen safely"
 	}
@@ -101,7 +108,10 @@ func (j *Judge) missing(placed *Placement, ch elfdiff.Change) finding.Finding {
 // toldUntraceable reports whether the differ has seen already that a function has no
 // ftrace entry.
 func toldUntraceable(d *elfdiff.Result, name string) bool {
-	return slices.ContainsFunc(d.Problems, func(f finding.Finding) bool { return f.ID == finding.IDNotTraceable && f.Symbol == name })
+	return slices.ContainsFunc(d.Problems, func(f finding.Finding) bool {
+		return f.ID == finding.IDNotTraceable &&
+			f.Symbol == name
+	})
 }
 
 // callersRemedy names the functions that could be changed instead of one that ftrace
@@ -112,7 +122,8 @@ func (j *Judge) callersRemedy(object string, p Place) string {
 	}
 	callers := j.Callers(p)
 	if len(callers) == 0 {
-		return "vmlinux has no traceable function that calls it directly; its users in modules, or what reaches it by pointer, would have to change"
+		return "vmlinux has no traceable function that calls it directly; its users in modules, or what reaches it " +
+			"by pointer, would have to change"
 	}
 	const most = 8
 	if len(callers) > most {

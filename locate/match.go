@@ -85,7 +85,8 @@ func (m *matcher) step(built, shipped elfobj.Insn) string {
 	}
 	differ := fmt.Sprintf("instruction at +%#x differs from the shipped one at +%#x", m.i, m.j)
 	direct := built.Kind == elfobj.BranchCall || built.Kind == elfobj.BranchJump || built.Kind == elfobj.BranchCond
-	if len(refs) == 1 && refs[0].Target.Kind == elfdiff.TargetExtern && refs[0].Target.Name == "__fentry__" && built.Len == shipped.Len {
+	if len(refs) == 1 && refs[0].Target.Kind == elfdiff.TargetExtern && refs[0].Target.Name == "__fentry__" &&
+		built.Len == shipped.Len {
 		// The build or the boot code may have turned the call into a nop.
 		if shipped.Kind == elfobj.BranchCall || bytes.Equal(by, []byte{0x0f, 0x1f, 0x44, 0x00, 0x00}) {
 			return ""
@@ -94,7 +95,8 @@ func (m *matcher) step(built, shipped elfobj.Insn) string {
 	}
 	switch {
 	case direct && built.Len != shipped.Len:
-		if built.Kind != shipped.Kind || built.Kind == elfobj.BranchCall || built.Kind == elfobj.BranchCond && condition(bx) != condition(by) {
+		if built.Kind != shipped.Kind || built.Kind == elfobj.BranchCall ||
+			built.Kind == elfobj.BranchCond && condition(bx) != condition(by) {
 			return differ
 		}
 	case built.Len != shipped.Len:
@@ -118,7 +120,8 @@ func (m *matcher) step(built, shipped elfobj.Insn) string {
 		}
 	}
 	if direct && len(refs) == 0 {
-		m.jumps = append(m.jumps, [2]int64{int64(m.i) + int64(built.Len) + built.Disp, int64(m.j) + int64(shipped.Len) + shipped.Disp})
+		m.jumps = append(m.jumps, [2]int64{int64(m.i) + int64(built.Len) + built.Disp,
+			int64(m.j) + int64(shipped.Len) + shipped.Disp})
 		return ""
 	}
 	for _, ref := range refs {
@@ -194,11 +197,13 @@ func (m *matcher) check(ref elfdiff.Reference, meant uint64) string {
 		}
 		list := m.v.Lookup(target.Name)
 		if len(list) > 0 && !anyAt(list, base) {
-			return fmt.Sprintf("reference at +%#x to %s goes to %s in the shipped code", ref.Off, target.Name, nameAt(m.v, base))
+			return fmt.Sprintf("reference at +%#x to %s goes to %s in the shipped code", ref.Off, target.Name,
+				nameAt(m.v, base))
 		}
 		if len(list) == 0 && m.v.Object() != "vmlinux" {
 			// A module names all that it refers to; the image need not.
-			return fmt.Sprintf("reference at +%#x to %s, which the shipped module neither has nor refers to", ref.Off, target.Name)
+			return fmt.Sprintf("reference at +%#x to %s, which the shipped module neither has nor refers to", ref.Off,
+				target.Name)
 		}
 		m.ev.exts[target.Name] = base
 	case elfdiff.TargetAtom:
@@ -209,7 +214,8 @@ func (m *matcher) check(ref elfdiff.Reference, meant uint64) string {
 		base := meant - uint64(target.Off)
 		if m.o.IsCode(target.Atom) && m.o.Root(target.Atom) == target.Atom {
 			if list := m.v.Lookup(at.Name); len(list) > 0 && !anyAt(list, base) {
-				return fmt.Sprintf("reference at +%#x to %s goes to %s in the shipped code", ref.Off, at.Name, nameAt(m.v, base))
+				return fmt.Sprintf("reference at +%#x to %s goes to %s in the shipped code", ref.Off, at.Name,
+					nameAt(m.v, base))
 			}
 		}
 		m.ev.atoms[target.Atom] = base
@@ -264,7 +270,8 @@ func field(code []byte, w int) (uint64, bool) {
 		}
 		return v, true
 	case 4:
-		return uint64(int64(int32(uint32(code[0]) | uint32(code[1])<<8 | uint32(code[2])<<16 | uint32(code[3])<<24))), true
+		return uint64(int64(int32(uint32(code[0]) | uint32(code[1])<<8 | uint32(code[2])<<16 | uint32(code[3])<<24))),
+			true
 	}
 	return 0, false
 }

@@ -44,7 +44,9 @@ type candidate struct {
 // else the one that lies among the object's own code; code that matches
 // elsewhere is another object's copy. Each decision may settle others.
 func Find(orig *elfdiff.Object, view View) *Placement {
-	placed := &Placement{View: view, Funcs: map[elfdiff.AtomID]Place{}, Addr: map[elfdiff.AtomID]uint64{}, Ext: map[string]uint64{}, Miss: map[elfdiff.AtomID]string{}, Twins: map[elfdiff.AtomID]int{}, conflict: map[elfdiff.AtomID][2]uint64{}}
+	placed := &Placement{View: view, Funcs: map[elfdiff.AtomID]Place{}, Addr: map[elfdiff.AtomID]uint64{},
+		Ext: map[string]uint64{}, Miss: map[elfdiff.AtomID]string{}, Twins: map[elfdiff.AtomID]int{},
+		conflict: map[elfdiff.AtomID][2]uint64{}}
 	pending := map[elfdiff.AtomID][]candidate{}
 	var order []elfdiff.AtomID
 	for i := range orig.Atoms {
@@ -92,7 +94,8 @@ func Find(orig *elfdiff.Object, view View) *Placement {
 			continue
 		}
 		placed.Twins[atom] = len(pending[atom])
-		placed.Miss[atom] = fmt.Sprintf("%d functions of this name have the same code and nothing tells them apart", len(pending[atom]))
+		placed.Miss[atom] = fmt.Sprintf("%d functions of this name have the same code and nothing tells them apart",
+			len(pending[atom]))
 	}
 	placed.settle()
 	return placed
@@ -121,7 +124,8 @@ func (p *Placement) byReference(order []elfdiff.AtomID, pending map[elfdiff.Atom
 // the namesake nearest to the object's code: where a nearer one differs, that
 // is ours in another build. Several candidates are told apart only when one of
 // them alone lies between placed functions. most limits the candidates.
-func (p *Placement) bySpan(orig *elfdiff.Object, order []elfdiff.AtomID, pending map[elfdiff.AtomID][]candidate, most int) {
+func (p *Placement) bySpan(orig *elfdiff.Object, order []elfdiff.AtomID, pending map[elfdiff.AtomID][]candidate,
+	most int) {
 	lo, hi, ok := p.span(orig)
 	for _, atom := range order {
 		list := pending[atom]
@@ -134,7 +138,8 @@ func (p *Placement) bySpan(orig *elfdiff.Object, order []elfdiff.AtomID, pending
 			if ok && ordinary(orig, atom) {
 				for _, sym := range p.View.Lookup(orig.Atoms[atom].Name) {
 					if distance(sym.Addr, lo, hi) < distance(list[0].place.Addr, lo, hi) {
-						p.Miss[atom] = fmt.Sprintf("the code at %#x, next to the object's other functions, differs", sym.Addr)
+						p.Miss[atom] = fmt.Sprintf("the code at %#x, next to the object's other functions, differs",
+							sym.Addr)
 					}
 				}
 			}
@@ -215,7 +220,8 @@ func (p *Placement) span(obj *elfdiff.Object) (lo, hi uint64, ok bool) {
 // (TEXT_TEXT of include/asm-generic/vmlinux.lds.h, v6.1).
 func ordinary(orig *elfdiff.Object, atom elfdiff.AtomID) bool {
 	sec := orig.Section(atom)
-	for _, p := range []string{".text.unlikely", ".text.hot", ".text.startup", ".text.exit", ".text.asan", ".text.tsan"} {
+	for _, p := range []string{".text.unlikely", ".text.hot", ".text.startup", ".text.exit", ".text.asan",
+		".text.tsan"} {
 		if strings.HasPrefix(sec, p) {
 			return false
 		}

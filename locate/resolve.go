@@ -41,12 +41,14 @@ func (n *Names) Resolve(external elfdiff.External) (string, error) {
 		switch {
 		case missed && !external.Func:
 			return "", &finding.Finding{ID: finding.IDSymbol, Severity: finding.Error, Symbol: external.Name,
-				Message: "variable cannot be found in the target: " + why, Remedy: "check compiler, config and source against the target"}
+				Message: "variable cannot be found in the target: " + why,
+				Remedy:  "check compiler, config and source against the target"}
 		case missed && !known:
 			// A weak function that another object overrides: only the name counts.
 			if list := n.Place.View.Lookup(external.Name); external.Local || len(list) != 1 || !list[0].Global {
 				return "", &finding.Finding{ID: finding.IDSymbol, Severity: finding.Error, Symbol: external.Name,
-					Message: "function cannot be found in the target: " + why, Remedy: "check compiler, config and source against the target"}
+					Message: "function cannot be found in the target: " + why,
+					Remedy:  "check compiler, config and source against the target"}
 			}
 		}
 		if n.Place.View.Object() == "vmlinux" && !external.Local && !external.Original {
@@ -119,8 +121,9 @@ func (n *Names) checkExporter(symbol, module string) error {
 		return err
 	}
 	return &finding.Finding{ID: finding.IDPrerequisite, Severity: finding.Error, Symbol: symbol,
-		Message: fmt.Sprintf("module %s exports it, on which %s does not depend: it need not be loaded when the patched code runs", module, object),
-		Remedy:  "look the symbol up when the code runs, with symbol_get(), or leave this part out"}
+		Message: fmt.Sprintf("module %s exports it, on which %s does not depend: it need not be loaded when the "+
+			"patched code runs", module, object),
+		Remedy: "look the symbol up when the code runs, with symbol_get(), or leave this part out"}
 }
 
 func hasGlobal(view View, name string) bool {
@@ -153,21 +156,24 @@ func (n *Names) inView(view View, external elfdiff.External, addr uint64, known 
 		pick = list
 	}
 	problem := func(format string, args ...any) error {
-		return &finding.Finding{ID: finding.IDSymbol, Severity: finding.Error, Symbol: external.Name, Message: fmt.Sprintf(format, args...),
-			Remedy: "check compiler, config and source against the target; a debug package does not help here"}
+		return &finding.Finding{ID: finding.IDSymbol, Severity: finding.Error, Symbol: external.Name,
+			Message: fmt.Sprintf(format, args...),
+			Remedy:  "check compiler, config and source against the target; a debug package does not help here"}
 	}
 	switch {
 	case len(pick) == 0:
 		return "", problem("%s has no symbol %s to refer to", view.Object(), external.Name)
 	case len(pick) > 1 && !known:
-		return "", problem("%s has %d symbols %s and nothing tells which is meant", view.Object(), len(pick), external.Name)
+		return "", problem("%s has %d symbols %s and nothing tells which is meant", view.Object(), len(pick),
+			external.Name)
 	}
 	only := pick[0]
 	if only.Init {
 		return "", problem("%s of %s is discarded after initialisation", external.Name, view.Object())
 	}
 	if !only.Stable {
-		return "", problem("the position of %s in %s depends on whether the module is still loading", external.Name, view.Object())
+		return "", problem("the position of %s in %s depends on whether the module is still loading", external.Name,
+			view.Object())
 	}
 	return elfobj.KlpSymbol{Object: view.Object(), Name: only.Name, Pos: only.Sympos()}.String(), nil
 }

@@ -113,7 +113,8 @@ func NewModuleView(module *kmod.Module) (*ModuleView, error) {
 	if err != nil {
 		return nil, err
 	}
-	view := &ModuleView{m: module, base: make([]uint64, len(file.Sections)), data: make([][]byte, len(file.Sections)), outside: map[string]uint64{}, byAddr: map[uint64][]Symbol{}}
+	view := &ModuleView{m: module, base: make([]uint64, len(file.Sections)), data: make([][]byte, len(file.Sections)),
+		outside: map[string]uint64{}, byAddr: map[uint64][]Symbol{}}
 	next := uint64(moduleBase)
 	for i := 1; i < len(file.Sections); i++ {
 		section := &file.Sections[i]
@@ -157,7 +158,8 @@ func NewModuleView(module *kmod.Module) (*ModuleView, error) {
 		}
 	}
 	for _, named := range module.Symbols() {
-		if named.Sec > 0 && int(named.Sec) < len(view.base) && view.base[named.Sec] != 0 { // not a source file's name, which an unstripped module has
+		if named.Sec > 0 && int(named.Sec) < len(view.base) && view.base[named.Sec] != 0 {
+			// not a source file's name, which an unstripped module has
 			sym := view.symbol(named)
 			view.byAddr[sym.Addr] = append(view.byAddr[sym.Addr], sym)
 		}
@@ -167,7 +169,8 @@ func NewModuleView(module *kmod.Module) (*ModuleView, error) {
 
 func (v *ModuleView) symbol(s kmod.Symbol) Symbol {
 	return Symbol{Name: s.Name, Addr: v.base[s.Sec] + s.Off, Pos: s.Pos, Count: s.Count,
-		Global: v.m.File.Symbols[s.Sym].Bind != elf.STB_LOCAL, Weak: v.m.File.Symbols[s.Sym].Bind == elf.STB_WEAK, Stable: s.SymposStable(), Init: s.Init}
+		Global: v.m.File.Symbols[s.Sym].Bind != elf.STB_LOCAL, Weak: v.m.File.Symbols[s.Sym].Bind == elf.STB_WEAK,
+		Stable: s.SymposStable(), Init: s.Init}
 }
 
 // Object implements View.
