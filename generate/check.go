@@ -31,24 +31,29 @@ func (e *APIError) Error() string {
 	if e.Where != "" {
 		where = e.Where + ": "
 	}
-	return fmt.Sprintf("%sthe target's livepatch interface has no %s (mainline: %s); %s", where, e.Feature, e.Kernels, e.Remedy)
+	return fmt.Sprintf("%sthe target's livepatch interface has no %s (mainline: %s); %s", where, e.Feature, e.Kernels,
+		e.Remedy)
 }
 
 // checkAPI compares what the plan and the objects want with what api offers.
 func checkAPI(contents *plan.Plan, api klpapi.API, klp bool) error {
 	switch {
 	case contents.Replace && !api.Replace:
-		return &APIError{"atomic replace", "", "since 5.1", "build without replace, and disable the earlier livepatch first"}
+		return &APIError{"atomic replace", "", "since 5.1",
+			"build without replace, and disable the earlier livepatch first"}
 	case len(contents.States) > 0 && !api.States:
 		return &APIError{"system states", "", "since 5.5", "drop the states, or keep the version in a shadow variable"}
 	case contents.Immediate && !api.PatchImmediate:
-		return &APIError{"immediate patches", "", "4.12 to 4.15", "drop immediate; where it is gone, force the transition instead"}
+		return &APIError{"immediate patches", "", "4.12 to 4.15",
+			"drop immediate; where it is gone, force the transition instead"}
 	case len(contents.ImportNS) > 0 && !api.ImportNS:
 		return &APIError{"symbol namespaces", strings.Join(contents.ImportNS, ", "), "since 5.4", "drop the imports"}
 	case !api.ImportNSString && slices.ContainsFunc(contents.ImportNS, func(ns string) bool { return !isIdent(ns) }):
-		return &APIError{"symbol namespaces that are no C identifiers", strings.Join(contents.ImportNS, ", "), "since 6.13", "drop the imports"}
+		return &APIError{"symbol namespaces that are no C identifiers", strings.Join(contents.ImportNS, ", "),
+			"since 6.13", "drop the imports"}
 	case klp && !api.ElfRelocs:
-		return &APIError{"livepatch relocations in ELF sections", "", "since 4.7", "the code may refer to exported symbols only"}
+		return &APIError{"livepatch relocations in ELF sections", "", "since 4.7",
+			"the code may refer to exported symbols only"}
 	}
 	for _, object := range contents.Objects {
 		if object.Callbacks.Any() && !api.Callbacks {
@@ -79,7 +84,8 @@ func checkPlan(contents *plan.Plan) error {
 	if !isRelease(contents.Release) {
 		return bad("kernel release %q", contents.Release)
 	}
-	for _, s := range append([]string{contents.Description, contents.Version, contents.Product, contents.Vendor}, contents.ImportNS...) {
+	for _, s := range append([]string{contents.Description, contents.Version, contents.Product, contents.Vendor},
+		contents.ImportNS...) {
 		if strings.ContainsFunc(s, func(r rune) bool { return r < ' ' }) {
 			return bad("%q has control characters", s)
 		}
@@ -210,12 +216,14 @@ func checkUnits(contents *plan.Plan, units []Unit) ([]elfobj.KlpSymbol, error) {
 				return nil, fmt.Errorf("%w: %s: %s: no prebuilt object of %s", ErrPlan, object.Name, fn.Name, fn.Unit)
 			}
 			if s, ok := built.defined[fn.NewSymbol]; !ok || s.Type != elf.STT_FUNC {
-				return nil, fmt.Errorf("%w: %s: %s: prebuilt object of %s has no global function %s", ErrPlan, object.Name, fn.Name, fn.Unit, fn.NewSymbol)
+				return nil, fmt.Errorf("%w: %s: %s: prebuilt object of %s has no global function %s", ErrPlan,
+					object.Name, fn.Name, fn.Unit, fn.NewSymbol)
 			}
 		}
 		for _, cb := range callbacksOf(note.Callbacks(object.Callbacks)) {
 			if owner[cb.symbol] == "" {
-				return nil, fmt.Errorf("%w: %s: no prebuilt object has the %s callback %s", ErrPlan, object.Name, cb.field, cb.symbol)
+				return nil, fmt.Errorf("%w: %s: no prebuilt object has the %s callback %s", ErrPlan, object.Name,
+					cb.field, cb.symbol)
 			}
 		}
 	}

@@ -57,7 +57,8 @@ func checkRemoval(elfFile *elfobj.File, secs []elfobj.SecID, syms []elfobj.SymID
 	check := func(section *elfobj.Section, relocs []elfobj.Reloc) error {
 		for _, rel := range relocs {
 			if syms[rel.Sym] < 0 {
-				return fmt.Errorf("section %s+%#x refers to symbol %q, which is to be removed", section.Name, rel.Off, elfFile.Symbols[rel.Sym].Name)
+				return fmt.Errorf("section %s+%#x refers to symbol %q, which is to be removed", section.Name, rel.Off,
+					elfFile.Symbols[rel.Sym].Name)
 			}
 		}
 		return nil
@@ -68,7 +69,8 @@ func checkRemoval(elfFile *elfobj.File, secs []elfobj.SecID, syms []elfobj.SymID
 			continue
 		}
 		if section.Link > 0 && secs[section.Link] < 0 {
-			return fmt.Errorf("section %s is linked to %s, which is to be removed", section.Name, elfFile.Sections[section.Link].Name)
+			return fmt.Errorf("section %s is linked to %s, which is to be removed", section.Name,
+				elfFile.Sections[section.Link].Name)
 		}
 		if err := check(section, section.Relocs); err != nil {
 			return err

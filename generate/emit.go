@@ -77,7 +77,8 @@ func clonePlan(contents plan.Plan) plan.Plan {
 // addReferenced adds the objects of refs that the plan does not have.
 func addReferenced(contents *plan.Plan, refs []elfobj.KlpSymbol) {
 	for _, klp := range refs {
-		if isVmlinux(klp.Object) || slices.ContainsFunc(contents.Objects, func(o plan.Object) bool { return o.Name == klp.Object }) {
+		if isVmlinux(klp.Object) || slices.ContainsFunc(contents.Objects,
+			func(o plan.Object) bool { return o.Name == klp.Object }) {
 			continue
 		}
 		contents.Objects = append(contents.Objects, plan.Object{Name: klp.Object})
@@ -94,7 +95,8 @@ type file struct {
 func render(contents *plan.Plan, in Input, manifest *note.Note) ([]file, error) {
 	values := view(contents, in)
 	var src, kbuild, makefile bytes.Buffer
-	err := errors.Join(templates.Source(&src, values), templates.Kbuild(&kbuild, values), templates.Makefile(&makefile, values))
+	err := errors.Join(templates.Source(&src, values), templates.Kbuild(&kbuild, values),
+		templates.Makefile(&makefile, values))
 	if err != nil {
 		return nil, err
 	}
@@ -118,7 +120,8 @@ func render(contents *plan.Plan, in Input, manifest *note.Note) ([]file, error) 
 func view(contents *plan.Plan, in Input) templates.View {
 	refs := references(in.Units)
 	values := templates.View{
-		API: in.API, Name: contents.Name, Description: contents.Description, Version: contents.Version, Release: contents.Release,
+		API: in.API, Name: contents.Name, Description: contents.Description, Version: contents.Version,
+		Release: contents.Release,
 		Replace: contents.Replace, Immediate: contents.Immediate, Info: infos(contents, in.API),
 		// kbuild forms <name>.o from the parts, so no part may be called so.
 		Main:         contents.Name + "_main",
@@ -136,7 +139,8 @@ func view(contents *plan.Plan, in Input) templates.View {
 	}
 	idents := namer{used: map[string]bool{}}
 	for _, object := range contents.Objects {
-		to := templates.Object{Name: object.Name, Vmlinux: isVmlinux(object.Name), Ident: idents.name("funcs_" + object.Name)}
+		to := templates.Object{Name: object.Name, Vmlinux: isVmlinux(object.Name),
+			Ident: idents.name("funcs_" + object.Name)}
 		for _, fn := range object.Funcs {
 			tf := templates.Func{
 				Name: fn.Name, Sympos: fn.Sympos, Immediate: fn.Immediate, Unit: fn.Unit, Reasons: fn.Reasons,

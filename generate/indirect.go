@@ -23,10 +23,13 @@ import (
 // notCalled are sections whose references to code nobody calls through: those
 // that objtool leaves out (validate_ibt, tools/objtool/check.c, v6.12).
 var notCalled = map[string]bool{
-	".altinstructions": true, ".call_sites": true, ".cfi_sites": true, ".ibt_endbr_seal": true, ".kcfi_traps": true, ".orc_unwind_ip": true,
-	".parainstructions": true, ".retpoline_sites": true, ".return_sites": true, ".smp_locks": true, ".static_call_sites": true,
-	"__bug_table": true, "__ex_table": true, "__jump_table": true, "__mcount_loc": true, "__patchable_function_entries": true,
-	"_error_injection_whitelist": true, "_kprobe_blacklist": true,
+	".altinstructions": true, ".call_sites": true, ".cfi_sites": true, ".ibt_endbr_seal": true, ".kcfi_traps": true,
+	".orc_unwind_ip":    true,
+	".parainstructions": true, ".retpoline_sites": true, ".return_sites": true, ".smp_locks": true,
+	".static_call_sites": true,
+	"__bug_table":        true, "__ex_table": true, "__jump_table": true, "__mcount_loc": true,
+	"__patchable_function_entries": true,
+	"_error_injection_whitelist":   true, "_kprobe_blacklist": true,
 }
 
 // boundsText reports whether a symbol is one that the linker script sets where code
@@ -37,7 +40,8 @@ func boundsText(name string) bool {
 	case "_text", "_stext", "_etext", "_sinittext", "_einittext":
 		return true
 	}
-	return strings.HasPrefix(name, "__") && (strings.HasSuffix(name, "_text_start") || strings.HasSuffix(name, "_text_end"))
+	return strings.HasPrefix(name, "__") && (strings.HasSuffix(name, "_text_start") ||
+		strings.HasSuffix(name, "_text_end"))
 }
 
 // taken is a symbol of the kernel whose address the module takes.
@@ -67,7 +71,8 @@ func addressesTaken(elfFile *elfobj.File) []taken {
 		for _, table := range tables {
 			for _, rel := range table {
 				sym := &elfFile.Symbols[rel.Sym]
-				if rel.Sym == 0 || seen[rel.Sym] || sym.Sec != elfobj.SecUndef && sym.Sec != elfobj.SecLivepatch || section.Flags&elf.SHF_EXECINSTR != 0 && arch.BranchReloc(section.Data, rel) {
+				if rel.Sym == 0 || seen[rel.Sym] || sym.Sec != elfobj.SecUndef && sym.Sec != elfobj.SecLivepatch ||
+					section.Flags&elf.SHF_EXECINSTR != 0 && arch.BranchReloc(section.Data, rel) {
 					continue
 				}
 				seen[rel.Sym] = true
@@ -82,7 +87,8 @@ func addressesTaken(elfFile *elfobj.File) []taken {
 func placeName(elfFile *elfobj.File, sec elfobj.SecID, off uint64) string {
 	for i := range elfFile.Symbols {
 		sym := &elfFile.Symbols[i]
-		if sym.Sec == sec && (sym.Type == elf.STT_FUNC || sym.Type == elf.STT_OBJECT) && sym.Value <= off && off < sym.Value+sym.Size {
+		if sym.Sec == sec && (sym.Type == elf.STT_FUNC || sym.Type == elf.STT_OBJECT) && sym.Value <= off &&
+			off < sym.Value+sym.Size {
 			return sym.Name
 		}
 	}
@@ -125,8 +131,10 @@ func CheckIndirect(elfFile *elfobj.File, target VerifyTarget) ([]finding.Finding
 			continue
 		}
 		out = append(out, finding.Finding{ID: finding.IDIndirect, Severity: finding.Error, Object: object, Symbol: name,
-			Message: fmt.Sprintf("%s takes its address, which the kernel itself never does: the function %s, so a call through the pointer makes the kernel stop on processors with indirect branch tracking", address.where, why),
-			Remedy:  "take the address of a new function of the patch that calls it"})
+			Message: fmt.Sprintf("%s takes its address, which the kernel itself never does: the function %s, so a "+
+				"call through the pointer makes the kernel stop on processors with indirect branch tracking",
+				address.where, why),
+			Remedy: "take the address of a new function of the patch that calls it"})
 	}
 	return out, nil
 }

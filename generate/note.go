@@ -18,13 +18,16 @@ const ManifestFile = "manifest.json"
 // NewNote makes the note of a plan. It shares nothing with it.
 func NewNote(contents plan.Plan, api klpapi.API) *note.Note {
 	manifest := &note.Note{
-		Schema: note.Schema, Name: contents.Name, Product: contents.Product, Vendor: contents.Vendor, Description: contents.Description, Version: contents.Version,
-		Release: contents.Release, Generation: api.Generation(), API: api, Replace: contents.Replace, Immediate: contents.Immediate, Force: contents.Force,
+		Schema: note.Schema, Name: contents.Name, Product: contents.Product, Vendor: contents.Vendor,
+		Description: contents.Description, Version: contents.Version,
+		Release: contents.Release, Generation: api.Generation(), API: api, Replace: contents.Replace,
+		Immediate: contents.Immediate, Force: contents.Force,
 		ImportNS: append([]string(nil), contents.ImportNS...),
 		Objects:  []note.Object{},
 	}
 	for _, t := range contents.Types {
-		manifest.Types = append(manifest.Types, note.Types{Object: t.Object, Source: t.Source, SHA256: t.Digest, Checked: t.Checked, Names: t.Names, Absent: t.Absent})
+		manifest.Types = append(manifest.Types, note.Types{Object: t.Object, Source: t.Source, SHA256: t.Digest,
+			Checked: t.Checked, Names: t.Names, Absent: t.Absent})
 	}
 	for _, x := range contents.Proofs {
 		manifest.Proofs = append(manifest.Proofs, bytes.Clone(x))
@@ -39,7 +42,8 @@ func NewNote(contents plan.Plan, api klpapi.API) *note.Note {
 			mf := note.Func{
 				Name: fn.Name, Sympos: fn.Sympos, New: fn.NewSymbol, Unit: fn.Unit, Immediate: fn.Immediate,
 				Reasons: append([]string(nil), fn.Reasons...),
-				Shipped: note.Shipped{Addr: note.HexUint(fn.Shipped.Addr), Size: fn.Shipped.Size, SHA256: fn.Shipped.SHA256},
+				Shipped: note.Shipped{Addr: note.HexUint(fn.Shipped.Addr), Size: fn.Shipped.Size,
+					SHA256: fn.Shipped.SHA256},
 			}
 			for _, r := range fn.Shipped.Masks {
 				mf.Shipped.Masks = append(mf.Shipped.Masks, [2]uint64{r.Off, r.Len})

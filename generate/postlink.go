@@ -25,7 +25,8 @@ type RelocError struct {
 }
 
 func (e *RelocError) Error() string {
-	return fmt.Sprintf("%s+%#x refers to %s of %s: %s; %s", e.Section, e.Off, e.Symbol.Name, e.Symbol.Object, e.Why, e.Remedy)
+	return fmt.Sprintf("%s+%#x refers to %s of %s: %s; %s", e.Section, e.Off, e.Symbol.Name, e.Symbol.Object, e.Why,
+		e.Remedy)
 }
 
 // ErrNotModule means that the input of PostLink is no linked kernel module.
@@ -88,7 +89,8 @@ func PostLinkFile(path string) error {
 }
 
 func isDebug(section *elfobj.Section) bool {
-	return section.Flags&elf.SHF_ALLOC == 0 && (strings.HasPrefix(section.Name, ".debug_") || section.Name == ".debug" || section.Name == ".comment")
+	return section.Flags&elf.SHF_ALLOC == 0 && (strings.HasPrefix(section.Name, ".debug_") ||
+		section.Name == ".debug" || section.Name == ".comment")
 }
 
 func stripDebug(f *elfobj.File) error {
@@ -173,7 +175,8 @@ func checkMove(section *elfobj.Section, rel elfobj.Reloc, klp elfobj.KlpSymbol, 
 		refused.Why = "this kernel reads the section before it applies livepatch relocations (mainline: until 5.8)"
 		refused.Remedy = "avoid the construct in the patched functions, or use an exported symbol"
 	case isLoadTimeSection(section.Name):
-		refused.Why = "the kernel reads the section when the livepatch loads, before module " + klp.Object + " need be there"
+		refused.Why = "the kernel reads the section when the livepatch loads, before module " + klp.Object +
+			" need be there"
 		refused.Remedy = "rewrite the patched functions without " + construct(section.Name)
 	case manifest.Object(klp.Object) == nil:
 		refused.Why = "the livepatch has no object " + klp.Object + ", so the relocation would never be applied"
@@ -223,7 +226,8 @@ func markSymbols(elfFile *elfobj.File) error {
 	}
 	unused := func(id elfobj.SymID) bool {
 		sym := &elfFile.Symbols[id]
-		return !used[id] && elfobj.IsKlpSymbol(sym.Name) && (sym.Sec == elfobj.SecUndef || sym.Sec == elfobj.SecLivepatch)
+		return !used[id] && elfobj.IsKlpSymbol(sym.Name) &&
+			(sym.Sec == elfobj.SecUndef || sym.Sec == elfobj.SecLivepatch)
 	}
 	return remove(elfFile, func(*elfobj.Section) bool { return false }, unused)
 }
@@ -252,7 +256,8 @@ func finish(elfFile *elfobj.File) ([]byte, error) {
 func buildID(f *elfobj.File) []byte {
 	const header = 16 // sizes, type, "GNU\0"
 	section := findSection(f, ".note.gnu.build-id")
-	if section == nil || section.Type != elf.SHT_NOTE || len(section.Data) <= header || string(section.Data[12:16]) != "GNU\x00" {
+	if section == nil || section.Type != elf.SHT_NOTE || len(section.Data) <= header ||
+		string(section.Data[12:16]) != "GNU\x00" {
 		return nil
 	}
 	section.Data = slices.Clone(section.Data)

@@ -68,7 +68,8 @@ type tableReader struct {
 
 // readTables finds and decodes klp_patch.
 func readTables(elfFile *elfobj.File, api klpapi.API) (*klpTables, error) {
-	reader := &tableReader{f: elfFile, bo: binary.LittleEndian, api: api, size: map[place]uint64{}, rel: map[elfobj.SecID][]elfobj.Reloc{}}
+	reader := &tableReader{f: elfFile, bo: binary.LittleEndian, api: api, size: map[place]uint64{},
+		rel: map[elfobj.SecID][]elfobj.Reloc{}}
 	if elfFile.BigEndian {
 		reader.bo = binary.BigEndian
 	}
@@ -116,7 +117,8 @@ func readTables(elfFile *elfobj.File, api klpapi.API) (*klpTables, error) {
 // pointer returns what the pointer at a place points to; ok is false for a null one.
 func (r *tableReader) pointer(at place) (to place, sym *elfobj.Symbol, ok bool) {
 	rels := r.rel[at.sec]
-	i, ok := slices.BinarySearchFunc(rels, at.off, func(rel elfobj.Reloc, off uint64) int { return cmp.Compare(rel.Off, off) })
+	i, ok := slices.BinarySearchFunc(rels, at.off,
+		func(rel elfobj.Reloc, off uint64) int { return cmp.Compare(rel.Off, off) })
 	if !ok {
 		return place{}, nil, false
 	}

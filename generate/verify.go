@@ -86,7 +86,8 @@ func Verify(ko []byte, target VerifyTarget) ([]finding.Finding, error) {
 		return nil, err
 	}
 	verifying.m = manifest
-	checks := []func() error{verifying.modinfo, verifying.relocations, verifying.klpSymbols, verifying.undefined, verifying.depends, verifying.indirect}
+	checks := []func() error{verifying.modinfo, verifying.relocations, verifying.klpSymbols, verifying.undefined,
+		verifying.depends, verifying.indirect}
 	if manifest != nil {
 		checks = append(checks, verifying.tables, verifying.functions, verifying.prerequisites, verifying.types)
 	}
@@ -121,8 +122,10 @@ func (v *verifier) errorf(id finding.ID, object, symbol, remedy, format string, 
 func (v *verifier) functions() error {
 	for _, object := range v.m.Objects {
 		if !isVmlinux(object.Name) && !v.target.HasObject(object.Name) {
-			v.errorf(finding.IDNoObject, object.Name, "", "name the module as the kernel does, or vmlinux when it is built in",
-				"the kernel %s has no module of that name, so the livepatch would load and do nothing", v.target.Release())
+			v.errorf(finding.IDNoObject, object.Name, "",
+				"name the module as the kernel does, or vmlinux when it is built in",
+				"the kernel %s has no module of that name, so the livepatch would load and do nothing",
+				v.target.Release())
 			continue
 		}
 		for _, fn := range object.Funcs {
@@ -140,7 +143,8 @@ func (v *verifier) function(object string, fn note.Func) error {
 		return err
 	}
 	if yes, known := v.target.Traceable(object, sym); known && !yes {
-		v.errorf(finding.IDNotTraceable, object, fn.Name, "patch its callers instead", "ftrace cannot hook it, so livepatch cannot replace it")
+		v.errorf(finding.IDNotTraceable, object, fn.Name, "patch its callers instead",
+			"ftrace cannot hook it, so livepatch cannot replace it")
 	} else if !known {
 		v.add(finding.Finding{ID: finding.IDNotTraceable, Severity: finding.Warning, Object: object, Symbol: fn.Name,
 			Message: "whether ftrace can hook it is unknown for this target"})
@@ -157,7 +161,8 @@ func (v *verifier) shipped(object string, fn note.Func, sym ShippedSym) error {
 		return nil
 	}
 	if sym.Size != 0 && sym.Size != recorded.Size {
-		v.errorf(finding.IDShippedCode, object, fn.Name, remedy, "the kernel's function has %d bytes, the one that was compiled %d", sym.Size, recorded.Size)
+		v.errorf(finding.IDShippedCode, object, fn.Name, remedy,
+			"the kernel's function has %d bytes, the one that was compiled %d", sym.Size, recorded.Size)
 		return nil
 	}
 	code, err := v.target.Code(object, sym, recorded.Size)
@@ -165,7 +170,8 @@ func (v *verifier) shipped(object string, fn note.Func, sym ShippedSym) error {
 		return fmt.Errorf("read the code of %s in %s: %w", fn.Name, object, err)
 	}
 	if uint64(len(code)) != recorded.Size {
-		v.errorf(finding.IDShippedCode, object, fn.Name, remedy, "the kernel has %d bytes of code there, not %d", len(code), recorded.Size)
+		v.errorf(finding.IDShippedCode, object, fn.Name, remedy, "the kernel has %d bytes of code there, not %d",
+			len(code), recorded.Size)
 		return nil
 	}
 	sum, err := Fingerprint(code, recorded.Masks)
@@ -174,7 +180,8 @@ func (v *verifier) shipped(object string, fn note.Func, sym ShippedSym) error {
 		return nil
 	}
 	if sum != recorded.SHA256 {
-		v.errorf(finding.IDShippedCode, object, fn.Name, remedy, "the kernel's code is not the code that was compiled before the patch")
+		v.errorf(finding.IDShippedCode, object, fn.Name, remedy,
+			"the kernel's code is not the code that was compiled before the patch")
 	}
 	return nil
 }
@@ -185,7 +192,8 @@ func Fingerprint(code []byte, masks [][2]uint64) (string, error) {
 	masked := slices.Clone(code)
 	for _, m := range masks {
 		if m[0] > uint64(len(masked)) || m[1] > uint64(len(masked))-m[0] {
-			return "", fmt.Errorf("mask of %d bytes at %#x lies outside the function of %d bytes", m[1], m[0], len(masked))
+			return "", fmt.Errorf("mask of %d bytes at %#x lies outside the function of %d bytes", m[1], m[0],
+				len(masked))
 		}
 		clear(masked[m[0] : m[0]+m[1]])
 	}
@@ -206,14 +214,17 @@ func (v *verifier) lookup(object, name string, pos int) (sym ShippedSym, ok bool
 	case len(syms) == 0:
 		v.errorf(finding.IDSymbol, object, name, remedy, "%s has no such symbol", objectWord(object))
 	case pos == 0 && len(syms) > 1:
-		v.errorf(finding.IDSymbol, object, name, remedy, "%s has %d symbols of that name, and the livepatch does not say which", objectWord(object), len(syms))
+		v.errorf(finding.IDSymbol, object, name, remedy,
+			"%s has %d symbols of that name, and the livepatch does not say which", objectWord(object), len(syms))
 	case pos > len(syms):
-		v.errorf(finding.IDSymbol, object, name, remedy, "the livepatch means number %d of that name, %s has %d", pos, objectWord(object), len(syms))
+		v.errorf(finding.IDSymbol, object, name, remedy, "the livepatch means number %d of that name, %s has %d", pos,
+			objectWord(object), len(syms))
 	default:
 		sym = syms[max(pos, 1)-1]
 		if sym.Unstable {
 			v.add(finding.Finding{ID: finding.IDSymbol, Severity: finding.Warning, Object: object, Symbol: name,
-				Message: "its position among its namesakes changes when the module is initialised, so the livepatch means another symbol when it is loaded after the module"})
+				Message: "its position among its namesakes changes when the module is initialised, so the livepatch " +
+					"means another symbol when it is loaded after the module"})
 		}
 		return sym, true, nil
 	}

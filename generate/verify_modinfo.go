@@ -51,7 +51,8 @@ func (m modinfo) one(key string) string {
 func (v *verifier) modinfo() error {
 	// The kernel wants the tag, whatever its value (check_modinfo_livepatch, v6.1).
 	if lp := v.info.one("livepatch"); lp != "Y" {
-		v.errorf(finding.IDModinfo, "", "", "add MODULE_INFO(livepatch, \"Y\")", "modinfo livepatch is %q, want \"Y\"", lp)
+		v.errorf(finding.IDModinfo, "", "", "add MODULE_INFO(livepatch, \"Y\")", "modinfo livepatch is %q, want \"Y\"",
+			lp)
 	}
 	// license_is_gpl_compatible, include/linux/license.h, v6.1
 	gpl := []string{"GPL", "GPL v2", "GPL and additional rights", "Dual BSD/GPL", "Dual MIT/GPL", "Dual MPL/GPL"}
@@ -69,7 +70,8 @@ func (v *verifier) modinfo() error {
 		return fmt.Errorf("read vermagic of %s: %w", v.target.Release(), err)
 	}
 	if got := v.info.one("vermagic"); strings.TrimSpace(got) != strings.TrimSpace(want) {
-		v.errorf(finding.IDVermagic, "", "", "build against the headers of the target", "vermagic is %q, the kernel's is %q", got, want)
+		v.errorf(finding.IDVermagic, "", "", "build against the headers of the target",
+			"vermagic is %q, the kernel's is %q", got, want)
 	}
 	if v.m != nil && v.m.Release != v.target.Release() {
 		v.errorf(finding.IDVermagic, "", "", "build the livepatch for this very kernel",
@@ -105,7 +107,8 @@ func (v *verifier) undefined() error {
 		export, ok := v.target.Export(sym.Name)
 		if !ok {
 			if sym.Bind != elf.STB_WEAK {
-				v.errorf(finding.IDUndefined, "", sym.Name, "the patched code needs it as a livepatch symbol", "the kernel does not export it, so the module does not load")
+				v.errorf(finding.IDUndefined, "", sym.Name, "the patched code needs it as a livepatch symbol",
+					"the kernel does not export it, so the module does not load")
 			}
 			continue
 		}
@@ -139,7 +142,8 @@ func (v *verifier) exporter(name string, export Export) {
 func (v *verifier) version(name string, versions map[string]uint32) {
 	export, ok := v.target.Export(name)
 	if !ok {
-		v.errorf(finding.IDExportCRC, "", name, "", "the kernel does not export it, but every module's version is checked against it")
+		v.errorf(finding.IDExportCRC, "", name, "",
+			"the kernel does not export it, but every module's version is checked against it")
 		return
 	}
 	const remedy = "link against the target's own Module.symvers"
@@ -148,7 +152,8 @@ func (v *verifier) version(name string, versions map[string]uint32) {
 	case !ok:
 		v.errorf(finding.IDExportCRC, "", name, remedy, "the module carries no version for it")
 	case crc != export.CRC:
-		v.errorf(finding.IDExportCRC, "", name, remedy, "its version is %#08x in the module, %#08x in the kernel", crc, export.CRC)
+		v.errorf(finding.IDExportCRC, "", name, remedy, "its version is %#08x in the module, %#08x in the kernel", crc,
+			export.CRC)
 	}
 }
 
@@ -163,7 +168,8 @@ func readVersions(elfFile *elfobj.File) (map[string]uint32, error) {
 	out := map[string]uint32{}
 	if section := findSection(elfFile, "__versions"); section != nil {
 		if len(section.Data)%entry != 0 {
-			return nil, fmt.Errorf("section __versions has %d bytes, which is no multiple of %d", len(section.Data), entry)
+			return nil, fmt.Errorf("section __versions has %d bytes, which is no multiple of %d", len(section.Data),
+				entry)
 		}
 		for e := range slices.Chunk(section.Data, entry) {
 			name, _, _ := bytes.Cut(e[nameOff:], []byte{0})

@@ -77,7 +77,8 @@ func (v *verifier) owners() map[elfobj.SecID][]owned {
 // prerequisite judges one reference to a module. Code that is no replacement
 // itself, and data, may be reached from any replacement or callback: then one of the
 // patched objects must bring the module along.
-func (v *verifier) prerequisite(in []owned, needs map[string][]string, section *elfobj.Section, object string, rel elfobj.Reloc) {
+func (v *verifier) prerequisite(in []owned, needs map[string][]string, section *elfobj.Section, object string,
+	rel elfobj.Reloc) {
 	const remedy = "look the symbol up when the code runs, with symbol_get(), or leave this part out"
 	name := v.f.Symbols[rel.Sym].Name
 	if klp, err := elfobj.ParseKlpSymbol(name); err == nil {
@@ -93,7 +94,9 @@ func (v *verifier) prerequisite(in []owned, needs map[string][]string, section *
 			continue
 		}
 		if !slices.Contains(needs[owner.object], object) {
-			v.errorf(finding.IDPrerequisite, object, name, remedy, "%s of %s refers to it, but module %s need not be loaded when that runs", owner.name, objectWord(owner.object), object)
+			v.errorf(finding.IDPrerequisite, object, name, remedy,
+				"%s of %s refers to it, but module %s need not be loaded when that runs", owner.name,
+				objectWord(owner.object), object)
 		}
 	}
 	if known {
@@ -104,5 +107,7 @@ func (v *verifier) prerequisite(in []owned, needs map[string][]string, section *
 			return
 		}
 	}
-	v.errorf(finding.IDPrerequisite, object, name, remedy, "%s, which the livepatch adds, refers to it, but no patched object needs module %s: it need not be loaded when that is used", section.Name, object)
+	v.errorf(finding.IDPrerequisite, object, name, remedy,
+		"%s, which the livepatch adds, refers to it, but no patched object needs module %s: it need not be loaded "+
+			"when that is used", section.Name, object)
 }

@@ -37,7 +37,8 @@ func (v *verifier) tables() error {
 		v.errorf(finding.IDTables, o, "", remedy, "the manifest names the object, the module does not patch it")
 	}
 	for _, f := range difference(found.funcs, want, cmpTableFunc) {
-		v.errorf(finding.IDTables, f.Object, f.Name, remedy, "the module replaces %v, which the manifest does not say", f)
+		v.errorf(finding.IDTables, f.Object, f.Name, remedy, "the module replaces %v, which the manifest does not say",
+			f)
 	}
 	for _, f := range difference(want, found.funcs, cmpTableFunc) {
 		v.errorf(finding.IDTables, f.Object, f.Name, remedy, "the module does not replace %v as the manifest says", f)
@@ -77,20 +78,24 @@ func (v *verifier) patchFields(found *klpTables, remedy string) {
 		return cmp.Or(cmp.Compare(a.Object, b.Object), cmp.Compare(a.Field, b.Field), cmp.Compare(a.Symbol, b.Symbol))
 	}
 	for _, cb := range difference(found.callbacks, want, byAll) {
-		v.errorf(finding.IDTables, cb.Object, cb.Symbol, remedy, "the module has the %s callback, the manifest does not name it", strings.ReplaceAll(cb.Field, "_", "-"))
+		v.errorf(finding.IDTables, cb.Object, cb.Symbol, remedy,
+			"the module has the %s callback, the manifest does not name it", strings.ReplaceAll(cb.Field, "_", "-"))
 	}
 	for _, cb := range difference(want, found.callbacks, byAll) {
-		v.errorf(finding.IDTables, cb.Object, cb.Symbol, remedy, "the manifest names the %s callback, the module does not have it", strings.ReplaceAll(cb.Field, "_", "-"))
+		v.errorf(finding.IDTables, cb.Object, cb.Symbol, remedy,
+			"the manifest names the %s callback, the module does not have it", strings.ReplaceAll(cb.Field, "_", "-"))
 	}
 	var states []note.State
 	for _, s := range v.m.States {
 		states = append(states, note.State{ID: s.ID, Version: s.Version})
 	}
 	if !slices.Equal(states, found.states) {
-		v.errorf(finding.IDTables, "", "", remedy, "the module's states are %v, the manifest's %v", found.states, states)
+		v.errorf(finding.IDTables, "", "", remedy, "the module's states are %v, the manifest's %v", found.states,
+			states)
 	}
 	if found.replace != v.m.Replace {
-		v.errorf(finding.IDTables, "", "", remedy, "replace is %t in the module, %t in the manifest", found.replace, v.m.Replace)
+		v.errorf(finding.IDTables, "", "", remedy, "replace is %t in the module, %t in the manifest", found.replace,
+			v.m.Replace)
 	}
 }
 
