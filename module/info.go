@@ -105,7 +105,8 @@ func parseImage(path string, raw []byte) (*Info, *elfobj.File, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	info := &Info{Schema: Schema, File: path, Name: kmod.Name(path), Signed: signature != nil, Objects: []string{}, Modinfo: []KeyValue{}}
+	info := &Info{Schema: Schema, File: path, Name: kmod.Name(path), Signed: signature != nil, Objects: []string{},
+		Modinfo: []KeyValue{}}
 	if signature != nil {
 		info.Signature = &Signature{signature.Issuer, signature.Serial.Text(16), signature.Hash}
 	}

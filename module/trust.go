@@ -42,7 +42,8 @@ func ReadKeyring(root, release string) *Keyring {
 		}
 		keyring.sources = append(keyring.sources, keys)
 		if keys.Unread > 0 {
-			keyring.problems = append(keyring.problems, fmt.Sprintf("%d certificate(s) in %s could not be parsed", keys.Unread, keys.From))
+			keyring.problems = append(keyring.problems, fmt.Sprintf("%d certificate(s) in %s could not be parsed",
+				keys.Unread, keys.From))
 		}
 	}
 	return keyring
@@ -119,9 +120,11 @@ func Check(data []byte, keys func() *Keyring) Trust {
 			}
 			switch err := modsign.Verify(data, cert); {
 			case err == nil:
-				return Trust{Trusted: true, Reason: fmt.Sprintf("signed by %s, a key in %s", signature.Issuer, source.From)}
+				return Trust{Trusted: true, Reason: fmt.Sprintf("signed by %s, a key in %s", signature.Issuer,
+					source.From)}
 			case errors.Is(err, modsign.ErrMismatch):
-				failed = Trust{Forged: true, Reason: fmt.Sprintf("it is signed in the name of %s, a key in %s, and %v", signature.Issuer, source.From, err)}
+				failed = Trust{Forged: true, Reason: fmt.Sprintf("it is signed in the name of %s, a key in %s, and %v",
+					signature.Issuer, source.From, err)}
 			default:
 				failed = Trust{Reason: "its signature cannot be checked: " + err.Error()}
 			}
@@ -130,7 +133,8 @@ func Check(data []byte, keys func() *Keyring) Trust {
 	if failed.Reason != "" {
 		return failed
 	}
-	by := fmt.Sprintf("signed by %s (serial %x), a key that is not among the %d of this kernel, of its owner and in %s", signature.Issuer, signature.Serial, known, KeysDir)
+	by := fmt.Sprintf("signed by %s (serial %x), a key that is not among the %d of this kernel, of its owner and in %s",
+		signature.Issuer, signature.Serial, known, KeysDir)
 	if len(keyring.problems) > 0 {
 		by += "; some could not be read: " + strings.Join(keyring.problems, "; ")
 	}
