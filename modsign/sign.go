@@ -168,7 +168,8 @@ func (s *Signer) Sign(module []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	info := signerInfo{Version: 1, Issuer: issuerAndSerial{asn1.RawValue{FullBytes: s.cert.RawIssuer}, s.cert.SerialNumber}, Digest: pkix.AlgorithmIdentifier{Algorithm: s.hash.oid}}
+	info := signerInfo{Version: 1, Issuer: issuerAndSerial{asn1.RawValue{FullBytes: s.cert.RawIssuer},
+		s.cert.SerialNumber}, Digest: pkix.AlgorithmIdentifier{Algorithm: s.hash.oid}}
 	if _, ok := s.key.Public().(*rsa.PublicKey); ok {
 		info.Algorithm = pkix.AlgorithmIdentifier{Algorithm: oidRSA, Parameters: asn1.NullRawValue}
 	} else {
@@ -177,7 +178,9 @@ func (s *Signer) Sign(module []byte) ([]byte, error) {
 	if info.Signature, err = s.key.Sign(rand.Reader, sum(s.hash, body), s.hash.hash); err != nil {
 		return nil, err
 	}
-	der, err := asn1.Marshal(contentInfo{oidSignedData, signedData{Version: 1, Digests: []pkix.AlgorithmIdentifier{info.Digest}, Encap: encapContent{oidData}, SignerInfos: []signerInfo{info}}})
+	der, err := asn1.Marshal(contentInfo{oidSignedData,
+		signedData{Version: 1, Digests: []pkix.AlgorithmIdentifier{info.Digest}, Encap: encapContent{oidData},
+			SignerInfos: []signerInfo{info}}})
 	if err != nil {
 		return nil, fmt.Errorf("encode signature: %w", err)
 	}
@@ -223,7 +226,8 @@ func Split(module []byte) (body, signature []byte, err error) {
 	rest = rest[:len(rest)-infoLen]
 	n := binary.BigEndian.Uint32(info[infoLen-4:])
 	if uint64(n) > uint64(len(rest)) || info[idTypeByte] != idPKCS7 {
-		return nil, nil, fmt.Errorf("module signature: %d bytes of kind %d behind a module of %d", n, info[idTypeByte], len(rest))
+		return nil, nil, fmt.Errorf("module signature: %d bytes of kind %d behind a module of %d", n, info[idTypeByte],
+			len(rest))
 	}
 	cut := len(rest) - int(n)
 	return rest[:cut:cut], rest[cut:], nil
@@ -241,17 +245,20 @@ func Parse(module []byte) (*Signature, error) {
 	}
 	var content contentInfo
 	if rest, err := asn1.Unmarshal(der, &content); err != nil || len(rest) > 0 {
-		return nil, fmt.Errorf("module signature is not PKCS#7 as the kernel takes it (%d bytes left): %w", len(rest), errors.Join(err))
+		return nil, fmt.Errorf("module signature is not PKCS#7 as the kernel takes it (%d bytes left): %w", len(rest),
+			errors.Join(err))
 	}
 	if !content.Type.Equal(oidSignedData) || len(content.Content.SignerInfos) != 1 {
-		return nil, fmt.Errorf("module signature: type %v with %d signers", content.Type, len(content.Content.SignerInfos))
+		return nil, fmt.Errorf("module signature: type %v with %d signers", content.Type,
+			len(content.Content.SignerInfos))
 	}
 	info := content.Content.SignerInfos[0]
 	wanted, err := digestOf(info.Digest.Algorithm)
 	if err != nil {
 		return nil, err
 	}
-	signature := &Signature{Serial: info.Issuer.Serial, Hash: wanted.name, digest: wanted, rawIssuer: info.Issuer.Issuer.FullBytes, algorithm: info.Algorithm.Algorithm, value: info.Signature}
+	signature := &Signature{Serial: info.Issuer.Serial, Hash: wanted.name, digest: wanted,
+		rawIssuer: info.Issuer.Issuer.FullBytes, algorithm: info.Algorithm.Algorithm, value: info.Signature}
 	var name pkix.RDNSequence
 	if _, err := asn1.Unmarshal(signature.rawIssuer, &name); err != nil {
 		return nil, fmt.Errorf("module signature: issuer: %w", err)
@@ -272,7 +279,8 @@ func Verify(module []byte, cert *x509.Certificate) error {
 		return err
 	}
 	if !signature.By(cert) {
-		return fmt.Errorf("signed by certificate %v of %s, not by %v of %s", signature.Serial, signature.Issuer, cert.SerialNumber, cert.Issuer)
+		return fmt.Errorf("signed by certificate %v of %s, not by %v of %s", signature.Serial, signature.Issuer,
+			cert.SerialNumber, cert.Issuer)
 	}
 	body, _, err := Split(module)
 	if err != nil {

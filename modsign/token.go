@@ -80,7 +80,8 @@ func (k *tokenKey) Sign(_ io.Reader, digest []byte, opts crypto.SignerOpts) ([]b
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), tokenTimeout)
 	defer cancel()
-	args := []string{"pkeyutl", "-sign", "-engine", "pkcs11", "-keyform", "engine", "-inkey", k.uri, "-pkeyopt", "digest:" + name}
+	args := []string{"pkeyutl", "-sign", "-engine", "pkcs11", "-keyform", "engine", "-inkey", k.uri, "-pkeyopt",
+		"digest:" + name}
 	if os.Getenv(PINVariable) != "" {
 		args = append(args, "-passin", "env:"+PINVariable)
 	}
@@ -95,7 +96,9 @@ func (k *tokenKey) Sign(_ io.Reader, digest []byte, opts crypto.SignerOpts) ([]b
 	case ctx.Err() != nil:
 		return nil, fmt.Errorf("sign with a token: it did not answer within %v", tokenTimeout)
 	case err != nil:
-		return nil, fmt.Errorf("sign with the token %s: openssl: %w: %s (it needs its engine pkcs11, in Debian libengine-pkcs11-openssl; the token's module in $PKCS11_MODULE_PATH, else p11-kit's; the PIN in $%s or in a file that the URI names as pin-source)",
+		return nil, fmt.Errorf("sign with the token %s: openssl: %w: %s (it needs its engine pkcs11, in Debian "+
+			"libengine-pkcs11-openssl; the token's module in $PKCS11_MODULE_PATH, else p11-kit's; the PIN in $%s or "+
+			"in a file that the URI names as pin-source)",
 			withoutPIN(k.uri), err, withoutPIN(lastLines(errs.String(), 3)), PINVariable)
 	}
 	return out.Bytes(), nil
