@@ -28,8 +28,9 @@ func (o *Object) Register(kind, symbol string) *finding.Finding {
 	}[kind]
 	if *field != "" {
 		return &finding.Finding{ID: finding.IDCallbacks, Severity: finding.Error, Symbol: symbol,
-			Message: fmt.Sprintf("%s has two %s callbacks, this one and %s; the kernel calls one", o.Name, kind, *field),
-			Remedy:  "register one function that calls both"}
+			Message: fmt.Sprintf("%s has two %s callbacks, this one and %s; the kernel calls one", o.Name, kind,
+				*field),
+			Remedy: "register one function that calls both"}
 	}
 	*field = symbol
 	return nil

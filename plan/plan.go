@@ -132,7 +132,8 @@ func (p *Plan) Sort() {
 	slices.SortFunc(p.Types, func(left, right Types) int { return cmp.Compare(left.Object, right.Object) })
 	for _, o := range p.Objects {
 		slices.SortFunc(o.Funcs, func(left, right Func) int {
-			return cmp.Or(cmp.Compare(left.Unit, right.Unit), cmp.Compare(left.Name, right.Name), cmp.Compare(left.Sympos, right.Sympos))
+			return cmp.Or(cmp.Compare(left.Unit, right.Unit), cmp.Compare(left.Name, right.Name),
+				cmp.Compare(left.Sympos, right.Sympos))
 		})
 	}
 }
