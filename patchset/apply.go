@@ -48,7 +48,8 @@ func (s *Series) Apply(tree fs.FS, opts ApplyOptions) (*Overlay, error) {
 	}
 	if applying.untried > 0 {
 		last := applying.failed[len(applying.failed)-1]
-		applying.failed = append(applying.failed, &ApplyError{Patch: last.Patch, File: last.File, Reason: fmt.Sprintf("after so many failures, %d more changes were not tried", applying.untried)})
+		applying.failed = append(applying.failed, &ApplyError{Patch: last.Patch, File: last.File,
+			Reason: fmt.Sprintf("after so many failures, %d more changes were not tried", applying.untried)})
 	}
 	if len(applying.failed) > 0 {
 		return nil, applying.failed
@@ -315,7 +316,8 @@ func (a *applier) strip(patch *Patch) int {
 			}
 			return path
 		}) {
-			a.notes = append(a.notes, Note{Patch: patch.ID, Text: fmt.Sprintf("names fit the source tree after stripping %d leading directories", level)})
+			a.notes = append(a.notes, Note{Patch: patch.ID,
+				Text: fmt.Sprintf("names fit the source tree after stripping %d leading directories", level)})
 			return level
 		}
 	}
@@ -354,7 +356,8 @@ func (a *applier) change(patch *Patch, work job, hunkNo map[string]int) error {
 		return err
 	}
 	if actual != path {
-		a.notes = append(a.notes, Note{Patch: patch.ID, File: path, Text: "is a symbolic link to " + actual + ", which is patched instead"})
+		a.notes = append(a.notes, Note{Patch: patch.ID, File: path,
+			Text: "is a symbolic link to " + actual + ", which is patched instead"})
 	}
 	fail := func(reason string, applied bool) error {
 		a.failed = append(a.failed, &ApplyError{Patch: patch.ID, File: path, Reason: reason, Applied: applied})
@@ -367,7 +370,9 @@ func (a *applier) change(patch *Patch, work job, hunkNo map[string]int) error {
 	base := hunkNo[actual]
 	hunkNo[actual] += len(change.Hunks)
 	if change.OldMode != 0 && change.NewMode != 0 && change.OldMode != change.NewMode {
-		a.notes = append(a.notes, Note{Patch: patch.ID, File: path, Text: fmt.Sprintf("change of mode %o to %o has no effect on the build and is left out", change.OldMode, change.NewMode)})
+		a.notes = append(a.notes, Note{Patch: patch.ID, File: path,
+			Text: fmt.Sprintf("change of mode %o to %o has no effect on the build and is left out", change.OldMode,
+				change.NewMode)})
 	}
 
 	if change.Kind == Rename || change.Kind == Copy {
@@ -376,7 +381,8 @@ func (a *applier) change(patch *Patch, work job, hunkNo map[string]int) error {
 			edited.bad = true
 			return nil
 		case !work.source.exists:
-			return fail(fmt.Sprintf("%s from %s, which is not in the source tree", change.Kind, work.oldPath), edited.exists)
+			return fail(fmt.Sprintf("%s from %s, which is not in the source tree", change.Kind, work.oldPath),
+				edited.exists)
 		case edited.exists:
 			return fail(fmt.Sprintf("%s from %s, but the target exists", change.Kind, work.oldPath), false)
 		}
@@ -399,7 +405,8 @@ func (a *applier) change(patch *Patch, work job, hunkNo map[string]int) error {
 			if change.Kind == Delete {
 				return fail("file to delete is not in the source tree", true)
 			}
-			return fail("file is not in the source tree: make the patch against this source, or give the strip level that fits its names", false)
+			return fail("file is not in the source tree: make the patch against this source, or give the strip level "+
+				"that fits its names", false)
 		}
 	}
 	ok := a.hunks(patch, change, edited, path, base)

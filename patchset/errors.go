@@ -60,7 +60,8 @@ type BinaryError struct {
 }
 
 func (e *BinaryError) Error() string {
-	return fmt.Sprintf("patch %s: %s is a binary change: remove it from the patch, only text can be patched", e.Patch, orUnnamed(e.Path))
+	return fmt.Sprintf("patch %s: %s is a binary change: remove it from the patch, only text can be patched", e.Patch,
+		orUnnamed(e.Path))
 }
 
 // UnsupportedError reports a change of a kind that cannot be carried over,

@@ -77,7 +77,8 @@ func group(lines []gitdiff.Line) []*gitdiff.TextFragment {
 		for ; i < start; i++ {
 			advance(lines[i])
 		}
-		fragment := &gitdiff.TextFragment{Comment: heading, OldPosition: oldLine + 1, NewPosition: newLine + 1, Lines: lines[start:end:end]}
+		fragment := &gitdiff.TextFragment{Comment: heading, OldPosition: oldLine + 1, NewPosition: newLine + 1,
+			Lines: lines[start:end:end]}
 		for ; i < end; i++ {
 			line := lines[i]
 			advance(line)

@@ -58,7 +58,8 @@ func ReadGitRange(dir, rng string) (*Series, error) {
 			return nil, fmt.Errorf("read commit %s: %w", commit.Hash, err)
 		}
 		if commit.NumParents() > 1 {
-			series.Notes = append(series.Notes, fmt.Sprintf("%s: a merge, taken as one patch against its first parent", patch.ID))
+			series.Notes = append(series.Notes, fmt.Sprintf("%s: a merge, taken as one patch against its first parent",
+				patch.ID))
 		}
 		if len(patch.Files) == 0 && len(patch.Binary) > 0 {
 			return nil, &BinaryError{Patch: patch.ID, Path: patch.Binary[0].Path}
@@ -293,9 +294,11 @@ func commitChange(id string, ch *object.Change) (*Change, error) {
 	for _, e := range []object.ChangeEntry{ch.From, ch.To} {
 		switch e.TreeEntry.Mode {
 		case filemode.Symlink:
-			return nil, &UnsupportedError{Patch: id, Path: change.Path, What: "is a symbolic link, which a patch set cannot carry"}
+			return nil, &UnsupportedError{Patch: id, Path: change.Path,
+				What: "is a symbolic link, which a patch set cannot carry"}
 		case filemode.Submodule:
-			return nil, &UnsupportedError{Patch: id, Path: change.Path, What: "is a submodule, which a patch set cannot carry"}
+			return nil, &UnsupportedError{Patch: id, Path: change.Path,
+				What: "is a submodule, which a patch set cannot carry"}
 		}
 	}
 	change.OldMode, change.NewMode = fs.FileMode(ch.From.TreeEntry.Mode), fs.FileMode(ch.To.TreeEntry.Mode)

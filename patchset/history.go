@@ -133,7 +133,8 @@ var (
 func (h *History) FollowUps(ctx context.Context, included []*Patch) (found []FollowUp, did Searched, err error) {
 	of := func(hash, subject string) *Patch {
 		for _, patch := range included {
-			if subject != "" && subject == patch.Subject || slices.ContainsFunc(patch.IDs(), func(id string) bool { return strings.HasPrefix(id, hash) }) {
+			if subject != "" && subject == patch.Subject ||
+				slices.ContainsFunc(patch.IDs(), func(id string) bool { return strings.HasPrefix(id, hash) }) {
 				return patch
 			}
 		}
@@ -249,7 +250,8 @@ func adds(patch *Patch, name *regexp.Regexp, text string) bool {
 // not in the source tree and would apply to it: what patch was made on top of. The
 // nearest come first, at most three. Where it is no commit of what was searched,
 // did counts none.
-func (h *History) Before(ctx context.Context, patch *Patch, tree string, included []*Patch) (found []Prerequisite, did Searched, err error) {
+func (h *History) Before(ctx context.Context, patch *Patch, tree string, included []*Patch) (found []Prerequisite,
+	did Searched, err error) {
 	ids := patch.IDs()
 	met := false
 	did, err = h.walk(ctx, h.Contents, func(commit *object.Commit) (verdict, error) {

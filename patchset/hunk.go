@@ -38,7 +38,8 @@ func (a *applier) hunks(patch *Patch, change *Change, edited *text, path string,
 	ok, failures := true, 0
 	for i, hunk := range change.Hunks {
 		if failures == maxFailedHunks {
-			a.failed = append(a.failed, &ApplyError{Patch: patch.ID, File: path, Reason: fmt.Sprintf("after so many failures, its other %d hunks were not tried", len(change.Hunks)-i)})
+			a.failed = append(a.failed, &ApplyError{Patch: patch.ID, File: path,
+				Reason: fmt.Sprintf("after so many failures, its other %d hunks were not tried", len(change.Hunks)-i)})
 			break
 		}
 		found, reason := place(in, hunk, cursor, drift, a.fuzz)
@@ -52,13 +53,16 @@ func (a *applier) hunks(patch *Patch, change *Change, edited *text, path string,
 			continue
 		}
 		if found.pos != nominal(hunk) {
-			a.notes = append(a.notes, Note{Patch: patch.ID, File: path, Hunk: base + i + 1, Text: fmt.Sprintf("applied at line %d, offset %+d", found.pos+1, found.pos-nominal(hunk))})
+			a.notes = append(a.notes, Note{Patch: patch.ID, File: path, Hunk: base + i + 1,
+				Text: fmt.Sprintf("applied at line %d, offset %+d", found.pos+1, found.pos-nominal(hunk))})
 		}
 		if found.fuzz > 0 {
-			a.notes = append(a.notes, Note{Patch: patch.ID, File: path, Hunk: base + i + 1, Text: fmt.Sprintf("applied with fuzz %d: outer context lines differ", found.fuzz)})
+			a.notes = append(a.notes, Note{Patch: patch.ID, File: path, Hunk: base + i + 1,
+				Text: fmt.Sprintf("applied with fuzz %d: outer context lines differ", found.fuzz)})
 		}
 		if hunk.OldLines == 0 && len(in) > 0 {
-			a.notes = append(a.notes, Note{Patch: patch.ID, File: path, Hunk: base + i + 1, Text: "has no context, its place is not verified"})
+			a.notes = append(a.notes, Note{Patch: patch.ID, File: path, Hunk: base + i + 1,
+				Text: "has no context, its place is not verified"})
 		}
 		drift = found.pos - nominal(hunk)
 		out = append(out, in[cursor:found.pos]...)
@@ -79,7 +83,8 @@ func (a *applier) hunks(patch *Patch, change *Change, edited *text, path string,
 	if ok {
 		for _, line := range out[:max(len(out)-1, 0)] {
 			if !strings.HasSuffix(line.text, "\n") {
-				a.failed = append(a.failed, &ApplyError{Patch: patch.ID, File: path, Reason: "a line without newline would be followed by another"})
+				a.failed = append(a.failed, &ApplyError{Patch: patch.ID, File: path,
+					Reason: "a line without newline would be followed by another"})
 				ok = false
 				break
 			}
@@ -131,9 +136,11 @@ func place(lines []srcLine, hunk *gitdiff.TextFragment, cursor, drift, maxFuzz i
 	if len(pat) == 0 {
 		switch {
 		case drift != 0:
-			return match{}, "hunk has no context lines to find its place by, and earlier hunks were moved: make the patch with context (diff -u)"
+			return match{}, "hunk has no context lines to find its place by, and earlier hunks were moved: make the " +
+				"patch with context (diff -u)"
 		case at < cursor || at > len(lines):
-			return match{}, fmt.Sprintf("hunk has no context lines and its line is not in the file of %d lines", len(lines))
+			return match{}, fmt.Sprintf("hunk has no context lines and its line is not in the file of %d lines",
+				len(lines))
 		}
 		return match{pos: at}, ""
 	}
@@ -168,7 +175,8 @@ func place(lines []srcLine, hunk *gitdiff.TextFragment, cursor, drift, maxFuzz i
 			return match{found[0], fuzz}, ""
 		}
 		if len(found) > 1 && many == "" {
-			many = fmt.Sprintf("its lines are found at %d places (lines %d, %d, …), none where the hunk says: refresh the patch against this source", len(found), found[0]+1, found[1]+1)
+			many = fmt.Sprintf("its lines are found at %d places (lines %d, %d, …), none where the hunk says: "+
+				"refresh the patch against this source", len(found), found[0]+1, found[1]+1)
 		}
 	}
 	if many != "" {
@@ -253,11 +261,14 @@ func explain(lines []srcLine, pat []string, want, cursor int, atEnd bool) string
 		}
 		switch {
 		case try < cursor:
-			return fmt.Sprintf("its lines are found only at line %d, before the end of the previous hunk: the hunks are out of order or overlap", try+1)
+			return fmt.Sprintf("its lines are found only at line %d, before the end of the previous hunk: the hunks "+
+				"are out of order or overlap", try+1)
 		case atEnd && try+len(pat) != len(lines):
-			return fmt.Sprintf("its lines are found at line %d, but the hunk ends its file and this one goes on: allow fuzz, or refresh the patch", try+1)
+			return fmt.Sprintf("its lines are found at line %d, but the hunk ends its file and this one goes on: "+
+				"allow fuzz, or refresh the patch", try+1)
 		}
-		return fmt.Sprintf("its lines are found at line %d, but the hunk starts its file: allow fuzz, or refresh the patch", try+1)
+		return fmt.Sprintf("its lines are found at line %d, but the hunk starts its file: allow "+
+			"fuzz, or refresh the patch", try+1)
 	}
 	best, bestScore, bestDist := -1, 0, 0
 	for try := 0; try < len(lines) && try*len(pat) < maxExplain; try++ {
@@ -280,7 +291,8 @@ func explain(lines []srcLine, pat []string, want, cursor int, atEnd bool) string
 	}
 	for i, wanted := range pat {
 		if best+i >= len(lines) {
-			return fmt.Sprintf("closest match at line %d: the file ends there, the patch expects %q", best+1, strings.TrimRight(wanted, "\r\n"))
+			return fmt.Sprintf("closest match at line %d: the file ends there, the patch expects %q", best+1,
+				strings.TrimRight(wanted, "\r\n"))
 		}
 		if got := lines[best+i].text; got != wanted {
 			hint := ""

@@ -61,7 +61,8 @@ func splitMessages(text string) []message {
 	var out []message
 	start := first
 	for i := first + 1; i <= len(lines); i++ {
-		if i < len(lines) && !(fromLineRE.MatchString(trimEOL(lines[i])) && strings.TrimSpace(lines[i-1]) == "" && startsHeader(lines, i+1)) {
+		if i < len(lines) && !(fromLineRE.MatchString(trimEOL(lines[i])) && strings.TrimSpace(lines[i-1]) == "" &&
+			startsHeader(lines, i+1)) {
 			continue
 		}
 		m := readMail(unquoteRE.ReplaceAllString(strings.Join(lines[start+1:i], ""), "$1"), start+1)
@@ -91,7 +92,8 @@ func readMail(text string, base int) message {
 	if err != nil {
 		return message{text: text, base: base}
 	}
-	body, changed := decodeBody(parsed.Header.Get("Content-Type"), parsed.Header.Get("Content-Transfer-Encoding"), parsed.Body, 0)
+	body, changed := decodeBody(parsed.Header.Get("Content-Type"), parsed.Header.Get("Content-Transfer-Encoding"),
+		parsed.Body, 0)
 	out := message{mail: true, base: -1}
 	if !changed {
 		out.base = base + strings.Count(text, "\n") - strings.Count(body, "\n")
@@ -131,7 +133,8 @@ func logMessage(body string) int {
 	for line := range strings.Lines(body) {
 		trimmed := trimEOL(line)
 		switch {
-		case strings.TrimRight(trimmed, " \t") == "---", strings.HasPrefix(trimmed, "diff -"), strings.HasPrefix(trimmed, "Index: "):
+		case strings.TrimRight(trimmed, " \t") == "---", strings.HasPrefix(trimmed, "diff -"),
+			strings.HasPrefix(trimmed, "Index: "):
 			return indent
 		case strings.HasPrefix(trimmed, "+++ ") && prevMinus >= 0:
 			return prevMinus
@@ -163,13 +166,15 @@ func decodeBody(ctype, encoding string, body io.Reader, depth int) (text string,
 				return out.String(), true
 			}
 			t, _, _ := mime.ParseMediaType(piece.Header.Get("Content-Type"))
-			if t != "" && !strings.HasPrefix(t, "text/") && !strings.HasPrefix(t, "multipart/") && t != "application/octet-stream" {
+			if t != "" && !strings.HasPrefix(t, "text/") && !strings.HasPrefix(t, "multipart/") &&
+				t != "application/octet-stream" {
 				continue
 			}
 			if t == "text/html" {
 				continue
 			}
-			part, _ := decodeBody(piece.Header.Get("Content-Type"), piece.Header.Get("Content-Transfer-Encoding"), piece, depth+1)
+			part, _ := decodeBody(piece.Header.Get("Content-Type"), piece.Header.Get("Content-Transfer-Encoding"),
+				piece, depth+1)
 			out.WriteString(part)
 			if part != "" && !strings.HasSuffix(part, "\n") {
 				out.WriteByte('\n')
@@ -255,7 +260,8 @@ func describe(preamble string) (subject, author, commit string) {
 				subject = cleanSubject(value)
 			}
 		case ok && !strings.Contains(field, " "):
-		case strings.HasPrefix(trimmed, "diff "), strings.HasPrefix(trimmed, "Only in "), strings.HasPrefix(trimmed, "==="), strings.HasPrefix(trimmed, "---"), strings.HasPrefix(trimmed, "#"):
+		case strings.HasPrefix(trimmed, "diff "), strings.HasPrefix(trimmed, "Only in "),
+			strings.HasPrefix(trimmed, "==="), strings.HasPrefix(trimmed, "---"), strings.HasPrefix(trimmed, "#"):
 		case prose == "" && strings.TrimSpace(trimmed) != "":
 			prose = cleanSubject(trimmed)
 		}

@@ -65,7 +65,9 @@ func (s *scanner) errorf(i int, format string, args ...any) error {
 // parseDiff parses the diff in text. base is the number of input lines
 // before it. It returns the changes in order, those of binary files apart, the text
 // before the first change, and notes; no change at all is not an error here.
-func parseDiff(id, text string, base, strip int) (changes, binary []*Change, preamble string, notes []string, err error) {
+func parseDiff(id, text string, base, strip int) (
+	changes, binary []*Change, preamble string, notes []string, err error,
+) {
 	scan := &scanner{id: id, lines: splitLines(text), base: base}
 	if err := scan.scan(); err != nil {
 		return nil, nil, "", nil, err
@@ -110,9 +112,11 @@ func (s *scanner) scan() error {
 			err = s.gitSection()
 		case strings.HasPrefix(line, "diff --cc "), strings.HasPrefix(line, "diff --combined "):
 			err = s.errorf(s.pos, "combined diff of a merge: make it against one parent, for example with git diff A B")
-		case strings.HasPrefix(line, "--- ") && strings.HasPrefix(s.at(s.pos+1), "+++ ") && strings.HasPrefix(s.at(s.pos+2), "@@ "):
+		case strings.HasPrefix(line, "--- ") && strings.HasPrefix(s.at(s.pos+1), "+++ ") &&
+			strings.HasPrefix(s.at(s.pos+2), "@@ "):
 			err = s.plainSection()
-		case strings.HasPrefix(line, "*** ") && strings.HasPrefix(s.at(s.pos+1), "--- ") && strings.HasPrefix(s.at(s.pos+2), "*****"):
+		case strings.HasPrefix(line, "*** ") && strings.HasPrefix(s.at(s.pos+1), "--- ") &&
+			strings.HasPrefix(s.at(s.pos+2), "*****"):
 			err = s.errorf(s.pos, "context diff: make a unified diff with diff -u")
 		case strings.HasPrefix(line, "@@ -"):
 			if hunkRE.MatchString(line) {
@@ -165,10 +169,12 @@ header:
 			sec.binary = true
 			s.pos++
 			break header
-		case strings.HasPrefix(line, "rename from "), strings.HasPrefix(line, "copy from "), strings.HasPrefix(line, "rename old "):
+		case strings.HasPrefix(line, "rename from "), strings.HasPrefix(line, "copy from "),
+			strings.HasPrefix(line, "rename old "):
 			name(&oldName, line[strings.Index(line[7:], " ")+8:])
 			sec.names.bare = true
-		case strings.HasPrefix(line, "rename to "), strings.HasPrefix(line, "copy to "), strings.HasPrefix(line, "rename new "):
+		case strings.HasPrefix(line, "rename to "), strings.HasPrefix(line, "copy to "),
+			strings.HasPrefix(line, "rename new "):
 			name(&newName, line[strings.Index(line[7:], " ")+8:])
 			sec.names.bare = true
 		case strings.HasPrefix(line, "--- ") && !sec.names.bare:
@@ -313,7 +319,8 @@ func (s *scanner) hunk(sec *section) error {
 		case '\t':
 			return s.errorf(s.pos, "line in a hunk starts with a tab: the patch lost its white space")
 		default:
-			return s.errorf(s.pos, "hunk ends early: %d old and %d new lines are missing, the patch is damaged", old, newer)
+			return s.errorf(s.pos, "hunk ends early: %d old and %d new lines are missing, the patch is damaged", old,
+				newer)
 		}
 		if old < 0 || newer < 0 {
 			return s.errorf(start, "hunk has more lines than its header says")

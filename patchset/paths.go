@@ -25,7 +25,8 @@ func checkPath(patch, name string) (string, error) {
 	}
 	switch {
 	case name == "":
-		return bad("name is empty: the patch strips more leading directories than the name has, give another strip level")
+		return bad("name is empty: the patch strips more leading directories than the name has, " +
+			"give another strip level")
 	case strings.ContainsRune(name, 0):
 		return bad("name holds a NUL byte")
 	case !utf8.ValidString(name):
@@ -33,13 +34,15 @@ func checkPath(patch, name string) (string, error) {
 	case strings.ContainsFunc(name, unicode.IsControl):
 		return bad("name holds a control character, such as a line break")
 	case len(name) > maxPath:
-		return bad(fmt.Sprintf("name has %d bytes, %d at most can be opened below a work directory", len(name), maxPath))
+		return bad(fmt.Sprintf("name has %d bytes, %d at most can be opened below a work directory", len(name),
+			maxPath))
 	case strings.HasPrefix(name, "/"):
 		return bad("name is absolute: make the patch with names relative to the source tree, or give a strip level")
 	}
 	for c := range strings.SplitSeq(name, "/") {
 		if len(c) > maxComponent {
-			return bad(fmt.Sprintf("a part of the name has %d bytes, no file system has names of more than %d", len(c), maxComponent))
+			return bad(fmt.Sprintf("a part of the name has %d bytes, no file system has names of more than %d", len(c),
+				maxComponent))
 		}
 		switch c {
 		case "..":
@@ -73,7 +76,8 @@ func resolve(tree fs.FS, patch, name string) (string, error) {
 			continue
 		case "..":
 			if done == "." {
-				return "", &PathError{Patch: patch, Path: name, Reason: "a symbolic link on it leads out of the source tree"}
+				return "", &PathError{Patch: patch, Path: name,
+					Reason: "a symbolic link on it leads out of the source tree"}
 			}
 			done = path.Dir(done)
 			continue
@@ -83,7 +87,8 @@ func resolve(tree fs.FS, patch, name string) (string, error) {
 		if errors.Is(err, fs.ErrNotExist) {
 			done = path.Join(next, path.Join(rest...))
 			if !fs.ValidPath(done) {
-				return "", &PathError{Patch: patch, Path: name, Reason: "a symbolic link on it leads out of the source tree"}
+				return "", &PathError{Patch: patch, Path: name,
+					Reason: "a symbolic link on it leads out of the source tree"}
 			}
 			return done, nil
 		}
@@ -102,7 +107,8 @@ func resolve(tree fs.FS, patch, name string) (string, error) {
 			return "", err
 		}
 		if strings.HasPrefix(target, "/") {
-			return "", &PathError{Patch: patch, Path: name, Reason: "symbolic link " + next + " leads out of the source tree"}
+			return "", &PathError{Patch: patch, Path: name,
+				Reason: "symbolic link " + next + " leads out of the source tree"}
 		}
 		rest = append(strings.Split(target, "/"), rest...)
 	}

@@ -93,11 +93,13 @@ func parseQuilt(file, text string, strip int) ([]quiltEntry, error) {
 		}
 		for c := range strings.SplitSeq(entry.name, "/") {
 			if c == ".." {
-				return nil, &PathError{Patch: file, Path: entry.name, Reason: "a series may only name patches below its own directory"}
+				return nil, &PathError{Patch: file, Path: entry.name,
+					Reason: "a series may only name patches below its own directory"}
 			}
 		}
 		if strings.HasPrefix(entry.name, "/") || strings.ContainsRune(entry.name, 0) {
-			return nil, &PathError{Patch: file, Path: entry.name, Reason: "a series may only name patches below its own directory"}
+			return nil, &PathError{Patch: file, Path: entry.name,
+				Reason: "a series may only name patches below its own directory"}
 		}
 		entry.name = path.Clean(entry.name)
 		out = append(out, entry)

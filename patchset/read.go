@@ -84,7 +84,8 @@ func (r *reader) path(path string) error {
 	if info.IsDir() {
 		series := filepath.Join(path, "series")
 		if _, err := os.Stat(series); err != nil {
-			return fmt.Errorf("read patches: directory %s holds no series file: name the patch files, or list them in %s: %w", path, series, err)
+			return fmt.Errorf("read patches: directory %s holds no series file: name the patch files, or list them "+
+				"in %s: %w", path, series, err)
 		}
 		return r.quilt(series)
 	}
@@ -179,7 +180,8 @@ func parseInput(id, text string, strip int) (patches []*Patch, notes []string, e
 			}
 			continue
 		}
-		patch := &Patch{Binary: binary, ID: mid, Subject: mail.subject, Author: mail.author, Log: mail.log, Commit: mail.commit, Files: changes, Notes: pnotes, strip: strip}
+		patch := &Patch{Binary: binary, ID: mid, Subject: mail.subject, Author: mail.author, Log: mail.log,
+			Commit: mail.commit, Files: changes, Notes: pnotes, strip: strip}
 		if !mail.mail {
 			patch.Subject, patch.Author, patch.Commit = describe(preamble)
 			patch.Log = preamble

@@ -59,7 +59,8 @@ func (s *Series) SiftDir(dir string, opts ApplyOptions) (kept, present []*Patch,
 		if !errors.As(err, &ae) {
 			return nil, nil, err
 		}
-		if back := patch.reverse(); back != nil && applies(root.FS(), opts, append(kept[:len(kept):len(kept)], back)...) == nil {
+		if back := patch.reverse(); back != nil && applies(root.FS(), opts,
+			append(kept[:len(kept):len(kept)], back)...) == nil {
 			present = append(present, patch)
 			continue
 		}

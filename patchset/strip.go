@@ -67,7 +67,8 @@ func (c *Change) pathsAt(id string, level int) (name, oldPath string, err error)
 	for _, n := range []string{c.names.old, c.names.new} {
 		for comp := range strings.SplitSeq(n, "/") {
 			if comp == ".." {
-				return "", "", &PathError{Patch: id, Path: n, Reason: `name holds "..", which can lead out of the source tree`}
+				return "", "", &PathError{Patch: id, Path: n,
+					Reason: `name holds "..", which can lead out of the source tree`}
 			}
 		}
 	}
@@ -94,7 +95,8 @@ func (c *Change) pathsAt(id string, level int) (name, oldPath string, err error)
 		name = pick(old, newer)
 	}
 	if name == "" {
-		return "", "", &PathError{Patch: id, Path: raw, Reason: "nothing is left of the name after stripping its leading directories, give another strip level"}
+		return "", "", &PathError{Patch: id, Path: raw,
+			Reason: "nothing is left of the name after stripping its leading directories, give another strip level"}
 	}
 	name, err = checkPath(id, name)
 	return name, "", err
@@ -104,7 +106,8 @@ func (c *Change) pathsAt(id string, level int) (name, oldPath string, err error)
 // which GNU diff -N marks the side that has no file.
 func epoch(ts string) bool {
 	ts = strings.TrimSpace(ts)
-	for _, layout := range []string{"2006-01-02 15:04:05 -0700", "2006-01-02 15:04:05 -07:00", time.ANSIC, "2006-01-02 15:04:05"} {
+	for _, layout := range []string{"2006-01-02 15:04:05 -0700", "2006-01-02 15:04:05 -07:00", time.ANSIC,
+		"2006-01-02 15:04:05"} {
 		if t, err := time.Parse(layout, ts); err == nil {
 			return t.Equal(time.Unix(0, 0))
 		}
