@@ -144,7 +144,8 @@ func (m *Machine) bootID(opt Options) string {
 	if err == nil && len(bytes.TrimSpace(id)) > 0 && len(id) <= most {
 		return strings.TrimSpace(string(id))
 	}
-	opt.Say(fmt.Sprintf("this boot cannot be told from others (%v): each run counts as one", cmp.Or(err, errors.New("its id is empty"))))
+	opt.Say(fmt.Sprintf("this boot cannot be told from others (%v): each run counts as one",
+		cmp.Or(err, errors.New("its id is empty"))))
 	return "run at " + time.Now().UTC().Format(time.RFC3339Nano)
 }
 
@@ -227,7 +228,8 @@ func (b *boot) cumulative(ctx context.Context, all []candidate) error {
 		if order, ok := newer(older.mod.Facts, last.mod.Facts); !ok || order == 0 {
 			for _, cand := range list {
 				cand.Result = BootFailed
-				cand.Reason = fmt.Sprintf("%s and %s both replace all other livepatches, and which one is the newer release cannot be told; remove one", older.File, last.File)
+				cand.Reason = fmt.Sprintf("%s and %s both replace all other livepatches, and which one is the newer "+
+					"release cannot be told; remove one", older.File, last.File)
 			}
 			return nil
 		}

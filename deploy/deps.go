@@ -53,7 +53,8 @@ func (m *Machine) dependencies(sys *System, mod *Module) ([]dependency, error) {
 		}
 		files, ok := index[depName(needed)]
 		if !ok {
-			return nil, &Refusal{Reason: fmt.Sprintf("%s needs the module %s, which is neither loaded nor in %s", mod.File, needed, dir),
+			return nil, &Refusal{Reason: fmt.Sprintf("%s needs the module %s, which is neither loaded nor in %s",
+				mod.File, needed, dir),
 				Remedy: "install the package of the kernel that has it"}
 		}
 		for _, f := range files {

@@ -130,7 +130,8 @@ func readModule(path string, file *os.File) (mod *Module, digest string, err err
 	mod = &Module{
 		Name: info.Name, File: path, Livepatch: info.Livepatch, Release: release,
 		SHA256:     digest,
-		srcversion: info.Get("srcversion"), notes: img.Notes, Facts: factsOf(info.Manifest), data: img.Data, signed: info.Signed,
+		srcversion: info.Get("srcversion"), notes: img.Notes, Facts: factsOf(info.Manifest), data: img.Data,
+		signed: info.Signed,
 	}
 	if mod.Facts.Version == "" {
 		mod.Facts.Version = info.Get("version")

@@ -13,15 +13,18 @@ func forceAsked(name string, facts *Facts, o Options) *Refusal {
 	if o.OnTimeout != Force || facts.mayForce() || o.ForceWords == ForceWords(name) {
 		return nil
 	}
-	refusal := &Refusal{Reason: name + " does not carry the verdict that it is safe to force (KLP402), and forcing gives up consistency",
+	refusal := &Refusal{Reason: name +
+		" does not carry the verdict that it is safe to force (KLP402), and forcing gives up consistency",
 		Remedy: fmt.Sprintf("let it reverse, or say --force %q", ForceWords(name))}
 	if facts.SafeToForce {
 		why := facts.NoteTrust
 		if why == "" {
 			why = "no signature was verified"
 		}
-		refusal.Reason = fmt.Sprintf("that %s is safe to force (KLP402) is what its note says, and nobody vouches for the note: %s", name, why)
-		refusal.Remedy = fmt.Sprintf("load a module whose signature this machine can verify, let it reverse, or say --force %q", ForceWords(name))
+		refusal.Reason = fmt.Sprintf("that %s is safe to force (KLP402) is what its note says, and nobody vouches "+
+			"for the note: %s", name, why)
+		refusal.Remedy = fmt.Sprintf("load a module whose signature this machine can verify, let it reverse, or say "+
+			"--force %q", ForceWords(name))
 	}
 	return refusal
 }

@@ -69,11 +69,13 @@ func (m *Machine) load(ctx context.Context, mod *Module, opt Options) (*Outcome,
 		}
 		const tooMany = 100 // each step brings the kernel nearer; another program undoes it
 		if steps == tooMany {
-			return out, fmt.Errorf("load %s: after %d steps the next is still to %s %s; another program changes livepatches at the same time",
+			return out, fmt.Errorf("load %s: after %d steps the next is still to %s %s; another program changes "+
+				"livepatches at the same time",
 				mod.File, steps, plan.Actions[0].Op, plan.Actions[0].Module)
 		}
 		do := plan.Actions[:1]
-		if len(plan.Actions) > 1 && do[0].Op == OpDisable && plan.Actions[1].Op == OpRemove && plan.Actions[1].Module == do[0].Module {
+		if len(plan.Actions) > 1 && do[0].Op == OpDisable && plan.Actions[1].Op == OpRemove &&
+			plan.Actions[1].Module == do[0].Module {
 			do = plan.Actions[:2]
 		}
 		for _, action := range do {

@@ -33,7 +33,8 @@ func (m *Machine) lock(ctx context.Context) (unlock func(), err error) {
 		select {
 		case <-ctx.Done():
 			file.Close()
-			return nil, fmt.Errorf("%w while another klpforge was changing livepatches (lock %s)", errInterrupted, file.Name())
+			return nil, fmt.Errorf("%w while another klpforge was changing livepatches (lock %s)", errInterrupted,
+				file.Name())
 		case <-time.After(lockPoll):
 		}
 	}

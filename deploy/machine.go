@@ -54,7 +54,8 @@ func (m *Machine) klp(elem ...string) string {
 }
 
 // ErrNoLivepatch means that the running kernel cannot be livepatched.
-var ErrNoLivepatch = errors.New("the running kernel has no livepatching: /sys/kernel/livepatch is missing (CONFIG_LIVEPATCH)")
+var ErrNoLivepatch = errors.New("the running kernel has no livepatching: /sys/kernel/livepatch is missing " +
+	"(CONFIG_LIVEPATCH)")
 
 // Release returns the release of the running kernel.
 func (m *Machine) Release() (string, error) {

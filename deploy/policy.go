@@ -160,7 +160,8 @@ func (in *input) decide() *Plan {
 		return in.refuse("", "%s is no livepatch module: its modinfo has no livepatch=Y", mod.File)
 	}
 	if mod.Release != sys.Release {
-		return in.refuse("build the livepatch for this kernel", "%s is for kernel %s, and this is %s", mod.File, orUnknown(mod.Release), sys.Release)
+		return in.refuse("build the livepatch for this kernel", "%s is for kernel %s, and this is %s", mod.File,
+			orUnknown(mod.Release), sys.Release)
 	}
 	if done := in.sameName(); done {
 		return &in.plan
@@ -189,7 +190,8 @@ func (in *input) decide() *Plan {
 		return &in.plan
 	}
 	for _, d := range in.deps {
-		in.plan.Actions = append(in.plan.Actions, Action{Op: OpDependency, Module: d.name, File: d.file, Reason: mod.Name + " uses its symbols"})
+		in.plan.Actions = append(in.plan.Actions, Action{Op: OpDependency, Module: d.name, File: d.file,
+			Reason: mod.Name + " uses its symbols"})
 	}
 	load := Action{Op: OpLoad, Module: mod.Name, File: mod.File, How: how, Reason: "no other livepatch is in force"}
 	switch how {
@@ -221,7 +223,8 @@ func (in *input) signature() {
 		in.note("%s, and the kernel may refuse the module: %s", in.enforced, mod.Facts.NoteTrust)
 	}
 	if mod.Facts.SafeToForce && !mod.Facts.NoteTrusted {
-		in.note("that %s is safe to force (KLP402) is what its note says, and nobody vouches for the note: %s", mod.Name, mod.Facts.NoteTrust)
+		in.note("that %s is safe to force (KLP402) is what its note says, and nobody vouches for the note: %s",
+			mod.Name, mod.Facts.NoteTrust)
 	}
 }
 
@@ -241,7 +244,8 @@ func (in *input) sameName() (done bool) {
 		return false
 	}
 	if loaded.Phase != Disabled && in.identity == unknown {
-		in.refuse("klpforge unload "+mod.Name, "a livepatch %s is loaded, and whether it is %s cannot be told", mod.Name, mod.File)
+		in.refuse("klpforge unload "+mod.Name, "a livepatch %s is loaded, and whether it is %s cannot be told",
+			mod.Name, mod.File)
 		return true
 	}
 	switch {
@@ -250,7 +254,8 @@ func (in *input) sameName() (done bool) {
 		return false
 	case in.identity == different:
 		if in.policy == Stack || in.policy == Replace {
-			in.refuse("klpforge unload "+mod.Name+", or --policy disable", "another build of %s is loaded, and a kernel has no two modules of one name", mod.Name)
+			in.refuse("klpforge unload "+mod.Name+", or --policy disable",
+				"another build of %s is loaded, and a kernel has no two modules of one name", mod.Name)
 			return true
 		}
 		switch loaded.Phase {
@@ -291,7 +296,8 @@ func (in *input) place(active []*Livepatch) (how string, replaced []*Livepatch) 
 	if policy == Auto {
 		switch {
 		case facts.Replace == nil:
-			in.refuse("say --policy disable, stack or replace", "%s does not say whether it replaces others, and %s is in force", in.mod.File, names(active))
+			in.refuse("say --policy disable, stack or replace",
+				"%s does not say whether it replaces others, and %s is in force", in.mod.File, names(active))
 			return "", nil
 		case *facts.Replace:
 			policy = Cumulative
@@ -346,7 +352,8 @@ func (in *input) cumulative(active []*Livepatch) (how string, replaced []*Livepa
 		case !comparable:
 			in.disable(loaded, "it is not known to be an earlier release of the same series")
 		case order == 0:
-			in.disable(loaded, "it has the same version %s, and the kernel replaces only for an upgrade", loaded.Version)
+			in.disable(loaded, "it has the same version %s, and the kernel replaces only for an upgrade",
+				loaded.Version)
 		case order < 0:
 			in.disable(loaded, "a downgrade from %s to %s: it has to clean up itself", loaded.Version, facts.Version)
 		case verdict.Decision == release.DisableFirst:
@@ -354,7 +361,8 @@ func (in *input) cumulative(active []*Livepatch) (how string, replaced []*Livepa
 		default:
 			in.notes(verdict)
 			if !facts.NoteTrusted {
-				in.note("that %s is a later release than %s is what its note says, and nobody vouches for the note: %s", in.mod.Name, loaded.Name, facts.NoteTrust)
+				in.note("that %s is a later release than %s is what its note says, and nobody vouches for the note: %s",
+					in.mod.Name, loaded.Name, facts.NoteTrust)
 			}
 			replaced = append(replaced, loaded)
 		}
@@ -408,13 +416,16 @@ func (in *input) disable(loaded *Livepatch, reason string, args ...any) {
 func (in *input) replace(old []*Livepatch) {
 	for _, loaded := range old {
 		verdict := in.verdict(loaded)
-		if i := slices.IndexFunc(verdict.Reasons, func(r release.Reason) bool { return r.ID == finding.IDStates }); i >= 0 {
-			in.refuse("--policy cumulative, which disables "+loaded.Name+" first, or --policy disable", "%s (%s)", verdict.Reasons[i].Message, verdict.Reasons[i].ID)
+		if i := slices.IndexFunc(verdict.Reasons,
+			func(r release.Reason) bool { return r.ID == finding.IDStates }); i >= 0 {
+			in.refuse("--policy cumulative, which disables "+loaded.Name+" first, or --policy disable", "%s (%s)",
+				verdict.Reasons[i].Message, verdict.Reasons[i].ID)
 			return
 		}
 		in.notes(verdict)
 		if c, ok := newer(in.mod.Facts, loaded.Facts); ok && c < 0 {
-			in.note("this replaces version %s of %s by the older %s", loaded.Version, loaded.Product, in.mod.Facts.Version)
+			in.note("this replaces version %s of %s by the older %s", loaded.Version, loaded.Product,
+				in.mod.Facts.Version)
 		}
 	}
 }
@@ -430,14 +441,16 @@ func (in *input) stack(active []*Livepatch) {
 		return
 	}
 	if !facts.Manifest {
-		in.note("the functions of %s are not known before it is loaded: whether it changes one that %s changes cannot be told", in.mod.Name, names(active))
+		in.note("the functions of %s are not known before it is loaded: whether it changes one that %s changes "+
+			"cannot be told", in.mod.Name, names(active))
 	}
 	for _, loaded := range active {
 		remedy := "klpforge unload " + loaded.Name + ", or --policy disable"
 		if v := in.verdict(loaded); v.Decision != release.Allowed {
 			in.refuseFor(v, remedy)
 		} else if both := overlap(facts.Objects, loaded.Objects); len(both) > 0 { // that one has no manifest
-			in.refuse(remedy, "%s and %s both change %s: the one loaded last hides what the other does there (KLP406)", in.mod.Name, loaded.Name, strings.Join(both, ", "))
+			in.refuse(remedy, "%s and %s both change %s: the one loaded last hides what the other does there (KLP406)",
+				in.mod.Name, loaded.Name, strings.Join(both, ", "))
 		}
 	}
 }
@@ -449,7 +462,8 @@ func (in *input) unpaired(loaded *Livepatch) {
 	}
 	for _, object := range loaded.manifest.Objects {
 		if c := object.Callbacks; c != nil && c.PreUnpatch == "" && c.PostUnpatch == "" {
-			in.note("disabling %s does not undo what its callbacks did to %s: it has none for unpatching (KLP403)", loaded.Name, object.Name)
+			in.note("disabling %s does not undo what its callbacks did to %s: it has none for unpatching (KLP403)",
+				loaded.Name, object.Name)
 		}
 	}
 }
@@ -463,7 +477,9 @@ func overlap(a, b []Object) []string {
 				continue
 			}
 			for _, fn := range left.Functions {
-				if slices.ContainsFunc(right.Functions, func(g Func) bool { return g.Name == fn.Name && g.Sympos == fn.Sympos }) {
+				if slices.ContainsFunc(right.Functions, func(g Func) bool {
+					return g.Name == fn.Name && g.Sympos == fn.Sympos
+				}) {
 					out = append(out, left.Name+":"+fn.Name)
 				}
 			}

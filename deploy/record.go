@@ -64,7 +64,8 @@ func openRecords(dir string) (*records, error) {
 		return opened, fmt.Errorf("read what failed at boot: %s: %w", opened.path, err)
 	}
 	if doc.Schema != BootSchema {
-		return opened, fmt.Errorf("read what failed at boot: %s: its schema is %q, want %q", opened.path, doc.Schema, BootSchema)
+		return opened, fmt.Errorf("read what failed at boot: %s: its schema is %q, want %q", opened.path, doc.Schema,
+			BootSchema)
 	}
 	opened.List = doc.Modules
 	return opened, nil

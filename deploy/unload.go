@@ -13,7 +13,9 @@ import (
 type InUseError struct{ Module string }
 
 func (e *InUseError) Error() string {
-	return e.Module + " stays loaded: it is in use, as code that tasks may still run is after a forced transition, until the next boot"
+	return e.Module +
+		" stays loaded: it is in use, as code that tasks may still run is after a forced " +
+		"transition, until the next boot"
 }
 
 // removePatience is how long a module may be held by the kernel's own work
@@ -78,7 +80,8 @@ func (m *Machine) disable(ctx context.Context, name string, opt Options) error {
 		err := m.Calls.Write(m.klp(name, "enabled"), "0") // during its transition this reverses it
 		switch {
 		case errors.Is(err, unix.EBUSY):
-			return fmt.Errorf("disable %s: %w: another livepatch is in transition, or was loaded on top of it", name, err)
+			return fmt.Errorf("disable %s: %w: another livepatch is in transition, or was loaded on top of it", name,
+				err)
 		case err != nil && gone(err):
 			return nil
 		case err != nil:

@@ -170,13 +170,16 @@ func (m *Machine) ended(ctx context.Context, name string, opt Options) (l *Livep
 		if now.Sub(counted) >= countEvery {
 			counted = now
 			if c, err := m.census(nil, &got, false); err == nil { // only for show
-				opt.Progress(Progress{Module: name, Phase: got.Phase, Total: c.total, Left: c.left, Elapsed: now.Sub(start)})
+				opt.Progress(Progress{Module: name, Phase: got.Phase, Total: c.total, Left: c.left,
+					Elapsed: now.Sub(start)})
 			}
 		}
 		select {
 		case <-ctx.Done():
-			return &got, false, fmt.Errorf("%w while %s %s; its transition goes on: 'klpforge load' or 'klpforge unload' picks it up",
-				errInterrupted, name, map[Phase]string{Enabling: "came into force", Disabling: "was being disabled"}[got.Phase])
+			return &got, false, fmt.Errorf("%w while %s %s; its transition goes on: 'klpforge load' or 'klpforge "+
+				"unload' picks it up",
+				errInterrupted, name, map[Phase]string{Enabling: "came into force",
+					Disabling: "was being disabled"}[got.Phase])
 		case <-time.After(min(pollMax, pollEvery+now.Sub(start)/20)):
 		}
 	}
@@ -192,7 +195,8 @@ func (m *Machine) blocked(loaded *Livepatch, timeout time.Duration) (*BlockedErr
 	if err != nil {
 		return nil, fmt.Errorf("find the tasks that hold up %s: %w", loaded.Name, err)
 	}
-	return &BlockedError{Module: loaded.Name, Phase: loaded.Phase, Timeout: timeout, Tasks: counted.blocking, Hidden: counted.hidden}, nil
+	return &BlockedError{Module: loaded.Name, Phase: loaded.Phase, Timeout: timeout, Tasks: counted.blocking,
+		Hidden: counted.hidden}, nil
 }
 
 // settle waits for the transition of a livepatch that we started, and does what
