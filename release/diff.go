@@ -59,7 +59,9 @@ func byObject(names []string) []string {
 	out := []string{}
 	for _, object := range slices.Sorted(maps.Keys(of)) {
 		list := of[object]
-		slices.SortFunc(list, func(a, b string) int { return cmp.Compare(slices.Index(order, a), slices.Index(order, b)) })
+		slices.SortFunc(list, func(a, b string) int {
+			return cmp.Compare(slices.Index(order, a), slices.Index(order, b))
+		})
 		out = append(out, object+": "+strings.Join(list, " "))
 	}
 	return out
@@ -124,7 +126,8 @@ func Compare(old, newer Subject) *Diff {
 		diff.Callbacks = compare(callbacks(oldNote), callbacks(newNote))
 	}
 	if old.Promised != newer.Promised {
-		diff.Findings = append(diff.Findings, finding.Finding{ID: finding.IDDropped, Severity: finding.Note, Message: "one side is a manifest: functions are not compared"})
+		diff.Findings = append(diff.Findings, finding.Finding{ID: finding.IDDropped, Severity: finding.Note,
+			Message: "one side is a manifest: functions are not compared"})
 	}
 	diff.States = compare(states(oldNote), states(newNote))
 	diff.StateVersions = stateVersions(oldNote, newNote)
@@ -296,7 +299,8 @@ func comparePatches(old, newer, present []note.Patch) Changes {
 // PatchLine is one line about a patch: its subject, or name, and ids.
 func PatchLine(patch note.Patch) string {
 	line := cmp.Or(patch.Subject, patch.Name)
-	ids := slices.DeleteFunc(slices.Clone(patch.IDs), func(id string) bool { return id == patch.Name && patch.Subject == "" })
+	ids := slices.DeleteFunc(slices.Clone(patch.IDs),
+		func(id string) bool { return id == patch.Name && patch.Subject == "" })
 	for i, id := range ids {
 		if len(id) == 40 {
 			ids[i] = id[:12]

@@ -30,8 +30,9 @@ func CheckCallbacks(objects []plan.Object, promised map[string][]string) []findi
 		got, want := slices.Sorted(slices.Values(have[object])), slices.Sorted(slices.Values(promised[object]))
 		if !slices.Equal(got, want) {
 			out = append(out, finding.Finding{ID: finding.IDSuccession, Severity: finding.Error, Symbol: object,
-				Message: fmt.Sprintf("the release manifest promises the callbacks [%s], the patched sources have [%s]", strings.Join(want, " "), strings.Join(got, " ")),
-				Remedy:  "correct the manifest or the sources"})
+				Message: fmt.Sprintf("the release manifest promises the callbacks [%s], the patched sources have [%s]",
+					strings.Join(want, " "), strings.Join(got, " ")),
+				Remedy: "correct the manifest or the sources"})
 		}
 	}
 	return out

@@ -75,7 +75,9 @@ func undoable(loaded *note.Note, verdict Verdict) Verdict {
 		return verdict
 	}
 	for _, o := range unpaired(loaded) {
-		verdict.add(finding.IDLeftBehind, Refused, "disabling %s does not undo what its callbacks did to %s: it has none for unpatching; only a reboot does", loaded.Name, o)
+		verdict.add(finding.IDLeftBehind, Refused,
+			"disabling %s does not undo what its callbacks did to %s: it has none for unpatching; only a reboot does",
+			loaded.Name, o)
 	}
 	return verdict
 }
@@ -92,10 +94,13 @@ func replacing(loaded, next *note.Note) Verdict {
 		switch {
 		case !ok:
 			covered = false
-			verdict.add(finding.IDStates, DisableFirst, "%s does not know state %d%s of %s, so the kernel refuses to replace it", next.Name, old.ID, meaning(old.Meaning), loaded.Name)
+			verdict.add(finding.IDStates, DisableFirst,
+				"%s does not know state %d%s of %s, so the kernel refuses to replace it", next.Name, old.ID,
+				meaning(old.Meaning), loaded.Name)
 		case kept.Version < old.Version:
 			covered = false
-			verdict.add(finding.IDStates, DisableFirst, "%s knows state %d%s in version %d only, %s has version %d, so the kernel refuses to replace it",
+			verdict.add(finding.IDStates, DisableFirst,
+				"%s knows state %d%s in version %d only, %s has version %d, so the kernel refuses to replace it",
 				next.Name, old.ID, meaning(old.Meaning), kept.Version, loaded.Name, old.Version)
 		}
 	}
@@ -104,9 +109,13 @@ func replacing(loaded, next *note.Note) Verdict {
 			continue
 		}
 		if n := next.Object(object.Name); n == nil || n.Callbacks == nil {
-			verdict.add(finding.IDLeftBehind, DisableFirst, "replacing runs no callback of %s, and %s has none for %s: what was done there would stay", loaded.Name, next.Name, object.Name)
+			verdict.add(finding.IDLeftBehind, DisableFirst,
+				"replacing runs no callback of %s, and %s has none for %s: what was done there would stay", loaded.Name,
+				next.Name, object.Name)
 		} else {
-			verdict.add(finding.IDLeftBehind, DisableFirst, "replacing runs no callback of %s, and without a common state those of %s cannot know what was done to %s", loaded.Name, next.Name, object.Name)
+			verdict.add(finding.IDLeftBehind, DisableFirst,
+				"replacing runs no callback of %s, and without a common state those of %s cannot "+
+					"know what was done to %s", loaded.Name, next.Name, object.Name)
 		}
 	}
 	for _, shadow := range loaded.Shadows {
@@ -114,9 +123,12 @@ func replacing(loaded, next *note.Note) Verdict {
 			continue
 		}
 		if hasUnpatch(loaded) {
-			verdict.add(finding.IDDropped, DisableFirst, "%s does not know the shadow variables %#x; only the callbacks of %s free them", next.Name, uint64(shadow.ID), loaded.Name)
+			verdict.add(finding.IDDropped, DisableFirst,
+				"%s does not know the shadow variables %#x; only the callbacks of %s free them", next.Name,
+				uint64(shadow.ID), loaded.Name)
 		} else {
-			verdict.add(finding.IDDropped, Allowed, "nothing frees the shadow variables %#x of %s", uint64(shadow.ID), loaded.Name)
+			verdict.add(finding.IDDropped, Allowed, "nothing frees the shadow variables %#x of %s", uint64(shadow.ID),
+				loaded.Name)
 		}
 	}
 	return undoable(loaded, verdict)
@@ -136,15 +148,19 @@ func stacking(loaded, next *note.Note) Verdict {
 		}
 	}
 	if slices.Sort(both); len(both) > 0 {
-		verdict.add(finding.IDOverlap, Refused, "both replace %s: the one loaded last hides what the other does there", strings.Join(both, ", "))
+		verdict.add(finding.IDOverlap, Refused, "both replace %s: the one loaded last hides what the other does there",
+			strings.Join(both, ", "))
 	}
 	for _, declared := range next.States {
 		if t, ok := state(loaded, declared.ID); ok {
 			if declared.Version < t.Version {
-				verdict.add(finding.IDStates, Refused, "%s knows state %d%s in version %d only, %s has version %d, so the kernel refuses to load it",
+				verdict.add(finding.IDStates, Refused,
+					"%s knows state %d%s in version %d only, %s has version %d, so the kernel refuses to load it",
 					next.Name, declared.ID, meaning(declared.Meaning), declared.Version, loaded.Name, t.Version)
 			} else {
-				verdict.add(finding.IDStates, Refused, "both own state %d%s: unloading one undoes what the other relies on", declared.ID, meaning(declared.Meaning))
+				verdict.add(finding.IDStates, Refused,
+					"both own state %d%s: unloading one undoes what the other relies on", declared.ID,
+					meaning(declared.Meaning))
 			}
 		}
 	}
@@ -164,17 +180,21 @@ func otherKernel(a, b *note.Note) bool {
 // identity judges names, vendors and kernels.
 func identity(verdict *Verdict, loaded, next *note.Note) {
 	if otherKernel(loaded, next) {
-		verdict.add(finding.IDSuccession, Refused, "%s is for kernel %s, %s for %s: no machine has both", loaded.Name, loaded.Release, next.Name, next.Release)
+		verdict.add(finding.IDSuccession, Refused, "%s is for kernel %s, %s for %s: no machine has both", loaded.Name,
+			loaded.Release, next.Name, next.Release)
 		return
 	}
 	if next.Replace && (loaded.Vendor != "" && next.Vendor != "" && loaded.Vendor != next.Vendor) {
-		verdict.add(finding.IDSuccession, Refused, "%s of %s would replace %s of %s", next.Name, next.Vendor, loaded.Name, loaded.Vendor)
+		verdict.add(finding.IDSuccession, Refused, "%s of %s would replace %s of %s", next.Name, next.Vendor,
+			loaded.Name, loaded.Vendor)
 	}
 	if next.Replace && (loaded.Product != "" && next.Product != "" && loaded.Product != next.Product) {
-		verdict.add(finding.IDSuccession, Refused, "%s of the series %s would replace %s of the series %s", next.Name, next.Product, loaded.Name, loaded.Product)
+		verdict.add(finding.IDSuccession, Refused, "%s of the series %s would replace %s of the series %s", next.Name,
+			next.Product, loaded.Name, loaded.Product)
 	}
 	if loaded.Name == next.Name {
-		verdict.add(finding.IDSuccession, DisableFirst, "both modules are called %s, and the kernel loads a name once", next.Name)
+		verdict.add(finding.IDSuccession, DisableFirst, "both modules are called %s, and the kernel loads a name once",
+			next.Name)
 	}
 }
 
@@ -217,7 +237,8 @@ func (d *Diff) judge(old, newer Subject) {
 	d.Upgrade, d.Downgrade = Replaceable(oldNote, newNote), Replaceable(newNote, oldNote)
 	d.SideBySide = stacking(oldNote, newNote)
 	if newNote.Replace && !otherKernel(oldNote, newNote) {
-		d.SideBySide.add(finding.IDOverlap, Refused, "%s replaces what is loaded; build it without replace to load it beside", newNote.Name)
+		d.SideBySide.add(finding.IDOverlap, Refused,
+			"%s replaces what is loaded; build it without replace to load it beside", newNote.Name)
 	}
 	d.SideBySide = sameName(d.SideBySide)
 	if old.Promised || newer.Promised {
@@ -226,33 +247,39 @@ func (d *Diff) judge(old, newer Subject) {
 		}
 	}
 	find := func(id finding.ID, s finding.Severity, remedy, format string, args ...any) {
-		d.Findings = append(d.Findings, finding.Finding{ID: id, Severity: s, Message: fmt.Sprintf(format, args...), Remedy: remedy})
+		d.Findings = append(d.Findings, finding.Finding{ID: id, Severity: s, Message: fmt.Sprintf(format, args...),
+			Remedy: remedy})
 	}
 	switch order := plan.CompareVersions(oldNote.Version, newNote.Version); {
 	case order == 0 && otherKernel(oldNote, newNote): // one release, for two kernels
 	case oldNote.Version == "" || newNote.Version == "":
-		find(finding.IDSuccession, finding.Warning, "give each release a version", "a release has no version, so nothing says which is newer")
+		find(finding.IDSuccession, finding.Warning, "give each release a version",
+			"a release has no version, so nothing says which is newer")
 	case order == 0:
 		find(finding.IDSuccession, finding.Error, "raise the version", "both have version %s", newNote.Version)
 	case order > 0:
-		find(finding.IDSuccession, finding.Error, "compare them the other way round, or correct the version", "the new version %s comes before the old one, %s", newNote.Version, oldNote.Version)
+		find(finding.IDSuccession, finding.Error, "compare them the other way round, or correct the version",
+			"the new version %s comes before the old one, %s", newNote.Version, oldNote.Version)
 	}
 	for _, kind := range []struct {
 		what string
 		c    Changes
-	}{{"patch", d.Patches}, {"function", d.Functions}, {"callbacks of", d.Callbacks.ByObject()}, {"state", d.States}, {"shadow variable", d.Shadows}} {
+	}{{"patch", d.Patches}, {"function", d.Functions}, {"callbacks of", d.Callbacks.ByObject()}, {"state", d.States},
+		{"shadow variable", d.Shadows}} {
 		if kind.what == "function" && otherKernel(oldNote, newNote) {
 			continue // another kernel is another list, and KLP407 says so
 		}
 		for _, name := range kind.c.Dropped {
-			find(finding.IDDropped, finding.Warning, "keep it, or say in the release note why it went", "%s %s: dropped", kind.what, name)
+			find(finding.IDDropped, finding.Warning, "keep it, or say in the release note why it went",
+				"%s %s: dropped", kind.what, name)
 		}
 	}
 	for _, id := range d.States.Changed {
 		x := slices.IndexFunc(oldNote.States, func(s note.State) bool { return fmt.Sprint(s.ID) == id })
 		y := slices.IndexFunc(newNote.States, func(s note.State) bool { return fmt.Sprint(s.ID) == id })
 		if newNote.States[y].Version < oldNote.States[x].Version {
-			find(finding.IDStates, finding.Error, "a state's version never goes down", "state %s goes from version %d to %d", id, oldNote.States[x].Version, newNote.States[y].Version)
+			find(finding.IDStates, finding.Error, "a state's version never goes down",
+				"state %s goes from version %d to %d", id, oldNote.States[x].Version, newNote.States[y].Version)
 		}
 	}
 	if !newer.Promised {
@@ -277,7 +304,8 @@ func CheckModule(manifest *note.Note) []finding.Finding {
 		out = append(out, finding.Finding{ID: id, Severity: s, Message: fmt.Sprintf(format, args...), Remedy: remedy})
 	}
 	for _, object := range unpaired(manifest) {
-		add(finding.IDLeftBehind, finding.Warning, "undo it in a pre_unpatch or post_unpatch callback", "%s: callbacks for patching and none for unpatching: what they do stays when the livepatch goes", object)
+		add(finding.IDLeftBehind, finding.Warning, "undo it in a pre_unpatch or post_unpatch callback",
+			"%s: callbacks for patching and none for unpatching: what they do stays when the livepatch goes", object)
 	}
 	for _, object := range manifest.Objects {
 		c := object.Callbacks
@@ -285,11 +313,14 @@ func CheckModule(manifest *note.Note) []finding.Finding {
 			continue
 		}
 		if c.PrePatch != "" && c.PostUnpatch == "" && (c.PreUnpatch != "" || c.PostPatch != "") {
-			add(finding.IDLeftBehind, finding.Warning, "undo in post_unpatch what pre_patch did: it also runs when patching is given up",
+			add(finding.IDLeftBehind, finding.Warning,
+				"undo in post_unpatch what pre_patch did: it also runs when patching is given up",
 				"%s: pre_patch without post_unpatch: a transition that is reversed does not undo it", object.Name)
 		}
 		if manifest.Replace && len(manifest.States) == 0 {
-			add(finding.IDLeftBehind, finding.Warning, "give what the callbacks change a state: klpforge release new-state", "%s: callbacks without a state: the next cumulative release cannot know what they did", object.Name)
+			add(finding.IDLeftBehind, finding.Warning,
+				"give what the callbacks change a state: klpforge release new-state",
+				"%s: callbacks without a state: the next cumulative release cannot know what they did", object.Name)
 		}
 	}
 	return out

@@ -194,14 +194,16 @@ func (c *checker) check() {
 	manifest := c.m
 	c.need(manifest.Name, "name")
 	c.need(manifest.Version, "version")
-	for _, field := range []struct{ key, value string }{{"vendor", manifest.Vendor}, {"description", manifest.Description}, {"module", manifest.Module}} {
+	for _, field := range []struct{ key, value string }{{"vendor", manifest.Vendor},
+		{"description", manifest.Description}, {"module", manifest.Module}} {
 		if field.value != "" {
 			c.need(field.value, field.key)
 		}
 	}
 	for _, hole := range holeRE.FindAllString(manifest.Module, -1) {
 		if !slices.Contains([]string{"{name}", "{version}", "{release}"}, hole) {
-			c.fault("module: unknown placeholder %s: {name}, {version} and {release} are replaced", []any{hole}, "module")
+			c.fault("module: unknown placeholder %s: {name}, {version} and {release} are replaced", []any{hole},
+				"module")
 		}
 	}
 	c.targets()
@@ -209,7 +211,8 @@ func (c *checker) check() {
 	for object, kinds := range manifest.Callbacks {
 		for _, k := range kinds {
 			if !slices.Contains(callbackKinds, k) {
-				c.fault("callbacks of %s: unknown %q: want %s", []any{object, k, strings.Join(callbackKinds, ", ")}, "callbacks", object)
+				c.fault("callbacks of %s: unknown %q: want %s", []any{object, k, strings.Join(callbackKinds, ", ")},
+					"callbacks", object)
 			}
 		}
 	}
@@ -275,7 +278,10 @@ func (c *checker) patches() {
 		for _, pattern := range patch.Targets {
 			if _, err := filepath.Match(pattern, ""); err != nil {
 				c.fault("targets: pattern %q: %v", []any{pattern, err}, "patches", i, "targets")
-			} else if !slices.ContainsFunc(c.m.Targets, func(t Target) bool { ok, _ := filepath.Match(pattern, t.Release); return ok }) {
+			} else if !slices.ContainsFunc(c.m.Targets, func(t Target) bool {
+				ok, _ := filepath.Match(pattern, t.Release)
+				return ok
+			}) {
 				c.fault("targets: %q is none of the targets", []any{pattern}, "patches", i, "targets")
 			}
 		}
