@@ -66,12 +66,16 @@ func (g *Graph) SVG() template.HTML {
 		bend := columnGap / 2.0
 		if from.column >= to.column { // back, or within a column: below, to the right side
 			x2, height = to.X+to.W, tall+rowStep
-			fmt.Fprintf(&edges, `<path class="edge" d="M%.1f %.1fC%.1f %.1f %.1f %.1f %.1f %.1f"/>`, x1, y1, x1+bend, y1+rowStep, x2+bend, y2+rowStep, x2, y2)
+			fmt.Fprintf(&edges, `<path class="edge" d="M%.1f %.1fC%.1f %.1f %.1f %.1f %.1f %.1f"/>`, x1, y1, x1+bend,
+				y1+rowStep, x2+bend, y2+rowStep, x2, y2)
 			continue
 		}
-		fmt.Fprintf(&edges, `<path class="edge" d="M%.1f %.1fC%.1f %.1f %.1f %.1f %.1f %.1f"/>`, x1, y1, x1+bend, y1, x2-bend, y2, x2, y2)
+		fmt.Fprintf(&edges, `<path class="edge" d="M%.1f %.1fC%.1f %.1f %.1f %.1f %.1f %.1f"/>`, x1, y1, x1+bend, y1,
+			x2-bend, y2, x2, y2)
 	}
-	fmt.Fprintf(&out, `<svg class="graph" role="img" aria-label="call graph" width="%.0f" height="%.0f" viewBox="0 0 %.0f %.0f">`, width, height, width, height)
+	fmt.Fprintf(&out,
+		`<svg class="graph" role="img" aria-label="call graph" width="%.0f" height="%.0f" viewBox="0 0 %.0f %.0f">`,
+		width, height, width, height)
 	out.WriteString(`<defs><marker id="tip" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="8" markerHeight="8" orient="auto"><path d="M0 0L8 4L0 8z"/></marker></defs>`)
 	out.WriteString(edges.String())
 	for _, node := range boxes {
@@ -79,8 +83,10 @@ func (g *Graph) SVG() template.HTML {
 		if node.Object != "" {
 			title += ", " + node.Object
 		}
-		fmt.Fprintf(&out, `<g class="node %s"><title>%s</title><rect x="%.1f" y="%.1f" width="%.1f" height="%d" rx="5"/><text x="%.1f" y="%.1f">%s</text></g>`,
-			node.Role, template.HTMLEscapeString(title), node.X, node.Y, node.W, boxHeight, node.X+boxPadding, node.Y+boxHeight/2+4, template.HTMLEscapeString(node.Name))
+		fmt.Fprintf(&out,
+			`<g class="node %s"><title>%s</title><rect x="%.1f" y="%.1f" width="%.1f" height="%d" rx="5"/><text x="%.1f" y="%.1f">%s</text></g>`,
+			node.Role, template.HTMLEscapeString(title), node.X, node.Y, node.W, boxHeight, node.X+boxPadding,
+			node.Y+boxHeight/2+4, template.HTMLEscapeString(node.Name))
 	}
 	out.WriteString("</svg>")
 	return template.HTML(out.String())
@@ -133,7 +139,9 @@ func (g *Graph) layout() (boxes []box, width, height float64) {
 				column = len(columns) - 1 - column
 				near = callees
 			}
-			slices.SortStableFunc(columns[column], func(a, b int) int { return cmp.Compare(mean(a, near), mean(b, near)) })
+			slices.SortStableFunc(columns[column], func(a, b int) int {
+				return cmp.Compare(mean(a, near), mean(b, near))
+			})
 			place(columns[column])
 		}
 	}

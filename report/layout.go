@@ -45,7 +45,8 @@ func LayoutRows(c types.Change) []LayoutRow {
 			rows = append(rows, LayoutRow{Kind: Added, New: declare(&newer[j]), NewAt: at(&newer[j])})
 			j++
 		default:
-			row := LayoutRow{Kind: Same, Old: declare(&old[i]), OldAt: at(&old[i]), New: declare(&newer[j]), NewAt: at(&newer[j])}
+			row := LayoutRow{Kind: Same, Old: declare(&old[i]), OldAt: at(&old[i]), New: declare(&newer[j]),
+				NewAt: at(&newer[j])}
 			if row.Old != row.New || row.OldAt != row.NewAt {
 				row.Kind = Changed
 			}

@@ -33,13 +33,16 @@ func SourceRows(f *analyze.File) []Row {
 	old, newer := lines(f.Old), lines(f.New)
 	hunks := f.Hunks
 	if f.Old == nil || f.New == nil {
-		hunks = []analyze.Hunk{{OldStart: min(1, len(old)), OldLines: len(old), NewStart: min(1, len(newer)), NewLines: len(newer)}}
+		hunks = []analyze.Hunk{{OldStart: min(1, len(old)), OldLines: len(old), NewStart: min(1, len(newer)),
+			NewLines: len(newer)}}
 	}
 	var rows []Row
 	oldLine, newLine := 1, 1 // next lines not shown
 	same := func(untilOld int) {
-		for ; oldLine < untilOld && oldLine <= len(old) && newLine <= len(newer); oldLine, newLine = oldLine+1, newLine+1 {
-			rows = append(rows, Row{Kind: Same, OldNo: oldLine, NewNo: newLine, Old: old[oldLine-1], New: newer[newLine-1], HasOld: true, HasNew: true})
+		for ; oldLine < untilOld && oldLine <= len(old) &&
+			newLine <= len(newer); oldLine, newLine = oldLine+1, newLine+1 {
+			rows = append(rows, Row{Kind: Same, OldNo: oldLine, NewNo: newLine, Old: old[oldLine-1],
+				New: newer[newLine-1], HasOld: true, HasNew: true})
 		}
 	}
 	for i, hunk := range hunks {

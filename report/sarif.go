@@ -57,7 +57,8 @@ func SARIF(out io.Writer, report *Report) error {
 		if l := location(found); l != nil {
 			res.AddLocation(l)
 		}
-		res.WithPartialFingerPrints(map[string]any{"klpforge/v1": strings.Join([]string{string(found.ID), found.Object, found.Unit, found.Symbol}, "|")})
+		res.WithPartialFingerPrints(map[string]any{"klpforge/v1": strings.Join([]string{string(found.ID), found.Object,
+			found.Unit, found.Symbol}, "|")})
 		if found.Allowed != "" {
 			res.AddSuppression(suppression(report, found))
 		}
@@ -129,7 +130,8 @@ func suppression(r *Report, found *finding.Finding) *sarif.Suppression {
 		if have.ID == found.ID && ok && err == nil {
 			suppressed.Kind = "inSource"
 			suppressed.WithLocation(sarif.NewLocation().WithPhysicalLocation(sarif.NewPhysicalLocation().
-				WithArtifactLocation(sarif.NewSimpleArtifactLocation(uri(file))).WithRegion(sarif.NewRegion().WithStartLine(n))))
+				WithArtifactLocation(sarif.NewSimpleArtifactLocation(uri(file))).
+				WithRegion(sarif.NewRegion().WithStartLine(n))))
 		}
 	}
 	return suppressed
@@ -138,7 +140,9 @@ func suppression(r *Report, found *finding.Finding) *sarif.Suppression {
 // ruleName makes the identifier that viewers show from a title.
 func ruleName(title string) string {
 	var b strings.Builder
-	for _, w := range strings.FieldsFunc(title, func(c rune) bool { return !(c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9') }) {
+	for _, w := range strings.FieldsFunc(title, func(c rune) bool {
+		return !(c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9')
+	}) {
 		b.WriteString(strings.ToUpper(w[:1]) + w[1:])
 	}
 	return b.String()

@@ -35,7 +35,8 @@ func Text(w io.Writer, report *Report, o TextOptions) error {
 		if report.Unused(suppressed) {
 			unused = " (nothing to accept)"
 		}
-		fmt.Fprintf(text.w, "%s %s by %s: %s%s\n", text.paint(dim, "accepted:"), suppressed.ID, suppressed.From, suppressed.Reason, unused)
+		fmt.Fprintf(text.w, "%s %s by %s: %s%s\n", text.paint(dim, "accepted:"), suppressed.ID, suppressed.From,
+			suppressed.Reason, unused)
 	}
 	if len(report.Functions) > 0 {
 		fmt.Fprintf(text.w, "a livepatch for %s would replace:\n", report.Release)
@@ -45,7 +46,8 @@ func Text(w io.Writer, report *Report, o TextOptions) error {
 		if fn.Sympos > 0 {
 			pos = fmt.Sprintf(",%d", fn.Sympos)
 		}
-		fmt.Fprintf(text.w, "  %-12s %s  %s\n", fn.Object, text.paint(bold, fn.Name+pos), strings.Join(fn.Reasons, "; "))
+		fmt.Fprintf(text.w, "  %-12s %s  %s\n", fn.Object, text.paint(bold, fn.Name+pos),
+			strings.Join(fn.Reasons, "; "))
 	}
 	text.notProven(report.Findings)
 	if report.Error != "" {
@@ -92,7 +94,8 @@ func (t *texter) paint(style, s string) string {
 }
 
 func (t *texter) finding(found *finding.Finding) {
-	style := map[finding.Severity]string{finding.Error: red, finding.Warning: yellow, finding.Note: cyan}[found.Severity]
+	style := map[finding.Severity]string{finding.Error: red, finding.Warning: yellow,
+		finding.Note: cyan}[found.Severity]
 	word := found.Severity.String()
 	switch {
 	case found.Allowed != "":
