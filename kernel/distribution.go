@@ -18,7 +18,8 @@ type distribution struct {
 
 // findDistribution looks for a release. searched are the places that would have made it
 // known; known says that there is something in at least one of them.
-func findDistribution(release string, opts Options, cache cachedir.Dir) (dist *distribution, known bool, searched []string) {
+func findDistribution(release string, opts Options, cache cachedir.Dir) (dist *distribution, known bool,
+	searched []string) {
 	system, cached := root(opts.Root), root(cache.TargetRoot(release))
 	for _, under := range []root{system, cached} {
 		for _, places := range [][]string{

@@ -72,7 +72,8 @@ func (t *Target) Vermagic() (string, error) {
 // vermagicOf builds VERMAGIC_STRING (include/linux/vermagic.h, v6.1).
 func vermagicOf(release string, config *kconfig.Config) (string, error) {
 	if config.Bool("RANDSTRUCT") || config.Bool("GCC_PLUGIN_RANDSTRUCT") {
-		return "", errors.New("find vermagic: it holds a random seed (CONFIG_RANDSTRUCT), and no shipped module tells it")
+		return "", errors.New("find vermagic: it holds a random seed (CONFIG_RANDSTRUCT), and no shipped module " +
+			"tells it")
 	}
 	vermagic := release + " "
 	if config.Bool("SMP") {

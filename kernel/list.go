@@ -65,8 +65,9 @@ func listRoot(under root, cached bool, cache cachedir.Dir) []Installed {
 		has := func(paths []string) bool { return len(under.existing(paths)) > 0 }
 		kernel := Installed{
 			Release: rel, Where: string(under), Cached: cached,
-			Image: has(under.images(rel)), Modules: has(under.inModules(rel, "kernel")), Headers: has(under.headers(rel)),
-			Source: has(under.sources(rel)), Debug: has(under.vmlinuxes(rel)),
+			Image: has(under.images(rel)), Modules: has(under.inModules(rel, "kernel")),
+			Headers: has(under.headers(rel)),
+			Source:  has(under.sources(rel)), Debug: has(under.vmlinuxes(rel)),
 		}
 		if cached {
 			m, _ := filepath.Glob(filepath.Join(cache.TargetSource(rel), "*.tar.*"))

@@ -110,7 +110,8 @@ func (r root) commons(rel, headers string) []string {
 		}
 	}
 	if m := debianRelease.FindStringSubmatch(rel); m != nil {
-		out = append(out, r.join("usr/src/linux-headers-"+m[1]+"-common"), r.join("usr/src/linux-headers-"+m[1]+"-common-rt"))
+		out = append(out, r.join("usr/src/linux-headers-"+m[1]+"-common"),
+			r.join("usr/src/linux-headers-"+m[1]+"-common-rt"))
 	}
 	return append(out, r.inModules(rel, "source")...)
 }
@@ -120,7 +121,8 @@ func (r root) symvers(rel string) []string {
 	for _, h := range r.headers(rel) {
 		out = append(out, filepath.Join(h, "Module.symvers"))
 	}
-	return append(append(out, r.inModules(rel, "symvers", "symvers.gz", "symvers.xz", "symvers.zst", "Module.symvers")...),
+	return append(append(out, r.inModules(rel, "symvers", "symvers.gz", "symvers.xz", "symvers.zst",
+		"Module.symvers")...),
 		r.join("boot/symvers-"+rel+".gz"), r.join("boot/symvers-"+rel+".xz"))
 }
 

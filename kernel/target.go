@@ -81,7 +81,8 @@ func Open(opts Options) (*Target, error) {
 	for _, given := range []struct{ flag, path string }{
 		{"--root", opts.Root}, {"--source", opts.Source}, {"--config", opts.Config}, {"--symvers", opts.Symvers},
 		{"--system-map", opts.SystemMap},
-		{"--vmlinux", opts.Vmlinux}, {"--headers", opts.Headers}, {"--image", opts.Image}, {"--modules", opts.ModulesDir},
+		{"--vmlinux", opts.Vmlinux}, {"--headers", opts.Headers}, {"--image", opts.Image},
+		{"--modules", opts.ModulesDir},
 	} {
 		if given.path == "" {
 			continue
@@ -95,7 +96,8 @@ func Open(opts Options) (*Target, error) {
 	case target.finder != nil && target.release == "":
 		target.release = target.finder.Release()
 	case target.finder != nil && target.release != target.finder.Release():
-		return nil, fmt.Errorf("open kernel: what was found is kernel %s, not %s", target.finder.Release(), target.release)
+		return nil, fmt.Errorf("open kernel: what was found is kernel %s, not %s", target.finder.Release(),
+			target.release)
 	case target.release == "":
 		if target.release, err = deriveRelease(opts); err != nil {
 			return nil, err
@@ -181,7 +183,8 @@ func (t *Target) part(override string, part Part) (string, error) {
 	}
 	path, searched := t.finder.Find(part)
 	if path == "" {
-		return "", &MissingPartError{Release: t.release, Part: part.String(), Searched: searched, Remedy: t.finder.Remedy(part)}
+		return "", &MissingPartError{Release: t.release, Part: part.String(), Searched: searched,
+			Remedy: t.finder.Remedy(part)}
 	}
 	return path, nil
 }
@@ -284,7 +287,8 @@ func (t *Target) Symbols() (*kimage.Symbols, error) {
 				return mapped, nil
 			}
 			if what, a, b := syms.Differ(mapped); what != "" {
-				return nil, &PartsMismatchError{Release: t.release, What: what, A: a, PathA: syms.Path, B: b, PathB: mapped.Path}
+				return nil, &PartsMismatchError{Release: t.release, What: what, A: a, PathA: syms.Path, B: b,
+					PathB: mapped.Path}
 			}
 			return syms, nil
 		}

@@ -49,7 +49,8 @@ func Open(dir string) (*Tree, error) {
 		return nil, fmt.Errorf("open build tree: %w", err)
 	}
 	if tree.release == "" {
-		return nil, &NotBuiltError{Dir: dir, Configured: exists(filepath.Join(dir, ".config")), Source: tree.Source == dir}
+		return nil, &NotBuiltError{Dir: dir, Configured: exists(filepath.Join(dir, ".config")),
+			Source: tree.Source == dir}
 	}
 	return tree, nil
 }
@@ -69,7 +70,8 @@ func (e *NotBuiltError) Error() string {
 	case e.Source:
 		what = "it is a source that is not even configured"
 	}
-	return fmt.Sprintf("no kernel was built in %s: %s. Name the directory that yours was built in, the one of O= if that was used", e.Dir, what)
+	return fmt.Sprintf("no kernel was built in %s: %s. Name the directory that yours was built in, the one of O= if "+
+		"that was used", e.Dir, what)
 }
 
 var (
@@ -159,7 +161,8 @@ func (t *Tree) places(part kernel.Part) []string {
 		// modules were never built.
 		return in("Module.symvers", "vmlinux.symvers")
 	case kernel.PartImage:
-		return in("vmlinux", "arch/x86/boot/bzImage", "arch/arm64/boot/Image.gz", "arch/powerpc/boot/zImage", "arch/s390/boot/bzImage", "arch/loongarch/boot/vmlinuz.efi")
+		return in("vmlinux", "arch/x86/boot/bzImage", "arch/arm64/boot/Image.gz", "arch/powerpc/boot/zImage",
+			"arch/s390/boot/bzImage", "arch/loongarch/boot/vmlinuz.efi")
 	case kernel.PartVmlinux:
 		return in("vmlinux")
 	case kernel.PartSystemMap:
@@ -186,7 +189,8 @@ func (t *Tree) places(part kernel.Part) []string {
 // Remedy implements [kernel.Finder].
 func (t *Tree) Remedy(p kernel.Part) string {
 	build := func(goal, flag string) string {
-		return fmt.Sprintf("run `make %s` in %s, with the variables that the kernel was built with, or name it with %s", goal, t.Dir, flag)
+		return fmt.Sprintf("run `make %s` in %s, with the variables that the kernel was built with, or name it with %s",
+			goal, t.Dir, flag)
 	}
 	switch p {
 	case kernel.PartConfig:

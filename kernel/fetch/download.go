@@ -46,7 +46,8 @@ func (f *fetcher) downloadLocked(ctx context.Context, pkg provider.Package) (str
 	case err == nil && sum == pkg.SHA256:
 		return path, nil
 	case err == nil && pkg.SHA256 != "":
-		sealed.Note(string(f.cache), path, fmt.Errorf("%w: its SHA256 is not that of the archive's index", sealed.ErrDamaged))
+		sealed.Note(string(f.cache), path, fmt.Errorf("%w: its SHA256 is not that of the archive's index",
+			sealed.ErrDamaged))
 	case err != nil && !errors.Is(err, os.ErrNotExist):
 		sealed.Note(string(f.cache), path, fmt.Errorf("%w: %w", sealed.ErrDamaged, err))
 	}

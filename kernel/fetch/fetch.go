@@ -88,7 +88,8 @@ func Kernel(ctx context.Context, release string, opts Options) (*Result, error) 
 	suite := opts.Suite
 	if manifest, err := cache.Manifest(release); err == nil {
 		// What is there stays there when the rest joins it, from the same place.
-		want.Debug = want.Debug || fetching.from.Complete(release, provider.Want{Debug: true, ImageOnly: true}, manifest.Names(), "")
+		want.Debug = want.Debug || fetching.from.Complete(release, provider.Want{Debug: true, ImageOnly: true},
+			manifest.Names(), "")
 		suite = cmp.Or(suite, manifest.Suite)
 	}
 	p, err := fetching.plan(ctx, suite, want)

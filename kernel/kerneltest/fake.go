@@ -277,7 +277,8 @@ func Kallsyms(layout Layout, base uint64, syms []Symbol) []byte {
 func Symbols(percpu bool) []Symbol {
 	var syms []Symbol
 	if percpu {
-		syms = append(syms, Symbol{0, 'A', "fixed_percpu_data"}, Symbol{0, 'A', "__per_cpu_start"}, Symbol{0x40, 'A', "cpu_info"})
+		syms = append(syms, Symbol{0, 'A', "fixed_percpu_data"}, Symbol{0, 'A', "__per_cpu_start"},
+			Symbol{0x40, 'A', "cpu_info"})
 	}
 	syms = append(syms, Symbol{Text, 'T', "_stext"}, Symbol{Text, 'T', "_text"})
 	for i := range 1500 {
@@ -290,13 +291,15 @@ func Symbols(percpu bool) []Symbol {
 		}
 		syms = append(syms, Symbol{Text + 16 + 16*uint64(i), 't', name})
 	}
-	syms = append(syms, Symbol{Rodata + 0x100000, 'D', "linux_banner"}, Symbol{Init, 'd', "__start_mcount_loc"}, Symbol{Init + 32, 'd', "__stop_mcount_loc"},
+	syms = append(syms, Symbol{Rodata + 0x100000, 'D', "linux_banner"}, Symbol{Init, 'd', "__start_mcount_loc"},
+		Symbol{Init + 32, 'd', "__stop_mcount_loc"},
 		Symbol{Init + 40, 'd', "__start_kprobe_blacklist"}, Symbol{Init + 48, 'd', "__stop_kprobe_blacklist"})
 	return syms
 }
 
 // Banner is the linux_banner of the made kernel.
-const Banner = "Linux version 6.1.0-9-test (someone@example.org) (gcc-12 (Debian 12.2.0-14+deb12u1) 12.2.0, GNU ld (GNU Binutils for Debian) 2.40) #1 SMP PREEMPT_DYNAMIC Debian 6.1.192-1 (2026-11-14)\n"
+const Banner = "Linux version 6.1.0-9-test (someone@example.org) (gcc-12 (Debian 12.2.0-14+deb12u1) 12.2.0, GNU ld " +
+	"(GNU Binutils for Debian) 2.40) #1 SMP PREEMPT_DYNAMIC Debian 6.1.192-1 (2026-11-14)\n"
 
 // Vmlinux is a whole image with the given tables; symtab adds .symtab.
 func Vmlinux(layout Layout, syms []Symbol, symtab bool, more ...Section) []byte {
@@ -311,10 +314,13 @@ func Vmlinux(layout Layout, syms []Symbol, symtab bool, more ...Section) []byte 
 	secs := []Section{
 		{Name: ".text", Type: elf.SHT_PROGBITS, Flags: elf.SHF_ALLOC | elf.SHF_EXECINSTR, Addr: Text, Data: text},
 		{Name: ".rodata", Type: elf.SHT_PROGBITS, Flags: elf.SHF_ALLOC, Addr: Rodata, Data: ro},
-		{Name: ".data.banner", Type: elf.SHT_PROGBITS, Flags: elf.SHF_ALLOC | elf.SHF_WRITE, Addr: Rodata + 0x100000, Data: []byte(Banner + "\x00")},
+		{Name: ".data.banner", Type: elf.SHT_PROGBITS, Flags: elf.SHF_ALLOC | elf.SHF_WRITE, Addr: Rodata + 0x100000,
+			Data: []byte(Banner + "\x00")},
 		{Name: ".init.data", Type: elf.SHT_PROGBITS, Flags: elf.SHF_ALLOC | elf.SHF_WRITE, Addr: Init, Data: init},
-		{Name: ".bss", Type: elf.SHT_NOBITS, Flags: elf.SHF_ALLOC | elf.SHF_WRITE, Addr: Init + 0x1000, Data: make([]byte, 64)},
-		{Name: ".BTF", Type: elf.SHT_PROGBITS, Flags: elf.SHF_ALLOC, Addr: Init + 0x2000, Data: []byte{0x9f, 0xeb, 1, 0}},
+		{Name: ".bss", Type: elf.SHT_NOBITS, Flags: elf.SHF_ALLOC | elf.SHF_WRITE, Addr: Init + 0x1000,
+			Data: make([]byte, 64)},
+		{Name: ".BTF", Type: elf.SHT_PROGBITS, Flags: elf.SHF_ALLOC, Addr: Init + 0x2000,
+			Data: []byte{0x9f, 0xeb, 1, 0}},
 	}
 	secs = append(secs, more...)
 	if symtab {

@@ -13,13 +13,16 @@ type IndirectEntry int8
 // Entries of functions. A processor with IBT raises a control-protection fault,
 // at which the kernel stops, for all but EntryOpen.
 const (
-	EntryOpen   IndirectEntry = iota // it begins with endbr64; also: no code, or no kernel with CONFIG_X86_KERNEL_IBT
-	EntryPlain                       // the compiler put no endbr64 there: nothing in its file took its address
-	EntrySealed                      // objtool found that nothing takes its address: the kernel overwrites the endbr64 when it boots, a module's when it loads
+	EntryOpen  IndirectEntry = iota // it begins with endbr64; also: no code, or no kernel with CONFIG_X86_KERNEL_IBT
+	EntryPlain                      // the compiler put no endbr64 there: nothing in its file took its address
+	// objtool found that nothing takes its address: the kernel overwrites the endbr64 when it
+	// boots, a module's when it loads
+	EntrySealed
 )
 
 func (e IndirectEntry) String() string {
-	return [...]string{"begins with endbr64", "has no endbr64", "has an endbr64 that the kernel seals (.ibt_endbr_seal)"}[e]
+	return [...]string{"begins with endbr64", "has no endbr64",
+		"has an endbr64 that the kernel seals (.ibt_endbr_seal)"}[e]
 }
 
 var endbr64 = []byte{0xf3, 0x0f, 0x1e, 0xfa}

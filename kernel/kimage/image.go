@@ -234,7 +234,8 @@ func parse(path string, data []byte) (im *Image, err error) {
 		if section.Type == elf.SHT_NULL {
 			continue
 		}
-		is := Section{Name: section.Name, Type: section.Type, Flags: section.Flags, Addr: section.Addr, Size: section.FileSize, EntSize: section.Entsize, Link: section.Link}
+		is := Section{Name: section.Name, Type: section.Type, Flags: section.Flags, Addr: section.Addr,
+			Size: section.FileSize, EntSize: section.Entsize, Link: section.Link}
 		if section.Flags&elf.SHF_COMPRESSED == 0 && section.Type != elf.SHT_NOBITS {
 			d, ok := slice(section.Offset, section.FileSize)
 			if !ok {

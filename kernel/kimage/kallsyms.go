@@ -145,7 +145,8 @@ func (t *kallsymsTables) tokensBefore(pos int) bool {
 				break
 			}
 			length := bytes.IndexByte(data[off:pos], 0)
-			if length < 0 || k < 255 && off+length+1 != start+int(t.bo.Uint16(data[pos+2*k+2:])) || !printable(data[off:off+length]) {
+			if length < 0 || k < 255 && off+length+1 != start+int(t.bo.Uint16(data[pos+2*k+2:])) ||
+				!printable(data[off:off+length]) {
 				ok = false
 				break
 			}
@@ -316,7 +317,8 @@ func (t *kallsymsTables) findAddresses(im *Image) ([]uint64, error) {
 	case 1:
 		return found[0], nil
 	}
-	return nil, fmt.Errorf("the %d names at %#x have %d possible address tables", t.n, t.base+uint64(t.names), len(found))
+	return nil, fmt.Errorf("the %d names at %#x have %d possible address tables", t.n, t.base+uint64(t.names),
+		len(found))
 }
 
 // relative decodes KALLSYMS_BASE_RELATIVE: offsets at off, the base at baseOff.

@@ -101,7 +101,8 @@ func (s *Symbols) Len() int { return len(s.addrs) }
 // Index returns the i-th symbol in kallsyms order, from 0.
 func (s *Symbols) Index(i int) Symbol {
 	name := s.name(int32(i))
-	return Symbol{Name: name, Addr: s.addrs[i], Type: s.types[i], Index: i, Pos: int(s.pos[i]), Count: int(s.groups[name].count)}
+	return Symbol{Name: name, Addr: s.addrs[i], Type: s.types[i], Index: i, Pos: int(s.pos[i]),
+		Count: int(s.groups[name].count)}
 }
 
 // Lookup returns all symbols of a name, in sympos order; nil when there is none.
@@ -112,7 +113,8 @@ func (s *Symbols) Lookup(name string) []Symbol {
 	}
 	out := make([]Symbol, 0, same.count)
 	for i := same.first; i >= 0; i = s.next[i] {
-		out = append(out, Symbol{Name: s.name(i), Addr: s.addrs[i], Type: s.types[i], Index: int(i), Pos: int(s.pos[i]), Count: int(same.count)})
+		out = append(out, Symbol{Name: s.name(i), Addr: s.addrs[i], Type: s.types[i], Index: int(i), Pos: int(s.pos[i]),
+			Count: int(same.count)})
 	}
 	return out
 }
@@ -204,7 +206,8 @@ func (s *Symbols) Differ(other *Symbols) (what, inS, inO string) {
 		}
 		for i := range ours {
 			if ours[i].Addr != theirs[i].Addr {
-				return fmt.Sprintf("the address of %s,%d", sym.Name, i+1), fmt.Sprintf("%#x", ours[i].Addr), fmt.Sprintf("%#x", theirs[i].Addr)
+				return fmt.Sprintf("the address of %s,%d", sym.Name, i+1), fmt.Sprintf("%#x",
+					ours[i].Addr), fmt.Sprintf("%#x", theirs[i].Addr)
 			}
 		}
 	}

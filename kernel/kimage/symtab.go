@@ -39,7 +39,8 @@ func (im *Image) Symtab() ([]ELFSymbol, error) {
 	for off := entry; off+entry <= len(data); off += entry {
 		no := im.Order.Uint32(data[off:])
 		if uint64(no) >= uint64(len(strtab)) {
-			return nil, fmt.Errorf("%s: symbol %d has its name at %#x, outside the string table", im.Path, off/entry, no)
+			return nil, fmt.Errorf("%s: symbol %d has its name at %#x, outside the string table", im.Path, off/entry,
+				no)
 		}
 		name := strtab[no:]
 		end := strings.IndexByte(name, 0)
@@ -48,7 +49,8 @@ func (im *Image) Symtab() ([]ELFSymbol, error) {
 		}
 		out = append(out, ELFSymbol{
 			Name: name[:end], Type: elf.SymType(data[off+4] & 0xf), Bind: elf.SymBind(data[off+4] >> 4),
-			Section: int(im.Order.Uint16(data[off+6:])), Addr: im.Order.Uint64(data[off+8:]), Size: im.Order.Uint64(data[off+16:]),
+			Section: int(im.Order.Uint16(data[off+6:])), Addr: im.Order.Uint64(data[off+8:]),
+			Size: im.Order.Uint64(data[off+16:]),
 		})
 	}
 	return out, nil

@@ -114,7 +114,8 @@ func kallsymsOrder(in []nmSymbol, rule rules) []nmSymbol {
 			if !inRange(sym.addr, "_stext", "_etext") && !inRange(sym.addr, "_sinittext", "_einittext") {
 				continue
 			}
-			if sym.addr == bound["_etext"] && sym.name != "_etext" || sym.addr == bound["_einittext"] && sym.name != "_einittext" {
+			if sym.addr == bound["_etext"] && sym.name != "_etext" ||
+				sym.addr == bound["_einittext"] && sym.name != "_einittext" {
 				continue
 			}
 		}

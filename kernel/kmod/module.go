@@ -129,7 +129,8 @@ func (m *Module) symbols(rules rules) {
 		if sym.Sec == elfobj.SecUndef || sym.Name == "" {
 			continue
 		}
-		ms := Symbol{Name: sym.Name, Sym: elfobj.SymID(id), Sec: sym.Sec, Off: sym.Value, Size: sym.Size, Type: m.elfType(sym)}
+		ms := Symbol{Name: sym.Name, Sym: elfobj.SymID(id), Sec: sym.Sec, Off: sym.Value, Size: sym.Size,
+			Type: m.elfType(sym)}
 		isCore := false
 		if sym.Sec > 0 {
 			sec := &file.Sections[sym.Sec]
@@ -258,5 +259,6 @@ func (m *Module) FtraceLocs() []Loc { return m.locs }
 // location at its entry.
 func (m *Module) Traceable(l Loc, size uint64) bool {
 	i, _ := slices.BinarySearchFunc(m.locs, l, cmpLoc)
-	return i < len(m.locs) && m.locs[i].Sec == l.Sec && m.locs[i].Off-l.Off < max(size, 1) && m.locs[i].Off-l.Off <= m.arch.MaxFtraceOffset
+	return i < len(m.locs) && m.locs[i].Sec == l.Sec && m.locs[i].Off-l.Off < max(size, 1) &&
+		m.locs[i].Off-l.Off <= m.arch.MaxFtraceOffset
 }

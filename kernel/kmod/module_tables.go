@@ -41,7 +41,8 @@ func (m *Module) Exports() ([]OwnExport, error) {
 			}
 			nameRel := section.Relocs[j]
 			if nameRel.Off != value.Off+4 && nameRel.Off != value.Off+8 {
-				return nil, fmt.Errorf("%s: %s: relocations at %#x and %#x are not an entry", m.Path, section.Name, value.Off, nameRel.Off)
+				return nil, fmt.Errorf("%s: %s: relocations at %#x and %#x are not an entry", m.Path, section.Name,
+					value.Off, nameRel.Off)
 			}
 			width := nameRel.Off - value.Off
 			j++
@@ -54,7 +55,8 @@ func (m *Module) Exports() ([]OwnExport, error) {
 				return nil, fmt.Errorf("%s: %s: export at %#x has an unreadable name", m.Path, section.Name, value.Off)
 			}
 			sym := &m.File.Symbols[value.Sym]
-			e := OwnExport{Name: name, GPL: section.Name == "__ksymtab_gpl" || entry < len(flags) && flags[entry]&1 != 0}
+			e := OwnExport{Name: name, GPL: section.Name == "__ksymtab_gpl" ||
+				entry < len(flags) && flags[entry]&1 != 0}
 			if sym.Sec > 0 {
 				e.Loc = Loc{sym.Sec, sym.Value + uint64(value.Addend)}
 			}
@@ -105,7 +107,8 @@ func (m *Module) Versions() ([]Version, error) {
 			continue
 		}
 		if len(section.Data)%entry != 0 {
-			return nil, fmt.Errorf("%s: __versions of %d bytes is not a table of %d-byte entries", m.Path, len(section.Data), entry)
+			return nil, fmt.Errorf("%s: __versions of %d bytes is not a table of %d-byte entries", m.Path,
+				len(section.Data), entry)
 		}
 		var bo binary.ByteOrder = binary.LittleEndian
 		if m.File.BigEndian {

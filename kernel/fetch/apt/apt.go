@@ -197,7 +197,8 @@ func (Provider) Compiler(compiler kconfig.Compiler) []string {
 	case compiler.Kind == "gcc":
 		return []string{fmt.Sprintf("gcc-%d", compiler.Major)}
 	case compiler.Kind == "clang":
-		return []string{fmt.Sprintf("clang-%d", compiler.Major), fmt.Sprintf("lld-%d", compiler.Major), fmt.Sprintf("llvm-%d", compiler.Major)}
+		return []string{fmt.Sprintf("clang-%d", compiler.Major), fmt.Sprintf("lld-%d", compiler.Major),
+			fmt.Sprintf("llvm-%d", compiler.Major)}
 	}
 	return nil
 }

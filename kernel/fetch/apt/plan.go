@@ -16,7 +16,8 @@ func (a Provider) remedy() string {
 		return "see what suite " + a.Suite + " has, name another one with --suite, " +
 			"or unpack the packages elsewhere and use --root"
 	}
-	return "run apt-get update, name the suite that has it with --suite, or unpack the packages elsewhere and use --root"
+	return "run apt-get update, name the suite that has it with --suite, or unpack the packages " +
+		"elsewhere and use --root"
 }
 
 // Plan implements [provider.Provider]: the image, since 7.2 with the packages it is

@@ -30,7 +30,8 @@ func patchedForRT(release string) bool {
 
 // haveRTPatches makes sure that the package sources have the source package.
 func (p *planner) haveRTPatches(ctx context.Context) error {
-	out, err := p.apt(ctx, "", "apt-get", "-q", "source", "--print-uris", "--diff-only", "--only-source", "linux="+p.source.Version)
+	out, err := p.apt(ctx, "", "apt-get", "-q", "source", "--print-uris", "--diff-only", "--only-source",
+		"linux="+p.source.Version)
 	var failed *provider.CommandError
 	if err != nil && !errors.As(err, &failed) {
 		return err
@@ -58,7 +59,8 @@ func (a Provider) patchForRT(ctx context.Context, pkg provider.Package, tarball,
 	if _, err := provider.Run(ctx, "", "tar", "-xf", tarball, "-C", tree, "--strip-components=1"); err != nil {
 		return err
 	}
-	if _, err := a.apt(ctx, debian, "apt-get", "-q", "source", "--download-only", "--diff-only", "--only-source", "linux="+pkg.Version); err != nil {
+	if _, err := a.apt(ctx, debian, "apt-get", "-q", "source", "--download-only", "--diff-only", "--only-source",
+		"linux="+pkg.Version); err != nil {
 		return fmt.Errorf("download the patches of PREEMPT_RT: %w", err)
 	}
 	packed, _ := filepath.Glob(filepath.Join(debian, "*.debian.tar.*"))
@@ -76,7 +78,8 @@ func (a Provider) patchForRT(ctx context.Context, pkg provider.Package, tarball,
 	}
 	for _, name := range seriesOf(string(series)) {
 		// As Debian's build does it: in order, and where the patch says.
-		_, err := provider.Run(ctx, tree, "patch", "-s", "-f", "-p1", "--fuzz=0", "--no-backup-if-mismatch", "-i", filepath.Join(patches, name))
+		_, err := provider.Run(ctx, tree, "patch", "-s", "-f", "-p1", "--fuzz=0", "--no-backup-if-mismatch", "-i",
+			filepath.Join(patches, name))
 		if err != nil {
 			return fmt.Errorf("apply %s: %w", name, err)
 		}

@@ -155,7 +155,8 @@ func (s suite) configure(ctx context.Context) error {
 	conf := bytes.NewBuffer(acquire)
 	for _, option := range [][2]string{
 		{"Dir::State", s.dir}, {"Dir::State::lists", s.path("lists")}, {"Dir::State::status", s.path("status")},
-		{"Dir::Cache", s.path("cache")}, {"Dir::Cache::srcpkgcache", ""}, {"Dir::Etc::sourcelist", s.path("sources.list")},
+		{"Dir::Cache", s.path("cache")}, {"Dir::Cache::srcpkgcache", ""},
+		{"Dir::Etc::sourcelist", s.path("sources.list")},
 		{"Dir::Etc::sourceparts", s.path("none")}, {"Dir::Etc::preferences", s.path("none/preferences")},
 		{"Dir::Etc::preferencesparts", s.path("none")},
 		{"Dir::Etc::main", s.path("none/apt.conf")}, {"Dir::Etc::parts", s.path("none")},
@@ -251,7 +252,8 @@ func archives(ctx context.Context) (main, security string, err error) {
 		}
 	}
 	if main == "" {
-		return "", "", errors.New("none of this machine's package sources is Debian's archive; run apt-get update once, " +
+		return "", "", errors.New("none of this machine's package sources is Debian's archive; run " +
+			"apt-get update once, " +
 			"or add a source of Debian")
 	}
 	return main, security, nil

@@ -93,7 +93,8 @@ func parseQuery(out string) ([]rpm, error) {
 			return nil, fmt.Errorf("read what dnf says: the size in %q: %w", line, err)
 		}
 		list = append(list, rpm{
-			Name: fields[0], Epoch: fields[1], Version: fields[2], Release: fields[3], Arch: fields[4], Source: fields[5], Size: size, Repo: fields[7],
+			Name: fields[0], Epoch: fields[1], Version: fields[2], Release: fields[3], Arch: fields[4],
+			Source: fields[5], Size: size, Repo: fields[7],
 		})
 	}
 	return list, nil
