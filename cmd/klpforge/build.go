@@ -96,28 +96,37 @@ objtool and make are confined: docs/security.md says what that holds.`,
 	flags := cmd.Flags()
 	flags.StringVarP(&opts.Output, "output", "o", "", "path of the module (default NAME.ko)")
 	flags.StringVar(&opts.Name, "name", "", "module name (default from --output or the first patch)")
-	flags.StringVar(&opts.Product, "series", "", "name of the series of releases that this is one of; recorded in the module")
+	flags.StringVar(&opts.Product, "series", "",
+		"name of the series of releases that this is one of; recorded in the module")
 	flags.StringVar(&opts.Version, "module-version", "", "version within the series; recorded in the module")
 	flags.StringVar(&opts.Vendor, "vendor", "", "who ships it; recorded in the module")
 	flags.StringVar(&opts.Description, "description", "", "what the module says it is for")
 	flags.StringVar(&opts.Emit, "emit", "", "keep the generated sources in `DIR`; plain make builds them")
 	flags.StringVar(&opts.GitDir, "git", ".", "repository for --range")
 	flags.StringVar(&rng, "range", "", "take the commits `A..B` of --git instead of patch files")
-	flags.IntVarP(&opts.Strip, "strip", "p", 0, "leading directories to drop from names in patches (default: found out)")
+	flags.IntVarP(&opts.Strip, "strip", "p", 0,
+		"leading directories to drop from names in patches (default: found out)")
 	flags.IntVar(&opts.Fuzz, "fuzz", 0, "context lines at each end of a hunk that may differ")
 	toolchainFlags(cmd, &opts.Toolchain)
 	launcherFlag(cmd, &opts.Toolchain)
 	flags.IntVarP(&opts.Jobs, "jobs", "j", 0, "parallel jobs (default: number of CPUs)")
-	flags.StringVar(&sign.Key, "sign-key", "", "sign the module with this private key: a file (PEM), or the pkcs11: `URI` of one in a token")
+	flags.StringVar(&sign.Key, "sign-key", "",
+		"sign the module with this private key: a file (PEM), or the pkcs11: `URI` of one in a token")
 	flags.StringVar(&sign.Cert, "sign-cert", "", "certificate of --sign-key (PEM or DER)")
-	flags.StringVar(&sign.Hash, "sign-hash", "", "hash to sign with, if not the one of the target's own modules: sha256, sha384 or sha512")
-	flags.BoolVar(&opts.Provenance, "provenance", false, "write NAME.ko.intoto.json beside the module: what it was made of (in-toto, SLSA)")
-	flags.StringVar(&opts.API, "api", "", "livepatch interface to write for, as the Linux `VERSION` that brought it: "+strings.Join(klpapi.Versions(), ", ")+" (default: as the target's headers have it)")
+	flags.StringVar(&sign.Hash, "sign-hash", "",
+		"hash to sign with, if not the one of the target's own modules: sha256, sha384 or sha512")
+	flags.BoolVar(&opts.Provenance, "provenance", false,
+		"write NAME.ko.intoto.json beside the module: what it was made of (in-toto, SLSA)")
+	flags.StringVar(&opts.API, "api", "", "livepatch interface to write for, as the Linux `VERSION` that brought it: "+
+		strings.Join(klpapi.Versions(), ", ")+" (default: as the target's headers have it)")
 	flags.BoolVar(&opts.NoReplace, "no-replace", false, "do not make the livepatch replace all earlier ones")
 	flags.StringArrayVar(&allow, "allow", nil, "accept findings `ID=reason`; recorded in the report")
-	flags.BoolVar(&opts.NoAutoCallers, "no-auto-callers", false, "leave out unchanged callers of functions whose lock effect changed; KLP201 is an error then")
-	flags.BoolVar(&opts.AllowCompilerMismatch, "skip-compiler-check", false, "accept another compiler version; shipped code is compared all the same")
-	flags.BoolVar(&opts.AllowSourceMismatch, "skip-source-check", false, "accept source of another version; shipped code is compared all the same")
+	flags.BoolVar(&opts.NoAutoCallers, "no-auto-callers", false,
+		"leave out unchanged callers of functions whose lock effect changed; KLP201 is an error then")
+	flags.BoolVar(&opts.AllowCompilerMismatch, "skip-compiler-check", false,
+		"accept another compiler version; shipped code is compared all the same")
+	flags.BoolVar(&opts.AllowSourceMismatch, "skip-source-check", false,
+		"accept source of another version; shipped code is compared all the same")
 	sandboxFlag(cmd, &opts.Sandbox)
 	trustFlag(cmd, &opts.TrustPatch)
 	flags.StringVar(&format, "format", "text", "text or json")
@@ -164,7 +173,8 @@ func (a *app) summary(res *pipeline.Result, err error, total time.Duration) {
 	}
 	var refusal *pipeline.Refusal
 	if errors.As(err, &refusal) {
-		fmt.Fprintf(out, "the patch cannot become a livepatch for %s: %d error(s) above\n", res.Release, len(refusal.Problems))
+		fmt.Fprintf(out, "the patch cannot become a livepatch for %s: %d error(s) above\n", res.Release,
+			len(refusal.Problems))
 	}
 	defer a.times(res, total)
 	if err != nil {
@@ -236,7 +246,8 @@ type buildFunc struct {
 
 func writeBuildJSON(cli *app, res *pipeline.Result, err error) error {
 	doc := buildJSON{Schema: "klpforge.build/v1", Release: res.Release, Module: res.Module, Bytes: res.Bytes,
-		Functions: []buildFunc{}, NewFuncs: res.NewFuncs, NewData: res.NewData, Problems: res.Problems, Notes: res.Notes,
+		Functions: []buildFunc{}, NewFuncs: res.NewFuncs, NewData: res.NewData, Problems: res.Problems,
+		Notes: res.Notes,
 		Units: res.Units, Stages: res.Stages, Compile: res.CompileSeconds}
 	if doc.Problems == nil {
 		doc.Problems = []finding.Finding{}

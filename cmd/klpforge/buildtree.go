@@ -11,7 +11,8 @@ import (
 // command runs.
 func buildTreeFlag(cmd *cobra.Command, opts *kernel.Options) {
 	var dir string
-	cmd.Flags().StringVar(&dir, "build-tree", "", "`DIR` that the kernel was built in (in place, or the one of O=): its parts are found there, and its release")
+	cmd.Flags().StringVar(&dir, "build-tree", "",
+		"`DIR` that the kernel was built in (in place, or the one of O=): its parts are found there, and its release")
 	cmd.PreRunE = func(*cobra.Command, []string) error {
 		if dir == "" {
 			return nil

@@ -35,7 +35,8 @@ func argumentCompletion() map[string]cobra.CompletionFunc {
 	for _, path := range []string{"info", "load", "plan", "postlink", "verify"} {
 		completions["klpforge "+path] = module
 	}
-	for _, path := range []string{"kernel list", "kernel fetch", "kernel info", "kernel prepare", "kernel prune", "status", "release schema", "release new-state",
+	for _, path := range []string{"kernel list", "kernel fetch", "kernel info", "kernel prepare", "kernel prune",
+		"status", "release schema", "release new-state",
 		"inspect callers", "inspect layout", "inspect locks", "inspect sleeps", "inspect stacks"} {
 		completions["klpforge "+path] = cobra.NoFileCompletions
 	}

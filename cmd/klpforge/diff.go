@@ -66,8 +66,10 @@ with --count-lines. What could be another number counts.`,
 		},
 	}
 	cmd.Flags().StringVar(&format, "format", "text", "text or json")
-	cmd.Flags().BoolVar(&countLines, "count-lines", false, "count functions as changed in which only line numbers differ")
-	cmd.Flags().StringVar(&failOn, "fail-on", "error", "exit 1 for problems of this severity or above: error, warning or note")
+	cmd.Flags().BoolVar(&countLines, "count-lines", false,
+		"count functions as changed in which only line numbers differ")
+	cmd.Flags().StringVar(&failOn, "fail-on", "error",
+		"exit 1 for problems of this severity or above: error, warning or note")
 	return cmd
 }
 

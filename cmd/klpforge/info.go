@@ -113,7 +113,8 @@ func typesText(recorded note.Types) string {
 	if recorded.Source == "" {
 		return recorded.Object + ": not compared, the kernel tells none"
 	}
-	s := fmt.Sprintf("%s: %d compared with %s, SHA-256 %.12s…", recorded.Object, recorded.Checked, recorded.Source, recorded.SHA256)
+	s := fmt.Sprintf("%s: %d compared with %s, SHA-256 %.12s…", recorded.Object, recorded.Checked, recorded.Source,
+		recorded.SHA256)
 	if recorded.Absent > 0 {
 		s += fmt.Sprintf("; %d that it does not know", recorded.Absent)
 	}

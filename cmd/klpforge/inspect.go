@@ -26,7 +26,8 @@ first look at a kernel takes some seconds, later ones use the cache.`,
 		},
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(a.inspectLocksCmd(), a.inspectCallersCmd(), a.inspectSleepsCmd(), a.inspectStacksCmd(), a.inspectLayoutCmd())
+	cmd.AddCommand(a.inspectLocksCmd(), a.inspectCallersCmd(), a.inspectSleepsCmd(), a.inspectStacksCmd(),
+		a.inspectLayoutCmd())
 	return cmd
 }
 
@@ -83,7 +84,8 @@ func findFuncs(kernelModel *model.Model, name string) ([]model.FuncID, error) {
 		}
 	}
 	if len(ids) == 0 {
-		return nil, usageError("%s has no function called %q; it may be inlined everywhere, or belong to a module", kernelModel.Prog.Name, name)
+		return nil, usageError("%s has no function called %q; it may be inlined everywhere, or belong to a module",
+			kernelModel.Prog.Name, name)
 	}
 	return ids, nil
 }

@@ -90,9 +90,11 @@ type takenJSON struct {
 
 func callersOf(program *model.Model, id model.FuncID) calleeJSON {
 	f := program.Func(id)
-	callee := calleeJSON{Name: f.Name, Address: hexAddr(f.Addr), Callers: []callerJSON{}, Pointers: []pointerJSON{}, Taken: []takenJSON{}}
+	callee := calleeJSON{Name: f.Name, Address: hexAddr(f.Addr), Callers: []callerJSON{}, Pointers: []pointerJSON{},
+		Taken: []takenJSON{}}
 	for call := range program.Callers(id) {
-		callee.Callers = append(callee.Callers, callerJSON{program.Func(call.Caller).Name, place(program, call.Site), hexAddr(call.Site), call.Kind.String(), ""})
+		callee.Callers = append(callee.Callers, callerJSON{program.Func(call.Caller).Name, place(program, call.Site),
+			hexAddr(call.Site), call.Kind.String(), ""})
 	}
 	for d := range program.DataRefsTo(id) {
 		pointer := pointerJSON{Symbol: place(program, d.Addr), Address: hexAddr(d.Addr)}
@@ -162,9 +164,11 @@ func (a *app) printCallers(doc callersJSON) {
 		for _, taken := range callee.Taken {
 			switch {
 			case taken.Callee != "":
-				fmt.Fprintf(a.out, "    address     taken by %s at %s, argument %d of %s\n", taken.Function, taken.Address, *taken.Argument, taken.Callee)
+				fmt.Fprintf(a.out, "    address     taken by %s at %s, argument %d of %s\n", taken.Function,
+					taken.Address, *taken.Argument, taken.Callee)
 			case taken.Argument != nil:
-				fmt.Fprintf(a.out, "    address     taken by %s at %s, argument %d of a call through a pointer\n", taken.Function, taken.Address, *taken.Argument)
+				fmt.Fprintf(a.out, "    address     taken by %s at %s, argument %d of a call through a pointer\n",
+					taken.Function, taken.Address, *taken.Argument)
 			default:
 				fmt.Fprintf(a.out, "    address     taken by %s at %s\n", taken.Function, taken.Address)
 			}

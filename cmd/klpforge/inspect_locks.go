@@ -99,15 +99,18 @@ func locksReport(known *facts.Kernel, effects []*locks.Effect, lines map[uint64]
 	for _, effect := range effects {
 		fn := known.Model.Func(effect.Func)
 		summary := known.Locks.Summary(effect, known.Types)
-		lock := lockJSON{Name: fn.Name, Address: hexAddr(fn.Addr), Acquires: summary.Acquires, Releases: summary.Releases, Possible: summary.Possible, Drops: summary.Drops, Context: summary.Context,
-			Conditional: summary.Conditional, Returns: summary.Returns, Unknown: summary.Unknown, Source: lines[fn.Addr]}
+		lock := lockJSON{Name: fn.Name, Address: hexAddr(fn.Addr), Acquires: summary.Acquires,
+			Releases: summary.Releases, Possible: summary.Possible, Drops: summary.Drops, Context: summary.Context,
+			Conditional: summary.Conditional, Returns: summary.Returns, Unknown: summary.Unknown,
+			Source: lines[fn.Addr]}
 		if effect.Unknown != 0 {
 			lock.Why = effect.Unknown.String()
 		}
 		if len(effect.Outcomes) > 1 {
 			for i := range effect.Outcomes {
 				x := known.Locks.OutcomeSummary(effect, i, known.Types)
-				lock.Outcomes = append(lock.Outcomes, outcomeJSON{x.Returns, conditions(&effect.Outcomes[i]), x.Acquires, x.Releases, x.Context})
+				lock.Outcomes = append(lock.Outcomes, outcomeJSON{x.Returns, conditions(&effect.Outcomes[i]),
+					x.Acquires, x.Releases, x.Context})
 			}
 		}
 		doc.Functions = append(doc.Functions, lock)
@@ -149,7 +152,8 @@ func (a *app) printLocks(known *facts.Kernel, effects []*locks.Effect, lines map
 		}
 	}
 	if len(effects) > 1 {
-		fmt.Fprintf(a.out, "%d functions change locks or the CPU's state; %d of them are not fully known\n", len(effects), unknown)
+		fmt.Fprintf(a.out, "%d functions change locks or the CPU's state; %d of them are not fully known\n",
+			len(effects), unknown)
 	}
 }
 

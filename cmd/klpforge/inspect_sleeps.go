@@ -80,7 +80,8 @@ func sleepsReport(program *model.Model, result *sleeps.Result, ids []model.FuncI
 	doc := sleepsJSON{Schema: "klpforge.sleeps/v1", Functions: []sleepJSON{}}
 	for _, id := range ids {
 		fn, fact := program.Func(id), result.Fact(id)
-		sleep := sleepJSON{Name: fn.Name, Address: hexAddr(fn.Addr), Sleeps: fact.Answer.String(), Always: fact.Always, Why: fact.Why}
+		sleep := sleepJSON{Name: fn.Name, Address: hexAddr(fn.Addr), Sleeps: fact.Answer.String(), Always: fact.Always,
+			Why: fact.Why}
 		for i := range 6 {
 			if fact.Args&(1<<i) != 0 {
 				sleep.Arguments = append(sleep.Arguments, i)
@@ -115,7 +116,9 @@ func (a *app) printSleeps(doc sleepsJSON, all int) {
 		fmt.Fprintln(a.out)
 	}
 	if len(doc.Functions) > 1 {
-		fmt.Fprintf(a.out, "of %d functions %d may sleep, %d if flags allow, %d if a function does that they are given, and of %d it is unknown; the others never do\n",
+		fmt.Fprintf(a.out,
+			"of %d functions %d may sleep, %d if flags allow, %d if a function does that they are given, and of %d "+
+				"it is unknown; the others never do\n",
 			all, count["may"], count["if flags allow"], count["if an argument does"], count["unknown"])
 	}
 }

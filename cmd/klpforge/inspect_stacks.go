@@ -91,7 +91,9 @@ type stackJSON struct {
 
 func stackOf(result *stacks.Result, id model.FuncID, roots bool) stackJSON {
 	f := result.Model().Func(id)
-	stack := stackJSON{Name: f.Name, Address: hexAddr(f.Addr), Reason: result.Facts[id].Reason.String(), Detail: result.Facts[id].Detail, Path: []string{}, Sure: result.Facts[id].Sure, Unknown: result.Facts[id].Unknown}
+	stack := stackJSON{Name: f.Name, Address: hexAddr(f.Addr), Reason: result.Facts[id].Reason.String(),
+		Detail: result.Facts[id].Detail, Path: []string{}, Sure: result.Facts[id].Sure,
+		Unknown: result.Facts[id].Unknown}
 	stack.Path = append(stack.Path, result.Path(id)...)
 	if roots && len(stack.Path) > 0 {
 		stack.Threads, stack.Syscalls = result.Roots(id, 10)

@@ -51,7 +51,8 @@ func (a *app) kernelPrepareCmd() *cobra.Command {
 			}
 			defer target.Close()
 			bars := newProgress(a.err)
-			tree, err := pipeline.Prepare(cmd.Context(), target, kbuild.PrepareOptions{Toolchain: tools, Jobs: jobs, Progress: bars.update, Sandbox: sandbox})
+			tree, err := pipeline.Prepare(cmd.Context(), target,
+				kbuild.PrepareOptions{Toolchain: tools, Jobs: jobs, Progress: bars.update, Sandbox: sandbox})
 			bars.done()
 			if err != nil {
 				return err
@@ -96,7 +97,8 @@ func (a *app) kernelListCmd() *cobra.Command {
 			table := tabwriter.NewWriter(a.out, 0, 8, 2, ' ', 0)
 			fmt.Fprintln(table, "RELEASE\tIMAGE\tMODULES\tHEADERS\tSOURCE\tDEBUG\tWHERE")
 			for _, k := range list {
-				fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", k.Release, yes(k.Image), yes(k.Modules), yes(k.Headers), yes(k.Source), yes(k.Debug), k.Where)
+				fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", k.Release, yes(k.Image), yes(k.Modules),
+					yes(k.Headers), yes(k.Source), yes(k.Debug), k.Where)
 			}
 			return table.Flush()
 		},
@@ -155,8 +157,10 @@ archive is that of the machine's own package sources, which stay as they are.`,
 		},
 	}
 	cmd.Flags().StringVar((*string)(&opts.Cache), "cache", "", "cache `DIR`")
-	cmd.Flags().StringVar(&from, "from", "", "package system: "+strings.Join(fetch.Names(), " or ")+" (default: the first that is here)")
-	cmd.Flags().StringVar(&opts.Suite, "suite", "", "suite of Debian that has the kernel (default: this machine's, else by the release)")
+	cmd.Flags().StringVar(&from, "from", "", "package system: "+strings.Join(fetch.Names(), " or ")+
+		" (default: the first that is here)")
+	cmd.Flags().StringVar(&opts.Suite, "suite", "",
+		"suite of Debian that has the kernel (default: this machine's, else by the release)")
 	cmd.Flags().BoolVar(&opts.IncludeDbg, "dbg", false, "also the debug package (several GB)")
 	cmd.Flags().BoolVar(&opts.ImageOnly, "image-only", false, "neither headers nor source")
 	return cmd

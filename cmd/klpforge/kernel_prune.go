@@ -75,13 +75,15 @@ when a build needs it.`,
 				out[i].Removed = true
 			}
 			if format == "json" {
-				return writeJSON(a, map[string]any{"schema": "klpforge.trees/v1", "cache": dir, "dryRun": dry, "trees": out})
+				return writeJSON(a, map[string]any{"schema": "klpforge.trees/v1", "cache": dir, "dryRun": dry,
+					"trees": out})
 			}
 			return a.prunedTrees(out, dry)
 		},
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&cache, "cache", "", "cache `DIR` (default $KLPFORGE_CACHE, else klpforge in the user's cache directory)")
+	flags.StringVar(&cache, "cache", "",
+		"cache `DIR` (default $KLPFORGE_CACHE, else klpforge in the user's cache directory)")
 	flags.IntVar(&days, "unused-for", 0, "remove trees that no run has asked for in so many `DAYS`")
 	flags.BoolVar(&all, "all", false, "remove all trees")
 	flags.BoolVar(&dry, "dry-run", false, "only say what would be removed")

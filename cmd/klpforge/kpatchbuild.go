@@ -72,23 +72,31 @@ Exit codes: 0 done, 1 anything else.`,
 	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &exitError{code: exitFindings, err: err} })
 	flags := cmd.Flags()
 	flags.SortFlags = false
-	flags.StringVarP(&given.archVersion, "archversion", "a", "", "kernel `RELEASE`, as uname -r prints it (default: the running kernel's)")
+	flags.StringVarP(&given.archVersion, "archversion", "a", "",
+		"kernel `RELEASE`, as uname -r prints it (default: the running kernel's)")
 	flags.StringVarP(&given.sourceRPM, "sourcerpm", "r", "", "not supported: unpack `FILE` and give --sourcedir")
-	flags.StringVarP(&given.source, "sourcedir", "s", "", "kernel source `DIR`; it is only read. If the kernel was built in it, nothing else is needed")
+	flags.StringVarP(&given.source, "sourcedir", "s", "",
+		"kernel source `DIR`; it is only read. If the kernel was built in it, nothing else is needed")
 	flags.StringVarP(&given.config, "config", "c", "", "kernel config `FILE` (default with -s: .config there)")
-	flags.StringVarP(&given.vmlinux, "vmlinux", "v", "", "original vmlinux `FILE` (default with -s: vmlinux there); says the release")
+	flags.StringVarP(&given.vmlinux, "vmlinux", "v", "",
+		"original vmlinux `FILE` (default with -s: vmlinux there); says the release")
 	flags.IntVarP(&given.jobs, "jobs", "j", 0, "parallel jobs (default: number of CPUs)")
-	flags.StringArrayVarP(&given.targets, "target", "t", nil, "patch only what this `GOAL` makes: vmlinux, modules, a directory/, an object.o or a module.ko; several add up")
+	flags.StringArrayVarP(&given.targets, "target", "t", nil,
+		"patch only what this `GOAL` makes: vmlinux, modules, a directory/, an object.o or a module.ko; several add up")
 	flags.StringVarP(&given.name, "name", "n", "", "module `NAME`")
 	flags.StringVarP(&given.output, "output", "o", ".", "`DIR` for the module")
 	flags.CountVarP(&given.debug, "debug", "d", "keep the generated sources in $CACHEDIR/tmp (~/.kpatch/tmp)")
-	flags.StringVar(&given.ootModule, "oot-module", "", "patch a module built outside of the kernel's tree: `FILE.ko`, as it is loaded")
+	flags.StringVar(&given.ootModule, "oot-module", "",
+		"patch a module built outside of the kernel's tree: `FILE.ko`, as it is loaded")
 	flags.StringVar(&given.ootSource, "oot-module-src", "", "`DIR` with the source of --oot-module")
 	flags.BoolVarP(&given.nonReplace, "non-replace", "R", false, "do not make the livepatch replace all earlier ones")
 	flags.BoolVar(&given.skipCleanup, "skip-cleanup", false, "keep the generated sources, as --debug")
-	flags.BoolVar(&given.skipCheck, "skip-compiler-check", false, "accept another compiler version; shipped code is compared all the same")
+	flags.BoolVar(&given.skipCheck, "skip-compiler-check", false,
+		"accept another compiler version; shipped code is compared all the same")
 	flags.BoolVar(&given.skipGCC, "skip-gcc-check", false, "the same")
-	flags.StringVar(&given.built, "build-tree", "", "`DIR` that the kernel was built in, where its parts lie (default: that of -s, or the one that -v or -c lies in)")
+	flags.StringVar(&given.built, "build-tree", "",
+		"`DIR` that the kernel was built in, where its parts lie (default: that of -s, or the one "+
+			"that -v or -c lies in)")
 	toolchainFlags(cmd, &given.tools)
 	sandboxFlag(cmd, &given.sandbox)
 	trustFlag(cmd, &given.trust)
@@ -157,17 +165,21 @@ func (a *app) kpatchBuild(cmd *cobra.Command, given *kpatchFlags, patches []stri
 
 // options translates the flags. Every flag has an effect or is refused.
 func (k *kpatchFlags) options(patches []string, jobsGiven bool) (pipeline.Options, error) {
-	opts := pipeline.Options{Patches: patches, Goals: k.targets, NoReplace: k.nonReplace, AllowCompilerMismatch: k.skipCheck || k.skipGCC,
-		Toolchain: k.tools, Sandbox: k.sandbox, TrustPatch: k.trust}
+	opts := pipeline.Options{Patches: patches, Goals: k.targets, NoReplace: k.nonReplace,
+		AllowCompilerMismatch: k.skipCheck || k.skipGCC,
+		Toolchain:             k.tools, Sandbox: k.sandbox, TrustPatch: k.trust}
 	if len(patches) == 0 {
 		return opts, errors.New("no patch file given")
 	}
 	if k.sourceRPM != "" {
-		return opts, errors.New("--sourcerpm: source packages of RPM are not unpacked; do that (rpmbuild -bp), and give the result with --sourcedir")
+		return opts, errors.New("--sourcerpm: source packages of RPM are not unpacked; do that (rpmbuild -bp), and " +
+			"give the result with --sourcedir")
 	}
-	for _, other := range []struct{ flag, value string }{{"--vmlinux", k.vmlinux}, {"--sourcedir", k.source}, {"--build-tree", k.built}} {
+	for _, other := range []struct{ flag, value string }{{"--vmlinux", k.vmlinux}, {"--sourcedir", k.source},
+		{"--build-tree", k.built}} {
 		if k.archVersion != "" && other.value != "" {
-			return opts, fmt.Errorf("--archversion and %s exclude each other: the release is that of vmlinux", other.flag)
+			return opts, fmt.Errorf("--archversion and %s exclude each other: the release is that of vmlinux",
+				other.flag)
 		}
 	}
 	if jobsGiven && k.jobs <= 0 {
@@ -188,7 +200,8 @@ func (k *kpatchFlags) options(patches []string, jobsGiven bool) (pipeline.Option
 		flag, path string
 		dir        bool
 	}
-	places := []place{{"--build-tree", k.built, true}, {"--sourcedir", k.source, true}, {"--config", k.config, false}, {"--vmlinux", k.vmlinux, false},
+	places := []place{{"--build-tree", k.built, true}, {"--sourcedir", k.source, true}, {"--config", k.config, false},
+		{"--vmlinux", k.vmlinux, false},
 		{"--output", k.output, true}, {"--oot-module", k.ootModule, false}, {"--oot-module-src", k.ootSource, true}}
 	for _, file := range patches {
 		places = append(places, place{"patch", file, false})
@@ -253,10 +266,12 @@ func (k *kpatchFlags) kernel(opts *pipeline.Options) error {
 	case tree != nil && (target.Release == "" || target.Release == tree.Release()):
 		target.Finder = tree
 	case k.source != "" && target.Vmlinux == "" && target.Release == "":
-		return fmt.Errorf("no kernel was built in %s: give the directory that yours was built in with --build-tree, or its vmlinux with --vmlinux and its configuration with --config", k.source)
+		return fmt.Errorf("no kernel was built in %s: give the directory that yours was built in with --build-tree, "+
+			"or its vmlinux with --vmlinux and its configuration with --config", k.source)
 	case k.source != "" && target.Config == "":
 		if target.Config = beside(k.source, ".config"); target.Config == "" {
-			return fmt.Errorf("%s has no .config: give the kernel's with --config, or the directory that it was built in with --build-tree", k.source)
+			return fmt.Errorf("%s has no .config: give the kernel's with --config, or the directory that it was "+
+				"built in with --build-tree", k.source)
 		}
 	}
 	if !named(*target) {

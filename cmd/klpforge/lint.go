@@ -64,21 +64,27 @@ the patches change no code; 2 usage; 3 the environment failed.`,
 	externalFlags(cmd, &opts)
 	flags := cmd.Flags()
 	flags.StringVar(&given.format, "format", "text", "text, json, sarif or html")
-	flags.StringVar(&given.failOn, "fail-on", "error", "exit 1 for findings of this severity or above: error, warning or note")
+	flags.StringVar(&given.failOn, "fail-on", "error",
+		"exit 1 for findings of this severity or above: error, warning or note")
 	flags.StringSliceVar(&given.checks, "checks", nil, "report only these checks, by `ID` or name")
 	flags.StringSliceVar(&given.not, "disable", nil, "do not report these checks, by `ID` or name")
 	flags.StringArrayVar(&given.allow, "allow", nil, "accept findings `ID=reason`; they stay in the report")
-	flags.StringVar(&given.shadow, "suggest-shadow", "", "write shadow-variable code for changed types (KLP208) to `FILE`")
+	flags.StringVar(&given.shadow, "suggest-shadow", "",
+		"write shadow-variable code for changed types (KLP208) to `FILE`")
 	flags.StringVar(&opts.GitDir, "git", ".", "repository for --range")
 	flags.StringVar(&opts.GitRange, "range", "", "take the commits `A..B` of --git instead of patch files")
-	flags.IntVarP(&opts.Strip, "strip", "p", 0, "leading directories to drop from names in patches (default: found out)")
+	flags.IntVarP(&opts.Strip, "strip", "p", 0,
+		"leading directories to drop from names in patches (default: found out)")
 	flags.IntVar(&opts.Fuzz, "fuzz", 0, "context lines at each end of a hunk that may differ")
 	toolchainFlags(cmd, &opts.Toolchain)
 	flags.IntVarP(&opts.Jobs, "jobs", "j", 0, "parallel jobs (default: number of CPUs)")
-	flags.BoolVar(&opts.NoAutoCallers, "no-auto-callers", false, "leave out unchanged callers of functions whose lock effect changed; KLP201 is an error then")
-	flags.BoolVar(&opts.AllowCompilerMismatch, "skip-compiler-check", false, "accept another compiler version; shipped code is compared all the same")
+	flags.BoolVar(&opts.NoAutoCallers, "no-auto-callers", false,
+		"leave out unchanged callers of functions whose lock effect changed; KLP201 is an error then")
+	flags.BoolVar(&opts.AllowCompilerMismatch, "skip-compiler-check", false,
+		"accept another compiler version; shipped code is compared all the same")
 	sandboxFlag(cmd, &opts.Sandbox)
-	flags.BoolVar(&opts.AllowSourceMismatch, "skip-source-check", false, "accept source of another version; shipped code is compared all the same")
+	flags.BoolVar(&opts.AllowSourceMismatch, "skip-source-check", false,
+		"accept source of another version; shipped code is compared all the same")
 	return cmd
 }
 
@@ -172,11 +178,13 @@ func lintReport(res *pipeline.Result, selected map[finding.ID]bool) *report.Repo
 	rep.Graph = callGraph(in)
 	for _, ob := range res.Plan.Objects {
 		for _, fn := range ob.Funcs {
-			function := report.Function{Object: ob.Name, Name: fn.Name, Sympos: fn.Sympos, Unit: fn.Unit, Reasons: fn.Reasons}
+			function := report.Function{Object: ob.Name, Name: fn.Name, Sympos: fn.Sympos, Unit: fn.Unit,
+				Reasons: fn.Reasons}
 			for _, unit := range in.Units {
 				for _, ch := range unit.Replace {
 					// Where two modules share an object file, the plan's unit also names the owner.
-					if unit.Owner == ob.Name && ch.Name == fn.Name && strings.HasPrefix(fn.Unit, strings.TrimSuffix(unit.Object, ".o")) {
+					if unit.Owner == ob.Name && ch.Name == fn.Name &&
+						strings.HasPrefix(fn.Unit, strings.TrimSuffix(unit.Object, ".o")) {
 						function.Old, function.New = in.Locate(unit.Object, ch.Name)
 						function.Code = report.Instructions(unit.Diff, ch)
 					}

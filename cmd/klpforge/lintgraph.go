@@ -77,7 +77,8 @@ func callGraph(in *analyze.Input) *report.Graph {
 			for i, name := range outside {
 				if i == maxCallers && len(outside) > maxCallers+1 {
 					more := len(graph.Nodes)
-					graph.Nodes = append(graph.Nodes, report.Node{Name: fmt.Sprintf("and %d more", len(outside)-i), Role: report.Outside})
+					graph.Nodes = append(graph.Nodes, report.Node{Name: fmt.Sprintf("and %d more", len(outside)-i),
+						Role: report.Outside})
 					call(more, to)
 					break
 				}

@@ -81,14 +81,16 @@ not end in time; 2 usage; 3 the environment failed (not root, no such file).`,
 				printBoot(a.out, done)
 				var failed *deploy.BootError
 				if errors.As(err, &failed) { // the list above has the reasons
-					return &exitError{code: exitFindings, err: fmt.Errorf("%d of %d not brought into force: %s", len(failed.Failed), len(done), failed.Files())}
+					return &exitError{code: exitFindings, err: fmt.Errorf("%d of %d not brought into force: %s",
+						len(failed.Failed), len(done), failed.Files())}
 				}
 				if err == nil && len(done) == 0 {
 					release, err := machine.Release()
 					if err != nil {
 						return err
 					}
-					fmt.Fprintf(a.out, "no livepatch is installed for this kernel: %s has no modules\n", filepath.Join(cmp.Or(places.Modules, deploy.ModulesDir), release))
+					fmt.Fprintf(a.out, "no livepatch is installed for this kernel: %s has no modules\n",
+						filepath.Join(cmp.Or(places.Modules, deploy.ModulesDir), release))
 				}
 				return a.machineError(err)
 			}

@@ -19,7 +19,8 @@ func rootFlag(cmd *cobra.Command, m *deploy.Machine) {
 }
 
 func placesFlags(cmd *cobra.Command, p *deploy.Places) {
-	cmd.Flags().StringVar(&p.Modules, "modules-dir", deploy.ModulesDir, "`DIR` whose subdirectory RELEASE has the modules to load at boot")
+	cmd.Flags().StringVar(&p.Modules, "modules-dir", deploy.ModulesDir,
+		"`DIR` whose subdirectory RELEASE has the modules to load at boot")
 	cmd.Flags().StringVar(&p.State, "state-dir", deploy.StateDir, "`DIR` to keep in mind what failed at boot")
 }
 
@@ -53,7 +54,9 @@ func (t *transitionFlags) add(cmd *cobra.Command) {
 	flags := cmd.Flags()
 	flags.DurationVar(&t.timeout, "timeout", deploy.DefaultTimeout, "how long a transition may take")
 	flags.StringVar(&t.onTimeout, "on-timeout", string(deploy.Reverse), "then: reverse, leave or force")
-	flags.StringVar(&t.force, "force", "", "`WORDS` without which no module is forced that does not carry verdict KLP402 and a verified signature:\n\"give up consistency for NAME\"")
+	flags.StringVar(&t.force, "force", "",
+		"`WORDS` without which no module is forced that does not carry verdict KLP402 and a verified "+
+			"signature:\n\"give up consistency for NAME\"")
 }
 
 func (t *transitionFlags) options(cli *app) (deploy.Options, *transitionLine, error) {
@@ -68,7 +71,8 @@ func (t *transitionFlags) options(cli *app) (deploy.Options, *transitionLine, er
 		return deploy.Options{}, nil, usageError("--force has a meaning only with --on-timeout force")
 	}
 	l := &transitionLine{w: cli.err, terminal: isTerminal(cli.err)}
-	return deploy.Options{Timeout: t.timeout, OnTimeout: on, ForceWords: t.force, Progress: l.progress, Say: l.say}, l, nil
+	return deploy.Options{Timeout: t.timeout, OnTimeout: on, ForceWords: t.force, Progress: l.progress,
+		Say: l.say}, l, nil
 }
 
 // transitionLine shows progress: on a terminal one line that changes, elsewhere
@@ -83,7 +87,8 @@ type transitionLine struct {
 const logEvery = 10 * time.Second
 
 func (l *transitionLine) progress(step deploy.Progress) {
-	text := fmt.Sprintf("%s %s: %d of %d tasks left, %v", step.Phase, step.Module, step.Left, step.Total, step.Elapsed.Round(time.Second))
+	text := fmt.Sprintf("%s %s: %d of %d tasks left, %v", step.Phase, step.Module, step.Left, step.Total,
+		step.Elapsed.Round(time.Second))
 	if l.terminal {
 		fmt.Fprintf(l.w, "\r%s\x1b[K", text)
 		l.shown = true

@@ -26,11 +26,12 @@ func newProgress(w io.Writer) *progress {
 		return &progress{log: newStageLog(w, stageDelay, stageAgain)}
 	}
 	bars := &progress{p: mpb.New(mpb.WithOutput(w), mpb.WithWidth(40))}
-	bars.bar = bars.p.New(0, mpb.BarStyle(), mpb.BarRemoveOnComplete(), mpb.PrependDecorators(decor.Any(func(decor.Statistics) string {
-		bars.mu.Lock()
-		defer bars.mu.Unlock()
-		return bars.last
-	}, decor.WCSyncSpaceR)))
+	bars.bar = bars.p.New(0, mpb.BarStyle(), mpb.BarRemoveOnComplete(),
+		mpb.PrependDecorators(decor.Any(func(decor.Statistics) string {
+			bars.mu.Lock()
+			defer bars.mu.Unlock()
+			return bars.last
+		}, decor.WCSyncSpaceR)))
 	return bars
 }
 

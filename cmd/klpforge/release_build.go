@@ -86,10 +86,12 @@ in its own, finds them there: see 'klpforge release matrix --parts'.`,
 	flags := cmd.Flags()
 	manifestFlag(cmd, &file)
 	flags.StringVarP(&opts.Dir, "output", "o", ".", "`DIR` for the modules, one directory for each target in it")
-	flags.StringVar(&cache, "cache", "", "cache `DIR` (default $KLPFORGE_CACHE, else klpforge in the user's cache directory)")
+	flags.StringVar(&cache, "cache", "",
+		"cache `DIR` (default $KLPFORGE_CACHE, else klpforge in the user's cache directory)")
 	flags.StringVar(&gitDir, "git", "", "search the history of the repository `DIR` for follow-ups and prerequisites")
 	flags.StringVar(&gitHead, "git-head", "HEAD", "commit of --git from which to search backwards")
-	flags.IntVar(&gitDepth, "git-depth", patchset.DefaultContents, "commits of --git whose contents are searched for prerequisites, at most")
+	flags.IntVar(&gitDepth, "git-depth", patchset.DefaultContents,
+		"commits of --git whose contents are searched for prerequisites, at most")
 	toolchainFlags(cmd, &opts.Toolchain)
 	launcherFlag(cmd, &opts.Toolchain)
 	flags.IntVarP(&opts.Jobs, "jobs", "j", 0, "parallel compilers for each target (default: number of CPUs)")
@@ -176,9 +178,11 @@ func (a *app) releaseSummary(summary *releases.Summary, format string) error {
 	failed, machine := summary.Failed()
 	switch {
 	case machine:
-		return &exitError{code: exitEnv, err: fmt.Errorf("release %s %s: not all targets could be built", summary.Name, summary.Version), quiet: format == "json"}
+		return &exitError{code: exitEnv, err: fmt.Errorf("release %s %s: not all targets could be built", summary.Name,
+			summary.Version), quiet: format == "json"}
 	case failed:
-		return &exitError{code: exitFindings, err: fmt.Errorf("release %s %s: not all targets have a module", summary.Name, summary.Version), quiet: format == "json"}
+		return &exitError{code: exitFindings, err: fmt.Errorf("release %s %s: not all targets have a module",
+			summary.Name, summary.Version), quiet: format == "json"}
 	}
 	return nil
 }
@@ -195,9 +199,11 @@ func printSummary(out io.Writer, summary *releases.Summary) {
 		case target.Empty:
 			fmt.Fprintf(out, "%s: nothing to build: its source has all patches that are for it\n", target.Release)
 		case target.Part != nil:
-			fmt.Fprintf(out, "%s: part %d of %d: %d object(s) compiled, %.1f s\n", target.Release, target.Part.Number, target.Part.Of, len(target.Compiled), target.Seconds)
+			fmt.Fprintf(out, "%s: part %d of %d: %d object(s) compiled, %.1f s\n", target.Release, target.Part.Number,
+				target.Part.Of, len(target.Compiled), target.Seconds)
 		default:
-			fmt.Fprintf(out, "%s: %s, %d function(s), %.1f s\n", target.Release, target.Module, len(target.Functions), target.Seconds)
+			fmt.Fprintf(out, "%s: %s, %d function(s), %.1f s\n", target.Release, target.Module, len(target.Functions),
+				target.Seconds)
 		}
 		for _, p := range target.Included {
 			fmt.Fprintf(out, "  + %s\n", p)

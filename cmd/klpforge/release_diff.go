@@ -53,7 +53,8 @@ error.`,
 				printReleaseDiff(a.out, diff)
 			}
 			if diff.Upgrade.Decision == release.Refused || worst(diff.Findings) >= finding.Error {
-				return &exitError{code: exitFindings, err: fmt.Errorf("%s may not follow %s", args[1], args[0]), quiet: true}
+				return &exitError{code: exitFindings, err: fmt.Errorf("%s may not follow %s", args[1], args[0]),
+					quiet: true}
 			}
 			return nil
 		},
@@ -77,7 +78,8 @@ func subject(path string) (release.Subject, error) {
 		return release.Subject{}, err
 	}
 	if info.Manifest == nil {
-		return release.Subject{}, fmt.Errorf("compare %s: it carries no note of klpforge, so what it contains is not known", path)
+		return release.Subject{}, fmt.Errorf("compare %s: it carries no note of klpforge, so what "+
+			"it contains is not known", path)
 	}
 	return release.Subject{File: path, Manifest: info.Manifest}, nil
 }
@@ -97,8 +99,10 @@ func printReleaseDiff(out io.Writer, diff *release.Diff) {
 		c    release.Changes
 		line func(string) string
 	}{
-		{"patches", diff.Patches, nil}, {"objects", diff.Objects, nil}, {"functions", diff.Functions, nil}, {"callbacks", diff.Callbacks, nil},
-		{"states", diff.States, func(id string) string { return stateText(diff, id) }}, {"shadow variables", diff.Shadows, nil}, {"accepted findings", diff.Allowed, nil},
+		{"patches", diff.Patches, nil}, {"objects", diff.Objects, nil}, {"functions", diff.Functions, nil},
+		{"callbacks", diff.Callbacks, nil},
+		{"states", diff.States, func(id string) string { return stateText(diff, id) }},
+		{"shadow variables", diff.Shadows, nil}, {"accepted findings", diff.Allowed, nil},
 	} {
 		if !kind.c.Any() {
 			continue
@@ -127,9 +131,11 @@ func printReleaseDiff(out io.Writer, diff *release.Diff) {
 		printVerdict(out, judged.name, judged.v)
 		switch {
 		case judged.v.Decision == release.DisableFirst:
-			fmt.Fprintf(out, "  so unload %s, then load %s; in between the machine runs unpatched code\n", judged.loaded.Name, judged.next.Name)
+			fmt.Fprintf(out, "  so unload %s, then load %s; in between the machine runs unpatched code\n",
+				judged.loaded.Name, judged.next.Name)
 		case judged.v.Decision == release.Allowed && judged.next.Replace && judged.name == "downgrade":
-			fmt.Fprintf(out, "  %s may replace %s (klpforge load --policy replace); by default it is unloaded first\n", judged.next.Name, judged.loaded.Name)
+			fmt.Fprintf(out, "  %s may replace %s (klpforge load --policy replace); by default it is unloaded first\n",
+				judged.next.Name, judged.loaded.Name)
 		case judged.v.Decision == release.Allowed && judged.next.Replace:
 			fmt.Fprintf(out, "  %s replaces %s in one transition\n", judged.next.Name, judged.loaded.Name)
 		case judged.v.Decision == release.Allowed:
@@ -155,7 +161,8 @@ func counts(changes release.Changes) string {
 	for _, counted := range []struct {
 		n    int
 		what string
-	}{{len(changes.Added), "added"}, {len(changes.Changed), "changed"}, {len(changes.Dropped), "dropped"}, {len(changes.Present), "in the kernel's source now"}, {len(changes.Kept), "kept"}} {
+	}{{len(changes.Added), "added"}, {len(changes.Changed), "changed"}, {len(changes.Dropped), "dropped"},
+		{len(changes.Present), "in the kernel's source now"}, {len(changes.Kept), "kept"}} {
 		if counted.n > 0 {
 			out = append(out, fmt.Sprintf("%d %s", counted.n, counted.what))
 		}

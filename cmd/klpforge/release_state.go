@@ -42,7 +42,8 @@ Without, it does not compile until you have said what to save, change and restor
 			case (state.Variable == "") != (state.Value == ""):
 				return usageError("--variable and --value belong together")
 			case state.Object != "" && !nameRE.MatchString(state.Object):
-				return usageError("--object %q: want the name of a module as /proc/modules has it, with _ for -", state.Object)
+				return usageError("--object %q: want the name of a module as /proc/modules has it, with _ for -",
+					state.Object)
 			}
 			object := cmp.Or(state.Object, "vmlinux")
 			if object == "vmlinux" {
@@ -51,7 +52,10 @@ Without, it does not compile until you have said what to save, change and restor
 			if err := templates.StateSkeleton(a.out, state); err != nil {
 				return err
 			}
-			fmt.Fprintf(a.err, "for livepatch.yaml:\nstates:\n  - id: %d\n    version: %d\n    meaning: %q\ncallbacks:\n  %s: [pre_patch, post_patch, pre_unpatch, post_unpatch]\n", state.ID, state.Version, state.Meaning, object)
+			fmt.Fprintf(a.err,
+				"for livepatch.yaml:\nstates:\n  - id: %d\n    version: %d\n    meaning: %q\ncallbacks:\n  %s: "+
+					"[pre_patch, post_patch, pre_unpatch, post_unpatch]\n", state.ID, state.Version, state.Meaning,
+				object)
 			return nil
 		},
 	}
@@ -59,7 +63,8 @@ Without, it does not compile until you have said what to save, change and restor
 	flags.Uint64Var(&state.ID, "id", 0, "number of the state")
 	flags.Uint32Var(&state.Version, "state-version", 1, "version of the state")
 	flags.StringVar(&state.Meaning, "meaning", "", "what the callbacks change")
-	flags.StringVar(&state.Object, "object", "", "`MODULE` whose source the callbacks are put into (default: the kernel image's)")
+	flags.StringVar(&state.Object, "object", "",
+		"`MODULE` whose source the callbacks are put into (default: the kernel image's)")
 	flags.StringVar(&state.Variable, "variable", "", "variable to set, as C writes it")
 	flags.StringVar(&state.Value, "value", "", "value to set it to, as C writes it")
 	return cmd

@@ -83,7 +83,8 @@ Exit codes: 0 done; 1 the patch cannot be a livepatch, or findings at or above
 	root.SetErr(a.err)
 	kpatch = a.kpatchCmd()
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &exitError{code: exitUsage, err: err} })
-	root.AddCommand(a.buildCmd(), a.diffCmd(), a.verifyCmd(), a.kernelCmd(), a.postlinkCmd(), a.infoCmd(), a.releaseCmd(), a.lintCmd(), a.explainCmd(), a.inspectCmd(),
+	root.AddCommand(a.buildCmd(), a.diffCmd(), a.verifyCmd(), a.kernelCmd(), a.postlinkCmd(), a.infoCmd(),
+		a.releaseCmd(), a.lintCmd(), a.explainCmd(), a.inspectCmd(),
 		a.loadCmd(), a.unloadCmd(), a.statusCmd(), a.planCmd(), a.tryCmd(), a.manCmd(), kpatch)
 	root.SetHelpCommand(helpCmd())
 	addCompletion(root)
@@ -147,7 +148,8 @@ func targetFlags(cmd *cobra.Command, opts *kernel.Options) {
 	flags := cmd.Flags()
 	flags.StringVarP(&opts.Release, "kernel", "k", "", "kernel `RELEASE`, as uname -r prints it")
 	flags.StringVar(&opts.Root, "root", "/", "`DIR` to look for the kernel's files in, as if it were /")
-	flags.StringVar((*string)(&opts.Cache), "cache", "", "cache `DIR` (default $KLPFORGE_CACHE, else klpforge in the user's cache directory)")
+	flags.StringVar((*string)(&opts.Cache), "cache", "",
+		"cache `DIR` (default $KLPFORGE_CACHE, else klpforge in the user's cache directory)")
 	flags.StringVar(&opts.Source, "source", "", "source tree or tarball")
 	flags.StringVar(&opts.Config, "config", "", "kernel configuration")
 	flags.StringVar(&opts.Symvers, "symvers", "", "Module.symvers")
@@ -163,8 +165,10 @@ func targetFlags(cmd *cobra.Command, opts *kernel.Options) {
 // the kernel's tree.
 func externalFlags(cmd *cobra.Command, o *pipeline.Options) {
 	flags := cmd.Flags()
-	flags.StringArrayVar(&o.Kernel.ExtraModules, "oot-module", nil, "`FILE.ko` that was built outside of the kernel's tree, as it is loaded; with --oot-module-src")
-	flags.StringVar(&o.ExternalSource, "oot-module-src", "", "`DIR` with the source and makefile of --oot-module; patches apply there")
+	flags.StringArrayVar(&o.Kernel.ExtraModules, "oot-module", nil,
+		"`FILE.ko` that was built outside of the kernel's tree, as it is loaded; with --oot-module-src")
+	flags.StringVar(&o.ExternalSource, "oot-module-src", "",
+		"`DIR` with the source and makefile of --oot-module; patches apply there")
 	flags.StringVar(&o.ExternalSource, "module-src", "", "the same as --oot-module-src")
 	if err := flags.MarkHidden("module-src"); err != nil {
 		panic(err) // the flag was defined just above
@@ -175,7 +179,8 @@ func externalFlags(cmd *cobra.Command, o *pipeline.Options) {
 func checkExternal(o *pipeline.Options) error {
 	switch {
 	case o.ExternalSource != "" && len(o.Kernel.ExtraModules) == 0:
-		return usageError("--oot-module-src needs --oot-module FILE.ko, the module that is loaded: its code decides what can be patched")
+		return usageError("--oot-module-src needs --oot-module FILE.ko, the module that is loaded: its code decides " +
+			"what can be patched")
 	case o.ExternalSource == "" && len(o.Kernel.ExtraModules) > 0:
 		return usageError("--oot-module needs --oot-module-src DIR, the source that it was built from")
 	}

@@ -26,7 +26,8 @@ func (a *app) suggestShadow(path string, findings []finding.Finding) error {
 			}
 			seen[change.Before.Name] = true
 			words := strings.Fields(change.Before.Name)
-			shadow := templates.NewShadow{Name: templates.Identifier(words[len(words)-1] + "_new"), Type: change.Before.Name, Members: members}
+			shadow := templates.NewShadow{Name: templates.Identifier(words[len(words)-1] + "_new"),
+				Type: change.Before.Name, Members: members}
 			shadow.ID = templates.ShadowID(change.Before.Name + " " + fmt.Sprint(members))
 			if out.Len() > 0 {
 				out.WriteByte('\n')
@@ -51,7 +52,8 @@ func (a *app) suggestShadow(path string, findings []finding.Finding) error {
 func added(c *types.Change) []templates.ShadowMember {
 	var out []templates.ShadowMember
 	for _, m := range c.After.Members {
-		if m.Name != "(anonymous)" && !slices.ContainsFunc(c.Before.Members, func(o types.Member) bool { return o.Name == m.Name }) {
+		if m.Name != "(anonymous)" && !slices.ContainsFunc(c.Before.Members,
+			func(o types.Member) bool { return o.Name == m.Name }) {
 			out = append(out, templates.ShadowMember{Type: m.Type, Name: m.Name})
 		}
 	}

@@ -52,7 +52,8 @@ func printStatus(out io.Writer, status *deploy.Status) {
 		fmt.Fprintln(table, "NAME\tSTATE\tVERSION\tSERIES\tREPLACES\tFUNCTIONS")
 	}
 	for _, loaded := range status.Livepatches {
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\n", loaded.Name, loaded.Phase, orDash(loaded.Version), orDash(series(loaded.Facts)), replaces(loaded.Replace), orDash(functions(loaded.Objects)))
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\n", loaded.Name, loaded.Phase, orDash(loaded.Version),
+			orDash(series(loaded.Facts)), replaces(loaded.Replace), orDash(functions(loaded.Objects)))
 	}
 	_ = table.Flush() // results remembers a failure
 	for _, loaded := range status.Livepatches {

@@ -55,7 +55,8 @@ func (a *app) verifyCmd() *cobra.Command {
 				failed = failed || p.Severity == finding.Error
 			}
 			if format == "json" {
-				if err := writeJSON(a, map[string]any{"schema": "klpforge.verify/v1", "module": args[0], "release": target.Release(), "ok": !failed, "problems": verifyProblems(problems)}); err != nil {
+				if err := writeJSON(a, map[string]any{"schema": "klpforge.verify/v1", "module": args[0],
+					"release": target.Release(), "ok": !failed, "problems": verifyProblems(problems)}); err != nil {
 					return err
 				}
 			} else {
@@ -67,13 +68,15 @@ func (a *app) verifyCmd() *cobra.Command {
 				}
 			}
 			if failed {
-				return &exitError{code: exitFindings, err: fmt.Errorf("%s does not fit %s", args[0], target.Release()), quiet: true}
+				return &exitError{code: exitFindings, err: fmt.Errorf("%s does not fit %s", args[0], target.Release()),
+					quiet: true}
 			}
 			return nil
 		},
 	}
 	targetFlags(cmd, &opts)
-	cmd.Flags().StringArrayVar(&opts.ExtraModules, "oot-module", nil, "`FILE.ko` that was built outside of the kernel's tree and that the livepatch is for")
+	cmd.Flags().StringArrayVar(&opts.ExtraModules, "oot-module", nil,
+		"`FILE.ko` that was built outside of the kernel's tree and that the livepatch is for")
 	cmd.Flags().StringVar(&format, "format", "text", "text or json")
 	return cmd
 }
