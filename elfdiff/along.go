@@ -76,6 +76,9 @@ func (r *Result) company(atom AtomID, listed map[AtomID]int) ([]AtomID, bool) {
 		if _, too := r.Patched.callersOf(r.pairs.toP[fn]); !ok || !too || len(callers) == 0 {
 			return nil, false
 		}
+
+		// All of the callers have to move with it; one that cannot ends the attempt, as its calls
+		// would reach the old code.
 		for _, caller := range callers {
 			if caller == atom || slices.Contains(with, caller) {
 				continue

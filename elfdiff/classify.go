@@ -68,6 +68,8 @@ func (o *Object) classify(section *elfobj.Section) class {
 	if known == nil {
 		known = &row{holds: 0xff}
 	}
+
+	// What the table of sections and the file's own flags settle, before contents are looked at.
 	switch {
 	case o.Arch.Slots(section.Name) && section.Type != elf.SHT_NOBITS && section.Flags&elf.SHF_ALLOC != 0:
 		return classSlots
@@ -84,6 +86,9 @@ func (o *Object) classify(section *elfobj.Section) class {
 	case known.holds == holdsEntries:
 		return classMeta
 	}
+
+	// What the kind of memory settles. Pieces of merged sections have no identity: only their
+	// bytes count.
 	switch {
 	case section.Type == elf.SHT_NOBITS:
 		return classBSS
@@ -96,6 +101,9 @@ func (o *Object) classify(section *elfobj.Section) class {
 		section.Flags&elf.SHF_WRITE == 0:
 		return classConst
 	}
+
+	// What is left is data that somebody must vouch for: a section that nothing is known of is
+	// never taken for plain data.
 	switch {
 	case known.holds == holdsData && section.Flags&elf.SHF_WRITE != 0:
 		return classData

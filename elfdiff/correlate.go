@@ -411,6 +411,9 @@ func (c *pairing) references(out []ref, obj *Object, atom AtomID) []ref {
 			out = append(out, reference)
 		}
 	}
+
+	// Special sections say of the code what its own relocations cannot: a table that names
+	// another function or variable ties the two as a call would.
 	for _, i := range obj.entriesOf(atom) {
 		ent := obj.entry(i)
 		for k := range ent.relocs {
@@ -443,6 +446,7 @@ func contentKey(b []byte) string {
 // for the usual local edit; above a bound it falls back to pairing the n-th
 // use of each key.
 func align(out [][2]int, orig, patched []ref) [][2]int {
+	// Most edits leave both ends alone, so what is equal there needs no table.
 	lo := 0
 	for lo < len(orig) && lo < len(patched) && orig[lo].key == patched[lo].key {
 		out = append(out, [2]int{lo, lo})
@@ -457,6 +461,9 @@ func align(out [][2]int, orig, patched []ref) [][2]int {
 	if len(origRest) == 0 || len(patchedRest) == 0 {
 		return out
 	}
+
+	// The table below has a cell for each pair of both. Where that is too much, references pair
+	// in order by their key alone, and pairs may cross.
 	if len(origRest)*len(patchedRest) > 1<<22 {
 		pos := map[refKey][]int{}
 		for j := range patchedRest {
@@ -470,6 +477,9 @@ func align(out [][2]int, orig, patched []ref) [][2]int {
 		}
 		return out
 	}
+
+	// lcs[i][j] is the length of the longest common subsequence behind i and j; read from the
+	// front it gives the pairs.
 	width := len(patchedRest) + 1
 	lcs := make([]int32, (len(origRest)+1)*width)
 	for i := len(origRest) - 1; i >= 0; i-- {

@@ -333,6 +333,8 @@ func harmlessData(o *Object, atom AtomID) bool {
 func (r *Result) changedData(origAtom, patchedAtom AtomID, why string) {
 	orig, patched := r.Orig, r.Patched
 	name, sec := orig.Atoms[origAtom].Name, patched.File.Sections[patched.Atoms[patchedAtom].Sec].Name
+
+	// What the author says goes first.
 	if by := r.ignoredBy(Change{Orig: origAtom, Patched: patchedAtom}); by != "" {
 		r.marks.used[by] = true
 		r.problem(finding.IDDirective, finding.Note, name, sec, "",
@@ -344,6 +346,9 @@ func (r *Result) changedData(origAtom, patchedAtom AtomID, why string) {
 			"initial value of boot-time data changed (%s); it was used before the livepatch loads", why)
 		return
 	}
+
+	// Nothing but patched code reads the constant: its new value can travel with that code
+	// instead of changing memory under the kernel.
 	if patched.Atoms[patchedAtom].Class == classROData && orig.Atoms[origAtom].Class == classROData &&
 		patched.Local(patchedAtom) && orig.Local(origAtom) && r.onlyChangedReaders(origAtom, patchedAtom) {
 		r.carry[patchedAtom] = true
@@ -351,11 +356,14 @@ func (r *Result) changedData(origAtom, patchedAtom AtomID, why string) {
 			"constant data changed (%s); only patched functions read it, so the new value travels with them", why)
 		return
 	}
+
 	if patched.Atoms[patchedAtom].Class == classUnknown {
 		r.problem(finding.IDUnknownSection, finding.Error, name, sec, unknownRemedy,
 			"data in section %s of unknown meaning changed (%s)", sec, why)
 		return
 	}
+
+	// The value is the same and only the protection differs: no memory has to be written.
 	if becomesConst(orig.Atoms[origAtom].Class, patched.Atoms[patchedAtom].Class) &&
 		r.sameContents(origAtom, patchedAtom) {
 		r.problem(finding.IDChangedData, finding.Warning, name, sec,

@@ -117,6 +117,8 @@ func (o *Object) divide(known *row, sec elfobj.SecID, from, to uint64) []bit {
 	if known == nil || section.Data == nil {
 		return whole
 	}
+
+	// Strings that follow each other, each "key=value".
 	if known.section == ".modinfo" {
 		var out []bit
 		for at := from; at < to; {
@@ -131,6 +133,9 @@ func (o *Object) divide(known *row, sec elfobj.SecID, from, to uint64) []bit {
 		}
 		return out
 	}
+
+	// The first of the known layouts whose relocations all lie where its members are. A later
+	// kernel may have another for the same name.
 	relocs := o.relocs(sec)
 	relocs = relocs[searchOff(relocs, from):searchOff(relocs, to)]
 	for i := range known.shapes {

@@ -59,6 +59,9 @@ func (r *Result) Extract(opt ExtractOptions) (*Extracted, error) {
 		copied: map[elfobj.SecID]uint64{}, halves: map[string]elfobj.SecID{}, pool: map[string]placement{},
 		res: &Extracted{NewSymbols: map[AtomID]string{}}, seenExt: map[External]string{}}
 	x.res.File = x.out
+
+	// First everything that has to travel is found, then it is emitted: what refers to it must
+	// know its place.
 	for _, atom := range opt.Functions {
 		x.replaced[atom] = true
 	}
@@ -73,6 +76,9 @@ func (r *Result) Extract(opt ExtractOptions) (*Extracted, error) {
 	if err := x.tables(); err != nil {
 		return nil, err
 	}
+
+	// Entries of tables came behind the code that owns them, which is not the order of their
+	// places. Symbols that nothing refers to would only have to be resolved.
 	for i := range x.out.Sections {
 		x.out.Sections[i].SortRelocs()
 	}
@@ -722,16 +728,21 @@ func (x *extractor) pooled(target Target) (placement, error) {
 			Message: fmt.Sprintf("section of strings or constants is aligned to %d bytes", src.Align),
 			Remedy:  "compile the object with a supported compiler"}
 	}
+
+	// Pieces are shared as the linker would share them: same bytes, same alignment.
 	align := alignedAt(src.Align, target.Off-target.Skip)
 	key := fmt.Sprintf("%d/%d/%s", align, target.Kind, target.Text)
 	if pl, ok := x.pool[key]; ok {
 		return pl, nil
 	}
+
+	// Each reference may copy a piece, so a hostile object could grow without bound.
 	if x.copied[target.Sec] += uint64(len(target.Text)); x.copied[target.Sec] > maxPool*src.Size {
 		return placement{}, &finding.Finding{ID: finding.IDUnknownSection, Severity: finding.Error, Section: src.Name,
 			Message: "section of strings is referred to in too many places",
 			Remedy:  "compile the object with a supported compiler"}
 	}
+
 	name := ".rodata.klpforge.str"
 	if target.Kind == TargetConst {
 		name = ".rodata.klpforge.cst"

@@ -250,6 +250,9 @@ func (x *extractor) lateNotes() {
 		}
 		slices.Sort(what)
 		slices.Sort(fns)
+
+		// One note for each module and construct, so that a patch with many of them stays
+		// readable.
 		note := finding.Finding{ID: finding.IDModuleKey, Severity: finding.Note, Symbol: strings.Join(fns, ", "),
 			Section: "__jump_table"}
 		switch kind.what {

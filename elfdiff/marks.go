@@ -55,6 +55,8 @@ func (r *Result) readMarks() {
 	patched := r.Patched
 	for i := range patched.File.Sections {
 		section := &patched.File.Sections[i]
+		// What a mark is about is in its section's name; the macros put pointers or names into
+		// the section.
 		switch id := elfobj.SecID(i); {
 		case section.Name == markIgnoreSec:
 			for _, name := range bytes.Split(section.Data, []byte{0}) {
@@ -81,6 +83,7 @@ func (r *Result) readMarks() {
 			}
 		}
 	}
+
 	slices.SortStableFunc(found.callbacks, func(a, b Callback) int {
 		return slices.Index(callbackKinds, a.Kind) - slices.Index(callbackKinds, b.Kind)
 	})

@@ -39,9 +39,14 @@ func stem(name string) (base, marks string) {
 		}
 		break
 	}
+
+	// What a function's static is called differs by compiler: gcc writes NAME.N, clang
+	// FUNCTION.NAME.
 	if dot := strings.IndexByte(base, '.'); dot > 0 && dot+1 < len(base) && (marks == "" || marks == ".N") {
 		base, marks = base[dot+1:], ".F"+marks
 	}
+
+	// The counter in names that macros make shifts with any line above.
 	for _, p := range []string{"__UNIQUE_ID_", "__BTF_ID__", "__initcall__", "__exitcall_", "__setup_",
 		"__addressable_"} {
 		if strings.HasPrefix(base, p) {

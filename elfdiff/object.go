@@ -316,6 +316,8 @@ func (o *Object) findData() {
 			marks[sym.Sec] = append(marks[sym.Sec], mark{sym.Value, kind == elfobj.MarkData})
 		}
 	}
+
+	// A mark holds from its place to the next one.
 	if len(marks) > 0 {
 		o.dataIn = map[elfobj.SecID][]span{}
 	}
@@ -518,6 +520,9 @@ func (o *Object) decodeRange(id elfobj.SecID, start, end uint64, atom AtomID, bi
 	section := &o.File.Sections[id]
 	lo := searchOff(section.Relocs, start)
 	hi := lo + searchOff(section.Relocs[lo:], end)
+
+	// Where no instruction is decoded, a field counts from its own place as the architecture has
+	// it.
 	for i := lo; i < hi; i++ {
 		bias[i] = o.Arch.FieldBase()
 	}
@@ -525,6 +530,9 @@ func (o *Object) decodeRange(id elfobj.SecID, start, end uint64, atom AtomID, bi
 	if lo == hi && !multi {
 		return
 	}
+
+	// Data between the instructions is stepped over: decoding it would find references that are
+	// none.
 	next, gaps := lo, o.dataIn[id]
 	for off := start; off < end; {
 		for len(gaps) > 0 && gaps[0].to <= off {
@@ -544,6 +552,9 @@ func (o *Object) decodeRange(id elfobj.SecID, start, end uint64, atom AtomID, bi
 			}
 			break
 		}
+
+		// A PC-relative value counts from the end of the instruction, or wherever PCBase says,
+		// and not from the field.
 		stop := off + uint64(in.Len)
 		covered := false
 		for next < hi && section.Relocs[next].Off < stop {
@@ -553,6 +564,10 @@ func (o *Object) decodeRange(id elfobj.SecID, start, end uint64, atom AtomID, bi
 			}
 			next++
 		}
+
+		// The assembler fills in a distance within one section and leaves no relocation. Where it
+		// leads to another atom, the reference has to be made again, because the two may be laid
+		// out apart.
 		if multi && in.PCLen > 0 && !covered {
 			dest := int64(off) + int64(in.PCBase) + in.Disp
 			if to := o.atomAt(id, dest); to >= 0 && to != atom && dest >= 0 && dest < int64(section.Size) &&

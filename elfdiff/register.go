@@ -30,6 +30,9 @@ func (o *Object) registration(atom AtomID) registered {
 	if what == "module information" {
 		return moduleInfo(o.bytes(atom), at.Name)
 	}
+
+	// An initcall's own name has a counter and a line number in it; what it calls is what a
+	// reader knows.
 	if strings.Contains(what, "initcall") || what == "exit call" {
 		if relocs, first := o.relocsIn(atom); len(relocs) > 0 {
 			switch target := o.target(at.Sec, &relocs[0], first); target.Kind {
@@ -40,6 +43,7 @@ func (o *Object) registration(atom AtomID) registered {
 			}
 		}
 	}
+
 	for _, p := range namePrefixes {
 		if n, ok := strings.CutPrefix(at.Name, p); ok && n != "" {
 			if strings.HasPrefix(p, "__setup_") {

@@ -50,6 +50,7 @@ func (r *Result) registrations() {
 	r.namedEntries(add)
 	r.namelessEntries(add)
 
+	// MODULE_DEVICE_TABLE leaves an alias of the table, and no entry of a section.
 	before, after := r.Orig.deviceTables(), r.Patched.deviceTables()
 	for reg, section := range after {
 		if _, ok := before[reg]; !ok {
@@ -62,6 +63,7 @@ func (r *Result) registrations() {
 		}
 	}
 
+	// Sorted, so that the report does not depend on the order of a map.
 	keys := make([]told, 0, len(found))
 	for key := range found {
 		keys = append(keys, key)
@@ -236,6 +238,8 @@ func (r *Result) tell(key told, how telling) {
 	if how.places > 1 && how.entry {
 		thing += fmt.Sprintf(" (%d of them)", how.places)
 	}
+
+	// A new function that only such an entry refers to would be dead code in the livepatch.
 	also := ""
 	slices.Sort(how.fresh)
 	for _, f := range slices.Compact(how.fresh) {

@@ -61,6 +61,8 @@ func (r *Result) derivedEntries() {
 			changed[ch.Patched] = true
 		}
 	}
+
+	// Sums stand for the entries: there are as many as instructions in some of these tables.
 	seed := maphash.MakeSeed()
 	before, after := r.Orig.derivedSums(seed), r.Patched.derivedSums(seed)
 	for _, section := range derivedSections {
@@ -68,6 +70,9 @@ func (r *Result) derivedEntries() {
 		if orig == nil && patched == nil {
 			continue
 		}
+
+		// Changed functions bring their own entries along; only those of functions that stay can
+		// surprise.
 		var names []string
 		for i := range r.Patched.Atoms {
 			patchedAtom := AtomID(i)
@@ -80,6 +85,7 @@ func (r *Result) derivedEntries() {
 				names = append(names, r.Patched.Atoms[patchedAtom].Name)
 			}
 		}
+
 		if len(names) == 0 {
 			continue
 		}

@@ -21,6 +21,9 @@ func (r *Result) successors() {
 			fresh = append(fresh, ch.Patched)
 		}
 	}
+
+	// A variable that was renamed has the size, the kind and at least one user in common with its
+	// old self.
 	for _, goneAtom := range gone {
 		before := &r.Orig.Atoms[goneAtom]
 		var names, users []string
@@ -37,6 +40,7 @@ func (r *Result) successors() {
 			name, _ := stem(after.Name)
 			names, users, section = append(names, name), append(users, both...), r.Patched.Section(freshAtom)
 		}
+
 		if len(names) == 0 {
 			continue
 		}

@@ -374,6 +374,8 @@ func (o *Object) readTable(index int, found *[]owned) error {
 	tab := &o.tables[index]
 	size, id, sh := tab.shape.size, tab.sec, tab.shape
 	section := &o.File.Sections[id]
+
+	// Later code reads each distance as if it counted from its own place.
 	if sh.fromStart {
 		bias := make([]int8, len(section.Relocs))
 		for k := range section.Relocs {
@@ -381,6 +383,9 @@ func (o *Object) readTable(index int, found *[]owned) error {
 		}
 		o.setRefs(id, sectionRefs{section.Relocs, bias})
 	}
+
+	// Entries with one number of relocations each are found by division, others by search; see
+	// relocsOf.
 	entries, _ := sh.count(section.Size)
 	if each := uint64(len(section.Relocs)) / entries; each*entries == uint64(len(section.Relocs)) {
 		tab.each = uint32(each)
@@ -398,10 +403,14 @@ func (o *Object) readTable(index int, found *[]owned) error {
 			tab.each = 0
 		}
 	}
+
+	// Entries that follow the code alone are compared by their sums; only places of ftrace
+	// entries are kept of them.
 	traces := o.traceTable(tab.row.section)
 	if tab.row.derived && traces == nil {
 		return nil
 	}
+
 	for i := tab.from; i < o.after(index); i++ {
 		ent := o.entry(i)
 		if ent.altLen > 0 {

@@ -62,6 +62,8 @@ func (o *Object) target(sec elfobj.SecID, rel *elfobj.Reloc, idx int) Target {
 	case sym.Sec == elfobj.SecAbs:
 		return Target{Kind: TargetAbs, Name: sym.Name, Off: int64(sym.Value) + rel.Addend}
 	}
+
+	// What has no identity of its own is told by its contents or its place.
 	loc := o.location(sec, rel, idx)
 	section := &o.File.Sections[sym.Sec]
 	switch o.class[sym.Sec] {
@@ -76,6 +78,8 @@ func (o *Object) target(sec elfobj.SecID, rel *elfobj.Reloc, idx int) Target {
 	case classSlots:
 		return o.slot(sym.Sec, loc)
 	}
+
+	// A section's symbol says nothing about which of its atoms is meant, so the place decides.
 	atom := AtomID(-1)
 	if sym.Type != elf.STT_SECTION {
 		atom = o.symAtom[rel.Sym]
