@@ -77,6 +77,8 @@ func (amd64) Spares(code []byte, arg int) bool {
 	default:
 		return false
 	}
+
+	// A register counts in any of its widths: writing a part of it changes the argument.
 	number := int(amd64Args[arg])
 	is := func(reg x86asm.Reg) bool {
 		switch {
@@ -95,6 +97,7 @@ func (amd64) Spares(code []byte, arg int) bool {
 		}
 		return false
 	}
+
 	for _, a := range inst.Args {
 		switch operand := a.(type) {
 		case x86asm.Reg:

@@ -129,6 +129,7 @@ func (r *reader) header() error {
 	if elf.Class(in[elf.EI_CLASS]) != elf.ELFCLASS64 {
 		return fmt.Errorf("%w: %v", ErrNotObject, elf.Class(in[elf.EI_CLASS]))
 	}
+
 	switch elf.Data(in[elf.EI_DATA]) {
 	case elf.ELFDATA2LSB:
 	case elf.ELFDATA2MSB:
@@ -136,12 +137,16 @@ func (r *reader) header() error {
 	default:
 		return bad(int64(elf.EI_DATA), "unknown byte order %d", in[elf.EI_DATA])
 	}
+
 	file := r.f
 	file.BigEndian = r.big
 	file.OSABI = in[elf.EI_OSABI]
 	file.Type = elf.Type(r.u16(in[16:]))
 	file.Machine = elf.Machine(r.u16(in[18:]))
 	file.Flags = r.u32(in[48:])
+
+	// A linked file or a core has other rules for addresses and section indices than what
+	// follows.
 	if file.Type != elf.ET_REL {
 		return fmt.Errorf("%w: file type is %v", ErrNotObject, file.Type)
 	}
@@ -272,6 +277,8 @@ func (r *reader) place(shstr int) error {
 			strtab = int(r.raw[i].link)
 		}
 	}
+
+	// Tables that only serve others get no number here: symbols, their strings, relocations.
 	next := SecID(1)
 	for i := 1; i < len(r.raw); i++ {
 		raw := &r.raw[i]
@@ -289,6 +296,8 @@ func (r *reader) place(shstr int) error {
 		raw.id = next
 		next++
 	}
+
+	// Only now are all numbers known, so links can be translated.
 	r.f.Sections = make([]Section, next)
 	for i := range r.raw {
 		raw := &r.raw[i]
@@ -356,10 +365,13 @@ func (r *reader) symbols() error {
 	if uint64(tab.link) >= uint64(len(r.raw)) || r.raw[tab.link].typ != elf.SHT_STRTAB {
 		return bad(int64(tab.off), "symbol table without string table")
 	}
+
 	strs, err := r.in.text(r.raw[tab.link].off, r.raw[tab.link].size)
 	if err != nil {
 		return err
 	}
+
+	// Files with 65,280 sections and more keep section indices that do not fit in a table beside.
 	var xindex string
 	for i := range r.raw {
 		if raw := &r.raw[i]; raw.typ == elf.SHT_SYMTAB_SHNDX && int(raw.link) == r.symtab {
@@ -368,6 +380,7 @@ func (r *reader) symbols() error {
 			}
 		}
 	}
+
 	n := int(tab.size / symSize)
 	if n == 0 {
 		return nil
@@ -441,6 +454,7 @@ func (r *reader) symbolSection(shndx uint32, ext bool) (SecID, error) {
 }
 
 func (r *reader) relocations() error {
+	// Counted first: all relocations of a file share one allocation.
 	total := uint64(0)
 	for i := range r.raw {
 		raw := &r.raw[i]
@@ -458,6 +472,7 @@ func (r *reader) relocations() error {
 		}
 		total += raw.size / relaSize
 	}
+
 	all := make([]Reloc, total)
 	for i := range r.raw {
 		raw := &r.raw[i]

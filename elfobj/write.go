@@ -31,14 +31,19 @@ func (f *File) validate() error {
 	if len(f.Sections) == 0 || len(f.Symbols) == 0 {
 		return errors.New("the null section or the null symbol is missing")
 	}
+
+	// Only numbers are checked: what would make the writer index out of range, or a reader reject
+	// the file.
 	inFile := func(id SecID) bool { return id >= 0 && int(id) < len(f.Sections) }
 	inTable := func(id SymID) bool { return id >= 0 && int(id) < len(f.Symbols) }
+
 	for i := range f.Symbols {
 		sym := &f.Symbols[i]
 		if !inFile(sym.Sec) && (sym.Sec >= 0 || sym.Sec < SecLivepatch) {
 			return fmt.Errorf("symbol %s in section %d of %d", sym.Name, sym.Sec, len(f.Sections))
 		}
 	}
+
 	for i := range f.Sections {
 		section := &f.Sections[i]
 		switch {
@@ -126,6 +131,9 @@ func (w *writer) emit() []byte {
 		}
 		w.out = append(w.out, o)
 	}
+
+	// Relocation tables stand behind the sections that they apply to, and are numbered before the
+	// symbol table that they link to.
 	var relas []outSection
 	relaOf := make(map[SecID]uint32)
 	for i := range file.Sections {
@@ -147,6 +155,8 @@ func (w *writer) emit() []byte {
 		relas[i].link = symtab
 	}
 	w.out = append(w.out, relas...)
+
+	// Members of a group include the relocation tables, whose numbers exist only now.
 	for i := 1; i < nsec; i++ {
 		if w.out[i].Type == elf.SHT_GROUP {
 			w.group(&w.out[i], relaOf, symtab)
@@ -200,6 +210,9 @@ func (w *writer) symtab(index uint32) {
 		entry[5] = sym.Other
 		w.bo.PutUint64(entry[8:], sym.Value)
 		w.bo.PutUint64(entry[16:], sym.Size)
+
+		// A section number that sh_index cannot hold goes into a table of its own (gABI,
+		// SHN_XINDEX).
 		shndx := uint16(sym.Sec)
 		switch sym.Sec {
 		case SecAbs:
@@ -219,6 +232,7 @@ func (w *writer) symtab(index uint32) {
 		}
 		w.bo.PutUint16(entry[6:], shndx)
 	}
+
 	w.out = append(w.out,
 		outSection{Section: Section{Name: ".symtab", Type: elf.SHT_SYMTAB, Align: 8, EntSize: symSize,
 			Size: uint64(len(data))},
