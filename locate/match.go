@@ -152,6 +152,9 @@ func (m *matcher) rest() string {
 	if uint64(len(m.ship))-m.j < length {
 		return "shipped code is shorter"
 	}
+
+	// Fields that hold references are compared by what they mean, then cleared on both sides:
+	// what stays must be equal to the byte.
 	cx, cy := bytes.Clone(m.code[m.i:]), bytes.Clone(m.ship[m.j:m.j+length])
 	for _, ref := range m.refs {
 		off := ref.Off - m.i
@@ -171,6 +174,7 @@ func (m *matcher) rest() string {
 		clear(cx[off : off+uint64(ref.Width)])
 		clear(cy[off : off+uint64(ref.Width)])
 	}
+
 	if !bytes.Equal(cx, cy) {
 		return fmt.Sprintf("code behind +%#x differs", m.i)
 	}

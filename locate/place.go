@@ -49,6 +49,9 @@ func Find(orig *elfdiff.Object, view View) *Placement {
 		conflict: map[elfdiff.AtomID][2]uint64{}}
 	pending := map[elfdiff.AtomID][]candidate{}
 	var order []elfdiff.AtomID
+
+	// What matches under a name that the target has once is certain. The rest waits until these
+	// are known.
 	for i := range orig.Atoms {
 		atom := elfdiff.AtomID(i)
 		if !orig.IsCode(atom) || orig.Atoms[atom].Name == "" {
@@ -81,10 +84,14 @@ func Find(orig *elfdiff.Object, view View) *Placement {
 			order = append(order, atom)
 		}
 	}
+
+	// Twice each, the strict rule before the loose one: what one round settles may tell the next
+	// which namesake is meant.
 	placed.byReference(order, pending)
 	placed.bySpan(orig, order, pending, 1)
 	placed.byReference(order, pending)
 	placed.bySpan(orig, order, pending, 2)
+
 	for _, atom := range order {
 		if _, done := placed.Funcs[atom]; done || placed.Miss[atom] != "" {
 			continue
@@ -134,6 +141,9 @@ func (p *Placement) bySpan(orig *elfdiff.Object, order []elfdiff.AtomID, pending
 		if done || known || p.Miss[atom] != "" || most == 1 && len(list) > 1 {
 			continue
 		}
+
+		// One candidate is not enough: it may be a copy of the code in another object, while this
+		// object's own was built differently.
 		if len(list) == 1 {
 			if ok && ordinary(orig, atom) {
 				for _, sym := range p.View.Lookup(orig.Atoms[atom].Name) {
@@ -148,6 +158,7 @@ func (p *Placement) bySpan(orig *elfdiff.Object, order []elfdiff.AtomID, pending
 			}
 			continue
 		}
+
 		var in []candidate
 		for _, c := range list {
 			if ok && distance(c.place.Addr, lo, hi) == 0 {
