@@ -55,6 +55,8 @@ func checkAPI(contents *plan.Plan, api klpapi.API, klp bool) error {
 		return &APIError{"livepatch relocations in ELF sections", "", "since 4.7",
 			"the code may refer to exported symbols only"}
 	}
+
+	// Features of one function or object are named with it: they may be dropped one by one.
 	for _, object := range contents.Objects {
 		if object.Callbacks.Any() && !api.Callbacks {
 			return &APIError{"callbacks", object.Name, "since 4.15", "do the work from the patched functions"}
@@ -189,6 +191,7 @@ func checkUnits(contents *plan.Plan, units []Unit) ([]elfobj.KlpSymbol, error) {
 	objs := map[string]prebuilt{}
 	owner := map[string]string{}
 	var refs []elfobj.KlpSymbol
+
 	for _, unit := range units {
 		if unit.Name == "" {
 			return nil, fmt.Errorf("%w: prebuilt object without a name", ErrPlan)
@@ -200,6 +203,9 @@ func checkUnits(contents *plan.Plan, units []Unit) ([]elfobj.KlpSymbol, error) {
 		if err != nil {
 			return nil, err
 		}
+
+		// Local symbols of several objects may share a name; two global ones would make the link
+		// fail, or worse, pick one.
 		for name := range built.defined {
 			if other, dup := owner[name]; dup && built.defined[name].Bind == elf.STB_GLOBAL {
 				return nil, fmt.Errorf("%w: symbol %s is defined for both %s and %s", ErrPlan, name, other, unit.Name)
@@ -209,6 +215,9 @@ func checkUnits(contents *plan.Plan, units []Unit) ([]elfobj.KlpSymbol, error) {
 		objs[unit.Name] = built
 		refs = append(refs, built.refs...)
 	}
+
+	// Every function and callback that the tables will name must be defined by the object that
+	// the plan says.
 	for _, object := range contents.Objects {
 		for _, fn := range object.Funcs {
 			built, ok := objs[fn.Unit]

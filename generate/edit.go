@@ -54,6 +54,8 @@ func remove(elfFile *elfobj.File, dropSec func(*elfobj.Section) bool, dropSym fu
 }
 
 func checkRemoval(elfFile *elfobj.File, secs []elfobj.SecID, syms []elfobj.SymID) error {
+	// A relocation is the one reference that nothing repairs: the field would be filled with
+	// another symbol's address.
 	check := func(section *elfobj.Section, relocs []elfobj.Reloc) error {
 		for _, rel := range relocs {
 			if syms[rel.Sym] < 0 {
@@ -63,6 +65,7 @@ func checkRemoval(elfFile *elfobj.File, secs []elfobj.SecID, syms []elfobj.SymID
 		}
 		return nil
 	}
+
 	for i := range elfFile.Sections {
 		section := &elfFile.Sections[i]
 		if secs[i] < 0 {

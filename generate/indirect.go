@@ -64,11 +64,15 @@ func addressesTaken(elfFile *elfobj.File) []taken {
 		if section.Flags&elf.SHF_ALLOC == 0 || notCalled[section.Name] || strings.HasPrefix(section.Name, ".discard") {
 			continue
 		}
+
+		// Livepatch relocations too: the kernel fills those in as well.
 		tables := [][]elfobj.Reloc{section.Relocs}
 		for _, k := range section.KlpRelocs {
 			tables = append(tables, k.Relocs)
 		}
 		for _, table := range tables {
+			// A direct branch takes no address: only what is stored or loaded can be called
+			// through a pointer.
 			for _, rel := range table {
 				sym := &elfFile.Symbols[rel.Sym]
 				if rel.Sym == 0 || seen[rel.Sym] || sym.Sec != elfobj.SecUndef && sym.Sec != elfobj.SecLivepatch ||

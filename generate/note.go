@@ -25,6 +25,8 @@ func NewNote(contents plan.Plan, api klpapi.API) *note.Note {
 		ImportNS: append([]string(nil), contents.ImportNS...),
 		Objects:  []note.Object{},
 	}
+
+	// What was checked against the target's types and code when the module was built.
 	for _, t := range contents.Types {
 		manifest.Types = append(manifest.Types, note.Types{Object: t.Object, Source: t.Source, SHA256: t.Digest,
 			Checked: t.Checked, Names: t.Names, Absent: t.Absent})
@@ -32,6 +34,8 @@ func NewNote(contents plan.Plan, api klpapi.API) *note.Note {
 	for _, x := range contents.Proofs {
 		manifest.Proofs = append(manifest.Proofs, bytes.Clone(x))
 	}
+
+	// The tables of the module, as verification will read them back.
 	for _, object := range contents.Objects {
 		mo := note.Object{Name: object.Name, Funcs: []note.Func{}}
 		if object.Callbacks.Any() {
@@ -52,6 +56,8 @@ func NewNote(contents plan.Plan, api klpapi.API) *note.Note {
 		}
 		manifest.Objects = append(manifest.Objects, mo)
 	}
+
+	// What the authors say of the release.
 	for _, s := range contents.States {
 		manifest.States = append(manifest.States, note.State(s))
 	}

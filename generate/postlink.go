@@ -104,6 +104,8 @@ func stripDebug(f *elfobj.File) error {
 // holds the relocations against symbols of one object, because the kernel
 // applies a table when that object is there.
 func moveRelocs(elfFile *elfobj.File, manifest *note.Note) error {
+	// The linker left these symbols undefined: their names say which object defines them, and
+	// where.
 	syms := map[elfobj.SymID]elfobj.KlpSymbol{}
 	for i, sym := range elfFile.Symbols {
 		if sym.Sec != elfobj.SecUndef || !elfobj.IsKlpSymbol(sym.Name) {
@@ -118,6 +120,9 @@ func moveRelocs(elfFile *elfobj.File, manifest *note.Note) error {
 	if len(syms) == 0 {
 		return nil
 	}
+
+	// The kernel resolves livepatch relocations from sections of their own, one for each pair of
+	// section and object.
 	for i := range elfFile.Sections {
 		section := &elfFile.Sections[i]
 		var keep []elfobj.Reloc
@@ -136,6 +141,8 @@ func moveRelocs(elfFile *elfobj.File, manifest *note.Note) error {
 		if len(moved) == 0 {
 			continue
 		}
+
+		// Sorted, because the order of a map would show in the file.
 		section.Relocs = keep
 		for object, relocs := range moved {
 			addKlpRelocs(section, elfobj.KlpRelaName(object, section.Name), relocs)

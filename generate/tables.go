@@ -176,12 +176,16 @@ func (r *tableReader) stride(at place, must, may []uint64) (n int, stride uint64
 	if !ok {
 		return 0, 0, errors.New("a table has no sized symbol")
 	}
+
+	// The number of entries is not stored. Of all that divide the size, only one puts every
+	// pointer on a member that may hold one.
 	offs := r.relocOffs(at, size)
 	for n := range len(offs)/len(must) + 1 {
 		stride := size / uint64(n+1)
 		if size%uint64(n+1) != 0 || stride%8 != 0 || stride < 16 {
 			continue
 		}
+
 		have := make([]int, n+1)
 		fits := true
 		for _, off := range offs {
@@ -254,6 +258,8 @@ func (r *tableReader) object(found *klpTables, at place, funcs uint64) error {
 		}
 	}
 	found.objects = append(found.objects, name)
+
+	// The pointers of struct klp_callbacks follow the pointer to the functions.
 	if r.api.Callbacks {
 		for i, field := range []string{"pre_patch", "post_patch", "pre_unpatch", "post_unpatch"} {
 			if to, sym, ok := r.pointer(place{at.sec, at.off + funcs + 8 + 8*uint64(i)}); ok {
@@ -261,6 +267,8 @@ func (r *tableReader) object(found *klpTables, at place, funcs uint64) error {
 			}
 		}
 	}
+
+	// klp_func begins with old_name and new_func, and only these are pointers.
 	table, _, _ := r.pointer(place{at.sec, at.off + funcs})
 	n, stride, err := r.stride(table, []uint64{0, 8}, nil)
 	if err != nil {

@@ -76,6 +76,9 @@ func Verify(ko []byte, target VerifyTarget) ([]finding.Finding, error) {
 		return nil, ErrNotModule
 	}
 	verifying := &verifier{f: elfFile, target: target, info: readModinfo(elfFile)}
+
+	// A module from elsewhere has no note: what can be checked without one is checked all the
+	// same.
 	manifest, err := note.Read(elfFile)
 	switch {
 	case errors.Is(err, note.ErrNoNote), errors.Is(err, note.ErrMalformed):
@@ -86,6 +89,7 @@ func Verify(ko []byte, target VerifyTarget) ([]finding.Finding, error) {
 		return nil, err
 	}
 	verifying.m = manifest
+
 	checks := []func() error{verifying.modinfo, verifying.relocations, verifying.klpSymbols, verifying.undefined,
 		verifying.depends, verifying.indirect}
 	if manifest != nil {
@@ -96,6 +100,8 @@ func Verify(ko []byte, target VerifyTarget) ([]finding.Finding, error) {
 			return nil, err
 		}
 	}
+
+	// Two checks may find the same thing; sorted, so that the report is the same each time.
 	slices.SortFunc(verifying.problems, func(f, b finding.Finding) int {
 		return cmp.Or(cmp.Compare(f.Object, b.Object), cmp.Compare(f.Symbol, b.Symbol),
 			cmp.Compare(f.ID, b.ID), cmp.Compare(f.Message, b.Message))
@@ -156,6 +162,9 @@ func (v *verifier) function(object string, fn note.Func) error {
 func (v *verifier) shipped(object string, fn note.Func, sym ShippedSym) error {
 	const remedy = "build with the compiler, config and source that the kernel was built with"
 	recorded := fn.Shipped
+
+	// Cheap comparisons first: they tell the usual mistakes apart, another build and another
+	// function of that name.
 	if recorded.Size == 0 || recorded.SHA256 == "" {
 		v.errorf(finding.IDShippedCode, object, fn.Name, "", "the module does not say what code it replaces")
 		return nil
@@ -174,6 +183,9 @@ func (v *verifier) shipped(object string, fn note.Func, sym ShippedSym) error {
 			len(code), recorded.Size)
 		return nil
 	}
+
+	// What the linker or the running kernel fills in is masked, so equal sums mean the same
+	// instructions.
 	sum, err := Fingerprint(code, recorded.Masks)
 	if err != nil {
 		v.errorf(finding.IDShippedCode, object, fn.Name, "", "%v", err)

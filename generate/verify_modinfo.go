@@ -165,6 +165,8 @@ func readVersions(elfFile *elfobj.File) (map[string]uint32, error) {
 	if elfFile.BigEndian {
 		bo = binary.BigEndian
 	}
+
+	// The old form: a CRC and a name of at most 55 bytes (struct modversion_info).
 	out := map[string]uint32{}
 	if section := findSection(elfFile, "__versions"); section != nil {
 		if len(section.Data)%entry != 0 {
@@ -176,6 +178,9 @@ func readVersions(elfFile *elfobj.File) (map[string]uint32, error) {
 			out[string(name)] = uint32(bo.Uint64(e))
 		}
 	}
+
+	// With CONFIG_EXTENDED_MODVERSIONS (6.14) names have any length and stand in a section of
+	// their own.
 	crcs, names := findSection(elfFile, "__version_ext_crcs"), findSection(elfFile, "__version_ext_names")
 	if crcs == nil || names == nil {
 		return out, nil

@@ -84,6 +84,9 @@ func (v *verifier) prerequisite(in []owned, needs map[string][]string, section *
 	if klp, err := elfobj.ParseKlpSymbol(name); err == nil {
 		name = klp.Name
 	}
+
+	// Where the code belongs to patched functions, their own objects must depend on the module:
+	// the kernel loads it before them.
 	known := false
 	for _, owner := range in {
 		if rel.Off < owner.start || rel.Off >= owner.end {
@@ -102,6 +105,9 @@ func (v *verifier) prerequisite(in []owned, needs map[string][]string, section *
 	if known {
 		return
 	}
+
+	// New code runs when any patched function calls it. Which ones do is not known here, so one
+	// that needs the module is enough.
 	for _, o := range v.m.Objects {
 		if (len(o.Funcs) > 0 || o.Callbacks != nil) && slices.Contains(needs[o.Name], object) {
 			return

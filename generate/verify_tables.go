@@ -18,6 +18,7 @@ func (v *verifier) tables() error {
 		v.errorf(finding.IDTables, "", "", remedy, "%v", err)
 		return nil
 	}
+
 	var want []tableFunc
 	var wantObjects []string
 	for _, object := range v.m.Objects {
@@ -30,6 +31,9 @@ func (v *verifier) tables() error {
 			want = append(want, tf)
 		}
 	}
+
+	// Both directions: an entry too many patches what nobody reviewed, one too few leaves the
+	// fault in place.
 	for _, o := range difference(found.objects, wantObjects, cmp.Compare[string]) {
 		v.errorf(finding.IDTables, o, "", remedy, "the module patches the object, the manifest does not name it")
 	}
@@ -43,6 +47,7 @@ func (v *verifier) tables() error {
 	for _, f := range difference(want, found.funcs, cmpTableFunc) {
 		v.errorf(finding.IDTables, f.Object, f.Name, remedy, "the module does not replace %v as the manifest says", f)
 	}
+
 	v.replacements(found)
 	v.patchFields(found, remedy)
 	return nil
@@ -74,6 +79,7 @@ func (v *verifier) patchFields(found *klpTables, remedy string) {
 			want = append(want, tableCallback{object.Name, cb.field, cb.symbol})
 		}
 	}
+
 	byAll := func(a, b tableCallback) int {
 		return cmp.Or(cmp.Compare(a.Object, b.Object), cmp.Compare(a.Field, b.Field), cmp.Compare(a.Symbol, b.Symbol))
 	}
@@ -85,6 +91,9 @@ func (v *verifier) patchFields(found *klpTables, remedy string) {
 		v.errorf(finding.IDTables, cb.Object, cb.Symbol, remedy,
 			"the manifest names the %s callback, the module does not have it", strings.ReplaceAll(cb.Field, "_", "-"))
 	}
+
+	// The rest of struct klp_patch: a wrong state or replace changes what the kernel does on
+	// upgrade.
 	var states []note.State
 	for _, s := range v.m.States {
 		states = append(states, note.State{ID: s.ID, Version: s.Version})
