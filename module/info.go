@@ -101,6 +101,7 @@ func parseImage(path string, raw []byte) (*Info, *elfobj.File, error) {
 	if raw, _, err = modsign.Split(raw); err != nil {
 		return nil, nil, err
 	}
+
 	file, err := elfobj.Read(raw)
 	if err != nil {
 		return nil, nil, err
@@ -110,6 +111,7 @@ func parseImage(path string, raw []byte) (*Info, *elfobj.File, error) {
 	if signature != nil {
 		info.Signature = &Signature{signature.Issuer, signature.Serial.Text(16), signature.Hash}
 	}
+
 	found := false
 	for i := range file.Sections {
 		section := &file.Sections[i]
@@ -130,12 +132,15 @@ func parseImage(path string, raw []byte) (*Info, *elfobj.File, error) {
 	if !found {
 		return nil, nil, ErrNotModule
 	}
+
 	slices.Sort(info.Objects)
 	info.Objects = slices.Compact(info.Objects)
 	if n := info.Get("name"); n != "" {
 		info.Name = n
 	}
 	info.Livepatch = info.Get("livepatch") != ""
+
+	// No note is no fault: modules by others can be livepatches too.
 	info.Manifest, err = note.Read(file)
 	if errors.Is(err, note.ErrNoNote) {
 		return info, file, nil

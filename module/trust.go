@@ -53,6 +53,8 @@ func administrators(root string) (*trusted.Keys, error) {
 	const most = 1 << 20
 	dir := filepath.Join(root, KeysDir)
 	keys := &trusted.Keys{From: dir}
+
+	// No directory means that nothing was configured, which is the normal case.
 	entries, err := os.ReadDir(dir)
 	if errors.Is(err, os.ErrNotExist) {
 		return keys, nil
@@ -60,6 +62,9 @@ func administrators(root string) (*trusted.Keys, error) {
 	if err != nil {
 		return nil, err
 	}
+
+	// Files that cannot be read or parsed are counted: one of them might be the key that a
+	// signature asks for.
 	for _, entry := range entries {
 		switch filepath.Ext(entry.Name()) {
 		case ".x509", ".pem", ".crt", ".cer", ".der":

@@ -50,6 +50,9 @@ func ParseSection(data []byte, bo binary.ByteOrder) (*Note, error) {
 	if len(data) < 12 {
 		return nil, bad("too short")
 	}
+
+	// The header of an ELF note: sizes of the owner's name and of the content, a type; both parts
+	// are padded to four bytes.
 	namesz, descsz, typ := uint64(bo.Uint32(data)), uint64(bo.Uint32(data[4:])), bo.Uint32(data[8:])
 	data = data[12:]
 	if namesz > uint64(len(data)) || align4(namesz) > uint64(len(data)) {
@@ -63,6 +66,8 @@ func ParseSection(data []byte, bo binary.ByteOrder) (*Note, error) {
 		return nil, bad("content is longer than the section")
 	}
 	data = data[:descsz]
+
+	// Short notes are stored as they are, long ones compressed.
 	if len(data) == 0 || data[0] == '{' {
 		return Parse(data)
 	}
@@ -74,6 +79,7 @@ func ParseSection(data []byte, bo binary.ByteOrder) (*Note, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: note: %w", ErrMalformed, err)
 	}
+
 	if len(text) > maxJSON {
 		return nil, bad("expands to too much")
 	}
@@ -90,6 +96,8 @@ func (n *Note) EncodeSection(bo binary.ByteOrder) ([]byte, error) {
 	if len(text) > maxJSON {
 		return nil, fmt.Errorf("the manifest has %d bytes, a module can carry %d", len(text), maxJSON)
 	}
+
+	// The note stays in memory as long as the module: past a size it is worth packing.
 	if len(text) > compressAbove {
 		var buf bytes.Buffer
 		compressor, err := zlib.NewWriterLevel(&buf, zlib.BestCompression)
@@ -104,6 +112,7 @@ func (n *Note) EncodeSection(bo binary.ByteOrder) ([]byte, error) {
 		}
 		text = buf.Bytes()
 	}
+
 	name := owner + "\x00"
 	header := make([]byte, 12, 12+len(name)+len(text)+8)
 	bo.PutUint32(header, uint32(len(name)))
