@@ -79,6 +79,9 @@ func Load(keyFile, certFile, hash string) (*Signer, error) {
 		return nil, fmt.Errorf("sign modules: %w", err)
 	}
 	signer := &Signer{hash: wanted, chosen: hash != ""}
+
+	// The token holds the private key back, so whether it is that of the certificate shows only
+	// when the first signature is checked.
 	if InToken(keyFile) {
 		if signer.cert, err = ReadCert(certFile); err != nil {
 			return nil, err
@@ -94,6 +97,9 @@ func Load(keyFile, certFile, hash string) (*Signer, error) {
 	if signer.cert, err = ReadCert(certFile); err != nil {
 		return nil, err
 	}
+
+	// The kernel would refuse a signature by another key only when the module is loaded; that is
+	// too late.
 	switch pub := signer.key.Public().(type) {
 	case *rsa.PublicKey:
 		if !pub.Equal(signer.cert.PublicKey) {
@@ -114,6 +120,8 @@ func readKey(path string) (crypto.Signer, error) {
 	if err != nil {
 		return nil, err
 	}
+
+	// Other blocks may stand before the key: openssl writes the parameters of the curve there.
 	for block, rest := pem.Decode(text); block != nil; block, rest = pem.Decode(rest) {
 		var key any
 		switch block.Type {
@@ -168,6 +176,7 @@ func (s *Signer) Sign(module []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+
 	info := signerInfo{Version: 1, Issuer: issuerAndSerial{asn1.RawValue{FullBytes: s.cert.RawIssuer},
 		s.cert.SerialNumber}, Digest: pkix.AlgorithmIdentifier{Algorithm: s.hash.oid}}
 	if _, ok := s.key.Public().(*rsa.PublicKey); ok {
@@ -178,16 +187,23 @@ func (s *Signer) Sign(module []byte) ([]byte, error) {
 	if info.Signature, err = s.key.Sign(rand.Reader, sum(s.hash, body), s.hash.hash); err != nil {
 		return nil, err
 	}
+
+	// The signature stands alone: no certificates, no signed attributes, as scripts/sign-file.c
+	// makes it.
 	der, err := asn1.Marshal(contentInfo{oidSignedData,
 		signedData{Version: 1, Digests: []pkix.AlgorithmIdentifier{info.Digest}, Encap: encapContent{oidData},
 			SignerInfos: []signerInfo{info}}})
 	if err != nil {
 		return nil, fmt.Errorf("encode signature: %w", err)
 	}
+
 	var tail [infoLen]byte
 	tail[idTypeByte] = idPKCS7
 	binary.BigEndian.PutUint32(tail[infoLen-4:], uint32(len(der)))
 	out := bytes.Join([][]byte{body, der, tail[:], []byte(magic)}, nil)
+
+	// A signature that does not verify here would be refused by the kernel, on a machine that
+	// needs the fix.
 	if err := Verify(out, s.cert); err != nil {
 		return nil, fmt.Errorf("check the new signature: %w", err)
 	}
@@ -243,15 +259,19 @@ func Parse(module []byte) (*Signature, error) {
 	if der == nil {
 		return nil, ErrUnsigned
 	}
+
 	var content contentInfo
 	if rest, err := asn1.Unmarshal(der, &content); err != nil || len(rest) > 0 {
 		return nil, fmt.Errorf("module signature is not PKCS#7 as the kernel takes it (%d bytes left): %w", len(rest),
 			errors.Join(err))
 	}
+
+	// With several signers it would be open which one vouches.
 	if !content.Type.Equal(oidSignedData) || len(content.Content.SignerInfos) != 1 {
 		return nil, fmt.Errorf("module signature: type %v with %d signers", content.Type,
 			len(content.Content.SignerInfos))
 	}
+
 	info := content.Content.SignerInfos[0]
 	wanted, err := digestOf(info.Digest.Algorithm)
 	if err != nil {
