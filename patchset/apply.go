@@ -46,6 +46,7 @@ func (s *Series) Apply(tree fs.FS, opts ApplyOptions) (*Overlay, error) {
 			return nil, err
 		}
 	}
+
 	if applying.untried > 0 {
 		last := applying.failed[len(applying.failed)-1]
 		applying.failed = append(applying.failed, &ApplyError{Patch: last.Patch, File: last.File,
@@ -54,12 +55,16 @@ func (s *Series) Apply(tree fs.FS, opts ApplyOptions) (*Overlay, error) {
 	if len(applying.failed) > 0 {
 		return nil, applying.failed
 	}
+
+	// Files that end as they began are left out, so that nothing is compiled for them.
 	overlay := &Overlay{Files: map[string]*File{}, Notes: applying.notes, Binary: applying.binary}
 	for path, t := range applying.files {
 		if f := t.file(path); f != nil {
 			overlay.Files[path] = f
 		}
 	}
+
+	// Line numbers are put right last, when all patches of the series are in.
 	for _, path := range overlay.Paths() {
 		if note := overlay.Files[path].stabilize(applying.files[path].lines); note != "" {
 			overlay.Notes = append(overlay.Notes, Note{File: path, Text: note})
@@ -297,6 +302,7 @@ func (a *applier) strip(patch *Patch) int {
 			need = append(need, change)
 		}
 	}
+
 	fits := func(path func(c *Change) string) bool {
 		for _, c := range need {
 			if !a.present(patch.ID, path(c)) {
@@ -305,9 +311,14 @@ func (a *applier) strip(patch *Patch) int {
 		}
 		return true
 	}
+
+	// Names that fit as they are need no guess.
 	if fits(func(c *Change) string { return a.alternative(patch.ID, c, c.Path, -1) }) {
 		return -1
 	}
+
+	// One level for the whole patch: a level for each file would let names slide into wrong
+	// directories.
 	for level := range min(deepest, 64) + 1 {
 		if fits(func(c *Change) string {
 			path, _, err := c.pathsAt(patch.ID, level)
@@ -359,6 +370,7 @@ func (a *applier) change(patch *Patch, work job, hunkNo map[string]int) error {
 		a.notes = append(a.notes, Note{Patch: patch.ID, File: path,
 			Text: "is a symbolic link to " + actual + ", which is patched instead"})
 	}
+
 	fail := func(reason string, applied bool) error {
 		a.failed = append(a.failed, &ApplyError{Patch: patch.ID, File: path, Reason: reason, Applied: applied})
 		edited.bad = true
@@ -367,6 +379,8 @@ func (a *applier) change(patch *Patch, work job, hunkNo map[string]int) error {
 	if edited.bad {
 		return nil
 	}
+
+	// Hunks of a file are numbered through the whole patch, as its author counts them.
 	base := hunkNo[actual]
 	hunkNo[actual] += len(change.Hunks)
 	if change.OldMode != 0 && change.NewMode != 0 && change.OldMode != change.NewMode {
@@ -409,6 +423,7 @@ func (a *applier) change(patch *Patch, work job, hunkNo map[string]int) error {
 				"that fits its names", false)
 		}
 	}
+
 	ok := a.hunks(patch, change, edited, path, base)
 	if change.Kind == Delete && ok {
 		if len(edited.lines) > 0 {

@@ -35,6 +35,7 @@ func ReadGitRange(dir, rng string) (*Series, error) {
 	if to == "" {
 		to = "HEAD"
 	}
+
 	repo, err := openRepo(dir)
 	if err != nil {
 		return nil, err
@@ -51,6 +52,8 @@ func ReadGitRange(dir, rng string) (*Series, error) {
 	if err != nil {
 		return nil, fmt.Errorf("walk git range %s: %w", rng, err)
 	}
+
+	// One patch for each commit, so that a failure names the commit that causes it.
 	series := &Series{}
 	for _, commit := range commits {
 		patch, err := commitPatch(commit)
@@ -70,6 +73,7 @@ func ReadGitRange(dir, rng string) (*Series, error) {
 		}
 		series.Patches = append(series.Patches, patch)
 	}
+
 	if len(series.Patches) == 0 {
 		return nil, fmt.Errorf("read git range %s: no commit in it changes a file: %w", rng, ErrEmpty)
 	}
@@ -282,6 +286,9 @@ func commitChange(id string, ch *object.Change) (*Change, error) {
 	case ch.From.Name != ch.To.Name:
 		change.Kind, change.OldPath = Rename, ch.From.Name
 	}
+
+	// Names come from a tree and not from a header, so nothing is to be stripped; they can be
+	// hostile all the same.
 	change.names = names{old: ch.From.Name, new: ch.To.Name, git: true, bare: true}
 	for _, path := range []string{change.Path, change.OldPath} {
 		if path == "" {
@@ -291,6 +298,7 @@ func commitChange(id string, ch *object.Change) (*Change, error) {
 			return nil, err
 		}
 	}
+
 	for _, e := range []object.ChangeEntry{ch.From, ch.To} {
 		switch e.TreeEntry.Mode {
 		case filemode.Symlink:
@@ -302,6 +310,7 @@ func commitChange(id string, ch *object.Change) (*Change, error) {
 		}
 	}
 	change.OldMode, change.NewMode = fs.FileMode(ch.From.TreeEntry.Mode), fs.FileMode(ch.To.TreeEntry.Mode)
+
 	from, to, err := ch.Files()
 	if err != nil {
 		return nil, err
@@ -317,6 +326,7 @@ func commitChange(id string, ch *object.Change) (*Change, error) {
 	if change.Hunks, err = fragments(old, newer); err != nil {
 		return nil, fmt.Errorf("compare %s: %w", change.Path, err)
 	}
+
 	if change.Kind == Modify && len(change.Hunks) == 0 {
 		change.Kind = Mode
 	}

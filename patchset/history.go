@@ -88,11 +88,15 @@ func (h *History) walk(ctx context.Context, most int, judge func(*object.Commit)
 		return Searched{}, fmt.Errorf("walk the history of %s: %w", h.dir, err)
 	}
 	defer it.Close()
+
 	seen, did := 0, Searched{Whole: true}
 	err = it.ForEach(func(commit *object.Commit) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
+
+		// Both bounds keep a look into a million commits to seconds; Whole tells the reader that
+		// there is more.
 		if seen++; seen > h.Messages || did.Commits >= most {
 			did.Whole = false
 			return storer.ErrStop
@@ -184,11 +188,14 @@ type Prerequisite struct {
 // Where not the whole history was searched, an older commit may be the one.
 func (h *History) Introduces(ctx context.Context, names []string, included []*Patch) ([]Prerequisite, Searched, error) {
 	found := map[string]Prerequisite{}
+
+	// Whole words: a name may be part of a longer one.
 	res := make([]*regexp.Regexp, len(names))
 	for i, n := range names {
 		res[i] = regexp.MustCompile(`\b` + regexp.QuoteMeta(n) + `\b`)
 	}
 	did, err := h.walk(ctx, h.Contents, func(commit *object.Commit) (verdict, error) {
+		// A merge brings what other commits introduce, and those are walked too.
 		if commit.NumParents() > 1 {
 			return passed, nil
 		}
@@ -211,6 +218,8 @@ func (h *History) Introduces(ctx context.Context, names []string, included []*Pa
 		}
 		return searched, nil
 	})
+
+	// In the order of the names that were asked for.
 	var out []Prerequisite
 	for _, n := range names {
 		if f, ok := found[n]; ok {

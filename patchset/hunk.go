@@ -32,6 +32,9 @@ func (a *applier) hunks(patch *Patch, change *Change, edited *text, path string,
 	if len(change.Hunks) == 0 {
 		return true
 	}
+
+	// Hunks are placed in order: none may begin before the end of the one before, and each starts
+	// to search where the drift of the last one leads.
 	in := edited.lines
 	out := make([]srcLine, 0, len(in)+16)
 	cursor, drift := 0, 0
@@ -52,6 +55,8 @@ func (a *applier) hunks(patch *Patch, change *Change, edited *text, path string,
 			})
 			continue
 		}
+
+		// What was not exact is said, because a hunk can fit at a wrong place.
 		if found.pos != nominal(hunk) {
 			a.notes = append(a.notes, Note{Patch: patch.ID, File: path, Hunk: base + i + 1,
 				Text: fmt.Sprintf("applied at line %d, offset %+d", found.pos+1, found.pos-nominal(hunk))})
@@ -64,6 +69,7 @@ func (a *applier) hunks(patch *Patch, change *Change, edited *text, path string,
 			a.notes = append(a.notes, Note{Patch: patch.ID, File: path, Hunk: base + i + 1,
 				Text: "has no context, its place is not verified"})
 		}
+
 		drift = found.pos - nominal(hunk)
 		out = append(out, in[cursor:found.pos]...)
 		cursor = found.pos
@@ -79,6 +85,7 @@ func (a *applier) hunks(patch *Patch, change *Change, edited *text, path string,
 			}
 		}
 	}
+
 	out = append(out, in[cursor:]...)
 	if ok {
 		for _, line := range out[:max(len(out)-1, 0)] {
@@ -90,6 +97,9 @@ func (a *applier) hunks(patch *Patch, change *Change, edited *text, path string,
 			}
 		}
 	}
+
+	// A file with a failed hunk is not changed at all: later hunks would be placed by half a
+	// change.
 	if !ok {
 		edited.bad = true
 		return false
@@ -254,6 +264,8 @@ func explain(lines []srcLine, pat []string, want, cursor int, atEnd bool) string
 	if len(lines) == 0 {
 		return "the file is empty"
 	}
+
+	// Perhaps they are there, and the rules of placing forbid that place.
 	all := &fitter{lines: lines, pat: pat}
 	for try := 0; try+len(pat) <= len(lines); try++ {
 		if !all.fits(try) {
@@ -270,6 +282,9 @@ func explain(lines []srcLine, pat []string, want, cursor int, atEnd bool) string
 		return fmt.Sprintf("its lines are found at line %d, but the hunk starts its file: allow "+
 			"fuzz, or refresh the patch", try+1)
 	}
+
+	// Otherwise the place where most lines agree shows best what differs. Its cost is bounded:
+	// files and hunks are strangers'.
 	best, bestScore, bestDist := -1, 0, 0
 	for try := 0; try < len(lines) && try*len(pat) < maxExplain; try++ {
 		score := 0
@@ -286,6 +301,7 @@ func explain(lines []srcLine, pat []string, want, cursor int, atEnd bool) string
 			best, bestScore, bestDist = try, score, dist
 		}
 	}
+
 	if best < 0 {
 		return "none of its lines is in the file"
 	}

@@ -45,6 +45,7 @@ var (
 // back as one message.
 func splitMessages(text string) []message {
 	lines := splitLines(text)
+
 	first := 0
 	for first < len(lines) && strings.TrimSpace(lines[first]) == "" {
 		first++
@@ -52,12 +53,17 @@ func splitMessages(text string) []message {
 	if first == len(lines) {
 		return []message{{text: text}}
 	}
+
+	// Without a line "From " it is one mail, if it begins with a header, or no mail at all.
 	if !fromLineRE.MatchString(trimEOL(lines[first])) {
 		if headerRE.MatchString(lines[first]) {
 			return []message{readMail(strings.Join(lines[first:], ""), first)}
 		}
 		return []message{{text: text}}
 	}
+
+	// An mbox: a line "From " begins a mail only behind an empty line and before a header;
+	// elsewhere it is text.
 	var out []message
 	start := first
 	for i := first + 1; i <= len(lines); i++ {
@@ -157,6 +163,9 @@ const maxParts = 8
 // the patch cut off.
 func decodeBody(ctype, encoding string, body io.Reader, depth int) (text string, changed bool) {
 	kind, params, err := mime.ParseMediaType(ctype)
+
+	// Of several parts, those that may hold a patch are joined in order; HTML is the same text
+	// once more.
 	if err == nil && strings.HasPrefix(kind, "multipart/") && depth < maxParts {
 		var out strings.Builder
 		parts := multipart.NewReader(body, params["boundary"])
@@ -181,6 +190,7 @@ func decodeBody(ctype, encoding string, body io.Reader, depth int) (text string,
 			}
 		}
 	}
+
 	switch strings.ToLower(strings.TrimSpace(encoding)) {
 	case "quoted-printable":
 		body, changed = quotedprintable.NewReader(body), true

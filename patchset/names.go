@@ -45,6 +45,8 @@ func splitGitNames(header string) (old, newer string, ok bool) {
 	if len(header) > maxNames {
 		return "", "", false
 	}
+
+	// Quotes say where a name ends.
 	if strings.HasPrefix(header, `"`) || strings.HasSuffix(header, `"`) {
 		if strings.HasPrefix(header, `"`) {
 			before, rest, ok := unquoteName(header)
@@ -61,6 +63,9 @@ func splitGitNames(header string) (old, newer string, ok bool) {
 		n, _, ok := unquoteName(header[i+1:])
 		return header[:i], n, ok
 	}
+
+	// Without quotes, only names that agree, up to their first directory, tell which space is the
+	// one between them.
 	for i := range len(header) {
 		if header[i] != ' ' {
 			continue

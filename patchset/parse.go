@@ -107,6 +107,8 @@ func (s *scanner) scan() error {
 	for s.pos < len(s.lines) {
 		line := s.at(s.pos)
 		var err error
+		// Text between sections is skipped, as patch(1) does. What would be a change in a form
+		// that is not read is refused: skipping it would lose a part of the patch.
 		switch {
 		case strings.HasPrefix(line, "diff --git "):
 			err = s.gitSection()
@@ -151,6 +153,7 @@ func (s *scanner) gitSection() error {
 	crlf := strings.HasSuffix(s.lines[start], "\r\n")
 	sec.header = append(sec.header, s.lines[start])
 	s.pos++
+
 	var oldName, newName string
 	var badName int
 	name := func(dst *string, from string) string {
@@ -161,6 +164,7 @@ func (s *scanner) gitSection() error {
 		*dst = n
 		return rest
 	}
+	// Extended header lines, until one that is none of them: the first hunk, or the next file.
 header:
 	for s.pos < len(s.lines) {
 		line := s.at(s.pos)
@@ -192,9 +196,12 @@ header:
 		sec.header = append(sec.header, s.lines[s.pos])
 		s.pos++
 	}
+
 	if badName > 0 {
 		return s.errorf(badName-1, "malformed file name")
 	}
+
+	// A change of mode, or of an empty file, has its names in the first line only.
 	if oldName == "" || newName == "" {
 		o, n, ok := splitGitNames(s.at(start)[len("diff --git "):])
 		if !ok {
@@ -203,6 +210,7 @@ header:
 		oldName, newName = o, n
 	}
 	sec.names.old, sec.names.new, sec.names.git = oldName, newName, true
+
 	if sec.binary {
 		s.binaryFile(sec.names, start)
 		return nil

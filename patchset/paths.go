@@ -39,6 +39,9 @@ func checkPath(patch, name string) (string, error) {
 	case strings.HasPrefix(name, "/"):
 		return bad("name is absolute: make the patch with names relative to the source tree, or give a strip level")
 	}
+
+	// Each part, because a name that leads back into the tree may pass through a directory
+	// outside of it.
 	for c := range strings.SplitSeq(name, "/") {
 		if len(c) > maxComponent {
 			return bad(fmt.Sprintf("a part of the name has %d bytes, no file system has names of more than %d", len(c),
@@ -51,6 +54,7 @@ func checkPath(patch, name string) (string, error) {
 			return bad("name reaches into repository metadata")
 		}
 	}
+
 	clean := path.Clean(name)
 	if clean == "." || strings.HasSuffix(name, "/") {
 		return bad("name is a directory")
@@ -68,6 +72,9 @@ const maxSymlinks = 40
 func resolve(tree fs.FS, patch, name string) (string, error) {
 	rest := strings.Split(name, "/")
 	done := "."
+
+	// One component at a time, as the kernel walks a path: a link is replaced by its target, and
+	// ".." behind it means the target's parent.
 	for links := 0; len(rest) > 0; {
 		part := rest[0]
 		rest = rest[1:]
@@ -82,6 +89,7 @@ func resolve(tree fs.FS, patch, name string) (string, error) {
 			done = path.Dir(done)
 			continue
 		}
+
 		next := path.Join(done, part)
 		info, err := fs.Lstat(tree, next)
 		if errors.Is(err, fs.ErrNotExist) {
@@ -95,6 +103,7 @@ func resolve(tree fs.FS, patch, name string) (string, error) {
 		if err != nil {
 			return "", err
 		}
+
 		if info.Mode()&fs.ModeSymlink == 0 {
 			done = next
 			continue

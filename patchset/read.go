@@ -77,6 +77,8 @@ func (r *reader) path(path string) error {
 		}
 		return r.input("<stdin>", text, r.opts.Strip)
 	}
+
+	// A directory or a file named series is one of quilt's; anything else is a patch.
 	info, err := os.Stat(path)
 	if err != nil {
 		return fmt.Errorf("read patch: %w", err)
