@@ -180,6 +180,8 @@ func (m *Machine) candidates(places Places, release string) ([]candidate, error)
 	if err != nil {
 		return nil, fmt.Errorf("list the livepatches for this kernel: %w", err)
 	}
+
+	// A file that cannot be read is listed with the reason: at boot nobody would see an error.
 	var out []candidate
 	for _, entry := range entries {
 		if !moduleFileRE.MatchString(entry.Name()) {
@@ -223,6 +225,9 @@ func (b *boot) cumulative(ctx context.Context, all []candidate) error {
 			list = append(list, chosen)
 		}
 	}
+
+	// Their order must be plain before any is loaded: a wrong guess would bring an old release
+	// into force.
 	for _, older := range list[:max(0, len(list)-1)] {
 		last := list[len(list)-1]
 		if order, ok := newer(older.mod.Facts, last.mod.Facts); !ok || order == 0 {
@@ -234,6 +239,8 @@ func (b *boot) cumulative(ctx context.Context, all []candidate) error {
 			return nil
 		}
 	}
+
+	// Newest first; once one is in force or ahead, the older ones have nothing to add.
 	slices.SortStableFunc(list, func(x, y *candidate) int {
 		order, _ := newer(y.mod.Facts, x.mod.Facts)
 		return order

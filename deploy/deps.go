@@ -33,6 +33,7 @@ func (m *Machine) dependencies(sys *System, mod *Module) ([]dependency, error) {
 	if err != nil {
 		return nil, fmt.Errorf("find what %s depends on: %w", mod.File, err)
 	}
+
 	there := map[string]bool{}
 	for _, n := range sys.Modules {
 		there[n] = true
@@ -40,6 +41,8 @@ func (m *Machine) dependencies(sys *System, mod *Module) ([]dependency, error) {
 	for _, line := range builtin {
 		there[depName(line)] = true
 	}
+
+	// Each file once, in the order in which readDep gives them: that of loading.
 	var out []dependency
 	add := func(file string) {
 		if n := depName(file); !there[n] {

@@ -110,6 +110,8 @@ func ReadModule(path string) (*Module, error) {
 // readModule reads an open file, and keeps it when it is not compressed, else
 // closes it. The digest is given also of what is no module; "" when it cannot be read.
 func readModule(path string, file *os.File) (mod *Module, digest string, err error) {
+	// The file stays open with the module: what was checked is what the kernel is given, even if
+	// the path changes.
 	defer func() {
 		if mod == nil || mod.file == nil {
 			file.Close()
@@ -119,12 +121,14 @@ func readModule(path string, file *os.File) (mod *Module, digest string, err err
 	if err != nil {
 		return nil, "", err
 	}
+
 	sum := sha256.Sum256(raw)
 	digest = hex.EncodeToString(sum[:])
 	img, err := module.OpenBytes(path, raw)
 	if err != nil {
 		return nil, digest, err
 	}
+
 	info := img.Info
 	release, _, _ := strings.Cut(info.Get("vermagic"), " ")
 	mod = &Module{
@@ -133,6 +137,8 @@ func readModule(path string, file *os.File) (mod *Module, digest string, err err
 		srcversion: info.Get("srcversion"), notes: img.Notes, Facts: factsOf(info.Manifest), data: img.Data,
 		signed: info.Signed,
 	}
+
+	// The note knows best; modules that others made say at least what modinfo has.
 	if mod.Facts.Version == "" {
 		mod.Facts.Version = info.Get("version")
 	}
@@ -141,6 +147,8 @@ func readModule(path string, file *os.File) (mod *Module, digest string, err err
 			mod.Depends = append(mod.Depends, d)
 		}
 	}
+
+	// The kernel reads an uncompressed module from the file itself (finit_module).
 	if !img.Compressed {
 		mod.file = file
 	}
@@ -208,6 +216,9 @@ func (m *Machine) identify(mod *Module) (identity, error) {
 	if mod.ours {
 		return same, nil
 	}
+
+	// Notes are part of the module's image in memory, so they tell builds apart. The build ID and
+	// our own note are enough to call them one.
 	compared := false
 	for name, want := range mod.notes {
 		got, ok, err := rawAttr(m.path("sys/module", mod.Name, "notes", name))
@@ -225,6 +236,9 @@ func (m *Machine) identify(mod *Module) (identity, error) {
 	if compared {
 		return same, nil
 	}
+
+	// Without a note that tells, srcversion can still tell that sources differ; that it is equal
+	// proves nothing.
 	src, ok, err := attr(m.path("sys/module", mod.Name, "srcversion"))
 	if err != nil {
 		return unknown, fmt.Errorf("compare %s with the loaded module: %w", mod.File, err)

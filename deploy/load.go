@@ -128,6 +128,8 @@ func (m *Machine) act(ctx context.Context, action Action, mod *Module, opt Optio
 		if action.Module == mod.Name {
 			return m.watchOwn(ctx, mod, opt)
 		}
+		// Another livepatch's transition holds the kernel's only place. Giving up here leaves
+		// both as they are.
 		loaded, late, err := m.ended(ctx, action.Module, opt)
 		if err != nil || !late {
 			return err

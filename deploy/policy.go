@@ -101,11 +101,15 @@ func (m *Machine) plan(sys *System, mod *Module, policy Policy) (*Plan, error) {
 	m.trust(mod, sys.Release)
 	in := input{sys: sys, mod: mod, policy: policy, enforced: m.enforced()}
 	var err error
+
+	// Only a livepatch of that name raises the question whether it is this very module.
 	if l := sys.find(mod.Name); l != nil {
 		if in.identity, err = m.identify(mod); err != nil {
 			return nil, err
 		}
 	}
+
+	// What is missing becomes the refusal only if nothing weightier speaks against loading.
 	missing := new(Refusal)
 	if mod.Release == sys.Release {
 		if in.deps, err = m.dependencies(sys, mod); err != nil && !errors.As(err, &missing) {
@@ -116,9 +120,12 @@ func (m *Machine) plan(sys *System, mod *Module, policy Policy) (*Plan, error) {
 	if err != nil && decided.Refusal == nil {
 		decided.Refusal = missing
 	}
+
 	decided.Schema, decided.Release, decided.Policy = PlanSchema, sys.Release, policy
 	decided.Module, decided.File, decided.Version = mod.Name, mod.File, mod.Facts.Version
 	decided.NoteTrusted, decided.NoteTrust = mod.Facts.NoteTrusted, mod.Facts.NoteTrust
+
+	// Lists are never null in JSON.
 	if decided.Refusal != nil || decided.Actions == nil {
 		decided.Actions = []Action{}
 	}
@@ -156,6 +163,8 @@ func (in *input) refuse(remedy, reason string, args ...any) *Plan {
 // what has to end first, and what the policy makes of what is in force.
 func (in *input) decide() *Plan {
 	mod, sys := in.mod, in.sys
+
+	// What forbids loading at all comes before any question of order.
 	if !mod.Livepatch {
 		return in.refuse("", "%s is no livepatch module: its modinfo has no livepatch=Y", mod.File)
 	}
@@ -169,6 +178,7 @@ func (in *input) decide() *Plan {
 	if in.signature(); in.plan.Refusal != nil {
 		return &in.plan
 	}
+
 	var active []*Livepatch
 	for i := range sys.Livepatches {
 		loaded := &sys.Livepatches[i]
@@ -185,6 +195,9 @@ func (in *input) decide() *Plan {
 			active = append(active, loaded)
 		}
 	}
+
+	// How it goes beside what is in force, then what must be loaded first, then the livepatch
+	// itself.
 	how, replaced := in.place(active)
 	if in.plan.Refusal != nil {
 		return &in.plan
@@ -201,6 +214,8 @@ func (in *input) decide() *Plan {
 		load.Reason = "the kernel replaces " + names(replaced) + " in the same transition"
 	}
 	in.plan.Actions = append(in.plan.Actions, load)
+
+	// The kernel disables what is replaced and leaves the module loaded.
 	if in.replaces() {
 		for _, loaded := range replaced {
 			in.add(OpRemove, loaded.Name, "it is replaced")
@@ -291,9 +306,11 @@ func (in *input) place(active []*Livepatch) (how string, replaced []*Livepatch) 
 	if len(active) == 0 {
 		return "alone", nil
 	}
+
 	facts := &in.mod.Facts
 	policy := in.policy
 	if policy == Auto {
+		// What the module was built for decides: one that replaces others holds their fixes too.
 		switch {
 		case facts.Replace == nil:
 			in.refuse("say --policy disable, stack or replace",
@@ -305,6 +322,7 @@ func (in *input) place(active []*Livepatch) (how string, replaced []*Livepatch) 
 			policy = Stack
 		}
 	}
+
 	switch policy {
 	case Stack:
 		in.stack(active)
@@ -335,6 +353,9 @@ func (in *input) place(active []*Livepatch) (how string, replaced []*Livepatch) 
 // disabled for an upgrade too, or forbid the change.
 func (in *input) cumulative(active []*Livepatch) (how string, replaced []*Livepatch) {
 	facts := &in.mod.Facts
+
+	// From the last that was loaded: kernels before 5.1 disable in this order only. The first
+	// reason that applies decides what becomes of each.
 	for _, loaded := range slices.Backward(active) {
 		verdict := in.verdict(loaded)
 		order, comparable := newer(*facts, loaded.Facts)
@@ -367,6 +388,7 @@ func (in *input) cumulative(active []*Livepatch) (how string, replaced []*Livepa
 			replaced = append(replaced, loaded)
 		}
 	}
+
 	if len(replaced) == 0 {
 		return "alone", nil
 	}

@@ -80,6 +80,9 @@ func (m *Machine) System() (*System, error) {
 		}
 		return nil, err
 	}
+
+	// A livepatch that was disabled is still a module, without a directory there: both lists are
+	// needed.
 	patches, err := subdirs(m.klp())
 	if err != nil {
 		return nil, fmt.Errorf("list livepatches: %w", err)
@@ -87,6 +90,7 @@ func (m *Machine) System() (*System, error) {
 	if sys.Modules, err = m.modules(); err != nil {
 		return nil, err
 	}
+
 	for _, name := range slices.Concat(sys.Modules, patches) {
 		if sys.find(name) != nil {
 			continue

@@ -172,6 +172,9 @@ func marker(sys *System, loaded *Livepatch) func(*Frame) {
 	type code struct{ object, name string }
 	is := map[code]string{}
 	own := map[code]bool{}
+
+	// In a stack trace, code of a livepatch goes by the name of what it replaces or by one of its
+	// own.
 	put := func(patch *Livepatch, object string, fn Func, where string) {
 		key := object + ":" + fn.Name
 		is[code{where, fn.Name}] = key
@@ -179,6 +182,9 @@ func marker(sys *System, loaded *Livepatch) func(*Frame) {
 			is[code{where, fn.New}] = key
 		}
 	}
+
+	// What blocks depends on the direction: enabling waits for the old functions to be left,
+	// disabling for the new ones.
 	for _, object := range loaded.Objects {
 		for _, fn := range object.Functions {
 			own[code{object.Name, fn.Name}] = true
@@ -189,6 +195,8 @@ func marker(sys *System, loaded *Livepatch) func(*Frame) {
 			}
 		}
 	}
+
+	// Functions of livepatches below, or of replaced ones, are old code to this one.
 	if loaded.Phase == Enabling {
 		for i := range sys.Livepatches {
 			patch := &sys.Livepatches[i]

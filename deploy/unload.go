@@ -32,6 +32,7 @@ func (m *Machine) Unload(ctx context.Context, name string, opt Options) (done bo
 		return false, err
 	}
 	defer unlock()
+
 	sys, err := m.System()
 	if err != nil {
 		return false, err
@@ -40,11 +41,15 @@ func (m *Machine) Unload(ctx context.Context, name string, opt Options) (done bo
 	if loaded == nil {
 		return false, nil
 	}
+
+	// Permission first: refusing later would leave the transition half done.
 	if loaded.Phase != Disabled {
 		if r := forceAsked(name, &loaded.Facts, opt); r != nil {
 			return false, r
 		}
 	}
+
+	// The kernel has one transition at a time.
 	if moving := sys.transition(); moving != nil && moving.Name != name && loaded.Phase != Disabled {
 		opt.Say(fmt.Sprintf("wait for %s, whose transition is under way", moving.Name))
 		_, late, err := m.ended(ctx, moving.Name, opt)
@@ -60,6 +65,7 @@ func (m *Machine) Unload(ctx context.Context, name string, opt Options) (done bo
 			return false, blocked
 		}
 	}
+
 	if loaded.Phase != Disabled {
 		opt.Say("disable " + name)
 	}
