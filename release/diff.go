@@ -259,6 +259,9 @@ func comparePatches(old, newer, present []note.Patch) Changes {
 	for i := range pairs {
 		pairs[i] = -1
 	}
+
+	// By contents first: a patch that was only renamed is the same. Then by what it is known by,
+	// then by its name.
 	for _, same := range []func(x, y *note.Patch) bool{
 		func(x, y *note.Patch) bool { return x.Content != "" && x.Content == y.Content },
 		func(x, y *note.Patch) bool {
@@ -274,6 +277,7 @@ func comparePatches(old, newer, present []note.Patch) Changes {
 			}
 		}
 	}
+
 	for j := range newer {
 		switch i := pairs[j]; {
 		case i < 0:
@@ -284,6 +288,8 @@ func comparePatches(old, newer, present []note.Patch) Changes {
 			changes.Kept = append(changes.Kept, PatchLine(newer[j]))
 		}
 	}
+
+	// What is gone from the release may have come with the kernel, and then nothing is lost.
 	for i := range old {
 		switch {
 		case used[i]:

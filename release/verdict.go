@@ -88,6 +88,9 @@ func replacing(loaded, next *note.Note) Verdict {
 	if identity(&verdict, loaded, next); otherKernel(loaded, next) {
 		return verdict
 	}
+
+	// The kernel's own rule (klp_is_patch_compatible, kernel/livepatch/state.c): the new patch
+	// must know each state, in the same version or a later one.
 	covered := len(loaded.States) > 0
 	for _, old := range loaded.States {
 		kept, ok := state(next, old.ID)
@@ -104,6 +107,9 @@ func replacing(loaded, next *note.Note) Verdict {
 				next.Name, old.ID, meaning(old.Meaning), kept.Version, loaded.Name, old.Version)
 		}
 	}
+
+	// Of a replaced livepatch no callback runs (Documentation/livepatch/cumulative-patches.rst);
+	// only a common state hands over what was done.
 	for _, object := range loaded.Objects {
 		if object.Callbacks == nil || covered {
 			continue
@@ -118,6 +124,7 @@ func replacing(loaded, next *note.Note) Verdict {
 					"know what was done to %s", loaded.Name, next.Name, object.Name)
 		}
 	}
+
 	for _, shadow := range loaded.Shadows {
 		if slices.ContainsFunc(next.Shadows, func(t note.Shadow) bool { return t.ID == shadow.ID }) {
 			continue
@@ -140,6 +147,8 @@ func stacking(loaded, next *note.Note) Verdict {
 	if identity(&verdict, loaded, next); otherKernel(loaded, next) {
 		return verdict
 	}
+
+	// Both stay, so what both touch is the trouble.
 	have := functions(loaded)
 	var both []string
 	for f := range functions(next) {
@@ -151,6 +160,7 @@ func stacking(loaded, next *note.Note) Verdict {
 		verdict.add(finding.IDOverlap, Refused, "both replace %s: the one loaded last hides what the other does there",
 			strings.Join(both, ", "))
 	}
+
 	for _, declared := range next.States {
 		if t, ok := state(loaded, declared.ID); ok {
 			if declared.Version < t.Version {
@@ -164,6 +174,7 @@ func stacking(loaded, next *note.Note) Verdict {
 			}
 		}
 	}
+
 	for _, shadow := range next.Shadows {
 		if slices.ContainsFunc(loaded.Shadows, func(t note.Shadow) bool { return t.ID == shadow.ID }) {
 			verdict.add(finding.IDOverlap, Refused, "both use the shadow variables %#x", uint64(shadow.ID))

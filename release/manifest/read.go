@@ -100,6 +100,7 @@ func yamlFaults(err error) []Fault {
 	}
 	var out []Fault
 	for _, s := range list {
+		// The decoder speaks of Go's types; its errors are put into words of the file.
 		fault := Fault{Text: strings.TrimPrefix(s, "yaml: ")}
 		if m := lineRE.FindStringSubmatch(s); m != nil {
 			fmt.Sscan(m[1], &fault.Line)
@@ -192,6 +193,8 @@ var hashes = []string{"", "sha256", "sha384", "sha512"}
 
 func (c *checker) check() {
 	manifest := c.m
+
+	// Faults are collected, so that one run shows them all.
 	c.need(manifest.Name, "name")
 	c.need(manifest.Version, "version")
 	for _, field := range []struct{ key, value string }{{"vendor", manifest.Vendor},
@@ -206,6 +209,7 @@ func (c *checker) check() {
 				"module")
 		}
 	}
+
 	c.targets()
 	c.patches()
 	for object, kinds := range manifest.Callbacks {
@@ -216,6 +220,7 @@ func (c *checker) check() {
 			}
 		}
 	}
+
 	seen := map[uint64]bool{}
 	for i, state := range manifest.States {
 		c.need(state.Meaning, "meaning", "states", i)
@@ -226,6 +231,7 @@ func (c *checker) check() {
 		}
 		seen[state.ID] = true
 	}
+
 	for i, shadow := range manifest.Shadows {
 		c.need(shadow.Meaning, "meaning", "shadows", i)
 	}
@@ -235,6 +241,7 @@ func (c *checker) check() {
 		}
 		c.need(allowed.Reason, "reason", "allow", i)
 	}
+
 	if signing := manifest.Signing; signing != nil {
 		c.need(signing.Key, "key", "signing")
 		c.need(signing.Cert, "cert", "signing")
