@@ -21,6 +21,8 @@ func Instructions(d *elfdiff.Result, ch elfdiff.Change) []Row {
 		return nil
 	}
 	old, newer := disassemble(d.Orig, ch.Orig), disassemble(d.Patched, ch.Patched)
+
+	// What is equal at both ends needs no alignment, whose cost grows with the square.
 	head := 0
 	for head < len(old) && head < len(newer) && old[head].key == newer[head].key {
 		head++
@@ -29,10 +31,12 @@ func Instructions(d *elfdiff.Result, ch elfdiff.Change) []Row {
 	for tail < len(old)-head && tail < len(newer)-head && old[len(old)-1-tail].key == newer[len(newer)-1-tail].key {
 		tail++
 	}
+
 	oldPart, newPart := old[head:len(old)-tail], newer[head:len(newer)-tail]
 	if len(oldPart) > maxCompared || len(newPart) > maxCompared {
 		return nil
 	}
+
 	var rows []Row
 	pair := func(left, right *insn) {
 		row := Row{Kind: Same}

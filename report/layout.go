@@ -34,6 +34,9 @@ func LayoutRows(c types.Change) []LayoutRow {
 		return fmt.Sprintf("%s, %d", s, member.Size)
 	}
 	declare := func(member *types.Member) string { return member.Type + " " + member.Name }
+
+	// Both lists in order, side by side: a member that is not further down on the other side was
+	// removed or added there.
 	var rows []LayoutRow
 	i, j := 0, 0
 	for i < len(old) || j < len(newer) {

@@ -85,6 +85,7 @@ func (r *Report) AtLeast(severity finding.Severity) bool {
 // Answer is the sentence that a reader came for, "" when Error says why there is none:
 // whether the patches can be livepatched, with what proof, and what is left to decide.
 func (r *Report) Answer() string {
+	// What stops the livepatch is all the reader needs to know then.
 	switch {
 	case r.Error != "":
 		return ""
@@ -101,6 +102,7 @@ func (r *Report) Answer() string {
 		}
 		return "cannot be livepatched as it is: " + strings.Join(ids, ", ")
 	}
+
 	parts := []string{"can be livepatched"}
 	switch immediate, force := r.given(finding.IDImmediate), r.given(finding.IDForce); {
 	case immediate && force:
@@ -115,6 +117,8 @@ func (r *Report) Answer() string {
 	if n := r.Count(finding.Warning); n > 0 {
 		parts = append(parts, count(n, "warning")+" to decide")
 	}
+
+	// What could not be decided is said, even when it stops nothing.
 	open := 0
 	for i := range r.Findings {
 		if f := &r.Findings[i]; f.Unknown && f.Severity == finding.Note && f.Allowed == "" && !f.ID.IsVerdict() {

@@ -19,6 +19,8 @@ type TextOptions struct {
 func Text(w io.Writer, report *Report, o TextOptions) error {
 	out := bufio.NewWriter(w)
 	text := &texter{w: out, color: o.Color}
+
+	// The answer first, then why; what could not be proven comes last, as it may be long.
 	if answer := report.Answer(); answer != "" {
 		fmt.Fprintln(text.w, text.paint(bold, answer))
 	}
@@ -30,6 +32,7 @@ func Text(w io.Writer, report *Report, o TextOptions) error {
 			text.finding(found)
 		}
 	}
+
 	for _, suppressed := range report.Suppressions {
 		unused := ""
 		if report.Unused(suppressed) {
@@ -38,6 +41,7 @@ func Text(w io.Writer, report *Report, o TextOptions) error {
 		fmt.Fprintf(text.w, "%s %s by %s: %s%s\n", text.paint(dim, "accepted:"), suppressed.ID, suppressed.From,
 			suppressed.Reason, unused)
 	}
+
 	if len(report.Functions) > 0 {
 		fmt.Fprintf(text.w, "a livepatch for %s would replace:\n", report.Release)
 	}
@@ -49,6 +53,7 @@ func Text(w io.Writer, report *Report, o TextOptions) error {
 		fmt.Fprintf(text.w, "  %-12s %s  %s\n", fn.Object, text.paint(bold, fn.Name+pos),
 			strings.Join(fn.Reasons, "; "))
 	}
+
 	text.notProven(report.Findings)
 	if report.Error != "" {
 		fmt.Fprintf(text.w, "%s\n", text.paint(red, report.Error))
@@ -97,6 +102,7 @@ func (t *texter) finding(found *finding.Finding) {
 	style := map[finding.Severity]string{finding.Error: red, finding.Warning: yellow,
 		finding.Note: cyan}[found.Severity]
 	word := found.Severity.String()
+	// A verdict is no fault, and an accepted finding no longer one: colour and word say so.
 	switch {
 	case found.Allowed != "":
 		style, word = dim, "accepted "+word
@@ -105,6 +111,7 @@ func (t *texter) finding(found *finding.Finding) {
 	case found.ID.IsVerdict():
 		style, word = dim, "verdict"
 	}
+
 	where := []string{}
 	if found.Symbol != "" {
 		where = append(where, t.paint(bold, found.Symbol))
@@ -119,6 +126,7 @@ func (t *texter) finding(found *finding.Finding) {
 	if found.Object != "" && len(where) > 0 {
 		where = append(where, "["+found.Object+"]")
 	}
+
 	fmt.Fprintln(t.w, strings.Join(append([]string{t.paint(style, word+" "+string(found.ID))}, where...), "  "))
 	t.para("", found.Message)
 	for _, e := range found.Evidence {
