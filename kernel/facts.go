@@ -292,6 +292,7 @@ func changelogVersion(path string) string {
 // [PartsMismatchError]. Parts that are missing are not checked.
 func (t *Target) CheckParts() error {
 	banner, err := t.Banner()
+	// Only what both sides say can be compared: a missing part is for others to report.
 	var mismatch *PartsMismatchError
 	if errors.As(err, &mismatch) {
 		return err
@@ -300,6 +301,7 @@ func (t *Target) CheckParts() error {
 	if err != nil || herr != nil {
 		return nil
 	}
+
 	gen := filepath.Join(headers.Dir, "include/generated")
 	for _, check := range []struct {
 		what, want string

@@ -48,6 +48,7 @@ func List(rootDir string, cache cachedir.Dir) ([]Installed, error) {
 }
 
 func listRoot(under root, cached bool, cache cachedir.Dir) []Installed {
+	// An image alone, or modules alone, is a kernel to list too.
 	found := map[string]bool{}
 	for _, glob := range []struct{ pattern, prefix string }{
 		{"boot/vmlinuz-*", "vmlinuz-"}, {"lib/modules/*", ""}, {"usr/lib/modules/*", ""},
@@ -60,6 +61,7 @@ func listRoot(under root, cached bool, cache cachedir.Dir) []Installed {
 			}
 		}
 	}
+
 	var out []Installed
 	for rel := range found {
 		has := func(paths []string) bool { return len(under.existing(paths)) > 0 }
@@ -77,6 +79,8 @@ func listRoot(under root, cached bool, cache cachedir.Dir) []Installed {
 			out = append(out, kernel)
 		}
 	}
+
+	// Sorted, because the order of a map would show.
 	sort.Slice(out, func(i, j int) bool { return out[i].Release < out[j].Release })
 	return out
 }
@@ -126,6 +130,8 @@ func (t *Target) Info() Info {
 			in.Paths[name] = p
 		}
 	}
+
+	// Each part by itself: a kernel with a part missing is described by the others.
 	if im, err := t.Image(); miss(err) {
 		in.Arch = im.Arch.Kbuild
 		path("image", im.Path, nil)
@@ -142,6 +148,7 @@ func (t *Target) Info() Info {
 		}
 		path("config", config.Path, nil)
 	}
+
 	in.Version, _ = t.Version()
 	if v, err := t.Vermagic(); miss(err) {
 		in.Vermagic = v
@@ -170,6 +177,7 @@ func (t *Target) Info() Info {
 	if s, err := t.Source(); miss(err) {
 		path("source", s.Dir+s.Tarball, nil)
 	}
+
 	miss(t.CheckParts())
 	if p, err := t.DebugImagePath(); err == nil {
 		path("vmlinux", p, nil)

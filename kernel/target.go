@@ -78,6 +78,9 @@ func Open(opts Options) (*Target, error) {
 	if err != nil {
 		return nil, err
 	}
+
+	// A path that the user gave must be there; falling back to another place would hide the
+	// typing error.
 	for _, given := range []struct{ flag, path string }{
 		{"--root", opts.Root}, {"--source", opts.Source}, {"--config", opts.Config}, {"--symvers", opts.Symvers},
 		{"--system-map", opts.SystemMap},
@@ -91,6 +94,7 @@ func Open(opts Options) (*Target, error) {
 			return nil, fmt.Errorf("open kernel: %s: %w", given.flag, err)
 		}
 	}
+
 	target := &Target{release: opts.Release, opts: opts, cache: cache, finder: opts.Finder}
 	switch {
 	case target.finder != nil && target.release == "":
@@ -106,6 +110,7 @@ func Open(opts Options) (*Target, error) {
 	if !cachedir.ValidRelease(target.release) {
 		return nil, fmt.Errorf("open kernel: %q is not a kernel release", target.release)
 	}
+
 	if target.finder == nil {
 		dist, known, searched := findDistribution(target.release, opts, cache)
 		override := opts.Source + opts.Vmlinux + opts.Headers + opts.Image + opts.ModulesDir
@@ -278,6 +283,8 @@ func (t *Target) DebugImage() (*kimage.Image, error) {
 func (t *Target) Symbols() (*kimage.Symbols, error) {
 	return t.symbols.get(func() (*kimage.Symbols, error) {
 		syms, err := t.imageSymbols()
+		// A System.map that the user names is a claim about this kernel, and is checked where the
+		// image has a table of its own.
 		if t.opts.SystemMap != "" {
 			mapped, merr := t.readSystemMap(t.opts.SystemMap)
 			if merr != nil {
@@ -295,6 +302,8 @@ func (t *Target) Symbols() (*kimage.Symbols, error) {
 		if err == nil {
 			return syms, nil
 		}
+
+		// The tables in the image failed, so what was installed beside it is taken unchecked.
 		path, merr := t.part("", PartSystemMap)
 		if merr != nil {
 			return nil, err
@@ -449,6 +458,7 @@ func (t *Target) API() (klpapi.API, error) {
 		h, err := t.Headers()
 		dir := h.Common
 		if err != nil {
+			// Headers as packages have them, or an unpacked source tree: livepatch.h is the same.
 			src, serr := t.Source()
 			if serr != nil || src.Dir == "" {
 				return klpapi.API{}, err

@@ -42,6 +42,9 @@ func (f *fetcher) download(ctx context.Context, pkg provider.Package) (string, e
 func (f *fetcher) downloadLocked(ctx context.Context, pkg provider.Package) (string, error) {
 	dir := f.cache.Debs()
 	path := filepath.Join(dir, pkg.File)
+
+	// What is there with the right sum is used; anything else is fetched again, and the damage is
+	// recorded.
 	switch sum, err := fileSHA256(path); {
 	case err == nil && sum == pkg.SHA256:
 		return path, nil
@@ -55,6 +58,9 @@ func (f *fetcher) downloadLocked(ctx context.Context, pkg provider.Package) (str
 	failed := func(err error) (string, error) {
 		return "", fmt.Errorf("download %s %s: %w", pkg.Name, pkg.Version, err)
 	}
+
+	// Into a directory of its own first: the package system may leave a part of the file, or
+	// another.
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return failed(err)
 	}
@@ -70,6 +76,9 @@ func (f *fetcher) downloadLocked(ctx context.Context, pkg provider.Package) (str
 	if len(got) != 1 {
 		return failed(fmt.Errorf("%s left %d files", f.from.Name(), len(got)))
 	}
+
+	// Under its name it appears whole, and with the sum of the archive's index where that has
+	// one.
 	sum, err := fileSHA256(got[0])
 	if err != nil {
 		return failed(err)

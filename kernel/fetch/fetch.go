@@ -156,6 +156,8 @@ func (f *fetcher) do(ctx context.Context, planned provider.Plan) (*Result, error
 		Release: f.release, Root: f.cache.TargetRoot(f.release), Source: want.Source, Packages: want.Packages,
 		Suite: want.Suite, From: f.from,
 	}
+
+	// What the manifest in the cache says is there counts only with the files themselves.
 	rootDone := subset(want.Packages, have.Packages) && exists(out.Root)
 	if rootDone {
 		out.Packages = have.Packages
@@ -170,10 +172,14 @@ func (f *fetcher) do(ctx context.Context, planned provider.Plan) (*Result, error
 		out.Reused = true
 		return out, nil
 	}
+
 	if err := os.MkdirAll(f.cache.Target(f.release), 0o755); err != nil {
 		return nil, fmt.Errorf("fetch kernel %s: %w", f.release, err)
 	}
 	f.removeLeftovers()
+
+	// The manifest is written after each part, so that a run that is killed between them resumes
+	// there.
 	if !rootDone {
 		if err := f.unpackRoot(ctx, planned.Root); err != nil {
 			return nil, err

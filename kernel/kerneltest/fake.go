@@ -48,6 +48,7 @@ func ELF(secs []Section) []byte {
 	le := binary.LittleEndian
 	var names bytes.Buffer
 	names.WriteByte(0)
+
 	secs = append([]Section{{}}, secs...)
 	secs = append(secs, Section{Name: ".shstrtab", Type: elf.SHT_STRTAB})
 	nameOff := make([]uint32, len(secs))
@@ -58,6 +59,8 @@ func ELF(secs []Section) []byte {
 		}
 	}
 	secs[len(secs)-1].Data = names.Bytes()
+
+	// The program headers come first, so their number must be known before anything is placed.
 	loads := 0
 	for _, section := range secs {
 		if section.Flags&elf.SHF_ALLOC != 0 && section.Type != elf.SHT_NOBITS {
@@ -80,6 +83,7 @@ func ELF(secs []Section) []byte {
 			progs = append(progs, load{offs[i], section.Addr, uint64(len(section.Data))})
 		}
 	}
+
 	ph := out[64:]
 	for i, segment := range progs {
 		header := ph[56*i:]
@@ -90,6 +94,7 @@ func ELF(secs []Section) []byte {
 		le.PutUint64(header[32:], segment.n)
 		le.PutUint64(header[40:], segment.n)
 	}
+
 	shoff := uint64(len(out))
 	for i, section := range secs {
 		var header [64]byte
@@ -107,6 +112,7 @@ func ELF(secs []Section) []byte {
 		}
 		out = append(out, header[:]...)
 	}
+
 	copy(out, elf.ELFMAG)
 	out[4], out[5], out[6] = byte(elf.ELFCLASS64), byte(elf.ELFDATA2LSB), 1
 	le.PutUint16(out[16:], uint16(elf.ET_EXEC))
@@ -310,6 +316,7 @@ func Vmlinux(layout Layout, syms []Symbol, symtab bool, more ...Section) []byte 
 	for _, a := range []uint64{0, Text + 16 + 4, Text + 64, Text + 48, 0, Text + 32} {
 		init = le.AppendUint64(init, a)
 	}
+
 	ro := Kallsyms(layout, Rodata, syms)
 	secs := []Section{
 		{Name: ".text", Type: elf.SHT_PROGBITS, Flags: elf.SHF_ALLOC | elf.SHF_EXECINSTR, Addr: Text, Data: text},
@@ -323,6 +330,8 @@ func Vmlinux(layout Layout, syms []Symbol, symtab bool, more ...Section) []byte 
 			Data: []byte{0x9f, 0xeb, 1, 0}},
 	}
 	secs = append(secs, more...)
+	// In the order of names, as a linker may write it: who needs the order of addresses has to
+	// sort.
 	if symtab {
 		var tab bytes.Buffer
 		tab.Write(make([]byte, 24))

@@ -105,6 +105,9 @@ func (im *Image) Banner(syms *Symbols) (Banner, error) {
 			}
 		}
 	}
+
+	// Without symbols the text is searched for; what only looks like a banner has no build
+	// number.
 	for _, sg := range im.segs {
 		data := sg.data
 		for {

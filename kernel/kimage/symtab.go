@@ -88,6 +88,8 @@ func (im *Image) nmType(sym ELFSymbol) byte {
 		}
 		return letter
 	}
+
+	// As with nm, that a symbol is weak is told before its section.
 	undef := sym.Section == int(elf.SHN_UNDEF)
 	if sym.Bind == elf.STB_WEAK {
 		letter := byte('w')

@@ -30,6 +30,9 @@ func Detect(text string) (API, error) {
 	if !ok {
 		return API{}, &NotLivepatchHeaderError{"struct klp_object"}
 	}
+
+	// klp_reloc went when relocations moved into ELF sections (v4.7): a header without it has
+	// those.
 	_, relocTable := structMembers(stripped, "klp_reloc")
 	return API{
 		HasRegister:       strings.Contains(stripped, "klp_register_patch"),

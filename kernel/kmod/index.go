@@ -48,6 +48,7 @@ func Open(dir, release string, cfg *kconfig.Config) (*Index, error) {
 		Dir: dir, release: release, rules: rulesOf(cfg),
 		byName: map[string]File{}, builtin: map[string]string{}, read: map[string]func() (*Module, error){},
 	}
+
 	rank := func(path string) int {
 		if rel, err := filepath.Rel(dir, path); err == nil && strings.HasPrefix(rel, "updates/") {
 			return 0
@@ -70,6 +71,8 @@ func Open(dir, release string, cfg *kconfig.Config) (*Index, error) {
 	if err != nil {
 		return nil, err
 	}
+
+	// A kernel without the list has nothing built in that anybody asks for by module.
 	b, err := os.ReadFile(filepath.Join(dir, "modules.builtin"))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err

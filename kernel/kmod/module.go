@@ -94,6 +94,7 @@ func parse(path string, raw []byte, rules rules) (*Module, error) {
 	if err != nil {
 		return nil, err
 	}
+
 	file, err := elfobj.Read(data)
 	if err != nil {
 		return nil, err
@@ -102,6 +103,8 @@ func parse(path string, raw []byte, rules rules) (*Module, error) {
 	if !ok {
 		return nil, fmt.Errorf("architecture %v is not supported", file.Machine)
 	}
+
+	// The name in .modinfo is what the kernel goes by; a file may be called otherwise.
 	module := &Module{Name: Name(path), Path: path, File: file, Signed: signed, arch: arch}
 	for _, section := range file.Sections {
 		if section.Name == ".modinfo" {
@@ -162,6 +165,8 @@ func (m *Module) symbols(rules rules) {
 
 // elfType mirrors elf_type.
 func (m *Module) elfType(sym *elfobj.Symbol) byte {
+	// The order of the tests is the kernel's: weak before absolute, per-CPU before what the flags
+	// say.
 	if sym.Bind == elf.STB_WEAK {
 		if sym.Type == elf.STT_OBJECT {
 			return 'v'

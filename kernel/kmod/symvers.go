@@ -65,10 +65,13 @@ func ParseSymvers(path, text string) (*Symvers, error) {
 			return nil, syntax.Errorf(path, line,
 				"want CRC, symbol, module, export type and namespace separated by tabs, have %q", syntax.Clip(row))
 		}
+
+		// In v5.4 and v5.5 the namespace stands before the module.
 		export := Export{Name: fields[1], Module: fields[2], Type: fields[3], Namespace: fields[4]}
 		if !strings.HasPrefix(export.Type, "EXPORT_") && strings.HasPrefix(fields[4], "EXPORT_") {
 			export.Namespace, export.Module, export.Type = fields[2], fields[3], fields[4]
 		}
+
 		crc, err := strconv.ParseUint(strings.TrimPrefix(fields[0], "0x"), 16, 32)
 		if err != nil {
 			return nil, syntax.Errorf(path, line, "CRC %q is not a 32-bit hexadecimal number", syntax.Clip(fields[0]))
@@ -76,6 +79,7 @@ func ParseSymvers(path, text string) (*Symvers, error) {
 		if export.Name == "" || export.Module == "" || !strings.HasPrefix(export.Type, "EXPORT_") {
 			return nil, syntax.Errorf(path, line, "no symbol, module or export type in %q", syntax.Clip(row))
 		}
+
 		export.CRC = uint32(crc)
 		if _, dup := symvers.byName[export.Name]; !dup {
 			symvers.byName[export.Name] = int32(len(symvers.list))

@@ -57,6 +57,8 @@ func imageKeys(dir, path string) (*Keys, error) {
 	if err != nil {
 		return nil, err
 	}
+
+	// An image of another build would name keys that this kernel does not trust.
 	if err := checkRunning(dir, im, syms); err != nil {
 		return nil, err
 	}
@@ -69,6 +71,8 @@ func imageKeys(dir, path string) (*Keys, error) {
 	if err != nil {
 		return nil, err
 	}
+
+	// The size is read from the image, which may be damaged.
 	const most = 16 << 20
 	if length > most {
 		return nil, fmt.Errorf("its list of certificates claims %d bytes", length)
@@ -77,6 +81,7 @@ func imageKeys(dir, path string) (*Keys, error) {
 	if length == 0 {
 		return keys, nil
 	}
+
 	data, err := im.Read(list.Addr, int(length))
 	if err != nil {
 		return nil, err

@@ -40,6 +40,8 @@ func (r Provider) Plan(ctx context.Context, release string, want provider.Want) 
 	if !want.ImageOnly {
 		needed = append(needed, "-devel")
 	}
+
+	// All packages are built from one source, so they differ in the name alone.
 	sibling := func(suffix string) rpm {
 		pkg := core
 		pkg.Name = flavour + suffix
@@ -53,6 +55,9 @@ func (r Provider) Plan(ctx context.Context, release string, want provider.Want) 
 	if err != nil {
 		return provider.Plan{}, err
 	}
+
+	// Which of the optional ones exist depends on the release; the archive was asked for all at
+	// once.
 	for _, suffix := range append(optional, needed...) {
 		name := sibling(suffix).Name
 		switch i := slices.IndexFunc(have, func(p rpm) bool { return p.Name == name }); {
@@ -64,6 +69,7 @@ func (r Provider) Plan(ctx context.Context, release string, want provider.Want) 
 			}
 		}
 	}
+
 	if !want.ImageOnly {
 		src, err := source(core)
 		if err != nil {
