@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -15,12 +16,17 @@ import (
 	"github.com/klpforge/klpforge/release/manifest"
 )
 
+// buildRequest is what the flags of build say beside the options of the pipeline.
+type buildRequest struct {
+	opts    pipeline.Options
+	allow   []string // ID=reason
+	format  string
+	commits string // A..B, "" for patch files
+	sign    manifest.Signing
+}
+
 func (a *app) buildCmd() *cobra.Command {
-	var opts pipeline.Options
-	var allow []string
-	var format string
-	var rng string
-	var sign manifest.Signing
+	var req buildRequest
 	cmd := &cobra.Command{
 		Use:   "build -k RELEASE [flags] PATCH...",
 		Short: "Build a livepatch module from patches",
@@ -38,61 +44,26 @@ objtool and make are confined: docs/security.md says what that holds.`,
   klpforge build -k 6.1.0-55-cloud-amd64 -o out/fix.ko --emit out/src 0001-*.patch
   klpforge build -k 6.1.0-55-cloud-amd64 --git ~/linux --range v6.1.192..my-fixes`,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if !named(opts.Kernel) {
-				return usageError("which kernel? give -k RELEASE, or --build-tree DIR for one of your own")
-			}
-			if len(args) == 0 && rng == "" {
-				return usageError("no patch given")
-			}
-			if len(args) > 0 && rng != "" {
-				return usageError("give patch files or --range, not both")
-			}
-			if rng != "" && !strings.Contains(rng, "..") {
-				return usageError("--range %q: want the form A..B", rng)
-			}
-			if err := checkExternal(&opts); err != nil {
+			if err := req.check(args); err != nil {
 				return err
 			}
-			if sign.Key != "" || sign.Cert != "" {
-				if sign.Key == "" || sign.Cert == "" {
-					return usageError("--sign-key and --sign-cert belong together")
-				}
-				signer, err := modsign.Load(sign.Key, sign.Cert, sign.Hash)
-				if err != nil {
-					return err
-				}
-				opts.Sign = signer
-			}
-			if opts.API != "" {
-				if _, err := klpapi.Mainline(opts.API); err != nil {
-					return &exitError{code: exitUsage, err: fmt.Errorf("--api: %w", err)}
-				}
-			}
-			if err := checkFormat(format); err != nil {
+			if err := req.complete(args); err != nil {
 				return err
 			}
-			var err error
-			if opts.Allow, err = parseAllow(allow); err != nil {
-				return err
-			}
-			opts.Patches, opts.GitRange, opts.Builder = args, rng, builder()
-			bars := newProgress(a.err)
-			opts.Progress = bars.update
-			start := time.Now()
-			res, err := pipeline.Run(cmd.Context(), opts)
-			bars.done()
-			if format == "json" {
-				if jerr := writeBuildJSON(a, res, err); jerr != nil {
-					return jerr
-				}
-				return quietly(err)
-			}
-			a.summary(res, err, time.Since(start))
-			return quietly2(err)
+			return a.build(cmd.Context(), req)
 		},
 	}
+	req.flags(cmd)
+	return cmd
+}
+
+// flags adds the flags of build, each to where it is kept.
+func (r *buildRequest) flags(cmd *cobra.Command) {
+	opts, sign := &r.opts, &r.sign
 	targetFlags(cmd, &opts.Kernel)
-	externalFlags(cmd, &opts)
+	externalFlags(cmd, opts)
+
+	// What the module is called, says of itself, and where it goes.
 	flags := cmd.Flags()
 	flags.StringVarP(&opts.Output, "output", "o", "", "path of the module (default NAME.ko)")
 	flags.StringVar(&opts.Name, "name", "", "module name (default from --output or the first patch)")
@@ -102,14 +73,17 @@ objtool and make are confined: docs/security.md says what that holds.`,
 	flags.StringVar(&opts.Vendor, "vendor", "", "who ships it; recorded in the module")
 	flags.StringVar(&opts.Description, "description", "", "what the module says it is for")
 	flags.StringVar(&opts.Emit, "emit", "", "keep the generated sources in `DIR`; plain make builds them")
+
+	// What is built, and with which tools.
 	flags.StringVar(&opts.GitDir, "git", ".", "repository for --range")
-	flags.StringVar(&rng, "range", "", "take the commits `A..B` of --git instead of patch files")
+	flags.StringVar(&r.commits, "range", "", "take the commits `A..B` of --git instead of patch files")
 	flags.IntVarP(&opts.Strip, "strip", "p", 0,
 		"leading directories to drop from names in patches (default: found out)")
 	flags.IntVar(&opts.Fuzz, "fuzz", 0, "context lines at each end of a hunk that may differ")
 	toolchainFlags(cmd, &opts.Toolchain)
 	launcherFlag(cmd, &opts.Toolchain)
 	flags.IntVarP(&opts.Jobs, "jobs", "j", 0, "parallel jobs (default: number of CPUs)")
+
 	flags.StringVar(&sign.Key, "sign-key", "",
 		"sign the module with this private key: a file (PEM), or the pkcs11: `URI` of one in a token")
 	flags.StringVar(&sign.Cert, "sign-cert", "", "certificate of --sign-key (PEM or DER)")
@@ -119,8 +93,10 @@ objtool and make are confined: docs/security.md says what that holds.`,
 		"write NAME.ko.intoto.json beside the module: what it was made of (in-toto, SLSA)")
 	flags.StringVar(&opts.API, "api", "", "livepatch interface to write for, as the Linux `VERSION` that brought it: "+
 		strings.Join(klpapi.Versions(), ", ")+" (default: as the target's headers have it)")
+
+	// What is decided otherwise than by default.
 	flags.BoolVar(&opts.NoReplace, "no-replace", false, "do not make the livepatch replace all earlier ones")
-	flags.StringArrayVar(&allow, "allow", nil, "accept findings `ID=reason`; recorded in the report")
+	flags.StringArrayVar(&r.allow, "allow", nil, "accept findings `ID=reason`; recorded in the report")
 	flags.BoolVar(&opts.NoAutoCallers, "no-auto-callers", false,
 		"leave out unchanged callers of functions whose lock effect changed; KLP201 is an error then")
 	flags.BoolVar(&opts.AllowCompilerMismatch, "skip-compiler-check", false,
@@ -129,8 +105,69 @@ objtool and make are confined: docs/security.md says what that holds.`,
 		"accept source of another version; shipped code is compared all the same")
 	sandboxFlag(cmd, &opts.Sandbox)
 	trustFlag(cmd, &opts.TrustPatch)
-	flags.StringVar(&format, "format", "text", "text or json")
-	return cmd
+	flags.StringVar(&r.format, "format", "text", "text or json")
+}
+
+// check refuses what does not go together, before anything is opened or made.
+func (r *buildRequest) check(args []string) error {
+	if !named(r.opts.Kernel) {
+		return usageError("which kernel? give -k RELEASE, or --build-tree DIR for one of your own")
+	}
+	if len(args) == 0 && r.commits == "" {
+		return usageError("no patch given")
+	}
+	if len(args) > 0 && r.commits != "" {
+		return usageError("give patch files or --range, not both")
+	}
+	if r.commits != "" && !strings.Contains(r.commits, "..") {
+		return usageError("--range %q: want the form A..B", r.commits)
+	}
+	return checkExternal(&r.opts)
+}
+
+// complete reads what the flags name and fills the options of the pipeline.
+func (r *buildRequest) complete(args []string) error {
+	if r.sign.Key != "" || r.sign.Cert != "" {
+		if r.sign.Key == "" || r.sign.Cert == "" {
+			return usageError("--sign-key and --sign-cert belong together")
+		}
+		signer, err := modsign.Load(r.sign.Key, r.sign.Cert, r.sign.Hash)
+		if err != nil {
+			return err
+		}
+		r.opts.Sign = signer
+	}
+	if r.opts.API != "" {
+		if _, err := klpapi.Mainline(r.opts.API); err != nil {
+			return &exitError{code: exitUsage, err: fmt.Errorf("--api: %w", err)}
+		}
+	}
+	if err := checkFormat(r.format); err != nil {
+		return err
+	}
+	var err error
+	if r.opts.Allow, err = parseAllow(r.allow); err != nil {
+		return err
+	}
+	r.opts.Patches, r.opts.GitRange, r.opts.Builder = args, r.commits, builder()
+	return nil
+}
+
+// build runs the pipeline and reports, as text or as a JSON document.
+func (a *app) build(ctx context.Context, req buildRequest) error {
+	bars := newProgress(a.err)
+	req.opts.Progress = bars.update
+	start := time.Now()
+	res, err := pipeline.Run(ctx, req.opts)
+	bars.done()
+	if req.format == "json" {
+		if jerr := writeBuildJSON(a, res, err); jerr != nil {
+			return jerr
+		}
+		return quietly(err)
+	}
+	a.summary(res, err, time.Since(start))
+	return quietly2(err)
 }
 
 func parseAllow(list []string) (map[finding.ID]string, error) {
@@ -176,10 +213,13 @@ func (a *app) summary(res *pipeline.Result, err error, total time.Duration) {
 		fmt.Fprintf(out, "the patch cannot become a livepatch for %s: %d error(s) above\n", res.Release,
 			len(refusal.Problems))
 	}
+
+	// The times come last, also when it failed: they tell in which stage.
 	defer a.times(res, total)
 	if err != nil {
 		return
 	}
+
 	n := 0
 	for _, object := range res.Plan.Objects {
 		n += len(object.Funcs)

@@ -30,39 +30,7 @@ with --count-lines. What could be another number counts.`,
   klpforge diff --format json a.o b.o | jq '.functions[].name'`,
 		Args: exactArgs(2, "two object files"),
 		RunE: func(_ *cobra.Command, args []string) error {
-			level, err := parseSeverity(failOn)
-			if err != nil {
-				return err
-			}
-			if err := checkFormat(format); err != nil {
-				return err
-			}
-			orig, err := elfobj.ReadFile(args[0])
-			if err != nil {
-				return err
-			}
-			patched, err := elfobj.ReadFile(args[1])
-			if err != nil {
-				return err
-			}
-			result, err := elfdiff.DiffWith(orig, patched, elfdiff.Options{CountLines: countLines})
-			if err != nil {
-				return fmt.Errorf("compare %s with %s: %w", args[0], args[1], err)
-			}
-			if format == "json" {
-				err = writeJSON(a, diffDocument(args[0], args[1], result))
-			} else {
-				a.printDiff(result)
-			}
-			if err != nil {
-				return err
-			}
-			for _, found := range result.Problems {
-				if found.Severity >= level {
-					return &exitError{code: exitFindings, err: &found, quiet: true}
-				}
-			}
-			return nil
+			return a.diff(args[0], args[1], format, failOn, countLines)
 		},
 	}
 	cmd.Flags().StringVar(&format, "format", "text", "text or json")
@@ -71,6 +39,46 @@ with --count-lines. What could be another number counts.`,
 	cmd.Flags().StringVar(&failOn, "fail-on", "error",
 		"exit 1 for problems of this severity or above: error, warning or note")
 	return cmd
+}
+
+// diff compares two object files and fails for problems at or above failOn.
+func (a *app) diff(before, after, format, failOn string, countLines bool) error {
+	level, err := parseSeverity(failOn)
+	if err != nil {
+		return err
+	}
+	if err := checkFormat(format); err != nil {
+		return err
+	}
+
+	orig, err := elfobj.ReadFile(before)
+	if err != nil {
+		return err
+	}
+	patched, err := elfobj.ReadFile(after)
+	if err != nil {
+		return err
+	}
+	result, err := elfdiff.DiffWith(orig, patched, elfdiff.Options{CountLines: countLines})
+	if err != nil {
+		return fmt.Errorf("compare %s with %s: %w", before, after, err)
+	}
+	if format == "json" {
+		err = writeJSON(a, diffDocument(before, after, result))
+	} else {
+		a.printDiff(result)
+	}
+	if err != nil {
+		return err
+	}
+
+	// What was printed is complete; the threshold is for the exit code alone.
+	for _, found := range result.Problems {
+		if found.Severity >= level {
+			return &exitError{code: exitFindings, err: &found, quiet: true}
+		}
+	}
+	return nil
 }
 
 func parseSeverity(word string) (finding.Severity, error) {
@@ -150,6 +158,8 @@ func (a *app) printDiff(result *elfdiff.Result) {
 		}
 		fmt.Fprintln(a.out)
 	}
+
+	// Functions that were left out are named all the same, in one line: the reader decides.
 	if len(result.Lines) > 0 {
 		names := make([]string, len(result.Lines))
 		for i := range result.Lines {
@@ -161,9 +171,11 @@ func (a *app) printDiff(result *elfdiff.Result) {
 		}
 		fmt.Fprintf(a.out, "left out function  %s  (%s; --count-lines counts them)\n", strings.Join(names, ", "), what)
 	}
+
 	for _, c := range result.Data {
 		fmt.Fprintf(a.out, "%-8s data      %s  in %s\n", c.Kind, demangle.Filter(c.Name), c.Section)
 	}
+
 	for i := range result.Problems {
 		found := &result.Problems[i]
 		fmt.Fprintf(a.out, "%s %s\n", found.Severity, found.Error())

@@ -53,6 +53,7 @@ func (a *app) explain(ids []string, format string) error {
 			list = append(list, check)
 		}
 	}
+
 	if format == "json" {
 		doc := explainJSON{Schema: "klpforge.explain/v1", Checks: []explainItem{}}
 		for _, check := range list {
@@ -60,6 +61,8 @@ func (a *app) explain(ids []string, format string) error {
 		}
 		return writeJSON(a, doc)
 	}
+
+	// Without ids a list to choose from; the texts only of what was asked for.
 	for i, check := range list {
 		if len(ids) == 0 {
 			fmt.Fprintf(a.out, "%s  %s\n", check.ID, check.Title)

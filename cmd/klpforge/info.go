@@ -24,23 +24,26 @@ did not make only modinfo and the objects it refers to are known.`,
 		Example: `  klpforge info livepatch_fix.ko
   klpforge info --format json livepatch_fix.ko.xz | jq .manifest.patches`,
 		Args: exactArgs(1, "one module"),
-		RunE: func(_ *cobra.Command, args []string) error {
-			if err := checkFormat(format); err != nil {
-				return err
-			}
-			info, err := module.Read(args[0])
-			if err != nil {
-				return err
-			}
-			if format == "json" {
-				return writeJSON(a, info)
-			}
-			printInfo(a.out, info)
-			return nil
-		},
+		RunE: func(_ *cobra.Command, args []string) error { return a.info(args[0], format) },
 	}
 	cmd.Flags().StringVar(&format, "format", "text", "text or json")
 	return cmd
+}
+
+// info prints what the module in file says of itself.
+func (a *app) info(file, format string) error {
+	if err := checkFormat(format); err != nil {
+		return err
+	}
+	info, err := module.Read(file)
+	if err != nil {
+		return err
+	}
+	if format == "json" {
+		return writeJSON(a, info)
+	}
+	printInfo(a.out, info)
+	return nil
 }
 
 func printInfo(out io.Writer, info *module.Info) {
@@ -58,6 +61,8 @@ func printInfo(out io.Writer, info *module.Info) {
 	} else {
 		row("signed", "no")
 	}
+
+	// Modules that klpforge did not make say little; what is known of them comes from modinfo.
 	manifest := info.Manifest
 	if manifest == nil {
 		row("version", info.Get("version"))
@@ -67,6 +72,7 @@ func printInfo(out io.Writer, info *module.Info) {
 		row("manifest", "none: klpforge did not make this module")
 		return
 	}
+
 	row("series", manifest.Product)
 	row("vendor", manifest.Vendor)
 	row("version", manifest.Version)
@@ -76,6 +82,8 @@ func printInfo(out io.Writer, info *module.Info) {
 	row("replace", yesNo(manifest.Replace))
 	row("immediate", yesNo(manifest.Immediate))
 	row("safe to force", yesNo(manifest.Force))
+
+	// What the kernel will be told to patch, then what stays in it when the livepatch goes.
 	for _, object := range manifest.Objects {
 		for _, fn := range object.Funcs {
 			name := fn.Name
@@ -94,9 +102,12 @@ func printInfo(out io.Writer, info *module.Info) {
 	for _, s := range manifest.Shadows {
 		row("shadow variable", fmt.Sprintf("%#x  %s", uint64(s.ID), s.Meaning))
 	}
+
 	for _, t := range manifest.Types {
 		row("types", typesText(t))
 	}
+
+	// What people decided.
 	for _, p := range manifest.Patches {
 		row("patch", patchText(p))
 	}

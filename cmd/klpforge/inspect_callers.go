@@ -20,32 +20,37 @@ take its address. Calls through pointers are found as such places only: whoever
 reads the table may call the function. Modules are not searched.`,
 		Example: `  klpforge inspect callers -k 6.1.0-55-cloud-amd64 ext4_file_open`,
 		Args:    exactArgs(1, "one function"),
-		RunE: func(_ *cobra.Command, args []string) error {
-			known, err := opts.open()
-			if err != nil {
-				return err
-			}
-			defer known.Close()
-			ids, err := findFuncs(known.Model, args[0])
-			if err != nil {
-				return err
-			}
-			doc := callersJSON{Schema: "klpforge.callers/v1", Functions: []calleeJSON{}}
-			for _, id := range ids {
-				doc.Functions = append(doc.Functions, callersOf(known.Model, id))
-			}
-			if err := addLines(known, doc.Functions, ids); err != nil {
-				return err
-			}
-			if opts.format == "json" {
-				return writeJSON(a, doc)
-			}
-			a.printCallers(doc)
-			return nil
-		},
+		RunE:    func(_ *cobra.Command, args []string) error { return a.inspectCallers(opts, args[0]) },
 	}
 	opts.flags(cmd)
 	return cmd
+}
+
+// inspectCallers prints who calls the functions of a name, and what holds their addresses.
+func (a *app) inspectCallers(opts inspectOptions, name string) error {
+	known, err := opts.open()
+	if err != nil {
+		return err
+	}
+	defer known.Close()
+	ids, err := findFuncs(known.Model, name)
+	if err != nil {
+		return err
+	}
+
+	doc := callersJSON{Schema: "klpforge.callers/v1", Functions: []calleeJSON{}}
+	for _, id := range ids {
+		doc.Functions = append(doc.Functions, callersOf(known.Model, id))
+	}
+	if err := addLines(known, doc.Functions, ids); err != nil {
+		return err
+	}
+
+	if opts.format == "json" {
+		return writeJSON(a, doc)
+	}
+	a.printCallers(doc)
+	return nil
 }
 
 type callersJSON struct {

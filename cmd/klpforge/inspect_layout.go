@@ -24,34 +24,39 @@ that was compiled with -g. One name can stand for several types.`,
 		Example: `  klpforge inspect layout -k 6.1.0-55-cloud-amd64 'struct eventpoll'
   klpforge inspect layout --object fs/eventpoll.o epitem`,
 		Args: exactArgs(1, "one type"),
-		RunE: func(_ *cobra.Command, args []string) error {
-			if object == "" {
-				if err := opts.check(); err != nil {
-					return err
-				}
-			} else if err := checkFormat(opts.format); err != nil {
-				return err
-			}
-			list, err := layouts(opts.kernel, object, module, args[0])
-			if errors.Is(err, types.ErrNoType) {
-				return usageError("%v", err)
-			}
-			if err != nil {
-				return err
-			}
-			if opts.format == "json" {
-				return writeJSON(a, layoutJSON{Schema: "klpforge.layout/v1", Types: list})
-			}
-			for i := range list {
-				fmt.Fprint(a.out, list[i].String())
-			}
-			return nil
-		},
+		RunE: func(_ *cobra.Command, args []string) error { return a.inspectLayout(opts, object, module, args[0]) },
 	}
 	opts.flags(cmd)
 	cmd.Flags().StringVar(&object, "object", "", "take the types of this object `FILE` instead of a kernel's")
 	cmd.Flags().StringVar(&module, "module", "", "search the types of this module `NAME` too")
 	return cmd
+}
+
+// inspectLayout prints the types of a name: of an object file, or of a kernel and a module of it.
+func (a *app) inspectLayout(opts inspectOptions, object, module, name string) error {
+	if object == "" {
+		if err := opts.check(); err != nil {
+			return err
+		}
+	} else if err := checkFormat(opts.format); err != nil {
+		return err
+	}
+
+	list, err := layouts(opts.kernel, object, module, name)
+	if errors.Is(err, types.ErrNoType) {
+		return usageError("%v", err)
+	}
+	if err != nil {
+		return err
+	}
+
+	if opts.format == "json" {
+		return writeJSON(a, layoutJSON{Schema: "klpforge.layout/v1", Types: list})
+	}
+	for i := range list {
+		fmt.Fprint(a.out, list[i].String())
+	}
+	return nil
 }
 
 type layoutJSON struct {
@@ -71,6 +76,8 @@ func layouts(opts kernel.Options, object, module, name string) ([]types.Layout, 
 		}
 		return info.Named(name)
 	}
+
+	// Types of a module refer to those of the kernel, so the kernel's are read in any case.
 	target, err := kernel.Open(opts)
 	if err != nil {
 		return nil, err
@@ -84,6 +91,7 @@ func layouts(opts kernel.Options, object, module, name string) ([]types.Layout, 
 	if err != nil {
 		return nil, err
 	}
+
 	if module != "" {
 		m, err := target.Module(module)
 		if err != nil {

@@ -26,41 +26,48 @@ is in docs/locks.md.`,
 		Example: `  klpforge inspect locks -k 6.1.0-55-cloud-amd64 --function lock_task_sighand
   klpforge inspect locks --vmlinux vmlinux --format json | jq '.functions[].name'`,
 		Args: exactArgs(0, "no arguments"),
-		RunE: func(*cobra.Command, []string) error {
-			known, err := opts.open()
-			if err != nil {
-				return err
-			}
-			defer known.Close()
-			effects := known.Locks.All()
-			if function != "" {
-				ids, err := findFuncs(known.Model, function)
-				if err != nil {
-					return err
-				}
-				effects = nil
-				for _, id := range ids {
-					effects = append(effects, known.Locks.Effect(id))
-				}
-			}
-			var addrs []uint64
-			for _, e := range effects {
-				addrs = append(addrs, known.Model.Func(e.Func).Addr)
-			}
-			lines, err := known.Lines(addrs)
-			if err != nil {
-				return err
-			}
-			if opts.format == "json" {
-				return writeJSON(a, locksReport(known, effects, lines))
-			}
-			a.printLocks(known, effects, lines)
-			return nil
-		},
+		RunE: func(*cobra.Command, []string) error { return a.inspectLocks(opts, function) },
 	}
 	opts.flags(cmd)
 	cmd.Flags().StringVar(&function, "function", "", "print this function only: a `NAME`, or 0x and an address")
 	return cmd
+}
+
+// inspectLocks prints the lock effects of one function, or of all that have one.
+func (a *app) inspectLocks(opts inspectOptions, function string) error {
+	known, err := opts.open()
+	if err != nil {
+		return err
+	}
+	defer known.Close()
+
+	effects := known.Locks.All()
+	if function != "" {
+		ids, err := findFuncs(known.Model, function)
+		if err != nil {
+			return err
+		}
+		effects = nil
+		for _, id := range ids {
+			effects = append(effects, known.Locks.Effect(id))
+		}
+	}
+
+	// Source lines, where debug information is at hand.
+	var addrs []uint64
+	for _, e := range effects {
+		addrs = append(addrs, known.Model.Func(e.Func).Addr)
+	}
+	lines, err := known.Lines(addrs)
+	if err != nil {
+		return err
+	}
+
+	if opts.format == "json" {
+		return writeJSON(a, locksReport(known, effects, lines))
+	}
+	a.printLocks(known, effects, lines)
+	return nil
 }
 
 type locksJSON struct {
@@ -209,17 +216,22 @@ func lockWords(summary *locks.Summary) string {
 			parts = append(parts, verb+" "+strings.Join(names, ", "))
 		}
 	}
+
+	// A lock that is both released and acquired is held again at return; what it protects may
+	// change meanwhile.
 	add("acquires", summary.Acquires, false)
 	add("releases", summary.Releases, false)
 	add("drops and retakes", summary.Releases, true)
 	if len(summary.Context) > 0 {
 		parts = append(parts, "context "+strings.Join(summary.Context, " "))
 	}
+
 	for _, n := range summary.Drops {
 		if !slices.Contains(summary.Releases, n) {
 			parts = append(parts, "lets a callee drop "+n+" for a while")
 		}
 	}
+
 	if len(parts) == 0 && len(summary.Possible) > 0 {
 		return "may change locks"
 	}

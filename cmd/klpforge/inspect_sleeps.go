@@ -25,36 +25,41 @@ never sleep are left out, unless --function names one. Modules are not searched.
 		Example: `  klpforge inspect sleeps -k 6.1.0-55-cloud-amd64 --function alloc_pages
   klpforge inspect sleeps --vmlinux vmlinux --format json | jq '.functions[] | select(.sleeps == "may") | .name'`,
 		Args: exactArgs(0, "no arguments"),
-		RunE: func(*cobra.Command, []string) error {
-			known, err := opts.open()
-			if err != nil {
-				return err
-			}
-			defer known.Close()
-			result := known.Sleeps()
-			var ids []model.FuncID
-			if function != "" {
-				if ids, err = findFuncs(known.Model, function); err != nil {
-					return err
-				}
-			} else {
-				for i := range known.Model.Funcs {
-					if id := model.FuncID(i); result.Fact(id).Answer != sleeps.Never {
-						ids = append(ids, id)
-					}
-				}
-			}
-			doc := sleepsReport(known.Model, result, ids)
-			if opts.format == "json" {
-				return writeJSON(a, doc)
-			}
-			a.printSleeps(doc, len(known.Model.Funcs))
-			return nil
-		},
+		RunE: func(*cobra.Command, []string) error { return a.inspectSleeps(opts, function) },
 	}
 	opts.flags(cmd)
 	cmd.Flags().StringVar(&function, "function", "", "print this function only: a `NAME`, or 0x and an address")
 	return cmd
+}
+
+// inspectSleeps prints how a function may sleep, or all functions that may.
+func (a *app) inspectSleeps(opts inspectOptions, function string) error {
+	known, err := opts.open()
+	if err != nil {
+		return err
+	}
+	defer known.Close()
+
+	result := known.Sleeps()
+	var ids []model.FuncID
+	if function != "" {
+		if ids, err = findFuncs(known.Model, function); err != nil {
+			return err
+		}
+	} else {
+		for i := range known.Model.Funcs {
+			if id := model.FuncID(i); result.Fact(id).Answer != sleeps.Never {
+				ids = append(ids, id)
+			}
+		}
+	}
+
+	doc := sleepsReport(known.Model, result, ids)
+	if opts.format == "json" {
+		return writeJSON(a, doc)
+	}
+	a.printSleeps(doc, len(known.Model.Funcs))
+	return nil
 }
 
 type sleepsJSON struct {

@@ -27,45 +27,51 @@ not searched.`,
 		Example: `  klpforge inspect stacks -k 6.1.0-55-cloud-amd64 --function pipe_read
   klpforge inspect stacks -k 6.1.0-55-cloud-amd64 --format json | jq '.functions[].name'`,
 		Args: exactArgs(0, "no arguments"),
-		RunE: func(*cobra.Command, []string) error {
-			if err := opts.check(); err != nil {
-				return err
-			}
-			target, err := kernel.Open(opts.kernel)
-			if err != nil {
-				return err
-			}
-			defer target.Close()
-			result, err := facts.Stacks(target, nil)
-			if err != nil {
-				return err
-			}
-			var ids []model.FuncID
-			if function != "" {
-				if ids, err = findFuncs(result.Model(), function); err != nil {
-					return err
-				}
-			} else {
-				for i := range result.Facts {
-					if result.Facts[i].Stays() {
-						ids = append(ids, model.FuncID(i))
-					}
-				}
-			}
-			doc := stacksJSON{Schema: "klpforge.stacks/v1", Functions: []stackJSON{}}
-			for _, id := range ids {
-				doc.Functions = append(doc.Functions, stackOf(result, id, function != ""))
-			}
-			if opts.format == "json" {
-				return writeJSON(a, doc)
-			}
-			a.printStacks(doc)
-			return nil
-		},
+		RunE: func(*cobra.Command, []string) error { return a.inspectStacks(opts, function) },
 	}
 	opts.flags(cmd)
 	cmd.Flags().StringVar(&function, "function", "", "print this function only: a `NAME`, or 0x and an address")
 	return cmd
+}
+
+// inspectStacks prints why tasks stay on the frame of a function, or all functions on whose they do.
+func (a *app) inspectStacks(opts inspectOptions, function string) error {
+	if err := opts.check(); err != nil {
+		return err
+	}
+	target, err := kernel.Open(opts.kernel)
+	if err != nil {
+		return err
+	}
+	defer target.Close()
+	result, err := facts.Stacks(target, nil)
+	if err != nil {
+		return err
+	}
+
+	// A function that is named is judged whatever it does; the list has those that hold tasks up.
+	var ids []model.FuncID
+	if function != "" {
+		if ids, err = findFuncs(result.Model(), function); err != nil {
+			return err
+		}
+	} else {
+		for i := range result.Facts {
+			if result.Facts[i].Stays() {
+				ids = append(ids, model.FuncID(i))
+			}
+		}
+	}
+
+	doc := stacksJSON{Schema: "klpforge.stacks/v1", Functions: []stackJSON{}}
+	for _, id := range ids {
+		doc.Functions = append(doc.Functions, stackOf(result, id, function != ""))
+	}
+	if opts.format == "json" {
+		return writeJSON(a, doc)
+	}
+	a.printStacks(doc)
+	return nil
 }
 
 type stacksJSON struct {

@@ -42,29 +42,7 @@ func (a *app) kernelPrepareCmd() *cobra.Command {
 		Example: `  klpforge kernel prepare -k 6.1.0-55-cloud-amd64`,
 		Args:    exactArgs(0, "no arguments"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if !named(opts) {
-				return usageError("which kernel? give -k RELEASE, or --build-tree DIR for one of your own")
-			}
-			target, err := kernel.Open(opts)
-			if err != nil {
-				return err
-			}
-			defer target.Close()
-			bars := newProgress(a.err)
-			tree, err := pipeline.Prepare(cmd.Context(), target,
-				kbuild.PrepareOptions{Toolchain: tools, Jobs: jobs, Progress: bars.update, Sandbox: sandbox})
-			bars.done()
-			if err != nil {
-				return err
-			}
-			if tree.Unconfined != "" {
-				fmt.Fprintf(a.err, "note: sandbox: programs of the build are not confined: %s\n", tree.Unconfined)
-			}
-			if tree.Healed != "" {
-				fmt.Fprintf(a.err, "note: %s\n", tree.Healed)
-			}
-			fmt.Fprintln(a.out, tree.Dir)
-			return nil
+			return a.kernelPrepare(cmd.Context(), opts, kbuild.PrepareOptions{Toolchain: tools, Jobs: jobs, Sandbox: sandbox})
 		},
 	}
 	targetFlags(cmd, &opts)
@@ -74,39 +52,72 @@ func (a *app) kernelPrepareCmd() *cobra.Command {
 	return cmd
 }
 
+// kernelPrepare makes the prepared tree of a kernel and prints where it lies.
+func (a *app) kernelPrepare(ctx context.Context, opts kernel.Options, prepare kbuild.PrepareOptions) error {
+	if !named(opts) {
+		return usageError("which kernel? give -k RELEASE, or --build-tree DIR for one of your own")
+	}
+	target, err := kernel.Open(opts)
+	if err != nil {
+		return err
+	}
+	defer target.Close()
+
+	bars := newProgress(a.err)
+	prepare.Progress = bars.update
+	tree, err := pipeline.Prepare(ctx, target, prepare)
+	bars.done()
+	if err != nil {
+		return err
+	}
+
+	if tree.Unconfined != "" {
+		fmt.Fprintf(a.err, "note: sandbox: programs of the build are not confined: %s\n", tree.Unconfined)
+	}
+	if tree.Healed != "" {
+		fmt.Fprintf(a.err, "note: %s\n", tree.Healed)
+	}
+	fmt.Fprintln(a.out, tree.Dir)
+	return nil
+}
+
 func (a *app) kernelListCmd() *cobra.Command {
 	var root, cache, format string
 	cmd := &cobra.Command{
 		Use:   "list",
 		Short: "List the kernels that can be opened, and which of their parts are there",
 		Args:  exactArgs(0, "no arguments"),
-		RunE: func(*cobra.Command, []string) error {
-			if err := checkFormat(format); err != nil {
-				return err
-			}
-			list, err := kernel.List(root, cachedir.Dir(cache))
-			if err != nil {
-				return err
-			}
-			if format == "json" {
-				if list == nil {
-					list = []kernel.Installed{}
-				}
-				return writeJSON(a, map[string]any{"schema": "klpforge.kernels/v1", "kernels": list})
-			}
-			table := tabwriter.NewWriter(a.out, 0, 8, 2, ' ', 0)
-			fmt.Fprintln(table, "RELEASE\tIMAGE\tMODULES\tHEADERS\tSOURCE\tDEBUG\tWHERE")
-			for _, k := range list {
-				fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", k.Release, yes(k.Image), yes(k.Modules),
-					yes(k.Headers), yes(k.Source), yes(k.Debug), k.Where)
-			}
-			return table.Flush()
-		},
+		RunE:  func(*cobra.Command, []string) error { return a.kernelList(root, cache, format) },
 	}
 	cmd.Flags().StringVar(&root, "root", "/", "`DIR` to look in, as if it were /")
 	cmd.Flags().StringVar(&cache, "cache", "", "cache `DIR`")
 	cmd.Flags().StringVar(&format, "format", "text", "text or json")
 	return cmd
+}
+
+// kernelList prints the kernels below root and in the cache.
+func (a *app) kernelList(root, cache, format string) error {
+	if err := checkFormat(format); err != nil {
+		return err
+	}
+	list, err := kernel.List(root, cachedir.Dir(cache))
+	if err != nil {
+		return err
+	}
+	if format == "json" {
+		if list == nil {
+			list = []kernel.Installed{}
+		}
+		return writeJSON(a, map[string]any{"schema": "klpforge.kernels/v1", "kernels": list})
+	}
+
+	table := tabwriter.NewWriter(a.out, 0, 8, 2, ' ', 0)
+	fmt.Fprintln(table, "RELEASE\tIMAGE\tMODULES\tHEADERS\tSOURCE\tDEBUG\tWHERE")
+	for _, k := range list {
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", k.Release, yes(k.Image), yes(k.Modules),
+			yes(k.Headers), yes(k.Source), yes(k.Debug), k.Where)
+	}
+	return table.Flush()
 }
 
 func yes(b bool) string {
@@ -134,26 +145,7 @@ archive is that of the machine's own package sources, which stay as they are.`,
   klpforge kernel fetch --suite trixie 6.12.117+deb13-amd64`,
 		Args: exactArgs(1, "one release"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if from != "" {
-				if !slices.Contains(fetch.Names(), from) {
-					return usageError("--from: %q is none of %s", from, strings.Join(fetch.Names(), ", "))
-				}
-				p, err := fetch.Named(from)
-				if err != nil {
-					return err
-				}
-				opts.From = p
-			}
-			opts.Progress = func(s string) { fmt.Fprintln(a.err, s) }
-			fetched, err := fetch.Kernel(cmd.Context(), args[0], opts)
-			if err != nil {
-				return err
-			}
-			if !opts.ImageOnly {
-				a.adviseCompiler(cmd.Context(), fetched, opts.Cache)
-			}
-			fmt.Fprintf(a.out, "%s is in the cache\n", args[0])
-			return nil
+			return a.kernelFetch(cmd.Context(), args[0], from, opts)
 		},
 	}
 	cmd.Flags().StringVar((*string)(&opts.Cache), "cache", "", "cache `DIR`")
@@ -164,6 +156,31 @@ archive is that of the machine's own package sources, which stay as they are.`,
 	cmd.Flags().BoolVar(&opts.IncludeDbg, "dbg", false, "also the debug package (several GB)")
 	cmd.Flags().BoolVar(&opts.ImageOnly, "image-only", false, "neither headers nor source")
 	return cmd
+}
+
+// kernelFetch brings a kernel into the cache; from names the package system, "" the first that is here.
+func (a *app) kernelFetch(ctx context.Context, release, from string, opts fetch.Options) error {
+	if from != "" {
+		if !slices.Contains(fetch.Names(), from) {
+			return usageError("--from: %q is none of %s", from, strings.Join(fetch.Names(), ", "))
+		}
+		p, err := fetch.Named(from)
+		if err != nil {
+			return err
+		}
+		opts.From = p
+	}
+
+	opts.Progress = func(s string) { fmt.Fprintln(a.err, s) }
+	fetched, err := fetch.Kernel(ctx, release, opts)
+	if err != nil {
+		return err
+	}
+	if !opts.ImageOnly {
+		a.adviseCompiler(ctx, fetched, opts.Cache)
+	}
+	fmt.Fprintf(a.out, "%s is in the cache\n", release)
+	return nil
 }
 
 // adviseCompiler says which compiler made a kernel that was fetched, and where it is had.

@@ -44,6 +44,7 @@ when a build needs it.`,
 			case some && days < 0:
 				return usageError("--unused-for %d: want a number of days", days)
 			}
+
 			dir := cachedir.Dir(cache)
 			if dir == "" {
 				var err error
@@ -51,10 +52,12 @@ when a build needs it.`,
 					return err
 				}
 			}
+
 			list, err := kbuild.CachedTrees(cmd.Context(), string(dir))
 			if err != nil {
 				return err
 			}
+			// A tree may come into use between the list and its removal: the lock decides then.
 			limit := time.Now().AddDate(0, 0, -days)
 			out := make([]prunedTree, len(list))
 			for i, tree := range list {
@@ -74,6 +77,7 @@ when a build needs it.`,
 				}
 				out[i].Removed = true
 			}
+
 			if format == "json" {
 				return writeJSON(a, map[string]any{"schema": "klpforge.trees/v1", "cache": dir, "dryRun": dry,
 					"trees": out})
@@ -114,6 +118,7 @@ func (a *app) prunedTrees(list []prunedTree, dry bool) error {
 		}
 		fmt.Fprintf(table, "%s\t%d\t%s\t%s\n", tree.Key, tree.Bytes>>20, tree.Used.UTC().Format(time.DateOnly), state)
 	}
+
 	if err := table.Flush(); err != nil {
 		return err
 	}

@@ -116,6 +116,8 @@ func kpatchArgs(cmd *cobra.Command, args []string) []string {
 	if len(args) < 2 || args[1] != kpatchBuild {
 		return args
 	}
+
+	// getopt_long, which kpatch-build uses, takes any prefix of an option that is unique.
 	for i, arg := range args {
 		if arg == "--" {
 			break
@@ -125,6 +127,7 @@ func kpatchArgs(cmd *cobra.Command, args []string) []string {
 		if !ok || short == "" || cmd.Flags().Lookup(short) != nil {
 			continue
 		}
+
 		var fits []string
 		cmd.Flags().VisitAll(func(flag *pflag.Flag) {
 			if strings.HasPrefix(flag.Name, short) && !slices.Contains(notOfKpatch, flag.Name) {
@@ -168,6 +171,8 @@ func (k *kpatchFlags) options(patches []string, jobsGiven bool) (pipeline.Option
 	opts := pipeline.Options{Patches: patches, Goals: k.targets, NoReplace: k.nonReplace,
 		AllowCompilerMismatch: k.skipCheck || k.skipGCC,
 		Toolchain:             k.tools, Sandbox: k.sandbox, TrustPatch: k.trust}
+
+	// What does not go together is refused before anything is looked for.
 	if len(patches) == 0 {
 		return opts, errors.New("no patch file given")
 	}
@@ -196,6 +201,8 @@ func (k *kpatchFlags) options(patches []string, jobsGiven bool) (pipeline.Option
 			return opts, fmt.Errorf("--target: %w", err)
 		}
 	}
+
+	// What is named must be there before a build of minutes begins.
 	type place struct {
 		flag, path string
 		dir        bool
@@ -220,10 +227,13 @@ func (k *kpatchFlags) options(patches []string, jobsGiven bool) (pipeline.Option
 			return opts, fmt.Errorf("%s %s: want a directory", where.flag, where.path)
 		}
 	}
+
 	opts.Jobs = k.jobs
 	if err := k.kernel(&opts); err != nil {
 		return opts, err
 	}
+
+	// A name that had to be changed is reported with the one that it came from.
 	from := k.name
 	if from == "" {
 		from = "livepatch-" + kpatchStem(patches)
@@ -233,6 +243,7 @@ func (k *kpatchFlags) options(patches []string, jobsGiven bool) (pipeline.Option
 		opts.NameFrom = from
 	}
 	opts.Name, opts.Output = name, filepath.Join(k.output, name+".ko")
+
 	if k.debug > 0 || k.skipCleanup {
 		dir, err := kpatchScratch()
 		if err != nil {
@@ -258,6 +269,7 @@ func (k *kpatchFlags) kernel(opts *pipeline.Options) error {
 		}
 		target.Release, target.ExtraModules, opts.ExternalSource = release, []string{k.ootModule}, k.ootSource
 	}
+
 	tree, err := k.findTree()
 	if err != nil {
 		return err
@@ -274,6 +286,8 @@ func (k *kpatchFlags) kernel(opts *pipeline.Options) error {
 				"built in with --build-tree", k.source)
 		}
 	}
+
+	// As kpatch-build does, the running kernel when nothing names another.
 	if !named(*target) {
 		b, err := os.ReadFile("/proc/sys/kernel/osrelease")
 		if err != nil {

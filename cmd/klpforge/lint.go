@@ -96,6 +96,7 @@ func (a *app) lint(cmd *cobra.Command, opts pipeline.Options, given lintFlags) e
 	if !strings.Contains(" text json sarif html ", " "+given.format+" ") {
 		return usageError("unknown --format %q: text, json, sarif or html", given.format)
 	}
+
 	registry := all.Registry()
 	selected, err := registry.Select(given.checks, given.not)
 	if err != nil {
@@ -104,6 +105,7 @@ func (a *app) lint(cmd *cobra.Command, opts pipeline.Options, given lintFlags) e
 	if opts.Allow, err = parseAllow(given.allow); err != nil {
 		return err
 	}
+
 	bars := newProgress(a.err)
 	opts.Progress, opts.DiffOnly = bars.update, true
 	res, err := pipeline.Run(cmd.Context(), opts)
@@ -113,6 +115,8 @@ func (a *app) lint(cmd *cobra.Command, opts pipeline.Options, given lintFlags) e
 			return err
 		}
 	}
+
+	// The report holds what was found before a failure, too: errors and exit code are part of it.
 	rep := lintReport(res, selected)
 	rep.Version = version
 	for _, check := range registry.Checks() {
@@ -127,9 +131,13 @@ func (a *app) lint(cmd *cobra.Command, opts pipeline.Options, given lintFlags) e
 	} else if rep.AtLeast(level) {
 		rep.Exit = exitFindings
 	}
+
+	// A failed environment is no review. As text it is an error message; a document carries it
+	// inside.
 	if rep.Exit == exitEnv && given.format == "text" {
 		return err
 	}
+
 	switch given.format {
 	case "json":
 		err = report.JSON(a.out, rep)

@@ -34,6 +34,8 @@ func callGraph(in *analyze.Input) *report.Graph {
 			graph.Calls = append(graph.Calls, c)
 		}
 	}
+
+	// First all that is replaced, so that calls between units find their nodes.
 	for _, unit := range in.Units {
 		for _, ch := range unit.Replace {
 			role := report.Replaced
@@ -43,9 +45,11 @@ func callGraph(in *analyze.Input) *report.Graph {
 			node(unit.Owner, ch.Name, role)
 		}
 	}
+
 	if len(graph.Nodes) == 0 {
 		return nil
 	}
+
 	for _, unit := range in.Units {
 		before, err := unit.Before()
 		for _, ch := range unit.Replace {
@@ -57,6 +61,8 @@ func callGraph(in *analyze.Input) *report.Graph {
 					}
 				}
 			}
+			// Callers that are not replaced stand at the edge of the graph; too many would hide
+			// the rest.
 			var outside []string
 			if err == nil {
 				callers, _ := before.Callers(ch.Orig)
@@ -72,6 +78,7 @@ func callGraph(in *analyze.Input) *report.Graph {
 				name, _, _ := strings.Cut(c, " ")
 				outside = append(outside, name)
 			}
+
 			slices.Sort(outside)
 			outside = slices.Compact(outside)
 			for i, name := range outside {

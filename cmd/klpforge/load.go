@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -76,47 +77,9 @@ not end in time; 2 usage; 3 the environment failed (not root, no such file).`,
 				return err
 			}
 			if boot {
-				done, err := machine.Boot(cmd.Context(), places, opts)
-				line.done()
-				printBoot(a.out, done)
-				var failed *deploy.BootError
-				if errors.As(err, &failed) { // the list above has the reasons
-					return &exitError{code: exitFindings, err: fmt.Errorf("%d of %d not brought into force: %s",
-						len(failed.Failed), len(done), failed.Files())}
-				}
-				if err == nil && len(done) == 0 {
-					release, err := machine.Release()
-					if err != nil {
-						return err
-					}
-					fmt.Fprintf(a.out, "no livepatch is installed for this kernel: %s has no modules\n",
-						filepath.Join(cmp.Or(places.Modules, deploy.ModulesDir), release))
-				}
-				return a.machineError(err)
+				return a.loadAtBoot(cmd.Context(), &machine, places, opts, line)
 			}
-			mod, err := deploy.ReadModule(args[0])
-			if err != nil {
-				return err
-			}
-			out, err := machine.Load(cmd.Context(), mod, opts)
-			line.done()
-			if out != nil {
-				for _, n := range out.Notes {
-					fmt.Fprintf(a.err, "note: %s\n", n)
-				}
-			}
-			if err != nil {
-				return a.machineError(err)
-			}
-			if len(out.Did) == 0 {
-				fmt.Fprintf(a.out, "%s is in force already\n", mod.Name)
-			} else {
-				fmt.Fprintf(a.out, "%s is in force, after %v\n", mod.Name, out.Duration.Round(10*time.Millisecond))
-			}
-			if err := machine.Forget(places, mod); err != nil { // the livepatch is in force all the same
-				fmt.Fprintf(a.err, "note: %v\n", err)
-			}
-			return nil
+			return a.load(cmd.Context(), &machine, args[0], places, opts, line)
 		},
 	}
 	policyFlag(cmd, &policy)
@@ -124,6 +87,64 @@ not end in time; 2 usage; 3 the environment failed (not root, no such file).`,
 	placesFlags(cmd, &places)
 	cmd.Flags().BoolVar(&boot, "boot", false, "load what is installed for the running kernel")
 	return cmd
+}
+
+// loadAtBoot brings what is installed for the running kernel into force, and prints
+// what became of each file.
+func (a *app) loadAtBoot(
+	ctx context.Context, machine *deploy.Machine, places deploy.Places, opts deploy.Options, line *transitionLine,
+) error {
+	done, err := machine.Boot(ctx, places, opts)
+	line.done()
+	printBoot(a.out, done)
+	var failed *deploy.BootError
+	if errors.As(err, &failed) { // the list above has the reasons
+		return &exitError{code: exitFindings, err: fmt.Errorf("%d of %d not brought into force: %s",
+			len(failed.Failed), len(done), failed.Files())}
+	}
+	if err == nil && len(done) == 0 {
+		release, err := machine.Release()
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(a.out, "no livepatch is installed for this kernel: %s has no modules\n",
+			filepath.Join(cmp.Or(places.Modules, deploy.ModulesDir), release))
+	}
+	return a.machineError(err)
+}
+
+// load brings the module in file into force, and takes it back among those that are
+// loaded at boot.
+func (a *app) load(
+	ctx context.Context, machine *deploy.Machine, file string, places deploy.Places, opts deploy.Options,
+	line *transitionLine,
+) error {
+	mod, err := deploy.ReadModule(file)
+	if err != nil {
+		return err
+	}
+	out, err := machine.Load(ctx, mod, opts)
+	line.done()
+
+	// Notes first: they tell why it failed, too.
+	if out != nil {
+		for _, n := range out.Notes {
+			fmt.Fprintf(a.err, "note: %s\n", n)
+		}
+	}
+	if err != nil {
+		return a.machineError(err)
+	}
+	if len(out.Did) == 0 {
+		fmt.Fprintf(a.out, "%s is in force already\n", mod.Name)
+	} else {
+		fmt.Fprintf(a.out, "%s is in force, after %v\n", mod.Name, out.Duration.Round(10*time.Millisecond))
+	}
+
+	if err := machine.Forget(places, mod); err != nil { // the livepatch is in force all the same
+		fmt.Fprintf(a.err, "note: %v\n", err)
+	}
+	return nil
 }
 
 // printBoot prints one line for each file of the modules directory.

@@ -26,39 +26,45 @@ Exit codes: 0 it would be loaded, or is in force; 1 it would be refused; 2 usage
 		Example: `  klpforge plan livepatch_fix.ko
   klpforge plan --policy cumulative --format json livepatch_fix.ko | jq .actions`,
 		Args: exactArgs(1, "one module"),
-		RunE: func(_ *cobra.Command, args []string) error {
-			if err := checkFormat(format); err != nil {
-				return err
-			}
-			pol, err := parsePolicy(policy)
-			if err != nil {
-				return err
-			}
-			mod, err := deploy.ReadModule(args[0])
-			if err != nil {
-				return err
-			}
-			planned, err := machine.Plan(mod, pol)
-			if err != nil {
-				return a.machineError(err)
-			}
-			if format == "json" {
-				if err := writeJSON(a, planned); err != nil {
-					return err
-				}
-			} else {
-				printPlan(a.out, planned)
-			}
-			if planned.Refusal != nil {
-				return &exitError{code: exitFindings, err: planned.Refusal, quiet: true}
-			}
-			return nil
-		},
+		RunE: func(_ *cobra.Command, args []string) error { return a.plan(machine, args[0], policy, format) },
 	}
 	rootFlag(cmd, &machine)
 	policyFlag(cmd, &policy)
 	cmd.Flags().StringVar(&format, "format", "text", "text or json")
 	return cmd
+}
+
+// plan prints what load would do with the module in file, and fails when it would be refused.
+func (a *app) plan(machine deploy.Machine, file, policy, format string) error {
+	if err := checkFormat(format); err != nil {
+		return err
+	}
+	pol, err := parsePolicy(policy)
+	if err != nil {
+		return err
+	}
+
+	mod, err := deploy.ReadModule(file)
+	if err != nil {
+		return err
+	}
+	planned, err := machine.Plan(mod, pol)
+	if err != nil {
+		return a.machineError(err)
+	}
+
+	if format == "json" {
+		if err := writeJSON(a, planned); err != nil {
+			return err
+		}
+	} else {
+		printPlan(a.out, planned)
+	}
+	// A refusal is an answer, too: it was printed with its reason.
+	if planned.Refusal != nil {
+		return &exitError{code: exitFindings, err: planned.Refusal, quiet: true}
+	}
+	return nil
 }
 
 func printPlan(out io.Writer, planned *deploy.Plan) {

@@ -140,30 +140,35 @@ func (a *app) releaseCollectCmd() *cobra.Command {
 		Long: `Merge what 'klpforge release build --format json' printed in several jobs into one
 summary. With -f, targets of the manifest that no job reported are failures.`,
 		Example: `  klpforge release collect -f livepatch.yaml results/*.json`,
-		RunE: func(_ *cobra.Command, args []string) error {
-			if err := checkFormat(format); err != nil {
-				return err
-			}
-			if len(args) == 0 {
-				return usageError("want at least one result")
-			}
-			var planned *manifest.Manifest
-			if file != "" {
-				var err error
-				if planned, err = readManifest(file); err != nil {
-					return err
-				}
-			}
-			summary, err := releases.Collect(args, planned)
-			if err != nil {
-				return err
-			}
-			return a.releaseSummary(summary, format)
-		},
+		RunE:    func(_ *cobra.Command, args []string) error { return a.releaseCollect(args, file, format) },
 	}
 	cmd.Flags().StringVarP(&file, "file", "f", "", "release `MANIFEST` whose targets must all be there")
 	cmd.Flags().StringVar(&format, "format", "text", "text or json")
 	return cmd
+}
+
+// releaseCollect merges the results of jobs; with a manifest, a target that no job reported is a failure.
+func (a *app) releaseCollect(results []string, file, format string) error {
+	if err := checkFormat(format); err != nil {
+		return err
+	}
+	if len(results) == 0 {
+		return usageError("want at least one result")
+	}
+
+	var planned *manifest.Manifest
+	if file != "" {
+		var err error
+		if planned, err = readManifest(file); err != nil {
+			return err
+		}
+	}
+
+	summary, err := releases.Collect(results, planned)
+	if err != nil {
+		return err
+	}
+	return a.releaseSummary(summary, format)
 }
 
 // releaseSummary prints what became of a release and gives the exit code.
@@ -192,6 +197,8 @@ func printSummary(out io.Writer, summary *releases.Summary) {
 	for _, f := range summary.Findings {
 		fmt.Fprintln(out, f.Text())
 	}
+
+	// A line for what became of each target, then what led to it.
 	for _, target := range summary.Targets {
 		switch {
 		case target.Error != "":
@@ -205,6 +212,7 @@ func printSummary(out io.Writer, summary *releases.Summary) {
 			fmt.Fprintf(out, "%s: %s, %d function(s), %.1f s\n", target.Release, target.Module, len(target.Functions),
 				target.Seconds)
 		}
+
 		for _, p := range target.Included {
 			fmt.Fprintf(out, "  + %s\n", p)
 		}

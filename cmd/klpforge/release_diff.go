@@ -32,35 +32,39 @@ error.`,
 		Example: `  klpforge release diff livepatch_fix_1.ko livepatch_fix_2.ko
   klpforge release diff v1/livepatch.yaml v2/livepatch.yaml`,
 		Args: exactArgs(2, "two releases"),
-		RunE: func(_ *cobra.Command, args []string) error {
-			if err := checkFormat(format); err != nil {
-				return err
-			}
-			old, err := subject(args[0])
-			if err != nil {
-				return err
-			}
-			newer, err := subject(args[1])
-			if err != nil {
-				return err
-			}
-			diff := release.Compare(old, newer)
-			if format == "json" {
-				if err := writeJSON(a, diff); err != nil {
-					return err
-				}
-			} else {
-				printReleaseDiff(a.out, diff)
-			}
-			if diff.Upgrade.Decision == release.Refused || worst(diff.Findings) >= finding.Error {
-				return &exitError{code: exitFindings, err: fmt.Errorf("%s may not follow %s", args[1], args[0]),
-					quiet: true}
-			}
-			return nil
-		},
+		RunE: func(_ *cobra.Command, args []string) error { return a.releaseDiff(args[0], args[1], format) },
 	}
 	cmd.Flags().StringVar(&format, "format", "text", "text or json")
 	return cmd
+}
+
+// releaseDiff compares two releases and fails when the new one may not follow the old.
+func (a *app) releaseDiff(oldPath, newPath, format string) error {
+	if err := checkFormat(format); err != nil {
+		return err
+	}
+	old, err := subject(oldPath)
+	if err != nil {
+		return err
+	}
+	newer, err := subject(newPath)
+	if err != nil {
+		return err
+	}
+
+	diff := release.Compare(old, newer)
+	if format == "json" {
+		if err := writeJSON(a, diff); err != nil {
+			return err
+		}
+	} else {
+		printReleaseDiff(a.out, diff)
+	}
+	if diff.Upgrade.Decision == release.Refused || worst(diff.Findings) >= finding.Error {
+		return &exitError{code: exitFindings, err: fmt.Errorf("%s may not follow %s", newPath, oldPath),
+			quiet: true}
+	}
+	return nil
 }
 
 // subject reads one side of a comparison.
@@ -94,6 +98,8 @@ func worst(list []finding.Finding) finding.Severity {
 
 func printReleaseDiff(out io.Writer, diff *release.Diff) {
 	fmt.Fprintf(out, "%s -> %s\n", sideText(diff.Old), sideText(diff.New))
+
+	// What each release holds, as additions and losses.
 	for _, kind := range []struct {
 		name string
 		c    release.Changes
@@ -123,6 +129,8 @@ func printReleaseDiff(out io.Writer, diff *release.Diff) {
 			}
 		}
 	}
+
+	// Then what that means for a machine on which one of the two is loaded.
 	for _, judged := range []struct {
 		name         string
 		v            release.Verdict
@@ -142,6 +150,7 @@ func printReleaseDiff(out io.Writer, diff *release.Diff) {
 			fmt.Fprintf(out, "  %s comes beside %s, which stays\n", judged.next.Name, judged.loaded.Name)
 		}
 	}
+
 	printVerdict(out, "side by side", diff.SideBySide)
 	for _, f := range diff.Findings {
 		fmt.Fprintln(out, f.Text())

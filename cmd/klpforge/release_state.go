@@ -32,31 +32,7 @@ Without, it does not compile until you have said what to save, change and restor
 		Args: exactArgs(1, "the name of the state"),
 		RunE: func(_ *cobra.Command, args []string) error {
 			state.Name = args[0]
-			switch {
-			case !nameRE.MatchString(state.Name):
-				return usageError("name %q: want a C identifier", state.Name)
-			case state.ID == 0:
-				return usageError("a state needs an --id other than 0, which no other state has or had")
-			case state.Meaning == "":
-				return usageError("say with --meaning what the state stands for")
-			case (state.Variable == "") != (state.Value == ""):
-				return usageError("--variable and --value belong together")
-			case state.Object != "" && !nameRE.MatchString(state.Object):
-				return usageError("--object %q: want the name of a module as /proc/modules has it, with _ for -",
-					state.Object)
-			}
-			object := cmp.Or(state.Object, "vmlinux")
-			if object == "vmlinux" {
-				state.Object = ""
-			}
-			if err := templates.StateSkeleton(a.out, state); err != nil {
-				return err
-			}
-			fmt.Fprintf(a.err,
-				"for livepatch.yaml:\nstates:\n  - id: %d\n    version: %d\n    meaning: %q\ncallbacks:\n  %s: "+
-					"[pre_patch, post_patch, pre_unpatch, post_unpatch]\n", state.ID, state.Version, state.Meaning,
-				object)
-			return nil
+			return a.releaseNewState(state)
 		},
 	}
 	flags := cmd.Flags()
@@ -68,4 +44,34 @@ Without, it does not compile until you have said what to save, change and restor
 	flags.StringVar(&state.Variable, "variable", "", "variable to set, as C writes it")
 	flags.StringVar(&state.Value, "value", "", "value to set it to, as C writes it")
 	return cmd
+}
+
+// releaseNewState prints the code of a state, and on standard error what the manifest needs for it.
+func (a *app) releaseNewState(state templates.NewState) error {
+	switch {
+	case !nameRE.MatchString(state.Name):
+		return usageError("name %q: want a C identifier", state.Name)
+	case state.ID == 0:
+		return usageError("a state needs an --id other than 0, which no other state has or had")
+	case state.Meaning == "":
+		return usageError("say with --meaning what the state stands for")
+	case (state.Variable == "") != (state.Value == ""):
+		return usageError("--variable and --value belong together")
+	case state.Object != "" && !nameRE.MatchString(state.Object):
+		return usageError("--object %q: want the name of a module as /proc/modules has it, with _ for -",
+			state.Object)
+	}
+
+	object := cmp.Or(state.Object, "vmlinux")
+	if object == "vmlinux" {
+		state.Object = ""
+	}
+	if err := templates.StateSkeleton(a.out, state); err != nil {
+		return err
+	}
+	fmt.Fprintf(a.err,
+		"for livepatch.yaml:\nstates:\n  - id: %d\n    version: %d\n    meaning: %q\ncallbacks:\n  %s: "+
+			"[pre_patch, post_patch, pre_unpatch, post_unpatch]\n", state.ID, state.Version, state.Meaning,
+		object)
+	return nil
 }

@@ -78,10 +78,13 @@ Exit codes: 0 done; 1 the patch cannot be a livepatch, or findings at or above
 		},
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
+
 	root.SetIn(a.in)
 	root.SetOut(a.out)
 	root.SetErr(a.err)
 	kpatch = a.kpatchCmd()
+
+	// A wrong flag is a usage error like any other.
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &exitError{code: exitUsage, err: err} })
 	root.AddCommand(a.buildCmd(), a.diffCmd(), a.verifyCmd(), a.kernelCmd(), a.postlinkCmd(), a.infoCmd(),
 		a.releaseCmd(), a.lintCmd(), a.explainCmd(), a.inspectCmd(),

@@ -25,6 +25,8 @@ func (a *app) suggestShadow(path string, findings []finding.Finding) error {
 				continue
 			}
 			seen[change.Before.Name] = true
+			// The id follows from type and members, so that the next release finds the variable
+			// again.
 			words := strings.Fields(change.Before.Name)
 			shadow := templates.NewShadow{Name: templates.Identifier(words[len(words)-1] + "_new"),
 				Type: change.Before.Name, Members: members}
@@ -37,6 +39,7 @@ func (a *app) suggestShadow(path string, findings []finding.Finding) error {
 			}
 		}
 	}
+
 	if out.Len() == 0 {
 		fmt.Fprintln(a.err, "no type gets new members, so there is nothing to suggest")
 		return nil

@@ -24,25 +24,28 @@ patched functions on them (as root); and what is loaded at boot or set aside.`,
 		Example: `  klpforge status
   klpforge status --format json | jq '.livepatches[] | select(.state != "enabled")'`,
 		Args: exactArgs(0, "no arguments"),
-		RunE: func(*cobra.Command, []string) error {
-			if err := checkFormat(format); err != nil {
-				return err
-			}
-			status, err := machine.Status(places)
-			if err != nil {
-				return err
-			}
-			if format == "json" {
-				return writeJSON(a, status)
-			}
-			printStatus(a.out, status)
-			return nil
-		},
+		RunE: func(*cobra.Command, []string) error { return a.status(machine, places, format) },
 	}
 	rootFlag(cmd, &machine)
 	placesFlags(cmd, &places)
 	cmd.Flags().StringVar(&format, "format", "text", "text or json")
 	return cmd
+}
+
+// status prints the livepatches of the machine.
+func (a *app) status(machine deploy.Machine, places deploy.Places, format string) error {
+	if err := checkFormat(format); err != nil {
+		return err
+	}
+	status, err := machine.Status(places)
+	if err != nil {
+		return err
+	}
+	if format == "json" {
+		return writeJSON(a, status)
+	}
+	printStatus(a.out, status)
+	return nil
 }
 
 func printStatus(out io.Writer, status *deploy.Status) {
