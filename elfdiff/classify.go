@@ -34,18 +34,18 @@ func InitSection(name string) bool { return initSection(name) }
 // initSection reports whether code or data in the section is only used while
 // booting or loading, or only at unloading, so that a running kernel may have given its memory back.
 func initSection(name string) bool {
-	r := rowOf(name)
-	return r != nil && r.boot && (r.holds == holdsCode || r.holds == holdsEntries || r.holds == holdsBoot)
+	known := rowOf(name)
+	return known != nil && known.boot && (known.holds == holdsCode || known.holds == holdsEntries || known.holds == holdsBoot)
 }
 
 // WriteProtected reports whether a kernel and its modules may not write to a section
 // of that name once they have booted or loaded, and why.
 func WriteProtected(name string) (why string, ok bool) {
-	r := rowOf(name)
-	if r == nil || r.protect == writable || r.holds == holdsCode {
+	known := rowOf(name)
+	if known == nil || known.protect == writable || known.holds == holdsCode {
 		return "", false
 	}
-	if r.protect == afterInit {
+	if known.protect == afterInit {
 		return "the kernel sets it while it boots or loads a module and write-protects it then", true
 	}
 	return "the kernel write-protects it", true
@@ -54,8 +54,8 @@ func WriteProtected(name string) (why string, ok bool) {
 // metaOf returns the source construct that fills a table which boot code, the
 // module loader or the kernel reads; false for other sections.
 func metaOf(name string) (string, bool) {
-	if r := rowOf(name); r != nil && r.holds == holdsEntries {
-		return r.construct, true
+	if known := rowOf(name); known != nil && known.holds == holdsEntries {
+		return known.construct, true
 	}
 	return "", false
 }

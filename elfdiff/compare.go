@@ -101,8 +101,8 @@ func (c *comparer) differ(origAtom, patchedAtom AtomID) string {
 		c.trail = append(c.trail, key)
 	case assumed:
 		// Verdicts that rest on this pair being equal fall with it.
-		for _, q := range c.trail[mark:] {
-			delete(c.seen, q)
+		for _, pair := range c.trail[mark:] {
+			delete(c.seen, pair)
 		}
 		c.trail = c.trail[:mark]
 	}
@@ -123,8 +123,8 @@ func (c *comparer) differs(origAtom, patchedAtom AtomID) string {
 	if before.Class != after.Class && before.Class != classText {
 		return fmt.Sprintf("moved from %s to %s", c.o.File.Sections[before.Sec].Name, c.p.File.Sections[after.Sec].Name)
 	}
-	if r := c.body(origAtom, patchedAtom); r != equal {
-		return r
+	if why := c.body(origAtom, patchedAtom); why != equal {
+		return why
 	}
 	return c.tables(origAtom, patchedAtom)
 }
@@ -175,8 +175,8 @@ func (c *comparer) body(origAtom, patchedAtom AtomID) string {
 		if off != patchedRelocs[i].Off-after.Base {
 			return fmt.Sprintf("code differs at +%#x", min(off, patchedRelocs[i].Off-after.Base))
 		}
-		if d := c.differsIn(origAtom, patchedAtom, origCode, patchedCode, pos, off); d >= 0 {
-			return fmt.Sprintf("bytes differ at +%#x", d)
+		if diff := c.differsIn(origAtom, patchedAtom, origCode, patchedCode, pos, off); diff >= 0 {
+			return fmt.Sprintf("bytes differ at +%#x", diff)
 		}
 		if !c.sameField(origCode, patchedCode, off, origRelocs[i].Type, patchedRelocs[i].Type) {
 			return fmt.Sprintf("bytes differ at +%#x", off)
@@ -187,12 +187,12 @@ func (c *comparer) body(origAtom, patchedAtom AtomID) string {
 			!c.sameKind(origCode, patchedCode, &origRelocs[i], &patchedRelocs[i], before, after) {
 			return fmt.Sprintf("reference at +%#x changed type", off)
 		}
-		if r := c.sameTarget(tx, ty); r != equal {
-			return fmt.Sprintf("reference at +%#x: %s", off, r)
+		if why := c.sameTarget(tx, ty); why != equal {
+			return fmt.Sprintf("reference at +%#x: %s", off, why)
 		}
 	}
-	if d := c.differsIn(origAtom, patchedAtom, origCode, patchedCode, pos, uint64(len(origCode))); d >= 0 {
-		return fmt.Sprintf("bytes differ at +%#x", d)
+	if diff := c.differsIn(origAtom, patchedAtom, origCode, patchedCode, pos, uint64(len(origCode))); diff >= 0 {
+		return fmt.Sprintf("bytes differ at +%#x", diff)
 	}
 	return equal
 }
@@ -213,11 +213,11 @@ func (c *comparer) differsIn(origAtom, patchedAtom AtomID, bx, by []byte, from, 
 	}
 }
 
-func skipPrefix(r []elfobj.Reloc, first int, base uint64) ([]elfobj.Reloc, int) {
-	for len(r) > 0 && r[0].Off < base {
-		r, first = r[1:], first+1
+func skipPrefix(relocs []elfobj.Reloc, first int, base uint64) ([]elfobj.Reloc, int) {
+	for len(relocs) > 0 && relocs[0].Off < base {
+		relocs, first = relocs[1:], first+1
 	}
-	return r, first
+	return relocs, first
 }
 
 // sameKind accepts a change between PC32 and PLT32 on a branch: the assembler
@@ -294,8 +294,8 @@ func (c *comparer) sameTarget(before, after Target) string {
 			if c.flat {
 				return undecided
 			}
-			if r := c.differ(before.Atom, after.Atom); r != equal {
-				return fmt.Sprintf("%s: %s", c.targetName(c.p, after), r)
+			if why := c.differ(before.Atom, after.Atom); why != equal {
+				return fmt.Sprintf("%s: %s", c.targetName(c.p, after), why)
 			}
 			return equal
 		}
@@ -356,11 +356,11 @@ func (c *comparer) targetName(obj *Object, target Target) string {
 	case TargetPiece:
 		return withOffset(obj.File.Sections[target.Sec].Name, target.Off)
 	case TargetAtom:
-		n := obj.Atoms[target.Atom].Name
-		if n == "" {
-			n = obj.File.Sections[target.Sec].Name
+		name := obj.Atoms[target.Atom].Name
+		if name == "" {
+			name = obj.File.Sections[target.Sec].Name
 		}
-		return withOffset(n, target.Off)
+		return withOffset(name, target.Off)
 	}
 	return fmt.Sprintf("nothing%+#x", target.Off)
 }
@@ -398,8 +398,8 @@ func (c *comparer) sameEntry(before, after *entry) string {
 	if c.lines != nil {
 		c.lines.entry(before, bx, by, c.o.Arch.BigEndian())
 	}
-	for _, b := range [][]byte{bx, by} {
-		clear(b[before.shape.lineOff:][:before.shape.lineLen])
+	for _, code := range [][]byte{bx, by} {
+		clear(code[before.shape.lineOff:][:before.shape.lineLen])
 	}
 	if len(before.relocs) != len(after.relocs) {
 		return fmt.Sprintf("%s entry differs", before.row.section)
@@ -409,16 +409,16 @@ func (c *comparer) sameEntry(before, after *entry) string {
 		if rx.Off-before.off != ry.Off-after.off || rx.Type != ry.Type {
 			return fmt.Sprintf("%s entry differs", before.row.section)
 		}
-		w := uint64(c.o.Arch.Width(rx.Type))
-		c.o.Arch.Clear(bx[rx.Off-before.off:][:w], rx.Type)
-		c.p.Arch.Clear(by[ry.Off-after.off:][:w], ry.Type)
+		width := uint64(c.o.Arch.Width(rx.Type))
+		c.o.Arch.Clear(bx[rx.Off-before.off:][:width], rx.Type)
+		c.p.Arch.Clear(by[ry.Off-after.off:][:width], ry.Type)
 		tx, ty := c.o.target(before.sec, rx, before.first+i), c.p.target(after.sec, ry, after.first+i)
 		if tx.Kind == TargetPiece && ty.Kind == TargetPiece && c.o.class[tx.Sec] == classAlt &&
 			c.p.class[ty.Sec] == classAlt {
 			continue // where the replacement stands means nothing; what it is, sameAlt tells
 		}
-		if r := c.sameTarget(tx, ty); r != equal {
-			return fmt.Sprintf("%s entry: %s", before.row.section, r)
+		if why := c.sameTarget(tx, ty); why != equal {
+			return fmt.Sprintf("%s entry: %s", before.row.section, why)
 		}
 	}
 	if !bytes.Equal(bx, by) {
@@ -446,12 +446,12 @@ func (c *comparer) sameAlt(before, after *entry) bool {
 		if rx[i].Off-before.altOff != ry[i].Off-after.altOff || rx[i].Type != ry[i].Type {
 			return false
 		}
-		w := uint64(c.o.Arch.Width(rx[i].Type))
-		if rx[i].Off-before.altOff+w > before.altLen {
+		width := uint64(c.o.Arch.Width(rx[i].Type))
+		if rx[i].Off-before.altOff+width > before.altLen {
 			return false
 		}
-		c.o.Arch.Clear(bx[rx[i].Off-before.altOff:][:w], rx[i].Type)
-		c.p.Arch.Clear(by[ry[i].Off-after.altOff:][:w], ry[i].Type)
+		c.o.Arch.Clear(bx[rx[i].Off-before.altOff:][:width], rx[i].Type)
+		c.p.Arch.Clear(by[ry[i].Off-after.altOff:][:width], ry[i].Type)
 		if c.sameTarget(c.o.target(before.alt, &rx[i], fx+i), c.p.target(after.alt, &ry[i], fy+i)) != equal {
 			return false
 		}

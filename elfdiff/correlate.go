@@ -20,9 +20,9 @@ type pairing struct {
 // correlate pairs atoms in the order of certainty: stable names; other names of
 // one place; compiler-made clone names; numbered static locals through the references of paired atoms;
 // what is left and unique on both sides.
-func correlate(o, p *Object) *pairing {
-	pairs := &pairing{o: o, p: p}
-	pairs.toP, pairs.toO = fill(len(o.Atoms)), fill(len(p.Atoms))
+func correlate(orig, patched *Object) *pairing {
+	pairs := &pairing{o: orig, p: patched}
+	pairs.toP, pairs.toO = fill(len(orig.Atoms)), fill(len(patched.Atoms))
 	pairs.byStableName()
 	pairs.byAlias()
 	pairs.byClone()
@@ -116,8 +116,8 @@ func (c *pairing) pairGroups(key func(obj *Object, id AtomID) (nameKey, bool), s
 		known[k] = e
 	})
 	each(func(k nameKey, id AtomID, right bool) {
-		e := known[k]
-		if e.l == none || e.r == none || e.l != many && e.r != many {
+		end := known[k]
+		if end.l == none || end.r == none || end.l != many && end.r != many {
 			return
 		}
 		same := groups[k]
@@ -131,9 +131,9 @@ func (c *pairing) pairGroups(key func(obj *Object, id AtomID) (nameKey, bool), s
 			same.l = append(same.l, id)
 		}
 	})
-	for _, e := range known {
-		if e.l >= 0 && e.r >= 0 {
-			c.pair(e.l, e.r)
+	for _, end := range known {
+		if end.l >= 0 && end.r >= 0 {
+			c.pair(end.l, end.r)
 		}
 	}
 	for _, same := range groups {
@@ -144,9 +144,9 @@ func (c *pairing) pairGroups(key func(obj *Object, id AtomID) (nameKey, bool), s
 // byStableName pairs atoms of one name. Of several with one name, those with
 // equal code are partners; the others pair in order.
 func (c *pairing) byStableName() {
-	c.pairGroups(func(o *Object, id AtomID) (nameKey, bool) {
-		n, ok := stableName(o, id)
-		return nameKey{n, kindOf(o.Atoms[id].Class)}, ok
+	c.pairGroups(func(obj *Object, id AtomID) (nameKey, bool) {
+		name, ok := stableName(obj, id)
+		return nameKey{name, kindOf(obj.Atoms[id].Class)}, ok
 	}, func(same *group) {
 		c.pairInOrder(same, c.signature)
 		c.pairInOrder(same, func(*Object, AtomID) string { return "" })
@@ -335,12 +335,12 @@ func (c *pairing) byReference() {
 		}
 		c.matches = align(c.matches[:0], ra, rb)
 		for _, m := range c.matches {
-			x, y := ra[m[0]], rb[m[1]]
-			if x.atom < 0 || y.atom < 0 || c.toP[x.atom] >= 0 || c.toO[y.atom] >= 0 {
+			before, after := ra[m[0]], rb[m[1]]
+			if before.atom < 0 || after.atom < 0 || c.toP[before.atom] >= 0 || c.toO[after.atom] >= 0 {
 				continue
 			}
-			c.pair(x.atom, y.atom)
-			work = append(work, x.atom)
+			c.pair(before.atom, after.atom)
+			work = append(work, before.atom)
 		}
 	}
 }

@@ -70,12 +70,12 @@ func DiffWith(orig, patched *elfobj.File, opt Options) (*Result, error) {
 	if orig.Machine != patched.Machine || orig.BigEndian != patched.BigEndian {
 		return nil, fmt.Errorf("objects are of different architectures: %v and %v", orig.Machine, patched.Machine)
 	}
-	o, p, err := loadBoth(orig, patched)
+	before, after, err := loadBoth(orig, patched)
 	if err != nil {
 		return nil, err
 	}
-	result := &Result{Orig: o, Patched: p, carry: map[AtomID]bool{},
-		pairs: newComparer(correlate(o, p))}
+	result := &Result{Orig: before, Patched: after, carry: map[AtomID]bool{},
+		pairs: newComparer(correlate(before, after))}
 	result.pairs.compareAhead()
 	result.readMarks()
 	result.functions()
@@ -96,16 +96,16 @@ func DiffWith(orig, patched *elfobj.File, opt Options) (*Result, error) {
 }
 
 // loadBoth splits both objects at the same time.
-func loadBoth(orig, patched *elfobj.File) (o, p *Object, err error) {
+func loadBoth(orig, patched *elfobj.File) (before, after *Object, err error) {
 	var oerr, perr error
-	together(func() { o, oerr = Load(orig) }, func() { p, perr = Load(patched) })
+	together(func() { before, oerr = Load(orig) }, func() { after, perr = Load(patched) })
 	if oerr != nil {
 		return nil, nil, fmt.Errorf("original object: %w", oerr)
 	}
 	if perr != nil {
 		return nil, nil, fmt.Errorf("patched object: %w", perr)
 	}
-	return o, p, nil
+	return before, after, nil
 }
 
 func (r *Result) problem(id finding.ID, sev finding.Severity, sym, sec, remedy, format string, args ...any) {
@@ -180,11 +180,11 @@ func (r *Result) functions() {
 }
 
 // variable reports whether the atom is a variable that a source line names.
-func variable(o *Object, atom AtomID) bool {
-	at := &o.Atoms[atom]
+func variable(obj *Object, atom AtomID) bool {
+	at := &obj.Atoms[atom]
 	switch at.Class {
 	case classData, classROData, classBSS, classUnknown:
-		return !o.contentOnly(atom)
+		return !obj.contentOnly(atom)
 	}
 	return false
 }
@@ -241,11 +241,11 @@ func (r *Result) data() {
 
 // unknownBits judges what has no name in sections of no known kind.
 func (r *Result) unknownBits() {
-	list := func(o *Object) map[string][]bit {
+	list := func(obj *Object) map[string][]bit {
 		out := map[string][]bit{}
-		for i := range o.Atoms {
-			if at := &o.Atoms[i]; at.Class == classUnknown && at.Name == "" {
-				sec := o.Section(AtomID(i))
+		for i := range obj.Atoms {
+			if at := &obj.Atoms[i]; at.Class == classUnknown && at.Name == "" {
+				sec := obj.Section(AtomID(i))
 				out[sec] = append(out[sec], bit{sec: at.Sec, from: at.Start, to: at.End, atom: -1})
 			}
 		}
@@ -320,9 +320,9 @@ func (r *Result) unknownTables() {
 
 // harmlessData is data whose initial value describes the source line it stands
 // on, or that is only used for one-time messages.
-func harmlessData(o *Object, atom AtomID) bool {
-	sec := o.File.Sections[o.Atoms[atom].Sec].Name
-	base, marks := stem(o.Atoms[atom].Name)
+func harmlessData(obj *Object, atom AtomID) bool {
+	sec := obj.File.Sections[obj.Atoms[atom].Sec].Name
+	base, marks := stem(obj.Atoms[atom].Name)
 	known := rowOf(sec)
 	return known != nil && known.harmless != "" || marks != "" && oneShot(base, sec)
 }
@@ -428,9 +428,9 @@ func (r *Result) onlyChangedReaders(origAtom, patchedAtom AtomID) bool {
 // needReaders finds the readers of both objects at the same time.
 func (r *Result) needReaders() { together(r.Orig.needReaders, r.Patched.needReaders) }
 
-func readersIn(o *Object, data AtomID, ok map[AtomID]bool) bool {
-	for _, from := range o.readers(data) {
-		if from < 0 || o.Atoms[from].Class != classText || !ok[o.Root(from)] {
+func readersIn(obj *Object, data AtomID, ok map[AtomID]bool) bool {
+	for _, from := range obj.readers(data) {
+		if from < 0 || obj.Atoms[from].Class != classText || !ok[obj.Root(from)] {
 			return false
 		}
 	}
@@ -453,16 +453,16 @@ func (r *Result) exports() {
 		return changed
 	}
 	before, after := list(r.Orig.File), list(r.Patched.File)
-	for n := range after {
-		if !before[n] {
-			r.problem(finding.IDRegistration, finding.Note, n, "__ksymtab", "",
-				"new EXPORT_SYMBOL(%s): no module can link against it", n)
+	for name := range after {
+		if !before[name] {
+			r.problem(finding.IDRegistration, finding.Note, name, "__ksymtab", "",
+				"new EXPORT_SYMBOL(%s): no module can link against it", name)
 		}
 	}
-	for n := range before {
-		if !after[n] {
-			r.problem(finding.IDRegistration, finding.Note, n, "__ksymtab", "",
-				"EXPORT_SYMBOL(%s) removed: the running kernel keeps exporting it", n)
+	for name := range before {
+		if !after[name] {
+			r.problem(finding.IDRegistration, finding.Note, name, "__ksymtab", "",
+				"EXPORT_SYMBOL(%s) removed: the running kernel keeps exporting it", name)
 		}
 	}
 }
@@ -558,11 +558,11 @@ func (r *Result) Listed() []Change {
 		}
 	}
 	sections := map[string]string{} // of all functions, those of the patched object first
-	for _, o := range []*Object{r.Patched, r.Orig} {
-		for i := range o.Atoms {
-			at := &o.Atoms[i]
+	for _, obj := range []*Object{r.Patched, r.Orig} {
+		for i := range obj.Atoms {
+			at := &obj.Atoms[i]
 			if _, ok := sections[at.Name]; !ok && at.Class == classText {
-				sections[at.Name] = o.File.Sections[at.Sec].Name
+				sections[at.Name] = obj.File.Sections[at.Sec].Name
 			}
 		}
 	}

@@ -399,17 +399,17 @@ func (o *Object) splitSection(id elfobj.SecID, section *elfobj.Section, syms []e
 			}
 			break
 		}
-		p := &file.Symbols[prim]
-		after = base + min(p.Size, section.Size-base)
+		primary := &file.Symbols[prim]
+		after = base + min(primary.Size, section.Size-base)
 		end := section.Size
 		if behind < len(syms) {
 			end = startOf(min(file.Symbols[syms[behind]].Value, section.Size), after)
 		}
-		a := Atom{Name: p.Name, Start: start, End: end, Base: base, Size: p.Size, Sym: prim}
-		if a.Size == 0 || a.Size > end-base {
-			a.Size = end - base
+		part := Atom{Name: primary.Name, Start: start, End: end, Base: base, Size: primary.Size, Sym: prim}
+		if part.Size == 0 || part.Size > end-base {
+			part.Size = end - base
 		}
-		atom := add(a)
+		atom := add(part)
 		for k := next; k < behind; k++ {
 			o.symAtom[syms[k]] = atom
 		}
@@ -468,11 +468,11 @@ func (o *Object) decodeAll() {
 	})
 }
 
-func (o *Object) setRefs(id elfobj.SecID, r sectionRefs) {
+func (o *Object) setRefs(id elfobj.SecID, refs sectionRefs) {
 	if o.refs == nil {
 		o.refs = map[elfobj.SecID]sectionRefs{}
 	}
-	o.refs[id] = r
+	o.refs[id] = refs
 }
 
 // decode walks the instructions of a code section atom by atom. It records,

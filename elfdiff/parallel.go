@@ -35,12 +35,12 @@ func inParallel(n int, work func(from, to int)) {
 }
 
 // together calls both at the same time.
-func together(f, g func()) {
+func together(first, second func()) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		f()
+		first()
 	}()
-	g()
+	second()
 	<-done
 }

@@ -173,12 +173,12 @@ func (r *Result) namelessEntries(add func(registered, ChangeKind, telling)) {
 
 // onlyFrom names the new functions that an entry refers to and nothing else does but entries.
 func (r *Result) onlyFrom(atom AtomID) []string {
-	p := r.Patched
-	sec := p.Atoms[atom].Sec
-	relocs, first := p.relocsIn(atom)
+	patched := r.Patched
+	sec := patched.Atoms[atom].Sec
+	relocs, first := patched.relocsIn(atom)
 	return r.onlyIn(func(f func(Target)) {
 		for k := range relocs {
-			f(p.target(sec, &relocs[k], first+k))
+			f(patched.target(sec, &relocs[k], first+k))
 		}
 	})
 }

@@ -584,11 +584,11 @@ type rowIndex struct {
 var indexed = sync.OnceValue(func() *rowIndex {
 	index := &rowIndex{exact: map[string]*row{}}
 	for i := range rows {
-		r := &rows[i]
-		if strings.HasSuffix(r.section, "*") {
-			index.families = append(index.families, r)
+		known := &rows[i]
+		if strings.HasSuffix(known.section, "*") {
+			index.families = append(index.families, known)
 		} else {
-			index.exact[r.section] = r
+			index.exact[known.section] = known
 		}
 	}
 	slices.SortStableFunc(index.families, func(a, b *row) int { return len(b.section) - len(a.section) })
@@ -598,13 +598,13 @@ var indexed = sync.OnceValue(func() *rowIndex {
 // rowOf returns the row of a section: that of its name, or of the smallest family it
 // belongs to; nil when nothing is known of it.
 func rowOf(section string) *row {
-	x := indexed()
-	if r, ok := x.exact[section]; ok {
+	index := indexed()
+	if r, ok := index.exact[section]; ok {
 		return r
 	}
-	for _, r := range x.families {
-		if strings.HasPrefix(section, r.section[:len(r.section)-1]) {
-			return r
+	for _, known := range index.families {
+		if strings.HasPrefix(section, known.section[:len(known.section)-1]) {
+			return known
 		}
 	}
 	return nil

@@ -42,11 +42,11 @@ func (o *Object) strays() map[string][]bit {
 
 func (r *Result) strayEntries() {
 	for _, ch := range r.pairs.changed(r.Orig.strays(), r.Patched.strays()) {
-		o, part := r.Patched, ch.new_
+		obj, part := r.Patched, ch.new_
 		if part == nil {
-			o, part = r.Orig, ch.old
+			obj, part = r.Orig, ch.old
 		}
-		name, _ := o.says(part)
+		name, _ := obj.says(part)
 		r.problem(finding.IDUnknownSection, finding.Error, name, ch.section, "leave the construct out of the patch",
 			"an entry of %s that describes no function of this object is %s", ch.section, ch.kind)
 	}
@@ -162,10 +162,10 @@ func (o *Object) derivedSums(seed maphash.Seed) map[string][]uint64 {
 
 // headers compares the sections that say of what format a table is.
 func (r *Result) headers() {
-	header := func(o *Object) []byte {
-		for i := range o.File.Sections {
-			if o.File.Sections[i].Name == ".orc_header" {
-				return o.File.Sections[i].Data
+	header := func(obj *Object) []byte {
+		for i := range obj.File.Sections {
+			if obj.File.Sections[i].Name == ".orc_header" {
+				return obj.File.Sections[i].Data
 			}
 		}
 		return nil

@@ -204,12 +204,12 @@ func (o *Object) readTables() error {
 		if o.class[i] != classTable || section.Size == 0 || tableRow(section.Name).holds == holdsHalf {
 			continue
 		}
-		r := tableRow(section.Name)
-		sh, err := o.entryShape(r, section)
+		known := tableRow(section.Name)
+		sh, err := o.entryShape(known, section)
 		if err != nil {
 			return err
 		}
-		o.tables = append(o.tables, table{row: r, shape: sh, sec: elfobj.SecID(i), from: uint32(next)})
+		o.tables = append(o.tables, table{row: known, shape: sh, sec: elfobj.SecID(i), from: uint32(next)})
 		n, _ := sh.count(section.Size)
 		if next += n; next > math.MaxUint32 {
 			return fmt.Errorf("special sections have more than %d entries", uint32(math.MaxUint32))
@@ -267,9 +267,9 @@ type owned struct {
 }
 
 // entryShape finds the layout of a table's entries.
-func (o *Object) entryShape(r *row, section *elfobj.Section) (*shape, error) {
-	shapes := r.shapes
-	if r.section == ".altinstructions" {
+func (o *Object) entryShape(known *row, section *elfobj.Section) (*shape, error) {
+	shapes := known.shapes
+	if known.section == ".altinstructions" {
 		shapes = altShapes(o.Arch)
 	}
 	var best *shape
