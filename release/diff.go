@@ -176,8 +176,8 @@ func objects(manifest *note.Note) map[string]string {
 func functions(manifest *note.Note) map[string]string {
 	out := map[string]string{}
 	for _, object := range manifest.Objects {
-		for _, f := range object.Funcs {
-			out[functionName(object.Name, f)] = f.Content
+		for _, fn := range object.Funcs {
+			out[functionName(object.Name, fn)] = fn.Content
 		}
 	}
 	return out
@@ -194,8 +194,8 @@ func functionName(object string, fn note.Func) string {
 func callbacks(manifest *note.Note) map[string]string {
 	out := map[string]string{}
 	for _, object := range manifest.Objects {
-		for _, c := range object.Callbacks.Names() {
-			out[object.Name+":"+c[0]] = ""
+		for _, callback := range object.Callbacks.Names() {
+			out[object.Name+":"+callback[0]] = ""
 		}
 	}
 	return out

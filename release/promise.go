@@ -18,8 +18,8 @@ func CheckCallbacks(objects []plan.Object, promised map[string][]string) []findi
 	have := map[string][]string{}
 	for _, object := range objects {
 		callbacks := note.Callbacks(object.Callbacks)
-		for _, c := range callbacks.Names() {
-			have[object.Name] = append(have[object.Name], c[0])
+		for _, callback := range callbacks.Names() {
+			have[object.Name] = append(have[object.Name], callback[0])
 		}
 	}
 	all := maps.Clone(have)

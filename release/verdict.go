@@ -34,11 +34,11 @@ type Reason struct {
 	Message  string     `json:"message"`
 }
 
-func (v *Verdict) add(id finding.ID, d Decision, format string, args ...any) {
-	v.Reasons = append(v.Reasons, Reason{id, d, fmt.Sprintf(format, args...)})
+func (v *Verdict) add(id finding.ID, decision Decision, format string, args ...any) {
+	v.Reasons = append(v.Reasons, Reason{id, decision, fmt.Sprintf(format, args...)})
 	rank := []Decision{Allowed, DisableFirst, Refused}
-	if slices.Index(rank, d) > slices.Index(rank, v.Decision) {
-		v.Decision = d
+	if slices.Index(rank, decision) > slices.Index(rank, v.Decision) {
+		v.Decision = decision
 	}
 }
 
@@ -74,10 +74,10 @@ func undoable(loaded *note.Note, verdict Verdict) Verdict {
 	if verdict.Decision != DisableFirst {
 		return verdict
 	}
-	for _, o := range unpaired(loaded) {
+	for _, object := range unpaired(loaded) {
 		verdict.add(finding.IDLeftBehind, Refused,
 			"disabling %s does not undo what its callbacks did to %s: it has none for unpatching; only a reboot does",
-			loaded.Name, o)
+			loaded.Name, object)
 	}
 	return verdict
 }
@@ -162,11 +162,11 @@ func stacking(loaded, next *note.Note) Verdict {
 	}
 
 	for _, declared := range next.States {
-		if t, ok := state(loaded, declared.ID); ok {
-			if declared.Version < t.Version {
+		if held, ok := state(loaded, declared.ID); ok {
+			if declared.Version < held.Version {
 				verdict.add(finding.IDStates, Refused,
 					"%s knows state %d%s in version %d only, %s has version %d, so the kernel refuses to load it",
-					next.Name, declared.ID, meaning(declared.Meaning), declared.Version, loaded.Name, t.Version)
+					next.Name, declared.ID, meaning(declared.Meaning), declared.Version, loaded.Name, held.Version)
 			} else {
 				verdict.add(finding.IDStates, Refused,
 					"both own state %d%s: unloading one undoes what the other relies on", declared.ID,
@@ -217,11 +217,11 @@ func state(manifest *note.Note, id uint64) (note.State, bool) {
 	return manifest.States[i], true
 }
 
-func meaning(s string) string {
-	if s == "" {
+func meaning(text string) string {
+	if text == "" {
 		return ""
 	}
-	return " (" + s + ")"
+	return " (" + text + ")"
 }
 
 // unpaired lists the objects with callbacks for patching and none for
@@ -286,11 +286,11 @@ func (d *Diff) judge(old, newer Subject) {
 		}
 	}
 	for _, id := range d.States.Changed {
-		x := slices.IndexFunc(oldNote.States, func(s note.State) bool { return fmt.Sprint(s.ID) == id })
-		y := slices.IndexFunc(newNote.States, func(s note.State) bool { return fmt.Sprint(s.ID) == id })
-		if newNote.States[y].Version < oldNote.States[x].Version {
+		oldIndex := slices.IndexFunc(oldNote.States, func(s note.State) bool { return fmt.Sprint(s.ID) == id })
+		newIndex := slices.IndexFunc(newNote.States, func(s note.State) bool { return fmt.Sprint(s.ID) == id })
+		if newNote.States[newIndex].Version < oldNote.States[oldIndex].Version {
 			find(finding.IDStates, finding.Error, "a state's version never goes down",
-				"state %s goes from version %d to %d", id, oldNote.States[x].Version, newNote.States[y].Version)
+				"state %s goes from version %d to %d", id, oldNote.States[oldIndex].Version, newNote.States[newIndex].Version)
 		}
 	}
 	if !newer.Promised {

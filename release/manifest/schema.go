@@ -22,10 +22,10 @@ func Schema() []byte {
 	return append(b, '\n')
 }
 
-func object(t reflect.Type) map[string]any {
+func object(typ reflect.Type) map[string]any {
 	props := map[string]any{}
 	required := []string{}
-	for field := range fields(t) {
+	for field := range fields(typ) {
 		property := schemaOf(field.Type)
 		property["description"] = field.Tag.Get("doc")
 		if d := field.Tag.Get("default"); d == "true" {
@@ -42,10 +42,10 @@ func object(t reflect.Type) map[string]any {
 }
 
 // fields yields the fields that the manifest shows.
-func fields(t reflect.Type) func(func(reflect.StructField) bool) {
+func fields(typ reflect.Type) func(func(reflect.StructField) bool) {
 	return func(yield func(reflect.StructField) bool) {
-		for i := range t.NumField() {
-			if f := t.Field(i); f.Tag.Get("yaml") != "-" && !yield(f) {
+		for i := range typ.NumField() {
+			if f := typ.Field(i); f.Tag.Get("yaml") != "-" && !yield(f) {
 				return
 			}
 		}
@@ -78,9 +78,9 @@ func Reference() string {
 	return "| key | meaning |\n| --- | --- |\n" + rows("", reflect.TypeFor[Manifest]())
 }
 
-func rows(prefix string, t reflect.Type) string {
+func rows(prefix string, typ reflect.Type) string {
 	out := ""
-	for field := range fields(t) {
+	for field := range fields(typ) {
 		name := prefix + field.Tag.Get("yaml")
 		text := field.Tag.Get("doc")
 		if d := field.Tag.Get("default"); d != "" {
