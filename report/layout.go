@@ -16,8 +16,8 @@ type LayoutRow struct {
 
 // LayoutRows puts the members of both layouts side by side. A member that moved or
 // changed its type is a changed row.
-func LayoutRows(c types.Change) []LayoutRow {
-	old, newer := c.Before.Members, c.After.Members
+func LayoutRows(change types.Change) []LayoutRow {
+	old, newer := change.Before.Members, change.After.Members
 	has := func(list []types.Member, name string) bool {
 		for i := range list {
 			if list[i].Name == name {

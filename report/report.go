@@ -138,9 +138,9 @@ func (r *Report) given(id finding.ID) bool {
 
 // summary is one line about the whole.
 func (r *Report) summary() string {
-	s := []string{count(len(r.Functions), "function"), count(r.Count(finding.Error), "error"),
+	parts := []string{count(len(r.Functions), "function"), count(r.Count(finding.Error), "error"),
 		count(r.Count(finding.Warning), "warning"), count(r.Count(finding.Note), "note")}
-	return strings.Join(s, ", ")
+	return strings.Join(parts, ", ")
 }
 
 func count(n int, what string) string {

@@ -29,10 +29,10 @@ const (
 const around = 3
 
 // SourceRows puts the hunks of a file side by side.
-func SourceRows(f *analyze.File) []Row {
-	old, newer := lines(f.Old), lines(f.New)
-	hunks := f.Hunks
-	if f.Old == nil || f.New == nil {
+func SourceRows(file *analyze.File) []Row {
+	old, newer := lines(file.Old), lines(file.New)
+	hunks := file.Hunks
+	if file.Old == nil || file.New == nil {
 		hunks = []analyze.Hunk{{OldStart: min(1, len(old)), OldLines: len(old), NewStart: min(1, len(newer)),
 			NewLines: len(newer)}}
 	}

@@ -139,13 +139,13 @@ func suppression(r *Report, found *finding.Finding) *sarif.Suppression {
 
 // ruleName makes the identifier that viewers show from a title.
 func ruleName(title string) string {
-	var b strings.Builder
-	for _, w := range strings.FieldsFunc(title, func(c rune) bool {
+	var out strings.Builder
+	for _, word := range strings.FieldsFunc(title, func(c rune) bool {
 		return !(c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9')
 	}) {
-		b.WriteString(strings.ToUpper(w[:1]) + w[1:])
+		out.WriteString(strings.ToUpper(word[:1]) + word[1:])
 	}
-	return b.String()
+	return out.String()
 }
 
 func firstParagraph(doc string) string {

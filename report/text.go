@@ -91,11 +91,11 @@ const (
 	dim    = "2"
 )
 
-func (t *texter) paint(style, s string) string {
-	if !t.color || s == "" {
-		return s
+func (t *texter) paint(style, text string) string {
+	if !t.color || text == "" {
+		return text
 	}
-	return "\x1b[" + style + "m" + s + "\x1b[0m"
+	return "\x1b[" + style + "m" + text + "\x1b[0m"
 }
 
 func (t *texter) finding(found *finding.Finding) {
