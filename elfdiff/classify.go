@@ -35,7 +35,8 @@ func InitSection(name string) bool { return initSection(name) }
 // booting or loading, or only at unloading, so that a running kernel may have given its memory back.
 func initSection(name string) bool {
 	known := rowOf(name)
-	return known != nil && known.boot && (known.holds == holdsCode || known.holds == holdsEntries || known.holds == holdsBoot)
+	return known != nil && known.boot && (known.holds == holdsCode || known.holds == holdsEntries ||
+		known.holds == holdsBoot)
 }
 
 // WriteProtected reports whether a kernel and its modules may not write to a section

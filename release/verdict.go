@@ -290,7 +290,8 @@ func (d *Diff) judge(old, newer Subject) {
 		newIndex := slices.IndexFunc(newNote.States, func(s note.State) bool { return fmt.Sprint(s.ID) == id })
 		if newNote.States[newIndex].Version < oldNote.States[oldIndex].Version {
 			find(finding.IDStates, finding.Error, "a state's version never goes down",
-				"state %s goes from version %d to %d", id, oldNote.States[oldIndex].Version, newNote.States[newIndex].Version)
+				"state %s goes from version %d to %d", id, oldNote.States[oldIndex].Version,
+				newNote.States[newIndex].Version)
 		}
 	}
 	if !newer.Promised {

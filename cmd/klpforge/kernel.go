@@ -42,7 +42,8 @@ func (a *app) kernelPrepareCmd() *cobra.Command {
 		Example: `  klpforge kernel prepare -k 6.1.0-55-cloud-amd64`,
 		Args:    exactArgs(0, "no arguments"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return a.kernelPrepare(cmd.Context(), opts, kbuild.PrepareOptions{Toolchain: tools, Jobs: jobs, Sandbox: sandbox})
+			return a.kernelPrepare(cmd.Context(), opts, kbuild.PrepareOptions{Toolchain: tools, Jobs: jobs,
+				Sandbox: sandbox})
 		},
 	}
 	targetFlags(cmd, &opts)
