@@ -60,14 +60,14 @@ const (
 type BootError struct{ Failed []BootModule }
 
 func (e *BootError) Error() string {
-	var b strings.Builder
-	for i, f := range e.Failed {
+	var out strings.Builder
+	for i, booted := range e.Failed {
 		if i > 0 {
-			b.WriteString("; ")
+			out.WriteString("; ")
 		}
-		fmt.Fprintf(&b, "%s: %s", f.File, f.Reason)
+		fmt.Fprintf(&out, "%s: %s", booted.File, booted.Reason)
 	}
-	return b.String()
+	return out.String()
 }
 
 // Files lists the files, separated by commas.
@@ -92,8 +92,8 @@ type candidate struct {
 // it can: a record of failures that is damaged or cannot be written is said, and
 // done without. The error is a *BootError when a module failed,
 // and otherwise an error of the machine.
-func (m *Machine) Boot(ctx context.Context, places Places, o Options) ([]BootModule, error) {
-	o = o.withDefaults()
+func (m *Machine) Boot(ctx context.Context, places Places, opt Options) ([]BootModule, error) {
+	opt = opt.withDefaults()
 	unlock, err := m.begin(ctx)
 	if err != nil {
 		return nil, err
@@ -109,27 +109,27 @@ func (m *Machine) Boot(ctx context.Context, places Places, o Options) ([]BootMod
 		return []BootModule{}, err
 	}
 
-	b := boot{m: m, o: o, bootID: m.bootID(o)}
-	if b.rec, err = openRecords(m.path(places.State)); err != nil {
-		b.asRecorded(b.rec.putAside(err))
+	booting := boot{m: m, o: opt, bootID: m.bootID(opt)}
+	if booting.rec, err = openRecords(m.path(places.State)); err != nil {
+		booting.asRecorded(booting.rec.putAside(err))
 	}
 	for i := range all {
-		f := b.rec.find(all[i].SHA256)
-		if f == nil || !f.SetAside() || all[i].mod == nil {
+		failure := booting.rec.find(all[i].SHA256)
+		if failure == nil || !failure.SetAside() || all[i].mod == nil {
 			continue
 		}
-		if p, err := m.Plan(all[i].mod, o.Policy); err == nil && p.Refusal == nil && len(p.Actions) == 0 {
+		if p, err := m.Plan(all[i].mod, opt.Policy); err == nil && p.Refusal == nil && len(p.Actions) == 0 {
 			continue // in force: loaded by hand
 		}
-		all[i].Result, all[i].Reason = BootSetAside, setAsideReason(f)
+		all[i].Result, all[i].Reason = BootSetAside, setAsideReason(failure)
 	}
 
-	if err := b.cumulative(ctx, all); err != nil {
+	if err := booting.cumulative(ctx, all); err != nil {
 		return nil, err
 	}
 	for i := range all {
 		if all[i].Result == "" {
-			if err := b.try(ctx, &all[i]); err != nil {
+			if err := booting.try(ctx, &all[i]); err != nil {
 				return nil, err
 			}
 		}
@@ -138,13 +138,14 @@ func (m *Machine) Boot(ctx context.Context, places Places, o Options) ([]BootMod
 }
 
 // bootID tells this boot from others. Without the kernel's word each run counts as one.
-func (m *Machine) bootID(o Options) string {
+func (m *Machine) bootID(opt Options) string {
 	const most = 64
 	id, err := os.ReadFile(m.path("proc/sys/kernel/random/boot_id"))
 	if err == nil && len(bytes.TrimSpace(id)) > 0 && len(id) <= most {
 		return strings.TrimSpace(string(id))
 	}
-	o.Say(fmt.Sprintf("this boot cannot be told from others (%v): each run counts as one", cmp.Or(err, errors.New("its id is empty"))))
+	opt.Say(fmt.Sprintf("this boot cannot be told from others (%v): each run counts as one",
+		cmp.Or(err, errors.New("its id is empty"))))
 	return "run at " + time.Now().UTC().Format(time.RFC3339Nano)
 }
 
@@ -155,10 +156,10 @@ func setAsideReason(f *Failure) string {
 func report(all []candidate) ([]BootModule, error) {
 	out := []BootModule{}
 	failed := &BootError{}
-	for _, c := range all {
-		out = append(out, c.BootModule)
-		if c.Result == BootFailed || c.Result == BootSetAside {
-			failed.Failed = append(failed.Failed, c.BootModule)
+	for _, cand := range all {
+		out = append(out, cand.BootModule)
+		if cand.Result == BootFailed || cand.Result == BootSetAside {
+			failed.Failed = append(failed.Failed, cand.BootModule)
 		}
 	}
 	if len(failed.Failed) > 0 {
@@ -179,24 +180,26 @@ func (m *Machine) candidates(places Places, release string) ([]candidate, error)
 	if err != nil {
 		return nil, fmt.Errorf("list the livepatches for this kernel: %w", err)
 	}
+
+	// A file that cannot be read is listed with the reason: at boot nobody would see an error.
 	var out []candidate
-	for _, e := range entries {
-		if !moduleFileRE.MatchString(e.Name()) {
+	for _, entry := range entries {
+		if !moduleFileRE.MatchString(entry.Name()) {
 			continue
 		}
-		c := candidate{}
-		c.File = e.Name()
-		path := filepath.Join(dir, e.Name())
-		f, err := regular.Open(path)
+		found := candidate{}
+		found.File = entry.Name()
+		path := filepath.Join(dir, entry.Name())
+		file, err := regular.Open(path)
 		if err == nil {
-			c.mod, c.SHA256, err = readModule(path, f)
+			found.mod, found.SHA256, err = readModule(path, file)
 		}
 		if err != nil {
-			c.Result, c.Reason = BootFailed, err.Error()
+			found.Result, found.Reason = BootFailed, err.Error()
 		} else {
-			c.Module, c.Version = c.mod.Name, c.mod.Facts.Version
+			found.Module, found.Version = found.mod.Name, found.mod.Facts.Version
 		}
-		out = append(out, c)
+		out = append(out, found)
 	}
 	return out, nil
 }
@@ -217,44 +220,50 @@ type boot struct {
 func (b *boot) cumulative(ctx context.Context, all []candidate) error {
 	var list []*candidate
 	for i := range all {
-		c := &all[i]
-		if c.Result == "" && c.mod.Facts.Replace != nil && *c.mod.Facts.Replace {
-			list = append(list, c)
+		chosen := &all[i]
+		if chosen.Result == "" && chosen.mod.Facts.Replace != nil && *chosen.mod.Facts.Replace {
+			list = append(list, chosen)
 		}
 	}
-	for _, c := range list[:max(0, len(list)-1)] {
+
+	// Their order must be plain before any is loaded: a wrong guess would bring an old release
+	// into force.
+	for _, older := range list[:max(0, len(list)-1)] {
 		last := list[len(list)-1]
-		if order, ok := newer(c.mod.Facts, last.mod.Facts); !ok || order == 0 {
-			for _, x := range list {
-				x.Result = BootFailed
-				x.Reason = fmt.Sprintf("%s and %s both replace all other livepatches, and which one is the newer release cannot be told; remove one", c.File, last.File)
+		if order, ok := newer(older.mod.Facts, last.mod.Facts); !ok || order == 0 {
+			for _, cand := range list {
+				cand.Result = BootFailed
+				cand.Reason = fmt.Sprintf("%s and %s both replace all other livepatches, and which one is the newer "+
+					"release cannot be told; remove one", older.File, last.File)
 			}
 			return nil
 		}
 	}
+
+	// Newest first; once one is in force or ahead, the older ones have nothing to add.
 	slices.SortStableFunc(list, func(x, y *candidate) int {
 		order, _ := newer(y.mod.Facts, x.mod.Facts)
 		return order
 	})
 	var got *candidate
-	for _, c := range list {
+	for _, chosen := range list {
 		if got != nil {
-			c.Result, c.Reason = BootSkipped, got.File+" is newer"
+			chosen.Result, chosen.Reason = BootSkipped, got.File+" is newer"
 			continue
 		}
-		if ahead, err := b.newerInForce(c.mod); err != nil {
-			c.Result, c.Reason = BootFailed, err.Error()
+		if ahead, err := b.newerInForce(chosen.mod); err != nil {
+			chosen.Result, chosen.Reason = BootFailed, err.Error()
 			continue
 		} else if ahead != "" {
-			c.Result, c.Reason = BootSkipped, ahead
-			got = c
+			chosen.Result, chosen.Reason = BootSkipped, ahead
+			got = chosen
 			continue
 		}
-		if err := b.try(ctx, c); err != nil {
+		if err := b.try(ctx, chosen); err != nil {
 			return err
 		}
-		if c.Result != BootFailed {
-			got = c
+		if chosen.Result != BootFailed {
+			got = chosen
 		}
 	}
 	return nil
@@ -267,12 +276,12 @@ func (b *boot) newerInForce(mod *Module) (string, error) {
 		return "", err
 	}
 	for i := range sys.Livepatches {
-		l := &sys.Livepatches[i]
-		if l.Phase != Enabled && l.Phase != Enabling {
+		loaded := &sys.Livepatches[i]
+		if loaded.Phase != Enabled && loaded.Phase != Enabling {
 			continue
 		}
-		if c, ok := newer(l.Facts, mod.Facts); ok && c > 0 {
-			return fmt.Sprintf("the newer version %s (%s) is in force", l.Version, l.Name), nil
+		if c, ok := newer(loaded.Facts, mod.Facts); ok && c > 0 {
+			return fmt.Sprintf("the newer version %s (%s) is in force", loaded.Version, loaded.Name), nil
 		}
 	}
 	return "", nil
@@ -280,35 +289,35 @@ func (b *boot) newerInForce(mod *Module) (string, error) {
 
 // try loads one module and writes its result into it. The error means that the
 // run was interrupted.
-func (b *boot) try(ctx context.Context, c *candidate) error {
-	p, err := b.m.Plan(c.mod, b.o.Policy)
+func (b *boot) try(ctx context.Context, cand *candidate) error {
+	p, err := b.m.Plan(cand.mod, b.o.Policy)
 	if err == nil && p.Refusal == nil && len(p.Actions) == 0 {
-		c.Result = BootInForce
-		b.asRecorded(b.rec.succeed(c.SHA256))
+		cand.Result = BootInForce
+		b.asRecorded(b.rec.succeed(cand.SHA256))
 		return nil
 	}
-	if f := b.rec.find(c.SHA256); f != nil && f.BootID == b.bootID {
-		c.Result, c.Reason = BootFailed, f.Error+"; it is not tried again before the next boot"
+	if f := b.rec.find(cand.SHA256); f != nil && f.BootID == b.bootID {
+		cand.Result, cand.Reason = BootFailed, f.Error+"; it is not tried again before the next boot"
 		return nil
 	}
 	var before *Failure
-	if f := b.rec.find(c.SHA256); f != nil {
+	if f := b.rec.find(cand.SHA256); f != nil {
 		copied := *f
 		before = &copied
 	}
-	b.asRecorded(b.rec.begin(c.File, c.SHA256, b.bootID))
-	out, err := b.m.load(ctx, c.mod, b.o)
+	b.asRecorded(b.rec.begin(cand.File, cand.SHA256, b.bootID))
+	out, err := b.m.load(ctx, cand.mod, b.o)
 	switch {
 	case err == nil:
-		c.Result = BootLoaded
-		c.Reason = strings.Join(out.Notes, "; ")
-		b.asRecorded(b.rec.succeed(c.SHA256))
+		cand.Result = BootLoaded
+		cand.Reason = strings.Join(out.Notes, "; ")
+		b.asRecorded(b.rec.succeed(cand.SHA256))
 		return nil
 	case errors.Is(err, errInterrupted): // the machine goes down: not the module's fault
-		return errors.Join(err, b.rec.restore(c.SHA256, before))
+		return errors.Join(err, b.rec.restore(cand.SHA256, before))
 	}
-	c.Result, c.Reason = BootFailed, err.Error()
-	b.asRecorded(b.rec.fail(c.SHA256, err))
+	cand.Result, cand.Reason = BootFailed, err.Error()
+	b.asRecorded(b.rec.fail(cand.SHA256, err))
 	return nil
 }
 
@@ -345,17 +354,17 @@ func (m *Machine) installed(places Places, release string) (out []BootModule, pr
 		problem = err.Error()
 	}
 	out = []BootModule{}
-	for _, c := range all {
-		switch f := rec.find(c.SHA256); {
-		case c.Result != "":
-		case f == nil:
-			c.Result = BootInstalled
-		case f.SetAside():
-			c.Result, c.Reason = BootSetAside, setAsideReason(f)
+	for _, cand := range all {
+		switch failure := rec.find(cand.SHA256); {
+		case cand.Result != "":
+		case failure == nil:
+			cand.Result = BootInstalled
+		case failure.SetAside():
+			cand.Result, cand.Reason = BootSetAside, setAsideReason(failure)
 		default:
-			c.Result, c.Reason = BootFailed, f.Error
+			cand.Result, cand.Reason = BootFailed, failure.Error
 		}
-		out = append(out, c.BootModule)
+		out = append(out, cand.BootModule)
 	}
 	return out, problem, nil
 }

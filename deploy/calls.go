@@ -37,12 +37,12 @@ func (Kernel) Delete(name string) error { return unix.DeleteModule(name, unix.O_
 
 // Write implements Calls.
 func (Kernel) Write(path, data string) error {
-	f, err := os.OpenFile(path, os.O_WRONLY, 0)
+	file, err := os.OpenFile(path, os.O_WRONLY, 0)
 	if err != nil {
 		return err
 	}
-	_, err = f.WriteString(data)
-	return errors.Join(err, f.Close())
+	_, err = file.WriteString(data)
+	return errors.Join(err, file.Close())
 }
 
 // LogMark implements Calls: the sequence number of the last record.
@@ -63,11 +63,11 @@ func (k Kernel) LogSince(mark int64) []string {
 	return out
 }
 
-// readLog calls f for each record of /dev/kmsg, whose format is
+// readLog calls each for each record of /dev/kmsg, whose format is
 // "level,sequence,time,flags;text" and continuation lines
 // (Documentation/ABI/testing/dev-kmsg, v6.1). What cannot be read is left out:
 // the log only explains an error that is reported anyway.
-func readLog(f func(seq int64, text string)) {
+func readLog(each func(seq int64, text string)) {
 	fd, err := unix.Open("/dev/kmsg", unix.O_RDONLY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return
@@ -75,15 +75,15 @@ func readLog(f func(seq int64, text string)) {
 	defer unix.Close(fd)
 	buf := make([]byte, 16<<10)
 	for {
-		n, err := unix.Read(fd, buf)
+		length, err := unix.Read(fd, buf)
 		if errors.Is(err, unix.EPIPE) || errors.Is(err, unix.EINTR) { // overwritten meanwhile
 			continue
 		}
-		if err != nil || n <= 0 {
+		if err != nil || length <= 0 {
 			return
 		}
-		if seq, text, ok := parseRecord(string(buf[:n])); ok {
-			f(seq, text)
+		if seq, text, ok := parseRecord(string(buf[:length])); ok {
+			each(seq, text)
 		}
 	}
 }

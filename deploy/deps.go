@@ -33,6 +33,7 @@ func (m *Machine) dependencies(sys *System, mod *Module) ([]dependency, error) {
 	if err != nil {
 		return nil, fmt.Errorf("find what %s depends on: %w", mod.File, err)
 	}
+
 	there := map[string]bool{}
 	for _, n := range sys.Modules {
 		there[n] = true
@@ -40,6 +41,8 @@ func (m *Machine) dependencies(sys *System, mod *Module) ([]dependency, error) {
 	for _, line := range builtin {
 		there[depName(line)] = true
 	}
+
+	// Each file once, in the order in which readDep gives them: that of loading.
 	var out []dependency
 	add := func(file string) {
 		if n := depName(file); !there[n] {
@@ -47,13 +50,14 @@ func (m *Machine) dependencies(sys *System, mod *Module) ([]dependency, error) {
 			out = append(out, dependency{name: n, file: filepath.Join(dir, file)})
 		}
 	}
-	for _, d := range mod.Depends {
-		if there[depName(d)] {
+	for _, needed := range mod.Depends {
+		if there[depName(needed)] {
 			continue
 		}
-		files, ok := index[depName(d)]
+		files, ok := index[depName(needed)]
 		if !ok {
-			return nil, &Refusal{Reason: fmt.Sprintf("%s needs the module %s, which is neither loaded nor in %s", mod.File, d, dir),
+			return nil, &Refusal{Reason: fmt.Sprintf("%s needs the module %s, which is neither loaded nor in %s",
+				mod.File, needed, dir),
 				Remedy: "install the package of the kernel that has it"}
 		}
 		for _, f := range files {
@@ -85,16 +89,16 @@ func readDep(file string) (map[string][]string, error) {
 }
 
 func readLines(file string) ([]string, error) {
-	f, err := os.Open(file)
+	lines, err := os.Open(file)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close()
+	defer lines.Close()
 	var out []string
-	sc := bufio.NewScanner(f)
+	sc := bufio.NewScanner(lines)
 	sc.Buffer(nil, 1<<20)
 	for sc.Scan() {
 		out = append(out, strings.TrimSpace(sc.Text()))

@@ -99,39 +99,46 @@ const maxModule = 512 << 20
 // opened. It stays open: what is loaded later is that file, whatever has its name
 // by then, and only if it has not changed.
 func ReadModule(path string) (*Module, error) {
-	f, err := regular.Open(path)
+	file, err := regular.Open(path)
 	if err != nil {
 		return nil, err
 	}
-	mod, _, err := readModule(path, f)
+	mod, _, err := readModule(path, file)
 	return mod, err
 }
 
 // readModule reads an open file, and keeps it when it is not compressed, else
 // closes it. The digest is given also of what is no module; "" when it cannot be read.
-func readModule(path string, f *os.File) (mod *Module, digest string, err error) {
+func readModule(path string, file *os.File) (mod *Module, digest string, err error) {
+	// The file stays open with the module: what was checked is what the kernel is given, even if
+	// the path changes.
 	defer func() {
 		if mod == nil || mod.file == nil {
-			f.Close()
+			file.Close()
 		}
 	}()
-	raw, err := regular.ReadFrom(f, maxModule)
+	raw, err := regular.ReadFrom(file, maxModule)
 	if err != nil {
 		return nil, "", err
 	}
+
 	sum := sha256.Sum256(raw)
 	digest = hex.EncodeToString(sum[:])
 	img, err := module.OpenBytes(path, raw)
 	if err != nil {
 		return nil, digest, err
 	}
+
 	info := img.Info
 	release, _, _ := strings.Cut(info.Get("vermagic"), " ")
 	mod = &Module{
 		Name: info.Name, File: path, Livepatch: info.Livepatch, Release: release,
 		SHA256:     digest,
-		srcversion: info.Get("srcversion"), notes: img.Notes, Facts: factsOf(info.Manifest), data: img.Data, signed: info.Signed,
+		srcversion: info.Get("srcversion"), notes: img.Notes, Facts: factsOf(info.Manifest), data: img.Data,
+		signed: info.Signed,
 	}
+
+	// The note knows best; modules that others made say at least what modinfo has.
 	if mod.Facts.Version == "" {
 		mod.Facts.Version = info.Get("version")
 	}
@@ -140,55 +147,57 @@ func readModule(path string, f *os.File) (mod *Module, digest string, err error)
 			mod.Depends = append(mod.Depends, d)
 		}
 	}
+
+	// The kernel reads an uncompressed module from the file itself (finit_module).
 	if !img.Compressed {
-		mod.file = f
+		mod.file = file
 	}
 	return mod, digest, nil
 }
 
 // factsOf converts a manifest, which may be nil.
-func factsOf(m *note.Note) Facts {
-	f := Facts{Objects: []Object{}}
-	if m == nil {
-		return f
+func factsOf(manifest *note.Note) Facts {
+	facts := Facts{Objects: []Object{}}
+	if manifest == nil {
+		return facts
 	}
-	f.Manifest, f.manifest = true, m
-	f.Product, f.Vendor, f.Version = m.Product, m.Vendor, m.Version
-	f.Replace, f.SafeToForce = &m.Replace, m.Force
-	for _, o := range m.Objects {
-		obj := Object{Name: o.Name, Functions: []Func{}}
-		for _, fn := range o.Funcs {
+	facts.Manifest, facts.manifest = true, manifest
+	facts.Product, facts.Vendor, facts.Version = manifest.Product, manifest.Vendor, manifest.Version
+	facts.Replace, facts.SafeToForce = &manifest.Replace, manifest.Force
+	for _, object := range manifest.Objects {
+		obj := Object{Name: object.Name, Functions: []Func{}}
+		for _, fn := range object.Funcs {
 			obj.Functions = append(obj.Functions, Func{Name: fn.Name, Sympos: max(1, fn.Sympos), New: fn.New})
 		}
-		f.Objects = append(f.Objects, obj)
-		for _, c := range o.Callbacks.Names() {
-			f.Callbacks = append(f.Callbacks, o.Name+": "+c[0])
+		facts.Objects = append(facts.Objects, obj)
+		for _, c := range object.Callbacks.Names() {
+			facts.Callbacks = append(facts.Callbacks, object.Name+": "+c[0])
 		}
 	}
-	for _, s := range m.States {
-		f.States = append(f.States, State(s))
+	for _, s := range manifest.States {
+		facts.States = append(facts.States, State(s))
 	}
-	for _, p := range m.Patches {
-		f.IDs = append(f.IDs, p.IDs...)
+	for _, p := range manifest.Patches {
+		facts.IDs = append(facts.IDs, p.IDs...)
 	}
-	return f
+	return facts
 }
 
 // loadedFacts reads what sysfs says of a loaded module. problem tells what
 // could not be read of it.
-func (m *Machine) loadedFacts(name string) (f Facts, problem string) {
+func (m *Machine) loadedFacts(name string) (facts Facts, problem string) {
 	manifest, err := module.ReadLoaded(m.path("sys/module"), name)
 	if err != nil && !errors.Is(err, note.ErrNoNote) {
 		problem = err.Error()
 	}
-	f = factsOf(manifest)
-	f.NoteTrusted, f.NoteTrust = m.loadedTrust(name)
-	if f.Version == "" {
+	facts = factsOf(manifest)
+	facts.NoteTrusted, facts.NoteTrust = m.loadedTrust(name)
+	if facts.Version == "" {
 		if v, ok, err := attr(m.path("sys/module", name, "version")); ok && err == nil {
-			f.Version = v
+			facts.Version = v
 		}
 	}
-	return f, problem
+	return facts, problem
 }
 
 // identity is the outcome of comparing a file with the loaded module of its name.
@@ -207,6 +216,9 @@ func (m *Machine) identify(mod *Module) (identity, error) {
 	if mod.ours {
 		return same, nil
 	}
+
+	// Notes are part of the module's image in memory, so they tell builds apart. The build ID and
+	// our own note are enough to call them one.
 	compared := false
 	for name, want := range mod.notes {
 		got, ok, err := rawAttr(m.path("sys/module", mod.Name, "notes", name))
@@ -224,6 +236,9 @@ func (m *Machine) identify(mod *Module) (identity, error) {
 	if compared {
 		return same, nil
 	}
+
+	// Without a note that tells, srcversion can still tell that sources differ; that it is equal
+	// proves nothing.
 	src, ok, err := attr(m.path("sys/module", mod.Name, "srcversion"))
 	if err != nil {
 		return unknown, fmt.Errorf("compare %s with the loaded module: %w", mod.File, err)

@@ -9,19 +9,22 @@ func (f *Facts) mayForce() bool { return f.SafeToForce && f.NoteTrusted }
 
 // forceAsked refuses to force a livepatch for which neither a note speaks that can
 // be relied on nor the words were said. It is nil where forcing was not asked for.
-func forceAsked(name string, f *Facts, o Options) *Refusal {
-	if o.OnTimeout != Force || f.mayForce() || o.ForceWords == ForceWords(name) {
+func forceAsked(name string, facts *Facts, o Options) *Refusal {
+	if o.OnTimeout != Force || facts.mayForce() || o.ForceWords == ForceWords(name) {
 		return nil
 	}
-	r := &Refusal{Reason: name + " does not carry the verdict that it is safe to force (KLP402), and forcing gives up consistency",
+	refusal := &Refusal{Reason: name +
+		" does not carry the verdict that it is safe to force (KLP402), and forcing gives up consistency",
 		Remedy: fmt.Sprintf("let it reverse, or say --force %q", ForceWords(name))}
-	if f.SafeToForce {
-		why := f.NoteTrust
+	if facts.SafeToForce {
+		why := facts.NoteTrust
 		if why == "" {
 			why = "no signature was verified"
 		}
-		r.Reason = fmt.Sprintf("that %s is safe to force (KLP402) is what its note says, and nobody vouches for the note: %s", name, why)
-		r.Remedy = fmt.Sprintf("load a module whose signature this machine can verify, let it reverse, or say --force %q", ForceWords(name))
+		refusal.Reason = fmt.Sprintf("that %s is safe to force (KLP402) is what its note says, and nobody vouches "+
+			"for the note: %s", name, why)
+		refusal.Remedy = fmt.Sprintf("load a module whose signature this machine can verify, let it reverse, or say "+
+			"--force %q", ForceWords(name))
 	}
-	return r
+	return refusal
 }

@@ -25,14 +25,14 @@ type Outcome struct {
 // again from what the kernel then says, until nothing is left to do. The error
 // is a *Refusal when the policy or the module forbids it, and a *BlockedError
 // when a transition did not end in time.
-func (m *Machine) Load(ctx context.Context, mod *Module, o Options) (*Outcome, error) {
-	o = o.withDefaults()
+func (m *Machine) Load(ctx context.Context, mod *Module, opt Options) (*Outcome, error) {
+	opt = opt.withDefaults()
 	unlock, err := m.begin(ctx)
 	if err != nil {
 		return nil, err
 	}
 	defer unlock()
-	return m.load(ctx, mod, o)
+	return m.load(ctx, mod, opt)
 }
 
 // begin checks that the process may change the kernel, and takes the lock.
@@ -43,44 +43,46 @@ func (m *Machine) begin(ctx context.Context) (unlock func(), err error) {
 	return m.lock(ctx)
 }
 
-func (m *Machine) load(ctx context.Context, mod *Module, o Options) (*Outcome, error) {
+func (m *Machine) load(ctx context.Context, mod *Module, opt Options) (*Outcome, error) {
 	out := &Outcome{Module: mod.Name}
 	kept := map[string]bool{} // modules that could not be removed
 	for steps := 0; ; steps++ {
-		p, err := m.Plan(mod, o.Policy)
+		plan, err := m.Plan(mod, opt.Policy)
 		if err != nil {
 			return out, err
 		}
 		if steps == 0 {
 			// The plan has looked at who vouches for the module's note.
-			if r := forceAsked(mod.Name, &mod.Facts, o); r != nil {
+			if r := forceAsked(mod.Name, &mod.Facts, opt); r != nil {
 				return out, r
 			}
-			out.Notes = append(out.Notes, p.Notes...)
+			out.Notes = append(out.Notes, plan.Notes...)
 		}
-		if p.Refusal != nil {
-			return out, p.Refusal
+		if plan.Refusal != nil {
+			return out, plan.Refusal
 		}
-		for len(p.Actions) > 0 && p.Actions[0].Op == OpRemove && kept[p.Actions[0].Module] {
-			p.Actions = p.Actions[1:]
+		for len(plan.Actions) > 0 && plan.Actions[0].Op == OpRemove && kept[plan.Actions[0].Module] {
+			plan.Actions = plan.Actions[1:]
 		}
-		if len(p.Actions) == 0 {
+		if len(plan.Actions) == 0 {
 			return out, nil
 		}
 		const tooMany = 100 // each step brings the kernel nearer; another program undoes it
 		if steps == tooMany {
-			return out, fmt.Errorf("load %s: after %d steps the next is still to %s %s; another program changes livepatches at the same time",
-				mod.File, steps, p.Actions[0].Op, p.Actions[0].Module)
+			return out, fmt.Errorf("load %s: after %d steps the next is still to %s %s; another program changes "+
+				"livepatches at the same time",
+				mod.File, steps, plan.Actions[0].Op, plan.Actions[0].Module)
 		}
-		do := p.Actions[:1]
-		if len(p.Actions) > 1 && do[0].Op == OpDisable && p.Actions[1].Op == OpRemove && p.Actions[1].Module == do[0].Module {
-			do = p.Actions[:2]
+		do := plan.Actions[:1]
+		if len(plan.Actions) > 1 && do[0].Op == OpDisable && plan.Actions[1].Op == OpRemove &&
+			plan.Actions[1].Module == do[0].Module {
+			do = plan.Actions[:2]
 		}
-		for _, a := range do {
-			if err := m.step(ctx, a, mod, o, out); err != nil {
+		for _, action := range do {
+			if err := m.step(ctx, action, mod, opt, out); err != nil {
 				inUse := new(InUseError)
-				if errors.As(err, &inUse) && a.Module != mod.Name {
-					kept[a.Module] = true
+				if errors.As(err, &inUse) && action.Module != mod.Name {
+					kept[action.Module] = true
 					out.Notes = append(out.Notes, inUse.Error())
 					continue
 				}
@@ -91,16 +93,16 @@ func (m *Machine) load(ctx context.Context, mod *Module, o Options) (*Outcome, e
 }
 
 // step does one action and keeps account of it.
-func (m *Machine) step(ctx context.Context, a Action, mod *Module, o Options, out *Outcome) error {
-	o.Say(fmt.Sprintf("%s %s: %s", a.Op, a.Module, a.Reason))
+func (m *Machine) step(ctx context.Context, action Action, mod *Module, o Options, out *Outcome) error {
+	o.Say(fmt.Sprintf("%s %s: %s", action.Op, action.Module, action.Reason))
 	start := time.Now()
-	if err := m.act(ctx, a, mod, o); err != nil {
+	if err := m.act(ctx, action, mod, o); err != nil {
 		return err
 	}
-	if a.Module == mod.Name && a.Op != OpRemove {
+	if action.Module == mod.Name && action.Op != OpRemove {
 		out.Duration = time.Since(start)
 	}
-	out.Did = append(out.Did, a)
+	out.Did = append(out.Did, action)
 	return nil
 }
 
@@ -108,9 +110,9 @@ func (m *Machine) step(ctx context.Context, a Action, mod *Module, o Options, ou
 // done before.
 func leftover(err error, out *Outcome) error {
 	var gone []string
-	for _, a := range out.Did {
-		if a.Op == OpDisable {
-			gone = append(gone, a.Module)
+	for _, action := range out.Did {
+		if action.Op == OpDisable {
+			gone = append(gone, action.Module)
 		}
 	}
 	if len(gone) == 0 {
@@ -120,47 +122,49 @@ func leftover(err error, out *Outcome) error {
 }
 
 // act does one step and waits for its end.
-func (m *Machine) act(ctx context.Context, a Action, mod *Module, o Options) error {
-	switch a.Op {
+func (m *Machine) act(ctx context.Context, action Action, mod *Module, opt Options) error {
+	switch action.Op {
 	case OpWait:
-		if a.Module == mod.Name {
-			return m.watchOwn(ctx, mod, o)
+		if action.Module == mod.Name {
+			return m.watchOwn(ctx, mod, opt)
 		}
-		l, late, err := m.ended(ctx, a.Module, o)
+		// Another livepatch's transition holds the kernel's only place. Giving up here leaves
+		// both as they are.
+		loaded, late, err := m.ended(ctx, action.Module, opt)
 		if err != nil || !late {
 			return err
 		}
-		blocked, err := m.blocked(l, o.Timeout)
+		blocked, err := m.blocked(loaded, opt.Timeout)
 		if err != nil {
 			return err
 		}
 		blocked.Outcome = "it goes on, and " + mod.Name + " was not loaded"
 		return blocked
 	case OpResume:
-		if err := m.Calls.Write(m.klp(a.Module, "enabled"), "1"); err != nil {
-			return fmt.Errorf("stop disabling %s: %w", a.Module, err)
+		if err := m.Calls.Write(m.klp(action.Module, "enabled"), "1"); err != nil {
+			return fmt.Errorf("stop disabling %s: %w", action.Module, err)
 		}
-		return m.watchOwn(ctx, mod, o)
+		return m.watchOwn(ctx, mod, opt)
 	case OpDisable:
-		return m.disable(ctx, a.Module, o)
+		return m.disable(ctx, action.Module, opt)
 	case OpRemove:
-		return m.remove(ctx, a.Module)
+		return m.remove(ctx, action.Module)
 	case OpDependency:
-		dep, err := ReadModule(a.File)
+		dep, err := ReadModule(action.File)
 		if err == nil {
 			err = m.insert(dep)
 		}
 		if err != nil {
-			return fmt.Errorf("load %s for %s: %w", a.Module, mod.Name, err)
+			return fmt.Errorf("load %s for %s: %w", action.Module, mod.Name, err)
 		}
 		return nil
 	case OpLoad:
 		if err := m.insert(mod); err != nil {
 			return err
 		}
-		return m.watchOwn(ctx, mod, o)
+		return m.watchOwn(ctx, mod, opt)
 	}
-	return fmt.Errorf("unknown operation %q", a.Op)
+	return fmt.Errorf("unknown operation %q", action.Op)
 }
 
 // watchOwn waits for the module's own transition. When it was reversed, the
@@ -171,14 +175,14 @@ func (m *Machine) watchOwn(ctx context.Context, mod *Module, o Options) error {
 	if err != nil && !errors.As(err, &blocked) {
 		return err
 	}
-	l, ok, stateErr := m.livepatch(mod.Name)
-	if err == nil && stateErr == nil && (!ok || l.Phase != Enabled) {
+	loaded, ok, stateErr := m.livepatch(mod.Name)
+	if err == nil && stateErr == nil && (!ok || loaded.Phase != Enabled) {
 		return fmt.Errorf("load %s: the module was loaded, and its livepatch is not in force", mod.File)
 	}
 	if err == nil || stateErr != nil {
 		return errors.Join(err, stateErr)
 	}
-	if ok && l.Phase == Disabled {
+	if ok && loaded.Phase == Disabled {
 		if rmErr := m.remove(ctx, mod.Name); rmErr != nil {
 			return errors.Join(err, rmErr)
 		}
@@ -231,7 +235,7 @@ type RefusedError struct {
 }
 
 func (e *RefusedError) Error() string {
-	s := fmt.Sprintf("the kernel refused %s: %v", e.File, e.Errno)
+	text := fmt.Sprintf("the kernel refused %s: %v", e.File, e.Errno)
 	why := e.explain()
 	if why == "" {
 		why = map[unix.Errno]string{
@@ -244,9 +248,9 @@ func (e *RefusedError) Error() string {
 		}[e.Errno]
 	}
 	if why != "" {
-		s += ": " + why
+		text += ": " + why
 	}
-	return s
+	return text
 }
 
 func (e *RefusedError) Unwrap() error { return e.Errno }

@@ -17,23 +17,24 @@ func (m *Machine) lock(ctx context.Context) (unlock func(), err error) {
 	if err := os.MkdirAll(m.path("run"), 0o755); err != nil {
 		return nil, fmt.Errorf("make the lock: %w", err)
 	}
-	f, err := os.OpenFile(m.path("run/klpforge.lock"), os.O_CREATE|os.O_RDWR, 0o600)
+	file, err := os.OpenFile(m.path("run/klpforge.lock"), os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("make the lock: %w", err)
 	}
 	for {
-		err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+		err := unix.Flock(int(file.Fd()), unix.LOCK_EX|unix.LOCK_NB)
 		if err == nil {
-			return func() { f.Close() }, nil
+			return func() { file.Close() }, nil
 		}
 		if !errors.Is(err, unix.EWOULDBLOCK) && !errors.Is(err, unix.EINTR) {
-			f.Close()
-			return nil, fmt.Errorf("lock %s: %w", f.Name(), err)
+			file.Close()
+			return nil, fmt.Errorf("lock %s: %w", file.Name(), err)
 		}
 		select {
 		case <-ctx.Done():
-			f.Close()
-			return nil, fmt.Errorf("%w while another klpforge was changing livepatches (lock %s)", errInterrupted, f.Name())
+			file.Close()
+			return nil, fmt.Errorf("%w while another klpforge was changing livepatches (lock %s)", errInterrupted,
+				file.Name())
 		case <-time.After(lockPoll):
 		}
 	}

@@ -54,7 +54,8 @@ func (m *Machine) klp(elem ...string) string {
 }
 
 // ErrNoLivepatch means that the running kernel cannot be livepatched.
-var ErrNoLivepatch = errors.New("the running kernel has no livepatching: /sys/kernel/livepatch is missing (CONFIG_LIVEPATCH)")
+var ErrNoLivepatch = errors.New("the running kernel has no livepatching: /sys/kernel/livepatch is missing " +
+	"(CONFIG_LIVEPATCH)")
 
 // Release returns the release of the running kernel.
 func (m *Machine) Release() (string, error) {
@@ -68,14 +69,14 @@ func (m *Machine) Release() (string, error) {
 // attr reads an attribute of sysfs; there is false when it is not there, or is
 // removed while it is read.
 func attr(path string) (value string, there bool, err error) {
-	b, err := os.ReadFile(path)
+	text, err := os.ReadFile(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, unix.ENODEV):
 		return "", false, nil
 	case err != nil:
 		return "", false, err
 	}
-	return strings.TrimSpace(string(b)), true, nil
+	return strings.TrimSpace(string(text)), true, nil
 }
 
 // subdirs returns the names of the directories in dir, in order; none when
@@ -89,9 +90,9 @@ func subdirs(dir string) ([]string, error) {
 		return nil, err
 	}
 	var out []string
-	for _, e := range entries {
-		if e.IsDir() {
-			out = append(out, e.Name())
+	for _, entry := range entries {
+		if entry.IsDir() {
+			out = append(out, entry.Name())
 		}
 	}
 	return out, nil

@@ -101,31 +101,38 @@ func (m *Machine) plan(sys *System, mod *Module, policy Policy) (*Plan, error) {
 	m.trust(mod, sys.Release)
 	in := input{sys: sys, mod: mod, policy: policy, enforced: m.enforced()}
 	var err error
+
+	// Only a livepatch of that name raises the question whether it is this very module.
 	if l := sys.find(mod.Name); l != nil {
 		if in.identity, err = m.identify(mod); err != nil {
 			return nil, err
 		}
 	}
+
+	// What is missing becomes the refusal only if nothing weightier speaks against loading.
 	missing := new(Refusal)
 	if mod.Release == sys.Release {
 		if in.deps, err = m.dependencies(sys, mod); err != nil && !errors.As(err, &missing) {
 			return nil, err
 		}
 	}
-	p := in.decide()
-	if err != nil && p.Refusal == nil {
-		p.Refusal = missing
+	decided := in.decide()
+	if err != nil && decided.Refusal == nil {
+		decided.Refusal = missing
 	}
-	p.Schema, p.Release, p.Policy = PlanSchema, sys.Release, policy
-	p.Module, p.File, p.Version = mod.Name, mod.File, mod.Facts.Version
-	p.NoteTrusted, p.NoteTrust = mod.Facts.NoteTrusted, mod.Facts.NoteTrust
-	if p.Refusal != nil || p.Actions == nil {
-		p.Actions = []Action{}
+
+	decided.Schema, decided.Release, decided.Policy = PlanSchema, sys.Release, policy
+	decided.Module, decided.File, decided.Version = mod.Name, mod.File, mod.Facts.Version
+	decided.NoteTrusted, decided.NoteTrust = mod.Facts.NoteTrusted, mod.Facts.NoteTrust
+
+	// Lists are never null in JSON.
+	if decided.Refusal != nil || decided.Actions == nil {
+		decided.Actions = []Action{}
 	}
-	if p.Notes == nil {
-		p.Notes = []string{}
+	if decided.Notes == nil {
+		decided.Notes = []string{}
 	}
-	return p, nil
+	return decided, nil
 }
 
 // input is all that a decision rests on.
@@ -156,11 +163,14 @@ func (in *input) refuse(remedy, reason string, args ...any) *Plan {
 // what has to end first, and what the policy makes of what is in force.
 func (in *input) decide() *Plan {
 	mod, sys := in.mod, in.sys
+
+	// What forbids loading at all comes before any question of order.
 	if !mod.Livepatch {
 		return in.refuse("", "%s is no livepatch module: its modinfo has no livepatch=Y", mod.File)
 	}
 	if mod.Release != sys.Release {
-		return in.refuse("build the livepatch for this kernel", "%s is for kernel %s, and this is %s", mod.File, orUnknown(mod.Release), sys.Release)
+		return in.refuse("build the livepatch for this kernel", "%s is for kernel %s, and this is %s", mod.File,
+			orUnknown(mod.Release), sys.Release)
 	}
 	if done := in.sameName(); done {
 		return &in.plan
@@ -168,28 +178,33 @@ func (in *input) decide() *Plan {
 	if in.signature(); in.plan.Refusal != nil {
 		return &in.plan
 	}
+
 	var active []*Livepatch
 	for i := range sys.Livepatches {
-		l := &sys.Livepatches[i]
-		if l.Name == mod.Name {
+		loaded := &sys.Livepatches[i]
+		if loaded.Name == mod.Name {
 			continue
 		}
-		if l.inTransition() {
-			in.add(OpWait, l.Name, "its transition is under way, and the kernel does one at a time")
+		if loaded.inTransition() {
+			in.add(OpWait, loaded.Name, "its transition is under way, and the kernel does one at a time")
 		}
-		if l.Problem != "" {
-			in.note("%s: %s", l.Name, l.Problem)
+		if loaded.Problem != "" {
+			in.note("%s: %s", loaded.Name, loaded.Problem)
 		}
-		if l.Phase == Enabled || l.Phase == Enabling {
-			active = append(active, l)
+		if loaded.Phase == Enabled || loaded.Phase == Enabling {
+			active = append(active, loaded)
 		}
 	}
+
+	// How it goes beside what is in force, then what must be loaded first, then the livepatch
+	// itself.
 	how, replaced := in.place(active)
 	if in.plan.Refusal != nil {
 		return &in.plan
 	}
 	for _, d := range in.deps {
-		in.plan.Actions = append(in.plan.Actions, Action{Op: OpDependency, Module: d.name, File: d.file, Reason: mod.Name + " uses its symbols"})
+		in.plan.Actions = append(in.plan.Actions, Action{Op: OpDependency, Module: d.name, File: d.file,
+			Reason: mod.Name + " uses its symbols"})
 	}
 	load := Action{Op: OpLoad, Module: mod.Name, File: mod.File, How: how, Reason: "no other livepatch is in force"}
 	switch how {
@@ -199,9 +214,11 @@ func (in *input) decide() *Plan {
 		load.Reason = "the kernel replaces " + names(replaced) + " in the same transition"
 	}
 	in.plan.Actions = append(in.plan.Actions, load)
+
+	// The kernel disables what is replaced and leaves the module loaded.
 	if in.replaces() {
-		for _, l := range replaced {
-			in.add(OpRemove, l.Name, "it is replaced")
+		for _, loaded := range replaced {
+			in.add(OpRemove, loaded.Name, "it is replaced")
 		}
 	}
 	return &in.plan
@@ -221,7 +238,8 @@ func (in *input) signature() {
 		in.note("%s, and the kernel may refuse the module: %s", in.enforced, mod.Facts.NoteTrust)
 	}
 	if mod.Facts.SafeToForce && !mod.Facts.NoteTrusted {
-		in.note("that %s is safe to force (KLP402) is what its note says, and nobody vouches for the note: %s", mod.Name, mod.Facts.NoteTrust)
+		in.note("that %s is safe to force (KLP402) is what its note says, and nobody vouches for the note: %s",
+			mod.Name, mod.Facts.NoteTrust)
 	}
 }
 
@@ -232,49 +250,51 @@ func (in *input) replaces() bool { return in.mod.Facts.Replace != nil && *in.mod
 // plan is complete.
 func (in *input) sameName() (done bool) {
 	mod := in.mod
-	l := in.sys.find(mod.Name)
-	if l == nil {
+	loaded := in.sys.find(mod.Name)
+	if loaded == nil {
 		if slices.Contains(in.sys.Modules, mod.Name) {
 			in.refuse("give the livepatch another name", "a module %s that is no livepatch is loaded", mod.Name)
 			return true
 		}
 		return false
 	}
-	if l.Phase != Disabled && in.identity == unknown {
-		in.refuse("klpforge unload "+mod.Name, "a livepatch %s is loaded, and whether it is %s cannot be told", mod.Name, mod.File)
+	if loaded.Phase != Disabled && in.identity == unknown {
+		in.refuse("klpforge unload "+mod.Name, "a livepatch %s is loaded, and whether it is %s cannot be told",
+			mod.Name, mod.File)
 		return true
 	}
 	switch {
-	case l.Phase == Disabled:
-		in.add(OpRemove, l.Name, "it is disabled, and a disabled livepatch cannot be enabled again")
+	case loaded.Phase == Disabled:
+		in.add(OpRemove, loaded.Name, "it is disabled, and a disabled livepatch cannot be enabled again")
 		return false
 	case in.identity == different:
 		if in.policy == Stack || in.policy == Replace {
-			in.refuse("klpforge unload "+mod.Name+", or --policy disable", "another build of %s is loaded, and a kernel has no two modules of one name", mod.Name)
+			in.refuse("klpforge unload "+mod.Name+", or --policy disable",
+				"another build of %s is loaded, and a kernel has no two modules of one name", mod.Name)
 			return true
 		}
-		switch l.Phase {
+		switch loaded.Phase {
 		case Disabling:
-			in.add(OpWait, l.Name, "it is being disabled")
+			in.add(OpWait, loaded.Name, "it is being disabled")
 		default:
-			in.add(OpDisable, l.Name, "it is another build, and a kernel has no two modules of one name")
+			in.add(OpDisable, loaded.Name, "it is another build, and a kernel has no two modules of one name")
 		}
-		in.add(OpRemove, l.Name, "to make room for %s", mod.File)
+		in.add(OpRemove, loaded.Name, "to make room for %s", mod.File)
 		return false
-	case l.Phase == Enabling:
-		in.add(OpWait, l.Name, "it is loaded, and its transition is under way")
-	case l.Phase == Disabling:
-		in.add(OpResume, l.Name, "it is loaded and being disabled")
+	case loaded.Phase == Enabling:
+		in.add(OpWait, loaded.Name, "it is loaded, and its transition is under way")
+	case loaded.Phase == Disabling:
+		in.add(OpResume, loaded.Name, "it is loaded and being disabled")
 	}
 	// In force, or about to be: what it replaced may still be there.
 	for i := range in.sys.Livepatches {
-		o := &in.sys.Livepatches[i]
+		other := &in.sys.Livepatches[i]
 		switch {
-		case o.Name == mod.Name || !in.replaces():
-		case o.Phase == Disabled:
-			in.add(OpRemove, o.Name, "it is not in force any more")
-		case o.Phase == Enabled && l.Phase == Enabling:
-			in.add(OpRemove, o.Name, "it is being replaced")
+		case other.Name == mod.Name || !in.replaces():
+		case other.Phase == Disabled:
+			in.add(OpRemove, other.Name, "it is not in force any more")
+		case other.Phase == Enabled && loaded.Phase == Enabling:
+			in.add(OpRemove, other.Name, "it is being replaced")
 		}
 	}
 	return true
@@ -286,35 +306,39 @@ func (in *input) place(active []*Livepatch) (how string, replaced []*Livepatch) 
 	if len(active) == 0 {
 		return "alone", nil
 	}
-	f := &in.mod.Facts
+
+	facts := &in.mod.Facts
 	policy := in.policy
 	if policy == Auto {
+		// What the module was built for decides: one that replaces others holds their fixes too.
 		switch {
-		case f.Replace == nil:
-			in.refuse("say --policy disable, stack or replace", "%s does not say whether it replaces others, and %s is in force", in.mod.File, names(active))
+		case facts.Replace == nil:
+			in.refuse("say --policy disable, stack or replace",
+				"%s does not say whether it replaces others, and %s is in force", in.mod.File, names(active))
 			return "", nil
-		case *f.Replace:
+		case *facts.Replace:
 			policy = Cumulative
 		default:
 			policy = Stack
 		}
 	}
+
 	switch policy {
 	case Stack:
 		in.stack(active)
 		return "stack", nil
 	case Replace:
-		if f.Replace == nil {
+		if facts.Replace == nil {
 			in.note("%s does not say whether it replaces others; --policy replace takes it that it does", in.mod.Name)
-		} else if !*f.Replace {
+		} else if !*facts.Replace {
 			in.refuse("--policy stack or disable", "%s does not replace other livepatches", in.mod.File)
 		}
 		in.replace(active)
 		return "replace", active
 	case Disable:
-		for _, l := range slices.Backward(active) {
-			in.disable(l, "the policy disables everything first")
-			in.unpaired(l)
+		for _, loaded := range slices.Backward(active) {
+			in.disable(loaded, "the policy disables everything first")
+			in.unpaired(loaded)
 		}
 		return "alone", nil
 	}
@@ -328,37 +352,43 @@ func (in *input) place(active []*Livepatch) (how string, replaced []*Livepatch) 
 // modules say of each other decides for the worse: it may want the old one
 // disabled for an upgrade too, or forbid the change.
 func (in *input) cumulative(active []*Livepatch) (how string, replaced []*Livepatch) {
-	f := &in.mod.Facts
-	for _, l := range slices.Backward(active) {
-		v := in.verdict(l)
-		c, comparable := newer(*f, l.Facts)
+	facts := &in.mod.Facts
+
+	// From the last that was loaded: kernels before 5.1 disable in this order only. The first
+	// reason that applies decides what becomes of each.
+	for _, loaded := range slices.Backward(active) {
+		verdict := in.verdict(loaded)
+		order, comparable := newer(*facts, loaded.Facts)
 		switch {
-		case v.Decision == release.Refused:
-			in.refuseFor(v, "klpforge unload "+l.Name+", or --policy disable")
-		case !in.replaces() && f.Replace == nil:
-			in.disable(l, "%s is not known to be cumulative", in.mod.Name)
+		case verdict.Decision == release.Refused:
+			in.refuseFor(verdict, "klpforge unload "+loaded.Name+", or --policy disable")
+		case !in.replaces() && facts.Replace == nil:
+			in.disable(loaded, "%s is not known to be cumulative", in.mod.Name)
 		case !in.replaces():
-			in.disable(l, "%s is not cumulative", in.mod.Name)
-		case l.Replace == nil:
-			in.disable(l, "it is not known to be cumulative")
-		case !*l.Replace:
-			in.disable(l, "it is not cumulative")
+			in.disable(loaded, "%s is not cumulative", in.mod.Name)
+		case loaded.Replace == nil:
+			in.disable(loaded, "it is not known to be cumulative")
+		case !*loaded.Replace:
+			in.disable(loaded, "it is not cumulative")
 		case !comparable:
-			in.disable(l, "it is not known to be an earlier release of the same series")
-		case c == 0:
-			in.disable(l, "it has the same version %s, and the kernel replaces only for an upgrade", l.Version)
-		case c < 0:
-			in.disable(l, "a downgrade from %s to %s: it has to clean up itself", l.Version, f.Version)
-		case v.Decision == release.DisableFirst:
-			in.disable(l, "%s", reasons(v, release.DisableFirst))
+			in.disable(loaded, "it is not known to be an earlier release of the same series")
+		case order == 0:
+			in.disable(loaded, "it has the same version %s, and the kernel replaces only for an upgrade",
+				loaded.Version)
+		case order < 0:
+			in.disable(loaded, "a downgrade from %s to %s: it has to clean up itself", loaded.Version, facts.Version)
+		case verdict.Decision == release.DisableFirst:
+			in.disable(loaded, "%s", reasons(verdict, release.DisableFirst))
 		default:
-			in.notes(v)
-			if !f.NoteTrusted {
-				in.note("that %s is a later release than %s is what its note says, and nobody vouches for the note: %s", in.mod.Name, l.Name, f.NoteTrust)
+			in.notes(verdict)
+			if !facts.NoteTrusted {
+				in.note("that %s is a later release than %s is what its note says, and nobody vouches for the note: %s",
+					in.mod.Name, loaded.Name, facts.NoteTrust)
 			}
-			replaced = append(replaced, l)
+			replaced = append(replaced, loaded)
 		}
 	}
+
 	if len(replaced) == 0 {
 		return "alone", nil
 	}
@@ -366,21 +396,21 @@ func (in *input) cumulative(active []*Livepatch) (how string, replaced []*Livepa
 	return "replace", replaced
 }
 
-// verdict is what the manifests of both say about loading the module while l
+// verdict is what the manifests of both say about loading the module while loadedoaded
 // is in force; without both there is none, and nothing stands against it.
-func (in *input) verdict(l *Livepatch) release.Verdict {
-	if in.mod.Facts.manifest == nil || l.manifest == nil {
+func (in *input) verdict(loaded *Livepatch) release.Verdict {
+	if in.mod.Facts.manifest == nil || loaded.manifest == nil {
 		return release.Verdict{Decision: release.Allowed}
 	}
-	return release.Replaceable(l.manifest, in.mod.Facts.manifest)
+	return release.Replaceable(loaded.manifest, in.mod.Facts.manifest)
 }
 
 // reasons joins those of a verdict that led to a decision.
-func reasons(v release.Verdict, d release.Decision) string {
+func reasons(verdict release.Verdict, d release.Decision) string {
 	var out []string
-	for _, r := range v.Reasons {
-		if r.Decision == d {
-			out = append(out, r.Message+" ("+string(r.ID)+")")
+	for _, reason := range verdict.Reasons {
+		if reason.Decision == d {
+			out = append(out, reason.Message+" ("+string(reason.ID)+")")
 		}
 	}
 	return strings.Join(out, "; ")
@@ -398,58 +428,64 @@ func (in *input) notes(v release.Verdict) {
 }
 
 // disable adds the actions that take a livepatch out.
-func (in *input) disable(l *Livepatch, reason string, args ...any) {
-	in.add(OpDisable, l.Name, reason, args...)
-	in.add(OpRemove, l.Name, "it is disabled")
+func (in *input) disable(loaded *Livepatch, reason string, args ...any) {
+	in.add(OpDisable, loaded.Name, reason, args...)
+	in.add(OpRemove, loaded.Name, "it is disabled")
 }
 
 // replace lets the kernel replace everything; only what the kernel itself
 // would refuse is refused.
 func (in *input) replace(old []*Livepatch) {
-	for _, l := range old {
-		v := in.verdict(l)
-		if i := slices.IndexFunc(v.Reasons, func(r release.Reason) bool { return r.ID == finding.IDStates }); i >= 0 {
-			in.refuse("--policy cumulative, which disables "+l.Name+" first, or --policy disable", "%s (%s)", v.Reasons[i].Message, v.Reasons[i].ID)
+	for _, loaded := range old {
+		verdict := in.verdict(loaded)
+		if i := slices.IndexFunc(verdict.Reasons,
+			func(r release.Reason) bool { return r.ID == finding.IDStates }); i >= 0 {
+			in.refuse("--policy cumulative, which disables "+loaded.Name+" first, or --policy disable", "%s (%s)",
+				verdict.Reasons[i].Message, verdict.Reasons[i].ID)
 			return
 		}
-		in.notes(v)
-		if c, ok := newer(in.mod.Facts, l.Facts); ok && c < 0 {
-			in.note("this replaces version %s of %s by the older %s", l.Version, l.Product, in.mod.Facts.Version)
+		in.notes(verdict)
+		if c, ok := newer(in.mod.Facts, loaded.Facts); ok && c < 0 {
+			in.note("this replaces version %s of %s by the older %s", loaded.Version, loaded.Product,
+				in.mod.Facts.Version)
 		}
 	}
 }
 
 // stack checks that the module can come beside others.
 func (in *input) stack(active []*Livepatch) {
-	f := &in.mod.Facts
+	facts := &in.mod.Facts
 	switch {
-	case f.Replace == nil:
+	case facts.Replace == nil:
 		in.note("%s does not say whether it replaces others; --policy stack takes it that it does not", in.mod.Name)
-	case *f.Replace:
+	case *facts.Replace:
 		in.refuse("--policy cumulative", "%s replaces all other livepatches, it cannot be stacked", in.mod.File)
 		return
 	}
-	if !f.Manifest {
-		in.note("the functions of %s are not known before it is loaded: whether it changes one that %s changes cannot be told", in.mod.Name, names(active))
+	if !facts.Manifest {
+		in.note("the functions of %s are not known before it is loaded: whether it changes one that %s changes "+
+			"cannot be told", in.mod.Name, names(active))
 	}
-	for _, l := range active {
-		remedy := "klpforge unload " + l.Name + ", or --policy disable"
-		if v := in.verdict(l); v.Decision != release.Allowed {
+	for _, loaded := range active {
+		remedy := "klpforge unload " + loaded.Name + ", or --policy disable"
+		if v := in.verdict(loaded); v.Decision != release.Allowed {
 			in.refuseFor(v, remedy)
-		} else if both := overlap(f.Objects, l.Objects); len(both) > 0 { // l has no manifest
-			in.refuse(remedy, "%s and %s both change %s: the one loaded last hides what the other does there (KLP406)", in.mod.Name, l.Name, strings.Join(both, ", "))
+		} else if both := overlap(facts.Objects, loaded.Objects); len(both) > 0 { // that one has no manifest
+			in.refuse(remedy, "%s and %s both change %s: the one loaded last hides what the other does there (KLP406)",
+				in.mod.Name, loaded.Name, strings.Join(both, ", "))
 		}
 	}
 }
 
 // unpaired notes what disabling a livepatch does not undo.
-func (in *input) unpaired(l *Livepatch) {
-	if l.manifest == nil {
+func (in *input) unpaired(loaded *Livepatch) {
+	if loaded.manifest == nil {
 		return
 	}
-	for _, o := range l.manifest.Objects {
-		if c := o.Callbacks; c != nil && c.PreUnpatch == "" && c.PostUnpatch == "" {
-			in.note("disabling %s does not undo what its callbacks did to %s: it has none for unpatching (KLP403)", l.Name, o.Name)
+	for _, object := range loaded.manifest.Objects {
+		if c := object.Callbacks; c != nil && c.PreUnpatch == "" && c.PostUnpatch == "" {
+			in.note("disabling %s does not undo what its callbacks did to %s: it has none for unpatching (KLP403)",
+				loaded.Name, object.Name)
 		}
 	}
 }
@@ -457,14 +493,16 @@ func (in *input) unpaired(l *Livepatch) {
 // overlap lists functions that both change, as "object:function".
 func overlap(a, b []Object) []string {
 	var out []string
-	for _, x := range a {
-		for _, y := range b {
-			if x.Name != y.Name {
+	for _, left := range a {
+		for _, right := range b {
+			if left.Name != right.Name {
 				continue
 			}
-			for _, f := range x.Functions {
-				if slices.ContainsFunc(y.Functions, func(g Func) bool { return g.Name == f.Name && g.Sympos == f.Sympos }) {
-					out = append(out, x.Name+":"+f.Name)
+			for _, fn := range left.Functions {
+				if slices.ContainsFunc(right.Functions, func(g Func) bool {
+					return g.Name == fn.Name && g.Sympos == fn.Sympos
+				}) {
+					out = append(out, left.Name+":"+fn.Name)
 				}
 			}
 		}

@@ -48,26 +48,27 @@ const maxRecord = 4 << 20
 
 // openRecords reads the record in a directory. With an error it is empty, and usable.
 func openRecords(dir string) (*records, error) {
-	r := &records{path: filepath.Join(dir, bootFile)}
-	b, err := regular.Read(r.path, maxRecord)
+	opened := &records{path: filepath.Join(dir, bootFile)}
+	text, err := regular.Read(opened.path, maxRecord)
 	if errors.Is(err, fs.ErrNotExist) {
-		return r, nil
+		return opened, nil
 	}
 	if err != nil {
-		return r, fmt.Errorf("read what failed at boot: %w", err)
+		return opened, fmt.Errorf("read what failed at boot: %w", err)
 	}
 	var doc struct {
 		Schema  string    `json:"schema"`
 		Modules []Failure `json:"modules"`
 	}
-	if err := json.Unmarshal(b, &doc); err != nil {
-		return r, fmt.Errorf("read what failed at boot: %s: %w", r.path, err)
+	if err := json.Unmarshal(text, &doc); err != nil {
+		return opened, fmt.Errorf("read what failed at boot: %s: %w", opened.path, err)
 	}
 	if doc.Schema != BootSchema {
-		return r, fmt.Errorf("read what failed at boot: %s: its schema is %q, want %q", r.path, doc.Schema, BootSchema)
+		return opened, fmt.Errorf("read what failed at boot: %s: its schema is %q, want %q", opened.path, doc.Schema,
+			BootSchema)
 	}
-	r.List = doc.Modules
-	return r, nil
+	opened.List = doc.Modules
+	return opened, nil
 }
 
 // putAsideError says that a record could not be used and what became of it.
@@ -100,16 +101,16 @@ func (r *records) find(sha string) *Failure {
 // begin writes down, before a module is loaded, that it failed: if it takes
 // the machine down, nobody can write it later.
 func (r *records) begin(file, sha, bootID string) error {
-	f := r.find(sha)
-	if f == nil {
+	failure := r.find(sha)
+	if failure == nil {
 		r.List = append(r.List, Failure{SHA256: sha})
-		f = &r.List[len(r.List)-1]
+		failure = &r.List[len(r.List)-1]
 	}
-	if f.BootID != bootID {
-		f.Failures++
+	if failure.BootID != bootID {
+		failure.Failures++
 	}
-	f.File, f.BootID, f.Time = file, bootID, time.Now().UTC().Truncate(time.Second)
-	f.Error = "the machine, or klpforge, ended while it was being loaded"
+	failure.File, failure.BootID, failure.Time = file, bootID, time.Now().UTC().Truncate(time.Second)
+	failure.Error = "the machine, or klpforge, ended while it was being loaded"
 	return r.save()
 }
 
@@ -146,7 +147,7 @@ func (r *records) save() (err error) {
 	if list == nil {
 		list = []Failure{}
 	}
-	b, err := json.MarshalIndent(map[string]any{"schema": BootSchema, "modules": list}, "", "  ")
+	text, err := json.MarshalIndent(map[string]any{"schema": BootSchema, "modules": list}, "", "  ")
 	if err != nil {
 		return err
 	}
@@ -154,29 +155,29 @@ func (r *records) save() (err error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return fmt.Errorf("write down what failed at boot: %w", err)
 	}
-	f, err := os.CreateTemp(dir, bootFile+".*")
+	file, err := os.CreateTemp(dir, bootFile+".*")
 	if err != nil {
 		return fmt.Errorf("write down what failed at boot: %w", err)
 	}
-	_, err = f.Write(append(b, '\n'))
-	err = errors.Join(err, f.Chmod(0o644), f.Sync(), f.Close())
+	_, err = file.Write(append(text, '\n'))
+	err = errors.Join(err, file.Chmod(0o644), file.Sync(), file.Close())
 	if err == nil {
-		err = os.Rename(f.Name(), r.path)
+		err = os.Rename(file.Name(), r.path)
 	}
 	if err == nil {
 		err = syncDir(dir)
 	}
 	if err != nil {
-		_ = os.Remove(f.Name()) // it may have its name already
+		_ = os.Remove(file.Name()) // it may have its name already
 		return fmt.Errorf("write down what failed at boot: %w", err)
 	}
 	return nil
 }
 
 func syncDir(dir string) error {
-	d, err := os.Open(dir)
+	file, err := os.Open(dir)
 	if err != nil {
 		return err
 	}
-	return errors.Join(d.Sync(), d.Close())
+	return errors.Join(file.Sync(), file.Close())
 }

@@ -69,9 +69,9 @@ func (s *System) transition() *Livepatch {
 
 // System reads the state. It needs no privileges.
 func (m *Machine) System() (*System, error) {
-	s := &System{}
+	sys := &System{}
 	var err error
-	if s.Release, err = m.Release(); err != nil {
+	if sys.Release, err = m.Release(); err != nil {
 		return nil, err
 	}
 	if _, err := os.Stat(m.klp()); err != nil {
@@ -80,41 +80,45 @@ func (m *Machine) System() (*System, error) {
 		}
 		return nil, err
 	}
+
+	// A livepatch that was disabled is still a module, without a directory there: both lists are
+	// needed.
 	patches, err := subdirs(m.klp())
 	if err != nil {
 		return nil, fmt.Errorf("list livepatches: %w", err)
 	}
-	if s.Modules, err = m.modules(); err != nil {
+	if sys.Modules, err = m.modules(); err != nil {
 		return nil, err
 	}
-	for _, name := range slices.Concat(s.Modules, patches) {
-		if s.find(name) != nil {
+
+	for _, name := range slices.Concat(sys.Modules, patches) {
+		if sys.find(name) != nil {
 			continue
 		}
-		l, ok, err := m.livepatch(name)
+		loaded, ok, err := m.livepatch(name)
 		if err != nil {
 			return nil, fmt.Errorf("read the state of livepatch %s: %w", name, err)
 		}
 		if ok {
-			s.Livepatches = append(s.Livepatches, l)
+			sys.Livepatches = append(sys.Livepatches, loaded)
 		}
 	}
-	return s, nil
+	return sys, nil
 }
 
 // modules returns the names of the loaded modules, oldest first. /proc/modules
 // has them newest first (kernel/module/procfs.c, v6.1).
 func (m *Machine) modules() ([]string, error) {
-	f, err := os.Open(m.path("proc/modules"))
+	file, err := os.Open(m.path("proc/modules"))
 	if errors.Is(err, fs.ErrNotExist) { // a kernel without modules
 		return nil, nil
 	}
 	if err != nil {
 		return nil, fmt.Errorf("list modules: %w", err)
 	}
-	defer f.Close()
+	defer file.Close()
 	var out []string
-	sc := bufio.NewScanner(f)
+	sc := bufio.NewScanner(file)
 	for sc.Scan() {
 		if name, _, ok := strings.Cut(sc.Text(), " "); ok {
 			out = append(out, name)
@@ -125,62 +129,62 @@ func (m *Machine) modules() ([]string, error) {
 }
 
 // livepatch reads one livepatch; ok is false when the module is none.
-func (m *Machine) livepatch(name string) (l Livepatch, ok bool, err error) {
-	l = Livepatch{Name: name, Users: -1}
+func (m *Machine) livepatch(name string) (loaded Livepatch, ok bool, err error) {
+	loaded = Livepatch{Name: name, Users: -1}
 	enabled, there, err := attr(m.klp(name, "enabled"))
 	if err != nil {
-		return l, false, err
+		return loaded, false, err
 	}
 	if !there {
 		// A livepatch that was disabled or replaced: only the taint tells
 		// (flag K, Documentation/admin-guide/tainted-kernels.rst).
 		taint, _, err := attr(m.path("sys/module", name, "taint"))
 		if err != nil || !strings.Contains(taint, "K") {
-			return l, false, err
+			return loaded, false, err
 		}
 	}
-	l.Phase = Disabled
+	loaded.Phase = Disabled
 	moving, _, err := attr(m.klp(name, "transition"))
 	if err != nil {
-		return l, false, err
+		return loaded, false, err
 	}
 	switch on := enabled == "1"; {
 	case on && moving == "1":
-		l.Phase = Enabling
+		loaded.Phase = Enabling
 	case on:
-		l.Phase = Enabled
+		loaded.Phase = Enabled
 	case moving == "1":
-		l.Phase = Disabling
+		loaded.Phase = Disabling
 	}
-	l.Facts, l.Problem = m.loadedFacts(name)
-	if v, ok, err := attr(m.klp(name, "replace")); ok && err == nil && l.Replace == nil { // since 6.12
+	loaded.Facts, loaded.Problem = m.loadedFacts(name)
+	if v, ok, err := attr(m.klp(name, "replace")); ok && err == nil && loaded.Replace == nil { // since 6.12
 		on := v == "1"
-		l.Replace = &on
+		loaded.Replace = &on
 	}
 	if v, ok, err := attr(m.klp(name, "stack_order")); ok && err == nil {
 		if n, err := parseInt(v); err == nil {
-			l.StackOrder = int(n)
+			loaded.StackOrder = int(n)
 		}
 	}
 	if v, ok, err := attr(m.path("sys/module", name, "refcnt")); ok && err == nil {
 		if n, err := parseInt(v); err == nil {
-			l.Users = int(n)
+			loaded.Users = int(n)
 		}
 	}
 	if there {
-		if err := m.objects(&l); err != nil {
-			return l, false, err
+		if err := m.objects(&loaded); err != nil {
+			return loaded, false, err
 		}
 	}
-	return l, true, nil
+	return loaded, true, nil
 }
 
 // objects takes objects and functions from sysfs, which decides, and keeps the
 // names of replacements from the manifest.
-func (m *Machine) objects(l *Livepatch) error {
-	said := l.Objects
-	l.Objects = []Object{}
-	names, err := subdirs(m.klp(l.Name))
+func (m *Machine) objects(loaded *Livepatch) error {
+	said := loaded.Objects
+	loaded.Objects = []Object{}
+	names, err := subdirs(m.klp(loaded.Name))
 	if err != nil {
 		return err
 	}
@@ -188,12 +192,12 @@ func (m *Machine) objects(l *Livepatch) error {
 		names = slices.Insert(slices.Delete(names, i, i+1), 0, plan.Vmlinux)
 	}
 	for _, name := range names {
-		o := Object{Name: name, Functions: []Func{}}
-		if v, ok, err := attr(m.klp(l.Name, name, "patched")); ok && err == nil {
+		object := Object{Name: name, Functions: []Func{}}
+		if v, ok, err := attr(m.klp(loaded.Name, name, "patched")); ok && err == nil {
 			on := v == "1"
-			o.Patched = &on
+			object.Patched = &on
 		}
-		funcs, err := subdirs(m.klp(l.Name, name))
+		funcs, err := subdirs(m.klp(loaded.Name, name))
 		if err != nil {
 			return err
 		}
@@ -205,17 +209,17 @@ func (m *Machine) objects(l *Livepatch) error {
 				}
 			}
 			fn.New = newName(said, name, fn)
-			o.Functions = append(o.Functions, fn)
+			object.Functions = append(object.Functions, fn)
 		}
-		l.Objects = append(l.Objects, o)
+		loaded.Objects = append(loaded.Objects, object)
 	}
 	return nil
 }
 
-func newName(objects []Object, object string, f Func) string {
+func newName(objects []Object, object string, fn Func) string {
 	for _, o := range objects {
 		for _, g := range o.Functions {
-			if o.Name == object && g.Name == f.Name && g.Sympos == f.Sympos {
+			if o.Name == object && g.Name == fn.Name && g.Sympos == fn.Sympos {
 				return g.New
 			}
 		}

@@ -40,9 +40,9 @@ type Frame struct {
 // Patched lists the patched functions on the stack, innermost first.
 func (t *Task) Patched() []string {
 	var out []string
-	for _, f := range t.Stack {
-		if f.Patched != "" && !slices.Contains(out, f.Patched) {
-			out = append(out, f.Patched)
+	for _, frame := range t.Stack {
+		if frame.Patched != "" && !slices.Contains(out, frame.Patched) {
+			out = append(out, frame.Patched)
 		}
 	}
 	return out
@@ -65,53 +65,53 @@ const (
 
 // census counts the tasks that have not switched, and describes them when
 // stacks is true. Idle tasks of CPUs are in no file: they are in no count.
-func (m *Machine) census(sys *System, l *Livepatch, stacks bool) (census, error) {
+func (m *Machine) census(sys *System, loaded *Livepatch, stacks bool) (census, error) {
 	waitingIn := stateOld
-	if l.Phase == Disabling {
+	if loaded.Phase == Disabling {
 		waitingIn = stateNew
 	}
-	var c census
+	var counted census
 	var marks func(*Frame)
 	if stacks {
-		marks = marker(sys, l)
+		marks = marker(sys, loaded)
 	}
 	processes, err := subdirs(m.path("proc"))
 	if err != nil {
-		return c, err
+		return counted, err
 	}
-	for _, p := range processes {
-		pid, err := parseInt(p)
+	for _, process := range processes {
+		pid, err := parseInt(process)
 		if err != nil {
 			continue
 		}
-		threads, err := subdirs(m.path("proc", p, "task"))
+		threads, err := subdirs(m.path("proc", process, "task"))
 		if err != nil && !gone(err) {
-			return c, err
+			return counted, err
 		}
-		for _, t := range threads {
-			dir := m.path("proc", p, "task", t)
+		for _, thread := range threads {
+			dir := m.path("proc", process, "task", thread)
 			state, err := taskFile(dir, "patch_state")
 			switch {
 			case errors.Is(err, fs.ErrPermission):
-				c.hidden = true
+				counted.hidden = true
 				continue
 			case err != nil && gone(err):
 				continue
 			case err != nil:
-				return c, err
+				return counted, err
 			}
-			c.total++
+			counted.total++
 			if state != waitingIn {
 				continue
 			}
-			c.left++
+			counted.left++
 			if stacks {
-				tid, _ := parseInt(t) // a directory of tasks has numbers only
-				c.blocking = append(c.blocking, describe(dir, int(pid), int(tid), marks))
+				tid, _ := parseInt(thread) // a directory of tasks has numbers only
+				counted.blocking = append(counted.blocking, describe(dir, int(pid), int(tid), marks))
 			}
 		}
 	}
-	return c, nil
+	return counted, nil
 }
 
 // gone reports that a task ended while it was read.
@@ -126,30 +126,30 @@ func taskFile(dir, name string) (string, error) {
 
 // describe reads what can be read; a task that ends meanwhile leaves gaps.
 func describe(dir string, pid, tid int, mark func(*Frame)) Task {
-	t := Task{PID: pid, TID: tid, Name: "?", State: "?", Stack: []Frame{}}
+	task := Task{PID: pid, TID: tid, Name: "?", State: "?", Stack: []Frame{}}
 	if s, err := taskFile(dir, "comm"); err == nil {
-		t.Name = s
+		task.Name = s
 	}
 	status, err := taskFile(dir, "status")
 	user := false
 	for line := range strings.Lines(status) {
 		switch key, value, _ := strings.Cut(line, ":"); key {
 		case "State":
-			t.State = strings.Join(strings.Fields(value), " ")
+			task.State = strings.Join(strings.Fields(value), " ")
 		case "VmSize":
 			user = true // kernel threads have no memory of their own
 		}
 	}
-	t.Kernel = err == nil && !user
+	task.Kernel = err == nil && !user
 	if text, err := taskFile(dir, "stack"); err == nil {
 		for line := range strings.Lines(text) {
-			if f, ok := parseFrame(line); ok {
-				mark(&f)
-				t.Stack = append(t.Stack, f)
+			if frame, ok := parseFrame(line); ok {
+				mark(&frame)
+				task.Stack = append(task.Stack, frame)
 			}
 		}
 	}
-	return t
+	return task
 }
 
 // frameRE is a line of /proc/PID/stack: "[<0>] name+0x5c/0x240 [module]".
@@ -168,48 +168,56 @@ func parseFrame(line string) (Frame, bool) {
 // comes into force, the previous code of each function counts, which is the
 // original or that of an earlier livepatch; while it goes, its own. One that
 // replaces others also ends their functions.
-func marker(sys *System, l *Livepatch) func(*Frame) {
+func marker(sys *System, loaded *Livepatch) func(*Frame) {
 	type code struct{ object, name string }
 	is := map[code]string{}
 	own := map[code]bool{}
-	put := func(p *Livepatch, object string, f Func, where string) {
-		key := object + ":" + f.Name
-		is[code{where, f.Name}] = key
-		if f.New != "" && where == p.Name {
-			is[code{where, f.New}] = key
+
+	// In a stack trace, code of a livepatch goes by the name of what it replaces or by one of its
+	// own.
+	put := func(patch *Livepatch, object string, fn Func, where string) {
+		key := object + ":" + fn.Name
+		is[code{where, fn.Name}] = key
+		if fn.New != "" && where == patch.Name {
+			is[code{where, fn.New}] = key
 		}
 	}
-	for _, o := range l.Objects {
-		for _, f := range o.Functions {
-			own[code{o.Name, f.Name}] = true
-			if l.Phase == Disabling {
-				put(l, o.Name, f, l.Name)
+
+	// What blocks depends on the direction: enabling waits for the old functions to be left,
+	// disabling for the new ones.
+	for _, object := range loaded.Objects {
+		for _, fn := range object.Functions {
+			own[code{object.Name, fn.Name}] = true
+			if loaded.Phase == Disabling {
+				put(loaded, object.Name, fn, loaded.Name)
 			} else {
-				put(l, o.Name, f, o.Name)
+				put(loaded, object.Name, fn, object.Name)
 			}
 		}
 	}
-	if l.Phase == Enabling {
+
+	// Functions of livepatches below, or of replaced ones, are old code to this one.
+	if loaded.Phase == Enabling {
 		for i := range sys.Livepatches {
-			p := &sys.Livepatches[i]
-			if p.Name == l.Name || p.Phase != Enabled {
+			patch := &sys.Livepatches[i]
+			if patch.Name == loaded.Name || patch.Phase != Enabled {
 				continue
 			}
-			replaced := l.Replace != nil && *l.Replace
-			for _, o := range p.Objects {
-				for _, f := range o.Functions {
-					if replaced || own[code{o.Name, f.Name}] {
-						put(p, o.Name, f, p.Name)
+			replaced := loaded.Replace != nil && *loaded.Replace
+			for _, object := range patch.Objects {
+				for _, fn := range object.Functions {
+					if replaced || own[code{object.Name, fn.Name}] {
+						put(patch, object.Name, fn, patch.Name)
 					}
 				}
 			}
 		}
 	}
-	return func(f *Frame) {
-		object := f.Module
+	return func(frame *Frame) {
+		object := frame.Module
 		if object == "" {
 			object = plan.Vmlinux
 		}
-		f.Patched = is[code{object, f.Function}]
+		frame.Patched = is[code{object, frame.Function}]
 	}
 }

@@ -13,13 +13,13 @@ func (m *Machine) trust(mod *Module, release string) {
 		return
 	}
 	mod.checked = true
-	t := module.Check(mod.data, func() *module.Keyring {
+	trust := module.Check(mod.data, func() *module.Keyring {
 		if m.keys == nil {
 			m.keys = module.ReadKeyring(m.path(), release)
 		}
 		return m.keys
 	})
-	mod.Facts.NoteTrusted, mod.Facts.NoteTrust, mod.forged = t.Trusted, t.Reason, t.Forged
+	mod.Facts.NoteTrusted, mod.Facts.NoteTrust, mod.forged = trust.Trusted, trust.Reason, trust.Forged
 }
 
 // loadedTrust says whether the kernel vouches for a loaded module: one that

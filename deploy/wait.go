@@ -85,18 +85,18 @@ type BlockedError struct {
 
 func (e *BlockedError) Error() string {
 	what := map[Phase]string{Enabling: "bringing %s into force", Disabling: "disabling %s"}[e.Phase]
-	s := fmt.Sprintf(what+" did not end within %v", e.Module, e.Timeout)
-	switch n := len(e.Tasks); {
+	text := fmt.Sprintf(what+" did not end within %v", e.Module, e.Timeout)
+	switch count := len(e.Tasks); {
 	case e.Hidden:
-		s += ", and the states of tasks cannot be read"
-	case n == 0:
-		s += "; no task that procfs shows holds it up, so that it is an idle CPU, or it ended just now"
-	case n == 1:
-		s += ": 1 task has not switched"
+		text += ", and the states of tasks cannot be read"
+	case count == 0:
+		text += "; no task that procfs shows holds it up, so that it is an idle CPU, or it ended just now"
+	case count == 1:
+		text += ": 1 task has not switched"
 	default:
-		s += fmt.Sprintf(": %d tasks have not switched", n)
+		text += fmt.Sprintf(": %d tasks have not switched", count)
 	}
-	return s + "; " + e.Outcome
+	return text + "; " + e.Outcome
 }
 
 // Report describes the blocking tasks, with their stacks.
@@ -110,32 +110,32 @@ func (e *BlockedError) Report() string {
 
 // String describes the task in several lines.
 func (t *Task) String() string {
-	var b strings.Builder
+	var out strings.Builder
 	kind := "process"
 	if t.Kernel {
 		kind = "kernel thread"
 	}
-	fmt.Fprintf(&b, "  %s (pid %d", t.Name, t.PID)
+	fmt.Fprintf(&out, "  %s (pid %d", t.Name, t.PID)
 	if t.TID != t.PID {
-		fmt.Fprintf(&b, ", thread %d", t.TID)
+		fmt.Fprintf(&out, ", thread %d", t.TID)
 	}
-	fmt.Fprintf(&b, ", %s, %s)", kind, t.State)
-	switch p := t.Patched(); {
+	fmt.Fprintf(&out, ", %s, %s)", kind, t.State)
+	switch patched := t.Patched(); {
 	case len(t.Stack) == 0:
-		b.WriteString(": its stack cannot be seen\n")
-	case len(p) == 0:
-		b.WriteString(": no patched function is on its stack now; it switches when the kernel next looks at it\n")
+		out.WriteString(": its stack cannot be seen\n")
+	case len(patched) == 0:
+		out.WriteString(": no patched function is on its stack now; it switches when the kernel next looks at it\n")
 	default:
-		fmt.Fprintf(&b, " is in %s\n", strings.Join(p, ", "))
+		fmt.Fprintf(&out, " is in %s\n", strings.Join(patched, ", "))
 	}
-	for _, f := range t.Stack {
+	for _, frame := range t.Stack {
 		mark := "    "
-		if f.Patched != "" {
+		if frame.Patched != "" {
 			mark = "  > "
 		}
-		fmt.Fprintf(&b, "  %s%s\n", mark, f.Text)
+		fmt.Fprintf(&out, "  %s%s\n", mark, frame.Text)
 	}
-	return b.String()
+	return out.String()
 }
 
 var errInterrupted = errors.New("interrupted")
@@ -149,7 +149,7 @@ const (
 // ended waits until a livepatch has no transition under way, and returns its
 // last state, nil when it is not loaded any more. late is true when the time
 // was over before.
-func (m *Machine) ended(ctx context.Context, name string, o Options) (l *Livepatch, late bool, err error) {
+func (m *Machine) ended(ctx context.Context, name string, opt Options) (l *Livepatch, late bool, err error) {
 	start := time.Now()
 	var counted time.Time
 	for {
@@ -164,59 +164,63 @@ func (m *Machine) ended(ctx context.Context, name string, o Options) (l *Livepat
 			return &got, false, nil
 		}
 		now := time.Now()
-		if now.Sub(start) >= o.Timeout {
+		if now.Sub(start) >= opt.Timeout {
 			return &got, true, nil
 		}
 		if now.Sub(counted) >= countEvery {
 			counted = now
 			if c, err := m.census(nil, &got, false); err == nil { // only for show
-				o.Progress(Progress{Module: name, Phase: got.Phase, Total: c.total, Left: c.left, Elapsed: now.Sub(start)})
+				opt.Progress(Progress{Module: name, Phase: got.Phase, Total: c.total, Left: c.left,
+					Elapsed: now.Sub(start)})
 			}
 		}
 		select {
 		case <-ctx.Done():
-			return &got, false, fmt.Errorf("%w while %s %s; its transition goes on: 'klpforge load' or 'klpforge unload' picks it up",
-				errInterrupted, name, map[Phase]string{Enabling: "came into force", Disabling: "was being disabled"}[got.Phase])
+			return &got, false, fmt.Errorf("%w while %s %s; its transition goes on: 'klpforge load' or 'klpforge "+
+				"unload' picks it up",
+				errInterrupted, name, map[Phase]string{Enabling: "came into force",
+					Disabling: "was being disabled"}[got.Phase])
 		case <-time.After(min(pollMax, pollEvery+now.Sub(start)/20)):
 		}
 	}
 }
 
-// blocked describes what holds up the transition of l.
-func (m *Machine) blocked(l *Livepatch, timeout time.Duration) (*BlockedError, error) {
+// blocked describes what holds up the transition of loaded.
+func (m *Machine) blocked(loaded *Livepatch, timeout time.Duration) (*BlockedError, error) {
 	sys, err := m.System()
 	if err != nil {
 		return nil, err
 	}
-	c, err := m.census(sys, l, true)
+	counted, err := m.census(sys, loaded, true)
 	if err != nil {
-		return nil, fmt.Errorf("find the tasks that hold up %s: %w", l.Name, err)
+		return nil, fmt.Errorf("find the tasks that hold up %s: %w", loaded.Name, err)
 	}
-	return &BlockedError{Module: l.Name, Phase: l.Phase, Timeout: timeout, Tasks: c.blocking, Hidden: c.hidden}, nil
+	return &BlockedError{Module: loaded.Name, Phase: loaded.Phase, Timeout: timeout, Tasks: counted.blocking,
+		Hidden: counted.hidden}, nil
 }
 
 // settle waits for the transition of a livepatch that we started, and does what
 // the options say when it does not end in time.
-func (m *Machine) settle(ctx context.Context, name string, safe bool, o Options) error {
-	l, late, err := m.ended(ctx, name, o)
+func (m *Machine) settle(ctx context.Context, name string, safe bool, opt Options) error {
+	loaded, late, err := m.ended(ctx, name, opt)
 	if err != nil || !late {
 		return err
 	}
-	blocked, err := m.blocked(l, o.Timeout)
+	blocked, err := m.blocked(loaded, opt.Timeout)
 	if err != nil {
 		return err
 	}
-	after := o
-	after.Timeout = max(o.Timeout, minSettle)
-	switch o.OnTimeout {
+	after := opt
+	after.Timeout = max(opt.Timeout, minSettle)
+	switch opt.OnTimeout {
 	case Leave:
 		blocked.Outcome = "it goes on"
 		return blocked
 	case Force:
-		if !safe && o.ForceWords != ForceWords(name) {
+		if !safe && opt.ForceWords != ForceWords(name) {
 			break // the words were for another livepatch
 		}
-		o.Say(fmt.Sprintf("force the transition of %s past %d task(s)", name, len(blocked.Tasks)))
+		opt.Say(fmt.Sprintf("force the transition of %s past %d task(s)", name, len(blocked.Tasks)))
 		if err := m.Calls.Write(m.klp(name, "force"), "1"); err != nil {
 			return fmt.Errorf("force the transition of %s: %w", name, err)
 		}
@@ -226,9 +230,9 @@ func (m *Machine) settle(ctx context.Context, name string, safe bool, o Options)
 		blocked.Outcome = "it was forced and still goes on"
 		return blocked
 	}
-	o.Say(fmt.Sprintf("reverse the transition of %s", name))
+	opt.Say(fmt.Sprintf("reverse the transition of %s", name))
 	back := "1"
-	if l.Phase == Enabling {
+	if loaded.Phase == Enabling {
 		back = "0"
 	}
 	if err := m.Calls.Write(m.klp(name, "enabled"), back); err != nil {
@@ -240,7 +244,7 @@ func (m *Machine) settle(ctx context.Context, name string, safe bool, o Options)
 		return err
 	case late:
 		blocked.Outcome = "it was reversed, and the way back has not ended either; it goes on"
-	case l.Phase == Enabling:
+	case loaded.Phase == Enabling:
 		blocked.Outcome = "it was reversed"
 	default:
 		blocked.Outcome = "it was reversed, " + name + " is in force again"

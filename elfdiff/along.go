@@ -40,52 +40,58 @@ func (r *Result) along() {
 		}
 		ch.Along = true
 		var names []string
-		for _, a := range company {
-			names = append(names, r.Orig.Atoms[a].Name)
-			with[a] = append(with[a], ch.Name)
+		for _, atom := range company {
+			names = append(names, r.Orig.Atoms[atom].Name)
+			with[atom] = append(with[atom], ch.Name)
 		}
 		slices.Sort(names)
-		r.problem(finding.IDNotTraceable, finding.Note, ch.Name, ch.Section, "", untraced+": it travels with what calls it, which is replaced: %s", strings.Join(names, ", "))
+		r.problem(finding.IDNotTraceable, finding.Note, ch.Name, ch.Section, "",
+			untraced+": it travels with what calls it, which is replaced: %s", strings.Join(names, ", "))
 	}
-	for _, a := range slices.Sorted(maps.Keys(with)) {
-		why := "switches with " + strings.Join(with[a], ", ") + ", where ftrace has no entry (KLP101)"
-		if i, ok := listed[a]; ok {
+	for _, atom := range slices.Sorted(maps.Keys(with)) {
+		why := "switches with " + strings.Join(with[atom], ", ") + ", where ftrace has no entry (KLP101)"
+		if i, ok := listed[atom]; ok {
 			r.Functions[i].Reasons = append(r.Functions[i].Reasons, why)
 			continue
 		}
-		b := r.pairs.toP[a]
-		r.Functions = append(r.Functions, Change{Name: r.Orig.Atoms[a].Name, Kind: Changed, Section: r.Patched.Section(b),
-			Reasons: []string{"unchanged; " + why}, Orig: a, Patched: b, Along: !r.Orig.traceable[a]})
+		patched := r.pairs.toP[atom]
+		r.Functions = append(r.Functions, Change{Name: r.Orig.Atoms[atom].Name, Kind: Changed,
+			Section: r.Patched.Section(patched),
+			Reasons: []string{"unchanged; " + why}, Orig: atom, Patched: patched, Along: !r.Orig.traceable[atom]})
 	}
 }
 
 // company finds the functions that have to be replaced, or to travel too, for one that
 // travels along, by their original atoms; false when there is no such set.
-func (r *Result) company(a AtomID, listed map[AtomID]int) ([]AtomID, bool) {
+func (r *Result) company(atom AtomID, listed map[AtomID]int) ([]AtomID, bool) {
 	var with []AtomID
-	work := []AtomID{a}
+	work := []AtomID{atom}
 	for len(work) > 0 {
-		f := work[0]
+		fn := work[0]
 		work = work[1:]
-		if !r.mayTravel(f) {
+		if !r.mayTravel(fn) {
 			return nil, false
 		}
-		callers, ok := r.Orig.callersOf(f)
-		if _, too := r.Patched.callersOf(r.pairs.toP[f]); !ok || !too || len(callers) == 0 {
+		callers, ok := r.Orig.callersOf(fn)
+		if _, too := r.Patched.callersOf(r.pairs.toP[fn]); !ok || !too || len(callers) == 0 {
 			return nil, false
 		}
-		for _, c := range callers {
-			if c == a || slices.Contains(with, c) {
+
+		// All of the callers have to move with it; one that cannot ends the attempt, as its calls
+		// would reach the old code.
+		for _, caller := range callers {
+			if caller == atom || slices.Contains(with, caller) {
 				continue
 			}
-			b := r.pairs.toP[c]
-			_, changed := listed[c]
-			if b < 0 || r.Orig.InitOnly(c) || r.Patched.InitOnly(b) || !changed && r.ignoredBy(Change{Orig: c, Patched: b}) != "" {
+			patched := r.pairs.toP[caller]
+			_, changed := listed[caller]
+			if patched < 0 || r.Orig.InitOnly(caller) || r.Patched.InitOnly(patched) ||
+				!changed && r.ignoredBy(Change{Orig: caller, Patched: patched}) != "" {
 				return nil, false
 			}
-			with = append(with, c)
-			if !r.Orig.traceable[c] {
-				work = append(work, c)
+			with = append(with, caller)
+			if !r.Orig.traceable[caller] {
+				work = append(work, caller)
 			}
 		}
 	}
@@ -94,9 +100,10 @@ func (r *Result) company(a AtomID, listed map[AtomID]int) ([]AtomID, bool) {
 
 // mayTravel reports whether a function may have a copy of its own in the livepatch:
 // nobody else's, and in no section whose code must stay in its place.
-func (r *Result) mayTravel(a AtomID) bool {
-	b := r.pairs.toP[a]
-	return b >= 0 && r.Orig.Local(a) && r.Patched.Local(b) && ordinaryText(r.Orig.Section(a)) && ordinaryText(r.Patched.Section(b))
+func (r *Result) mayTravel(atom AtomID) bool {
+	patched := r.pairs.toP[atom]
+	return patched >= 0 && r.Orig.Local(atom) && r.Patched.Local(patched) && ordinaryText(r.Orig.Section(atom)) &&
+		ordinaryText(r.Patched.Section(patched))
 }
 
 func ordinaryText(section string) bool {
@@ -106,9 +113,9 @@ func ordinaryText(section string) bool {
 // callersOf lists the functions that call one, each once. False when anything else
 // refers to it: data, a jump, a piece of a function, which the kernel's stack check
 // does not know to belong to it.
-func (o *Object) callersOf(a AtomID) ([]AtomID, bool) {
-	readers := o.readers(a)
-	if o.inSlots[a] {
+func (o *Object) callersOf(atom AtomID) ([]AtomID, bool) {
+	readers := o.readers(atom)
+	if o.inSlots[atom] {
 		return nil, false
 	}
 	var callers []AtomID
@@ -116,10 +123,12 @@ func (o *Object) callersOf(a AtomID) ([]AtomID, bool) {
 		if from < 0 {
 			return nil, false
 		}
-		if n := len(callers); o.Root(from) == a || n > 0 && callers[n-1] == from { // those of one atom follow each other
+		if n := len(callers); o.Root(from) == atom || n > 0 && callers[n-1] == from {
+			// those of one atom follow each other
 			continue
 		}
-		if at := &o.Atoms[from]; at.Class != classText || at.Name == "" || o.Root(from) != from || !o.onlyCalls(from, a) {
+		if at := &o.Atoms[from]; at.Class != classText || at.Name == "" || o.Root(from) != from ||
+			!o.onlyCalls(from, atom) {
 			return nil, false
 		}
 		callers = append(callers, from)
@@ -129,16 +138,16 @@ func (o *Object) callersOf(a AtomID) ([]AtomID, bool) {
 
 // onlyCalls reports whether a function refers to another one, and by calls of its
 // start alone.
-func (o *Object) onlyCalls(from, a AtomID) bool {
+func (o *Object) onlyCalls(from, atom AtomID) bool {
 	sec := o.Atoms[from].Sec
 	relocs, first := o.relocsIn(from)
 	calls := false
 	for k := range relocs {
-		t := o.target(sec, &relocs[k], first+k)
-		if t.Kind != TargetAtom || o.Root(t.Atom) != a {
+		target := o.target(sec, &relocs[k], first+k)
+		if target.Kind != TargetAtom || o.Root(target.Atom) != atom {
 			continue
 		}
-		if t.Off != 0 || t.Atom != a || !o.comesBack(from, sec, &relocs[k]) {
+		if target.Off != 0 || target.Atom != atom || !o.comesBack(from, sec, &relocs[k]) {
 			return false
 		}
 		calls = true
@@ -148,6 +157,7 @@ func (o *Object) onlyCalls(from, a AtomID) bool {
 
 // comesBack reports whether a relocation is that of a call, not of a jump, that
 // returns to the function it is in.
-func (o *Object) comesBack(from AtomID, sec elfobj.SecID, r *elfobj.Reloc) bool {
-	return o.Arch.CallReloc(o.File.Sections[sec].Data, *r) && r.Off+uint64(o.Arch.Width(r.Type)) < o.Atoms[from].End
+func (o *Object) comesBack(from AtomID, sec elfobj.SecID, rel *elfobj.Reloc) bool {
+	return o.Arch.CallReloc(o.File.Sections[sec].Data, *rel) &&
+		rel.Off+uint64(o.Arch.Width(rel.Type)) < o.Atoms[from].End
 }

@@ -34,18 +34,19 @@ func InitSection(name string) bool { return initSection(name) }
 // initSection reports whether code or data in the section is only used while
 // booting or loading, or only at unloading, so that a running kernel may have given its memory back.
 func initSection(name string) bool {
-	r := rowOf(name)
-	return r != nil && r.boot && (r.holds == holdsCode || r.holds == holdsEntries || r.holds == holdsBoot)
+	known := rowOf(name)
+	return known != nil && known.boot && (known.holds == holdsCode || known.holds == holdsEntries ||
+		known.holds == holdsBoot)
 }
 
 // WriteProtected reports whether a kernel and its modules may not write to a section
 // of that name once they have booted or loaded, and why.
 func WriteProtected(name string) (why string, ok bool) {
-	r := rowOf(name)
-	if r == nil || r.protect == writable || r.holds == holdsCode {
+	known := rowOf(name)
+	if known == nil || known.protect == writable || known.holds == holdsCode {
 		return "", false
 	}
-	if r.protect == afterInit {
+	if known.protect == afterInit {
 		return "the kernel sets it while it boots or loads a module and write-protects it then", true
 	}
 	return "the kernel write-protects it", true
@@ -54,8 +55,8 @@ func WriteProtected(name string) (why string, ok bool) {
 // metaOf returns the source construct that fills a table which boot code, the
 // module loader or the kernel reads; false for other sections.
 func metaOf(name string) (string, bool) {
-	if r := rowOf(name); r != nil && r.holds == holdsEntries {
-		return r.construct, true
+	if known := rowOf(name); known != nil && known.holds == holdsEntries {
+		return known.construct, true
 	}
 	return "", false
 }
@@ -63,43 +64,53 @@ func metaOf(name string) (string, bool) {
 // describesDebug reports a section of descriptions of pr_debug: __verbose in v4.19.
 func describesDebug(section string) bool { return section == "__dyndbg" || section == "__verbose" }
 
-func (o *Object) classify(s *elfobj.Section) class {
-	known := rowOf(s.Name)
+func (o *Object) classify(section *elfobj.Section) class {
+	known := rowOf(section.Name)
 	if known == nil {
 		known = &row{holds: 0xff}
 	}
+
+	// What the table of sections and the file's own flags settle, before contents are looked at.
 	switch {
-	case o.Arch.Slots(s.Name) && s.Type != elf.SHT_NOBITS && s.Flags&elf.SHF_ALLOC != 0:
+	case o.Arch.Slots(section.Name) && section.Type != elf.SHT_NOBITS && section.Flags&elf.SHF_ALLOC != 0:
 		return classSlots
-	case s.Type == elf.SHT_GROUP, s.Type == elf.SHT_STRTAB:
+	case section.Type == elf.SHT_GROUP, section.Type == elf.SHT_STRTAB:
 		return classIgnore
-	case known.stripped, s.Flags&shfExclude != 0:
+	case known.stripped, section.Flags&shfExclude != 0:
 		return classIgnore
-	case s.Flags&elf.SHF_ALLOC == 0:
+	case section.Flags&elf.SHF_ALLOC == 0:
 		return classIgnore
-	case known.holds == holdsPieces && s.Type != elf.SHT_NOBITS:
+	case known.holds == holdsPieces && section.Type != elf.SHT_NOBITS:
 		return classAlt
-	case (known.holds == holdsSites || known.holds == holdsHalf) && s.Type != elf.SHT_NOBITS:
+	case (known.holds == holdsSites || known.holds == holdsHalf) && section.Type != elf.SHT_NOBITS:
 		return classTable
 	case known.holds == holdsEntries:
 		return classMeta
 	}
+
+	// What the kind of memory settles. Pieces of merged sections have no identity: only their
+	// bytes count.
 	switch {
-	case s.Type == elf.SHT_NOBITS:
+	case section.Type == elf.SHT_NOBITS:
 		return classBSS
-	case s.Flags&elf.SHF_EXECINSTR != 0:
+	case section.Flags&elf.SHF_EXECINSTR != 0:
 		return classText
-	case s.Flags&elf.SHF_MERGE != 0 && s.Flags&elf.SHF_STRINGS != 0 && s.Flags&elf.SHF_WRITE == 0 && s.EntSize <= 4:
+	case section.Flags&elf.SHF_MERGE != 0 && section.Flags&elf.SHF_STRINGS != 0 && section.Flags&elf.SHF_WRITE == 0 &&
+		section.EntSize <= 4:
 		return classString
-	case s.Flags&elf.SHF_MERGE != 0 && s.EntSize > 0 && s.EntSize <= maxString && s.Flags&elf.SHF_WRITE == 0:
+	case section.Flags&elf.SHF_MERGE != 0 && section.EntSize > 0 && section.EntSize <= maxString &&
+		section.Flags&elf.SHF_WRITE == 0:
 		return classConst
 	}
+
+	// What is left is data that somebody must vouch for: a section that nothing is known of is
+	// never taken for plain data.
 	switch {
-	case known.holds == holdsData && s.Flags&elf.SHF_WRITE != 0:
+	case known.holds == holdsData && section.Flags&elf.SHF_WRITE != 0:
 		return classData
 	case known.holds == holdsData:
 		return classROData
-	case initSection(s.Name):
+	case initSection(section.Name):
 		return classMeta
 	}
 	return classUnknown

@@ -55,9 +55,9 @@ func (c *comparer) compareAhead() {
 func (c *comparer) compareFlat(first AtomID, same []bool) {
 	flat := comparer{pairing: c.pairing, flat: true}
 	for i := range same {
-		b := first + AtomID(i)
-		if a := c.toO[b]; a >= 0 && !c.byContents(a, b) {
-			same[i] = flat.differs(a, b) == equal
+		atom := first + AtomID(i)
+		if origAtom := c.toO[atom]; origAtom >= 0 && !c.byContents(origAtom, atom) {
+			same[i] = flat.differs(origAtom, atom) == equal
 		}
 	}
 }
@@ -67,161 +67,165 @@ func (c *comparer) byContents(a, b AtomID) bool { return c.o.contentOnly(a) && c
 
 // differ returns why the two atoms differ, or equal. Those that do not count by
 // their contents must be partners.
-func (c *comparer) differ(a, b AtomID) string {
-	if c.same != nil && c.same[b] && c.toO[b] == a {
+func (c *comparer) differ(origAtom, patchedAtom AtomID) string {
+	if c.same != nil && c.same[patchedAtom] && c.toO[patchedAtom] == origAtom {
 		return equal
 	}
-	k := [2]AtomID{a, b}
-	if !c.byContents(a, b) {
+	key := [2]AtomID{origAtom, patchedAtom}
+	if !c.byContents(origAtom, patchedAtom) {
 		c.depth++
-		v := c.differs(a, b) // nothing compares it again meanwhile
+		v := c.differs(origAtom, patchedAtom) // nothing compares it again meanwhile
 		c.depth--
 		return v
 	}
-	if _, ok := c.open[k]; ok {
-		c.open[k] = true
+	if _, ok := c.open[key]; ok {
+		c.open[key] = true
 		return equal
 	}
-	if v, ok := c.seen[k]; ok {
+	if v, ok := c.seen[key]; ok {
 		return v
 	}
 	if c.depth > maxNesting {
 		return "nested too deeply"
 	}
 	mark := len(c.trail)
-	c.open[k] = false
+	c.open[key] = false
 	c.depth++
-	v := c.differs(a, b)
+	why := c.differs(origAtom, patchedAtom)
 	c.depth--
-	assumed := c.open[k]
-	delete(c.open, k)
-	c.seen[k] = v
+	assumed := c.open[key]
+	delete(c.open, key)
+	c.seen[key] = why
 	switch {
-	case v == equal:
-		c.trail = append(c.trail, k)
+	case why == equal:
+		c.trail = append(c.trail, key)
 	case assumed:
 		// Verdicts that rest on this pair being equal fall with it.
-		for _, q := range c.trail[mark:] {
-			delete(c.seen, q)
+		for _, pair := range c.trail[mark:] {
+			delete(c.seen, pair)
 		}
 		c.trail = c.trail[:mark]
 	}
 	if len(c.open) == 0 {
 		c.trail = c.trail[:0] // nothing is taken for granted any more
 	}
-	return v
+	return why
 }
 
-func (c *comparer) differs(a, b AtomID) string {
-	x, y := &c.o.Atoms[a], &c.p.Atoms[b]
-	if kindOf(x.Class) != kindOf(y.Class) {
+func (c *comparer) differs(origAtom, patchedAtom AtomID) string {
+	before, after := &c.o.Atoms[origAtom], &c.p.Atoms[patchedAtom]
+	if kindOf(before.Class) != kindOf(after.Class) {
 		return "kind of section"
 	}
-	if x.Size != y.Size {
-		return fmt.Sprintf("size %d -> %d", x.Size, y.Size)
+	if before.Size != after.Size {
+		return fmt.Sprintf("size %d -> %d", before.Size, after.Size)
 	}
-	if x.Class != y.Class && x.Class != classText {
-		return fmt.Sprintf("moved from %s to %s", c.o.File.Sections[x.Sec].Name, c.p.File.Sections[y.Sec].Name)
+	if before.Class != after.Class && before.Class != classText {
+		return fmt.Sprintf("moved from %s to %s", c.o.File.Sections[before.Sec].Name, c.p.File.Sections[after.Sec].Name)
 	}
-	if r := c.body(a, b); r != equal {
-		return r
+	if why := c.body(origAtom, patchedAtom); why != equal {
+		return why
 	}
-	return c.tables(a, b)
+	return c.tables(origAtom, patchedAtom)
 }
 
 // body compares bytes outside relocated fields, and what relocations mean.
 // Padding behind the symbol's own bytes does not count, where several functions
 // share a section.
-func (c *comparer) body(a, b AtomID) string {
-	x, y := &c.o.Atoms[a], &c.p.Atoms[b]
-	bx, by := c.o.bytes(a), c.p.bytes(b)
-	if (bx == nil) != (by == nil) {
+func (c *comparer) body(origAtom, patchedAtom AtomID) string {
+	before, after := &c.o.Atoms[origAtom], &c.p.Atoms[patchedAtom]
+	origCode, patchedCode := c.o.bytes(origAtom), c.p.bytes(patchedAtom)
+	if (origCode == nil) != (patchedCode == nil) {
 		return "zeroed data became initialised, or the reverse"
 	}
-	rx, fx := c.o.relocsIn(a)
-	ry, fy := c.p.relocsIn(b)
-	if bx != nil {
-		bx, by = bx[x.Base-x.Start:], by[y.Base-y.Start:]
-		if x.Class == classText && len(c.o.atomsIn(x.Sec)) == 1 && len(c.p.atomsIn(y.Sec)) == 1 {
+	origRelocs, fx := c.o.relocsIn(origAtom)
+	patchedRelocs, fy := c.p.relocsIn(patchedAtom)
+	if origCode != nil {
+		origCode, patchedCode = origCode[before.Base-before.Start:], patchedCode[after.Base-after.Start:]
+		if before.Class == classText && len(c.o.atomsIn(before.Sec)) == 1 && len(c.p.atomsIn(after.Sec)) == 1 {
 			// What lies behind the function in its own section is its out-of-line code.
-			if len(bx) != len(by) {
-				return fmt.Sprintf("out-of-line code: %d bytes -> %d", uint64(len(bx))-x.Size, uint64(len(by))-y.Size)
+			if len(origCode) != len(patchedCode) {
+				return fmt.Sprintf("out-of-line code: %d bytes -> %d", uint64(len(origCode))-before.Size,
+					uint64(len(patchedCode))-after.Size)
 			}
 		} else {
-			bx, by = bx[:min(x.Size, uint64(len(bx)))], by[:min(y.Size, uint64(len(by)))]
+			origCode, patchedCode = origCode[:min(before.Size, uint64(len(origCode)))], patchedCode[:min(after.Size,
+				uint64(len(patchedCode)))]
 		}
 	}
-	rx, fx = skipPrefix(rx, fx, x.Base)
-	ry, fy = skipPrefix(ry, fy, y.Base)
-	if sanitizerData(c.o.File.Sections[x.Sec].Name) && sanitizerData(c.p.File.Sections[y.Sec].Name) && len(bx) >= 16 && len(by) >= 16 {
+	origRelocs, fx = skipPrefix(origRelocs, fx, before.Base)
+	patchedRelocs, fy = skipPrefix(patchedRelocs, fy, after.Base)
+	if sanitizerData(c.o.File.Sections[before.Sec].Name) && sanitizerData(c.p.File.Sections[after.Sec].Name) &&
+		len(origCode) >= 16 && len(patchedCode) >= 16 {
 		// Line and column of what it describes follow the file name.
-		bx, by = bytes.Clone(bx), bytes.Clone(by)
-		clear(bx[8:16])
-		clear(by[8:16])
+		origCode, patchedCode = bytes.Clone(origCode), bytes.Clone(patchedCode)
+		clear(origCode[8:16])
+		clear(patchedCode[8:16])
 	}
 	pos := uint64(0)
-	if len(rx) != len(ry) {
+	if len(origRelocs) != len(patchedRelocs) {
 		// Find the place for the reason; they differ in any case.
-		if i := firstDiff(bx, by, 0); i >= 0 {
+		if i := firstDiff(origCode, patchedCode, 0); i >= 0 {
 			return fmt.Sprintf("code differs at +%#x", i)
 		}
-		return fmt.Sprintf("%d references -> %d", len(rx), len(ry))
+		return fmt.Sprintf("%d references -> %d", len(origRelocs), len(patchedRelocs))
 	}
-	for i := range rx {
-		off := rx[i].Off - x.Base
-		if off != ry[i].Off-y.Base {
-			return fmt.Sprintf("code differs at +%#x", min(off, ry[i].Off-y.Base))
+	for i := range origRelocs {
+		off := origRelocs[i].Off - before.Base
+		if off != patchedRelocs[i].Off-after.Base {
+			return fmt.Sprintf("code differs at +%#x", min(off, patchedRelocs[i].Off-after.Base))
 		}
-		if d := c.differsIn(a, b, bx, by, pos, off); d >= 0 {
-			return fmt.Sprintf("bytes differ at +%#x", d)
+		if diff := c.differsIn(origAtom, patchedAtom, origCode, patchedCode, pos, off); diff >= 0 {
+			return fmt.Sprintf("bytes differ at +%#x", diff)
 		}
-		if !c.sameField(bx, by, off, rx[i].Type, ry[i].Type) {
+		if !c.sameField(origCode, patchedCode, off, origRelocs[i].Type, patchedRelocs[i].Type) {
 			return fmt.Sprintf("bytes differ at +%#x", off)
 		}
-		pos = max(pos, off+uint64(c.o.Arch.Width(rx[i].Type)))
-		tx, ty := c.o.target(x.Sec, &rx[i], fx+i), c.p.target(y.Sec, &ry[i], fy+i)
-		if rx[i].Type != ry[i].Type && !c.sameKind(bx, by, &rx[i], &ry[i], x, y) {
+		pos = max(pos, off+uint64(c.o.Arch.Width(origRelocs[i].Type)))
+		tx, ty := c.o.target(before.Sec, &origRelocs[i], fx+i), c.p.target(after.Sec, &patchedRelocs[i], fy+i)
+		if origRelocs[i].Type != patchedRelocs[i].Type &&
+			!c.sameKind(origCode, patchedCode, &origRelocs[i], &patchedRelocs[i], before, after) {
 			return fmt.Sprintf("reference at +%#x changed type", off)
 		}
-		if r := c.sameTarget(tx, ty); r != equal {
-			return fmt.Sprintf("reference at +%#x: %s", off, r)
+		if why := c.sameTarget(tx, ty); why != equal {
+			return fmt.Sprintf("reference at +%#x: %s", off, why)
 		}
 	}
-	if d := c.differsIn(a, b, bx, by, pos, uint64(len(bx))); d >= 0 {
-		return fmt.Sprintf("bytes differ at +%#x", d)
+	if diff := c.differsIn(origAtom, patchedAtom, origCode, patchedCode, pos, uint64(len(origCode))); diff >= 0 {
+		return fmt.Sprintf("bytes differ at +%#x", diff)
 	}
 	return equal
 }
 
 // differsIn is firstDiff for a range of two atoms, bytes from their primary symbols,
 // where line numbers that may differ do not count.
-func (c *comparer) differsIn(a, b AtomID, bx, by []byte, from, to uint64) int {
+func (c *comparer) differsIn(origAtom, patchedAtom AtomID, bx, by []byte, from, to uint64) int {
 	for {
-		d := firstDiff(bx, by, from, to)
-		if d < 0 || c.lines == nil {
-			return d
+		diff := firstDiff(bx, by, from, to)
+		if diff < 0 || c.lines == nil {
+			return diff
 		}
-		end := c.lineNumber(a, b, uint64(d))
+		end := c.lineNumber(origAtom, patchedAtom, uint64(diff))
 		if end == 0 {
-			return d
+			return diff
 		}
 		from = end
 	}
 }
 
-func skipPrefix(r []elfobj.Reloc, first int, base uint64) ([]elfobj.Reloc, int) {
-	for len(r) > 0 && r[0].Off < base {
-		r, first = r[1:], first+1
+func skipPrefix(relocs []elfobj.Reloc, first int, base uint64) ([]elfobj.Reloc, int) {
+	for len(relocs) > 0 && relocs[0].Off < base {
+		relocs, first = relocs[1:], first+1
 	}
-	return r, first
+	return relocs, first
 }
 
 // sameKind accepts a change between PC32 and PLT32 on a branch: the assembler
 // chooses by how the symbol is declared, the linker treats both alike.
-func (c *comparer) sameKind(bx, by []byte, rx, ry *elfobj.Reloc, x, y *Atom) bool {
+func (c *comparer) sameKind(bx, by []byte, rx, ry *elfobj.Reloc, before, after *Atom) bool {
 	nx, ny := *rx, *ry
-	nx.Off -= x.Base
-	ny.Off -= y.Base
+	nx.Off -= before.Base
+	ny.Off -= after.Base
 	return c.o.Arch.PCRelative(rx.Type) && c.p.Arch.PCRelative(ry.Type) &&
 		c.o.Arch.BranchReloc(bx, nx) && c.p.Arch.BranchReloc(by, ny)
 }
@@ -230,73 +234,73 @@ func (c *comparer) sameKind(bx, by []byte, rx, ry *elfobj.Reloc, x, y *Atom) boo
 // rest of an instruction. A field that reaches behind the bytes is compared as
 // far as it goes.
 func (c *comparer) sameField(bx, by []byte, off uint64, tx, ty uint32) bool {
-	x, y := &c.fieldX, &c.fieldY
-	w := c.o.Arch.Width(tx)
-	if w == 0 || w != c.p.Arch.Width(ty) || off >= uint64(min(len(bx), len(by))) {
+	before, after := &c.fieldX, &c.fieldY
+	width := c.o.Arch.Width(tx)
+	if width == 0 || width != c.p.Arch.Width(ty) || off >= uint64(min(len(bx), len(by))) {
 		return true // the same type, or judged by sameKind
 	}
-	*x, *y = [8]byte{}, [8]byte{}
-	copy(x[:w], bx[off:])
-	copy(y[:w], by[off:])
-	c.o.Arch.Clear(x[:w], tx)
-	c.p.Arch.Clear(y[:w], ty)
-	return *x == *y
+	*before, *after = [8]byte{}, [8]byte{}
+	copy(before[:width], bx[off:])
+	copy(after[:width], by[off:])
+	c.o.Arch.Clear(before[:width], tx)
+	c.p.Arch.Clear(after[:width], ty)
+	return *before == *after
 }
 
-// firstDiff returns the first offset in [from, to) where a and b differ, -1 if
+// firstDiff returns the first offset in [from, to) where before and after differ, -1 if
 // none; without to, until the end.
-func firstDiff(a, b []byte, from uint64, to ...uint64) int {
-	end := uint64(min(len(a), len(b)))
+func firstDiff(before, after []byte, from uint64, to ...uint64) int {
+	end := uint64(min(len(before), len(after)))
 	if len(to) > 0 {
 		end = min(end, to[0])
 	}
-	if from >= end || bytes.Equal(a[from:end], b[from:end]) {
+	if from >= end || bytes.Equal(before[from:end], after[from:end]) {
 		return -1
 	}
 	for i := from; i < end; i++ {
-		if a[i] != b[i] {
+		if before[i] != after[i] {
 			return int(i)
 		}
 	}
 	return -1
 }
 
-func (c *comparer) sameTarget(x, y Target) string {
-	if x.Kind != y.Kind {
+func (c *comparer) sameTarget(before, after Target) string {
+	if before.Kind != after.Kind {
 		// A symbol that is defined on one side only.
-		nx, ny := c.targetName(c.o, x), c.targetName(c.p, y)
+		nx, ny := c.targetName(c.o, before), c.targetName(c.p, after)
 		return fmt.Sprintf("%s -> %s", nx, ny)
 	}
-	if x.Slot != y.Slot {
-		return fmt.Sprintf("%s -> %s, directly or not", c.targetName(c.o, x), c.targetName(c.p, y))
+	if before.Slot != after.Slot {
+		return fmt.Sprintf("%s -> %s, directly or not", c.targetName(c.o, before), c.targetName(c.p, after))
 	}
-	switch x.Kind {
+	switch before.Kind {
 	case TargetExtern, TargetAbs:
-		if x.Name != y.Name || x.Off != y.Off {
-			return fmt.Sprintf("%s -> %s", c.targetName(c.o, x), c.targetName(c.p, y))
+		if before.Name != after.Name || before.Off != after.Off {
+			return fmt.Sprintf("%s -> %s", c.targetName(c.o, before), c.targetName(c.p, after))
 		}
 	case TargetString, TargetConst:
-		if x.Text == nil || x.Skip != y.Skip || !bytes.Equal(x.Text, y.Text) {
-			return fmt.Sprintf("%s -> %s", c.targetName(c.o, x), c.targetName(c.p, y))
+		if before.Text == nil || before.Skip != after.Skip || !bytes.Equal(before.Text, after.Text) {
+			return fmt.Sprintf("%s -> %s", c.targetName(c.o, before), c.targetName(c.p, after))
 		}
 	case TargetPiece:
-		return c.samePiece(x, y)
+		return c.samePiece(before, after)
 	case TargetAtom:
-		if x.Off != y.Off {
-			return fmt.Sprintf("%s -> %s", c.targetName(c.o, x), c.targetName(c.p, y))
+		if before.Off != after.Off {
+			return fmt.Sprintf("%s -> %s", c.targetName(c.o, before), c.targetName(c.p, after))
 		}
 		// What has no identity of its own counts by its contents, paired or not.
-		if c.byContents(x.Atom, y.Atom) {
+		if c.byContents(before.Atom, after.Atom) {
 			if c.flat {
 				return undecided
 			}
-			if r := c.differ(x.Atom, y.Atom); r != equal {
-				return fmt.Sprintf("%s: %s", c.targetName(c.p, y), r)
+			if why := c.differ(before.Atom, after.Atom); why != equal {
+				return fmt.Sprintf("%s: %s", c.targetName(c.p, after), why)
 			}
 			return equal
 		}
-		if c.toP[x.Atom] != y.Atom {
-			return fmt.Sprintf("%s -> %s", c.targetName(c.o, x), c.targetName(c.p, y))
+		if c.toP[before.Atom] != after.Atom {
+			return fmt.Sprintf("%s -> %s", c.targetName(c.o, before), c.targetName(c.p, after))
 		}
 	}
 	return equal
@@ -306,57 +310,59 @@ func (c *comparer) sameTarget(x, y Target) string {
 // .altinstr_replacement to which the entry of an alternative refers is no matter: what
 // stands there is compared with the entry. For all else, which of the function's
 // alternatives it is decides, and the place in it.
-func (c *comparer) samePiece(x, y Target) string {
-	nx, ny := c.o.File.Sections[x.Sec].Name, c.p.File.Sections[y.Sec].Name
-	if c.o.class[x.Sec] == classAlt && c.p.class[y.Sec] == classAlt {
-		ex, okX := c.o.alternativeAt(x)
-		ey, okY := c.p.alternativeAt(y)
-		if okX && okY && c.toP[ex.owner] == ey.owner && ex.at == ey.at && x.Off-int64(ex.altOff) == y.Off-int64(ey.altOff) {
+func (c *comparer) samePiece(before, after Target) string {
+	nx, ny := c.o.File.Sections[before.Sec].Name, c.p.File.Sections[after.Sec].Name
+	if c.o.class[before.Sec] == classAlt && c.p.class[after.Sec] == classAlt {
+		ex, okX := c.o.alternativeAt(before)
+		ey, okY := c.p.alternativeAt(after)
+		if okX && okY && c.toP[ex.owner] == ey.owner && ex.at == ey.at &&
+			before.Off-int64(ex.altOff) == after.Off-int64(ey.altOff) {
 			return equal
 		}
-	} else if nx == ny && x.Off == y.Off {
+	} else if nx == ny && before.Off == after.Off {
 		return equal
 	}
-	return fmt.Sprintf("%s -> %s", withOffset(nx, x.Off), withOffset(ny, y.Off))
+	return fmt.Sprintf("%s -> %s", withOffset(nx, before.Off), withOffset(ny, after.Off))
 }
 
 // alternativeAt finds the alternative whose replacement code holds a place.
-func (o *Object) alternativeAt(t Target) (entry, bool) {
+func (o *Object) alternativeAt(target Target) (entry, bool) {
 	for k := range o.tables {
 		table := &o.tables[k]
 		if table.shape.alt == 0 {
 			continue
 		}
 		for i := table.from; i < o.after(k); i++ {
-			if e := o.entryIn(table, i); e.owner >= 0 && e.alt == t.Sec && e.altLen > 0 && t.Off >= int64(e.altOff) && t.Off < int64(e.altOff+e.altLen) {
-				return e, true
+			if ent := o.entryIn(table, i); ent.owner >= 0 && ent.alt == target.Sec && ent.altLen > 0 &&
+				target.Off >= int64(ent.altOff) && target.Off < int64(ent.altOff+ent.altLen) {
+				return ent, true
 			}
 		}
 	}
 	return entry{}, false
 }
 
-func (c *comparer) targetName(o *Object, t Target) string {
-	switch t.Kind {
+func (c *comparer) targetName(obj *Object, target Target) string {
+	switch target.Kind {
 	case TargetExtern:
-		return withOffset(t.Name, t.Off+t.Skew)
+		return withOffset(target.Name, target.Off+target.Skew)
 	case TargetAbs:
-		return fmt.Sprintf("%s (%#x)", t.Name, t.Off)
+		return fmt.Sprintf("%s (%#x)", target.Name, target.Off)
 	case TargetString:
-		text := bytes.TrimRight(t.Text, "\x00")
-		return withOffset(fmt.Sprintf("%q", text[:min(len(text), 200)]), t.Skip)
+		text := bytes.TrimRight(target.Text, "\x00")
+		return withOffset(fmt.Sprintf("%q", text[:min(len(text), 200)]), target.Skip)
 	case TargetConst:
-		return withOffset(fmt.Sprintf("constant %x", t.Text[:min(len(t.Text), 32)]), t.Skip)
+		return withOffset(fmt.Sprintf("constant %x", target.Text[:min(len(target.Text), 32)]), target.Skip)
 	case TargetPiece:
-		return withOffset(o.File.Sections[t.Sec].Name, t.Off)
+		return withOffset(obj.File.Sections[target.Sec].Name, target.Off)
 	case TargetAtom:
-		n := o.Atoms[t.Atom].Name
-		if n == "" {
-			n = o.File.Sections[t.Sec].Name
+		name := obj.Atoms[target.Atom].Name
+		if name == "" {
+			name = obj.File.Sections[target.Sec].Name
 		}
-		return withOffset(n, t.Off)
+		return withOffset(name, target.Off)
 	}
-	return fmt.Sprintf("nothing%+#x", t.Off)
+	return fmt.Sprintf("nothing%+#x", target.Off)
 }
 
 // withOffset names a place by a name and the bytes from there.
@@ -369,82 +375,84 @@ func withOffset(name string, off int64) string {
 
 // tables compares the special-section entries of two functions, but for
 // tables that follow from the code alone.
-func (c *comparer) tables(a, b AtomID) string {
-	ex, ey := c.o.entriesOf(a), c.p.entriesOf(b)
-	for i := 0; i < len(ex) && i < len(ey); i++ {
-		x, y := c.o.entry(ex[i]), c.p.entry(ey[i])
-		if x.row != y.row || c.o.File.Sections[x.sec].Name != c.p.File.Sections[y.sec].Name || x.at != y.at || x.shape.size != y.shape.size {
-			return fmt.Sprintf("%s entries differ", x.row.section)
+func (c *comparer) tables(origAtom, patchedAtom AtomID) string {
+	origEntries, patchedEntries := c.o.entriesOf(origAtom), c.p.entriesOf(patchedAtom)
+	for i := 0; i < len(origEntries) && i < len(patchedEntries); i++ {
+		before, after := c.o.entry(origEntries[i]), c.p.entry(patchedEntries[i])
+		if before.row != after.row || c.o.File.Sections[before.sec].Name != c.p.File.Sections[after.sec].Name ||
+			before.at != after.at || before.shape.size != after.shape.size {
+			return fmt.Sprintf("%s entries differ", before.row.section)
 		}
-		if r := c.sameEntry(&x, &y); r != equal {
-			return r
+		if why := c.sameEntry(&before, &after); why != equal {
+			return why
 		}
 	}
-	if len(ex) != len(ey) {
+	if len(origEntries) != len(patchedEntries) {
 		return "special section entries added or removed"
 	}
 	return equal
 }
 
-func (c *comparer) sameEntry(x, y *entry) string {
-	bx, by := c.o.whole(x), c.p.whole(y)
+func (c *comparer) sameEntry(before, after *entry) string {
+	bx, by := c.o.whole(before), c.p.whole(after)
 	if c.lines != nil {
-		c.lines.entry(x, bx, by, c.o.Arch.BigEndian())
+		c.lines.entry(before, bx, by, c.o.Arch.BigEndian())
 	}
-	for _, b := range [][]byte{bx, by} {
-		clear(b[x.shape.lineOff:][:x.shape.lineLen])
+	for _, code := range [][]byte{bx, by} {
+		clear(code[before.shape.lineOff:][:before.shape.lineLen])
 	}
-	if len(x.relocs) != len(y.relocs) {
-		return fmt.Sprintf("%s entry differs", x.row.section)
+	if len(before.relocs) != len(after.relocs) {
+		return fmt.Sprintf("%s entry differs", before.row.section)
 	}
-	for i := range x.relocs {
-		rx, ry := &x.relocs[i], &y.relocs[i]
-		if rx.Off-x.off != ry.Off-y.off || rx.Type != ry.Type {
-			return fmt.Sprintf("%s entry differs", x.row.section)
+	for i := range before.relocs {
+		rx, ry := &before.relocs[i], &after.relocs[i]
+		if rx.Off-before.off != ry.Off-after.off || rx.Type != ry.Type {
+			return fmt.Sprintf("%s entry differs", before.row.section)
 		}
-		w := uint64(c.o.Arch.Width(rx.Type))
-		c.o.Arch.Clear(bx[rx.Off-x.off:][:w], rx.Type)
-		c.p.Arch.Clear(by[ry.Off-y.off:][:w], ry.Type)
-		tx, ty := c.o.target(x.sec, rx, x.first+i), c.p.target(y.sec, ry, y.first+i)
-		if tx.Kind == TargetPiece && ty.Kind == TargetPiece && c.o.class[tx.Sec] == classAlt && c.p.class[ty.Sec] == classAlt {
+		width := uint64(c.o.Arch.Width(rx.Type))
+		c.o.Arch.Clear(bx[rx.Off-before.off:][:width], rx.Type)
+		c.p.Arch.Clear(by[ry.Off-after.off:][:width], ry.Type)
+		tx, ty := c.o.target(before.sec, rx, before.first+i), c.p.target(after.sec, ry, after.first+i)
+		if tx.Kind == TargetPiece && ty.Kind == TargetPiece && c.o.class[tx.Sec] == classAlt &&
+			c.p.class[ty.Sec] == classAlt {
 			continue // where the replacement stands means nothing; what it is, sameAlt tells
 		}
-		if r := c.sameTarget(tx, ty); r != equal {
-			return fmt.Sprintf("%s entry: %s", x.row.section, r)
+		if why := c.sameTarget(tx, ty); why != equal {
+			return fmt.Sprintf("%s entry: %s", before.row.section, why)
 		}
 	}
 	if !bytes.Equal(bx, by) {
-		return fmt.Sprintf("%s entry differs", x.row.section)
+		return fmt.Sprintf("%s entry differs", before.row.section)
 	}
-	if x.altLen != y.altLen || !c.sameAlt(x, y) {
+	if before.altLen != after.altLen || !c.sameAlt(before, after) {
 		return "replacement instructions differ"
 	}
 	return equal
 }
 
 // sameAlt compares the replacement code of two alternatives.
-func (c *comparer) sameAlt(x, y *entry) bool {
-	if x.altLen == 0 {
+func (c *comparer) sameAlt(before, after *entry) bool {
+	if before.altLen == 0 {
 		return true
 	}
-	bx := bytes.Clone(c.o.File.Sections[x.alt].Data[x.altOff:][:x.altLen])
-	by := bytes.Clone(c.p.File.Sections[y.alt].Data[y.altOff:][:y.altLen])
-	rx, fx := c.o.pieceRelocs(x)
-	ry, fy := c.p.pieceRelocs(y)
+	bx := bytes.Clone(c.o.File.Sections[before.alt].Data[before.altOff:][:before.altLen])
+	by := bytes.Clone(c.p.File.Sections[after.alt].Data[after.altOff:][:after.altLen])
+	rx, fx := c.o.pieceRelocs(before)
+	ry, fy := c.p.pieceRelocs(after)
 	if len(rx) != len(ry) {
 		return false
 	}
 	for i := range rx {
-		if rx[i].Off-x.altOff != ry[i].Off-y.altOff || rx[i].Type != ry[i].Type {
+		if rx[i].Off-before.altOff != ry[i].Off-after.altOff || rx[i].Type != ry[i].Type {
 			return false
 		}
-		w := uint64(c.o.Arch.Width(rx[i].Type))
-		if rx[i].Off-x.altOff+w > x.altLen {
+		width := uint64(c.o.Arch.Width(rx[i].Type))
+		if rx[i].Off-before.altOff+width > before.altLen {
 			return false
 		}
-		c.o.Arch.Clear(bx[rx[i].Off-x.altOff:][:w], rx[i].Type)
-		c.p.Arch.Clear(by[ry[i].Off-y.altOff:][:w], ry[i].Type)
-		if c.sameTarget(c.o.target(x.alt, &rx[i], fx+i), c.p.target(y.alt, &ry[i], fy+i)) != equal {
+		c.o.Arch.Clear(bx[rx[i].Off-before.altOff:][:width], rx[i].Type)
+		c.p.Arch.Clear(by[ry[i].Off-after.altOff:][:width], ry[i].Type)
+		if c.sameTarget(c.o.target(before.alt, &rx[i], fx+i), c.p.target(after.alt, &ry[i], fy+i)) != equal {
 			return false
 		}
 	}
@@ -453,8 +461,8 @@ func (c *comparer) sameAlt(x, y *entry) bool {
 
 // pieceRelocs returns the relocations of an alternative's replacement code and
 // the index of the first.
-func (o *Object) pieceRelocs(e *entry) ([]elfobj.Reloc, int) {
-	all := o.relocs(e.alt)
-	lo, hi := searchOff(all, e.altOff), searchOff(all, e.altOff+e.altLen)
+func (o *Object) pieceRelocs(ent *entry) ([]elfobj.Reloc, int) {
+	all := o.relocs(ent.alt)
+	lo, hi := searchOff(all, ent.altOff), searchOff(all, ent.altOff+ent.altLen)
 	return all[lo:hi], lo
 }

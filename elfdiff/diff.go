@@ -70,42 +70,42 @@ func DiffWith(orig, patched *elfobj.File, opt Options) (*Result, error) {
 	if orig.Machine != patched.Machine || orig.BigEndian != patched.BigEndian {
 		return nil, fmt.Errorf("objects are of different architectures: %v and %v", orig.Machine, patched.Machine)
 	}
-	o, p, err := loadBoth(orig, patched)
+	before, after, err := loadBoth(orig, patched)
 	if err != nil {
 		return nil, err
 	}
-	r := &Result{Orig: o, Patched: p, carry: map[AtomID]bool{},
-		pairs: newComparer(correlate(o, p))}
-	r.pairs.compareAhead()
-	r.readMarks()
-	r.functions()
-	r.lineNumbers(opt.CountLines)
-	r.ignoreFunctions()
-	r.along()
-	r.data()
-	r.registrations()
-	r.sites()
-	r.unknownTables()
-	r.statics()
-	r.successors()
-	r.exports()
-	r.patchability()
-	r.ignoreSections()
-	r.sort()
-	return r, nil
+	result := &Result{Orig: before, Patched: after, carry: map[AtomID]bool{},
+		pairs: newComparer(correlate(before, after))}
+	result.pairs.compareAhead()
+	result.readMarks()
+	result.functions()
+	result.lineNumbers(opt.CountLines)
+	result.ignoreFunctions()
+	result.along()
+	result.data()
+	result.registrations()
+	result.sites()
+	result.unknownTables()
+	result.statics()
+	result.successors()
+	result.exports()
+	result.patchability()
+	result.ignoreSections()
+	result.sort()
+	return result, nil
 }
 
 // loadBoth splits both objects at the same time.
-func loadBoth(orig, patched *elfobj.File) (o, p *Object, err error) {
+func loadBoth(orig, patched *elfobj.File) (before, after *Object, err error) {
 	var oerr, perr error
-	together(func() { o, oerr = Load(orig) }, func() { p, perr = Load(patched) })
+	together(func() { before, oerr = Load(orig) }, func() { after, perr = Load(patched) })
 	if oerr != nil {
 		return nil, nil, fmt.Errorf("original object: %w", oerr)
 	}
 	if perr != nil {
 		return nil, nil, fmt.Errorf("patched object: %w", perr)
 	}
-	return o, p, nil
+	return before, after, nil
 }
 
 func (r *Result) problem(id finding.ID, sev finding.Severity, sym, sec, remedy, format string, args ...any) {
@@ -114,61 +114,64 @@ func (r *Result) problem(id finding.ID, sev finding.Severity, sym, sec, remedy, 
 }
 
 func (r *Result) functions() {
-	o, p, c := r.Orig, r.Patched, r.pairs
+	orig, patched, pairs := r.Orig, r.Patched, r.pairs
 	reasons := map[AtomID][]string{} // by patched root
-	for i := range p.Atoms {
-		b := AtomID(i)
-		at := &p.Atoms[b]
-		if at.Class != classText || at.Name == "" || p.thunk(b) {
+	for i := range patched.Atoms {
+		patchedAtom := AtomID(i)
+		at := &patched.Atoms[patchedAtom]
+		if at.Class != classText || at.Name == "" || patched.thunk(patchedAtom) {
 			continue
 		}
-		root := p.Root(b)
-		a := c.toO[b]
-		if a < 0 {
-			if root != b && c.toO[root] >= 0 {
+		root := patched.Root(patchedAtom)
+		origAtom := pairs.toO[patchedAtom]
+		if origAtom < 0 {
+			if root != patchedAtom && pairs.toO[root] >= 0 {
 				reasons[root] = append(reasons[root], "gained the piece "+at.Name)
 			}
 			continue
 		}
-		if why := c.differ(a, b); why != equal {
-			if root != b {
+		if why := pairs.differ(origAtom, patchedAtom); why != equal {
+			if root != patchedAtom {
 				why = "piece " + at.Name + ": " + why
 			}
 			reasons[root] = append(reasons[root], why)
 		}
 	}
-	for i := range o.Atoms {
-		a := AtomID(i)
-		at := &o.Atoms[a]
-		if at.Class != classText || at.Name == "" || c.toP[a] >= 0 || o.thunk(a) {
+	for i := range orig.Atoms {
+		origAtom := AtomID(i)
+		at := &orig.Atoms[origAtom]
+		if at.Class != classText || at.Name == "" || pairs.toP[origAtom] >= 0 || orig.thunk(origAtom) {
 			continue
 		}
-		root := o.Root(a)
+		root := orig.Root(origAtom)
 		switch {
-		case root == a:
-			r.Functions = append(r.Functions, Change{Name: at.Name, Kind: Removed, Section: o.File.Sections[at.Sec].Name, Orig: a, Patched: -1,
-				Init: o.InitOnly(a)})
-		case c.toP[root] >= 0:
-			b := c.toP[root]
-			reasons[b] = append(reasons[b], "lost the piece "+at.Name)
+		case root == origAtom:
+			r.Functions = append(r.Functions, Change{Name: at.Name, Kind: Removed,
+				Section: orig.File.Sections[at.Sec].Name, Orig: origAtom, Patched: -1,
+				Init: orig.InitOnly(origAtom)})
+		case pairs.toP[root] >= 0:
+			patchedAtom := pairs.toP[root]
+			reasons[patchedAtom] = append(reasons[patchedAtom], "lost the piece "+at.Name)
 		}
 	}
-	for i := range p.Atoms {
-		b := AtomID(i)
-		at := &p.Atoms[b]
-		if at.Class != classText || at.Name == "" || p.Root(b) != b || p.thunk(b) {
+	for i := range patched.Atoms {
+		patchedAtom := AtomID(i)
+		at := &patched.Atoms[patchedAtom]
+		if at.Class != classText || at.Name == "" || patched.Root(patchedAtom) != patchedAtom ||
+			patched.thunk(patchedAtom) {
 			continue
 		}
-		sec := p.File.Sections[at.Sec].Name
-		ch := Change{Name: at.Name, Section: sec, Orig: c.toO[b], Patched: b, Reasons: reasons[b], Init: p.InitOnly(b)}
+		sec := patched.File.Sections[at.Sec].Name
+		ch := Change{Name: at.Name, Section: sec, Orig: pairs.toO[patchedAtom], Patched: patchedAtom,
+			Reasons: reasons[patchedAtom], Init: patched.InitOnly(patchedAtom)}
 		switch {
 		case ch.Orig < 0:
 			ch.Kind = New
-		case len(reasons[b]) > 0:
+		case len(reasons[patchedAtom]) > 0:
 			ch.Kind = Changed
 			// The kernel knows the function by its name before the patch.
-			ch.Name = o.Atoms[ch.Orig].Name
-			ch.Init = ch.Init || o.InitOnly(ch.Orig)
+			ch.Name = orig.Atoms[ch.Orig].Name
+			ch.Init = ch.Init || orig.InitOnly(ch.Orig)
 		default:
 			continue
 		}
@@ -177,56 +180,60 @@ func (r *Result) functions() {
 }
 
 // variable reports whether the atom is a variable that a source line names.
-func variable(o *Object, a AtomID) bool {
-	at := &o.Atoms[a]
+func variable(obj *Object, atom AtomID) bool {
+	at := &obj.Atoms[atom]
 	switch at.Class {
 	case classData, classROData, classBSS, classUnknown:
-		return !o.contentOnly(a)
+		return !obj.contentOnly(atom)
 	}
 	return false
 }
 
 func (r *Result) data() {
-	o, p, c := r.Orig, r.Patched, r.pairs
-	for i := range p.Atoms {
-		b := AtomID(i)
-		at := &p.Atoms[b]
-		sec := p.File.Sections[at.Sec].Name
-		a := c.toO[b]
+	orig, patched, pairs := r.Orig, r.Patched, r.pairs
+	for i := range patched.Atoms {
+		patchedAtom := AtomID(i)
+		at := &patched.Atoms[patchedAtom]
+		sec := patched.File.Sections[at.Sec].Name
+		origAtom := pairs.toO[patchedAtom]
 		switch {
 		case at.Class == classMeta:
 			continue
-		case at.Class == classUnknown && a < 0 && at.Name != "":
-			r.unknown(a, b)
-		case at.Class == classText && at.Name == "" && len(p.atomsIn(at.Sec)) == 1 && !outOfLine(sec) && !initSection(sec):
-			r.unknown(a, b) // code without any symbol
+		case at.Class == classUnknown && origAtom < 0 && at.Name != "":
+			r.unknown(origAtom, patchedAtom)
+		case at.Class == classText && at.Name == "" && len(patched.atomsIn(at.Sec)) == 1 && !outOfLine(sec) &&
+			!initSection(sec):
+			r.unknown(origAtom, patchedAtom) // code without any symbol
 		}
-		if !variable(p, b) || a < 0 && p.forConstructors(b) {
+		if !variable(patched, patchedAtom) || origAtom < 0 && patched.forConstructors(patchedAtom) {
 			continue
 		}
-		if a < 0 {
-			r.Data = append(r.Data, Change{Name: at.Name, Kind: New, Section: sec, Orig: -1, Patched: b})
+		if origAtom < 0 {
+			r.Data = append(r.Data, Change{Name: at.Name, Kind: New, Section: sec, Orig: -1, Patched: patchedAtom})
 			continue
 		}
-		why := c.differ(a, b)
+		why := pairs.differ(origAtom, patchedAtom)
 		if why == equal {
 			continue
 		}
-		if harmlessData(o, a) || o.forConstructors(a) && p.forConstructors(b) {
+		if harmlessData(orig, origAtom) || orig.forConstructors(origAtom) && patched.forConstructors(patchedAtom) {
 			continue
 		}
-		r.Data = append(r.Data, Change{Name: o.Atoms[a].Name, Kind: Changed, Section: sec, Orig: a, Patched: b, Reasons: []string{why}})
-		r.changedData(a, b, why)
+		r.Data = append(r.Data, Change{Name: orig.Atoms[origAtom].Name, Kind: Changed, Section: sec, Orig: origAtom,
+			Patched: patchedAtom, Reasons: []string{why}})
+		r.changedData(origAtom, patchedAtom, why)
 	}
-	for i := range o.Atoms {
-		a := AtomID(i)
-		if !variable(o, a) || c.toP[a] >= 0 {
+	for i := range orig.Atoms {
+		origAtom := AtomID(i)
+		if !variable(orig, origAtom) || pairs.toP[origAtom] >= 0 {
 			continue
 		}
-		at := &o.Atoms[a]
-		r.Data = append(r.Data, Change{Name: at.Name, Kind: Removed, Section: o.File.Sections[at.Sec].Name, Orig: a, Patched: -1})
+		at := &orig.Atoms[origAtom]
+		r.Data = append(r.Data, Change{Name: at.Name, Kind: Removed, Section: orig.File.Sections[at.Sec].Name,
+			Orig: origAtom, Patched: -1})
 		if at.Class == classUnknown {
-			r.problem(finding.IDUnknownSection, finding.Error, at.Name, o.Section(a), unknownRemedy, "section %s of unknown meaning loses this", o.Section(a))
+			r.problem(finding.IDUnknownSection, finding.Error, at.Name, orig.Section(origAtom), unknownRemedy,
+				"section %s of unknown meaning loses this", orig.Section(origAtom))
 		}
 	}
 	r.unknownBits()
@@ -234,35 +241,39 @@ func (r *Result) data() {
 
 // unknownBits judges what has no name in sections of no known kind.
 func (r *Result) unknownBits() {
-	list := func(o *Object) map[string][]bit {
+	list := func(obj *Object) map[string][]bit {
 		out := map[string][]bit{}
-		for i := range o.Atoms {
-			if at := &o.Atoms[i]; at.Class == classUnknown && at.Name == "" {
-				sec := o.Section(AtomID(i))
+		for i := range obj.Atoms {
+			if at := &obj.Atoms[i]; at.Class == classUnknown && at.Name == "" {
+				sec := obj.Section(AtomID(i))
 				out[sec] = append(out[sec], bit{sec: at.Sec, from: at.Start, to: at.End, atom: -1})
 			}
 		}
 		return out
 	}
 	for _, ch := range r.pairs.changed(list(r.Orig), list(r.Patched)) {
-		what := map[ChangeKind]string{New: "is new", Removed: "loses an entry", Changed: "changed (" + ch.why + ")"}[ch.kind]
-		r.problem(finding.IDUnknownSection, finding.Error, "", ch.section, unknownRemedy, "section %s of unknown meaning %s", ch.section, what)
+		what := map[ChangeKind]string{New: "is new", Removed: "loses an entry",
+			Changed: "changed (" + ch.why + ")"}[ch.kind]
+		r.problem(finding.IDUnknownSection, finding.Error, "", ch.section, unknownRemedy,
+			"section %s of unknown meaning %s", ch.section, what)
 	}
 }
 
-// unknown judges what is new in a section of no known kind, and code without a name. Changed variables of such sections are judged with the others.
-func (r *Result) unknown(a, b AtomID) {
-	at := &r.Patched.Atoms[b]
+// unknown judges what is new in a section of no known kind, and code without a name. Changed
+// variables of such sections are judged with the others.
+func (r *Result) unknown(origAtom, patchedAtom AtomID) {
+	at := &r.Patched.Atoms[patchedAtom]
 	sec := r.Patched.File.Sections[at.Sec].Name
 	what := "is new"
-	if a >= 0 {
-		why := r.pairs.differ(a, b)
+	if origAtom >= 0 {
+		why := r.pairs.differ(origAtom, patchedAtom)
 		if why == equal {
 			return
 		}
 		what = "changed (" + why + ")"
 	}
-	r.problem(finding.IDUnknownSection, finding.Error, at.Name, sec, unknownRemedy, "section %s of unknown meaning %s", sec, what)
+	r.problem(finding.IDUnknownSection, finding.Error, at.Name, sec, unknownRemedy, "section %s of unknown meaning %s",
+		sec, what)
 }
 
 const unknownRemedy = "leave the construct that fills this section out of the patch, or set its effect from a callback"
@@ -270,7 +281,7 @@ const unknownRemedy = "leave the construct that fills this section out of the pa
 // unknownTables refuses entries of unknown tables that point into functions
 // which travel: they may describe the code as exception tables do.
 func (r *Result) unknownTables() {
-	p := r.Patched
+	patched := r.Patched
 	travel := map[AtomID]bool{}
 	for _, ch := range r.Functions {
 		if ch.Kind != Removed && !ch.Init {
@@ -278,27 +289,30 @@ func (r *Result) unknownTables() {
 		}
 	}
 	seen := map[[2]AtomID]bool{}
-	for i := range p.File.Sections {
-		if p.class[i] != classUnknown {
+	for i := range patched.File.Sections {
+		if patched.class[i] != classUnknown {
 			continue
 		}
 		id := elfobj.SecID(i)
-		relocs := p.relocs(id)
+		relocs := patched.relocs(id)
 		for k := range relocs {
 			rel := &relocs[k]
-			t := p.target(id, rel, k)
-			if t.Kind != TargetAtom || p.Atoms[t.Atom].Class != classText || !travel[p.Root(t.Atom)] {
+			target := patched.target(id, rel, k)
+			if target.Kind != TargetAtom || patched.Atoms[target.Atom].Class != classText ||
+				!travel[patched.Root(target.Atom)] {
 				continue
 			}
-			from := p.atomAt(id, int64(rel.Off))
-			if t.Off == 0 && p.Root(t.Atom) == t.Atom && from >= 0 && p.Atoms[from].Name != "" {
+			from := patched.atomAt(id, int64(rel.Off))
+			if target.Off == 0 && patched.Root(target.Atom) == target.Atom && from >= 0 &&
+				patched.Atoms[from].Name != "" {
 				continue // a pointer to the function in a variable
 			}
-			root := p.Root(t.Atom)
+			root := patched.Root(target.Atom)
 			if key := [2]AtomID{root, AtomID(i)}; !seen[key] {
 				seen[key] = true
-				sec := p.File.Sections[i].Name
-				r.problem(finding.IDUnknownSection, finding.Error, p.Atoms[root].Name, sec, unknownRemedy, "section %s of unknown meaning has an entry for this function", sec)
+				sec := patched.File.Sections[i].Name
+				r.problem(finding.IDUnknownSection, finding.Error, patched.Atoms[root].Name, sec, unknownRemedy,
+					"section %s of unknown meaning has an entry for this function", sec)
 			}
 		}
 	}
@@ -306,9 +320,9 @@ func (r *Result) unknownTables() {
 
 // harmlessData is data whose initial value describes the source line it stands
 // on, or that is only used for one-time messages.
-func harmlessData(o *Object, a AtomID) bool {
-	sec := o.File.Sections[o.Atoms[a].Sec].Name
-	base, marks := stem(o.Atoms[a].Name)
+func harmlessData(obj *Object, atom AtomID) bool {
+	sec := obj.File.Sections[obj.Atoms[atom].Sec].Name
+	base, marks := stem(obj.Atoms[atom].Name)
 	known := rowOf(sec)
 	return known != nil && known.harmless != "" || marks != "" && oneShot(base, sec)
 }
@@ -316,35 +330,49 @@ func harmlessData(o *Object, a AtomID) bool {
 // changedData judges a variable whose initial value, size or section changed.
 // Running kernels keep the old variable, so only constant data that nobody but
 // changed functions read may travel as a copy.
-func (r *Result) changedData(a, b AtomID, why string) {
-	o, p := r.Orig, r.Patched
-	name, sec := o.Atoms[a].Name, p.File.Sections[p.Atoms[b].Sec].Name
-	if by := r.ignoredBy(Change{Orig: a, Patched: b}); by != "" {
+func (r *Result) changedData(origAtom, patchedAtom AtomID, why string) {
+	orig, patched := r.Orig, r.Patched
+	name, sec := orig.Atoms[origAtom].Name, patched.File.Sections[patched.Atoms[patchedAtom].Sec].Name
+
+	// What the author says goes first.
+	if by := r.ignoredBy(Change{Orig: origAtom, Patched: patchedAtom}); by != "" {
 		r.marks.used[by] = true
-		r.problem(finding.IDDirective, finding.Note, name, sec, "", "the change of this variable is left out because of %s (%s)", by, why)
+		r.problem(finding.IDDirective, finding.Note, name, sec, "",
+			"the change of this variable is left out because of %s (%s)", by, why)
 		return
 	}
 	if initSection(sec) {
-		r.problem(finding.IDAlreadyRun, finding.Warning, name, sec, "nothing to do if only boot code reads it", "initial value of boot-time data changed (%s); it was used before the livepatch loads", why)
+		r.problem(finding.IDAlreadyRun, finding.Warning, name, sec, "nothing to do if only boot code reads it",
+			"initial value of boot-time data changed (%s); it was used before the livepatch loads", why)
 		return
 	}
-	if p.Atoms[b].Class == classROData && o.Atoms[a].Class == classROData && p.Local(b) && o.Local(a) && r.onlyChangedReaders(a, b) {
-		r.carry[b] = true
-		r.problem(finding.IDChangedData, finding.Note, name, sec, "", "constant data changed (%s); only patched functions read it, so the new value travels with them", why)
+
+	// Nothing but patched code reads the constant: its new value can travel with that code
+	// instead of changing memory under the kernel.
+	if patched.Atoms[patchedAtom].Class == classROData && orig.Atoms[origAtom].Class == classROData &&
+		patched.Local(patchedAtom) && orig.Local(origAtom) && r.onlyChangedReaders(origAtom, patchedAtom) {
+		r.carry[patchedAtom] = true
+		r.problem(finding.IDChangedData, finding.Note, name, sec, "",
+			"constant data changed (%s); only patched functions read it, so the new value travels with them", why)
 		return
 	}
-	if p.Atoms[b].Class == classUnknown {
+
+	if patched.Atoms[patchedAtom].Class == classUnknown {
 		r.problem(finding.IDUnknownSection, finding.Error, name, sec, unknownRemedy,
 			"data in section %s of unknown meaning changed (%s)", sec, why)
 		return
 	}
-	if becomesConst(o.Atoms[a].Class, p.Atoms[b].Class) && r.sameContents(a, b) {
-		r.problem(finding.IDChangedData, finding.Warning, name, sec, "nothing to do if no code that ran before the livepatch may have changed the value",
+
+	// The value is the same and only the protection differs: no memory has to be written.
+	if becomesConst(orig.Atoms[origAtom].Class, patched.Atoms[patchedAtom].Class) &&
+		r.sameContents(origAtom, patchedAtom) {
+		r.problem(finding.IDChangedData, finding.Warning, name, sec,
+			"nothing to do if no code that ran before the livepatch may have changed the value",
 			"variable became constant (%s): the running kernel keeps its variable, with the value it has now", why)
 		return
 	}
-	r.problem(finding.IDChangedData, finding.Error, name, sec, dataRemedy(sec, o.Atoms[a].Class),
-		"initial value of existing data changed: %s%s", why, r.values(a, b))
+	r.problem(finding.IDChangedData, finding.Error, name, sec, dataRemedy(sec, orig.Atoms[origAtom].Class),
+		"initial value of existing data changed: %s%s", why, r.values(origAtom, patchedAtom))
 }
 
 func becomesConst(from, to class) bool {
@@ -352,33 +380,33 @@ func becomesConst(from, to class) bool {
 }
 
 // sameContents compares variables of one size by their initial values alone.
-func (r *Result) sameContents(a, b AtomID) bool {
-	x, y := &r.Orig.Atoms[a], &r.Patched.Atoms[b]
-	if x.Size != y.Size {
+func (r *Result) sameContents(origAtom, patchedAtom AtomID) bool {
+	before, after := &r.Orig.Atoms[origAtom], &r.Patched.Atoms[patchedAtom]
+	if before.Size != after.Size {
 		return false
 	}
-	if x.Class != classBSS {
-		return r.pairs.body(a, b) == equal
+	if before.Class != classBSS {
+		return r.pairs.body(origAtom, patchedAtom) == equal
 	}
-	relocs, _ := r.Patched.relocsIn(b)
-	return len(relocs) == 0 && allZero(r.Patched.Code(b))
+	relocs, _ := r.Patched.relocsIn(patchedAtom)
+	return len(relocs) == 0 && allZero(r.Patched.Code(patchedAtom))
 }
 
 // values shows the first differing bytes of both variables.
-func (r *Result) values(a, b AtomID) string {
-	x, y := r.Orig.bytes(a), r.Patched.bytes(b)
-	d := firstDiff(x, y, 0)
-	if d < 0 {
+func (r *Result) values(origAtom, patchedAtom AtomID) string {
+	before, after := r.Orig.bytes(origAtom), r.Patched.bytes(patchedAtom)
+	diff := firstDiff(before, after, 0)
+	if diff < 0 {
 		return ""
 	}
-	d &^= 7
-	show := func(v []byte) string { return fmt.Sprintf("%x", v[d:min(d+8, len(v))]) }
-	return fmt.Sprintf(" (at +%#x: %s -> %s)", d, show(x), show(y))
+	diff &^= 7
+	show := func(v []byte) string { return fmt.Sprintf("%x", v[diff:min(diff+8, len(v))]) }
+	return fmt.Sprintf(" (at +%#x: %s -> %s)", diff, show(before), show(after))
 }
 
 // onlyChangedReaders reports whether every reference to the data, before and
 // after, comes from functions that change or are new.
-func (r *Result) onlyChangedReaders(a, b AtomID) bool {
+func (r *Result) onlyChangedReaders(origAtom, patchedAtom AtomID) bool {
 	if r.travels == nil {
 		r.needReaders()
 		r.travels, r.replaced = map[AtomID]bool{}, map[AtomID]bool{}
@@ -394,15 +422,15 @@ func (r *Result) onlyChangedReaders(a, b AtomID) bool {
 			}
 		}
 	}
-	return readersIn(r.Orig, a, r.replaced) && readersIn(r.Patched, b, r.travels)
+	return readersIn(r.Orig, origAtom, r.replaced) && readersIn(r.Patched, patchedAtom, r.travels)
 }
 
 // needReaders finds the readers of both objects at the same time.
 func (r *Result) needReaders() { together(r.Orig.needReaders, r.Patched.needReaders) }
 
-func readersIn(o *Object, data AtomID, ok map[AtomID]bool) bool {
-	for _, from := range o.readers(data) {
-		if from < 0 || o.Atoms[from].Class != classText || !ok[o.Root(from)] {
+func readersIn(obj *Object, data AtomID, ok map[AtomID]bool) bool {
+	for _, from := range obj.readers(data) {
+		if from < 0 || obj.Atoms[from].Class != classText || !ok[obj.Root(from)] {
 			return false
 		}
 	}
@@ -411,28 +439,30 @@ func readersIn(o *Object, data AtomID, ok map[AtomID]bool) bool {
 
 // exports notes new and vanished exports: they carry no code.
 func (r *Result) exports() {
-	list := func(f *elfobj.File) map[string]bool {
-		m := map[string]bool{}
-		for i := range f.Symbols {
-			s := &f.Symbols[i]
-			if n, ok := strings.CutPrefix(s.Name, "__ksymtab_"); ok && s.Sec > 0 {
-				m[n] = true
+	list := func(file *elfobj.File) map[string]bool {
+		changed := map[string]bool{}
+		for i := range file.Symbols {
+			sym := &file.Symbols[i]
+			if n, ok := strings.CutPrefix(sym.Name, "__ksymtab_"); ok && sym.Sec > 0 {
+				changed[n] = true
 			}
-			if n, ok := strings.CutPrefix(s.Name, "__export_symbol_"); ok && s.Sec > 0 {
-				m[n] = true
+			if n, ok := strings.CutPrefix(sym.Name, "__export_symbol_"); ok && sym.Sec > 0 {
+				changed[n] = true
 			}
 		}
-		return m
+		return changed
 	}
 	before, after := list(r.Orig.File), list(r.Patched.File)
-	for n := range after {
-		if !before[n] {
-			r.problem(finding.IDRegistration, finding.Note, n, "__ksymtab", "", "new EXPORT_SYMBOL(%s): no module can link against it", n)
+	for name := range after {
+		if !before[name] {
+			r.problem(finding.IDRegistration, finding.Note, name, "__ksymtab", "",
+				"new EXPORT_SYMBOL(%s): no module can link against it", name)
 		}
 	}
-	for n := range before {
-		if !after[n] {
-			r.problem(finding.IDRegistration, finding.Note, n, "__ksymtab", "", "EXPORT_SYMBOL(%s) removed: the running kernel keeps exporting it", n)
+	for name := range before {
+		if !after[name] {
+			r.problem(finding.IDRegistration, finding.Note, name, "__ksymtab", "",
+				"EXPORT_SYMBOL(%s) removed: the running kernel keeps exporting it", name)
 		}
 	}
 }
@@ -450,32 +480,40 @@ func (r *Result) patchability() {
 		case ch.Kind == Removed:
 		case r.Patched.ctors[ch.Patched]:
 			r.problem(finding.IDRegistration, finding.Note, ch.Name, ch.Section, "",
-				"the compiler's constructor or destructor %s is %s: it runs when its object is loaded, and a livepatch leaves it alone; new variables are unknown to the sanitizer", ch.Name, ch.Kind)
+				"the compiler's constructor or destructor %s is %s: it runs when its object is loaded, and a "+
+					"livepatch leaves it alone; new variables are unknown to the sanitizer", ch.Name, ch.Kind)
 		case ch.Init && ch.Kind == Changed:
 			sev := finding.Error
 			if runtime {
 				sev = finding.Warning
 			}
-			r.problem(finding.IDAlreadyRun, sev, ch.Name, ch.Section, "repair the effect on the running system from a callback, if needed",
-				"function in %s changed: it has already run, or runs only at unload; the livepatch leaves it alone", ch.Section)
+			r.problem(finding.IDAlreadyRun, sev, ch.Name, ch.Section,
+				"repair the effect on the running system from a callback, if needed",
+				"function in %s changed: it has already run, or runs only at unload; the livepatch leaves it alone",
+				ch.Section)
 		case ch.Kind == Changed && !r.Orig.anyTrace:
 			// Judged once below.
 		case ch.Kind == Changed && !r.Orig.traceable[ch.Orig] && !ch.Along:
-			r.problem(finding.IDNotTraceable, finding.Error, ch.Name, ch.Section, r.callersRemedy(ch.Orig), untraced+": it cannot be redirected")
+			r.problem(finding.IDNotTraceable, finding.Error, ch.Name, ch.Section, r.callersRemedy(ch.Orig),
+				untraced+": it cannot be redirected")
 		}
 	}
-	if !r.Orig.anyTrace && slices.ContainsFunc(r.Functions, func(c Change) bool { return c.Kind == Changed && !c.Init }) {
-		r.problem(finding.IDNotTraceable, finding.Note, "", "", "", "the original object has no ftrace entries at all; whether its functions can be redirected must be checked in the target kernel")
+	if !r.Orig.anyTrace && slices.ContainsFunc(r.Functions,
+		func(c Change) bool { return c.Kind == Changed && !c.Init }) {
+		r.problem(finding.IDNotTraceable, finding.Note, "", "", "",
+			"the original object has no ftrace entries at all; whether its functions can be redirected must be "+
+				"checked in the target kernel")
 	}
 }
 
-// callersRemedy names the traceable functions of the object that call a.
-func (r *Result) callersRemedy(a AtomID) string {
+// callersRemedy names the traceable functions of the object that call atom.
+func (r *Result) callersRemedy(atom AtomID) string {
 	names := map[string]bool{}
-	o := r.Orig
-	for _, from := range o.readers(a) {
-		if from >= 0 && o.Atoms[from].Class == classText && o.Root(from) != a && o.traceable[o.Root(from)] {
-			names[o.Atoms[o.Root(from)].Name] = true
+	orig := r.Orig
+	for _, from := range orig.readers(atom) {
+		if from >= 0 && orig.Atoms[from].Class == classText && orig.Root(from) != atom &&
+			orig.traceable[orig.Root(from)] {
+			names[orig.Atoms[orig.Root(from)].Name] = true
 		}
 	}
 	if len(names) == 0 {
@@ -487,7 +525,7 @@ func (r *Result) callersRemedy(a AtomID) string {
 	}
 	slices.Sort(list)
 	remedy := "change its traceable callers instead: " + strings.Join(list, ", ")
-	if strings.HasPrefix(o.Atoms[a].Name, "__do_sys_") {
+	if strings.HasPrefix(orig.Atoms[atom].Name, "__do_sys_") {
 		// What SYSCALL_DEFINEn makes (include/linux/syscalls.h, v6.1 and v6.12).
 		remedy = "define the system call with KPATCH_SYSCALL_DEFINE1 (0 to 6) of kpatch-syscall.h; or " + remedy
 	}
@@ -496,13 +534,15 @@ func (r *Result) callersRemedy(a AtomID) string {
 
 func (r *Result) sort() {
 	byName := func(a, b Change) int {
-		return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.Section, b.Section), cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Orig, b.Orig))
+		return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.Section, b.Section), cmp.Compare(a.Kind, b.Kind),
+			cmp.Compare(a.Orig, b.Orig))
 	}
 	slices.SortFunc(r.Functions, byName)
 	slices.SortFunc(r.Data, byName)
 	slices.SortFunc(r.Lines, byName)
 	slices.SortFunc(r.Problems, func(a, b finding.Finding) int {
-		return cmp.Or(-cmp.Compare(a.Severity, b.Severity), cmp.Compare(a.ID, b.ID), cmp.Compare(a.Symbol, b.Symbol), cmp.Compare(a.Message, b.Message))
+		return cmp.Or(-cmp.Compare(a.Severity, b.Severity), cmp.Compare(a.ID, b.ID), cmp.Compare(a.Symbol, b.Symbol),
+			cmp.Compare(a.Message, b.Message))
 	})
 }
 
@@ -518,11 +558,11 @@ func (r *Result) Listed() []Change {
 		}
 	}
 	sections := map[string]string{} // of all functions, those of the patched object first
-	for _, o := range []*Object{r.Patched, r.Orig} {
-		for i := range o.Atoms {
-			at := &o.Atoms[i]
+	for _, obj := range []*Object{r.Patched, r.Orig} {
+		for i := range obj.Atoms {
+			at := &obj.Atoms[i]
 			if _, ok := sections[at.Name]; !ok && at.Class == classText {
-				sections[at.Name] = o.File.Sections[at.Sec].Name
+				sections[at.Name] = obj.File.Sections[at.Sec].Name
 			}
 		}
 	}
@@ -538,7 +578,8 @@ func (r *Result) Listed() []Change {
 		}
 		if sec, ok := sections[parent]; ok {
 			names[parent] = len(out)
-			out = append(out, Change{Name: parent, Kind: Changed, Section: sec, Reasons: []string{why}, Orig: ch.Orig, Patched: ch.Patched})
+			out = append(out, Change{Name: parent, Kind: Changed, Section: sec, Reasons: []string{why}, Orig: ch.Orig,
+				Patched: ch.Patched})
 			continue
 		}
 		out = append(out, ch)

@@ -41,29 +41,31 @@ func (b *bit) size() uint64 {
 func (o *Object) bits() map[string][]bit {
 	out := map[string][]bit{}
 	for i := range o.File.Sections {
-		id, s := elfobj.SecID(i), &o.File.Sections[i]
-		if o.class[i] != classMeta || s.Size == 0 {
+		id, section := elfobj.SecID(i), &o.File.Sections[i]
+		if o.class[i] != classMeta || section.Size == 0 {
 			continue
 		}
-		known := rowOf(s.Name)
+		known := rowOf(section.Name)
 		if known != nil && known.section == btfIDs {
-			out[s.Name] = append(out[s.Name], o.btfBits(id)...)
+			out[section.Name] = append(out[section.Name], o.btfBits(id)...)
 			continue
 		}
-		for _, a := range o.atomsIn(id) {
-			at := &o.Atoms[a]
-			if base, numbered := o.numbered(a); numbered {
-				out[s.Name] = append(out[s.Name], bit{sec: id, from: at.Start, to: at.End, atom: a, base: base, shape: lineShape(known, at.End-at.Start)})
+		for _, atom := range o.atomsIn(id) {
+			at := &o.Atoms[atom]
+			if base, numbered := o.numbered(atom); numbered {
+				out[section.Name] = append(out[section.Name],
+					bit{sec: id, from: at.Start, to: at.End, atom: atom, base: base,
+						shape: lineShape(known, at.End-at.Start)})
 				continue
 			}
 			if at.Name == "" {
-				out[s.Name] = append(out[s.Name], o.divide(known, id, at.Start, at.End)...)
+				out[section.Name] = append(out[section.Name], o.divide(known, id, at.Start, at.End)...)
 				continue
 			}
 			// What lies around the symbol's own bytes, when it is more than padding.
 			for _, r := range [][2]uint64{{at.Start, at.Base}, {at.Base + at.Size, at.End}} {
 				if r[0] < r[1] && !o.padding(id, r[0], r[1]) {
-					out[s.Name] = append(out[s.Name], o.divide(known, id, r[0], r[1])...)
+					out[section.Name] = append(out[section.Name], o.divide(known, id, r[0], r[1])...)
 				}
 			}
 		}
@@ -73,18 +75,18 @@ func (o *Object) bits() map[string][]bit {
 
 // numbered reports whether a counter numbers the atom's name, and gives the name
 // without the numbers.
-func (o *Object) numbered(a AtomID) (base string, ok bool) {
-	if o.Atoms[a].Name == "" {
+func (o *Object) numbered(atom AtomID) (base string, ok bool) {
+	if o.Atoms[atom].Name == "" {
 		return "", false
 	}
-	base, marks := stem(o.Atoms[a].Name)
+	base, marks := stem(o.Atoms[atom].Name)
 	return base, strings.HasPrefix(marks, "#")
 }
 
 // byBits reports whether an atom of a table is compared as a bit, not by its name.
-func (o *Object) byBits(a AtomID) bool {
-	_, numbered := o.numbered(a)
-	return numbered || o.Atoms[a].Name == "" || o.Section(a) == btfIDs
+func (o *Object) byBits(atom AtomID) bool {
+	_, numbered := o.numbered(atom)
+	return numbered || o.Atoms[atom].Name == "" || o.Section(atom) == btfIDs
 }
 
 func lineShape(known *row, size uint64) *shape {
@@ -101,34 +103,39 @@ func lineShape(known *row, size uint64) *shape {
 
 // padding reports whether the bytes of a range are zero and nothing is relocated in it.
 func (o *Object) padding(sec elfobj.SecID, from, to uint64) bool {
-	s := &o.File.Sections[sec]
+	section := &o.File.Sections[sec]
 	relocs := o.relocs(sec)
 	k := searchOff(relocs, from)
-	return (k == len(relocs) || relocs[k].Off >= to) && (s.Data == nil || allZero(s.Data[from:to]))
+	return (k == len(relocs) || relocs[k].Off >= to) && (section.Data == nil || allZero(section.Data[from:to]))
 }
 
 // divide cuts a nameless range of a table into entries: strings, or entries of a
 // layout that the row knows. A range that no layout fits stays whole.
 func (o *Object) divide(known *row, sec elfobj.SecID, from, to uint64) []bit {
-	s := &o.File.Sections[sec]
+	section := &o.File.Sections[sec]
 	whole := []bit{{sec: sec, from: from, to: to, atom: -1}}
-	if known == nil || s.Data == nil {
+	if known == nil || section.Data == nil {
 		return whole
 	}
+
+	// Strings that follow each other, each "key=value".
 	if known.section == ".modinfo" {
 		var out []bit
 		for at := from; at < to; {
 			end := to
-			if n := bytes.IndexByte(s.Data[at:to], 0); n >= 0 {
+			if n := bytes.IndexByte(section.Data[at:to], 0); n >= 0 {
 				end = at + uint64(n) + 1
 			}
-			if !allZero(s.Data[at:end]) {
+			if !allZero(section.Data[at:end]) {
 				out = append(out, bit{sec: sec, from: at, to: end, atom: -1})
 			}
 			at = end
 		}
 		return out
 	}
+
+	// The first of the known layouts whose relocations all lie where its members are. A later
+	// kernel may have another for the same name.
 	relocs := o.relocs(sec)
 	relocs = relocs[searchOff(relocs, from):searchOff(relocs, to)]
 	for i := range known.shapes {
@@ -161,7 +168,7 @@ const btfIDs = ".BTF_ids"
 // symbol of another name (include/linux/btf_ids.h, v6.1 and v6.12). The order in a list
 // counts, that in a set does not.
 func (o *Object) btfBits(sec elfobj.SecID) []bit {
-	s := &o.File.Sections[sec]
+	section := &o.File.Sections[sec]
 	type mark struct {
 		at   uint64
 		name string
@@ -169,13 +176,13 @@ func (o *Object) btfBits(sec elfobj.SecID) []bit {
 	var marks []mark
 	for i := range o.File.Symbols {
 		sym := &o.File.Symbols[i]
-		if sym.Sec == sec && sym.Type != elf.STT_SECTION && sym.Name != "" && sym.Value < s.Size {
+		if sym.Sec == sec && sym.Type != elf.STT_SECTION && sym.Name != "" && sym.Value < section.Size {
 			marks = append(marks, mark{sym.Value, sym.Name})
 		}
 	}
 	slices.SortStableFunc(marks, func(a, b mark) int {
-		list := func(m mark) int { // a list's name before that of its first identifier
-			if strings.HasPrefix(m.name, btfPrefix) {
+		list := func(start mark) int { // a list's name before that of its first identifier
+			if strings.HasPrefix(start.name, btfPrefix) {
 				return 1
 			}
 			return 0
@@ -185,18 +192,19 @@ func (o *Object) btfBits(sec elfobj.SecID) []bit {
 	var out []bit
 	group, ordered, nth := "", true, 0
 	if len(marks) == 0 || marks[0].at > 0 {
-		out = append(out, o.divide(&row{shapes: []shape{{size: 4}}}, sec, 0, append(marks, mark{at: s.Size})[0].at)...)
+		out = append(out, o.divide(&row{shapes: []shape{{size: 4}}}, sec, 0,
+			append(marks, mark{at: section.Size})[0].at)...)
 	}
-	for i, m := range marks {
-		end := s.Size
+	for i, start := range marks {
+		end := section.Size
 		if i+1 < len(marks) {
 			end = marks[i+1].at
 		}
-		name, isID := strings.CutPrefix(m.name, btfPrefix)
+		name, isID := strings.CutPrefix(start.name, btfPrefix)
 		if !isID {
-			group, ordered, nth = m.name, true, 0
-			if end > m.at { // no identifier at the list's start
-				out = append(out, bit{sec: sec, from: m.at, to: end, atom: -1, base: group + "\x00"})
+			group, ordered, nth = start.name, true, 0
+			if end > start.at { // no identifier at the list's start
+				out = append(out, bit{sec: sec, from: start.at, to: end, atom: -1, base: group + "\x00"})
 			}
 			continue
 		}
@@ -211,7 +219,8 @@ func (o *Object) btfBits(sec elfobj.SecID) []bit {
 			place = fmt.Sprintf("%d", nth)
 		}
 		nth++
-		out = append(out, bit{sec: sec, from: m.at, to: end, atom: -1, base: strings.Join([]string{group, place, name}, "\x00")})
+		out = append(out, bit{sec: sec, from: start.at, to: end, atom: -1,
+			base: strings.Join([]string{group, place, name}, "\x00")})
 	}
 	return out
 }
@@ -220,8 +229,8 @@ const btfPrefix = "__BTF_ID__"
 
 // says describes a bit to a person: what it refers to, "" when it refers to nothing.
 // The atom is the function or variable that it refers to first, -1 if none of the object.
-func (o *Object) says(b *bit) (string, AtomID) {
-	if rest := strings.Split(b.base, "\x00"); len(rest) == 3 { // of .BTF_ids
+func (o *Object) says(part *bit) (string, AtomID) {
+	if rest := strings.Split(part.base, "\x00"); len(rest) == 3 { // of .BTF_ids
 		name := strings.Replace(rest[2], "__", " ", 1)
 		if rest[0] != "" && !strings.HasSuffix(rest[2], "__"+rest[0]) {
 			name += " in " + rest[0]
@@ -231,88 +240,89 @@ func (o *Object) says(b *bit) (string, AtomID) {
 		return rest[0], -1
 	}
 	name, atom := "", AtomID(-1)
-	o.bitTargets(b, func(_ uint64, t Target) {
-		n := ""
-		switch t.Kind {
+	o.bitTargets(part, func(_ uint64, target Target) {
+		own := ""
+		switch target.Kind {
 		case TargetAtom:
-			if n = o.Atoms[t.Atom].Name; n == "" {
-				n = o.Section(t.Atom)
+			if own = o.Atoms[target.Atom].Name; own == "" {
+				own = o.Section(target.Atom)
 			}
 		case TargetExtern:
-			n = t.Name
+			own = target.Name
 		}
-		code := t.Kind == TargetAtom && o.Atoms[t.Atom].Class == classText
-		if n == "" || name != "" && (!code || atom >= 0 && o.Atoms[atom].Class == classText) {
+		code := target.Kind == TargetAtom && o.Atoms[target.Atom].Class == classText
+		if own == "" || name != "" && (!code || atom >= 0 && o.Atoms[atom].Class == classText) {
 			return
 		}
-		if name = withOffset(n, t.Off+t.Skew); t.Kind == TargetAtom {
-			atom = t.Atom
+		if name = withOffset(own, target.Off+target.Skew); target.Kind == TargetAtom {
+			atom = target.Atom
 		}
 	})
 	return name, atom
 }
 
 // bitTargets gives f what the bit refers to, each with its place in the bit.
-func (o *Object) bitTargets(b *bit, f func(at uint64, t Target)) {
-	relocs := o.relocs(b.sec)
-	for k := searchOff(relocs, b.from); k < len(relocs) && relocs[k].Off < b.to; k++ {
-		f(relocs[k].Off-b.from, o.target(b.sec, &relocs[k], k))
+func (o *Object) bitTargets(part *bit, f func(at uint64, t Target)) {
+	relocs := o.relocs(part.sec)
+	for k := searchOff(relocs, part.from); k < len(relocs) && relocs[k].Off < part.to; k++ {
+		f(relocs[k].Off-part.from, o.target(part.sec, &relocs[k], k))
 	}
 }
 
 // bitBytes returns the bytes of a bit without what relocations and line numbers fill;
 // nil, and not as many zeros as a header claims, where the section stores none.
-func (o *Object) bitBytes(b *bit) []byte {
-	data := o.File.Sections[b.sec].Data
+func (o *Object) bitBytes(part *bit) []byte {
+	data := o.File.Sections[part.sec].Data
 	if data == nil {
 		return nil
 	}
-	out := bytes.Clone(data[b.from:b.to])
-	out = append(out, make([]byte, b.size()-uint64(len(out)))...)
-	relocs := o.relocs(b.sec)
-	for k := searchOff(relocs, b.from); k < len(relocs) && relocs[k].Off < b.to; k++ {
-		if w := uint64(o.Arch.Width(relocs[k].Type)); relocs[k].Off+w <= b.to {
-			o.Arch.Clear(out[relocs[k].Off-b.from:][:w], relocs[k].Type)
+	out := bytes.Clone(data[part.from:part.to])
+	out = append(out, make([]byte, part.size()-uint64(len(out)))...)
+	relocs := o.relocs(part.sec)
+	for k := searchOff(relocs, part.from); k < len(relocs) && relocs[k].Off < part.to; k++ {
+		if w := uint64(o.Arch.Width(relocs[k].Type)); relocs[k].Off+w <= part.to {
+			o.Arch.Clear(out[relocs[k].Off-part.from:][:w], relocs[k].Type)
 		}
 	}
-	if b.shape != nil && b.shape.lineLen > 0 {
-		clear(out[b.shape.lineOff:][:b.shape.lineLen])
+	if part.shape != nil && part.shape.lineLen > 0 {
+		clear(out[part.shape.lineOff:][:part.shape.lineLen])
 	}
 	return out
 }
 
 // sameBit returns why two bits differ, or equal.
-func (c *comparer) sameBit(x, y *bit) string {
-	if x.size() != y.size() {
-		return fmt.Sprintf("size %d -> %d", x.size(), y.size())
+func (c *comparer) sameBit(before, after *bit) string {
+	if before.size() != after.size() {
+		return fmt.Sprintf("size %d -> %d", before.size(), after.size())
 	}
-	old, newer := c.o.bitBytes(x), c.p.bitBytes(y)
-	d := firstDiff(old, newer, 0)
+	old, newer := c.o.bitBytes(before), c.p.bitBytes(after)
+	diff := firstDiff(old, newer, 0)
 	switch {
 	case old == nil:
-		d = bytes.IndexFunc(newer, notZero)
+		diff = bytes.IndexFunc(newer, notZero)
 	case newer == nil:
-		d = bytes.IndexFunc(old, notZero)
+		diff = bytes.IndexFunc(old, notZero)
 	}
-	if d >= 0 {
-		return fmt.Sprintf("bytes differ at +%#x", d)
+	if diff >= 0 {
+		return fmt.Sprintf("bytes differ at +%#x", diff)
 	}
-	return c.sameBitTargets(x, y)
+	return c.sameBitTargets(before, after)
 }
 
-func (c *comparer) sameBitTargets(x, y *bit) string {
-	rx, ry := c.o.relocs(x.sec), c.p.relocs(y.sec)
-	fx, fy := searchOff(rx, x.from), searchOff(ry, y.from)
-	lx, ly := rx[fx:searchOff(rx, x.to)], ry[fy:searchOff(ry, y.to)]
+func (c *comparer) sameBitTargets(before, after *bit) string {
+	rx, ry := c.o.relocs(before.sec), c.p.relocs(after.sec)
+	fx, fy := searchOff(rx, before.from), searchOff(ry, after.from)
+	lx, ly := rx[fx:searchOff(rx, before.to)], ry[fy:searchOff(ry, after.to)]
 	if len(lx) != len(ly) {
 		return fmt.Sprintf("%d references -> %d", len(lx), len(ly))
 	}
 	for i := range lx {
-		at := lx[i].Off - x.from
-		if at != ly[i].Off-y.from || lx[i].Type != ly[i].Type {
+		at := lx[i].Off - before.from
+		if at != ly[i].Off-after.from || lx[i].Type != ly[i].Type {
 			return fmt.Sprintf("reference at +%#x changed type", at)
 		}
-		if why := c.sameTarget(c.o.target(x.sec, &lx[i], fx+i), c.p.target(y.sec, &ly[i], fy+i)); why != equal {
+		if why := c.sameTarget(c.o.target(before.sec, &lx[i], fx+i),
+			c.p.target(after.sec, &ly[i], fy+i)); why != equal {
 			return fmt.Sprintf("reference at +%#x: %s", at, why)
 		}
 	}
@@ -321,22 +331,22 @@ func (c *comparer) sameBitTargets(x, y *bit) string {
 
 // bitContents is a key for the name, the size and the bytes of a bit. Zeros at the end
 // are left to the size: a section may store none.
-func (o *Object) bitContents(b *bit) []byte {
-	key := fmt.Appendf(nil, "%s\x00%d ", b.base, b.to-b.from)
-	return append(key, bytes.TrimRight(o.bitBytes(b), "\x00")...)
+func (o *Object) bitContents(part *bit) []byte {
+	key := fmt.Appendf(nil, "%s\x00%d ", part.base, part.to-part.from)
+	return append(key, bytes.TrimRight(o.bitBytes(part), "\x00")...)
 }
 
 func notZero(r rune) bool { return r != 0 }
 
 // bitKey groups bits that may be partners: equal bytes, and references of one name.
-func (o *Object) bitKey(b *bit) string {
-	key := o.bitContents(b)
-	o.bitTargets(b, func(at uint64, t Target) {
-		name := t.Name
-		if t.Kind == TargetAtom {
-			name, _ = stem(o.Atoms[t.Atom].Name)
+func (o *Object) bitKey(part *bit) string {
+	key := o.bitContents(part)
+	o.bitTargets(part, func(at uint64, target Target) {
+		name := target.Name
+		if target.Kind == TargetAtom {
+			name, _ = stem(o.Atoms[target.Atom].Name)
 		}
-		key = fmt.Appendf(key, "\x00%d %d %s %q", at, t.Kind, name, contentKey(t.Text))
+		key = fmt.Appendf(key, "\x00%d %d %s %q", at, target.Kind, name, contentKey(target.Text))
 	})
 	return string(key)
 }
@@ -395,10 +405,10 @@ func (c *comparer) matchBits(section string, left, right []bit) []bitChange {
 	same := slices.Clone(toLeft)
 	// Altered: one of a place in a list, one of a target, one of a number's name, one of the same bytes.
 	if section == btfIDs {
-		each(func(_ *Object, b *bit) string {
-			rest := strings.Split(b.base, "\x00")
+		each(func(_ *Object, part *bit) string {
+			rest := strings.Split(part.base, "\x00")
 			if len(rest) == 3 && rest[1] == "" {
-				return b.base // of a set: its flags changed
+				return part.base // of a set: its flags changed
 			}
 			return strings.Join(rest[:min(len(rest), 2)], "\x00")
 		}, func(_, _ *bit) bool { return true })
@@ -423,22 +433,23 @@ func (c *comparer) matchBits(section string, left, right []bit) []bitChange {
 	last := -1
 	known := rowOf(section)
 	for j := range right {
-		switch i := toLeft[j]; {
-		case i < 0:
+		switch partner := toLeft[j]; {
+		case partner < 0:
 			out = append(out, bitChange{section, New, nil, &right[j], ""})
 		case same[j] < 0:
-			why := c.sameBit(&left[i], &right[j])
+			why := c.sameBit(&left[partner], &right[j])
 			if why == equal { // of .BTF_ids: another name, or another place
-				x, _ := c.o.says(&left[i])
+				x, _ := c.o.says(&left[partner])
 				y, _ := c.p.says(&right[j])
 				why = x + " -> " + y
 			}
-			out = append(out, bitChange{section, Changed, &left[i], &right[j], why})
+			out = append(out, bitChange{section, Changed, &left[partner], &right[j], why})
 		default:
-			if known != nil && known.ordered && section != btfIDs && i < last {
-				out = append(out, bitChange{section, Changed, &left[i], &right[j], "another order: others come before it now"})
+			if known != nil && known.ordered && section != btfIDs && partner < last {
+				out = append(out, bitChange{section, Changed, &left[partner], &right[j],
+					"another order: others come before it now"})
 			}
-			last = max(last, i)
+			last = max(last, partner)
 		}
 	}
 	return out
@@ -452,17 +463,17 @@ func fillInts(n int) []int {
 	return out
 }
 
-func (c *comparer) refers(b *bit) bool {
-	relocs := c.o.relocs(b.sec)
-	k := searchOff(relocs, b.from)
-	return k < len(relocs) && relocs[k].Off < b.to
+func (c *comparer) refers(part *bit) bool {
+	relocs := c.o.relocs(part.sec)
+	k := searchOff(relocs, part.from)
+	return k < len(relocs) && relocs[k].Off < part.to
 }
 
 // infoOf names a bit of .modinfo.
-func (o *Object) infoOf(b *bit) registered {
+func (o *Object) infoOf(part *bit) registered {
 	name := ""
-	if b.atom >= 0 {
-		name = o.Atoms[b.atom].Name
+	if part.atom >= 0 {
+		name = o.Atoms[part.atom].Name
 	}
-	return moduleInfo(o.bitBytes(b), name)
+	return moduleInfo(o.bitBytes(part), name)
 }

@@ -30,8 +30,8 @@ func (x *extractor) tableBlob(src *elfobj.Section, owner AtomID) elfobj.SecID {
 // the source object: alternatives of one place apply in that order.
 func (x *extractor) tables() error {
 	list := x.derived
-	for _, a := range x.order {
-		for _, n := range x.p.entriesOf(a) {
+	for _, atom := range x.order {
+		for _, n := range x.p.entriesOf(atom) {
 			if x.p.entry(n).row.policy == carry {
 				list = append(list, n)
 			}
@@ -39,8 +39,8 @@ func (x *extractor) tables() error {
 	}
 	slices.Sort(list) // they are numbered in that order
 	for _, n := range slices.Compact(list) {
-		e := x.p.entry(n)
-		if err := x.entry(&e); err != nil {
+		ent := x.p.entry(n)
+		if err := x.entry(&ent); err != nil {
 			return err
 		}
 	}
@@ -48,121 +48,128 @@ func (x *extractor) tables() error {
 	return nil
 }
 
-func (x *extractor) entry(e *entry) error {
-	src := &x.p.File.Sections[e.sec]
-	relocs := make([]elfobj.Reloc, 0, len(e.relocs))
-	for k := range e.relocs {
-		r := e.relocs[k]
-		t := x.p.target(e.sec, &r, e.first+k)
+func (x *extractor) entry(ent *entry) error {
+	src := &x.p.File.Sections[ent.sec]
+	relocs := make([]elfobj.Reloc, 0, len(ent.relocs))
+	for k := range ent.relocs {
+		rel := ent.relocs[k]
+		target := x.p.target(ent.sec, &rel, ent.first+k)
 		var nr elfobj.Reloc
 		var err error
-		if t.Kind == TargetPiece && e.shape.alt != 0 {
-			nr, err = x.piece(e, r, t, x.p.location(e.sec, &r, e.first+k)-int64(x.p.File.Symbols[r.Sym].Value)-r.Addend)
+		if target.Kind == TargetPiece && ent.shape.alt != 0 {
+			nr, err = x.piece(ent, rel, target, x.p.location(ent.sec, &rel,
+				ent.first+k)-int64(x.p.File.Symbols[rel.Sym].Value)-rel.Addend)
 		} else {
-			nr, err = x.reloc(e.owner, e.sec, &r, e.first+k, true)
+			nr, err = x.reloc(ent.owner, ent.sec, &rel, ent.first+k, true)
 		}
 		if err != nil {
 			return err
 		}
-		nr.Off = r.Off - e.off
+		nr.Off = rel.Off - ent.off
 		relocs = append(relocs, nr)
 	}
-	if dropIt, err := x.late(e, relocs); err != nil || dropIt {
+	if dropIt, err := x.late(ent, relocs); err != nil || dropIt {
 		return err
 	}
-	if err := x.lateSite(e); err != nil {
+	if err := x.lateSite(ent); err != nil {
 		return err
 	}
-	id := x.tableBlob(src, e.owner)
+	id := x.tableBlob(src, ent.owner)
 	out := &x.out.Sections[id]
 	out.EntSize = src.EntSize
 	base := uint64(len(out.Data))
-	out.Data = append(out.Data, x.p.whole(e)...) // others may follow
+	out.Data = append(out.Data, x.p.whole(ent)...) // others may follow
 	out.Size = uint64(len(out.Data))
-	for _, r := range relocs {
-		r.Off += base
-		x.clear(id, r)
-		out.Relocs = append(out.Relocs, r)
+	for _, rel := range relocs {
+		rel.Off += base
+		x.clear(id, rel)
+		out.Relocs = append(out.Relocs, rel)
 	}
-	if e.row.pair == "" {
+	if ent.row.pair == "" {
 		return nil
 	}
-	return x.pairEntry(e)
+	return x.pairEntry(ent)
 }
 
 // half returns the first section of the name that holds one half of a table.
 func (x *extractor) half(name string) (elfobj.SecID, bool) {
 	id, ok := x.halves[name]
 	if !ok {
-		id = elfobj.SecID(max(0, slices.IndexFunc(x.p.File.Sections, func(s elfobj.Section) bool { return s.Name == name })))
+		id = elfobj.SecID(max(0, slices.IndexFunc(x.p.File.Sections,
+			func(s elfobj.Section) bool { return s.Name == name })))
 		x.halves[name] = id
 	}
 	return id, id != 0
 }
 
 // pairEntry copies the other half of a parallel table's entry.
-func (x *extractor) pairEntry(e *entry) error {
-	index := e.off / e.shape.size
-	count, _ := e.shape.count(x.p.File.Sections[e.sec].Size)
-	other, ok := x.half(e.row.pair)
+func (x *extractor) pairEntry(ent *entry) error {
+	index := ent.off / ent.shape.size
+	count, _ := ent.shape.count(x.p.File.Sections[ent.sec].Size)
+	other, ok := x.half(ent.row.pair)
 	if !ok {
-		return &finding.Finding{ID: finding.IDUnknownSection, Severity: finding.Error, Section: e.row.pair, Message: "section is missing although " + e.row.section + " exists"}
+		return &finding.Finding{ID: finding.IDUnknownSection, Severity: finding.Error, Section: ent.row.pair,
+			Message: "section is missing although " + ent.row.section + " exists"}
 	}
-	s := &x.p.File.Sections[other]
-	size := s.Size / count
-	if size == 0 || s.Size%count != 0 || len(s.Relocs) > 0 || s.Data == nil {
-		return &finding.Finding{ID: finding.IDUnknownSection, Severity: finding.Error, Section: s.Name, Message: fmt.Sprintf("%s does not match %s", s.Name, e.row.section)}
+	section := &x.p.File.Sections[other]
+	size := section.Size / count
+	if size == 0 || section.Size%count != 0 || len(section.Relocs) > 0 || section.Data == nil {
+		return &finding.Finding{ID: finding.IDUnknownSection, Severity: finding.Error, Section: section.Name,
+			Message: fmt.Sprintf("%s does not match %s", section.Name, ent.row.section)}
 	}
-	id := x.blob(s.Name, s.Align, s.Flags)
+	id := x.blob(section.Name, section.Align, section.Flags)
 	out := &x.out.Sections[id]
-	out.Data = append(out.Data, s.Data[index*size:(index+1)*size]...)
+	out.Data = append(out.Data, section.Data[index*size:(index+1)*size]...)
 	out.Size = uint64(len(out.Data))
 	return nil
 }
 
 // piece copies the replacement code of an alternative and returns the entry's
-// relocation r to it. t and skew are those of r.
-func (x *extractor) piece(e *entry, r elfobj.Reloc, t Target, skew int64) (elfobj.Reloc, error) {
-	if e.altLen == 0 {
+// relocation rel to it. target and skew are those of rel.
+func (x *extractor) piece(ent *entry, rel elfobj.Reloc, target Target, skew int64) (elfobj.Reloc, error) {
+	if ent.altLen == 0 {
 		// Nothing stands there; the section is all that the entry needs.
-		src := &x.p.File.Sections[t.Sec]
+		src := &x.p.File.Sections[target.Sec]
 		id := x.blob(src.Name, src.Align, src.Flags&^elf.SHF_GROUP)
-		r.Sym, r.Addend = x.blobSym[id], -skew
-		return r, nil
+		rel.Sym, rel.Addend = x.blobSym[id], -skew
+		return rel, nil
 	}
-	src := &x.p.File.Sections[e.alt]
-	key := fmt.Sprintf("alt/%d/%d/%d", e.alt, e.altOff, e.altLen)
+	src := &x.p.File.Sections[ent.alt]
+	key := fmt.Sprintf("alt/%d/%d/%d", ent.alt, ent.altOff, ent.altLen)
 	pl, ok := x.pool[key]
 	if !ok {
 		id := x.blob(src.Name, src.Align, src.Flags&^elf.SHF_GROUP)
 		pl = placement{sec: id, off: uint64(len(x.out.Sections[id].Data)), sym: x.blobSym[id]}
 		x.pool[key] = pl
 		out := &x.out.Sections[id]
-		out.Data = append(out.Data, src.Data[e.altOff:e.altOff+e.altLen]...)
+		out.Data = append(out.Data, src.Data[ent.altOff:ent.altOff+ent.altLen]...)
 		out.Size = uint64(len(out.Data))
-		relocs, first := x.p.pieceRelocs(e)
+		relocs, first := x.p.pieceRelocs(ent)
 		for k := range relocs {
-			if relocs[k].Off-e.altOff+uint64(x.p.Arch.Width(relocs[k].Type)) > e.altLen {
-				return r, &finding.Finding{ID: finding.IDUnsupported, Severity: finding.Error, Symbol: x.p.Atoms[e.owner].Name, Section: src.Name,
+			if relocs[k].Off-ent.altOff+uint64(x.p.Arch.Width(relocs[k].Type)) > ent.altLen {
+				return rel, &finding.Finding{ID: finding.IDUnsupported, Severity: finding.Error,
+					Symbol: x.p.Atoms[ent.owner].Name, Section: src.Name,
 					Message: fmt.Sprintf("relocation at %#x reaches outside the replacement code", relocs[k].Off),
 					Remedy:  "report the instruction; the function cannot be carried safely"}
 			}
-			nr, err := x.reloc(e.owner, e.alt, &relocs[k], first+k, x.isBranch(e.alt, &relocs[k]))
+			nr, err := x.reloc(ent.owner, ent.alt, &relocs[k], first+k, x.isBranch(ent.alt, &relocs[k]))
 			if err != nil {
-				return r, err
+				return rel, err
 			}
 			if symbol, of := ofModule(x.out.Symbols[nr.Sym].Name); of {
-				return r, &finding.Finding{ID: finding.IDLoadTime, Severity: finding.Error, Symbol: x.p.Atoms[e.owner].Name, Section: src.Name,
-					Message: fmt.Sprintf("an alternative instruction refers to a symbol of module %s, which may load after the livepatch", symbol.Object),
-					Remedy:  "avoid the alternative in the patched function"}
+				return rel, &finding.Finding{ID: finding.IDLoadTime, Severity: finding.Error,
+					Symbol: x.p.Atoms[ent.owner].Name, Section: src.Name,
+					Message: fmt.Sprintf("an alternative instruction refers to a symbol of module %s, which may load "+
+						"after the livepatch", symbol.Object),
+					Remedy: "avoid the alternative in the patched function"}
 			}
-			nr.Off = relocs[k].Off - e.altOff + pl.off
+			nr.Off = relocs[k].Off - ent.altOff + pl.off
 			x.clear(id, nr)
 			x.out.Sections[id].Relocs = append(x.out.Sections[id].Relocs, nr)
 		}
 	}
-	r.Sym, r.Addend = pl.sym, int64(pl.off)+t.Off-int64(e.altOff)-skew
-	return r, nil
+	rel.Sym, rel.Addend = pl.sym, int64(pl.off)+target.Off-int64(ent.altOff)-skew
+	return rel, nil
 }
 
 // ofModule reads the name of a livepatch symbol that a module has, not vmlinux.
@@ -174,35 +181,39 @@ func ofModule(name string) (symbol elfobj.KlpSymbol, ok bool) {
 // late judges table entries that refer to a symbol of a module. The tables are
 // processed when the livepatch loads; the module may come later. Tracepoints
 // and pr_debug are then left disabled, anything else is refused.
-func (x *extractor) late(e *entry, relocs []elfobj.Reloc) (dropIt bool, err error) {
-	for i, r := range relocs {
-		name := x.out.Symbols[r.Sym].Name
+func (x *extractor) late(ent *entry, relocs []elfobj.Reloc) (dropIt bool, err error) {
+	for i, rel := range relocs {
+		name := x.out.Symbols[rel.Sym].Name
 		symbol, of := ofModule(name)
 		if !of {
 			continue
 		}
 		obj, key := symbol.Object, symbol.Name
-		fn := x.p.Atoms[x.p.Root(e.owner)].Name
+		fn := x.p.Atoms[x.p.Root(ent.owner)].Name
 		switch {
-		case e.row.section == "__jump_table" && strings.HasPrefix(key, "__tracepoint_"):
+		case ent.row.section == "__jump_table" && strings.HasPrefix(key, "__tracepoint_"):
 			x.sleeps(lateKind{obj, "tracepoint"}, strings.TrimPrefix(key, "__tracepoint_"), fn)
 			return true, nil
-		case e.row.section == "__jump_table" && x.describesDebug(e, i):
+		case ent.row.section == "__jump_table" && x.describesDebug(ent, i):
 			x.sleeps(lateKind{obj, "pr_debug"}, "", fn)
 			return true, nil
-		case e.row.section == ".static_call_sites":
+		case ent.row.section == ".static_call_sites":
 			// Without its entry the site keeps calling the trampoline, which
 			// static_call_update() keeps up to date as well (kernel/static_call_inline.c,
 			// v5.10 to v6.12): the same function, one jump later.
 			x.sleeps(lateKind{obj, "static call"}, strings.TrimPrefix(key, "__SCK__"), fn)
 			return true, nil
-		case e.row.section == "__jump_table":
-			return false, &finding.Finding{ID: finding.IDModuleKey, Severity: finding.Error, Symbol: fn, Section: e.row.section,
-				Message: fmt.Sprintf("static key %s is defined in module %s, which may load after the livepatch", key, obj),
-				Remedy:  "use static_key_enabled(&key.key) in the patched function instead of the static branch"}
+		case ent.row.section == "__jump_table":
+			return false, &finding.Finding{ID: finding.IDModuleKey, Severity: finding.Error, Symbol: fn,
+				Section: ent.row.section,
+				Message: fmt.Sprintf("static key %s is defined in module %s, which may load after the livepatch", key,
+					obj),
+				Remedy: "use static_key_enabled(&key.key) in the patched function instead of the static branch"}
 		default:
-			return false, &finding.Finding{ID: finding.IDLoadTime, Severity: finding.Error, Symbol: fn, Section: e.row.section,
-				Message: fmt.Sprintf("entry of %s refers to %s of module %s, which may load after the livepatch", e.row.section, key, obj)}
+			return false, &finding.Finding{ID: finding.IDLoadTime, Severity: finding.Error, Symbol: fn,
+				Section: ent.row.section,
+				Message: fmt.Sprintf("entry of %s refers to %s of module %s, which may load after the livepatch",
+					ent.row.section, key, obj)}
 		}
 	}
 	return false, nil
@@ -213,22 +224,22 @@ func (x *extractor) late(e *entry, relocs []elfobj.Reloc) (dropIt bool, err erro
 type lateKind struct{ object, what string }
 
 // sleeps records that fn uses name, or something without one.
-func (x *extractor) sleeps(k lateKind, name, fn string) {
+func (x *extractor) sleeps(kind lateKind, name, fn string) {
 	if x.asleep == nil {
 		x.asleep = map[lateKind]map[string]bool{}
 	}
-	if x.asleep[k] == nil {
-		x.asleep[k] = map[string]bool{}
+	if x.asleep[kind] == nil {
+		x.asleep[kind] = map[string]bool{}
 	}
-	x.asleep[k]["in "+fn] = true
+	x.asleep[kind]["in "+fn] = true
 	if name != "" {
-		x.asleep[k][name] = true
+		x.asleep[kind][name] = true
 	}
 }
 
 // lateNotes makes one note of each kind of construct and module.
 func (x *extractor) lateNotes() {
-	for k, names := range x.asleep {
+	for kind, names := range x.asleep {
 		var what, fns []string
 		for n := range names {
 			if fn, ok := strings.CutPrefix(n, "in "); ok {
@@ -239,51 +250,60 @@ func (x *extractor) lateNotes() {
 		}
 		slices.Sort(what)
 		slices.Sort(fns)
-		p := finding.Finding{ID: finding.IDModuleKey, Severity: finding.Note, Symbol: strings.Join(fns, ", "), Section: "__jump_table"}
-		switch k.what {
+
+		// One note for each module and construct, so that a patch with many of them stays
+		// readable.
+		note := finding.Finding{ID: finding.IDModuleKey, Severity: finding.Note, Symbol: strings.Join(fns, ", "),
+			Section: "__jump_table"}
+		switch kind.what {
 		case "tracepoint":
-			p.Message = fmt.Sprintf("module %s may load after the livepatch: its tracepoints stay disabled in the patched functions: %s", k.object, strings.Join(what, ", "))
+			note.Message = fmt.Sprintf("module %s may load after the livepatch: its tracepoints stay disabled in the "+
+				"patched functions: %s", kind.object, strings.Join(what, ", "))
 		case "pr_debug":
-			p.Message = fmt.Sprintf("module %s may load after the livepatch: its pr_debug messages stay disabled in the patched functions", k.object)
+			note.Message = fmt.Sprintf("module %s may load after the livepatch: its pr_debug messages stay disabled "+
+				"in the patched functions", kind.object)
 		default:
-			p.Section = ".static_call_sites"
-			p.Message = fmt.Sprintf("module %s may load after the livepatch: the patched functions reach its static calls through their trampolines: %s", k.object, strings.Join(what, ", "))
+			note.Section = ".static_call_sites"
+			note.Message = fmt.Sprintf("module %s may load after the livepatch: the patched functions reach its "+
+				"static calls through their trampolines: %s", kind.object, strings.Join(what, ", "))
 		}
-		x.res.Problems = append(x.res.Problems, p)
+		x.res.Problems = append(x.res.Problems, note)
 	}
 	slices.SortFunc(x.res.Problems, func(a, b finding.Finding) int { return cmp.Compare(a.Message, b.Message) })
 }
 
 // describesDebug reports whether the i-th reference of an entry goes to the description
 // of a pr_debug.
-func (x *extractor) describesDebug(e *entry, i int) bool {
-	t := x.p.target(e.sec, &e.relocs[i], e.first+i)
-	return t.Kind == TargetAtom && describesDebug(x.p.Section(t.Atom))
+func (x *extractor) describesDebug(ent *entry, i int) bool {
+	target := x.p.target(ent.sec, &ent.relocs[i], ent.first+i)
+	return target.Kind == TargetAtom && describesDebug(x.p.Section(target.Atom))
 }
 
 // lateSite refuses an alternative whose original instruction refers to a
 // symbol of a module: the instruction may have been replaced when that
 // relocation is applied.
-func (x *extractor) lateSite(e *entry) error {
-	if e.row.section != ".altinstructions" && e.row.section != ".parainstructions" {
+func (x *extractor) lateSite(ent *entry) error {
+	if ent.row.section != ".altinstructions" && ent.row.section != ".parainstructions" {
 		return nil
 	}
-	pl, ok := x.place[e.owner]
+	pl, ok := x.place[ent.owner]
 	if !ok {
 		return nil
 	}
-	at := &x.p.Atoms[e.owner]
-	start := pl.off + uint64(e.at) + at.Base - at.Start
-	end := start + siteLength(e, x.p.File.Sections[e.sec].Data[e.off:e.off+e.size])
+	at := &x.p.Atoms[ent.owner]
+	start := pl.off + uint64(ent.at) + at.Base - at.Start
+	end := start + siteLength(ent, x.p.File.Sections[ent.sec].Data[ent.off:ent.off+ent.size])
 	relocs := x.out.Sections[pl.sec].Relocs
-	for _, r := range relocs[searchOff(relocs, start):] {
-		if r.Off >= end {
+	for _, rel := range relocs[searchOff(relocs, start):] {
+		if rel.Off >= end {
 			break
 		}
-		if symbol, of := ofModule(x.out.Symbols[r.Sym].Name); of {
-			return &finding.Finding{ID: finding.IDLoadTime, Severity: finding.Error, Symbol: at.Name, Section: e.row.section,
-				Message: fmt.Sprintf("an instruction with alternatives refers to a symbol of module %s, which may load after the livepatch", symbol.Object),
-				Remedy:  "avoid the alternative in the patched function"}
+		if symbol, of := ofModule(x.out.Symbols[rel.Sym].Name); of {
+			return &finding.Finding{ID: finding.IDLoadTime, Severity: finding.Error, Symbol: at.Name,
+				Section: ent.row.section,
+				Message: fmt.Sprintf("an instruction with alternatives refers to a symbol of module %s, which may "+
+					"load after the livepatch", symbol.Object),
+				Remedy: "avoid the alternative in the patched function"}
 		}
 	}
 	return nil
@@ -291,9 +311,9 @@ func (x *extractor) lateSite(e *entry) error {
 
 // siteLength is the number of bytes that an alternative or a paravirt site
 // replaces: instrlen of struct alt_instr, len of struct paravirt_patch_site.
-func siteLength(e *entry, b []byte) uint64 {
-	if e.row.section == ".parainstructions" {
+func siteLength(ent *entry, b []byte) uint64 {
+	if ent.row.section == ".parainstructions" {
 		return uint64(b[9])
 	}
-	return uint64(b[e.shape.siteLen])
+	return uint64(b[ent.shape.siteLen])
 }

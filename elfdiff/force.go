@@ -14,8 +14,10 @@ func (r *Result) IdleForce(replaced []Change) []finding.Finding {
 		if slices.ContainsFunc(replaced, func(ch Change) bool { return ch.Patched == fn && !ch.Along }) {
 			continue
 		}
-		out = append(out, finding.Finding{ID: finding.IDDirective, Severity: finding.Note, Symbol: r.Patched.Atoms[fn].Name,
-			Message: "KPATCH_FORCE_UNSAFE has no effect: the function is not replaced", Remedy: "take the macro out of the patch"})
+		out = append(out, finding.Finding{ID: finding.IDDirective, Severity: finding.Note,
+			Symbol:  r.Patched.Atoms[fn].Name,
+			Message: "KPATCH_FORCE_UNSAFE has no effect: the function is not replaced",
+			Remedy:  "take the macro out of the patch"})
 	}
 	return out
 }
@@ -26,11 +28,13 @@ func (r *Result) CheckForce(ch Change, able bool) *finding.Finding {
 	if !slices.Contains(r.Forced(), ch.Patched) {
 		return nil
 	}
-	f := &finding.Finding{ID: finding.IDDirective, Severity: finding.Warning, Symbol: ch.Name,
+	warning := &finding.Finding{ID: finding.IDDirective, Severity: finding.Warning, Symbol: ch.Name,
 		Message: "KPATCH_FORCE_UNSAFE: old and new code of this function run at once, without a check of the stacks"}
 	if !able {
-		f.Message = "KPATCH_FORCE_UNSAFE has no effect: this kernel cannot switch single functions at once (mainline: 4.12 to 4.15)"
-		f.Remedy = "take the macro out; if the transition stalls, force it for the whole livepatch by its force attribute in sysfs"
+		warning.Message = "KPATCH_FORCE_UNSAFE has no effect: this kernel cannot switch single functions at once " +
+			"(mainline: 4.12 to 4.15)"
+		warning.Remedy = "take the macro out; if the transition stalls, force it for the whole livepatch by its " +
+			"force attribute in sysfs"
 	}
-	return f
+	return warning
 }

@@ -89,8 +89,8 @@ func (n *lineNotes) add(format string, args ...any) {
 }
 
 // entry notes the line numbers of two table entries, whose bytes are given.
-func (n *lineNotes) entry(e *entry, before, after []byte, bigEndian bool) {
-	sh := e.shape
+func (n *lineNotes) entry(ent *entry, before, after []byte, bigEndian bool) {
+	sh := ent.shape
 	if sh.lineLen != 2 {
 		return
 	}
@@ -99,7 +99,7 @@ func (n *lineNotes) entry(e *entry, before, after []byte, bigEndian bool) {
 		order = binary.BigEndian
 	}
 	if x, y := order.Uint16(before[sh.lineOff:]), order.Uint16(after[sh.lineOff:]); x != y {
-		n.add("line %d -> %d of %s", x, y, e.row.construct)
+		n.add("line %d -> %d of %s", x, y, ent.row.construct)
 	}
 }
 
@@ -107,52 +107,53 @@ func (n *lineNotes) entry(e *entry, before, after []byte, bigEndian bool) {
 // Lines, or, when they count, gives the numbers as reasons. It also finds those in
 // which only the tables have other numbers.
 func (r *Result) lineNumbers(count bool) {
-	c := newComparer(r.pairs.pairing)
+	comp := newComparer(r.pairs.pairing)
 	notes := map[AtomID]*lineNotes{} // by patched root; nil: something else differs
 	listed := map[AtomID]bool{}
 	for _, ch := range r.Functions {
 		listed[ch.Patched] = ch.Kind == Changed
 	}
 	for i := range r.Patched.Atoms {
-		b := AtomID(i)
-		at := &r.Patched.Atoms[b]
-		if at.Class != classText || at.Name == "" || r.Patched.thunk(b) {
+		patchedAtom := AtomID(i)
+		at := &r.Patched.Atoms[patchedAtom]
+		if at.Class != classText || at.Name == "" || r.Patched.thunk(patchedAtom) {
 			continue
 		}
-		root := r.Patched.Root(b)
-		a := r.pairs.toO[b]
+		root := r.Patched.Root(patchedAtom)
+		origAtom := r.pairs.toO[patchedAtom]
 		changed := listed[root]
-		if !changed && (a < 0 || !r.linesInTables(a, b)) {
+		if !changed && (origAtom < 0 || !r.linesInTables(origAtom, patchedAtom)) {
 			continue
 		}
-		n, seen := notes[root]
+		note, seen := notes[root]
 		if !seen {
-			n = &lineNotes{}
+			note = &lineNotes{}
 		}
-		if n != nil {
-			if c.lines = n; a < 0 || c.differ(a, b) != equal {
-				n = nil
+		if note != nil {
+			if comp.lines = note; origAtom < 0 || comp.differ(origAtom, patchedAtom) != equal {
+				note = nil
 			}
 		}
-		notes[root] = n
+		notes[root] = note
 	}
 	r.lostParts(notes)
 
 	same := func(ch Change) bool {
-		n := notes[ch.Patched]
-		if ch.Kind != Changed || n == nil || len(n.reasons) == 0 {
+		note := notes[ch.Patched]
+		if ch.Kind != Changed || note == nil || len(note.reasons) == 0 {
 			return false
 		}
-		ch.Reasons = []string{"only line numbers differ: " + strings.Join(n.reasons, "; ")}
+		ch.Reasons = []string{"only line numbers differ: " + strings.Join(note.reasons, "; ")}
 		r.Lines = append(r.Lines, ch)
 		return true
 	}
 	r.Functions = slices.DeleteFunc(r.Functions, same)
 	for i := range r.Patched.Atoms {
-		b := AtomID(i)
-		if a := r.pairs.toO[b]; a >= 0 && notes[b] != nil && !listed[b] {
-			same(Change{Name: r.Orig.Atoms[a].Name, Kind: Changed, Section: r.Patched.Section(b), Orig: a, Patched: b,
-				Init: r.Patched.InitOnly(b) || r.Orig.InitOnly(a)})
+		patchedAtom := AtomID(i)
+		if origAtom := r.pairs.toO[patchedAtom]; origAtom >= 0 && notes[patchedAtom] != nil && !listed[patchedAtom] {
+			same(Change{Name: r.Orig.Atoms[origAtom].Name, Kind: Changed, Section: r.Patched.Section(patchedAtom),
+				Orig: origAtom, Patched: patchedAtom,
+				Init: r.Patched.InitOnly(patchedAtom) || r.Orig.InitOnly(origAtom)})
 		}
 	}
 	if count {
@@ -162,19 +163,19 @@ func (r *Result) lineNumbers(count bool) {
 
 // linesInTables reports whether two functions that may be equal have entries in tables
 // with a line number that differs.
-func (r *Result) linesInTables(a, b AtomID) bool {
-	x, y := r.Orig.entriesOf(a), r.Patched.entriesOf(b)
-	if len(x) != len(y) {
+func (r *Result) linesInTables(origAtom, patchedAtom AtomID) bool {
+	origEntries, patchedEntries := r.Orig.entriesOf(origAtom), r.Patched.entriesOf(patchedAtom)
+	if len(origEntries) != len(patchedEntries) {
 		return false
 	}
-	for i := range x {
-		e, f := r.Orig.entry(x[i]), r.Patched.entry(y[i])
-		sh := e.shape
-		if sh.lineLen == 0 || f.shape.size != sh.size {
+	for i := range origEntries {
+		before, after := r.Orig.entry(origEntries[i]), r.Patched.entry(patchedEntries[i])
+		sh := before.shape
+		if sh.lineLen == 0 || after.shape.size != sh.size {
 			continue
 		}
-		before, after := r.Orig.whole(&e), r.Patched.whole(&f)
-		if string(before[sh.lineOff:][:sh.lineLen]) != string(after[sh.lineOff:][:sh.lineLen]) {
+		was, is := r.Orig.whole(&before), r.Patched.whole(&after)
+		if string(was[sh.lineOff:][:sh.lineLen]) != string(is[sh.lineOff:][:sh.lineLen]) {
 			return true
 		}
 	}
@@ -183,36 +184,37 @@ func (r *Result) linesInTables(a, b AtomID) bool {
 
 // lostParts makes functions changed that lost a part.
 func (r *Result) lostParts(notes map[AtomID]*lineNotes) {
-	o := r.Orig
-	for i := range o.Atoms {
-		a := AtomID(i)
-		at := &o.Atoms[a]
-		if at.Class != classText || at.Name == "" || r.pairs.toP[a] >= 0 || o.thunk(a) {
+	orig := r.Orig
+	for i := range orig.Atoms {
+		atom := AtomID(i)
+		at := &orig.Atoms[atom]
+		if at.Class != classText || at.Name == "" || r.pairs.toP[atom] >= 0 || orig.thunk(atom) {
 			continue
 		}
-		if b := r.pairs.toP[o.Root(a)]; b >= 0 {
-			notes[b] = nil
+		if root := r.pairs.toP[orig.Root(atom)]; root >= 0 {
+			notes[root] = nil
 		}
 	}
 }
 
 // lineNumber returns where the line number ends that lies at an offset of two atoms and
 // differs, bytes from their primary symbols; 0 when what lies there is none.
-func (c *comparer) lineNumber(a, b AtomID, off uint64) uint64 {
-	if c.o.Atoms[a].Class != classText || c.p.Atoms[b].Class != classText {
+func (c *comparer) lineNumber(origAtom, patchedAtom AtomID, off uint64) uint64 {
+	if c.o.Atoms[origAtom].Class != classText || c.p.Atoms[patchedAtom].Class != classText {
 		return 0
 	}
-	x, startX := c.o.constantAt(a, off)
-	y, startY := c.p.constantAt(b, off)
-	if x.Len == 0 || startX != startY || x.Len != y.Len || x.Arg != y.Arg || x.Form != y.Form {
+	before, startX := c.o.constantAt(origAtom, off)
+	after, startY := c.p.constantAt(patchedAtom, off)
+	if before.Len == 0 || startX != startY || before.Len != after.Len || before.Arg != after.Arg ||
+		before.Form != after.Form {
 		return 0
 	}
-	end := startX + uint64(x.Len)
-	to := c.o.goesTo(a, end, x.Arg)
-	if to == "" || c.p.goesTo(b, end, y.Arg) != to || !isLine(x.Value) || !isLine(y.Value) {
+	end := startX + uint64(before.Len)
+	to := c.o.goesTo(origAtom, end, before.Arg)
+	if to == "" || c.p.goesTo(patchedAtom, end, after.Arg) != to || !isLine(before.Value) || !isLine(after.Value) {
 		return 0
 	}
-	c.lines.add("line %d -> %d passed to %s", x.Value, y.Value, to)
+	c.lines.add("line %d -> %d passed to %s", before.Value, after.Value, to)
 	return end
 }
 
@@ -221,12 +223,12 @@ func isLine(n int64) bool { return n > 0 && n < 1<<20 }
 
 // constantAt returns the instruction at an offset of an atom, and where it starts, when
 // all it does is to load a constant that no relocation fills.
-func (o *Object) constantAt(a AtomID, off uint64) (elfobj.Constant, uint64) {
-	at := &o.Atoms[a]
+func (o *Object) constantAt(atom AtomID, off uint64) (elfobj.Constant, uint64) {
+	at := &o.Atoms[atom]
 	if len(o.dataIn[at.Sec]) > 0 {
 		return elfobj.Constant{}, 0 // where instructions begin is not known from the start of the function alone
 	}
-	code := o.Code(a)
+	code := o.Code(atom)
 	start, length := uint64(0), uint64(0)
 	for ; start < uint64(len(code)); start += length {
 		in, err := o.Arch.Decode(code[start:])
@@ -241,7 +243,7 @@ func (o *Object) constantAt(a AtomID, off uint64) (elfobj.Constant, uint64) {
 		return elfobj.Constant{}, 0
 	}
 	constant, ok := o.Arch.Constant(code[start:])
-	if !ok || o.relocated(a, start, start+length) {
+	if !ok || o.relocated(atom, start, start+length) {
 		return elfobj.Constant{}, 0
 	}
 	return constant, start
@@ -249,8 +251,8 @@ func (o *Object) constantAt(a AtomID, off uint64) (elfobj.Constant, uint64) {
 
 // relocated reports whether a relocation lies in a range of an atom, bytes from its primary
 // symbol.
-func (o *Object) relocated(a AtomID, from, to uint64) bool {
-	at := &o.Atoms[a]
+func (o *Object) relocated(atom AtomID, from, to uint64) bool {
+	at := &o.Atoms[atom]
 	relocs := o.relocs(at.Sec)
 	k := searchOff(relocs, at.Base+from)
 	return k < len(relocs) && relocs[k].Off < at.Base+to
@@ -262,8 +264,8 @@ const maxSetup = 40
 // goesTo returns the function that gets what is in the register of an argument at an
 // offset of an atom, bytes from its primary symbol, if nothing else can get it and
 // that argument of the function is a line; else "".
-func (o *Object) goesTo(a AtomID, off uint64, arg int) string {
-	code := o.Code(a)
+func (o *Object) goesTo(atom AtomID, off uint64, arg int) string {
+	code := o.Code(atom)
 	for range maxSetup {
 		if off >= uint64(len(code)) {
 			return ""
@@ -273,8 +275,8 @@ func (o *Object) goesTo(a AtomID, off uint64, arg int) string {
 			return ""
 		}
 		switch {
-		case in.Kind == elfobj.BranchCall, in.Kind == elfobj.BranchJump && o.relocated(a, off, off+uint64(in.Len)):
-			return o.lineTaker(a, off, off+uint64(in.Len), arg)
+		case in.Kind == elfobj.BranchCall, in.Kind == elfobj.BranchJump && o.relocated(atom, off, off+uint64(in.Len)):
+			return o.lineTaker(atom, off, off+uint64(in.Len), arg)
 		case in.Kind == elfobj.BranchJump: // in this function
 			to := int64(off) + int64(in.PCBase) + in.Disp
 			if in.PCLen == 0 || to < 0 {
@@ -293,19 +295,19 @@ func (o *Object) goesTo(a AtomID, off uint64, arg int) string {
 // lineTaker names the function that the branch in a range of an atom leads to, if it is
 // known that its argument of that number is a line. One that only this object knows may be
 // any other of that name.
-func (o *Object) lineTaker(a AtomID, from, to uint64, arg int) string {
-	at := &o.Atoms[a]
+func (o *Object) lineTaker(atom AtomID, from, to uint64, arg int) string {
+	at := &o.Atoms[atom]
 	relocs := o.relocs(at.Sec)
 	k := searchOff(relocs, at.Base+from)
 	if k == len(relocs) || relocs[k].Off >= at.Base+to || !o.Arch.BranchReloc(o.File.Sections[at.Sec].Data, relocs[k]) {
 		return ""
 	}
 	name := ""
-	switch t := o.target(at.Sec, &relocs[k], k); {
-	case t.Kind == TargetExtern && t.Off+t.Skew == 0:
-		name = t.Name
-	case t.Kind == TargetAtom && t.Off == 0 && !o.Local(t.Atom):
-		name = o.Atoms[t.Atom].Name
+	switch target := o.target(at.Sec, &relocs[k], k); {
+	case target.Kind == TargetExtern && target.Off+target.Skew == 0:
+		name = target.Name
+	case target.Kind == TargetAtom && target.Off == 0 && !o.Local(target.Atom):
+		name = o.Atoms[target.Atom].Name
 	}
 	if slices.ContainsFunc(lineArguments, func(l takesLine) bool { return l.function == name && l.arg == arg }) {
 		return name

@@ -50,37 +50,41 @@ func (r *Result) Forced() []AtomID { return r.marks.force }
 
 // readMarks collects the marks of the patched object.
 func (r *Result) readMarks() {
-	m := &r.marks
-	m.functions, m.sections, m.used = map[AtomID]bool{}, map[string]bool{}, map[string]bool{}
-	p := r.Patched
-	for i := range p.File.Sections {
-		s := &p.File.Sections[i]
+	found := &r.marks
+	found.functions, found.sections, found.used = map[AtomID]bool{}, map[string]bool{}, map[string]bool{}
+	patched := r.Patched
+	for i := range patched.File.Sections {
+		section := &patched.File.Sections[i]
+		// What a mark is about is in its section's name; the macros put pointers or names into
+		// the section.
 		switch id := elfobj.SecID(i); {
-		case s.Name == markIgnoreSec:
-			for _, name := range bytes.Split(s.Data, []byte{0}) {
+		case section.Name == markIgnoreSec:
+			for _, name := range bytes.Split(section.Data, []byte{0}) {
 				if len(name) > 0 {
-					m.sections[string(name)] = true
+					found.sections[string(name)] = true
 				}
 			}
-		case s.Name == kernelCallbacks:
+		case section.Name == kernelCallbacks:
 			r.kernelCallbackMarks(id)
-		case strings.HasPrefix(s.Name, markPrefix):
-			what := strings.TrimPrefix(s.Name, markPrefix)
+		case strings.HasPrefix(section.Name, markPrefix):
+			what := strings.TrimPrefix(section.Name, markPrefix)
 			for _, fn := range r.markedFuncs(id, what) {
 				switch {
-				case s.Name == markIgnoreFunc:
-					m.functions[fn] = true
-				case s.Name == markForce:
-					m.force = append(m.force, fn)
+				case section.Name == markIgnoreFunc:
+					found.functions[fn] = true
+				case section.Name == markForce:
+					found.force = append(found.force, fn)
 				case slices.Contains(callbackKinds, what):
-					m.callbacks = append(m.callbacks, Callback{what, fn})
+					found.callbacks = append(found.callbacks, Callback{what, fn})
 				default:
-					r.problem(finding.IDUnknownSection, finding.Error, p.Atoms[fn].Name, s.Name, unknownRemedy, "mark of unknown meaning")
+					r.problem(finding.IDUnknownSection, finding.Error, patched.Atoms[fn].Name, section.Name,
+						unknownRemedy, "mark of unknown meaning")
 				}
 			}
 		}
 	}
-	slices.SortStableFunc(m.callbacks, func(a, b Callback) int {
+
+	slices.SortStableFunc(found.callbacks, func(a, b Callback) int {
 		return slices.Index(callbackKinds, a.Kind) - slices.Index(callbackKinds, b.Kind)
 	})
 }
@@ -98,32 +102,33 @@ func (r *Result) markedFuncs(id elfobj.SecID, what string) []AtomID {
 }
 
 func (r *Result) markedFunc(id elfobj.SecID, rel *elfobj.Reloc, what string) (AtomID, bool) {
-	p := r.Patched
-	sec := p.File.Sections[id].Name
+	patched := r.Patched
+	sec := patched.File.Sections[id].Name
 	const remedy = "name a function that the same source file defines"
-	if rel.Sym <= 0 || int(rel.Sym) >= len(p.File.Symbols) {
+	if rel.Sym <= 0 || int(rel.Sym) >= len(patched.File.Symbols) {
 		r.problem(finding.IDUnknownSection, finding.Error, "", sec, remedy, "a mark refers to nothing")
 		return -1, false
 	}
-	t := p.target(id, rel, 0)
-	if t.Kind != TargetAtom || t.Off != 0 || p.Atoms[t.Atom].Class != classText {
-		name := p.File.Symbols[rel.Sym].Name
-		r.problem(finding.IDUnknownSection, finding.Error, name, sec, remedy, "what is named for %s is no function of this object", strings.ReplaceAll(what, "_", " "))
+	target := patched.target(id, rel, 0)
+	if target.Kind != TargetAtom || target.Off != 0 || patched.Atoms[target.Atom].Class != classText {
+		name := patched.File.Symbols[rel.Sym].Name
+		r.problem(finding.IDUnknownSection, finding.Error, name, sec, remedy,
+			"what is named for %s is no function of this object", strings.ReplaceAll(what, "_", " "))
 		return -1, false
 	}
-	return t.Atom, true
+	return target.Atom, true
 }
 
 // kernelCallbackMarks reads the marks that the kernel's own header leaves: a
 // pointer in a variable __klp_<kind>_callback_<object>.
 func (r *Result) kernelCallbackMarks(id elfobj.SecID) {
-	p := r.Patched
-	s := &p.File.Sections[id]
-	for k := range s.Relocs {
-		rel := &s.Relocs[k]
+	patched := r.Patched
+	section := &patched.File.Sections[id]
+	for k := range section.Relocs {
+		rel := &section.Relocs[k]
 		kind := ""
-		for i := range p.File.Symbols {
-			sym := &p.File.Symbols[i]
+		for i := range patched.File.Symbols {
+			sym := &patched.File.Symbols[i]
 			if sym.Sec != id || sym.Value != rel.Off || sym.Type == elf.STT_SECTION {
 				continue
 			}
@@ -134,7 +139,8 @@ func (r *Result) kernelCallbackMarks(id elfobj.SecID) {
 			}
 		}
 		if kind == "" {
-			r.problem(finding.IDUnknownSection, finding.Error, "", s.Name, "use the kernel's macros for callbacks", "a callback of unknown kind is registered")
+			r.problem(finding.IDUnknownSection, finding.Error, "", section.Name,
+				"use the kernel's macros for callbacks", "a callback of unknown kind is registered")
 			continue
 		}
 		if fn, ok := r.markedFunc(id, rel, kind+" callback"); ok {
@@ -146,15 +152,16 @@ func (r *Result) kernelCallbackMarks(id elfobj.SecID) {
 // ignoreFunctions takes the functions out of the result whose changes the
 // author wants ignored, and says so.
 func (r *Result) ignoreFunctions() {
-	m := &r.marks
+	found := &r.marks
 	r.Functions = slices.DeleteFunc(r.Functions, func(ch Change) bool {
 		if ch.Kind != Changed {
 			return false
 		}
 		by := r.ignoredBy(ch)
 		if by != "" {
-			m.used[by] = true
-			r.problem(finding.IDDirective, finding.Note, ch.Name, ch.Section, "", "the change of this function is left out because of %s (%s)", by, strings.Join(ch.Reasons, "; "))
+			found.used[by] = true
+			r.problem(finding.IDDirective, finding.Note, ch.Name, ch.Section, "",
+				"the change of this function is left out because of %s (%s)", by, strings.Join(ch.Reasons, "; "))
 		}
 		return by != ""
 	})
@@ -176,24 +183,26 @@ func (r *Result) ignoredBy(ch Change) string {
 // ignoreSections does the same for variables, and for what else was found in
 // sections to ignore. Macros without an effect are named.
 func (r *Result) ignoreSections() {
-	m := &r.marks
+	found := &r.marks
 	r.Data = slices.DeleteFunc(r.Data, func(ch Change) bool { return ch.Kind == Changed && r.ignoredBy(ch) != "" })
 	for i := range r.Problems {
 		p := &r.Problems[i]
-		if by := sectionMark(p.Section); m.sections[p.Section] && p.Severity > finding.Note {
+		if by := sectionMark(p.Section); found.sections[p.Section] && p.Severity > finding.Note {
 			p.Severity, p.Remedy = finding.Note, ""
 			p.Message = fmt.Sprintf("left out because of %s: %s", by, p.Message)
-			m.used[by] = true
+			found.used[by] = true
 		}
 	}
-	for fn := range m.functions {
-		if by := functionMark(r.Patched.Atoms[fn].Name); !m.used[by] {
-			r.problem(finding.IDDirective, finding.Note, r.Patched.Atoms[fn].Name, "", "take the macro out of the patch", "%s has no effect: the function does not change", by)
+	for fn := range found.functions {
+		if by := functionMark(r.Patched.Atoms[fn].Name); !found.used[by] {
+			r.problem(finding.IDDirective, finding.Note, r.Patched.Atoms[fn].Name, "",
+				"take the macro out of the patch", "%s has no effect: the function does not change", by)
 		}
 	}
-	for sec := range m.sections {
-		if by := sectionMark(sec); !m.used[by] {
-			r.problem(finding.IDDirective, finding.Note, "", sec, "take the macro out of the patch", "%s has no effect: nothing in that section changes", by)
+	for sec := range found.sections {
+		if by := sectionMark(sec); !found.used[by] {
+			r.problem(finding.IDDirective, finding.Note, "", sec, "take the macro out of the patch",
+				"%s has no effect: nothing in that section changes", by)
 		}
 	}
 }

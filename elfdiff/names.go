@@ -16,14 +16,14 @@ var cloneMarks = []string{".isra", ".constprop", ".part", ".cold", ".lto_priv", 
 func stem(name string) (base, marks string) {
 	base = name
 	for {
-		i := strings.LastIndexByte(base, '.')
-		if i <= 0 {
+		dot := strings.LastIndexByte(base, '.')
+		if dot <= 0 {
 			break
 		}
-		tail := base[i:]
+		tail := base[dot:]
 		switch {
 		case digits(tail[1:]):
-			prev := base[:i]
+			prev := base[:dot]
 			if j := strings.LastIndexByte(prev, '.'); j > 0 && isMark(prev[j:]) {
 				base, marks = prev[:j], prev[j:]+marks
 			} else {
@@ -31,18 +31,24 @@ func stem(name string) (base, marks string) {
 			}
 			continue
 		case isMark(tail):
-			base, marks = base[:i], tail+marks
+			base, marks = base[:dot], tail+marks
 			continue
-		case i > 5 && strings.HasSuffix(base[:i], ".llvm"):
-			base, marks = base[:i-5], ".llvm"+marks
+		case dot > 5 && strings.HasSuffix(base[:dot], ".llvm"):
+			base, marks = base[:dot-5], ".llvm"+marks
 			continue
 		}
 		break
 	}
-	if i := strings.IndexByte(base, '.'); i > 0 && i+1 < len(base) && (marks == "" || marks == ".N") {
-		base, marks = base[i+1:], ".F"+marks
+
+	// What a function's static is called differs by compiler: gcc writes NAME.N, clang
+	// FUNCTION.NAME.
+	if dot := strings.IndexByte(base, '.'); dot > 0 && dot+1 < len(base) && (marks == "" || marks == ".N") {
+		base, marks = base[dot+1:], ".F"+marks
 	}
-	for _, p := range []string{"__UNIQUE_ID_", "__BTF_ID__", "__initcall__", "__exitcall_", "__setup_", "__addressable_"} {
+
+	// The counter in names that macros make shifts with any line above.
+	for _, p := range []string{"__UNIQUE_ID_", "__BTF_ID__", "__initcall__", "__exitcall_", "__setup_",
+		"__addressable_"} {
 		if strings.HasPrefix(base, p) {
 			if b := squashDigits(base); b != base {
 				base, marks = b, "#"+marks
@@ -74,20 +80,20 @@ func digits(s string) bool {
 	return true
 }
 
-func squashDigits(s string) string {
-	var b strings.Builder
+func squashDigits(name string) string {
+	var out strings.Builder
 	run := false
-	for i := range len(s) {
-		d := s[i] >= '0' && s[i] <= '9'
-		if d && !run {
-			b.WriteByte('#')
+	for i := range len(name) {
+		digit := name[i] >= '0' && name[i] <= '9'
+		if digit && !run {
+			out.WriteByte('#')
 		}
-		if !d {
-			b.WriteByte(s[i])
+		if !digit {
+			out.WriteByte(name[i])
 		}
-		run = d
+		run = digit
 	}
-	return b.String()
+	return out.String()
 }
 
 // fragmentParent returns the function of which name is a .cold or .part piece.
@@ -129,15 +135,15 @@ func generatedConst(name string) bool {
 
 // contentOnly reports whether the atom is known by its contents alone:
 // nameless data, constants that the compiler made, tables of labels.
-func (o *Object) contentOnly(a AtomID) bool {
-	n := o.Atoms[a].Name
-	return n == "" || generatedConst(n) || o.labels[a]
+func (o *Object) contentOnly(atom AtomID) bool {
+	n := o.Atoms[atom].Name
+	return n == "" || generatedConst(n) || o.labels[atom]
 }
 
 // thunk reports a function that the compiler puts into each object that needs it
 // and that has no identity: it travels with the code that calls it.
-func (o *Object) thunk(a AtomID) bool {
-	at := &o.Atoms[a]
+func (o *Object) thunk(atom AtomID) bool {
+	at := &o.Atoms[atom]
 	return at.Class == classText && o.Arch.ByName(at.Name)
 }
 
@@ -154,7 +160,8 @@ func oneShot(base, section string) bool {
 		return true
 	}
 	switch base {
-	case "__already_done", "__warned", "__print_once", "__printed", "_rs", "__key", "_entry", "_entry_ptr", "once", "done", "___done",
+	case "__already_done", "__warned", "__print_once", "__printed", "_rs", "__key", "_entry", "_entry_ptr", "once",
+		"done", "___done",
 		"___once_key", "__once_key", "descriptor":
 		return base != "done" && base != "once"
 	}

@@ -33,8 +33,8 @@ type Atom struct {
 }
 
 // Local reports whether the atom is visible only in its object.
-func (o *Object) Local(a AtomID) bool {
-	s := o.Atoms[a].Sym
+func (o *Object) Local(atom AtomID) bool {
+	s := o.Atoms[atom].Sym
 	return s == 0 || o.File.Symbols[s].Bind == elf.STB_LOCAL
 }
 
@@ -44,16 +44,18 @@ type Object struct {
 	Arch  elfobj.Arch
 	Atoms []Atom
 
-	class     []class                      // by section
-	inSec     []idRange                    // by section: where in order its atoms are
-	order     []AtomID                     // those of one section by address
-	symAtom   []AtomID                     // by symbol, -1 if none
-	bias      []int8                       // by relocation of code: from its place to where a PC-relative value counts from
-	biasFrom  []uint32                     // by section of code: its first in bias
-	refs      map[elfobj.SecID]sectionRefs // of sections where they are not the file's relocations
-	dataIn    map[elfobj.SecID][]span      // by section of code: data between the instructions
-	tables    []table                      // special sections
-	owned     []uint32                     // indices of their entries, by atom; those of atom a are owned[ownedFrom[a]:ownedFrom[a+1]]
+	class   []class   // by section
+	inSec   []idRange // by section: where in order its atoms are
+	order   []AtomID  // those of one section by address
+	symAtom []AtomID  // by symbol, -1 if none
+	// by relocation of code: from its place to where a PC-relative value counts from
+	bias     []int8
+	biasFrom []uint32                     // by section of code: its first in bias
+	refs     map[elfobj.SecID]sectionRefs // of sections where they are not the file's relocations
+	dataIn   map[elfobj.SecID][]span      // by section of code: data between the instructions
+	tables   []table                      // special sections
+	// indices of their entries, by atom; those of atom a are owned[ownedFrom[a]:ownedFrom[a+1]]
+	owned     []uint32
 	ownedFrom []uint32
 	traceable []bool          // by atom: has an ftrace entry
 	labels    []bool          // by atom: constant table of places inside functions
@@ -66,52 +68,52 @@ type Object struct {
 	spare     []bool // by atom: the compiler left room at its start; nil without such places
 }
 
-// Load splits f into atoms. The object aliases the data of f.
-func Load(f *elfobj.File) (*Object, error) {
-	arch, err := f.Arch()
+// Load splits file into atoms. The object aliases its data.
+func Load(file *elfobj.File) (*Object, error) {
+	arch, err := file.Arch()
 	if err != nil {
 		return nil, err
 	}
-	f = merged(f, arch)
-	o := &Object{File: f, Arch: arch}
-	n := len(f.Sections)
-	o.class = make([]class, n)
+	file = merged(file, arch)
+	obj := &Object{File: file, Arch: arch}
+	n := len(file.Sections)
+	obj.class = make([]class, n)
 	for i := 1; i < n; i++ {
-		o.class[i] = o.classify(&f.Sections[i])
+		obj.class[i] = obj.classify(&file.Sections[i])
 	}
-	if err := o.checkRelocs(); err != nil {
+	if err := obj.checkRelocs(); err != nil {
 		return nil, err
 	}
-	o.split()
-	o.findData()
-	o.decodeAll()
-	o.adoptCold()
-	o.splitOutOfLine()
-	o.findLabels()
-	o.findConstructors()
-	if err := o.readTables(); err != nil {
+	obj.split()
+	obj.findData()
+	obj.decodeAll()
+	obj.adoptCold()
+	obj.splitOutOfLine()
+	obj.findLabels()
+	obj.findConstructors()
+	if err := obj.readTables(); err != nil {
 		return nil, err
 	}
-	o.findTraceable()
-	return o, nil
+	obj.findTraceable()
+	return obj, nil
 }
 
-// merged returns f with relocations that mean something only together made one;
-// f itself when it has none of these.
-func merged(f *elfobj.File, arch elfobj.Arch) *elfobj.File {
-	out := f
-	for i := range f.Sections {
-		s := &f.Sections[i]
-		if s.Flags&elf.SHF_ALLOC == 0 {
+// merged returns file with relocations that mean something only together made one;
+// file itself when it has none of these.
+func merged(file *elfobj.File, arch elfobj.Arch) *elfobj.File {
+	out := file
+	for i := range file.Sections {
+		section := &file.Sections[i]
+		if section.Flags&elf.SHF_ALLOC == 0 {
 			continue // nothing is read but names and code
 		}
-		relocs := arch.Merge(f, elfobj.SecID(i))
-		if len(relocs) == len(s.Relocs) {
+		relocs := arch.Merge(file, elfobj.SecID(i))
+		if len(relocs) == len(section.Relocs) {
 			continue
 		}
-		if out == f {
-			c := *f
-			c.Sections = slices.Clone(f.Sections)
+		if out == file {
+			c := *file
+			c.Sections = slices.Clone(file.Sections)
 			out = &c
 		}
 		out.Sections[i].Relocs = relocs
@@ -165,21 +167,23 @@ func (o *Object) biasOf(sec elfobj.SecID, idx int) int64 {
 // checkRelocs rejects what later steps would have to guess about.
 func (o *Object) checkRelocs() error {
 	for i := range o.File.Sections {
-		s := &o.File.Sections[i]
+		section := &o.File.Sections[i]
 		if o.class[i] == classIgnore {
 			continue
 		}
-		for _, r := range s.Relocs {
-			if !o.Arch.Known(r.Type) {
-				return &finding.Finding{ID: finding.IDUnknownSection, Severity: finding.Error, Section: s.Name,
-					Message: fmt.Sprintf("relocation %s at %#x is of a type that is not known for %s", o.Arch.RelocName(r.Type), r.Off, o.Arch.Name()),
-					Remedy:  "compile the object as the kernel's makefiles do for code that a module may hold"}
+		for _, rel := range section.Relocs {
+			if !o.Arch.Known(rel.Type) {
+				return &finding.Finding{ID: finding.IDUnknownSection, Severity: finding.Error, Section: section.Name,
+					Message: fmt.Sprintf("relocation %s at %#x is of a type that is not known for %s",
+						o.Arch.RelocName(rel.Type), rel.Off, o.Arch.Name()),
+					Remedy: "compile the object as the kernel's makefiles do for code that a module may hold"}
 			}
-			if w := uint64(o.Arch.Width(r.Type)); r.Off+w > s.Size || r.Off+w < r.Off || s.Type == elf.SHT_NOBITS {
-				return fmt.Errorf("section %s: relocation at %#x reaches outside the section", s.Name, r.Off)
+			if w := uint64(o.Arch.Width(rel.Type)); rel.Off+w > section.Size || rel.Off+w < rel.Off ||
+				section.Type == elf.SHT_NOBITS {
+				return fmt.Errorf("section %s: relocation at %#x reaches outside the section", section.Name, rel.Off)
 			}
-			if r.Sym == 0 && o.Arch.Width(r.Type) != 0 {
-				return fmt.Errorf("section %s: relocation at %#x has no symbol", s.Name, r.Off)
+			if rel.Sym == 0 && o.Arch.Width(rel.Type) != 0 {
+				return fmt.Errorf("section %s: relocation at %#x has no symbol", section.Name, rel.Off)
 			}
 		}
 	}
@@ -188,58 +192,60 @@ func (o *Object) checkRelocs() error {
 
 // split makes the atoms of every section from its symbols.
 func (o *Object) split() {
-	f := o.File
-	o.symAtom = make([]AtomID, len(f.Symbols))
+	file := o.File
+	o.symAtom = make([]AtomID, len(file.Symbols))
 	// The symbols that make atoms, by section.
-	from := make([]uint32, len(f.Sections)+1)
-	for i := range f.Symbols {
+	from := make([]uint32, len(file.Sections)+1)
+	for i := range file.Symbols {
 		o.symAtom[i] = -1
-		if s := &f.Symbols[i]; o.makesAtom(s) {
-			from[s.Sec+1]++
+		if sym := &file.Symbols[i]; o.makesAtom(sym) {
+			from[sym.Sec+1]++
 		}
 	}
 	for i := 1; i < len(from); i++ {
 		from[i] += from[i-1]
 	}
-	syms, next := make([]elfobj.SymID, from[len(f.Sections)]), slices.Clone(from)
+	syms, next := make([]elfobj.SymID, from[len(file.Sections)]), slices.Clone(from)
 	atoms := 0 // at most: labels are none
-	for i := range f.Symbols {
-		s := &f.Symbols[i]
-		if !o.makesAtom(s) {
+	for i := range file.Symbols {
+		sym := &file.Symbols[i]
+		if !o.makesAtom(sym) {
 			continue
 		}
-		syms[next[s.Sec]] = elfobj.SymID(i)
-		next[s.Sec]++
-		if !isPrefix(s.Name) {
+		syms[next[sym.Sec]] = elfobj.SymID(i)
+		next[sym.Sec]++
+		if !isPrefix(sym.Name) {
 			atoms++
 		}
 	}
-	for i := range f.Sections {
+	for i := range file.Sections {
 		if o.divides(elfobj.SecID(i)) && from[i] == from[i+1] {
 			atoms++
 		}
 	}
 	o.Atoms, o.order = make([]Atom, 0, atoms), make([]AtomID, 0, atoms)
-	o.inSec = make([]idRange, len(f.Sections))
+	o.inSec = make([]idRange, len(file.Sections))
 	prefixes := o.prefixes()
-	for i := 1; i < len(f.Sections); i++ {
+	for i := 1; i < len(file.Sections); i++ {
 		id, at := elfobj.SecID(i), uint32(len(o.order))
-		n, _ := slices.BinarySearchFunc(prefixes, id, func(p prefix, id elfobj.SecID) int { return cmp.Compare(p.sec, id) })
+		n, _ := slices.BinarySearchFunc(prefixes, id,
+			func(p prefix, id elfobj.SecID) int { return cmp.Compare(p.sec, id) })
 		prefixes = prefixes[n:]
-		n, _ = slices.BinarySearchFunc(prefixes, id+1, func(p prefix, id elfobj.SecID) int { return cmp.Compare(p.sec, id) })
+		n, _ = slices.BinarySearchFunc(prefixes, id+1,
+			func(p prefix, id elfobj.SecID) int { return cmp.Compare(p.sec, id) })
 		if o.divides(id) {
-			o.splitSection(id, &f.Sections[i], syms[from[i]:from[i+1]], prefixes[:n])
+			o.splitSection(id, &file.Sections[i], syms[from[i]:from[i+1]], prefixes[:n])
 		}
 		o.inSec[i] = idRange{at, uint32(len(o.order))}
 	}
 }
 
 // makesAtom reports whether the symbol stands for bytes of a section.
-func (o *Object) makesAtom(s *elfobj.Symbol) bool {
-	if s.Sec <= 0 || s.Type == elf.STT_SECTION || s.Type == elf.STT_FILE || s.Name == "" {
+func (o *Object) makesAtom(sym *elfobj.Symbol) bool {
+	if sym.Sec <= 0 || sym.Type == elf.STT_SECTION || sym.Type == elf.STT_FILE || sym.Name == "" {
 		return false
 	}
-	return !(strings.HasPrefix(s.Name, ".L") && s.Size == 0) && o.Arch.Mark(s.Name) == elfobj.MarkNone
+	return !(strings.HasPrefix(sym.Name, ".L") && sym.Size == 0) && o.Arch.Mark(sym.Name) == elfobj.MarkNone
 }
 
 // divides reports whether the section consists of atoms.
@@ -265,24 +271,24 @@ type prefix struct {
 // (-fpatchable-function-entry=N,M), and what the architecture's relocations tell.
 func (o *Object) prefixes() []prefix {
 	var out []prefix
-	f := o.File
-	for i := range f.Sections {
-		s := &f.Sections[i]
-		entries := s.Name == "__patchable_function_entries"
+	file := o.File
+	for i := range file.Sections {
+		section := &file.Sections[i]
+		entries := section.Name == "__patchable_function_entries"
 		if o.class[i] != classText && !entries {
 			continue
 		}
 		if entries {
-			out = slices.Grow(out, len(s.Relocs))
+			out = slices.Grow(out, len(section.Relocs))
 		}
-		for k := range s.Relocs {
-			r := &s.Relocs[k]
-			sym := &f.Symbols[r.Sym]
+		for k := range section.Relocs {
+			rel := &section.Relocs[k]
+			sym := &file.Symbols[rel.Sym]
 			switch {
 			case entries && sym.Sec > 0:
-				out = append(out, prefix{sym.Sec, sym.Value + uint64(r.Addend)})
-			case !entries && o.Arch.Prefix(r.Type, sym.Name):
-				out = append(out, prefix{elfobj.SecID(i), r.Off})
+				out = append(out, prefix{sym.Sec, sym.Value + uint64(rel.Addend)})
+			case !entries && o.Arch.Prefix(rel.Type, sym.Name):
+				out = append(out, prefix{elfobj.SecID(i), rel.Off})
 			}
 		}
 	}
@@ -302,47 +308,49 @@ func (o *Object) findData() {
 	}
 	marks := map[elfobj.SecID][]mark{}
 	for i := range o.File.Symbols {
-		s := &o.File.Symbols[i]
-		if s.Sec <= 0 || !o.code(s.Sec) {
+		sym := &o.File.Symbols[i]
+		if sym.Sec <= 0 || !o.code(sym.Sec) {
 			continue
 		}
-		if m := o.Arch.Mark(s.Name); m == elfobj.MarkCode || m == elfobj.MarkData {
-			marks[s.Sec] = append(marks[s.Sec], mark{s.Value, m == elfobj.MarkData})
+		if kind := o.Arch.Mark(sym.Name); kind == elfobj.MarkCode || kind == elfobj.MarkData {
+			marks[sym.Sec] = append(marks[sym.Sec], mark{sym.Value, kind == elfobj.MarkData})
 		}
 	}
+
+	// A mark holds from its place to the next one.
 	if len(marks) > 0 {
 		o.dataIn = map[elfobj.SecID][]span{}
 	}
 	for sec, list := range marks {
 		slices.SortStableFunc(list, func(a, b mark) int { return cmp.Compare(a.at, b.at) })
-		for k, m := range list {
+		for k, next := range list {
 			end := o.File.Sections[sec].Size
 			if k+1 < len(list) {
 				end = list[k+1].at
 			}
-			if m.data && end > m.at {
-				o.dataIn[sec] = append(o.dataIn[sec], span{m.at, end})
+			if next.data && end > next.at {
+				o.dataIn[sec] = append(o.dataIn[sec], span{next.at, end})
 			}
 		}
 	}
 }
 
-func (o *Object) splitSection(id elfobj.SecID, s *elfobj.Section, syms []elfobj.SymID, prefixes []prefix) {
-	f := o.File
+func (o *Object) splitSection(id elfobj.SecID, section *elfobj.Section, syms []elfobj.SymID, prefixes []prefix) {
+	file := o.File
 	slices.SortStableFunc(syms, func(a, b elfobj.SymID) int {
-		return cmp.Compare(f.Symbols[a].Value, f.Symbols[b].Value)
+		return cmp.Compare(file.Symbols[a].Value, file.Symbols[b].Value)
 	})
 	add := func(a Atom) AtomID {
-		n := AtomID(len(o.Atoms))
+		atom := AtomID(len(o.Atoms))
 		a.Sec, a.Class, a.Parent = id, o.class[id], -1
 		o.Atoms = append(o.Atoms, a)
-		o.order = append(o.order, n)
-		return n
+		o.order = append(o.order, atom)
+		return atom
 	}
-	i := 0
-	if len(syms) == 0 || f.Symbols[syms[0]].Value > s.Size {
-		if s.Size > 0 {
-			add(Atom{End: s.Size, Size: s.Size})
+	next := 0
+	if len(syms) == 0 || file.Symbols[syms[0]].Value > section.Size {
+		if section.Size > 0 {
+			add(Atom{End: section.Size, Size: section.Size})
 		}
 		return
 	}
@@ -355,56 +363,57 @@ func (o *Object) splitSection(id elfobj.SecID, s *elfobj.Section, syms []elfobj.
 		}
 		return base
 	}
-	if first := f.Symbols[syms[0]].Value; first > 0 {
+	if first := file.Symbols[syms[0]].Value; first > 0 {
 		if first = startOf(first, 0); first > 0 {
 			add(Atom{End: first, Size: first})
 		}
 	}
 	after := uint64(0) // end of the symbols seen so far
-	for i < len(syms) {
-		base := f.Symbols[syms[i]].Value
-		if base > s.Size {
+	for next < len(syms) {
+		base := file.Symbols[syms[next]].Value
+		if base > section.Size {
 			break
 		}
 		start := startOf(base, after)
-		j := i
+		behind := next
 		prim := elfobj.SymID(0)
-		for j < len(syms) {
-			sym := &f.Symbols[syms[j]]
+		for behind < len(syms) {
+			sym := &file.Symbols[syms[behind]]
 			if sym.Value == base {
-				if prim == 0 || better(sym, &f.Symbols[prim]) {
-					prim = syms[j]
+				if prim == 0 || better(sym, &file.Symbols[prim]) {
+					prim = syms[behind]
 				}
-				j++
+				behind++
 				continue
 			}
 			// A prefix symbol's bytes belong to the function behind it, and a
 			// symbol inside the bytes of another is a label of that one.
-			if prim != 0 && isPrefix(f.Symbols[prim].Name) && !isPrefix(sym.Name) && sym.Value-base <= 64 && sym.Value <= s.Size {
+			if prim != 0 && isPrefix(file.Symbols[prim].Name) && !isPrefix(sym.Name) && sym.Value-base <= 64 &&
+				sym.Value <= section.Size {
 				base, prim = sym.Value, 0
 				continue
 			}
-			if p := &f.Symbols[prim]; sym.Value < p.Value+p.Size && p.Size <= s.Size && !isPrefix(sym.Name) {
-				j++
+			if p := &file.Symbols[prim]; sym.Value < p.Value+p.Size && p.Size <= section.Size && !isPrefix(sym.Name) {
+				behind++
 				continue
 			}
 			break
 		}
-		p := &f.Symbols[prim]
-		after = base + min(p.Size, s.Size-base)
-		end := s.Size
-		if j < len(syms) {
-			end = startOf(min(f.Symbols[syms[j]].Value, s.Size), after)
+		primary := &file.Symbols[prim]
+		after = base + min(primary.Size, section.Size-base)
+		end := section.Size
+		if behind < len(syms) {
+			end = startOf(min(file.Symbols[syms[behind]].Value, section.Size), after)
 		}
-		a := Atom{Name: p.Name, Start: start, End: end, Base: base, Size: p.Size, Sym: prim}
-		if a.Size == 0 || a.Size > end-base {
-			a.Size = end - base
+		part := Atom{Name: primary.Name, Start: start, End: end, Base: base, Size: primary.Size, Sym: prim}
+		if part.Size == 0 || part.Size > end-base {
+			part.Size = end - base
 		}
-		n := add(a)
-		for k := i; k < j; k++ {
-			o.symAtom[syms[k]] = n
+		atom := add(part)
+		for k := next; k < behind; k++ {
+			o.symAtom[syms[k]] = atom
 		}
-		i = j
+		next = behind
 	}
 }
 
@@ -414,24 +423,24 @@ func isPrefix(name string) bool {
 
 // better prefers, among names of one place, typed before untyped, global
 // before local, strong before weak, sized before unsized.
-func better(a, b *elfobj.Symbol) bool {
-	rank := func(s *elfobj.Symbol) int {
-		r := 0
-		if s.Type == elf.STT_FUNC || s.Type == elf.STT_OBJECT {
-			r += 8
+func better(sym, than *elfobj.Symbol) bool {
+	rank := func(candidate *elfobj.Symbol) int {
+		points := 0
+		if candidate.Type == elf.STT_FUNC || candidate.Type == elf.STT_OBJECT {
+			points += 8
 		}
-		if s.Bind == elf.STB_GLOBAL {
-			r += 4
+		if candidate.Bind == elf.STB_GLOBAL {
+			points += 4
 		}
-		if s.Bind == elf.STB_WEAK {
-			r += 2
+		if candidate.Bind == elf.STB_WEAK {
+			points += 2
 		}
-		if s.Size > 0 {
-			r++
+		if candidate.Size > 0 {
+			points++
 		}
-		return r
+		return points
 	}
-	return rank(a) > rank(b)
+	return rank(sym) > rank(than)
 }
 
 // decodeAll walks the instructions of all code.
@@ -459,11 +468,11 @@ func (o *Object) decodeAll() {
 	})
 }
 
-func (o *Object) setRefs(id elfobj.SecID, r sectionRefs) {
+func (o *Object) setRefs(id elfobj.SecID, refs sectionRefs) {
 	if o.refs == nil {
 		o.refs = map[elfobj.SecID]sectionRefs{}
 	}
-	o.refs[id] = r
+	o.refs[id] = refs
 }
 
 // decode walks the instructions of a code section atom by atom. It records,
@@ -471,26 +480,27 @@ func (o *Object) setRefs(id elfobj.SecID, r sectionRefs) {
 // returns all with relocations for branches between atoms that the assembler
 // resolved itself because both lie in one section, if there are such.
 func (o *Object) decode(id elfobj.SecID) sectionRefs {
-	s := &o.File.Sections[id]
+	section := &o.File.Sections[id]
 	atoms := o.atomsIn(id)
-	bias := o.bias[o.biasFrom[id]:][:len(s.Relocs)]
+	bias := o.bias[o.biasFrom[id]:][:len(section.Relocs)]
 	if len(atoms) == 0 {
-		o.decodeRange(id, 0, s.Size, -1, bias, nil)
+		o.decodeRange(id, 0, section.Size, -1, bias, nil)
 		return sectionRefs{}
 	}
 	var implied sectionRefs
-	for _, a := range atoms {
-		at := &o.Atoms[a]
+	for _, atom := range atoms {
+		at := &o.Atoms[atom]
 		// A prefix is padding or data; instructions start at the symbol.
 		if at.Base > at.Start {
-			o.decodeRange(id, at.Start, at.Base, a, bias, &implied)
+			o.decodeRange(id, at.Start, at.Base, atom, bias, &implied)
 		}
-		o.decodeRange(id, at.Base, at.End, a, bias, &implied)
+		o.decodeRange(id, at.Base, at.End, atom, bias, &implied)
 	}
 	if len(implied.relocs) == 0 {
 		return sectionRefs{}
 	}
-	all := sectionRefs{append(slices.Clone(s.Relocs), implied.relocs...), append(slices.Clone(bias), implied.bias...)}
+	all := sectionRefs{append(slices.Clone(section.Relocs), implied.relocs...),
+		append(slices.Clone(bias), implied.bias...)}
 	order := make([]int32, len(all.relocs))
 	for i := range order {
 		order[i] = int32(i)
@@ -503,20 +513,26 @@ func (o *Object) decode(id elfobj.SecID) sectionRefs {
 	return out
 }
 
-// decodeRange walks the instructions of a range of a section, which belongs to atom
-// a. bias is that of the section's relocations. References to other atoms that
+// decodeRange walks the instructions of a range of a section, which belongs to
+// atom. bias is that of the section's relocations. References to other atoms that
 // the assembler resolved are added to implied.
-func (o *Object) decodeRange(id elfobj.SecID, start, end uint64, a AtomID, bias []int8, implied *sectionRefs) {
-	s := &o.File.Sections[id]
-	lo := searchOff(s.Relocs, start)
-	hi := lo + searchOff(s.Relocs[lo:], end)
+func (o *Object) decodeRange(id elfobj.SecID, start, end uint64, atom AtomID, bias []int8, implied *sectionRefs) {
+	section := &o.File.Sections[id]
+	lo := searchOff(section.Relocs, start)
+	hi := lo + searchOff(section.Relocs[lo:], end)
+
+	// Where no instruction is decoded, a field counts from its own place as the architecture has
+	// it.
 	for i := lo; i < hi; i++ {
 		bias[i] = o.Arch.FieldBase()
 	}
-	multi := a >= 0 && len(o.atomsIn(id)) > 1
+	multi := atom >= 0 && len(o.atomsIn(id)) > 1
 	if lo == hi && !multi {
 		return
 	}
+
+	// Data between the instructions is stepped over: decoding it would find references that are
+	// none.
 	next, gaps := lo, o.dataIn[id]
 	for off := start; off < end; {
 		for len(gaps) > 0 && gaps[0].to <= off {
@@ -524,30 +540,38 @@ func (o *Object) decodeRange(id elfobj.SecID, start, end uint64, a AtomID, bias 
 		}
 		if len(gaps) > 0 && gaps[0].from <= off {
 			off = gaps[0].to
-			for next < hi && s.Relocs[next].Off < off {
+			for next < hi && section.Relocs[next].Off < off {
 				bias[next], next = 0, next+1
 			}
 			continue
 		}
-		in, err := o.Arch.Decode(s.Data[off:end])
+		in, err := o.Arch.Decode(section.Data[off:end])
 		if err != nil {
-			if a >= 0 {
-				o.Atoms[a].Undec = true
+			if atom >= 0 {
+				o.Atoms[atom].Undec = true
 			}
 			break
 		}
+
+		// A PC-relative value counts from the end of the instruction, or wherever PCBase says,
+		// and not from the field.
 		stop := off + uint64(in.Len)
 		covered := false
-		for next < hi && s.Relocs[next].Off < stop {
-			bias[next] = int8(int64(off) + int64(in.PCBase) - int64(s.Relocs[next].Off))
-			if in.PCLen > 0 && s.Relocs[next].Off == off+uint64(in.PCOff) {
+		for next < hi && section.Relocs[next].Off < stop {
+			bias[next] = int8(int64(off) + int64(in.PCBase) - int64(section.Relocs[next].Off))
+			if in.PCLen > 0 && section.Relocs[next].Off == off+uint64(in.PCOff) {
 				covered = true
 			}
 			next++
 		}
+
+		// The assembler fills in a distance within one section and leaves no relocation. Where it
+		// leads to another atom, the reference has to be made again, because the two may be laid
+		// out apart.
 		if multi && in.PCLen > 0 && !covered {
 			dest := int64(off) + int64(in.PCBase) + in.Disp
-			if to := o.atomAt(id, dest); to >= 0 && to != a && dest >= 0 && dest < int64(s.Size) && o.Atoms[to].Sym != 0 {
+			if to := o.atomAt(id, dest); to >= 0 && to != atom && dest >= 0 && dest < int64(section.Size) &&
+				o.Atoms[to].Sym != 0 {
 				place, skew := off+uint64(in.PCOff), int64(in.PCBase-in.PCOff)
 				implied.relocs = append(implied.relocs, elfobj.Reloc{Off: place, Type: in.PCType, Sym: o.Atoms[to].Sym,
 					Addend: dest - int64(o.Atoms[to].Base) - skew})
@@ -582,8 +606,8 @@ func (o *Object) findLabels() {
 		}
 		relocs := o.relocs(elfobj.SecID(i))
 		for k := range relocs {
-			t, ok := o.atomTarget(elfobj.SecID(i), &relocs[k], k)
-			if !ok || !o.inside(t) {
+			target, ok := o.atomTarget(elfobj.SecID(i), &relocs[k], k)
+			if !ok || !o.inside(target) {
 				continue
 			}
 			if from := o.atomAt(elfobj.SecID(i), int64(relocs[k].Off)); from >= 0 && o.Local(from) {
@@ -604,15 +628,16 @@ func (o *Object) findConstructors() {
 		}
 		relocs := o.relocs(elfobj.SecID(i))
 		for k := range relocs {
-			if t := o.target(elfobj.SecID(i), &relocs[k], k); t.Kind == TargetAtom && t.Off == 0 && o.Atoms[t.Atom].Class == classText {
-				o.ctors[t.Atom] = true
+			if target := o.target(elfobj.SecID(i), &relocs[k], k); target.Kind == TargetAtom && target.Off == 0 &&
+				o.Atoms[target.Atom].Class == classText {
+				o.ctors[target.Atom] = true
 			}
 		}
 	}
-	for a := range o.ctors {
-		for _, from := range o.readers(a) {
-			if from >= 0 && o.Root(from) != a && o.Atoms[from].Class != classMeta {
-				delete(o.ctors, a) // something else calls it as well
+	for atom := range o.ctors {
+		for _, from := range o.readers(atom) {
+			if from >= 0 && o.Root(from) != atom && o.Atoms[from].Class != classMeta {
+				delete(o.ctors, atom) // something else calls it as well
 				break
 			}
 		}
@@ -621,34 +646,35 @@ func (o *Object) findConstructors() {
 
 // forConstructors reports whether constructors alone refer to the variable: it
 // is a sanitizer's list of variables.
-func (o *Object) forConstructors(a AtomID) bool {
+func (o *Object) forConstructors(atom AtomID) bool {
 	if len(o.ctors) == 0 {
 		return false
 	}
-	from := o.readers(a)
+	from := o.readers(atom)
 	return len(from) > 0 && !slices.ContainsFunc(from, func(f AtomID) bool { return f < 0 || !o.ctors[o.Root(f)] })
 }
 
-// inside reports whether t is a place in a function other than its start.
-func (o *Object) inside(t Target) bool {
-	return t.Kind == TargetAtom && o.Atoms[t.Atom].Class == classText && (t.Off != 0 || o.Root(t.Atom) != t.Atom)
+// inside reports whether target is a place in a function other than its start.
+func (o *Object) inside(target Target) bool {
+	return target.Kind == TargetAtom && o.Atoms[target.Atom].Class == classText &&
+		(target.Off != 0 || o.Root(target.Atom) != target.Atom)
 }
 
-// Root returns the function that a belongs to: its parent, or itself.
-func (o *Object) Root(a AtomID) AtomID {
+// Root returns the function that atom belongs to: its parent, or itself.
+func (o *Object) Root(atom AtomID) AtomID {
 	for range 4 {
-		p := o.Atoms[a].Parent
-		if p < 0 {
+		parent := o.Atoms[atom].Parent
+		if parent < 0 {
 			break
 		}
-		a = p
+		atom = parent
 	}
-	return a
+	return atom
 }
 
 // relocsIn returns the relocations of the atom and the index of the first.
-func (o *Object) relocsIn(a AtomID) ([]elfobj.Reloc, int) {
-	at := &o.Atoms[a]
+func (o *Object) relocsIn(atom AtomID) ([]elfobj.Reloc, int) {
+	at := &o.Atoms[atom]
 	all := o.relocs(at.Sec)
 	lo := searchOff(all, at.Start)
 	hi := lo + searchOff(all[lo:], at.End)
@@ -656,8 +682,8 @@ func (o *Object) relocsIn(a AtomID) ([]elfobj.Reloc, int) {
 }
 
 // bytes returns the atom's bytes, nil for zeroed data.
-func (o *Object) bytes(a AtomID) []byte {
-	at := &o.Atoms[a]
+func (o *Object) bytes(atom AtomID) []byte {
+	at := &o.Atoms[atom]
 	d := o.File.Sections[at.Sec].Data
 	if d == nil {
 		return nil

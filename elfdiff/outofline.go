@@ -27,16 +27,16 @@ func (o *Object) adoptCold() {
 	byName := map[string]AtomID{} // functions that have a cold part
 	var cold []AtomID
 	for i := range o.Atoms {
-		if a := &o.Atoms[i]; a.Class == classText && isCold(a.Name) {
-			p, _ := fragmentParent(a.Name)
+		if at := &o.Atoms[i]; at.Class == classText && isCold(at.Name) {
+			p, _ := fragmentParent(at.Name)
 			byName[p] = -1
 			cold = append(cold, AtomID(i))
 		}
 	}
 	for i := range o.Atoms {
-		if a := &o.Atoms[i]; a.Class == classText && a.Name != "" {
-			if _, ok := byName[a.Name]; ok {
-				byName[a.Name] = AtomID(i)
+		if at := &o.Atoms[i]; at.Class == classText && at.Name != "" {
+			if _, ok := byName[at.Name]; ok {
+				byName[at.Name] = AtomID(i)
 			}
 		}
 	}
@@ -79,21 +79,21 @@ func (o *Object) cutsFrom(id elfobj.SecID, cuts map[elfobj.SecID][]entrance) {
 	table := !o.code(id)
 	site := AtomID(-1) // of an exception table: what the entry's first reference leads to
 	for k := range relocs {
-		r := &relocs[k]
-		sec := o.File.Symbols[r.Sym].Sec
+		rel := &relocs[k]
+		sec := o.File.Symbols[rel.Sym].Sec
 		if sec <= 0 {
 			continue
 		}
 		if !outOfLine(o.File.Sections[sec].Name) || sec == id {
 			if table && o.code(sec) {
-				site = o.atomAt(sec, o.location(id, r, k))
+				site = o.atomAt(sec, o.location(id, rel, k))
 			}
 			continue
 		}
-		if off := o.location(id, r, k); off >= 0 && off < int64(o.File.Sections[sec].Size) {
+		if off := o.location(id, rel, k); off >= 0 && off < int64(o.File.Sections[sec].Size) {
 			owner := site
 			if !table {
-				owner = o.atomAt(id, int64(r.Off))
+				owner = o.atomAt(id, int64(rel.Off))
 			}
 			if owner >= 0 && !outOfLine(o.Section(owner)) {
 				cuts[sec] = append(cuts[sec], entrance{uint64(off), o.Root(owner)})
@@ -126,13 +126,13 @@ func (o *Object) splitAt(sec elfobj.SecID, list []entrance) {
 		if k+1 < len(list) {
 			end = list[k+1].at
 		}
-		a := Atom{Sec: sec, Start: c.at, Base: c.at, End: end, Size: end - c.at, Class: classText, Parent: c.owner}
+		part := Atom{Sec: sec, Start: c.at, Base: c.at, End: end, Size: end - c.at, Class: classText, Parent: c.owner}
 		id := first
 		if k == 0 {
-			o.Atoms[first] = a
+			o.Atoms[first] = part
 		} else {
 			id = AtomID(len(o.Atoms))
-			o.Atoms = append(o.Atoms, a)
+			o.Atoms = append(o.Atoms, part)
 		}
 		o.order = append(o.order, id)
 	}

@@ -9,13 +9,13 @@ import (
 // share is how many items of a list a goroutine takes at a time.
 const share = 512
 
-// inParallel calls f for consecutive ranges that together are [0, n), on all
+// inParallel calls work for consecutive ranges that together are [0, n), on all
 // processors when there is enough to do. The ranges must not depend on each
 // other.
-func inParallel(n int, f func(from, to int)) {
+func inParallel(n int, work func(from, to int)) {
 	workers := min(runtime.GOMAXPROCS(0), n/(2*share))
 	if workers < 2 {
-		f(0, n)
+		work(0, n)
 		return
 	}
 	var next atomic.Int64
@@ -27,7 +27,7 @@ func inParallel(n int, f func(from, to int)) {
 				if from >= n {
 					return
 				}
-				f(from, min(from+share, n))
+				work(from, min(from+share, n))
 			}
 		})
 	}
@@ -35,12 +35,12 @@ func inParallel(n int, f func(from, to int)) {
 }
 
 // together calls both at the same time.
-func together(f, g func()) {
+func together(first, second func()) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		f()
+		first()
 	}()
-	g()
+	second()
 	<-done
 }

@@ -9,9 +9,9 @@ import (
 // readers returns the atoms that refer to a variable or function; -1 stands for
 // a reference from outside all atoms. A table that describes code does not refer to
 // it, and a reference to a piece of a function counts for the function.
-func (o *Object) readers(a AtomID) []AtomID {
+func (o *Object) readers(atom AtomID) []AtomID {
 	o.needReaders()
-	return o.readBy[o.readFrom[a]:o.readFrom[a+1]]
+	return o.readBy[o.readFrom[atom]:o.readFrom[atom+1]]
 }
 
 func (o *Object) needReaders() { o.readOnce.Do(o.findReaders) }
@@ -34,11 +34,11 @@ func (o *Object) findReaders() {
 		}
 		relocs := o.relocs(elfobj.SecID(i))
 		for k := range relocs {
-			t, ok := o.atomTarget(elfobj.SecID(i), &relocs[k], k)
+			target, ok := o.atomTarget(elfobj.SecID(i), &relocs[k], k)
 			if !ok {
 				continue
 			}
-			to := o.Root(t.Atom)
+			to := o.Root(target.Atom)
 			if o.class[i] == classSlots { // a reference over a slot counts for the code that uses the slot
 				o.inSlots[to] = true
 				continue

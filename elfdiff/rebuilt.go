@@ -32,18 +32,19 @@ func Avoidable(stopped *finding.Finding) Construct {
 // Avoided is what a person should know once a construct was avoided that had stopped
 // the extraction.
 func Avoided(stopped *finding.Finding) finding.Finding {
-	f := finding.Finding{ID: stopped.ID, Severity: finding.Note}
+	note := finding.Finding{ID: stopped.ID, Severity: finding.Note}
 	if Avoidable(stopped) == RuntimeConstant {
-		f.Message = "constants that boot code writes into instructions are read from their variables in the patched functions (" +
+		note.Message = "constants that boot code writes into instructions are read from their variables in the " +
+			"patched functions (" +
 			stopped.Symbol + ", section " + stopped.Section + ")"
-		return f
+		return note
 	}
 	what := stopped.Message
 	if stopped.Symbol != "" {
 		what = stopped.Symbol + ": " + what
 	}
-	f.Message = "static keys of a module are tested as ordinary variables in the patched functions (" + what + ")"
-	return f
+	note.Message = "static keys of a module are tested as ordinary variables in the patched functions (" + what + ")"
+	return note
 }
 
 // ExtractFrom extracts what opt says from another build of the patched object, in which
@@ -55,7 +56,8 @@ func Avoided(stopped *finding.Finding) finding.Finding {
 // atoms the functions are. other is nil when that build lacks a function or an atom to
 // keep, or has several of a name. The error is a *finding.Finding when extraction is
 // stopped again.
-func (r *Result) ExtractFrom(rebuilt *elfobj.File, replaced []AtomID, opt ExtractOptions) (other *Result, functions []AtomID, x *Extracted, err error) {
+func (r *Result) ExtractFrom(rebuilt *elfobj.File, replaced []AtomID, opt ExtractOptions) (other *Result,
+	functions []AtomID, minimal *Extracted, err error) {
 	other, err = Diff(r.Orig.File, rebuilt)
 	if err != nil {
 		return nil, nil, nil, err
@@ -65,17 +67,17 @@ func (r *Result) ExtractFrom(rebuilt *elfobj.File, replaced []AtomID, opt Extrac
 		return nil, nil, nil, nil
 	}
 	var keep []AtomID
-	for _, a := range opt.Keep {
-		b, ok := other.Patched.named(r.Patched.Atoms[a].Name)
+	for _, atom := range opt.Keep {
+		kept, ok := other.Patched.named(r.Patched.Atoms[atom].Name)
 		if !ok {
 			return nil, nil, nil, nil
 		}
-		keep = append(keep, b)
+		keep = append(keep, kept)
 	}
 	other.CarryLike(r)
 	opt.Functions, opt.Keep = functions, keep
-	x, err = other.Extract(opt)
-	return other, functions, x, err
+	minimal, err = other.Extract(opt)
+	return other, functions, minimal, err
 }
 
 // named finds the one atom of a name.

@@ -14,31 +14,36 @@ type registered struct{ what, name string }
 // namePrefixes are what macros put in front of the name that they are given
 // (include/linux/{moduleparam,tracepoint,init,syscalls}.h and
 // include/trace/trace_events.h, v6.1).
-var namePrefixes = []string{"__param_ops_", "__param_", "__setup_str_", "__setup_", "__tracepoint_ptr_", "__tracepoint_", "__tpstrtab_",
+var namePrefixes = []string{"__param_ops_", "__param_", "__setup_str_", "__setup_", "__tracepoint_ptr_",
+	"__tracepoint_", "__tpstrtab_",
 	"__bpf_trace_tp_map_", "__event_", "__p_syscall_meta__", "__exitcall_", "__lsm_",
 	"__ksymtab_", "__export_symbol_", "__crc_", "_kbl_addr_", "_eil_addr_"}
 
 // registration names what an atom of a registering section is for.
-func (o *Object) registration(a AtomID) registered {
-	at := &o.Atoms[a]
-	sec := o.Section(a)
+func (o *Object) registration(atom AtomID) registered {
+	at := &o.Atoms[atom]
+	sec := o.Section(atom)
 	what, ok := metaOf(sec)
 	if !ok {
 		what = "boot-time data"
 	}
 	if what == "module information" {
-		return moduleInfo(o.bytes(a), at.Name)
+		return moduleInfo(o.bytes(atom), at.Name)
 	}
+
+	// An initcall's own name has a counter and a line number in it; what it calls is what a
+	// reader knows.
 	if strings.Contains(what, "initcall") || what == "exit call" {
-		if relocs, first := o.relocsIn(a); len(relocs) > 0 {
-			switch t := o.target(at.Sec, &relocs[0], first); t.Kind {
+		if relocs, first := o.relocsIn(atom); len(relocs) > 0 {
+			switch target := o.target(at.Sec, &relocs[0], first); target.Kind {
 			case TargetAtom:
-				return registered{what, o.Atoms[t.Atom].Name}
+				return registered{what, o.Atoms[target.Atom].Name}
 			case TargetExtern:
-				return registered{what, t.Name}
+				return registered{what, target.Name}
 			}
 		}
 	}
+
 	for _, p := range namePrefixes {
 		if n, ok := strings.CutPrefix(at.Name, p); ok && n != "" {
 			if strings.HasPrefix(p, "__setup_") {
@@ -74,20 +79,20 @@ func moduleInfo(entry []byte, symbol string) registered {
 func (o *Object) deviceTables() map[registered]string {
 	out := map[registered]string{}
 	for i := range o.File.Symbols {
-		s := &o.File.Symbols[i]
-		if s.Sec <= 0 {
+		sym := &o.File.Symbols[i]
+		if sym.Sec <= 0 {
 			continue
 		}
-		name, ok := strings.CutPrefix(s.Name, "__mod_device_table__")
+		name, ok := strings.CutPrefix(sym.Name, "__mod_device_table__")
 		if ok {
 			if n, rest, _ := strings.Cut(name, "__"); digits(n) {
 				name = rest
 			}
-		} else if name, ok = strings.CutPrefix(s.Name, "__mod_"); ok {
+		} else if name, ok = strings.CutPrefix(sym.Name, "__mod_"); ok {
 			name, ok = strings.CutSuffix(name, "_device_table")
 		}
 		if ok && name != "" {
-			out[registered{"MODULE_DEVICE_TABLE", strings.Replace(name, "__", ", ", 1)}] = o.File.Sections[s.Sec].Name
+			out[registered{"MODULE_DEVICE_TABLE", strings.Replace(name, "__", ", ", 1)}] = o.File.Sections[sym.Sec].Name
 		}
 	}
 	return out

@@ -30,96 +30,106 @@ type telling struct {
 // entries stand for it.
 func (r *Result) registrations() {
 	found := map[told]telling{}
-	add := func(g registered, change ChangeKind, d telling) {
-		known := rowOf(d.section)
+	add := func(reg registered, change ChangeKind, how telling) {
+		known := rowOf(how.section)
 		if known != nil && known.harmless != "" && !(known.section == ".modinfo" && change != Changed) {
 			return
 		}
-		d.weak = d.section == ".modinfo" && g.what != "MODULE_ALIAS"
-		k := told{g, change}
-		old, ok := found[k]
-		if ok && !(old.weak && !d.weak) {
+		how.weak = how.section == ".modinfo" && reg.what != "MODULE_ALIAS"
+		key := told{reg, change}
+		old, ok := found[key]
+		if ok && !(old.weak && !how.weak) {
 			old.places++
-			old.fresh = append(old.fresh, d.fresh...)
-			found[k] = old
+			old.fresh = append(old.fresh, how.fresh...)
+			found[key] = old
 			return
 		}
-		d.places = old.places + 1
-		found[k] = d
+		how.places = old.places + 1
+		found[key] = how
 	}
 	r.namedEntries(add)
 	r.namelessEntries(add)
 
+	// MODULE_DEVICE_TABLE leaves an alias of the table, and no entry of a section.
 	before, after := r.Orig.deviceTables(), r.Patched.deviceTables()
-	for g, section := range after {
-		if _, ok := before[g]; !ok {
-			add(g, New, telling{section: section})
+	for reg, section := range after {
+		if _, ok := before[reg]; !ok {
+			add(reg, New, telling{section: section})
 		}
 	}
-	for g, section := range before {
-		if _, ok := after[g]; !ok {
-			add(g, Removed, telling{section: section})
+	for reg, section := range before {
+		if _, ok := after[reg]; !ok {
+			add(reg, Removed, telling{section: section})
 		}
 	}
 
+	// Sorted, so that the report does not depend on the order of a map.
 	keys := make([]told, 0, len(found))
-	for k := range found {
-		keys = append(keys, k)
+	for key := range found {
+		keys = append(keys, key)
 	}
 	slices.SortFunc(keys, func(a, b told) int {
 		return cmp.Or(cmp.Compare(a.what, b.what), cmp.Compare(a.name, b.name), cmp.Compare(a.change, b.change))
 	})
-	for _, k := range keys {
-		r.tell(k, found[k])
+	for _, key := range keys {
+		r.tell(key, found[key])
 	}
 }
 
 // namedEntries compares the entries that have names.
 func (r *Result) namedEntries(add func(registered, ChangeKind, telling)) {
-	o, p := r.Orig, r.Patched
-	for i := range p.Atoms {
-		b := AtomID(i)
-		if at := &p.Atoms[b]; at.Class != classMeta || p.byBits(b) {
+	orig, patched := r.Orig, r.Patched
+	for i := range patched.Atoms {
+		patchedAtom := AtomID(i)
+		if at := &patched.Atoms[patchedAtom]; at.Class != classMeta || patched.byBits(patchedAtom) {
 			continue
 		}
-		a := r.pairs.toO[b]
-		if a < 0 || o.byBits(a) {
-			if !p.exportEntry(b) {
-				add(p.registration(b), New, telling{section: p.Section(b), fresh: r.onlyFrom(b)})
+		origAtom := r.pairs.toO[patchedAtom]
+		if origAtom < 0 || orig.byBits(origAtom) {
+			if !patched.exportEntry(patchedAtom) {
+				add(patched.registration(patchedAtom), New, telling{section: patched.Section(patchedAtom),
+					fresh: r.onlyFrom(patchedAtom)})
 			}
 			continue
 		}
-		why := r.pairs.differ(a, b)
-		if from, to := o.Section(a), p.Section(b); why == equal && from != to {
+		why := r.pairs.differ(origAtom, patchedAtom)
+		if from, to := orig.Section(origAtom), patched.Section(patchedAtom); why == equal && from != to {
 			why = fmt.Sprintf("moved from %s to %s", from, to)
 		}
 		if why == equal {
 			continue
 		}
-		add(p.registration(b), Changed, telling{section: p.Section(b), why: why, fresh: r.onlyFrom(b)})
-		if known := rowOf(p.Section(b)); known != nil && known.life == lifeEver && known.harmless == "" && known.construct != "EXPORT_SYMBOL" {
+		add(patched.registration(patchedAtom), Changed,
+			telling{section: patched.Section(patchedAtom), why: why, fresh: r.onlyFrom(patchedAtom)})
+		if known := rowOf(patched.Section(patchedAtom)); known != nil && known.life == lifeEver &&
+			known.harmless == "" && known.construct != "EXPORT_SYMBOL" {
 			// A variable as others are: the tables of functions among them are looked at closer.
-			r.Data = append(r.Data, Change{Name: o.Atoms[a].Name, Kind: Changed, Section: p.Section(b), Orig: a, Patched: b, Reasons: []string{why}})
+			r.Data = append(r.Data, Change{Name: orig.Atoms[origAtom].Name, Kind: Changed,
+				Section: patched.Section(patchedAtom), Orig: origAtom, Patched: patchedAtom, Reasons: []string{why}})
 		}
 	}
-	for i := range o.Atoms {
-		a := AtomID(i)
-		if at := &o.Atoms[a]; at.Class != classMeta || o.byBits(a) {
+	for i := range orig.Atoms {
+		origAtom := AtomID(i)
+		if at := &orig.Atoms[origAtom]; at.Class != classMeta || orig.byBits(origAtom) {
 			continue
 		}
-		if b := r.pairs.toP[a]; (b < 0 || p.byBits(b)) && !o.exportEntry(a) {
-			add(o.registration(a), Removed, telling{section: o.Section(a)})
+		if patchedAtom := r.pairs.toP[origAtom]; (patchedAtom < 0 || patched.byBits(patchedAtom)) &&
+			!orig.exportEntry(origAtom) {
+			add(orig.registration(origAtom), Removed, telling{section: orig.Section(origAtom)})
 		}
 	}
 }
 
 // exportEntry reports whether exports() tells of the entry, by its symbol or by that
 // of the export that it belongs to.
-func (o *Object) exportEntry(a AtomID) bool {
-	name := o.Atoms[a].Name
+func (o *Object) exportEntry(atom AtomID) bool {
+	name := o.Atoms[atom].Name
 	for _, part := range []string{"__crc_", "__kstrtab_", "__kstrtabns_"} {
 		if of, ok := strings.CutPrefix(name, part); ok {
-			return slices.ContainsFunc(o.File.Symbols, func(s elfobj.Symbol) bool { return s.Sec > 0 && s.Name == "__ksymtab_"+of })
+			return slices.ContainsFunc(o.File.Symbols, func(s elfobj.Symbol) bool {
+				return s.Sec > 0 &&
+					s.Name == "__ksymtab_"+of
+			})
 		}
 	}
 	return strings.HasPrefix(name, "__ksymtab_") || strings.HasPrefix(name, "__export_symbol_")
@@ -128,67 +138,68 @@ func (o *Object) exportEntry(a AtomID) bool {
 // namelessEntries compares what counts by its contents.
 func (r *Result) namelessEntries(add func(registered, ChangeKind, telling)) {
 	for _, ch := range r.pairs.changedBits() {
-		o, b := r.Patched, ch.new_
-		if b == nil {
-			o, b = r.Orig, ch.old
+		patched, part := r.Patched, ch.new_
+		if part == nil {
+			patched, part = r.Orig, ch.old
 		}
-		d := telling{section: ch.section, why: ch.why, entry: true}
+		how := telling{section: ch.section, why: ch.why, entry: true}
 		if ch.kind != Removed {
-			d.fresh = r.onlyIn(func(f func(Target)) { o.bitTargets(b, func(_ uint64, t Target) { f(t) }) })
+			how.fresh = r.onlyIn(func(f func(Target)) { patched.bitTargets(part, func(_ uint64, t Target) { f(t) }) })
 		}
-		g := registered{}
+		reg := registered{}
 		switch known := rowOf(ch.section); {
 		case ch.section == ".modinfo":
-			g, d.entry = o.infoOf(b), false
-		case b.atom >= 0:
-			g, d.entry = o.registration(b.atom), false
+			reg, how.entry = patched.infoOf(part), false
+		case part.atom >= 0:
+			reg, how.entry = patched.registration(part.atom), false
 		case known != nil && known.holds == holdsEntries:
-			g.what = known.construct
+			reg.what = known.construct
 		default:
-			g.what = "boot-time data"
+			reg.what = "boot-time data"
 		}
-		if d.entry {
+		if how.entry {
 			var to AtomID
 			if ch.kind != Removed && ch.section == btfIDs {
-				d.fresh = r.onlyNamed(b)
+				how.fresh = r.onlyNamed(part)
 			}
-			if g.name, to = o.says(b); to >= 0 && o.ctors[to] && (b == ch.old && r.pairs.toP[to] < 0 || b == ch.new_ && r.pairs.toO[to] < 0) {
+			if reg.name, to = patched.says(part); to >= 0 && patched.ctors[to] &&
+				(part == ch.old && r.pairs.toP[to] < 0 || part == ch.new_ && r.pairs.toO[to] < 0) {
 				continue // patchability() tells of new functions that a sanitizer has called
 			}
 		}
-		add(g, ch.kind, d)
+		add(reg, ch.kind, how)
 	}
 }
 
 // onlyFrom names the new functions that an entry refers to and nothing else does but entries.
-func (r *Result) onlyFrom(b AtomID) []string {
-	p := r.Patched
-	sec := p.Atoms[b].Sec
-	relocs, first := p.relocsIn(b)
+func (r *Result) onlyFrom(atom AtomID) []string {
+	patched := r.Patched
+	sec := patched.Atoms[atom].Sec
+	relocs, first := patched.relocsIn(atom)
 	return r.onlyIn(func(f func(Target)) {
 		for k := range relocs {
-			f(p.target(sec, &relocs[k], first+k))
+			f(patched.target(sec, &relocs[k], first+k))
 		}
 	})
 }
 
 func (r *Result) onlyIn(targets func(func(Target))) []string {
-	p := r.Patched
+	patched := r.Patched
 	var out []string
-	targets(func(t Target) {
-		if t.Kind != TargetAtom || p.Atoms[t.Atom].Class != classText {
+	targets(func(target Target) {
+		if target.Kind != TargetAtom || patched.Atoms[target.Atom].Class != classText {
 			return
 		}
-		f := p.Root(t.Atom)
-		if p.Atoms[f].Name == "" || r.pairs.toO[f] >= 0 || p.inSlot(f) {
+		fn := patched.Root(target.Atom)
+		if patched.Atoms[fn].Name == "" || r.pairs.toO[fn] >= 0 || patched.inSlot(fn) {
 			return
 		}
-		for _, from := range p.readers(f) {
-			if from < 0 || p.Atoms[from].Class != classMeta && p.Root(from) != f {
+		for _, from := range patched.readers(fn) {
+			if from < 0 || patched.Atoms[from].Class != classMeta && patched.Root(from) != fn {
 				return
 			}
 		}
-		out = append(out, p.Atoms[f].Name)
+		out = append(out, patched.Atoms[fn].Name)
 	})
 	return out
 }
@@ -208,61 +219,72 @@ func (r *Result) onlyNamed(id *bit) []string {
 	return nil
 }
 
-func (o *Object) inSlot(a AtomID) bool {
+func (o *Object) inSlot(atom AtomID) bool {
 	o.needReaders()
-	return o.inSlots[a]
+	return o.inSlots[atom]
 }
 
 // tell makes the finding.
-func (r *Result) tell(k told, d telling) {
-	known := rowOf(d.section)
+func (r *Result) tell(key told, how telling) {
+	known := rowOf(how.section)
 	ever := known != nil && known.holds == holdsEntries && known.life == lifeEver
-	thing := strings.TrimSpace(k.what + " " + k.name)
-	if d.entry {
-		thing = fmt.Sprintf("entry of %s (%s)", d.section, k.what)
-		if k.name != "" {
-			thing += " for " + k.name
+	thing := strings.TrimSpace(key.what + " " + key.name)
+	if how.entry {
+		thing = fmt.Sprintf("entry of %s (%s)", how.section, key.what)
+		if key.name != "" {
+			thing += " for " + key.name
 		}
 	}
-	if d.places > 1 && d.entry {
-		thing += fmt.Sprintf(" (%d of them)", d.places)
+	if how.places > 1 && how.entry {
+		thing += fmt.Sprintf(" (%d of them)", how.places)
 	}
+
+	// A new function that only such an entry refers to would be dead code in the livepatch.
 	also := ""
-	slices.Sort(d.fresh)
-	for _, f := range slices.Compact(d.fresh) {
-		also += fmt.Sprintf("; new function %s: only an entry of %s refers to it, nothing will call it", f, d.section)
+	slices.Sort(how.fresh)
+	for _, f := range slices.Compact(how.fresh) {
+		also += fmt.Sprintf("; new function %s: only an entry of %s refers to it, nothing will call it", f, how.section)
 	}
 
 	switch {
-	case k.change == New && d.weak:
-		r.problem(finding.IDRegistration, finding.Note, k.name, d.section, "", "new text about %s: nobody reads it in a livepatch", thing)
-	case k.change == New && k.what == "EXPORT_SYMBOL":
-		r.problem(finding.IDRegistration, finding.Note, k.name, d.section, "", "new %s: no module can link against it", thing)
-	case k.change == New && ever && !known.light:
-		r.problem(finding.IDRegistration, finding.Error, k.name, d.section, known.remedy(k.change),
-			"new %s: the running kernel reads the table that it has (%s), and a livepatch cannot add to it%s", thing, known.reader, also)
-	case k.change == New:
-		r.problem(finding.IDRegistration, finding.Warning, k.name, d.section, k.instead(), "new %s: a livepatch does not register it%s", thing, also)
+	case key.change == New && how.weak:
+		r.problem(finding.IDRegistration, finding.Note, key.name, how.section, "",
+			"new text about %s: nobody reads it in a livepatch", thing)
+	case key.change == New && key.what == "EXPORT_SYMBOL":
+		r.problem(finding.IDRegistration, finding.Note, key.name, how.section, "",
+			"new %s: no module can link against it", thing)
+	case key.change == New && ever && !known.light:
+		r.problem(finding.IDRegistration, finding.Error, key.name, how.section, known.remedy(key.change),
+			"new %s: the running kernel reads the table that it has (%s), and a livepatch cannot add to it%s", thing,
+			known.reader, also)
+	case key.change == New:
+		r.problem(finding.IDRegistration, finding.Warning, key.name, how.section, key.instead(),
+			"new %s: a livepatch does not register it%s", thing, also)
 
-	case k.change == Changed && k.what == "EXPORT_SYMBOL":
-		r.problem(finding.IDChangedData, finding.Warning, k.name, d.section, "nothing to do if no module depends on it",
-			"%s changed (%s): the running kernel keeps exporting it as it does", thing, d.why)
-	case k.change == Changed && ever:
-		r.problem(finding.IDChangedData, finding.Error, k.name, d.section, known.remedy(k.change),
-			"%s changed (%s): the running kernel keeps what it has, and reads it as long as it runs (%s)%s", thing, d.why, known.reader, also)
-	case k.change == Changed && d.weak:
-	case k.change == Changed:
-		r.problem(finding.IDAlreadyRun, finding.Warning, k.name, d.section, "nothing to do if the fix does not depend on it",
-			"%s changed (%s): it was used before the livepatch loads%s", thing, d.why, also)
+	case key.change == Changed && key.what == "EXPORT_SYMBOL":
+		r.problem(finding.IDChangedData, finding.Warning, key.name, how.section,
+			"nothing to do if no module depends on it",
+			"%s changed (%s): the running kernel keeps exporting it as it does", thing, how.why)
+	case key.change == Changed && ever:
+		r.problem(finding.IDChangedData, finding.Error, key.name, how.section, known.remedy(key.change),
+			"%s changed (%s): the running kernel keeps what it has, and reads it as long as it runs (%s)%s", thing,
+			how.why, known.reader, also)
+	case key.change == Changed && how.weak:
+	case key.change == Changed:
+		r.problem(finding.IDAlreadyRun, finding.Warning, key.name, how.section,
+			"nothing to do if the fix does not depend on it",
+			"%s changed (%s): it was used before the livepatch loads%s", thing, how.why, also)
 
-	case d.weak:
-	case k.what == "EXPORT_SYMBOL":
-		r.problem(finding.IDRegistration, finding.Note, k.name, d.section, "", "%s removed: the running kernel keeps exporting it", thing)
+	case how.weak:
+	case key.what == "EXPORT_SYMBOL":
+		r.problem(finding.IDRegistration, finding.Note, key.name, how.section, "",
+			"%s removed: the running kernel keeps exporting it", thing)
 	case ever && !known.light:
-		r.problem(finding.IDChangedData, finding.Error, k.name, d.section, known.remedy(k.change),
+		r.problem(finding.IDChangedData, finding.Error, key.name, how.section, known.remedy(key.change),
 			"%s removed: the running kernel keeps it, and reads it as long as it runs (%s)", thing, known.reader)
 	default:
-		r.problem(finding.IDRegistration, finding.Note, k.name, d.section, "", "%s removed: what it registered stays until the next boot or load", thing)
+		r.problem(finding.IDRegistration, finding.Note, key.name, how.section, "",
+			"%s removed: what it registered stays until the next boot or load", thing)
 	}
 }
 
@@ -295,7 +317,8 @@ func dataRemedy(section string, c class) string {
 	case c == classROData:
 		return "change the code that reads it; a callback must not set it: the kernel write-protects constant data"
 	case known != nil && known.perCPU:
-		return "set the new value for each processor (per_cpu_ptr) from a pre-patch callback, or change the code that reads it"
+		return "set the new value for each processor (per_cpu_ptr) from a pre-patch callback, or change the code " +
+			"that reads it"
 	}
 	return "set the new value from a pre-patch callback, or change the code that reads it"
 }

@@ -25,14 +25,15 @@ func (r *Result) sites() {
 func (o *Object) strays() map[string][]bit {
 	out := map[string][]bit{}
 	for k := range o.tables {
-		t := &o.tables[k]
-		for i := t.from; i < o.after(k); i++ {
-			off := uint64(i-t.from) * t.shape.size
-			relocs, first := o.relocsOf(t, i)
-			e := entry{off: off, relocs: relocs, first: first, sec: t.sec}
-			if a, _ := o.owner(t, &e); a < 0 {
-				name := o.File.Sections[t.sec].Name
-				out[name] = append(out[name], bit{sec: t.sec, from: off, to: min(off+t.shape.size, o.File.Sections[t.sec].Size), atom: -1, shape: t.shape})
+		tab := &o.tables[k]
+		for i := tab.from; i < o.after(k); i++ {
+			off := uint64(i-tab.from) * tab.shape.size
+			relocs, first := o.relocsOf(tab, i)
+			ent := entry{off: off, relocs: relocs, first: first, sec: tab.sec}
+			if a, _ := o.owner(tab, &ent); a < 0 {
+				name := o.File.Sections[tab.sec].Name
+				out[name] = append(out[name], bit{sec: tab.sec, from: off,
+					to: min(off+tab.shape.size, o.File.Sections[tab.sec].Size), atom: -1, shape: tab.shape})
 			}
 		}
 	}
@@ -41,11 +42,11 @@ func (o *Object) strays() map[string][]bit {
 
 func (r *Result) strayEntries() {
 	for _, ch := range r.pairs.changed(r.Orig.strays(), r.Patched.strays()) {
-		o, b := r.Patched, ch.new_
-		if b == nil {
-			o, b = r.Orig, ch.old
+		obj, part := r.Patched, ch.new_
+		if part == nil {
+			obj, part = r.Orig, ch.old
 		}
-		name, _ := o.says(b)
+		name, _ := obj.says(part)
 		r.problem(finding.IDUnknownSection, finding.Error, name, ch.section, "leave the construct out of the patch",
 			"an entry of %s that describes no function of this object is %s", ch.section, ch.kind)
 	}
@@ -60,24 +61,31 @@ func (r *Result) derivedEntries() {
 			changed[ch.Patched] = true
 		}
 	}
+
+	// Sums stand for the entries: there are as many as instructions in some of these tables.
 	seed := maphash.MakeSeed()
 	before, after := r.Orig.derivedSums(seed), r.Patched.derivedSums(seed)
 	for _, section := range derivedSections {
-		x, y := before[section], after[section]
-		if x == nil && y == nil {
+		orig, patched := before[section], after[section]
+		if orig == nil && patched == nil {
 			continue
 		}
+
+		// Changed functions bring their own entries along; only those of functions that stay can
+		// surprise.
 		var names []string
 		for i := range r.Patched.Atoms {
-			b := AtomID(i)
-			a := r.pairs.toO[b]
-			if a < 0 || changed[r.Patched.Root(b)] || r.Patched.Atoms[b].Class != classText || r.Patched.Atoms[b].Name == "" {
+			patchedAtom := AtomID(i)
+			origAtom := r.pairs.toO[patchedAtom]
+			if origAtom < 0 || changed[r.Patched.Root(patchedAtom)] ||
+				r.Patched.Atoms[patchedAtom].Class != classText || r.Patched.Atoms[patchedAtom].Name == "" {
 				continue
 			}
-			if sumOf(x, a) != sumOf(y, b) {
-				names = append(names, r.Patched.Atoms[b].Name)
+			if sumOf(orig, origAtom) != sumOf(patched, patchedAtom) {
+				names = append(names, r.Patched.Atoms[patchedAtom].Name)
 			}
 		}
+
 		if len(names) == 0 {
 			continue
 		}
@@ -87,7 +95,8 @@ func (r *Result) derivedEntries() {
 			list += fmt.Sprintf(" and %d more", len(names)-3)
 		}
 		r.problem(finding.IDUnknownSection, finding.Note, list, section, "",
-			"entries of %s differ for functions whose code does not: the running kernel keeps these functions, and what it has about them", section)
+			"entries of %s differ for functions whose code does not: the running kernel keeps these functions, and "+
+				"what it has about them", section)
 	}
 }
 
@@ -101,50 +110,51 @@ var derivedSections = func() []string {
 	return out
 }()
 
-func sumOf(sums []uint64, a AtomID) uint64 {
+func sumOf(sums []uint64, atom AtomID) uint64 {
 	if sums == nil {
 		return 0
 	}
-	return sums[a]
+	return sums[atom]
 }
 
 // derivedSums sums up, by section and atom, the entries that follow from code: where
 // in the function they are, and what else they and the second half of the table say.
 func (o *Object) derivedSums(seed maphash.Seed) map[string][]uint64 {
 	out := map[string][]uint64{}
-	var h maphash.Hash
-	h.SetSeed(seed)
+	var hash maphash.Hash
+	hash.SetSeed(seed)
 	for k := range o.tables {
-		t := &o.tables[k]
-		if !t.row.derived {
+		tab := &o.tables[k]
+		if !tab.row.derived {
 			continue
 		}
-		name := t.row.section
+		name := tab.row.section
 		if out[name] == nil {
 			out[name] = make([]uint64, len(o.Atoms))
 		}
 		var half []byte
-		count := uint64(o.after(k) - t.from)
-		if t.row.pair != "" {
-			if i := slices.IndexFunc(o.File.Sections, func(s elfobj.Section) bool { return s.Name == t.row.pair }); i > 0 {
+		count := uint64(o.after(k) - tab.from)
+		if tab.row.pair != "" {
+			if i := slices.IndexFunc(o.File.Sections,
+				func(s elfobj.Section) bool { return s.Name == tab.row.pair }); i > 0 {
 				half = o.File.Sections[i].Data
 			}
 		}
 		size := uint64(len(half)) / max(count, 1)
-		for i := t.from; i < o.after(k); i++ {
-			relocs, first := o.relocsOf(t, i)
-			e := entry{off: uint64(i-t.from) * t.shape.size, relocs: relocs, first: first, sec: t.sec}
-			a, at := o.owner(t, &e)
-			if a < 0 {
+		for i := tab.from; i < o.after(k); i++ {
+			relocs, first := o.relocsOf(tab, i)
+			ent := entry{off: uint64(i-tab.from) * tab.shape.size, relocs: relocs, first: first, sec: tab.sec}
+			atom, at := o.owner(tab, &ent)
+			if atom < 0 {
 				continue
 			}
 			// Sums of sums: the order of entries means nothing.
-			h.Reset()
-			maphash.WriteComparable(&h, at)
-			if n := uint64(i - t.from); size > 0 {
-				h.Write(half[n*size:][:size])
+			hash.Reset()
+			maphash.WriteComparable(&hash, at)
+			if n := uint64(i - tab.from); size > 0 {
+				hash.Write(half[n*size:][:size])
 			}
-			out[name][a] += h.Sum64() | 1
+			out[name][atom] += hash.Sum64() | 1
 		}
 	}
 	return out
@@ -152,16 +162,17 @@ func (o *Object) derivedSums(seed maphash.Seed) map[string][]uint64 {
 
 // headers compares the sections that say of what format a table is.
 func (r *Result) headers() {
-	header := func(o *Object) []byte {
-		for i := range o.File.Sections {
-			if o.File.Sections[i].Name == ".orc_header" {
-				return o.File.Sections[i].Data
+	header := func(obj *Object) []byte {
+		for i := range obj.File.Sections {
+			if obj.File.Sections[i].Name == ".orc_header" {
+				return obj.File.Sections[i].Data
 			}
 		}
 		return nil
 	}
 	if !bytes.Equal(header(r.Orig), header(r.Patched)) {
-		r.problem(finding.IDUnknownSection, finding.Error, "", ".orc_header", "build both objects with the same objtool",
+		r.problem(finding.IDUnknownSection, finding.Error, "", ".orc_header",
+			"build both objects with the same objtool",
 			"the unwind data of the two objects is of different formats")
 	}
 }
@@ -169,24 +180,24 @@ func (r *Result) headers() {
 // namelessData judges variables without a symbol to which nothing in the object refers:
 // what does refer to one differs with it. The data of assembly in C code is of this kind.
 func (r *Result) namelessData() {
-	list := func(o *Object) map[string][]bit {
+	list := func(obj *Object) map[string][]bit {
 		out := map[string][]bit{}
-		for i := range o.Atoms {
-			a, at := AtomID(i), &o.Atoms[i]
+		for i := range obj.Atoms {
+			atom, at := AtomID(i), &obj.Atoms[i]
 			if kindOf(at.Class) != classData || at.Class == classUnknown || at.End == at.Start {
 				continue
 			}
-			b := bit{sec: at.Sec, from: at.Start, to: at.End, atom: -1}
+			part := bit{sec: at.Sec, from: at.Start, to: at.End, atom: -1}
 			if at.Name != "" {
 				// Behind the symbol's own bytes, where references count as such to the symbol.
-				b.base = at.Name
-				if b.from = at.Base + at.Size; b.from >= b.to || o.padding(at.Sec, b.from, b.to) {
+				part.base = at.Name
+				if part.from = at.Base + at.Size; part.from >= part.to || obj.padding(at.Sec, part.from, part.to) {
 					continue
 				}
-			} else if len(o.readers(a)) > 0 {
+			} else if len(obj.readers(atom)) > 0 {
 				continue
 			}
-			out[o.Section(a)] = append(out[o.Section(a)], b)
+			out[obj.Section(atom)] = append(out[obj.Section(atom)], part)
 		}
 		return out
 	}
@@ -194,18 +205,18 @@ func (r *Result) namelessData() {
 		if known := rowOf(ch.section); known != nil && known.harmless != "" {
 			continue
 		}
-		o, b := r.Patched, ch.new_
-		if b == nil {
-			o, b = r.Orig, ch.old
+		obj, part := r.Patched, ch.new_
+		if part == nil {
+			obj, part = r.Orig, ch.old
 		}
-		name, _ := o.says(b)
+		name, _ := obj.says(part)
 		why := ""
 		if ch.why != equal {
 			why = " (" + ch.why + ")"
 		}
-		if b.base != "" {
-			r.problem(finding.IDChangedData, finding.Error, b.base, ch.section, dataRemedy(ch.section, classROData),
-				"data without a name behind %s in %s is %s%s", b.base, ch.section, ch.kind, why)
+		if part.base != "" {
+			r.problem(finding.IDChangedData, finding.Error, part.base, ch.section, dataRemedy(ch.section, classROData),
+				"data without a name behind %s in %s is %s%s", part.base, ch.section, ch.kind, why)
 			continue
 		}
 		r.problem(finding.IDChangedData, finding.Warning, name, ch.section, "nothing to do if nothing uses it",

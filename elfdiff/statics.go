@@ -27,18 +27,19 @@ type staticKey struct {
 	user AtomID // root function
 }
 
-func (r *Result) ambiguousStatics(o *Object, partner []AtomID, patched func(AtomID) AtomID) {
-	numbered := func(a AtomID) (string, bool) {
-		at := &o.Atoms[a]
+func (r *Result) ambiguousStatics(obj *Object, partner []AtomID, patched func(AtomID) AtomID) {
+	numbered := func(atom AtomID) (string, bool) {
+		at := &obj.Atoms[atom]
 		base, marks := stem(at.Name)
-		ok := marks != "" && variable(o, a) && at.Class != classROData && !oneShot(base, o.Section(a)) && !describesDebug(o.Section(a))
+		ok := marks != "" && variable(obj, atom) && at.Class != classROData && !oneShot(base, obj.Section(atom)) &&
+			!describesDebug(obj.Section(atom))
 		if i := strings.Index(at.Name, "."+base); ok && strings.HasPrefix(marks, ".F") && i > 0 {
 			base = at.Name[:i] + "." + base // the function tells it from its namesakes elsewhere
 		}
 		return base, ok
 	}
 	left := false
-	for i := range o.Atoms {
+	for i := range obj.Atoms {
 		if _, ok := numbered(AtomID(i)); ok && partner[i] < 0 {
 			left = true
 		}
@@ -47,47 +48,52 @@ func (r *Result) ambiguousStatics(o *Object, partner []AtomID, patched func(Atom
 		return
 	}
 	users := map[staticKey]map[AtomID]bool{}
-	for sec := range o.File.Sections {
-		if o.class[sec] != classText {
+	for sec := range obj.File.Sections {
+		if obj.class[sec] != classText {
 			continue
 		}
-		relocs := o.relocs(elfobj.SecID(sec))
+		relocs := obj.relocs(elfobj.SecID(sec))
 		for k := range relocs {
-			t, toAtom := o.atomTarget(elfobj.SecID(sec), &relocs[k], k)
+			target, toAtom := obj.atomTarget(elfobj.SecID(sec), &relocs[k], k)
 			if !toAtom {
 				continue
 			}
-			base, ok := numbered(t.Atom)
-			from := o.atomAt(elfobj.SecID(sec), int64(relocs[k].Off))
+			base, ok := numbered(target.Atom)
+			from := obj.atomAt(elfobj.SecID(sec), int64(relocs[k].Off))
 			if !ok || from < 0 {
 				continue
 			}
-			at := &o.Atoms[t.Atom]
-			key := staticKey{base, at.Size, kindOf(at.Class), o.Root(from)}
+			at := &obj.Atoms[target.Atom]
+			key := staticKey{base, at.Size, kindOf(at.Class), obj.Root(from)}
 			if users[key] == nil {
 				users[key] = map[AtomID]bool{}
 			}
-			users[key][t.Atom] = true
+			users[key][target.Atom] = true
 		}
 	}
 	keys := make([]staticKey, 0, len(users))
-	for k := range users {
-		keys = append(keys, k)
+	for key := range users {
+		keys = append(keys, key)
 	}
-	slices.SortFunc(keys, func(a, b staticKey) int { return cmp.Or(cmp.Compare(a.base, b.base), cmp.Compare(a.user, b.user)) })
-	for _, k := range keys {
+	slices.SortFunc(keys, func(a, b staticKey) int {
+		return cmp.Or(cmp.Compare(a.base, b.base),
+			cmp.Compare(a.user, b.user))
+	})
+	for _, key := range keys {
 		paired, alone := 0, 0
-		for a := range users[k] {
-			if partner[a] >= 0 {
+		for atom := range users[key] {
+			if partner[atom] >= 0 {
 				paired++
 			} else {
 				alone++
 			}
 		}
-		if paired == 0 || alone == 0 || patched(k.user) < 0 {
+		if paired == 0 || alone == 0 || patched(key.user) < 0 {
 			continue
 		}
-		r.problem(finding.IDStatics, finding.Error, k.base, o.Section(k.user), "give the variables different names",
-			"function %s has several static variables %s of one size, and their number changed: which of them is the old one cannot be told", o.Atoms[k.user].Name, k.base)
+		r.problem(finding.IDStatics, finding.Error, key.base, obj.Section(key.user),
+			"give the variables different names",
+			"function %s has several static variables %s of one size, and their number changed: which of them is the "+
+				"old one cannot be told", obj.Atoms[key.user].Name, key.base)
 	}
 }

@@ -65,63 +65,65 @@ func (o *Object) tableOf(i uint32) *table {
 func (o *Object) entry(i uint32) entry { return o.entryIn(o.tableOf(i), i) }
 
 // entryIn returns an entry by its table and index.
-func (o *Object) entryIn(t *table, i uint32) entry {
-	off := uint64(i-t.from) * t.shape.size
-	e := entry{row: t.row, shape: t.shape, sec: t.sec, off: off, size: min(t.shape.size, o.File.Sections[t.sec].Size-off), owner: -1}
-	e.relocs, e.first = o.relocsOf(t, i)
-	e.owner, e.at = o.owner(t, &e)
-	if e.shape.alt != 0 {
-		o.replacement(&e)
+func (o *Object) entryIn(tab *table, i uint32) entry {
+	off := uint64(i-tab.from) * tab.shape.size
+	ent := entry{row: tab.row, shape: tab.shape, sec: tab.sec, off: off,
+		size: min(tab.shape.size, o.File.Sections[tab.sec].Size-off), owner: -1}
+	ent.relocs, ent.first = o.relocsOf(tab, i)
+	ent.owner, ent.at = o.owner(tab, &ent)
+	if ent.shape.alt != 0 {
+		o.replacement(&ent)
 	}
-	return e
+	return ent
 }
 
 // owner returns the atom that an entry describes and the place in it, -1 when
 // it describes none.
-func (o *Object) owner(t *table, e *entry) (a AtomID, at int64) {
-	a = -1
-	for k := range e.relocs {
-		if r := &e.relocs[k]; r.Off == e.off+t.shape.refs[0] {
-			if t := o.target(e.sec, r, e.first+k); t.Kind == TargetAtom {
-				a, at = t.Atom, t.Off
+func (o *Object) owner(tab *table, ent *entry) (atom AtomID, at int64) {
+	atom = -1
+	for k := range ent.relocs {
+		if rel := &ent.relocs[k]; rel.Off == ent.off+tab.shape.refs[0] {
+			if target := o.target(ent.sec, rel, ent.first+k); target.Kind == TargetAtom {
+				atom, at = target.Atom, target.Off
 			}
 		}
 	}
-	return a, at
+	return atom, at
 }
 
 // replacement finds the code that may replace what an alternative describes: in
 // a section of its own, or behind a function. There is none for a callback.
-func (o *Object) replacement(e *entry) {
-	sh := e.shape
-	for k := range e.relocs {
-		rel := &e.relocs[k]
-		if rel.Off != e.off+sh.alt {
+func (o *Object) replacement(ent *entry) {
+	sh := ent.shape
+	for k := range ent.relocs {
+		rel := &ent.relocs[k]
+		if rel.Off != ent.off+sh.alt {
 			continue
 		}
-		t := o.target(e.sec, rel, e.first+k)
-		start := t.Off
+		target := o.target(ent.sec, rel, ent.first+k)
+		start := target.Off
 		switch {
-		case t.Kind == TargetAtom && o.Atoms[t.Atom].Class == classText:
-			start += int64(o.Atoms[t.Atom].Base)
-		case t.Kind != TargetPiece:
+		case target.Kind == TargetAtom && o.Atoms[target.Atom].Class == classText:
+			start += int64(o.Atoms[target.Atom].Base)
+		case target.Kind != TargetPiece:
 			continue
 		}
-		n := uint64(o.File.Sections[e.sec].Data[e.off+sh.altLen])
+		length := uint64(o.File.Sections[ent.sec].Data[ent.off+sh.altLen])
 		if sh.altEnd != 0 {
-			end := slices.IndexFunc(e.relocs, func(r elfobj.Reloc) bool { return r.Off == e.off+sh.altEnd })
-			n = uint64(o.location(e.sec, &e.relocs[end], e.first+end) - o.location(e.sec, rel, e.first+k))
+			end := slices.IndexFunc(ent.relocs, func(r elfobj.Reloc) bool { return r.Off == ent.off+sh.altEnd })
+			length = uint64(o.location(ent.sec, &ent.relocs[end], ent.first+end) - o.location(ent.sec, rel,
+				ent.first+k))
 		}
-		if n > 0 {
-			e.alt, e.altOff, e.altLen = t.Sec, uint64(start), n
+		if length > 0 {
+			ent.alt, ent.altOff, ent.altLen = target.Sec, uint64(start), length
 		}
 	}
 }
 
 // entriesOf lists the entries that belong to an atom, by section and position,
 // but for those that follow from the code alone.
-func (o *Object) entriesOf(a AtomID) []uint32 {
-	return o.owned[o.ownedFrom[a]:o.ownedFrom[a+1]]
+func (o *Object) entriesOf(atom AtomID) []uint32 {
+	return o.owned[o.ownedFrom[atom]:o.ownedFrom[atom+1]]
 }
 
 // derivedOf lists the entries, in order, that follow from code alone and belong
@@ -129,21 +131,21 @@ func (o *Object) entriesOf(a AtomID) []uint32 {
 // that are dropped are left out.
 func (o *Object) derivedOf(ok func(AtomID) bool, in map[elfobj.SecID]bool) []uint32 {
 	var out []uint32
-	near := func(r elfobj.Reloc) bool {
-		sec := o.File.Symbols[r.Sym].Sec
+	near := func(rel elfobj.Reloc) bool {
+		sec := o.File.Symbols[rel.Sym].Sec
 		return in[sec] || sec > 0 && o.class[sec] == classSlots
 	}
 	for k := range o.tables {
-		t := &o.tables[k]
-		if !t.row.derived || t.row.policy == drop {
+		tab := &o.tables[k]
+		if !tab.row.derived || tab.row.policy == drop {
 			continue
 		}
-		for i := t.from; i < o.after(k); i++ {
-			relocs, _ := o.relocsOf(t, i)
+		for i := tab.from; i < o.after(k); i++ {
+			relocs, _ := o.relocsOf(tab, i)
 			if !slices.ContainsFunc(relocs, near) {
 				continue
 			}
-			if e := o.entryIn(t, i); e.owner >= 0 && ok(e.owner) {
+			if e := o.entryIn(tab, i); e.owner >= 0 && ok(e.owner) {
 				out = append(out, i)
 			}
 		}
@@ -152,23 +154,23 @@ func (o *Object) derivedOf(ok func(AtomID) bool, in map[elfobj.SecID]bool) []uin
 }
 
 // relocsOf returns the relocations in an entry and the index of the first.
-func (o *Object) relocsOf(t *table, i uint32) ([]elfobj.Reloc, int) {
-	relocs := o.File.Sections[t.sec].Relocs
-	if t.each > 0 {
-		first := int(i-t.from) * int(t.each)
-		return relocs[first:][:t.each], first
+func (o *Object) relocsOf(tab *table, i uint32) ([]elfobj.Reloc, int) {
+	relocs := o.File.Sections[tab.sec].Relocs
+	if tab.each > 0 {
+		first := int(i-tab.from) * int(tab.each)
+		return relocs[first:][:tab.each], first
 	}
-	off := uint64(i-t.from) * t.shape.size
+	off := uint64(i-tab.from) * tab.shape.size
 	first := searchOff(relocs, off)
 	relocs = relocs[first:]
-	return relocs[:searchOff(relocs, off+t.shape.size)], first
+	return relocs[:searchOff(relocs, off+tab.shape.size)], first
 }
 
 // after is the index behind the last entry of the k-th table.
 func (o *Object) after(k int) uint32 {
-	t := &o.tables[k]
-	n, _ := t.shape.count(o.File.Sections[t.sec].Size)
-	return t.from + uint32(n)
+	tab := &o.tables[k]
+	n, _ := tab.shape.count(o.File.Sections[tab.sec].Size)
+	return tab.from + uint32(n)
 }
 
 // count returns how many entries a table of that many bytes has; false when it does
@@ -186,9 +188,9 @@ func (sh *shape) count(size uint64) (n uint64, ok bool) {
 
 // whole returns a copy of an entry's bytes, with zeros for those that the last entry
 // of a table lacks.
-func (o *Object) whole(e *entry) []byte {
-	out := make([]byte, e.shape.size)
-	copy(out, o.File.Sections[e.sec].Data[e.off:e.off+e.size])
+func (o *Object) whole(ent *entry) []byte {
+	out := make([]byte, ent.shape.size)
+	copy(out, o.File.Sections[ent.sec].Data[ent.off:ent.off+ent.size])
 	return out
 }
 
@@ -198,25 +200,25 @@ func (o *Object) whole(e *entry) []byte {
 func (o *Object) readTables() error {
 	next := uint64(0)
 	for i := range o.File.Sections {
-		s := &o.File.Sections[i]
-		if o.class[i] != classTable || s.Size == 0 || tableRow(s.Name).holds == holdsHalf {
+		section := &o.File.Sections[i]
+		if o.class[i] != classTable || section.Size == 0 || tableRow(section.Name).holds == holdsHalf {
 			continue
 		}
-		r := tableRow(s.Name)
-		sh, err := o.entryShape(r, s)
+		known := tableRow(section.Name)
+		sh, err := o.entryShape(known, section)
 		if err != nil {
 			return err
 		}
-		o.tables = append(o.tables, table{row: r, shape: sh, sec: elfobj.SecID(i), from: uint32(next)})
-		n, _ := sh.count(s.Size)
+		o.tables = append(o.tables, table{row: known, shape: sh, sec: elfobj.SecID(i), from: uint32(next)})
+		n, _ := sh.count(section.Size)
 		if next += n; next > math.MaxUint32 {
 			return fmt.Errorf("special sections have more than %d entries", uint32(math.MaxUint32))
 		}
 	}
 	compared := uint32(0)
 	for k := range o.tables {
-		if t := &o.tables[k]; !t.row.derived {
-			compared += o.after(k) - t.from
+		if tab := &o.tables[k]; !tab.row.derived {
+			compared += o.after(k) - tab.from
 		}
 	}
 	found := make([]owned, 0, compared)
@@ -235,9 +237,9 @@ func (o *Object) readTables() error {
 	o.owned = make([]uint32, len(found))
 	place := slices.Clone(o.ownedFrom)
 	for i := range found {
-		a := found[i].by
-		o.owned[place[a]] = uint32(i)
-		place[a]++
+		atom := found[i].by
+		o.owned[place[atom]] = uint32(i)
+		place[atom]++
 	}
 	// In order of place within each table.
 	order := func(a, b uint32) int {
@@ -265,48 +267,50 @@ type owned struct {
 }
 
 // entryShape finds the layout of a table's entries.
-func (o *Object) entryShape(r *row, s *elfobj.Section) (*shape, error) {
-	shapes := r.shapes
-	if r.section == ".altinstructions" {
+func (o *Object) entryShape(known *row, section *elfobj.Section) (*shape, error) {
+	shapes := known.shapes
+	if known.section == ".altinstructions" {
 		shapes = altShapes(o.Arch)
 	}
 	var best *shape
 	least := 0
 	for i := range shapes {
 		sh := &shapes[i]
-		if _, ok := sh.count(s.Size); !ok || !sh.fits(s) {
+		if _, ok := sh.count(section.Size); !ok || !sh.fits(section) {
 			continue
 		}
-		if n := o.doubts(sh, s); best == nil || n < least {
+		if n := o.doubts(sh, section); best == nil || n < least {
 			best, least = sh, n
 		}
 	}
 	if best != nil {
 		return best, nil
 	}
-	return nil, &finding.Finding{ID: finding.IDUnknownSection, Severity: finding.Error, Section: s.Name,
-		Message: fmt.Sprintf("special section %s of %d bytes with %d relocations does not divide into entries of a known layout", s.Name, s.Size, len(s.Relocs)),
-		Remedy:  "report the kernel version; the section's entry format changed"}
+	return nil, &finding.Finding{ID: finding.IDUnknownSection, Severity: finding.Error, Section: section.Name,
+		Message: fmt.Sprintf("special section %s of %d bytes with %d relocations does not divide into entries of a "+
+			"known layout", section.Name, section.Size, len(section.Relocs)),
+		Remedy: "report the kernel version; the section's entry format changed"}
 }
 
 // altShapes are the layouts of an architecture's alternatives.
 func altShapes(arch elfobj.Arch) []shape {
 	var out []shape
 	for _, a := range arch.AltEntries() {
-		out = append(out, shape{size: a.Size, refs: []uint64{0}, may: []uint64{4}, alt: 4, siteLen: a.SiteLen, altLen: a.AltLen, kernels: a.Kernels})
+		out = append(out, shape{size: a.Size, refs: []uint64{0}, may: []uint64{4}, alt: 4, siteLen: a.SiteLen,
+			altLen: a.AltLen, kernels: a.Kernels})
 	}
 	return out
 }
 
 // fits reports whether every entry has the shape's relocations and no others.
-func (sh *shape) fits(s *elfobj.Section) bool {
+func (sh *shape) fits(section *elfobj.Section) bool {
 	next := 0
-	for base := uint64(0); base < s.Size; base += sh.size {
+	for base := uint64(0); base < section.Size; base += sh.size {
 		want := 0
-		for first := next; next < len(s.Relocs) && s.Relocs[next].Off-base < sh.size; next++ {
-			off := s.Relocs[next].Off - base
+		for first := next; next < len(section.Relocs) && section.Relocs[next].Off-base < sh.size; next++ {
+			off := section.Relocs[next].Off - base
 			switch {
-			case next > first && s.Relocs[next-1].Off-base == off: // some architectures have several at one place
+			case next > first && section.Relocs[next-1].Off-base == off: // some architectures have several at one place
 			case want < len(sh.refs) && off == sh.refs[want]:
 				want++
 			case !slices.Contains(sh.may, off):
@@ -324,27 +328,27 @@ func (sh *shape) fits(s *elfobj.Section) bool {
 // references of 4 bytes are two entries with a handler or three without, and whether
 // a distance counts from its own place or from the entry's start shows only in
 // where it leads.
-func (o *Object) doubts(sh *shape, s *elfobj.Section) int {
-	n := 0
-	for k := range s.Relocs {
-		r := &s.Relocs[k]
-		sym := &o.File.Symbols[r.Sym]
-		off := r.Off % sh.size
+func (o *Object) doubts(sh *shape, section *elfobj.Section) int {
+	count := 0
+	for k := range section.Relocs {
+		rel := &section.Relocs[k]
+		sym := &o.File.Symbols[rel.Sym]
+		off := rel.Off % sh.size
 		if off == sh.refs[0] && (sym.Sec <= 0 || o.File.Sections[sym.Sec].Flags&elf.SHF_EXECINSTR == 0) {
-			n++ // describes no code of this object
+			count++ // describes no code of this object
 		}
 		if strings.Contains(sym.Name, handlerName) != (sh.handler != 0 && off == sh.handler) {
-			n++
+			count++
 		}
 		if sh.file != 0 && off == sh.file {
-			loc := int64(sym.Value) + r.Addend
-			if sh.fromStart && o.Arch.PCRelative(r.Type) {
+			loc := int64(sym.Value) + rel.Addend
+			if sh.fromStart && o.Arch.PCRelative(rel.Type) {
 				loc -= int64(off)
 			}
-			n += o.noFileName(sym, loc)
+			count += o.noFileName(sym, loc)
 		}
 	}
-	return n
+	return count
 }
 
 // noFileName counts what speaks against a place being the start of a file's name: 2
@@ -353,9 +357,9 @@ func (o *Object) noFileName(sym *elfobj.Symbol, loc int64) int {
 	if sym.Sec <= 0 {
 		return 0
 	}
-	s := &o.File.Sections[sym.Sec]
-	text := stringAt(s, loc)
-	if text == nil || loc > 0 && s.Data[loc-1] != 0 {
+	section := &o.File.Sections[sym.Sec]
+	text := stringAt(section, loc)
+	if text == nil || loc > 0 && section.Data[loc-1] != 0 {
 		return 2
 	}
 	switch path.Ext(string(bytes.TrimRight(text, "\x00"))) {
@@ -365,53 +369,63 @@ func (o *Object) noFileName(sym *elfobj.Symbol, loc int64) int {
 	return 1
 }
 
-// readTable checks the n-th table and adds the entries that are compared to found.
-func (o *Object) readTable(n int, found *[]owned) error {
-	t := &o.tables[n]
-	size, id, sh := t.shape.size, t.sec, t.shape
-	s := &o.File.Sections[id]
+// readTable checks the table of that index and adds the entries that are compared to found.
+func (o *Object) readTable(index int, found *[]owned) error {
+	tab := &o.tables[index]
+	size, id, sh := tab.shape.size, tab.sec, tab.shape
+	section := &o.File.Sections[id]
+
+	// Later code reads each distance as if it counted from its own place.
 	if sh.fromStart {
-		bias := make([]int8, len(s.Relocs))
-		for k := range s.Relocs {
-			bias[k] = -int8(s.Relocs[k].Off % size)
+		bias := make([]int8, len(section.Relocs))
+		for k := range section.Relocs {
+			bias[k] = -int8(section.Relocs[k].Off % size)
 		}
-		o.setRefs(id, sectionRefs{s.Relocs, bias})
+		o.setRefs(id, sectionRefs{section.Relocs, bias})
 	}
-	entries, _ := sh.count(s.Size)
-	if each := uint64(len(s.Relocs)) / entries; each*entries == uint64(len(s.Relocs)) {
-		t.each = uint32(each)
+
+	// Entries with one number of relocations each are found by division, others by search; see
+	// relocsOf.
+	entries, _ := sh.count(section.Size)
+	if each := uint64(len(section.Relocs)) / entries; each*entries == uint64(len(section.Relocs)) {
+		tab.each = uint32(each)
 	}
 	next := 0
-	for off := uint64(0); off < s.Size; off += size {
+	for off := uint64(0); off < section.Size; off += size {
 		first := next
-		for ; next < len(s.Relocs) && s.Relocs[next].Off < off+size; next++ {
-			if rel := &s.Relocs[next]; rel.Off-off+uint64(o.Arch.Width(rel.Type)) > size {
-				return &finding.Finding{ID: finding.IDUnknownSection, Severity: finding.Error, Section: s.Name,
-					Message: fmt.Sprintf("relocation at %#x lies across two entries of %s", rel.Off, s.Name)}
+		for ; next < len(section.Relocs) && section.Relocs[next].Off < off+size; next++ {
+			if rel := &section.Relocs[next]; rel.Off-off+uint64(o.Arch.Width(rel.Type)) > size {
+				return &finding.Finding{ID: finding.IDUnknownSection, Severity: finding.Error, Section: section.Name,
+					Message: fmt.Sprintf("relocation at %#x lies across two entries of %s", rel.Off, section.Name)}
 			}
 		}
-		if uint32(next-first) != t.each {
-			t.each = 0
+		if uint32(next-first) != tab.each {
+			tab.each = 0
 		}
 	}
-	traces := o.traceTable(t.row.section)
-	if t.row.derived && traces == nil {
+
+	// Entries that follow the code alone are compared by their sums; only places of ftrace
+	// entries are kept of them.
+	traces := o.traceTable(tab.row.section)
+	if tab.row.derived && traces == nil {
 		return nil
 	}
-	for i := t.from; i < o.after(n); i++ {
-		e := o.entry(i)
-		if e.altLen > 0 {
-			if limit := o.File.Sections[e.alt].Size; e.altOff > limit || e.altLen > limit-e.altOff {
-				return &finding.Finding{ID: finding.IDUnsupported, Severity: finding.Error, Section: s.Name,
-					Message: fmt.Sprintf("entry at %#x names %d replacement bytes outside %s", e.off, e.altLen, o.File.Sections[e.alt].Name)}
+
+	for i := tab.from; i < o.after(index); i++ {
+		ent := o.entry(i)
+		if ent.altLen > 0 {
+			if limit := o.File.Sections[ent.alt].Size; ent.altOff > limit || ent.altLen > limit-ent.altOff {
+				return &finding.Finding{ID: finding.IDUnsupported, Severity: finding.Error, Section: section.Name,
+					Message: fmt.Sprintf("entry at %#x names %d replacement bytes outside %s", ent.off, ent.altLen,
+						o.File.Sections[ent.alt].Name)}
 			}
 		}
 		switch {
-		case e.owner < 0:
+		case ent.owner < 0:
 		case traces != nil:
-			traces[e.owner] = true
+			traces[ent.owner] = true
 		default:
-			*found = append(*found, owned{e.at, e.owner, i, int32(n)})
+			*found = append(*found, owned{ent.at, ent.owner, i, int32(index)})
 		}
 	}
 	return nil

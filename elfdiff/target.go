@@ -39,46 +39,50 @@ type Target struct {
 // location is the offset in the symbol's section that the relocation refers
 // to. idx is the relocation's index in o.relocs(sec), for the distance between
 // its place and the point that a PC-relative value counts from.
-func (o *Object) location(sec elfobj.SecID, r *elfobj.Reloc, idx int) int64 {
-	loc := int64(o.File.Symbols[r.Sym].Value) + r.Addend
-	if o.Arch.PCRelative(r.Type) {
+func (o *Object) location(sec elfobj.SecID, rel *elfobj.Reloc, idx int) int64 {
+	loc := int64(o.File.Symbols[rel.Sym].Value) + rel.Addend
+	if o.Arch.PCRelative(rel.Type) {
 		loc += o.biasOf(sec, idx)
 	}
 	return loc
 }
 
 // target resolves a relocation of section sec; idx as for location.
-func (o *Object) target(sec elfobj.SecID, r *elfobj.Reloc, idx int) Target {
-	sym := &o.File.Symbols[r.Sym]
+func (o *Object) target(sec elfobj.SecID, rel *elfobj.Reloc, idx int) Target {
+	sym := &o.File.Symbols[rel.Sym]
 	switch {
-	case r.Sym == 0:
-		return Target{Kind: TargetNone, Off: r.Addend}
+	case rel.Sym == 0:
+		return Target{Kind: TargetNone, Off: rel.Addend}
 	case sym.Sec == elfobj.SecUndef || sym.Sec == elfobj.SecCommon || sym.Sec == elfobj.SecLivepatch:
-		t := Target{Kind: TargetExtern, Name: sym.Name, Off: r.Addend}
-		if o.Arch.PCRelative(r.Type) {
-			t.Skew = o.biasOf(sec, idx)
+		target := Target{Kind: TargetExtern, Name: sym.Name, Off: rel.Addend}
+		if o.Arch.PCRelative(rel.Type) {
+			target.Skew = o.biasOf(sec, idx)
 		}
-		return t
+		return target
 	case sym.Sec == elfobj.SecAbs:
-		return Target{Kind: TargetAbs, Name: sym.Name, Off: int64(sym.Value) + r.Addend}
+		return Target{Kind: TargetAbs, Name: sym.Name, Off: int64(sym.Value) + rel.Addend}
 	}
-	loc := o.location(sec, r, idx)
-	s := &o.File.Sections[sym.Sec]
+
+	// What has no identity of its own is told by its contents or its place.
+	loc := o.location(sec, rel, idx)
+	section := &o.File.Sections[sym.Sec]
 	switch o.class[sym.Sec] {
 	case classString:
 		base := o.pieceStart(sym, loc, 1)
-		return Target{Kind: TargetString, Sec: sym.Sec, Off: loc, Text: stringAt(s, base), Skip: loc - base}
+		return Target{Kind: TargetString, Sec: sym.Sec, Off: loc, Text: stringAt(section, base), Skip: loc - base}
 	case classConst:
-		base := o.pieceStart(sym, loc, int64(s.EntSize))
-		return Target{Kind: TargetConst, Sec: sym.Sec, Off: loc, Text: constAt(s, base), Skip: loc - base}
+		base := o.pieceStart(sym, loc, int64(section.EntSize))
+		return Target{Kind: TargetConst, Sec: sym.Sec, Off: loc, Text: constAt(section, base), Skip: loc - base}
 	case classAlt:
 		return Target{Kind: TargetPiece, Sec: sym.Sec, Off: loc}
 	case classSlots:
 		return o.slot(sym.Sec, loc)
 	}
+
+	// A section's symbol says nothing about which of its atoms is meant, so the place decides.
 	atom := AtomID(-1)
 	if sym.Type != elf.STT_SECTION {
-		atom = o.symAtom[r.Sym]
+		atom = o.symAtom[rel.Sym]
 	}
 	if atom < 0 {
 		atom = o.atomAt(sym.Sec, loc)
@@ -91,8 +95,8 @@ func (o *Object) target(sec elfobj.SecID, r *elfobj.Reloc, idx int) Target {
 
 // atomTarget resolves a relocation that refers to an atom, as target does; false for
 // all others, which it does not look at closer.
-func (o *Object) atomTarget(sec elfobj.SecID, r *elfobj.Reloc, idx int) (Target, bool) {
-	to := o.File.Symbols[r.Sym].Sec
+func (o *Object) atomTarget(sec elfobj.SecID, rel *elfobj.Reloc, idx int) (Target, bool) {
+	to := o.File.Symbols[rel.Sym].Sec
 	if to <= 0 {
 		return Target{}, false
 	}
@@ -100,8 +104,8 @@ func (o *Object) atomTarget(sec elfobj.SecID, r *elfobj.Reloc, idx int) (Target,
 	case classString, classConst, classAlt:
 		return Target{}, false
 	}
-	t := o.target(sec, r, idx)
-	return t, t.Kind == TargetAtom
+	target := o.target(sec, rel, idx)
+	return target, target.Kind == TargetAtom
 }
 
 // slotSize is the size of an entry in a table of addresses, bytes.
@@ -110,21 +114,21 @@ const slotSize = 8
 // slot resolves a reference to an entry of a table of addresses: what the entry
 // refers to, or the constant in it.
 func (o *Object) slot(sec elfobj.SecID, loc int64) Target {
-	s := &o.File.Sections[sec]
-	if loc < 0 || loc%slotSize != 0 || loc > int64(len(s.Data))-slotSize {
+	section := &o.File.Sections[sec]
+	if loc < 0 || loc%slotSize != 0 || loc > int64(len(section.Data))-slotSize {
 		return Target{Kind: TargetPiece, Sec: sec, Off: loc}
 	}
-	t := Target{Kind: TargetConst, Sec: sec, Off: loc, Text: s.Data[loc : loc+slotSize]}
+	target := Target{Kind: TargetConst, Sec: sec, Off: loc, Text: section.Data[loc : loc+slotSize]}
 	relocs := o.relocs(sec)
 	if k := searchOff(relocs, uint64(loc)); k < len(relocs) && relocs[k].Off < uint64(loc)+slotSize {
-		r := &relocs[k]
-		if to := o.File.Symbols[r.Sym].Sec; r.Off != uint64(loc) || to > 0 && o.class[to] == classSlots {
+		rel := &relocs[k]
+		if to := o.File.Symbols[rel.Sym].Sec; rel.Off != uint64(loc) || to > 0 && o.class[to] == classSlots {
 			return Target{Kind: TargetPiece, Sec: sec, Off: loc}
 		}
-		t = o.target(sec, r, k)
+		target = o.target(sec, rel, k)
 	}
-	t.Slot, t.SlotSec, t.SlotOff = true, sec, uint64(loc)
-	return t
+	target.Slot, target.SlotSec, target.SlotOff = true, sec, uint64(loc)
+	return target
 }
 
 // pieceStart returns where the string or constant starts that a reference to
@@ -146,21 +150,21 @@ const maxString = 1 << 16
 
 // stringAt returns the string at off with its terminator; nil when off lies
 // outside the section or the string does not end.
-func stringAt(s *elfobj.Section, off int64) []byte {
-	if off < 0 || off >= int64(len(s.Data)) {
+func stringAt(section *elfobj.Section, off int64) []byte {
+	if off < 0 || off >= int64(len(section.Data)) {
 		return nil
 	}
-	w := int(max(s.EntSize, 1))
-	rest := s.Data[off:min(int64(len(s.Data)), off+maxString)]
-	if w == 1 {
+	width := int(max(section.EntSize, 1))
+	rest := section.Data[off:min(int64(len(section.Data)), off+maxString)]
+	if width == 1 {
 		if n := bytes.IndexByte(rest, 0); n >= 0 {
 			return rest[:n+1]
 		}
 		return nil
 	}
-	for i := 0; i+w <= len(rest); i += w {
-		if allZero(rest[i : i+w]) {
-			return rest[:i+w]
+	for i := 0; i+width <= len(rest); i += width {
+		if allZero(rest[i : i+width]) {
+			return rest[:i+width]
 		}
 	}
 	return nil
@@ -175,12 +179,12 @@ func allZero(b []byte) bool {
 	return true
 }
 
-func constAt(s *elfobj.Section, off int64) []byte {
-	if off < 0 || off >= int64(len(s.Data)) {
+func constAt(section *elfobj.Section, off int64) []byte {
+	if off < 0 || off >= int64(len(section.Data)) {
 		return nil
 	}
-	if int64(s.EntSize) > int64(len(s.Data))-off {
+	if int64(section.EntSize) > int64(len(section.Data))-off {
 		return nil
 	}
-	return s.Data[off : off+int64(s.EntSize)]
+	return section.Data[off : off+int64(section.EntSize)]
 }

@@ -56,18 +56,18 @@ func (o *Object) entryCalls() {
 			if o.File.Symbols[relocs[k].Sym].Name != fentry {
 				continue
 			}
-			a := o.atomAt(elfobj.SecID(i), int64(relocs[k].Off))
-			if a < 0 || o.Atoms[a].Name == "" {
+			atom := o.atomAt(elfobj.SecID(i), int64(relocs[k].Off))
+			if atom < 0 || o.Atoms[atom].Name == "" {
 				continue
 			}
 			// A relocation that writes nothing marks a no-op.
-			if noop := o.Arch.Width(relocs[k].Type) == 0; noop && !o.ownSection(a) || !noop && table {
+			if noop := o.Arch.Width(relocs[k].Type) == 0; noop && !o.ownSection(atom) || !noop && table {
 				continue
 			}
 			if o.traceable == nil {
 				o.traceable = make([]bool, len(o.Atoms))
 			}
-			o.traceable[a] = true
+			o.traceable[atom] = true
 		}
 	}
 }
@@ -77,8 +77,8 @@ func (o *Object) entryCalls() {
 // a section's whole name with a list, and makes a no-op of the call to fentry in any
 // other section: scripts/recordmcount.c, v3.18 and v4.19. That of v5.10 takes all whose
 // names begin with .text.
-func (o *Object) ownSection(a AtomID) bool {
-	name := o.Atoms[a].Name
-	section, _ := strings.CutPrefix(o.Section(a), ".text.")
+func (o *Object) ownSection(atom AtomID) bool {
+	name := o.Atoms[atom].Name
+	section, _ := strings.CutPrefix(o.Section(atom), ".text.")
 	return section == name || section == "unlikely."+name
 }

@@ -13,27 +13,29 @@ type Reference struct {
 
 // References returns the resolved relocations of an atom in order of place,
 // without those of a function's prefix.
-func (o *Object) References(a AtomID) []Reference {
-	at := &o.Atoms[a]
-	relocs, first := o.relocsIn(a)
+func (o *Object) References(atom AtomID) []Reference {
+	at := &o.Atoms[atom]
+	relocs, first := o.relocsIn(atom)
 	relocs, first = skipPrefix(relocs, first, at.Base)
 	out := make([]Reference, 0, len(relocs))
 	for k := range relocs {
-		r := &relocs[k]
-		if r.Off-at.Base >= at.Size {
+		rel := &relocs[k]
+		if rel.Off-at.Base >= at.Size {
 			break
 		}
-		sym := &o.File.Symbols[r.Sym]
-		out = append(out, Reference{Off: r.Off - at.Base, Width: o.Arch.Width(r.Type), Type: r.Type, PCRel: o.Arch.PCRelative(r.Type),
-			Branch: o.code(at.Sec) && o.Arch.BranchReloc(o.File.Sections[at.Sec].Data, *r),
-			Skew:   o.location(at.Sec, r, first+k) - int64(sym.Value) - r.Addend, Target: o.target(at.Sec, r, first+k)})
+		sym := &o.File.Symbols[rel.Sym]
+		out = append(out, Reference{Off: rel.Off - at.Base, Width: o.Arch.Width(rel.Type), Type: rel.Type,
+			PCRel:  o.Arch.PCRelative(rel.Type),
+			Branch: o.code(at.Sec) && o.Arch.BranchReloc(o.File.Sections[at.Sec].Data, *rel),
+			Skew:   o.location(at.Sec, rel, first+k) - int64(sym.Value) - rel.Addend,
+			Target: o.target(at.Sec, rel, first+k)})
 	}
 	return out
 }
 
 // Code returns the bytes of the atom's primary symbol, nil for zeroed data.
-func (o *Object) Code(a AtomID) []byte {
-	at := &o.Atoms[a]
+func (o *Object) Code(atom AtomID) []byte {
+	at := &o.Atoms[atom]
 	d := o.File.Sections[at.Sec].Data
 	if d == nil {
 		return nil
@@ -43,9 +45,9 @@ func (o *Object) Code(a AtomID) []byte {
 
 // IsFunction reports whether the atom is named code of its own: neither a cold
 // piece nor out-of-line alternatives.
-func (o *Object) IsFunction(a AtomID) bool {
-	at := &o.Atoms[a]
-	return at.Class == classText && at.Name != "" && o.Root(a) == a
+func (o *Object) IsFunction(atom AtomID) bool {
+	at := &o.Atoms[atom]
+	return at.Class == classText && at.Name != "" && o.Root(atom) == atom
 }
 
 // IsCode reports whether the atom is code.
@@ -66,28 +68,29 @@ func (o *Object) Traceable(a AtomID) bool { return o.traceable[a] }
 func (r *Result) NewGlobals() []string {
 	var out []string
 	for i := range r.Patched.Atoms {
-		a := AtomID(i)
-		if at := &r.Patched.Atoms[a]; at.Name != "" && r.pairs.toO[a] < 0 && !r.Patched.Local(a) && (at.Class == classText || variable(r.Patched, a)) && !initSection(r.Patched.Section(a)) {
+		atom := AtomID(i)
+		if at := &r.Patched.Atoms[atom]; at.Name != "" && r.pairs.toO[atom] < 0 && !r.Patched.Local(atom) &&
+			(at.Class == classText || variable(r.Patched, atom)) && !initSection(r.Patched.Section(atom)) {
 			out = append(out, at.Name)
 		}
 	}
 	return out
 }
 
-// PatchedOf returns the patched atom paired with the original a, -1 if none.
-func (r *Result) PatchedOf(a AtomID) AtomID { return r.pairs.toP[a] }
+// PatchedOf returns the patched atom paired with the original one, -1 if none.
+func (r *Result) PatchedOf(orig AtomID) AtomID { return r.pairs.toP[orig] }
 
-// OrigOf returns the original atom paired with the patched b, -1 if none.
-func (r *Result) OrigOf(b AtomID) AtomID { return r.pairs.toO[b] }
+// OrigOf returns the original atom paired with the patched one, -1 if none.
+func (r *Result) OrigOf(patched AtomID) AtomID { return r.pairs.toO[patched] }
 
 // Named returns the patched functions paired with the given originals, and
 // those that have no partner.
 func (r *Result) Named(orig []AtomID) (patched, missing []AtomID) {
-	for _, a := range orig {
-		if b := r.pairs.toP[a]; b >= 0 {
-			patched = append(patched, b)
+	for _, atom := range orig {
+		if partner := r.pairs.toP[atom]; partner >= 0 {
+			patched = append(patched, partner)
 		} else {
-			missing = append(missing, a)
+			missing = append(missing, atom)
 		}
 	}
 	return patched, missing
@@ -97,9 +100,9 @@ func (r *Result) Named(orig []AtomID) (patched, missing []AtomID) {
 // comparison of the same original object would carry, and no other.
 func (r *Result) CarryLike(other *Result) {
 	r.carry = map[AtomID]bool{}
-	for b := range other.carry {
-		if c := r.pairs.toP[other.pairs.toO[b]]; c >= 0 {
-			r.carry[c] = true
+	for atom := range other.carry {
+		if mine := r.pairs.toP[other.pairs.toO[atom]]; mine >= 0 {
+			r.carry[mine] = true
 		}
 	}
 }

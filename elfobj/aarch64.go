@@ -22,8 +22,10 @@ const (
 
 var arm64Relocs = relocFacts{
 	uint32(elf.R_AARCH64_NONE): {}, uint32(elf.R_AARCH64_NULL): {},
-	uint32(elf.R_AARCH64_ABS64): whole(8, false), uint32(elf.R_AARCH64_ABS32): whole(4, false), uint32(elf.R_AARCH64_ABS16): whole(2, false),
-	uint32(elf.R_AARCH64_PREL64): whole(8, true), uint32(elf.R_AARCH64_PREL32): whole(4, true), uint32(elf.R_AARCH64_PREL16): whole(2, true),
+	uint32(elf.R_AARCH64_ABS64): whole(8, false), uint32(elf.R_AARCH64_ABS32): whole(4, false),
+	uint32(elf.R_AARCH64_ABS16):  whole(2, false),
+	uint32(elf.R_AARCH64_PREL64): whole(8, true), uint32(elf.R_AARCH64_PREL32): whole(4, true),
+	uint32(elf.R_AARCH64_PREL16):              whole(2, true),
 	uint32(elf.R_AARCH64_MOVW_UABS_G0):        {width: 4, bits: arm64Imm16},
 	uint32(elf.R_AARCH64_MOVW_UABS_G0_NC):     {width: 4, bits: arm64Imm16},
 	uint32(elf.R_AARCH64_MOVW_UABS_G1):        {width: 4, bits: arm64Imm16},
@@ -43,8 +45,9 @@ var arm64Relocs = relocFacts{
 	uint32(elf.R_AARCH64_LDST128_ABS_LO12_NC): {width: 4, bits: arm64Imm12},
 	uint32(elf.R_AARCH64_TSTBR14):             {width: 4, bits: arm64Imm14, pcrel: true, branch: true, near: true},
 	uint32(elf.R_AARCH64_CONDBR19):            {width: 4, bits: arm64Imm19, pcrel: true, branch: true, near: true},
-	uint32(elf.R_AARCH64_JUMP26):              {width: 4, bits: arm64Imm26, pcrel: true, branch: true}, // over a PLT entry if need be
-	uint32(elf.R_AARCH64_CALL26):              {width: 4, bits: arm64Imm26, pcrel: true, branch: true},
+	// over a PLT entry if need be
+	uint32(elf.R_AARCH64_JUMP26): {width: 4, bits: arm64Imm26, pcrel: true, branch: true},
+	uint32(elf.R_AARCH64_CALL26): {width: 4, bits: arm64Imm26, pcrel: true, branch: true},
 }
 
 func (arm64) Merge(f *File, id SecID) []Reloc { return f.Sections[id].Relocs }
@@ -69,9 +72,9 @@ func (a arm64) Clear(field []byte, t uint32) { a.store(binary.LittleEndian, fiel
 func (a arm64) BranchReloc(_ []byte, r Reloc) bool { return a.relocFacts[r.Type].branch }
 
 // CallReloc: the linker makes no jump of R_AARCH64_CALL26, which stands on a bl.
-func (a arm64) CallReloc(code []byte, r Reloc) bool {
-	insn, ok := insnAt(code, r)
-	return ok && elf.R_AARCH64(r.Type) == elf.R_AARCH64_CALL26 && insn>>26 == 0x25
+func (a arm64) CallReloc(code []byte, rel Reloc) bool {
+	insn, ok := insnAt(code, rel)
+	return ok && elf.R_AARCH64(rel.Type) == elf.R_AARCH64_CALL26 && insn>>26 == 0x25
 }
 
 func (a arm64) Outside(_ []byte, r Reloc) error { return a.outside(a.RelocName(r.Type), r.Type) }
@@ -99,29 +102,29 @@ func (arm64) Decode(code []byte) (Insn, error) {
 	if len(code) < 4 {
 		return Insn{}, ErrUndecodable
 	}
-	w := binary.LittleEndian.Uint32(code)
+	word := binary.LittleEndian.Uint32(code)
 	in := Insn{Len: 4}
 	rel := func(kind BranchKind, t elf.R_AARCH64, disp int64) {
 		in.Kind, in.PCLen, in.PCType, in.Disp = kind, 4, uint32(t), disp
 	}
 	switch {
-	case w&0xfc000000 == 0x14000000:
-		rel(BranchJump, elf.R_AARCH64_JUMP26, 4*field(w, 0, 26))
-	case w&0xfc000000 == 0x94000000:
-		rel(BranchCall, elf.R_AARCH64_CALL26, 4*field(w, 0, 26))
-	case w&0xff000000 == 0x54000000, w&0x7e000000 == 0x34000000: // b.cond and bc.cond, cbz and cbnz
-		rel(BranchCond, elf.R_AARCH64_CONDBR19, 4*field(w, 5, 19))
-	case w&0x7e000000 == 0x36000000: // tbz, tbnz
-		rel(BranchCond, elf.R_AARCH64_TSTBR14, 4*field(w, 5, 14))
-	case w&0x9f000000 == 0x10000000: // adr
-		rel(BranchNone, elf.R_AARCH64_ADR_PREL_LO21, 4*field(w, 5, 19)|int64(w>>29&3))
-	case w&0x3b000000 == 0x18000000: // ldr of a literal
-		rel(BranchNone, elf.R_AARCH64_LD_PREL_LO19, 4*field(w, 5, 19))
-	case w&0xfffffc1f == 0xd65f0000, w == 0xd65f0bff, w == 0xd65f0fff: // ret, retaa, retab
+	case word&0xfc000000 == 0x14000000:
+		rel(BranchJump, elf.R_AARCH64_JUMP26, 4*field(word, 0, 26))
+	case word&0xfc000000 == 0x94000000:
+		rel(BranchCall, elf.R_AARCH64_CALL26, 4*field(word, 0, 26))
+	case word&0xff000000 == 0x54000000, word&0x7e000000 == 0x34000000: // b.cond and bc.cond, cbz and cbnz
+		rel(BranchCond, elf.R_AARCH64_CONDBR19, 4*field(word, 5, 19))
+	case word&0x7e000000 == 0x36000000: // tbz, tbnz
+		rel(BranchCond, elf.R_AARCH64_TSTBR14, 4*field(word, 5, 14))
+	case word&0x9f000000 == 0x10000000: // adr
+		rel(BranchNone, elf.R_AARCH64_ADR_PREL_LO21, 4*field(word, 5, 19)|int64(word>>29&3))
+	case word&0x3b000000 == 0x18000000: // ldr of a literal
+		rel(BranchNone, elf.R_AARCH64_LD_PREL_LO19, 4*field(word, 5, 19))
+	case word&0xfffffc1f == 0xd65f0000, word == 0xd65f0bff, word == 0xd65f0fff: // ret, retaa, retab
 		in.Kind = BranchReturn
-	case w&0xfe000000 == 0xd6000000: // br, blr and those with authentication
+	case word&0xfe000000 == 0xd6000000: // br, blr and those with authentication
 		in.Kind = BranchIndirect
-		if w&0xffe00000 == 0xd6800000 { // eret
+		if word&0xffe00000 == 0xd6800000 { // eret
 			in.Kind = BranchReturn
 		}
 	}

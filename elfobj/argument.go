@@ -41,23 +41,23 @@ func (amd64) Constant(code []byte) (Constant, bool) {
 		rex, op = op[0], op[1:]
 	}
 	var reg byte
-	c := Constant{Len: len(code) - len(op)}
+	constant := Constant{Len: len(code) - len(op)}
 	switch {
 	case len(op) >= 5 && op[0]&0xf8 == 0xb8 && (rex == 0 || rex&^1 == 0x40):
-		reg, c.Value, c.Len = op[0]&7, int64(binary.LittleEndian.Uint32(op[1:])), c.Len+5
-		c.Form = uint64(op[0])
+		reg, constant.Value, constant.Len = op[0]&7, int64(binary.LittleEndian.Uint32(op[1:])), constant.Len+5
+		constant.Form = uint64(op[0])
 	case len(op) >= 6 && op[0] == 0xc7 && op[1]&0xf8 == 0xc0 && rex&^1 == 0x48:
-		reg, c.Value, c.Len = op[1]&7, int64(int32(binary.LittleEndian.Uint32(op[2:]))), c.Len+6
-		c.Form = uint64(op[0])<<8 | uint64(op[1])
+		reg, constant.Value, constant.Len = op[1]&7, int64(int32(binary.LittleEndian.Uint32(op[2:]))), constant.Len+6
+		constant.Form = uint64(op[0])<<8 | uint64(op[1])
 	default:
 		return Constant{}, false
 	}
-	c.Form |= uint64(rex) << 16
+	constant.Form |= uint64(rex) << 16
 	reg |= rex & 1 << 3
 	for n, r := range amd64Args {
 		if r == reg {
-			c.Arg = n
-			return c, true
+			constant.Arg = n
+			return constant, true
 		}
 	}
 	return Constant{}, false
@@ -66,42 +66,46 @@ func (amd64) Constant(code []byte) (Constant, bool) {
 // Spares knows operations that use no registers but their operands. That this is so is
 // analyze/machine's to say: its TestSpares compares.
 func (amd64) Spares(code []byte, arg int) bool {
-	x, err := x86asm.Decode(code, 64)
+	inst, err := x86asm.Decode(code, 64)
 	if err != nil || arg >= len(amd64Args) {
 		return false
 	}
-	switch x.Op {
-	case x86asm.MOV, x86asm.MOVZX, x86asm.MOVSX, x86asm.MOVSXD, x86asm.LEA, x86asm.XOR, x86asm.OR, x86asm.AND, x86asm.ADD, x86asm.SUB,
+	switch inst.Op {
+	case x86asm.MOV, x86asm.MOVZX, x86asm.MOVSX, x86asm.MOVSXD, x86asm.LEA, x86asm.XOR, x86asm.OR, x86asm.AND,
+		x86asm.ADD, x86asm.SUB,
 		x86asm.TEST, x86asm.CMP, x86asm.NOP:
 	default:
 		return false
 	}
+
+	// A register counts in any of its widths: writing a part of it changes the argument.
 	number := int(amd64Args[arg])
-	is := func(r x86asm.Reg) bool {
+	is := func(reg x86asm.Reg) bool {
 		switch {
-		case r >= x86asm.RAX && r <= x86asm.R15:
-			return int(r-x86asm.RAX) == number
-		case r >= x86asm.EAX && r <= x86asm.R15L:
-			return int(r-x86asm.EAX) == number
-		case r >= x86asm.AX && r <= x86asm.R15W:
-			return int(r-x86asm.AX) == number
-		case r >= x86asm.SPB && r <= x86asm.R15B:
-			return int(r-x86asm.SPB)+4 == number
-		case r >= x86asm.AL && r <= x86asm.BL:
-			return int(r-x86asm.AL) == number
-		case r >= x86asm.AH && r <= x86asm.BH:
-			return int(r-x86asm.AH) == number
+		case reg >= x86asm.RAX && reg <= x86asm.R15:
+			return int(reg-x86asm.RAX) == number
+		case reg >= x86asm.EAX && reg <= x86asm.R15L:
+			return int(reg-x86asm.EAX) == number
+		case reg >= x86asm.AX && reg <= x86asm.R15W:
+			return int(reg-x86asm.AX) == number
+		case reg >= x86asm.SPB && reg <= x86asm.R15B:
+			return int(reg-x86asm.SPB)+4 == number
+		case reg >= x86asm.AL && reg <= x86asm.BL:
+			return int(reg-x86asm.AL) == number
+		case reg >= x86asm.AH && reg <= x86asm.BH:
+			return int(reg-x86asm.AH) == number
 		}
 		return false
 	}
-	for _, a := range x.Args {
-		switch a := a.(type) {
+
+	for _, a := range inst.Args {
+		switch operand := a.(type) {
 		case x86asm.Reg:
-			if is(a) {
+			if is(operand) {
 				return false
 			}
 		case x86asm.Mem:
-			if is(a.Base) || is(a.Index) {
+			if is(operand.Base) || is(operand.Index) {
 				return false
 			}
 		}
@@ -114,11 +118,12 @@ func (arm64) Constant(code []byte) (Constant, bool) {
 	if len(code) < 4 {
 		return Constant{}, false
 	}
-	w := binary.LittleEndian.Uint32(code)
-	if w&0x7fe00000 != 0x52800000 || w&0x1f > 7 {
+	word := binary.LittleEndian.Uint32(code)
+	if word&0x7fe00000 != 0x52800000 || word&0x1f > 7 {
 		return Constant{}, false
 	}
-	return Constant{Len: 4, Arg: int(w & 0x1f), Value: int64(w >> 5 & 0xffff), Form: uint64(w &^ (0xffff << 5))}, true
+	return Constant{Len: 4, Arg: int(word & 0x1f), Value: int64(word >> 5 & 0xffff),
+		Form: uint64(word &^ (0xffff << 5))}, true
 }
 
 // Spares follows the encodings of the Arm Architecture Reference Manual, C4.1.
@@ -126,19 +131,19 @@ func (arm64) Spares(code []byte, arg int) bool {
 	if len(code) < 4 {
 		return false
 	}
-	w := binary.LittleEndian.Uint32(code)
-	rd, rn, rm := w&0x1f, w>>5&0x1f, w>>16&0x1f
+	word := binary.LittleEndian.Uint32(code)
+	rd, rn, rm := word&0x1f, word>>5&0x1f, word>>16&0x1f
 	var used registers
 	switch {
-	case w == 0xd503201f: // nop
-	case w&0x1f000000 == 0x10000000, w&0x1f800000 == 0x12800000: // adr and adrp, movn, movz and movk
+	case word == 0xd503201f: // nop
+	case word&0x1f000000 == 0x10000000, word&0x1f800000 == 0x12800000: // adr and adrp, movn, movz and movk
 		used = regs(rd)
-	case w&0x1f000000 == 0x11000000, w&0x3f000000 == 0x39000000: // add and sub of a constant, load and store
+	case word&0x1f000000 == 0x11000000, word&0x3f000000 == 0x39000000: // add and sub of a constant, load and store
 		used = regs(rd, rn)
-	case w&0x1f000000 == 0x0a000000: // and, orr, eor
+	case word&0x1f000000 == 0x0a000000: // and, orr, eor
 		used = regs(rd, rn, rm)
-	case w&0x3f800000 == 0x29000000: // ldp and stp
-		used = regs(rd, rn, w>>10&0x1f)
+	case word&0x3f800000 == 0x29000000: // ldp and stp
+		used = regs(rd, rn, word>>10&0x1f)
 	default:
 		return false
 	}
@@ -153,12 +158,12 @@ func (ppc64le) Constant(code []byte) (Constant, bool) {
 	if len(code) < 4 {
 		return Constant{}, false
 	}
-	w := binary.LittleEndian.Uint32(code)
-	arg := int(w>>21&0x1f) - ppc64Arg
-	if w>>26 != 14 || w>>16&0x1f != 0 || arg < 0 || arg > 7 {
+	word := binary.LittleEndian.Uint32(code)
+	arg := int(word>>21&0x1f) - ppc64Arg
+	if word>>26 != 14 || word>>16&0x1f != 0 || arg < 0 || arg > 7 {
 		return Constant{}, false
 	}
-	return Constant{Len: 4, Arg: arg, Value: int64(int16(w)), Form: uint64(w &^ 0xffff)}, true
+	return Constant{Len: 4, Arg: arg, Value: int64(int16(word)), Form: uint64(word &^ 0xffff)}, true
 }
 
 // Spares follows the Power ISA, book I, chapter 3.
@@ -166,16 +171,17 @@ func (ppc64le) Spares(code []byte, arg int) bool {
 	if len(code) < 4 {
 		return false
 	}
-	w := binary.LittleEndian.Uint32(code)
-	rt, ra, rb := w>>21&0x1f, w>>16&0x1f, w>>11&0x1f
+	word := binary.LittleEndian.Uint32(code)
+	rt, ra, rb := word>>21&0x1f, word>>16&0x1f, word>>11&0x1f
 	var used registers
-	switch op := w >> 26; {
-	case op == 14, op == 15, op == 24, op == 32, op == 34, op == 36, op == 38, op == 40, op == 44, // addi, addis, ori, loads, stores
-		op == 58 && w&3 < 3, op == 62 && w&3 < 2: // ld, ldu, lwa, std, stdu
+	switch op := word >> 26; {
+	// addi, addis, ori, loads, stores
+	case op == 14, op == 15, op == 24, op == 32, op == 34, op == 36, op == 38, op == 40, op == 44,
+		op == 58 && word&3 < 3, op == 62 && word&3 < 2: // ld, ldu, lwa, std, stdu
 		used = regs(rt, ra)
-	case op == 31 && w>>1&0x3ff == 444: // or, which mr is
+	case op == 31 && word>>1&0x3ff == 444: // or, which mr is
 		used = regs(rt, ra, rb)
-	case op == 31 && w>>1&0x3ff == 986: // extsw
+	case op == 31 && word>>1&0x3ff == 986: // extsw
 		used = regs(rt, ra)
 	default:
 		return false
@@ -188,17 +194,17 @@ const s390Arg = 2
 
 // Constant knows lhi, lghi and lgfi.
 func (s390x) Constant(code []byte) (Constant, bool) {
-	c, reg := Constant{}, 0
+	constant, reg := Constant{}, 0
 	switch {
 	case len(code) >= 4 && code[0] == 0xa7 && (code[1]&0xf == 8 || code[1]&0xf == 9):
-		reg, c.Len, c.Value = int(code[1]>>4), 4, int64(int16(binary.BigEndian.Uint16(code[2:])))
+		reg, constant.Len, constant.Value = int(code[1]>>4), 4, int64(int16(binary.BigEndian.Uint16(code[2:])))
 	case len(code) >= 6 && code[0] == 0xc0 && code[1]&0xf == 1:
-		reg, c.Len, c.Value = int(code[1]>>4), 6, int64(int32(binary.BigEndian.Uint32(code[2:])))
+		reg, constant.Len, constant.Value = int(code[1]>>4), 6, int64(int32(binary.BigEndian.Uint32(code[2:])))
 	default:
-		return c, false
+		return constant, false
 	}
-	c.Arg, c.Form = reg-s390Arg, uint64(code[0])<<8|uint64(code[1])
-	return c, c.Arg >= 0 && c.Arg <= 4
+	constant.Arg, constant.Form = reg-s390Arg, uint64(code[0])<<8|uint64(code[1])
+	return constant, constant.Arg >= 0 && constant.Arg <= 4
 }
 
 // Spares follows the z/Architecture Principles of Operation, chapter 7.
@@ -209,7 +215,8 @@ func (s390x) Spares(code []byte, arg int) bool {
 	r1, r2 := uint32(code[1]>>4), uint32(code[1]&0xf)
 	var used registers
 	switch op, second := code[0], code[1]&0xf; {
-	case op == 0xa7 && (second == 8 || second == 9), op == 0xc0 && (second == 0 || second == 1): // lhi, lghi, larl, lgfi
+	case op == 0xa7 && (second == 8 || second == 9), op == 0xc0 && (second == 0 || second == 1):
+		// lhi, lghi, larl, lgfi
 		used = regs(r1)
 	case op == 0x18: // lr
 		used = regs(r1, r2)
@@ -232,21 +239,21 @@ func (loongarch64) Constant(code []byte) (Constant, bool) {
 	if len(code) < 4 {
 		return Constant{}, false
 	}
-	w := binary.LittleEndian.Uint32(code)
-	arg := int(w&0x1f) - loongArg
-	if w>>5&0x1f != 0 || arg < 0 || arg > 7 {
+	word := binary.LittleEndian.Uint32(code)
+	arg := int(word&0x1f) - loongArg
+	if word>>5&0x1f != 0 || arg < 0 || arg > 7 {
 		return Constant{}, false
 	}
-	c := Constant{Len: 4, Arg: arg, Form: uint64(w &^ (0xfff << 10))}
-	switch w >> 22 {
+	constant := Constant{Len: 4, Arg: arg, Form: uint64(word &^ (0xfff << 10))}
+	switch word >> 22 {
 	case 0x0a:
-		c.Value = field(w, 10, 12)
+		constant.Value = field(word, 10, 12)
 	case 0x0e:
-		c.Value = int64(w >> 10 & 0xfff)
+		constant.Value = int64(word >> 10 & 0xfff)
 	default:
 		return Constant{}, false
 	}
-	return c, true
+	return constant, true
 }
 
 // Spares follows the LoongArch Reference Manual, volume 1, 2.2.
@@ -254,15 +261,16 @@ func (loongarch64) Spares(code []byte, arg int) bool {
 	if len(code) < 4 {
 		return false
 	}
-	w := binary.LittleEndian.Uint32(code)
-	rd, rj, rk := w&0x1f, w>>5&0x1f, w>>10&0x1f
+	word := binary.LittleEndian.Uint32(code)
+	rd, rj, rk := word&0x1f, word>>5&0x1f, word>>10&0x1f
 	var used registers
 	switch {
-	case w>>25 == 0x0a, w>>25 == 0x0d, w>>25 == 0x0e: // lu12i.w, pcalau12i, pcaddu12i
+	case word>>25 == 0x0a, word>>25 == 0x0d, word>>25 == 0x0e: // lu12i.w, pcalau12i, pcaddu12i
 		used = regs(rd)
-	case w>>22 >= 0x0a && w>>22 <= 0x0f, w>>24 == 0x28, w>>24 == 0x29: // addi, andi, ori, xori, loads, stores
+	case word>>22 >= 0x0a && word>>22 <= 0x0f, word>>24 == 0x28, word>>24 == 0x29:
+		// addi, andi, ori, xori, loads, stores
 		used = regs(rd, rj)
-	case w>>15 == 0x2a: // or, which move is
+	case word>>15 == 0x2a: // or, which move is
 		used = regs(rd, rj, rk)
 	default:
 		return false

@@ -38,30 +38,30 @@ const (
 
 // openInput returns the file at path as input, and what to close afterwards.
 func openInput(path string) (*input, io.Closer, error) {
-	f, err := regular.OpenFIFO(path)
+	file, err := regular.OpenFIFO(path)
 	if err != nil {
 		return nil, nil, err
 	}
-	in, err := fileInput(f)
+	in, err := fileInput(file)
 	if err != nil {
-		f.Close()
+		file.Close()
 		return nil, nil, err
 	}
-	return in, f, nil
+	return in, file, nil
 }
 
-func fileInput(f *os.File) (*input, error) {
-	st, err := f.Stat()
+func fileInput(file *os.File) (*input, error) {
+	st, err := file.Stat()
 	if err != nil {
 		return nil, err
 	}
 	if st.Mode().IsRegular() && st.Size() >= wholeFile {
-		return &input{file: f, size: uint64(st.Size()), space: windowSize}, nil
+		return &input{file: file, size: uint64(st.Size()), space: windowSize}, nil
 	}
 	// Small, or a pipe, which has no size.
 	data := make([]byte, 0, max(st.Size(), 512)+1)
 	for {
-		n, err := f.Read(data[len(data):cap(data)])
+		n, err := file.Read(data[len(data):cap(data)])
 		data = data[:len(data)+n]
 		if len(data) > maxPiped {
 			return nil, fmt.Errorf("more than %d bytes from a pipe", maxPiped)
@@ -78,18 +78,18 @@ func fileInput(f *os.File) (*input, error) {
 	}
 }
 
-// view returns n bytes at off, which lie in the file. They are valid until the
+// view returns count bytes at off, which lie in the file. They are valid until the
 // next call and must not be changed.
-func (in *input) view(off, n uint64) ([]byte, error) {
+func (in *input) view(off, count uint64) ([]byte, error) {
 	if in.file == nil {
-		return in.mem[off : off+n : off+n], nil
+		return in.mem[off : off+count : off+count], nil
 	}
 	end := in.at + uint64(len(in.window))
-	if off < in.at || off+n > end {
+	if off < in.at || off+count > end {
 		// Who goes on where the window ends will go on further.
-		want := max(n, pageSize)
+		want := max(count, pageSize)
 		if off >= in.at && off <= end {
-			want = max(n, uint64(in.space))
+			want = max(count, uint64(in.space))
 		}
 		want = min(want, in.size-off)
 		if uint64(cap(in.window)) < want {
@@ -101,7 +101,7 @@ func (in *input) view(off, n uint64) ([]byte, error) {
 			return nil, err
 		}
 	}
-	return in.window[off-in.at:][:n:n], nil
+	return in.window[off-in.at:][:count:count], nil
 }
 
 // fill reads the file into b.
@@ -116,19 +116,19 @@ func (in *input) fill(b []byte, off uint64) error {
 	return err
 }
 
-// records calls f with the table of records of one size that fills n bytes at
+// records calls each with the table of records of one size that fills count bytes at
 // off, in pieces of whole records, each with the number of its first.
-func (in *input) records(off, n, size uint64, f func(first int, b []byte) error) error {
-	most := n
+func (in *input) records(off, count, size uint64, each func(first int, b []byte) error) error {
+	most := count
 	if in.file != nil {
 		most = uint64(in.space) / size * size
 	}
-	for done := uint64(0); done < n; done += most {
-		b, err := in.view(off+done, min(most, n-done))
+	for done := uint64(0); done < count; done += most {
+		b, err := in.view(off+done, min(most, count-done))
 		if err != nil {
 			return err
 		}
-		if err := f(int(done/size), b); err != nil {
+		if err := each(int(done/size), b); err != nil {
 			return err
 		}
 	}
@@ -137,13 +137,13 @@ func (in *input) records(off, n, size uint64, f func(first int, b []byte) error)
 
 // text returns n bytes at off as a string.
 func (in *input) text(off, n uint64) (string, error) {
-	var b strings.Builder
-	b.Grow(int(n))
+	var out strings.Builder
+	out.Grow(int(n))
 	err := in.records(off, n, 1, func(_ int, piece []byte) error {
-		b.Write(piece)
+		out.Write(piece)
 		return nil
 	})
-	return b.String(), err
+	return out.String(), err
 }
 
 // keep returns n bytes at off, which stay.

@@ -51,7 +51,7 @@ func ParseKlpSymbol(name string) (KlpSymbol, error) {
 	if !ok || sym == "" {
 		return KlpSymbol{}, fmt.Errorf("livepatch symbol %q: has no symbol name and position", name)
 	}
-	n, err := strconv.ParseUint(pos, 10, 31)
+	number, err := strconv.ParseUint(pos, 10, 31)
 	if err != nil || pos[0] == '+' {
 		return KlpSymbol{}, fmt.Errorf("livepatch symbol %q: position %q is not a number", name, pos)
 	}
@@ -61,7 +61,7 @@ func ParseKlpSymbol(name string) (KlpSymbol, error) {
 	case len(sym) > MaxKlpName:
 		return KlpSymbol{}, fmt.Errorf("livepatch symbol %q: symbol name is longer than %d bytes", name, MaxKlpName)
 	}
-	return KlpSymbol{Object: object, Name: sym, Pos: int(n)}, nil
+	return KlpSymbol{Object: object, Name: sym, Pos: int(number)}, nil
 }
 
 // KlpRelaName names the relocation table that patches section for object. The

@@ -24,9 +24,10 @@ var loongRelocs = relocFacts{
 	uint32(elf.R_LARCH_NONE): {}, uint32(elf.R_LARCH_MARK_LA): {}, uint32(elf.R_LARCH_MARK_PCREL): {},
 	uint32(elf.R_LARCH_32): whole(4, false), uint32(elf.R_LARCH_64): whole(8, false),
 	uint32(elf.R_LARCH_32_PCREL): whole(4, true), uint32(elf.R_LARCH_64_PCREL): whole(8, true),
-	uint32(elf.R_LARCH_B16):         {width: 4, bits: loongI16, pcrel: true, branch: true, near: true},
-	uint32(elf.R_LARCH_B21):         {width: 4, bits: loongI21, pcrel: true, branch: true, near: true},
-	uint32(elf.R_LARCH_B26):         {width: 4, bits: loongI26, pcrel: true, branch: true}, // over a PLT entry if need be
+	uint32(elf.R_LARCH_B16): {width: 4, bits: loongI16, pcrel: true, branch: true, near: true},
+	uint32(elf.R_LARCH_B21): {width: 4, bits: loongI21, pcrel: true, branch: true, near: true},
+	// over a PLT entry if need be
+	uint32(elf.R_LARCH_B26):         {width: 4, bits: loongI26, pcrel: true, branch: true},
 	uint32(elf.R_LARCH_PCALA_HI20):  {width: 4, bits: loongI20, pcrel: true},
 	uint32(elf.R_LARCH_PCALA_LO12):  {width: 4, bits: loongI12},
 	uint32(elf.R_LARCH_GOT_PC_HI20): {width: 4, bits: loongI20, pcrel: true}, // the loader makes the GOT
@@ -46,9 +47,9 @@ func (a loongarch64) Clear(field []byte, t uint32)       { a.store(binary.Little
 func (a loongarch64) BranchReloc(_ []byte, r Reloc) bool { return a.relocFacts[r.Type].branch }
 
 // CallReloc: bl and b have one relocation type.
-func (a loongarch64) CallReloc(code []byte, r Reloc) bool {
-	insn, ok := insnAt(code, r)
-	return ok && elf.R_LARCH(r.Type) == elf.R_LARCH_B26 && insn>>26 == 0x15
+func (a loongarch64) CallReloc(code []byte, rel Reloc) bool {
+	insn, ok := insnAt(code, rel)
+	return ok && elf.R_LARCH(rel.Type) == elf.R_LARCH_B26 && insn>>26 == 0x15
 }
 
 func (a loongarch64) Outside(_ []byte, r Reloc) error { return a.outside(a.RelocName(r.Type), r.Type) }
@@ -63,23 +64,25 @@ func (loongarch64) AltEntries() []AltEntry { return []AltEntry{{12, 10, 11, "v6.
 // Merge makes one relocation of a pair that adds a symbol and subtracts its own
 // place: how assemblers write a distance when the linker might relax code. What
 // subtracts anything else stays, and is not Known.
-func (loongarch64) Merge(f *File, id SecID) []Reloc {
-	s := &f.Sections[id]
-	merged := map[elf.R_LARCH]elf.R_LARCH{elf.R_LARCH_ADD32: elf.R_LARCH_32_PCREL, elf.R_LARCH_ADD64: elf.R_LARCH_64_PCREL}
+func (loongarch64) Merge(file *File, id SecID) []Reloc {
+	section := &file.Sections[id]
+	merged := map[elf.R_LARCH]elf.R_LARCH{elf.R_LARCH_ADD32: elf.R_LARCH_32_PCREL,
+		elf.R_LARCH_ADD64: elf.R_LARCH_64_PCREL}
 	subtract := map[elf.R_LARCH]elf.R_LARCH{elf.R_LARCH_ADD32: elf.R_LARCH_SUB32, elf.R_LARCH_ADD64: elf.R_LARCH_SUB64}
-	out := make([]Reloc, 0, len(s.Relocs))
-	for k := 0; k < len(s.Relocs); k++ {
-		r := s.Relocs[k]
-		if typ, ok := merged[elf.R_LARCH(r.Type)]; ok && k+1 < len(s.Relocs) {
-			next := s.Relocs[k+1]
-			from := &f.Symbols[next.Sym]
-			if next.Type == uint32(subtract[elf.R_LARCH(r.Type)]) && next.Off == r.Off && from.Sec == id && from.Value+uint64(next.Addend) == r.Off &&
-				zeroes(s.Data, r.Off, loongRelocs[uint32(typ)].width) {
-				r.Type = uint32(typ)
+	out := make([]Reloc, 0, len(section.Relocs))
+	for k := 0; k < len(section.Relocs); k++ {
+		rel := section.Relocs[k]
+		if typ, ok := merged[elf.R_LARCH(rel.Type)]; ok && k+1 < len(section.Relocs) {
+			next := section.Relocs[k+1]
+			from := &file.Symbols[next.Sym]
+			if next.Type == uint32(subtract[elf.R_LARCH(rel.Type)]) && next.Off == rel.Off && from.Sec == id &&
+				from.Value+uint64(next.Addend) == rel.Off &&
+				zeroes(section.Data, rel.Off, loongRelocs[uint32(typ)].width) {
+				rel.Type = uint32(typ)
 				k++
 			}
 		}
-		out = append(out, r)
+		out = append(out, rel)
 	}
 	return out
 }
@@ -107,18 +110,19 @@ func (loongarch64) Decode(code []byte) (Insn, error) {
 	if len(code) < 4 {
 		return Insn{}, ErrUndecodable
 	}
-	w := binary.LittleEndian.Uint32(code)
+	word := binary.LittleEndian.Uint32(code)
 	in := Insn{Len: 4}
-	low := int64(w >> 10 & 0xffff)
-	switch op := w >> 26; op {
+	low := int64(word >> 10 & 0xffff)
+	switch op := word >> 26; op {
 	case 0x10, 0x11, 0x12: // beqz, bnez, bceqz and bcnez
-		in.Kind, in.PCLen, in.PCType, in.Disp = BranchCond, 4, uint32(elf.R_LARCH_B21), 4*(field(w, 0, 5)<<16|low)
+		in.Kind, in.PCLen, in.PCType, in.Disp = BranchCond, 4, uint32(elf.R_LARCH_B21), 4*(field(word, 0, 5)<<16|low)
 	case 0x13: // jirl
-		in.Kind = pick(w == 0x4c000020, BranchReturn, BranchIndirect)
+		in.Kind = pick(word == 0x4c000020, BranchReturn, BranchIndirect)
 	case 0x14, 0x15: // b, bl
-		in.Kind, in.PCLen, in.PCType, in.Disp = pick(op == 0x15, BranchCall, BranchJump), 4, uint32(elf.R_LARCH_B26), 4*(field(w, 0, 10)<<16|low)
+		in.Kind, in.PCLen, in.PCType, in.Disp = pick(op == 0x15, BranchCall,
+			BranchJump), 4, uint32(elf.R_LARCH_B26), 4*(field(word, 0, 10)<<16|low)
 	case 0x16, 0x17, 0x18, 0x19, 0x1a, 0x1b: // beq, bne, blt, bge, bltu, bgeu
-		in.Kind, in.PCLen, in.PCType, in.Disp = BranchCond, 4, uint32(elf.R_LARCH_B16), 4*field(w, 10, 16)
+		in.Kind, in.PCLen, in.PCType, in.Disp = BranchCond, 4, uint32(elf.R_LARCH_B16), 4*field(word, 10, 16)
 	}
 	return in, nil
 }

@@ -50,9 +50,9 @@ func (a ppc64le) Clear(field []byte, t uint32)       { a.store(binary.LittleEndi
 func (a ppc64le) BranchReloc(_ []byte, r Reloc) bool { return a.relocFacts[r.Type].branch }
 
 // CallReloc: bit LK tells a call from a jump.
-func (a ppc64le) CallReloc(code []byte, r Reloc) bool {
-	insn, ok := insnAt(code, r)
-	return ok && a.BranchReloc(code, r) && insn&1 != 0
+func (a ppc64le) CallReloc(code []byte, rel Reloc) bool {
+	insn, ok := insnAt(code, rel)
+	return ok && a.BranchReloc(code, rel) && insn&1 != 0
 }
 
 func (ppc64le) RelocName(t uint32) string {
@@ -90,18 +90,19 @@ const ppc64Nop = 0x60000000
 
 var (
 	errSibling = errors.New("a sibling call would return with the TOC pointer of the kernel")
-	errTOC     = errors.New("no instruction behind the call can restore the TOC pointer, because the compiler saw both functions in one object")
+	errTOC     = errors.New("no instruction behind the call can restore the TOC pointer, because the compiler saw " +
+		"both functions in one object")
 )
 
 // Outside follows restore_r2() of arch/powerpc/kernel/module_64.c.
-func (a ppc64le) Outside(code []byte, r Reloc) error {
-	if elf.R_PPC64(r.Type) != elf.R_PPC64_REL24 || r.Off+4 > uint64(len(code)) {
-		return a.outside(a.RelocName(r.Type), r.Type)
+func (a ppc64le) Outside(code []byte, rel Reloc) error {
+	if elf.R_PPC64(rel.Type) != elf.R_PPC64_REL24 || rel.Off+4 > uint64(len(code)) {
+		return a.outside(a.RelocName(rel.Type), rel.Type)
 	}
-	switch link := binary.LittleEndian.Uint32(code[r.Off:])&1 != 0; {
+	switch link := binary.LittleEndian.Uint32(code[rel.Off:])&1 != 0; {
 	case !link:
 		return errSibling
-	case r.Off+8 > uint64(len(code)) || binary.LittleEndian.Uint32(code[r.Off+4:]) != ppc64Nop:
+	case rel.Off+8 > uint64(len(code)) || binary.LittleEndian.Uint32(code[rel.Off+4:]) != ppc64Nop:
 		return errTOC
 	}
 	return nil
@@ -116,27 +117,27 @@ func (ppc64le) Decode(code []byte) (Insn, error) {
 	if len(code) < 4 {
 		return Insn{}, ErrUndecodable
 	}
-	w := binary.LittleEndian.Uint32(code)
+	word := binary.LittleEndian.Uint32(code)
 	in := Insn{Len: 4}
-	absolute := w&2 != 0
-	switch w >> 26 {
+	absolute := word&2 != 0
+	switch word >> 26 {
 	case 1: // a prefix; the word behind it belongs to it
 		if len(code) < 8 {
 			return Insn{}, ErrUndecodable
 		}
 		in.Len = 8
 	case 18:
-		in.Kind = pick(w&1 != 0, BranchCall, BranchJump)
+		in.Kind = pick(word&1 != 0, BranchCall, BranchJump)
 		if !absolute {
-			in.PCLen, in.PCType, in.Disp = 4, uint32(elf.R_PPC64_REL24), 4*field(w, 2, 24)
+			in.PCLen, in.PCType, in.Disp = 4, uint32(elf.R_PPC64_REL24), 4*field(word, 2, 24)
 		}
 	case 16:
-		in.Kind = pick(w&1 != 0, BranchCall, BranchCond)
+		in.Kind = pick(word&1 != 0, BranchCall, BranchCond)
 		if !absolute {
-			in.PCLen, in.PCType, in.Disp = 4, uint32(elf.R_PPC64_REL14), 4*field(w, 2, 14)
+			in.PCLen, in.PCType, in.Disp = 4, uint32(elf.R_PPC64_REL14), 4*field(word, 2, 14)
 		}
 	case 19:
-		switch w >> 1 & 0x3ff {
+		switch word >> 1 & 0x3ff {
 		case 16: // bclr
 			in.Kind = BranchReturn
 		case 528, 560: // bcctr, bctar

@@ -86,13 +86,14 @@ const maxNames = 64
 func Read(in []byte) (*File, error) { return read(&input{mem: in, size: uint64(len(in))}) }
 
 func read(in *input) (*File, error) {
-	r := &reader{in: in, f: &File{}, left: maxNames * int(in.size)}
-	for _, step := range []func() error{r.header, r.sections, r.symbols, r.contents, r.relocations, r.groups} {
+	file := &reader{in: in, f: &File{}, left: maxNames * int(in.size)}
+	for _, step := range []func() error{file.header, file.sections, file.symbols, file.contents, file.relocations,
+		file.groups} {
 		if err := step(); err != nil {
 			return nil, err
 		}
 	}
-	return r.f, nil
+	return file.f, nil
 }
 
 // u16, u32 and u64 are numbers in the byte order of the file.
@@ -128,6 +129,7 @@ func (r *reader) header() error {
 	if elf.Class(in[elf.EI_CLASS]) != elf.ELFCLASS64 {
 		return fmt.Errorf("%w: %v", ErrNotObject, elf.Class(in[elf.EI_CLASS]))
 	}
+
 	switch elf.Data(in[elf.EI_DATA]) {
 	case elf.ELFDATA2LSB:
 	case elf.ELFDATA2MSB:
@@ -135,14 +137,18 @@ func (r *reader) header() error {
 	default:
 		return bad(int64(elf.EI_DATA), "unknown byte order %d", in[elf.EI_DATA])
 	}
-	f := r.f
-	f.BigEndian = r.big
-	f.OSABI = in[elf.EI_OSABI]
-	f.Type = elf.Type(r.u16(in[16:]))
-	f.Machine = elf.Machine(r.u16(in[18:]))
-	f.Flags = r.u32(in[48:])
-	if f.Type != elf.ET_REL {
-		return fmt.Errorf("%w: file type is %v", ErrNotObject, f.Type)
+
+	file := r.f
+	file.BigEndian = r.big
+	file.OSABI = in[elf.EI_OSABI]
+	file.Type = elf.Type(r.u16(in[16:]))
+	file.Machine = elf.Machine(r.u16(in[18:]))
+	file.Flags = r.u32(in[48:])
+
+	// A linked file or a core has other rules for addresses and section indices than what
+	// follows.
+	if file.Type != elf.ET_REL {
+		return fmt.Errorf("%w: file type is %v", ErrNotObject, file.Type)
 	}
 	if n := r.u16(in[56:]); n != 0 {
 		return bad(56, "relocatable object has %d program headers", n)
@@ -213,38 +219,38 @@ func (r *reader) sections() error {
 	return r.place(int(strndx))
 }
 
-// section takes the i-th section header. used counts the bytes of all.
-func (r *reader) section(i int, h []byte, used *uint64) error {
-	s, size := &r.raw[i], r.in.size
-	s.nameOff = r.u32(h)
-	s.typ = elf.SectionType(r.u32(h[4:]))
-	s.flags = elf.SectionFlag(r.u64(h[8:]))
-	s.off = r.u64(h[24:])
-	s.size = r.u64(h[32:])
-	s.link = r.u32(h[40:])
-	s.info = r.u32(h[44:])
-	s.entsize = r.u64(h[56:])
-	align := r.u64(h[48:])
-	if i == 0 || s.typ == elf.SHT_NULL {
-		s.typ = elf.SHT_NULL
+// section takes the section header of that index. used counts the bytes of all.
+func (r *reader) section(index int, header []byte, used *uint64) error {
+	raw, size := &r.raw[index], r.in.size
+	raw.nameOff = r.u32(header)
+	raw.typ = elf.SectionType(r.u32(header[4:]))
+	raw.flags = elf.SectionFlag(r.u64(header[8:]))
+	raw.off = r.u64(header[24:])
+	raw.size = r.u64(header[32:])
+	raw.link = r.u32(header[40:])
+	raw.info = r.u32(header[44:])
+	raw.entsize = r.u64(header[56:])
+	align := r.u64(header[48:])
+	if index == 0 || raw.typ == elf.SHT_NULL {
+		raw.typ = elf.SHT_NULL
 		return nil
 	}
-	if s.stored() {
-		if s.off > size || s.size > size-s.off {
-			return bad(int64(s.off), "section %d (%d bytes) lies outside the file", i, s.size)
+	if raw.stored() {
+		if raw.off > size || raw.size > size-raw.off {
+			return bad(int64(raw.off), "section %d (%d bytes) lies outside the file", index, raw.size)
 		}
 		// Sections do not overlap, so what is made of them is bounded by
 		// the size of the file.
-		if *used += s.size; *used > size {
-			return bad(int64(s.off), "section %d (%d bytes) overlaps another one", i, s.size)
+		if *used += raw.size; *used > size {
+			return bad(int64(raw.off), "section %d (%d bytes) overlaps another one", index, raw.size)
 		}
-	} else if s.size > 1<<32 {
-		return bad(int64(s.off), "section %d claims %d bytes of zeroes", i, s.size)
+	} else if raw.size > 1<<32 {
+		return bad(int64(raw.off), "section %d claims %d bytes of zeroes", index, raw.size)
 	}
 	if align&(align-1) != 0 || align > 1<<26 {
-		return bad(-1, "section %d has alignment %d", i, align)
+		return bad(-1, "section %d has alignment %d", index, align)
 	}
-	s.align = uint32(align)
+	raw.align = uint32(align)
 	return nil
 }
 
@@ -252,11 +258,11 @@ func (r *reader) section(i int, h []byte, used *uint64) error {
 func (s *rawSection) stored() bool { return s.typ != elf.SHT_NOBITS && s.typ != elf.SHT_NULL }
 
 // nameOf returns a section's name; it aliases the table of names.
-func (r *reader) nameOf(s *rawSection) string {
-	if s.nameLen == 0 {
+func (r *reader) nameOf(raw *rawSection) string {
+	if raw.nameLen == 0 {
 		return ""
 	}
-	return r.names[s.nameOff:][:s.nameLen]
+	return r.names[raw.nameOff:][:raw.nameLen]
 }
 
 // place decides which raw sections stay in the model and numbers them.
@@ -271,35 +277,41 @@ func (r *reader) place(shstr int) error {
 			strtab = int(r.raw[i].link)
 		}
 	}
-	n := SecID(1)
+
+	// Tables that only serve others get no number here: symbols, their strings, relocations.
+	next := SecID(1)
 	for i := 1; i < len(r.raw); i++ {
-		s := &r.raw[i]
-		switch s.typ {
+		raw := &r.raw[i]
+		switch raw.typ {
 		case elf.SHT_NULL, elf.SHT_SYMTAB, elf.SHT_SYMTAB_SHNDX, elf.SHT_RELA:
 			continue
 		case elf.SHT_REL:
-			return bad(int64(s.off), "section %s uses REL relocations, which no supported architecture has", r.nameOf(s))
+			return bad(int64(raw.off), "section %s uses REL relocations, which no supported architecture has",
+				r.nameOf(raw))
 		case elf.SHT_STRTAB:
 			if i == shstr || i == strtab {
 				continue
 			}
 		}
-		s.id = n
-		n++
+		raw.id = next
+		next++
 	}
-	r.f.Sections = make([]Section, n)
+
+	// Only now are all numbers known, so links can be translated.
+	r.f.Sections = make([]Section, next)
 	for i := range r.raw {
-		s := &r.raw[i]
-		if s.id == 0 {
+		raw := &r.raw[i]
+		if raw.id == 0 {
 			continue
 		}
-		t := &r.f.Sections[s.id]
-		*t = Section{Name: r.nameOf(s), Type: s.typ, Flags: s.flags, Align: uint64(s.align), EntSize: s.entsize, Size: s.size}
-		if s.flags&elf.SHF_LINK_ORDER != 0 {
-			if uint64(s.link) >= uint64(len(r.raw)) {
-				return bad(-1, "section %s: link %d out of range", t.Name, s.link)
+		section := &r.f.Sections[raw.id]
+		*section = Section{Name: r.nameOf(raw), Type: raw.typ, Flags: raw.flags, Align: uint64(raw.align),
+			EntSize: raw.entsize, Size: raw.size}
+		if raw.flags&elf.SHF_LINK_ORDER != 0 {
+			if uint64(raw.link) >= uint64(len(r.raw)) {
+				return bad(-1, "section %s: link %d out of range", section.Name, raw.link)
 			}
-			t.Link = r.raw[s.link].id
+			section.Link = r.raw[raw.link].id
 		}
 	}
 	return nil
@@ -324,19 +336,19 @@ func (r *reader) contents() error {
 	}
 	for len(order) > 0 {
 		start := r.raw[order[0]].off
-		end, n := start, 0
-		for ; n < len(order) && r.raw[order[n]].off <= end+maxGap; n++ {
-			end = max(end, r.raw[order[n]].off+r.raw[order[n]].size)
+		end, count := start, 0
+		for ; count < len(order) && r.raw[order[count]].off <= end+maxGap; count++ {
+			end = max(end, r.raw[order[count]].off+r.raw[order[count]].size)
 		}
 		data, err := r.in.keep(start, end-start)
 		if err != nil {
 			return err
 		}
-		for _, i := range order[:n] {
-			s := &r.raw[i]
-			r.f.Sections[s.id].Data = data[s.off-start:][:s.size:s.size]
+		for _, i := range order[:count] {
+			raw := &r.raw[i]
+			r.f.Sections[raw.id].Data = data[raw.off-start:][:raw.size:raw.size]
 		}
-		order = order[n:]
+		order = order[count:]
 	}
 	return nil
 }
@@ -353,18 +365,22 @@ func (r *reader) symbols() error {
 	if uint64(tab.link) >= uint64(len(r.raw)) || r.raw[tab.link].typ != elf.SHT_STRTAB {
 		return bad(int64(tab.off), "symbol table without string table")
 	}
+
 	strs, err := r.in.text(r.raw[tab.link].off, r.raw[tab.link].size)
 	if err != nil {
 		return err
 	}
+
+	// Files with 65,280 sections and more keep section indices that do not fit in a table beside.
 	var xindex string
 	for i := range r.raw {
-		if s := &r.raw[i]; s.typ == elf.SHT_SYMTAB_SHNDX && int(s.link) == r.symtab {
-			if xindex, err = r.in.text(s.off, s.size); err != nil {
+		if raw := &r.raw[i]; raw.typ == elf.SHT_SYMTAB_SHNDX && int(raw.link) == r.symtab {
+			if xindex, err = r.in.text(raw.off, raw.size); err != nil {
 				return err
 			}
 		}
 	}
+
 	n := int(tab.size / symSize)
 	if n == 0 {
 		return nil
@@ -383,32 +399,32 @@ func (r *reader) symbols() error {
 	})
 }
 
-// symbol takes the i-th entry of the symbol table. strs is its string table,
+// symbol takes an entry, from 0, of the symbol table. strs is its string table,
 // xindex that of extended section indices.
-func (r *reader) symbol(i int, e []byte, strs, xindex string) error {
+func (r *reader) symbol(index int, entry []byte, strs, xindex string) error {
 	tab := &r.raw[r.symtab]
-	name, err := r.name(strs, r.u32(e))
+	name, err := r.name(strs, r.u32(entry))
 	if err != nil {
-		return bad(int64(tab.off)+int64(i*symSize), "symbol %d: name outside the string table", i)
+		return bad(int64(tab.off)+int64(index*symSize), "symbol %d: name outside the string table", index)
 	}
-	s := &r.f.Symbols[i]
-	*s = Symbol{
-		Name: name, Bind: elf.ST_BIND(e[4]), Type: elf.ST_TYPE(e[4]), Other: e[5],
-		Value: r.u64(e[8:]), Size: r.u64(e[16:]),
+	sym := &r.f.Symbols[index]
+	*sym = Symbol{
+		Name: name, Bind: elf.ST_BIND(entry[4]), Type: elf.ST_TYPE(entry[4]), Other: entry[5],
+		Value: r.u64(entry[8:]), Size: r.u64(entry[16:]),
 	}
-	shndx := uint32(r.u16(e[6:]))
+	shndx := uint32(r.u16(entry[6:]))
 	ext := shndx == uint32(elf.SHN_XINDEX)
 	if ext {
-		if len(xindex) < (i+1)*4 {
-			return bad(int64(tab.off), "symbol %d (%s): extended section index missing", i, name)
+		if len(xindex) < (index+1)*4 {
+			return bad(int64(tab.off), "symbol %d (%s): extended section index missing", index, name)
 		}
-		shndx = r.u32([]byte(xindex[i*4:][:4]))
+		shndx = r.u32([]byte(xindex[index*4:][:4]))
 	}
-	if s.Sec, err = r.symbolSection(shndx, ext); err != nil {
-		return fmt.Errorf("symbol %d (%s): %w", i, name, err)
+	if sym.Sec, err = r.symbolSection(shndx, ext); err != nil {
+		return fmt.Errorf("symbol %d (%s): %w", index, name, err)
 	}
-	if s.Type == elf.STT_SECTION && s.Sec > 0 {
-		s.Name = ""
+	if sym.Type == elf.STT_SECTION && sym.Sec > 0 {
+		sym.Name = ""
 	}
 	return nil
 }
@@ -438,42 +454,44 @@ func (r *reader) symbolSection(shndx uint32, ext bool) (SecID, error) {
 }
 
 func (r *reader) relocations() error {
+	// Counted first: all relocations of a file share one allocation.
 	total := uint64(0)
 	for i := range r.raw {
-		s := &r.raw[i]
-		if s.typ != elf.SHT_RELA {
+		raw := &r.raw[i]
+		if raw.typ != elf.SHT_RELA {
 			continue
 		}
-		if uint64(s.info) >= uint64(len(r.raw)) || r.raw[s.info].id == 0 {
-			return bad(int64(s.off), "%s: relocations without a section they apply to", r.nameOf(s))
+		if uint64(raw.info) >= uint64(len(r.raw)) || r.raw[raw.info].id == 0 {
+			return bad(int64(raw.off), "%s: relocations without a section they apply to", r.nameOf(raw))
 		}
-		if int(s.link) != r.symtab || r.symtab == 0 {
-			return bad(int64(s.off), "%s: relocations without symbol table", r.nameOf(s))
+		if int(raw.link) != r.symtab || r.symtab == 0 {
+			return bad(int64(raw.off), "%s: relocations without symbol table", r.nameOf(raw))
 		}
-		if s.size%relaSize != 0 || s.entsize != relaSize {
-			return bad(int64(s.off), "%s: %d bytes with entries of %d", r.nameOf(s), s.size, s.entsize)
+		if raw.size%relaSize != 0 || raw.entsize != relaSize {
+			return bad(int64(raw.off), "%s: %d bytes with entries of %d", r.nameOf(raw), raw.size, raw.entsize)
 		}
-		total += s.size / relaSize
+		total += raw.size / relaSize
 	}
+
 	all := make([]Reloc, total)
 	for i := range r.raw {
-		s := &r.raw[i]
-		if s.typ != elf.SHT_RELA {
+		raw := &r.raw[i]
+		if raw.typ != elf.SHT_RELA {
 			continue
 		}
-		n := s.size / relaSize
+		n := raw.size / relaSize
 		relocs := all[:n:n]
 		all = all[n:]
-		if err := r.table(s, relocs); err != nil {
+		if err := r.table(raw, relocs); err != nil {
 			return err
 		}
-		target := &r.f.Sections[r.raw[s.info].id]
-		if uint64(s.flags)&SHFRelaLivepatch != 0 {
-			target.KlpRelocs = append(target.KlpRelocs, KlpRelocs{Name: r.nameOf(s), Relocs: relocs})
+		target := &r.f.Sections[r.raw[raw.info].id]
+		if uint64(raw.flags)&SHFRelaLivepatch != 0 {
+			target.KlpRelocs = append(target.KlpRelocs, KlpRelocs{Name: r.nameOf(raw), Relocs: relocs})
 			continue
 		}
 		if target.Relocs != nil {
-			return bad(int64(s.off), "two relocation tables for %s", target.Name)
+			return bad(int64(raw.off), "two relocation tables for %s", target.Name)
 		}
 		target.Relocs = relocs
 	}
@@ -481,21 +499,22 @@ func (r *reader) relocations() error {
 }
 
 // table reads the relocations of one table and sorts them.
-func (r *reader) table(s *rawSection, relocs []Reloc) error {
-	target := &r.f.Sections[r.raw[s.info].id]
+func (r *reader) table(raw *rawSection, relocs []Reloc) error {
+	target := &r.f.Sections[r.raw[raw.info].id]
 	sorted, last := true, uint64(0)
-	err := r.in.records(s.off, s.size, relaSize, func(first int, b []byte) error {
+	err := r.in.records(raw.off, raw.size, relaSize, func(first int, b []byte) error {
 		for j := first; len(b) > 0; j, b = j+1, b[relaSize:] {
 			e := b[:relaSize]
 			info := r.u64(e[8:])
 			rel := Reloc{Off: r.u64(e), Type: uint32(info), Addend: int64(r.u64(e[16:]))}
 			sym := info >> 32
 			if sym >= uint64(len(r.f.Symbols)) {
-				return bad(int64(s.off), "%s: relocation %d: symbol index %d out of range", r.nameOf(s), j, sym)
+				return bad(int64(raw.off), "%s: relocation %d: symbol index %d out of range", r.nameOf(raw), j, sym)
 			}
 			rel.Sym = SymID(sym)
 			if rel.Off >= target.Size && rel.Off > 0 {
-				return bad(int64(s.off), "%s: relocation %d: offset %#x outside %s", r.nameOf(s), j, rel.Off, target.Name)
+				return bad(int64(raw.off), "%s: relocation %d: offset %#x outside %s", r.nameOf(raw), j, rel.Off,
+					target.Name)
 			}
 			sorted, last = sorted && last <= rel.Off, rel.Off
 			relocs[j] = rel
@@ -510,31 +529,31 @@ func (r *reader) table(s *rawSection, relocs []Reloc) error {
 
 func (r *reader) groups() error {
 	for i := range r.raw {
-		s := &r.raw[i]
-		if s.typ != elf.SHT_GROUP {
+		raw := &r.raw[i]
+		if raw.typ != elf.SHT_GROUP {
 			continue
 		}
-		g := &r.f.Sections[s.id]
-		if s.size < 4 || s.size%4 != 0 {
-			return bad(int64(s.off), "group %s of %d bytes", g.Name, s.size)
+		group := &r.f.Sections[raw.id]
+		if raw.size < 4 || raw.size%4 != 0 {
+			return bad(int64(raw.off), "group %s of %d bytes", group.Name, raw.size)
 		}
-		if uint64(s.info) >= uint64(len(r.f.Symbols)) {
-			return bad(int64(s.off), "group %s: signature symbol %d out of range", g.Name, s.info)
+		if uint64(raw.info) >= uint64(len(r.f.Symbols)) {
+			return bad(int64(raw.off), "group %s: signature symbol %d out of range", group.Name, raw.info)
 		}
-		g.Group = SymID(s.info)
-		g.GroupFlag = r.u32(g.Data)
-		for off := 4; off < len(g.Data); off += 4 {
-			m := r.u32(g.Data[off:])
-			if uint64(m) >= uint64(len(r.raw)) {
-				return bad(int64(s.off), "group %s: member %d out of range", g.Name, m)
+		group.Group = SymID(raw.info)
+		group.GroupFlag = r.u32(group.Data)
+		for off := 4; off < len(group.Data); off += 4 {
+			member := r.u32(group.Data[off:])
+			if uint64(member) >= uint64(len(r.raw)) {
+				return bad(int64(raw.off), "group %s: member %d out of range", group.Name, member)
 			}
 			// Relocation tables are members too; they follow their section.
-			if id := r.raw[m].id; id != 0 {
-				g.Members = append(g.Members, id)
+			if id := r.raw[member].id; id != 0 {
+				group.Members = append(group.Members, id)
 			}
 		}
-		g.Data = nil
-		slices.Sort(g.Members)
+		group.Data = nil
+		slices.Sort(group.Members)
 	}
 	return nil
 }
@@ -548,10 +567,10 @@ func (r *reader) name(tab string, off uint32) (string, error) {
 		return "", errors.New("offset outside the table")
 	}
 	rest := tab[off:]
-	n := strings.IndexByte(rest[:min(len(rest), r.left+1)], 0)
-	if n < 0 {
+	end := strings.IndexByte(rest[:min(len(rest), r.left+1)], 0)
+	if end < 0 {
 		return "", errors.New("string without end, or names that fill more than the file")
 	}
-	r.left -= n
-	return rest[:n], nil
+	r.left -= end
+	return rest[:end], nil
 }

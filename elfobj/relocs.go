@@ -50,8 +50,8 @@ func (f relocFacts) store(bo binary.ByteOrder, field []byte, t uint32, value uin
 var errField = errors.New("storing into instructions of this architecture is not supported")
 
 // apply stores a relocation of data.
-func (f relocFacts) apply(bo binary.ByteOrder, name string, buf []byte, t uint32, value, place uint64) error {
-	fact, ok := f[t]
+func (f relocFacts) apply(bo binary.ByteOrder, name string, buf []byte, typ uint32, value, place uint64) error {
+	fact, ok := f[typ]
 	switch {
 	case !ok:
 		return fmt.Errorf("relocation %s is not known", name)
@@ -70,7 +70,7 @@ func (f relocFacts) apply(bo binary.ByteOrder, name string, buf []byte, t uint32
 	if unsigned := value<<shift>>shift == value; !signed && (fact.pcrel || !unsigned) {
 		return fmt.Errorf("relocation %s: value %#x does not fit", name, value)
 	}
-	f.store(bo, buf, t, value)
+	f.store(bo, buf, typ, value)
 	return nil
 }
 
@@ -88,9 +88,9 @@ func (f relocFacts) outside(name string, t uint32) error {
 func field(insn uint32, lo, n uint) int64 { return int64(insn) << (64 - lo - n) >> (64 - n) }
 
 // insnAt is the little-endian instruction of 32 bits that a relocation is for.
-func insnAt(code []byte, r Reloc) (uint32, bool) {
-	if r.Off+4 < r.Off || r.Off+4 > uint64(len(code)) {
+func insnAt(code []byte, rel Reloc) (uint32, bool) {
+	if rel.Off+4 < rel.Off || rel.Off+4 > uint64(len(code)) {
 		return 0, false
 	}
-	return binary.LittleEndian.Uint32(code[r.Off:]), true
+	return binary.LittleEndian.Uint32(code[rel.Off:]), true
 }

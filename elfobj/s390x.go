@@ -15,13 +15,16 @@ type s390x struct{ relocFacts }
 
 var s390xRelocs = relocFacts{
 	uint32(elf.R_390_NONE): {},
-	uint32(elf.R_390_8):    whole(1, false), uint32(elf.R_390_16): whole(2, false), uint32(elf.R_390_32): whole(4, false), uint32(elf.R_390_64): whole(8, false),
+	uint32(elf.R_390_8):    whole(1, false), uint32(elf.R_390_16): whole(2, false),
+	uint32(elf.R_390_32): whole(4, false), uint32(elf.R_390_64): whole(8, false),
 	uint32(elf.R_390_12):   {width: 2, bits: 0x0fff, near: true},
 	uint32(elf.R_390_20):   {width: 4, bits: 0x0fffff00, near: true},
-	uint32(elf.R_390_PC16): whole(2, true), uint32(elf.R_390_PC32): whole(4, true), uint32(elf.R_390_PC64): whole(8, true),
-	uint32(elf.R_390_PLT32):    {width: 4, bits: 0xffffffff, pcrel: true, branch: true},
-	uint32(elf.R_390_PLT64):    {width: 8, bits: ^uint64(0), pcrel: true, branch: true},
-	uint32(elf.R_390_PC16DBL):  {width: 2, bits: 0xffff, pcrel: true, branch: true, near: true}, // short branches alone have it
+	uint32(elf.R_390_PC16): whole(2, true), uint32(elf.R_390_PC32): whole(4, true),
+	uint32(elf.R_390_PC64):  whole(8, true),
+	uint32(elf.R_390_PLT32): {width: 4, bits: 0xffffffff, pcrel: true, branch: true},
+	uint32(elf.R_390_PLT64): {width: 8, bits: ^uint64(0), pcrel: true, branch: true},
+	// short branches alone have it
+	uint32(elf.R_390_PC16DBL):  {width: 2, bits: 0xffff, pcrel: true, branch: true, near: true},
 	uint32(elf.R_390_PLT16DBL): {width: 2, bits: 0xffff, pcrel: true, branch: true, near: true},
 	uint32(elf.R_390_PC32DBL):  {width: 4, bits: 0xffffffff, pcrel: true},
 	uint32(elf.R_390_PLT32DBL): {width: 4, bits: 0xffffffff, pcrel: true, branch: true}, // over a PLT entry if need be
@@ -64,20 +67,21 @@ func (s390x) OutsideRemedy() string {
 // BranchReloc looks at the opcode before a field of 32 bits: c0x4 is brcl, c0x5
 // brasl; all else, larl first, takes an address. The type does not tell: gcc
 // writes larl with @PLT too.
-func (a s390x) BranchReloc(code []byte, r Reloc) bool {
-	if t := elf.R_390(r.Type); t != elf.R_390_PC32DBL && t != elf.R_390_PLT32DBL {
-		return a.relocFacts[r.Type].branch
+func (a s390x) BranchReloc(code []byte, rel Reloc) bool {
+	if t := elf.R_390(rel.Type); t != elf.R_390_PC32DBL && t != elf.R_390_PLT32DBL {
+		return a.relocFacts[rel.Type].branch
 	}
-	if r.Off < 2 || r.Off > uint64(len(code)) || code[r.Off-2] != 0xc0 {
+	if rel.Off < 2 || rel.Off > uint64(len(code)) || code[rel.Off-2] != 0xc0 {
 		return false
 	}
-	op := code[r.Off-1] & 0xf
+	op := code[rel.Off-1] & 0xf
 	return op == 4 || op == 5
 }
 
 // CallReloc: brasl of any register but 0 leaves the address behind it.
-func (a s390x) CallReloc(code []byte, r Reloc) bool {
-	return a.BranchReloc(code, r) && r.Off >= 2 && r.Off <= uint64(len(code)) && code[r.Off-2] == 0xc0 && code[r.Off-1]&0xf == 5 && code[r.Off-1]>>4 != 0
+func (a s390x) CallReloc(code []byte, rel Reloc) bool {
+	return a.BranchReloc(code, rel) && rel.Off >= 2 && rel.Off <= uint64(len(code)) && code[rel.Off-2] == 0xc0 &&
+		code[rel.Off-1]&0xf == 5 && code[rel.Off-1]>>4 != 0
 }
 
 // Decode follows the z/Architecture Principles of Operation: the first two bits

@@ -12,17 +12,17 @@ import (
 // globals as the gABI demands; f itself is not modified. The error tells of an
 // index in f that names nothing.
 func (f *File) Write() ([]byte, error) {
-	w := &writer{f: f}
+	out := &writer{f: f}
 	if f.BigEndian {
-		w.bo = binary.BigEndian
+		out.bo = binary.BigEndian
 	} else {
-		w.bo = binary.LittleEndian
+		out.bo = binary.LittleEndian
 	}
 	if err := f.validate(); err != nil {
 		return nil, fmt.Errorf("write object: %w", err)
 	}
-	w.number()
-	return w.emit(), nil
+	out.number()
+	return out.emit(), nil
 }
 
 // validate checks what Write relies on: every index names something, and
@@ -31,35 +31,40 @@ func (f *File) validate() error {
 	if len(f.Sections) == 0 || len(f.Symbols) == 0 {
 		return errors.New("the null section or the null symbol is missing")
 	}
-	section := func(id SecID) bool { return id >= 0 && int(id) < len(f.Sections) }
-	symbol := func(id SymID) bool { return id >= 0 && int(id) < len(f.Symbols) }
+
+	// Only numbers are checked: what would make the writer index out of range, or a reader reject
+	// the file.
+	inFile := func(id SecID) bool { return id >= 0 && int(id) < len(f.Sections) }
+	inTable := func(id SymID) bool { return id >= 0 && int(id) < len(f.Symbols) }
+
 	for i := range f.Symbols {
-		s := &f.Symbols[i]
-		if !section(s.Sec) && (s.Sec >= 0 || s.Sec < SecLivepatch) {
-			return fmt.Errorf("symbol %s in section %d of %d", s.Name, s.Sec, len(f.Sections))
+		sym := &f.Symbols[i]
+		if !inFile(sym.Sec) && (sym.Sec >= 0 || sym.Sec < SecLivepatch) {
+			return fmt.Errorf("symbol %s in section %d of %d", sym.Name, sym.Sec, len(f.Sections))
 		}
 	}
+
 	for i := range f.Sections {
-		s := &f.Sections[i]
+		section := &f.Sections[i]
 		switch {
-		case !section(s.Link):
-			return fmt.Errorf("section %s: link to section %d of %d", s.Name, s.Link, len(f.Sections))
-		case !symbol(s.Group):
-			return fmt.Errorf("group %s: signature symbol %d of %d", s.Name, s.Group, len(f.Symbols))
-		case s.Align&(s.Align-1) != 0:
-			return fmt.Errorf("section %s: alignment %d", s.Name, s.Align)
-		case s.Type == elf.SHT_NOBITS && len(s.Data) > 0:
-			return fmt.Errorf("section %s: %d bytes in a section without contents", s.Name, len(s.Data))
+		case !inFile(section.Link):
+			return fmt.Errorf("section %s: link to section %d of %d", section.Name, section.Link, len(f.Sections))
+		case !inTable(section.Group):
+			return fmt.Errorf("group %s: signature symbol %d of %d", section.Name, section.Group, len(f.Symbols))
+		case section.Align&(section.Align-1) != 0:
+			return fmt.Errorf("section %s: alignment %d", section.Name, section.Align)
+		case section.Type == elf.SHT_NOBITS && len(section.Data) > 0:
+			return fmt.Errorf("section %s: %d bytes in a section without contents", section.Name, len(section.Data))
 		}
-		for _, m := range s.Members {
-			if !section(m) {
-				return fmt.Errorf("group %s: member %d of %d sections", s.Name, m, len(f.Sections))
+		for _, m := range section.Members {
+			if !inFile(m) {
+				return fmt.Errorf("group %s: member %d of %d sections", section.Name, m, len(f.Sections))
 			}
 		}
-		if err := validRelocs(s.Name, s.Relocs, len(f.Symbols)); err != nil {
+		if err := validRelocs(section.Name, section.Relocs, len(f.Symbols)); err != nil {
 			return err
 		}
-		for _, k := range s.KlpRelocs {
+		for _, k := range section.KlpRelocs {
 			if err := validRelocs(k.Name, k.Relocs, len(f.Symbols)); err != nil {
 				return err
 			}
@@ -69,9 +74,9 @@ func (f *File) validate() error {
 }
 
 func validRelocs(name string, relocs []Reloc, syms int) error {
-	for _, r := range relocs {
-		if r.Sym < 0 || int(r.Sym) >= syms {
-			return fmt.Errorf("%s+%#x: relocation symbol %d of %d", name, r.Off, r.Sym, syms)
+	for _, rel := range relocs {
+		if rel.Sym < 0 || int(rel.Sym) >= syms {
+			return fmt.Errorf("%s+%#x: relocation symbol %d of %d", name, rel.Off, rel.Sym, syms)
 		}
 	}
 	return nil
@@ -98,12 +103,12 @@ type writer struct {
 }
 
 func (w *writer) number() {
-	f := w.f
-	w.pos = make([]uint32, len(f.Symbols))
-	w.order = make([]SymID, 0, len(f.Symbols))
+	file := w.f
+	w.pos = make([]uint32, len(file.Symbols))
+	w.order = make([]SymID, 0, len(file.Symbols))
 	for pass := range 2 {
-		for i := range f.Symbols {
-			if local := i == 0 || f.Symbols[i].Bind == elf.STB_LOCAL; local == (pass == 0) {
+		for i := range file.Symbols {
+			if local := i == 0 || file.Symbols[i].Bind == elf.STB_LOCAL; local == (pass == 0) {
 				w.pos[i] = uint32(len(w.order))
 				w.order = append(w.order, SymID(i))
 			}
@@ -117,26 +122,29 @@ func (w *writer) number() {
 // emit lays the file out: ELF header, sections in model order, relocation
 // tables, symbol table, string tables, section headers.
 func (w *writer) emit() []byte {
-	f := w.f
-	nsec := len(f.Sections)
-	for i := range f.Sections {
-		o := outSection{Section: f.Sections[i], data: f.Sections[i].Data, link: uint32(f.Sections[i].Link)}
+	file := w.f
+	nsec := len(file.Sections)
+	for i := range file.Sections {
+		o := outSection{Section: file.Sections[i], data: file.Sections[i].Data, link: uint32(file.Sections[i].Link)}
 		if o.Type != elf.SHT_NOBITS {
 			o.Size = uint64(len(o.data))
 		}
 		w.out = append(w.out, o)
 	}
+
+	// Relocation tables stand behind the sections that they apply to, and are numbered before the
+	// symbol table that they link to.
 	var relas []outSection
 	relaOf := make(map[SecID]uint32)
-	for i := range f.Sections {
-		s := &f.Sections[i]
-		if len(s.Relocs) > 0 {
+	for i := range file.Sections {
+		section := &file.Sections[i]
+		if len(section.Relocs) > 0 {
 			relaOf[SecID(i)] = uint32(nsec + len(relas))
-			rel := w.rela(".rela"+s.Name, s.Relocs, SecID(i))
-			rel.Flags = elf.SHF_INFO_LINK | s.Flags&elf.SHF_GROUP
+			rel := w.rela(".rela"+section.Name, section.Relocs, SecID(i))
+			rel.Flags = elf.SHF_INFO_LINK | section.Flags&elf.SHF_GROUP
 			relas = append(relas, rel)
 		}
-		for _, k := range s.KlpRelocs {
+		for _, k := range section.KlpRelocs {
 			rel := w.rela(k.Name, k.Relocs, SecID(i))
 			rel.Flags = elf.SHF_ALLOC | SHFRelaLivepatch
 			relas = append(relas, rel)
@@ -147,6 +155,8 @@ func (w *writer) emit() []byte {
 		relas[i].link = symtab
 	}
 	w.out = append(w.out, relas...)
+
+	// Members of a group include the relocation tables, whose numbers exist only now.
 	for i := 1; i < nsec; i++ {
 		if w.out[i].Type == elf.SHT_GROUP {
 			w.group(&w.out[i], relaOf, symtab)
@@ -158,10 +168,10 @@ func (w *writer) emit() []byte {
 
 func (w *writer) rela(name string, relocs []Reloc, id SecID) outSection {
 	data := make([]byte, len(relocs)*relaSize)
-	for j, r := range relocs {
-		w.bo.PutUint64(data[j*relaSize:], r.Off)
-		w.bo.PutUint64(data[j*relaSize+8:], uint64(w.pos[r.Sym])<<32|uint64(r.Type))
-		w.bo.PutUint64(data[j*relaSize+16:], uint64(r.Addend))
+	for j, rel := range relocs {
+		w.bo.PutUint64(data[j*relaSize:], rel.Off)
+		w.bo.PutUint64(data[j*relaSize+8:], uint64(w.pos[rel.Sym])<<32|uint64(rel.Type))
+		w.bo.PutUint64(data[j*relaSize+16:], uint64(rel.Addend))
 	}
 	return outSection{
 		Section: Section{Name: name, Type: elf.SHT_RELA, Align: 8, EntSize: relaSize, Size: uint64(len(data))},
@@ -169,20 +179,20 @@ func (w *writer) rela(name string, relocs []Reloc, id SecID) outSection {
 	}
 }
 
-func (w *writer) group(o *outSection, relaOf map[SecID]uint32, symtab uint32) {
-	words := []uint32{o.GroupFlag}
-	for _, m := range o.Members {
+func (w *writer) group(out *outSection, relaOf map[SecID]uint32, symtab uint32) {
+	words := []uint32{out.GroupFlag}
+	for _, m := range out.Members {
 		words = append(words, uint32(m))
 		if r, ok := relaOf[m]; ok {
 			words = append(words, r)
 		}
 	}
-	o.data = make([]byte, 4*len(words))
+	out.data = make([]byte, 4*len(words))
 	for i, v := range words {
-		w.bo.PutUint32(o.data[4*i:], v)
+		w.bo.PutUint32(out.data[4*i:], v)
 	}
-	o.Size, o.EntSize = uint64(len(o.data)), 4
-	o.link, o.info = symtab, w.pos[o.Group]
+	out.Size, out.EntSize = uint64(len(out.data)), 4
+	out.link, out.info = symtab, w.pos[out.Group]
 }
 
 func (w *writer) symtab(index uint32) {
@@ -193,15 +203,18 @@ func (w *writer) symtab(index uint32) {
 		if i == 0 {
 			continue
 		}
-		s := &w.f.Symbols[id]
-		e := data[i*symSize:]
-		w.bo.PutUint32(e, strs.add(s.Name))
-		e[4] = elf.ST_INFO(s.Bind, s.Type)
-		e[5] = s.Other
-		w.bo.PutUint64(e[8:], s.Value)
-		w.bo.PutUint64(e[16:], s.Size)
-		shndx := uint16(s.Sec)
-		switch s.Sec {
+		sym := &w.f.Symbols[id]
+		entry := data[i*symSize:]
+		w.bo.PutUint32(entry, strs.add(sym.Name))
+		entry[4] = elf.ST_INFO(sym.Bind, sym.Type)
+		entry[5] = sym.Other
+		w.bo.PutUint64(entry[8:], sym.Value)
+		w.bo.PutUint64(entry[16:], sym.Size)
+
+		// A section number that sh_index cannot hold goes into a table of its own (gABI,
+		// SHN_XINDEX).
+		shndx := uint16(sym.Sec)
+		switch sym.Sec {
 		case SecAbs:
 			shndx = uint16(elf.SHN_ABS)
 		case SecCommon:
@@ -209,20 +222,23 @@ func (w *writer) symtab(index uint32) {
 		case SecLivepatch:
 			shndx = SHNLivepatch
 		default:
-			if s.Sec >= SecID(elf.SHN_LORESERVE) {
+			if sym.Sec >= SecID(elf.SHN_LORESERVE) {
 				shndx = uint16(elf.SHN_XINDEX)
 				if xindex == nil {
 					xindex = make([]byte, 4*len(w.order))
 				}
-				w.bo.PutUint32(xindex[4*i:], uint32(s.Sec))
+				w.bo.PutUint32(xindex[4*i:], uint32(sym.Sec))
 			}
 		}
-		w.bo.PutUint16(e[6:], shndx)
+		w.bo.PutUint16(entry[6:], shndx)
 	}
+
 	w.out = append(w.out,
-		outSection{Section: Section{Name: ".symtab", Type: elf.SHT_SYMTAB, Align: 8, EntSize: symSize, Size: uint64(len(data))},
+		outSection{Section: Section{Name: ".symtab", Type: elf.SHT_SYMTAB, Align: 8, EntSize: symSize,
+			Size: uint64(len(data))},
 			link: index + 1, info: w.nloc, data: data},
-		outSection{Section: Section{Name: ".strtab", Type: elf.SHT_STRTAB, Align: 1, Size: uint64(len(strs.data))}, data: strs.data})
+		outSection{Section: Section{Name: ".strtab", Type: elf.SHT_STRTAB, Align: 1, Size: uint64(len(strs.data))},
+			data: strs.data})
 	if xindex != nil {
 		w.out = append(w.out, outSection{Section: Section{Name: ".symtab_shndx", Type: elf.SHT_SYMTAB_SHNDX,
 			Align: 4, EntSize: 4, Size: uint64(len(xindex))}, link: index, data: xindex})
@@ -240,38 +256,38 @@ func (w *writer) layout() []byte {
 
 	off := uint64(ehdrSize)
 	for i := 1; i < len(w.out); i++ {
-		o := &w.out[i]
+		out := &w.out[i]
 		// Nothing maps an object, so larger alignments are for its addresses only.
-		off = alignUp(off, min(o.Align, maxFileAlign))
-		o.off = off
-		if o.Type != elf.SHT_NOBITS {
-			off += uint64(len(o.data))
+		off = alignUp(off, min(out.Align, maxFileAlign))
+		out.off = off
+		if out.Type != elf.SHT_NOBITS {
+			off += uint64(len(out.data))
 		}
 	}
 	shoff := alignUp(off, 8)
 	buf := make([]byte, shoff+uint64(len(w.out))*shdrSize)
 	w.header(buf, shoff)
 	for i := range w.out {
-		o := &w.out[i]
-		copy(buf[o.off:], o.data)
-		h := buf[shoff+uint64(i)*shdrSize:]
+		out := &w.out[i]
+		copy(buf[out.off:], out.data)
+		header := buf[shoff+uint64(i)*shdrSize:]
 		if i == 0 {
-			clear(h[:shdrSize])
+			clear(header[:shdrSize])
 			if len(w.out) >= int(elf.SHN_LORESERVE) {
-				w.bo.PutUint64(h[32:], uint64(len(w.out)))
-				w.bo.PutUint32(h[40:], uint32(len(w.out)-1))
+				w.bo.PutUint64(header[32:], uint64(len(w.out)))
+				w.bo.PutUint32(header[40:], uint32(len(w.out)-1))
 			}
 			continue
 		}
-		w.bo.PutUint32(h, o.nameOff)
-		w.bo.PutUint32(h[4:], uint32(o.Type))
-		w.bo.PutUint64(h[8:], uint64(o.Flags))
-		w.bo.PutUint64(h[24:], o.off)
-		w.bo.PutUint64(h[32:], o.Size)
-		w.bo.PutUint32(h[40:], o.link)
-		w.bo.PutUint32(h[44:], o.info)
-		w.bo.PutUint64(h[48:], max(o.Align, 1))
-		w.bo.PutUint64(h[56:], o.EntSize)
+		w.bo.PutUint32(header, out.nameOff)
+		w.bo.PutUint32(header[4:], uint32(out.Type))
+		w.bo.PutUint64(header[8:], uint64(out.Flags))
+		w.bo.PutUint64(header[24:], out.off)
+		w.bo.PutUint64(header[32:], out.Size)
+		w.bo.PutUint32(header[40:], out.link)
+		w.bo.PutUint32(header[44:], out.info)
+		w.bo.PutUint64(header[48:], max(out.Align, 1))
+		w.bo.PutUint64(header[56:], out.EntSize)
 	}
 	return buf
 }

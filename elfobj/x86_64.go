@@ -53,7 +53,8 @@ func (amd64) Outside([]byte, Reloc) error { return nil }
 // AltEntries: struct alt_instr of arch/x86/include/asm/alternative.h. v5.10.13 says how much
 // of the code is padding in a further byte; v5.10.262 and v6.1 find that out.
 func (amd64) AltEntries() []AltEntry {
-	return []AltEntry{{12, 10, 11, "v5.10.262 and v6.1 (x86)"}, {14, 12, 13, "v6.12 (x86)"}, {13, 10, 11, "v5.10.13 (x86)"}}
+	return []AltEntry{{12, 10, 11, "v5.10.262 and v6.1 (x86)"}, {14, 12, 13, "v6.12 (x86)"},
+		{13, 10, 11, "v5.10.13 (x86)"}}
 }
 
 // FieldBase takes the field for the last of the instruction, of 4 bytes.
@@ -70,18 +71,18 @@ func (amd64) NearJump() ([]byte, uint32) {
 	return []byte{0xe9, 0, 0, 0, 0}, uint32(elf.R_X86_64_PLT32)
 }
 
-func (a amd64) Apply(buf []byte, t uint32, value, place uint64) error {
-	w := a.Width(t)
-	if len(buf) < w {
-		return fmt.Errorf("relocation %s: %d bytes left", a.RelocName(t), len(buf))
+func (a amd64) Apply(buf []byte, typ uint32, value, place uint64) error {
+	width := a.Width(typ)
+	if len(buf) < width {
+		return fmt.Errorf("relocation %s: %d bytes left", a.RelocName(typ), len(buf))
 	}
-	if a.PCRelative(t) {
+	if a.PCRelative(typ) {
 		value -= place
 	}
-	if !fits(elf.R_X86_64(t), value, w) {
-		return fmt.Errorf("relocation %s: value %#x does not fit", a.RelocName(t), value)
+	if !fits(elf.R_X86_64(typ), value, width) {
+		return fmt.Errorf("relocation %s: value %#x does not fit", a.RelocName(typ), value)
 	}
-	switch w {
+	switch width {
 	case 8:
 		binary.LittleEndian.PutUint64(buf, value)
 	case 4:
@@ -115,26 +116,27 @@ func fits(t elf.R_X86_64, value uint64, w int) bool {
 // BranchReloc looks at the opcode before the 4-byte field: e8 call, e9 jmp,
 // 0f 8x jcc. In kernel code built without PIC such a relocation is always
 // PC32 or PLT32.
-func (amd64) BranchReloc(code []byte, r Reloc) bool {
-	switch elf.R_X86_64(r.Type) {
+func (amd64) BranchReloc(code []byte, rel Reloc) bool {
+	switch elf.R_X86_64(rel.Type) {
 	case elf.R_X86_64_PLT32, elf.R_X86_64_PC8: // only short jumps have 8-bit distances
 		return true
 	case elf.R_X86_64_PC32:
 	default:
 		return false
 	}
-	if r.Off == 0 || r.Off > uint64(len(code)) {
+	if rel.Off == 0 || rel.Off > uint64(len(code)) {
 		return false
 	}
-	op := code[r.Off-1]
+	op := code[rel.Off-1]
 	if op == 0xe8 || op == 0xe9 {
 		return true
 	}
-	return r.Off >= 2 && code[r.Off-2] == 0x0f && op&0xf0 == 0x80
+	return rel.Off >= 2 && code[rel.Off-2] == 0x0f && op&0xf0 == 0x80
 }
 
-func (a amd64) CallReloc(code []byte, r Reloc) bool {
-	return a.BranchReloc(code, r) && a.Width(r.Type) == 4 && r.Off > 0 && r.Off <= uint64(len(code)) && code[r.Off-1] == 0xe8
+func (a amd64) CallReloc(code []byte, rel Reloc) bool {
+	return a.BranchReloc(code, rel) && a.Width(rel.Type) == 4 && rel.Off > 0 && rel.Off <= uint64(len(code)) &&
+		code[rel.Off-1] == 0xe8
 }
 
 // Decode: displacements count from the end of the instruction.
@@ -160,19 +162,19 @@ func slowDecode(code []byte) (Insn, error) {
 	if vex(code) {
 		return lengthDecode(code)
 	}
-	x, err := x86asm.Decode(code, 64)
+	inst, err := x86asm.Decode(code, 64)
 	// Without an operation it saw only the prefixes of something unknown.
-	if err != nil || x.Op == 0 || x.Len == 0 || x.Len > len(code) {
+	if err != nil || inst.Op == 0 || inst.Len == 0 || inst.Len > len(code) {
 		return lengthDecode(code)
 	}
-	in := Insn{Len: x.Len, PCOff: x.PCRelOff, PCLen: x.PCRel}
-	if in.PCLen > 0 && in.PCOff+in.PCLen <= x.Len {
+	in := Insn{Len: inst.Len, PCOff: inst.PCRelOff, PCLen: inst.PCRel}
+	if in.PCLen > 0 && in.PCOff+in.PCLen <= inst.Len {
 		in.Disp = signed(code[in.PCOff:], in.PCLen)
 	} else {
 		in.PCLen, in.PCOff = 0, 0
 	}
-	_, direct := x.Args[0].(x86asm.Rel)
-	switch x.Op {
+	_, direct := inst.Args[0].(x86asm.Rel)
+	switch inst.Op {
 	case x86asm.CALL:
 		in.Kind = pick(direct, BranchCall, BranchIndirect)
 	case x86asm.JMP:
@@ -180,7 +182,7 @@ func slowDecode(code []byte) (Insn, error) {
 	case x86asm.RET, x86asm.LRET, x86asm.IRET, x86asm.IRETD, x86asm.IRETQ:
 		in.Kind = BranchReturn
 	default:
-		if direct && x.Op != x86asm.XBEGIN {
+		if direct && inst.Op != x86asm.XBEGIN {
 			in.Kind = BranchCond
 		}
 	}
@@ -194,14 +196,14 @@ func pick(c bool, a, b BranchKind) BranchKind {
 	return b
 }
 
-func signed(b []byte, n int) int64 {
+func signed(bytes []byte, n int) int64 {
 	switch n {
 	case 1:
-		return int64(int8(b[0]))
+		return int64(int8(bytes[0]))
 	case 2:
-		return int64(int16(binary.LittleEndian.Uint16(b)))
+		return int64(int16(binary.LittleEndian.Uint16(bytes)))
 	case 4:
-		return int64(int32(binary.LittleEndian.Uint32(b)))
+		return int64(int32(binary.LittleEndian.Uint32(bytes)))
 	}
 	return 0
 }
@@ -210,80 +212,80 @@ func signed(b []byte, n int) int64 {
 // instructions, the 0f 01 family, shadow-stack reads and other late additions
 // of the 0f, 0f38 and 0f3a maps (Intel SDM vol. 2, appendix A). None of them
 // transfers control.
-func lengthDecode(c []byte) (Insn, error) {
-	i := legacyPrefixes(c)
-	wide := slices.Contains(c[:i], 0x66) || slices.Contains(c[:i], 0xf2)
-	if i < len(c) && c[i]&0xf0 == 0x40 {
-		i++
+func lengthDecode(code []byte) (Insn, error) {
+	pos := legacyPrefixes(code)
+	wide := slices.Contains(code[:pos], 0x66) || slices.Contains(code[:pos], 0xf2)
+	if pos < len(code) && code[pos]&0xf0 == 0x40 {
+		pos++
 	}
-	if i+1 >= len(c) {
+	if pos+1 >= len(code) {
 		return Insn{}, ErrUndecodable
 	}
 	var opmap byte
-	legacy := c[i] == 0x0f
-	switch c[i] {
+	legacy := code[pos] == 0x0f
+	switch code[pos] {
 	case 0xc5:
-		opmap, i = 1, i+2
+		opmap, pos = 1, pos+2
 	case 0xc4:
-		opmap, i = c[i+1]&0x1f, i+3
+		opmap, pos = code[pos+1]&0x1f, pos+3
 	case 0x62:
-		opmap, i = c[i+1]&7, i+4
+		opmap, pos = code[pos+1]&7, pos+4
 	case 0x0f:
-		i++
+		pos++
 		opmap = 1
-		if c[i] == 0x38 || c[i] == 0x3a {
-			opmap = 2 + (c[i]>>1)&1
-			i++
+		if code[pos] == 0x38 || code[pos] == 0x3a {
+			opmap = 2 + (code[pos]>>1)&1
+			pos++
 		}
 	default:
 		return Insn{}, ErrUndecodable
 	}
-	if i >= len(c) || opmap == 0 || opmap > 6 {
+	if pos >= len(code) || opmap == 0 || opmap > 6 {
 		return Insn{}, ErrUndecodable
 	}
-	op := c[i]
-	i++
+	op := code[pos]
+	pos++
 	if opmap == 1 && (op == 0x77 || legacy && op == 0x37) { // vzeroupper and vzeroall, getsec
-		return Insn{Len: i}, nil
+		return Insn{Len: pos}, nil
 	}
-	if i >= len(c) {
+	if pos >= len(code) {
 		return Insn{}, ErrUndecodable
 	}
 	in := Insn{}
-	mod, rm := c[i]>>6, c[i]&7
-	i++
+	mod, rm := code[pos]>>6, code[pos]&7
+	pos++
 	if mod != 3 {
 		base := rm
 		if rm == 4 {
-			if i >= len(c) {
+			if pos >= len(code) {
 				return Insn{}, ErrUndecodable
 			}
-			base = c[i] & 7
-			i++
+			base = code[pos] & 7
+			pos++
 		}
 		switch {
 		case mod == 1:
-			i++
+			pos++
 		case mod == 2, mod == 0 && base == 5:
 			if mod == 0 && rm == 5 {
-				in.PCOff, in.PCLen = i, 4
+				in.PCOff, in.PCLen = pos, 4
 			}
-			i += 4
+			pos += 4
 		}
 	}
 	switch {
 	case opmap == 3, opmap == 1 && hasImm8(op):
-		i++
+		pos++
 	case opmap == 1 && legacy && wide && op == 0x78: // extrq, insertq
-		i += 2
+		pos += 2
 	}
-	if i > len(c) || i > maxInsn {
+	if pos > len(code) || pos > maxInsn {
 		return Insn{}, ErrUndecodable
 	}
 	if in.PCLen > 0 {
-		in.Disp = signed(c[in.PCOff:], 4)
+		in.Disp = signed(code[in.PCOff:], 4)
 	}
-	in.Len = i
+	in.Len = pos
 	return in, nil
 }
 
@@ -291,17 +293,17 @@ func lengthDecode(c []byte) (Insn, error) {
 const maxInsn = 15
 
 // legacyPrefixes counts the prefixes before REX and the opcode.
-func legacyPrefixes(c []byte) int {
-	i := 0
-	for i < len(c) && i < maxInsn-1 {
-		switch c[i] {
+func legacyPrefixes(code []byte) int {
+	pos := 0
+	for pos < len(code) && pos < maxInsn-1 {
+		switch code[pos] {
 		case 0x66, 0xf2, 0xf3, 0x2e, 0x36, 0x3e, 0x26, 0x64, 0x65, 0x67, 0xf0:
 		default:
-			return i
+			return pos
 		}
-		i++
+		pos++
 	}
-	return i
+	return pos
 }
 
 // vex reports a VEX or EVEX encoding, which x86asm knows in part only.

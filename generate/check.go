@@ -31,35 +31,42 @@ func (e *APIError) Error() string {
 	if e.Where != "" {
 		where = e.Where + ": "
 	}
-	return fmt.Sprintf("%sthe target's livepatch interface has no %s (mainline: %s); %s", where, e.Feature, e.Kernels, e.Remedy)
+	return fmt.Sprintf("%sthe target's livepatch interface has no %s (mainline: %s); %s", where, e.Feature, e.Kernels,
+		e.Remedy)
 }
 
-// checkAPI compares what p and the objects want with what api offers.
-func checkAPI(p *plan.Plan, api klpapi.API, klp bool) error {
+// checkAPI compares what the plan and the objects want with what api offers.
+func checkAPI(contents *plan.Plan, api klpapi.API, klp bool) error {
 	switch {
-	case p.Replace && !api.Replace:
-		return &APIError{"atomic replace", "", "since 5.1", "build without replace, and disable the earlier livepatch first"}
-	case len(p.States) > 0 && !api.States:
+	case contents.Replace && !api.Replace:
+		return &APIError{"atomic replace", "", "since 5.1",
+			"build without replace, and disable the earlier livepatch first"}
+	case len(contents.States) > 0 && !api.States:
 		return &APIError{"system states", "", "since 5.5", "drop the states, or keep the version in a shadow variable"}
-	case p.Immediate && !api.PatchImmediate:
-		return &APIError{"immediate patches", "", "4.12 to 4.15", "drop immediate; where it is gone, force the transition instead"}
-	case len(p.ImportNS) > 0 && !api.ImportNS:
-		return &APIError{"symbol namespaces", strings.Join(p.ImportNS, ", "), "since 5.4", "drop the imports"}
-	case !api.ImportNSString && slices.ContainsFunc(p.ImportNS, func(ns string) bool { return !isIdent(ns) }):
-		return &APIError{"symbol namespaces that are no C identifiers", strings.Join(p.ImportNS, ", "), "since 6.13", "drop the imports"}
+	case contents.Immediate && !api.PatchImmediate:
+		return &APIError{"immediate patches", "", "4.12 to 4.15",
+			"drop immediate; where it is gone, force the transition instead"}
+	case len(contents.ImportNS) > 0 && !api.ImportNS:
+		return &APIError{"symbol namespaces", strings.Join(contents.ImportNS, ", "), "since 5.4", "drop the imports"}
+	case !api.ImportNSString && slices.ContainsFunc(contents.ImportNS, func(ns string) bool { return !isIdent(ns) }):
+		return &APIError{"symbol namespaces that are no C identifiers", strings.Join(contents.ImportNS, ", "),
+			"since 6.13", "drop the imports"}
 	case klp && !api.ElfRelocs:
-		return &APIError{"livepatch relocations in ELF sections", "", "since 4.7", "the code may refer to exported symbols only"}
+		return &APIError{"livepatch relocations in ELF sections", "", "since 4.7",
+			"the code may refer to exported symbols only"}
 	}
-	for _, o := range p.Objects {
-		if o.Callbacks.Any() && !api.Callbacks {
-			return &APIError{"callbacks", o.Name, "since 4.15", "do the work from the patched functions"}
+
+	// Features of one function or object are named with it: they may be dropped one by one.
+	for _, object := range contents.Objects {
+		if object.Callbacks.Any() && !api.Callbacks {
+			return &APIError{"callbacks", object.Name, "since 4.15", "do the work from the patched functions"}
 		}
-		for _, f := range o.Funcs {
-			where := o.Name + ": " + f.Name
-			if f.Immediate && !api.FuncImmediate {
+		for _, fn := range object.Funcs {
+			where := object.Name + ": " + fn.Name
+			if fn.Immediate && !api.FuncImmediate {
 				return &APIError{"immediate functions", where, "4.12 to 4.15", "drop immediate"}
 			}
-			if f.Sympos > 0 && !api.OldSympos && (!api.OldAddr || !isVmlinux(o.Name)) {
+			if fn.Sympos > 0 && !api.OldSympos && (!api.OldAddr || !isVmlinux(object.Name)) {
 				return &APIError{"symbol positions", where, "since 4.5", "patch a function whose name is unique"}
 			}
 		}
@@ -68,18 +75,19 @@ func checkAPI(p *plan.Plan, api klpapi.API, klp bool) error {
 }
 
 // checkPlan looks for contents that no kernel takes.
-func checkPlan(p *plan.Plan) error {
+func checkPlan(contents *plan.Plan) error {
 	bad := func(format string, args ...any) error {
 		return fmt.Errorf("%w: %s", ErrPlan, fmt.Sprintf(format, args...))
 	}
 	// kbuild puts kmod_ before a name where it needs an identifier.
-	if !isIdent("_"+p.Name) || p.Name == "" || len(p.Name) > elfobj.MaxKlpObject {
-		return bad("module name %q: want letters, digits and _, at most %d bytes", p.Name, elfobj.MaxKlpObject)
+	if !isIdent("_"+contents.Name) || contents.Name == "" || len(contents.Name) > elfobj.MaxKlpObject {
+		return bad("module name %q: want letters, digits and _, at most %d bytes", contents.Name, elfobj.MaxKlpObject)
 	}
-	if !isRelease(p.Release) {
-		return bad("kernel release %q", p.Release)
+	if !isRelease(contents.Release) {
+		return bad("kernel release %q", contents.Release)
 	}
-	for _, s := range append([]string{p.Description, p.Version, p.Product, p.Vendor}, p.ImportNS...) {
+	for _, s := range append([]string{contents.Description, contents.Version, contents.Product, contents.Vendor},
+		contents.ImportNS...) {
 		if strings.ContainsFunc(s, func(r rune) bool { return r < ' ' }) {
 			return bad("%q has control characters", s)
 		}
@@ -87,64 +95,64 @@ func checkPlan(p *plan.Plan) error {
 	work := false
 	objects := map[string]bool{}
 	symbols := map[string]string{}
-	for _, o := range p.Objects {
-		if !isIdent(o.Name) && !isIdent("_"+o.Name) || len(o.Name) > elfobj.MaxKlpObject {
-			return bad("object name %q: want a module name as the kernel spells it", o.Name)
+	for _, object := range contents.Objects {
+		if !isIdent(object.Name) && !isIdent("_"+object.Name) || len(object.Name) > elfobj.MaxKlpObject {
+			return bad("object name %q: want a module name as the kernel spells it", object.Name)
 		}
-		if o.Name == p.Name {
-			return bad("%s patches itself; choose another module name", p.Name)
+		if object.Name == contents.Name {
+			return bad("%s patches itself; choose another module name", contents.Name)
 		}
-		if objects[o.Name] {
-			return bad("object %s occurs twice", o.Name)
+		if objects[object.Name] {
+			return bad("object %s occurs twice", object.Name)
 		}
-		objects[o.Name] = true
-		work = work || len(o.Funcs) > 0 || o.Callbacks.Any()
-		if err := checkFuncs(o, symbols); err != nil {
+		objects[object.Name] = true
+		work = work || len(object.Funcs) > 0 || object.Callbacks.Any()
+		if err := checkFuncs(object, symbols); err != nil {
 			return bad("%v", err)
 		}
 	}
 	if !work {
 		return bad("it has neither functions nor callbacks")
 	}
-	for _, s := range p.States {
+	for _, s := range contents.States {
 		if s.ID == 0 {
 			return bad("state id 0, which ends the kernel's table")
 		}
 	}
-	for i, s := range p.States {
-		if slices.ContainsFunc(p.States[:i], func(t plan.State) bool { return t.ID == s.ID }) {
+	for i, s := range contents.States {
+		if slices.ContainsFunc(contents.States[:i], func(t plan.State) bool { return t.ID == s.ID }) {
 			return bad("state %d occurs twice", s.ID)
 		}
 	}
 	return nil
 }
 
-func checkFuncs(o plan.Object, symbols map[string]string) error {
+func checkFuncs(object plan.Object, symbols map[string]string) error {
 	type key struct {
 		name string
 		pos  int
 	}
 	seen := map[key]bool{}
-	for _, f := range o.Funcs {
-		where := o.Name + ": " + f.Name
+	for _, fn := range object.Funcs {
+		where := object.Name + ": " + fn.Name
 		switch {
-		case f.Name == "" || len(f.Name) > elfobj.MaxKlpName || strings.ContainsAny(f.Name, ",/ \x00"):
-			return fmt.Errorf("%s: name of a function %q", o.Name, f.Name)
-		case f.Sympos < 0:
-			return fmt.Errorf("%s: position %d", where, f.Sympos)
-		case f.NewSymbol == "":
+		case fn.Name == "" || len(fn.Name) > elfobj.MaxKlpName || strings.ContainsAny(fn.Name, ",/ \x00"):
+			return fmt.Errorf("%s: name of a function %q", object.Name, fn.Name)
+		case fn.Sympos < 0:
+			return fmt.Errorf("%s: position %d", where, fn.Sympos)
+		case fn.NewSymbol == "":
 			return fmt.Errorf("%s: no replacement", where)
 		}
 		// The kernel takes positions 0 and 1 for the same (klp_find_func, v6.1).
-		k := key{f.Name, max(f.Sympos, 1)}
+		k := key{fn.Name, max(fn.Sympos, 1)}
 		if seen[k] {
-			return fmt.Errorf("%s: position %d is replaced twice", where, f.Sympos)
+			return fmt.Errorf("%s: position %d is replaced twice", where, fn.Sympos)
 		}
 		seen[k] = true
-		if prev, ok := symbols[f.NewSymbol]; ok {
-			return fmt.Errorf("%s: replacement %s is also that of %s", where, f.NewSymbol, prev)
+		if prev, ok := symbols[fn.NewSymbol]; ok {
+			return fmt.Errorf("%s: replacement %s is also that of %s", where, fn.NewSymbol, prev)
 		}
-		symbols[f.NewSymbol] = where
+		symbols[fn.NewSymbol] = where
 	}
 	return nil
 }
@@ -155,67 +163,76 @@ type prebuilt struct {
 	refs    []elfobj.KlpSymbol       // livepatch symbols it refers to
 }
 
-func readPrebuilt(u Unit) (prebuilt, error) {
-	f, err := elfobj.Read(u.Object)
+func readPrebuilt(unit Unit) (prebuilt, error) {
+	elfFile, err := elfobj.Read(unit.Object)
 	if err != nil {
-		return prebuilt{}, fmt.Errorf("read prebuilt object of %s: %w", u.Name, err)
+		return prebuilt{}, fmt.Errorf("read prebuilt object of %s: %w", unit.Name, err)
 	}
-	b := prebuilt{defined: map[string]elfobj.Symbol{}}
-	for _, s := range f.Symbols[1:] {
+	built := prebuilt{defined: map[string]elfobj.Symbol{}}
+	for _, sym := range elfFile.Symbols[1:] {
 		switch {
-		case s.Sec == elfobj.SecUndef && elfobj.IsKlpSymbol(s.Name):
-			k, err := elfobj.ParseKlpSymbol(s.Name)
+		case sym.Sec == elfobj.SecUndef && elfobj.IsKlpSymbol(sym.Name):
+			klp, err := elfobj.ParseKlpSymbol(sym.Name)
 			if err != nil {
-				return prebuilt{}, fmt.Errorf("prebuilt object of %s: %w", u.Name, err)
+				return prebuilt{}, fmt.Errorf("prebuilt object of %s: %w", unit.Name, err)
 			}
-			b.refs = append(b.refs, k)
-		case s.Sec > 0 && s.Bind != elf.STB_LOCAL:
-			b.defined[s.Name] = s
+			built.refs = append(built.refs, klp)
+		case sym.Sec > 0 && sym.Bind != elf.STB_LOCAL:
+			built.defined[sym.Name] = sym
 		}
 	}
-	return b, nil
+	return built, nil
 }
 
 // checkUnits reads the prebuilt objects and makes sure that each replacement
 // and callback is where the plan says. It returns the livepatch symbols that
 // the objects refer to.
-func checkUnits(p *plan.Plan, units []Unit) ([]elfobj.KlpSymbol, error) {
+func checkUnits(contents *plan.Plan, units []Unit) ([]elfobj.KlpSymbol, error) {
 	objs := map[string]prebuilt{}
 	owner := map[string]string{}
 	var refs []elfobj.KlpSymbol
-	for _, u := range units {
-		if u.Name == "" {
+
+	for _, unit := range units {
+		if unit.Name == "" {
 			return nil, fmt.Errorf("%w: prebuilt object without a name", ErrPlan)
 		}
-		if _, dup := objs[u.Name]; dup {
-			return nil, fmt.Errorf("%w: two prebuilt objects of %s", ErrPlan, u.Name)
+		if _, dup := objs[unit.Name]; dup {
+			return nil, fmt.Errorf("%w: two prebuilt objects of %s", ErrPlan, unit.Name)
 		}
-		b, err := readPrebuilt(u)
+		built, err := readPrebuilt(unit)
 		if err != nil {
 			return nil, err
 		}
-		for name := range b.defined {
-			if other, dup := owner[name]; dup && b.defined[name].Bind == elf.STB_GLOBAL {
-				return nil, fmt.Errorf("%w: symbol %s is defined for both %s and %s", ErrPlan, name, other, u.Name)
+
+		// Local symbols of several objects may share a name; two global ones would make the link
+		// fail, or worse, pick one.
+		for name := range built.defined {
+			if other, dup := owner[name]; dup && built.defined[name].Bind == elf.STB_GLOBAL {
+				return nil, fmt.Errorf("%w: symbol %s is defined for both %s and %s", ErrPlan, name, other, unit.Name)
 			}
-			owner[name] = u.Name
+			owner[name] = unit.Name
 		}
-		objs[u.Name] = b
-		refs = append(refs, b.refs...)
+		objs[unit.Name] = built
+		refs = append(refs, built.refs...)
 	}
-	for _, o := range p.Objects {
-		for _, f := range o.Funcs {
-			b, ok := objs[f.Unit]
+
+	// Every function and callback that the tables will name must be defined by the object that
+	// the plan says.
+	for _, object := range contents.Objects {
+		for _, fn := range object.Funcs {
+			built, ok := objs[fn.Unit]
 			if !ok {
-				return nil, fmt.Errorf("%w: %s: %s: no prebuilt object of %s", ErrPlan, o.Name, f.Name, f.Unit)
+				return nil, fmt.Errorf("%w: %s: %s: no prebuilt object of %s", ErrPlan, object.Name, fn.Name, fn.Unit)
 			}
-			if s, ok := b.defined[f.NewSymbol]; !ok || s.Type != elf.STT_FUNC {
-				return nil, fmt.Errorf("%w: %s: %s: prebuilt object of %s has no global function %s", ErrPlan, o.Name, f.Name, f.Unit, f.NewSymbol)
+			if s, ok := built.defined[fn.NewSymbol]; !ok || s.Type != elf.STT_FUNC {
+				return nil, fmt.Errorf("%w: %s: %s: prebuilt object of %s has no global function %s", ErrPlan,
+					object.Name, fn.Name, fn.Unit, fn.NewSymbol)
 			}
 		}
-		for _, cb := range callbacksOf(note.Callbacks(o.Callbacks)) {
+		for _, cb := range callbacksOf(note.Callbacks(object.Callbacks)) {
 			if owner[cb.symbol] == "" {
-				return nil, fmt.Errorf("%w: %s: no prebuilt object has the %s callback %s", ErrPlan, o.Name, cb.field, cb.symbol)
+				return nil, fmt.Errorf("%w: %s: no prebuilt object has the %s callback %s", ErrPlan, object.Name,
+					cb.field, cb.symbol)
 			}
 		}
 	}
@@ -237,14 +254,14 @@ func callbacksOf(c note.Callbacks) []callback {
 	return out
 }
 
-func isIdent(s string) bool {
-	for i := range len(s) {
-		c := s[i]
+func isIdent(name string) bool {
+	for i := range len(name) {
+		c := name[i]
 		if c != '_' && (c|0x20 < 'a' || c|0x20 > 'z') && (i == 0 || c < '0' || c > '9') {
 			return false
 		}
 	}
-	return s != ""
+	return name != ""
 }
 
 // isRelease accepts what uname -r gives; it ends up in make and C text.

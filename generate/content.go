@@ -15,19 +15,19 @@ const maxLiteral = 4 << 10 // bytes
 
 // setContents fills in the digests of the replacements, whose objects
 // checkUnits has read.
-func setContents(m *note.Note, units []Unit) {
+func setContents(manifest *note.Note, units []Unit) {
 	files := map[string]*elfobj.File{}
-	for _, u := range units {
-		if f, err := elfobj.Read(u.Object); err == nil {
-			files[u.Name] = f
+	for _, unit := range units {
+		if f, err := elfobj.Read(unit.Object); err == nil {
+			files[unit.Name] = f
 		}
 	}
-	for _, o := range m.Objects {
-		for i := range o.Funcs {
-			fn := &o.Funcs[i]
-			for _, s := range files[fn.Unit].Symbols {
-				if s.Name == fn.New && s.Sec > 0 {
-					fn.Content = contentOf(files[fn.Unit], s)
+	for _, object := range manifest.Objects {
+		for i := range object.Funcs {
+			fn := &object.Funcs[i]
+			for _, sym := range files[fn.Unit].Symbols {
+				if sym.Name == fn.New && sym.Sec > 0 {
+					fn.Content = contentOf(files[fn.Unit], sym)
 				}
 			}
 		}
@@ -37,33 +37,33 @@ func setContents(m *note.Note, units []Unit) {
 // contentOf is a digest of a function: its code, and what it refers to by
 // name, or, for literals, by value. Where the linker puts things has no say,
 // so that two builds can be compared function by function.
-func contentOf(f *elfobj.File, s elfobj.Symbol) string {
-	sec := &f.Sections[s.Sec]
-	if s.Value > uint64(len(sec.Data)) || s.Size > uint64(len(sec.Data))-s.Value {
+func contentOf(elfFile *elfobj.File, sym elfobj.Symbol) string {
+	sec := &elfFile.Sections[sym.Sec]
+	if sym.Value > uint64(len(sec.Data)) || sym.Size > uint64(len(sec.Data))-sym.Value {
 		return ""
 	}
-	h := sha256.New()
-	h.Write(sec.Data[s.Value : s.Value+s.Size])
-	for _, r := range sec.Relocs {
-		if r.Off < s.Value || r.Off >= s.Value+s.Size {
+	hash := sha256.New()
+	hash.Write(sec.Data[sym.Value : sym.Value+sym.Size])
+	for _, rel := range sec.Relocs {
+		if rel.Off < sym.Value || rel.Off >= sym.Value+sym.Size {
 			continue
 		}
-		t := f.Symbols[r.Sym]
-		fmt.Fprintf(h, "%d %d ", r.Off-s.Value, r.Type)
-		if t.Name != "" || t.Sec <= 0 {
-			fmt.Fprintf(h, "%q %d\n", t.Name, r.Addend)
+		target := elfFile.Symbols[rel.Sym]
+		fmt.Fprintf(hash, "%d %d ", rel.Off-sym.Value, rel.Type)
+		if target.Name != "" || target.Sec <= 0 {
+			fmt.Fprintf(hash, "%q %d\n", target.Name, rel.Addend)
 			continue
 		}
-		d := &f.Sections[t.Sec]
-		fmt.Fprintf(h, "%q", d.Name)
+		section := &elfFile.Sections[target.Sec]
+		fmt.Fprintf(hash, "%q", section.Name)
 		// A reference from code is relative to the end of a 4-byte field.
-		if at := int64(t.Value) + r.Addend + 4; at >= 0 && at < int64(len(d.Data)) {
-			text := d.Data[at:min(int64(len(d.Data)), at+maxLiteral)]
+		if at := int64(target.Value) + rel.Addend + 4; at >= 0 && at < int64(len(section.Data)) {
+			text := section.Data[at:min(int64(len(section.Data)), at+maxLiteral)]
 			if i := bytes.IndexByte(text, 0); i >= 0 {
 				text = text[:i]
 			}
-			h.Write(text)
+			hash.Write(text)
 		}
 	}
-	return hex.EncodeToString(h.Sum(nil)[:16])
+	return hex.EncodeToString(hash.Sum(nil)[:16])
 }

@@ -6,103 +6,108 @@ import (
 	"github.com/klpforge/klpforge/elfobj"
 )
 
-// remove takes sections and symbols out of f and renumbers the rest. A symbol
+// remove takes sections and symbols out of the file and renumbers the rest. A symbol
 // of a removed section goes too. It fails, before it changes anything, when
 // something that stays refers to something that goes.
-func remove(f *elfobj.File, dropSec func(*elfobj.Section) bool, dropSym func(elfobj.SymID) bool) error {
-	secs := make([]elfobj.SecID, len(f.Sections)) // new number, or -1
+func remove(elfFile *elfobj.File, dropSec func(*elfobj.Section) bool, dropSym func(elfobj.SymID) bool) error {
+	secs := make([]elfobj.SecID, len(elfFile.Sections)) // new number, or -1
 	var nsec elfobj.SecID
-	for i := range f.Sections {
-		if i > 0 && dropSec(&f.Sections[i]) {
+	for i := range elfFile.Sections {
+		if i > 0 && dropSec(&elfFile.Sections[i]) {
 			secs[i] = -1
 			continue
 		}
 		secs[i] = nsec
 		nsec++
 	}
-	syms := make([]elfobj.SymID, len(f.Symbols))
+	syms := make([]elfobj.SymID, len(elfFile.Symbols))
 	var nsym elfobj.SymID
-	for i := range f.Symbols {
-		s := &f.Symbols[i]
-		if i > 0 && (s.Sec > 0 && secs[s.Sec] < 0 || dropSym(elfobj.SymID(i))) {
+	for i := range elfFile.Symbols {
+		sym := &elfFile.Symbols[i]
+		if i > 0 && (sym.Sec > 0 && secs[sym.Sec] < 0 || dropSym(elfobj.SymID(i))) {
 			syms[i] = -1
 			continue
 		}
 		syms[i] = nsym
 		nsym++
 	}
-	if err := checkRemoval(f, secs, syms); err != nil {
+	if err := checkRemoval(elfFile, secs, syms); err != nil {
 		return err
 	}
-	for i := range f.Sections {
+	for i := range elfFile.Sections {
 		if n := secs[i]; n >= 0 {
-			f.Sections[n] = f.Sections[i]
-			renumber(&f.Sections[n], secs, syms)
+			elfFile.Sections[n] = elfFile.Sections[i]
+			renumber(&elfFile.Sections[n], secs, syms)
 		}
 	}
-	f.Sections = f.Sections[:nsec]
-	for i := range f.Symbols {
+	elfFile.Sections = elfFile.Sections[:nsec]
+	for i := range elfFile.Symbols {
 		if n := syms[i]; n >= 0 {
-			f.Symbols[n] = f.Symbols[i]
-			if s := f.Symbols[n].Sec; s > 0 {
-				f.Symbols[n].Sec = secs[s]
+			elfFile.Symbols[n] = elfFile.Symbols[i]
+			if s := elfFile.Symbols[n].Sec; s > 0 {
+				elfFile.Symbols[n].Sec = secs[s]
 			}
 		}
 	}
-	f.Symbols = f.Symbols[:nsym]
+	elfFile.Symbols = elfFile.Symbols[:nsym]
 	return nil
 }
 
-func checkRemoval(f *elfobj.File, secs []elfobj.SecID, syms []elfobj.SymID) error {
-	check := func(s *elfobj.Section, relocs []elfobj.Reloc) error {
-		for _, r := range relocs {
-			if syms[r.Sym] < 0 {
-				return fmt.Errorf("section %s+%#x refers to symbol %q, which is to be removed", s.Name, r.Off, f.Symbols[r.Sym].Name)
+func checkRemoval(elfFile *elfobj.File, secs []elfobj.SecID, syms []elfobj.SymID) error {
+	// A relocation is the one reference that nothing repairs: the field would be filled with
+	// another symbol's address.
+	check := func(section *elfobj.Section, relocs []elfobj.Reloc) error {
+		for _, rel := range relocs {
+			if syms[rel.Sym] < 0 {
+				return fmt.Errorf("section %s+%#x refers to symbol %q, which is to be removed", section.Name, rel.Off,
+					elfFile.Symbols[rel.Sym].Name)
 			}
 		}
 		return nil
 	}
-	for i := range f.Sections {
-		s := &f.Sections[i]
+
+	for i := range elfFile.Sections {
+		section := &elfFile.Sections[i]
 		if secs[i] < 0 {
 			continue
 		}
-		if s.Link > 0 && secs[s.Link] < 0 {
-			return fmt.Errorf("section %s is linked to %s, which is to be removed", s.Name, f.Sections[s.Link].Name)
+		if section.Link > 0 && secs[section.Link] < 0 {
+			return fmt.Errorf("section %s is linked to %s, which is to be removed", section.Name,
+				elfFile.Sections[section.Link].Name)
 		}
-		if err := check(s, s.Relocs); err != nil {
+		if err := check(section, section.Relocs); err != nil {
 			return err
 		}
-		for _, k := range s.KlpRelocs {
-			if err := check(s, k.Relocs); err != nil {
+		for _, k := range section.KlpRelocs {
+			if err := check(section, k.Relocs); err != nil {
 				return err
 			}
 		}
-		if s.Group > 0 && syms[s.Group] < 0 {
-			return fmt.Errorf("section group %s loses its signature", s.Name)
+		if section.Group > 0 && syms[section.Group] < 0 {
+			return fmt.Errorf("section group %s loses its signature", section.Name)
 		}
 	}
 	return nil
 }
 
-func renumber(s *elfobj.Section, secs []elfobj.SecID, syms []elfobj.SymID) {
-	if s.Link > 0 {
-		s.Link = secs[s.Link]
+func renumber(section *elfobj.Section, secs []elfobj.SecID, syms []elfobj.SymID) {
+	if section.Link > 0 {
+		section.Link = secs[section.Link]
 	}
-	if s.Group > 0 {
-		s.Group = syms[s.Group]
+	if section.Group > 0 {
+		section.Group = syms[section.Group]
 	}
-	members := s.Members[:0]
-	for _, m := range s.Members {
+	members := section.Members[:0]
+	for _, m := range section.Members {
 		if secs[m] >= 0 {
 			members = append(members, secs[m])
 		}
 	}
-	s.Members = members
-	for j := range s.Relocs {
-		s.Relocs[j].Sym = syms[s.Relocs[j].Sym]
+	section.Members = members
+	for j := range section.Relocs {
+		section.Relocs[j].Sym = syms[section.Relocs[j].Sym]
 	}
-	for _, k := range s.KlpRelocs {
+	for _, k := range section.KlpRelocs {
 		for j := range k.Relocs {
 			k.Relocs[j].Sym = syms[k.Relocs[j].Sym]
 		}

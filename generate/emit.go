@@ -44,45 +44,46 @@ type Unit struct {
 // patch, is added to the tables without functions: livepatch then writes the
 // relocations when that module loads, and nothing depends on it before.
 func Emit(dir string, in Input) (*note.Note, error) {
-	p := clonePlan(in.Plan)
-	p.Sort()
-	if err := checkPlan(&p); err != nil {
+	contents := clonePlan(in.Plan)
+	contents.Sort()
+	if err := checkPlan(&contents); err != nil {
 		return nil, err
 	}
-	refs, err := checkUnits(&p, in.Units)
+	refs, err := checkUnits(&contents, in.Units)
 	if err != nil {
 		return nil, err
 	}
-	if err := checkAPI(&p, in.API, len(refs) > 0); err != nil {
+	if err := checkAPI(&contents, in.API, len(refs) > 0); err != nil {
 		return nil, err
 	}
-	addReferenced(&p, refs)
-	m := NewNote(p, in.API)
-	setContents(m, in.Units)
-	out, err := render(&p, in, m)
+	addReferenced(&contents, refs)
+	manifest := NewNote(contents, in.API)
+	setContents(manifest, in.Units)
+	out, err := render(&contents, in, manifest)
 	if err != nil {
 		return nil, err
 	}
-	return m, writeDir(dir, out)
+	return manifest, writeDir(dir, out)
 }
 
-func clonePlan(p plan.Plan) plan.Plan {
-	p.Objects = slices.Clone(p.Objects)
-	for i := range p.Objects {
-		p.Objects[i].Funcs = slices.Clone(p.Objects[i].Funcs)
+func clonePlan(contents plan.Plan) plan.Plan {
+	contents.Objects = slices.Clone(contents.Objects)
+	for i := range contents.Objects {
+		contents.Objects[i].Funcs = slices.Clone(contents.Objects[i].Funcs)
 	}
-	return p
+	return contents
 }
 
-// addReferenced adds the objects of refs that p does not have.
-func addReferenced(p *plan.Plan, refs []elfobj.KlpSymbol) {
-	for _, r := range refs {
-		if isVmlinux(r.Object) || slices.ContainsFunc(p.Objects, func(o plan.Object) bool { return o.Name == r.Object }) {
+// addReferenced adds the objects of refs that the plan does not have.
+func addReferenced(contents *plan.Plan, refs []elfobj.KlpSymbol) {
+	for _, klp := range refs {
+		if isVmlinux(klp.Object) || slices.ContainsFunc(contents.Objects,
+			func(o plan.Object) bool { return o.Name == klp.Object }) {
 			continue
 		}
-		p.Objects = append(p.Objects, plan.Object{Name: r.Object})
+		contents.Objects = append(contents.Objects, plan.Object{Name: klp.Object})
 	}
-	p.Sort()
+	contents.Sort()
 }
 
 // file is one file to write.
@@ -91,71 +92,74 @@ type file struct {
 	data []byte
 }
 
-func render(p *plan.Plan, in Input, m *note.Note) ([]file, error) {
-	v := view(p, in)
+func render(contents *plan.Plan, in Input, manifest *note.Note) ([]file, error) {
+	values := view(contents, in)
 	var src, kbuild, makefile bytes.Buffer
-	err := errors.Join(templates.Source(&src, v), templates.Kbuild(&kbuild, v), templates.Makefile(&makefile, v))
+	err := errors.Join(templates.Source(&src, values), templates.Kbuild(&kbuild, values),
+		templates.Makefile(&makefile, values))
 	if err != nil {
 		return nil, err
 	}
-	manifest, err := m.Encode()
+	encoded, err := manifest.Encode()
 	if err != nil {
 		return nil, err
 	}
 	out := []file{
 		// First, so that an interrupted emission can be repeated.
-		{ManifestFile, manifest},
-		{v.Main + ".c", src.Bytes()}, {"Kbuild", kbuild.Bytes()}, {"Makefile", makefile.Bytes()},
+		{ManifestFile, encoded},
+		{values.Main + ".c", src.Bytes()}, {"Kbuild", kbuild.Bytes()}, {"Makefile", makefile.Bytes()},
 	}
-	for _, u := range v.Units {
-		i := slices.IndexFunc(in.Units, func(w Unit) bool { return w.Name == u.Name })
-		out = append(out, file{u.File + "_shipped", in.Units[i].Object})
+	for _, unit := range values.Units {
+		i := slices.IndexFunc(in.Units, func(w Unit) bool { return w.Name == unit.Name })
+		out = append(out, file{unit.File + "_shipped", in.Units[i].Object})
 	}
 	return out, nil
 }
 
 // view translates the plan to what the templates show.
-func view(p *plan.Plan, in Input) templates.View {
+func view(contents *plan.Plan, in Input) templates.View {
 	refs := references(in.Units)
-	v := templates.View{
-		API: in.API, Name: p.Name, Description: p.Description, Version: p.Version, Release: p.Release,
-		Replace: p.Replace, Immediate: p.Immediate, Info: infos(p, in.API),
+	values := templates.View{
+		API: in.API, Name: contents.Name, Description: contents.Description, Version: contents.Version,
+		Release: contents.Release,
+		Replace: contents.Replace, Immediate: contents.Immediate, Info: infos(contents, in.API),
 		// kbuild forms <name>.o from the parts, so no part may be called so.
-		Main:         p.Name + "_main",
+		Main:         contents.Name + "_main",
 		Self:         refs[selfSymbol],
 		RCUCallbacks: slices.ContainsFunc(plan.RCUCallers, func(name string) bool { return refs[name] }),
 	}
-	v.ImportNS = slices.Clone(p.ImportNS)
-	slices.Sort(v.ImportNS)
-	v.ImportNS = slices.Compact(v.ImportNS)
-	for _, x := range p.Patches {
-		v.Patches = append(v.Patches, patchLine(x))
+	values.ImportNS = slices.Clone(contents.ImportNS)
+	slices.Sort(values.ImportNS)
+	values.ImportNS = slices.Compact(values.ImportNS)
+	for _, x := range contents.Patches {
+		values.Patches = append(values.Patches, patchLine(x))
 	}
-	for _, s := range p.States {
-		v.States = append(v.States, templates.State(s))
+	for _, s := range contents.States {
+		values.States = append(values.States, templates.State(s))
 	}
 	idents := namer{used: map[string]bool{}}
-	for _, o := range p.Objects {
-		to := templates.Object{Name: o.Name, Vmlinux: isVmlinux(o.Name), Ident: idents.name("funcs_" + o.Name)}
-		for _, f := range o.Funcs {
+	for _, object := range contents.Objects {
+		to := templates.Object{Name: object.Name, Vmlinux: isVmlinux(object.Name),
+			Ident: idents.name("funcs_" + object.Name)}
+		for _, fn := range object.Funcs {
 			tf := templates.Func{
-				Name: f.Name, Sympos: f.Sympos, Immediate: f.Immediate, Unit: f.Unit, Reasons: f.Reasons,
-				Ident: idents.name("new_" + f.Name), Symbol: f.NewSymbol,
+				Name: fn.Name, Sympos: fn.Sympos, Immediate: fn.Immediate, Unit: fn.Unit, Reasons: fn.Reasons,
+				Ident: idents.name("new_" + fn.Name), Symbol: fn.NewSymbol,
 			}
-			if f.Sympos > 0 && !in.API.OldSympos {
-				tf.OldAddr = f.Shipped.Addr
+			if fn.Sympos > 0 && !in.API.OldSympos {
+				tf.OldAddr = fn.Shipped.Addr
 			}
 			to.Funcs = append(to.Funcs, tf)
 		}
-		for _, cb := range callbacksOf(note.Callbacks(o.Callbacks)) {
+		for _, cb := range callbacksOf(note.Callbacks(object.Callbacks)) {
 			to.Callbacks = append(to.Callbacks, templates.Callback{
-				Field: cb.field, Type: cb.result, Ident: idents.name(cb.field + "_" + o.Name), Symbol: cb.symbol,
+				Field: cb.field, Type: cb.result, Ident: idents.name(cb.field + "_" + object.Name), Symbol: cb.symbol,
 			})
 		}
-		v.Objects = append(v.Objects, to)
+		values.Objects = append(values.Objects, to)
 	}
-	v.Units = unitFiles(v.Name, in.Units)
-	return v
+	values.Units = unitFiles(values.Name, in.Units)
+	return values
 }
 
 // selfSymbol is how prebuilt objects name the struct klp_patch of the module.
@@ -165,19 +169,19 @@ const selfSymbol = "klpforge_patch"
 // undefined, livepatch symbols by the name in their object.
 func references(units []Unit) map[string]bool {
 	out := map[string]bool{}
-	for _, u := range units {
-		f, err := elfobj.Read(u.Object)
+	for _, unit := range units {
+		elfFile, err := elfobj.Read(unit.Object)
 		if err != nil {
 			continue
 		}
-		for _, s := range f.Symbols {
-			if s.Sec != elfobj.SecUndef {
+		for _, sym := range elfFile.Symbols {
+			if sym.Sec != elfobj.SecUndef {
 				continue
 			}
-			if k, err := elfobj.ParseKlpSymbol(s.Name); err == nil {
-				out[k.Name] = true
+			if klp, err := elfobj.ParseKlpSymbol(sym.Name); err == nil {
+				out[klp.Name] = true
 			} else {
-				out[s.Name] = true
+				out[sym.Name] = true
 			}
 		}
 	}
@@ -185,27 +189,27 @@ func references(units []Unit) map[string]bool {
 }
 
 // patchLine is what a reviewer reads of a patch.
-func patchLine(p plan.Patch) string {
-	s := p.Name
-	if p.Subject != "" {
-		s += ": " + p.Subject
+func patchLine(patch plan.Patch) string {
+	line := patch.Name
+	if patch.Subject != "" {
+		line += ": " + patch.Subject
 	}
-	ids := slices.DeleteFunc(slices.Clone(p.IDs), func(id string) bool { return id == p.Name })
+	ids := slices.DeleteFunc(slices.Clone(patch.IDs), func(id string) bool { return id == patch.Name })
 	if len(ids) > 0 {
-		s += " (" + strings.Join(ids, ", ") + ")"
+		line += " (" + strings.Join(ids, ", ") + ")"
 	}
-	return s
+	return line
 }
 
 // infos says in modinfo, which any tool reads, what orders releases. The note
 // says the same and more.
-func infos(p *plan.Plan, api klpapi.API) []templates.Info {
+func infos(contents *plan.Plan, api klpapi.API) []templates.Info {
 	replace := "N"
-	if p.Replace {
+	if contents.Replace {
 		replace = "Y"
 	}
 	all := []templates.Info{
-		{Key: note.InfoProduct, Value: p.Product}, {Key: note.InfoVendor, Value: p.Vendor},
+		{Key: note.InfoProduct, Value: contents.Product}, {Key: note.InfoVendor, Value: contents.Vendor},
 		{Key: note.InfoReplace, Value: replace}, {Key: note.InfoGeneration, Value: api.Generation()},
 	}
 	return slices.DeleteFunc(all, func(i templates.Info) bool { return i.Value == "" })
@@ -215,26 +219,26 @@ func infos(p *plan.Plan, api klpapi.API) []templates.Info {
 // number. The order is that of the units' names.
 func unitFiles(module string, units []Unit) []templates.Unit {
 	names := make([]string, len(units))
-	for i, u := range units {
-		names[i] = u.Name
+	for i, unit := range units {
+		names[i] = unit.Name
 	}
 	slices.Sort(names)
 	used := map[string]bool{module: true, module + "_main": true, module + ".mod": true}
 	var out []templates.Unit
-	for _, n := range names {
+	for _, name := range names {
 		stem := strings.Map(func(r rune) rune {
 			if r == '-' || r == '_' || r == '.' || r >= '0' && r <= '9' || r|0x20 >= 'a' && r|0x20 <= 'z' {
 				return r
 			}
 			return '_'
-		}, strings.TrimSuffix(n, ".o"))
+		}, strings.TrimSuffix(name, ".o"))
 		stem = strings.TrimLeft(stem, ".-")
 		file := stem
 		for i := 2; used[file]; i++ {
 			file = fmt.Sprintf("%s_%d", stem, i)
 		}
 		used[file] = true
-		out = append(out, templates.Unit{Name: n, File: file + ".o"})
+		out = append(out, templates.Unit{Name: name, File: file + ".o"})
 	}
 	return out
 }
@@ -242,13 +246,13 @@ func unitFiles(module string, units []Unit) []templates.Unit {
 // namer makes unique C identifiers that resemble given names.
 type namer struct{ used map[string]bool }
 
-func (n *namer) name(s string) string {
+func (n *namer) name(text string) string {
 	base := strings.Map(func(r rune) rune {
 		if r == '_' || r >= '0' && r <= '9' || r|0x20 >= 'a' && r|0x20 <= 'z' {
 			return r
 		}
 		return '_'
-	}, s)
+	}, text)
 	id := base
 	for i := 2; n.used[id]; i++ {
 		id = fmt.Sprintf("%s_%d", base, i)
@@ -294,24 +298,24 @@ func writeFile(path string, data []byte) (err error) {
 	if st, err := os.Stat(path); err == nil {
 		mode = st.Mode().Perm()
 	}
-	t, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".tmp*")
+	temp, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".tmp*")
 	if err != nil {
 		return err
 	}
 	defer func() {
 		if err != nil {
-			os.Remove(t.Name())
+			os.Remove(temp.Name())
 		}
 	}()
-	_, err = t.Write(data)
-	if e := t.Chmod(mode); err == nil {
+	_, err = temp.Write(data)
+	if e := temp.Chmod(mode); err == nil {
 		err = e
 	}
-	if e := t.Close(); err == nil {
+	if e := temp.Close(); err == nil {
 		err = e
 	}
 	if err != nil {
 		return err
 	}
-	return os.Rename(t.Name(), path)
+	return os.Rename(temp.Name(), path)
 }

@@ -23,10 +23,13 @@ import (
 // notCalled are sections whose references to code nobody calls through: those
 // that objtool leaves out (validate_ibt, tools/objtool/check.c, v6.12).
 var notCalled = map[string]bool{
-	".altinstructions": true, ".call_sites": true, ".cfi_sites": true, ".ibt_endbr_seal": true, ".kcfi_traps": true, ".orc_unwind_ip": true,
-	".parainstructions": true, ".retpoline_sites": true, ".return_sites": true, ".smp_locks": true, ".static_call_sites": true,
-	"__bug_table": true, "__ex_table": true, "__jump_table": true, "__mcount_loc": true, "__patchable_function_entries": true,
-	"_error_injection_whitelist": true, "_kprobe_blacklist": true,
+	".altinstructions": true, ".call_sites": true, ".cfi_sites": true, ".ibt_endbr_seal": true, ".kcfi_traps": true,
+	".orc_unwind_ip":    true,
+	".parainstructions": true, ".retpoline_sites": true, ".return_sites": true, ".smp_locks": true,
+	".static_call_sites": true,
+	"__bug_table":        true, "__ex_table": true, "__jump_table": true, "__mcount_loc": true,
+	"__patchable_function_entries": true,
+	"_error_injection_whitelist":   true, "_kprobe_blacklist": true,
 }
 
 // boundsText reports whether a symbol is one that the linker script sets where code
@@ -37,7 +40,8 @@ func boundsText(name string) bool {
 	case "_text", "_stext", "_etext", "_sinittext", "_einittext":
 		return true
 	}
-	return strings.HasPrefix(name, "__") && (strings.HasSuffix(name, "_text_start") || strings.HasSuffix(name, "_text_end"))
+	return strings.HasPrefix(name, "__") && (strings.HasSuffix(name, "_text_start") ||
+		strings.HasSuffix(name, "_text_end"))
 }
 
 // taken is a symbol of the kernel whose address the module takes.
@@ -46,63 +50,69 @@ type taken struct {
 	where  string // a function or variable, or a section and an offset
 }
 
-// addressesTaken lists the symbols outside of f whose addresses its code or data
+// addressesTaken lists the symbols outside of the file whose addresses its code or data
 // take, each once. It knows x86-64, which alone tracks indirect branches.
-func addressesTaken(f *elfobj.File) []taken {
-	arch, err := elfobj.ArchOf(f.Machine)
-	if err != nil || f.Machine != elf.EM_X86_64 {
+func addressesTaken(elfFile *elfobj.File) []taken {
+	arch, err := elfobj.ArchOf(elfFile.Machine)
+	if err != nil || elfFile.Machine != elf.EM_X86_64 {
 		return nil
 	}
 	var out []taken
 	seen := map[elfobj.SymID]bool{}
-	for i := range f.Sections {
-		s := &f.Sections[i]
-		if s.Flags&elf.SHF_ALLOC == 0 || notCalled[s.Name] || strings.HasPrefix(s.Name, ".discard") {
+	for i := range elfFile.Sections {
+		section := &elfFile.Sections[i]
+		if section.Flags&elf.SHF_ALLOC == 0 || notCalled[section.Name] || strings.HasPrefix(section.Name, ".discard") {
 			continue
 		}
-		tables := [][]elfobj.Reloc{s.Relocs}
-		for _, k := range s.KlpRelocs {
+
+		// Livepatch relocations too: the kernel fills those in as well.
+		tables := [][]elfobj.Reloc{section.Relocs}
+		for _, k := range section.KlpRelocs {
 			tables = append(tables, k.Relocs)
 		}
 		for _, table := range tables {
-			for _, r := range table {
-				sym := &f.Symbols[r.Sym]
-				if r.Sym == 0 || seen[r.Sym] || sym.Sec != elfobj.SecUndef && sym.Sec != elfobj.SecLivepatch || s.Flags&elf.SHF_EXECINSTR != 0 && arch.BranchReloc(s.Data, r) {
+			// A direct branch takes no address: only what is stored or loaded can be called
+			// through a pointer.
+			for _, rel := range table {
+				sym := &elfFile.Symbols[rel.Sym]
+				if rel.Sym == 0 || seen[rel.Sym] || sym.Sec != elfobj.SecUndef && sym.Sec != elfobj.SecLivepatch ||
+					section.Flags&elf.SHF_EXECINSTR != 0 && arch.BranchReloc(section.Data, rel) {
 					continue
 				}
-				seen[r.Sym] = true
-				out = append(out, taken{sym.Name, placeName(f, elfobj.SecID(i), r.Off)})
+				seen[rel.Sym] = true
+				out = append(out, taken{sym.Name, placeName(elfFile, elfobj.SecID(i), rel.Off)})
 			}
 		}
 	}
 	return out
 }
 
-// placeName names the symbol of f that holds a place.
-func placeName(f *elfobj.File, sec elfobj.SecID, off uint64) string {
-	for i := range f.Symbols {
-		s := &f.Symbols[i]
-		if s.Sec == sec && (s.Type == elf.STT_FUNC || s.Type == elf.STT_OBJECT) && s.Value <= off && off < s.Value+s.Size {
-			return s.Name
+// placeName names the symbol of the file that holds a place.
+func placeName(elfFile *elfobj.File, sec elfobj.SecID, off uint64) string {
+	for i := range elfFile.Symbols {
+		sym := &elfFile.Symbols[i]
+		if sym.Sec == sec && (sym.Type == elf.STT_FUNC || sym.Type == elf.STT_OBJECT) && sym.Value <= off &&
+			off < sym.Value+sym.Size {
+			return sym.Name
 		}
 	}
-	return fmt.Sprintf("%s+%#x", f.Sections[sec].Name, off)
+	return fmt.Sprintf("%s+%#x", elfFile.Sections[sec].Name, off)
 }
 
-// CheckIndirect finds functions of the target whose addresses f takes, and that
-// may not be called through a pointer. f is a finished module, or an object
+// CheckIndirect finds functions of the target whose addresses the file takes, and that
+// may not be called through a pointer. The file is a finished module, or an object
 // whose livepatch symbols are still undefined ones.
-func CheckIndirect(f *elfobj.File, target VerifyTarget) ([]finding.Finding, error) {
+func CheckIndirect(elfFile *elfobj.File, target VerifyTarget) ([]finding.Finding, error) {
 	var out []finding.Finding
-	for _, t := range addressesTaken(f) {
-		object, name, pos := plan.Vmlinux, t.symbol, 0
-		if elfobj.IsKlpSymbol(t.symbol) {
-			k, err := elfobj.ParseKlpSymbol(t.symbol)
+	for _, address := range addressesTaken(elfFile) {
+		object, name, pos := plan.Vmlinux, address.symbol, 0
+		if elfobj.IsKlpSymbol(address.symbol) {
+			klp, err := elfobj.ParseKlpSymbol(address.symbol)
 			if err != nil {
 				continue // reported as a bad symbol
 			}
-			object, name, pos = k.Object, k.Name, k.Pos
-		} else if e, ok := target.Export(t.symbol); !ok {
+			object, name, pos = klp.Object, klp.Name, klp.Pos
+		} else if e, ok := target.Export(address.symbol); !ok {
 			continue // reported as undefined, or of another object of the livepatch
 		} else {
 			object = e.Module
@@ -125,8 +135,10 @@ func CheckIndirect(f *elfobj.File, target VerifyTarget) ([]finding.Finding, erro
 			continue
 		}
 		out = append(out, finding.Finding{ID: finding.IDIndirect, Severity: finding.Error, Object: object, Symbol: name,
-			Message: fmt.Sprintf("%s takes its address, which the kernel itself never does: the function %s, so a call through the pointer makes the kernel stop on processors with indirect branch tracking", t.where, why),
-			Remedy:  "take the address of a new function of the patch that calls it"})
+			Message: fmt.Sprintf("%s takes its address, which the kernel itself never does: the function %s, so a "+
+				"call through the pointer makes the kernel stop on processors with indirect branch tracking",
+				address.where, why),
+			Remedy: "take the address of a new function of the patch that calls it"})
 	}
 	return out, nil
 }

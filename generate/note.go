@@ -15,75 +15,85 @@ import (
 // ManifestFile is the name of the note's JSON form in an emitted directory.
 const ManifestFile = "manifest.json"
 
-// NewNote makes the note of p. It shares nothing with p.
-func NewNote(p plan.Plan, api klpapi.API) *note.Note {
-	m := &note.Note{
-		Schema: note.Schema, Name: p.Name, Product: p.Product, Vendor: p.Vendor, Description: p.Description, Version: p.Version,
-		Release: p.Release, Generation: api.Generation(), API: api, Replace: p.Replace, Immediate: p.Immediate, Force: p.Force,
-		ImportNS: append([]string(nil), p.ImportNS...),
+// NewNote makes the note of a plan. It shares nothing with it.
+func NewNote(contents plan.Plan, api klpapi.API) *note.Note {
+	manifest := &note.Note{
+		Schema: note.Schema, Name: contents.Name, Product: contents.Product, Vendor: contents.Vendor,
+		Description: contents.Description, Version: contents.Version,
+		Release: contents.Release, Generation: api.Generation(), API: api, Replace: contents.Replace,
+		Immediate: contents.Immediate, Force: contents.Force,
+		ImportNS: append([]string(nil), contents.ImportNS...),
 		Objects:  []note.Object{},
 	}
-	for _, t := range p.Types {
-		m.Types = append(m.Types, note.Types{Object: t.Object, Source: t.Source, SHA256: t.Digest, Checked: t.Checked, Names: t.Names, Absent: t.Absent})
+
+	// What was checked against the target's types and code when the module was built.
+	for _, t := range contents.Types {
+		manifest.Types = append(manifest.Types, note.Types{Object: t.Object, Source: t.Source, SHA256: t.Digest,
+			Checked: t.Checked, Names: t.Names, Absent: t.Absent})
 	}
-	for _, x := range p.Proofs {
-		m.Proofs = append(m.Proofs, bytes.Clone(x))
+	for _, x := range contents.Proofs {
+		manifest.Proofs = append(manifest.Proofs, bytes.Clone(x))
 	}
-	for _, o := range p.Objects {
-		mo := note.Object{Name: o.Name, Funcs: []note.Func{}}
-		if o.Callbacks.Any() {
-			cb := note.Callbacks(o.Callbacks)
+
+	// The tables of the module, as verification will read them back.
+	for _, object := range contents.Objects {
+		mo := note.Object{Name: object.Name, Funcs: []note.Func{}}
+		if object.Callbacks.Any() {
+			cb := note.Callbacks(object.Callbacks)
 			mo.Callbacks = &cb
 		}
-		for _, f := range o.Funcs {
+		for _, fn := range object.Funcs {
 			mf := note.Func{
-				Name: f.Name, Sympos: f.Sympos, New: f.NewSymbol, Unit: f.Unit, Immediate: f.Immediate,
-				Reasons: append([]string(nil), f.Reasons...),
-				Shipped: note.Shipped{Addr: note.HexUint(f.Shipped.Addr), Size: f.Shipped.Size, SHA256: f.Shipped.SHA256},
+				Name: fn.Name, Sympos: fn.Sympos, New: fn.NewSymbol, Unit: fn.Unit, Immediate: fn.Immediate,
+				Reasons: append([]string(nil), fn.Reasons...),
+				Shipped: note.Shipped{Addr: note.HexUint(fn.Shipped.Addr), Size: fn.Shipped.Size,
+					SHA256: fn.Shipped.SHA256},
 			}
-			for _, r := range f.Shipped.Masks {
+			for _, r := range fn.Shipped.Masks {
 				mf.Shipped.Masks = append(mf.Shipped.Masks, [2]uint64{r.Off, r.Len})
 			}
 			mo.Funcs = append(mo.Funcs, mf)
 		}
-		m.Objects = append(m.Objects, mo)
+		manifest.Objects = append(manifest.Objects, mo)
 	}
-	for _, s := range p.States {
-		m.States = append(m.States, note.State(s))
+
+	// What the authors say of the release.
+	for _, s := range contents.States {
+		manifest.States = append(manifest.States, note.State(s))
 	}
-	for _, s := range p.Shadows {
-		m.Shadows = append(m.Shadows, note.Shadow{ID: note.HexUint(s.ID), Meaning: s.Meaning})
+	for _, s := range contents.Shadows {
+		manifest.Shadows = append(manifest.Shadows, note.Shadow{ID: note.HexUint(s.ID), Meaning: s.Meaning})
 	}
-	for _, x := range p.Patches {
+	for _, x := range contents.Patches {
 		x.IDs = slices.Clone(x.IDs)
-		m.Patches = append(m.Patches, note.Patch(x))
+		manifest.Patches = append(manifest.Patches, note.Patch(x))
 	}
-	for _, x := range p.Present {
+	for _, x := range contents.Present {
 		x.IDs = slices.Clone(x.IDs)
-		m.Present = append(m.Present, note.Patch(x))
+		manifest.Present = append(manifest.Present, note.Patch(x))
 	}
-	for _, x := range p.Allowed {
-		m.Allowed = append(m.Allowed, note.Allow(x))
+	for _, x := range contents.Allowed {
+		manifest.Allowed = append(manifest.Allowed, note.Allow(x))
 	}
-	return m
+	return manifest
 }
 
-// setNote adds the note section to f, or replaces its content.
-func setNote(f *elfobj.File, n *note.Note) error {
+// setNote adds the note section to the file, or replaces its content.
+func setNote(elfFile *elfobj.File, manifest *note.Note) error {
 	var bo binary.ByteOrder = binary.LittleEndian
-	if f.BigEndian {
+	if elfFile.BigEndian {
 		bo = binary.BigEndian
 	}
-	data, err := n.EncodeSection(bo)
+	data, err := manifest.EncodeSection(bo)
 	if err != nil {
 		return err
 	}
-	s := findSection(f, note.Section)
-	if s == nil {
-		f.Sections = append(f.Sections, elfobj.Section{})
-		s = &f.Sections[len(f.Sections)-1]
+	section := findSection(elfFile, note.Section)
+	if section == nil {
+		elfFile.Sections = append(elfFile.Sections, elfobj.Section{})
+		section = &elfFile.Sections[len(elfFile.Sections)-1]
 	}
-	*s = elfobj.Section{
+	*section = elfobj.Section{
 		Name: note.Section, Type: elf.SHT_NOTE, Flags: elf.SHF_ALLOC, Align: 4,
 		Size: uint64(len(data)), Data: data,
 	}

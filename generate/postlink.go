@@ -25,7 +25,8 @@ type RelocError struct {
 }
 
 func (e *RelocError) Error() string {
-	return fmt.Sprintf("%s+%#x refers to %s of %s: %s; %s", e.Section, e.Off, e.Symbol.Name, e.Symbol.Object, e.Why, e.Remedy)
+	return fmt.Sprintf("%s+%#x refers to %s of %s: %s; %s", e.Section, e.Off, e.Symbol.Name, e.Symbol.Object, e.Why,
+		e.Remedy)
 }
 
 // ErrNotModule means that the input of PostLink is no linked kernel module.
@@ -37,29 +38,29 @@ var ErrNotModule = errors.New("not a linked kernel module")
 // tables and names the build's directories), the build ID is made anew, and
 // the manifest is added as a note. Everything else stays.
 //
-// The result depends on in and m alone. A finished module comes back
+// The result depends on in and manifest alone. A finished module comes back
 // unchanged. References that the kernel cannot resolve give a *RelocError.
-func PostLink(in []byte, m *note.Note) ([]byte, error) {
-	f, err := elfobj.Read(in)
+func PostLink(in []byte, manifest *note.Note) ([]byte, error) {
+	elfFile, err := elfobj.Read(in)
 	if err != nil {
 		return nil, err
 	}
-	if findSection(f, ".gnu.linkonce.this_module") == nil {
+	if findSection(elfFile, ".gnu.linkonce.this_module") == nil {
 		return nil, fmt.Errorf("%w: it has no .gnu.linkonce.this_module section", ErrNotModule)
 	}
-	if err := stripDebug(f); err != nil {
+	if err := stripDebug(elfFile); err != nil {
 		return nil, err
 	}
-	if err := moveRelocs(f, m); err != nil {
+	if err := moveRelocs(elfFile, manifest); err != nil {
 		return nil, err
 	}
-	if err := markSymbols(f); err != nil {
+	if err := markSymbols(elfFile); err != nil {
 		return nil, err
 	}
-	if err := setNote(f, m); err != nil {
+	if err := setNote(elfFile, manifest); err != nil {
 		return nil, err
 	}
-	return finish(f)
+	return finish(elfFile)
 }
 
 // maxModule bounds a module that is finished, in bytes.
@@ -69,7 +70,7 @@ const maxModule = 1 << 30
 // manifest.json next to it, and replaces the module atomically. A module that
 // is finished already is not touched.
 func PostLinkFile(path string) error {
-	m, err := note.ReadFile(filepath.Join(filepath.Dir(path), ManifestFile))
+	manifest, err := note.ReadFile(filepath.Join(filepath.Dir(path), ManifestFile))
 	if err != nil {
 		return fmt.Errorf("postlink %s: the emitted directory must have its manifest: %w", path, err)
 	}
@@ -77,7 +78,7 @@ func PostLinkFile(path string) error {
 	if err != nil {
 		return err
 	}
-	out, err := PostLink(in, m)
+	out, err := PostLink(in, manifest)
 	if err != nil {
 		return fmt.Errorf("postlink %s: %w", path, err)
 	}
@@ -87,8 +88,9 @@ func PostLinkFile(path string) error {
 	return writeFile(path, out)
 }
 
-func isDebug(s *elfobj.Section) bool {
-	return s.Flags&elf.SHF_ALLOC == 0 && (strings.HasPrefix(s.Name, ".debug_") || s.Name == ".debug" || s.Name == ".comment")
+func isDebug(section *elfobj.Section) bool {
+	return section.Flags&elf.SHF_ALLOC == 0 && (strings.HasPrefix(section.Name, ".debug_") ||
+		section.Name == ".debug" || section.Name == ".comment")
 }
 
 func stripDebug(f *elfobj.File) error {
@@ -101,87 +103,95 @@ func stripDebug(f *elfobj.File) error {
 // moveRelocs gives each section its livepatch relocation tables. Each table
 // holds the relocations against symbols of one object, because the kernel
 // applies a table when that object is there.
-func moveRelocs(f *elfobj.File, m *note.Note) error {
+func moveRelocs(elfFile *elfobj.File, manifest *note.Note) error {
+	// The linker left these symbols undefined: their names say which object defines them, and
+	// where.
 	syms := map[elfobj.SymID]elfobj.KlpSymbol{}
-	for i, s := range f.Symbols {
-		if s.Sec != elfobj.SecUndef || !elfobj.IsKlpSymbol(s.Name) {
+	for i, sym := range elfFile.Symbols {
+		if sym.Sec != elfobj.SecUndef || !elfobj.IsKlpSymbol(sym.Name) {
 			continue
 		}
-		k, err := elfobj.ParseKlpSymbol(s.Name)
+		klp, err := elfobj.ParseKlpSymbol(sym.Name)
 		if err != nil {
 			return err
 		}
-		syms[elfobj.SymID(i)] = k
+		syms[elfobj.SymID(i)] = klp
 	}
 	if len(syms) == 0 {
 		return nil
 	}
-	for i := range f.Sections {
-		s := &f.Sections[i]
+
+	// The kernel resolves livepatch relocations from sections of their own, one for each pair of
+	// section and object.
+	for i := range elfFile.Sections {
+		section := &elfFile.Sections[i]
 		var keep []elfobj.Reloc
 		moved := map[string][]elfobj.Reloc{}
-		for _, r := range s.Relocs {
-			k, ok := syms[r.Sym]
+		for _, rel := range section.Relocs {
+			klp, ok := syms[rel.Sym]
 			if !ok {
-				keep = append(keep, r)
+				keep = append(keep, rel)
 				continue
 			}
-			if err := checkMove(s, r, k, m); err != nil {
+			if err := checkMove(section, rel, klp, manifest); err != nil {
 				return err
 			}
-			moved[k.Object] = append(moved[k.Object], r)
+			moved[klp.Object] = append(moved[klp.Object], rel)
 		}
 		if len(moved) == 0 {
 			continue
 		}
-		s.Relocs = keep
+
+		// Sorted, because the order of a map would show in the file.
+		section.Relocs = keep
 		for object, relocs := range moved {
-			addKlpRelocs(s, elfobj.KlpRelaName(object, s.Name), relocs)
+			addKlpRelocs(section, elfobj.KlpRelaName(object, section.Name), relocs)
 		}
-		slices.SortFunc(s.KlpRelocs, func(a, b elfobj.KlpRelocs) int { return strings.Compare(a.Name, b.Name) })
+		slices.SortFunc(section.KlpRelocs, func(a, b elfobj.KlpRelocs) int { return strings.Compare(a.Name, b.Name) })
 	}
 	return nil
 }
 
-func addKlpRelocs(s *elfobj.Section, name string, relocs []elfobj.Reloc) {
-	for i := range s.KlpRelocs {
-		if k := &s.KlpRelocs[i]; k.Name == name {
+func addKlpRelocs(section *elfobj.Section, name string, relocs []elfobj.Reloc) {
+	for i := range section.KlpRelocs {
+		if k := &section.KlpRelocs[i]; k.Name == name {
 			k.Relocs = append(k.Relocs, relocs...)
-			slices.SortStableFunc(k.Relocs, func(a, b elfobj.Reloc) int {
-				if a.Off < b.Off {
+			slices.SortStableFunc(k.Relocs, func(rel, b elfobj.Reloc) int {
+				if rel.Off < b.Off {
 					return -1
 				}
-				return int(min(a.Off-b.Off, 1))
+				return int(min(rel.Off-b.Off, 1))
 			})
 			return
 		}
 	}
-	s.KlpRelocs = append(s.KlpRelocs, elfobj.KlpRelocs{Name: name, Relocs: relocs})
+	section.KlpRelocs = append(section.KlpRelocs, elfobj.KlpRelocs{Name: name, Relocs: relocs})
 }
 
 // checkMove refuses references that livepatch would resolve too late or never.
-func checkMove(s *elfobj.Section, r elfobj.Reloc, k elfobj.KlpSymbol, m *note.Note) error {
-	e := &RelocError{Section: s.Name, Off: r.Off, Symbol: k}
+func checkMove(section *elfobj.Section, rel elfobj.Reloc, klp elfobj.KlpSymbol, manifest *note.Note) error {
+	refused := &RelocError{Section: section.Name, Off: rel.Off, Symbol: klp}
 	switch {
-	case s.Flags&elf.SHF_ALLOC == 0:
-		e.Why = "the section is not loaded, so the kernel never resolves it"
-		e.Remedy = "build the objects without that section"
-	case isVmlinux(k.Object):
-		if m.API.EarlyRelocs || !isLoadTimeSection(s.Name) {
+	case section.Flags&elf.SHF_ALLOC == 0:
+		refused.Why = "the section is not loaded, so the kernel never resolves it"
+		refused.Remedy = "build the objects without that section"
+	case isVmlinux(klp.Object):
+		if manifest.API.EarlyRelocs || !isLoadTimeSection(section.Name) {
 			return nil
 		}
-		e.Why = "this kernel reads the section before it applies livepatch relocations (mainline: until 5.8)"
-		e.Remedy = "avoid the construct in the patched functions, or use an exported symbol"
-	case isLoadTimeSection(s.Name):
-		e.Why = "the kernel reads the section when the livepatch loads, before module " + k.Object + " need be there"
-		e.Remedy = "rewrite the patched functions without " + construct(s.Name)
-	case m.Object(k.Object) == nil:
-		e.Why = "the livepatch has no object " + k.Object + ", so the relocation would never be applied"
-		e.Remedy = "emit the module again with this version of klpforge"
+		refused.Why = "this kernel reads the section before it applies livepatch relocations (mainline: until 5.8)"
+		refused.Remedy = "avoid the construct in the patched functions, or use an exported symbol"
+	case isLoadTimeSection(section.Name):
+		refused.Why = "the kernel reads the section when the livepatch loads, before module " + klp.Object +
+			" need be there"
+		refused.Remedy = "rewrite the patched functions without " + construct(section.Name)
+	case manifest.Object(klp.Object) == nil:
+		refused.Why = "the livepatch has no object " + klp.Object + ", so the relocation would never be applied"
+		refused.Remedy = "emit the module again with this version of klpforge"
 	default:
 		return nil
 	}
-	return e
+	return refused
 }
 
 // construct names the source construct that makes entries in a section.
@@ -203,37 +213,38 @@ func construct(section string) string {
 
 // markSymbols turns the livepatch symbols that are in use into SHN_LIVEPATCH
 // ones and drops the others.
-func markSymbols(f *elfobj.File) error {
-	used := make([]bool, len(f.Symbols))
-	for i := range f.Sections {
-		for _, r := range f.Sections[i].Relocs {
-			used[r.Sym] = true
+func markSymbols(elfFile *elfobj.File) error {
+	used := make([]bool, len(elfFile.Symbols))
+	for i := range elfFile.Sections {
+		for _, rel := range elfFile.Sections[i].Relocs {
+			used[rel.Sym] = true
 		}
-		for _, k := range f.Sections[i].KlpRelocs {
-			for _, r := range k.Relocs {
-				used[r.Sym] = true
+		for _, k := range elfFile.Sections[i].KlpRelocs {
+			for _, rel := range k.Relocs {
+				used[rel.Sym] = true
 			}
 		}
 	}
-	for i := range f.Symbols {
-		s := &f.Symbols[i]
-		if used[i] && s.Sec == elfobj.SecUndef && elfobj.IsKlpSymbol(s.Name) {
-			*s = elfobj.Symbol{Name: s.Name, Bind: elf.STB_GLOBAL, Type: elf.STT_NOTYPE, Sec: elfobj.SecLivepatch}
+	for i := range elfFile.Symbols {
+		sym := &elfFile.Symbols[i]
+		if used[i] && sym.Sec == elfobj.SecUndef && elfobj.IsKlpSymbol(sym.Name) {
+			*sym = elfobj.Symbol{Name: sym.Name, Bind: elf.STB_GLOBAL, Type: elf.STT_NOTYPE, Sec: elfobj.SecLivepatch}
 		}
 	}
 	unused := func(id elfobj.SymID) bool {
-		s := &f.Symbols[id]
-		return !used[id] && elfobj.IsKlpSymbol(s.Name) && (s.Sec == elfobj.SecUndef || s.Sec == elfobj.SecLivepatch)
+		sym := &elfFile.Symbols[id]
+		return !used[id] && elfobj.IsKlpSymbol(sym.Name) &&
+			(sym.Sec == elfobj.SecUndef || sym.Sec == elfobj.SecLivepatch)
 	}
-	return remove(f, func(*elfobj.Section) bool { return false }, unused)
+	return remove(elfFile, func(*elfobj.Section) bool { return false }, unused)
 }
 
-// finish serialises f with a build ID that depends on the module's content
+// finish serialises the file with a build ID that depends on the module's content
 // only; the linker's own depends on the debug information that was dropped.
-func finish(f *elfobj.File) ([]byte, error) {
-	id := buildID(f)
+func finish(elfFile *elfobj.File) ([]byte, error) {
+	id := buildID(elfFile)
 	clear(id)
-	out, err := f.Write()
+	out, err := elfFile.Write()
 	if err != nil {
 		return nil, fmt.Errorf("write module: %w", err)
 	}
@@ -242,19 +253,20 @@ func finish(f *elfobj.File) ([]byte, error) {
 	}
 	sum := sha1.Sum(out)
 	copy(id, sum[:])
-	if out, err = f.Write(); err != nil {
+	if out, err = elfFile.Write(); err != nil {
 		return nil, fmt.Errorf("write module: %w", err)
 	}
 	return out, nil
 }
 
-// buildID returns the bytes of the build ID in f, its own copy, or nil.
+// buildID returns the bytes of the build ID in the file, its own copy, or nil.
 func buildID(f *elfobj.File) []byte {
 	const header = 16 // sizes, type, "GNU\0"
-	s := findSection(f, ".note.gnu.build-id")
-	if s == nil || s.Type != elf.SHT_NOTE || len(s.Data) <= header || string(s.Data[12:16]) != "GNU\x00" {
+	section := findSection(f, ".note.gnu.build-id")
+	if section == nil || section.Type != elf.SHT_NOTE || len(section.Data) <= header ||
+		string(section.Data[12:16]) != "GNU\x00" {
 		return nil
 	}
-	s.Data = slices.Clone(s.Data)
-	return s.Data[header:]
+	section.Data = slices.Clone(section.Data)
+	return section.Data[header:]
 }

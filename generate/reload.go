@@ -19,16 +19,16 @@ import (
 func CheckReload(units []Unit, objects []plan.Object, release string) []finding.Finding {
 	var out []finding.Finding
 	for _, module := range referredModules(units) {
-		f := finding.Finding{ID: finding.IDReload, Severity: finding.Note, Object: module,
+		note := finding.Finding{ID: finding.IDReload, Severity: finding.Note, Object: module,
 			Message: fmt.Sprintf("the livepatch refers to symbols of %s, of which it patches no function: "+
 				"once that module is removed, %s cannot load it again while the livepatch is there", module, release),
 			Remedy: fmt.Sprintf("do not unload %s while the livepatch is in force; "+
 				"if it must be, unload the livepatch first and load it again afterwards", module)}
 		if slices.ContainsFunc(objects, func(o plan.Object) bool { return o.Name == module && len(o.Funcs) > 0 }) {
-			f.Message = fmt.Sprintf("the livepatch patches %s and refers to its symbols: "+
+			note.Message = fmt.Sprintf("the livepatch patches %s and refers to its symbols: "+
 				"once that module is removed, %s cannot load it again while the livepatch is there", module, release)
 		}
-		out = append(out, f)
+		out = append(out, note)
 	}
 	return out
 }
@@ -36,14 +36,14 @@ func CheckReload(units []Unit, objects []plan.Object, release string) []finding.
 // referredModules lists the modules whose symbols units refer to, sorted.
 func referredModules(units []Unit) []string {
 	var out []string
-	for _, u := range units {
-		f, err := elfobj.Read(bytes.Clone(u.Object))
+	for _, unit := range units {
+		elfFile, err := elfobj.Read(bytes.Clone(unit.Object))
 		if err != nil {
 			continue // Emit reads it too, and says so
 		}
-		for i := range f.Symbols {
-			if s, err := elfobj.ParseKlpSymbol(f.Symbols[i].Name); err == nil && s.Object != plan.Vmlinux {
-				out = append(out, s.Object)
+		for i := range elfFile.Symbols {
+			if klp, err := elfobj.ParseKlpSymbol(elfFile.Symbols[i].Name); err == nil && klp.Object != plan.Vmlinux {
+				out = append(out, klp.Object)
 			}
 		}
 	}

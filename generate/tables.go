@@ -67,43 +67,44 @@ type tableReader struct {
 }
 
 // readTables finds and decodes klp_patch.
-func readTables(f *elfobj.File, api klpapi.API) (*klpTables, error) {
-	r := &tableReader{f: f, bo: binary.LittleEndian, api: api, size: map[place]uint64{}, rel: map[elfobj.SecID][]elfobj.Reloc{}}
-	if f.BigEndian {
-		r.bo = binary.BigEndian
+func readTables(elfFile *elfobj.File, api klpapi.API) (*klpTables, error) {
+	reader := &tableReader{f: elfFile, bo: binary.LittleEndian, api: api, size: map[place]uint64{},
+		rel: map[elfobj.SecID][]elfobj.Reloc{}}
+	if elfFile.BigEndian {
+		reader.bo = binary.BigEndian
 	}
-	for _, s := range f.Symbols {
-		if s.Sec > 0 && s.Type == elf.STT_OBJECT && s.Size > 0 {
-			p := place{s.Sec, s.Value}
-			r.size[p] = max(r.size[p], s.Size)
+	for _, sym := range elfFile.Symbols {
+		if sym.Sec > 0 && sym.Type == elf.STT_OBJECT && sym.Size > 0 {
+			at := place{sym.Sec, sym.Value}
+			reader.size[at] = max(reader.size[at], sym.Size)
 		}
 	}
-	for i := range f.Sections {
-		if s := &f.Sections[i]; s.Flags&elf.SHF_ALLOC != 0 && s.Type == elf.SHT_PROGBITS {
-			r.rel[elfobj.SecID(i)] = s.Relocs
+	for i := range elfFile.Sections {
+		if section := &elfFile.Sections[i]; section.Flags&elf.SHF_ALLOC != 0 && section.Type == elf.SHT_PROGBITS {
+			reader.rel[elfobj.SecID(i)] = section.Relocs
 		}
 	}
 	var found *klpTables
 	err := errNoTables
-	for i := range f.Sections {
-		if f.Sections[i].Name == ".gnu.linkonce.this_module" {
+	for i := range elfFile.Sections {
+		if elfFile.Sections[i].Name == ".gnu.linkonce.this_module" {
 			continue
 		}
-		for _, rel := range r.rel[elfobj.SecID(i)] {
-			if f.Symbols[rel.Sym].Name != "__this_module" || rel.Addend != 0 {
+		for _, rel := range reader.rel[elfobj.SecID(i)] {
+			if elfFile.Symbols[rel.Sym].Name != "__this_module" || rel.Addend != 0 {
 				continue
 			}
-			t, e := r.patch(place{elfobj.SecID(i), rel.Off})
+			tables, failed := reader.patch(place{elfobj.SecID(i), rel.Off})
 			switch {
-			case e != nil:
+			case failed != nil:
 				// Any driver structure may begin with its owner.
 				if errors.Is(err, errNoTables) {
-					err = fmt.Errorf("%w: %s+%#x: %w", errNoTables, f.Sections[i].Name, rel.Off, e)
+					err = fmt.Errorf("%w: %s+%#x: %w", errNoTables, elfFile.Sections[i].Name, rel.Off, failed)
 				}
 			case found != nil:
 				return nil, errors.New("the module's data has two klp_patch structures")
 			default:
-				found = t
+				found = tables
 			}
 		}
 	}
@@ -113,10 +114,11 @@ func readTables(f *elfobj.File, api klpapi.API) (*klpTables, error) {
 	return found, nil
 }
 
-// pointer returns what the pointer at p points to; ok is false for a null one.
-func (r *tableReader) pointer(p place) (to place, sym *elfobj.Symbol, ok bool) {
-	rels := r.rel[p.sec]
-	i, ok := slices.BinarySearchFunc(rels, p.off, func(rel elfobj.Reloc, off uint64) int { return cmp.Compare(rel.Off, off) })
+// pointer returns what the pointer at a place points to; ok is false for a null one.
+func (r *tableReader) pointer(at place) (to place, sym *elfobj.Symbol, ok bool) {
+	rels := r.rel[at.sec]
+	i, ok := slices.BinarySearchFunc(rels, at.off,
+		func(rel elfobj.Reloc, off uint64) int { return cmp.Compare(rel.Off, off) })
 	if !ok {
 		return place{}, nil, false
 	}
@@ -127,59 +129,63 @@ func (r *tableReader) pointer(p place) (to place, sym *elfobj.Symbol, ok bool) {
 	return place{sym.Sec, sym.Value + uint64(rels[i].Addend)}, sym, true
 }
 
-// relocOffs lists the offsets of relocations in [p, p+size), relative to p.
-func (r *tableReader) relocOffs(p place, size uint64) []uint64 {
+// relocOffs lists the offsets of relocations in [at, at+size), relative to at.
+func (r *tableReader) relocOffs(at place, size uint64) []uint64 {
 	var out []uint64
-	for _, rel := range r.rel[p.sec] {
-		if rel.Off >= p.off && rel.Off-p.off < size {
-			out = append(out, rel.Off-p.off)
+	for _, rel := range r.rel[at.sec] {
+		if rel.Off >= at.off && rel.Off-at.off < size {
+			out = append(out, rel.Off-at.off)
 		}
 	}
 	return out
 }
 
-func (r *tableReader) str(p place) (string, error) {
-	if p.sec <= 0 || p.off >= uint64(len(r.f.Sections[p.sec].Data)) {
+func (r *tableReader) str(at place) (string, error) {
+	if at.sec <= 0 || at.off >= uint64(len(r.f.Sections[at.sec].Data)) {
 		return "", errors.New("a name lies outside its section")
 	}
-	data := r.f.Sections[p.sec].Data
-	s, _, ok := bytes.Cut(data[p.off:], []byte{0})
+	data := r.f.Sections[at.sec].Data
+	s, _, ok := bytes.Cut(data[at.off:], []byte{0})
 	if !ok {
 		return "", errors.New("a name does not end")
 	}
 	return string(s), nil
 }
 
-// word reads size bytes at p.
-func (r *tableReader) word(p place, size uint64) (uint64, bool) {
-	data := r.f.Sections[p.sec].Data
-	if p.off > uint64(len(data)) || uint64(len(data))-p.off < size {
+// word reads size bytes at a place.
+func (r *tableReader) word(at place, size uint64) (uint64, bool) {
+	data := r.f.Sections[at.sec].Data
+	if at.off > uint64(len(data)) || uint64(len(data))-at.off < size {
 		return 0, false
 	}
-	switch b := data[p.off:]; size {
+	switch field := data[at.off:]; size {
 	case 1:
-		return uint64(b[0]), true
+		return uint64(field[0]), true
 	case 4:
-		return uint64(r.bo.Uint32(b)), true
+		return uint64(r.bo.Uint32(field)), true
 	default:
-		return r.bo.Uint64(b), true
+		return r.bo.Uint64(field), true
 	}
 }
 
-// stride finds the size of the entries of the table at p: with n entries and a
+// stride finds the size of the entries of the table at a place: with n entries and a
 // zero one, each entry has relocations at all of the must offsets and at none
 // but those and the may offsets.
-func (r *tableReader) stride(p place, must, may []uint64) (n int, stride uint64, err error) {
-	size, ok := r.size[p]
+func (r *tableReader) stride(at place, must, may []uint64) (n int, stride uint64, err error) {
+	size, ok := r.size[at]
 	if !ok {
 		return 0, 0, errors.New("a table has no sized symbol")
 	}
-	offs := r.relocOffs(p, size)
+
+	// The number of entries is not stored. Of all that divide the size, only one puts every
+	// pointer on a member that may hold one.
+	offs := r.relocOffs(at, size)
 	for n := range len(offs)/len(must) + 1 {
 		stride := size / uint64(n+1)
 		if size%uint64(n+1) != 0 || stride%8 != 0 || stride < 16 {
 			continue
 		}
+
 		have := make([]int, n+1)
 		fits := true
 		for _, off := range offs {
@@ -200,8 +206,8 @@ func (r *tableReader) stride(p place, must, may []uint64) (n int, stride uint64,
 	return 0, 0, fmt.Errorf("a table of %d bytes with %d pointers has no sensible entries", size, len(offs))
 }
 
-func (r *tableReader) patch(p place) (*klpTables, error) {
-	objs, _, ok := r.pointer(place{p.sec, p.off + 8})
+func (r *tableReader) patch(at place) (*klpTables, error) {
+	objs, _, ok := r.pointer(place{at.sec, at.off + 8})
 	if !ok || objs.sec <= 0 {
 		return nil, errors.New("no object table")
 	}
@@ -221,45 +227,49 @@ func (r *tableReader) patch(p place) (*klpTables, error) {
 	if n == 0 {
 		return nil, errors.New("klp_object: empty table")
 	}
-	t := &klpTables{}
+	found := &klpTables{}
 	for i := range uint64(n) {
-		if err := r.object(t, place{objs.sec, objs.off + i*stride}, funcs); err != nil {
+		if err := r.object(found, place{objs.sec, objs.off + i*stride}, funcs); err != nil {
 			return nil, fmt.Errorf("klp_object %d: %w", i, err)
 		}
 	}
-	next := p.off + 16
+	next := at.off + 16
 	if r.api.States {
-		if states, _, ok := r.pointer(place{p.sec, next}); ok {
-			if err := r.states(t, states); err != nil {
+		if states, _, ok := r.pointer(place{at.sec, next}); ok {
+			if err := r.states(found, states); err != nil {
 				return nil, err
 			}
 		}
 		next += 8
 	}
 	if r.api.Replace {
-		v, _ := r.word(place{p.sec, next}, 1)
-		t.replace = v != 0
+		v, _ := r.word(place{at.sec, next}, 1)
+		found.replace = v != 0
 	}
-	return t, nil
+	return found, nil
 }
 
-func (r *tableReader) object(t *klpTables, p place, funcs uint64) error {
+func (r *tableReader) object(found *klpTables, at place, funcs uint64) error {
 	name := plan.Vmlinux
-	if to, _, ok := r.pointer(p); ok {
+	if to, _, ok := r.pointer(at); ok {
 		var err error
 		if name, err = r.str(to); err != nil {
 			return err
 		}
 	}
-	t.objects = append(t.objects, name)
+	found.objects = append(found.objects, name)
+
+	// The pointers of struct klp_callbacks follow the pointer to the functions.
 	if r.api.Callbacks {
 		for i, field := range []string{"pre_patch", "post_patch", "pre_unpatch", "post_unpatch"} {
-			if to, sym, ok := r.pointer(place{p.sec, p.off + funcs + 8 + 8*uint64(i)}); ok {
-				t.callbacks = append(t.callbacks, tableCallback{name, field, r.symbolAt(to, sym)})
+			if to, sym, ok := r.pointer(place{at.sec, at.off + funcs + 8 + 8*uint64(i)}); ok {
+				found.callbacks = append(found.callbacks, tableCallback{name, field, r.symbolAt(to, sym)})
 			}
 		}
 	}
-	table, _, _ := r.pointer(place{p.sec, p.off + funcs})
+
+	// klp_func begins with old_name and new_func, and only these are pointers.
+	table, _, _ := r.pointer(place{at.sec, at.off + funcs})
 	n, stride, err := r.stride(table, []uint64{0, 8}, nil)
 	if err != nil {
 		return fmt.Errorf("klp_func of %s: %w", name, err)
@@ -276,24 +286,24 @@ func (r *tableReader) object(t *klpTables, p place, funcs uint64) error {
 		if r.api.OldSympos {
 			fn.Sympos, _ = r.word(place{entry.sec, entry.off + 16}, 8)
 		}
-		t.funcs = append(t.funcs, fn)
+		found.funcs = append(found.funcs, fn)
 	}
 	return nil
 }
 
-func (r *tableReader) states(t *klpTables, p place) error {
-	size, ok := r.size[p]
+func (r *tableReader) states(found *klpTables, at place) error {
+	size, ok := r.size[at]
 	const stride = 24 // unsigned long id; unsigned int version; void *data
 	if !ok || size%stride != 0 {
 		return errors.New("klp_state: a table has no sized symbol")
 	}
 	for off := uint64(0); off+stride < size; off += stride {
-		id, ok1 := r.word(place{p.sec, p.off + off}, 8)
-		version, ok2 := r.word(place{p.sec, p.off + off + 8}, 4)
+		id, ok1 := r.word(place{at.sec, at.off + off}, 8)
+		version, ok2 := r.word(place{at.sec, at.off + off + 8}, 4)
 		if !ok1 || !ok2 {
 			return errors.New("klp_state: the table lies outside its section")
 		}
-		t.states = append(t.states, note.State{ID: id, Version: uint32(version)})
+		found.states = append(found.states, note.State{ID: id, Version: uint32(version)})
 	}
 	return nil
 }

@@ -68,38 +68,45 @@ type Export struct {
 // fits. The error tells that the check itself failed: ko is no module, or the
 // target could not be read.
 func Verify(ko []byte, target VerifyTarget) ([]finding.Finding, error) {
-	f, err := elfobj.Read(ko)
+	elfFile, err := elfobj.Read(ko)
 	if err != nil {
 		return nil, err
 	}
-	if findSection(f, ".gnu.linkonce.this_module") == nil {
+	if findSection(elfFile, ".gnu.linkonce.this_module") == nil {
 		return nil, ErrNotModule
 	}
-	v := &verifier{f: f, target: target, info: readModinfo(f)}
-	m, err := note.Read(f)
+	verifying := &verifier{f: elfFile, target: target, info: readModinfo(elfFile)}
+
+	// A module from elsewhere has no note: what can be checked without one is checked all the
+	// same.
+	manifest, err := note.Read(elfFile)
 	switch {
 	case errors.Is(err, note.ErrNoNote), errors.Is(err, note.ErrMalformed):
-		v.add(finding.Finding{ID: finding.IDTables, Severity: finding.Error, Message: err.Error(),
+		verifying.add(finding.Finding{ID: finding.IDTables, Severity: finding.Error, Message: err.Error(),
 			Remedy: "finish the module with klpforge postlink"})
-		m = nil
+		manifest = nil
 	case err != nil:
 		return nil, err
 	}
-	v.m = m
-	checks := []func() error{v.modinfo, v.relocations, v.klpSymbols, v.undefined, v.depends, v.indirect}
-	if m != nil {
-		checks = append(checks, v.tables, v.functions, v.prerequisites, v.types)
+	verifying.m = manifest
+
+	checks := []func() error{verifying.modinfo, verifying.relocations, verifying.klpSymbols, verifying.undefined,
+		verifying.depends, verifying.indirect}
+	if manifest != nil {
+		checks = append(checks, verifying.tables, verifying.functions, verifying.prerequisites, verifying.types)
 	}
 	for _, check := range checks {
 		if err := check(); err != nil {
 			return nil, err
 		}
 	}
-	slices.SortFunc(v.problems, func(a, b finding.Finding) int {
-		return cmp.Or(cmp.Compare(a.Object, b.Object), cmp.Compare(a.Symbol, b.Symbol),
-			cmp.Compare(a.ID, b.ID), cmp.Compare(a.Message, b.Message))
+
+	// Two checks may find the same thing; sorted, so that the report is the same each time.
+	slices.SortFunc(verifying.problems, func(f, b finding.Finding) int {
+		return cmp.Or(cmp.Compare(f.Object, b.Object), cmp.Compare(f.Symbol, b.Symbol),
+			cmp.Compare(f.ID, b.ID), cmp.Compare(f.Message, b.Message))
 	})
-	return slices.CompactFunc(v.problems, finding.Same), nil
+	return slices.CompactFunc(verifying.problems, finding.Same), nil
 }
 
 type verifier struct {
@@ -119,14 +126,16 @@ func (v *verifier) errorf(id finding.ID, object, symbol, remedy, format string, 
 
 // functions checks each function of the manifest in the target.
 func (v *verifier) functions() error {
-	for _, o := range v.m.Objects {
-		if !isVmlinux(o.Name) && !v.target.HasObject(o.Name) {
-			v.errorf(finding.IDNoObject, o.Name, "", "name the module as the kernel does, or vmlinux when it is built in",
-				"the kernel %s has no module of that name, so the livepatch would load and do nothing", v.target.Release())
+	for _, object := range v.m.Objects {
+		if !isVmlinux(object.Name) && !v.target.HasObject(object.Name) {
+			v.errorf(finding.IDNoObject, object.Name, "",
+				"name the module as the kernel does, or vmlinux when it is built in",
+				"the kernel %s has no module of that name, so the livepatch would load and do nothing",
+				v.target.Release())
 			continue
 		}
-		for _, fn := range o.Funcs {
-			if err := v.function(o.Name, fn); err != nil {
+		for _, fn := range object.Funcs {
+			if err := v.function(object.Name, fn); err != nil {
 				return err
 			}
 		}
@@ -140,7 +149,8 @@ func (v *verifier) function(object string, fn note.Func) error {
 		return err
 	}
 	if yes, known := v.target.Traceable(object, sym); known && !yes {
-		v.errorf(finding.IDNotTraceable, object, fn.Name, "patch its callers instead", "ftrace cannot hook it, so livepatch cannot replace it")
+		v.errorf(finding.IDNotTraceable, object, fn.Name, "patch its callers instead",
+			"ftrace cannot hook it, so livepatch cannot replace it")
 	} else if !known {
 		v.add(finding.Finding{ID: finding.IDNotTraceable, Severity: finding.Warning, Object: object, Symbol: fn.Name,
 			Message: "whether ftrace can hook it is unknown for this target"})
@@ -151,30 +161,39 @@ func (v *verifier) function(object string, fn note.Func) error {
 // shipped compares the fingerprint of the replaced code.
 func (v *verifier) shipped(object string, fn note.Func, sym ShippedSym) error {
 	const remedy = "build with the compiler, config and source that the kernel was built with"
-	s := fn.Shipped
-	if s.Size == 0 || s.SHA256 == "" {
+	recorded := fn.Shipped
+
+	// Cheap comparisons first: they tell the usual mistakes apart, another build and another
+	// function of that name.
+	if recorded.Size == 0 || recorded.SHA256 == "" {
 		v.errorf(finding.IDShippedCode, object, fn.Name, "", "the module does not say what code it replaces")
 		return nil
 	}
-	if sym.Size != 0 && sym.Size != s.Size {
-		v.errorf(finding.IDShippedCode, object, fn.Name, remedy, "the kernel's function has %d bytes, the one that was compiled %d", sym.Size, s.Size)
+	if sym.Size != 0 && sym.Size != recorded.Size {
+		v.errorf(finding.IDShippedCode, object, fn.Name, remedy,
+			"the kernel's function has %d bytes, the one that was compiled %d", sym.Size, recorded.Size)
 		return nil
 	}
-	code, err := v.target.Code(object, sym, s.Size)
+	code, err := v.target.Code(object, sym, recorded.Size)
 	if err != nil {
 		return fmt.Errorf("read the code of %s in %s: %w", fn.Name, object, err)
 	}
-	if uint64(len(code)) != s.Size {
-		v.errorf(finding.IDShippedCode, object, fn.Name, remedy, "the kernel has %d bytes of code there, not %d", len(code), s.Size)
+	if uint64(len(code)) != recorded.Size {
+		v.errorf(finding.IDShippedCode, object, fn.Name, remedy, "the kernel has %d bytes of code there, not %d",
+			len(code), recorded.Size)
 		return nil
 	}
-	sum, err := Fingerprint(code, s.Masks)
+
+	// What the linker or the running kernel fills in is masked, so equal sums mean the same
+	// instructions.
+	sum, err := Fingerprint(code, recorded.Masks)
 	if err != nil {
 		v.errorf(finding.IDShippedCode, object, fn.Name, "", "%v", err)
 		return nil
 	}
-	if sum != s.SHA256 {
-		v.errorf(finding.IDShippedCode, object, fn.Name, remedy, "the kernel's code is not the code that was compiled before the patch")
+	if sum != recorded.SHA256 {
+		v.errorf(finding.IDShippedCode, object, fn.Name, remedy,
+			"the kernel's code is not the code that was compiled before the patch")
 	}
 	return nil
 }
@@ -182,14 +201,15 @@ func (v *verifier) shipped(object string, fn note.Func, sym ShippedSym) error {
 // Fingerprint is the hex SHA-256 of code with the masks, offset and length in
 // bytes, zeroed. code is not changed.
 func Fingerprint(code []byte, masks [][2]uint64) (string, error) {
-	b := slices.Clone(code)
+	masked := slices.Clone(code)
 	for _, m := range masks {
-		if m[0] > uint64(len(b)) || m[1] > uint64(len(b))-m[0] {
-			return "", fmt.Errorf("mask of %d bytes at %#x lies outside the function of %d bytes", m[1], m[0], len(b))
+		if m[0] > uint64(len(masked)) || m[1] > uint64(len(masked))-m[0] {
+			return "", fmt.Errorf("mask of %d bytes at %#x lies outside the function of %d bytes", m[1], m[0],
+				len(masked))
 		}
-		clear(b[m[0] : m[0]+m[1]])
+		clear(masked[m[0] : m[0]+m[1]])
 	}
-	sum := sha256.Sum256(b)
+	sum := sha256.Sum256(masked)
 	return hex.EncodeToString(sum[:]), nil
 }
 
@@ -206,14 +226,17 @@ func (v *verifier) lookup(object, name string, pos int) (sym ShippedSym, ok bool
 	case len(syms) == 0:
 		v.errorf(finding.IDSymbol, object, name, remedy, "%s has no such symbol", objectWord(object))
 	case pos == 0 && len(syms) > 1:
-		v.errorf(finding.IDSymbol, object, name, remedy, "%s has %d symbols of that name, and the livepatch does not say which", objectWord(object), len(syms))
+		v.errorf(finding.IDSymbol, object, name, remedy,
+			"%s has %d symbols of that name, and the livepatch does not say which", objectWord(object), len(syms))
 	case pos > len(syms):
-		v.errorf(finding.IDSymbol, object, name, remedy, "the livepatch means number %d of that name, %s has %d", pos, objectWord(object), len(syms))
+		v.errorf(finding.IDSymbol, object, name, remedy, "the livepatch means number %d of that name, %s has %d", pos,
+			objectWord(object), len(syms))
 	default:
 		sym = syms[max(pos, 1)-1]
 		if sym.Unstable {
 			v.add(finding.Finding{ID: finding.IDSymbol, Severity: finding.Warning, Object: object, Symbol: name,
-				Message: "its position among its namesakes changes when the module is initialised, so the livepatch means another symbol when it is loaded after the module"})
+				Message: "its position among its namesakes changes when the module is initialised, so the livepatch " +
+					"means another symbol when it is loaded after the module"})
 		}
 		return sym, true, nil
 	}

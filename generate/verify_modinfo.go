@@ -15,13 +15,13 @@ import (
 // modinfo is the list of key=value strings that a module carries.
 type modinfo []struct{ key, value string }
 
-func readModinfo(f *elfobj.File) modinfo {
-	s := findSection(f, ".modinfo")
-	if s == nil {
+func readModinfo(elfFile *elfobj.File) modinfo {
+	section := findSection(elfFile, ".modinfo")
+	if section == nil {
 		return nil
 	}
 	var info modinfo
-	for kv := range bytes.SplitSeq(s.Data, []byte{0}) {
+	for kv := range bytes.SplitSeq(section.Data, []byte{0}) {
 		if k, v, ok := strings.Cut(string(kv), "="); ok {
 			info = append(info, struct{ key, value string }{k, v})
 		}
@@ -51,7 +51,8 @@ func (m modinfo) one(key string) string {
 func (v *verifier) modinfo() error {
 	// The kernel wants the tag, whatever its value (check_modinfo_livepatch, v6.1).
 	if lp := v.info.one("livepatch"); lp != "Y" {
-		v.errorf(finding.IDModinfo, "", "", "add MODULE_INFO(livepatch, \"Y\")", "modinfo livepatch is %q, want \"Y\"", lp)
+		v.errorf(finding.IDModinfo, "", "", "add MODULE_INFO(livepatch, \"Y\")", "modinfo livepatch is %q, want \"Y\"",
+			lp)
 	}
 	// license_is_gpl_compatible, include/linux/license.h, v6.1
 	gpl := []string{"GPL", "GPL v2", "GPL and additional rights", "Dual BSD/GPL", "Dual MIT/GPL", "Dual MPL/GPL"}
@@ -69,7 +70,8 @@ func (v *verifier) modinfo() error {
 		return fmt.Errorf("read vermagic of %s: %w", v.target.Release(), err)
 	}
 	if got := v.info.one("vermagic"); strings.TrimSpace(got) != strings.TrimSpace(want) {
-		v.errorf(finding.IDVermagic, "", "", "build against the headers of the target", "vermagic is %q, the kernel's is %q", got, want)
+		v.errorf(finding.IDVermagic, "", "", "build against the headers of the target",
+			"vermagic is %q, the kernel's is %q", got, want)
 	}
 	if v.m != nil && v.m.Release != v.target.Release() {
 		v.errorf(finding.IDVermagic, "", "", "build the livepatch for this very kernel",
@@ -94,42 +96,43 @@ func (v *verifier) undefined() error {
 		v.version("module_layout", versions)
 	}
 	imported := v.info.all("import_ns")
-	for _, s := range v.f.Symbols[1:] {
-		if s.Sec != elfobj.SecUndef || s.Name == "" || elfobj.IsKlpSymbol(s.Name) {
+	for _, sym := range v.f.Symbols[1:] {
+		if sym.Sec != elfobj.SecUndef || sym.Name == "" || elfobj.IsKlpSymbol(sym.Name) {
 			continue
 		}
 		// ignore_undef_symbol, kernel/module/main.c, v6.1
-		if s.Name == "_GLOBAL_OFFSET_TABLE_" && v.f.Machine == elf.EM_X86_64 {
+		if sym.Name == "_GLOBAL_OFFSET_TABLE_" && v.f.Machine == elf.EM_X86_64 {
 			continue
 		}
-		e, ok := v.target.Export(s.Name)
+		export, ok := v.target.Export(sym.Name)
 		if !ok {
-			if s.Bind != elf.STB_WEAK {
-				v.errorf(finding.IDUndefined, "", s.Name, "the patched code needs it as a livepatch symbol", "the kernel does not export it, so the module does not load")
+			if sym.Bind != elf.STB_WEAK {
+				v.errorf(finding.IDUndefined, "", sym.Name, "the patched code needs it as a livepatch symbol",
+					"the kernel does not export it, so the module does not load")
 			}
 			continue
 		}
-		v.exporter(s.Name, e)
-		if e.Namespace != "" && !slices.Contains(imported, e.Namespace) {
-			v.errorf(finding.IDNamespace, "", s.Name, "import the namespace with MODULE_IMPORT_NS",
-				"it is exported in namespace %s, which the module does not import", e.Namespace)
+		v.exporter(sym.Name, export)
+		if export.Namespace != "" && !slices.Contains(imported, export.Namespace) {
+			v.errorf(finding.IDNamespace, "", sym.Name, "import the namespace with MODULE_IMPORT_NS",
+				"it is exported in namespace %s, which the module does not import", export.Namespace)
 		}
 		if modversions {
-			v.version(s.Name, versions)
+			v.version(sym.Name, versions)
 		}
 	}
 	return nil
 }
 
 // exporter checks that the symbol does not tie the livepatch to a module.
-func (v *verifier) exporter(name string, e Export) {
+func (v *verifier) exporter(name string, export Export) {
 	switch {
-	case isVmlinux(e.Module):
-	case v.m != nil && v.m.Object(e.Module) != nil:
-		v.errorf(finding.IDDependency, e.Module, name, "refer to it by a livepatch symbol, exported or not",
+	case isVmlinux(export.Module):
+	case v.m != nil && v.m.Object(export.Module) != nil:
+		v.errorf(finding.IDDependency, export.Module, name, "refer to it by a livepatch symbol, exported or not",
 			"it is exported by a module that is patched, so the livepatch could not load before it")
 	default:
-		v.add(finding.Finding{ID: finding.IDDependency, Severity: finding.Warning, Object: e.Module, Symbol: name,
+		v.add(finding.Finding{ID: finding.IDDependency, Severity: finding.Warning, Object: export.Module, Symbol: name,
 			Message: "it is exported by a module, which must be loaded before the livepatch",
 			Remedy:  "refer to it by a livepatch symbol"})
 	}
@@ -137,9 +140,10 @@ func (v *verifier) exporter(name string, e Export) {
 
 // version checks the CRC that the module carries for an exported symbol.
 func (v *verifier) version(name string, versions map[string]uint32) {
-	e, ok := v.target.Export(name)
+	export, ok := v.target.Export(name)
 	if !ok {
-		v.errorf(finding.IDExportCRC, "", name, "", "the kernel does not export it, but every module's version is checked against it")
+		v.errorf(finding.IDExportCRC, "", name, "",
+			"the kernel does not export it, but every module's version is checked against it")
 		return
 	}
 	const remedy = "link against the target's own Module.symvers"
@@ -147,30 +151,37 @@ func (v *verifier) version(name string, versions map[string]uint32) {
 	switch {
 	case !ok:
 		v.errorf(finding.IDExportCRC, "", name, remedy, "the module carries no version for it")
-	case crc != e.CRC:
-		v.errorf(finding.IDExportCRC, "", name, remedy, "its version is %#08x in the module, %#08x in the kernel", crc, e.CRC)
+	case crc != export.CRC:
+		v.errorf(finding.IDExportCRC, "", name, remedy, "its version is %#08x in the module, %#08x in the kernel", crc,
+			export.CRC)
 	}
 }
 
 // readVersions reads the CRCs that a module carries: __versions (struct
 // modversion_info, 64 bytes an entry) and the extended tables of 6.14.
-func readVersions(f *elfobj.File) (map[string]uint32, error) {
+func readVersions(elfFile *elfobj.File) (map[string]uint32, error) {
 	const entry, nameOff = 64, 8
 	var bo binary.ByteOrder = binary.LittleEndian
-	if f.BigEndian {
+	if elfFile.BigEndian {
 		bo = binary.BigEndian
 	}
+
+	// The old form: a CRC and a name of at most 55 bytes (struct modversion_info).
 	out := map[string]uint32{}
-	if s := findSection(f, "__versions"); s != nil {
-		if len(s.Data)%entry != 0 {
-			return nil, fmt.Errorf("section __versions has %d bytes, which is no multiple of %d", len(s.Data), entry)
+	if section := findSection(elfFile, "__versions"); section != nil {
+		if len(section.Data)%entry != 0 {
+			return nil, fmt.Errorf("section __versions has %d bytes, which is no multiple of %d", len(section.Data),
+				entry)
 		}
-		for e := range slices.Chunk(s.Data, entry) {
+		for e := range slices.Chunk(section.Data, entry) {
 			name, _, _ := bytes.Cut(e[nameOff:], []byte{0})
 			out[string(name)] = uint32(bo.Uint64(e))
 		}
 	}
-	crcs, names := findSection(f, "__version_ext_crcs"), findSection(f, "__version_ext_names")
+
+	// With CONFIG_EXTENDED_MODVERSIONS (6.14) names have any length and stand in a section of
+	// their own.
+	crcs, names := findSection(elfFile, "__version_ext_crcs"), findSection(elfFile, "__version_ext_names")
 	if crcs == nil || names == nil {
 		return out, nil
 	}

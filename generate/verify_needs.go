@@ -15,26 +15,26 @@ import (
 // whenever that is.
 func (v *verifier) prerequisites() error {
 	needs := map[string][]string{}
-	for _, o := range v.m.Objects {
-		if isVmlinux(o.Name) || !v.target.HasObject(o.Name) {
+	for _, object := range v.m.Objects {
+		if isVmlinux(object.Name) || !v.target.HasObject(object.Name) {
 			continue // needs none, or is a problem already
 		}
-		list, err := v.target.Needs(o.Name)
+		list, err := v.target.Needs(object.Name)
 		if err != nil {
-			return fmt.Errorf("find what module %s needs: %w", o.Name, err)
+			return fmt.Errorf("find what module %s needs: %w", object.Name, err)
 		}
-		needs[o.Name] = append(list, o.Name)
+		needs[object.Name] = append(list, object.Name)
 	}
 	owners := v.owners()
 	for i := range v.f.Sections {
-		s := &v.f.Sections[i]
-		for _, k := range s.KlpRelocs {
-			object, err := elfobj.KlpRelaObject(k.Name)
+		section := &v.f.Sections[i]
+		for _, moved := range section.KlpRelocs {
+			object, err := elfobj.KlpRelaObject(moved.Name)
 			if err != nil || isVmlinux(object) || v.m.Object(object) == nil {
 				continue // nothing to load, or a problem already
 			}
-			for _, r := range k.Relocs {
-				v.prerequisite(owners[elfobj.SecID(i)], needs, s, object, r)
+			for _, rel := range moved.Relocs {
+				v.prerequisite(owners[elfobj.SecID(i)], needs, section, object, rel)
 			}
 		}
 	}
@@ -53,12 +53,12 @@ type owned struct {
 // relocations applied (klp_module_coming in kernel/livepatch/core.c, v6.1).
 func (v *verifier) owners() map[elfobj.SecID][]owned {
 	of := map[string][]owned{}
-	for _, o := range v.m.Objects {
-		for _, fn := range o.Funcs {
-			of[fn.New] = append(of[fn.New], owned{name: "the patched " + fn.Name, object: o.Name})
+	for _, object := range v.m.Objects {
+		for _, fn := range object.Funcs {
+			of[fn.New] = append(of[fn.New], owned{name: "the patched " + fn.Name, object: object.Name})
 		}
-		for _, c := range o.Callbacks.Names() {
-			of[c[1]] = append(of[c[1]], owned{name: "the " + c[0] + " callback", object: o.Name})
+		for _, c := range object.Callbacks.Names() {
+			of[c[1]] = append(of[c[1]], owned{name: "the " + c[0] + " callback", object: object.Name})
 		}
 	}
 	out := map[elfobj.SecID][]owned{}
@@ -77,32 +77,43 @@ func (v *verifier) owners() map[elfobj.SecID][]owned {
 // prerequisite judges one reference to a module. Code that is no replacement
 // itself, and data, may be reached from any replacement or callback: then one of the
 // patched objects must bring the module along.
-func (v *verifier) prerequisite(in []owned, needs map[string][]string, s *elfobj.Section, object string, r elfobj.Reloc) {
+func (v *verifier) prerequisite(in []owned, needs map[string][]string, section *elfobj.Section, object string,
+	rel elfobj.Reloc) {
 	const remedy = "look the symbol up when the code runs, with symbol_get(), or leave this part out"
-	name := v.f.Symbols[r.Sym].Name
-	if k, err := elfobj.ParseKlpSymbol(name); err == nil {
-		name = k.Name
+	name := v.f.Symbols[rel.Sym].Name
+	if klp, err := elfobj.ParseKlpSymbol(name); err == nil {
+		name = klp.Name
 	}
+
+	// Where the code belongs to patched functions, their own objects must depend on the module:
+	// the kernel loads it before them.
 	known := false
-	for _, x := range in {
-		if r.Off < x.start || r.Off >= x.end {
+	for _, owner := range in {
+		if rel.Off < owner.start || rel.Off >= owner.end {
 			continue
 		}
 		known = true
-		if _, judged := needs[x.object]; !judged && !isVmlinux(x.object) {
+		if _, judged := needs[owner.object]; !judged && !isVmlinux(owner.object) {
 			continue
 		}
-		if !slices.Contains(needs[x.object], object) {
-			v.errorf(finding.IDPrerequisite, object, name, remedy, "%s of %s refers to it, but module %s need not be loaded when that runs", x.name, objectWord(x.object), object)
+		if !slices.Contains(needs[owner.object], object) {
+			v.errorf(finding.IDPrerequisite, object, name, remedy,
+				"%s of %s refers to it, but module %s need not be loaded when that runs", owner.name,
+				objectWord(owner.object), object)
 		}
 	}
 	if known {
 		return
 	}
+
+	// New code runs when any patched function calls it. Which ones do is not known here, so one
+	// that needs the module is enough.
 	for _, o := range v.m.Objects {
 		if (len(o.Funcs) > 0 || o.Callbacks != nil) && slices.Contains(needs[o.Name], object) {
 			return
 		}
 	}
-	v.errorf(finding.IDPrerequisite, object, name, remedy, "%s, which the livepatch adds, refers to it, but no patched object needs module %s: it need not be loaded when that is used", s.Name, object)
+	v.errorf(finding.IDPrerequisite, object, name, remedy,
+		"%s, which the livepatch adds, refers to it, but no patched object needs module %s: it need not be loaded "+
+			"when that is used", section.Name, object)
 }

@@ -13,49 +13,55 @@ import (
 // tables compares what the kernel will read with what the manifest says.
 func (v *verifier) tables() error {
 	const remedy = "emit and build the module again; do not edit its source by hand"
-	t, err := readTables(v.f, v.m.API)
+	found, err := readTables(v.f, v.m.API)
 	if err != nil {
 		v.errorf(finding.IDTables, "", "", remedy, "%v", err)
 		return nil
 	}
+
 	var want []tableFunc
 	var wantObjects []string
-	for _, o := range v.m.Objects {
-		wantObjects = append(wantObjects, o.Name)
-		for _, f := range o.Funcs {
-			tf := tableFunc{Object: o.Name, Name: f.Name, New: f.New}
+	for _, object := range v.m.Objects {
+		wantObjects = append(wantObjects, object.Name)
+		for _, fn := range object.Funcs {
+			tf := tableFunc{Object: object.Name, Name: fn.Name, New: fn.New}
 			if v.m.API.OldSympos {
-				tf.Sympos = uint64(f.Sympos)
+				tf.Sympos = uint64(fn.Sympos)
 			}
 			want = append(want, tf)
 		}
 	}
-	for _, o := range difference(t.objects, wantObjects, cmp.Compare[string]) {
+
+	// Both directions: an entry too many patches what nobody reviewed, one too few leaves the
+	// fault in place.
+	for _, o := range difference(found.objects, wantObjects, cmp.Compare[string]) {
 		v.errorf(finding.IDTables, o, "", remedy, "the module patches the object, the manifest does not name it")
 	}
-	for _, o := range difference(wantObjects, t.objects, cmp.Compare[string]) {
+	for _, o := range difference(wantObjects, found.objects, cmp.Compare[string]) {
 		v.errorf(finding.IDTables, o, "", remedy, "the manifest names the object, the module does not patch it")
 	}
-	for _, f := range difference(t.funcs, want, cmpTableFunc) {
-		v.errorf(finding.IDTables, f.Object, f.Name, remedy, "the module replaces %v, which the manifest does not say", f)
+	for _, f := range difference(found.funcs, want, cmpTableFunc) {
+		v.errorf(finding.IDTables, f.Object, f.Name, remedy, "the module replaces %v, which the manifest does not say",
+			f)
 	}
-	for _, f := range difference(want, t.funcs, cmpTableFunc) {
+	for _, f := range difference(want, found.funcs, cmpTableFunc) {
 		v.errorf(finding.IDTables, f.Object, f.Name, remedy, "the module does not replace %v as the manifest says", f)
 	}
-	v.replacements(t)
-	v.patchFields(t, remedy)
+
+	v.replacements(found)
+	v.patchFields(found, remedy)
 	return nil
 }
 
 // replacements checks that each new function is code of this module.
-func (v *verifier) replacements(t *klpTables) {
+func (v *verifier) replacements(found *klpTables) {
 	defined := map[string]bool{}
-	for _, s := range v.f.Symbols {
-		if s.Sec > 0 && s.Type == elf.STT_FUNC && v.f.Sections[s.Sec].Flags&elf.SHF_EXECINSTR != 0 {
-			defined[s.Name] = true
+	for _, sym := range v.f.Symbols {
+		if sym.Sec > 0 && sym.Type == elf.STT_FUNC && v.f.Sections[sym.Sec].Flags&elf.SHF_EXECINSTR != 0 {
+			defined[sym.Name] = true
 		}
 	}
-	for _, f := range t.funcs {
+	for _, f := range found.funcs {
 		if !defined[f.New] {
 			v.errorf(finding.IDTables, f.Object, f.Name, "", "its replacement %q is no function of the module", f.New)
 		}
@@ -63,34 +69,42 @@ func (v *verifier) replacements(t *klpTables) {
 }
 
 // patchFields compares callbacks, states and the replace flag.
-func (v *verifier) patchFields(t *klpTables, remedy string) {
+func (v *verifier) patchFields(found *klpTables, remedy string) {
 	var want []tableCallback
-	for _, o := range v.m.Objects {
-		if o.Callbacks == nil {
+	for _, object := range v.m.Objects {
+		if object.Callbacks == nil {
 			continue
 		}
-		for _, cb := range callbacksOf(*o.Callbacks) {
-			want = append(want, tableCallback{o.Name, cb.field, cb.symbol})
+		for _, cb := range callbacksOf(*object.Callbacks) {
+			want = append(want, tableCallback{object.Name, cb.field, cb.symbol})
 		}
 	}
+
 	byAll := func(a, b tableCallback) int {
 		return cmp.Or(cmp.Compare(a.Object, b.Object), cmp.Compare(a.Field, b.Field), cmp.Compare(a.Symbol, b.Symbol))
 	}
-	for _, cb := range difference(t.callbacks, want, byAll) {
-		v.errorf(finding.IDTables, cb.Object, cb.Symbol, remedy, "the module has the %s callback, the manifest does not name it", strings.ReplaceAll(cb.Field, "_", "-"))
+	for _, cb := range difference(found.callbacks, want, byAll) {
+		v.errorf(finding.IDTables, cb.Object, cb.Symbol, remedy,
+			"the module has the %s callback, the manifest does not name it", strings.ReplaceAll(cb.Field, "_", "-"))
 	}
-	for _, cb := range difference(want, t.callbacks, byAll) {
-		v.errorf(finding.IDTables, cb.Object, cb.Symbol, remedy, "the manifest names the %s callback, the module does not have it", strings.ReplaceAll(cb.Field, "_", "-"))
+	for _, cb := range difference(want, found.callbacks, byAll) {
+		v.errorf(finding.IDTables, cb.Object, cb.Symbol, remedy,
+			"the manifest names the %s callback, the module does not have it", strings.ReplaceAll(cb.Field, "_", "-"))
 	}
+
+	// The rest of struct klp_patch: a wrong state or replace changes what the kernel does on
+	// upgrade.
 	var states []note.State
 	for _, s := range v.m.States {
 		states = append(states, note.State{ID: s.ID, Version: s.Version})
 	}
-	if !slices.Equal(states, t.states) {
-		v.errorf(finding.IDTables, "", "", remedy, "the module's states are %v, the manifest's %v", t.states, states)
+	if !slices.Equal(states, found.states) {
+		v.errorf(finding.IDTables, "", "", remedy, "the module's states are %v, the manifest's %v", found.states,
+			states)
 	}
-	if t.replace != v.m.Replace {
-		v.errorf(finding.IDTables, "", "", remedy, "replace is %t in the module, %t in the manifest", t.replace, v.m.Replace)
+	if found.replace != v.m.Replace {
+		v.errorf(finding.IDTables, "", "", remedy, "replace is %t in the module, %t in the manifest", found.replace,
+			v.m.Replace)
 	}
 }
 

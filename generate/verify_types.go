@@ -17,36 +17,41 @@ type TypesTarget interface {
 
 // types checks that the code was compared with the types of this very kernel.
 func (v *verifier) types() error {
-	t, ok := v.target.(TypesTarget)
+	target, ok := v.target.(TypesTarget)
 	if !ok {
 		return nil
 	}
 	if len(v.m.Types) == 0 {
-		v.add(finding.Finding{ID: finding.IDTypes, Severity: finding.Note, Message: "types were not checked: the module does not record a comparison with the kernel's",
-			Remedy: "build it again to have the types that its code uses compared with the kernel's"})
+		v.add(finding.Finding{ID: finding.IDTypes, Severity: finding.Note,
+			Message: "types were not checked: the module does not record a comparison with the kernel's",
+			Remedy:  "build it again to have the types that its code uses compared with the kernel's"})
 		return nil
 	}
-	for _, m := range v.m.Types {
-		if m.Source == "" {
-			v.add(finding.Finding{ID: finding.IDTypes, Severity: finding.Note, Object: m.Object, Message: "types were not checked: the kernel that the module was built for tells none"})
+	for _, recorded := range v.m.Types {
+		if recorded.Source == "" {
+			v.add(finding.Finding{ID: finding.IDTypes, Severity: finding.Note, Object: recorded.Object,
+				Message: "types were not checked: the kernel that the module was built for tells none"})
 			continue
 		}
-		if !isVmlinux(m.Object) && !v.target.HasObject(m.Object) {
+		if !isVmlinux(recorded.Object) && !v.target.HasObject(recorded.Object) {
 			continue // reported with the object's functions
 		}
-		source, digest, err := t.TypesDigest(m.Object)
+		source, digest, err := target.TypesDigest(recorded.Object)
 		switch {
 		case err != nil:
 			return err
 		case digest == "":
-			v.add(finding.Finding{ID: finding.IDTypes, Severity: finding.Note, Object: m.Object,
-				Message: fmt.Sprintf("types cannot be checked again: the code was compared with %s, which this target lacks", m.Source)})
-		case source == m.Source && digest != m.SHA256:
-			v.errorf(finding.IDTypes, m.Object, "", "build the module for this kernel",
-				"%s is not the one that the code's types were compared with: SHA-256 %.12s…, the module records %.12s…", source, digest, m.SHA256)
-		case source != m.Source:
-			v.add(finding.Finding{ID: finding.IDTypes, Severity: finding.Note, Object: m.Object,
-				Message: fmt.Sprintf("types cannot be checked again: the code was compared with %s, this target has %s", m.Source, source)})
+			v.add(finding.Finding{ID: finding.IDTypes, Severity: finding.Note, Object: recorded.Object,
+				Message: fmt.Sprintf("types cannot be checked again: the code was compared with %s, which this "+
+					"target lacks", recorded.Source)})
+		case source == recorded.Source && digest != recorded.SHA256:
+			v.errorf(finding.IDTypes, recorded.Object, "", "build the module for this kernel",
+				"%s is not the one that the code's types were compared with: SHA-256 %.12s…, the module records %.12s…",
+				source, digest, recorded.SHA256)
+		case source != recorded.Source:
+			v.add(finding.Finding{ID: finding.IDTypes, Severity: finding.Note, Object: recorded.Object,
+				Message: fmt.Sprintf("types cannot be checked again: the code was compared with %s, this target has %s",
+					recorded.Source, source)})
 		}
 	}
 	return nil

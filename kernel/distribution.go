@@ -18,38 +18,39 @@ type distribution struct {
 
 // findDistribution looks for a release. searched are the places that would have made it
 // known; known says that there is something in at least one of them.
-func findDistribution(release string, o Options, c cachedir.Dir) (d *distribution, known bool, searched []string) {
-	system, cached := root(o.Root), root(c.TargetRoot(release))
-	for _, r := range []root{system, cached} {
+func findDistribution(release string, opts Options, cache cachedir.Dir) (dist *distribution, known bool,
+	searched []string) {
+	system, cached := root(opts.Root), root(cache.TargetRoot(release))
+	for _, under := range []root{system, cached} {
 		for _, places := range [][]string{
-			r.images(release), r.moduleDirs(release), r.headers(release), r.vmlinuxes(release),
+			under.images(release), under.moduleDirs(release), under.headers(release), under.vmlinuxes(release),
 		} {
 			searched = append(searched, places[0])
-			known = known || len(r.existing(places)) > 0
+			known = known || len(under.existing(places)) > 0
 		}
 	}
-	d = &distribution{release: release, cache: c, roots: []root{system, cached}, headers: o.Headers}
+	dist = &distribution{release: release, cache: cache, roots: []root{system, cached}, headers: opts.Headers}
 	// Parts of one release shall come from one place: the one with the image.
 	if len(system.existing(system.images(release))) == 0 && len(cached.existing(cached.images(release))) > 0 {
-		d.roots = []root{cached, system}
+		dist.roots = []root{cached, system}
 	}
-	d.unknown = !known
-	return d, known, searched
+	dist.unknown = !known
+	return dist, known, searched
 }
 
 // Release implements [Finder].
 func (d *distribution) Release() string { return d.release }
 
 // Find implements [Finder].
-func (d *distribution) Find(p Part) (path string, searched []string) {
-	if p == PartSource {
+func (d *distribution) Find(part Part) (path string, searched []string) {
+	if part == PartSource {
 		if tarball := d.fetchedSource(); tarball != "" {
 			return tarball, nil
 		}
 	}
-	for _, r := range d.roots {
-		places := d.places(r, p)
-		if found := r.existing(places); len(found) > 0 {
+	for _, under := range d.roots {
+		places := d.places(under, part)
+		if found := under.existing(places); len(found) > 0 {
 			return found[0], nil
 		}
 		searched = append(searched, places...)
@@ -58,30 +59,30 @@ func (d *distribution) Find(p Part) (path string, searched []string) {
 }
 
 // places are those of a part under one root, the best first.
-func (d *distribution) places(r root, p Part) []string {
+func (d *distribution) places(under root, p Part) []string {
 	switch p {
 	case PartConfig:
-		return r.configs(d.release)
+		return under.configs(d.release)
 	case PartSymvers:
-		return r.symvers(d.release)
+		return under.symvers(d.release)
 	case PartImage:
-		return append(r.images(d.release), r.vmlinuxes(d.release)...)
+		return append(under.images(d.release), under.vmlinuxes(d.release)...)
 	case PartVmlinux:
-		return r.vmlinuxes(d.release)
+		return under.vmlinuxes(d.release)
 	case PartSystemMap:
-		return r.systemMaps(d.release)
+		return under.systemMaps(d.release)
 	case PartModules:
-		return append(r.inModules(d.release, "kernel/.."), r.moduleDirs(d.release)...)
+		return append(under.inModules(d.release, "kernel/.."), under.moduleDirs(d.release)...)
 	case PartHeaders:
-		return r.headers(d.release)
+		return under.headers(d.release)
 	case PartCommonHeaders:
 		dir := d.headers
 		if dir == "" {
 			dir, _ = d.Find(PartHeaders)
 		}
-		return r.commons(d.release, dir)
+		return under.commons(d.release, dir)
 	case PartSource:
-		return r.sources(d.release)
+		return under.sources(d.release)
 	}
 	return nil
 }
@@ -103,22 +104,22 @@ var flags = map[Part]string{
 }
 
 // Remedy implements [Finder].
-func (d *distribution) Remedy(p Part) string {
+func (d *distribution) Remedy(part Part) string {
 	if d.unknown {
 		// The user named an image or a source of it: a kernel of his own, which
 		// nobody offers.
 		remedy := "name the directory that the kernel was built in with --build-tree"
-		if flag := flags[p]; flag != "" {
+		if flag := flags[part]; flag != "" {
 			remedy += ", or this part with " + flag
 		}
 		return remedy
 	}
 	remedy := "run `klpforge kernel fetch "
-	if p == PartVmlinux {
+	if part == PartVmlinux {
 		remedy += "--dbg "
 	}
 	remedy += d.release + "`"
-	if flag := flags[p]; flag != "" {
+	if flag := flags[part]; flag != "" {
 		remedy += " or name it with " + flag
 	}
 	return remedy

@@ -32,14 +32,14 @@ func (e *MissingPartError) Error() string {
 }
 
 // rest says where the part was looked for, and what to do.
-func (e *MissingPartError) rest() (s string) {
+func (e *MissingPartError) rest() (text string) {
 	if len(e.Searched) > 0 {
-		s += " (looked at " + searchedText(e.Searched) + ")"
+		text += " (looked at " + searchedText(e.Searched) + ")"
 	}
 	if e.Remedy != "" {
-		s += "; " + e.Remedy
+		text += "; " + e.Remedy
 	}
-	return s
+	return text
 }
 
 // SourceMismatchError means that a source tree is not the one the target was

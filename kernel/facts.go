@@ -24,14 +24,14 @@ func (t *Target) Banner() (kimage.Banner, error) {
 			return kimage.Banner{}, err
 		}
 		s, _ := t.Symbols()
-		b, err := im.Banner(s)
+		banner, err := im.Banner(s)
 		if err != nil {
-			return b, err
+			return banner, err
 		}
-		if b.Release != t.release {
-			return b, t.otherRelease(b.Release, im.Path)
+		if banner.Release != t.release {
+			return banner, t.otherRelease(banner.Release, im.Path)
 		}
-		return b, nil
+		return banner, nil
 	})
 }
 
@@ -47,9 +47,9 @@ func (t *Target) otherRelease(release, path string) *PartsMismatchError {
 // when the release ships none.
 func (t *Target) Vermagic() (string, error) {
 	return t.magic.get(func() (string, error) {
-		m, err := t.Modules()
+		index, err := t.Modules()
 		if err == nil {
-			if list := m.List(); len(list) > 0 {
+			if list := index.List(); len(list) > 0 {
 				mod, err := kmod.Read(list[0].Path)
 				if err != nil {
 					return "", fmt.Errorf("find vermagic: %w", err)
@@ -61,39 +61,40 @@ func (t *Target) Vermagic() (string, error) {
 				return v, nil
 			}
 		}
-		c, err := t.Config()
+		config, err := t.Config()
 		if err != nil {
 			return "", fmt.Errorf("find vermagic: %w", err)
 		}
-		return vermagicOf(t.release, c)
+		return vermagicOf(t.release, config)
 	})
 }
 
 // vermagicOf builds VERMAGIC_STRING (include/linux/vermagic.h, v6.1).
-func vermagicOf(release string, c *kconfig.Config) (string, error) {
-	if c.Bool("RANDSTRUCT") || c.Bool("GCC_PLUGIN_RANDSTRUCT") {
-		return "", errors.New("find vermagic: it holds a random seed (CONFIG_RANDSTRUCT), and no shipped module tells it")
+func vermagicOf(release string, config *kconfig.Config) (string, error) {
+	if config.Bool("RANDSTRUCT") || config.Bool("GCC_PLUGIN_RANDSTRUCT") {
+		return "", errors.New("find vermagic: it holds a random seed (CONFIG_RANDSTRUCT), and no shipped module " +
+			"tells it")
 	}
-	v := release + " "
-	if c.Bool("SMP") {
-		v += "SMP "
+	vermagic := release + " "
+	if config.Bool("SMP") {
+		vermagic += "SMP "
 	}
 	switch {
-	case c.Bool("PREEMPT_RT"):
-		v += "preempt_rt "
-	case c.Bool("PREEMPT_BUILD"), c.Bool("PREEMPT"):
-		v += "preempt "
+	case config.Bool("PREEMPT_RT"):
+		vermagic += "preempt_rt "
+	case config.Bool("PREEMPT_BUILD"), config.Bool("PREEMPT"):
+		vermagic += "preempt "
 	}
-	if c.Bool("MODULE_UNLOAD") {
-		v += "mod_unload "
+	if config.Bool("MODULE_UNLOAD") {
+		vermagic += "mod_unload "
 	}
-	if c.Bool("MODVERSIONS") {
-		v += "modversions "
+	if config.Bool("MODVERSIONS") {
+		vermagic += "modversions "
 	}
-	if c.Bool("ARM64") {
-		v += "aarch64"
+	if config.Bool("ARM64") {
+		vermagic += "aarch64"
 	}
-	return v, nil
+	return vermagic, nil
 }
 
 // Compiler is the compiler that built the kernel, from the config, else from
@@ -121,17 +122,17 @@ func (t *Target) MatchCompiler(versionText string) (kconfig.CompilerMatch, error
 // Version is the kernel.org version the target was built from ("6.1.192"),
 // from the image's banner, else from the headers' Makefile.
 func (t *Target) Version() (string, error) {
-	b, err := t.Banner()
+	banner, err := t.Banner()
 	if err == nil {
-		if v := b.Upstream(); v != "" {
+		if v := banner.Upstream(); v != "" {
 			return v, nil
 		}
 	}
-	h, herr := t.Headers()
+	headers, herr := t.Headers()
 	if herr != nil {
 		return "", errors.Join(err, herr)
 	}
-	return makefileVersion(filepath.Join(h.Common, "Makefile"))
+	return makefileVersion(filepath.Join(headers.Common, "Makefile"))
 }
 
 // Source is where the target's source is: exactly one of Dir and Tarball is
@@ -147,28 +148,28 @@ type Source struct {
 // Source finds the target's source. The error is a [SourceMismatchError] when
 // what is there is known to be of another version.
 func (t *Target) Source() (Source, error) {
-	p, err := t.part(t.opts.Source, PartSource)
+	found, err := t.part(t.opts.Source, PartSource)
 	if err != nil {
 		return Source{}, err
 	}
-	st, err := os.Stat(p)
+	st, err := os.Stat(found)
 	if err != nil {
 		return Source{}, fmt.Errorf("find the source: %w", err)
 	}
 	if st.IsDir() {
-		v, err := makefileVersion(filepath.Join(p, "Makefile"))
+		v, err := makefileVersion(filepath.Join(found, "Makefile"))
 		if err != nil {
-			return Source{}, fmt.Errorf("%s is not a kernel source: %w", p, err)
+			return Source{}, fmt.Errorf("%s is not a kernel source: %w", found, err)
 		}
-		return Source{Dir: p, Version: v}, t.checkSourceVersion(p, v)
+		return Source{Dir: found, Version: v}, t.checkSourceVersion(found, v)
 	}
-	s := Source{Tarball: p}
-	if filepath.Dir(p) != t.cache.TargetSource(t.release) {
-		s.Version = packagedVersion(p)
+	source := Source{Tarball: found}
+	if filepath.Dir(found) != t.cache.TargetSource(t.release) {
+		source.Version = packagedVersion(found)
 	} else if m, err := t.cache.Manifest(t.release); err == nil {
-		s.Version = m.Source
+		source.Version = m.Source
 	}
-	return s, t.checkSourceVersion(p, s.Version)
+	return source, t.checkSourceVersion(found, source.Version)
 }
 
 // CheckSource verifies that the source tree at dir has the version that the
@@ -198,10 +199,10 @@ func (t *Target) checkSourceVersion(path, have string) error {
 		return nil
 	}
 	if strings.ContainsAny(have, "-~") { // a package version
-		b, err := t.Banner()
+		banner, err := t.Banner()
 		switch m := rpmRelease.FindStringSubmatch(t.release); {
-		case err == nil && b.Package != "":
-			want = b.Package
+		case err == nil && banner.Package != "":
+			want = banner.Package
 		case m != nil:
 			want = m[1]
 		default:
@@ -223,29 +224,29 @@ var rpmRelease = regexp.MustCompile(`^([^-]+-[^-]+)\.(?:x86_64|aarch64|ppc64le|s
 // makefileVersion reads VERSION.PATCHLEVEL.SUBLEVEL from the top of a kernel
 // Makefile.
 func makefileVersion(path string) (string, error) {
-	f, err := os.Open(path)
+	file, err := os.Open(path)
 	if err != nil {
 		return "", err
 	}
-	defer f.Close()
-	v := map[string]string{}
-	sc := bufio.NewScanner(f)
+	defer file.Close()
+	vars := map[string]string{}
+	sc := bufio.NewScanner(file)
 	for n := 0; sc.Scan() && n < 50; n++ {
 		k, val, ok := strings.Cut(sc.Text(), "=")
 		k = strings.TrimSpace(k)
-		if ok && (k == "VERSION" || k == "PATCHLEVEL" || k == "SUBLEVEL") && v[k] == "" {
-			v[k] = strings.TrimSpace(val)
+		if ok && (k == "VERSION" || k == "PATCHLEVEL" || k == "SUBLEVEL") && vars[k] == "" {
+			vars[k] = strings.TrimSpace(val)
 		}
 	}
 	if err := sc.Err(); err != nil {
 		return "", fmt.Errorf("%s: %w", path, err)
 	}
 	for _, k := range []string{"VERSION", "PATCHLEVEL", "SUBLEVEL"} {
-		if v[k] == "" {
+		if vars[k] == "" {
 			return "", fmt.Errorf("%s: no %s in the first lines", path, k)
 		}
 	}
-	return v["VERSION"] + "." + v["PATCHLEVEL"] + "." + v["SUBLEVEL"], nil
+	return vars["VERSION"] + "." + vars["PATCHLEVEL"] + "." + vars["SUBLEVEL"], nil
 }
 
 // packagedVersion reads the version of the Debian package a file under
@@ -267,12 +268,12 @@ func packagedVersion(path string) string {
 var changelogHead = regexp.MustCompile(`^\S+ \(([^)]+)\)`)
 
 func changelogVersion(path string) string {
-	f, err := os.Open(path)
+	file, err := os.Open(path)
 	if err != nil {
 		return ""
 	}
-	defer f.Close()
-	z, err := gzip.NewReader(f)
+	defer file.Close()
+	z, err := gzip.NewReader(file)
 	if err != nil {
 		return ""
 	}
@@ -290,33 +291,35 @@ func changelogVersion(path string) string {
 // release and build version of image and headers. The error is a
 // [PartsMismatchError]. Parts that are missing are not checked.
 func (t *Target) CheckParts() error {
-	b, err := t.Banner()
+	banner, err := t.Banner()
+	// Only what both sides say can be compared: a missing part is for others to report.
 	var mismatch *PartsMismatchError
 	if errors.As(err, &mismatch) {
 		return err
 	}
-	h, herr := t.Headers()
+	headers, herr := t.Headers()
 	if err != nil || herr != nil {
 		return nil
 	}
-	gen := filepath.Join(h.Dir, "include/generated")
-	for _, c := range []struct {
+
+	gen := filepath.Join(headers.Dir, "include/generated")
+	for _, check := range []struct {
 		what, want string
 		re         *regexp.Regexp
 		files      []string
 	}{
-		{"the release", b.Release, utsRelease, []string{"utsrelease.h"}},
-		{"the build version", b.Build, utsVersion, []string{"utsversion.h", "compile.h"}},
+		{"the release", banner.Release, utsRelease, []string{"utsrelease.h"}},
+		{"the build version", banner.Build, utsVersion, []string{"utsversion.h", "compile.h"}},
 	} {
-		for _, f := range c.files {
-			text, err := os.ReadFile(filepath.Join(gen, f))
+		for _, file := range check.files {
+			text, err := os.ReadFile(filepath.Join(gen, file))
 			if err != nil {
 				continue
 			}
-			if m := c.re.FindSubmatch(text); m != nil && string(m[1]) != c.want {
+			if m := check.re.FindSubmatch(text); m != nil && string(m[1]) != check.want {
 				return &PartsMismatchError{
-					Release: t.release, What: c.what, A: c.want, PathA: b.Text,
-					B: string(m[1]), PathB: filepath.Join(gen, f),
+					Release: t.release, What: check.what, A: check.want, PathA: banner.Text,
+					B: string(m[1]), PathB: filepath.Join(gen, file),
 				}
 			}
 		}

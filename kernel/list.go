@@ -26,56 +26,61 @@ type Installed struct {
 
 // List finds the releases under a root ("" means "/") and in the cache, those
 // of the root first, each sorted by release.
-func List(rootDir string, c cachedir.Dir) ([]Installed, error) {
+func List(rootDir string, cache cachedir.Dir) ([]Installed, error) {
 	if rootDir == "" {
 		rootDir = "/"
 	}
-	c, err := c.Resolve()
+	cache, err := cache.Resolve()
 	if err != nil {
 		return nil, err
 	}
-	out := listRoot(root(rootDir), false, c)
-	dirs, err := os.ReadDir(c.Targets())
+	out := listRoot(root(rootDir), false, cache)
+	dirs, err := os.ReadDir(cache.Targets())
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return nil, err
 	}
-	for _, d := range dirs {
-		if d.IsDir() && !strings.HasPrefix(d.Name(), ".") {
-			out = append(out, listRoot(root(c.TargetRoot(d.Name())), true, c)...)
+	for _, entry := range dirs {
+		if entry.IsDir() && !strings.HasPrefix(entry.Name(), ".") {
+			out = append(out, listRoot(root(cache.TargetRoot(entry.Name())), true, cache)...)
 		}
 	}
 	return out, nil
 }
 
-func listRoot(r root, cached bool, c cachedir.Dir) []Installed {
+func listRoot(under root, cached bool, cache cachedir.Dir) []Installed {
+	// An image alone, or modules alone, is a kernel to list too.
 	found := map[string]bool{}
-	for _, g := range []struct{ pattern, prefix string }{
+	for _, glob := range []struct{ pattern, prefix string }{
 		{"boot/vmlinuz-*", "vmlinuz-"}, {"lib/modules/*", ""}, {"usr/lib/modules/*", ""},
 	} {
-		m, _ := filepath.Glob(r.join(g.pattern))
+		m, _ := filepath.Glob(under.join(glob.pattern))
 		for _, p := range m {
-			rel := strings.TrimPrefix(filepath.Base(p), g.prefix)
+			rel := strings.TrimPrefix(filepath.Base(p), glob.prefix)
 			if cachedir.ValidRelease(rel) && majorMinor.MatchString(rel) {
 				found[rel] = true
 			}
 		}
 	}
+
 	var out []Installed
 	for rel := range found {
-		has := func(paths []string) bool { return len(r.existing(paths)) > 0 }
-		i := Installed{
-			Release: rel, Where: string(r), Cached: cached,
-			Image: has(r.images(rel)), Modules: has(r.inModules(rel, "kernel")), Headers: has(r.headers(rel)),
-			Source: has(r.sources(rel)), Debug: has(r.vmlinuxes(rel)),
+		has := func(paths []string) bool { return len(under.existing(paths)) > 0 }
+		kernel := Installed{
+			Release: rel, Where: string(under), Cached: cached,
+			Image: has(under.images(rel)), Modules: has(under.inModules(rel, "kernel")),
+			Headers: has(under.headers(rel)),
+			Source:  has(under.sources(rel)), Debug: has(under.vmlinuxes(rel)),
 		}
 		if cached {
-			m, _ := filepath.Glob(filepath.Join(c.TargetSource(rel), "*.tar.*"))
-			i.Source = i.Source || len(m) > 0
+			m, _ := filepath.Glob(filepath.Join(cache.TargetSource(rel), "*.tar.*"))
+			kernel.Source = kernel.Source || len(m) > 0
 		}
-		if i.Image || i.Modules || i.Headers {
-			out = append(out, i)
+		if kernel.Image || kernel.Modules || kernel.Headers {
+			out = append(out, kernel)
 		}
 	}
+
+	// Sorted, because the order of a map would show.
 	sort.Slice(out, func(i, j int) bool { return out[i].Release < out[j].Release })
 	return out
 }
@@ -125,6 +130,8 @@ func (t *Target) Info() Info {
 			in.Paths[name] = p
 		}
 	}
+
+	// Each part by itself: a kernel with a part missing is described by the others.
 	if im, err := t.Image(); miss(err) {
 		in.Arch = im.Arch.Kbuild
 		path("image", im.Path, nil)
@@ -134,13 +141,14 @@ func (t *Target) Info() Info {
 	if b, err := t.Banner(); miss(err) {
 		in.Banner, in.Package, in.Compiler = b.Text, b.Package, b.Compiler.Text
 	}
-	if c, err := t.Config(); miss(err) {
-		in.Livepatch = c.Bool("LIVEPATCH")
-		if cc := c.Compiler().Text; cc != "" {
+	if config, err := t.Config(); miss(err) {
+		in.Livepatch = config.Bool("LIVEPATCH")
+		if cc := config.Compiler().Text; cc != "" {
 			in.Compiler = cc
 		}
-		path("config", c.Path, nil)
+		path("config", config.Path, nil)
 	}
+
 	in.Version, _ = t.Version()
 	if v, err := t.Vermagic(); miss(err) {
 		in.Vermagic = v
@@ -155,13 +163,13 @@ func (t *Target) Info() Info {
 		in.Exports = s.Len()
 		path("symvers", s.Path, nil)
 	}
-	if m, err := t.Modules(); miss(err) {
-		in.Modules = m.Len()
-		path("modules", m.Dir, nil)
+	if index, err := t.Modules(); miss(err) {
+		in.Modules = index.Len()
+		path("modules", index.Dir, nil)
 	}
-	if h, err := t.Headers(); miss(err) {
-		path("headers", h.Dir, nil)
-		path("headersCommon", h.Common, nil)
+	if headers, err := t.Headers(); miss(err) {
+		path("headers", headers.Dir, nil)
+		path("headersCommon", headers.Common, nil)
 	}
 	if a, err := t.API(); miss(err) {
 		in.API = &InfoAPI{Name: a.Generation(), Features: a}
@@ -169,6 +177,7 @@ func (t *Target) Info() Info {
 	if s, err := t.Source(); miss(err) {
 		path("source", s.Dir+s.Tarball, nil)
 	}
+
 	miss(t.CheckParts())
 	if p, err := t.DebugImagePath(); err == nil {
 		path("vmlinux", p, nil)

@@ -18,15 +18,15 @@ func (t *Target) OwnConfig() (text []byte, from string, err error) {
 		return text, "the configuration in " + im.Path, err
 	}
 	var missing *MissingPartError
-	p, err := t.part("", PartConfig)
+	path, err := t.part("", PartConfig)
 	if errors.As(err, &missing) {
 		return nil, "", nil
 	}
 	if err != nil {
 		return nil, "", err
 	}
-	text, err = os.ReadFile(p)
-	return text, p, err
+	text, err = os.ReadFile(path)
+	return text, path, err
 }
 
 // ConfigGiven reports whether the configuration in use was named by Options, and so may

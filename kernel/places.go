@@ -19,14 +19,14 @@ func (r root) join(elem ...string) string {
 // looked up below the root, as it would be after installation.
 func (r root) follow(path string) string {
 	for range 40 {
-		t, err := os.Readlink(path)
+		link, err := os.Readlink(path)
 		if err != nil {
 			return path
 		}
-		if filepath.IsAbs(t) {
-			path = r.join(t)
+		if filepath.IsAbs(link) {
+			path = r.join(link)
 		} else {
-			path = filepath.Join(filepath.Dir(path), t)
+			path = filepath.Join(filepath.Dir(path), link)
 		}
 	}
 	return path
@@ -70,11 +70,11 @@ func (r root) images(rel string) []string {
 // ImagesUnder returns the images of a release that exist under a root ("" means
 // "/"), links followed; the cache is not looked at.
 func ImagesUnder(dir, release string) []string {
-	r := root(dir)
+	under := root(dir)
 	if dir == "" {
-		r = "/"
+		under = "/"
 	}
-	return r.existing(r.images(release))
+	return under.existing(under.images(release))
 }
 
 func (r root) configs(rel string) []string {
@@ -110,7 +110,8 @@ func (r root) commons(rel, headers string) []string {
 		}
 	}
 	if m := debianRelease.FindStringSubmatch(rel); m != nil {
-		out = append(out, r.join("usr/src/linux-headers-"+m[1]+"-common"), r.join("usr/src/linux-headers-"+m[1]+"-common-rt"))
+		out = append(out, r.join("usr/src/linux-headers-"+m[1]+"-common"),
+			r.join("usr/src/linux-headers-"+m[1]+"-common-rt"))
 	}
 	return append(out, r.inModules(rel, "source")...)
 }
@@ -120,7 +121,8 @@ func (r root) symvers(rel string) []string {
 	for _, h := range r.headers(rel) {
 		out = append(out, filepath.Join(h, "Module.symvers"))
 	}
-	return append(append(out, r.inModules(rel, "symvers", "symvers.gz", "symvers.xz", "symvers.zst", "Module.symvers")...),
+	return append(append(out, r.inModules(rel, "symvers", "symvers.gz", "symvers.xz", "symvers.zst",
+		"Module.symvers")...),
 		r.join("boot/symvers-"+rel+".gz"), r.join("boot/symvers-"+rel+".xz"))
 }
 

@@ -14,13 +14,13 @@ type MissingPartsError struct {
 }
 
 func (e *MissingPartsError) Error() string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "kernel %s lacks %d parts:", e.Release, len(e.Parts))
-	for _, p := range e.Parts {
-		text := strings.TrimPrefix(strings.TrimSpace(p.rest()), "; ")
-		fmt.Fprintf(&b, "\n\t%s: %s", p.Part, text)
+	var out strings.Builder
+	fmt.Fprintf(&out, "kernel %s lacks %d parts:", e.Release, len(e.Parts))
+	for _, missing := range e.Parts {
+		text := strings.TrimPrefix(strings.TrimSpace(missing.rest()), "; ")
+		fmt.Fprintf(&out, "\n\t%s: %s", missing.Part, text)
 	}
-	return b.String()
+	return out.String()
 }
 
 // Unwrap returns the error of each part.

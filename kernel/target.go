@@ -70,57 +70,64 @@ type Target struct {
 // Open finds a target. The error is an [UnknownReleaseError] when neither the
 // root nor the cache has an image, modules or headers of the release and no
 // override names a part. Nothing but directory entries is read.
-func Open(o Options) (*Target, error) {
-	if o.Root == "" {
-		o.Root = "/"
+func Open(opts Options) (*Target, error) {
+	if opts.Root == "" {
+		opts.Root = "/"
 	}
-	c, err := o.Cache.Resolve()
+	cache, err := opts.Cache.Resolve()
 	if err != nil {
 		return nil, err
 	}
-	for _, p := range []struct{ flag, path string }{
-		{"--root", o.Root}, {"--source", o.Source}, {"--config", o.Config}, {"--symvers", o.Symvers},
-		{"--system-map", o.SystemMap},
-		{"--vmlinux", o.Vmlinux}, {"--headers", o.Headers}, {"--image", o.Image}, {"--modules", o.ModulesDir},
+
+	// A path that the user gave must be there; falling back to another place would hide the
+	// typing error.
+	for _, given := range []struct{ flag, path string }{
+		{"--root", opts.Root}, {"--source", opts.Source}, {"--config", opts.Config}, {"--symvers", opts.Symvers},
+		{"--system-map", opts.SystemMap},
+		{"--vmlinux", opts.Vmlinux}, {"--headers", opts.Headers}, {"--image", opts.Image},
+		{"--modules", opts.ModulesDir},
 	} {
-		if p.path == "" {
+		if given.path == "" {
 			continue
 		}
-		if _, err := os.Stat(p.path); err != nil {
-			return nil, fmt.Errorf("open kernel: %s: %w", p.flag, err)
+		if _, err := os.Stat(given.path); err != nil {
+			return nil, fmt.Errorf("open kernel: %s: %w", given.flag, err)
 		}
 	}
-	t := &Target{release: o.Release, opts: o, cache: c, finder: o.Finder}
+
+	target := &Target{release: opts.Release, opts: opts, cache: cache, finder: opts.Finder}
 	switch {
-	case t.finder != nil && t.release == "":
-		t.release = t.finder.Release()
-	case t.finder != nil && t.release != t.finder.Release():
-		return nil, fmt.Errorf("open kernel: what was found is kernel %s, not %s", t.finder.Release(), t.release)
-	case t.release == "":
-		if t.release, err = deriveRelease(o); err != nil {
+	case target.finder != nil && target.release == "":
+		target.release = target.finder.Release()
+	case target.finder != nil && target.release != target.finder.Release():
+		return nil, fmt.Errorf("open kernel: what was found is kernel %s, not %s", target.finder.Release(),
+			target.release)
+	case target.release == "":
+		if target.release, err = deriveRelease(opts); err != nil {
 			return nil, err
 		}
 	}
-	if !cachedir.ValidRelease(t.release) {
-		return nil, fmt.Errorf("open kernel: %q is not a kernel release", t.release)
+	if !cachedir.ValidRelease(target.release) {
+		return nil, fmt.Errorf("open kernel: %q is not a kernel release", target.release)
 	}
-	if t.finder == nil {
-		d, known, searched := findDistribution(t.release, o, c)
-		override := o.Source + o.Vmlinux + o.Headers + o.Image + o.ModulesDir
+
+	if target.finder == nil {
+		dist, known, searched := findDistribution(target.release, opts, cache)
+		override := opts.Source + opts.Vmlinux + opts.Headers + opts.Image + opts.ModulesDir
 		if !known && override == "" {
-			return nil, &UnknownReleaseError{Release: t.release, Searched: searched}
+			return nil, &UnknownReleaseError{Release: target.release, Searched: searched}
 		}
-		t.finder = d
+		target.finder = dist
 	}
-	return t, nil
+	return target, nil
 }
 
 // deriveRelease finds the release when only parts were named.
-func deriveRelease(o Options) (string, error) {
-	if o.Headers != "" {
+func deriveRelease(opts Options) (string, error) {
+	if opts.Headers != "" {
 		// Debian's kernel.release holds the version only.
 		for _, f := range []string{"include/generated/utsrelease.h", "include/config/kernel.release"} {
-			b, err := os.ReadFile(filepath.Join(o.Headers, f))
+			b, err := os.ReadFile(filepath.Join(opts.Headers, f))
 			if err != nil {
 				continue
 			}
@@ -131,10 +138,10 @@ func deriveRelease(o Options) (string, error) {
 			return s, nil
 		}
 	}
-	if o.ModulesDir != "" && majorMinor.MatchString(filepath.Base(o.ModulesDir)) {
-		return filepath.Base(o.ModulesDir), nil
+	if opts.ModulesDir != "" && majorMinor.MatchString(filepath.Base(opts.ModulesDir)) {
+		return filepath.Base(opts.ModulesDir), nil
 	}
-	for _, p := range []string{o.Vmlinux, o.Image} {
+	for _, p := range []string{opts.Vmlinux, opts.Image} {
 		if p == "" {
 			continue
 		}
@@ -143,11 +150,11 @@ func deriveRelease(o Options) (string, error) {
 			return "", err
 		}
 		defer im.Close()
-		b, err := im.Banner(nil)
+		banner, err := im.Banner(nil)
 		if err != nil {
 			return "", err
 		}
-		return b.Release, nil
+		return banner.Release, nil
 	}
 	return "", errors.New("open kernel: no release given, and none of the given parts says one; name it with -k")
 }
@@ -175,13 +182,14 @@ func (t *Target) Release() string { return t.release }
 func (t *Target) Cache() cachedir.Dir { return t.cache }
 
 // part returns the path of a part: the override, or what the finder finds.
-func (t *Target) part(override string, p Part) (string, error) {
+func (t *Target) part(override string, part Part) (string, error) {
 	if override != "" {
 		return override, nil
 	}
-	path, searched := t.finder.Find(p)
+	path, searched := t.finder.Find(part)
 	if path == "" {
-		return "", &MissingPartError{Release: t.release, Part: p.String(), Searched: searched, Remedy: t.finder.Remedy(p)}
+		return "", &MissingPartError{Release: t.release, Part: part.String(), Searched: searched,
+			Remedy: t.finder.Remedy(part)}
 	}
 	return path, nil
 }
@@ -274,23 +282,28 @@ func (t *Target) DebugImage() (*kimage.Image, error) {
 // error is a [PartsMismatchError] when it does not.
 func (t *Target) Symbols() (*kimage.Symbols, error) {
 	return t.symbols.get(func() (*kimage.Symbols, error) {
-		s, err := t.imageSymbols()
+		syms, err := t.imageSymbols()
+		// A System.map that the user names is a claim about this kernel, and is checked where the
+		// image has a table of its own.
 		if t.opts.SystemMap != "" {
-			m, merr := t.readSystemMap(t.opts.SystemMap)
+			mapped, merr := t.readSystemMap(t.opts.SystemMap)
 			if merr != nil {
 				return nil, merr
 			}
 			if err != nil {
-				return m, nil
+				return mapped, nil
 			}
-			if what, a, b := s.Differ(m); what != "" {
-				return nil, &PartsMismatchError{Release: t.release, What: what, A: a, PathA: s.Path, B: b, PathB: m.Path}
+			if what, a, b := syms.Differ(mapped); what != "" {
+				return nil, &PartsMismatchError{Release: t.release, What: what, A: a, PathA: syms.Path, B: b,
+					PathB: mapped.Path}
 			}
-			return s, nil
+			return syms, nil
 		}
 		if err == nil {
-			return s, nil
+			return syms, nil
 		}
+
+		// The tables in the image failed, so what was installed beside it is taken unchecked.
 		path, merr := t.part("", PartSystemMap)
 		if merr != nil {
 			return nil, err
@@ -308,9 +321,9 @@ func (t *Target) imageSymbols() (*kimage.Symbols, error) {
 	if err != nil {
 		return nil, err
 	}
-	s, err := im.Kallsyms()
+	syms, err := im.Kallsyms()
 	if err == nil {
-		return s, nil
+		return syms, nil
 	}
 	// Without kallsyms tables a symbol table says what they would hold.
 	for _, get := range []func() (*kimage.Image, error){t.Image, t.DebugImage} {
@@ -322,11 +335,11 @@ func (t *Target) imageSymbols() (*kimage.Symbols, error) {
 }
 
 func (t *Target) optionalConfig() *kconfig.Config {
-	c, err := t.Config()
+	config, err := t.Config()
 	if err != nil {
 		return nil
 	}
-	return c
+	return config
 }
 
 func (t *Target) readSystemMap(path string) (*kimage.Symbols, error) {
@@ -344,11 +357,11 @@ func (t *Target) Trace() (*kimage.Trace, error) {
 		if err != nil {
 			return nil, err
 		}
-		s, err := t.Symbols()
+		syms, err := t.Symbols()
 		if err != nil {
 			return nil, err
 		}
-		return kimage.NewTrace(im, s), nil
+		return kimage.NewTrace(im, syms), nil
 	})
 }
 
@@ -360,11 +373,11 @@ func (t *Target) Endbr() (*kimage.Endbr, error) {
 		if err != nil {
 			return nil, err
 		}
-		s, err := t.Symbols()
+		syms, err := t.Symbols()
 		if err != nil {
 			return nil, err
 		}
-		return kimage.NewEndbr(im, s)
+		return kimage.NewEndbr(im, syms)
 	})
 }
 
@@ -390,12 +403,12 @@ func (t *Target) Modules() (*kmod.Index, error) {
 		if err != nil {
 			return nil, err
 		}
-		m, err := kmod.Open(filepath.Clean(p), t.release, t.optionalConfig())
+		index, err := kmod.Open(filepath.Clean(p), t.release, t.optionalConfig())
 		if err != nil {
 			return nil, err
 		}
 		for _, file := range t.opts.ExtraModules {
-			mod, err := m.Add(file)
+			mod, err := index.Add(file)
 			if err != nil {
 				return nil, err
 			}
@@ -403,17 +416,17 @@ func (t *Target) Modules() (*kmod.Index, error) {
 				return nil, t.otherRelease(magic, file)
 			}
 		}
-		return m, nil
+		return index, nil
 	})
 }
 
 // Module reads one shipped module; - and _ in its name are the same.
 func (t *Target) Module(name string) (*kmod.Module, error) {
-	m, err := t.Modules()
+	index, err := t.Modules()
 	if err != nil {
 		return nil, err
 	}
-	return m.Module(name)
+	return index.Module(name)
 }
 
 // Headers are the configured headers that modules are built against.
@@ -429,12 +442,12 @@ func (t *Target) Headers() (Headers, error) {
 		if err != nil {
 			return Headers{}, err
 		}
-		h := Headers{Dir: dir, Common: dir}
+		headers := Headers{Dir: dir, Common: dir}
 		if exists(filepath.Join(dir, "include/linux/module.h")) {
-			return h, nil
+			return headers, nil
 		}
-		h.Common, err = t.part("", PartCommonHeaders)
-		return h, err
+		headers.Common, err = t.part("", PartCommonHeaders)
+		return headers, err
 	})
 }
 
@@ -445,6 +458,7 @@ func (t *Target) API() (klpapi.API, error) {
 		h, err := t.Headers()
 		dir := h.Common
 		if err != nil {
+			// Headers as packages have them, or an unpacked source tree: livepatch.h is the same.
 			src, serr := t.Source()
 			if serr != nil || src.Dir == "" {
 				return klpapi.API{}, err
@@ -452,7 +466,7 @@ func (t *Target) API() (klpapi.API, error) {
 			dir = src.Dir
 		}
 		path := filepath.Join(dir, "include/linux/livepatch.h")
-		b, err := os.ReadFile(path)
+		header, err := os.ReadFile(path)
 		if err != nil {
 			return klpapi.API{}, fmt.Errorf("detect the livepatch API: %w", err)
 		}
@@ -460,7 +474,7 @@ func (t *Target) API() (klpapi.API, error) {
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return klpapi.API{}, fmt.Errorf("detect the livepatch API: %w", err)
 		}
-		a, err := klpapi.Detect(string(b) + "\n" + string(ext))
+		api, err := klpapi.Detect(string(header) + "\n" + string(ext))
 		if err != nil {
 			return klpapi.API{}, fmt.Errorf("detect the livepatch API from %s: %w", path, err)
 		}
@@ -469,8 +483,8 @@ func (t *Target) API() (klpapi.API, error) {
 		if err != nil {
 			return klpapi.API{}, fmt.Errorf("detect symbol namespaces: %w", err)
 		}
-		a.DetectNamespaces(string(moduleH))
-		return a, nil
+		api.DetectNamespaces(string(moduleH))
+		return api, nil
 	})
 }
 

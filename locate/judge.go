@@ -27,54 +27,59 @@ type Judge struct {
 // Replaceable picks the functions that the livepatch has to replace, of all those that
 // changed in a placed object, and judges each. Code that has run and is gone is left
 // to the differ, which has told of it.
-func (j *Judge) Replaceable(d *elfdiff.Result, p *Placement) (replace []elfdiff.Change, found []finding.Finding) {
-	for _, ch := range d.Functions {
+func (j *Judge) Replaceable(diff *elfdiff.Result, placed *Placement) (replace []elfdiff.Change,
+	found []finding.Finding) {
+	for _, ch := range diff.Functions {
 		if ch.Kind != elfdiff.Changed || ch.Init {
 			continue
 		}
-		if overridden(d.Orig, p, ch) {
+		if overridden(diff.Orig, placed, ch) {
 			found = append(found, finding.Finding{ID: finding.IDSymbol, Severity: finding.Note, Symbol: ch.Name,
-				Message: "weak function: the target uses another definition, so this change has no effect there and is left out"})
+				Message: "weak function: the target uses another definition, so this change has no effect there and " +
+					"is left out"})
 			continue
 		}
 		replace = append(replace, ch)
-		found = append(found, j.Function(d, p, ch)...)
+		found = append(found, j.Function(diff, placed, ch)...)
 	}
 	return replace, found
 }
 
 // overridden reports whether the target links another definition in place of a weak
 // function. Where the linked one is weak too, it is this one, of another build.
-func overridden(o *elfdiff.Object, p *Placement, ch elfdiff.Change) bool {
+func overridden(orig *elfdiff.Object, p *Placement, ch elfdiff.Change) bool {
 	if _, placed := p.Funcs[ch.Orig]; placed {
 		return false
 	}
 	list := p.View.Lookup(ch.Name)
-	return o.File.Symbols[o.Atoms[ch.Orig].Sym].Bind == elf.STB_WEAK && len(list) == 1 && list[0].Global && !list[0].Weak
+	return orig.File.Symbols[orig.Atoms[ch.Orig].Sym].Bind == elf.STB_WEAK && len(list) == 1 && list[0].Global &&
+		!list[0].Weak
 }
 
 // Function judges one function that is to be replaced: whether the shipped code is
 // what was compiled, whether the kernel will find it, and whether it can be
 // redirected. It finds nothing when all is well.
-func (j *Judge) Function(d *elfdiff.Result, p *Placement, ch elfdiff.Change) []finding.Finding {
-	place, ok := p.Funcs[ch.Orig]
+func (j *Judge) Function(diff *elfdiff.Result, placed *Placement, ch elfdiff.Change) []finding.Finding {
+	place, ok := placed.Funcs[ch.Orig]
 	if !ok {
-		return []finding.Finding{j.missing(p, ch)}
+		return []finding.Finding{j.missing(placed, ch)}
 	}
 	var found []finding.Finding
-	object := p.View.Object()
+	object := placed.View.Object()
 	if !place.Stable {
 		found = append(found, finding.Finding{ID: finding.IDSymbol, Severity: finding.Error, Symbol: ch.Name,
-			Message: fmt.Sprintf("the position of %s in %s depends on whether the module is still loading", ch.Name, object)})
+			Message: fmt.Sprintf("the position of %s in %s depends on whether the module is still loading", ch.Name,
+				object)})
 	}
 	if ch.Along {
 		return found // ftrace need not know it
 	}
 	switch j.Traceable(object, place) {
 	case kimage.No:
-		if !toldUntraceable(d, ch.Name) {
+		if !toldUntraceable(diff, ch.Name) {
 			found = append(found, finding.Finding{ID: finding.IDNotTraceable, Severity: finding.Error, Symbol: ch.Name,
-				Message: "the target has no ftrace entry for the function: it cannot be redirected", Remedy: j.callersRemedy(object, place)})
+				Message: "the target has no ftrace entry for the function: it cannot be redirected",
+				Remedy:  j.callersRemedy(object, place)})
 		}
 	case kimage.Unknown:
 		found = append(found, finding.Finding{ID: finding.IDNotTraceable, Severity: finding.Warning, Symbol: ch.Name,
@@ -85,23 +90,28 @@ func (j *Judge) Function(d *elfdiff.Result, p *Placement, ch elfdiff.Change) []f
 
 // missing says why a function was not placed: another build, or no single function of
 // its name.
-func (j *Judge) missing(p *Placement, ch elfdiff.Change) finding.Finding {
-	f := finding.Finding{ID: finding.IDShippedCode, Severity: finding.Error, Symbol: ch.Name,
-		Message: fmt.Sprintf("the code compiled before the patch is not what %s of %s holds: %s", p.View.Object(), j.Release, p.Miss[ch.Orig]),
-		Remedy:  "build with the target's own compiler, config and source version"}
+func (j *Judge) missing(placed *Placement, ch elfdiff.Change) finding.Finding {
+	miss := finding.Finding{ID: finding.IDShippedCode, Severity: finding.Error, Symbol: ch.Name,
+		Message: fmt.Sprintf("the code compiled before the patch is not what %s of %s holds: %s", placed.View.Object(),
+			j.Release, placed.Miss[ch.Orig]),
+		Remedy: "build with the target's own compiler, config and source version"}
 	switch {
-	case len(p.View.Lookup(ch.Name)) == 0:
-		f.ID, f.Remedy = finding.IDSymbol, "the function was inlined everywhere or named otherwise in the shipped build; check compiler and config"
-	case p.Twins[ch.Orig] > 0:
-		f.ID, f.Remedy = finding.IDSymbol, "several functions of this name exist; none can be chosen safely"
+	case len(placed.View.Lookup(ch.Name)) == 0:
+		miss.ID, miss.Remedy = finding.IDSymbol, "the function was inlined everywhere or named otherwise in the "+
+			"shipped build; check compiler and config"
+	case placed.Twins[ch.Orig] > 0:
+		miss.ID, miss.Remedy = finding.IDSymbol, "several functions of this name exist; none can be chosen safely"
 	}
-	return f
+	return miss
 }
 
 // toldUntraceable reports whether the differ has seen already that a function has no
 // ftrace entry.
 func toldUntraceable(d *elfdiff.Result, name string) bool {
-	return slices.ContainsFunc(d.Problems, func(f finding.Finding) bool { return f.ID == finding.IDNotTraceable && f.Symbol == name })
+	return slices.ContainsFunc(d.Problems, func(f finding.Finding) bool {
+		return f.ID == finding.IDNotTraceable &&
+			f.Symbol == name
+	})
 }
 
 // callersRemedy names the functions that could be changed instead of one that ftrace
@@ -112,7 +122,8 @@ func (j *Judge) callersRemedy(object string, p Place) string {
 	}
 	callers := j.Callers(p)
 	if len(callers) == 0 {
-		return "vmlinux has no traceable function that calls it directly; its users in modules, or what reaches it by pointer, would have to change"
+		return "vmlinux has no traceable function that calls it directly; its users in modules, or what reaches it " +
+			"by pointer, would have to change"
 	}
 	const most = 8
 	if len(callers) > most {

@@ -16,16 +16,16 @@ type evidence struct {
 
 // match compares the atom's code with the shipped code at addr. It returns the
 // number of shipped bytes and what they tell, or why they differ.
-func match(o *elfdiff.Object, v View, a elfdiff.AtomID, addr uint64) (size uint64, ev evidence, why string) {
-	code := o.Code(a)
-	ship := v.Read(addr, len(code))
+func match(orig *elfdiff.Object, view View, atom elfdiff.AtomID, addr uint64) (size uint64, ev evidence, why string) {
+	code := orig.Code(atom)
+	ship := view.Read(addr, len(code))
 	for n := len(code); ship == nil && n > 1 && len(code)-n < 64; n-- {
-		ship = v.Read(addr, n) // at the end of a section, with shorter jumps
+		ship = view.Read(addr, n) // at the end of a section, with shorter jumps
 	}
 	if ship == nil {
 		return 0, ev, "no code at that address in the image"
 	}
-	m := matcher{o: o, v: v, addr: addr, code: code, ship: ship, refs: o.References(a),
+	m := matcher{o: orig, v: view, addr: addr, code: code, ship: ship, refs: orig.References(atom),
 		ev: evidence{map[elfdiff.AtomID]uint64{}, map[string]uint64{}}, at: map[uint64]uint64{}}
 	if why = m.walk(); why != "" {
 		return 0, ev, why
@@ -51,19 +51,19 @@ func (m *matcher) walk() string {
 		if m.j >= uint64(len(m.ship)) {
 			return fmt.Sprintf("shipped code ends at +%#x", m.j)
 		}
-		x, errX := m.o.Arch.Decode(m.code[m.i:])
-		y, errY := m.o.Arch.Decode(m.ship[m.j:])
+		built, errX := m.o.Arch.Decode(m.code[m.i:])
+		shipped, errY := m.o.Arch.Decode(m.ship[m.j:])
 		if errX != nil || errY != nil {
 			if why := m.rest(); why != "" {
 				return why
 			}
 			break
 		}
-		if why := m.step(x, y); why != "" {
+		if why := m.step(built, shipped); why != "" {
 			return why
 		}
-		m.i += uint64(x.Len)
-		m.j += uint64(y.Len)
+		m.i += uint64(built.Len)
+		m.j += uint64(shipped.Len)
 	}
 	m.at[m.i] = m.j
 	for _, p := range m.jumps {
@@ -76,66 +76,69 @@ func (m *matcher) walk() string {
 }
 
 // step compares one instruction of each stream.
-func (m *matcher) step(x, y elfobj.Insn) string {
-	bx, by := m.code[m.i:m.i+uint64(x.Len)], m.ship[m.j:m.j+uint64(y.Len)]
+func (m *matcher) step(built, shipped elfobj.Insn) string {
+	bx, by := m.code[m.i:m.i+uint64(built.Len)], m.ship[m.j:m.j+uint64(shipped.Len)]
 	var refs []elfdiff.Reference
-	for len(m.refs) > 0 && m.refs[0].Off < m.i+uint64(x.Len) {
+	for len(m.refs) > 0 && m.refs[0].Off < m.i+uint64(built.Len) {
 		refs = append(refs, m.refs[0])
 		m.refs = m.refs[1:]
 	}
 	differ := fmt.Sprintf("instruction at +%#x differs from the shipped one at +%#x", m.i, m.j)
-	direct := x.Kind == elfobj.BranchCall || x.Kind == elfobj.BranchJump || x.Kind == elfobj.BranchCond
-	if len(refs) == 1 && refs[0].Target.Kind == elfdiff.TargetExtern && refs[0].Target.Name == "__fentry__" && x.Len == y.Len {
+	direct := built.Kind == elfobj.BranchCall || built.Kind == elfobj.BranchJump || built.Kind == elfobj.BranchCond
+	if len(refs) == 1 && refs[0].Target.Kind == elfdiff.TargetExtern && refs[0].Target.Name == "__fentry__" &&
+		built.Len == shipped.Len {
 		// The build or the boot code may have turned the call into a nop.
-		if y.Kind == elfobj.BranchCall || bytes.Equal(by, []byte{0x0f, 0x1f, 0x44, 0x00, 0x00}) {
+		if shipped.Kind == elfobj.BranchCall || bytes.Equal(by, []byte{0x0f, 0x1f, 0x44, 0x00, 0x00}) {
 			return ""
 		}
 		return differ
 	}
 	switch {
-	case direct && x.Len != y.Len:
-		if x.Kind != y.Kind || x.Kind == elfobj.BranchCall || x.Kind == elfobj.BranchCond && condition(bx) != condition(by) {
+	case direct && built.Len != shipped.Len:
+		if built.Kind != shipped.Kind || built.Kind == elfobj.BranchCall ||
+			built.Kind == elfobj.BranchCond && condition(bx) != condition(by) {
 			return differ
 		}
-	case x.Len != y.Len:
+	case built.Len != shipped.Len:
 		return differ
 	default:
 		cx, cy := bytes.Clone(bx), bytes.Clone(by)
-		for _, r := range refs {
-			off := r.Off - m.i
-			if off+uint64(r.Width) > uint64(len(cx)) {
+		for _, ref := range refs {
+			off := ref.Off - m.i
+			if off+uint64(ref.Width) > uint64(len(cx)) {
 				return differ
 			}
-			clear(cx[off : off+uint64(r.Width)])
-			clear(cy[off : off+uint64(r.Width)])
+			clear(cx[off : off+uint64(ref.Width)])
+			clear(cy[off : off+uint64(ref.Width)])
 		}
 		if direct && len(refs) == 0 {
-			clear(cx[x.PCOff : x.PCOff+x.PCLen])
-			clear(cy[y.PCOff : y.PCOff+y.PCLen])
+			clear(cx[built.PCOff : built.PCOff+built.PCLen])
+			clear(cy[shipped.PCOff : shipped.PCOff+shipped.PCLen])
 		}
 		if !bytes.Equal(cx, cy) {
 			return differ
 		}
 	}
 	if direct && len(refs) == 0 {
-		m.jumps = append(m.jumps, [2]int64{int64(m.i) + int64(x.Len) + x.Disp, int64(m.j) + int64(y.Len) + y.Disp})
+		m.jumps = append(m.jumps, [2]int64{int64(m.i) + int64(built.Len) + built.Disp,
+			int64(m.j) + int64(shipped.Len) + shipped.Disp})
 		return ""
 	}
-	for _, r := range refs {
+	for _, ref := range refs {
 		var meant uint64
 		switch {
-		case r.PCRel && y.PCLen > 0 && (direct || r.Off-m.i == uint64(x.PCOff)):
-			meant = m.addr + m.j + uint64(y.Len) + uint64(y.Disp)
-		case r.PCRel:
+		case ref.PCRel && shipped.PCLen > 0 && (direct || ref.Off-m.i == uint64(built.PCOff)):
+			meant = m.addr + m.j + uint64(shipped.Len) + uint64(shipped.Disp)
+		case ref.PCRel:
 			return differ
 		default:
-			val, ok := field(by[r.Off-m.i:], r.Width)
+			val, ok := field(by[ref.Off-m.i:], ref.Width)
 			if !ok {
 				return differ
 			}
 			meant = val
 		}
-		if why := m.check(r, meant); why != "" {
+		if why := m.check(ref, meant); why != "" {
 			return why
 		}
 	}
@@ -145,81 +148,88 @@ func (m *matcher) step(x, y elfobj.Insn) string {
 // rest compares what the decoder does not know byte by byte, which needs both
 // streams to be equally long.
 func (m *matcher) rest() string {
-	n := uint64(len(m.code)) - m.i
-	if uint64(len(m.ship))-m.j < n {
+	length := uint64(len(m.code)) - m.i
+	if uint64(len(m.ship))-m.j < length {
 		return "shipped code is shorter"
 	}
-	cx, cy := bytes.Clone(m.code[m.i:]), bytes.Clone(m.ship[m.j:m.j+n])
-	for _, r := range m.refs {
-		off := r.Off - m.i
-		if off+uint64(r.Width) > n {
+
+	// Fields that hold references are compared by what they mean, then cleared on both sides:
+	// what stays must be equal to the byte.
+	cx, cy := bytes.Clone(m.code[m.i:]), bytes.Clone(m.ship[m.j:m.j+length])
+	for _, ref := range m.refs {
+		off := ref.Off - m.i
+		if off+uint64(ref.Width) > length {
 			return "reference reaches outside the function"
 		}
-		meant, ok := field(cy[off:], r.Width)
+		meant, ok := field(cy[off:], ref.Width)
 		if !ok {
-			return fmt.Sprintf("reference at +%#x cannot be checked", r.Off)
+			return fmt.Sprintf("reference at +%#x cannot be checked", ref.Off)
 		}
-		if r.PCRel {
-			meant += m.addr + m.j + off + uint64(r.Skew)
+		if ref.PCRel {
+			meant += m.addr + m.j + off + uint64(ref.Skew)
 		}
-		if why := m.check(r, meant); why != "" {
+		if why := m.check(ref, meant); why != "" {
 			return why
 		}
-		clear(cx[off : off+uint64(r.Width)])
-		clear(cy[off : off+uint64(r.Width)])
+		clear(cx[off : off+uint64(ref.Width)])
+		clear(cy[off : off+uint64(ref.Width)])
 	}
+
 	if !bytes.Equal(cx, cy) {
 		return fmt.Sprintf("code behind +%#x differs", m.i)
 	}
-	m.i += n
-	m.j += n
+	m.i += length
+	m.j += length
 	return ""
 }
 
 // check compares what a reference should mean with the address it has, and
 // notes the address.
-func (m *matcher) check(r elfdiff.Reference, meant uint64) string {
-	t := r.Target
-	switch t.Kind {
+func (m *matcher) check(ref elfdiff.Reference, meant uint64) string {
+	target := ref.Target
+	switch target.Kind {
 	case elfdiff.TargetExtern:
-		base := meant - uint64(t.Off) - uint64(r.Skew)
-		if !r.PCRel {
-			base = meant - uint64(t.Off)
+		base := meant - uint64(target.Off) - uint64(ref.Skew)
+		if !ref.PCRel {
+			base = meant - uint64(target.Off)
 		}
-		if want, ok := m.v.Outside(t.Name); ok {
+		if want, ok := m.v.Outside(target.Name); ok {
 			if want != base {
-				return fmt.Sprintf("reference at +%#x to %s goes elsewhere in the shipped code", r.Off, t.Name)
+				return fmt.Sprintf("reference at +%#x to %s goes elsewhere in the shipped code", ref.Off, target.Name)
 			}
 			return ""
 		}
-		list := m.v.Lookup(t.Name)
+		list := m.v.Lookup(target.Name)
 		if len(list) > 0 && !anyAt(list, base) {
-			return fmt.Sprintf("reference at +%#x to %s goes to %s in the shipped code", r.Off, t.Name, nameAt(m.v, base))
+			return fmt.Sprintf("reference at +%#x to %s goes to %s in the shipped code", ref.Off, target.Name,
+				nameAt(m.v, base))
 		}
 		if len(list) == 0 && m.v.Object() != "vmlinux" {
 			// A module names all that it refers to; the image need not.
-			return fmt.Sprintf("reference at +%#x to %s, which the shipped module neither has nor refers to", r.Off, t.Name)
+			return fmt.Sprintf("reference at +%#x to %s, which the shipped module neither has nor refers to", ref.Off,
+				target.Name)
 		}
-		m.ev.exts[t.Name] = base
+		m.ev.exts[target.Name] = base
 	case elfdiff.TargetAtom:
-		at := &m.o.Atoms[t.Atom]
+		at := &m.o.Atoms[target.Atom]
 		if at.Name == "" {
 			return ""
 		}
-		base := meant - uint64(t.Off)
-		if m.o.IsCode(t.Atom) && m.o.Root(t.Atom) == t.Atom {
+		base := meant - uint64(target.Off)
+		if m.o.IsCode(target.Atom) && m.o.Root(target.Atom) == target.Atom {
 			if list := m.v.Lookup(at.Name); len(list) > 0 && !anyAt(list, base) {
-				return fmt.Sprintf("reference at +%#x to %s goes to %s in the shipped code", r.Off, at.Name, nameAt(m.v, base))
+				return fmt.Sprintf("reference at +%#x to %s goes to %s in the shipped code", ref.Off, at.Name,
+					nameAt(m.v, base))
 			}
 		}
-		m.ev.atoms[t.Atom] = base
+		m.ev.atoms[target.Atom] = base
 	case elfdiff.TargetString, elfdiff.TargetConst:
-		got := m.v.Read(meant-uint64(t.Skip), len(t.Text))
+		got := m.v.Read(meant-uint64(target.Skip), len(target.Text))
 		if got == nil {
-			return fmt.Sprintf("constant %q has an address outside the shipped object", trim(t.Text))
+			return fmt.Sprintf("constant %q has an address outside the shipped object", trim(target.Text))
 		}
-		if !bytes.Equal(got, t.Text) {
-			return fmt.Sprintf("constant %q is %q in the shipped code", trim(t.Text), trim(got))
+		if !bytes.Equal(got, target.Text) {
+			return fmt.Sprintf("constant %q is %q in the shipped code", trim(target.Text), trim(got))
 		}
 	}
 	return ""
@@ -228,16 +238,16 @@ func (m *matcher) check(r elfdiff.Reference, meant uint64) string {
 func trim(b []byte) []byte { return bytes.TrimRight(b, "\x00") }
 
 func anyAt(list []Symbol, addr uint64) bool {
-	for _, s := range list {
-		if s.Addr == addr {
+	for _, sym := range list {
+		if sym.Addr == addr {
 			return true
 		}
 	}
 	return false
 }
 
-func nameAt(v View, addr uint64) string {
-	if l := v.At(addr); len(l) > 0 {
+func nameAt(view View, addr uint64) string {
+	if l := view.At(addr); len(l) > 0 {
 		return l[0].Name
 	}
 	return fmt.Sprintf("%#x", addr)
@@ -252,19 +262,20 @@ func condition(b []byte) byte {
 	return b[0] & 0xf
 }
 
-func field(b []byte, w int) (uint64, bool) {
-	if len(b) < w {
+func field(code []byte, w int) (uint64, bool) {
+	if len(code) < w {
 		return 0, false
 	}
 	switch w {
 	case 8:
 		var v uint64
 		for i := 7; i >= 0; i-- {
-			v = v<<8 | uint64(b[i])
+			v = v<<8 | uint64(code[i])
 		}
 		return v, true
 	case 4:
-		return uint64(int64(int32(uint32(b[0]) | uint32(b[1])<<8 | uint32(b[2])<<16 | uint32(b[3])<<24))), true
+		return uint64(int64(int32(uint32(code[0]) | uint32(code[1])<<8 | uint32(code[2])<<16 | uint32(code[3])<<24))),
+			true
 	}
 	return 0, false
 }

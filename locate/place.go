@@ -39,77 +39,87 @@ type candidate struct {
 	ev    evidence
 }
 
-// Find places every function of o. What matches under a unique name is placed
+// Find places every function of orig. What matches under a unique name is placed
 // first. Of several namesakes, the one is meant that placed code refers to,
 // else the one that lies among the object's own code; code that matches
 // elsewhere is another object's copy. Each decision may settle others.
-func Find(o *elfdiff.Object, v View) *Placement {
-	p := &Placement{View: v, Funcs: map[elfdiff.AtomID]Place{}, Addr: map[elfdiff.AtomID]uint64{}, Ext: map[string]uint64{}, Miss: map[elfdiff.AtomID]string{}, Twins: map[elfdiff.AtomID]int{}, conflict: map[elfdiff.AtomID][2]uint64{}}
+func Find(orig *elfdiff.Object, view View) *Placement {
+	placed := &Placement{View: view, Funcs: map[elfdiff.AtomID]Place{}, Addr: map[elfdiff.AtomID]uint64{},
+		Ext: map[string]uint64{}, Miss: map[elfdiff.AtomID]string{}, Twins: map[elfdiff.AtomID]int{},
+		conflict: map[elfdiff.AtomID][2]uint64{}}
 	pending := map[elfdiff.AtomID][]candidate{}
 	var order []elfdiff.AtomID
-	for i := range o.Atoms {
-		a := elfdiff.AtomID(i)
-		if !o.IsCode(a) || o.Atoms[a].Name == "" {
+
+	// What matches under a name that the target has once is certain. The rest waits until these
+	// are known.
+	for i := range orig.Atoms {
+		atom := elfdiff.AtomID(i)
+		if !orig.IsCode(atom) || orig.Atoms[atom].Name == "" {
 			continue
 		}
-		syms := v.Lookup(o.Atoms[a].Name)
+		syms := view.Lookup(orig.Atoms[atom].Name)
 		if len(syms) == 0 {
-			p.Miss[a] = "the target has no symbol of this name"
+			placed.Miss[atom] = "the target has no symbol of this name"
 			continue
 		}
 		var fit []candidate
 		why := ""
-		for _, s := range syms {
-			size, ev, reason := match(o, v, a, s.Addr)
+		for _, sym := range syms {
+			size, ev, reason := match(orig, view, atom, sym.Addr)
 			if reason != "" {
 				if why == "" || len(syms) == 1 {
 					why = reason
 				}
 				continue
 			}
-			fit = append(fit, candidate{Place{Symbol: s, Size: size}, ev})
+			fit = append(fit, candidate{Place{Symbol: sym, Size: size}, ev})
 		}
 		switch {
 		case len(fit) == 0:
-			p.Miss[a] = why
+			placed.Miss[atom] = why
 		case len(syms) == 1:
-			p.accept(a, fit[0].place, fit[0].ev)
+			placed.accept(atom, fit[0].place, fit[0].ev)
 		default:
-			pending[a] = fit
-			order = append(order, a)
+			pending[atom] = fit
+			order = append(order, atom)
 		}
 	}
-	p.byReference(order, pending)
-	p.bySpan(o, order, pending, 1)
-	p.byReference(order, pending)
-	p.bySpan(o, order, pending, 2)
-	for _, a := range order {
-		if _, done := p.Funcs[a]; done || p.Miss[a] != "" {
+
+	// Twice each, the strict rule before the loose one: what one round settles may tell the next
+	// which namesake is meant.
+	placed.byReference(order, pending)
+	placed.bySpan(orig, order, pending, 1)
+	placed.byReference(order, pending)
+	placed.bySpan(orig, order, pending, 2)
+
+	for _, atom := range order {
+		if _, done := placed.Funcs[atom]; done || placed.Miss[atom] != "" {
 			continue
 		}
-		if addr, ok := p.Addr[a]; ok {
-			p.Miss[a] = fmt.Sprintf("the code at %#x, which this object refers to, differs", addr)
+		if addr, ok := placed.Addr[atom]; ok {
+			placed.Miss[atom] = fmt.Sprintf("the code at %#x, which this object refers to, differs", addr)
 			continue
 		}
-		p.Twins[a] = len(pending[a])
-		p.Miss[a] = fmt.Sprintf("%d functions of this name have the same code and nothing tells them apart", len(pending[a]))
+		placed.Twins[atom] = len(pending[atom])
+		placed.Miss[atom] = fmt.Sprintf("%d functions of this name have the same code and nothing tells them apart",
+			len(pending[atom]))
 	}
-	p.settle()
-	return p
+	placed.settle()
+	return placed
 }
 
 // byReference places the candidates at addresses that placed code refers to.
 func (p *Placement) byReference(order []elfdiff.AtomID, pending map[elfdiff.AtomID][]candidate) {
 	for progress := true; progress; {
 		progress = false
-		for _, a := range order {
-			addr, known := p.Addr[a]
-			if _, done := p.Funcs[a]; done || !known {
+		for _, atom := range order {
+			addr, known := p.Addr[atom]
+			if _, done := p.Funcs[atom]; done || !known {
 				continue
 			}
-			for _, c := range pending[a] {
+			for _, c := range pending[atom] {
 				if c.place.Addr == addr {
-					p.accept(a, c.place, c.ev)
+					p.accept(atom, c.place, c.ev)
 					progress = true
 				}
 			}
@@ -121,28 +131,34 @@ func (p *Placement) byReference(order []elfdiff.AtomID, pending map[elfdiff.Atom
 // the namesake nearest to the object's code: where a nearer one differs, that
 // is ours in another build. Several candidates are told apart only when one of
 // them alone lies between placed functions. most limits the candidates.
-func (p *Placement) bySpan(o *elfdiff.Object, order []elfdiff.AtomID, pending map[elfdiff.AtomID][]candidate, most int) {
-	lo, hi, ok := p.span(o)
-	for _, a := range order {
-		list := pending[a]
-		_, done := p.Funcs[a]
-		_, known := p.Addr[a]
-		if done || known || p.Miss[a] != "" || most == 1 && len(list) > 1 {
+func (p *Placement) bySpan(orig *elfdiff.Object, order []elfdiff.AtomID, pending map[elfdiff.AtomID][]candidate,
+	most int) {
+	lo, hi, ok := p.span(orig)
+	for _, atom := range order {
+		list := pending[atom]
+		_, done := p.Funcs[atom]
+		_, known := p.Addr[atom]
+		if done || known || p.Miss[atom] != "" || most == 1 && len(list) > 1 {
 			continue
 		}
+
+		// One candidate is not enough: it may be a copy of the code in another object, while this
+		// object's own was built differently.
 		if len(list) == 1 {
-			if ok && ordinary(o, a) {
-				for _, s := range p.View.Lookup(o.Atoms[a].Name) {
-					if distance(s.Addr, lo, hi) < distance(list[0].place.Addr, lo, hi) {
-						p.Miss[a] = fmt.Sprintf("the code at %#x, next to the object's other functions, differs", s.Addr)
+			if ok && ordinary(orig, atom) {
+				for _, sym := range p.View.Lookup(orig.Atoms[atom].Name) {
+					if distance(sym.Addr, lo, hi) < distance(list[0].place.Addr, lo, hi) {
+						p.Miss[atom] = fmt.Sprintf("the code at %#x, next to the object's other functions, differs",
+							sym.Addr)
 					}
 				}
 			}
-			if p.Miss[a] == "" {
-				p.accept(a, list[0].place, list[0].ev)
+			if p.Miss[atom] == "" {
+				p.accept(atom, list[0].place, list[0].ev)
 			}
 			continue
 		}
+
 		var in []candidate
 		for _, c := range list {
 			if ok && distance(c.place.Addr, lo, hi) == 0 {
@@ -150,7 +166,7 @@ func (p *Placement) bySpan(o *elfdiff.Object, order []elfdiff.AtomID, pending ma
 			}
 		}
 		if len(in) == 1 {
-			p.accept(a, in[0].place, in[0].ev)
+			p.accept(atom, in[0].place, in[0].ev)
 		}
 	}
 }
@@ -165,41 +181,41 @@ func distance(addr, lo, hi uint64) uint64 {
 	return 0
 }
 
-func (p *Placement) accept(a elfdiff.AtomID, pl Place, ev evidence) {
-	p.Funcs[a] = pl
-	if old, ok := p.Addr[a]; ok && old != pl.Addr {
-		p.conflict[a] = [2]uint64{min(old, pl.Addr), max(old, pl.Addr)}
+func (p *Placement) accept(atom elfdiff.AtomID, pl Place, ev evidence) {
+	p.Funcs[atom] = pl
+	if old, ok := p.Addr[atom]; ok && old != pl.Addr {
+		p.conflict[atom] = [2]uint64{min(old, pl.Addr), max(old, pl.Addr)}
 	}
-	p.Addr[a] = pl.Addr
-	for k, v := range ev.atoms {
-		switch old, ok := p.Addr[k]; {
+	p.Addr[atom] = pl.Addr
+	for known, addr := range ev.atoms {
+		switch old, ok := p.Addr[known]; {
 		case !ok:
-			p.Addr[k] = v
-		case old != v:
-			p.conflict[k] = [2]uint64{min(old, v), max(old, v)}
+			p.Addr[known] = addr
+		case old != addr:
+			p.conflict[known] = [2]uint64{min(old, addr), max(old, addr)}
 		}
 	}
-	for k, v := range ev.exts {
-		p.Ext[k] = v
+	for ext, addr := range ev.exts {
+		p.Ext[ext] = addr
 	}
 }
 
 // settle drops what shipped code contradicts itself about: one variable or
 // function at two addresses is another build.
 func (p *Placement) settle() {
-	for a, at := range p.conflict {
-		delete(p.Addr, a)
-		delete(p.Funcs, a)
-		p.Miss[a] = fmt.Sprintf("the shipped code refers to it at %#x and at %#x", at[0], at[1])
+	for atom, at := range p.conflict {
+		delete(p.Addr, atom)
+		delete(p.Funcs, atom)
+		p.Miss[atom] = fmt.Sprintf("the shipped code refers to it at %#x and at %#x", at[0], at[1])
 	}
 }
 
 // span is the range of addresses of the object's ordinary code. The linker
 // places the .text of one object in one piece, so its functions bound it.
-func (p *Placement) span(o *elfdiff.Object) (lo, hi uint64, ok bool) {
+func (p *Placement) span(obj *elfdiff.Object) (lo, hi uint64, ok bool) {
 	var addrs []uint64
-	for a, pl := range p.Funcs {
-		if ordinary(o, a) {
+	for atom, pl := range p.Funcs {
+		if ordinary(obj, atom) {
 			addrs = append(addrs, pl.Addr)
 		}
 	}
@@ -213,12 +229,13 @@ func (p *Placement) span(o *elfdiff.Object) (lo, hi uint64, ok bool) {
 // ordinary reports whether the function's code lies with that of the object's
 // other functions, and not in a section that the linker collects elsewhere
 // (TEXT_TEXT of include/asm-generic/vmlinux.lds.h, v6.1).
-func ordinary(o *elfdiff.Object, a elfdiff.AtomID) bool {
-	sec := o.Section(a)
-	for _, p := range []string{".text.unlikely", ".text.hot", ".text.startup", ".text.exit", ".text.asan", ".text.tsan"} {
+func ordinary(orig *elfdiff.Object, atom elfdiff.AtomID) bool {
+	sec := orig.Section(atom)
+	for _, p := range []string{".text.unlikely", ".text.hot", ".text.startup", ".text.exit", ".text.asan",
+		".text.tsan"} {
 		if strings.HasPrefix(sec, p) {
 			return false
 		}
 	}
-	return o.Root(a) == a && strings.HasPrefix(sec, ".text.")
+	return orig.Root(atom) == atom && strings.HasPrefix(sec, ".text.")
 }

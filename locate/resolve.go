@@ -34,60 +34,62 @@ type Names struct {
 
 // Resolve implements elfdiff.Resolver. An ordinary undefined symbol serves
 // exports of vmlinux; all else is a livepatch symbol.
-func (n *Names) Resolve(e elfdiff.External) (string, error) {
-	if e.Orig >= 0 {
-		addr, known := n.Place.Addr[e.Orig]
-		why, missed := n.Place.Miss[e.Orig]
+func (n *Names) Resolve(external elfdiff.External) (string, error) {
+	if external.Orig >= 0 {
+		addr, known := n.Place.Addr[external.Orig]
+		why, missed := n.Place.Miss[external.Orig]
 		switch {
-		case missed && !e.Func:
-			return "", &finding.Finding{ID: finding.IDSymbol, Severity: finding.Error, Symbol: e.Name,
-				Message: "variable cannot be found in the target: " + why, Remedy: "check compiler, config and source against the target"}
+		case missed && !external.Func:
+			return "", &finding.Finding{ID: finding.IDSymbol, Severity: finding.Error, Symbol: external.Name,
+				Message: "variable cannot be found in the target: " + why,
+				Remedy:  "check compiler, config and source against the target"}
 		case missed && !known:
 			// A weak function that another object overrides: only the name counts.
-			if list := n.Place.View.Lookup(e.Name); e.Local || len(list) != 1 || !list[0].Global {
-				return "", &finding.Finding{ID: finding.IDSymbol, Severity: finding.Error, Symbol: e.Name,
-					Message: "function cannot be found in the target: " + why, Remedy: "check compiler, config and source against the target"}
+			if list := n.Place.View.Lookup(external.Name); external.Local || len(list) != 1 || !list[0].Global {
+				return "", &finding.Finding{ID: finding.IDSymbol, Severity: finding.Error, Symbol: external.Name,
+					Message: "function cannot be found in the target: " + why,
+					Remedy:  "check compiler, config and source against the target"}
 			}
 		}
-		if n.Place.View.Object() == "vmlinux" && !e.Local && !e.Original {
-			if name, ok := n.exported(e.Name); ok {
+		if n.Place.View.Object() == "vmlinux" && !external.Local && !external.Original {
+			if name, ok := n.exported(external.Name); ok {
 				return name, nil
 			}
 		}
-		return n.inView(n.Place.View, e, addr, known)
+		return n.inView(n.Place.View, external, addr, known)
 	}
-	if n.Place.View.Object() != "vmlinux" && hasGlobal(n.Place.View, e.Name) {
-		addr, known := n.Place.Ext[e.Name]
-		return n.inView(n.Place.View, e, addr, known)
+	if n.Place.View.Object() != "vmlinux" && hasGlobal(n.Place.View, external.Name) {
+		addr, known := n.Place.Ext[external.Name]
+		return n.inView(n.Place.View, external, addr, known)
 	}
-	if name, ok := n.exported(e.Name); ok {
+	if name, ok := n.exported(external.Name); ok {
 		return name, nil
 	}
-	if n.Provided != nil && n.Provided(e.Name) {
-		return e.Name, nil
+	if n.Provided != nil && n.Provided(external.Name) {
+		return external.Name, nil
 	}
-	if x, ok := n.Export(e.Name); ok && x.Object() != "vmlinux" {
-		if err := n.checkExporter(e.Name, x.Object()); err != nil {
+	if x, ok := n.Export(external.Name); ok && x.Object() != "vmlinux" {
+		if err := n.checkExporter(external.Name, x.Object()); err != nil {
 			return "", err
 		}
-		v, err := n.Module(x.Object())
+		view, err := n.Module(x.Object())
 		if err != nil {
 			return "", err
 		}
-		return n.inView(v, e, 0, false)
+		return n.inView(view, external, 0, false)
 	}
-	addr, known := n.Place.Ext[e.Name]
-	if len(n.Vmlinux.Lookup(e.Name)) > 0 {
-		return n.inView(n.Vmlinux, e, addr, known && n.Place.View.Object() == "vmlinux")
+	addr, known := n.Place.Ext[external.Name]
+	if len(n.Vmlinux.Lookup(external.Name)) > 0 {
+		return n.inView(n.Vmlinux, external, addr, known && n.Place.View.Object() == "vmlinux")
 	}
 	if n.Source != nil {
-		if why := n.Source(e.Name); why != "" {
-			return "", &finding.Finding{ID: finding.IDSymbol, Severity: finding.Error, Symbol: e.Name,
+		if why := n.Source(external.Name); why != "" {
+			return "", &finding.Finding{ID: finding.IDSymbol, Severity: finding.Error, Symbol: external.Name,
 				Message: "the target's kallsyms does not list it, so that a livepatch cannot refer to it: " + why,
 				Remedy:  "find what is needed by way of a function or variable that kallsyms lists"}
 		}
 	}
-	return "", &finding.Finding{ID: finding.IDPrerequisite, Severity: finding.Error, Symbol: e.Name,
+	return "", &finding.Finding{ID: finding.IDPrerequisite, Severity: finding.Error, Symbol: external.Name,
 		Message: "the patched code needs a symbol that neither the target nor this patch has",
 		Remedy:  "add the patch that introduces it"}
 }
@@ -95,12 +97,12 @@ func (n *Names) Resolve(e elfdiff.External) (string, error) {
 // exported returns the plain name when vmlinux exports it. What a module
 // exports becomes a livepatch symbol, so that the livepatch can load first.
 func (n *Names) exported(name string) (string, bool) {
-	x, ok := n.Export(name)
-	if !ok || x.Object() != "vmlinux" {
+	export, ok := n.Export(name)
+	if !ok || export.Object() != "vmlinux" {
 		return "", false
 	}
-	if x.Namespace != "" {
-		n.Namespaces[x.Namespace] = true
+	if export.Namespace != "" {
+		n.Namespaces[export.Namespace] = true
 	}
 	return name, true
 }
@@ -119,55 +121,59 @@ func (n *Names) checkExporter(symbol, module string) error {
 		return err
 	}
 	return &finding.Finding{ID: finding.IDPrerequisite, Severity: finding.Error, Symbol: symbol,
-		Message: fmt.Sprintf("module %s exports it, on which %s does not depend: it need not be loaded when the patched code runs", module, object),
-		Remedy:  "look the symbol up when the code runs, with symbol_get(), or leave this part out"}
+		Message: fmt.Sprintf("module %s exports it, on which %s does not depend: it need not be loaded when the "+
+			"patched code runs", module, object),
+		Remedy: "look the symbol up when the code runs, with symbol_get(), or leave this part out"}
 }
 
-func hasGlobal(v View, name string) bool {
-	return slices.ContainsFunc(v.Lookup(name), func(s Symbol) bool { return s.Global })
+func hasGlobal(view View, name string) bool {
+	return slices.ContainsFunc(view.Lookup(name), func(s Symbol) bool { return s.Global })
 }
 
 // inView picks the symbol among its namesakes: the one at the address that
 // shipped code refers to, else the only one, else the only global one.
-func (n *Names) inView(v View, e elfdiff.External, addr uint64, known bool) (string, error) {
-	list := v.Lookup(e.Name)
+func (n *Names) inView(view View, external elfdiff.External, addr uint64, known bool) (string, error) {
+	list := view.Lookup(external.Name)
 	var pick []Symbol
 	switch {
 	case known:
-		for _, s := range list {
-			if s.Addr == addr {
-				pick = append(pick, s)
+		for _, sym := range list {
+			if sym.Addr == addr {
+				pick = append(pick, sym)
 			}
 		}
 		if len(pick) == 0 {
 			// The compiler numbered it otherwise in the shipped build.
-			pick = v.At(addr)
+			pick = view.At(addr)
 		}
-	case len(list) > 1 && !e.Local:
-		for _, s := range list {
-			if s.Global {
-				pick = append(pick, s)
+	case len(list) > 1 && !external.Local:
+		for _, sym := range list {
+			if sym.Global {
+				pick = append(pick, sym)
 			}
 		}
 	default:
 		pick = list
 	}
 	problem := func(format string, args ...any) error {
-		return &finding.Finding{ID: finding.IDSymbol, Severity: finding.Error, Symbol: e.Name, Message: fmt.Sprintf(format, args...),
-			Remedy: "check compiler, config and source against the target; a debug package does not help here"}
+		return &finding.Finding{ID: finding.IDSymbol, Severity: finding.Error, Symbol: external.Name,
+			Message: fmt.Sprintf(format, args...),
+			Remedy:  "check compiler, config and source against the target; a debug package does not help here"}
 	}
 	switch {
 	case len(pick) == 0:
-		return "", problem("%s has no symbol %s to refer to", v.Object(), e.Name)
+		return "", problem("%s has no symbol %s to refer to", view.Object(), external.Name)
 	case len(pick) > 1 && !known:
-		return "", problem("%s has %d symbols %s and nothing tells which is meant", v.Object(), len(pick), e.Name)
+		return "", problem("%s has %d symbols %s and nothing tells which is meant", view.Object(), len(pick),
+			external.Name)
 	}
-	s := pick[0]
-	if s.Init {
-		return "", problem("%s of %s is discarded after initialisation", e.Name, v.Object())
+	only := pick[0]
+	if only.Init {
+		return "", problem("%s of %s is discarded after initialisation", external.Name, view.Object())
 	}
-	if !s.Stable {
-		return "", problem("the position of %s in %s depends on whether the module is still loading", e.Name, v.Object())
+	if !only.Stable {
+		return "", problem("the position of %s in %s depends on whether the module is still loading", external.Name,
+			view.Object())
 	}
-	return elfobj.KlpSymbol{Object: v.Object(), Name: s.Name, Pos: s.Sympos()}.String(), nil
+	return elfobj.KlpSymbol{Object: view.Object(), Name: only.Name, Pos: only.Sympos()}.String(), nil
 }

@@ -60,8 +60,8 @@ var _ View = (*VmlinuxView)(nil)
 func (v *VmlinuxView) Object() string { return "vmlinux" }
 
 // Read implements View.
-func (v *VmlinuxView) Read(addr uint64, n int) []byte {
-	b, err := v.Image.Read(addr, n)
+func (v *VmlinuxView) Read(addr uint64, count int) []byte {
+	b, err := v.Image.Read(addr, count)
 	if err != nil {
 		return nil
 	}
@@ -107,81 +107,84 @@ const (
 )
 
 // NewModuleView lays out a module.
-func NewModuleView(m *kmod.Module) (*ModuleView, error) {
-	f := m.File
-	arch, err := elfobj.ArchOf(f.Machine)
+func NewModuleView(module *kmod.Module) (*ModuleView, error) {
+	file := module.File
+	arch, err := elfobj.ArchOf(file.Machine)
 	if err != nil {
 		return nil, err
 	}
-	v := &ModuleView{m: m, base: make([]uint64, len(f.Sections)), data: make([][]byte, len(f.Sections)), outside: map[string]uint64{}, byAddr: map[uint64][]Symbol{}}
+	view := &ModuleView{m: module, base: make([]uint64, len(file.Sections)), data: make([][]byte, len(file.Sections)),
+		outside: map[string]uint64{}, byAddr: map[uint64][]Symbol{}}
 	next := uint64(moduleBase)
-	for i := 1; i < len(f.Sections); i++ {
-		s := &f.Sections[i]
-		if s.Flags&elf.SHF_ALLOC == 0 {
+	for i := 1; i < len(file.Sections); i++ {
+		section := &file.Sections[i]
+		if section.Flags&elf.SHF_ALLOC == 0 {
 			continue
 		}
-		if room := moduleRoom - (next - moduleBase); room < 0x2000 || s.Size > room-0x2000 {
-			return nil, fmt.Errorf("module %s is too large to lay out", m.Name)
+		if room := moduleRoom - (next - moduleBase); room < 0x2000 || section.Size > room-0x2000 {
+			return nil, fmt.Errorf("module %s is too large to lay out", module.Name)
 		}
-		v.base[i] = next
-		v.data[i] = make([]byte, s.Size)
-		copy(v.data[i], s.Data)
-		next += (s.Size + 0x1fff) &^ 0xfff
+		view.base[i] = next
+		view.data[i] = make([]byte, section.Size)
+		copy(view.data[i], section.Data)
+		next += (section.Size + 0x1fff) &^ 0xfff
 	}
 	ext := uint64(outsideBase)
 	addr := func(id elfobj.SymID) uint64 {
-		s := &f.Symbols[id]
+		sym := &file.Symbols[id]
 		switch {
-		case s.Sec > 0:
-			return v.base[s.Sec] + s.Value
-		case s.Sec == elfobj.SecAbs:
-			return s.Value
+		case sym.Sec > 0:
+			return view.base[sym.Sec] + sym.Value
+		case sym.Sec == elfobj.SecAbs:
+			return sym.Value
 		}
-		if a, ok := v.outside[s.Name]; ok {
+		if a, ok := view.outside[sym.Name]; ok {
 			return a
 		}
 		ext += 64
-		v.outside[s.Name] = ext
+		view.outside[sym.Name] = ext
 		return ext
 	}
-	for i := range f.Sections {
-		if v.base[i] == 0 {
+	for i := range file.Sections {
+		if view.base[i] == 0 {
 			continue
 		}
-		for _, r := range f.Sections[i].Relocs {
-			if r.Off > uint64(len(v.data[i])) {
-				return nil, fmt.Errorf("module %s: relocation outside %s", m.Name, f.Sections[i].Name)
+		for _, rel := range file.Sections[i].Relocs {
+			if rel.Off > uint64(len(view.data[i])) {
+				return nil, fmt.Errorf("module %s: relocation outside %s", module.Name, file.Sections[i].Name)
 			}
 			// An overflow only means that this field is not comparable.
-			_ = arch.Apply(v.data[i][r.Off:], r.Type, addr(r.Sym)+uint64(r.Addend), v.base[i]+r.Off)
+			_ = arch.Apply(view.data[i][rel.Off:], rel.Type, addr(rel.Sym)+uint64(rel.Addend), view.base[i]+rel.Off)
 		}
 	}
-	for _, s := range m.Symbols() {
-		if s.Sec > 0 && int(s.Sec) < len(v.base) && v.base[s.Sec] != 0 { // not a source file's name, which an unstripped module has
-			x := v.symbol(s)
-			v.byAddr[x.Addr] = append(v.byAddr[x.Addr], x)
+	for _, named := range module.Symbols() {
+		if named.Sec > 0 && int(named.Sec) < len(view.base) && view.base[named.Sec] != 0 {
+			// not a source file's name, which an unstripped module has
+			sym := view.symbol(named)
+			view.byAddr[sym.Addr] = append(view.byAddr[sym.Addr], sym)
 		}
 	}
-	return v, nil
+	return view, nil
 }
 
 func (v *ModuleView) symbol(s kmod.Symbol) Symbol {
 	return Symbol{Name: s.Name, Addr: v.base[s.Sec] + s.Off, Pos: s.Pos, Count: s.Count,
-		Global: v.m.File.Symbols[s.Sym].Bind != elf.STB_LOCAL, Weak: v.m.File.Symbols[s.Sym].Bind == elf.STB_WEAK, Stable: s.SymposStable(), Init: s.Init}
+		Global: v.m.File.Symbols[s.Sym].Bind != elf.STB_LOCAL, Weak: v.m.File.Symbols[s.Sym].Bind == elf.STB_WEAK,
+		Stable: s.SymposStable(), Init: s.Init}
 }
 
 // Object implements View.
 func (v *ModuleView) Object() string { return v.m.Name }
 
 // Read implements View.
-func (v *ModuleView) Read(addr uint64, n int) []byte {
+func (v *ModuleView) Read(addr uint64, count int) []byte {
 	for i, b := range v.base {
 		if b != 0 && addr >= b && addr-b < uint64(len(v.data[i])) {
 			off := addr - b
-			if n < 0 || uint64(n) > uint64(len(v.data[i]))-off {
+			if count < 0 || uint64(count) > uint64(len(v.data[i]))-off {
 				return nil
 			}
-			return v.data[i][off : off+uint64(n)]
+			return v.data[i][off : off+uint64(count)]
 		}
 	}
 	return nil

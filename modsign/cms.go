@@ -55,25 +55,28 @@ type digest struct {
 }
 
 var digests = []digest{
-	{"sha512", crypto.SHA512, asn1.ObjectIdentifier{2, 16, 840, 1, 101, 3, 4, 2, 3}, asn1.ObjectIdentifier{1, 2, 840, 10045, 4, 3, 4}, "CRYPTO_SHA512"},
-	{"sha384", crypto.SHA384, asn1.ObjectIdentifier{2, 16, 840, 1, 101, 3, 4, 2, 2}, asn1.ObjectIdentifier{1, 2, 840, 10045, 4, 3, 3}, "CRYPTO_SHA512"},
-	{"sha256", crypto.SHA256, asn1.ObjectIdentifier{2, 16, 840, 1, 101, 3, 4, 2, 1}, asn1.ObjectIdentifier{1, 2, 840, 10045, 4, 3, 2}, "CRYPTO_SHA256"},
+	{"sha512", crypto.SHA512, asn1.ObjectIdentifier{2, 16, 840, 1, 101, 3, 4, 2, 3},
+		asn1.ObjectIdentifier{1, 2, 840, 10045, 4, 3, 4}, "CRYPTO_SHA512"},
+	{"sha384", crypto.SHA384, asn1.ObjectIdentifier{2, 16, 840, 1, 101, 3, 4, 2, 2},
+		asn1.ObjectIdentifier{1, 2, 840, 10045, 4, 3, 3}, "CRYPTO_SHA512"},
+	{"sha256", crypto.SHA256, asn1.ObjectIdentifier{2, 16, 840, 1, 101, 3, 4, 2, 1},
+		asn1.ObjectIdentifier{1, 2, 840, 10045, 4, 3, 2}, "CRYPTO_SHA256"},
 }
 
 // digestNamed finds a hash by name; "" is the first.
 func digestNamed(name string) (digest, error) {
-	for _, d := range digests {
-		if name == "" || d.name == name {
-			return d, nil
+	for _, wanted := range digests {
+		if name == "" || wanted.name == name {
+			return wanted, nil
 		}
 	}
 	return digest{}, fmt.Errorf("hash %q: want sha256, sha384 or sha512", name)
 }
 
 func digestOf(oid asn1.ObjectIdentifier) (digest, error) {
-	for _, d := range digests {
-		if d.oid.Equal(oid) {
-			return d, nil
+	for _, wanted := range digests {
+		if wanted.oid.Equal(oid) {
+			return wanted, nil
 		}
 	}
 	return digest{}, fmt.Errorf("digest algorithm %v is not supported", oid)

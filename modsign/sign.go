@@ -45,12 +45,12 @@ func (s *Signer) For(hash string) (*Signer, error) {
 	if s.chosen || hash == "" {
 		return s, nil
 	}
-	d, err := digestNamed(hash)
+	wanted, err := digestNamed(hash)
 	if err != nil {
 		return nil, fmt.Errorf("sign as the kernel signs its modules: %w; choose one of these", err)
 	}
 	out := *s
-	out.hash, out.chosen = d, true
+	out.hash, out.chosen = wanted, true
 	return &out, nil
 }
 
@@ -74,39 +74,45 @@ func (s *Signer) Needs() []string {
 // In place of the file, keyFile may be the PKCS#11 URI of a key in a token
 // ("pkcs11:…"). openssl then signs, see PINVariable.
 func Load(keyFile, certFile, hash string) (*Signer, error) {
-	d, err := digestNamed(hash)
+	wanted, err := digestNamed(hash)
 	if err != nil {
 		return nil, fmt.Errorf("sign modules: %w", err)
 	}
-	s := &Signer{hash: d, chosen: hash != ""}
+	signer := &Signer{hash: wanted, chosen: hash != ""}
+
+	// The token holds the private key back, so whether it is that of the certificate shows only
+	// when the first signature is checked.
 	if InToken(keyFile) {
-		if s.cert, err = ReadCert(certFile); err != nil {
+		if signer.cert, err = ReadCert(certFile); err != nil {
 			return nil, err
 		}
-		if s.key, err = newTokenKey(keyFile, s.cert); err != nil {
+		if signer.key, err = newTokenKey(keyFile, signer.cert); err != nil {
 			return nil, err
 		}
-		return s, nil
+		return signer, nil
 	}
-	if s.key, err = readKey(keyFile); err != nil {
+	if signer.key, err = readKey(keyFile); err != nil {
 		return nil, fmt.Errorf("read signing key %s: %w", keyFile, err)
 	}
-	if s.cert, err = ReadCert(certFile); err != nil {
+	if signer.cert, err = ReadCert(certFile); err != nil {
 		return nil, err
 	}
-	switch pub := s.key.Public().(type) {
+
+	// The kernel would refuse a signature by another key only when the module is loaded; that is
+	// too late.
+	switch pub := signer.key.Public().(type) {
 	case *rsa.PublicKey:
-		if !pub.Equal(s.cert.PublicKey) {
+		if !pub.Equal(signer.cert.PublicKey) {
 			return nil, fmt.Errorf("sign modules: the key %s is not that of the certificate %s", keyFile, certFile)
 		}
 	case *ecdsa.PublicKey:
-		if !pub.Equal(s.cert.PublicKey) {
+		if !pub.Equal(signer.cert.PublicKey) {
 			return nil, fmt.Errorf("sign modules: the key %s is not that of the certificate %s", keyFile, certFile)
 		}
 	default:
 		return nil, fmt.Errorf("sign modules: the key %s is a %T; want RSA or ECDSA", keyFile, pub)
 	}
-	return s, nil
+	return signer, nil
 }
 
 func readKey(path string) (crypto.Signer, error) {
@@ -114,6 +120,8 @@ func readKey(path string) (crypto.Signer, error) {
 	if err != nil {
 		return nil, err
 	}
+
+	// Other blocks may stand before the key: openssl writes the parameters of the curve there.
 	for block, rest := pem.Decode(text); block != nil; block, rest = pem.Decode(rest) {
 		var key any
 		switch block.Type {
@@ -154,11 +162,11 @@ func ReadCert(path string) (*x509.Certificate, error) {
 			break
 		}
 	}
-	c, err := x509.ParseCertificate(der)
+	cert, err := x509.ParseCertificate(der)
 	if err != nil {
 		return nil, fmt.Errorf("read certificate %s: %w", path, err)
 	}
-	return c, nil
+	return cert, nil
 }
 
 // Sign returns the module with a signature behind it; one that it has already
@@ -168,7 +176,9 @@ func (s *Signer) Sign(module []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	info := signerInfo{Version: 1, Issuer: issuerAndSerial{asn1.RawValue{FullBytes: s.cert.RawIssuer}, s.cert.SerialNumber}, Digest: pkix.AlgorithmIdentifier{Algorithm: s.hash.oid}}
+
+	info := signerInfo{Version: 1, Issuer: issuerAndSerial{asn1.RawValue{FullBytes: s.cert.RawIssuer},
+		s.cert.SerialNumber}, Digest: pkix.AlgorithmIdentifier{Algorithm: s.hash.oid}}
 	if _, ok := s.key.Public().(*rsa.PublicKey); ok {
 		info.Algorithm = pkix.AlgorithmIdentifier{Algorithm: oidRSA, Parameters: asn1.NullRawValue}
 	} else {
@@ -177,14 +187,23 @@ func (s *Signer) Sign(module []byte) ([]byte, error) {
 	if info.Signature, err = s.key.Sign(rand.Reader, sum(s.hash, body), s.hash.hash); err != nil {
 		return nil, err
 	}
-	der, err := asn1.Marshal(contentInfo{oidSignedData, signedData{Version: 1, Digests: []pkix.AlgorithmIdentifier{info.Digest}, Encap: encapContent{oidData}, SignerInfos: []signerInfo{info}}})
+
+	// The signature stands alone: no certificates, no signed attributes, as scripts/sign-file.c
+	// makes it.
+	der, err := asn1.Marshal(contentInfo{oidSignedData,
+		signedData{Version: 1, Digests: []pkix.AlgorithmIdentifier{info.Digest}, Encap: encapContent{oidData},
+			SignerInfos: []signerInfo{info}}})
 	if err != nil {
 		return nil, fmt.Errorf("encode signature: %w", err)
 	}
+
 	var tail [infoLen]byte
 	tail[idTypeByte] = idPKCS7
 	binary.BigEndian.PutUint32(tail[infoLen-4:], uint32(len(der)))
 	out := bytes.Join([][]byte{body, der, tail[:], []byte(magic)}, nil)
+
+	// A signature that does not verify here would be refused by the kernel, on a machine that
+	// needs the fix.
 	if err := Verify(out, s.cert); err != nil {
 		return nil, fmt.Errorf("check the new signature: %w", err)
 	}
@@ -223,7 +242,8 @@ func Split(module []byte) (body, signature []byte, err error) {
 	rest = rest[:len(rest)-infoLen]
 	n := binary.BigEndian.Uint32(info[infoLen-4:])
 	if uint64(n) > uint64(len(rest)) || info[idTypeByte] != idPKCS7 {
-		return nil, nil, fmt.Errorf("module signature: %d bytes of kind %d behind a module of %d", n, info[idTypeByte], len(rest))
+		return nil, nil, fmt.Errorf("module signature: %d bytes of kind %d behind a module of %d", n, info[idTypeByte],
+			len(rest))
 	}
 	cut := len(rest) - int(n)
 	return rest[:cut:cut], rest[cut:], nil
@@ -239,25 +259,32 @@ func Parse(module []byte) (*Signature, error) {
 	if der == nil {
 		return nil, ErrUnsigned
 	}
-	var c contentInfo
-	if rest, err := asn1.Unmarshal(der, &c); err != nil || len(rest) > 0 {
-		return nil, fmt.Errorf("module signature is not PKCS#7 as the kernel takes it (%d bytes left): %w", len(rest), errors.Join(err))
+
+	var content contentInfo
+	if rest, err := asn1.Unmarshal(der, &content); err != nil || len(rest) > 0 {
+		return nil, fmt.Errorf("module signature is not PKCS#7 as the kernel takes it (%d bytes left): %w", len(rest),
+			errors.Join(err))
 	}
-	if !c.Type.Equal(oidSignedData) || len(c.Content.SignerInfos) != 1 {
-		return nil, fmt.Errorf("module signature: type %v with %d signers", c.Type, len(c.Content.SignerInfos))
+
+	// With several signers it would be open which one vouches.
+	if !content.Type.Equal(oidSignedData) || len(content.Content.SignerInfos) != 1 {
+		return nil, fmt.Errorf("module signature: type %v with %d signers", content.Type,
+			len(content.Content.SignerInfos))
 	}
-	i := c.Content.SignerInfos[0]
-	d, err := digestOf(i.Digest.Algorithm)
+
+	info := content.Content.SignerInfos[0]
+	wanted, err := digestOf(info.Digest.Algorithm)
 	if err != nil {
 		return nil, err
 	}
-	s := &Signature{Serial: i.Issuer.Serial, Hash: d.name, digest: d, rawIssuer: i.Issuer.Issuer.FullBytes, algorithm: i.Algorithm.Algorithm, value: i.Signature}
+	signature := &Signature{Serial: info.Issuer.Serial, Hash: wanted.name, digest: wanted,
+		rawIssuer: info.Issuer.Issuer.FullBytes, algorithm: info.Algorithm.Algorithm, value: info.Signature}
 	var name pkix.RDNSequence
-	if _, err := asn1.Unmarshal(s.rawIssuer, &name); err != nil {
+	if _, err := asn1.Unmarshal(signature.rawIssuer, &name); err != nil {
 		return nil, fmt.Errorf("module signature: issuer: %w", err)
 	}
-	s.Issuer = name.String()
-	return s, nil
+	signature.Issuer = name.String()
+	return signature, nil
 }
 
 // By reports whether the signature names a certificate. It proves nothing, see Verify.
@@ -267,26 +294,27 @@ func (s *Signature) By(cert *x509.Certificate) bool {
 
 // Verify checks the signature of a module with a certificate.
 func Verify(module []byte, cert *x509.Certificate) error {
-	s, err := Parse(module)
+	signature, err := Parse(module)
 	if err != nil {
 		return err
 	}
-	if !s.By(cert) {
-		return fmt.Errorf("signed by certificate %v of %s, not by %v of %s", s.Serial, s.Issuer, cert.SerialNumber, cert.Issuer)
+	if !signature.By(cert) {
+		return fmt.Errorf("signed by certificate %v of %s, not by %v of %s", signature.Serial, signature.Issuer,
+			cert.SerialNumber, cert.Issuer)
 	}
 	body, _, err := Split(module)
 	if err != nil {
 		return err
 	}
-	h := sum(s.digest, body)
+	hashed := sum(signature.digest, body)
 	switch pub := cert.PublicKey.(type) {
 	case *rsa.PublicKey:
-		if err := rsa.VerifyPKCS1v15(pub, s.digest.hash, h, s.value); err != nil {
+		if err := rsa.VerifyPKCS1v15(pub, signature.digest.hash, hashed, signature.value); err != nil {
 			return fmt.Errorf("%w: %w", ErrMismatch, err)
 		}
 		return nil
 	case *ecdsa.PublicKey:
-		if !s.algorithm.Equal(s.digest.ecdsa) || !ecdsa.VerifyASN1(pub, h, s.value) {
+		if !signature.algorithm.Equal(signature.digest.ecdsa) || !ecdsa.VerifyASN1(pub, hashed, signature.value) {
 			return ErrMismatch
 		}
 		return nil

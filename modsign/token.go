@@ -44,17 +44,17 @@ type tokenKey struct {
 // newTokenKey also signs something, so that a wrong PIN or certificate is known
 // before anything is built.
 func newTokenKey(uri string, cert *x509.Certificate) (*tokenKey, error) {
-	k := &tokenKey{uri, cert}
-	h := sha512.Sum512([]byte("klpforge"))
-	sig, err := k.Sign(nil, h[:], crypto.SHA512)
+	key := &tokenKey{uri, cert}
+	hashed := sha512.Sum512([]byte("klpforge"))
+	sig, err := key.Sign(nil, hashed[:], crypto.SHA512)
 	if err != nil {
 		return nil, err
 	}
 	switch pub := cert.PublicKey.(type) {
 	case *rsa.PublicKey:
-		err = rsa.VerifyPKCS1v15(pub, crypto.SHA512, h[:], sig)
+		err = rsa.VerifyPKCS1v15(pub, crypto.SHA512, hashed[:], sig)
 	case *ecdsa.PublicKey:
-		if !ecdsa.VerifyASN1(pub, h[:], sig) {
+		if !ecdsa.VerifyASN1(pub, hashed[:], sig) {
 			err = errors.New("its signature does not match")
 		}
 	default:
@@ -63,7 +63,7 @@ func newTokenKey(uri string, cert *x509.Certificate) (*tokenKey, error) {
 	if err != nil {
 		return nil, fmt.Errorf("the key in the token is not that of the certificate: %w", err)
 	}
-	return k, nil
+	return key, nil
 }
 
 // Public returns the key of the certificate.
@@ -73,14 +73,15 @@ func (k *tokenKey) Public() crypto.PublicKey { return k.cert.PublicKey }
 // own randomness.
 func (k *tokenKey) Sign(_ io.Reader, digest []byte, opts crypto.SignerOpts) ([]byte, error) {
 	name := ""
-	for _, d := range digests {
-		if d.hash == opts.HashFunc() {
-			name = d.name
+	for _, wanted := range digests {
+		if wanted.hash == opts.HashFunc() {
+			name = wanted.name
 		}
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), tokenTimeout)
 	defer cancel()
-	args := []string{"pkeyutl", "-sign", "-engine", "pkcs11", "-keyform", "engine", "-inkey", k.uri, "-pkeyopt", "digest:" + name}
+	args := []string{"pkeyutl", "-sign", "-engine", "pkcs11", "-keyform", "engine", "-inkey", k.uri, "-pkeyopt",
+		"digest:" + name}
 	if os.Getenv(PINVariable) != "" {
 		args = append(args, "-passin", "env:"+PINVariable)
 	}
@@ -95,7 +96,9 @@ func (k *tokenKey) Sign(_ io.Reader, digest []byte, opts crypto.SignerOpts) ([]b
 	case ctx.Err() != nil:
 		return nil, fmt.Errorf("sign with a token: it did not answer within %v", tokenTimeout)
 	case err != nil:
-		return nil, fmt.Errorf("sign with the token %s: openssl: %w: %s (it needs its engine pkcs11, in Debian libengine-pkcs11-openssl; the token's module in $PKCS11_MODULE_PATH, else p11-kit's; the PIN in $%s or in a file that the URI names as pin-source)",
+		return nil, fmt.Errorf("sign with the token %s: openssl: %w: %s (it needs its engine pkcs11, in Debian "+
+			"libengine-pkcs11-openssl; the token's module in $PKCS11_MODULE_PATH, else p11-kit's; the PIN in $%s or "+
+			"in a file that the URI names as pin-source)",
 			withoutPIN(k.uri), err, withoutPIN(lastLines(errs.String(), 3)), PINVariable)
 	}
 	return out.Bytes(), nil

@@ -39,14 +39,14 @@ func OpenBytes(path string, raw []byte) (*Image, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read %s: %w", path, err)
 	}
-	info, f, err := parseImage(path, data)
+	info, file, err := parseImage(path, data)
 	if err != nil {
 		return nil, fmt.Errorf("read %s: %w", path, err)
 	}
 	compressed := len(raw) != len(data) || len(raw) > 0 && &raw[0] != &data[0]
 	img := &Image{Info: info, Data: data, Compressed: compressed, Notes: map[string][]byte{}}
-	for i := range f.Sections {
-		if s := &f.Sections[i]; s.Type == elf.SHT_NOTE && s.Flags&elf.SHF_ALLOC != 0 && len(s.Data) > 0 {
+	for i := range file.Sections {
+		if s := &file.Sections[i]; s.Type == elf.SHT_NOTE && s.Flags&elf.SHF_ALLOC != 0 && len(s.Data) > 0 {
 			img.Notes[s.Name] = s.Data
 		}
 	}

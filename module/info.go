@@ -101,24 +101,27 @@ func parseImage(path string, raw []byte) (*Info, *elfobj.File, error) {
 	if raw, _, err = modsign.Split(raw); err != nil {
 		return nil, nil, err
 	}
-	f, err := elfobj.Read(raw)
+
+	file, err := elfobj.Read(raw)
 	if err != nil {
 		return nil, nil, err
 	}
-	info := &Info{Schema: Schema, File: path, Name: kmod.Name(path), Signed: signature != nil, Objects: []string{}, Modinfo: []KeyValue{}}
+	info := &Info{Schema: Schema, File: path, Name: kmod.Name(path), Signed: signature != nil, Objects: []string{},
+		Modinfo: []KeyValue{}}
 	if signature != nil {
 		info.Signature = &Signature{signature.Issuer, signature.Serial.Text(16), signature.Hash}
 	}
+
 	found := false
-	for i := range f.Sections {
-		s := &f.Sections[i]
-		if s.Name == ".modinfo" {
+	for i := range file.Sections {
+		section := &file.Sections[i]
+		if section.Name == ".modinfo" {
 			found = true
-			for _, kv := range kmod.ParseModinfo(s.Data) {
+			for _, kv := range kmod.ParseModinfo(section.Data) {
 				info.Modinfo = append(info.Modinfo, KeyValue(kv))
 			}
 		}
-		for _, k := range s.KlpRelocs {
+		for _, k := range section.KlpRelocs {
 			object, err := elfobj.KlpRelaObject(k.Name)
 			if err != nil {
 				return nil, nil, err
@@ -129,33 +132,36 @@ func parseImage(path string, raw []byte) (*Info, *elfobj.File, error) {
 	if !found {
 		return nil, nil, ErrNotModule
 	}
+
 	slices.Sort(info.Objects)
 	info.Objects = slices.Compact(info.Objects)
 	if n := info.Get("name"); n != "" {
 		info.Name = n
 	}
 	info.Livepatch = info.Get("livepatch") != ""
-	info.Manifest, err = note.Read(f)
+
+	// No note is no fault: modules by others can be livepatches too.
+	info.Manifest, err = note.Read(file)
 	if errors.Is(err, note.ErrNoNote) {
-		return info, f, nil
+		return info, file, nil
 	}
-	return info, f, err
+	return info, file, err
 }
 
 // ReadLoaded reads the manifest of a loaded module below the sysfs directory
 // of modules, usually /sys/module. A module without the note gives an error
 // wrapping note.ErrNoNote.
 func ReadLoaded(sysModule, name string) (*note.Note, error) {
-	b, err := os.ReadFile(filepath.Join(sysModule, name, NoteFile))
+	text, err := os.ReadFile(filepath.Join(sysModule, name, NoteFile))
 	if errors.Is(err, os.ErrNotExist) {
 		return nil, fmt.Errorf("loaded module %s: %w", name, note.ErrNoNote)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("loaded module %s: %w", name, err)
 	}
-	m, err := note.ParseSection(b, binary.NativeEndian)
+	manifest, err := note.ParseSection(text, binary.NativeEndian)
 	if err != nil {
 		return nil, fmt.Errorf("loaded module %s: %w", name, err)
 	}
-	return m, nil
+	return manifest, nil
 }

@@ -29,45 +29,51 @@ type Keyring struct {
 // release: those built into the kernel, the machine owner's, and those of
 // KeysDir. What cannot be read is kept in mind, see Check.
 func ReadKeyring(root, release string) *Keyring {
-	r := &Keyring{}
+	keyring := &Keyring{}
 	for _, read := range []func() (*trusted.Keys, error){
 		func() (*trusted.Keys, error) { return trusted.Builtin(root, release) },
 		func() (*trusted.Keys, error) { return trusted.Owner(root) },
 		func() (*trusted.Keys, error) { return administrators(root) },
 	} {
-		k, err := read()
+		keys, err := read()
 		if err != nil {
-			r.problems = append(r.problems, err.Error())
+			keyring.problems = append(keyring.problems, err.Error())
 			continue
 		}
-		r.sources = append(r.sources, k)
-		if k.Unread > 0 {
-			r.problems = append(r.problems, fmt.Sprintf("%d certificate(s) in %s could not be parsed", k.Unread, k.From))
+		keyring.sources = append(keyring.sources, keys)
+		if keys.Unread > 0 {
+			keyring.problems = append(keyring.problems, fmt.Sprintf("%d certificate(s) in %s could not be parsed",
+				keys.Unread, keys.From))
 		}
 	}
-	return r
+	return keyring
 }
 
 func administrators(root string) (*trusted.Keys, error) {
 	const most = 1 << 20
 	dir := filepath.Join(root, KeysDir)
-	k := &trusted.Keys{From: dir}
+	keys := &trusted.Keys{From: dir}
+
+	// No directory means that nothing was configured, which is the normal case.
 	entries, err := os.ReadDir(dir)
 	if errors.Is(err, os.ErrNotExist) {
-		return k, nil
+		return keys, nil
 	}
 	if err != nil {
 		return nil, err
 	}
-	for _, e := range entries {
-		switch filepath.Ext(e.Name()) {
+
+	// Files that cannot be read or parsed are counted: one of them might be the key that a
+	// signature asks for.
+	for _, entry := range entries {
+		switch filepath.Ext(entry.Name()) {
 		case ".x509", ".pem", ".crt", ".cer", ".der":
 		default:
 			continue
 		}
-		text, err := regular.Read(filepath.Join(dir, e.Name()), most)
+		text, err := regular.Read(filepath.Join(dir, entry.Name()), most)
 		if err != nil {
-			k.Unread++
+			keys.Unread++
 			continue
 		}
 		if !strings.Contains(string(text), "-----BEGIN ") {
@@ -78,13 +84,13 @@ func administrators(root string) (*trusted.Keys, error) {
 				continue
 			}
 			if c, err := x509.ParseCertificate(block.Bytes); err == nil {
-				k.Certs = append(k.Certs, c)
+				keys.Certs = append(keys.Certs, c)
 			} else {
-				k.Unread++
+				keys.Unread++
 			}
 		}
 	}
-	return k, nil
+	return keys, nil
 }
 
 // Trust is how far what a module says of itself is vouched for.
@@ -101,27 +107,29 @@ type Trust struct {
 // Check checks the signature of an uncompressed module. keys is called only
 // for a module that has one.
 func Check(data []byte, keys func() *Keyring) Trust {
-	s, err := modsign.Parse(data)
+	signature, err := modsign.Parse(data)
 	if errors.Is(err, modsign.ErrUnsigned) {
 		return Trust{Reason: "the module is not signed"}
 	}
 	if err != nil {
 		return Trust{Reason: "its signature cannot be checked: " + err.Error()}
 	}
-	r := keys()
+	keyring := keys()
 	known := 0
 	var failed Trust // of the keys that it names; several certificates may have one name and number
-	for _, k := range r.sources {
-		known += len(k.Certs)
-		for _, c := range k.Certs {
-			if !s.By(c) {
+	for _, source := range keyring.sources {
+		known += len(source.Certs)
+		for _, cert := range source.Certs {
+			if !signature.By(cert) {
 				continue
 			}
-			switch err := modsign.Verify(data, c); {
+			switch err := modsign.Verify(data, cert); {
 			case err == nil:
-				return Trust{Trusted: true, Reason: fmt.Sprintf("signed by %s, a key in %s", s.Issuer, k.From)}
+				return Trust{Trusted: true, Reason: fmt.Sprintf("signed by %s, a key in %s", signature.Issuer,
+					source.From)}
 			case errors.Is(err, modsign.ErrMismatch):
-				failed = Trust{Forged: true, Reason: fmt.Sprintf("it is signed in the name of %s, a key in %s, and %v", s.Issuer, k.From, err)}
+				failed = Trust{Forged: true, Reason: fmt.Sprintf("it is signed in the name of %s, a key in %s, and %v",
+					signature.Issuer, source.From, err)}
 			default:
 				failed = Trust{Reason: "its signature cannot be checked: " + err.Error()}
 			}
@@ -130,9 +138,10 @@ func Check(data []byte, keys func() *Keyring) Trust {
 	if failed.Reason != "" {
 		return failed
 	}
-	by := fmt.Sprintf("signed by %s (serial %x), a key that is not among the %d of this kernel, of its owner and in %s", s.Issuer, s.Serial, known, KeysDir)
-	if len(r.problems) > 0 {
-		by += "; some could not be read: " + strings.Join(r.problems, "; ")
+	by := fmt.Sprintf("signed by %s (serial %x), a key that is not among the %d of this kernel, of its owner and in %s",
+		signature.Issuer, signature.Serial, known, KeysDir)
+	if len(keyring.problems) > 0 {
+		by += "; some could not be read: " + strings.Join(keyring.problems, "; ")
 	}
 	return Trust{Reason: by}
 }

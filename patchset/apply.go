@@ -40,34 +40,40 @@ func (s *Series) ApplyDir(dir string, opts ApplyOptions) (*Overlay, error) {
 //
 // The result depends only on the series, the options and the files it names.
 func (s *Series) Apply(tree fs.FS, opts ApplyOptions) (*Overlay, error) {
-	a := &applier{tree: tree, fuzz: max(opts.Fuzz, 0), files: map[string]*text{}}
+	applying := &applier{tree: tree, fuzz: max(opts.Fuzz, 0), files: map[string]*text{}}
 	for _, p := range s.Patches {
-		if err := a.patch(p); err != nil {
+		if err := applying.patch(p); err != nil {
 			return nil, err
 		}
 	}
-	if a.untried > 0 {
-		last := a.failed[len(a.failed)-1]
-		a.failed = append(a.failed, &ApplyError{Patch: last.Patch, File: last.File, Reason: fmt.Sprintf("after so many failures, %d more changes were not tried", a.untried)})
+
+	if applying.untried > 0 {
+		last := applying.failed[len(applying.failed)-1]
+		applying.failed = append(applying.failed, &ApplyError{Patch: last.Patch, File: last.File,
+			Reason: fmt.Sprintf("after so many failures, %d more changes were not tried", applying.untried)})
 	}
-	if len(a.failed) > 0 {
-		return nil, a.failed
+	if len(applying.failed) > 0 {
+		return nil, applying.failed
 	}
-	o := &Overlay{Files: map[string]*File{}, Notes: a.notes, Binary: a.binary}
-	for path, t := range a.files {
+
+	// Files that end as they began are left out, so that nothing is compiled for them.
+	overlay := &Overlay{Files: map[string]*File{}, Notes: applying.notes, Binary: applying.binary}
+	for path, t := range applying.files {
 		if f := t.file(path); f != nil {
-			o.Files[path] = f
+			overlay.Files[path] = f
 		}
 	}
-	for _, path := range o.Paths() {
-		if note := o.Files[path].stabilize(a.files[path].lines); note != "" {
-			o.Notes = append(o.Notes, Note{File: path, Text: note})
+
+	// Line numbers are put right last, when all patches of the series are in.
+	for _, path := range overlay.Paths() {
+		if note := overlay.Files[path].stabilize(applying.files[path].lines); note != "" {
+			overlay.Notes = append(overlay.Notes, Note{File: path, Text: note})
 		}
 	}
-	if len(o.Files) == 0 {
+	if len(overlay.Files) == 0 {
 		return nil, fmt.Errorf("apply patches: no file content differs in the end: %w", ErrEmpty)
 	}
-	return o, nil
+	return overlay, nil
 }
 
 // srcLine is one line of a file under change.
@@ -86,11 +92,11 @@ type text struct {
 }
 
 func newText(old []byte) *text {
-	t := &text{old: old, exists: old != nil}
+	before := &text{old: old, exists: old != nil}
 	for i, l := range splitLines(string(old)) {
-		t.lines = append(t.lines, srcLine{l, i + 1})
+		before.lines = append(before.lines, srcLine{l, i + 1})
 	}
-	return t
+	return before
 }
 
 func (t *text) bytes() []byte {
@@ -107,21 +113,21 @@ func (t *text) bytes() []byte {
 
 // file gives the overlay entry, nil when the content is what it was.
 func (t *text) file(path string) *File {
-	f := &File{Path: path, From: t.from, Old: t.old}
+	file := &File{Path: path, From: t.from, Old: t.old}
 	if t.exists {
-		f.New = t.bytes()
+		file.New = t.bytes()
 	}
-	if f.Old == nil && f.New == nil {
+	if file.Old == nil && file.New == nil {
 		return nil
 	}
-	if f.Old != nil && f.New != nil {
-		if string(f.Old) == string(f.New) {
+	if file.Old != nil && file.New != nil {
+		if string(file.Old) == string(file.New) {
 			return nil
 		}
 		t.settle()
-		f.Hunks = ranges(t.lines, len(splitLines(string(f.Old))))
+		file.Hunks = ranges(t.lines, len(splitLines(string(file.Old))))
 	}
-	return f
+	return file
 }
 
 // applier is the state of one Apply.
@@ -161,9 +167,9 @@ func (a *applier) load(id, path string) (*text, string, error) {
 	case data == nil:
 		data = []byte{}
 	}
-	t := newText(data)
-	a.files[actual] = t
-	return t, actual, nil
+	before := newText(data)
+	a.files[actual] = before
+	return before, actual, nil
 }
 
 // notThere tells names that cannot be those of a file in the tree, which is
@@ -194,39 +200,39 @@ func (a *applier) present(id, path string) bool {
 	return err == nil && info.Mode().IsRegular()
 }
 
-func (a *applier) patch(p *Patch) error {
+func (a *applier) patch(patch *Patch) error {
 	var err error
-	level := a.strip(p)
-	jobs := make([]job, len(p.Files))
-	for i, c := range p.Files {
-		j := job{Change: c, path: c.Path, oldPath: c.OldPath}
+	level := a.strip(patch)
+	jobs := make([]job, len(patch.Files))
+	for i, change := range patch.Files {
+		next := job{Change: change, path: change.Path, oldPath: change.OldPath}
 		if level >= 0 {
-			if j.path, j.oldPath, err = c.pathsAt(p.ID, level); err != nil {
+			if next.path, next.oldPath, err = change.pathsAt(patch.ID, level); err != nil {
 				return err
 			}
-		} else if j.path, err = checkPath(p.ID, j.path); err != nil {
+		} else if next.path, err = checkPath(patch.ID, next.path); err != nil {
 			return err
 		}
-		if c.Kind != Create && c.Kind != Rename && c.Kind != Copy {
-			j.path = a.alternative(p.ID, c, j.path, level)
+		if change.Kind != Create && change.Kind != Rename && change.Kind != Copy {
+			next.path = a.alternative(patch.ID, change, next.path, level)
 		}
-		jobs[i] = j
+		jobs[i] = next
 	}
-	for _, c := range p.Binary {
-		path := c.Path
+	for _, change := range patch.Binary {
+		path := change.Path
 		if level >= 0 {
-			if path, _, err = c.pathsAt(p.ID, level); err != nil {
+			if path, _, err = change.pathsAt(patch.ID, level); err != nil {
 				return err
 			}
 		}
-		a.binary = append(a.binary, BinaryChange{p.ID, path})
+		a.binary = append(a.binary, BinaryChange{patch.ID, path})
 	}
-	if err := a.sources(p, jobs); err != nil {
+	if err := a.sources(patch, jobs); err != nil {
 		return err
 	}
 	hunkNo := map[string]int{} // hunks seen per file, when one file comes in several sections
-	for _, j := range jobs {
-		if err := a.change(p, j, hunkNo); err != nil {
+	for _, next := range jobs {
+		if err := a.change(patch, next, hunkNo); err != nil {
 			return err
 		}
 	}
@@ -252,30 +258,30 @@ type source struct {
 // in the patch happens, as git does: names on the old side mean the tree
 // before the patch. A renamed file goes at once, unless the patch also
 // changes what stays under its name.
-func (a *applier) sources(p *Patch, jobs []job) error {
+func (a *applier) sources(patch *Patch, jobs []job) error {
 	kept := map[string]bool{}
-	for _, j := range jobs {
-		if j.Kind == Modify {
-			kept[j.path] = true
+	for _, entry := range jobs {
+		if entry.Kind == Modify {
+			kept[entry.path] = true
 		}
 	}
 	var gone []*text
 	for i := range jobs {
-		j := &jobs[i]
-		if j.Kind != Rename && j.Kind != Copy {
+		entry := &jobs[i]
+		if entry.Kind != Rename && entry.Kind != Copy {
 			continue
 		}
-		t, actual, err := a.load(p.ID, j.oldPath)
+		before, actual, err := a.load(patch.ID, entry.oldPath)
 		if err != nil {
 			return err
 		}
-		j.source = &source{real: actual, lines: t.lines, exists: t.exists, bad: t.bad}
-		if j.Kind == Rename && !kept[j.oldPath] {
-			gone = append(gone, t)
+		entry.source = &source{real: actual, lines: before.lines, exists: before.exists, bad: before.bad}
+		if entry.Kind == Rename && !kept[entry.oldPath] {
+			gone = append(gone, before)
 		}
 	}
-	for _, t := range gone {
-		t.exists, t.lines = false, nil
+	for _, before := range gone {
+		before.exists, before.lines = false, nil
 	}
 	return nil
 }
@@ -284,38 +290,45 @@ func (a *applier) sources(p *Patch, jobs []job) error {
 // does not fit the tree and another level fits every file; otherwise -1.
 // Levels above one must leave a directory in each name, lest a patch for
 // another tree hits a file that happens to have a common base name.
-func (a *applier) strip(p *Patch) int {
-	if p.strip != 0 {
+func (a *applier) strip(patch *Patch) int {
+	if patch.strip != 0 {
 		return -1
 	}
 	var need []*Change
 	deepest := 0
-	for _, c := range p.Files {
-		deepest = max(deepest, strings.Count(c.names.old, "/"), strings.Count(c.names.new, "/"))
-		if c.Kind != Create && !c.names.bare {
-			need = append(need, c)
+	for _, change := range patch.Files {
+		deepest = max(deepest, strings.Count(change.names.old, "/"), strings.Count(change.names.new, "/"))
+		if change.Kind != Create && !change.names.bare {
+			need = append(need, change)
 		}
 	}
+
 	fits := func(path func(c *Change) string) bool {
 		for _, c := range need {
-			if !a.present(p.ID, path(c)) {
+			if !a.present(patch.ID, path(c)) {
 				return false
 			}
 		}
 		return true
 	}
-	if fits(func(c *Change) string { return a.alternative(p.ID, c, c.Path, -1) }) {
+
+	// Names that fit as they are need no guess.
+	if fits(func(c *Change) string { return a.alternative(patch.ID, c, c.Path, -1) }) {
 		return -1
 	}
+
+	// One level for the whole patch: a level for each file would let names slide into wrong
+	// directories.
 	for level := range min(deepest, 64) + 1 {
 		if fits(func(c *Change) string {
-			path, _, err := c.pathsAt(p.ID, level)
+			path, _, err := c.pathsAt(patch.ID, level)
 			if err != nil || (level > 1 && !strings.Contains(path, "/")) {
 				return ""
 			}
 			return path
 		}) {
-			a.notes = append(a.notes, Note{Patch: p.ID, Text: fmt.Sprintf("names fit the source tree after stripping %d leading directories", level)})
+			a.notes = append(a.notes, Note{Patch: patch.ID,
+				Text: fmt.Sprintf("names fit the source tree after stripping %d leading directories", level)})
 			return level
 		}
 	}
@@ -324,14 +337,14 @@ func (a *applier) strip(p *Patch) int {
 
 // alternative settles on the other name of a plain diff ("x.c.orig" against
 // "x.c") when only that one is in the tree.
-func (a *applier) alternative(id string, c *Change, path string, level int) string {
-	if c.names.git || c.Kind == Create || c.names.old == c.names.new || a.present(id, path) {
+func (a *applier) alternative(id string, change *Change, path string, level int) string {
+	if change.names.git || change.Kind == Create || change.names.old == change.names.new || a.present(id, path) {
 		return path
 	}
 	if level < 0 {
-		level = strings.Count(pick(c.names.old, c.names.new), "/") - strings.Count(path, "/")
+		level = strings.Count(pick(change.names.old, change.names.new), "/") - strings.Count(path, "/")
 	}
-	old, newer := c.names.paths(max(level, 0))
+	old, newer := change.names.paths(max(level, 0))
 	for _, other := range []string{old, newer} {
 		clean, err := checkPath(id, other)
 		if err == nil && clean != path && a.present(id, clean) {
@@ -343,84 +356,93 @@ func (a *applier) alternative(id string, c *Change, path string, level int) stri
 
 // change applies one Change. Failures to apply are collected; an error is
 // returned for what no patch should do.
-func (a *applier) change(p *Patch, j job, hunkNo map[string]int) error {
-	c, path := j.Change, j.path
+func (a *applier) change(patch *Patch, work job, hunkNo map[string]int) error {
+	change, path := work.Change, work.path
 	if len(a.failed) >= maxFailed {
 		a.untried++
 		return nil
 	}
-	t, actual, err := a.load(p.ID, path)
+	edited, actual, err := a.load(patch.ID, path)
 	if err != nil {
 		return err
 	}
 	if actual != path {
-		a.notes = append(a.notes, Note{Patch: p.ID, File: path, Text: "is a symbolic link to " + actual + ", which is patched instead"})
+		a.notes = append(a.notes, Note{Patch: patch.ID, File: path,
+			Text: "is a symbolic link to " + actual + ", which is patched instead"})
 	}
+
 	fail := func(reason string, applied bool) error {
-		a.failed = append(a.failed, &ApplyError{Patch: p.ID, File: path, Reason: reason, Applied: applied})
-		t.bad = true
+		a.failed = append(a.failed, &ApplyError{Patch: patch.ID, File: path, Reason: reason, Applied: applied})
+		edited.bad = true
 		return nil
 	}
-	if t.bad {
+	if edited.bad {
 		return nil
 	}
+
+	// Hunks of a file are numbered through the whole patch, as its author counts them.
 	base := hunkNo[actual]
-	hunkNo[actual] += len(c.Hunks)
-	if c.OldMode != 0 && c.NewMode != 0 && c.OldMode != c.NewMode {
-		a.notes = append(a.notes, Note{Patch: p.ID, File: path, Text: fmt.Sprintf("change of mode %o to %o has no effect on the build and is left out", c.OldMode, c.NewMode)})
+	hunkNo[actual] += len(change.Hunks)
+	if change.OldMode != 0 && change.NewMode != 0 && change.OldMode != change.NewMode {
+		a.notes = append(a.notes, Note{Patch: patch.ID, File: path,
+			Text: fmt.Sprintf("change of mode %o to %o has no effect on the build and is left out", change.OldMode,
+				change.NewMode)})
 	}
 
-	if c.Kind == Rename || c.Kind == Copy {
+	if change.Kind == Rename || change.Kind == Copy {
 		switch {
-		case j.source.bad:
-			t.bad = true
+		case work.source.bad:
+			edited.bad = true
 			return nil
-		case !j.source.exists:
-			return fail(fmt.Sprintf("%s from %s, which is not in the source tree", c.Kind, j.oldPath), t.exists)
-		case t.exists:
-			return fail(fmt.Sprintf("%s from %s, but the target exists", c.Kind, j.oldPath), false)
+		case !work.source.exists:
+			return fail(fmt.Sprintf("%s from %s, which is not in the source tree", change.Kind, work.oldPath),
+				edited.exists)
+		case edited.exists:
+			return fail(fmt.Sprintf("%s from %s, but the target exists", change.Kind, work.oldPath), false)
 		}
-		t.exists, t.from, t.lines = true, j.source.real, nil
-		for _, l := range j.source.lines {
-			t.lines = append(t.lines, srcLine{text: l.text})
+		edited.exists, edited.from, edited.lines = true, work.source.real, nil
+		for _, l := range work.source.lines {
+			edited.lines = append(edited.lines, srcLine{text: l.text})
 		}
-		a.hunks(p, c, t, path, base)
+		a.hunks(patch, change, edited, path, base)
 		return nil
 	}
 
-	switch c.Kind {
+	switch change.Kind {
 	case Create:
-		if t.exists && (c.explicit || len(t.lines) > 0) {
-			return fail("file to create exists", string(t.bytes()) == added(c))
+		if edited.exists && (change.explicit || len(edited.lines) > 0) {
+			return fail("file to create exists", string(edited.bytes()) == added(change))
 		}
-		t.exists = true
+		edited.exists = true
 	default:
-		if !t.exists {
-			if c.Kind == Delete {
+		if !edited.exists {
+			if change.Kind == Delete {
 				return fail("file to delete is not in the source tree", true)
 			}
-			return fail("file is not in the source tree: make the patch against this source, or give the strip level that fits its names", false)
+			return fail("file is not in the source tree: make the patch against this source, or give the strip level "+
+				"that fits its names", false)
 		}
 	}
-	ok := a.hunks(p, c, t, path, base)
-	if c.Kind == Delete && ok {
-		if len(t.lines) > 0 {
-			return fail(fmt.Sprintf("file to delete has %d more lines than the patch knows", len(t.lines)), false)
+
+	ok := a.hunks(patch, change, edited, path, base)
+	if change.Kind == Delete && ok {
+		if len(edited.lines) > 0 {
+			return fail(fmt.Sprintf("file to delete has %d more lines than the patch knows", len(edited.lines)), false)
 		}
-		t.exists = false
+		edited.exists = false
 	}
 	return nil
 }
 
 // added joins the added lines of a change.
-func added(c *Change) string {
-	var b strings.Builder
-	for _, h := range c.Hunks {
-		for _, l := range h.Lines {
-			if l.Op == gitdiff.OpAdd {
-				b.WriteString(l.Line)
+func added(change *Change) string {
+	var out strings.Builder
+	for _, h := range change.Hunks {
+		for _, line := range h.Lines {
+			if line.Op == gitdiff.OpAdd {
+				out.WriteString(line.Line)
 			}
 		}
 	}
-	return b.String()
+	return out.String()
 }

@@ -15,28 +15,28 @@ import (
 // adds and removes in their order. Context, line numbers and the description
 // are left out, so that it survives a backport that only moved.
 func (p *Patch) Content() string {
-	h := sha256.New()
+	sum := sha256.New()
 	files := slices.Clone(p.Files)
-	slices.SortStableFunc(files, func(a, b *Change) int {
+	slices.SortStableFunc(files, func(change, b *Change) int {
 		switch {
-		case a.Path < b.Path:
+		case change.Path < b.Path:
 			return -1
-		case a.Path > b.Path:
+		case change.Path > b.Path:
 			return 1
 		}
 		return 0
 	})
-	for _, f := range files {
-		fmt.Fprintf(h, "file %q %q %s\n", f.Path, f.OldPath, f.Kind)
-		for _, hunk := range f.Hunks {
-			for _, l := range hunk.Lines {
-				if l.Op != gitdiff.OpContext {
-					io.WriteString(h, l.Op.String()+l.Line+"\n")
+	for _, change := range files {
+		fmt.Fprintf(sum, "file %q %q %s\n", change.Path, change.OldPath, change.Kind)
+		for _, hunk := range change.Hunks {
+			for _, line := range hunk.Lines {
+				if line.Op != gitdiff.OpContext {
+					io.WriteString(sum, line.Op.String()+line.Line+"\n")
 				}
 			}
 		}
 	}
-	return hex.EncodeToString(h.Sum(nil)[:16])
+	return hex.EncodeToString(sum.Sum(nil)[:16])
 }
 
 var (

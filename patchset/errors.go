@@ -60,7 +60,8 @@ type BinaryError struct {
 }
 
 func (e *BinaryError) Error() string {
-	return fmt.Sprintf("patch %s: %s is a binary change: remove it from the patch, only text can be patched", e.Patch, orUnnamed(e.Path))
+	return fmt.Sprintf("patch %s: %s is a binary change: remove it from the patch, only text can be patched", e.Patch,
+		orUnnamed(e.Path))
 }
 
 // UnsupportedError reports a change of a kind that cannot be carried over,
@@ -94,16 +95,16 @@ type ApplyError struct {
 }
 
 func (e *ApplyError) Error() string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "patch %s does not apply: %s", e.Patch, e.File)
+	var out strings.Builder
+	fmt.Fprintf(&out, "patch %s does not apply: %s", e.Patch, e.File)
 	if e.Hunk > 0 {
-		fmt.Fprintf(&b, ": hunk %d at line %d", e.Hunk, e.Line)
+		fmt.Fprintf(&out, ": hunk %d at line %d", e.Hunk, e.Line)
 	}
-	fmt.Fprintf(&b, ": %s", e.Reason)
+	fmt.Fprintf(&out, ": %s", e.Reason)
 	if e.Applied {
-		b.WriteString(" (it looks already applied)")
+		out.WriteString(" (it looks already applied)")
 	}
-	return b.String()
+	return out.String()
 }
 
 // ApplyErrors lists every failing hunk of a series, in patch, file and hunk

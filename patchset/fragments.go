@@ -25,15 +25,15 @@ func fragments(old, newer string) ([]*gitdiff.TextFragment, error) {
 		return nil, errors.New("line comparison lost text")
 	}
 	var lines []gitdiff.Line
-	for _, d := range diffs {
+	for _, part := range diffs {
 		op := gitdiff.OpContext
-		switch d.Type {
+		switch part.Type {
 		case diffmatchpatch.DiffDelete:
 			op = gitdiff.OpDelete
 		case diffmatchpatch.DiffInsert:
 			op = gitdiff.OpAdd
 		}
-		for _, l := range splitLines(d.Text) {
+		for _, l := range splitLines(part.Text) {
 			lines = append(lines, gitdiff.Line{Op: op, Line: l})
 		}
 	}
@@ -45,14 +45,14 @@ func group(lines []gitdiff.Line) []*gitdiff.TextFragment {
 	var out []*gitdiff.TextFragment
 	heading := "" // nearest line that looks like a function's, before index i
 	oldLine, newLine := int64(0), int64(0)
-	advance := func(l gitdiff.Line) {
-		if l.Old() {
+	advance := func(line gitdiff.Line) {
+		if line.Old() {
 			oldLine++
-			if t := strings.TrimSpace(l.Line); isHeading(l.Line) && !strings.HasSuffix(t, ":") {
+			if t := strings.TrimSpace(line.Line); isHeading(line.Line) && !strings.HasSuffix(t, ":") {
 				heading = t
 			}
 		}
-		if l.New() {
+		if line.New() {
 			newLine++
 		}
 	}
@@ -77,32 +77,33 @@ func group(lines []gitdiff.Line) []*gitdiff.TextFragment {
 		for ; i < start; i++ {
 			advance(lines[i])
 		}
-		f := &gitdiff.TextFragment{Comment: heading, OldPosition: oldLine + 1, NewPosition: newLine + 1, Lines: lines[start:end:end]}
+		fragment := &gitdiff.TextFragment{Comment: heading, OldPosition: oldLine + 1, NewPosition: newLine + 1,
+			Lines: lines[start:end:end]}
 		for ; i < end; i++ {
-			l := lines[i]
-			advance(l)
-			switch l.Op {
+			line := lines[i]
+			advance(line)
+			switch line.Op {
 			case gitdiff.OpAdd:
-				f.LinesAdded++
+				fragment.LinesAdded++
 			case gitdiff.OpDelete:
-				f.LinesDeleted++
+				fragment.LinesDeleted++
 			}
-			if l.Old() {
-				f.OldLines++
+			if line.Old() {
+				fragment.OldLines++
 			}
-			if l.New() {
-				f.NewLines++
+			if line.New() {
+				fragment.NewLines++
 			}
 		}
-		f.LeadingContext = int64(first - start)
-		f.TrailingContext = int64(end - last - 1)
-		if f.OldLines == 0 {
-			f.OldPosition--
+		fragment.LeadingContext = int64(first - start)
+		fragment.TrailingContext = int64(end - last - 1)
+		if fragment.OldLines == 0 {
+			fragment.OldPosition--
 		}
-		if f.NewLines == 0 {
-			f.NewPosition--
+		if fragment.NewLines == 0 {
+			fragment.NewPosition--
 		}
-		out = append(out, f)
+		out = append(out, fragment)
 	}
 	return out
 }

@@ -35,11 +35,12 @@ func ReadGitRange(dir, rng string) (*Series, error) {
 	if to == "" {
 		to = "HEAD"
 	}
+
 	repo, err := openRepo(dir)
 	if err != nil {
 		return nil, err
 	}
-	a, err := commitOf(repo, from)
+	first, err := commitOf(repo, from)
 	if err != nil {
 		return nil, fmt.Errorf("git repository %s: %w", dir, err)
 	}
@@ -47,32 +48,36 @@ func ReadGitRange(dir, rng string) (*Series, error) {
 	if err != nil {
 		return nil, fmt.Errorf("git repository %s: %w", dir, err)
 	}
-	commits, err := commitsBetween(repo, a, b)
+	commits, err := commitsBetween(repo, first, b)
 	if err != nil {
 		return nil, fmt.Errorf("walk git range %s: %w", rng, err)
 	}
-	s := &Series{}
-	for _, c := range commits {
-		p, err := commitPatch(c)
+
+	// One patch for each commit, so that a failure names the commit that causes it.
+	series := &Series{}
+	for _, commit := range commits {
+		patch, err := commitPatch(commit)
 		if err != nil {
-			return nil, fmt.Errorf("read commit %s: %w", c.Hash, err)
+			return nil, fmt.Errorf("read commit %s: %w", commit.Hash, err)
 		}
-		if c.NumParents() > 1 {
-			s.Notes = append(s.Notes, fmt.Sprintf("%s: a merge, taken as one patch against its first parent", p.ID))
+		if commit.NumParents() > 1 {
+			series.Notes = append(series.Notes, fmt.Sprintf("%s: a merge, taken as one patch against its first parent",
+				patch.ID))
 		}
-		if len(p.Files) == 0 && len(p.Binary) > 0 {
-			return nil, &BinaryError{Patch: p.ID, Path: p.Binary[0].Path}
+		if len(patch.Files) == 0 && len(patch.Binary) > 0 {
+			return nil, &BinaryError{Patch: patch.ID, Path: patch.Binary[0].Path}
 		}
-		if len(p.Files) == 0 {
-			s.Notes = append(s.Notes, fmt.Sprintf("%s: left out, it changes no file", p.ID))
+		if len(patch.Files) == 0 {
+			series.Notes = append(series.Notes, fmt.Sprintf("%s: left out, it changes no file", patch.ID))
 			continue
 		}
-		s.Patches = append(s.Patches, p)
+		series.Patches = append(series.Patches, patch)
 	}
-	if len(s.Patches) == 0 {
+
+	if len(series.Patches) == 0 {
 		return nil, fmt.Errorf("read git range %s: no commit in it changes a file: %w", rng, ErrEmpty)
 	}
-	return s, nil
+	return series, nil
 }
 
 // openRepo opens the repository that holds dir, or the bare one that it is.
@@ -87,21 +92,21 @@ func openRepo(dir string) (*git.Repository, error) {
 	return repo, nil
 }
 
-func commitOf(repo *git.Repository, rev string) (c *object.Commit, err error) {
+func commitOf(repo *git.Repository, rev string) (commit *object.Commit, err error) {
 	defer func() { // the revision parser meets text a person typed
 		if r := recover(); r != nil {
-			c, err = nil, fmt.Errorf("resolve revision %q: %v", rev, r)
+			commit, err = nil, fmt.Errorf("resolve revision %q: %v", rev, r)
 		}
 	}()
 	h, err := repo.ResolveRevision(plumbing.Revision(rev))
 	if err != nil {
 		return nil, fmt.Errorf("resolve revision %q: %w", rev, err)
 	}
-	c, err = repo.CommitObject(*h)
+	commit, err = repo.CommitObject(*h)
 	if err != nil {
 		return nil, fmt.Errorf("read commit %q: %w", rev, err)
 	}
-	return c, nil
+	return commit, nil
 }
 
 // commitsBetween lists the first-parent line of to down to the first commit
@@ -109,33 +114,33 @@ func commitOf(repo *git.Repository, rev string) (c *object.Commit, err error) {
 func commitsBetween(repo *git.Repository, from, to *object.Commit) ([]*object.Commit, error) {
 	// The usual case needs no walk over other history: from is on the line.
 	var line []*object.Commit
-	for c := to; len(line) < maxCommits; {
-		if c.Hash == from.Hash {
+	for commit := to; len(line) < maxCommits; {
+		if commit.Hash == from.Hash {
 			slices.Reverse(line)
 			return line, nil
 		}
-		line = append(line, c)
-		if c.NumParents() == 0 {
+		line = append(line, commit)
+		if commit.NumParents() == 0 {
 			break
 		}
-		next, err := c.Parent(0)
+		next, err := commit.Parent(0)
 		if err != nil {
 			return nil, err
 		}
-		c = next
+		commit = next
 	}
 	only, err := reachedOnlyBy(repo, to, from)
 	if err != nil {
 		return nil, err
 	}
-	n := 0
-	for n < len(line) && only[line[n].Hash] {
-		n++
+	count := 0
+	for count < len(line) && only[line[count].Hash] {
+		count++
 	}
-	if n == maxCommits {
+	if count == maxCommits {
 		return nil, fmt.Errorf("more than %d commits", maxCommits)
 	}
-	line = line[:n]
+	line = line[:count]
 	slices.Reverse(line)
 	return line, nil
 }
@@ -157,25 +162,25 @@ func reachedOnlyBy(repo *git.Repository, wanted, other *object.Commit) (map[plum
 	marks := map[plumbing.Hash]int{}
 	queue := &commitHeap{}
 	open := 0 // queued commits not yet known to be reached by other
-	push := func(c *object.Commit, mark int) {
-		if marks[c.Hash]|mark == marks[c.Hash] {
+	push := func(commit *object.Commit, mark int) {
+		if marks[commit.Hash]|mark == marks[commit.Hash] {
 			return
 		}
-		marks[c.Hash] |= mark
-		heap.Push(queue, queued{c, marks[c.Hash]})
-		if marks[c.Hash]&byOther == 0 {
+		marks[commit.Hash] |= mark
+		heap.Push(queue, queued{commit, marks[commit.Hash]})
+		if marks[commit.Hash]&byOther == 0 {
 			open++
 		}
 	}
 	push(wanted, byWanted)
 	push(other, byOther)
 	for left := slop; queue.Len() > 0 && left > 0; {
-		q := heap.Pop(queue).(queued)
-		if q.mark&byOther == 0 {
+		next := heap.Pop(queue).(queued)
+		if next.mark&byOther == 0 {
 			open--
 		}
-		for _, h := range q.ParentHashes {
-			if marks[h]|q.mark == marks[h] {
+		for _, h := range next.ParentHashes {
+			if marks[h]|next.mark == marks[h] {
 				continue
 			}
 			parent, err := repo.CommitObject(h)
@@ -185,7 +190,7 @@ func reachedOnlyBy(repo *git.Repository, wanted, other *object.Commit) (map[plum
 			if err != nil {
 				return nil, err
 			}
-			push(parent, q.mark)
+			push(parent, next.mark)
 		}
 		if open == 0 {
 			left--
@@ -217,29 +222,29 @@ func (h commitHeap) Swap(i, j int) { h[i], h[j] = h[j], h[i] }
 func (h *commitHeap) Push(x any)   { *h = append(*h, x.(queued)) }
 func (h *commitHeap) Pop() any {
 	old := *h
-	x := old[len(old)-1]
+	item := old[len(old)-1]
 	*h = old[:len(old)-1]
-	return x
+	return item
 }
 
 // commitPatch makes the patch of one commit against its first parent.
-func commitPatch(c *object.Commit) (*Patch, error) {
-	subject, log, _ := strings.Cut(strings.TrimLeft(c.Message, "\n"), "\n")
-	p := &Patch{
-		ID:      c.Hash.String(),
-		Commit:  c.Hash.String(),
+func commitPatch(commit *object.Commit) (*Patch, error) {
+	subject, log, _ := strings.Cut(strings.TrimLeft(commit.Message, "\n"), "\n")
+	patch := &Patch{
+		ID:      commit.Hash.String(),
+		Commit:  commit.Hash.String(),
 		Subject: strings.TrimSpace(subject),
 		Log:     log,
-		Author:  fmt.Sprintf("%s <%s>", c.Author.Name, c.Author.Email),
+		Author:  fmt.Sprintf("%s <%s>", commit.Author.Name, commit.Author.Email),
 		strip:   StripNone,
 	}
-	newer, err := c.Tree()
+	newer, err := commit.Tree()
 	if err != nil {
 		return nil, err
 	}
 	old := &object.Tree{}
-	if c.NumParents() > 0 {
-		parent, err := c.Parent(0)
+	if commit.NumParents() > 0 {
+		parent, err := commit.Parent(0)
 		if err != nil {
 			return nil, err
 		}
@@ -252,37 +257,40 @@ func commitPatch(c *object.Commit) (*Patch, error) {
 		return nil, err
 	}
 	for _, ch := range changes {
-		one, err := commitChange(p.ID, ch)
+		one, err := commitChange(patch.ID, ch)
 		var binary *BinaryError
 		if errors.As(err, &binary) {
-			p.Binary = append(p.Binary, one)
+			patch.Binary = append(patch.Binary, one)
 			continue
 		}
 		if err != nil {
 			return nil, err
 		}
-		p.Files = append(p.Files, one)
+		patch.Files = append(patch.Files, one)
 	}
 	// Sources of renames must still be there when copies of them are made,
 	// and the order must not depend on the tree walk.
-	slices.SortStableFunc(p.Files, func(a, b *Change) int { return strings.Compare(a.Path, b.Path) })
-	return p, nil
+	slices.SortStableFunc(patch.Files, func(a, b *Change) int { return strings.Compare(a.Path, b.Path) })
+	return patch, nil
 }
 
 // commitChange turns one tree change into a Change. With a *BinaryError it is one
 // without hunks.
 func commitChange(id string, ch *object.Change) (*Change, error) {
-	c := &Change{Kind: Modify, Path: ch.To.Name, explicit: true}
+	change := &Change{Kind: Modify, Path: ch.To.Name, explicit: true}
 	switch {
 	case ch.From.Name == "":
-		c.Kind = Create
+		change.Kind = Create
 	case ch.To.Name == "":
-		c.Kind, c.Path = Delete, ch.From.Name
+		change.Kind, change.Path = Delete, ch.From.Name
 	case ch.From.Name != ch.To.Name:
-		c.Kind, c.OldPath = Rename, ch.From.Name
+		change.Kind, change.OldPath = Rename, ch.From.Name
 	}
-	c.names = names{old: ch.From.Name, new: ch.To.Name, git: true, bare: true}
-	for _, path := range []string{c.Path, c.OldPath} {
+
+	// Names come from a tree and not from a header, so nothing is to be stripped; they can be
+	// hostile all the same.
+	change.names = names{old: ch.From.Name, new: ch.To.Name, git: true, bare: true}
+	for _, path := range []string{change.Path, change.OldPath} {
 		if path == "" {
 			continue
 		}
@@ -290,47 +298,52 @@ func commitChange(id string, ch *object.Change) (*Change, error) {
 			return nil, err
 		}
 	}
+
 	for _, e := range []object.ChangeEntry{ch.From, ch.To} {
 		switch e.TreeEntry.Mode {
 		case filemode.Symlink:
-			return nil, &UnsupportedError{Patch: id, Path: c.Path, What: "is a symbolic link, which a patch set cannot carry"}
+			return nil, &UnsupportedError{Patch: id, Path: change.Path,
+				What: "is a symbolic link, which a patch set cannot carry"}
 		case filemode.Submodule:
-			return nil, &UnsupportedError{Patch: id, Path: c.Path, What: "is a submodule, which a patch set cannot carry"}
+			return nil, &UnsupportedError{Patch: id, Path: change.Path,
+				What: "is a submodule, which a patch set cannot carry"}
 		}
 	}
-	c.OldMode, c.NewMode = fs.FileMode(ch.From.TreeEntry.Mode), fs.FileMode(ch.To.TreeEntry.Mode)
+	change.OldMode, change.NewMode = fs.FileMode(ch.From.TreeEntry.Mode), fs.FileMode(ch.To.TreeEntry.Mode)
+
 	from, to, err := ch.Files()
 	if err != nil {
 		return nil, err
 	}
 	old, err := blob(id, from)
 	if err != nil {
-		return c, err
+		return change, err
 	}
 	newer, err := blob(id, to)
 	if err != nil {
-		return c, err
+		return change, err
 	}
-	if c.Hunks, err = fragments(old, newer); err != nil {
-		return nil, fmt.Errorf("compare %s: %w", c.Path, err)
+	if change.Hunks, err = fragments(old, newer); err != nil {
+		return nil, fmt.Errorf("compare %s: %w", change.Path, err)
 	}
-	if c.Kind == Modify && len(c.Hunks) == 0 {
-		c.Kind = Mode
+
+	if change.Kind == Modify && len(change.Hunks) == 0 {
+		change.Kind = Mode
 	}
-	return c, nil
+	return change, nil
 }
 
 // blob reads a text file of a commit; nil gives "".
-func blob(id string, f *object.File) (string, error) {
-	if f == nil {
+func blob(id string, file *object.File) (string, error) {
+	if file == nil {
 		return "", nil
 	}
-	text, err := f.Contents()
+	text, err := file.Contents()
 	if err != nil {
 		return "", err
 	}
 	if strings.IndexByte(text, 0) >= 0 {
-		return "", &BinaryError{Patch: id, Path: f.Name}
+		return "", &BinaryError{Patch: id, Path: file.Name}
 	}
 	return text, nil
 }

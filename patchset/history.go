@@ -41,17 +41,17 @@ type Searched struct {
 }
 
 func (s Searched) String() string {
-	n := fmt.Sprintf("%d commit", s.Commits)
+	amount := fmt.Sprintf("%d commit", s.Commits)
 	if s.Commits != 1 {
-		n += "s"
+		amount += "s"
 	}
 	switch {
 	case s.Commits == 0 && !s.Whole:
 		return "searched no commit"
 	case s.Whole:
-		return "searched " + n
+		return "searched " + amount
 	}
-	return fmt.Sprintf("searched %s, to %s; older ones were not searched", n, s.Oldest.UTC().Format(time.DateOnly))
+	return fmt.Sprintf("searched %s, to %s; older ones were not searched", amount, s.Oldest.UTC().Format(time.DateOnly))
 }
 
 // OpenHistory opens the repository that holds dir. head is anything that
@@ -64,11 +64,11 @@ func OpenHistory(dir, head string) (*History, error) {
 	if err != nil {
 		return nil, err
 	}
-	c, err := commitOf(repo, head)
+	commit, err := commitOf(repo, head)
 	if err != nil {
 		return nil, fmt.Errorf("git repository %s: %w", dir, err)
 	}
-	return &History{Messages: DefaultMessages, Contents: DefaultContents, dir: dir, repo: repo, head: c}, nil
+	return &History{Messages: DefaultMessages, Contents: DefaultContents, dir: dir, repo: repo, head: commit}, nil
 }
 
 // verdict is what a search makes of one commit.
@@ -80,30 +80,34 @@ const (
 	enough                  // searched, and no further one is needed
 )
 
-// walk calls f for the commits from head, newest first, until it answers
+// walk calls judge for the commits from head, newest first, until it answers
 // enough, most were searched, or h.Messages were seen.
-func (h *History) walk(ctx context.Context, most int, f func(*object.Commit) (verdict, error)) (Searched, error) {
+func (h *History) walk(ctx context.Context, most int, judge func(*object.Commit) (verdict, error)) (Searched, error) {
 	it, err := h.repo.Log(&git.LogOptions{From: h.head.Hash, Order: git.LogOrderCommitterTime})
 	if err != nil {
 		return Searched{}, fmt.Errorf("walk the history of %s: %w", h.dir, err)
 	}
 	defer it.Close()
+
 	seen, did := 0, Searched{Whole: true}
-	err = it.ForEach(func(c *object.Commit) error {
+	err = it.ForEach(func(commit *object.Commit) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
+
+		// Both bounds keep a look into a million commits to seconds; Whole tells the reader that
+		// there is more.
 		if seen++; seen > h.Messages || did.Commits >= most {
 			did.Whole = false
 			return storer.ErrStop
 		}
-		v, err := f(c)
-		if err != nil || v == passed {
+		said, err := judge(commit)
+		if err != nil || said == passed {
 			return err
 		}
 		did.Commits++
-		did.Oldest = c.Committer.When
-		if v == enough {
+		did.Oldest = commit.Committer.When
+		if said == enough {
 			return storer.ErrStop
 		}
 		return nil
@@ -132,26 +136,27 @@ var (
 // ids and, because hashes change in backports, by its subject.
 func (h *History) FollowUps(ctx context.Context, included []*Patch) (found []FollowUp, did Searched, err error) {
 	of := func(hash, subject string) *Patch {
-		for _, p := range included {
-			if subject != "" && subject == p.Subject || slices.ContainsFunc(p.IDs(), func(id string) bool { return strings.HasPrefix(id, hash) }) {
-				return p
+		for _, patch := range included {
+			if subject != "" && subject == patch.Subject ||
+				slices.ContainsFunc(patch.IDs(), func(id string) bool { return strings.HasPrefix(id, hash) }) {
+				return patch
 			}
 		}
 		return nil
 	}
-	did, err = h.walk(ctx, h.Messages, func(c *object.Commit) (verdict, error) {
-		subject, _, _ := strings.Cut(strings.TrimLeft(c.Message, "\n"), "\n")
-		f := FollowUp{Commit: c.Hash.String(), Subject: subject}
-		for _, m := range fixesRE.FindAllStringSubmatch(c.Message, -1) {
+	did, err = h.walk(ctx, h.Messages, func(commit *object.Commit) (verdict, error) {
+		subject, _, _ := strings.Cut(strings.TrimLeft(commit.Message, "\n"), "\n")
+		follow := FollowUp{Commit: commit.Hash.String(), Subject: subject}
+		for _, m := range fixesRE.FindAllStringSubmatch(commit.Message, -1) {
 			if p := of(m[1], m[2]); p != nil {
-				f.Of = p
+				follow.Of = p
 			}
 		}
-		if m := revertRE.FindStringSubmatch(c.Message); m != nil && f.Of == nil {
-			f.Of, f.Revert = of(m[1], ""), true
+		if m := revertRE.FindStringSubmatch(commit.Message); m != nil && follow.Of == nil {
+			follow.Of, follow.Revert = of(m[1], ""), true
 		}
-		if f.Of != nil && !h.includes(included, c, subject) {
-			found = append(found, f)
+		if follow.Of != nil && !h.includes(included, commit, subject) {
+			found = append(found, follow)
 		}
 		return searched, nil
 	})
@@ -183,15 +188,18 @@ type Prerequisite struct {
 // Where not the whole history was searched, an older commit may be the one.
 func (h *History) Introduces(ctx context.Context, names []string, included []*Patch) ([]Prerequisite, Searched, error) {
 	found := map[string]Prerequisite{}
+
+	// Whole words: a name may be part of a longer one.
 	res := make([]*regexp.Regexp, len(names))
 	for i, n := range names {
 		res[i] = regexp.MustCompile(`\b` + regexp.QuoteMeta(n) + `\b`)
 	}
-	did, err := h.walk(ctx, h.Contents, func(c *object.Commit) (verdict, error) {
-		if c.NumParents() > 1 {
+	did, err := h.walk(ctx, h.Contents, func(commit *object.Commit) (verdict, error) {
+		// A merge brings what other commits introduce, and those are walked too.
+		if commit.NumParents() > 1 {
 			return passed, nil
 		}
-		p, err := commitPatch(c)
+		patch, err := commitPatch(commit)
 		var binary *BinaryError
 		var unsupported *UnsupportedError
 		if errors.As(err, &binary) || errors.As(err, &unsupported) {
@@ -200,16 +208,18 @@ func (h *History) Introduces(ctx context.Context, names []string, included []*Pa
 		if err != nil {
 			return passed, err
 		}
-		if h.includes(included, c, p.Subject) {
+		if h.includes(included, commit, patch.Subject) {
 			return searched, nil
 		}
 		for i, n := range names {
-			if adds(p, res[i], n) {
-				found[n] = Prerequisite{p.Commit, p.Subject, n}
+			if adds(patch, res[i], n) {
+				found[n] = Prerequisite{patch.Commit, patch.Subject, n}
 			}
 		}
 		return searched, nil
 	})
+
+	// In the order of the names that were asked for.
 	var out []Prerequisite
 	for _, n := range names {
 		if f, ok := found[n]; ok {
@@ -221,19 +231,19 @@ func (h *History) Introduces(ctx context.Context, names []string, included []*Pa
 
 // adds reports whether the patch makes a file whose path ends in the name, or
 // adds lines with it and removes none.
-func adds(p *Patch, name *regexp.Regexp, text string) bool {
+func adds(patch *Patch, name *regexp.Regexp, text string) bool {
 	plus, minus := 0, 0
-	for _, f := range p.Files {
-		if f.Kind == Create && strings.HasSuffix(f.Path, "/"+text) {
+	for _, change := range patch.Files {
+		if change.Kind == Create && strings.HasSuffix(change.Path, "/"+text) {
 			return true
 		}
 		if strings.Contains(text, "/") {
 			continue // an #include of it is no reason
 		}
-		for _, h := range f.Hunks {
-			for _, l := range h.Lines {
-				if l.Old() != l.New() && name.MatchString(l.Line) {
-					if l.New() {
+		for _, h := range change.Hunks {
+			for _, line := range h.Lines {
+				if line.Old() != line.New() && name.MatchString(line.Line) {
+					if line.New() {
 						plus++
 					} else {
 						minus++
@@ -245,35 +255,36 @@ func adds(p *Patch, name *regexp.Regexp, text string) bool {
 	return plus > 0 && minus == 0
 }
 
-// Before finds commits before the one that p is which change a file of p, are
-// not in the source tree and would apply to it: what p was made on top of. The
-// nearest come first, at most three. Where p is no commit of what was searched,
+// Before finds commits before the one that patch is which change a file of it, are
+// not in the source tree and would apply to it: what patch was made on top of. The
+// nearest come first, at most three. Where it is no commit of what was searched,
 // did counts none.
-func (h *History) Before(ctx context.Context, p *Patch, tree string, included []*Patch) (found []Prerequisite, did Searched, err error) {
-	ids := p.IDs()
+func (h *History) Before(ctx context.Context, patch *Patch, tree string, included []*Patch) (found []Prerequisite,
+	did Searched, err error) {
+	ids := patch.IDs()
 	met := false
-	did, err = h.walk(ctx, h.Contents, func(c *object.Commit) (verdict, error) {
+	did, err = h.walk(ctx, h.Contents, func(commit *object.Commit) (verdict, error) {
 		if !met {
-			met = slices.Contains(ids, c.Hash.String())
+			met = slices.Contains(ids, commit.Hash.String())
 			return passed, nil
 		}
-		if c.NumParents() != 1 {
+		if commit.NumParents() != 1 {
 			return passed, nil
 		}
-		file, err := touches(c, p)
+		file, err := touches(commit, patch)
 		if err != nil || file == "" {
 			return searched, err
 		}
-		q, err := commitPatch(c)
+		earlier, err := commitPatch(commit)
 		if err != nil {
 			return searched, nil // binary files, submodules: no candidate
 		}
-		if h.includes(included, c, q.Subject) {
+		if h.includes(included, commit, earlier.Subject) {
 			return searched, nil
 		}
-		kept, _, err := (&Series{Patches: []*Patch{q}}).SiftDir(tree, ApplyOptions{})
+		kept, _, err := (&Series{Patches: []*Patch{earlier}}).SiftDir(tree, ApplyOptions{})
 		if err == nil && len(kept) == 1 {
-			found = append(found, Prerequisite{q.Commit, q.Subject, file})
+			found = append(found, Prerequisite{earlier.Commit, earlier.Subject, file})
 		}
 		if len(found) == 3 {
 			return enough, nil
@@ -286,25 +297,25 @@ func (h *History) Before(ctx context.Context, p *Patch, tree string, included []
 	return found, did, err
 }
 
-// touches returns a file of p that the commit changes, or "".
-func touches(c *object.Commit, p *Patch) (string, error) {
-	parent, err := c.Parent(0)
+// touches returns a file of the patch that the commit changes, or "".
+func touches(commit *object.Commit, patch *Patch) (string, error) {
+	parent, err := commit.Parent(0)
 	if err != nil {
 		return "", err
 	}
-	a, err := parent.Tree()
+	before, err := parent.Tree()
 	if err != nil {
 		return "", err
 	}
-	b, err := c.Tree()
+	after, err := commit.Tree()
 	if err != nil {
 		return "", err
 	}
-	for _, f := range p.Files {
-		x, xerr := a.FindEntry(f.Path)
-		y, yerr := b.FindEntry(f.Path)
+	for _, change := range patch.Files {
+		x, xerr := before.FindEntry(change.Path)
+		y, yerr := after.FindEntry(change.Path)
 		if xerr == nil && yerr == nil && x.Hash != y.Hash {
-			return f.Path, nil
+			return change.Path, nil
 		}
 	}
 	return "", nil

@@ -26,87 +26,102 @@ import (
 // costs a search through the file, and the patch is for another source.
 const maxFailedHunks = 50
 
-// hunks applies the hunks of c to t and collects failures. It reports
-// whether all applied; if not, t is marked bad. base is added to hunk numbers.
-func (a *applier) hunks(p *Patch, c *Change, t *text, path string, base int) bool {
-	if len(c.Hunks) == 0 {
+// hunks applies the hunks of change to edited and collects failures. It reports
+// whether all applied; if not, edited is marked bad. base is added to hunk numbers.
+func (a *applier) hunks(patch *Patch, change *Change, edited *text, path string, base int) bool {
+	if len(change.Hunks) == 0 {
 		return true
 	}
-	in := t.lines
+
+	// Hunks are placed in order: none may begin before the end of the one before, and each starts
+	// to search where the drift of the last one leads.
+	in := edited.lines
 	out := make([]srcLine, 0, len(in)+16)
 	cursor, drift := 0, 0
 	ok, failures := true, 0
-	for i, h := range c.Hunks {
+	for i, hunk := range change.Hunks {
 		if failures == maxFailedHunks {
-			a.failed = append(a.failed, &ApplyError{Patch: p.ID, File: path, Reason: fmt.Sprintf("after so many failures, its other %d hunks were not tried", len(c.Hunks)-i)})
+			a.failed = append(a.failed, &ApplyError{Patch: patch.ID, File: path,
+				Reason: fmt.Sprintf("after so many failures, its other %d hunks were not tried", len(change.Hunks)-i)})
 			break
 		}
-		m, reason := place(in, h, cursor, drift, a.fuzz)
+		found, reason := place(in, hunk, cursor, drift, a.fuzz)
 		if reason != "" {
 			ok = false
 			failures++
 			a.failed = append(a.failed, &ApplyError{
-				Patch: p.ID, File: path, Hunk: base + i + 1, Line: int(h.OldPosition),
-				Context: oldSide(h), Reason: reason, Applied: reverses(in, h),
+				Patch: patch.ID, File: path, Hunk: base + i + 1, Line: int(hunk.OldPosition),
+				Context: oldSide(hunk), Reason: reason, Applied: reverses(in, hunk),
 			})
 			continue
 		}
-		if m.pos != nominal(h) {
-			a.notes = append(a.notes, Note{Patch: p.ID, File: path, Hunk: base + i + 1, Text: fmt.Sprintf("applied at line %d, offset %+d", m.pos+1, m.pos-nominal(h))})
+
+		// What was not exact is said, because a hunk can fit at a wrong place.
+		if found.pos != nominal(hunk) {
+			a.notes = append(a.notes, Note{Patch: patch.ID, File: path, Hunk: base + i + 1,
+				Text: fmt.Sprintf("applied at line %d, offset %+d", found.pos+1, found.pos-nominal(hunk))})
 		}
-		if m.fuzz > 0 {
-			a.notes = append(a.notes, Note{Patch: p.ID, File: path, Hunk: base + i + 1, Text: fmt.Sprintf("applied with fuzz %d: outer context lines differ", m.fuzz)})
+		if found.fuzz > 0 {
+			a.notes = append(a.notes, Note{Patch: patch.ID, File: path, Hunk: base + i + 1,
+				Text: fmt.Sprintf("applied with fuzz %d: outer context lines differ", found.fuzz)})
 		}
-		if h.OldLines == 0 && len(in) > 0 {
-			a.notes = append(a.notes, Note{Patch: p.ID, File: path, Hunk: base + i + 1, Text: "has no context, its place is not verified"})
+		if hunk.OldLines == 0 && len(in) > 0 {
+			a.notes = append(a.notes, Note{Patch: patch.ID, File: path, Hunk: base + i + 1,
+				Text: "has no context, its place is not verified"})
 		}
-		drift = m.pos - nominal(h)
-		out = append(out, in[cursor:m.pos]...)
-		cursor = m.pos
-		for _, l := range h.Lines {
-			switch l.Op {
+
+		drift = found.pos - nominal(hunk)
+		out = append(out, in[cursor:found.pos]...)
+		cursor = found.pos
+		for _, line := range hunk.Lines {
+			switch line.Op {
 			case gitdiff.OpContext:
 				out = append(out, in[cursor])
 				cursor++
 			case gitdiff.OpDelete:
 				cursor++
 			case gitdiff.OpAdd:
-				out = append(out, srcLine{text: l.Line})
+				out = append(out, srcLine{text: line.Line})
 			}
 		}
 	}
+
 	out = append(out, in[cursor:]...)
 	if ok {
-		for _, l := range out[:max(len(out)-1, 0)] {
-			if !strings.HasSuffix(l.text, "\n") {
-				a.failed = append(a.failed, &ApplyError{Patch: p.ID, File: path, Reason: "a line without newline would be followed by another"})
+		for _, line := range out[:max(len(out)-1, 0)] {
+			if !strings.HasSuffix(line.text, "\n") {
+				a.failed = append(a.failed, &ApplyError{Patch: patch.ID, File: path,
+					Reason: "a line without newline would be followed by another"})
 				ok = false
 				break
 			}
 		}
 	}
+
+	// A file with a failed hunk is not changed at all: later hunks would be placed by half a
+	// change.
 	if !ok {
-		t.bad = true
+		edited.bad = true
 		return false
 	}
-	t.lines = out
+	edited.lines = out
 	return true
 }
 
 // nominal is the 0-based index where the hunk's old lines should start.
-func nominal(h *gitdiff.TextFragment) int {
-	if h.OldLines == 0 {
-		return int(h.OldPosition) // "after line n"
+func nominal(hunk *gitdiff.TextFragment) int {
+	if hunk.OldLines == 0 {
+		return int(hunk.OldPosition) // "after line n"
 	}
-	return int(h.OldPosition) - 1
+	return int(hunk.OldPosition) - 1
 }
 
 // oldSide lists the lines the hunk expects, without line ends.
-func oldSide(h *gitdiff.TextFragment) []string {
+func oldSide(hunk *gitdiff.TextFragment) []string {
 	var out []string
-	for _, l := range h.Lines {
-		if l.Old() {
-			out = append(out, strings.TrimSuffix(l.Line, "\n"))
+	for _, line := range hunk.Lines {
+		if line.Old() {
+			out = append(out, strings.TrimSuffix(line.Line, "\n"))
 		}
 	}
 	return out
@@ -118,45 +133,47 @@ type match struct {
 	fuzz int
 }
 
-// place finds where h fits in lines at or after cursor. A non-empty reason
+// place finds where hunk fits in lines at or after cursor. A non-empty reason
 // says why it does not.
-func place(lines []srcLine, h *gitdiff.TextFragment, cursor, drift, maxFuzz int) (match, string) {
-	pat := make([]string, 0, h.OldLines)
-	for _, l := range h.Lines {
-		if l.Old() {
-			pat = append(pat, l.Line)
+func place(lines []srcLine, hunk *gitdiff.TextFragment, cursor, drift, maxFuzz int) (match, string) {
+	pat := make([]string, 0, hunk.OldLines)
+	for _, line := range hunk.Lines {
+		if line.Old() {
+			pat = append(pat, line.Line)
 		}
 	}
-	at := nominal(h)
+	at := nominal(hunk)
 	if len(pat) == 0 {
 		switch {
 		case drift != 0:
-			return match{}, "hunk has no context lines to find its place by, and earlier hunks were moved: make the patch with context (diff -u)"
+			return match{}, "hunk has no context lines to find its place by, and earlier hunks were moved: make the " +
+				"patch with context (diff -u)"
 		case at < cursor || at > len(lines):
-			return match{}, fmt.Sprintf("hunk has no context lines and its line is not in the file of %d lines", len(lines))
+			return match{}, fmt.Sprintf("hunk has no context lines and its line is not in the file of %d lines",
+				len(lines))
 		}
 		return match{pos: at}, ""
 	}
-	lead, trail := int(h.LeadingContext), int(h.TrailingContext)
+	lead, trail := int(hunk.LeadingContext), int(hunk.TrailingContext)
 	ctx := max(lead, trail)
 	many := ""
 	for fuzz := 0; fuzz <= min(maxFuzz, ctx); fuzz++ {
 		head := max(fuzz+lead-ctx, 0) // context lines not compared at the start
 		tail := max(fuzz+trail-ctx, 0)
-		f := fitter{lines: lines, pat: pat, head: head, tail: tail,
-			top:    fuzz+lead-ctx < 0 && h.OldPosition <= 1,
+		fits := fitter{lines: lines, pat: pat, head: head, tail: tail,
+			top:    fuzz+lead-ctx < 0 && hunk.OldPosition <= 1,
 			bottom: fuzz+trail-ctx < 0,
 		}
 		for _, try := range []int{at + drift, at} {
-			if try >= cursor && f.fits(try) {
+			if try >= cursor && fits.fits(try) {
 				return match{try, fuzz}, ""
 			}
 		}
 		var found, named []int
 		for try := cursor; try+len(pat) <= len(lines) && len(found) < maxFound; try++ {
-			if f.fits(try) {
+			if fits.fits(try) {
 				found = append(found, try)
-				if inFunction(lines, try, h.Comment) {
+				if inFunction(lines, try, hunk.Comment) {
 					named = append(named, try)
 				}
 			}
@@ -168,7 +185,8 @@ func place(lines []srcLine, h *gitdiff.TextFragment, cursor, drift, maxFuzz int)
 			return match{found[0], fuzz}, ""
 		}
 		if len(found) > 1 && many == "" {
-			many = fmt.Sprintf("its lines are found at %d places (lines %d, %d, …), none where the hunk says: refresh the patch against this source", len(found), found[0]+1, found[1]+1)
+			many = fmt.Sprintf("its lines are found at %d places (lines %d, %d, …), none where the hunk says: "+
+				"refresh the patch against this source", len(found), found[0]+1, found[1]+1)
 		}
 	}
 	if many != "" {
@@ -246,6 +264,8 @@ func explain(lines []srcLine, pat []string, want, cursor int, atEnd bool) string
 	if len(lines) == 0 {
 		return "the file is empty"
 	}
+
+	// Perhaps they are there, and the rules of placing forbid that place.
 	all := &fitter{lines: lines, pat: pat}
 	for try := 0; try+len(pat) <= len(lines); try++ {
 		if !all.fits(try) {
@@ -253,17 +273,23 @@ func explain(lines []srcLine, pat []string, want, cursor int, atEnd bool) string
 		}
 		switch {
 		case try < cursor:
-			return fmt.Sprintf("its lines are found only at line %d, before the end of the previous hunk: the hunks are out of order or overlap", try+1)
+			return fmt.Sprintf("its lines are found only at line %d, before the end of the previous hunk: the hunks "+
+				"are out of order or overlap", try+1)
 		case atEnd && try+len(pat) != len(lines):
-			return fmt.Sprintf("its lines are found at line %d, but the hunk ends its file and this one goes on: allow fuzz, or refresh the patch", try+1)
+			return fmt.Sprintf("its lines are found at line %d, but the hunk ends its file and this one goes on: "+
+				"allow fuzz, or refresh the patch", try+1)
 		}
-		return fmt.Sprintf("its lines are found at line %d, but the hunk starts its file: allow fuzz, or refresh the patch", try+1)
+		return fmt.Sprintf("its lines are found at line %d, but the hunk starts its file: allow "+
+			"fuzz, or refresh the patch", try+1)
 	}
+
+	// Otherwise the place where most lines agree shows best what differs. Its cost is bounded:
+	// files and hunks are strangers'.
 	best, bestScore, bestDist := -1, 0, 0
 	for try := 0; try < len(lines) && try*len(pat) < maxExplain; try++ {
 		score := 0
-		for i, p := range pat {
-			if try+i < len(lines) && lines[try+i].text == p && strings.TrimSpace(p) != "" {
+		for i, wanted := range pat {
+			if try+i < len(lines) && lines[try+i].text == wanted && strings.TrimSpace(wanted) != "" {
 				score++
 			}
 		}
@@ -275,23 +301,25 @@ func explain(lines []srcLine, pat []string, want, cursor int, atEnd bool) string
 			best, bestScore, bestDist = try, score, dist
 		}
 	}
+
 	if best < 0 {
 		return "none of its lines is in the file"
 	}
-	for i, p := range pat {
+	for i, wanted := range pat {
 		if best+i >= len(lines) {
-			return fmt.Sprintf("closest match at line %d: the file ends there, the patch expects %q", best+1, strings.TrimRight(p, "\r\n"))
+			return fmt.Sprintf("closest match at line %d: the file ends there, the patch expects %q", best+1,
+				strings.TrimRight(wanted, "\r\n"))
 		}
-		if got := lines[best+i].text; got != p {
+		if got := lines[best+i].text; got != wanted {
 			hint := ""
 			switch {
-			case strings.TrimRight(got, " \t\r\n") == strings.TrimRight(p, " \t\r\n"):
+			case strings.TrimRight(got, " \t\r\n") == strings.TrimRight(wanted, " \t\r\n"):
 				hint = " (only white space or the line end differs)"
-			case strings.Join(strings.Fields(got), " ") == strings.Join(strings.Fields(p), " "):
+			case strings.Join(strings.Fields(got), " ") == strings.Join(strings.Fields(wanted), " "):
 				hint = " (only white space differs)"
 			}
 			return fmt.Sprintf("closest match at line %d: line %d is %q where the patch expects %q%s",
-				best+1, best+i+1, strings.TrimRight(got, "\r\n"), strings.TrimRight(p, "\r\n"), hint)
+				best+1, best+i+1, strings.TrimRight(got, "\r\n"), strings.TrimRight(wanted, "\r\n"), hint)
 		}
 	}
 	return "its lines do not match"
@@ -299,19 +327,19 @@ func explain(lines []srcLine, pat []string, want, cursor int, atEnd bool) string
 
 // reverses says whether the new side of a hunk is in the file, so that the
 // hunk would apply backwards.
-func reverses(lines []srcLine, h *gitdiff.TextFragment) bool {
+func reverses(lines []srcLine, hunk *gitdiff.TextFragment) bool {
 	var pat []string
 	text := 0
-	for _, l := range h.Lines {
-		if l.New() {
-			pat = append(pat, l.Line)
-			if strings.TrimSpace(l.Line) != "" {
+	for _, line := range hunk.Lines {
+		if line.New() {
+			pat = append(pat, line.Line)
+			if strings.TrimSpace(line.Line) != "" {
 				text++
 			}
 		}
 	}
 	// A lone brace or blank line is everywhere; ask for something to go by.
-	if text < 2 && h.LinesAdded != int64(len(pat)) || text == 0 {
+	if text < 2 && hunk.LinesAdded != int64(len(pat)) || text == 0 {
 		return false
 	}
 	f := &fitter{lines: lines, pat: pat}

@@ -72,13 +72,13 @@ func (l *lexer) feed(text string) dirKind {
 	wasComment := l.comment
 	code := l.inDir
 	for i := 0; i < len(body); i++ {
-		c := body[i]
+		char := body[i]
 		switch {
 		case l.line:
 			i = len(body)
 			continue
 		case l.comment:
-			if c == '*' && i+1 < len(body) && body[i+1] == '/' {
+			if char == '*' && i+1 < len(body) && body[i+1] == '/' {
 				l.comment = false
 				i++
 				// A comment counts as a blank; "#" after it may start a directive.
@@ -86,41 +86,41 @@ func (l *lexer) feed(text string) dirKind {
 			continue
 		case l.quote != 0:
 			code = true
-			switch c {
+			switch char {
 			case '\\':
 				i++
 			case l.quote:
 				l.quote = 0
 			}
 			continue
-		case c == '/' && i+1 < len(body) && body[i+1] == '*':
+		case char == '/' && i+1 < len(body) && body[i+1] == '*':
 			l.comment = true
 			i++
 			continue
-		case c == '/' && i+1 < len(body) && body[i+1] == '/':
+		case char == '/' && i+1 < len(body) && body[i+1] == '/':
 			l.line = true
 			continue
-		case c == ' ' || c == '\t' || c == '\v' || c == '\f':
+		case char == ' ' || char == '\t' || char == '\v' || char == '\f':
 			if l.inDir {
 				l.dir = append(l.dir, ' ')
 			}
 			continue
 		}
-		if c == '#' && !code && !l.inDir && (fresh || wasComment && l.atLineStart()) {
+		if char == '#' && !code && !l.inDir && (fresh || wasComment && l.atLineStart()) {
 			l.inDir = true
 			l.dir = l.dir[:0]
 			code = true
 			continue
 		}
 		code = true
-		if c == '"' || c == '\'' {
-			l.quote = c
+		if char == '"' || char == '\'' {
+			l.quote = char
 		}
 		if l.inDir {
-			l.dir = append(l.dir, c)
+			l.dir = append(l.dir, char)
 			continue
 		}
-		l.token(c)
+		l.token(char)
 	}
 	l.cont, l.code = cont, code
 	l.blank = !code && !l.comment && !cont && !wasComment && !l.line
@@ -139,8 +139,8 @@ func (l *lexer) feed(text string) dirKind {
 func (l *lexer) atLineStart() bool { return !l.cont }
 
 // token counts one byte of code.
-func (l *lexer) token(c byte) {
-	switch c {
+func (l *lexer) token(char byte) {
+	switch char {
 	case '(', '[':
 		l.paren++
 	case ')', ']':
@@ -151,7 +151,7 @@ func (l *lexer) token(c byte) {
 		l.brace = max(l.brace-1, 0)
 	}
 	if l.paren == 0 && l.brace == 0 {
-		l.last = c
+		l.last = char
 	} else {
 		l.last = '('
 	}

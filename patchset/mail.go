@@ -45,6 +45,7 @@ var (
 // back as one message.
 func splitMessages(text string) []message {
 	lines := splitLines(text)
+
 	first := 0
 	for first < len(lines) && strings.TrimSpace(lines[first]) == "" {
 		first++
@@ -52,16 +53,22 @@ func splitMessages(text string) []message {
 	if first == len(lines) {
 		return []message{{text: text}}
 	}
+
+	// Without a line "From " it is one mail, if it begins with a header, or no mail at all.
 	if !fromLineRE.MatchString(trimEOL(lines[first])) {
 		if headerRE.MatchString(lines[first]) {
 			return []message{readMail(strings.Join(lines[first:], ""), first)}
 		}
 		return []message{{text: text}}
 	}
+
+	// An mbox: a line "From " begins a mail only behind an empty line and before a header;
+	// elsewhere it is text.
 	var out []message
 	start := first
 	for i := first + 1; i <= len(lines); i++ {
-		if i < len(lines) && !(fromLineRE.MatchString(trimEOL(lines[i])) && strings.TrimSpace(lines[i-1]) == "" && startsHeader(lines, i+1)) {
+		if i < len(lines) && !(fromLineRE.MatchString(trimEOL(lines[i])) && strings.TrimSpace(lines[i-1]) == "" &&
+			startsHeader(lines, i+1)) {
 			continue
 		}
 		m := readMail(unquoteRE.ReplaceAllString(strings.Join(lines[start+1:i], ""), "$1"), start+1)
@@ -87,23 +94,24 @@ func startsHeader(lines []string, i int) bool {
 
 // readMail decodes one mail. Text that does not parse as one is taken as it is.
 func readMail(text string, base int) message {
-	m, err := mail.ReadMessage(strings.NewReader(text))
+	parsed, err := mail.ReadMessage(strings.NewReader(text))
 	if err != nil {
 		return message{text: text, base: base}
 	}
-	body, changed := decodeBody(m.Header.Get("Content-Type"), m.Header.Get("Content-Transfer-Encoding"), m.Body, 0)
+	body, changed := decodeBody(parsed.Header.Get("Content-Type"), parsed.Header.Get("Content-Transfer-Encoding"),
+		parsed.Body, 0)
 	out := message{mail: true, base: -1}
 	if !changed {
 		out.base = base + strings.Count(text, "\n") - strings.Count(body, "\n")
 	}
-	subject := decodeWord(m.Header.Get("Subject"))
+	subject := decodeWord(parsed.Header.Get("Subject"))
 	out.reply = replyRE.MatchString(subject)
 	if n := numberRE.FindStringSubmatch(subject); n != nil {
 		out.number, _ = strconv.Atoi(n[1])
 		out.total, _ = strconv.Atoi(n[2])
 	}
 	out.subject = cleanSubject(subject)
-	out.author = decodeWord(m.Header.Get("From"))
+	out.author = decodeWord(parsed.Header.Get("From"))
 	// A leading From: in the body names the true author, as git am reads it.
 	for line := range strings.Lines(body) {
 		if strings.TrimSpace(line) == "" {
@@ -126,23 +134,24 @@ func readMail(text string, base int) message {
 // logMessage returns the length of the log message at the start of a mail
 // body: up to "---" or the first line of a diff, where git am cuts too.
 func logMessage(body string) int {
-	n := 0
+	indent := 0
 	prevMinus := -1 // offset of a "--- " line just before
 	for line := range strings.Lines(body) {
-		t := trimEOL(line)
+		trimmed := trimEOL(line)
 		switch {
-		case strings.TrimRight(t, " \t") == "---", strings.HasPrefix(t, "diff -"), strings.HasPrefix(t, "Index: "):
-			return n
-		case strings.HasPrefix(t, "+++ ") && prevMinus >= 0:
+		case strings.TrimRight(trimmed, " \t") == "---", strings.HasPrefix(trimmed, "diff -"),
+			strings.HasPrefix(trimmed, "Index: "):
+			return indent
+		case strings.HasPrefix(trimmed, "+++ ") && prevMinus >= 0:
 			return prevMinus
 		}
 		prevMinus = -1
-		if strings.HasPrefix(t, "--- ") {
-			prevMinus = n
+		if strings.HasPrefix(trimmed, "--- ") {
+			prevMinus = indent
 		}
-		n += len(line)
+		indent += len(line)
 	}
-	return n
+	return indent
 }
 
 // maxParts bounds the nesting of multipart mails.
@@ -152,50 +161,56 @@ const maxParts = 8
 // of a multipart one. changed is false when the text came through as it was.
 // Damaged encodings yield what could be decoded; the diff parser then finds
 // the patch cut off.
-func decodeBody(ctype, encoding string, r io.Reader, depth int) (text string, changed bool) {
+func decodeBody(ctype, encoding string, body io.Reader, depth int) (text string, changed bool) {
 	kind, params, err := mime.ParseMediaType(ctype)
+
+	// Of several parts, those that may hold a patch are joined in order; HTML is the same text
+	// once more.
 	if err == nil && strings.HasPrefix(kind, "multipart/") && depth < maxParts {
-		var b strings.Builder
-		parts := multipart.NewReader(r, params["boundary"])
+		var out strings.Builder
+		parts := multipart.NewReader(body, params["boundary"])
 		for {
-			p, err := parts.NextRawPart()
+			piece, err := parts.NextRawPart()
 			if err != nil {
-				return b.String(), true
+				return out.String(), true
 			}
-			t, _, _ := mime.ParseMediaType(p.Header.Get("Content-Type"))
-			if t != "" && !strings.HasPrefix(t, "text/") && !strings.HasPrefix(t, "multipart/") && t != "application/octet-stream" {
+			t, _, _ := mime.ParseMediaType(piece.Header.Get("Content-Type"))
+			if t != "" && !strings.HasPrefix(t, "text/") && !strings.HasPrefix(t, "multipart/") &&
+				t != "application/octet-stream" {
 				continue
 			}
 			if t == "text/html" {
 				continue
 			}
-			part, _ := decodeBody(p.Header.Get("Content-Type"), p.Header.Get("Content-Transfer-Encoding"), p, depth+1)
-			b.WriteString(part)
+			part, _ := decodeBody(piece.Header.Get("Content-Type"), piece.Header.Get("Content-Transfer-Encoding"),
+				piece, depth+1)
+			out.WriteString(part)
 			if part != "" && !strings.HasSuffix(part, "\n") {
-				b.WriteByte('\n')
+				out.WriteByte('\n')
 			}
 		}
 	}
+
 	switch strings.ToLower(strings.TrimSpace(encoding)) {
 	case "quoted-printable":
-		r, changed = quotedprintable.NewReader(r), true
+		body, changed = quotedprintable.NewReader(body), true
 	case "base64":
-		r, changed = base64.NewDecoder(base64.StdEncoding, &base64Text{r: r}), true
+		body, changed = base64.NewDecoder(base64.StdEncoding, &base64Text{r: body}), true
 	}
-	var b bytes.Buffer
-	_, _ = b.ReadFrom(r)
-	return b.String(), changed
+	var decoded bytes.Buffer
+	_, _ = decoded.ReadFrom(body)
+	return decoded.String(), changed
 }
 
 // base64Text drops white space, which base64.NewDecoder accepts only in part.
 type base64Text struct{ r io.Reader }
 
-func (t *base64Text) Read(p []byte) (int, error) {
-	n, err := t.r.Read(p)
+func (t *base64Text) Read(buf []byte) (int, error) {
+	n, err := t.r.Read(buf)
 	kept := 0
-	for _, c := range p[:n] {
+	for _, c := range buf[:n] {
 		if c != ' ' && c != '\t' && c != '\r' && c != '\n' {
-			p[kept] = c
+			buf[kept] = c
 			kept++
 		}
 	}
@@ -211,27 +226,27 @@ func decodeWord(s string) string {
 }
 
 // cleanSubject drops reply marks, "[PATCH …]" tags and line folds.
-func cleanSubject(s string) string {
-	s = strings.Join(strings.Fields(s), " ")
+func cleanSubject(subject string) string {
+	subject = strings.Join(strings.Fields(subject), " ")
 	for {
-		t := replyRE.ReplaceAllString(s, "")
-		t = tagsRE.ReplaceAllString(t, "")
-		if t = strings.TrimSpace(t); t == s {
-			return s
+		cleaned := replyRE.ReplaceAllString(subject, "")
+		cleaned = tagsRE.ReplaceAllString(cleaned, "")
+		if cleaned = strings.TrimSpace(cleaned); cleaned == subject {
+			return subject
 		}
-		s = t
+		subject = cleaned
 	}
 }
 
-func cleanAuthor(s string) string {
-	s = strings.Join(strings.Fields(s), " ")
-	if a, err := mail.ParseAddress(s); err == nil {
+func cleanAuthor(author string) string {
+	author = strings.Join(strings.Fields(author), " ")
+	if a, err := mail.ParseAddress(author); err == nil {
 		if a.Name == "" {
 			return a.Address
 		}
 		return a.Name + " <" + a.Address + ">"
 	}
-	return s
+	return author
 }
 
 // describe finds subject and author in the free text before a diff: the
@@ -240,12 +255,12 @@ func cleanAuthor(s string) string {
 func describe(preamble string) (subject, author, commit string) {
 	prose := ""
 	for line := range strings.Lines(preamble) {
-		t := trimEOL(line)
-		field, value, ok := strings.Cut(t, ":")
+		trimmed := trimEOL(line)
+		field, value, ok := strings.Cut(trimmed, ":")
 		value = strings.TrimSpace(value)
 		switch {
-		case commit == "" && strings.HasPrefix(t, "commit ") && len(t) >= 47:
-			commit = strings.Fields(t)[1]
+		case commit == "" && strings.HasPrefix(trimmed, "commit ") && len(trimmed) >= 47:
+			commit = strings.Fields(trimmed)[1]
 		case ok && (strings.EqualFold(field, "Author") || strings.EqualFold(field, "From")):
 			if author == "" {
 				author = cleanAuthor(value)
@@ -255,9 +270,10 @@ func describe(preamble string) (subject, author, commit string) {
 				subject = cleanSubject(value)
 			}
 		case ok && !strings.Contains(field, " "):
-		case strings.HasPrefix(t, "diff "), strings.HasPrefix(t, "Only in "), strings.HasPrefix(t, "==="), strings.HasPrefix(t, "---"), strings.HasPrefix(t, "#"):
-		case prose == "" && strings.TrimSpace(t) != "":
-			prose = cleanSubject(t)
+		case strings.HasPrefix(trimmed, "diff "), strings.HasPrefix(trimmed, "Only in "),
+			strings.HasPrefix(trimmed, "==="), strings.HasPrefix(trimmed, "---"), strings.HasPrefix(trimmed, "#"):
+		case prose == "" && strings.TrimSpace(trimmed) != "":
+			prose = cleanSubject(trimmed)
 		}
 	}
 	if subject == "" {

@@ -21,17 +21,17 @@ type names struct {
 // unquoteName undoes the C-style quoting of git and diff. It returns the
 // name and what follows it. Unquoted names end at a tab (a timestamp
 // follows) or the end of the line.
-func unquoteName(s string) (name, rest string, ok bool) {
-	if !strings.HasPrefix(s, `"`) {
-		name, rest, _ = strings.Cut(s, "\t")
+func unquoteName(field string) (name, rest string, ok bool) {
+	if !strings.HasPrefix(field, `"`) {
+		name, rest, _ = strings.Cut(field, "\t")
 		return name, rest, name != ""
 	}
-	q, err := strconv.QuotedPrefix(s)
+	quoted, err := strconv.QuotedPrefix(field)
 	if err != nil {
 		return "", "", false
 	}
-	name, err = strconv.Unquote(q)
-	return name, s[len(q):], err == nil && name != ""
+	name, err = strconv.Unquote(quoted)
+	return name, field[len(quoted):], err == nil && name != ""
 }
 
 // maxNames bounds the two names of a header together, in bytes; Linux allows
@@ -41,36 +41,41 @@ const maxNames = 16 << 10
 // splitGitNames splits the two names of a "diff --git" line. Unquoted names
 // may hold blanks, so it looks for the split that makes both sides name the
 // same file; it fails for renames, whose header lines give the names.
-func splitGitNames(s string) (old, newer string, ok bool) {
-	if len(s) > maxNames {
+func splitGitNames(header string) (old, newer string, ok bool) {
+	if len(header) > maxNames {
 		return "", "", false
 	}
-	if strings.HasPrefix(s, `"`) || strings.HasSuffix(s, `"`) {
-		if strings.HasPrefix(s, `"`) {
-			o, rest, ok := unquoteName(s)
+
+	// Quotes say where a name ends.
+	if strings.HasPrefix(header, `"`) || strings.HasSuffix(header, `"`) {
+		if strings.HasPrefix(header, `"`) {
+			before, rest, ok := unquoteName(header)
 			if !ok {
 				return "", "", false
 			}
 			n, _, ok := unquoteName(strings.TrimLeft(rest, " "))
-			return o, n, ok
+			return before, n, ok
 		}
-		i := strings.Index(s, ` "`)
+		i := strings.Index(header, ` "`)
 		if i <= 0 {
 			return "", "", false
 		}
-		n, _, ok := unquoteName(s[i+1:])
-		return s[:i], n, ok
+		n, _, ok := unquoteName(header[i+1:])
+		return header[:i], n, ok
 	}
-	for i := range len(s) {
-		if s[i] != ' ' {
+
+	// Without quotes, only names that agree, up to their first directory, tell which space is the
+	// one between them.
+	for i := range len(header) {
+		if header[i] != ' ' {
 			continue
 		}
-		o, n := s[:i], s[i+1:]
-		if o == "" || n == "" {
+		before, name := header[:i], header[i+1:]
+		if before == "" || name == "" {
 			continue
 		}
-		if o == n || (stripName(o, 1) != "" && stripName(o, 1) == stripName(n, 1)) {
-			return o, n, true
+		if before == name || (stripName(before, 1) != "" && stripName(before, 1) == stripName(name, 1)) {
+			return before, name, true
 		}
 	}
 	return "", "", false
@@ -114,25 +119,25 @@ func (n names) level() (level int, ok bool) {
 		}
 		return 0, n.git || !strings.Contains(one, "/")
 	}
-	o, w := strings.Split(n.old, "/"), strings.Split(n.new, "/")
-	if len(o) != len(w) {
+	oldParts, newParts := strings.Split(n.old, "/"), strings.Split(n.new, "/")
+	if len(oldParts) != len(newParts) {
 		return 0, false
 	}
 	common := 0
-	for common < len(o) && o[len(o)-1-common] == w[len(w)-1-common] {
+	for common < len(oldParts) && oldParts[len(oldParts)-1-common] == newParts[len(newParts)-1-common] {
 		common++
 	}
 	if common == 0 {
 		// "x.c.orig" and "x.c": compare the directories instead.
-		for common < len(o)-1 && o[len(o)-2-common] == w[len(w)-2-common] {
+		for common < len(oldParts)-1 && oldParts[len(oldParts)-2-common] == newParts[len(newParts)-2-common] {
 			common++
 		}
 		common++
 	}
-	if common == len(o) && prefixed(n.old) && len(o) > 2 {
+	if common == len(oldParts) && prefixed(n.old) && len(oldParts) > 2 {
 		return 1, true // "a/fs/x.c" twice
 	}
-	return len(o) - common, true
+	return len(oldParts) - common, true
 }
 
 // paths gives the two names after stripping, "" for /dev/null or a name with

@@ -58,17 +58,17 @@ type Note struct {
 }
 
 func (n Note) String() string {
-	s := n.Text
+	line := n.Text
 	if n.Hunk > 0 {
-		s = fmt.Sprintf("hunk %d: %s", n.Hunk, s)
+		line = fmt.Sprintf("hunk %d: %s", n.Hunk, line)
 	}
 	if n.File != "" {
-		s = n.File + ": " + s
+		line = n.File + ": " + line
 	}
 	if n.Patch != "" {
-		s = "patch " + n.Patch + ": " + s
+		line = "patch " + n.Patch + ": " + line
 	}
-	return s
+	return line
 }
 
 // Paths returns the keys of Files, sorted.

@@ -65,28 +65,30 @@ func (s *scanner) errorf(i int, format string, args ...any) error {
 // parseDiff parses the diff in text. base is the number of input lines
 // before it. It returns the changes in order, those of binary files apart, the text
 // before the first change, and notes; no change at all is not an error here.
-func parseDiff(id, text string, base, strip int) (changes, binary []*Change, preamble string, notes []string, err error) {
-	s := &scanner{id: id, lines: splitLines(text), base: base}
-	if err := s.scan(); err != nil {
+func parseDiff(id, text string, base, strip int) (
+	changes, binary []*Change, preamble string, notes []string, err error,
+) {
+	scan := &scanner{id: id, lines: splitLines(text), base: base}
+	if err := scan.scan(); err != nil {
 		return nil, nil, "", nil, err
 	}
-	pre := len(s.lines)
-	if len(s.out) > 0 {
-		pre = s.out[0].line - 1
+	pre := len(scan.lines)
+	if len(scan.out) > 0 {
+		pre = scan.out[0].line - 1
 	}
-	preamble = strings.Join(s.lines[:pre], "")
-	for _, sec := range s.out {
-		c, err := s.parseSection(sec)
+	preamble = strings.Join(scan.lines[:pre], "")
+	for _, sec := range scan.out {
+		change, err := scan.parseSection(sec)
 		if err != nil {
 			return nil, nil, "", nil, err
 		}
-		changes = append(changes, c)
+		changes = append(changes, change)
 	}
 	// Both together: they have one strip level.
-	if err := setPaths(id, slices.Concat(changes, s.binary), strip); err != nil {
+	if err := setPaths(id, slices.Concat(changes, scan.binary), strip); err != nil {
 		return nil, nil, "", nil, err
 	}
-	return changes, s.binary, preamble, s.notes, nil
+	return changes, scan.binary, preamble, scan.notes, nil
 }
 
 // splitLines cuts text after each newline. Joining gives text again.
@@ -105,14 +107,18 @@ func (s *scanner) scan() error {
 	for s.pos < len(s.lines) {
 		line := s.at(s.pos)
 		var err error
+		// Text between sections is skipped, as patch(1) does. What would be a change in a form
+		// that is not read is refused: skipping it would lose a part of the patch.
 		switch {
 		case strings.HasPrefix(line, "diff --git "):
 			err = s.gitSection()
 		case strings.HasPrefix(line, "diff --cc "), strings.HasPrefix(line, "diff --combined "):
 			err = s.errorf(s.pos, "combined diff of a merge: make it against one parent, for example with git diff A B")
-		case strings.HasPrefix(line, "--- ") && strings.HasPrefix(s.at(s.pos+1), "+++ ") && strings.HasPrefix(s.at(s.pos+2), "@@ "):
+		case strings.HasPrefix(line, "--- ") && strings.HasPrefix(s.at(s.pos+1), "+++ ") &&
+			strings.HasPrefix(s.at(s.pos+2), "@@ "):
 			err = s.plainSection()
-		case strings.HasPrefix(line, "*** ") && strings.HasPrefix(s.at(s.pos+1), "--- ") && strings.HasPrefix(s.at(s.pos+2), "*****"):
+		case strings.HasPrefix(line, "*** ") && strings.HasPrefix(s.at(s.pos+1), "--- ") &&
+			strings.HasPrefix(s.at(s.pos+2), "*****"):
 			err = s.errorf(s.pos, "context diff: make a unified diff with diff -u")
 		case strings.HasPrefix(line, "@@ -"):
 			if hunkRE.MatchString(line) {
@@ -147,6 +153,7 @@ func (s *scanner) gitSection() error {
 	crlf := strings.HasSuffix(s.lines[start], "\r\n")
 	sec.header = append(sec.header, s.lines[start])
 	s.pos++
+
 	var oldName, newName string
 	var badName int
 	name := func(dst *string, from string) string {
@@ -157,6 +164,7 @@ func (s *scanner) gitSection() error {
 		*dst = n
 		return rest
 	}
+	// Extended header lines, until one that is none of them: the first hunk, or the next file.
 header:
 	for s.pos < len(s.lines) {
 		line := s.at(s.pos)
@@ -165,10 +173,12 @@ header:
 			sec.binary = true
 			s.pos++
 			break header
-		case strings.HasPrefix(line, "rename from "), strings.HasPrefix(line, "copy from "), strings.HasPrefix(line, "rename old "):
+		case strings.HasPrefix(line, "rename from "), strings.HasPrefix(line, "copy from "),
+			strings.HasPrefix(line, "rename old "):
 			name(&oldName, line[strings.Index(line[7:], " ")+8:])
 			sec.names.bare = true
-		case strings.HasPrefix(line, "rename to "), strings.HasPrefix(line, "copy to "), strings.HasPrefix(line, "rename new "):
+		case strings.HasPrefix(line, "rename to "), strings.HasPrefix(line, "copy to "),
+			strings.HasPrefix(line, "rename new "):
 			name(&newName, line[strings.Index(line[7:], " ")+8:])
 			sec.names.bare = true
 		case strings.HasPrefix(line, "--- ") && !sec.names.bare:
@@ -186,9 +196,12 @@ header:
 		sec.header = append(sec.header, s.lines[s.pos])
 		s.pos++
 	}
+
 	if badName > 0 {
 		return s.errorf(badName-1, "malformed file name")
 	}
+
+	// A change of mode, or of an empty file, has its names in the first line only.
 	if oldName == "" || newName == "" {
 		o, n, ok := splitGitNames(s.at(start)[len("diff --git "):])
 		if !ok {
@@ -197,6 +210,7 @@ header:
 		oldName, newName = o, n
 	}
 	sec.names.old, sec.names.new, sec.names.git = oldName, newName, true
+
 	if sec.binary {
 		s.binaryFile(sec.names, start)
 		return nil
@@ -205,15 +219,15 @@ header:
 }
 
 // binaryFile notes a change without lines; what follows in base 85 is passed over.
-func (s *scanner) binaryFile(n names, pos int) {
-	c := &Change{Kind: Modify, Line: s.base + pos + 1, names: n}
+func (s *scanner) binaryFile(both names, pos int) {
+	change := &Change{Kind: Modify, Line: s.base + pos + 1, names: both}
 	switch {
-	case n.old == devNull:
-		c.Kind = Create
-	case n.new == devNull:
-		c.Kind = Delete
+	case both.old == devNull:
+		change.Kind = Create
+	case both.new == devNull:
+		change.Kind = Delete
 	}
-	s.binary = append(s.binary, c)
+	s.binary = append(s.binary, change)
 }
 
 // plainSection reads "--- ", "+++ " and hunks.
@@ -274,8 +288,8 @@ func (s *scanner) finish(sec *section, crlf bool) error {
 // hunk reads one hunk by its line counts.
 func (s *scanner) hunk(sec *section) error {
 	start := s.pos
-	m := hunkRE.FindStringSubmatch(s.at(s.pos))
-	if m == nil {
+	fields := hunkRE.FindStringSubmatch(s.at(s.pos))
+	if fields == nil {
 		return s.errorf(s.pos, "malformed hunk header")
 	}
 	count := func(t string) int {
@@ -285,7 +299,7 @@ func (s *scanner) hunk(sec *section) error {
 		n, _ := strconv.Atoi(t) // at most nine digits
 		return n
 	}
-	old, newer := count(m[2]), count(m[4])
+	old, newer := count(fields[2]), count(fields[4])
 	if old == 0 && newer == 0 {
 		return s.errorf(s.pos, "hunk has no lines")
 	}
@@ -313,7 +327,8 @@ func (s *scanner) hunk(sec *section) error {
 		case '\t':
 			return s.errorf(s.pos, "line in a hunk starts with a tab: the patch lost its white space")
 		default:
-			return s.errorf(s.pos, "hunk ends early: %d old and %d new lines are missing, the patch is damaged", old, newer)
+			return s.errorf(s.pos, "hunk ends early: %d old and %d new lines are missing, the patch is damaged", old,
+				newer)
 		}
 		if old < 0 || newer < 0 {
 			return s.errorf(start, "hunk has more lines than its header says")

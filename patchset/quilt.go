@@ -30,22 +30,22 @@ func (r *reader) quilt(file string) error {
 	if len(entries) == 0 {
 		return fmt.Errorf("read series %s: it lists no patch: %w", file, ErrEmpty)
 	}
-	for _, e := range entries {
-		p := filepath.Join(filepath.Dir(file), filepath.FromSlash(e.name))
-		if err := r.file(p, e.name, e.strip); err != nil {
-			return fmt.Errorf("series %s: line %d: %w", file, e.line, err)
+	for _, entry := range entries {
+		p := filepath.Join(filepath.Dir(file), filepath.FromSlash(entry.name))
+		if err := r.file(p, entry.name, entry.strip); err != nil {
+			return fmt.Errorf("series %s: line %d: %w", file, entry.line, err)
 		}
 	}
 	return nil
 }
 
 func (r *reader) seriesText(file string) (string, error) {
-	f, err := regular.OpenPiped(file)
+	input, err := regular.OpenPiped(file)
 	if err != nil {
 		return "", fmt.Errorf("read series: %w", err)
 	}
-	defer f.Close()
-	return r.text(file, f)
+	defer input.Close()
+	return r.text(file, input)
 }
 
 // parseQuilt reads the lines of a series: a patch name, then options, of
@@ -53,11 +53,11 @@ func (r *reader) seriesText(file string) (string, error) {
 // A "#" at the start of a line or after white space starts a comment.
 func parseQuilt(file, text string, strip int) ([]quiltEntry, error) {
 	var out []quiltEntry
-	n := 0
+	number := 0
 	for line := range strings.Lines(text) {
-		n++
+		number++
 		fail := func(format string, args ...any) error {
-			return &ParseError{Patch: file, Line: n, Err: fmt.Errorf(format, args...)}
+			return &ParseError{Patch: file, Line: number, Err: fmt.Errorf(format, args...)}
 		}
 		fields := strings.Fields(line)
 		for i, f := range fields {
@@ -69,12 +69,12 @@ func parseQuilt(file, text string, strip int) ([]quiltEntry, error) {
 		if len(fields) == 0 {
 			continue
 		}
-		e := quiltEntry{name: fields[0], strip: strip, line: n}
+		entry := quiltEntry{name: fields[0], strip: strip, line: number}
 		// quilt's own default is one level; let the names decide unless told.
 		for i := 1; i < len(fields); i++ {
 			opt, ok := strings.CutPrefix(fields[i], "-p")
 			if !ok {
-				return nil, fail("option %s of %s is not supported, only -p is", fields[i], e.name)
+				return nil, fail("option %s of %s is not supported, only -p is", fields[i], entry.name)
 			}
 			if opt == "" && i+1 < len(fields) {
 				i++
@@ -82,25 +82,27 @@ func parseQuilt(file, text string, strip int) ([]quiltEntry, error) {
 			}
 			switch level, err := strconv.Atoi(opt); {
 			case opt == "ab":
-				e.strip = 1
+				entry.strip = 1
 			case err != nil || level < 0 || level > 100:
-				return nil, fail("malformed strip level %q of %s", opt, e.name)
+				return nil, fail("malformed strip level %q of %s", opt, entry.name)
 			case level == 0:
-				e.strip = StripNone
+				entry.strip = StripNone
 			default:
-				e.strip = level
+				entry.strip = level
 			}
 		}
-		for c := range strings.SplitSeq(e.name, "/") {
+		for c := range strings.SplitSeq(entry.name, "/") {
 			if c == ".." {
-				return nil, &PathError{Patch: file, Path: e.name, Reason: "a series may only name patches below its own directory"}
+				return nil, &PathError{Patch: file, Path: entry.name,
+					Reason: "a series may only name patches below its own directory"}
 			}
 		}
-		if strings.HasPrefix(e.name, "/") || strings.ContainsRune(e.name, 0) {
-			return nil, &PathError{Patch: file, Path: e.name, Reason: "a series may only name patches below its own directory"}
+		if strings.HasPrefix(entry.name, "/") || strings.ContainsRune(entry.name, 0) {
+			return nil, &PathError{Patch: file, Path: entry.name,
+				Reason: "a series may only name patches below its own directory"}
 		}
-		e.name = path.Clean(e.name)
-		out = append(out, e)
+		entry.name = path.Clean(entry.name)
+		out = append(out, entry)
 	}
 	return out, nil
 }

@@ -5,19 +5,19 @@ package patchset
 // both ends are unchanged.
 func (t *text) settle() {
 	old := splitLines(string(t.old))
-	for _, r := range ranges(t.lines, len(old)) {
-		o := r.OldStart - 1
-		n := r.NewStart - 1
-		if r.OldLines == 0 || r.NewLines == 0 {
+	for _, changed := range ranges(t.lines, len(old)) {
+		oldAt := changed.OldStart - 1
+		now := changed.NewStart - 1
+		if changed.OldLines == 0 || changed.NewLines == 0 {
 			continue
 		}
-		oEnd, nEnd := o+r.OldLines, n+r.NewLines
-		for o < oEnd && n < nEnd && old[o] == t.lines[n].text {
-			t.lines[n].orig = o + 1
-			o++
-			n++
+		oEnd, nEnd := oldAt+changed.OldLines, now+changed.NewLines
+		for oldAt < oEnd && now < nEnd && old[oldAt] == t.lines[now].text {
+			t.lines[now].orig = oldAt + 1
+			oldAt++
+			now++
 		}
-		for o < oEnd && n < nEnd && old[oEnd-1] == t.lines[nEnd-1].text {
+		for oldAt < oEnd && now < nEnd && old[oEnd-1] == t.lines[nEnd-1].text {
 			oEnd--
 			nEnd--
 			t.lines[nEnd].orig = oEnd + 1
@@ -35,21 +35,21 @@ func ranges(lines []srcLine, oldLen int) []Range {
 		if next == prev+1 && newStart == i {
 			return
 		}
-		r := Range{OldStart: prev + 1, OldLines: next - prev - 1, NewStart: newStart + 1, NewLines: i - newStart}
-		if r.OldLines == 0 {
-			r.OldStart--
+		changed := Range{OldStart: prev + 1, OldLines: next - prev - 1, NewStart: newStart + 1, NewLines: i - newStart}
+		if changed.OldLines == 0 {
+			changed.OldStart--
 		}
-		if r.NewLines == 0 {
-			r.NewStart--
+		if changed.NewLines == 0 {
+			changed.NewStart--
 		}
-		out = append(out, r)
+		out = append(out, changed)
 	}
-	for i, l := range lines {
-		if l.orig == 0 {
+	for i, line := range lines {
+		if line.orig == 0 {
 			continue
 		}
-		group(i, l.orig)
-		prev, newStart = l.orig, i+1
+		group(i, line.orig)
+		prev, newStart = line.orig, i+1
 	}
 	group(len(lines), oldLen+1)
 	return out

@@ -46,13 +46,13 @@ func Read(paths []string, opts ReadOptions) (*Series, error) {
 	if len(paths) == 0 {
 		return nil, fmt.Errorf("read patches: no patch given: %w", ErrEmpty)
 	}
-	r := &reader{opts: opts, series: &Series{}}
+	reading := &reader{opts: opts, series: &Series{}}
 	for _, p := range paths {
-		if err := r.path(p); err != nil {
+		if err := reading.path(p); err != nil {
 			return nil, err
 		}
 	}
-	return r.series, nil
+	return reading.series, nil
 }
 
 type reader struct {
@@ -61,8 +61,8 @@ type reader struct {
 	stdin  bool // already read
 }
 
-func (r *reader) path(p string) error {
-	if p == "-" {
+func (r *reader) path(path string) error {
+	if path == "-" {
 		if r.stdin {
 			return errors.New("read patches: standard input is named twice")
 		}
@@ -77,21 +77,24 @@ func (r *reader) path(p string) error {
 		}
 		return r.input("<stdin>", text, r.opts.Strip)
 	}
-	info, err := os.Stat(p)
+
+	// A directory or a file named series is one of quilt's; anything else is a patch.
+	info, err := os.Stat(path)
 	if err != nil {
 		return fmt.Errorf("read patch: %w", err)
 	}
 	if info.IsDir() {
-		series := filepath.Join(p, "series")
+		series := filepath.Join(path, "series")
 		if _, err := os.Stat(series); err != nil {
-			return fmt.Errorf("read patches: directory %s holds no series file: name the patch files, or list them in %s: %w", p, series, err)
+			return fmt.Errorf("read patches: directory %s holds no series file: name the patch files, or list them "+
+				"in %s: %w", path, series, err)
 		}
 		return r.quilt(series)
 	}
-	if isSeries(p) {
-		return r.quilt(p)
+	if isSeries(path) {
+		return r.quilt(path)
 	}
-	return r.file(p, filepath.Base(p), r.opts.Strip)
+	return r.file(path, filepath.Base(path), r.opts.Strip)
 }
 
 func isSeries(p string) bool {
@@ -100,13 +103,13 @@ func isSeries(p string) bool {
 }
 
 // file reads one patch file.
-func (r *reader) file(p, id string, strip int) error {
-	f, err := regular.OpenPiped(p)
+func (r *reader) file(path, id string, strip int) error {
+	input, err := regular.OpenPiped(path)
 	if err != nil {
 		return fmt.Errorf("read patch: %w", err)
 	}
-	defer f.Close()
-	text, err := r.text(p, f)
+	defer input.Close()
+	text, err := r.text(path, input)
 	if err != nil {
 		return err
 	}
@@ -154,14 +157,14 @@ func parseInput(id, text string, strip int) (patches []*Patch, notes []string, e
 	}
 	var list []numbered
 	messages := splitMessages(text)
-	for i, m := range messages {
+	for i, mail := range messages {
 		mid := id
 		if len(messages) > 1 {
 			mid = fmt.Sprintf("%s#%d", id, i+1)
 		}
-		changes, binary, preamble, pnotes, err := parseDiff(mid, m.text, max(m.base, 0), strip)
+		changes, binary, preamble, pnotes, err := parseDiff(mid, mail.text, max(mail.base, 0), strip)
 		if err != nil {
-			if m.base < 0 { // the line counts from the decoded diff and would mislead
+			if mail.base < 0 { // the line counts from the decoded diff and would mislead
 				var perr *ParseError
 				var path *PathError
 				if errors.As(err, &perr) {
@@ -179,12 +182,13 @@ func parseInput(id, text string, strip int) (patches []*Patch, notes []string, e
 			}
 			continue
 		}
-		p := &Patch{Binary: binary, ID: mid, Subject: m.subject, Author: m.author, Log: m.log, Commit: m.commit, Files: changes, Notes: pnotes, strip: strip}
-		if !m.mail {
-			p.Subject, p.Author, p.Commit = describe(preamble)
-			p.Log = preamble
+		patch := &Patch{Binary: binary, ID: mid, Subject: mail.subject, Author: mail.author, Log: mail.log,
+			Commit: mail.commit, Files: changes, Notes: pnotes, strip: strip}
+		if !mail.mail {
+			patch.Subject, patch.Author, patch.Commit = describe(preamble)
+			patch.Log = preamble
 		}
-		list = append(list, numbered{p, m})
+		list = append(list, numbered{patch, mail})
 	}
 	// Answers often quote or sketch diffs that are not meant to be applied.
 	if slices.ContainsFunc(list, func(n numbered) bool { return !n.reply }) {

@@ -11,18 +11,18 @@ import (
 
 // parseSection turns a section into a Change without paths.
 func (s *scanner) parseSection(sec *section) (*Change, error) {
-	f, err := gitdiffFile(strings.Join(sec.header, "") + strings.Join(sec.hunks, ""))
+	parsed, err := gitdiffFile(strings.Join(sec.header, "") + strings.Join(sec.hunks, ""))
 	if err != nil {
 		return nil, s.errorf(sec.line-1, "%w", err)
 	}
-	c := &Change{
+	change := &Change{
 		Line:    s.base + sec.line,
-		OldMode: f.OldMode,
-		NewMode: f.NewMode,
-		Hunks:   f.TextFragments,
+		OldMode: parsed.OldMode,
+		NewMode: parsed.NewMode,
+		Hunks:   parsed.TextFragments,
 		names:   sec.names,
 	}
-	for _, m := range []fs.FileMode{f.OldMode, f.NewMode} {
+	for _, m := range []fs.FileMode{parsed.OldMode, parsed.NewMode} {
 		what := ""
 		switch m & 0o170000 {
 		case 0o120000:
@@ -36,43 +36,43 @@ func (s *scanner) parseSection(sec *section) (*Change, error) {
 			return nil, &UnsupportedError{Patch: s.id, Path: sec.names.new, What: what}
 		}
 	}
-	if err := checkNewlines(c.Hunks); err != nil {
+	if err := checkNewlines(change.Hunks); err != nil {
 		return nil, s.errorf(sec.line-1, "%w", err)
 	}
 	first := func(old bool) bool { // the only hunk is empty on that side
-		if len(c.Hunks) != 1 {
+		if len(change.Hunks) != 1 {
 			return false
 		}
 		if old {
-			return c.Hunks[0].OldLines == 0
+			return change.Hunks[0].OldLines == 0
 		}
-		return c.Hunks[0].NewLines == 0
+		return change.Hunks[0].NewLines == 0
 	}
 	switch {
-	case f.IsRename:
-		c.Kind = Rename
-	case f.IsCopy:
-		c.Kind = Copy
-	case sec.names.git && f.IsNew, sec.names.old == devNull:
-		c.Kind, c.explicit = Create, true
-	case sec.names.git && f.IsDelete, sec.names.new == devNull:
-		c.Kind = Delete
+	case parsed.IsRename:
+		change.Kind = Rename
+	case parsed.IsCopy:
+		change.Kind = Copy
+	case sec.names.git && parsed.IsNew, sec.names.old == devNull:
+		change.Kind, change.explicit = Create, true
+	case sec.names.git && parsed.IsDelete, sec.names.new == devNull:
+		change.Kind = Delete
 	case !sec.names.git && epoch(sec.oldTS) && first(true):
-		c.Kind = Create
+		change.Kind = Create
 	case !sec.names.git && epoch(sec.newTS) && first(false):
-		c.Kind = Delete
-	case !sec.names.git && first(true) && c.Hunks[0].OldPosition == 0:
-		c.Kind = Create
-	case len(c.Hunks) == 0:
-		c.Kind = Mode
+		change.Kind = Delete
+	case !sec.names.git && first(true) && change.Hunks[0].OldPosition == 0:
+		change.Kind = Create
+	case len(change.Hunks) == 0:
+		change.Kind = Mode
 	}
-	if c.Kind == Create && len(c.Hunks) > 0 && !first(true) {
+	if change.Kind == Create && len(change.Hunks) > 0 && !first(true) {
 		return nil, s.errorf(sec.line-1, "new file has old lines")
 	}
-	if c.Kind == Delete && len(c.Hunks) > 0 && !first(false) {
+	if change.Kind == Delete && len(change.Hunks) > 0 && !first(false) {
 		return nil, s.errorf(sec.line-1, "deleted file keeps lines")
 	}
-	return c, nil
+	return change, nil
 }
 
 // gitdiffFile parses one section with go-gitdiff and turns a panic of it, if
@@ -108,21 +108,21 @@ func gitdiffFile(text string) (f *gitdiff.File, err error) {
 // checkNewlines refuses a line without newline anywhere but at the end of
 // its side of the last hunk: applying it would glue two lines together.
 func checkNewlines(hunks []*gitdiff.TextFragment) error {
-	for i, h := range hunks {
+	for i, hunk := range hunks {
 		lastOld, lastNew := -1, -1
-		for j, l := range h.Lines {
-			if l.Old() {
+		for j, line := range hunk.Lines {
+			if line.Old() {
 				lastOld = j
 			}
-			if l.New() {
+			if line.New() {
 				lastNew = j
 			}
 		}
-		for j, l := range h.Lines {
-			if !l.NoEOL() {
+		for j, line := range hunk.Lines {
+			if !line.NoEOL() {
 				continue
 			}
-			if i != len(hunks)-1 || (l.Old() && j != lastOld) || (l.New() && j != lastNew) {
+			if i != len(hunks)-1 || (line.Old() && j != lastOld) || (line.New() && j != lastNew) {
 				return fmt.Errorf("hunk %d: line without newline is not the last of its file", i+1)
 			}
 		}

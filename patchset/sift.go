@@ -49,21 +49,22 @@ func (s *Series) SiftDir(dir string, opts ApplyOptions) (kept, present []*Patch,
 		return nil, nil, fmt.Errorf("open source tree: %w", err)
 	}
 	defer root.Close()
-	for _, p := range s.Patches {
-		err := applies(root.FS(), opts, append(kept[:len(kept):len(kept)], p)...)
+	for _, patch := range s.Patches {
+		err := applies(root.FS(), opts, append(kept[:len(kept):len(kept)], patch)...)
 		if err == nil {
-			kept = append(kept, p)
+			kept = append(kept, patch)
 			continue
 		}
 		var ae *ApplyError
 		if !errors.As(err, &ae) {
 			return nil, nil, err
 		}
-		if back := p.reverse(); back != nil && applies(root.FS(), opts, append(kept[:len(kept):len(kept)], back)...) == nil {
-			present = append(present, p)
+		if back := patch.reverse(); back != nil && applies(root.FS(), opts,
+			append(kept[:len(kept):len(kept)], back)...) == nil {
+			present = append(present, patch)
 			continue
 		}
-		return nil, nil, &ConflictError{Patch: p, With: rival(root.FS(), opts, kept, p), Err: err}
+		return nil, nil, &ConflictError{Patch: patch, With: rival(root.FS(), opts, kept, patch), Err: err}
 	}
 	return kept, present, nil
 }
@@ -77,18 +78,18 @@ func applies(tree fs.FS, opts ApplyOptions, patches ...*Patch) error {
 }
 
 // rival finds the first of kept after which p does not apply any more.
-func rival(tree fs.FS, opts ApplyOptions, kept []*Patch, p *Patch) *Patch {
-	if applies(tree, opts, p) != nil {
+func rival(tree fs.FS, opts ApplyOptions, kept []*Patch, patch *Patch) *Patch {
+	if applies(tree, opts, patch) != nil {
 		// It may build on an earlier patch: then the last with which it applied counts.
 		for i := len(kept) - 1; i > 0; i-- {
-			if applies(tree, opts, append(kept[:i:i], p)...) == nil {
+			if applies(tree, opts, append(kept[:i:i], patch)...) == nil {
 				return kept[i]
 			}
 		}
 		return nil
 	}
 	for i := range kept {
-		if applies(tree, opts, append(kept[:i+1:i+1], p)...) != nil {
+		if applies(tree, opts, append(kept[:i+1:i+1], patch)...) != nil {
 			return kept[i]
 		}
 	}
@@ -98,47 +99,47 @@ func rival(tree fs.FS, opts ApplyOptions, kept []*Patch, p *Patch) *Patch {
 // reverse is the patch that undoes p, or nil for a change that cannot be
 // undone from the patch alone: a copy, or a new mode.
 func (p *Patch) reverse() *Patch {
-	r := &Patch{ID: p.ID, strip: p.strip}
-	for _, c := range p.Files {
-		b := *c
-		b.names.old, b.names.new = c.names.new, c.names.old
-		b.OldMode, b.NewMode = c.NewMode, c.OldMode
-		b.explicit = true
-		switch c.Kind {
+	back := &Patch{ID: p.ID, strip: p.strip}
+	for _, change := range p.Files {
+		turned := *change
+		turned.names.old, turned.names.new = change.names.new, change.names.old
+		turned.OldMode, turned.NewMode = change.NewMode, change.OldMode
+		turned.explicit = true
+		switch change.Kind {
 		case Create:
-			b.Kind = Delete
+			turned.Kind = Delete
 		case Delete:
-			b.Kind = Create
+			turned.Kind = Create
 		case Rename:
-			b.Path, b.OldPath = c.OldPath, c.Path
+			turned.Path, turned.OldPath = change.OldPath, change.Path
 		case Copy, Mode:
 			return nil
 		case Modify:
 		}
-		b.Hunks = nil
-		for _, h := range c.Hunks {
-			b.Hunks = append(b.Hunks, reverseHunk(h))
+		turned.Hunks = nil
+		for _, h := range change.Hunks {
+			turned.Hunks = append(turned.Hunks, reverseHunk(h))
 		}
-		r.Files = append(r.Files, &b)
+		back.Files = append(back.Files, &turned)
 	}
-	slices.Reverse(r.Files)
-	return r
+	slices.Reverse(back.Files)
+	return back
 }
 
-func reverseHunk(h *gitdiff.TextFragment) *gitdiff.TextFragment {
-	b := *h
-	b.OldPosition, b.NewPosition = h.NewPosition, h.OldPosition
-	b.OldLines, b.NewLines = h.NewLines, h.OldLines
-	b.LinesAdded, b.LinesDeleted = h.LinesDeleted, h.LinesAdded
-	b.Lines = slices.Clone(h.Lines)
-	for i := range b.Lines {
-		switch b.Lines[i].Op {
+func reverseHunk(hunk *gitdiff.TextFragment) *gitdiff.TextFragment {
+	back := *hunk
+	back.OldPosition, back.NewPosition = hunk.NewPosition, hunk.OldPosition
+	back.OldLines, back.NewLines = hunk.NewLines, hunk.OldLines
+	back.LinesAdded, back.LinesDeleted = hunk.LinesDeleted, hunk.LinesAdded
+	back.Lines = slices.Clone(hunk.Lines)
+	for i := range back.Lines {
+		switch back.Lines[i].Op {
 		case gitdiff.OpAdd:
-			b.Lines[i].Op = gitdiff.OpDelete
+			back.Lines[i].Op = gitdiff.OpDelete
 		case gitdiff.OpDelete:
-			b.Lines[i].Op = gitdiff.OpAdd
+			back.Lines[i].Op = gitdiff.OpAdd
 		case gitdiff.OpContext:
 		}
 	}
-	return &b
+	return &back
 }

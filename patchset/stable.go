@@ -80,32 +80,32 @@ func (f *File) stabilize(lines []srcLine) (note string) {
 
 	var out bytes.Buffer
 	out.Grow(len(f.New) + 16*len(f.Hunks))
-	s := stabilizer{right: true}
+	state := stabilizer{right: true}
 	groups := f.Hunks
-	for i, l := range lines {
+	for i, line := range lines {
 		if len(groups) > 0 {
-			g := groups[0]
-			start := g.NewStart - 1
-			if g.NewLines == 0 {
-				start = g.NewStart // the removed lines stood before line index start
+			next := groups[0]
+			start := next.NewStart - 1
+			if next.NewLines == 0 {
+				start = next.NewStart // the removed lines stood before line index start
 			}
-			if i >= start && g.NewLines != g.OldLines {
-				s.right = false
-				s.moved()
+			if i >= start && next.NewLines != next.OldLines {
+				state.right = false
+				state.moved()
 			}
-			if i == start+g.NewLines {
+			if i == start+next.NewLines {
 				groups = groups[1:]
 			}
 		}
-		if l.orig > 0 && !s.right && s.clean(l.text) && i <= last && !endsBranch(l.text) {
+		if line.orig > 0 && !state.right && state.clean(line.text) && i <= last && !endsBranch(line.text) {
 			out.WriteString("#line ")
-			out.WriteString(strconv.Itoa(l.orig))
+			out.WriteString(strconv.Itoa(line.orig))
 			out.WriteByte('\n')
-			s.right = true
-			s.moved()
+			state.right = true
+			state.moved()
 		}
-		out.WriteString(l.text)
-		s.read(l.text)
+		out.WriteString(line.text)
+		state.read(line.text)
 	}
 	f.Stable = out.Bytes()
 	return ""
@@ -126,19 +126,19 @@ func moves(groups []Range) bool {
 // which nothing needs a number. A directive behind a header's closing #endif
 // would only defeat gcc's include guard optimization.
 func survey(text []byte) (own bool, last int) {
-	var l lexer
+	var lex lexer
 	last = -1
 	i := 0
 	for line := range strings.Lines(string(text)) {
-		kind := l.feed(line)
+		kind := lex.feed(line)
 		if kind == dirEndif {
-			l.pop()
-		} else if l.code {
+			lex.pop()
+		} else if lex.code {
 			last = i
 		}
 		i++
 	}
-	return l.ownLines, last
+	return lex.ownLines, last
 }
 
 // endsBranch says whether a line is #else, #elif or #endif: a directive in

@@ -29,18 +29,18 @@ func guessLevels(changes []*Change, strip int) []int {
 	levels := make([]int, len(changes))
 	fallback := defaultStrip
 	for i := len(changes) - 1; i >= 0; i-- {
-		if l, ok := changes[i].names.level(); ok && !changes[i].names.bare {
-			fallback = l
+		if level, ok := changes[i].names.level(); ok && !changes[i].names.bare {
+			fallback = level
 		}
 	}
-	for i, c := range changes {
-		switch l, ok := c.names.level(); {
+	for i, change := range changes {
+		switch level, ok := change.names.level(); {
 		case strip == StripNone:
 			levels[i] = 0
 		case strip > 0:
 			levels[i] = strip
 		case ok:
-			levels[i] = l
+			levels[i] = level
 		default:
 			levels[i] = fallback
 		}
@@ -55,7 +55,7 @@ func (c *Change) setPath(id string, level int) (err error) {
 }
 
 // pathsAt gives Path and OldPath at a strip level.
-func (c *Change) pathsAt(id string, level int) (p, oldPath string, err error) {
+func (c *Change) pathsAt(id string, level int) (name, oldPath string, err error) {
 	defer func() {
 		var bad *PathError
 		if errors.As(err, &bad) && bad.Line == 0 {
@@ -67,7 +67,8 @@ func (c *Change) pathsAt(id string, level int) (p, oldPath string, err error) {
 	for _, n := range []string{c.names.old, c.names.new} {
 		for comp := range strings.SplitSeq(n, "/") {
 			if comp == ".." {
-				return "", "", &PathError{Patch: id, Path: n, Reason: `name holds "..", which can lead out of the source tree`}
+				return "", "", &PathError{Patch: id, Path: n,
+					Reason: `name holds "..", which can lead out of the source tree`}
 			}
 		}
 	}
@@ -78,33 +79,35 @@ func (c *Change) pathsAt(id string, level int) (p, oldPath string, err error) {
 		if oldPath, err = checkPath(id, old); err != nil {
 			return "", "", err
 		}
-		p, err = checkPath(id, newer)
-		return p, oldPath, err
+		name, err = checkPath(id, newer)
+		return name, oldPath, err
 	case Create:
-		p, raw = newer, c.names.new
-		if p == "" && c.names.new == devNull {
-			p, raw = old, c.names.old
+		name, raw = newer, c.names.new
+		if name == "" && c.names.new == devNull {
+			name, raw = old, c.names.old
 		}
 	case Delete:
-		p, raw = old, c.names.old
-		if p == "" && c.names.old == devNull {
-			p, raw = newer, c.names.new
+		name, raw = old, c.names.old
+		if name == "" && c.names.old == devNull {
+			name, raw = newer, c.names.new
 		}
 	default:
-		p = pick(old, newer)
+		name = pick(old, newer)
 	}
-	if p == "" {
-		return "", "", &PathError{Patch: id, Path: raw, Reason: "nothing is left of the name after stripping its leading directories, give another strip level"}
+	if name == "" {
+		return "", "", &PathError{Patch: id, Path: raw,
+			Reason: "nothing is left of the name after stripping its leading directories, give another strip level"}
 	}
-	p, err = checkPath(id, p)
-	return p, "", err
+	name, err = checkPath(id, name)
+	return name, "", err
 }
 
 // epoch says whether a timestamp of a diff header is the Unix epoch, by
 // which GNU diff -N marks the side that has no file.
 func epoch(ts string) bool {
 	ts = strings.TrimSpace(ts)
-	for _, layout := range []string{"2006-01-02 15:04:05 -0700", "2006-01-02 15:04:05 -07:00", time.ANSIC, "2006-01-02 15:04:05"} {
+	for _, layout := range []string{"2006-01-02 15:04:05 -0700", "2006-01-02 15:04:05 -07:00", time.ANSIC,
+		"2006-01-02 15:04:05"} {
 		if t, err := time.Parse(layout, ts); err == nil {
 			return t.Equal(time.Unix(0, 0))
 		}

@@ -10,12 +10,12 @@ import (
 // Object returns the entry for vmlinux or a module, a new one if there is none. It is
 // valid until the next call.
 func (p *Plan) Object(name string) *Object {
-	i := slices.IndexFunc(p.Objects, func(o Object) bool { return o.Name == name })
-	if i < 0 {
-		i = len(p.Objects)
+	found := slices.IndexFunc(p.Objects, func(o Object) bool { return o.Name == name })
+	if found < 0 {
+		found = len(p.Objects)
 		p.Objects = append(p.Objects, Object{Name: name})
 	}
-	return &p.Objects[i]
+	return &p.Objects[found]
 }
 
 // Register has the kernel call a global symbol. kind is a field of struct
@@ -28,8 +28,9 @@ func (o *Object) Register(kind, symbol string) *finding.Finding {
 	}[kind]
 	if *field != "" {
 		return &finding.Finding{ID: finding.IDCallbacks, Severity: finding.Error, Symbol: symbol,
-			Message: fmt.Sprintf("%s has two %s callbacks, this one and %s; the kernel calls one", o.Name, kind, *field),
-			Remedy:  "register one function that calls both"}
+			Message: fmt.Sprintf("%s has two %s callbacks, this one and %s; the kernel calls one", o.Name, kind,
+				*field),
+			Remedy: "register one function that calls both"}
 	}
 	*field = symbol
 	return nil

@@ -28,7 +28,8 @@ func CheckName(name string) error {
 		}
 	}
 	if len(name) > maxName {
-		return &NameError{name, fmt.Sprintf("it has %d bytes, and the kernel takes %d; give a shorter one", len(name), maxName)}
+		return &NameError{name, fmt.Sprintf("it has %d bytes, and the kernel takes %d; give a shorter one", len(name),
+			maxName)}
 	}
 	return nil
 }

@@ -120,19 +120,20 @@ func (c Callbacks) Any() bool { return c != Callbacks{} }
 // Sort brings objects and functions into the canonical order: vmlinux first,
 // then modules by name; functions by unit, name and position.
 func (p *Plan) Sort() {
-	slices.SortFunc(p.Objects, func(a, b Object) int {
-		if (a.Name == Vmlinux) != (b.Name == Vmlinux) {
-			if a.Name == Vmlinux {
+	slices.SortFunc(p.Objects, func(left, right Object) int {
+		if (left.Name == Vmlinux) != (right.Name == Vmlinux) {
+			if left.Name == Vmlinux {
 				return -1
 			}
 			return 1
 		}
-		return cmp.Compare(a.Name, b.Name)
+		return cmp.Compare(left.Name, right.Name)
 	})
-	slices.SortFunc(p.Types, func(a, b Types) int { return cmp.Compare(a.Object, b.Object) })
+	slices.SortFunc(p.Types, func(left, right Types) int { return cmp.Compare(left.Object, right.Object) })
 	for _, o := range p.Objects {
-		slices.SortFunc(o.Funcs, func(a, b Func) int {
-			return cmp.Or(cmp.Compare(a.Unit, b.Unit), cmp.Compare(a.Name, b.Name), cmp.Compare(a.Sympos, b.Sympos))
+		slices.SortFunc(o.Funcs, func(left, right Func) int {
+			return cmp.Or(cmp.Compare(left.Unit, right.Unit), cmp.Compare(left.Name, right.Name),
+				cmp.Compare(left.Sympos, right.Sympos))
 		})
 	}
 }

@@ -59,7 +59,9 @@ func byObject(names []string) []string {
 	out := []string{}
 	for _, object := range slices.Sorted(maps.Keys(of)) {
 		list := of[object]
-		slices.SortFunc(list, func(a, b string) int { return cmp.Compare(slices.Index(order, a), slices.Index(order, b)) })
+		slices.SortFunc(list, func(a, b string) int {
+			return cmp.Compare(slices.Index(order, a), slices.Index(order, b))
+		})
 		out = append(out, object+": "+strings.Join(list, " "))
 	}
 	return out
@@ -113,56 +115,57 @@ func (s Subject) side() Side {
 // Compare compares two releases. Neither manifest may be nil; they are not
 // changed.
 func Compare(old, newer Subject) *Diff {
-	d := &Diff{Schema: DiffSchema, Old: old.side(), New: newer.side(), Findings: []finding.Finding{}}
-	a, b := old.Manifest, newer.Manifest
-	d.Patches = comparePatches(a.Patches, b.Patches, b.Present)
+	diff := &Diff{Schema: DiffSchema, Old: old.side(), New: newer.side(), Findings: []finding.Finding{}}
+	oldNote, newNote := old.Manifest, newer.Manifest
+	diff.Patches = comparePatches(oldNote.Patches, newNote.Patches, newNote.Present)
 	none := map[string]string{}
-	d.Objects, d.Functions, d.Callbacks = compare(none, none), compare(none, none), compare(none, none)
+	diff.Objects, diff.Functions, diff.Callbacks = compare(none, none), compare(none, none), compare(none, none)
 	if !old.Promised && !newer.Promised {
-		d.Objects = compare(objects(a), objects(b))
-		d.Functions = compare(functions(a), functions(b))
-		d.Callbacks = compare(callbacks(a), callbacks(b))
+		diff.Objects = compare(objects(oldNote), objects(newNote))
+		diff.Functions = compare(functions(oldNote), functions(newNote))
+		diff.Callbacks = compare(callbacks(oldNote), callbacks(newNote))
 	}
 	if old.Promised != newer.Promised {
-		d.Findings = append(d.Findings, finding.Finding{ID: finding.IDDropped, Severity: finding.Note, Message: "one side is a manifest: functions are not compared"})
+		diff.Findings = append(diff.Findings, finding.Finding{ID: finding.IDDropped, Severity: finding.Note,
+			Message: "one side is a manifest: functions are not compared"})
 	}
-	d.States = compare(states(a), states(b))
-	d.StateVersions = stateVersions(a, b)
-	d.Shadows = compare(shadows(a), shadows(b))
-	d.Allowed = compare(allowed(a), allowed(b))
-	d.judge(old, newer)
-	return d
+	diff.States = compare(states(oldNote), states(newNote))
+	diff.StateVersions = stateVersions(oldNote, newNote)
+	diff.Shadows = compare(shadows(oldNote), shadows(newNote))
+	diff.Allowed = compare(allowed(oldNote), allowed(newNote))
+	diff.judge(old, newer)
+	return diff
 }
 
 // compare compares two tables of names with their contents.
-func compare(a, b map[string]string) Changes {
-	c := Changes{Added: []string{}, Changed: []string{}, Dropped: []string{}, Kept: []string{}}
-	for name, content := range b {
-		if was, ok := a[name]; !ok {
-			c.Added = append(c.Added, name)
+func compare(old, newer map[string]string) Changes {
+	changes := Changes{Added: []string{}, Changed: []string{}, Dropped: []string{}, Kept: []string{}}
+	for name, content := range newer {
+		if was, ok := old[name]; !ok {
+			changes.Added = append(changes.Added, name)
 		} else if was != content {
-			c.Changed = append(c.Changed, name)
+			changes.Changed = append(changes.Changed, name)
 		} else {
-			c.Kept = append(c.Kept, name)
+			changes.Kept = append(changes.Kept, name)
 		}
 	}
-	for name := range a {
-		if _, ok := b[name]; !ok {
-			c.Dropped = append(c.Dropped, name)
+	for name := range old {
+		if _, ok := newer[name]; !ok {
+			changes.Dropped = append(changes.Dropped, name)
 		}
 	}
-	slices.Sort(c.Added)
-	slices.Sort(c.Changed)
-	slices.Sort(c.Dropped)
-	slices.Sort(c.Kept)
-	return c
+	slices.Sort(changes.Added)
+	slices.Sort(changes.Changed)
+	slices.Sort(changes.Dropped)
+	slices.Sort(changes.Kept)
+	return changes
 }
 
-func objects(m *note.Note) map[string]string {
+func objects(manifest *note.Note) map[string]string {
 	out := map[string]string{}
-	for _, o := range m.Objects {
-		if len(o.Funcs) > 0 || o.Callbacks != nil {
-			out[o.Name] = ""
+	for _, object := range manifest.Objects {
+		if len(object.Funcs) > 0 || object.Callbacks != nil {
+			out[object.Name] = ""
 		}
 	}
 	return out
@@ -170,59 +173,59 @@ func objects(m *note.Note) map[string]string {
 
 // functions maps each replaced function to why it is replaced: the code itself
 // is not in the note.
-func functions(m *note.Note) map[string]string {
+func functions(manifest *note.Note) map[string]string {
 	out := map[string]string{}
-	for _, o := range m.Objects {
-		for _, f := range o.Funcs {
-			out[functionName(o.Name, f)] = f.Content
+	for _, object := range manifest.Objects {
+		for _, fn := range object.Funcs {
+			out[functionName(object.Name, fn)] = fn.Content
 		}
 	}
 	return out
 }
 
-func functionName(object string, f note.Func) string {
-	name := object + ":" + f.Name
-	if f.Sympos > 1 {
-		name += fmt.Sprintf(",%d", f.Sympos)
+func functionName(object string, fn note.Func) string {
+	name := object + ":" + fn.Name
+	if fn.Sympos > 1 {
+		name += fmt.Sprintf(",%d", fn.Sympos)
 	}
 	return name
 }
 
-func callbacks(m *note.Note) map[string]string {
+func callbacks(manifest *note.Note) map[string]string {
 	out := map[string]string{}
-	for _, o := range m.Objects {
-		for _, c := range o.Callbacks.Names() {
-			out[o.Name+":"+c[0]] = ""
+	for _, object := range manifest.Objects {
+		for _, callback := range object.Callbacks.Names() {
+			out[object.Name+":"+callback[0]] = ""
 		}
 	}
 	return out
 }
 
-func states(m *note.Note) map[string]string {
+func states(manifest *note.Note) map[string]string {
 	out := map[string]string{}
-	for _, s := range m.States {
+	for _, s := range manifest.States {
 		out[fmt.Sprint(s.ID)] = fmt.Sprint(s.Version)
 	}
 	return out
 }
 
 // stateVersions joins the states of both sides. The later meaning counts.
-func stateVersions(a, b *note.Note) []StateVersion {
+func stateVersions(old, newer *note.Note) []StateVersion {
 	byID := map[uint64]*StateVersion{}
-	of := func(s note.State) *StateVersion {
-		v := byID[s.ID]
-		if v == nil {
-			v = &StateVersion{ID: s.ID}
-			byID[s.ID] = v
+	of := func(recorded note.State) *StateVersion {
+		versions := byID[recorded.ID]
+		if versions == nil {
+			versions = &StateVersion{ID: recorded.ID}
+			byID[recorded.ID] = versions
 		}
-		v.Meaning = cmp.Or(s.Meaning, v.Meaning)
-		return v
+		versions.Meaning = cmp.Or(recorded.Meaning, versions.Meaning)
+		return versions
 	}
-	for _, s := range a.States {
-		of(s).Old = &s.Version
+	for _, recorded := range old.States {
+		of(recorded).Old = &recorded.Version
 	}
-	for _, s := range b.States {
-		of(s).New = &s.Version
+	for _, recorded := range newer.States {
+		of(recorded).New = &recorded.Version
 	}
 	out := []StateVersion{}
 	for _, id := range slices.Sorted(maps.Keys(byID)) {
@@ -231,17 +234,17 @@ func stateVersions(a, b *note.Note) []StateVersion {
 	return out
 }
 
-func shadows(m *note.Note) map[string]string {
+func shadows(manifest *note.Note) map[string]string {
 	out := map[string]string{}
-	for _, s := range m.Shadows {
+	for _, s := range manifest.Shadows {
 		out[fmt.Sprintf("%#x", uint64(s.ID))] = ""
 	}
 	return out
 }
 
-func allowed(m *note.Note) map[string]string {
+func allowed(manifest *note.Note) map[string]string {
 	out := map[string]string{}
-	for _, a := range m.Allowed {
+	for _, a := range manifest.Allowed {
 		out[string(a.ID)] = a.Reason
 	}
 	return out
@@ -249,13 +252,16 @@ func allowed(m *note.Note) map[string]string {
 
 // comparePatches pairs patches by content, then by an id, then by name. present
 // are those that need not be in b.
-func comparePatches(a, b, present []note.Patch) Changes {
-	c := Changes{Added: []string{}, Changed: []string{}, Dropped: []string{}, Kept: []string{}}
-	used := make([]bool, len(a))
-	pairs := make([]int, len(b))
+func comparePatches(old, newer, present []note.Patch) Changes {
+	changes := Changes{Added: []string{}, Changed: []string{}, Dropped: []string{}, Kept: []string{}}
+	used := make([]bool, len(old))
+	pairs := make([]int, len(newer))
 	for i := range pairs {
 		pairs[i] = -1
 	}
+
+	// By contents first: a patch that was only renamed is the same. Then by what it is known by,
+	// then by its name.
 	for _, same := range []func(x, y *note.Patch) bool{
 		func(x, y *note.Patch) bool { return x.Content != "" && x.Content == y.Content },
 		func(x, y *note.Patch) bool {
@@ -263,47 +269,51 @@ func comparePatches(a, b, present []note.Patch) Changes {
 		},
 		func(x, y *note.Patch) bool { return x.Name == y.Name },
 	} {
-		for j := range b {
-			for i := range a {
-				if pairs[j] < 0 && !used[i] && same(&a[i], &b[j]) {
+		for j := range newer {
+			for i := range old {
+				if pairs[j] < 0 && !used[i] && same(&old[i], &newer[j]) {
 					pairs[j], used[i] = i, true
 				}
 			}
 		}
 	}
-	for j := range b {
+
+	for j := range newer {
 		switch i := pairs[j]; {
 		case i < 0:
-			c.Added = append(c.Added, PatchLine(b[j]))
-		case a[i].Content != b[j].Content:
-			c.Changed = append(c.Changed, PatchLine(b[j]))
+			changes.Added = append(changes.Added, PatchLine(newer[j]))
+		case old[i].Content != newer[j].Content:
+			changes.Changed = append(changes.Changed, PatchLine(newer[j]))
 		default:
-			c.Kept = append(c.Kept, PatchLine(b[j]))
+			changes.Kept = append(changes.Kept, PatchLine(newer[j]))
 		}
 	}
-	for i := range a {
+
+	// What is gone from the release may have come with the kernel, and then nothing is lost.
+	for i := range old {
 		switch {
 		case used[i]:
-		case slices.ContainsFunc(present, func(p note.Patch) bool { return p.Content == a[i].Content }):
-			c.Present = append(c.Present, PatchLine(a[i]))
+		case slices.ContainsFunc(present, func(p note.Patch) bool { return p.Content == old[i].Content }):
+			changes.Present = append(changes.Present, PatchLine(old[i]))
 		default:
-			c.Dropped = append(c.Dropped, PatchLine(a[i]))
+			changes.Dropped = append(changes.Dropped, PatchLine(old[i]))
 		}
 	}
-	return c
+	return changes
 }
 
 // PatchLine is one line about a patch: its subject, or name, and ids.
-func PatchLine(p note.Patch) string {
-	s := cmp.Or(p.Subject, p.Name)
-	ids := slices.DeleteFunc(slices.Clone(p.IDs), func(id string) bool { return id == p.Name && p.Subject == "" })
+func PatchLine(patch note.Patch) string {
+	line := cmp.Or(patch.Subject, patch.Name)
+	ids := slices.DeleteFunc(slices.Clone(patch.IDs),
+		func(id string) bool { return id == patch.Name && patch.Subject == "" })
 	for i, id := range ids {
 		if len(id) == 40 {
 			ids[i] = id[:12]
 		}
 	}
 	if len(ids) > 0 {
-		s += " (" + strings.Join(ids, ", ") + ")"
+		line += " (" + strings.Join(ids, ", ") + ")"
 	}
-	return s
+	return line
 }

@@ -16,10 +16,10 @@ import (
 // an object means that it has none.
 func CheckCallbacks(objects []plan.Object, promised map[string][]string) []finding.Finding {
 	have := map[string][]string{}
-	for _, o := range objects {
-		callbacks := note.Callbacks(o.Callbacks)
-		for _, c := range callbacks.Names() {
-			have[o.Name] = append(have[o.Name], c[0])
+	for _, object := range objects {
+		callbacks := note.Callbacks(object.Callbacks)
+		for _, callback := range callbacks.Names() {
+			have[object.Name] = append(have[object.Name], callback[0])
 		}
 	}
 	all := maps.Clone(have)
@@ -30,8 +30,9 @@ func CheckCallbacks(objects []plan.Object, promised map[string][]string) []findi
 		got, want := slices.Sorted(slices.Values(have[object])), slices.Sorted(slices.Values(promised[object]))
 		if !slices.Equal(got, want) {
 			out = append(out, finding.Finding{ID: finding.IDSuccession, Severity: finding.Error, Symbol: object,
-				Message: fmt.Sprintf("the release manifest promises the callbacks [%s], the patched sources have [%s]", strings.Join(want, " "), strings.Join(got, " ")),
-				Remedy:  "correct the manifest or the sources"})
+				Message: fmt.Sprintf("the release manifest promises the callbacks [%s], the patched sources have [%s]",
+					strings.Join(want, " "), strings.Join(got, " ")),
+				Remedy: "correct the manifest or the sources"})
 		}
 	}
 	return out

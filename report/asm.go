@@ -21,6 +21,8 @@ func Instructions(d *elfdiff.Result, ch elfdiff.Change) []Row {
 		return nil
 	}
 	old, newer := disassemble(d.Orig, ch.Orig), disassemble(d.Patched, ch.Patched)
+
+	// What is equal at both ends needs no alignment, whose cost grows with the square.
 	head := 0
 	for head < len(old) && head < len(newer) && old[head].key == newer[head].key {
 		head++
@@ -29,32 +31,34 @@ func Instructions(d *elfdiff.Result, ch elfdiff.Change) []Row {
 	for tail < len(old)-head && tail < len(newer)-head && old[len(old)-1-tail].key == newer[len(newer)-1-tail].key {
 		tail++
 	}
-	a, b := old[head:len(old)-tail], newer[head:len(newer)-tail]
-	if len(a) > maxCompared || len(b) > maxCompared {
+
+	oldPart, newPart := old[head:len(old)-tail], newer[head:len(newer)-tail]
+	if len(oldPart) > maxCompared || len(newPart) > maxCompared {
 		return nil
 	}
+
 	var rows []Row
-	pair := func(x, y *insn) {
-		r := Row{Kind: Same}
-		if x != nil {
-			r.OldNo, r.Old, r.HasOld = x.off, x.text, true
+	pair := func(left, right *insn) {
+		row := Row{Kind: Same}
+		if left != nil {
+			row.OldNo, row.Old, row.HasOld = left.off, left.text, true
 		}
-		if y != nil {
-			r.NewNo, r.New, r.HasNew = y.off, y.text, true
+		if right != nil {
+			row.NewNo, row.New, row.HasNew = right.off, right.text, true
 		}
-		rows = append(rows, r.settle())
+		rows = append(rows, row.settle())
 	}
 	for i := range head {
 		pair(&old[i], &newer[i])
 	}
-	for _, m := range align(a, b) {
+	for _, match := range align(oldPart, newPart) {
 		switch {
-		case m[0] < 0:
-			pair(nil, &b[m[1]])
-		case m[1] < 0:
-			pair(&a[m[0]], nil)
+		case match[0] < 0:
+			pair(nil, &newPart[match[1]])
+		case match[1] < 0:
+			pair(&oldPart[match[0]], nil)
 		default:
-			pair(&a[m[0]], &b[m[1]])
+			pair(&oldPart[match[0]], &newPart[match[1]])
 		}
 	}
 	for i := range tail {
@@ -65,26 +69,26 @@ func Instructions(d *elfdiff.Result, ch elfdiff.Change) []Row {
 
 // align returns the longest common subsequence of both lists as pairs of
 // indices, -1 where a side has nothing.
-func align(a, b []insn) [][2]int {
-	w := len(b) + 1
-	best := make([]int32, (len(a)+1)*w)
-	for i := len(a) - 1; i >= 0; i-- {
-		for j := len(b) - 1; j >= 0; j-- {
-			if a[i].key == b[j].key {
-				best[i*w+j] = best[(i+1)*w+j+1] + 1
+func align(old, newer []insn) [][2]int {
+	width := len(newer) + 1
+	best := make([]int32, (len(old)+1)*width)
+	for i := len(old) - 1; i >= 0; i-- {
+		for j := len(newer) - 1; j >= 0; j-- {
+			if old[i].key == newer[j].key {
+				best[i*width+j] = best[(i+1)*width+j+1] + 1
 			} else {
-				best[i*w+j] = max(best[(i+1)*w+j], best[i*w+j+1])
+				best[i*width+j] = max(best[(i+1)*width+j], best[i*width+j+1])
 			}
 		}
 	}
 	var out [][2]int
 	i, j := 0, 0
-	for i < len(a) || j < len(b) {
+	for i < len(old) || j < len(newer) {
 		switch {
-		case i < len(a) && j < len(b) && a[i].key == b[j].key:
+		case i < len(old) && j < len(newer) && old[i].key == newer[j].key:
 			out = append(out, [2]int{i, j})
 			i, j = i+1, j+1
-		case j == len(b) || i < len(a) && best[(i+1)*w+j] >= best[i*w+j+1]:
+		case j == len(newer) || i < len(old) && best[(i+1)*width+j] >= best[i*width+j+1]:
 			out = append(out, [2]int{i, -1})
 			i++
 		default:
@@ -106,10 +110,10 @@ func fold(rows []Row) []Row {
 		}
 	}
 	var out []Row
-	for i, r := range rows {
+	for i, row := range rows {
 		switch {
 		case near[i]:
-			out = append(out, r)
+			out = append(out, row)
 		case len(out) == 0 || out[len(out)-1].Kind != Gap:
 			out = append(out, Row{Kind: Gap})
 		}
@@ -124,27 +128,27 @@ type insn struct {
 	text, key string
 }
 
-func disassemble(o *elfdiff.Object, a elfdiff.AtomID) []insn {
-	code := o.Code(a)
-	refs := o.References(a)
+func disassemble(obj *elfdiff.Object, a elfdiff.AtomID) []insn {
+	code := obj.Code(a)
+	refs := obj.References(a)
 	var out []insn
 	for off := 0; off < len(code); {
-		in, err := o.Arch.Decode(code[off:])
-		n := in.Len
-		if err != nil || n <= 0 {
+		in, err := obj.Arch.Decode(code[off:])
+		length := in.Len
+		if err != nil || length <= 0 {
 			out = append(out, insn{off, "(undecodable)", "(undecodable)"})
 			break
 		}
 		var targets []string
-		for len(refs) > 0 && refs[0].Off < uint64(off+n) {
+		for len(refs) > 0 && refs[0].Off < uint64(off+length) {
 			if refs[0].Off >= uint64(off) {
-				targets = append(targets, targetName(o, refs[0].Target))
+				targets = append(targets, targetName(obj, refs[0].Target))
 			}
 			refs = refs[1:]
 		}
-		text, key := render(code[off:off+n], off, targets)
+		text, key := render(code[off:off+length], off, targets)
 		out = append(out, insn{off, text, key})
-		off += n
+		off += length
 	}
 	return out
 }
@@ -170,32 +174,32 @@ func render(code []byte, off int, targets []string) (text, key string) {
 	return text, text
 }
 
-func targetName(o *elfdiff.Object, t elfdiff.Target) string {
+func targetName(obj *elfdiff.Object, target elfdiff.Target) string {
 	name := ""
-	switch t.Kind {
+	switch target.Kind {
 	case elfdiff.TargetExtern:
-		name = t.Name
-		if t.Off == -4 || t.Off == 0 {
+		name = target.Name
+		if target.Off == -4 || target.Off == 0 {
 			return name
 		}
 	case elfdiff.TargetAtom:
-		name = o.Atoms[t.Atom].Name
+		name = obj.Atoms[target.Atom].Name
 		if name == "" {
-			name = o.Section(t.Atom)
+			name = obj.Section(target.Atom)
 		}
-		if t.Off == 0 {
+		if target.Off == 0 {
 			return name
 		}
 	case elfdiff.TargetString:
-		s := string(t.Text)
-		if t.Skip > 0 && t.Skip < int64(len(s)) {
-			s = s[t.Skip:]
+		s := string(target.Text)
+		if target.Skip > 0 && target.Skip < int64(len(s)) {
+			s = s[target.Skip:]
 		}
 		return fmt.Sprintf("%.40q", strings.TrimRight(s, "\x00"))
 	case elfdiff.TargetConst:
-		return fmt.Sprintf("constant %x", t.Text)
+		return fmt.Sprintf("constant %x", target.Text)
 	default:
 		return "local data"
 	}
-	return fmt.Sprintf("%s%+#x", name, t.Off)
+	return fmt.Sprintf("%s%+#x", name, target.Off)
 }

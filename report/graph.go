@@ -59,31 +59,37 @@ func (g *Graph) SVG() template.HTML {
 	}
 	boxes, width, tall := g.layout()
 	height := tall
-	var b, edges strings.Builder
+	var out, edges strings.Builder
 	for _, c := range g.Calls {
 		from, to := boxes[c[0]], boxes[c[1]]
 		x1, y1, x2, y2 := from.X+from.W, from.Y+boxHeight/2, to.X, to.Y+boxHeight/2
 		bend := columnGap / 2.0
 		if from.column >= to.column { // back, or within a column: below, to the right side
 			x2, height = to.X+to.W, tall+rowStep
-			fmt.Fprintf(&edges, `<path class="edge" d="M%.1f %.1fC%.1f %.1f %.1f %.1f %.1f %.1f"/>`, x1, y1, x1+bend, y1+rowStep, x2+bend, y2+rowStep, x2, y2)
+			fmt.Fprintf(&edges, `<path class="edge" d="M%.1f %.1fC%.1f %.1f %.1f %.1f %.1f %.1f"/>`, x1, y1, x1+bend,
+				y1+rowStep, x2+bend, y2+rowStep, x2, y2)
 			continue
 		}
-		fmt.Fprintf(&edges, `<path class="edge" d="M%.1f %.1fC%.1f %.1f %.1f %.1f %.1f %.1f"/>`, x1, y1, x1+bend, y1, x2-bend, y2, x2, y2)
+		fmt.Fprintf(&edges, `<path class="edge" d="M%.1f %.1fC%.1f %.1f %.1f %.1f %.1f %.1f"/>`, x1, y1, x1+bend, y1,
+			x2-bend, y2, x2, y2)
 	}
-	fmt.Fprintf(&b, `<svg class="graph" role="img" aria-label="call graph" width="%.0f" height="%.0f" viewBox="0 0 %.0f %.0f">`, width, height, width, height)
-	b.WriteString(`<defs><marker id="tip" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="8" markerHeight="8" orient="auto"><path d="M0 0L8 4L0 8z"/></marker></defs>`)
-	b.WriteString(edges.String())
-	for _, n := range boxes {
-		title := string(n.Role)
-		if n.Object != "" {
-			title += ", " + n.Object
+	fmt.Fprintf(&out,
+		`<svg class="graph" role="img" aria-label="call graph" width="%.0f" height="%.0f" viewBox="0 0 %.0f %.0f">`,
+		width, height, width, height)
+	out.WriteString(`<defs><marker id="tip" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="8" markerHeight="8" orient="auto"><path d="M0 0L8 4L0 8z"/></marker></defs>`)
+	out.WriteString(edges.String())
+	for _, node := range boxes {
+		title := string(node.Role)
+		if node.Object != "" {
+			title += ", " + node.Object
 		}
-		fmt.Fprintf(&b, `<g class="node %s"><title>%s</title><rect x="%.1f" y="%.1f" width="%.1f" height="%d" rx="5"/><text x="%.1f" y="%.1f">%s</text></g>`,
-			n.Role, template.HTMLEscapeString(title), n.X, n.Y, n.W, boxHeight, n.X+boxPadding, n.Y+boxHeight/2+4, template.HTMLEscapeString(n.Name))
+		fmt.Fprintf(&out,
+			`<g class="node %s"><title>%s</title><rect x="%.1f" y="%.1f" width="%.1f" height="%d" rx="5"/><text x="%.1f" y="%.1f">%s</text></g>`,
+			node.Role, template.HTMLEscapeString(title), node.X, node.Y, node.W, boxHeight, node.X+boxPadding,
+			node.Y+boxHeight/2+4, template.HTMLEscapeString(node.Name))
 	}
-	b.WriteString("</svg>")
-	return template.HTML(b.String())
+	out.WriteString("</svg>")
+	return template.HTML(out.String())
 }
 
 // layout gives every node a column, so that calls go to the right wherever
@@ -95,9 +101,9 @@ func (g *Graph) layout() (boxes []box, width, height float64) {
 	}
 	callers := make([][]int, len(g.Nodes))
 	callees := make([][]int, len(g.Nodes))
-	for _, c := range g.Calls {
-		callers[c[1]] = append(callers[c[1]], c[0])
-		callees[c[0]] = append(callees[c[0]], c[1])
+	for _, call := range g.Calls {
+		callers[call[1]] = append(callers[call[1]], call[0])
+		callees[call[0]] = append(callees[call[0]], call[1])
 	}
 	g.columns(boxes, callers)
 	var columns [][]int
@@ -127,17 +133,19 @@ func (g *Graph) layout() (boxes []box, width, height float64) {
 		return sum / float64(len(near[i]))
 	}
 	for sweep := range 2 {
-		for c := range columns {
+		for column := range columns {
 			near := callers
 			if sweep == 1 {
-				c = len(columns) - 1 - c
+				column = len(columns) - 1 - column
 				near = callees
 			}
-			slices.SortStableFunc(columns[c], func(a, b int) int { return cmp.Compare(mean(a, near), mean(b, near)) })
-			place(columns[c])
+			slices.SortStableFunc(columns[column], func(a, b int) int {
+				return cmp.Compare(mean(a, near), mean(b, near))
+			})
+			place(columns[column])
 		}
 	}
-	x, tallest := float64(margin), 0
+	left, tallest := float64(margin), 0
 	for _, col := range columns {
 		tallest = max(tallest, len(col))
 	}
@@ -148,11 +156,11 @@ func (g *Graph) layout() (boxes []box, width, height float64) {
 		}
 		top := margin + float64(tallest-len(col))*rowStep/2
 		for _, i := range col {
-			boxes[i].X, boxes[i].Y = x, top+float64(boxes[i].row)*rowStep
+			boxes[i].X, boxes[i].Y = left, top+float64(boxes[i].row)*rowStep
 		}
-		x += widest + columnGap
+		left += widest + columnGap
 	}
-	return boxes, x, 2*margin + float64(tallest)*rowStep
+	return boxes, left, 2*margin + float64(tallest)*rowStep
 }
 
 // columns gives each box the length of the longest chain of callers that leads

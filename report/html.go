@@ -19,41 +19,41 @@ var pageTemplate = template.Must(template.New("page").Funcs(template.FuncMap{
 	"place": finding.Position.String, "join": strings.Join, "heading": heading,
 	"layouts": func(f finding.Finding) []types.Change { return analyze.Layouts(&f) }, "layoutRows": LayoutRows,
 	"hex": func(n int) string { return fmt.Sprintf("%#x", n) },
-	"where": func(f finding.Finding) string {
-		if f.New.File == "" {
-			return f.Old.String()
+	"where": func(found finding.Finding) string {
+		if found.New.File == "" {
+			return found.Old.String()
 		}
-		return f.New.String()
+		return found.New.String()
 	},
 }).Parse(page))
 
 // HTML writes the report as one page that needs nothing else: no script, no
 // font, no request.
-func HTML(w io.Writer, r *Report) error {
+func HTML(out io.Writer, report *Report) error {
 	type file struct {
 		Path string
 		Rows []Row
 	}
-	d := struct {
+	values := struct {
 		*Report
 		Summary  string
 		Verdicts []finding.Finding
 		Others   []finding.Finding
 		Sources  []file
 		Titles   map[finding.ID]string
-	}{Report: r, Summary: r.summary(), Titles: map[finding.ID]string{}}
-	for _, f := range r.Findings {
-		if f.ID.IsVerdict() {
-			d.Verdicts = append(d.Verdicts, f)
+	}{Report: report, Summary: report.summary(), Titles: map[finding.ID]string{}}
+	for _, found := range report.Findings {
+		if found.ID.IsVerdict() {
+			values.Verdicts = append(values.Verdicts, found)
 		} else {
-			d.Others = append(d.Others, f)
+			values.Others = append(values.Others, found)
 		}
 	}
-	for _, c := range r.Checks {
-		d.Titles[c.ID] = c.Title
+	for _, c := range report.Checks {
+		values.Titles[c.ID] = c.Title
 	}
-	for i := range r.Files {
-		d.Sources = append(d.Sources, file{r.Files[i].Path, SourceRows(&r.Files[i])})
+	for i := range report.Files {
+		values.Sources = append(values.Sources, file{report.Files[i].Path, SourceRows(&report.Files[i])})
 	}
-	return pageTemplate.Execute(w, d)
+	return pageTemplate.Execute(out, values)
 }

@@ -57,7 +57,8 @@ func Findings(found []finding.Finding) []Finding {
 	out := make([]Finding, len(found))
 	for i := range found {
 		f := &found[i]
-		out[i] = Finding{ID: f.ID, Severity: f.Severity, Function: f.Symbol, Object: f.Object, Unit: f.Unit, Old: f.Old, New: f.New,
+		out[i] = Finding{ID: f.ID, Severity: f.Severity, Function: f.Symbol, Object: f.Object, Unit: f.Unit, Old: f.Old,
+			New:     f.New,
 			Message: f.Message, Unknown: f.Unknown, Given: f.Given, Evidence: f.Evidence, Who: f.Who,
 			Layouts: analyze.Layouts(f), Proofs: analyze.Proofs(f), Remedy: f.Remedy, Allowed: f.Allowed}
 	}
@@ -65,19 +66,21 @@ func Findings(found []finding.Finding) []Finding {
 }
 
 // JSON writes the report as one document. Lists are never null.
-func JSON(w io.Writer, r *Report) error {
-	d := document{Schema: Schema, Release: r.Release, Sources: list(r.Sources), Error: r.Error, Exit: r.Exit, Functions: list(r.Functions), New: list(r.New),
-		Findings: Findings(r.Findings), Suppressions: list(r.Suppressions), Notes: list(r.Notes), Graph: r.Graph,
-		Counts: counts{r.Count(finding.Error), r.Count(finding.Warning), r.Count(finding.Note), 0}}
-	for i := range r.Findings {
-		if r.Findings[i].Allowed != "" {
-			d.Counts.Accepted++
+func JSON(out io.Writer, report *Report) error {
+	doc := document{Schema: Schema, Release: report.Release, Sources: list(report.Sources), Error: report.Error,
+		Exit: report.Exit, Functions: list(report.Functions), New: list(report.New),
+		Findings: Findings(report.Findings), Suppressions: list(report.Suppressions), Notes: list(report.Notes),
+		Graph:  report.Graph,
+		Counts: counts{report.Count(finding.Error), report.Count(finding.Warning), report.Count(finding.Note), 0}}
+	for i := range report.Findings {
+		if report.Findings[i].Allowed != "" {
+			doc.Counts.Accepted++
 		}
 	}
-	e := json.NewEncoder(w)
-	e.SetEscapeHTML(false)
-	e.SetIndent("", "  ")
-	return e.Encode(d)
+	encoder := json.NewEncoder(out)
+	encoder.SetEscapeHTML(false)
+	encoder.SetIndent("", "  ")
+	return encoder.Encode(doc)
 }
 
 func list[T any](l []T) []T {

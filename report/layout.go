@@ -16,8 +16,8 @@ type LayoutRow struct {
 
 // LayoutRows puts the members of both layouts side by side. A member that moved or
 // changed its type is a changed row.
-func LayoutRows(c types.Change) []LayoutRow {
-	old, newer := c.Before.Members, c.After.Members
+func LayoutRows(change types.Change) []LayoutRow {
+	old, newer := change.Before.Members, change.After.Members
 	has := func(list []types.Member, name string) bool {
 		for i := range list {
 			if list[i].Name == name {
@@ -26,14 +26,17 @@ func LayoutRows(c types.Change) []LayoutRow {
 		}
 		return false
 	}
-	at := func(m *types.Member) string {
-		s := fmt.Sprintf("%d", m.Offset)
-		if m.Bits > 0 {
-			return fmt.Sprintf("%s:%d, %d bits", s, m.Bit, m.Bits)
+	at := func(member *types.Member) string {
+		s := fmt.Sprintf("%d", member.Offset)
+		if member.Bits > 0 {
+			return fmt.Sprintf("%s:%d, %d bits", s, member.Bit, member.Bits)
 		}
-		return fmt.Sprintf("%s, %d", s, m.Size)
+		return fmt.Sprintf("%s, %d", s, member.Size)
 	}
-	declare := func(m *types.Member) string { return m.Type + " " + m.Name }
+	declare := func(member *types.Member) string { return member.Type + " " + member.Name }
+
+	// Both lists in order, side by side: a member that is not further down on the other side was
+	// removed or added there.
 	var rows []LayoutRow
 	i, j := 0, 0
 	for i < len(old) || j < len(newer) {
@@ -45,11 +48,12 @@ func LayoutRows(c types.Change) []LayoutRow {
 			rows = append(rows, LayoutRow{Kind: Added, New: declare(&newer[j]), NewAt: at(&newer[j])})
 			j++
 		default:
-			r := LayoutRow{Kind: Same, Old: declare(&old[i]), OldAt: at(&old[i]), New: declare(&newer[j]), NewAt: at(&newer[j])}
-			if r.Old != r.New || r.OldAt != r.NewAt {
-				r.Kind = Changed
+			row := LayoutRow{Kind: Same, Old: declare(&old[i]), OldAt: at(&old[i]), New: declare(&newer[j]),
+				NewAt: at(&newer[j])}
+			if row.Old != row.New || row.OldAt != row.NewAt {
+				row.Kind = Changed
 			}
-			rows = append(rows, r)
+			rows = append(rows, row)
 			i, j = i+1, j+1
 		}
 	}

@@ -61,21 +61,21 @@ func (r *Report) Unused(s Suppression) bool {
 
 // Count counts the findings of a severity that were not accepted. Verdicts do
 // not count.
-func (r *Report) Count(s finding.Severity) int {
-	n := 0
+func (r *Report) Count(severity finding.Severity) int {
+	total := 0
 	for i := range r.Findings {
-		if f := &r.Findings[i]; f.Severity == s && f.Allowed == "" && !f.ID.IsVerdict() {
-			n++
+		if f := &r.Findings[i]; f.Severity == severity && f.Allowed == "" && !f.ID.IsVerdict() {
+			total++
 		}
 	}
-	return n
+	return total
 }
 
 // AtLeast reports whether a finding of that severity or above was not accepted.
 // Verdicts do not count.
-func (r *Report) AtLeast(s finding.Severity) bool {
+func (r *Report) AtLeast(severity finding.Severity) bool {
 	for i := range r.Findings {
-		if f := &r.Findings[i]; f.Severity >= s && f.Allowed == "" && !f.ID.IsVerdict() {
+		if f := &r.Findings[i]; f.Severity >= severity && f.Allowed == "" && !f.ID.IsVerdict() {
 			return true
 		}
 	}
@@ -85,15 +85,16 @@ func (r *Report) AtLeast(s finding.Severity) bool {
 // Answer is the sentence that a reader came for, "" when Error says why there is none:
 // whether the patches can be livepatched, with what proof, and what is left to decide.
 func (r *Report) Answer() string {
+	// What stops the livepatch is all the reader needs to know then.
 	switch {
 	case r.Error != "":
 		return ""
 	case r.Refused || r.Count(finding.Error) > 0:
 		var ids []string
 		for i := range r.Findings {
-			f := &r.Findings[i]
-			if f.Severity == finding.Error && f.Allowed == "" && !slices.Contains(ids, string(f.ID)) {
-				ids = append(ids, string(f.ID))
+			found := &r.Findings[i]
+			if found.Severity == finding.Error && found.Allowed == "" && !slices.Contains(ids, string(found.ID)) {
+				ids = append(ids, string(found.ID))
 			}
 		}
 		if len(ids) == 0 {
@@ -101,6 +102,7 @@ func (r *Report) Answer() string {
 		}
 		return "cannot be livepatched as it is: " + strings.Join(ids, ", ")
 	}
+
 	parts := []string{"can be livepatched"}
 	switch immediate, force := r.given(finding.IDImmediate), r.given(finding.IDForce); {
 	case immediate && force:
@@ -115,6 +117,8 @@ func (r *Report) Answer() string {
 	if n := r.Count(finding.Warning); n > 0 {
 		parts = append(parts, count(n, "warning")+" to decide")
 	}
+
+	// What could not be decided is said, even when it stops nothing.
 	open := 0
 	for i := range r.Findings {
 		if f := &r.Findings[i]; f.Unknown && f.Severity == finding.Note && f.Allowed == "" && !f.ID.IsVerdict() {
@@ -134,9 +138,9 @@ func (r *Report) given(id finding.ID) bool {
 
 // summary is one line about the whole.
 func (r *Report) summary() string {
-	s := []string{count(len(r.Functions), "function"), count(r.Count(finding.Error), "error"),
+	parts := []string{count(len(r.Functions), "function"), count(r.Count(finding.Error), "error"),
 		count(r.Count(finding.Warning), "warning"), count(r.Count(finding.Note), "note")}
-	return strings.Join(s, ", ")
+	return strings.Join(parts, ", ")
 }
 
 func count(n int, what string) string {

@@ -29,53 +29,56 @@ const (
 const around = 3
 
 // SourceRows puts the hunks of a file side by side.
-func SourceRows(f *analyze.File) []Row {
-	old, newer := lines(f.Old), lines(f.New)
-	hunks := f.Hunks
-	if f.Old == nil || f.New == nil {
-		hunks = []analyze.Hunk{{OldStart: min(1, len(old)), OldLines: len(old), NewStart: min(1, len(newer)), NewLines: len(newer)}}
+func SourceRows(file *analyze.File) []Row {
+	old, newer := lines(file.Old), lines(file.New)
+	hunks := file.Hunks
+	if file.Old == nil || file.New == nil {
+		hunks = []analyze.Hunk{{OldStart: min(1, len(old)), OldLines: len(old), NewStart: min(1, len(newer)),
+			NewLines: len(newer)}}
 	}
 	var rows []Row
-	o, n := 1, 1 // next lines not shown
+	oldLine, newLine := 1, 1 // next lines not shown
 	same := func(untilOld int) {
-		for ; o < untilOld && o <= len(old) && n <= len(newer); o, n = o+1, n+1 {
-			rows = append(rows, Row{Kind: Same, OldNo: o, NewNo: n, Old: old[o-1], New: newer[n-1], HasOld: true, HasNew: true})
+		for ; oldLine < untilOld && oldLine <= len(old) &&
+			newLine <= len(newer); oldLine, newLine = oldLine+1, newLine+1 {
+			rows = append(rows, Row{Kind: Same, OldNo: oldLine, NewNo: newLine, Old: old[oldLine-1],
+				New: newer[newLine-1], HasOld: true, HasNew: true})
 		}
 	}
-	for i, h := range hunks {
-		os, ns := h.OldStart, h.NewStart
-		if h.OldLines == 0 {
+	for i, hunk := range hunks {
+		os, ns := hunk.OldStart, hunk.NewStart
+		if hunk.OldLines == 0 {
 			os++
 		}
-		if h.NewLines == 0 {
+		if hunk.NewLines == 0 {
 			ns++
 		}
 		if i > 0 {
-			same(min(o+around, os))
+			same(min(oldLine+around, os))
 		}
-		if skip := os - around - o; skip > 0 {
-			if i > 0 || o > 1 {
+		if skip := os - around - oldLine; skip > 0 {
+			if i > 0 || oldLine > 1 {
 				rows = append(rows, Row{Kind: Gap})
 			}
-			o, n = o+skip, n+skip
+			oldLine, newLine = oldLine+skip, newLine+skip
 		}
 		same(os)
-		o, n = os, ns
-		for k := range max(h.OldLines, h.NewLines) {
-			r := Row{Kind: Changed}
-			if k < h.OldLines && o <= len(old) {
-				r.OldNo, r.Old, r.HasOld = o, old[o-1], true
-				o++
+		oldLine, newLine = os, ns
+		for k := range max(hunk.OldLines, hunk.NewLines) {
+			row := Row{Kind: Changed}
+			if k < hunk.OldLines && oldLine <= len(old) {
+				row.OldNo, row.Old, row.HasOld = oldLine, old[oldLine-1], true
+				oldLine++
 			}
-			if k < h.NewLines && n <= len(newer) {
-				r.NewNo, r.New, r.HasNew = n, newer[n-1], true
-				n++
+			if k < hunk.NewLines && newLine <= len(newer) {
+				row.NewNo, row.New, row.HasNew = newLine, newer[newLine-1], true
+				newLine++
 			}
-			rows = append(rows, r.settle())
+			rows = append(rows, row.settle())
 		}
 	}
 	if len(hunks) > 0 {
-		same(o + around)
+		same(oldLine + around)
 	}
 	return rows
 }

@@ -18,130 +18,134 @@ const home = "https://github.com/klpforge/klpforge"
 // SARIF writes the report as a SARIF 2.1.0 log. Results point at lines of the
 // patched files, relative to the source tree (SRCROOT); every check that ran is
 // a rule with its text.
-func SARIF(w io.Writer, r *Report) error {
+func SARIF(out io.Writer, report *Report) error {
 	log, err := sarif.New(sarif.Version210)
 	if err != nil {
 		return fmt.Errorf("write SARIF: %w", err)
 	}
 	run := sarif.NewRunWithInformationURI("klpforge", home)
-	if r.Version != "" {
-		run.Tool.Driver.Version = &r.Version
+	if report.Version != "" {
+		run.Tool.Driver.Version = &report.Version
 	}
 	index := map[finding.ID]int{}
-	for i, c := range r.Checks {
-		index[c.ID] = i
-		run.AddRule(string(c.ID)).WithName(ruleName(c.Title)).WithDescription(c.Title).
-			WithFullDescription(sarif.NewMultiformatMessageString(firstParagraph(c.Doc))).WithTextHelp(c.Doc)
+	for i, check := range report.Checks {
+		index[check.ID] = i
+		run.AddRule(string(check.ID)).WithName(ruleName(check.Title)).WithDescription(check.Title).
+			WithFullDescription(sarif.NewMultiformatMessageString(firstParagraph(check.Doc))).WithTextHelp(check.Doc)
 	}
-	for i := range r.Findings {
-		f := &r.Findings[i]
-		res := run.CreateResultForRule(string(f.ID)).WithMessage(sarif.NewTextMessage(message(f)))
-		if k, ok := index[f.ID]; ok {
+	for i := range report.Findings {
+		found := &report.Findings[i]
+		res := run.CreateResultForRule(string(found.ID)).WithMessage(sarif.NewTextMessage(message(found)))
+		if k, ok := index[found.ID]; ok {
 			res.WithRuleIndex(k)
 		}
 		kind := "fail"
 		switch {
-		case f.Given:
+		case found.Given:
 			kind = "pass"
-		case f.Unknown:
+		case found.Unknown:
 			kind = "open"
-		case f.ID.IsVerdict():
+		case found.ID.IsVerdict():
 			kind = "informational"
 		}
 		res.WithKind(kind)
 		// SARIF wants level "none" for every kind but "fail".
 		res.WithLevel("none")
 		if kind == "fail" {
-			res.WithLevel(f.Severity.String())
+			res.WithLevel(found.Severity.String())
 		}
-		if l := location(f); l != nil {
+		if l := location(found); l != nil {
 			res.AddLocation(l)
 		}
-		res.WithPartialFingerPrints(map[string]any{"klpforge/v1": strings.Join([]string{string(f.ID), f.Object, f.Unit, f.Symbol}, "|")})
-		if f.Allowed != "" {
-			res.AddSuppression(suppression(r, f))
+		res.WithPartialFingerPrints(map[string]any{"klpforge/v1": strings.Join([]string{string(found.ID), found.Object,
+			found.Unit, found.Symbol}, "|")})
+		if found.Allowed != "" {
+			res.AddSuppression(suppression(report, found))
 		}
 	}
-	inv := run.AddInvocation(r.Error == "" || len(r.Findings) > 0)
-	inv.ExitCode = &r.Exit
+	inv := run.AddInvocation(report.Error == "" || len(report.Findings) > 0)
+	inv.ExitCode = &report.Exit
 	log.AddRun(run)
-	return writeWithoutNulls(w, log)
+	return writeWithoutNulls(out, log)
 }
 
-func message(f *finding.Finding) string {
-	var b strings.Builder
-	if f.Symbol != "" {
-		b.WriteString(f.Symbol + ": ")
+func message(found *finding.Finding) string {
+	var text strings.Builder
+	if found.Symbol != "" {
+		text.WriteString(found.Symbol + ": ")
 	}
-	b.WriteString(f.Message)
-	for _, e := range f.Evidence {
-		b.WriteString("\n- " + e)
+	text.WriteString(found.Message)
+	for _, e := range found.Evidence {
+		text.WriteString("\n- " + e)
 	}
-	if len(f.Who) > 0 {
-		b.WriteString("\nAffects: " + strings.Join(f.Who, ", "))
+	if len(found.Who) > 0 {
+		text.WriteString("\nAffects: " + strings.Join(found.Who, ", "))
 	}
-	if f.Remedy != "" {
-		b.WriteString("\nRemedy: " + f.Remedy)
+	if found.Remedy != "" {
+		text.WriteString("\nRemedy: " + found.Remedy)
 	}
-	return b.String()
+	return text.String()
 }
 
 // uri makes a relative reference of a slash path.
 func uri(path string) string { return (&url.URL{Path: path}).String() }
 
-func physical(p finding.Position) *sarif.PhysicalLocation {
-	a := sarif.NewSimpleArtifactLocation(uri(p.File)).WithUriBaseId("SRCROOT")
+func physical(position finding.Position) *sarif.PhysicalLocation {
+	a := sarif.NewSimpleArtifactLocation(uri(position.File)).WithUriBaseId("SRCROOT")
 	l := sarif.NewPhysicalLocation().WithArtifactLocation(a)
-	if p.Line > 0 {
-		l.WithRegion(sarif.NewRegion().WithStartLine(p.Line))
+	if position.Line > 0 {
+		l.WithRegion(sarif.NewRegion().WithStartLine(position.Line))
 	}
 	return l
 }
 
-func location(f *finding.Finding) *sarif.Location {
-	l := sarif.NewLocation()
-	p := f.New
-	if p.File == "" {
-		p = f.Old
+func location(found *finding.Finding) *sarif.Location {
+	place := sarif.NewLocation()
+	position := found.New
+	if position.File == "" {
+		position = found.Old
 	}
-	if p.File != "" {
-		l.WithPhysicalLocation(physical(p))
+	if position.File != "" {
+		place.WithPhysicalLocation(physical(position))
 	}
-	if f.Symbol != "" {
-		full := f.Symbol
-		if f.Object != "" {
-			full = f.Object + ":" + full
+	if found.Symbol != "" {
+		full := found.Symbol
+		if found.Object != "" {
+			full = found.Object + ":" + full
 		}
 		kind := "function"
-		l.AddLogicalLocations(&sarif.LogicalLocation{Name: &f.Symbol, FullyQualifiedName: &full, Kind: &kind})
+		place.AddLogicalLocations(&sarif.LogicalLocation{Name: &found.Symbol, FullyQualifiedName: &full, Kind: &kind})
 	}
-	if p.File == "" && f.Symbol == "" {
+	if position.File == "" && found.Symbol == "" {
 		return nil
 	}
-	return l
+	return place
 }
 
-func suppression(r *Report, f *finding.Finding) *sarif.Suppression {
-	s := sarif.NewSuppression("external").WithStatus("accepted").WithJustifcation(f.Allowed)
+func suppression(r *Report, found *finding.Finding) *sarif.Suppression {
+	suppressed := sarif.NewSuppression("external").WithStatus("accepted").WithJustifcation(found.Allowed)
 	for _, have := range r.Suppressions {
 		file, line, ok := strings.Cut(have.From, ":")
 		n, err := strconv.Atoi(line)
-		if have.ID == f.ID && ok && err == nil {
-			s.Kind = "inSource"
-			s.WithLocation(sarif.NewLocation().WithPhysicalLocation(sarif.NewPhysicalLocation().
-				WithArtifactLocation(sarif.NewSimpleArtifactLocation(uri(file))).WithRegion(sarif.NewRegion().WithStartLine(n))))
+		if have.ID == found.ID && ok && err == nil {
+			suppressed.Kind = "inSource"
+			suppressed.WithLocation(sarif.NewLocation().WithPhysicalLocation(sarif.NewPhysicalLocation().
+				WithArtifactLocation(sarif.NewSimpleArtifactLocation(uri(file))).
+				WithRegion(sarif.NewRegion().WithStartLine(n))))
 		}
 	}
-	return s
+	return suppressed
 }
 
 // ruleName makes the identifier that viewers show from a title.
 func ruleName(title string) string {
-	var b strings.Builder
-	for _, w := range strings.FieldsFunc(title, func(c rune) bool { return !(c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9') }) {
-		b.WriteString(strings.ToUpper(w[:1]) + w[1:])
+	var out strings.Builder
+	for _, word := range strings.FieldsFunc(title, func(c rune) bool {
+		return !(c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9')
+	}) {
+		out.WriteString(strings.ToUpper(word[:1]) + word[1:])
 	}
-	return b.String()
+	return out.String()
 }
 
 func firstParagraph(doc string) string {
@@ -151,7 +155,7 @@ func firstParagraph(doc string) string {
 
 // writeWithoutNulls drops members that are null, which the schema forbids and
 // the library writes for what is not set.
-func writeWithoutNulls(w io.Writer, v any) error {
+func writeWithoutNulls(out io.Writer, v any) error {
 	data, err := json.Marshal(v)
 	if err != nil {
 		return fmt.Errorf("write SARIF: %w", err)
@@ -161,24 +165,24 @@ func writeWithoutNulls(w io.Writer, v any) error {
 		return fmt.Errorf("write SARIF: %w", err)
 	}
 	prune(tree)
-	e := json.NewEncoder(w)
-	e.SetEscapeHTML(false)
-	e.SetIndent("", "  ")
-	return e.Encode(tree)
+	encoder := json.NewEncoder(out)
+	encoder.SetEscapeHTML(false)
+	encoder.SetIndent("", "  ")
+	return encoder.Encode(tree)
 }
 
-func prune(v any) {
-	switch v := v.(type) {
+func prune(value any) {
+	switch tree := value.(type) {
 	case map[string]any:
-		for k, x := range v {
+		for k, x := range tree {
 			if x == nil {
-				delete(v, k)
+				delete(tree, k)
 			} else {
 				prune(x)
 			}
 		}
 	case []any:
-		for _, x := range v {
+		for _, x := range tree {
 			prune(x)
 		}
 	}

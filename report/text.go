@@ -16,42 +16,49 @@ type TextOptions struct {
 }
 
 // Text writes the report for a person at a terminal.
-func Text(w io.Writer, r *Report, o TextOptions) error {
+func Text(w io.Writer, report *Report, o TextOptions) error {
 	out := bufio.NewWriter(w)
-	t := &texter{w: out, color: o.Color}
-	if answer := r.Answer(); answer != "" {
-		fmt.Fprintln(t.w, t.paint(bold, answer))
+	text := &texter{w: out, color: o.Color}
+
+	// The answer first, then why; what could not be proven comes last, as it may be long.
+	if answer := report.Answer(); answer != "" {
+		fmt.Fprintln(text.w, text.paint(bold, answer))
 	}
-	for _, n := range r.Notes {
-		fmt.Fprintf(t.w, "%s %s\n", t.paint(dim, heading(n)), n)
+	for _, n := range report.Notes {
+		fmt.Fprintf(text.w, "%s %s\n", text.paint(dim, heading(n)), n)
 	}
-	for i := range r.Findings {
-		if f := &r.Findings[i]; !notProven(f) {
-			t.finding(f)
+	for i := range report.Findings {
+		if found := &report.Findings[i]; !notProven(found) {
+			text.finding(found)
 		}
 	}
-	for _, s := range r.Suppressions {
+
+	for _, suppressed := range report.Suppressions {
 		unused := ""
-		if r.Unused(s) {
+		if report.Unused(suppressed) {
 			unused = " (nothing to accept)"
 		}
-		fmt.Fprintf(t.w, "%s %s by %s: %s%s\n", t.paint(dim, "accepted:"), s.ID, s.From, s.Reason, unused)
+		fmt.Fprintf(text.w, "%s %s by %s: %s%s\n", text.paint(dim, "accepted:"), suppressed.ID, suppressed.From,
+			suppressed.Reason, unused)
 	}
-	if len(r.Functions) > 0 {
-		fmt.Fprintf(t.w, "a livepatch for %s would replace:\n", r.Release)
+
+	if len(report.Functions) > 0 {
+		fmt.Fprintf(text.w, "a livepatch for %s would replace:\n", report.Release)
 	}
-	for _, f := range r.Functions {
+	for _, fn := range report.Functions {
 		pos := ""
-		if f.Sympos > 0 {
-			pos = fmt.Sprintf(",%d", f.Sympos)
+		if fn.Sympos > 0 {
+			pos = fmt.Sprintf(",%d", fn.Sympos)
 		}
-		fmt.Fprintf(t.w, "  %-12s %s  %s\n", f.Object, t.paint(bold, f.Name+pos), strings.Join(f.Reasons, "; "))
+		fmt.Fprintf(text.w, "  %-12s %s  %s\n", fn.Object, text.paint(bold, fn.Name+pos),
+			strings.Join(fn.Reasons, "; "))
 	}
-	t.notProven(r.Findings)
-	if r.Error != "" {
-		fmt.Fprintf(t.w, "%s\n", t.paint(red, r.Error))
+
+	text.notProven(report.Findings)
+	if report.Error != "" {
+		fmt.Fprintf(text.w, "%s\n", text.paint(red, report.Error))
 	}
-	fmt.Fprintln(t.w, r.summary())
+	fmt.Fprintln(text.w, report.summary())
 	return out.Flush()
 }
 
@@ -84,51 +91,55 @@ const (
 	dim    = "2"
 )
 
-func (t *texter) paint(style, s string) string {
-	if !t.color || s == "" {
-		return s
+func (t *texter) paint(style, text string) string {
+	if !t.color || text == "" {
+		return text
 	}
-	return "\x1b[" + style + "m" + s + "\x1b[0m"
+	return "\x1b[" + style + "m" + text + "\x1b[0m"
 }
 
-func (t *texter) finding(f *finding.Finding) {
-	style := map[finding.Severity]string{finding.Error: red, finding.Warning: yellow, finding.Note: cyan}[f.Severity]
-	word := f.Severity.String()
+func (t *texter) finding(found *finding.Finding) {
+	style := map[finding.Severity]string{finding.Error: red, finding.Warning: yellow,
+		finding.Note: cyan}[found.Severity]
+	word := found.Severity.String()
+	// A verdict is no fault, and an accepted finding no longer one: colour and word say so.
 	switch {
-	case f.Allowed != "":
+	case found.Allowed != "":
 		style, word = dim, "accepted "+word
-	case f.Given:
+	case found.Given:
 		style, word = green, "verdict"
-	case f.ID.IsVerdict():
+	case found.ID.IsVerdict():
 		style, word = dim, "verdict"
 	}
+
 	where := []string{}
-	if f.Symbol != "" {
-		where = append(where, t.paint(bold, f.Symbol))
+	if found.Symbol != "" {
+		where = append(where, t.paint(bold, found.Symbol))
 	}
-	p := f.New
-	if p.File == "" {
-		p = f.Old
+	position := found.New
+	if position.File == "" {
+		position = found.Old
 	}
-	if s := p.String(); s != "" && s != f.Symbol {
+	if s := position.String(); s != "" && s != found.Symbol {
 		where = append(where, s)
 	}
-	if f.Object != "" && len(where) > 0 {
-		where = append(where, "["+f.Object+"]")
+	if found.Object != "" && len(where) > 0 {
+		where = append(where, "["+found.Object+"]")
 	}
-	fmt.Fprintln(t.w, strings.Join(append([]string{t.paint(style, word+" "+string(f.ID))}, where...), "  "))
-	t.para("", f.Message)
-	for _, e := range f.Evidence {
+
+	fmt.Fprintln(t.w, strings.Join(append([]string{t.paint(style, word+" "+string(found.ID))}, where...), "  "))
+	t.para("", found.Message)
+	for _, e := range found.Evidence {
 		t.para("- ", e)
 	}
-	if len(f.Who) > 0 {
-		t.para("affects: ", strings.Join(f.Who, ", "))
+	if len(found.Who) > 0 {
+		t.para("affects: ", strings.Join(found.Who, ", "))
 	}
-	if f.Remedy != "" {
-		t.para("remedy: ", f.Remedy)
+	if found.Remedy != "" {
+		t.para("remedy: ", found.Remedy)
 	}
-	if f.Allowed != "" {
-		t.para("accepted: ", f.Allowed)
+	if found.Allowed != "" {
+		t.para("accepted: ", found.Allowed)
 	}
 }
 
@@ -144,9 +155,9 @@ func (t *texter) notProven(list []finding.Finding) {
 	var ids []string
 	why, more := "", 0
 	for i := range list {
-		if f := &list[i]; notProven(f) {
-			if ids = append(ids, string(f.ID)); why == "" {
-				why, more = f.Message, len(f.Evidence)
+		if found := &list[i]; notProven(found) {
+			if ids = append(ids, string(found.ID)); why == "" {
+				why, more = found.Message, len(found.Evidence)
 			}
 		}
 	}
@@ -167,15 +178,15 @@ func (t *texter) para(lead, text string) {
 	const width, indent = 100, "    "
 	line := indent + lead
 	used := false
-	for _, w := range strings.Fields(text) {
-		if used && len(line)+1+len(w) > width {
+	for _, word := range strings.Fields(text) {
+		if used && len(line)+1+len(word) > width {
 			fmt.Fprintln(t.w, line)
 			line, used = indent+strings.Repeat(" ", len(lead)), false
 		}
 		if used {
 			line += " "
 		}
-		line += w
+		line += word
 		used = true
 	}
 	fmt.Fprintln(t.w, line)

@@ -47,15 +47,15 @@ func ShadowID(name string) uint64 {
 }
 
 // Identifier makes a C identifier that resembles s.
-func Identifier(s string) string {
-	s = strings.Map(func(r rune) rune {
+func Identifier(text string) string {
+	text = strings.Map(func(r rune) rune {
 		if r == '_' || r >= '0' && r <= '9' || r|0x20 >= 'a' && r|0x20 <= 'z' {
 			return r
 		}
 		return '_'
-	}, s)
-	if s == "" || s[0] >= '0' && s[0] <= '9' {
-		s = "_" + s
+	}, text)
+	if text == "" || text[0] >= '0' && text[0] <= '9' {
+		text = "_" + text
 	}
-	return s
+	return text
 }

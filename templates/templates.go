@@ -88,13 +88,13 @@ var parsed = template.Must(template.New("").Funcs(template.FuncMap{
 }).ParseFS(files, "files/*.tmpl"))
 
 // Source writes the module's C source for v.API's generation.
-func Source(w io.Writer, v View) error {
+func Source(out io.Writer, view View) error {
 	name := map[klpapi.Model]string{
 		klpapi.ModelDirect:   "direct.c.tmpl",
 		klpapi.ModelRegister: "register.c.tmpl",
 		klpapi.ModelEnable:   "enable.c.tmpl",
-	}[v.API.Model()]
-	return execute(w, name, v)
+	}[view.API.Model()]
+	return execute(out, name, view)
 }
 
 // Kbuild writes the file that kbuild reads.
@@ -113,34 +113,34 @@ func execute(w io.Writer, name string, v any) error {
 // CString quotes s as a C string literal. Bytes outside printable ASCII become
 // octal escapes of three digits, which no following digit can extend.
 func CString(s string) string {
-	var b strings.Builder
-	b.WriteByte('"')
+	var out strings.Builder
+	out.WriteByte('"')
 	for i := range len(s) {
-		switch c := s[i]; {
-		case c == '"' || c == '\\':
-			b.WriteByte('\\')
-			b.WriteByte(c)
-		case c == '?': // no trigraphs
-			b.WriteString(`\?`)
-		case c < ' ' || c > '~':
-			fmt.Fprintf(&b, `\%03o`, c)
+		switch char := s[i]; {
+		case char == '"' || char == '\\':
+			out.WriteByte('\\')
+			out.WriteByte(char)
+		case char == '?': // no trigraphs
+			out.WriteString(`\?`)
+		case char < ' ' || char > '~':
+			fmt.Fprintf(&out, `\%03o`, char)
 		default:
-			b.WriteByte(c)
+			out.WriteByte(char)
 		}
 	}
-	b.WriteByte('"')
-	return b.String()
+	out.WriteByte('"')
+	return out.String()
 }
 
 // comment makes s fit for one line inside a C comment or a make comment.
-func comment(s string) string {
-	s = strings.Join(strings.Fields(s), " ")
-	s = strings.ReplaceAll(s, "*/", "* /")
-	s = strings.ReplaceAll(s, "/*", "/ *")
+func comment(text string) string {
+	text = strings.Join(strings.Fields(text), " ")
+	text = strings.ReplaceAll(text, "*/", "* /")
+	text = strings.ReplaceAll(text, "/*", "/ *")
 	return strings.Map(func(r rune) rune {
 		if r < ' ' || r == 0x7f || r == '\\' {
 			return '?'
 		}
 		return r
-	}, s)
+	}, text)
 }

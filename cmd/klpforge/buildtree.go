@@ -9,9 +9,10 @@ import (
 
 // buildTreeFlag adds the flag for kernels of one's own. It is looked at before the
 // command runs.
-func buildTreeFlag(cmd *cobra.Command, o *kernel.Options) {
+func buildTreeFlag(cmd *cobra.Command, opts *kernel.Options) {
 	var dir string
-	cmd.Flags().StringVar(&dir, "build-tree", "", "`DIR` that the kernel was built in (in place, or the one of O=): its parts are found there, and its release")
+	cmd.Flags().StringVar(&dir, "build-tree", "",
+		"`DIR` that the kernel was built in (in place, or the one of O=): its parts are found there, and its release")
 	cmd.PreRunE = func(*cobra.Command, []string) error {
 		if dir == "" {
 			return nil
@@ -20,7 +21,7 @@ func buildTreeFlag(cmd *cobra.Command, o *kernel.Options) {
 		if err != nil {
 			return err
 		}
-		o.Finder = tree
+		opts.Finder = tree
 		return nil
 	}
 }

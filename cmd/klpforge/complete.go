@@ -25,7 +25,7 @@ func argumentCompletion() map[string]cobra.CompletionFunc {
 	module := func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
 		return moduleFiles, cobra.ShellCompDirectiveFilterFileExt
 	}
-	m := map[string]cobra.CompletionFunc{
+	completions := map[string]cobra.CompletionFunc{
 		"klpforge explain":        completeChecks,
 		"klpforge unload":         completeLoaded,
 		"klpforge release build":  completeTargets,
@@ -33,23 +33,24 @@ func argumentCompletion() map[string]cobra.CompletionFunc {
 		"klpforge man":            cobra.FixedCompletions(nil, cobra.ShellCompDirectiveFilterDirs),
 	}
 	for _, path := range []string{"info", "load", "plan", "postlink", "verify"} {
-		m["klpforge "+path] = module
+		completions["klpforge "+path] = module
 	}
-	for _, path := range []string{"kernel list", "kernel fetch", "kernel info", "kernel prepare", "kernel prune", "status", "release schema", "release new-state",
+	for _, path := range []string{"kernel list", "kernel fetch", "kernel info", "kernel prepare", "kernel prune",
+		"status", "release schema", "release new-state",
 		"inspect callers", "inspect layout", "inspect locks", "inspect sleeps", "inspect stacks"} {
-		m["klpforge "+path] = cobra.NoFileCompletions
+		completions["klpforge "+path] = cobra.NoFileCompletions
 	}
-	return m
+	return completions
 }
 
 // flagCompletion says what the value of a flag is. nil leaves it to the shell,
 // which proposes files.
-func flagCompletion(f *pflag.Flag) cobra.CompletionFunc {
-	switch f.Name {
+func flagCompletion(flag *pflag.Flag) cobra.CompletionFunc {
+	switch flag.Name {
 	case "kernel", "archversion":
 		return completeReleases
 	case "format", "fail-on", "policy", "on-timeout", "sign-hash":
-		return cobra.FixedCompletions(choices(f.Usage), cobra.ShellCompDirectiveNoFileComp)
+		return cobra.FixedCompletions(choices(flag.Usage), cobra.ShellCompDirectiveNoFileComp)
 	case "api":
 		return cobra.FixedCompletions(klpapi.Versions(), cobra.ShellCompDirectiveNoFileComp)
 	case "checks", "disable":
@@ -61,7 +62,7 @@ func flagCompletion(f *pflag.Flag) cobra.CompletionFunc {
 	case "file":
 		return cobra.FixedCompletions([]string{"yaml", "yml"}, cobra.ShellCompDirectiveFilterFileExt)
 	}
-	name, _ := pflag.UnquoteUsage(f)
+	name, _ := pflag.UnquoteUsage(flag)
 	switch name {
 	case "DIR":
 		return cobra.FixedCompletions(nil, cobra.ShellCompDirectiveFilterDirs)
@@ -86,9 +87,9 @@ func addCompletion(root *cobra.Command) {
 	var walk func(*cobra.Command)
 	walk = func(cmd *cobra.Command) {
 		cmd.ValidArgsFunction = arguments[cmd.CommandPath()]
-		cmd.LocalFlags().VisitAll(func(f *pflag.Flag) {
-			if complete := flagCompletion(f); complete != nil {
-				if err := cmd.RegisterFlagCompletionFunc(f.Name, complete); err != nil {
+		cmd.LocalFlags().VisitAll(func(flag *pflag.Flag) {
+			if complete := flagCompletion(flag); complete != nil {
+				if err := cmd.RegisterFlagCompletionFunc(flag.Name, complete); err != nil {
 					panic(err) // the flag is there and was not registered before
 				}
 			}
@@ -113,12 +114,12 @@ func completeReleases(cmd *cobra.Command, _ []string, _ string) ([]string, cobra
 		return nil, cobra.ShellCompDirectiveError
 	}
 	var out []string
-	for _, k := range list {
+	for _, installed := range list {
 		where := "installed"
-		if k.Cached {
+		if installed.Cached {
 			where = "in the cache"
 		}
-		out = append(out, k.Release+"\t"+where)
+		out = append(out, installed.Release+"\t"+where)
 	}
 	return out, cobra.ShellCompDirectiveNoFileComp
 }
@@ -157,9 +158,9 @@ func completeLoaded(_ *cobra.Command, args []string, _ string) ([]string, cobra.
 		return nil, cobra.ShellCompDirectiveDefault
 	}
 	var out []string
-	for _, e := range entries {
-		if !slices.Contains(args, e.Name()) {
-			out = append(out, e.Name())
+	for _, entry := range entries {
+		if !slices.Contains(args, entry.Name()) {
+			out = append(out, entry.Name())
 		}
 	}
 	return out, cobra.ShellCompDirectiveDefault
@@ -167,14 +168,14 @@ func completeLoaded(_ *cobra.Command, args []string, _ string) ([]string, cobra.
 
 // completeTargets proposes the targets of the manifest.
 func completeTargets(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
-	m, err := manifest.Read(cmd.Flags().Lookup("file").Value.String())
+	planned, err := manifest.Read(cmd.Flags().Lookup("file").Value.String())
 	if err != nil {
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}
 	var out []string
-	for _, t := range m.Targets {
-		if !slices.Contains(args, t.Release) {
-			out = append(out, t.Release)
+	for _, target := range planned.Targets {
+		if !slices.Contains(args, target.Release) {
+			out = append(out, target.Release)
 		}
 	}
 	return out, cobra.ShellCompDirectiveNoFileComp

@@ -30,45 +30,55 @@ with --count-lines. What could be another number counts.`,
   klpforge diff --format json a.o b.o | jq '.functions[].name'`,
 		Args: exactArgs(2, "two object files"),
 		RunE: func(_ *cobra.Command, args []string) error {
-			level, err := parseSeverity(failOn)
-			if err != nil {
-				return err
-			}
-			if err := checkFormat(format); err != nil {
-				return err
-			}
-			orig, err := elfobj.ReadFile(args[0])
-			if err != nil {
-				return err
-			}
-			patched, err := elfobj.ReadFile(args[1])
-			if err != nil {
-				return err
-			}
-			r, err := elfdiff.DiffWith(orig, patched, elfdiff.Options{CountLines: countLines})
-			if err != nil {
-				return fmt.Errorf("compare %s with %s: %w", args[0], args[1], err)
-			}
-			if format == "json" {
-				err = writeJSON(a, diffDocument(args[0], args[1], r))
-			} else {
-				a.printDiff(r)
-			}
-			if err != nil {
-				return err
-			}
-			for _, p := range r.Problems {
-				if p.Severity >= level {
-					return &exitError{code: exitFindings, err: &p, quiet: true}
-				}
-			}
-			return nil
+			return a.diff(args[0], args[1], format, failOn, countLines)
 		},
 	}
 	cmd.Flags().StringVar(&format, "format", "text", "text or json")
-	cmd.Flags().BoolVar(&countLines, "count-lines", false, "count functions as changed in which only line numbers differ")
-	cmd.Flags().StringVar(&failOn, "fail-on", "error", "exit 1 for problems of this severity or above: error, warning or note")
+	cmd.Flags().BoolVar(&countLines, "count-lines", false,
+		"count functions as changed in which only line numbers differ")
+	cmd.Flags().StringVar(&failOn, "fail-on", "error",
+		"exit 1 for problems of this severity or above: error, warning or note")
 	return cmd
+}
+
+// diff compares two object files and fails for problems at or above failOn.
+func (a *app) diff(before, after, format, failOn string, countLines bool) error {
+	level, err := parseSeverity(failOn)
+	if err != nil {
+		return err
+	}
+	if err := checkFormat(format); err != nil {
+		return err
+	}
+
+	orig, err := elfobj.ReadFile(before)
+	if err != nil {
+		return err
+	}
+	patched, err := elfobj.ReadFile(after)
+	if err != nil {
+		return err
+	}
+	result, err := elfdiff.DiffWith(orig, patched, elfdiff.Options{CountLines: countLines})
+	if err != nil {
+		return fmt.Errorf("compare %s with %s: %w", before, after, err)
+	}
+	if format == "json" {
+		err = writeJSON(a, diffDocument(before, after, result))
+	} else {
+		a.printDiff(result)
+	}
+	if err != nil {
+		return err
+	}
+
+	// What was printed is complete; the threshold is for the exit code alone.
+	for _, found := range result.Problems {
+		if found.Severity >= level {
+			return &exitError{code: exitFindings, err: &found, quiet: true}
+		}
+	}
+	return nil
 }
 
 func parseSeverity(word string) (finding.Severity, error) {
@@ -114,44 +124,46 @@ type diffProblem struct {
 	Remedy   string           `json:"remedy,omitempty"`
 }
 
-func diffDocument(orig, patched string, r *elfdiff.Result) diffJSON {
-	d := diffJSON{Schema: "klpforge.diff/v1", Orig: orig, Patched: patched, Arch: r.Orig.Arch.Name(),
+func diffDocument(orig, patched string, result *elfdiff.Result) diffJSON {
+	doc := diffJSON{Schema: "klpforge.diff/v1", Orig: orig, Patched: patched, Arch: result.Orig.Arch.Name(),
 		Functions: []diffFunc{}, Lines: []diffFunc{}, Data: []diffData{}, Problems: []diffProblem{}}
-	for _, c := range r.Listed() {
-		reasons := c.Reasons
+	for _, change := range result.Listed() {
+		reasons := change.Reasons
 		if reasons == nil {
 			reasons = []string{}
 		}
-		d.Functions = append(d.Functions, diffFunc{c.Name, c.Kind, c.Section, reasons})
+		doc.Functions = append(doc.Functions, diffFunc{change.Name, change.Kind, change.Section, reasons})
 	}
-	for _, c := range r.Lines {
-		d.Lines = append(d.Lines, diffFunc{c.Name, c.Kind, c.Section, c.Reasons})
+	for _, change := range result.Lines {
+		doc.Lines = append(doc.Lines, diffFunc{change.Name, change.Kind, change.Section, change.Reasons})
 	}
-	for _, c := range r.Data {
-		d.Data = append(d.Data, diffData{c.Name, c.Kind, c.Section})
+	for _, change := range result.Data {
+		doc.Data = append(doc.Data, diffData{change.Name, change.Kind, change.Section})
 	}
-	for _, p := range r.Problems {
-		d.Problems = append(d.Problems, diffProblem{p.ID, p.Severity, p.Symbol, p.Section, p.Message, p.Remedy})
+	for _, p := range result.Problems {
+		doc.Problems = append(doc.Problems, diffProblem{p.ID, p.Severity, p.Symbol, p.Section, p.Message, p.Remedy})
 	}
-	return d
+	return doc
 }
 
-func (a *app) printDiff(r *elfdiff.Result) {
-	listed := r.Listed()
-	if len(listed)+len(r.Data)+len(r.Problems) == 0 {
+func (a *app) printDiff(result *elfdiff.Result) {
+	listed := result.Listed()
+	if len(listed)+len(result.Data)+len(result.Problems) == 0 {
 		fmt.Fprintln(a.out, "no difference")
 	}
-	for _, c := range listed {
-		fmt.Fprintf(a.out, "%-8s function  %s", c.Kind, demangle.Filter(c.Name))
-		if len(c.Reasons) > 0 {
-			fmt.Fprintf(a.out, "  (%s)", strings.Join(c.Reasons, "; "))
+	for _, change := range listed {
+		fmt.Fprintf(a.out, "%-8s function  %s", change.Kind, demangle.Filter(change.Name))
+		if len(change.Reasons) > 0 {
+			fmt.Fprintf(a.out, "  (%s)", strings.Join(change.Reasons, "; "))
 		}
 		fmt.Fprintln(a.out)
 	}
-	if len(r.Lines) > 0 {
-		names := make([]string, len(r.Lines))
-		for i := range r.Lines {
-			names[i] = demangle.Filter(r.Lines[i].Name)
+
+	// Functions that were left out are named all the same, in one line: the reader decides.
+	if len(result.Lines) > 0 {
+		names := make([]string, len(result.Lines))
+		for i := range result.Lines {
+			names[i] = demangle.Filter(result.Lines[i].Name)
 		}
 		what := "only its line numbers differ"
 		if len(names) > 1 {
@@ -159,14 +171,16 @@ func (a *app) printDiff(r *elfdiff.Result) {
 		}
 		fmt.Fprintf(a.out, "left out function  %s  (%s; --count-lines counts them)\n", strings.Join(names, ", "), what)
 	}
-	for _, c := range r.Data {
+
+	for _, c := range result.Data {
 		fmt.Fprintf(a.out, "%-8s data      %s  in %s\n", c.Kind, demangle.Filter(c.Name), c.Section)
 	}
-	for i := range r.Problems {
-		p := &r.Problems[i]
-		fmt.Fprintf(a.out, "%s %s\n", p.Severity, p.Error())
-		if p.Remedy != "" {
-			fmt.Fprintf(a.out, "      remedy: %s\n", p.Remedy)
+
+	for i := range result.Problems {
+		found := &result.Problems[i]
+		fmt.Fprintf(a.out, "%s %s\n", found.Severity, found.Error())
+		if found.Remedy != "" {
+			fmt.Fprintf(a.out, "      remedy: %s\n", found.Remedy)
 		}
 	}
 }

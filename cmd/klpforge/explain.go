@@ -46,29 +46,32 @@ func (a *app) explain(ids []string, format string) error {
 	if len(ids) > 0 {
 		list = list[:0]
 		for _, id := range ids {
-			c, ok := registry.Check(finding.ID(strings.ToUpper(id)))
+			check, ok := registry.Check(finding.ID(strings.ToUpper(id)))
 			if !ok {
 				return usageError("no check is called %q; 'klpforge explain' lists all", id)
 			}
-			list = append(list, c)
+			list = append(list, check)
 		}
 	}
+
 	if format == "json" {
 		doc := explainJSON{Schema: "klpforge.explain/v1", Checks: []explainItem{}}
-		for _, c := range list {
-			doc.Checks = append(doc.Checks, explainItem{c.ID, c.Title, c.Doc})
+		for _, check := range list {
+			doc.Checks = append(doc.Checks, explainItem{check.ID, check.Title, check.Doc})
 		}
 		return writeJSON(a, doc)
 	}
-	for i, c := range list {
+
+	// Without ids a list to choose from; the texts only of what was asked for.
+	for i, check := range list {
 		if len(ids) == 0 {
-			fmt.Fprintf(a.out, "%s  %s\n", c.ID, c.Title)
+			fmt.Fprintf(a.out, "%s  %s\n", check.ID, check.Title)
 			continue
 		}
 		if i > 0 {
 			fmt.Fprintln(a.out)
 		}
-		fmt.Fprintf(a.out, "%s: %s\n\n%s", c.ID, c.Title, c.Doc)
+		fmt.Fprintf(a.out, "%s: %s\n\n%s", check.ID, check.Title, check.Doc)
 	}
 	return nil
 }

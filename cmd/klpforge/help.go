@@ -9,15 +9,15 @@ func helpCmd() *cobra.Command {
 		Use:   "help [COMMAND]",
 		Short: "Help about any command",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			c, rest, err := cmd.Root().Find(args)
+			found, rest, err := cmd.Root().Find(args)
 			if err != nil {
 				return &exitError{code: exitUsage, err: err}
 			}
 			if len(rest) > 0 {
 				return usageError("unknown command %q", rest[0])
 			}
-			c.InitDefaultHelpFlag()
-			return c.Help()
+			found.InitDefaultHelpFlag()
+			return found.Help()
 		},
 	}
 }

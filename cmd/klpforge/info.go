@@ -24,31 +24,34 @@ did not make only modinfo and the objects it refers to are known.`,
 		Example: `  klpforge info livepatch_fix.ko
   klpforge info --format json livepatch_fix.ko.xz | jq .manifest.patches`,
 		Args: exactArgs(1, "one module"),
-		RunE: func(_ *cobra.Command, args []string) error {
-			if err := checkFormat(format); err != nil {
-				return err
-			}
-			info, err := module.Read(args[0])
-			if err != nil {
-				return err
-			}
-			if format == "json" {
-				return writeJSON(a, info)
-			}
-			printInfo(a.out, info)
-			return nil
-		},
+		RunE: func(_ *cobra.Command, args []string) error { return a.info(args[0], format) },
 	}
 	cmd.Flags().StringVar(&format, "format", "text", "text or json")
 	return cmd
 }
 
+// info prints what the module in file says of itself.
+func (a *app) info(file, format string) error {
+	if err := checkFormat(format); err != nil {
+		return err
+	}
+	info, err := module.Read(file)
+	if err != nil {
+		return err
+	}
+	if format == "json" {
+		return writeJSON(a, info)
+	}
+	printInfo(a.out, info)
+	return nil
+}
+
 func printInfo(out io.Writer, info *module.Info) {
-	w := tabwriter.NewWriter(out, 0, 8, 2, ' ', 0)
-	defer w.Flush()
+	table := tabwriter.NewWriter(out, 0, 8, 2, ' ', 0)
+	defer table.Flush()
 	row := func(key, value string) {
 		if value != "" {
-			fmt.Fprintf(w, "%s\t%s\n", key, value)
+			fmt.Fprintf(table, "%s\t%s\n", key, value)
 		}
 	}
 	row("module", info.Name)
@@ -58,8 +61,10 @@ func printInfo(out io.Writer, info *module.Info) {
 	} else {
 		row("signed", "no")
 	}
-	m := info.Manifest
-	if m == nil {
+
+	// Modules that klpforge did not make say little; what is known of them comes from modinfo.
+	manifest := info.Manifest
+	if manifest == nil {
 		row("version", info.Get("version"))
 		row("description", info.Get("description"))
 		row("vermagic", info.Get("vermagic"))
@@ -67,69 +72,76 @@ func printInfo(out io.Writer, info *module.Info) {
 		row("manifest", "none: klpforge did not make this module")
 		return
 	}
-	row("series", m.Product)
-	row("vendor", m.Vendor)
-	row("version", m.Version)
-	row("description", m.Description)
-	row("kernel", m.Release)
-	row("interface", m.Generation)
-	row("replace", yesNo(m.Replace))
-	row("immediate", yesNo(m.Immediate))
-	row("safe to force", yesNo(m.Force))
-	for _, o := range m.Objects {
-		for _, f := range o.Funcs {
-			name := f.Name
-			if f.Sympos > 0 {
-				name += fmt.Sprintf(",%d", f.Sympos)
+
+	row("series", manifest.Product)
+	row("vendor", manifest.Vendor)
+	row("version", manifest.Version)
+	row("description", manifest.Description)
+	row("kernel", manifest.Release)
+	row("interface", manifest.Generation)
+	row("replace", yesNo(manifest.Replace))
+	row("immediate", yesNo(manifest.Immediate))
+	row("safe to force", yesNo(manifest.Force))
+
+	// What the kernel will be told to patch, then what stays in it when the livepatch goes.
+	for _, object := range manifest.Objects {
+		for _, fn := range object.Funcs {
+			name := fn.Name
+			if fn.Sympos > 0 {
+				name += fmt.Sprintf(",%d", fn.Sympos)
 			}
-			row("function", o.Name+": "+name+"  "+strings.Join(f.Reasons, "; "))
+			row("function", object.Name+": "+name+"  "+strings.Join(fn.Reasons, "; "))
 		}
-		for _, c := range o.Callbacks.Names() {
-			row("callback", o.Name+": "+c[0]+"  "+c[1])
+		for _, c := range object.Callbacks.Names() {
+			row("callback", object.Name+": "+c[0]+"  "+c[1])
 		}
 	}
-	for _, s := range m.States {
+	for _, s := range manifest.States {
 		row("state", fmt.Sprintf("%d version %d  %s", s.ID, s.Version, s.Meaning))
 	}
-	for _, s := range m.Shadows {
+	for _, s := range manifest.Shadows {
 		row("shadow variable", fmt.Sprintf("%#x  %s", uint64(s.ID), s.Meaning))
 	}
-	for _, t := range m.Types {
+
+	for _, t := range manifest.Types {
 		row("types", typesText(t))
 	}
-	for _, p := range m.Patches {
+
+	// What people decided.
+	for _, p := range manifest.Patches {
 		row("patch", patchText(p))
 	}
-	for _, p := range m.Present {
+	for _, p := range manifest.Present {
 		row("in the source", patchText(p))
 	}
-	for _, x := range m.Allowed {
+	for _, x := range manifest.Allowed {
 		row("accepted", string(x.ID)+"  "+x.Reason)
 	}
 }
 
 // typesText is one line about what an object's types were compared with.
-func typesText(t note.Types) string {
-	if t.Source == "" {
-		return t.Object + ": not compared, the kernel tells none"
+func typesText(recorded note.Types) string {
+	if recorded.Source == "" {
+		return recorded.Object + ": not compared, the kernel tells none"
 	}
-	s := fmt.Sprintf("%s: %d compared with %s, SHA-256 %.12s…", t.Object, t.Checked, t.Source, t.SHA256)
-	if t.Absent > 0 {
-		s += fmt.Sprintf("; %d that it does not know", t.Absent)
+	s := fmt.Sprintf("%s: %d compared with %s, SHA-256 %.12s…", recorded.Object, recorded.Checked, recorded.Source,
+		recorded.SHA256)
+	if recorded.Absent > 0 {
+		s += fmt.Sprintf("; %d that it does not know", recorded.Absent)
 	}
 	return s
 }
 
 // patchText is one line about a patch.
-func patchText(p note.Patch) string {
-	s := p.Name
-	if p.Subject != "" {
-		s += "  " + p.Subject
+func patchText(patch note.Patch) string {
+	text := patch.Name
+	if patch.Subject != "" {
+		text += "  " + patch.Subject
 	}
-	if len(p.IDs) > 0 {
-		s += "  (" + strings.Join(p.IDs, ", ") + ")"
+	if len(patch.IDs) > 0 {
+		text += "  (" + strings.Join(patch.IDs, ", ") + ")"
 	}
-	return s
+	return text
 }
 
 func yesNo(b bool) string {

@@ -26,7 +26,8 @@ first look at a kernel takes some seconds, later ones use the cache.`,
 		},
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(a.inspectLocksCmd(), a.inspectCallersCmd(), a.inspectSleepsCmd(), a.inspectStacksCmd(), a.inspectLayoutCmd())
+	cmd.AddCommand(a.inspectLocksCmd(), a.inspectCallersCmd(), a.inspectSleepsCmd(), a.inspectStacksCmd(),
+		a.inspectLayoutCmd())
 	return cmd
 }
 
@@ -63,41 +64,42 @@ func (o *inspectOptions) open() (*facts.Kernel, error) {
 
 // findFuncs finds the functions that a user means: by name, or by an address
 // of their code in hexadecimal.
-func findFuncs(m *model.Model, name string) ([]model.FuncID, error) {
+func findFuncs(kernelModel *model.Model, name string) ([]model.FuncID, error) {
 	if hex, ok := strings.CutPrefix(name, "0x"); ok {
 		addr, err := strconv.ParseUint(hex, 16, 64)
 		if err != nil {
 			return nil, usageError("%q is not an address", name)
 		}
-		if id := m.At(addr); id != model.NoFunc {
+		if id := kernelModel.At(addr); id != model.NoFunc {
 			return []model.FuncID{id}, nil
 		}
-		return nil, usageError("no function of %s holds the address %s", m.Prog.Name, name)
+		return nil, usageError("no function of %s holds the address %s", kernelModel.Prog.Name, name)
 	}
-	ids := slices.Clone(m.Lookup(name))
+	ids := slices.Clone(kernelModel.Lookup(name))
 	if len(ids) == 0 {
-		for i := range m.Funcs { // clones stand for a function that is gone
-			if base, _, ok := strings.Cut(m.Funcs[i].Name, "."); ok && base == name {
+		for i := range kernelModel.Funcs { // clones stand for a function that is gone
+			if base, _, ok := strings.Cut(kernelModel.Funcs[i].Name, "."); ok && base == name {
 				ids = append(ids, model.FuncID(i))
 			}
 		}
 	}
 	if len(ids) == 0 {
-		return nil, usageError("%s has no function called %q; it may be inlined everywhere, or belong to a module", m.Prog.Name, name)
+		return nil, usageError("%s has no function called %q; it may be inlined everywhere, or belong to a module",
+			kernelModel.Prog.Name, name)
 	}
 	return ids, nil
 }
 
 // place is symbol+offset for an address, or the number when nothing names it.
 func place(m *model.Model, addr uint64) string {
-	s, off, ok := m.Prog.SymbolAt(addr)
+	sym, off, ok := m.Prog.SymbolAt(addr)
 	switch {
 	case !ok:
 		return hexAddr(addr)
 	case off == 0:
-		return s.Name
+		return sym.Name
 	}
-	return s.Name + "+" + hexAddr(off)
+	return sym.Name + "+" + hexAddr(off)
 }
 
 func hexAddr(a uint64) string { return "0x" + strconv.FormatUint(a, 16) }

@@ -10,7 +10,7 @@ import (
 )
 
 func (a *app) inspectCallersCmd() *cobra.Command {
-	var o inspectOptions
+	var opts inspectOptions
 	cmd := &cobra.Command{
 		Use:   "callers {-k RELEASE | --vmlinux FILE} NAME",
 		Short: "Print who calls a function, and where its address is kept",
@@ -20,32 +20,37 @@ take its address. Calls through pointers are found as such places only: whoever
 reads the table may call the function. Modules are not searched.`,
 		Example: `  klpforge inspect callers -k 6.1.0-55-cloud-amd64 ext4_file_open`,
 		Args:    exactArgs(1, "one function"),
-		RunE: func(_ *cobra.Command, args []string) error {
-			k, err := o.open()
-			if err != nil {
-				return err
-			}
-			defer k.Close()
-			ids, err := findFuncs(k.Model, args[0])
-			if err != nil {
-				return err
-			}
-			doc := callersJSON{Schema: "klpforge.callers/v1", Functions: []calleeJSON{}}
-			for _, id := range ids {
-				doc.Functions = append(doc.Functions, callersOf(k.Model, id))
-			}
-			if err := addLines(k, doc.Functions, ids); err != nil {
-				return err
-			}
-			if o.format == "json" {
-				return writeJSON(a, doc)
-			}
-			a.printCallers(doc)
-			return nil
-		},
+		RunE:    func(_ *cobra.Command, args []string) error { return a.inspectCallers(opts, args[0]) },
 	}
-	o.flags(cmd)
+	opts.flags(cmd)
 	return cmd
+}
+
+// inspectCallers prints who calls the functions of a name, and what holds their addresses.
+func (a *app) inspectCallers(opts inspectOptions, name string) error {
+	known, err := opts.open()
+	if err != nil {
+		return err
+	}
+	defer known.Close()
+	ids, err := findFuncs(known.Model, name)
+	if err != nil {
+		return err
+	}
+
+	doc := callersJSON{Schema: "klpforge.callers/v1", Functions: []calleeJSON{}}
+	for _, id := range ids {
+		doc.Functions = append(doc.Functions, callersOf(known.Model, id))
+	}
+	if err := addLines(known, doc.Functions, ids); err != nil {
+		return err
+	}
+
+	if opts.format == "json" {
+		return writeJSON(a, doc)
+	}
+	a.printCallers(doc)
+	return nil
 }
 
 type callersJSON struct {
@@ -88,47 +93,49 @@ type takenJSON struct {
 	Argument *int   `json:"argument,omitempty"`
 }
 
-func callersOf(m *model.Model, id model.FuncID) calleeJSON {
-	f := m.Func(id)
-	c := calleeJSON{Name: f.Name, Address: hexAddr(f.Addr), Callers: []callerJSON{}, Pointers: []pointerJSON{}, Taken: []takenJSON{}}
-	for call := range m.Callers(id) {
-		c.Callers = append(c.Callers, callerJSON{m.Func(call.Caller).Name, place(m, call.Site), hexAddr(call.Site), call.Kind.String(), ""})
+func callersOf(program *model.Model, id model.FuncID) calleeJSON {
+	f := program.Func(id)
+	callee := calleeJSON{Name: f.Name, Address: hexAddr(f.Addr), Callers: []callerJSON{}, Pointers: []pointerJSON{},
+		Taken: []takenJSON{}}
+	for call := range program.Callers(id) {
+		callee.Callers = append(callee.Callers, callerJSON{program.Func(call.Caller).Name, place(program, call.Site),
+			hexAddr(call.Site), call.Kind.String(), ""})
 	}
-	for d := range m.DataRefsTo(id) {
-		p := pointerJSON{Symbol: place(m, d.Addr), Address: hexAddr(d.Addr)}
-		if s, ok := m.Prog.SegmentAt(d.Addr); ok {
-			p.Section = s.Name
+	for d := range program.DataRefsTo(id) {
+		pointer := pointerJSON{Symbol: place(program, d.Addr), Address: hexAddr(d.Addr)}
+		if s, ok := program.Prog.SegmentAt(d.Addr); ok {
+			pointer.Section = s.Name
 		}
-		c.Pointers = append(c.Pointers, p)
+		callee.Pointers = append(callee.Pointers, pointer)
 	}
-	for r := range m.CodeRefsTo(id) {
-		t := takenJSON{Function: m.Func(r.In).Name, Address: hexAddr(r.Addr)}
-		if r.Call != 0 {
-			arg := int(r.Arg)
-			t.Callee, t.Argument = calleeAt(m, r.In, r.Call), &arg
+	for ref := range program.CodeRefsTo(id) {
+		taken := takenJSON{Function: program.Func(ref.In).Name, Address: hexAddr(ref.Addr)}
+		if ref.Call != 0 {
+			arg := int(ref.Arg)
+			taken.Callee, taken.Argument = calleeAt(program, ref.In, ref.Call), &arg
 		}
-		c.Taken = append(c.Taken, t)
+		callee.Taken = append(callee.Taken, taken)
 	}
-	return c
+	return callee
 }
 
 // addLines fills in source lines as far as DWARF knows them.
-func addLines(k *facts.Kernel, list []calleeJSON, ids []model.FuncID) error {
+func addLines(known *facts.Kernel, list []calleeJSON, ids []model.FuncID) error {
 	var addrs []uint64
 	for _, id := range ids {
-		addrs = append(addrs, k.Model.Func(id).Addr)
-		for c := range k.Model.Callers(id) {
+		addrs = append(addrs, known.Model.Func(id).Addr)
+		for c := range known.Model.Callers(id) {
 			addrs = append(addrs, c.Site)
 		}
 	}
-	lines, err := k.Lines(addrs)
+	lines, err := known.Lines(addrs)
 	if err != nil {
 		return err
 	}
 	for i, id := range ids {
-		list[i].Source = lines[k.Model.Func(id).Addr]
+		list[i].Source = lines[known.Model.Func(id).Addr]
 		n := 0
-		for c := range k.Model.Callers(id) {
+		for c := range known.Model.Callers(id) {
 			list[i].Callers[n].Source = lines[c.Site]
 			n++
 		}
@@ -148,28 +155,30 @@ func calleeAt(m *model.Model, in model.FuncID, site uint64) string {
 }
 
 func (a *app) printCallers(doc callersJSON) {
-	for i, f := range doc.Functions {
+	for i, callee := range doc.Functions {
 		if i > 0 {
 			fmt.Fprintln(a.out)
 		}
-		fmt.Fprintf(a.out, "%s %s%s\n", f.Name, f.Address, at(f.Source))
-		for _, c := range f.Callers {
+		fmt.Fprintf(a.out, "%s %s%s\n", callee.Name, callee.Address, at(callee.Source))
+		for _, c := range callee.Callers {
 			fmt.Fprintf(a.out, "    %-11s %s at %s%s\n", c.Kind, c.Function, c.Site, at(c.Source))
 		}
-		for _, p := range f.Pointers {
+		for _, p := range callee.Pointers {
 			fmt.Fprintf(a.out, "    pointer     in %s (%s)\n", p.Symbol, p.Section)
 		}
-		for _, t := range f.Taken {
+		for _, taken := range callee.Taken {
 			switch {
-			case t.Callee != "":
-				fmt.Fprintf(a.out, "    address     taken by %s at %s, argument %d of %s\n", t.Function, t.Address, *t.Argument, t.Callee)
-			case t.Argument != nil:
-				fmt.Fprintf(a.out, "    address     taken by %s at %s, argument %d of a call through a pointer\n", t.Function, t.Address, *t.Argument)
+			case taken.Callee != "":
+				fmt.Fprintf(a.out, "    address     taken by %s at %s, argument %d of %s\n", taken.Function,
+					taken.Address, *taken.Argument, taken.Callee)
+			case taken.Argument != nil:
+				fmt.Fprintf(a.out, "    address     taken by %s at %s, argument %d of a call through a pointer\n",
+					taken.Function, taken.Address, *taken.Argument)
 			default:
-				fmt.Fprintf(a.out, "    address     taken by %s at %s\n", t.Function, t.Address)
+				fmt.Fprintf(a.out, "    address     taken by %s at %s\n", taken.Function, taken.Address)
 			}
 		}
-		if len(f.Callers)+len(f.Pointers)+len(f.Taken) == 0 {
+		if len(callee.Callers)+len(callee.Pointers)+len(callee.Taken) == 0 {
 			fmt.Fprintln(a.out, "    nothing in the kernel calls it or holds its address")
 		}
 	}

@@ -12,7 +12,7 @@ import (
 )
 
 func (a *app) inspectLayoutCmd() *cobra.Command {
-	var o inspectOptions
+	var opts inspectOptions
 	var object, module string
 	cmd := &cobra.Command{
 		Use:   "layout {-k RELEASE | --vmlinux FILE | --object FILE} TYPE",
@@ -24,34 +24,39 @@ that was compiled with -g. One name can stand for several types.`,
 		Example: `  klpforge inspect layout -k 6.1.0-55-cloud-amd64 'struct eventpoll'
   klpforge inspect layout --object fs/eventpoll.o epitem`,
 		Args: exactArgs(1, "one type"),
-		RunE: func(_ *cobra.Command, args []string) error {
-			if object == "" {
-				if err := o.check(); err != nil {
-					return err
-				}
-			} else if err := checkFormat(o.format); err != nil {
-				return err
-			}
-			list, err := layouts(o.kernel, object, module, args[0])
-			if errors.Is(err, types.ErrNoType) {
-				return usageError("%v", err)
-			}
-			if err != nil {
-				return err
-			}
-			if o.format == "json" {
-				return writeJSON(a, layoutJSON{Schema: "klpforge.layout/v1", Types: list})
-			}
-			for i := range list {
-				fmt.Fprint(a.out, list[i].String())
-			}
-			return nil
-		},
+		RunE: func(_ *cobra.Command, args []string) error { return a.inspectLayout(opts, object, module, args[0]) },
 	}
-	o.flags(cmd)
+	opts.flags(cmd)
 	cmd.Flags().StringVar(&object, "object", "", "take the types of this object `FILE` instead of a kernel's")
 	cmd.Flags().StringVar(&module, "module", "", "search the types of this module `NAME` too")
 	return cmd
+}
+
+// inspectLayout prints the types of a name: of an object file, or of a kernel and a module of it.
+func (a *app) inspectLayout(opts inspectOptions, object, module, name string) error {
+	if object == "" {
+		if err := opts.check(); err != nil {
+			return err
+		}
+	} else if err := checkFormat(opts.format); err != nil {
+		return err
+	}
+
+	list, err := layouts(opts.kernel, object, module, name)
+	if errors.Is(err, types.ErrNoType) {
+		return usageError("%v", err)
+	}
+	if err != nil {
+		return err
+	}
+
+	if opts.format == "json" {
+		return writeJSON(a, layoutJSON{Schema: "klpforge.layout/v1", Types: list})
+	}
+	for i := range list {
+		fmt.Fprint(a.out, list[i].String())
+	}
+	return nil
 }
 
 type layoutJSON struct {
@@ -59,7 +64,7 @@ type layoutJSON struct {
 	Types  []types.Layout `json:"types"`
 }
 
-func layouts(o kernel.Options, object, module, name string) ([]types.Layout, error) {
+func layouts(opts kernel.Options, object, module, name string) ([]types.Layout, error) {
 	if object != "" {
 		f, err := elfobj.ReadFile(object)
 		if err != nil {
@@ -71,31 +76,34 @@ func layouts(o kernel.Options, object, module, name string) ([]types.Layout, err
 		}
 		return info.Named(name)
 	}
-	t, err := kernel.Open(o)
+
+	// Types of a module refer to those of the kernel, so the kernel's are read in any case.
+	target, err := kernel.Open(opts)
 	if err != nil {
 		return nil, err
 	}
-	defer t.Close()
-	raw, err := t.BTF()
+	defer target.Close()
+	raw, err := target.BTF()
 	if err != nil {
 		return nil, err
 	}
-	b, err := types.LoadBTF(raw, nil)
+	btf, err := types.LoadBTF(raw, nil)
 	if err != nil {
 		return nil, err
 	}
+
 	if module != "" {
-		m, err := t.Module(module)
+		m, err := target.Module(module)
 		if err != nil {
 			return nil, err
 		}
-		for _, s := range m.File.Sections {
-			if s.Name == ".BTF" {
-				if b, err = types.LoadBTF(s.Data, b); err != nil {
+		for _, section := range m.File.Sections {
+			if section.Name == ".BTF" {
+				if btf, err = types.LoadBTF(section.Data, btf); err != nil {
 					return nil, fmt.Errorf("module %s: %w", module, err)
 				}
 			}
 		}
 	}
-	return b.Layouts(name)
+	return btf.Layouts(name)
 }

@@ -13,7 +13,7 @@ import (
 )
 
 func (a *app) inspectLocksCmd() *cobra.Command {
-	var o inspectOptions
+	var opts inspectOptions
 	var function string
 	cmd := &cobra.Command{
 		Use:   "locks {-k RELEASE | --vmlinux FILE} [--function NAME]",
@@ -26,41 +26,48 @@ is in docs/locks.md.`,
 		Example: `  klpforge inspect locks -k 6.1.0-55-cloud-amd64 --function lock_task_sighand
   klpforge inspect locks --vmlinux vmlinux --format json | jq '.functions[].name'`,
 		Args: exactArgs(0, "no arguments"),
-		RunE: func(*cobra.Command, []string) error {
-			k, err := o.open()
-			if err != nil {
-				return err
-			}
-			defer k.Close()
-			effects := k.Locks.All()
-			if function != "" {
-				ids, err := findFuncs(k.Model, function)
-				if err != nil {
-					return err
-				}
-				effects = nil
-				for _, id := range ids {
-					effects = append(effects, k.Locks.Effect(id))
-				}
-			}
-			var addrs []uint64
-			for _, e := range effects {
-				addrs = append(addrs, k.Model.Func(e.Func).Addr)
-			}
-			lines, err := k.Lines(addrs)
-			if err != nil {
-				return err
-			}
-			if o.format == "json" {
-				return writeJSON(a, locksReport(k, effects, lines))
-			}
-			a.printLocks(k, effects, lines)
-			return nil
-		},
+		RunE: func(*cobra.Command, []string) error { return a.inspectLocks(opts, function) },
 	}
-	o.flags(cmd)
+	opts.flags(cmd)
 	cmd.Flags().StringVar(&function, "function", "", "print this function only: a `NAME`, or 0x and an address")
 	return cmd
+}
+
+// inspectLocks prints the lock effects of one function, or of all that have one.
+func (a *app) inspectLocks(opts inspectOptions, function string) error {
+	known, err := opts.open()
+	if err != nil {
+		return err
+	}
+	defer known.Close()
+
+	effects := known.Locks.All()
+	if function != "" {
+		ids, err := findFuncs(known.Model, function)
+		if err != nil {
+			return err
+		}
+		effects = nil
+		for _, id := range ids {
+			effects = append(effects, known.Locks.Effect(id))
+		}
+	}
+
+	// Source lines, where debug information is at hand.
+	var addrs []uint64
+	for _, e := range effects {
+		addrs = append(addrs, known.Model.Func(e.Func).Addr)
+	}
+	lines, err := known.Lines(addrs)
+	if err != nil {
+		return err
+	}
+
+	if opts.format == "json" {
+		return writeJSON(a, locksReport(known, effects, lines))
+	}
+	a.printLocks(known, effects, lines)
+	return nil
 }
 
 type locksJSON struct {
@@ -94,26 +101,29 @@ type outcomeJSON struct {
 }
 
 // locksReport lists each function under each of its names.
-func locksReport(k *facts.Kernel, effects []*locks.Effect, lines map[uint64]string) locksJSON {
+func locksReport(known *facts.Kernel, effects []*locks.Effect, lines map[uint64]string) locksJSON {
 	doc := locksJSON{Schema: "klpforge.locks/v1", Functions: []lockJSON{}}
-	for _, e := range effects {
-		f := k.Model.Func(e.Func)
-		s := k.Locks.Summary(e, k.Types)
-		j := lockJSON{Name: f.Name, Address: hexAddr(f.Addr), Acquires: s.Acquires, Releases: s.Releases, Possible: s.Possible, Drops: s.Drops, Context: s.Context,
-			Conditional: s.Conditional, Returns: s.Returns, Unknown: s.Unknown, Source: lines[f.Addr]}
-		if e.Unknown != 0 {
-			j.Why = e.Unknown.String()
+	for _, effect := range effects {
+		fn := known.Model.Func(effect.Func)
+		summary := known.Locks.Summary(effect, known.Types)
+		lock := lockJSON{Name: fn.Name, Address: hexAddr(fn.Addr), Acquires: summary.Acquires,
+			Releases: summary.Releases, Possible: summary.Possible, Drops: summary.Drops, Context: summary.Context,
+			Conditional: summary.Conditional, Returns: summary.Returns, Unknown: summary.Unknown,
+			Source: lines[fn.Addr]}
+		if effect.Unknown != 0 {
+			lock.Why = effect.Unknown.String()
 		}
-		if len(e.Outcomes) > 1 {
-			for i := range e.Outcomes {
-				x := k.Locks.OutcomeSummary(e, i, k.Types)
-				j.Outcomes = append(j.Outcomes, outcomeJSON{x.Returns, conditions(&e.Outcomes[i]), x.Acquires, x.Releases, x.Context})
+		if len(effect.Outcomes) > 1 {
+			for i := range effect.Outcomes {
+				x := known.Locks.OutcomeSummary(effect, i, known.Types)
+				lock.Outcomes = append(lock.Outcomes, outcomeJSON{x.Returns, conditions(&effect.Outcomes[i]),
+					x.Acquires, x.Releases, x.Context})
 			}
 		}
-		doc.Functions = append(doc.Functions, j)
-		for _, alias := range f.Aliases {
-			j.Name = alias
-			doc.Functions = append(doc.Functions, j)
+		doc.Functions = append(doc.Functions, lock)
+		for _, alias := range fn.Aliases {
+			lock.Name = alias
+			doc.Functions = append(doc.Functions, lock)
 		}
 	}
 	return doc
@@ -128,46 +138,47 @@ func conditions(o *locks.Outcome) []string {
 	return l
 }
 
-func (a *app) printLocks(k *facts.Kernel, effects []*locks.Effect, lines map[uint64]string) {
+func (a *app) printLocks(known *facts.Kernel, effects []*locks.Effect, lines map[uint64]string) {
 	unknown := 0
-	for _, e := range effects {
-		f := k.Model.Func(e.Func)
+	for _, effect := range effects {
+		f := known.Model.Func(effect.Func)
 		fmt.Fprintf(a.out, "%s %#x%s%s\n", f.Name, f.Addr, at(lines[f.Addr]), aka(f))
-		if e.Unknown != 0 {
+		if effect.Unknown != 0 {
 			unknown++
-			fmt.Fprintf(a.out, "    not fully known: %v\n", e.Unknown)
+			fmt.Fprintf(a.out, "    not fully known: %v\n", effect.Unknown)
 		}
-		if len(e.Outcomes) == 0 {
+		if len(effect.Outcomes) == 0 {
 			fmt.Fprintln(a.out, "    does not return")
 		}
 		var said []string
-		for i := range e.Outcomes {
-			if l := outcomeWords(k, e, i); !slices.Contains(said, l) {
+		for i := range effect.Outcomes {
+			if l := outcomeWords(known, effect, i); !slices.Contains(said, l) {
 				said = append(said, l)
 				fmt.Fprintln(a.out, l)
 			}
 		}
 	}
 	if len(effects) > 1 {
-		fmt.Fprintf(a.out, "%d functions change locks or the CPU's state; %d of them are not fully known\n", len(effects), unknown)
+		fmt.Fprintf(a.out, "%d functions change locks or the CPU's state; %d of them are not fully known\n",
+			len(effects), unknown)
 	}
 }
 
 // outcomeWords tells in a line or more what one way of returning does.
-func outcomeWords(k *facts.Kernel, e *locks.Effect, i int) string {
-	s := k.Locks.OutcomeSummary(e, i, k.Types)
+func outcomeWords(k *facts.Kernel, effect *locks.Effect, outcome int) string {
+	summary := k.Locks.OutcomeSummary(effect, outcome, k.Types)
 	way := ""
-	if s.Returns != "any" {
-		way = "returning " + s.Returns
+	if summary.Returns != "any" {
+		way = "returning " + summary.Returns
 	}
-	if c := conditions(&e.Outcomes[i]); len(c) > 0 && len(e.Outcomes) > 1 {
+	if c := conditions(&effect.Outcomes[outcome]); len(c) > 0 && len(effect.Outcomes) > 1 {
 		way += " with " + strings.Join(c, ", ")
 	}
 	if way = strings.TrimSpace(way); way != "" {
 		way += ": "
 	}
-	b := "    " + way + lockWords(&s)
-	for _, p := range s.Possible {
+	b := "    " + way + lockWords(&summary)
+	for _, p := range summary.Possible {
 		b += "\n        possible, not certain: " + p
 	}
 	return b
@@ -181,17 +192,19 @@ func at(line string) string {
 	return " " + line
 }
 
-func aka(f *model.Func) string {
-	if len(f.Aliases) == 0 {
+func aka(fn *model.Func) string {
+	if len(fn.Aliases) == 0 {
 		return ""
 	}
-	return " (also " + strings.Join(f.Aliases, ", ") + ")"
+	return " (also " + strings.Join(fn.Aliases, ", ") + ")"
 }
 
 // lockWords says in one line what an outcome does.
-func lockWords(s *locks.Summary) string {
+func lockWords(summary *locks.Summary) string {
 	var parts []string
-	both := func(n string) bool { return slices.Contains(s.Acquires, n) && slices.Contains(s.Releases, n) }
+	both := func(n string) bool {
+		return slices.Contains(summary.Acquires, n) && slices.Contains(summary.Releases, n)
+	}
 	add := func(verb string, l []string, want bool) {
 		var names []string
 		for _, n := range l {
@@ -203,18 +216,23 @@ func lockWords(s *locks.Summary) string {
 			parts = append(parts, verb+" "+strings.Join(names, ", "))
 		}
 	}
-	add("acquires", s.Acquires, false)
-	add("releases", s.Releases, false)
-	add("drops and retakes", s.Releases, true)
-	if len(s.Context) > 0 {
-		parts = append(parts, "context "+strings.Join(s.Context, " "))
+
+	// A lock that is both released and acquired is held again at return; what it protects may
+	// change meanwhile.
+	add("acquires", summary.Acquires, false)
+	add("releases", summary.Releases, false)
+	add("drops and retakes", summary.Releases, true)
+	if len(summary.Context) > 0 {
+		parts = append(parts, "context "+strings.Join(summary.Context, " "))
 	}
-	for _, n := range s.Drops {
-		if !slices.Contains(s.Releases, n) {
+
+	for _, n := range summary.Drops {
+		if !slices.Contains(summary.Releases, n) {
 			parts = append(parts, "lets a callee drop "+n+" for a while")
 		}
 	}
-	if len(parts) == 0 && len(s.Possible) > 0 {
+
+	if len(parts) == 0 && len(summary.Possible) > 0 {
 		return "may change locks"
 	}
 	if len(parts) == 0 {

@@ -11,7 +11,7 @@ import (
 )
 
 func (a *app) inspectSleepsCmd() *cobra.Command {
-	var o inspectOptions
+	var opts inspectOptions
 	var function string
 	cmd := &cobra.Command{
 		Use:   "sleeps {-k RELEASE | --vmlinux FILE} [--function NAME]",
@@ -25,36 +25,41 @@ never sleep are left out, unless --function names one. Modules are not searched.
 		Example: `  klpforge inspect sleeps -k 6.1.0-55-cloud-amd64 --function alloc_pages
   klpforge inspect sleeps --vmlinux vmlinux --format json | jq '.functions[] | select(.sleeps == "may") | .name'`,
 		Args: exactArgs(0, "no arguments"),
-		RunE: func(*cobra.Command, []string) error {
-			k, err := o.open()
-			if err != nil {
-				return err
-			}
-			defer k.Close()
-			r := k.Sleeps()
-			var ids []model.FuncID
-			if function != "" {
-				if ids, err = findFuncs(k.Model, function); err != nil {
-					return err
-				}
-			} else {
-				for i := range k.Model.Funcs {
-					if id := model.FuncID(i); r.Fact(id).Answer != sleeps.Never {
-						ids = append(ids, id)
-					}
-				}
-			}
-			doc := sleepsReport(k.Model, r, ids)
-			if o.format == "json" {
-				return writeJSON(a, doc)
-			}
-			a.printSleeps(doc, len(k.Model.Funcs))
-			return nil
-		},
+		RunE: func(*cobra.Command, []string) error { return a.inspectSleeps(opts, function) },
 	}
-	o.flags(cmd)
+	opts.flags(cmd)
 	cmd.Flags().StringVar(&function, "function", "", "print this function only: a `NAME`, or 0x and an address")
 	return cmd
+}
+
+// inspectSleeps prints how a function may sleep, or all functions that may.
+func (a *app) inspectSleeps(opts inspectOptions, function string) error {
+	known, err := opts.open()
+	if err != nil {
+		return err
+	}
+	defer known.Close()
+
+	result := known.Sleeps()
+	var ids []model.FuncID
+	if function != "" {
+		if ids, err = findFuncs(known.Model, function); err != nil {
+			return err
+		}
+	} else {
+		for i := range known.Model.Funcs {
+			if id := model.FuncID(i); result.Fact(id).Answer != sleeps.Never {
+				ids = append(ids, id)
+			}
+		}
+	}
+
+	doc := sleepsReport(known.Model, result, ids)
+	if opts.format == "json" {
+		return writeJSON(a, doc)
+	}
+	a.printSleeps(doc, len(known.Model.Funcs))
+	return nil
 }
 
 type sleepsJSON struct {
@@ -76,46 +81,49 @@ type sleepJSON struct {
 	Chain     []string `json:"chain,omitempty"`
 }
 
-func sleepsReport(m *model.Model, r *sleeps.Result, ids []model.FuncID) sleepsJSON {
+func sleepsReport(program *model.Model, result *sleeps.Result, ids []model.FuncID) sleepsJSON {
 	doc := sleepsJSON{Schema: "klpforge.sleeps/v1", Functions: []sleepJSON{}}
 	for _, id := range ids {
-		f, x := m.Func(id), r.Fact(id)
-		j := sleepJSON{Name: f.Name, Address: hexAddr(f.Addr), Sleeps: x.Answer.String(), Always: x.Always, Why: x.Why}
+		fn, fact := program.Func(id), result.Fact(id)
+		sleep := sleepJSON{Name: fn.Name, Address: hexAddr(fn.Addr), Sleeps: fact.Answer.String(), Always: fact.Always,
+			Why: fact.Why}
 		for i := range 6 {
-			if x.Args&(1<<i) != 0 {
-				j.Arguments = append(j.Arguments, i)
+			if fact.Args&(1<<i) != 0 {
+				sleep.Arguments = append(sleep.Arguments, i)
 			}
-			if x.Calls&(1<<i) != 0 {
-				j.Functions = append(j.Functions, i)
+			if fact.Calls&(1<<i) != 0 {
+				sleep.Functions = append(sleep.Functions, i)
 			}
 		}
-		if x.At != 0 {
-			j.Site, j.Chain = place(m, x.At), r.Chain(id)
+		if fact.At != 0 {
+			sleep.Site, sleep.Chain = place(program, fact.At), result.Chain(id)
 		}
-		doc.Functions = append(doc.Functions, j)
+		doc.Functions = append(doc.Functions, sleep)
 	}
 	return doc
 }
 
 func (a *app) printSleeps(doc sleepsJSON, all int) {
 	count := map[string]int{}
-	for _, f := range doc.Functions {
-		count[f.Sleeps]++
-		word := f.Sleeps
-		if f.Always {
+	for _, fn := range doc.Functions {
+		count[fn.Sleeps]++
+		word := fn.Sleeps
+		if fn.Always {
 			word = "always"
 		}
-		fmt.Fprintf(a.out, "%s %s: %s", f.Name, f.Address, word)
-		if len(f.Chain) > 0 {
-			fmt.Fprintf(a.out, ", by %s", strings.Join(f.Chain, " -> "))
+		fmt.Fprintf(a.out, "%s %s: %s", fn.Name, fn.Address, word)
+		if len(fn.Chain) > 0 {
+			fmt.Fprintf(a.out, ", by %s", strings.Join(fn.Chain, " -> "))
 		}
-		if f.Why != "" {
-			fmt.Fprintf(a.out, " (%s)", f.Why)
+		if fn.Why != "" {
+			fmt.Fprintf(a.out, " (%s)", fn.Why)
 		}
 		fmt.Fprintln(a.out)
 	}
 	if len(doc.Functions) > 1 {
-		fmt.Fprintf(a.out, "of %d functions %d may sleep, %d if flags allow, %d if a function does that they are given, and of %d it is unknown; the others never do\n",
+		fmt.Fprintf(a.out,
+			"of %d functions %d may sleep, %d if flags allow, %d if a function does that they are given, and of %d "+
+				"it is unknown; the others never do\n",
 			all, count["may"], count["if flags allow"], count["if an argument does"], count["unknown"])
 	}
 }

@@ -13,7 +13,7 @@ import (
 )
 
 func (a *app) inspectStacksCmd() *cobra.Command {
-	var o inspectOptions
+	var opts inspectOptions
 	var function string
 	cmd := &cobra.Command{
 		Use:   "stacks {-k RELEASE | --vmlinux FILE} [--function NAME]",
@@ -27,45 +27,51 @@ not searched.`,
 		Example: `  klpforge inspect stacks -k 6.1.0-55-cloud-amd64 --function pipe_read
   klpforge inspect stacks -k 6.1.0-55-cloud-amd64 --format json | jq '.functions[].name'`,
 		Args: exactArgs(0, "no arguments"),
-		RunE: func(*cobra.Command, []string) error {
-			if err := o.check(); err != nil {
-				return err
-			}
-			t, err := kernel.Open(o.kernel)
-			if err != nil {
-				return err
-			}
-			defer t.Close()
-			r, err := facts.Stacks(t, nil)
-			if err != nil {
-				return err
-			}
-			var ids []model.FuncID
-			if function != "" {
-				if ids, err = findFuncs(r.Model(), function); err != nil {
-					return err
-				}
-			} else {
-				for i := range r.Facts {
-					if r.Facts[i].Stays() {
-						ids = append(ids, model.FuncID(i))
-					}
-				}
-			}
-			doc := stacksJSON{Schema: "klpforge.stacks/v1", Functions: []stackJSON{}}
-			for _, id := range ids {
-				doc.Functions = append(doc.Functions, stackOf(r, id, function != ""))
-			}
-			if o.format == "json" {
-				return writeJSON(a, doc)
-			}
-			a.printStacks(doc)
-			return nil
-		},
+		RunE: func(*cobra.Command, []string) error { return a.inspectStacks(opts, function) },
 	}
-	o.flags(cmd)
+	opts.flags(cmd)
 	cmd.Flags().StringVar(&function, "function", "", "print this function only: a `NAME`, or 0x and an address")
 	return cmd
+}
+
+// inspectStacks prints why tasks stay on the frame of a function, or all functions on whose they do.
+func (a *app) inspectStacks(opts inspectOptions, function string) error {
+	if err := opts.check(); err != nil {
+		return err
+	}
+	target, err := kernel.Open(opts.kernel)
+	if err != nil {
+		return err
+	}
+	defer target.Close()
+	result, err := facts.Stacks(target, nil)
+	if err != nil {
+		return err
+	}
+
+	// A function that is named is judged whatever it does; the list has those that hold tasks up.
+	var ids []model.FuncID
+	if function != "" {
+		if ids, err = findFuncs(result.Model(), function); err != nil {
+			return err
+		}
+	} else {
+		for i := range result.Facts {
+			if result.Facts[i].Stays() {
+				ids = append(ids, model.FuncID(i))
+			}
+		}
+	}
+
+	doc := stacksJSON{Schema: "klpforge.stacks/v1", Functions: []stackJSON{}}
+	for _, id := range ids {
+		doc.Functions = append(doc.Functions, stackOf(result, id, function != ""))
+	}
+	if opts.format == "json" {
+		return writeJSON(a, doc)
+	}
+	a.printStacks(doc)
+	return nil
 }
 
 type stacksJSON struct {
@@ -89,32 +95,34 @@ type stackJSON struct {
 	Syscalls []string `json:"syscalls,omitempty"`
 }
 
-func stackOf(r *stacks.Result, id model.FuncID, roots bool) stackJSON {
-	f := r.Model().Func(id)
-	s := stackJSON{Name: f.Name, Address: hexAddr(f.Addr), Reason: r.Facts[id].Reason.String(), Detail: r.Facts[id].Detail, Path: []string{}, Sure: r.Facts[id].Sure, Unknown: r.Facts[id].Unknown}
-	s.Path = append(s.Path, r.Path(id)...)
-	if roots && len(s.Path) > 0 {
-		s.Threads, s.Syscalls = r.Roots(id, 10)
+func stackOf(result *stacks.Result, id model.FuncID, roots bool) stackJSON {
+	f := result.Model().Func(id)
+	stack := stackJSON{Name: f.Name, Address: hexAddr(f.Addr), Reason: result.Facts[id].Reason.String(),
+		Detail: result.Facts[id].Detail, Path: []string{}, Sure: result.Facts[id].Sure,
+		Unknown: result.Facts[id].Unknown}
+	stack.Path = append(stack.Path, result.Path(id)...)
+	if roots && len(stack.Path) > 0 {
+		stack.Threads, stack.Syscalls = result.Roots(id, 10)
 	}
-	return s
+	return stack
 }
 
 func (a *app) printStacks(doc stacksJSON) {
-	for _, s := range doc.Functions {
+	for _, stack := range doc.Functions {
 		switch {
-		case len(s.Path) > 0 && s.Reason == "":
-			fmt.Fprintf(a.out, "%s leaves no frame behind: %s\n", s.Name, strings.Join(s.Path, " → "))
-		case len(s.Path) > 0:
-			fmt.Fprintln(a.out, strings.Join(s.Path, " → "))
-		case s.Unknown:
-			fmt.Fprintf(a.out, "%s is not known to wait; it calls through pointers of unknown type\n", s.Name)
+		case len(stack.Path) > 0 && stack.Reason == "":
+			fmt.Fprintf(a.out, "%s leaves no frame behind: %s\n", stack.Name, strings.Join(stack.Path, " → "))
+		case len(stack.Path) > 0:
+			fmt.Fprintln(a.out, strings.Join(stack.Path, " → "))
+		case stack.Unknown:
+			fmt.Fprintf(a.out, "%s is not known to wait; it calls through pointers of unknown type\n", stack.Name)
 		default:
-			fmt.Fprintf(a.out, "%s waits nowhere without bound\n", s.Name)
+			fmt.Fprintf(a.out, "%s waits nowhere without bound\n", stack.Name)
 		}
-		for _, t := range s.Threads {
+		for _, t := range stack.Threads {
 			fmt.Fprintf(a.out, "    thread %s\n", t)
 		}
-		for _, c := range s.Syscalls {
+		for _, c := range stack.Syscalls {
 			fmt.Fprintf(a.out, "    system call %s\n", c)
 		}
 	}

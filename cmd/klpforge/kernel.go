@@ -32,7 +32,7 @@ func (a *app) kernelCmd() *cobra.Command {
 }
 
 func (a *app) kernelPrepareCmd() *cobra.Command {
-	var o kernel.Options
+	var opts kernel.Options
 	var tools kbuild.Toolchain
 	var jobs int
 	var sandbox kbuild.Sandbox
@@ -42,35 +42,44 @@ func (a *app) kernelPrepareCmd() *cobra.Command {
 		Example: `  klpforge kernel prepare -k 6.1.0-55-cloud-amd64`,
 		Args:    exactArgs(0, "no arguments"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if !named(o) {
-				return usageError("which kernel? give -k RELEASE, or --build-tree DIR for one of your own")
-			}
-			t, err := kernel.Open(o)
-			if err != nil {
-				return err
-			}
-			defer t.Close()
-			p := newProgress(a.err)
-			tree, err := pipeline.Prepare(cmd.Context(), t, kbuild.PrepareOptions{Toolchain: tools, Jobs: jobs, Progress: p.update, Sandbox: sandbox})
-			p.done()
-			if err != nil {
-				return err
-			}
-			if tree.Unconfined != "" {
-				fmt.Fprintf(a.err, "note: sandbox: programs of the build are not confined: %s\n", tree.Unconfined)
-			}
-			if tree.Healed != "" {
-				fmt.Fprintf(a.err, "note: %s\n", tree.Healed)
-			}
-			fmt.Fprintln(a.out, tree.Dir)
-			return nil
+			return a.kernelPrepare(cmd.Context(), opts, kbuild.PrepareOptions{Toolchain: tools, Jobs: jobs,
+				Sandbox: sandbox})
 		},
 	}
-	targetFlags(cmd, &o)
+	targetFlags(cmd, &opts)
 	toolchainFlags(cmd, &tools)
 	cmd.Flags().IntVarP(&jobs, "jobs", "j", 0, "parallel jobs")
 	sandboxFlag(cmd, &sandbox)
 	return cmd
+}
+
+// kernelPrepare makes the prepared tree of a kernel and prints where it lies.
+func (a *app) kernelPrepare(ctx context.Context, opts kernel.Options, prepare kbuild.PrepareOptions) error {
+	if !named(opts) {
+		return usageError("which kernel? give -k RELEASE, or --build-tree DIR for one of your own")
+	}
+	target, err := kernel.Open(opts)
+	if err != nil {
+		return err
+	}
+	defer target.Close()
+
+	bars := newProgress(a.err)
+	prepare.Progress = bars.update
+	tree, err := pipeline.Prepare(ctx, target, prepare)
+	bars.done()
+	if err != nil {
+		return err
+	}
+
+	if tree.Unconfined != "" {
+		fmt.Fprintf(a.err, "note: sandbox: programs of the build are not confined: %s\n", tree.Unconfined)
+	}
+	if tree.Healed != "" {
+		fmt.Fprintf(a.err, "note: %s\n", tree.Healed)
+	}
+	fmt.Fprintln(a.out, tree.Dir)
+	return nil
 }
 
 func (a *app) kernelListCmd() *cobra.Command {
@@ -79,32 +88,37 @@ func (a *app) kernelListCmd() *cobra.Command {
 		Use:   "list",
 		Short: "List the kernels that can be opened, and which of their parts are there",
 		Args:  exactArgs(0, "no arguments"),
-		RunE: func(*cobra.Command, []string) error {
-			if err := checkFormat(format); err != nil {
-				return err
-			}
-			list, err := kernel.List(root, cachedir.Dir(cache))
-			if err != nil {
-				return err
-			}
-			if format == "json" {
-				if list == nil {
-					list = []kernel.Installed{}
-				}
-				return writeJSON(a, map[string]any{"schema": "klpforge.kernels/v1", "kernels": list})
-			}
-			w := tabwriter.NewWriter(a.out, 0, 8, 2, ' ', 0)
-			fmt.Fprintln(w, "RELEASE\tIMAGE\tMODULES\tHEADERS\tSOURCE\tDEBUG\tWHERE")
-			for _, k := range list {
-				fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", k.Release, yes(k.Image), yes(k.Modules), yes(k.Headers), yes(k.Source), yes(k.Debug), k.Where)
-			}
-			return w.Flush()
-		},
+		RunE:  func(*cobra.Command, []string) error { return a.kernelList(root, cache, format) },
 	}
 	cmd.Flags().StringVar(&root, "root", "/", "`DIR` to look in, as if it were /")
 	cmd.Flags().StringVar(&cache, "cache", "", "cache `DIR`")
 	cmd.Flags().StringVar(&format, "format", "text", "text or json")
 	return cmd
+}
+
+// kernelList prints the kernels below root and in the cache.
+func (a *app) kernelList(root, cache, format string) error {
+	if err := checkFormat(format); err != nil {
+		return err
+	}
+	list, err := kernel.List(root, cachedir.Dir(cache))
+	if err != nil {
+		return err
+	}
+	if format == "json" {
+		if list == nil {
+			list = []kernel.Installed{}
+		}
+		return writeJSON(a, map[string]any{"schema": "klpforge.kernels/v1", "kernels": list})
+	}
+
+	table := tabwriter.NewWriter(a.out, 0, 8, 2, ' ', 0)
+	fmt.Fprintln(table, "RELEASE\tIMAGE\tMODULES\tHEADERS\tSOURCE\tDEBUG\tWHERE")
+	for _, k := range list {
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", k.Release, yes(k.Image), yes(k.Modules),
+			yes(k.Headers), yes(k.Source), yes(k.Debug), k.Where)
+	}
+	return table.Flush()
 }
 
 func yes(b bool) string {
@@ -115,7 +129,7 @@ func yes(b bool) string {
 }
 
 func (a *app) kernelFetchCmd() *cobra.Command {
-	var o fetch.Options
+	var opts fetch.Options
 	var from string
 	cmd := &cobra.Command{
 		Use:   "fetch RELEASE",
@@ -132,72 +146,80 @@ archive is that of the machine's own package sources, which stay as they are.`,
   klpforge kernel fetch --suite trixie 6.12.117+deb13-amd64`,
 		Args: exactArgs(1, "one release"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if from != "" {
-				if !slices.Contains(fetch.Names(), from) {
-					return usageError("--from: %q is none of %s", from, strings.Join(fetch.Names(), ", "))
-				}
-				p, err := fetch.Named(from)
-				if err != nil {
-					return err
-				}
-				o.From = p
-			}
-			o.Progress = func(s string) { fmt.Fprintln(a.err, s) }
-			fetched, err := fetch.Kernel(cmd.Context(), args[0], o)
-			if err != nil {
-				return err
-			}
-			if !o.ImageOnly {
-				a.adviseCompiler(cmd.Context(), fetched, o.Cache)
-			}
-			fmt.Fprintf(a.out, "%s is in the cache\n", args[0])
-			return nil
+			return a.kernelFetch(cmd.Context(), args[0], from, opts)
 		},
 	}
-	cmd.Flags().StringVar((*string)(&o.Cache), "cache", "", "cache `DIR`")
-	cmd.Flags().StringVar(&from, "from", "", "package system: "+strings.Join(fetch.Names(), " or ")+" (default: the first that is here)")
-	cmd.Flags().StringVar(&o.Suite, "suite", "", "suite of Debian that has the kernel (default: this machine's, else by the release)")
-	cmd.Flags().BoolVar(&o.IncludeDbg, "dbg", false, "also the debug package (several GB)")
-	cmd.Flags().BoolVar(&o.ImageOnly, "image-only", false, "neither headers nor source")
+	cmd.Flags().StringVar((*string)(&opts.Cache), "cache", "", "cache `DIR`")
+	cmd.Flags().StringVar(&from, "from", "", "package system: "+strings.Join(fetch.Names(), " or ")+
+		" (default: the first that is here)")
+	cmd.Flags().StringVar(&opts.Suite, "suite", "",
+		"suite of Debian that has the kernel (default: this machine's, else by the release)")
+	cmd.Flags().BoolVar(&opts.IncludeDbg, "dbg", false, "also the debug package (several GB)")
+	cmd.Flags().BoolVar(&opts.ImageOnly, "image-only", false, "neither headers nor source")
 	return cmd
+}
+
+// kernelFetch brings a kernel into the cache; from names the package system, "" the first that is here.
+func (a *app) kernelFetch(ctx context.Context, release, from string, opts fetch.Options) error {
+	if from != "" {
+		if !slices.Contains(fetch.Names(), from) {
+			return usageError("--from: %q is none of %s", from, strings.Join(fetch.Names(), ", "))
+		}
+		p, err := fetch.Named(from)
+		if err != nil {
+			return err
+		}
+		opts.From = p
+	}
+
+	opts.Progress = func(s string) { fmt.Fprintln(a.err, s) }
+	fetched, err := fetch.Kernel(ctx, release, opts)
+	if err != nil {
+		return err
+	}
+	if !opts.ImageOnly {
+		a.adviseCompiler(ctx, fetched, opts.Cache)
+	}
+	fmt.Fprintf(a.out, "%s is in the cache\n", release)
+	return nil
 }
 
 // adviseCompiler says which compiler made a kernel that was fetched, and where it is had.
 func (a *app) adviseCompiler(ctx context.Context, fetched *fetch.Result, cache cachedir.Dir) {
-	t, err := kernel.Open(kernel.Options{Release: fetched.Release, Root: fetched.Root, Cache: cache})
+	target, err := kernel.Open(kernel.Options{Release: fetched.Release, Root: fetched.Root, Cache: cache})
 	if err != nil {
 		return // it can be fetched, though not used: who opens it says why
 	}
-	defer t.Close()
-	c, err := t.Compiler()
-	if err != nil || c.Text == "" {
+	defer target.Close()
+	compiler, err := target.Compiler()
+	if err != nil || compiler.Text == "" {
 		return
 	}
-	fmt.Fprintf(a.err, "compiled with: %s\n", c.Text)
-	if packages := fetched.From.Compiler(c); len(packages) > 0 {
+	fmt.Fprintf(a.err, "compiled with: %s\n", compiler.Text)
+	if packages := fetched.From.Compiler(compiler); len(packages) > 0 {
 		fmt.Fprintf(a.err, "for the compiler: %s\n", fetched.From.Install(ctx, fetched.Suite, packages...))
 	}
 }
 
 func (a *app) kernelInfoCmd() *cobra.Command {
-	var o kernel.Options
+	var opts kernel.Options
 	cmd := &cobra.Command{
 		Use:     "info -k RELEASE",
 		Short:   "Describe a kernel as klpforge sees it (JSON)",
 		Example: `  klpforge kernel info -k 6.1.0-55-cloud-amd64 | jq .api`,
 		Args:    exactArgs(0, "no arguments"),
 		RunE: func(*cobra.Command, []string) error {
-			if !named(o) {
+			if !named(opts) {
 				return usageError("which kernel? give -k RELEASE, or --build-tree DIR for one of your own")
 			}
-			t, err := kernel.Open(o)
+			target, err := kernel.Open(opts)
 			if err != nil {
 				return err
 			}
-			defer t.Close()
-			return writeJSON(a, t.Info())
+			defer target.Close()
+			return writeJSON(a, target.Info())
 		},
 	}
-	targetFlags(cmd, &o)
+	targetFlags(cmd, &opts)
 	return cmd
 }

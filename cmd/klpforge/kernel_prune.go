@@ -44,6 +44,7 @@ when a build needs it.`,
 			case some && days < 0:
 				return usageError("--unused-for %d: want a number of days", days)
 			}
+
 			dir := cachedir.Dir(cache)
 			if dir == "" {
 				var err error
@@ -51,19 +52,21 @@ when a build needs it.`,
 					return err
 				}
 			}
+
 			list, err := kbuild.CachedTrees(cmd.Context(), string(dir))
 			if err != nil {
 				return err
 			}
+			// A tree may come into use between the list and its removal: the lock decides then.
 			limit := time.Now().AddDate(0, 0, -days)
 			out := make([]prunedTree, len(list))
-			for i, t := range list {
-				out[i].CachedTree = t
-				if t.InUse || !all && (!some || t.Used.After(limit)) {
+			for i, tree := range list {
+				out[i].CachedTree = tree
+				if tree.InUse || !all && (!some || tree.Used.After(limit)) {
 					continue
 				}
 				if !dry {
-					err := kbuild.PruneTree(string(dir), t.Key)
+					err := kbuild.PruneTree(string(dir), tree.Key)
 					if errors.Is(err, kbuild.ErrTreeInUse) {
 						out[i].InUse = true
 						continue
@@ -74,45 +77,49 @@ when a build needs it.`,
 				}
 				out[i].Removed = true
 			}
+
 			if format == "json" {
-				return writeJSON(a, map[string]any{"schema": "klpforge.trees/v1", "cache": dir, "dryRun": dry, "trees": out})
+				return writeJSON(a, map[string]any{"schema": "klpforge.trees/v1", "cache": dir, "dryRun": dry,
+					"trees": out})
 			}
 			return a.prunedTrees(out, dry)
 		},
 	}
-	f := cmd.Flags()
-	f.StringVar(&cache, "cache", "", "cache `DIR` (default $KLPFORGE_CACHE, else klpforge in the user's cache directory)")
-	f.IntVar(&days, "unused-for", 0, "remove trees that no run has asked for in so many `DAYS`")
-	f.BoolVar(&all, "all", false, "remove all trees")
-	f.BoolVar(&dry, "dry-run", false, "only say what would be removed")
-	f.StringVar(&format, "format", "text", "text or json")
+	flags := cmd.Flags()
+	flags.StringVar(&cache, "cache", "",
+		"cache `DIR` (default $KLPFORGE_CACHE, else klpforge in the user's cache directory)")
+	flags.IntVar(&days, "unused-for", 0, "remove trees that no run has asked for in so many `DAYS`")
+	flags.BoolVar(&all, "all", false, "remove all trees")
+	flags.BoolVar(&dry, "dry-run", false, "only say what would be removed")
+	flags.StringVar(&format, "format", "text", "text or json")
 	return cmd
 }
 
 func (a *app) prunedTrees(list []prunedTree, dry bool) error {
 	var kept, removed int64
-	w := tabwriter.NewWriter(a.out, 0, 8, 2, ' ', 0)
-	fmt.Fprintln(w, "TREE\tMIB\tLAST USED\tSTATE")
-	for _, t := range list {
+	table := tabwriter.NewWriter(a.out, 0, 8, 2, ' ', 0)
+	fmt.Fprintln(table, "TREE\tMIB\tLAST USED\tSTATE")
+	for _, tree := range list {
 		state := "kept"
 		switch {
-		case t.Removed && dry:
+		case tree.Removed && dry:
 			state = "would be removed"
-		case t.Removed:
+		case tree.Removed:
 			state = "removed"
-		case t.InUse:
+		case tree.InUse:
 			state = "in use"
-		case !t.Complete:
+		case !tree.Complete:
 			state = "not complete"
 		}
-		if t.Removed {
-			removed += t.Bytes
+		if tree.Removed {
+			removed += tree.Bytes
 		} else {
-			kept += t.Bytes
+			kept += tree.Bytes
 		}
-		fmt.Fprintf(w, "%s\t%d\t%s\t%s\n", t.Key, t.Bytes>>20, t.Used.UTC().Format(time.DateOnly), state)
+		fmt.Fprintf(table, "%s\t%d\t%s\t%s\n", tree.Key, tree.Bytes>>20, tree.Used.UTC().Format(time.DateOnly), state)
 	}
-	if err := w.Flush(); err != nil {
+
+	if err := table.Flush(); err != nil {
 		return err
 	}
 	verb := "removed"

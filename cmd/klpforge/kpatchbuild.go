@@ -41,7 +41,7 @@ type kpatchFlags struct {
 
 func (a *app) kpatchCmd() *cobra.Command { return a.kpatchCmdFor(new(kpatchFlags)) }
 
-func (a *app) kpatchCmdFor(k *kpatchFlags) *cobra.Command {
+func (a *app) kpatchCmdFor(given *kpatchFlags) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   kpatchBuild + " [flags] PATCH...",
 		Short: "Build a livepatch module by the command line of kpatch-build",
@@ -58,7 +58,7 @@ Exit codes: 0 done, 1 anything else.`,
   ln -s "$(command -v klpforge)" ~/bin/kpatch-build
   kpatch-build -s ~/linux -c ~/linux/.config -v ~/linux/vmlinux -t vmlinux -o out fix.patch`,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			err := a.kpatchBuild(cmd, k, args)
+			err := a.kpatchBuild(cmd, given, args)
 			if err == nil {
 				return nil
 			}
@@ -70,28 +70,36 @@ Exit codes: 0 done, 1 anything else.`,
 		},
 	}
 	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &exitError{code: exitFindings, err: err} })
-	f := cmd.Flags()
-	f.SortFlags = false
-	f.StringVarP(&k.archVersion, "archversion", "a", "", "kernel `RELEASE`, as uname -r prints it (default: the running kernel's)")
-	f.StringVarP(&k.sourceRPM, "sourcerpm", "r", "", "not supported: unpack `FILE` and give --sourcedir")
-	f.StringVarP(&k.source, "sourcedir", "s", "", "kernel source `DIR`; it is only read. If the kernel was built in it, nothing else is needed")
-	f.StringVarP(&k.config, "config", "c", "", "kernel config `FILE` (default with -s: .config there)")
-	f.StringVarP(&k.vmlinux, "vmlinux", "v", "", "original vmlinux `FILE` (default with -s: vmlinux there); says the release")
-	f.IntVarP(&k.jobs, "jobs", "j", 0, "parallel jobs (default: number of CPUs)")
-	f.StringArrayVarP(&k.targets, "target", "t", nil, "patch only what this `GOAL` makes: vmlinux, modules, a directory/, an object.o or a module.ko; several add up")
-	f.StringVarP(&k.name, "name", "n", "", "module `NAME`")
-	f.StringVarP(&k.output, "output", "o", ".", "`DIR` for the module")
-	f.CountVarP(&k.debug, "debug", "d", "keep the generated sources in $CACHEDIR/tmp (~/.kpatch/tmp)")
-	f.StringVar(&k.ootModule, "oot-module", "", "patch a module built outside of the kernel's tree: `FILE.ko`, as it is loaded")
-	f.StringVar(&k.ootSource, "oot-module-src", "", "`DIR` with the source of --oot-module")
-	f.BoolVarP(&k.nonReplace, "non-replace", "R", false, "do not make the livepatch replace all earlier ones")
-	f.BoolVar(&k.skipCleanup, "skip-cleanup", false, "keep the generated sources, as --debug")
-	f.BoolVar(&k.skipCheck, "skip-compiler-check", false, "accept another compiler version; shipped code is compared all the same")
-	f.BoolVar(&k.skipGCC, "skip-gcc-check", false, "the same")
-	f.StringVar(&k.built, "build-tree", "", "`DIR` that the kernel was built in, where its parts lie (default: that of -s, or the one that -v or -c lies in)")
-	toolchainFlags(cmd, &k.tools)
-	sandboxFlag(cmd, &k.sandbox)
-	trustFlag(cmd, &k.trust)
+	flags := cmd.Flags()
+	flags.SortFlags = false
+	flags.StringVarP(&given.archVersion, "archversion", "a", "",
+		"kernel `RELEASE`, as uname -r prints it (default: the running kernel's)")
+	flags.StringVarP(&given.sourceRPM, "sourcerpm", "r", "", "not supported: unpack `FILE` and give --sourcedir")
+	flags.StringVarP(&given.source, "sourcedir", "s", "",
+		"kernel source `DIR`; it is only read. If the kernel was built in it, nothing else is needed")
+	flags.StringVarP(&given.config, "config", "c", "", "kernel config `FILE` (default with -s: .config there)")
+	flags.StringVarP(&given.vmlinux, "vmlinux", "v", "",
+		"original vmlinux `FILE` (default with -s: vmlinux there); says the release")
+	flags.IntVarP(&given.jobs, "jobs", "j", 0, "parallel jobs (default: number of CPUs)")
+	flags.StringArrayVarP(&given.targets, "target", "t", nil,
+		"patch only what this `GOAL` makes: vmlinux, modules, a directory/, an object.o or a module.ko; several add up")
+	flags.StringVarP(&given.name, "name", "n", "", "module `NAME`")
+	flags.StringVarP(&given.output, "output", "o", ".", "`DIR` for the module")
+	flags.CountVarP(&given.debug, "debug", "d", "keep the generated sources in $CACHEDIR/tmp (~/.kpatch/tmp)")
+	flags.StringVar(&given.ootModule, "oot-module", "",
+		"patch a module built outside of the kernel's tree: `FILE.ko`, as it is loaded")
+	flags.StringVar(&given.ootSource, "oot-module-src", "", "`DIR` with the source of --oot-module")
+	flags.BoolVarP(&given.nonReplace, "non-replace", "R", false, "do not make the livepatch replace all earlier ones")
+	flags.BoolVar(&given.skipCleanup, "skip-cleanup", false, "keep the generated sources, as --debug")
+	flags.BoolVar(&given.skipCheck, "skip-compiler-check", false,
+		"accept another compiler version; shipped code is compared all the same")
+	flags.BoolVar(&given.skipGCC, "skip-gcc-check", false, "the same")
+	flags.StringVar(&given.built, "build-tree", "",
+		"`DIR` that the kernel was built in, where its parts lie (default: that of -s, or the one "+
+			"that -v or -c lies in)")
+	toolchainFlags(cmd, &given.tools)
+	sandboxFlag(cmd, &given.sandbox)
+	trustFlag(cmd, &given.trust)
 	return cmd
 }
 
@@ -108,6 +116,8 @@ func kpatchArgs(cmd *cobra.Command, args []string) []string {
 	if len(args) < 2 || args[1] != kpatchBuild {
 		return args
 	}
+
+	// getopt_long, which kpatch-build uses, takes any prefix of an option that is unique.
 	for i, arg := range args {
 		if arg == "--" {
 			break
@@ -117,10 +127,11 @@ func kpatchArgs(cmd *cobra.Command, args []string) []string {
 		if !ok || short == "" || cmd.Flags().Lookup(short) != nil {
 			continue
 		}
+
 		var fits []string
-		cmd.Flags().VisitAll(func(f *pflag.Flag) {
-			if strings.HasPrefix(f.Name, short) && !slices.Contains(notOfKpatch, f.Name) {
-				fits = append(fits, f.Name)
+		cmd.Flags().VisitAll(func(flag *pflag.Flag) {
+			if strings.HasPrefix(flag.Name, short) && !slices.Contains(notOfKpatch, flag.Name) {
+				fits = append(fits, flag.Name)
 			}
 		})
 		if len(fits) == 1 {
@@ -133,20 +144,20 @@ func kpatchArgs(cmd *cobra.Command, args []string) []string {
 	return args
 }
 
-func (a *app) kpatchBuild(cmd *cobra.Command, k *kpatchFlags, patches []string) error {
-	o, err := k.options(patches, cmd.Flags().Changed("jobs"))
+func (a *app) kpatchBuild(cmd *cobra.Command, given *kpatchFlags, patches []string) error {
+	opts, err := given.options(patches, cmd.Flags().Changed("jobs"))
 	if err != nil {
 		return err
 	}
-	if k.skipCheck || k.skipGCC {
+	if given.skipCheck || given.skipGCC {
 		fmt.Fprintln(a.err, "WARNING: the compiler's version is not compared with the target's; shipped code is")
 	}
-	fmt.Fprintf(a.out, "Building patch module: %s\n", filepath.Base(o.Output))
-	p := newProgress(a.err)
-	o.Progress = p.update
+	fmt.Fprintf(a.out, "Building patch module: %s\n", filepath.Base(opts.Output))
+	bars := newProgress(a.err)
+	opts.Progress = bars.update
 	start := time.Now()
-	res, err := pipeline.Run(cmd.Context(), o)
-	p.done()
+	res, err := pipeline.Run(cmd.Context(), opts)
+	bars.done()
 	a.summary(res, err, time.Since(start))
 	if err != nil {
 		return err
@@ -157,83 +168,96 @@ func (a *app) kpatchBuild(cmd *cobra.Command, k *kpatchFlags, patches []string) 
 
 // options translates the flags. Every flag has an effect or is refused.
 func (k *kpatchFlags) options(patches []string, jobsGiven bool) (pipeline.Options, error) {
-	o := pipeline.Options{Patches: patches, Goals: k.targets, NoReplace: k.nonReplace, AllowCompilerMismatch: k.skipCheck || k.skipGCC,
-		Toolchain: k.tools, Sandbox: k.sandbox, TrustPatch: k.trust}
+	opts := pipeline.Options{Patches: patches, Goals: k.targets, NoReplace: k.nonReplace,
+		AllowCompilerMismatch: k.skipCheck || k.skipGCC,
+		Toolchain:             k.tools, Sandbox: k.sandbox, TrustPatch: k.trust}
+
+	// What does not go together is refused before anything is looked for.
 	if len(patches) == 0 {
-		return o, errors.New("no patch file given")
+		return opts, errors.New("no patch file given")
 	}
 	if k.sourceRPM != "" {
-		return o, errors.New("--sourcerpm: source packages of RPM are not unpacked; do that (rpmbuild -bp), and give the result with --sourcedir")
+		return opts, errors.New("--sourcerpm: source packages of RPM are not unpacked; do that (rpmbuild -bp), and " +
+			"give the result with --sourcedir")
 	}
-	for _, other := range []struct{ flag, value string }{{"--vmlinux", k.vmlinux}, {"--sourcedir", k.source}, {"--build-tree", k.built}} {
+	for _, other := range []struct{ flag, value string }{{"--vmlinux", k.vmlinux}, {"--sourcedir", k.source},
+		{"--build-tree", k.built}} {
 		if k.archVersion != "" && other.value != "" {
-			return o, fmt.Errorf("--archversion and %s exclude each other: the release is that of vmlinux", other.flag)
+			return opts, fmt.Errorf("--archversion and %s exclude each other: the release is that of vmlinux",
+				other.flag)
 		}
 	}
 	if jobsGiven && k.jobs <= 0 {
-		return o, fmt.Errorf("--jobs %d: want a positive number", k.jobs)
+		return opts, fmt.Errorf("--jobs %d: want a positive number", k.jobs)
 	}
 	if k.ootModule != "" && k.ootSource == "" || k.ootModule == "" && k.ootSource != "" {
-		return o, errors.New("--oot-module and --oot-module-src need each other")
+		return opts, errors.New("--oot-module and --oot-module-src need each other")
 	}
 	if k.ootModule != "" && len(k.targets) > 0 {
-		return o, errors.New("--target says what of the kernel is patched; it does not go with --oot-module")
+		return opts, errors.New("--target says what of the kernel is patched; it does not go with --oot-module")
 	}
 	for _, t := range k.targets {
 		if err := kbuild.CheckGoal(t); err != nil {
-			return o, fmt.Errorf("--target: %w", err)
+			return opts, fmt.Errorf("--target: %w", err)
 		}
 	}
+
+	// What is named must be there before a build of minutes begins.
 	type place struct {
 		flag, path string
 		dir        bool
 	}
-	places := []place{{"--build-tree", k.built, true}, {"--sourcedir", k.source, true}, {"--config", k.config, false}, {"--vmlinux", k.vmlinux, false},
+	places := []place{{"--build-tree", k.built, true}, {"--sourcedir", k.source, true}, {"--config", k.config, false},
+		{"--vmlinux", k.vmlinux, false},
 		{"--output", k.output, true}, {"--oot-module", k.ootModule, false}, {"--oot-module-src", k.ootSource, true}}
-	for _, p := range patches {
-		places = append(places, place{"patch", p, false})
+	for _, file := range patches {
+		places = append(places, place{"patch", file, false})
 	}
-	for _, p := range places {
-		if p.path == "" {
+	for _, where := range places {
+		if where.path == "" {
 			continue
 		}
-		info, err := os.Stat(p.path)
+		info, err := os.Stat(where.path)
 		switch {
 		case err != nil:
-			return o, fmt.Errorf("%s: %w", p.flag, err)
-		case info.IsDir() && !p.dir:
-			return o, fmt.Errorf("%s %s: want a file, not a directory", p.flag, p.path)
-		case !info.IsDir() && p.dir:
-			return o, fmt.Errorf("%s %s: want a directory", p.flag, p.path)
+			return opts, fmt.Errorf("%s: %w", where.flag, err)
+		case info.IsDir() && !where.dir:
+			return opts, fmt.Errorf("%s %s: want a file, not a directory", where.flag, where.path)
+		case !info.IsDir() && where.dir:
+			return opts, fmt.Errorf("%s %s: want a directory", where.flag, where.path)
 		}
 	}
-	o.Jobs = k.jobs
-	if err := k.kernel(&o); err != nil {
-		return o, err
+
+	opts.Jobs = k.jobs
+	if err := k.kernel(&opts); err != nil {
+		return opts, err
 	}
+
+	// A name that had to be changed is reported with the one that it came from.
 	from := k.name
 	if from == "" {
 		from = "livepatch-" + kpatchStem(patches)
 	}
 	name := kpatchName(from)
 	if name != from {
-		o.NameFrom = from
+		opts.NameFrom = from
 	}
-	o.Name, o.Output = name, filepath.Join(k.output, name+".ko")
+	opts.Name, opts.Output = name, filepath.Join(k.output, name+".ko")
+
 	if k.debug > 0 || k.skipCleanup {
 		dir, err := kpatchScratch()
 		if err != nil {
-			return o, err
+			return opts, err
 		}
-		o.Emit = filepath.Join(dir, name)
+		opts.Emit = filepath.Join(dir, name)
 	}
-	return o, nil
+	return opts, nil
 }
 
 // kernel says which kernel is meant and where its parts are.
-func (k *kpatchFlags) kernel(o *pipeline.Options) error {
-	t := &o.Kernel
-	t.Release, t.Source, t.Config, t.Vmlinux = k.archVersion, k.source, k.config, k.vmlinux
+func (k *kpatchFlags) kernel(opts *pipeline.Options) error {
+	target := &opts.Kernel
+	target.Release, target.Source, target.Config, target.Vmlinux = k.archVersion, k.source, k.config, k.vmlinux
 	if k.ootModule != "" {
 		info, err := module.Read(k.ootModule)
 		if err != nil {
@@ -243,28 +267,33 @@ func (k *kpatchFlags) kernel(o *pipeline.Options) error {
 		if k.archVersion != "" && k.archVersion != release {
 			return fmt.Errorf("--archversion %s: %s is for %s", k.archVersion, k.ootModule, release)
 		}
-		t.Release, t.ExtraModules, o.ExternalSource = release, []string{k.ootModule}, k.ootSource
+		target.Release, target.ExtraModules, opts.ExternalSource = release, []string{k.ootModule}, k.ootSource
 	}
+
 	tree, err := k.findTree()
 	if err != nil {
 		return err
 	}
 	switch {
-	case tree != nil && (t.Release == "" || t.Release == tree.Release()):
-		t.Finder = tree
-	case k.source != "" && t.Vmlinux == "" && t.Release == "":
-		return fmt.Errorf("no kernel was built in %s: give the directory that yours was built in with --build-tree, or its vmlinux with --vmlinux and its configuration with --config", k.source)
-	case k.source != "" && t.Config == "":
-		if t.Config = beside(k.source, ".config"); t.Config == "" {
-			return fmt.Errorf("%s has no .config: give the kernel's with --config, or the directory that it was built in with --build-tree", k.source)
+	case tree != nil && (target.Release == "" || target.Release == tree.Release()):
+		target.Finder = tree
+	case k.source != "" && target.Vmlinux == "" && target.Release == "":
+		return fmt.Errorf("no kernel was built in %s: give the directory that yours was built in with --build-tree, "+
+			"or its vmlinux with --vmlinux and its configuration with --config", k.source)
+	case k.source != "" && target.Config == "":
+		if target.Config = beside(k.source, ".config"); target.Config == "" {
+			return fmt.Errorf("%s has no .config: give the kernel's with --config, or the directory that it was "+
+				"built in with --build-tree", k.source)
 		}
 	}
-	if !named(*t) {
+
+	// As kpatch-build does, the running kernel when nothing names another.
+	if !named(*target) {
 		b, err := os.ReadFile("/proc/sys/kernel/osrelease")
 		if err != nil {
 			return fmt.Errorf("find out the running kernel: %w; give its release with --archversion", err)
 		}
-		t.Release = strings.TrimSpace(string(b))
+		target.Release = strings.TrimSpace(string(b))
 	}
 	return nil
 }
@@ -320,14 +349,14 @@ func kpatchStem(patches []string) string {
 
 // kpatchName makes a module name as that tool does: letters, digits, '_' and
 // '-', at most 48 bytes.
-func kpatchName(s string) string {
-	s = strings.Map(func(r rune) rune {
+func kpatchName(name string) string {
+	name = strings.Map(func(r rune) rune {
 		if r == '_' || r == '-' || r >= '0' && r <= '9' || r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' {
 			return r
 		}
 		return '-'
-	}, s)
-	return s[:min(len(s), 48)]
+	}, name)
+	return name[:min(len(name), 48)]
 }
 
 // kpatchScratch is the directory for what is kept.

@@ -23,8 +23,8 @@ type lintFlags struct {
 }
 
 func (a *app) lintCmd() *cobra.Command {
-	var o pipeline.Options
-	var l lintFlags
+	var opts pipeline.Options
+	var given lintFlags
 	cmd := &cobra.Command{
 		Use:   "lint -k RELEASE [flags] PATCH...",
 		Short: "Review patches as a livepatch, without making a module",
@@ -44,74 +44,84 @@ the patches change no code; 2 usage; 3 the environment failed.`,
   klpforge lint -k 6.1.0-55-cloud-amd64 --format sarif fix.patch > fix.sarif
   klpforge lint -k 6.1.0-55-cloud-amd64 --disable KLP213 --fail-on warning fix.patch`,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if !named(o.Kernel) {
+			if !named(opts.Kernel) {
 				return usageError("which kernel? give -k RELEASE, or --build-tree DIR for one of your own")
 			}
-			if len(args) == 0 && o.GitRange == "" {
+			if len(args) == 0 && opts.GitRange == "" {
 				return usageError("no patch given")
 			}
-			if len(args) > 0 && o.GitRange != "" {
+			if len(args) > 0 && opts.GitRange != "" {
 				return usageError("give patch files or --range, not both")
 			}
-			if err := checkExternal(&o); err != nil {
+			if err := checkExternal(&opts); err != nil {
 				return err
 			}
-			o.Patches = args
-			return a.lint(cmd, o, l)
+			opts.Patches = args
+			return a.lint(cmd, opts, given)
 		},
 	}
-	targetFlags(cmd, &o.Kernel)
-	externalFlags(cmd, &o)
-	f := cmd.Flags()
-	f.StringVar(&l.format, "format", "text", "text, json, sarif or html")
-	f.StringVar(&l.failOn, "fail-on", "error", "exit 1 for findings of this severity or above: error, warning or note")
-	f.StringSliceVar(&l.checks, "checks", nil, "report only these checks, by `ID` or name")
-	f.StringSliceVar(&l.not, "disable", nil, "do not report these checks, by `ID` or name")
-	f.StringArrayVar(&l.allow, "allow", nil, "accept findings `ID=reason`; they stay in the report")
-	f.StringVar(&l.shadow, "suggest-shadow", "", "write shadow-variable code for changed types (KLP208) to `FILE`")
-	f.StringVar(&o.GitDir, "git", ".", "repository for --range")
-	f.StringVar(&o.GitRange, "range", "", "take the commits `A..B` of --git instead of patch files")
-	f.IntVarP(&o.Strip, "strip", "p", 0, "leading directories to drop from names in patches (default: found out)")
-	f.IntVar(&o.Fuzz, "fuzz", 0, "context lines at each end of a hunk that may differ")
-	toolchainFlags(cmd, &o.Toolchain)
-	f.IntVarP(&o.Jobs, "jobs", "j", 0, "parallel jobs (default: number of CPUs)")
-	f.BoolVar(&o.NoAutoCallers, "no-auto-callers", false, "leave out unchanged callers of functions whose lock effect changed; KLP201 is an error then")
-	f.BoolVar(&o.AllowCompilerMismatch, "skip-compiler-check", false, "accept another compiler version; shipped code is compared all the same")
-	sandboxFlag(cmd, &o.Sandbox)
-	f.BoolVar(&o.AllowSourceMismatch, "skip-source-check", false, "accept source of another version; shipped code is compared all the same")
+	targetFlags(cmd, &opts.Kernel)
+	externalFlags(cmd, &opts)
+	flags := cmd.Flags()
+	flags.StringVar(&given.format, "format", "text", "text, json, sarif or html")
+	flags.StringVar(&given.failOn, "fail-on", "error",
+		"exit 1 for findings of this severity or above: error, warning or note")
+	flags.StringSliceVar(&given.checks, "checks", nil, "report only these checks, by `ID` or name")
+	flags.StringSliceVar(&given.not, "disable", nil, "do not report these checks, by `ID` or name")
+	flags.StringArrayVar(&given.allow, "allow", nil, "accept findings `ID=reason`; they stay in the report")
+	flags.StringVar(&given.shadow, "suggest-shadow", "",
+		"write shadow-variable code for changed types (KLP208) to `FILE`")
+	flags.StringVar(&opts.GitDir, "git", ".", "repository for --range")
+	flags.StringVar(&opts.GitRange, "range", "", "take the commits `A..B` of --git instead of patch files")
+	flags.IntVarP(&opts.Strip, "strip", "p", 0,
+		"leading directories to drop from names in patches (default: found out)")
+	flags.IntVar(&opts.Fuzz, "fuzz", 0, "context lines at each end of a hunk that may differ")
+	toolchainFlags(cmd, &opts.Toolchain)
+	flags.IntVarP(&opts.Jobs, "jobs", "j", 0, "parallel jobs (default: number of CPUs)")
+	flags.BoolVar(&opts.NoAutoCallers, "no-auto-callers", false,
+		"leave out unchanged callers of functions whose lock effect changed; KLP201 is an error then")
+	flags.BoolVar(&opts.AllowCompilerMismatch, "skip-compiler-check", false,
+		"accept another compiler version; shipped code is compared all the same")
+	sandboxFlag(cmd, &opts.Sandbox)
+	flags.BoolVar(&opts.AllowSourceMismatch, "skip-source-check", false,
+		"accept source of another version; shipped code is compared all the same")
 	return cmd
 }
 
-func (a *app) lint(cmd *cobra.Command, o pipeline.Options, l lintFlags) error {
-	level, err := parseSeverity(l.failOn)
+func (a *app) lint(cmd *cobra.Command, opts pipeline.Options, given lintFlags) error {
+	level, err := parseSeverity(given.failOn)
 	if err != nil {
 		return err
 	}
-	if !strings.Contains(" text json sarif html ", " "+l.format+" ") {
-		return usageError("unknown --format %q: text, json, sarif or html", l.format)
+	if !strings.Contains(" text json sarif html ", " "+given.format+" ") {
+		return usageError("unknown --format %q: text, json, sarif or html", given.format)
 	}
+
 	registry := all.Registry()
-	selected, err := registry.Select(l.checks, l.not)
+	selected, err := registry.Select(given.checks, given.not)
 	if err != nil {
 		return &exitError{code: exitUsage, err: err}
 	}
-	if o.Allow, err = parseAllow(l.allow); err != nil {
+	if opts.Allow, err = parseAllow(given.allow); err != nil {
 		return err
 	}
-	p := newProgress(a.err)
-	o.Progress, o.DiffOnly = p.update, true
-	res, err := pipeline.Run(cmd.Context(), o)
-	p.done()
-	if l.shadow != "" {
-		if err := a.suggestShadow(l.shadow, res.Findings); err != nil {
+
+	bars := newProgress(a.err)
+	opts.Progress, opts.DiffOnly = bars.update, true
+	res, err := pipeline.Run(cmd.Context(), opts)
+	bars.done()
+	if given.shadow != "" {
+		if err := a.suggestShadow(given.shadow, res.Findings); err != nil {
 			return err
 		}
 	}
+
+	// The report holds what was found before a failure, too: errors and exit code are part of it.
 	rep := lintReport(res, selected)
 	rep.Version = version
-	for _, c := range registry.Checks() {
-		if selected[c.ID] {
-			rep.Checks = append(rep.Checks, c)
+	for _, check := range registry.Checks() {
+		if selected[check.ID] {
+			rep.Checks = append(rep.Checks, check)
 		}
 	}
 	var refusal *pipeline.Refusal
@@ -121,10 +131,14 @@ func (a *app) lint(cmd *cobra.Command, o pipeline.Options, l lintFlags) error {
 	} else if rep.AtLeast(level) {
 		rep.Exit = exitFindings
 	}
-	if rep.Exit == exitEnv && l.format == "text" {
+
+	// A failed environment is no review. As text it is an error message; a document carries it
+	// inside.
+	if rep.Exit == exitEnv && given.format == "text" {
 		return err
 	}
-	switch l.format {
+
+	switch given.format {
 	case "json":
 		err = report.JSON(a.out, rep)
 	case "sarif":
@@ -156,9 +170,9 @@ func lintReport(res *pipeline.Result, selected map[finding.ID]bool) *report.Repo
 		rep.Sources = append(rep.Sources, p.Name)
 	}
 	rep.New = append(append(rep.New, res.NewFuncs...), res.NewData...)
-	for _, f := range res.Findings {
-		if selected[f.ID] {
-			rep.Findings = append(rep.Findings, f)
+	for _, found := range res.Findings {
+		if selected[found.ID] {
+			rep.Findings = append(rep.Findings, found)
 		}
 	}
 	for _, s := range res.Suppressions {
@@ -172,17 +186,19 @@ func lintReport(res *pipeline.Result, selected map[finding.ID]bool) *report.Repo
 	rep.Graph = callGraph(in)
 	for _, ob := range res.Plan.Objects {
 		for _, fn := range ob.Funcs {
-			x := report.Function{Object: ob.Name, Name: fn.Name, Sympos: fn.Sympos, Unit: fn.Unit, Reasons: fn.Reasons}
-			for _, u := range in.Units {
-				for _, ch := range u.Replace {
+			function := report.Function{Object: ob.Name, Name: fn.Name, Sympos: fn.Sympos, Unit: fn.Unit,
+				Reasons: fn.Reasons}
+			for _, unit := range in.Units {
+				for _, ch := range unit.Replace {
 					// Where two modules share an object file, the plan's unit also names the owner.
-					if u.Owner == ob.Name && ch.Name == fn.Name && strings.HasPrefix(fn.Unit, strings.TrimSuffix(u.Object, ".o")) {
-						x.Old, x.New = in.Locate(u.Object, ch.Name)
-						x.Code = report.Instructions(u.Diff, ch)
+					if unit.Owner == ob.Name && ch.Name == fn.Name &&
+						strings.HasPrefix(fn.Unit, strings.TrimSuffix(unit.Object, ".o")) {
+						function.Old, function.New = in.Locate(unit.Object, ch.Name)
+						function.Code = report.Instructions(unit.Diff, ch)
 					}
 				}
 			}
-			rep.Functions = append(rep.Functions, x)
+			rep.Functions = append(rep.Functions, function)
 		}
 	}
 	return rep

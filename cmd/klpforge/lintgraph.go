@@ -17,73 +17,81 @@ const maxCallers = 6
 // callGraph gathers who calls what is replaced: callers in the same object file, and
 // those in others that were looked for. It is nil when nothing is replaced.
 func callGraph(in *analyze.Input) *report.Graph {
-	g := &report.Graph{}
+	graph := &report.Graph{}
 	index := map[[2]string]int{}
 	node := func(object, name string, role report.Role) int {
 		k := [2]string{object, name}
 		i, ok := index[k]
 		if !ok {
-			i = len(g.Nodes)
+			i = len(graph.Nodes)
 			index[k] = i
-			g.Nodes = append(g.Nodes, report.Node{Name: name, Object: object, Role: role})
+			graph.Nodes = append(graph.Nodes, report.Node{Name: name, Object: object, Role: role})
 		}
 		return i
 	}
 	call := func(from, to int) {
-		if c := [2]int{from, to}; !slices.Contains(g.Calls, c) {
-			g.Calls = append(g.Calls, c)
+		if c := [2]int{from, to}; !slices.Contains(graph.Calls, c) {
+			graph.Calls = append(graph.Calls, c)
 		}
 	}
-	for _, u := range in.Units {
-		for _, ch := range u.Replace {
+
+	// First all that is replaced, so that calls between units find their nodes.
+	for _, unit := range in.Units {
+		for _, ch := range unit.Replace {
 			role := report.Replaced
-			if len(u.Joined[ch.Orig]) > 0 {
+			if len(unit.Joined[ch.Orig]) > 0 {
 				role = report.Joins
 			}
-			node(u.Owner, ch.Name, role)
+			node(unit.Owner, ch.Name, role)
 		}
 	}
-	if len(g.Nodes) == 0 {
+
+	if len(graph.Nodes) == 0 {
 		return nil
 	}
-	for _, u := range in.Units {
-		before, err := u.Before()
-		for _, ch := range u.Replace {
-			to := node(u.Owner, ch.Name, report.Replaced)
-			for _, callee := range u.Joined[ch.Orig] {
+
+	for _, unit := range in.Units {
+		before, err := unit.Before()
+		for _, ch := range unit.Replace {
+			to := node(unit.Owner, ch.Name, report.Replaced)
+			for _, callee := range unit.Joined[ch.Orig] {
 				for _, other := range in.Units {
 					if i, ok := index[[2]string{other.Owner, callee}]; ok {
 						call(to, i)
 					}
 				}
 			}
+			// Callers that are not replaced stand at the edge of the graph; too many would hide
+			// the rest.
 			var outside []string
 			if err == nil {
 				callers, _ := before.Callers(ch.Orig)
 				for _, a := range callers {
-					if name := u.Name(a); u.Replaced(a) {
-						call(node(u.Owner, name, report.Replaced), to)
-					} else if name != "" && !elfdiff.InitSection(u.Diff.Orig.Section(a)) {
+					if name := unit.Name(a); unit.Replaced(a) {
+						call(node(unit.Owner, name, report.Replaced), to)
+					} else if name != "" && !elfdiff.InitSection(unit.Diff.Orig.Section(a)) {
 						outside = append(outside, name)
 					}
 				}
 			}
-			for _, c := range u.Outside[ch.Orig].Unpatched {
+			for _, c := range unit.Outside[ch.Orig].Unpatched {
 				name, _, _ := strings.Cut(c, " ")
 				outside = append(outside, name)
 			}
+
 			slices.Sort(outside)
 			outside = slices.Compact(outside)
 			for i, name := range outside {
 				if i == maxCallers && len(outside) > maxCallers+1 {
-					more := len(g.Nodes)
-					g.Nodes = append(g.Nodes, report.Node{Name: fmt.Sprintf("and %d more", len(outside)-i), Role: report.Outside})
+					more := len(graph.Nodes)
+					graph.Nodes = append(graph.Nodes, report.Node{Name: fmt.Sprintf("and %d more", len(outside)-i),
+						Role: report.Outside})
 					call(more, to)
 					break
 				}
-				call(node(u.Owner, name, report.Outside), to)
+				call(node(unit.Owner, name, report.Outside), to)
 			}
 		}
 	}
-	return g
+	return graph
 }

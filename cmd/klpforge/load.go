@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -25,8 +26,8 @@ const policyHelp = `Policies:
   disable     everything is disabled, then the module is loaded`
 
 func (a *app) loadCmd() *cobra.Command {
-	m := deploy.Machine{Root: "/", Calls: deploy.Kernel{}}
-	var t transitionFlags
+	machine := deploy.Machine{Root: "/", Calls: deploy.Kernel{}}
+	var transition transitionFlags
 	var places deploy.Places
 	var policy string
 	var boot bool
@@ -67,72 +68,94 @@ not end in time; 2 usage; 3 the environment failed (not root, no such file).`,
 			return nil
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
-			o, line, err := t.options(a)
+			opts, line, err := transition.options(a)
 			if err != nil {
 				return err
 			}
 			defer line.done()
-			if o.Policy, err = parsePolicy(policy); err != nil {
+			if opts.Policy, err = parsePolicy(policy); err != nil {
 				return err
 			}
 			if boot {
-				done, err := m.Boot(cmd.Context(), places, o)
-				line.done()
-				printBoot(a.out, done)
-				var failed *deploy.BootError
-				if errors.As(err, &failed) { // the list above has the reasons
-					return &exitError{code: exitFindings, err: fmt.Errorf("%d of %d not brought into force: %s", len(failed.Failed), len(done), failed.Files())}
-				}
-				if err == nil && len(done) == 0 {
-					release, err := m.Release()
-					if err != nil {
-						return err
-					}
-					fmt.Fprintf(a.out, "no livepatch is installed for this kernel: %s has no modules\n", filepath.Join(cmp.Or(places.Modules, deploy.ModulesDir), release))
-				}
-				return a.machineError(err)
+				return a.loadAtBoot(cmd.Context(), &machine, places, opts, line)
 			}
-			mod, err := deploy.ReadModule(args[0])
-			if err != nil {
-				return err
-			}
-			out, err := m.Load(cmd.Context(), mod, o)
-			line.done()
-			if out != nil {
-				for _, n := range out.Notes {
-					fmt.Fprintf(a.err, "note: %s\n", n)
-				}
-			}
-			if err != nil {
-				return a.machineError(err)
-			}
-			if len(out.Did) == 0 {
-				fmt.Fprintf(a.out, "%s is in force already\n", mod.Name)
-			} else {
-				fmt.Fprintf(a.out, "%s is in force, after %v\n", mod.Name, out.Duration.Round(10*time.Millisecond))
-			}
-			if err := m.Forget(places, mod); err != nil { // the livepatch is in force all the same
-				fmt.Fprintf(a.err, "note: %v\n", err)
-			}
-			return nil
+			return a.load(cmd.Context(), &machine, args[0], places, opts, line)
 		},
 	}
 	policyFlag(cmd, &policy)
-	t.add(cmd)
+	transition.add(cmd)
 	placesFlags(cmd, &places)
 	cmd.Flags().BoolVar(&boot, "boot", false, "load what is installed for the running kernel")
 	return cmd
 }
 
+// loadAtBoot brings what is installed for the running kernel into force, and prints
+// what became of each file.
+func (a *app) loadAtBoot(
+	ctx context.Context, machine *deploy.Machine, places deploy.Places, opts deploy.Options, line *transitionLine,
+) error {
+	done, err := machine.Boot(ctx, places, opts)
+	line.done()
+	printBoot(a.out, done)
+	var failed *deploy.BootError
+	if errors.As(err, &failed) { // the list above has the reasons
+		return &exitError{code: exitFindings, err: fmt.Errorf("%d of %d not brought into force: %s",
+			len(failed.Failed), len(done), failed.Files())}
+	}
+	if err == nil && len(done) == 0 {
+		release, err := machine.Release()
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(a.out, "no livepatch is installed for this kernel: %s has no modules\n",
+			filepath.Join(cmp.Or(places.Modules, deploy.ModulesDir), release))
+	}
+	return a.machineError(err)
+}
+
+// load brings the module in file into force, and takes it back among those that are
+// loaded at boot.
+func (a *app) load(
+	ctx context.Context, machine *deploy.Machine, file string, places deploy.Places, opts deploy.Options,
+	line *transitionLine,
+) error {
+	mod, err := deploy.ReadModule(file)
+	if err != nil {
+		return err
+	}
+	out, err := machine.Load(ctx, mod, opts)
+	line.done()
+
+	// Notes first: they tell why it failed, too.
+	if out != nil {
+		for _, n := range out.Notes {
+			fmt.Fprintf(a.err, "note: %s\n", n)
+		}
+	}
+	if err != nil {
+		return a.machineError(err)
+	}
+	if len(out.Did) == 0 {
+		fmt.Fprintf(a.out, "%s is in force already\n", mod.Name)
+	} else {
+		fmt.Fprintf(a.out, "%s is in force, after %v\n", mod.Name, out.Duration.Round(10*time.Millisecond))
+	}
+
+	if err := machine.Forget(places, mod); err != nil { // the livepatch is in force all the same
+		fmt.Fprintf(a.err, "note: %v\n", err)
+	}
+	return nil
+}
+
 // printBoot prints one line for each file of the modules directory.
 func printBoot(w io.Writer, list []deploy.BootModule) {
-	t := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
+	table := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
 	for _, b := range list {
-		fmt.Fprintf(t, "%s\t%s", b.File, b.Result)
+		fmt.Fprintf(table, "%s\t%s", b.File, b.Result)
 		if b.Reason != "" {
-			fmt.Fprintf(t, "\t%s", b.Reason)
+			fmt.Fprintf(table, "\t%s", b.Reason)
 		}
-		fmt.Fprintln(t)
+		fmt.Fprintln(table)
 	}
-	_ = t.Flush() // results remembers a failure
+	_ = table.Flush() // results remembers a failure
 }

@@ -19,7 +19,8 @@ func rootFlag(cmd *cobra.Command, m *deploy.Machine) {
 }
 
 func placesFlags(cmd *cobra.Command, p *deploy.Places) {
-	cmd.Flags().StringVar(&p.Modules, "modules-dir", deploy.ModulesDir, "`DIR` whose subdirectory RELEASE has the modules to load at boot")
+	cmd.Flags().StringVar(&p.Modules, "modules-dir", deploy.ModulesDir,
+		"`DIR` whose subdirectory RELEASE has the modules to load at boot")
 	cmd.Flags().StringVar(&p.State, "state-dir", deploy.StateDir, "`DIR` to keep in mind what failed at boot")
 }
 
@@ -50,13 +51,15 @@ type transitionFlags struct {
 }
 
 func (t *transitionFlags) add(cmd *cobra.Command) {
-	f := cmd.Flags()
-	f.DurationVar(&t.timeout, "timeout", deploy.DefaultTimeout, "how long a transition may take")
-	f.StringVar(&t.onTimeout, "on-timeout", string(deploy.Reverse), "then: reverse, leave or force")
-	f.StringVar(&t.force, "force", "", "`WORDS` without which no module is forced that does not carry verdict KLP402 and a verified signature:\n\"give up consistency for NAME\"")
+	flags := cmd.Flags()
+	flags.DurationVar(&t.timeout, "timeout", deploy.DefaultTimeout, "how long a transition may take")
+	flags.StringVar(&t.onTimeout, "on-timeout", string(deploy.Reverse), "then: reverse, leave or force")
+	flags.StringVar(&t.force, "force", "",
+		"`WORDS` without which no module is forced that does not carry verdict KLP402 and a verified "+
+			"signature:\n\"give up consistency for NAME\"")
 }
 
-func (t *transitionFlags) options(a *app) (deploy.Options, *transitionLine, error) {
+func (t *transitionFlags) options(cli *app) (deploy.Options, *transitionLine, error) {
 	if t.timeout <= 0 {
 		return deploy.Options{}, nil, usageError("--timeout %v: want more than nothing", t.timeout)
 	}
@@ -67,8 +70,9 @@ func (t *transitionFlags) options(a *app) (deploy.Options, *transitionLine, erro
 	if t.force != "" && on != deploy.Force {
 		return deploy.Options{}, nil, usageError("--force has a meaning only with --on-timeout force")
 	}
-	l := &transitionLine{w: a.err, terminal: isTerminal(a.err)}
-	return deploy.Options{Timeout: t.timeout, OnTimeout: on, ForceWords: t.force, Progress: l.progress, Say: l.say}, l, nil
+	l := &transitionLine{w: cli.err, terminal: isTerminal(cli.err)}
+	return deploy.Options{Timeout: t.timeout, OnTimeout: on, ForceWords: t.force, Progress: l.progress,
+		Say: l.say}, l, nil
 }
 
 // transitionLine shows progress: on a terminal one line that changes, elsewhere
@@ -82,18 +86,19 @@ type transitionLine struct {
 
 const logEvery = 10 * time.Second
 
-func (l *transitionLine) progress(p deploy.Progress) {
-	text := fmt.Sprintf("%s %s: %d of %d tasks left, %v", p.Phase, p.Module, p.Left, p.Total, p.Elapsed.Round(time.Second))
+func (l *transitionLine) progress(step deploy.Progress) {
+	text := fmt.Sprintf("%s %s: %d of %d tasks left, %v", step.Phase, step.Module, step.Left, step.Total,
+		step.Elapsed.Round(time.Second))
 	if l.terminal {
 		fmt.Fprintf(l.w, "\r%s\x1b[K", text)
 		l.shown = true
 		return
 	}
-	if p.Elapsed < l.logged {
+	if step.Elapsed < l.logged {
 		l.logged = 0 // another transition
 	}
-	if p.Elapsed >= l.logged+logEvery {
-		l.logged = p.Elapsed
+	if step.Elapsed >= l.logged+logEvery {
+		l.logged = step.Elapsed
 		fmt.Fprintln(l.w, text)
 	}
 }

@@ -13,9 +13,10 @@ import (
 // manCmd writes the manual pages; packages are made with it.
 func (a *app) manCmd() *cobra.Command {
 	return &cobra.Command{
-		Use:    "man DIR",
-		Short:  "Write the manual pages of all commands",
-		Long:   "Write the manual pages of all commands to DIR, which is made when absent. They are\ndated $SOURCE_DATE_EPOCH, in seconds since 1970, else today.",
+		Use:   "man DIR",
+		Short: "Write the manual pages of all commands",
+		Long: "Write the manual pages of all commands to DIR, which is made when absent. They are\ndated " +
+			"$SOURCE_DATE_EPOCH, in seconds since 1970, else today.",
 		Args:   exactArgs(1, "a directory"),
 		Hidden: true,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -40,7 +41,8 @@ func writeMan(root *cobra.Command, dir string, date time.Time) error {
 		return fmt.Errorf("write manual pages: %w", err)
 	}
 	h := &doc.GenManHeader{Section: "1", Date: &date, Source: "klpforge " + version, Manual: "klpforge"}
-	if err := doc.GenManTreeFromOpts(root, doc.GenManTreeOptions{Header: h, Path: dir, CommandSeparator: "-"}); err != nil {
+	if err := doc.GenManTreeFromOpts(root, doc.GenManTreeOptions{Header: h, Path: dir,
+		CommandSeparator: "-"}); err != nil {
 		return fmt.Errorf("write manual pages: %w", err)
 	}
 	return nil

@@ -21,10 +21,10 @@ func (r *results) Write(b []byte) (int, error) {
 }
 
 func writeJSON(a *app, v any) error {
-	e := json.NewEncoder(a.out)
-	e.SetEscapeHTML(false)
-	e.SetIndent("", "  ")
-	return e.Encode(v)
+	encoder := json.NewEncoder(a.out)
+	encoder.SetEscapeHTML(false)
+	encoder.SetIndent("", "  ")
+	return encoder.Encode(v)
 }
 
 // checkFormat refuses a --format that is neither text nor json.

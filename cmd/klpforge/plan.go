@@ -11,7 +11,7 @@ import (
 )
 
 func (a *app) planCmd() *cobra.Command {
-	var m deploy.Machine
+	var machine deploy.Machine
 	var policy, format string
 	cmd := &cobra.Command{
 		Use:   "plan MODULE.ko",
@@ -26,66 +26,72 @@ Exit codes: 0 it would be loaded, or is in force; 1 it would be refused; 2 usage
 		Example: `  klpforge plan livepatch_fix.ko
   klpforge plan --policy cumulative --format json livepatch_fix.ko | jq .actions`,
 		Args: exactArgs(1, "one module"),
-		RunE: func(_ *cobra.Command, args []string) error {
-			if err := checkFormat(format); err != nil {
-				return err
-			}
-			pol, err := parsePolicy(policy)
-			if err != nil {
-				return err
-			}
-			mod, err := deploy.ReadModule(args[0])
-			if err != nil {
-				return err
-			}
-			p, err := m.Plan(mod, pol)
-			if err != nil {
-				return a.machineError(err)
-			}
-			if format == "json" {
-				if err := writeJSON(a, p); err != nil {
-					return err
-				}
-			} else {
-				printPlan(a.out, p)
-			}
-			if p.Refusal != nil {
-				return &exitError{code: exitFindings, err: p.Refusal, quiet: true}
-			}
-			return nil
-		},
+		RunE: func(_ *cobra.Command, args []string) error { return a.plan(machine, args[0], policy, format) },
 	}
-	rootFlag(cmd, &m)
+	rootFlag(cmd, &machine)
 	policyFlag(cmd, &policy)
 	cmd.Flags().StringVar(&format, "format", "text", "text or json")
 	return cmd
 }
 
-func printPlan(w io.Writer, p *deploy.Plan) {
-	fmt.Fprintf(w, "%s", p.Module)
-	if p.Version != "" {
-		fmt.Fprintf(w, " %s", p.Version)
+// plan prints what load would do with the module in file, and fails when it would be refused.
+func (a *app) plan(machine deploy.Machine, file, policy, format string) error {
+	if err := checkFormat(format); err != nil {
+		return err
 	}
-	fmt.Fprintf(w, " on %s, policy %s:\n", p.Release, p.Policy)
-	switch {
-	case p.Refusal != nil:
-		fmt.Fprintf(w, "  refused: %v\n", p.Refusal)
-	case len(p.Actions) == 0:
-		fmt.Fprintln(w, "  nothing to do: it is in force")
+	pol, err := parsePolicy(policy)
+	if err != nil {
+		return err
 	}
-	t := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
-	for i, x := range p.Actions {
-		op := string(x.Op)
-		if x.How != "" && x.How != "alone" {
-			op += " (" + x.How + ")"
+
+	mod, err := deploy.ReadModule(file)
+	if err != nil {
+		return err
+	}
+	planned, err := machine.Plan(mod, pol)
+	if err != nil {
+		return a.machineError(err)
+	}
+
+	if format == "json" {
+		if err := writeJSON(a, planned); err != nil {
+			return err
 		}
-		fmt.Fprintf(t, "  %d. %s\t%s\t%s\n", i+1, op, x.Module, x.Reason)
+	} else {
+		printPlan(a.out, planned)
 	}
-	_ = t.Flush() // results remembers a failure
-	if p.NoteTrust != "" {
-		fmt.Fprintf(w, "  signature: %s\n", p.NoteTrust)
+	// A refusal is an answer, too: it was printed with its reason.
+	if planned.Refusal != nil {
+		return &exitError{code: exitFindings, err: planned.Refusal, quiet: true}
 	}
-	for _, n := range p.Notes {
-		fmt.Fprintf(w, "  note: %s\n", n)
+	return nil
+}
+
+func printPlan(out io.Writer, planned *deploy.Plan) {
+	fmt.Fprintf(out, "%s", planned.Module)
+	if planned.Version != "" {
+		fmt.Fprintf(out, " %s", planned.Version)
+	}
+	fmt.Fprintf(out, " on %s, policy %s:\n", planned.Release, planned.Policy)
+	switch {
+	case planned.Refusal != nil:
+		fmt.Fprintf(out, "  refused: %v\n", planned.Refusal)
+	case len(planned.Actions) == 0:
+		fmt.Fprintln(out, "  nothing to do: it is in force")
+	}
+	table := tabwriter.NewWriter(out, 0, 8, 2, ' ', 0)
+	for i, action := range planned.Actions {
+		op := string(action.Op)
+		if action.How != "" && action.How != "alone" {
+			op += " (" + action.How + ")"
+		}
+		fmt.Fprintf(table, "  %d. %s\t%s\t%s\n", i+1, op, action.Module, action.Reason)
+	}
+	_ = table.Flush() // results remembers a failure
+	if planned.NoteTrust != "" {
+		fmt.Fprintf(out, "  signature: %s\n", planned.NoteTrust)
+	}
+	for _, n := range planned.Notes {
+		fmt.Fprintf(out, "  note: %s\n", n)
 	}
 }

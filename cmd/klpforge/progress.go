@@ -25,13 +25,14 @@ func newProgress(w io.Writer) *progress {
 	if !isTerminal(w) {
 		return &progress{log: newStageLog(w, stageDelay, stageAgain)}
 	}
-	p := &progress{p: mpb.New(mpb.WithOutput(w), mpb.WithWidth(40))}
-	p.bar = p.p.New(0, mpb.BarStyle(), mpb.BarRemoveOnComplete(), mpb.PrependDecorators(decor.Any(func(decor.Statistics) string {
-		p.mu.Lock()
-		defer p.mu.Unlock()
-		return p.last
-	}, decor.WCSyncSpaceR)))
-	return p
+	bars := &progress{p: mpb.New(mpb.WithOutput(w), mpb.WithWidth(40))}
+	bars.bar = bars.p.New(0, mpb.BarStyle(), mpb.BarRemoveOnComplete(),
+		mpb.PrependDecorators(decor.Any(func(decor.Statistics) string {
+			bars.mu.Lock()
+			defer bars.mu.Unlock()
+			return bars.last
+		}, decor.WCSyncSpaceR)))
+	return bars
 }
 
 func (p *progress) update(stage string, done, total int) {

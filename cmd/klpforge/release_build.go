@@ -17,7 +17,7 @@ import (
 )
 
 func (a *app) releaseBuildCmd() *cobra.Command {
-	var o releases.Options
+	var opts releases.Options
 	var file, gitDir, gitHead, cache, format, part string
 	var gitDepth int
 	cmd := &cobra.Command{
@@ -47,24 +47,24 @@ in its own, finds them there: see 'klpforge release matrix --parts'.`,
 			}
 			var err error
 			if part != "" {
-				if o.Part, err = parsePart(part); err != nil {
+				if opts.Part, err = parsePart(part); err != nil {
 					return err
 				}
 			}
-			m, err := readManifest(file)
+			planned, err := readManifest(file)
 			if err != nil {
 				return err
 			}
-			o.Manifest, o.Targets, o.Cache, o.Builder = m, args, cachedir.Dir(cache), builder()
+			opts.Manifest, opts.Targets, opts.Cache, opts.Builder = planned, args, cachedir.Dir(cache), builder()
 			if gitDir != "" {
-				if o.History, err = patchset.OpenHistory(gitDir, gitHead); err != nil {
+				if opts.History, err = patchset.OpenHistory(gitDir, gitHead); err != nil {
 					return err
 				}
-				o.History.Contents = gitDepth
+				opts.History.Contents = gitDepth
 			}
 			var mu sync.Mutex
 			last := map[string]string{}
-			o.Progress = func(rel, what string) {
+			opts.Progress = func(rel, what string) {
 				mu.Lock()
 				defer mu.Unlock()
 				if last[rel] == what {
@@ -76,45 +76,47 @@ in its own, finds them there: see 'klpforge release matrix --parts'.`,
 				}
 				fmt.Fprintln(a.err, what)
 			}
-			s, err := releases.Run(cmd.Context(), o)
+			summary, err := releases.Run(cmd.Context(), opts)
 			if err != nil {
 				return asUsage(err)
 			}
-			return a.releaseSummary(s, format)
+			return a.releaseSummary(summary, format)
 		},
 	}
-	f := cmd.Flags()
+	flags := cmd.Flags()
 	manifestFlag(cmd, &file)
-	f.StringVarP(&o.Dir, "output", "o", ".", "`DIR` for the modules, one directory for each target in it")
-	f.StringVar(&cache, "cache", "", "cache `DIR` (default $KLPFORGE_CACHE, else klpforge in the user's cache directory)")
-	f.StringVar(&gitDir, "git", "", "search the history of the repository `DIR` for follow-ups and prerequisites")
-	f.StringVar(&gitHead, "git-head", "HEAD", "commit of --git from which to search backwards")
-	f.IntVar(&gitDepth, "git-depth", patchset.DefaultContents, "commits of --git whose contents are searched for prerequisites, at most")
-	toolchainFlags(cmd, &o.Toolchain)
-	launcherFlag(cmd, &o.Toolchain)
-	f.IntVarP(&o.Jobs, "jobs", "j", 0, "parallel compilers for each target (default: number of CPUs)")
-	f.IntVar(&o.Parallel, "parallel", 1, "targets to build at a time")
-	f.StringVar(&part, "part", "", "compile only share `K/N` of the objects, into the cache, and make no module")
-	f.BoolVar(&o.Emit, "emit", false, "keep the generated sources beside the modules")
-	sandboxFlag(cmd, &o.Sandbox)
-	trustFlag(cmd, &o.TrustPatch)
-	f.StringVar(&format, "format", "text", "text or json")
+	flags.StringVarP(&opts.Dir, "output", "o", ".", "`DIR` for the modules, one directory for each target in it")
+	flags.StringVar(&cache, "cache", "",
+		"cache `DIR` (default $KLPFORGE_CACHE, else klpforge in the user's cache directory)")
+	flags.StringVar(&gitDir, "git", "", "search the history of the repository `DIR` for follow-ups and prerequisites")
+	flags.StringVar(&gitHead, "git-head", "HEAD", "commit of --git from which to search backwards")
+	flags.IntVar(&gitDepth, "git-depth", patchset.DefaultContents,
+		"commits of --git whose contents are searched for prerequisites, at most")
+	toolchainFlags(cmd, &opts.Toolchain)
+	launcherFlag(cmd, &opts.Toolchain)
+	flags.IntVarP(&opts.Jobs, "jobs", "j", 0, "parallel compilers for each target (default: number of CPUs)")
+	flags.IntVar(&opts.Parallel, "parallel", 1, "targets to build at a time")
+	flags.StringVar(&part, "part", "", "compile only share `K/N` of the objects, into the cache, and make no module")
+	flags.BoolVar(&opts.Emit, "emit", false, "keep the generated sources beside the modules")
+	sandboxFlag(cmd, &opts.Sandbox)
+	trustFlag(cmd, &opts.TrustPatch)
+	flags.StringVar(&format, "format", "text", "text or json")
 	return cmd
 }
 
 // parsePart reads K/N.
-func parsePart(s string) (p pipeline.Part, err error) {
-	k, n, ok := strings.Cut(s, "/")
+func parsePart(text string) (part pipeline.Part, err error) {
+	k, number, ok := strings.Cut(text, "/")
 	if ok {
-		p.Number, err = strconv.Atoi(k)
+		part.Number, err = strconv.Atoi(k)
 	}
 	if ok && err == nil {
-		p.Of, err = strconv.Atoi(n)
+		part.Of, err = strconv.Atoi(number)
 	}
-	if !ok || err != nil || p.Number < 1 || p.Number > p.Of {
-		return p, usageError("--part %q: want K/N, as in 2/4 for the second of four", s)
+	if !ok || err != nil || part.Number < 1 || part.Number > part.Of {
+		return part, usageError("--part %q: want K/N, as in 2/4 for the second of four", text)
 	}
-	return p, nil
+	return part, nil
 }
 
 func manifestFlag(cmd *cobra.Command, file *string) {
@@ -123,11 +125,11 @@ func manifestFlag(cmd *cobra.Command, file *string) {
 
 // readManifest reads a release manifest; faults in its text are the release's.
 func readManifest(path string) (*manifest.Manifest, error) {
-	m, err := manifest.Read(path)
+	planned, err := manifest.Read(path)
 	if err != nil {
 		return nil, asFinding(err)
 	}
-	return m, nil
+	return planned, nil
 }
 
 func (a *app) releaseCollectCmd() *cobra.Command {
@@ -138,81 +140,93 @@ func (a *app) releaseCollectCmd() *cobra.Command {
 		Long: `Merge what 'klpforge release build --format json' printed in several jobs into one
 summary. With -f, targets of the manifest that no job reported are failures.`,
 		Example: `  klpforge release collect -f livepatch.yaml results/*.json`,
-		RunE: func(_ *cobra.Command, args []string) error {
-			if err := checkFormat(format); err != nil {
-				return err
-			}
-			if len(args) == 0 {
-				return usageError("want at least one result")
-			}
-			var m *manifest.Manifest
-			if file != "" {
-				var err error
-				if m, err = readManifest(file); err != nil {
-					return err
-				}
-			}
-			s, err := releases.Collect(args, m)
-			if err != nil {
-				return err
-			}
-			return a.releaseSummary(s, format)
-		},
+		RunE:    func(_ *cobra.Command, args []string) error { return a.releaseCollect(args, file, format) },
 	}
 	cmd.Flags().StringVarP(&file, "file", "f", "", "release `MANIFEST` whose targets must all be there")
 	cmd.Flags().StringVar(&format, "format", "text", "text or json")
 	return cmd
 }
 
+// releaseCollect merges the results of jobs; with a manifest, a target that no job reported is a failure.
+func (a *app) releaseCollect(results []string, file, format string) error {
+	if err := checkFormat(format); err != nil {
+		return err
+	}
+	if len(results) == 0 {
+		return usageError("want at least one result")
+	}
+
+	var planned *manifest.Manifest
+	if file != "" {
+		var err error
+		if planned, err = readManifest(file); err != nil {
+			return err
+		}
+	}
+
+	summary, err := releases.Collect(results, planned)
+	if err != nil {
+		return err
+	}
+	return a.releaseSummary(summary, format)
+}
+
 // releaseSummary prints what became of a release and gives the exit code.
-func (a *app) releaseSummary(s *releases.Summary, format string) error {
+func (a *app) releaseSummary(summary *releases.Summary, format string) error {
 	if format == "json" {
-		if err := writeJSON(a, s); err != nil {
+		if err := writeJSON(a, summary); err != nil {
 			return err
 		}
 	} else {
-		printSummary(a.out, s)
+		printSummary(a.out, summary)
 	}
-	failed, machine := s.Failed()
+	failed, machine := summary.Failed()
 	switch {
 	case machine:
-		return &exitError{code: exitEnv, err: fmt.Errorf("release %s %s: not all targets could be built", s.Name, s.Version), quiet: format == "json"}
+		return &exitError{code: exitEnv, err: fmt.Errorf("release %s %s: not all targets could be built", summary.Name,
+			summary.Version), quiet: format == "json"}
 	case failed:
-		return &exitError{code: exitFindings, err: fmt.Errorf("release %s %s: not all targets have a module", s.Name, s.Version), quiet: format == "json"}
+		return &exitError{code: exitFindings, err: fmt.Errorf("release %s %s: not all targets have a module",
+			summary.Name, summary.Version), quiet: format == "json"}
 	}
 	return nil
 }
 
-func printSummary(w io.Writer, s *releases.Summary) {
-	fmt.Fprintf(w, "%s %s\n", s.Name, s.Version)
-	for _, f := range s.Findings {
-		fmt.Fprintln(w, f.Text())
+func printSummary(out io.Writer, summary *releases.Summary) {
+	fmt.Fprintf(out, "%s %s\n", summary.Name, summary.Version)
+	for _, f := range summary.Findings {
+		fmt.Fprintln(out, f.Text())
 	}
-	for _, t := range s.Targets {
+
+	// A line for what became of each target, then what led to it.
+	for _, target := range summary.Targets {
 		switch {
-		case t.Error != "":
-			fmt.Fprintf(w, "%s: FAILED: %s\n", t.Release, t.Error)
-		case t.Empty:
-			fmt.Fprintf(w, "%s: nothing to build: its source has all patches that are for it\n", t.Release)
-		case t.Part != nil:
-			fmt.Fprintf(w, "%s: part %d of %d: %d object(s) compiled, %.1f s\n", t.Release, t.Part.Number, t.Part.Of, len(t.Compiled), t.Seconds)
+		case target.Error != "":
+			fmt.Fprintf(out, "%s: FAILED: %s\n", target.Release, target.Error)
+		case target.Empty:
+			fmt.Fprintf(out, "%s: nothing to build: its source has all patches that are for it\n", target.Release)
+		case target.Part != nil:
+			fmt.Fprintf(out, "%s: part %d of %d: %d object(s) compiled, %.1f s\n", target.Release, target.Part.Number,
+				target.Part.Of, len(target.Compiled), target.Seconds)
 		default:
-			fmt.Fprintf(w, "%s: %s, %d function(s), %.1f s\n", t.Release, t.Module, len(t.Functions), t.Seconds)
+			fmt.Fprintf(out, "%s: %s, %d function(s), %.1f s\n", target.Release, target.Module, len(target.Functions),
+				target.Seconds)
 		}
-		for _, p := range t.Included {
-			fmt.Fprintf(w, "  + %s\n", p)
+
+		for _, p := range target.Included {
+			fmt.Fprintf(out, "  + %s\n", p)
 		}
-		for _, p := range t.Skipped {
-			fmt.Fprintf(w, "  = %s: skipped, the target's source has it already\n", p)
+		for _, p := range target.Skipped {
+			fmt.Fprintf(out, "  = %s: skipped, the target's source has it already\n", p)
 		}
-		for _, p := range t.Problems {
-			fmt.Fprintf(w, "  %s\n", p.Text())
+		for _, p := range target.Problems {
+			fmt.Fprintf(out, "  %s\n", p.Text())
 		}
-		for _, f := range t.Findings {
-			fmt.Fprintf(w, "  %s\n", f.Text())
+		for _, f := range target.Findings {
+			fmt.Fprintf(out, "  %s\n", f.Text())
 		}
-		for _, n := range t.Notes {
-			fmt.Fprintf(w, "  note: %s\n", n)
+		for _, n := range target.Notes {
+			fmt.Fprintf(out, "  note: %s\n", n)
 		}
 	}
 }

@@ -30,56 +30,62 @@ func (a *app) releaseCheckCmd() *cobra.Command {
 there is an error.`,
 		Example: `  klpforge release check
   klpforge release check -f livepatch.yaml out/*/*.ko`,
-		RunE: func(_ *cobra.Command, args []string) error {
-			if err := checkFormat(format); err != nil {
-				return err
-			}
-			m, err := readManifest(file)
-			if err != nil {
-				return err
-			}
-			doc := checkJSON{Schema: "klpforge.release-check/v1", Modules: []checkModule{}}
-			severity := finding.Note
-			for _, path := range args {
-				info, err := module.Read(path)
-				if err != nil {
-					return err
-				}
-				list, err := releases.Check(m, info)
-				if err != nil {
-					return err
-				}
-				doc.Modules = append(doc.Modules, checkModule{path, list})
-				severity = max(severity, worst(list))
-			}
-			if format == "json" {
-				if err := writeJSON(a, doc); err != nil {
-					return err
-				}
-			} else {
-				a.printCheck(file, doc)
-			}
-			if severity >= finding.Error {
-				return &exitError{code: exitFindings, err: fmt.Errorf("not what %s says", file), quiet: true}
-			}
-			return nil
-		},
+		RunE: func(_ *cobra.Command, args []string) error { return a.releaseCheck(file, format, args) },
 	}
 	manifestFlag(cmd, &file)
 	cmd.Flags().StringVar(&format, "format", "text", "text or json")
 	return cmd
 }
 
+// releaseCheck checks the manifest in file, and modules against it.
+func (a *app) releaseCheck(file, format string, modules []string) error {
+	if err := checkFormat(format); err != nil {
+		return err
+	}
+	manifest, err := readManifest(file)
+	if err != nil {
+		return err
+	}
+
+	// Every module is judged before the worst finding decides.
+	doc := checkJSON{Schema: "klpforge.release-check/v1", Modules: []checkModule{}}
+	severity := finding.Note
+	for _, path := range modules {
+		info, err := module.Read(path)
+		if err != nil {
+			return err
+		}
+		list, err := releases.Check(manifest, info)
+		if err != nil {
+			return err
+		}
+		doc.Modules = append(doc.Modules, checkModule{path, list})
+		severity = max(severity, worst(list))
+	}
+
+	if format == "json" {
+		if err := writeJSON(a, doc); err != nil {
+			return err
+		}
+	} else {
+		a.printCheck(file, doc)
+	}
+	if severity >= finding.Error {
+		return &exitError{code: exitFindings, err: fmt.Errorf("not what %s says", file), quiet: true}
+	}
+	return nil
+}
+
 func (a *app) printCheck(file string, doc checkJSON) {
 	if len(doc.Modules) == 0 {
 		fmt.Fprintf(a.out, "%s is well-formed\n", file)
 	}
-	for _, m := range doc.Modules {
-		if len(m.Findings) == 0 {
-			fmt.Fprintf(a.out, "%s: as %s says\n", m.File, file)
+	for _, checked := range doc.Modules {
+		if len(checked.Findings) == 0 {
+			fmt.Fprintf(a.out, "%s: as %s says\n", checked.File, file)
 		}
-		for _, f := range m.Findings {
-			fmt.Fprintf(a.out, "%s: %s\n", m.File, f.Text())
+		for _, f := range checked.Findings {
+			fmt.Fprintf(a.out, "%s: %s\n", checked.File, f.Text())
 		}
 	}
 }

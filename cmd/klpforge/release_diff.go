@@ -32,44 +32,49 @@ error.`,
 		Example: `  klpforge release diff livepatch_fix_1.ko livepatch_fix_2.ko
   klpforge release diff v1/livepatch.yaml v2/livepatch.yaml`,
 		Args: exactArgs(2, "two releases"),
-		RunE: func(_ *cobra.Command, args []string) error {
-			if err := checkFormat(format); err != nil {
-				return err
-			}
-			old, err := subject(args[0])
-			if err != nil {
-				return err
-			}
-			newer, err := subject(args[1])
-			if err != nil {
-				return err
-			}
-			d := release.Compare(old, newer)
-			if format == "json" {
-				if err := writeJSON(a, d); err != nil {
-					return err
-				}
-			} else {
-				printReleaseDiff(a.out, d)
-			}
-			if d.Upgrade.Decision == release.Refused || worst(d.Findings) >= finding.Error {
-				return &exitError{code: exitFindings, err: fmt.Errorf("%s may not follow %s", args[1], args[0]), quiet: true}
-			}
-			return nil
-		},
+		RunE: func(_ *cobra.Command, args []string) error { return a.releaseDiff(args[0], args[1], format) },
 	}
 	cmd.Flags().StringVar(&format, "format", "text", "text or json")
 	return cmd
 }
 
+// releaseDiff compares two releases and fails when the new one may not follow the old.
+func (a *app) releaseDiff(oldPath, newPath, format string) error {
+	if err := checkFormat(format); err != nil {
+		return err
+	}
+	old, err := subject(oldPath)
+	if err != nil {
+		return err
+	}
+	newer, err := subject(newPath)
+	if err != nil {
+		return err
+	}
+
+	diff := release.Compare(old, newer)
+	if format == "json" {
+		if err := writeJSON(a, diff); err != nil {
+			return err
+		}
+	} else {
+		printReleaseDiff(a.out, diff)
+	}
+	if diff.Upgrade.Decision == release.Refused || worst(diff.Findings) >= finding.Error {
+		return &exitError{code: exitFindings, err: fmt.Errorf("%s may not follow %s", newPath, oldPath),
+			quiet: true}
+	}
+	return nil
+}
+
 // subject reads one side of a comparison.
 func subject(path string) (release.Subject, error) {
 	if ext := filepath.Ext(path); ext == ".yaml" || ext == ".yml" {
-		m, err := readManifest(path)
+		planned, err := readManifest(path)
 		if err != nil {
 			return release.Subject{}, err
 		}
-		p, err := releases.Promise(m)
+		p, err := releases.Promise(planned)
 		return release.Subject{File: path, Manifest: p, Promised: true}, err
 	}
 	info, err := module.Read(path)
@@ -77,33 +82,38 @@ func subject(path string) (release.Subject, error) {
 		return release.Subject{}, err
 	}
 	if info.Manifest == nil {
-		return release.Subject{}, fmt.Errorf("compare %s: it carries no note of klpforge, so what it contains is not known", path)
+		return release.Subject{}, fmt.Errorf("compare %s: it carries no note of klpforge, so what "+
+			"it contains is not known", path)
 	}
 	return release.Subject{File: path, Manifest: info.Manifest}, nil
 }
 
 func worst(list []finding.Finding) finding.Severity {
-	s := finding.Note
+	severity := finding.Note
 	for _, f := range list {
-		s = max(s, f.Severity)
+		severity = max(severity, f.Severity)
 	}
-	return s
+	return severity
 }
 
-func printReleaseDiff(w io.Writer, d *release.Diff) {
-	fmt.Fprintf(w, "%s -> %s\n", sideText(d.Old), sideText(d.New))
+func printReleaseDiff(out io.Writer, diff *release.Diff) {
+	fmt.Fprintf(out, "%s -> %s\n", sideText(diff.Old), sideText(diff.New))
+
+	// What each release holds, as additions and losses.
 	for _, kind := range []struct {
 		name string
 		c    release.Changes
 		line func(string) string
 	}{
-		{"patches", d.Patches, nil}, {"objects", d.Objects, nil}, {"functions", d.Functions, nil}, {"callbacks", d.Callbacks, nil},
-		{"states", d.States, func(id string) string { return stateText(d, id) }}, {"shadow variables", d.Shadows, nil}, {"accepted findings", d.Allowed, nil},
+		{"patches", diff.Patches, nil}, {"objects", diff.Objects, nil}, {"functions", diff.Functions, nil},
+		{"callbacks", diff.Callbacks, nil},
+		{"states", diff.States, func(id string) string { return stateText(diff, id) }},
+		{"shadow variables", diff.Shadows, nil}, {"accepted findings", diff.Allowed, nil},
 	} {
 		if !kind.c.Any() {
 			continue
 		}
-		fmt.Fprintf(w, "%s: %s\n", kind.name, counts(kind.c))
+		fmt.Fprintf(out, "%s: %s\n", kind.name, counts(kind.c))
 		if kind.name == "callbacks" {
 			kind.c = kind.c.ByObject()
 		}
@@ -115,49 +125,55 @@ func printReleaseDiff(w io.Writer, d *release.Diff) {
 				if kind.line != nil {
 					n = kind.line(n)
 				}
-				fmt.Fprintf(w, "  %s %s\n", list.sign, n)
+				fmt.Fprintf(out, "  %s %s\n", list.sign, n)
 			}
 		}
 	}
-	for _, v := range []struct {
+
+	// Then what that means for a machine on which one of the two is loaded.
+	for _, judged := range []struct {
 		name         string
 		v            release.Verdict
 		loaded, next release.Side
-	}{{"upgrade", d.Upgrade, d.Old, d.New}, {"downgrade", d.Downgrade, d.New, d.Old}} {
-		printVerdict(w, v.name, v.v)
+	}{{"upgrade", diff.Upgrade, diff.Old, diff.New}, {"downgrade", diff.Downgrade, diff.New, diff.Old}} {
+		printVerdict(out, judged.name, judged.v)
 		switch {
-		case v.v.Decision == release.DisableFirst:
-			fmt.Fprintf(w, "  so unload %s, then load %s; in between the machine runs unpatched code\n", v.loaded.Name, v.next.Name)
-		case v.v.Decision == release.Allowed && v.next.Replace && v.name == "downgrade":
-			fmt.Fprintf(w, "  %s may replace %s (klpforge load --policy replace); by default it is unloaded first\n", v.next.Name, v.loaded.Name)
-		case v.v.Decision == release.Allowed && v.next.Replace:
-			fmt.Fprintf(w, "  %s replaces %s in one transition\n", v.next.Name, v.loaded.Name)
-		case v.v.Decision == release.Allowed:
-			fmt.Fprintf(w, "  %s comes beside %s, which stays\n", v.next.Name, v.loaded.Name)
+		case judged.v.Decision == release.DisableFirst:
+			fmt.Fprintf(out, "  so unload %s, then load %s; in between the machine runs unpatched code\n",
+				judged.loaded.Name, judged.next.Name)
+		case judged.v.Decision == release.Allowed && judged.next.Replace && judged.name == "downgrade":
+			fmt.Fprintf(out, "  %s may replace %s (klpforge load --policy replace); by default it is unloaded first\n",
+				judged.next.Name, judged.loaded.Name)
+		case judged.v.Decision == release.Allowed && judged.next.Replace:
+			fmt.Fprintf(out, "  %s replaces %s in one transition\n", judged.next.Name, judged.loaded.Name)
+		case judged.v.Decision == release.Allowed:
+			fmt.Fprintf(out, "  %s comes beside %s, which stays\n", judged.next.Name, judged.loaded.Name)
 		}
 	}
-	printVerdict(w, "side by side", d.SideBySide)
-	for _, f := range d.Findings {
-		fmt.Fprintln(w, f.Text())
+
+	printVerdict(out, "side by side", diff.SideBySide)
+	for _, f := range diff.Findings {
+		fmt.Fprintln(out, f.Text())
 	}
 }
 
-func printVerdict(w io.Writer, name string, v release.Verdict) {
-	fmt.Fprintf(w, "%s: %s\n", name, v.Decision)
-	for _, r := range v.Reasons {
+func printVerdict(w io.Writer, name string, verdict release.Verdict) {
+	fmt.Fprintf(w, "%s: %s\n", name, verdict.Decision)
+	for _, r := range verdict.Reasons {
 		fmt.Fprintf(w, "  %s %s\n", r.ID, r.Message)
 	}
 }
 
 // counts sums up in words what the signs below it say.
-func counts(c release.Changes) string {
+func counts(changes release.Changes) string {
 	var out []string
-	for _, x := range []struct {
+	for _, counted := range []struct {
 		n    int
 		what string
-	}{{len(c.Added), "added"}, {len(c.Changed), "changed"}, {len(c.Dropped), "dropped"}, {len(c.Present), "in the kernel's source now"}, {len(c.Kept), "kept"}} {
-		if x.n > 0 {
-			out = append(out, fmt.Sprintf("%d %s", x.n, x.what))
+	}{{len(changes.Added), "added"}, {len(changes.Changed), "changed"}, {len(changes.Dropped), "dropped"},
+		{len(changes.Present), "in the kernel's source now"}, {len(changes.Kept), "kept"}} {
+		if counted.n > 0 {
+			out = append(out, fmt.Sprintf("%d %s", counted.n, counted.what))
 		}
 	}
 	return strings.Join(out, ", ")
@@ -165,31 +181,31 @@ func counts(c release.Changes) string {
 
 // stateText says what became of a state.
 func stateText(d *release.Diff, id string) string {
-	for _, s := range d.StateVersions {
-		if fmt.Sprint(s.ID) != id {
+	for _, state := range d.StateVersions {
+		if fmt.Sprint(state.ID) != id {
 			continue
 		}
 		text := id
 		switch {
-		case s.Old == nil:
-			text += fmt.Sprintf(" version %d", *s.New)
-		case s.New == nil:
-			text += fmt.Sprintf(" version %d", *s.Old)
+		case state.Old == nil:
+			text += fmt.Sprintf(" version %d", *state.New)
+		case state.New == nil:
+			text += fmt.Sprintf(" version %d", *state.Old)
 		default:
-			text += fmt.Sprintf(" version %d -> %d", *s.Old, *s.New)
+			text += fmt.Sprintf(" version %d -> %d", *state.Old, *state.New)
 		}
-		if s.Meaning != "" {
-			text += ": " + s.Meaning
+		if state.Meaning != "" {
+			text += ": " + state.Meaning
 		}
 		return text
 	}
 	return id
 }
 
-func sideText(s release.Side) string {
-	text := s.Name
-	if s.Version != "" {
-		text += " " + s.Version
+func sideText(side release.Side) string {
+	text := side.Name
+	if side.Version != "" {
+		text += " " + side.Version
 	}
-	return text + " (" + cmp.Or(s.Release, "any kernel") + ")"
+	return text + " (" + cmp.Or(side.Release, "any kernel") + ")"
 }

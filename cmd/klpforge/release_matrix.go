@@ -10,7 +10,7 @@ import (
 )
 
 func (a *app) releaseMatrixCmd() *cobra.Command {
-	var j releases.Job
+	var job releases.Job
 	cmd := &cobra.Command{
 		Use:   "matrix [flags] SYSTEM",
 		Short: "Print the jobs that build a release on many machines",
@@ -23,26 +23,30 @@ objects each. That pays where a patch affects hundreds of objects, by a header.`
 		Example: `  klpforge release matrix github >.github/workflows/livepatch.yml
   klpforge release matrix --image registry.example/klpforge kubernetes | kubectl apply -f -`,
 		Args: exactArgs(1, "one of "+strings.Join(releases.Systems, ", ")),
-		RunE: func(_ *cobra.Command, args []string) error {
-			if !slices.Contains(releases.Systems, args[0]) {
-				return usageError("unknown system %q: want one of %s", args[0], strings.Join(releases.Systems, ", "))
-			}
-			if args[0] == "kubernetes" && j.Image == "" {
-				return usageError("kubernetes needs the image with klpforge: give --image")
-			}
-			if j.Parts < 0 || j.Parts > 256 {
-				return usageError("--parts %d: want 0 to 256", j.Parts)
-			}
-			var err error
-			if j.Manifest, err = readManifest(j.File); err != nil {
-				return err
-			}
-			return releases.Matrix(a.out, args[0], j)
-		},
+		RunE: func(_ *cobra.Command, args []string) error { return a.releaseMatrix(args[0], job) },
 	}
-	manifestFlag(cmd, &j.File)
-	cmd.Flags().StringVar(&j.Image, "image", "", "container `IMAGE` with klpforge and the compilers")
-	cmd.Flags().StringVar(&j.Launcher, "launcher", "", "put `PROGRAM` before the compiler command in each job")
-	cmd.Flags().IntVar(&j.Parts, "parts", 0, "compile the objects of each target in `N` jobs")
+	manifestFlag(cmd, &job.File)
+	cmd.Flags().StringVar(&job.Image, "image", "", "container `IMAGE` with klpforge and the compilers")
+	cmd.Flags().StringVar(&job.Launcher, "launcher", "", "put `PROGRAM` before the compiler command in each job")
+	cmd.Flags().IntVar(&job.Parts, "parts", 0, "compile the objects of each target in `N` jobs")
 	return cmd
+}
+
+// releaseMatrix prints the jobs of a release for one of releases.Systems.
+func (a *app) releaseMatrix(system string, job releases.Job) error {
+	if !slices.Contains(releases.Systems, system) {
+		return usageError("unknown system %q: want one of %s", system, strings.Join(releases.Systems, ", "))
+	}
+	if system == "kubernetes" && job.Image == "" {
+		return usageError("kubernetes needs the image with klpforge: give --image")
+	}
+	if job.Parts < 0 || job.Parts > 256 {
+		return usageError("--parts %d: want 0 to 256", job.Parts)
+	}
+
+	var err error
+	if job.Manifest, err = readManifest(job.File); err != nil {
+		return err
+	}
+	return releases.Matrix(a.out, system, job)
 }

@@ -78,12 +78,16 @@ Exit codes: 0 done; 1 the patch cannot be a livepatch, or findings at or above
 		},
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
+
 	root.SetIn(a.in)
 	root.SetOut(a.out)
 	root.SetErr(a.err)
 	kpatch = a.kpatchCmd()
+
+	// A wrong flag is a usage error like any other.
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &exitError{code: exitUsage, err: err} })
-	root.AddCommand(a.buildCmd(), a.diffCmd(), a.verifyCmd(), a.kernelCmd(), a.postlinkCmd(), a.infoCmd(), a.releaseCmd(), a.lintCmd(), a.explainCmd(), a.inspectCmd(),
+	root.AddCommand(a.buildCmd(), a.diffCmd(), a.verifyCmd(), a.kernelCmd(), a.postlinkCmd(), a.infoCmd(),
+		a.releaseCmd(), a.lintCmd(), a.explainCmd(), a.inspectCmd(),
 		a.loadCmd(), a.unloadCmd(), a.statusCmd(), a.planCmd(), a.tryCmd(), a.manCmd(), kpatch)
 	root.SetHelpCommand(helpCmd())
 	addCompletion(root)
@@ -117,13 +121,13 @@ func run(ctx context.Context, args []string, in io.Reader, out, errw io.Writer) 
 
 // exitCode sorts an error into the documented codes.
 func exitCode(err error) int {
-	var e *exitError
+	var exit *exitError
 	var refusal *pipeline.Refusal
 	var patch *pipeline.PatchError
 	var name *plan.NameError
 	switch {
-	case errors.As(err, &e):
-		return e.code
+	case errors.As(err, &exit):
+		return exit.code
 	case errors.As(err, &name):
 		return exitUsage
 	case errors.As(err, &refusal), errors.As(err, &patch), errors.Is(err, pipeline.ErrNothing):
@@ -143,30 +147,33 @@ func exactArgs(n int, what string) cobra.PositionalArgs {
 }
 
 // targetFlags adds the flags that say which kernel is meant.
-func targetFlags(cmd *cobra.Command, o *kernel.Options) {
-	f := cmd.Flags()
-	f.StringVarP(&o.Release, "kernel", "k", "", "kernel `RELEASE`, as uname -r prints it")
-	f.StringVar(&o.Root, "root", "/", "`DIR` to look for the kernel's files in, as if it were /")
-	f.StringVar((*string)(&o.Cache), "cache", "", "cache `DIR` (default $KLPFORGE_CACHE, else klpforge in the user's cache directory)")
-	f.StringVar(&o.Source, "source", "", "source tree or tarball")
-	f.StringVar(&o.Config, "config", "", "kernel configuration")
-	f.StringVar(&o.Symvers, "symvers", "", "Module.symvers")
-	f.StringVar(&o.SystemMap, "system-map", "", "System.map")
-	f.StringVar(&o.Vmlinux, "vmlinux", "", "ELF vmlinux, with or without symbols")
-	f.StringVar(&o.Image, "image", "", "compressed kernel image")
-	f.StringVar(&o.Headers, "headers", "", "configured headers of the target")
-	f.StringVar(&o.ModulesDir, "modules", "", "directory like /lib/modules/RELEASE")
-	buildTreeFlag(cmd, o)
+func targetFlags(cmd *cobra.Command, opts *kernel.Options) {
+	flags := cmd.Flags()
+	flags.StringVarP(&opts.Release, "kernel", "k", "", "kernel `RELEASE`, as uname -r prints it")
+	flags.StringVar(&opts.Root, "root", "/", "`DIR` to look for the kernel's files in, as if it were /")
+	flags.StringVar((*string)(&opts.Cache), "cache", "",
+		"cache `DIR` (default $KLPFORGE_CACHE, else klpforge in the user's cache directory)")
+	flags.StringVar(&opts.Source, "source", "", "source tree or tarball")
+	flags.StringVar(&opts.Config, "config", "", "kernel configuration")
+	flags.StringVar(&opts.Symvers, "symvers", "", "Module.symvers")
+	flags.StringVar(&opts.SystemMap, "system-map", "", "System.map")
+	flags.StringVar(&opts.Vmlinux, "vmlinux", "", "ELF vmlinux, with or without symbols")
+	flags.StringVar(&opts.Image, "image", "", "compressed kernel image")
+	flags.StringVar(&opts.Headers, "headers", "", "configured headers of the target")
+	flags.StringVar(&opts.ModulesDir, "modules", "", "directory like /lib/modules/RELEASE")
+	buildTreeFlag(cmd, opts)
 }
 
 // externalFlags are those of commands that also work on modules built outside of
 // the kernel's tree.
 func externalFlags(cmd *cobra.Command, o *pipeline.Options) {
-	f := cmd.Flags()
-	f.StringArrayVar(&o.Kernel.ExtraModules, "oot-module", nil, "`FILE.ko` that was built outside of the kernel's tree, as it is loaded; with --oot-module-src")
-	f.StringVar(&o.ExternalSource, "oot-module-src", "", "`DIR` with the source and makefile of --oot-module; patches apply there")
-	f.StringVar(&o.ExternalSource, "module-src", "", "the same as --oot-module-src")
-	if err := f.MarkHidden("module-src"); err != nil {
+	flags := cmd.Flags()
+	flags.StringArrayVar(&o.Kernel.ExtraModules, "oot-module", nil,
+		"`FILE.ko` that was built outside of the kernel's tree, as it is loaded; with --oot-module-src")
+	flags.StringVar(&o.ExternalSource, "oot-module-src", "",
+		"`DIR` with the source and makefile of --oot-module; patches apply there")
+	flags.StringVar(&o.ExternalSource, "module-src", "", "the same as --oot-module-src")
+	if err := flags.MarkHidden("module-src"); err != nil {
 		panic(err) // the flag was defined just above
 	}
 }
@@ -175,7 +182,8 @@ func externalFlags(cmd *cobra.Command, o *pipeline.Options) {
 func checkExternal(o *pipeline.Options) error {
 	switch {
 	case o.ExternalSource != "" && len(o.Kernel.ExtraModules) == 0:
-		return usageError("--oot-module-src needs --oot-module FILE.ko, the module that is loaded: its code decides what can be patched")
+		return usageError("--oot-module-src needs --oot-module FILE.ko, the module that is loaded: its code decides " +
+			"what can be patched")
 	case o.ExternalSource == "" && len(o.Kernel.ExtraModules) > 0:
 		return usageError("--oot-module needs --oot-module-src DIR, the source that it was built from")
 	}
@@ -183,9 +191,9 @@ func checkExternal(o *pipeline.Options) error {
 }
 
 func isTerminal(w io.Writer) bool {
-	f, ok := w.(*os.File)
+	file, ok := w.(*os.File)
 	if !ok {
 		return false
 	}
-	return term.IsTerminal(int(f.Fd()))
+	return term.IsTerminal(int(file.Fd()))
 }

@@ -25,10 +25,12 @@ func (sandboxValue) Type() string { return "string" }
 
 // sandboxFlag adds --sandbox to a command that compiles.
 func sandboxFlag(cmd *cobra.Command, to *kbuild.Sandbox) {
-	cmd.Flags().Var(sandboxValue{to}, "sandbox", "confine compiler, objtool and make: auto, require or off; auto says when it cannot")
+	cmd.Flags().Var(sandboxValue{to}, "sandbox",
+		"confine compiler, objtool and make: auto, require or off; auto says when it cannot")
 }
 
 // trustFlag adds --trust-patch to a command that builds modules.
 func trustFlag(cmd *cobra.Command, to *bool) {
-	cmd.Flags().BoolVar(to, "trust-patch", false, "run makefiles, scripts and programs of the build that the patches change")
+	cmd.Flags().BoolVar(to, "trust-patch", false,
+		"run makefiles, scripts and programs of the build that the patches change")
 }

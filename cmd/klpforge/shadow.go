@@ -16,31 +16,35 @@ import (
 // suggestShadow writes accessors of shadow variables for the members that
 // patches add to types, one for each type of a KLP208.
 func (a *app) suggestShadow(path string, findings []finding.Finding) error {
-	var b bytes.Buffer
+	var out bytes.Buffer
 	seen := map[string]bool{}
-	for _, f := range findings {
-		for _, c := range analyze.Layouts(&f) {
-			members := added(&c)
-			if f.ID != finding.IDLayout || seen[c.Before.Name] || len(members) == 0 {
+	for _, found := range findings {
+		for _, change := range analyze.Layouts(&found) {
+			members := added(&change)
+			if found.ID != finding.IDLayout || seen[change.Before.Name] || len(members) == 0 {
 				continue
 			}
-			seen[c.Before.Name] = true
-			words := strings.Fields(c.Before.Name)
-			s := templates.NewShadow{Name: templates.Identifier(words[len(words)-1] + "_new"), Type: c.Before.Name, Members: members}
-			s.ID = templates.ShadowID(c.Before.Name + " " + fmt.Sprint(members))
-			if b.Len() > 0 {
-				b.WriteByte('\n')
+			seen[change.Before.Name] = true
+			// The id follows from type and members, so that the next release finds the variable
+			// again.
+			words := strings.Fields(change.Before.Name)
+			shadow := templates.NewShadow{Name: templates.Identifier(words[len(words)-1] + "_new"),
+				Type: change.Before.Name, Members: members}
+			shadow.ID = templates.ShadowID(change.Before.Name + " " + fmt.Sprint(members))
+			if out.Len() > 0 {
+				out.WriteByte('\n')
 			}
-			if err := templates.ShadowSkeleton(&b, s); err != nil {
+			if err := templates.ShadowSkeleton(&out, shadow); err != nil {
 				return err
 			}
 		}
 	}
-	if b.Len() == 0 {
+
+	if out.Len() == 0 {
 		fmt.Fprintln(a.err, "no type gets new members, so there is nothing to suggest")
 		return nil
 	}
-	if err := os.WriteFile(path, b.Bytes(), 0o666); err != nil {
+	if err := os.WriteFile(path, out.Bytes(), 0o666); err != nil {
 		return fmt.Errorf("write the suggested code: %w", err)
 	}
 	return nil
@@ -51,7 +55,8 @@ func (a *app) suggestShadow(path string, findings []finding.Finding) error {
 func added(c *types.Change) []templates.ShadowMember {
 	var out []templates.ShadowMember
 	for _, m := range c.After.Members {
-		if m.Name != "(anonymous)" && !slices.ContainsFunc(c.Before.Members, func(o types.Member) bool { return o.Name == m.Name }) {
+		if m.Name != "(anonymous)" && !slices.ContainsFunc(c.Before.Members,
+			func(o types.Member) bool { return o.Name == m.Name }) {
 			out = append(out, templates.ShadowMember{Type: m.Type, Name: m.Name})
 		}
 	}

@@ -12,7 +12,7 @@ import (
 )
 
 func (a *app) statusCmd() *cobra.Command {
-	var m deploy.Machine
+	var machine deploy.Machine
 	var places deploy.Places
 	var format string
 	cmd := &cobra.Command{
@@ -24,69 +24,73 @@ patched functions on them (as root); and what is loaded at boot or set aside.`,
 		Example: `  klpforge status
   klpforge status --format json | jq '.livepatches[] | select(.state != "enabled")'`,
 		Args: exactArgs(0, "no arguments"),
-		RunE: func(*cobra.Command, []string) error {
-			if err := checkFormat(format); err != nil {
-				return err
-			}
-			s, err := m.Status(places)
-			if err != nil {
-				return err
-			}
-			if format == "json" {
-				return writeJSON(a, s)
-			}
-			printStatus(a.out, s)
-			return nil
-		},
+		RunE: func(*cobra.Command, []string) error { return a.status(machine, places, format) },
 	}
-	rootFlag(cmd, &m)
+	rootFlag(cmd, &machine)
 	placesFlags(cmd, &places)
 	cmd.Flags().StringVar(&format, "format", "text", "text or json")
 	return cmd
 }
 
-func printStatus(w io.Writer, s *deploy.Status) {
-	fmt.Fprintf(w, "%s: %d livepatch(es)\n", s.Release, len(s.Livepatches))
-	t := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
-	if len(s.Livepatches) > 0 {
-		fmt.Fprintln(t, "NAME\tSTATE\tVERSION\tSERIES\tREPLACES\tFUNCTIONS")
+// status prints the livepatches of the machine.
+func (a *app) status(machine deploy.Machine, places deploy.Places, format string) error {
+	if err := checkFormat(format); err != nil {
+		return err
 	}
-	for _, l := range s.Livepatches {
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\n", l.Name, l.Phase, orDash(l.Version), orDash(series(l.Facts)), replaces(l.Replace), orDash(functions(l.Objects)))
+	status, err := machine.Status(places)
+	if err != nil {
+		return err
 	}
-	_ = t.Flush() // results remembers a failure
-	for _, l := range s.Livepatches {
-		for _, s := range l.States {
-			fmt.Fprintf(w, "%s: state %d version %d", l.Name, s.ID, s.Version)
-			if s.Meaning != "" {
-				fmt.Fprintf(w, ": %s", s.Meaning)
+	if format == "json" {
+		return writeJSON(a, status)
+	}
+	printStatus(a.out, status)
+	return nil
+}
+
+func printStatus(out io.Writer, status *deploy.Status) {
+	fmt.Fprintf(out, "%s: %d livepatch(es)\n", status.Release, len(status.Livepatches))
+	table := tabwriter.NewWriter(out, 0, 8, 2, ' ', 0)
+	if len(status.Livepatches) > 0 {
+		fmt.Fprintln(table, "NAME\tSTATE\tVERSION\tSERIES\tREPLACES\tFUNCTIONS")
+	}
+	for _, loaded := range status.Livepatches {
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\n", loaded.Name, loaded.Phase, orDash(loaded.Version),
+			orDash(series(loaded.Facts)), replaces(loaded.Replace), orDash(functions(loaded.Objects)))
+	}
+	_ = table.Flush() // results remembers a failure
+	for _, loaded := range status.Livepatches {
+		for _, state := range loaded.States {
+			fmt.Fprintf(out, "%s: state %d version %d", loaded.Name, state.ID, state.Version)
+			if state.Meaning != "" {
+				fmt.Fprintf(out, ": %s", state.Meaning)
 			}
-			fmt.Fprintln(w)
+			fmt.Fprintln(out)
 		}
-		if l.Manifest && !l.NoteTrusted {
-			fmt.Fprintf(w, "%s: nobody vouches for what it says of itself: %s\n", l.Name, l.NoteTrust)
+		if loaded.Manifest && !loaded.NoteTrusted {
+			fmt.Fprintf(out, "%s: nobody vouches for what it says of itself: %s\n", loaded.Name, loaded.NoteTrust)
 		}
-		if l.Problem != "" {
-			fmt.Fprintf(w, "%s: %s\n", l.Name, l.Problem)
+		if loaded.Problem != "" {
+			fmt.Fprintf(out, "%s: %s\n", loaded.Name, loaded.Problem)
 		}
 	}
-	if tr := s.Transition; tr != nil {
-		fmt.Fprintf(w, "\n%s %s: ", tr.Phase, tr.Module)
+	if tr := status.Transition; tr != nil {
+		fmt.Fprintf(out, "\n%s %s: ", tr.Phase, tr.Module)
 		if tr.Hidden {
-			fmt.Fprintln(w, "only root sees which tasks have not switched")
+			fmt.Fprintln(out, "only root sees which tasks have not switched")
 		} else {
-			fmt.Fprintf(w, "%d of %d tasks have not switched\n", tr.Left, tr.Tasks)
+			fmt.Fprintf(out, "%d of %d tasks have not switched\n", tr.Left, tr.Tasks)
 		}
 		for i := range tr.Blocking {
-			fmt.Fprint(w, tr.Blocking[i].String())
+			fmt.Fprint(out, tr.Blocking[i].String())
 		}
 	}
-	if len(s.Boot) > 0 {
-		fmt.Fprintln(w, "\nAt boot:")
-		printBoot(w, s.Boot)
+	if len(status.Boot) > 0 {
+		fmt.Fprintln(out, "\nAt boot:")
+		printBoot(out, status.Boot)
 	}
-	if s.BootProblem != "" {
-		fmt.Fprintf(w, "what failed at boot is not known: %s\n", s.BootProblem)
+	if status.BootProblem != "" {
+		fmt.Fprintf(out, "what failed at boot is not known: %s\n", status.BootProblem)
 	}
 }
 
@@ -118,13 +122,13 @@ func replaces(b *bool) string {
 // functions lists them by object, with what is not patched (yet) in brackets.
 func functions(objects []deploy.Object) string {
 	var out []string
-	for _, o := range objects {
+	for _, object := range objects {
 		var names []string
-		for _, f := range o.Functions {
+		for _, f := range object.Functions {
 			names = append(names, f.Name)
 		}
-		s := o.Name + ": " + strings.Join(names, " ")
-		if o.Patched != nil && !*o.Patched {
+		s := object.Name + ": " + strings.Join(names, " ")
+		if object.Patched != nil && !*object.Patched {
 			s = "(" + s + ")"
 		}
 		out = append(out, s)

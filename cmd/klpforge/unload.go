@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"strings"
@@ -11,8 +12,8 @@ import (
 )
 
 func (a *app) unloadCmd() *cobra.Command {
-	m := deploy.Machine{Root: "/", Calls: deploy.Kernel{}}
-	var t transitionFlags
+	machine := deploy.Machine{Root: "/", Calls: deploy.Kernel{}}
+	var transition transitionFlags
 	var all bool
 	cmd := &cobra.Command{
 		Use:   "unload NAME|MODULE.ko...",
@@ -35,33 +36,39 @@ again (--on-timeout reverse), left alone (leave) or forced (force); see
 			return nil
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
-			o, line, err := t.options(a)
-			if err != nil {
-				return err
-			}
-			defer line.done()
-			names, err := unloadNames(&m, args)
-			if err != nil {
-				return err
-			}
-			for _, name := range names {
-				done, err := m.Unload(cmd.Context(), name, o)
-				line.done()
-				if err != nil {
-					return a.machineError(err)
-				}
-				if done {
-					fmt.Fprintf(a.out, "%s is unloaded\n", name)
-				} else {
-					fmt.Fprintf(a.out, "%s is not loaded\n", name)
-				}
-			}
-			return nil
+			return a.unload(cmd.Context(), machine, transition, args)
 		},
 	}
-	t.add(cmd)
+	transition.add(cmd)
 	cmd.Flags().BoolVar(&all, "all", false, "all livepatches, the last one first")
 	return cmd
+}
+
+// unload takes livepatches out of force, one after the other; args are names or modules, none for all.
+func (a *app) unload(ctx context.Context, machine deploy.Machine, transition transitionFlags, args []string) error {
+	opts, line, err := transition.options(a)
+	if err != nil {
+		return err
+	}
+	defer line.done()
+
+	names, err := unloadNames(&machine, args)
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		done, err := machine.Unload(ctx, name, opts)
+		line.done()
+		if err != nil {
+			return a.machineError(err)
+		}
+		if done {
+			fmt.Fprintf(a.out, "%s is unloaded\n", name)
+		} else {
+			fmt.Fprintf(a.out, "%s is not loaded\n", name)
+		}
+	}
+	return nil
 }
 
 // unloadNames are the names of modules; no argument means all livepatches.

@@ -16,7 +16,7 @@ import (
 )
 
 func (a *app) verifyCmd() *cobra.Command {
-	var o kernel.Options
+	var opts kernel.Options
 	var format string
 	cmd := &cobra.Command{
 		Use:   "verify -k RELEASE MODULE.ko",
@@ -24,58 +24,68 @@ func (a *app) verifyCmd() *cobra.Command {
 		Example: `  klpforge verify -k 6.1.0-55-cloud-amd64 livepatch_fix.ko
   klpforge verify -k 6.1.0-55-cloud-amd64 --oot-module foo.ko livepatch_foo.ko`,
 		Args: exactArgs(1, "one module"),
-		RunE: func(_ *cobra.Command, args []string) error {
-			if !named(o) {
-				return usageError("which kernel? give -k RELEASE, or --build-tree DIR for one of your own")
-			}
-			if err := checkFormat(format); err != nil {
-				return err
-			}
-			ko, err := regular.Read(args[0], module.MaxFile)
-			if err != nil {
-				return err
-			}
-			if ko, err = unpack.File(args[0], ko); err != nil {
-				return fmt.Errorf("verify %s: %w", args[0], err)
-			}
-			if ko, _, err = modsign.Split(ko); err != nil {
-				return fmt.Errorf("verify %s: %w", args[0], err)
-			}
-			t, err := pipeline.OpenTarget(o)
-			if err != nil {
-				return err
-			}
-			defer t.Close()
-			problems, err := generate.Verify(ko, t)
-			if err != nil {
-				return fmt.Errorf("verify %s: %w", args[0], err)
-			}
-			failed := false
-			for _, p := range problems {
-				failed = failed || p.Severity == finding.Error
-			}
-			if format == "json" {
-				if err := writeJSON(a, map[string]any{"schema": "klpforge.verify/v1", "module": args[0], "release": t.Release(), "ok": !failed, "problems": verifyProblems(problems)}); err != nil {
-					return err
-				}
-			} else {
-				for _, p := range problems {
-					fmt.Fprintln(a.out, p.String())
-				}
-				if !failed {
-					fmt.Fprintf(a.out, "%s fits %s\n", args[0], t.Release())
-				}
-			}
-			if failed {
-				return &exitError{code: exitFindings, err: fmt.Errorf("%s does not fit %s", args[0], t.Release()), quiet: true}
-			}
-			return nil
-		},
+		RunE: func(_ *cobra.Command, args []string) error { return a.verify(opts, args[0], format) },
 	}
-	targetFlags(cmd, &o)
-	cmd.Flags().StringArrayVar(&o.ExtraModules, "oot-module", nil, "`FILE.ko` that was built outside of the kernel's tree and that the livepatch is for")
+	targetFlags(cmd, &opts)
+	cmd.Flags().StringArrayVar(&opts.ExtraModules, "oot-module", nil,
+		"`FILE.ko` that was built outside of the kernel's tree and that the livepatch is for")
 	cmd.Flags().StringVar(&format, "format", "text", "text or json")
 	return cmd
+}
+
+// verify checks the module in file against a kernel, and fails when it does not fit.
+func (a *app) verify(opts kernel.Options, file, format string) error {
+	if !named(opts) {
+		return usageError("which kernel? give -k RELEASE, or --build-tree DIR for one of your own")
+	}
+	if err := checkFormat(format); err != nil {
+		return err
+	}
+
+	// Signature and compression are not what the kernel links.
+	ko, err := regular.Read(file, module.MaxFile)
+	if err != nil {
+		return err
+	}
+	if ko, err = unpack.File(file, ko); err != nil {
+		return fmt.Errorf("verify %s: %w", file, err)
+	}
+	if ko, _, err = modsign.Split(ko); err != nil {
+		return fmt.Errorf("verify %s: %w", file, err)
+	}
+
+	target, err := pipeline.OpenTarget(opts)
+	if err != nil {
+		return err
+	}
+	defer target.Close()
+	problems, err := generate.Verify(ko, target)
+	if err != nil {
+		return fmt.Errorf("verify %s: %w", file, err)
+	}
+
+	failed := false
+	for _, p := range problems {
+		failed = failed || p.Severity == finding.Error
+	}
+	if format == "json" {
+		if err := writeJSON(a, map[string]any{"schema": "klpforge.verify/v1", "module": file,
+			"release": target.Release(), "ok": !failed, "problems": verifyProblems(problems)}); err != nil {
+			return err
+		}
+	} else {
+		for _, p := range problems {
+			fmt.Fprintln(a.out, p.String())
+		}
+		if !failed {
+			fmt.Fprintf(a.out, "%s fits %s\n", file, target.Release())
+		}
+	}
+	if failed {
+		return &exitError{code: exitFindings, err: fmt.Errorf("%s does not fit %s", file, target.Release()),
+			quiet: true}
+	}
+	return nil
 }
 
 // verifyProblem is a finding in the JSON form of verify.

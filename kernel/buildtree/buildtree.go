@@ -34,7 +34,7 @@ const maxSmall = 1 << 20
 // Open looks at a directory. It need not be complete, but something must have been
 // built there, which says the release; the error is a [*NotBuiltError] otherwise.
 func Open(dir string) (*Tree, error) {
-	t := &Tree{Dir: dir}
+	tree := &Tree{Dir: dir}
 	info, err := os.Stat(dir)
 	if err != nil {
 		return nil, fmt.Errorf("open build tree: %w", err)
@@ -42,16 +42,17 @@ func Open(dir string) (*Tree, error) {
 	if !info.IsDir() {
 		return nil, fmt.Errorf("open build tree: %s is not a directory", dir)
 	}
-	if t.Source, err = sourceOf(dir); err != nil {
+	if tree.Source, err = sourceOf(dir); err != nil {
 		return nil, fmt.Errorf("open build tree: %w", err)
 	}
-	if t.release, err = releaseOf(dir); err != nil {
+	if tree.release, err = releaseOf(dir); err != nil {
 		return nil, fmt.Errorf("open build tree: %w", err)
 	}
-	if t.release == "" {
-		return nil, &NotBuiltError{Dir: dir, Configured: exists(filepath.Join(dir, ".config")), Source: t.Source == dir}
+	if tree.release == "" {
+		return nil, &NotBuiltError{Dir: dir, Configured: exists(filepath.Join(dir, ".config")),
+			Source: tree.Source == dir}
 	}
-	return t, nil
+	return tree, nil
 }
 
 // NotBuiltError reports a directory that no kernel was built in.
@@ -69,7 +70,8 @@ func (e *NotBuiltError) Error() string {
 	case e.Source:
 		what = "it is a source that is not even configured"
 	}
-	return fmt.Sprintf("no kernel was built in %s: %s. Name the directory that yours was built in, the one of O= if that was used", e.Dir, what)
+	return fmt.Sprintf("no kernel was built in %s: %s. Name the directory that yours was built in, the one of O= if "+
+		"that was used", e.Dir, what)
 }
 
 var (
@@ -143,7 +145,7 @@ func (t *Tree) Find(p kernel.Part) (path string, searched []string) {
 }
 
 // places are those of a part, the best first.
-func (t *Tree) places(p kernel.Part) []string {
+func (t *Tree) places(part kernel.Part) []string {
 	in := func(names ...string) []string {
 		out := make([]string, len(names))
 		for i, n := range names {
@@ -151,7 +153,7 @@ func (t *Tree) places(p kernel.Part) []string {
 		}
 		return out
 	}
-	switch p {
+	switch part {
 	case kernel.PartConfig:
 		return in(".config")
 	case kernel.PartSymvers:
@@ -159,7 +161,8 @@ func (t *Tree) places(p kernel.Part) []string {
 		// modules were never built.
 		return in("Module.symvers", "vmlinux.symvers")
 	case kernel.PartImage:
-		return in("vmlinux", "arch/x86/boot/bzImage", "arch/arm64/boot/Image.gz", "arch/powerpc/boot/zImage", "arch/s390/boot/bzImage", "arch/loongarch/boot/vmlinuz.efi")
+		return in("vmlinux", "arch/x86/boot/bzImage", "arch/arm64/boot/Image.gz", "arch/powerpc/boot/zImage",
+			"arch/s390/boot/bzImage", "arch/loongarch/boot/vmlinuz.efi")
 	case kernel.PartVmlinux:
 		return in("vmlinux")
 	case kernel.PartSystemMap:
@@ -186,7 +189,8 @@ func (t *Tree) places(p kernel.Part) []string {
 // Remedy implements [kernel.Finder].
 func (t *Tree) Remedy(p kernel.Part) string {
 	build := func(goal, flag string) string {
-		return fmt.Sprintf("run `make %s` in %s, with the variables that the kernel was built with, or name it with %s", goal, t.Dir, flag)
+		return fmt.Sprintf("run `make %s` in %s, with the variables that the kernel was built with, or name it with %s",
+			goal, t.Dir, flag)
 	}
 	switch p {
 	case kernel.PartConfig:

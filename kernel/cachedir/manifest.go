@@ -52,31 +52,31 @@ func (c Dir) manifest(release string) string {
 // Manifest reads the manifest of a release. The error wraps fs.ErrNotExist when
 // the release was not fetched; a manifest that is damaged is removed.
 func (c Dir) Manifest(release string) (Manifest, error) {
-	var m Manifest
+	var manifest Manifest
 	path := c.manifest(release)
-	b, err := sealed.ReadPlain(path)
+	text, err := sealed.ReadPlain(path)
 	if errors.Is(err, os.ErrNotExist) {
-		return m, err
+		return manifest, err
 	}
 	if err == nil {
-		err = json.Unmarshal(b, &m)
+		err = json.Unmarshal(text, &manifest)
 	}
-	if err == nil && (m.Release != release || m.Sum != "" && m.Sum != m.digest()) {
+	if err == nil && (manifest.Release != release || manifest.Sum != "" && manifest.Sum != manifest.digest()) {
 		err = fmt.Errorf("%w: its checksum does not match", sealed.ErrDamaged)
 	}
 	if err != nil {
 		sealed.Note(string(c), path, err)
 		return Manifest{}, fmt.Errorf("%s: %w", path, err)
 	}
-	return m, nil
+	return manifest, nil
 }
 
 // WriteManifest writes the manifest of a release, with its digest.
-func (c Dir) WriteManifest(m Manifest) error {
-	m.Sum = m.digest()
-	b, err := json.MarshalIndent(m, "", "  ")
+func (c Dir) WriteManifest(manifest Manifest) error {
+	manifest.Sum = manifest.digest()
+	b, err := json.MarshalIndent(manifest, "", "  ")
 	if err != nil {
 		return err
 	}
-	return WriteFile(c.manifest(m.Release), append(b, '\n'))
+	return WriteFile(c.manifest(manifest.Release), append(b, '\n'))
 }

@@ -47,14 +47,14 @@ func Names() []string {
 
 // Named returns the package system of a name.
 func Named(name string) (provider.Provider, error) {
-	for _, s := range systems {
-		if s.Name() != name {
+	for _, system := range systems {
+		if system.Name() != name {
 			continue
 		}
-		if m := missing(s.programs); m != "" {
+		if m := missing(system.programs); m != "" {
 			return nil, fmt.Errorf("%s is not installed, which fetching with %s needs", m, name)
 		}
-		return s.Provider, nil
+		return system.Provider, nil
 	}
 	return nil, fmt.Errorf("%q is no package system that kernels can be fetched with; there are %s",
 		name, strings.Join(Names(), ", "))

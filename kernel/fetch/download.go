@@ -17,9 +17,9 @@ import (
 )
 
 // lockPackage locks the file of one package, since releases share packages.
-func (f *fetcher) lockPackage(ctx context.Context, p provider.Package) (unlock func(), err error) {
-	unlock, err = cachedir.Lock(ctx, filepath.Join(f.cache.Debs(), "."+p.File+".lock"), func() {
-		f.say("waiting for another run that downloads " + p.Name)
+func (f *fetcher) lockPackage(ctx context.Context, pkg provider.Package) (unlock func(), err error) {
+	unlock, err = cachedir.Lock(ctx, filepath.Join(f.cache.Debs(), "."+pkg.File+".lock"), func() {
+		f.say("waiting for another run that downloads " + pkg.Name)
 	})
 	if err != nil {
 		return nil, fmt.Errorf("fetch kernel %s: %w", f.release, err)
@@ -28,30 +28,39 @@ func (f *fetcher) lockPackage(ctx context.Context, p provider.Package) (unlock f
 }
 
 // download fetches one package.
-func (f *fetcher) download(ctx context.Context, p provider.Package) (string, error) {
-	unlock, err := f.lockPackage(ctx, p)
+func (f *fetcher) download(ctx context.Context, pkg provider.Package) (string, error) {
+	unlock, err := f.lockPackage(ctx, pkg)
 	if err != nil {
 		return "", err
 	}
 	defer unlock()
-	return f.downloadLocked(ctx, p)
+	return f.downloadLocked(ctx, pkg)
 }
 
 // downloadLocked brings a package into the cache, unless a file of the right hash is
 // already there, and returns its path. The lock of the package is held.
-func (f *fetcher) downloadLocked(ctx context.Context, p provider.Package) (string, error) {
+func (f *fetcher) downloadLocked(ctx context.Context, pkg provider.Package) (string, error) {
 	dir := f.cache.Debs()
-	path := filepath.Join(dir, p.File)
+	path := filepath.Join(dir, pkg.File)
+
+	// What is there with the right sum is used; anything else is fetched again, and the damage is
+	// recorded.
 	switch sum, err := fileSHA256(path); {
-	case err == nil && sum == p.SHA256:
+	case err == nil && sum == pkg.SHA256:
 		return path, nil
-	case err == nil && p.SHA256 != "":
-		sealed.Note(string(f.cache), path, fmt.Errorf("%w: its SHA256 is not that of the archive's index", sealed.ErrDamaged))
+	case err == nil && pkg.SHA256 != "":
+		sealed.Note(string(f.cache), path, fmt.Errorf("%w: its SHA256 is not that of the archive's index",
+			sealed.ErrDamaged))
 	case err != nil && !errors.Is(err, os.ErrNotExist):
 		sealed.Note(string(f.cache), path, fmt.Errorf("%w: %w", sealed.ErrDamaged, err))
 	}
 
-	failed := func(err error) (string, error) { return "", fmt.Errorf("download %s %s: %w", p.Name, p.Version, err) }
+	failed := func(err error) (string, error) {
+		return "", fmt.Errorf("download %s %s: %w", pkg.Name, pkg.Version, err)
+	}
+
+	// Into a directory of its own first: the package system may leave a part of the file, or
+	// another.
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return failed(err)
 	}
@@ -60,19 +69,22 @@ func (f *fetcher) downloadLocked(ctx context.Context, p provider.Package) (strin
 		return failed(err)
 	}
 	defer os.RemoveAll(tmp)
-	if err := f.from.Download(ctx, tmp, p); err != nil {
+	if err := f.from.Download(ctx, tmp, pkg); err != nil {
 		return failed(err)
 	}
 	got, _ := filepath.Glob(filepath.Join(tmp, "*"))
 	if len(got) != 1 {
 		return failed(fmt.Errorf("%s left %d files", f.from.Name(), len(got)))
 	}
+
+	// Under its name it appears whole, and with the sum of the archive's index where that has
+	// one.
 	sum, err := fileSHA256(got[0])
 	if err != nil {
 		return failed(err)
 	}
-	if p.SHA256 != "" && sum != p.SHA256 {
-		return failed(fmt.Errorf("SHA256 is %s, the archive's index says %s", sum, p.SHA256))
+	if pkg.SHA256 != "" && sum != pkg.SHA256 {
+		return failed(fmt.Errorf("SHA256 is %s, the archive's index says %s", sum, pkg.SHA256))
 	}
 	if err := os.Rename(got[0], path); err != nil {
 		return failed(err)

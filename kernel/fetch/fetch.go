@@ -55,47 +55,48 @@ type Result struct {
 // exactly the version the image was built from, which stays packed. Packages are
 // verified with the archive's signed index. It may be interrupted and run again, and
 // two runs may share a cache.
-func Kernel(ctx context.Context, release string, o Options) (*Result, error) {
+func Kernel(ctx context.Context, release string, opts Options) (*Result, error) {
 	if !cachedir.ValidRelease(release) {
 		return nil, fmt.Errorf("fetch kernel: %q is not a kernel release", release)
 	}
-	c, err := o.Cache.Resolve()
+	cache, err := opts.Cache.Resolve()
 	if err != nil {
 		return nil, err
 	}
-	say := o.Progress
+	say := opts.Progress
 	if say == nil {
 		say = func(string) {}
 	}
-	f := &fetcher{release: release, cache: c, say: say, from: o.From}
-	if f.from == nil {
-		if f.from, err = Detect(); err != nil {
+	fetching := &fetcher{release: release, cache: cache, say: say, from: opts.From}
+	if fetching.from == nil {
+		if fetching.from, err = Detect(); err != nil {
 			return nil, fmt.Errorf("fetch kernel %s: %w", release, err)
 		}
 	}
 
-	unlock, err := cachedir.Lock(ctx, filepath.Join(c.Targets(), "."+release+".lock"), func() {
+	unlock, err := cachedir.Lock(ctx, filepath.Join(cache.Targets(), "."+release+".lock"), func() {
 		say("waiting for another run that fetches " + release)
 	})
 	if err != nil {
 		return nil, fmt.Errorf("fetch kernel %s: %w", release, err)
 	}
 	defer unlock()
-	want := provider.Want{Debug: o.IncludeDbg, ImageOnly: o.ImageOnly}
-	if done := f.complete(want); done != nil {
+	want := provider.Want{Debug: opts.IncludeDbg, ImageOnly: opts.ImageOnly}
+	if done := fetching.complete(want); done != nil {
 		return done, nil
 	}
-	suite := o.Suite
-	if m, err := c.Manifest(release); err == nil {
+	suite := opts.Suite
+	if manifest, err := cache.Manifest(release); err == nil {
 		// What is there stays there when the rest joins it, from the same place.
-		want.Debug = want.Debug || f.from.Complete(release, provider.Want{Debug: true, ImageOnly: true}, m.Names(), "")
-		suite = cmp.Or(suite, m.Suite)
+		want.Debug = want.Debug || fetching.from.Complete(release, provider.Want{Debug: true, ImageOnly: true},
+			manifest.Names(), "")
+		suite = cmp.Or(suite, manifest.Suite)
 	}
-	p, err := f.plan(ctx, suite, want)
+	p, err := fetching.plan(ctx, suite, want)
 	if err != nil {
 		return nil, err
 	}
-	return f.do(ctx, p)
+	return fetching.do(ctx, p)
 }
 
 type fetcher struct {
@@ -107,21 +108,21 @@ type fetcher struct {
 
 // complete returns what an earlier run brought when nothing is missing. A
 // release names one build, so the archive need not be asked again.
-func (f *fetcher) complete(w provider.Want) *Result {
-	m, err := f.cache.Manifest(f.release)
+func (f *fetcher) complete(want provider.Want) *Result {
+	manifest, err := f.cache.Manifest(f.release)
 	if err != nil || !exists(f.cache.TargetRoot(f.release)) {
 		return nil
 	}
 	tarball := ""
-	if tars := f.tarballs(); len(tars) == 1 && m.Source != "" {
+	if tars := f.tarballs(); len(tars) == 1 && manifest.Source != "" {
 		tarball = tars[0]
 	}
-	if !f.from.Complete(f.release, w, m.Names(), filepath.Base(tarball)) || !w.ImageOnly && tarball == "" {
+	if !f.from.Complete(f.release, want, manifest.Names(), filepath.Base(tarball)) || !want.ImageOnly && tarball == "" {
 		return nil
 	}
 	return &Result{
-		Release: f.release, Root: f.cache.TargetRoot(f.release), Source: m.Source, Tarball: tarball,
-		Packages: m.Packages, Reused: true, Suite: m.Suite, From: f.from,
+		Release: f.release, Root: f.cache.TargetRoot(f.release), Source: manifest.Source, Tarball: tarball,
+		Packages: manifest.Packages, Reused: true, Suite: manifest.Suite, From: f.from,
 	}
 }
 
@@ -131,21 +132,21 @@ func (f *fetcher) tarballs() []string {
 }
 
 // manifestOf is the manifest of a release that consists of the packages of a plan.
-func manifestOf(release string, p provider.Plan) cachedir.Manifest {
-	m := cachedir.Manifest{Release: release, Suite: p.Suite}
-	for _, d := range p.Root {
-		m.Packages = append(m.Packages, d.Name+"="+d.Version)
+func manifestOf(release string, planned provider.Plan) cachedir.Manifest {
+	manifest := cachedir.Manifest{Release: release, Suite: planned.Suite}
+	for _, d := range planned.Root {
+		manifest.Packages = append(manifest.Packages, d.Name+"="+d.Version)
 	}
-	if p.Source != nil {
-		m.Source = p.Source.Version
+	if planned.Source != nil {
+		manifest.Source = planned.Source.Version
 	}
-	sort.Strings(m.Packages)
-	return m
+	sort.Strings(manifest.Packages)
+	return manifest
 }
 
 // do downloads and unpacks what is not there yet.
-func (f *fetcher) do(ctx context.Context, p provider.Plan) (*Result, error) {
-	want := manifestOf(f.release, p)
+func (f *fetcher) do(ctx context.Context, planned provider.Plan) (*Result, error) {
+	want := manifestOf(f.release, planned)
 	have, err := f.cache.Manifest(f.release)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		f.say("unpacking again: " + err.Error())
@@ -155,13 +156,15 @@ func (f *fetcher) do(ctx context.Context, p provider.Plan) (*Result, error) {
 		Release: f.release, Root: f.cache.TargetRoot(f.release), Source: want.Source, Packages: want.Packages,
 		Suite: want.Suite, From: f.from,
 	}
+
+	// What the manifest in the cache says is there counts only with the files themselves.
 	rootDone := subset(want.Packages, have.Packages) && exists(out.Root)
 	if rootDone {
 		out.Packages = have.Packages
 	}
 	tarballs := f.tarballs()
-	sourceDone := p.Source == nil || have.Source == want.Source && len(tarballs) == 1 &&
-		strings.HasPrefix(filepath.Base(tarballs[0]), p.Source.Name+".tar.")
+	sourceDone := planned.Source == nil || have.Source == want.Source && len(tarballs) == 1 &&
+		strings.HasPrefix(filepath.Base(tarballs[0]), planned.Source.Name+".tar.")
 	if sourceDone && len(tarballs) == 1 && have.Source != "" {
 		out.Source, out.Tarball = have.Source, tarballs[0]
 	}
@@ -169,12 +172,16 @@ func (f *fetcher) do(ctx context.Context, p provider.Plan) (*Result, error) {
 		out.Reused = true
 		return out, nil
 	}
+
 	if err := os.MkdirAll(f.cache.Target(f.release), 0o755); err != nil {
 		return nil, fmt.Errorf("fetch kernel %s: %w", f.release, err)
 	}
 	f.removeLeftovers()
+
+	// The manifest is written after each part, so that a run that is killed between them resumes
+	// there.
 	if !rootDone {
-		if err := f.unpackRoot(ctx, p.Root); err != nil {
+		if err := f.unpackRoot(ctx, planned.Root); err != nil {
 			return nil, err
 		}
 		have.Release, have.Packages, have.Suite = f.release, want.Packages, want.Suite
@@ -183,7 +190,7 @@ func (f *fetcher) do(ctx context.Context, p provider.Plan) (*Result, error) {
 		}
 	}
 	if !sourceDone {
-		if out.Tarball, err = f.unpackSource(ctx, *p.Source); err != nil {
+		if out.Tarball, err = f.unpackSource(ctx, *planned.Source); err != nil {
 			return nil, err
 		}
 		have.Release, have.Source = f.release, want.Source
@@ -212,9 +219,9 @@ func (f *fetcher) removeLeftovers() {
 // unpackRoot makes root/ anew from packages, all or nothing.
 func (f *fetcher) unpackRoot(ctx context.Context, packages []provider.Package) error {
 	var files []string
-	for _, d := range packages {
-		f.say(fmt.Sprintf("downloading %s %s (%d MB)", d.Name, d.Version, (d.Size+1<<19)>>20))
-		file, err := f.download(ctx, d)
+	for _, pkg := range packages {
+		f.say(fmt.Sprintf("downloading %s %s (%d MB)", pkg.Name, pkg.Version, (pkg.Size+1<<19)>>20))
+		file, err := f.download(ctx, pkg)
 		if err != nil {
 			return err
 		}
@@ -265,7 +272,7 @@ func replaceDir(src, dst string) error {
 // unpackSource puts the tarball of a linux-source package into source/. The
 // tarball is not unpacked. It is hard-linked from the same package's tarball
 // of another release when there is one.
-func (f *fetcher) unpackSource(ctx context.Context, d provider.Package) (string, error) {
+func (f *fetcher) unpackSource(ctx context.Context, pkg provider.Package) (string, error) {
 	dst := f.cache.TargetSource(f.release)
 	tmp, err := os.MkdirTemp(f.cache.Target(f.release), ".tmp-source-")
 	if err != nil {
@@ -276,16 +283,16 @@ func (f *fetcher) unpackSource(ctx context.Context, d provider.Package) (string,
 	if err := os.Mkdir(fresh, 0o755); err != nil {
 		return "", fmt.Errorf("fetch kernel %s: %w", f.release, err)
 	}
-	name, ok := f.linkSource(d, fresh)
+	name, ok := f.linkSource(pkg, fresh)
 	if !ok {
-		f.say(fmt.Sprintf("downloading %s %s (%d MB)", d.Name, d.Version, (d.Size+1<<19)>>20))
+		f.say(fmt.Sprintf("downloading %s %s (%d MB)", pkg.Name, pkg.Version, (pkg.Size+1<<19)>>20))
 		// Until the file is removed: another release may want the same.
-		unlock, err := f.lockPackage(ctx, d)
+		unlock, err := f.lockPackage(ctx, pkg)
 		if err != nil {
 			return "", err
 		}
 		defer unlock()
-		file, err := f.downloadLocked(ctx, d)
+		file, err := f.downloadLocked(ctx, pkg)
 		if err != nil {
 			return "", err
 		}
@@ -294,10 +301,10 @@ func (f *fetcher) unpackSource(ctx context.Context, d provider.Package) (string,
 		if err := os.Mkdir(scratch, 0o755); err != nil {
 			return "", fmt.Errorf("fetch kernel %s: %w", f.release, err)
 		}
-		if err := f.from.UnpackSource(ctx, d, file, fresh, scratch); err != nil {
+		if err := f.from.UnpackSource(ctx, pkg, file, fresh, scratch); err != nil {
 			return "", fmt.Errorf("unpack %s: %w", filepath.Base(file), err)
 		}
-		left, _ := filepath.Glob(filepath.Join(fresh, d.Name+".tar.*"))
+		left, _ := filepath.Glob(filepath.Join(fresh, pkg.Name+".tar.*"))
 		if len(left) != 1 {
 			return "", fmt.Errorf("unpack %s: %d packed sources, want 1", filepath.Base(file), len(left))
 		}
@@ -313,17 +320,17 @@ func (f *fetcher) unpackSource(ctx context.Context, d provider.Package) (string,
 
 // linkSource looks for the tarball of the same source version in the other
 // releases of the cache.
-func (f *fetcher) linkSource(d provider.Package, dir string) (string, bool) {
+func (f *fetcher) linkSource(pkg provider.Package, dir string) (string, bool) {
 	others, _ := os.ReadDir(f.cache.Targets())
-	for _, o := range others {
-		if !o.IsDir() || o.Name() == f.release {
+	for _, other := range others {
+		if !other.IsDir() || other.Name() == f.release {
 			continue
 		}
-		m, err := f.cache.Manifest(o.Name())
-		if err != nil || m.Source != d.Version {
+		m, err := f.cache.Manifest(other.Name())
+		if err != nil || m.Source != pkg.Version {
 			continue
 		}
-		tars, _ := filepath.Glob(filepath.Join(f.cache.TargetSource(o.Name()), d.Name+".tar.*"))
+		tars, _ := filepath.Glob(filepath.Join(f.cache.TargetSource(other.Name()), pkg.Name+".tar.*"))
 		if len(tars) == 1 && os.Link(tars[0], filepath.Join(dir, filepath.Base(tars[0]))) == nil {
 			return filepath.Base(tars[0]), true
 		}

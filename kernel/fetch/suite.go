@@ -19,42 +19,42 @@ const (
 // plan asks the package system what the release consists of. Without a suite the machine's
 // own package sources are asked first, then the suite that the release's name tells.
 // f.from becomes the provider that has it.
-func (f *fetcher) plan(ctx context.Context, suite string, w provider.Want) (provider.Plan, error) {
+func (f *fetcher) plan(ctx context.Context, suite string, want provider.Want) (provider.Plan, error) {
 	suited, ok := f.from.(provider.Suited)
 	if suite != "" && !ok {
 		return provider.Plan{}, fmt.Errorf("fetch kernel %s: %s has no suites", f.release, f.from.Name())
 	}
 	if suite == "" {
-		p, err := f.from.Plan(ctx, f.release, w)
+		planned, err := f.from.Plan(ctx, f.release, want)
 		var gone *provider.NotInArchiveError
 		if !errors.As(err, &gone) || !ok {
-			return p, err
+			return planned, err
 		}
 		if suite = suited.SuiteOf(f.release); suite == "" {
-			return p, err
+			return planned, err
 		}
 		f.say("this machine's package sources do not have it; asking suite " + suite)
-		q, serr := f.planInSuite(ctx, suited, suite, w)
+		other, serr := f.planInSuite(ctx, suited, suite, want)
 		var goneToo *provider.NotInArchiveError
 		switch {
 		case errors.As(serr, &goneToo) && gone.Version != "":
-			return p, err // the package is known here, in other versions: that says more
+			return planned, err // the package is known here, in other versions: that says more
 		case serr != nil && !errors.As(serr, &goneToo):
-			return p, fmt.Errorf("%w; and suite %s could not be asked: %w", err, suite, serr)
+			return planned, fmt.Errorf("%w; and suite %s could not be asked: %w", err, suite, serr)
 		}
-		return q, serr
+		return other, serr
 	}
-	p, err := f.planInSuite(ctx, suited, suite, w)
+	found, err := f.planInSuite(ctx, suited, suite, want)
 	var gone *provider.NotInArchiveError
 	if err != nil && !errors.As(err, &gone) {
 		err = fmt.Errorf("fetch kernel %s: %w", f.release, err)
 	}
-	return p, err
+	return found, err
 }
 
 // planInSuite reads the lists of the suite again when they do not have the release.
-func (f *fetcher) planInSuite(ctx context.Context, in provider.Suited, suite string, w provider.Want) (
-	p provider.Plan, err error,
+func (f *fetcher) planInSuite(ctx context.Context, in provider.Suited, suite string, want provider.Want) (
+	planned provider.Plan, err error,
 ) {
 	ask := func(age time.Duration) error {
 		from, err := in.InSuite(ctx, f.cache.Lists(suite), suite, age, f.say)
@@ -62,7 +62,7 @@ func (f *fetcher) planInSuite(ctx context.Context, in provider.Suited, suite str
 			return err
 		}
 		f.from = from
-		p, err = from.Plan(ctx, f.release, w)
+		planned, err = from.Plan(ctx, f.release, want)
 		return err
 	}
 	err = ask(listAge)
@@ -70,5 +70,5 @@ func (f *fetcher) planInSuite(ctx context.Context, in provider.Suited, suite str
 	if errors.As(err, &gone) {
 		err = ask(freshAge)
 	}
-	return p, err
+	return planned, err
 }

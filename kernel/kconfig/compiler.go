@@ -23,39 +23,39 @@ var versionWord = regexp.MustCompile(`\d+(?:\.\d+)+|\b\d+\b`)
 func ParseCompiler(text string) Compiler {
 	text, _, _ = strings.Cut(strings.TrimSpace(text), "\n")
 	text = strings.TrimSpace(text)
-	c := Compiler{Text: text}
+	compiler := Compiler{Text: text}
 	rest := text
 	if i := strings.IndexByte(text, '('); i >= 0 {
 		if in, after, ok := CutParens(text[i:]); ok {
-			c.Package = in
+			compiler.Package = in
 			rest = text[:i] + " " + after
 		}
 	}
 	program, _, _ := strings.Cut(text, " ")
 	switch {
 	case strings.Contains(text, "clang version"):
-		c.Kind = "clang"
+		compiler.Kind = "clang"
 		_, rest, _ = strings.Cut(rest, "clang version")
-	case strings.Contains(program, "gcc"), strings.Contains(program, "g++"), c.Package != "" && program == "cc":
-		c.Kind = "gcc"
+	case strings.Contains(program, "gcc"), strings.Contains(program, "g++"), compiler.Package != "" && program == "cc":
+		compiler.Kind = "gcc"
 		_, rest, _ = strings.Cut(rest, " ")
 	}
-	c.Version = versionWord.FindString(rest)
-	major, _, _ := strings.Cut(c.Version, ".")
-	c.Major, _ = strconv.Atoi(major)
-	return c
+	compiler.Version = versionWord.FindString(rest)
+	major, _, _ := strings.Cut(compiler.Version, ".")
+	compiler.Major, _ = strconv.Atoi(major)
+	return compiler
 }
 
-// CutParens splits s, which begins with "(", after the matching ")".
-func CutParens(s string) (in, after string, ok bool) {
+// CutParens splits text, which begins with "(", after the matching ")".
+func CutParens(text string) (in, after string, ok bool) {
 	depth := 0
-	for i := range len(s) {
-		switch s[i] {
+	for i := range len(text) {
+		switch text[i] {
 		case '(':
 			depth++
 		case ')':
 			if depth--; depth == 0 {
-				return s[1:i], s[i+1:], true
+				return text[1:i], text[i+1:], true
 			}
 		}
 	}
@@ -93,13 +93,13 @@ func (m CompilerMatch) String() string {
 }
 
 // Match compares the compiler that built the kernel with another one.
-func (c Compiler) Match(o Compiler) CompilerMatch {
+func (c Compiler) Match(other Compiler) CompilerMatch {
 	switch {
-	case c.Kind == "" || o.Kind == "" || c.Version == "" || o.Version == "":
+	case c.Kind == "" || other.Kind == "" || c.Version == "" || other.Version == "":
 		return CompilerUnknown
-	case c.Kind != o.Kind || c.Version != o.Version:
+	case c.Kind != other.Kind || c.Version != other.Version:
 		return CompilerDifferent
-	case c.Package != o.Package:
+	case c.Package != other.Package:
 		return CompilerSameVersion
 	}
 	return CompilerSame

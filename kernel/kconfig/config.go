@@ -21,44 +21,44 @@ type Config struct {
 // Parse reads the text of a .config; path is for messages only. Options
 // may be named with or without the CONFIG_ prefix in every method.
 func Parse(path, text string) (*Config, error) {
-	c := &Config{Path: path, vals: make(map[string]string, 8192)}
+	config := &Config{Path: path, vals: make(map[string]string, 8192)}
 	line := 0
-	for l := range strings.Lines(text) {
+	for raw := range strings.Lines(text) {
 		line++
-		l = strings.TrimSpace(l)
-		if l == "" || l[0] == '#' {
+		raw = strings.TrimSpace(raw)
+		if raw == "" || raw[0] == '#' {
 			continue
 		}
-		k, v, ok := strings.Cut(l, "=")
-		if !ok || !strings.HasPrefix(k, "CONFIG_") {
-			return nil, syntax.Errorf(path, line, "want CONFIG_NAME=value, have %q", syntax.Clip(l))
+		key, value, ok := strings.Cut(raw, "=")
+		if !ok || !strings.HasPrefix(key, "CONFIG_") {
+			return nil, syntax.Errorf(path, line, "want CONFIG_NAME=value, have %q", syntax.Clip(raw))
 		}
-		if strings.HasPrefix(v, `"`) {
-			u, ok := unquoteConfig(v)
+		if strings.HasPrefix(value, `"`) {
+			u, ok := unquoteConfig(value)
 			if !ok {
-				return nil, syntax.Errorf(path, line, "unterminated string in %q", syntax.Clip(l))
+				return nil, syntax.Errorf(path, line, "unterminated string in %q", syntax.Clip(raw))
 			}
-			v = u
+			value = u
 		}
-		c.vals[k[len("CONFIG_"):]] = v
+		config.vals[key[len("CONFIG_"):]] = value
 	}
-	return c, nil
+	return config, nil
 }
 
 // unquoteConfig undoes Kconfig's quoting: a backslash escapes the next byte.
-func unquoteConfig(s string) (string, bool) {
-	var b strings.Builder
-	for i := 1; i < len(s); i++ {
-		switch s[i] {
+func unquoteConfig(value string) (string, bool) {
+	var out strings.Builder
+	for i := 1; i < len(value); i++ {
+		switch value[i] {
 		case '"':
-			return b.String(), i == len(s)-1
+			return out.String(), i == len(value)-1
 		case '\\':
 			i++
-			if i == len(s) {
+			if i == len(value) {
 				return "", false
 			}
 		}
-		b.WriteByte(s[i])
+		out.WriteByte(value[i])
 	}
 	return "", false
 }

@@ -31,7 +31,8 @@ func Damages(path string, content []byte) map[string]func() error {
 	flipped := bytes.Clone(content)
 	flipped[len(flipped)/2] ^= 4
 	return map[string]func() error{
-		"cut short": put(content[:len(content)/2]), "empty": put(nil), "zeros": put(make([]byte, len(content))), "one bit": put(flipped),
+		"cut short": put(content[:len(content)/2]), "empty": put(nil), "zeros": put(make([]byte, len(content))),
+		"one bit":        put(flipped),
 		"a directory":    func() error { return os.MkdirAll(filepath.Join(path, "full"), 0o755) },
 		"a FIFO":         func() error { return unix.Mkfifo(path, 0o644) },
 		"a link to zero": func() error { return os.Symlink("/dev/zero", path) },

@@ -48,19 +48,22 @@ func ELF(secs []Section) []byte {
 	le := binary.LittleEndian
 	var names bytes.Buffer
 	names.WriteByte(0)
+
 	secs = append([]Section{{}}, secs...)
 	secs = append(secs, Section{Name: ".shstrtab", Type: elf.SHT_STRTAB})
 	nameOff := make([]uint32, len(secs))
-	for i, s := range secs {
+	for i, section := range secs {
 		if i > 0 {
 			nameOff[i] = uint32(names.Len())
-			names.WriteString(s.Name + "\x00")
+			names.WriteString(section.Name + "\x00")
 		}
 	}
 	secs[len(secs)-1].Data = names.Bytes()
+
+	// The program headers come first, so their number must be known before anything is placed.
 	loads := 0
-	for _, s := range secs {
-		if s.Flags&elf.SHF_ALLOC != 0 && s.Type != elf.SHT_NOBITS {
+	for _, section := range secs {
+		if section.Flags&elf.SHF_ALLOC != 0 && section.Type != elf.SHT_NOBITS {
 			loads++
 		}
 	}
@@ -68,45 +71,48 @@ func ELF(secs []Section) []byte {
 	offs := make([]uint64, len(secs))
 	type load struct{ off, addr, n uint64 }
 	var progs []load
-	for i, s := range secs {
+	for i, section := range secs {
 		for len(out)%16 != 0 {
 			out = append(out, 0)
 		}
 		offs[i] = uint64(len(out))
-		if s.Type != elf.SHT_NOBITS {
-			out = append(out, s.Data...)
+		if section.Type != elf.SHT_NOBITS {
+			out = append(out, section.Data...)
 		}
-		if s.Flags&elf.SHF_ALLOC != 0 && s.Type != elf.SHT_NOBITS {
-			progs = append(progs, load{offs[i], s.Addr, uint64(len(s.Data))})
+		if section.Flags&elf.SHF_ALLOC != 0 && section.Type != elf.SHT_NOBITS {
+			progs = append(progs, load{offs[i], section.Addr, uint64(len(section.Data))})
 		}
 	}
+
 	ph := out[64:]
-	for i, p := range progs {
-		h := ph[56*i:]
-		le.PutUint32(h, uint32(elf.PT_LOAD))
-		le.PutUint32(h[4:], uint32(elf.PF_R|elf.PF_X))
-		le.PutUint64(h[8:], p.off)
-		le.PutUint64(h[16:], p.addr)
-		le.PutUint64(h[32:], p.n)
-		le.PutUint64(h[40:], p.n)
+	for i, segment := range progs {
+		header := ph[56*i:]
+		le.PutUint32(header, uint32(elf.PT_LOAD))
+		le.PutUint32(header[4:], uint32(elf.PF_R|elf.PF_X))
+		le.PutUint64(header[8:], segment.off)
+		le.PutUint64(header[16:], segment.addr)
+		le.PutUint64(header[32:], segment.n)
+		le.PutUint64(header[40:], segment.n)
 	}
+
 	shoff := uint64(len(out))
-	for i, s := range secs {
-		var h [64]byte
-		le.PutUint32(h[:], nameOff[i])
-		le.PutUint32(h[4:], uint32(s.Type))
-		le.PutUint64(h[8:], uint64(s.Flags))
-		le.PutUint64(h[16:], s.Addr)
-		le.PutUint64(h[24:], offs[i])
-		le.PutUint64(h[32:], uint64(len(s.Data)))
-		le.PutUint32(h[40:], s.Link)
-		le.PutUint64(h[48:], 1)
-		le.PutUint64(h[56:], s.Ent)
+	for i, section := range secs {
+		var header [64]byte
+		le.PutUint32(header[:], nameOff[i])
+		le.PutUint32(header[4:], uint32(section.Type))
+		le.PutUint64(header[8:], uint64(section.Flags))
+		le.PutUint64(header[16:], section.Addr)
+		le.PutUint64(header[24:], offs[i])
+		le.PutUint64(header[32:], uint64(len(section.Data)))
+		le.PutUint32(header[40:], section.Link)
+		le.PutUint64(header[48:], 1)
+		le.PutUint64(header[56:], section.Ent)
 		if i == 0 {
-			h = [64]byte{}
+			header = [64]byte{}
 		}
-		out = append(out, h[:]...)
+		out = append(out, header[:]...)
 	}
+
 	copy(out, elf.ELFMAG)
 	out[4], out[5], out[6] = byte(elf.ELFCLASS64), byte(elf.ELFDATA2LSB), 1
 	le.PutUint16(out[16:], uint16(elf.ET_EXEC))
@@ -148,11 +154,11 @@ var Layouts = []Layout{
 
 // Kallsyms writes the tables for syms, which are in kallsyms order, to
 // go at address base.
-func Kallsyms(l Layout, base uint64, syms []Symbol) []byte {
+func Kallsyms(layout Layout, base uint64, syms []Symbol) []byte {
 	le := binary.LittleEndian
 	out := []byte("something else in front of the tables")
 	pad := func() {
-		for (base+uint64(len(out)))%uint64(l.Align) != 0 {
+		for (base+uint64(len(out)))%uint64(layout.Align) != 0 {
 			out = append(out, 0)
 		}
 	}
@@ -175,48 +181,48 @@ func Kallsyms(l Layout, base uint64, syms []Symbol) []byte {
 			tokens[i] = "__pad_token"
 		}
 	}
-	encode := func(s string) []byte {
-		var b []byte
+	encode := func(text string) []byte {
+		var encoded []byte
 	next:
-		for len(s) > 0 {
+		for len(text) > 0 {
 			for i, p := range pairs {
-				if strings.HasPrefix(s, p) {
-					b = append(b, byte(i))
-					s = s[len(p):]
+				if strings.HasPrefix(text, p) {
+					encoded = append(encoded, byte(i))
+					text = text[len(p):]
 					continue next
 				}
 			}
-			b = append(b, s[0])
-			s = s[1:]
+			encoded = append(encoded, text[0])
+			text = text[1:]
 		}
-		return b
+		return encoded
 	}
 	relBase := uint64(0)
-	for _, s := range syms {
-		if s.Type != 'A' {
-			relBase = s.Addr
+	for _, sym := range syms {
+		if sym.Type != 'A' {
+			relBase = sym.Addr
 			break
 		}
 	}
 	addresses := func() {
 		pad()
-		for _, s := range syms {
-			switch l.Mode {
+		for _, sym := range syms {
+			switch layout.Mode {
 			case "absolute":
-				word(s.Addr, 8)
+				word(sym.Addr, 8)
 			case "relative":
-				word(s.Addr-relBase, 4)
+				word(sym.Addr-relBase, 4)
 			case "place":
-				word(s.Addr-(base+uint64(len(out))), 4)
+				word(sym.Addr-(base+uint64(len(out))), 4)
 			case "percpu":
-				if s.Type == 'A' {
-					word(s.Addr, 4)
+				if sym.Type == 'A' {
+					word(sym.Addr, 4)
 				} else {
-					word(relBase-s.Addr-1, 4)
+					word(relBase-sym.Addr-1, 4)
 				}
 			}
 		}
-		if l.Mode == "relative" || l.Mode == "percpu" {
+		if layout.Mode == "relative" || layout.Mode == "percpu" {
 			pad()
 			word(relBase, 8)
 		}
@@ -225,31 +231,31 @@ func Kallsyms(l Layout, base uint64, syms []Symbol) []byte {
 		pad()
 		out = append(out, make([]byte, 3*len(syms))...)
 	}
-	if !l.last {
+	if !layout.last {
 		addresses()
 	}
 	pad()
-	word(uint64(len(syms)), l.MarkWidth)
+	word(uint64(len(syms)), layout.MarkWidth)
 	pad()
 	var marks []int
 	start := len(out)
-	for i, s := range syms {
+	for i, sym := range syms {
 		if i%256 == 0 {
 			marks = append(marks, len(out)-start)
 		}
-		b := encode(string(s.Type) + s.Name)
-		if len(b) < 0x80 {
-			out = append(out, byte(len(b)))
+		encoded := encode(string(sym.Type) + sym.Name)
+		if len(encoded) < 0x80 {
+			out = append(out, byte(len(encoded)))
 		} else {
-			out = append(out, byte(len(b))|0x80, byte(len(b)>>7))
+			out = append(out, byte(len(encoded))|0x80, byte(len(encoded)>>7))
 		}
-		out = append(out, b...)
+		out = append(out, encoded...)
 	}
 	pad()
 	for _, m := range marks {
-		word(uint64(m), l.MarkWidth)
+		word(uint64(m), layout.MarkWidth)
 	}
-	if l.seqs && !l.last {
+	if layout.seqs && !layout.last {
 		seqs()
 	}
 	pad()
@@ -263,9 +269,9 @@ func Kallsyms(l Layout, base uint64, syms []Symbol) []byte {
 	for _, i := range idx {
 		out = le.AppendUint16(out, uint16(i))
 	}
-	if l.last {
+	if layout.last {
 		addresses()
-		if l.seqs {
+		if layout.seqs {
 			seqs()
 		}
 	}
@@ -275,31 +281,34 @@ func Kallsyms(l Layout, base uint64, syms []Symbol) []byte {
 // Symbols are symbols in kallsyms order: per-CPU ones, when percpu, and
 // text with namesakes, long names and aliases.
 func Symbols(percpu bool) []Symbol {
-	var s []Symbol
+	var syms []Symbol
 	if percpu {
-		s = append(s, Symbol{0, 'A', "fixed_percpu_data"}, Symbol{0, 'A', "__per_cpu_start"}, Symbol{0x40, 'A', "cpu_info"})
+		syms = append(syms, Symbol{0, 'A', "fixed_percpu_data"}, Symbol{0, 'A', "__per_cpu_start"},
+			Symbol{0x40, 'A', "cpu_info"})
 	}
-	s = append(s, Symbol{Text, 'T', "_stext"}, Symbol{Text, 'T', "_text"})
+	syms = append(syms, Symbol{Text, 'T', "_stext"}, Symbol{Text, 'T', "_text"})
 	for i := range 1500 {
-		n := fmt.Sprintf("ext4_do_thing_%d", i)
+		name := fmt.Sprintf("ext4_do_thing_%d", i)
 		switch {
 		case i%10 == 0:
-			n = "show"
+			name = "show"
 		case i == 77:
-			n = strings.Repeat("long_name_of_rust_", 20)
+			name = strings.Repeat("long_name_of_rust_", 20)
 		}
-		s = append(s, Symbol{Text + 16 + 16*uint64(i), 't', n})
+		syms = append(syms, Symbol{Text + 16 + 16*uint64(i), 't', name})
 	}
-	s = append(s, Symbol{Rodata + 0x100000, 'D', "linux_banner"}, Symbol{Init, 'd', "__start_mcount_loc"}, Symbol{Init + 32, 'd', "__stop_mcount_loc"},
+	syms = append(syms, Symbol{Rodata + 0x100000, 'D', "linux_banner"}, Symbol{Init, 'd', "__start_mcount_loc"},
+		Symbol{Init + 32, 'd', "__stop_mcount_loc"},
 		Symbol{Init + 40, 'd', "__start_kprobe_blacklist"}, Symbol{Init + 48, 'd', "__stop_kprobe_blacklist"})
-	return s
+	return syms
 }
 
 // Banner is the linux_banner of the made kernel.
-const Banner = "Linux version 6.1.0-9-test (someone@example.org) (gcc-12 (Debian 12.2.0-14+deb12u1) 12.2.0, GNU ld (GNU Binutils for Debian) 2.40) #1 SMP PREEMPT_DYNAMIC Debian 6.1.192-1 (2026-11-14)\n"
+const Banner = "Linux version 6.1.0-9-test (someone@example.org) (gcc-12 (Debian 12.2.0-14+deb12u1) 12.2.0, GNU ld " +
+	"(GNU Binutils for Debian) 2.40) #1 SMP PREEMPT_DYNAMIC Debian 6.1.192-1 (2026-11-14)\n"
 
 // Vmlinux is a whole image with the given tables; symtab adds .symtab.
-func Vmlinux(l Layout, syms []Symbol, symtab bool, more ...Section) []byte {
+func Vmlinux(layout Layout, syms []Symbol, symtab bool, more ...Section) []byte {
 	le := binary.LittleEndian
 	text := bytes.Repeat([]byte{0x90}, 16+16*1500)
 	text[0x20] = 0xc3
@@ -307,28 +316,34 @@ func Vmlinux(l Layout, syms []Symbol, symtab bool, more ...Section) []byte {
 	for _, a := range []uint64{0, Text + 16 + 4, Text + 64, Text + 48, 0, Text + 32} {
 		init = le.AppendUint64(init, a)
 	}
-	ro := Kallsyms(l, Rodata, syms)
+
+	ro := Kallsyms(layout, Rodata, syms)
 	secs := []Section{
 		{Name: ".text", Type: elf.SHT_PROGBITS, Flags: elf.SHF_ALLOC | elf.SHF_EXECINSTR, Addr: Text, Data: text},
 		{Name: ".rodata", Type: elf.SHT_PROGBITS, Flags: elf.SHF_ALLOC, Addr: Rodata, Data: ro},
-		{Name: ".data.banner", Type: elf.SHT_PROGBITS, Flags: elf.SHF_ALLOC | elf.SHF_WRITE, Addr: Rodata + 0x100000, Data: []byte(Banner + "\x00")},
+		{Name: ".data.banner", Type: elf.SHT_PROGBITS, Flags: elf.SHF_ALLOC | elf.SHF_WRITE, Addr: Rodata + 0x100000,
+			Data: []byte(Banner + "\x00")},
 		{Name: ".init.data", Type: elf.SHT_PROGBITS, Flags: elf.SHF_ALLOC | elf.SHF_WRITE, Addr: Init, Data: init},
-		{Name: ".bss", Type: elf.SHT_NOBITS, Flags: elf.SHF_ALLOC | elf.SHF_WRITE, Addr: Init + 0x1000, Data: make([]byte, 64)},
-		{Name: ".BTF", Type: elf.SHT_PROGBITS, Flags: elf.SHF_ALLOC, Addr: Init + 0x2000, Data: []byte{0x9f, 0xeb, 1, 0}},
+		{Name: ".bss", Type: elf.SHT_NOBITS, Flags: elf.SHF_ALLOC | elf.SHF_WRITE, Addr: Init + 0x1000,
+			Data: make([]byte, 64)},
+		{Name: ".BTF", Type: elf.SHT_PROGBITS, Flags: elf.SHF_ALLOC, Addr: Init + 0x2000,
+			Data: []byte{0x9f, 0xeb, 1, 0}},
 	}
 	secs = append(secs, more...)
+	// In the order of names, as a linker may write it: who needs the order of addresses has to
+	// sort.
 	if symtab {
 		var tab bytes.Buffer
 		tab.Write(make([]byte, 24))
 		str := []byte{0}
 		shuffled := append([]Symbol(nil), syms...)
 		sort.Slice(shuffled, func(i, j int) bool { return shuffled[i].Name < shuffled[j].Name })
-		for _, s := range shuffled {
-			var e [24]byte
-			le.PutUint32(e[:], uint32(len(str)))
-			str = append(append(str, s.Name...), 0)
+		for _, sym := range shuffled {
+			var entry [24]byte
+			le.PutUint32(entry[:], uint32(len(str)))
+			str = append(append(str, sym.Name...), 0)
 			bind, sec := elf.STB_LOCAL, uint16(1)
-			switch s.Type {
+			switch sym.Type {
 			case 'T':
 				bind = elf.STB_GLOBAL
 			case 'd', 'A':
@@ -336,10 +351,10 @@ func Vmlinux(l Layout, syms []Symbol, symtab bool, more ...Section) []byte {
 			case 'D':
 				bind, sec = elf.STB_GLOBAL, 3
 			}
-			e[4] = elf.ST_INFO(bind, elf.STT_NOTYPE)
-			le.PutUint16(e[6:], sec)
-			le.PutUint64(e[8:], s.Addr)
-			tab.Write(e[:])
+			entry[4] = elf.ST_INFO(bind, elf.STT_NOTYPE)
+			le.PutUint16(entry[6:], sec)
+			le.PutUint64(entry[8:], sym.Addr)
+			tab.Write(entry[:])
 		}
 		secs = append(secs,
 			Section{Name: ".symtab", Type: elf.SHT_SYMTAB, Data: tab.Bytes(), Link: uint32(len(secs) + 2), Ent: 24},

@@ -19,10 +19,13 @@ type Arch struct {
 }
 
 var arches = []Arch{
-	{Name: "x86", Kbuild: "x86_64", Machine: elf.EM_X86_64, McountSections: []string{"__mcount_loc"}, MaxFtraceOffset: 4},
-	{Name: "arm64", Kbuild: "arm64", Machine: elf.EM_AARCH64, McountSections: []string{"__patchable_function_entries", "__mcount_loc"}, MaxFtraceOffset: 12},
+	{Name: "x86", Kbuild: "x86_64", Machine: elf.EM_X86_64, McountSections: []string{"__mcount_loc"},
+		MaxFtraceOffset: 4},
+	{Name: "arm64", Kbuild: "arm64", Machine: elf.EM_AARCH64,
+		McountSections: []string{"__patchable_function_entries", "__mcount_loc"}, MaxFtraceOffset: 12},
 	{Name: "s390", Kbuild: "s390", Machine: elf.EM_S390, McountSections: []string{"__mcount_loc"}},
-	{Name: "powerpc", Kbuild: "powerpc", Machine: elf.EM_PPC64, McountSections: []string{"__patchable_function_entries", "__mcount_loc"}, MaxFtraceOffset: 20},
+	{Name: "powerpc", Kbuild: "powerpc", Machine: elf.EM_PPC64,
+		McountSections: []string{"__patchable_function_entries", "__mcount_loc"}, MaxFtraceOffset: 20},
 }
 
 // ArchOf returns the architecture of an ELF file, false for one that is not known here.

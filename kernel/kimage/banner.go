@@ -49,20 +49,20 @@ var ErrNoBanner = errors.New("no linux_banner")
 // ParseBanner reads a line like that of /proc/version.
 func ParseBanner(text string) (Banner, error) {
 	text = strings.TrimRight(text, "\n")
-	b := Banner{Text: text}
+	banner := Banner{Text: text}
 	rest, ok := strings.CutPrefix(text, "Linux version ")
 	if !ok {
-		return b, fmt.Errorf("parse banner %q: %w", syntax.Clip(text), ErrNoBanner)
+		return banner, fmt.Errorf("parse banner %q: %w", syntax.Clip(text), ErrNoBanner)
 	}
-	b.Release, rest, _ = strings.Cut(rest, " ")
-	fields := []*string{&b.Builder, new(string)}
-	for _, f := range fields {
+	banner.Release, rest, _ = strings.Cut(rest, " ")
+	fields := []*string{&banner.Builder, new(string)}
+	for _, field := range fields {
 		rest = strings.TrimLeft(rest, " ")
 		if !strings.HasPrefix(rest, "(") {
-			return b, fmt.Errorf("parse banner %q: %w", syntax.Clip(text), ErrNoBanner)
+			return banner, fmt.Errorf("parse banner %q: %w", syntax.Clip(text), ErrNoBanner)
 		}
-		if *f, rest, ok = kconfig.CutParens(rest); !ok {
-			return b, fmt.Errorf("parse banner %q: unbalanced parentheses: %w", syntax.Clip(text), ErrNoBanner)
+		if *field, rest, ok = kconfig.CutParens(rest); !ok {
+			return banner, fmt.Errorf("parse banner %q: unbalanced parentheses: %w", syntax.Clip(text), ErrNoBanner)
 		}
 	}
 	cc := strings.TrimPrefix(*fields[1], "gcc version ")
@@ -76,21 +76,21 @@ func ParseBanner(text string) (Banner, error) {
 		case ')':
 			depth--
 		case ',':
-			if depth == 0 && b.Linker == "" {
-				b.Linker = strings.TrimSpace(cc[i+1:])
+			if depth == 0 && banner.Linker == "" {
+				banner.Linker = strings.TrimSpace(cc[i+1:])
 				cc = cc[:i]
 			}
 		}
-		if b.Linker != "" {
+		if banner.Linker != "" {
 			break
 		}
 	}
-	b.Compiler = kconfig.ParseCompiler(cc)
-	b.Build = strings.TrimSpace(rest)
-	if m := debianPackage.FindStringSubmatch(" " + b.Build); m != nil {
-		b.Package = m[1]
+	banner.Compiler = kconfig.ParseCompiler(cc)
+	banner.Build = strings.TrimSpace(rest)
+	if m := debianPackage.FindStringSubmatch(" " + banner.Build); m != nil {
+		banner.Package = m[1]
 	}
-	return b, nil
+	return banner, nil
 }
 
 // Banner looks for the banner by symbol, else by text; syms may be nil. The image holds
@@ -105,22 +105,25 @@ func (im *Image) Banner(syms *Symbols) (Banner, error) {
 			}
 		}
 	}
+
+	// Without symbols the text is searched for; what only looks like a banner has no build
+	// number.
 	for _, sg := range im.segs {
-		d := sg.data
+		data := sg.data
 		for {
-			i := bytes.Index(d, []byte("Linux version "))
+			i := bytes.Index(data, []byte("Linux version "))
 			if i < 0 {
 				break
 			}
-			d = d[i:]
-			end := bytes.IndexByte(d[:min(len(d), 4096)], 0)
+			data = data[i:]
+			end := bytes.IndexByte(data[:min(len(data), 4096)], 0)
 			if end < 0 {
-				end = min(len(d), 4096)
+				end = min(len(data), 4096)
 			}
-			if b, err := ParseBanner(string(d[:end])); err == nil && buildNumber.MatchString(b.Build) {
+			if b, err := ParseBanner(string(data[:end])); err == nil && buildNumber.MatchString(b.Build) {
 				return b, nil
 			}
-			d = d[1:]
+			data = data[1:]
 		}
 	}
 	return Banner{}, fmt.Errorf("%s: %w", im.Path, ErrNoBanner)

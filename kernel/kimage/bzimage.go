@@ -26,21 +26,23 @@ func bzImagePayload(data []byte) (format string, payload []byte, size int, err e
 		sects = 4
 	}
 	off := uint64(sects+1)*512 + uint64(le.Uint32(data[0x248:]))
-	n := uint64(le.Uint32(data[0x24c:]))
-	if n < 8 || off+n > uint64(len(data)) {
-		return "", nil, 0, fmt.Errorf("bzImage payload at %#x, %d bytes, is outside the file of %d bytes", off, n, len(data))
+	length := uint64(le.Uint32(data[0x24c:]))
+	if length < 8 || off+length > uint64(len(data)) {
+		return "", nil, 0, fmt.Errorf("bzImage payload at %#x, %d bytes, is outside the file of %d bytes", off, length,
+			len(data))
 	}
-	payload = data[off : off+n]
+	payload = data[off : off+length]
 	if bytes.HasPrefix(payload, []byte("\x7fELF")) {
 		return "", payload, len(payload), nil
 	}
 	format = unpack.Format(payload)
 	if format == "" {
-		return "", nil, 0, &unpack.FormatError{Format: "unknown", Why: fmt.Sprintf("bzImage payload begins with % x", payload[:4])}
+		return "", nil, 0, &unpack.FormatError{Format: "unknown",
+			Why: fmt.Sprintf("bzImage payload begins with % x", payload[:4])}
 	}
-	size = int(le.Uint32(payload[n-4:]))
+	size = int(le.Uint32(payload[length-4:]))
 	if format != "gzip" {
-		payload = payload[:n-4]
+		payload = payload[:length-4]
 	}
 	if size == 0 {
 		return "", nil, 0, fmt.Errorf("bzImage claims %d bytes uncompressed", size)

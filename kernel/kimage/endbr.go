@@ -13,13 +13,16 @@ type IndirectEntry int8
 // Entries of functions. A processor with IBT raises a control-protection fault,
 // at which the kernel stops, for all but EntryOpen.
 const (
-	EntryOpen   IndirectEntry = iota // it begins with endbr64; also: no code, or no kernel with CONFIG_X86_KERNEL_IBT
-	EntryPlain                       // the compiler put no endbr64 there: nothing in its file took its address
-	EntrySealed                      // objtool found that nothing takes its address: the kernel overwrites the endbr64 when it boots, a module's when it loads
+	EntryOpen  IndirectEntry = iota // it begins with endbr64; also: no code, or no kernel with CONFIG_X86_KERNEL_IBT
+	EntryPlain                      // the compiler put no endbr64 there: nothing in its file took its address
+	// objtool found that nothing takes its address: the kernel overwrites the endbr64 when it
+	// boots, a module's when it loads
+	EntrySealed
 )
 
 func (e IndirectEntry) String() string {
-	return [...]string{"begins with endbr64", "has no endbr64", "has an endbr64 that the kernel seals (.ibt_endbr_seal)"}[e]
+	return [...]string{"begins with endbr64", "has no endbr64",
+		"has an endbr64 that the kernel seals (.ibt_endbr_seal)"}[e]
 }
 
 var endbr64 = []byte{0xf3, 0x0f, 0x1e, 0xfa}
@@ -46,24 +49,24 @@ type Endbr struct {
 // (arch/x86/kernel/alternative.c, v6.12): 32-bit distances from the table's own
 // entries. Only kernels with CONFIG_X86_KERNEL_IBT have it.
 func NewEndbr(im *Image, syms *Symbols) (*Endbr, error) {
-	s, ok1 := syms.Unique("__ibt_endbr_seal")
-	e, ok2 := syms.Unique("__ibt_endbr_seal_end")
+	start, ok1 := syms.Unique("__ibt_endbr_seal")
+	stop, ok2 := syms.Unique("__ibt_endbr_seal_end")
 	if !ok1 || !ok2 {
 		return nil, nil
 	}
-	if e.Addr < s.Addr || (e.Addr-s.Addr)%4 != 0 || e.Addr-s.Addr > 1<<26 {
-		return nil, fmt.Errorf("__ibt_endbr_seal..__ibt_endbr_seal_end is %#x..%#x", s.Addr, e.Addr)
+	if stop.Addr < start.Addr || (stop.Addr-start.Addr)%4 != 0 || stop.Addr-start.Addr > 1<<26 {
+		return nil, fmt.Errorf("__ibt_endbr_seal..__ibt_endbr_seal_end is %#x..%#x", start.Addr, stop.Addr)
 	}
-	b, err := im.Read(s.Addr, int(e.Addr-s.Addr))
+	table, err := im.Read(start.Addr, int(stop.Addr-start.Addr))
 	if err != nil {
 		return nil, fmt.Errorf("read the table of sealed functions: %w", err)
 	}
-	t := &Endbr{im: im, sealed: make([]uint64, 0, len(b)/4)}
-	for off := 0; off < len(b); off += 4 {
-		t.sealed = append(t.sealed, s.Addr+uint64(off)+uint64(int64(int32(im.Order.Uint32(b[off:])))))
+	sealed := &Endbr{im: im, sealed: make([]uint64, 0, len(table)/4)}
+	for off := 0; off < len(table); off += 4 {
+		sealed.sealed = append(sealed.sealed, start.Addr+uint64(off)+uint64(int64(int32(im.Order.Uint32(table[off:])))))
 	}
-	slices.Sort(t.sealed)
-	return t, nil
+	slices.Sort(sealed.sealed)
+	return sealed, nil
 }
 
 // Entry judges what is at addr.

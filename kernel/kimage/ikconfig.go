@@ -10,11 +10,11 @@ import (
 // Config returns the configuration in the image, nil when it has none. It is
 // compressed, between two marks (kernel/configs.c, v4.0 to v6.12).
 func (im *Image) Config() ([]byte, error) {
-	s := im.Section(".rodata")
-	if s == nil {
+	section := im.Section(".rodata")
+	if section == nil {
 		return nil, nil
 	}
-	data := s.Data()
+	data := section.Data()
 	_, rest, ok := bytes.Cut(data, []byte("IKCFG_ST"))
 	if !ok || unpack.Format(rest) != "gzip" {
 		return nil, nil

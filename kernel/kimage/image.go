@@ -181,19 +181,19 @@ func openCached(path, cached string) (*Image, error) {
 
 // mapFile maps a file read-only.
 func mapFile(path string) ([]byte, func() error, error) {
-	f, err := regular.Open(path)
+	file, err := regular.Open(path)
 	if err != nil {
 		return nil, nil, err
 	}
-	defer f.Close()
-	st, err := f.Stat()
+	defer file.Close()
+	st, err := file.Stat()
 	if err != nil {
 		return nil, nil, err
 	}
 	if st.Size() == 0 || st.Size() > math.MaxInt32*4 {
 		return nil, nil, &os.PathError{Op: "map", Path: path, Err: errors.New("not of a plausible size")}
 	}
-	data, err := unix.Mmap(int(f.Fd()), 0, int(st.Size()), unix.PROT_READ, unix.MAP_PRIVATE)
+	data, err := unix.Mmap(int(file.Fd()), 0, int(st.Size()), unix.PROT_READ, unix.MAP_PRIVATE)
 	if err != nil {
 		return nil, nil, &os.PathError{Op: "map", Path: path, Err: err}
 	}
@@ -209,51 +209,52 @@ func parse(path string, data []byte) (im *Image, err error) {
 			im, err = nil, fmt.Errorf("malformed ELF: %v", r)
 		}
 	}()
-	f, err := elf.NewFile(bytes.NewReader(data))
+	elfFile, err := elf.NewFile(bytes.NewReader(data))
 	if err != nil {
 		return nil, err
 	}
-	if f.Class != elf.ELFCLASS64 {
-		return nil, fmt.Errorf("%v kernels are not supported", f.Class)
+	if elfFile.Class != elf.ELFCLASS64 {
+		return nil, fmt.Errorf("%v kernels are not supported", elfFile.Class)
 	}
-	if f.Type != elf.ET_EXEC && f.Type != elf.ET_DYN {
-		return nil, fmt.Errorf("ELF type %v is not a linked vmlinux", f.Type)
+	if elfFile.Type != elf.ET_EXEC && elfFile.Type != elf.ET_DYN {
+		return nil, fmt.Errorf("ELF type %v is not a linked vmlinux", elfFile.Type)
 	}
-	arch, ok := ArchOf(f.Machine)
+	arch, ok := ArchOf(elfFile.Machine)
 	if !ok {
-		return nil, fmt.Errorf("architecture %v is not supported", f.Machine)
+		return nil, fmt.Errorf("architecture %v is not supported", elfFile.Machine)
 	}
-	im = &Image{Path: path, Arch: arch, Order: f.ByteOrder, data: data, unmap: func() error { return nil }}
+	im = &Image{Path: path, Arch: arch, Order: elfFile.ByteOrder, data: data, unmap: func() error { return nil }}
 	slice := func(off, n uint64) ([]byte, bool) {
 		if off > uint64(len(data)) || n > uint64(len(data))-off {
 			return nil, false
 		}
 		return data[off : off+n : off+n], true
 	}
-	for _, s := range f.Sections {
-		if s.Type == elf.SHT_NULL {
+	for _, section := range elfFile.Sections {
+		if section.Type == elf.SHT_NULL {
 			continue
 		}
-		is := Section{Name: s.Name, Type: s.Type, Flags: s.Flags, Addr: s.Addr, Size: s.FileSize, EntSize: s.Entsize, Link: s.Link}
-		if s.Flags&elf.SHF_COMPRESSED == 0 && s.Type != elf.SHT_NOBITS {
-			d, ok := slice(s.Offset, s.FileSize)
+		is := Section{Name: section.Name, Type: section.Type, Flags: section.Flags, Addr: section.Addr,
+			Size: section.FileSize, EntSize: section.Entsize, Link: section.Link}
+		if section.Flags&elf.SHF_COMPRESSED == 0 && section.Type != elf.SHT_NOBITS {
+			d, ok := slice(section.Offset, section.FileSize)
 			if !ok {
-				return nil, fmt.Errorf("section %s lies outside the file", s.Name)
+				return nil, fmt.Errorf("section %s lies outside the file", section.Name)
 			}
 			is.data = d
 		}
 		im.Sections = append(im.Sections, is)
 	}
-	for i, p := range f.Progs {
-		if p.Type != elf.PT_LOAD || p.Filesz == 0 {
+	for i, prog := range elfFile.Progs {
+		if prog.Type != elf.PT_LOAD || prog.Filesz == 0 {
 			continue
 		}
-		d, ok := slice(p.Off, p.Filesz)
-		if !ok || p.Vaddr+p.Filesz < p.Vaddr {
+		d, ok := slice(prog.Off, prog.Filesz)
+		if !ok || prog.Vaddr+prog.Filesz < prog.Vaddr {
 			return nil, fmt.Errorf("segment %d lies outside the file", i)
 		}
 		// Sections say more exactly what is code and where .bss begins.
-		im.segs = append(im.segs, segment{addr: p.Vaddr, data: d, exec: p.Flags&elf.PF_X != 0})
+		im.segs = append(im.segs, segment{addr: prog.Vaddr, data: d, exec: prog.Flags&elf.PF_X != 0})
 	}
 	if len(im.segs) == 0 {
 		return nil, errors.New("no loadable segment")
@@ -270,20 +271,20 @@ func (im *Image) Close() error {
 	return u()
 }
 
-// Read returns n bytes at addr. The slice is read-only memory. The error is
+// Read returns length bytes at addr. The slice is read-only memory. The error is
 // an [AddressError] when any of the bytes is not stored in the image.
-func (im *Image) Read(addr uint64, n int) ([]byte, error) {
-	if n < 0 {
-		return nil, &AddressError{addr, n}
+func (im *Image) Read(addr uint64, length int) ([]byte, error) {
+	if length < 0 {
+		return nil, &AddressError{addr, length}
 	}
-	b := im.from(addr)
-	if uint64(len(b)) < uint64(n) || len(b) == 0 {
-		return nil, &AddressError{addr, n}
+	data := im.from(addr)
+	if uint64(len(data)) < uint64(length) || len(data) == 0 {
+		return nil, &AddressError{addr, length}
 	}
 	if s := im.SectionAt(addr); s != nil && s.Type == elf.SHT_NOBITS {
-		return nil, &AddressError{addr, n} // .bss within a segment that file bytes pad out
+		return nil, &AddressError{addr, length} // .bss within a segment that file bytes pad out
 	}
-	return b[:n:n], nil
+	return data[:length:length], nil
 }
 
 // from returns the stored bytes from addr to the end of its segment.
@@ -297,13 +298,13 @@ func (im *Image) from(addr uint64) []byte {
 
 // String returns the NUL-terminated string at addr, at most max bytes long.
 func (im *Image) String(addr uint64, limit int) (string, error) {
-	b := im.from(addr)
-	b = b[:min(len(b), limit)]
-	i := bytes.IndexByte(b, 0)
+	data := im.from(addr)
+	data = data[:min(len(data), limit)]
+	i := bytes.IndexByte(data, 0)
 	if i < 0 {
 		return "", &AddressError{addr, limit}
 	}
-	return string(b[:i]), nil
+	return string(data[:i]), nil
 }
 
 // Uint64 reads an 8-byte word.
@@ -328,9 +329,9 @@ func (im *Image) Section(name string) *Section {
 // SectionAt returns the allocated section that holds addr, nil when none does.
 func (im *Image) SectionAt(addr uint64) *Section {
 	for i := range im.Sections {
-		s := &im.Sections[i]
-		if s.Flags&elf.SHF_ALLOC != 0 && addr >= s.Addr && addr-s.Addr < s.Size {
-			return s
+		section := &im.Sections[i]
+		if section.Flags&elf.SHF_ALLOC != 0 && addr >= section.Addr && addr-section.Addr < section.Size {
+			return section
 		}
 	}
 	return nil
@@ -345,9 +346,9 @@ func (im *Image) Executable(addr uint64) bool {
 	if s := im.SectionAt(addr); s != nil {
 		return s.Flags&elf.SHF_EXECINSTR != 0
 	}
-	for _, s := range im.segs {
-		if addr >= s.addr && addr-s.addr < uint64(len(s.data)) {
-			return s.exec
+	for _, seg := range im.segs {
+		if addr >= seg.addr && addr-seg.addr < uint64(len(seg.data)) {
+			return seg.exec
 		}
 	}
 	return false
@@ -359,11 +360,11 @@ var ErrNoBTF = errors.New("no BTF in the image")
 // BTF returns the raw type information of vmlinux (section .BTF), as
 // cilium/ebpf/btf.LoadSpecFromReader wants it. The slice is read-only memory.
 func (im *Image) BTF() ([]byte, error) {
-	s := im.Section(".BTF")
-	if s == nil || len(s.data) == 0 {
+	section := im.Section(".BTF")
+	if section == nil || len(section.data) == 0 {
 		return nil, fmt.Errorf("%s: %w; the kernel was built without CONFIG_DEBUG_INFO_BTF", im.Path, ErrNoBTF)
 	}
-	return s.data, nil
+	return section.data, nil
 }
 
 // ReaderAt gives the whole (unpacked) ELF file, for debug/elf or debug/dwarf.

@@ -60,9 +60,9 @@ func (im *Image) Kallsyms() (*Symbols, error) {
 	}
 	var regions []region
 	for i := range im.Sections {
-		s := &im.Sections[i]
-		if s.Flags&elf.SHF_ALLOC != 0 && s.Flags&elf.SHF_EXECINSTR == 0 && len(s.data) > 1<<12 {
-			regions = append(regions, region{s.Addr, s.data})
+		section := &im.Sections[i]
+		if section.Flags&elf.SHF_ALLOC != 0 && section.Flags&elf.SHF_EXECINSTR == 0 && len(section.data) > 1<<12 {
+			regions = append(regions, region{section.Addr, section.data})
 		}
 	}
 	// .rodata first: it is there in every kernel that keeps its sections.
@@ -78,25 +78,25 @@ func (im *Image) Kallsyms() (*Symbols, error) {
 	why := "no token table"
 	for _, r := range regions {
 		for _, algn := range []int{8, 4} {
-			t := &kallsymsTables{d: r.data, base: r.base, bo: im.Order, algn: algn}
+			tables := &kallsymsTables{d: r.data, base: r.base, bo: im.Order, algn: algn}
 			for at := 0; ; {
-				ti, ok := t.findTokens(at)
+				ti, ok := tables.findTokens(at)
 				if !ok {
 					break
 				}
 				at = ti + algn
-				if !t.findNames(ti) {
-					why = fmt.Sprintf("token table at %#x has no names", t.base+uint64(ti))
+				if !tables.findNames(ti) {
+					why = fmt.Sprintf("token table at %#x has no names", tables.base+uint64(ti))
 					continue
 				}
-				addrs, err := t.findAddresses(im)
+				addrs, err := tables.findAddresses(im)
 				if err != nil {
 					why = err.Error()
 					continue
 				}
-				b := newSymbolsBuilder(t.n)
+				b := newSymbolsBuilder(tables.n)
 				b.addrs = addrs
-				t.expand(b)
+				tables.expand(b)
 				return b.finish("kallsyms", im.Path), nil
 			}
 		}
@@ -112,45 +112,46 @@ func (t *kallsymsTables) align(off int) int {
 // findTokens looks for token_index from offset at on, fills tokens and
 // returns the offset of token_index.
 func (t *kallsymsTables) findTokens(at int) (int, bool) {
-	d := t.d
-	for p := t.align(at); p+512 <= len(d); p += t.algn {
-		if d[p] != 0 || d[p+1] != 0 || t.bo.Uint16(d[p+2:]) > 256 {
+	data := t.d
+	for pos := t.align(at); pos+512 <= len(data); pos += t.algn {
+		if data[pos] != 0 || data[pos+1] != 0 || t.bo.Uint16(data[pos+2:]) > 256 {
 			continue
 		}
 		prev, ok := -1, true
 		for k := 0; k < 512 && ok; k += 2 {
-			v := int(t.bo.Uint16(d[p+k:]))
+			v := int(t.bo.Uint16(data[pos+k:]))
 			ok = v > prev && v-prev <= 512
 			prev = v
 		}
-		if ok && t.tokensBefore(p) {
-			t.tokenEnd = t.align(p + 512)
-			return p, true
+		if ok && t.tokensBefore(pos) {
+			t.tokenEnd = t.align(pos + 512)
+			return pos, true
 		}
 	}
 	return 0, false
 }
 
-// tokensBefore checks that the token table that token_index at p describes
-// ends right before p.
-func (t *kallsymsTables) tokensBefore(p int) bool {
-	d := t.d
-	lastOff := int(t.bo.Uint16(d[p+510:]))
-	for s := t.align(p-lastOff-2) - t.algn; s >= 0 && s >= p-lastOff-2-1024; s -= t.algn {
+// tokensBefore checks that the token table that token_index at pos describes
+// ends right before pos.
+func (t *kallsymsTables) tokensBefore(pos int) bool {
+	data := t.d
+	lastOff := int(t.bo.Uint16(data[pos+510:]))
+	for start := t.align(pos-lastOff-2) - t.algn; start >= 0 && start >= pos-lastOff-2-1024; start -= t.algn {
 		ok := true
 		for k := range 256 {
-			o := s + int(t.bo.Uint16(d[p+2*k:]))
-			if o >= p || k > 0 && d[o-1] != 0 {
+			off := start + int(t.bo.Uint16(data[pos+2*k:]))
+			if off >= pos || k > 0 && data[off-1] != 0 {
 				ok = false
 				break
 			}
-			n := bytes.IndexByte(d[o:p], 0)
-			if n < 0 || k < 255 && o+n+1 != s+int(t.bo.Uint16(d[p+2*k+2:])) || !printable(d[o:o+n]) {
+			length := bytes.IndexByte(data[off:pos], 0)
+			if length < 0 || k < 255 && off+length+1 != start+int(t.bo.Uint16(data[pos+2*k+2:])) ||
+				!printable(data[off:off+length]) {
 				ok = false
 				break
 			}
-			t.tokens[k] = d[o : o+n]
-			if k == 255 && t.align(o+n+1) != p {
+			t.tokens[k] = data[off : off+length]
+			if k == 255 && t.align(off+length+1) != pos {
 				ok = false
 			}
 		}
@@ -172,18 +173,18 @@ func printable(b []byte) bool {
 
 // findNames looks for num_syms, names and markers in front of offset end.
 func (t *kallsymsTables) findNames(end int) bool {
-	for p := t.align(0); p+16 < end; p += t.algn {
-		n := uint64(t.bo.Uint32(t.d[p:]))
-		if n == 0 && t.bo != binary.LittleEndian {
-			n = t.bo.Uint64(t.d[p:])
+	for pos := t.align(0); pos+16 < end; pos += t.algn {
+		count := uint64(t.bo.Uint32(t.d[pos:]))
+		if count == 0 && t.bo != binary.LittleEndian {
+			count = t.bo.Uint64(t.d[pos:])
 		}
 		// Each symbol takes at least two bytes.
-		if n < minSymbols || n > maxSymbols || uint64(end-p) < 2*n {
+		if count < minSymbols || count > maxSymbols || uint64(end-pos) < 2*count {
 			continue
 		}
-		names := p + t.algn // num_syms itself is 4 bytes, or 8 where the alignment is 8
-		if t.checkNames(names, end, int(n)) {
-			t.numOff, t.names, t.n = p, names, int(n)
+		names := pos + t.algn // num_syms itself is 4 bytes, or 8 where the alignment is 8
+		if t.checkNames(names, end, int(count)) {
+			t.numOff, t.names, t.n = pos, names, int(count)
 			return true
 		}
 	}
@@ -192,58 +193,58 @@ func (t *kallsymsTables) findNames(end int) bool {
 
 // symLen reads the length at offset p: the number of tokens and of bytes
 // that the length itself takes.
-func (t *kallsymsTables) symLen(p int) (n, width int) {
-	n = int(t.d[p])
-	if n&0x80 != 0 && p+1 < len(t.d) {
-		return n&0x7f | int(t.d[p+1])<<7, 2
+func (t *kallsymsTables) symLen(p int) (at, width int) {
+	at = int(t.d[p])
+	if at&0x80 != 0 && p+1 < len(t.d) {
+		return at&0x7f | int(t.d[p+1])<<7, 2
 	}
-	return n, 1
+	return at, 1
 }
 
-// checkNames walks n names from offset p and compares the markers behind
+// checkNames walks n names from offset pos and compares the markers behind
 // them.
-func (t *kallsymsTables) checkNames(p, end, n int) bool {
-	start := p
+func (t *kallsymsTables) checkNames(pos, end, n int) bool {
+	start := pos
 	var marks []int
 	for i := range n {
 		if i&0xff == 0 {
-			marks = append(marks, p-start)
+			marks = append(marks, pos-start)
 		}
-		if p+1 >= end {
+		if pos+1 >= end {
 			return false
 		}
-		k, w := t.symLen(p)
-		if k == 0 || p+w+k > end {
+		length, width := t.symLen(pos)
+		if length == 0 || pos+width+length > end {
 			return false
 		}
 		// The first token begins with the type. Checked for the first block
 		// and then now and then: enough to leave wrong candidates early.
 		if i < 256 || i&0x3f == 0 {
 			total := 0
-			for _, c := range t.d[p+w : p+w+k] {
+			for _, c := range t.d[pos+width : pos+width+length] {
 				total += len(t.tokens[c])
 			}
-			first := t.tokens[t.d[p+w]]
+			first := t.tokens[t.d[pos+width]]
 			if total < 2 || total > maxKsymLen || len(first) == 0 || !isSymType(first[0]) {
 				return false
 			}
 		}
-		p += w + k
+		pos += width + length
 	}
-	p = t.align(p)
+	pos = t.align(pos)
 	for _, width := range []int{4, 8} {
-		if p+width*len(marks) > end {
+		if pos+width*len(marks) > end {
 			continue
 		}
 		ok := true
-		for i, m := range marks {
-			var v uint64
+		for i, mark := range marks {
+			var value uint64
 			if width == 4 {
-				v = uint64(t.bo.Uint32(t.d[p+4*i:]))
+				value = uint64(t.bo.Uint32(t.d[pos+4*i:]))
 			} else {
-				v = t.bo.Uint64(t.d[p+8*i:])
+				value = t.bo.Uint64(t.d[pos+8*i:])
 			}
-			if v != uint64(m) {
+			if value != uint64(mark) {
 				ok = false
 				break
 			}
@@ -260,20 +261,20 @@ func isSymType(c byte) bool {
 	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c == '?' || c == '-'
 }
 
-// expand appends all names and types to b; b.addrs is already filled.
-func (t *kallsymsTables) expand(b *symbolsBuilder) {
+// expand appends all names and types to builder; its addrs are already filled.
+func (t *kallsymsTables) expand(builder *symbolsBuilder) {
 	var buf []byte
-	p := t.names
+	pos := t.names
 	for range t.n {
-		k, w := t.symLen(p)
+		length, width := t.symLen(pos)
 		buf = buf[:0]
-		for _, c := range t.d[p+w : p+w+k] {
+		for _, c := range t.d[pos+width : pos+width+length] {
 			buf = append(buf, t.tokens[c]...)
 		}
-		p += w + k
-		b.types = append(b.types, buf[0])
-		b.names = append(b.names, buf[1:]...)
-		b.off = append(b.off, uint32(len(b.names)))
+		pos += width + length
+		builder.types = append(builder.types, buf[0])
+		builder.names = append(builder.names, buf[1:]...)
+		builder.off = append(builder.off, uint32(len(builder.names)))
 	}
 }
 
@@ -283,11 +284,11 @@ func (t *kallsymsTables) findAddresses(im *Image) ([]uint64, error) {
 	table := (4*t.n + t.algn - 1) &^ (t.algn - 1)
 	var found [][]uint64
 	try := func(decode func() []uint64) {
-		if a := decode(); a != nil && t.plausible(im, a) {
+		if addrs := decode(); addrs != nil && t.plausible(im, addrs) {
 			for _, f := range found {
 				same := true
 				for i := range f {
-					if f[i] != a[i] {
+					if f[i] != addrs[i] {
 						same = false
 						break
 					}
@@ -296,7 +297,7 @@ func (t *kallsymsTables) findAddresses(im *Image) ([]uint64, error) {
 					return
 				}
 			}
-			found = append(found, a)
+			found = append(found, addrs)
 		}
 	}
 	// Offsets and relative_base: in front of num_syms (4.6 to 6.3), or
@@ -316,7 +317,8 @@ func (t *kallsymsTables) findAddresses(im *Image) ([]uint64, error) {
 	case 1:
 		return found[0], nil
 	}
-	return nil, fmt.Errorf("the %d names at %#x have %d possible address tables", t.n, t.base+uint64(t.names), len(found))
+	return nil, fmt.Errorf("the %d names at %#x have %d possible address tables", t.n, t.base+uint64(t.names),
+		len(found))
 }
 
 // relative decodes KALLSYMS_BASE_RELATIVE: offsets at off, the base at baseOff.
@@ -333,14 +335,14 @@ func (t *kallsymsTables) relative(off, baseOff int, percpu bool) []uint64 {
 	}
 	out := make([]uint64, t.n)
 	for i := range out {
-		o := t.bo.Uint32(t.d[off+4*i:])
+		rel := t.bo.Uint32(t.d[off+4*i:])
 		switch {
 		case !percpu:
-			out[i] = base + uint64(o)
-		case int32(o) >= 0:
-			out[i] = uint64(o)
+			out[i] = base + uint64(rel)
+		case int32(rel) >= 0:
+			out[i] = uint64(rel)
 		default:
-			out[i] = base - 1 - uint64(int64(int32(o)))
+			out[i] = base - 1 - uint64(int64(int32(rel)))
 		}
 		if i > 0 && out[i] < out[i-1] {
 			return nil

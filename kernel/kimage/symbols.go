@@ -53,12 +53,12 @@ type symbolsBuilder struct {
 	types []byte
 }
 
-func newSymbolsBuilder(n int) *symbolsBuilder {
+func newSymbolsBuilder(count int) *symbolsBuilder {
 	return &symbolsBuilder{
-		names: make([]byte, 0, 20*n),
-		off:   append(make([]uint32, 0, n+1), 0),
-		addrs: make([]uint64, 0, n),
-		types: make([]byte, 0, n),
+		names: make([]byte, 0, 20*count),
+		off:   append(make([]uint32, 0, count+1), 0),
+		addrs: make([]uint64, 0, count),
+		types: make([]byte, 0, count),
 	}
 }
 
@@ -70,27 +70,27 @@ func (b *symbolsBuilder) add(name string, addr uint64, typ byte) {
 }
 
 func (b *symbolsBuilder) finish(source, path string) *Symbols {
-	n := len(b.addrs)
-	s := &Symbols{
+	count := len(b.addrs)
+	syms := &Symbols{
 		Source: source, Path: path,
 		names: string(b.names), off: b.off, addrs: b.addrs, types: b.types,
-		groups: make(map[string]group, n), next: make([]int32, n), pos: make([]int32, n),
+		groups: make(map[string]group, count), next: make([]int32, count), pos: make([]int32, count),
 	}
-	for i := range int32(n) {
-		s.next[i] = -1
-		name := s.name(i)
-		g, ok := s.groups[name]
+	for i := range int32(count) {
+		syms.next[i] = -1
+		name := syms.name(i)
+		same, ok := syms.groups[name]
 		if ok {
-			s.next[g.last] = i
+			syms.next[same.last] = i
 		} else {
-			g.first = i
+			same.first = i
 		}
-		g.last = i
-		g.count++
-		s.pos[i] = g.count
-		s.groups[name] = g
+		same.last = i
+		same.count++
+		syms.pos[i] = same.count
+		syms.groups[name] = same
 	}
-	return s
+	return syms
 }
 
 func (s *Symbols) name(i int32) string { return s.names[s.off[i]:s.off[i+1]] }
@@ -101,18 +101,20 @@ func (s *Symbols) Len() int { return len(s.addrs) }
 // Index returns the i-th symbol in kallsyms order, from 0.
 func (s *Symbols) Index(i int) Symbol {
 	name := s.name(int32(i))
-	return Symbol{Name: name, Addr: s.addrs[i], Type: s.types[i], Index: i, Pos: int(s.pos[i]), Count: int(s.groups[name].count)}
+	return Symbol{Name: name, Addr: s.addrs[i], Type: s.types[i], Index: i, Pos: int(s.pos[i]),
+		Count: int(s.groups[name].count)}
 }
 
 // Lookup returns all symbols of a name, in sympos order; nil when there is none.
 func (s *Symbols) Lookup(name string) []Symbol {
-	g, ok := s.groups[name]
+	same, ok := s.groups[name]
 	if !ok {
 		return nil
 	}
-	out := make([]Symbol, 0, g.count)
-	for i := g.first; i >= 0; i = s.next[i] {
-		out = append(out, Symbol{Name: s.name(i), Addr: s.addrs[i], Type: s.types[i], Index: int(i), Pos: int(s.pos[i]), Count: int(g.count)})
+	out := make([]Symbol, 0, same.count)
+	for i := same.first; i >= 0; i = s.next[i] {
+		out = append(out, Symbol{Name: s.name(i), Addr: s.addrs[i], Type: s.types[i], Index: int(i), Pos: int(s.pos[i]),
+			Count: int(same.count)})
 	}
 	return out
 }
@@ -155,14 +157,14 @@ func (s *Symbols) At(addr uint64) []Symbol {
 // kernel/kallsyms.c). It reports false below the first symbol. Beyond the
 // end of a section it returns that section's last symbol.
 func (s *Symbols) Find(addr uint64) (Symbol, bool) {
-	i := sort.Search(len(s.addrs), func(i int) bool { return s.addrs[i] > addr }) - 1
-	if i < 0 {
+	last := sort.Search(len(s.addrs), func(i int) bool { return s.addrs[i] > addr }) - 1
+	if last < 0 {
 		return Symbol{}, false
 	}
-	for i > 0 && s.addrs[i-1] == s.addrs[i] {
-		i--
+	for last > 0 && s.addrs[last-1] == s.addrs[last] {
+		last--
 	}
-	return s.Index(i), true
+	return s.Index(last), true
 }
 
 // Next returns the lowest symbol address above addr, false above the last.
@@ -186,25 +188,26 @@ func (s *Symbols) All() iter.Seq[Symbol] {
 	}
 }
 
-// Differ says how o differs from s in a way that matters to sympos: a name
+// Differ says how other differs from s in a way that matters to sympos: a name
 // with other addresses. what is "" when nothing does; inS and inO are the two values.
 // Names that only one of the two has do not matter: builds differ in which
 // marker symbols they keep.
-func (s *Symbols) Differ(o *Symbols) (what, inS, inO string) {
-	for sym := range o.All() {
+func (s *Symbols) Differ(other *Symbols) (what, inS, inO string) {
+	for sym := range other.All() {
 		if sym.Pos != 1 {
 			continue
 		}
-		x, y := s.Lookup(sym.Name), o.Lookup(sym.Name)
-		if len(x) == 0 {
+		ours, theirs := s.Lookup(sym.Name), other.Lookup(sym.Name)
+		if len(ours) == 0 {
 			continue
 		}
-		if len(x) != len(y) {
-			return "the number of symbols " + sym.Name, fmt.Sprint(len(x)), fmt.Sprint(len(y))
+		if len(ours) != len(theirs) {
+			return "the number of symbols " + sym.Name, fmt.Sprint(len(ours)), fmt.Sprint(len(theirs))
 		}
-		for i := range x {
-			if x[i].Addr != y[i].Addr {
-				return fmt.Sprintf("the address of %s,%d", sym.Name, i+1), fmt.Sprintf("%#x", x[i].Addr), fmt.Sprintf("%#x", y[i].Addr)
+		for i := range ours {
+			if ours[i].Addr != theirs[i].Addr {
+				return fmt.Sprintf("the address of %s,%d", sym.Name, i+1), fmt.Sprintf("%#x",
+					ours[i].Addr), fmt.Sprintf("%#x", theirs[i].Addr)
 			}
 		}
 	}

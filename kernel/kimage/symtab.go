@@ -26,29 +26,31 @@ func (im *Image) HasSymtab() bool { return im.Section(".symtab") != nil }
 // Symtab returns the entries of .symtab in file order, without the null entry.
 func (im *Image) Symtab() ([]ELFSymbol, error) {
 	const entry = 24 // Elf64_Sym
-	s := im.Section(".symtab")
-	if s == nil {
+	section := im.Section(".symtab")
+	if section == nil {
 		return nil, fmt.Errorf("%s: no symbol table", im.Path)
 	}
-	if s.Link == 0 || int(s.Link) > len(im.Sections) {
-		return nil, fmt.Errorf("%s: symbol table names string table %d", im.Path, s.Link)
+	if section.Link == 0 || int(section.Link) > len(im.Sections) {
+		return nil, fmt.Errorf("%s: symbol table names string table %d", im.Path, section.Link)
 	}
-	strtab := string(im.Sections[s.Link-1].data)
-	d := s.data
-	out := make([]ELFSymbol, 0, len(d)/entry)
-	for o := entry; o+entry <= len(d); o += entry {
-		no := im.Order.Uint32(d[o:])
+	strtab := string(im.Sections[section.Link-1].data)
+	data := section.data
+	out := make([]ELFSymbol, 0, len(data)/entry)
+	for off := entry; off+entry <= len(data); off += entry {
+		no := im.Order.Uint32(data[off:])
 		if uint64(no) >= uint64(len(strtab)) {
-			return nil, fmt.Errorf("%s: symbol %d has its name at %#x, outside the string table", im.Path, o/entry, no)
+			return nil, fmt.Errorf("%s: symbol %d has its name at %#x, outside the string table", im.Path, off/entry,
+				no)
 		}
 		name := strtab[no:]
-		i := strings.IndexByte(name, 0)
-		if i < 0 {
-			return nil, fmt.Errorf("%s: symbol %d has an unterminated name", im.Path, o/entry)
+		end := strings.IndexByte(name, 0)
+		if end < 0 {
+			return nil, fmt.Errorf("%s: symbol %d has an unterminated name", im.Path, off/entry)
 		}
 		out = append(out, ELFSymbol{
-			Name: name[:i], Type: elf.SymType(d[o+4] & 0xf), Bind: elf.SymBind(d[o+4] >> 4),
-			Section: int(im.Order.Uint16(d[o+6:])), Addr: im.Order.Uint64(d[o+8:]), Size: im.Order.Uint64(d[o+16:]),
+			Name: name[:end], Type: elf.SymType(data[off+4] & 0xf), Bind: elf.SymBind(data[off+4] >> 4),
+			Section: int(im.Order.Uint16(data[off+6:])), Addr: im.Order.Uint64(data[off+8:]),
+			Size: im.Order.Uint64(data[off+16:]),
 		})
 	}
 	return out, nil
@@ -79,35 +81,37 @@ func (im *Image) SymtabSymbols(cfg *kconfig.Config) (*Symbols, error) {
 }
 
 // nmType is the letter nm prints for a symbol, as far as sections decide it.
-func (im *Image) nmType(s ELFSymbol) byte {
-	upper := func(c byte) byte {
-		if s.Bind != elf.STB_LOCAL {
-			c -= 'a' - 'A'
+func (im *Image) nmType(sym ELFSymbol) byte {
+	upper := func(letter byte) byte {
+		if sym.Bind != elf.STB_LOCAL {
+			letter -= 'a' - 'A'
 		}
-		return c
+		return letter
 	}
-	undef := s.Section == int(elf.SHN_UNDEF)
-	if s.Bind == elf.STB_WEAK {
-		c := byte('w')
-		if s.Type == elf.STT_OBJECT {
-			c = 'v'
+
+	// As with nm, that a symbol is weak is told before its section.
+	undef := sym.Section == int(elf.SHN_UNDEF)
+	if sym.Bind == elf.STB_WEAK {
+		letter := byte('w')
+		if sym.Type == elf.STT_OBJECT {
+			letter = 'v'
 		}
 		if undef {
-			return c
+			return letter
 		}
-		return upper(c)
+		return upper(letter)
 	}
 	switch {
 	case undef:
 		return 'U'
-	case s.Section == int(elf.SHN_ABS):
+	case sym.Section == int(elf.SHN_ABS):
 		return upper('a')
-	case s.Section == int(elf.SHN_COMMON):
+	case sym.Section == int(elf.SHN_COMMON):
 		return 'C'
-	case s.Section > len(im.Sections):
+	case sym.Section > len(im.Sections):
 		return '?'
 	}
-	sec := &im.Sections[s.Section-1]
+	sec := &im.Sections[sym.Section-1]
 	switch {
 	case sec.Flags&elf.SHF_EXECINSTR != 0:
 		return upper('t')

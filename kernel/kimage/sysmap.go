@@ -30,13 +30,13 @@ type rules struct {
 	absolutePercpu bool // KALLSYMS_ABSOLUTE_PERCPU: per-CPU symbols get type 'A'
 }
 
-func rulesOf(c *kconfig.Config) rules {
-	if c == nil {
+func rulesOf(config *kconfig.Config) rules {
+	if config == nil {
 		return rules{all: true, absolutePercpu: true}
 	}
 	return rules{
-		all:            c.Bool("KALLSYMS_ALL"),
-		absolutePercpu: c.Bool("KALLSYMS_ABSOLUTE_PERCPU"),
+		all:            config.Bool("KALLSYMS_ALL"),
+		absolutePercpu: config.Bool("KALLSYMS_ABSOLUTE_PERCPU"),
 	}
 }
 
@@ -92,12 +92,12 @@ func underscores(name string) int { return len(name) - len(strings.TrimLeft(name
 
 // kallsymsOrder applies kallsyms' own rules to the lines of `nm -n`, which
 // it may reorder.
-func kallsymsOrder(in []nmSymbol, r rules) []nmSymbol {
+func kallsymsOrder(in []nmSymbol, rule rules) []nmSymbol {
 	bound := map[string]uint64{}
-	for _, s := range in {
-		switch s.name {
+	for _, sym := range in {
+		switch sym.name {
 		case "_stext", "_etext", "_sinittext", "_einittext", "__per_cpu_start", "__per_cpu_end":
-			bound[s.name] = s.addr
+			bound[sym.name] = sym.addr
 		}
 	}
 	inRange := func(a uint64, from, to string) bool {
@@ -106,34 +106,35 @@ func kallsymsOrder(in []nmSymbol, r rules) []nmSymbol {
 		return ok1 && ok2 && a >= lo && a <= hi
 	}
 	out := in[:0]
-	for _, s := range in {
-		if s.ignored() {
+	for _, sym := range in {
+		if sym.ignored() {
 			continue
 		}
-		if !r.all {
-			if !inRange(s.addr, "_stext", "_etext") && !inRange(s.addr, "_sinittext", "_einittext") {
+		if !rule.all {
+			if !inRange(sym.addr, "_stext", "_etext") && !inRange(sym.addr, "_sinittext", "_einittext") {
 				continue
 			}
-			if s.addr == bound["_etext"] && s.name != "_etext" || s.addr == bound["_einittext"] && s.name != "_einittext" {
+			if sym.addr == bound["_etext"] && sym.name != "_etext" ||
+				sym.addr == bound["_einittext"] && sym.name != "_einittext" {
 				continue
 			}
 		}
-		if r.absolutePercpu && inRange(s.addr, "__per_cpu_start", "__per_cpu_end") {
-			s.typ = 'A'
+		if rule.absolutePercpu && inRange(sym.addr, "__per_cpu_start", "__per_cpu_end") {
+			sym.typ = 'A'
 		}
-		out = append(out, s)
+		out = append(out, sym)
 	}
 	// compare_symbols: address, then weak last, then linker-script names
 	// last, then fewer leading underscores first, then nm's order.
-	rank := func(s nmSymbol) int {
-		n := underscores(s.name)
-		if linkerProvided(s.name) {
-			n += 1 << 16
+	rank := func(sym nmSymbol) int {
+		count := underscores(sym.name)
+		if linkerProvided(sym.name) {
+			count += 1 << 16
 		}
-		if s.typ == 'w' || s.typ == 'W' {
-			n += 1 << 17
+		if sym.typ == 'w' || sym.typ == 'W' {
+			count += 1 << 17
 		}
-		return n
+		return count
 	}
 	sort.SliceStable(out, func(i, j int) bool {
 		if out[i].addr != out[j].addr {
@@ -162,17 +163,17 @@ var ErrStubSystemMap = fmt.Errorf("the System.map is only a stub")
 func ParseSystemMap(path, text string, cfg *kconfig.Config) (*Symbols, error) {
 	list := make([]nmSymbol, 0, strings.Count(text, "\n"))
 	line := 0
-	for l := range strings.Lines(text) {
+	for row := range strings.Lines(text) {
 		line++
-		l = strings.TrimRight(l, "\r\n")
-		if l == "" {
+		row = strings.TrimRight(row, "\r\n")
+		if row == "" {
 			continue
 		}
-		a, rest, ok1 := strings.Cut(l, " ")
+		a, rest, ok1 := strings.Cut(row, " ")
 		typ, name, ok2 := strings.Cut(rest, " ")
 		addr, err := strconv.ParseUint(a, 16, 64)
 		if !ok1 || !ok2 || err != nil || len(typ) != 1 || name == "" {
-			return nil, syntax.Errorf(path, line, "want address, type and symbol, have %q", syntax.Clip(l))
+			return nil, syntax.Errorf(path, line, "want address, type and symbol, have %q", syntax.Clip(row))
 		}
 		if strings.ContainsRune(name, ' ') {
 			if line == 1 && strings.Contains(name, "System.map") {

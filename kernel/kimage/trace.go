@@ -56,57 +56,57 @@ var regionBounds = []struct{ name, start, end string }{
 
 // NewTrace reads the tables from the image.
 func NewTrace(im *Image, syms *Symbols) *Trace {
-	t := &Trace{maxOffset: im.Arch.MaxFtraceOffset}
+	trace := &Trace{maxOffset: im.Arch.MaxFtraceOffset}
 	for _, b := range regionBounds {
-		s, ok1 := syms.Unique(b.start)
+		sym, ok1 := syms.Unique(b.start)
 		e, ok2 := syms.Unique(b.end)
-		if ok1 && ok2 && s.Addr < e.Addr {
-			t.regions = append(t.regions, Region{b.name, s.Addr, e.Addr})
+		if ok1 && ok2 && sym.Addr < e.Addr {
+			trace.regions = append(trace.regions, Region{b.name, sym.Addr, e.Addr})
 		}
 	}
 	if s := im.Section(".exit.text"); s != nil && s.Size > 0 {
-		t.regions = append(t.regions, Region{"exit", s.Addr, s.Addr + s.Size})
+		trace.regions = append(trace.regions, Region{"exit", s.Addr, s.Addr + s.Size})
 	}
-	sort.SliceStable(t.regions, func(i, j int) bool { return t.regions[i].Start < t.regions[j].Start })
+	sort.SliceStable(trace.regions, func(i, j int) bool { return trace.regions[i].Start < trace.regions[j].Start })
 
-	t.Blacklist, _ = wordTable(im, syms, "__start_kprobe_blacklist", "__stop_kprobe_blacklist")
+	trace.Blacklist, _ = wordTable(im, syms, "__start_kprobe_blacklist", "__stop_kprobe_blacklist")
 	locs, why := wordTable(im, syms, "__start_mcount_loc", "__stop_mcount_loc")
 	if why != "" {
-		t.Why = why
-		return t
+		trace.Why = why
+		return trace
 	}
 	// An entry that does not point into code is one that the linker or
 	// sorttable cleared (kernel/trace/ftrace.c, ftrace_process_locs, skips
 	// them); when none does, boot-time relocations fill the table.
 	for _, a := range locs {
 		if im.Executable(a) {
-			t.Locs = append(t.Locs, a)
+			trace.Locs = append(trace.Locs, a)
 		}
 	}
-	if len(t.Locs) == 0 {
-		t.Why = "the ftrace locations in the image are filled in by relocations at boot"
+	if len(trace.Locs) == 0 {
+		trace.Why = "the ftrace locations in the image are filled in by relocations at boot"
 	}
-	return t
+	return trace
 }
 
 // wordTable reads the 8-byte words between two symbols, sorted. why is "" on
 // success.
 func wordTable(im *Image, syms *Symbols, start, stop string) (words []uint64, why string) {
-	s, ok1 := syms.Unique(start)
-	e, ok2 := syms.Unique(stop)
+	first, ok1 := syms.Unique(start)
+	end, ok2 := syms.Unique(stop)
 	if !ok1 || !ok2 {
 		return nil, fmt.Sprintf("no symbols %s and %s", start, stop)
 	}
-	if e.Addr <= s.Addr || (e.Addr-s.Addr)%8 != 0 || e.Addr-s.Addr > 1<<28 {
-		return nil, fmt.Sprintf("%s..%s is %#x..%#x", start, stop, s.Addr, e.Addr)
+	if end.Addr <= first.Addr || (end.Addr-first.Addr)%8 != 0 || end.Addr-first.Addr > 1<<28 {
+		return nil, fmt.Sprintf("%s..%s is %#x..%#x", start, stop, first.Addr, end.Addr)
 	}
-	b, err := im.Read(s.Addr, int(e.Addr-s.Addr))
+	table, err := im.Read(first.Addr, int(end.Addr-first.Addr))
 	if err != nil {
 		return nil, fmt.Sprintf("%s: %v", start, err)
 	}
-	words = make([]uint64, len(b)/8)
+	words = make([]uint64, len(table)/8)
 	for i := range words {
-		words[i] = im.Order.Uint64(b[8*i:])
+		words[i] = im.Order.Uint64(table[8*i:])
 	}
 	if !slices.IsSorted(words) {
 		slices.Sort(words)

@@ -9,18 +9,20 @@ import (
 // those of the mainline kernel. The JSON names are part of the note that modules
 // carry.
 type API struct {
-	HasRegister       bool `json:"has_register,omitempty"`       // klp_register_patch(): 4.0 to 5.0
-	OldAddr           bool `json:"old_addr,omitempty"`           // klp_func.old_addr is input: 4.0 to 4.4
-	OldSympos         bool `json:"old_sympos,omitempty"`         // klp_func.old_sympos: since 4.5
-	ElfRelocs         bool `json:"elf_relocs,omitempty"`         // .klp.rela sections; before, klp_object.relocs: since 4.7
-	Consistency       bool `json:"consistency,omitempty"`        // per-task consistency model: since 4.12
-	FuncImmediate     bool `json:"func_immediate,omitempty"`     // klp_func.immediate: 4.12 to 4.15
-	PatchImmediate    bool `json:"patch_immediate,omitempty"`    // klp_patch.immediate: 4.12 to 4.15
-	Callbacks         bool `json:"callbacks,omitempty"`          // struct klp_callbacks: since 4.15
-	Replace           bool `json:"replace,omitempty"`            // klp_patch.replace: since 5.1
-	ImportNS          bool `json:"import_ns,omitempty"`          // MODULE_IMPORT_NS(): since 5.4
-	States            bool `json:"states,omitempty"`             // struct klp_state with id and version: since 5.5
-	EarlyRelocs       bool `json:"early_relocs,omitempty"`       // vmlinux klp relocations before special sections: since 5.8
+	HasRegister bool `json:"has_register,omitempty"` // klp_register_patch(): 4.0 to 5.0
+	OldAddr     bool `json:"old_addr,omitempty"`     // klp_func.old_addr is input: 4.0 to 4.4
+	OldSympos   bool `json:"old_sympos,omitempty"`   // klp_func.old_sympos: since 4.5
+	// .klp.rela sections; before, klp_object.relocs: since 4.7
+	ElfRelocs      bool `json:"elf_relocs,omitempty"`
+	Consistency    bool `json:"consistency,omitempty"`     // per-task consistency model: since 4.12
+	FuncImmediate  bool `json:"func_immediate,omitempty"`  // klp_func.immediate: 4.12 to 4.15
+	PatchImmediate bool `json:"patch_immediate,omitempty"` // klp_patch.immediate: 4.12 to 4.15
+	Callbacks      bool `json:"callbacks,omitempty"`       // struct klp_callbacks: since 4.15
+	Replace        bool `json:"replace,omitempty"`         // klp_patch.replace: since 5.1
+	ImportNS       bool `json:"import_ns,omitempty"`       // MODULE_IMPORT_NS(): since 5.4
+	States         bool `json:"states,omitempty"`          // struct klp_state with id and version: since 5.5
+	// vmlinux klp relocations before special sections: since 5.8
+	EarlyRelocs       bool `json:"early_relocs,omitempty"`
 	ImportNSString    bool `json:"import_ns_string,omitempty"`   // MODULE_IMPORT_NS() takes a string: since 6.13
 	CallbacksExternal bool `json:"callbacks_external,omitempty"` // linux/livepatch_external.h: since 6.19
 }

@@ -17,22 +17,25 @@ func (e *NotLivepatchHeaderError) Error() string {
 // namespaces stands elsewhere, see DetectNamespaces. It fails with a
 // *NotLivepatchHeaderError.
 func Detect(text string) (API, error) {
-	t := stripComments(text)
-	fn, ok := structMembers(t, "klp_func")
+	stripped := stripComments(text)
+	fn, ok := structMembers(stripped, "klp_func")
 	if !ok {
 		return API{}, &NotLivepatchHeaderError{"struct klp_func"}
 	}
-	patch, ok := structMembers(t, "klp_patch")
+	patch, ok := structMembers(stripped, "klp_patch")
 	if !ok {
 		return API{}, &NotLivepatchHeaderError{"struct klp_patch"}
 	}
-	object, ok := structMembers(t, "klp_object")
+	object, ok := structMembers(stripped, "klp_object")
 	if !ok {
 		return API{}, &NotLivepatchHeaderError{"struct klp_object"}
 	}
-	_, relocTable := structMembers(t, "klp_reloc")
+
+	// klp_reloc went when relocations moved into ELF sections (v4.7): a header without it has
+	// those.
+	_, relocTable := structMembers(stripped, "klp_reloc")
 	return API{
-		HasRegister:       strings.Contains(t, "klp_register_patch"),
+		HasRegister:       strings.Contains(stripped, "klp_register_patch"),
 		OldSympos:         fn["old_sympos"],
 		OldAddr:           fn["old_addr"] && !fn["old_sympos"],
 		ElfRelocs:         !relocTable && !object["relocs"],
@@ -42,8 +45,8 @@ func Detect(text string) (API, error) {
 		Callbacks:         object["callbacks"],
 		Replace:           patch["replace"],
 		States:            patch["states"],
-		EarlyRelocs:       strings.Contains(t, "klp_apply_section_relocs"),
-		CallbacksExternal: strings.Contains(t, "livepatch_external.h"),
+		EarlyRelocs:       strings.Contains(stripped, "klp_apply_section_relocs"),
+		CallbacksExternal: strings.Contains(stripped, "livepatch_external.h"),
 	}, nil
 }
 
@@ -53,14 +56,14 @@ var importNS = regexp.MustCompile(`(?m)^\s*#\s*define\s+MODULE_IMPORT_NS\(\s*(\w
 // target's include/linux/module.h.
 func (a *API) DetectNamespaces(moduleH string) {
 	a.ImportNS, a.ImportNSString = false, false
-	m := importNS.FindStringSubmatch(moduleH)
-	if m == nil {
+	match := importNS.FindStringSubmatch(moduleH)
+	if match == nil {
 		return
 	}
 	a.ImportNS = true
 	// An identifier is made a string by # or __stringify; since 6.13 the
 	// argument is the string.
-	a.ImportNSString = !strings.Contains(m[2], "#") && !strings.Contains(m[2], "stringify")
+	a.ImportNSString = !strings.Contains(match[2], "#") && !strings.Contains(match[2], "stringify")
 }
 
 var (
@@ -72,13 +75,13 @@ func stripComments(s string) string { return comments.ReplaceAllString(s, " ") }
 
 // structMembers returns the member names of a struct definition in
 // comment-free C.
-func structMembers(t, name string) (map[string]bool, bool) {
-	start := regexp.MustCompile(`\bstruct\s+` + name + `\s*\{`).FindStringIndex(t)
+func structMembers(text, name string) (map[string]bool, bool) {
+	start := regexp.MustCompile(`\bstruct\s+` + name + `\s*\{`).FindStringIndex(text)
 	if start == nil {
 		return nil, false
 	}
 	depth := 1
-	body := t[start[1]:]
+	body := text[start[1]:]
 	end := -1
 	for i := range len(body) {
 		switch body[i] {

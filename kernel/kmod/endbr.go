@@ -6,26 +6,26 @@ import (
 	"github.com/klpforge/klpforge/kernel/kimage"
 )
 
-// IndirectEntry judges what is at l, for a kernel that tracks indirect branches.
-func (m *Module) IndirectEntry(l Loc) kimage.IndirectEntry {
-	s := &m.File.Sections[l.Sec]
-	if s.Flags&elf.SHF_EXECINSTR == 0 || l.Off >= uint64(len(s.Data)) {
+// IndirectEntry judges what is at loc, for a kernel that tracks indirect branches.
+func (m *Module) IndirectEntry(loc Loc) kimage.IndirectEntry {
+	section := &m.File.Sections[loc.Sec]
+	if section.Flags&elf.SHF_EXECINSTR == 0 || loc.Off >= uint64(len(section.Data)) {
 		return kimage.EntryOpen
 	}
-	return kimage.EntryOf(s.Data[l.Off:], m.sealed(l))
+	return kimage.EntryOf(section.Data[loc.Off:], m.sealed(loc))
 }
 
-// sealed reports whether the module's own table names l. Its entries are filled
+// sealed reports whether the module's own table names loc. Its entries are filled
 // in by relocations.
-func (m *Module) sealed(l Loc) bool {
+func (m *Module) sealed(loc Loc) bool {
 	for i := range m.File.Sections {
-		s := &m.File.Sections[i]
-		if s.Name != ".ibt_endbr_seal" {
+		section := &m.File.Sections[i]
+		if section.Name != ".ibt_endbr_seal" {
 			continue
 		}
-		for _, r := range s.Relocs {
-			sym := &m.File.Symbols[r.Sym]
-			if sym.Sec == l.Sec && sym.Value+uint64(r.Addend) == l.Off {
+		for _, rel := range section.Relocs {
+			sym := &m.File.Symbols[rel.Sym]
+			if sym.Sec == loc.Sec && sym.Value+uint64(rel.Addend) == loc.Off {
 				return true
 			}
 		}

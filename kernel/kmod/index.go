@@ -15,12 +15,12 @@ import (
 // Name gives the name the kernel knows a module by, from its file name
 // or a Kbuild object name: the base name without suffixes, - replaced by _.
 func Name(path string) string {
-	b := filepath.Base(path)
+	base := filepath.Base(path)
 	for _, s := range []string{".gz", ".xz", ".zst"} {
-		b = strings.TrimSuffix(b, s)
+		base = strings.TrimSuffix(base, s)
 	}
-	b = strings.TrimSuffix(strings.TrimSuffix(b, ".ko"), ".o")
-	return strings.ReplaceAll(b, "-", "_")
+	base = strings.TrimSuffix(strings.TrimSuffix(base, ".ko"), ".o")
+	return strings.ReplaceAll(base, "-", "_")
 }
 
 // File is a module on disk.
@@ -44,42 +44,45 @@ type Index struct {
 // Open indexes dir. When several files carry one name, depmod's default
 // order decides: updates/ before everything else, then by path.
 func Open(dir, release string, cfg *kconfig.Config) (*Index, error) {
-	m := &Index{
+	index := &Index{
 		Dir: dir, release: release, rules: rulesOf(cfg),
 		byName: map[string]File{}, builtin: map[string]string{}, read: map[string]func() (*Module, error){},
 	}
-	rank := func(p string) int {
-		if rel, err := filepath.Rel(dir, p); err == nil && strings.HasPrefix(rel, "updates/") {
+
+	rank := func(path string) int {
+		if rel, err := filepath.Rel(dir, path); err == nil && strings.HasPrefix(rel, "updates/") {
 			return 0
 		}
 		return 1
 	}
-	err := filepath.WalkDir(dir, func(p string, d fs.DirEntry, err error) error {
+	err := filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
 		if err != nil {
 			return err
 		}
-		if d.IsDir() || !isModule(p) {
+		if entry.IsDir() || !isModule(path) {
 			return nil
 		}
-		f := File{Name(p), p}
-		if old, ok := m.byName[f.Name]; !ok || rank(p) < rank(old.Path) {
-			m.byName[f.Name] = f
+		file := File{Name(path), path}
+		if old, ok := index.byName[file.Name]; !ok || rank(path) < rank(old.Path) {
+			index.byName[file.Name] = file
 		}
 		return nil
 	})
 	if err != nil {
 		return nil, err
 	}
+
+	// A kernel without the list has nothing built in that anybody asks for by module.
 	b, err := os.ReadFile(filepath.Join(dir, "modules.builtin"))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
 	for l := range strings.Lines(string(b)) {
 		if l = strings.TrimSpace(l); l != "" {
-			m.builtin[Name(l)] = l
+			index.builtin[Name(l)] = l
 		}
 	}
-	return m, nil
+	return index, nil
 }
 
 // Add reads a module that lies elsewhere and takes it up, before all others of its name.
@@ -131,14 +134,14 @@ func (m *Index) Builtin(name string) bool {
 // release has none of that name.
 func (m *Index) Module(name string) (*Module, error) {
 	name = Name(name)
-	f, ok := m.byName[name]
+	file, ok := m.byName[name]
 	if !ok {
 		return nil, &NotFoundError{Release: m.release, Name: name, Builtin: m.Builtin(name)}
 	}
 	m.mu.Lock()
 	get := m.read[name]
 	if get == nil {
-		get = sync.OnceValues(func() (*Module, error) { return read(f.Path, m.rules) })
+		get = sync.OnceValues(func() (*Module, error) { return read(file.Path, m.rules) })
 		m.read[name] = get
 	}
 	m.mu.Unlock()

@@ -94,26 +94,29 @@ func parse(path string, raw []byte, rules rules) (*Module, error) {
 	if err != nil {
 		return nil, err
 	}
-	f, err := elfobj.Read(data)
+
+	file, err := elfobj.Read(data)
 	if err != nil {
 		return nil, err
 	}
-	arch, ok := kimage.ArchOf(f.Machine)
+	arch, ok := kimage.ArchOf(file.Machine)
 	if !ok {
-		return nil, fmt.Errorf("architecture %v is not supported", f.Machine)
+		return nil, fmt.Errorf("architecture %v is not supported", file.Machine)
 	}
-	m := &Module{Name: Name(path), Path: path, File: f, Signed: signed, arch: arch}
-	for _, s := range f.Sections {
-		if s.Name == ".modinfo" {
-			m.Info = append(m.Info, ParseModinfo(s.Data)...)
+
+	// The name in .modinfo is what the kernel goes by; a file may be called otherwise.
+	module := &Module{Name: Name(path), Path: path, File: file, Signed: signed, arch: arch}
+	for _, section := range file.Sections {
+		if section.Name == ".modinfo" {
+			module.Info = append(module.Info, ParseModinfo(section.Data)...)
 		}
 	}
-	if n := m.Info.Get("name"); n != "" {
-		m.Name = n
+	if n := module.Info.Get("name"); n != "" {
+		module.Name = n
 	}
-	m.symbols(rules)
-	m.ftrace()
-	return m, nil
+	module.symbols(rules)
+	module.ftrace()
+	return module, nil
 }
 
 // symbols lists what module_kallsyms_on_each_symbol walks: the symbol table
@@ -121,18 +124,19 @@ func parse(path string, raw []byte, rules rules) (*Module, error) {
 // only the core ones (add_kallsyms and is_core_symbol in
 // kernel/module/kallsyms.c, v6.1).
 func (m *Module) symbols(rules rules) {
-	f := m.File
+	file := m.File
 	m.byName = map[string][]int32{}
 	core := map[string]int{}
-	for id := 1; id < len(f.Symbols); id++ {
-		s := &f.Symbols[id]
-		if s.Sec == elfobj.SecUndef || s.Name == "" {
+	for id := 1; id < len(file.Symbols); id++ {
+		sym := &file.Symbols[id]
+		if sym.Sec == elfobj.SecUndef || sym.Name == "" {
 			continue
 		}
-		ms := Symbol{Name: s.Name, Sym: elfobj.SymID(id), Sec: s.Sec, Off: s.Value, Size: s.Size, Type: m.elfType(s)}
+		ms := Symbol{Name: sym.Name, Sym: elfobj.SymID(id), Sec: sym.Sec, Off: sym.Value, Size: sym.Size,
+			Type: m.elfType(sym)}
 		isCore := false
-		if s.Sec > 0 {
-			sec := &f.Sections[s.Sec]
+		if sym.Sec > 0 {
+			sec := &file.Sections[sym.Sec]
 			ms.Init = strings.HasPrefix(sec.Name, ".init") || !rules.unload && strings.HasPrefix(sec.Name, ".exit")
 			switch {
 			case sec.Name == ".data..percpu":
@@ -142,38 +146,40 @@ func (m *Module) symbols(rules rules) {
 				isCore = sec.Flags&elf.SHF_ALLOC != 0 && !ms.Init && (rules.all || sec.Flags&elf.SHF_EXECINSTR != 0)
 			}
 		}
-		ms.Pos = len(m.byName[s.Name]) + 1
+		ms.Pos = len(m.byName[sym.Name]) + 1
 		if isCore {
-			core[s.Name]++
-			ms.CorePos = core[s.Name]
+			core[sym.Name]++
+			ms.CorePos = core[sym.Name]
 		}
-		m.byName[s.Name] = append(m.byName[s.Name], int32(len(m.syms)))
+		m.byName[sym.Name] = append(m.byName[sym.Name], int32(len(m.syms)))
 		m.syms = append(m.syms, ms)
 	}
 	for i := range m.syms {
-		s := &m.syms[i]
-		s.Count = len(m.byName[s.Name])
-		if s.CorePos > 0 {
-			s.CoreCount = core[s.Name]
+		sym := &m.syms[i]
+		sym.Count = len(m.byName[sym.Name])
+		if sym.CorePos > 0 {
+			sym.CoreCount = core[sym.Name]
 		}
 	}
 }
 
 // elfType mirrors elf_type.
-func (m *Module) elfType(s *elfobj.Symbol) byte {
-	if s.Bind == elf.STB_WEAK {
-		if s.Type == elf.STT_OBJECT {
+func (m *Module) elfType(sym *elfobj.Symbol) byte {
+	// The order of the tests is the kernel's: weak before absolute, per-CPU before what the flags
+	// say.
+	if sym.Bind == elf.STB_WEAK {
+		if sym.Type == elf.STT_OBJECT {
 			return 'v'
 		}
 		return 'w'
 	}
-	if s.Sec == elfobj.SecAbs {
+	if sym.Sec == elfobj.SecAbs {
 		return 'a'
 	}
-	if s.Sec < 0 {
+	if sym.Sec < 0 {
 		return '?'
 	}
-	sec := &m.File.Sections[s.Sec]
+	sec := &m.File.Sections[sym.Sec]
 	switch {
 	case sec.Name == ".data..percpu":
 		return 'a'
@@ -211,9 +217,9 @@ func (m *Module) Lookup(name string) []Symbol {
 // At returns the symbols at exactly that place, in kallsyms order.
 func (m *Module) At(l Loc) []Symbol {
 	var out []Symbol
-	for _, s := range m.syms {
-		if s.Sec == l.Sec && s.Off == l.Off {
-			out = append(out, s)
+	for _, sym := range m.syms {
+		if sym.Sec == l.Sec && sym.Off == l.Off {
+			out = append(out, sym)
 		}
 	}
 	return out
@@ -223,28 +229,28 @@ func (m *Module) At(l Loc) []Symbol {
 // its relocations.
 func (m *Module) ftrace() {
 	for i := range m.File.Sections {
-		s := &m.File.Sections[i]
-		if !slices.Contains(m.arch.McountSections, s.Name) {
+		section := &m.File.Sections[i]
+		if !slices.Contains(m.arch.McountSections, section.Name) {
 			continue
 		}
-		for _, r := range s.Relocs {
-			sym := &m.File.Symbols[r.Sym]
+		for _, rel := range section.Relocs {
+			sym := &m.File.Symbols[rel.Sym]
 			if sym.Sec > 0 {
-				m.locs = append(m.locs, Loc{sym.Sec, sym.Value + uint64(r.Addend)})
+				m.locs = append(m.locs, Loc{sym.Sec, sym.Value + uint64(rel.Addend)})
 			}
 		}
 	}
 	slices.SortFunc(m.locs, cmpLoc)
 }
 
-func cmpLoc(a, b Loc) int {
-	if a.Sec != b.Sec {
-		return int(a.Sec) - int(b.Sec)
+func cmpLoc(left, right Loc) int {
+	if left.Sec != right.Sec {
+		return int(left.Sec) - int(right.Sec)
 	}
 	switch {
-	case a.Off < b.Off:
+	case left.Off < right.Off:
 		return -1
-	case a.Off > b.Off:
+	case left.Off > right.Off:
 		return 1
 	}
 	return 0
@@ -258,5 +264,6 @@ func (m *Module) FtraceLocs() []Loc { return m.locs }
 // location at its entry.
 func (m *Module) Traceable(l Loc, size uint64) bool {
 	i, _ := slices.BinarySearchFunc(m.locs, l, cmpLoc)
-	return i < len(m.locs) && m.locs[i].Sec == l.Sec && m.locs[i].Off-l.Off < max(size, 1) && m.locs[i].Off-l.Off <= m.arch.MaxFtraceOffset
+	return i < len(m.locs) && m.locs[i].Sec == l.Sec && m.locs[i].Off-l.Off < max(size, 1) &&
+		m.locs[i].Off-l.Off <= m.arch.MaxFtraceOffset
 }

@@ -24,39 +24,41 @@ func (m *Module) Exports() ([]OwnExport, error) {
 	var out []OwnExport
 	var flags []byte
 	for i := range m.File.Sections {
-		if s := &m.File.Sections[i]; s.Name == "__kflagstab" {
-			flags = s.Data
+		if section := &m.File.Sections[i]; section.Name == "__kflagstab" {
+			flags = section.Data
 		}
 	}
 	for i := range m.File.Sections {
-		s := &m.File.Sections[i]
-		if s.Name != "__ksymtab" && s.Name != "__ksymtab_gpl" {
+		section := &m.File.Sections[i]
+		if section.Name != "__ksymtab" && section.Name != "__ksymtab_gpl" {
 			continue
 		}
-		for j, entry := 0, 0; j < len(s.Relocs); entry++ {
-			v := s.Relocs[j]
+		for j, entry := 0, 0; j < len(section.Relocs); entry++ {
+			value := section.Relocs[j]
 			j++
-			if j == len(s.Relocs) {
-				return nil, fmt.Errorf("%s: %s: export at %#x has no name", m.Path, s.Name, v.Off)
+			if j == len(section.Relocs) {
+				return nil, fmt.Errorf("%s: %s: export at %#x has no name", m.Path, section.Name, value.Off)
 			}
-			n := s.Relocs[j]
-			if n.Off != v.Off+4 && n.Off != v.Off+8 {
-				return nil, fmt.Errorf("%s: %s: relocations at %#x and %#x are not an entry", m.Path, s.Name, v.Off, n.Off)
+			nameRel := section.Relocs[j]
+			if nameRel.Off != value.Off+4 && nameRel.Off != value.Off+8 {
+				return nil, fmt.Errorf("%s: %s: relocations at %#x and %#x are not an entry", m.Path, section.Name,
+					value.Off, nameRel.Off)
 			}
-			width := n.Off - v.Off
+			width := nameRel.Off - value.Off
 			j++
 			// The namespace, when it has one, is the third word.
-			if j < len(s.Relocs) && s.Relocs[j].Off == n.Off+width && m.isString(s.Relocs[j]) {
+			if j < len(section.Relocs) && section.Relocs[j].Off == nameRel.Off+width && m.isString(section.Relocs[j]) {
 				j++
 			}
-			name, ok := m.stringAt(n)
+			name, ok := m.stringAt(nameRel)
 			if !ok {
-				return nil, fmt.Errorf("%s: %s: export at %#x has an unreadable name", m.Path, s.Name, v.Off)
+				return nil, fmt.Errorf("%s: %s: export at %#x has an unreadable name", m.Path, section.Name, value.Off)
 			}
-			sym := &m.File.Symbols[v.Sym]
-			e := OwnExport{Name: name, GPL: s.Name == "__ksymtab_gpl" || entry < len(flags) && flags[entry]&1 != 0}
+			sym := &m.File.Symbols[value.Sym]
+			e := OwnExport{Name: name, GPL: section.Name == "__ksymtab_gpl" ||
+				entry < len(flags) && flags[entry]&1 != 0}
 			if sym.Sec > 0 {
-				e.Loc = Loc{sym.Sec, sym.Value + uint64(v.Addend)}
+				e.Loc = Loc{sym.Sec, sym.Value + uint64(value.Addend)}
 			}
 			out = append(out, e)
 		}
@@ -70,21 +72,21 @@ func (m *Module) isString(r elfobj.Reloc) bool {
 }
 
 // stringAt reads the string a relocation of __ksymtab points to.
-func (m *Module) stringAt(r elfobj.Reloc) (string, bool) {
-	if !m.isString(r) {
+func (m *Module) stringAt(rel elfobj.Reloc) (string, bool) {
+	if !m.isString(rel) {
 		return "", false
 	}
-	sym := &m.File.Symbols[r.Sym]
-	d := m.File.Sections[sym.Sec].Data
-	off := sym.Value + uint64(r.Addend)
-	if off >= uint64(len(d)) {
+	sym := &m.File.Symbols[rel.Sym]
+	data := m.File.Sections[sym.Sec].Data
+	off := sym.Value + uint64(rel.Addend)
+	if off >= uint64(len(data)) {
 		return "", false
 	}
-	n := bytes.IndexByte(d[off:], 0)
+	n := bytes.IndexByte(data[off:], 0)
 	if n < 0 {
 		return "", false
 	}
-	return string(d[off : off+uint64(n)]), true
+	return string(data[off : off+uint64(n)]), true
 }
 
 // Version is one entry of __versions: a symbol the module uses and the
@@ -100,18 +102,19 @@ func (m *Module) Versions() ([]Version, error) {
 	const entry = 64
 	var out []Version
 	for i := range m.File.Sections {
-		s := &m.File.Sections[i]
-		if s.Name != "__versions" {
+		section := &m.File.Sections[i]
+		if section.Name != "__versions" {
 			continue
 		}
-		if len(s.Data)%entry != 0 {
-			return nil, fmt.Errorf("%s: __versions of %d bytes is not a table of %d-byte entries", m.Path, len(s.Data), entry)
+		if len(section.Data)%entry != 0 {
+			return nil, fmt.Errorf("%s: __versions of %d bytes is not a table of %d-byte entries", m.Path,
+				len(section.Data), entry)
 		}
 		var bo binary.ByteOrder = binary.LittleEndian
 		if m.File.BigEndian {
 			bo = binary.BigEndian
 		}
-		for d := s.Data; len(d) > 0; d = d[entry:] {
+		for d := section.Data; len(d) > 0; d = d[entry:] {
 			name, _, _ := bytes.Cut(d[8:entry], []byte{0})
 			out = append(out, Version{string(name), uint32(bo.Uint64(d))})
 		}

@@ -12,9 +12,9 @@ type rules struct {
 }
 
 // rulesOf takes both for set when there is no configuration.
-func rulesOf(c *kconfig.Config) rules {
-	if c == nil {
+func rulesOf(config *kconfig.Config) rules {
+	if config == nil {
 		return rules{all: true, unload: true}
 	}
-	return rules{all: c.Bool("KALLSYMS_ALL"), unload: c.Bool("MODULE_UNLOAD")}
+	return rules{all: config.Bool("KALLSYMS_ALL"), unload: config.Bool("MODULE_UNLOAD")}
 }

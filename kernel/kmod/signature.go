@@ -23,10 +23,10 @@ func StripSignature(data []byte) (module []byte, signed bool, err error) {
 	if len(body) < moduleSigLen {
 		return nil, false, fmt.Errorf("module signature: %d bytes are too few", len(body))
 	}
-	n := binary.BigEndian.Uint32(body[len(body)-4:])
+	length := binary.BigEndian.Uint32(body[len(body)-4:])
 	body = body[:len(body)-moduleSigLen]
-	if uint64(n) > uint64(len(body)) {
-		return nil, false, fmt.Errorf("module signature claims %d bytes of %d", n, len(body))
+	if uint64(length) > uint64(len(body)) {
+		return nil, false, fmt.Errorf("module signature claims %d bytes of %d", length, len(body))
 	}
-	return body[:len(body)-int(n)], true, nil
+	return body[:len(body)-int(length)], true, nil
 }

@@ -45,56 +45,60 @@ type Symvers struct {
 // since 5.4, a namespace (before the module in 5.4 and 5.5), separated by tabs.
 func ParseSymvers(path, text string) (*Symvers, error) {
 	n := strings.Count(text, "\n")
-	s := &Symvers{Path: path, list: make([]Export, 0, n), byName: make(map[string]int32, n)}
+	symvers := &Symvers{Path: path, list: make([]Export, 0, n), byName: make(map[string]int32, n)}
 	line := 0
-	for l := range strings.Lines(text) {
+	for row := range strings.Lines(text) {
 		line++
-		l = strings.TrimSuffix(l, "\n")
-		if l == "" {
+		row = strings.TrimSuffix(row, "\n")
+		if row == "" {
 			continue
 		}
-		var f [5]string
+		var fields [5]string
 		nf := 0
-		for rest, more := l, true; more; nf++ {
-			if nf == len(f) {
-				return nil, syntax.Errorf(path, line, "more than %d fields in %q", len(f), syntax.Clip(l))
+		for rest, more := row, true; more; nf++ {
+			if nf == len(fields) {
+				return nil, syntax.Errorf(path, line, "more than %d fields in %q", len(fields), syntax.Clip(row))
 			}
-			f[nf], rest, more = strings.Cut(rest, "\t")
+			fields[nf], rest, more = strings.Cut(rest, "\t")
 		}
 		if nf < 4 {
 			return nil, syntax.Errorf(path, line,
-				"want CRC, symbol, module, export type and namespace separated by tabs, have %q", syntax.Clip(l))
+				"want CRC, symbol, module, export type and namespace separated by tabs, have %q", syntax.Clip(row))
 		}
-		e := Export{Name: f[1], Module: f[2], Type: f[3], Namespace: f[4]}
-		if !strings.HasPrefix(e.Type, "EXPORT_") && strings.HasPrefix(f[4], "EXPORT_") {
-			e.Namespace, e.Module, e.Type = f[2], f[3], f[4]
+
+		// In v5.4 and v5.5 the namespace stands before the module.
+		export := Export{Name: fields[1], Module: fields[2], Type: fields[3], Namespace: fields[4]}
+		if !strings.HasPrefix(export.Type, "EXPORT_") && strings.HasPrefix(fields[4], "EXPORT_") {
+			export.Namespace, export.Module, export.Type = fields[2], fields[3], fields[4]
 		}
-		crc, err := strconv.ParseUint(strings.TrimPrefix(f[0], "0x"), 16, 32)
+
+		crc, err := strconv.ParseUint(strings.TrimPrefix(fields[0], "0x"), 16, 32)
 		if err != nil {
-			return nil, syntax.Errorf(path, line, "CRC %q is not a 32-bit hexadecimal number", syntax.Clip(f[0]))
+			return nil, syntax.Errorf(path, line, "CRC %q is not a 32-bit hexadecimal number", syntax.Clip(fields[0]))
 		}
-		if e.Name == "" || e.Module == "" || !strings.HasPrefix(e.Type, "EXPORT_") {
-			return nil, syntax.Errorf(path, line, "no symbol, module or export type in %q", syntax.Clip(l))
+		if export.Name == "" || export.Module == "" || !strings.HasPrefix(export.Type, "EXPORT_") {
+			return nil, syntax.Errorf(path, line, "no symbol, module or export type in %q", syntax.Clip(row))
 		}
-		e.CRC = uint32(crc)
-		if _, dup := s.byName[e.Name]; !dup {
-			s.byName[e.Name] = int32(len(s.list))
+
+		export.CRC = uint32(crc)
+		if _, dup := symvers.byName[export.Name]; !dup {
+			symvers.byName[export.Name] = int32(len(symvers.list))
 		}
-		s.list = append(s.list, e)
+		symvers.list = append(symvers.list, export)
 	}
-	return s, nil
+	return symvers, nil
 }
 
 // ReadSymvers reads a Module.symvers file, plain or compressed.
 func ReadSymvers(path string) (*Symvers, error) {
-	b, err := regular.Read(path, unpack.MaxFile)
+	text, err := regular.Read(path, unpack.MaxFile)
 	if err != nil {
 		return nil, err
 	}
-	if b, err = unpack.File(path, b); err != nil {
+	if text, err = unpack.File(path, text); err != nil {
 		return nil, fmt.Errorf("read %s: %w", path, err)
 	}
-	return ParseSymvers(path, string(bytes.TrimRight(b, "\x00")))
+	return ParseSymvers(path, string(bytes.TrimRight(text, "\x00")))
 }
 
 // Lookup returns the export of a symbol, the first when several objects

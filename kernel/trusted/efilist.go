@@ -15,23 +15,23 @@ var efiCertX509 = []byte{0xa1, 0x59, 0xc0, 0xa5, 0xe4, 0x94, 0xa7, 0x4a, 0x87, 0
 // bytes of attributes, then EFI_SIGNATURE_LISTs: a GUID that says what is in it, the sizes of
 // the list, of a header and of each entry, the header, and entries of an owner's
 // GUID and data. Hashes are left out.
-func parseEFIList(b []byte) (certs []*x509.Certificate, unread int, err error) {
+func parseEFIList(data []byte) (certs []*x509.Certificate, unread int, err error) {
 	const attributes, header, owner = 4, 28, 16
 	malformed := errors.New("the list of keys is malformed")
-	if len(b) < attributes {
+	if len(data) < attributes {
 		return nil, 0, malformed
 	}
-	for b = b[attributes:]; len(b) > 0; {
-		if len(b) < header {
+	for data = data[attributes:]; len(data) > 0; {
+		if len(data) < header {
 			return nil, 0, malformed
 		}
 		le := binary.LittleEndian
-		list, extra, entry := uint64(le.Uint32(b[16:])), uint64(le.Uint32(b[20:])), uint64(le.Uint32(b[24:]))
-		if list > uint64(len(b)) || list < header+extra || entry <= owner {
+		list, extra, entry := uint64(le.Uint32(data[16:])), uint64(le.Uint32(data[20:])), uint64(le.Uint32(data[24:]))
+		if list > uint64(len(data)) || list < header+extra || entry <= owner {
 			return nil, 0, malformed
 		}
-		if bytes.HasPrefix(b, efiCertX509) {
-			for rest := b[header+extra : list]; uint64(len(rest)) >= entry; rest = rest[entry:] {
+		if bytes.HasPrefix(data, efiCertX509) {
+			for rest := data[header+extra : list]; uint64(len(rest)) >= entry; rest = rest[entry:] {
 				if c, err := x509.ParseCertificate(rest[owner:entry]); err == nil {
 					certs = append(certs, c)
 				} else {
@@ -39,7 +39,7 @@ func parseEFIList(b []byte) (certs []*x509.Certificate, unread int, err error) {
 				}
 			}
 		}
-		b = b[list:]
+		data = data[list:]
 	}
 	return certs, unread, nil
 }

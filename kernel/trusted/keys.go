@@ -57,6 +57,8 @@ func imageKeys(dir, path string) (*Keys, error) {
 	if err != nil {
 		return nil, err
 	}
+
+	// An image of another build would name keys that this kernel does not trust.
 	if err := checkRunning(dir, im, syms); err != nil {
 		return nil, err
 	}
@@ -65,44 +67,47 @@ func imageKeys(dir, path string) (*Keys, error) {
 	if !ok || !sized {
 		return nil, errors.New("it has no system_certificate_list (CONFIG_SYSTEM_TRUSTED_KEYRING)")
 	}
-	n, err := im.Uint64(size.Addr)
+	length, err := im.Uint64(size.Addr)
 	if err != nil {
 		return nil, err
 	}
+
+	// The size is read from the image, which may be damaged.
 	const most = 16 << 20
-	if n > most {
-		return nil, fmt.Errorf("its list of certificates claims %d bytes", n)
+	if length > most {
+		return nil, fmt.Errorf("its list of certificates claims %d bytes", length)
 	}
-	k := &Keys{From: path}
-	if n == 0 {
-		return k, nil
+	keys := &Keys{From: path}
+	if length == 0 {
+		return keys, nil
 	}
-	data, err := im.Read(list.Addr, int(n))
+
+	data, err := im.Read(list.Addr, int(length))
 	if err != nil {
 		return nil, err
 	}
-	k.Certs, k.Unread, err = parseCertList(data)
-	return k, err
+	keys.Certs, keys.Unread, err = parseCertList(data)
+	return keys, err
 }
 
 // parseCertList divides DER certificates that follow each other, as the
 // kernel does: each begins 30 82 and two bytes of length
 // (x509_load_certificate_list in crypto/asymmetric_keys/x509_loader.c, v6.1).
-func parseCertList(b []byte) (certs []*x509.Certificate, unread int, err error) {
-	for len(b) > 0 {
-		if len(b) < 4 || b[0] != 0x30 || b[1] != 0x82 {
+func parseCertList(list []byte) (certs []*x509.Certificate, unread int, err error) {
+	for len(list) > 0 {
+		if len(list) < 4 || list[0] != 0x30 || list[1] != 0x82 {
 			return nil, 0, errors.New("its list of certificates is malformed")
 		}
-		n := int(b[2])<<8 + int(b[3]) + 4
-		if n > len(b) {
+		length := int(list[2])<<8 + int(list[3]) + 4
+		if length > len(list) {
 			return nil, 0, errors.New("its list of certificates is cut short")
 		}
-		if c, err := x509.ParseCertificate(b[:n:n]); err == nil {
+		if c, err := x509.ParseCertificate(list[:length:length]); err == nil {
 			certs = append(certs, c)
 		} else {
 			unread++
 		}
-		b = b[n:]
+		list = list[length:]
 	}
 	return certs, unread, nil
 }
@@ -118,12 +123,12 @@ func checkRunning(dir string, im *kimage.Image, syms *kimage.Symbols) error {
 	if err != nil || len(running) > most {
 		return fmt.Errorf("read which kernel runs: %w", errors.Join(err))
 	}
-	b, err := im.Banner(syms)
+	banner, err := im.Banner(syms)
 	if err != nil {
 		return err
 	}
-	if got := strings.TrimSpace(string(running)); got != b.Text {
-		return fmt.Errorf("it is %q, and %q runs", syntax.Clip(b.Text), syntax.Clip(got))
+	if got := strings.TrimSpace(string(running)); got != banner.Text {
+		return fmt.Errorf("it is %q, and %q runs", syntax.Clip(banner.Text), syntax.Clip(got))
 	}
 	return nil
 }
@@ -135,16 +140,16 @@ const efiListName = "sys/firmware/efi/efivars/MokListRT-605dab50-e046-4300-abb6-
 // root. It gives none where there are none.
 func Owner(dir string) (*Keys, error) {
 	const most = 1 << 20
-	k := &Keys{From: "the machine owner's keys (MokListRT)"}
-	b, err := regular.Read(filepath.Join(dir, efiListName), most)
+	keys := &Keys{From: "the machine owner's keys (MokListRT)"}
+	list, err := regular.Read(filepath.Join(dir, efiListName), most)
 	if errors.Is(err, os.ErrNotExist) {
-		return k, nil
+		return keys, nil
 	}
 	if err == nil {
-		k.Certs, k.Unread, err = parseEFIList(b)
+		keys.Certs, keys.Unread, err = parseEFIList(list)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("read the machine owner's keys: %w", err)
 	}
-	return k, nil
+	return keys, nil
 }

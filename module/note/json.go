@@ -19,10 +19,10 @@ func (n *Note) Encode() ([]byte, error) {
 
 func (n *Note) marshal(indent string) ([]byte, error) {
 	var buf bytes.Buffer
-	e := json.NewEncoder(&buf)
-	e.SetEscapeHTML(false)
-	e.SetIndent("", indent)
-	if err := e.Encode(n); err != nil {
+	encoder := json.NewEncoder(&buf)
+	encoder.SetEscapeHTML(false)
+	encoder.SetIndent("", indent)
+	if err := encoder.Encode(n); err != nil {
 		return nil, fmt.Errorf("encode manifest of %s: %w", n.Name, err)
 	}
 	return buf.Bytes(), nil
@@ -53,14 +53,14 @@ func collapseMasks(b []byte) []byte {
 
 // Parse reads a note from JSON. The error wraps ErrMalformed.
 func Parse(b []byte) (*Note, error) {
-	n := &Note{}
-	if err := json.Unmarshal(b, n); err != nil {
+	parsed := &Note{}
+	if err := json.Unmarshal(b, parsed); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrMalformed, err)
 	}
-	if n.Schema != Schema {
-		return nil, fmt.Errorf("%w: schema is %q, want %q", ErrMalformed, n.Schema, Schema)
+	if parsed.Schema != Schema {
+		return nil, fmt.Errorf("%w: schema is %q, want %q", ErrMalformed, parsed.Schema, Schema)
 	}
-	return n, nil
+	return parsed, nil
 }
 
 // ReadFile reads the JSON file at path.

@@ -29,44 +29,49 @@ const (
 // ErrNoNote means that a module carries no klpforge note.
 var ErrNoNote = errors.New("module has no " + Section + " section; it was not finished by klpforge")
 
-// Read returns the note that the module f carries. It fails with ErrNoNote when there
+// Read returns the note that the module carries. It fails with ErrNoNote when there
 // is none, and with an error wrapping ErrMalformed when it is malformed.
-func Read(f *elfobj.File) (*Note, error) {
-	i := slices.IndexFunc(f.Sections, func(s elfobj.Section) bool { return s.Name == Section })
+func Read(file *elfobj.File) (*Note, error) {
+	i := slices.IndexFunc(file.Sections, func(s elfobj.Section) bool { return s.Name == Section })
 	if i < 0 {
 		return nil, ErrNoNote
 	}
 	var bo binary.ByteOrder = binary.LittleEndian
-	if f.BigEndian {
+	if file.BigEndian {
 		bo = binary.BigEndian
 	}
-	return ParseSection(f.Sections[i].Data, bo)
+	return ParseSection(file.Sections[i].Data, bo)
 }
 
 // ParseSection reads the note from the content of its section, for instance from
 // sysfs. bo is the byte order of the kernel.
-func ParseSection(b []byte, bo binary.ByteOrder) (*Note, error) {
+func ParseSection(data []byte, bo binary.ByteOrder) (*Note, error) {
 	bad := func(what string) error { return fmt.Errorf("%w: note: %s", ErrMalformed, what) }
-	if len(b) < 12 {
+	if len(data) < 12 {
 		return nil, bad("too short")
 	}
-	namesz, descsz, typ := uint64(bo.Uint32(b)), uint64(bo.Uint32(b[4:])), bo.Uint32(b[8:])
-	b = b[12:]
-	if namesz > uint64(len(b)) || align4(namesz) > uint64(len(b)) {
+
+	// The header of an ELF note: sizes of the owner's name and of the content, a type; both parts
+	// are padded to four bytes.
+	namesz, descsz, typ := uint64(bo.Uint32(data)), uint64(bo.Uint32(data[4:])), bo.Uint32(data[8:])
+	data = data[12:]
+	if namesz > uint64(len(data)) || align4(namesz) > uint64(len(data)) {
 		return nil, bad("owner is longer than the section")
 	}
-	if string(bytes.TrimRight(b[:namesz], "\x00")) != owner || typ != noteType {
-		return nil, bad(fmt.Sprintf("owner %q, type %d", b[:namesz], typ))
+	if string(bytes.TrimRight(data[:namesz], "\x00")) != owner || typ != noteType {
+		return nil, bad(fmt.Sprintf("owner %q, type %d", data[:namesz], typ))
 	}
-	b = b[align4(namesz):]
-	if descsz > uint64(len(b)) {
+	data = data[align4(namesz):]
+	if descsz > uint64(len(data)) {
 		return nil, bad("content is longer than the section")
 	}
-	b = b[:descsz]
-	if len(b) == 0 || b[0] == '{' {
-		return Parse(b)
+	data = data[:descsz]
+
+	// Short notes are stored as they are, long ones compressed.
+	if len(data) == 0 || data[0] == '{' {
+		return Parse(data)
 	}
-	z, err := zlib.NewReader(bytes.NewReader(b))
+	z, err := zlib.NewReader(bytes.NewReader(data))
 	if err != nil {
 		return nil, fmt.Errorf("%w: note: %w", ErrMalformed, err)
 	}
@@ -74,6 +79,7 @@ func ParseSection(b []byte, bo binary.ByteOrder) (*Note, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: note: %w", ErrMalformed, err)
 	}
+
 	if len(text) > maxJSON {
 		return nil, bad("expands to too much")
 	}
@@ -90,27 +96,30 @@ func (n *Note) EncodeSection(bo binary.ByteOrder) ([]byte, error) {
 	if len(text) > maxJSON {
 		return nil, fmt.Errorf("the manifest has %d bytes, a module can carry %d", len(text), maxJSON)
 	}
+
+	// The note stays in memory as long as the module: past a size it is worth packing.
 	if len(text) > compressAbove {
 		var buf bytes.Buffer
-		z, err := zlib.NewWriterLevel(&buf, zlib.BestCompression)
+		compressor, err := zlib.NewWriterLevel(&buf, zlib.BestCompression)
 		if err != nil {
 			return nil, err
 		}
-		if _, err := z.Write(text); err != nil {
+		if _, err := compressor.Write(text); err != nil {
 			return nil, err
 		}
-		if err := z.Close(); err != nil {
+		if err := compressor.Close(); err != nil {
 			return nil, err
 		}
 		text = buf.Bytes()
 	}
+
 	name := owner + "\x00"
-	b := make([]byte, 12, 12+len(name)+len(text)+8)
-	bo.PutUint32(b, uint32(len(name)))
-	bo.PutUint32(b[4:], uint32(len(text)))
-	bo.PutUint32(b[8:], noteType)
-	b = pad4(append(b, name...))
-	return pad4(append(b, text...)), nil
+	header := make([]byte, 12, 12+len(name)+len(text)+8)
+	bo.PutUint32(header, uint32(len(name)))
+	bo.PutUint32(header[4:], uint32(len(text)))
+	bo.PutUint32(header[8:], noteType)
+	header = pad4(append(header, name...))
+	return pad4(append(header, text...)), nil
 }
 
 func align4(n uint64) uint64 { return (n + 3) &^ 3 }

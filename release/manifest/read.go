@@ -29,12 +29,12 @@ type Fault struct {
 
 func (e *Error) Error() string {
 	var lines []string
-	for _, f := range e.Faults {
+	for _, fault := range e.Faults {
 		where := e.File
-		if f.Line > 0 {
-			where += fmt.Sprintf(":%d", f.Line)
+		if fault.Line > 0 {
+			where += fmt.Sprintf(":%d", fault.Line)
 		}
-		lines = append(lines, where+": "+f.Text)
+		lines = append(lines, where+": "+fault.Text)
 	}
 	return strings.Join(lines, "\n")
 }
@@ -49,39 +49,39 @@ func Read(path string) (*Manifest, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read release manifest: %w", err)
 	}
-	m, err := parse(path, text)
+	manifest, err := parse(path, text)
 	if err != nil {
 		return nil, err
 	}
-	m.Dir = filepath.Dir(path)
-	return m, nil
+	manifest.Dir = filepath.Dir(path)
+	return manifest, nil
 }
 
 func parse(path string, text []byte) (*Manifest, error) {
-	m := &Manifest{}
-	d := yaml.NewDecoder(bytes.NewReader(text))
-	d.KnownFields(true)
-	err := d.Decode(m)
+	manifest := &Manifest{}
+	decoder := yaml.NewDecoder(bytes.NewReader(text))
+	decoder.KnownFields(true)
+	err := decoder.Decode(manifest)
 	if errors.Is(err, io.EOF) {
 		return nil, &Error{path, []Fault{{0, "the manifest is empty"}}}
 	}
 	if err != nil {
 		return nil, &Error{path, yamlFaults(err)}
 	}
-	if d.Decode(new(any)) != io.EOF {
+	if decoder.Decode(new(any)) != io.EOF {
 		return nil, &Error{path, []Fault{{0, "the file holds more than one document"}}}
 	}
 	var root yaml.Node
 	if err := yaml.Unmarshal(text, &root); err != nil {
 		return nil, &Error{path, yamlFaults(err)}
 	}
-	c := checker{m: m, root: root.Content[0]}
+	c := checker{m: manifest, root: root.Content[0]}
 	c.check()
 	if len(c.faults) > 0 {
 		slices.SortStableFunc(c.faults, func(a, b Fault) int { return a.Line - b.Line })
 		return nil, &Error{path, c.faults}
 	}
-	return m, nil
+	return manifest, nil
 }
 
 var (
@@ -100,30 +100,31 @@ func yamlFaults(err error) []Fault {
 	}
 	var out []Fault
 	for _, s := range list {
-		f := Fault{Text: strings.TrimPrefix(s, "yaml: ")}
+		// The decoder speaks of Go's types; its errors are put into words of the file.
+		fault := Fault{Text: strings.TrimPrefix(s, "yaml: ")}
 		if m := lineRE.FindStringSubmatch(s); m != nil {
-			fmt.Sscan(m[1], &f.Line)
-			f.Text = m[2]
+			fmt.Sscan(m[1], &fault.Line)
+			fault.Text = m[2]
 		}
-		if m := unknownRE.FindStringSubmatch(f.Text); m != nil {
-			f.Text = fmt.Sprintf("unknown key %q", m[1])
-		} else if m := twiceRE.FindStringSubmatch(f.Text); m != nil {
-			f.Text = fmt.Sprintf("key %q is given twice", m[1]+m[2])
-		} else if m := typeRE.FindStringSubmatch(f.Text); m != nil {
+		if m := unknownRE.FindStringSubmatch(fault.Text); m != nil {
+			fault.Text = fmt.Sprintf("unknown key %q", m[1])
+		} else if m := twiceRE.FindStringSubmatch(fault.Text); m != nil {
+			fault.Text = fmt.Sprintf("key %q is given twice", m[1]+m[2])
+		} else if match := typeRE.FindStringSubmatch(fault.Text); match != nil {
 			want := "text"
 			switch {
-			case strings.Contains(m[3], "["):
+			case strings.Contains(match[3], "["):
 				want = "a list"
-			case strings.Contains(m[3], "int"):
+			case strings.Contains(match[3], "int"):
 				want = "a number"
-			case strings.Contains(m[3], "bool"):
+			case strings.Contains(match[3], "bool"):
 				want = "true or false"
-			case strings.Contains(m[3], "manifest."):
+			case strings.Contains(match[3], "manifest."):
 				want = "keys and values"
 			}
-			f.Text = fmt.Sprintf("%q: want %s", m[2], want)
+			fault.Text = fmt.Sprintf("%q: want %s", match[2], want)
 		}
-		out = append(out, f)
+		out = append(out, fault)
 	}
 	return out
 }
@@ -137,21 +138,21 @@ type checker struct {
 
 // line is where a path of keys and indices stands, or its nearest parent.
 func (c *checker) line(path ...any) int {
-	n := c.root
-	line := n.Line
-	for _, p := range path {
+	node := c.root
+	line := node.Line
+	for _, step := range path {
 		var next *yaml.Node
-		switch p := p.(type) {
+		switch elem := step.(type) {
 		case string:
-			for i := 0; i+1 < len(n.Content); i += 2 {
-				if n.Content[i].Value == p {
-					next = n.Content[i+1]
-					line = n.Content[i].Line
+			for i := 0; i+1 < len(node.Content); i += 2 {
+				if node.Content[i].Value == elem {
+					next = node.Content[i+1]
+					line = node.Content[i].Line
 				}
 			}
 		case int:
-			if p < len(n.Content) {
-				next = n.Content[p]
+			if elem < len(node.Content) {
+				next = node.Content[elem]
 				line = next.Line
 			}
 		}
@@ -161,7 +162,7 @@ func (c *checker) line(path ...any) int {
 		for next.Kind == yaml.AliasNode {
 			next = next.Alias
 		}
-		n = next
+		node = next
 	}
 	return line
 }
@@ -191,52 +192,61 @@ var callbackKinds = []string{"pre_patch", "post_patch", "pre_unpatch", "post_unp
 var hashes = []string{"", "sha256", "sha384", "sha512"}
 
 func (c *checker) check() {
-	m := c.m
-	c.need(m.Name, "name")
-	c.need(m.Version, "version")
-	for _, s := range []struct{ key, value string }{{"vendor", m.Vendor}, {"description", m.Description}, {"module", m.Module}} {
-		if s.value != "" {
-			c.need(s.value, s.key)
+	manifest := c.m
+
+	// Faults are collected, so that one run shows them all.
+	c.need(manifest.Name, "name")
+	c.need(manifest.Version, "version")
+	for _, field := range []struct{ key, value string }{{"vendor", manifest.Vendor},
+		{"description", manifest.Description}, {"module", manifest.Module}} {
+		if field.value != "" {
+			c.need(field.value, field.key)
 		}
 	}
-	for _, hole := range holeRE.FindAllString(m.Module, -1) {
+	for _, hole := range holeRE.FindAllString(manifest.Module, -1) {
 		if !slices.Contains([]string{"{name}", "{version}", "{release}"}, hole) {
-			c.fault("module: unknown placeholder %s: {name}, {version} and {release} are replaced", []any{hole}, "module")
+			c.fault("module: unknown placeholder %s: {name}, {version} and {release} are replaced", []any{hole},
+				"module")
 		}
 	}
+
 	c.targets()
 	c.patches()
-	for object, kinds := range m.Callbacks {
+	for object, kinds := range manifest.Callbacks {
 		for _, k := range kinds {
 			if !slices.Contains(callbackKinds, k) {
-				c.fault("callbacks of %s: unknown %q: want %s", []any{object, k, strings.Join(callbackKinds, ", ")}, "callbacks", object)
+				c.fault("callbacks of %s: unknown %q: want %s", []any{object, k, strings.Join(callbackKinds, ", ")},
+					"callbacks", object)
 			}
 		}
 	}
+
 	seen := map[uint64]bool{}
-	for i, s := range m.States {
-		c.need(s.Meaning, "meaning", "states", i)
-		if s.ID == 0 {
+	for i, state := range manifest.States {
+		c.need(state.Meaning, "meaning", "states", i)
+		if state.ID == 0 {
 			c.fault("state id 0 ends the kernel's table: use another", nil, "states", i)
-		} else if seen[s.ID] {
-			c.fault("state %d is given twice", []any{s.ID}, "states", i)
+		} else if seen[state.ID] {
+			c.fault("state %d is given twice", []any{state.ID}, "states", i)
 		}
-		seen[s.ID] = true
+		seen[state.ID] = true
 	}
-	for i, s := range m.Shadows {
-		c.need(s.Meaning, "meaning", "shadows", i)
+
+	for i, shadow := range manifest.Shadows {
+		c.need(shadow.Meaning, "meaning", "shadows", i)
 	}
-	for i, a := range m.Allow {
-		if !findingRE.MatchString(string(a.ID)) {
-			c.fault("id %q: want KLP and three digits", []any{a.ID}, "allow", i, "id")
+	for i, allowed := range manifest.Allow {
+		if !findingRE.MatchString(string(allowed.ID)) {
+			c.fault("id %q: want KLP and three digits", []any{allowed.ID}, "allow", i, "id")
 		}
-		c.need(a.Reason, "reason", "allow", i)
+		c.need(allowed.Reason, "reason", "allow", i)
 	}
-	if s := m.Signing; s != nil {
-		c.need(s.Key, "key", "signing")
-		c.need(s.Cert, "cert", "signing")
-		if !slices.Contains(hashes, s.Hash) {
-			c.fault("hash %q: want %s", []any{s.Hash, strings.Join(hashes[1:], ", ")}, "signing", "hash")
+
+	if signing := manifest.Signing; signing != nil {
+		c.need(signing.Key, "key", "signing")
+		c.need(signing.Cert, "cert", "signing")
+		if !slices.Contains(hashes, signing.Hash) {
+			c.fault("hash %q: want %s", []any{signing.Hash, strings.Join(hashes[1:], ", ")}, "signing", "hash")
 		}
 	}
 }
@@ -246,14 +256,14 @@ func (c *checker) targets() {
 		c.fault("targets is missing: name at least one kernel", nil, "targets")
 	}
 	seen := map[string]bool{}
-	for i, t := range c.m.Targets {
+	for i, target := range c.m.Targets {
 		switch {
-		case !releaseRE.MatchString(t.Release) || strings.Contains(t.Release, ".."):
-			c.fault("release %q: want what uname -r prints", []any{t.Release}, "targets", i, "release")
-		case seen[t.Release]:
-			c.fault("target %s is given twice", []any{t.Release}, "targets", i)
+		case !releaseRE.MatchString(target.Release) || strings.Contains(target.Release, ".."):
+			c.fault("release %q: want what uname -r prints", []any{target.Release}, "targets", i, "release")
+		case seen[target.Release]:
+			c.fault("target %s is given twice", []any{target.Release}, "targets", i)
 		}
-		seen[t.Release] = true
+		seen[target.Release] = true
 	}
 }
 
@@ -262,20 +272,23 @@ func (c *checker) patches() {
 		c.fault("patches is missing: name at least one", nil, "patches")
 	}
 	for i := range c.m.Patches {
-		p := &c.m.Patches[i]
-		p.Line = c.line("patches", i)
+		patch := &c.m.Patches[i]
+		patch.Line = c.line("patches", i)
 		switch {
-		case p.File == "" && p.Git == "":
+		case patch.File == "" && patch.Git == "":
 			c.fault("a patch needs file, or git and range", nil, "patches", i)
-		case p.File != "" && (p.Git != "" || p.Range != ""):
+		case patch.File != "" && (patch.Git != "" || patch.Range != ""):
 			c.fault("a patch is a file or a git range, not both", nil, "patches", i)
-		case p.Git != "" && !strings.Contains(p.Range, ".."):
-			c.fault("range %q: want the form A..B", []any{p.Range}, "patches", i, "range")
+		case patch.Git != "" && !strings.Contains(patch.Range, ".."):
+			c.fault("range %q: want the form A..B", []any{patch.Range}, "patches", i, "range")
 		}
-		for _, pattern := range p.Targets {
+		for _, pattern := range patch.Targets {
 			if _, err := filepath.Match(pattern, ""); err != nil {
 				c.fault("targets: pattern %q: %v", []any{pattern, err}, "patches", i, "targets")
-			} else if !slices.ContainsFunc(c.m.Targets, func(t Target) bool { ok, _ := filepath.Match(pattern, t.Release); return ok }) {
+			} else if !slices.ContainsFunc(c.m.Targets, func(t Target) bool {
+				ok, _ := filepath.Match(pattern, t.Release)
+				return ok
+			}) {
 				c.fault("targets: %q is none of the targets", []any{pattern}, "patches", i, "targets")
 			}
 		}

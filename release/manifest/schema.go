@@ -22,42 +22,42 @@ func Schema() []byte {
 	return append(b, '\n')
 }
 
-func object(t reflect.Type) map[string]any {
+func object(typ reflect.Type) map[string]any {
 	props := map[string]any{}
 	required := []string{}
-	for f := range fields(t) {
-		p := schemaOf(f.Type)
-		p["description"] = f.Tag.Get("doc")
-		if d := f.Tag.Get("default"); d == "true" {
-			p["default"] = true
+	for field := range fields(typ) {
+		property := schemaOf(field.Type)
+		property["description"] = field.Tag.Get("doc")
+		if d := field.Tag.Get("default"); d == "true" {
+			property["default"] = true
 		} else if d != "" {
-			p["default"] = d
+			property["default"] = d
 		}
-		if f.Tag.Get("required") != "" {
-			required = append(required, f.Tag.Get("yaml"))
+		if field.Tag.Get("required") != "" {
+			required = append(required, field.Tag.Get("yaml"))
 		}
-		props[f.Tag.Get("yaml")] = p
+		props[field.Tag.Get("yaml")] = property
 	}
 	return map[string]any{"type": "object", "properties": props, "required": required, "additionalProperties": false}
 }
 
 // fields yields the fields that the manifest shows.
-func fields(t reflect.Type) func(func(reflect.StructField) bool) {
+func fields(typ reflect.Type) func(func(reflect.StructField) bool) {
 	return func(yield func(reflect.StructField) bool) {
-		for i := range t.NumField() {
-			if f := t.Field(i); f.Tag.Get("yaml") != "-" && !yield(f) {
+		for i := range typ.NumField() {
+			if f := typ.Field(i); f.Tag.Get("yaml") != "-" && !yield(f) {
 				return
 			}
 		}
 	}
 }
 
-func schemaOf(t reflect.Type) map[string]any {
-	switch t.Kind() {
+func schemaOf(typ reflect.Type) map[string]any {
+	switch typ.Kind() {
 	case reflect.Pointer:
-		return schemaOf(t.Elem())
+		return schemaOf(typ.Elem())
 	case reflect.Struct:
-		return object(t)
+		return object(typ)
 	case reflect.String:
 		return map[string]any{"type": "string"}
 	case reflect.Bool:
@@ -65,11 +65,11 @@ func schemaOf(t reflect.Type) map[string]any {
 	case reflect.Uint32, reflect.Uint64:
 		return map[string]any{"type": "integer", "minimum": 0}
 	case reflect.Slice:
-		return map[string]any{"type": "array", "items": schemaOf(t.Elem())}
+		return map[string]any{"type": "array", "items": schemaOf(typ.Elem())}
 	case reflect.Map:
-		return map[string]any{"type": "object", "additionalProperties": schemaOf(t.Elem())}
+		return map[string]any{"type": "object", "additionalProperties": schemaOf(typ.Elem())}
 	}
-	panic(fmt.Sprintf("no schema for %v", t))
+	panic(fmt.Sprintf("no schema for %v", typ))
 }
 
 // Reference lists every key of the manifest with its meaning, as lines of a
@@ -78,25 +78,25 @@ func Reference() string {
 	return "| key | meaning |\n| --- | --- |\n" + rows("", reflect.TypeFor[Manifest]())
 }
 
-func rows(prefix string, t reflect.Type) string {
-	s := ""
-	for f := range fields(t) {
-		name := prefix + f.Tag.Get("yaml")
-		text := f.Tag.Get("doc")
-		if d := f.Tag.Get("default"); d != "" {
+func rows(prefix string, typ reflect.Type) string {
+	out := ""
+	for field := range fields(typ) {
+		name := prefix + field.Tag.Get("yaml")
+		text := field.Tag.Get("doc")
+		if d := field.Tag.Get("default"); d != "" {
 			text += "; default `" + d + "`"
 		}
-		if f.Tag.Get("required") != "" {
+		if field.Tag.Get("required") != "" {
 			text += "; **required**"
 		}
-		s += fmt.Sprintf("| `%s` | %s |\n", name, text)
-		e := f.Type
-		for e.Kind() == reflect.Pointer || e.Kind() == reflect.Slice {
-			e = e.Elem()
+		out += fmt.Sprintf("| `%s` | %s |\n", name, text)
+		elem := field.Type
+		for elem.Kind() == reflect.Pointer || elem.Kind() == reflect.Slice {
+			elem = elem.Elem()
 		}
-		if e.Kind() == reflect.Struct {
-			s += rows(name+".", e)
+		if elem.Kind() == reflect.Struct {
+			out += rows(name+".", elem)
 		}
 	}
-	return s
+	return out
 }

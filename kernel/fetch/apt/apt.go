@@ -74,32 +74,32 @@ func (a Provider) versions(ctx context.Context, pkg string) ([]deb, error) {
 func parseStanzas(out []byte, pkg string) ([]deb, error) {
 	var list []deb
 	for _, st := range bytes.Split(out, []byte("\n\n")) {
-		var d deb
+		var stanza deb
 		sc := bufio.NewScanner(bytes.NewReader(st))
 		sc.Buffer(nil, 1<<20)
 		for sc.Scan() {
-			k, v, ok := strings.Cut(sc.Text(), ":")
-			if !ok || strings.HasPrefix(k, " ") {
+			key, value, ok := strings.Cut(sc.Text(), ":")
+			if !ok || strings.HasPrefix(key, " ") {
 				continue
 			}
-			v = strings.TrimSpace(v)
-			switch k {
+			value = strings.TrimSpace(value)
+			switch key {
 			case "Package":
-				d.Name = v
+				stanza.Name = value
 			case "Version":
-				d.Version = v
+				stanza.Version = value
 			case "Architecture":
-				d.Arch = v
+				stanza.Arch = value
 			case "SHA256":
-				d.SHA256 = v
+				stanza.SHA256 = value
 			case "Size":
-				fmt.Sscan(v, &d.Size)
+				fmt.Sscan(value, &stanza.Size)
 			case "Filename":
-				d.Filename = v
+				stanza.Filename = value
 			case "Depends", "Pre-Depends":
-				d.Depends = append(d.Depends, parseRelations(v)...)
+				stanza.Depends = append(stanza.Depends, parseRelations(value)...)
 			case "Built-Using":
-				d.BuiltUsing = parseRelations(v)
+				stanza.BuiltUsing = parseRelations(value)
 			}
 		}
 		if err := sc.Err(); err != nil {
@@ -107,8 +107,8 @@ func parseStanzas(out []byte, pkg string) ([]deb, error) {
 		}
 		// A stanza without a file is an installed package that the archive
 		// no longer has.
-		if d.Name == pkg && d.Version != "" && d.Filename != "" {
-			list = append(list, d)
+		if stanza.Name == pkg && stanza.Version != "" && stanza.Filename != "" {
+			list = append(list, stanza)
 		}
 	}
 	return list, nil
@@ -120,13 +120,13 @@ func parseRelations(s string) []dependency {
 	for e := range strings.SplitSeq(s, ",") {
 		e, _, _ = strings.Cut(e, "|")
 		name, rest, _ := strings.Cut(strings.TrimSpace(e), " ")
-		d := dependency{Name: strings.TrimSpace(name)}
-		d.Name, _, _ = strings.Cut(d.Name, ":")
+		dep := dependency{Name: strings.TrimSpace(name)}
+		dep.Name, _, _ = strings.Cut(dep.Name, ":")
 		if f := strings.Fields(strings.Trim(strings.TrimSpace(rest), "()")); len(f) == 2 {
-			d.Op, d.Version = f[0], f[1]
+			dep.Op, dep.Version = f[0], f[1]
 		}
-		if d.Name != "" {
-			out = append(out, d)
+		if dep.Name != "" {
+			out = append(out, dep)
 		}
 	}
 	return out
@@ -158,7 +158,7 @@ func (a Provider) Unpack(ctx context.Context, file, dir string) error {
 
 // UnpackSource implements [provider.Provider]: a linux-source package holds a tarball,
 // which has Debian's patches, but for those of PREEMPT_RT.
-func (a Provider) UnpackSource(ctx context.Context, p provider.Package, file, dir, scratch string) error {
+func (a Provider) UnpackSource(ctx context.Context, pkg provider.Package, file, dir, scratch string) error {
 	if err := a.Unpack(ctx, file, scratch); err != nil {
 		return err
 	}
@@ -166,8 +166,8 @@ func (a Provider) UnpackSource(ctx context.Context, p provider.Package, file, di
 	if len(tarballs) != 1 {
 		return fmt.Errorf("%s holds %d source tarballs, want 1", filepath.Base(file), len(tarballs))
 	}
-	if strings.HasSuffix(p.Name, rtSuffix) {
-		return a.patchForRT(ctx, p, tarballs[0], dir, scratch)
+	if strings.HasSuffix(pkg.Name, rtSuffix) {
+		return a.patchForRT(ctx, pkg, tarballs[0], dir, scratch)
 	}
 	return os.Rename(tarballs[0], filepath.Join(dir, filepath.Base(tarballs[0])))
 }
@@ -175,29 +175,30 @@ func (a Provider) UnpackSource(ctx context.Context, p provider.Package, file, di
 // Install implements [provider.Provider].
 func (Provider) Install(ctx context.Context, suite string, packages ...string) string {
 	install := "apt-get install " + strings.Join(packages, " ")
-	for _, p := range packages {
-		all, err := Provider{}.versions(ctx, p)
+	for _, pkg := range packages {
+		all, err := Provider{}.versions(ctx, pkg)
 		switch {
 		case err == nil && len(all) > 0:
 		case suite == "":
-			return "this machine's package sources do not have " + p
+			return "this machine's package sources do not have " + pkg
 		default:
 			return fmt.Sprintf("this machine's package sources do not have %s; work in a userland of %s "+
-				"(debootstrap %[2]s DIR), and there: %s", p, suite, install)
+				"(debootstrap %[2]s DIR), and there: %s", pkg, suite, install)
 		}
 	}
 	return install
 }
 
 // Compiler implements [provider.Provider]: Debian has a package for each major version.
-func (Provider) Compiler(c kconfig.Compiler) []string {
+func (Provider) Compiler(compiler kconfig.Compiler) []string {
 	switch {
-	case c.Major == 0:
+	case compiler.Major == 0:
 		return nil
-	case c.Kind == "gcc":
-		return []string{fmt.Sprintf("gcc-%d", c.Major)}
-	case c.Kind == "clang":
-		return []string{fmt.Sprintf("clang-%d", c.Major), fmt.Sprintf("lld-%d", c.Major), fmt.Sprintf("llvm-%d", c.Major)}
+	case compiler.Kind == "gcc":
+		return []string{fmt.Sprintf("gcc-%d", compiler.Major)}
+	case compiler.Kind == "clang":
+		return []string{fmt.Sprintf("clang-%d", compiler.Major), fmt.Sprintf("lld-%d", compiler.Major),
+			fmt.Sprintf("llvm-%d", compiler.Major)}
 	}
 	return nil
 }

@@ -16,24 +16,25 @@ func (a Provider) remedy() string {
 		return "see what suite " + a.Suite + " has, name another one with --suite, " +
 			"or unpack the packages elsewhere and use --root"
 	}
-	return "run apt-get update, name the suite that has it with --suite, or unpack the packages elsewhere and use --root"
+	return "run apt-get update, name the suite that has it with --suite, or unpack the packages " +
+		"elsewhere and use --root"
 }
 
 // Plan implements [provider.Provider]: the image, since 7.2 with the packages it is
 // split into, the configured headers, those shared between flavours, and the source of
 // exactly the version that the image was built from.
 func (a Provider) Plan(ctx context.Context, release string, w provider.Want) (provider.Plan, error) {
-	p := planner{Provider: a, release: release}
-	if err := p.plan(ctx, w); err != nil {
+	planning := planner{Provider: a, release: release}
+	if err := planning.plan(ctx, w); err != nil {
 		return provider.Plan{}, err
 	}
 	out := provider.Plan{Suite: a.Suite}
-	for _, d := range p.root {
+	for _, d := range planning.root {
 		out.Root = append(out.Root, d.pkg())
 	}
-	if p.source != nil {
-		src := p.source.pkg()
-		if p.rt {
+	if planning.source != nil {
+		src := planning.source.pkg()
+		if planning.rt {
 			src.Ref, src.Name = src.Name, src.Name+rtSuffix
 		}
 		out.Source = &src
@@ -60,7 +61,7 @@ type planner struct {
 }
 
 // plan resolves package names and versions.
-func (p *planner) plan(ctx context.Context, w provider.Want) error {
+func (p *planner) plan(ctx context.Context, want provider.Want) error {
 	image, err := p.newest(ctx, "linux-image-"+p.release)
 	var gone *provider.NotInArchiveError
 	if errors.As(err, &gone) {
@@ -77,20 +78,20 @@ func (p *planner) plan(ctx context.Context, w provider.Want) error {
 	// Since 7.2 linux-image-R is empty and depends on linux-binary-R,
 	// linux-modules-R and linux-base-R.
 	for _, prefix := range []string{"linux-binary-", "linux-modules-", "linux-base-"} {
-		for _, d := range image.Depends {
-			if d.Name == prefix+p.release || d.Name == prefix+p.release+"-unsigned" {
-				if err := p.add(ctx, d.Name, wanted(d, image.Version)); err != nil {
+		for _, needed := range image.Depends {
+			if needed.Name == prefix+p.release || needed.Name == prefix+p.release+"-unsigned" {
+				if err := p.add(ctx, needed.Name, wanted(needed, image.Version)); err != nil {
 					return err
 				}
 			}
 		}
 	}
-	if w.Debug {
+	if want.Debug {
 		if err := p.add(ctx, "linux-image-"+p.release+"-dbg", image.Version); err != nil {
 			return err
 		}
 	}
-	if w.ImageOnly {
+	if want.ImageOnly {
 		return nil
 	}
 
@@ -99,9 +100,9 @@ func (p *planner) plan(ctx context.Context, w provider.Want) error {
 		return err
 	}
 	p.root = append(p.root, headers)
-	for _, d := range headers.Depends {
-		if strings.HasPrefix(d.Name, "linux-headers-") {
-			if err := p.add(ctx, d.Name, wanted(d, image.Version)); err != nil {
+	for _, needed := range headers.Depends {
+		if strings.HasPrefix(needed.Name, "linux-headers-") {
+			if err := p.add(ctx, needed.Name, wanted(needed, image.Version)); err != nil {
 				return err
 			}
 		}
@@ -130,9 +131,9 @@ func (p *planner) add(ctx context.Context, pkg, version string) error {
 var series = regexp.MustCompile(`^\d+\.\d+`)
 
 // wanted is the version a dependency demands exactly, else fallback.
-func wanted(d dependency, fallback string) string {
-	if d.Op == "=" {
-		return d.Version
+func wanted(needed dependency, fallback string) string {
+	if needed.Op == "=" {
+		return needed.Version
 	}
 	return fallback
 }
@@ -141,9 +142,9 @@ func wanted(d dependency, fallback string) string {
 // built from. Signed images name it in Built-Using.
 func sourceVersion(debs []deb) string {
 	for _, d := range debs {
-		for _, b := range d.BuiltUsing {
-			if (b.Name == "linux" || strings.HasPrefix(b.Name, "linux-")) && b.Op == "=" {
-				return b.Version
+		for _, needed := range d.BuiltUsing {
+			if (needed.Name == "linux" || strings.HasPrefix(needed.Name, "linux-")) && needed.Op == "=" {
+				return needed.Version
 			}
 		}
 	}
@@ -171,12 +172,12 @@ func (p *planner) exactly(ctx context.Context, pkg, version string) (deb, error)
 	if err != nil {
 		return deb{}, err
 	}
-	e := &provider.NotInArchiveError{Release: p.release, Package: pkg, Version: version, Remedy: p.remedy()}
+	missing := &provider.NotInArchiveError{Release: p.release, Package: pkg, Version: version, Remedy: p.remedy()}
 	for _, d := range all {
 		if d.Version == version {
 			return d, nil
 		}
-		e.Available = append(e.Available, d.Version)
+		missing.Available = append(missing.Available, d.Version)
 	}
-	return deb{}, e
+	return deb{}, missing
 }

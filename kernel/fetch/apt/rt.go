@@ -30,7 +30,8 @@ func patchedForRT(release string) bool {
 
 // haveRTPatches makes sure that the package sources have the source package.
 func (p *planner) haveRTPatches(ctx context.Context) error {
-	out, err := p.apt(ctx, "", "apt-get", "-q", "source", "--print-uris", "--diff-only", "--only-source", "linux="+p.source.Version)
+	out, err := p.apt(ctx, "", "apt-get", "-q", "source", "--print-uris", "--diff-only", "--only-source",
+		"linux="+p.source.Version)
 	var failed *provider.CommandError
 	if err != nil && !errors.As(err, &failed) {
 		return err
@@ -45,7 +46,7 @@ func (p *planner) haveRTPatches(ctx context.Context) error {
 }
 
 // patchForRT unpacks the tarball, patches it, and packs it again into dir.
-func (a Provider) patchForRT(ctx context.Context, p provider.Package, tarball, dir, scratch string) error {
+func (a Provider) patchForRT(ctx context.Context, pkg provider.Package, tarball, dir, scratch string) error {
 	if _, err := exec.LookPath("patch"); err != nil {
 		return fmt.Errorf("patch the source for PREEMPT_RT: patch is not installed; %s", a.Install(ctx, "", "patch"))
 	}
@@ -58,7 +59,8 @@ func (a Provider) patchForRT(ctx context.Context, p provider.Package, tarball, d
 	if _, err := provider.Run(ctx, "", "tar", "-xf", tarball, "-C", tree, "--strip-components=1"); err != nil {
 		return err
 	}
-	if _, err := a.apt(ctx, debian, "apt-get", "-q", "source", "--download-only", "--diff-only", "--only-source", "linux="+p.Version); err != nil {
+	if _, err := a.apt(ctx, debian, "apt-get", "-q", "source", "--download-only", "--diff-only", "--only-source",
+		"linux="+pkg.Version); err != nil {
 		return fmt.Errorf("download the patches of PREEMPT_RT: %w", err)
 	}
 	packed, _ := filepath.Glob(filepath.Join(debian, "*.debian.tar.*"))
@@ -76,12 +78,13 @@ func (a Provider) patchForRT(ctx context.Context, p provider.Package, tarball, d
 	}
 	for _, name := range seriesOf(string(series)) {
 		// As Debian's build does it: in order, and where the patch says.
-		_, err := provider.Run(ctx, tree, "patch", "-s", "-f", "-p1", "--fuzz=0", "--no-backup-if-mismatch", "-i", filepath.Join(patches, name))
+		_, err := provider.Run(ctx, tree, "patch", "-s", "-f", "-p1", "--fuzz=0", "--no-backup-if-mismatch", "-i",
+			filepath.Join(patches, name))
 		if err != nil {
 			return fmt.Errorf("apply %s: %w", name, err)
 		}
 	}
-	return provider.Pack(ctx, tree, filepath.Join(dir, p.Name+".tar.zst"))
+	return provider.Pack(ctx, tree, filepath.Join(dir, pkg.Name+".tar.zst"))
 }
 
 // seriesOf reads a series of quilt: a patch a line, "#" begins a comment.

@@ -80,14 +80,14 @@ func (Provider) InSuite(ctx context.Context, dir, name string, age time.Duration
 		return nil, err
 	}
 	defer unlock()
-	s := suite{name: name, dir: dir, say: say}
-	if st, err := os.Stat(s.path("stamp")); err == nil && time.Since(st.ModTime()) < age {
-		return s.provider(), nil
+	other := suite{name: name, dir: dir, say: say}
+	if st, err := os.Stat(other.path("stamp")); err == nil && time.Since(st.ModTime()) < age {
+		return other.provider(), nil
 	}
-	if err := s.update(ctx); err != nil {
+	if err := other.update(ctx); err != nil {
 		return nil, fmt.Errorf("read the package lists of %s: %w", name, err)
 	}
-	return s.provider(), nil
+	return other.provider(), nil
 }
 
 // suite is apt's state for one suite: apt.conf, sources.list, lists/, cache/, and
@@ -118,7 +118,7 @@ func (s suite) update(ctx context.Context) error {
 	// that fails would make the whole update fail.
 	s.say("reading the package lists of " + s.name)
 	var good strings.Builder
-	for i, source := range sources {
+	for index, source := range sources {
 		if err := os.WriteFile(s.path("sources.list"), []byte(source.Line()), 0o644); err != nil {
 			return err
 		}
@@ -127,7 +127,7 @@ func (s suite) update(ctx context.Context) error {
 		switch {
 		case err == nil:
 			good.WriteString(source.Line())
-		case i == 0 || ctx.Err() != nil:
+		case index == 0 || ctx.Err() != nil:
 			return err
 		}
 	}
@@ -153,14 +153,15 @@ func (s suite) configure(ctx context.Context) error {
 		return err
 	}
 	conf := bytes.NewBuffer(acquire)
-	for _, o := range [][2]string{
+	for _, option := range [][2]string{
 		{"Dir::State", s.dir}, {"Dir::State::lists", s.path("lists")}, {"Dir::State::status", s.path("status")},
-		{"Dir::Cache", s.path("cache")}, {"Dir::Cache::srcpkgcache", ""}, {"Dir::Etc::sourcelist", s.path("sources.list")},
+		{"Dir::Cache", s.path("cache")}, {"Dir::Cache::srcpkgcache", ""},
+		{"Dir::Etc::sourcelist", s.path("sources.list")},
 		{"Dir::Etc::sourceparts", s.path("none")}, {"Dir::Etc::preferences", s.path("none/preferences")},
 		{"Dir::Etc::preferencesparts", s.path("none")},
 		{"Dir::Etc::main", s.path("none/apt.conf")}, {"Dir::Etc::parts", s.path("none")},
 	} {
-		fmt.Fprintf(conf, "%s \"%s\";\n", o[0], o[1])
+		fmt.Fprintf(conf, "%s \"%s\";\n", option[0], option[1])
 	}
 	return cachedir.WriteFile(s.path("apt.conf"), conf.Bytes())
 }
@@ -239,19 +240,20 @@ func archives(ctx context.Context) (main, security string, err error) {
 		return "", "", err
 	}
 	for line := range strings.Lines(string(out)) {
-		f := strings.Split(strings.TrimSpace(line), sep)
-		if len(f) != 3 || strings.Contains(f[1], "backports") {
+		fields := strings.Split(strings.TrimSpace(line), sep)
+		if len(fields) != 3 || strings.Contains(fields[1], "backports") {
 			continue
 		}
 		switch {
-		case f[0] == "Debian" && main == "":
-			main = f[2]
-		case f[0] == "Debian-Security" && security == "":
-			security = f[2]
+		case fields[0] == "Debian" && main == "":
+			main = fields[2]
+		case fields[0] == "Debian-Security" && security == "":
+			security = fields[2]
 		}
 	}
 	if main == "" {
-		return "", "", errors.New("none of this machine's package sources is Debian's archive; run apt-get update once, " +
+		return "", "", errors.New("none of this machine's package sources is Debian's archive; run " +
+			"apt-get update once, " +
 			"or add a source of Debian")
 	}
 	return main, security, nil

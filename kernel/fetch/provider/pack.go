@@ -17,31 +17,31 @@ import (
 // configurations. The same tree gives the same bytes: files are in order, and times and
 // owners are not kept.
 func Pack(ctx context.Context, tree, path string) (err error) {
-	f, err := os.Create(path)
+	file, err := os.Create(path)
 	if err != nil {
 		return err
 	}
 	defer func() {
-		if cerr := f.Close(); err == nil {
+		if cerr := file.Close(); err == nil {
 			err = cerr
 		}
 	}()
-	z, err := zstd.NewWriter(f)
+	compressor, err := zstd.NewWriter(file)
 	if err != nil {
 		return err
 	}
-	w := tar.NewWriter(z)
+	w := tar.NewWriter(compressor)
 	if err := addTree(ctx, w, tree); err != nil {
 		return fmt.Errorf("pack the source: %w", err)
 	}
 	if err := w.Close(); err != nil {
 		return fmt.Errorf("pack the source: %w", err)
 	}
-	return z.Close()
+	return compressor.Close()
 }
 
-func addTree(ctx context.Context, w *tar.Writer, tree string) error {
-	return filepath.WalkDir(tree, func(path string, d fs.DirEntry, err error) error {
+func addTree(ctx context.Context, out *tar.Writer, tree string) error {
+	return filepath.WalkDir(tree, func(path string, entry fs.DirEntry, err error) error {
 		if err != nil {
 			return err
 		}
@@ -53,44 +53,44 @@ func addTree(ctx context.Context, w *tar.Writer, tree string) error {
 			return err
 		}
 		if rel == ".config" || rel == ".config.old" || rel == ".git" {
-			if d.IsDir() {
+			if entry.IsDir() {
 				return fs.SkipDir
 			}
 			return nil
 		}
-		info, err := d.Info()
+		info, err := entry.Info()
 		if err != nil {
 			return err
 		}
-		return addFile(w, path, filepath.Join("linux", rel), info)
+		return addFile(out, path, filepath.Join("linux", rel), info)
 	})
 }
 
 // addFile adds a directory, link or regular file; a source has nothing else.
-func addFile(w *tar.Writer, path, name string, info fs.FileInfo) error {
-	h := &tar.Header{Name: name, ModTime: time.Unix(0, 0), Format: tar.FormatPAX}
+func addFile(out *tar.Writer, path, name string, info fs.FileInfo) error {
+	header := &tar.Header{Name: name, ModTime: time.Unix(0, 0), Format: tar.FormatPAX}
 	switch mode := info.Mode(); {
 	case mode.IsDir():
-		h.Typeflag, h.Name, h.Mode = tar.TypeDir, name+"/", 0o755
+		header.Typeflag, header.Name, header.Mode = tar.TypeDir, name+"/", 0o755
 	case mode&fs.ModeSymlink != 0:
 		target, err := os.Readlink(path)
 		if err != nil {
 			return err
 		}
-		h.Typeflag, h.Linkname, h.Mode = tar.TypeSymlink, target, 0o777
+		header.Typeflag, header.Linkname, header.Mode = tar.TypeSymlink, target, 0o777
 	case mode.IsRegular():
-		h.Typeflag, h.Size, h.Mode = tar.TypeReg, info.Size(), 0o644|int64(mode.Perm()&0o111)
+		header.Typeflag, header.Size, header.Mode = tar.TypeReg, info.Size(), 0o644|int64(mode.Perm()&0o111)
 	default:
 		return fmt.Errorf("%s is no file of a source", path)
 	}
-	if err := w.WriteHeader(h); err != nil || h.Typeflag != tar.TypeReg {
+	if err := out.WriteHeader(header); err != nil || header.Typeflag != tar.TypeReg {
 		return err
 	}
-	f, err := os.Open(path)
+	file, err := os.Open(path)
 	if err != nil {
 		return err
 	}
-	defer f.Close()
-	_, err = io.Copy(w, f)
+	defer file.Close()
+	_, err = io.Copy(out, file)
 	return err
 }

@@ -87,16 +87,16 @@ type NotInArchiveError struct {
 }
 
 func (e *NotInArchiveError) Error() string {
-	s := fmt.Sprintf("fetch kernel %s: package %s", e.Release, e.Package)
+	text := fmt.Sprintf("fetch kernel %s: package %s", e.Release, e.Package)
 	if e.Version != "" {
-		s += " " + e.Version
+		text += " " + e.Version
 	}
-	s += " is not in the archive"
+	text += " is not in the archive"
 	if len(e.Available) > 0 {
-		s += " (it has " + strings.Join(e.Available, ", ") + ")"
+		text += " (it has " + strings.Join(e.Available, ", ") + ")"
 	}
 	if e.Remedy != "" {
-		s += "; " + e.Remedy
+		text += "; " + e.Remedy
 	}
-	return s
+	return text
 }

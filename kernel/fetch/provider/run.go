@@ -66,14 +66,14 @@ func Pipe(ctx context.Context, dir string, from, to []string) error {
 	for i, cmd := range []*exec.Cmd{first, second} {
 		cmd.Dir, cmd.Stderr, cmd.Env = dir, &messages[i], append(os.Environ(), "LC_ALL=C")
 	}
-	r, w, err := os.Pipe()
+	reader, writer, err := os.Pipe()
 	if err != nil {
 		return err
 	}
-	first.Stdout, second.Stdin = w, r
+	first.Stdout, second.Stdin = writer, reader
 	err1, err2 := first.Start(), second.Start()
-	w.Close()
-	r.Close()
+	writer.Close()
+	reader.Close()
 	if err1 == nil && err2 != nil {
 		cancel()
 	}

@@ -36,7 +36,8 @@ func (r Provider) check(ctx context.Context, repo, file string) error {
 			filepath.Base(file), repo)
 	}
 	for _, key := range keys {
-		if _, err := provider.Run(ctx, "", append(args, "--import", strings.TrimPrefix(key, "file://"))...); err != nil {
+		if _, err := provider.Run(ctx, "", append(args, "--import",
+			strings.TrimPrefix(key, "file://"))...); err != nil {
 			return fmt.Errorf("check %s: %w", filepath.Base(file), err)
 		}
 	}
@@ -71,16 +72,17 @@ func parseKeys(dump, repo string) (keys []string, signed bool) {
 			section = strings.TrimPrefix(section, "repo: ")
 			continue
 		}
-		k, v, ok := strings.Cut(line, "=")
+		key, value, ok := strings.Cut(line, "=")
 		if !ok || section != repo {
 			continue
 		}
-		v = strings.TrimSpace(v)
-		switch strings.TrimSpace(k) {
+		value = strings.TrimSpace(value)
+		switch strings.TrimSpace(key) {
 		case "gpgcheck", "pkg_gpgcheck":
-			signed = v != "0" && !strings.EqualFold(v, "false") && !strings.EqualFold(v, "no")
+			signed = value != "0" && !strings.EqualFold(value, "false") && !strings.EqualFold(value, "no")
 		case "gpgkey":
-			keys = strings.FieldsFunc(strings.Trim(v, "[]"), func(r rune) bool { return strings.ContainsRune(", '\"\n", r) })
+			keys = strings.FieldsFunc(strings.Trim(value, "[]"),
+				func(r rune) bool { return strings.ContainsRune(", '\"\n", r) })
 		}
 	}
 	return keys, signed

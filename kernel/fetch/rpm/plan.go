@@ -25,25 +25,27 @@ const remedy = "see `dnf repoquery kernel-core`, enable the repository that has 
 //
 // with kernel-rt, kernel-debug and the like instead of kernel for other flavours. The
 // kernel's own makefiles make packages kernel (image and modules) and kernel-devel.
-func (r Provider) Plan(ctx context.Context, release string, w provider.Want) (provider.Plan, error) {
+func (r Provider) Plan(ctx context.Context, release string, want provider.Want) (provider.Plan, error) {
 	core, err := r.core(ctx, release)
 	if err != nil {
 		return provider.Plan{}, err
 	}
-	p := provider.Plan{Root: []provider.Package{core.pkg()}}
+	planned := provider.Plan{Root: []provider.Package{core.pkg()}}
 
 	flavour := strings.TrimSuffix(core.Name, "-core")
 	optional, needed := []string{"-modules-core", "-modules", "-modules-extra"}, []string(nil)
-	if w.Debug {
+	if want.Debug {
 		needed = append(needed, "-debuginfo")
 	}
-	if !w.ImageOnly {
+	if !want.ImageOnly {
 		needed = append(needed, "-devel")
 	}
+
+	// All packages are built from one source, so they differ in the name alone.
 	sibling := func(suffix string) rpm {
-		p := core
-		p.Name = flavour + suffix
-		return p
+		pkg := core
+		pkg.Name = flavour + suffix
+		return pkg
 	}
 	var ask []string
 	for _, suffix := range append(slices.Clone(optional), needed...) {
@@ -53,25 +55,29 @@ func (r Provider) Plan(ctx context.Context, release string, w provider.Want) (pr
 	if err != nil {
 		return provider.Plan{}, err
 	}
+
+	// Which of the optional ones exist depends on the release; the archive was asked for all at
+	// once.
 	for _, suffix := range append(optional, needed...) {
 		name := sibling(suffix).Name
 		switch i := slices.IndexFunc(have, func(p rpm) bool { return p.Name == name }); {
 		case i >= 0:
-			p.Root = append(p.Root, have[i].pkg())
+			planned.Root = append(planned.Root, have[i].pkg())
 		case slices.Contains(needed, suffix):
 			return provider.Plan{}, &provider.NotInArchiveError{
 				Release: release, Package: name, Version: core.Version + "-" + core.Release, Remedy: remedy,
 			}
 		}
 	}
-	if !w.ImageOnly {
+
+	if !want.ImageOnly {
 		src, err := source(core)
 		if err != nil {
 			return provider.Plan{}, fmt.Errorf("fetch kernel %s: %w", release, err)
 		}
-		p.Source = &src
+		planned.Source = &src
 	}
-	return p, nil
+	return planned, nil
 }
 
 // core finds the package with the image.
@@ -83,25 +89,25 @@ func (r Provider) core(ctx context.Context, release string) (rpm, error) {
 		}
 		// A package that only demands the others, and one that is the image for
 		// another kind of machine (kernel-uki-virt), say so too in some versions.
-		i := slices.IndexFunc(list, func(p rpm) bool { return strings.HasSuffix(p.Name, "-core") })
-		if i < 0 {
-			i = slices.IndexFunc(list, func(p rpm) bool { return p.Name == "kernel" })
+		found := slices.IndexFunc(list, func(p rpm) bool { return strings.HasSuffix(p.Name, "-core") })
+		if found < 0 {
+			found = slices.IndexFunc(list, func(p rpm) bool { return p.Name == "kernel" })
 		}
-		if i >= 0 {
-			return list[i], nil
+		if found >= 0 {
+			return list[found], nil
 		}
 	}
-	e := &provider.NotInArchiveError{Release: release, Package: "kernel-core", Version: release, Remedy: remedy}
+	missing := &provider.NotInArchiveError{Release: release, Package: "kernel-core", Version: release, Remedy: remedy}
 	others, err := r.query(ctx, "kernel-core", "kernel")
 	if err != nil {
 		return rpm{}, err
 	}
 	for _, p := range others {
-		if v := p.Version + "-" + p.Release + "." + p.Arch; !slices.Contains(e.Available, v) {
-			e.Available = append(e.Available, v)
+		if v := p.Version + "-" + p.Release + "." + p.Arch; !slices.Contains(missing.Available, v) {
+			missing.Available = append(missing.Available, v)
 		}
 	}
-	return rpm{}, e
+	return rpm{}, missing
 }
 
 // source is the source package that a package was built from.
@@ -119,14 +125,14 @@ func source(of rpm) (provider.Package, error) {
 }
 
 // Complete implements [provider.Provider].
-func (Provider) Complete(_ string, w provider.Want, packages []string, source string) bool {
-	i := slices.IndexFunc(packages, func(p string) bool {
+func (Provider) Complete(_ string, want provider.Want, packages []string, source string) bool {
+	found := slices.IndexFunc(packages, func(p string) bool {
 		return strings.HasSuffix(p, "-core") && !strings.HasSuffix(p, "-modules-core") || p == "kernel"
 	})
-	if i < 0 {
+	if found < 0 {
 		return false
 	}
-	flavour := strings.TrimSuffix(packages[i], "-core")
-	return (!w.Debug || slices.Contains(packages, flavour+"-debuginfo")) &&
-		(w.ImageOnly || source != "" && slices.Contains(packages, flavour+"-devel"))
+	flavour := strings.TrimSuffix(packages[found], "-core")
+	return (!want.Debug || slices.Contains(packages, flavour+"-debuginfo")) &&
+		(want.ImageOnly || source != "" && slices.Contains(packages, flavour+"-devel"))
 }

@@ -84,16 +84,17 @@ func parseQuery(out string) ([]rpm, error) {
 		if line == "" {
 			continue
 		}
-		f := strings.Split(line, "|")
-		if len(f) != 8 || f[0] == "" || f[2] == "" || f[3] == "" {
+		fields := strings.Split(line, "|")
+		if len(fields) != 8 || fields[0] == "" || fields[2] == "" || fields[3] == "" {
 			return nil, fmt.Errorf("read what dnf says: %q is no package", line)
 		}
-		size, err := strconv.ParseInt(f[6], 10, 64)
+		size, err := strconv.ParseInt(fields[6], 10, 64)
 		if err != nil {
 			return nil, fmt.Errorf("read what dnf says: the size in %q: %w", line, err)
 		}
 		list = append(list, rpm{
-			Name: f[0], Epoch: f[1], Version: f[2], Release: f[3], Arch: f[4], Source: f[5], Size: size, Repo: f[7],
+			Name: fields[0], Epoch: fields[1], Version: fields[2], Release: fields[3], Arch: fields[4],
+			Source: fields[5], Size: size, Repo: fields[7],
 		})
 	}
 	return list, nil
@@ -101,10 +102,10 @@ func parseQuery(out string) ([]rpm, error) {
 
 // Download implements [provider.Provider]. Repositories of sources, which are mostly
 // disabled, are asked for source packages by dnf itself.
-func (r Provider) Download(ctx context.Context, dir string, p provider.Package) error {
-	repo, nevra, _ := strings.Cut(p.Ref, " ")
+func (r Provider) Download(ctx context.Context, dir string, pkg provider.Package) error {
+	repo, nevra, _ := strings.Cut(pkg.Ref, " ")
 	args := []string{"download", "--destdir", dir}
-	if isSource(p.File) {
+	if isSource(pkg.File) {
 		args = append(args, "--source")
 	}
 	if _, err := r.dnf(ctx, dir, append(args, nevra)...); err != nil {

@@ -18,7 +18,7 @@ import (
 // without the packages that a whole build would need. It is a script of the distribution
 // and does what it likes, as it does for everybody who builds the package. The tree is packed
 // again without its configuration, which is that of the last flavour prepared.
-func (r Provider) UnpackSource(ctx context.Context, p provider.Package, file, dir, scratch string) error {
+func (r Provider) UnpackSource(ctx context.Context, pkg provider.Package, file, dir, scratch string) error {
 	if _, err := exec.LookPath("rpmbuild"); err != nil {
 		return fmt.Errorf("prepare the source: rpmbuild is not installed; %s", r.Install(ctx, "", "rpm-build"))
 	}
@@ -38,7 +38,7 @@ func (r Provider) UnpackSource(ctx context.Context, p provider.Package, file, di
 	if err != nil {
 		return err
 	}
-	return provider.Pack(ctx, tree, filepath.Join(dir, p.Name+".tar.zst"))
+	return provider.Pack(ctx, tree, filepath.Join(dir, pkg.Name+".tar.zst"))
 }
 
 // findTree finds the kernel's tree below dir, which spec files put at different depths.
