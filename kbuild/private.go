@@ -23,7 +23,8 @@ import (
 //
 // The directory is locked until unlock is called. The number of a process alone would not
 // do: where machines or containers share a cache, each sees only its own processes, and
-// would take the others' for dead. The caller removes the directory before it unlocks.
+// would take the others' for dead. The caller removes the directory before it unlocks; it
+// holds a file "lock" from the start.
 func PrivateDir(ctx context.Context, cache, label string) (dir string, unlock func(), err error) {
 	parent := filepath.Join(cache, "work")
 	if err := sealed.MakeDir(cache, parent); err != nil {
@@ -51,10 +52,16 @@ func PrivateDir(ctx context.Context, cache, label string) (dir string, unlock fu
 		if err != nil {
 			return "", nil, errors.Join(err, os.Remove(dir))
 		}
-		if sameFile(dir, fmt.Sprintf("/proc/self/fd/%d", f.Fd())) {
-			return dir, unlock, nil
+		if !sameFile(dir, fmt.Sprintf("/proc/self/fd/%d", f.Fd())) {
+			unlock()
+			continue
 		}
-		unlock()
+		// Versions before look at this file alone.
+		older, err := lockFile(ctx, filepath.Join(dir, "lock"), nil)
+		if err != nil {
+			return "", nil, errors.Join(err, os.RemoveAll(dir))
+		}
+		return dir, func() { older(); unlock() }, nil
 	}
 }
 

@@ -95,11 +95,12 @@ func fitPlan(p *plan.Plan, opt *Options, api klpapi.API, say *journal) {
 // linkModule writes the sources of the module, links it in a private directory, and
 // finishes it.
 func linkModule(ctx context.Context, opt *Options, target *Target, tree *kbuild.Tree, in generate.Input, say *journal) ([]byte, error) {
-	dir, unlock, err := kbuild.PrivateDir(ctx, string(target.K.Cache()), "module")
+	private, unlock, err := kbuild.PrivateDir(ctx, string(target.K.Cache()), "module")
 	if err != nil {
 		return nil, fmt.Errorf("make a directory for the module: %w", err)
 	}
-	defer func() { os.RemoveAll(dir); unlock() }()
+	defer func() { os.RemoveAll(private); unlock() }()
+	dir := filepath.Join(private, "module")
 	manifest, err := generate.Emit(dir, in)
 	if err != nil {
 		return nil, err

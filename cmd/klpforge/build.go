@@ -10,6 +10,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/klpforge/klpforge/finding"
+	"github.com/klpforge/klpforge/internal/trial"
+	"github.com/klpforge/klpforge/kernel"
 	"github.com/klpforge/klpforge/kernel/klpapi"
 	"github.com/klpforge/klpforge/modsign"
 	"github.com/klpforge/klpforge/pipeline"
@@ -23,6 +25,7 @@ type buildRequest struct {
 	format  string
 	commits string // A..B, "" for patch files
 	sign    manifest.Signing
+	try     bool // the module, in a VM
 }
 
 func (a *app) buildCmd() *cobra.Command {
@@ -105,6 +108,7 @@ func (r *buildRequest) flags(cmd *cobra.Command) {
 		"accept source of another version; shipped code is compared all the same")
 	sandboxFlag(cmd, &opts.Sandbox)
 	trustFlag(cmd, &opts.TrustPatch)
+	flags.BoolVar(&r.try, "try", false, "try the module in a VM at once, as klpforge try does without further flags")
 	flags.StringVar(&r.format, "format", "text", "text or json")
 }
 
@@ -121,6 +125,9 @@ func (r *buildRequest) check(args []string) error {
 	}
 	if r.commits != "" && !strings.Contains(r.commits, "..") {
 		return usageError("--range %q: want the form A..B", r.commits)
+	}
+	if r.try && r.format != "text" {
+		return usageError("--try prints text: run klpforge try --format %s on the module", r.format)
 	}
 	return checkExternal(&r.opts)
 }
@@ -155,6 +162,11 @@ func (r *buildRequest) complete(args []string) error {
 
 // build runs the pipeline and reports, as text or as a JSON document.
 func (a *app) build(ctx context.Context, req buildRequest) error {
+	if req.try {
+		if err := trial.FindEmulator(emulator); err != nil {
+			return err // before minutes are spent on a module
+		}
+	}
 	bars := newProgress(a.err)
 	req.opts.Progress = bars.update
 	start := time.Now()
@@ -167,7 +179,15 @@ func (a *app) build(ctx context.Context, req buildRequest) error {
 		return quietly(err)
 	}
 	a.summary(res, err, time.Since(start))
-	return quietly2(err)
+	if err != nil || !req.try {
+		return quietly2(err)
+	}
+	k, err := kernel.Open(req.opts.Kernel)
+	if err != nil {
+		return err
+	}
+	defer k.Close()
+	return a.try(ctx, k, res.Module, defaultTrial(), "text")
 }
 
 func parseAllow(list []string) (map[finding.ID]string, error) {

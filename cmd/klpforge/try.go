@@ -19,7 +19,10 @@ import (
 	"github.com/klpforge/klpforge/module"
 )
 
-// tryFlags are the flags of try, and those of build --try.
+// emulator is the program that VMs run in.
+const emulator = "qemu-system-x86_64"
+
+// tryFlags are the flags of try.
 type tryFlags struct {
 	reproducer, old, rootFS, stress string
 	downgrade, noLoad               bool
@@ -27,6 +30,13 @@ type tryFlags struct {
 	accel, cmdline, log             string
 	cpus, memory                    int
 	hold, wait, timeout             time.Duration
+}
+
+// defaultTrial is what try does without flags.
+func defaultTrial() tryFlags {
+	var t tryFlags
+	t.flags(&cobra.Command{})
+	return t
 }
 
 func (t *tryFlags) flags(cmd *cobra.Command) {
@@ -199,7 +209,7 @@ func (t *tryFlags) machine(k *kernel.Target, o *vm.Options) error {
 		return err
 	}
 	*o = vm.Options{Kernel: image, Release: k.Release(), Accel: t.accel, Probe: true, CPUs: t.cpus, Memory: t.memory, Append: t.cmdline, Timeout: t.timeout,
-		QEMU: "qemu-system-x86_64"}
+		QEMU: emulator}
 	if o.Modules, err = k.ModulesPath(); err != nil {
 		return err
 	}
