@@ -40,50 +40,12 @@ func (w *walker) call(s *state, in *machine.Inst) []*state {
 // apply has the effect of a function happen to a state. It may change s.
 // Arguments on the stack begin above bytes above the stack pointer.
 func (w *walker) apply(s *state, site uint64, id model.FuncID, name string, above int64) []*state {
-	t := &w.t
-	var args args
-	for i := range args {
-		if i < len(argReg) {
-			args[i] = s.regs[argReg[i]]
-			continue
-		}
-		b, o := t.split(s.regs[stackReg])
-		if v, _, ok := s.get(b, o+above+int64(8*(i-len(argReg))), 1); ok {
-			args[i] = v
-		} else {
-			args[i] = t.opaque(site, int32(200+i), w.age)
-		}
-	}
-	clobber := convention.Scratch
-	changed, special := keeps[name]
-	if special {
-		clobber = changed
-	} else {
-		for _, v := range args {
-			if w.isStackAddr(v) {
-				_, off := t.split(v)
-				s.esc = min(s.esc, off)
-			}
-		}
-	}
-	after := func(s *state) {
-		for r := range clobber.All {
-			s.regs[r] = t.opaque(site, int32(r), w.age)
-		}
-		if clobber != 0 {
-			s.regs[retReg] = t.ret(site, w.age)
-		}
-		if special {
-			return
-		}
-		if w.strict {
-			w.clobberHeap(s, site)
-		}
-		w.clobberStack(s, site)
-	}
+	c := w.enter(s, site, name, above)
 	if p, ok := w.a.prim(id); ok {
-		return w.applyPrim(s, site, p, args, after)
+		return w.applyPrim(s, site, p, c.args, c.leave)
 	}
+
+	// A callee of which nothing is known takes and releases nothing.
 	var e *Effect
 	if id != model.NoFunc {
 		e = w.a.effect(id)
@@ -92,14 +54,17 @@ func (w *walker) apply(s *state, site uint64, id model.FuncID, name string, abov
 		if e != nil && w.m.Func(id).Flags&model.FuncNoReturn != 0 {
 			return nil
 		}
-		after(s)
+		c.leave(s)
 		return []*state{s}
 	}
+
+	// One of its outcomes is what happens.
 	if e.Unknown&^WhyCallee != 0 {
 		w.why |= WhyCallee
 	}
 	outcomes := e.Outcomes
-	if e.Unknown&WhyAmbiguous != 0 && len(outcomes) > maxAmbiguous {
+	c.guessed = e.Unknown&WhyAmbiguous != 0
+	if c.guessed && len(outcomes) > maxAmbiguous {
 		outcomes = outcomes[:maxAmbiguous]
 	}
 	if e.Assumed {
@@ -107,80 +72,152 @@ func (w *walker) apply(s *state, site uint64, id model.FuncID, name string, abov
 	}
 	var out []*state
 	for i := range outcomes {
-		o := &outcomes[i]
-		c := s.clone()
-		// Nothing tells the caller which outcome it is: what does not add up
-		// later was not the one.
-		c.guessed = c.guessed || e.Unknown&WhyAmbiguous != 0
-		possible := true
-		for _, k := range o.When {
-			if !t.assume(c, args[k.Arg], k.Size, k.In) {
-				possible = false
-				break
-			}
+		if after := c.outcome(s, &outcomes[i]); after != nil {
+			out = append(out, after)
 		}
-		if !possible {
-			continue
-		}
-		after(c)
-		r := t.ret(site, w.age)
-		if o.RetArg >= 0 {
-			r = args[o.RetArg]
-		}
-		if v, ok := o.Ret.B8.Single(); ok {
-			r = t.constant(v)
-		}
-		c.regs[retReg] = r
-		for _, f := range []struct {
-			size uint8
-			set  Set
-		}{{8, o.Ret.B8}, {4, o.Ret.B4}, {1, o.Ret.B1}} {
-			if f.set != nil && !t.assume(c, r, f.size, f.set) {
-				possible = false
-			}
-		}
-		if !possible {
-			continue
-		}
-		for k, l := range o.Dropped {
-			n := w.instantiate(c, l.Path, args, r, site, 50+k)
-			// One that the caller cannot name is taken to be its own.
-			if n < 0 || !t.precise(n) || e.Unknown&WhyAmbiguous != 0 || w.holds(c, l.Kind, n) {
-				continue
-			}
-			c.drop(held{kind: l.Kind, name: n, n: droppedByCallee})
-		}
-		for pass := range 2 { // releases first, so that a lock passed on is matched
-			for k := range o.Changes {
-				ch := &o.Changes[k]
-				if (ch.Delta > 0) != (pass == 1) {
-					continue
-				}
-				n := vid(0)
-				if ch.Path.Root != RootNone {
-					n = w.instantiate(c, ch.Path, args, r, site, k)
-				}
-				if n < 0 {
-					continue // a lock in the callee's own frame
-				}
-				switch {
-				case ch.Delta > 0:
-					if ch.Path.Root == RootArg && len(ch.Path.Offs) == 1 {
-						w.notNull(c, t.addImm(args[ch.Path.Arg], ch.Path.Offs[0]))
-					}
-					for range ch.Delta {
-						t.change(c, ch.Kind, n, 1)
-					}
-				default:
-					for range -ch.Delta {
-						t.change(c, ch.Kind, n, -1)
-					}
-				}
-			}
-		}
-		out = append(out, c)
 	}
 	return out
+}
+
+// calling is a call that is carried out.
+type calling struct {
+	w    *walker
+	site uint64
+	args args
+	// clobber are the registers that it changes. kept says that it is one of the functions
+	// that change nothing else.
+	clobber machine.RegSet
+	kept    bool
+	guessed bool // nothing tells the caller which outcome it is
+}
+
+// enter reads the arguments, and notes what the callee may write to from now on. above
+// is where the arguments on the stack begin.
+func (w *walker) enter(s *state, site uint64, name string, above int64) *calling {
+	t := &w.t
+	c := &calling{w: w, site: site, clobber: convention.Scratch}
+	for i := range c.args {
+		if i < len(argReg) {
+			c.args[i] = s.regs[argReg[i]]
+			continue
+		}
+		base, off := t.split(s.regs[stackReg])
+		if v, _, ok := s.get(base, off+above+int64(8*(i-len(argReg))), 1); ok {
+			c.args[i] = v
+		} else {
+			c.args[i] = t.opaque(site, int32(200+i), w.age)
+		}
+	}
+	if changed, special := keeps[name]; special {
+		c.clobber, c.kept = changed, true
+		return c
+	}
+	for _, v := range c.args {
+		if w.isStackAddr(v) {
+			_, off := t.split(v)
+			s.esc = min(s.esc, off)
+		}
+	}
+	return c
+}
+
+// leave makes of a state what is known once the callee has returned, but for locks.
+func (c *calling) leave(s *state) {
+	t := &c.w.t
+	for r := range c.clobber.All {
+		s.regs[r] = t.opaque(c.site, int32(r), c.w.age)
+	}
+	if c.clobber != 0 {
+		s.regs[retReg] = t.ret(c.site, c.w.age)
+	}
+	if c.kept {
+		return
+	}
+	if c.w.strict {
+		c.w.clobberHeap(s, c.site)
+	}
+	c.w.clobberStack(s, c.site)
+}
+
+// outcome gives the state after one outcome of the callee; nil when it cannot be the one.
+func (c *calling) outcome(s *state, o *Outcome) *state {
+	t := &c.w.t
+	s = s.clone()
+	// What does not add up later was not the one.
+	s.guessed = s.guessed || c.guessed
+	for _, k := range o.When {
+		if !t.assume(s, c.args[k.Arg], k.Size, k.In) {
+			return nil
+		}
+	}
+	c.leave(s)
+	ret, ok := c.returned(s, o)
+	if !ok {
+		return nil
+	}
+
+	for k, l := range o.Dropped {
+		name := c.w.instantiate(s, l.Path, c.args, ret, c.site, 50+k)
+		// One that the caller cannot name is taken to be its own.
+		if name < 0 || !t.precise(name) || c.guessed || c.w.holds(s, l.Kind, name) {
+			continue
+		}
+		s.drop(held{kind: l.Kind, name: name, n: droppedByCallee})
+	}
+	// Releases first, so that a lock passed on is matched.
+	for _, acquires := range []bool{false, true} {
+		for k := range o.Changes {
+			if ch := &o.Changes[k]; (ch.Delta > 0) == acquires {
+				c.change(s, ch, ret, k)
+			}
+		}
+	}
+	return s
+}
+
+// returned puts what the callee returns in its place. ok is false when it cannot return
+// that.
+func (c *calling) returned(s *state, o *Outcome) (ret vid, ok bool) {
+	t := &c.w.t
+	ret = t.ret(c.site, c.w.age)
+	if o.RetArg >= 0 {
+		ret = c.args[o.RetArg]
+	}
+	if v, ok := o.Ret.B8.Single(); ok {
+		ret = t.constant(v)
+	}
+	s.regs[retReg] = ret
+	ok = true
+	for _, f := range []struct {
+		size uint8
+		set  Set
+	}{{8, o.Ret.B8}, {4, o.Ret.B4}, {1, o.Ret.B1}} {
+		if f.set != nil && !t.assume(s, ret, f.size, f.set) {
+			ok = false
+		}
+	}
+	return ret, ok
+}
+
+// change takes or releases what the callee does, under the caller's name.
+func (c *calling) change(s *state, ch *Change, ret vid, k int) {
+	t := &c.w.t
+	name := vid(0)
+	if ch.Path.Root != RootNone {
+		name = c.w.instantiate(s, ch.Path, c.args, ret, c.site, k)
+	}
+	if name < 0 {
+		return // a lock in the callee's own frame
+	}
+	if ch.Delta > 0 && ch.Path.Root == RootArg && len(ch.Path.Offs) == 1 {
+		c.w.notNull(s, t.addImm(c.args[ch.Path.Arg], ch.Path.Offs[0]))
+	}
+	for range ch.Delta {
+		t.change(s, ch.Kind, name, 1)
+	}
+	for range -ch.Delta {
+		t.change(s, ch.Kind, name, -1)
+	}
 }
 
 // holds reports whether a lock that a callee releases for a while was taken by

@@ -319,102 +319,118 @@ func transfers(op machine.Op) bool {
 	return false
 }
 
+// finishBlock does what the end of a block does, and passes the state on to where it
+// leads.
 func (w *walker) finishBlock(b int32, s *state) {
 	bl := &w.blocks[b]
-	edges := bl.edges
-	var last *machine.Inst
-	if n := len(bl.code); n > 0 {
-		last = &bl.code[n-1]
-	}
-	switch bl.term {
-	case model.TermReturn:
-		w.exit(s)
+	if w.leaves(bl, s) {
 		return
-	case model.TermNoReturn:
-		return
-	case model.TermUnknown:
-		w.why |= WhyFlow
-		return
-	case model.TermTail:
-		w.tail(s, bl.last)
-		if len(edges) == 0 {
-			return
-		}
-	case model.TermIndirect:
-		if len(edges) == 0 {
-			w.indirectTail(s, bl.last)
-			return
-		}
 	}
-	var p pred
-	cond := false
-	if last != nil {
-		if last.Conditional() {
-			p, cond = w.condition(s, last.Cond)
-		}
-	}
-	restoring := cond && w.restoring(bl, p)
-	left := len(edges) // edges that still need the state
-	copied := func() *state {
-		if left--; left == 0 {
-			return s
-		}
-		return s.clone()
-	}
-	if bl.term == model.TermCondTail || bl.term == model.TermCond && len(edges) == 1 {
-		left++
-	}
-	branch := func(take bool) *state {
-		c := copied()
-		if !cond {
-			return c
-		}
-		set := p.set
-		if !take {
-			set = set.complement(p.size)
-		}
-		if !w.t.assume(c, p.v, p.size, set) {
-			return nil
-		}
-		if restoring && !set.Contains(interruptFlag) {
-			w.t.change(c, IRQ, 0, -1)
-		}
-		return c
-	}
-	if bl.term == model.TermCondTail {
-		if c := branch(true); c != nil {
+	br := w.branchOf(bl, s)
+
+	// A conditional jump out of the function, and a conditional return, which is a jump
+	// to a return thunk.
+	switch {
+	case bl.term == model.TermCondTail:
+		if c := br.side(true); c != nil {
 			w.tail(c, bl.last)
 		}
-	}
-	if bl.term == model.TermCond && len(edges) == 1 && last != nil {
-		if last.Conditional() && edges[0].Kind == model.EdgeFall { // conditional return
-			if c := branch(true); c != nil {
-				w.exit(c)
-			}
+	case bl.term == model.TermCond && len(bl.edges) == 1 && br.conditional && bl.edges[0].Kind == model.EdgeFall:
+		if c := br.side(true); c != nil {
+			w.exit(c)
 		}
 	}
-	for _, e := range edges {
+	conditional := bl.term == model.TermCond || bl.term == model.TermCondTail
+	for _, e := range bl.edges {
 		var c *state
-		switch e.Kind {
-		case model.EdgeFall:
-			if bl.term == model.TermCond || bl.term == model.TermCondTail {
-				c = branch(false)
-			} else {
-				c = copied()
-			}
-		case model.EdgeJump:
-			if bl.term == model.TermCond {
-				c = branch(true)
-			} else {
-				c = copied()
-			}
+		switch {
+		case e.Kind == model.EdgeFall && conditional:
+			c = br.side(false)
+		case e.Kind == model.EdgeJump && bl.term == model.TermCond:
+			c = br.side(true)
 		default:
-			c = copied()
+			c = br.copy()
 		}
 		if c != nil {
 			w.pass(b, e.To, c)
 		}
 	}
+}
+
+// leaves ends a block that leaves the function; false when it goes on within it.
+func (w *walker) leaves(bl *block, s *state) bool {
+	switch bl.term {
+	case model.TermReturn:
+		w.exit(s)
+		return true
+	case model.TermNoReturn:
+		return true
+	case model.TermUnknown:
+		w.why |= WhyFlow
+		return true
+	case model.TermTail:
+		w.tail(s, bl.last)
+		return len(bl.edges) == 0
+	case model.TermIndirect:
+		if len(bl.edges) == 0 {
+			w.indirectTail(s, bl.last)
+			return true
+		}
+	}
+	return false
+}
+
+// branch hands out the state at the end of a block to the edges that leave it.
+type branch struct {
+	w           *walker
+	s           *state
+	left        int  // edges that still need the state: the last one gets it, the others copies
+	conditional bool // the block ends in a conditional jump
+	known       bool // the condition is, and is pred
+	pred        pred
+	// restoring: it is local_irq_restore, compiled inline.
+	restoring bool
+}
+
+func (w *walker) branchOf(bl *block, s *state) *branch {
+	br := &branch{w: w, s: s, left: len(bl.edges)}
+	if n := len(bl.code); n > 0 {
+		if last := &bl.code[n-1]; last.Conditional() {
+			br.conditional = true
+			br.pred, br.known = w.condition(s, last.Cond)
+		}
+	}
+	br.restoring = br.known && w.restoring(bl, br.pred)
+	if bl.term == model.TermCondTail || bl.term == model.TermCond && len(bl.edges) == 1 {
+		br.left++ // for the side that leaves the function
+	}
+	return br
+}
+
+func (br *branch) copy() *state {
+	if br.left--; br.left == 0 {
+		return br.s
+	}
+	return br.s.clone()
+}
+
+// side is the state when the condition holds, or does not; nil when that cannot be.
+func (br *branch) side(holds bool) *state {
+	c := br.copy()
+	if !br.known {
+		return c
+	}
+	set := br.pred.set
+	if !holds {
+		set = set.complement(br.pred.size)
+	}
+	if !br.w.t.assume(c, br.pred.v, br.pred.size, set) {
+		return nil
+	}
+	if br.restoring && !set.Contains(interruptFlag) {
+		br.w.t.change(c, IRQ, 0, -1)
+	}
+	return c
 }
 
 // restoring recognises local_irq_restore compiled inline: interrupts are
