@@ -53,9 +53,17 @@ func Specs() []Spec {
 	}
 }
 
+// Extra are kernels for the matrix, beside those of Specs.
+func Extra() []Spec {
+	return []Spec{
+		{Name: "7.2-gcc", Line: "7.2"},
+		{Name: "6.1-kasan", Line: "6.1", Options: []string{"CONFIG_KASAN=y", "CONFIG_KASAN_GENERIC=y"}},
+	}
+}
+
 // Find returns the spec of a name.
 func Find(name string) (Spec, error) {
-	all := Specs()
+	all := append(Specs(), Extra()...)
 	i := slices.IndexFunc(all, func(s Spec) bool { return s.Name == name })
 	if i < 0 {
 		return Spec{}, fmt.Errorf("own kernels: there is none called %s", name)
