@@ -36,17 +36,6 @@ func readSteps(dir string) bool {
 	return err == nil && stepsApart(string(text))
 }
 
-var objtoolStep = regexp.MustCompile(`\$\(call cmd,objtool\)|\$\(cmd_objtool\)`)
-
-// readSteps reports whether that is so in a tree.
-func readSteps(dir string) (bool, error) {
-	text, err := os.ReadFile(filepath.Join(dir, "scripts/Makefile.build"))
-	if err != nil {
-		return false, fmt.Errorf("find out how objects are made: %w", err)
-	}
-	return stepsApart(string(text)), nil
-}
-
 // stepsJoined are variables of make that put the steps into one command.
 var stepsJoined = []string{
 	"cmd_cc_o_c=$(CC) $(c_flags) -c -o $@ $<" + group("cmd_objtool") + group("cmd_modversions_c") + group("cmd_record_mcount"),
