@@ -43,6 +43,7 @@ func (v *verifier) tables() error {
 		v.errorf(finding.IDTables, f.Object, f.Name, remedy, "the module does not replace %v as the manifest says", f)
 	}
 	v.replacements(t)
+	v.unwind(t)
 	v.patchFields(t, remedy)
 	return nil
 }

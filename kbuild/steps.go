@@ -7,10 +7,10 @@ import (
 	"strings"
 )
 
-// Until v5.16 the command that kbuild saves of an object is the compiler's alone, and the
-// rule goes on with objtool, the versions of exports, and recordmcount
-// (rule_cc_o_c, scripts/Makefile.build, v4.12 to v5.16). Since v5.17 the command ends with
-// objtool; since v5.19 versions are in no object.
+// The command that kbuild of v5.10 saves of an object is the compiler's alone, and the rule
+// goes on with objtool, the versions of exports, and recordmcount (rule_cc_o_c,
+// scripts/Makefile.build). In v6.1 the saved command ends with objtool, and no
+// object has versions.
 //
 // After runs the saved command, so that there all of these steps have to be in it: an
 // object without them has no unwind data, and a livepatch of it is code that the kernel
