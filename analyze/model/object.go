@@ -169,7 +169,7 @@ func (p *Program) relocate(f *elfobj.File, addrs, values []uint64) error {
 }
 
 // noAddresses tells sections whose relocations lead nowhere that matters here: unwind
-// data, and versions of exports, which until v5.18 are values of symbols that the object
+// data, and versions of exports, which in v5.10 are values of symbols that the object
 // may leave undefined (CONFIG_MODVERSIONS, include/linux/export.h).
 func noAddresses(section string) bool {
 	return strings.HasPrefix(section, ".orc_") || strings.HasPrefix(strings.TrimPrefix(section, "_"), "__kcrctab")

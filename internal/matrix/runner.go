@@ -227,27 +227,33 @@ func (r *runner) lint(ctx context.Context) (map[Column]Cell, error) {
 		return nil, err
 	}
 	var doc struct {
-		Findings []struct {
-			ID       string `json:"id"`
-			Severity string `json:"severity"`
-			Message  string `json:"message"`
-		} `json:"findings"`
+		Findings []said `json:"findings"`
 	}
 	if err := json.Unmarshal([]byte(text), &doc); err != nil {
 		return nil, fmt.Errorf("read what lint says: %w", err)
 	}
+	return one(ColLint, warnings(doc.Findings)), nil
+}
+
+// said is a finding in a document of klpforge.
+type said struct {
+	ID       string `json:"id"`
+	Severity string `json:"severity"`
+}
+
+// warnings sums up findings; "" for none that warns.
+func warnings(all []said) string {
 	var warned []string
-	for _, f := range doc.Findings {
+	for _, f := range all {
 		if f.Severity == "warning" {
 			warned = append(warned, f.ID)
 		}
 	}
 	slices.Sort(warned)
-	said := ""
-	if warned = slices.Compact(warned); len(warned) > 0 {
-		said = "warns of " + strings.Join(warned, ", ")
+	if warned = slices.Compact(warned); len(warned) == 0 {
+		return ""
 	}
-	return one(ColLint, said), nil
+	return "warns of " + strings.Join(warned, ", ")
 }
 
 // build makes both livepatches.
@@ -281,12 +287,21 @@ func (r *runner) build(ctx context.Context) (map[Column]Cell, error) {
 
 // verify checks both.
 func (r *runner) verify(ctx context.Context) (map[Column]Cell, error) {
+	var found []said
 	for _, ko := range r.Modules {
-		if _, err := r.target(ctx, "verify", ko); err != nil {
+		text, err := r.target(ctx, "verify", "--format", "json", ko)
+		if err != nil {
 			return nil, err
 		}
+		var doc struct {
+			Problems []said `json:"problems"`
+		}
+		if err := json.Unmarshal([]byte(text), &doc); err != nil {
+			return nil, fmt.Errorf("read what verify says: %w", err)
+		}
+		found = append(found, doc.Problems...)
 	}
-	return one(ColVerify, ""), nil
+	return one(ColVerify, warnings(found)), nil
 }
 
 // boot loads both in the VM.
