@@ -27,7 +27,7 @@ func (r *runner) tryCorpus(ctx context.Context) (map[Column]Cell, error) {
 	}
 	results := filepath.Join(r.dir, "corpus.json")
 	args := []string{
-		"-release", r.Row.Release, "-newer", newer, "-max", fmt.Sprint(corpusFiles),
+		"-release", r.Release, "-newer", newer, "-max", fmt.Sprint(corpusFiles),
 		"-json", results, "-dir", r.dir, "-resume", "-boot=false", "-parallel", "1",
 	}
 	if u.TakenBack {

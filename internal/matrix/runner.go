@@ -167,7 +167,16 @@ func (r *runner) find(ctx context.Context) (map[Column]Cell, error) {
 		if r.Row.RPM {
 			args = []string{"kernel", "fetch", "--from", "dnf", release}
 		}
-		if _, err := r.klpforge(ctx, &r.home, args...); err != nil {
+		_, err := r.klpforge(ctx, &r.home, args...)
+		if err != nil && r.Row.Own == "" && strings.Contains(err.Error(), "is not in the archive") {
+			// The archive goes on; the next kernel of the kind is as good.
+			if release, err = r.env.Newest(ctx, r.Row.Suite, release); err != nil {
+				return nil, err
+			}
+			fmt.Fprintf(r.log, "*** %s IS NOT IN THE ARCHIVE ANY MORE, USING %s\n", r.Row.Release, release)
+			_, err = r.klpforge(ctx, &r.home, "kernel", "fetch", release)
+		}
+		if err != nil {
 			return nil, err
 		}
 		r.flags = []string{"-k", release}

@@ -37,6 +37,7 @@ type Spec struct {
 	Vars    []string // variables of make's command line
 	Options []string // lines of configuration beside those that all have; the last of a name counts
 	Needs   []string // programs of packages that scripts/install-deps does not install
+	RPM     bool     // built by make rpm-pkg, which compiles a copy of the source; with InPlace
 }
 
 // clang14 are the programs of clang 14 and its linker, by their names in Debian.
@@ -57,6 +58,7 @@ func Specs() []Spec {
 func Extra() []Spec {
 	return []Spec{
 		{Name: "7.2-gcc", Line: "7.2"},
+		{Name: "6.1-rpm", Line: "6.1", InPlace: true, RPM: true},
 		{Name: "6.1-kasan", Line: "6.1", Options: []string{"CONFIG_KASAN=y", "CONFIG_KASAN_GENERIC=y"}},
 	}
 }
@@ -76,6 +78,8 @@ type Kernel struct {
 	Source  string // directory of the source
 	Build   string // the build tree; Source for one that was built in place
 	Release string
+	// Packages is the directory of the RPM packages, binary and source, of a Spec with RPM.
+	Packages string
 }
 
 // Image is what boots.
@@ -107,6 +111,14 @@ func (s Spec) Make(ctx context.Context, cache string, tarball func(line string) 
 		if err := os.WriteFile(stamp, []byte(s.stamp()), 0o644); err != nil {
 			return Kernel{}, fmt.Errorf("make kernel %s: %w", s.Name, err)
 		}
+	}
+	if s.RPM {
+		k.Packages = filepath.Join(m.dir, "rpm", "packages")
+		built, err := filepath.Glob(filepath.Join(m.dir, "rpm", "BUILD", "kernel-*"))
+		if err != nil || len(built) != 1 {
+			return Kernel{}, fmt.Errorf("make kernel %s: rpmbuild left %q (%w)", s.Name, built, err)
+		}
+		k.Source, k.Build = built[0], built[0]
 	}
 	release, err := os.ReadFile(filepath.Join(k.Build, "include/config/kernel.release"))
 	k.Release = strings.TrimSpace(string(release))
@@ -186,7 +198,26 @@ func (m *maker) build(source string, k Kernel) error {
 	if err := m.configured(filepath.Join(k.Build, ".config")); err != nil {
 		return err
 	}
+	if m.RPM {
+		return m.pack(source, args)
+	}
 	return m.run(source, "make", append(args, fmt.Sprintf("-j%d", runtime.NumCPU()), "bzImage", "modules")...)
+}
+
+// pack has the kernel's makefiles make packages: kernel, kernel-devel, kernel-headers, and
+// the source package.
+func (m *maker) pack(source string, args []string) error {
+	top := filepath.Join(m.dir, "rpm")
+	// On Debian, the packages that an RPM needs are not in RPM's database.
+	options := fmt.Sprintf("RPMOPTS=--nodeps --define '_topdir %s'", top)
+	if err := m.run(source, "make", append(args, options, "rpm-pkg")...); err != nil {
+		return err
+	}
+	packages := filepath.Join(top, "packages")
+	if err := os.MkdirAll(packages, 0o755); err != nil {
+		return err
+	}
+	return m.run(top, "sh", "-c", `mv RPMS/*/*.rpm SRPMS/*.rpm packages && createrepo_c -q packages`)
 }
 
 // configured makes sure that kconfig kept the options that make this kernel another
