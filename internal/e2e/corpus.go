@@ -191,6 +191,9 @@ func (e *Env) UnpackSource(ctx context.Context, suite, pkg, version string) (str
 	if err != nil {
 		return "", err
 	}
+	if suite != "" { // a directory for this package alone
+		defer os.RemoveAll(filepath.Dir(deb))
+	}
 	tmp := dir + fmt.Sprintf(".%d.tmp", os.Getpid())
 	if err := os.MkdirAll(tmp, 0o755); err != nil {
 		return "", err
