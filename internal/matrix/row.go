@@ -51,7 +51,7 @@ func rows() []Row {
 	return []Row{
 		{
 			Name: "debian-11", Title: "Debian 11", Release: e2e.BullseyeRelease, Suite: "bullseye",
-			Corpus: &Update{Suite: "bullseye", Package: "linux-source-5.10", From: "5.10.218-1", To: "5.10.223-1"},
+			Corpus: &Update{Suite: "bullseye", Package: "linux-source-5.10", From: "5.10.251-5", To: "5.10.262-1"},
 		},
 		{Name: "debian-12", Title: "Debian 12", Release: e2e.CloudRelease, NoCorpus: measured},
 		{Name: "debian-12-rt", Title: "Debian 12, PREEMPT_RT", Release: e2e.RTRelease, NoCorpus: sameLine},
