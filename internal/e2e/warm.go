@@ -28,7 +28,7 @@ const (
 // Kernels of other suites and flavours, for the matrix. Those of a suite have its
 // compiler: gcc 10, 14, 16.
 const (
-	BullseyeRelease = "5.10.0-43-cloud-amd64" // source 5.10.251-5
+	BullseyeRelease = "5.10.0-43-cloud-amd64"      // source 5.10.251-5
 	TrixieRelease   = "6.12.117+deb13-cloud-amd64" // source 6.12.117-1
 	SidRelease      = "7.2.13+deb14-cloud-amd64"   // source 7.2.13-1
 	RTRelease       = "6.1.0-55-rt-amd64"          // PREEMPT_RT, of patched source

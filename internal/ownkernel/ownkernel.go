@@ -127,7 +127,12 @@ func (s Spec) Make(ctx context.Context, cache string, tarball func(line string) 
 
 // stamp identifies what a kernel is made of.
 func (s Spec) stamp() string {
-	sum := sha256.Sum256(fmt.Appendf(nil, "%+v\n%s", s, common))
+	text := fmt.Sprintf("{Name:%s Line:%s InPlace:%t Git:%t Vars:%v Options:%v Needs:%v}\n%s",
+		s.Name, s.Line, s.InPlace, s.Git, s.Vars, s.Options, s.Needs, common)
+	if s.RPM {
+		text += "rpm-pkg\n"
+	}
+	sum := sha256.Sum256([]byte(text))
 	return hex.EncodeToString(sum[:]) + "\n"
 }
 
