@@ -118,6 +118,13 @@ func TestVerifyFires(t *testing.T) {
 		{name: "unwind data for some", file: func(t *testing.T, f *elfobj.File) { addUnwind(t, f, 1) }, text: "no unwind data", want: []want{
 			{"KLP135", "ext4", "ext4_stop.isra.0"}, {"KLP135", "vmlinux", "show"}}},
 		{name: "unwind data for all", file: func(t *testing.T, f *elfobj.File) { addUnwind(t, f, 3) }},
+		{name: "unwind data from the padding on", file: func(t *testing.T, f *elfobj.File) {
+			addUnwind(t, f, 3)
+			table := &f.Sections[len(f.Sections)-1]
+			// As if the last did not begin its section.
+			f.Symbols[table.Relocs[2].Sym].Value += 16
+			table.Relocs[2].Addend = -16
+		}},
 		{name: "function absent", target: func(k *fakeTarget) { k.symbols["vmlinux:show"] = 0 }, text: "no such symbol",
 			want: []want{{"KLP107", "vmlinux", "show"}}},
 		{name: "function position", target: func(k *fakeTarget) { k.symbols["vmlinux:show"] = 2 }, text: "number 3",
