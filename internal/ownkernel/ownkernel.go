@@ -23,6 +23,8 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+
+	"github.com/klpforge/klpforge/kernel/cachedir"
 )
 
 //go:embed config
@@ -96,6 +98,14 @@ func (s Spec) Make(ctx context.Context, cache string, tarball func(line string) 
 	}
 	m := maker{Spec: s, ctx: ctx, log: log, dir: filepath.Join(cache, "kernels-own", s.Name)}
 	k := Kernel{Source: filepath.Join(cache, "kernels-own", "source-"+s.Line), Build: filepath.Join(m.dir, "build")}
+	// One run at a time makes kernels: each takes all processors.
+	unlock, err := cachedir.Lock(ctx, filepath.Join(cache, "kernels-own", ".lock"), func() {
+		fmt.Fprintln(log, "waiting for another run that makes kernels")
+	})
+	if err != nil {
+		return Kernel{}, fmt.Errorf("make kernel %s: %w", s.Name, err)
+	}
+	defer unlock()
 	if err := m.unpack(k.Source, tarball); err != nil {
 		return Kernel{}, fmt.Errorf("unpack the source of kernel %s: %w", s.Name, err)
 	}
