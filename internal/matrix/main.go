@@ -15,9 +15,11 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -155,16 +157,23 @@ func collect(dir string, of []Row) ([]*State, error) {
 	return out, nil
 }
 
-// buildPrograms builds what runs in userlands and VMs below dir, and returns the digest of
-// klpforge.
+// buildPrograms builds what runs in userlands and VMs below dir, in a directory that is
+// klpforge's own, and returns the digest of klpforge. Another run may be under way with
+// another klpforge.
 func buildPrograms(ctx context.Context, dir string) (programs, string, error) {
 	bin := filepath.Join(dir, "bin")
 	if err := os.MkdirAll(bin, 0o755); err != nil {
 		return programs{}, "", err
 	}
-	p := programs{
-		klpforge: filepath.Join(bin, "klpforge"), corpus: filepath.Join(bin, "corpus"), init: filepath.Join(bin, "vminit"),
+	tmp, err := os.MkdirTemp(bin, ".tmp-")
+	if err != nil {
+		return programs{}, "", err
 	}
+	defer os.RemoveAll(tmp)
+	if err := os.Chmod(tmp, 0o755); err != nil {
+		return programs{}, "", err
+	}
+	p := programsIn(tmp)
 	for _, b := range []struct{ out, pkg string }{{p.klpforge, "cmd/klpforge"}, {p.corpus, "internal/corpus"}} {
 		cmd := exec.CommandContext(ctx, "go", "build", "-buildvcs=false", "-trimpath", "-o", b.out, "github.com/klpforge/klpforge/"+b.pkg)
 		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
@@ -175,14 +184,27 @@ func buildPrograms(ctx context.Context, dir string) (programs, string, error) {
 	if err := vm.BuildInit(ctx, p.init); err != nil {
 		return p, "", err
 	}
-	f, err := os.Open(p.klpforge)
+	sum := sha256.New()
+	for _, path := range []string{p.klpforge, p.corpus, p.init} {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			return p, "", err
+		}
+		sum.Write(text)
+	}
+	text, err := os.ReadFile(p.klpforge)
 	if err != nil {
 		return p, "", err
 	}
-	defer f.Close()
-	h := sha256.New()
-	if _, err := io.Copy(h, f); err != nil {
+	digest := sha256.Sum256(text)
+	home := filepath.Join(bin, hex.EncodeToString(sum.Sum(nil)[:8]))
+	if err := os.Rename(tmp, home); err != nil && !errors.Is(err, fs.ErrExist) {
 		return p, "", err
 	}
-	return p, hex.EncodeToString(h.Sum(nil)), nil
+	return programsIn(home), hex.EncodeToString(digest[:]), nil
+}
+
+// programsIn are the programs in a directory.
+func programsIn(dir string) programs {
+	return programs{klpforge: filepath.Join(dir, "klpforge"), corpus: filepath.Join(dir, "corpus"), init: filepath.Join(dir, "vminit")}
 }
