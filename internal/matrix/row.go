@@ -39,8 +39,7 @@ type Update struct {
 // corpusFiles is how many files of an update are tried.
 const corpusFiles = 42
 
-// elsewhere is why most rows have no corpus: what they differ in from one that has, is not
-// in the files.
+// Why most rows have no corpus.
 const (
 	measured = "docs/corpus.md has the whole update of this line"
 	sameLine = "the kernel differs from its line's row in configuration and compiler alone"
@@ -55,7 +54,7 @@ func rows() []Row {
 		},
 		{Name: "debian-12", Title: "Debian 12", Release: e2e.CloudRelease, NoCorpus: measured},
 		{Name: "debian-12-rt", Title: "Debian 12, PREEMPT_RT", Release: e2e.RTRelease, NoCorpus: sameLine},
-		{Name: "debian-12-6.12", Title: "Debian 12, 6.12", Release: e2e.IBTRelease, NoCorpus: measured},
+		{Name: "debian-12-6.12", Title: "Debian 12, newer line", Release: e2e.IBTRelease, NoCorpus: measured},
 		{
 			Name: "debian-13", Title: "Debian 13", Release: e2e.TrixieRelease, Suite: "trixie",
 			Corpus: &Update{Suite: "trixie", Package: "linux-source-6.12", From: "6.12.117-1", To: "6.12.118-1"},

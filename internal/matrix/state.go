@@ -66,8 +66,10 @@ type State struct {
 	path string
 }
 
-// key identifies what a row's results depend on: the program, and what the row says.
+// key identifies what a row's results depend on: the program, and what the row says, but
+// for its words.
 func key(r Row, program string) (string, error) {
+	r.Title, r.NoCorpus = "", ""
 	text, err := json.Marshal(r)
 	if err != nil {
 		return "", err
