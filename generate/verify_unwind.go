@@ -18,13 +18,13 @@ const padding = 64
 // unwinds in another way has no such table in its modules (.orc_unwind_ip,
 // arch/x86/kernel/unwind_orc.c).
 func (v *verifier) unwind(t *klpTables) {
-	entries, any := map[elfobj.SecID][]uint64{}, false
+	entries, tables := map[elfobj.SecID][]uint64{}, false
 	for i := range v.f.Sections {
 		s := &v.f.Sections[i]
 		if s.Name != ".orc_unwind_ip" {
 			continue
 		}
-		any = true
+		tables = true
 		relocs := s.Relocs
 		for _, k := range s.KlpRelocs {
 			relocs = append(relocs[:len(relocs):len(relocs)], k.Relocs...)
@@ -36,7 +36,7 @@ func (v *verifier) unwind(t *klpTables) {
 			}
 		}
 	}
-	if !any {
+	if !tables {
 		return
 	}
 	for _, f := range t.funcs {
