@@ -31,7 +31,7 @@ const (
 	BullseyeRelease = "5.10.0-43-cloud-amd64"      // source 5.10.251-5
 	TrixieRelease   = "6.12.117+deb13-cloud-amd64" // source 6.12.117-1
 	SidRelease      = "7.2.13+deb14-cloud-amd64"   // source 7.2.13-1
-	RTRelease       = "6.1.0-55-rt-amd64"          // PREEMPT_RT, of patched source
+	RTRelease       = "6.1.0-50-rt-amd64"          // PREEMPT_RT, of patched source, which the archive keeps for point releases
 )
 
 // Warm brings into the cache what the tests on real kernels work on: packages,
