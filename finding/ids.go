@@ -65,6 +65,7 @@ const (
 	IDReload         ID = "KLP132" // a module that does not load again
 	IDOutsideFile    ID = "KLP133" // a file outside of the tree is read
 	IDBuildRules     ID = "KLP134" // build rules that would have to run
+	IDUnwind         ID = "KLP135" // code without unwind data
 )
 
 // Old and new code running at once.
@@ -153,6 +154,7 @@ var registry = []Kind{
 	{IDReload, "module that does not load again after it was removed", Note},
 	{IDOutsideFile, "reads a file outside of the kernel's tree", Error},
 	{IDBuildRules, "changed build rules would have to run", Error},
+	{IDUnwind, "new code has no unwind data", Warning},
 	{IDLockEffect, "lock effect changed", Error},
 	{IDLockedData, "another lock around the same data", Error},
 	{IDLockOrder, "lock order inverted", Error},

@@ -49,6 +49,7 @@ func (v *verifier) tables() error {
 	}
 
 	v.replacements(found)
+	v.unwind(found)
 	v.patchFields(found, remedy)
 	return nil
 }

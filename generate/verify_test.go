@@ -115,6 +115,16 @@ func TestVerifyFires(t *testing.T) {
 			{"KLP101", "ext4", "ext4_go"}, {"KLP101", "ext4", "ext4_stop.isra.0"}, {"KLP101", "vmlinux", "show"}}},
 		{name: "traceability unknown", target: func(k *fakeTarget) { k.known = false }, text: "unknown", want: []want{
 			{"KLP101", "ext4", "ext4_go"}, {"KLP101", "ext4", "ext4_stop.isra.0"}, {"KLP101", "vmlinux", "show"}}},
+		{name: "unwind data for some", file: func(t *testing.T, f *elfobj.File) { addUnwind(t, f, 1) }, text: "no unwind data", want: []want{
+			{"KLP135", "ext4", "ext4_stop.isra.0"}, {"KLP135", "vmlinux", "show"}}},
+		{name: "unwind data for all", file: func(t *testing.T, f *elfobj.File) { addUnwind(t, f, 3) }},
+		{name: "unwind data from the padding on", file: func(t *testing.T, f *elfobj.File) {
+			addUnwind(t, f, 3)
+			table := &f.Sections[len(f.Sections)-1]
+			// As if the last did not begin its section.
+			f.Symbols[table.Relocs[2].Sym].Value += 16
+			table.Relocs[2].Addend = -16
+		}},
 		{name: "function absent", target: func(k *fakeTarget) { k.symbols["vmlinux:show"] = 0 }, text: "no such symbol",
 			want: []want{{"KLP107", "vmlinux", "show"}}},
 		{name: "function position", target: func(k *fakeTarget) { k.symbols["vmlinux:show"] = 2 }, text: "number 3",
@@ -430,4 +440,31 @@ func TestDamagedModules(t *testing.T) {
 			t.Errorf("damage %d: %d bytes and error %v", i, len(out), err)
 		}
 	}
+}
+
+// addUnwind gives a module a table of unwind data that names the starts of its first n
+// replacements, by their names.
+func addUnwind(t *testing.T, f *elfobj.File, n int) {
+	t.Helper()
+	table := elfobj.Section{Name: ".orc_unwind_ip", Type: elf.SHT_PROGBITS, Flags: elf.SHF_ALLOC, Align: 4}
+	var ids []elfobj.SymID
+	for i, s := range f.Symbols {
+		if s.Type == elf.STT_FUNC && s.Sec > 0 && strings.HasPrefix(s.Name, "new_") {
+			ids = append(ids, elfobj.SymID(i))
+		}
+	}
+	slices.SortFunc(ids, func(a, b elfobj.SymID) int { return strings.Compare(f.Symbols[a].Name, f.Symbols[b].Name) })
+	if len(ids) < n {
+		var names []string
+		for _, s := range f.Symbols {
+			names = append(names, s.Name)
+		}
+		t.Fatalf("%d replacements in %q, want %d", len(ids), names, n)
+	}
+	for i, id := range ids[:n] {
+		table.Relocs = append(table.Relocs, elfobj.Reloc{Off: uint64(4 * i), Type: uint32(elf.R_X86_64_PC32), Sym: id})
+	}
+	table.Data = make([]byte, 4*n)
+	table.Size = uint64(len(table.Data))
+	f.Sections = append(f.Sections, table)
 }

@@ -264,6 +264,9 @@ func (t *Tree) compileVars(e *environment, dir string) []string {
 	if t.lateObjtool {
 		vars = append(vars, "objtool-enabled="+objtoolEach)
 	}
+	if t.stepsApart {
+		vars = append(vars, stepsJoined...)
+	}
 	return vars
 }
 

@@ -23,6 +23,9 @@ func (w *Work) objectKey(obj string) string {
 	if w.tree.lateObjtool {
 		how += " objtool"
 	}
+	if w.tree.stepsApart {
+		how += " steps joined"
+	}
 	sum := sha256.Sum256([]byte(formatVersion + "\x00" + w.tree.Key + "\x00" + how + "\x00" + obj))
 	return hex.EncodeToString(sum[:16])
 }

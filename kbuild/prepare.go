@@ -79,6 +79,7 @@ type Tree struct {
 	use     *os.File // locked against PruneTree as long as the Tree is reachable
 
 	lateObjtool bool // kbuild itself would run objtool at links only
+	stepsApart  bool // kbuild's saved commands are the compiler's alone, see stepsJoined
 	confiner    confiner
 	preparing   bool // programs may write to the tree
 
@@ -346,7 +347,8 @@ func (p *preparation) describe(m treeMeta) *Tree {
 	return &Tree{
 		Dir: p.tree, Key: p.key, Release: m.Release, Version: m.Version, Arch: m.Arch,
 		CC: m.CC, CCVersion: m.CCVersion, ConfigDiffs: m.ConfigDiffs, Warnings: m.Warnings, Unconfined: p.unconfined,
-		base: p.base, cache: p.Cache, headers: p.Headers, jobs: p.Jobs, meta: m, lateObjtool: p.config.lateObjtool(), confiner: p.confiner,
+		base: p.base, cache: p.Cache, headers: p.Headers, jobs: p.Jobs, meta: m,
+		lateObjtool: p.config.lateObjtool(), stepsApart: readSteps(p.tree), confiner: p.confiner,
 	}
 }
 
@@ -370,6 +372,7 @@ func (p *preparation) build(ctx context.Context) error {
 			return err
 		}},
 		{"check source", p.checkVersion},
+		{"adapt host tools", p.adaptTools},
 		{"configure", func() error { return p.configure(ctx) }},
 		{"prepare modules", func() error { return p.prepareModules(ctx) }},
 	}

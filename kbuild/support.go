@@ -58,6 +58,12 @@ func (p *preparation) supported() error {
 	if option := p.config.randstruct(); option != "" && !p.seeded() {
 		add(option, "the layout of structures depends on a seed that was drawn when the kernel was built; give the tree that it was built in with --build-tree")
 	}
+	if v["CONFIG_MODVERSIONS"] == "y" && v["CONFIG_EXTENDED_MODVERSIONS"] != "y" &&
+		strings.Contains(string(p.config.text), "# CONFIG_BASIC_MODVERSIONS is not set\n") {
+		// Since v6.14; before, there is no such option, and one form of versions.
+		add("CONFIG_BASIC_MODVERSIONS", "not set, nor CONFIG_EXTENDED_MODVERSIONS: modules carry no versions, and the kernel, "+
+			"which has CONFIG_MODVERSIONS, loads none without")
+	}
 	if len(reasons) == 0 {
 		return nil
 	}

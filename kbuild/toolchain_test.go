@@ -208,6 +208,8 @@ func TestSupported(t *testing.T) {
 		{"CFI of 6.0", []string{v60, "CONFIG_LIVEPATCH=y", "CONFIG_LTO_CLANG_THIN=y", "CONFIG_CFI_CLANG=y"}, "", []string{"CONFIG_CFI_CLANG"}},
 		{"CFI of 6.1", []string{v61, "CONFIG_LIVEPATCH=y", "CONFIG_LTO_CLANG_THIN=y", "CONFIG_CFI_CLANG=y"}, "", nil},
 		{"profile", []string{"CONFIG_LIVEPATCH=y", "CONFIG_AUTOFDO_CLANG=y"}, "", []string{"CONFIG_AUTOFDO_CLANG"}},
+		{"versions in no form", []string{"CONFIG_LIVEPATCH=y", "CONFIG_MODVERSIONS=y", "# CONFIG_BASIC_MODVERSIONS is not set"}, "", []string{"CONFIG_BASIC_MODVERSIONS"}},
+		{"versions in the extended form", []string{"CONFIG_LIVEPATCH=y", "CONFIG_MODVERSIONS=y", "CONFIG_EXTENDED_MODVERSIONS=y", "# CONFIG_BASIC_MODVERSIONS is not set"}, "", nil},
 		{"random layout", []string{"CONFIG_LIVEPATCH=y", "CONFIG_RANDSTRUCT=y"}, "", []string{"CONFIG_RANDSTRUCT", "--build-tree"}},
 		{"random layout by the plugin", []string{"CONFIG_LIVEPATCH=y", "CONFIG_GCC_PLUGIN_RANDSTRUCT=y"}, "", []string{"CONFIG_GCC_PLUGIN_RANDSTRUCT"}},
 		{"random layout, its seed at hand", []string{"CONFIG_LIVEPATCH=y", "CONFIG_RANDSTRUCT=y"}, seeded, nil},

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"runtime"
 	"slices"
+	"strings"
 
 	"golang.org/x/sync/errgroup"
 
@@ -88,7 +89,14 @@ func (p *pair) unit(owner string, d *elfdiff.Result) *analyze.Unit {
 // the patches come from the private tree, or for a module outside of the kernel's tree
 // from its own build.
 func checkVersions(ctx context.Context, work *kbuild.Work, p *pair, change *change, u *analyze.Unit, say *journal) error {
-	if p.isNew || len(p.before.CRCs) == 0 {
+	if p.isNew {
+		return nil
+	}
+	if before := objectVersions(u.Diff.Orig.File); len(before) > 0 {
+		say.about(u, kbuild.CheckCRCs(before, objectVersions(u.Diff.Patched.File), change.addsInclude())...)
+		return nil
+	}
+	if len(p.before.CRCs) == 0 {
 		return nil
 	}
 	after := p.after.CRCs
@@ -100,4 +108,17 @@ func checkVersions(ctx context.Context, work *kbuild.Work, p *pair, change *chan
 	}
 	say.about(u, kbuild.CheckCRCs(p.before.CRCs, after, change.addsInclude())...)
 	return nil
+}
+
+// objectVersions are the versions of exported symbols in an object that has them: in v5.10
+// genksyms gives them to the linker as the values of symbols, in v6.1 no object has them
+// (cmd_modversions_c, scripts/Makefile.build).
+func objectVersions(f *elfobj.File) map[string]uint32 {
+	out := map[string]uint32{}
+	for _, s := range f.Symbols {
+		if name, ok := strings.CutPrefix(s.Name, "__crc_"); ok && s.Sec == elfobj.SecAbs {
+			out[name] = uint32(s.Value)
+		}
+	}
+	return out
 }

@@ -3,6 +3,8 @@ package pipeline
 import (
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/klpforge/klpforge/elfobj"
 	"github.com/klpforge/klpforge/kernel/kmod"
 )
@@ -18,5 +20,15 @@ func TestExportsOfExtraModules(t *testing.T) {
 		if ok != want || ok && (e.Name != name || e.Object() != "foo") {
 			t.Errorf("%q: %+v, %v", name, e, ok)
 		}
+	}
+}
+
+func TestObjectVersions(t *testing.T) {
+	f := &elfobj.File{Symbols: []elfobj.Symbol{
+		{}, {Name: "__crc_known", Sec: elfobj.SecAbs, Value: 0xa3d96ab7}, {Name: "__crc_later", Sec: elfobj.SecUndef},
+		{Name: "other", Sec: elfobj.SecAbs, Value: 1},
+	}}
+	if d := cmp.Diff(map[string]uint32{"known": 0xa3d96ab7}, objectVersions(f)); d != "" {
+		t.Errorf("versions (-want +got)\n%s", d)
 	}
 }

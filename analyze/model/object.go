@@ -146,7 +146,7 @@ func (p *Program) relocate(f *elfobj.File, addrs, values []uint64) error {
 				if int(r.Sym) >= len(values) || r.Off > uint64(len(seg.Data)) {
 					return fmt.Errorf("model %s: relocation at %s+%#x is out of range", p.Name, s.Name, r.Off)
 				}
-				if strings.HasPrefix(s.Name, ".orc_") {
+				if noAddresses(s.Name) {
 					continue
 				}
 				v := values[r.Sym] + uint64(r.Addend)
@@ -166,6 +166,13 @@ func (p *Program) relocate(f *elfobj.File, addrs, values []uint64) error {
 		}
 	}
 	return nil
+}
+
+// noAddresses tells sections whose relocations lead nowhere that matters here: unwind
+// data, and versions of exports, which in v5.10 are values of symbols that the object
+// may leave undefined (CONFIG_MODVERSIONS, include/linux/export.h).
+func noAddresses(section string) bool {
+	return strings.HasPrefix(section, ".orc_") || strings.HasPrefix(strings.TrimPrefix(section, "_"), "__kcrctab")
 }
 
 // x86 applies the relocations of objects.

@@ -4,6 +4,8 @@ import (
 	"debug/dwarf"
 	"fmt"
 	"strings"
+
+	"github.com/klpforge/klpforge/analyze/types"
 )
 
 // maxDepth bounds pointers to pointers and arrays of arrays. Types refer to
@@ -134,11 +136,7 @@ func (t *Type) dwarfMembers(s *dwarf.StructType, base int64, prefix string, dept
 	for _, f := range s.Field {
 		bit := base + f.ByteOffset*8
 		if f.BitSize > 0 {
-			if f.DataBitOffset != 0 || f.BitOffset == 0 { // DWARF 4 and later
-				bit += f.DataBitOffset
-			} else { // DWARF 2 and 3 count from the high end of the storage unit
-				bit += f.Type.Size()*8 - f.BitOffset - f.BitSize
-			}
+			bit = base + types.FieldBit(f)
 		}
 		inner, isStruct := f.Type.(*dwarf.StructType)
 		if isStruct && inner.StructName == "" && depth < maxDepth {

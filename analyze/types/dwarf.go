@@ -190,13 +190,8 @@ func (r *reader) members(l *Layout, s *dwarf.StructType, base int64) {
 			m.Name = anonymous
 		}
 		if m.Bits > 0 {
-			unit := f.Type.Size() * 8
-			switch {
-			case f.DataBitOffset != 0 || f.BitOffset == 0: // DWARF 4 and later
-				m.Offset, m.Bit = base+f.DataBitOffset/8, f.DataBitOffset%8
-			default: // DWARF 2 and 3 count from the high end of the storage unit
-				m.Bit = unit - f.BitOffset - f.BitSize
-			}
+			bit := FieldBit(f)
+			m.Offset, m.Bit = base+bit/8, bit%8
 		}
 		typ, ptr := refersTo(f.Type)
 		if typ != "" {
@@ -207,6 +202,21 @@ func (r *reader) members(l *Layout, s *dwarf.StructType, base int64) {
 		}
 		l.Members = append(l.Members, m)
 	}
+}
+
+// FieldBit is where a bit-field begins, in bits from the start of its structure, on a
+// little-endian machine.
+//
+// DWARF 4 has DW_AT_data_bit_offset, which counts from there. DWARF 2 and 3 say in which
+// bytes the field lies (DW_AT_data_member_location, DW_AT_byte_size) and how far below
+// their high end (DW_AT_bit_offset, which may be 0); gcc 10 still does so with -gdwarf-4.
+// debug/dwarf does not tell an attribute that is absent from one that is 0; but only the old
+// form gives a bit-field a size in bytes.
+func FieldBit(f *dwarf.StructField) int64 {
+	if f.DataBitOffset == 0 && f.ByteSize > 0 {
+		return (f.ByteOffset+f.ByteSize)*8 - f.BitOffset - f.BitSize
+	}
+	return f.ByteOffset*8 + f.DataBitOffset
 }
 
 func (r *reader) variable(e *dwarf.Entry, functions []string) error {

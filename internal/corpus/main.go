@@ -23,7 +23,11 @@ func main() {
 	defer stop()
 	var o e2e.CorpusOptions
 	flag.StringVar(&o.Release, "release", "6.1.0-53-cloud-amd64", "the older kernel")
+	flag.StringVar(&o.BuildTree, "build-tree", "", "instead of -release: the directory that the older kernel was built in")
 	flag.StringVar(&o.NewVersion, "to", "6.1.190-1", "source package version of the newer kernel")
+	flag.StringVar(&o.Newer, "newer", "", "instead of -to: directory of the newer source")
+	flag.StringVar(&o.TakenBack, "taken-back", "", "directory of an older source: take the changes from it to -newer back")
+	flag.IntVar(&o.Max, "max", 0, "at most that many files, spread evenly; 0 for all")
 	flag.IntVar(&o.Parallel, "parallel", 2, "builds at a time")
 	flag.BoolVar(&o.Boot, "boot", true, "load what was built in a VM")
 	flag.BoolVar(&o.Lint, "lint", false, "make no modules, only say what the checks find")
@@ -34,6 +38,10 @@ func main() {
 	out := flag.String("json", "", "write all cases to this file")
 	dir := flag.String("dir", "", "keep patches and modules in this directory")
 	flag.Parse()
+	if o.TakenBack != "" && o.Newer == "" {
+		fmt.Fprintln(os.Stderr, "corpus: -taken-back needs -newer")
+		os.Exit(2)
+	}
 	for _, f := range flag.Args() {
 		o.Files = append(o.Files, strings.TrimPrefix(f, "./"))
 	}
@@ -72,16 +80,19 @@ func run(ctx context.Context, o e2e.CorpusOptions, out, dir string, list, resume
 	}
 	e := &e2e.Env{Cache: cache, Dir: dir, Log: os.Stderr}
 	if list {
-		files, err := e.CorpusFiles(ctx, o.Release, o.NewVersion)
+		files, err := e.CorpusFiles(ctx, o)
 		for _, f := range files {
 			fmt.Println(f)
 		}
 		return err
 	}
+	if o.BuildTree != "" && o.Boot {
+		return errors.New("-build-tree says nothing of what to boot: give -boot=false")
+	}
 	if out != "" {
 		sofar := slices.Clone(o.Known)
 		o.Each = func(c e2e.Case) error {
-			sofar = append(sofar, c)
+			sofar = append(elsewhere(sofar, []e2e.Case{c}), c)
 			return writeCases(out, sofar)
 		}
 	}

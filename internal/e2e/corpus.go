@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -22,6 +21,8 @@ import (
 	"github.com/klpforge/klpforge/internal/vm"
 	"github.com/klpforge/klpforge/kbuild"
 	"github.com/klpforge/klpforge/kernel"
+	"github.com/klpforge/klpforge/kernel/buildtree"
+	"github.com/klpforge/klpforge/kernel/cachedir"
 	"github.com/klpforge/klpforge/module/note"
 	"github.com/klpforge/klpforge/pipeline"
 	"github.com/klpforge/klpforge/report"
@@ -60,51 +61,78 @@ type Case struct {
 
 // CorpusOptions choose a corpus.
 type CorpusOptions struct {
-	Release    string   // the older kernel
-	NewVersion string   // source package version of the newer one
-	Files      []string // only these; nil for all
-	Parallel   int      // builds at a time; default 2
-	Boot       bool     // load what was built in a VM
-	Lint       bool     // make no modules, only findings
-	Objects    string   // directory to keep the pairs of objects in; "" for none
-	Known      []Case   // outcomes of an earlier run, not to be made again
-	// Each is called for each case when its build is over, one at a time.
+	Release    string // the older kernel, in the cache or fetched by the machine's own package sources
+	BuildTree  string // instead: the directory that the older kernel was built in
+	NewVersion string // source package version of the newer one
+	Newer      string // instead: directory of the newer source, unpacked
+	// TakenBack is the directory of an older source. The patches are then the changes from it
+	// to Newer, both of another line, taken back where the kernel's source has them.
+	TakenBack string
+	Files     []string // only these; nil for all
+	Max       int      // at most that many, spread evenly over the names; 0 for all
+	Parallel  int      // builds at a time; default 2
+	Boot      bool     // load what was built in a VM
+	Lint      bool     // make no modules, only findings
+	Objects   string   // directory to keep the pairs of objects in; "" for none
+	Known     []Case   // outcomes of an earlier run, not to be made again
+	// Each is called for each case when its build is over, and when it was loaded, one at
+	// a time.
 	Each func(Case) error
 }
 
 // CorpusFiles lists the files of an update that the older kernel builds: the
 // corpus, in order of their names.
-func (e *Env) CorpusFiles(ctx context.Context, release, newVersion string) ([]string, error) {
-	tree, newer, err := e.corpusTrees(ctx, release, newVersion)
+func (e *Env) CorpusFiles(ctx context.Context, o CorpusOptions) ([]string, error) {
+	_, u, err := e.corpusUpdate(ctx, &o)
 	if err != nil {
 		return nil, err
 	}
-	return changedSources(tree, newer)
+	files, err := u.files()
+	return spread(files, o.Max), err
 }
 
-// corpusTrees brings the older kernel's prepared tree and the newer source.
-func (e *Env) corpusTrees(ctx context.Context, release, newVersion string) (tree *kbuild.Tree, newer string, err error) {
-	if err := e.Fetch(ctx, release); err != nil {
-		return nil, "", err
+// corpusUpdate brings the older kernel's prepared tree and the newer source.
+func (e *Env) corpusUpdate(ctx context.Context, o *CorpusOptions) (kernel.Options, *update, error) {
+	k, err := o.kernel(e.Cache)
+	if err != nil {
+		return k, nil, err
 	}
-	if tree, err = e.prepared(ctx, release); err != nil {
-		return nil, "", err
+	if o.BuildTree == "" {
+		if err := e.Fetch(ctx, o.Release); err != nil {
+			return k, nil, err
+		}
 	}
-	newer, err = e.unpackSource(ctx, sourcePackage(release), newVersion)
-	return tree, newer, err
+	u := &update{ctx: ctx, newer: o.Newer, takenBack: o.TakenBack, scratch: e.Dir}
+	if u.tree, err = prepare(ctx, k); err != nil {
+		return k, nil, err
+	}
+	if u.newer == "" {
+		u.newer, err = e.UnpackSource(ctx, "", sourcePackage(o.Release), o.NewVersion)
+	}
+	return k, u, err
+}
+
+// kernel is where the older kernel is.
+func (o *CorpusOptions) kernel(cache cachedir.Dir) (kernel.Options, error) {
+	if o.BuildTree == "" {
+		return kernel.Options{Release: o.Release, Root: cache.TargetRoot(o.Release), Cache: cache}, nil
+	}
+	tree, err := buildtree.Open(o.BuildTree)
+	return kernel.Options{Finder: tree, Cache: cache}, err
 }
 
 // Corpus builds the patches of an update and, if asked, loads them.
 func (e *Env) Corpus(ctx context.Context, o CorpusOptions) ([]Case, error) {
-	tree, newer, err := e.corpusTrees(ctx, o.Release, o.NewVersion)
+	k, u, err := e.corpusUpdate(ctx, &o)
 	if err != nil {
 		return nil, err
 	}
 	files := o.Files
 	if files == nil {
-		if files, err = changedSources(tree, newer); err != nil {
+		if files, err = u.files(); err != nil {
 			return nil, err
 		}
+		files = spread(files, o.Max)
 	}
 	known := map[string]Case{}
 	for _, c := range o.Known {
@@ -124,7 +152,7 @@ func (e *Env) Corpus(ctx context.Context, o CorpusOptions) ([]Case, error) {
 			continue
 		}
 		g.Go(func() error {
-			c, err := e.corpusCase(gctx, &o, tree.Dir, newer, f)
+			c, err := e.corpusCase(gctx, &o, k, u, f)
 			if err != nil {
 				return err
 			}
@@ -143,20 +171,28 @@ func (e *Env) Corpus(ctx context.Context, o CorpusOptions) ([]Case, error) {
 		return nil, err
 	}
 	if o.Boot && !o.Lint {
-		return cases, e.loadAll(ctx, o.Release, cases)
+		opt, err := e.VM(ctx, o.Release)
+		if err != nil {
+			return cases, err
+		}
+		return cases, e.LoadCases(ctx, opt, cases, o.Each)
 	}
 	return cases, nil
 }
 
-// unpackSource unpacks a source package version into the cache.
-func (e *Env) unpackSource(ctx context.Context, pkg, version string) (string, error) {
+// UnpackSource unpacks the C files of a source package version into the cache. suite is the
+// one of the archive that has it, "" for this machine's package sources.
+func (e *Env) UnpackSource(ctx context.Context, suite, pkg, version string) (string, error) {
 	dir := filepath.Join(string(e.Cache), "corpus", pkg+"_"+version)
 	if _, err := os.Stat(dir); err == nil {
 		return dir, nil
 	}
-	deb, err := e.deb(ctx, pkg, version)
+	deb, err := e.suiteDeb(ctx, suite, pkg, version)
 	if err != nil {
 		return "", err
+	}
+	if suite != "" { // a directory for this package alone
+		defer os.RemoveAll(filepath.Dir(deb))
 	}
 	tmp := dir + fmt.Sprintf(".%d.tmp", os.Getpid())
 	if err := os.MkdirAll(tmp, 0o755); err != nil {
@@ -170,37 +206,7 @@ func (e *Env) unpackSource(ctx context.Context, pkg, version string) (string, er
 	return dir, os.Rename(tmp, dir)
 }
 
-// changedSources lists the .c files that differ between the prepared tree and
-// the newer source and that go into vmlinux or a module.
-func changedSources(tree *kbuild.Tree, newer string) ([]string, error) {
-	var out []string
-	err := filepath.WalkDir(newer, func(p string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() || !strings.HasSuffix(p, ".c") {
-			return err
-		}
-		rel, err := filepath.Rel(newer, p)
-		if err != nil {
-			return err
-		}
-		o, err := tree.Owner(strings.TrimSuffix(rel, ".c") + ".o")
-		if err != nil || o.Kind != kbuild.KindVmlinux && o.Kind != kbuild.KindModule {
-			return err
-		}
-		a, err := os.ReadFile(filepath.Join(tree.Dir, rel))
-		if err != nil {
-			return nil // a new file
-		}
-		b, err := os.ReadFile(p)
-		if err == nil && !bytes.Equal(a, b) {
-			out = append(out, rel)
-		}
-		return err
-	})
-	slices.Sort(out)
-	return out, err
-}
-
-func (e *Env) corpusCase(ctx context.Context, o *CorpusOptions, older, newer, file string) (Case, error) {
+func (e *Env) corpusCase(ctx context.Context, o *CorpusOptions, k kernel.Options, u *update, file string) (Case, error) {
 	c := Case{File: file}
 	name := strings.NewReplacer("/", "_", ".", "_", "-", "_").Replace(strings.TrimSuffix(file, ".c"))
 	if len(name) > 50 {
@@ -210,10 +216,9 @@ func (e *Env) corpusCase(ctx context.Context, o *CorpusOptions, older, newer, fi
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return c, err
 	}
-	diff, err := exec.CommandContext(ctx, "diff", "-u", "--label", "a/"+file, "--label", "b/"+file,
-		filepath.Join(older, file), filepath.Join(newer, file)).Output()
-	if len(diff) == 0 {
-		return c, fmt.Errorf("no difference in %s: %v", file, err)
+	diff, err := u.patch(file)
+	if err != nil {
+		return c, err
 	}
 	patch := filepath.Join(dir, name+".patch")
 	if err := os.WriteFile(patch, diff, 0o644); err != nil {
@@ -221,8 +226,8 @@ func (e *Env) corpusCase(ctx context.Context, o *CorpusOptions, older, newer, fi
 	}
 	ko := filepath.Join(dir, "c_"+name+".ko")
 	start := time.Now()
-	res, err := pipeline.Run(ctx, pipeline.Options{Kernel: kernel.Options{Release: o.Release, Root: string(e.Cache.TargetRoot(o.Release)), Cache: e.Cache},
-		Patches: []string{patch}, Output: ko, Jobs: 1, DiffOnly: o.Lint, KeepObjects: o.Objects})
+	res, err := pipeline.Run(ctx, pipeline.Options{Kernel: k, Patches: []string{patch}, Output: ko, Jobs: 1,
+		DiffOnly: o.Lint, KeepObjects: o.Objects})
 	c.Seconds = time.Since(start).Seconds()
 	if ctx.Err() != nil {
 		return c, ctx.Err()
@@ -286,15 +291,17 @@ func (e *Env) LoadModules(ctx context.Context, release, dir string) ([]Case, err
 		}
 		cases = append(cases, c)
 	}
-	return cases, e.loadAll(ctx, release, cases)
-}
-
-// loadAll loads and unloads every module that was built, in batches.
-func (e *Env) loadAll(ctx context.Context, release string, cases []Case) error {
 	opt, err := e.VM(ctx, release)
 	if err != nil {
-		return err
+		return nil, err
 	}
+	return cases, e.LoadCases(ctx, opt, cases, nil)
+}
+
+// LoadCases loads and unloads every module that was built and not tried yet, in batches.
+// opt says what to boot. each, when not nil, is called for each case when its outcome is
+// known.
+func (e *Env) LoadCases(ctx context.Context, opt vm.Options, cases []Case, each func(Case) error) error {
 	opt.Log = nil
 	var lps []vm.Livepatch
 	index := map[string]int{}
@@ -313,6 +320,7 @@ func (e *Env) loadAll(ctx context.Context, release string, cases []Case) error {
 	}
 	// Outcomes count as they come: a run that is stopped keeps what it has seen.
 	tried := 0
+	var keep error
 	r, err := vm.Batch(ctx, opt, lps, vm.BatchOptions{Load: 2, Wait: 3 * time.Minute, Progress: func(it vm.BatchItem) {
 		c := &cases[index[it.Livepatch.Label]]
 		ok := it.OK
@@ -330,13 +338,16 @@ func (e *Env) loadAll(ctx context.Context, release string, cases []Case) error {
 		if it.Death != nil {
 			fmt.Fprintln(e.Log, it.Death.Log)
 		}
+		if each != nil {
+			keep = errors.Join(keep, each(*c))
+		}
 	}})
 	if r != nil {
 		for _, d := range r.Unexplained {
 			fmt.Fprintf(e.Log, "the VM ended, and no livepatch did it alone: %s; %d were loaded before: %s\n%s\n", d.Why, len(d.Before), strings.Join(d.Before, " "), d.Log)
 		}
 	}
-	return err
+	return errors.Join(err, keep)
 }
 
 // Table renders the outcome of a corpus.

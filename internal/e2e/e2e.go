@@ -12,11 +12,14 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/klpforge/klpforge/internal/vm"
 	"github.com/klpforge/klpforge/kernel"
 	"github.com/klpforge/klpforge/kernel/cachedir"
 	"github.com/klpforge/klpforge/kernel/fetch"
+	"github.com/klpforge/klpforge/kernel/fetch/apt"
+	"github.com/klpforge/klpforge/kernel/fetch/provider"
 	"github.com/klpforge/klpforge/pipeline"
 )
 
@@ -59,6 +62,31 @@ func (e *Env) SourceFile(ctx context.Context, pkg, version, file string) ([]byte
 		return nil, fmt.Errorf("read %s of %s %s: %w", file, pkg, version, err)
 	}
 	return out, nil
+}
+
+// suiteDeb downloads a package version from a suite of the archive.
+func (e *Env) suiteDeb(ctx context.Context, suite, pkg, version string) (string, error) {
+	if suite == "" {
+		return e.deb(ctx, pkg, version)
+	}
+	const age = 24 * time.Hour
+	from, err := apt.Provider{}.InSuite(ctx, e.Cache.Lists(suite), suite, age, func(s string) { fmt.Fprintln(e.Log, "  "+s) })
+	if err != nil {
+		return "", err
+	}
+	dir, err := os.MkdirTemp(e.Dir, "deb-")
+	if err != nil {
+		return "", err
+	}
+	p := provider.Package{Name: pkg, Version: version}
+	if err := from.Download(ctx, dir, p); err != nil {
+		return "", fmt.Errorf("download %s=%s: %w", pkg, version, err)
+	}
+	found, err := filepath.Glob(filepath.Join(dir, "*.deb"))
+	if err != nil || len(found) != 1 {
+		return "", errors.Join(err, fmt.Errorf("download %s=%s: %q was left", pkg, version, found))
+	}
+	return found[0], nil
 }
 
 // deb downloads a package version with apt, which checks it.
@@ -156,7 +184,16 @@ func (e *Env) VM(ctx context.Context, release string) (vm.Options, error) {
 	if err != nil {
 		return vm.Options{}, err
 	}
-	return vm.Options{Kernel: filepath.Join(e.Cache.TargetRoot(release), "boot", "vmlinuz-"+release), Init: init, Dir: dir, Log: e.Log}, nil
+	root := e.Cache.TargetRoot(release)
+	o := vm.Options{Root: root, Release: release, Init: init, Dir: dir, Log: e.Log}
+	// Debian's own packages until 13; those since, which are split, and RPM's.
+	for _, image := range []string{"boot/vmlinuz-" + release, "usr/lib/modules/" + release + "/vmlinuz", "lib/modules/" + release + "/vmlinuz"} {
+		o.Kernel = filepath.Join(root, image)
+		if _, err := os.Stat(o.Kernel); err == nil {
+			return o, nil
+		}
+	}
+	return vm.Options{}, fmt.Errorf("find the image of %s: none below %s", release, root)
 }
 
 // Ext4 boots a release and runs the ext4 case; ko is "" for the control run.

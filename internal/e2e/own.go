@@ -7,7 +7,7 @@ import (
 )
 
 // sourceOf are releases whose source package has a line's newest source here.
-var sourceOf = map[string]string{"6.1": CloudRelease, "6.12": IBTRelease}
+var sourceOf = map[string]string{"6.1": CloudRelease, "6.12": IBTRelease, "7.2": SidRelease}
 
 // SourceTarball fetches, if need be, the packed source of a line such as "6.1".
 func (e *Env) SourceTarball(ctx context.Context, line string) (string, error) {

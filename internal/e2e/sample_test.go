@@ -96,15 +96,7 @@ func TestCorpusSample(t *testing.T) {
 // presentIn keeps the files that differ in another pair of versions.
 func presentIn(t *testing.T, e *Env, p Pair, files []string) []string {
 	t.Helper()
-	tree, err := e.prepared(t.Context(), p.Release)
-	if err != nil {
-		t.Fatal(err)
-	}
-	newer, err := e.unpackSource(t.Context(), sourcePackage(p.Release), p.Newer)
-	if err != nil {
-		t.Fatal(err)
-	}
-	changed, err := changedSources(tree, newer)
+	changed, err := e.CorpusFiles(t.Context(), CorpusOptions{Release: p.Release, NewVersion: p.Newer})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -25,6 +25,15 @@ const (
 	CorpusSource  = "6.1.190-1"                  // the newer side
 )
 
+// Kernels of other suites and flavours, for the matrix. Those of a suite have its
+// compiler: gcc 10, 14, 16.
+const (
+	BullseyeRelease = "5.10.0-43-cloud-amd64"      // source 5.10.251-5
+	TrixieRelease   = "6.12.117+deb13-cloud-amd64" // source 6.12.117-1
+	SidRelease      = "7.2.13+deb14-cloud-amd64"   // source 7.2.13-1
+	RTRelease       = "6.1.0-50-rt-amd64"          // PREEMPT_RT, of patched source, which the archive keeps for point releases
+)
+
 // Warm brings into the cache what the tests on real kernels work on: packages,
 // prepared trees, and pairs of objects compiled before and after a real patch.
 // While one kernel is prepared, the next is downloaded.
@@ -79,7 +88,12 @@ func (e *Env) Warm(ctx context.Context) error {
 
 // prepared returns the prepared tree of a release in the cache.
 func (e *Env) prepared(ctx context.Context, release string) (*kbuild.Tree, error) {
-	k, err := kernel.Open(kernel.Options{Release: release, Root: e.Cache.TargetRoot(release), Cache: e.Cache})
+	return prepare(ctx, kernel.Options{Release: release, Root: e.Cache.TargetRoot(release), Cache: e.Cache})
+}
+
+// prepare returns the prepared tree of a kernel.
+func prepare(ctx context.Context, o kernel.Options) (*kbuild.Tree, error) {
+	k, err := kernel.Open(o)
 	if err != nil {
 		return nil, err
 	}
@@ -113,7 +127,7 @@ func (e *Env) Pairs(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	newer, err := e.unpackSource(ctx, sourcePackage(CorpusRelease), CorpusSource)
+	newer, err := e.UnpackSource(ctx, "", sourcePackage(CorpusRelease), CorpusSource)
 	if err != nil {
 		return err
 	}

@@ -23,6 +23,8 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+
+	"github.com/klpforge/klpforge/kernel/cachedir"
 )
 
 //go:embed config
@@ -37,6 +39,7 @@ type Spec struct {
 	Vars    []string // variables of make's command line
 	Options []string // lines of configuration beside those that all have; the last of a name counts
 	Needs   []string // programs of packages that scripts/install-deps does not install
+	RPM     bool     // built by make rpm-pkg, which compiles a copy of the source; with InPlace
 }
 
 // clang14 are the programs of clang 14 and its linker, by their names in Debian.
@@ -53,9 +56,19 @@ func Specs() []Spec {
 	}
 }
 
+// Extra are kernels for the matrix, beside those of Specs.
+func Extra() []Spec {
+	return []Spec{
+		// With versions in neither form, modules load by force alone.
+		{Name: "7.2-gcc", Line: "7.2", Options: []string{"CONFIG_BASIC_MODVERSIONS=y"}},
+		{Name: "6.1-rpm", Line: "6.1", InPlace: true, RPM: true},
+		{Name: "6.1-kasan", Line: "6.1", Options: []string{"CONFIG_KASAN=y", "CONFIG_KASAN_GENERIC=y"}},
+	}
+}
+
 // Find returns the spec of a name.
 func Find(name string) (Spec, error) {
-	all := Specs()
+	all := append(Specs(), Extra()...)
 	i := slices.IndexFunc(all, func(s Spec) bool { return s.Name == name })
 	if i < 0 {
 		return Spec{}, fmt.Errorf("own kernels: there is none called %s", name)
@@ -68,6 +81,8 @@ type Kernel struct {
 	Source  string // directory of the source
 	Build   string // the build tree; Source for one that was built in place
 	Release string
+	// Packages is the directory of the RPM packages, binary and source, of a Spec with RPM.
+	Packages string
 }
 
 // Image is what boots.
@@ -84,6 +99,14 @@ func (s Spec) Make(ctx context.Context, cache string, tarball func(line string) 
 	}
 	m := maker{Spec: s, ctx: ctx, log: log, dir: filepath.Join(cache, "kernels-own", s.Name)}
 	k := Kernel{Source: filepath.Join(cache, "kernels-own", "source-"+s.Line), Build: filepath.Join(m.dir, "build")}
+	// One run at a time makes kernels: each takes all processors.
+	unlock, err := cachedir.Lock(ctx, filepath.Join(cache, "kernels-own", ".lock"), func() {
+		fmt.Fprintln(log, "waiting for another run that makes kernels")
+	})
+	if err != nil {
+		return Kernel{}, fmt.Errorf("make kernel %s: %w", s.Name, err)
+	}
+	defer unlock()
 	if err := m.unpack(k.Source, tarball); err != nil {
 		return Kernel{}, fmt.Errorf("unpack the source of kernel %s: %w", s.Name, err)
 	}
@@ -100,6 +123,14 @@ func (s Spec) Make(ctx context.Context, cache string, tarball func(line string) 
 			return Kernel{}, fmt.Errorf("make kernel %s: %w", s.Name, err)
 		}
 	}
+	if s.RPM {
+		k.Packages = filepath.Join(m.dir, "rpm", "packages")
+		built, err := filepath.Glob(filepath.Join(m.dir, "rpm", "BUILD", "kernel-*"))
+		if err != nil || len(built) != 1 {
+			return Kernel{}, fmt.Errorf("make kernel %s: rpmbuild left %q (%w)", s.Name, built, err)
+		}
+		k.Source, k.Build = built[0], built[0]
+	}
 	release, err := os.ReadFile(filepath.Join(k.Build, "include/config/kernel.release"))
 	k.Release = strings.TrimSpace(string(release))
 	return k, err
@@ -107,7 +138,12 @@ func (s Spec) Make(ctx context.Context, cache string, tarball func(line string) 
 
 // stamp identifies what a kernel is made of.
 func (s Spec) stamp() string {
-	sum := sha256.Sum256(fmt.Appendf(nil, "%+v\n%s", s, common))
+	text := fmt.Sprintf("{Name:%s Line:%s InPlace:%t Git:%t Vars:%v Options:%v Needs:%v}\n%s",
+		s.Name, s.Line, s.InPlace, s.Git, s.Vars, s.Options, s.Needs, common)
+	if s.RPM {
+		text += "rpm-pkg\n"
+	}
+	sum := sha256.Sum256([]byte(text))
 	return hex.EncodeToString(sum[:]) + "\n"
 }
 
@@ -178,7 +214,26 @@ func (m *maker) build(source string, k Kernel) error {
 	if err := m.configured(filepath.Join(k.Build, ".config")); err != nil {
 		return err
 	}
+	if m.RPM {
+		return m.pack(source, args)
+	}
 	return m.run(source, "make", append(args, fmt.Sprintf("-j%d", runtime.NumCPU()), "bzImage", "modules")...)
+}
+
+// pack has the kernel's makefiles make packages: kernel, kernel-devel, kernel-headers, and
+// the source package.
+func (m *maker) pack(source string, args []string) error {
+	top := filepath.Join(m.dir, "rpm")
+	// On Debian, the packages that an RPM needs are not in RPM's database.
+	options := fmt.Sprintf("RPMOPTS=--nodeps --define '_topdir %s'", top)
+	if err := m.run(source, "make", append(args, options, "rpm-pkg")...); err != nil {
+		return err
+	}
+	packages := filepath.Join(top, "packages")
+	if err := os.MkdirAll(packages, 0o755); err != nil {
+		return err
+	}
+	return m.run(top, "sh", "-c", `mv RPMS/*/*.rpm SRPMS/*.rpm packages && createrepo_c -q packages`)
 }
 
 // configured makes sure that kconfig kept the options that make this kernel another
