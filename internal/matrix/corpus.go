@@ -79,7 +79,7 @@ func sum(cases []e2e.Case) Cell {
 		Text: fmt.Sprintf("%d files, %d self-contained: %d built and loaded, %d refused, %d failed",
 			len(cases), alone, loaded, count[e2e.Refused], bad),
 	}
-	if bad*20 > alone {
+	if bad*20 > alone || len(cases) < leastFiles {
 		cell.Outcome = Failed
 	}
 	return cell

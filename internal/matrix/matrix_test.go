@@ -213,8 +213,11 @@ func TestSum(t *testing.T) {
 	if d := cmp.Diff(want, got); d != "" {
 		t.Errorf("sum (-want +got)\n%s", d)
 	}
-	if got := sum(cases[:1]); got.Outcome != Done {
-		t.Errorf("one that loads: %v", got)
+	if got := sum(cases[:1]); got.Outcome != Failed {
+		t.Errorf("one file is a corpus: %v", got)
+	}
+	if got := sum(slices.Repeat(cases[:1], leastFiles)); got.Outcome != Done {
+		t.Errorf("files that load: %v", got)
 	}
 }
 

@@ -36,8 +36,12 @@ type Update struct {
 	TakenBack bool
 }
 
-// corpusFiles is how many files of an update are tried.
-const corpusFiles = 42
+// corpusFiles is how many files of an update are tried, leastFiles how many there have to be
+// for a corpus to say something.
+const (
+	corpusFiles = 42
+	leastFiles  = 40
+)
 
 // Why most rows have no corpus.
 const (
@@ -62,7 +66,7 @@ func rows() []Row {
 		{
 			Name: "sid", Title: "Debian sid", Release: e2e.SidRelease, Suite: "sid",
 			Corpus: &Update{
-				Suite: "trixie", Package: "linux-source-6.12", From: "6.12.117-1", To: "6.12.118-1", TakenBack: true,
+				Suite: "trixie", Package: "linux-source-6.12", From: "6.12.107-1", To: "6.12.118-1", TakenBack: true,
 			},
 		},
 		{Name: "own-dirty", Title: "own, built in place, `-dirty`", Own: "6.1-gcc-dirty", NoCorpus: sameLine},
