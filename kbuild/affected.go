@@ -75,38 +75,38 @@ func (t *Tree) Affected(ctx context.Context, changed []string) (*Affected, error
 	return out, t.addReaders(ctx, out)
 }
 
-func affected(dir string, files []string, db *ownerDB, g *includeGraph) *Affected {
+func affected(dir string, files []string, db *ownerDB, graph *includeGraph) *Affected {
 	out := &Affected{}
 	because := map[int][]string{}
-	for _, f := range files {
-		deps := g.dependents([]string{f})
+	for _, file := range files {
+		deps := graph.dependents([]string{file})
 		used := false
-		for i, r := range g.Roots {
+		for i, r := range graph.Roots {
 			if deps[r.File] {
-				because[i] = append(because[i], f)
+				because[i] = append(because[i], file)
 				used = true
 			}
 		}
-		out.Files = append(out.Files, ChangedFile{Path: f, Class: classify(dir, f, g), Used: used})
+		out.Files = append(out.Files, ChangedFile{Path: file, Class: classify(dir, file, graph), Used: used})
 	}
-	for i, r := range g.Roots {
+	for i, root := range graph.Roots {
 		if because[i] == nil {
 			continue
 		}
 		slices.Sort(because[i])
-		src := g.Files[r.File]
-		o := AffectedObject{
-			Object: r.Object, Source: src, Owner: db.owner(dir, r.Object),
+		src := graph.Files[root.File]
+		object := AffectedObject{
+			Object: root.Object, Source: src, Owner: db.owner(dir, root.Object),
 			Assembly: path.Ext(src) == ".S", Because: slices.Compact(because[i]),
 		}
-		if r.Special {
-			o.Input = o.Owner.Reason == hostProgram || path.Ext(o.Object) == ".lds"
-			if o.Owner.Kind != KindSpecial {
-				o.Owner = Owner{Kind: KindSpecial, Reason: "constants for assembly code and for every object are generated from it"}
+		if root.Special {
+			object.Input = object.Owner.Reason == hostProgram || path.Ext(object.Object) == ".lds"
+			if object.Owner.Kind != KindSpecial {
+				object.Owner = Owner{Kind: KindSpecial, Reason: "constants for assembly code and for every object are generated from it"}
 			}
-			out.Special = append(out.Special, o)
+			out.Special = append(out.Special, object)
 		} else {
-			out.Objects = append(out.Objects, o)
+			out.Objects = append(out.Objects, object)
 		}
 	}
 	return out
@@ -114,7 +114,7 @@ func affected(dir string, files []string, db *ownerDB, g *includeGraph) *Affecte
 
 // classify tells the class of a changed file from its name, and from whether the
 // tree has it.
-func classify(dir, file string, g *includeGraph) Class {
+func classify(dir, file string, graph *includeGraph) Class {
 	base, ext := path.Base(file), path.Ext(file)
 	first, _, nested := strings.Cut(file, "/")
 	switch {
@@ -124,8 +124,8 @@ func classify(dir, file string, g *includeGraph) Class {
 	case first != "tools" && first != "samples" && (isMakefile(file) || strings.HasPrefix(base, "Kconfig")):
 		return ClassBuild
 	}
-	i, known := g.index[file]
-	included := known && len(g.reverse[i]) > 0
+	node, known := graph.index[file]
+	included := known && len(graph.reverse[node]) > 0
 	switch {
 	case first == "tools" || first == "samples" || first == "scripts" || first == "usr":
 		if known {
@@ -142,7 +142,7 @@ func classify(dir, file string, g *includeGraph) Class {
 		if !exists(filepath.Join(dir, file)) {
 			return ClassNewSource
 		}
-		if included && !g.isRoot(i) {
+		if included && !graph.isRoot(node) {
 			return ClassInclude
 		}
 		return ClassSource

@@ -17,24 +17,24 @@ import (
 // addReaders completes what the include graph says by what the rules of the build
 // say: what else is made of each changed file, and which programs of the build
 // include a changed header.
-func (t *Tree) addReaders(ctx context.Context, a *Affected) error {
+func (t *Tree) addReaders(ctx context.Context, hit *Affected) error {
 	ordinary := map[string]bool{}
-	for _, o := range a.Objects {
+	for _, o := range hit.Objects {
 		ordinary[o.Source] = true
 	}
 	var headers []string
-	for i := range a.Files {
-		f := &a.Files[i]
-		first, _, _ := strings.Cut(f.Path, "/")
-		if f.Class == ClassDoc || f.Class == ClassBuild || f.Class == ClassNewSource || ordinary[f.Path] || first == "samples" {
+	for i := range hit.Files {
+		changed := &hit.Files[i]
+		first, _, _ := strings.Cut(changed.Path, "/")
+		if changed.Class == ClassDoc || changed.Class == ClassBuild || changed.Class == ClassNewSource || ordinary[changed.Path] || first == "samples" {
 			continue
 		}
 		var err error
-		if f.Readers, err = t.Readers(ctx, f.Path); err != nil {
+		if changed.Readers, err = t.Readers(ctx, changed.Path); err != nil {
 			return err
 		}
-		if f.Class == ClassInclude {
-			headers = append(headers, f.Path)
+		if changed.Class == ClassInclude {
+			headers = append(headers, changed.Path)
 		}
 	}
 	if len(headers) == 0 {
@@ -44,18 +44,18 @@ func (t *Tree) addReaders(ctx context.Context, a *Affected) error {
 	if err != nil {
 		return err
 	}
-	for _, c := range x.commands {
-		if !c.host() && path.Ext(c.Object) != ".lds" || strings.HasPrefix(c.Object, "tools/") {
+	for _, saved := range x.commands {
+		if !saved.host() && path.Ext(saved.Object) != ".lds" || strings.HasPrefix(saved.Object, "tools/") {
 			continue
 		}
 		var because []string
 		for _, h := range headers {
-			if slices.Contains(c.Deps, h) {
+			if slices.Contains(saved.Deps, h) {
 				because = append(because, h)
 			}
 		}
 		if because != nil {
-			a.Special = append(a.Special, AffectedObject{Object: c.Object, Source: c.Source, Because: because, Input: true,
+			hit.Special = append(hit.Special, AffectedObject{Object: saved.Object, Source: saved.Source, Because: because, Input: true,
 				Owner: Owner{Kind: KindSpecial, Reason: hostProgram}})
 		}
 	}
@@ -74,10 +74,10 @@ func (w *Work) Altered(ctx context.Context, objects []string) ([]string, error) 
 		return nil, fmt.Errorf("ask kbuild for commands: %w", err)
 	}
 	altered := make([]bool, len(objects))
-	g, ctx := errgroup.WithContext(ctx)
-	g.SetLimit(w.jobs)
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(w.jobs)
 	for i, obj := range objects {
-		g.Go(func() error {
+		group.Go(func() error {
 			before, err := w.tree.inputText(ctx, w.tree.Dir, obj, cmds[obj])
 			if err != nil {
 				return err
@@ -87,7 +87,7 @@ func (w *Work) Altered(ctx context.Context, objects []string) ([]string, error) 
 			return err
 		})
 	}
-	if err := g.Wait(); err != nil {
+	if err := group.Wait(); err != nil {
 		return nil, err
 	}
 	var out []string
@@ -102,12 +102,12 @@ func (w *Work) Altered(ctx context.Context, objects []string) ([]string, error) 
 // inputCommands finds how programs of the build and linker scripts are made: as the
 // preparation recorded it, else as kbuild says.
 func (t *Tree) inputCommands(ctx context.Context, objects []string) (map[string]string, error) {
-	x, err := t.inputs(ctx)
+	index, err := t.inputs(ctx)
 	if err != nil {
 		return nil, err
 	}
 	out := map[string]string{}
-	for _, c := range x.commands {
+	for _, c := range index.commands {
 		out[c.Object] = c.Command
 	}
 	var goals []string
@@ -120,7 +120,7 @@ func (t *Tree) inputCommands(ctx context.Context, objects []string) (map[string]
 	if len(goals) == 0 {
 		return out, nil
 	}
-	made, err := t.dryRun(ctx, x.env, x.db, t.Dir, goals)
+	made, err := t.dryRun(ctx, index.env, index.db, t.Dir, goals)
 	var failed *RunError
 	if err != nil && !errors.As(err, &failed) {
 		return nil, err

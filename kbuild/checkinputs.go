@@ -11,19 +11,19 @@ import (
 // CheckInputs judges the changed files that the target's build reads otherwise than by
 // compiling them. The work tree has the changes; text gives the new contents of a
 // changed file, nil for one that is gone.
-func (w *Work) CheckInputs(ctx context.Context, a *Affected, text func(file string) []byte) ([]finding.Finding, error) {
+func (w *Work) CheckInputs(ctx context.Context, hit *Affected, text func(file string) []byte) ([]finding.Finding, error) {
 	var out []finding.Finding
-	for _, f := range a.Files {
-		readers := f.Readers
-		if f.Class == ClassInclude && len(readers) > 0 {
+	for _, changed := range hit.Files {
+		readers := changed.Readers
+		if changed.Class == ClassInclude && len(readers) > 0 {
 			var err error
-			if readers, err = w.affectedReaders(ctx, &f, text(f.Path)); err != nil {
+			if readers, err = w.affectedReaders(ctx, &changed, text(changed.Path)); err != nil {
 				return nil, err
 			}
 		}
-		out = append(out, checkInput(f.Path, readers)...)
+		out = append(out, checkInput(changed.Path, readers)...)
 	}
-	found, err := w.checkIncluders(ctx, a)
+	found, err := w.checkIncluders(ctx, hit)
 	return append(out, found...), err
 }
 

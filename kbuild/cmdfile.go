@@ -23,47 +23,47 @@ type savedCommand struct {
 
 // parseCmdFile reads the text of a .cmd file.
 func parseCmdFile(data []byte) (*savedCommand, error) {
-	c := &savedCommand{CRCs: map[string]uint32{}}
-	s := bufio.NewScanner(bytes.NewReader(data))
-	s.Buffer(nil, 4<<20)
+	saved := &savedCommand{CRCs: map[string]uint32{}}
+	lines := bufio.NewScanner(bytes.NewReader(data))
+	lines.Buffer(nil, 4<<20)
 	inDeps := false
-	for s.Scan() {
-		line := s.Text()
+	for lines.Scan() {
+		line := lines.Text()
 		if inDeps {
 			dep := strings.TrimSpace(strings.TrimSuffix(line, "\\"))
 			inDeps = strings.HasSuffix(line, "\\")
 			if marker, ok := strings.CutPrefix(dep, "$(wildcard include/config/"); ok {
-				c.Configs = append(c.Configs, configOption(strings.TrimSuffix(marker, ")")))
+				saved.Configs = append(saved.Configs, configOption(strings.TrimSuffix(marker, ")")))
 			} else if dep != "" && !strings.HasPrefix(dep, "$(wildcard") {
-				c.Deps = append(c.Deps, path.Clean(dep))
+				saved.Deps = append(saved.Deps, path.Clean(dep))
 			}
 			continue
 		}
 		switch {
 		case strings.HasPrefix(line, "cmd_"), strings.HasPrefix(line, "savedcmd_"):
 			name, value, ok := strings.Cut(line, " := ")
-			if ok && c.Command == "" {
-				_, c.Object, _ = strings.Cut(name, "cmd_")
-				c.Command = unescapeMake(value)
+			if ok && saved.Command == "" {
+				_, saved.Object, _ = strings.Cut(name, "cmd_")
+				saved.Command = unescapeMake(value)
 			}
 		case strings.HasPrefix(line, "source_"):
 			_, value, _ := strings.Cut(line, " := ")
-			c.Source = path.Clean(strings.TrimSpace(value))
+			saved.Source = path.Clean(strings.TrimSpace(value))
 		case strings.HasPrefix(line, "deps_"):
 			inDeps = strings.HasSuffix(line, "\\")
 		case strings.HasPrefix(line, "#SYMVER "):
-			if err := addCRC(c.CRCs, line); err != nil {
+			if err := addCRC(saved.CRCs, line); err != nil {
 				return nil, err
 			}
 		}
 	}
-	if err := s.Err(); err != nil {
+	if err := lines.Err(); err != nil {
 		return nil, fmt.Errorf("read saved command: %w", err)
 	}
-	if c.Command == "" {
+	if saved.Command == "" {
 		return nil, fmt.Errorf("read saved command: none in the file")
 	}
-	return c, nil
+	return saved, nil
 }
 
 // configOption names the option that a marker below include/config stands for: FOO_BAR,
@@ -75,15 +75,15 @@ func configOption(marker string) string {
 
 // addCRC reads a line "#SYMVER name 0x01234567" (scripts/genksyms/genksyms.c, v6.1).
 func addCRC(crcs map[string]uint32, line string) error {
-	f := strings.Fields(line)
-	if len(f) != 3 {
+	fields := strings.Fields(line)
+	if len(fields) != 3 {
 		return fmt.Errorf("read symbol version: unexpected line %q", line)
 	}
-	v, err := strconv.ParseUint(strings.TrimPrefix(f[2], "0x"), 16, 32)
+	v, err := strconv.ParseUint(strings.TrimPrefix(fields[2], "0x"), 16, 32)
 	if err != nil {
-		return fmt.Errorf("read symbol version of %s: %w", f[1], err)
+		return fmt.Errorf("read symbol version of %s: %w", fields[1], err)
 	}
-	crcs[f[1]] = uint32(v)
+	crcs[fields[1]] = uint32(v)
 	return nil
 }
 

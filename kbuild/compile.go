@@ -84,21 +84,21 @@ func (w *Work) makeBefore(ctx context.Context, objects []string) (map[string]Bui
 	}
 	out := map[string]Built{}
 	for _, obj := range objects {
-		b, err := in.collect(obj)
+		made, err := in.collect(obj)
 		if err != nil {
 			return nil, err
 		}
 		if len(objects) == 1 {
-			b.Elapsed = time.Since(start)
+			made.Elapsed = time.Since(start)
 		}
-		if err := w.tree.checkRead(b.Deps); err != nil {
+		if err := w.tree.checkRead(made.Deps); err != nil {
 			return nil, err
 		}
-		if b.Path, err = w.store(w.objectKey(obj), in.Dir, b); err != nil {
+		if made.Path, err = w.store(w.objectKey(obj), in.Dir, made); err != nil {
 			return nil, err
 		}
-		w.remember(obj, b.Command)
-		out[obj] = *b
+		w.remember(obj, made.Command)
+		out[obj] = *made
 	}
 	return out, nil
 }
@@ -121,7 +121,7 @@ func (w *Work) make(ctx context.Context, objects []string, stage string) error {
 			return err
 		}
 	}
-	e, err := w.tree.environment(ctx, w.flags)
+	env, err := w.tree.environment(ctx, w.flags)
 	if err != nil {
 		return err
 	}
@@ -137,7 +137,7 @@ func (w *Work) make(ctx context.Context, objects []string, stage string) error {
 		}
 	}
 	w.progress("compile "+stage, 0, len(objects))
-	_, err = w.tree.makeGoals(ctx, e, db, w.Dir, []string{"-k", fmt.Sprintf("-j%d", w.jobs)}, db.goals(objects))
+	_, err = w.tree.makeGoals(ctx, env, db, w.Dir, []string{"-k", fmt.Sprintf("-j%d", w.jobs)}, db.goals(objects))
 	if err != nil {
 		var re *RunError
 		if !errors.As(err, &re) {
@@ -160,20 +160,20 @@ func (w *Work) collect(obj string) (*Built, error) {
 	if err != nil {
 		return nil, fmt.Errorf("collect %s: %w", obj, err)
 	}
-	c, err := parseCmdFile(data)
+	saved, err := parseCmdFile(data)
 	if err != nil {
 		return nil, fmt.Errorf("collect %s: %w", obj, err)
 	}
-	b := &Built{Object: obj, Path: filepath.Join(w.Dir, obj), Source: w.relative(c.Source), Command: c.Command, CRCs: c.CRCs}
-	b.Deps = append(b.Deps, b.Source)
-	for _, d := range c.Deps {
-		b.Deps = append(b.Deps, w.relative(d))
+	made := &Built{Object: obj, Path: filepath.Join(w.Dir, obj), Source: w.relative(saved.Source), Command: saved.Command, CRCs: saved.CRCs}
+	made.Deps = append(made.Deps, made.Source)
+	for _, d := range saved.Deps {
+		made.Deps = append(made.Deps, w.relative(d))
 	}
-	slices.Sort(b.Deps)
-	b.Deps = slices.Compact(b.Deps)
-	b.Configs = slices.Clone(c.Configs)
-	slices.Sort(b.Configs)
-	return b, nil
+	slices.Sort(made.Deps)
+	made.Deps = slices.Compact(made.Deps)
+	made.Configs = slices.Clone(saved.Configs)
+	slices.Sort(made.Configs)
+	return made, nil
 }
 
 // relative makes a path that a command used relative to the tree.
@@ -204,7 +204,7 @@ func (w *Work) Commands(ctx context.Context, objects []string) (map[string]strin
 	if len(unknown) == 0 {
 		return out, nil
 	}
-	e, err := w.tree.environment(ctx, w.flags)
+	env, err := w.tree.environment(ctx, w.flags)
 	if err != nil {
 		return nil, err
 	}
@@ -216,17 +216,17 @@ func (w *Work) Commands(ctx context.Context, objects []string) (map[string]strin
 	size := max(1, (len(unknown)+w.jobs-1)/w.jobs)
 	parts := slices.Collect(slices.Chunk(unknown, size))
 	found := make([]map[string]string, len(parts))
-	g, ctx := errgroup.WithContext(ctx)
+	group, ctx := errgroup.WithContext(ctx)
 	for i, part := range parts {
-		g.Go(func() error {
+		group.Go(func() error {
 			var err error
 			// The prepared tree, where no object exists: make tells nothing about
 			// objects that are up to date. A dry run writes nothing.
-			found[i], err = w.tree.dryRun(ctx, e, db, w.tree.Dir, db.goals(part))
+			found[i], err = w.tree.dryRun(ctx, env, db, w.tree.Dir, db.goals(part))
 			return err
 		})
 	}
-	if err := g.Wait(); err != nil {
+	if err := group.Wait(); err != nil {
 		return nil, fmt.Errorf("ask kbuild for commands: %w", err)
 	}
 	for _, m := range found {
@@ -285,23 +285,23 @@ func (w *Work) After(ctx context.Context, objects []string) ([]Built, error) {
 	}
 	var mu sync.Mutex
 	done := 0
-	g := errgroup.Group{}
-	g.SetLimit(w.jobs)
+	group := errgroup.Group{}
+	group.SetLimit(w.jobs)
 	w.progress("compile after", 0, len(objects))
 	for i, obj := range objects {
 		if out[i].Path != "" {
 			continue
 		}
-		g.Go(func() error {
-			b, err := w.compile(ctx, obj, cmds[obj])
+		group.Go(func() error {
+			made, err := w.compile(ctx, obj, cmds[obj])
 			if err == nil && w.shareAfter {
-				_, err = w.store(w.afterKey(state, obj, cmds[obj]), w.Dir, b)
+				_, err = w.store(w.afterKey(state, obj, cmds[obj]), w.Dir, made)
 			}
 			if err != nil {
 				errs[i] = err
 				return nil
 			}
-			out[i] = *b
+			out[i] = *made
 			mu.Lock()
 			defer mu.Unlock()
 			done++
@@ -309,7 +309,7 @@ func (w *Work) After(ctx context.Context, objects []string) ([]Built, error) {
 			return nil
 		})
 	}
-	g.Wait()
+	group.Wait()
 	return out, firstError(errs)
 }
 
@@ -337,14 +337,14 @@ func firstError(errs []error) error {
 
 // compile runs one recorded command and moves the object out of kbuild's way.
 func (w *Work) compile(ctx context.Context, obj, cmd string) (*Built, error) {
-	b, stale, err := w.compileOnce(ctx, obj, cmd)
+	made, stale, err := w.compileOnce(ctx, obj, cmd)
 	if err == nil && stale {
 		if err := w.whole(); err != nil {
 			return nil, err
 		}
-		b, _, err = w.compileOnce(ctx, obj, cmd)
+		made, _, err = w.compileOnce(ctx, obj, cmd)
 	}
-	return b, err
+	return made, err
 }
 
 // compileOnce also reports whether the compiler got the unchanged contents of a
@@ -379,12 +379,12 @@ func (w *Work) compileOnce(ctx context.Context, obj, cmd string) (*Built, bool, 
 		}
 		return nil, false, err
 	}
-	b := &Built{Object: obj, Source: w.sourceOf(cmd), Command: cmd}
+	result := &Built{Object: obj, Source: w.sourceOf(cmd), Command: cmd}
 	var stale bool
-	if b.Deps, stale, err = w.depFile(obj); err != nil {
+	if result.Deps, stale, err = w.depFile(obj); err != nil {
 		return nil, false, err
 	}
-	for _, dep := range b.Deps {
+	for _, dep := range result.Deps {
 		if !w.inside(dep) {
 			return nil, false, &OutsideError{obj, dep, "#include"}
 		}
@@ -392,14 +392,14 @@ func (w *Work) compileOnce(ctx context.Context, obj, cmd string) (*Built, bool, 
 	if err := w.checkAssembled(obj); err != nil {
 		return nil, false, err
 	}
-	if err := w.tree.checkRead(w.unchangedOf(b.Deps)); err != nil {
+	if err := w.tree.checkRead(w.unchangedOf(result.Deps)); err != nil {
 		return nil, false, err
 	}
-	if b.Path, err = w.keepAfter(obj); err != nil {
+	if result.Path, err = w.keepAfter(obj); err != nil {
 		return nil, false, err
 	}
-	b.Elapsed = time.Since(start)
-	return b, stale, nil
+	result.Elapsed = time.Since(start)
+	return result, stale, nil
 }
 
 // keepAfter moves an object to work/<id>/after.
@@ -440,13 +440,13 @@ func (w *Work) depFile(obj string) (deps []string, stale bool, err error) {
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	for _, f := range strings.Fields(strings.ReplaceAll(list, "\\\n", " ")) {
-		raw := f
-		f = w.relative(path.Clean(f))
-		stale = stale || w.changed[f] && raw != f && !sameFile(filepath.Join(w.Dir, f), w.Dir+"/"+raw)
+	for _, dep := range strings.Fields(strings.ReplaceAll(list, "\\\n", " ")) {
+		raw := dep
+		dep = w.relative(path.Clean(dep))
+		stale = stale || w.changed[dep] && raw != dep && !sameFile(filepath.Join(w.Dir, dep), w.Dir+"/"+raw)
 		// fixdep replaces this one by the options used; be like it.
-		if f != "include/generated/autoconf.h" {
-			deps = append(deps, f)
+		if dep != "include/generated/autoconf.h" {
+			deps = append(deps, dep)
 		}
 	}
 	slices.Sort(deps)
@@ -466,7 +466,7 @@ func sameFile(a, b string) bool {
 // generate makes files that are no objects and returns every file that is new in
 // their directories. Files that cannot be made are left out.
 func (w *Work) generate(ctx context.Context, files []string) ([]string, error) {
-	e, err := w.tree.environment(ctx, w.flags)
+	env, err := w.tree.environment(ctx, w.flags)
 	if err != nil {
 		return nil, err
 	}
@@ -474,7 +474,7 @@ func (w *Work) generate(ctx context.Context, files []string) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, err := w.tree.makeGoals(ctx, e, db, w.Dir, []string{"-k", fmt.Sprintf("-j%d", w.jobs)}, files); err != nil {
+	if _, err := w.tree.makeGoals(ctx, env, db, w.Dir, []string{"-k", fmt.Sprintf("-j%d", w.jobs)}, files); err != nil {
 		var re *RunError
 		if !errors.As(err, &re) {
 			return nil, err
@@ -523,18 +523,18 @@ func (w *Work) BuildNew(ctx context.Context, objects []string) ([]Built, error) 
 	}
 	out := make([]Built, len(clean))
 	for i, obj := range clean {
-		b, err := w.collect(obj)
+		made, err := w.collect(obj)
 		if err != nil {
 			return nil, err
 		}
-		if err := w.tree.checkRead(w.unchangedOf(b.Deps)); err != nil {
+		if err := w.tree.checkRead(w.unchangedOf(made.Deps)); err != nil {
 			return nil, err
 		}
-		if b.Path, err = w.keepAfter(obj); err != nil {
+		if made.Path, err = w.keepAfter(obj); err != nil {
 			return nil, err
 		}
-		w.remember(obj, b.Command)
-		out[i] = *b
+		w.remember(obj, made.Command)
+		out[i] = *made
 	}
 	return out, nil
 }

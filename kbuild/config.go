@@ -93,23 +93,23 @@ func (t *Tree) DiffConfig(path string, text []byte) ([]ConfigDiff, error) {
 
 func parseConfig(path string, data []byte) (*kconfig, error) {
 	sum := sha256.Sum256(data)
-	c := &kconfig{text: data, hash: hex.EncodeToString(sum[:]), values: map[string]string{}}
+	config := &kconfig{text: data, hash: hex.EncodeToString(sum[:]), values: map[string]string{}}
 	if m := configHeader.FindSubmatch(data); m != nil {
-		c.version = string(m[1])
+		config.version = string(m[1])
 	}
-	s := bufio.NewScanner(bytes.NewReader(data))
-	for s.Scan() {
-		if name, value, ok := strings.Cut(s.Text(), "="); ok && strings.HasPrefix(name, "CONFIG_") {
-			c.values[name] = value
+	lines := bufio.NewScanner(bytes.NewReader(data))
+	for lines.Scan() {
+		if name, value, ok := strings.Cut(lines.Text(), "="); ok && strings.HasPrefix(name, "CONFIG_") {
+			config.values[name] = value
 		}
 	}
-	if err := s.Err(); err != nil {
+	if err := lines.Err(); err != nil {
 		return nil, fmt.Errorf("read kernel configuration %s: %w", path, err)
 	}
-	if len(c.values) == 0 {
+	if len(config.values) == 0 {
 		return nil, fmt.Errorf("read kernel configuration %s: no CONFIG_ option in it", path)
 	}
-	return c, nil
+	return config, nil
 }
 
 // str returns the value of a string option without its quotes.
@@ -155,15 +155,15 @@ func sourceVersion(makefile string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("find kernel source: %w", err)
 	}
-	var v [3]string
+	var version [3]string
 	for i, name := range []string{"VERSION", "PATCHLEVEL", "SUBLEVEL"} {
 		m := regexp.MustCompile(`(?m)^` + name + `\s*=\s*(\d+)\s*$`).FindSubmatch(data)
 		if m == nil {
 			return "", fmt.Errorf("find kernel source: %s has no %s; is this the top of a kernel tree?", makefile, name)
 		}
-		v[i] = string(m[1])
+		version[i] = string(m[1])
 	}
-	return strings.Join(v[:], "."), nil
+	return strings.Join(version[:], "."), nil
 }
 
 // findSymvers returns the path of the target's Module.symvers, "" if none is known.
@@ -215,30 +215,30 @@ func (p *preparation) compareGenerated() ([]string, error) {
 // diffDefines reports each macro that two headers define differently.
 func diffDefines(name string, want, got []byte) []string {
 	parse := func(data []byte) map[string]string {
-		m := map[string]string{}
+		macros := map[string]string{}
 		for line := range strings.Lines(string(data)) {
 			if f := strings.Fields(line); len(f) >= 2 && f[0] == "#define" {
 				value := strings.Join(f[2:], " ")
 				value, _, _ = strings.Cut(value, "/*")
-				m[f[1]] = strings.TrimSpace(value)
+				macros[f[1]] = strings.TrimSpace(value)
 			}
 		}
-		return m
+		return macros
 	}
-	w, g := parse(want), parse(got)
+	wanted, found := parse(want), parse(got)
 	var out []string
-	for macro, v := range w {
-		have, ok := g[macro]
+	for macro, value := range wanted {
+		have, ok := found[macro]
 		switch {
 		case harmless(macro):
-		case !ok && v != `""`:
-			out = append(out, fmt.Sprintf("%s: target defines %s %s, tree does not", name, macro, v))
-		case ok && have != v:
-			out = append(out, fmt.Sprintf("%s: target defines %s %s, tree %s", name, macro, v, have))
+		case !ok && value != `""`:
+			out = append(out, fmt.Sprintf("%s: target defines %s %s, tree does not", name, macro, value))
+		case ok && have != value:
+			out = append(out, fmt.Sprintf("%s: target defines %s %s, tree %s", name, macro, value, have))
 		}
 	}
-	for macro, v := range g {
-		if _, ok := w[macro]; !ok && !harmless(macro) && v != `""` {
+	for macro, v := range found {
+		if _, ok := wanted[macro]; !ok && !harmless(macro) && v != `""` {
 			out = append(out, fmt.Sprintf("%s: tree defines %s %s, target does not", name, macro, v))
 		}
 	}

@@ -47,23 +47,23 @@ func (w *Work) Understand(ctx context.Context, sources []string, rules map[strin
 	if err != nil {
 		return nil, nil, err
 	}
-	u := &understanding{w: w, db: db, rules: rules, added: map[string][]addition{}, other: map[string][]*RuleProblem{}}
+	known := &understanding{w: w, db: db, rules: rules, added: map[string][]addition{}, other: map[string][]*RuleProblem{}}
 	for _, file := range slices.Sorted(maps.Keys(rules)) {
 		if dirMakefile(file) {
-			u.added[path.Dir(file)], u.other[path.Dir(file)] = readRules(file, rules[file])
+			known.added[path.Dir(file)], known.other[path.Dir(file)] = readRules(file, rules[file])
 		}
 	}
 	out, failed := map[string]NewObject{}, map[string]*RulesError{}
 	for _, src := range sources {
-		o, problems, err := u.source(ctx, src)
+		added, problems, err := known.source(ctx, src)
 		switch {
 		case err != nil:
 			return nil, nil, err
 		case len(problems) > 0:
 			failed[src] = &RulesError{strings.TrimSuffix(src, path.Ext(src)) + ".o", problems}
-		case o != nil:
-			w.remember(o.Object, o.Command)
-			out[src] = *o
+		case added != nil:
+			w.remember(added.Object, added.Command)
+			out[src] = *added
 		}
 	}
 	return out, failed, nil
@@ -123,26 +123,26 @@ func (u *understanding) source(ctx context.Context, src string) (*NewObject, []*
 }
 
 // derive finds an object like the new one, and from it owner and command.
-func (u *understanding) derive(ctx context.Context, obj string, a *addition) (*NewObject, []*RuleProblem, error) {
+func (u *understanding) derive(ctx context.Context, obj string, added *addition) (*NewObject, []*RuleProblem, error) {
 	cannot := func(format string, args ...any) (*NewObject, []*RuleProblem, error) {
-		return nil, []*RuleProblem{{a.file, a.line, "", fmt.Sprintf(format, args...)}}, nil
+		return nil, []*RuleProblem{{added.file, added.line, "", fmt.Sprintf(format, args...)}}, nil
 	}
-	value, err := u.w.tree.optionOf(a.config)
+	value, err := u.w.tree.optionOf(added.config)
 	if err != nil {
 		return nil, nil, err
 	}
 	if value == "" || value == "n" {
 		return nil, nil, nil
 	}
-	dir, single := path.Dir(a.file), a.list == "obj"
-	if single && a.word != path.Base(a.word) {
-		return cannot("%s is in a directory below, which has a makefile of its own", a.word)
+	dir, single := path.Dir(added.file), added.list == "obj"
+	if single && added.word != path.Base(added.word) {
+		return cannot("%s is in a directory below, which has a makefile of its own", added.word)
 	}
 
 	// Objects of the same list, and what they belong to.
-	like, fact := u.candidates(dir, a, value)
+	like, fact := u.candidates(dir, added, value)
 	if len(like) == 0 {
-		return cannot("no other object of this list is built, from which to tell how %s is compiled", a.word)
+		return cannot("no other object of this list is built, from which to tell how %s is compiled", added.word)
 	}
 	if fact == nil {
 		return cannot("the objects of this list belong to different modules")
@@ -150,8 +150,8 @@ func (u *understanding) derive(ctx context.Context, obj string, a *addition) (*N
 	if !single && fact.Vmlinux && value == "m" {
 		return nil, nil, nil // kbuild takes no name-m into what is built in
 	}
-	text := u.text(a.file)
-	for _, word := range []string{a.word, path.Base(a.word)} {
+	text := u.text(added.file)
+	for _, word := range []string{added.word, path.Base(added.word)} {
 		if mentionedAlone(text, word) {
 			return cannot("the makefile says more of %s than that it is listed", word)
 		}
@@ -167,8 +167,8 @@ func (u *understanding) derive(ctx context.Context, obj string, a *addition) (*N
 		if err != nil {
 			continue
 		}
-		if !single && modname(cmds[from]) != fixName(a.list) {
-			return cannot("%s is no part of %s", from, a.list)
+		if !single && modname(cmds[from]) != fixName(added.list) {
+			return cannot("%s is no part of %s", from, added.list)
 		}
 		agreed := len(like) == 1
 		for j, other := range like {
@@ -178,11 +178,11 @@ func (u *understanding) derive(ctx context.Context, obj string, a *addition) (*N
 		if !agreed {
 			continue
 		}
-		o := &NewObject{Object: obj, Command: cmd, Like: from}
+		object := &NewObject{Object: obj, Command: cmd, Like: from}
 		set := map[string]bool{}
-		o.Owner.Kind = KindVmlinux
+		object.Owner.Kind = KindVmlinux
 		if !fact.Vmlinux {
-			o.Owner.Kind = KindModule
+			object.Owner.Kind = KindModule
 		}
 		if single && !fact.Vmlinux {
 			set[strings.TrimSuffix(obj, ".o")+".ko"] = true
@@ -191,8 +191,8 @@ func (u *understanding) derive(ctx context.Context, obj string, a *addition) (*N
 				set[m] = true
 			}
 		}
-		o.Owner.Modules = modules(set)
-		return o, nil, nil
+		object.Owner.Modules = modules(set)
+		return object, nil, nil
 	}
 	return cannot("the other objects of this list are compiled in different ways")
 }
@@ -202,10 +202,10 @@ const maxLike = 6
 
 // candidates lists enabled objects that are in the same list as a, and of which the
 // makefile says nothing more; fact is what they all belong to, nil if they differ.
-func (u *understanding) candidates(dir string, a *addition, value string) (like []string, fact *objectFact) {
-	text := u.text(a.file)
+func (u *understanding) candidates(dir string, added *addition, value string) (like []string, fact *objectFact) {
+	text := u.text(added.file)
 	var words []string
-	if a.list == "obj" {
+	if added.list == "obj" {
 		for obj, f := range u.db.Objects {
 			// Those of composite objects have other names in their commands, and are
 			// told apart by these later.
@@ -216,22 +216,22 @@ func (u *understanding) candidates(dir string, a *addition, value string) (like 
 		slices.Sort(words)
 		words = slices.DeleteFunc(words, func(w string) bool { return !slices.Contains(members(text, "obj"), w) })
 	} else {
-		words = members(text, a.list)
+		words = members(text, added.list)
 	}
 	same := true
 	for _, word := range words {
 		obj := path.Join(dir, word)
-		f, known := u.db.Objects[obj]
+		facts, known := u.db.Objects[obj]
 		src := u.db.source(u.w.tree.Dir, obj)
-		if word == a.word || !known || !f.Vmlinux && len(f.Modules) == 0 || path.Ext(src) != ".c" || f.Source != "" || f.Goal != "" {
+		if word == added.word || !known || !facts.Vmlinux && len(facts.Modules) == 0 || path.Ext(src) != ".c" || facts.Source != "" || facts.Goal != "" {
 			continue
 		}
-		if mentionedAlone(text, word) || mentionedAlone(text, path.Base(word)) || path.Dir(word) != path.Dir(a.word) {
+		if mentionedAlone(text, word) || mentionedAlone(text, path.Base(word)) || path.Dir(word) != path.Dir(added.word) {
 			continue
 		}
 		if fact == nil {
-			fact = &f
-		} else if fact.Vmlinux != f.Vmlinux || a.list != "obj" && !slices.Equal(fact.Modules, f.Modules) {
+			fact = &facts
+		} else if fact.Vmlinux != facts.Vmlinux || added.list != "obj" && !slices.Equal(fact.Modules, facts.Modules) {
 			same = false
 		}
 		if len(like) < maxLike {
@@ -441,7 +441,7 @@ func (w *Work) checkHostPrograms(ctx context.Context, objects []string) error {
 	if len(changed) == 0 {
 		return nil
 	}
-	g, err := w.tree.graph(ctx)
+	graph, err := w.tree.graph(ctx)
 	if err != nil {
 		return err
 	}
@@ -454,8 +454,8 @@ func (w *Work) checkHostPrograms(ctx context.Context, objects []string) error {
 		dirs[path.Dir(obj)] = obj
 	}
 	for _, file := range changed {
-		deps := g.dependents([]string{file})
-		for _, r := range g.Roots {
+		deps := graph.dependents([]string{file})
+		for _, r := range graph.Roots {
 			obj, near := dirs[path.Dir(r.Object)]
 			if near && deps[r.File] && db.Objects[r.Object].Special == hostProgram {
 				return &RulesError{obj, []*RuleProblem{{File: file, Why: fmt.Sprintf("the patch changes it, and a program that builds run (%s) is made of it", strings.TrimSuffix(r.Object, ".o"))}}}

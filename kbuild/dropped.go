@@ -69,13 +69,13 @@ func (p *preparation) checkKept() error {
 		return err
 	}
 	dropped := &OptionsDroppedError{}
-	for _, d := range diffs {
-		if d.Want != "y" {
+	for _, diff := range diffs {
+		if diff.Want != "y" {
 			continue
 		}
 		for _, o := range essentialOptions {
-			if d.Name == o.prefix || strings.HasPrefix(d.Name, o.prefix+"_") || o.prefix == "CONFIG_GCC_PLUGIN" && d.Name == "CONFIG_GCC_PLUGINS" {
-				dropped.Options = append(dropped.Options, d.Name)
+			if diff.Name == o.prefix || strings.HasPrefix(diff.Name, o.prefix+"_") || o.prefix == "CONFIG_GCC_PLUGIN" && diff.Name == "CONFIG_GCC_PLUGINS" {
+				dropped.Options = append(dropped.Options, diff.Name)
 				dropped.Reasons = append(dropped.Reasons, o.needs(p))
 				break
 			}

@@ -80,15 +80,15 @@ func (t *Tree) typeFlags() string {
 	}
 	// Options of lib/Kconfig.debug and what they add to the command (Makefile, v4.0;
 	// scripts/Makefile.debug, v6.1).
-	for _, c := range []struct{ option, undo string }{
+	for _, flag := range []struct{ option, undo string }{
 		{"DEBUG_INFO_SPLIT", " -gno-split-dwarf"},
 		{"DEBUG_INFO_REDUCED", " -femit-struct-debug-detailed=any"},
 		{"DEBUG_INFO_COMPRESSED", " -gz=none"}, // until v6.1
 		{"DEBUG_INFO_COMPRESSED_ZLIB", " -gz=none"},
 		{"DEBUG_INFO_COMPRESSED_ZSTD", " -gz=none"},
 	} {
-		if t.configured(c.option) {
-			flags += c.undo
+		if t.configured(flag.option) {
+			flags += flag.undo
 		}
 	}
 	return flags
@@ -123,20 +123,20 @@ func (t *Tree) environment(ctx context.Context, flags string) (*environment, err
 	}
 	sum := sha256.Sum256([]byte(flags))
 	name := "env-" + hex.EncodeToString(sum[:6]) + ".json"
-	e := &environment{}
-	if data, err := t.kept(name); err != nil || json.Unmarshal(data, e) != nil {
-		if e, err = t.recordEnvironment(ctx, flags); err != nil {
+	env := &environment{}
+	if data, err := t.kept(name); err != nil || json.Unmarshal(data, env) != nil {
+		if env, err = t.recordEnvironment(ctx, flags); err != nil {
 			return nil, fmt.Errorf("read kbuild's environment: %w", err)
 		}
-		if err := t.keepJSON(name, e); err != nil {
+		if err := t.keepJSON(name, env); err != nil {
 			return nil, fmt.Errorf("keep kbuild's environment: %w", err)
 		}
 	}
 	if t.facts.envs == nil {
 		t.facts.envs = map[string]*environment{}
 	}
-	t.facts.envs[flags] = e
-	return e, nil
+	t.facts.envs[flags] = env
+	return env, nil
 }
 
 // makefile writes an embedded makefile beside the tree and returns its path.
@@ -180,8 +180,8 @@ func (t *Tree) recordEnvironment(ctx context.Context, flags string) (*environmen
 	if err != nil {
 		return nil, err
 	}
-	e := &environment{Flags: flags, Lists: map[string]string{}}
-	if e.Vars, err = t.readEnvironment(out); err != nil {
+	env := &environment{Flags: flags, Lists: map[string]string{}}
+	if env.Vars, err = t.readEnvironment(out); err != nil {
 		return nil, err
 	}
 	lists, err := os.ReadFile(out + ".dirs")
@@ -190,10 +190,10 @@ func (t *Tree) recordEnvironment(ctx context.Context, flags string) (*environmen
 	}
 	for line := range strings.Lines(string(lists)) {
 		name, value, _ := strings.Cut(strings.TrimSpace(line), " ")
-		e.Lists[name] = strings.TrimSpace(value)
+		env.Lists[name] = strings.TrimSpace(value)
 	}
-	e.Fast = t.agrees(ctx, e)
-	return e, nil
+	env.Fast = t.agrees(ctx, env)
+	return env, nil
 }
 
 // readEnvironment reads the NUL-separated environment and leaves out what belongs
@@ -240,22 +240,22 @@ func (e *environment) in(dir string) []string {
 
 // makePlain is the make command that builds goals (paths of objects) in dir, a
 // copy of the prepared tree, and leaves it to kbuild to find their makefiles.
-func (t *Tree) makePlain(e *environment, dir string, options []string, goals []string) command {
-	c := command{name: "make " + shortList(goals), dir: dir, logs: t.logs()}
-	if e.Fast {
-		c.env = e.in(dir)
-		c.argv = append([]string{"make", "-rR", "--no-print-directory"}, options...)
-		c.argv = append(c.argv, "-f", "./scripts/Makefile.build", "obj=.", "need-builtin=1", "need-modorder=1")
+func (t *Tree) makePlain(env *environment, dir string, options []string, goals []string) command {
+	cmd := command{name: "make " + shortList(goals), dir: dir, logs: t.logs()}
+	if env.Fast {
+		cmd.env = env.in(dir)
+		cmd.argv = append([]string{"make", "-rR", "--no-print-directory"}, options...)
+		cmd.argv = append(cmd.argv, "-f", "./scripts/Makefile.build", "obj=.", "need-builtin=1", "need-modorder=1")
 	} else {
 		// The preparations have been made; -o keeps make from looking at them
 		// again, which would rebuild host tools in every copy of the tree. Without
 		// the other options the top Makefile would start another make to set them,
 		// which would not get -o.
-		c.env = baseEnv()
-		c.argv = append([]string{"make", "-rR", "--no-print-directory", "-o", "prepare", "-o", "prepare0", "-o", "archprepare"}, options...)
+		cmd.env = baseEnv()
+		cmd.argv = append([]string{"make", "-rR", "--no-print-directory", "-o", "prepare", "-o", "prepare0", "-o", "archprepare"}, options...)
 	}
-	c.argv = append(append(c.argv, t.compileVars(e, dir)...), goals...)
-	return c
+	cmd.argv = append(append(cmd.argv, t.compileVars(env, dir)...), goals...)
+	return cmd
 }
 
 // compileVars are the variables of every make command line that compiles in dir.

@@ -22,15 +22,15 @@ type RunError struct {
 }
 
 func (e *RunError) Error() string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "run %s: %v", e.Command, e.Err)
+	var text strings.Builder
+	fmt.Fprintf(&text, "run %s: %v", e.Command, e.Err)
 	if e.Tail != "" {
-		b.WriteString("\n\t" + strings.ReplaceAll(e.Tail, "\n", "\n\t"))
+		text.WriteString("\n\t" + strings.ReplaceAll(e.Tail, "\n", "\n\t"))
 	}
 	if e.Log != "" {
-		fmt.Fprintf(&b, "\n\t(full output: %s)", e.Log)
+		fmt.Fprintf(&text, "\n\t(full output: %s)", e.Log)
 	}
-	return b.String()
+	return text.String()
 }
 
 func (e *RunError) Unwrap() error { return e.Err }

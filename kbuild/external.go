@@ -55,42 +55,42 @@ func (t *Tree) External(ctx context.Context, dir string, opts WorkOptions) (*Ext
 	if err != nil {
 		return nil, err
 	}
-	x := &External{Dir: filepath.Join(base, "module"), tree: t, base: base, jobs: opts.Jobs, unlock: unlock, trust: opts.Trust, changed: map[string]bool{}}
+	external := &External{Dir: filepath.Join(base, "module"), tree: t, base: base, jobs: opts.Jobs, unlock: unlock, trust: opts.Trust, changed: map[string]bool{}}
 	// The compiler is given absolute names below M=, which assertions and debug
 	// information would keep.
-	x.flags = sectionFlags + " " + t.typeFlags() + " -fdebug-prefix-map=" + t.Dir + "=. -ffile-prefix-map=" + x.Dir + "/="
-	if x.jobs <= 0 {
-		x.jobs = t.jobs
+	external.flags = sectionFlags + " " + t.typeFlags() + " -fdebug-prefix-map=" + t.Dir + "=. -ffile-prefix-map=" + external.Dir + "/="
+	if external.jobs <= 0 {
+		external.jobs = t.jobs
 	}
-	if x.root, err = os.OpenRoot(x.Dir); err == nil {
-		x.source, err = realPath(dir)
+	if external.root, err = os.OpenRoot(external.Dir); err == nil {
+		external.source, err = realPath(dir)
 	}
 	if err == nil {
-		err = copySource(x.source, x.Dir)
+		err = copySource(external.source, external.Dir)
 	}
 	if err != nil {
-		x.Close()
+		external.Close()
 		return nil, fmt.Errorf("copy module source: %w", err)
 	}
-	return x, nil
+	return external, nil
 }
 
 // box is what make may do in the copy: it also reads the kernel's trees that links
 // of the module's source lead to.
 func (x *External) box() *box {
-	b := x.tree.box(x.base)
-	if b == nil {
+	sandbox := x.tree.box(x.base)
+	if sandbox == nil {
 		return nil
 	}
 	_ = filepath.WalkDir(x.Dir, func(p string, d fs.DirEntry, err error) error {
 		if err == nil && d.Type()&fs.ModeSymlink != 0 {
 			if target, err := filepath.EvalSymlinks(p); err == nil {
-				b.read = append(b.read, target)
+				sandbox.read = append(sandbox.read, target)
 			}
 		}
 		return nil
 	})
-	return b
+	return sandbox
 }
 
 // Close removes the copy with everything in it. Calling it twice is fine.
@@ -117,32 +117,32 @@ func copySource(from, to string) error { return copyTree(from, to, nil) }
 // directories that led here by links.
 func copyTree(from, to string, above []string) error {
 	above = append(slices.Clone(above), from)
-	return filepath.WalkDir(from, func(p string, d fs.DirEntry, err error) error {
+	return filepath.WalkDir(from, func(file string, item fs.DirEntry, err error) error {
 		if err != nil {
 			return err
 		}
-		rel, err := filepath.Rel(from, p)
+		rel, err := filepath.Rel(from, file)
 		if err != nil {
 			return err
 		}
 		dst := filepath.Join(to, rel)
-		name := d.Name()
-		info, err := os.Stat(p)
+		name := item.Name()
+		info, err := os.Stat(file)
 		switch {
 		case err != nil:
 			return err
-		case d.IsDir() && (name == ".git" || name == ".tmp_versions"):
+		case item.IsDir() && (name == ".git" || name == ".tmp_versions"):
 			return filepath.SkipDir
-		case d.IsDir():
+		case item.IsDir():
 			return os.MkdirAll(dst, 0o755)
 		case info.IsDir():
-			return copyLinked(p, dst, from, to, above)
+			return copyLinked(file, dst, from, to, above)
 		case !info.Mode().IsRegular():
 			return nil
-		case leftover(p):
+		case leftover(file):
 			return nil
 		}
-		data, err := os.ReadFile(p)
+		data, err := os.ReadFile(file)
 		if err != nil {
 			return err
 		}
@@ -150,9 +150,9 @@ func copyTree(from, to string, above []string) error {
 	})
 }
 
-// copyLinked is copyTree for the link p, which leads to a directory.
-func copyLinked(p, dst, from, to string, above []string) error {
-	target, err := filepath.EvalSymlinks(p)
+// copyLinked is copyTree for a link, which leads to a directory.
+func copyLinked(link, dst, from, to string, above []string) error {
+	target, err := filepath.EvalSymlinks(link)
 	if err != nil {
 		return err
 	}
@@ -169,7 +169,7 @@ func copyLinked(p, dst, from, to string, above []string) error {
 	}
 	for _, dir := range above {
 		if in, err := filepath.Rel(target, dir); err == nil && filepath.IsLocal(in) {
-			return fmt.Errorf("%s leads to %s, which holds the module itself: give a copy without that link", p, target)
+			return fmt.Errorf("%s leads to %s, which holds the module itself: give a copy without that link", link, target)
 		}
 	}
 	return copyTree(target, dst, above)
@@ -177,8 +177,8 @@ func copyLinked(p, dst, from, to string, above []string) error {
 
 // leftover reports whether a file is what building a module leaves behind. An
 // object or archive that kbuild keeps no command of came with the source.
-func leftover(p string) bool {
-	name := filepath.Base(p)
+func leftover(file string) bool {
+	name := filepath.Base(file)
 	if name == "Module.symvers" || name == "modules.order" {
 		return true
 	}
@@ -188,9 +188,9 @@ func leftover(p string) bool {
 		}
 	}
 	if strings.HasPrefix(name, ".") && strings.HasSuffix(name, ".cmd") {
-		return savedBy(p)
+		return savedBy(file)
 	}
-	return savedBy(cmdFile(p))
+	return savedBy(cmdFile(file))
 }
 
 // savedBy reports whether a file holds a command that kbuild saved. Modules with
@@ -230,7 +230,7 @@ func (x *External) Build(ctx context.Context, label string) ([]ExternalObject, e
 	if err := x.checkPrograms(); err != nil {
 		return nil, err
 	}
-	c := command{
+	cmd := command{
 		name: "make modules",
 		dir:  x.tree.Dir,
 		env:  append(baseEnv(), "KBUILD_MODPOST_WARN=1"),
@@ -238,7 +238,7 @@ func (x *External) Build(ctx context.Context, label string) ([]ExternalObject, e
 		logs: x.tree.logs(),
 		box:  x.box(),
 	}
-	_, all, err := c.exec(ctx)
+	_, all, err := cmd.exec(ctx)
 	if err != nil {
 		// Before anything of the output is kept or shown: it may quote what was read.
 		if outside := outsideOf(filepath.Base(x.Dir), string(all), x.base, x.tree.base); outside != nil && len(x.changed) > 0 && ctx.Err() == nil {
@@ -248,7 +248,7 @@ func (x *External) Build(ctx context.Context, label string) ([]ExternalObject, e
 			return nil, absoluteInclude(filepath.Base(x.Dir), m[1])
 		}
 		var re *RunError
-		err = c.failed(ctx, all, err)
+		err = cmd.failed(ctx, all, err)
 		if errors.As(err, &re) {
 			return nil, &CompileError{Object: filepath.Base(x.Dir), Output: re.Tail, Log: re.Log}
 		}
@@ -292,28 +292,28 @@ func absoluteInclude(obj, file string) error {
 // since 6.1 one object a line).
 func (x *External) members() (map[string][]string, error) {
 	out := map[string][]string{}
-	err := filepath.WalkDir(x.Dir, func(p string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() || !strings.HasSuffix(p, ".mod") {
+	err := filepath.WalkDir(x.Dir, func(at string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() || !strings.HasSuffix(at, ".mod") {
 			return err
 		}
-		data, err := os.ReadFile(p)
+		data, err := os.ReadFile(at)
 		if err != nil {
 			return err
 		}
-		rel, err := filepath.Rel(x.Dir, p)
+		rel, err := filepath.Rel(x.Dir, at)
 		if err != nil {
 			return err
 		}
 		module := strings.ReplaceAll(strings.TrimSuffix(path.Base(rel), ".mod"), "-", "_")
-		for _, f := range strings.Fields(string(data)) {
-			if !strings.HasSuffix(f, ".o") {
+		for _, field := range strings.Fields(string(data)) {
+			if !strings.HasSuffix(field, ".o") {
 				continue
 			}
-			if r, ok := strings.CutPrefix(f, x.Dir+"/"); ok {
-				f = r
+			if r, ok := strings.CutPrefix(field, x.Dir+"/"); ok {
+				field = r
 			}
-			if f = path.Clean(f); !slices.Contains(out[f], module) {
-				out[f] = append(out[f], module)
+			if field = path.Clean(field); !slices.Contains(out[field], module) {
+				out[field] = append(out[field], module)
 			}
 		}
 		return nil
@@ -332,22 +332,22 @@ func (x *External) collect(obj, label string) (*Built, error) {
 	if err != nil {
 		return nil, fmt.Errorf("collect %s: %w", obj, err)
 	}
-	c, err := parseCmdFile(data)
+	cmd, err := parseCmdFile(data)
 	if err != nil {
 		return nil, fmt.Errorf("collect %s: %w", obj, err)
 	}
-	if c.Source == "" {
+	if cmd.Source == "" {
 		return nil, nil
 	}
-	for _, dep := range c.Deps {
+	for _, dep := range cmd.Deps {
 		if strings.HasPrefix(dep, x.source+"/") {
 			return nil, absoluteInclude(obj, dep)
 		}
 	}
-	if err := x.tree.checkRead(c.Deps); err != nil {
+	if err := x.tree.checkRead(cmd.Deps); err != nil {
 		return nil, err
 	}
-	if err := x.checkOutside(obj, c.Deps); err != nil {
+	if err := x.checkOutside(obj, cmd.Deps); err != nil {
 		return nil, err
 	}
 	kept := filepath.Join(x.base, label, obj)
@@ -361,7 +361,7 @@ func (x *External) collect(obj, label string) (*Built, error) {
 	if err := os.WriteFile(kept, text, 0o644); err != nil {
 		return nil, fmt.Errorf("keep %s: %w", obj, err)
 	}
-	return &Built{Object: obj, Path: kept, Source: strings.TrimPrefix(c.Source, x.Dir+"/"), Command: c.Command, Configs: slices.Sorted(slices.Values(c.Configs)), CRCs: c.CRCs}, nil
+	return &Built{Object: obj, Path: kept, Source: strings.TrimPrefix(cmd.Source, x.Dir+"/"), Command: cmd.Command, Configs: slices.Sorted(slices.Values(cmd.Configs)), CRCs: cmd.CRCs}, nil
 }
 
 // checkOutside refuses files of the machine that the change makes an object read. What

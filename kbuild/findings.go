@@ -25,40 +25,40 @@ type Selection struct {
 // cannot carry; of these each is named. Changed files that the build reads otherwise
 // than by compiling them are Work.CheckInputs' to judge.
 func (a *Affected) Select() *Selection {
-	s := &Selection{Objects: map[string]Owner{}}
+	selected := &Selection{Objects: map[string]Owner{}}
 	for _, f := range a.Files {
-		s.file(&f)
+		selected.file(&f)
 	}
-	for _, o := range a.Objects {
-		if path.Ext(o.Source) == ".rs" {
+	for _, object := range a.Objects {
+		if path.Ext(object.Source) == ".rs" {
 			continue // its source was refused above
 		}
-		if o.Assembly {
-			s.unsupported(o.Object, finding.Warning, "an assembly object depends on "+strings.Join(o.Because, ", ")+"; it is not compared", "")
+		if object.Assembly {
+			selected.unsupported(object.Object, finding.Warning, "an assembly object depends on "+strings.Join(object.Because, ", ")+"; it is not compared", "")
 			continue
 		}
-		s.Objects[o.Object] = o.Owner
+		selected.Objects[object.Object] = object.Owner
 	}
-	for _, o := range a.Special {
-		if o.Input {
+	for _, object := range a.Special {
+		if object.Input {
 			continue // see CheckInputs
 		}
 		severity := finding.Warning
-		if slices.Contains(o.Because, o.Source) {
+		if slices.Contains(object.Because, object.Source) {
 			severity = finding.Error
 		}
-		s.unsupported(o.Object, severity,
-			fmt.Sprintf("built into something a livepatch cannot reach (%s); depends on %s", o.Owner.Reason, strings.Join(o.Because, ", ")),
+		selected.unsupported(object.Object, severity,
+			fmt.Sprintf("built into something a livepatch cannot reach (%s); depends on %s", object.Owner.Reason, strings.Join(object.Because, ", ")),
 			"leave this part out of the livepatch")
 	}
-	return s
+	return selected
 }
 
 // file says what becomes of one changed file.
-func (s *Selection) file(f *ChangedFile) {
-	note := func(why string) { s.Notes = append(s.Notes, f.Path+": "+why) }
-	unread := !f.Used && len(f.Readers) == 0
-	switch f.Class {
+func (s *Selection) file(changed *ChangedFile) {
+	note := func(why string) { s.Notes = append(s.Notes, changed.Path+": "+why) }
+	unread := !changed.Used && len(changed.Readers) == 0
+	switch changed.Class {
 	case ClassInclude:
 		s.Headers = true
 		if unread {
@@ -69,23 +69,23 @@ func (s *Selection) file(f *ChangedFile) {
 			note("not built by the target's configuration; left out")
 		}
 	case ClassAssembly:
-		if f.Used {
-			s.unsupported(f.Path, finding.Error, "assembly cannot be livepatched: its functions have no ftrace entries", "change the C functions that call it")
+		if changed.Used {
+			s.unsupported(changed.Path, finding.Error, "assembly cannot be livepatched: its functions have no ftrace entries", "change the C functions that call it")
 		} else {
 			note("assembly that the target's configuration does not build; left out")
 		}
 	case ClassBuild:
-		s.unsupported(f.Path, finding.Warning, "build rules and configuration of a running kernel cannot change; only new objects that it adds are taken up", "")
+		s.unsupported(changed.Path, finding.Warning, "build rules and configuration of a running kernel cannot change; only new objects that it adds are taken up", "")
 	case ClassRust:
-		if f.Used {
-			s.unsupported(f.Path, finding.Error, "Rust objects are not built: nothing can be said of what this change does, and the livepatch would lack it",
+		if changed.Used {
+			s.unsupported(changed.Path, finding.Error, "Rust objects are not built: nothing can be said of what this change does, and the livepatch would lack it",
 				"leave this file out of the livepatch, if the rest of the patch stands without it")
 		} else {
 			note("not built by the target's configuration; left out")
 		}
 	case ClassNewSource:
 	default:
-		if why := f.leftOut(); why != "" {
+		if why := changed.leftOut(); why != "" {
 			note(why)
 		}
 	}
@@ -121,21 +121,21 @@ func (f *ChangedFile) Read() bool {
 // rename, as they cannot be compiled, and refuses them. moved has the deleted files,
 // with the new name of those that were renamed.
 func (s *Selection) DropRemoved(a *Affected, moved map[string]string) {
-	for _, o := range a.Objects {
-		to, gone := moved[o.Source]
+	for _, object := range a.Objects {
+		to, gone := moved[object.Source]
 		if !gone {
 			continue
 		}
-		delete(s.Objects, o.Object)
-		names := strings.Join(o.Owner.Names(), ", ")
-		f := finding.Finding{ID: finding.IDRemovedSource, Severity: finding.Error,
+		delete(s.Objects, object.Object)
+		names := strings.Join(object.Owner.Names(), ", ")
+		found := finding.Finding{ID: finding.IDRemovedSource, Severity: finding.Error,
 			Message: fmt.Sprintf("it is built into %s, and the patches delete it; a livepatch cannot take code out of the running kernel", names),
 			Remedy:  "leave the deletion out of the livepatch, and make the functions that must not run any more return at once"}
 		if to != "" {
-			f.Message = fmt.Sprintf("it is built into %s, and the patches rename it to %s; the functions of both would not be compared", names, to)
-			f.Remedy = "make the change to " + o.Source + " under its own name, without the rename"
+			found.Message = fmt.Sprintf("it is built into %s, and the patches rename it to %s; the functions of both would not be compared", names, to)
+			found.Remedy = "make the change to " + object.Source + " under its own name, without the rename"
 		}
-		s.Found = append(s.Found, f.InFile(finding.Position{File: o.Source}))
+		s.Found = append(s.Found, found.InFile(finding.Position{File: object.Source}))
 	}
 }
 
@@ -235,16 +235,16 @@ func CheckCRCs(before, after map[string]uint32, addsInclude bool) []finding.Find
 	if len(changed) > most {
 		list += ", …"
 	}
-	f := finding.Finding{ID: finding.IDExportCRC, Severity: finding.Error, Symbol: changed[0],
+	found := finding.Finding{ID: finding.IDExportCRC, Severity: finding.Error, Symbol: changed[0],
 		Message: fmt.Sprintf("versions of %d exported symbol(s) changed (%s): a type that their interface reaches has another layout", len(changed), list),
 		Remedy:  "keep the type as it is; put new fields into a shadow variable"}
 	if addsInclude {
-		f.Severity = finding.Warning
-		f.Message = fmt.Sprintf("versions of %d exported symbol(s) changed (%s): the added #include completes a type that was opaque here, "+
+		found.Severity = finding.Warning
+		found.Message = fmt.Sprintf("versions of %d exported symbol(s) changed (%s): the added #include completes a type that was opaque here, "+
 			"or a type has another layout", len(changed), list)
-		f.Remedy = "make sure that no type changed"
+		found.Remedy = "make sure that no type changed"
 	}
-	return []finding.Finding{f}
+	return []finding.Finding{found}
 }
 
 // CheckConfig tells of options that the prepared tree has otherwise than the target.

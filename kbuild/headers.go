@@ -20,7 +20,7 @@ func (p *preparation) otherHeaders() ([]string, error) {
 	var out []string
 	for _, dir := range p.Headers {
 		for _, top := range []string{"include", "arch/" + p.Arch + "/include"} {
-			err := filepath.WalkDir(filepath.Join(dir, top), func(name string, d fs.DirEntry, err error) error {
+			err := filepath.WalkDir(filepath.Join(dir, top), func(name string, item fs.DirEntry, err error) error {
 				if err != nil {
 					if errors.Is(err, fs.ErrNotExist) {
 						return nil
@@ -33,9 +33,9 @@ func (p *preparation) otherHeaders() ([]string, error) {
 				}
 				rel = filepath.ToSlash(rel)
 				switch {
-				case d.IsDir() && (d.Name() == "generated" || rel == "include/config"):
+				case item.IsDir() && (item.Name() == "generated" || rel == "include/config"):
 					return fs.SkipDir // compareGenerated looks at what is made of the configuration
-				case !d.Type().IsRegular() || path.Ext(rel) != ".h":
+				case !item.Type().IsRegular() || path.Ext(rel) != ".h":
 					return nil
 				}
 				same, err := sameText(name, filepath.Join(p.tree, rel))
@@ -56,18 +56,18 @@ func (p *preparation) otherHeaders() ([]string, error) {
 // sameText compares two files by size and content. A file that the tree does not have
 // is none of its headers, and counts as the same.
 func sameText(theirs, ours string) (bool, error) {
-	a, err := os.Stat(theirs)
+	left, err := os.Stat(theirs)
 	if err != nil {
 		return false, err
 	}
-	b, err := os.Stat(ours)
+	right, err := os.Stat(ours)
 	if errors.Is(err, fs.ErrNotExist) {
 		return true, nil
 	}
 	if err != nil {
 		return false, err
 	}
-	if a.Size() != b.Size() {
+	if left.Size() != right.Size() {
 		return false, nil
 	}
 	x, err := os.ReadFile(theirs)

@@ -106,13 +106,13 @@ func (p *preparation) sweepTrees() {
 // openLock opens the file of a lock, whatever has taken its place.
 func openLock(path string, mode int) (*os.File, error) {
 	flags := mode | os.O_CREATE | unix.O_NONBLOCK | unix.O_NOFOLLOW
-	f, err := os.OpenFile(path, flags, 0o644)
+	file, err := os.OpenFile(path, flags, 0o644)
 	if errors.Is(err, unix.EISDIR) || errors.Is(err, unix.ELOOP) {
 		if err = os.RemoveAll(path); err == nil {
-			f, err = os.OpenFile(path, flags, 0o644)
+			file, err = os.OpenFile(path, flags, 0o644)
 		}
 	}
-	return f, err
+	return file, err
 }
 
 // equalFile reports whether a file has a content.

@@ -95,14 +95,14 @@ func scanIncludes(text []byte) []include {
 
 // macroFile returns the value of a #define that could name an included file.
 func macroFile(line []byte) ([]byte, bool) {
-	f := bytes.Fields(line)
-	if len(f) != 3 {
+	fields := bytes.Fields(line)
+	if len(fields) != 3 {
 		return nil, false
 	}
-	if string(f[1]) == "TRACE_INCLUDE_FILE" || string(f[1]) == "TRACE_CUSTOM_INCLUDE_FILE" {
-		return []byte(`"` + string(f[2]) + `.h"`), true
+	if string(fields[1]) == "TRACE_INCLUDE_FILE" || string(fields[1]) == "TRACE_CUSTOM_INCLUDE_FILE" {
+		return []byte(`"` + string(fields[2]) + `.h"`), true
 	}
-	value := f[2]
+	value := fields[2]
 	last := value[len(value)-1]
 	return value, value[0] == '<' && last == '>' || value[0] == '"' && bytes.HasSuffix(value, []byte(`.h"`))
 }
@@ -136,15 +136,15 @@ type includeResolver struct {
 }
 
 func newIncludeResolver(files []string, arch string) *includeResolver {
-	r := &includeResolver{files: make(map[string]bool, len(files)), byBase: map[string][]string{}, arch: arch}
+	search := &includeResolver{files: make(map[string]bool, len(files)), byBase: map[string][]string{}, arch: arch}
 	a := "arch/" + arch + "/include"
-	r.roots = []string{a, a + "/generated", "include", a + "/uapi", a + "/generated/uapi", "include/uapi", "include/generated/uapi"}
+	search.roots = []string{a, a + "/generated", "include", a + "/uapi", a + "/generated/uapi", "include/uapi", "include/generated/uapi"}
 	for _, f := range files {
-		r.files[f] = true
+		search.files[f] = true
 		base := path.Base(f)
-		r.byBase[base] = append(r.byBase[base], f)
+		search.byBase[base] = append(search.byBase[base], f)
 	}
-	return r
+	return search
 }
 
 // top is the part of the tree a file belongs to for looking up names.
@@ -204,45 +204,45 @@ func (t *Tree) graph(ctx context.Context) (*includeGraph, error) {
 		return t.facts.includes, nil
 	}
 	const name = "includes-2.gob"
-	g := &includeGraph{}
-	if data, err := t.kept(name); err != nil || gob.NewDecoder(bytes.NewReader(data)).Decode(g) != nil {
-		if g, err = t.scan(ctx, db); err != nil {
+	graph := &includeGraph{}
+	if data, err := t.kept(name); err != nil || gob.NewDecoder(bytes.NewReader(data)).Decode(graph) != nil {
+		if graph, err = t.scan(ctx, db); err != nil {
 			return nil, fmt.Errorf("scan include lines: %w", err)
 		}
 		var b bytes.Buffer
-		if err := gob.NewEncoder(&b).Encode(g); err != nil {
+		if err := gob.NewEncoder(&b).Encode(graph); err != nil {
 			return nil, fmt.Errorf("keep include graph: %w", err)
 		}
 		if err := t.keep(name, b.Bytes()); err != nil {
 			return nil, fmt.Errorf("keep include graph: %w", err)
 		}
 	}
-	g.link()
-	t.facts.includes = g
-	return g, nil
+	graph.link()
+	t.facts.includes = graph
+	return graph, nil
 }
 
 // scan reads the tree. Some sources are generated only when their object is built;
 // they are made in a private tree first.
 func (t *Tree) scan(ctx context.Context, db *ownerDB) (*includeGraph, error) {
-	m, err := t.allFiles()
+	listing, err := t.allFiles()
 	if err != nil {
 		return nil, err
 	}
-	files := slices.Concat(m.links, m.copies)
+	files := slices.Concat(listing.links, listing.copies)
 	dir := t.Dir
 	if missing := db.generated(t.Dir); len(missing) > 0 {
-		w, err := t.newWork(ctx, WorkOptions{}, m)
+		work, err := t.newWork(ctx, WorkOptions{}, listing)
 		if err != nil {
 			return nil, err
 		}
-		defer w.Close()
-		made, err := w.generate(ctx, missing)
+		defer work.Close()
+		made, err := work.generate(ctx, missing)
 		if err != nil {
 			return nil, err
 		}
 		files = append(files, made...)
-		dir = w.Dir
+		dir = work.Dir
 	}
 	return scanTree(ctx, dir, t.Arch, files, rootSources(dir, t.Arch, files, db, t.generators()), t.jobs)
 }
@@ -272,14 +272,14 @@ func rootSources(dir, arch string, files []string, db *ownerDB, generators []str
 			seen[src] = true
 		}
 	}
-	for _, f := range files {
-		if strings.HasSuffix(f, ".lds.S") && slices.Contains(db.Dirs, path.Dir(f)) {
-			out = append(out, rootSource{strings.TrimSuffix(f, ".S"), f, true})
-			seen[f] = true
+	for _, file := range files {
+		if strings.HasSuffix(file, ".lds.S") && slices.Contains(db.Dirs, path.Dir(file)) {
+			out = append(out, rootSource{strings.TrimSuffix(file, ".S"), file, true})
+			seen[file] = true
 		}
-		if ext := path.Ext(f); (ext == ".c" || ext == ".S") && !seen[f] &&
-			(strings.HasPrefix(f, "arch/"+arch+"/") || strings.HasPrefix(f, "drivers/")) && specialPlace(f) != "" {
-			out = append(out, rootSource{strings.TrimSuffix(f, ext) + ".o", f, true})
+		if ext := path.Ext(file); (ext == ".c" || ext == ".S") && !seen[file] &&
+			(strings.HasPrefix(file, "arch/"+arch+"/") || strings.HasPrefix(file, "drivers/")) && specialPlace(file) != "" {
+			out = append(out, rootSource{strings.TrimSuffix(file, ext) + ".o", file, true})
 		}
 	}
 	slices.SortFunc(out, func(a, b rootSource) int { return strings.Compare(a.object+a.source, b.object+b.source) })
@@ -288,25 +288,25 @@ func rootSources(dir, arch string, files []string, db *ownerDB, generators []str
 
 // scanTree reads everything reachable from the roots, level by level.
 func scanTree(ctx context.Context, dir, arch string, files []string, roots []rootSource, jobs int) (*includeGraph, error) {
-	res := newIncludeResolver(files, arch)
-	g := &includeGraph{index: map[string]int32{}}
+	search := newIncludeResolver(files, arch)
+	graph := &includeGraph{index: map[string]int32{}}
 	var level []int32
 	add := func(file string) int32 {
-		i, ok := g.index[file]
+		node, ok := graph.index[file]
 		if !ok {
-			i = int32(len(g.Files))
-			g.index[file] = i
-			g.Files = append(g.Files, file)
-			level = append(level, i)
+			node = int32(len(graph.Files))
+			graph.index[file] = node
+			graph.Files = append(graph.Files, file)
+			level = append(level, node)
 		}
-		return i
+		return node
 	}
 	for _, r := range roots {
-		g.Roots = append(g.Roots, rootFile{Object: r.object, File: add(r.source), Special: r.special})
+		graph.Roots = append(graph.Roots, rootFile{Object: r.object, File: add(r.source), Special: r.special})
 	}
-	nroots := len(g.Files)
+	nroots := len(graph.Files)
 	for _, f := range implicit {
-		if res.files[f] {
+		if search.files[f] {
 			add(f)
 		}
 	}
@@ -330,15 +330,15 @@ func scanTree(ctx context.Context, dir, arch string, files []string, roots []roo
 					if lo == hi {
 						return nil
 					}
-					for k := lo; k < hi; k++ {
-						name := g.Files[now[k]]
+					for at := lo; at < hi; at++ {
+						name := graph.Files[now[at]]
 						data, err := os.ReadFile(filepath.Join(dir, name))
 						if err != nil {
 							return err
 						}
 						for _, inc := range scanIncludes(data) {
-							texts[k] = append(texts[k], inc.name)
-							found[k] = append(found[k], res.resolve(name, inc)...)
+							texts[at] = append(texts[at], inc.name)
+							found[at] = append(found[at], search.resolve(name, inc)...)
 						}
 					}
 				}
@@ -348,28 +348,28 @@ func scanTree(ctx context.Context, dir, arch string, files []string, roots []roo
 		if err := grp.Wait(); err != nil {
 			return nil, err
 		}
-		for k, i := range now {
+		for at, file := range now {
 			var edges []int32
-			for _, f := range found[k] {
+			for _, f := range found[at] {
 				edges = append(edges, add(f))
 			}
-			if int(i) < nroots {
+			if int(file) < nroots {
 				for _, f := range implicit {
-					if j, ok := g.index[f]; ok {
+					if j, ok := graph.index[f]; ok {
 						edges = append(edges, j)
 					}
 				}
 			}
 			slices.Sort(edges)
-			for len(g.Edges) <= int(i) {
-				g.Edges, g.Texts = append(g.Edges, nil), append(g.Texts, nil)
+			for len(graph.Edges) <= int(file) {
+				graph.Edges, graph.Texts = append(graph.Edges, nil), append(graph.Texts, nil)
 			}
-			g.Edges[i] = slices.Compact(edges)
-			slices.Sort(texts[k])
-			g.Texts[i] = slices.Compact(texts[k])
+			graph.Edges[file] = slices.Compact(edges)
+			slices.Sort(texts[at])
+			graph.Texts[file] = slices.Compact(texts[at])
 		}
 	}
-	return g, nil
+	return graph, nil
 }
 
 // link derives the maps that are not stored.
@@ -403,19 +403,19 @@ func (g *includeGraph) dependents(files []string) map[int32]bool {
 			todo = append(todo, i)
 		}
 	}
-	for _, f := range files {
-		if i, ok := g.index[f]; ok {
+	for _, file := range files {
+		if i, ok := g.index[file]; ok {
 			visit(i)
 			continue
 		}
-		for _, i := range g.textUses[path.Base(f)] {
-			for _, text := range g.Texts[i] {
+		for _, node := range g.textUses[path.Base(file)] {
+			for _, text := range g.Texts[node] {
 				name := path.Clean(text)
 				for strings.HasPrefix(name, "../") {
 					name = name[3:]
 				}
-				if f == name || strings.HasSuffix(f, "/"+name) {
-					visit(i)
+				if file == name || strings.HasSuffix(file, "/"+name) {
+					visit(node)
 				}
 			}
 		}

@@ -44,7 +44,7 @@ func (t *Tree) inputs(ctx context.Context) (*inputIndex, error) {
 	if err != nil {
 		return nil, err
 	}
-	e, err := t.environment(ctx, t.kcflags())
+	env, err := t.environment(ctx, t.kcflags())
 	if err != nil {
 		return nil, err
 	}
@@ -53,7 +53,7 @@ func (t *Tree) inputs(ctx context.Context) (*inputIndex, error) {
 	if t.facts.inputs != nil {
 		return t.facts.inputs, nil
 	}
-	x := &inputIndex{t: t, env: e, db: db, text: map[string]string{}, rules: map[string]*makeRules{}}
+	x := &inputIndex{t: t, env: env, db: db, text: map[string]string{}, rules: map[string]*makeRules{}}
 	if err := x.load(); err != nil {
 		return nil, fmt.Errorf("find the inputs of the build: %w", err)
 	}
@@ -79,15 +79,15 @@ func (x *inputIndex) load() error {
 		}
 	}
 	for dir, files := range makefiles {
-		var b bytes.Buffer
+		var buf bytes.Buffer
 		for _, f := range files {
 			data, err := os.ReadFile(filepath.Join(x.t.Dir, f))
 			if err != nil {
 				return err
 			}
-			b.Write(data)
+			buf.Write(data)
 		}
-		x.text[dir] = b.String()
+		x.text[dir] = buf.String()
 	}
 	x.global = x.text["scripts"] + x.text["."] + x.text["arch/"+x.t.Arch]
 	for dir := range makefiles {
@@ -105,15 +105,15 @@ func (x *inputIndex) load() error {
 			return err
 		}
 		// Some hold no command: those of archives that were not made.
-		if c, err := parseCmdFile(data); err == nil {
-			c.Object = x.relative(c.Object)
-			for i, d := range c.Deps {
-				c.Deps[i] = x.relative(d)
-				c.Deps[i] = x.beside(c.Object, c.Deps[i])
+		if saved, err := parseCmdFile(data); err == nil {
+			saved.Object = x.relative(saved.Object)
+			for i, d := range saved.Deps {
+				saved.Deps[i] = x.relative(d)
+				saved.Deps[i] = x.beside(saved.Object, saved.Deps[i])
 			}
-			c.Source = x.beside(c.Object, x.relative(c.Source))
-			c.Command = strings.ReplaceAll(c.Command, x.t.Dir+"/", "")
-			x.commands = append(x.commands, c)
+			saved.Source = x.beside(saved.Object, x.relative(saved.Source))
+			saved.Command = strings.ReplaceAll(saved.Command, x.t.Dir+"/", "")
+			x.commands = append(x.commands, saved)
 		}
 	}
 	return nil
@@ -167,17 +167,17 @@ func (t *Tree) Readers(ctx context.Context, file string) ([]Reader, error) {
 	if err != nil {
 		return nil, err
 	}
-	x, err := t.inputs(ctx)
+	index, err := t.inputs(ctx)
 	if err != nil {
 		return nil, err
 	}
-	out, err := x.follow(ctx, file, map[string]bool{})
+	out, err := index.follow(ctx, file, map[string]bool{})
 	if err != nil || len(out) > 0 || !strings.HasPrefix(file, "scripts/") {
 		return out, err
 	}
 	// What the top makefile runs is in no rule of a directory.
 	for _, dir := range []string{".", "scripts", "arch/" + t.Arch} {
-		if containsWord(x.text[dir], file) {
+		if containsWord(index.text[dir], file) {
 			return []Reader{{Made: file, Where: path.Join(dir, "Makefile"), Tool: true}}, nil
 		}
 	}
@@ -195,21 +195,21 @@ func (x *inputIndex) follow(ctx context.Context, file string, seen map[string]bo
 		return nil, err
 	}
 	var out []Reader
-	for _, r := range direct {
-		if !r.Tool {
-			out = append(out, r)
+	for _, reader := range direct {
+		if !reader.Tool {
+			out = append(out, reader)
 			continue
 		}
-		further, err := x.follow(ctx, r.Made, seen)
+		further, err := x.follow(ctx, reader.Made, seen)
 		if err != nil {
 			return nil, err
 		}
 		if further == nil {
-			further = []Reader{r}
+			further = []Reader{reader}
 		}
 		for _, f := range further {
 			// The rule that reads the file itself is what a person looks for.
-			out = append(out, Reader{f.Made, r.Where, f.Tool})
+			out = append(out, Reader{f.Made, reader.Where, f.Tool})
 		}
 	}
 	slices.SortFunc(out, func(a, b Reader) int { return strings.Compare(a.Made+"\x00"+a.Where, b.Made+"\x00"+b.Where) })
@@ -227,36 +227,36 @@ func (x *inputIndex) direct(ctx context.Context, file string) ([]Reader, error) 
 		out = append(out, Reader{made, where, x.program(made, where)})
 	}
 	header := path.Ext(file) == ".h"
-	for _, c := range x.commands {
-		uses := c.Source == file || !header && slices.Contains(c.Deps, file)
-		if !uses && strings.Contains(c.Command, path.Base(file)) {
-			uses = (&makeRules{}).names(c.Command, file)
+	for _, saved := range x.commands {
+		uses := saved.Source == file || !header && slices.Contains(saved.Deps, file)
+		if !uses && strings.Contains(saved.Command, path.Base(file)) {
+			uses = (&makeRules{}).names(saved.Command, file)
 		}
 		if uses {
-			add(c.Object, path.Join(path.Dir(c.Object), "."+path.Base(c.Object)+".cmd"))
+			add(saved.Object, path.Join(path.Dir(saved.Object), "."+path.Base(saved.Object)+".cmd"))
 		}
 	}
 	rules, err := x.candidates(ctx, file)
 	if err != nil {
 		return nil, err
 	}
-	for _, d := range rules {
-		for i := range d.rules {
-			r := &d.rules[i]
-			stem, reads := x.reads(d, r, file)
+	for _, deps := range rules {
+		for i := range deps.rules {
+			rule := &deps.rules[i]
+			stem, reads := x.reads(deps, rule, file)
 			if !reads {
 				continue
 			}
-			for _, made := range r.targets {
+			for _, made := range rule.targets {
 				if stem != "" {
 					made = strings.Replace(made, "%", stem, 1)
 				}
-				if compiling(file, made, r.where) {
+				if compiling(file, made, rule.where) {
 					continue
 				}
-				everywhere := strings.Contains(made, "%") && d.dir == "." && strings.HasPrefix(file, "scripts/") // a rule of every directory
-				if everywhere || x.needed(d, made, map[string]bool{}) {
-					add(made, r.where)
+				everywhere := strings.Contains(made, "%") && deps.dir == "." && strings.HasPrefix(file, "scripts/") // a rule of every directory
+				if everywhere || x.needed(deps, made, map[string]bool{}) {
+					add(made, rule.where)
 				}
 			}
 		}
@@ -321,27 +321,27 @@ func (x *inputIndex) candidates(ctx context.Context, file string) ([]*makeRules,
 	slices.Sort(dirs)
 	dirs = slices.Compact(dirs)
 	out := make([]*makeRules, len(dirs))
-	g, ctx := errgroup.WithContext(ctx)
-	g.SetLimit(max(1, x.t.jobs))
-	for i, d := range dirs {
-		g.Go(func() error {
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(max(1, x.t.jobs))
+	for i, dir := range dirs {
+		group.Go(func() error {
 			x.mu.Lock()
-			have := x.rules[d]
+			have := x.rules[dir]
 			x.mu.Unlock()
 			if have == nil {
 				var err error
-				if have, err = x.t.rulesOf(ctx, x.env, d); err != nil {
+				if have, err = x.t.rulesOf(ctx, x.env, dir); err != nil {
 					return err
 				}
 				x.mu.Lock()
-				x.rules[d] = have
+				x.rules[dir] = have
 				x.mu.Unlock()
 			}
 			out[i] = have
 			return nil
 		})
 	}
-	return out, g.Wait()
+	return out, group.Wait()
 }
 
 // containsWord finds a file name in a makefile where it is not a part of another.
@@ -365,31 +365,31 @@ func nameByte(c byte) bool {
 }
 
 // reads reports whether a rule reads file, and what % stands for then.
-func (x *inputIndex) reads(d *makeRules, r *makeRule, file string) (stem string, ok bool) {
+func (x *inputIndex) reads(rules *makeRules, rule *makeRule, file string) (stem string, ok bool) {
 	isNew := path.Ext(file) != ".o" && !exists(filepath.Join(x.t.Dir, file))
-	for _, p := range r.prereqs {
-		if stem, ok = matchPattern(p, file); ok {
+	for _, prereq := range rule.prereqs {
+		if stem, ok = matchPattern(prereq, file); ok {
 			return stem, true
 		}
 		// A wildcard, or an include of the generator's language, reads others of a kind.
-		sibling := path.Dir(p) == path.Dir(file) && path.Base(p) != path.Base(file) && !strings.Contains(p, "%")
-		if sibling && (isNew && path.Ext(p) == path.Ext(file) && path.Ext(file) != ".c" && path.Ext(file) != ".h" && path.Ext(file) != "" ||
-			path.Ext(file) == ".dtsi" && path.Ext(p) == ".dts") {
+		sibling := path.Dir(prereq) == path.Dir(file) && path.Base(prereq) != path.Base(file) && !strings.Contains(prereq, "%")
+		if sibling && (isNew && path.Ext(prereq) == path.Ext(file) && path.Ext(file) != ".c" && path.Ext(file) != ".h" && path.Ext(file) != "" ||
+			path.Ext(file) == ".dtsi" && path.Ext(prereq) == ".dts") {
 			return "", true
 		}
 	}
-	return "", d.mentions(r, file)
+	return "", rules.mentions(rule, file)
 }
 
 // needed reports whether the target's build makes a file: it is in a list of what
 // to build, the source of an object that is built, or something that is needed is
 // made of it.
-func (x *inputIndex) needed(d *makeRules, made string, seen map[string]bool) bool {
+func (x *inputIndex) needed(rules *makeRules, made string, seen map[string]bool) bool {
 	if seen[made] {
 		return false
 	}
 	seen[made] = true
-	if isPhony(made) || strings.Contains(made, "include/generated/") || !slices.Contains(x.db.Dirs, d.dir) {
+	if isPhony(made) || strings.Contains(made, "include/generated/") || !slices.Contains(x.db.Dirs, rules.dir) {
 		return true
 	}
 	for obj, f := range x.db.Objects {
@@ -404,15 +404,15 @@ func (x *inputIndex) needed(d *makeRules, made string, seen map[string]bool) boo
 		return false // every object that is built was found above
 	}
 	for _, list := range []string{"extra-y", "always-y", "real-obj-y", "real-obj-m", "lib-y"} {
-		for w := range strings.FieldsSeq(d.vars[list]) {
+		for w := range strings.FieldsSeq(rules.vars[list]) {
 			if _, ok := matchPattern(made, path.Clean(w)); ok {
 				return true
 			}
 		}
 	}
-	for i := range d.rules {
-		r := &d.rules[i]
-		uses := slices.ContainsFunc(r.prereqs, func(p string) bool {
+	for i := range rules.rules {
+		rule := &rules.rules[i]
+		uses := slices.ContainsFunc(rule.prereqs, func(p string) bool {
 			if _, ok := matchPattern(made, p); ok {
 				return true
 			}
@@ -421,8 +421,8 @@ func (x *inputIndex) needed(d *makeRules, made string, seen map[string]bool) boo
 		if !uses {
 			continue
 		}
-		for _, t := range r.targets {
-			if !strings.HasPrefix(path.Base(t), ".") && x.needed(d, t, seen) {
+		for _, t := range rule.targets {
+			if !strings.HasPrefix(path.Base(t), ".") && x.needed(rules, t, seen) {
 				return true
 			}
 		}

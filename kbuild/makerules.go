@@ -25,16 +25,16 @@ type makeRules struct {
 
 // rulesOf asks make for the rules that build dir, without building anything: -p
 // prints them, and the goal does not exist.
-func (t *Tree) rulesOf(ctx context.Context, e *environment, dir string) (*makeRules, error) {
+func (t *Tree) rulesOf(ctx context.Context, env *environment, dir string) (*makeRules, error) {
 	argv := []string{"make", "-rRpnq", "--no-print-directory", "-f", "./scripts/Makefile.build", "obj=" + dir, "need-builtin=1", "need-modorder=1"}
-	argv = append(argv, t.compileVars(e, t.Dir)...)
+	argv = append(argv, t.compileVars(env, t.Dir)...)
 	box, vars, done, err := t.scratch(t.Dir)
 	if err != nil {
 		return nil, err
 	}
 	defer done()
 	argv = append(argv, vars...)
-	out, all, err := command{name: "make (rules of " + dir + ")", dir: t.Dir, logs: t.logs(), env: e.in(t.Dir),
+	out, all, err := command{name: "make (rules of " + dir + ")", dir: t.Dir, logs: t.logs(), env: env.in(t.Dir),
 		argv: append(argv, "klpforge-no-goal"), box: box}.exec(ctx)
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
@@ -56,7 +56,7 @@ var (
 // rules, each a line "targets: prerequisites" and a recipe behind tabs. Files that
 // make met otherwise stand under "# Not a target:".
 func parseRules(dir, text string) *makeRules {
-	d := &makeRules{dir: dir, vars: map[string]string{}}
+	rules := &makeRules{dir: dir, vars: map[string]string{}}
 	inRules, skip := false, false
 	var current *makeRule
 	for line := range strings.Lines(text) {
@@ -66,7 +66,7 @@ func parseRules(dir, text string) *makeRules {
 			inRules = true
 		case !inRules:
 			if m := varLine.FindStringSubmatch(line); m != nil {
-				d.vars[m[1]] = m[2]
+				rules.vars[m[1]] = m[2]
 			}
 		case line == "":
 			skip, current = false, nil
@@ -86,11 +86,11 @@ func parseRules(dir, text string) *makeRules {
 				continue
 			}
 			right = strings.TrimPrefix(right, ":")
-			d.rules = append(d.rules, makeRule{targets: rulePaths(left), prereqs: rulePaths(right)})
-			current = &d.rules[len(d.rules)-1]
+			rules.rules = append(rules.rules, makeRule{targets: rulePaths(left), prereqs: rulePaths(right)})
+			current = &rules.rules[len(rules.rules)-1]
 		}
 	}
-	return d
+	return rules
 }
 
 func rulePaths(list string) []string {

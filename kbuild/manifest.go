@@ -36,8 +36,8 @@ type manifest struct {
 
 // listTree walks the prepared tree; source tells which files came with the source.
 func (t *Tree) listTree(source map[string]bool) (*manifest, error) {
-	m := &manifest{}
-	err := filepath.WalkDir(t.Dir, func(path string, d fs.DirEntry, err error) error {
+	listing := &manifest{}
+	err := filepath.WalkDir(t.Dir, func(path string, item fs.DirEntry, err error) error {
 		if err != nil {
 			return err
 		}
@@ -49,27 +49,27 @@ func (t *Tree) listTree(source map[string]bool) (*manifest, error) {
 			return fmt.Errorf("file name %q holds a line break", rel)
 		}
 		switch {
-		case d.IsDir():
-			m.dirs = append(m.dirs, rel)
-		case d.Type()&fs.ModeSymlink != 0:
-			m.symlinks = append(m.symlinks, rel)
-		case !d.Type().IsRegular():
+		case item.IsDir():
+			listing.dirs = append(listing.dirs, rel)
+		case item.Type()&fs.ModeSymlink != 0:
+			listing.symlinks = append(listing.symlinks, rel)
+		case !item.Type().IsRegular():
 		case source[rel]:
-			m.links = append(m.links, rel)
+			listing.links = append(listing.links, rel)
 		default:
-			info, err := d.Info()
+			info, err := item.Info()
 			if err != nil {
 				return err
 			}
 			if info.Size() > 0 {
-				m.copies = append(m.copies, rel)
+				listing.copies = append(listing.copies, rel)
 			} else {
-				m.links = append(m.links, rel)
+				listing.links = append(listing.links, rel)
 			}
 		}
 		return nil
 	})
-	return m, err
+	return listing, err
 }
 
 // prune returns m without the directories that no build of the configuration
@@ -120,14 +120,14 @@ func (m *manifest) lists() map[byte]*[]string {
 
 // encode is the stored form of a manifest, one path per line behind a letter.
 func (m *manifest) encode() []byte {
-	var b bytes.Buffer
+	var buf bytes.Buffer
 	lists := m.lists()
 	for _, kind := range []byte("dlcsp") {
 		for _, rel := range *lists[kind] {
-			fmt.Fprintf(&b, "%c %s\n", kind, rel)
+			fmt.Fprintf(&buf, "%c %s\n", kind, rel)
 		}
 	}
-	return b.Bytes()
+	return buf.Bytes()
 }
 
 // readManifest reads the list of that name beside the tree.
@@ -136,21 +136,21 @@ func (t *Tree) readManifest(name string) (*manifest, error) {
 	if err != nil {
 		return nil, fmt.Errorf("list prepared tree: %w", err)
 	}
-	m := &manifest{}
-	lists := m.lists()
-	s := bufio.NewScanner(bytes.NewReader(data))
-	for s.Scan() {
-		line := s.Text()
+	listing := &manifest{}
+	lists := listing.lists()
+	lines := bufio.NewScanner(bytes.NewReader(data))
+	for lines.Scan() {
+		line := lines.Text()
 		if len(line) < 3 || lists[line[0]] == nil {
 			return nil, fmt.Errorf("list prepared tree: unexpected line %q", line)
 		}
 		list := lists[line[0]]
 		*list = append(*list, line[2:])
 	}
-	if err := s.Err(); err != nil {
+	if err := lines.Err(); err != nil {
 		return nil, fmt.Errorf("list prepared tree: %w", err)
 	}
-	return m, nil
+	return listing, nil
 }
 
 // allFiles lists everything in the prepared tree.

@@ -16,7 +16,7 @@ import (
 // does: a linker script, what makes the tables of kallsyms, or a source or header
 // that the configuration builds. Linker scripts come first.
 func (t *Tree) Mention(ctx context.Context, name string) (string, error) {
-	g, err := t.graph(ctx)
+	graph, err := t.graph(ctx)
 	if err != nil {
 		return "", err
 	}
@@ -28,24 +28,24 @@ func (t *Tree) Mention(ctx context.Context, name string) (string, error) {
 	}
 	var mu sync.Mutex
 	var found []string
-	w, ctx := errgroup.WithContext(ctx)
-	w.SetLimit(2 * max(1, t.jobs))
-	for part := range slices.Chunk(g.Files, 256) {
-		w.Go(func() error {
-			for _, f := range part {
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(2 * max(1, t.jobs))
+	for part := range slices.Chunk(graph.Files, 256) {
+		group.Go(func() error {
+			for _, file := range part {
 				if ctx.Err() != nil {
 					return context.Cause(ctx)
 				}
-				if t.mentions(f, name) {
+				if t.mentions(file, name) {
 					mu.Lock()
-					found = append(found, f)
+					found = append(found, file)
 					mu.Unlock()
 				}
 			}
 			return nil
 		})
 	}
-	if err := w.Wait(); err != nil || len(found) == 0 {
+	if err := group.Wait(); err != nil || len(found) == 0 {
 		return "", err
 	}
 	return slices.Min(found), nil

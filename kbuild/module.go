@@ -24,7 +24,7 @@ type ModuleOptions struct {
 //
 // The prepared tree is not written to. Errors are *RunError.
 func BuildModule(ctx context.Context, opts ModuleOptions) error {
-	t := opts.Tree
+	tree := opts.Tree
 	dir, err := filepath.Abs(opts.Dir)
 	if err == nil {
 		dir, err = filepath.EvalSymlinks(dir)
@@ -37,23 +37,23 @@ func BuildModule(ctx context.Context, opts ModuleOptions) error {
 	}
 	jobs := opts.Jobs
 	if jobs <= 0 {
-		jobs = t.jobs
+		jobs = tree.jobs
 	}
 	// The compiler is given absolute names below M=, which assertions and debug
 	// information would keep.
 	flags := fmt.Sprintf("-g0 -ffile-prefix-map=%s/= -ffile-prefix-map=%s=.", dir, dir)
-	c := command{
+	cmd := command{
 		name: "make modules",
-		dir:  t.Dir,
+		dir:  tree.Dir,
 		env:  append(baseEnv(), "KBUILD_MODPOST_WARN=1"),
-		argv: append([]string{"make", fmt.Sprintf("-j%d", jobs), "M=" + dir}, append(t.vars(flags), "KBUILD_MODPOST_WARN=1", "modules")...),
-		logs: t.logs(),
-		box:  t.box(dir),
+		argv: append([]string{"make", fmt.Sprintf("-j%d", jobs), "M=" + dir}, append(tree.vars(flags), "KBUILD_MODPOST_WARN=1", "modules")...),
+		logs: tree.logs(),
+		box:  tree.box(dir),
 	}
-	if tmp := c.box.tmp(); tmp != "" {
+	if tmp := cmd.box.tmp(); tmp != "" {
 		defer os.RemoveAll(tmp)
 	}
-	_, out, err := c.runBoth(ctx)
+	_, out, err := cmd.runBoth(ctx)
 	if opts.Log != nil {
 		if _, werr := opts.Log.Write(out); werr != nil && err == nil {
 			err = fmt.Errorf("write log: %w", werr)
@@ -62,7 +62,7 @@ func BuildModule(ctx context.Context, opts ModuleOptions) error {
 	if err != nil {
 		return fmt.Errorf("build module in %s: %w", filepath.Base(dir), err)
 	}
-	if err := t.checkModuleRead(dir); err != nil {
+	if err := tree.checkModuleRead(dir); err != nil {
 		return fmt.Errorf("build module in %s: %w", filepath.Base(dir), err)
 	}
 	if matches, _ := filepath.Glob(filepath.Join(dir, "*.ko")); len(matches) == 0 {

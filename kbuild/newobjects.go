@@ -15,7 +15,7 @@ import (
 // and are run. The selection has the objects, what only running the rules would tell,
 // and the sources that nothing builds.
 func (w *Work) NewObjects(ctx context.Context, a *Affected, rules map[string]RuleChange, trusted bool) (*Selection, error) {
-	s := &Selection{Objects: map[string]Owner{}}
+	selected := &Selection{Objects: map[string]Owner{}}
 	var sources []string
 	for _, f := range a.Files {
 		if f.Class == ClassNewSource {
@@ -24,21 +24,21 @@ func (w *Work) NewObjects(ctx context.Context, a *Affected, rules map[string]Rul
 	}
 	switch {
 	case len(sources) == 0:
-		return s, nil
+		return selected, nil
 	case trusted:
-		return s, s.evaluate(ctx, w, sources)
+		return selected, selected.evaluate(ctx, w, sources)
 	}
-	return s, s.understand(ctx, w, sources, rules)
+	return selected, selected.understand(ctx, w, sources, rules)
 }
 
 // evaluate runs the patched makefiles.
-func (s *Selection) evaluate(ctx context.Context, w *Work, sources []string) error {
+func (s *Selection) evaluate(ctx context.Context, work *Work, sources []string) error {
 	var dirs []string
 	for _, source := range sources {
 		dirs = append(dirs, path.Dir(source))
 	}
 	slices.Sort(dirs)
-	found, err := w.Owners(ctx, slices.Compact(dirs))
+	found, err := work.Owners(ctx, slices.Compact(dirs))
 	if err != nil {
 		return err
 	}

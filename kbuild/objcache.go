@@ -80,18 +80,18 @@ func (w *Work) cached(key, obj string) (*Built, bool) {
 	if err != nil {
 		return nil, false
 	}
-	c := &cachedObject{}
-	if json.Unmarshal(data, c) != nil || c.Object != obj {
+	cached := &cachedObject{}
+	if json.Unmarshal(data, cached) != nil || cached.Object != obj {
 		return nil, false
 	}
-	b := &c.Built
-	b.Path = w.objectPath(key, ".o")
-	if !w.tree.sound(b.Path, c.SHA256) {
+	made := &cached.Built
+	made.Path = w.objectPath(key, ".o")
+	if !w.tree.sound(made.Path, cached.SHA256) {
 		return nil, false
 	}
-	b.Command = strings.ReplaceAll(b.Command, workPlaceholder, w.Dir)
-	b.Cached = true
-	return b, true
+	made.Command = strings.ReplaceAll(made.Command, workPlaceholder, w.Dir)
+	made.Cached = true
+	return made, true
 }
 
 // sound reports whether an object file of the cache has a digest. It is read
@@ -116,28 +116,28 @@ func (t *Tree) sound(path, digest string) bool {
 
 // store copies an object, made in the tree dir, into the cache and returns its
 // path there.
-func (w *Work) store(key, dir string, b *Built) (string, error) {
+func (w *Work) store(key, dir string, made *Built) (string, error) {
 	path := w.objectPath(key, ".o")
 	if err := sealed.MakeDir(w.tree.cache, filepath.Dir(path)); err != nil {
-		return "", fmt.Errorf("cache %s: %w", b.Object, err)
+		return "", fmt.Errorf("cache %s: %w", made.Object, err)
 	}
-	data, err := os.ReadFile(b.Path)
+	data, err := os.ReadFile(made.Path)
 	if err != nil {
-		return "", fmt.Errorf("cache %s: %w", b.Object, err)
+		return "", fmt.Errorf("cache %s: %w", made.Object, err)
 	}
 	if err := writeAtomic(path, data, 0o444); err != nil {
-		return "", fmt.Errorf("cache %s: %w", b.Object, err)
+		return "", fmt.Errorf("cache %s: %w", made.Object, err)
 	}
 	sum := sha256.Sum256(data)
-	kept := cachedObject{Built: *b, SHA256: hex.EncodeToString(sum[:])}
+	kept := cachedObject{Built: *made, SHA256: hex.EncodeToString(sum[:])}
 	kept.Path, kept.Elapsed = "", 0
-	kept.Command = strings.ReplaceAll(b.Command, dir, workPlaceholder)
+	kept.Command = strings.ReplaceAll(made.Command, dir, workPlaceholder)
 	text, err := json.MarshalIndent(kept, "", "\t")
 	if err == nil {
 		err = writeAtomic(w.objectPath(key, ".json"), sealed.Seal(objectKind(key), text), 0o644)
 	}
 	if err != nil {
-		return "", fmt.Errorf("cache %s: %w", b.Object, err)
+		return "", fmt.Errorf("cache %s: %w", made.Object, err)
 	}
 	w.tree.facts.objects.Store(path, kept.SHA256)
 	return path, nil

@@ -59,20 +59,20 @@ func ReadsOutside(rel string, old, text []byte) []Outside {
 		known[strings.TrimSpace(line)] = true
 	}
 	var out []Outside
-	n := 0
+	count := 0
 	for line := range strings.Lines(string(text)) {
-		n++
+		count++
 		if known[strings.TrimSpace(line)] {
 			continue
 		}
-		for _, f := range readForms {
-			for _, m := range f.form.FindAllStringSubmatch(line, -1) {
+		for _, form := range readForms {
+			for _, match := range form.form.FindAllStringSubmatch(line, -1) {
 				from := path.Dir(rel)
-				if f.form == assemblyForm {
+				if form.form == assemblyForm {
 					from = "." // the assembler works at the tree's root
 				}
-				if name := m[2]; path.IsAbs(name) || strings.HasPrefix(path.Join(from, name), "../") {
-					out = append(out, Outside{n, f.mark + m[1], name})
+				if name := match[2]; path.IsAbs(name) || strings.HasPrefix(path.Join(from, name), "../") {
+					out = append(out, Outside{count, form.mark + match[1], name})
 				}
 			}
 		}

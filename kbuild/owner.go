@@ -141,25 +141,25 @@ func (t *Tree) owners() (*ownerDB, error) {
 // owner answers for one object; root is the tree that holds the sources.
 func (db *ownerDB) owner(root, object string) Owner {
 	object = path.Clean(object)
-	f, known := db.Objects[object]
+	fact, known := db.Objects[object]
 	set := map[string]bool{}
-	for _, m := range f.Modules {
+	for _, m := range fact.Modules {
 		set[m] = true
 	}
-	o := Owner{Modules: modules(set)}
+	owner := Owner{Modules: modules(set)}
 	switch {
-	case f.Vmlinux:
-		o.Kind = KindVmlinux
-		return o
-	case len(f.Modules) > 0:
-		o.Kind = KindModule
-		return o
+	case fact.Vmlinux:
+		owner.Kind = KindVmlinux
+		return owner
+	case len(fact.Modules) > 0:
+		owner.Kind = KindModule
+		return owner
 	}
 	if path.Ext(object) != ".o" || findSource(root, object) == "" {
 		return Owner{Kind: KindNotObject, Reason: "no source makes it"}
 	}
-	if known && f.Special != "" {
-		return Owner{Kind: KindSpecial, Reason: f.Special}
+	if known && fact.Special != "" {
+		return Owner{Kind: KindSpecial, Reason: fact.Special}
 	}
 	if why := specialPlace(object); why != "" {
 		return Owner{Kind: KindSpecial, Reason: why}
@@ -206,13 +206,13 @@ var specialPlaces = []struct{ pattern, why string }{
 
 func specialPlace(object string) string {
 	parts := strings.Split(object, "/")
-	for _, p := range specialPlaces {
-		want := strings.Split(p.pattern, "/")
+	for _, special := range specialPlaces {
+		want := strings.Split(special.pattern, "/")
 		if len(parts) <= len(want) {
 			continue
 		}
-		if ok, _ := path.Match(p.pattern, strings.Join(parts[:len(want)], "/")); ok {
-			return p.why
+		if ok, _ := path.Match(special.pattern, strings.Join(parts[:len(want)], "/")); ok {
+			return special.why
 		}
 	}
 	return ""
@@ -220,15 +220,15 @@ func specialPlace(object string) string {
 
 // evaluate runs kbuild's makefiles over the whole tree and stores what they say.
 func (t *Tree) evaluate(ctx context.Context, progress func(done, total int)) error {
-	e, err := t.environment(ctx, t.kcflags())
+	env, err := t.environment(ctx, t.kcflags())
 	if err != nil {
 		return err
 	}
-	dirs, err := t.walk(ctx, e, t.Dir, ".")
+	dirs, err := t.walk(ctx, env, t.Dir, ".")
 	if err != nil {
 		return err
 	}
-	db, err := resolve(dirs, e.Lists)
+	db, err := resolve(dirs, env.Lists)
 	if err != nil {
 		return err
 	}
@@ -240,7 +240,7 @@ func (t *Tree) evaluate(ctx context.Context, progress func(done, total int)) err
 		return err
 	}
 	progress(len(dirs), len(dirs))
-	if err := t.findOddSources(ctx, e, db); err != nil {
+	if err := t.findOddSources(ctx, env, db); err != nil {
 		return err
 	}
 	return t.keepJSON("owners.json", db)
@@ -249,7 +249,7 @@ func (t *Tree) evaluate(ctx context.Context, progress func(done, total int)) err
 // findOddSources asks kbuild what the objects are made of that have no source
 // beside them, such as kernel/bpf/relo_core.o, which is made of a file in tools/,
 // and crypto/rsapubkey.asn1.o, which is made of a file that kbuild generates.
-func (t *Tree) findOddSources(ctx context.Context, e *environment, db *ownerDB) error {
+func (t *Tree) findOddSources(ctx context.Context, env *environment, db *ownerDB) error {
 	var odd []string
 	for obj, f := range db.Objects {
 		if (f.Vmlinux || len(f.Modules) > 0) && !compiled(findSource(t.Dir, obj)) {
@@ -260,7 +260,7 @@ func (t *Tree) findOddSources(ctx context.Context, e *environment, db *ownerDB) 
 		return nil
 	}
 	slices.Sort(odd)
-	cmds, err := t.dryRun(ctx, e, db, t.Dir, db.goals(odd))
+	cmds, err := t.dryRun(ctx, env, db, t.Dir, db.goals(odd))
 	if err != nil {
 		return fmt.Errorf("find sources of %s: %w", shortList(odd), err)
 	}
@@ -313,7 +313,7 @@ func compiled(source string) bool {
 
 // walk evaluates root, which is inside the copy dir of the tree, and all
 // directories kbuild would descend to from it.
-func (t *Tree) walk(ctx context.Context, e *environment, dir, root string) (map[string]*dirFacts, error) {
+func (t *Tree) walk(ctx context.Context, env *environment, dir, root string) (map[string]*dirFacts, error) {
 	mk, err := t.makefile("walk.mk", walkMakefile)
 	if err != nil {
 		return nil, err
@@ -333,10 +333,10 @@ func (t *Tree) walk(ctx context.Context, e *environment, dir, root string) (map[
 		return nil, fmt.Errorf("evaluate Kbuild files: %w", err)
 	}
 	defer done()
-	argv = append(append(append(argv, t.vars(e.Flags)...), vars...), "klpforge-walk")
+	argv = append(append(append(argv, t.vars(env.Flags)...), vars...), "klpforge-walk")
 	_, err = command{
 		name: "make (evaluate " + root + ")", dir: dir, logs: t.logs(), argv: argv, box: box,
-		env: append(e.in(dir), "KLPFORGE_OUT="+out, "KLPFORGE_MK="+mk, "KLPFORGE_TOP="+strings.Join(e.listedDirs(), " ")),
+		env: append(env.in(dir), "KLPFORGE_OUT="+out, "KLPFORGE_MK="+mk, "KLPFORGE_TOP="+strings.Join(env.listedDirs(), " ")),
 	}.run(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("evaluate Kbuild files: %w", err)
@@ -357,35 +357,35 @@ func readDirFacts(out string) (map[string]*dirFacts, error) {
 		return nil, err
 	}
 	facts := map[string]*dirFacts{}
-	for _, e := range entries {
-		f, err := os.Open(filepath.Join(out, e.Name()))
+	for _, item := range entries {
+		file, err := os.Open(filepath.Join(out, item.Name()))
 		if err != nil {
 			return nil, err
 		}
-		d := &dirFacts{lists: map[string][]string{}, parts: map[string][]string{}}
-		s := bufio.NewScanner(f)
-		s.Buffer(nil, 8<<20)
-		for s.Scan() {
-			w := strings.Fields(s.Text())
+		dir := &dirFacts{lists: map[string][]string{}, parts: map[string][]string{}}
+		lines := bufio.NewScanner(file)
+		lines.Buffer(nil, 8<<20)
+		for lines.Scan() {
+			fields := strings.Fields(lines.Text())
 			switch {
-			case len(w) == 0:
-			case w[0] == "dir" && len(w) == 2:
-				d.dir = path.Clean(w[1])
-			case w[0] == "part-m" && len(w) == 3:
-				d.parts[path.Clean(w[1])] = append(d.parts[path.Clean(w[1])], w[2])
+			case len(fields) == 0:
+			case fields[0] == "dir" && len(fields) == 2:
+				dir.dir = path.Clean(fields[1])
+			case fields[0] == "part-m" && len(fields) == 3:
+				dir.parts[path.Clean(fields[1])] = append(dir.parts[path.Clean(fields[1])], fields[2])
 			default:
-				d.lists[w[0]] = append(d.lists[w[0]], w[1:]...)
+				dir.lists[fields[0]] = append(dir.lists[fields[0]], fields[1:]...)
 			}
 		}
-		err = s.Err()
-		f.Close()
+		err = lines.Err()
+		file.Close()
 		if err != nil {
 			return nil, err
 		}
-		if d.dir == "" {
-			return nil, fmt.Errorf("evaluate Kbuild files: %s says nothing", e.Name())
+		if dir.dir == "" {
+			return nil, fmt.Errorf("evaluate Kbuild files: %s says nothing", item.Name())
 		}
-		facts[d.dir] = d
+		facts[dir.dir] = dir
 	}
 	return facts, nil
 }
@@ -408,15 +408,15 @@ func resolve(dirs map[string]*dirFacts, lists map[string]string) (*ownerDB, erro
 	for _, o := range strings.Fields(lists["head"]) {
 		head[path.Clean(o)] = true
 	}
-	r := resolver{db: db, dirs: dirs, libs: libs, head: head, seen: map[string]bool{}}
-	r.visit(".", true, true)
-	for _, d := range dirs {
-		db.Dirs = append(db.Dirs, d.dir)
-		for _, sub := range d.lists["subdirs"] {
-			db.Subdirs[d.dir] = append(db.Subdirs[d.dir], path.Clean(sub))
+	owners := resolver{db: db, dirs: dirs, libs: libs, head: head, seen: map[string]bool{}}
+	owners.visit(".", true, true)
+	for _, facts := range dirs {
+		db.Dirs = append(db.Dirs, facts.dir)
+		for _, sub := range facts.lists["subdirs"] {
+			db.Subdirs[facts.dir] = append(db.Subdirs[facts.dir], path.Clean(sub))
 		}
-		slices.Sort(db.Subdirs[d.dir])
-		r.special(d)
+		slices.Sort(db.Subdirs[facts.dir])
+		owners.special(facts)
 	}
 	slices.Sort(db.Dirs)
 	return db, nil
@@ -432,40 +432,40 @@ type resolver struct {
 
 func (r *resolver) visit(dir string, builtin, modular bool) {
 	state := fmt.Sprint(dir, builtin, modular)
-	d := r.dirs[dir]
-	if d == nil || r.seen[state] {
+	facts := r.dirs[dir]
+	if facts == nil || r.seen[state] {
 		return
 	}
 	r.seen[state] = true
 	below := map[string]bool{}
 	if builtin {
-		for _, o := range d.lists["real-y"] {
+		for _, o := range facts.lists["real-y"] {
 			if sub, ok := archive(o); ok {
 				below[sub] = true
 			} else {
-				r.add(d, o, func(f *objectFact) { f.Vmlinux = true })
+				r.add(facts, o, func(f *objectFact) { f.Vmlinux = true })
 			}
 		}
-		for _, o := range d.lists["extra-y"] {
+		for _, o := range facts.lists["extra-y"] {
 			if r.head[path.Clean(o)] {
-				r.add(d, o, func(f *objectFact) { f.Vmlinux = true })
+				r.add(facts, o, func(f *objectFact) { f.Vmlinux = true })
 			}
 		}
 	}
 	if r.libs[dir] {
-		for _, o := range d.lists["lib-y"] {
-			r.add(d, o, func(f *objectFact) { f.Vmlinux = true })
+		for _, o := range facts.lists["lib-y"] {
+			r.add(facts, o, func(f *objectFact) { f.Vmlinux = true })
 		}
 	}
 	ordered := map[string]bool{}
-	for _, o := range slices.Concat(d.lists["modorder"], d.lists["obj-m"]) { // until v5.3 obj-m has no directories
+	for _, o := range slices.Concat(facts.lists["modorder"], facts.lists["obj-m"]) { // until v5.3 obj-m has no directories
 		if path.Base(o) == "modules.order" {
 			ordered[path.Clean(path.Dir(o))] = true
 		} else if modular && path.Ext(o) == ".o" {
-			r.module(d, path.Clean(o))
+			r.module(facts, path.Clean(o))
 		}
 	}
-	for _, sub := range d.lists["subdirs"] {
+	for _, sub := range facts.lists["subdirs"] {
 		sub = path.Clean(sub)
 		r.visit(sub, below[sub], modular && ordered[sub])
 	}
@@ -479,15 +479,15 @@ func archive(o string) (string, bool) {
 	return "", false
 }
 
-func (r *resolver) module(d *dirFacts, obj string) {
+func (r *resolver) module(facts *dirFacts, obj string) {
 	ko := strings.TrimSuffix(obj, ".o") + ".ko"
-	parts := d.parts[obj]
+	parts := facts.parts[obj]
 	if len(parts) == 0 {
-		r.add(d, obj, func(f *objectFact) { f.addModule(ko) })
+		r.add(facts, obj, func(f *objectFact) { f.addModule(ko) })
 		return
 	}
 	for _, p := range parts {
-		r.add(d, d.dir+"/"+p, func(f *objectFact) { f.addModule(ko) })
+		r.add(facts, facts.dir+"/"+p, func(f *objectFact) { f.addModule(ko) })
 	}
 }
 
@@ -498,21 +498,21 @@ func (f *objectFact) addModule(ko string) {
 	}
 }
 
-func (r *resolver) add(d *dirFacts, goal string, set func(*objectFact)) {
+func (r *resolver) add(facts *dirFacts, goal string, set func(*objectFact)) {
 	if path.Ext(goal) != ".o" {
 		return
 	}
 	goal = strings.TrimPrefix(goal, "./")
 	obj := path.Clean(goal)
-	f := r.db.Objects[obj]
+	fact := r.db.Objects[obj]
 	if goal != obj {
-		f.Goal = goal
+		fact.Goal = goal
 	}
-	if path.Dir(obj) != d.dir {
-		f.Dir = d.dir
+	if path.Dir(obj) != facts.dir {
+		fact.Dir = facts.dir
 	}
-	set(&f)
-	r.db.Objects[obj] = f
+	set(&fact)
+	r.db.Objects[obj] = fact
 }
 
 // hostProgram is the reason of objects that are, or are a part of, programs of the
@@ -520,27 +520,27 @@ func (r *resolver) add(d *dirFacts, goal string, set func(*objectFact)) {
 const hostProgram = "it is a host program"
 
 // special notes objects that a visited directory builds for something else.
-func (r *resolver) special(d *dirFacts) {
+func (r *resolver) special(facts *dirFacts) {
 	note := func(obj, why string) {
 		obj = path.Clean(obj)
-		f, known := r.db.Objects[obj]
+		fact, known := r.db.Objects[obj]
 		if path.Ext(obj) != ".o" || known {
 			return
 		}
 		if place := specialPlace(obj); place != "" {
 			why = place
 		}
-		f.Special = why
-		r.db.Objects[obj] = f
+		fact.Special = why
+		r.db.Objects[obj] = fact
 	}
-	for _, h := range d.lists["hostprogs"] {
-		if !strings.HasPrefix(h, d.dir+"/") {
-			h = d.dir + "/" + h
+	for _, h := range facts.lists["hostprogs"] {
+		if !strings.HasPrefix(h, facts.dir+"/") {
+			h = facts.dir + "/" + h
 		}
 		note(h+".o", hostProgram)
 	}
 	for _, list := range []string{"lib-y", "real-y", "extra-y", "targets"} {
-		for _, o := range d.lists[list] {
+		for _, o := range facts.lists[list] {
 			note(o, "kbuild makes it, but does not link it into vmlinux or a module")
 		}
 	}
@@ -558,17 +558,17 @@ func (w *Work) Owners(ctx context.Context, dirs []string) (map[string]Owner, err
 	if err := w.whole(); err != nil {
 		return nil, err
 	}
-	e, err := w.tree.environment(ctx, w.flags)
+	env, err := w.tree.environment(ctx, w.flags)
 	if err != nil {
 		return nil, err
 	}
 	// Reachability depends on every makefile above, so evaluate from the top; it
 	// takes three seconds for a whole distribution kernel.
-	facts, err := w.tree.walk(ctx, e, w.Dir, ".")
+	facts, err := w.tree.walk(ctx, env, w.Dir, ".")
 	if err != nil {
 		return nil, err
 	}
-	db, err := resolve(facts, e.Lists)
+	db, err := resolve(facts, env.Lists)
 	if err != nil {
 		return nil, err
 	}

@@ -114,40 +114,40 @@ func (t *Tree) Stages() map[string]float64 { return t.meta.Stages }
 // Errors a user can act on: *MissingToolsError, *CompilerMismatchError,
 // *SourceMismatchError, *RunError.
 func Prepare(ctx context.Context, opts PrepareOptions) (*Tree, error) {
-	p, err := newPreparation(ctx, opts)
+	prep, err := newPreparation(ctx, opts)
 	if err != nil {
 		return nil, err
 	}
-	t, why := p.load(ctx)
+	tree, why := prep.load(ctx)
 	if why == nil {
-		return t, nil
+		return tree, nil
 	}
-	unlock, err := lockFile(ctx, p.base+".lock", func() { p.progress("wait for another run", 0, 0) })
+	unlock, err := lockFile(ctx, prep.base+".lock", func() { prep.progress("wait for another run", 0, 0) })
 	if err != nil {
 		return nil, err
 	}
 	defer unlock()
-	if t, err = p.load(ctx); err == nil {
-		return t, nil
+	if tree, err = prep.load(ctx); err == nil {
+		return tree, nil
 	}
 
 	changed := (*TreeChangedError)(nil)
 	if errors.As(err, &changed) {
-		p.progress("prepare again: "+changed.Path+" "+changed.Why, 0, 0)
+		prep.progress("prepare again: "+changed.Path+" "+changed.Why, 0, 0)
 	}
 	if changed != nil || errors.Is(why, sealed.ErrDamaged) {
-		if err := p.outOfUse(ctx); err != nil {
+		if err := prep.outOfUse(ctx); err != nil {
 			return nil, fmt.Errorf("prepare kernel %s: %w", opts.Release, err)
 		}
 	}
-	if err := p.build(ctx); err != nil {
-		p.discard()
+	if err := prep.build(ctx); err != nil {
+		prep.discard()
 		return nil, fmt.Errorf("prepare kernel %s: %w", opts.Release, err)
 	}
-	if t, err = p.load(ctx); err == nil && changed != nil {
-		t.Healed = fmt.Sprintf("the prepared tree in the cache was made again: %s %s", changed.Path, changed.Why)
+	if tree, err = prep.load(ctx); err == nil && changed != nil {
+		tree.Healed = fmt.Sprintf("the prepared tree in the cache was made again: %s %s", changed.Path, changed.Why)
 	}
-	return t, err
+	return tree, err
 }
 
 // preparation is one call of Prepare.
@@ -194,11 +194,11 @@ func (p *preparation) stage(name string, f func() error) error {
 }
 
 func newPreparation(ctx context.Context, opts PrepareOptions) (*preparation, error) {
-	p := &preparation{PrepareOptions: opts, stages: map[string]float64{}}
-	if p.Source == "" || p.Config == "" || p.Cache == "" {
+	prep := &preparation{PrepareOptions: opts, stages: map[string]float64{}}
+	if prep.Source == "" || prep.Config == "" || prep.Cache == "" {
 		return nil, errors.New("prepare kernel: source, configuration and cache directory must be given")
 	}
-	cache, err := filepath.Abs(p.Cache)
+	cache, err := filepath.Abs(prep.Cache)
 	if err != nil {
 		return nil, fmt.Errorf("prepare kernel: %w", err)
 	}
@@ -206,62 +206,62 @@ func newPreparation(ctx context.Context, opts PrepareOptions) (*preparation, err
 	if err := sealed.MakeDir(cache, filepath.Join(cache, "trees")); err != nil {
 		return nil, fmt.Errorf("create cache: %w", err)
 	}
-	if p.Cache, err = filepath.EvalSymlinks(cache); err != nil {
+	if prep.Cache, err = filepath.EvalSymlinks(cache); err != nil {
 		return nil, fmt.Errorf("find cache: %w", err)
 	}
-	if strings.ContainsAny(p.Cache, badInPaths) {
-		return nil, fmt.Errorf("use cache %q: kbuild does not work in a directory whose name has spaces, colons, commas or quotes; set KLPFORGE_CACHE to another one", p.Cache)
+	if strings.ContainsAny(prep.Cache, badInPaths) {
+		return nil, fmt.Errorf("use cache %q: kbuild does not work in a directory whose name has spaces, colons, commas or quotes; set KLPFORGE_CACHE to another one", prep.Cache)
 	}
-	p.Headers = slices.Clone(p.Headers)
-	for i, dir := range p.Headers {
-		if p.Headers[i], err = realPath(dir); err != nil {
+	prep.Headers = slices.Clone(prep.Headers)
+	for i, dir := range prep.Headers {
+		if prep.Headers[i], err = realPath(dir); err != nil {
 			return nil, fmt.Errorf("find headers: %w", err)
 		}
 	}
-	if p.Arch, err = kernelArch(p.Arch); err != nil {
+	if prep.Arch, err = kernelArch(prep.Arch); err != nil {
 		return nil, err
 	}
-	if p.Jobs <= 0 {
-		p.Jobs = runtime.NumCPU()
+	if prep.Jobs <= 0 {
+		prep.Jobs = runtime.NumCPU()
 	}
-	if p.Sandbox, err = ParseSandbox(string(p.Sandbox)); err != nil {
+	if prep.Sandbox, err = ParseSandbox(string(prep.Sandbox)); err != nil {
 		return nil, fmt.Errorf("prepare kernel: %w", err)
 	}
-	if p.confiner, p.unconfined, err = p.Sandbox.choose(); err != nil {
+	if prep.confiner, prep.unconfined, err = prep.Sandbox.choose(); err != nil {
 		return nil, err
 	}
-	if p.config, err = readConfig(p.Config); err != nil {
+	if prep.config, err = readConfig(prep.Config); err != nil {
 		return nil, err
 	}
-	if p.symvers, err = findSymvers(p.Symvers, p.Headers); err != nil {
+	if prep.symvers, err = findSymvers(prep.Symvers, prep.Headers); err != nil {
 		return nil, err
 	}
-	if err := p.supported(); err != nil {
+	if err := prep.supported(); err != nil {
 		return nil, err
 	}
-	if p.recorded, err = readRecorded(p.BuildTree); err != nil {
+	if prep.recorded, err = readRecorded(prep.BuildTree); err != nil {
 		return nil, err
 	}
-	if p.seed, err = p.readSeed(); err != nil {
+	if prep.seed, err = prep.readSeed(); err != nil {
 		return nil, err
 	}
-	p.choosePrograms(ctx)
-	if p.Launcher != "" {
-		p.CC = p.Launcher + " " + p.CC
+	prep.choosePrograms(ctx)
+	if prep.Launcher != "" {
+		prep.CC = prep.Launcher + " " + prep.CC
 	}
-	if err := p.checkTools(ctx); err != nil {
+	if err := prep.checkTools(ctx); err != nil {
 		return nil, err
 	}
-	if err := p.checkCompiler(ctx); err != nil {
+	if err := prep.checkCompiler(ctx); err != nil {
 		return nil, err
 	}
-	if p.source, err = openSource(p.Source, p.Cache); err != nil {
+	if prep.source, err = openSource(prep.Source, prep.Cache); err != nil {
 		return nil, err
 	}
-	if err := p.makeKey(ctx); err != nil {
+	if err := prep.makeKey(ctx); err != nil {
 		return nil, err
 	}
-	return p, nil
+	return prep, nil
 }
 
 // badInPaths are the characters that make, the shell or options such as -Wp,-MMD
@@ -284,14 +284,14 @@ func (p *preparation) makeKey(ctx context.Context) error {
 			return fmt.Errorf("hash Module.symvers: %w", err)
 		}
 	}
-	h := sha256.New()
+	hash := sha256.New()
 	for _, s := range []string{formatVersion, id, p.config.hash, symvers, tools, p.CC, strings.Join(p.vars, " "), p.KCFLAGS, strings.Join(p.recorded.Flags, " "), p.seed, p.Release, p.Arch} {
-		fmt.Fprintf(h, "%d:%s\n", len(s), s)
+		fmt.Fprintf(hash, "%d:%s\n", len(s), s)
 	}
 	for _, dir := range p.Headers {
-		fmt.Fprintf(h, "headers %s\n", dir)
+		fmt.Fprintf(hash, "headers %s\n", dir)
 	}
-	p.key = hex.EncodeToString(h.Sum(nil))[:16]
+	p.key = hex.EncodeToString(hash.Sum(nil))[:16]
 	if p.Release != "" {
 		p.key = sanitize(p.Release) + "-" + p.key
 	}
@@ -300,13 +300,13 @@ func (p *preparation) makeKey(ctx context.Context) error {
 	return nil
 }
 
-func sanitize(s string) string {
+func sanitize(text string) string {
 	return strings.Map(func(r rune) rune {
 		if r == '-' || r == '.' || r == '_' || r == '+' || r >= '0' && r <= '9' || r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' {
 			return r
 		}
 		return '_'
-	}, s)
+	}, text)
 }
 
 // load opens a complete tree.
@@ -315,18 +315,18 @@ func (p *preparation) load(ctx context.Context) (*Tree, error) {
 	if err != nil {
 		return nil, err
 	}
-	t, err := p.read()
+	tree, err := p.read()
 	if err == nil {
-		if err = t.whole(); err == nil {
-			err = t.check(ctx)
+		if err = tree.whole(); err == nil {
+			err = tree.check(ctx)
 		}
 	}
 	if err != nil {
 		use.Close()
 		return nil, err
 	}
-	t.use = use
-	return t, nil
+	tree.use = use
+	return tree, nil
 }
 
 // read reads what the cache says of the tree.
@@ -386,13 +386,13 @@ func (p *preparation) build(ctx context.Context) error {
 
 // checkVersion compares the source's version with the configuration's.
 func (p *preparation) checkVersion() error {
-	v, err := sourceVersion(filepath.Join(p.tree, "Makefile"))
+	version, err := sourceVersion(filepath.Join(p.tree, "Makefile"))
 	if err != nil {
 		return err
 	}
-	p.version = v
-	if c := p.config.version; c != "" && c != v && !p.AllowSourceMismatch {
-		return &SourceMismatchError{Source: v, Config: c}
+	p.version = version
+	if c := p.config.version; c != "" && c != version && !p.AllowSourceMismatch {
+		return &SourceMismatchError{Source: version, Config: c}
 	}
 	return nil
 }
@@ -444,20 +444,20 @@ func (p *preparation) finish(ctx context.Context, sourceFiles map[string]bool) e
 	if err := p.stage("check tree", func() error { return p.checkRelease() }); err != nil {
 		return err
 	}
-	m := treeMeta{
+	meta := treeMeta{
 		Release: p.Release, Version: p.version, Arch: p.Arch, CC: p.CC, HostCC: p.hostCC, Vars: p.vars, Rust: p.config.rust(),
 		CCVersion: p.ccText, Symvers: p.symvers != "", Stages: p.stages,
 	}
 	var err error
-	if m.ConfigDiffs, err = p.config.compare(filepath.Join(p.tree, ".config")); err != nil {
+	if meta.ConfigDiffs, err = p.config.compare(filepath.Join(p.tree, ".config")); err != nil {
 		return err
 	}
-	p.withoutRust(m.ConfigDiffs)
-	if m.Warnings, err = p.compareGenerated(); err != nil {
+	p.withoutRust(meta.ConfigDiffs)
+	if meta.Warnings, err = p.compareGenerated(); err != nil {
 		return err
 	}
 	if err := p.stage("compare headers", func() (err error) {
-		m.OtherHeaders, err = p.otherHeaders()
+		meta.OtherHeaders, err = p.otherHeaders()
 		return err
 	}); err != nil {
 		return err
@@ -466,27 +466,29 @@ func (p *preparation) finish(ctx context.Context, sourceFiles map[string]bool) e
 	if err != nil {
 		return err
 	}
-	m.KCFLAGS, m.Warnings = p.KCFLAGS, append(m.Warnings, flags...)
+	meta.KCFLAGS, meta.Warnings = p.KCFLAGS, append(meta.Warnings, flags...)
 	if p.symvers != "" {
 		if err := copyFile(p.symvers, filepath.Join(p.tree, "Module.symvers"), 0o644); err != nil {
 			return fmt.Errorf("copy Module.symvers: %w", err)
 		}
 	}
-	t := p.describe(m)
-	t.preparing = true
-	if err := p.stage("read kbuild", func() error { return t.evaluate(ctx, func(done, total int) { p.progress("read kbuild", done, total) }) }); err != nil {
+	tree := p.describe(meta)
+	tree.preparing = true
+	if err := p.stage("read kbuild", func() error {
+		return tree.evaluate(ctx, func(done, total int) { p.progress("read kbuild", done, total) })
+	}); err != nil {
 		return err
 	}
-	if err := p.stage("read include lines", func() error { return t.survey(ctx, sourceFiles) }); err != nil {
+	if err := p.stage("read include lines", func() error { return tree.survey(ctx, sourceFiles) }); err != nil {
 		return err
 	}
 	if err := os.RemoveAll(filepath.Join(p.base, "tmp")); err != nil {
 		return err
 	}
-	if err := p.stage("seal", func() error { return t.seal(ctx) }); err != nil {
+	if err := p.stage("seal", func() error { return tree.seal(ctx) }); err != nil {
 		return err
 	}
-	return t.keepJSON("meta.json", m)
+	return tree.keepJSON("meta.json", meta)
 }
 
 // survey lists the tree, scans it for the include graph, and decides what work trees
@@ -499,7 +501,7 @@ func (t *Tree) survey(ctx context.Context, sourceFiles map[string]bool) error {
 	if err := t.keep("files.lst", all.encode()); err != nil {
 		return err
 	}
-	g, err := t.graph(ctx)
+	graph, err := t.graph(ctx)
 	if err != nil {
 		return err
 	}
@@ -507,7 +509,7 @@ func (t *Tree) survey(ctx context.Context, sourceFiles map[string]bool) error {
 	if err != nil {
 		return err
 	}
-	return t.keep("work.lst", all.prune(t.Arch, db.Dirs, g.Files).encode())
+	return t.keep("work.lst", all.prune(t.Arch, db.Dirs, graph.Files).encode())
 }
 
 // checkRelease makes sure that objects carry the target's release.
@@ -533,27 +535,27 @@ func (p *preparation) checkRelease() error {
 // writeAtomic writes data to a temporary file and renames it to path. The
 // temporary file is locked while it is written, see sweep.
 func writeAtomic(path string, data []byte, mode fs.FileMode) error {
-	f, err := os.CreateTemp(filepath.Dir(path), ".tmp-*")
+	file, err := os.CreateTemp(filepath.Dir(path), ".tmp-*")
 	if err != nil {
 		return err
 	}
-	defer f.Close() // after the file has its name
-	if err = unix.Flock(int(f.Fd()), unix.LOCK_EX); err == nil {
-		_, err = f.Write(data)
+	defer file.Close() // after the file has its name
+	if err = unix.Flock(int(file.Fd()), unix.LOCK_EX); err == nil {
+		_, err = file.Write(data)
 	}
 	if err == nil {
-		err = f.Chmod(mode)
+		err = file.Chmod(mode)
 	}
 	if err == nil {
-		err = os.Rename(f.Name(), path)
+		err = os.Rename(file.Name(), path)
 		if info, lerr := os.Lstat(path); err != nil && lerr == nil && info.IsDir() { // damage: nothing of the cache has this place
 			if err = os.RemoveAll(path); err == nil {
-				err = os.Rename(f.Name(), path)
+				err = os.Rename(file.Name(), path)
 			}
 		}
 	}
 	if err != nil {
-		os.Remove(f.Name())
+		os.Remove(file.Name())
 	}
 	return err
 }
@@ -570,32 +572,32 @@ func lockFile(ctx context.Context, path string, waiting func()) (func(), error) 
 
 // lockOpen is lockFile for a file or directory that is open; it is closed when the lock
 // is released or cannot be had.
-func lockOpen(ctx context.Context, f *os.File, waiting func()) (func(), error) {
+func lockOpen(ctx context.Context, file *os.File, waiting func()) (func(), error) {
 	for first := true; ; first = false {
-		err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+		err := unix.Flock(int(file.Fd()), unix.LOCK_EX|unix.LOCK_NB)
 		switch {
 		case err == nil:
 			// If this process is killed, what it started goes on for a moment and
 			// writes: it inherits the file, and with it the lock.
-			if _, err := unix.FcntlInt(f.Fd(), unix.F_SETFD, 0); err != nil {
-				f.Close()
-				return nil, fmt.Errorf("lock %s: %w", f.Name(), err)
+			if _, err := unix.FcntlInt(file.Fd(), unix.F_SETFD, 0); err != nil {
+				file.Close()
+				return nil, fmt.Errorf("lock %s: %w", file.Name(), err)
 			}
 			return func() {
-				unix.Flock(int(f.Fd()), unix.LOCK_UN) // for all that inherited it
-				f.Close()
+				unix.Flock(int(file.Fd()), unix.LOCK_UN) // for all that inherited it
+				file.Close()
 			}, nil
 		case !errors.Is(err, unix.EWOULDBLOCK) && !errors.Is(err, unix.EINTR):
-			f.Close()
-			return nil, fmt.Errorf("lock %s: %w", f.Name(), err)
+			file.Close()
+			return nil, fmt.Errorf("lock %s: %w", file.Name(), err)
 		}
 		if first && waiting != nil {
 			waiting()
 		}
 		select {
 		case <-ctx.Done():
-			f.Close()
-			return nil, fmt.Errorf("lock %s: %w", f.Name(), context.Cause(ctx))
+			file.Close()
+			return nil, fmt.Errorf("lock %s: %w", file.Name(), context.Cause(ctx))
 		case <-time.After(100 * time.Millisecond):
 		}
 	}

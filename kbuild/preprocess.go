@@ -81,12 +81,12 @@ func (w *Work) Thin(ctx context.Context, objects []string) ([]string, error) {
 		return nil, err
 	}
 	differs := make([]bool, len(objects))
-	g, ctx := errgroup.WithContext(ctx)
-	g.SetLimit(w.jobs)
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(w.jobs)
 	var mu sync.Mutex
 	done := 0
 	for i, obj := range objects {
-		g.Go(func() error {
+		group.Go(func() error {
 			hash, err := w.preprocess(ctx, obj, cmds[obj])
 			var ce *CompileError
 			if err != nil && !errors.As(err, &ce) {
@@ -100,7 +100,7 @@ func (w *Work) Thin(ctx context.Context, objects []string) ([]string, error) {
 			return nil
 		})
 	}
-	if err := g.Wait(); err != nil {
+	if err := group.Wait(); err != nil {
 		return nil, err
 	}
 	var out []string
@@ -117,10 +117,10 @@ func (w *Work) Thin(ctx context.Context, objects []string) ([]string, error) {
 func (w *Work) preprocessPristine(ctx context.Context, objects []string, cmds map[string]string) ([]string, error) {
 	hashes := make([]string, len(objects))
 	pristine := &Work{Dir: w.tree.Dir, tree: w.tree, base: w.base}
-	g, ctx := errgroup.WithContext(ctx)
-	g.SetLimit(w.jobs)
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(w.jobs)
 	for i, obj := range objects {
-		g.Go(func() error {
+		group.Go(func() error {
 			memo := w.objectPath(w.objectKey(obj), ".pp")
 			kind := "preprocessed " + w.objectKey(obj)
 			if data, err := readSealed(w.tree.cache, memo, kind); err == nil {
@@ -142,7 +142,7 @@ func (w *Work) preprocessPristine(ctx context.Context, objects []string, cmds ma
 			return writeAtomic(memo, sealed.Seal(kind, []byte(hash)), 0o644)
 		})
 	}
-	return hashes, g.Wait()
+	return hashes, group.Wait()
 }
 
 // SymbolCRCs computes the versions of the symbols that an object exports, from the

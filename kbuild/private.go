@@ -41,18 +41,18 @@ func PrivateDir(ctx context.Context, cache, label string) (dir string, unlock fu
 		if err := os.Mkdir(dir, 0o755); err != nil {
 			return "", nil, fmt.Errorf("create work directory: %w", err)
 		}
-		f, err := os.Open(dir)
+		file, err := os.Open(dir)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue // removed before it was locked
 		}
 		if err != nil {
 			return "", nil, fmt.Errorf("lock work directory: %w", err)
 		}
-		unlock, err := lockOpen(ctx, f, nil)
+		unlock, err := lockOpen(ctx, file, nil)
 		if err != nil {
 			return "", nil, errors.Join(err, os.Remove(dir))
 		}
-		if !sameFile(dir, fmt.Sprintf("/proc/self/fd/%d", f.Fd())) {
+		if !sameFile(dir, fmt.Sprintf("/proc/self/fd/%d", file.Fd())) {
 			unlock()
 			continue
 		}
@@ -75,8 +75,8 @@ func removeStale(parent string) {
 	if err != nil {
 		return
 	}
-	for _, e := range entries {
-		first, _, _ := strings.Cut(e.Name(), "-")
+	for _, item := range entries {
+		first, _, _ := strings.Cut(item.Name(), "-")
 		pid, err := strconv.Atoi(first)
 		if err != nil || pid <= 0 {
 			continue
@@ -84,7 +84,7 @@ func removeStale(parent string) {
 		if err := unix.Kill(pid, 0); err == nil || errors.Is(err, unix.EPERM) {
 			continue
 		}
-		removeUnused(filepath.Join(parent, e.Name()))
+		removeUnused(filepath.Join(parent, item.Name()))
 	}
 }
 

@@ -37,26 +37,26 @@ type CachedTree struct {
 
 // useTree locks a tree for as long as the file stays open.
 func useTree(base string) (*os.File, error) {
-	f, err := openLock(base+".use", os.O_RDONLY)
+	file, err := openLock(base+".use", os.O_RDONLY)
 	if err != nil {
 		return nil, fmt.Errorf("use prepared tree: %w", err)
 	}
 	for {
 		// Waits for a run that removes the tree, which takes seconds.
-		err = unix.Flock(int(f.Fd()), unix.LOCK_SH)
+		err = unix.Flock(int(file.Fd()), unix.LOCK_SH)
 		if !errors.Is(err, unix.EINTR) {
 			break
 		}
 	}
 	if err == nil {
 		now := time.Now()
-		err = os.Chtimes(f.Name(), now, now)
+		err = os.Chtimes(file.Name(), now, now)
 	}
 	if err != nil {
-		f.Close()
+		file.Close()
 		return nil, fmt.Errorf("use prepared tree: %w", err)
 	}
-	return f, nil
+	return file, nil
 }
 
 // read reads the description of any tree, also one that another version made and did not seal.
@@ -86,21 +86,21 @@ func CachedTrees(ctx context.Context, cache string) ([]CachedTree, error) {
 		if !e.IsDir() || !exists(base+".lock") {
 			continue // no tree
 		}
-		t := CachedTree{Key: e.Name(), InUse: locked(base+".use") || locked(base+".lock")}
+		cached := CachedTree{Key: e.Name(), InUse: locked(base+".use") || locked(base+".lock")}
 		var m treeMeta
-		if m.read(filepath.Join(base, "meta.json"), t.Key) {
-			t.Complete, t.Release = true, m.Release
+		if m.read(filepath.Join(base, "meta.json"), cached.Key) {
+			cached.Complete, cached.Release = true, m.Release
 		}
 		for _, f := range []string{base + ".use", filepath.Join(base, "meta.json"), base} {
 			if info, err := os.Stat(f); err == nil {
-				t.Used = info.ModTime()
+				cached.Used = info.ModTime()
 				break
 			}
 		}
-		if t.Bytes, err = diskUsage(ctx, base); err != nil {
-			return nil, fmt.Errorf("measure prepared tree %s: %w", t.Key, err)
+		if cached.Bytes, err = diskUsage(ctx, base); err != nil {
+			return nil, fmt.Errorf("measure prepared tree %s: %w", cached.Key, err)
 		}
-		out = append(out, t)
+		out = append(out, cached)
 	}
 	slices.SortFunc(out, func(a, b CachedTree) int { return cmp.Or(b.Used.Compare(a.Used), cmp.Compare(a.Key, b.Key)) })
 	return out, nil
@@ -121,7 +121,7 @@ func locked(path string) bool {
 func diskUsage(ctx context.Context, dir string) (int64, error) {
 	seen := map[[2]uint64]bool{}
 	var sum int64
-	err := filepath.WalkDir(dir, func(_ string, d fs.DirEntry, err error) error {
+	err := filepath.WalkDir(dir, func(_ string, item fs.DirEntry, err error) error {
 		if err == nil {
 			err = ctx.Err()
 		}
@@ -131,7 +131,7 @@ func diskUsage(ctx context.Context, dir string) (int64, error) {
 		if err != nil {
 			return err
 		}
-		info, err := d.Info()
+		info, err := item.Info()
 		if errors.Is(err, fs.ErrNotExist) {
 			return nil
 		}
@@ -144,7 +144,7 @@ func diskUsage(ctx context.Context, dir string) (int64, error) {
 			return nil
 		}
 		id := [2]uint64{uint64(st.Dev), st.Ino}
-		if st.Nlink > 1 && !d.IsDir() {
+		if st.Nlink > 1 && !item.IsDir() {
 			if seen[id] {
 				return nil
 			}

@@ -32,34 +32,34 @@ const maxSavedCommand = 4 << 20
 // readRecorded reads the saved commands of a build tree, "" for none. Commands that were
 // removed (make clean) tell nothing.
 func readRecorded(dir string) (recordedBuild, error) {
-	var r recordedBuild
+	var recorded recordedBuild
 	if dir == "" {
-		return r, nil
+		return recorded, nil
 	}
 	cc, err := readSaved(filepath.Join(dir, cmdFile(witness)))
 	if err != nil {
-		return r, err
+		return recorded, err
 	}
 	if cc != "" {
-		if r.CC, r.Flags, err = splitCompilation(cc); err != nil {
-			return r, fmt.Errorf("read how %s was built: %w", dir, err)
+		if recorded.CC, recorded.Flags, err = splitCompilation(cc); err != nil {
+			return recorded, fmt.Errorf("read how %s was built: %w", dir, err)
 		}
 	}
 	link, err := readSaved(filepath.Join(dir, ".vmlinux.cmd"))
 	if err != nil {
-		return r, err
+		return recorded, err
 	}
 	words, err := shellWords(link)
 	if err != nil {
-		return r, fmt.Errorf("read how %s was linked: %w", dir, err)
+		return recorded, fmt.Errorf("read how %s was linked: %w", dir, err)
 	}
 	// sh scripts/link-vmlinux.sh "LD" "flags" … (top Makefile, v5.4 to v7.2)
 	for i, w := range words {
 		if filepath.Base(w.text) == "link-vmlinux.sh" && i+1 < len(words) {
-			r.LD = words[i+1].text
+			recorded.LD = words[i+1].text
 		}
 	}
-	return r, nil
+	return recorded, nil
 }
 
 // readSaved returns the command that a file of kbuild saved, "" if there is no such file.
@@ -96,14 +96,14 @@ func splitCompilation(command string) (cc string, flags []string, err error) {
 		program = append(program, w.text)
 	}
 	for skip := false; i < len(words); i++ {
-		switch w := words[i].text; {
+		switch text := words[i].text; {
 		case skip:
 			skip = false
-		case w == "-o", w == "-include", w == "-isystem", w == "-idirafter", w == "-I":
+		case text == "-o", text == "-include", text == "-isystem", text == "-idirafter", text == "-I":
 			skip = true
-		case w == "-c", optionOfPlace.MatchString(w), strings.HasPrefix(w, "-W") && !toolOption.MatchString(w):
+		case text == "-c", optionOfPlace.MatchString(text), strings.HasPrefix(text, "-W") && !toolOption.MatchString(text):
 		default:
-			flags = append(flags, w)
+			flags = append(flags, text)
 		}
 	}
 	// The last word is the source.
@@ -124,14 +124,14 @@ var (
 // linkTime are options that klpforge leaves out itself, see kconfig.unlinked.
 var linkTime = regexp.MustCompile(`^-f(no-)?(lto|lto=.*|split-lto-unit)$`)
 
-// subtract returns the words of a that b does not have as often, in a's order.
-func subtract(a, b []string) []string {
+// subtract returns the words that taken does not have as often, in their order.
+func subtract(words, taken []string) []string {
 	have := map[string]int{}
-	for _, w := range b {
+	for _, w := range taken {
 		have[w]++
 	}
 	var out []string
-	for _, w := range a {
+	for _, w := range words {
 		if have[w]--; have[w] < 0 {
 			out = append(out, w)
 		}
@@ -146,13 +146,13 @@ func (p *preparation) findFlags(ctx context.Context) ([]string, error) {
 	if len(p.recorded.Flags) == 0 {
 		return nil, nil
 	}
-	t := p.describe(treeMeta{Release: p.Release, Arch: p.Arch, CC: p.CC, HostCC: p.hostCC, CCVersion: p.ccText, Vars: p.vars, KCFLAGS: p.KCFLAGS})
-	t.preparing = true
-	e, err := t.environment(ctx, p.KCFLAGS)
+	tree := p.describe(treeMeta{Release: p.Release, Arch: p.Arch, CC: p.CC, HostCC: p.hostCC, CCVersion: p.ccText, Vars: p.vars, KCFLAGS: p.KCFLAGS})
+	tree.preparing = true
+	e, err := tree.environment(ctx, p.KCFLAGS)
 	if err != nil {
 		return nil, err
 	}
-	commands, err := t.dryRun(ctx, e, nil, t.Dir, []string{witness})
+	commands, err := tree.dryRun(ctx, e, nil, tree.Dir, []string{witness})
 	if err != nil || commands[witness] == "" {
 		return nil, fmt.Errorf("ask kbuild for the command of %s: %w", witness, err)
 	}
@@ -186,8 +186,8 @@ func (p *preparation) readSeed() (string, error) {
 	if p.BuildTree == "" || p.config.randstruct() == "" {
 		return "", nil
 	}
-	for _, f := range seedFiles {
-		text, err := regular.Read(filepath.Join(p.BuildTree, f), maxSavedCommand)
+	for _, file := range seedFiles {
+		text, err := regular.Read(filepath.Join(p.BuildTree, file), maxSavedCommand)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
@@ -197,7 +197,7 @@ func (p *preparation) readSeed() (string, error) {
 		if seed := seedText.Find(text); seed != nil {
 			return string(seed), nil
 		}
-		return "", fmt.Errorf("read the seed of the structures' layout: %s has none", filepath.Join(p.BuildTree, f))
+		return "", fmt.Errorf("read the seed of the structures' layout: %s has none", filepath.Join(p.BuildTree, file))
 	}
 	return "", nil
 }

@@ -81,7 +81,7 @@ func (db *ownerDB) chain(dir string) []string {
 // makeGoals runs make in dir, a copy of the prepared tree, for goals (paths as
 // kbuild knows them), and returns what it printed. With -k among the options, one
 // goal that fails leaves the others alone. db is nil before the tree is evaluated.
-func (t *Tree) makeGoals(ctx context.Context, e *environment, db *ownerDB, dir string, options, goals []string) ([]byte, error) {
+func (t *Tree) makeGoals(ctx context.Context, env *environment, db *ownerDB, dir string, options, goals []string) ([]byte, error) {
 	plain, routed := []string(nil), map[string][]string{}
 	for _, g := range goals {
 		if r := db.route(path.Clean(g)); r != nil {
@@ -93,7 +93,7 @@ func (t *Tree) makeGoals(ctx context.Context, e *environment, db *ownerDB, dir s
 	}
 	var commands []command
 	if len(plain) > 0 {
-		commands = append(commands, t.makePlain(e, dir, options, plain))
+		commands = append(commands, t.makePlain(env, dir, options, plain))
 	}
 	if len(routed) > 0 {
 		mk, err := t.makefile("goal.mk", goalMakefile)
@@ -102,7 +102,7 @@ func (t *Tree) makeGoals(ctx context.Context, e *environment, db *ownerDB, dir s
 		}
 		for _, key := range slices.Sorted(maps.Keys(routed)) {
 			for part := range slices.Chunk(routed[key], maxGoals) {
-				commands = append(commands, t.makeRouted(e, dir, options, mk, key, part))
+				commands = append(commands, t.makeRouted(env, dir, options, mk, key, part))
 			}
 		}
 	}
@@ -128,13 +128,13 @@ func (t *Tree) makeGoals(ctx context.Context, e *environment, db *ownerDB, dir s
 
 // makeRouted is the make command that goes down chain, directories separated by
 // blanks, and makes goals there.
-func (t *Tree) makeRouted(e *environment, dir string, options []string, mk, chain string, goals []string) command {
+func (t *Tree) makeRouted(env *environment, dir string, options []string, mk, chain string, goals []string) command {
 	argv := append([]string{"make", "-rR", "--no-print-directory"}, options...)
 	argv = append(argv, "-f", mk, "obj=.", "need-builtin=1", "need-modorder=1")
-	argv = append(argv, t.compileVars(e, dir)...)
+	argv = append(argv, t.compileVars(env, dir)...)
 	return command{
 		name: "make " + shortList(goals), dir: dir, logs: t.logs(),
-		env:  append(e.in(dir), "KLPFORGE_MK="+mk, "KLPFORGE_CHAIN="+chain, "KLPFORGE_GOALS="+strings.Join(goals, " ")),
+		env:  append(env.in(dir), "KLPFORGE_MK="+mk, "KLPFORGE_CHAIN="+chain, "KLPFORGE_GOALS="+strings.Join(goals, " ")),
 		argv: append(argv, "klpforge-goals"),
 	}
 }

@@ -35,14 +35,14 @@ type RuleProblem struct {
 }
 
 func (p *RuleProblem) String() string {
-	s := p.File
+	text := p.File
 	if p.Line > 0 {
-		s = fmt.Sprintf("%s:%d", p.File, p.Line)
+		text = fmt.Sprintf("%s:%d", p.File, p.Line)
 	}
 	if p.Text != "" {
-		s += fmt.Sprintf(" %.80q", p.Text)
+		text += fmt.Sprintf(" %.80q", p.Text)
 	}
-	return s + ": " + p.Why
+	return text + ": " + p.Why
 }
 
 // ruleLine is one logical line of a makefile.
@@ -124,18 +124,18 @@ var otherLists = []string{"ccflags", "asflags", "ldflags", "rustflags", "cppflag
 	"init", "virt", "dtb", "dtbo", "header-test", "no-header-test", "generic", "mandatory", "syscall", "clean", "no-clean", "install", "modules"}
 
 // parseList reads a line that adds plain names of objects; ok is false for all else.
-func parseList(line ruleLine) (l listLine, ok bool) {
+func parseList(line ruleLine) (parsed listLine, ok bool) {
 	m := listForm.FindStringSubmatch(line.text)
 	if !line.plain || m == nil || slices.Contains(otherLists, m[1]) {
-		return l, false
+		return parsed, false
 	}
-	l = listLine{list: m[1], config: strings.TrimSuffix(strings.TrimPrefix(m[2], "$("), ")"), op: m[3], words: strings.Fields(m[4])}
-	for _, w := range l.words {
+	parsed = listLine{list: m[1], config: strings.TrimSuffix(strings.TrimPrefix(m[2], "$("), ")"), op: m[3], words: strings.Fields(m[4])}
+	for _, w := range parsed.words {
 		if !wordForm.MatchString(w) || path.Clean(w) != w || strings.HasPrefix(w, "../") {
-			return l, false
+			return parsed, false
 		}
 	}
-	return l, l.list != "obj" || l.config != "objs"
+	return parsed, parsed.list != "obj" || parsed.config != "objs"
 }
 
 // addition is an object that a makefile newly lists.
@@ -166,21 +166,21 @@ func readRules(file string, c RuleChange) (added []addition, other []*RuleProble
 	// A list that is written anew: what it held already is not added.
 	held := map[string]map[string]bool{}
 	for _, line := range gone {
-		l, ok := parseList(line)
+		parsed, ok := parseList(line)
 		if !ok {
 			other = append(other, &RuleProblem{file, line.number, line.text, "the line is gone, and is no list of objects"})
 			continue
 		}
-		key := l.list + "-" + l.config + l.op
+		key := parsed.list + "-" + parsed.config + parsed.op
 		if held[key] == nil {
 			held[key] = map[string]bool{}
 		}
-		for _, w := range l.words {
+		for _, w := range parsed.words {
 			held[key][w] = true
 		}
 	}
 	for _, line := range fresh {
-		l, ok := parseList(line)
+		parsed, ok := parseList(line)
 		if !ok {
 			why := "it is no list of objects"
 			if !line.plain {
@@ -189,14 +189,14 @@ func readRules(file string, c RuleChange) (added []addition, other []*RuleProble
 			other = append(other, &RuleProblem{file, line.number, line.text, why})
 			continue
 		}
-		had := held[l.list+"-"+l.config+l.op]
-		if l.op != "+=" && had == nil && assigns(before, l) {
+		had := held[parsed.list+"-"+parsed.config+parsed.op]
+		if parsed.op != "+=" && had == nil && assigns(before, parsed) {
 			other = append(other, &RuleProblem{file, line.number, line.text, "it replaces a list that other lines made"})
 			continue
 		}
-		for _, w := range l.words {
+		for _, w := range parsed.words {
 			if !had[w] {
-				added = append(added, addition{file, line.number, w, l.list, l.config})
+				added = append(added, addition{file, line.number, w, parsed.list, parsed.config})
 			}
 		}
 	}
@@ -213,21 +213,21 @@ func assigns(lines []ruleLine, l listLine) bool {
 
 // differing returns the lines that only one of two texts has, by their longest common
 // subsequence.
-func differing(a, b []ruleLine) (gone, fresh []ruleLine) {
+func differing(left, right []ruleLine) (gone, fresh []ruleLine) {
 	same := func(x, y ruleLine) bool { return x.text == y.text && x.plain == y.plain }
-	for len(a) > 0 && len(b) > 0 && same(a[0], b[0]) {
-		a, b = a[1:], b[1:]
+	for len(left) > 0 && len(right) > 0 && same(left[0], right[0]) {
+		left, right = left[1:], right[1:]
 	}
-	for len(a) > 0 && len(b) > 0 && same(a[len(a)-1], b[len(b)-1]) {
-		a, b = a[:len(a)-1], b[:len(b)-1]
+	for len(left) > 0 && len(right) > 0 && same(left[len(left)-1], right[len(right)-1]) {
+		left, right = left[:len(left)-1], right[:len(right)-1]
 	}
-	length := make([][]int32, len(a)+1)
+	length := make([][]int32, len(left)+1)
 	for i := range length {
-		length[i] = make([]int32, len(b)+1)
+		length[i] = make([]int32, len(right)+1)
 	}
-	for i := len(a) - 1; i >= 0; i-- {
-		for j := len(b) - 1; j >= 0; j-- {
-			if same(a[i], b[j]) {
+	for i := len(left) - 1; i >= 0; i-- {
+		for j := len(right) - 1; j >= 0; j-- {
+			if same(left[i], right[j]) {
 				length[i][j] = length[i+1][j+1] + 1
 			} else {
 				length[i][j] = max(length[i+1][j], length[i][j+1])
@@ -235,15 +235,15 @@ func differing(a, b []ruleLine) (gone, fresh []ruleLine) {
 		}
 	}
 	i, j := 0, 0
-	for i < len(a) || j < len(b) {
+	for i < len(left) || j < len(right) {
 		switch {
-		case i < len(a) && j < len(b) && same(a[i], b[j]):
+		case i < len(left) && j < len(right) && same(left[i], right[j]):
 			i, j = i+1, j+1
-		case j == len(b) || i < len(a) && length[i+1][j] >= length[i][j+1]:
-			gone = append(gone, a[i])
+		case j == len(right) || i < len(left) && length[i+1][j] >= length[i][j+1]:
+			gone = append(gone, left[i])
 			i++
 		default:
-			fresh = append(fresh, b[j])
+			fresh = append(fresh, right[j])
 			j++
 		}
 	}

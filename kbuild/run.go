@@ -111,13 +111,13 @@ type tee struct {
 	dst  []*bytes.Buffer
 }
 
-func (t *tee) Write(p []byte) (int, error) {
+func (t *tee) Write(data []byte) (int, error) {
 	t.lock <- struct{}{}
 	defer func() { <-t.lock }()
 	for _, b := range t.dst {
-		b.Write(p)
+		b.Write(data)
 	}
-	return len(p), nil
+	return len(data), nil
 }
 
 // keepLog writes the full output of a failed command and returns its path, or ""
@@ -132,16 +132,16 @@ func keepLog(dir, name string, argv []string, out []byte) string {
 		}
 		return '_'
 	}, name)
-	f, err := os.CreateTemp(dir, clean[:min(len(clean), 60)]+"-*.log")
+	file, err := os.CreateTemp(dir, clean[:min(len(clean), 60)]+"-*.log")
 	if err != nil {
 		return ""
 	}
-	defer f.Close()
-	fmt.Fprintf(f, "$ %s\n", strings.Join(argv, " "))
-	if _, err := f.Write(out); err != nil {
+	defer file.Close()
+	fmt.Fprintf(file, "$ %s\n", strings.Join(argv, " "))
+	if _, err := file.Write(out); err != nil {
 		return ""
 	}
-	return f.Name()
+	return file.Name()
 }
 
 // pruneLogs removes logs older than two weeks.

@@ -42,14 +42,14 @@ const (
 )
 
 // ParseSandbox reads the name of a Sandbox; "" is SandboxAuto.
-func ParseSandbox(s string) (Sandbox, error) {
-	switch b := Sandbox(s); b {
+func ParseSandbox(mode string) (Sandbox, error) {
+	switch b := Sandbox(mode); b {
 	case "":
 		return SandboxAuto, nil
 	case SandboxAuto, SandboxRequire, SandboxOff:
 		return b, nil
 	}
-	return "", fmt.Errorf("unknown sandbox %q: want auto, require or off", s)
+	return "", fmt.Errorf("unknown sandbox %q: want auto, require or off", mode)
 }
 
 // ErrNoSandbox reports that neither Landlock nor bubblewrap works here.
@@ -173,14 +173,14 @@ func toolchainPaths(cc string) []string {
 			continue
 		}
 		for _, p := range []string{found, realOr(found)} {
-			p, err := filepath.Abs(p)
-			if err != nil || filepath.Base(filepath.Dir(p)) != "bin" {
-				out = append(out, p)
+			path, err := filepath.Abs(p)
+			if err != nil || filepath.Base(filepath.Dir(path)) != "bin" {
+				out = append(out, path)
 				continue
 			}
 			// x86_64-linux-gnu/bin/as and its like
-			triplets, _ := filepath.Glob(filepath.Join(filepath.Dir(filepath.Dir(p)), "*-linux*"))
-			out = append(append(out, installed(filepath.Dir(p))...), triplets...)
+			triplets, _ := filepath.Glob(filepath.Join(filepath.Dir(filepath.Dir(path)), "*-linux*"))
+			out = append(append(out, installed(filepath.Dir(path))...), triplets...)
 		}
 	}
 	return out
@@ -334,15 +334,15 @@ func (b *box) enter() error {
 }
 
 // appendPath adds a rule for a path that exists.
-func appendPath(rules []landlock.Rule, p string, file, dir landlock.AccessFSSet) []landlock.Rule {
-	info, err := os.Stat(p)
+func appendPath(rules []landlock.Rule, path string, file, dir landlock.AccessFSSet) []landlock.Rule {
+	info, err := os.Stat(path)
 	switch {
 	case err != nil:
 		return rules
 	case info.IsDir():
-		return append(rules, landlock.PathAccess(dir, p).IgnoreIfMissing())
+		return append(rules, landlock.PathAccess(dir, path).IgnoreIfMissing())
 	}
-	return append(rules, landlock.PathAccess(file, p).IgnoreIfMissing())
+	return append(rules, landlock.PathAccess(file, path).IgnoreIfMissing())
 }
 
 // secureNoRoot are SECBIT_NOROOT, SECBIT_NO_SETUID_FIXUP and their locks
@@ -440,19 +440,19 @@ func (b *box) bwrap(dir string, argv []string) []string {
 	return append(append(out, "--chdir", dir, "--"), argv...)
 }
 
-// onThread calls f on a thread of its own, which ends with it. The main thread is
+// onThread calls do on a thread of its own, which ends with it. The main thread is
 // left alone: it cannot end, and would stay confined.
-func onThread(f func()) {
+func onThread(do func()) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
 		runtime.LockOSThread() // never unlocked, but for the main thread
 		if unix.Gettid() == unix.Getpid() {
-			onThread(f)
+			onThread(do)
 			runtime.UnlockOSThread()
 			return
 		}
-		f()
+		do()
 	}()
 	<-done
 }

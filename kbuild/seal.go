@@ -138,20 +138,20 @@ func (t *Tree) seal(ctx context.Context) error {
 		index[i] = i
 	}
 	err = eachChunk(ctx, index, t.jobs, func(i int) error {
-		e := &entries[i]
+		have := &entries[i]
 		var err error
-		if e.kind == 'l' || e.kind == 'c' {
-			info, err := os.Lstat(t.Dir + "/" + e.path)
+		if have.kind == 'l' || have.kind == 'c' {
+			info, err := os.Lstat(t.Dir + "/" + have.path)
 			if err == nil && info.Mode()&0o222 != 0 {
-				err = os.Chmod(t.Dir+"/"+e.path, info.Mode().Perm()&^0o222)
+				err = os.Chmod(t.Dir+"/"+have.path, info.Mode().Perm()&^0o222)
 			}
 			if err != nil {
 				return err
 			}
 		}
-		if *e, err = t.look(e.path, e.kind); err == nil {
-			e.runs = e.kind == 'l' && interpreted(e.path, e.mode)
-			e.sum, err = t.digest(e.path, e.kind)
+		if *have, err = t.look(have.path, have.kind); err == nil {
+			have.runs = have.kind == 'l' && interpreted(have.path, have.mode)
+			have.sum, err = t.digest(have.path, have.kind)
 		}
 		return err
 	}, nil)
@@ -186,18 +186,18 @@ type record struct {
 const recordSize = 72
 
 func (t *Tree) writeSeal(part string, entries []sealEntry) error {
-	var b bytes.Buffer
-	for _, e := range entries {
-		r := record{Kind: e.kind, Length: uint16(len(e.path)), Mode: e.mode, Size: e.size, Mtime: e.mtime, Ctime: e.ctime, Inode: e.inode, Sum: e.sum}
-		if e.runs {
+	var buf bytes.Buffer
+	for _, stamp := range entries {
+		r := record{Kind: stamp.kind, Length: uint16(len(stamp.path)), Mode: stamp.mode, Size: stamp.size, Mtime: stamp.mtime, Ctime: stamp.ctime, Inode: stamp.inode, Sum: stamp.sum}
+		if stamp.runs {
 			r.Runs = 1
 		}
-		if err := binary.Write(&b, binary.LittleEndian, r); err != nil {
+		if err := binary.Write(&buf, binary.LittleEndian, r); err != nil {
 			return err
 		}
-		b.WriteString(e.path)
+		buf.WriteString(stamp.path)
 	}
-	return t.keep(part+".seal", b.Bytes())
+	return t.keep(part+".seal", buf.Bytes())
 }
 
 // readSeal reads a part of the seal. The error wraps sealed.ErrDamaged, or is a
@@ -217,21 +217,21 @@ func (t *Tree) readSeal(part string) ([]sealEntry, error) {
 		if len(data)-at < recordSize {
 			return nil, damaged
 		}
-		r := data[at:]
-		e := sealEntry{
-			kind: r[0], runs: r[1] == 1, mode: binary.LittleEndian.Uint32(r[4:]),
-			size: int64(binary.LittleEndian.Uint64(r[8:])), mtime: int64(binary.LittleEndian.Uint64(r[16:])),
-			ctime: int64(binary.LittleEndian.Uint64(r[24:])), inode: binary.LittleEndian.Uint64(r[32:]),
-			sum: [sha256.Size]byte(r[40:72]),
+		rest := data[at:]
+		stamp := sealEntry{
+			kind: rest[0], runs: rest[1] == 1, mode: binary.LittleEndian.Uint32(rest[4:]),
+			size: int64(binary.LittleEndian.Uint64(rest[8:])), mtime: int64(binary.LittleEndian.Uint64(rest[16:])),
+			ctime: int64(binary.LittleEndian.Uint64(rest[24:])), inode: binary.LittleEndian.Uint64(rest[32:]),
+			sum: [sha256.Size]byte(rest[40:72]),
 		}
 		at += recordSize
-		length := int(binary.LittleEndian.Uint16(r[2:]))
+		length := int(binary.LittleEndian.Uint16(rest[2:]))
 		if len(data)-at < length {
 			return nil, damaged
 		}
-		e.path = names[at : at+length]
+		stamp.path = names[at : at+length]
 		at += length
-		out = append(out, e)
+		out = append(out, stamp)
 	}
 	return out, nil
 }
@@ -307,39 +307,39 @@ func byDirectory(entries []sealEntry) [][]int {
 	var out [][]int
 	for i := range entries {
 		dir := path.Dir(entries[i].path)
-		g, ok := groups[dir]
+		group, ok := groups[dir]
 		if !ok {
-			g = len(out)
-			groups[dir] = g
+			group = len(out)
+			groups[dir] = group
 			out = append(out, nil)
 		}
-		out[g] = append(out[g], i)
+		out[group] = append(out[group], i)
 	}
 	return out
 }
 
 // checkEntry compares an entry of an open directory, and takes over times that changed
 // alone.
-func (t *Tree) checkEntry(dir int, e *sealEntry) (touched bool, err error) {
-	now, err := lookAt(dir, path.Base(e.path), e.path, e.kind)
+func (t *Tree) checkEntry(dir int, have *sealEntry) (touched bool, err error) {
+	now, err := lookAt(dir, path.Base(have.path), have.path, have.kind)
 	if err != nil {
-		return false, &TreeChangedError{Path: e.path, Why: "was removed"}
+		return false, &TreeChangedError{Path: have.path, Why: "was removed"}
 	}
-	same := e.same(&now)
-	if same && !e.runs {
+	same := have.same(&now)
+	if same && !have.runs {
 		return false, nil
 	}
-	if now.mode&unix.S_IFMT != e.mode&unix.S_IFMT || now.mode&0o111 != e.mode&0o111 {
-		return false, &TreeChangedError{Path: e.path, Why: "became another kind of file"}
+	if now.mode&unix.S_IFMT != have.mode&unix.S_IFMT || now.mode&0o111 != have.mode&0o111 {
+		return false, &TreeChangedError{Path: have.path, Why: "became another kind of file"}
 	}
-	if sum, err := t.digest(e.path, e.kind); err != nil || sum != e.sum {
-		return false, &TreeChangedError{Path: e.path, Why: "was changed"}
+	if sum, err := t.digest(have.path, have.kind); err != nil || sum != have.sum {
+		return false, &TreeChangedError{Path: have.path, Why: "was changed"}
 	}
 	if same {
 		return false, nil
 	}
-	now.sum, now.runs = e.sum, e.runs
-	*e = now
+	now.sum, now.runs = have.sum, have.runs
+	*have = now
 	return true, nil
 }
 
@@ -405,15 +405,15 @@ func (t *Tree) checkRead(files []string) error {
 			t.keepSeal(part, entries)
 		}
 		for i := range entries {
-			e := &entries[i]
-			if !want[e.path] || e.kind == 'd' {
+			have := &entries[i]
+			if !want[have.path] || have.kind == 'd' {
 				continue
 			}
-			if sum, err := t.digest(e.path, e.kind); err != nil || sum != e.sum {
-				return &TreeChangedError{Path: e.path, Why: "was changed"}
+			if sum, err := t.digest(have.path, have.kind); err != nil || sum != have.sum {
+				return &TreeChangedError{Path: have.path, Why: "was changed"}
 			}
-			delete(want, e.path)
-			t.facts.verified[e.path] = true
+			delete(want, have.path)
+			t.facts.verified[have.path] = true
 		}
 	}
 	return nil // what is left was generated in a work tree

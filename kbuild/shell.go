@@ -14,26 +14,26 @@ type word struct {
 
 // shellWords splits a command that uses words, quotes and the operators
 // ; & | < > only, which is all that kbuild's compile commands do.
-func shellWords(s string) ([]word, error) {
+func shellWords(line string) ([]word, error) {
 	var words []word
 	i := 0
-	for i < len(s) {
-		switch c := s[i]; {
+	for i < len(line) {
+		switch c := line[i]; {
 		case c == ' ' || c == '\t' || c == '\n':
 			i++
 		case strings.IndexByte(";&|<>", c) >= 0:
 			j := i
-			for j < len(s) && s[j] == c {
+			for j < len(line) && line[j] == c {
 				j++
 			}
-			words = append(words, word{text: s[i:j], raw: s[i:j], operator: true})
+			words = append(words, word{text: line[i:j], raw: line[i:j], operator: true})
 			i = j
 		default:
-			text, n, err := shellWord(s[i:])
+			text, n, err := shellWord(line[i:])
 			if err != nil {
 				return nil, err
 			}
-			words = append(words, word{text: text, raw: s[i : i+n]})
+			words = append(words, word{text: text, raw: line[i : i+n]})
 			i += n
 		}
 	}
@@ -41,43 +41,43 @@ func shellWords(s string) ([]word, error) {
 }
 
 // shellWord reads one word and returns its text and the bytes it took.
-func shellWord(s string) (string, int, error) {
-	var b strings.Builder
+func shellWord(text string) (string, int, error) {
+	var out strings.Builder
 	i := 0
-	for i < len(s) {
-		c := s[i]
+	for i < len(text) {
+		char := text[i]
 		switch {
-		case strings.IndexByte(" \t\n;&|<>", c) >= 0:
-			return b.String(), i, nil
-		case c == '\'':
-			end := strings.IndexByte(s[i+1:], '\'')
+		case strings.IndexByte(" \t\n;&|<>", char) >= 0:
+			return out.String(), i, nil
+		case char == '\'':
+			end := strings.IndexByte(text[i+1:], '\'')
 			if end < 0 {
 				return "", 0, fmt.Errorf("split command: a quote is not closed")
 			}
-			b.WriteString(s[i+1 : i+1+end])
+			out.WriteString(text[i+1 : i+1+end])
 			i += end + 2
-		case c == '"':
+		case char == '"':
 			i++
-			for i < len(s) && s[i] != '"' {
-				if s[i] == '\\' && i+1 < len(s) && strings.IndexByte("\"\\$`", s[i+1]) >= 0 {
+			for i < len(text) && text[i] != '"' {
+				if text[i] == '\\' && i+1 < len(text) && strings.IndexByte("\"\\$`", text[i+1]) >= 0 {
 					i++
 				}
-				b.WriteByte(s[i])
+				out.WriteByte(text[i])
 				i++
 			}
-			if i == len(s) {
+			if i == len(text) {
 				return "", 0, fmt.Errorf("split command: a double quote is not closed")
 			}
 			i++
-		case c == '\\' && i+1 < len(s):
-			b.WriteByte(s[i+1])
+		case char == '\\' && i+1 < len(text):
+			out.WriteByte(text[i+1])
 			i += 2
 		default:
-			b.WriteByte(c)
+			out.WriteByte(char)
 			i++
 		}
 	}
-	return b.String(), i, nil
+	return out.String(), i, nil
 }
 
 // compilerCall is the first command of a recorded compile command: the compiler
@@ -109,15 +109,15 @@ func preprocessCall(cmd string, extra ...string) ([]string, error) {
 	var argv []string
 	compiles := false
 	for i := 0; i < len(words); i++ {
-		switch w := words[i].text; {
-		case w == "-c":
+		switch text := words[i].text; {
+		case text == "-c":
 			compiles = true
 			argv = append(argv, extra...)
-		case w == "-o":
+		case text == "-o":
 			i++
-		case strings.HasPrefix(w, "-Wp,-M"): // dependency file
+		case strings.HasPrefix(text, "-Wp,-M"): // dependency file
 		default:
-			argv = append(argv, w)
+			argv = append(argv, text)
 		}
 	}
 	if !compiles {

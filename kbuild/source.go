@@ -98,7 +98,7 @@ type entry struct {
 // walk lists directories in an order in which they can be made, and all else.
 func (d directory) walk(ctx context.Context) (dirs []string, files []entry, err error) {
 	var mu sync.Mutex
-	g, ctx := errgroup.WithContext(ctx)
+	group, ctx := errgroup.WithContext(ctx)
 	slots := make(chan struct{}, 2*runtime.NumCPU())
 	var visit func(rel string) error
 	visit = func(rel string) error {
@@ -111,19 +111,19 @@ func (d directory) walk(ctx context.Context) (dirs []string, files []entry, err 
 		}
 		var subdirs []string
 		var own []entry
-		for _, e := range list {
-			path := e.Name()
+		for _, item := range list {
+			path := item.Name()
 			if rel != "" {
 				path = rel + "/" + path
 			}
-			if built(path, e.IsDir()) {
+			if built(path, item.IsDir()) {
 				continue
 			}
-			if e.IsDir() {
+			if item.IsDir() {
 				subdirs = append(subdirs, path)
 				continue
 			}
-			info, err := e.Info()
+			info, err := item.Info()
 			if errors.Is(err, fs.ErrNotExist) {
 				continue
 			}
@@ -139,7 +139,7 @@ func (d directory) walk(ctx context.Context) (dirs []string, files []entry, err 
 		for _, sub := range subdirs {
 			select {
 			case slots <- struct{}{}:
-				g.Go(func() error { defer func() { <-slots }(); return visit(sub) })
+				group.Go(func() error { defer func() { <-slots }(); return visit(sub) })
 			default: // every slot is taken: go on in this one
 				if err := visit(sub); err != nil {
 					return err
@@ -148,8 +148,8 @@ func (d directory) walk(ctx context.Context) (dirs []string, files []entry, err 
 		}
 		return nil
 	}
-	g.Go(func() error { return visit("") })
-	if err := g.Wait(); err != nil {
+	group.Go(func() error { return visit("") })
+	if err := group.Wait(); err != nil {
 		return nil, nil, err
 	}
 	slices.Sort(dirs)
@@ -193,20 +193,20 @@ func (d directory) copyTo(ctx context.Context, dst string, jobs int, progress fu
 	return written, err
 }
 
-// eachChunk calls f for each item from several goroutines and progress from one.
-func eachChunk[T any](ctx context.Context, items []T, jobs int, f func(T) error, progress func(done int)) error {
+// eachChunk calls do for each item from several goroutines and progress from one.
+func eachChunk[T any](ctx context.Context, items []T, jobs int, do func(T) error, progress func(done int)) error {
 	const chunk = 256
-	g, ctx := errgroup.WithContext(ctx)
-	g.SetLimit(max(1, 2*jobs))
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(max(1, 2*jobs))
 	var mu sync.Mutex
 	done := 0
 	for part := range slices.Chunk(items, chunk) {
-		g.Go(func() error {
+		group.Go(func() error {
 			for _, it := range part {
 				if err := ctx.Err(); err != nil {
 					return context.Cause(ctx)
 				}
-				if err := f(it); err != nil {
+				if err := do(it); err != nil {
 					return err
 				}
 			}
@@ -219,7 +219,7 @@ func eachChunk[T any](ctx context.Context, items []T, jobs int, f func(T) error,
 			return nil
 		})
 	}
-	return g.Wait()
+	return group.Wait()
 }
 
 // copyEntry copies a file or a symbolic link.
@@ -279,13 +279,13 @@ func copyFile(src, dst string, mode fs.FileMode) (err error) {
 
 // hashFile is the sha256 of a file's contents.
 func hashFile(path string) (string, error) {
-	f, err := os.Open(path)
+	file, err := os.Open(path)
 	if err != nil {
 		return "", err
 	}
-	defer f.Close()
+	defer file.Close()
 	h := sha256.New()
-	if _, err := io.Copy(h, f); err != nil {
+	if _, err := io.Copy(h, file); err != nil {
 		return "", err
 	}
 	return hex.EncodeToString(h.Sum(nil)), nil

@@ -39,16 +39,16 @@ func (e *UnsupportedError) Error() string {
 func (p *preparation) supported() error {
 	var reasons []string
 	add := func(option, why string) { reasons = append(reasons, option+": "+why) }
-	v := p.config.values
-	if v["CONFIG_LIVEPATCH"] != "y" {
+	values := p.config.values
+	if values["CONFIG_LIVEPATCH"] != "y" {
 		why := "not set: the kernel has no livepatching, and nothing can be loaded into it. Configure it with CONFIG_LIVEPATCH"
-		if v["CONFIG_DYNAMIC_FTRACE"] != "y" || v["CONFIG_KALLSYMS_ALL"] != "y" || v["CONFIG_MODULES"] != "y" {
+		if values["CONFIG_DYNAMIC_FTRACE"] != "y" || values["CONFIG_KALLSYMS_ALL"] != "y" || values["CONFIG_MODULES"] != "y" {
 			why += ", and with CONFIG_FUNCTION_TRACER, CONFIG_DYNAMIC_FTRACE, CONFIG_KALLSYMS_ALL and CONFIG_MODULES, which it needs"
 		}
 		add("CONFIG_LIVEPATCH", why)
 	}
 	for _, o := range refusedOptions {
-		if v[o.option] == "y" {
+		if values[o.option] == "y" {
 			add(o.option, o.why)
 		}
 	}
@@ -58,11 +58,11 @@ func (p *preparation) supported() error {
 	if option := p.config.randstruct(); option != "" && !p.seeded() {
 		add(option, "the layout of structures depends on a seed that was drawn when the kernel was built; give the tree that it was built in with --build-tree")
 	}
-	if v["CONFIG_MODVERSIONS"] == "y" && v["CONFIG_EXTENDED_MODVERSIONS"] != "y" &&
+	if values["CONFIG_MODVERSIONS"] == "y" && values["CONFIG_EXTENDED_MODVERSIONS"] != "y" &&
 		strings.Contains(string(p.config.text), "# CONFIG_BASIC_MODVERSIONS is not set\n") {
 		// Since v6.14; before, there is no such option, and one form of versions.
-		add("CONFIG_BASIC_MODVERSIONS", "not set, nor CONFIG_EXTENDED_MODVERSIONS: modules carry no versions, and the kernel, "+
-			"which has CONFIG_MODVERSIONS, loads none without")
+		add("CONFIG_BASIC_MODVERSIONS", "not set, nor CONFIG_EXTENDED_MODVERSIONS: modules carry no versions, "+
+			"and the kernel, which has CONFIG_MODVERSIONS, loads none without")
 	}
 	if len(reasons) == 0 {
 		return nil

@@ -62,31 +62,31 @@ func (t tarball) identity(context.Context) (string, error) {
 
 // decompress recognizes the archive by its first bytes.
 func decompress(ctx context.Context, f *os.File) (io.ReadCloser, error) {
-	r := bufio.NewReaderSize(f, 1<<20)
-	magic, err := r.Peek(6)
+	reader := bufio.NewReaderSize(f, 1<<20)
+	magic, err := reader.Peek(6)
 	if err != nil {
 		return nil, fmt.Errorf("read archive: %w", err)
 	}
 	switch {
 	case string(magic) == "\xfd7zXZ\x00":
-		return unxz(ctx, r)
+		return unxz(ctx, reader)
 	case string(magic[:2]) == "\x1f\x8b":
-		return gzip.NewReader(r)
+		return gzip.NewReader(reader)
 	case string(magic[:4]) == "\x28\xb5\x2f\xfd":
-		d, err := zstd.NewReader(r, zstd.WithDecoderMaxWindow(1<<29))
+		d, err := zstd.NewReader(reader, zstd.WithDecoderMaxWindow(1<<29))
 		if err != nil {
 			return nil, err
 		}
 		return d.IOReadCloser(), nil
 	}
-	return io.NopCloser(r), nil
+	return io.NopCloser(reader), nil
 }
 
 // unxz prefers the xz command, which is five times as fast as the library.
-func unxz(ctx context.Context, r io.Reader) (io.ReadCloser, error) {
+func unxz(ctx context.Context, reader io.Reader) (io.ReadCloser, error) {
 	bin, err := exec.LookPath("xz")
 	if err != nil {
-		d, err := xz.NewReader(r)
+		d, err := xz.NewReader(reader)
 		if err != nil {
 			return nil, err
 		}
@@ -94,7 +94,7 @@ func unxz(ctx context.Context, r io.Reader) (io.ReadCloser, error) {
 	}
 	cmd := exec.CommandContext(ctx, bin, "-dc", "-T0", "--memlimit-decompress=1GiB")
 	cmd.Env = baseEnv()
-	cmd.Stdin = r
+	cmd.Stdin = reader
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		return nil, err
@@ -147,14 +147,14 @@ type member struct {
 }
 
 func (t tarball) copyTo(ctx context.Context, dst string, jobs int, progress func(done, total int)) (map[string]bool, error) {
-	f, err := regular.Open(t.path)
+	file, err := regular.Open(t.path)
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close()
-	size, err := f.Seek(0, io.SeekEnd)
+	defer file.Close()
+	size, err := file.Seek(0, io.SeekEnd)
 	if err == nil {
-		_, err = f.Seek(0, io.SeekStart)
+		_, err = file.Seek(0, io.SeekStart)
 	}
 	if err != nil {
 		return nil, err
@@ -162,14 +162,14 @@ func (t tarball) copyTo(ctx context.Context, dst string, jobs int, progress func
 	// The command must outlive the group: its context ends with Wait.
 	unpacking, cancel := context.WithCancel(ctx)
 	defer cancel()
-	r, err := decompress(unpacking, f)
+	reader, err := decompress(unpacking, file)
 	if err != nil {
 		return nil, fmt.Errorf("read %s: %w", t.path, err)
 	}
-	g, ctx := errgroup.WithContext(ctx)
+	group, ctx := errgroup.WithContext(ctx)
 	files := make(chan member, 64)
 	for range max(1, jobs) {
-		g.Go(func() error {
+		group.Go(func() error {
 			for m := range files {
 				if err := m.write(dst); err != nil {
 					return err
@@ -180,15 +180,15 @@ func (t tarball) copyTo(ctx context.Context, dst string, jobs int, progress func
 	}
 	written := map[string]bool{}
 	links := map[string]string{}
-	g.Go(func() error {
+	group.Go(func() error {
 		defer close(files)
-		return t.read(ctx, tar.NewReader(&bounded{r, unpack.Limit(size)}), dst, written, links, files, progress)
+		return t.read(ctx, tar.NewReader(&bounded{reader, unpack.Limit(size)}), dst, written, links, files, progress)
 	})
-	err = g.Wait()
+	err = group.Wait()
 	if err != nil {
 		cancel() // what is left of the archive need not be unpacked
 	}
-	if cerr := r.Close(); err == nil {
+	if cerr := reader.Close(); err == nil {
 		err = cerr
 	}
 	if err != nil {
@@ -209,7 +209,7 @@ func (t tarball) copyTo(ctx context.Context, dst string, jobs int, progress func
 // maxMember bounds one file of a source archive; the largest in Linux has 24 MB.
 const maxMember = 256 << 20
 
-func (t tarball) read(ctx context.Context, r *tar.Reader, dst string, written map[string]bool, links map[string]string, files chan<- member, progress func(done, total int)) error {
+func (t tarball) read(ctx context.Context, reader *tar.Reader, dst string, written map[string]bool, links map[string]string, files chan<- member, progress func(done, total int)) error {
 	made := map[string]bool{".": true}
 	mkdir := func(rel string) error {
 		if made[rel] {
@@ -222,7 +222,7 @@ func (t tarball) read(ctx context.Context, r *tar.Reader, dst string, written ma
 		if err := ctx.Err(); err != nil {
 			return context.Cause(ctx)
 		}
-		hdr, err := r.Next()
+		hdr, err := reader.Next()
 		if errors.Is(err, io.EOF) {
 			return nil
 		}
@@ -261,7 +261,7 @@ func (t tarball) read(ctx context.Context, r *tar.Reader, dst string, written ma
 				return err
 			}
 			data := make([]byte, hdr.Size)
-			if _, err := io.ReadFull(r, data); err != nil {
+			if _, err := io.ReadFull(reader, data); err != nil {
 				return fmt.Errorf("member %q: %w", hdr.Name, err)
 			}
 			written[rel] = true

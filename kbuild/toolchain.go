@@ -60,26 +60,26 @@ func (c *kconfig) builtBy() builtBy {
 	if m := headerCompiler.FindSubmatch(c.text); text == "" && m != nil {
 		text = string(m[1])
 	}
-	b := builtBy{Compiler: kconf.ParseCompiler(text), LLD: c.values["CONFIG_LD_IS_LLD"] == "y"}
-	for _, f := range []struct{ kind, is, version string }{
+	by := builtBy{Compiler: kconf.ParseCompiler(text), LLD: c.values["CONFIG_LD_IS_LLD"] == "y"}
+	for _, fact := range []struct{ kind, is, version string }{
 		{familyClang, "CONFIG_CC_IS_CLANG", "CONFIG_CLANG_VERSION"},
 		{familyGCC, "CONFIG_CC_IS_GCC", "CONFIG_GCC_VERSION"},
 	} {
-		if c.values[f.is] != "y" {
+		if c.values[fact.is] != "y" {
 			continue
 		}
-		b.Kind = f.kind
-		if n, err := strconv.Atoi(c.values[f.version]); err == nil && n > 0 {
-			b.Major = n / 10000
+		by.Kind = fact.kind
+		if n, err := strconv.Atoi(c.values[fact.version]); err == nil && n > 0 {
+			by.Major = n / 10000
 		}
 	}
 	switch {
 	case c.values["CONFIG_AS_IS_LLVM"] == "y":
-		b.Assembler = "llvm"
+		by.Assembler = "llvm"
 	case c.values["CONFIG_AS_IS_GNU"] == "y":
-		b.Assembler = "gnu"
+		by.Assembler = "gnu"
 	}
-	return b
+	return by
 }
 
 // gccCommand is what a text of gcc begins with: the name by which it was called.

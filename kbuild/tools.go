@@ -56,7 +56,7 @@ func header(name string) func() bool {
 
 // requirements lists what the configuration needs beyond a POSIX system.
 func (p *preparation) requirements() []requirement {
-	r := []requirement{
+	reqs := []requirement{
 		{"make", "make", onPath("make")},
 		{"flex", "flex", onPath("flex")},
 		{"bison", "bison", onPath("bison")},
@@ -66,7 +66,7 @@ func (p *preparation) requirements() []requirement {
 	}
 	for _, word := range strings.Fields(p.CC) {
 		if !strings.HasPrefix(word, "-") && !strings.Contains(word, "=") {
-			r = append(r, requirement{word, packageOf(word), onPath(word)})
+			reqs = append(reqs, requirement{word, packageOf(word), onPath(word)})
 		}
 	}
 	programs := []string{variable(p.vars, "LD", "ld")}
@@ -76,21 +76,21 @@ func (p *preparation) requirements() []requirement {
 		}
 	}
 	for _, program := range programs {
-		r = append(r, requirement{program, packageOf(program), onPath(program)})
+		reqs = append(reqs, requirement{program, packageOf(program), onPath(program)})
 	}
 	if p.config.values["CONFIG_OBJTOOL"] == "y" || p.config.values["CONFIG_STACK_VALIDATION"] == "y" || p.config.values["CONFIG_UNWINDER_ORC"] == "y" {
-		r = append(r, requirement{"libelf.h", "libelf-dev", header("libelf.h")})
+		reqs = append(reqs, requirement{"libelf.h", "libelf-dev", header("libelf.h")})
 	}
 	if p.config.values["CONFIG_DEBUG_INFO_BTF"] == "y" {
 		// Without pahole kconfig turns BTF off, which changes struct module.
-		r = append(r, requirement{"pahole", "dwarves", onPath("pahole")})
+		reqs = append(reqs, requirement{"pahole", "dwarves", onPath("pahole")})
 		// scripts/bpf_doc.py writes a header of tools/bpf/resolve_btfids.
-		r = append(r, requirement{"python3", "python3", onPath("python3")})
+		reqs = append(reqs, requirement{"python3", "python3", onPath("python3")})
 	}
 	if p.config.values["CONFIG_MODULE_SIG"] == "y" || p.config.values["CONFIG_SYSTEM_TRUSTED_KEYRING"] == "y" {
-		r = append(r, requirement{"openssl/ssl.h", "libssl-dev", header("openssl/ssl.h")})
+		reqs = append(reqs, requirement{"openssl/ssl.h", "libssl-dev", header("openssl/ssl.h")})
 	}
-	return r
+	return reqs
 }
 
 // FindProgram returns the path of a program of a build, as its commands find it.
@@ -186,19 +186,19 @@ func (p *preparation) checkCompiler(ctx context.Context) error {
 
 // sameCompiler compares version texts but for the name the command was called by:
 // "gcc-12 (Debian 12.2.0-14) 12.2.0" is "gcc (Debian 12.2.0-14) 12.2.0".
-func sameCompiler(a, b string) bool {
-	cut := func(s string) string {
-		name, rest, _ := strings.Cut(s, " ")
+func sameCompiler(left, right string) bool {
+	cut := func(line string) string {
+		name, rest, _ := strings.Cut(line, " ")
 		family := "gcc"
 		if strings.Contains(name, "clang") || strings.Contains(rest, "clang") {
 			family = "clang"
-			if i := strings.Index(s, "clang version"); i >= 0 {
-				rest = s[i:]
+			if i := strings.Index(line, "clang version"); i >= 0 {
+				rest = line[i:]
 			}
 		}
 		return family + " " + rest
 	}
-	return cut(a) == cut(b)
+	return cut(left) == cut(right)
 }
 
 // toolVersions identifies the compiler and what it calls.

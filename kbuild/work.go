@@ -64,31 +64,31 @@ func (t *Tree) Work(ctx context.Context, opts WorkOptions) (*Work, error) {
 	return t.newWork(ctx, opts, m)
 }
 
-func (t *Tree) newWork(ctx context.Context, opts WorkOptions, m *manifest) (*Work, error) {
+func (t *Tree) newWork(ctx context.Context, opts WorkOptions, listing *manifest) (*Work, error) {
 	base, unlock, err := t.workDir(ctx, "linux")
 	if err != nil {
 		return nil, err
 	}
-	w := &Work{
+	work := &Work{
 		Dir: filepath.Join(base, "linux"), tree: t, base: base, shareAfter: opts.ShareAfter, trust: opts.Trust, unlock: unlock,
 		flags: t.kcflags(), jobs: opts.Jobs, progress: opts.Progress,
-		changed: map[string]bool{}, commands: map[string]string{}, pruned: slices.Clone(m.pruned),
+		changed: map[string]bool{}, commands: map[string]string{}, pruned: slices.Clone(listing.pruned),
 	}
-	if w.jobs <= 0 {
-		w.jobs = t.jobs
+	if work.jobs <= 0 {
+		work.jobs = t.jobs
 	}
-	if w.progress == nil {
-		w.progress = func(string, int, int) {}
+	if work.progress == nil {
+		work.progress = func(string, int, int) {}
 	}
-	if err = m.replicate(ctx, t.Dir, w.Dir, w.jobs, !opts.Trust); err == nil {
-		w.root, err = os.OpenRoot(w.Dir)
+	if err = listing.replicate(ctx, t.Dir, work.Dir, work.jobs, !opts.Trust); err == nil {
+		work.root, err = os.OpenRoot(work.Dir)
 	}
 	if err != nil {
-		w.unlock()
+		work.unlock()
 		removeTree(base)
 		return nil, fmt.Errorf("create work tree: %w", err)
 	}
-	return w, nil
+	return work, nil
 }
 
 // workDir makes a private directory with an empty directory name in it. The caller
@@ -301,8 +301,8 @@ func (w *Work) pristine() bool {
 
 // removeTree is os.RemoveAll with the subdirectories of the tree in parallel.
 func removeTree(base string) error {
-	var g errgroup.Group
-	g.SetLimit(4)
+	var group errgroup.Group
+	group.SetLimit(4)
 	for _, dir := range []string{"linux/drivers", "linux", ""} {
 		dir := filepath.Join(base, dir)
 		entries, err := os.ReadDir(dir)
@@ -311,11 +311,11 @@ func removeTree(base string) error {
 		}
 		for _, e := range entries {
 			if e.IsDir() && e.Name() != "drivers" && e.Name() != "linux" {
-				g.Go(func() error { return os.RemoveAll(filepath.Join(dir, e.Name())) })
+				group.Go(func() error { return os.RemoveAll(filepath.Join(dir, e.Name())) })
 			}
 		}
 	}
-	err := g.Wait()
+	err := group.Wait()
 	if rerr := os.RemoveAll(base); err == nil {
 		err = rerr
 	}
