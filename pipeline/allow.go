@@ -53,13 +53,13 @@ func acceptedFindings(opt *Options, series *patchset.Series, say *journal) (map[
 	if err != nil {
 		return nil, err
 	}
-	for _, s := range comments {
-		if slices.Contains(unacceptable, s.ID) {
-			return nil, &PatchError{fmt.Errorf("%s: %s cannot be accepted, least of all by the patch", s.From, s.ID)}
+	for _, suppression := range comments {
+		if slices.Contains(unacceptable, suppression.ID) {
+			return nil, &PatchError{fmt.Errorf("%s: %s cannot be accepted, least of all by the patch", suppression.From, suppression.ID)}
 		}
-		if _, have := allow[s.ID]; !have {
-			allow[s.ID] = s.Reason
-			say.res.Suppressions = append(say.res.Suppressions, s)
+		if _, have := allow[suppression.ID]; !have {
+			allow[suppression.ID] = suppression.Reason
+			say.res.Suppressions = append(say.res.Suppressions, suppression)
 		}
 	}
 	return allow, nil
@@ -97,26 +97,26 @@ func allowComments(opt *Options, series *patchset.Series) ([]Suppression, error)
 
 // patchFiles lists the files behind one patch argument: itself, or those that
 // a quilt series names. Standard input was read already and is no file.
-func patchFiles(p string) ([]string, error) {
-	info, err := os.Stat(p)
-	if p == "-" || err != nil {
+func patchFiles(path string) ([]string, error) {
+	info, err := os.Stat(path)
+	if path == "-" || err != nil {
 		return nil, nil // the reader of patches has judged it
 	}
 	if info.IsDir() {
-		p = filepath.Join(p, "series")
+		path = filepath.Join(path, "series")
 	}
-	base := filepath.Base(p)
+	base := filepath.Base(path)
 	if base != "series" && base != "series.conf" && !strings.HasSuffix(base, ".series") {
-		return []string{p}, nil
+		return []string{path}, nil
 	}
-	text, err := os.ReadFile(p)
+	text, err := os.ReadFile(path)
 	if err != nil {
 		return nil, err
 	}
-	files := []string{p}
+	files := []string{path}
 	for line := range strings.Lines(string(text)) {
 		name, _, _ := strings.Cut(strings.TrimSpace(line), " ")
-		if full := filepath.Join(filepath.Dir(p), name); name != "" && !strings.HasPrefix(name, "#") {
+		if full := filepath.Join(filepath.Dir(path), name); name != "" && !strings.HasPrefix(name, "#") {
 			if info, err := os.Stat(full); err == nil && !info.IsDir() {
 				files = append(files, full)
 			}
@@ -141,15 +141,15 @@ func allowedIn(text io.Reader, name string) ([]Suppression, error) {
 	in := bufio.NewScanner(text)
 	in.Buffer(nil, 2<<20) // no line of a patch that was read is longer
 	for line := 1; in.Scan(); line++ {
-		m := allowRE.FindStringSubmatch(strings.TrimSuffix(in.Text(), "\r"))
-		if m == nil {
+		match := allowRE.FindStringSubmatch(strings.TrimSuffix(in.Text(), "\r"))
+		if match == nil {
 			continue
 		}
 		where := fmt.Sprintf("%s:%d", name, line)
-		if !findingRE.MatchString(m[1]) || m[2] == "" {
+		if !findingRE.MatchString(match[1]) || match[2] == "" {
 			return nil, &PatchError{fmt.Errorf("%s: want an id and a reason, as in \"klpforge: allow KLP103 set by the callback\"", where)}
 		}
-		out = append(out, Suppression{finding.ID(m[1]), m[2], where})
+		out = append(out, Suppression{finding.ID(match[1]), match[2], where})
 	}
 	if err := in.Err(); err != nil {
 		return nil, fmt.Errorf("read patch %s: %w", name, err)

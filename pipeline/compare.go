@@ -19,26 +19,26 @@ import (
 // for each of its owners.
 func compare(ctx context.Context, opt *Options, objects *compiled, change *change, say *journal) ([]*analyze.Unit, error) {
 	diffs := make([]*elfdiff.Result, len(objects.pairs))
-	g, _ := errgroup.WithContext(ctx)
-	g.SetLimit(max(opt.Jobs, runtime.NumCPU()))
+	group, _ := errgroup.WithContext(ctx)
+	group.SetLimit(max(opt.Jobs, runtime.NumCPU()))
 	for i, p := range objects.pairs {
-		g.Go(func() (err error) {
+		group.Go(func() (err error) {
 			diffs[i], err = p.diff()
 			return err
 		})
 	}
-	if err := g.Wait(); err != nil {
+	if err := group.Wait(); err != nil {
 		return nil, err
 	}
 
 	var units []*analyze.Unit
-	for i, p := range objects.pairs {
-		first := p.unit(p.owners[0], diffs[i])
+	for i, objs := range objects.pairs {
+		first := objs.unit(objs.owners[0], diffs[i])
 		units = append(units, first)
-		for _, owner := range p.owners[1:] {
+		for _, owner := range objs.owners[1:] {
 			units = append(units, first.ForOwner(owner))
 		}
-		if err := checkVersions(ctx, objects.work, p, change, first, say); err != nil {
+		if err := checkVersions(ctx, objects.work, objs, change, first, say); err != nil {
 			return nil, err
 		}
 	}
@@ -88,25 +88,25 @@ func (p *pair) unit(owner string, d *elfdiff.Result) *analyze.Unit {
 // checkVersions compares the versions of exported symbols before and after. Those after
 // the patches come from the private tree, or for a module outside of the kernel's tree
 // from its own build.
-func checkVersions(ctx context.Context, work *kbuild.Work, p *pair, change *change, u *analyze.Unit, say *journal) error {
-	if p.isNew {
+func checkVersions(ctx context.Context, work *kbuild.Work, objects *pair, change *change, unit *analyze.Unit, say *journal) error {
+	if objects.isNew {
 		return nil
 	}
-	if before := objectVersions(u.Diff.Orig.File); len(before) > 0 {
-		say.about(u, kbuild.CheckCRCs(before, objectVersions(u.Diff.Patched.File), change.addsInclude())...)
+	if before := objectVersions(unit.Diff.Orig.File); len(before) > 0 {
+		say.about(unit, kbuild.CheckCRCs(before, objectVersions(unit.Diff.Patched.File), change.addsInclude())...)
 		return nil
 	}
-	if len(p.before.CRCs) == 0 {
+	if len(objects.before.CRCs) == 0 {
 		return nil
 	}
-	after := p.after.CRCs
+	after := objects.after.CRCs
 	if work != nil {
 		var err error
-		if after, err = work.SymbolCRCs(ctx, p.object); err != nil {
+		if after, err = work.SymbolCRCs(ctx, objects.object); err != nil {
 			return compileFault(err, say)
 		}
 	}
-	say.about(u, kbuild.CheckCRCs(p.before.CRCs, after, change.addsInclude())...)
+	say.about(unit, kbuild.CheckCRCs(objects.before.CRCs, after, change.addsInclude())...)
 	return nil
 }
 

@@ -103,15 +103,15 @@ func (c *change) affected(ctx context.Context, say *journal) (*kbuild.Affected, 
 	if err != nil {
 		return nil, err
 	}
-	for _, b := range c.overlay.Binary {
-		a, err := c.tree.Affected(ctx, []string{b.Path})
+	for _, binary := range c.overlay.Binary {
+		a, err := c.tree.Affected(ctx, []string{binary.Path})
 		if err != nil {
 			return nil, err
 		}
 		if a.Files[0].Read() {
-			return nil, &PatchError{&patchset.BinaryError{Patch: b.Patch, Path: b.Path}}
+			return nil, &PatchError{&patchset.BinaryError{Patch: binary.Patch, Path: binary.Path}}
 		}
-		say.note("patch %s: %s: a binary change, and no rule of the kernel's build reads the file; left out", b.Patch, b.Path)
+		say.note("patch %s: %s: a binary change, and no rule of the kernel's build reads the file; left out", binary.Patch, binary.Path)
 	}
 	return affected, nil
 }
@@ -191,16 +191,16 @@ func (c *compiled) compileOld(ctx context.Context, objects map[string]kbuild.Own
 	if err != nil {
 		return compileFault(err, say)
 	}
-	for i, n := range names {
-		p := &pair{object: n, owners: objects[n].Names(), before: before[i], after: after[i]}
+	for i, name := range names {
+		objs := &pair{object: name, owners: objects[name].Names(), before: before[i], after: after[i]}
 		if keep != "" {
-			if err := p.keepIn(keep); err != nil {
-				return fmt.Errorf("keep the objects of %s: %w", n, err)
+			if err := objs.keepIn(keep); err != nil {
+				return fmt.Errorf("keep the objects of %s: %w", name, err)
 			}
 		}
-		c.add(p)
-		say.res.Units = append(say.res.Units, n)
-		say.res.CompileSeconds += p.before.Elapsed.Seconds() + p.after.Elapsed.Seconds()
+		c.add(objs)
+		say.res.Units = append(say.res.Units, name)
+		say.res.CompileSeconds += objs.before.Elapsed.Seconds() + objs.after.Elapsed.Seconds()
 	}
 	return nil
 }

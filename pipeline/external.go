@@ -51,21 +51,21 @@ func pairExternal(before, after []kbuild.ExternalObject, say *journal) (*compile
 	for i := range after {
 		a := &after[i]
 		say.res.CompileSeconds += a.Elapsed.Seconds()
-		p := &pair{object: a.Object, owners: a.Modules, after: a.Built, isNew: true}
+		objects := &pair{object: a.Object, owners: a.Modules, after: a.Built, isNew: true}
 		if b := old[a.Object]; b != nil {
-			p.before, p.isNew = b.Built, false
+			objects.before, objects.isNew = b.Built, false
 			same, err := sameContent(b.Path, a.Path)
 			if err != nil {
 				return nil, err
 			}
 			if same {
-				out.unchanged = append(out.unchanged, p)
-				out.shared[p.object] = len(p.owners)
+				out.unchanged = append(out.unchanged, objects)
+				out.shared[objects.object] = len(objects.owners)
 				continue
 			}
 		}
-		out.add(p)
-		say.res.Units = append(say.res.Units, p.object)
+		out.add(objects)
+		say.res.Units = append(say.res.Units, objects.object)
 	}
 	return out, nil
 }
@@ -86,14 +86,14 @@ func sameObject(x, y *elfobj.File) bool {
 		return false
 	}
 	for i := range x.Sections {
-		s, o := &x.Sections[i], &y.Sections[i]
-		if s.Name != o.Name || s.Flags != o.Flags || s.Type != o.Type {
+		section, sec := &x.Sections[i], &y.Sections[i]
+		if section.Name != sec.Name || section.Flags != sec.Flags || section.Type != sec.Type {
 			return false
 		}
-		if strings.HasPrefix(s.Name, ".debug_") {
+		if strings.HasPrefix(section.Name, ".debug_") {
 			continue
 		}
-		if s.Size != o.Size || !bytes.Equal(s.Data, o.Data) || !slices.Equal(s.Relocs, o.Relocs) {
+		if section.Size != sec.Size || !bytes.Equal(section.Data, sec.Data) || !slices.Equal(section.Relocs, sec.Relocs) {
 			return false
 		}
 	}

@@ -56,16 +56,16 @@ func extract(ctx context.Context, target *Target, change *change, objects *compi
 	provided := wanted(units)
 	provided[thisPatch] = true
 	for _, u := range units {
-		c, err := cutUnit(ctx, target, change, objects, u, provided, out.namespaces, say)
+		piece, err := cutUnit(ctx, target, change, objects, u, provided, out.namespaces, say)
 		if err != nil {
 			return nil, err
 		}
-		if c == nil {
+		if piece == nil {
 			continue
 		}
-		out.cuts = append(out.cuts, c)
-		say.res.NewFuncs = append(say.res.NewFuncs, c.newFuncs...)
-		say.res.NewData = append(say.res.NewData, c.newData...)
+		out.cuts = append(out.cuts, piece)
+		say.res.NewFuncs = append(say.res.NewFuncs, piece.newFuncs...)
+		say.res.NewData = append(say.res.NewData, piece.newData...)
 	}
 	return out, nil
 }
@@ -92,46 +92,46 @@ func wanted(units []*analyze.Unit) map[string]bool {
 
 // cutUnit cuts one unit; nil when nothing of it travels, or a finding stops it.
 // provided are the names of globals that the livepatch itself defines.
-func cutUnit(ctx context.Context, target *Target, change *change, objects *compiled, u *analyze.Unit, provided, namespaces map[string]bool, say *journal) (*cut, error) {
-	c := &cut{unit: u, name: objects.name(u), diff: u.Diff}
-	opt := elfdiff.ExtractOptions{Unit: c.name, Object: u.Owner, Resolve: names(ctx, target, change, u, provided, namespaces).Resolve}
-	for _, ch := range u.Replace {
+func cutUnit(ctx context.Context, target *Target, change *change, objects *compiled, unit *analyze.Unit, provided, namespaces map[string]bool, say *journal) (*cut, error) {
+	piece := &cut{unit: unit, name: objects.name(unit), diff: unit.Diff}
+	opt := elfdiff.ExtractOptions{Unit: piece.name, Object: unit.Owner, Resolve: names(ctx, target, change, unit, provided, namespaces).Resolve}
+	for _, ch := range unit.Replace {
 		opt.Functions = append(opt.Functions, ch.Patched)
 	}
-	newFuncs, newData := keepNew(&opt, u, u.Diff.Functions, provided), keepNew(&opt, u, u.Diff.Data, provided)
-	for _, cb := range u.Diff.Callbacks() {
+	newFuncs, newData := keepNew(&opt, unit, unit.Diff.Functions, provided), keepNew(&opt, unit, unit.Diff.Data, provided)
+	for _, cb := range unit.Diff.Callbacks() {
 		if !slices.Contains(opt.Keep, cb.Func) {
 			opt.Keep = append(opt.Keep, cb.Func)
 		}
 	}
-	say.about(u, u.Diff.IdleForce(u.Replace)...)
+	say.about(unit, unit.Diff.IdleForce(unit.Replace)...)
 	if len(opt.Functions)+len(opt.Keep) == 0 {
 		return nil, nil
 	}
 
-	x, err := c.extract(ctx, objects, opt)
+	extracted, err := piece.extract(ctx, objects, opt)
 	var stopped *finding.Finding
 	switch {
 	case errors.As(err, &stopped):
-		say.about(u, *stopped)
+		say.about(unit, *stopped)
 		return nil, nil
 	case err != nil:
-		return nil, fmt.Errorf("extract %s: %w", u.Object, err)
+		return nil, fmt.Errorf("extract %s: %w", unit.Object, err)
 	}
-	say.about(u, x.Problems...)
-	c.symbols, c.file = x.NewSymbols, x.File
-	c.newFuncs, c.newData = slices.Concat(newFuncs, x.NewFuncs), slices.Concat(newData, x.NewData)
-	u.Travels = u.Travelling(c.newFuncs, c.newData)
+	say.about(unit, extracted.Problems...)
+	piece.symbols, piece.file = extracted.NewSymbols, extracted.File
+	piece.newFuncs, piece.newData = slices.Concat(newFuncs, extracted.NewFuncs), slices.Concat(newData, extracted.NewData)
+	unit.Travels = unit.Travelling(piece.newFuncs, piece.newData)
 
-	indirect, err := generate.CheckIndirect(x.File, target)
+	indirect, err := generate.CheckIndirect(extracted.File, target)
 	if err != nil {
 		return nil, err
 	}
-	say.about(u, indirect...)
-	if c.object, err = x.File.Write(); err != nil {
-		return nil, fmt.Errorf("write %s: %w", u.Object, err)
+	say.about(unit, indirect...)
+	if piece.object, err = extracted.File.Write(); err != nil {
+		return nil, fmt.Errorf("write %s: %w", unit.Object, err)
 	}
-	return c, nil
+	return piece, nil
 }
 
 // keepNew has the new globals among changes travel that the livepatch provides to its
@@ -162,10 +162,10 @@ func names(ctx context.Context, target *Target, change *change, u *analyze.Unit,
 // when something stops it.
 func (c *cut) extract(ctx context.Context, objects *compiled, opt elfdiff.ExtractOptions) (*elfdiff.Extracted, error) {
 	c.functions = opt.Functions
-	x, err := c.unit.Diff.Extract(opt)
+	extracted, err := c.unit.Diff.Extract(opt)
 	var first *finding.Finding
 	if !errors.As(err, &first) {
-		return x, err
+		return extracted, err
 	}
 
 	// Avoid what stops it, one construct after the other. When that leads nowhere, what
@@ -179,13 +179,13 @@ func (c *cut) extract(ctx context.Context, objects *compiled, opt elfdiff.Extrac
 			return nil, stopped
 		}
 		variants, notes = append(variants, variant), append(notes, elfdiff.Avoided(stopped))
-		x, err = c.extractVaried(ctx, objects, opt, variants)
+		extracted, err = c.extractVaried(ctx, objects, opt, variants)
 		switch {
-		case err == nil && x == nil:
+		case err == nil && extracted == nil:
 			return nil, first
 		case err == nil:
-			x.Problems = append(x.Problems, notes...)
-			return x, nil
+			extracted.Problems = append(extracted.Problems, notes...)
+			return extracted, nil
 		case !errors.As(err, &stopped):
 			return nil, err
 		}

@@ -20,45 +20,45 @@ func joinCallers(ctx context.Context, opt *Options, target *Target, shipped *shi
 	home := &homes{tree: change.tree, objects: objects, target: target}
 	brought := func() []*analyze.Unit { return in.Units[len(units):] }
 	for {
-		d, err := join.Decide(in)
+		decision, err := join.Decide(in)
 		if err != nil {
 			return brought(), err
 		}
-		if len(d.Wanted) == 0 {
-			target.apply(d, say)
+		if len(decision.Wanted) == 0 {
+			target.apply(decision, say)
 			return brought(), nil
 		}
-		for _, c := range d.Wanted {
-			u, err := home.find(ctx, c, brought())
+		for _, caller := range decision.Wanted {
+			unit, err := home.find(ctx, caller, brought())
 			switch {
 			case err != nil:
 				return brought(), err
-			case u == nil:
-				in.Lost[c] = true
-			case !slices.Contains(in.Units, u):
-				in.Units = append(in.Units, u)
-				say.res.Units = append(say.res.Units, u.Object)
+			case unit == nil:
+				in.Lost[caller] = true
+			case !slices.Contains(in.Units, unit):
+				in.Units = append(in.Units, unit)
+				say.res.Units = append(say.res.Units, unit.Object)
 			}
 		}
 	}
 }
 
 // apply writes a decision into its units, and judges those that join by the shipped code.
-func (t *Target) apply(d *join.Decision, say *journal) {
-	for _, g := range d.Gone {
+func (t *Target) apply(decision *join.Decision, say *journal) {
+	for _, g := range decision.Gone {
 		say.note("%s calls %s, but only while booting, loading or unloading; it does not join", g.Caller, g.Callee)
 	}
 	judge := t.judge()
-	for _, j := range d.Joins {
-		u, ch := j.Unit, j.Change()
-		u.Replace = append(u.Replace, ch)
-		if u.Joined == nil {
-			u.Joined = map[elfdiff.AtomID][]string{}
+	for _, joined := range decision.Joins {
+		unit, ch := joined.Unit, joined.Change()
+		unit.Replace = append(unit.Replace, ch)
+		if unit.Joined == nil {
+			unit.Joined = map[elfdiff.AtomID][]string{}
 		}
-		u.Joined[j.Orig] = j.Because
-		say.about(u, judge.Function(u.Diff, u.Place, ch)...)
+		unit.Joined[joined.Orig] = joined.Because
+		say.about(unit, judge.Function(unit.Diff, unit.Place, ch)...)
 	}
-	for f, outside := range d.Outside {
+	for f, outside := range decision.Outside {
 		if f.Unit.Outside == nil {
 			f.Unit.Outside = map[elfdiff.AtomID]analyze.Outside{}
 		}
@@ -81,21 +81,21 @@ const maxCandidates = 8
 // an object that the module's build left unchanged, or of a source file that seems to
 // define it, compiled. It is nil when none has the caller at the shipped place, or that
 // is not certain.
-func (h *homes) find(ctx context.Context, c join.Caller, brought []*analyze.Unit) (*analyze.Unit, error) {
+func (h *homes) find(ctx context.Context, caller join.Caller, brought []*analyze.Unit) (*analyze.Unit, error) {
 	for _, u := range brought {
-		if _, ok := join.Holds(u, c); ok {
+		if _, ok := join.Holds(u, caller); ok {
 			return u, nil
 		}
 	}
 	for _, p := range h.objects.unchanged {
-		if !slices.Contains(p.owners, c.Owner) {
+		if !slices.Contains(p.owners, caller.Owner) {
 			continue
 		}
-		u, err := h.unit(p, c.Owner)
+		u, err := h.unit(p, caller.Owner)
 		if err != nil {
 			return nil, err
 		}
-		if _, ok := join.Holds(u, c); ok {
+		if _, ok := join.Holds(u, caller); ok {
 			return u, nil
 		}
 	}
@@ -103,48 +103,48 @@ func (h *homes) find(ctx context.Context, c join.Caller, brought []*analyze.Unit
 		return nil, nil
 	}
 
-	names, err := h.tree.Defining(c.Name, c.Owner, maxCandidates)
+	names, err := h.tree.Defining(caller.Name, caller.Owner, maxCandidates)
 	if err != nil || len(names) == 0 {
 		return nil, err
 	}
 	built, err := h.objects.work.Before(ctx, names)
 	if err != nil {
-		return nil, fmt.Errorf("compile files that may hold %s: %w", c.Name, err)
+		return nil, fmt.Errorf("compile files that may hold %s: %w", caller.Name, err)
 	}
 	for i, object := range names {
 		owner, err := h.tree.Owner(object)
 		if err != nil {
 			return nil, err
 		}
-		p := &pair{object: object, owners: owner.Names(), before: built[i], after: built[i]}
-		u, err := h.unit(p, c.Owner)
+		objects := &pair{object: object, owners: owner.Names(), before: built[i], after: built[i]}
+		unit, err := h.unit(objects, caller.Owner)
 		if err != nil {
 			return nil, err
 		}
-		if _, ok := join.Holds(u, c); ok {
-			h.objects.shared[object] = len(p.owners)
-			return u, nil
+		if _, ok := join.Holds(unit, caller); ok {
+			h.objects.shared[object] = len(objects.owners)
+			return unit, nil
 		}
 	}
 	return nil, nil
 }
 
 // unit compares an unchanged object with itself, and finds it in the shipped code.
-func (h *homes) unit(p *pair, owner string) (*analyze.Unit, error) {
-	if u := h.looked[p]; u != nil && u.Owner == owner {
+func (h *homes) unit(objects *pair, owner string) (*analyze.Unit, error) {
+	if u := h.looked[objects]; u != nil && u.Owner == owner {
 		return u, nil
 	}
-	d, err := p.unchanged()
+	d, err := objects.unchanged()
 	if err != nil {
 		return nil, err
 	}
-	u := p.unit(owner, d)
-	if err := h.target.place(u); err != nil {
+	unit := objects.unit(owner, d)
+	if err := h.target.place(unit); err != nil {
 		return nil, err
 	}
 	if h.looked == nil {
 		h.looked = map[*pair]*analyze.Unit{}
 	}
-	h.looked[p] = u
-	return u, nil
+	h.looked[objects] = unit
+	return unit, nil
 }

@@ -16,14 +16,14 @@ func (t *Target) present(units []*analyze.Unit) []*analyze.Unit {
 // replaced.
 func (t *Target) locate(units []*analyze.Unit, say *journal) error {
 	judge := t.judge()
-	for _, u := range units {
-		if err := t.place(u); err != nil {
+	for _, unit := range units {
+		if err := t.place(unit); err != nil {
 			return err
 		}
-		say.about(u, u.Diff.Problems...)
-		replace, found := judge.Replaceable(u.Diff, u.Place)
-		u.Replace = replace
-		say.about(u, found...)
+		say.about(unit, unit.Diff.Problems...)
+		replace, found := judge.Replaceable(unit.Diff, unit.Place)
+		unit.Replace = replace
+		say.about(unit, found...)
 	}
 	return nil
 }

@@ -129,17 +129,17 @@ func linkModule(ctx context.Context, opt *Options, target *Target, tree *kbuild.
 // an error that is not accepted.
 func (j *journal) verified(problems []finding.Finding) error {
 	var errs []finding.Finding
-	for _, f := range problems {
-		told := func(have finding.Finding) bool { return have.ID == f.ID && have.Symbol == f.Symbol }
-		if f.ID == finding.IDIndirect && slices.ContainsFunc(j.res.Problems, told) {
+	for _, found := range problems {
+		told := func(have finding.Finding) bool { return have.ID == found.ID && have.Symbol == found.Symbol }
+		if found.ID == finding.IDIndirect && slices.ContainsFunc(j.res.Problems, told) {
 			continue // found in the object that the module was linked of
 		}
-		if f.Severity == finding.Error {
-			if f.Allowed = j.allow[f.ID]; f.Allowed == "" {
-				errs = append(errs, f)
+		if found.Severity == finding.Error {
+			if found.Allowed = j.allow[found.ID]; found.Allowed == "" {
+				errs = append(errs, found)
 			}
 		}
-		j.late(f)
+		j.late(found)
 	}
 	if len(errs) > 0 {
 		return &Refusal{errs}
@@ -154,14 +154,14 @@ func sign(signer *modsign.Signer, module []byte, target *Target, say *journal) (
 	if err != nil {
 		return nil, err
 	}
-	s, err := signer.For(config.Value("MODULE_SIG_HASH"))
+	signedBy, err := signer.For(config.Value("MODULE_SIG_HASH"))
 	if err != nil {
 		return nil, err
 	}
-	for _, option := range s.Needs() {
+	for _, option := range signedBy.Needs() {
 		if !config.Bool(option) {
 			say.note("signature: the target has CONFIG_%s not built in; where signatures are enforced, it refuses this one as unsupported", option)
 		}
 	}
-	return s.Sign(module)
+	return signedBy.Sign(module)
 }

@@ -16,31 +16,31 @@ import (
 )
 
 // register puts what was cut out on the plan: functions, callbacks, shadow variables.
-func register(p *plan.Plan, opt *Options, target *Target, cut *extraction, say *journal) error {
-	p.Shadows = slices.Clone(opt.Shadows)
+func register(patchPlan *plan.Plan, opt *Options, target *Target, cut *extraction, say *journal) error {
+	patchPlan.Shadows = slices.Clone(opt.Shadows)
 	api, apiErr := target.K.API()
-	for _, c := range cut.cuts {
-		if err := c.registerShadows(p, say); err != nil {
+	for _, piece := range cut.cuts {
+		if err := piece.registerShadows(patchPlan, say); err != nil {
 			return err
 		}
-		if err := c.registerFuncs(p, target, apiErr == nil && api.FuncImmediate, say); err != nil {
+		if err := piece.registerFuncs(patchPlan, target, apiErr == nil && api.FuncImmediate, say); err != nil {
 			return err
 		}
-		for _, cb := range c.diff.Callbacks() {
-			if twice := p.Object(c.unit.Owner).Register(cb.Kind, c.symbols[cb.Func]); twice != nil {
-				say.about(c.unit, *twice)
+		for _, cb := range piece.diff.Callbacks() {
+			if twice := patchPlan.Object(piece.unit.Owner).Register(cb.Kind, piece.symbols[cb.Func]); twice != nil {
+				say.about(piece.unit, *twice)
 			}
 		}
 	}
 	if len(target.vmlinux.Lookup("clear_relocate_add")) == 0 {
-		say.found(generate.CheckReload(cut.units(), p.Objects, target.Release())...)
+		say.found(generate.CheckReload(cut.units(), patchPlan.Objects, target.Release())...)
 	}
 	return nil
 }
 
 // registerFuncs puts the functions of one cut on the plan. able says that the target can
 // switch single functions at once.
-func (c *cut) registerFuncs(p *plan.Plan, target *Target, able bool, say *journal) error {
+func (c *cut) registerFuncs(patchPlan *plan.Plan, target *Target, able bool, say *journal) error {
 	for i, ch := range c.unit.Replace {
 		place, placed := c.unit.Place.Funcs[ch.Orig]
 		if ch.Along || !placed {
@@ -54,7 +54,7 @@ func (c *cut) registerFuncs(p *plan.Plan, target *Target, able bool, say *journa
 		f := plan.Func{Name: place.Name, Sympos: place.Sympos(), NewSymbol: c.symbols[c.functions[i]], Unit: c.name, Reasons: ch.Reasons,
 			Shipped: plan.Shipped{Addr: addr, Size: place.Size, SHA256: hex.EncodeToString(sum[:])}}
 		f.Immediate = c.forced(ch, able, say)
-		o := p.Object(c.unit.Owner)
+		o := patchPlan.Object(c.unit.Owner)
 		o.Funcs = append(o.Funcs, f)
 	}
 	return nil
@@ -72,7 +72,7 @@ func (c *cut) forced(ch elfdiff.Change, able bool, say *journal) bool {
 }
 
 // registerShadows puts the ids of shadow variables that the code uses on the plan.
-func (c *cut) registerShadows(p *plan.Plan, say *journal) error {
+func (c *cut) registerShadows(patchPlan *plan.Plan, say *journal) error {
 	calls, err := code.ShadowCalls(c.file)
 	if err != nil {
 		return err
@@ -82,8 +82,8 @@ func (c *cut) registerShadows(p *plan.Plan, say *journal) error {
 			say.about(c.unit, release.UnknownShadow(call.Function, call.Section))
 			continue
 		}
-		if !slices.ContainsFunc(p.Shadows, func(s plan.Shadow) bool { return s.ID == call.ID }) {
-			p.Shadows = append(p.Shadows, plan.Shadow{ID: call.ID})
+		if !slices.ContainsFunc(patchPlan.Shadows, func(s plan.Shadow) bool { return s.ID == call.ID }) {
+			patchPlan.Shadows = append(patchPlan.Shadows, plan.Shadow{ID: call.ID})
 			say.note("%s: uses the shadow variables %#x, which no manifest declares", c.unit.Object, call.ID)
 		}
 	}
@@ -92,27 +92,27 @@ func (c *cut) registerShadows(p *plan.Plan, say *journal) error {
 
 // finishPlan adds to the plan what does not come from the code, and checks it against
 // what the release promises.
-func finishPlan(p *plan.Plan, opt *Options, target *Target, request *request, cut *extraction, say *journal) {
-	p.Release, p.Name = target.Release(), request.name
+func finishPlan(patchPlan *plan.Plan, opt *Options, target *Target, request *request, cut *extraction, say *journal) {
+	patchPlan.Release, patchPlan.Name = target.Release(), request.name
 	for _, patch := range request.series.Patches {
-		p.Patches = append(p.Patches, planned(patch))
+		patchPlan.Patches = append(patchPlan.Patches, planned(patch))
 	}
 	for _, patch := range opt.Present {
-		p.Present = append(p.Present, planned(patch))
+		patchPlan.Present = append(patchPlan.Present, planned(patch))
 	}
-	p.Product, p.Vendor, p.Version, p.Description = opt.Product, opt.Vendor, opt.Version, opt.Description
-	p.States = opt.States
+	patchPlan.Product, patchPlan.Vendor, patchPlan.Version, patchPlan.Description = opt.Product, opt.Vendor, opt.Version, opt.Description
+	patchPlan.States = opt.States
 	for _, s := range say.res.Suppressions {
-		p.Allowed = append(p.Allowed, plan.Allowed(s))
+		patchPlan.Allowed = append(patchPlan.Allowed, plan.Allowed(s))
 	}
-	p.ImportNS = slices.Sorted(maps.Keys(cut.namespaces))
-	p.Sort()
+	patchPlan.ImportNS = slices.Sorted(maps.Keys(cut.namespaces))
+	patchPlan.Sort()
 
 	if opt.Callbacks != nil {
-		say.found(release.CheckCallbacks(p.Objects, opt.Callbacks)...)
+		say.found(release.CheckCallbacks(patchPlan.Objects, opt.Callbacks)...)
 	}
 	// What callbacks would leave behind.
-	promised := *p
+	promised := *patchPlan
 	promised.Replace = !opt.NoReplace
 	say.found(release.CheckModule(generate.NewNote(promised, klpapi.API{}))...)
 

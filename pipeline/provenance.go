@@ -16,63 +16,63 @@ import (
 const ProvenanceSuffix = provenance.Suffix
 
 // state states what the module was made of.
-func state(opt *Options, target *Target, tree *kbuild.Tree, p *plan.Plan, module, unsigned []byte) ([]byte, error) {
-	inputs, err := inputsOf(opt, target, tree, p)
+func state(opt *Options, target *Target, tree *kbuild.Tree, patchPlan *plan.Plan, module, unsigned []byte) ([]byte, error) {
+	inputs, err := inputsOf(opt, target, tree, patchPlan)
 	if err != nil {
 		return nil, fmt.Errorf("state the inputs: %w", err)
 	}
 	facts := map[string]any{"compiler": tree.CC, "compilerVersion": tree.CCVersion, "linuxVersion": tree.Version}
-	if len(p.States) > 0 {
+	if len(patchPlan.States) > 0 {
 		var states []map[string]any
-		for _, x := range p.States {
+		for _, x := range patchPlan.States {
 			states = append(states, map[string]any{"id": x.ID, "version": x.Version, "meaning": x.Meaning})
 		}
 		facts["states"] = states
 	}
-	s := provenance.Statement{Name: p.Name + ".ko", File: module, Unsigned: unsigned, Builder: opt.Builder,
-		Wishes: wishes(opt, p), Facts: facts, Inputs: inputs}
+	s := provenance.Statement{Name: patchPlan.Name + ".ko", File: module, Unsigned: unsigned, Builder: opt.Builder,
+		Wishes: wishes(opt, patchPlan), Facts: facts, Inputs: inputs}
 	return s.JSON()
 }
 
 // wishes are what the user asked for, beside files: whatever may change the module or
 // what is accepted in it.
 func wishes(opt *Options, p *plan.Plan) map[string]any {
-	m := map[string]any{"kernel": p.Release, "name": p.Name, "replace": p.Replace, "allowed": append([]plan.Allowed{}, p.Allowed...)}
+	object := map[string]any{"kernel": p.Release, "name": p.Name, "replace": p.Replace, "allowed": append([]plan.Allowed{}, p.Allowed...)}
 	for key, value := range map[string]string{"series": p.Product, "vendor": p.Vendor, "version": p.Version, "description": p.Description,
 		"api": opt.API, "range": opt.GitRange} {
 		if value != "" {
-			m[key] = value
+			object[key] = value
 		}
 	}
 	for key, on := range map[string]bool{"immediate": opt.Immediate, "noAutoCallers": opt.NoAutoCallers,
 		"skipCompilerCheck": opt.AllowCompilerMismatch, "skipSourceCheck": opt.AllowSourceMismatch, "trustPatch": opt.TrustPatch} {
 		if on {
-			m[key] = true
+			object[key] = true
 		}
 	}
 	for key, n := range map[string]int{"strip": opt.Strip, "fuzz": opt.Fuzz} {
 		if n != 0 {
-			m[key] = n
+			object[key] = n
 		}
 	}
 	if len(opt.Goals) > 0 {
-		m["goals"] = opt.Goals
+		object["goals"] = opt.Goals
 	}
-	return m
+	return object
 }
 
 // inputsOf lists the kernel's parts, the compiler and the patches, with digests.
-func inputsOf(opt *Options, target *Target, tree *kbuild.Tree, p *plan.Plan) ([]provenance.Input, error) {
+func inputsOf(opt *Options, target *Target, tree *kbuild.Tree, patchPlan *plan.Plan) ([]provenance.Input, error) {
 	var out []provenance.Input
 	add := func(x provenance.Input, err error) error {
 		out = append(out, x)
 		return err
 	}
-	k := target.K
+	kern := target.K
 	for _, part := range []struct {
 		name string
 		path func() (string, error)
-	}{{"kernel image", k.ImagePath}, {"kernel configuration", k.ConfigPath}, {"Module.symvers", k.SymversPath}, {"compiler", func() (string, error) { return compilerPath(tree.CC) }}} {
+	}{{"kernel image", kern.ImagePath}, {"kernel configuration", kern.ConfigPath}, {"Module.symvers", kern.SymversPath}, {"compiler", func() (string, error) { return compilerPath(tree.CC) }}} {
 		path, err := part.path()
 		if err != nil {
 			return nil, err
@@ -83,7 +83,7 @@ func inputsOf(opt *Options, target *Target, tree *kbuild.Tree, p *plan.Plan) ([]
 	}
 
 	// Modules whose shipped code was compared and is replaced.
-	for _, o := range p.Objects {
+	for _, o := range patchPlan.Objects {
 		if f, ok := target.modules.Find(o.Name); ok && o.Name != plan.Vmlinux {
 			if err := add(provenance.File("module "+o.Name, f.Path)); err != nil {
 				return nil, err
@@ -96,7 +96,7 @@ func inputsOf(opt *Options, target *Target, tree *kbuild.Tree, p *plan.Plan) ([]
 		}
 	}
 
-	src, err := k.Source()
+	src, err := kern.Source()
 	if err != nil {
 		return nil, err
 	}
@@ -111,8 +111,8 @@ func inputsOf(opt *Options, target *Target, tree *kbuild.Tree, p *plan.Plan) ([]
 	if err != nil {
 		return nil, err
 	}
-	for i := range p.Patches {
-		x, err := patchInput(&p.Patches[i], opt.Patches)
+	for i := range patchPlan.Patches {
+		x, err := patchInput(&patchPlan.Patches[i], opt.Patches)
 		if err != nil {
 			return nil, err
 		}
@@ -123,25 +123,25 @@ func inputsOf(opt *Options, target *Target, tree *kbuild.Tree, p *plan.Plan) ([]
 
 // patchInput states one patch. One that does not come from one of the files has the
 // digest of its commit.
-func patchInput(p *plan.Patch, files []string) (provenance.Input, error) {
-	x := provenance.Input{Name: "patch " + p.Name, Annotations: map[string]string{"content": p.Content}}
-	if p.Subject != "" {
-		x.Annotations["subject"] = p.Subject
+func patchInput(patch *plan.Patch, files []string) (provenance.Input, error) {
+	input := provenance.Input{Name: "patch " + patch.Name, Annotations: map[string]string{"content": patch.Content}}
+	if patch.Subject != "" {
+		input.Annotations["subject"] = patch.Subject
 	}
-	if len(p.IDs) > 0 {
-		x.Annotations["ids"] = strings.Join(p.IDs, " ")
+	if len(patch.IDs) > 0 {
+		input.Annotations["ids"] = strings.Join(patch.IDs, " ")
 	}
-	if i := slices.IndexFunc(files, func(f string) bool { return filepath.Base(f) == p.Name }); i >= 0 {
-		file, err := provenance.File(x.Name, files[i])
+	if i := slices.IndexFunc(files, func(f string) bool { return filepath.Base(f) == patch.Name }); i >= 0 {
+		file, err := provenance.File(input.Name, files[i])
 		if err != nil {
-			return x, err
+			return input, err
 		}
-		x.Digest = file.Digest
+		input.Digest = file.Digest
 	}
-	if len(p.Name) == 40 && x.Digest == nil {
-		x.Digest = map[string]string{"gitCommit": p.Name}
+	if len(patch.Name) == 40 && input.Digest == nil {
+		input.Digest = map[string]string{"gitCommit": patch.Name}
 	}
-	return x, nil
+	return input, nil
 }
 
 // compilerPath is the compiler's program, without what is put before it.

@@ -35,34 +35,34 @@ func prepare(ctx context.Context, opt *Options, target *Target, say *journal) (*
 }
 
 // Prepare prepares the source tree of a target in its cache, or finds it
-// prepared. Source, config, headers and release of o come from the target. Headers
+// prepared. Source, config, headers and release of opts come from the target. Headers
 // and Module.symvers may be missing: compiling needs neither.
-func Prepare(ctx context.Context, k *kernel.Target, o kbuild.PrepareOptions) (*kbuild.Tree, error) {
-	src, err := k.Source()
+func Prepare(ctx context.Context, target *kernel.Target, opts kbuild.PrepareOptions) (*kbuild.Tree, error) {
+	src, err := target.Source()
 	if err != nil {
 		return nil, err
 	}
-	if o.Config, err = k.ConfigPath(); err != nil {
+	if opts.Config, err = target.ConfigPath(); err != nil {
 		return nil, err
 	}
 	var missing *kernel.MissingPartError
-	if o.Symvers, err = k.SymversPath(); err != nil && !errors.As(err, &missing) {
+	if opts.Symvers, err = target.SymversPath(); err != nil && !errors.As(err, &missing) {
 		return nil, err
 	}
-	headers, err := k.Headers()
+	headers, err := target.Headers()
 	switch {
 	case err == nil:
-		o.Headers = []string{headers.Dir, headers.Common}
+		opts.Headers = []string{headers.Dir, headers.Common}
 	case !errors.As(err, &missing):
 		return nil, err
 	}
-	o.Source = cmp.Or(src.Dir, src.Tarball)
-	o.Release, o.Cache, o.BuildTree = k.Release(), string(k.Cache()), k.BuildTree()
-	tree, err := kbuild.Prepare(ctx, o)
-	if err != nil || o.AllowSourceMismatch {
+	opts.Source = cmp.Or(src.Dir, src.Tarball)
+	opts.Release, opts.Cache, opts.BuildTree = target.Release(), string(target.Cache()), target.BuildTree()
+	tree, err := kbuild.Prepare(ctx, opts)
+	if err != nil || opts.AllowSourceMismatch {
 		return tree, err
 	}
-	return tree, k.CheckSource(tree.Dir)
+	return tree, target.CheckSource(tree.Dir)
 }
 
 // change is a source and what the patches make of it.
@@ -81,30 +81,30 @@ type change struct {
 // outside of its tree. Nothing of either is changed.
 func applyPatches(ctx context.Context, opt *Options, tree *kbuild.Tree, series *patchset.Series, open *closers, say *journal) (*change, error) {
 	// A review runs nothing of a patch.
-	c := &change{tree: tree, trusted: opt.TrustPatch && !opt.DiffOnly}
+	applied := &change{tree: tree, trusted: opt.TrustPatch && !opt.DiffOnly}
 	source := tree.Dir
 	var builds withholder = tree
 	if opt.ExternalSource != "" {
 		var err error
-		if c.external, err = tree.External(ctx, opt.ExternalSource, kbuild.WorkOptions{Jobs: opt.Jobs, Trust: c.trusted}); err != nil {
+		if applied.external, err = tree.External(ctx, opt.ExternalSource, kbuild.WorkOptions{Jobs: opt.Jobs, Trust: applied.trusted}); err != nil {
 			return nil, err
 		}
-		open.add(c.external)
-		source, builds = c.external.Dir, c.external
+		open.add(applied.external)
+		source, builds = applied.external.Dir, applied.external
 	}
 
 	var err error
-	if c.overlay, err = series.ApplyDir(source, patchset.ApplyOptions{Fuzz: opt.Fuzz}); err != nil {
+	if applied.overlay, err = series.ApplyDir(source, patchset.ApplyOptions{Fuzz: opt.Fuzz}); err != nil {
 		return nil, patchFault(err)
 	}
-	c.files = changedFiles(c.overlay)
-	if c.withheld, err = withhold(builds, c.overlay); err != nil {
+	applied.files = changedFiles(applied.overlay)
+	if applied.withheld, err = withhold(builds, applied.overlay); err != nil {
 		return nil, err
 	}
-	for _, n := range c.overlay.Notes {
+	for _, n := range applied.overlay.Notes {
 		say.note("%s", n.String())
 	}
-	return c, nil
+	return applied, nil
 }
 
 // withholder is a tree that tells which files builds would run.
@@ -115,14 +115,14 @@ type withholder interface {
 // withhold finds the changed files that builds would run, or act on.
 func withhold(tree withholder, overlay *patchset.Overlay) (map[string]kbuild.Withholding, error) {
 	out := map[string]kbuild.Withholding{}
-	for _, p := range overlay.Paths() {
-		f := overlay.Files[p]
-		held, err := tree.Withheld(p, f.Old, f.New)
+	for _, path := range overlay.Paths() {
+		f := overlay.Files[path]
+		held, err := tree.Withheld(path, f.Old, f.New)
 		if err != nil {
-			return nil, fmt.Errorf("judge %s: %w", p, err)
+			return nil, fmt.Errorf("judge %s: %w", path, err)
 		}
 		if held.Why != "" {
-			out[p] = held
+			out[path] = held
 		}
 	}
 	return out, nil
@@ -199,23 +199,23 @@ type privateTree interface {
 // texts ask for. What builds would run is left out, unless it is trusted.
 func (c *change) writeTo(tree privateTree) error {
 	var texts [][]byte
-	for _, p := range c.overlay.Paths() {
-		f := c.overlay.Files[p]
-		if c.withheld[p].Why != "" && !c.trusted {
+	for _, path := range c.overlay.Paths() {
+		file := c.overlay.Files[path]
+		if c.withheld[path].Why != "" && !c.trusted {
 			continue
 		}
-		if f.New == nil {
-			if err := tree.Remove(p); err != nil {
-				return fmt.Errorf("remove %s from the private tree: %w", p, err)
+		if file.New == nil {
+			if err := tree.Remove(path); err != nil {
+				return fmt.Errorf("remove %s from the private tree: %w", path, err)
 			}
 			continue
 		}
-		text := f.New
-		if f.Stable != nil {
-			text = f.Stable
+		text := file.New
+		if file.Stable != nil {
+			text = file.Stable
 		}
-		if err := tree.Write(p, text); err != nil {
-			return fmt.Errorf("write %s to the private tree: %w", p, err)
+		if err := tree.Write(path, text); err != nil {
+			return fmt.Errorf("write %s to the private tree: %w", path, err)
 		}
 		texts = append(texts, text)
 	}
@@ -225,12 +225,12 @@ func (c *change) writeTo(tree privateTree) error {
 // checkExternalRules names withheld files of a module's source that could alter how it
 // is compiled.
 func (c *change) checkExternalRules(say *journal) {
-	for _, p := range slices.Sorted(maps.Keys(c.withheld)) {
-		held := c.withheld[p]
+	for _, path := range slices.Sorted(maps.Keys(c.withheld)) {
+		held := c.withheld[path]
 		if held.MakefileMay {
-			say.note("%s: %s; left out, as the patch is not trusted", p, held.Why)
+			say.note("%s: %s; left out, as the patch is not trusted", path, held.Why)
 			continue
 		}
-		say.found(held.Finding(p))
+		say.found(held.Finding(path))
 	}
 }

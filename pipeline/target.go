@@ -50,20 +50,20 @@ func OpenTarget(o kernel.Options) (*Target, error) {
 // openTarget can do without the headers package, for a review: nothing is linked
 // then, and what the kernel exports is not known. Those of the parts needs that are
 // missing are reported together.
-func openTarget(o kernel.Options, review bool, needs ...kernel.Part) (*Target, error) {
-	k, err := kernel.Open(o)
+func openTarget(opts kernel.Options, review bool, needs ...kernel.Part) (*Target, error) {
+	target, err := kernel.Open(opts)
 	if err != nil {
 		return nil, err
 	}
-	t := &Target{K: k, views: map[string]*moduleTarget{}}
-	if err = k.Require(needs...); err == nil {
-		err = t.load(o, review)
+	result := &Target{K: target, views: map[string]*moduleTarget{}}
+	if err = target.Require(needs...); err == nil {
+		err = result.load(opts, review)
 	}
 	if err != nil {
-		k.Close()
+		target.Close()
 		return nil, err
 	}
-	return t, nil
+	return result, nil
 }
 
 // openFor opens what the options need of the kernel.
@@ -106,7 +106,7 @@ func checkArch(a kimage.Arch) error {
 	return nil
 }
 
-func (t *Target) load(o kernel.Options, review bool) error {
+func (t *Target) load(opts kernel.Options, review bool) error {
 	if err := t.K.CheckParts(); err != nil {
 		return err
 	}
@@ -138,13 +138,13 @@ func (t *Target) load(o kernel.Options, review bool) error {
 		return err
 	}
 	switch t.modules, err = t.K.Modules(); {
-	case errors.As(err, &missing) && len(o.ExtraModules) == 0:
+	case errors.As(err, &missing) && len(opts.ExtraModules) == 0:
 		// Built-in code needs none.
 		t.modules, t.noModules = &kmod.Index{}, err
 	case err != nil:
 		return err
 	}
-	for _, p := range o.ExtraModules {
+	for _, p := range opts.ExtraModules {
 		m, err := kmod.Read(p)
 		if err != nil {
 			return err
@@ -173,54 +173,54 @@ func (t *Target) module(name string) (*moduleTarget, error) {
 	if m, ok := t.views[name]; ok {
 		return m, nil
 	}
-	m, err := t.modules.Module(name)
+	module, err := t.modules.Module(name)
 	if err != nil {
 		return nil, err
 	}
-	v, err := locate.NewModuleView(m)
+	v, err := locate.NewModuleView(module)
 	if err != nil {
 		return nil, err
 	}
-	mt := &moduleTarget{m: m, view: v}
+	mt := &moduleTarget{m: module, view: v}
 	t.views[name] = mt
 	return mt, nil
 }
 
 // shipped returns the bytes of a placed function as they are in the file.
-func (t *Target) shipped(object string, p locate.Place) ([]byte, uint64, error) {
+func (t *Target) shipped(object string, place locate.Place) ([]byte, uint64, error) {
 	if object == plan.Vmlinux {
-		b := t.vmlinux.Read(p.Addr, int(p.Size))
+		b := t.vmlinux.Read(place.Addr, int(place.Size))
 		if b == nil {
-			return nil, 0, fmt.Errorf("read %d bytes at %#x of vmlinux", p.Size, p.Addr)
+			return nil, 0, fmt.Errorf("read %d bytes at %#x of vmlinux", place.Size, place.Addr)
 		}
-		return b, p.Addr, nil
+		return b, place.Addr, nil
 	}
 	m, err := t.module(object)
 	if err != nil {
 		return nil, 0, err
 	}
-	loc, ok := m.view.Loc(p.Addr)
+	loc, ok := m.view.Loc(place.Addr)
 	data := m.m.File.Sections[loc.Sec].Data
-	if !ok || loc.Off+p.Size > uint64(len(data)) {
-		return nil, 0, fmt.Errorf("read %d bytes of %s in module %s", p.Size, p.Name, object)
+	if !ok || loc.Off+place.Size > uint64(len(data)) {
+		return nil, 0, fmt.Errorf("read %d bytes of %s in module %s", place.Size, place.Name, object)
 	}
-	return data[loc.Off : loc.Off+p.Size], loc.Off, nil
+	return data[loc.Off : loc.Off+place.Size], loc.Off, nil
 }
 
 // traceableAt reports whether ftrace can hook a placed function.
-func (t *Target) traceableAt(object string, p locate.Place) kimage.Tri {
+func (t *Target) traceableAt(object string, place locate.Place) kimage.Tri {
 	if object == plan.Vmlinux {
-		return t.trace.Traceable(p.Addr, p.Size)
+		return t.trace.Traceable(place.Addr, place.Size)
 	}
-	m, err := t.module(object)
+	target, err := t.module(object)
 	if err != nil {
 		return kimage.Unknown
 	}
-	loc, ok := m.view.Loc(p.Addr)
+	loc, ok := target.view.Loc(place.Addr)
 	if !ok {
 		return kimage.Unknown
 	}
-	if m.m.Traceable(loc, p.Size) {
+	if target.m.Traceable(loc, place.Size) {
 		return kimage.Yes
 	}
 	return kimage.No
@@ -288,13 +288,13 @@ func (t *Target) Traceable(object string, sym generate.ShippedSym) (yes, known b
 	if object == plan.Vmlinux {
 		tri = t.trace.Traceable(sym.Addr, max(sym.Size, entryBytes))
 	} else {
-		m, err := t.module(object)
+		target, err := t.module(object)
 		if err != nil {
 			return false, false
 		}
-		for i := range m.m.File.Sections {
-			if m.m.File.Sections[i].Name == sym.Section {
-				yes = yes || m.m.Traceable(kmod.Loc{Sec: elfobj.SecID(i), Off: sym.Addr}, max(sym.Size, entryBytes))
+		for i := range target.m.File.Sections {
+			if target.m.File.Sections[i].Name == sym.Section {
+				yes = yes || target.m.Traceable(kmod.Loc{Sec: elfobj.SecID(i), Off: sym.Addr}, max(sym.Size, entryBytes))
 			}
 		}
 		return yes, true
@@ -312,13 +312,13 @@ func (t *Target) Indirect(object string, sym generate.ShippedSym) (string, error
 	if object == plan.Vmlinux {
 		entry = endbr.Entry(sym.Addr)
 	} else {
-		m, err := t.module(object)
+		target, err := t.module(object)
 		if err != nil {
 			return "", err
 		}
-		for i := range m.m.File.Sections {
-			if m.m.File.Sections[i].Name == sym.Section {
-				entry = m.m.IndirectEntry(kmod.Loc{Sec: elfobj.SecID(i), Off: sym.Addr})
+		for i := range target.m.File.Sections {
+			if target.m.File.Sections[i].Name == sym.Section {
+				entry = target.m.IndirectEntry(kmod.Loc{Sec: elfobj.SecID(i), Off: sym.Addr})
 			}
 		}
 	}

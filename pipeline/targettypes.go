@@ -27,15 +27,15 @@ func (t *Target) Types(object string) (typecheck.Source, error) {
 	if s, ok := t.types.sources[object]; ok {
 		return s, nil
 	}
-	s, err := t.openTypes(object)
+	source, err := t.openTypes(object)
 	if err != nil {
 		return nil, err
 	}
 	if t.types.sources == nil {
 		t.types.sources = map[string]typecheck.Source{}
 	}
-	t.types.sources[object] = s
-	return s, nil
+	t.types.sources[object] = source
+	return source, nil
 }
 
 func (t *Target) openTypes(object string) (typecheck.Source, error) {
@@ -83,7 +83,7 @@ func (t *Target) dwarfTypes() (typecheck.Source, error) {
 			return nil, err
 		}
 	}
-	d, err := typecheck.OpenImage("vmlinux's DWARF", func(name string) []byte {
+	image, err := typecheck.OpenImage("vmlinux's DWARF", func(name string) []byte {
 		if s := im.Section(name); s != nil {
 			return s.Data()
 		}
@@ -92,7 +92,7 @@ func (t *Target) dwarfTypes() (typecheck.Source, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", im.Path, err)
 	}
-	return d, nil
+	return image, nil
 }
 
 // TypesDigest implements generate.TypesTarget.
@@ -107,11 +107,11 @@ func (t *Target) TypesDigest(object string) (source, digest string, err error) {
 // uniqueFunc reports whether one function alone has a name in an object's reach, so
 // that a prototype found under that name is its own.
 func (t *Target) uniqueFunc(object, name string) bool {
-	n := len(t.vmlinux.Symbols.Lookup(name))
+	count := len(t.vmlinux.Symbols.Lookup(name))
 	if object != plan.Vmlinux {
 		if m, err := t.module(object); err == nil {
-			n += len(m.m.Lookup(name))
+			count += len(m.m.Lookup(name))
 		}
 	}
-	return n == 1
+	return count == 1
 }

@@ -21,15 +21,15 @@ func compareTypes(ctx context.Context, target *Target, change *change, objects *
 	}
 
 	say.enter("compare types with the target's")
-	for _, u := range units {
-		if u.Travels == nil {
+	for _, unit := range units {
+		if unit.Travels == nil {
 			continue
 		}
-		u.Target = u.CompareTypes(analyze.TargetTypes{
-			Source:  func() (typecheck.Source, error) { return target.Types(u.Owner) },
-			Text:    func() (*typecheck.Text, error) { return objects.text(ctx, u.Object) },
-			Other:   func() (*typecheck.Text, *analyze.OtherHeaders) { return objects.otherText(ctx, u.Object) },
-			Unique:  func(fn string) bool { return target.uniqueFunc(u.Owner, fn) },
+		unit.Target = unit.CompareTypes(analyze.TargetTypes{
+			Source:  func() (typecheck.Source, error) { return target.Types(unit.Owner) },
+			Text:    func() (*typecheck.Text, error) { return objects.text(ctx, unit.Object) },
+			Other:   func() (*typecheck.Text, *analyze.OtherHeaders) { return objects.otherText(ctx, unit.Object) },
+			Unique:  func(fn string) bool { return target.uniqueFunc(unit.Owner, fn) },
 			Headers: change.tree.Warnings,
 		})
 	}
@@ -39,17 +39,17 @@ func compareTypes(ctx context.Context, target *Target, change *change, objects *
 // readTypes reads the types of the units that replace something, once for each object.
 func readTypes(units []*analyze.Unit) {
 	read := map[string]*analyze.Unit{}
-	for _, u := range units {
-		if u.New || len(u.Replace) == 0 {
+	for _, unit := range units {
+		if unit.New || len(unit.Replace) == 0 {
 			continue
 		}
-		if same := read[u.Object]; same != nil {
-			u.Types, u.TypesErr = same.Types, same.TypesErr
+		if same := read[unit.Object]; same != nil {
+			unit.Types, unit.TypesErr = same.Types, same.TypesErr
 			continue
 		}
-		read[u.Object] = u
-		for side, f := range []*elfobj.File{u.Diff.Orig.File, u.Diff.Patched.File} {
-			if u.Types[side], u.TypesErr = types.Read(f); u.TypesErr != nil {
+		read[unit.Object] = unit
+		for side, f := range []*elfobj.File{unit.Diff.Orig.File, unit.Diff.Patched.File} {
+			if unit.Types[side], unit.TypesErr = types.Read(f); unit.TypesErr != nil {
 				break
 			}
 		}
