@@ -39,13 +39,13 @@ type Analyzer struct {
 // PackageDoc returns the package comment of the text of a Go file, without the
 // comment marks. It is made for doc.go files of checks, which embed themselves.
 func PackageDoc(source string) string {
-	var b strings.Builder
+	var out strings.Builder
 	for line := range strings.Lines(source) {
 		text, ok := strings.CutPrefix(line, "//")
 		if !ok {
 			break
 		}
-		b.WriteString(strings.TrimPrefix(text, " "))
+		out.WriteString(strings.TrimPrefix(text, " "))
 	}
-	return strings.TrimSpace(b.String()) + "\n"
+	return strings.TrimSpace(out.String()) + "\n"
 }

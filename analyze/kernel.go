@@ -74,23 +74,23 @@ func (k *Kernel) place(addr uint64) string {
 
 // Translate gives the kernel's name for a lock of an object. It reports false
 // for one that the kernel does not have, or not under a unique name.
-func (k *Kernel) Translate(o *code.Object, l locks.Lock) (locks.Lock, bool) {
-	if l.Path.Root != locks.RootGlobal {
-		return l, l.Path.Known() && l.Path.Root != locks.RootPercpu
+func (k *Kernel) Translate(o *code.Object, lock locks.Lock) (locks.Lock, bool) {
+	if lock.Path.Root != locks.RootGlobal {
+		return lock, lock.Path.Known() && lock.Path.Root != locks.RootPercpu
 	}
-	s, off, ok := o.Model.Prog.SymbolAt(l.Path.Addr)
-	if name, is := locks.Named(l.Path.Addr); is {
-		s.Name, off, ok = name, 0, true
+	symbol, off, ok := o.Model.Prog.SymbolAt(lock.Path.Addr)
+	if name, is := locks.Named(lock.Path.Addr); is {
+		symbol.Name, off, ok = name, 0, true
 	}
-	if !ok || s.Name == "" {
-		return l, false
+	if !ok || symbol.Name == "" {
+		return lock, false
 	}
-	n := 0
+	count := 0
 	for _, sym := range k.Model.Prog.Symbols() {
-		if sym.Name == s.Name {
-			l.Path.Addr = sym.Addr + off
-			n++
+		if sym.Name == symbol.Name {
+			lock.Path.Addr = sym.Addr + off
+			count++
 		}
 	}
-	return l, n == 1
+	return lock, count == 1
 }

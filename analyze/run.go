@@ -23,47 +23,47 @@ var idRE = regexp.MustCompile(`^KLP[0-9]{3}$`)
 // formed, everything has a text, and requirements are complete and without
 // cycles.
 func NewRegistry(list ...*Analyzer) (*Registry, error) {
-	r := &Registry{byID: map[finding.ID]*Analyzer{}}
+	registry := &Registry{byID: map[finding.ID]*Analyzer{}}
 	names := map[string]bool{}
-	for _, a := range list {
+	for _, analyzer := range list {
 		switch {
-		case a.Name == "" || names[a.Name]:
-			return nil, fmt.Errorf("analyzer %q: the name is empty or taken", a.Name)
-		case a.Run == nil || strings.TrimSpace(a.Doc) == "" || len(a.Checks) == 0:
-			return nil, fmt.Errorf("analyzer %s: no Run, no Doc or no Checks", a.Name)
+		case analyzer.Name == "" || names[analyzer.Name]:
+			return nil, fmt.Errorf("analyzer %q: the name is empty or taken", analyzer.Name)
+		case analyzer.Run == nil || strings.TrimSpace(analyzer.Doc) == "" || len(analyzer.Checks) == 0:
+			return nil, fmt.Errorf("analyzer %s: no Run, no Doc or no Checks", analyzer.Name)
 		}
-		names[a.Name] = true
-		for _, c := range a.Checks {
-			if !idRE.MatchString(string(c.ID)) || c.Title == "" {
-				return nil, fmt.Errorf("analyzer %s: check %q is malformed or has no title", a.Name, c.ID)
+		names[analyzer.Name] = true
+		for _, check := range analyzer.Checks {
+			if !idRE.MatchString(string(check.ID)) || check.Title == "" {
+				return nil, fmt.Errorf("analyzer %s: check %q is malformed or has no title", analyzer.Name, check.ID)
 			}
-			if other := r.byID[c.ID]; other != nil {
-				return nil, fmt.Errorf("analyzer %s: check %s belongs to %s", a.Name, c.ID, other.Name)
+			if other := registry.byID[check.ID]; other != nil {
+				return nil, fmt.Errorf("analyzer %s: check %s belongs to %s", analyzer.Name, check.ID, other.Name)
 			}
-			r.byID[c.ID] = a
+			registry.byID[check.ID] = analyzer
 		}
 	}
 	const open, done = 1, 2
 	state := map[*Analyzer]int{}
 	var visit func(a *Analyzer) error
-	visit = func(a *Analyzer) error {
-		switch state[a] {
+	visit = func(analyzer *Analyzer) error {
+		switch state[analyzer] {
 		case done:
 			return nil
 		case open:
-			return fmt.Errorf("analyzer %s requires itself", a.Name)
+			return fmt.Errorf("analyzer %s requires itself", analyzer.Name)
 		}
-		state[a] = open
-		for _, q := range a.Requires {
+		state[analyzer] = open
+		for _, q := range analyzer.Requires {
 			if !slices.Contains(list, q) {
-				return fmt.Errorf("analyzer %s requires %s, which is not registered", a.Name, q.Name)
+				return fmt.Errorf("analyzer %s requires %s, which is not registered", analyzer.Name, q.Name)
 			}
 			if err := visit(q); err != nil {
 				return err
 			}
 		}
-		state[a] = done
-		r.order = append(r.order, a)
+		state[analyzer] = done
+		registry.order = append(registry.order, analyzer)
 		return nil
 	}
 	for _, a := range list {
@@ -71,7 +71,7 @@ func NewRegistry(list ...*Analyzer) (*Registry, error) {
 			return nil, err
 		}
 	}
-	return r, nil
+	return registry, nil
 }
 
 // Analyzers returns the analyzers in the order in which they run.
@@ -112,14 +112,14 @@ func (r *Registry) Select(run, not []string) (map[finding.ID]bool, error) {
 	}
 	set := func(list []string, to bool) error {
 		for _, word := range list {
-			n := 0
+			count := 0
 			for id, a := range r.byID {
 				if string(id) == word || a.Name == word {
 					ids[id] = to
-					n++
+					count++
 				}
 			}
-			if n == 0 {
+			if count == 0 {
 				return fmt.Errorf("no check or analyzer is called %q", word)
 			}
 		}
@@ -136,22 +136,22 @@ func (r *Registry) Run(in *Input, selected map[finding.ID]bool) ([]finding.Findi
 	found := map[*Analyzer][]finding.Finding{}
 	var all []finding.Finding
 	var failed error
-	for _, a := range r.order {
-		p := &Pass{Input: in, Analyzer: a, found: found}
-		if err := a.Run(p); err != nil {
-			failed = fmt.Errorf("analyzer %s: %w", a.Name, err)
+	for _, analyzer := range r.order {
+		pass := &Pass{Input: in, Analyzer: analyzer, found: found}
+		if err := analyzer.Run(pass); err != nil {
+			failed = fmt.Errorf("analyzer %s: %w", analyzer.Name, err)
 			break
 		}
-		for i := range p.out {
-			f := &p.out[i]
-			if r.byID[f.ID] != a {
-				return all, fmt.Errorf("analyzer %s reports %s, which it does not list", a.Name, f.ID)
+		for i := range pass.out {
+			f := &pass.out[i]
+			if r.byID[f.ID] != analyzer {
+				return all, fmt.Errorf("analyzer %s reports %s, which it does not list", analyzer.Name, f.ID)
 			}
 			in.complete(f)
 		}
-		finding.Sort(p.out)
-		found[a] = p.out
-		for _, f := range p.out {
+		finding.Sort(pass.out)
+		found[analyzer] = pass.out
+		for _, f := range pass.out {
 			if selected == nil || selected[f.ID] {
 				all = append(all, f)
 			}

@@ -62,22 +62,22 @@ func (s *Sleepers) find(name string) (*sleeps.Result, model.FuncID) {
 }
 
 // in finds a function of a module.
-func (s *Sleepers) in(m *model.Model, name string) (*sleeps.Result, model.FuncID) {
-	if m == nil {
+func (s *Sleepers) in(mod *model.Model, name string) (*sleeps.Result, model.FuncID) {
+	if mod == nil {
 		return nil, model.NoFunc
 	}
-	ids := m.Lookup(name)
-	if len(ids) != 1 || m.Func(ids[0]).Flags&model.FuncExtern != 0 {
+	ids := mod.Lookup(name)
+	if len(ids) != 1 || mod.Func(ids[0]).Flags&model.FuncExtern != 0 {
 		return nil, model.NoFunc
 	}
-	r, ok := s.modules[m]
+	result, ok := s.modules[mod]
 	if !ok {
-		s.modules[m] = nil
-		effects := sync.OnceValue(func() *locks.Result { return locks.Analyze(m, locks.Options{}) })
-		r = sleeps.Analyze(m, sleeps.Options{Kernel: s.facts, Module: s.module, Flows: func(ids ...model.FuncID) *locks.Flows { return effects().FlowsApart(ids...) }})
-		s.modules[m] = r
+		s.modules[mod] = nil
+		effects := sync.OnceValue(func() *locks.Result { return locks.Analyze(mod, locks.Options{}) })
+		result = sleeps.Analyze(mod, sleeps.Options{Kernel: s.facts, Module: s.module, Flows: func(ids ...model.FuncID) *locks.Flows { return effects().FlowsApart(ids...) }})
+		s.modules[mod] = result
 	}
-	return r, ids[0]
+	return result, ids[0]
 }
 
 // Chain names the functions on the way from one that an object leaves undefined

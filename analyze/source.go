@@ -77,23 +77,23 @@ func (f *File) entry(name string) string {
 
 // firstChange points at the first hunk that touches the given texts; zero texts
 // stand for the whole file.
-func (f *File) firstChange(o, n Text) (old, newer finding.Position) {
-	whole := o == (Text{}) && n == (Text{})
+func (f *File) firstChange(oldText, newText Text) (old, newer finding.Position) {
+	whole := oldText == (Text{}) && newText == (Text{})
 	if f.Old != nil {
-		old = finding.Position{File: f.Path, Line: o.Line}
+		old = finding.Position{File: f.Path, Line: oldText.Line}
 	}
 	if f.New != nil {
-		newer = finding.Position{File: f.Path, Line: n.Line}
+		newer = finding.Position{File: f.Path, Line: newText.Line}
 	}
-	for _, h := range f.Hunks {
-		if !whole && !o.touches(h.OldStart, h.OldLines) && !n.touches(h.NewStart, h.NewLines) {
+	for _, hunk := range f.Hunks {
+		if !whole && !oldText.touches(hunk.OldStart, hunk.OldLines) && !newText.touches(hunk.NewStart, hunk.NewLines) {
 			continue
 		}
 		if f.Old != nil {
-			old.Line = max(h.OldStart, 1)
+			old.Line = max(hunk.OldStart, 1)
 		}
 		if f.New != nil {
-			newer.Line = max(h.NewStart, 1)
+			newer.Line = max(hunk.NewStart, 1)
 		}
 		break
 	}
@@ -109,19 +109,19 @@ func (t Text) touches(start, lines int) bool {
 // source is not among the changed files, or a macro makes the call.
 func (in *Input) CallPlace(u *Unit, caller, callee string) finding.Position {
 	for i := range in.Files {
-		f := &in.Files[i]
-		if f.Path != u.Source {
+		file := &in.Files[i]
+		if file.Path != u.Source {
 			continue
 		}
-		t, ok := f.Definition(caller, true)
+		t, ok := file.Definition(caller, true)
 		line := 0
-		Uses(f.New, callee, func(l int, _, _, after string) {
+		Uses(file.New, callee, func(l int, _, _, after string) {
 			if ok && line == 0 && l >= t.Line && l <= t.End && after == "(" {
 				line = l
 			}
 		})
 		if line > 0 {
-			return finding.Position{File: f.Path, Line: line}
+			return finding.Position{File: file.Path, Line: line}
 		}
 	}
 	return finding.Position{}
@@ -148,13 +148,13 @@ func (f *File) Definition(name string, newSide bool) (Text, bool) {
 // skipped; where conditionals unbalance the braces, a closing brace in the
 // first column ends whatever is open, as kernel style has it.
 func findDefinition(text []byte, name string) (Text, bool) {
-	s := &cScanner{text: text, line: 1, bol: true}
+	scanner := &cScanner{text: text, line: 1, bol: true}
 	depth, start := 0, 0
 	var head []string
 	var found *Text
 	parens, args := 0, false
 	for {
-		tok, line, col := s.next()
+		tok, line, col := scanner.next()
 		if tok == "" {
 			return Text{}, false
 		}
@@ -288,24 +288,24 @@ func (s *cScanner) newline() {
 // comes back as `"`.
 func (s *cScanner) next() (tok string, line, col int) {
 	for s.pos < len(s.text) {
-		c := s.text[s.pos]
+		char := s.text[s.pos]
 		switch {
-		case c == '\n':
+		case char == '\n':
 			s.newline()
 			s.pos++
-		case c == ' ' || c == '\t' || c == '\r' || c == '\f' || c == '\\':
+		case char == ' ' || char == '\t' || char == '\r' || char == '\f' || char == '\\':
 			s.pos++
-		case c == '#' && s.bol:
+		case char == '#' && s.bol:
 			s.skipDirective()
-		case c == '/' && s.peek() == '/':
+		case char == '/' && s.peek() == '/':
 			for s.pos < len(s.text) && s.text[s.pos] != '\n' {
 				s.pos++
 			}
-		case c == '/' && s.peek() == '*':
+		case char == '/' && s.peek() == '*':
 			s.skipComment()
-		case c == '"' || c == '\'':
+		case char == '"' || char == '\'':
 			line, col = s.line, s.pos-s.from+1
-			s.skipLiteral(c)
+			s.skipLiteral(char)
 			s.bol = false
 			return `"`, line, col
 		default:
@@ -333,13 +333,13 @@ func (s *cScanner) peek() byte {
 
 func (s *cScanner) skipDirective() {
 	for s.pos < len(s.text) {
-		switch c := s.text[s.pos]; {
-		case c == '\n' && !(s.pos > 0 && s.text[s.pos-1] == '\\'):
+		switch char := s.text[s.pos]; {
+		case char == '\n' && !(s.pos > 0 && s.text[s.pos-1] == '\\'):
 			return
-		case c == '\n':
+		case char == '\n':
 			s.newline()
 			s.pos++
-		case c == '/' && s.peek() == '*':
+		case char == '/' && s.peek() == '*':
 			s.skipComment()
 		default:
 			s.pos++

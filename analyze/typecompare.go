@@ -59,16 +59,16 @@ type TargetTypes struct {
 
 // CompareTypes compares the types of the unit, whose code travels, with the target's.
 func (u *Unit) CompareTypes(in TargetTypes) *TypeCheck {
-	c := &TypeCheck{}
+	check := &TypeCheck{}
 	source, err := in.Source()
 	if err == nil {
-		err = u.compareTypes(c, source, in)
+		err = u.compareTypes(check, source, in)
 	}
-	c.Err = err
+	check.Err = err
 	if in.Other != nil {
-		c.Other = u.compareHeaders(in)
+		check.Other = u.compareHeaders(in)
 	}
-	return c
+	return check
 }
 
 // compareHeaders compares what the code that travels is made of with what the target's
@@ -87,22 +87,22 @@ func (u *Unit) compareHeaders(in TargetTypes) *OtherHeaders {
 	return other
 }
 
-func (u *Unit) compareTypes(c *TypeCheck, source typecheck.Source, in TargetTypes) error {
-	o, err := typecheck.ReadObject(u.Diff.Patched.File)
+func (u *Unit) compareTypes(check *TypeCheck, source typecheck.Source, in TargetTypes) error {
+	obj, err := typecheck.ReadObject(u.Diff.Patched.File)
 	if err != nil {
 		return err
 	}
 	if source == nil {
-		return u.withoutTypes(c, o, in)
+		return u.withoutTypes(check, obj, in)
 	}
 	if image, ok := source.(*typecheck.Image); ok {
 		if err := image.Prefer(u.Source); err != nil {
 			return err
 		}
 	}
-	c.Source, c.Digest = source.Name(), source.Digest()
-	c.Report, err = typecheck.Check(o, source, in.Unique, u.typesBefore)
-	if err != nil || len(c.Report.Mismatches) == 0 {
+	check.Source, check.Digest = source.Name(), source.Digest()
+	check.Report, err = typecheck.Check(obj, source, in.Unique, u.typesBefore)
+	if err != nil || len(check.Report.Mismatches) == 0 {
 		return err
 	}
 
@@ -111,13 +111,13 @@ func (u *Unit) compareTypes(c *TypeCheck, source typecheck.Source, in TargetType
 	if err != nil {
 		return err
 	}
-	typecheck.Judge(c.Report.Mismatches, text, o, u.Travels.Funcs, u.Travels.Data)
+	typecheck.Judge(check.Report.Mismatches, text, obj, u.Travels.Funcs, u.Travels.Data)
 	return nil
 }
 
 // withoutTypes lists the members that the unit's code can use, and those of them whose
 // offsets shipped code of the same object has.
-func (u *Unit) withoutTypes(c *TypeCheck, o *typecheck.Object, in TargetTypes) error {
+func (u *Unit) withoutTypes(check *TypeCheck, o *typecheck.Object, in TargetTypes) error {
 	text, err := in.Text()
 	if err != nil || text == nil {
 		return err
@@ -126,7 +126,7 @@ func (u *Unit) withoutTypes(c *TypeCheck, o *typecheck.Object, in TargetTypes) e
 	if !complete {
 		members = append(members, "others: not all of the code was found in the preprocessed text")
 	}
-	c.Members, c.Headers = members, in.Headers
+	check.Members, check.Headers = members, in.Headers
 
 	old, err := u.typesBefore()
 	if err != nil || old == nil {
@@ -142,7 +142,7 @@ func (u *Unit) withoutTypes(c *TypeCheck, o *typecheck.Object, in TargetTypes) e
 	}
 	for _, m := range typecheck.Proofs(before.Model, old, func(fn string) bool { return shipped[fn] }) {
 		if slices.Contains(members, m) {
-			c.Proved = append(c.Proved, m)
+			check.Proved = append(check.Proved, m)
 		}
 	}
 	return nil
@@ -163,19 +163,19 @@ func (u *Unit) typesBefore() (*typecheck.Object, error) {
 // Travelling names what the unit's extracted object holds, besides the functions of
 // Replace these new ones and this new data. The names are symbols.
 func (u *Unit) Travelling(newFuncs, newData []string) *Travels {
-	t := &Travels{}
+	travels := &Travels{}
 	for _, ch := range u.Replace {
-		t.Funcs = append(t.Funcs, code.Name(ch.Name))
+		travels.Funcs = append(travels.Funcs, code.Name(ch.Name))
 	}
 	for _, n := range newFuncs {
-		t.Funcs = append(t.Funcs, code.Name(n))
+		travels.Funcs = append(travels.Funcs, code.Name(n))
 	}
 	for _, n := range newData {
-		t.Data = append(t.Data, code.Name(n))
+		travels.Data = append(travels.Data, code.Name(n))
 	}
-	slices.Sort(t.Funcs)
-	t.Funcs = slices.Compact(t.Funcs)
-	return t
+	slices.Sort(travels.Funcs)
+	travels.Funcs = slices.Compact(travels.Funcs)
+	return travels
 }
 
 // RecordTypes says for the plan what the types of the units were compared with, by
@@ -183,19 +183,19 @@ func (u *Unit) Travelling(newFuncs, newData []string) *Travels {
 func RecordTypes(units []*Unit) []plan.Types {
 	records := map[string]*plan.Types{}
 	checked := map[string][]string{}
-	for _, u := range units {
-		if u.Target == nil || u.Target.Err != nil {
+	for _, unit := range units {
+		if unit.Target == nil || unit.Target.Err != nil {
 			continue
 		}
-		rec := records[u.Owner]
+		rec := records[unit.Owner]
 		if rec == nil {
-			rec = &plan.Types{Object: u.Owner}
-			records[u.Owner] = rec
+			rec = &plan.Types{Object: unit.Owner}
+			records[unit.Owner] = rec
 		}
-		if c := u.Target; c.Report != nil {
+		if c := unit.Target; c.Report != nil {
 			rec.Source, rec.Digest = c.Source, c.Digest
 			rec.Absent += len(c.Report.Absent)
-			checked[u.Owner] = append(checked[u.Owner], c.Report.Checked...)
+			checked[unit.Owner] = append(checked[unit.Owner], c.Report.Checked...)
 		}
 	}
 	var out []plan.Types

@@ -33,23 +33,23 @@ func touchesTypes(text []byte, spans []Span) bool {
 	}
 	line := 0
 	directive := false
-	for l := range strings.Lines(string(text)) {
+	for row := range strings.Lines(string(text)) {
 		line++
-		directive = directive || strings.HasPrefix(strings.TrimLeft(l, " \t"), "#")
+		directive = directive || strings.HasPrefix(strings.TrimLeft(row, " \t"), "#")
 		if directive && changed(line, line) {
 			return true
 		}
-		directive = directive && strings.HasSuffix(strings.TrimRight(l, "\r\n"), "\\")
+		directive = directive && strings.HasSuffix(strings.TrimRight(row, "\r\n"), "\\")
 	}
 	// head are the tokens since the last statement or block; a brace behind a
 	// parenthesis or "=" opens no type.
-	s := &cScanner{text: text, line: 1, bol: true}
+	scanner := &cScanner{text: text, line: 1, bol: true}
 	var head []string
 	first := 1
 	var open []bool // of each brace that is open: it belongs to a type
 	var from []int
 	for {
-		tok, at, _ := s.next()
+		tok, at, _ := scanner.next()
 		if len(head) == 0 {
 			first = at
 		}

@@ -84,19 +84,19 @@ func (u *Unit) sides() *decoded {
 		if u.decoded != nil {
 			return
 		}
-		d := &decoded{before: sync.OnceValues(func() (*code.Object, error) { return code.New(u.Diff.Orig) })}
-		d.after = sync.OnceValues(func() (*code.Object, error) {
+		all := &decoded{before: sync.OnceValues(func() (*code.Object, error) { return code.New(u.Diff.Orig) })}
+		all.after = sync.OnceValues(func() (*code.Object, error) {
 			if u.Diff.Patched.File != u.Diff.Orig.File {
 				return code.New(u.Diff.Patched)
 			}
 			// An unchanged file that callers brought in, compared with itself.
-			before, err := d.before()
+			before, err := all.before()
 			if err != nil {
 				return nil, err
 			}
 			return before.Twin(u.Diff.Patched), nil
 		})
-		u.decoded = d
+		u.decoded = all
 	})
 	return u.decoded
 }
