@@ -41,17 +41,17 @@ var _ Source = (*BTF)(nil)
 // LoadBTF reads raw BTF, for example section .BTF of a vmlinux. That of a module
 // counts on from the kernel's, which is then given as base. raw must stay as it is.
 func LoadBTF(name string, raw []byte, base *BTF) (*BTF, error) {
-	b := &BTF{name: name, raw: raw, base: base}
+	info := &BTF{name: name, raw: raw, base: base}
 	var err error
 	if base != nil {
-		b.spec, err = btf.LoadSplitSpecFromReader(bytes.NewReader(raw), base.spec)
+		info.spec, err = btf.LoadSplitSpecFromReader(bytes.NewReader(raw), base.spec)
 	} else {
-		b.spec, err = btf.LoadSpecFromReader(bytes.NewReader(raw))
+		info.spec, err = btf.LoadSpecFromReader(bytes.NewReader(raw))
 	}
 	if err != nil {
 		return nil, fmt.Errorf("read %s: %w", name, err)
 	}
-	return b, nil
+	return info, nil
 }
 
 // Name implements Source.
@@ -87,8 +87,8 @@ func (b *BTF) Types(name string) ([]Type, error) {
 		return nil, err
 	}
 	var out []Type
-	for _, t := range found {
-		switch x := t.(type) {
+	for _, typ := range found {
+		switch member := typ.(type) {
 		case *btf.Struct:
 			if kind != "struct" {
 				continue
@@ -98,18 +98,18 @@ func (b *BTF) Types(name string) ([]Type, error) {
 				continue
 			}
 		case *btf.Enum:
-			if kind != "enum" || len(x.Values) == 0 {
+			if kind != "enum" || len(member.Values) == 0 {
 				continue
 			}
 		case *btf.Typedef:
 			if kind != "" {
 				continue
 			}
-			t = x.Type
+			typ = member.Type
 		default:
 			continue
 		}
-		if ty := btfType(name, t); ty != nil {
+		if ty := btfType(name, typ); ty != nil {
 			out = append(out, *ty)
 		}
 	}
@@ -205,13 +205,13 @@ func (b *BTF) enumerators(wanted map[string][]int64) error {
 				if !ok {
 					continue
 				}
-				v := int64(int32(order.Uint32(rec[4:])))
+				val := int64(int32(order.Uint32(rec[4:])))
 				if kind == btfKindEnum64 {
-					v = int64(uint64(order.Uint32(rec[8:]))<<32 | uint64(order.Uint32(rec[4:])))
+					val = int64(uint64(order.Uint32(rec[8:]))<<32 | uint64(order.Uint32(rec[4:])))
 				} else if size > 4 {
-					v = int64(uint32(v)) // cut
+					val = int64(uint32(val)) // cut
 				}
-				wanted[string(name)] = append(have, v)
+				wanted[string(name)] = append(have, val)
 			}
 		}
 		types = types[end:]
@@ -248,18 +248,18 @@ func btfSections(raw []byte) (types, strs []byte, order binary.ByteOrder, err er
 
 // btfString returns the string at an offset; those from first on are in strs.
 func btfString(base, strs []byte, off, first int) []byte {
-	s := strs
+	text := strs
 	if off < first {
-		s = base
+		text = base
 	} else {
 		off -= first
 	}
-	if off >= len(s) {
+	if off >= len(text) {
 		return nil
 	}
-	s = s[off:]
-	if i := bytes.IndexByte(s, 0); i >= 0 {
-		return s[:i]
+	text = text[off:]
+	if i := bytes.IndexByte(text, 0); i >= 0 {
+		return text[:i]
 	}
 	return nil
 }

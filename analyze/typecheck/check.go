@@ -54,20 +54,20 @@ type Report struct {
 // before is called when something differs, for the object before the patch. What that
 // one has as the kernel does is the patch's own change, which is no mismatch. It
 // returns nil when there is none.
-func Check(o *Object, src Source, comparable func(fn string) bool, before func() (*Object, error)) (*Report, error) {
-	c := &checker{src: src, rep: &Report{}}
-	if err := c.types(o); err != nil {
+func Check(obj *Object, src Source, comparable func(fn string) bool, before func() (*Object, error)) (*Report, error) {
+	check := &checker{src: src, rep: &Report{}}
+	if err := check.types(obj); err != nil {
 		return nil, err
 	}
-	if err := c.enumerators(o); err != nil {
+	if err := check.enumerators(obj); err != nil {
 		return nil, err
 	}
-	if err := c.funcs(o, comparable); err != nil {
+	if err := check.funcs(obj, comparable); err != nil {
 		return nil, err
 	}
-	slices.Sort(c.rep.Checked)
-	if len(c.rep.Mismatches) == 0 {
-		return c.rep, nil
+	slices.Sort(check.rep.Checked)
+	if len(check.rep.Mismatches) == 0 {
+		return check.rep, nil
 	}
 
 	// What the patch itself changes is judged by what it was before.
@@ -76,23 +76,23 @@ func Check(o *Object, src Source, comparable func(fn string) bool, before func()
 		return nil, err
 	}
 	if old == nil {
-		return c.rep, nil
+		return check.rep, nil
 	}
 	c2 := &checker{src: src, rep: &Report{}}
 	var kept []Mismatch
-	for _, m := range c.rep.Mismatches {
-		again, was, err := c2.again(old, &m)
+	for _, mismatch := range check.rep.Mismatches {
+		again, was, err := c2.again(old, &mismatch)
 		switch {
 		case err != nil:
 			return nil, err
 		case !was:
-			kept = append(kept, m)
+			kept = append(kept, mismatch)
 		case again != nil:
 			kept = append(kept, *again)
 		}
 	}
-	c.rep.Mismatches = kept
-	return c.rep, nil
+	check.rep.Mismatches = kept
+	return check.rep, nil
 }
 
 type checker struct {
@@ -102,62 +102,62 @@ type checker struct {
 
 // again compares what a mismatch is about as it is in another object. was is false
 // when that object has none of it.
-func (c *checker) again(o *Object, m *Mismatch) (again *Mismatch, was bool, err error) {
-	switch m.Kind {
+func (c *checker) again(obj *Object, mismatch *Mismatch) (again *Mismatch, was bool, err error) {
+	switch mismatch.Kind {
 	case KindType:
-		t := o.Type(m.Name)
+		t := obj.Type(mismatch.Name)
 		if t == nil {
 			return nil, false, nil
 		}
 		again, _, err = c.typ(t)
 	case KindFunc:
-		f := o.Func(m.Parts[0].Member)
+		f := obj.Func(mismatch.Parts[0].Member)
 		if f == nil {
 			return nil, false, nil
 		}
 		again, _, err = c.fn(f)
 	case KindEnumerator:
-		v, ok := o.Enumerator(m.Name)
+		val, ok := obj.Enumerator(mismatch.Name)
 		if !ok {
 			return nil, false, nil
 		}
-		values, err := c.src.Enumerators([]string{m.Name})
+		values, err := c.src.Enumerators([]string{mismatch.Name})
 		if err != nil {
 			return nil, true, err
 		}
-		again = enumerator(m.Name, v, values[m.Name])
+		again = enumerator(mismatch.Name, val, values[mismatch.Name])
 	}
 	return again, true, err
 }
 
 func (c *checker) types(o *Object) error {
 	for i := range o.named() {
-		t := &o.Types[i]
-		m, found, err := c.typ(t)
+		typ := &o.Types[i]
+		mismatch, found, err := c.typ(typ)
 		if err != nil {
 			return err
 		}
 		if !found {
-			c.rep.Absent = append(c.rep.Absent, t.Name)
+			c.rep.Absent = append(c.rep.Absent, typ.Name)
 			continue
 		}
-		c.rep.Checked = append(c.rep.Checked, t.Name)
-		if m != nil {
-			c.rep.Mismatches = append(c.rep.Mismatches, *m)
+		c.rep.Checked = append(c.rep.Checked, typ.Name)
+		if mismatch != nil {
+			c.rep.Mismatches = append(c.rep.Mismatches, *mismatch)
 		}
 	}
 	return nil
 }
 
 // typ compares one type with all of its name; nil when one is the same.
-func (c *checker) typ(t *Type) (*Mismatch, bool, error) {
-	list, err := c.src.Types(t.Name)
+func (c *checker) typ(typ *Type) (*Mismatch, bool, error) {
+	list, err := c.src.Types(typ.Name)
 	if err != nil || len(list) == 0 {
 		return nil, false, err
 	}
 	var best []Difference
 	for i := range list {
-		d := Compare(t, &list[i])
+		d := Compare(typ, &list[i])
 		if len(d) == 0 {
 			return nil, true, nil
 		}
@@ -165,14 +165,14 @@ func (c *checker) typ(t *Type) (*Mismatch, bool, error) {
 			best = d
 		}
 	}
-	return &Mismatch{Name: t.Name, Parts: best, Several: len(list) > 1}, true, nil
+	return &Mismatch{Name: typ.Name, Parts: best, Several: len(list) > 1}, true, nil
 }
 
 // enumerators compares those of anonymous enumerations.
-func (c *checker) enumerators(o *Object) error {
+func (c *checker) enumerators(obj *Object) error {
 	var names []string
-	for i := range o.Types[len(o.named()):] {
-		for _, p := range o.Types[len(o.named())+i].Parts {
+	for i := range obj.Types[len(obj.named()):] {
+		for _, p := range obj.Types[len(obj.named())+i].Parts {
 			names = append(names, p.Name)
 		}
 	}
@@ -183,8 +183,8 @@ func (c *checker) enumerators(o *Object) error {
 	if err != nil {
 		return err
 	}
-	for i := range o.Types[len(o.named()):] {
-		for _, p := range o.Types[len(o.named())+i].Parts {
+	for i := range obj.Types[len(obj.named()):] {
+		for _, p := range obj.Types[len(obj.named())+i].Parts {
 			if len(values[p.Name]) == 0 {
 				continue
 			}
@@ -208,40 +208,40 @@ func enumerator(name string, here int64, there []int64) *Mismatch {
 
 func (c *checker) funcs(o *Object, comparable func(string) bool) error {
 	for i := range o.Funcs {
-		f := &o.Funcs[i]
-		if !f.External || !comparable(f.Name) {
+		fn := &o.Funcs[i]
+		if !fn.External || !comparable(fn.Name) {
 			continue
 		}
-		m, found, err := c.fn(f)
+		mismatch, found, err := c.fn(fn)
 		if err != nil {
 			return err
 		}
 		if found {
-			c.rep.Checked = append(c.rep.Checked, f.Name+"()")
+			c.rep.Checked = append(c.rep.Checked, fn.Name+"()")
 		}
-		if m != nil {
-			c.rep.Mismatches = append(c.rep.Mismatches, *m)
+		if mismatch != nil {
+			c.rep.Mismatches = append(c.rep.Mismatches, *mismatch)
 		}
 	}
 	return nil
 }
 
 // fn compares one prototype with all of its name.
-func (c *checker) fn(f *Func) (*Mismatch, bool, error) {
-	list, err := c.src.Funcs(f.Name)
+func (c *checker) fn(fn *Func) (*Mismatch, bool, error) {
+	list, err := c.src.Funcs(fn.Name)
 	if err != nil || len(list) == 0 {
 		return nil, false, err
 	}
 	var best []Difference
 	for i := range list {
-		d := compareFunc(f, &list[i])
+		d := compareFunc(fn, &list[i])
 		if len(d) == 0 {
 			return nil, true, nil
 		}
 		best = d
 	}
-	best[0].Member = f.Name
-	return &Mismatch{Name: f.Name + "()", Kind: KindFunc, Parts: best, Several: len(list) > 1}, true, nil
+	best[0].Member = fn.Name
+	return &Mismatch{Name: fn.Name + "()", Kind: KindFunc, Parts: best, Several: len(list) > 1}, true, nil
 }
 
 // Sort brings mismatches into the order of reports: what is used first, by name.

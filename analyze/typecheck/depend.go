@@ -28,66 +28,66 @@ type code struct {
 
 // Judge says of each mismatch whether the named functions and variables can depend on
 // it. Names are those of C, without what the compiler appends; variables that are not
-// in the text are those of function bodies, or the compiler's. o is the object that was
+// in the text are those of function bodies, or the compiler's. obj is the object that was
 // checked. Without a text (nil), or where a function is not in it, everything counts as
 // used.
-func Judge(list []Mismatch, t *Text, o *Object, funcs, data []string) {
-	var c *code
+func Judge(list []Mismatch, t *Text, obj *Object, funcs, data []string) {
+	var body *code
 	if t != nil {
-		c = t.code(funcs, data)
-		c.reach(o)
+		body = t.code(funcs, data)
+		body.reach(obj)
 	}
 	for i := range list {
-		m := &list[i]
+		mismatch := &list[i]
 		switch {
-		case c == nil:
-			m.Use, m.Why = Used, "the preprocessed text is not at hand, so that it counts as used"
-		case len(c.missing) > 0:
-			m.Use, m.Why = Used, "the text of "+c.missing[0]+" is not found, so that it counts as used"
+		case body == nil:
+			mismatch.Use, mismatch.Why = Used, "the preprocessed text is not at hand, so that it counts as used"
+		case len(body.missing) > 0:
+			mismatch.Use, mismatch.Why = Used, "the text of "+body.missing[0]+" is not found, so that it counts as used"
 		default:
-			c.judge(m, o)
+			body.judge(mismatch, obj)
 		}
 	}
 	Sort(list)
 }
 
 // judge decides about one mismatch and moves what the code uses to the front.
-func (c *code) judge(m *Mismatch, o *Object) {
-	if m.Kind != KindType {
-		if name := m.Parts[0].Member; c.words[name] {
-			m.Use, m.Why = Used, name+" occurs in it"
+func (c *code) judge(mismatch *Mismatch, obj *Object) {
+	if mismatch.Kind != KindType {
+		if name := mismatch.Parts[0].Member; c.words[name] {
+			mismatch.Use, mismatch.Why = Used, name+" occurs in it"
 		}
 		return
 	}
-	t := o.Type(m.Name)
-	rank := func(d *Difference) Use {
+	t := obj.Type(mismatch.Name)
+	rank := func(diff *Difference) Use {
 		switch {
-		case t != nil && t.Enum && d.Member != "":
-			if c.words[d.Member] {
+		case t != nil && t.Enum && diff.Member != "":
+			if c.words[diff.Member] {
 				return Used
 			}
-		case !c.types[m.Name]:
-		case d.Member == "":
-			if c.whole(m.Name, o) {
+		case !c.types[mismatch.Name]:
+		case diff.Member == "":
+			if c.whole(mismatch.Name, obj) {
 				return Used
 			}
 			return Unsure
 		default:
-			if c.mentions(d.Member) {
+			if c.mentions(diff.Member) {
 				return Used
 			}
 		}
 		return Unused
 	}
-	slices.SortStableFunc(m.Parts, func(a, b Difference) int {
+	slices.SortStableFunc(mismatch.Parts, func(a, b Difference) int {
 		// A member says more than the size that follows from it.
 		return cmp.Or(cmp.Compare(rank(&b), rank(&a)), cmp.Compare(b2i(a.Member == ""), b2i(b.Member == "")))
 	})
-	switch m.Use = rank(&m.Parts[0]); {
-	case m.Use == Used && m.Parts[0].Member != "":
-		m.Why = m.Parts[0].Member + " occurs in it"
-	case m.Use == Used:
-		m.Why = "its size is used"
+	switch mismatch.Use = rank(&mismatch.Parts[0]); {
+	case mismatch.Use == Used && mismatch.Parts[0].Member != "":
+		mismatch.Why = mismatch.Parts[0].Member + " occurs in it"
+	case mismatch.Use == Used:
+		mismatch.Why = "its size is used"
 	}
 }
 
@@ -110,15 +110,15 @@ func (c *code) mentions(member string) bool {
 
 // whole reports whether the size of a type can matter: sizeof, copies, arrays,
 // arithmetic on pointers.
-func (c *code) whole(name string, o *Object) bool {
+func (c *code) whole(name string, obj *Object) bool {
 	if c.byValue[name] || slices.ContainsFunc(c.pointers[name], func(v string) bool { return c.stepped[v] }) {
 		return true
 	}
-	for i := range o.named() {
-		if !c.types[o.Types[i].Name] {
+	for i := range obj.named() {
+		if !c.types[obj.Types[i].Name] {
 			continue
 		}
-		for _, p := range o.Types[i].Parts {
+		for _, p := range obj.Types[i].Parts {
 			if !slices.Contains(p.Refs, name) || !c.mentions(p.Name) {
 				continue
 			}
@@ -133,19 +133,19 @@ func (c *code) whole(name string, o *Object) bool {
 
 // code gathers what functions and variables are made of.
 func (t *Text) code(funcs, data []string) *code {
-	c := &code{text: t, words: map[string]bool{}, members: map[string]bool{}, byValue: map[string]bool{}, stepped: map[string]bool{},
+	body := &code{text: t, words: map[string]bool{}, members: map[string]bool{}, byValue: map[string]bool{}, stepped: map[string]bool{},
 		pointers: map[string][]string{}, types: map[string]bool{}, taken: map[int]taken{}}
 	for _, name := range slices.Concat(funcs, data) {
 		for _, id := range t.named[name] {
-			c.add(id, true)
+			body.add(id, true)
 		}
 	}
 	for _, name := range funcs {
 		if !slices.ContainsFunc(t.named[name], func(id int) bool { return t.chunks[id].fn }) {
-			c.missing = append(c.missing, name)
+			body.missing = append(body.missing, name)
 		}
 	}
-	return c
+	return body
 }
 
 // taken says how much of a declaration has been taken up.

@@ -43,18 +43,18 @@ func OpenImage(name string, section func(name string) []byte) (im *Image, err er
 		}
 	}()
 	info := section(".debug_info")
-	d, err := dwarf.New(section(".debug_abbrev"), nil, nil, info, section(".debug_line"), nil, section(".debug_ranges"), section(".debug_str"))
+	data, err := dwarf.New(section(".debug_abbrev"), nil, nil, info, section(".debug_line"), nil, section(".debug_ranges"), section(".debug_str"))
 	if err != nil {
 		return nil, fmt.Errorf("read %s: %w", name, err)
 	}
 	for _, s := range []string{".debug_addr", ".debug_line_str", ".debug_rnglists", ".debug_str_offsets"} {
 		if b := section(s); b != nil {
-			if err := d.AddSection(s, b); err != nil {
+			if err := data.AddSection(s, b); err != nil {
 				return nil, fmt.Errorf("read %s: %w", name, err)
 			}
 		}
 	}
-	im = &Image{name: name, data: d, types: map[string][]Type{}, enums: map[string][]int64{}, funcs: map[string][]Func{}, read: map[dwarf.Offset]bool{}}
+	im = &Image{name: name, data: data, types: map[string][]Type{}, enums: map[string][]int64{}, funcs: map[string][]Func{}, read: map[dwarf.Offset]bool{}}
 	im.digest = sync.OnceValue(func() string {
 		sum := sha256.Sum256(info)
 		return hex.EncodeToString(sum[:])
@@ -67,12 +67,12 @@ func OpenImage(name string, section func(name string) []byte) (im *Image, err er
 func (im *Image) index(info []byte) error {
 	in := im.data.Reader()
 	for off := 0; off+12 <= len(info); {
-		n := int(binary.LittleEndian.Uint32(info[off:]))
+		size := int(binary.LittleEndian.Uint32(info[off:]))
 		header := 11
 		if binary.LittleEndian.Uint16(info[off+4:]) >= 5 {
 			header = 12
 		}
-		if n < header-4 || n >= 0xfffffff0 || off+4+n > len(info) {
+		if size < header-4 || size >= 0xfffffff0 || off+4+size > len(info) {
 			return fmt.Errorf("read %s: the unit at %#x has no end", im.name, off)
 		}
 		in.Seek(dwarf.Offset(off + header))
@@ -81,7 +81,7 @@ func (im *Image) index(info []byte) error {
 			name, _ := e.Val(dwarf.AttrName).(string)
 			im.units = append(im.units, imageUnit{e.Offset, name})
 		}
-		off += 4 + n
+		off += 4 + size
 	}
 	return nil
 }
@@ -101,28 +101,28 @@ func (im *Image) Prefer(source string) error {
 }
 
 // unit reads one unit.
-func (im *Image) unit(u imageUnit) (err error) {
-	if im.read[u.off] {
+func (im *Image) unit(unit imageUnit) (err error) {
+	if im.read[unit.off] {
 		return nil
 	}
-	im.read[u.off] = true
+	im.read[unit.off] = true
 	defer func() {
 		if r := recover(); r != nil {
-			err = fmt.Errorf("read %s: unit %s: %v", im.name, u.name, r)
+			err = fmt.Errorf("read %s: unit %s: %v", im.name, unit.name, r)
 		}
 	}()
 	in := im.data.Reader()
-	in.Seek(u.off)
+	in.Seek(unit.off)
 	e, err := in.Next()
 	if err != nil || e == nil {
-		return fmt.Errorf("read %s: unit %s: %w", im.name, u.name, err)
+		return fmt.Errorf("read %s: unit %s: %w", im.name, unit.name, err)
 	}
 	r := &unitReader{d: im.data}
 	if err := r.read(in, e); err != nil {
-		return fmt.Errorf("read %s: unit %s: %w", im.name, u.name, err)
+		return fmt.Errorf("read %s: unit %s: %w", im.name, unit.name, err)
 	}
-	o := r.object()
-	for _, t := range o.Types {
+	obj := r.object()
+	for _, t := range obj.Types {
 		if t.Name != "" && !contains(im.types[t.Name], &t) {
 			im.types[t.Name] = append(im.types[t.Name], t)
 		}
@@ -132,7 +132,7 @@ func (im *Image) unit(u imageUnit) (err error) {
 			}
 		}
 	}
-	for _, f := range o.Funcs {
+	for _, f := range obj.Funcs {
 		if f.Return == "void" && len(f.Params) == 0 {
 			continue // the assembler's, or so it looks; see BTF.Funcs
 		}

@@ -57,35 +57,35 @@ func (o *Object) Enumerator(name string) (int64, bool) {
 // ReadObject reads the DWARF of a relocatable object. The error wraps
 // types.ErrNoDebug when it has none; broken debug information is an error, not a
 // panic.
-func ReadObject(f *elfobj.File) (o *Object, err error) {
+func ReadObject(elfFile *elfobj.File) (o *Object, err error) {
 	defer func() {
 		if r := recover(); r != nil { // debug/dwarf is not safe against all input
 			o, err = nil, fmt.Errorf("read debug information: %v", r)
 		}
 	}()
-	d, err := types.OpenDWARF(f)
+	d, err := types.OpenDWARF(elfFile)
 	if err != nil {
 		return nil, err
 	}
-	u := &unitReader{d: d}
+	reader := &unitReader{d: d}
 	in := d.Reader()
 	for {
-		e, err := in.Next()
+		entry, err := in.Next()
 		if err != nil {
 			return nil, fmt.Errorf("read debug information: %w", err)
 		}
-		if e == nil {
+		if entry == nil {
 			break
 		}
-		if e.Tag != dwarf.TagCompileUnit {
+		if entry.Tag != dwarf.TagCompileUnit {
 			in.SkipChildren()
 			continue
 		}
-		if err := u.read(in, e); err != nil {
+		if err := reader.read(in, entry); err != nil {
 			return nil, fmt.Errorf("read debug information: %w", err)
 		}
 	}
-	return u.object(), nil
+	return reader.object(), nil
 }
 
 // unitReader gathers what compilation units declare outside of functions.
@@ -98,27 +98,27 @@ type unitReader struct {
 // read reads the entries below a unit's own, behind which in stands.
 func (u *unitReader) read(in *dwarf.Reader, unit *dwarf.Entry) error {
 	for unit.Children {
-		e, err := in.Next()
+		entry, err := in.Next()
 		if err != nil {
 			return err
 		}
-		if e == nil || e.Tag == 0 {
+		if entry == nil || entry.Tag == 0 {
 			return nil
 		}
-		name, _ := e.Val(dwarf.AttrName).(string)
-		switch e.Tag {
+		name, _ := entry.Val(dwarf.AttrName).(string)
+		switch entry.Tag {
 		case dwarf.TagStructType, dwarf.TagUnionType, dwarf.TagEnumerationType:
-			if name != "" || e.Tag == dwarf.TagEnumerationType {
-				err = u.add(e.Offset, "")
+			if name != "" || entry.Tag == dwarf.TagEnumerationType {
+				err = u.add(entry.Offset, "")
 			}
 		case dwarf.TagTypedef:
-			if at, ok := e.Val(dwarf.AttrType).(dwarf.Offset); ok {
+			if at, ok := entry.Val(dwarf.AttrType).(dwarf.Offset); ok {
 				err = u.add(at, name)
 			}
 		case dwarf.TagSubprogram:
 			if name != "" {
-				external, _ := e.Val(dwarf.AttrExternal).(bool)
-				if err := u.function(in, e, Func{Name: name, External: external}); err != nil {
+				external, _ := entry.Val(dwarf.AttrExternal).(bool)
+				if err := u.function(in, entry, Func{Name: name, External: external}); err != nil {
 					return err
 				}
 				continue // its children are read
@@ -138,30 +138,30 @@ func (u *unitReader) add(at dwarf.Offset, typedef string) error {
 	if err != nil {
 		return err
 	}
-	switch x := t.(type) {
+	switch typ := t.(type) {
 	case *dwarf.StructType:
 		switch {
-		case x.Incomplete || (x.StructName == "") == (typedef == ""):
+		case typ.Incomplete || (typ.StructName == "") == (typedef == ""):
 		case typedef != "":
-			u.types = append(u.types, *dwarfStruct(typedef, x))
+			u.types = append(u.types, *dwarfStruct(typedef, typ))
 		default:
-			u.types = append(u.types, *dwarfStruct(x.Kind+" "+x.StructName, x))
+			u.types = append(u.types, *dwarfStruct(typ.Kind+" "+typ.StructName, typ))
 		}
 	case *dwarf.EnumType:
-		if typedef != "" || len(x.Val) == 0 {
+		if typedef != "" || len(typ.Val) == 0 {
 			break
 		}
 		name := ""
-		if x.EnumName != "" {
-			name = "enum " + x.EnumName
+		if typ.EnumName != "" {
+			name = "enum " + typ.EnumName
 		}
-		u.types = append(u.types, *dwarfEnum(name, x))
+		u.types = append(u.types, *dwarfEnum(name, typ))
 	}
 	return nil
 }
 
 // function reads the prototype of a function and leaves in behind its children.
-func (u *unitReader) function(in *dwarf.Reader, e *dwarf.Entry, f Func) error {
+func (u *unitReader) function(in *dwarf.Reader, entry *dwarf.Entry, fn Func) error {
 	shape := func(e *dwarf.Entry) (string, error) {
 		at, ok := e.Val(dwarf.AttrType).(dwarf.Offset)
 		if !ok {
@@ -174,10 +174,10 @@ func (u *unitReader) function(in *dwarf.Reader, e *dwarf.Entry, f Func) error {
 		return dwarfShape(t, nil, 0), nil
 	}
 	var err error
-	if f.Return, err = shape(e); err != nil {
+	if fn.Return, err = shape(entry); err != nil {
 		return err
 	}
-	for e.Children {
+	for entry.Children {
 		child, err := in.Next()
 		if err != nil {
 			return err
@@ -191,31 +191,31 @@ func (u *unitReader) function(in *dwarf.Reader, e *dwarf.Entry, f Func) error {
 			if err != nil {
 				return err
 			}
-			f.Params = append(f.Params, p)
+			fn.Params = append(fn.Params, p)
 		case dwarf.TagUnspecifiedParameters:
-			f.Params = append(f.Params, "...")
+			fn.Params = append(fn.Params, "...")
 		}
 		in.SkipChildren()
 	}
-	u.funcs = append(u.funcs, f)
+	u.funcs = append(u.funcs, fn)
 	return nil
 }
 
 // object sorts what was gathered. Of one name the first counts: C allows another
 // one in an inner scope only.
 func (u *unitReader) object() *Object {
-	o := &Object{Types: u.types, Funcs: u.funcs}
-	slices.SortStableFunc(o.Types, func(a, b Type) int {
-		if (a.Name == "") != (b.Name == "") {
-			if a.Name == "" {
+	obj := &Object{Types: u.types, Funcs: u.funcs}
+	slices.SortStableFunc(obj.Types, func(left, right Type) int {
+		if (left.Name == "") != (right.Name == "") {
+			if left.Name == "" {
 				return 1
 			}
 			return -1
 		}
-		return cmp.Compare(a.Name, b.Name)
+		return cmp.Compare(left.Name, right.Name)
 	})
-	o.Types = slices.CompactFunc(o.Types, func(a, b Type) bool { return a.Name != "" && a.Name == b.Name })
-	slices.SortStableFunc(o.Funcs, func(a, b Func) int { return cmp.Compare(a.Name, b.Name) })
-	o.Funcs = slices.CompactFunc(o.Funcs, func(a, b Func) bool { return a.Name == b.Name })
-	return o
+	obj.Types = slices.CompactFunc(obj.Types, func(a, b Type) bool { return a.Name != "" && a.Name == b.Name })
+	slices.SortStableFunc(obj.Funcs, func(a, b Func) int { return cmp.Compare(a.Name, b.Name) })
+	obj.Funcs = slices.CompactFunc(obj.Funcs, func(a, b Func) bool { return a.Name == b.Name })
+	return obj
 }

@@ -12,21 +12,21 @@ import (
 // sorted. It errs on the side of more, as Judge does; of functions that are not in the
 // text nothing is known, and complete is false.
 func Members(t *Text, o *Object, funcs, data []string) (members []string, complete bool) {
-	c := t.code(funcs, data)
-	c.reach(o)
+	body := t.code(funcs, data)
+	body.reach(o)
 	for i := range o.named() {
 		ty := &o.Types[i]
-		if ty.Enum || !c.types[ty.Name] {
+		if ty.Enum || !body.types[ty.Name] {
 			continue
 		}
 		for _, p := range ty.Parts {
-			if c.mentions(p.Name) {
+			if body.mentions(p.Name) {
 				members = append(members, ty.Name+"."+p.Name)
 			}
 		}
 	}
 	slices.Sort(members)
-	return members, len(c.missing) == 0
+	return members, len(body.missing) == 0
 }
 
 // Proofs lists the members whose offset the code of some functions has in it, as
@@ -35,16 +35,16 @@ func Members(t *Text, o *Object, funcs, data []string) (members []string, comple
 // what is loaded through them, along code that can be reached in one way only. A member
 // counts when an instruction uses its very offset, and no other member lies there.
 func Proofs(m *model.Model, o *Object, shipped func(fn string) bool) []string {
-	w := &prover{m: m, o: o, found: map[string]bool{}}
+	proof := &prover{m: m, o: o, found: map[string]bool{}}
 	for i := range m.Funcs {
 		name := m.Funcs[i].Name
 		// A clone has parameters of its own.
 		if f := o.Func(name); f != nil && shipped(name) {
-			w.function(model.FuncID(i), f)
+			proof.function(model.FuncID(i), f)
 		}
 	}
 	var out []string
-	for name := range w.found {
+	for name := range proof.found {
 		out = append(out, name)
 	}
 	slices.Sort(out)
@@ -154,22 +154,22 @@ func (w *prover) step(in *machine.Inst, regs *held, start uint64) {
 }
 
 // touch notes the member at an offset and returns what it points to.
-func (w *prover) touch(t *Type, off int64) *Type {
+func (w *prover) touch(typ *Type, off int64) *Type {
 	var at *Part
-	for i := range t.Parts {
-		p := &t.Parts[i]
-		if p.Bit != off*8 || p.Bits > 0 {
+	for i := range typ.Parts {
+		part := &typ.Parts[i]
+		if part.Bit != off*8 || part.Bits > 0 {
 			continue
 		}
 		if at != nil {
 			return nil // a union
 		}
-		at = p
+		at = part
 	}
 	if at == nil {
 		return nil
 	}
-	w.found[t.Name+"."+at.Name] = true
+	w.found[typ.Name+"."+at.Name] = true
 	if name, ok := strings.CutPrefix(at.Shape, "*"); ok {
 		return w.o.Type(name)
 	}

@@ -8,69 +8,69 @@ import (
 )
 
 // btfShape writes the shape of a type as dwarfShape does.
-func btfShape(t btf.Type, depth int) string {
+func btfShape(typ btf.Type, depth int) string {
 	if depth > maxDepth {
 		return "?"
 	}
 	typedef := ""
 	for {
-		switch x := t.(type) {
+		switch enum := typ.(type) {
 		case *btf.Typedef:
-			t, typedef = x.Type, x.Name
+			typ, typedef = enum.Type, enum.Name
 			continue
 		case *btf.Const:
-			t = x.Type
+			typ = enum.Type
 			continue
 		case *btf.Volatile:
-			t = x.Type
+			typ = enum.Type
 			continue
 		case *btf.Restrict:
-			t = x.Type
+			typ = enum.Type
 			continue
 		case *btf.TypeTag:
-			t = x.Type
+			typ = enum.Type
 			continue
 		case nil, *btf.Void:
 			return "void"
 		case *btf.Pointer:
-			return "*" + btfShape(x.Target, depth+1)
+			return "*" + btfShape(enum.Target, depth+1)
 		case *btf.Array:
-			n, elem := int64(x.Nelems), x.Type
+			count, elem := int64(enum.Nelems), enum.Type
 			for {
 				inner, ok := btf.UnderlyingType(elem).(*btf.Array)
 				if !ok {
 					break
 				}
-				n, elem = n*int64(inner.Nelems), inner.Type
+				count, elem = count*int64(inner.Nelems), inner.Type
 			}
-			return fmt.Sprintf("[%d]%s", n, btfShape(elem, depth+1))
+			return fmt.Sprintf("[%d]%s", count, btfShape(elem, depth+1))
 		case *btf.FuncProto:
-			return btfShape(x.Return, depth+1) + "(" + strings.Join(btfParams(x, depth), ", ") + ")"
+			return btfShape(enum.Return, depth+1) + "(" + strings.Join(btfParams(enum, depth), ", ") + ")"
 		case *btf.Struct:
-			return btfNamed("struct", x.Name, typedef, x, depth)
+			return btfNamed("struct", enum.Name, typedef, enum, depth)
 		case *btf.Union:
-			return btfNamed("union", x.Name, typedef, x, depth)
+			return btfNamed("union", enum.Name, typedef, enum, depth)
 		case *btf.Fwd:
-			return x.Kind.String() + " " + x.Name
+			return enum.Kind.String() + " " + enum.Name
 		case *btf.Enum:
-			if x.Name == "" {
-				return fmt.Sprintf("enum:%d", x.Size)
+			if enum.Name == "" {
+				return fmt.Sprintf("enum:%d", enum.Size)
 			}
-			return "enum " + x.Name
+			return "enum " + enum.Name
 		case *btf.Float:
-			return fmt.Sprintf("f%d", x.Size)
+			return fmt.Sprintf("f%d", enum.Size)
 		case *btf.Int:
-			if x.Encoding == btf.Bool {
-				return fmt.Sprintf("b%d", x.Size)
+			if enum.Encoding == btf.Bool {
+				return fmt.Sprintf("b%d", enum.Size)
 			}
-			return integer(int64(x.Size), x.Encoding == btf.Signed)
+			return integer(int64(enum.Size), enum.Encoding == btf.Signed)
 		default:
-			return t.TypeName()
+			return typ.TypeName()
 		}
 	}
 }
 
-func btfNamed(kind, name, typedef string, t btf.Type, depth int) string {
+func btfNamed(kind, name, typedef string, typ btf.Type, depth int) string {
 	switch {
 	case name != "":
 		return kind + " " + name
@@ -78,13 +78,13 @@ func btfNamed(kind, name, typedef string, t btf.Type, depth int) string {
 		return typedef
 	}
 	inner := &Type{}
-	switch x := t.(type) {
+	switch aggregate := typ.(type) {
 	case *btf.Struct:
-		inner.Size = int64(x.Size)
-		inner.btfMembers(x.Members, 0, "", depth+1)
+		inner.Size = int64(aggregate.Size)
+		inner.btfMembers(aggregate.Members, 0, "", depth+1)
 	case *btf.Union:
-		inner.Size = int64(x.Size)
-		inner.btfMembers(x.Members, 0, "", depth+1)
+		inner.Size = int64(aggregate.Size)
+		inner.btfMembers(aggregate.Members, 0, "", depth+1)
 	}
 	return inner.inline(kind)
 }
@@ -103,18 +103,18 @@ func btfParams(p *btf.FuncProto, depth int) []string {
 
 // btfType flattens a structure, union or enumeration; nil for other types.
 func btfType(name string, t btf.Type) *Type {
-	switch x := t.(type) {
+	switch typ := t.(type) {
 	case *btf.Struct:
-		out := &Type{Name: name, Size: int64(x.Size)}
-		out.btfMembers(x.Members, 0, "", 0)
+		out := &Type{Name: name, Size: int64(typ.Size)}
+		out.btfMembers(typ.Members, 0, "", 0)
 		return out
 	case *btf.Union:
-		out := &Type{Name: name, Size: int64(x.Size)}
-		out.btfMembers(x.Members, 0, "", 0)
+		out := &Type{Name: name, Size: int64(typ.Size)}
+		out.btfMembers(typ.Members, 0, "", 0)
 		return out
 	case *btf.Enum:
-		out := &Type{Name: name, Size: int64(x.Size), Enum: true}
-		for _, v := range x.Values {
+		out := &Type{Name: name, Size: int64(typ.Size), Enum: true}
+		for _, v := range typ.Values {
 			out.Parts = append(out.Parts, Part{Name: v.Name, Value: int64(v.Value)})
 		}
 		return out
@@ -123,29 +123,29 @@ func btfType(name string, t btf.Type) *Type {
 }
 
 func (t *Type) btfMembers(members []btf.Member, base int64, prefix string, depth int) {
-	for _, f := range members {
-		bit := base + int64(f.Offset)
-		p := prefix
-		if f.Name != "" {
-			p += f.Name + "."
+	for _, member := range members {
+		bit := base + int64(member.Offset)
+		path := prefix
+		if member.Name != "" {
+			path += member.Name + "."
 		}
 		if depth < maxDepth {
-			switch x := f.Type.(type) {
+			switch typ := member.Type.(type) {
 			case *btf.Struct:
-				if x.Name == "" {
-					t.btfMembers(x.Members, bit, p, depth+1)
+				if typ.Name == "" {
+					t.btfMembers(typ.Members, bit, path, depth+1)
 					continue
 				}
 			case *btf.Union:
-				if x.Name == "" {
-					t.btfMembers(x.Members, bit, p, depth+1)
+				if typ.Name == "" {
+					t.btfMembers(typ.Members, bit, path, depth+1)
 					continue
 				}
 			}
 		}
-		if f.Name == "" {
+		if member.Name == "" {
 			continue
 		}
-		t.Parts = append(t.Parts, Part{Name: prefix + f.Name, Bit: bit, Bits: int64(f.BitfieldSize), Shape: btfShape(f.Type, depth)})
+		t.Parts = append(t.Parts, Part{Name: prefix + member.Name, Bit: bit, Bits: int64(member.BitfieldSize), Shape: btfShape(member.Type, depth)})
 	}
 }

@@ -13,21 +13,21 @@ import (
 const maxDepth = 32
 
 // dwarfShape writes the shape of a type. refs collects the named types in it.
-func dwarfShape(t dwarf.Type, refs *[]string, depth int) string {
+func dwarfShape(typ dwarf.Type, refs *[]string, depth int) string {
 	if depth > maxDepth {
 		return "?"
 	}
 	typedef := ""
 	for {
-		switch x := t.(type) {
+		switch x := typ.(type) {
 		case *dwarf.TypedefType:
-			t, typedef = x.Type, x.Name
+			typ, typedef = x.Type, x.Name
 			if depth++; depth > maxDepth {
 				return "?"
 			}
 			continue
 		case *dwarf.QualType:
-			t = x.Type
+			typ = x.Type
 			continue
 		case nil, *dwarf.VoidType, *dwarf.UnspecifiedType:
 			return "void"
@@ -35,15 +35,15 @@ func dwarfShape(t dwarf.Type, refs *[]string, depth int) string {
 			return "*" + dwarfShape(x.Type, refs, depth+1)
 		case *dwarf.ArrayType:
 			// BTF has one dimension: pahole multiplies them.
-			n, elem := max(x.Count, 0), x.Type
+			count, elem := max(x.Count, 0), x.Type
 			for {
 				inner, ok := dwarfBare(elem).(*dwarf.ArrayType)
 				if !ok {
 					break
 				}
-				n, elem = n*max(inner.Count, 0), inner.Type
+				count, elem = count*max(inner.Count, 0), inner.Type
 			}
-			return fmt.Sprintf("[%d]%s", n, dwarfShape(elem, refs, depth+1))
+			return fmt.Sprintf("[%d]%s", count, dwarfShape(elem, refs, depth+1))
 		case *dwarf.FuncType:
 			var params []string
 			for _, p := range x.ParamType {
@@ -88,23 +88,23 @@ func dwarfShape(t dwarf.Type, refs *[]string, depth int) string {
 		case *dwarf.UcharType:
 			return integer(x.ByteSize, false)
 		default:
-			return fmt.Sprintf("%s:%d", t.Common().Name, t.Size())
+			return fmt.Sprintf("%s:%d", typ.Common().Name, typ.Size())
 		}
 	}
 }
 
-func dwarfBare(t dwarf.Type) dwarf.Type {
+func dwarfBare(typ dwarf.Type) dwarf.Type {
 	for range maxDepth {
-		switch x := t.(type) {
+		switch x := typ.(type) {
 		case *dwarf.TypedefType:
-			t = x.Type
+			typ = x.Type
 		case *dwarf.QualType:
-			t = x.Type
+			typ = x.Type
 		default:
-			return t
+			return typ
 		}
 	}
-	return t
+	return typ
 }
 
 func integer(size int64, signed bool) string {
@@ -133,25 +133,25 @@ func dwarfStruct(name string, s *dwarf.StructType) *Type {
 
 // dwarfMembers adds members that begin base bits into t.
 func (t *Type) dwarfMembers(s *dwarf.StructType, base int64, prefix string, depth int) {
-	for _, f := range s.Field {
-		bit := base + f.ByteOffset*8
-		if f.BitSize > 0 {
-			bit = base + types.FieldBit(f)
+	for _, field := range s.Field {
+		bit := base + field.ByteOffset*8
+		if field.BitSize > 0 {
+			bit = base + types.FieldBit(field)
 		}
-		inner, isStruct := f.Type.(*dwarf.StructType)
+		inner, isStruct := field.Type.(*dwarf.StructType)
 		if isStruct && inner.StructName == "" && depth < maxDepth {
 			p := prefix
-			if f.Name != "" {
-				p += f.Name + "."
+			if field.Name != "" {
+				p += field.Name + "."
 			}
 			t.dwarfMembers(inner, bit, p, depth+1)
 			continue
 		}
-		if f.Name == "" {
+		if field.Name == "" {
 			continue
 		}
-		part := Part{Name: prefix + f.Name, Bit: bit, Bits: f.BitSize}
-		part.Shape = dwarfShape(f.Type, &part.Refs, depth)
+		part := Part{Name: prefix + field.Name, Bit: bit, Bits: field.BitSize}
+		part.Shape = dwarfShape(field.Type, &part.Refs, depth)
 		t.Parts = append(t.Parts, part)
 	}
 }

@@ -28,13 +28,13 @@ type chunk struct {
 
 // ReadText cuts preprocessed C into declarations. Line markers may be in it.
 func ReadText(text []byte) *Text {
-	t := &Text{named: map[string][]int{}, typedefs: map[string][]int{}}
+	side := &Text{named: map[string][]int{}, typedefs: map[string][]int{}}
 	var cur chunk
 	depth, parens := 0, 0
 	inBody := false
 	flush := func() {
 		if len(cur.head) > 0 {
-			t.add(cur)
+			side.add(cur)
 		}
 		cur, inBody = chunk{}, false
 	}
@@ -67,7 +67,7 @@ func ReadText(text []byte) *Text {
 		}
 	}
 	flush()
-	return t
+	return side
 }
 
 // isFunction reports whether the tokens before a brace declare a function: there is
@@ -93,15 +93,15 @@ func isFunction(head []string) bool {
 var attributes = map[string]bool{"__attribute__": true, "__attribute": true, "asm": true, "__asm__": true, "__asm": true,
 	"typeof": true, "__typeof__": true, "__typeof": true, "_Alignas": true, "__alignof__": true, "_Static_assert": true, "__declspec": true}
 
-func (t *Text) add(c chunk) {
+func (t *Text) add(piece chunk) {
 	id := len(t.chunks)
-	c.inline = c.fn || slices.Contains(c.head, "const") && !slices.Contains(c.head, "struct") && !slices.Contains(c.head, "union")
-	t.chunks = append(t.chunks, c)
+	piece.inline = piece.fn || slices.Contains(piece.head, "const") && !slices.Contains(piece.head, "struct") && !slices.Contains(piece.head, "union")
+	t.chunks = append(t.chunks, piece)
 	into := t.named
-	if c.head[0] == "typedef" {
+	if piece.head[0] == "typedef" {
 		into = t.typedefs
 	}
-	for _, name := range declared(c.head) {
+	for _, name := range declared(piece.head) {
 		if list := into[name]; len(list) == 0 || list[len(list)-1] != id {
 			into[name] = append(list, id)
 		}
@@ -155,23 +155,23 @@ func words(text []byte) func(yield func(string) bool) {
 	return func(yield func(string) bool) {
 		bol := true
 		for i := 0; i < len(text); {
-			c := text[i]
+			char := text[i]
 			start := i
 			switch {
-			case c == '\n':
+			case char == '\n':
 				bol = true
 				i++
 				continue
-			case c == ' ' || c == '\t' || c == '\r' || c == '\f' || c == '\v':
+			case char == ' ' || char == '\t' || char == '\r' || char == '\f' || char == '\v':
 				i++
 				continue
-			case c == '#' && bol:
+			case char == '#' && bol:
 				for i < len(text) && text[i] != '\n' {
 					i++
 				}
 				continue
-			case c == '"' || c == '\'':
-				for i++; i < len(text) && text[i] != c && text[i] != '\n'; i++ {
+			case char == '"' || char == '\'':
+				for i++; i < len(text) && text[i] != char && text[i] != '\n'; i++ {
 					if text[i] == '\\' {
 						i++
 					}
@@ -182,8 +182,8 @@ func words(text []byte) func(yield func(string) bool) {
 					return
 				}
 				continue
-			case nameByte(c):
-				for i < len(text) && (nameByte(text[i]) || c >= '0' && c <= '9' && text[i] == '.') {
+			case nameByte(char):
+				for i < len(text) && (nameByte(text[i]) || char >= '0' && char <= '9' && text[i] == '.') {
 					i++
 				}
 			default:

@@ -72,23 +72,23 @@ func Compare(here, there *Type) []Difference {
 		parts[there.Parts[i].Name] = &there.Parts[i]
 	}
 	for i := range here.Parts {
-		h := &here.Parts[i]
-		name := here.Name + "." + h.Name
-		t := parts[h.Name]
+		ours := &here.Parts[i]
+		name := here.Name + "." + ours.Name
+		theirs := parts[ours.Name]
 		switch {
-		case t == nil && here.Enum:
-			add(h.Name, "%s has the enumerator %s = %d in @H, none of that name in @T", here.Name, h.Name, h.Value)
-		case t == nil:
-			add(h.Name, "%s is at offset %s in @H, @T has no such member", name, offset(h))
-		case here.Enum && sameValue(h.Value, t.Value, here.Size):
+		case theirs == nil && here.Enum:
+			add(ours.Name, "%s has the enumerator %s = %d in @H, none of that name in @T", here.Name, ours.Name, ours.Value)
+		case theirs == nil:
+			add(ours.Name, "%s is at offset %s in @H, @T has no such member", name, offset(ours))
+		case here.Enum && sameValue(ours.Value, theirs.Value, here.Size):
 		case here.Enum:
-			add(h.Name, "enumerator %s is %d in @H, %d in @T", h.Name, h.Value, t.Value)
-		case h.Bit != t.Bit:
-			add(h.Name, "%s is at offset %s in @H, %s in @T", name, offset(h), offset(t))
-		case h.Bits != t.Bits:
-			add(h.Name, "%s has %s in @H, %s in @T", name, width(h), width(t))
-		case h.Shape != t.Shape:
-			add(h.Name, "%s is %s in @H, %s in @T", name, clip(h.Shape), clip(t.Shape))
+			add(ours.Name, "enumerator %s is %d in @H, %d in @T", ours.Name, ours.Value, theirs.Value)
+		case ours.Bit != theirs.Bit:
+			add(ours.Name, "%s is at offset %s in @H, %s in @T", name, offset(ours), offset(theirs))
+		case ours.Bits != theirs.Bits:
+			add(ours.Name, "%s has %s in @H, %s in @T", name, width(ours), width(theirs))
+		case ours.Shape != theirs.Shape:
+			add(ours.Name, "%s is %s in @H, %s in @T", name, clip(ours.Shape), clip(theirs.Shape))
 		}
 	}
 	return out
@@ -105,18 +105,18 @@ func clip(shape string) string {
 
 // inline is the shape of a type without a name.
 func (t *Type) inline(kind string) string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "%s{", kind)
+	var text strings.Builder
+	fmt.Fprintf(&text, "%s{", kind)
 	for i := range t.Parts {
 		p := &t.Parts[i]
-		fmt.Fprintf(&b, "%s@%d", p.Name, p.Bit)
+		fmt.Fprintf(&text, "%s@%d", p.Name, p.Bit)
 		if p.Bits > 0 {
-			fmt.Fprintf(&b, ":%d", p.Bits)
+			fmt.Fprintf(&text, ":%d", p.Bits)
 		}
-		fmt.Fprintf(&b, " %s; ", p.Shape)
+		fmt.Fprintf(&text, " %s; ", p.Shape)
 	}
-	fmt.Fprintf(&b, "%d}", t.Size)
-	return b.String()
+	fmt.Fprintf(&text, "%d}", t.Size)
+	return text.String()
 }
 
 func offset(p *Part) string {
