@@ -48,33 +48,33 @@ func (b *BTF) Layouts(name string) ([]Layout, error) {
 		return nil, fmt.Errorf("look up %s: %w", name, err)
 	}
 	var out []Layout
-	for _, t := range found {
+	for _, typ := range found {
 		full := ""
-		switch x := t.(type) {
+		switch union := typ.(type) {
 		case *btf.Struct:
-			full = "struct " + x.Name
+			full = "struct " + union.Name
 		case *btf.Union:
-			full = "union " + x.Name
+			full = "union " + union.Name
 		case *btf.Typedef:
-			if n := structName(x.Type); n == "" && kind == "" {
-				full = x.Name
+			if n := structName(union.Type); n == "" && kind == "" {
+				full = union.Name
 			}
 		}
 		if full == "" || kind != "" && full != kind+" "+tag {
 			continue
 		}
-		l := Layout{Name: full}
-		switch x := btf.UnderlyingType(t).(type) {
+		layout := Layout{Name: full}
+		switch aggregate := btf.UnderlyingType(typ).(type) {
 		case *btf.Struct:
-			l.Size = int64(x.Size)
-			l.add(x.Members, 0)
+			layout.Size = int64(aggregate.Size)
+			layout.add(aggregate.Members, 0)
 		case *btf.Union:
-			l.Size, l.Union = int64(x.Size), true
-			l.add(x.Members, 0)
+			layout.Size, layout.Union = int64(aggregate.Size), true
+			layout.add(aggregate.Members, 0)
 		default:
 			continue
 		}
-		out = append(out, l)
+		out = append(out, layout)
 	}
 	if len(out) == 0 {
 		return nil, fmt.Errorf("look up %s: %w", name, ErrNoType)
@@ -84,25 +84,25 @@ func (b *BTF) Layouts(name string) ([]Layout, error) {
 }
 
 func (l *Layout) add(members []btf.Member, base int64) {
-	for _, f := range members {
-		off := int64(f.Offset)
-		switch x := btf.UnderlyingType(f.Type).(type) {
+	for _, member := range members {
+		off := int64(member.Offset)
+		switch typ := btf.UnderlyingType(member.Type).(type) {
 		case *btf.Struct:
-			if f.Name == "" {
-				l.add(x.Members, base+off)
+			if member.Name == "" {
+				l.add(typ.Members, base+off)
 				continue
 			}
 		case *btf.Union:
-			if f.Name == "" {
-				l.add(x.Members, base+off)
+			if member.Name == "" {
+				l.add(typ.Members, base+off)
 				continue
 			}
 		}
-		size, err := btf.Sizeof(f.Type)
+		size, err := btf.Sizeof(member.Type)
 		if err != nil {
 			size = 0
 		}
-		m := Member{Name: f.Name, Type: btfName(f.Type), Offset: (base + off) / 8, Size: int64(size), Bits: int64(f.BitfieldSize)}
+		m := Member{Name: member.Name, Type: btfName(member.Type), Offset: (base + off) / 8, Size: int64(size), Bits: int64(member.BitfieldSize)}
 		if m.Name == "" {
 			m.Name = anonymous
 		}
@@ -124,48 +124,48 @@ func structName(t btf.Type) string {
 }
 
 // btfName writes a type as C does, without a declarator.
-func btfName(t btf.Type) string {
+func btfName(typ btf.Type) string {
 	suffix := ""
 	for range 64 {
-		switch x := t.(type) {
+		switch qualified := typ.(type) {
 		case *btf.Typedef:
-			return x.Name + suffix
+			return qualified.Name + suffix
 		case *btf.Const:
-			return "const " + btfName(x.Type) + suffix
+			return "const " + btfName(qualified.Type) + suffix
 		case *btf.Volatile:
-			return "volatile " + btfName(x.Type) + suffix
+			return "volatile " + btfName(qualified.Type) + suffix
 		case *btf.Restrict:
-			t = x.Type
+			typ = qualified.Type
 		case *btf.TypeTag:
-			t = x.Type
+			typ = qualified.Type
 		case *btf.Array:
-			n := fmt.Sprintf("[%d]", x.Nelems)
+			n := fmt.Sprintf("[%d]", qualified.Nelems)
 			if suffix == "" {
 				n = " " + n
 			}
 			suffix += n
-			t = x.Type
+			typ = qualified.Type
 		case *btf.Pointer:
-			if _, ok := x.Target.(*btf.FuncProto); ok {
+			if _, ok := qualified.Target.(*btf.FuncProto); ok {
 				return "function pointer" + suffix
 			}
-			inner := btfName(x.Target)
+			inner := btfName(qualified.Target)
 			if !strings.HasSuffix(inner, "*") {
 				inner += " "
 			}
 			return inner + "*" + suffix
 		case *btf.Struct:
-			return strings.TrimSpace("struct "+x.Name) + suffix
+			return strings.TrimSpace("struct "+qualified.Name) + suffix
 		case *btf.Union:
-			return strings.TrimSpace("union "+x.Name) + suffix
+			return strings.TrimSpace("union "+qualified.Name) + suffix
 		case *btf.Enum:
-			return strings.TrimSpace("enum "+x.Name) + suffix
+			return strings.TrimSpace("enum "+qualified.Name) + suffix
 		case *btf.Fwd:
-			return x.Kind.String() + " " + x.Name + suffix
+			return qualified.Kind.String() + " " + qualified.Name + suffix
 		case *btf.Void:
 			return "void" + suffix
 		default:
-			return t.TypeName() + suffix
+			return typ.TypeName() + suffix
 		}
 	}
 	return "?"

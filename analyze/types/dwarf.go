@@ -39,13 +39,13 @@ var ErrNoDebug = errors.New("no debug information")
 
 // Read reads the DWARF of a relocatable object. Broken debug information is an
 // error, not a panic.
-func Read(f *elfobj.File) (info *Info, err error) {
+func Read(elfFile *elfobj.File) (info *Info, err error) {
 	defer func() {
 		if r := recover(); r != nil { // debug/dwarf is not safe against all input
 			info, err = nil, fmt.Errorf("read debug information: %v", r)
 		}
 	}()
-	d, err := OpenDWARF(f)
+	d, err := OpenDWARF(elfFile)
 	if err != nil {
 		return nil, err
 	}
@@ -64,26 +64,26 @@ func OpenDWARF(f *elfobj.File) (*dwarf.Data, error) {
 }
 
 // openDWARF is OpenDWARF with each section of code moved to an address of its own.
-func openDWARF(f *elfobj.File, base func(elfobj.SecID) uint64) (*dwarf.Data, error) {
-	arch, err := elfobj.ArchOf(f.Machine)
+func openDWARF(elfFile *elfobj.File, base func(elfobj.SecID) uint64) (*dwarf.Data, error) {
+	arch, err := elfobj.ArchOf(elfFile.Machine)
 	if err != nil {
 		return nil, fmt.Errorf("read debug information: %w", err)
 	}
 	sections := map[string][]byte{}
-	for i := range f.Sections {
-		s := &f.Sections[i]
-		name, ok := strings.CutPrefix(s.Name, ".debug_")
-		if !ok || len(s.Data) == 0 || sections[name] != nil {
+	for i := range elfFile.Sections {
+		section := &elfFile.Sections[i]
+		name, ok := strings.CutPrefix(section.Name, ".debug_")
+		if !ok || len(section.Data) == 0 || sections[name] != nil {
 			continue
 		}
-		data := slices.Clone(s.Data)
-		for _, r := range s.Relocs {
-			if int(r.Sym) >= len(f.Symbols) || r.Off > uint64(len(data)) {
-				return nil, fmt.Errorf("read debug information: relocation at %s+%#x is out of range", s.Name, r.Off)
+		data := slices.Clone(section.Data)
+		for _, rel := range section.Relocs {
+			if int(rel.Sym) >= len(elfFile.Symbols) || rel.Off > uint64(len(data)) {
+				return nil, fmt.Errorf("read debug information: relocation at %s+%#x is out of range", section.Name, rel.Off)
 			}
-			sym := &f.Symbols[r.Sym]
-			if err := arch.Apply(data[r.Off:], r.Type, base(sym.Sec)+sym.Value+uint64(r.Addend), 0); err != nil {
-				return nil, fmt.Errorf("read debug information: %s+%#x: %w", s.Name, r.Off, err)
+			sym := &elfFile.Symbols[rel.Sym]
+			if err := arch.Apply(data[rel.Off:], rel.Type, base(sym.Sec)+sym.Value+uint64(rel.Addend), 0); err != nil {
+				return nil, fmt.Errorf("read debug information: %s+%#x: %w", section.Name, rel.Off, err)
 			}
 		}
 		sections[name] = data
@@ -91,18 +91,18 @@ func openDWARF(f *elfobj.File, base func(elfobj.SecID) uint64) (*dwarf.Data, err
 	if sections["info"] == nil || sections["abbrev"] == nil {
 		return nil, ErrNoDebug
 	}
-	d, err := dwarf.New(sections["abbrev"], nil, nil, sections["info"], sections["line"], nil, sections["ranges"], sections["str"])
+	debug, err := dwarf.New(sections["abbrev"], nil, nil, sections["info"], sections["line"], nil, sections["ranges"], sections["str"])
 	if err != nil {
 		return nil, fmt.Errorf("read debug information: %w", err)
 	}
 	for _, name := range []string{"addr", "line_str", "str_offsets", "rnglists", "loclists"} {
 		if sections[name] != nil {
-			if err := d.AddSection(".debug_"+name, sections[name]); err != nil {
+			if err := debug.AddSection(".debug_"+name, sections[name]); err != nil {
 				return nil, fmt.Errorf("read debug information: %w", err)
 			}
 		}
 	}
-	return d, nil
+	return debug, nil
 }
 
 type reader struct {
@@ -115,38 +115,38 @@ func (r *reader) walk() error {
 	in := r.d.Reader()
 	var functions []string // of the entries that the current one lies in; "" for what is no function
 	for {
-		e, err := in.Next()
-		if err != nil || e == nil {
+		entry, err := in.Next()
+		if err != nil || entry == nil {
 			return err
 		}
-		switch e.Tag {
+		switch entry.Tag {
 		case 0:
 			if len(functions) > 0 {
 				functions = functions[:len(functions)-1]
 			}
 			continue
 		case dwarf.TagStructType, dwarf.TagUnionType:
-			if name, _ := e.Val(dwarf.AttrName).(string); name != "" {
-				if err := r.layout(e.Offset, ""); err != nil {
+			if name, _ := entry.Val(dwarf.AttrName).(string); name != "" {
+				if err := r.layout(entry.Offset, ""); err != nil {
 					return err
 				}
 			}
 		case dwarf.TagTypedef:
-			name, _ := e.Val(dwarf.AttrName).(string)
-			if at, ok := e.Val(dwarf.AttrType).(dwarf.Offset); ok {
+			name, _ := entry.Val(dwarf.AttrName).(string)
+			if at, ok := entry.Val(dwarf.AttrType).(dwarf.Offset); ok {
 				if err := r.layout(at, name); err != nil {
 					return err
 				}
 			}
 		case dwarf.TagVariable, dwarf.TagFormalParameter:
-			if err := r.variable(e, functions); err != nil {
+			if err := r.variable(entry, functions); err != nil {
 				return err
 			}
 		}
-		if e.Children {
+		if entry.Children {
 			name := ""
-			if e.Tag == dwarf.TagSubprogram {
-				name, _ = e.Val(dwarf.AttrName).(string)
+			if entry.Tag == dwarf.TagSubprogram {
+				name, _ = entry.Val(dwarf.AttrName).(string)
 			} else if len(functions) > 0 {
 				name = functions[len(functions)-1] // a block within the function
 			}
@@ -162,45 +162,45 @@ func (r *reader) layout(at dwarf.Offset, typedef string) error {
 	if err != nil {
 		return err
 	}
-	s, ok := t.(*dwarf.StructType)
-	if !ok || s.Incomplete || s.StructName == "" && typedef == "" || s.StructName != "" && typedef != "" {
+	typ, ok := t.(*dwarf.StructType)
+	if !ok || typ.Incomplete || typ.StructName == "" && typedef == "" || typ.StructName != "" && typedef != "" {
 		return nil
 	}
-	l := Layout{Name: typedef, Size: s.ByteSize, Union: s.Kind == "union"}
+	layout := Layout{Name: typedef, Size: typ.ByteSize, Union: typ.Kind == "union"}
 	if typedef == "" {
-		l.Name = s.Kind + " " + s.StructName
+		layout.Name = typ.Kind + " " + typ.StructName
 	}
-	if _, seen := r.info.Layouts[l.Name]; seen {
+	if _, seen := r.info.Layouts[layout.Name]; seen {
 		return nil // of one name the first counts; C allows another one in an inner scope only
 	}
-	r.members(&l, s, 0)
-	r.info.Layouts[l.Name] = l
+	r.members(&layout, typ, 0)
+	r.info.Layouts[layout.Name] = layout
 	return nil
 }
 
-func (r *reader) members(l *Layout, s *dwarf.StructType, base int64) {
-	for _, f := range s.Field {
-		inner, isStruct := bare(f.Type).(*dwarf.StructType)
-		if f.Name == "" && isStruct {
-			r.members(l, inner, base+f.ByteOffset)
+func (r *reader) members(layout *Layout, s *dwarf.StructType, base int64) {
+	for _, field := range s.Field {
+		inner, isStruct := bare(field.Type).(*dwarf.StructType)
+		if field.Name == "" && isStruct {
+			r.members(layout, inner, base+field.ByteOffset)
 			continue
 		}
-		m := Member{Name: f.Name, Type: cName(f.Type), Offset: base + f.ByteOffset, Size: f.Type.Size(), Bits: f.BitSize}
-		if m.Name == "" {
-			m.Name = anonymous
+		member := Member{Name: field.Name, Type: cName(field.Type), Offset: base + field.ByteOffset, Size: field.Type.Size(), Bits: field.BitSize}
+		if member.Name == "" {
+			member.Name = anonymous
 		}
-		if m.Bits > 0 {
-			bit := FieldBit(f)
-			m.Offset, m.Bit = base+bit/8, bit%8
+		if member.Bits > 0 {
+			bit := FieldBit(field)
+			member.Offset, member.Bit = base+bit/8, bit%8
 		}
-		typ, ptr := refersTo(f.Type)
+		typ, ptr := refersTo(field.Type)
 		if typ != "" {
-			r.info.uses = append(r.info.uses, use{typ: typ, ptr: ptr, kind: useMember, name: m.Name, in: l.Name})
+			r.info.uses = append(r.info.uses, use{typ: typ, ptr: ptr, kind: useMember, name: member.Name, in: layout.Name})
 			if !ptr {
-				m.holds = typ
+				member.holds = typ
 			}
 		}
-		l.Members = append(l.Members, m)
+		layout.Members = append(layout.Members, member)
 	}
 }
 
@@ -219,8 +219,8 @@ func FieldBit(f *dwarf.StructField) int64 {
 	return f.ByteOffset*8 + f.DataBitOffset
 }
 
-func (r *reader) variable(e *dwarf.Entry, functions []string) error {
-	at, ok := e.Val(dwarf.AttrType).(dwarf.Offset)
+func (r *reader) variable(entry *dwarf.Entry, functions []string) error {
+	at, ok := entry.Val(dwarf.AttrType).(dwarf.Offset)
 	if !ok {
 		return nil // the concrete half of an inlined one
 	}
@@ -232,55 +232,55 @@ func (r *reader) variable(e *dwarf.Entry, functions []string) error {
 	if typ == "" {
 		return nil
 	}
-	u := use{typ: typ, ptr: ptr, kind: useLocal}
-	u.name, _ = e.Val(dwarf.AttrName).(string)
+	ref := use{typ: typ, ptr: ptr, kind: useLocal}
+	ref.name, _ = entry.Val(dwarf.AttrName).(string)
 	if len(functions) > 0 {
-		u.in = functions[len(functions)-1]
+		ref.in = functions[len(functions)-1]
 	}
-	loc, _ := e.Val(dwarf.AttrLocation).([]byte)
+	loc, _ := entry.Val(dwarf.AttrLocation).([]byte)
 	const opAddr = 0x03
 	switch {
-	case e.Tag == dwarf.TagFormalParameter:
-		u.kind = useParam
-	case u.in == "" || len(loc) > 0 && loc[0] == opAddr:
-		u.kind = useGlobal
+	case entry.Tag == dwarf.TagFormalParameter:
+		ref.kind = useParam
+	case ref.in == "" || len(loc) > 0 && loc[0] == opAddr:
+		ref.kind = useGlobal
 	}
-	r.info.uses = append(r.info.uses, u)
+	r.info.uses = append(r.info.uses, ref)
 	return nil
 }
 
 // bare strips names and qualifiers off a type.
-func bare(t dwarf.Type) dwarf.Type {
+func bare(typ dwarf.Type) dwarf.Type {
 	for range 64 {
-		switch x := t.(type) {
+		switch x := typ.(type) {
 		case *dwarf.TypedefType:
-			t = x.Type
+			typ = x.Type
 		case *dwarf.QualType:
-			t = x.Type
+			typ = x.Type
 		default:
-			return t
+			return typ
 		}
 	}
-	return t
+	return typ
 }
 
 // refersTo names the structure or union that a value of the type is, holds as
 // an array, or points to; "" for other types.
-func refersTo(t dwarf.Type) (name string, ptr bool) {
+func refersTo(typ dwarf.Type) (name string, ptr bool) {
 	typedef := ""
 	for range 64 {
-		switch x := t.(type) {
+		switch array := typ.(type) {
 		case *dwarf.TypedefType:
-			t, typedef = x.Type, x.Name
+			typ, typedef = array.Type, array.Name
 		case *dwarf.QualType:
-			t = x.Type
+			typ = array.Type
 		case *dwarf.ArrayType:
-			t, typedef = x.Type, ""
+			typ, typedef = array.Type, ""
 		case *dwarf.PtrType:
-			t, typedef, ptr = x.Type, "", true
+			typ, typedef, ptr = array.Type, "", true
 		case *dwarf.StructType:
-			if x.StructName != "" {
-				return x.Kind + " " + x.StructName, ptr
+			if array.StructName != "" {
+				return array.Kind + " " + array.StructName, ptr
 			}
 			return typedef, ptr
 		default:
@@ -291,51 +291,51 @@ func refersTo(t dwarf.Type) (name string, ptr bool) {
 }
 
 // cName writes a type as C does, without a declarator.
-func cName(t dwarf.Type) string {
+func cName(typ dwarf.Type) string {
 	suffix := ""
 	for range 64 {
-		switch x := t.(type) {
+		switch ptr := typ.(type) {
 		case *dwarf.TypedefType:
-			return x.Name + suffix
+			return ptr.Name + suffix
 		case *dwarf.QualType:
-			if x.Qual == "const" || x.Qual == "volatile" {
-				return x.Qual + " " + cName(x.Type) + suffix
+			if ptr.Qual == "const" || ptr.Qual == "volatile" {
+				return ptr.Qual + " " + cName(ptr.Type) + suffix
 			}
-			t = x.Type
+			typ = ptr.Type
 		case *dwarf.ArrayType:
-			n := "[]"
-			if x.Count >= 0 {
-				n = fmt.Sprintf("[%d]", x.Count)
+			name := "[]"
+			if ptr.Count >= 0 {
+				name = fmt.Sprintf("[%d]", ptr.Count)
 			}
 			if suffix == "" {
-				n = " " + n
+				name = " " + name
 			}
-			suffix += n
-			t = x.Type
+			suffix += name
+			typ = ptr.Type
 		case *dwarf.PtrType:
-			if _, ok := bare(x.Type).(*dwarf.FuncType); ok {
-				if _, named := x.Type.(*dwarf.TypedefType); !named {
+			if _, ok := bare(ptr.Type).(*dwarf.FuncType); ok {
+				if _, named := ptr.Type.(*dwarf.TypedefType); !named {
 					return "function pointer" + suffix
 				}
 			}
-			inner := cName(x.Type)
+			inner := cName(ptr.Type)
 			if !strings.HasSuffix(inner, "*") {
 				inner += " "
 			}
 			return inner + "*" + suffix
 		case *dwarf.StructType:
-			if x.StructName == "" {
-				return x.Kind + suffix
+			if ptr.StructName == "" {
+				return ptr.Kind + suffix
 			}
-			return x.Kind + " " + x.StructName + suffix
+			return ptr.Kind + " " + ptr.StructName + suffix
 		case *dwarf.EnumType:
-			return strings.TrimSpace("enum "+x.EnumName) + suffix
+			return strings.TrimSpace("enum "+ptr.EnumName) + suffix
 		case *dwarf.VoidType:
 			return "void" + suffix
 		case nil:
 			return "void" + suffix
 		default:
-			return t.Common().Name + suffix
+			return typ.Common().Name + suffix
 		}
 	}
 	return "?"

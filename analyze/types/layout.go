@@ -59,16 +59,16 @@ func (c *Change) Words() []string {
 		out = append(out, fmt.Sprintf("size: %d bytes before, %d after", c.Before.Size, c.After.Size))
 	}
 	moved, first := 0, ""
-	for _, m := range c.After.Members {
-		i := c.Before.index(m.Name)
+	for _, member := range c.After.Members {
+		i := c.Before.index(member.Name)
 		switch {
 		case i < 0:
-			out = append(out, fmt.Sprintf("new member %s %s at %s", m.Type, m.Name, m.place()))
-		case c.Before.Members[i].Size != m.Size || c.Before.Members[i].Bits != m.Bits:
-			out = append(out, fmt.Sprintf("%s: %s (%d bytes) before, %s (%d bytes) after", m.Name, c.Before.Members[i].Type, c.Before.Members[i].Size, m.Type, m.Size))
-		case !c.Before.Members[i].samePlace(&m):
+			out = append(out, fmt.Sprintf("new member %s %s at %s", member.Type, member.Name, member.place()))
+		case c.Before.Members[i].Size != member.Size || c.Before.Members[i].Bits != member.Bits:
+			out = append(out, fmt.Sprintf("%s: %s (%d bytes) before, %s (%d bytes) after", member.Name, c.Before.Members[i].Type, c.Before.Members[i].Size, member.Type, member.Size))
+		case !c.Before.Members[i].samePlace(&member):
 			if moved++; first == "" {
-				first = fmt.Sprintf("%s from %s to %s", m.Name, c.Before.Members[i].place(), m.place())
+				first = fmt.Sprintf("%s from %s to %s", member.Name, c.Before.Members[i].place(), member.place())
 			}
 		}
 	}
@@ -133,46 +133,46 @@ func (c *Change) cause(changed map[string]bool) string {
 	}
 	why := ""
 	for i := range c.Before.Members {
-		b, a := &c.Before.Members[i], &c.After.Members[i]
-		if b.Name != a.Name {
+		right, left := &c.Before.Members[i], &c.After.Members[i]
+		if right.Name != left.Name {
 			return ""
 		}
-		if b.Size == a.Size && b.Bits == a.Bits {
+		if right.Size == left.Size && right.Bits == left.Bits {
 			continue
 		}
-		if b.holds == "" || b.holds != a.holds || !changed[b.holds] {
+		if right.holds == "" || right.holds != left.holds || !changed[right.holds] {
 			return ""
 		}
-		why = cmp.Or(why, b.holds)
+		why = cmp.Or(why, right.holds)
 	}
 	return why
 }
 
 // String draws the layout, one member a line.
 func (l *Layout) String() string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "%s {  /* %d bytes */\n", l.Name, l.Size)
+	var text strings.Builder
+	fmt.Fprintf(&text, "%s {  /* %d bytes */\n", l.Name, l.Size)
 	end := int64(0)
-	for _, m := range l.Members {
-		if !l.Union && m.Bits == 0 && m.Offset > end {
-			fmt.Fprintf(&b, "\t/* %d bytes of padding */\n", m.Offset-end)
+	for _, member := range l.Members {
+		if !l.Union && member.Bits == 0 && member.Offset > end {
+			fmt.Fprintf(&text, "\t/* %d bytes of padding */\n", member.Offset-end)
 		}
-		end = max(end, m.Offset+m.Size)
+		end = max(end, member.Offset+member.Size)
 		bits := ""
-		if m.Bits > 0 {
-			bits = fmt.Sprintf(":%d", m.Bits)
+		if member.Bits > 0 {
+			bits = fmt.Sprintf(":%d", member.Bits)
 		}
-		decl := m.Type + " " + m.Name
-		if base, dims, ok := strings.Cut(m.Type, " ["); ok {
-			decl = base + " " + m.Name + "[" + dims
+		decl := member.Type + " " + member.Name
+		if base, dims, ok := strings.Cut(member.Type, " ["); ok {
+			decl = base + " " + member.Name + "[" + dims
 		}
-		fmt.Fprintf(&b, "\t%-48s /* %5s %5d */\n", decl+bits+";", m.place(), m.Size)
+		fmt.Fprintf(&text, "\t%-48s /* %5s %5d */\n", decl+bits+";", member.place(), member.Size)
 	}
 	if !l.Union && l.Size > end {
-		fmt.Fprintf(&b, "\t/* %d bytes of padding */\n", l.Size-end)
+		fmt.Fprintf(&text, "\t/* %d bytes of padding */\n", l.Size-end)
 	}
-	b.WriteString("}\n")
-	return b.String()
+	text.WriteString("}\n")
+	return text.String()
 }
 
 // Named returns the layout of a type, whose name may leave "struct " or "union

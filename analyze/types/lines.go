@@ -30,14 +30,14 @@ func lineBase(sec elfobj.SecID) uint64 { return uint64(sec) << 32 }
 
 // ReadLines reads the line tables of a relocatable object. Broken debug information
 // is an error, not a panic; ErrNoDebug means that there is none.
-func ReadLines(f *elfobj.File) (lines *Lines, err error) {
+func ReadLines(elfFile *elfobj.File) (lines *Lines, err error) {
 	defer func() {
 		if r := recover(); r != nil { // debug/dwarf is not safe against all input
 			lines, err = nil, fmt.Errorf("read line table: %v", r)
 		}
 	}()
-	d, err := openDWARF(f, func(sec elfobj.SecID) uint64 {
-		if int(sec) < len(f.Sections) && f.Sections[sec].Flags&elf.SHF_EXECINSTR != 0 {
+	data, err := openDWARF(elfFile, func(sec elfobj.SecID) uint64 {
+		if int(sec) < len(elfFile.Sections) && elfFile.Sections[sec].Flags&elf.SHF_EXECINSTR != 0 {
 			return lineBase(sec)
 		}
 		return 0
@@ -46,7 +46,7 @@ func ReadLines(f *elfobj.File) (lines *Lines, err error) {
 		return nil, err
 	}
 	lines = &Lines{}
-	in := d.Reader()
+	in := data.Reader()
 	for {
 		unit, err := in.Next()
 		if err != nil {
@@ -56,7 +56,7 @@ func ReadLines(f *elfobj.File) (lines *Lines, err error) {
 			break
 		}
 		in.SkipChildren()
-		if err := lines.add(d, unit); err != nil {
+		if err := lines.add(data, unit); err != nil {
 			return nil, fmt.Errorf("read line table: %w", err)
 		}
 	}
@@ -73,17 +73,17 @@ func (l *Lines) add(d *dwarf.Data, unit *dwarf.Entry) error {
 	if err != nil || in == nil {
 		return err
 	}
-	var e dwarf.LineEntry
+	var line dwarf.LineEntry
 	for {
-		switch err := in.Next(&e); {
+		switch err := in.Next(&line); {
 		case errors.Is(err, io.EOF):
 			return nil
 		case err != nil:
 			return err
-		case e.EndSequence:
-			l.rows = append(l.rows, row{addr: e.Address})
-		case e.File != nil:
-			l.rows = append(l.rows, row{addr: e.Address, file: path.Clean(e.File.Name), line: e.Line})
+		case line.EndSequence:
+			l.rows = append(l.rows, row{addr: line.Address})
+		case line.File != nil:
+			l.rows = append(l.rows, row{addr: line.Address, file: path.Clean(line.File.Name), line: line.Line})
 		}
 	}
 }

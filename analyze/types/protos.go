@@ -18,69 +18,69 @@ type Proto struct {
 // those that it declares and calls, by name. Names with several prototypes and
 // functions without one are left out. The error is ErrNoDebug for an object
 // without debug information.
-func Protos(f *elfobj.File) (out map[string]Proto, err error) {
+func Protos(elfFile *elfobj.File) (out map[string]Proto, err error) {
 	defer func() {
 		if r := recover(); r != nil { // debug/dwarf is not safe against all input
 			out, err = nil, fmt.Errorf("read debug information: %v", r)
 		}
 	}()
-	d, err := OpenDWARF(f)
+	data, err := OpenDWARF(elfFile)
 	if err != nil {
 		return nil, err
 	}
 	out, several := map[string]Proto{}, map[string]bool{}
-	r := d.Reader()
+	entries := data.Reader()
 	for {
-		e, err := r.Next()
+		entry, err := entries.Next()
 		if err != nil {
 			return nil, fmt.Errorf("read debug information: %w", err)
 		}
-		if e == nil {
+		if entry == nil {
 			return out, nil
 		}
-		if e.Tag == dwarf.TagCompileUnit || e.Tag == 0 {
+		if entry.Tag == dwarf.TagCompileUnit || entry.Tag == 0 {
 			continue
 		}
-		name, _ := e.Val(dwarf.AttrName).(string)
-		prototyped, _ := e.Val(dwarf.AttrPrototyped).(bool)
-		if e.Tag != dwarf.TagSubprogram || name == "" || !prototyped {
-			r.SkipChildren()
+		name, _ := entry.Val(dwarf.AttrName).(string)
+		prototyped, _ := entry.Val(dwarf.AttrPrototyped).(bool)
+		if entry.Tag != dwarf.TagSubprogram || name == "" || !prototyped {
+			entries.SkipChildren()
 			continue
 		}
-		p, err := proto(d, r, e)
+		parsed, err := proto(data, entries, entry)
 		if err != nil {
 			return nil, fmt.Errorf("read debug information: %s: %w", name, err)
 		}
-		if old, seen := out[name]; seen && fmt.Sprint(old) != fmt.Sprint(p) {
+		if old, seen := out[name]; seen && fmt.Sprint(old) != fmt.Sprint(parsed) {
 			several[name] = true
 		}
-		if out[name] = p; several[name] {
+		if out[name] = parsed; several[name] {
 			delete(out, name)
 		}
 	}
 }
 
 // proto reads the children of a function's entry.
-func proto(d *dwarf.Data, r *dwarf.Reader, e *dwarf.Entry) (p Proto, err error) {
-	if p.Ret, err = sizeOf(d, e); err != nil || !e.Children {
-		return p, err
+func proto(data *dwarf.Data, entries *dwarf.Reader, e *dwarf.Entry) (parsed Proto, err error) {
+	if parsed.Ret, err = sizeOf(data, e); err != nil || !e.Children {
+		return parsed, err
 	}
 	for {
-		c, err := r.Next()
-		if err != nil || c == nil || c.Tag == 0 {
-			return p, err
+		entry, err := entries.Next()
+		if err != nil || entry == nil || entry.Tag == 0 {
+			return parsed, err
 		}
-		switch c.Tag {
+		switch entry.Tag {
 		case dwarf.TagFormalParameter:
-			n, err := sizeOf(d, c)
+			n, err := sizeOf(data, entry)
 			if err != nil {
-				return p, err
+				return parsed, err
 			}
-			p.Args = append(p.Args, n)
+			parsed.Args = append(parsed.Args, n)
 		case dwarf.TagUnspecifiedParameters:
-			p.Variadic = true
+			parsed.Variadic = true
 		}
-		r.SkipChildren()
+		entries.SkipChildren()
 	}
 }
 
@@ -89,12 +89,12 @@ func sizeOf(d *dwarf.Data, e *dwarf.Entry) (int64, error) {
 	if !ok {
 		return 0, nil
 	}
-	t, err := d.Type(at)
+	typ, err := d.Type(at)
 	if err != nil {
 		return 0, err
 	}
-	if _, void := bare(t).(*dwarf.VoidType); void {
+	if _, void := bare(typ).(*dwarf.VoidType); void {
 		return 0, nil
 	}
-	return t.Size(), nil
+	return typ.Size(), nil
 }

@@ -53,40 +53,40 @@ func (i *Info) Sharing(name string) Sharing {
 			}
 		}
 	}
-	var s Sharing
+	var sharing Sharing
 	found := false // a variable holds a pointer that was not passed: an object was looked up
-	for _, u := range i.uses {
-		if u.kind == useMember && !u.ptr && holders[u.in] && links[u.typ] {
-			to := &s.Links
-			if u.typ == listHead {
-				to = &s.Heads
+	for _, ref := range i.uses {
+		if ref.kind == useMember && !ref.ptr && holders[ref.in] && links[ref.typ] {
+			to := &sharing.Links
+			if ref.typ == listHead {
+				to = &sharing.Heads
 			}
-			*to = append(*to, u.in+"."+u.name)
+			*to = append(*to, ref.in+"."+ref.name)
 		}
-		if !holders[u.typ] {
+		if !holders[ref.typ] {
 			continue
 		}
 		switch {
-		case u.kind == useMember && u.ptr && !(holders[u.in] && u.in == u.typ):
-			s.Members = append(s.Members, u.in+"."+u.name)
-		case u.kind == useMember:
-		case u.kind == useGlobal && u.in != "":
-			s.Globals = append(s.Globals, fmt.Sprintf("%s of %s", u.name, u.in))
-		case u.kind == useGlobal:
-			s.Globals = append(s.Globals, u.name)
-		case u.ptr || u.kind == useParam:
-			found = found || u.kind == useLocal
-			s.Functions = append(s.Functions, u.in)
+		case ref.kind == useMember && ref.ptr && !(holders[ref.in] && ref.in == ref.typ):
+			sharing.Members = append(sharing.Members, ref.in+"."+ref.name)
+		case ref.kind == useMember:
+		case ref.kind == useGlobal && ref.in != "":
+			sharing.Globals = append(sharing.Globals, fmt.Sprintf("%s of %s", ref.name, ref.in))
+		case ref.kind == useGlobal:
+			sharing.Globals = append(sharing.Globals, ref.name)
+		case ref.ptr || ref.kind == useParam:
+			found = found || ref.kind == useLocal
+			sharing.Functions = append(sharing.Functions, ref.in)
 		default:
-			s.Stack = append(s.Stack, u.in)
+			sharing.Stack = append(sharing.Stack, ref.in)
 		}
 	}
-	if found || len(s.Globals)+len(s.Members)+len(s.Links) > 0 || len(s.Stack) == 0 {
-		s.Links, s.Heads = append(s.Links, s.Heads...), nil
+	if found || len(sharing.Globals)+len(sharing.Members)+len(sharing.Links) > 0 || len(sharing.Stack) == 0 {
+		sharing.Links, sharing.Heads = append(sharing.Links, sharing.Heads...), nil
 	}
-	for _, l := range []*[]string{&s.Globals, &s.Members, &s.Functions, &s.Stack, &s.Links, &s.Heads} {
+	for _, l := range []*[]string{&sharing.Globals, &sharing.Members, &sharing.Functions, &sharing.Stack, &sharing.Links, &sharing.Heads} {
 		slices.Sort(*l)
 		*l = slices.Compact(*l)
 	}
-	return s
+	return sharing
 }
