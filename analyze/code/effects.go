@@ -27,21 +27,21 @@ type Effects struct {
 
 // Effects looks at every instruction of a function.
 func (o *Object) Effects(id model.FuncID) Effects {
-	var e Effects
+	var effects Effects
 	f := o.Model.Func(id)
 	if f.Unknown() {
-		e.Unknown = append(e.Unknown, "control flow cannot be followed")
+		effects.Unknown = append(effects.Unknown, "control flow cannot be followed")
 	}
 	if f.Flags&model.FuncContext != 0 {
-		e.Unknown = append(e.Unknown, "its instructions change the interrupt flag or the preempt count")
+		effects.Unknown = append(effects.Unknown, "its instructions change the interrupt flag or the preempt count")
 	}
 	names, indirect := o.CallNames(id)
 	if indirect > 0 {
-		e.Unknown = append(e.Unknown, fmt.Sprintf("calls through pointers: %d", indirect))
+		effects.Unknown = append(effects.Unknown, fmt.Sprintf("calls through pointers: %d", indirect))
 	}
 	for _, n := range names {
 		if kind, _ := kfuncs.CalleeOf(n); kind != kfuncs.CalleeHook && kind != kfuncs.CalleeReturn {
-			e.Calls = append(e.Calls, n)
+			effects.Calls = append(effects.Calls, n)
 		}
 	}
 	blocks := o.Model.Blocks(id)
@@ -50,19 +50,19 @@ func (o *Object) Effects(id model.FuncID) Effects {
 		for in := range o.Model.Instructions(&blocks[k]) {
 			does := in.Effects()
 			if does.Unknown {
-				e.Unknown = append(e.Unknown, "some instructions have no known meaning")
+				effects.Unknown = append(effects.Unknown, "some instructions have no known meaning")
 			} else {
-				o.effect(&e, &in, &does)
+				o.effect(&effects, &in, &does)
 			}
 			if in.Op == machine.Call || in.Op == machine.Jump {
 				if name := o.tailName(id, in.Addr); kfuncs.IsLock(name) {
 					switch arg, given := kfuncs.LockArg(name); {
 					case !given:
-						e.Locks = append(e.Locks, name+"()")
+						effects.Locks = append(effects.Locks, name+"()")
 					case arg != 0 || first == "?":
-						e.Unknown = append(e.Unknown, "which lock is given to "+name+" is not seen")
+						effects.Unknown = append(effects.Unknown, "which lock is given to "+name+" is not seen")
 					default:
-						e.Locks = append(e.Locks, name+"("+first+")")
+						effects.Locks = append(effects.Locks, name+"("+first+")")
 					}
 				}
 				first = "?"
@@ -77,51 +77,51 @@ func (o *Object) Effects(id model.FuncID) Effects {
 			}
 		}
 	}
-	for _, l := range []*[]string{&e.Reads, &e.Writes, &e.Takes, &e.Stores, &e.Unknown} {
+	for _, l := range []*[]string{&effects.Reads, &effects.Writes, &effects.Takes, &effects.Stores, &effects.Unknown} {
 		slices.Sort(*l)
 		*l = slices.Compact(*l)
 	}
-	slices.Sort(e.Locks)
-	return e
+	slices.Sort(effects.Locks)
+	return effects
 }
 
-func (o *Object) effect(e *Effects, in *machine.Inst, does *machine.Effects) {
+func (o *Object) effect(effects *Effects, in *machine.Inst, does *machine.Effects) {
 	if storesString(in, does) {
-		e.Stores = append(e.Stores, "string "+in.Name)
+		effects.Stores = append(effects.Stores, "string "+in.Name)
 	}
 	if in.Lock {
-		e.Unknown = append(e.Unknown, "it has locked instructions")
+		effects.Unknown = append(effects.Unknown, "it has locked instructions")
 	}
 	for i := range in.Args {
-		a := &in.Args[i]
-		switch a.Kind {
+		operand := &in.Args[i]
+		switch operand.Kind {
 		case machine.KindMem:
 			if in.Hint() {
 				continue
 			}
-			at, fixed := in.FixedAddr(a.Mem)
-			name := o.memName(in, a.Mem)
+			at, fixed := in.FixedAddr(operand.Mem)
+			name := o.memName(in, operand.Mem)
 			writes := in.Writes(i)
 			switch {
 			case name != "" && in.Op == machine.Address:
-				e.Takes = append(e.Takes, name)
+				effects.Takes = append(effects.Takes, name)
 			case name != "" && writes:
-				e.Writes = append(e.Writes, name)
-				e.Stores = append(e.Stores, fmt.Sprintf("%s %d bytes of %s%s", in.Name, a.Mem.Width, name, o.stored(in)))
+				effects.Writes = append(effects.Writes, name)
+				effects.Stores = append(effects.Stores, fmt.Sprintf("%s %d bytes of %s%s", in.Name, operand.Mem.Width, name, o.stored(in)))
 			case name != "":
-				e.Reads = append(e.Reads, name)
+				effects.Reads = append(effects.Reads, name)
 			case writes && fixed:
 				// A variable that does not count, of which the context tells, or
 				// none that is known.
 				if !o.named(at) {
-					e.Unknown = append(e.Unknown, "it stores to an address without a name")
+					effects.Unknown = append(effects.Unknown, "it stores to an address without a name")
 				}
-			case writes && a.Mem.Base != machine.RSP:
-				e.Stores = append(e.Stores, fmt.Sprintf("%s %d bytes at %+#x%s", in.Name, a.Mem.Width, a.Mem.Disp, o.stored(in)))
+			case writes && operand.Mem.Base != machine.RSP:
+				effects.Stores = append(effects.Stores, fmt.Sprintf("%s %d bytes at %+#x%s", in.Name, operand.Mem.Width, operand.Mem.Disp, o.stored(in)))
 			}
 		case machine.KindImm:
-			if name := o.dataName(uint64(a.Imm)); name != "" && in.Op != machine.Compare {
-				e.Takes = append(e.Takes, name)
+			if name := o.dataName(uint64(operand.Imm)); name != "" && in.Op != machine.Compare {
+				effects.Takes = append(effects.Takes, name)
 			}
 		}
 	}
@@ -129,33 +129,33 @@ func (o *Object) effect(e *Effects, in *machine.Inst, does *machine.Effects) {
 
 // stored says which constant a store writes.
 func (o *Object) stored(in *machine.Inst) string {
-	if a := &in.Args[1]; a.Kind == machine.KindImm {
-		if name := o.dataName(uint64(a.Imm)); name != "" {
+	if operand := &in.Args[1]; operand.Kind == machine.KindImm {
+		if name := o.dataName(uint64(operand.Imm)); name != "" {
 			return " = " + name
 		}
-		if text, ok := o.constant(uint64(a.Imm)); ok {
+		if text, ok := o.constant(uint64(operand.Imm)); ok {
 			return " = " + text
 		}
-		return fmt.Sprintf(" = %#x", a.Imm)
+		return fmt.Sprintf(" = %#x", operand.Imm)
 	}
 	return ""
 }
 
 // constant describes what an address of constant data leads to, so that it
 // compares between two builds: the text of a string, else the nearest symbol.
-func (o *Object) constant(a uint64) (string, bool) {
-	if ordinary(a) {
+func (o *Object) constant(addr uint64) (string, bool) {
+	if ordinary(addr) {
 		return "", false
 	}
-	seg, ok := o.Model.Prog.SegmentAt(a)
+	seg, ok := o.Model.Prog.SegmentAt(addr)
 	if !ok {
 		return "", false
 	}
-	if strings.Contains(seg.Name, ".str") && a-seg.Addr < uint64(len(seg.Data)) {
-		text, _, _ := strings.Cut(string(seg.Data[a-seg.Addr:]), "\x00")
+	if strings.Contains(seg.Name, ".str") && addr-seg.Addr < uint64(len(seg.Data)) {
+		text, _, _ := strings.Cut(string(seg.Data[addr-seg.Addr:]), "\x00")
 		return fmt.Sprintf("%q", text), true
 	}
-	s, off, ok := o.Model.Prog.SymbolAt(a)
+	s, off, ok := o.Model.Prog.SymbolAt(addr)
 	if !ok || s.Name == "" {
 		return "", false
 	}
@@ -164,29 +164,29 @@ func (o *Object) constant(a uint64) (string, bool) {
 
 // shape names a value that an instruction computes, without registers.
 func (o *Object) shape(in *machine.Inst) string {
-	switch a := &in.Args[1]; a.Kind {
+	switch operand := &in.Args[1]; operand.Kind {
 	case machine.KindImm:
-		if name := o.dataName(uint64(a.Imm)); name != "" {
+		if name := o.dataName(uint64(operand.Imm)); name != "" {
 			return name
 		}
 	case machine.KindMem:
-		if name := o.memName(in, a.Mem); name != "" {
+		if name := o.memName(in, operand.Mem); name != "" {
 			return fmt.Sprintf("%s %s", in.Name, name)
 		}
-		return fmt.Sprintf("%s %+#x", in.Name, a.Mem.Disp)
+		return fmt.Sprintf("%s %+#x", in.Name, operand.Mem.Disp)
 	}
 	return in.Name
 }
 
 // memName names the variable that a memory operand lies in, "" if none.
-func (o *Object) memName(in *machine.Inst, m machine.Mem) string {
-	if a, ok := in.FixedAddr(m); ok {
+func (o *Object) memName(in *machine.Inst, mem machine.Mem) string {
+	if a, ok := in.FixedAddr(mem); ok {
 		return o.varName(a)
 	}
-	if m.Seg == machine.SegGS {
+	if mem.Seg == machine.SegGS {
 		return ""
 	}
-	return o.dataName(uint64(m.Disp))
+	return o.dataName(uint64(mem.Disp))
 }
 
 func (o *Object) named(a uint64) bool {
@@ -207,8 +207,8 @@ func (o *Object) dataName(a uint64) string {
 }
 
 func (o *Object) varName(a uint64) string {
-	s, _, ok := o.Model.Prog.SymbolAt(a)
-	if !ok || s.Code || s.Name == "" {
+	sym, _, ok := o.Model.Prog.SymbolAt(a)
+	if !ok || sym.Code || sym.Name == "" {
 		return ""
 	}
 	if seg, ok := o.Model.Prog.SegmentAt(a); ok {
@@ -218,11 +218,11 @@ func (o *Object) varName(a uint64) string {
 			}
 		}
 	}
-	base, _, _ := strings.Cut(s.Name, ".")
+	base, _, _ := strings.Cut(sym.Name, ".")
 	if infrastructure[base] || strings.HasPrefix(base, "__tracepoint_") || strings.HasPrefix(base, "__UNIQUE_ID") || strings.HasPrefix(base, "__SCK__") {
 		return ""
 	}
-	return s.Name
+	return sym.Name
 }
 
 // infrastructure are variables that functions share without telling each other

@@ -108,13 +108,13 @@ func (t *tracked) put(in *machine.Inst, m machine.Mem) {
 	t.decide(Stored)
 }
 
-func (t *tracked) step(o *Object, id model.FuncID, in *machine.Inst, e *machine.Effects) {
+func (t *tracked) step(obj *Object, id model.FuncID, in *machine.Inst, effects *machine.Effects) {
 	if t.over {
 		return
 	}
 	switch in.Op {
 	case machine.Call, machine.Jump:
-		t.call(o, id, in)
+		t.call(obj, id, in)
 		return
 	case machine.Return:
 		if t.held[machine.RAX] {
@@ -137,7 +137,7 @@ func (t *tracked) step(o *Object, id model.FuncID, in *machine.Inst, e *machine.
 		t.held[n], t.held[src] = t.held[src], t.held[n]
 		return
 	}
-	for n := range e.Writes.All {
+	for n := range effects.Writes.All {
 		// A conditional move may leave what was there.
 		if in.Op == machine.MoveIf && t.held[n] {
 			continue
@@ -146,19 +146,19 @@ func (t *tracked) step(o *Object, id model.FuncID, in *machine.Inst, e *machine.
 	}
 }
 
-func (t *tracked) call(o *Object, id model.FuncID, in *machine.Inst) {
-	for _, c := range o.Model.Calls(id) {
-		if c.Site != in.Addr {
+func (t *tracked) call(obj *Object, id model.FuncID, in *machine.Inst) {
+	for _, call := range obj.Model.Calls(id) {
+		if call.Site != in.Addr {
 			continue
 		}
 		for _, n := range convention.Args {
 			if !t.held[n] {
 				continue
 			}
-			if c.Target != model.NoFunc {
-				t.To = o.Model.Func(c.Target).Name
+			if call.Target != model.NoFunc {
+				t.To = obj.Model.Func(call.Target).Name
 			}
-			t.Call = c.Site
+			t.Call = call.Site
 			t.decide(Given)
 			return
 		}

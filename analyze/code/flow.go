@@ -46,33 +46,33 @@ const maxTable = 1 << 16
 
 // PathName names the address that a path leads to, likewise. Where addresses are
 // given to an object's symbols depends on what else it has.
-func (o *Object) PathName(p locks.Path) string {
-	whole := p.String()
-	addr, begin := p.Addr, "%s"
+func (o *Object) PathName(path locks.Path) string {
+	whole := path.String()
+	addr, begin := path.Addr, "%s"
 	switch {
-	case p.Root == locks.RootGlobal:
-	case p.Root == locks.RootPercpu:
+	case path.Root == locks.RootGlobal:
+	case path.Root == locks.RootPercpu:
 		addr = uint64(int64(int32(addr))) // a displacement
-	case p.Root == locks.RootUnknown && len(p.Offs) > 0 && p.Offs[0] < 0:
-		addr, begin = uint64(p.Offs[0]), "%s[?]" // an element of a table
-		p.Offs = append([]int64{0}, p.Offs[1:]...)
+	case path.Root == locks.RootUnknown && len(path.Offs) > 0 && path.Offs[0] < 0:
+		addr, begin = uint64(path.Offs[0]), "%s[?]" // an element of a table
+		path.Offs = append([]int64{0}, path.Offs[1:]...)
 	default:
 		return whole
 	}
-	s, off, ok := o.Model.Prog.SymbolAt(addr)
+	sym, off, ok := o.Model.Prog.SymbolAt(addr)
 	if name, is := locks.Named(addr); is {
-		s.Name, off, ok = name, 0, true
+		sym.Name, off, ok = name, 0, true
 	}
 	// A small negative offset is no address, but lies behind all that have one.
-	if !ok || s.Name == "" || p.Root == locks.RootUnknown && off > maxTable {
+	if !ok || sym.Name == "" || path.Root == locks.RootUnknown && off > maxTable {
 		return whole
 	}
-	base := s.Name
+	base := sym.Name
 	if off != 0 {
-		base = fmt.Sprintf("%s+%#x", s.Name, off)
+		base = fmt.Sprintf("%s+%#x", sym.Name, off)
 	}
-	p.Root, p.Arg = locks.RootArg, 0
-	return strings.Replace(p.String(), "arg0", fmt.Sprintf(begin, base), 1)
+	path.Root, path.Arg = locks.RootArg, 0
+	return strings.Replace(path.String(), "arg0", fmt.Sprintf(begin, base), 1)
 }
 
 // ID is the number of the i-th function.

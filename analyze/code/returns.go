@@ -78,19 +78,19 @@ func (o *Object) Returns(id model.FuncID) Returns {
 	out.Other = out.Other || !solved.Complete
 
 	var result values
-	for k := range blocks {
-		if !solved.Reached[k] {
+	for block := range blocks {
+		if !solved.Reached[block] {
 			continue
 		}
-		s := behind[k]
-		switch blocks[k].Term {
+		state := behind[block]
+		switch blocks[block].Term {
 		case model.TermReturn:
-			result = result.with(s[machine.RAX])
+			result = result.with(state[machine.RAX])
 		case model.TermTail, model.TermCondTail, model.TermIndirect, model.TermUnknown:
-			name := o.tailName(id, blocks[k].Last)
+			name := o.tailName(id, blocks[block].Last)
 			switch {
 			case convention.Callee(name).Kind == machine.CalleeReturn:
-				result = result.with(s[machine.RAX])
+				result = result.with(state[machine.RAX])
 			case name != "":
 				out.From = append(out.From, name)
 				out.Other = true
@@ -146,27 +146,27 @@ func (s *regs) step(in *machine.Inst) {
 
 // result is what an instruction that constants can be followed through leaves
 // in its destination.
-func (s *regs) result(in *machine.Inst) (n machine.Num, v values, ok bool) {
-	n, size, isReg := general(in, 0)
+func (s *regs) result(in *machine.Inst) (dst machine.Num, vals values, ok bool) {
+	dst, size, isReg := general(in, 0)
 	if !isReg || size < 4 {
-		return 0, v, false
+		return 0, vals, false
 	}
 	from, fromSize, fromReg := general(in, 1)
 	imm := &in.Args[1]
 	isImm := imm.Kind == machine.KindImm
 	switch {
 	case in.Op == machine.Move && isImm && size == 4:
-		return n, values{consts: []int64{int64(int32(imm.Imm))}}, true
+		return dst, values{consts: []int64{int64(int32(imm.Imm))}}, true
 	case in.Op == machine.Move && isImm:
-		return n, values{consts: []int64{imm.Imm}}, true
+		return dst, values{consts: []int64{imm.Imm}}, true
 	case (in.Op == machine.Move || in.Op == machine.MoveSign) && fromReg && fromSize >= 4:
-		return n, s[from], true
-	case in.Op == machine.Xor && fromReg && from == n:
-		return n, values{consts: []int64{0}}, true
+		return dst, s[from], true
+	case in.Op == machine.Xor && fromReg && from == dst:
+		return dst, values{consts: []int64{0}}, true
 	case in.Op == machine.Or && isImm && imm.Imm == -1:
-		return n, values{consts: []int64{-1}}, true
+		return dst, values{consts: []int64{-1}}, true
 	case in.Op == machine.MoveIf && fromReg:
-		return n, s[n].with(s[from]), true
+		return dst, s[dst].with(s[from]), true
 	}
-	return 0, v, false
+	return 0, vals, false
 }

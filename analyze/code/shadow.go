@@ -17,23 +17,23 @@ type ShadowCall struct {
 
 // ShadowCalls finds how an object of x86-64 uses shadow variables, in the order of
 // its sections and relocations.
-func ShadowCalls(f *elfobj.File) ([]ShadowCall, error) {
-	arch, err := elfobj.ArchOf(f.Machine)
+func ShadowCalls(elfFile *elfobj.File) ([]ShadowCall, error) {
+	arch, err := elfobj.ArchOf(elfFile.Machine)
 	if err != nil {
 		return nil, err
 	}
 	var out []ShadowCall
-	for i := range f.Sections {
-		s := &f.Sections[i]
-		for _, rel := range s.Relocs {
-			arg, is := kfuncs.ShadowID(f.Symbols[rel.Sym].Name)
+	for i := range elfFile.Sections {
+		section := &elfFile.Sections[i]
+		for _, rel := range section.Relocs {
+			arg, is := kfuncs.ShadowID(elfFile.Symbols[rel.Sym].Name)
 			if !is {
 				continue
 			}
-			call := ShadowCall{Function: f.Symbols[rel.Sym].Name, Section: s.Name}
+			call := ShadowCall{Function: elfFile.Symbols[rel.Sym].Name, Section: section.Name}
 			// A call, or a jump at the end of a function: the displacement follows the opcode.
-			if rel.Off > 0 && rel.Off <= uint64(len(s.Data)) && (s.Data[rel.Off-1] == 0xe8 || s.Data[rel.Off-1] == 0xe9) {
-				call.ID, call.Known = ConstArg(arch, s.Data, int(rel.Off)-1, arg)
+			if rel.Off > 0 && rel.Off <= uint64(len(section.Data)) && (section.Data[rel.Off-1] == 0xe8 || section.Data[rel.Off-1] == 0xe9) {
+				call.ID, call.Known = ConstArg(arch, section.Data, int(rel.Off)-1, arg)
 			}
 			out = append(out, call)
 		}

@@ -31,23 +31,23 @@ func (o *Object) Stores(id model.FuncID) []Store {
 	in[0] = &held{}
 	work := []int{0}
 	for len(work) > 0 {
-		k := work[0]
+		block := work[0]
 		work = work[1:]
-		s := *in[k]
-		for x := range o.Model.Instructions(&blocks[k]) {
-			out = append(out, s.step(o, id, &x)...)
+		slots := *in[block]
+		for x := range o.Model.Instructions(&blocks[block]) {
+			out = append(out, slots.step(o, id, &x)...)
 		}
-		for _, e := range o.Model.Edges(&blocks[k]) {
+		for _, e := range o.Model.Edges(&blocks[block]) {
 			to := int(e.To)
 			if in[to] == nil {
-				c := s
+				c := slots
 				in[to] = &c
 				work = append(work, to)
 				continue
 			}
 			merged, changed := *in[to], false
 			for r := range merged {
-				if merged[r] != 0 && merged[r] != s[r] {
+				if merged[r] != 0 && merged[r] != slots[r] {
 					merged[r], changed = 0, true
 				}
 			}
@@ -63,20 +63,20 @@ func (o *Object) Stores(id model.FuncID) []Store {
 	return slices.Compact(out)
 }
 
-func cmpStore(a, b *Store) int {
+func cmpStore(left, right *Store) int {
 	switch {
-	case a.At != b.At && a.At < b.At:
+	case left.At != right.At && left.At < right.At:
 		return -1
-	case a.At != b.At:
+	case left.At != right.At:
 		return 1
 	}
-	return strings.Compare(a.To, b.To)
+	return strings.Compare(left.To, right.To)
 }
 
 // held are the addresses of variables in registers, 0 where there is none.
 type held [nregs]uint64
 
-func (s *held) step(o *Object, id model.FuncID, in *machine.Inst) []Store {
+func (s *held) step(obj *Object, id model.FuncID, in *machine.Inst) []Store {
 	does := in.Effects()
 	if does.Unknown {
 		*s = held{}
@@ -84,7 +84,7 @@ func (s *held) step(o *Object, id model.FuncID, in *machine.Inst) []Store {
 	}
 	var out []Store
 	write := func(at uint64, by string) {
-		if st, ok := o.storeTo(at); ok {
+		if st, ok := obj.storeTo(at); ok {
 			st.At, st.By = in.Addr, by
 			out = append(out, st)
 		}
@@ -92,7 +92,7 @@ func (s *held) step(o *Object, id model.FuncID, in *machine.Inst) []Store {
 
 	first := convention.Args[0]
 	if in.Op == machine.Call || in.Op == machine.Jump {
-		if name := o.tailName(id, in.Addr); kfuncs.Fills(name) && s[first] != 0 {
+		if name := obj.tailName(id, in.Addr); kfuncs.Fills(name) && s[first] != 0 {
 			write(s[first], name)
 		}
 		if in.Op == machine.Call {
@@ -161,17 +161,17 @@ func (s *held) value(in *machine.Inst) (at uint64, reg machine.Num) {
 
 // address is that of the variable in which a memory operand lies, as far as the
 // instruction and the registers tell: the start of what is indexed. 0 when not known.
-func (s *held) address(in *machine.Inst, m machine.Mem) uint64 {
-	if at, ok := in.FixedAddr(m); ok {
+func (s *held) address(in *machine.Inst, mem machine.Mem) uint64 {
+	if at, ok := in.FixedAddr(mem); ok {
 		return at
 	}
-	if m.Base != machine.NoReg && s[m.Base] != 0 {
-		return s[m.Base]
+	if mem.Base != machine.NoReg && s[mem.Base] != 0 {
+		return s[mem.Base]
 	}
-	if m.Index != machine.NoReg && m.Scale == 1 && s[m.Index] != 0 {
-		return s[m.Index]
+	if mem.Index != machine.NoReg && mem.Scale == 1 && s[mem.Index] != 0 {
+		return s[mem.Index]
 	}
-	if disp := uint64(m.Disp); !ordinary(disp) && !m.PC {
+	if disp := uint64(mem.Disp); !ordinary(disp) && !mem.PC {
 		return disp
 	}
 	return 0

@@ -26,15 +26,15 @@ const maxFollowed = 600
 
 // ResultUse follows the result of one call through registers until something
 // is done with it. The bound and everything in memory give UseUnknown.
-func (o *Object) ResultUse(c *model.Call) Use {
-	if c.Kind.IsTail() {
+func (o *Object) ResultUse(call *model.Call) Use {
+	if call.Kind.IsTail() {
 		return UsePassedOn
 	}
-	blocks := o.Model.Blocks(c.Caller)
-	w := &useWalk{o: o, caller: c.Caller, blocks: blocks, seen: map[useState]bool{}}
+	blocks := o.Model.Blocks(call.Caller)
+	w := &useWalk{o: o, caller: call.Caller, blocks: blocks, seen: map[useState]bool{}}
 	for k := range blocks {
-		if blocks[k].Start <= c.Site && c.Site <= blocks[k].Last {
-			return w.walk(useState{block: k, holds: 1 << machine.RAX}, c.Site+1)
+		if blocks[k].Start <= call.Site && call.Site <= blocks[k].Last {
+			return w.walk(useState{block: k, holds: 1 << machine.RAX}, call.Site+1)
 		}
 	}
 	return UseUnknown
@@ -54,9 +54,9 @@ type useWalk struct {
 }
 
 // walk looks from the address on. Paths that meet an earlier one add nothing.
-func (w *useWalk) walk(s useState, from uint64) Use {
-	b := &w.blocks[s.block]
-	for in := range w.o.Model.Instructions(b) {
+func (w *useWalk) walk(state useState, from uint64) Use {
+	block := &w.blocks[state.block]
+	for in := range w.o.Model.Instructions(block) {
 		if in.Addr < from {
 			continue
 		}
@@ -64,39 +64,39 @@ func (w *useWalk) walk(s useState, from uint64) Use {
 		if w.count++; w.count > maxFollowed || e.Unknown {
 			return UseUnknown
 		}
-		if use, done := s.step(&in, &e); done {
+		if use, done := state.step(&in, &e); done {
 			return use
 		}
 	}
-	switch b.Term {
+	switch block.Term {
 	case model.TermReturn:
-		if s.holds&(1<<machine.RAX) != 0 {
+		if state.holds&(1<<machine.RAX) != 0 {
 			return UsePassedOn
 		}
 		return UseIgnored
 	case model.TermTail:
-		return w.tail(b, s.holds)
+		return w.tail(block, state.holds)
 	case model.TermIndirect, model.TermUnknown, model.TermCondTail:
 		return UseUnknown
 	case model.TermNoReturn:
 		return UseTested // dies on this path: nothing depends on the result
 	}
 	all, some := UseUnknown, false
-	for _, e := range w.o.Model.Edges(b) {
-		next := useState{int(e.To), s.holds}
+	for _, e := range w.o.Model.Edges(block) {
+		next := useState{int(e.To), state.holds}
 		if w.seen[next] {
 			continue
 		}
 		w.seen[next] = true
-		u := w.walk(next, 0)
+		use := w.walk(next, 0)
 		switch {
-		case u == UseDereferenced:
-			return u
+		case use == UseDereferenced:
+			return use
 		case !some:
-			all, some = u, true
-		case all != u:
+			all, some = use, true
+		case all != use:
 			// Ignored on some paths and used on others: a person's case.
-			all = mix(all, u)
+			all = mix(all, use)
 		}
 	}
 	return all
@@ -131,7 +131,7 @@ func mix(a, b Use) Use {
 }
 
 // step follows one instruction; done says that the use is decided.
-func (s *useState) step(in *machine.Inst, e *machine.Effects) (use Use, done bool) {
+func (s *useState) step(in *machine.Inst, effects *machine.Effects) (use Use, done bool) {
 	has := func(n machine.Num) bool { return n >= 0 && s.holds&(1<<n) != 0 }
 	for i := range in.Args {
 		if a := &in.Args[i]; a.Kind == machine.KindMem && in.Op != machine.Address && !in.Hint() {
@@ -159,16 +159,16 @@ func (s *useState) step(in *machine.Inst, e *machine.Effects) (use Use, done boo
 	case (in.Op == machine.Move || in.Op == machine.MoveSign) && dstReg && srcReg && has(src) && size >= 4 && srcSize >= 4:
 		s.holds |= 1 << dst
 		return 0, false
-	case srcReg && has(src) && e.Reads.Has(src):
+	case srcReg && has(src) && effects.Reads.Has(src):
 		return UsePassedOn, true // stored, or computed with
 	case in.Op == machine.Address:
 		// A member's address, from a result that is an address: not looked at yet.
-	case dstReg && has(dst) && e.Reads.Has(dst) && e.Writes.Has(dst):
+	case dstReg && has(dst) && effects.Reads.Has(dst) && effects.Writes.Has(dst):
 		return UseTested, true // and, shift, neg: their flags and value are looked at
-	case e.Reads&machine.RegSet(s.holds) != 0:
+	case effects.Reads&machine.RegSet(s.holds) != 0:
 		return UsePassedOn, true // pushed, or an operand that is not named
 	}
 	// What is overwritten without being read is gone; a part of it is not all.
-	s.holds &^= uint16(e.Replaced())
+	s.holds &^= uint16(effects.Replaced())
 	return UseIgnored, s.holds == 0
 }
