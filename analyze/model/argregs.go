@@ -11,13 +11,13 @@ type argRegs struct {
 func (r *argRegs) reset() { *r = argRegs{} }
 
 // flush attributes the functions held to a call at site.
-func (r *argRegs) flush(s *scanner, site uint64) {
+func (r *argRegs) flush(scan *scanner, site uint64) {
 	if r == nil {
 		return
 	}
 	for i, x := range r.ref {
 		if x != 0 {
-			ref := &s.out.refs[x-1]
+			ref := &scan.out.refs[x-1]
 			ref.Call, ref.Arg = site, int8(i)
 		}
 	}
@@ -80,14 +80,14 @@ func (s *scanner) changesContext(in *machine.Inst) bool {
 }
 
 // forget drops what the registers held that an instruction changes.
-func (s *scanner) forget(r *argRegs, in *machine.Inst) {
-	if *r == (argRegs{}) {
+func (s *scanner) forget(regs *argRegs, in *machine.Inst) {
+	if *regs == (argRegs{}) {
 		return
 	}
 	e := in.Effects()
 	for n := range e.Writes.All {
 		if i, ok := s.b.convention.ArgOf(n); ok {
-			r.ref[i] = 0
+			regs.ref[i] = 0
 		}
 	}
 }

@@ -51,13 +51,13 @@ type builder struct {
 // Build decodes a program. The result depends on the program alone. Bytes
 // that do not decode do not make an error; they mark their function unknown.
 func Build(p *Program) *Model {
-	b := &builder{p: p, m: &Model{Prog: p}, convention: p.arch.Convention(), tab: p.readTables()}
-	b.findFuncs()
-	b.findThunks()
-	b.scanData()
-	b.scanCode()
-	b.m.finish()
-	return b.m
+	build := &builder{p: p, m: &Model{Prog: p}, convention: p.arch.Convention(), tab: p.readTables()}
+	build.findFuncs()
+	build.findThunks()
+	build.scanData()
+	build.scanCode()
+	build.m.finish()
+	return build.m
 }
 
 // findFuncs makes one function of each address in code that has a symbol.
@@ -68,40 +68,40 @@ func (b *builder) findFuncs() {
 		for j < len(syms) && syms[j].Addr == syms[i].Addr {
 			j++
 		}
-		s := &syms[i]
+		sym := &syms[i]
 		group := syms[i:j]
 		i = j
-		if !s.Code && (!s.Extern || s.Addr < externBase) {
+		if !sym.Code && (!sym.Extern || sym.Addr < externBase) {
 			continue
 		}
-		f := Func{Name: s.Name, Addr: s.Addr, End: s.Addr}
+		fn := Func{Name: sym.Name, Addr: sym.Addr, End: sym.Addr}
 		for _, g := range group[1:] {
-			f.Aliases = append(f.Aliases, g.Name)
+			fn.Aliases = append(fn.Aliases, g.Name)
 		}
-		if s.Extern {
-			f.Flags |= FuncExtern
+		if sym.Extern {
+			fn.Flags |= FuncExtern
 		} else {
-			seg := &b.p.segs[b.p.segmentAt(s.Addr)]
-			f.End = seg.Addr + seg.Size
+			seg := &b.p.segs[b.p.segmentAt(sym.Addr)]
+			fn.End = seg.Addr + seg.Size
 			for k := j; k < len(syms); k++ {
 				if syms[k].Code {
-					f.End = min(f.End, syms[k].Addr)
+					fn.End = min(fn.End, syms[k].Addr)
 					break
 				}
 			}
 		}
-		if strings.HasPrefix(f.Name, "__SCT__") {
-			f.Flags |= FuncTrampoline
+		if strings.HasPrefix(fn.Name, "__SCT__") {
+			fn.Flags |= FuncTrampoline
 		}
-		b.m.Funcs = append(b.m.Funcs, f)
+		b.m.Funcs = append(b.m.Funcs, fn)
 	}
-	n := len(b.m.Funcs)
-	b.starts = make([]uint64, n)
-	b.byStart = make(map[uint64]FuncID, n)
-	b.noReturn = make([]bool, n)
-	b.returnThunk = make([]bool, n)
-	b.indirectThunk = make([]bool, n)
-	b.trampoline = make([]FuncID, n)
+	count := len(b.m.Funcs)
+	b.starts = make([]uint64, count)
+	b.byStart = make(map[uint64]FuncID, count)
+	b.noReturn = make([]bool, count)
+	b.returnThunk = make([]bool, count)
+	b.indirectThunk = make([]bool, count)
+	b.trampoline = make([]FuncID, count)
 	for i := range b.m.Funcs {
 		f := &b.m.Funcs[i]
 		b.starts[i] = f.Addr
@@ -132,24 +132,24 @@ func (b *builder) entryAt(a uint64) FuncID {
 // findThunks classifies functions that scanning must know by name.
 func (b *builder) findThunks() {
 	for i := range b.m.Funcs {
-		f := &b.m.Funcs[i]
+		fn := &b.m.Funcs[i]
 		b.trampoline[i] = NoFunc
-		for _, name := range append([]string{f.Name}, f.Aliases...) {
+		for _, name := range append([]string{fn.Name}, fn.Aliases...) {
 			if kfuncs.NoReturn(name) {
 				b.noReturn[i] = true
 			}
 			switch b.convention.Callee(name).Kind {
 			case machine.CalleeReturn:
 				b.returnThunk[i] = true
-				f.Flags |= FuncThunk
+				fn.Flags |= FuncThunk
 			case machine.CalleeThunk:
 				b.indirectThunk[i] = true
-				f.Flags |= FuncThunk
+				fn.Flags |= FuncThunk
 			}
 		}
-		if f.Flags&FuncTrampoline != 0 {
+		if fn.Flags&FuncTrampoline != 0 {
 			b.trampoline[i] = FuncID(i) // built to return at once
-			if to, ok := b.p.branchAt(f.Addr, maxInst, machine.Jump); ok {
+			if to, ok := b.p.branchAt(fn.Addr, maxInst, machine.Jump); ok {
 				if t := b.funcAt(to); t != NoFunc && b.convention.Callee(b.m.Funcs[t].Name).Kind != machine.CalleeReturn {
 					b.trampoline[i] = t
 				}
@@ -157,16 +157,16 @@ func (b *builder) findThunks() {
 		}
 	}
 	b.preemptCount = b.p.PreemptCount()
-	if a, ok := b.p.Lookup("pv_ops"); ok {
+	if addr, ok := b.p.Lookup("pv_ops"); ok {
 		in := b.p
 		if in.base != nil {
 			in = in.base
 		}
-		end := a + 8*128 // not known of an undefined symbol; larger than struct paravirt_patch_template of any kernel
-		if k := sort.Search(len(in.syms), func(k int) bool { return in.syms[k].Addr > a }); k < len(in.syms) && a < externBase {
+		end := addr + 8*128 // not known of an undefined symbol; larger than struct paravirt_patch_template of any kernel
+		if k := sort.Search(len(in.syms), func(k int) bool { return in.syms[k].Addr > addr }); k < len(in.syms) && addr < externBase {
 			end = min(end, in.syms[k].Addr)
 		}
-		b.pvOps = Range{a, end}
+		b.pvOps = Range{addr, end}
 	}
 }
 
@@ -185,7 +185,7 @@ func (b *builder) scanCode() {
 		var wg sync.WaitGroup
 		for range runtime.GOMAXPROCS(0) {
 			wg.Go(func() {
-				s := &scanner{b: b}
+				scan := &scanner{b: b}
 				for {
 					const chunk = 64
 					k := int(next.Add(chunk)) - chunk
@@ -193,7 +193,7 @@ func (b *builder) scanCode() {
 						return
 					}
 					for _, id := range todo[k:min(k+chunk, len(todo))] {
-						res[id] = s.scan(id)
+						res[id] = scan.scan(id)
 					}
 				}
 			})
@@ -238,7 +238,7 @@ func (b *builder) newNoReturns(res []*scanned) []FuncID {
 
 // returns reports whether the function's code has a way out to its caller, as
 // far as is known of those it jumps to.
-func (r *scanned) returns(b *builder) bool {
+func (r *scanned) returns(build *builder) bool {
 	if len(r.blocks) == 0 || r.flags&FuncUnknown != 0 {
 		return true
 	}
@@ -247,7 +247,7 @@ func (r *scanned) returns(b *builder) bool {
 		c := &r.calls[k]
 		if c.Kind.IsTail() {
 			t := c.Target
-			if t == NoFunc || c.Interior || !b.noReturn[t] {
+			if t == NoFunc || c.Interior || !build.noReturn[t] {
 				tails[c.Site] = true
 			}
 		}
@@ -276,16 +276,16 @@ func (r *scanned) returns(b *builder) bool {
 // assemble joins the functions' parts into the model's tables and drops .cold
 // parts that a parent has taken in.
 func (b *builder) assemble(res []*scanned) {
-	m := b.m
+	mod := b.m
 	taken := map[uint64]bool{}
 	for i, r := range res {
 		for _, p := range r.parts {
-			if p.Start != m.Funcs[i].Addr {
+			if p.Start != mod.Funcs[i].Addr {
 				taken[p.Start] = true
 			}
 		}
 	}
-	renum := make([]FuncID, len(m.Funcs))
+	renum := make([]FuncID, len(mod.Funcs))
 	owner := map[uint64]FuncID{} // cold part -> old id of its parent
 	for i, r := range res {
 		for _, p := range r.parts {
@@ -296,9 +296,9 @@ func (b *builder) assemble(res []*scanned) {
 	}
 	nb, ne, nc, nr := 0, 0, 0, 0
 	kept := 0
-	for i := range m.Funcs {
-		_, cold := coldParent(m.Funcs[i].Name)
-		if cold && taken[m.Funcs[i].Addr] {
+	for i := range mod.Funcs {
+		_, cold := coldParent(mod.Funcs[i].Name)
+		if cold && taken[mod.Funcs[i].Addr] {
 			renum[i] = NoFunc
 			continue
 		}
@@ -306,9 +306,9 @@ func (b *builder) assemble(res []*scanned) {
 		kept++
 		nb, ne, nc, nr = nb+len(res[i].blocks), ne+len(res[i].edges), nc+len(res[i].calls), nr+len(res[i].refs)
 	}
-	for i := range m.Funcs {
+	for i := range mod.Funcs {
 		if renum[i] == NoFunc {
-			if o := owner[m.Funcs[i].Addr]; o != FuncID(i) {
+			if o := owner[mod.Funcs[i].Addr]; o != FuncID(i) {
 				renum[i] = renum[o]
 			}
 		}
@@ -319,69 +319,69 @@ func (b *builder) assemble(res []*scanned) {
 		}
 		return renum[id]
 	}
-	m.blocks, m.edges = make([]Block, 0, nb), make([]Edge, 0, ne)
-	m.calls, m.CodeRefs = make([]Call, 0, nc), make([]CodeRef, 0, nr)
+	mod.blocks, mod.edges = make([]Block, 0, nb), make([]Edge, 0, ne)
+	mod.calls, mod.CodeRefs = make([]Call, 0, nc), make([]CodeRef, 0, nr)
 	funcs := make([]Func, 0, kept)
-	for i := range m.Funcs {
-		f, r := m.Funcs[i], res[i]
-		_, cold := coldParent(f.Name)
-		if cold && taken[f.Addr] {
+	for i := range mod.Funcs {
+		fn, parts := mod.Funcs[i], res[i]
+		_, cold := coldParent(fn.Name)
+		if cold && taken[fn.Addr] {
 			continue
 		}
 		if cold {
-			f.Flags |= FuncCold
+			fn.Flags |= FuncCold
 		}
-		f.Flags |= r.flags
+		fn.Flags |= parts.flags
 		if b.noReturn[i] {
-			f.Flags |= FuncNoReturn
+			fn.Flags |= FuncNoReturn
 		}
-		f.Parts = r.parts
-		f.block, f.nbl = int32(len(m.blocks)), int32(len(r.blocks))
-		base := int32(len(m.edges))
-		for _, bl := range r.blocks {
+		fn.Parts = parts.parts
+		fn.block, fn.nbl = int32(len(mod.blocks)), int32(len(parts.blocks))
+		base := int32(len(mod.edges))
+		for _, bl := range parts.blocks {
 			bl.edge += base
-			m.blocks = append(m.blocks, bl)
+			mod.blocks = append(mod.blocks, bl)
 		}
-		m.edges = append(m.edges, r.edges...)
-		f.call, f.ncl = int32(len(m.calls)), int32(len(r.calls))
-		for _, c := range r.calls {
+		mod.edges = append(mod.edges, parts.edges...)
+		fn.call, fn.ncl = int32(len(mod.calls)), int32(len(parts.calls))
+		for _, c := range parts.calls {
 			c.Caller, c.Target, c.Via = to(c.Caller), to(c.Target), to(c.Via)
-			m.calls = append(m.calls, c)
+			mod.calls = append(mod.calls, c)
 		}
-		for _, c := range r.refs {
+		for _, c := range parts.refs {
 			c.In, c.Func = to(c.In), to(c.Func)
-			m.CodeRefs = append(m.CodeRefs, c)
+			mod.CodeRefs = append(mod.CodeRefs, c)
 		}
-		if f.Flags&FuncThunk == 0 && r.endless(b) {
-			f.Flags |= FuncEndless
+		if fn.Flags&FuncThunk == 0 && parts.endless(b) {
+			fn.Flags |= FuncEndless
 		}
-		funcs = append(funcs, f)
+		funcs = append(funcs, fn)
 	}
-	m.Funcs = funcs
-	for i := range m.DataRefs {
-		m.DataRefs[i].Func = to(m.DataRefs[i].Func)
+	mod.Funcs = funcs
+	for i := range mod.DataRefs {
+		mod.DataRefs[i].Func = to(mod.DataRefs[i].Func)
 	}
-	m.DataRefs = slices.DeleteFunc(m.DataRefs, func(d DataRef) bool { return d.Func == NoFunc })
-	slices.SortStableFunc(m.CodeRefs, func(a, b CodeRef) int { return cmpU64(a.Addr, b.Addr) })
+	mod.DataRefs = slices.DeleteFunc(mod.DataRefs, func(d DataRef) bool { return d.Func == NoFunc })
+	slices.SortStableFunc(mod.CodeRefs, func(a, b CodeRef) int { return cmpU64(a.Addr, b.Addr) })
 }
 
 // endless reports whether a function can get into a loop that it never
 // leaves: some reachable cycle has no way to a return, to a tail call, or to a
 // call that ends the thread. BUG, panic and the like are no way out.
-func (r *scanned) endless(b *builder) bool {
-	n := len(r.blocks)
-	if n == 0 || r.flags&FuncUnknown != 0 {
+func (r *scanned) endless(build *builder) bool {
+	count := len(r.blocks)
+	if count == 0 || r.flags&FuncUnknown != 0 {
 		return false
 	}
 	ends := map[uint64]bool{}
 	for k := range r.calls {
-		if c := &r.calls[k]; c.Kind == CallDirect && c.Target != NoFunc && kfuncs.EndsThread(b.m.Funcs[c.Target].Name) {
+		if c := &r.calls[k]; c.Kind == CallDirect && c.Target != NoFunc && kfuncs.EndsThread(build.m.Funcs[c.Target].Name) {
 			ends[c.Site] = true
 		}
 	}
 	// out: blocks from which the function can be left.
-	out := make([]bool, n)
-	preds := make([][]int32, n)
+	out := make([]bool, count)
+	preds := make([][]int32, count)
 	var work []int32
 	for i := range r.blocks {
 		bl := &r.blocks[i]
@@ -417,7 +417,7 @@ func (r *scanned) endless(b *builder) bool {
 	// A block that cannot leave and has a successor lies on, or leads to, a
 	// cycle that cannot be left, unless all its ways end in BUG: look for a
 	// cycle among such blocks.
-	state := make([]uint8, n)
+	state := make([]uint8, count)
 	type frame struct{ b, e int32 }
 	for i := range r.blocks {
 		if out[i] || state[i] != 0 {
@@ -426,15 +426,15 @@ func (r *scanned) endless(b *builder) bool {
 		stack := []frame{{int32(i), 0}}
 		state[i] = 1
 		for len(stack) > 0 {
-			f := &stack[len(stack)-1]
-			bl := &r.blocks[f.b]
-			if f.e == int32(bl.nedg) {
-				state[f.b] = 2
+			top := &stack[len(stack)-1]
+			bl := &r.blocks[top.b]
+			if top.e == int32(bl.nedg) {
+				state[top.b] = 2
 				stack = stack[:len(stack)-1]
 				continue
 			}
-			to := r.edges[bl.edge+f.e].To
-			f.e++
+			to := r.edges[bl.edge+top.e].To
+			top.e++
 			switch state[to] {
 			case 1:
 				return true

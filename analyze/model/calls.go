@@ -8,52 +8,52 @@ import (
 
 // call records a direct call and reports whether it is known not to return.
 func (s *scanner) call(site, target uint64, regs *argRegs) bool {
-	b := s.b
-	c := Call{Site: site, Caller: s.fn, Via: NoFunc, Kind: CallDirect}
-	c.Target = b.funcAt(target)
-	if c.Target == NoFunc {
-		s.out.calls = append(s.out.calls, c)
+	build := s.b
+	call := Call{Site: site, Caller: s.fn, Via: NoFunc, Kind: CallDirect}
+	call.Target = build.funcAt(target)
+	if call.Target == NoFunc {
+		s.out.calls = append(s.out.calls, call)
 		return false
 	}
-	t := &b.m.Funcs[c.Target]
+	fn := &build.m.Funcs[call.Target]
 	switch {
-	case b.indirectThunk[c.Target]:
-		c.Kind, c.Via, c.Target = CallIndirect, c.Target, NoFunc
+	case build.indirectThunk[call.Target]:
+		call.Kind, call.Via, call.Target = CallIndirect, call.Target, NoFunc
 		s.out.flags |= FuncIndirect
-	case t.Flags&FuncTrampoline != 0:
-		c.Kind, c.Via, c.Target = CallStatic, c.Target, b.trampoline[c.Target]
+	case fn.Flags&FuncTrampoline != 0:
+		call.Kind, call.Via, call.Target = CallStatic, call.Target, build.trampoline[call.Target]
 	default:
-		c.Interior = target != t.Addr
+		call.Interior = target != fn.Addr
 	}
-	s.out.calls = append(s.out.calls, c)
+	s.out.calls = append(s.out.calls, call)
 	regs.flush(s, site)
-	return c.Target != NoFunc && !c.Interior && b.noReturn[c.Target]
+	return call.Target != NoFunc && !call.Interior && build.noReturn[call.Target]
 }
 
 // tail records a jump out of the function and says how it ends the block.
 func (s *scanner) tail(site, target uint64, regs *argRegs) ctl {
-	b := s.b
-	c := Call{Site: site, Caller: s.fn, Via: NoFunc, Kind: CallTail}
-	c.Target = b.funcAt(target)
-	if c.Target == NoFunc {
+	build := s.b
+	call := Call{Site: site, Caller: s.fn, Via: NoFunc, Kind: CallTail}
+	call.Target = build.funcAt(target)
+	if call.Target == NoFunc {
 		s.out.flags |= FuncUnknown
 		return ctl{term: TermUnknown}
 	}
-	t := &b.m.Funcs[c.Target]
+	fn := &build.m.Funcs[call.Target]
 	switch {
-	case b.returnThunk[c.Target]:
+	case build.returnThunk[call.Target]:
 		return ctl{term: TermReturn}
-	case b.indirectThunk[c.Target]:
-		c.Kind, c.Via, c.Target = CallTailInd, c.Target, NoFunc
+	case build.indirectThunk[call.Target]:
+		call.Kind, call.Via, call.Target = CallTailInd, call.Target, NoFunc
 		s.out.flags |= FuncIndirect
-		s.out.calls = append(s.out.calls, c)
+		s.out.calls = append(s.out.calls, call)
 		return s.indirectEnd()
-	case t.Flags&FuncTrampoline != 0:
-		c.Kind, c.Via, c.Target = CallStaticEnd, c.Target, b.trampoline[c.Target]
+	case fn.Flags&FuncTrampoline != 0:
+		call.Kind, call.Via, call.Target = CallStaticEnd, call.Target, build.trampoline[call.Target]
 	default:
-		c.Interior = target != t.Addr
+		call.Interior = target != fn.Addr
 	}
-	s.out.calls = append(s.out.calls, c)
+	s.out.calls = append(s.out.calls, call)
 	if regs != nil {
 		regs.flush(s, site)
 	}
@@ -62,25 +62,25 @@ func (s *scanner) tail(site, target uint64, regs *argRegs) ctl {
 
 // indirect records a call or jump through a register or memory.
 func (s *scanner) indirect(in *machine.Inst, jump bool) {
-	c := Call{Site: in.Addr, Caller: s.fn, Target: NoFunc, Via: NoFunc, Kind: CallIndirect}
+	call := Call{Site: in.Addr, Caller: s.fn, Target: NoFunc, Via: NoFunc, Kind: CallIndirect}
 	if jump {
-		c.Kind = CallTailInd
+		call.Kind = CallTailInd
 	}
 	if to := &in.Args[0]; to.Kind == machine.KindMem && to.Mem.Seg == machine.SegNone {
 		if slot, ok := in.FixedAddr(to.Mem); ok {
-			c.Slot = slot
+			call.Slot = slot
 			if s.b.pvOps.Contains(slot) {
-				c.Kind = CallParavirt
+				call.Kind = CallParavirt
 				if w, err := s.b.p.Read(slot, 8); err == nil {
-					c.Target = s.b.entryAt(le.Uint64(w))
+					call.Target = s.b.entryAt(le.Uint64(w))
 				}
 			}
 		}
 	}
-	if c.Kind != CallParavirt {
+	if call.Kind != CallParavirt {
 		s.out.flags |= FuncIndirect
 	}
-	s.out.calls = append(s.out.calls, c)
+	s.out.calls = append(s.out.calls, call)
 }
 
 // indirectEnd is the end of a block with an indirect jump: a computed goto in
@@ -89,8 +89,8 @@ func (s *scanner) indirectEnd() ctl { return ctl{term: TermIndirect} }
 
 // altTargets lists where replacements of the instruction at a jump to; 0
 // stands for a replacement that does not jump.
-func (s *scanner) altTargets(a uint64) []uint64 {
-	alts := s.b.tab.alt[a]
+func (s *scanner) altTargets(addr uint64) []uint64 {
+	alts := s.b.tab.alt[addr]
 	if len(alts) == 0 {
 		return nil
 	}
@@ -100,32 +100,32 @@ func (s *scanner) altTargets(a uint64) []uint64 {
 		out = append(out, to)
 	}
 	if slices.IndexFunc(out, func(t uint64) bool { return t != 0 }) < 0 {
-		if _, jumps := s.b.p.branchAt(a, maxInst, machine.Jump); !jumps {
+		if _, jumps := s.b.p.branchAt(addr, maxInst, machine.Jump); !jumps {
 			return nil // nothing here transfers control
 		}
 	}
 	return out
 }
 
-func (s *scanner) withAlts(c ctl, alts []uint64) ctl {
+func (s *scanner) withAlts(kind ctl, alts []uint64) ctl {
 	for _, to := range alts {
 		switch {
 		case to == 0:
-			c.falls = true
+			kind.falls = true
 		case s.own(to):
-			c.add(to, EdgeAlt)
+			kind.add(to, EdgeAlt)
 		default:
-			s.tail(c.site, to, nil)
+			s.tail(kind.site, to, nil)
 		}
 	}
-	if c.term == TermJump && (c.falls || c.nto > 1) {
-		c.term = TermCond
+	if kind.term == TermJump && (kind.falls || kind.nto > 1) {
+		kind.term = TermCond
 	}
-	return c
+	return kind
 }
 
 // altCall records a call that a replacement of the instruction at a makes.
-func (s *scanner) altCall(a uint64, alt altInsn) {
+func (s *scanner) altCall(addr uint64, alt altInsn) {
 	target, ok := s.b.p.branchAt(alt.repl, alt.replLen, machine.Call)
 	if !ok {
 		return
@@ -134,5 +134,5 @@ func (s *scanner) altCall(a uint64, alt altInsn) {
 	if t == NoFunc || s.b.indirectThunk[t] {
 		return
 	}
-	s.out.calls = append(s.out.calls, Call{Site: a, Caller: s.fn, Target: t, Via: NoFunc, Kind: CallAlt})
+	s.out.calls = append(s.out.calls, Call{Site: addr, Caller: s.fn, Target: t, Via: NoFunc, Kind: CallAlt})
 }

@@ -27,27 +27,27 @@ func (s *scanner) cut() {
 
 // cutPart makes blocks of one part, notes where each begins, and returns where the
 // last one ends, 0 when there is none.
-func (s *scanner) cutPart(p *part, ctlAt map[uint64]*ctl, blockAt map[uint64]int32) (end uint64) {
+func (s *scanner) cutPart(piece *part, ctlAt map[uint64]*ctl, blockAt map[uint64]int32) (end uint64) {
 	var open *Block // the block that the instructions before belong to
-	for off := 0; off < len(p.mark); {
-		mark := p.mark[off]
+	for off := 0; off < len(piece.mark); {
+		mark := piece.mark[off]
 		if mark&markLen == 0 {
 			off++
 			continue
 		}
-		a := p.start + uint64(off)
-		if mark&markLeader != 0 || open == nil || open.End != a || open.Term != TermFall {
-			blockAt[a] = int32(len(s.out.blocks))
-			s.out.blocks = append(s.out.blocks, Block{Start: a, Term: TermFall})
+		addr := piece.start + uint64(off)
+		if mark&markLeader != 0 || open == nil || open.End != addr || open.Term != TermFall {
+			blockAt[addr] = int32(len(s.out.blocks))
+			s.out.blocks = append(s.out.blocks, Block{Start: addr, Term: TermFall})
 			open = &s.out.blocks[len(s.out.blocks)-1]
 		}
-		open.Last, open.End = a, a+uint64(mark&markLen)
+		open.Last, open.End = addr, addr+uint64(mark&markLen)
 		end = open.End
 
 		if mark&markCtl != 0 {
-			open.Term = ctlAt[a].term
-			if next := open.End - p.start; open.Term == TermFall && next < uint64(len(p.mark)) {
-				p.mark[next] |= markLeader // an edge of its own keeps the next instruction apart
+			open.Term = ctlAt[addr].term
+			if next := open.End - piece.start; open.Term == TermFall && next < uint64(len(piece.mark)) {
+				piece.mark[next] |= markLeader // an edge of its own keeps the next instruction apart
 			}
 		}
 		off += int(mark & markLen)
@@ -59,38 +59,38 @@ func (s *scanner) cutPart(p *part, ctlAt map[uint64]*ctl, blockAt map[uint64]int
 const maxEdges = 255
 
 // connect adds the edges of a block.
-func (s *scanner) connect(b *Block, ctlAt map[uint64]*ctl, blockAt map[uint64]int32) {
-	o := s.out
-	b.edge = int32(len(o.edges))
+func (s *scanner) connect(blk *Block, ctlAt map[uint64]*ctl, blockAt map[uint64]int32) {
+	parts := s.out
+	blk.edge = int32(len(parts.edges))
 	add := func(to uint64, k EdgeKind) {
 		if block, ok := blockAt[to]; ok {
-			o.edges = append(o.edges, Edge{To: block, Kind: k})
+			parts.edges = append(parts.edges, Edge{To: block, Kind: k})
 			return
 		}
-		o.flags |= FuncUnknown
-		b.Term = TermUnknown
+		parts.flags |= FuncUnknown
+		blk.Term = TermUnknown
 	}
 
-	c := ctlAt[b.Last]
-	if c == nil || c.falls {
-		add(b.End, EdgeFall)
+	transfer := ctlAt[blk.Last]
+	if transfer == nil || transfer.falls {
+		add(blk.End, EdgeFall)
 	}
-	if c != nil {
-		for k := range int(c.nto) {
-			add(c.to[k], c.kinds[k])
+	if transfer != nil {
+		for k := range int(transfer.nto) {
+			add(transfer.to[k], transfer.kinds[k])
 		}
-		if c.term == TermIndirect {
+		if transfer.term == TermIndirect {
 			for _, a := range s.b.interior[s.fn] {
 				add(a, EdgeIndirect)
 			}
 		}
 	}
 
-	n := len(o.edges) - int(b.edge)
-	if n > maxEdges {
-		n = maxEdges
-		o.edges = o.edges[:int(b.edge)+n]
-		o.flags |= FuncUnknown
+	count := len(parts.edges) - int(blk.edge)
+	if count > maxEdges {
+		count = maxEdges
+		parts.edges = parts.edges[:int(blk.edge)+count]
+		parts.flags |= FuncUnknown
 	}
-	b.nedg = uint8(n)
+	blk.nedg = uint8(count)
 }

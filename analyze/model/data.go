@@ -9,39 +9,39 @@ import (
 // function's start, and initcall tables of 4-byte self-relative offsets. Words
 // that point into a function (computed gotos) become extra entry points.
 func (b *builder) scanData() {
-	p, m := b.p, b.m
+	prog, mod := b.p, b.m
 	if len(b.starts) == 0 {
 		return
 	}
 	b.interior = map[FuncID][]uint64{}
 	var skip []Range
 	for _, n := range []string{"_mcount_loc", "_kprobe_blacklist", "_error_injection_whitelist"} {
-		start, ok1 := p.Lookup("__start" + n)
-		stop, ok2 := p.Lookup("__stop" + n)
+		start, ok1 := prog.Lookup("__start" + n)
+		stop, ok2 := prog.Lookup("__stop" + n)
 		if ok1 && ok2 {
 			skip = append(skip, Range{start, stop})
 		}
 	}
 	lo, hi := b.starts[0], b.m.Funcs[len(b.m.Funcs)-1].End
-	for i := range p.segs {
-		s := &p.segs[i]
-		if s.Exec || len(s.Data) < 8 || skipData(s.Name) {
+	for i := range prog.segs {
+		segment := &prog.segs[i]
+		if segment.Exec || len(segment.Data) < 8 || skipData(segment.Name) {
 			continue
 		}
-		first := int(-s.Addr & 7)
-		for o := first; o+8 <= len(s.Data); o += 8 {
-			w := le.Uint64(s.Data[o:])
-			if w < lo || w > hi {
+		first := int(-segment.Addr & 7)
+		for off := first; off+8 <= len(segment.Data); off += 8 {
+			word := le.Uint64(segment.Data[off:])
+			if word < lo || word > hi {
 				continue
 			}
-			if id, ok := b.byStart[w]; ok {
-				if slices.ContainsFunc(skip, func(r Range) bool { return r.Contains(s.Addr + uint64(o)) }) {
+			if id, ok := b.byStart[word]; ok {
+				if slices.ContainsFunc(skip, func(r Range) bool { return r.Contains(segment.Addr + uint64(off)) }) {
 					continue
 				}
-				m.DataRefs = append(m.DataRefs, DataRef{Addr: s.Addr + uint64(o), Func: id})
-			} else if s.Name == ".rodata" || strings.HasPrefix(s.Name, ".rodata.") {
-				if id := b.funcAt(w); id != NoFunc && p.codeAt(w) {
-					b.interior[id] = append(b.interior[id], w)
+				mod.DataRefs = append(mod.DataRefs, DataRef{Addr: segment.Addr + uint64(off), Func: id})
+			} else if segment.Name == ".rodata" || strings.HasPrefix(segment.Name, ".rodata.") {
+				if id := b.funcAt(word); id != NoFunc && prog.codeAt(word) {
+					b.interior[id] = append(b.interior[id], word)
 				}
 			}
 		}
@@ -51,7 +51,7 @@ func (b *builder) scanData() {
 		b.interior[id] = slices.Compact(l)
 	}
 	b.scanInitcalls()
-	slices.SortStableFunc(m.DataRefs, func(a, b DataRef) int { return cmpU64(a.Addr, b.Addr) })
+	slices.SortStableFunc(mod.DataRefs, func(a, b DataRef) int { return cmpU64(a.Addr, b.Addr) })
 }
 
 // skipData tells sections whose words are no pointers.
@@ -73,13 +73,13 @@ func (b *builder) scanInitcalls() {
 	if !ok1 || !ok2 || end <= start || end-start > 1<<20 {
 		return
 	}
-	d, err := b.p.Read(start, int(end-start))
+	data, err := b.p.Read(start, int(end-start))
 	if err != nil {
 		return
 	}
-	for o := 0; o+4 <= len(d); o += 4 {
+	for o := 0; o+4 <= len(data); o += 4 {
 		a := start + uint64(o)
-		if id := b.entryAt(a + uint64(int64(int32(le.Uint32(d[o:]))))); id != NoFunc {
+		if id := b.entryAt(a + uint64(int64(int32(le.Uint32(data[o:]))))); id != NoFunc {
 			b.m.DataRefs = append(b.m.DataRefs, DataRef{Addr: a, Func: id})
 		}
 	}

@@ -27,37 +27,37 @@ type partOf struct {
 
 // finish builds the derived indices.
 func (m *Model) finish() {
-	n := len(m.Funcs)
-	x := &m.index
-	x.byName = make(map[string][]FuncID, n)
+	count := len(m.Funcs)
+	idx := &m.index
+	idx.byName = make(map[string][]FuncID, count)
 	for i := range m.Funcs {
 		f := &m.Funcs[i]
-		x.byName[f.Name] = append(x.byName[f.Name], FuncID(i))
+		idx.byName[f.Name] = append(idx.byName[f.Name], FuncID(i))
 		for _, a := range f.Aliases {
-			x.byName[a] = append(x.byName[a], FuncID(i))
+			idx.byName[a] = append(idx.byName[a], FuncID(i))
 		}
 		for _, r := range f.Parts {
-			x.parts = append(x.parts, partOf{r, FuncID(i)})
+			idx.parts = append(idx.parts, partOf{r, FuncID(i)})
 		}
 	}
-	sort.SliceStable(x.parts, func(i, j int) bool { return x.parts[i].r.Start < x.parts[j].r.Start })
-	x.callIn, x.callAt = group(n, len(m.calls), func(i int) FuncID { return m.calls[i].Target })
-	x.dataIn, x.dataAt = group(n, len(m.DataRefs), func(i int) FuncID { return m.DataRefs[i].Func })
-	x.codeIn, x.codeAt = group(n, len(m.CodeRefs), func(i int) FuncID { return m.CodeRefs[i].Func })
+	sort.SliceStable(idx.parts, func(i, j int) bool { return idx.parts[i].r.Start < idx.parts[j].r.Start })
+	idx.callIn, idx.callAt = group(count, len(m.calls), func(i int) FuncID { return m.calls[i].Target })
+	idx.dataIn, idx.dataAt = group(count, len(m.DataRefs), func(i int) FuncID { return m.DataRefs[i].Func })
+	idx.codeIn, idx.codeAt = group(count, len(m.CodeRefs), func(i int) FuncID { return m.CodeRefs[i].Func })
 }
 
 // group lists the numbers 0..count-1 by key, and where each key's begin.
-func group(n, count int, key func(int) FuncID) (list, at []int32) {
-	at = make([]int32, n+1)
+func group(funcs, count int, key func(int) FuncID) (list, at []int32) {
+	at = make([]int32, funcs+1)
 	for i := range count {
 		if k := key(i); k != NoFunc {
 			at[k+1]++
 		}
 	}
-	for i := range n {
+	for i := range funcs {
 		at[i+1] += at[i]
 	}
-	list = make([]int32, at[n])
+	list = make([]int32, at[funcs])
 	pos := slices.Clone(at)
 	for i := range count {
 		if k := key(i); k != NoFunc {
@@ -76,17 +76,17 @@ func (m *Model) Lookup(name string) []FuncID { return m.index.byName[name] }
 
 // At returns the function that holds an address, in its main range or out of
 // line; NoFunc when none does. Shared out-of-line code counts for the first.
-func (m *Model) At(a uint64) FuncID {
-	i := sort.Search(len(m.Funcs), func(i int) bool { return m.Funcs[i].Addr > a }) - 1
-	if i >= 0 && a < m.Funcs[i].End {
+func (m *Model) At(addr uint64) FuncID {
+	i := sort.Search(len(m.Funcs), func(i int) bool { return m.Funcs[i].Addr > addr }) - 1
+	if i >= 0 && addr < m.Funcs[i].End {
 		return FuncID(i)
 	}
 	p := m.index.parts
-	for j := sort.Search(len(p), func(j int) bool { return p[j].r.Start > a }) - 1; j >= 0; j-- {
-		if p[j].r.Contains(a) {
+	for j := sort.Search(len(p), func(j int) bool { return p[j].r.Start > addr }) - 1; j >= 0; j-- {
+		if p[j].r.Contains(addr) {
 			return p[j].fn
 		}
-		if p[j].r.Start+1<<16 < a {
+		if p[j].r.Start+1<<16 < addr {
 			break
 		}
 	}
@@ -161,14 +161,14 @@ func (m *Model) AddressTaken(id FuncID) bool {
 }
 
 // Instructions decodes a block. Undecodable bytes end it early.
-func (m *Model) Instructions(b *Block) iter.Seq[machine.Inst] {
+func (m *Model) Instructions(block *Block) iter.Seq[machine.Inst] {
 	return func(yield func(machine.Inst) bool) {
-		code, err := m.Prog.Read(b.Start, int(b.End-b.Start))
+		code, err := m.Prog.Read(block.Start, int(block.End-block.Start))
 		if err != nil {
 			return
 		}
-		for a := b.Start; a < b.End; {
-			in, err := m.Prog.arch.Decode(code[a-b.Start:], a)
+		for a := block.Start; a < block.End; {
+			in, err := m.Prog.arch.Decode(code[a-block.Start:], a)
 			if err != nil || !yield(in) {
 				return
 			}
@@ -199,23 +199,23 @@ type Stats struct {
 
 // Stats counts.
 func (m *Model) Stats() Stats {
-	s := Stats{Funcs: len(m.Funcs), Blocks: len(m.blocks), Edges: len(m.edges), Calls: len(m.calls), DataRefs: len(m.DataRefs), CodeRefs: len(m.CodeRefs)}
+	stats := Stats{Funcs: len(m.Funcs), Blocks: len(m.blocks), Edges: len(m.edges), Calls: len(m.calls), DataRefs: len(m.DataRefs), CodeRefs: len(m.CodeRefs)}
 	for i := range m.calls {
 		if m.calls[i].Target == NoFunc {
-			s.Indirect++
+			stats.Indirect++
 		}
 	}
 	for i := range m.Funcs {
-		f := &m.Funcs[i]
-		if f.Unknown() {
-			s.Unknown++
+		fn := &m.Funcs[i]
+		if fn.Unknown() {
+			stats.Unknown++
 		}
-		if f.Flags&FuncNoReturn != 0 {
-			s.NoReturn++
+		if fn.Flags&FuncNoReturn != 0 {
+			stats.NoReturn++
 		}
-		if f.Flags&FuncEndless != 0 {
-			s.Endless++
+		if fn.Flags&FuncEndless != 0 {
+			stats.Endless++
 		}
 	}
-	return s
+	return stats
 }

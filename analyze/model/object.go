@@ -31,76 +31,76 @@ type ObjectOptions struct {
 // applies its relocations. Undefined symbols take their address in the base
 // program, else a made-up one; both become extern functions or data of the
 // result. Relocations that cannot be applied are an error.
-func FromObject(f *elfobj.File, o ObjectOptions) (*Program, error) {
-	arch, err := machine.For(f.Machine)
+func FromObject(elfFile *elfobj.File, opts ObjectOptions) (*Program, error) {
+	arch, err := machine.For(elfFile.Machine)
 	if err != nil {
 		return nil, fmt.Errorf("model object: %w", err)
 	}
-	p := &Program{Name: o.Name, arch: arch, base: o.Base}
-	if p.Name == "" {
-		p.Name = "object"
+	prog := &Program{Name: opts.Name, arch: arch, base: opts.Base}
+	if prog.Name == "" {
+		prog.Name = "object"
 	}
-	addrs := make([]uint64, len(f.Sections))
+	addrs := make([]uint64, len(elfFile.Sections))
 	next := uint64(objectBase)
-	for i := range f.Sections {
-		s := &f.Sections[i]
-		if s.Flags&elf.SHF_ALLOC == 0 || s.Type == elf.SHT_NULL {
+	for i := range elfFile.Sections {
+		section := &elfFile.Sections[i]
+		if section.Flags&elf.SHF_ALLOC == 0 || section.Type == elf.SHT_NULL {
 			continue
 		}
-		align := max(s.Align, 16)
+		align := max(section.Align, 16)
 		next = (next + align - 1) &^ (align - 1)
 		addrs[i] = next
-		seg := Segment{Name: s.Name, Addr: next, Size: s.Size, Exec: s.Flags&elf.SHF_EXECINSTR != 0}
-		if s.Type != elf.SHT_NOBITS {
-			seg.Data = slices.Clone(s.Data)
+		seg := Segment{Name: section.Name, Addr: next, Size: section.Size, Exec: section.Flags&elf.SHF_EXECINSTR != 0}
+		if section.Type != elf.SHT_NOBITS {
+			seg.Data = slices.Clone(section.Data)
 		}
 		// Leave a gap, so that an address one past a section is in none.
-		next += s.Size + 16
+		next += section.Size + 16
 		if next-objectBase > 1<<29 {
-			return nil, fmt.Errorf("model %s: sections are too large", p.Name)
+			return nil, fmt.Errorf("model %s: sections are too large", prog.Name)
 		}
-		p.segs = append(p.segs, seg)
+		prog.segs = append(prog.segs, seg)
 	}
-	values, err := p.bind(f, addrs, o.Base)
+	values, err := prog.bind(elfFile, addrs, opts.Base)
 	if err != nil {
 		return nil, err
 	}
-	if err := p.relocate(f, addrs, values); err != nil {
+	if err := prog.relocate(elfFile, addrs, values); err != nil {
 		return nil, err
 	}
-	p.sortSegments()
-	p.sortSymbols(nil)
+	prog.sortSegments()
+	prog.sortSymbols(nil)
 	table := func(name string) ([]byte, uint64) {
-		for i := range p.segs {
-			if p.segs[i].Name == name {
-				return p.segs[i].Data, p.segs[i].Addr
+		for i := range prog.segs {
+			if prog.segs[i].Name == name {
+				return prog.segs[i].Data, prog.segs[i].Addr
 			}
 		}
 		return nil, 0
 	}
-	t := &p.tables
+	t := &prog.tables
 	t.bug, t.bugAt = table("__bug_table")
 	t.extable, t.extableAt = table("__ex_table")
 	t.jump, t.jumpAt = table("__jump_table")
 	t.alt, t.altAt = table(".altinstructions")
-	return p, nil
+	return prog, nil
 }
 
 // bind gives every symbol its value and lists the named ones.
-func (p *Program) bind(f *elfobj.File, addrs []uint64, base *Program) ([]uint64, error) {
-	values := make([]uint64, len(f.Symbols))
+func (p *Program) bind(elfFile *elfobj.File, addrs []uint64, base *Program) ([]uint64, error) {
+	values := make([]uint64, len(elfFile.Symbols))
 	externs, apart := uint64(0), uint64(1)<<16
-	for n := uint64(len(f.Symbols)); apart > 16 && n*apart > externSize; {
+	for n := uint64(len(elfFile.Symbols)); apart > 16 && n*apart > externSize; {
 		apart /= 2
 	}
-	for i := range f.Symbols {
-		s := &f.Symbols[i]
+	for i := range elfFile.Symbols {
+		elfSym := &elfFile.Symbols[i]
 		switch {
 		case i == 0:
-		case s.Sec == elfobj.SecAbs:
-			values[i] = s.Value
-		case s.Sec == elfobj.SecUndef, s.Sec == elfobj.SecLivepatch, s.Sec == elfobj.SecCommon:
-			name := s.Name
+		case elfSym.Sec == elfobj.SecAbs:
+			values[i] = elfSym.Value
+		case elfSym.Sec == elfobj.SecUndef, elfSym.Sec == elfobj.SecLivepatch, elfSym.Sec == elfobj.SecCommon:
+			name := elfSym.Name
 			if k, err := elfobj.ParseKlpSymbol(name); err == nil {
 				name = k.Name
 			}
@@ -116,50 +116,50 @@ func (p *Program) bind(f *elfobj.File, addrs []uint64, base *Program) ([]uint64,
 			}
 			values[i] = sym.Addr
 			p.syms = append(p.syms, sym)
-		case int(s.Sec) < len(addrs) && s.Sec > 0:
-			values[i] = addrs[s.Sec] + s.Value
-			if s.Name == "" || s.Type == elf.STT_SECTION || s.Type == elf.STT_FILE || addrs[s.Sec] == 0 {
+		case int(elfSym.Sec) < len(addrs) && elfSym.Sec > 0:
+			values[i] = addrs[elfSym.Sec] + elfSym.Value
+			if elfSym.Name == "" || elfSym.Type == elf.STT_SECTION || elfSym.Type == elf.STT_FILE || addrs[elfSym.Sec] == 0 {
 				continue
 			}
-			code := p.codeAt(values[i]) && !strings.HasPrefix(s.Name, ".L") && !padding(s.Name)
-			p.syms = append(p.syms, Symbol{Name: s.Name, Addr: values[i], Size: s.Size, Code: code && (s.Type == elf.STT_FUNC || s.Type == elf.STT_NOTYPE)})
+			code := p.codeAt(values[i]) && !strings.HasPrefix(elfSym.Name, ".L") && !padding(elfSym.Name)
+			p.syms = append(p.syms, Symbol{Name: elfSym.Name, Addr: values[i], Size: elfSym.Size, Code: code && (elfSym.Type == elf.STT_FUNC || elfSym.Type == elf.STT_NOTYPE)})
 		default:
-			return nil, fmt.Errorf("model %s: symbol %s: section %d does not exist", p.Name, s.Name, s.Sec)
+			return nil, fmt.Errorf("model %s: symbol %s: section %d does not exist", p.Name, elfSym.Name, elfSym.Sec)
 		}
 	}
 	return values, nil
 }
 
-func (p *Program) relocate(f *elfobj.File, addrs, values []uint64) error {
+func (p *Program) relocate(elfFile *elfobj.File, addrs, values []uint64) error {
 	segOf := map[uint64]*Segment{}
 	for i := range p.segs {
 		segOf[p.segs[i].Addr] = &p.segs[i]
 	}
-	for i := range f.Sections {
-		s := &f.Sections[i]
-		if addrs[i] == 0 || s.Type == elf.SHT_NOBITS {
+	for i := range elfFile.Sections {
+		section := &elfFile.Sections[i]
+		if addrs[i] == 0 || section.Type == elf.SHT_NOBITS {
 			continue
 		}
 		seg := segOf[addrs[i]]
 		apply := func(rs []elfobj.Reloc) error {
-			for _, r := range rs {
-				if int(r.Sym) >= len(values) || r.Off > uint64(len(seg.Data)) {
-					return fmt.Errorf("model %s: relocation at %s+%#x is out of range", p.Name, s.Name, r.Off)
+			for _, rel := range rs {
+				if int(rel.Sym) >= len(values) || rel.Off > uint64(len(seg.Data)) {
+					return fmt.Errorf("model %s: relocation at %s+%#x is out of range", p.Name, section.Name, rel.Off)
 				}
-				if noAddresses(s.Name) {
+				if noAddresses(section.Name) {
 					continue
 				}
-				v := values[r.Sym] + uint64(r.Addend)
-				if err := x86.Apply(seg.Data[r.Off:], r.Type, v, seg.Addr+r.Off); err != nil {
-					return fmt.Errorf("model %s: %s+%#x: %w", p.Name, s.Name, r.Off, err)
+				v := values[rel.Sym] + uint64(rel.Addend)
+				if err := x86.Apply(seg.Data[rel.Off:], rel.Type, v, seg.Addr+rel.Off); err != nil {
+					return fmt.Errorf("model %s: %s+%#x: %w", p.Name, section.Name, rel.Off, err)
 				}
 			}
 			return nil
 		}
-		if err := apply(s.Relocs); err != nil {
+		if err := apply(section.Relocs); err != nil {
 			return err
 		}
-		for _, k := range s.KlpRelocs {
+		for _, k := range section.KlpRelocs {
 			if err := apply(k.Relocs); err != nil {
 				return err
 			}

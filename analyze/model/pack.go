@@ -7,147 +7,147 @@ import (
 )
 
 // Pack writes a model without its program.
-func (m *Model) Pack(w *pack.Writer) {
-	w.Uint(uint64(len(m.Funcs)))
+func (m *Model) Pack(writer *pack.Writer) {
+	writer.Uint(uint64(len(m.Funcs)))
 	last := uint64(0)
 	for i := range m.Funcs {
-		f := &m.Funcs[i]
-		w.String(f.Name)
-		w.Uint(f.Addr - last)
-		last = f.Addr
-		w.Uint(f.End - f.Addr)
-		w.Uint(uint64(len(f.Parts)))
-		for _, r := range f.Parts {
-			w.Uint(r.Start)
-			w.Uint(r.End - r.Start)
+		fn := &m.Funcs[i]
+		writer.String(fn.Name)
+		writer.Uint(fn.Addr - last)
+		last = fn.Addr
+		writer.Uint(fn.End - fn.Addr)
+		writer.Uint(uint64(len(fn.Parts)))
+		for _, r := range fn.Parts {
+			writer.Uint(r.Start)
+			writer.Uint(r.End - r.Start)
 		}
-		w.Uint(uint64(len(f.Aliases)))
-		for _, a := range f.Aliases {
-			w.String(a)
+		writer.Uint(uint64(len(fn.Aliases)))
+		for _, a := range fn.Aliases {
+			writer.String(a)
 		}
-		w.Uint(uint64(f.Flags))
-		w.Uint(uint64(f.nbl))
-		w.Uint(uint64(f.ncl))
+		writer.Uint(uint64(fn.Flags))
+		writer.Uint(uint64(fn.nbl))
+		writer.Uint(uint64(fn.ncl))
 	}
-	w.Uint(uint64(len(m.blocks)))
+	writer.Uint(uint64(len(m.blocks)))
 	last = 0
 	for i := range m.blocks {
-		b := &m.blocks[i]
-		w.Int(int64(b.Start - last))
-		last = b.End
-		w.Uint(b.End - b.Start)
-		w.Uint(b.End - b.Last)
-		w.Uint(uint64(b.Term))
-		w.Uint(uint64(b.nedg))
+		block := &m.blocks[i]
+		writer.Int(int64(block.Start - last))
+		last = block.End
+		writer.Uint(block.End - block.Start)
+		writer.Uint(block.End - block.Last)
+		writer.Uint(uint64(block.Term))
+		writer.Uint(uint64(block.nedg))
 	}
-	w.Uint(uint64(len(m.edges)))
+	writer.Uint(uint64(len(m.edges)))
 	for _, e := range m.edges {
-		w.Uint(uint64(e.To))
-		w.Uint(uint64(e.Kind))
+		writer.Uint(uint64(e.To))
+		writer.Uint(uint64(e.Kind))
 	}
-	w.Uint(uint64(len(m.calls)))
+	writer.Uint(uint64(len(m.calls)))
 	last = 0
 	for i := range m.calls {
-		c := &m.calls[i]
-		w.Int(int64(c.Site - last))
-		last = c.Site
-		w.Int(int64(c.Target))
-		w.Int(int64(c.Via))
-		w.Uint(c.Slot)
-		w.Uint(uint64(c.Kind))
-		w.Bool(c.Interior)
+		call := &m.calls[i]
+		writer.Int(int64(call.Site - last))
+		last = call.Site
+		writer.Int(int64(call.Target))
+		writer.Int(int64(call.Via))
+		writer.Uint(call.Slot)
+		writer.Uint(uint64(call.Kind))
+		writer.Bool(call.Interior)
 	}
-	w.Uint(uint64(len(m.DataRefs)))
+	writer.Uint(uint64(len(m.DataRefs)))
 	last = 0
 	for _, d := range m.DataRefs {
-		w.Int(int64(d.Addr - last))
+		writer.Int(int64(d.Addr - last))
 		last = d.Addr
-		w.Uint(uint64(d.Func))
+		writer.Uint(uint64(d.Func))
 	}
-	w.Uint(uint64(len(m.CodeRefs)))
+	writer.Uint(uint64(len(m.CodeRefs)))
 	last = 0
-	for _, c := range m.CodeRefs {
-		w.Int(int64(c.Addr - last))
-		last = c.Addr
-		w.Int(int64(c.In))
-		w.Int(int64(c.Func))
-		w.Uint(c.Call)
-		w.Int(int64(c.Arg))
+	for _, ref := range m.CodeRefs {
+		writer.Int(int64(ref.Addr - last))
+		last = ref.Addr
+		writer.Int(int64(ref.In))
+		writer.Int(int64(ref.Func))
+		writer.Uint(ref.Call)
+		writer.Int(int64(ref.Arg))
 	}
 }
 
 // Unpack reads a model of a program that Pack has written. The error is
 // pack.ErrCorrupt; a model that is returned is consistent in itself.
-func Unpack(p *Program, r *pack.Reader) (*Model, error) {
-	m := &Model{Prog: p}
+func Unpack(p *Program, reader *pack.Reader) (*Model, error) {
+	mod := &Model{Prog: p}
 	// Each element takes at least as many bytes as it has fields, which bounds
 	// what a corrupt length can allocate.
-	n := r.Len()
-	m.Funcs = make([]Func, 0, n)
+	n := reader.Len()
+	mod.Funcs = make([]Func, 0, n)
 	last := uint64(0)
 	var blocks, calls int64
 	for range n {
-		f := Func{Name: r.String()}
-		f.Addr = last + r.Uint()
-		if f.Addr < last {
-			r.Fail()
+		fn := Func{Name: reader.String()}
+		fn.Addr = last + reader.Uint()
+		if fn.Addr < last {
+			reader.Fail()
 		}
-		last = f.Addr
-		f.End = f.Addr + r.Uint()
-		for range r.Len() {
-			s := r.Uint()
-			f.Parts = append(f.Parts, Range{s, s + r.Uint()})
+		last = fn.Addr
+		fn.End = fn.Addr + reader.Uint()
+		for range reader.Len() {
+			s := reader.Uint()
+			fn.Parts = append(fn.Parts, Range{s, s + reader.Uint()})
 		}
-		for range r.Len() {
-			f.Aliases = append(f.Aliases, r.String())
+		for range reader.Len() {
+			fn.Aliases = append(fn.Aliases, reader.String())
 		}
-		f.Flags = FuncFlags(r.Uint())
-		f.block, f.call = int32(blocks), int32(calls)
-		nbl, ncl := int64(r.Uint()), int64(r.Uint())
-		f.nbl, f.ncl = int32(nbl), int32(ncl)
+		fn.Flags = FuncFlags(reader.Uint())
+		fn.block, fn.call = int32(blocks), int32(calls)
+		nbl, ncl := int64(reader.Uint()), int64(reader.Uint())
+		fn.nbl, fn.ncl = int32(nbl), int32(ncl)
 		blocks, calls = blocks+nbl, calls+ncl
-		if r.Err() != nil || nbl < 0 || ncl < 0 || blocks > 1<<30 || calls > 1<<30 {
+		if reader.Err() != nil || nbl < 0 || ncl < 0 || blocks > 1<<30 || calls > 1<<30 {
 			return nil, pack.ErrCorrupt
 		}
-		m.Funcs = append(m.Funcs, f)
+		mod.Funcs = append(mod.Funcs, fn)
 	}
-	if err := m.unpackCode(r, blocks); err != nil {
+	if err := mod.unpackCode(reader, blocks); err != nil {
 		return nil, err
 	}
-	if err := m.unpackRefs(r, calls); err != nil {
+	if err := mod.unpackRefs(reader, calls); err != nil {
 		return nil, err
 	}
-	m.finish()
-	return m, nil
+	mod.finish()
+	return mod, nil
 }
 
-func (m *Model) unpackCode(r *pack.Reader, blocks int64) error {
-	n := r.Len()
-	if int64(n) != blocks {
+func (m *Model) unpackCode(reader *pack.Reader, blocks int64) error {
+	count := reader.Len()
+	if int64(count) != blocks {
 		return pack.ErrCorrupt
 	}
-	m.blocks = make([]Block, n)
+	m.blocks = make([]Block, count)
 	last, edges := uint64(0), int64(0)
 	for i := range m.blocks {
-		b := &m.blocks[i]
-		b.Start = last + uint64(r.Int())
-		b.End = b.Start + r.Uint()
-		b.Last = b.End - r.Uint()
-		last = b.End
-		term, nedg := r.Uint(), r.Uint()
+		block := &m.blocks[i]
+		block.Start = last + uint64(reader.Int())
+		block.End = block.Start + reader.Uint()
+		block.Last = block.End - reader.Uint()
+		last = block.End
+		term, nedg := reader.Uint(), reader.Uint()
 		if term > uint64(TermUnknown) || nedg > 255 {
 			return pack.ErrCorrupt
 		}
-		b.Term, b.nedg, b.edge = Term(term), uint8(nedg), int32(edges)
+		block.Term, block.nedg, block.edge = Term(term), uint8(nedg), int32(edges)
 		edges += int64(nedg)
 	}
-	n = r.Len()
-	if int64(n) != edges {
+	count = reader.Len()
+	if int64(count) != edges {
 		return pack.ErrCorrupt
 	}
-	m.edges = make([]Edge, n)
+	m.edges = make([]Edge, count)
 	for i := range m.edges {
-		to, kind := r.Uint(), r.Uint()
+		to, kind := reader.Uint(), reader.Uint()
 		if to > uint64(blocks) || kind > uint64(EdgeIndirect) {
 			return pack.ErrCorrupt
 		}
@@ -162,53 +162,53 @@ func (m *Model) unpackCode(r *pack.Reader, blocks int64) error {
 			}
 		}
 	}
-	return r.Err()
+	return reader.Err()
 }
 
-func (m *Model) unpackRefs(r *pack.Reader, calls int64) error {
+func (m *Model) unpackRefs(reader *pack.Reader, calls int64) error {
 	id := func(v int64) FuncID {
 		if v < -1 || v >= int64(len(m.Funcs)) {
-			r.Fail()
+			reader.Fail()
 			return NoFunc
 		}
 		return FuncID(v)
 	}
-	n := r.Len()
+	n := reader.Len()
 	if int64(n) != calls {
 		return pack.ErrCorrupt
 	}
 	m.calls = make([]Call, n)
 	last := uint64(0)
 	for i := range m.calls {
-		c := &m.calls[i]
-		c.Site = last + uint64(r.Int())
-		last = c.Site
-		c.Target, c.Via, c.Slot = id(r.Int()), id(r.Int()), r.Uint()
-		kind := r.Uint()
+		call := &m.calls[i]
+		call.Site = last + uint64(reader.Int())
+		last = call.Site
+		call.Target, call.Via, call.Slot = id(reader.Int()), id(reader.Int()), reader.Uint()
+		kind := reader.Uint()
 		if kind > uint64(CallAlt) {
 			return pack.ErrCorrupt
 		}
-		c.Kind, c.Interior = CallKind(kind), r.Bool()
+		call.Kind, call.Interior = CallKind(kind), reader.Bool()
 	}
 	for i := range m.Funcs {
 		for k := range m.Calls(FuncID(i)) {
 			m.Calls(FuncID(i))[k].Caller = FuncID(i)
 		}
 	}
-	m.DataRefs = make([]DataRef, r.Len())
+	m.DataRefs = make([]DataRef, reader.Len())
 	last = 0
 	for i := range m.DataRefs {
-		last += uint64(r.Int())
-		m.DataRefs[i] = DataRef{Addr: last, Func: id(int64(r.Uint()))}
+		last += uint64(reader.Int())
+		m.DataRefs[i] = DataRef{Addr: last, Func: id(int64(reader.Uint()))}
 	}
-	m.CodeRefs = make([]CodeRef, r.Len())
+	m.CodeRefs = make([]CodeRef, reader.Len())
 	last = 0
 	for i := range m.CodeRefs {
-		last += uint64(r.Int())
-		m.CodeRefs[i] = CodeRef{Addr: last, In: id(r.Int()), Func: id(r.Int()), Call: r.Uint(), Arg: int8(r.Int())}
+		last += uint64(reader.Int())
+		m.CodeRefs[i] = CodeRef{Addr: last, In: id(reader.Int()), Func: id(reader.Int()), Call: reader.Uint(), Arg: int8(reader.Int())}
 	}
-	if r.Err() == nil && slices.ContainsFunc(m.DataRefs, func(d DataRef) bool { return d.Func == NoFunc }) {
+	if reader.Err() == nil && slices.ContainsFunc(m.DataRefs, func(d DataRef) bool { return d.Func == NoFunc }) {
 		return pack.ErrCorrupt
 	}
-	return r.Err()
+	return reader.Err()
 }

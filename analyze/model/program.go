@@ -59,7 +59,7 @@ func FromImage(im *kimage.Image, syms *kimage.Symbols) (*Program, error) {
 	if err != nil {
 		return nil, fmt.Errorf("model %s: %w", im.Path, err)
 	}
-	p := &Program{Name: "vmlinux", arch: arch}
+	prog := &Program{Name: "vmlinux", arch: arch}
 	for i := range im.Sections {
 		s := &im.Sections[i]
 		if s.Flags&elf.SHF_ALLOC == 0 || s.Size == 0 {
@@ -67,9 +67,9 @@ func FromImage(im *kimage.Image, syms *kimage.Symbols) (*Program, error) {
 		}
 		seg := Segment{Name: s.Name, Addr: s.Addr, Data: s.Data(), Size: s.Size, Exec: s.Flags&elf.SHF_EXECINSTR != 0}
 		seg.Percpu = s.Name == ".data..percpu" && s.Addr < 1<<32
-		p.segs = append(p.segs, seg)
+		prog.segs = append(prog.segs, seg)
 	}
-	p.sortSegments()
+	prog.sortSegments()
 	sizes := map[uint64]uint64{}
 	funcs := map[string]bool{}
 	if im.HasSymtab() {
@@ -90,14 +90,14 @@ func FromImage(im *kimage.Image, syms *kimage.Symbols) (*Program, error) {
 		if s.Name == "" {
 			continue
 		}
-		p.syms = append(p.syms, Symbol{Name: s.Name, Addr: s.Addr, Size: sizes[s.Addr], Code: p.codeAt(s.Addr) && !padding(s.Name)})
+		prog.syms = append(prog.syms, Symbol{Name: s.Name, Addr: s.Addr, Size: sizes[s.Addr], Code: prog.codeAt(s.Addr) && !padding(s.Name)})
 	}
-	p.sortSymbols(funcs)
+	prog.sortSymbols(funcs)
 	section := func(name, start, stop string) ([]byte, uint64) {
-		a, ok1 := p.Lookup(start)
-		b, ok2 := p.Lookup(stop)
+		a, ok1 := prog.Lookup(start)
+		b, ok2 := prog.Lookup(stop)
 		if ok1 && ok2 && b > a && b-a < 1<<30 {
-			if d, err := p.Read(a, int(b-a)); err == nil {
+			if d, err := prog.Read(a, int(b-a)); err == nil {
 				return d, a
 			}
 		}
@@ -106,12 +106,12 @@ func FromImage(im *kimage.Image, syms *kimage.Symbols) (*Program, error) {
 		}
 		return nil, 0
 	}
-	t := &p.tables
+	t := &prog.tables
 	t.bug, t.bugAt = section("__bug_table", "__start___bug_table", "__stop___bug_table")
 	t.extable, t.extableAt = section("__ex_table", "__start___ex_table", "__stop___ex_table")
 	t.jump, t.jumpAt = section("__jump_table", "__start___jump_table", "__stop___jump_table")
 	t.alt, t.altAt = section(".altinstructions", "__alt_instructions", "__alt_instructions_end")
-	return p, nil
+	return prog, nil
 }
 
 func (p *Program) sortSegments() {
@@ -174,14 +174,14 @@ func (p *Program) SymbolAt(addr uint64) (Symbol, uint64, bool) {
 	if i == 0 {
 		return Symbol{}, 0, false
 	}
-	a := p.syms[i-1].Addr
-	if a != addr && p.segmentAt(a) != p.segmentAt(addr) {
+	at := p.syms[i-1].Addr
+	if at != addr && p.segmentAt(at) != p.segmentAt(addr) {
 		return Symbol{}, 0, false
 	}
-	for i > 0 && p.syms[i-1].Addr == a {
+	for i > 0 && p.syms[i-1].Addr == at {
 		i--
 	}
-	return p.syms[i], addr - a, true
+	return p.syms[i], addr - at, true
 }
 
 func (p *Program) segmentAt(addr uint64) int {
@@ -205,21 +205,21 @@ func (p *Program) codeAt(addr uint64) bool {
 	return i >= 0 && p.segs[i].Exec
 }
 
-// Read returns n stored bytes at addr; they alias the input.
-func (p *Program) Read(addr uint64, n int) ([]byte, error) {
+// Read returns size stored bytes at addr; they alias the input.
+func (p *Program) Read(addr uint64, size int) ([]byte, error) {
 	i := p.segmentAt(addr)
 	if i < 0 && p.base != nil {
-		return p.base.Read(addr, n)
+		return p.base.Read(addr, size)
 	}
-	if i < 0 || n < 0 {
+	if i < 0 || size < 0 {
 		return nil, fmt.Errorf("read %#x: %w", addr, kimage.ErrNoBytes)
 	}
 	off := addr - p.segs[i].Addr
 	d := p.segs[i].Data
-	if off > uint64(len(d)) || uint64(n) > uint64(len(d))-off {
-		return nil, fmt.Errorf("read %d bytes at %#x: %w", n, addr, kimage.ErrNoBytes)
+	if off > uint64(len(d)) || uint64(size) > uint64(len(d))-off {
+		return nil, fmt.Errorf("read %d bytes at %#x: %w", size, addr, kimage.ErrNoBytes)
 	}
-	return d[off : off+uint64(n) : off+uint64(n)], nil
+	return d[off : off+uint64(size) : off+uint64(size)], nil
 }
 
 // padding reports whether a name stands for the padding before a function,

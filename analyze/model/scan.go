@@ -55,17 +55,17 @@ type scanned struct {
 }
 
 func (s *scanner) scan(id FuncID) *scanned {
-	f := &s.b.m.Funcs[id]
+	fn := &s.b.m.Funcs[id]
 	s.fn, s.out, s.ctls, s.work = id, &scanned{}, s.ctls[:0], s.work[:0]
 	s.parts = s.parts[:0]
-	if f.Flags&FuncExtern != 0 {
+	if fn.Flags&FuncExtern != 0 {
 		return s.out
 	}
-	if !s.addPart(f.Addr, f.End) {
+	if !s.addPart(fn.Addr, fn.End) {
 		s.out.flags |= FuncUnknown
 		return s.out
 	}
-	s.leader(f.Addr)
+	s.leader(fn.Addr)
 	for _, a := range s.b.interior[id] {
 		s.leader(a)
 	}
@@ -115,15 +115,15 @@ func (s *scanner) part(a uint64) *part {
 }
 
 // leader marks the start of a block and queues it once.
-func (s *scanner) leader(a uint64) {
-	p := s.part(a)
+func (s *scanner) leader(addr uint64) {
+	p := s.part(addr)
 	if p == nil {
 		return
 	}
-	m := &p.mark[a-p.start]
+	m := &p.mark[addr-p.start]
 	if *m&markLeader == 0 {
 		if *m&markLen == 0 {
-			s.work = append(s.work, a)
+			s.work = append(s.work, addr)
 		}
 		*m |= markLeader
 	}
@@ -131,81 +131,81 @@ func (s *scanner) leader(a uint64) {
 
 // own reports whether a branch from this function to a stays in it, and makes
 // out-of-line code part of it when first reached.
-func (s *scanner) own(a uint64) bool {
-	if s.part(a) != nil {
+func (s *scanner) own(addr uint64) bool {
+	if s.part(addr) != nil {
 		return true
 	}
-	b := s.b
-	i := b.p.segmentAt(a)
-	if i < 0 || !b.p.segs[i].Exec {
+	build := s.b
+	i := build.p.segmentAt(addr)
+	if i < 0 || !build.p.segs[i].Exec {
 		return false
 	}
-	seg := &b.p.segs[i]
+	seg := &build.p.segs[i]
 	switch {
 	case seg.Name == ".altinstr_aux" || seg.Name == ".fixup" || strings.HasPrefix(seg.Name, ".altinstr_aux.") || strings.HasPrefix(seg.Name, ".fixup."):
-		return s.addPart(a, min(a+256, seg.Addr+seg.Size))
+		return s.addPart(addr, min(addr+256, seg.Addr+seg.Size))
 	}
-	t := b.funcAt(a)
+	t := build.funcAt(addr)
 	if t == NoFunc {
 		return false
 	}
-	tf := &b.m.Funcs[t]
-	if parent, ok := coldParent(tf.Name); ok && parent == b.m.Funcs[s.fn].Name {
+	tf := &build.m.Funcs[t]
+	if parent, ok := coldParent(tf.Name); ok && parent == build.m.Funcs[s.fn].Name {
 		return s.addPart(tf.Addr, tf.End)
 	}
 	return false
 }
 
 // run decodes from a until the end of straight-line code.
-func (s *scanner) run(a uint64) {
-	p := s.part(a)
+func (s *scanner) run(addr uint64) {
+	piece := s.part(addr)
 	var regs argRegs
 	for {
-		if p == nil || a < p.start || a >= p.end {
+		if piece == nil || addr < piece.start || addr >= piece.end {
 			// Falls out of the function: into the next one, as in assembly.
-			s.fallOut(a)
+			s.fallOut(addr)
 			return
 		}
-		off := a - p.start
-		if p.mark[off]&markLen != 0 {
-			s.leader(a) // joins code decoded before
-			p.mark[off] |= markLeader
+		off := addr - piece.start
+		if piece.mark[off]&markLen != 0 {
+			s.leader(addr) // joins code decoded before
+			piece.mark[off] |= markLeader
 			return
 		}
-		if p.mark[off]&markLeader != 0 {
+		if piece.mark[off]&markLeader != 0 {
 			regs.reset()
 		}
-		code := p.code[off:]
-		next, stop := s.step(p, a, code, &regs)
+		code := piece.code[off:]
+		next, stop := s.step(piece, addr, code, &regs)
 		if stop {
 			return
 		}
-		a = next
+		addr = next
 	}
 }
 
 // step follows one instruction and reports where straight-line execution goes on,
 // or that it does not.
-func (s *scanner) step(p *part, a uint64, code []byte, regs *argRegs) (next uint64, stop bool) {
+func (s *scanner) step(piece *part, addr uint64, code []byte, regs *argRegs) (next uint64, stop bool) {
 	tab := &s.b.tab
-	mark := &p.mark[a-p.start]
-	in, err := s.b.p.arch.Decode(code, a)
+	mark := &piece.mark[addr-piece.start]
+	in, err := s.b.p.arch.Decode(code, addr)
 	if err != nil {
-		return s.undecodable(p, a, code)
+		return s.undecodable(piece, addr, code)
 	}
 	*mark = *mark&^markLen | byte(in.Len)
 
 	// What the kernel may write over it.
-	for _, alt := range tab.alt[a] {
-		s.altCall(a, alt)
+	for _, alt := range tab.alt[addr] {
+		s.altCall(addr, alt)
 	}
-	if to, ok := tab.label[a]; ok {
-		s.end(&in, mark, s.label(a, to, regs))
+	if to, ok := tab.label[addr]; ok {
+		s.end(&in, mark, s.label(addr, to, regs))
 		return 0, true
 	}
 
 	// What it does itself.
-	flow := s.control(p, &in, code, regs)
+	flow := s.control(piece, &in, code, regs)
 	switch {
 	case flow.ends:
 		s.end(&in, mark, flow.ctl)
@@ -214,11 +214,11 @@ func (s *scanner) step(p *part, a uint64, code []byte, regs *argRegs) (next uint
 		return in.Next(), false
 	}
 
-	if alts := s.altTargets(a); len(alts) > 0 {
+	if alts := s.altTargets(addr); len(alts) > 0 {
 		s.end(&in, mark, s.withAlts(ctl{term: TermCond, falls: true}, alts))
 		return 0, true
 	}
-	if _, ok := tab.fixup[a]; ok {
+	if _, ok := tab.fixup[addr]; ok {
 		s.end(&in, mark, ctl{term: TermFall, falls: true})
 		return 0, true
 	}
@@ -227,54 +227,54 @@ func (s *scanner) step(p *part, a uint64, code []byte, regs *argRegs) (next uint
 
 // undecodable goes on behind bytes that are no instruction, if they are the start
 // of one that goes on in what follows the function; else the block ends there.
-func (s *scanner) undecodable(p *part, a uint64, code []byte) (next uint64, stop bool) {
-	mark := &p.mark[a-p.start]
-	if s.overlaps(a, code) {
+func (s *scanner) undecodable(p *part, addr uint64, code []byte) (next uint64, stop bool) {
+	mark := &p.mark[addr-p.start]
+	if s.overlaps(addr, code) {
 		*mark = *mark&^markLen | byte(len(code))
 		return p.end, false
 	}
 	s.out.flags |= FuncUnknown
 	*mark |= 1 | markCtl
-	s.ctls = append(s.ctls, ctl{site: a, term: TermUnknown})
+	s.ctls = append(s.ctls, ctl{site: addr, term: TermUnknown})
 	return 0, true
 }
 
 // end notes that a block ends at an instruction, and queues where it leads.
-func (s *scanner) end(in *machine.Inst, mark *byte, c ctl) {
-	c.site = in.Addr
+func (s *scanner) end(in *machine.Inst, mark *byte, kind ctl) {
+	kind.site = in.Addr
 	*mark |= markCtl
 	if fix, ok := s.b.tab.fixup[in.Addr]; ok && s.own(fix) {
-		c.add(fix, EdgeExcept)
+		kind.add(fix, EdgeExcept)
 	}
-	if c.falls && s.part(in.Next()) == nil { // runs on into the next function, as in assembly
-		c.falls = false
-		if t := s.tail(in.Addr, in.Next(), nil); c.term == TermCond || c.term == TermFall {
-			c.term = t.term
-			if t.term == TermTail && c.nto > 0 {
-				c.term = TermCondTail
+	if kind.falls && s.part(in.Next()) == nil { // runs on into the next function, as in assembly
+		kind.falls = false
+		if t := s.tail(in.Addr, in.Next(), nil); kind.term == TermCond || kind.term == TermFall {
+			kind.term = t.term
+			if t.term == TermTail && kind.nto > 0 {
+				kind.term = TermCondTail
 			}
 		}
 	}
-	for i := range int(c.nto) {
-		s.leader(c.to[i])
+	for i := range int(kind.nto) {
+		s.leader(kind.to[i])
 	}
-	s.ctls = append(s.ctls, c)
-	if c.falls {
+	s.ctls = append(s.ctls, kind)
+	if kind.falls {
 		// Queued when it is new, so that what is known of registers is forgotten.
 		s.leader(in.Next())
 	}
 }
 
 // label is the end of a block at a jump label, which falls through or jumps.
-func (s *scanner) label(a, to uint64, regs *argRegs) ctl {
-	c := ctl{term: TermCond, falls: true}
+func (s *scanner) label(addr, to uint64, regs *argRegs) ctl {
+	kind := ctl{term: TermCond, falls: true}
 	if s.own(to) {
-		c.add(to, EdgeLabel)
-		return c
+		kind.add(to, EdgeLabel)
+		return kind
 	}
-	s.tail(a, to, regs)
-	c.term = TermCondTail
-	return c
+	s.tail(addr, to, regs)
+	kind.term = TermCondTail
+	return kind
 }
 
 // control is what an instruction does to the flow of control.
@@ -288,7 +288,7 @@ func ends(c ctl) control { return control{ctl: c, ends: true} }
 
 // control judges an instruction by itself, and notes what it calls and which
 // addresses it takes. code begins with it.
-func (s *scanner) control(p *part, in *machine.Inst, code []byte, regs *argRegs) control {
+func (s *scanner) control(piece *part, in *machine.Inst, code []byte, regs *argRegs) control {
 	switch in.Op {
 	case machine.Call:
 		if target, direct := in.Target(); !direct {
@@ -314,18 +314,18 @@ func (s *scanner) control(p *part, in *machine.Inst, code []byte, regs *argRegs)
 
 	case machine.JumpIf:
 		target, _ := in.Target()
-		c := ctl{term: TermCond, falls: true}
+		kind := ctl{term: TermCond, falls: true}
 		if s.own(target) {
-			c.add(target, EdgeJump)
+			kind.add(target, EdgeJump)
 		} else if s.tail(in.Addr, target, regs).term != TermReturn { // else it jumps to the return thunk
-			c.term = TermCondTail
+			kind.term = TermCondTail
 		}
-		return ends(c)
+		return ends(kind)
 
 	case machine.Return:
 		return ends(ctl{term: TermReturn})
 	case machine.SystemReturn:
-		if s.pushed(p, in) {
+		if s.pushed(piece, in) {
 			return ends(ctl{term: TermFall, falls: true})
 		}
 		return ends(ctl{term: TermReturn})
@@ -351,13 +351,13 @@ func (s *scanner) control(p *part, in *machine.Inst, code []byte, regs *argRegs)
 // pushed reports whether a return goes on behind itself, at an address that the
 // instruction before it has pushed, as in sync_core
 // (arch/x86/include/asm/sync_core.h, v6.1).
-func (s *scanner) pushed(p *part, ret *machine.Inst) bool {
-	at := ret.Addr - p.start
+func (s *scanner) pushed(piece *part, ret *machine.Inst) bool {
+	at := ret.Addr - piece.start
 	for back := uint64(1); back <= min(at, markLen); back++ {
-		if uint64(p.mark[at-back]&markLen) != back {
+		if uint64(piece.mark[at-back]&markLen) != back {
 			continue
 		}
-		in, err := s.b.p.arch.Decode(p.code[at-back:], ret.Addr-back)
+		in, err := s.b.p.arch.Decode(piece.code[at-back:], ret.Addr-back)
 		from := &in.Args[0]
 		return err == nil && in.Op == machine.Push && from.Kind == machine.KindImm && uint64(from.Imm) == ret.Next()
 	}
@@ -368,16 +368,16 @@ func (s *scanner) pushed(p *part, ret *machine.Inst) bool {
 // what follows, which has a name of its own: retbleed_untrain_ret hides the
 // return of retbleed_return_thunk in an operand (arch/x86/lib/retpoline.S, v6.1).
 // Execution goes on there.
-func (s *scanner) overlaps(a uint64, code []byte) bool {
+func (s *scanner) overlaps(addr uint64, code []byte) bool {
 	if len(code) >= 15 {
 		return false
 	}
 	for n := 15; n > len(code); n-- {
-		whole, err := s.b.p.Read(a, n)
+		whole, err := s.b.p.Read(addr, n)
 		if err != nil {
 			continue
 		}
-		in, err := s.b.p.arch.Decode(whole, a)
+		in, err := s.b.p.arch.Decode(whole, addr)
 		return err == nil && in.Len > len(code)
 	}
 	return false
@@ -391,21 +391,21 @@ func (c *ctl) add(to uint64, k EdgeKind) {
 }
 
 // fallOut ends straight-line code that runs into the next function.
-func (s *scanner) fallOut(a uint64) {
+func (s *scanner) fallOut(addr uint64) {
 	// The last instruction decoded becomes the end of its block.
 	for i := range s.parts {
-		p := &s.parts[i]
-		if a != p.end {
+		piece := &s.parts[i]
+		if addr != piece.end {
 			continue
 		}
-		for o := len(p.mark) - 1; o >= 0 && o >= len(p.mark)-15; o-- {
-			if n := int(p.mark[o] & markLen); n != 0 && o+n == len(p.mark) {
-				site := p.start + uint64(o)
-				if p.mark[o]&markCtl != 0 {
+		for off := len(piece.mark) - 1; off >= 0 && off >= len(piece.mark)-15; off-- {
+			if n := int(piece.mark[off] & markLen); n != 0 && off+n == len(piece.mark) {
+				site := piece.start + uint64(off)
+				if piece.mark[off]&markCtl != 0 {
 					return
 				}
-				p.mark[o] |= markCtl
-				c := s.tail(site, a, nil)
+				piece.mark[off] |= markCtl
+				c := s.tail(site, addr, nil)
 				s.ctls = append(s.ctls, ctl{site: site, term: c.term})
 				return
 			}

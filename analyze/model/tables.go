@@ -28,7 +28,7 @@ var le = binary.LittleEndian
 // each table's size is the one under which its first field of every entry
 // points to code.
 func (p *Program) readTables() siteTables {
-	t := siteTables{warn: map[uint64]bool{}, fixup: map[uint64]uint64{}, label: map[uint64]uint64{}, alt: map[uint64][]altInsn{}}
+	sites := siteTables{warn: map[uint64]bool{}, fixup: map[uint64]uint64{}, label: map[uint64]uint64{}, alt: map[uint64][]altInsn{}}
 	rel := func(b []byte, at uint64, i, off int) uint64 {
 		return at + uint64(i+off) + uint64(int64(int32(le.Uint32(b[i+off:]))))
 	}
@@ -42,7 +42,7 @@ func (p *Program) readTables() siteTables {
 			fl = 4
 		}
 		for i := 0; i+n <= len(bug); i += n {
-			t.warn[rel(bug, at, i, 0)] = le.Uint16(bug[i+fl:])&1 != 0
+			sites.warn[rel(bug, at, i, 0)] = le.Uint16(bug[i+fl:])&1 != 0
 		}
 	}
 	// struct exception_table_entry (arch/x86/include/asm/extable.h): insn,
@@ -50,14 +50,14 @@ func (p *Program) readTables() siteTables {
 	ex, at := p.tables.extable, p.tables.extableAt
 	if n := p.entrySize(ex, at, p.codeAt, 12, 8); n > 0 {
 		for i := 0; i+n <= len(ex); i += n {
-			t.fixup[rel(ex, at, i, 0)] = rel(ex, at, i, 4)
+			sites.fixup[rel(ex, at, i, 0)] = rel(ex, at, i, 4)
 		}
 	}
 	// struct jump_entry: 4-byte code and target, 8-byte key (since 4.19).
 	jl, at := p.tables.jump, p.tables.jumpAt
 	if n := p.entrySize(jl, at, p.codeAt, 16); n > 0 {
 		for i := 0; i+n <= len(jl); i += n {
-			t.label[rel(jl, at, i, 0)] = rel(jl, at, i, 4)
+			sites.label[rel(jl, at, i, 0)] = rel(jl, at, i, 4)
 		}
 	}
 	// struct alt_instr (arch/x86/include/asm/alternative.h): two 4-byte
@@ -71,29 +71,29 @@ func (p *Program) readTables() siteTables {
 		}
 		for i := 0; i+n <= len(alt); i += n {
 			a := altInsn{site: rel(alt, at, i, 0), repl: rel(alt, at, i, 4), siteLen: int(alt[i+l]), replLen: int(alt[i+l+1])}
-			t.alt[a.site] = append(t.alt[a.site], a)
+			sites.alt[a.site] = append(sites.alt[a.site], a)
 		}
 	}
-	return t
+	return sites
 }
 
 // entrySize returns the first of sizes that divides the table and under which
 // ok holds for what the first field of nearly every entry points to; 0 when
 // none fits.
-func (p *Program) entrySize(b []byte, at uint64, ok func(uint64) bool, sizes ...int) int {
-	for _, n := range sizes {
-		if len(b) == 0 || len(b)%n != 0 {
+func (p *Program) entrySize(entries []byte, at uint64, ok func(uint64) bool, sizes ...int) int {
+	for _, size := range sizes {
+		if len(entries) == 0 || len(entries)%size != 0 {
 			continue
 		}
 		good, all := 0, 0
-		for i := 0; i+n <= len(b); i += n {
+		for i := 0; i+size <= len(entries); i += size {
 			all++
-			if ok(at + uint64(i) + uint64(int64(int32(le.Uint32(b[i:]))))) {
+			if ok(at + uint64(i) + uint64(int64(int32(le.Uint32(entries[i:]))))) {
 				good++
 			}
 		}
 		if good*100 >= all*95 {
-			return n
+			return size
 		}
 	}
 	return 0
@@ -102,15 +102,15 @@ func (p *Program) entrySize(b []byte, at uint64, ok func(uint64) bool, sizes ...
 // maxInst is more than the length of any instruction, bytes.
 const maxInst = 16
 
-// decodeAt decodes the instruction at an address, of which no more than n bytes are
+// decodeAt decodes the instruction at an address, of which no more than size bytes are
 // looked at.
-func (p *Program) decodeAt(addr uint64, n int) (machine.Inst, bool) {
+func (p *Program) decodeAt(addr uint64, size int) (machine.Inst, bool) {
 	code, err := p.Read(addr, 1)
-	if err != nil || n < 1 {
+	if err != nil || size < 1 {
 		return machine.Inst{}, false
 	}
-	for n = min(n, maxInst); n > 1; n-- { // perhaps the segment ends before
-		if whole, err := p.Read(addr, n); err == nil {
+	for size = min(size, maxInst); size > 1; size-- { // perhaps the segment ends before
+		if whole, err := p.Read(addr, size); err == nil {
 			code = whole
 			break
 		}
