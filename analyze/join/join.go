@@ -87,25 +87,25 @@ type Decision struct {
 // Decide decides about the callers of all replaced functions. The error is one of
 // Input.Shipped.
 func Decide(in Input) (*Decision, error) {
-	d := &decider{Input: in, Decision: &Decision{Outside: map[Func]analyze.Outside{}}, joins: map[Func]*Join{}}
+	decide := &decider{Input: in, Decision: &Decision{Outside: map[Func]analyze.Outside{}}, joins: map[Func]*Join{}}
 
 	// Where it begins: functions that certainly leave other locks held.
 	for _, u := range in.Units {
 		for _, ch := range u.Replace {
 			if effectChanged(u, ch) {
-				d.todo = append(d.todo, Func{u, ch.Orig})
+				decide.todo = append(decide.todo, Func{u, ch.Orig})
 			}
 		}
 	}
 
-	for len(d.todo) > 0 && len(d.Wanted) == 0 {
-		callee := d.todo[0]
-		d.todo = d.todo[1:]
-		if err := d.callers(callee); err != nil {
+	for len(decide.todo) > 0 && len(decide.Wanted) == 0 {
+		callee := decide.todo[0]
+		decide.todo = decide.todo[1:]
+		if err := decide.callers(callee); err != nil {
 			return nil, err
 		}
 	}
-	return d.Decision, nil
+	return decide.Decision, nil
 }
 
 // decider is a decision in the making.
@@ -140,17 +140,17 @@ func effects(u *analyze.Unit, orig, patched elfdiff.AtomID) (old, newer lockdiff
 
 // callers makes the callers of one function join.
 func (d *decider) callers(callee Func) error {
-	u := callee.Unit
-	name := u.Name(callee.Orig)
+	unit := callee.Unit
+	name := unit.Name(callee.Orig)
 
 	// Those of the same object file. One that cannot be decoded is a finding of a check.
-	if before, err := u.Before(); err == nil {
+	if before, err := unit.Before(); err == nil {
 		own, _ := before.Callers(callee.Orig)
 		for _, a := range own {
-			d.join(Func{u, a}, name)
+			d.join(Func{unit, a}, name)
 		}
 	}
-	if u.Diff.Orig.Local(callee.Orig) {
+	if unit.Diff.Orig.Local(callee.Orig) {
 		return nil
 	}
 
@@ -160,15 +160,15 @@ func (d *decider) callers(callee Func) error {
 		return err
 	}
 	outside := analyze.Outside{Complete: seen.complete, Pointers: seen.pointers}
-	for _, c := range seen.callers {
-		f, found := d.holder(c)
+	for _, caller := range seen.callers {
+		fn, found := d.holder(caller)
 		switch {
-		case !found && !d.Lost[c]:
-			d.Wanted = append(d.Wanted, c)
-		case !found, d.LookOnly && f.Unit != u && !d.replaced(f):
-			outside.Unpatched = append(outside.Unpatched, c.Name+" ["+c.Owner+"]")
-		case f.Unit != u:
-			d.join(f, name)
+		case !found && !d.Lost[caller]:
+			d.Wanted = append(d.Wanted, caller)
+		case !found, d.LookOnly && fn.Unit != unit && !d.replaced(fn):
+			outside.Unpatched = append(outside.Unpatched, caller.Name+" ["+caller.Owner+"]")
+		case fn.Unit != unit:
+			d.join(fn, name)
 		}
 	}
 	d.Outside[callee] = outside
@@ -177,30 +177,30 @@ func (d *decider) callers(callee Func) error {
 
 // join makes one caller join, and has its own callers looked at when it does not
 // leave the locks as they were.
-func (d *decider) join(f Func, callee string) {
+func (d *decider) join(fn Func, callee string) {
 	if d.LookOnly {
 		return
 	}
-	u := f.Unit
-	if j := d.joins[f]; j != nil {
+	unit := fn.Unit
+	if j := d.joins[fn]; j != nil {
 		if !slices.Contains(j.Because, callee) {
 			j.Because = append(j.Because, callee)
 		}
 		return
 	}
-	name, patched := u.Name(f.Orig), u.Diff.PatchedOf(f.Orig)
-	if u.Replaced(f.Orig) || patched < 0 || name == "" {
+	name, patched := unit.Name(fn.Orig), unit.Diff.PatchedOf(fn.Orig)
+	if unit.Replaced(fn.Orig) || patched < 0 || name == "" {
 		return
 	}
-	if elfdiff.InitSection(u.Diff.Orig.Section(f.Orig)) {
+	if elfdiff.InitSection(unit.Diff.Orig.Section(fn.Orig)) {
 		d.Gone = append(d.Gone, Gone{name, callee})
 		return
 	}
-	j := &Join{Func: f, Name: name, Patched: patched, Because: []string{callee}}
-	d.joins[f] = j
+	j := &Join{Func: fn, Name: name, Patched: patched, Because: []string{callee}}
+	d.joins[fn] = j
 	d.Joins = append(d.Joins, j)
 	if !d.balanced(j) {
-		d.todo = append(d.todo, f)
+		d.todo = append(d.todo, fn)
 	}
 }
 
@@ -208,20 +208,20 @@ func (d *decider) join(f Func, callee string) {
 func (d *decider) replaced(f Func) bool { return d.joins[f] != nil || f.Unit.Replaced(f.Orig) }
 
 // balanced reports whether a caller leaves all locks as they were, before and after.
-func (d *decider) balanced(j *Join) bool {
-	old, newer, known := effects(j.Unit, j.Orig, j.Patched)
+func (d *decider) balanced(joined *Join) bool {
+	old, newer, known := effects(joined.Unit, joined.Orig, joined.Patched)
 	// In its own object file it may look neutral only because what it calls is
 	// elsewhere; the linked code below has the last word then.
 	certain := known && old.Neutral && newer.Neutral && old.Certain() && newer.Certain()
-	if known && !certain && callsOwnOnly(j.Unit, j.Orig) {
+	if known && !certain && callsOwnOnly(joined.Unit, joined.Orig) {
 		return false
 	}
 
-	linked := d.Shipped.Code(j.Unit.Owner)
+	linked := d.Shipped.Code(joined.Unit.Owner)
 	if linked == nil {
 		return false
 	}
-	ids := linked.Model.Lookup(j.Name)
+	ids := linked.Model.Lookup(joined.Name)
 	if len(ids) != 1 {
 		return false
 	}
@@ -264,19 +264,19 @@ func (d *decider) holder(c Caller) (Func, bool) {
 
 // Holds finds a shipped function in a unit. It reports false when the unit lacks it,
 // or when two functions of the unit were located under that name.
-func Holds(u *analyze.Unit, c Caller) (elfdiff.AtomID, bool) {
-	if u.Owner != c.Owner || u.Place == nil {
+func Holds(unit *analyze.Unit, caller Caller) (elfdiff.AtomID, bool) {
+	if unit.Owner != caller.Owner || unit.Place == nil {
 		return 0, false
 	}
 	found := elfdiff.AtomID(-1)
-	for _, a := range slices.Sorted(maps.Keys(u.Place.Funcs)) {
-		if u.Place.Funcs[a].Name != c.Name || u.Diff.Orig.Root(a) != a {
+	for _, atom := range slices.Sorted(maps.Keys(unit.Place.Funcs)) {
+		if unit.Place.Funcs[atom].Name != caller.Name || unit.Diff.Orig.Root(atom) != atom {
 			continue
 		}
 		if found >= 0 {
 			return 0, false
 		}
-		found = a
+		found = atom
 	}
 	return found, found >= 0
 }

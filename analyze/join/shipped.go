@@ -54,13 +54,13 @@ func (d *decider) shippedCallers(callee Func) (*shippedCallers, error) {
 
 // entryOf finds a function of a unit in the linked code: in vmlinux by the address at
 // which it was located, in a module, whose addresses mean nothing, by its name.
-func entryOf(m *model.Model, f Func) model.FuncID {
-	if f.Unit.Owner == plan.Vmlinux && f.Unit.Place != nil {
-		if place, ok := f.Unit.Place.Funcs[f.Orig]; ok {
-			return m.Entry(place.Addr)
+func entryOf(mod *model.Model, fn Func) model.FuncID {
+	if fn.Unit.Owner == plan.Vmlinux && fn.Unit.Place != nil {
+		if place, ok := fn.Unit.Place.Funcs[fn.Orig]; ok {
+			return mod.Entry(place.Addr)
 		}
 	}
-	if ids := m.Lookup(f.Unit.Name(f.Orig)); len(ids) == 1 {
+	if ids := mod.Lookup(fn.Unit.Name(fn.Orig)); len(ids) == 1 {
 		return ids[0]
 	}
 	return model.NoFunc
@@ -78,14 +78,14 @@ func (s *shippedCallers) addCallers(owner string, m *model.Model, id model.FuncI
 // addPointers names the variables that hold a function's address, and the functions
 // that take it. The table of exports is none of them: it leads modules to it, and
 // these are looked at.
-func (s *shippedCallers) addPointers(m *model.Model, id model.FuncID) {
-	for ref := range m.DataRefsTo(id) {
-		if sym, _, ok := m.Prog.SymbolAt(ref.Addr); ok && !strings.HasPrefix(sym.Name, "__ksymtab") {
+func (s *shippedCallers) addPointers(mod *model.Model, id model.FuncID) {
+	for ref := range mod.DataRefsTo(id) {
+		if sym, _, ok := mod.Prog.SymbolAt(ref.Addr); ok && !strings.HasPrefix(sym.Name, "__ksymtab") {
 			s.pointers = append(s.pointers, sym.Name)
 		}
 	}
-	for ref := range m.CodeRefsTo(id) {
-		s.pointers = append(s.pointers, m.Func(ref.In).Name)
+	for ref := range mod.CodeRefsTo(id) {
+		s.pointers = append(s.pointers, mod.Func(ref.In).Name)
 	}
 	slices.Sort(s.pointers)
 	s.pointers = slices.Compact(s.pointers)
