@@ -19,68 +19,68 @@ func (f *Field) Name() string { return f.Owner + "." + f.Member }
 func (f *Field) Inner() string { return f.inner }
 
 // memberAt finds the innermost member at an offset in bytes.
-func memberAt(t btf.Type, off int64) (Field, bool) {
-	f := Field{}
-	switch x := t.(type) {
+func memberAt(typ btf.Type, off int64) (Field, bool) {
+	field := Field{}
+	switch union := typ.(type) {
 	case *btf.Struct:
-		f.Owner = x.Name
+		field.Owner = union.Name
 	case *btf.Union:
-		f.Owner = x.Name
+		field.Owner = union.Name
 	case *btf.Pointer: // a pointer to a pointer
-		return Field{Owner: "", Type: x}, off == 0
+		return Field{Owner: "", Type: union}, off == 0
 	default:
-		return f, false
+		return field, false
 	}
 	if off < 0 {
-		return f, false
+		return field, false
 	}
 	for range 12 {
 		var members []btf.Member
-		switch x := t.(type) {
+		switch aggregate := typ.(type) {
 		case *btf.Struct:
-			members = x.Members
+			members = aggregate.Members
 		case *btf.Union:
-			members = x.Members
+			members = aggregate.Members
 		case *btf.Array:
-			size, err := btf.Sizeof(x.Type)
+			size, err := btf.Sizeof(aggregate.Type)
 			if err != nil || size == 0 {
-				return f, false
+				return field, false
 			}
 			off %= int64(size)
-			t = btf.UnderlyingType(x.Type)
+			typ = btf.UnderlyingType(aggregate.Type)
 			continue
 		default:
-			f.Type = t
-			return f, off == 0 && f.Member != ""
+			field.Type = typ
+			return field, off == 0 && field.Member != ""
 		}
 		found := false
 		for i := range members {
-			m := &members[i]
-			start := int64(m.Offset.Bytes())
-			size, err := btf.Sizeof(m.Type)
+			member := &members[i]
+			start := int64(member.Offset.Bytes())
+			size, err := btf.Sizeof(member.Type)
 			if err != nil || off < start || off >= start+int64(max(size, 1)) {
 				continue
 			}
-			if n := structName(t); n != "" {
-				f.inner = n
+			if n := structName(typ); n != "" {
+				field.inner = n
 			}
-			if m.Name != "" {
-				if f.Member != "" {
-					f.Member += "."
+			if member.Name != "" {
+				if field.Member != "" {
+					field.Member += "."
 				}
-				f.Member += m.Name
-				f.inner += "." + m.Name
+				field.Member += member.Name
+				field.inner += "." + member.Name
 			}
 			off -= start
-			t = btf.UnderlyingType(m.Type)
+			typ = btf.UnderlyingType(member.Type)
 			found = true
 			break
 		}
 		if !found {
-			return f, false
+			return field, false
 		}
 	}
-	return f, false
+	return field, false
 }
 
 func structName(t btf.Type) string {

@@ -28,42 +28,42 @@ type Entry struct {
 
 // newTables indexes all structures with function pointers.
 func newTables(spec *btf.Spec) (*Tables, error) {
-	t := &Tables{at: map[string][]place{}}
+	tables := &Tables{at: map[string][]place{}}
 	for typ, err := range spec.All() {
 		if err != nil {
 			return nil, err
 		}
-		s, ok := typ.(*btf.Struct)
-		if !ok || s.Name == "" {
+		aggregate, ok := typ.(*btf.Struct)
+		if !ok || aggregate.Name == "" {
 			continue
 		}
-		n := len(t.sizes)
-		if t.add(n, s, 0, "", 0) {
-			t.sizes, t.types = append(t.sizes, int64(s.Size)), append(t.types, s)
+		n := len(tables.sizes)
+		if tables.add(n, aggregate, 0, "", 0) {
+			tables.sizes, tables.types = append(tables.sizes, int64(aggregate.Size)), append(tables.types, aggregate)
 		}
 	}
-	return t, nil
+	return tables, nil
 }
 
 // add records the function pointers of a structure; none means false.
-func (t *Tables) add(n int, typ btf.Type, base int64, inner string, depth int) bool {
+func (t *Tables) add(offset int, typ btf.Type, base int64, inner string, depth int) bool {
 	if depth > 6 {
 		return false
 	}
 	var members []btf.Member
-	switch x := typ.(type) {
+	switch union := typ.(type) {
 	case *btf.Struct:
-		members = x.Members
+		members = union.Members
 	case *btf.Union:
-		members = x.Members
+		members = union.Members
 	case *btf.Array:
-		size, err := btf.Sizeof(x.Type)
-		if err != nil || x.Nelems > 64 {
+		size, err := btf.Sizeof(union.Type)
+		if err != nil || union.Nelems > 64 {
 			return false
 		}
 		some := false
-		for i := range int64(x.Nelems) {
-			some = t.element(n, x.Type, base+i*int64(size), inner, depth) || some
+		for i := range int64(union.Nelems) {
+			some = t.element(offset, union.Type, base+i*int64(size), inner, depth) || some
 		}
 		return some
 	}
@@ -77,7 +77,7 @@ func (t *Tables) add(n int, typ btf.Type, base int64, inner string, depth int) b
 		if m.Name != "" {
 			in += "." + m.Name
 		}
-		some = t.element(n, m.Type, base+int64(m.Offset.Bytes()), in, depth) || some
+		some = t.element(offset, m.Type, base+int64(m.Offset.Bytes()), in, depth) || some
 	}
 	return some
 }
@@ -122,13 +122,13 @@ func (t *Tables) Members(entries []Entry) (members [][]string, structure *btf.St
 
 func (t *Tables) match(entries []Entry, at func(int64, int) int64) ([][]string, map[int]bool) {
 	var common map[int]bool
-	for _, e := range entries {
-		if e.Sig == "" {
+	for _, entry := range entries {
+		if entry.Sig == "" {
 			continue
 		}
 		fits := map[int]bool{}
-		for _, p := range t.at[e.Sig] {
-			if p.off == at(e.Off, p.structure) && (common == nil || common[p.structure]) {
+		for _, p := range t.at[entry.Sig] {
+			if p.off == at(entry.Off, p.structure) && (common == nil || common[p.structure]) {
 				fits[p.structure] = true
 			}
 		}

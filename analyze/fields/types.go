@@ -46,28 +46,28 @@ func Load(raw []byte) (*Types, *Tables, error) {
 }
 
 func newTypes(spec *btf.Spec) (*Types, error) {
-	t := &Types{protos: map[string]*btf.FuncProto{}}
+	types := &Types{protos: map[string]*btf.FuncProto{}}
 	for typ, err := range spec.All() {
 		if err != nil {
 			return nil, err
 		}
-		switch x := typ.(type) {
+		switch fn := typ.(type) {
 		case *btf.Func:
-			p, ok := x.Type.(*btf.FuncProto)
+			proto, ok := fn.Type.(*btf.FuncProto)
 			if !ok {
 				continue
 			}
-			if old, seen := t.protos[x.Name]; seen && (old == nil || Signature(old) != Signature(p)) {
-				p = nil
+			if old, seen := types.protos[fn.Name]; seen && (old == nil || Signature(old) != Signature(proto)) {
+				proto = nil
 			}
-			t.protos[x.Name] = p
+			types.protos[fn.Name] = proto
 		case *btf.Struct:
-			if x.Name == "task_struct" && t.task == nil {
-				t.task = x
+			if fn.Name == "task_struct" && types.task == nil {
+				types.task = fn
 			}
 		}
 	}
-	return t, nil
+	return types, nil
 }
 
 // Proto returns the prototype of a function, nil when none or several are
@@ -81,42 +81,42 @@ func (t *Types) Proto(name string) *btf.FuncProto {
 
 // Signature spells a prototype so that equal ones compare equal.
 func Signature(p *btf.FuncProto) string {
-	var b strings.Builder
-	b.WriteString(key(p.Return))
+	var text strings.Builder
+	text.WriteString(key(p.Return))
 	for i := range p.Params {
-		b.WriteByte(',')
-		b.WriteString(key(p.Params[i].Type))
+		text.WriteByte(',')
+		text.WriteString(key(p.Params[i].Type))
 	}
-	return b.String()
+	return text.String()
 }
 
-func key(t btf.Type) string {
-	s := ""
+func key(typ btf.Type) string {
+	text := ""
 	for range 8 {
-		switch x := btf.UnderlyingType(t).(type) {
+		switch ptr := btf.UnderlyingType(typ).(type) {
 		case *btf.Pointer:
-			s += "*"
-			t = x.Target
+			text += "*"
+			typ = ptr.Target
 			continue
 		case *btf.Struct:
-			return s + "struct " + x.Name
+			return text + "struct " + ptr.Name
 		case *btf.Union:
-			return s + "union " + x.Name
+			return text + "union " + ptr.Name
 		case *btf.Fwd:
-			return s + "struct " + x.Name
+			return text + "struct " + ptr.Name
 		case *btf.Int:
-			return s + x.Name
+			return text + ptr.Name
 		case *btf.Enum:
-			return s + "unsigned int" // enums convert silently
+			return text + "unsigned int" // enums convert silently
 		case *btf.FuncProto:
-			return s + "()"
+			return text + "()"
 		case *btf.Void:
-			return s + "void"
+			return text + "void"
 		default:
-			return s + x.TypeName()
+			return text + ptr.TypeName()
 		}
 	}
-	return s
+	return text
 }
 
 // PointerSignature is the signature of what a function pointer points to, ""

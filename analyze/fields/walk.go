@@ -38,39 +38,39 @@ func Walk(m *model.Model, t *Types, id model.FuncID, visit Visit) {
 }
 
 // WalkCode is Walk for who has decoded the function's blocks already.
-func WalkCode(m *model.Model, t *Types, id model.FuncID, code [][]machine.Inst, visit Visit) {
-	blocks := m.Blocks(id)
+func WalkCode(mod *model.Model, t *Types, id model.FuncID, code [][]machine.Inst, visit Visit) {
+	blocks := mod.Blocks(id)
 	if len(blocks) == 0 {
 		return
 	}
-	w := &walker{m: m, t: t, targets: map[uint64]string{}}
-	calls := m.Calls(id)
+	walk := &walker{m: mod, t: t, targets: map[uint64]string{}}
+	calls := mod.Calls(id)
 	for i := range calls {
 		if c := &calls[i]; c.Target != model.NoFunc && !c.Interior {
-			w.targets[c.Site] = m.Func(c.Target).Name
+			walk.targets[c.Site] = mod.Func(c.Target).Name
 		}
 	}
 
-	r := flow.Forward(m, blocks, flow.Problem[*state]{
-		Entry: w.entry(m.Func(id).Name),
+	result := flow.Forward(mod, blocks, flow.Problem[*state]{
+		Entry: walk.entry(mod.Func(id).Name),
 		Copy:  (*state).clone,
 		Join:  func(into **state, from *state, _ int) bool { return (*into).join(from) },
 		Transfer: func(s **state, k int) {
 			for i := range code[k] {
-				w.step(*s, &code[k][i])
+				walk.step(*s, &code[k][i])
 			}
 		},
 	})
 
-	for k := range blocks {
-		s := r.In[k]
-		if s == nil || !r.Complete {
-			s = &state{}
+	for block := range blocks {
+		cur := result.In[block]
+		if cur == nil || !result.Complete {
+			cur = &state{}
 		}
-		at := &At{s: s}
-		for i := range code[k] {
-			visit(&code[k][i], at)
-			w.step(s, &code[k][i])
+		at := &At{s: cur}
+		for i := range code[block] {
+			visit(&code[block][i], at)
+			walk.step(cur, &code[block][i])
 		}
 	}
 }
@@ -106,13 +106,13 @@ func (s *state) clone() *state {
 }
 
 // join keeps what both agree on and reports whether s changed.
-func (s *state) join(o *state) bool {
+func (s *state) join(other *state) bool {
 	changed := false
 	for i := range s.regs {
-		if s.regs[i].to == nil || s.regs[i] == o.regs[i] {
+		if s.regs[i].to == nil || s.regs[i] == other.regs[i] {
 			continue
 		}
-		if s.regs[i].to == o.regs[i].to && s.regs[i].off == o.regs[i].off {
+		if s.regs[i].to == other.regs[i].to && s.regs[i].off == other.regs[i].off {
 			if s.regs[i].member != "" {
 				s.regs[i].member, changed = "", true
 			}
@@ -121,9 +121,9 @@ func (s *state) join(o *state) bool {
 		s.regs[i], changed = value{}, true
 	}
 	n := len(s.slots)
-	s.slots = slices.DeleteFunc(s.slots, func(x slot) bool { return o.at(x.off) != x.value })
+	s.slots = slices.DeleteFunc(s.slots, func(x slot) bool { return other.at(x.off) != x.value })
 	changed = changed || len(s.slots) != n
-	if s.spOK && (!o.spOK || s.sp != o.sp) {
+	if s.spOK && (!other.spOK || s.sp != other.sp) {
 		s.spOK, changed = false, true
 		s.slots = nil
 	}
@@ -140,15 +140,15 @@ type walker struct {
 var convention = machine.X86.Convention()
 
 func (w *walker) entry(name string) *state {
-	s := &state{spOK: true}
+	cur := &state{spOK: true}
 	if p := w.t.Proto(name); p != nil {
 		for i := range p.Params {
 			if i < len(convention.Args) {
-				s.regs[convention.Args[i]] = pointer(p.Params[i].Type, fmt.Sprintf("#%d", i))
+				cur.regs[convention.Args[i]] = pointer(p.Params[i].Type, fmt.Sprintf("#%d", i))
 			}
 		}
 	}
-	return s
+	return cur
 }
 
 // pointer makes the value of something of a type.
@@ -167,84 +167,84 @@ func pointer(t btf.Type, member string) value {
 const word = 8
 
 // step follows one instruction.
-func (w *walker) step(s *state, in *machine.Inst) {
+func (w *walker) step(cur *state, in *machine.Inst) {
 	if in.Op == machine.Call {
-		w.call(s, w.targets[in.Addr])
+		w.call(cur, w.targets[in.Addr])
 		return
 	}
-	e := in.Effects()
-	if e.Unknown {
-		*s = state{}
+	effects := in.Effects()
+	if effects.Unknown {
+		*cur = state{}
 		return
 	}
-	n, v := w.assigned(s, in)
-	stored := w.stored(s, in)
+	dst, val := w.assigned(cur, in)
+	stored := w.stored(cur, in)
 
 	// What is overwritten, in the frame and in registers.
-	sp := s.sp
-	for _, a := range e.Memory() {
+	sp := cur.sp
+	for _, a := range effects.Memory() {
 		if a.Write {
-			s.overwrite(a)
+			cur.overwrite(a)
 		}
 	}
-	if e.AnyMemory {
-		s.slots = nil
+	if effects.AnyMemory {
+		cur.slots = nil
 	}
 	switch {
-	case e.Stack == machine.StackMoved:
-		s.sp += e.StackDelta
-	case e.Stack == machine.StackSame:
+	case effects.Stack == machine.StackMoved:
+		cur.sp += effects.StackDelta
+	case effects.Stack == machine.StackSame:
 	case in.Op == machine.And: // alignment: slots are lost, the layout below is consistent
-		s.slots = nil
+		cur.slots = nil
 	default:
-		s.spOK, s.slots = false, nil
+		cur.spOK, cur.slots = false, nil
 	}
-	for r := range e.Writes.All {
-		s.regs[r] = value{}
+	for r := range effects.Writes.All {
+		cur.regs[r] = value{}
 	}
 
 	// What is known of the new contents.
-	if n != machine.NoReg && n != convention.StackPtr {
-		s.regs[n] = v
+	if dst != machine.NoReg && dst != convention.StackPtr {
+		cur.regs[dst] = val
 	}
 	if stored.to == nil {
 		return
 	}
-	for _, a := range e.Memory() {
+	for _, a := range effects.Memory() {
 		if a.Write && a.Mem.Width == word && a.Mem.Base == convention.StackPtr && a.Mem.Index == machine.NoReg {
-			s.set(sp+a.Mem.Disp, stored)
+			cur.set(sp+a.Mem.Disp, stored)
 		}
 	}
 }
 
 // call follows a call of a function, "" when it is not known.
-func (w *walker) call(s *state, name string) {
+func (w *walker) call(cur *state, name string) {
 	callee := convention.Callee(name)
 	for r := range callee.Changed.All {
-		s.regs[r] = value{}
+		cur.regs[r] = value{}
 	}
 	if p := w.t.Proto(name); p != nil && callee.Changed != 0 {
-		s.regs[convention.Result[0]] = pointer(p.Return, "")
+		cur.regs[convention.Result[0]] = pointer(p.Return, "")
 	}
 }
 
 // assigned is what an instruction leaves in the register that is its first
 // operand.
-func (w *walker) assigned(s *state, in *machine.Inst) (n machine.Num, v value) {
-	n, size, ok := in.Args[0].General()
+func (w *walker) assigned(cur *state, in *machine.Inst) (dst machine.Num, v value) {
+	dst, size, ok := in.Args[0].General()
 	switch {
 	case !ok || !in.Writes(0):
 		return machine.NoReg, value{}
 	case in.Op == machine.Pop && size == word:
-		return n, s.at(s.sp)
+		return dst, cur.at(cur.sp)
 	case size == word:
-		return n, w.result(s, in, n)
+		return dst, w.result(cur, in, dst)
 	}
-	return n, value{}
+	return dst, value{}
 }
 
 // stored is the register that an instruction stores into memory as it is.
-func (w *walker) stored(s *state, in *machine.Inst) value {
+func (w *walker) stored(cur *state, in *machine.Inst) value {
 	from := &in.Args[1]
 	switch in.Op {
 	case machine.Push:
@@ -254,87 +254,87 @@ func (w *walker) stored(s *state, in *machine.Inst) value {
 		return value{}
 	}
 	if n, size, ok := from.General(); ok && size == word {
-		return s.regs[n]
+		return cur.regs[n]
 	}
 	return value{}
 }
 
 // overwrite forgets the slots that a store reaches. Slots are what the compiler
 // keeps there for itself: neither another pointer nor an index leads to one.
-func (s *state) overwrite(a machine.Access) {
-	if a.Mem.Base != convention.StackPtr || a.Mem.Index != machine.NoReg {
+func (s *state) overwrite(access machine.Access) {
+	if access.Mem.Base != convention.StackPtr || access.Mem.Index != machine.NoReg {
 		return
 	}
-	if a.Mem.Width == 0 || !s.spOK {
+	if access.Mem.Width == 0 || !s.spOK {
 		s.slots = nil
 		return
 	}
-	from := s.sp + a.Mem.Disp
+	from := s.sp + access.Mem.Disp
 	s.slots = slices.DeleteFunc(s.slots, func(x slot) bool {
-		return x.off < from+int64(a.Mem.Width) && x.off+word > from
+		return x.off < from+int64(access.Mem.Width) && x.off+word > from
 	})
 }
 
 // result is what an instruction on whole registers leaves in its first operand.
-func (w *walker) result(s *state, in *machine.Inst, dst machine.Num) value {
+func (w *walker) result(cur *state, in *machine.Inst, dst machine.Num) value {
 	from := &in.Args[1]
 	switch in.Op {
 	case machine.Move:
 		switch from.Kind {
 		case machine.KindReg:
 			if n, _, ok := from.General(); ok {
-				return s.regs[n]
+				return cur.regs[n]
 			}
 		case machine.KindMem:
-			return w.load(s, in, from.Mem)
+			return w.load(cur, in, from.Mem)
 		case machine.KindImm:
 			return w.object(uint64(from.Imm))
 		}
 	case machine.Address:
-		m := from.Mem
-		if m.PC {
-			at, _ := in.FixedAddr(m)
+		mem := from.Mem
+		if mem.PC {
+			at, _ := in.FixedAddr(mem)
 			return w.object(at)
 		}
-		if m.Index == machine.NoReg && m.Base != machine.NoReg && m.Base != convention.StackPtr && s.regs[m.Base].to != nil {
-			v := s.regs[m.Base]
-			v.off += m.Disp
+		if mem.Index == machine.NoReg && mem.Base != machine.NoReg && mem.Base != convention.StackPtr && cur.regs[mem.Base].to != nil {
+			v := cur.regs[mem.Base]
+			v.off += mem.Disp
 			return v
 		}
 	case machine.MoveIf:
-		if n, _, ok := from.General(); ok && s.regs[n].to == s.regs[dst].to && s.regs[n].off == s.regs[dst].off {
-			return s.regs[dst]
+		if n, _, ok := from.General(); ok && cur.regs[n].to == cur.regs[dst].to && cur.regs[n].off == cur.regs[dst].off {
+			return cur.regs[dst]
 		}
 	case machine.Add, machine.Sub:
-		if from.Kind != machine.KindImm || s.regs[dst].to == nil {
+		if from.Kind != machine.KindImm || cur.regs[dst].to == nil {
 			return value{}
 		}
-		v := s.regs[dst]
+		val := cur.regs[dst]
 		if in.Op == machine.Sub {
-			v.off -= from.Imm
+			val.off -= from.Imm
 		} else {
-			v.off += from.Imm
+			val.off += from.Imm
 		}
-		return v
+		return val
 	}
 	return value{}
 }
 
 // load is the pointer that is loaded from memory.
-func (w *walker) load(s *state, in *machine.Inst, m machine.Mem) value {
-	if off, ok := s.slot(m); ok {
-		return s.at(off)
+func (w *walker) load(cur *state, in *machine.Inst, mem machine.Mem) value {
+	if off, ok := cur.slot(mem); ok {
+		return cur.at(off)
 	}
-	if m.Seg == machine.SegGS {
-		if at, ok := in.FixedAddr(m); ok && w.current(at) {
+	if mem.Seg == machine.SegGS {
+		if at, ok := in.FixedAddr(mem); ok && w.current(at) {
 			return value{to: w.t.task}
 		}
 		return value{}
 	}
-	if f, ok := s.field(m); ok {
+	if f, ok := cur.field(mem); ok {
 		return pointer(f.Type, f.inner)
 	}
-	return w.loaded(in, m)
+	return w.loaded(in, mem)
 }
 
 // object is a pointer to a data object.
@@ -347,16 +347,16 @@ func (w *walker) object(addr uint64) value {
 
 // loaded is a pointer that is loaded from fixed data, or from an array there:
 // what the data holds from the start tells its type.
-func (w *walker) loaded(in *machine.Inst, m machine.Mem) value {
-	if w.t == nil || w.t.objects == nil || m.Seg != machine.SegNone {
+func (w *walker) loaded(in *machine.Inst, mem machine.Mem) value {
+	if w.t == nil || w.t.objects == nil || mem.Seg != machine.SegNone {
 		return value{}
 	}
-	addr, ok := in.FixedAddr(m)
+	addr, ok := in.FixedAddr(mem)
 	if !ok {
-		if m.Base != machine.NoReg || m.Scale != word {
+		if mem.Base != machine.NoReg || mem.Scale != word {
 			return value{}
 		}
-		addr = uint64(m.Disp)
+		addr = uint64(mem.Disp)
 	}
 	b, err := w.m.Prog.Read(addr, word)
 	if err != nil {
@@ -397,27 +397,27 @@ func (s *state) at(off int64) value {
 }
 
 // set makes a place of the frame hold something that is known.
-func (s *state) set(off int64, v value) {
+func (s *state) set(off int64, val value) {
 	if !s.spOK {
 		return
 	}
 	for i := range s.slots {
 		if s.slots[i].off == off {
-			s.slots[i].value = v
+			s.slots[i].value = val
 			return
 		}
 	}
-	s.slots = append(s.slots, slot{off, v})
+	s.slots = append(s.slots, slot{off, val})
 }
 
 // field is the member that a memory operand refers to.
-func (s *state) field(m machine.Mem) (Field, bool) {
-	if m.Seg != machine.SegNone || m.Base == machine.NoReg || m.Index != machine.NoReg || m.Addr32 {
+func (s *state) field(mem machine.Mem) (Field, bool) {
+	if mem.Seg != machine.SegNone || mem.Base == machine.NoReg || mem.Index != machine.NoReg || mem.Addr32 {
 		return Field{}, false
 	}
-	p := s.regs[m.Base]
-	if m.Base == convention.StackPtr || p.to == nil {
+	p := s.regs[mem.Base]
+	if mem.Base == convention.StackPtr || p.to == nil {
 		return Field{}, false
 	}
-	return memberAt(p.to, p.off+m.Disp)
+	return memberAt(p.to, p.off+mem.Disp)
 }
