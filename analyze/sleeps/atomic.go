@@ -26,31 +26,31 @@ func (a *analysis) findAtomic() bool {
 	sites := map[uint64]bool{}
 	var ids []model.FuncID
 	for _, id := range a.open() {
-		n := len(sites)
+		count := len(sites)
 		for _, c := range a.m.Calls(id) {
 			if a.r.sites[c.Site] >= Unknown {
 				sites[c.Site] = true
 			}
 		}
-		if len(sites) > n && a.touches(id) {
+		if len(sites) > count && a.touches(id) {
 			ids = append(ids, id)
 		}
 	}
 	flows := a.o.Flows(ids...)
 	for _, id := range ids {
-		f := flows.Flow(id)
-		if f == nil || f.Unknown != 0 {
+		flow := flows.Flow(id)
+		if flow == nil || flow.Unknown != 0 {
 			continue
 		}
 		free := map[uint64]bool{}
 		seen := map[uint64]bool{}
-		for _, c := range f.Calls {
-			if !sites[c.Site] {
+		for _, call := range flow.Calls {
+			if !sites[call.Site] {
 				continue
 			}
-			seen[c.Site] = true
-			if !slices.ContainsFunc(c.Held, func(l locks.Lock) bool { return Forbids(l.Kind) && keepsLock(flows.Result, c.Callee, l.Kind) }) {
-				free[c.Site] = true
+			seen[call.Site] = true
+			if !slices.ContainsFunc(call.Held, func(l locks.Lock) bool { return Forbids(l.Kind) && keepsLock(flows.Result, call.Callee, l.Kind) }) {
+				free[call.Site] = true
 			}
 		}
 		for site := range seen {
@@ -105,7 +105,7 @@ func Forbids(k locks.Kind) bool {
 }
 
 // keepsLock reports whether a callee surely leaves a held lock alone.
-func keepsLock(r *locks.Result, id model.FuncID, k locks.Kind) bool {
+func keepsLock(r *locks.Result, id model.FuncID, kind locks.Kind) bool {
 	if id == model.NoFunc {
 		return true
 	}
@@ -115,8 +115,8 @@ func keepsLock(r *locks.Result, id model.FuncID, k locks.Kind) bool {
 	}
 	for i := range e.Outcomes {
 		o := &e.Outcomes[i]
-		if slices.ContainsFunc(o.Changes, func(c locks.Change) bool { return c.Kind == k && c.Delta < 0 }) ||
-			slices.ContainsFunc(o.Dropped, func(d locks.Drop) bool { return d.Kind == k }) {
+		if slices.ContainsFunc(o.Changes, func(c locks.Change) bool { return c.Kind == kind && c.Delta < 0 }) ||
+			slices.ContainsFunc(o.Dropped, func(d locks.Drop) bool { return d.Kind == kind }) {
 			return false
 		}
 	}

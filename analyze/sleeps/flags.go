@@ -50,41 +50,41 @@ func (a *analysis) site(id model.FuncID, site uint64) *passed {
 }
 
 // arguments returns what the calls of a function are given.
-func arguments(m *model.Model, id model.FuncID) map[uint64]*passed {
+func arguments(mod *model.Model, id model.FuncID) map[uint64]*passed {
 	out := map[uint64]*passed{}
 	via := map[uint64]machine.Num{} // registers that thunks call
-	calls := m.Calls(id)
+	calls := mod.Calls(id)
 	for i := range calls {
 		c := &calls[i]
 		via[c.Site] = machine.NoReg
 		if c.Target == model.NoFunc && c.Via != model.NoFunc {
-			via[c.Site] = convention.Callee(m.Func(c.Via).Name).Via
+			via[c.Site] = convention.Callee(mod.Func(c.Via).Name).Via
 		}
 	}
-	follow(m, id, func(in *machine.Inst, s *regs) {
+	follow(mod, id, func(in *machine.Inst, state *regs) {
 		reg, call := via[in.Addr]
 		if !call {
 			return
 		}
-		var p passed
+		var given passed
 		for i, r := range convention.Args {
-			p.args[i] = s[r]
+			given.args[i] = state[r]
 		}
-		switch x := &in.Args[0]; x.Kind {
+		switch operand := &in.Args[0]; operand.Kind {
 		case machine.KindMem:
 			if at, ok := memAddr(in, 0); ok {
-				p.callee = value{valSlot, int64(at)}
+				given.callee = value{valSlot, int64(at)}
 			}
 		case machine.KindReg:
-			if n, size, ok := x.General(); ok && size == 8 {
-				p.callee = s[n]
+			if n, size, ok := operand.General(); ok && size == 8 {
+				given.callee = state[n]
 			}
 		default:
 			if reg != machine.NoReg {
-				p.callee = s[reg]
+				given.callee = state[reg]
 			}
 		}
-		out[in.Addr] = &p // the last round has joined all paths
+		out[in.Addr] = &given // the last round has joined all paths
 	})
 	return out
 }
@@ -92,35 +92,35 @@ func arguments(m *model.Model, id model.FuncID) map[uint64]*passed {
 // follow follows constants, the function's own arguments and what is loaded
 // from fixed addresses through registers, along all paths. visit is called
 // before each instruction, more than once; the last time all paths are joined.
-func follow(m *model.Model, id model.FuncID, visit func(in *machine.Inst, s *regs)) {
-	blocks := m.Blocks(id)
+func follow(mod *model.Model, id model.FuncID, visit func(in *machine.Inst, s *regs)) {
+	blocks := mod.Blocks(id)
 	var entry regs
 	for i, r := range convention.Args {
 		entry[r] = value{valArg, int64(i)}
 	}
 	callees := map[uint64]machine.RegSet{} // what calls of functions with a name change
-	for _, c := range m.Calls(id) {
+	for _, c := range mod.Calls(id) {
 		if c.Target != model.NoFunc {
-			callees[c.Site] = convention.Callee(m.Func(c.Target).Name).Changed
+			callees[c.Site] = convention.Callee(mod.Func(c.Target).Name).Changed
 		}
 	}
-	code := m.Code(blocks)
-	r := flow.Forward(m, blocks, flow.Problem[regs]{
+	code := mod.Code(blocks)
+	result := flow.Forward(mod, blocks, flow.Problem[regs]{
 		Entry: entry,
 		Join:  (*regs).join,
-		Transfer: func(s *regs, k int) {
+		Transfer: func(state *regs, k int) {
 			for i := range code[k] {
 				in := &code[k][i]
-				visit(in, s)
+				visit(in, state)
 				changed, known := callees[in.Addr]
 				if !known {
 					changed = convention.Scratch
 				}
-				s.step(in, changed)
+				state.step(in, changed)
 			}
 		},
 	})
-	if r.Complete {
+	if result.Complete {
 		return
 	}
 	// Nothing can be said of what the registers hold.
@@ -143,7 +143,7 @@ func (s *regs) join(from regs, _ int) (changed bool) {
 
 // step follows one instruction; callee is what it changes if it is a call.
 func (s *regs) step(in *machine.Inst, callee machine.RegSet) {
-	e := in.Effects()
+	effects := in.Effects()
 	if in.Op == machine.Call {
 		for r := range callee.All {
 			s[r] = value{}
@@ -151,7 +151,7 @@ func (s *regs) step(in *machine.Inst, callee machine.RegSet) {
 		return
 	}
 	n, v, ok := s.result(in)
-	for r := range e.Writes.All {
+	for r := range effects.Writes.All {
 		s[r] = value{}
 	}
 	if ok {
@@ -161,43 +161,43 @@ func (s *regs) step(in *machine.Inst, callee machine.RegSet) {
 
 // result is what an instruction leaves in its destination, when values can be
 // followed through it.
-func (s *regs) result(in *machine.Inst) (n machine.Num, v value, ok bool) {
-	n, size, ok := in.Args[0].General()
+func (s *regs) result(in *machine.Inst) (dst machine.Num, val value, ok bool) {
+	dst, size, ok := in.Args[0].General()
 	if !ok {
-		return 0, v, false
+		return 0, val, false
 	}
-	was := s[n]
+	was := s[dst]
 	imm := in.Args[1].Imm
 	isImm := in.Args[1].Kind == machine.KindImm
-	m, msize, isReg := in.Args[1].General()
+	src, msize, isReg := in.Args[1].General()
 	if in.Args[0].Reg.High {
 		imm <<= 8
 	}
 	switch {
-	case in.Op == machine.Xor && isReg && m == n && size >= 4:
-		return n, value{valConst, 0}, true
+	case in.Op == machine.Xor && isReg && src == dst && size >= 4:
+		return dst, value{valConst, 0}, true
 	case in.Op == machine.Move && isImm && size >= 4:
-		return n, value{valConst, imm}, true
+		return dst, value{valConst, imm}, true
 	case in.Op == machine.Address && size == 8:
 		if at, ok := memAddr(in, 1); ok {
-			return n, value{valConst, int64(at)}, true
+			return dst, value{valConst, int64(at)}, true
 		}
 	case in.Op == machine.Move && size == 8 && in.Args[1].Kind == machine.KindMem:
 		if at, ok := memAddr(in, 1); ok {
-			return n, value{valSlot, int64(at)}, true
+			return dst, value{valSlot, int64(at)}, true
 		}
 	case in.Op == machine.Move && isReg && size >= 4 && msize >= 4:
-		return n, s[m], true
+		return dst, s[src], true
 	case in.Op == machine.Or && isImm:
-		return n, was.or(imm), true
+		return dst, was.or(imm), true
 	case in.Op == machine.And && isImm && size >= 4:
-		return n, was.and(imm), true
-	case in.Op == machine.Or && isReg && size >= 4 && s[m].kind == valConst:
-		return n, was.or(s[m].c), true
-	case in.Op == machine.And && isReg && size >= 4 && s[m].kind == valConst:
-		return n, was.and(s[m].c), true
+		return dst, was.and(imm), true
+	case in.Op == machine.Or && isReg && size >= 4 && s[src].kind == valConst:
+		return dst, was.or(s[src].c), true
+	case in.Op == machine.And && isReg && size >= 4 && s[src].kind == valConst:
+		return dst, was.and(s[src].c), true
 	}
-	return 0, v, false
+	return 0, val, false
 }
 
 // memAddr returns the fixed address of a memory operand.

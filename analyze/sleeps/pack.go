@@ -10,67 +10,67 @@ import (
 )
 
 // Pack writes a result without its model.
-func (r *Result) Pack(w *pack.Writer) {
-	w.Uint(uint64(len(r.facts)))
+func (r *Result) Pack(writer *pack.Writer) {
+	writer.Uint(uint64(len(r.facts)))
 	for i := range r.facts {
-		packFact(w, &r.facts[i])
+		packFact(writer, &r.facts[i])
 	}
-	for site := range ascending(w, r.sites) {
-		w.Uint(uint64(r.sites[site]))
+	for site := range ascending(writer, r.sites) {
+		writer.Uint(uint64(r.sites[site]))
 	}
-	for site := range ascending(w, r.to) {
-		w.Uint(uint64(r.to[site]))
+	for site := range ascending(writer, r.to) {
+		writer.Uint(uint64(r.to[site]))
 	}
-	for id := range ascending(w, r.borrowed) {
-		w.Bool(r.borrowed[id])
+	for id := range ascending(writer, r.borrowed) {
+		writer.Bool(r.borrowed[id])
 	}
-	for site := range ascending(w, r.flagged) {
-		w.Bool(r.flagged[site])
+	for site := range ascending(writer, r.flagged) {
+		writer.Bool(r.flagged[site])
 	}
-	for off := range ascending(w, r.pv) {
+	for off := range ascending(writer, r.pv) {
 		f := r.pv[off]
-		packFact(w, &f)
+		packFact(writer, &f)
 	}
 }
 
 // Unpack reads a result of a model that Pack has written. The error is
 // pack.ErrCorrupt; a result that is returned is consistent with its model.
-func Unpack(m *model.Model, r *pack.Reader) (*Result, error) {
-	n := r.Len()
-	if n != len(m.Funcs) {
+func Unpack(m *model.Model, reader *pack.Reader) (*Result, error) {
+	count := reader.Len()
+	if count != len(m.Funcs) {
 		return nil, pack.ErrCorrupt
 	}
-	res := &Result{Model: m, facts: make([]Fact, n)}
+	res := &Result{Model: m, facts: make([]Fact, count)}
 	for i := range res.facts {
-		res.facts[i] = unpackFact(r)
+		res.facts[i] = unpackFact(reader)
 	}
-	res.sites = table[uint64](r, unpackAnswer)
-	res.to = table[uint64](r, func(r *pack.Reader) model.FuncID {
+	res.sites = table[uint64](reader, unpackAnswer)
+	res.to = table[uint64](reader, func(r *pack.Reader) model.FuncID {
 		id := r.Uint()
-		if id >= uint64(n) {
+		if id >= uint64(count) {
 			r.Fail()
 			return model.NoFunc
 		}
 		return model.FuncID(id)
 	})
-	res.borrowed = table[model.FuncID](r, (*pack.Reader).Bool)
-	res.flagged = table[uint64](r, (*pack.Reader).Bool)
-	res.pv = table[uint64](r, unpackFact)
-	if r.Err() != nil {
-		return nil, r.Err()
+	res.borrowed = table[model.FuncID](reader, (*pack.Reader).Bool)
+	res.flagged = table[uint64](reader, (*pack.Reader).Bool)
+	res.pv = table[uint64](reader, unpackFact)
+	if reader.Err() != nil {
+		return nil, reader.Err()
 	}
 	return res, nil
 }
 
-func packFact(w *pack.Writer, f *Fact) {
-	w.Uint(uint64(f.Answer))
-	w.Bool(f.Always)
-	w.Uint(uint64(f.Args))
-	w.Bool(f.Hidden)
-	w.Uint(uint64(f.Calls))
-	w.Bool(f.Open)
-	w.Uint(f.At)
-	w.Text(f.Why)
+func packFact(writer *pack.Writer, fact *Fact) {
+	writer.Uint(uint64(fact.Answer))
+	writer.Bool(fact.Always)
+	writer.Uint(uint64(fact.Args))
+	writer.Bool(fact.Hidden)
+	writer.Uint(uint64(fact.Calls))
+	writer.Bool(fact.Open)
+	writer.Uint(fact.At)
+	writer.Text(fact.Why)
 }
 
 func unpackFact(r *pack.Reader) Fact {
@@ -105,13 +105,13 @@ func ascending[K ordinal, V any](w *pack.Writer, t map[K]V) iter.Seq[K] {
 }
 
 // table reads what was written with ascending.
-func table[K ordinal, V any](r *pack.Reader, value func(*pack.Reader) V) map[K]V {
-	n := r.Len()
-	t := make(map[K]V, n)
+func table[K ordinal, V any](reader *pack.Reader, value func(*pack.Reader) V) map[K]V {
+	n := reader.Len()
+	out := make(map[K]V, n)
 	var last K
 	for range n {
-		last += K(r.Uint())
-		t[last] = value(r)
+		last += K(reader.Uint())
+		out[last] = value(reader)
 	}
-	return t
+	return out
 }

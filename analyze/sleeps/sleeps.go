@@ -126,17 +126,17 @@ type Options struct {
 
 // Analyze finds the facts of all functions of a model.
 func Analyze(m *model.Model, o Options) *Result {
-	a := &analysis{m: m, o: o, passed: map[model.FuncID]map[uint64]*passed{}, slots: newSlots(m), atomic: map[uint64]bool{}}
-	a.begin()
-	a.findSlots()
-	a.spread()
-	if a.findAtomic() {
-		a.begin()
-		a.spread()
+	an := &analysis{m: m, o: o, passed: map[model.FuncID]map[uint64]*passed{}, slots: newSlots(m), atomic: map[uint64]bool{}}
+	an.begin()
+	an.findSlots()
+	an.spread()
+	if an.findAtomic() {
+		an.begin()
+		an.spread()
 	}
-	a.always()
-	a.keepParavirt()
-	return a.r
+	an.always()
+	an.keepParavirt()
+	return an.r
 }
 
 type analysis struct {
@@ -159,14 +159,14 @@ func (a *analysis) begin() {
 	a.r = &Result{Model: a.m, facts: make([]Fact, n), sites: map[uint64]Answer{}, to: map[uint64]model.FuncID{}, borrowed: map[model.FuncID]bool{}, flagged: map[uint64]bool{}}
 	a.given, a.users = make([]bool, n), map[model.FuncID]map[model.FuncID]bool{}
 	for i := range a.m.Funcs {
-		f := &a.m.Funcs[i]
+		fn := &a.m.Funcs[i]
 		fact := &a.r.facts[i]
-		for _, name := range append([]string{f.Name}, f.Aliases...) {
+		for _, name := range append([]string{fn.Name}, fn.Aliases...) {
 			sleep, arg := kfuncs.Sleeps(name)
 			switch {
 			case sleep == kfuncs.SleepMay:
 				*fact, a.given[i] = Fact{Answer: May, Always: true}, true
-			case sleep == kfuncs.SleepNever || f.Flags&model.FuncThunk != 0:
+			case sleep == kfuncs.SleepNever || fn.Flags&model.FuncThunk != 0:
 				a.given[i] = true
 			case sleep == kfuncs.SleepFlags:
 				*fact, a.given[i] = Fact{Answer: Flags, Args: 1 << arg, Why: "its GFP flags decide"}, true
@@ -175,12 +175,12 @@ func (a *analysis) begin() {
 			}
 			break
 		}
-		if a.given[i] || f.Flags&model.FuncExtern == 0 {
+		if a.given[i] || fn.Flags&model.FuncExtern == 0 {
 			continue
 		}
 		a.given[i] = true
-		*fact = Fact{Answer: Unknown, Open: true, Why: f.Name + " is in another object file"}
-		if x, ok := a.outside(f.Name); ok {
+		*fact = Fact{Answer: Unknown, Open: true, Why: fn.Name + " is in another object file"}
+		if x, ok := a.outside(fn.Name); ok {
 			*fact = x
 			fact.At, a.r.borrowed[model.FuncID(i)] = 0, true
 		}
@@ -249,33 +249,33 @@ func (a *analysis) use(user, of model.FuncID) {
 func (a *analysis) look(id model.FuncID) bool {
 	old := a.r.facts[id]
 	fact := old
-	f := a.m.Func(id)
-	if f.Unknown() && !fact.Open {
+	fn := a.m.Func(id)
+	if fn.Unknown() && !fact.Open {
 		fact.Open = true
 		fact.raise(Unknown, 0, "its code cannot be followed")
 	}
 	calls := a.m.Calls(id)
 	for i := range calls {
-		c := &calls[i]
-		x := a.call(id, c)
-		if x.Answer == May && x.Always {
-			a.r.flagged[c.Site] = true
+		call := &calls[i]
+		callee := a.call(id, call)
+		if callee.Answer == May && callee.Always {
+			a.r.flagged[call.Site] = true
 		}
-		if x.Open && a.atomic[c.Site] {
-			x.Open = false
-			a.r.raise(c.Site, x.Answer)
-			if x.Answer == Unknown {
+		if callee.Open && a.atomic[call.Site] {
+			callee.Open = false
+			a.r.raise(call.Site, callee.Answer)
+			if callee.Answer == Unknown {
 				continue
 			}
 		}
-		fact.Args |= x.Args
-		fact.Calls |= x.Calls
-		fact.Hidden = fact.Hidden || x.Hidden
-		fact.Open = fact.Open || x.Open
-		a.r.raise(c.Site, x.Answer)
-		fact.raise(x.Answer, c.Site, x.Why)
+		fact.Args |= callee.Args
+		fact.Calls |= callee.Calls
+		fact.Hidden = fact.Hidden || callee.Hidden
+		fact.Open = fact.Open || callee.Open
+		a.r.raise(call.Site, callee.Answer)
+		fact.raise(callee.Answer, call.Site, callee.Why)
 	}
-	if f.Flags&model.FuncTrampoline != 0 {
+	if fn.Flags&model.FuncTrampoline != 0 {
 		fact.join(a.trampoline(id))
 	}
 	if fact.Answer == May { // whatever it is given
@@ -286,28 +286,28 @@ func (a *analysis) look(id model.FuncID) bool {
 }
 
 // call says what a call comes to, in terms of the caller.
-func (a *analysis) call(id model.FuncID, c *model.Call) Fact {
-	target := c.Target
-	if c.Via != model.NoFunc && a.m.Func(c.Via).Flags&model.FuncThunk == 0 {
-		target = c.Via // a static call: what it may lead to, not what it is built to
+func (a *analysis) call(id model.FuncID, call *model.Call) Fact {
+	target := call.Target
+	if call.Via != model.NoFunc && a.m.Func(call.Via).Flags&model.FuncThunk == 0 {
+		target = call.Via // a static call: what it may lead to, not what it is built to
 		a.use(id, target)
 	}
-	if c.Kind == model.CallParavirt || target == model.NoFunc {
-		return a.pointer(id, c)
+	if call.Kind == model.CallParavirt || target == model.NoFunc {
+		return a.pointer(id, call)
 	}
 	if a.gone(target) && !a.gone(id) {
 		return Fact{}
 	}
-	a.r.to[c.Site] = target
-	f := a.r.facts[target]
-	if f.Answer != May && (f.Args != 0 || f.Hidden || f.Calls != 0) {
-		return a.decide(id, target, a.given6(id, c.Site))
+	a.r.to[call.Site] = target
+	fact := a.r.facts[target]
+	if fact.Answer != May && (fact.Args != 0 || fact.Hidden || fact.Calls != 0) {
+		return a.decide(id, target, a.given6(id, call.Site))
 	}
-	if f.Answer == Unknown && f.Why == "" {
-		f.Why = a.m.Func(target).Name + " is not known"
+	if fact.Answer == Unknown && fact.Why == "" {
+		fact.Why = a.m.Func(target).Name + " is not known"
 	}
-	f.Always = false
-	return f
+	fact.Always = false
+	return fact
 }
 
 // gone reports whether a function is there only while the kernel boots, or its
@@ -318,107 +318,107 @@ func (a *analysis) gone(id model.FuncID) bool {
 }
 
 // pointer says what a call through a pointer comes to.
-func (a *analysis) pointer(id model.FuncID, c *model.Call) Fact {
+func (a *analysis) pointer(id model.FuncID, call *model.Call) Fact {
 	open := Fact{Answer: Unknown, Open: true, Why: "a call through a pointer"}
-	p := a.site(id, c.Site)
-	if p == nil {
+	given := a.site(id, call.Site)
+	if given == nil {
 		return open
 	}
 	var targets []model.FuncID
-	switch v := p.callee; v.kind {
+	switch val := given.callee; val.kind {
 	case valArg:
-		return Fact{Answer: Given, Calls: 1 << v.c, Why: "a function that it is given decides"}
+		return Fact{Answer: Given, Calls: 1 << val.c, Why: "a function that it is given decides"}
 	case valConst:
-		if g := a.m.Entry(uint64(v.c)); g != model.NoFunc {
+		if g := a.m.Entry(uint64(val.c)); g != model.NoFunc {
 			targets = []model.FuncID{g}
 		}
 	case valSlot:
-		if off, ok := a.slots.paravirt(uint64(v.c)); ok && a.o.Kernel != nil {
+		if off, ok := a.slots.paravirt(uint64(val.c)); ok && a.o.Kernel != nil {
 			if f, ok := a.o.Kernel.pv[off]; ok {
 				return f
 			}
 		}
-		if targets = a.slots.targets(uint64(v.c)); targets == nil {
-			open.Why = "a call through " + a.slots.name(uint64(v.c))
+		if targets = a.slots.targets(uint64(val.c)); targets == nil {
+			open.Why = "a call through " + a.slots.name(uint64(val.c))
 		}
 	}
 	if len(targets) == 0 {
 		return open
 	}
 	var out Fact
-	for _, g := range targets {
-		if a.gone(g) && !a.gone(id) {
+	for _, callee := range targets {
+		if a.gone(callee) && !a.gone(id) {
 			continue
 		}
-		a.use(id, g)
+		a.use(id, callee)
 		if len(targets) == 1 {
-			a.r.to[c.Site] = g
+			a.r.to[call.Site] = callee
 		}
-		out.join(a.decide(id, g, &p.args))
+		out.join(a.decide(id, callee, &given.args))
 	}
 	return out
 }
 
 // decide says what a call of a function comes to with some arguments.
 func (a *analysis) decide(id, target model.FuncID, args *[6]value) Fact {
-	f := a.r.facts[target]
-	if f.Answer == May {
+	fact := a.r.facts[target]
+	if fact.Answer == May {
 		return Fact{Answer: May}
 	}
 	name := a.m.Func(target).Name
 	var out Fact
-	if f.Open {
+	if fact.Open {
 		out.Open = true
-		why := f.Why
-		if why == "" || f.Answer != Unknown {
+		why := fact.Why
+		if why == "" || fact.Answer != Unknown {
 			why = name + " is not known"
 		}
 		out.raise(Unknown, 0, why)
 	}
-	if f.Hidden {
+	if fact.Hidden {
 		out.Hidden = true
 		out.raise(Flags, 0, "flags that are not seen decide in "+name)
 	}
 	for i := range 6 {
-		v := value{}
+		val := value{}
 		if args != nil {
-			v = args[i]
+			val = args[i]
 		}
-		if f.Args&(1<<i) != 0 {
+		if fact.Args&(1<<i) != 0 {
 			switch {
-			case v.kind == valConst && v.c&direct != 0:
+			case val.kind == valConst && val.c&direct != 0:
 				return Fact{Answer: May, Always: true} // by flags: look notes it
-			case v.kind == valConst:
-			case v.kind == valArg:
-				out.Args |= 1 << v.c
+			case val.kind == valConst:
+			case val.kind == valArg:
+				out.Args |= 1 << val.c
 				out.raise(Flags, 0, "the GFP flags that it is given decide")
 			default:
 				out.Hidden = true
 				out.raise(Flags, 0, "flags that are not seen decide in "+name)
 			}
 		}
-		if f.Calls&(1<<i) != 0 {
-			out.join(a.callback(id, name, v))
+		if fact.Calls&(1<<i) != 0 {
+			out.join(a.callback(id, name, val))
 		}
 	}
 	return out
 }
 
 // callback says what handing a function to another that calls it comes to.
-func (a *analysis) callback(id model.FuncID, to string, v value) Fact {
+func (a *analysis) callback(id model.FuncID, to string, val value) Fact {
 	switch {
-	case v.kind == valArg:
-		return Fact{Answer: Given, Calls: 1 << v.c, Why: "a function that it is given decides"}
-	case v.kind == valConst && v.c == 0:
+	case val.kind == valArg:
+		return Fact{Answer: Given, Calls: 1 << val.c, Why: "a function that it is given decides"}
+	case val.kind == valConst && val.c == 0:
 		return Fact{}
-	case v.kind == valConst:
-		g := a.m.Entry(uint64(v.c))
-		if g == model.NoFunc {
+	case val.kind == valConst:
+		callee := a.m.Entry(uint64(val.c))
+		if callee == model.NoFunc {
 			break
 		}
-		a.use(id, g)
+		a.use(id, callee)
 		// What it is called with is not seen.
-		return a.decide(id, g, nil)
+		return a.decide(id, callee, nil)
 	}
 	return Fact{Answer: Unknown, Open: true, Why: to + " calls a function that is not seen"}
 }
@@ -483,20 +483,20 @@ func (a *analysis) avoidable(id model.FuncID) bool {
 	work := []int32{0}
 	seen[0] = true
 	for len(work) > 0 {
-		b := &blocks[work[len(work)-1]]
+		block := &blocks[work[len(work)-1]]
 		work = work[:len(work)-1]
-		if blocked(b) {
+		if blocked(block) {
 			continue
 		}
-		switch b.Term {
+		switch block.Term {
 		case model.TermReturn, model.TermTail, model.TermCondTail, model.TermUnknown:
 			return true
 		case model.TermIndirect:
-			if len(a.m.Edges(b)) == 0 {
+			if len(a.m.Edges(block)) == 0 {
 				return true
 			}
 		}
-		for _, e := range a.m.Edges(b) {
+		for _, e := range a.m.Edges(block) {
 			if !seen[e.To] {
 				seen[e.To] = true
 				work = append(work, e.To)

@@ -58,30 +58,30 @@ type key struct {
 }
 
 func newSlots(m *model.Model) *slots {
-	s := &slots{m: m, whole: m.Prog.Name == "vmlinux", calls: map[uint64]bool{}, keys: map[uint64]*key{}}
+	pointers := &slots{m: m, whole: m.Prog.Name == "vmlinux", calls: map[uint64]bool{}, keys: map[uint64]*key{}}
 	if a, ok := m.Prog.Lookup("pv_ops"); ok {
-		s.pv = model.Range{Start: a, End: a + 1024} // an undefined symbol's size is not known
-		if s.whole {
-			s.pv.End = s.end(a)
+		pointers.pv = model.Range{Start: a, End: a + 1024} // an undefined symbol's size is not known
+		if pointers.whole {
+			pointers.pv.End = pointers.end(a)
 		}
 	}
-	return s
+	return pointers
 }
 
 // end is where the variable at an address ends: by its size, or where the next
 // symbol or the segment does.
-func (s *slots) end(a uint64) uint64 {
-	sym, _, _ := s.m.Prog.SymbolAt(a)
-	seg, ok := s.m.Prog.SegmentAt(a)
+func (s *slots) end(addr uint64) uint64 {
+	sym, _, _ := s.m.Prog.SymbolAt(addr)
+	seg, ok := s.m.Prog.SegmentAt(addr)
 	switch {
-	case sym.Addr == a && sym.Size > 0:
-		return a + sym.Size
+	case sym.Addr == addr && sym.Size > 0:
+		return addr + sym.Size
 	case !ok:
-		return a
+		return addr
 	}
 	end := seg.Addr + seg.Size
 	syms := s.m.Prog.Symbols()
-	if i := sort.Search(len(syms), func(i int) bool { return syms[i].Addr > a }); i < len(syms) {
+	if i := sort.Search(len(syms), func(i int) bool { return syms[i].Addr > addr }); i < len(syms) {
 		end = min(end, syms[i].Addr)
 	}
 	return end
@@ -106,21 +106,21 @@ func (s *slots) targets(at uint64) []model.FuncID {
 	if i == len(s.vars) || !s.vars[i].Contains(at) || s.vars[i].open {
 		return nil
 	}
-	v := s.vars[i]
-	out := slices.Clone(v.stores[at])
+	global := s.vars[i]
+	out := slices.Clone(global.stores[at])
 	add := func(addr uint64) bool {
-		w, err := s.m.Prog.Read(addr, 8)
+		word, err := s.m.Prog.Read(addr, 8)
 		if err != nil { // .bss: zero
 			return true
 		}
-		g := s.m.Entry(binary.LittleEndian.Uint64(w))
+		g := s.m.Entry(binary.LittleEndian.Uint64(word))
 		if g != model.NoFunc {
 			out = append(out, g)
 		}
-		return g != model.NoFunc || binary.LittleEndian.Uint64(w) == 0
+		return g != model.NoFunc || binary.LittleEndian.Uint64(word) == 0
 	}
 	ok := add(at)
-	for _, c := range v.copies {
+	for _, c := range global.copies {
 		if c.to.Contains(at) {
 			ok = add(c.from+at-c.to.Start) && ok
 		}
@@ -135,8 +135,8 @@ func (s *slots) targets(at uint64) []model.FuncID {
 // findSlots finds what the variables of a kernel may hold that code calls
 // through.
 func (a *analysis) findSlots() {
-	s := a.slots
-	if !s.whole {
+	pointers := a.slots
+	if !pointers.whole {
 		return
 	}
 	var ids []model.FuncID
@@ -152,44 +152,44 @@ func (a *analysis) findSlots() {
 		a.passed[id] = of[i]
 		for _, p := range of[i] {
 			if p.callee.kind == valSlot {
-				s.calls[uint64(p.callee.c)] = true
+				pointers.calls[uint64(p.callee.c)] = true
 			}
 		}
 	}
-	for at := s.pv.Start; at+8 <= s.pv.End; at += 8 {
-		s.calls[at] = true // objects may call through any of them
+	for at := pointers.pv.Start; at+8 <= pointers.pv.End; at += 8 {
+		pointers.calls[at] = true // objects may call through any of them
 	}
-	s.findVars()
-	s.findStores()
-	s.findKeys()
+	pointers.findVars()
+	pointers.findStores()
+	pointers.findKeys()
 }
 
 // findVars makes a variable of each symbol that holds called pointers.
 func (s *slots) findVars() {
-	p := s.m.Prog
+	prog := s.m.Prog
 	var boot model.Range // read-only after boot
-	lo, ok1 := p.Lookup("__start_ro_after_init")
-	hi, ok2 := p.Lookup("__end_ro_after_init")
+	lo, ok1 := prog.Lookup("__start_ro_after_init")
+	hi, ok2 := prog.Lookup("__end_ro_after_init")
 	if ok1 && ok2 {
 		boot = model.Range{Start: lo, End: hi}
 	}
 	seen := map[uint64]bool{}
 	for at := range s.calls {
-		sym, off, ok := p.SymbolAt(at)
-		seg, in := p.SegmentAt(at)
+		sym, off, ok := prog.SymbolAt(at)
+		seg, in := prog.SegmentAt(at)
 		if !ok || !in || seg.Exec || seen[at-off] {
 			continue
 		}
 		seen[at-off] = true
 		v := &variable{Range: model.Range{Start: at - off, End: s.end(at - off)}, name: sym.Name, stores: map[uint64][]model.FuncID{}}
 		v.fixed = seg.Name == ".rodata" && !boot.Contains(at)
-		_, exported := p.Lookup("__ksymtab_" + sym.Name)
+		_, exported := prog.Lookup("__ksymtab_" + sym.Name)
 		v.open = exported && !v.fixed && !boot.Contains(at) && !s.pv.Contains(at)
 		s.vars = append(s.vars, v)
 	}
 	slices.SortFunc(s.vars, func(x, y *variable) int { return int(min(max(int64(x.Start-y.Start), -1), 1)) })
 	// An address in data lets code write that does not name the variable.
-	for _, seg := range p.Segments() {
+	for _, seg := range prog.Segments() {
 		if seg.Exec {
 			continue
 		}
@@ -244,27 +244,27 @@ func (s *slots) findStores() {
 // that is fixed, or else whose address it takes.
 func (s *slots) touched(in *machine.Inst) (v *variable, at uint64, writes bool) {
 	for i := range in.Args {
-		x := &in.Args[i]
-		switch x.Kind {
+		operand := &in.Args[i]
+		switch operand.Kind {
 		case machine.KindMem:
-			if x.Mem.Seg != machine.SegNone || in.Hint() {
+			if operand.Mem.Seg != machine.SegNone || in.Hint() {
 				continue
 			}
-			a, fixed := in.FixedAddr(x.Mem)
+			addr, fixed := in.FixedAddr(operand.Mem)
 			if !fixed {
-				a = uint64(x.Mem.Disp)
+				addr = uint64(operand.Mem.Disp)
 			}
-			v := s.at(a)
+			global := s.at(addr)
 			switch {
-			case v == nil || v.fixed:
+			case global == nil || global.fixed:
 			case in.Op == machine.Address, !fixed && in.Writes(i):
-				return v, 0, false
+				return global, 0, false
 			case in.Writes(i):
-				return v, a, true
+				return global, addr, true
 			}
 		case machine.KindImm:
-			if v := s.at(uint64(x.Imm)); v != nil && !v.fixed && in.Op != machine.Compare && in.Op != machine.Test {
-				return v, uint64(x.Imm), false
+			if v := s.at(uint64(operand.Imm)); v != nil && !v.fixed && in.Op != machine.Compare && in.Op != machine.Test {
+				return v, uint64(operand.Imm), false
 			}
 		}
 	}
@@ -282,52 +282,52 @@ func (s *slots) stores(id model.FuncID) {
 		null  bool
 	}
 	last := map[uint64]effect{} // by address of the instruction; of the last visit, which has joined all paths
-	follow(s.m, id, func(in *machine.Inst, r *regs) {
-		var e effect
-		e.fn = model.NoFunc
+	follow(s.m, id, func(in *machine.Inst, state *regs) {
+		var change effect
+		change.fn = model.NoFunc
 		if v, at, writes := s.touched(in); v != nil && !writes {
-			e.taken = v
+			change.taken = v
 		} else if v != nil {
-			e.dst, e.at = v, at
+			change.dst, change.at = v, at
 			val := value{}
 			if src := &in.Args[1]; src.Kind == machine.KindImm {
 				val = value{valConst, src.Imm}
 			} else if n, size, ok := src.General(); ok && size == 8 {
-				val = r[n]
+				val = state[n]
 			}
 			if in.Op == machine.Move && in.Args[0].Mem.Width == 8 && val.kind == valConst {
-				e.fn = s.m.Entry(uint64(val.c))
-				e.null = val.c == 0
+				change.fn = s.m.Entry(uint64(val.c))
+				change.null = val.c == 0
 			}
 		}
 		if in.Op == machine.StringMove {
 			size := int64(in.Size)
-			to, from, n := r[machine.RDI], r[machine.RSI], r[machine.RCX]
+			to, from, n := state[machine.RDI], state[machine.RSI], state[machine.RCX]
 			rep := in.Repeat
 			if v := s.at(uint64(to.c)); rep && to.kind == valConst && v != nil && from.kind == valConst && n.kind == valConst && n.c > 0 {
-				e.dst, e.at = v, uint64(to.c)
-				e.copy = &copied{to: model.Range{Start: uint64(to.c), End: uint64(to.c + n.c*size)}, from: uint64(from.c)}
+				change.dst, change.at = v, uint64(to.c)
+				change.copy = &copied{to: model.Range{Start: uint64(to.c), End: uint64(to.c + n.c*size)}, from: uint64(from.c)}
 			}
 		}
-		if e.taken != nil || e.dst != nil {
-			last[in.Addr] = e
+		if change.taken != nil || change.dst != nil {
+			last[in.Addr] = change
 		} else {
 			delete(last, in.Addr)
 		}
 	})
-	for _, e := range last {
+	for _, change := range last {
 		switch {
-		case e.taken != nil:
-			e.taken.taken++
-		case e.copy != nil && s.pv.Contains(e.at):
-			e.dst.used++
-			e.dst.copies = append(e.dst.copies, *e.copy)
-		case e.copy != nil: // taken before
-		case e.fn != model.NoFunc:
-			e.dst.stores[e.at] = append(e.dst.stores[e.at], e.fn)
-		case e.null:
-		case s.calls[e.at] || s.wide(e.dst, e.at):
-			e.dst.open = true
+		case change.taken != nil:
+			change.taken.taken++
+		case change.copy != nil && s.pv.Contains(change.at):
+			change.dst.used++
+			change.dst.copies = append(change.dst.copies, *change.copy)
+		case change.copy != nil: // taken before
+		case change.fn != model.NoFunc:
+			change.dst.stores[change.at] = append(change.dst.stores[change.at], change.fn)
+		case change.null:
+		case s.calls[change.at] || s.wide(change.dst, change.at):
+			change.dst.open = true
 		}
 	}
 }
@@ -360,25 +360,25 @@ func (s *slots) findKeys() {
 				if c.Target != id {
 					continue
 				}
-				p := args[c.Site]
-				if p == nil || p.args[1].kind != valConst {
+				given := args[c.Site]
+				if given == nil || given.args[1].kind != valConst {
 					s.loose = true
 					continue
 				}
-				k := s.keys[uint64(p.args[1].c)]
-				if k == nil {
-					k = &key{}
-					s.keys[uint64(p.args[1].c)] = k
+				slot := s.keys[uint64(given.args[1].c)]
+				if slot == nil {
+					slot = &key{}
+					s.keys[uint64(given.args[1].c)] = slot
 				}
 				fn := model.NoFunc
-				if p.args[2].kind == valConst {
-					fn = s.m.Entry(uint64(p.args[2].c))
+				if given.args[2].kind == valConst {
+					fn = s.m.Entry(uint64(given.args[2].c))
 				}
 				switch {
 				case fn != model.NoFunc:
-					k.set = append(k.set, fn)
-				case p.args[2] != value{valConst, 0}:
-					k.open = true
+					slot.set = append(slot.set, fn)
+				case given.args[2] != value{valConst, 0}:
+					slot.open = true
 				}
 			}
 		}
@@ -391,15 +391,15 @@ func (a *analysis) trampoline(id model.FuncID) Fact {
 	if !a.slots.whole || a.slots.loose || strings.HasPrefix(a.m.Func(id).Name, "__SCT__bpf_dispatcher_") {
 		return open
 	}
-	k := a.slots.keys[a.m.Func(id).Addr]
-	if k == nil {
+	slot := a.slots.keys[a.m.Func(id).Addr]
+	if slot == nil {
 		return Fact{}
 	}
-	if k.open {
+	if slot.open {
 		return open
 	}
 	var out Fact
-	for _, g := range k.set {
+	for _, g := range slot.set {
 		if a.gone(g) {
 			continue
 		}
@@ -432,8 +432,8 @@ func (a *analysis) keepParavirt() {
 	}
 }
 
-// parallel runs f for 0..n-1 on all CPUs.
-func parallel(n int, f func(i int)) {
+// parallel runs do for 0..count-1 on all CPUs.
+func parallel(count int, do func(i int)) {
 	var next atomic.Int64
 	var wg sync.WaitGroup
 	for range runtime.GOMAXPROCS(0) {
@@ -441,11 +441,11 @@ func parallel(n int, f func(i int)) {
 			for {
 				const chunk = 64
 				k := int(next.Add(chunk)) - chunk
-				if k >= n {
+				if k >= count {
 					return
 				}
-				for i := k; i < min(k+chunk, n); i++ {
-					f(i)
+				for i := k; i < min(k+chunk, count); i++ {
+					do(i)
 				}
 			}
 		})
