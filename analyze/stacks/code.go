@@ -35,43 +35,43 @@ type decoded struct {
 
 // codeOf decodes a function.
 func (a *analysis) codeOf(id model.FuncID) *code {
-	d := &a.decoded
-	if c := d.by[id]; c != nil {
+	all := &a.decoded
+	if c := all.by[id]; c != nil {
 		return c
 	}
-	c := a.decode(id)
-	for d.size+c.size > maxDecoded && len(d.order) > 0 {
-		d.size -= d.by[d.order[0]].size
-		delete(d.by, d.order[0])
-		d.order = d.order[1:]
+	body := a.decode(id)
+	for all.size+body.size > maxDecoded && len(all.order) > 0 {
+		all.size -= all.by[all.order[0]].size
+		delete(all.by, all.order[0])
+		all.order = all.order[1:]
 	}
-	d.by[id], d.order, d.size = c, append(d.order, id), d.size+c.size
-	return c
+	all.by[id], all.order, all.size = body, append(all.order, id), all.size+body.size
+	return body
 }
 
 func (a *analysis) decode(id model.FuncID) *code {
-	c := &code{blocks: a.m.Blocks(id)}
-	if len(c.blocks) == 0 {
-		return c
+	body := &code{blocks: a.m.Blocks(id)}
+	if len(body.blocks) == 0 {
+		return body
 	}
 	sites := map[uint64][]*model.Call{}
 	calls := a.m.Calls(id)
 	for i := range calls {
 		sites[calls[i].Site] = append(sites[calls[i].Site], &calls[i])
 	}
-	decoded := a.m.Code(c.blocks)
+	decoded := a.m.Code(body.blocks)
 	loads := a.loadsOf(id, decoded)
 
-	c.insns = make([][]insn, len(c.blocks))
+	body.insns = make([][]insn, len(body.blocks))
 	for k, block := range decoded {
-		c.insns[k] = make([]insn, len(block))
+		body.insns[k] = make([]insn, len(block))
 		for i := range block {
 			at := block[i].Addr
-			c.insns[k][i] = insn{block[i], sites[at], loads[at]}
+			body.insns[k][i] = insn{block[i], sites[at], loads[at]}
 		}
-		c.size += len(block)
+		body.size += len(block)
 	}
-	return c
+	return body
 }
 
 // loadsOf names the members that a function loads and that may be times.
@@ -108,13 +108,13 @@ type members struct {
 func (m *members) number(name string) member {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	n, ok := m.by[name]
+	index, ok := m.by[name]
 	if !ok {
 		m.names = append(m.names, name)
-		n = member(len(m.names))
-		m.by[name] = n
+		index = member(len(m.names))
+		m.by[name] = index
 	}
-	return n
+	return index
 }
 
 func (m *members) name(n member) string {

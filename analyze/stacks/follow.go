@@ -27,53 +27,53 @@ func (n *node) follow(depth int) {
 	}
 	n.begun = true
 	a := n.a
-	f := &follower{n: n, a: a, depth: depth, code: a.codeOf(n.id)}
+	follow := &follower{n: n, a: a, depth: depth, code: a.codeOf(n.id)}
 	defer func() { n.done = true }()
-	if len(f.blocks) == 0 {
+	if len(follow.blocks) == 0 {
 		return
 	}
-	f.run(0, 0, f.entry())
-	f.collect()
+	follow.run(0, 0, follow.entry())
+	follow.collect()
 }
 
 // entry is the state at the function's entry.
 func (f *follower) entry() *state {
-	s := &state{}
-	for r := range s.known {
-		s.known[r] = maxInt
+	cur := &state{}
+	for r := range cur.known {
+		cur.known[r] = maxInt
 	}
-	s.regs[convention.StackPtr] = value{kind: pointer, region: frame}
+	cur.regs[convention.StackPtr] = value{kind: pointer, region: frame}
 	for i, v := range f.n.with.args {
 		if v.kind == pointer {
 			v = value{kind: pointer, region: int8(i + 1)}
 		}
 		v.left = v.kind != pointer && v != value{}
-		s.regs[convention.Args[i]] = v
+		cur.regs[convention.Args[i]] = v
 	}
 	for _, h := range f.n.with.mem {
 		c := h.cell
 		c.v.left = true
-		s.mem.set(place{h.arg + 1, h.off}, c)
+		cur.mem.set(place{h.arg + 1, h.off}, c)
 	}
-	return s
+	return cur
 }
 
 // run follows all paths from an instruction of a block.
-func (f *follower) run(block, from int, s *state) {
+func (f *follower) run(block, from int, cur *state) {
 	f.in = make([]*state, len(f.blocks))
 	f.visits = make([]int, len(f.blocks))
 	var work []int
-	lead := func(k int, s *state) {
+	lead := func(k int, after *state) {
 		for _, e := range f.a.m.Edges(&f.blocks[k]) {
-			if f.dead(k, e.Kind, s) {
+			if f.dead(k, e.Kind, after) {
 				continue
 			}
 			to := int(e.To)
 			if f.in[to] == nil {
-				f.in[to] = s.clone()
+				f.in[to] = after.clone()
 			} else if f.visits[to] > 20 && !f.in[to].lost {
 				f.in[to].lose() // so that it ends
-			} else if !f.in[to].meet(s, f.visits[to] > 6) {
+			} else if !f.in[to].meet(after, f.visits[to] > 6) {
 				continue
 			}
 			if !slices.Contains(work, to) {
@@ -82,24 +82,24 @@ func (f *follower) run(block, from int, s *state) {
 		}
 	}
 	if from == 0 {
-		f.in[block] = s
+		f.in[block] = cur
 		work = append(work, block)
 	} else {
 		for i := range f.insns[block][from:] {
-			f.instruction(s, &f.insns[block][from+i], nil)
+			f.instruction(cur, &f.insns[block][from+i], nil)
 		}
-		lead(block, s)
+		lead(block, cur)
 	}
 	for len(work) > 0 {
-		k := work[0]
+		index := work[0]
 		work = work[1:]
-		f.visits[k]++
+		f.visits[index]++
 		s := &f.now
-		s.become(f.in[k])
-		for i := range f.insns[k] {
-			f.instruction(s, &f.insns[k][i], nil)
+		s.become(f.in[index])
+		for i := range f.insns[index] {
+			f.instruction(s, &f.insns[index][i], nil)
 		}
-		lead(k, s)
+		lead(index, s)
 	}
 }
 
@@ -112,7 +112,7 @@ func (f *follower) last(k int) *insn {
 }
 
 // dead reports whether a block's end surely does not lead along an edge.
-func (f *follower) dead(k int, kind model.EdgeKind, s *state) bool {
+func (f *follower) dead(k int, kind model.EdgeKind, cur *state) bool {
 	in := f.last(k)
 	if in == nil || kind != model.EdgeFall && kind != model.EdgeJump {
 		return false
@@ -120,27 +120,27 @@ func (f *follower) dead(k int, kind model.EdgeKind, s *state) bool {
 	if !in.Conditional() {
 		return false
 	}
-	yes, known := s.flags.holds(in.Cond)
+	yes, known := cur.flags.holds(in.Cond)
 	return known && yes == (kind == model.EdgeFall)
 }
 
 // instruction follows one instruction; visit is told of the calls that it
 // makes.
-func (f *follower) instruction(s *state, in *insn, visit func(*model.Call, *state)) {
+func (f *follower) instruction(cur *state, in *insn, visit func(*model.Call, *state)) {
 	if visit != nil {
 		for _, c := range in.calls {
-			visit(c, s)
+			visit(c, cur)
 		}
 	}
 	if len(in.calls) == 0 && in.Op != machine.Call {
-		s.step(&in.Inst, in.loaded)
+		cur.step(&in.Inst, in.loaded)
 		return
 	}
 	if len(in.calls) == 1 && in.calls[0].Target != model.NoFunc && convention.Callee(f.a.name(in.calls[0].Target)).Changed == 0 {
 		return
 	}
 	if !in.Conditional() { // else s is the other way's, without the tail call
-		f.made(s, in.calls)
+		f.made(cur, in.calls)
 	}
 }
 
@@ -154,46 +154,46 @@ func (f *follower) made(s *state, calls []*model.Call) {
 }
 
 // outcome is what a call leaves behind.
-func (f *follower) outcome(c *model.Call, s *state) outcome {
-	a := f.a
-	if c.Target == model.NoFunc || c.Interior || f.depth >= maxDepth {
+func (f *follower) outcome(call *model.Call, cur *state) outcome {
+	an := f.a
+	if call.Target == model.NoFunc || call.Interior || f.depth >= maxDepth {
 		return outcome{}
 	}
-	if a.prim[c.Target] != notPrimitive {
-		if a.prim[c.Target] == timedWait && !strings.Contains(a.name(c.Target), "hrtimeout") {
-			v := s.regs[convention.Args[0]]
-			if v.kind == number && v.lo >= 0 {
-				v = value{kind: number, lo: 0, hi: v.hi}.tidy()
-			} else if v.kind == number {
-				v = value{}
+	if an.prim[call.Target] != notPrimitive {
+		if an.prim[call.Target] == timedWait && !strings.Contains(an.name(call.Target), "hrtimeout") {
+			val := cur.regs[convention.Args[0]]
+			if val.kind == number && val.lo >= 0 {
+				val = value{kind: number, lo: 0, hi: val.hi}.tidy()
+			} else if val.kind == number {
+				val = value{}
 			}
-			v.left = true
-			return outcome{ret: v}
+			val.left = true
+			return outcome{ret: val}
 		}
 		return outcome{}
 	}
-	with := a.contextAt(s, a.params(c.Target))
+	with := an.contextAt(cur, an.params(call.Target))
 	interesting := len(with.mem) > 0
-	o, id := a, c.Target
-	if a.m.Func(id).Flags&model.FuncExtern != 0 {
-		if o, id = a.inKernel(id); o == nil {
+	whole, id := an, call.Target
+	if an.m.Func(id).Flags&model.FuncExtern != 0 {
+		if whole, id = an.inKernel(id); whole == nil {
 			return outcome{}
 		}
 	}
-	if !interesting && (!o.reach[id] || with.plain()) {
+	if !interesting && (!whole.reach[id] || with.plain()) {
 		return outcome{}
 	}
-	if o != a {
-		o.mu.Lock()
-		defer o.mu.Unlock()
+	if whole != an {
+		whole.mu.Lock()
+		defer whole.mu.Unlock()
 	}
 	depth := f.depth + 1
-	if !o.reach[id] {
-		if depth = f.depth + maxDepth/2; len(o.m.Blocks(id)) > maxAside {
+	if !whole.reach[id] {
+		if depth = f.depth + maxDepth/2; len(whole.m.Blocks(id)) > maxAside {
 			return outcome{}
 		}
 	}
-	n := o.node(id, with)
+	n := whole.node(id, with)
 	n.follow(depth)
 	if !n.done || n.with.plain() && !with.plain() {
 		return outcome{}
@@ -219,79 +219,79 @@ func (a *analysis) inKernel(id model.FuncID) (*analysis, model.FuncID) {
 }
 
 // apply changes the state by a call.
-func (f *follower) apply(s *state, c *model.Call, o outcome) {
+func (f *follower) apply(cur *state, c *model.Call, result outcome) {
 	params := 7
 	if c != nil {
 		params = f.a.params(c.Target)
 	}
-	args := s.given(params)
-	for i, v := range args {
-		if v.kind < pointer {
+	args := cur.given(params)
+	for i, val := range args {
+		if val.kind < pointer {
 			continue
 		}
-		w := windowOf(args, i)
+		size := windowOf(args, i)
 		switch {
-		case !o.known || v.kind == blurred || w == 0 || o.given[i] || !o.tracked[i]:
-			s.give(v)
+		case !result.known || val.kind == blurred || size == 0 || result.given[i] || !result.tracked[i]:
+			cur.give(val)
 			continue
-		case o.wild[i]:
-			s.mem.drop(v.region, minInt, maxInt)
-			s.wild[v.region] = true
+		case result.wild[i]:
+			cur.mem.drop(val.region, minInt, maxInt)
+			cur.wild[val.region] = true
 			continue
 		}
-		s.mem.drop(v.region, v.off, v.off+w)
-		for _, h := range o.mem {
+		cur.mem.drop(val.region, val.off, val.off+size)
+		for _, h := range result.mem {
 			if int(h.arg) == i {
-				s.mem.set(place{v.region, v.off + h.off}, h.cell)
+				cur.mem.set(place{val.region, val.off + h.off}, h.cell)
 			}
 		}
 	}
 	// Arguments beyond the sixth are on the stack.
-	if sp := s.regs[convention.StackPtr]; sp.kind == pointer && params > 6 {
-		for _, e := range slices.Clone(s.mem) {
+	if sp := cur.regs[convention.StackPtr]; sp.kind == pointer && params > 6 {
+		for _, e := range slices.Clone(cur.mem) {
 			if e.region == frame && e.off >= sp.off && e.off < sp.off+48 {
-				s.give(e.v)
+				cur.give(e.v)
 			}
 		}
 	}
-	for r := range s.known {
-		s.forget(int8(r))
+	for r := range cur.known {
+		cur.forget(int8(r))
 	}
 	for r := range convention.Scratch.All {
-		s.regs[r] = value{}
+		cur.regs[r] = value{}
 	}
-	s.regs[convention.Result[0]] = o.ret
-	s.flags = flags{}
+	cur.regs[convention.Result[0]] = result.ret
+	cur.flags = flags{}
 }
 
 // collect notes, of all that can be reached, where the function leads to and
 // what it leaves behind.
 func (f *follower) collect() {
-	n, a := f.n, f.a
+	parent, an := f.n, f.a
 	in := f.in
-	out := &n.out
+	out := &parent.out
 	out.known = true
-	for i, v := range n.with.args {
+	for i, v := range parent.with.args {
 		out.tracked[i] = v.kind == pointer
 	}
 	first := true
-	end := func(s *state) {
+	end := func(cur *state) {
 		var mem []held
-		for i := range n.with.args {
-			v := n.with.args[i]
-			r := int8(i + 1)
-			if v.kind != pointer {
+		for i := range parent.with.args {
+			val := parent.with.args[i]
+			arg := int8(i + 1)
+			if val.kind != pointer {
 				continue
 			}
-			out.given[i] = out.given[i] || s.known[r] < maxInt
-			out.wild[i] = out.wild[i] || s.wild[r]
-			for _, e := range s.mem {
-				if e.region == r && e.off >= 0 && e.end() <= v.off && e.v.kind < pointer {
+			out.given[i] = out.given[i] || cur.known[arg] < maxInt
+			out.wild[i] = out.wild[i] || cur.wild[arg]
+			for _, e := range cur.mem {
+				if e.region == arg && e.off >= 0 && e.end() <= val.off && e.v.kind < pointer {
 					mem = append(mem, held{int8(i), e.off, e.cell})
 				}
 			}
 		}
-		ret := s.regs[convention.Result[0]]
+		ret := cur.regs[convention.Result[0]]
 		if ret.kind >= pointer {
 			ret = value{}
 		}
@@ -319,112 +319,112 @@ func (f *follower) collect() {
 		i int
 	}
 	var sites []site
-	for k := range f.blocks {
-		if in[k] == nil {
+	for block := range f.blocks {
+		if in[block] == nil {
 			continue
 		}
-		s := in[k].clone()
-		for i := range f.insns[k] {
-			x := &f.insns[k][i]
-			f.watch(s, &x.Inst)
-			f.instruction(s, x, func(c *model.Call, s *state) {
-				sites = append(sites, site{c, s.clone(), k, i})
+		cur := in[block].clone()
+		for i := range f.insns[block] {
+			x := &f.insns[block][i]
+			f.watch(cur, &x.Inst)
+			f.instruction(cur, x, func(c *model.Call, s *state) {
+				sites = append(sites, site{c, s.clone(), block, i})
 			})
 		}
-		b := &f.blocks[k]
-		edges := a.m.Edges(b)
+		b := &f.blocks[block]
+		edges := an.m.Edges(b)
 		jumps := slices.ContainsFunc(edges, func(e model.Edge) bool { return e.Kind != model.EdgeFall })
 		switch b.Term {
 		case model.TermReturn, model.TermTail, model.TermUnknown, model.TermIndirect:
-			end(s)
+			end(cur)
 		case model.TermCondTail:
-			f.made(s, f.last(k).calls)
-			end(s)
+			f.made(cur, f.last(block).calls)
+			end(cur)
 		case model.TermCond:
 			if !jumps {
-				end(s)
+				end(cur)
 			}
 		}
 	}
 	slices.SortFunc(out.mem, func(x, y held) int { return cmp.Or(cmp.Compare(x.arg, y.arg), cmp.Compare(x.off, y.off)) })
-	for _, x := range sites {
-		if x.c.Kind.IsTail() {
-			if in := &f.insns[x.k][x.i]; in.Conditional() {
-				if yes, known := x.s.flags.holds(in.Cond); known && !yes {
+	for _, from := range sites {
+		if from.c.Kind.IsTail() {
+			if in := &f.insns[from.k][from.i]; in.Conditional() {
+				if yes, known := from.s.flags.holds(in.Cond); known && !yes {
 					continue
 				}
 			}
 		}
-		f.lead(x.c, x.s, x.k, x.i)
+		f.lead(from.c, from.s, from.k, from.i)
 	}
 }
 
 // watch notes writes to what an argument points to beyond what belongs to it.
 func (f *follower) watch(s *state, in *machine.Inst) {
-	m, ok := destination(in)
+	mem, ok := destination(in)
 	if !ok {
 		return
 	}
-	v := s.address(m)
+	val := s.address(mem)
 	if in.Op == machine.StringMove || in.Op == machine.StringStore {
-		v = v.onward()
+		val = val.onward()
 	}
-	if v.kind < pointer || v.region == frame {
+	if val.kind < pointer || val.region == frame {
 		return
 	}
-	if w := f.n.with.args[v.region-1].off; v.kind == blurred || v.off < 0 || v.off+int64(m.Width) > w {
-		f.n.out.wild[v.region-1] = true
+	if w := f.n.with.args[val.region-1].off; val.kind == blurred || val.off < 0 || val.off+int64(mem.Width) > w {
+		f.n.out.wild[val.region-1] = true
 	}
 }
 
 // lead notes where one call leads to.
-func (f *follower) lead(c *model.Call, s *state, block, at int) {
-	n, a := f.n, f.a
-	tail := c.Kind.IsTail()
-	if c.Target == model.NoFunc {
-		if from, ok := a.keyAt[c.Site]; ok {
-			for _, t := range a.kept[from.key] {
-				n.to = append(n.to, edge{a.node(t, a.contextAt(s, a.params(t))), tail, true, from.detail})
+func (f *follower) lead(call *model.Call, cur *state, block, at int) {
+	parent, an := f.n, f.a
+	tail := call.Kind.IsTail()
+	if call.Target == model.NoFunc {
+		if from, ok := an.keyAt[call.Site]; ok {
+			for _, t := range an.kept[from.key] {
+				parent.to = append(parent.to, edge{an.node(t, an.contextAt(cur, an.params(t))), tail, true, from.detail})
 			}
 		}
 		return
 	}
-	switch p := a.prim[c.Target]; {
+	switch p := an.prim[call.Target]; {
 	case p == boundedWait:
 		return
 	case p != notPrimitive:
-		if w, ok := f.waits(c, s, block, at); ok {
-			n.waits = append(n.waits, w)
+		if w, ok := f.waits(call, cur, block, at); ok {
+			parent.waits = append(parent.waits, w)
 		}
 		return
 	}
-	o, id := a, c.Target
-	if a.m.Func(id).Flags&model.FuncExtern != 0 {
-		if o, id = a.inKernel(id); o == nil {
+	whole, id := an, call.Target
+	if an.m.Func(id).Flags&model.FuncExtern != 0 {
+		if whole, id = an.inKernel(id); whole == nil {
 			return
 		}
 	}
-	if !o.reach[id] {
+	if !whole.reach[id] {
 		return
 	}
-	with := a.contextAt(s, a.params(c.Target))
-	if o != a {
-		o.mu.Lock()
-		k := o.node(id, with)
-		o.judge([]*node{k})
-		o.mu.Unlock()
-		n.to = append(n.to, edge{to: k, tail: tail, pointer: f.compared(c.Target), detail: "a pointer that is compared with " + a.name(c.Target)})
+	with := an.contextAt(cur, an.params(call.Target))
+	if whole != an {
+		whole.mu.Lock()
+		k := whole.node(id, with)
+		whole.judge([]*node{k})
+		whole.mu.Unlock()
+		parent.to = append(parent.to, edge{to: k, tail: tail, pointer: f.compared(call.Target), detail: "a pointer that is compared with " + an.name(call.Target)})
 		return
 	}
-	k := a.node(id, with)
-	e := edge{to: k, tail: tail}
-	if f.compared(c.Target) {
-		e.pointer, e.detail = true, "a pointer that is compared with "+a.name(c.Target)
+	caller := an.node(id, with)
+	e := edge{to: caller, tail: tail}
+	if f.compared(call.Target) {
+		e.pointer, e.detail = true, "a pointer that is compared with "+an.name(call.Target)
 	}
-	n.to = append(n.to, e)
-	if !k.with.plain() {
-		if k.follow(f.depth + 1); k.done && k.out.timed && f.rearmed(c, s, block, at) {
-			n.waits = append(n.waits, wait{in: id, how: "again and again", tail: tail})
+	parent.to = append(parent.to, e)
+	if !caller.with.plain() {
+		if caller.follow(f.depth + 1); caller.done && caller.out.timed && f.rearmed(call, cur, block, at) {
+			parent.waits = append(parent.waits, wait{in: id, how: "again and again", tail: tail})
 		}
 	}
 }

@@ -42,13 +42,13 @@ func (m memory) at(p place) (cell, bool) {
 }
 
 // set makes a place hold something, in place of what was known of it.
-func (m *memory) set(p place, c cell) {
-	i, ok := slices.BinarySearchFunc(*m, p, comparePlace)
+func (m *memory) set(at place, val cell) {
+	i, ok := slices.BinarySearchFunc(*m, at, comparePlace)
 	if ok {
-		(*m)[i].cell = c
+		(*m)[i].cell = val
 		return
 	}
-	*m = slices.Insert(*m, i, entry{p, c})
+	*m = slices.Insert(*m, i, entry{at, val})
 }
 
 // drop forgets the places of a region that reach into from up to to.

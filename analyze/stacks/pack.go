@@ -11,110 +11,110 @@ import (
 
 // Pack writes a result without its model and types. A result with a base
 // cannot be packed.
-func (r *Result) Pack(w *pack.Writer) {
+func (r *Result) Pack(writer *pack.Writer) {
 	if r.base != nil {
 		panic("stacks: the result of an object is packed")
 	}
-	w.Uint(uint64(len(r.Facts)))
+	writer.Uint(uint64(len(r.Facts)))
 	for i := range r.Facts {
 		f := &r.Facts[i]
-		w.Uint(uint64(f.Reason))
-		packMaybe(w, f.Next)
-		w.Text(f.Detail)
-		w.Bool(f.Sure)
-		w.Bool(f.Unknown)
-		w.Bool(r.reach[i])
-		w.Uint(uint64(r.first[i]))
-		w.Uint(uint64(r.via[i]))
-		w.Bool(r.sure[i])
+		writer.Uint(uint64(f.Reason))
+		packMaybe(writer, f.Next)
+		writer.Text(f.Detail)
+		writer.Bool(f.Sure)
+		writer.Bool(f.Unknown)
+		writer.Bool(r.reach[i])
+		writer.Uint(uint64(r.first[i]))
+		writer.Uint(uint64(r.via[i]))
+		writer.Bool(r.sure[i])
 	}
-	w.Uint(uint64(len(r.steps)))
+	writer.Uint(uint64(len(r.steps)))
 	for _, s := range r.steps {
-		w.Text(s.text)
-		w.Uint(uint64(s.next))
+		writer.Text(s.text)
+		writer.Uint(uint64(s.next))
 	}
-	w.Uint(uint64(len(r.Threads)))
+	writer.Uint(uint64(len(r.Threads)))
 	for _, t := range r.Threads {
-		w.Uint(uint64(t.Func))
-		w.Text(t.Name)
+		writer.Uint(uint64(t.Func))
+		writer.Text(t.Name)
 	}
-	w.Uint(uint64(len(r.sites)))
+	writer.Uint(uint64(len(r.sites)))
 	for _, key := range slices.Sorted(maps.Keys(r.sites)) {
-		w.Text(key)
-		w.Uint(uint64(len(r.sites[key])))
+		writer.Text(key)
+		writer.Uint(uint64(len(r.sites[key])))
 		for _, s := range r.sites[key] {
-			w.Uint(uint64(s.in))
-			w.Text(s.from)
-			w.Bool(s.tail)
-			w.Uint(s.at)
+			writer.Uint(uint64(s.in))
+			writer.Text(s.from)
+			writer.Bool(s.tail)
+			writer.Uint(s.at)
 		}
 	}
-	r.packBasis(w)
-	w.Uint(uint64(len(r.keys)))
+	r.packBasis(writer)
+	writer.Uint(uint64(len(r.keys)))
 	for _, id := range slices.Sorted(maps.Keys(r.keys)) {
-		w.Uint(uint64(id))
-		w.Uint(uint64(len(r.keys[id])))
+		writer.Uint(uint64(id))
+		writer.Uint(uint64(len(r.keys[id])))
 		for _, key := range r.keys[id] {
-			w.Text(key)
+			writer.Text(key)
 		}
 	}
 }
 
 // packBasis writes what objects are judged by.
-func (r *Result) packBasis(w *pack.Writer) {
-	w.Uint(uint64(len(r.keyAt)))
+func (r *Result) packBasis(writer *pack.Writer) {
+	writer.Uint(uint64(len(r.keyAt)))
 	for _, site := range slices.Sorted(maps.Keys(r.keyAt)) {
-		w.Uint(site)
-		w.Text(r.keyAt[site].key)
-		w.Text(r.keyAt[site].detail)
+		writer.Uint(site)
+		writer.Text(r.keyAt[site].key)
+		writer.Text(r.keyAt[site].detail)
 	}
-	w.Uint(uint64(len(r.kept)))
+	writer.Uint(uint64(len(r.kept)))
 	for _, key := range slices.Sorted(maps.Keys(r.kept)) {
-		w.Text(key)
-		w.Uint(uint64(len(r.kept[key])))
+		writer.Text(key)
+		writer.Uint(uint64(len(r.kept[key])))
 		for _, id := range r.kept[key] {
-			w.Uint(uint64(id))
+			writer.Uint(uint64(id))
 		}
 	}
-	w.Uint(uint64(len(r.forever)))
+	writer.Uint(uint64(len(r.forever)))
 	for _, member := range slices.Sorted(maps.Keys(r.forever)) {
-		w.Text(member)
-		w.Bool(r.forever[member])
+		writer.Text(member)
+		writer.Bool(r.forever[member])
 	}
-	w.Uint(uint64(len(r.objects)))
+	writer.Uint(uint64(len(r.objects)))
 	for _, at := range slices.Sorted(maps.Keys(r.objects)) {
-		w.Uint(at)
-		w.Uint(uint64(r.objects[at]))
+		writer.Uint(at)
+		writer.Uint(uint64(r.objects[at]))
 	}
 }
 
 // unpackBasis reads it back; fn reads the number of a function.
-func (r *Result) unpackBasis(b *pack.Reader, fn func() model.FuncID) {
-	n := b.Len()
-	r.keyAt = make(map[uint64]keyed, n)
-	for range n {
-		site := b.Uint()
-		r.keyAt[site] = keyed{b.Text(), b.Text()}
+func (r *Result) unpackBasis(basis *pack.Reader, fn func() model.FuncID) {
+	count := basis.Len()
+	r.keyAt = make(map[uint64]keyed, count)
+	for range count {
+		site := basis.Uint()
+		r.keyAt[site] = keyed{basis.Text(), basis.Text()}
 	}
-	n = b.Len()
-	r.kept = make(map[string][]model.FuncID, n)
-	for range n {
-		key := b.Text()
-		for range b.Len() {
+	count = basis.Len()
+	r.kept = make(map[string][]model.FuncID, count)
+	for range count {
+		key := basis.Text()
+		for range basis.Len() {
 			r.kept[key] = append(r.kept[key], fn())
 		}
 	}
-	n = b.Len()
-	r.forever = make(map[string]bool, n)
-	for range n {
-		member := b.Text()
-		r.forever[member] = b.Bool()
+	count = basis.Len()
+	r.forever = make(map[string]bool, count)
+	for range count {
+		member := basis.Text()
+		r.forever[member] = basis.Bool()
 	}
-	n = b.Len()
-	r.objects = make(map[uint64]int, n)
-	for range n {
-		at := b.Uint()
-		r.objects[at] = int(b.Uint())
+	count = basis.Len()
+	r.objects = make(map[uint64]int, count)
+	for range count {
+		at := basis.Uint()
+		r.objects[at] = int(basis.Uint())
 	}
 }
 
@@ -129,77 +129,77 @@ func packMaybe(w *pack.Writer, id model.FuncID) {
 // that the model was analysed with; they are asked for once, when an object of the
 // kernel is to be judged. The error is pack.ErrCorrupt; a result that is returned is
 // consistent with its model.
-func Unpack(m *model.Model, r *pack.Reader, options func() (Options, error)) (*Result, error) {
-	n := r.Len()
-	if n != len(m.Funcs) {
+func Unpack(m *model.Model, reader *pack.Reader, options func() (Options, error)) (*Result, error) {
+	count := reader.Len()
+	if count != len(m.Funcs) {
 		return nil, pack.ErrCorrupt
 	}
-	res := &Result{m: m, Facts: make([]Fact, n), reach: make([]bool, n), first: make([]uint32, n), via: make([]uint32, n), sure: make([]bool, n)}
+	res := &Result{m: m, Facts: make([]Fact, count), reach: make([]bool, count), first: make([]uint32, count), via: make([]uint32, count), sure: make([]bool, count)}
 	fn := func() model.FuncID {
-		id := r.Uint()
-		if id >= uint64(n) {
-			r.Fail()
+		id := reader.Uint()
+		if id >= uint64(count) {
+			reader.Fail()
 			return model.NoFunc
 		}
 		return model.FuncID(id)
 	}
 	maybe := func() model.FuncID { // with NoFunc, which is no number of a function
-		if r.Bool() {
+		if reader.Bool() {
 			return fn()
 		}
 		return model.NoFunc
 	}
 	reason := func() Reason {
-		v := r.Uint()
+		v := reader.Uint()
 		if v > uint64(Idle) {
-			r.Fail()
+			reader.Fail()
 			return None
 		}
 		return Reason(v)
 	}
 	for i := range res.Facts {
-		res.Facts[i] = Fact{Reason: reason(), Next: maybe(), Detail: r.Text(), Sure: r.Bool(), Unknown: r.Bool()}
-		res.reach[i] = r.Bool()
-		res.first[i] = uint32(r.Uint())
-		res.via[i] = uint32(r.Uint())
-		res.sure[i] = r.Bool()
+		res.Facts[i] = Fact{Reason: reason(), Next: maybe(), Detail: reader.Text(), Sure: reader.Bool(), Unknown: reader.Bool()}
+		res.reach[i] = reader.Bool()
+		res.first[i] = uint32(reader.Uint())
+		res.via[i] = uint32(reader.Uint())
+		res.sure[i] = reader.Bool()
 	}
-	k := r.Len()
-	for range k {
-		res.steps = append(res.steps, step{r.Text(), uint32(r.Uint())})
+	facts := reader.Len()
+	for range facts {
+		res.steps = append(res.steps, step{reader.Text(), uint32(reader.Uint())})
 	}
 	for i := range res.first {
-		if uint64(max(res.first[i], res.via[i])) > uint64(k) {
-			r.Fail()
+		if uint64(max(res.first[i], res.via[i])) > uint64(facts) {
+			reader.Fail()
 		}
 	}
 	for i := range res.steps {
-		if uint64(res.steps[i].next) > uint64(k) {
-			r.Fail()
+		if uint64(res.steps[i].next) > uint64(facts) {
+			reader.Fail()
 		}
 	}
-	for range r.Len() {
-		res.Threads = append(res.Threads, Thread{fn(), r.Text()})
+	for range reader.Len() {
+		res.Threads = append(res.Threads, Thread{fn(), reader.Text()})
 	}
-	k = r.Len()
-	res.sites = make(map[string][]site, k)
-	for range k {
-		key := r.Text()
-		for range r.Len() {
-			res.sites[key] = append(res.sites[key], site{fn(), r.Text(), r.Bool(), r.Uint()})
+	facts = reader.Len()
+	res.sites = make(map[string][]site, facts)
+	for range facts {
+		key := reader.Text()
+		for range reader.Len() {
+			res.sites[key] = append(res.sites[key], site{fn(), reader.Text(), reader.Bool(), reader.Uint()})
 		}
 	}
-	res.unpackBasis(r, fn)
-	k = r.Len()
-	res.keys = make(map[model.FuncID][]string, k)
-	for range k {
+	res.unpackBasis(reader, fn)
+	facts = reader.Len()
+	res.keys = make(map[model.FuncID][]string, facts)
+	for range facts {
 		id := fn()
-		for range r.Len() {
-			res.keys[id] = append(res.keys[id], r.Text())
+		for range reader.Len() {
+			res.keys[id] = append(res.keys[id], reader.Text())
 		}
 	}
-	if r.Err() != nil {
-		return nil, r.Err()
+	if reader.Err() != nil {
+		return nil, reader.Err()
 	}
 	res.resume = sync.OnceValues(func() (*analysis, error) {
 		o, err := options()

@@ -31,29 +31,29 @@ func (a *analysis) sitesOf(id model.FuncID) {
 		return
 	}
 	fields.Walk(a.m, a.types, id, func(in *machine.Inst, at *fields.At) {
-		c := open[in.Addr]
-		if c == nil {
+		call := open[in.Addr]
+		if call == nil {
 			return
 		}
 		delete(open, in.Addr)
-		sig, from := a.pointer(c, in, at)
-		s := site{in: id, from: from, tail: c.Kind.IsTail(), at: c.Site}
+		sig, from := a.pointer(call, in, at)
+		origin := site{in: id, from: from, tail: call.Kind.IsTail(), at: call.Site}
 		switch {
 		case atomicMembers[from]:
 			return
-		case sig == "" && !s.tail:
+		case sig == "" && !origin.tail:
 			a.Facts[id].Unknown = true
 			return
 		case sig == "":
 			return
 		case strings.HasPrefix(from, "#"):
 			key := fmt.Sprintf("%d%s", id, from)
-			s.from = "its parameter"
-			a.sites[key] = append(a.sites[key], s)
+			origin.from = "its parameter"
+			a.sites[key] = append(a.sites[key], origin)
 		case from != "" && !generic[from]:
-			a.sites[from] = append(a.sites[from], s)
+			a.sites[from] = append(a.sites[from], origin)
 		}
-		a.weak[sig] = append(a.weak[sig], s)
+		a.weak[sig] = append(a.weak[sig], origin)
 	})
 	for range open { // code that the walk does not reach
 		a.Facts[id].Unknown = true
@@ -62,7 +62,7 @@ func (a *analysis) sitesOf(id model.FuncID) {
 
 // pointer returns the signature of what a call goes to and where the pointer
 // comes from.
-func (a *analysis) pointer(c *model.Call, in *machine.Inst, at *fields.At) (sig, from string) {
+func (a *analysis) pointer(call *model.Call, in *machine.Inst, at *fields.At) (sig, from string) {
 	reg := machine.NoReg
 	switch to := &in.Args[0]; to.Kind {
 	case machine.KindMem:
@@ -74,8 +74,8 @@ func (a *analysis) pointer(c *model.Call, in *machine.Inst, at *fields.At) (sig,
 			reg = n
 		}
 	default:
-		if c.Via != model.NoFunc {
-			reg = convention.Callee(a.name(c.Via)).Via
+		if call.Via != model.NoFunc {
+			reg = convention.Callee(a.name(call.Via)).Via
 		}
 	}
 	if reg == machine.NoReg {
@@ -126,14 +126,14 @@ func (a *analysis) findKept(tables *fields.Tables) {
 			if structure != nil {
 				a.objects[start] = tables.Number(structure)
 			}
-			for k, members := range list {
+			for at, members := range list {
 				common := false
 				for _, m := range members {
-					keep(refs[i+k].Func, m)
+					keep(refs[i+at].Func, m)
 					common = common || generic[m]
 				}
-				if entries[k].Sig != "" && (len(members) == 0 || common) {
-					a.sigOf[refs[i+k].Func] = entries[k].Sig
+				if entries[at].Sig != "" && (len(members) == 0 || common) {
+					a.sigOf[refs[i+at].Func] = entries[at].Sig
 				}
 			}
 		}
@@ -145,25 +145,25 @@ func (a *analysis) findKept(tables *fields.Tables) {
 // findStored finds where code puts the addresses of functions.
 func (a *analysis) findStored(keep func(model.FuncID, string), sig func(model.FuncID) string) {
 	byFunc := map[model.FuncID]map[uint64]model.CodeRef{}
-	for _, r := range a.m.CodeRefs {
-		if r.Call != 0 {
-			for _, c := range a.m.Calls(r.In) {
-				if c.Site != r.Call || c.Target == model.NoFunc {
+	for _, ref := range a.m.CodeRefs {
+		if ref.Call != 0 {
+			for _, c := range a.m.Calls(ref.In) {
+				if c.Site != ref.Call || c.Target == model.NoFunc {
 					continue
 				}
 				if !creates(a.name(c.Target)) {
-					keep(r.Func, fmt.Sprintf("%d#%d", c.Target, r.Arg))
-					if s := sig(r.Func); s != "" {
-						a.sigOf[r.Func] = s // the callee may keep it
+					keep(ref.Func, fmt.Sprintf("%d#%d", c.Target, ref.Arg))
+					if s := sig(ref.Func); s != "" {
+						a.sigOf[ref.Func] = s // the callee may keep it
 					}
 				}
 			}
 			continue
 		}
-		if byFunc[r.In] == nil {
-			byFunc[r.In] = map[uint64]model.CodeRef{}
+		if byFunc[ref.In] == nil {
+			byFunc[ref.In] = map[uint64]model.CodeRef{}
 		}
-		byFunc[r.In][r.Addr] = r
+		byFunc[ref.In][ref.Addr] = ref
 	}
 	for i := range a.m.Funcs {
 		stores := byFunc[model.FuncID(i)]
@@ -171,19 +171,19 @@ func (a *analysis) findStored(keep func(model.FuncID, string), sig func(model.Fu
 			continue
 		}
 		fields.Walk(a.m, a.types, model.FuncID(i), func(in *machine.Inst, at *fields.At) {
-			r, ok := stores[in.Addr]
+			ref, ok := stores[in.Addr]
 			if !ok {
 				return
 			}
 			if to := &in.Args[0]; to.Kind == machine.KindMem {
 				if f, ok := at.Field(to.Mem); ok {
-					if keep(r.Func, f.Inner()); !generic[f.Inner()] {
+					if keep(ref.Func, f.Inner()); !generic[f.Inner()] {
 						return
 					}
 				}
 			}
-			if s := sig(r.Func); s != "" {
-				a.sigOf[r.Func] = s
+			if s := sig(ref.Func); s != "" {
+				a.sigOf[ref.Func] = s
 			}
 		})
 	}

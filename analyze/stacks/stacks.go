@@ -131,28 +131,28 @@ type Options struct {
 // without them, base is nil. Functions that the object has by name only are the
 // kernel's. The error is that of the options that Unpack was given.
 func Object(m *model.Model, base *Result) (*Result, error) {
-	a := newAnalysis(m)
+	an := newAnalysis(m)
 	if base != nil {
 		from, err := base.resume()
 		if err != nil {
 			return nil, err
 		}
-		a.base, a.t, a.hz, a.members = from, from.t, from.hz, from.members
+		an.base, an.t, an.hz, an.members = from, from.t, from.hz, from.members
 	}
-	a.prepare(nil)
-	a.finish()
-	return a.Result, nil
+	an.prepare(nil)
+	an.finish()
+	return an.Result, nil
 }
 
 // Analyze finds the facts of a kernel.
 func Analyze(m *model.Model, o Options) *Result {
-	a := prepared(m, o)
-	a.finish()
-	a.resume = sync.OnceValues(func() (*analysis, error) {
-		a.adopt(a.Result)
-		return a, nil
+	an := prepared(m, o)
+	an.finish()
+	an.resume = sync.OnceValues(func() (*analysis, error) {
+		an.adopt(an.Result)
+		return an, nil
 	})
-	return a.Result
+	return an.Result
 }
 
 // prepared is the analysis of a kernel up to where arguments count.
@@ -165,14 +165,14 @@ func prepared(m *model.Model, o Options) *analysis {
 
 func newAnalysis(m *model.Model) *analysis {
 	n := len(m.Funcs)
-	a := &analysis{Result: &Result{m: m, sites: map[string][]site{}, keys: map[model.FuncID][]string{}, Facts: make([]Fact, n), keyAt: map[uint64]keyed{}, kept: map[string][]model.FuncID{}, objects: map[uint64]int{}, reach: make([]bool, n), first: make([]uint32, n), via: make([]uint32, n), sure: make([]bool, n)},
+	an := &analysis{Result: &Result{m: m, sites: map[string][]site{}, keys: map[model.FuncID][]string{}, Facts: make([]Fact, n), keyAt: map[uint64]keyed{}, kept: map[string][]model.FuncID{}, objects: map[uint64]int{}, reach: make([]bool, n), first: make([]uint32, n), via: make([]uint32, n), sure: make([]bool, n)},
 		ends: map[model.FuncID]bool{}, mainLoop: map[model.FuncID]string{}, loads: map[model.FuncID]map[uint64]member{}, decoded: decoded{by: map[model.FuncID]*code{}}, members: &members{by: map[string]member{}},
 		nodes: map[string]*node{}, contexts: map[model.FuncID]int{}, prim: make([]primitive, n), atomic: make([]bool, n), isThread: map[model.FuncID]string{},
 		states: map[model.FuncID]stateSet{}, weak: map[string][]site{}, sigOf: map[model.FuncID]string{}, imported: map[uint32]uint32{}}
-	for i := range a.Facts {
-		a.Facts[i].Next = model.NoFunc
+	for i := range an.Facts {
+		an.Facts[i].Next = model.NoFunc
 	}
-	return a
+	return an
 }
 
 // prepare finds what may wait whatever its arguments are.
@@ -203,31 +203,31 @@ func (a *analysis) finish() {
 // adopt makes a prepared analysis one that objects are judged by, with the facts
 // that were found of it before. All arguments are followed anew, so that an object is
 // judged alike whether these facts were just found or read back.
-func (a *analysis) adopt(r *Result) {
+func (a *analysis) adopt(result *Result) {
 	a.nodes, a.contexts = map[string]*node{}, map[model.FuncID]int{}
-	a.Result = r
-	for i := range r.reach {
-		if r.reach[i] {
+	a.Result = result
+	for i := range result.reach {
+		if result.reach[i] {
 			n := a.node(model.FuncID(i), context{})
 			n.begun, n.done, n.decided = true, true, true
-			n.reach, n.sure, n.at = true, r.sure[i], r.via[i]
+			n.reach, n.sure, n.at = true, result.sure[i], result.via[i]
 		}
 	}
 }
 
 // resumed is the analysis that a result is of, as far as objects are judged by it.
-func resumed(r *Result, o Options) *analysis {
-	a := newAnalysis(r.m)
-	a.t, a.hz = o.Types, o.HZ
-	a.Result = r
-	a.findPlaces()
-	for _, t := range r.Threads {
-		a.isThread[t.Func] = cmp.Or(a.isThread[t.Func], t.Name)
+func resumed(result *Result, opts Options) *analysis {
+	an := newAnalysis(result.m)
+	an.t, an.hz = opts.Types, opts.HZ
+	an.Result = result
+	an.findPlaces()
+	for _, t := range result.Threads {
+		an.isThread[t.Func] = cmp.Or(an.isThread[t.Func], t.Name)
 	}
-	a.findMainLoops()
-	a.types = a.typesWith(o.Tables)
-	a.adopt(r)
-	return a
+	an.findMainLoops()
+	an.types = an.typesWith(opts.Tables)
+	an.adopt(result)
+	return an
 }
 
 // findPlaces classifies functions by their names, and by where they lie.
@@ -329,22 +329,22 @@ func (a *analysis) findAtomic() {
 
 // findThreads finds functions whose address goes to a creator of threads.
 func (a *analysis) findThreads() {
-	for _, r := range a.m.CodeRefs {
-		if r.Call == 0 || r.Arg != 0 {
+	for _, ref := range a.m.CodeRefs {
+		if ref.Call == 0 || ref.Arg != 0 {
 			continue
 		}
-		for _, c := range a.m.Calls(r.In) {
-			if c.Site != r.Call || c.Target == model.NoFunc || !creates(a.name(c.Target)) {
+		for _, c := range a.m.Calls(ref.In) {
+			if c.Site != ref.Call || c.Target == model.NoFunc || !creates(a.name(c.Target)) {
 				continue
 			}
 			name := ""
-			if v, ok := constArg(a.m, r.In, c.Site, 3); ok {
+			if v, ok := constArg(a.m, ref.In, c.Site, 3); ok {
 				name = a.text(v)
 			}
-			if _, seen := a.isThread[r.Func]; !seen || name != "" {
-				a.isThread[r.Func] = cmp.Or(a.isThread[r.Func], name)
+			if _, seen := a.isThread[ref.Func]; !seen || name != "" {
+				a.isThread[ref.Func] = cmp.Or(a.isThread[ref.Func], name)
 			}
-			a.Threads = append(a.Threads, Thread{r.Func, name})
+			a.Threads = append(a.Threads, Thread{ref.Func, name})
 		}
 	}
 	slices.SortFunc(a.Threads, func(x, y Thread) int { return cmp.Or(cmp.Compare(x.Func, y.Func), cmp.Compare(x.Name, y.Name)) })
@@ -353,18 +353,18 @@ func (a *analysis) findThreads() {
 
 // text reads a string of the program, "" when there is none at the address.
 func (a *analysis) text(addr uint64) string {
-	var s []byte
-	for len(s) < 64 {
-		b, err := a.m.Prog.Read(addr+uint64(len(s)), 1)
-		if err != nil || b[0] != 0 && (b[0] < ' ' || b[0] > '~') {
+	var text []byte
+	for len(text) < 64 {
+		char, err := a.m.Prog.Read(addr+uint64(len(text)), 1)
+		if err != nil || char[0] != 0 && (char[0] < ' ' || char[0] > '~') {
 			return ""
 		}
-		if b[0] == 0 {
+		if char[0] == 0 {
 			break
 		}
-		s = append(s, b[0])
+		text = append(text, char[0])
 	}
-	return string(s)
+	return string(text)
 }
 
 // Lookup returns the facts of the functions of a name.
@@ -473,33 +473,33 @@ func (r *Result) Path(id model.FuncID) []string {
 
 // step adds a way from a node on and returns where it begins, as Result.first
 // does. known are the nodes whose own way has been added.
-func (a *analysis) step(n *node, w way, known map[*node]uint32) uint32 {
-	own := w == n.via
-	if k, ok := known[n]; ok && own {
+func (a *analysis) step(parent *node, found way, known map[*node]uint32) uint32 {
+	own := found == parent.via
+	if k, ok := known[parent]; ok && own {
 		return k
 	}
-	if n.at != 0 {
-		return a.take(n.at)
+	if parent.at != 0 {
+		return a.take(parent.at)
 	}
-	name := n.a.m.Func(n.id).Name
-	s := step{text: name + ", which ends in"}
-	switch w.how {
+	name := parent.a.m.Func(parent.id).Name
+	line := step{text: name + ", which ends in"}
+	switch found.how {
 	case Waits:
-		s.text = fmt.Sprintf("%s waits in %s (%s)", name, n.a.m.Func(w.prim).Name, w.detail)
+		line.text = fmt.Sprintf("%s waits in %s (%s)", name, parent.a.m.Func(found.prim).Name, found.detail)
 	case Loops:
-		s.text = fmt.Sprintf("%s is the main loop of a thread%s", name, w.detail)
+		line.text = fmt.Sprintf("%s is the main loop of a thread%s", name, found.detail)
 	case Calls:
-		s.text = name
+		line.text = name
 	case Pointer:
-		s.text = fmt.Sprintf("%s, through %s", name, cmp.Or(w.detail, "a pointer"))
+		line.text = fmt.Sprintf("%s, through %s", name, cmp.Or(found.detail, "a pointer"))
 	}
-	if w.next != nil {
-		s.next = a.step(w.next, w.next.via, known)
+	if found.next != nil {
+		line.next = a.step(found.next, found.next.via, known)
 	}
-	a.steps = append(a.steps, s)
+	a.steps = append(a.steps, line)
 	k := uint32(len(a.steps))
 	if own {
-		known[n] = k
+		known[parent] = k
 	}
 	return k
 }
@@ -524,8 +524,8 @@ func (a *analysis) take(at uint32) uint32 {
 const maxRoots = 4000
 
 // Roots names the kernel threads and system calls from which a function is
-// reached, those next to it first, no more than n of each.
-func (r *Result) Roots(id model.FuncID, n int) (threads, syscalls []string) {
+// reached, those next to it first, no more than limit of each.
+func (r *Result) Roots(id model.FuncID, limit int) (threads, syscalls []string) {
 	seen := map[model.FuncID]bool{id: true}
 	work := []model.FuncID{id}
 	up := func(c model.FuncID) {
@@ -534,14 +534,14 @@ func (r *Result) Roots(id model.FuncID, n int) (threads, syscalls []string) {
 			work = append(work, c)
 		}
 	}
-	for len(work) > 0 && (len(threads) < n || len(syscalls) < n) {
-		f := work[0]
+	for len(work) > 0 && (len(threads) < limit || len(syscalls) < limit) {
+		fn := work[0]
 		work = work[1:]
-		if names := r.ThreadNames(f); len(names) > 0 {
+		if names := r.ThreadNames(fn); len(names) > 0 {
 			threads = append(threads, names...)
 			continue
 		}
-		name := r.m.Func(f).Name
+		name := r.m.Func(fn).Name
 		for _, p := range []string{"__x64_sys_", "__se_sys_", "__do_sys_"} {
 			if call, ok := strings.CutPrefix(name, p); ok {
 				call, _, _ = strings.Cut(call, ".")
@@ -554,29 +554,29 @@ func (r *Result) Roots(id model.FuncID, n int) (threads, syscalls []string) {
 		if name == "" {
 			continue
 		}
-		for c := range r.m.Callers(f) {
+		for c := range r.m.Callers(fn) {
 			up(c.Caller)
 		}
-		for _, key := range r.keys[f] {
+		for _, key := range r.keys[fn] {
 			for _, s := range r.sites[key] {
 				up(s.in)
 			}
 		}
 	}
-	return threads[:min(len(threads), n)], syscalls[:min(len(syscalls), n)]
+	return threads[:min(len(threads), limit)], syscalls[:min(len(syscalls), limit)]
 }
 
 // ThreadNames describes the threads that begin in a function: "kswapd
 // (kswapd%d)".
 func (r *Result) ThreadNames(id model.FuncID) []string {
 	var out []string
-	for _, t := range r.Threads {
-		if t.Func != id {
+	for _, thread := range r.Threads {
+		if thread.Func != id {
 			continue
 		}
 		s := r.m.Func(id).Name
-		if t.Name != "" {
-			s += fmt.Sprintf(" (thread %s)", t.Name)
+		if thread.Name != "" {
+			s += fmt.Sprintf(" (thread %s)", thread.Name)
 		}
 		out = append(out, s)
 	}
@@ -598,14 +598,14 @@ const maxDown = 2
 // in it, by direct calls.
 func (r *Result) ThreadsIn(id model.FuncID) []string {
 	var out []string
-	for i, t := range r.Threads {
-		if i > 0 && r.Threads[i-1].Func == t.Func {
+	for i, thread := range r.Threads {
+		if i > 0 && r.Threads[i-1].Func == thread.Func {
 			continue
 		}
-		level := []model.FuncID{t.Func}
+		level := []model.FuncID{thread.Func}
 		for depth := 0; depth <= maxDown && len(level) > 0; depth++ {
 			if slices.Contains(level, id) && r.Facts[id].Stays() {
-				out = append(out, r.ThreadNames(t.Func)...)
+				out = append(out, r.ThreadNames(thread.Func)...)
 				break
 			}
 			var next []model.FuncID

@@ -19,92 +19,92 @@ func (s *state) clone() *state {
 	return &c
 }
 
-// become makes s a copy of o that can be changed independently.
-func (s *state) become(o *state) {
-	mem := append(s.mem[:0], o.mem...)
-	*s = *o
+// become makes s a copy of from that can be changed independently.
+func (s *state) become(from *state) {
+	mem := append(s.mem[:0], from.mem...)
+	*s = *from
 	s.mem = mem
 }
 
 // meet keeps what holds of both and reports whether s changed. What still
 // changes when widen is set is given up.
-func (s *state) meet(o *state, widen bool) bool {
+func (s *state) meet(from *state, widen bool) bool {
 	if s.lost {
 		return false
 	}
 	changed := false
 	known := s.known
-	one := func(a, b value) value {
-		if a == b {
-			return a
+	one := func(left, right value) value {
+		if left == right {
+			return left
 		}
-		v, lost := join(a, b)
+		val, lost := join(left, right)
 		if lost {
-			s.expose(b)
+			s.expose(right)
 		}
-		if v != a && widen {
-			if v.kind >= pointer {
-				v.off = min(a.off, -1<<40)
+		if val != left && widen {
+			if val.kind >= pointer {
+				val.off = min(left.off, -1<<40)
 			} else {
-				v = value{}
+				val = value{}
 			}
 		}
-		changed = changed || v != a
-		return v
+		changed = changed || val != left
+		return val
 	}
 
 	for i := range s.regs {
-		s.regs[i] = one(s.regs[i], o.regs[i])
+		s.regs[i] = one(s.regs[i], from.regs[i])
 	}
 
-	// Places that s knows of: what o knows there too.
+	// Places that s knows of: what the other knows there too.
 	var added memory
 	keep, at := s.mem[:0], 0
-	theirs := func(p place) (cell, bool) {
-		for ; at < len(o.mem) && comparePlace(o.mem[at], p) < 0; at++ {
-			if e := o.mem[at]; e.v.kind >= pointer {
+	theirs := func(spot place) (cell, bool) {
+		for ; at < len(from.mem) && comparePlace(from.mem[at], spot) < 0; at++ {
+			if e := from.mem[at]; e.v.kind >= pointer {
 				added = append(added, e)
 			}
 		}
-		if at < len(o.mem) && o.mem[at].place == p {
+		if at < len(from.mem) && from.mem[at].place == spot {
 			at++
-			return o.mem[at-1].cell, true
+			return from.mem[at-1].cell, true
 		}
 		return cell{}, false
 	}
-	for _, e := range s.mem {
-		other, has := theirs(e.place)
-		if e.end() > s.known[e.region] { // a pointer to it was lost meanwhile
+	for _, kept := range s.mem {
+		other, has := theirs(kept.place)
+		if kept.end() > s.known[kept.region] { // a pointer to it was lost meanwhile
 			continue
 		}
-		if other.size != e.size {
-			other = cell{size: e.size}
+		if other.size != kept.size {
+			other = cell{size: kept.size}
 		}
-		if e.v = one(e.v, other.v); e.v != (value{}) {
-			keep = append(keep, e)
-		} else if has && o.mem[at-1].v.kind >= pointer {
-			added = append(added, o.mem[at-1])
+		if kept.v = one(kept.v, other.v); kept.v != (value{}) {
+			keep = append(keep, kept)
+		} else if has && from.mem[at-1].v.kind >= pointer {
+			added = append(added, from.mem[at-1])
 		}
 	}
 	s.mem = keep
 
-	// Places that only o knows of hold perhaps a pointer.
+	// Places that only the other knows of hold perhaps a pointer.
 	theirs(place{region: nregions})
 	for _, e := range added {
-		if e.end() <= min(s.known[e.region], o.known[e.region]) {
+		if e.end() <= min(s.known[e.region], from.known[e.region]) {
 			s.mem.set(e.place, cell{e.size, e.v.blur()})
 			changed = true
 		}
 	}
 
 	for r := range s.known {
-		s.known[r] = min(s.known[r], o.known[r])
+		s.known[r] = min(s.known[r], from.known[r])
 		s.forget(int8(r))
-		if o.wild[r] && !s.wild[r] {
+		if from.wild[r] && !s.wild[r] {
 			s.wild[r], changed = true, true
 		}
 	}
-	if s.flags != o.flags && s.flags.op != unknownFlags {
+	if s.flags != from.flags && s.flags.op != unknownFlags {
 		s.flags, changed = flags{}, true
 	}
 	return changed || s.known != known
@@ -138,11 +138,11 @@ func (s *state) give(v value) {
 	}
 }
 
-func (s *state) load(p value, size int64) value {
-	if p.kind != pointer {
+func (s *state) load(ptr value, size int64) value {
+	if ptr.kind != pointer {
 		return value{}
 	}
-	whole, ok := s.mem.at(place{p.region, p.off})
+	whole, ok := s.mem.at(place{ptr.region, ptr.off})
 	if ok && whole.size >= size {
 		if whole.size == size {
 			return whole.v
@@ -150,47 +150,47 @@ func (s *state) load(p value, size int64) value {
 		return whole.v.extend(int(size))
 	}
 	for back := int64(1); back < 8; back++ { // within a wider one
-		if c, ok := s.mem.at(place{p.region, p.off - back}); ok && c.size >= back+size && c.v.kind == number {
+		if c, ok := s.mem.at(place{ptr.region, ptr.off - back}); ok && c.size >= back+size && c.v.kind == number {
 			return shift(c.v, -int(8*back), false).extend(int(size))
 		}
 	}
 	if size == 8 && ok && whole.size == 4 {
-		if upper, ok := s.mem.at(place{p.region, p.off + 4}); ok && upper.size == 4 {
+		if upper, ok := s.mem.at(place{ptr.region, ptr.off + 4}); ok && upper.size == 4 {
 			return or(whole.v.extend(4), shift(upper.v, 32, false))
 		}
 	}
 	return value{}
 }
 
-func (s *state) store(p value, size int64, v value) {
-	switch p.kind {
+func (s *state) store(ptr value, size int64, val value) {
+	switch ptr.kind {
 	case blurred:
-		s.mem.drop(p.region, p.off, maxInt)
-		s.give(v)
+		s.mem.drop(ptr.region, ptr.off, maxInt)
+		s.give(val)
 		return
 	case pointer:
 	default:
 		for r := range s.known { // perhaps there
 			s.forget(int8(r))
 		}
-		s.give(v)
+		s.give(val)
 		return
 	}
-	if p.region != frame {
-		s.give(v)
+	if ptr.region != frame {
+		s.give(val)
 	}
 
 	// Of a wider number that is overwritten in part, the rest stays.
 	var rest memory
-	s.mem = slices.DeleteFunc(s.mem, func(e entry) bool {
-		if e.region != p.region || e.off >= p.off+size || e.end() <= p.off {
+	s.mem = slices.DeleteFunc(s.mem, func(kept entry) bool {
+		if kept.region != ptr.region || kept.off >= ptr.off+size || kept.end() <= ptr.off {
 			return false
 		}
-		if e.v.kind == number && e.size > size && (e.off-p.off)%size == 0 {
-			for o := int64(0); o < e.size; o += size {
-				if e.off+o != p.off {
-					part := shift(e.v, -int(8*o), false).extend(int(size))
-					rest = append(rest, entry{place{e.region, e.off + o}, cell{size, part}})
+		if kept.v.kind == number && kept.size > size && (kept.off-ptr.off)%size == 0 {
+			for o := int64(0); o < kept.size; o += size {
+				if kept.off+o != ptr.off {
+					part := shift(kept.v, -int(8*o), false).extend(int(size))
+					rest = append(rest, entry{place{kept.region, kept.off + o}, cell{size, part}})
 				}
 			}
 		}
@@ -200,7 +200,7 @@ func (s *state) store(p value, size int64, v value) {
 		s.mem.set(e.place, e.cell)
 	}
 
-	if v != (value{}) && (size == 8 || v.kind == number) {
-		s.mem.set(place{p.region, p.off}, cell{size, v})
+	if val != (value{}) && (size == 8 || val.kind == number) {
+		s.mem.set(place{ptr.region, ptr.off}, cell{size, val})
 	}
 }

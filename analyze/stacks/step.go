@@ -3,66 +3,66 @@ package stacks
 import "github.com/klpforge/klpforge/analyze/machine"
 
 // address is where a memory operand points to.
-func (s *state) address(m machine.Mem) value {
-	if m.Seg != machine.SegNone || m.PC || m.Base == machine.NoReg || m.Addr32 {
+func (s *state) address(mem machine.Mem) value {
+	if mem.Seg != machine.SegNone || mem.PC || mem.Base == machine.NoReg || mem.Addr32 {
 		return value{}
 	}
-	v := s.regs[m.Base]
-	if m.Index != machine.NoReg {
-		x := s.regs[m.Index]
-		if x.isConst() && m.Scale > 0 {
-			x = constant(x.ones * uint64(m.Scale))
-		} else if x.kind == number {
-			x = value{}
+	val := s.regs[mem.Base]
+	if mem.Index != machine.NoReg {
+		index := s.regs[mem.Index]
+		if index.isConst() && mem.Scale > 0 {
+			index = constant(index.ones * uint64(mem.Scale))
+		} else if index.kind == number {
+			index = value{}
 		}
-		v = add(v, x)
+		val = add(val, index)
 	}
-	return add(v, constant(uint64(m.Disp)))
+	return add(val, constant(uint64(mem.Disp)))
 }
 
 // operand reads an operand of an instruction, size bytes of it.
 func (s *state) operand(in *machine.Inst, i, size int) value {
-	o := &in.Args[i]
-	switch o.Kind {
+	operand := &in.Args[i]
+	switch operand.Kind {
 	case machine.KindImm:
-		return constant(uint64(o.Imm))
+		return constant(uint64(operand.Imm))
 	case machine.KindReg:
-		n, _, ok := o.General()
+		dst, _, ok := operand.General()
 		switch {
 		case !ok:
-		case o.Reg.High:
-			return shift(s.regs[n], -8, false).extend(1)
+		case operand.Reg.High:
+			return shift(s.regs[dst], -8, false).extend(1)
 		case size < 8:
-			return s.regs[n].extend(size)
+			return s.regs[dst].extend(size)
 		default:
-			return s.regs[n]
+			return s.regs[dst]
 		}
 	case machine.KindMem:
-		return s.load(s.address(o.Mem), int64(size))
+		return s.load(s.address(operand.Mem), int64(size))
 	}
 	return value{}
 }
 
 // write sets the destination of an instruction.
-func (s *state) write(in *machine.Inst, i int, v value) {
-	o := &in.Args[i]
-	if o.Kind == machine.KindMem {
-		s.store(s.address(o.Mem), int64(o.Mem.Width), v)
+func (s *state) write(in *machine.Inst, i int, val value) {
+	operand := &in.Args[i]
+	if operand.Kind == machine.KindMem {
+		s.store(s.address(operand.Mem), int64(operand.Mem.Width), val)
 		return
 	}
-	n, size, ok := o.General()
+	dst, size, ok := operand.General()
 	switch {
 	case !ok:
-	case n == convention.StackPtr && v.kind != pointer:
+	case dst == convention.StackPtr && val.kind != pointer:
 		s.loseFrame()
 	case size == 8:
-		s.regs[n] = v
+		s.regs[dst] = val
 	case size == 4:
-		s.regs[n] = v.extend(4)
-	case o.Reg.High:
-		s.regs[n] = s.regs[n].merge(shift(v.extend(1), 8, false), o.Reg.Mask())
+		s.regs[dst] = val.extend(4)
+	case operand.Reg.High:
+		s.regs[dst] = s.regs[dst].merge(shift(val.extend(1), 8, false), operand.Reg.Mask())
 	default:
-		s.regs[n] = s.regs[n].merge(v, o.Reg.Mask())
+		s.regs[dst] = s.regs[dst].merge(val, operand.Reg.Mask())
 	}
 }
 
@@ -211,29 +211,29 @@ func (s *state) truth(c machine.Cond) value {
 	return constant(0)
 }
 
-// moveIf leaves v in the first operand, if the condition holds, and else what it
+// moveIf leaves val in the first operand, if the condition holds, and else what it
 // held.
-func (s *state) moveIf(in *machine.Inst, old, v value) {
+func (s *state) moveIf(in *machine.Inst, old, val value) {
 	if yes, known := s.flags.holds(in.Cond); !known {
-		both, lost := join(old, v)
+		both, lost := join(old, val)
 		if lost {
-			s.give(v)
+			s.give(val)
 		}
-		v = both
+		val = both
 	} else if !yes {
-		v = old
+		val = old
 	}
-	s.write(in, 0, v)
+	s.write(in, 0, val)
 }
 
 // result is what arithmetic leaves in the first operand, and in the flags.
-func (s *state) result(in *machine.Inst, op flagOp, v value) {
+func (s *state) result(in *machine.Inst, op flagOp, val value) {
 	size := sizeOf(in, 0)
-	if v = v.extend(size); v.kind == top {
-		v.from = 0
+	if val = val.extend(size); val.kind == top {
+		val.from = 0
 	}
-	s.write(in, 0, v)
-	s.flags = flags{op: op, a: v, size: size}
+	s.write(in, 0, val)
+	s.flags = flags{op: op, a: val, size: size}
 }
 
 // align follows the masking of the stack pointer's lower bits.
@@ -252,55 +252,55 @@ func (s *state) align(in *machine.Inst) bool {
 	return true
 }
 
-// sub follows a subtraction of y from x.
-func (s *state) sub(in *machine.Inst, x, y value) {
-	var v value
+// sub follows a subtraction of right from left.
+func (s *state) sub(in *machine.Inst, left, right value) {
+	var val value
 	switch {
 	case sameOperands(in):
-		v = constant(0)
-	case y.kind >= pointer:
+		val = constant(0)
+	case right.kind >= pointer:
 	default:
-		v = add(x, negative(y))
+		val = add(left, negative(right))
 	}
-	s.result(in, computed, v)
-	s.flags = flags{op: compared, a: x, b: y, size: sizeOf(in, 0)}
+	s.result(in, computed, val)
+	s.flags = flags{op: compared, a: left, b: right, size: sizeOf(in, 0)}
 }
 
 // borrow follows a subtraction with borrow, which of a register from itself is
 // all ones or zero.
 func (s *state) borrow(in *machine.Inst) {
-	v := value{}
+	val := value{}
 	if sameOperands(in) {
-		v = value{kind: number, lo: -1, hi: 0}
+		val = value{kind: number, lo: -1, hi: 0}
 		if yes, known := s.flags.holds(machine.CondB); known {
-			v = constant(0)
+			val = constant(0)
 			if yes {
-				v = constant(^uint64(0))
+				val = constant(^uint64(0))
 			}
 		}
-		v = v.extend(sizeOf(in, 0))
+		val = val.extend(sizeOf(in, 0))
 	}
-	s.write(in, 0, v)
+	s.write(in, 0, val)
 	s.flags = flags{}
 }
 
 // shifted is a value shifted by a number of bits, of which the processor takes the
 // lower 5, or 6 of an operand of 8 bytes.
-func shifted(op machine.Op, v, count value, size int) value {
+func shifted(op machine.Op, val, count value, size int) value {
 	if !count.isConst() {
 		return value{}
 	}
-	n := int(count.ones & 31)
+	by := int(count.ones & 31)
 	if size == 8 {
-		n = int(count.ones & 63)
+		by = int(count.ones & 63)
 	}
 	switch op {
 	case machine.ShiftLeft:
-		return shift(v, n, false)
+		return shift(val, by, false)
 	case machine.ShiftRight:
-		return shift(v, -n, false)
+		return shift(val, -by, false)
 	}
-	return shift(v.signed(size), -n, true)
+	return shift(val.signed(size), -by, true)
 }
 
 // widen extends the sign of the accumulator's lower half.
@@ -331,15 +331,15 @@ func (v value) onward() value {
 
 // fill follows "rep stos", which sets memory.
 func (s *state) fill(size int64, rep bool) {
-	to, n, v := s.regs[machine.RDI], s.regs[machine.RCX], s.regs[machine.RAX]
+	to, n, val := s.regs[machine.RDI], s.regs[machine.RCX], s.regs[machine.RAX]
 	switch {
-	case to.kind == pointer && (!rep || n.isConst() && n.ones <= 128) && v.isConst():
+	case to.kind == pointer && (!rep || n.isConst() && n.ones <= 128) && val.isConst():
 		count := int64(1)
 		if rep {
 			count = n.lo
 		}
 		for i := range count {
-			s.store(add(to, constant(uint64(i*size))), size, v.extend(int(size)))
+			s.store(add(to, constant(uint64(i*size))), size, val.extend(int(size)))
 		}
 	default:
 		s.store(to.onward(), size, value{})
@@ -355,8 +355,8 @@ func (s *state) fill(size int64, rep bool) {
 
 // other follows an instruction of which only its effects are known.
 func (s *state) other(in *machine.Inst) {
-	e := in.Effects()
-	if e.AnyMemory { // all that is held may be kept somewhere, and read and written
+	effects := in.Effects()
+	if effects.AnyMemory { // all that is held may be kept somewhere, and read and written
 		for n, v := range s.regs {
 			if n != int(convention.StackPtr) {
 				s.give(v)
@@ -367,10 +367,10 @@ func (s *state) other(in *machine.Inst) {
 
 	// Pointers that it may keep: operands that are no address, named or not.
 	var address machine.RegSet
-	for _, a := range e.Memory() {
+	for _, a := range effects.Memory() {
 		address |= a.Mem.Regs()
 	}
-	kept := e.Reads &^ address
+	kept := effects.Reads &^ address
 	for i := range in.Args[:2] {
 		if n, size, ok := in.Args[i].General(); ok && size == 8 {
 			kept |= machine.Regs(n)
@@ -380,36 +380,36 @@ func (s *state) other(in *machine.Inst) {
 		s.give(s.regs[n])
 	}
 
-	for _, a := range e.Memory() {
-		if !a.Write {
+	for _, access := range effects.Memory() {
+		if !access.Write {
 			continue
 		}
-		to := s.address(a.Mem)
-		if a.Repeat || a.Mem.Width == 0 {
+		to := s.address(access.Mem)
+		if access.Repeat || access.Mem.Width == 0 {
 			to = to.onward()
 		}
-		s.store(to, max(int64(a.Mem.Width), 1), value{})
+		s.store(to, max(int64(access.Mem.Width), 1), value{})
 	}
-	s.overwrite(&e)
-	if e.FlagsWritten&machine.StatusFlags != 0 {
+	s.overwrite(&effects)
+	if effects.FlagsWritten&machine.StatusFlags != 0 {
 		s.flags = flags{}
 	}
 }
 
 // overwrite forgets what an instruction changes of the registers.
-func (s *state) overwrite(e *machine.Effects) {
-	for n := range e.Writes.All {
+func (s *state) overwrite(effects *machine.Effects) {
+	for dst := range effects.Writes.All {
 		switch {
-		case n == convention.StackPtr && e.Stack == machine.StackMoved:
-			s.regs[n] = add(s.regs[n], constant(uint64(e.StackDelta)))
-		case n == convention.StackPtr:
+		case dst == convention.StackPtr && effects.Stack == machine.StackMoved:
+			s.regs[dst] = add(s.regs[dst], constant(uint64(effects.StackDelta)))
+		case dst == convention.StackPtr:
 			s.loseFrame()
-		case e.Whole.Has(n) || e.Maybe.Has(n):
-			s.regs[n] = value{}
-		case e.Zext.Has(n):
-			s.regs[n] = value{}.extend(4)
+		case effects.Whole.Has(dst) || effects.Maybe.Has(dst):
+			s.regs[dst] = value{}
+		case effects.Zext.Has(dst):
+			s.regs[dst] = value{}.extend(4)
 		default:
-			s.regs[n] = s.regs[n].merge(value{}, e.WrittenBits(n))
+			s.regs[dst] = s.regs[dst].merge(value{}, effects.WrittenBits(dst))
 		}
 	}
 }

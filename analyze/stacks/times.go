@@ -31,64 +31,64 @@ func (a *analysis) limit() int64 {
 
 // waits judges one call of a primitive, with what is known before it; ok is
 // false when it has a bound.
-func (f *follower) waits(c *model.Call, s *state, block, at int) (w wait, ok bool) {
-	a := f.a
-	w = wait{in: c.Target, sure: true, tail: c.Kind.IsTail()}
-	long := a.waits(f.n.id, c)
+func (f *follower) waits(call *model.Call, cur *state, block, at int) (waiting wait, ok bool) {
+	an := f.a
+	waiting = wait{in: call.Target, sure: true, tail: call.Kind.IsTail()}
+	long := an.waits(f.n.id, call)
 	if long == "" {
-		return w, false
+		return waiting, false
 	}
 	time := ""
-	v := s.regs[convention.Args[0]]
+	val := cur.regs[convention.Args[0]]
 	switch {
-	case a.prim[c.Target] != timedWait:
-	case strings.Contains(a.name(c.Target), "hrtimeout"): // a pointer to the time; none means for ever
-		if v.isConst() && v.ones != 0 {
-			return w, false
+	case an.prim[call.Target] != timedWait:
+	case strings.Contains(an.name(call.Target), "hrtimeout"): // a pointer to the time; none means for ever
+		if val.isConst() && val.ones != 0 {
+			return waiting, false
 		}
-	case v.kind == number && v.hi <= a.limit():
-		if !f.rearmed(c, s, block, at) {
+	case val.kind == number && val.hi <= an.limit():
+		if !f.rearmed(call, cur, block, at) {
 			f.n.out.timed = f.n.out.timed || !f.n.with.plain()
-			return w, false
+			return waiting, false
 		}
-		w.sure, time = false, ", again and again"
-	case v.kind == number && v.lo > a.limit():
-	case v.from != 0 && a.endless(a.members.name(v.from)):
-	case v.from != 0:
-		w.sure, time = false, ", for as long as "+a.members.name(v.from)+" says"
+		waiting.sure, time = false, ", again and again"
+	case val.kind == number && val.lo > an.limit():
+	case val.from != 0 && an.endless(an.members.name(val.from)):
+	case val.from != 0:
+		waiting.sure, time = false, ", for as long as "+an.members.name(val.from)+" says"
 	default:
-		w.sure, time = false, ", for a time that is not known"
+		waiting.sure, time = false, ", for a time that is not known"
 	}
-	w.how = long + time
-	return w, true
+	waiting.how = long + time
+	return waiting, true
 }
 
 // rearmed reports whether a call may be made again for another time than what
 // the last one has left.
-func (f *follower) rearmed(c *model.Call, s *state, block, at int) bool {
-	g := follower{n: f.n, a: f.a, depth: f.depth, code: f.code}
-	s = s.clone()
-	for i := range s.regs {
-		s.regs[i].left = false
+func (f *follower) rearmed(call *model.Call, cur *state, block, at int) bool {
+	follow := follower{n: f.n, a: f.a, depth: f.depth, code: f.code}
+	cur = cur.clone()
+	for i := range cur.regs {
+		cur.regs[i].left = false
 	}
-	for i := range s.mem {
-		s.mem[i].v.left = false
+	for i := range cur.mem {
+		cur.mem[i].v.left = false
 	}
-	f.made(s, []*model.Call{c})
-	g.run(block, at+1, s)
-	if g.in[block] == nil {
+	f.made(cur, []*model.Call{call})
+	follow.run(block, at+1, cur)
+	if follow.in[block] == nil {
 		return false // not in a loop
 	}
-	s = g.in[block].clone()
+	cur = follow.in[block].clone()
 	for i := range at {
-		g.instruction(s, &g.insns[block][i], nil)
+		follow.instruction(cur, &follow.insns[block][i], nil)
 	}
-	if f.a.prim[c.Target] == timedWait {
-		return !s.regs[convention.Args[0]].left
+	if f.a.prim[call.Target] == timedWait {
+		return !cur.regs[convention.Args[0]].left
 	}
 	for _, r := range convention.Args {
-		v := s.regs[r]
-		if v.left || v.kind == pointer && s.load(v, 8).left {
+		v := cur.regs[r]
+		if v.left || v.kind == pointer && cur.load(v, 8).left {
 			return false
 		}
 	}
@@ -103,14 +103,14 @@ func timeMember(in *machine.Inst, at *fields.At) string {
 	if !loads || in.Args[0].Kind != machine.KindReg || from.Kind != machine.KindMem || from.Mem.Width != 8 {
 		return ""
 	}
-	f, ok := at.Field(from.Mem)
+	field, ok := at.Field(from.Mem)
 	if !ok {
 		return ""
 	}
-	if t, ok := btf.UnderlyingType(f.Type).(*btf.Int); !ok || t.Size != 8 {
+	if t, ok := btf.UnderlyingType(field.Type).(*btf.Int); !ok || t.Size != 8 {
 		return ""
 	}
-	return f.Inner()
+	return field.Inner()
 }
 
 // endless reports whether a member is known to be set to the time that has no

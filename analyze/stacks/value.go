@@ -79,16 +79,16 @@ func (v value) tidy() value {
 	return v
 }
 
-func and(a, b value) value {
-	a, b = a.num(), b.num()
-	v := value{ones: a.ones & b.ones, zeros: a.zeros | b.zeros, lo: minInt, hi: maxInt}
+func and(a, right value) value {
+	a, right = a.num(), right.num()
+	val := value{ones: a.ones & right.ones, zeros: a.zeros | right.zeros, lo: minInt, hi: maxInt}
 	if a.lo >= 0 {
-		v.lo, v.hi = 0, a.hi
+		val.lo, val.hi = 0, a.hi
 	}
-	if b.lo >= 0 {
-		v.lo, v.hi = 0, min(v.hi, b.hi)
+	if right.lo >= 0 {
+		val.lo, val.hi = 0, min(val.hi, right.hi)
 	}
-	return v.tidy()
+	return val.tidy()
 }
 
 func or(a, b value) value {
@@ -101,25 +101,25 @@ func xor(a, b value) value {
 	return value{ones: a.ones&b.zeros | a.zeros&b.ones, zeros: a.ones&b.ones | a.zeros&b.zeros, lo: minInt, hi: maxInt}.tidy()
 }
 
-func add(a, b value) value {
+func add(left, right value) value {
 	switch {
-	case a.kind == pointer && b.isConst():
-		a.off += b.lo
-		return a
-	case b.kind == pointer && a.isConst():
-		b.off += a.lo
-		return b
-	case a.kind == pointer || a.kind == blurred:
-		return a.blur()
-	case b.kind == pointer || b.kind == blurred:
-		return b.blur()
+	case left.kind == pointer && right.isConst():
+		left.off += right.lo
+		return left
+	case right.kind == pointer && left.isConst():
+		right.off += left.lo
+		return right
+	case left.kind == pointer || left.kind == blurred:
+		return left.blur()
+	case right.kind == pointer || right.kind == blurred:
+		return right.blur()
 	}
-	a, b = a.num(), b.num()
-	if a.isConst() && b.isConst() {
-		return constant(a.ones + b.ones)
+	left, right = left.num(), right.num()
+	if left.isConst() && right.isConst() {
+		return constant(left.ones + right.ones)
 	}
-	lo, ok1 := sum(a.lo, b.lo)
-	hi, ok2 := sum(a.hi, b.hi)
+	lo, ok1 := sum(left.lo, right.lo)
+	hi, ok2 := sum(left.hi, right.hi)
 	if !ok1 || !ok2 {
 		return value{}
 	}
@@ -136,15 +136,15 @@ func (v value) blur() value {
 	return value{kind: blurred, region: v.region, off: v.off}
 }
 
-func negative(a value) value {
-	a = a.num()
+func negative(val value) value {
+	val = val.num()
 	switch {
-	case a.isConst():
-		return constant(-a.ones)
-	case a.lo == minInt:
+	case val.isConst():
+		return constant(-val.ones)
+	case val.lo == minInt:
 		return value{}
 	}
-	return value{lo: -a.hi, hi: -a.lo}.tidy()
+	return value{lo: -val.hi, hi: -val.lo}.tidy()
 }
 
 func inverse(a value) value {
@@ -152,20 +152,20 @@ func inverse(a value) value {
 	return value{ones: a.zeros, zeros: a.ones, lo: minInt, hi: maxInt}.tidy()
 }
 
-// shift shifts left by n bits, or right when n is negative; sign repeats the
+// shift shifts left by count bits, or right when count is negative; sign repeats the
 // sign then.
-func shift(a value, n int, sign bool) value {
-	a = a.num()
-	v := value{lo: minInt, hi: maxInt}
+func shift(from value, count int, sign bool) value {
+	from = from.num()
+	val := value{lo: minInt, hi: maxInt}
 	switch {
-	case n >= 0:
-		v.ones, v.zeros = a.ones<<n, a.zeros<<n|(1<<n-1)
+	case count >= 0:
+		val.ones, val.zeros = from.ones<<count, from.zeros<<count|(1<<count-1)
 	case sign:
-		v.ones, v.zeros = uint64(int64(a.ones)>>-n), uint64(int64(a.zeros)>>-n)
+		val.ones, val.zeros = uint64(int64(from.ones)>>-count), uint64(int64(from.zeros)>>-count)
 	default:
-		v.ones, v.zeros = a.ones>>-n, a.zeros>>-n|^(^uint64(0)>>-n)
+		val.ones, val.zeros = from.ones>>-count, from.zeros>>-count|^(^uint64(0)>>-count)
 	}
-	return v.tidy()
+	return val.tidy()
 }
 
 // mask are the bits of an operand of a size in bytes.
@@ -212,34 +212,34 @@ func (v value) signed(size int) value {
 	return value{ones: v.ones & (sign - 1), zeros: v.zeros & (sign - 1), lo: -half, hi: half - 1}
 }
 
-// join is what holds of both; lost tells that b points elsewhere, and that the
+// join is what holds of both; lost tells that second points elsewhere, and that the
 // result does not say so.
-func join(a, b value) (v value, lost bool) {
-	if a == b {
-		return a, false
+func join(first, second value) (val value, lost bool) {
+	if first == second {
+		return first, false
 	}
-	left := a.left && b.left
-	pa, pb := a.kind >= pointer, b.kind >= pointer
+	left := first.left && second.left
+	pa, pb := first.kind >= pointer, second.kind >= pointer
 	switch {
 	case pa && pb:
-		if a.region != b.region {
-			return a.blur(), true
+		if first.region != second.region {
+			return first.blur(), true
 		}
-		a.off = min(a.off, b.off)
-		return a.blur(), false
+		first.off = min(first.off, second.off)
+		return first.blur(), false
 	case pa:
-		return a.blur(), false
+		return first.blur(), false
 	case pb:
-		return b.blur(), false
-	case a.kind == number && b.kind == number:
-		v = value{ones: a.ones & b.ones, zeros: a.zeros & b.zeros, lo: min(a.lo, b.lo), hi: max(a.hi, b.hi)}.tidy()
-	case a.kind == top && a.from != 0 && (b.kind == number || b.from == a.from):
-		v = a // the time, or one that is known
-	case b.kind == top && b.from != 0 && a.kind == number:
-		v = b
+		return second.blur(), false
+	case first.kind == number && second.kind == number:
+		val = value{ones: first.ones & second.ones, zeros: first.zeros & second.zeros, lo: min(first.lo, second.lo), hi: max(first.hi, second.hi)}.tidy()
+	case first.kind == top && first.from != 0 && (second.kind == number || second.from == first.from):
+		val = first // the time, or one that is known
+	case second.kind == top && second.from != 0 && first.kind == number:
+		val = second
 	}
-	v.left = left
-	return v, false
+	val.left = left
+	return val, false
 }
 
 // flags are the processor's, as what set them.
@@ -267,21 +267,21 @@ func (f *flags) holds(c machine.Cond) (holds, known bool) {
 	return holds != contrary, known
 }
 
-func (f *flags) basic(c machine.Cond) (holds, known bool) {
+func (f *flags) basic(cond machine.Cond) (holds, known bool) {
 	switch f.op {
 	case compared:
-		a, b := f.a.signed(f.size), f.b.signed(f.size)
+		left, right := f.a.signed(f.size), f.b.signed(f.size)
 		if f.a.kind >= pointer || f.b.kind >= pointer {
 			return false, false
 		}
-		m := mask(f.size)
-		less, lessKnown := a.hi < b.lo, a.hi < b.lo || a.lo >= b.hi
-		equal := a.isConst() && b.isConst() && a.lo == b.lo
-		equalKnown := equal || (a.ones&b.zeros|a.zeros&b.ones)&m != 0 || a.hi < b.lo || b.hi < a.lo
-		unsigned := a.lo >= 0 && b.lo >= 0
-		if a.isConst() && b.isConst() && !unsigned {
-			less2 := a.ones&m < b.ones&m
-			switch c {
+		all := mask(f.size)
+		less, lessKnown := left.hi < right.lo, left.hi < right.lo || left.lo >= right.hi
+		equal := left.isConst() && right.isConst() && left.lo == right.lo
+		equalKnown := equal || (left.ones&right.zeros|left.zeros&right.ones)&all != 0 || left.hi < right.lo || right.hi < left.lo
+		unsigned := left.lo >= 0 && right.lo >= 0
+		if left.isConst() && right.isConst() && !unsigned {
+			less2 := left.ones&all < right.ones&all
+			switch cond {
 			case machine.CondB:
 				return less2, true
 			case machine.CondBE:
@@ -289,42 +289,42 @@ func (f *flags) basic(c machine.Cond) (holds, known bool) {
 			}
 		}
 		switch {
-		case c == machine.CondE:
+		case cond == machine.CondE:
 			return equal, equalKnown
-		case c == machine.CondL, c == machine.CondB && unsigned:
+		case cond == machine.CondL, cond == machine.CondB && unsigned:
 			return less, lessKnown
-		case c == machine.CondLE, c == machine.CondBE && unsigned:
-			return a.hi <= b.lo, a.hi <= b.lo || a.lo > b.hi
+		case cond == machine.CondLE, cond == machine.CondBE && unsigned:
+			return left.hi <= right.lo, left.hi <= right.lo || left.lo > right.hi
 		}
 	case tested, computed:
-		a := f.a.signed(f.size)
+		left := f.a.signed(f.size)
 		if f.a.kind >= pointer {
 			return false, false
 		}
-		zero := a.isConst() && a.lo == 0
-		zeroKnown := zero || a.ones != 0 || a.lo > 0 || a.hi < 0
+		zero := left.isConst() && left.lo == 0
+		zeroKnown := zero || left.ones != 0 || left.lo > 0 || left.hi < 0
 		switch {
-		case c == machine.CondE:
+		case cond == machine.CondE:
 			return zero, zeroKnown
-		case c == machine.CondS, c == machine.CondL && f.op == tested:
-			return a.hi < 0, a.hi < 0 || a.lo >= 0
-		case c == machine.CondLE && f.op == tested:
-			return a.hi <= 0, a.hi <= 0 || a.lo > 0
-		case c == machine.CondB && f.op == tested:
+		case cond == machine.CondS, cond == machine.CondL && f.op == tested:
+			return left.hi < 0, left.hi < 0 || left.lo >= 0
+		case cond == machine.CondLE && f.op == tested:
+			return left.hi <= 0, left.hi <= 0 || left.lo > 0
+		case cond == machine.CondB && f.op == tested:
 			return false, true
-		case c == machine.CondBE && f.op == tested:
+		case cond == machine.CondBE && f.op == tested:
 			return zero, zeroKnown
 		}
 	case negated:
 		g := flags{op: tested, a: f.a, size: f.size}
-		switch zero, known := g.basic(machine.CondE); c {
+		switch zero, known := g.basic(machine.CondE); cond {
 		case machine.CondE:
 			return zero, known
 		case machine.CondB:
 			return !zero, known
 		}
 	case bitTested:
-		if c == machine.CondB && f.b.isConst() && f.a.kind == number {
+		if cond == machine.CondB && f.b.isConst() && f.a.kind == number {
 			bit := uint64(1) << (f.b.ones & uint64(8*f.size-1))
 			return f.a.ones&bit != 0, (f.a.ones|f.a.zeros)&bit != 0
 		}

@@ -30,13 +30,13 @@ type stateSet struct {
 }
 
 // long says how a state may last, "" when it is bounded.
-func long(s uint64) string {
+func long(bits uint64) string {
 	switch {
-	case s&taskStopped != 0:
+	case bits&taskStopped != 0:
 		return "stopped"
-	case s&taskInterruptible != 0:
+	case bits&taskInterruptible != 0:
 		return "interruptible"
-	case s&taskUninterruptible != 0 && s&taskNoload != 0:
+	case bits&taskUninterruptible != 0 && bits&taskNoload != 0:
 		return "idle"
 	}
 	return ""
@@ -75,14 +75,14 @@ func (a *analysis) findWaits() {
 
 // findMainLoops finds the threads' main functions that loop.
 func (a *analysis) findMainLoops() {
-	for _, t := range a.Threads {
-		if !a.loops(t.Func) {
+	for _, thread := range a.Threads {
+		if !a.loops(thread.Func) {
 			continue
 		}
-		if a.mainLoop[t.Func] == "" && t.Name != "" {
-			a.mainLoop[t.Func] = " (" + t.Name + ")"
-		} else if _, ok := a.mainLoop[t.Func]; !ok {
-			a.mainLoop[t.Func] = ""
+		if a.mainLoop[thread.Func] == "" && thread.Name != "" {
+			a.mainLoop[thread.Func] = " (" + thread.Name + ")"
+		} else if _, ok := a.mainLoop[thread.Func]; !ok {
+			a.mainLoop[thread.Func] = ""
 		}
 	}
 }
@@ -97,13 +97,13 @@ func (a *analysis) waits(id model.FuncID, c *model.Call) string {
 	default:
 		return ""
 	}
-	s := a.statesOf(id, 0)
-	for _, v := range s.list {
+	states := a.statesOf(id, 0)
+	for _, v := range states.list {
 		if how := long(v); how != "" {
 			return how
 		}
 	}
-	if len(s.list) == 0 && s.other {
+	if len(states.list) == 0 && states.other {
 		return "in a state that is not known"
 	}
 	return ""
@@ -117,12 +117,12 @@ func (a *analysis) statesOf(id model.FuncID, depth int) stateSet {
 		return s
 	}
 	a.states[id] = stateSet{other: true} // recursion
-	var s stateSet
+	var states stateSet
 	add := func(v uint64, ok bool) {
 		if !ok {
-			s.other = true
-		} else if v != 0 && !slices.Contains(s.list, v) { // running: no wait
-			s.list = append(s.list, v)
+			states.other = true
+		} else if v != 0 && !slices.Contains(states.list, v) { // running: no wait
+			states.list = append(states.list, v)
 		}
 	}
 	stores := map[uint64]bool{}
@@ -165,40 +165,40 @@ func (a *analysis) statesOf(id model.FuncID, depth int) stateSet {
 			add(constArg(a.m, id, c.Site, arg))
 		}
 	}
-	if arg := a.stateParam(id); arg >= 0 && len(s.list) == 0 && depth < 4 {
-		s.other = false
+	if arg := a.stateParam(id); arg >= 0 && len(states.list) == 0 && depth < 4 {
+		states.other = false
 		for c := range a.m.Callers(id) {
 			if v, ok := constArg(a.m, c.Caller, c.Site, arg); ok {
 				add(v, true)
 			} else if up := a.statesOf(c.Caller, depth+1); len(up.list) > 0 {
-				s.list = append(s.list, up.list...)
+				states.list = append(states.list, up.list...)
 			} else {
-				s.other = true
+				states.other = true
 			}
 		}
-		s.other = s.other || a.m.AddressTaken(id)
+		states.other = states.other || a.m.AddressTaken(id)
 	}
-	a.states[id] = s
-	return s
+	a.states[id] = states
+	return states
 }
 
 // stateParam returns the number of the parameter that is a task's state, -1
 // for none.
 func (a *analysis) stateParam(id model.FuncID) int {
 	name := a.name(id)
-	p := a.t.Proto(name)
-	if p == nil {
+	proto := a.t.Proto(name)
+	if proto == nil {
 		if i, ok := kfuncs.StateArg(name); ok {
 			return i
 		}
 		return -1
 	}
-	for i := range p.Params {
-		n := p.Params[i].Name
+	for i := range proto.Params {
+		n := proto.Params[i].Name
 		if n != "state" && n != "task_state" && !(n == "mode" && strings.Contains(name, "wait")) || i >= 6 {
 			continue
 		}
-		if _, ok := btf.UnderlyingType(p.Params[i].Type).(*btf.Int); ok {
+		if _, ok := btf.UnderlyingType(proto.Params[i].Type).(*btf.Int); ok {
 			return i
 		}
 	}
@@ -214,17 +214,17 @@ func (a *analysis) loops(id model.FuncID) bool {
 		has[k] = slices.ContainsFunc(calls, func(c model.Call) bool { return c.Site >= blocks[k].Start && c.Site < blocks[k].End })
 	}
 	// A block with a call that can be reached again from itself.
-	for k := range blocks {
-		if !has[k] {
+	for block := range blocks {
+		if !has[block] {
 			continue
 		}
 		seen := make([]bool, len(blocks))
-		work := []int{k}
+		work := []int{block}
 		for len(work) > 0 {
 			x := work[len(work)-1]
 			work = work[:len(work)-1]
 			for _, e := range a.m.Edges(&blocks[x]) {
-				if int(e.To) == k {
+				if int(e.To) == block {
 					return true
 				}
 				if !seen[e.To] {
@@ -262,24 +262,24 @@ func (c *consts) step(in *machine.Inst) {
 }
 
 // result is the constant that an instruction leaves in its destination.
-func (c *consts) result(in *machine.Inst) (n machine.Num, v uint64, ok bool) {
-	n, size, ok := in.Args[0].General()
+func (c *consts) result(in *machine.Inst) (dst machine.Num, v uint64, ok bool) {
+	dst, size, ok := in.Args[0].General()
 	if !ok || size < 4 {
 		return 0, 0, false
 	}
-	m, _, fromReg := in.Args[1].General()
+	src, _, fromReg := in.Args[1].General()
 	switch imm := in.Args[1].Imm; {
 	case in.Op == machine.Move && in.Args[1].Kind == machine.KindImm && size == 4:
-		return n, uint64(uint32(imm)), true
+		return dst, uint64(uint32(imm)), true
 	case in.Op == machine.Move && in.Args[1].Kind == machine.KindImm:
-		return n, uint64(imm), true
-	case in.Op == machine.Xor && fromReg && m == n:
-		return n, 0, true
+		return dst, uint64(imm), true
+	case in.Op == machine.Xor && fromReg && src == dst:
+		return dst, 0, true
 	case in.Op == machine.Move && fromReg && size == 8:
-		return n, c.value[m], c.known[m]
+		return dst, c.value[src], c.known[src]
 	case in.Op == machine.Address:
 		a, ok := in.FixedAddr(in.Args[1].Mem)
-		return n, a, ok
+		return dst, a, ok
 	}
 	return 0, 0, false
 }
@@ -288,13 +288,13 @@ func (c *consts) result(in *machine.Inst) (n machine.Num, v uint64, ok bool) {
 var convention = machine.X86.Convention()
 
 // constArg returns the constant that an argument, from 0, has at a call.
-func constArg(m *model.Model, id model.FuncID, site uint64, arg int) (v uint64, ok bool) {
+func constArg(m *model.Model, id model.FuncID, site uint64, arg int) (val uint64, ok bool) {
 	eachConst(m, id, func(in *machine.Inst, c *consts) {
 		if in.Addr == site {
-			v, ok = c.get(convention.Args[arg])
+			val, ok = c.get(convention.Args[arg])
 		}
 	})
-	return v, ok
+	return val, ok
 }
 
 // eachConst visits every instruction with the constants that registers hold
@@ -302,7 +302,7 @@ func constArg(m *model.Model, id model.FuncID, site uint64, arg int) (v uint64, 
 func eachConst(m *model.Model, id model.FuncID, visit func(*machine.Inst, *consts)) {
 	blocks := m.Blocks(id)
 	code := m.Code(blocks)
-	r := flow.Forward(m, blocks, flow.Problem[consts]{
+	result := flow.Forward(m, blocks, flow.Problem[consts]{
 		Join: (*consts).join,
 		Transfer: func(c *consts, k int) {
 			for i := range code[k] {
@@ -310,17 +310,17 @@ func eachConst(m *model.Model, id model.FuncID, visit func(*machine.Inst, *const
 			}
 		},
 	})
-	for k := range blocks {
-		if !r.Reached[k] {
+	for block := range blocks {
+		if !result.Reached[block] {
 			continue
 		}
-		c := r.In[k]
-		if !r.Complete {
-			c = consts{}
+		vals := result.In[block]
+		if !result.Complete {
+			vals = consts{}
 		}
-		for i := range code[k] {
-			visit(&code[k][i], &c)
-			c.step(&code[k][i])
+		for i := range code[block] {
+			visit(&code[block][i], &vals)
+			vals.step(&code[block][i])
 		}
 	}
 }

@@ -79,23 +79,23 @@ func (c *context) key(id model.FuncID) string {
 	if c.plain() {
 		return string(binary.LittleEndian.AppendUint32(nil, uint32(id)))
 	}
-	b := binary.LittleEndian.AppendUint32(nil, uint32(id))
+	key := binary.LittleEndian.AppendUint32(nil, uint32(id))
 	put := func(v value) {
-		b = append(b, byte(v.kind))
+		key = append(key, byte(v.kind))
 		for _, x := range []uint64{v.ones, v.zeros, uint64(v.lo), uint64(v.hi), uint64(v.off)} {
-			b = binary.AppendUvarint(b, x)
+			key = binary.AppendUvarint(key, x)
 		}
-		b = binary.AppendUvarint(b, uint64(v.from))
+		key = binary.AppendUvarint(key, uint64(v.from))
 	}
 	for _, v := range c.args {
 		put(v)
 	}
 	for _, h := range c.mem {
-		b = append(b, byte(h.arg), byte(h.cell.size))
-		b = binary.AppendVarint(b, h.off)
+		key = append(key, byte(h.arg), byte(h.cell.size))
+		key = binary.AppendVarint(key, h.off)
 		put(h.cell.v)
 	}
-	return string(b)
+	return string(key)
 }
 
 // outcome is what a call leaves behind.
@@ -120,8 +120,8 @@ const (
 
 // node returns the node of a function with what is known of its arguments.
 func (a *analysis) node(id model.FuncID, with context) *node {
-	k := with.key(id)
-	if n := a.nodes[k]; n != nil {
+	key := with.key(id)
+	if n := a.nodes[key]; n != nil {
 		return n
 	}
 	if !with.plain() {
@@ -131,7 +131,7 @@ func (a *analysis) node(id model.FuncID, with context) *node {
 		a.contexts[id]++
 	}
 	n := &node{a: a, id: id, with: with, fact: Fact{Next: model.NoFunc}}
-	a.nodes[k] = n
+	a.nodes[key] = n
 	return n
 }
 
@@ -177,46 +177,46 @@ func (a *analysis) judge(nodes []*node) {
 				}
 			}
 		}
-		mark := func(n *node, tail bool, w way, f Fact) {
-			if !tail && n.fact.Reason == None {
+		mark := func(parent *node, tail bool, found way, f Fact) {
+			if !tail && parent.fact.Reason == None {
 				f.Sure = sure
-				n.fact, n.frame = f, w
+				parent.fact, parent.frame = f, found
 			}
-			if !n.reach {
-				n.reach, n.sure, n.via = true, sure, w
-				if !a.barred(n.id) {
-					queue = append(queue, n)
+			if !parent.reach {
+				parent.reach, parent.sure, parent.via = true, sure, found
+				if !a.barred(parent.id) {
+					queue = append(queue, parent)
 				}
 			}
 		}
-		for _, n := range all {
-			for _, w := range n.waits {
+		for _, parent := range all {
+			for _, w := range parent.waits {
 				if w.sure == sure {
-					mark(n, w.tail, way{prim: w.in, how: Waits, detail: w.how}, Fact{Reason: Waits, Next: w.in, Detail: w.how})
+					mark(parent, w.tail, way{prim: w.in, how: Waits, detail: w.how}, Fact{Reason: Waits, Next: w.in, Detail: w.how})
 				}
 			}
-			if t, ok := a.mainLoop[n.id]; ok && sure && n.with.plain() {
-				mark(n, false, way{how: Loops, detail: t}, Fact{Reason: Loops, Next: model.NoFunc, Detail: t})
+			if t, ok := a.mainLoop[parent.id]; ok && sure && parent.with.plain() {
+				mark(parent, false, way{how: Loops, detail: t}, Fact{Reason: Loops, Next: model.NoFunc, Detail: t})
 			}
-			for _, e := range n.to {
+			for _, e := range parent.to {
 				if e.to.decided && e.to.reach && (!sure || e.to.sure && !e.pointer) {
-					a.markUser(n, e, mark)
+					a.markUser(parent, e, mark)
 				}
 			}
 		}
 		for len(queue) > 0 {
-			n := queue[0]
+			parent := queue[0]
 			queue = queue[1:]
-			for _, u := range n.users {
+			for _, u := range parent.users {
 				if !sure || !u.pointer {
 					e := u
-					e.to = n
+					e.to = parent
 					a.markUser(u.to, e, mark)
 				}
 			}
-			if _, ok := a.isThread[n.id]; ok && !sure {
+			if _, ok := a.isThread[parent.id]; ok && !sure {
 				for _, k := range a.m.Lookup("kthread") {
-					mark(a.node(k, context{}), false, way{next: n, how: Pointer, detail: "the thread's function"}, Fact{Reason: Pointer, Next: n.id, Detail: "the thread's function"})
+					mark(a.node(k, context{}), false, way{next: parent, how: Pointer, detail: "the thread's function"}, Fact{Reason: Pointer, Next: parent.id, Detail: "the thread's function"})
 				}
 			}
 		}
@@ -235,20 +235,20 @@ func (n *node) frameWay() way {
 }
 
 // markUser marks a node that calls one that may wait.
-func (a *analysis) markUser(n *node, e edge, mark func(*node, bool, way, Fact)) {
-	next := e.to.id
-	if e.to.a != a {
+func (a *analysis) markUser(parent *node, to edge, mark func(*node, bool, way, Fact)) {
+	next := to.to.id
+	if to.to.a != a {
 		next = model.NoFunc // of another model
 	}
 	how := Calls
-	if e.pointer {
+	if to.pointer {
 		how = Pointer
 	}
-	w := way{next: e.to, how: how, detail: e.detail}
-	if e.tail {
+	w := way{next: to.to, how: how, detail: to.detail}
+	if to.tail {
 		w.how, w.detail = None, ""
 	}
-	mark(n, e.tail, w, Fact{Reason: how, Next: next, Detail: e.detail})
+	mark(parent, to.tail, w, Fact{Reason: how, Next: next, Detail: to.detail})
 }
 
 // params is how many arguments a function takes; 7 when that is not known.
@@ -256,16 +256,16 @@ func (a *analysis) params(id model.FuncID) int {
 	if id == model.NoFunc {
 		return 7
 	}
-	p := a.t.Proto(a.name(id))
-	if p == nil {
+	proto := a.t.Proto(a.name(id))
+	if proto == nil {
 		return 7
 	}
-	if n := len(p.Params); n > 0 {
-		if _, variadic := p.Params[n-1].Type.(*btf.Void); variadic {
+	if n := len(proto.Params); n > 0 {
+		if _, variadic := proto.Params[n-1].Type.(*btf.Void); variadic {
 			return 7
 		}
 	}
-	return min(len(p.Params), 7)
+	return min(len(proto.Params), 7)
 }
 
 // given are the arguments in registers that a function gets.
@@ -281,24 +281,24 @@ func (s *state) given(params int) []value {
 // windowOf is how many bytes of what argument i points to belong to it: not
 // those that another points to. 0 when it cannot be told.
 func windowOf(args []value, i int) int64 {
-	v := args[i]
-	if v.kind != pointer || v.region != frame && v.off < 0 {
+	arg := args[i]
+	if arg.kind != pointer || arg.region != frame && arg.off < 0 {
 		return 0
 	}
-	w := int64(window)
-	if v.region == frame {
-		w = min(w, -v.off) // up to the return address
+	size := int64(window)
+	if arg.region == frame {
+		size = min(size, -arg.off) // up to the return address
 	}
-	for j, o := range args {
+	for j, other := range args {
 		switch {
-		case j == i || o.kind < pointer || o.region != v.region:
-		case o.kind == blurred, o.off == v.off:
+		case j == i || other.kind < pointer || other.region != arg.region:
+		case other.kind == blurred, other.off == arg.off:
 			return 0
-		case o.off > v.off:
-			w = min(w, o.off-v.off)
+		case other.off > arg.off:
+			size = min(size, other.off-arg.off)
 		}
 	}
-	return max(w, 0)
+	return max(size, 0)
 }
 
 // telling reports whether a number is worth knowing for a callee: a constant
@@ -308,41 +308,41 @@ func (v value) telling() bool {
 }
 
 // contextAt is what a callee is given.
-func (a *analysis) contextAt(s *state, params int) context {
-	var c context
-	args := s.given(params)
-	for i, v := range args {
-		switch v.kind {
+func (a *analysis) contextAt(cur *state, params int) context {
+	var ctx context
+	args := cur.given(params)
+	for i, arg := range args {
+		switch arg.kind {
 		case pointer:
-			w := windowOf(args, i)
-			if w == 0 {
+			size := windowOf(args, i)
+			if size == 0 {
 				continue
 			}
-			for _, e := range s.mem {
-				inside := e.region == v.region && e.off >= v.off && e.end() <= v.off+w
+			for _, e := range cur.mem {
+				inside := e.region == arg.region && e.off >= arg.off && e.end() <= arg.off+size
 				if inside && (e.v.kind == number && e.v.telling() || e.v.kind == top && e.v.from != 0) {
 					e.v.left = false
-					c.mem = append(c.mem, held{int8(i), e.off - v.off, e.cell})
+					ctx.mem = append(ctx.mem, held{int8(i), e.off - arg.off, e.cell})
 				}
 			}
-			c.args[i] = value{kind: pointer, off: w}
+			ctx.args[i] = value{kind: pointer, off: size}
 		case number:
-			if !v.telling() {
+			if !arg.telling() {
 				continue
 			}
-			v.left = false
-			c.args[i] = v
+			arg.left = false
+			ctx.args[i] = arg
 		case top:
-			c.args[i] = value{from: v.from}
+			ctx.args[i] = value{from: arg.from}
 		}
 	}
-	if len(c.mem) == 0 { // nothing of it is worth following
-		for i := range c.args {
-			if c.args[i].kind == pointer {
-				c.args[i] = value{}
+	if len(ctx.mem) == 0 { // nothing of it is worth following
+		for i := range ctx.args {
+			if ctx.args[i].kind == pointer {
+				ctx.args[i] = value{}
 			}
 		}
 	}
-	slices.SortFunc(c.mem, func(x, y held) int { return cmp.Or(cmp.Compare(x.arg, y.arg), cmp.Compare(x.off, y.off)) })
-	return c
+	slices.SortFunc(ctx.mem, func(x, y held) int { return cmp.Or(cmp.Compare(x.arg, y.arg), cmp.Compare(x.off, y.off)) })
+	return ctx
 }
