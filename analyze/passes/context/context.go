@@ -25,47 +25,47 @@ func New() *analyze.Analyzer {
 	return &analyze.Analyzer{Name: "context", Doc: analyze.PackageDoc(doc), Checks: analyze.Checks(finding.IDContext), Run: run}
 }
 
-func run(p *analyze.Pass) error {
-	for _, u := range p.Units {
-		if len(u.Replace) == 0 {
+func run(pass *analyze.Pass) error {
+	for _, unit := range pass.Units {
+		if len(unit.Replace) == 0 {
 			continue
 		}
-		before, after, ok := u.Sides()
+		before, after, ok := unit.Sides()
 		if !ok {
 			continue // other checks say that the object cannot be decoded
 		}
-		if err := sleeping(p, u, before, after); err != nil {
+		if err := sleeping(pass, unit, before, after); err != nil {
 			return err
 		}
-		for _, ch := range u.Replace {
-			state(p, u, ch, before, after)
+		for _, ch := range unit.Replace {
+			state(pass, unit, ch, before, after)
 		}
 	}
 	return nil
 }
 
 // state compares what a function does to the CPU's state.
-func state(p *analyze.Pass, u *analyze.Unit, ch elfdiff.Change, before, after *code.Object) {
+func state(pass *analyze.Pass, unit *analyze.Unit, ch elfdiff.Change, before, after *code.Object) {
 	old, ok1 := stateOf(before, ch.Orig)
 	newer, ok2 := stateOf(after, ch.Patched)
 	if !ok1 || !ok2 || slices.Equal(old.ways, newer.ways) {
 		return
 	}
-	f := finding.Finding{ID: finding.IDContext, Severity: finding.Error, Message: "returns with interrupts, bottom halves or preemption other than before: old callers of the new function go on in the wrong context",
+	found := finding.Finding{ID: finding.IDContext, Severity: finding.Error, Message: "returns with interrupts, bottom halves or preemption other than before: old callers of the new function go on in the wrong context",
 		Evidence: []string{"before: " + strings.Join(old.ways, "; or "), "after: " + strings.Join(newer.ways, "; or ")},
 		Remedy:   "restore the state before returning, or patch the callers with the function"}
 	if why := old.why | newer.why; why != 0 {
-		f.Severity, f.Unknown = finding.Warning, true
-		f.Message = "may return with interrupts, bottom halves or preemption other than before; not everything could be followed"
-		f.Evidence = append(f.Evidence, why.String())
+		found.Severity, found.Unknown = finding.Warning, true
+		found.Message = "may return with interrupts, bottom halves or preemption other than before; not everything could be followed"
+		found.Evidence = append(found.Evidence, why.String())
 	}
 	callers, holders := before.Callers(ch.Orig)
 	for _, a := range slices.Concat(callers, holders) {
-		if name := u.Name(a); name != "" && !u.Replaced(a) && !strings.HasPrefix(name, "__ksymtab") {
-			f.Who = append(f.Who, name)
+		if name := unit.Name(a); name != "" && !unit.Replaced(a) && !strings.HasPrefix(name, "__ksymtab") {
+			found.Who = append(found.Who, name)
 		}
 	}
-	p.ReportChange(u, ch, f)
+	pass.ReportChange(unit, ch, found)
 }
 
 type cpuState struct {
@@ -79,52 +79,52 @@ func stateOf(o *code.Object, a elfdiff.AtomID) (cpuState, bool) {
 		return cpuState{}, false
 	}
 	e := o.Flows().Result.Effect(id)
-	s := cpuState{why: e.Unknown}
+	cpu := cpuState{why: e.Unknown}
 	for i := range e.Outcomes {
 		var words []string
-		for _, c := range e.Outcomes[i].Changes {
-			if c.Kind != locks.IRQ && c.Kind != locks.BH && c.Kind != locks.Preempt {
+		for _, change := range e.Outcomes[i].Changes {
+			if change.Kind != locks.IRQ && change.Kind != locks.BH && change.Kind != locks.Preempt {
 				continue
 			}
-			if c.Unsure {
-				s.why |= locks.WhyAmbiguous
+			if change.Unsure {
+				cpu.why |= locks.WhyAmbiguous
 			}
 			word := "disabled "
-			if c.Delta < 0 {
+			if change.Delta < 0 {
 				word = "enabled "
 			}
-			words = append(words, word+contextWords[c.Kind])
+			words = append(words, word+contextWords[change.Kind])
 		}
 		way := "returns as it was entered"
 		if len(words) > 0 {
 			way = "returns having " + strings.Join(words, ", ")
 		}
-		s.ways = append(s.ways, way)
+		cpu.ways = append(cpu.ways, way)
 	}
-	slices.Sort(s.ways)
-	s.ways = slices.Compact(s.ways)
-	return s, true
+	slices.Sort(cpu.ways)
+	cpu.ways = slices.Compact(cpu.ways)
+	return cpu, true
 }
 
 var contextWords = map[locks.Kind]string{locks.IRQ: "interrupts", locks.BH: "bottom halves", locks.Preempt: "preemption"}
 
 // sleeping reports where code that must not sleep now does.
-func sleeping(p *analyze.Pass, u *analyze.Unit, before, after *code.Object) error {
+func sleeping(pass *analyze.Pass, unit *analyze.Unit, before, after *code.Object) error {
 	old, newer := newView(before, nil), newView(after, nil)
-	by := news(u, old, newer)
-	if p.Kernel != nil && slices.ContainsFunc(slices.Concat(slices.Collect(maps.Values(by))...), func(v violation) bool { return !v.sure }) {
+	by := news(unit, old, newer)
+	if pass.Kernel != nil && slices.ContainsFunc(slices.Concat(slices.Collect(maps.Values(by))...), func(v violation) bool { return !v.sure }) {
 		// The kernel may know what the object does not.
-		k, err := p.Kernel()
+		k, err := pass.Kernel()
 		if err != nil {
 			return fmt.Errorf("look for sleeping functions in the kernel: %w", err)
 		}
-		known := k.Sleepers(u.Owner)
+		known := k.Sleepers(unit.Owner)
 		old, newer = newView(before, known), newView(after, known)
-		by = news(u, old, newer)
+		by = news(unit, old, newer)
 	}
-	for _, ch := range u.Replace {
+	for _, ch := range unit.Replace {
 		list := by[ch.Name]
-		more, err := elsewhere(p, u, ch, old, newer)
+		more, err := elsewhere(pass, unit, ch, old, newer)
 		if err != nil {
 			return err
 		}
@@ -134,14 +134,14 @@ func sleeping(p *analyze.Pass, u *analyze.Unit, before, after *code.Object) erro
 			}
 		}
 		if len(list) > 0 {
-			report(p, u, ch, list)
+			report(pass, unit, ch, list)
 		}
 	}
 	return nil
 }
 
 // news lists the violations that the change brings, by changed function.
-func news(u *analyze.Unit, old, newer *view) map[string][]violation {
+func news(unit *analyze.Unit, old, newer *view) map[string][]violation {
 	known := map[string]bool{}
 	for _, v := range old.violations() {
 		known[v.key()] = true
@@ -151,7 +151,7 @@ func news(u *analyze.Unit, old, newer *view) map[string][]violation {
 		if known[v.key()] || !v.sure && v.forbids == inRCU {
 			continue // nearly everything is called within read-side sections
 		}
-		if name := culprit(u, v); name != "" {
+		if name := culprit(unit, v); name != "" {
 			by[name] = append(by[name], v)
 		}
 	}
@@ -169,88 +169,88 @@ func culprit(u *analyze.Unit, v violation) string {
 	return ""
 }
 
-func report(p *analyze.Pass, u *analyze.Unit, ch elfdiff.Change, list []violation) {
-	f := finding.Finding{ID: finding.IDContext, Severity: finding.Note, Unknown: true,
+func report(pass *analyze.Pass, unit *analyze.Unit, ch elfdiff.Change, list []violation) {
+	found := finding.Finding{ID: finding.IDContext, Severity: finding.Note, Unknown: true,
 		Remedy: "allocate with GFP_ATOMIC, defer the work to a workqueue, or patch the caller so that it calls this outside of the locked region"}
 	sleeps := false
 	seen := map[string]bool{}
-	for _, v := range list {
-		f.Severity = max(f.Severity, v.severity())
-		sleeps = sleeps || v.sleeps
-		if k := v.holder + v.at; seen[k] {
+	for _, breach := range list {
+		found.Severity = max(found.Severity, breach.severity())
+		sleeps = sleeps || breach.sleeps
+		if k := breach.holder + breach.at; seen[k] {
 			continue // with more locks held
 		} else {
 			seen[k] = true
 		}
-		f.Unknown = f.Unknown && v.severity() == finding.Note
-		line := fmt.Sprintf("%s %s at %s: %s", v.holder, v.forbids, v.at, strings.Join(append([]string{v.holder}, v.way...), " -> "))
-		if len(v.way) > 0 && !v.kernel {
-			if at := p.CallPlace(u, v.holder, v.way[0]); at.Line > 0 {
+		found.Unknown = found.Unknown && breach.severity() == finding.Note
+		line := fmt.Sprintf("%s %s at %s: %s", breach.holder, breach.forbids, breach.at, strings.Join(append([]string{breach.holder}, breach.way...), " -> "))
+		if len(breach.way) > 0 && !breach.kernel {
+			if at := pass.CallPlace(unit, breach.holder, breach.way[0]); at.Line > 0 {
 				line += fmt.Sprintf(" (%s:%d)", at.File, at.Line)
 			}
 		}
-		if v.why != "" {
-			line += "; " + v.why
+		if breach.why != "" {
+			line += "; " + breach.why
 		}
-		f.Evidence = append(f.Evidence, line)
-		if v.holder != ch.Name && !slices.Contains(f.Who, v.holder) {
-			f.Who = append(f.Who, v.holder)
+		found.Evidence = append(found.Evidence, line)
+		if breach.holder != ch.Name && !slices.Contains(found.Who, breach.holder) {
+			found.Who = append(found.Who, breach.holder)
 		}
 	}
-	switch f.Severity {
+	switch found.Severity {
 	case finding.Error:
-		f.Message = "now sleeps where that is forbidden: scheduling while atomic"
+		found.Message = "now sleeps where that is forbidden: scheduling while atomic"
 	case finding.Warning:
-		f.Message = "may now sleep where that is forbidden, on some paths"
+		found.Message = "may now sleep where that is forbidden, on some paths"
 	default:
-		f.Message = "newly calls what is not known, where sleeping is forbidden"
+		found.Message = "newly calls what is not known, where sleeping is forbidden"
 		if sleeps {
-			f.Message = "newly calls what may sleep; whether a lock forbids it there is not known"
+			found.Message = "newly calls what may sleep; whether a lock forbids it there is not known"
 		}
 	}
-	p.ReportChange(u, ch, f)
+	pass.ReportChange(unit, ch, found)
 }
 
 // elsewhere looks at callers in the rest of the kernel, when the function
 // sleeps now and did not before.
-func elsewhere(p *analyze.Pass, u *analyze.Unit, ch elfdiff.Change, old, newer *view) ([]violation, error) {
-	if u.Owner != plan.Vmlinux || p.Kernel == nil {
+func elsewhere(pass *analyze.Pass, unit *analyze.Unit, ch elfdiff.Change, old, newer *view) ([]violation, error) {
+	if unit.Owner != plan.Vmlinux || pass.Kernel == nil {
 		return nil, nil
 	}
-	x, err := old.o.Func(ch.Orig)
+	before, err := old.o.Func(ch.Orig)
 	if err != nil {
 		return nil, nil // another check says so
 	}
-	y, err := newer.o.Func(ch.Patched)
+	after, err := newer.o.Func(ch.Patched)
 	if err != nil {
 		return nil, nil
 	}
-	a, b := old.sleeps.Fact(x), newer.sleeps.Fact(y)
-	if b.Answer != mayAnswer || a.Answer == mayAnswer {
+	a, fact := old.sleeps.Fact(before), newer.sleeps.Fact(after)
+	if fact.Answer != mayAnswer || a.Answer == mayAnswer {
 		return nil, nil
 	}
-	k, err := p.Kernel()
+	kern, err := pass.Kernel()
 	if err != nil {
 		return nil, fmt.Errorf("look for callers in the kernel: %w", err)
 	}
 	var out []violation
-	way := append([]string{ch.Name}, newer.sleeps.Chain(y)...)
+	way := append([]string{ch.Name}, newer.sleeps.Chain(after)...)
 	seen := map[string]bool{ch.Name: true}
 	level := map[string][]string{ch.Name: way}
 	names := []string{ch.Name}
 	for range maxUp {
 		var next []string
 		for _, name := range names {
-			for _, c := range k.CallsTo(name) {
-				if slices.ContainsFunc(u.Replace, func(ch elfdiff.Change) bool { return ch.Name == c.Caller }) {
+			for _, call := range kern.CallsTo(name) {
+				if slices.ContainsFunc(unit.Replace, func(ch elfdiff.Change) bool { return ch.Name == call.Caller }) {
 					continue
 				}
-				if word := forbids(c.Held, func(l locks.Lock) string { return k.Locks.LockName(l, c.Caller, k.Types) }); word != "" {
-					out = append(out, violation{holder: c.Caller, at: c.Place, forbids: word, way: level[name], always: b.Always && len(level[name]) == len(way), sure: true, kernel: true})
-				} else if !seen[c.Caller] {
-					seen[c.Caller] = true
-					level[c.Caller] = append([]string{c.Caller}, level[name]...)
-					next = append(next, c.Caller)
+				if word := forbids(call.Held, func(l locks.Lock) string { return kern.Locks.LockName(l, call.Caller, kern.Types) }); word != "" {
+					out = append(out, violation{holder: call.Caller, at: call.Place, forbids: word, way: level[name], always: fact.Always && len(level[name]) == len(way), sure: true, kernel: true})
+				} else if !seen[call.Caller] {
+					seen[call.Caller] = true
+					level[call.Caller] = append([]string{call.Caller}, level[name]...)
+					next = append(next, call.Caller)
 				}
 			}
 		}
@@ -289,13 +289,13 @@ var runsAs = map[kfuncs.Context]string{
 }
 
 // entryOf says as what a function is run, when that forbids sleeping.
-func entryOf(o *code.Object, id model.FuncID) string {
-	for r := range o.Model.CodeRefsTo(id) {
-		for _, c := range o.Model.Calls(r.In) {
+func entryOf(obj *code.Object, id model.FuncID) string {
+	for r := range obj.Model.CodeRefsTo(id) {
+		for _, c := range obj.Model.Calls(r.In) {
 			if r.Call == 0 || c.Site != r.Call || c.Target == model.NoFunc {
 				continue
 			}
-			if in := kfuncs.Runs(o.Model.Func(c.Target).Name, int(r.Arg)); in.ForbidsSleep() {
+			if in := kfuncs.Runs(obj.Model.Func(c.Target).Name, int(r.Arg)); in.ForbidsSleep() {
 				return runsAs[in]
 			}
 		}

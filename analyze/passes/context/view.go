@@ -63,8 +63,8 @@ func (w *view) violations() []violation {
 	flows := w.o.Flows()
 	for i := range w.o.Model.Funcs {
 		id := w.o.ID(i)
-		f := flows.Flow(id)
-		if f == nil {
+		flow := flows.Flow(id)
+		if flow == nil {
 			continue
 		}
 		name := w.o.Model.Func(id).Name
@@ -72,25 +72,25 @@ func (w *view) violations() []violation {
 		// A call that is also reached with nothing that forbids sleeping: the other
 		// ways may be ones that cannot be taken.
 		free := map[uint64]bool{}
-		for _, c := range f.Calls {
+		for _, c := range flow.Calls {
 			if w.forbids(c, entry) == "" {
 				free[c.Site] = true
 			}
 		}
-		for _, c := range f.Calls {
-			word := w.forbids(c, entry)
+		for _, call := range flow.Calls {
+			word := w.forbids(call, entry)
 			if word == "" {
 				continue
 			}
-			if v, ok := w.violation(c); ok {
-				v.holder, v.at, v.forbids = name, w.o.Place(c.Site), word
-				if free[c.Site] {
-					v.always = false
-					v.sleeps = v.sure && !slices.ContainsFunc(c.Held, known)
-					v.sure = v.sure && !v.sleeps
-					v.why = "on other ways to this call nothing forbids it"
+			if found, ok := w.violation(call); ok {
+				found.holder, found.at, found.forbids = name, w.o.Place(call.Site), word
+				if free[call.Site] {
+					found.always = false
+					found.sleeps = found.sure && !slices.ContainsFunc(call.Held, known)
+					found.sure = found.sure && !found.sleeps
+					found.why = "on other ways to this call nothing forbids it"
 				}
-				out = append(out, v)
+				out = append(out, found)
 			}
 		}
 	}
@@ -104,14 +104,14 @@ func known(l locks.Lock) bool {
 }
 
 // forbids says why sleeping is forbidden during a call, in names that compare.
-func (w *view) forbids(c locks.CallAt, entry string) string {
+func (w *view) forbids(call locks.CallAt, entry string) string {
 	var held []locks.Lock
-	for _, l := range c.Held {
-		if !w.gives(c.Callee, l.Kind) {
+	for _, l := range call.Held {
+		if !w.gives(call.Callee, l.Kind) {
 			held = append(held, l)
 		}
 	}
-	if word := forbids(held, w.o.LockName); word != "" || len(held) < len(c.Held) {
+	if word := forbids(held, w.o.LockName); word != "" || len(held) < len(call.Held) {
 		return word
 	}
 	return entry
@@ -119,18 +119,18 @@ func (w *view) forbids(c locks.CallAt, entry string) string {
 
 // gives reports whether a callee gives back a lock of the kind for a while, or
 // for good.
-func (w *view) gives(id model.FuncID, k locks.Kind) bool {
+func (w *view) gives(id model.FuncID, kind locks.Kind) bool {
 	if id == model.NoFunc {
 		return false
 	}
 	e := w.o.Flows().Result.Effect(id)
 	for i := range e.Outcomes {
 		o := &e.Outcomes[i]
-		if slices.ContainsFunc(o.Changes, func(c locks.Change) bool { return c.Kind == k && c.Delta < 0 }) {
+		if slices.ContainsFunc(o.Changes, func(c locks.Change) bool { return c.Kind == kind && c.Delta < 0 }) {
 			return true
 		}
 		for j := range o.Dropped {
-			if o.Dropped[j].Kind == k {
+			if o.Dropped[j].Kind == kind {
 				return true
 			}
 		}
@@ -139,23 +139,23 @@ func (w *view) gives(id model.FuncID, k locks.Kind) bool {
 }
 
 // violation says whether and how a call sleeps.
-func (w *view) violation(c locks.CallAt) (violation, bool) {
-	answer := w.sleeps.Site(c.Site)
-	if answer == sleeps.Never || c.Callee == model.NoFunc {
+func (w *view) violation(call locks.CallAt) (violation, bool) {
+	answer := w.sleeps.Site(call.Site)
+	if answer == sleeps.Never || call.Callee == model.NoFunc {
 		return violation{}, false // calls through pointers are everywhere: no news
 	}
-	fact := w.sleeps.Fact(c.Callee)
-	v := violation{way: append([]string{w.o.Model.Func(c.Callee).Name}, w.sleeps.Chain(c.Callee)...), why: fact.Why}
+	fact := w.sleeps.Fact(call.Callee)
+	found := violation{way: append([]string{w.o.Model.Func(call.Callee).Name}, w.sleeps.Chain(call.Callee)...), why: fact.Why}
 	switch {
-	case answer == sleeps.May && fact.Answer == sleeps.May && !fact.Always && w.sleeps.Borrowed(c.Callee):
-		v.why = "some path in the rest of the kernel sleeps, which need not be taken here"
+	case answer == sleeps.May && fact.Answer == sleeps.May && !fact.Always && w.sleeps.Borrowed(call.Callee):
+		found.why = "some path in the rest of the kernel sleeps, which need not be taken here"
 	case answer == sleeps.May:
-		v.sure, v.why = true, ""
+		found.sure, found.why = true, ""
 		// Flags that allow it make an allocation sleep whatever its path.
-		v.always = fact.Always || w.sleeps.Flagged(c.Site)
-		if w.sleeps.Flagged(c.Site) {
-			v.why = "the flags given allow it"
+		found.always = fact.Always || w.sleeps.Flagged(call.Site)
+		if w.sleeps.Flagged(call.Site) {
+			found.why = "the flags given allow it"
 		}
 	}
-	return v, true
+	return found, true
 }

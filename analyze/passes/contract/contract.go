@@ -29,26 +29,26 @@ func run(p *analyze.Pass) error {
 	return nil
 }
 
-func judge(p *analyze.Pass, u *analyze.Unit, ch elfdiff.Change, why []string) {
-	o, err := u.Before()
+func judge(pass *analyze.Pass, unit *analyze.Unit, ch elfdiff.Change, why []string) {
+	obj, err := unit.Before()
 	if err != nil {
-		p.ReportChange(u, ch, finding.Finding{ID: finding.IDCallingContract, Severity: finding.Warning, Unknown: true, Evidence: append(why, err.Error()),
+		pass.ReportChange(unit, ch, finding.Finding{ID: finding.IDCallingContract, Severity: finding.Warning, Unknown: true, Evidence: append(why, err.Error()),
 			Message: "the calling contract changed; who calls the function could not be found"})
 		return
 	}
-	callers, holders := o.Callers(ch.Orig)
+	callers, holders := obj.Callers(ch.Orig)
 	var who, held []string
 	for _, a := range callers {
-		if !u.Replaced(a) && !u.Diff.Orig.InitOnly(a) && u.Diff.PatchedOf(a) >= 0 {
-			who = append(who, u.Name(a))
+		if !unit.Replaced(a) && !unit.Diff.Orig.InitOnly(a) && unit.Diff.PatchedOf(a) >= 0 {
+			who = append(who, unit.Name(a))
 		}
 	}
 	for _, a := range holders {
-		if name := u.Name(a); name != "" && !strings.HasPrefix(name, "__ksymtab") && !u.Replaced(a) && !u.Diff.Orig.InitOnly(a) && u.Diff.PatchedOf(a) >= 0 {
+		if name := unit.Name(a); name != "" && !strings.HasPrefix(name, "__ksymtab") && !unit.Replaced(a) && !unit.Diff.Orig.InitOnly(a) && unit.Diff.PatchedOf(a) >= 0 {
 			held = append(held, name)
 		}
 	}
-	outside := !u.Diff.Orig.Local(ch.Orig)
+	outside := !unit.Diff.Orig.Local(ch.Orig)
 	switch {
 	case len(who)+len(held) > 0:
 		if len(held) > 0 {
@@ -57,11 +57,11 @@ func judge(p *analyze.Pass, u *analyze.Unit, ch elfdiff.Change, why []string) {
 		if outside {
 			why = append(why, "other object files can call it too")
 		}
-		p.ReportChange(u, ch, finding.Finding{ID: finding.IDCallingContract, Severity: finding.Warning, Evidence: why, Who: slices.Concat(who, held),
+		pass.ReportChange(unit, ch, finding.Finding{ID: finding.IDCallingContract, Severity: finding.Warning, Evidence: why, Who: slices.Concat(who, held),
 			Message: "the calling contract changed, and code that is not patched calls the function by the old one",
 			Remedy:  "patch these callers too, or keep the function and add a new one with the new contract"})
 	case outside:
-		p.ReportChange(u, ch, finding.Finding{ID: finding.IDCallingContract, Severity: finding.Warning, Unknown: true, Evidence: why,
+		pass.ReportChange(unit, ch, finding.Finding{ID: finding.IDCallingContract, Severity: finding.Warning, Unknown: true, Evidence: why,
 			Message: "the calling contract changed, and other object files can call the function: whether all of them are patched is not known",
 			Remedy:  "see that every caller is part of the patch, and that no module outside of the kernel's tree calls it"})
 	}

@@ -38,17 +38,17 @@ type tie struct {
 	firm bool
 }
 
-func run(p *analyze.Pass) error {
+func run(pass *analyze.Pass) error {
 	var list []*member
-	for _, u := range p.Units {
+	for _, u := range pass.Units {
 		for _, ch := range u.Replace {
-			m := &member{unit: u, change: ch, contract: p.NewContract(u, ch)}
-			if err := m.look(); err != nil {
-				p.ReportChange(u, ch, finding.Finding{ID: finding.IDCoupled, Severity: finding.Note, Unknown: true, Evidence: []string{err.Error()},
+			side := &member{unit: u, change: ch, contract: pass.NewContract(u, ch)}
+			if err := side.look(); err != nil {
+				pass.ReportChange(u, ch, finding.Finding{ID: finding.IDCoupled, Severity: finding.Note, Unknown: true, Evidence: []string{err.Error()},
 					Message: "what the function shares with others could not be found"})
 				continue
 			}
-			list = append(list, m)
+			list = append(list, side)
 		}
 	}
 	// Connected functions form one group, named by its first.
@@ -69,15 +69,15 @@ func run(p *analyze.Pass) error {
 			if len(reasons) == 0 {
 				continue
 			}
-			a, b := find(i), find(j)
-			if a > b {
-				a, b = b, a
+			left, right := find(i), find(j)
+			if left > right {
+				left, right = right, left
 			}
-			group[b] = a
-			if a != b {
-				why[a] = append(why[a], why[b]...)
+			group[right] = left
+			if left != right {
+				why[left] = append(why[left], why[right]...)
 			}
-			why[a] = append(why[a], reasons...)
+			why[left] = append(why[left], reasons...)
 		}
 	}
 	for i := range list {
@@ -90,7 +90,7 @@ func run(p *analyze.Pass) error {
 				who = append(who, list[j].change.Name)
 			}
 		}
-		f := finding.Finding{ID: finding.IDCoupled, Severity: finding.Note, Who: who,
+		found := finding.Finding{ID: finding.IDCoupled, Severity: finding.Note, Who: who,
 			Message: fmt.Sprintf("%d changed functions communicate with each other; whether they must switch together is not known", len(who)), Unknown: true,
 			Remedy: "do not use the immediate flag, and do not force the transition, unless each of them works beside the others' old code"}
 		slices.SortStableFunc(why[i], func(a, b tie) int {
@@ -103,13 +103,13 @@ func run(p *analyze.Pass) error {
 			return 0
 		})
 		for _, t := range why[i] {
-			f.Evidence = append(f.Evidence, t.text)
+			found.Evidence = append(found.Evidence, t.text)
 		}
 		if why[i][0].firm {
-			f.Message, f.Unknown = fmt.Sprintf("%d changed functions communicate with each other and must switch together", len(who)), false
-			f.Remedy = "do not use the immediate flag, and do not force the transition"
+			found.Message, found.Unknown = fmt.Sprintf("%d changed functions communicate with each other and must switch together", len(who)), false
+			found.Remedy = "do not use the immediate flag, and do not force the transition"
 		}
-		p.ReportChange(list[i].unit, list[i].change, f)
+		pass.ReportChange(list[i].unit, list[i].change, found)
 	}
 	return nil
 }
@@ -119,20 +119,20 @@ func (m *member) look() error {
 		object func() (*code.Object, error)
 		atom   elfdiff.AtomID
 	}{{m.unit.Before, m.change.Orig}, {m.unit.After, m.change.Patched}} {
-		o, err := side.object()
+		obj, err := side.object()
 		if err != nil {
 			return err
 		}
-		id, err := o.Func(side.atom)
+		id, err := obj.Func(side.atom)
 		if err != nil {
 			return err
 		}
-		e := o.Effects(id)
+		e := obj.Effects(id)
 		m.calls = append(m.calls, e.Calls...)
 		m.writes = append(m.writes, e.Writes...)
 		m.reads = append(m.reads, e.Reads...)
 		m.reads = append(m.reads, e.Takes...)
-		m.sides[i] = sync.OnceValue(func() []string { return m.written(o, id) })
+		m.sides[i] = sync.OnceValue(func() []string { return m.written(obj, id) })
 	}
 	return nil
 }
@@ -145,15 +145,15 @@ func (m *member) rewrites(v string) bool {
 // written lists the variables that a function writes itself or through functions
 // of its object that are not replaced, so that it does not matter which of them
 // the compiler inlined, or the patch made functions of their own.
-func (m *member) written(o *code.Object, id model.FuncID) []string {
+func (m *member) written(obj *code.Object, id model.FuncID) []string {
 	var out []string
 	seen := map[model.FuncID]bool{id: true}
 	for todo := []model.FuncID{id}; len(todo) > 0; todo = todo[1:] {
-		out = append(out, o.Effects(todo[0]).Writes...)
-		calls := o.Model.Calls(todo[0])
+		out = append(out, obj.Effects(todo[0]).Writes...)
+		calls := obj.Model.Calls(todo[0])
 		for i := range calls {
 			t := calls[i].Target
-			if t == model.NoFunc || seen[t] || slices.ContainsFunc(m.unit.Replace, func(ch elfdiff.Change) bool { return ch.Name == o.Model.Func(t).Name }) {
+			if t == model.NoFunc || seen[t] || slices.ContainsFunc(m.unit.Replace, func(ch elfdiff.Change) bool { return ch.Name == obj.Model.Func(t).Name }) {
 				continue
 			}
 			seen[t] = true
@@ -164,9 +164,9 @@ func (m *member) written(o *code.Object, id model.FuncID) []string {
 }
 
 // between says how two functions communicate, by name.
-func between(a, b *member) []tie {
+func between(first, second *member) []tie {
 	var out []tie
-	same := a.unit == b.unit
+	same := first.unit == second.unit
 	call := func(from, to *member) {
 		if slices.Contains(from.calls, to.change.Name) && (same || !to.unit.Diff.Orig.Local(to.change.Orig)) {
 			t := tie{from.change.Name + " calls " + to.change.Name, len(to.contract) > 0}
@@ -176,28 +176,28 @@ func between(a, b *member) []tie {
 			out = append(out, t)
 		}
 	}
-	call(a, b)
-	call(b, a)
+	call(first, second)
+	call(second, first)
 	at := map[string]int{} // of a variable in out
 	share := func(from, to *member) {
-		for _, v := range from.writes {
-			if (slices.Contains(to.reads, v) || slices.Contains(to.writes, v)) && (same || global(from.unit, v) && global(to.unit, v)) {
-				t := tie{fmt.Sprintf("%s writes %s, which %s uses", from.change.Name, v, to.change.Name), from.rewrites(v)}
-				if t.firm {
-					t.text += ", before or after but not both"
+		for _, name := range from.writes {
+			if (slices.Contains(to.reads, name) || slices.Contains(to.writes, name)) && (same || global(from.unit, name) && global(to.unit, name)) {
+				link := tie{fmt.Sprintf("%s writes %s, which %s uses", from.change.Name, name, to.change.Name), from.rewrites(name)}
+				if link.firm {
+					link.text += ", before or after but not both"
 				}
-				switch k, seen := at[v]; {
+				switch k, seen := at[name]; {
 				case !seen:
-					at[v] = len(out)
-					out = append(out, t)
-				case t.firm && !out[k].firm:
-					out[k] = t
+					at[name] = len(out)
+					out = append(out, link)
+				case link.firm && !out[k].firm:
+					out[k] = link
 				}
 			}
 		}
 	}
-	share(a, b)
-	share(b, a)
+	share(first, second)
+	share(second, first)
 	slices.SortFunc(out, func(a, b tie) int { return strings.Compare(a.text, b.text) })
 	return out
 }

@@ -40,77 +40,77 @@ type walk struct {
 	who      map[string]bool
 }
 
-func run(p *analyze.Pass) error {
+func run(pass *analyze.Pass) error {
 	who := map[string]bool{}
 	var evidence []string
 	var first *analyze.Unit
 	var changes []elfdiff.Change
-	for _, u := range p.Units {
-		if len(u.Replace) == 0 {
+	for _, unit := range pass.Units {
+		if len(unit.Replace) == 0 {
 			continue
 		}
-		o, err := u.Before()
+		o, err := unit.Before()
 		if err != nil {
 			return nil // no proof, so no claim
 		}
-		w := &walk{in: p.Input, unit: u, object: o, visited: map[elfdiff.AtomID]bool{}, who: who}
-		for i := range p.Files {
-			if p.Files[i].Path == u.Source {
-				w.text = p.Files[i].Old
+		search := &walk{in: pass.Input, unit: unit, object: o, visited: map[elfdiff.AtomID]bool{}, who: who}
+		for i := range pass.Files {
+			if pass.Files[i].Path == unit.Source {
+				search.text = pass.Files[i].Old
 			}
 		}
-		for _, ch := range u.Replace {
-			if !w.once(ch.Orig) {
+		for _, ch := range unit.Replace {
+			if !search.once(ch.Orig) {
 				return nil
 			}
 			changes = append(changes, ch)
 		}
-		evidence = append(evidence, w.evidence...)
+		evidence = append(evidence, search.evidence...)
 		if first == nil {
-			first = u
+			first = unit
 		}
 	}
 	if len(changes) == 0 || len(who) == 0 {
 		return nil
 	}
-	f := finding.Finding{ID: finding.IDFutureOnly, Severity: finding.Warning, Object: first.Owner, Unit: first.Object, Evidence: evidence,
+	found := finding.Finding{ID: finding.IDFutureOnly, Severity: finding.Warning, Object: first.Owner, Unit: first.Object, Evidence: evidence,
 		Message: "every changed function runs only for what is made after the livepatch is applied; what exists stays as it is",
 		Remedy:  "if they need the repair too, go over them in a post-patch callback, or make them anew"}
 	if len(changes) == 1 {
-		f.Symbol = changes[0].Name
+		found.Symbol = changes[0].Name
 	}
 	for w := range who {
-		f.Who = append(f.Who, w)
+		found.Who = append(found.Who, w)
 	}
-	slices.Sort(f.Who)
-	p.Report(f)
+	slices.Sort(found.Who)
+	pass.Report(found)
 	return nil
 }
 
 // once reports whether a function only runs when something is made.
-func (w *walk) once(a elfdiff.AtomID) bool {
-	if w.visited[a] {
+func (w *walk) once(atom elfdiff.AtomID) bool {
+	if w.visited[atom] {
 		return true // decided by its other references
 	}
-	w.visited[a] = true
-	name := w.unit.Name(a)
-	if !w.unit.Diff.Orig.Local(a) {
+	w.visited[atom] = true
+	name := w.unit.Name(atom)
+	if !w.unit.Diff.Orig.Local(atom) {
 		return false
 	}
-	callers, holders := w.object.Callers(a)
+	callers, holders := w.object.Callers(atom)
 	if len(callers)+len(holders) == 0 {
 		return false
 	}
-	for _, c := range callers {
-		if w.unit.Diff.Orig.InitOnly(c) {
-			w.evidence = append(w.evidence, fmt.Sprintf("%s is called by %s, which has run", name, w.unit.Name(c)))
+	for _, caller := range callers {
+		if w.unit.Diff.Orig.InitOnly(caller) {
+			w.evidence = append(w.evidence, fmt.Sprintf("%s is called by %s, which has run", name, w.unit.Name(caller)))
 			w.who["what was set up while booting or loading"] = true
 			continue
 		}
-		if !w.once(c) {
+		if !w.once(caller) {
 			return false
 		}
-		w.evidence = append(w.evidence, name+" is called by "+w.unit.Name(c))
+		w.evidence = append(w.evidence, name+" is called by "+w.unit.Name(caller))
 	}
 	for _, h := range holders {
 		if w.unit.Diff.Orig.IsCode(h) || w.unit.Name(h) == "" {

@@ -41,47 +41,47 @@ var grounds = []ground{
 		func(f klpapi.API) bool { return !f.Callbacks || f.FuncImmediate }},
 }
 
-func run(p *analyze.Pass) error {
+func run(pass *analyze.Pass) error {
 	features := klpapi.API{Consistency: true, Callbacks: true}
-	if p.API != nil {
-		features = *p.API
+	if pass.API != nil {
+		features = *pass.API
 	}
 	var whole *model.Model
 	reached := map[*model.Model][]map[model.FuncID]model.FuncID{}
-	for _, u := range p.Units {
-		if len(u.Replace) == 0 || u.Owner != plan.Vmlinux {
+	for _, unit := range pass.Units {
+		if len(unit.Replace) == 0 || unit.Owner != plan.Vmlinux {
 			continue // nothing of this is in a module
 		}
-		m := whole
-		if m == nil && p.Stacks != nil {
-			r, err := p.Stacks()
+		mod := whole
+		if mod == nil && pass.Stacks != nil {
+			result, err := pass.Stacks()
 			if err != nil {
-				p.Report(finding.Finding{ID: finding.IDPatchingPath, Severity: finding.Note, Unknown: true, Object: u.Owner, Unit: u.Object, Evidence: []string{err.Error()},
+				pass.Report(finding.Finding{ID: finding.IDPatchingPath, Severity: finding.Note, Unknown: true, Object: unit.Owner, Unit: unit.Object, Evidence: []string{err.Error()},
 					Message: "whether livepatching itself runs the changed functions could not be found"})
 				return nil
 			}
-			whole, m = r.Model(), r.Model()
+			whole, mod = result.Model(), result.Model()
 		}
-		if m == nil {
-			o, err := u.Before()
+		if mod == nil {
+			o, err := unit.Before()
 			if err != nil {
 				continue // other checks say that the object cannot be decoded
 			}
-			m = o.Model
+			mod = o.Model
 		}
-		if reached[m] == nil {
+		if reached[mod] == nil {
 			for _, g := range grounds {
-				reached[m] = append(reached[m], below(m, kfuncs.Patching(g.part)))
+				reached[mod] = append(reached[mod], below(mod, kfuncs.Patching(g.part)))
 			}
 		}
-		for _, ch := range u.Replace {
-			for i, g := range grounds {
-				if !g.holds(features) {
+		for _, ch := range unit.Replace {
+			for i, reason := range grounds {
+				if !reason.holds(features) {
 					continue
 				}
-				for _, id := range m.Lookup(u.Name(ch.Orig)) {
-					if _, ok := reached[m][i][id]; ok {
-						p.ReportChange(u, ch, finding.Finding{ID: finding.IDPatchingPath, Severity: finding.Warning, Message: g.message, Evidence: []string{way(m, reached[m][i], id)},
+				for _, id := range mod.Lookup(unit.Name(ch.Orig)) {
+					if _, ok := reached[mod][i][id]; ok {
+						pass.ReportChange(unit, ch, finding.Finding{ID: finding.IDPatchingPath, Severity: finding.Warning, Message: reason.message, Evidence: []string{way(mod, reached[mod][i], id)},
 							Remedy: "leave the function as it is, or change its callers"})
 						break
 					}
@@ -94,11 +94,11 @@ func run(p *analyze.Pass) error {
 
 // below returns all that the roots call directly, each with who calls it; roots
 // are there with themselves.
-func below(m *model.Model, roots []string) map[model.FuncID]model.FuncID {
+func below(mod *model.Model, roots []string) map[model.FuncID]model.FuncID {
 	from := map[model.FuncID]model.FuncID{}
 	var work []model.FuncID
 	for _, name := range roots {
-		for _, id := range m.Lookup(name) {
+		for _, id := range mod.Lookup(name) {
 			if _, seen := from[id]; !seen {
 				from[id] = id
 				work = append(work, id)
@@ -108,13 +108,13 @@ func below(m *model.Model, roots []string) map[model.FuncID]model.FuncID {
 	for len(work) > 0 {
 		id := work[0]
 		work = work[1:]
-		for _, c := range m.Calls(id) {
-			if c.Target == model.NoFunc || aside(m.Func(c.Target)) {
+		for _, call := range mod.Calls(id) {
+			if call.Target == model.NoFunc || aside(mod.Func(call.Target)) {
 				continue
 			}
-			if _, seen := from[c.Target]; !seen {
-				from[c.Target] = id
-				work = append(work, c.Target)
+			if _, seen := from[call.Target]; !seen {
+				from[call.Target] = id
+				work = append(work, call.Target)
 			}
 		}
 	}

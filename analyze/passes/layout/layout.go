@@ -28,62 +28,62 @@ type found struct {
 	open   []string // functions that handle the type and are not replaced
 }
 
-func run(p *analyze.Pass) error {
+func run(pass *analyze.Pass) error {
 	var order []string
 	all := map[string]*found{}
-	for _, u := range p.Units {
-		if u.TypesErr != nil {
-			p.Report(finding.Finding{ID: finding.IDLayout, Severity: finding.Warning, Unknown: true, Object: u.Owner, Unit: u.Object, Evidence: []string{u.TypesErr.Error()},
+	for _, unit := range pass.Units {
+		if unit.TypesErr != nil {
+			pass.Report(finding.Finding{ID: finding.IDLayout, Severity: finding.Warning, Unknown: true, Object: unit.Owner, Unit: unit.Object, Evidence: []string{unit.TypesErr.Error()},
 				Message: "the patch touches definitions of types, and whether a layout changes could not be found"})
 			continue
 		}
-		if u.Types[0] == nil || u.Types[1] == nil {
+		if unit.Types[0] == nil || unit.Types[1] == nil {
 			continue
 		}
-		for _, c := range types.Compare(u.Types[0], u.Types[1]) {
-			if c.Because != "" {
+		for _, change := range types.Compare(unit.Types[0], unit.Types[1]) {
+			if change.Because != "" {
 				continue
 			}
-			f := all[c.Before.Name]
-			if f == nil {
-				f = &found{change: c, unit: u}
-				all[c.Before.Name] = f
-				order = append(order, c.Before.Name)
+			item := all[change.Before.Name]
+			if item == nil {
+				item = &found{change: change, unit: unit}
+				all[change.Before.Name] = item
+				order = append(order, change.Before.Name)
 			}
-			f.add(u, u.Types[0].Sharing(c.Before.Name))
-			f.add(u, u.Types[1].Sharing(c.Before.Name))
+			item.add(unit, unit.Types[0].Sharing(change.Before.Name))
+			item.add(unit, unit.Types[1].Sharing(change.Before.Name))
 		}
 	}
 	slices.Sort(order)
 	for _, name := range order {
 		if f := all[name]; !f.share.Private() {
-			p.Report(f.finding())
+			pass.Report(f.finding())
 		}
 	}
 	return nil
 }
 
-func (f *found) add(u *analyze.Unit, s types.Sharing) {
+func (f *found) add(unit *analyze.Unit, sharing types.Sharing) {
 	join := func(to *[]string, from []string) {
 		*to = append(*to, from...)
 		slices.Sort(*to)
 		*to = slices.Compact(*to)
 	}
-	join(&f.share.Globals, s.Globals)
-	join(&f.share.Members, s.Members)
-	join(&f.share.Functions, s.Functions)
-	join(&f.share.Stack, s.Stack)
-	join(&f.share.Links, s.Links)
-	join(&f.share.Heads, s.Heads)
+	join(&f.share.Globals, sharing.Globals)
+	join(&f.share.Members, sharing.Members)
+	join(&f.share.Functions, sharing.Functions)
+	join(&f.share.Stack, sharing.Stack)
+	join(&f.share.Links, sharing.Links)
+	join(&f.share.Heads, sharing.Heads)
 	replaced := func(name string) bool {
-		return slices.ContainsFunc(u.Replace, func(ch elfdiff.Change) bool {
+		return slices.ContainsFunc(unit.Replace, func(ch elfdiff.Change) bool {
 			base, _, _ := strings.Cut(ch.Name, ".")
 			return base == name
 		})
 	}
-	for _, fn := range s.Functions {
+	for _, fn := range sharing.Functions {
 		// An inlined function has no code of its own: it is where it was inlined.
-		own := slices.ContainsFunc(u.Diff.Orig.Atoms, func(a elfdiff.Atom) bool { return a.Name == fn })
+		own := slices.ContainsFunc(unit.Diff.Orig.Atoms, func(a elfdiff.Atom) bool { return a.Name == fn })
 		if own && !replaced(fn) {
 			join(&f.open, []string{fn})
 		}
@@ -91,10 +91,10 @@ func (f *found) add(u *analyze.Unit, s types.Sharing) {
 }
 
 func (f *found) finding() finding.Finding {
-	c := &f.change
-	out := finding.Finding{ID: finding.IDLayout, Severity: finding.Error, Object: f.unit.Owner, Unit: f.unit.Object, Detail: []types.Change{*c},
-		Message:  fmt.Sprintf("the layout of %s changes, and objects of the old layout exist when the livepatch is applied", c.Before.Name),
-		Evidence: c.Words(), Remedy: "leave " + c.Before.Name + " as it is and keep what is new in a shadow variable attached to the object (klp_shadow_alloc)"}
+	change := &f.change
+	out := finding.Finding{ID: finding.IDLayout, Severity: finding.Error, Object: f.unit.Owner, Unit: f.unit.Object, Detail: []types.Change{*change},
+		Message:  fmt.Sprintf("the layout of %s changes, and objects of the old layout exist when the livepatch is applied", change.Before.Name),
+		Evidence: change.Words(), Remedy: "leave " + change.Before.Name + " as it is and keep what is new in a shadow variable attached to the object (klp_shadow_alloc)"}
 	list := func(what string, l []string) {
 		if n := len(l); n > 8 {
 			out.Evidence = append(out.Evidence, fmt.Sprintf("%s: %s and %d more", what, strings.Join(l[:8], ", "), n-8))
@@ -108,21 +108,21 @@ func (f *found) finding() finding.Finding {
 	list("objects may be linked by", f.share.Heads)
 	list("on the stacks of", f.share.Stack)
 	list("not patched, and handle it", f.open)
-	out.Who = append(out.Who, "every "+c.Before.Name+" that exists already")
+	out.Who = append(out.Who, "every "+change.Before.Name+" that exists already")
 	out.Who = append(out.Who, f.open[:min(len(f.open), 8)]...)
 	switch {
-	case c.Filled():
+	case change.Filled():
 		out.Severity = finding.Warning
-		out.Message = fmt.Sprintf("%s gets new members where it had padding: in objects that exist already nothing has set them", c.Before.Name)
+		out.Message = fmt.Sprintf("%s gets new members where it had padding: in objects that exist already nothing has set them", change.Before.Name)
 		out.Remedy = "see that the new code works with whatever is there, which is 0 where objects are allocated zeroed; otherwise use a shadow variable"
 	case len(f.share.Globals)+len(f.share.Members)+len(f.share.Links) > 0:
 	case len(f.share.Heads) > 0:
 		out.Severity, out.Unknown = finding.Warning, true
-		out.Message = fmt.Sprintf("the layout of %s changes; its objects are on stacks, but others may reach them by a list", c.Before.Name)
+		out.Message = fmt.Sprintf("the layout of %s changes; its objects are on stacks, but others may reach them by a list", change.Before.Name)
 		out.Remedy = "see that " + strings.Join(f.share.Heads, ", ") + " is the head of a list, not what puts the object into one; else use a shadow variable"
 	default:
 		out.Severity, out.Unknown = finding.Warning, true
-		out.Message = fmt.Sprintf("the layout of %s changes; where its objects live is not seen, only that functions get pointers to them", c.Before.Name)
+		out.Message = fmt.Sprintf("the layout of %s changes; where its objects live is not seen, only that functions get pointers to them", change.Before.Name)
 	}
 	return out
 }

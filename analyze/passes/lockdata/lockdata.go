@@ -32,21 +32,21 @@ type guard struct {
 	known bool   // all callers, too
 }
 
-func run(p *analyze.Pass) error {
-	for _, u := range p.Units {
-		if len(u.Replace) == 0 {
+func run(pass *analyze.Pass) error {
+	for _, unit := range pass.Units {
+		if len(unit.Replace) == 0 {
 			continue
 		}
-		before, after, ok := u.Sides()
+		before, after, ok := unit.Sides()
 		if !ok {
 			continue // other checks say that the object cannot be decoded
 		}
-		for _, ch := range u.Replace {
+		for _, ch := range unit.Replace {
 			x, err1 := before.Func(ch.Orig)
 			y, err2 := after.Func(ch.Patched)
 			if err1 == nil && err2 == nil {
-				if !compare(p, u, ch, guards(before, x), guards(after, y), before) {
-					exchanged(p, u, ch, held(before, x), held(after, y))
+				if !compare(pass, unit, ch, guards(before, x), guards(after, y), before) {
+					exchanged(pass, unit, ch, held(before, x), held(after, y))
 				}
 			}
 		}
@@ -54,27 +54,27 @@ func run(p *analyze.Pass) error {
 	return nil
 }
 
-func compare(p *analyze.Pass, u *analyze.Unit, ch elfdiff.Change, old, newer map[string]guard, before *code.Object) (found bool) {
+func compare(pass *analyze.Pass, unit *analyze.Unit, ch elfdiff.Change, old, newer map[string]guard, before *code.Object) (found bool) {
 	changed := finding.Finding{ID: finding.IDLockedData, Severity: finding.Warning, Remedy: "hold the old lock as well until no old code runs; a later livepatch can drop it"}
 	gone := finding.Finding{ID: finding.IDLockedData, Severity: finding.Note, Unknown: true, Message: "data that was used under a lock now is not; whether something else excludes old code is not known",
 		Remedy: "see what keeps old code, which holds the lock, and new code, which does not, apart"}
 	for _, data := range slices.Sorted(maps.Keys(newer)) {
-		x, ok := old[data]
-		y := newer[data]
-		if !ok || len(x.locks) == 0 || common(x.locks, y.locks) {
+		had, ok := old[data]
+		after := newer[data]
+		if !ok || len(had.locks) == 0 || common(had.locks, after.locks) {
 			continue
 		}
-		who, written := others(u, before, data, x.locks)
-		if !x.write && !y.write && !written {
+		who, written := others(unit, before, data, had.locks)
+		if !had.write && !after.write && !written {
 			continue
 		}
-		line := fmt.Sprintf("%s: under %s before (%s), under %s after (%s)", data, strings.Join(x.locks, ", "), x.at, strings.Join(y.locks, ", "), y.at)
-		if len(y.locks) == 0 {
+		line := fmt.Sprintf("%s: under %s before (%s), under %s after (%s)", data, strings.Join(had.locks, ", "), had.at, strings.Join(after.locks, ", "), after.at)
+		if len(after.locks) == 0 {
 			gone.Evidence = append(gone.Evidence, strings.Replace(line, "under  after", "under no lock after", 1))
 			continue
 		}
 		changed.Evidence = append(changed.Evidence, line)
-		if x.known && y.known {
+		if had.known && after.known {
 			changed.Severity = finding.Error
 		}
 		for _, name := range who {
@@ -83,10 +83,10 @@ func compare(p *analyze.Pass, u *analyze.Unit, ch elfdiff.Change, old, newer map
 			}
 		}
 	}
-	if len(changed.Evidence) > 0 && layoutsDiffer(u) {
+	if len(changed.Evidence) > 0 && layoutsDiffer(unit) {
 		changed.Severity, changed.Unknown, changed.Who = finding.Note, true, nil
 		changed.Message = "uses data at other offsets, or under another lock, than old code; which of the two is not known, because layouts of types change (KLP208)"
-		p.ReportChange(u, ch, changed)
+		pass.ReportChange(unit, ch, changed)
 	} else if len(changed.Evidence) > 0 {
 		changed.Message = "uses data under another lock than old code: during the transition nothing excludes the two"
 		if len(changed.Who) > 0 {
@@ -95,10 +95,10 @@ func compare(p *analyze.Pass, u *analyze.Unit, ch elfdiff.Change, old, newer map
 		if changed.Severity == finding.Warning {
 			changed.Evidence = append(changed.Evidence, "callers that are not known may hold a lock that excludes them")
 		}
-		p.ReportChange(u, ch, changed)
+		pass.ReportChange(unit, ch, changed)
 	}
 	if len(gone.Evidence) > 0 {
-		p.ReportChange(u, ch, gone)
+		pass.ReportChange(unit, ch, gone)
 	}
 	return len(changed.Evidence)+len(gone.Evidence) > 0
 }
@@ -111,7 +111,7 @@ func layoutsDiffer(u *analyze.Unit) bool {
 
 // exchanged notes that a function holds other locks than before, where no data
 // could be matched with them.
-func exchanged(p *analyze.Pass, u *analyze.Unit, ch elfdiff.Change, old, newer []string) {
+func exchanged(pass *analyze.Pass, unit *analyze.Unit, ch elfdiff.Change, old, newer []string) {
 	missing := func(a, b []string) (out []string) {
 		for _, s := range a {
 			if !slices.Contains(b, s) {
@@ -124,14 +124,14 @@ func exchanged(p *analyze.Pass, u *analyze.Unit, ch elfdiff.Change, old, newer [
 	if len(gone) == 0 || len(fresh) == 0 {
 		return
 	}
-	p.ReportChange(u, ch, finding.Finding{ID: finding.IDLockedData, Severity: finding.Note, Unknown: true, Message: "holds other locks than before; which data they guard could not be followed",
+	pass.ReportChange(unit, ch, finding.Finding{ID: finding.IDLockedData, Severity: finding.Note, Unknown: true, Message: "holds other locks than before; which data they guard could not be followed",
 		Evidence: []string{"only before: " + strings.Join(gone, ", "), "only after: " + strings.Join(fresh, ", ")},
 		Remedy:   "see whether old and new code use the same data under these locks"})
 }
 
 // held names the locks that a function holds at some call.
-func held(o *code.Object, id model.FuncID) []string {
-	f := o.Flows().Flow(id)
+func held(obj *code.Object, id model.FuncID) []string {
+	f := obj.Flows().Flow(id)
 	if f == nil {
 		return nil
 	}
@@ -140,7 +140,7 @@ func held(o *code.Object, id model.FuncID) []string {
 		for _, l := range c.Held {
 			if !l.Kind.Context() && l.Kind != locks.SRCU {
 				l.Kind = l.Kind.Family()
-				out = append(out, o.LockName(l))
+				out = append(out, obj.LockName(l))
 			}
 		}
 	}
@@ -153,34 +153,34 @@ func common(a, b []string) bool {
 }
 
 // guards finds the data that a function uses, by name.
-func guards(o *code.Object, id model.FuncID) map[string]guard {
-	flows := o.Flows()
-	f := flows.Flow(id)
-	if f == nil {
+func guards(obj *code.Object, id model.FuncID) map[string]guard {
+	flows := obj.Flows()
+	flow := flows.Flow(id)
+	if flow == nil {
 		return nil
 	}
-	entry := flows.Entry(id, o.Open)
-	open := o.Open(id)
+	entry := flows.Entry(id, obj.Open)
+	open := obj.Open(id)
 	out := map[string]guard{}
-	for _, a := range f.Accesses {
-		if a.Path.Root != locks.RootGlobal && a.Path.Root != locks.RootArg || constant(o, a.Path) {
+	for _, access := range flow.Accesses {
+		if access.Path.Root != locks.RootGlobal && access.Path.Root != locks.RootArg || constant(obj, access.Path) {
 			continue
 		}
-		all := slices.Concat(a.Held, entry)
-		held := lockNames(o, all)
+		all := slices.Concat(access.Held, entry)
+		held := lockNames(obj, all)
 		// Who locks for writing writes, if only through a pointer that is not followed.
-		write := a.Write || slices.ContainsFunc(all, func(l locks.Lock) bool {
+		write := access.Write || slices.ContainsFunc(all, func(l locks.Lock) bool {
 			return l.Kind == locks.WriteLock || l.Kind == locks.RwsemWrite || l.Kind == locks.PercpuRwsemWrite
 		})
-		data := o.PathName(a.Path)
-		g, ok := out[data]
+		data := obj.PathName(access.Path)
+		merged, ok := out[data]
 		if !ok {
-			out[data] = guard{locks: held, write: write, at: o.Place(a.Site), known: !open && f.Unknown == 0}
+			out[data] = guard{locks: held, write: write, at: obj.Place(access.Site), known: !open && flow.Unknown == 0}
 			continue
 		}
-		g.locks = slices.DeleteFunc(g.locks, func(s string) bool { return !slices.Contains(held, s) })
-		g.write = g.write || write
-		out[data] = g
+		merged.locks = slices.DeleteFunc(merged.locks, func(s string) bool { return !slices.Contains(held, s) })
+		merged.write = merged.write || write
+		out[data] = merged
 	}
 	return out
 }
@@ -198,14 +198,14 @@ func constant(o *code.Object, p locks.Path) bool {
 }
 
 // lockNames names the locks that exclude others.
-func lockNames(o *code.Object, held []locks.Lock) []string {
+func lockNames(obj *code.Object, held []locks.Lock) []string {
 	var out []string
 	for _, l := range held {
 		if l.Kind.Context() || l.Kind == locks.SRCU || !l.Path.Known() {
 			continue
 		}
 		l.Kind = l.Kind.Family()
-		out = append(out, o.LockName(l))
+		out = append(out, obj.LockName(l))
 	}
 	slices.Sort(out)
 	return slices.Compact(out)
@@ -213,16 +213,16 @@ func lockNames(o *code.Object, held []locks.Lock) []string {
 
 // others lists the unpatched functions that use a global variable under one of
 // the locks, and says whether one of them writes it.
-func others(u *analyze.Unit, o *code.Object, data string, under []string) (out []string, written bool) {
+func others(unit *analyze.Unit, obj *code.Object, data string, under []string) (out []string, written bool) {
 	if strings.HasPrefix(data, "arg") || strings.HasPrefix(data, "*") {
 		return nil, false // means something else in each function
 	}
-	for i := range o.Model.Funcs {
-		name := o.Model.Funcs[i].Name
-		if slices.ContainsFunc(u.Replace, func(ch elfdiff.Change) bool { return ch.Name == name }) {
+	for i := range obj.Model.Funcs {
+		name := obj.Model.Funcs[i].Name
+		if slices.ContainsFunc(unit.Replace, func(ch elfdiff.Change) bool { return ch.Name == name }) {
 			continue
 		}
-		if g, ok := guards(o, o.ID(i))[data]; ok && common(g.locks, under) {
+		if g, ok := guards(obj, obj.ID(i))[data]; ok && common(g.locks, under) {
 			out = append(out, name)
 			written = written || g.write
 		}

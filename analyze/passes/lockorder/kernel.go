@@ -20,22 +20,22 @@ const maxHolders = 300
 // inKernel looks for code of the kernel that takes two global locks the other
 // way round than o, and returns the way of calls; "" when there is none, or
 // when that cannot be looked up.
-func inKernel(p *analyze.Pass, obj *code.Object, o locks.Order) (string, error) {
-	if p.Kernel == nil || o.First.Path.Root != locks.RootGlobal || o.Second.Path.Root != locks.RootGlobal || len(o.First.Path.Offs) > 1 || len(o.Second.Path.Offs) > 1 {
+func inKernel(p *analyze.Pass, obj *code.Object, order locks.Order) (string, error) {
+	if p.Kernel == nil || order.First.Path.Root != locks.RootGlobal || order.Second.Path.Root != locks.RootGlobal || len(order.First.Path.Offs) > 1 || len(order.Second.Path.Offs) > 1 {
 		return "", nil
 	}
-	k, err := p.Kernel()
+	kern, err := p.Kernel()
 	if err != nil {
 		return "", fmt.Errorf("look for lock orders in the kernel: %w", err)
 	}
-	first, ok1 := k.Translate(obj, o.Second)
-	second, ok2 := k.Translate(obj, o.First)
+	first, ok1 := kern.Translate(obj, order.Second)
+	second, ok2 := kern.Translate(obj, order.First)
 	if !ok1 || !ok2 {
 		return "", nil
 	}
 	takers := map[model.FuncID]bool{}
-	users := naming(k.Model, second.Path)
-	flows := k.Locks.FlowsOf(users...)
+	users := naming(kern.Model, second.Path)
+	flows := kern.Locks.FlowsOf(users...)
 	for _, id := range users {
 		if f := flows.Flow(id); f != nil {
 			for _, t := range f.Takes {
@@ -43,24 +43,24 @@ func inKernel(p *analyze.Pass, obj *code.Object, o locks.Order) (string, error) 
 			}
 		}
 	}
-	holders := naming(k.Model, first.Path)
-	flows = k.Locks.FlowsOf(holders...)
+	holders := naming(kern.Model, first.Path)
+	flows = kern.Locks.FlowsOf(holders...)
 	for _, id := range holders {
-		f := flows.Flow(id)
-		if f == nil {
+		flow := flows.Flow(id)
+		if flow == nil {
 			continue
 		}
-		for _, x := range f.Orders {
+		for _, x := range flow.Orders {
 			if locks.Same(x.First, first) && locks.Same(x.Second, second) {
-				return strings.Join(append([]string{k.Model.Func(id).Name}, x.Via...), " -> "), nil
+				return strings.Join(append([]string{kern.Model.Func(id).Name}, x.Via...), " -> "), nil
 			}
 		}
-		for _, c := range f.Calls {
+		for _, c := range flow.Calls {
 			if c.Callee == model.NoFunc || !holds(c.Held, first) {
 				continue
 			}
-			if way := reach(k.Model, c.Callee, takers, maxDown, map[model.FuncID]bool{}); way != nil {
-				return strings.Join(append([]string{k.Model.Func(id).Name}, way...), " -> "), nil
+			if way := reach(kern.Model, c.Callee, takers, maxDown, map[model.FuncID]bool{}); way != nil {
+				return strings.Join(append([]string{kern.Model.Func(id).Name}, way...), " -> "), nil
 			}
 		}
 	}
@@ -77,18 +77,18 @@ func holds(held []locks.Lock, l locks.Lock) bool {
 }
 
 // reach finds a way of direct calls to one of the functions.
-func reach(m *model.Model, from model.FuncID, to map[model.FuncID]bool, depth int, seen map[model.FuncID]bool) []string {
+func reach(mod *model.Model, from model.FuncID, to map[model.FuncID]bool, depth int, seen map[model.FuncID]bool) []string {
 	if to[from] {
-		return []string{m.Func(from).Name}
+		return []string{mod.Func(from).Name}
 	}
 	if depth == 0 || seen[from] {
 		return nil
 	}
 	seen[from] = true
-	for _, c := range m.Calls(from) {
+	for _, c := range mod.Calls(from) {
 		if c.Target != model.NoFunc && !c.Interior {
-			if way := reach(m, c.Target, to, depth-1, seen); way != nil {
-				return append([]string{m.Func(from).Name}, way...)
+			if way := reach(mod, c.Target, to, depth-1, seen); way != nil {
+				return append([]string{mod.Func(from).Name}, way...)
 			}
 		}
 	}
@@ -97,14 +97,14 @@ func reach(m *model.Model, from model.FuncID, to map[model.FuncID]bool, depth in
 
 // naming lists the functions with an instruction that names the address of a
 // global lock, by address, up to maxHolders.
-func naming(m *model.Model, p locks.Path) []model.FuncID {
+func naming(mod *model.Model, p locks.Path) []model.FuncID {
 	addr := p.Addr
 	if len(p.Offs) == 1 {
 		addr += uint64(p.Offs[0])
 	}
 	var out []model.FuncID
-	for i := range m.Funcs {
-		if id := model.FuncID(i); names(m, id, addr) {
+	for i := range mod.Funcs {
+		if id := model.FuncID(i); names(mod, id, addr) {
 			if out = append(out, id); len(out) == maxHolders {
 				break
 			}
@@ -118,13 +118,13 @@ func names(m *model.Model, id model.FuncID, addr uint64) bool {
 	for k := range blocks {
 		for in := range m.Instructions(&blocks[k]) {
 			for i := range in.Args {
-				switch a := &in.Args[i]; a.Kind {
+				switch operand := &in.Args[i]; operand.Kind {
 				case machine.KindImm:
-					if uint64(a.Imm) == addr {
+					if uint64(operand.Imm) == addr {
 						return true
 					}
 				case machine.KindMem:
-					if at, ok := in.FixedAddr(a.Mem); ok && at == addr {
+					if at, ok := in.FixedAddr(operand.Mem); ok && at == addr {
 						return true
 					}
 				}

@@ -37,12 +37,12 @@ type seen struct {
 
 func way(s seen) string { return strings.Join(append([]string{s.holder}, s.Via...), " -> ") }
 
-func run(p *analyze.Pass) error {
-	for _, u := range p.Units {
-		if len(u.Replace) == 0 {
+func run(pass *analyze.Pass) error {
+	for _, unit := range pass.Units {
+		if len(unit.Replace) == 0 {
 			continue
 		}
-		before, after, ok := u.Sides()
+		before, after, ok := unit.Sides()
 		if !ok {
 			continue // other checks say that the object cannot be decoded
 		}
@@ -50,15 +50,15 @@ func run(p *analyze.Pass) error {
 		by := map[string][]pair{}
 		for x := range newer {
 			if len(old[x]) == 0 {
-				if name := culprit(u, newer[x]); name != "" {
+				if name := culprit(unit, newer[x]); name != "" {
 					by[name] = append(by[name], x)
 				}
 			}
 		}
-		for _, ch := range u.Replace {
+		for _, ch := range unit.Replace {
 			list := by[ch.Name]
 			slices.SortFunc(list, func(a, b pair) int { return strings.Compare(a.first+a.second, b.first+b.second) })
-			if err := report(p, u, ch, after, list, old, newer); err != nil {
+			if err := report(pass, unit, ch, after, list, old, newer); err != nil {
 				return err
 			}
 		}
@@ -73,18 +73,18 @@ func shortest(list []seen) seen {
 
 // orders lists the pairs of an object. Global locks go by name; others by name
 // within one function.
-func orders(o *code.Object) map[pair][]seen {
+func orders(obj *code.Object) map[pair][]seen {
 	out := map[pair][]seen{}
-	flows := o.Flows()
-	for i := range o.Model.Funcs {
-		f := flows.Flow(o.ID(i))
-		if f == nil {
+	flows := obj.Flows()
+	for i := range obj.Model.Funcs {
+		flow := flows.Flow(obj.ID(i))
+		if flow == nil {
 			continue
 		}
-		holder := o.Model.Funcs[i].Name
-		for _, x := range f.Orders {
-			k := pair{name(o, holder, x.First), name(o, holder, x.Second)}
-			out[k] = append(out[k], seen{Order: x, holder: holder, at: o.Place(x.Site), why: f.Unknown})
+		holder := obj.Model.Funcs[i].Name
+		for _, x := range flow.Orders {
+			k := pair{name(obj, holder, x.First), name(obj, holder, x.Second)}
+			out[k] = append(out[k], seen{Order: x, holder: holder, at: obj.Place(x.Site), why: flow.Unknown})
 		}
 	}
 	return out
@@ -112,17 +112,17 @@ func culprit(u *analyze.Unit, list []seen) string {
 	return ""
 }
 
-func report(p *analyze.Pass, u *analyze.Unit, ch elfdiff.Change, o *code.Object, list []pair, old, newer map[pair][]seen) error {
+func report(pass *analyze.Pass, unit *analyze.Unit, ch elfdiff.Change, obj *code.Object, list []pair, old, newer map[pair][]seen) error {
 	inverted := finding.Finding{ID: finding.IDLockOrder, Severity: finding.Warning, Remedy: "keep the old order (a trylock with a way back does), or go in two steps with a livepatch between that takes neither lock under the other"}
 	fresh := finding.Finding{ID: finding.IDLockOrder, Severity: finding.Note, Unknown: true, Message: "newly takes a lock while it holds another; whether other code takes them the other way round is not known",
 		Remedy: "see in which order the rest of the kernel takes these locks"}
 	lasting, elsewhere := false, false
-	for _, x := range list {
-		n := shortest(newer[x])
-		line := fmt.Sprintf("new code holds %s and takes %s at %s: %s", x.first, x.second, n.at, way(n))
-		was := old[x.turned()]
+	for _, order := range list {
+		first := shortest(newer[order])
+		line := fmt.Sprintf("new code holds %s and takes %s at %s: %s", order.first, order.second, first.at, way(first))
+		was := old[order.turned()]
 		if len(was) == 0 {
-			far, err := inKernel(p, o, n.Order)
+			far, err := inKernel(pass, obj, first.Order)
 			if err != nil {
 				return err
 			}
@@ -135,16 +135,16 @@ func report(p *analyze.Pass, u *analyze.Unit, ch elfdiff.Change, o *code.Object,
 			continue
 		}
 		o := shortest(was)
-		if n.why == 0 && o.why == 0 {
+		if first.why == 0 && o.why == 0 {
 			inverted.Severity = finding.Error
 		}
-		inverted.Evidence = append(inverted.Evidence, line, fmt.Sprintf("old code holds %s and takes %s at %s: %s", x.second, x.first, o.at, way(o)))
+		inverted.Evidence = append(inverted.Evidence, line, fmt.Sprintf("old code holds %s and takes %s at %s: %s", order.second, order.first, o.at, way(o)))
 		for _, s := range was {
 			if !slices.Contains(inverted.Who, s.holder) {
 				inverted.Who = append(inverted.Who, s.holder)
 			}
 		}
-		if still := newer[x.turned()]; len(still) > 0 {
+		if still := newer[order.turned()]; len(still) > 0 {
 			lasting = true
 			inverted.Evidence = append(inverted.Evidence, "unpatched code keeps the old order: "+way(shortest(still)))
 		}
@@ -159,10 +159,10 @@ func report(p *analyze.Pass, u *analyze.Unit, ch elfdiff.Change, o *code.Object,
 			inverted.Message = "takes locks in another order than old code: during the transition an old and a new task wait for each other for ever"
 		}
 		inverted.Unknown = inverted.Severity == finding.Warning
-		p.ReportChange(u, ch, inverted)
+		pass.ReportChange(unit, ch, inverted)
 	}
 	if len(fresh.Evidence) > 0 {
-		p.ReportChange(u, ch, fresh)
+		pass.ReportChange(unit, ch, fresh)
 	}
 	return nil
 }

@@ -28,39 +28,39 @@ type use struct {
 	in           string // the function of the source, which may be inlined into the changed one
 }
 
-func run(p *analyze.Pass) error {
+func run(pass *analyze.Pass) error {
 	names := map[string]string{} // new value -> where it comes from
-	for i := range p.Files {
-		for _, n := range added(&p.Files[i]) {
-			names[n] = p.Files[i].Path
+	for i := range pass.Files {
+		for _, n := range added(&pass.Files[i]) {
+			names[n] = pass.Files[i].Path
 		}
 	}
 	if len(names) == 0 {
 		return nil
 	}
-	for _, u := range p.Units {
-		for i := range p.Files {
-			f := &p.Files[i]
-			if f.Path != u.Source || f.New == nil || f.Old == nil {
+	for _, unit := range pass.Units {
+		for i := range pass.Files {
+			f := &pass.Files[i]
+			if f.Path != unit.Source || f.New == nil || f.Old == nil {
 				continue
 			}
-			judge(p, u, f, names)
+			judge(pass, unit, f, names)
 		}
 	}
 	return nil
 }
 
-func judge(p *analyze.Pass, u *analyze.Unit, f *analyze.File, names map[string]string) {
-	if !slices.ContainsFunc(uses(f.New, 0, bytes.Count(f.New, []byte("\n"))+1, names), func(x use) bool { return x.member != "" }) {
+func judge(pass *analyze.Pass, unit *analyze.Unit, file *analyze.File, names map[string]string) {
+	if !slices.ContainsFunc(uses(file.New, 0, bytes.Count(file.New, []byte("\n"))+1, names), func(x use) bool { return x.member != "" }) {
 		return
 	}
-	src := newSource(f)
-	for _, ch := range u.Replace {
+	src := newSource(file)
+	for _, ch := range unit.Replace {
 		src.own[sourceName(ch.Name)] = true
 	}
-	found := make([][]use, len(u.Replace))
+	found := make([][]use, len(unit.Replace))
 	var tested []use // by all that changes
-	for i, ch := range u.Replace {
+	for i, ch := range unit.Replace {
 		found[i] = src.within(sourceName(ch.Name), names)
 		for _, x := range found[i] {
 			if x.member == "" && !slices.Contains(tested, x) {
@@ -68,10 +68,10 @@ func judge(p *analyze.Pass, u *analyze.Unit, f *analyze.File, names map[string]s
 			}
 		}
 	}
-	for i, ch := range u.Replace {
+	for i, ch := range unit.Replace {
 		stored := slices.DeleteFunc(found[i], func(x use) bool { return x.member == "" })
 		if len(stored) > 0 {
-			report(p, u, f, ch, stored, tested, names)
+			report(pass, unit, file, ch, stored, tested, names)
 		}
 	}
 }
@@ -96,26 +96,26 @@ type call struct {
 }
 
 func newSource(f *analyze.File) *source {
-	s := &source{file: f, own: map[string]bool{}, defs: map[string]analyze.Text{}}
+	src := &source{file: f, own: map[string]bool{}, defs: map[string]analyze.Text{}}
 	before := ""
 	for tok, line := range analyze.Tokens(f.New) {
 		if tok == "(" && before != "" {
-			s.calls = append(s.calls, call{before, line})
+			src.calls = append(src.calls, call{before, line})
 		}
 		before = tok
 	}
-	return s
+	return src
 }
 
 func (s *source) definition(name string) analyze.Text {
-	t, ok := s.defs[name]
+	text, ok := s.defs[name]
 	if !ok {
-		if t, ok = s.file.Definition(name, true); !ok || !t.Func {
-			t = analyze.Text{}
+		if text, ok = s.file.Definition(name, true); !ok || !text.Func {
+			text = analyze.Text{}
 		}
-		s.defs[name] = t
+		s.defs[name] = text
 	}
-	return t
+	return text
 }
 
 // within finds the new values in a changed function and in what is inlined into
@@ -145,15 +145,15 @@ func (s *source) within(name string, names map[string]string) []use {
 
 // report makes one finding of what a changed function stores; tested is where
 // changed functions of the object ask for new values.
-func report(p *analyze.Pass, u *analyze.Unit, f *analyze.File, ch elfdiff.Change, stored, tested []use, names map[string]string) {
+func report(pass *analyze.Pass, unit *analyze.Unit, file *analyze.File, ch elfdiff.Change, stored, tested []use, names map[string]string) {
 	out := finding.Finding{ID: finding.IDDataMeaning, Severity: finding.Note, Remedy: "see what code that does not know the value makes of it; patch the functions that use the member, or use a shadow variable"}
 	var what []string
 	for _, x := range stored {
 		s := fmt.Sprintf("%s in .%s", x.name, x.member)
 		if !slices.Contains(what, s) {
 			what = append(what, s)
-			out.Evidence = append(out.Evidence, fmt.Sprintf("%s:%d: %sstores %s, new in %s, in member %s", f.Path, x.line, elsewhere(x, ch), x.name, names[x.name], x.member))
-			for _, fn := range users(u, f, x.member) {
+			out.Evidence = append(out.Evidence, fmt.Sprintf("%s:%d: %sstores %s, new in %s, in member %s", file.Path, x.line, elsewhere(x, ch), x.name, names[x.name], x.member))
+			for _, fn := range users(unit, file, x.member) {
 				if !slices.Contains(out.Who, fn) {
 					out.Who = append(out.Who, fn)
 				}
@@ -162,7 +162,7 @@ func report(p *analyze.Pass, u *analyze.Unit, f *analyze.File, ch elfdiff.Change
 	}
 	for _, x := range tested {
 		if slices.ContainsFunc(stored, func(s use) bool { return s.name == x.name }) {
-			out.Evidence = append(out.Evidence, fmt.Sprintf("%s:%d: %stests for %s, which only new code stores", f.Path, x.line, elsewhere(x, ch), x.name))
+			out.Evidence = append(out.Evidence, fmt.Sprintf("%s:%d: %stests for %s, which only new code stores", file.Path, x.line, elsewhere(x, ch), x.name))
 		}
 	}
 	out.Message = fmt.Sprintf("the function stores a value that old code does not know (%s); tasks that have not changed over meet it", strings.Join(what, ", "))
@@ -170,7 +170,7 @@ func report(p *analyze.Pass, u *analyze.Unit, f *analyze.File, ch elfdiff.Change
 		out.Severity = finding.Warning
 		out.Message = fmt.Sprintf("the function stores a value that code which is not patched does not know (%s)", strings.Join(what, ", "))
 	}
-	p.ReportChange(u, ch, out)
+	pass.ReportChange(unit, ch, out)
 }
 
 // elsewhere names the function of a use when it is another than the finding's.
@@ -185,15 +185,15 @@ var define = regexp.MustCompile(`^\s*#\s*define\s+([A-Za-z_]\w*)\s+\S`)
 
 // added lists the enumerators and #defines without parameters that a file has
 // only after the patch.
-func added(f *analyze.File) []string {
-	if f.New == nil {
+func added(file *analyze.File) []string {
+	if file.New == nil {
 		return nil
 	}
 	old := map[string]bool{}
-	for _, n := range values(f.Old) {
+	for _, n := range values(file.Old) {
 		old[n] = true
 	}
-	return slices.DeleteFunc(values(f.New), func(n string) bool { return old[n] })
+	return slices.DeleteFunc(values(file.New), func(n string) bool { return old[n] })
 }
 
 func values(text []byte) []string {
@@ -236,17 +236,17 @@ func uses(text []byte, from, to int, names map[string]string) []use {
 		s    string
 		line int
 	}
-	var t []token
+	var tokens []token
 	for s, line := range analyze.Tokens(text) {
 		if line >= from && line <= to {
-			t = append(t, token{s, line})
+			tokens = append(tokens, token{s, line})
 		}
 	}
 	at := func(i int) string {
-		if i < 0 || i >= len(t) {
+		if i < 0 || i >= len(tokens) {
 			return ""
 		}
-		return t[i].s
+		return tokens[i].s
 	}
 	// member returns the member named at i, when it is one.
 	member := func(i int) string {
@@ -256,36 +256,36 @@ func uses(text []byte, from, to int, names map[string]string) []use {
 		return ""
 	}
 	var out []use
-	for i, x := range t {
+	for i, x := range tokens {
 		if names[x.s] == "" {
 			continue
 		}
-		u := use{name: x.s, line: x.line}
+		ref := use{name: x.s, line: x.line}
 		// Back over other values that are joined to this one.
-		k := i - 1
-		for at(k) == "|" || at(k) == "(" && at(k-1) != "set_bit" && at(k-1) != "__set_bit" && at(k-1) != "WRITE_ONCE" || (at(k+1) == "|" && at(k) != "=") {
-			k--
+		back := i - 1
+		for at(back) == "|" || at(back) == "(" && at(back-1) != "set_bit" && at(back-1) != "__set_bit" && at(back-1) != "WRITE_ONCE" || (at(back+1) == "|" && at(back) != "=") {
+			back--
 		}
 		switch {
-		case at(k) == "=" && at(k-1) == "|":
-			u.member = member(k - 2)
-		case at(k) == "=" && !strings.Contains("=!<>&^+-*/%", at(k-1)):
-			u.member = member(k - 1)
-		case at(k) == "(" && (at(k-1) == "set_bit" || at(k-1) == "__set_bit"):
-			for j := i + 1; j < len(t) && at(j) != ";"; j++ {
+		case at(back) == "=" && at(back-1) == "|":
+			ref.member = member(back - 2)
+		case at(back) == "=" && !strings.Contains("=!<>&^+-*/%", at(back-1)):
+			ref.member = member(back - 1)
+		case at(back) == "(" && (at(back-1) == "set_bit" || at(back-1) == "__set_bit"):
+			for j := i + 1; j < len(tokens) && at(j) != ";"; j++ {
 				if m := member(j); m != "" {
-					u.member = m
+					ref.member = m
 				}
 			}
 		}
-		out = append(out, u)
+		out = append(out, ref)
 	}
 	return out
 }
 
 // users names the functions of the object file that name the member and are
 // not patched.
-func users(u *analyze.Unit, f *analyze.File, member string) []string {
+func users(u *analyze.Unit, file *analyze.File, member string) []string {
 	var out []string
 	for i := range u.Diff.Orig.Atoms {
 		a := elfdiff.AtomID(i)
@@ -293,13 +293,13 @@ func users(u *analyze.Unit, f *analyze.File, member string) []string {
 		if !u.Diff.Orig.IsCode(a) || u.Replaced(a) || strings.Contains(name, ".") || u.Diff.PatchedOf(a) < 0 {
 			continue
 		}
-		d, ok := f.Definition(name, false)
-		if !ok || !d.Func {
+		text, ok := file.Definition(name, false)
+		if !ok || !text.Func {
 			continue
 		}
 		before := ""
-		for tok, line := range analyze.Tokens(f.Old) {
-			if line >= d.Line && line <= d.End && tok == member && (before == ">" || before == ".") {
+		for tok, line := range analyze.Tokens(file.Old) {
+			if line >= text.Line && line <= text.End && tok == member && (before == ">" || before == ".") {
 				out = append(out, name)
 				break
 			}

@@ -36,30 +36,30 @@ type slot struct {
 	code bool // of the object itself; the kernel tells what another symbol is
 }
 
-func slots(o *elfdiff.Object, a elfdiff.AtomID) (map[uint64]slot, []uint64) {
-	m := map[uint64]slot{}
+func slots(elfObj *elfdiff.Object, a elfdiff.AtomID) (map[uint64]slot, []uint64) {
+	members := map[uint64]slot{}
 	var order []uint64
-	for _, r := range o.References(a) {
-		var s slot
-		switch t := r.Target; {
+	for _, ref := range elfObj.References(a) {
+		var entry slot
+		switch t := ref.Target; {
 		case t.Kind == elfdiff.TargetExtern:
-			s.name = t.Name
-		case t.Kind == elfdiff.TargetAtom && o.IsCode(t.Atom) && t.Off == 0:
-			s = slot{o.Atoms[o.Root(t.Atom)].Name, true}
+			entry.name = t.Name
+		case t.Kind == elfdiff.TargetAtom && elfObj.IsCode(t.Atom) && t.Off == 0:
+			entry = slot{elfObj.Atoms[elfObj.Root(t.Atom)].Name, true}
 		default:
 			continue
 		}
-		m[r.Off] = s
-		order = append(order, r.Off)
+		members[ref.Off] = entry
+		order = append(order, ref.Off)
 	}
-	return m, order
+	return members, order
 }
 
-func table(p *analyze.Pass, u *analyze.Unit, ch elfdiff.Change) {
-	before, _ := slots(u.Diff.Orig, ch.Orig)
-	after, order := slots(u.Diff.Patched, ch.Patched)
+func table(pass *analyze.Pass, unit *analyze.Unit, ch elfdiff.Change) {
+	before, _ := slots(unit.Diff.Orig, ch.Orig)
+	after, order := slots(unit.Diff.Patched, ch.Patched)
 	paired := func(x, y slot) bool {
-		return x.name == y.name || x.code && y.code && samePair(u.Diff, x.name, y.name)
+		return x.name == y.name || x.code && y.code && samePair(unit.Diff, x.name, y.name)
 	}
 	var evidence []string
 	functions := false
@@ -68,16 +68,16 @@ func table(p *analyze.Pass, u *analyze.Unit, ch elfdiff.Change) {
 		if had && paired(old, after[off]) {
 			continue
 		}
-		functions = functions || isFunction(p, after[off]) || isFunction(p, old)
+		functions = functions || isFunction(pass, after[off]) || isFunction(pass, old)
 		was := "no function"
 		if had {
 			was = old.name
 		}
-		evidence = append(evidence, fmt.Sprintf("+%#x%s: %s becomes %s", off, member(p.Input, u, after[off].name), was, after[off].name))
+		evidence = append(evidence, fmt.Sprintf("+%#x%s: %s becomes %s", off, member(pass.Input, unit, after[off].name), was, after[off].name))
 	}
 	for _, off := range slices.Sorted(maps.Keys(before)) {
 		old := before[off]
-		if _, still := after[off]; !still && isFunction(p, old) {
+		if _, still := after[off]; !still && isFunction(pass, old) {
 			functions = true
 			evidence = append(evidence, fmt.Sprintf("+%#x: %s is taken out", off, old.name))
 		}
@@ -85,42 +85,42 @@ func table(p *analyze.Pass, u *analyze.Unit, ch elfdiff.Change) {
 	if !functions {
 		return
 	}
-	f := finding.Finding{ID: finding.IDOpTable, Severity: finding.Warning, Evidence: evidence,
+	found := finding.Finding{ID: finding.IDOpTable, Severity: finding.Warning, Evidence: evidence,
 		Message: "a table of functions changes; the running kernel keeps the table it has, so the new callback is never called",
 		Remedy:  "patch a function that reads the table so that it calls the new callback, or give the old callback the new behaviour"}
-	if o, err := u.Before(); err != nil {
-		f.Evidence = append(f.Evidence, "who reads the table could not be found: "+err.Error())
+	if o, err := unit.Before(); err != nil {
+		found.Evidence = append(found.Evidence, "who reads the table could not be found: "+err.Error())
 	} else {
 		_, holders := o.Callers(ch.Orig)
 		for _, h := range holders {
-			if name := u.Name(h); name != "" {
-				f.Who = append(f.Who, name)
+			if name := unit.Name(h); name != "" {
+				found.Who = append(found.Who, name)
 			}
 		}
 	}
-	if !u.Diff.Orig.Local(ch.Orig) {
-		f.Evidence = append(f.Evidence, "other object files can read the table too")
+	if !unit.Diff.Orig.Local(ch.Orig) {
+		found.Evidence = append(found.Evidence, "other object files can read the table too")
 	}
-	p.ReportChange(u, ch, f)
+	pass.ReportChange(unit, ch, found)
 }
 
 // isFunction reports whether a slot holds a function, as far as is known.
-func isFunction(p *analyze.Pass, s slot) bool {
-	if s.code || s.name == "" || p.Kernel == nil {
-		return s.code
+func isFunction(p *analyze.Pass, entry slot) bool {
+	if entry.code || entry.name == "" || p.Kernel == nil {
+		return entry.code
 	}
-	k, err := p.Kernel()
+	kern, err := p.Kernel()
 	if err != nil {
 		return false // the table's change is KLP103 anyway
 	}
-	if len(k.Model.Lookup(s.name)) > 0 {
+	if len(kern.Model.Lookup(entry.name)) > 0 {
 		return true
 	}
-	if k.Exporter == nil {
+	if kern.Exporter == nil {
 		return false
 	}
-	m := k.Exporter(s.name)
-	return m != nil && len(m.Lookup(s.name)) > 0
+	m := kern.Exporter(entry.name)
+	return m != nil && len(m.Lookup(entry.name)) > 0
 }
 
 // samePair reports whether two names are one function before and after.

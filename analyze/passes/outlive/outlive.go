@@ -38,31 +38,31 @@ var keeps = map[string]string{
 	"wait-queue": "a wait queue",
 }
 
-func run(p *analyze.Pass) error {
-	for _, u := range p.Units {
-		own := owned(u)
+func run(pass *analyze.Pass) error {
+	for _, unit := range pass.Units {
+		own := owned(unit)
 		if len(own) == 0 {
 			continue
 		}
-		o, err := u.After()
+		obj, err := unit.After()
 		if err != nil {
 			continue // other checks say that the object cannot be decoded
 		}
 		found := map[string][]code.Escape{}
-		for _, ch := range u.Diff.Functions {
+		for _, ch := range unit.Diff.Functions {
 			if ch.Patched < 0 || ch.Init {
 				continue
 			}
-			id, err := o.Func(ch.Patched)
+			id, err := obj.Func(ch.Patched)
 			if err != nil {
 				continue
 			}
-			for _, e := range o.Escapes(id, func(name string) bool { _, ok := own[name]; return ok }) {
+			for _, e := range obj.Escapes(id, func(name string) bool { _, ok := own[name]; return ok }) {
 				found[e.Of] = append(found[e.Of], e)
 			}
 		}
 		for _, name := range slices.Sorted(maps.Keys(found)) {
-			report(p, u, o, own[name], found[name])
+			report(pass, unit, obj, own[name], found[name])
 		}
 	}
 	return nil
@@ -70,15 +70,15 @@ func run(p *analyze.Pass) error {
 
 // owned are the functions and the tables of functions that only the livepatch
 // has, by name.
-func owned(u *analyze.Unit) map[string]elfdiff.Change {
+func owned(unit *analyze.Unit) map[string]elfdiff.Change {
 	own := map[string]elfdiff.Change{}
-	for _, ch := range u.Diff.Functions {
+	for _, ch := range unit.Diff.Functions {
 		if ch.Kind == elfdiff.New && !ch.Init {
 			own[ch.Name] = ch
 		}
 	}
-	for _, ch := range u.Diff.Data {
-		if ch.Kind == elfdiff.New && !ch.Init && holdsCode(u.Diff.Patched, ch.Patched) {
+	for _, ch := range unit.Diff.Data {
+		if ch.Kind == elfdiff.New && !ch.Init && holdsCode(unit.Diff.Patched, ch.Patched) {
 			own[ch.Name] = ch
 		}
 	}
@@ -91,7 +91,7 @@ func holdsCode(o *elfdiff.Object, a elfdiff.AtomID) bool {
 	})
 }
 
-func report(p *analyze.Pass, u *analyze.Unit, o *code.Object, ch elfdiff.Change, escapes []code.Escape) {
+func report(pass *analyze.Pass, unit *analyze.Unit, obj *code.Object, ch elfdiff.Change, escapes []code.Escape) {
 	const (
 		nothing = iota
 		rcu
@@ -100,36 +100,36 @@ func report(p *analyze.Pass, u *analyze.Unit, o *code.Object, ch elfdiff.Change,
 	)
 	worst := nothing
 	var evidence []string
-	for _, e := range escapes {
+	for _, escape := range escapes {
 		class, what := unknown, "its address is taken, and what becomes of it is not seen"
 		switch {
-		case e.Fate == code.Kept || e.Fate == code.Given && kfuncs.Over(e.To):
+		case escape.Fate == code.Kept || escape.Fate == code.Given && kfuncs.Over(escape.To):
 			continue
-		case e.Fate == code.Stored:
+		case escape.Fate == code.Stored:
 			class, what = kept, "its address is stored"
-		case e.Fate == code.Given && slices.Contains(plan.RCUCallers, e.To):
-			class, what = rcu, "given to "+e.To+", whose callbacks the module waits for before it goes"
-		case e.Fate == code.Given && keeper(e.To) != "":
-			class, what = kept, "given to "+e.To+": "+keeper(e.To)+" keeps it"
-		case e.Fate == code.Given && e.To == "":
+		case escape.Fate == code.Given && slices.Contains(plan.RCUCallers, escape.To):
+			class, what = rcu, "given to "+escape.To+", whose callbacks the module waits for before it goes"
+		case escape.Fate == code.Given && keeper(escape.To) != "":
+			class, what = kept, "given to "+escape.To+": "+keeper(escape.To)+" keeps it"
+		case escape.Fate == code.Given && escape.To == "":
 			what = "given to a call through a pointer"
-		case e.Fate == code.Given:
-			what = "given to " + e.To
+		case escape.Fate == code.Given:
+			what = "given to " + escape.To
 		}
 		worst = max(worst, class)
-		evidence = append(evidence, fmt.Sprintf("%s: %s", o.Place(e.At), what))
+		evidence = append(evidence, fmt.Sprintf("%s: %s", obj.Place(escape.At), what))
 	}
-	f := finding.Finding{ID: finding.IDOutlives, Evidence: evidence,
+	found := finding.Finding{ID: finding.IDOutlives, Evidence: evidence,
 		Remedy: "end what uses it in a post-unpatch callback (del_timer_sync, cancel_work_sync, unregister), or never unload the module"}
 	switch worst {
 	case nothing:
 		return
 	case rcu:
-		f.Severity, f.Message, f.Remedy = finding.Note, "only the livepatch has it, and RCU calls it later", "none is needed: the module calls rcu_barrier() when it is unloaded"
+		found.Severity, found.Message, found.Remedy = finding.Note, "only the livepatch has it, and RCU calls it later", "none is needed: the module calls rcu_barrier() when it is unloaded"
 	case unknown:
-		f.Severity, f.Unknown, f.Message = finding.Note, true, "only the livepatch has it; whether its address is still held when the livepatch is unloaded is not known"
+		found.Severity, found.Unknown, found.Message = finding.Note, true, "only the livepatch has it; whether its address is still held when the livepatch is unloaded is not known"
 	case kept:
-		f.Severity, f.Message = finding.Warning, "only the livepatch has it, and its address may still be held when the livepatch is unloaded"
+		found.Severity, found.Message = finding.Warning, "only the livepatch has it, and its address may still be held when the livepatch is unloaded"
 	}
-	p.ReportChange(u, ch, f)
+	pass.ReportChange(unit, ch, found)
 }

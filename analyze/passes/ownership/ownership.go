@@ -24,34 +24,34 @@ func New() *analyze.Analyzer {
 	return &analyze.Analyzer{Name: "ownership", Doc: analyze.PackageDoc(doc), Checks: analyze.Checks(finding.IDOwnership), Run: run}
 }
 
-func run(p *analyze.Pass) error {
-	for _, u := range p.Units {
-		if len(u.Replace) == 0 {
+func run(pass *analyze.Pass) error {
+	for _, unit := range pass.Units {
+		if len(unit.Replace) == 0 {
 			continue
 		}
-		before, err := u.Before()
+		before, err := unit.Before()
 		if err != nil {
 			continue // other checks say that the object cannot be decoded
 		}
-		after, err := u.After()
+		after, err := unit.After()
 		if err != nil {
 			continue
 		}
 		counted := locks.Options{Count: kfuncs.Counts()}
 		old, newer := locks.Analyze(before.Model, counted), locks.Analyze(after.Model, counted)
-		for _, ch := range u.Replace {
-			x, ok := balanceOf(before, old, ch.Orig)
-			y, known := balanceOf(after, newer, ch.Patched)
-			if layoutsDiffer(u) {
-				x.moved()
-				y.moved()
+		for _, ch := range unit.Replace {
+			had, ok := balanceOf(before, old, ch.Orig)
+			has, known := balanceOf(after, newer, ch.Patched)
+			if layoutsDiffer(unit) {
+				had.moved()
+				has.moved()
 			}
 			switch {
-			case !ok || !known || slices.Equal(x.ways, y.ways):
-			case x.unsure+y.unsure == "":
-				report(p, u, ch, before, x, y)
+			case !ok || !known || slices.Equal(had.ways, has.ways):
+			case had.unsure+has.unsure == "":
+				report(pass, unit, ch, before, had, has)
 			default:
-				unsure(p, u, ch, before, x, y)
+				unsure(pass, unit, ch, before, had, has)
 			}
 		}
 	}
@@ -76,10 +76,10 @@ var offset = regexp.MustCompile(`([+-])0x[0-9a-f]+`)
 // moved takes the offsets out of names. How many objects there are of a kind
 // still counts.
 func (b *balance) moved() {
-	for _, l := range []*[]string{&b.ways, &b.some} {
+	for _, list := range []*[]string{&b.ways, &b.some} {
 		n := map[string]int{}
 		var out []string
-		for _, s := range *l {
+		for _, s := range *list {
 			s = offset.ReplaceAllString(s, "$1?")
 			if n[s]++; n[s] > 1 {
 				s = fmt.Sprintf("%s (%d)", s, n[s])
@@ -87,58 +87,58 @@ func (b *balance) moved() {
 			out = append(out, s)
 		}
 		slices.Sort(out)
-		*l = out
+		*list = out
 	}
 	if b.unsure == "" {
 		b.unsure = "layouts of types change (KLP208), so that offsets do not compare"
 	}
 }
 
-func balanceOf(o *code.Object, r *locks.Result, a elfdiff.AtomID) (balance, bool) {
-	id, err := o.Func(a)
+func balanceOf(obj *code.Object, r *locks.Result, atom elfdiff.AtomID) (balance, bool) {
+	id, err := obj.Func(atom)
 	if err != nil {
 		return balance{}, false
 	}
-	e := r.Effect(id)
-	var b balance
+	effect := r.Effect(id)
+	var bal balance
 	some := map[int32][]locks.Path{} // by sign
-	for i := range e.Outcomes {
+	for i := range effect.Outcomes {
 		var way []string
-		for _, c := range e.Outcomes[i].Changes {
-			if c.Kind != locks.Sem || c.Path.Root != locks.RootArg && c.Path.Root != locks.RootGlobal && c.Path.Root != locks.RootPercpu {
+		for _, change := range effect.Outcomes[i].Changes {
+			if change.Kind != locks.Sem || change.Path.Root != locks.RootArg && change.Path.Root != locks.RootGlobal && change.Path.Root != locks.RootPercpu {
 				continue
 			}
 			sign := int32(1)
-			if c.Delta < 0 {
+			if change.Delta < 0 {
 				sign = -1
 			}
-			way = append(way, words[sign]+object(o, c.Path))
-			some[sign] = append(some[sign], c.Path)
+			way = append(way, words[sign]+object(obj, change.Path))
+			some[sign] = append(some[sign], change.Path)
 		}
 		slices.Sort(way)
 		s := strings.Join(way, " and ")
 		if s == "" {
 			s = "leaves all as it was"
 		}
-		b.ways = append(b.ways, s)
+		bal.ways = append(bal.ways, s)
 	}
-	slices.Sort(b.ways)
-	b.ways = slices.Compact(b.ways)
-	clone := o.Atoms.Atoms[a].Name != code.Name(o.Atoms.Atoms[a].Name)
+	slices.Sort(bal.ways)
+	bal.ways = slices.Compact(bal.ways)
+	clone := obj.Atoms.Atoms[atom].Name != code.Name(obj.Atoms.Atoms[atom].Name)
 	for sign, paths := range some {
-		for _, name := range together(o, paths, clone) {
-			b.some = append(b.some, words[sign]+name)
+		for _, name := range together(obj, paths, clone) {
+			bal.some = append(bal.some, words[sign]+name)
 		}
 	}
-	slices.Sort(b.some)
-	b.some = slices.Compact(b.some)
+	slices.Sort(bal.some)
+	bal.some = slices.Compact(bal.some)
 	switch {
-	case e.Unknown != 0:
-		b.unsure = e.Unknown.String()
-	case e.Assumed:
-		b.unsure = "two expressions were taken to mean the same object"
+	case effect.Unknown != 0:
+		bal.unsure = effect.Unknown.String()
+	case effect.Assumed:
+		bal.unsure = "two expressions were taken to mean the same object"
 	}
-	return b, true
+	return bal, true
 }
 
 var words = map[int32]string{1: "takes a reference to ", -1: "gives up "}
@@ -150,33 +150,33 @@ const stride = 4
 // together names what paths lead to. Elements of an array are one object, and so
 // are all objects on a list, which are found by following the same member again
 // and again. In a clone arguments have no numbers, as the compiler shifts them.
-func together(o *code.Object, paths []locks.Path, clone bool) []string {
+func together(obj *code.Object, paths []locks.Path, clone bool) []string {
 	var out []string
-	for _, p := range paths {
-		p.Offs = slices.Clone(p.Offs)
+	for _, path := range paths {
+		path.Offs = slices.Clone(path.Offs)
 		array := -1
-		for i := range p.Offs {
+		for i := range path.Offs {
 			var steps []int64
 			for _, q := range paths {
-				if q.Root == p.Root && q.Arg == p.Arg && q.Addr == p.Addr && len(q.Offs) == len(p.Offs) &&
-					slices.Equal(q.Offs[:i], p.Offs[:i]) && slices.Equal(q.Offs[i+1:], p.Offs[i+1:]) {
+				if q.Root == path.Root && q.Arg == path.Arg && q.Addr == path.Addr && len(q.Offs) == len(path.Offs) &&
+					slices.Equal(q.Offs[:i], path.Offs[:i]) && slices.Equal(q.Offs[i+1:], path.Offs[i+1:]) {
 					steps = append(steps, q.Offs[i])
 				}
 			}
 			slices.Sort(steps)
 			if steps = slices.Compact(steps); regular(steps) {
-				array, p.Offs[i] = i, steps[0]
+				array, path.Offs[i] = i, steps[0]
 			}
 		}
 		if array < 0 {
-			p.Offs = slices.Compact(p.Offs)
+			path.Offs = slices.Compact(path.Offs)
 		}
-		name := object(o, p)
+		name := object(obj, path)
 		if array >= 0 {
 			name = "each of " + name + " and so on"
 		}
-		if clone && p.Root == locks.RootArg {
-			name = strings.Replace(name, fmt.Sprintf("argument %d", p.Arg), "an argument", 1)
+		if clone && path.Root == locks.RootArg {
+			name = strings.Replace(name, fmt.Sprintf("argument %d", path.Arg), "an argument", 1)
 		}
 		out = append(out, name)
 	}
@@ -197,72 +197,72 @@ func regular(l []int64) bool {
 }
 
 // object names what a path leads to, so that it compares between two builds.
-func object(o *code.Object, p locks.Path) string {
-	if p.Root == locks.RootArg {
-		return strings.Replace(p.String(), "arg", "argument ", 1)
+func object(o *code.Object, path locks.Path) string {
+	if path.Root == locks.RootArg {
+		return strings.Replace(path.String(), "arg", "argument ", 1)
 	}
-	s, off, ok := o.Model.Prog.SymbolAt(p.Addr)
+	sym, off, ok := o.Model.Prog.SymbolAt(path.Addr)
 	if !ok {
-		return p.String()
+		return path.String()
 	}
-	rest := p
+	rest := path
 	rest.Root, rest.Arg = locks.RootArg, 0
-	base := s.Name
+	base := sym.Name
 	if off != 0 {
-		base = fmt.Sprintf("%s+%#x", s.Name, off)
+		base = fmt.Sprintf("%s+%#x", sym.Name, off)
 	}
 	return strings.Replace(rest.String(), "arg0", base, 1)
 }
 
 // unsure reports functions of which not all ways can be told apart, so that
 // their lists are not worth comparing: what may be given up or taken at all is.
-func unsure(p *analyze.Pass, u *analyze.Unit, ch elfdiff.Change, o *code.Object, old, newer balance) {
+func unsure(pass *analyze.Pass, unit *analyze.Unit, ch elfdiff.Change, obj *code.Object, old, newer balance) {
 	less := func(a, b []string) []string {
 		return slices.DeleteFunc(slices.Clone(a), func(s string) bool { return slices.Contains(b, s) })
 	}
-	f := finding.Finding{ID: finding.IDOwnership, Severity: finding.Note, Unknown: true, Remedy: remedy,
+	found := finding.Finding{ID: finding.IDOwnership, Severity: finding.Note, Unknown: true, Remedy: remedy,
 		Message: "what the function frees, puts or keeps may have changed; not all of its ways could be told apart"}
 	for _, side := range []struct {
 		word string
 		list []string
 	}{{"only before, on some way it ", less(old.some, newer.some)}, {"only after, on some way it ", less(newer.some, old.some)}} {
 		if len(side.list) > 0 {
-			f.Evidence = append(f.Evidence, side.word+strings.Join(side.list, ", "))
+			found.Evidence = append(found.Evidence, side.word+strings.Join(side.list, ", "))
 		}
 	}
-	if len(f.Evidence) == 0 {
+	if len(found.Evidence) == 0 {
 		return // the same objects; which ways lead there is not known on either side
 	}
-	who(u, ch, o, &f)
-	f.Evidence = append(f.Evidence, slices.Compact(slices.DeleteFunc([]string{old.unsure, newer.unsure}, func(s string) bool { return s == "" }))...)
-	p.ReportChange(u, ch, f)
+	who(unit, ch, obj, &found)
+	found.Evidence = append(found.Evidence, slices.Compact(slices.DeleteFunc([]string{old.unsure, newer.unsure}, func(s string) bool { return s == "" }))...)
+	pass.ReportChange(unit, ch, found)
 }
 
 const remedy = "see that every caller agrees with the new balance, and patch those that do not with it"
 
-func report(p *analyze.Pass, u *analyze.Unit, ch elfdiff.Change, o *code.Object, old, newer balance) {
-	f := finding.Finding{ID: finding.IDOwnership, Severity: finding.Warning, Remedy: remedy,
+func report(pass *analyze.Pass, unit *analyze.Unit, ch elfdiff.Change, o *code.Object, old, newer balance) {
+	found := finding.Finding{ID: finding.IDOwnership, Severity: finding.Warning, Remedy: remedy,
 		Evidence: []string{"before: it " + strings.Join(old.ways, "; or it "), "after: it " + strings.Join(newer.ways, "; or it ")}}
-	if local := who(u, ch, o, &f); local && len(f.Who) == 0 {
-		f.Severity, f.Remedy = finding.Note, ""
-		f.Message = "who owns an object changed; all callers in the object file are patched with it"
+	if local := who(unit, ch, o, &found); local && len(found.Who) == 0 {
+		found.Severity, found.Remedy = finding.Note, ""
+		found.Message = "who owns an object changed; all callers in the object file are patched with it"
 	} else {
-		f.Message = "the function frees, puts or keeps an object of its caller's on other ways than before"
+		found.Message = "the function frees, puts or keeps an object of its caller's on other ways than before"
 	}
-	p.ReportChange(u, ch, f)
+	pass.ReportChange(unit, ch, found)
 }
 
 // who adds the callers that are not patched, and reports whether there can be
 // no others.
-func who(u *analyze.Unit, ch elfdiff.Change, o *code.Object, f *finding.Finding) (local bool) {
+func who(unit *analyze.Unit, ch elfdiff.Change, o *code.Object, found *finding.Finding) (local bool) {
 	callers, holders := o.Callers(ch.Orig)
 	for _, a := range slices.Concat(callers, holders) {
-		if name := u.Name(a); name != "" && !u.Replaced(a) && !strings.HasPrefix(name, "__ksymtab") {
-			f.Who = append(f.Who, name)
+		if name := unit.Name(a); name != "" && !unit.Replaced(a) && !strings.HasPrefix(name, "__ksymtab") {
+			found.Who = append(found.Who, name)
 		}
 	}
-	if local = u.Diff.Orig.Local(ch.Orig); !local {
-		f.Evidence = append(f.Evidence, "other object files can call it too")
+	if local = unit.Diff.Orig.Local(ch.Orig); !local {
+		found.Evidence = append(found.Evidence, "other object files can call it too")
 	}
 	return local
 }

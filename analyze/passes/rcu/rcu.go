@@ -23,27 +23,27 @@ func New() *analyze.Analyzer {
 	return &analyze.Analyzer{Name: "rcu", Doc: analyze.PackageDoc(doc), Checks: analyze.Checks(finding.IDRCU), Run: run}
 }
 
-func run(p *analyze.Pass) error {
-	for _, u := range p.Units {
-		if len(u.Replace) == 0 {
+func run(pass *analyze.Pass) error {
+	for _, unit := range pass.Units {
+		if len(unit.Replace) == 0 {
 			continue
 		}
-		before, after, ok := u.Sides()
+		before, after, ok := unit.Sides()
 		if !ok {
 			continue // other checks say that the object cannot be decoded
 		}
-		for _, ch := range u.Replace {
-			x, err1 := before.Func(ch.Orig)
-			y, err2 := after.Func(ch.Patched)
+		for _, ch := range unit.Replace {
+			oldFn, err1 := before.Func(ch.Orig)
+			newFn, err2 := after.Func(ch.Patched)
 			if err1 != nil || err2 != nil {
 				continue
 			}
 			for _, kind := range []kfuncs.Grace{kfuncs.GraceRCU, kfuncs.GraceSRCU} {
-				if !grace(p, u, ch, reached(before, x), reached(after, y), kind) && !atOnce(p, u, ch, before, after, x, y, kind) {
-					fewer(p, u, ch, before, after, x, y, kind)
+				if !grace(pass, unit, ch, reached(before, oldFn), reached(after, newFn), kind) && !atOnce(pass, unit, ch, before, after, oldFn, newFn, kind) {
+					fewer(pass, unit, ch, before, after, oldFn, newFn, kind)
 				}
 			}
-			readSide(p, u, ch, reads(before, x), reads(after, y), before)
+			readSide(pass, unit, ch, reads(before, oldFn), reads(after, newFn), before)
 		}
 	}
 	return nil
@@ -51,95 +51,95 @@ func run(p *analyze.Pass) error {
 
 // reached lists what a function calls within the object and at its edge, with
 // the function that makes the call.
-func reached(o *code.Object, id model.FuncID) map[string]string {
+func reached(obj *code.Object, id model.FuncID) map[string]string {
 	out := map[string]string{}
 	seen := map[model.FuncID]bool{id: true}
 	work := []model.FuncID{id}
 	for len(work) > 0 {
 		f := work[0]
 		work = work[1:]
-		for _, c := range o.Model.Calls(f) {
-			if c.Target == model.NoFunc {
+		for _, call := range obj.Model.Calls(f) {
+			if call.Target == model.NoFunc {
 				continue
 			}
-			name := o.Model.Func(c.Target).Name
+			name := obj.Model.Func(call.Target).Name
 			if _, ok := out[name]; !ok {
-				out[name] = o.Place(c.Site)
+				out[name] = obj.Place(call.Site)
 			}
-			if !seen[c.Target] {
-				seen[c.Target] = true
-				work = append(work, c.Target)
+			if !seen[call.Target] {
+				seen[call.Target] = true
+				work = append(work, call.Target)
 			}
 		}
 	}
 	return out
 }
 
-func grace(p *analyze.Pass, u *analyze.Unit, ch elfdiff.Change, old, newer map[string]string, kind kfuncs.Grace) bool {
+func grace(pass *analyze.Pass, unit *analyze.Unit, ch elfdiff.Change, old, newer map[string]string, kind kfuncs.Grace) bool {
 	had := among(old, kind.Asks)
 	if len(had) == 0 || len(among(newer, kind.Asks)) > 0 {
 		return false
 	}
-	f := finding.Finding{ID: finding.IDRCU, Severity: finding.Warning, Message: "no longer waits for a grace period, which old readers may need",
+	found := finding.Finding{ID: finding.IDRCU, Severity: finding.Warning, Message: "no longer waits for a grace period, which old readers may need",
 		Remedy: "keep the grace period: old readers may be in the middle of a read-side section until the transition is over"}
 	for _, n := range had {
-		f.Evidence = append(f.Evidence, fmt.Sprintf("before: calls %s at %s", n, old[n]))
+		found.Evidence = append(found.Evidence, fmt.Sprintf("before: calls %s at %s", n, old[n]))
 	}
-	f.Evidence = append(f.Evidence, "after: nothing of the kind")
+	found.Evidence = append(found.Evidence, "after: nothing of the kind")
 	if freed := among(newer, kfuncs.Frees); len(freed) > 0 {
-		f.Severity, f.Message = finding.Error, "frees memory at once, without the grace period that old readers rely on"
+		found.Severity, found.Message = finding.Error, "frees memory at once, without the grace period that old readers rely on"
 		for _, n := range freed {
-			f.Evidence = append(f.Evidence, fmt.Sprintf("after: calls %s at %s", n, newer[n]))
+			found.Evidence = append(found.Evidence, fmt.Sprintf("after: calls %s at %s", n, newer[n]))
 		}
 	}
-	f.Who = []string{"readers in the old universe"}
-	p.ReportChange(u, ch, f)
+	found.Who = []string{"readers in the old universe"}
+	pass.ReportChange(unit, ch, found)
 	return true
 }
 
 // fewer reports a function that itself asks for fewer grace periods than before,
 // when it does not leave that to one that it newly calls.
-func fewer(p *analyze.Pass, u *analyze.Unit, ch elfdiff.Change, before, after *code.Object, x, y model.FuncID, kind kfuncs.Grace) {
-	old, newer := direct(before, x, kind.Asks), direct(after, y, kind.Asks)
+func fewer(pass *analyze.Pass, unit *analyze.Unit, ch elfdiff.Change, before, after *code.Object, oldFn, newFn model.FuncID, kind kfuncs.Grace) {
+	old, newer := direct(before, oldFn, kind.Asks), direct(after, newFn, kind.Asks)
 	if newer >= old {
 		return
 	}
 	waited := map[string]bool{} // of the functions called before
-	for _, c := range before.Model.Calls(x) {
+	for _, c := range before.Model.Calls(oldFn) {
 		if c.Target != model.NoFunc && len(among(reached(before, c.Target), kind.Asks)) > 0 {
 			waited[before.Model.Func(c.Target).Name] = true
 		}
 	}
-	for _, c := range after.Model.Calls(y) {
+	for _, c := range after.Model.Calls(newFn) {
 		if c.Target != model.NoFunc && !waited[after.Model.Func(c.Target).Name] && len(among(reached(after, c.Target), kind.Asks)) > 0 {
 			return
 		}
 	}
-	f := finding.Finding{ID: finding.IDRCU, Severity: finding.Note, Message: "asks for fewer grace periods than before", Who: []string{"readers in the old universe"},
+	found := finding.Finding{ID: finding.IDRCU, Severity: finding.Note, Message: "asks for fewer grace periods than before", Who: []string{"readers in the old universe"},
 		Evidence: []string{fmt.Sprintf("calls that wait for a grace period or leave freeing to one: %d before, %d after", old, newer)},
 		Remedy:   "see that what is freed cannot be reached by old readers"}
-	if a, b := direct(before, x, kfuncs.Frees), direct(after, y, kfuncs.Frees); b > a {
-		f.Severity, f.Message = finding.Warning, "asks for fewer grace periods than before, and frees more at once"
-		f.Evidence = append(f.Evidence, fmt.Sprintf("calls that free at once: %d before, %d after", a, b))
+	if a, b := direct(before, oldFn, kfuncs.Frees), direct(after, newFn, kfuncs.Frees); b > a {
+		found.Severity, found.Message = finding.Warning, "asks for fewer grace periods than before, and frees more at once"
+		found.Evidence = append(found.Evidence, fmt.Sprintf("calls that free at once: %d before, %d after", a, b))
 	}
-	p.ReportChange(u, ch, f)
+	pass.ReportChange(unit, ch, found)
 }
 
 // direct counts a function's own calls of some functions.
 func direct(o *code.Object, id model.FuncID, counts func(name string) bool) int {
-	n := 0
+	count := 0
 	list, _ := o.CallNames(id)
 	for _, name := range list {
 		if counts(name) {
-			n++
+			count++
 		}
 	}
-	return n
+	return count
 }
 
 // atOnce reports callbacks that old code left to a grace period and that new
 // code calls.
-func atOnce(p *analyze.Pass, u *analyze.Unit, ch elfdiff.Change, before, after *code.Object, x, y model.FuncID, kind kfuncs.Grace) (found bool) {
+func atOnce(pass *analyze.Pass, unit *analyze.Unit, ch elfdiff.Change, before, after *code.Object, x, y model.FuncID, kind kfuncs.Grace) (found bool) {
 	later, now := callbacks(before, x, kind), callbacks(after, y, kind)
 	was, _ := before.CallNames(x)
 	is, _ := after.CallNames(y)
@@ -149,7 +149,7 @@ func atOnce(p *analyze.Pass, u *analyze.Unit, ch elfdiff.Change, before, after *
 		}
 		found = true
 		by := later[name]
-		p.ReportChange(u, ch, finding.Finding{ID: finding.IDRCU, Severity: finding.Error, Message: "calls at once what old code left to a grace period: old readers still use what it frees",
+		pass.ReportChange(unit, ch, finding.Finding{ID: finding.IDRCU, Severity: finding.Error, Message: "calls at once what old code left to a grace period: old readers still use what it frees",
 			Evidence: []string{fmt.Sprintf("before: gives %s to %s at %s", name, by.to, by.place), "after: calls " + name},
 			Who:      []string{"readers in the old universe"}, Remedy: "leave it to " + by.to})
 	}
@@ -160,18 +160,18 @@ func atOnce(p *analyze.Pass, u *analyze.Unit, ch elfdiff.Change, before, after *
 type callback struct{ to, place string }
 
 // callbacks are the functions that a function leaves to a grace period, by name.
-func callbacks(o *code.Object, id model.FuncID, kind kfuncs.Grace) map[string]callback {
+func callbacks(obj *code.Object, id model.FuncID, kind kfuncs.Grace) map[string]callback {
 	out := map[string]callback{}
-	for _, r := range o.Model.CodeRefs {
-		if r.In != id || r.Call == 0 {
+	for _, ref := range obj.Model.CodeRefs {
+		if ref.In != id || ref.Call == 0 {
 			continue
 		}
-		for _, c := range o.Model.Calls(id) {
-			if c.Site != r.Call || c.Target == model.NoFunc {
+		for _, c := range obj.Model.Calls(id) {
+			if c.Site != ref.Call || c.Target == model.NoFunc {
 				continue
 			}
-			if to := o.Model.Func(c.Target).Name; kind.Asks(to) && kfuncs.Runs(to, int(r.Arg)) != "" {
-				out[o.Model.Func(r.Func).Name] = callback{to, o.Place(c.Site)}
+			if to := obj.Model.Func(c.Target).Name; kind.Asks(to) && kfuncs.Runs(to, int(ref.Arg)) != "" {
+				out[obj.Model.Func(ref.Func).Name] = callback{to, obj.Place(c.Site)}
 			}
 		}
 	}
@@ -196,39 +196,39 @@ type read struct {
 }
 
 // reads finds what lies behind pointers and is read, by name.
-func reads(o *code.Object, id model.FuncID) map[string]read {
-	flows := o.Flows()
-	f := flows.Flow(id)
-	if f == nil {
+func reads(obj *code.Object, id model.FuncID) map[string]read {
+	flows := obj.Flows()
+	flow := flows.Flow(id)
+	if flow == nil {
 		return nil
 	}
-	entry := flows.Entry(id, o.Open)
+	entry := flows.Entry(id, obj.Open)
 	out := map[string]read{}
-	for _, a := range f.Accesses {
-		if a.Path.Root != locks.RootGlobal && a.Path.Root != locks.RootArg || len(a.Path.Offs) < 2 || a.Write {
+	for _, access := range flow.Accesses {
+		if access.Path.Root != locks.RootGlobal && access.Path.Root != locks.RootArg || len(access.Path.Offs) < 2 || access.Write {
 			continue
 		}
-		name := o.PathName(a.Path)
+		name := obj.PathName(access.Path)
 		r := out[name]
-		r.open = o.Open(id)
+		r.open = obj.Open(id)
 		section, lock := false, false
-		for _, l := range slices.Concat(a.Held, entry) {
+		for _, l := range slices.Concat(access.Held, entry) {
 			section = section || l.Kind == locks.RCU || l.Kind == locks.SRCU
 			lock = lock || !l.Kind.Context() && l.Kind != locks.SRCU
 		}
 		switch {
 		case section && r.inside == "":
-			r.inside = o.Place(a.Site)
+			r.inside = obj.Place(access.Site)
 		case !section && !lock && r.outside == "":
-			r.outside = o.Place(a.Site)
+			r.outside = obj.Place(access.Site)
 		}
 		out[name] = r
 	}
 	return out
 }
 
-func readSide(p *analyze.Pass, u *analyze.Unit, ch elfdiff.Change, old, newer map[string]read, before *code.Object) {
-	f := finding.Finding{ID: finding.IDRCU, Severity: finding.Warning, Message: "reads outside of a read-side section what old code read inside only: it may be freed meanwhile",
+func readSide(pass *analyze.Pass, unit *analyze.Unit, ch elfdiff.Change, old, newer map[string]read, before *code.Object) {
+	found := finding.Finding{ID: finding.IDRCU, Severity: finding.Warning, Message: "reads outside of a read-side section what old code read inside only: it may be freed meanwhile",
 		Remedy: "move the read-side section around the access, or hold a reference"}
 	for _, name := range slices.Sorted(maps.Keys(newer)) {
 		x, y := old[name], newer[name]
@@ -237,17 +237,17 @@ func readSide(p *analyze.Pass, u *analyze.Unit, ch elfdiff.Change, old, newer ma
 		}
 		line := fmt.Sprintf("%s: inside before (%s), outside after (%s)", name, x.inside, y.outside)
 		if y.open {
-			f.Unknown = true
+			found.Unknown = true
 			line += "; whether callers are in a section is not known"
 		}
-		f.Evidence = append(f.Evidence, line)
+		found.Evidence = append(found.Evidence, line)
 	}
-	if len(f.Evidence) == 0 {
+	if len(found.Evidence) == 0 {
 		return
 	}
 	callers, _ := before.Callers(ch.Orig)
 	for _, a := range callers {
-		f.Who = append(f.Who, u.Name(a))
+		found.Who = append(found.Who, unit.Name(a))
 	}
-	p.ReportChange(u, ch, f)
+	pass.ReportChange(unit, ch, found)
 }

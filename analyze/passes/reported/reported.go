@@ -35,14 +35,14 @@ func run(p *analyze.Pass) error {
 
 // Finding says as a finding of the analysis what an earlier stage found: section and
 // file become evidence.
-func Finding(p *finding.Finding) finding.Finding {
-	f := *p
-	f.Section, f.Allowed = "", ""
-	if p.Section != "" {
-		f.Evidence = append(f.Evidence, "section "+p.Section)
+func Finding(found *finding.Finding) finding.Finding {
+	problem := *found
+	problem.Section, problem.Allowed = "", ""
+	if found.Section != "" {
+		problem.Evidence = append(problem.Evidence, "section "+found.Section)
 	}
-	if p.AboutFile() {
-		f.Evidence = append(f.Evidence, "file "+p.Symbol)
+	if found.AboutFile() {
+		problem.Evidence = append(problem.Evidence, "file "+found.Symbol)
 	}
-	return f
+	return problem
 }

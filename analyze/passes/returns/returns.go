@@ -21,18 +21,18 @@ func New() *analyze.Analyzer {
 	return &analyze.Analyzer{Name: "returns", Doc: analyze.PackageDoc(doc), Checks: analyze.Checks(finding.IDReturnContract), Run: run}
 }
 
-func run(p *analyze.Pass) error {
-	for _, u := range p.Units {
-		for _, ch := range u.Replace {
-			before, err := u.Before()
+func run(pass *analyze.Pass) error {
+	for _, unit := range pass.Units {
+		for _, ch := range unit.Replace {
+			before, err := unit.Before()
 			if err == nil {
 				var after *code.Object
-				if after, err = u.After(); err == nil {
-					err = compare(p, u, ch, before, after)
+				if after, err = unit.After(); err == nil {
+					err = compare(pass, unit, ch, before, after)
 				}
 			}
 			if err != nil {
-				p.ReportChange(u, ch, finding.Finding{ID: finding.IDReturnContract, Severity: finding.Note, Unknown: true, Evidence: []string{err.Error()},
+				pass.ReportChange(unit, ch, finding.Finding{ID: finding.IDReturnContract, Severity: finding.Note, Unknown: true, Evidence: []string{err.Error()},
 					Message: "what the function returns could not be found"})
 			}
 		}
@@ -42,7 +42,7 @@ func run(p *analyze.Pass) error {
 
 const maxErrno = 4095 // MAX_ERRNO, include/linux/err.h
 
-func compare(p *analyze.Pass, u *analyze.Unit, ch elfdiff.Change, before, after *code.Object) error {
+func compare(pass *analyze.Pass, unit *analyze.Unit, ch elfdiff.Change, before, after *code.Object) error {
 	bid, err := before.Func(ch.Orig)
 	if err != nil {
 		return err
@@ -62,7 +62,7 @@ func compare(p *analyze.Pass, u *analyze.Unit, ch elfdiff.Change, before, after 
 	if len(errnos) == 0 && !zero {
 		return nil
 	}
-	ignoring, dereferencing, unsure := callers(u, ch, before, bid)
+	ignoring, dereferencing, unsure := callers(unit, ch, before, bid)
 	evidence := []string{"returned constants before: " + list(old) + "; after: " + list(newer)}
 	if len(old.From) > 0 {
 		evidence = append(evidence, "it also passed on results of "+strings.Join(old.From, ", "))
@@ -70,44 +70,44 @@ func compare(p *analyze.Pass, u *analyze.Unit, ch elfdiff.Change, before, after 
 	if len(unsure) > 0 {
 		evidence = append(evidence, "not decided for the callers "+strings.Join(unsure, ", "))
 	}
-	if !u.Diff.Orig.Local(ch.Orig) {
+	if !unit.Diff.Orig.Local(ch.Orig) {
 		evidence = append(evidence, "callers in other object files were not looked at")
 	}
-	f := finding.Finding{ID: finding.IDReturnContract, Severity: finding.Warning, Evidence: evidence, Remedy: "patch these callers so that they check, or keep to what the function could return before"}
+	found := finding.Finding{ID: finding.IDReturnContract, Severity: finding.Warning, Evidence: evidence, Remedy: "patch these callers so that they check, or keep to what the function could return before"}
 	switch {
 	case len(dereferencing) > 0:
-		f.Message = fmt.Sprintf("can now return %s, and callers that are not patched use the result as an address without a test", words(errnos, zero))
-		f.Who = dereferencing
+		found.Message = fmt.Sprintf("can now return %s, and callers that are not patched use the result as an address without a test", words(errnos, zero))
+		found.Who = dereferencing
 	case len(errnos) > 0 && len(ignoring) > 0 && !negative(old):
-		f.Message = fmt.Sprintf("can now return %s, and callers that are not patched ignore the result", words(errnos, false))
-		f.Who = ignoring
+		found.Message = fmt.Sprintf("can now return %s, and callers that are not patched ignore the result", words(errnos, false))
+		found.Who = ignoring
 		if old.Other {
 			// It may have returned errors before, as results of others.
-			f.Severity, f.Unknown = finding.Note, true
+			found.Severity, found.Unknown = finding.Note, true
 		}
 	case len(errnos) > 0 && !old.Other && !negative(old):
-		f.Severity = finding.Note
-		f.Message = fmt.Sprintf("can now return %s, but returned only %s before: callers need not expect an error", words(errnos, false), list(old))
-		f.Remedy = "see whether the callers check for an error"
+		found.Severity = finding.Note
+		found.Message = fmt.Sprintf("can now return %s, but returned only %s before: callers need not expect an error", words(errnos, false), list(old))
+		found.Remedy = "see whether the callers check for an error"
 	default:
 		return nil // errors were returned before, or may have been: the contract is the same as far as it shows
 	}
-	p.ReportChange(u, ch, f)
+	pass.ReportChange(unit, ch, found)
 	return nil
 }
 
 // callers sorts the unpatched callers in the object by what they do.
-func callers(u *analyze.Unit, ch elfdiff.Change, o *code.Object, id model.FuncID) (ignoring, dereferencing, unsure []string) {
+func callers(u *analyze.Unit, ch elfdiff.Change, obj *code.Object, id model.FuncID) (ignoring, dereferencing, unsure []string) {
 	patched := map[string]bool{}
 	for _, c := range u.Replace {
 		patched[c.Name] = true
 	}
-	for c := range o.Model.Callers(id) {
-		name := o.Model.Func(c.Caller).Name
+	for c := range obj.Model.Callers(id) {
+		name := obj.Model.Func(c.Caller).Name
 		if patched[name] || name == ch.Name {
 			continue
 		}
-		switch o.ResultUse(c) {
+		switch obj.ResultUse(c) {
 		case code.UseIgnored:
 			ignoring = append(ignoring, name)
 		case code.UseDereferenced:

@@ -22,13 +22,13 @@ func New() *analyze.Analyzer {
 		Checks: analyze.Checks(finding.IDWriteProtected), Run: run}
 }
 
-func run(p *analyze.Pass) error {
-	for _, u := range p.Units {
+func run(pass *analyze.Pass) error {
+	for _, u := range pass.Units {
 		for _, ch := range u.Diff.Functions {
 			if ch.Kind == elfdiff.Removed || ch.Init {
 				continue
 			}
-			if err := function(p, u, ch); err != nil {
+			if err := function(pass, u, ch); err != nil {
 				return err
 			}
 		}
@@ -37,8 +37,8 @@ func run(p *analyze.Pass) error {
 }
 
 // function judges the stores that a function has after the patch and had not before.
-func function(p *analyze.Pass, u *analyze.Unit, ch elfdiff.Change) error {
-	after, err := u.After()
+func function(pass *analyze.Pass, unit *analyze.Unit, ch elfdiff.Change) error {
+	after, err := unit.After()
 	if err != nil {
 		return nil // what cannot be decoded is refused elsewhere
 	}
@@ -47,7 +47,7 @@ func function(p *analyze.Pass, u *analyze.Unit, ch elfdiff.Change) error {
 		return nil
 	}
 	var old []code.Store
-	before, err := u.Before()
+	before, err := unit.Before()
 	if err == nil && ch.Orig >= 0 {
 		old = storesOf(before, ch.Orig)
 	}
@@ -59,43 +59,43 @@ func function(p *analyze.Pass, u *analyze.Unit, ch elfdiff.Change) error {
 			continue
 		}
 		seen[st.To] = true
-		why, where, err := protected(p, u, st)
+		why, where, err := protected(pass, unit, st)
 		if err != nil {
 			return err
 		}
 		if why == "" {
 			continue
 		}
-		f := finding.Finding{ID: finding.IDWriteProtected, Severity: finding.Error,
+		found := finding.Finding{ID: finding.IDWriteProtected, Severity: finding.Error,
 			Message: fmt.Sprintf("function writes to %s, which lies in %s: %s, and the write faults", name, where, why),
 			Remedy:  "keep the value in a new variable, or change the code that reads " + name}
 		by := "an instruction writes to it"
 		if st.By != "" {
 			by = st.By + " is given its address"
 		}
-		f.Evidence = append(f.Evidence, fmt.Sprintf("%s at %s", by, after.Place(st.At)))
+		found.Evidence = append(found.Evidence, fmt.Sprintf("%s at %s", by, after.Place(st.At)))
 		if before != nil {
-			if others := othersThat(before, u, name); len(others) > 0 {
-				f.Severity = finding.Warning
-				f.Who = others
-				f.Evidence = append(f.Evidence, "others wrote to it before the patch too; they may run while booting only")
+			if others := othersThat(before, unit, name); len(others) > 0 {
+				found.Severity = finding.Warning
+				found.Who = others
+				found.Evidence = append(found.Evidence, "others wrote to it before the patch too; they may run while booting only")
 			}
 		}
-		p.ReportChange(u, ch, f)
+		pass.ReportChange(unit, ch, found)
 	}
 	return nil
 }
 
 // storesOf lists the stores of a function and its pieces.
-func storesOf(o *code.Object, root elfdiff.AtomID) []code.Store {
+func storesOf(obj *code.Object, root elfdiff.AtomID) []code.Store {
 	var out []code.Store
-	for i := range o.Atoms.Atoms {
+	for i := range obj.Atoms.Atoms {
 		a := elfdiff.AtomID(i)
-		if !o.Atoms.IsCode(a) || o.Atoms.Root(a) != root || o.Atoms.Atoms[i].Name == "" {
+		if !obj.Atoms.IsCode(a) || obj.Atoms.Root(a) != root || obj.Atoms.Atoms[i].Name == "" {
 			continue
 		}
-		if id, err := o.Func(a); err == nil {
-			out = append(out, o.Stores(id)...)
+		if id, err := obj.Func(a); err == nil {
+			out = append(out, obj.Stores(id)...)
 		}
 	}
 	return out
@@ -103,15 +103,15 @@ func storesOf(o *code.Object, root elfdiff.AtomID) []code.Store {
 
 // othersThat names functions of the object that wrote to a variable before the patch,
 // without those that only run while booting, loading or unloading.
-func othersThat(o *code.Object, u *analyze.Unit, variable string) []string {
+func othersThat(obj *code.Object, unit *analyze.Unit, variable string) []string {
 	var out []string
-	for i := range o.Atoms.Atoms {
+	for i := range obj.Atoms.Atoms {
 		a := elfdiff.AtomID(i)
-		if !o.Atoms.IsFunction(a) || o.Atoms.InitOnly(a) {
+		if !obj.Atoms.IsFunction(a) || obj.Atoms.InitOnly(a) {
 			continue
 		}
-		if slices.ContainsFunc(storesOf(o, a), func(s code.Store) bool { return code.Name(s.To) == variable }) {
-			out = append(out, u.Name(a))
+		if slices.ContainsFunc(storesOf(obj, a), func(s code.Store) bool { return code.Name(s.To) == variable }) {
+			out = append(out, unit.Name(a))
 		}
 	}
 	slices.Sort(out)
@@ -120,53 +120,53 @@ func othersThat(o *code.Object, u *analyze.Unit, variable string) []string {
 
 // protected says why a variable may not be written, and where it lies; "" when it
 // may, or when that is not known.
-func protected(p *analyze.Pass, u *analyze.Unit, st *code.Store) (why, where string, err error) {
+func protected(pass *analyze.Pass, unit *analyze.Unit, st *code.Store) (why, where string, err error) {
 	if st.Section != "" {
 		// The running kernel has the variable where it was before the patch.
 		section := st.Section
-		for i := range u.Diff.Patched.Atoms {
+		for i := range unit.Diff.Patched.Atoms {
 			b := elfdiff.AtomID(i)
-			if u.Diff.Patched.Atoms[i].Name != st.To || u.Diff.Patched.Section(b) != section {
+			if unit.Diff.Patched.Atoms[i].Name != st.To || unit.Diff.Patched.Section(b) != section {
 				continue
 			}
-			if a := u.Diff.OrigOf(b); a >= 0 {
-				section = u.Diff.Orig.Section(a)
+			if a := unit.Diff.OrigOf(b); a >= 0 {
+				section = unit.Diff.Orig.Section(a)
 			}
 		}
 		why, _ = elfdiff.WriteProtected(section)
 		return why, section, nil
 	}
-	if p.Kernel == nil {
+	if pass.Kernel == nil {
 		return "", "", nil
 	}
-	k, err := p.Kernel()
+	kern, err := pass.Kernel()
 	if err != nil {
 		return "", "", fmt.Errorf("look for %s in the kernel: %w", st.To, err)
 	}
-	if u.Owner != plan.Vmlinux && k.Module != nil {
-		if why, where := inModule(k.Module(u.Owner), st.To); where != "" {
+	if unit.Owner != plan.Vmlinux && kern.Module != nil {
+		if why, where := inModule(kern.Module(unit.Owner), st.To); where != "" {
 			return why, where, nil
 		}
 	}
-	if at, ok := k.Model.Prog.Lookup(st.To); ok {
-		why, where := inImage(k.Model.Prog, at)
+	if at, ok := kern.Model.Prog.Lookup(st.To); ok {
+		why, where := inImage(kern.Model.Prog, at)
 		return why, where, nil
 	}
-	if k.Exporter != nil {
-		why, where = inModule(k.Exporter(st.To), st.To)
+	if kern.Exporter != nil {
+		why, where = inModule(kern.Exporter(st.To), st.To)
 	}
 	return why, where, nil
 }
 
-func inModule(m *model.Model, name string) (why, where string) {
-	if m == nil {
+func inModule(mod *model.Model, name string) (why, where string) {
+	if mod == nil {
 		return "", ""
 	}
-	at, ok := m.Prog.Lookup(name)
+	at, ok := mod.Prog.Lookup(name)
 	if !ok {
 		return "", ""
 	}
-	seg, ok := m.Prog.SegmentAt(at)
+	seg, ok := mod.Prog.SegmentAt(at)
 	if !ok {
 		return "", ""
 	}

@@ -22,12 +22,12 @@ func New() *analyze.Analyzer {
 	return &analyze.Analyzer{Name: "selflock", Doc: analyze.PackageDoc(doc), Checks: analyze.Checks(finding.IDSelfDeadlock), Run: run}
 }
 
-func run(p *analyze.Pass) error {
-	for _, u := range p.Units {
-		if len(u.Replace) == 0 {
+func run(pass *analyze.Pass) error {
+	for _, unit := range pass.Units {
+		if len(unit.Replace) == 0 {
 			continue
 		}
-		before, after, ok := u.Sides()
+		before, after, ok := unit.Sides()
 		if !ok {
 			continue // other checks say that the object cannot be decoded
 		}
@@ -40,14 +40,14 @@ func run(p *analyze.Pass) error {
 			if known[d.key()] {
 				continue
 			}
-			if name := culprit(u, d); name != "" {
+			if name := culprit(unit, d); name != "" {
 				by[name] = append(by[name], d)
 			}
 		}
-		for _, ch := range u.Replace {
+		for _, ch := range unit.Replace {
 			if list := by[ch.Name]; len(list) > 0 {
-				report(p, u, ch, list)
-			} else if err := elsewhere(p, u, ch, before, after); err != nil {
+				report(pass, unit, ch, list)
+			} else if err := elsewhere(pass, unit, ch, before, after); err != nil {
 				return err
 			}
 		}
@@ -67,16 +67,16 @@ type deadlock struct {
 // key is the same in both builds when nothing changed.
 func (d *deadlock) key() string { return d.holder + " " + d.lock }
 
-func deadlocks(o *code.Object) []deadlock {
+func deadlocks(obj *code.Object) []deadlock {
 	var out []deadlock
-	flows := o.Flows()
-	for i := range o.Model.Funcs {
-		f := flows.Flow(o.ID(i))
+	flows := obj.Flows()
+	for i := range obj.Model.Funcs {
+		f := flows.Flow(obj.ID(i))
 		if f == nil {
 			continue
 		}
 		for _, a := range f.Again {
-			out = append(out, deadlock{Again: a, holder: o.Model.Funcs[i].Name, lock: o.LockName(a.Lock), at: o.Place(a.Site), sure: f.Unknown == 0})
+			out = append(out, deadlock{Again: a, holder: obj.Model.Funcs[i].Name, lock: obj.LockName(a.Lock), at: obj.Place(a.Site), sure: f.Unknown == 0})
 		}
 	}
 	return out
@@ -93,48 +93,48 @@ func culprit(u *analyze.Unit, d deadlock) string {
 	return ""
 }
 
-func report(p *analyze.Pass, u *analyze.Unit, ch elfdiff.Change, list []deadlock) {
-	f := finding.Finding{ID: finding.IDSelfDeadlock, Severity: finding.Warning,
+func report(pass *analyze.Pass, unit *analyze.Unit, ch elfdiff.Change, list []deadlock) {
+	found := finding.Finding{ID: finding.IDSelfDeadlock, Severity: finding.Warning,
 		Remedy: "take the lock out of the callers by patching them too (look for a follow-up or prerequisite of the patch), or call a variant that expects the lock to be held"}
 	self := true
-	for _, d := range list {
-		if !d.Read && d.sure {
-			f.Severity = finding.Error
+	for _, lock := range list {
+		if !lock.Read && lock.sure {
+			found.Severity = finding.Error
 		}
-		way := strings.Join(append([]string{d.holder}, d.Via...), " -> ")
-		line := fmt.Sprintf("%s holds %s and waits for it again at %s: %s", d.holder, d.lock, d.at, way)
-		if len(d.Via) > 0 {
-			if at := p.CallPlace(u, d.holder, d.Via[0]); at.Line > 0 {
+		way := strings.Join(append([]string{lock.holder}, lock.Via...), " -> ")
+		line := fmt.Sprintf("%s holds %s and waits for it again at %s: %s", lock.holder, lock.lock, lock.at, way)
+		if len(lock.Via) > 0 {
+			if at := pass.CallPlace(unit, lock.holder, lock.Via[0]); at.Line > 0 {
 				line += fmt.Sprintf(" (%s:%d)", at.File, at.Line)
 			}
 		}
-		if d.Read {
+		if lock.Read {
 			line += "; both times for reading"
 		}
-		f.Evidence = append(f.Evidence, line)
-		if d.holder != ch.Name && !slices.Contains(f.Who, d.holder) {
-			f.Who = append(f.Who, d.holder)
+		found.Evidence = append(found.Evidence, line)
+		if lock.holder != ch.Name && !slices.Contains(found.Who, lock.holder) {
+			found.Who = append(found.Who, lock.holder)
 		}
-		self = self && d.holder == ch.Name
+		self = self && lock.holder == ch.Name
 	}
 	switch {
-	case f.Severity == finding.Warning && !slices.ContainsFunc(list, func(d deadlock) bool { return !d.Read }):
-		f.Message = "newly takes a lock for reading that is already held for reading: a writer in between makes it deadlock"
-	case f.Severity == finding.Warning:
-		f.Unknown = true
-		f.Message = "newly takes a lock that may be held already; not everything could be followed"
+	case found.Severity == finding.Warning && !slices.ContainsFunc(list, func(d deadlock) bool { return !d.Read }):
+		found.Message = "newly takes a lock for reading that is already held for reading: a writer in between makes it deadlock"
+	case found.Severity == finding.Warning:
+		found.Unknown = true
+		found.Message = "newly takes a lock that may be held already; not everything could be followed"
 	case self:
-		f.Message = "newly takes a lock that it holds already: it waits for itself for ever"
+		found.Message = "newly takes a lock that it holds already: it waits for itself for ever"
 	default:
-		f.Message = "newly takes a lock that its callers hold already: they wait for themselves for ever"
+		found.Message = "newly takes a lock that its callers hold already: they wait for themselves for ever"
 	}
-	p.ReportChange(u, ch, f)
+	pass.ReportChange(unit, ch, found)
 }
 
 // elsewhere looks for callers in the rest of the kernel that hold what a
 // changed function newly takes.
-func elsewhere(p *analyze.Pass, u *analyze.Unit, ch elfdiff.Change, before, after *code.Object) error {
-	if u.Diff.Orig.Local(ch.Orig) || u.Owner != plan.Vmlinux || p.Kernel == nil {
+func elsewhere(pass *analyze.Pass, unit *analyze.Unit, ch elfdiff.Change, before, after *code.Object) error {
+	if unit.Diff.Orig.Local(ch.Orig) || unit.Owner != plan.Vmlinux || pass.Kernel == nil {
 		return nil
 	}
 	old, err := before.Func(ch.Orig)
@@ -145,47 +145,47 @@ func elsewhere(p *analyze.Pass, u *analyze.Unit, ch elfdiff.Change, before, afte
 	if err != nil {
 		return nil
 	}
-	x, y := before.Flows().Flow(old), after.Flows().Flow(id)
-	if x == nil || y == nil {
+	flow, y := before.Flows().Flow(old), after.Flows().Flow(id)
+	if flow == nil || y == nil {
 		return nil
 	}
 	var fresh []locks.Taken
 	for _, t := range y.Takes {
 		same := func(o locks.Taken) bool { return !o.Retaken && before.LockName(o.Lock) == after.LockName(t.Lock) }
-		if !t.Retaken && !slices.ContainsFunc(x.Takes, same) && t.Kind != locks.SRCU {
+		if !t.Retaken && !slices.ContainsFunc(flow.Takes, same) && t.Kind != locks.SRCU {
 			fresh = append(fresh, t)
 		}
 	}
 	if len(fresh) == 0 {
 		return nil
 	}
-	k, err := p.Kernel()
+	kern, err := pass.Kernel()
 	if err != nil {
 		return fmt.Errorf("look for callers in the kernel: %w", err)
 	}
-	f := finding.Finding{ID: finding.IDSelfDeadlock, Severity: finding.Error, Message: "newly takes a lock that callers elsewhere in the kernel hold already: they wait for themselves for ever",
+	found := finding.Finding{ID: finding.IDSelfDeadlock, Severity: finding.Error, Message: "newly takes a lock that callers elsewhere in the kernel hold already: they wait for themselves for ever",
 		Remedy: "take the lock out of the callers by patching them too, or call a variant that expects the lock to be held"}
-	for _, c := range k.CallsTo(ch.Name) {
-		if slices.ContainsFunc(u.Replace, func(ch elfdiff.Change) bool { return ch.Name == c.Caller }) {
+	for _, call := range kern.CallsTo(ch.Name) {
+		if slices.ContainsFunc(unit.Replace, func(ch elfdiff.Change) bool { return ch.Name == call.Caller }) {
 			continue
 		}
-		for _, t := range fresh {
-			lock, ok := k.Translate(after, t.Lock)
-			if !ok || len(t.When) > 0 {
+		for _, taken := range fresh {
+			lock, ok := kern.Translate(after, taken.Lock)
+			if !ok || len(taken.When) > 0 {
 				continue // depends on what the caller passes
 			}
-			for _, h := range c.As {
-				if locks.Same(h, lock) && !(h.Kind.Reads() && t.Kind.Reads()) {
-					f.Evidence = append(f.Evidence, fmt.Sprintf("%s holds %s at %s: %s", c.Caller, after.LockName(t.Lock), c.Place, strings.Join(append([]string{c.Caller, ch.Name}, t.Via...), " -> ")))
-					f.Who = append(f.Who, c.Caller)
+			for _, h := range call.As {
+				if locks.Same(h, lock) && !(h.Kind.Reads() && taken.Kind.Reads()) {
+					found.Evidence = append(found.Evidence, fmt.Sprintf("%s holds %s at %s: %s", call.Caller, after.LockName(taken.Lock), call.Place, strings.Join(append([]string{call.Caller, ch.Name}, taken.Via...), " -> ")))
+					found.Who = append(found.Who, call.Caller)
 				}
 			}
 		}
 	}
-	if len(f.Who) > 0 {
-		slices.Sort(f.Who)
-		f.Who = slices.Compact(f.Who)
-		p.ReportChange(u, ch, f)
+	if len(found.Who) > 0 {
+		slices.Sort(found.Who)
+		found.Who = slices.Compact(found.Who)
+		pass.ReportChange(unit, ch, found)
 	}
 	return nil
 }

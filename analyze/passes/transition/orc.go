@@ -24,10 +24,10 @@ type orc struct {
 }
 
 // orcEntries reads the unwind data of an object; nil when it has none.
-func orcEntries(f *elfobj.File) []orc {
+func orcEntries(elfFile *elfobj.File) []orc {
 	var ip, data *elfobj.Section
-	for i := range f.Sections {
-		switch s := &f.Sections[i]; s.Name {
+	for i := range elfFile.Sections {
+		switch s := &elfFile.Sections[i]; s.Name {
 		case ".orc_unwind_ip":
 			ip = s
 		case ".orc_unwind":
@@ -38,16 +38,16 @@ func orcEntries(f *elfobj.File) []orc {
 		return nil
 	}
 	var out []orc
-	for _, r := range ip.Relocs {
-		at := int(r.Off/4) * orcSize
-		if int(r.Sym) >= len(f.Symbols) || at+orcSize > len(data.Data) {
+	for _, rel := range ip.Relocs {
+		at := int(rel.Off/4) * orcSize
+		if int(rel.Sym) >= len(elfFile.Symbols) || at+orcSize > len(data.Data) {
 			continue
 		}
-		sym := &f.Symbols[r.Sym]
+		sym := &elfFile.Symbols[rel.Sym]
 		e := data.Data[at : at+orcSize]
 		// No register holds the previous stack pointer, and neither is it the end
 		// of the stack: then all type bits would not be zero, in either version.
-		out = append(out, orc{sym.Sec, sym.Value + uint64(r.Addend), e[4]&0xf == 0 && e[5] == 0})
+		out = append(out, orc{sym.Sec, sym.Value + uint64(rel.Addend), e[4]&0xf == 0 && e[5] == 0})
 	}
 	slices.SortStableFunc(out, func(a, b orc) int { return cmp.Or(cmp.Compare(a.sec, b.sec), cmp.Compare(a.off, b.off)) })
 	return out
@@ -55,24 +55,24 @@ func orcEntries(f *elfobj.File) []orc {
 
 // blind names a function that is called where the unwind data does not tell the
 // caller's frame; "" when it always does, or the object has no such data.
-func blind(o *code.Object, a elfdiff.AtomID) string {
-	entries := orcEntries(o.Atoms.File)
-	id, err := o.Func(a)
+func blind(obj *code.Object, at elfdiff.AtomID) string {
+	entries := orcEntries(obj.Atoms.File)
+	id, err := obj.Func(at)
 	if len(entries) == 0 || err != nil {
 		return ""
 	}
-	atom, f := &o.Atoms.Atoms[a], o.Model.Func(id)
-	for _, c := range o.Model.Calls(id) {
-		if c.Kind.IsTail() || c.Site < f.Addr || c.Site >= f.End || c.Kind == model.CallAlt {
+	atom, fn := &obj.Atoms.Atoms[at], obj.Model.Func(id)
+	for _, call := range obj.Model.Calls(id) {
+		if call.Kind.IsTail() || call.Site < fn.Addr || call.Site >= fn.End || call.Kind == model.CallAlt {
 			continue
 		}
 		name := "a function through a pointer"
-		if c.Target != model.NoFunc {
-			if name = o.Model.Func(c.Target).Name; name == "__fentry__" || o.Model.Func(c.Target).Flags&model.FuncNoReturn != 0 {
+		if call.Target != model.NoFunc {
+			if name = obj.Model.Func(call.Target).Name; name == "__fentry__" || obj.Model.Func(call.Target).Flags&model.FuncNoReturn != 0 {
 				continue
 			}
 		}
-		off := atom.Start + c.Site - f.Addr
+		off := atom.Start + call.Site - fn.Addr
 		i := sort.Search(len(entries), func(i int) bool {
 			return entries[i].sec > atom.Sec || entries[i].sec == atom.Sec && entries[i].off > off
 		}) - 1

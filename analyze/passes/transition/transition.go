@@ -26,37 +26,37 @@ func New() *analyze.Analyzer {
 
 const remedy = "patch a function that it calls instead, or one that returns between waits; else plan to restart what sleeps in it"
 
-func run(p *analyze.Pass) error {
-	if p.API != nil && !p.API.Consistency {
+func run(pass *analyze.Pass) error {
+	if pass.API != nil && !pass.API.Consistency {
 		return nil
 	}
-	for _, u := range p.Units {
-		if len(u.Replace) == 0 {
+	for _, unit := range pass.Units {
+		if len(unit.Replace) == 0 {
 			continue
 		}
-		before, err := u.Before()
+		before, err := unit.Before()
 		if err != nil {
 			continue // other checks say that the object cannot be decoded
 		}
-		after, err := u.After()
+		after, err := unit.After()
 		if err != nil {
 			continue
 		}
-		kernel, object, err := frames(p, u, before.Model)
+		kernel, object, err := frames(pass, unit, before.Model)
 		if err != nil {
-			p.Report(finding.Finding{ID: finding.IDSleepers, Severity: finding.Note, Unknown: true, Object: u.Owner, Unit: u.Object, Evidence: []string{err.Error()},
+			pass.Report(finding.Finding{ID: finding.IDSleepers, Severity: finding.Note, Unknown: true, Object: unit.Owner, Unit: unit.Object, Evidence: []string{err.Error()},
 				Message: "where tasks of the kernel sleep could not be found"})
 		}
-		for _, ch := range u.Replace {
-			place(p, u, ch)
-			reliable(p, u, ch, before, after)
+		for _, ch := range unit.Replace {
+			place(pass, unit, ch)
+			reliable(pass, unit, ch, before, after)
 			if id, err := before.Func(ch.Orig); err == nil {
-				if !endless(p, u, ch, before.Model, id, "before") {
+				if !endless(pass, unit, ch, before.Model, id, "before") {
 					if id, err := after.Func(ch.Patched); err == nil {
-						endless(p, u, ch, after.Model, id, "after")
+						endless(pass, unit, ch, after.Model, id, "after")
 					}
 				}
-				sleeps(p, u, ch, kernel, object, id)
+				sleeps(pass, unit, ch, kernel, object, id)
 			}
 		}
 	}
@@ -66,57 +66,57 @@ func run(p *analyze.Pass) error {
 // frames finds where tasks sleep: in the whole kernel, which knows the functions of
 // its own, and in an object that is not of it. After an error it is what the object
 // alone tells.
-func frames(p *analyze.Pass, u *analyze.Unit, m *model.Model) (kernel, object *stacks.Result, err error) {
+func frames(p *analyze.Pass, u *analyze.Unit, mod *model.Model) (kernel, object *stacks.Result, err error) {
 	if p.Stacks != nil {
 		if kernel, err = p.Stacks(); err == nil && u.Owner == plan.Vmlinux {
 			return kernel, kernel, nil
 		}
 	}
 	if err == nil {
-		object, err = stacks.Object(m, kernel)
+		object, err = stacks.Object(mod, kernel)
 	}
 	if err != nil {
 		kernel = nil
-		object, _ = stacks.Object(m, nil) // only a kernel can be missing
+		object, _ = stacks.Object(mod, nil) // only a kernel can be missing
 	}
 	return kernel, object, err
 }
 
 // sleeps reports tasks that sleep on the function's frame. The whole kernel
 // knows the functions of its own; those of a module only their object.
-func sleeps(p *analyze.Pass, u *analyze.Unit, ch elfdiff.Change, kernel, object *stacks.Result, inObject model.FuncID) {
-	r, id := object, inObject
-	if kernel != nil && u.Owner == plan.Vmlinux {
-		r = kernel
-		ids := kernel.Lookup(u.Name(ch.Orig))
+func sleeps(pass *analyze.Pass, unit *analyze.Unit, ch elfdiff.Change, kernel, object *stacks.Result, inObject model.FuncID) {
+	result, id := object, inObject
+	if kernel != nil && unit.Owner == plan.Vmlinux {
+		result = kernel
+		ids := kernel.Lookup(unit.Name(ch.Orig))
 		i := slices.IndexFunc(ids, func(id model.FuncID) bool { return kernel.Facts[id].Stays() })
 		if i < 0 {
 			return
 		}
 		id = ids[i]
 	}
-	f := &r.Facts[id]
-	if !f.Stays() {
+	fact := &result.Facts[id]
+	if !fact.Stays() {
 		return
 	}
-	switch f.Reason {
+	switch fact.Reason {
 	case stacks.Idle:
-		p.ReportChange(u, ch, finding.Finding{ID: finding.IDIdle, Severity: finding.Warning, Who: []string{"the idle task of every CPU"},
+		pass.ReportChange(unit, ch, finding.Finding{ID: finding.IDIdle, Severity: finding.Warning, Who: []string{"the idle task of every CPU"},
 			Message: "the function is part of the idle loop, which an idle CPU does not leave: it runs the old code until then", Remedy: remedy})
 		return
 	case stacks.Scheduler:
 		out := finding.Finding{ID: finding.IDIdle, Severity: finding.Note, Message: "the function is one of those that tasks wait in, for a short time only"}
-		if r.WaitsForever(id) {
+		if result.WaitsForever(id) {
 			out.Severity, out.Who, out.Remedy = finding.Error, []string{"every task that sleeps"}, "leave it as it is"
 			out.Message = "every sleeping task has this function on its stack: the transition cannot end"
 		}
-		p.ReportChange(u, ch, out)
+		pass.ReportChange(unit, ch, out)
 		return
 	}
-	out := finding.Finding{ID: finding.IDSleepers, Severity: finding.Note, Evidence: []string{strings.Join(r.Path(id), " → ")},
+	out := finding.Finding{ID: finding.IDSleepers, Severity: finding.Note, Evidence: []string{strings.Join(result.Path(id), " → ")},
 		Remedy: "none needed where the signal may interrupt the system calls; else " + remedy}
-	threads := r.ThreadsIn(id)
-	others, calls := r.Roots(id, 6)
+	threads := result.ThreadsIn(id)
+	others, calls := result.Roots(id, 6)
 	for _, s := range calls {
 		out.Who = append(out.Who, "system call "+s)
 	}
@@ -125,21 +125,21 @@ func sleeps(p *analyze.Pass, u *analyze.Unit, ch elfdiff.Change, kernel, object 
 		out.Severity, out.Remedy = finding.Warning, remedy
 		out.Who = append(slices.Clone(threads), out.Who...)
 		out.Message = "kernel threads sleep in this function without bound: the transition waits until they leave it"
-		if f.Reason == stacks.Loops || f.Reason == stacks.Waits && slices.Contains(r.ThreadNames(id), threads[0]) {
+		if fact.Reason == stacks.Loops || fact.Reason == stacks.Waits && slices.Contains(result.ThreadNames(id), threads[0]) {
 			out.Message = "it is the main loop of a kernel thread: the transition ends only when the thread does"
 		}
-	case !f.Sure:
+	case !fact.Sure:
 		out.Unknown = true
-		out.Message = "tasks may sleep in this function without bound, if the pointers, times and loops on the way are such; " + signal(p)
+		out.Message = "tasks may sleep in this function without bound, if the pointers, times and loops on the way are such; " + signal(pass)
 	default:
-		out.Message = "tasks may sleep in this function without bound; " + signal(p)
+		out.Message = "tasks may sleep in this function without bound; " + signal(pass)
 	}
 	if len(threads)+len(calls) == 0 {
 		for _, s := range others {
 			out.Who = append(out.Who, "perhaps thread function "+s)
 		}
 	}
-	p.ReportChange(u, ch, out)
+	pass.ReportChange(unit, ch, out)
 }
 
 // signal says what gets such tasks out of the kernel.
@@ -171,22 +171,22 @@ var sections = []struct{ name, what string }{
 
 // place reports by the section that the function was compiled into. The target
 // kernel knows better where a waiting function of the scheduler matters.
-func place(p *analyze.Pass, u *analyze.Unit, ch elfdiff.Change) {
-	sec := u.Diff.Orig.Atoms[ch.Orig].Sec
-	if int(sec) <= 0 || int(sec) >= len(u.Diff.Orig.File.Sections) {
+func place(pass *analyze.Pass, unit *analyze.Unit, ch elfdiff.Change) {
+	sec := unit.Diff.Orig.Atoms[ch.Orig].Sec
+	if int(sec) <= 0 || int(sec) >= len(unit.Diff.Orig.File.Sections) {
 		return
 	}
-	name := u.Diff.Orig.File.Sections[sec].Name
+	name := unit.Diff.Orig.File.Sections[sec].Name
 	for _, s := range sections {
-		if strings.HasPrefix(name, s.name) && (p.Stacks == nil || s.name != ".sched.text" && s.name != ".cpuidle.text" || u.Owner != plan.Vmlinux) {
-			p.ReportChange(u, ch, finding.Finding{ID: finding.IDIdle, Severity: finding.Warning, Evidence: []string{"section " + name},
+		if strings.HasPrefix(name, s.name) && (pass.Stacks == nil || s.name != ".sched.text" && s.name != ".cpuidle.text" || unit.Owner != plan.Vmlinux) {
+			pass.ReportChange(unit, ch, finding.Finding{ID: finding.IDIdle, Severity: finding.Warning, Evidence: []string{"section " + name},
 				Message: "the function belongs to " + s.what + ": tasks may be in it for as long as they sleep", Remedy: remedy})
 		}
 	}
 }
 
 // reliable looks at what objtool and its annotations say of the frame.
-func reliable(p *analyze.Pass, u *analyze.Unit, ch elfdiff.Change, before, after *code.Object) {
+func reliable(pass *analyze.Pass, unit *analyze.Unit, ch elfdiff.Change, before, after *code.Object) {
 	for _, side := range []struct {
 		o    *code.Object
 		a    elfdiff.AtomID
@@ -200,24 +200,24 @@ func reliable(p *analyze.Pass, u *analyze.Unit, ch elfdiff.Change, before, after
 		} else {
 			continue
 		}
-		p.ReportChange(u, ch, finding.Finding{ID: finding.IDUnreliableStack, Severity: finding.Warning, Evidence: []string{side.when + ": " + why},
+		pass.ReportChange(unit, ch, finding.Finding{ID: finding.IDUnreliableStack, Severity: finding.Warning, Evidence: []string{side.when + ": " + why},
 			Message: "the unwinder cannot walk the function's frame: a task that is in it counts as not ready", Remedy: "patch its callers instead, or change it so that its frame is ordinary"})
 		return
 	}
 }
 
 // marked reports whether the function is annotated as having a frame of its own kind.
-func marked(o *elfdiff.Object, id elfdiff.AtomID) bool {
-	a := &o.Atoms[id]
-	for i := range o.File.Sections {
-		s := &o.File.Sections[i]
+func marked(elfObj *elfdiff.Object, id elfdiff.AtomID) bool {
+	atom := &elfObj.Atoms[id]
+	for i := range elfObj.File.Sections {
+		s := &elfObj.File.Sections[i]
 		if s.Name != ".discard.func_stack_frame_non_standard" {
 			continue
 		}
 		for _, r := range s.Relocs {
-			sym := &o.File.Symbols[r.Sym]
+			sym := &elfObj.File.Symbols[r.Sym]
 			at := sym.Value + uint64(r.Addend)
-			if sym.Sec == a.Sec && at >= a.Start && at < a.End {
+			if sym.Sec == atom.Sec && at >= atom.Start && at < atom.End {
 				return true
 			}
 		}

@@ -37,17 +37,17 @@ type node struct {
 }
 
 func newLivepatch(units []*analyze.Unit) *livepatch {
-	l := &livepatch{globals: map[string]node{}}
+	live := &livepatch{globals: map[string]node{}}
 	for _, au := range units {
-		o, err := au.After()
+		obj, err := au.After()
 		if err != nil {
 			continue // other checks say that the object cannot be decoded
 		}
-		u := &unit{Unit: au, o: o, replaced: map[model.FuncID]elfdiff.Change{}, fresh: map[model.FuncID]elfdiff.Change{}}
+		object := &unit{Unit: au, o: obj, replaced: map[model.FuncID]elfdiff.Change{}, fresh: map[model.FuncID]elfdiff.Change{}}
 		for _, ch := range au.Replace {
 			if ch.Patched >= 0 {
-				if id, err := o.Func(ch.Patched); err == nil {
-					u.replaced[id] = ch
+				if id, err := obj.Func(ch.Patched); err == nil {
+					object.replaced[id] = ch
 				}
 			}
 		}
@@ -55,20 +55,20 @@ func newLivepatch(units []*analyze.Unit) *livepatch {
 			if ch.Kind != elfdiff.New || ch.Init {
 				continue
 			}
-			if id, err := o.Func(ch.Patched); err == nil {
-				u.fresh[id] = ch
-				if !o.Atoms.Local(ch.Patched) {
-					l.globals[ch.Name] = node{u, id}
+			if id, err := obj.Func(ch.Patched); err == nil {
+				object.fresh[id] = ch
+				if !obj.Atoms.Local(ch.Patched) {
+					live.globals[ch.Name] = node{object, id}
 				}
 			}
 		}
-		if len(u.replaced)+len(u.fresh) == 0 {
+		if len(object.replaced)+len(object.fresh) == 0 {
 			continue
 		}
-		u.protect()
-		l.units = append(l.units, u)
+		object.protect()
+		live.units = append(live.units, object)
 	}
-	return l
+	return live
 }
 
 // ask lets a kernel tell of what the objects that were looked at do not know.
@@ -101,14 +101,14 @@ func (u *unit) seen(c *model.Call) bool {
 // such until a call says otherwise.
 func (u *unit) protect() {
 	u.protected = map[model.FuncID]bool{}
-	m := u.o.Model
+	mod := u.o.Model
 	for _, set := range []map[model.FuncID]elfdiff.Change{u.replaced, u.fresh} {
 		for id, ch := range set {
 			called := false
-			for range m.Callers(id) {
+			for range mod.Callers(id) {
 				called = true
 			}
-			if called && u.o.Atoms.Local(ch.Patched) && !m.AddressTaken(id) {
+			if called && u.o.Atoms.Local(ch.Patched) && !mod.AddressTaken(id) {
 				u.protected[id] = true
 			}
 		}
@@ -116,7 +116,7 @@ func (u *unit) protect() {
 	for changed := true; changed; {
 		changed = false
 		for id := range u.protected {
-			for c := range m.Callers(id) {
+			for c := range mod.Callers(id) {
 				if !u.seen(c) && !u.protected[c.Caller] {
 					delete(u.protected, id)
 					changed = true
@@ -128,14 +128,14 @@ func (u *unit) protect() {
 }
 
 // callee is the function of the livepatch that a call leads to, if any.
-func (l *livepatch) callee(u *unit, c *model.Call) (node, bool) {
-	if c.Target == model.NoFunc {
+func (l *livepatch) callee(object *unit, call *model.Call) (node, bool) {
+	if call.Target == model.NoFunc {
 		return node{}, false
 	}
-	if u.travels(c.Target) {
-		return node{u, c.Target}, true
+	if object.travels(call.Target) {
+		return node{object, call.Target}, true
 	}
-	f := u.o.Model.Func(c.Target)
+	f := object.o.Model.Func(call.Target)
 	if f.Flags&model.FuncExtern == 0 {
 		return node{}, false
 	}
@@ -155,30 +155,30 @@ func (l *livepatch) search() []*helper {
 	found := map[node]*helper{}
 	var out []*helper
 	of := func(n node, ch elfdiff.Change) *helper {
-		f := found[n]
-		if f == nil {
-			f = &helper{unit: n.u, change: ch, from: map[string]bool{}}
-			found[n] = f
-			out = append(out, f)
+		reached := found[n]
+		if reached == nil {
+			reached = &helper{unit: n.u, change: ch, from: map[string]bool{}}
+			found[n] = reached
+			out = append(out, reached)
 		}
-		return f
+		return reached
 	}
-	for _, u := range l.units {
-		for i := range u.o.Model.Funcs {
-			id := u.o.ID(i)
-			if _, replaced := u.replaced[id]; !replaced || u.protected[id] {
+	for _, object := range l.units {
+		for i := range object.o.Model.Funcs {
+			id := object.o.ID(i)
+			if _, replaced := object.replaced[id]; !replaced || object.protected[id] {
 				continue
 			}
-			calls := u.o.Model.Calls(id)
+			calls := object.o.Model.Calls(id)
 			for i := range calls {
 				c := &calls[i]
-				to, own := l.callee(u, c)
-				if change, helper := to.u.helper(to.id); own && helper && !u.seen(c) {
-					l.follow(of(to, change), &step{u: u, call: c})
+				to, own := l.callee(object, c)
+				if change, helper := to.u.helper(to.id); own && helper && !object.seen(c) {
+					l.follow(of(to, change), &step{u: object, call: c})
 				}
 			}
-			for to, c := range u.handed(id) {
-				l.follow(of(to, u.fresh[to.id]), &step{u: u, call: c, to: to})
+			for to, c := range object.handed(id) {
+				l.follow(of(to, object.fresh[to.id]), &step{u: object, call: c, to: to})
 			}
 		}
 	}
@@ -238,7 +238,7 @@ func (l *livepatch) next(s *step) (node, bool) {
 
 // follow looks at everything that runs from a step on without a replaced function
 // on the stack that is seen, and notes where it may sleep.
-func (l *livepatch) follow(f *helper, first *step) {
+func (l *livepatch) follow(reached *helper, first *step) {
 	type state struct {
 		node
 		below bool
@@ -249,20 +249,20 @@ func (l *livepatch) follow(f *helper, first *step) {
 	}
 	seen := map[state]bool{}
 	for todo := []*step{first}; len(todo) > 0; todo = todo[1:] {
-		s := todo[0]
-		to, own := l.next(s)
+		path := todo[0]
+		to, own := l.next(path)
 		switch {
-		case !own && s.below:
-			f.add(s, from)
-		case own && !seen[state{to, s.below}]:
-			seen[state{to, s.below}] = true
-			if _, replaced := to.u.replaced[to.id]; replaced && !s.below {
+		case !own && path.below:
+			reached.add(path, from)
+		case own && !seen[state{to, path.below}]:
+			seen[state{to, path.below}] = true
+			if _, replaced := to.u.replaced[to.id]; replaced && !path.below {
 				break // it is looked at by itself
 			}
 			calls := to.u.o.Model.Calls(to.id)
 			for i := range calls {
 				if next := &calls[i]; !to.u.seen(next) {
-					todo = append(todo, &step{u: to.u, call: next, prev: s, below: s.below || !next.Kind.IsTail()})
+					todo = append(todo, &step{u: to.u, call: next, prev: path, below: path.below || !next.Kind.IsTail()})
 				}
 			}
 		}

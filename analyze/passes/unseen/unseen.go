@@ -21,25 +21,25 @@ func New() *analyze.Analyzer {
 	return &analyze.Analyzer{Name: "unseen", Doc: analyze.PackageDoc(doc), Checks: analyze.Checks(finding.IDUnseenSleep), Run: run}
 }
 
-func run(p *analyze.Pass) error {
-	if p.API != nil && !p.API.Consistency {
+func run(pass *analyze.Pass) error {
+	if pass.API != nil && !pass.API.Consistency {
 		return nil // no stack is checked
 	}
-	l := newLivepatch(p.Units)
-	found := l.search()
+	live := newLivepatch(pass.Units)
+	found := live.search()
 	if !slices.ContainsFunc(found, func(f *helper) bool { return f.answer != sleeps.Never }) {
 		return nil
 	}
-	if p.Kernel != nil { // it may know what the objects do not
-		k, err := p.Kernel()
+	if pass.Kernel != nil { // it may know what the objects do not
+		k, err := pass.Kernel()
 		if err != nil {
 			return fmt.Errorf("look for sleeping functions in the kernel: %w", err)
 		}
-		l.ask(k)
-		found = l.search()
+		live.ask(k)
+		found = live.search()
 	}
 	for _, f := range found {
-		f.report(p)
+		f.report(pass)
 	}
 	return nil
 }
@@ -55,24 +55,24 @@ type helper struct {
 }
 
 // add notes a call out of the livepatch, and the function on which it all began.
-func (f *helper) add(s *step, from string) {
-	a := s.answer()
-	switch a {
+func (f *helper) add(path *step, from string) {
+	answer := path.answer()
+	switch answer {
 	case sleeps.Never:
 		return
 	case sleeps.May:
-		f.sleeps = append(f.sleeps, s)
+		f.sleeps = append(f.sleeps, path)
 	default:
-		f.unknown = append(f.unknown, s)
+		f.unknown = append(f.unknown, path)
 	}
-	f.answer = max(f.answer, a)
+	f.answer = max(f.answer, answer)
 	f.from[from] = true
 }
 
 // shown is how many ways a finding names.
 const shown = 4
 
-func (f *helper) report(p *analyze.Pass) {
+func (f *helper) report(pass *analyze.Pass) {
 	if f.answer == sleeps.Never {
 		return
 	}
@@ -94,5 +94,5 @@ func (f *helper) report(p *analyze.Pass) {
 	if n := len(ways) - shown; n > 0 {
 		out.Evidence = append(out.Evidence, fmt.Sprintf("and %d more", n))
 	}
-	p.ReportChange(f.unit.Unit, f.change, out)
+	pass.ReportChange(f.unit.Unit, f.change, out)
 }

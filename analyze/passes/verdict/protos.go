@@ -12,9 +12,9 @@ import (
 // protos tells the parameters of functions: from the object's debug information
 // where it has some, else from the kernel's own types. A function that a module
 // defines is not the kernel's of the same name.
-func protos(p *analyze.Pass, u *analyze.Unit) func(string) (equiv.Proto, bool) {
+func protos(pass *analyze.Pass, unit *analyze.Unit) func(string) (equiv.Proto, bool) {
 	own := sync.OnceValue(func() map[string]types.Proto {
-		m, err := types.Protos(u.Diff.Orig.File)
+		m, err := types.Protos(unit.Diff.Orig.File)
 		if err != nil {
 			return nil // without: the registers are compared
 		}
@@ -22,8 +22,8 @@ func protos(p *analyze.Pass, u *analyze.Unit) func(string) (equiv.Proto, bool) {
 	})
 	defined := sync.OnceValue(func() map[string]bool {
 		m := map[string]bool{}
-		for i := range u.Diff.Orig.Atoms {
-			m[u.Diff.Orig.Atoms[i].Name] = true
+		for i := range unit.Diff.Orig.Atoms {
+			m[unit.Diff.Orig.Atoms[i].Name] = true
 		}
 		return m
 	})
@@ -31,10 +31,10 @@ func protos(p *analyze.Pass, u *analyze.Unit) func(string) (equiv.Proto, bool) {
 		if x, ok := own()[name]; ok {
 			return sizes(x)
 		}
-		if p.Kernel == nil || u.Owner != plan.Vmlinux && defined()[name] {
+		if pass.Kernel == nil || unit.Owner != plan.Vmlinux && defined()[name] {
 			return equiv.Proto{}, false
 		}
-		k, err := p.Kernel()
+		k, err := pass.Kernel()
 		if err != nil || k == nil {
 			return equiv.Proto{}, false
 		}

@@ -14,18 +14,18 @@ import (
 // that tasks need not be waited for, where the target's interface can say so, and that
 // the transition may be forced, which loaders read from the module. The notes say where
 // the wish and the verdict, or the interface, part.
-func Record(p *plan.Plan, findings []finding.Finding, api klpapi.API, immediate bool) (notes []string) {
+func Record(planned *plan.Plan, findings []finding.Finding, api klpapi.API, immediate bool) (notes []string) {
 	// A verdict without its proofs is none.
-	p.Proofs = proofs(p, findings, finding.IDForce)
-	p.Force = p.Proofs != nil
-	proven := proofs(p, findings, finding.IDImmediate) != nil
+	planned.Proofs = proofs(planned, findings, finding.IDForce)
+	planned.Force = planned.Proofs != nil
+	proven := proofs(planned, findings, finding.IDImmediate) != nil
 
 	want := immediate || proven
-	p.Immediate = want && api.PatchImmediate
-	for i := range p.Objects {
-		for j := range p.Objects[i].Funcs {
+	planned.Immediate = want && api.PatchImmediate
+	for i := range planned.Objects {
+		for j := range planned.Objects[i].Funcs {
 			// What the author of the patch asked for function by function stays.
-			f := &p.Objects[i].Funcs[j]
+			f := &planned.Objects[i].Funcs[j]
 			f.Immediate = f.Immediate || want && !api.PatchImmediate && api.FuncImmediate
 		}
 	}
@@ -40,22 +40,22 @@ func Record(p *plan.Plan, findings []finding.Finding, api klpapi.API, immediate 
 
 // proofs returns the certificates of a verdict that was given; nil when it was
 // not, or when a function that the plan replaces has none.
-func proofs(p *plan.Plan, findings []finding.Finding, id finding.ID) []json.RawMessage {
+func proofs(planned *plan.Plan, findings []finding.Finding, id finding.ID) []json.RawMessage {
 	i := slices.IndexFunc(findings, func(f finding.Finding) bool { return f.ID == id && f.Given })
 	if i < 0 || slices.ContainsFunc(findings, func(f finding.Finding) bool { return f.Severity >= finding.Warning }) {
 		return nil // a later stage may have found something meanwhile
 	}
 	var out []json.RawMessage
 	proven := map[string]int{}
-	for _, c := range analyze.Proofs(&findings[i]) {
-		text, err := json.Marshal(c)
+	for _, cert := range analyze.Proofs(&findings[i]) {
+		text, err := json.Marshal(cert)
 		if err != nil {
 			return nil
 		}
 		out = append(out, text)
-		proven[c.Function]++
+		proven[cert.Function]++
 	}
-	for _, o := range p.Objects {
+	for _, o := range planned.Objects {
 		for _, f := range o.Funcs {
 			if proven[f.Name]--; proven[f.Name] < 0 {
 				return nil

@@ -15,13 +15,13 @@ var reader = regexp.MustCompile(`(?i)\b(\w*(?:read|read[bwlq]|read(?:8|16|32|64)
 // registers lists what the patches newly read that may be a register of a device.
 func registers(p *analyze.Pass) []string {
 	var out []string
-	for _, f := range p.Files {
-		lines := strings.Split(string(f.New), "\n")
-		for _, h := range f.Hunks {
+	for _, file := range p.Files {
+		lines := strings.Split(string(file.New), "\n")
+		for _, h := range file.Hunks {
 			for i := h.NewStart - 1; i >= 0 && i < h.NewStart-1+h.NewLines && i < len(lines); i++ {
 				for _, m := range reader.FindAllStringSubmatch(lines[i], -1) {
 					if !kfuncs.ReadsMemory(m[1]) {
-						out = append(out, f.Path+": the patch calls "+m[1]+", which may read a register of a device; devices may take that as an order")
+						out = append(out, file.Path+": the patch calls "+m[1]+", which may read a register of a device; devices may take that as an order")
 					}
 				}
 			}

@@ -29,19 +29,19 @@ type changed struct {
 	change elfdiff.Change
 }
 
-func run(p *analyze.Pass) error {
-	funcs := replaced(p)
-	against := slices.Concat(travels(p), findings(p), registers(p))
+func run(pass *analyze.Pass) error {
+	funcs := replaced(pass)
+	against := slices.Concat(travels(pass), findings(pass), registers(pass))
 	if len(funcs) == 0 {
-		if len(against) == 0 || !anyChange(p) {
+		if len(against) == 0 || !anyChange(pass) {
 			return nil // nothing is patched
 		}
 	}
 	var proofs []*equiv.Certificate
 	if len(against) == 0 {
-		proofs, against = prove(p, funcs)
+		proofs, against = prove(pass, funcs)
 	}
-	for _, v := range []struct {
+	for _, verdict := range []struct {
 		id                finding.ID
 		safe, not, remedy string
 	}{
@@ -51,23 +51,23 @@ func run(p *analyze.Pass) error {
 		{finding.IDForce, "safe to force", "no proof that its transition may be forced",
 			"a forced livepatch can never be unloaded: force only a transition that does not end"},
 	} {
-		f := finding.Finding{ID: v.id, Severity: finding.Note}
+		found := finding.Finding{ID: verdict.id, Severity: finding.Note}
 		if len(funcs) == 1 {
-			f.Symbol, f.Object, f.Unit = funcs[0].change.Name, funcs[0].unit.Owner, funcs[0].unit.Object
+			found.Symbol, found.Object, found.Unit = funcs[0].change.Name, funcs[0].unit.Owner, funcs[0].unit.Object
 		}
 		switch {
 		case len(against) == 0:
-			f.Given, f.Message, f.Remedy, f.Detail = true,
-				v.safe+": each function does what it did before, but for what the proof names", v.remedy, proofs
+			found.Given, found.Message, found.Remedy, found.Detail = true,
+				verdict.safe+": each function does what it did before, but for what the proof names", verdict.remedy, proofs
 			for _, c := range proofs {
-				f.Evidence = append(f.Evidence, c.Words()...)
+				found.Evidence = append(found.Evidence, c.Words()...)
 			}
-		case v.id == finding.IDImmediate:
-			f.Message, f.Evidence = v.not+": "+against[0], against[1:]
+		case verdict.id == finding.IDImmediate:
+			found.Message, found.Evidence = verdict.not+": "+against[0], against[1:]
 		default:
-			f.Message = v.not + ", for the same reasons"
+			found.Message = verdict.not + ", for the same reasons"
 		}
-		p.Report(f)
+		pass.Report(found)
 	}
 	return nil
 }
@@ -92,11 +92,11 @@ func anyChange(p *analyze.Pass) bool {
 // is about functions alone.
 func travels(p *analyze.Pass) []string {
 	var out []string
-	for _, u := range p.Units {
-		if u.New {
-			out = append(out, "a new object file travels along: "+u.Object)
+	for _, unit := range p.Units {
+		if unit.New {
+			out = append(out, "a new object file travels along: "+unit.Object)
 		}
-		for _, ch := range slices.Concat(u.Diff.Functions, u.Diff.Data) {
+		for _, ch := range slices.Concat(unit.Diff.Functions, unit.Diff.Data) {
 			name := ch.Name
 			if name == "" {
 				name = "nameless data in " + ch.Section
@@ -109,7 +109,7 @@ func travels(p *analyze.Pass) []string {
 			case ch.Kind == elfdiff.Removed:
 				out = append(out, "code or data is gone: "+name)
 			}
-			if ch.Kind == elfdiff.Changed && slices.ContainsFunc(u.Diff.Data,
+			if ch.Kind == elfdiff.Changed && slices.ContainsFunc(unit.Diff.Data,
 				func(d elfdiff.Change) bool { return d.Name == ch.Name && d.Orig == ch.Orig }) {
 				out = append(out, "data changes: "+name)
 			}
@@ -117,7 +117,7 @@ func travels(p *analyze.Pass) []string {
 				out = append(out, "code or data that is used only while booting, loading or unloading changes: "+name)
 			}
 		}
-		if len(u.Diff.Callbacks()) > 0 {
+		if len(unit.Diff.Callbacks()) > 0 {
 			out = append(out, "callbacks run when the livepatch is loaded or disabled")
 		}
 	}
@@ -127,19 +127,19 @@ func travels(p *analyze.Pass) []string {
 
 // findings lists what stands against a verdict, accepted or not: warnings and
 // errors of any check, all that is said about consistency, and what could not be decided.
-func findings(p *analyze.Pass) []string {
+func findings(pass *analyze.Pass) []string {
 	var out []string
 	said := map[finding.ID]bool{}
-	for _, a := range p.Analyzer.Requires {
-		for _, f := range p.Found(a) {
+	for _, a := range pass.Analyzer.Requires {
+		for _, f := range pass.Found(a) {
 			if f.Severity >= finding.Warning || f.Unknown || f.ID.Group() == finding.Consistency {
 				out = append(out, f.Line())
 				said[f.ID] = true
 			}
 		}
 	}
-	for i := range p.Problems {
-		if x := &p.Problems[i]; x.Severity >= finding.Warning && !said[x.ID] {
+	for i := range pass.Problems {
+		if x := &pass.Problems[i]; x.Severity >= finding.Warning && !said[x.ID] {
 			out = append(out, string(x.ID)+": "+x.Message)
 			said[x.ID] = true
 		}
@@ -148,19 +148,19 @@ func findings(p *analyze.Pass) []string {
 }
 
 // prove looks for a certificate of each function.
-func prove(p *analyze.Pass, funcs []changed) (proofs []*equiv.Certificate, against []string) {
+func prove(pass *analyze.Pass, funcs []changed) (proofs []*equiv.Certificate, against []string) {
 	sources := map[*analyze.Unit]func(bool, elfdiff.AtomID, uint64) string{}
-	for _, c := range funcs {
-		if names := c.unit.Joined[c.change.Orig]; len(names) > 0 {
-			against = append(against, c.change.Name+": must switch together with "+strings.Join(names, ", "))
+	for _, change := range funcs {
+		if names := change.unit.Joined[change.change.Orig]; len(names) > 0 {
+			against = append(against, change.change.Name+": must switch together with "+strings.Join(names, ", "))
 			continue
 		}
-		if sources[c.unit] == nil {
-			sources[c.unit] = source(c.unit)
+		if sources[change.unit] == nil {
+			sources[change.unit] = source(change.unit)
 		}
-		proof, err := equiv.Prove(c.unit.Diff, c.change, equiv.Options{Proto: protos(p, c.unit), Source: sources[c.unit]})
+		proof, err := equiv.Prove(change.unit.Diff, change.change, equiv.Options{Proto: protos(pass, change.unit), Source: sources[change.unit]})
 		if err != nil {
-			against = append(against, c.change.Name+obstacle(err))
+			against = append(against, change.change.Name+obstacle(err))
 			continue
 		}
 		proofs = append(proofs, proof)
@@ -179,14 +179,14 @@ func source(u *analyze.Unit) func(after bool, part elfdiff.AtomID, off uint64) s
 		if after {
 			side = 1
 		}
-		o := objects[side]
+		elfObj := objects[side]
 		if lines[side] == nil {
 			var err error
-			if lines[side], err = types.ReadLines(o.File); err != nil {
+			if lines[side], err = types.ReadLines(elfObj.File); err != nil {
 				lines[side] = &types.Lines{}
 			}
 		}
-		file, line, ok := lines[side].At(o.Atoms[part].Sec, o.Atoms[part].Base+off)
+		file, line, ok := lines[side].At(elfObj.Atoms[part].Sec, elfObj.Atoms[part].Base+off)
 		if !ok {
 			return ""
 		}
