@@ -39,13 +39,13 @@ func FindShell() (string, error) {
 
 // IsScript reports whether a file begins as a script does.
 func IsScript(name string) (bool, error) {
-	f, err := os.Open(name)
+	file, err := os.Open(name)
 	if err != nil {
 		return false, err
 	}
-	defer f.Close()
+	defer file.Close()
 	b := make([]byte, 2)
-	n, err := f.Read(b)
+	n, err := file.Read(b)
 	return n == 2 && string(b) == "#!", err
 }
 
@@ -113,12 +113,12 @@ func WithLibraries(files []vm.File) ([]vm.File, error) {
 
 // libraries lists the loader and the libraries that an executable or a library names.
 func libraries(name string) (needed []string, dynamic bool, err error) {
-	f, err := elf.Open(name)
+	elfFile, err := elf.Open(name)
 	if err != nil {
 		return nil, false, err
 	}
-	defer f.Close()
-	for _, p := range f.Progs {
+	defer elfFile.Close()
+	for _, p := range elfFile.Progs {
 		if p.Type != elf.PT_INTERP {
 			continue
 		}
@@ -128,7 +128,7 @@ func libraries(name string) (needed []string, dynamic bool, err error) {
 		}
 		needed, dynamic = append(needed, strings.TrimRight(string(b), "\x00")), true
 	}
-	libs, err := f.ImportedLibraries()
+	libs, err := elfFile.ImportedLibraries()
 	if err != nil {
 		return nil, false, err
 	}

@@ -50,52 +50,52 @@ type BootError struct{ Why string }
 func (e *BootError) Error() string { return "the kernel does not boot in the VM: " + e.Why }
 
 // Run makes the trial. The error is for what keeps it from being made.
-func Run(ctx context.Context, o Options) (*Report, error) {
-	var n names
+func Run(ctx context.Context, opts Options) (*Report, error) {
+	var modules names
 	var err error
-	if n.module, err = vm.ModuleName(o.Module); err != nil {
+	if modules.module, err = vm.ModuleName(opts.Module); err != nil {
 		return nil, err
 	}
-	if o.Old != "" {
-		if n.old, err = vm.ModuleName(o.Old); err != nil {
+	if opts.Old != "" {
+		if modules.old, err = vm.ModuleName(opts.Old); err != nil {
 			return nil, err
 		}
-		if n.old == n.module {
-			return nil, fmt.Errorf("%s and %s have one name, %s: a kernel cannot hold both", o.Old, o.Module, n.module)
+		if modules.old == modules.module {
+			return nil, fmt.Errorf("%s and %s have one name, %s: a kernel cannot hold both", opts.Old, opts.Module, modules.module)
 		}
 	}
-	r := &Report{Schema: Schema, Module: o.Module, Release: o.VM.Release}
-	if o.RootFS != "" {
-		o.VM.Disks = append(o.VM.Disks, vm.Disk{Path: o.RootFS, Snapshot: true})
+	report := &Report{Schema: Schema, Module: opts.Module, Release: opts.VM.Release}
+	if opts.RootFS != "" {
+		opts.VM.Disks = append(opts.VM.Disks, vm.Disk{Path: opts.RootFS, Snapshot: true})
 	}
-	if o.Reproducer != "" {
-		res, err := boot(ctx, &o, r, o.without())
+	if opts.Reproducer != "" {
+		res, err := boot(ctx, &opts, report, opts.without())
 		if err != nil {
-			return r, err
+			return report, err
 		}
-		r.without(res)
+		report.without(res)
 	}
-	res, err := boot(ctx, &o, r, o.with(n))
+	res, err := boot(ctx, &opts, report, opts.with(modules))
 	if err != nil {
-		return r, err
+		return report, err
 	}
-	r.with(&o, res)
-	r.Passed = true
-	for i := range r.Checks {
-		r.Passed = r.Passed && r.Checks[i].Outcome != Failed
+	report.with(&opts, res)
+	report.Passed = true
+	for i := range report.Checks {
+		report.Passed = report.Passed && report.Checks[i].Outcome != Failed
 	}
-	return r, nil
+	return report, nil
 }
 
-func boot(ctx context.Context, o *Options, r *Report, s vm.Script) (*vm.Result, error) {
+func boot(ctx context.Context, o *Options, report *Report, script vm.Script) (*vm.Result, error) {
 	opt := o.VM
 	opt.Boots = 2 // one that says nothing takes minutes to find out
 	if opt.Timeout == 0 {
 		opt.Timeout = 10*time.Minute + 2*o.For + 6*o.wait() + 2*o.limit()
 	}
-	res, err := vm.Run(ctx, opt, s)
+	res, err := vm.Run(ctx, opt, script)
 	if res != nil {
-		r.Console += res.Log
+		report.Console += res.Log
 	}
 	if err != nil {
 		return nil, err
@@ -118,8 +118,8 @@ func boot(ctx context.Context, o *Options, r *Report, s vm.Script) (*vm.Result, 
 			return nil, fmt.Errorf("make the VM ready: %s", s.Err)
 		}
 	}
-	if r.Release == "" {
-		r.Release = res.Kernel
+	if report.Release == "" {
+		report.Release = res.Kernel
 	}
 	return res, nil
 }
@@ -128,14 +128,14 @@ func (r *Report) add(c Check) { r.Checks = append(r.Checks, c) }
 
 // without judges the boot that has to show the fault.
 func (r *Report) without(res *vm.Result) {
-	c := Check{Name: stepWithout, Outcome: Passed}
-	c.Text, c.Detail, c.Millis = trouble(res, stepWithout)
-	if c.Text == "" {
-		c.Outcome, c.Text = Failed, "it passes: it does not show what the livepatch repairs"
+	check := Check{Name: stepWithout, Outcome: Passed}
+	check.Text, check.Detail, check.Millis = trouble(res, stepWithout)
+	if check.Text == "" {
+		check.Outcome, check.Text = Failed, "it passes: it does not show what the livepatch repairs"
 	} else {
-		c.Text = "fails as it should: " + c.Text
+		check.Text = "fails as it should: " + check.Text
 	}
-	r.add(c)
+	r.add(check)
 }
 
 // trouble says in what way a run of the reproducer failed; "" when it did not.
@@ -144,13 +144,13 @@ func trouble(res *vm.Result, label string) (text string, detail []string, millis
 		return why, lines, 0
 	}
 	for i := range res.Steps {
-		s := &res.Steps[i]
-		if s.Label != label && !(label == stepWithout && s.Label == stepLog) {
+		result := &res.Steps[i]
+		if result.Label != label && !(label == stepWithout && result.Label == stepLog) {
 			continue
 		}
-		millis += s.Millis
-		if !s.OK && text == "" {
-			text, detail = s.Err, append(lines(s.Out), s.Log...)
+		millis += result.Millis
+		if !result.OK && text == "" {
+			text, detail = result.Err, append(lines(result.Out), result.Log...)
 		}
 	}
 	return text, detail, millis
@@ -179,25 +179,25 @@ func lines(out string) []string {
 }
 
 // with judges the boot with the livepatch.
-func (r *Report) with(o *Options, res *vm.Result) {
-	for _, g := range groups(res.Steps) {
-		label, second := strings.CutSuffix(g[0].Label, again)
+func (r *Report) with(opts *Options, res *vm.Result) {
+	for _, results := range groups(res.Steps) {
+		label, second := strings.CutSuffix(results[0].Label, again)
 		module, isModule := strings.CutPrefix(label, stepModule)
 		switch {
 		case label == "" || label == stepPrepare || label == stepAfter:
 		case label == stepTransition:
-			r.add(transition(o, g))
+			r.add(transition(opts, results))
 		case label == stepSeen:
-			r.seen(&g[0], second)
+			r.seen(&results[0], second)
 		case isModule:
-			r.add(moduleLoaded(module, &g[0]))
-		case label == stepStress && g[0].Errno == "ETIMEDOUT":
-			r.add(Check{Name: stepStress, Outcome: Passed, Text: "ran until it was ended", Millis: g[0].Millis})
+			r.add(moduleLoaded(module, &results[0]))
+		case label == stepStress && results[0].Errno == "ETIMEDOUT":
+			r.add(Check{Name: stepStress, Outcome: Passed, Text: "ran until it was ended", Millis: results[0].Millis})
 		default:
-			r.add(plain(g))
+			r.add(plain(results))
 		}
 	}
-	if o.Reproducer != "" {
+	if opts.Reproducer != "" {
 		if c, ok := after(res); ok {
 			r.add(c)
 			return
@@ -228,89 +228,89 @@ func groups(steps []guest.StepResult) [][]guest.StepResult {
 
 // plain is a check of steps that have to succeed.
 func plain(g []guest.StepResult) Check {
-	c := Check{Name: g[0].Label, Outcome: Passed}
+	check := Check{Name: g[0].Label, Outcome: Passed}
 	for i := range g {
-		s := &g[i]
-		c.Millis += s.Millis
-		if s.Op == guest.OpReverse {
-			c.Text = "disabled " + s.Out
+		result := &g[i]
+		check.Millis += result.Millis
+		if result.Op == guest.OpReverse {
+			check.Text = "disabled " + result.Out
 		}
-		if !s.OK {
-			c.Outcome, c.Text, c.Detail, c.Holders = Failed, s.Err, append(lines(s.Out), s.Log...), s.Holders
+		if !result.OK {
+			check.Outcome, check.Text, check.Detail, check.Holders = Failed, result.Err, append(lines(result.Out), result.Log...), result.Holders
 			break
 		}
 	}
-	return c
+	return check
 }
 
 // after judges the reproducer's run when the livepatch is gone. ok is false when the VM
 // did not come that far.
-func after(res *vm.Result) (c Check, ok bool) {
-	c = Check{Name: stepAfter, Outcome: Passed}
-	c.Text, c.Detail, c.Millis = trouble(res, stepAfter)
+func after(res *vm.Result) (check Check, ok bool) {
+	check = Check{Name: stepAfter, Outcome: Passed}
+	check.Text, check.Detail, check.Millis = trouble(res, stepAfter)
 	switch {
-	case c.Text != "":
-		c.Text = "fails again: " + c.Text
+	case check.Text != "":
+		check.Text = "fails again: " + check.Text
 	case res.Step(stepAfter) == nil:
-		return c, false
+		return check, false
 	default:
-		c.Outcome, c.Text = Failed, "it passes after the livepatch is gone: the livepatch leaves something behind, or the fault shows only once"
+		check.Outcome, check.Text = Failed, "it passes after the livepatch is gone: the livepatch leaves something behind, or the fault shows only once"
 	}
-	return c, true
+	return check, true
 }
 
 // transition tells how long it took and what held it up.
-func transition(o *Options, g []guest.StepResult) Check {
-	c := plain(g)
-	s := &g[0]
-	c.Holders = s.Holders
-	if s.Errno == "ETIMEDOUT" {
-		c.Text = fmt.Sprintf("it did not end within %v", o.wait())
+func transition(opts *Options, g []guest.StepResult) Check {
+	check := plain(g)
+	result := &g[0]
+	check.Holders = result.Holders
+	if result.Errno == "ETIMEDOUT" {
+		check.Text = fmt.Sprintf("it did not end within %v", opts.wait())
 	}
-	for i := range s.Holders {
-		h := &s.Holders[i]
+	for i := range result.Holders {
+		holder := &result.Holders[i]
 		kind := ""
-		if h.Kernel {
+		if holder.Kernel {
 			kind = ", a kernel thread"
 		}
-		c.Detail = append(c.Detail, fmt.Sprintf("waited for %s (%d%s), %s", h.Name, h.TID, kind, h.State))
-		for _, p := range h.Patched {
+		check.Detail = append(check.Detail, fmt.Sprintf("waited for %s (%d%s), %s", holder.Name, holder.TID, kind, holder.State))
+		for _, p := range holder.Patched {
 			object, function, _ := strings.Cut(p, ":")
 			text := "  it is in " + function
-			if o.Predicted != nil {
-				if why := o.Predicted(object, function); why != "" {
+			if opts.Predicted != nil {
+				if why := opts.Predicted(object, function); why != "" {
 					text += ", as predicted: " + why
 				} else {
 					text += ", which was not predicted"
 				}
 			}
-			c.Detail = append(c.Detail, text)
+			check.Detail = append(check.Detail, text)
 		}
-		if len(h.Patched) == 0 && len(h.Stack) > 0 {
-			c.Detail = append(c.Detail, "  it is in "+strings.Join(h.Stack[:min(3, len(h.Stack))], " < "))
+		if len(holder.Patched) == 0 && len(holder.Stack) > 0 {
+			check.Detail = append(check.Detail, "  it is in "+strings.Join(holder.Stack[:min(3, len(holder.Stack))], " < "))
 		}
 	}
-	return c
+	return check
 }
 
 // moduleLoaded tells whether a module that is patched could be loaded beside the
 // livepatch.
-func moduleLoaded(name string, s *guest.StepResult) Check {
-	c := Check{Name: s.Label, Outcome: Passed, Millis: s.Millis, Text: "loaded after the livepatch"}
+func moduleLoaded(name string, result *guest.StepResult) Check {
+	check := Check{Name: result.Label, Outcome: Passed, Millis: result.Millis, Text: "loaded after the livepatch"}
 	switch {
-	case s.OK:
-	case s.Errno == "ENODEV" || s.Errno == "ENXIO":
-		c.Outcome, c.Text = Unknown, name+" does not load in this VM, which has no such device: "+s.Err
+	case result.OK:
+	case result.Errno == "ENODEV" || result.Errno == "ENXIO":
+		check.Outcome, check.Text = Unknown, name+" does not load in this VM, which has no such device: "+result.Err
 	default:
-		c.Outcome, c.Text, c.Detail = Failed, s.Err, s.Log
+		check.Outcome, check.Text, check.Detail = Failed, result.Err, result.Log
 	}
-	return c
+	return check
 }
 
 // seen compares what the kernel shows of the livepatch with the objects that are there.
-func (r *Report) seen(s *guest.StepResult, before bool) {
-	if !s.OK {
-		r.add(plain([]guest.StepResult{*s}))
+func (r *Report) seen(result *guest.StepResult, before bool) {
+	if !result.OK {
+		r.add(plain([]guest.StepResult{*result}))
 		return
 	}
 	loaded := map[string]bool{}
@@ -319,8 +319,8 @@ func (r *Report) seen(s *guest.StepResult, before bool) {
 			loaded[name] = true
 		}
 	}
-	for i := range s.Livepatches {
-		for _, obj := range s.Livepatches[i].Objects {
+	for i := range result.Livepatches {
+		for _, obj := range result.Livepatches[i].Objects {
 			if obj.Patched == "0" && loaded[obj.Name] {
 				when := "after"
 				if before {

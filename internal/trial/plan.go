@@ -145,10 +145,10 @@ func (o *Options) without() vm.Script {
 type names struct{ module, old string }
 
 // with is the boot with the livepatch. Its last steps are those that may end the kernel.
-func (o *Options) with(n names) vm.Script {
+func (o *Options) with(modules names) vm.Script {
 	file := moduleFile(o.Module, "new")
-	s := vm.Script{Files: append(o.files(), file), Steps: o.prepare()}
-	add := func(steps ...guest.Step) { s.Steps = append(s.Steps, steps...) }
+	script := vm.Script{Files: append(o.files(), file), Steps: o.prepare()}
+	add := func(steps ...guest.Step) { script.Steps = append(script.Steps, steps...) }
 	loads := guest.AllLoads()
 	if o.Loads >= 0 {
 		add(guest.Background(max(o.Loads, len(loads)), loads...).Labelled(stepPrepare))
@@ -158,15 +158,15 @@ func (o *Options) with(n names) vm.Script {
 	var old vm.File
 	if o.Old != "" {
 		old = moduleFile(o.Old, "old")
-		s.Files = append(s.Files, old)
-		add(guest.Insmod(old.Name, "").Labelled(stepOld), guest.WaitTransition(n.old, o.wait()).Labelled(stepOld), guest.ExpectEnabled(n.old).Labelled(stepOld))
+		script.Files = append(script.Files, old)
+		add(guest.Insmod(old.Name, "").Labelled(stepOld), guest.WaitTransition(modules.old, o.wait()).Labelled(stepOld), guest.ExpectEnabled(modules.old).Labelled(stepOld))
 	}
 
 	// In force, under load, with the modules that come after it.
-	add(guest.Insmod(file.Name, "").Labelled(stepLoad), guest.WaitTransition(n.module, o.wait()).Labelled(stepTransition),
-		guest.ExpectEnabled(n.module).Labelled(stepTransition))
+	add(guest.Insmod(file.Name, "").Labelled(stepLoad), guest.WaitTransition(modules.module, o.wait()).Labelled(stepTransition),
+		guest.ExpectEnabled(modules.module).Labelled(stepTransition))
 	if o.Old != "" {
-		add(guest.Rmmod(n.old).Labelled(stepOldGone))
+		add(guest.Rmmod(modules.old).Labelled(stepOldGone))
 	}
 	for _, name := range o.Objects {
 		add(guest.Modprobe(name).Labelled(stepModule + name).Optional())
@@ -184,18 +184,18 @@ func (o *Options) with(n names) vm.Script {
 
 	// Out of force again: by the older one, or by itself.
 	if o.Downgrade {
-		add(guest.Insmod(old.Name, "").Labelled(stepDowngrade), guest.WaitTransition(n.old, o.wait()).Labelled(stepDowngrade),
-			guest.ExpectEnabled(n.old).Labelled(stepDowngrade), guest.Rmmod(n.module).Labelled(stepNewGone),
-			guest.Disable(n.old, o.wait()).Labelled(stepDowngrade), guest.Rmmod(n.old).Labelled(stepDowngrade))
+		add(guest.Insmod(old.Name, "").Labelled(stepDowngrade), guest.WaitTransition(modules.old, o.wait()).Labelled(stepDowngrade),
+			guest.ExpectEnabled(modules.old).Labelled(stepDowngrade), guest.Rmmod(modules.module).Labelled(stepNewGone),
+			guest.Disable(modules.old, o.wait()).Labelled(stepDowngrade), guest.Rmmod(modules.old).Labelled(stepDowngrade))
 	} else {
-		add(guest.Disable(n.module, o.wait()).Labelled(stepDisable), guest.Rmmod(n.module).Labelled(stepUnload))
+		add(guest.Disable(modules.module, o.wait()).Labelled(stepDisable), guest.Rmmod(modules.module).Labelled(stepUnload))
 	}
 
 	// Once more, with the modules there before it; and once disabled at once.
-	add(guest.Insmod(file.Name, "").Labelled(stepReverse), guest.Reverse(n.module, o.wait()).Labelled(stepReverse), guest.Rmmod(n.module).Labelled(stepReverse))
-	add(guest.Insmod(file.Name, "").Labelled(stepLoad+again), guest.WaitTransition(n.module, o.wait()).Labelled(stepTransition+again),
-		guest.ExpectEnabled(n.module).Labelled(stepTransition+again), guest.Livepatches().Labelled(stepSeen+again),
-		guest.Disable(n.module, o.wait()).Labelled(stepDisable+again), guest.Rmmod(n.module).Labelled(stepUnload+again))
+	add(guest.Insmod(file.Name, "").Labelled(stepReverse), guest.Reverse(modules.module, o.wait()).Labelled(stepReverse), guest.Rmmod(modules.module).Labelled(stepReverse))
+	add(guest.Insmod(file.Name, "").Labelled(stepLoad+again), guest.WaitTransition(modules.module, o.wait()).Labelled(stepTransition+again),
+		guest.ExpectEnabled(modules.module).Labelled(stepTransition+again), guest.Livepatches().Labelled(stepSeen+again),
+		guest.Disable(modules.module, o.wait()).Labelled(stepDisable+again), guest.Rmmod(modules.module).Labelled(stepUnload+again))
 	if o.Loads >= 0 {
 		add(guest.StopBackground())
 	}
@@ -203,7 +203,7 @@ func (o *Options) with(n names) vm.Script {
 	if o.Reproducer != "" {
 		add(o.reproduce(stepAfter), guest.CheckDmesg(o.Allow...).Labelled(stepAfter).Optional())
 	}
-	return s
+	return script
 }
 
 // moduleFile is a module's place in the guest. Both livepatches may have one file name.

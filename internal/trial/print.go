@@ -12,28 +12,28 @@ import (
 const most = 12
 
 // Print writes the report for people.
-func (r *Report) Print(w io.Writer) error {
-	var b strings.Builder
-	fmt.Fprintf(&b, "%s on %s\n", r.Module, r.Release)
+func (r *Report) Print(out io.Writer) error {
+	var text strings.Builder
+	fmt.Fprintf(&text, "%s on %s\n", r.Module, r.Release)
 	for i := range r.Checks {
-		c := &r.Checks[i]
-		fmt.Fprintf(&b, "  %-8s%-28s", c.Outcome, c.Name)
-		if c.Millis > 0 {
-			fmt.Fprintf(&b, "%8.1f s", time.Duration(c.Millis*1e6).Seconds())
+		check := &r.Checks[i]
+		fmt.Fprintf(&text, "  %-8s%-28s", check.Outcome, check.Name)
+		if check.Millis > 0 {
+			fmt.Fprintf(&text, "%8.1f s", time.Duration(check.Millis*1e6).Seconds())
 		}
-		if c.Text != "" {
-			fmt.Fprintf(&b, "  %s", c.Text)
+		if check.Text != "" {
+			fmt.Fprintf(&text, "  %s", check.Text)
 		}
-		b.WriteString("\n")
-		if c.Outcome == Passed && len(c.Holders) == 0 {
+		text.WriteString("\n")
+		if check.Outcome == Passed && len(check.Holders) == 0 {
 			continue
 		}
-		for n, l := range c.Detail {
+		for n, l := range check.Detail {
 			if n == most {
-				fmt.Fprintf(&b, "      | ... %d more lines\n", len(c.Detail)-most)
+				fmt.Fprintf(&text, "      | ... %d more lines\n", len(check.Detail)-most)
 				break
 			}
-			fmt.Fprintf(&b, "      | %s\n", l)
+			fmt.Fprintf(&text, "      | %s\n", l)
 		}
 	}
 	verdict := "it passed"
@@ -42,19 +42,19 @@ func (r *Report) Print(w io.Writer) error {
 	} else if n := r.count(Unknown); n > 0 {
 		verdict = fmt.Sprintf("it passed; %d could not be shown", n)
 	}
-	fmt.Fprintln(&b, verdict)
-	_, err := io.WriteString(w, b.String())
+	fmt.Fprintln(&text, verdict)
+	_, err := io.WriteString(out, text.String())
 	return err
 }
 
 func (r *Report) count(o Outcome) int {
-	n := 0
+	count := 0
 	for i := range r.Checks {
 		if r.Checks[i].Outcome == o {
-			n++
+			count++
 		}
 	}
-	return n
+	return count
 }
 
 type junitSuite struct {
@@ -86,8 +86,8 @@ type junitText struct {
 }
 
 // PrintJUnit writes the report as JUnit's XML, one test case a check.
-func (r *Report) PrintJUnit(w io.Writer) error {
-	s := junitSuite{Name: "klpforge try " + r.Module, Tests: len(r.Checks), Failures: r.count(Failed), Skipped: r.count(Unknown)}
+func (r *Report) PrintJUnit(out io.Writer) error {
+	suite := junitSuite{Name: "klpforge try " + r.Module, Tests: len(r.Checks), Failures: r.count(Failed), Skipped: r.count(Unknown)}
 	total := int64(0)
 	seconds := func(ms int64) string { return fmt.Sprintf("%.3f", float64(ms)/1000) }
 	for i := range r.Checks {
@@ -101,20 +101,20 @@ func (r *Report) PrintJUnit(w io.Writer) error {
 		case Unknown:
 			jc.Skipped = fail
 		}
-		s.Cases = append(s.Cases, jc)
+		suite.Cases = append(suite.Cases, jc)
 	}
-	s.Time = seconds(total)
+	suite.Time = seconds(total)
 	if r.Console != "" {
-		s.Console = &junitText{r.Console}
+		suite.Console = &junitText{r.Console}
 	}
-	if _, err := io.WriteString(w, xml.Header); err != nil {
+	if _, err := io.WriteString(out, xml.Header); err != nil {
 		return err
 	}
-	e := xml.NewEncoder(w)
+	e := xml.NewEncoder(out)
 	e.Indent("", "  ")
-	if err := e.Encode(s); err != nil {
+	if err := e.Encode(suite); err != nil {
 		return fmt.Errorf("write JUnit: %w", err)
 	}
-	_, err := io.WriteString(w, "\n")
+	_, err := io.WriteString(out, "\n")
 	return err
 }
