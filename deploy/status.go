@@ -33,18 +33,18 @@ func (m *Machine) Status(places Places) (*Status, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Status{Schema: StatusSchema, Release: sys.Release, Livepatches: sys.Livepatches}
-	if s.Livepatches == nil {
-		s.Livepatches = []Livepatch{}
+	status := &Status{Schema: StatusSchema, Release: sys.Release, Livepatches: sys.Livepatches}
+	if status.Livepatches == nil {
+		status.Livepatches = []Livepatch{}
 	}
-	if s.Boot, s.BootProblem, err = m.installed(places, sys.Release); err != nil {
+	if status.Boot, status.BootProblem, err = m.installed(places, sys.Release); err != nil {
 		return nil, err
 	}
-	s.Transition, err = m.transition(sys)
+	status.Transition, err = m.transition(sys)
 	if err != nil {
 		return nil, err
 	}
-	return s, nil
+	return status, nil
 }
 
 // Transition is the transition under way, with the tasks that it waits for; nil for none.
@@ -57,15 +57,15 @@ func (m *Machine) Transition() (*Transition, error) {
 }
 
 func (m *Machine) transition(sys *System) (*Transition, error) {
-	l := sys.transition()
-	if l == nil {
+	live := sys.transition()
+	if live == nil {
 		return nil, nil
 	}
-	c, err := m.census(sys, l, true)
+	c, err := m.census(sys, live, true)
 	if err != nil {
 		return nil, err
 	}
-	t := &Transition{Module: l.Name, Phase: l.Phase, Tasks: c.total, Left: c.left, Hidden: c.hidden, Blocking: c.blocking}
+	t := &Transition{Module: live.Name, Phase: live.Phase, Tasks: c.total, Left: c.left, Hidden: c.hidden, Blocking: c.blocking}
 	if t.Blocking == nil {
 		t.Blocking = []Task{}
 	}

@@ -40,29 +40,29 @@ func defaultTrial() tryFlags {
 }
 
 func (t *tryFlags) flags(cmd *cobra.Command) {
-	f := cmd.Flags()
-	f.StringVar(&t.reproducer, "reproducer", "", "`PROGRAM` or script that fails without the livepatch, passes with it, and fails again without it")
-	f.StringVar(&t.old, "upgrade", "", "`OLD.ko` that is in force before the module, and that it has to replace")
-	f.BoolVar(&t.downgrade, "downgrade", false, "replace the module by that of --upgrade again")
-	f.StringArrayVar(&t.add, "add", nil, "put `FILE[:PLACE]` into the VM, with the shared libraries it needs; PLACE is its own path by default")
-	f.StringVar(&t.rootFS, "rootfs", "", "raw ext4 `IMAGE` in which --reproducer and --stress run; it is not written to")
-	f.StringVar(&t.stress, "stress", "", "shell `COMMAND` that runs while the livepatch is in force, beside the usual load")
-	f.DurationVar(&t.hold, "for", 0, "keep the livepatch in force under load for this `TIME`, such as 1h")
-	f.BoolVar(&t.noLoad, "no-load", false, "no load beside the reproducer: one thread each of system calls, files, fork and exec, pipes, sockets and loopback otherwise")
-	f.StringArrayVar(&t.needs, "modprobe", nil, "load `MODULE` of the kernel before anything else")
-	f.StringArrayVar(&t.allow, "allow-message", nil, "`REGEXP` of kernel messages that are no complaint")
-	f.DurationVar(&t.wait, "transition", 0, "longest `TIME` that a transition may take (default 1m)")
-	f.DurationVar(&t.timeout, "timeout", 0, "longest `TIME` of one boot (default: what the steps may take, and ten minutes)")
-	f.StringVar(&t.accel, "accel", vm.AccelAuto, "auto, kvm or tcg; auto takes KVM if the kernel boots with it")
-	f.IntVar(&t.cpus, "cpus", 2, "processors of the VM")
-	f.IntVar(&t.memory, "memory", 1024, "memory of the VM in `MiB`")
-	f.StringVar(&t.cmdline, "append", "", "`ARGS` for the kernel's command line")
-	f.StringVar(&t.log, "console", "", "`FILE` for all that the console said")
+	set := cmd.Flags()
+	set.StringVar(&t.reproducer, "reproducer", "", "`PROGRAM` or script that fails without the livepatch, passes with it, and fails again without it")
+	set.StringVar(&t.old, "upgrade", "", "`OLD.ko` that is in force before the module, and that it has to replace")
+	set.BoolVar(&t.downgrade, "downgrade", false, "replace the module by that of --upgrade again")
+	set.StringArrayVar(&t.add, "add", nil, "put `FILE[:PLACE]` into the VM, with the shared libraries it needs; PLACE is its own path by default")
+	set.StringVar(&t.rootFS, "rootfs", "", "raw ext4 `IMAGE` in which --reproducer and --stress run; it is not written to")
+	set.StringVar(&t.stress, "stress", "", "shell `COMMAND` that runs while the livepatch is in force, beside the usual load")
+	set.DurationVar(&t.hold, "for", 0, "keep the livepatch in force under load for this `TIME`, such as 1h")
+	set.BoolVar(&t.noLoad, "no-load", false, "no load beside the reproducer: one thread each of system calls, files, fork and exec, pipes, sockets and loopback otherwise")
+	set.StringArrayVar(&t.needs, "modprobe", nil, "load `MODULE` of the kernel before anything else")
+	set.StringArrayVar(&t.allow, "allow-message", nil, "`REGEXP` of kernel messages that are no complaint")
+	set.DurationVar(&t.wait, "transition", 0, "longest `TIME` that a transition may take (default 1m)")
+	set.DurationVar(&t.timeout, "timeout", 0, "longest `TIME` of one boot (default: what the steps may take, and ten minutes)")
+	set.StringVar(&t.accel, "accel", vm.AccelAuto, "auto, kvm or tcg; auto takes KVM if the kernel boots with it")
+	set.IntVar(&t.cpus, "cpus", 2, "processors of the VM")
+	set.IntVar(&t.memory, "memory", 1024, "memory of the VM in `MiB`")
+	set.StringVar(&t.cmdline, "append", "", "`ARGS` for the kernel's command line")
+	set.StringVar(&t.log, "console", "", "`FILE` for all that the console said")
 }
 
 func (a *app) tryCmd() *cobra.Command {
-	var o kernel.Options
-	var t tryFlags
+	var opts kernel.Options
+	var flags tryFlags
 	var format string
 	cmd := &cobra.Command{
 		Use:   "try -k RELEASE [flags] MODULE.ko",
@@ -86,35 +86,35 @@ be made: no QEMU, a kernel that does not boot.`,
   klpforge try -k 6.1.0-55-cloud-amd64 --for 1h --format junit fix.ko > try.xml`,
 		Args: exactArgs(1, "one module"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if !named(o) {
+			if !named(opts) {
 				return usageError("which kernel? give -k RELEASE, or --build-tree DIR for one of your own")
 			}
 			if format != "text" && format != "json" && format != "junit" {
 				return usageError("unknown format %q: use text, json or junit", format)
 			}
-			k, err := kernel.Open(o)
+			k, err := kernel.Open(opts)
 			if err != nil {
 				return err
 			}
 			defer k.Close()
-			return a.try(cmd.Context(), k, args[0], t, format)
+			return a.try(cmd.Context(), k, args[0], flags, format)
 		},
 	}
-	targetFlags(cmd, &o)
-	t.flags(cmd)
+	targetFlags(cmd, &opts)
+	flags.flags(cmd)
 	cmd.Flags().StringVar(&format, "format", "text", "text, json or junit")
 	return cmd
 }
 
 // try makes the trial of a module and prints what came of it.
-func (a *app) try(ctx context.Context, k *kernel.Target, ko string, t tryFlags, format string) error {
-	o, err := t.options(k, ko)
+func (a *app) try(ctx context.Context, target *kernel.Target, ko string, flags tryFlags, format string) error {
+	o, err := flags.options(target, ko)
 	if err != nil {
 		return err
 	}
-	r, err := trial.Run(ctx, *o)
-	if r != nil && t.log != "" {
-		if werr := os.WriteFile(t.log, []byte(r.Console), 0o644); werr != nil {
+	report, err := trial.Run(ctx, *o)
+	if report != nil && flags.log != "" {
+		if werr := os.WriteFile(flags.log, []byte(report.Console), 0o644); werr != nil {
 			return errors.Join(err, fmt.Errorf("keep the console: %w", werr))
 		}
 	}
@@ -123,20 +123,20 @@ func (a *app) try(ctx context.Context, k *kernel.Target, ko string, t tryFlags, 
 	}
 	switch format {
 	case "json":
-		err = writeJSON(a, r)
+		err = writeJSON(a, report)
 	case "junit":
-		err = r.PrintJUnit(a.out)
+		err = report.PrintJUnit(a.out)
 	default:
-		err = r.Print(a.out)
+		err = report.Print(a.out)
 	}
-	if err == nil && !r.Passed {
-		return &exitError{code: exitFindings, err: fmt.Errorf("%s failed its trial on %s", ko, k.Release()), quiet: true}
+	if err == nil && !report.Passed {
+		return &exitError{code: exitFindings, err: fmt.Errorf("%s failed its trial on %s", ko, target.Release()), quiet: true}
 	}
 	return err
 }
 
 // options finds what the trial needs on this machine, and refuses before anything boots.
-func (t *tryFlags) options(k *kernel.Target, ko string) (*trial.Options, error) {
+func (t *tryFlags) options(target *kernel.Target, ko string) (*trial.Options, error) {
 	if t.downgrade && t.old == "" {
 		return nil, usageError("--downgrade goes back to the module of --upgrade: give that too")
 	}
@@ -144,10 +144,10 @@ func (t *tryFlags) options(k *kernel.Target, ko string) (*trial.Options, error) 
 	if err != nil {
 		return nil, err
 	}
-	o := &trial.Options{Module: ko, Old: t.old, Downgrade: t.downgrade, Reproducer: t.reproducer, RootFS: t.rootFS, Stress: t.stress,
-		For: t.hold, Wait: t.wait, Allow: t.allow, Needs: t.needs, Predicted: predicted(k)}
+	opts := &trial.Options{Module: ko, Old: t.old, Downgrade: t.downgrade, Reproducer: t.reproducer, RootFS: t.rootFS, Stress: t.stress,
+		For: t.hold, Wait: t.wait, Allow: t.allow, Needs: t.needs, Predicted: predicted(target)}
 	if t.noLoad {
-		o.Loads = -1
+		opts.Loads = -1
 	}
 	patched := info.Objects
 	if info.Manifest != nil {
@@ -156,10 +156,10 @@ func (t *tryFlags) options(k *kernel.Target, ko string) (*trial.Options, error) 
 			patched = append(patched, info.Manifest.Objects[i].Name)
 		}
 	}
-	o.Objects = slices.DeleteFunc(patched, func(name string) bool { return name == "vmlinux" })
+	opts.Objects = slices.DeleteFunc(patched, func(name string) bool { return name == "vmlinux" })
 
 	// The kernel, and the program that the VM starts, which is this one.
-	if err := t.machine(k, &o.VM); err != nil {
+	if err := t.machine(target, &opts.VM); err != nil {
 		return nil, err
 	}
 
@@ -169,7 +169,7 @@ func (t *tryFlags) options(k *kernel.Target, ko string) (*trial.Options, error) 
 		if err != nil {
 			return nil, usageError("--add: %v", err)
 		}
-		o.Files = append(o.Files, f)
+		opts.Files = append(opts.Files, f)
 	}
 	script := t.stress != ""
 	if t.reproducer != "" {
@@ -184,14 +184,14 @@ func (t *tryFlags) options(k *kernel.Target, ko string) (*trial.Options, error) 
 		if err != nil {
 			return nil, usageError("--rootfs: %v", err)
 		}
-		return o, f.Close()
+		return opts, f.Close()
 	}
 	if script {
-		if o.Shell, err = trial.FindShell(); err != nil {
+		if opts.Shell, err = trial.FindShell(); err != nil {
 			return nil, err
 		}
 	}
-	programs := o.Files
+	programs := opts.Files
 	if t.reproducer != "" {
 		programs = append(programs, vm.File{Name: t.reproducer, Host: t.reproducer})
 	}
@@ -199,32 +199,32 @@ func (t *tryFlags) options(k *kernel.Target, ko string) (*trial.Options, error) 
 	if err != nil {
 		return nil, err
 	}
-	o.Files = append(o.Files, with[len(programs):]...)
-	return o, nil
+	opts.Files = append(opts.Files, with[len(programs):]...)
+	return opts, nil
 }
 
-func (t *tryFlags) machine(k *kernel.Target, o *vm.Options) error {
-	image, err := k.ImagePath()
+func (t *tryFlags) machine(target *kernel.Target, opts *vm.Options) error {
+	image, err := target.ImagePath()
 	if err != nil {
 		return err
 	}
-	*o = vm.Options{Kernel: image, Release: k.Release(), Accel: t.accel, Probe: true, CPUs: t.cpus, Memory: t.memory, Append: t.cmdline, Timeout: t.timeout,
+	*opts = vm.Options{Kernel: image, Release: target.Release(), Accel: t.accel, Probe: true, CPUs: t.cpus, Memory: t.memory, Append: t.cmdline, Timeout: t.timeout,
 		QEMU: emulator}
-	if o.Modules, err = k.ModulesPath(); err != nil {
+	if opts.Modules, err = target.ModulesPath(); err != nil {
 		return err
 	}
-	if err := trial.FindEmulator(o.QEMU); err != nil {
+	if err := trial.FindEmulator(opts.QEMU); err != nil {
 		return err
 	}
-	if o.Init, err = os.Executable(); err != nil {
+	if opts.Init, err = os.Executable(); err != nil {
 		return fmt.Errorf("find this program: %w", err)
 	}
-	static, err := trial.Static(o.Init)
+	static, err := trial.Static(opts.Init)
 	if err == nil && !static {
 		err = errors.New("it is linked dynamically, and a VM has no libraries: build it with CGO_ENABLED=0, as make does")
 	}
 	if err != nil {
-		return fmt.Errorf("take %s for the VM's first program: %w", o.Init, err)
+		return fmt.Errorf("take %s for the VM's first program: %w", opts.Init, err)
 	}
 	return nil
 }
@@ -235,17 +235,17 @@ func predicted(k *kernel.Target) func(object, function string) string {
 		if object != "vmlinux" {
 			return ""
 		}
-		r, err := facts.Stacks(k, nil)
+		result, err := facts.Stacks(k, nil)
 		if err != nil {
 			return ""
 		}
-		ids, err := findFuncs(r.Model(), function)
+		ids, err := findFuncs(result.Model(), function)
 		if err != nil {
 			return ""
 		}
 		for _, id := range ids {
-			if f := &r.Facts[id]; f.Stays() {
-				return strings.Join(r.Path(id), " → ")
+			if f := &result.Facts[id]; f.Stays() {
+				return strings.Join(result.Path(id), " → ")
 			}
 		}
 		return ""
