@@ -102,7 +102,8 @@ func affected(dir string, files []string, db *ownerDB, graph *includeGraph) *Aff
 		if root.Special {
 			object.Input = object.Owner.Reason == hostProgram || path.Ext(object.Object) == ".lds"
 			if object.Owner.Kind != KindSpecial {
-				object.Owner = Owner{Kind: KindSpecial, Reason: "constants for assembly code and for every object are generated from it"}
+				object.Owner = Owner{Kind: KindSpecial,
+					Reason: "constants for assembly code and for every object are generated from it"}
 			}
 			out.Special = append(out.Special, object)
 		} else {

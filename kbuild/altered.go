@@ -26,7 +26,8 @@ func (t *Tree) addReaders(ctx context.Context, hit *Affected) error {
 	for i := range hit.Files {
 		changed := &hit.Files[i]
 		first, _, _ := strings.Cut(changed.Path, "/")
-		if changed.Class == ClassDoc || changed.Class == ClassBuild || changed.Class == ClassNewSource || ordinary[changed.Path] || first == "samples" {
+		if changed.Class == ClassDoc || changed.Class == ClassBuild || changed.Class == ClassNewSource ||
+			ordinary[changed.Path] || first == "samples" {
 			continue
 		}
 		var err error
@@ -55,7 +56,8 @@ func (t *Tree) addReaders(ctx context.Context, hit *Affected) error {
 			}
 		}
 		if because != nil {
-			hit.Special = append(hit.Special, AffectedObject{Object: saved.Object, Source: saved.Source, Because: because, Input: true,
+			hit.Special = append(hit.Special, AffectedObject{Object: saved.Object, Source: saved.Source,
+				Because: because, Input: true,
 				Owner: Owner{Kind: KindSpecial, Reason: hostProgram}})
 		}
 	}
@@ -158,7 +160,8 @@ func (t *Tree) inputText(ctx context.Context, dir, obj, cmd string) ([]byte, err
 		return nil, err
 	}
 	defer done()
-	out, err := command{name: "preprocess " + obj, dir: dir, env: baseEnv(), argv: argv, logs: t.logs(), box: box}.run(ctx)
+	out, err := command{name: "preprocess " + obj, dir: dir, env: baseEnv(), argv: argv, logs: t.logs(),
+		box: box}.run(ctx)
 	var failed *RunError
 	if errors.As(err, &failed) {
 		return nil, nil
@@ -171,7 +174,8 @@ func (t *Tree) inputText(ctx context.Context, dir, obj, cmd string) ([]byte, err
 // file and everything else as it was. known is false where that cannot be told
 // without running something that is compiled from the file, or where the rule makes
 // more than one file.
-func (w *Work) Regenerates(ctx context.Context, file string, text []byte, made string) (differs, known bool, err error) {
+func (w *Work) Regenerates(ctx context.Context, file string, text []byte,
+	made string) (differs, known bool, err error) {
 	if strings.Contains(made, "%") || !w.tree.onlyReads(ctx, file, made) {
 		return false, false, nil
 	}

@@ -11,7 +11,8 @@ import (
 // CheckInputs judges the changed files that the target's build reads otherwise than by
 // compiling them. The work tree has the changes; text gives the new contents of a
 // changed file, nil for one that is gone.
-func (w *Work) CheckInputs(ctx context.Context, hit *Affected, text func(file string) []byte) ([]finding.Finding, error) {
+func (w *Work) CheckInputs(ctx context.Context, hit *Affected,
+	text func(file string) []byte) ([]finding.Finding, error) {
 	var out []finding.Finding
 	for _, changed := range hit.Files {
 		readers := changed.Readers

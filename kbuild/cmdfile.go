@@ -104,7 +104,8 @@ func cmdFile(object string) string {
 // dryRun asks kbuild for the commands of objects without building anything: make
 // -n prints the call of fixdep, whose last argument is the command it would save.
 // db is nil before the tree is evaluated.
-func (t *Tree) dryRun(ctx context.Context, e *environment, db *ownerDB, dir string, goals []string) (map[string]string, error) {
+func (t *Tree) dryRun(ctx context.Context, e *environment, db *ownerDB, dir string,
+	goals []string) (map[string]string, error) {
 	out, err := t.makeGoals(ctx, e, db, dir, []string{"-n", "-k"}, goals)
 	cmds := map[string]string{}
 	for line := range strings.Lines(string(out)) {

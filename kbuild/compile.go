@@ -17,8 +17,9 @@ import (
 
 // Built is one compiled object.
 type Built struct {
-	Object  string            // "fs/ext4/mballoc.o"
-	Path    string            // the object file; belongs to the cache (Before) or to the work tree (After) and must not be changed
+	Object string // "fs/ext4/mballoc.o"
+	// the object file; belongs to the cache (Before) or to the work tree (After) and must not be changed
+	Path    string
 	Source  string            // what it was made of, "fs/ext4/mballoc.c"
 	Command string            // shell command that made it, run at the root of the tree: compiler, then objtool
 	Deps    []string          // tree-relative files that were read, sorted, Source included
@@ -164,7 +165,8 @@ func (w *Work) collect(obj string) (*Built, error) {
 	if err != nil {
 		return nil, fmt.Errorf("collect %s: %w", obj, err)
 	}
-	made := &Built{Object: obj, Path: filepath.Join(w.Dir, obj), Source: w.relative(saved.Source), Command: saved.Command, CRCs: saved.CRCs}
+	made := &Built{Object: obj, Path: filepath.Join(w.Dir, obj), Source: w.relative(saved.Source),
+		Command: saved.Command, CRCs: saved.CRCs}
 	made.Deps = append(made.Deps, made.Source)
 	for _, d := range saved.Deps {
 		made.Deps = append(made.Deps, w.relative(d))
@@ -364,7 +366,8 @@ func (w *Work) compileOnce(ctx context.Context, obj, cmd string) (*Built, bool, 
 	}
 	_, all, err := command{
 		name: "compile " + obj, dir: w.Dir, box: w.tree.box(w.base),
-		env:  append(baseEnv(), "TMPDIR="+filepath.Join(w.base, "tmp")), // what the assembler reads from there is the compiler's
+		// what the assembler reads from there is the compiler's
+		env:  append(baseEnv(), "TMPDIR="+filepath.Join(w.base, "tmp")),
 		argv: []string{"sh", "-c", "set -e; " + listing},
 	}.exec(ctx)
 	if err != nil {
@@ -373,7 +376,8 @@ func (w *Work) compileOnce(ctx context.Context, obj, cmd string) (*Built, bool, 
 			return nil, false, outside
 		}
 		var re *RunError
-		err = command{name: "compile " + obj, dir: w.Dir, argv: []string{"sh", "-c", cmd}, logs: w.tree.logs()}.failed(ctx, all, err)
+		err = command{name: "compile " + obj, dir: w.Dir, argv: []string{"sh", "-c", cmd},
+			logs: w.tree.logs()}.failed(ctx, all, err)
 		if errors.As(err, &re) {
 			return nil, false, &CompileError{Object: obj, Output: re.Tail, Log: re.Log}
 		}

@@ -53,12 +53,14 @@ var harmlessOptions = map[string]bool{
 
 // harmless reports whether an option's value is of no consequence for code.
 func harmless(name string) bool {
-	return harmlessOptions[name] || slices.ContainsFunc(harmlessPrefixes, func(p string) bool { return strings.HasPrefix(name, p) })
+	return harmlessOptions[name] || slices.ContainsFunc(harmlessPrefixes,
+		func(p string) bool { return strings.HasPrefix(name, p) })
 }
 
 // harmlessPrefixes are as harmlessOptions: what tools are and can do, and the kind of key
 // that a build signs its own modules with.
-var harmlessPrefixes = []string{"CONFIG_PAHOLE_", "CONFIG_RUSTC_", "CONFIG_OPENSSL_SUPPORTS_", "CONFIG_MODULE_SIG_KEY_TYPE_"}
+var harmlessPrefixes = []string{"CONFIG_PAHOLE_", "CONFIG_RUSTC_", "CONFIG_OPENSSL_SUPPORTS_",
+	"CONFIG_MODULE_SIG_KEY_TYPE_"}
 
 // kconfig is a parsed .config.
 type kconfig struct {

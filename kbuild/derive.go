@@ -42,12 +42,14 @@ func (e *RulesError) Error() string {
 // The result says for each source, which is tree-relative: an object, or a reason why
 // only running the rules would tell; or nothing, where no rule lists it or the
 // configuration leaves it out.
-func (w *Work) Understand(ctx context.Context, sources []string, rules map[string]RuleChange) (map[string]NewObject, map[string]*RulesError, error) {
+func (w *Work) Understand(ctx context.Context, sources []string,
+	rules map[string]RuleChange) (map[string]NewObject, map[string]*RulesError, error) {
 	db, err := w.tree.owners()
 	if err != nil {
 		return nil, nil, err
 	}
-	known := &understanding{w: w, db: db, rules: rules, added: map[string][]addition{}, other: map[string][]*RuleProblem{}}
+	known := &understanding{w: w, db: db, rules: rules, added: map[string][]addition{},
+		other: map[string][]*RuleProblem{}}
 	for _, file := range slices.Sorted(maps.Keys(rules)) {
 		if dirMakefile(file) {
 			known.added[path.Dir(file)], known.other[path.Dir(file)] = readRules(file, rules[file])
@@ -104,8 +106,10 @@ func (u *understanding) source(ctx context.Context, src string) (*NewObject, []*
 	}
 	// Parts of makefiles that others include, and what all of kbuild is made of.
 	for file := range u.rules {
-		if !dirMakefile(file) && interpretedName.MatchString(path.Base(file)) && !strings.HasPrefix(strings.ToLower(path.Base(file)), "kconfig") &&
-			(strings.HasPrefix(file, "scripts/") || strings.HasPrefix(src, path.Dir(file)+"/") || strings.HasPrefix(file, "arch/")) {
+		if !dirMakefile(file) && interpretedName.MatchString(path.Base(file)) &&
+			!strings.HasPrefix(strings.ToLower(path.Base(file)), "kconfig") &&
+			(strings.HasPrefix(file, "scripts/") || strings.HasPrefix(src, path.Dir(file)+"/") ||
+				strings.HasPrefix(file, "arch/")) {
 			problems = append(problems, &RuleProblem{File: file, Why: "the patch changes it"})
 		}
 	}
@@ -114,7 +118,8 @@ func (u *understanding) source(ctx context.Context, src string) (*NewObject, []*
 		return nil, problems, nil
 	}
 	if f, known := u.db.Objects[obj]; known && (f.Vmlinux || len(f.Modules) > 0) {
-		return nil, []*RuleProblem{{File: obj, Why: "makefiles list it already, and make it of something else than the new file"}}, nil
+		return nil, []*RuleProblem{{File: obj,
+			Why: "makefiles list it already, and make it of something else than the new file"}}, nil
 	}
 	if found == nil {
 		return nil, nil, nil
@@ -209,7 +214,8 @@ func (u *understanding) candidates(dir string, added *addition, value string) (l
 		for obj, f := range u.db.Objects {
 			// Those of composite objects have other names in their commands, and are
 			// told apart by these later.
-			if path.Dir(obj) == dir && f.Dir == "" && (value == "y") == f.Vmlinux && (value == "m") == (len(f.Modules) > 0) {
+			if path.Dir(obj) == dir && f.Dir == "" && (value == "y") == f.Vmlinux &&
+				(value == "m") == (len(f.Modules) > 0) {
 				words = append(words, path.Base(obj))
 			}
 		}
@@ -223,10 +229,12 @@ func (u *understanding) candidates(dir string, added *addition, value string) (l
 		obj := path.Join(dir, word)
 		facts, known := u.db.Objects[obj]
 		src := u.db.source(u.w.tree.Dir, obj)
-		if word == added.word || !known || !facts.Vmlinux && len(facts.Modules) == 0 || path.Ext(src) != ".c" || facts.Source != "" || facts.Goal != "" {
+		if word == added.word || !known || !facts.Vmlinux && len(facts.Modules) == 0 || path.Ext(src) != ".c" ||
+			facts.Source != "" || facts.Goal != "" {
 			continue
 		}
-		if mentionedAlone(text, word) || mentionedAlone(text, path.Base(word)) || path.Dir(word) != path.Dir(added.word) {
+		if mentionedAlone(text, word) || mentionedAlone(text, path.Base(word)) ||
+			path.Dir(word) != path.Dir(added.word) {
 			continue
 		}
 		if fact == nil {
@@ -415,7 +423,8 @@ func withheldByName(rel string, mode uint32, texts [][]byte) string {
 		mode = 0 // nobody runs one, and some have the bits by mistake
 	}
 	switch {
-	case slices.ContainsFunc(texts, func(text []byte) bool { return bytes.HasPrefix(text, []byte("#!")) }), mode&0o111 != 0:
+	case slices.ContainsFunc(texts, func(text []byte) bool { return bytes.HasPrefix(text, []byte("#!")) }),
+		mode&0o111 != 0:
 		return "builds may run it"
 	case strings.HasPrefix(rel, "scripts/") || strings.HasPrefix(rel, "tools/") || strings.HasPrefix(rel, "usr/"):
 		return "builds may run what is made of it"
@@ -458,7 +467,9 @@ func (w *Work) checkHostPrograms(ctx context.Context, objects []string) error {
 		for _, r := range graph.Roots {
 			obj, near := dirs[path.Dir(r.Object)]
 			if near && deps[r.File] && db.Objects[r.Object].Special == hostProgram {
-				return &RulesError{obj, []*RuleProblem{{File: file, Why: fmt.Sprintf("the patch changes it, and a program that builds run (%s) is made of it", strings.TrimSuffix(r.Object, ".o"))}}}
+				return &RulesError{obj, []*RuleProblem{{File: file,
+					Why: fmt.Sprintf("the patch changes it, and a program that builds run (%s) is made of it",
+						strings.TrimSuffix(r.Object, ".o"))}}}
 			}
 		}
 	}

@@ -17,7 +17,8 @@ var essentialOptions = []struct {
 	needs  func(p *preparation) string // what is missing, probably
 }{
 	{"CONFIG_LTO_CLANG", func(p *preparation) string {
-		return fmt.Sprintf("kconfig offers it with ld.lld, llvm-ar and llvm-nm only, and here they are %s, %s and %s; name LLVM's with --llvm or --ld",
+		return fmt.Sprintf("kconfig offers it with ld.lld, llvm-ar and llvm-nm only, and here they are %s, %s and "+
+			"%s; name LLVM's with --llvm or --ld",
 			variable(p.vars, "LD", "ld"), variable(p.vars, "AR", "ar"), variable(p.vars, "NM", "nm"))
 	}},
 	{"CONFIG_CFI", needsCompiler},
@@ -42,7 +43,8 @@ func needsCompiler(p *preparation) string {
 
 func needsPlugins(p *preparation) string {
 	words := strings.Fields(p.CC)
-	return fmt.Sprintf("it needs the headers for plugins of %s; install them with: apt-get install %s-plugin-dev", p.CC, packageOf(words[len(words)-1]))
+	return fmt.Sprintf("it needs the headers for plugins of %s; install them with: apt-get install %s-plugin-dev", p.CC,
+		packageOf(words[len(words)-1]))
 }
 
 // OptionsDroppedError reports options that kconfig dropped, and without which the tree
@@ -74,7 +76,8 @@ func (p *preparation) checkKept() error {
 			continue
 		}
 		for _, o := range essentialOptions {
-			if diff.Name == o.prefix || strings.HasPrefix(diff.Name, o.prefix+"_") || o.prefix == "CONFIG_GCC_PLUGIN" && diff.Name == "CONFIG_GCC_PLUGINS" {
+			if diff.Name == o.prefix || strings.HasPrefix(diff.Name, o.prefix+"_") ||
+				o.prefix == "CONFIG_GCC_PLUGIN" && diff.Name == "CONFIG_GCC_PLUGINS" {
 				dropped.Options = append(dropped.Options, diff.Name)
 				dropped.Reasons = append(dropped.Reasons, o.needs(p))
 				break

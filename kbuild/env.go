@@ -203,7 +203,8 @@ func (t *Tree) readEnvironment(path string) (map[string]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	drop := map[string]bool{"PWD": true, "OLDPWD": true, "SHLVL": true, "_": true, "MAKEFLAGS": true, "MFLAGS": true, "MAKELEVEL": true, "MAKEOVERRIDES": true, "KLPFORGE_OUT": true,
+	drop := map[string]bool{"PWD": true, "OLDPWD": true, "SHLVL": true, "_": true, "MAKEFLAGS": true, "MFLAGS": true,
+		"MAKELEVEL": true, "MAKEOVERRIDES": true, "KLPFORGE_OUT": true,
 		"TMPDIR": true, "TMPOUT": true, "MAKE_TERMOUT": true, "MAKE_TERMERR": true}
 	for _, kv := range baseEnv() {
 		name, _, _ := strings.Cut(kv, "=")
@@ -252,7 +253,8 @@ func (t *Tree) makePlain(env *environment, dir string, options []string, goals [
 		// the other options the top Makefile would start another make to set them,
 		// which would not get -o.
 		cmd.env = baseEnv()
-		cmd.argv = append([]string{"make", "-rR", "--no-print-directory", "-o", "prepare", "-o", "prepare0", "-o", "archprepare"}, options...)
+		cmd.argv = append([]string{"make", "-rR", "--no-print-directory", "-o", "prepare", "-o", "prepare0", "-o",
+			"archprepare"}, options...)
 	}
 	cmd.argv = append(append(cmd.argv, t.compileVars(env, dir)...), goals...)
 	return cmd

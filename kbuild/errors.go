@@ -78,8 +78,10 @@ func (e *MissingToolsError) Error() string {
 	if len(e.Have) > 0 {
 		have = "here are only " + strings.Join(e.Have, ", ")
 	}
-	return text + fmt.Sprintf("\n\tthe kernel was built by %q; %s. Code of another compiler differs. Where no package source of this system has the right one,"+
-		" build in a container of the distribution release that the kernel is of", e.Compiler, have)
+	return text +
+		fmt.Sprintf("\n\tthe kernel was built by %q; %s. Code of another compiler differs. Where no package source "+
+			"of this system has the right one,"+
+			" build in a container of the distribution release that the kernel is of", e.Compiler, have)
 }
 
 // CompilerMismatchError reports a compiler other than the one that built the
@@ -91,7 +93,8 @@ type CompilerMismatchError struct {
 }
 
 func (e *CompilerMismatchError) Error() string {
-	return fmt.Sprintf("check compiler: the kernel was built by %q, but %s is %q; install that compiler or name it with --cc",
+	return fmt.Sprintf("check compiler: the kernel was built by %q, but %s is %q; install that compiler or name it "+
+		"with --cc",
 		e.Want, e.CC, e.Got)
 }
 
@@ -102,7 +105,8 @@ type SourceMismatchError struct {
 }
 
 func (e *SourceMismatchError) Error() string {
-	return fmt.Sprintf("check source: the source is Linux %s, but the target's configuration is for %s; give the source of the target's version with --source",
+	return fmt.Sprintf("check source: the source is Linux %s, but the target's configuration is for %s; give the "+
+		"source of the target's version with --source",
 		e.Source, e.Config)
 }
 
@@ -113,5 +117,6 @@ type GeneratedChangedError struct {
 }
 
 func (e *GeneratedChangedError) Error() string {
-	return fmt.Sprintf("compare generated headers: the change alters constants generated from %s, which assembly and other objects of the running kernel were built with; a livepatch cannot change those", e.Source)
+	return fmt.Sprintf("compare generated headers: the change alters constants generated from %s, which assembly and "+
+		"other objects of the running kernel were built with; a livepatch cannot change those", e.Source)
 }

@@ -55,10 +55,12 @@ func (t *Tree) External(ctx context.Context, dir string, opts WorkOptions) (*Ext
 	if err != nil {
 		return nil, err
 	}
-	external := &External{Dir: filepath.Join(base, "module"), tree: t, base: base, jobs: opts.Jobs, unlock: unlock, trust: opts.Trust, changed: map[string]bool{}}
+	external := &External{Dir: filepath.Join(base, "module"), tree: t, base: base, jobs: opts.Jobs, unlock: unlock,
+		trust: opts.Trust, changed: map[string]bool{}}
 	// The compiler is given absolute names below M=, which assertions and debug
 	// information would keep.
-	external.flags = sectionFlags + " " + t.typeFlags() + " -fdebug-prefix-map=" + t.Dir + "=. -ffile-prefix-map=" + external.Dir + "/="
+	external.flags = sectionFlags + " " + t.typeFlags() + " -fdebug-prefix-map=" + t.Dir + "=. -ffile-prefix-map=" +
+		external.Dir + "/="
 	if external.jobs <= 0 {
 		external.jobs = t.jobs
 	}
@@ -164,12 +166,14 @@ func copyLinked(link, dst, from, to string, above []string) error {
 		return os.Symlink(target, dst)
 	}
 	// A kernel's tree or headers: large, and no module's objects are made in it.
-	if exists(filepath.Join(target, "Makefile")) && exists(filepath.Join(target, "include")) && exists(filepath.Join(target, "scripts")) {
+	if exists(filepath.Join(target, "Makefile")) && exists(filepath.Join(target, "include")) &&
+		exists(filepath.Join(target, "scripts")) {
 		return os.Symlink(target, dst)
 	}
 	for _, dir := range above {
 		if in, err := filepath.Rel(target, dir); err == nil && filepath.IsLocal(in) {
-			return fmt.Errorf("%s leads to %s, which holds the module itself: give a copy without that link", link, target)
+			return fmt.Errorf("%s leads to %s, which holds the module itself: give a copy without that link", link,
+				target)
 		}
 	}
 	return copyTree(target, dst, above)
@@ -234,14 +238,16 @@ func (x *External) Build(ctx context.Context, label string) ([]ExternalObject, e
 		name: "make modules",
 		dir:  x.tree.Dir,
 		env:  append(baseEnv(), "KBUILD_MODPOST_WARN=1"),
-		argv: append([]string{"make", fmt.Sprintf("-j%d", x.jobs), "M=" + x.Dir}, append(x.tree.vars(x.flags+" -idirafter "+x.headers()), "KBUILD_MODPOST_WARN=1", "modules")...),
+		argv: append([]string{"make", fmt.Sprintf("-j%d", x.jobs), "M=" + x.Dir},
+			append(x.tree.vars(x.flags+" -idirafter "+x.headers()), "KBUILD_MODPOST_WARN=1", "modules")...),
 		logs: x.tree.logs(),
 		box:  x.box(),
 	}
 	_, all, err := cmd.exec(ctx)
 	if err != nil {
 		// Before anything of the output is kept or shown: it may quote what was read.
-		if outside := outsideOf(filepath.Base(x.Dir), string(all), x.base, x.tree.base); outside != nil && len(x.changed) > 0 && ctx.Err() == nil {
+		if outside := outsideOf(filepath.Base(x.Dir), string(all), x.base, x.tree.base); outside != nil &&
+			len(x.changed) > 0 && ctx.Err() == nil {
 			return nil, outside
 		}
 		if m := deniedOption.FindStringSubmatch(string(all)); m != nil && ctx.Err() == nil {
@@ -284,7 +290,8 @@ var deniedOption = regexp.MustCompile(`(?m)^<command-line>: fatal error: (\S+): 
 // absoluteInclude reports a file of the module that its makefile names where it lies,
 // and not in the copy that is compiled.
 func absoluteInclude(obj, file string) error {
-	return fmt.Errorf("compile %s: it includes %s by its absolute name, which no patch reaches: let the makefile say $(src) instead", obj, file)
+	return fmt.Errorf("compile %s: it includes %s by its absolute name, which no patch reaches: let the makefile say "+
+		"$(src) instead", obj, file)
 }
 
 // members reads which objects each module is linked of: kbuild lists them in a
@@ -361,7 +368,8 @@ func (x *External) collect(obj, label string) (*Built, error) {
 	if err := os.WriteFile(kept, text, 0o644); err != nil {
 		return nil, fmt.Errorf("keep %s: %w", obj, err)
 	}
-	return &Built{Object: obj, Path: kept, Source: strings.TrimPrefix(cmd.Source, x.Dir+"/"), Command: cmd.Command, Configs: slices.Sorted(slices.Values(cmd.Configs)), CRCs: cmd.CRCs}, nil
+	return &Built{Object: obj, Path: kept, Source: strings.TrimPrefix(cmd.Source, x.Dir+"/"), Command: cmd.Command,
+		Configs: slices.Sorted(slices.Values(cmd.Configs)), CRCs: cmd.CRCs}, nil
 }
 
 // checkOutside refuses files of the machine that the change makes an object read. What
@@ -390,7 +398,8 @@ func (x *External) checkPrograms() error {
 		return nil
 	}
 	return filepath.WalkDir(x.Dir, func(p string, d fs.DirEntry, err error) error {
-		if err != nil || !d.Type().IsRegular() || !strings.HasPrefix(d.Name(), ".") || !strings.HasSuffix(d.Name(), ".cmd") {
+		if err != nil || !d.Type().IsRegular() || !strings.HasPrefix(d.Name(), ".") ||
+			!strings.HasSuffix(d.Name(), ".cmd") {
 			return err
 		}
 		data, err := os.ReadFile(p)
@@ -403,7 +412,8 @@ func (x *External) checkPrograms() error {
 		}
 		for _, f := range append(c.Deps, c.Source) {
 			if rel := strings.TrimPrefix(f, x.Dir+"/"); x.changed[rel] {
-				return &RulesError{filepath.Base(x.Dir), []*RuleProblem{{File: rel, Why: "the patch changes it, and a program that the module's makefile runs is made of it"}}}
+				return &RulesError{filepath.Base(x.Dir), []*RuleProblem{{File: rel,
+					Why: "the patch changes it, and a program that the module's makefile runs is made of it"}}}
 			}
 		}
 		return nil

@@ -34,7 +34,8 @@ func (a *Affected) Select() *Selection {
 			continue // its source was refused above
 		}
 		if object.Assembly {
-			selected.unsupported(object.Object, finding.Warning, "an assembly object depends on "+strings.Join(object.Because, ", ")+"; it is not compared", "")
+			selected.unsupported(object.Object, finding.Warning,
+				"an assembly object depends on "+strings.Join(object.Because, ", ")+"; it is not compared", "")
 			continue
 		}
 		selected.Objects[object.Object] = object.Owner
@@ -48,7 +49,8 @@ func (a *Affected) Select() *Selection {
 			severity = finding.Error
 		}
 		selected.unsupported(object.Object, severity,
-			fmt.Sprintf("built into something a livepatch cannot reach (%s); depends on %s", object.Owner.Reason, strings.Join(object.Because, ", ")),
+			fmt.Sprintf("built into something a livepatch cannot reach (%s); depends on %s", object.Owner.Reason,
+				strings.Join(object.Because, ", ")),
 			"leave this part out of the livepatch")
 	}
 	return selected
@@ -70,15 +72,20 @@ func (s *Selection) file(changed *ChangedFile) {
 		}
 	case ClassAssembly:
 		if changed.Used {
-			s.unsupported(changed.Path, finding.Error, "assembly cannot be livepatched: its functions have no ftrace entries", "change the C functions that call it")
+			s.unsupported(changed.Path, finding.Error,
+				"assembly cannot be livepatched: its functions have no ftrace entries",
+				"change the C functions that call it")
 		} else {
 			note("assembly that the target's configuration does not build; left out")
 		}
 	case ClassBuild:
-		s.unsupported(changed.Path, finding.Warning, "build rules and configuration of a running kernel cannot change; only new objects that it adds are taken up", "")
+		s.unsupported(changed.Path, finding.Warning,
+			"build rules and configuration of a running kernel cannot change; only new objects that it adds are "+
+				"taken up", "")
 	case ClassRust:
 		if changed.Used {
-			s.unsupported(changed.Path, finding.Error, "Rust objects are not built: nothing can be said of what this change does, and the livepatch would lack it",
+			s.unsupported(changed.Path, finding.Error,
+				"Rust objects are not built: nothing can be said of what this change does, and the livepatch would lack it",
 				"leave this file out of the livepatch, if the rest of the patch stands without it")
 		} else {
 			note("not built by the target's configuration; left out")
@@ -92,7 +99,8 @@ func (s *Selection) file(changed *ChangedFile) {
 }
 
 func (s *Selection) unsupported(place string, severity finding.Severity, message, remedy string) {
-	s.Found = append(s.Found, finding.Finding{ID: finding.IDUnsupported, Severity: severity, Message: message, Remedy: remedy}.
+	s.Found = append(s.Found, finding.Finding{ID: finding.IDUnsupported, Severity: severity, Message: message,
+		Remedy: remedy}.
 		InFile(finding.Position{File: place}))
 }
 
@@ -104,9 +112,11 @@ func (f *ChangedFile) leftOut() string {
 	case slices.ContainsFunc(f.Readers, func(r Reader) bool { return !r.Tool }):
 		return ""
 	case f.Readers[0].Made == f.Path:
-		return "a script of the build (" + f.Readers[0].Where + "), which makes the livepatch with the target's own; left out"
+		return "a script of the build (" + f.Readers[0].Where +
+			"), which makes the livepatch with the target's own; left out"
 	case strings.HasPrefix(f.Path, "tools/"):
-		return "a part of " + f.Readers[0].Made + ", a program of the build, which makes the livepatch with the target's own; left out"
+		return "a part of " + f.Readers[0].Made +
+			", a program of the build, which makes the livepatch with the target's own; left out"
 	}
 	return ""
 }
@@ -129,10 +139,13 @@ func (s *Selection) DropRemoved(a *Affected, moved map[string]string) {
 		delete(s.Objects, object.Object)
 		names := strings.Join(object.Owner.Names(), ", ")
 		found := finding.Finding{ID: finding.IDRemovedSource, Severity: finding.Error,
-			Message: fmt.Sprintf("it is built into %s, and the patches delete it; a livepatch cannot take code out of the running kernel", names),
-			Remedy:  "leave the deletion out of the livepatch, and make the functions that must not run any more return at once"}
+			Message: fmt.Sprintf("it is built into %s, and the patches delete it; a livepatch cannot take code out "+
+				"of the running kernel", names),
+			Remedy: "leave the deletion out of the livepatch, and make the functions that must not run any more " +
+				"return at once"}
 		if to != "" {
-			found.Message = fmt.Sprintf("it is built into %s, and the patches rename it to %s; the functions of both would not be compared", names, to)
+			found.Message = fmt.Sprintf("it is built into %s, and the patches rename it to %s; the functions of both "+
+				"would not be compared", names, to)
 			found.Remedy = "make the change to " + object.Source + " under its own name, without the rename"
 		}
 		s.Found = append(s.Found, found.InFile(finding.Position{File: object.Source}))
@@ -164,8 +177,9 @@ func checkInput(file string, readers []Reader) []finding.Finding {
 			Remedy:  "leave this file out of the livepatch, or change the C code that uses what is generated"}.InFile(at)}
 	case len(tools) > 0 && !strings.HasPrefix(file, "tools/") && !slices.Contains(tools, file):
 		return []finding.Finding{finding.Finding{ID: finding.IDBuildInput, Severity: finding.Warning,
-			Message: fmt.Sprintf("it is a part of %s, a program of the build; the livepatch is made with the target's own, without the change", firstThree(tools)),
-			Remedy:  "make sure that the fix does not depend on it"}.InFile(at)}
+			Message: fmt.Sprintf("it is a part of %s, a program of the build; the livepatch is made with the "+
+				"target's own, without the change", firstThree(tools)),
+			Remedy: "make sure that the fix does not depend on it"}.InFile(at)}
 	}
 	return nil
 }
@@ -185,7 +199,8 @@ func CheckOutside(rel string, old, text []byte) []finding.Finding {
 	var out []finding.Finding
 	if slices.Contains([]string{".c", ".h", ".S", ".inc", ".def", ".lds"}, path.Ext(rel)) {
 		for _, o := range ReadsOutside(rel, old, text) {
-			out = append(out, outsideFile(finding.Position{File: rel, Line: o.Line}, fmt.Sprintf("%s names %s", o.Construct, o.Path)))
+			out = append(out, outsideFile(finding.Position{File: rel, Line: o.Line},
+				fmt.Sprintf("%s names %s", o.Construct, o.Path)))
 		}
 	}
 	return out
@@ -193,13 +208,15 @@ func CheckOutside(rel string, old, text []byte) []finding.Finding {
 
 // Finding says the error as a finding.
 func (e *OutsideError) Finding() finding.Finding {
-	return outsideFile(finding.Position{File: e.Object}, fmt.Sprintf("%s reads %s", cmp.Or(e.Construct, "a source"), e.Path))
+	return outsideFile(finding.Position{File: e.Object},
+		fmt.Sprintf("%s reads %s", cmp.Or(e.Construct, "a source"), e.Path))
 }
 
 func outsideFile(at finding.Position, what string) finding.Finding {
 	return finding.Finding{ID: finding.IDOutsideFile, Severity: finding.Error,
-		Message: what + ", which is outside of the kernel's tree: it would carry a file of this machine into the module",
-		Remedy:  "put what it needs into the tree, by the patch"}.InFile(at)
+		Message: what +
+			", which is outside of the kernel's tree: it would carry a file of this machine into the module",
+		Remedy: "put what it needs into the tree, by the patch"}.InFile(at)
 }
 
 // Finding says the error as a finding about its object.
@@ -212,8 +229,9 @@ func (e *RulesError) FindingAt(file string) finding.Finding {
 		why = append(why, p.String())
 	}
 	return finding.Finding{ID: finding.IDBuildRules, Severity: finding.Error,
-		Message: "the patch changes build rules, which are not run, and without them it is not known how this is compiled: " + firstThree(why),
-		Remedy:  "read what the patch changes there; klpforge build --trust-patch runs it"}.InFile(finding.Position{File: file})
+		Message: "the patch changes build rules, which are not run, and without them it is not known how this is " +
+			"compiled: " + firstThree(why),
+		Remedy: "read what the patch changes there; klpforge build --trust-patch runs it"}.InFile(finding.Position{File: file})
 }
 
 // CheckCRCs compares the versions of the symbols that an object exports, before and
@@ -236,11 +254,13 @@ func CheckCRCs(before, after map[string]uint32, addsInclude bool) []finding.Find
 		list += ", …"
 	}
 	found := finding.Finding{ID: finding.IDExportCRC, Severity: finding.Error, Symbol: changed[0],
-		Message: fmt.Sprintf("versions of %d exported symbol(s) changed (%s): a type that their interface reaches has another layout", len(changed), list),
-		Remedy:  "keep the type as it is; put new fields into a shadow variable"}
+		Message: fmt.Sprintf("versions of %d exported symbol(s) changed (%s): a type that their interface reaches "+
+			"has another layout", len(changed), list),
+		Remedy: "keep the type as it is; put new fields into a shadow variable"}
 	if addsInclude {
 		found.Severity = finding.Warning
-		found.Message = fmt.Sprintf("versions of %d exported symbol(s) changed (%s): the added #include completes a type that was opaque here, "+
+		found.Message = fmt.Sprintf("versions of %d exported symbol(s) changed (%s): the added #include completes a "+
+			"type that was opaque here, "+
 			"or a type has another layout", len(changed), list)
 		found.Remedy = "make sure that no type changed"
 	}
@@ -253,7 +273,8 @@ func (t *Tree) CheckConfig() []finding.Finding {
 	for _, d := range t.ConfigDiffs {
 		if !d.Expected {
 			out = append(out, finding.Finding{ID: finding.IDShippedCode, Severity: finding.Warning, Symbol: d.Name,
-				Message: "the prepared tree's configuration differs from the target's: " + d.String(), Remedy: d.Remedy})
+				Message: "the prepared tree's configuration differs from the target's: " + d.String(),
+				Remedy:  d.Remedy})
 		}
 	}
 	return out

@@ -14,12 +14,14 @@ func CheckGoal(goal string) error {
 	switch {
 	case goal == "all", goal == "modules", goal == "vmlinux":
 		return nil
-	case strings.Trim(goal, "/") != "" && path.Clean("/"+goal) == "/"+strings.TrimSuffix(goal, "/") && !strings.Contains(goal, "="):
+	case strings.Trim(goal, "/") != "" && path.Clean("/"+goal) == "/"+strings.TrimSuffix(goal, "/") &&
+		!strings.Contains(goal, "="):
 		if strings.HasSuffix(goal, "/") || strings.HasSuffix(goal, ".o") || strings.HasSuffix(goal, ".ko") {
 			return nil
 		}
 	}
-	return fmt.Errorf("goal %q: want vmlinux, modules, all, a directory (fs/ext4/), an object (fs/ext4/mballoc.o) or a module (fs/ext4/ext4.ko)", goal)
+	return fmt.Errorf("goal %q: want vmlinux, modules, all, a directory (fs/ext4/), an object (fs/ext4/mballoc.o) or "+
+		"a module (fs/ext4/ext4.ko)", goal)
 }
 
 // LeftOut is an object that no goal makes for some of its owners.

@@ -71,7 +71,8 @@ func (p *preparation) outOfUse(ctx context.Context) error {
 	if _, err := os.Lstat(p.base); errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
-	ctx, cancel := context.WithTimeoutCause(ctx, patience, fmt.Errorf("%w; it is damaged, and is made anew once the run that uses it has ended", ErrTreeInUse))
+	ctx, cancel := context.WithTimeoutCause(ctx, patience,
+		fmt.Errorf("%w; it is damaged, and is made anew once the run that uses it has ended", ErrTreeInUse))
 	defer cancel()
 	unlock, err := lockFile(ctx, p.base+".use", func() { p.progress("wait for a run that uses the tree", 0, 0) })
 	if err != nil {

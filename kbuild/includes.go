@@ -138,7 +138,8 @@ type includeResolver struct {
 func newIncludeResolver(files []string, arch string) *includeResolver {
 	search := &includeResolver{files: make(map[string]bool, len(files)), byBase: map[string][]string{}, arch: arch}
 	a := "arch/" + arch + "/include"
-	search.roots = []string{a, a + "/generated", "include", a + "/uapi", a + "/generated/uapi", "include/uapi", "include/generated/uapi"}
+	search.roots = []string{a, a + "/generated", "include", a + "/uapi", a + "/generated/uapi", "include/uapi",
+		"include/generated/uapi"}
 	for _, f := range files {
 		search.files[f] = true
 		base := path.Base(f)
@@ -278,7 +279,8 @@ func rootSources(dir, arch string, files []string, db *ownerDB, generators []str
 			seen[file] = true
 		}
 		if ext := path.Ext(file); (ext == ".c" || ext == ".S") && !seen[file] &&
-			(strings.HasPrefix(file, "arch/"+arch+"/") || strings.HasPrefix(file, "drivers/")) && specialPlace(file) != "" {
+			(strings.HasPrefix(file, "arch/"+arch+"/") || strings.HasPrefix(file, "drivers/")) &&
+			specialPlace(file) != "" {
 			out = append(out, rootSource{strings.TrimSuffix(file, ext) + ".o", file, true})
 		}
 	}
@@ -287,7 +289,8 @@ func rootSources(dir, arch string, files []string, db *ownerDB, generators []str
 }
 
 // scanTree reads everything reachable from the roots, level by level.
-func scanTree(ctx context.Context, dir, arch string, files []string, roots []rootSource, jobs int) (*includeGraph, error) {
+func scanTree(ctx context.Context, dir, arch string, files []string, roots []rootSource,
+	jobs int) (*includeGraph, error) {
 	search := newIncludeResolver(files, arch)
 	graph := &includeGraph{index: map[string]int32{}}
 	var level []int32

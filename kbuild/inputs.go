@@ -74,7 +74,8 @@ func (x *inputIndex) load() error {
 	}
 	makefiles := map[string][]string{}
 	for _, f := range all.links {
-		if dir := path.Dir(f); isMakefile(f) && (visited[dir] || specialPlace(dir+"/x.o") != "" || dir == "scripts" || strings.HasPrefix(dir, "arch/"+x.t.Arch)) {
+		if dir := path.Dir(f); isMakefile(f) && (visited[dir] || specialPlace(dir+"/x.o") != "" || dir == "scripts" ||
+			strings.HasPrefix(dir, "arch/"+x.t.Arch)) {
 			makefiles[dir] = append(makefiles[dir], f)
 		}
 	}
@@ -128,7 +129,8 @@ func (x *inputIndex) relative(name string) string {
 // beside corrects the name of a file that a makefile of the tools gave as seen from
 // the directory of the object.
 func (x *inputIndex) beside(object, file string) string {
-	if f := path.Join(path.Dir(object), file); file != "" && strings.HasPrefix(object, "tools/") && exists(filepath.Join(x.t.Dir, f)) {
+	if f := path.Join(path.Dir(object), file); file != "" && strings.HasPrefix(object, "tools/") &&
+		exists(filepath.Join(x.t.Dir, f)) {
 		return f
 	}
 	return file
@@ -142,7 +144,8 @@ func (x *inputIndex) reached(dir string, visited map[string]bool) bool {
 		return false
 	}
 	parent := path.Dir(dir)
-	if _, known := x.text[parent]; known && !visited[parent] && parent != "arch/"+x.t.Arch && !x.reached(parent, visited) {
+	if _, known := x.text[parent]; known && !visited[parent] && parent != "arch/"+x.t.Arch &&
+		!x.reached(parent, visited) {
 		return false
 	}
 	for word := range strings.FieldsSeq(x.text[parent]) {
@@ -155,7 +158,8 @@ func (x *inputIndex) reached(dir string, visited map[string]bool) bool {
 
 func isMakefile(file string) bool {
 	base := path.Base(file)
-	return base == "Makefile" || base == "Kbuild" || path.Ext(base) == ".mk" || strings.HasPrefix(base, "Makefile.") || strings.HasPrefix(base, "Kbuild.")
+	return base == "Makefile" || base == "Kbuild" || path.Ext(base) == ".mk" || strings.HasPrefix(base, "Makefile.") ||
+		strings.HasPrefix(base, "Kbuild.")
 }
 
 // Readers finds what the target's build makes of a file other than by compiling or
@@ -254,7 +258,8 @@ func (x *inputIndex) direct(ctx context.Context, file string) ([]Reader, error) 
 				if compiling(file, made, rule.where) {
 					continue
 				}
-				everywhere := strings.Contains(made, "%") && deps.dir == "." && strings.HasPrefix(file, "scripts/") // a rule of every directory
+				// a rule of every directory
+				everywhere := strings.Contains(made, "%") && deps.dir == "." && strings.HasPrefix(file, "scripts/")
 				if everywhere || x.needed(deps, made, map[string]bool{}) {
 					add(made, rule.where)
 				}
@@ -281,7 +286,8 @@ func (x *inputIndex) program(made, where string) bool {
 	if first, _, _ := strings.Cut(made, "/"); first == "scripts" || first == "tools" {
 		return path.Ext(made) != ".lds"
 	}
-	if path.Ext(made) == ".o" && slices.ContainsFunc(x.commands, func(c *savedCommand) bool { return c.Object == made && c.host() }) {
+	if path.Ext(made) == ".o" && slices.ContainsFunc(x.commands,
+		func(c *savedCommand) bool { return c.Object == made && c.host() }) {
 		return true
 	}
 	return path.Ext(made) == "" && !strings.Contains(made, "%") || x.db.Objects[made+".o"].Special == hostProgram ||
@@ -372,8 +378,10 @@ func (x *inputIndex) reads(rules *makeRules, rule *makeRule, file string) (stem 
 			return stem, true
 		}
 		// A wildcard, or an include of the generator's language, reads others of a kind.
-		sibling := path.Dir(prereq) == path.Dir(file) && path.Base(prereq) != path.Base(file) && !strings.Contains(prereq, "%")
-		if sibling && (isNew && path.Ext(prereq) == path.Ext(file) && path.Ext(file) != ".c" && path.Ext(file) != ".h" && path.Ext(file) != "" ||
+		sibling := path.Dir(prereq) == path.Dir(file) && path.Base(prereq) != path.Base(file) &&
+			!strings.Contains(prereq, "%")
+		if sibling && (isNew && path.Ext(prereq) == path.Ext(file) && path.Ext(file) != ".c" &&
+			path.Ext(file) != ".h" && path.Ext(file) != "" ||
 			path.Ext(file) == ".dtsi" && path.Ext(prereq) == ".dts") {
 			return "", true
 		}

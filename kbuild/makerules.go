@@ -26,7 +26,8 @@ type makeRules struct {
 // rulesOf asks make for the rules that build dir, without building anything: -p
 // prints them, and the goal does not exist.
 func (t *Tree) rulesOf(ctx context.Context, env *environment, dir string) (*makeRules, error) {
-	argv := []string{"make", "-rRpnq", "--no-print-directory", "-f", "./scripts/Makefile.build", "obj=" + dir, "need-builtin=1", "need-modorder=1"}
+	argv := []string{"make", "-rRpnq", "--no-print-directory", "-f", "./scripts/Makefile.build", "obj=" + dir,
+		"need-builtin=1", "need-modorder=1"}
 	argv = append(argv, t.compileVars(env, t.Dir)...)
 	box, vars, done, err := t.scratch(t.Dir)
 	if err != nil {

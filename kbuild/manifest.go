@@ -182,7 +182,8 @@ func (m *manifest) replicate(ctx context.Context, src, dst string, jobs int, sha
 			return err
 		}
 	}
-	err := eachChunk(ctx, m.links, jobs, func(rel string) error { return shareFile(src+"/"+rel, dst+"/"+rel, share) }, nil)
+	err := eachChunk(ctx, m.links, jobs, func(rel string) error { return shareFile(src+"/"+rel, dst+"/"+rel, share) },
+		nil)
 	if err != nil {
 		return err
 	}

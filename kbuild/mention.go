@@ -20,7 +20,8 @@ func (t *Tree) Mention(ctx context.Context, name string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	first := []string{"include/asm-generic/vmlinux.lds.h", "arch/" + t.Arch + "/kernel/vmlinux.lds.S", "scripts/kallsyms.c"}
+	first := []string{"include/asm-generic/vmlinux.lds.h", "arch/" + t.Arch + "/kernel/vmlinux.lds.S",
+		"scripts/kallsyms.c"}
 	for _, f := range first {
 		if t.mentions(f, name) {
 			return f, nil
@@ -66,7 +67,8 @@ func (t *Tree) mentions(file, name string) bool {
 		return false
 	}
 	for _, prefix := range []string{"__start_", "__stop_"} {
-		if label, ok := strings.CutPrefix(name, prefix); ok && bytes.Contains(data, []byte(prefix)) && containsWord(string(data), label) {
+		if label, ok := strings.CutPrefix(name, prefix); ok && bytes.Contains(data, []byte(prefix)) &&
+			containsWord(string(data), label) {
 			return true
 		}
 	}

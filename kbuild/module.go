@@ -33,7 +33,8 @@ func BuildModule(ctx context.Context, opts ModuleOptions) error {
 		return fmt.Errorf("build module: %w", err)
 	}
 	if strings.ContainsAny(dir, badInPaths) {
-		return fmt.Errorf("build module in %q: kbuild does not work in a directory whose name has spaces, colons, commas or quotes", dir)
+		return fmt.Errorf("build module in %q: kbuild does not work in a directory whose name has spaces, colons, "+
+			"commas or quotes", dir)
 	}
 	jobs := opts.Jobs
 	if jobs <= 0 {
@@ -46,7 +47,8 @@ func BuildModule(ctx context.Context, opts ModuleOptions) error {
 		name: "make modules",
 		dir:  tree.Dir,
 		env:  append(baseEnv(), "KBUILD_MODPOST_WARN=1"),
-		argv: append([]string{"make", fmt.Sprintf("-j%d", jobs), "M=" + dir}, append(tree.vars(flags), "KBUILD_MODPOST_WARN=1", "modules")...),
+		argv: append([]string{"make", fmt.Sprintf("-j%d", jobs), "M=" + dir},
+			append(tree.vars(flags), "KBUILD_MODPOST_WARN=1", "modules")...),
 		logs: tree.logs(),
 		box:  tree.box(dir),
 	}

@@ -14,7 +14,8 @@ import (
 // are all changed files that Withheld names; with trusted, they are in the work tree,
 // and are run. The selection has the objects, what only running the rules would tell,
 // and the sources that nothing builds.
-func (w *Work) NewObjects(ctx context.Context, a *Affected, rules map[string]RuleChange, trusted bool) (*Selection, error) {
+func (w *Work) NewObjects(ctx context.Context, a *Affected, rules map[string]RuleChange,
+	trusted bool) (*Selection, error) {
 	selected := &Selection{Objects: map[string]Owner{}}
 	var sources []string
 	for _, f := range a.Files {
@@ -62,7 +63,8 @@ func (s *Selection) understand(ctx context.Context, w *Work, sources []string, r
 	for _, source := range sources {
 		if o, ok := found[source]; ok {
 			s.Objects[o.Object] = o.Owner
-			s.Notes = append(s.Notes, fmt.Sprintf("%s: compiled as %s is, by the line of the makefile that lists it; no changed build rule is run", source, o.Like))
+			s.Notes = append(s.Notes,
+				fmt.Sprintf("%s: compiled as %s is, by the line of the makefile that lists it; no changed build rule is run", source, o.Like))
 		} else if e := unknown[source]; e != nil {
 			s.Found = append(s.Found, e.FindingAt(source))
 		} else {

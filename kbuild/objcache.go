@@ -37,7 +37,8 @@ func (w *Work) objectPath(key, suffix string) string {
 // afterKey names an object made from this tree as it is now by a command. state
 // is that of stateDigest.
 func (w *Work) afterKey(state, obj, command string) string {
-	sum := sha256.Sum256([]byte(w.objectKey(obj) + "\x00after\x00" + state + "\x00" + strings.ReplaceAll(command, w.Dir, workPlaceholder)))
+	sum := sha256.Sum256([]byte(w.objectKey(obj) + "\x00after\x00" + state + "\x00" +
+		strings.ReplaceAll(command, w.Dir, workPlaceholder)))
 	return hex.EncodeToString(sum[:16])
 }
 

@@ -34,9 +34,11 @@ type Module struct {
 
 // Owner says where an object ends up.
 type Owner struct {
-	Kind    Kind
-	Modules []Module // sorted by path; more than one when modules share the object, and set for KindVmlinux if vmlinux shares it with modules
-	Reason  string   // for KindSpecial and KindDisabled: what is known about it
+	Kind Kind
+	// sorted by path; more than one when modules share the object, and set for KindVmlinux if
+	// vmlinux shares it with modules
+	Modules []Module
+	Reason  string // for KindSpecial and KindDisabled: what is known about it
 }
 
 // Object is the name by which a livepatch knows what the object is part of: a
@@ -59,7 +61,8 @@ type objectFact struct {
 	Special string   `json:",omitempty"` // reason
 	Dir     string   `json:",omitempty"` // whose makefile lists it, if it is not the one the object is in
 	Goal    string   `json:",omitempty"` // name kbuild knows it by, if not its clean path
-	Source  string   `json:",omitempty"` // where no file beside the object has its name; may be one that kbuild generates
+	// where no file beside the object has its name; may be one that kbuild generates
+	Source string `json:",omitempty"`
 }
 
 // ownerDB maps objects to facts for the whole tree.
@@ -327,7 +330,8 @@ func (t *Tree) walk(ctx context.Context, env *environment, dir, root string) (ma
 		return nil, err
 	}
 	defer os.RemoveAll(out)
-	argv := []string{"make", "-rR", "--no-print-directory", fmt.Sprintf("-j%d", t.jobs+1), "-f", mk, "obj=" + root, "need-builtin=1", "need-modorder=1"}
+	argv := []string{"make", "-rR", "--no-print-directory", fmt.Sprintf("-j%d", t.jobs+1), "-f", mk, "obj=" + root,
+		"need-builtin=1", "need-modorder=1"}
 	box, vars, done, err := t.scratch(dir)
 	if err != nil {
 		return nil, fmt.Errorf("evaluate Kbuild files: %w", err)
@@ -336,7 +340,8 @@ func (t *Tree) walk(ctx context.Context, env *environment, dir, root string) (ma
 	argv = append(append(append(argv, t.vars(env.Flags)...), vars...), "klpforge-walk")
 	_, err = command{
 		name: "make (evaluate " + root + ")", dir: dir, logs: t.logs(), argv: argv, box: box,
-		env: append(env.in(dir), "KLPFORGE_OUT="+out, "KLPFORGE_MK="+mk, "KLPFORGE_TOP="+strings.Join(env.listedDirs(), " ")),
+		env: append(env.in(dir), "KLPFORGE_OUT="+out, "KLPFORGE_MK="+mk,
+			"KLPFORGE_TOP="+strings.Join(env.listedDirs(), " ")),
 	}.run(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("evaluate Kbuild files: %w", err)
@@ -458,7 +463,8 @@ func (r *resolver) visit(dir string, builtin, modular bool) {
 		}
 	}
 	ordered := map[string]bool{}
-	for _, o := range slices.Concat(facts.lists["modorder"], facts.lists["obj-m"]) { // until v5.3 obj-m has no directories
+	for _, o := range slices.Concat(facts.lists["modorder"], facts.lists["obj-m"]) {
+		// until v5.3 obj-m has no directories
 		if path.Base(o) == "modules.order" {
 			ordered[path.Clean(path.Dir(o))] = true
 		} else if modular && path.Ext(o) == ".o" {

@@ -32,9 +32,10 @@ type PrepareOptions struct {
 	// BuildTree is the directory that the target was built in, "" if that is not at hand:
 	// what a build draws at random is taken from there.
 	BuildTree string
-	Headers   []string // the target's unpacked header packages; Module.symvers and generated headers are taken from here for comparison
-	Symvers   string   // path of the target's Module.symvers; "" looks into Headers
-	Release   string   // uname -r of the target; "" takes what the source makes
+	// the target's unpacked header packages; Module.symvers and generated headers are taken from here for comparison
+	Headers []string
+	Symvers string // path of the target's Module.symvers; "" looks into Headers
+	Release string // uname -r of the target; "" takes what the source makes
 	Toolchain
 	Arch  string // GOARCH, uname -m or kernel name of the architecture; "" is x86
 	Cache string // cache directory
@@ -210,7 +211,8 @@ func newPreparation(ctx context.Context, opts PrepareOptions) (*preparation, err
 		return nil, fmt.Errorf("find cache: %w", err)
 	}
 	if strings.ContainsAny(prep.Cache, badInPaths) {
-		return nil, fmt.Errorf("use cache %q: kbuild does not work in a directory whose name has spaces, colons, commas or quotes; set KLPFORGE_CACHE to another one", prep.Cache)
+		return nil, fmt.Errorf("use cache %q: kbuild does not work in a directory whose name has spaces, colons, "+
+			"commas or quotes; set KLPFORGE_CACHE to another one", prep.Cache)
 	}
 	prep.Headers = slices.Clone(prep.Headers)
 	for i, dir := range prep.Headers {
@@ -285,7 +287,8 @@ func (p *preparation) makeKey(ctx context.Context) error {
 		}
 	}
 	hash := sha256.New()
-	for _, s := range []string{formatVersion, id, p.config.hash, symvers, tools, p.CC, strings.Join(p.vars, " "), p.KCFLAGS, strings.Join(p.recorded.Flags, " "), p.seed, p.Release, p.Arch} {
+	for _, s := range []string{formatVersion, id, p.config.hash, symvers, tools, p.CC, strings.Join(p.vars, " "),
+		p.KCFLAGS, strings.Join(p.recorded.Flags, " "), p.seed, p.Release, p.Arch} {
 		fmt.Fprintf(hash, "%d:%s\n", len(s), s)
 	}
 	for _, dir := range p.Headers {
@@ -302,7 +305,8 @@ func (p *preparation) makeKey(ctx context.Context) error {
 
 func sanitize(text string) string {
 	return strings.Map(func(r rune) rune {
-		if r == '-' || r == '.' || r == '_' || r == '+' || r >= '0' && r <= '9' || r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' {
+		if r == '-' || r == '.' || r == '_' || r == '+' || r >= '0' && r <= '9' || r >= 'a' && r <= 'z' ||
+			r >= 'A' && r <= 'Z' {
 			return r
 		}
 		return '_'
@@ -368,7 +372,8 @@ func (p *preparation) build(ctx context.Context) error {
 		run  func() error
 	}{
 		{"copy source", func() (err error) {
-			sourceFiles, err = p.source.copyTo(ctx, p.tree, p.Jobs, func(done, total int) { p.progress("copy source", done, total) })
+			sourceFiles, err = p.source.copyTo(ctx, p.tree, p.Jobs,
+				func(done, total int) { p.progress("copy source", done, total) })
 			return err
 		}},
 		{"check source", p.checkVersion},
@@ -445,7 +450,8 @@ func (p *preparation) finish(ctx context.Context, sourceFiles map[string]bool) e
 		return err
 	}
 	meta := treeMeta{
-		Release: p.Release, Version: p.version, Arch: p.Arch, CC: p.CC, HostCC: p.hostCC, Vars: p.vars, Rust: p.config.rust(),
+		Release: p.Release, Version: p.version, Arch: p.Arch, CC: p.CC, HostCC: p.hostCC, Vars: p.vars,
+		Rust:      p.config.rust(),
 		CCVersion: p.ccText, Symvers: p.symvers != "", Stages: p.stages,
 	}
 	var err error
@@ -548,7 +554,8 @@ func writeAtomic(path string, data []byte, mode fs.FileMode) error {
 	}
 	if err == nil {
 		err = os.Rename(file.Name(), path)
-		if info, lerr := os.Lstat(path); err != nil && lerr == nil && info.IsDir() { // damage: nothing of the cache has this place
+		if info, lerr := os.Lstat(path); err != nil && lerr == nil && info.IsDir() {
+			// damage: nothing of the cache has this place
 			if err = os.RemoveAll(path); err == nil {
 				err = os.Rename(file.Name(), path)
 			}

@@ -57,7 +57,8 @@ func (w *Work) preprocessed(ctx context.Context, object, cmd string) ([]byte, er
 
 // runPreprocessor runs a preprocessor's call for an object.
 func (w *Work) runPreprocessor(ctx context.Context, object string, argv []string) ([]byte, error) {
-	out, err := command{name: "preprocess " + object, dir: w.Dir, env: baseEnv(), argv: argv, logs: w.tree.logs(), box: w.tree.box(w.base)}.run(ctx)
+	out, err := command{name: "preprocess " + object, dir: w.Dir, env: baseEnv(), argv: argv, logs: w.tree.logs(),
+		box: w.tree.box(w.base)}.run(ctx)
 	if err != nil {
 		var re *RunError
 		if errors.As(err, &re) {
@@ -158,7 +159,8 @@ func (w *Work) SymbolCRCs(ctx context.Context, object string) (map[string]uint32
 	if err != nil {
 		return nil, fmt.Errorf("compute symbol versions of %s: %w", object, err)
 	}
-	text, err := command{name: "preprocess " + object, dir: w.Dir, env: baseEnv(), argv: argv, logs: w.tree.logs(), box: w.tree.box(w.base)}.run(ctx)
+	text, err := command{name: "preprocess " + object, dir: w.Dir, env: baseEnv(), argv: argv, logs: w.tree.logs(),
+		box: w.tree.box(w.base)}.run(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("compute symbol versions of %s: %w", object, err)
 	}
@@ -254,7 +256,8 @@ func (w *Work) compareGenerator(ctx context.Context, src string) error {
 			argv = append(argv, words[i].text)
 		}
 	}
-	out, err := command{name: "compile " + asm, dir: w.Dir, env: baseEnv(), argv: argv, logs: w.tree.logs(), box: w.tree.box(w.base)}.run(ctx)
+	out, err := command{name: "compile " + asm, dir: w.Dir, env: baseEnv(), argv: argv, logs: w.tree.logs(),
+		box: w.tree.box(w.base)}.run(ctx)
 	if err != nil {
 		var re *RunError
 		if errors.As(err, &re) {

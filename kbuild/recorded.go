@@ -101,7 +101,8 @@ func splitCompilation(command string) (cc string, flags []string, err error) {
 			skip = false
 		case text == "-o", text == "-include", text == "-isystem", text == "-idirafter", text == "-I":
 			skip = true
-		case text == "-c", optionOfPlace.MatchString(text), strings.HasPrefix(text, "-W") && !toolOption.MatchString(text):
+		case text == "-c", optionOfPlace.MatchString(text), strings.HasPrefix(text, "-W") &&
+			!toolOption.MatchString(text):
 		default:
 			flags = append(flags, text)
 		}
@@ -146,7 +147,8 @@ func (p *preparation) findFlags(ctx context.Context) ([]string, error) {
 	if len(p.recorded.Flags) == 0 {
 		return nil, nil
 	}
-	tree := p.describe(treeMeta{Release: p.Release, Arch: p.Arch, CC: p.CC, HostCC: p.hostCC, CCVersion: p.ccText, Vars: p.vars, KCFLAGS: p.KCFLAGS})
+	tree := p.describe(treeMeta{Release: p.Release, Arch: p.Arch, CC: p.CC, HostCC: p.hostCC, CCVersion: p.ccText,
+		Vars: p.vars, KCFLAGS: p.KCFLAGS})
 	tree.preparing = true
 	e, err := tree.environment(ctx, p.KCFLAGS)
 	if err != nil {
@@ -167,7 +169,8 @@ func (p *preparation) findFlags(ctx context.Context) ([]string, error) {
 	}
 	var warnings []string
 	for _, f := range subtract(ours, theirs) {
-		warnings = append(warnings, fmt.Sprintf("compiler flags: %s was built without %s, which the makefiles give now", p.BuildTree, f))
+		warnings = append(warnings, fmt.Sprintf("compiler flags: %s was built without %s, which the makefiles give now",
+			p.BuildTree, f))
 	}
 	return warnings, nil
 }
@@ -232,7 +235,8 @@ func (p *preparation) plantSeed() error {
 		}
 	}
 	if !planted {
-		return fmt.Errorf("plant the seed of the structures' layout: none of %s draws one", strings.Join(seedScripts, ", "))
+		return fmt.Errorf("plant the seed of the structures' layout: none of %s draws one",
+			strings.Join(seedScripts, ", "))
 	}
 	return nil
 }

@@ -81,7 +81,8 @@ func (db *ownerDB) chain(dir string) []string {
 // makeGoals runs make in dir, a copy of the prepared tree, for goals (paths as
 // kbuild knows them), and returns what it printed. With -k among the options, one
 // goal that fails leaves the others alone. db is nil before the tree is evaluated.
-func (t *Tree) makeGoals(ctx context.Context, env *environment, db *ownerDB, dir string, options, goals []string) ([]byte, error) {
+func (t *Tree) makeGoals(ctx context.Context, env *environment, db *ownerDB, dir string, options,
+	goals []string) ([]byte, error) {
 	plain, routed := []string(nil), map[string][]string{}
 	for _, g := range goals {
 		if r := db.route(path.Clean(g)); r != nil {
@@ -134,7 +135,8 @@ func (t *Tree) makeRouted(env *environment, dir string, options []string, mk, ch
 	argv = append(argv, t.compileVars(env, dir)...)
 	return command{
 		name: "make " + shortList(goals), dir: dir, logs: t.logs(),
-		env:  append(env.in(dir), "KLPFORGE_MK="+mk, "KLPFORGE_CHAIN="+chain, "KLPFORGE_GOALS="+strings.Join(goals, " ")),
+		env: append(env.in(dir), "KLPFORGE_MK="+mk, "KLPFORGE_CHAIN="+chain,
+			"KLPFORGE_GOALS="+strings.Join(goals, " ")),
 		argv: append(argv, "klpforge-goals"),
 	}
 }

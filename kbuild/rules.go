@@ -119,9 +119,12 @@ var (
 
 // otherLists look like lists of objects, but mean something else to kbuild
 // (scripts/Makefile.build and Makefile.lib, v6.12).
-var otherLists = []string{"ccflags", "asflags", "ldflags", "rustflags", "cppflags", "arflags", "subdir", "subdir-ccflags", "subdir-asflags",
-	"ccflags-remove", "asflags-remove", "extra", "always", "hostprogs", "userprogs", "targets", "lib", "libs", "core", "drivers", "net", "head",
-	"init", "virt", "dtb", "dtbo", "header-test", "no-header-test", "generic", "mandatory", "syscall", "clean", "no-clean", "install", "modules"}
+var otherLists = []string{"ccflags", "asflags", "ldflags", "rustflags", "cppflags", "arflags", "subdir",
+	"subdir-ccflags", "subdir-asflags",
+	"ccflags-remove", "asflags-remove", "extra", "always", "hostprogs", "userprogs", "targets", "lib", "libs", "core",
+	"drivers", "net", "head",
+	"init", "virt", "dtb", "dtbo", "header-test", "no-header-test", "generic", "mandatory", "syscall", "clean",
+	"no-clean", "install", "modules"}
 
 // parseList reads a line that adds plain names of objects; ok is false for all else.
 func parseList(line ruleLine) (parsed listLine, ok bool) {
@@ -129,7 +132,8 @@ func parseList(line ruleLine) (parsed listLine, ok bool) {
 	if !line.plain || m == nil || slices.Contains(otherLists, m[1]) {
 		return parsed, false
 	}
-	parsed = listLine{list: m[1], config: strings.TrimSuffix(strings.TrimPrefix(m[2], "$("), ")"), op: m[3], words: strings.Fields(m[4])}
+	parsed = listLine{list: m[1], config: strings.TrimSuffix(strings.TrimPrefix(m[2], "$("), ")"), op: m[3],
+		words: strings.Fields(m[4])}
 	for _, w := range parsed.words {
 		if !wordForm.MatchString(w) || path.Clean(w) != w || strings.HasPrefix(w, "../") {
 			return parsed, false
@@ -168,7 +172,8 @@ func readRules(file string, c RuleChange) (added []addition, other []*RuleProble
 	for _, line := range gone {
 		parsed, ok := parseList(line)
 		if !ok {
-			other = append(other, &RuleProblem{file, line.number, line.text, "the line is gone, and is no list of objects"})
+			other = append(other, &RuleProblem{file, line.number, line.text,
+				"the line is gone, and is no list of objects"})
 			continue
 		}
 		key := parsed.list + "-" + parsed.config + parsed.op
@@ -191,7 +196,8 @@ func readRules(file string, c RuleChange) (added []addition, other []*RuleProble
 		}
 		had := held[parsed.list+"-"+parsed.config+parsed.op]
 		if parsed.op != "+=" && had == nil && assigns(before, parsed) {
-			other = append(other, &RuleProblem{file, line.number, line.text, "it replaces a list that other lines made"})
+			other = append(other, &RuleProblem{file, line.number, line.text,
+				"it replaces a list that other lines made"})
 			continue
 		}
 		for _, w := range parsed.words {

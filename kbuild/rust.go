@@ -41,7 +41,8 @@ func (p *preparation) rustState(ctx context.Context) (found []bool, id string) {
 	}
 	if found[0] {
 		// As rust/Makefile finds RUST_LIB_SRC.
-		out, err := command{name: "rustc --print sysroot", env: baseEnv(), argv: []string{"rustc", "--print", "sysroot"}}.run(ctx)
+		out, err := command{name: "rustc --print sysroot", env: baseEnv(),
+			argv: []string{"rustc", "--print", "sysroot"}}.run(ctx)
 		if err == nil {
 			src := filepath.Join(strings.TrimSpace(string(out)), "lib/rustlib/src/rust/library/core/src/lib.rs")
 			_, err = os.Stat(src)
@@ -65,13 +66,16 @@ func (p *preparation) withoutRust(diffs []ConfigDiff) {
 			missing, packages = append(missing, rustTools[j].what), append(packages, rustTools[j].pkg)
 		}
 	}
-	diffs[i].Remedy = "rustc or bindgen is not of a version that the kernel takes (Documentation/process/changes.rst says which); C code that tests CONFIG_RUST is compiled otherwise"
+	diffs[i].Remedy = "rustc or bindgen is not of a version that the kernel takes (Documentation/process/changes.rst " +
+		"says which); C code that tests CONFIG_RUST is compiled otherwise"
 	if len(missing) > 0 {
-		diffs[i].Remedy = fmt.Sprintf("%s missing; C code that tests CONFIG_RUST is compiled otherwise. Install them with: apt-get install %s",
+		diffs[i].Remedy = fmt.Sprintf("%s missing; C code that tests CONFIG_RUST is compiled otherwise. Install them "+
+			"with: apt-get install %s",
 			strings.Join(missing, ", "), strings.Join(packages, " "))
 	}
 	for j, d := range diffs {
-		if strings.HasPrefix(d.Name, "CONFIG_RUST_") || strings.Contains(d.Name, "_RUST_") || strings.HasSuffix(d.Name, "_RUST") && d.Name != "CONFIG_RUST" {
+		if strings.HasPrefix(d.Name, "CONFIG_RUST_") || strings.Contains(d.Name, "_RUST_") ||
+			strings.HasSuffix(d.Name, "_RUST") && d.Name != "CONFIG_RUST" {
 			diffs[j].Expected = true // depends on CONFIG_RUST
 		}
 	}
@@ -80,7 +84,8 @@ func (p *preparation) withoutRust(diffs []ConfigDiff) {
 // isRust tells sources in Rust of the kernel from those of tools and samples.
 func isRust(file string) bool {
 	first, _, _ := strings.Cut(file, "/")
-	return filepath.Ext(file) == ".rs" && !slices.Contains([]string{"tools", "samples", "scripts", "Documentation"}, first)
+	return filepath.Ext(file) == ".rs" && !slices.Contains([]string{"tools", "samples", "scripts", "Documentation"},
+		first)
 }
 
 // useRust tells which changed sources in Rust the target is made of. Where the prepared

@@ -395,8 +395,10 @@ func filterCalls(network bool) error {
 		stmt(load, archAt), jump(equal, arch, 1, 0), deny(unix.ENOSYS),
 		stmt(load, callAt), jump(atMost, x32Calls, 0, 1), deny(unix.ENOSYS),
 	}
-	forbidden := []uint32{unix.SYS_PTRACE, unix.SYS_PROCESS_VM_READV, unix.SYS_PROCESS_VM_WRITEV, unix.SYS_PIDFD_GETFD, unix.SYS_KCMP,
-		unix.SYS_BPF, unix.SYS_PERF_EVENT_OPEN, unix.SYS_USERFAULTFD, unix.SYS_KEYCTL, unix.SYS_ADD_KEY, unix.SYS_REQUEST_KEY,
+	forbidden := []uint32{unix.SYS_PTRACE, unix.SYS_PROCESS_VM_READV, unix.SYS_PROCESS_VM_WRITEV, unix.SYS_PIDFD_GETFD,
+		unix.SYS_KCMP,
+		unix.SYS_BPF, unix.SYS_PERF_EVENT_OPEN, unix.SYS_USERFAULTFD, unix.SYS_KEYCTL, unix.SYS_ADD_KEY,
+		unix.SYS_REQUEST_KEY,
 		unix.SYS_UNSHARE, unix.SYS_SETNS}
 	if !network {
 		forbidden = append(forbidden, unix.SYS_SOCKET)
@@ -409,7 +411,8 @@ func filterCalls(network bool) error {
 		prog = append(prog, jump(equal, call, 0, 1), deny(unix.ENOSYS))
 	}
 	prog = append(prog,
-		jump(equal, unix.SYS_CLONE, 0, 3), stmt(load, firstArgAt), jump(anyBit, unix.CLONE_NEWUSER, 0, 1), deny(unix.EPERM),
+		jump(equal, unix.SYS_CLONE, 0, 3), stmt(load, firstArgAt), jump(anyBit, unix.CLONE_NEWUSER, 0, 1),
+		deny(unix.EPERM),
 		stmt(give, unix.SECCOMP_RET_ALLOW))
 	fprog := unix.SockFprog{Len: uint16(len(prog)), Filter: &prog[0]}
 	err := unix.Prctl(unix.PR_SET_SECCOMP, unix.SECCOMP_MODE_FILTER, uintptr(unsafe.Pointer(&fprog)), 0, 0)
@@ -422,7 +425,8 @@ func filterCalls(network bool) error {
 
 // bwrap returns the command that runs argv in dir under bubblewrap.
 func (b *box) bwrap(dir string, argv []string) []string {
-	out := []string{"bwrap", "--die-with-parent", "--new-session", "--unshare-user-try", "--unshare-ipc", "--unshare-pid",
+	out := []string{"bwrap", "--die-with-parent", "--new-session", "--unshare-user-try", "--unshare-ipc",
+		"--unshare-pid",
 		"--unshare-uts", "--cap-drop", "ALL", "--dev", "/dev", "--proc", "/proc"}
 	if !b.network {
 		out = append(out, "--unshare-net")

@@ -67,7 +67,8 @@ var interpretedName = regexp.MustCompile(`(?i)^(gnumakefile|makefile|kbuild|kcon
 
 func interpreted(rel string, mode uint32) bool {
 	return mode&0o111 != 0 || interpretedName.MatchString(path.Base(rel)) || strings.HasPrefix(rel, "scripts/") ||
-		strings.HasPrefix(rel, "tools/") || strings.HasPrefix(path.Base(rel), ".") || strings.HasPrefix(rel, "include/config/")
+		strings.HasPrefix(rel, "tools/") || strings.HasPrefix(path.Base(rel), ".") ||
+		strings.HasPrefix(rel, "include/config/")
 }
 
 // look describes an entry of the tree as it is now, without its digest.
@@ -81,7 +82,8 @@ func lookAt(dir int, name, rel string, kind byte) (sealEntry, error) {
 	if err := unix.Fstatat(dir, name, &st, unix.AT_SYMLINK_NOFOLLOW); err != nil {
 		return sealEntry{}, &fs.PathError{Op: "lstat", Path: rel, Err: err}
 	}
-	return sealEntry{path: rel, kind: kind, mode: st.Mode, size: st.Size, mtime: st.Mtim.Nano(), ctime: st.Ctim.Nano(), inode: st.Ino}, nil
+	return sealEntry{path: rel, kind: kind, mode: st.Mode, size: st.Size, mtime: st.Mtim.Nano(), ctime: st.Ctim.Nano(),
+		inode: st.Ino}, nil
 }
 
 // digest is that of a file's contents, or of where a symbolic link leads.
@@ -188,7 +190,8 @@ const recordSize = 72
 func (t *Tree) writeSeal(part string, entries []sealEntry) error {
 	var buf bytes.Buffer
 	for _, stamp := range entries {
-		r := record{Kind: stamp.kind, Length: uint16(len(stamp.path)), Mode: stamp.mode, Size: stamp.size, Mtime: stamp.mtime, Ctime: stamp.ctime, Inode: stamp.inode, Sum: stamp.sum}
+		r := record{Kind: stamp.kind, Length: uint16(len(stamp.path)), Mode: stamp.mode, Size: stamp.size,
+			Mtime: stamp.mtime, Ctime: stamp.ctime, Inode: stamp.inode, Sum: stamp.sum}
 		if stamp.runs {
 			r.Runs = 1
 		}

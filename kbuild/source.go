@@ -173,7 +173,8 @@ func (d directory) identity(ctx context.Context) (string, error) {
 	return "dir:" + hex.EncodeToString(h.Sum(nil)), nil
 }
 
-func (d directory) copyTo(ctx context.Context, dst string, jobs int, progress func(done, total int)) (map[string]bool, error) {
+func (d directory) copyTo(ctx context.Context, dst string, jobs int,
+	progress func(done, total int)) (map[string]bool, error) {
 	dirs, files, err := d.walk(ctx)
 	if err != nil {
 		return nil, err

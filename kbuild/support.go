@@ -18,10 +18,15 @@ type unsupported struct {
 
 // refusedOptions are refused whenever they are y.
 var refusedOptions = []unsupported{
-	{"CONFIG_LTO_CLANG_FULL", "the linker optimizes the whole kernel as one piece, so that no function can be compiled by itself as it was shipped (ThinLTO can be followed)"},
-	{"CONFIG_LTO_CLANG_THIN_DIST", "the objects of distributed ThinLTO are made by the linker's index of the whole kernel (CONFIG_LTO_CLANG_THIN can be followed)"},
+	{"CONFIG_LTO_CLANG_FULL",
+		"the linker optimizes the whole kernel as one piece, so that no function can be compiled by itself as it was " +
+			"shipped (ThinLTO can be followed)"},
+	{"CONFIG_LTO_CLANG_THIN_DIST",
+		"the objects of distributed ThinLTO are made by the linker's index of the whole kernel " +
+			"(CONFIG_LTO_CLANG_THIN can be followed)"},
 	{"CONFIG_AUTOFDO_CLANG", "code depends on a profile that is no part of the source (CLANG_AUTOFDO_PROFILE)"},
-	{"CONFIG_PROPELLER_CLANG", "code depends on a profile that is no part of the source (CLANG_PROPELLER_PROFILE_PREFIX)"},
+	{"CONFIG_PROPELLER_CLANG",
+		"code depends on a profile that is no part of the source (CLANG_PROPELLER_PROFILE_PREFIX)"},
 }
 
 // UnsupportedError names the options of the target's configuration that cannot be
@@ -32,7 +37,8 @@ type UnsupportedError struct {
 }
 
 func (e *UnsupportedError) Error() string {
-	return fmt.Sprintf("check configuration %s: livepatches cannot be built for this kernel:\n\t%s", e.Config, strings.Join(e.Reasons, "\n\t"))
+	return fmt.Sprintf("check configuration %s: livepatches cannot be built for this kernel:\n\t%s", e.Config,
+		strings.Join(e.Reasons, "\n\t"))
 }
 
 // supported refuses what cannot be followed.
@@ -41,9 +47,12 @@ func (p *preparation) supported() error {
 	add := func(option, why string) { reasons = append(reasons, option+": "+why) }
 	values := p.config.values
 	if values["CONFIG_LIVEPATCH"] != "y" {
-		why := "not set: the kernel has no livepatching, and nothing can be loaded into it. Configure it with CONFIG_LIVEPATCH"
-		if values["CONFIG_DYNAMIC_FTRACE"] != "y" || values["CONFIG_KALLSYMS_ALL"] != "y" || values["CONFIG_MODULES"] != "y" {
-			why += ", and with CONFIG_FUNCTION_TRACER, CONFIG_DYNAMIC_FTRACE, CONFIG_KALLSYMS_ALL and CONFIG_MODULES, which it needs"
+		why := "not set: the kernel has no livepatching, and nothing can be loaded into it. Configure it with " +
+			"CONFIG_LIVEPATCH"
+		if values["CONFIG_DYNAMIC_FTRACE"] != "y" || values["CONFIG_KALLSYMS_ALL"] != "y" ||
+			values["CONFIG_MODULES"] != "y" {
+			why += ", and with CONFIG_FUNCTION_TRACER, CONFIG_DYNAMIC_FTRACE, CONFIG_KALLSYMS_ALL and " +
+				"CONFIG_MODULES, which it needs"
 		}
 		add("CONFIG_LIVEPATCH", why)
 	}
@@ -56,7 +65,9 @@ func (p *preparation) supported() error {
 		add(option, "until v6.1 indirect calls go through tables that the linker makes of the whole kernel")
 	}
 	if option := p.config.randstruct(); option != "" && !p.seeded() {
-		add(option, "the layout of structures depends on a seed that was drawn when the kernel was built; give the tree that it was built in with --build-tree")
+		add(option,
+			"the layout of structures depends on a seed that was drawn when the kernel was built; give the tree that "+
+				"it was built in with --build-tree")
 	}
 	if values["CONFIG_MODVERSIONS"] == "y" && values["CONFIG_EXTENDED_MODVERSIONS"] != "y" &&
 		strings.Contains(string(p.config.text), "# CONFIG_BASIC_MODVERSIONS is not set\n") {

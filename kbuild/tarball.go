@@ -146,7 +146,8 @@ type member struct {
 	hdr  *tar.Header
 }
 
-func (t tarball) copyTo(ctx context.Context, dst string, jobs int, progress func(done, total int)) (map[string]bool, error) {
+func (t tarball) copyTo(ctx context.Context, dst string, jobs int,
+	progress func(done, total int)) (map[string]bool, error) {
 	file, err := regular.Open(t.path)
 	if err != nil {
 		return nil, err
@@ -209,7 +210,8 @@ func (t tarball) copyTo(ctx context.Context, dst string, jobs int, progress func
 // maxMember bounds one file of a source archive; the largest in Linux has 24 MB.
 const maxMember = 256 << 20
 
-func (t tarball) read(ctx context.Context, reader *tar.Reader, dst string, written map[string]bool, links map[string]string, files chan<- member, progress func(done, total int)) error {
+func (t tarball) read(ctx context.Context, reader *tar.Reader, dst string, written map[string]bool,
+	links map[string]string, files chan<- member, progress func(done, total int)) error {
 	made := map[string]bool{".": true}
 	mkdir := func(rel string) error {
 		if made[rel] {

@@ -135,7 +135,8 @@ func allOnPath(command string) bool {
 
 // versionLine is the first line of what a program says to --version.
 func versionLine(ctx context.Context, program ...string) (string, error) {
-	out, err := command{name: strings.Join(program, " ") + " --version", env: baseEnv(), argv: append(slices.Clone(program), "--version")}.run(ctx)
+	out, err := command{name: strings.Join(program, " ") + " --version", env: baseEnv(),
+		argv: append(slices.Clone(program), "--version")}.run(ctx)
 	line, _, _ := strings.Cut(string(out), "\n")
 	return strings.TrimSpace(line), err
 }
@@ -234,7 +235,8 @@ var (
 // x86_64-linux-gnu-gcc-12, lld-14 for ld.lld-14.
 func packageOf(program string) string {
 	base := filepath.Base(program)
-	suffix := cmp.Or(versioned.FindString(base), versioned.FindString(filepath.Dir(filepath.Dir(program)))) // /usr/lib/llvm-14/bin/clang
+	// /usr/lib/llvm-14/bin/clang
+	suffix := cmp.Or(versioned.FindString(base), versioned.FindString(filepath.Dir(filepath.Dir(program))))
 	switch {
 	case base == "ld":
 		return "binutils"

@@ -78,7 +78,8 @@ func (p *preparation) requirements() []requirement {
 	for _, program := range programs {
 		reqs = append(reqs, requirement{program, packageOf(program), onPath(program)})
 	}
-	if p.config.values["CONFIG_OBJTOOL"] == "y" || p.config.values["CONFIG_STACK_VALIDATION"] == "y" || p.config.values["CONFIG_UNWINDER_ORC"] == "y" {
+	if p.config.values["CONFIG_OBJTOOL"] == "y" || p.config.values["CONFIG_STACK_VALIDATION"] == "y" ||
+		p.config.values["CONFIG_UNWINDER_ORC"] == "y" {
 		reqs = append(reqs, requirement{"libelf.h", "libelf-dev", header("libelf.h")})
 	}
 	if p.config.values["CONFIG_DEBUG_INFO_BTF"] == "y" {

@@ -89,5 +89,6 @@ func (db *ownerDB) plausible(values map[string]string) error {
 		return nil
 	}
 	return fmt.Errorf("evaluate Kbuild files: %s; makefiles were found in %d directories. "+
-		"The makefiles of this kernel are not laid out as klpforge knows them, or the source is not complete", why, len(db.Dirs))
+		"The makefiles of this kernel are not laid out as klpforge knows them, or the source is not complete", why,
+		len(db.Dirs))
 }

@@ -17,5 +17,6 @@ func (t *Tree) Unlisted(ctx context.Context, symbol string) string {
 	case strings.Contains(file, ".lds"):
 		return "the linker script sets it (" + file + ")"
 	}
-	return "its source has it (" + file + "), and the target's build made no symbol of it: it is inlined, or not configured"
+	return "its source has it (" + file +
+		"), and the target's build made no symbol of it: it is inlined, or not configured"
 }

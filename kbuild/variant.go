@@ -57,7 +57,8 @@ func (v *Variant) edit(header []byte) ([]byte, bool) {
 // patches add it. ok is false when it cannot be done: the tree has no such header, or
 // the object does not compile like that. The error is for a private tree that is not
 // as it was any more.
-func (w *Work) Varied(ctx context.Context, object string, isNew bool, variants []*Variant) (b *Built, ok bool, err error) {
+func (w *Work) Varied(ctx context.Context, object string, isNew bool,
+	variants []*Variant) (b *Built, ok bool, err error) {
 	before := make([][]byte, len(variants))
 	after := make([][]byte, len(variants))
 	for i, v := range variants {

@@ -70,8 +70,9 @@ func (t *Tree) newWork(ctx context.Context, opts WorkOptions, listing *manifest)
 		return nil, err
 	}
 	work := &Work{
-		Dir: filepath.Join(base, "linux"), tree: t, base: base, shareAfter: opts.ShareAfter, trust: opts.Trust, unlock: unlock,
-		flags: t.kcflags(), jobs: opts.Jobs, progress: opts.Progress,
+		Dir: filepath.Join(base, "linux"), tree: t, base: base, shareAfter: opts.ShareAfter, trust: opts.Trust,
+		unlock: unlock,
+		flags:  t.kcflags(), jobs: opts.Jobs, progress: opts.Progress,
 		changed: map[string]bool{}, commands: map[string]string{}, pruned: slices.Clone(listing.pruned),
 	}
 	if work.jobs <= 0 {
@@ -251,7 +252,8 @@ func (w *Work) followIncludes(rel string, data []byte) error {
 		return err
 	}
 	for _, f := range all.links {
-		if fresh[path.Base(f)] && slices.ContainsFunc(w.pruned, func(dir string) bool { return strings.HasPrefix(f, dir+"/") }) {
+		if fresh[path.Base(f)] && slices.ContainsFunc(w.pruned,
+			func(dir string) bool { return strings.HasPrefix(f, dir+"/") }) {
 			return w.materialize(func(string) bool { return true })
 		}
 	}
