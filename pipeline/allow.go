@@ -46,7 +46,8 @@ func acceptedFindings(opt *Options, series *patchset.Series, say *journal) (map[
 		}
 	}
 	for _, id := range slices.Sorted(maps.Keys(allow)) {
-		say.res.Suppressions = append(say.res.Suppressions, Suppression{id, allow[id], cmp.Or(opt.AllowFrom, "command line")})
+		say.res.Suppressions = append(say.res.Suppressions,
+			Suppression{id, allow[id], cmp.Or(opt.AllowFrom, "command line")})
 	}
 
 	comments, err := allowComments(opt, series)
@@ -55,7 +56,8 @@ func acceptedFindings(opt *Options, series *patchset.Series, say *journal) (map[
 	}
 	for _, suppression := range comments {
 		if slices.Contains(unacceptable, suppression.ID) {
-			return nil, &PatchError{fmt.Errorf("%s: %s cannot be accepted, least of all by the patch", suppression.From, suppression.ID)}
+			return nil, &PatchError{fmt.Errorf("%s: %s cannot be accepted, least of all by the patch", suppression.From,
+				suppression.ID)}
 		}
 		if _, have := allow[suppression.ID]; !have {
 			allow[suppression.ID] = suppression.Reason
@@ -147,7 +149,8 @@ func allowedIn(text io.Reader, name string) ([]Suppression, error) {
 		}
 		where := fmt.Sprintf("%s:%d", name, line)
 		if !findingRE.MatchString(match[1]) || match[2] == "" {
-			return nil, &PatchError{fmt.Errorf("%s: want an id and a reason, as in \"klpforge: allow KLP103 set by the callback\"", where)}
+			return nil, &PatchError{fmt.Errorf("%s: want an id and a reason, as in \"klpforge: allow KLP103 set by "+
+				"the callback\"", where)}
 		}
 		out = append(out, Suppression{finding.ID(match[1]), match[2], where})
 	}

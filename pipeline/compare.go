@@ -17,7 +17,8 @@ import (
 
 // compare diffs all pairs of objects, several at a time, and makes a unit of each pair
 // for each of its owners.
-func compare(ctx context.Context, opt *Options, objects *compiled, change *change, say *journal) ([]*analyze.Unit, error) {
+func compare(ctx context.Context, opt *Options, objects *compiled, change *change,
+	say *journal) ([]*analyze.Unit, error) {
 	diffs := make([]*elfdiff.Result, len(objects.pairs))
 	group, _ := errgroup.WithContext(ctx)
 	group.SetLimit(max(opt.Jobs, runtime.NumCPU()))
@@ -88,7 +89,8 @@ func (p *pair) unit(owner string, d *elfdiff.Result) *analyze.Unit {
 // checkVersions compares the versions of exported symbols before and after. Those after
 // the patches come from the private tree, or for a module outside of the kernel's tree
 // from its own build.
-func checkVersions(ctx context.Context, work *kbuild.Work, objects *pair, change *change, unit *analyze.Unit, say *journal) error {
+func checkVersions(ctx context.Context, work *kbuild.Work, objects *pair, change *change, unit *analyze.Unit,
+	say *journal) error {
 	if objects.isNew {
 		return nil
 	}

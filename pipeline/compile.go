@@ -52,7 +52,8 @@ func (c *compiled) name(u *analyze.Unit) string {
 
 // compile finds the objects that the patches can affect and builds each before and
 // after.
-func compile(ctx context.Context, opt *Options, target *Target, change *change, open *closers, say *journal) (*compiled, error) {
+func compile(ctx context.Context, opt *Options, target *Target, change *change, open *closers,
+	say *journal) (*compiled, error) {
 	if change.external != nil {
 		// A module's own makefile may do anything with it.
 		if len(change.overlay.Binary) > 0 {
@@ -72,8 +73,9 @@ func compile(ctx context.Context, opt *Options, target *Target, change *change, 
 	say.notes(selected.Notes)
 	say.found(selected.Found...)
 
-	work, err := change.tree.Work(ctx, kbuild.WorkOptions{Jobs: opt.Jobs, Progress: opt.Progress, ShareAfter: opt.Part.Of > 0,
-		Trust: change.trusted && len(change.withheld) > 0})
+	work, err := change.tree.Work(ctx, kbuild.WorkOptions{Jobs: opt.Jobs, Progress: opt.Progress,
+		ShareAfter: opt.Part.Of > 0,
+		Trust:      change.trusted && len(change.withheld) > 0})
 	if err != nil {
 		return nil, err
 	}
@@ -111,7 +113,8 @@ func (c *change) affected(ctx context.Context, say *journal) (*kbuild.Affected, 
 		if a.Files[0].Read() {
 			return nil, &PatchError{&patchset.BinaryError{Patch: binary.Patch, Path: binary.Path}}
 		}
-		say.note("patch %s: %s: a binary change, and no rule of the kernel's build reads the file; left out", binary.Patch, binary.Path)
+		say.note("patch %s: %s: a binary change, and no rule of the kernel's build reads the file; left out",
+			binary.Patch, binary.Path)
 	}
 	return affected, nil
 }
@@ -122,7 +125,8 @@ type chosen struct{ old, fresh map[string]kbuild.Owner }
 
 // chooseObjects judges what the build makes of the changed files, and leaves the objects
 // that are worth compiling. The work tree has the patches.
-func chooseObjects(ctx context.Context, opt *Options, work *kbuild.Work, change *change, affected *kbuild.Affected, selected *kbuild.Selection, say *journal) (*chosen, error) {
+func chooseObjects(ctx context.Context, opt *Options, work *kbuild.Work, change *change, affected *kbuild.Affected,
+	selected *kbuild.Selection, say *journal) (*chosen, error) {
 	inputs, err := work.CheckInputs(ctx, affected, func(file string) []byte { return change.overlay.Files[file].New })
 	if err != nil {
 		return nil, err
@@ -206,7 +210,8 @@ func (c *compiled) compileOld(ctx context.Context, objects map[string]kbuild.Own
 }
 
 // compileFresh builds objects that the patches add.
-func (c *compiled) compileFresh(ctx context.Context, objects map[string]kbuild.Owner, trusted bool, say *journal) error {
+func (c *compiled) compileFresh(ctx context.Context, objects map[string]kbuild.Owner, trusted bool,
+	say *journal) error {
 	if len(objects) == 0 {
 		return nil
 	}
@@ -226,7 +231,8 @@ func (c *compiled) compileFresh(ctx context.Context, objects map[string]kbuild.O
 // patched object is there is complete.
 func (p *pair) keepIn(dir string) error {
 	name := filepath.Join(dir, strings.ReplaceAll(strings.TrimSuffix(p.object, ".o"), "/", "_"))
-	for _, side := range []struct{ from, to string }{{p.before.Path, name + ".orig.o"}, {p.after.Path, name + ".patched.o"}} {
+	for _, side := range []struct{ from, to string }{{p.before.Path, name + ".orig.o"},
+		{p.after.Path, name + ".patched.o"}} {
 		b, err := os.ReadFile(side.from)
 		if err != nil {
 			return err

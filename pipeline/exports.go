@@ -45,7 +45,8 @@ func (t *Target) export(name string) (kmod.Export, bool) {
 	for _, m := range t.extra {
 		for i := range m.File.Sections {
 			s := &m.File.Sections[i]
-			if s.Name == "__ksymtab_strings" && bytes.Contains(append([]byte{0}, s.Data...), []byte("\x00"+name+"\x00")) {
+			if s.Name == "__ksymtab_strings" && bytes.Contains(append([]byte{0}, s.Data...),
+				[]byte("\x00"+name+"\x00")) {
 				return kmod.Export{Name: name, Module: m.Name}, true
 			}
 		}

@@ -93,7 +93,8 @@ func sameObject(x, y *elfobj.File) bool {
 		if strings.HasPrefix(section.Name, ".debug_") {
 			continue
 		}
-		if section.Size != sec.Size || !bytes.Equal(section.Data, sec.Data) || !slices.Equal(section.Relocs, sec.Relocs) {
+		if section.Size != sec.Size || !bytes.Equal(section.Data, sec.Data) ||
+			!slices.Equal(section.Relocs, sec.Relocs) {
 			return false
 		}
 	}

@@ -51,7 +51,8 @@ const thisPatch = "klpforge_patch"
 
 // extract cuts every unit. What stops one is a finding, so that those of all units are
 // told.
-func extract(ctx context.Context, target *Target, change *change, objects *compiled, units []*analyze.Unit, say *journal) (*extraction, error) {
+func extract(ctx context.Context, target *Target, change *change, objects *compiled, units []*analyze.Unit,
+	say *journal) (*extraction, error) {
 	out := &extraction{namespaces: map[string]bool{}}
 	provided := wanted(units)
 	provided[thisPatch] = true
@@ -92,13 +93,16 @@ func wanted(units []*analyze.Unit) map[string]bool {
 
 // cutUnit cuts one unit; nil when nothing of it travels, or a finding stops it.
 // provided are the names of globals that the livepatch itself defines.
-func cutUnit(ctx context.Context, target *Target, change *change, objects *compiled, unit *analyze.Unit, provided, namespaces map[string]bool, say *journal) (*cut, error) {
+func cutUnit(ctx context.Context, target *Target, change *change, objects *compiled, unit *analyze.Unit, provided,
+	namespaces map[string]bool, say *journal) (*cut, error) {
 	piece := &cut{unit: unit, name: objects.name(unit), diff: unit.Diff}
-	opt := elfdiff.ExtractOptions{Unit: piece.name, Object: unit.Owner, Resolve: names(ctx, target, change, unit, provided, namespaces).Resolve}
+	opt := elfdiff.ExtractOptions{Unit: piece.name, Object: unit.Owner,
+		Resolve: names(ctx, target, change, unit, provided, namespaces).Resolve}
 	for _, ch := range unit.Replace {
 		opt.Functions = append(opt.Functions, ch.Patched)
 	}
-	newFuncs, newData := keepNew(&opt, unit, unit.Diff.Functions, provided), keepNew(&opt, unit, unit.Diff.Data, provided)
+	newFuncs, newData := keepNew(&opt, unit, unit.Diff.Functions, provided), keepNew(&opt, unit, unit.Diff.Data,
+		provided)
 	for _, cb := range unit.Diff.Callbacks() {
 		if !slices.Contains(opt.Keep, cb.Func) {
 			opt.Keep = append(opt.Keep, cb.Func)
@@ -120,7 +124,8 @@ func cutUnit(ctx context.Context, target *Target, change *change, objects *compi
 	}
 	say.about(unit, extracted.Problems...)
 	piece.symbols, piece.file = extracted.NewSymbols, extracted.File
-	piece.newFuncs, piece.newData = slices.Concat(newFuncs, extracted.NewFuncs), slices.Concat(newData, extracted.NewData)
+	piece.newFuncs, piece.newData = slices.Concat(newFuncs, extracted.NewFuncs), slices.Concat(newData,
+		extracted.NewData)
 	unit.Travels = unit.Travelling(piece.newFuncs, piece.newData)
 
 	indirect, err := generate.CheckIndirect(extracted.File, target)
@@ -136,7 +141,8 @@ func cutUnit(ctx context.Context, target *Target, change *change, objects *compi
 
 // keepNew has the new globals among changes travel that the livepatch provides to its
 // other units, and names them.
-func keepNew(opt *elfdiff.ExtractOptions, u *analyze.Unit, changes []elfdiff.Change, provided map[string]bool) (names []string) {
+func keepNew(opt *elfdiff.ExtractOptions, u *analyze.Unit, changes []elfdiff.Change,
+	provided map[string]bool) (names []string) {
 	for _, ch := range changes {
 		if ch.Kind == elfdiff.New && !ch.Init && provided[ch.Name] && !u.Diff.Patched.Local(ch.Patched) {
 			opt.Keep = append(opt.Keep, ch.Patched)
@@ -147,7 +153,8 @@ func keepNew(opt *elfdiff.ExtractOptions, u *analyze.Unit, changes []elfdiff.Cha
 }
 
 // names resolves what a unit refers to in the target.
-func names(ctx context.Context, target *Target, change *change, u *analyze.Unit, provided, namespaces map[string]bool) *locate.Names {
+func names(ctx context.Context, target *Target, change *change, u *analyze.Unit, provided,
+	namespaces map[string]bool) *locate.Names {
 	return &locate.Names{Orig: u.Diff.Orig, Place: u.Place, Vmlinux: target.vmlinux,
 		Export:     target.export,
 		Provided:   func(n string) bool { return provided[n] },
@@ -205,7 +212,8 @@ func variantFor(c elfdiff.Construct) *kbuild.Variant {
 
 // extractVaried cuts out of a build with variants. Both results are nil when there is no
 // such build, or it lacks a function.
-func (c *cut) extractVaried(ctx context.Context, objects *compiled, opt elfdiff.ExtractOptions, variants []*kbuild.Variant) (*elfdiff.Extracted, error) {
+func (c *cut) extractVaried(ctx context.Context, objects *compiled, opt elfdiff.ExtractOptions,
+	variants []*kbuild.Variant) (*elfdiff.Extracted, error) {
 	if objects.work == nil {
 		return nil, nil
 	}

@@ -15,8 +15,10 @@ import (
 // they call takes or releases other locks than before (KLP201). It returns the units
 // that had to be brought in for it, also with an error. With NoAutoCallers it only looks
 // who they are.
-func joinCallers(ctx context.Context, opt *Options, target *Target, shipped *shippedCode, change *change, objects *compiled, units []*analyze.Unit, say *journal) ([]*analyze.Unit, error) {
-	in := join.Input{Units: slices.Clone(units), Shipped: shipped, Lost: map[join.Caller]bool{}, LookOnly: opt.NoAutoCallers}
+func joinCallers(ctx context.Context, opt *Options, target *Target, shipped *shippedCode, change *change,
+	objects *compiled, units []*analyze.Unit, say *journal) ([]*analyze.Unit, error) {
+	in := join.Input{Units: slices.Clone(units), Shipped: shipped, Lost: map[join.Caller]bool{},
+		LookOnly: opt.NoAutoCallers}
 	home := &homes{tree: change.tree, objects: objects, target: target}
 	brought := func() []*analyze.Unit { return in.Units[len(units):] }
 	for {

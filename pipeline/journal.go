@@ -93,6 +93,7 @@ func (j *journal) verdict() error {
 // sort brings the problems into the order in which they are told.
 func (j *journal) sort() {
 	slices.SortStableFunc(j.res.Problems, func(a, b finding.Finding) int {
-		return cmp.Or(-cmp.Compare(a.Severity, b.Severity), cmp.Compare(a.ID, b.ID), cmp.Compare(a.Unit, b.Unit), cmp.Compare(a.Symbol, b.Symbol))
+		return cmp.Or(-cmp.Compare(a.Severity, b.Severity), cmp.Compare(a.ID, b.ID), cmp.Compare(a.Unit, b.Unit),
+			cmp.Compare(a.Symbol, b.Symbol))
 	})
 }

@@ -40,5 +40,6 @@ func (t *Target) place(u *analyze.Unit) error {
 
 // judge judges functions by this target.
 func (t *Target) judge() *locate.Judge {
-	return &locate.Judge{Release: t.Release(), Traceable: t.traceableAt, Untraced: t.trace.Why, Callers: func(p locate.Place) []string { return t.callers(p.Addr) }}
+	return &locate.Judge{Release: t.Release(), Traceable: t.traceableAt, Untraced: t.trace.Why,
+		Callers: func(p locate.Place) []string { return t.callers(p.Addr) }}
 }

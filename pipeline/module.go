@@ -17,14 +17,16 @@ import (
 )
 
 // buildModule generates, links and checks the module, and puts it in place.
-func buildModule(ctx context.Context, opt *Options, target *Target, tree *kbuild.Tree, cut *extraction, say *journal) error {
+func buildModule(ctx context.Context, opt *Options, target *Target, tree *kbuild.Tree, cut *extraction,
+	say *journal) error {
 	say.enter("generate and link")
 	api, err := interfaceOf(opt, target, say)
 	if err != nil {
 		return err
 	}
 	fitPlan(&say.res.Plan, opt, api, say)
-	unsigned, err := linkModule(ctx, opt, target, tree, generate.Input{Plan: say.res.Plan, API: api, Units: cut.units()}, say)
+	unsigned, err := linkModule(ctx, opt, target, tree,
+		generate.Input{Plan: say.res.Plan, API: api, Units: cut.units()}, say)
 	if err != nil {
 		return err
 	}
@@ -94,7 +96,8 @@ func fitPlan(p *plan.Plan, opt *Options, api klpapi.API, say *journal) {
 
 // linkModule writes the sources of the module, links it in a private directory, and
 // finishes it.
-func linkModule(ctx context.Context, opt *Options, target *Target, tree *kbuild.Tree, in generate.Input, say *journal) ([]byte, error) {
+func linkModule(ctx context.Context, opt *Options, target *Target, tree *kbuild.Tree, in generate.Input,
+	say *journal) ([]byte, error) {
 	private, unlock, err := kbuild.PrivateDir(ctx, string(target.K.Cache()), "module")
 	if err != nil {
 		return nil, fmt.Errorf("make a directory for the module: %w", err)
@@ -160,7 +163,8 @@ func sign(signer *modsign.Signer, module []byte, target *Target, say *journal) (
 	}
 	for _, option := range signedBy.Needs() {
 		if !config.Bool(option) {
-			say.note("signature: the target has CONFIG_%s not built in; where signatures are enforced, it refuses this one as unsupported", option)
+			say.note("signature: the target has CONFIG_%s not built in; where signatures are enforced, it refuses "+
+				"this one as unsupported", option)
 		}
 	}
 	return signedBy.Sign(module)

@@ -15,7 +15,8 @@ func nameOf(opt *Options, series *patchset.Series) (name, note string) {
 	switch {
 	case opt.Name != "":
 		if opt.NameFrom != "" {
-			note = fmt.Sprintf("the module is called %s, which others may be too: %s cannot be a module's name", opt.Name, opt.NameFrom)
+			note = fmt.Sprintf("the module is called %s, which others may be too: %s cannot be a module's name",
+				opt.Name, opt.NameFrom)
 		}
 		return strings.ReplaceAll(opt.Name, "-", "_"), note
 	case opt.Output != "":
@@ -31,7 +32,8 @@ func nameOf(opt *Options, series *patchset.Series) (name, note string) {
 	if !same {
 		note = fmt.Sprintf("the module is called %s: %s cannot be a module's name", name, from)
 	} else if len(series.Patches) > 1 {
-		note = fmt.Sprintf("the module is called %s, after the first of %d patches; --name gives another", name, len(series.Patches))
+		note = fmt.Sprintf("the module is called %s, after the first of %d patches; --name gives another", name,
+			len(series.Patches))
 	}
 	return name, note
 }
@@ -40,14 +42,16 @@ func nameOf(opt *Options, series *patchset.Series) (name, note string) {
 // one module of a name.
 func (t *Target) checkFree(name string) error {
 	if t.modules.Builtin(name) {
-		return &plan.NameError{Name: name, Why: "a part of " + t.Release() + " is called so (modules.builtin), and the kernel has one of a name; give another with --name"}
+		return &plan.NameError{Name: name, Why: "a part of " + t.Release() +
+			" is called so (modules.builtin), and the kernel has one of a name; give another with --name"}
 	}
 	_, taken := t.modules.Find(name)
 	for _, m := range t.extra {
 		taken = taken || m.Name == name
 	}
 	if taken {
-		return &plan.NameError{Name: name, Why: "a module of " + t.Release() + " is called so, and the kernel loads one of a name; give another with --name"}
+		return &plan.NameError{Name: name, Why: "a module of " + t.Release() +
+			" is called so, and the kernel loads one of a name; give another with --name"}
 	}
 	return nil
 }

@@ -51,7 +51,8 @@ func (c *cut) registerFuncs(patchPlan *plan.Plan, target *Target, able bool, say
 			return err
 		}
 		sum := sha256.Sum256(shipped)
-		f := plan.Func{Name: place.Name, Sympos: place.Sympos(), NewSymbol: c.symbols[c.functions[i]], Unit: c.name, Reasons: ch.Reasons,
+		f := plan.Func{Name: place.Name, Sympos: place.Sympos(), NewSymbol: c.symbols[c.functions[i]], Unit: c.name,
+			Reasons: ch.Reasons,
 			Shipped: plan.Shipped{Addr: addr, Size: place.Size, SHA256: hex.EncodeToString(sum[:])}}
 		f.Immediate = c.forced(ch, able, say)
 		o := patchPlan.Object(c.unit.Owner)
@@ -100,7 +101,8 @@ func finishPlan(patchPlan *plan.Plan, opt *Options, target *Target, request *req
 	for _, patch := range opt.Present {
 		patchPlan.Present = append(patchPlan.Present, planned(patch))
 	}
-	patchPlan.Product, patchPlan.Vendor, patchPlan.Version, patchPlan.Description = opt.Product, opt.Vendor, opt.Version, opt.Description
+	patchPlan.Product, patchPlan.Vendor, patchPlan.Version, patchPlan.Description = opt.Product, opt.Vendor,
+		opt.Version, opt.Description
 	patchPlan.States = opt.States
 	for _, s := range say.res.Suppressions {
 		patchPlan.Allowed = append(patchPlan.Allowed, plan.Allowed(s))

@@ -16,7 +16,8 @@ import (
 const ProvenanceSuffix = provenance.Suffix
 
 // state states what the module was made of.
-func state(opt *Options, target *Target, tree *kbuild.Tree, patchPlan *plan.Plan, module, unsigned []byte) ([]byte, error) {
+func state(opt *Options, target *Target, tree *kbuild.Tree, patchPlan *plan.Plan, module,
+	unsigned []byte) ([]byte, error) {
 	inputs, err := inputsOf(opt, target, tree, patchPlan)
 	if err != nil {
 		return nil, fmt.Errorf("state the inputs: %w", err)
@@ -37,15 +38,18 @@ func state(opt *Options, target *Target, tree *kbuild.Tree, patchPlan *plan.Plan
 // wishes are what the user asked for, beside files: whatever may change the module or
 // what is accepted in it.
 func wishes(opt *Options, p *plan.Plan) map[string]any {
-	object := map[string]any{"kernel": p.Release, "name": p.Name, "replace": p.Replace, "allowed": append([]plan.Allowed{}, p.Allowed...)}
-	for key, value := range map[string]string{"series": p.Product, "vendor": p.Vendor, "version": p.Version, "description": p.Description,
-		"api": opt.API, "range": opt.GitRange} {
+	object := map[string]any{"kernel": p.Release, "name": p.Name, "replace": p.Replace,
+		"allowed": append([]plan.Allowed{}, p.Allowed...)}
+	for key, value := range map[string]string{"series": p.Product, "vendor": p.Vendor, "version": p.Version,
+		"description": p.Description,
+		"api":         opt.API, "range": opt.GitRange} {
 		if value != "" {
 			object[key] = value
 		}
 	}
 	for key, on := range map[string]bool{"immediate": opt.Immediate, "noAutoCallers": opt.NoAutoCallers,
-		"skipCompilerCheck": opt.AllowCompilerMismatch, "skipSourceCheck": opt.AllowSourceMismatch, "trustPatch": opt.TrustPatch} {
+		"skipCompilerCheck": opt.AllowCompilerMismatch, "skipSourceCheck": opt.AllowSourceMismatch,
+		"trustPatch": opt.TrustPatch} {
 		if on {
 			object[key] = true
 		}
@@ -72,7 +76,8 @@ func inputsOf(opt *Options, target *Target, tree *kbuild.Tree, patchPlan *plan.P
 	for _, part := range []struct {
 		name string
 		path func() (string, error)
-	}{{"kernel image", kern.ImagePath}, {"kernel configuration", kern.ConfigPath}, {"Module.symvers", kern.SymversPath}, {"compiler", func() (string, error) { return compilerPath(tree.CC) }}} {
+	}{{"kernel image", kern.ImagePath}, {"kernel configuration", kern.ConfigPath}, {"Module.symvers", kern.SymversPath},
+		{"compiler", func() (string, error) { return compilerPath(tree.CC) }}} {
 		path, err := part.path()
 		if err != nil {
 			return nil, err

@@ -27,7 +27,8 @@ func Run(ctx context.Context, opt Options) (*Result, error) {
 		return res, errors.Join(err, ferr)
 	}
 	res, _, err = runOnce(ctx, opt)
-	res.Notes = append(res.Notes, fmt.Sprintf("the prepared tree in the cache was made again: %s %s", changed.Path, changed.Why))
+	res.Notes = append(res.Notes, fmt.Sprintf("the prepared tree in the cache was made again: %s %s", changed.Path,
+		changed.Why))
 	return res, err
 }
 
@@ -143,7 +144,8 @@ func flow(ctx context.Context, opt *Options, say *journal, seen *analyze.Input, 
 }
 
 // conclude completes the plan and judges it.
-func conclude(opt *Options, target *Target, request *request, cut *extraction, seen *analyze.Input, say *journal) error {
+func conclude(opt *Options, target *Target, request *request, cut *extraction, seen *analyze.Input,
+	say *journal) error {
 	say.enter("analyze")
 	finishPlan(&say.res.Plan, opt, target, request, cut, say)
 	if err := judge(seen, say); err != nil {

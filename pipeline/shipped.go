@@ -40,7 +40,8 @@ func (s *shippedCode) openKernel(o kernel.Options) (*analyze.Kernel, error) {
 		return nil, err
 	}
 	s.facts = k
-	return &analyze.Kernel{Model: k.Model, Locks: k.Locks, Types: k.Types, Sleeps: sync.OnceValue(k.Sleeps), Module: s.module, Exporter: s.exporter}, nil
+	return &analyze.Kernel{Model: k.Model, Locks: k.Locks, Types: k.Types, Sleeps: sync.OnceValue(k.Sleeps),
+		Module: s.module, Exporter: s.exporter}, nil
 }
 
 // Close closes the kernel, if it was opened.
@@ -79,7 +80,10 @@ func (s *shippedCode) decode(module string) *join.Code {
 		return nil
 	}
 	decoded := model.Build(p)
-	return &join.Code{Model: decoded, Locks: sync.OnceValue(func() *locks.Result { return locks.Analyze(decoded, locks.Options{}) })}
+	return &join.Code{Model: decoded, Locks: sync.OnceValue(func() *locks.Result {
+		return locks.Analyze(decoded,
+			locks.Options{})
+	})}
 }
 
 // module is the program of a module, nil when there is none or it cannot be decoded.

@@ -19,7 +19,8 @@ import (
 // prepare prepares the target's source tree, and tells what it lacks. The tree is also
 // returned with an error where there is one.
 func prepare(ctx context.Context, opt *Options, target *Target, say *journal) (*kbuild.Tree, error) {
-	tree, err := Prepare(ctx, target.K, kbuild.PrepareOptions{Toolchain: opt.Toolchain, Jobs: opt.Jobs, Progress: opt.Progress, Sandbox: opt.Sandbox,
+	tree, err := Prepare(ctx, target.K, kbuild.PrepareOptions{Toolchain: opt.Toolchain, Jobs: opt.Jobs,
+		Progress: opt.Progress, Sandbox: opt.Sandbox,
 		AllowCompilerMismatch: opt.AllowCompilerMismatch, AllowSourceMismatch: opt.AllowSourceMismatch})
 	if err != nil {
 		return tree, err
@@ -79,14 +80,16 @@ type change struct {
 
 // applyPatches applies the patches to the kernel's source, or to that of a module
 // outside of its tree. Nothing of either is changed.
-func applyPatches(ctx context.Context, opt *Options, tree *kbuild.Tree, series *patchset.Series, open *closers, say *journal) (*change, error) {
+func applyPatches(ctx context.Context, opt *Options, tree *kbuild.Tree, series *patchset.Series, open *closers,
+	say *journal) (*change, error) {
 	// A review runs nothing of a patch.
 	applied := &change{tree: tree, trusted: opt.TrustPatch && !opt.DiffOnly}
 	source := tree.Dir
 	var builds withholder = tree
 	if opt.ExternalSource != "" {
 		var err error
-		if applied.external, err = tree.External(ctx, opt.ExternalSource, kbuild.WorkOptions{Jobs: opt.Jobs, Trust: applied.trusted}); err != nil {
+		if applied.external, err = tree.External(ctx, opt.ExternalSource,
+			kbuild.WorkOptions{Jobs: opt.Jobs, Trust: applied.trusted}); err != nil {
 			return nil, err
 		}
 		open.add(applied.external)
@@ -135,7 +138,8 @@ func changedFiles(o *patchset.Overlay) []analyze.File {
 		f := o.Files[p]
 		x := analyze.File{Path: p, Old: f.Old, New: f.New}
 		for _, h := range f.Hunks {
-			x.Hunks = append(x.Hunks, analyze.Hunk{OldStart: h.OldStart, OldLines: h.OldLines, NewStart: h.NewStart, NewLines: h.NewLines})
+			x.Hunks = append(x.Hunks, analyze.Hunk{OldStart: h.OldStart, OldLines: h.OldLines, NewStart: h.NewStart,
+				NewLines: h.NewLines})
 		}
 		out = append(out, x)
 	}

@@ -93,7 +93,8 @@ func (t *Target) suits(opt *Options, name string, say *journal) error {
 		}
 	}
 	if t.missing != "" {
-		say.note("without %s: the compiled layout is not compared with the target's headers, exports are not known", t.missing)
+		say.note("without %s: the compiled layout is not compared with the target's headers, exports are not known",
+			t.missing)
 	}
 	return nil
 }
@@ -101,7 +102,8 @@ func (t *Target) suits(opt *Options, name string, say *journal) error {
 // checkArch refuses kernels whose shipped code nothing here can judge.
 func checkArch(a kimage.Arch) error {
 	if a.Machine != elf.EM_X86_64 {
-		return fmt.Errorf("the kernel is for %s: livepatches are built and patches checked for x86-64 only; klpforge diff compares objects of other architectures", a.Name)
+		return fmt.Errorf("the kernel is for %s: livepatches are built and patches checked for x86-64 only; klpforge "+
+			"diff compares objects of other architectures", a.Name)
 	}
 	return nil
 }
@@ -256,7 +258,8 @@ func (t *Target) Symbols(object, name string) ([]generate.ShippedSym, error) {
 		return nil, err
 	}
 	for _, s := range m.m.Lookup(name) {
-		out = append(out, generate.ShippedSym{Addr: s.Off, Section: m.m.File.Sections[s.Sec].Name, Size: s.Size, Pos: s.Pos, Unstable: !s.SymposStable()})
+		out = append(out, generate.ShippedSym{Addr: s.Off, Section: m.m.File.Sections[s.Sec].Name, Size: s.Size,
+			Pos: s.Pos, Unstable: !s.SymposStable()})
 	}
 	return out, nil
 }
@@ -294,7 +297,8 @@ func (t *Target) Traceable(object string, sym generate.ShippedSym) (yes, known b
 		}
 		for i := range target.m.File.Sections {
 			if target.m.File.Sections[i].Name == sym.Section {
-				yes = yes || target.m.Traceable(kmod.Loc{Sec: elfobj.SecID(i), Off: sym.Addr}, max(sym.Size, entryBytes))
+				yes = yes || target.m.Traceable(kmod.Loc{Sec: elfobj.SecID(i), Off: sym.Addr},
+					max(sym.Size, entryBytes))
 			}
 		}
 		return yes, true
@@ -343,7 +347,8 @@ func (t *Target) callers(addr uint64) []string {
 	}
 	var names []string
 	for _, site := range model.BranchesTo(text.Data(), text.Addr, addr) {
-		if s, ok := t.vmlinux.Symbols.Find(site); ok && s.Addr != addr && t.trace.Traceable(s.Addr, entryBytes) == kimage.Yes {
+		if s, ok := t.vmlinux.Symbols.Find(site); ok && s.Addr != addr &&
+			t.trace.Traceable(s.Addr, entryBytes) == kimage.Yes {
 			names = append(names, s.Name)
 		}
 	}

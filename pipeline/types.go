@@ -14,7 +14,8 @@ import (
 // compareTypes reads the types of the units before and after, when the patches touch
 // definitions of types, and compares those of the code that travels with the target's.
 // Reading takes some milliseconds for an object, and types seldom change.
-func compareTypes(ctx context.Context, target *Target, change *change, objects *compiled, units []*analyze.Unit, say *journal) {
+func compareTypes(ctx context.Context, target *Target, change *change, objects *compiled, units []*analyze.Unit,
+	say *journal) {
 	if slices.ContainsFunc(change.files, func(f analyze.File) bool { return f.TouchesTypes() }) {
 		say.enter("compare types")
 		readTypes(units)
@@ -96,7 +97,8 @@ func compareConfig(target *Target, change *change, units []*analyze.Unit, say *j
 		return nil, err
 	}
 	if text == nil {
-		say.note("the configuration that was given cannot be compared: the target comes with none, in its image or beside it")
+		say.note("the configuration that was given cannot be compared: the target comes with none, in its image or " +
+			"beside it")
 		return nil, nil
 	}
 	diffs, err := change.tree.DiffConfig(from, text)
@@ -106,7 +108,8 @@ func compareConfig(target *Target, change *change, units []*analyze.Unit, say *j
 	var out []analyze.ConfigDiff
 	for _, d := range diffs {
 		if !d.Expected {
-			out = append(out, analyze.ConfigDiff{Name: d.Name, Tree: d.Got, Target: d.Want, From: from, Reaches: analyze.Reached(d.Name, units, change.files)})
+			out = append(out, analyze.ConfigDiff{Name: d.Name, Tree: d.Got, Target: d.Want, From: from,
+				Reaches: analyze.Reached(d.Name, units, change.files)})
 		}
 	}
 	return out, nil
