@@ -25,7 +25,10 @@ func Reached(option string, units []*Unit, files []File) []string {
 		switch {
 		case u.Travels == nil:
 		case slices.Contains(u.Configs, option),
-			slices.ContainsFunc(files, func(f File) bool { return slices.Contains(u.Deps, f.Path) && named.Match(f.New) }):
+			slices.ContainsFunc(files, func(f File) bool {
+				return slices.Contains(u.Deps, f.Path) &&
+					named.Match(f.New)
+			}):
 			out = append(out, u.Object)
 		}
 	}

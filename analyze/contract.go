@@ -15,7 +15,8 @@ import (
 func (in *Input) NewContract(u *Unit, ch elfdiff.Change) []string {
 	var why []string
 	if before, after := clones(u.Name(ch.Orig)), clones(u.Diff.Patched.Atoms[ch.Patched].Name); before != after {
-		why = append(why, fmt.Sprintf("the compiler made %q of it before and %q after: it chose other parameters", before, after))
+		why = append(why, fmt.Sprintf("the compiler made %q of it before and %q after: it chose other parameters",
+			before, after))
 	}
 	if before, after, ok := in.prototypes(u, ch.Name); ok && before != after {
 		why = append(why, "the prototype was: "+before, "the prototype is:  "+after)
@@ -91,10 +92,12 @@ var lastName = regexp.MustCompile(`^(.*\S)\s+([A-Za-z_]\w*)((?: \[.*)?)$`)
 func parameter(s string) string {
 	s = strings.TrimSpace(decoration.ReplaceAllString(strings.TrimSpace(s)+" ", ""))
 	m := lastName.FindStringSubmatch(s)
-	if m == nil || keyword[m[2]] || strings.HasSuffix(m[1], "struct") || strings.HasSuffix(m[1], "enum") || strings.HasSuffix(m[1], "union") {
+	if m == nil || keyword[m[2]] || strings.HasSuffix(m[1], "struct") || strings.HasSuffix(m[1], "enum") ||
+		strings.HasSuffix(m[1], "union") {
 		return s
 	}
 	return m[1] + m[3]
 }
 
-var keyword = map[string]bool{"int": true, "long": true, "char": true, "short": true, "unsigned": true, "signed": true, "void": true, "bool": true}
+var keyword = map[string]bool{"int": true, "long": true, "char": true, "short": true, "unsigned": true, "signed": true,
+	"void": true, "bool": true}

@@ -74,7 +74,8 @@ func (s *Sleepers) in(mod *model.Model, name string) (*sleeps.Result, model.Func
 	if !ok {
 		s.modules[mod] = nil
 		effects := sync.OnceValue(func() *locks.Result { return locks.Analyze(mod, locks.Options{}) })
-		result = sleeps.Analyze(mod, sleeps.Options{Kernel: s.facts, Module: s.module, Flows: func(ids ...model.FuncID) *locks.Flows { return effects().FlowsApart(ids...) }})
+		result = sleeps.Analyze(mod, sleeps.Options{Kernel: s.facts, Module: s.module,
+			Flows: func(ids ...model.FuncID) *locks.Flows { return effects().FlowsApart(ids...) }})
 		s.modules[mod] = result
 	}
 	return result, ids[0]

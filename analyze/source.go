@@ -190,7 +190,8 @@ func findDefinition(text []byte, name string) (Text, bool) {
 			}
 		case ";":
 			if depth == 0 {
-				if _, ok := defines(head, name); ok && !contains(head, "(") && !contains(head, "extern") && !contains(head, "typedef") {
+				if _, ok := defines(head, name); ok && !contains(head, "(") && !contains(head, "extern") &&
+					!contains(head, "typedef") {
 					return Text{Line: start, End: line, Head: strings.Join(head, " ")}, true
 				}
 				head, parens = head[:0], 0
@@ -232,7 +233,8 @@ func endsMacro(head []string, name, tok string, col int) bool {
 // trailing recognizes what may stand between the parameters of a function and its
 // body (include/linux/compiler_types.h, v6.1).
 func trailing(tok string) bool {
-	for _, p := range []string{"__acquire", "__release", "__must_hold", "__cond_acquires", "__attribute__", "__no_", "noinline", "__section"} {
+	for _, p := range []string{"__acquire", "__release", "__must_hold", "__cond_acquires", "__attribute__", "__no_",
+		"noinline", "__section"} {
 		if strings.HasPrefix(tok, p) {
 			return true
 		}

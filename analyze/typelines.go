@@ -29,7 +29,10 @@ func touchesTypes(text []byte, spans []Span) bool {
 		return false
 	}
 	changed := func(from, to int) bool {
-		return slices.ContainsFunc(spans, func(s Span) bool { return s.Lines > 0 && s.Start <= to && from < s.Start+s.Lines })
+		return slices.ContainsFunc(spans, func(s Span) bool {
+			return s.Lines > 0 && s.Start <= to &&
+				from < s.Start+s.Lines
+		})
 	}
 	line := 0
 	directive := false
@@ -57,7 +60,10 @@ func touchesTypes(text []byte, spans []Span) bool {
 		case "":
 			return false
 		case "{":
-			isType := slices.ContainsFunc(head, func(t string) bool { return t == "struct" || t == "union" || t == "enum" }) && !slices.Contains(head, "=") &&
+			isType := slices.ContainsFunc(head, func(t string) bool {
+				return t == "struct" || t == "union" ||
+					t == "enum"
+			}) && !slices.Contains(head, "=") &&
 				(len(head) == 0 || head[len(head)-1] != ")" || attribute(head))
 			open, from = append(open, isType), append(from, first)
 			head = head[:0]

@@ -107,7 +107,8 @@ func (o *Object) effect(effects *Effects, in *machine.Inst, does *machine.Effect
 				effects.Takes = append(effects.Takes, name)
 			case name != "" && writes:
 				effects.Writes = append(effects.Writes, name)
-				effects.Stores = append(effects.Stores, fmt.Sprintf("%s %d bytes of %s%s", in.Name, operand.Mem.Width, name, o.stored(in)))
+				effects.Stores = append(effects.Stores, fmt.Sprintf("%s %d bytes of %s%s", in.Name, operand.Mem.Width,
+					name, o.stored(in)))
 			case name != "":
 				effects.Reads = append(effects.Reads, name)
 			case writes && fixed:
@@ -117,7 +118,8 @@ func (o *Object) effect(effects *Effects, in *machine.Inst, does *machine.Effect
 					effects.Unknown = append(effects.Unknown, "it stores to an address without a name")
 				}
 			case writes && operand.Mem.Base != machine.RSP:
-				effects.Stores = append(effects.Stores, fmt.Sprintf("%s %d bytes at %+#x%s", in.Name, operand.Mem.Width, operand.Mem.Disp, o.stored(in)))
+				effects.Stores = append(effects.Stores, fmt.Sprintf("%s %d bytes at %+#x%s", in.Name, operand.Mem.Width,
+					operand.Mem.Disp, o.stored(in)))
 			}
 		case machine.KindImm:
 			if name := o.dataName(uint64(operand.Imm)); name != "" && in.Op != machine.Compare {
@@ -212,14 +214,16 @@ func (o *Object) varName(a uint64) string {
 		return ""
 	}
 	if seg, ok := o.Model.Prog.SegmentAt(a); ok {
-		for _, p := range []string{".rodata", "__dyndbg", ".data.once", ".data..once", "__tracepoint", ".text", ".init.text", "__jump_table", "__bug_table"} {
+		for _, p := range []string{".rodata", "__dyndbg", ".data.once", ".data..once", "__tracepoint", ".text",
+			".init.text", "__jump_table", "__bug_table"} {
 			if strings.HasPrefix(seg.Name, p) {
 				return ""
 			}
 		}
 	}
 	base, _, _ := strings.Cut(sym.Name, ".")
-	if infrastructure[base] || strings.HasPrefix(base, "__tracepoint_") || strings.HasPrefix(base, "__UNIQUE_ID") || strings.HasPrefix(base, "__SCK__") {
+	if infrastructure[base] || strings.HasPrefix(base, "__tracepoint_") || strings.HasPrefix(base, "__UNIQUE_ID") ||
+		strings.HasPrefix(base, "__SCK__") {
 		return ""
 	}
 	return sym.Name
@@ -228,7 +232,10 @@ func (o *Object) varName(a uint64) string {
 // infrastructure are variables that functions share without telling each other
 // anything by them.
 var infrastructure = map[string]bool{
-	"__preempt_count": true, "pcpu_hot": true, "current_task": true, "this_cpu_off": true, "cpu_number": true, "jiffies": true, "jiffies_64": true,
-	"_rs": true, "__key": true, "__already_done": true, "__warned": true, "___done": true, "__func__": true, "descriptor": true, "__ret_warn_on": true,
-	"page_offset_base": true, "vmemmap_base": true, "phys_base": true, "boot_cpu_data": true, "pv_ops": true, "__per_cpu_offset": true,
+	"__preempt_count": true, "pcpu_hot": true, "current_task": true, "this_cpu_off": true, "cpu_number": true,
+	"jiffies": true, "jiffies_64": true,
+	"_rs": true, "__key": true, "__already_done": true, "__warned": true, "___done": true, "__func__": true,
+	"descriptor": true, "__ret_warn_on": true,
+	"page_offset_base": true, "vmemmap_base": true, "phys_base": true, "boot_cpu_data": true, "pv_ops": true,
+	"__per_cpu_offset": true,
 }

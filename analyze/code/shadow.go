@@ -32,7 +32,8 @@ func ShadowCalls(elfFile *elfobj.File) ([]ShadowCall, error) {
 			}
 			call := ShadowCall{Function: elfFile.Symbols[rel.Sym].Name, Section: section.Name}
 			// A call, or a jump at the end of a function: the displacement follows the opcode.
-			if rel.Off > 0 && rel.Off <= uint64(len(section.Data)) && (section.Data[rel.Off-1] == 0xe8 || section.Data[rel.Off-1] == 0xe9) {
+			if rel.Off > 0 && rel.Off <= uint64(len(section.Data)) &&
+				(section.Data[rel.Off-1] == 0xe8 || section.Data[rel.Off-1] == 0xe9) {
 				call.ID, call.Known = ConstArg(arch, section.Data, int(rel.Off)-1, arg)
 			}
 			out = append(out, call)

@@ -18,7 +18,8 @@ const (
 )
 
 func (u Use) String() string {
-	return [...]string{"tests the result", "passes the result on", "use of the result is not known", "ignores the result", "uses the result as an address without a test"}[u]
+	return [...]string{"tests the result", "passes the result on", "use of the result is not known",
+		"ignores the result", "uses the result as an address without a test"}[u]
 }
 
 // maxFollowed bounds the instructions looked at behind one call.
@@ -156,7 +157,8 @@ func (s *useState) step(in *machine.Inst, effects *machine.Effects) (use Use, do
 		return UseIgnored, s.holds == 0
 	case in.Op == machine.Compare || in.Op == machine.Test:
 		return UseTested, dstReg && has(dst) || srcReg && has(src)
-	case (in.Op == machine.Move || in.Op == machine.MoveSign) && dstReg && srcReg && has(src) && size >= 4 && srcSize >= 4:
+	case (in.Op == machine.Move || in.Op == machine.MoveSign) && dstReg && srcReg && has(src) && size >= 4 &&
+		srcSize >= 4:
 		s.holds |= 1 << dst
 		return 0, false
 	case srcReg && has(src) && effects.Reads.Has(src):

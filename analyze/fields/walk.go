@@ -296,13 +296,15 @@ func (w *walker) result(cur *state, in *machine.Inst, dst machine.Num) value {
 			at, _ := in.FixedAddr(mem)
 			return w.object(at)
 		}
-		if mem.Index == machine.NoReg && mem.Base != machine.NoReg && mem.Base != convention.StackPtr && cur.regs[mem.Base].to != nil {
+		if mem.Index == machine.NoReg && mem.Base != machine.NoReg && mem.Base != convention.StackPtr &&
+			cur.regs[mem.Base].to != nil {
 			v := cur.regs[mem.Base]
 			v.off += mem.Disp
 			return v
 		}
 	case machine.MoveIf:
-		if n, _, ok := from.General(); ok && cur.regs[n].to == cur.regs[dst].to && cur.regs[n].off == cur.regs[dst].off {
+		if n, _, ok := from.General(); ok && cur.regs[n].to == cur.regs[dst].to &&
+			cur.regs[n].off == cur.regs[dst].off {
 			return cur.regs[dst]
 		}
 	case machine.Add, machine.Sub:

@@ -64,7 +64,8 @@ type Join struct {
 
 // Change is the join as the differ would say it.
 func (j *Join) Change() elfdiff.Change {
-	return elfdiff.Change{Name: j.Name, Kind: elfdiff.Changed, Section: j.Unit.Diff.Orig.Section(j.Orig), Orig: j.Orig, Patched: j.Patched,
+	return elfdiff.Change{Name: j.Name, Kind: elfdiff.Changed, Section: j.Unit.Diff.Orig.Section(j.Orig), Orig: j.Orig,
+		Patched: j.Patched,
 		Reasons: []string{"unchanged; switches with " + strings.Join(j.Because, ", ") +
 			", which it calls: other locks are held afterwards than before the patch (KLP201)"}}
 }

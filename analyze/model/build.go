@@ -150,7 +150,8 @@ func (b *builder) findThunks() {
 		if fn.Flags&FuncTrampoline != 0 {
 			b.trampoline[i] = FuncID(i) // built to return at once
 			if to, ok := b.p.branchAt(fn.Addr, maxInst, machine.Jump); ok {
-				if t := b.funcAt(to); t != NoFunc && b.convention.Callee(b.m.Funcs[t].Name).Kind != machine.CalleeReturn {
+				if t := b.funcAt(to); t != NoFunc &&
+					b.convention.Callee(b.m.Funcs[t].Name).Kind != machine.CalleeReturn {
 					b.trampoline[i] = t
 				}
 			}
@@ -162,8 +163,10 @@ func (b *builder) findThunks() {
 		if in.base != nil {
 			in = in.base
 		}
-		end := addr + 8*128 // not known of an undefined symbol; larger than struct paravirt_patch_template of any kernel
-		if k := sort.Search(len(in.syms), func(k int) bool { return in.syms[k].Addr > addr }); k < len(in.syms) && addr < externBase {
+		// not known of an undefined symbol; larger than struct paravirt_patch_template of any kernel
+		end := addr + 8*128
+		if k := sort.Search(len(in.syms), func(k int) bool { return in.syms[k].Addr > addr }); k < len(in.syms) &&
+			addr < externBase {
 			end = min(end, in.syms[k].Addr)
 		}
 		b.pvOps = Range{addr, end}
@@ -375,7 +378,8 @@ func (r *scanned) endless(build *builder) bool {
 	}
 	ends := map[uint64]bool{}
 	for k := range r.calls {
-		if c := &r.calls[k]; c.Kind == CallDirect && c.Target != NoFunc && kfuncs.EndsThread(build.m.Funcs[c.Target].Name) {
+		if c := &r.calls[k]; c.Kind == CallDirect && c.Target != NoFunc &&
+			kfuncs.EndsThread(build.m.Funcs[c.Target].Name) {
 			ends[c.Site] = true
 		}
 	}

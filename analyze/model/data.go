@@ -56,8 +56,10 @@ func (b *builder) scanData() {
 
 // skipData tells sections whose words are no pointers.
 func skipData(name string) bool {
-	for _, p := range []string{".orc_", ".BTF", ".notes", "__kcrctab", "__ksymtab", ".smp_locks", ".retpoline_sites", ".return_sites",
-		".altinstructions", ".parainstructions", "__bug_table", "__ex_table", "__mcount_loc", ".call_sites", ".ibt_endbr_seal", "__jump_table", ".static_call_sites"} {
+	for _, p := range []string{".orc_", ".BTF", ".notes", "__kcrctab", "__ksymtab", ".smp_locks", ".retpoline_sites",
+		".return_sites",
+		".altinstructions", ".parainstructions", "__bug_table", "__ex_table", "__mcount_loc", ".call_sites",
+		".ibt_endbr_seal", "__jump_table", ".static_call_sites"} {
 		if strings.HasPrefix(name, p) {
 			return true
 		}

@@ -199,7 +199,8 @@ type Stats struct {
 
 // Stats counts.
 func (m *Model) Stats() Stats {
-	stats := Stats{Funcs: len(m.Funcs), Blocks: len(m.blocks), Edges: len(m.edges), Calls: len(m.calls), DataRefs: len(m.DataRefs), CodeRefs: len(m.CodeRefs)}
+	stats := Stats{Funcs: len(m.Funcs), Blocks: len(m.blocks), Edges: len(m.edges), Calls: len(m.calls),
+		DataRefs: len(m.DataRefs), CodeRefs: len(m.CodeRefs)}
 	for i := range m.calls {
 		if m.calls[i].Target == NoFunc {
 			stats.Indirect++

@@ -118,11 +118,13 @@ func (p *Program) bind(elfFile *elfobj.File, addrs []uint64, base *Program) ([]u
 			p.syms = append(p.syms, sym)
 		case int(elfSym.Sec) < len(addrs) && elfSym.Sec > 0:
 			values[i] = addrs[elfSym.Sec] + elfSym.Value
-			if elfSym.Name == "" || elfSym.Type == elf.STT_SECTION || elfSym.Type == elf.STT_FILE || addrs[elfSym.Sec] == 0 {
+			if elfSym.Name == "" || elfSym.Type == elf.STT_SECTION || elfSym.Type == elf.STT_FILE ||
+				addrs[elfSym.Sec] == 0 {
 				continue
 			}
 			code := p.codeAt(values[i]) && !strings.HasPrefix(elfSym.Name, ".L") && !padding(elfSym.Name)
-			p.syms = append(p.syms, Symbol{Name: elfSym.Name, Addr: values[i], Size: elfSym.Size, Code: code && (elfSym.Type == elf.STT_FUNC || elfSym.Type == elf.STT_NOTYPE)})
+			p.syms = append(p.syms, Symbol{Name: elfSym.Name, Addr: values[i], Size: elfSym.Size, Code: code &&
+				(elfSym.Type == elf.STT_FUNC || elfSym.Type == elf.STT_NOTYPE)})
 		default:
 			return nil, fmt.Errorf("model %s: symbol %s: section %d does not exist", p.Name, elfSym.Name, elfSym.Sec)
 		}

@@ -205,7 +205,8 @@ func (m *Model) unpackRefs(reader *pack.Reader, calls int64) error {
 	last = 0
 	for i := range m.CodeRefs {
 		last += uint64(reader.Int())
-		m.CodeRefs[i] = CodeRef{Addr: last, In: id(reader.Int()), Func: id(reader.Int()), Call: reader.Uint(), Arg: int8(reader.Int())}
+		m.CodeRefs[i] = CodeRef{Addr: last, In: id(reader.Int()), Func: id(reader.Int()), Call: reader.Uint(),
+			Arg: int8(reader.Int())}
 	}
 	if reader.Err() == nil && slices.ContainsFunc(m.DataRefs, func(d DataRef) bool { return d.Func == NoFunc }) {
 		return pack.ErrCorrupt

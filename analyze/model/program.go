@@ -90,7 +90,8 @@ func FromImage(im *kimage.Image, syms *kimage.Symbols) (*Program, error) {
 		if s.Name == "" {
 			continue
 		}
-		prog.syms = append(prog.syms, Symbol{Name: s.Name, Addr: s.Addr, Size: sizes[s.Addr], Code: prog.codeAt(s.Addr) && !padding(s.Name)})
+		prog.syms = append(prog.syms, Symbol{Name: s.Name, Addr: s.Addr, Size: sizes[s.Addr],
+			Code: prog.codeAt(s.Addr) && !padding(s.Name)})
 	}
 	prog.sortSymbols(funcs)
 	section := func(name, start, stop string) ([]byte, uint64) {
@@ -234,7 +235,8 @@ func marker(name string) bool {
 			return true
 		}
 	}
-	return slices.Contains([]string{"_text", "_stext", "_etext", "_sinittext", "_einittext", "__init_begin", "__init_end", "_sdata", "_edata"}, name)
+	return slices.Contains([]string{"_text", "_stext", "_etext", "_sinittext", "_einittext", "__init_begin",
+		"__init_end", "_sdata", "_edata"}, name)
 }
 
 // PreemptCount is the per-CPU offset of the preempt count: of __preempt_count,

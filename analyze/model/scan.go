@@ -142,7 +142,8 @@ func (s *scanner) own(addr uint64) bool {
 	}
 	seg := &build.p.segs[i]
 	switch {
-	case seg.Name == ".altinstr_aux" || seg.Name == ".fixup" || strings.HasPrefix(seg.Name, ".altinstr_aux.") || strings.HasPrefix(seg.Name, ".fixup."):
+	case seg.Name == ".altinstr_aux" || seg.Name == ".fixup" || strings.HasPrefix(seg.Name, ".altinstr_aux.") ||
+		strings.HasPrefix(seg.Name, ".fixup."):
 		return s.addPart(addr, min(addr+256, seg.Addr+seg.Size))
 	}
 	t := build.funcAt(addr)

@@ -28,7 +28,8 @@ var le = binary.LittleEndian
 // each table's size is the one under which its first field of every entry
 // points to code.
 func (p *Program) readTables() siteTables {
-	sites := siteTables{warn: map[uint64]bool{}, fixup: map[uint64]uint64{}, label: map[uint64]uint64{}, alt: map[uint64][]altInsn{}}
+	sites := siteTables{warn: map[uint64]bool{}, fixup: map[uint64]uint64{}, label: map[uint64]uint64{},
+		alt: map[uint64][]altInsn{}}
 	rel := func(b []byte, at uint64, i, off int) uint64 {
 		return at + uint64(i+off) + uint64(int64(int32(le.Uint32(b[i+off:]))))
 	}
@@ -70,7 +71,8 @@ func (p *Program) readTables() siteTables {
 			l = 12
 		}
 		for i := 0; i+n <= len(alt); i += n {
-			a := altInsn{site: rel(alt, at, i, 0), repl: rel(alt, at, i, 4), siteLen: int(alt[i+l]), replLen: int(alt[i+l+1])}
+			a := altInsn{site: rel(alt, at, i, 0), repl: rel(alt, at, i, 4), siteLen: int(alt[i+l]),
+				replLen: int(alt[i+l+1])}
 			sites.alt[a.site] = append(sites.alt[a.site], a)
 		}
 	}

@@ -130,7 +130,8 @@ const (
 )
 
 func (k CallKind) String() string {
-	return [...]string{"direct", "tail", "indirect", "tail-indirect", "static", "static-tail", "paravirt", "alternative"}[k]
+	return [...]string{"direct", "tail", "indirect", "tail-indirect", "static", "static-tail", "paravirt",
+		"alternative"}[k]
 }
 
 // IsTail reports whether the caller's frame is gone when the callee runs.

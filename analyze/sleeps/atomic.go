@@ -49,7 +49,10 @@ func (a *analysis) findAtomic() bool {
 				continue
 			}
 			seen[call.Site] = true
-			if !slices.ContainsFunc(call.Held, func(l locks.Lock) bool { return Forbids(l.Kind) && keepsLock(flows.Result, call.Callee, l.Kind) }) {
+			if !slices.ContainsFunc(call.Held, func(l locks.Lock) bool {
+				return Forbids(l.Kind) &&
+					keepsLock(flows.Result, call.Callee, l.Kind)
+			}) {
 				free[call.Site] = true
 			}
 		}

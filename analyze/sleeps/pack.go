@@ -74,7 +74,8 @@ func packFact(writer *pack.Writer, fact *Fact) {
 }
 
 func unpackFact(r *pack.Reader) Fact {
-	return Fact{Answer: unpackAnswer(r), Always: r.Bool(), Args: uint8(r.Uint()), Hidden: r.Bool(), Calls: uint8(r.Uint()), Open: r.Bool(), At: r.Uint(), Why: r.Text()}
+	return Fact{Answer: unpackAnswer(r), Always: r.Bool(), Args: uint8(r.Uint()), Hidden: r.Bool(),
+		Calls: uint8(r.Uint()), Open: r.Bool(), At: r.Uint(), Why: r.Text()}
 }
 
 func unpackAnswer(r *pack.Reader) Answer {

@@ -126,7 +126,8 @@ type Options struct {
 
 // Analyze finds the facts of all functions of a model.
 func Analyze(m *model.Model, o Options) *Result {
-	an := &analysis{m: m, o: o, passed: map[model.FuncID]map[uint64]*passed{}, slots: newSlots(m), atomic: map[uint64]bool{}}
+	an := &analysis{m: m, o: o, passed: map[model.FuncID]map[uint64]*passed{}, slots: newSlots(m),
+		atomic: map[uint64]bool{}}
 	an.begin()
 	an.findSlots()
 	an.spread()
@@ -156,7 +157,8 @@ type analysis struct {
 // without code.
 func (a *analysis) begin() {
 	n := len(a.m.Funcs)
-	a.r = &Result{Model: a.m, facts: make([]Fact, n), sites: map[uint64]Answer{}, to: map[uint64]model.FuncID{}, borrowed: map[model.FuncID]bool{}, flagged: map[uint64]bool{}}
+	a.r = &Result{Model: a.m, facts: make([]Fact, n), sites: map[uint64]Answer{}, to: map[uint64]model.FuncID{},
+		borrowed: map[model.FuncID]bool{}, flagged: map[uint64]bool{}}
 	a.given, a.users = make([]bool, n), map[model.FuncID]map[model.FuncID]bool{}
 	for i := range a.m.Funcs {
 		fn := &a.m.Funcs[i]

@@ -142,7 +142,8 @@ func (a *analysis) findSlots() {
 	var ids []model.FuncID
 	for i := range a.m.Funcs {
 		id := model.FuncID(i)
-		if !a.given[i] && slices.ContainsFunc(a.m.Calls(id), func(c model.Call) bool { return c.Target == model.NoFunc || c.Kind == model.CallParavirt }) {
+		if !a.given[i] && slices.ContainsFunc(a.m.Calls(id),
+			func(c model.Call) bool { return c.Target == model.NoFunc || c.Kind == model.CallParavirt }) {
 			ids = append(ids, id)
 		}
 	}
@@ -181,7 +182,8 @@ func (s *slots) findVars() {
 			continue
 		}
 		seen[at-off] = true
-		v := &variable{Range: model.Range{Start: at - off, End: s.end(at - off)}, name: sym.Name, stores: map[uint64][]model.FuncID{}}
+		v := &variable{Range: model.Range{Start: at - off, End: s.end(at - off)}, name: sym.Name,
+			stores: map[uint64][]model.FuncID{}}
 		v.fixed = seg.Name == ".rodata" && !boot.Contains(at)
 		_, exported := prog.Lookup("__ksymtab_" + sym.Name)
 		v.open = exported && !v.fixed && !boot.Contains(at) && !s.pv.Contains(at)
@@ -263,7 +265,8 @@ func (s *slots) touched(in *machine.Inst) (v *variable, at uint64, writes bool) 
 				return global, addr, true
 			}
 		case machine.KindImm:
-			if v := s.at(uint64(operand.Imm)); v != nil && !v.fixed && in.Op != machine.Compare && in.Op != machine.Test {
+			if v := s.at(uint64(operand.Imm)); v != nil && !v.fixed && in.Op != machine.Compare &&
+				in.Op != machine.Test {
 				return v, uint64(operand.Imm), false
 			}
 		}
@@ -304,9 +307,11 @@ func (s *slots) stores(id model.FuncID) {
 			size := int64(in.Size)
 			to, from, n := state[machine.RDI], state[machine.RSI], state[machine.RCX]
 			rep := in.Repeat
-			if v := s.at(uint64(to.c)); rep && to.kind == valConst && v != nil && from.kind == valConst && n.kind == valConst && n.c > 0 {
+			if v := s.at(uint64(to.c)); rep && to.kind == valConst && v != nil && from.kind == valConst &&
+				n.kind == valConst && n.c > 0 {
 				change.dst, change.at = v, uint64(to.c)
-				change.copy = &copied{to: model.Range{Start: uint64(to.c), End: uint64(to.c + n.c*size)}, from: uint64(from.c)}
+				change.copy = &copied{to: model.Range{Start: uint64(to.c), End: uint64(to.c + n.c*size)},
+					from: uint64(from.c)}
 			}
 		}
 		if change.taken != nil || change.dst != nil {

@@ -136,7 +136,8 @@ func (f *follower) instruction(cur *state, in *insn, visit func(*model.Call, *st
 		cur.step(&in.Inst, in.loaded)
 		return
 	}
-	if len(in.calls) == 1 && in.calls[0].Target != model.NoFunc && convention.Callee(f.a.name(in.calls[0].Target)).Changed == 0 {
+	if len(in.calls) == 1 && in.calls[0].Target != model.NoFunc &&
+		convention.Callee(f.a.name(in.calls[0].Target)).Changed == 0 {
 		return
 	}
 	if !in.Conditional() { // else s is the other way's, without the tail call
@@ -346,7 +347,9 @@ func (f *follower) collect() {
 			}
 		}
 	}
-	slices.SortFunc(out.mem, func(x, y held) int { return cmp.Or(cmp.Compare(x.arg, y.arg), cmp.Compare(x.off, y.off)) })
+	slices.SortFunc(out.mem, func(x, y held) int {
+		return cmp.Or(cmp.Compare(x.arg, y.arg), cmp.Compare(x.off, y.off))
+	})
 	for _, from := range sites {
 		if from.c.Kind.IsTail() {
 			if in := &f.insns[from.k][from.i]; in.Conditional() {
@@ -384,7 +387,8 @@ func (f *follower) lead(call *model.Call, cur *state, block, at int) {
 	if call.Target == model.NoFunc {
 		if from, ok := an.keyAt[call.Site]; ok {
 			for _, t := range an.kept[from.key] {
-				parent.to = append(parent.to, edge{an.node(t, an.contextAt(cur, an.params(t))), tail, true, from.detail})
+				parent.to = append(parent.to, edge{an.node(t, an.contextAt(cur, an.params(t))), tail, true,
+					from.detail})
 			}
 		}
 		return
@@ -413,7 +417,8 @@ func (f *follower) lead(call *model.Call, cur *state, block, at int) {
 		k := whole.node(id, with)
 		whole.judge([]*node{k})
 		whole.mu.Unlock()
-		parent.to = append(parent.to, edge{to: k, tail: tail, pointer: f.compared(call.Target), detail: "a pointer that is compared with " + an.name(call.Target)})
+		parent.to = append(parent.to, edge{to: k, tail: tail, pointer: f.compared(call.Target),
+			detail: "a pointer that is compared with " + an.name(call.Target)})
 		return
 	}
 	caller := an.node(id, with)

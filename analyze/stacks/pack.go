@@ -134,7 +134,8 @@ func Unpack(m *model.Model, reader *pack.Reader, options func() (Options, error)
 	if count != len(m.Funcs) {
 		return nil, pack.ErrCorrupt
 	}
-	res := &Result{m: m, Facts: make([]Fact, count), reach: make([]bool, count), first: make([]uint32, count), via: make([]uint32, count), sure: make([]bool, count)}
+	res := &Result{m: m, Facts: make([]Fact, count), reach: make([]bool, count), first: make([]uint32, count),
+		via: make([]uint32, count), sure: make([]bool, count)}
 	fn := func() model.FuncID {
 		id := reader.Uint()
 		if id >= uint64(count) {
@@ -158,7 +159,8 @@ func Unpack(m *model.Model, reader *pack.Reader, options func() (Options, error)
 		return Reason(v)
 	}
 	for i := range res.Facts {
-		res.Facts[i] = Fact{Reason: reason(), Next: maybe(), Detail: reader.Text(), Sure: reader.Bool(), Unknown: reader.Bool()}
+		res.Facts[i] = Fact{Reason: reason(), Next: maybe(), Detail: reader.Text(), Sure: reader.Bool(),
+			Unknown: reader.Bool()}
 		res.reach[i] = reader.Bool()
 		res.first[i] = uint32(reader.Uint())
 		res.via[i] = uint32(reader.Uint())

@@ -165,10 +165,15 @@ func prepared(m *model.Model, o Options) *analysis {
 
 func newAnalysis(m *model.Model) *analysis {
 	n := len(m.Funcs)
-	an := &analysis{Result: &Result{m: m, sites: map[string][]site{}, keys: map[model.FuncID][]string{}, Facts: make([]Fact, n), keyAt: map[uint64]keyed{}, kept: map[string][]model.FuncID{}, objects: map[uint64]int{}, reach: make([]bool, n), first: make([]uint32, n), via: make([]uint32, n), sure: make([]bool, n)},
-		ends: map[model.FuncID]bool{}, mainLoop: map[model.FuncID]string{}, loads: map[model.FuncID]map[uint64]member{}, decoded: decoded{by: map[model.FuncID]*code{}}, members: &members{by: map[string]member{}},
-		nodes: map[string]*node{}, contexts: map[model.FuncID]int{}, prim: make([]primitive, n), atomic: make([]bool, n), isThread: map[model.FuncID]string{},
-		states: map[model.FuncID]stateSet{}, weak: map[string][]site{}, sigOf: map[model.FuncID]string{}, imported: map[uint32]uint32{}}
+	an := &analysis{Result: &Result{m: m, sites: map[string][]site{}, keys: map[model.FuncID][]string{},
+		Facts: make([]Fact, n), keyAt: map[uint64]keyed{}, kept: map[string][]model.FuncID{}, objects: map[uint64]int{},
+		reach: make([]bool, n), first: make([]uint32, n), via: make([]uint32, n), sure: make([]bool, n)},
+		ends: map[model.FuncID]bool{}, mainLoop: map[model.FuncID]string{}, loads: map[model.FuncID]map[uint64]member{},
+		decoded: decoded{by: map[model.FuncID]*code{}}, members: &members{by: map[string]member{}},
+		nodes: map[string]*node{}, contexts: map[model.FuncID]int{}, prim: make([]primitive, n),
+		atomic: make([]bool, n), isThread: map[model.FuncID]string{},
+		states: map[model.FuncID]stateSet{}, weak: map[string][]site{}, sigOf: map[model.FuncID]string{},
+		imported: map[uint32]uint32{}}
 	for i := range an.Facts {
 		an.Facts[i].Next = model.NoFunc
 	}
@@ -347,7 +352,9 @@ func (a *analysis) findThreads() {
 			a.Threads = append(a.Threads, Thread{ref.Func, name})
 		}
 	}
-	slices.SortFunc(a.Threads, func(x, y Thread) int { return cmp.Or(cmp.Compare(x.Func, y.Func), cmp.Compare(x.Name, y.Name)) })
+	slices.SortFunc(a.Threads, func(x, y Thread) int {
+		return cmp.Or(cmp.Compare(x.Func, y.Func), cmp.Compare(x.Name, y.Name))
+	})
 	a.Threads = slices.Compact(a.Threads)
 }
 

@@ -98,7 +98,8 @@ func or(a, b value) value {
 
 func xor(a, b value) value {
 	a, b = a.num(), b.num()
-	return value{ones: a.ones&b.zeros | a.zeros&b.ones, zeros: a.ones&b.ones | a.zeros&b.zeros, lo: minInt, hi: maxInt}.tidy()
+	return value{ones: a.ones&b.zeros | a.zeros&b.ones, zeros: a.ones&b.ones | a.zeros&b.zeros, lo: minInt,
+		hi: maxInt}.tidy()
 }
 
 func add(left, right value) value {
@@ -232,7 +233,8 @@ func join(first, second value) (val value, lost bool) {
 	case pb:
 		return second.blur(), false
 	case first.kind == number && second.kind == number:
-		val = value{ones: first.ones & second.ones, zeros: first.zeros & second.zeros, lo: min(first.lo, second.lo), hi: max(first.hi, second.hi)}.tidy()
+		val = value{ones: first.ones & second.ones, zeros: first.zeros & second.zeros, lo: min(first.lo, second.lo),
+			hi: max(first.hi, second.hi)}.tidy()
 	case first.kind == top && first.from != 0 && (second.kind == number || second.from == first.from):
 		val = first // the time, or one that is known
 	case second.kind == top && second.from != 0 && first.kind == number:
@@ -277,7 +279,8 @@ func (f *flags) basic(cond machine.Cond) (holds, known bool) {
 		all := mask(f.size)
 		less, lessKnown := left.hi < right.lo, left.hi < right.lo || left.lo >= right.hi
 		equal := left.isConst() && right.isConst() && left.lo == right.lo
-		equalKnown := equal || (left.ones&right.zeros|left.zeros&right.ones)&all != 0 || left.hi < right.lo || right.hi < left.lo
+		equalKnown := equal || (left.ones&right.zeros|left.zeros&right.ones)&all != 0 || left.hi < right.lo ||
+			right.hi < left.lo
 		unsigned := left.lo >= 0 && right.lo >= 0
 		if left.isConst() && right.isConst() && !unsigned {
 			less2 := left.ones&all < right.ones&all

@@ -211,7 +211,10 @@ func (a *analysis) loops(id model.FuncID) bool {
 	calls := a.m.Calls(id)
 	has := make([]bool, len(blocks))
 	for k := range blocks {
-		has[k] = slices.ContainsFunc(calls, func(c model.Call) bool { return c.Site >= blocks[k].Start && c.Site < blocks[k].End })
+		has[k] = slices.ContainsFunc(calls, func(c model.Call) bool {
+			return c.Site >= blocks[k].Start &&
+				c.Site < blocks[k].End
+		})
 	}
 	// A block with a call that can be reached again from itself.
 	for block := range blocks {

@@ -192,7 +192,8 @@ func (a *analysis) judge(nodes []*node) {
 		for _, parent := range all {
 			for _, w := range parent.waits {
 				if w.sure == sure {
-					mark(parent, w.tail, way{prim: w.in, how: Waits, detail: w.how}, Fact{Reason: Waits, Next: w.in, Detail: w.how})
+					mark(parent, w.tail, way{prim: w.in, how: Waits, detail: w.how},
+						Fact{Reason: Waits, Next: w.in, Detail: w.how})
 				}
 			}
 			if t, ok := a.mainLoop[parent.id]; ok && sure && parent.with.plain() {
@@ -216,7 +217,8 @@ func (a *analysis) judge(nodes []*node) {
 			}
 			if _, ok := a.isThread[parent.id]; ok && !sure {
 				for _, k := range a.m.Lookup("kthread") {
-					mark(a.node(k, context{}), false, way{next: parent, how: Pointer, detail: "the thread's function"}, Fact{Reason: Pointer, Next: parent.id, Detail: "the thread's function"})
+					mark(a.node(k, context{}), false, way{next: parent, how: Pointer, detail: "the thread's function"},
+						Fact{Reason: Pointer, Next: parent.id, Detail: "the thread's function"})
 				}
 			}
 		}
@@ -343,6 +345,8 @@ func (a *analysis) contextAt(cur *state, params int) context {
 			}
 		}
 	}
-	slices.SortFunc(ctx.mem, func(x, y held) int { return cmp.Or(cmp.Compare(x.arg, y.arg), cmp.Compare(x.off, y.off)) })
+	slices.SortFunc(ctx.mem, func(x, y held) int {
+		return cmp.Or(cmp.Compare(x.arg, y.arg), cmp.Compare(x.off, y.off))
+	})
 	return ctx
 }

@@ -172,8 +172,9 @@ const (
 	btfKindEnum64 = 19
 )
 
-var btfFixed = map[uint32]int{1: 4, 3: 12, 14: 4, 17: 4}                // INT, ARRAY, VAR, DECL_TAG
-var btfEach = map[uint32]int{4: 12, 5: 12, 6: 8, 13: 8, 15: 12, 19: 12} // STRUCT, UNION, ENUM, FUNC_PROTO, DATASEC, ENUM64
+var btfFixed = map[uint32]int{1: 4, 3: 12, 14: 4, 17: 4} // INT, ARRAY, VAR, DECL_TAG
+// STRUCT, UNION, ENUM, FUNC_PROTO, DATASEC, ENUM64
+var btfEach = map[uint32]int{4: 12, 5: 12, 6: 8, 13: 8, 15: 12, 19: 12}
 
 var errBTF = errors.New("malformed")
 

@@ -246,5 +246,7 @@ func (c *checker) fn(fn *Func) (*Mismatch, bool, error) {
 
 // Sort brings mismatches into the order of reports: what is used first, by name.
 func Sort(list []Mismatch) {
-	slices.SortStableFunc(list, func(a, b Mismatch) int { return cmp.Or(-cmp.Compare(a.Use, b.Use), cmp.Compare(a.Name, b.Name)) })
+	slices.SortStableFunc(list, func(a, b Mismatch) int {
+		return cmp.Or(-cmp.Compare(a.Use, b.Use), cmp.Compare(a.Name, b.Name))
+	})
 }

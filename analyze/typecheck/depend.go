@@ -133,7 +133,8 @@ func (c *code) whole(name string, obj *Object) bool {
 
 // code gathers what functions and variables are made of.
 func (t *Text) code(funcs, data []string) *code {
-	body := &code{text: t, words: map[string]bool{}, members: map[string]bool{}, byValue: map[string]bool{}, stepped: map[string]bool{},
+	body := &code{text: t, words: map[string]bool{}, members: map[string]bool{}, byValue: map[string]bool{},
+		stepped:  map[string]bool{},
 		pointers: map[string][]string{}, types: map[string]bool{}, taken: map[int]taken{}}
 	for _, name := range slices.Concat(funcs, data) {
 		for _, id := range t.named[name] {
@@ -323,5 +324,6 @@ func (c *code) reach(o *Object) {
 
 // String sums a report up.
 func (r *Report) String() string {
-	return fmt.Sprintf("%d compared, %d without counterpart, %d otherwise", len(r.Checked), len(r.Absent), len(r.Mismatches))
+	return fmt.Sprintf("%d compared, %d without counterpart, %d otherwise", len(r.Checked), len(r.Absent),
+		len(r.Mismatches))
 }

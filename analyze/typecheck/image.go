@@ -43,7 +43,8 @@ func OpenImage(name string, section func(name string) []byte) (im *Image, err er
 		}
 	}()
 	info := section(".debug_info")
-	data, err := dwarf.New(section(".debug_abbrev"), nil, nil, info, section(".debug_line"), nil, section(".debug_ranges"), section(".debug_str"))
+	data, err := dwarf.New(section(".debug_abbrev"), nil, nil, info, section(".debug_line"), nil,
+		section(".debug_ranges"), section(".debug_str"))
 	if err != nil {
 		return nil, fmt.Errorf("read %s: %w", name, err)
 	}
@@ -54,7 +55,8 @@ func OpenImage(name string, section func(name string) []byte) (im *Image, err er
 			}
 		}
 	}
-	im = &Image{name: name, data: data, types: map[string][]Type{}, enums: map[string][]int64{}, funcs: map[string][]Func{}, read: map[dwarf.Offset]bool{}}
+	im = &Image{name: name, data: data, types: map[string][]Type{}, enums: map[string][]int64{},
+		funcs: map[string][]Func{}, read: map[dwarf.Offset]bool{}}
 	im.digest = sync.OnceValue(func() string {
 		sum := sha256.Sum256(info)
 		return hex.EncodeToString(sum[:])

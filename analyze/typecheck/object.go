@@ -18,7 +18,8 @@ type Object struct {
 
 // Type returns the type of a name, nil when the object has none.
 func (o *Object) Type(name string) *Type {
-	i, ok := slices.BinarySearchFunc(o.named(), name, func(t Type, name string) int { return cmp.Compare(t.Name, name) })
+	i, ok := slices.BinarySearchFunc(o.named(), name,
+		func(t Type, name string) int { return cmp.Compare(t.Name, name) })
 	if !ok {
 		return nil
 	}

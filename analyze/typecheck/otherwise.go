@@ -38,7 +38,8 @@ func (t *Text) Compare(there *Text, funcs, data []string) []Otherwise {
 	}
 	slices.SortFunc(out, func(a, b Otherwise) int {
 		x, y := slices.Index(funcs, a.Name), slices.Index(funcs, b.Name)
-		return cmp.Or(cmp.Compare(b2i(y >= 0), b2i(x >= 0)), cmp.Compare(x, y), cmp.Compare(a.Name, b.Name), cmp.Compare(a.Here, b.Here))
+		return cmp.Or(cmp.Compare(b2i(y >= 0), b2i(x >= 0)), cmp.Compare(x, y), cmp.Compare(a.Name, b.Name),
+			cmp.Compare(a.Here, b.Here))
 	})
 	return slices.Compact(out)
 }

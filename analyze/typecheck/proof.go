@@ -68,7 +68,9 @@ func (w *prover) function(id model.FuncID, f *Func) {
 	var regs held
 	for i, p := range f.Params {
 		// What is not an integer or a pointer may shift the others.
-		if i == len(convention.Args) || !strings.HasPrefix(p, "*") && !slices.Contains([]string{"c1", "b1", "s2", "u2", "s4", "u4", "s8", "u8"}, p) && !strings.HasPrefix(p, "enum") {
+		if i == len(convention.Args) || !strings.HasPrefix(p, "*") &&
+			!slices.Contains([]string{"c1", "b1", "s2", "u2", "s4", "u4", "s8", "u8"}, p) &&
+			!strings.HasPrefix(p, "enum") {
 			break
 		}
 		if name, ok := strings.CutPrefix(p, "*"); ok {
@@ -117,7 +119,8 @@ func (w *prover) step(in *machine.Inst, regs *held, start uint64) {
 	var loaded *Type
 	for i := range in.Args {
 		m := &in.Args[i].Mem
-		if in.Args[i].Kind == machine.KindMem && m.Seg == machine.SegNone && m.Base != machine.NoReg && regs[m.Base] != nil {
+		if in.Args[i].Kind == machine.KindMem && m.Seg == machine.SegNone && m.Base != machine.NoReg &&
+			regs[m.Base] != nil {
 			loaded = w.touch(regs[m.Base], m.Disp)
 		}
 	}

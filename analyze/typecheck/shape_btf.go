@@ -146,6 +146,7 @@ func (t *Type) btfMembers(members []btf.Member, base int64, prefix string, depth
 		if member.Name == "" {
 			continue
 		}
-		t.Parts = append(t.Parts, Part{Name: prefix + member.Name, Bit: bit, Bits: int64(member.BitfieldSize), Shape: btfShape(member.Type, depth)})
+		t.Parts = append(t.Parts, Part{Name: prefix + member.Name, Bit: bit, Bits: int64(member.BitfieldSize),
+			Shape: btfShape(member.Type, depth)})
 	}
 }

@@ -90,12 +90,15 @@ func isFunction(head []string) bool {
 }
 
 // attributes are words before a parenthesis that declare nothing.
-var attributes = map[string]bool{"__attribute__": true, "__attribute": true, "asm": true, "__asm__": true, "__asm": true,
-	"typeof": true, "__typeof__": true, "__typeof": true, "_Alignas": true, "__alignof__": true, "_Static_assert": true, "__declspec": true}
+var attributes = map[string]bool{"__attribute__": true, "__attribute": true, "asm": true, "__asm__": true,
+	"__asm":  true,
+	"typeof": true, "__typeof__": true, "__typeof": true, "_Alignas": true, "__alignof__": true, "_Static_assert": true,
+	"__declspec": true}
 
 func (t *Text) add(piece chunk) {
 	id := len(t.chunks)
-	piece.inline = piece.fn || slices.Contains(piece.head, "const") && !slices.Contains(piece.head, "struct") && !slices.Contains(piece.head, "union")
+	piece.inline = piece.fn || slices.Contains(piece.head, "const") && !slices.Contains(piece.head, "struct") &&
+		!slices.Contains(piece.head, "union")
 	t.chunks = append(t.chunks, piece)
 	into := t.named
 	if piece.head[0] == "typedef" {

@@ -77,7 +77,8 @@ func Compare(here, there *Type) []Difference {
 		theirs := parts[ours.Name]
 		switch {
 		case theirs == nil && here.Enum:
-			add(ours.Name, "%s has the enumerator %s = %d in @H, none of that name in @T", here.Name, ours.Name, ours.Value)
+			add(ours.Name, "%s has the enumerator %s = %d in @H, none of that name in @T", here.Name, ours.Name,
+				ours.Value)
 		case theirs == nil:
 			add(ours.Name, "%s is at offset %s in @H, @T has no such member", name, offset(ours))
 		case here.Enum && sameValue(ours.Value, theirs.Value, here.Size):
@@ -150,11 +151,13 @@ func compareFunc(here, there *Func) []Difference {
 	case h != t:
 		return []Difference{{"", fmt.Sprintf("%s() takes %d parameters in %%[1]s, %d in %%[2]s", here.Name, h, t)}}
 	case here.Return != there.Return:
-		return []Difference{{"", fmt.Sprintf("%s() returns %s in %%[1]s, %s in %%[2]s", here.Name, here.Return, there.Return)}}
+		return []Difference{{"", fmt.Sprintf("%s() returns %s in %%[1]s, %s in %%[2]s", here.Name, here.Return,
+			there.Return)}}
 	}
 	for i := range here.Params {
 		if here.Params[i] != there.Params[i] {
-			return []Difference{{"", fmt.Sprintf("parameter %d of %s() is %s in %%[1]s, %s in %%[2]s", i+1, here.Name, here.Params[i], there.Params[i])}}
+			return []Difference{{"", fmt.Sprintf("parameter %d of %s() is %s in %%[1]s, %s in %%[2]s", i+1, here.Name,
+				here.Params[i], there.Params[i])}}
 		}
 	}
 	return nil

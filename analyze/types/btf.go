@@ -102,7 +102,8 @@ func (l *Layout) add(members []btf.Member, base int64) {
 		if err != nil {
 			size = 0
 		}
-		m := Member{Name: member.Name, Type: btfName(member.Type), Offset: (base + off) / 8, Size: int64(size), Bits: int64(member.BitfieldSize)}
+		m := Member{Name: member.Name, Type: btfName(member.Type), Offset: (base + off) / 8, Size: int64(size),
+			Bits: int64(member.BitfieldSize)}
 		if m.Name == "" {
 			m.Name = anonymous
 		}

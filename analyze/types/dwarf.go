@@ -79,7 +79,8 @@ func openDWARF(elfFile *elfobj.File, base func(elfobj.SecID) uint64) (*dwarf.Dat
 		data := slices.Clone(section.Data)
 		for _, rel := range section.Relocs {
 			if int(rel.Sym) >= len(elfFile.Symbols) || rel.Off > uint64(len(data)) {
-				return nil, fmt.Errorf("read debug information: relocation at %s+%#x is out of range", section.Name, rel.Off)
+				return nil, fmt.Errorf("read debug information: relocation at %s+%#x is out of range", section.Name,
+					rel.Off)
 			}
 			sym := &elfFile.Symbols[rel.Sym]
 			if err := arch.Apply(data[rel.Off:], rel.Type, base(sym.Sec)+sym.Value+uint64(rel.Addend), 0); err != nil {
@@ -91,7 +92,8 @@ func openDWARF(elfFile *elfobj.File, base func(elfobj.SecID) uint64) (*dwarf.Dat
 	if sections["info"] == nil || sections["abbrev"] == nil {
 		return nil, ErrNoDebug
 	}
-	debug, err := dwarf.New(sections["abbrev"], nil, nil, sections["info"], sections["line"], nil, sections["ranges"], sections["str"])
+	debug, err := dwarf.New(sections["abbrev"], nil, nil, sections["info"], sections["line"], nil, sections["ranges"],
+		sections["str"])
 	if err != nil {
 		return nil, fmt.Errorf("read debug information: %w", err)
 	}
@@ -185,7 +187,8 @@ func (r *reader) members(layout *Layout, s *dwarf.StructType, base int64) {
 			r.members(layout, inner, base+field.ByteOffset)
 			continue
 		}
-		member := Member{Name: field.Name, Type: cName(field.Type), Offset: base + field.ByteOffset, Size: field.Type.Size(), Bits: field.BitSize}
+		member := Member{Name: field.Name, Type: cName(field.Type), Offset: base + field.ByteOffset,
+			Size: field.Type.Size(), Bits: field.BitSize}
 		if member.Name == "" {
 			member.Name = anonymous
 		}
@@ -195,7 +198,8 @@ func (r *reader) members(layout *Layout, s *dwarf.StructType, base int64) {
 		}
 		typ, ptr := refersTo(field.Type)
 		if typ != "" {
-			r.info.uses = append(r.info.uses, use{typ: typ, ptr: ptr, kind: useMember, name: member.Name, in: layout.Name})
+			r.info.uses = append(r.info.uses, use{typ: typ, ptr: ptr, kind: useMember, name: member.Name,
+				in: layout.Name})
 			if !ptr {
 				member.holds = typ
 			}

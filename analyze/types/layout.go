@@ -65,7 +65,8 @@ func (c *Change) Words() []string {
 		case i < 0:
 			out = append(out, fmt.Sprintf("new member %s %s at %s", member.Type, member.Name, member.place()))
 		case c.Before.Members[i].Size != member.Size || c.Before.Members[i].Bits != member.Bits:
-			out = append(out, fmt.Sprintf("%s: %s (%d bytes) before, %s (%d bytes) after", member.Name, c.Before.Members[i].Type, c.Before.Members[i].Size, member.Type, member.Size))
+			out = append(out, fmt.Sprintf("%s: %s (%d bytes) before, %s (%d bytes) after", member.Name,
+				c.Before.Members[i].Type, c.Before.Members[i].Size, member.Type, member.Size))
 		case !c.Before.Members[i].samePlace(&member):
 			if moved++; first == "" {
 				first = fmt.Sprintf("%s from %s to %s", member.Name, c.Before.Members[i].place(), member.place())

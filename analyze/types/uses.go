@@ -30,9 +30,12 @@ const listHead = "struct list_head"
 
 // links are structures that put what holds them into the hands of others.
 var links = map[string]bool{
-	listHead: true, "struct hlist_node": true, "struct hlist_nulls_node": true, "struct hlist_bl_node": true, "struct llist_node": true,
-	"struct plist_node": true, "struct rb_node": true, "struct callback_head": true, "struct wait_queue_entry": true, "struct swait_queue": true,
-	"struct completion": true, "struct work_struct": true, "struct timer_list": true, "struct hrtimer": true, "struct kref": true, "refcount_t": true,
+	listHead: true, "struct hlist_node": true, "struct hlist_nulls_node": true, "struct hlist_bl_node": true,
+	"struct llist_node": true,
+	"struct plist_node": true, "struct rb_node": true, "struct callback_head": true, "struct wait_queue_entry": true,
+	"struct swait_queue": true,
+	"struct completion":  true, "struct work_struct": true, "struct timer_list": true, "struct hrtimer": true,
+	"struct kref": true, "refcount_t": true,
 }
 
 // Private reports whether, as far as the types tell, every object lives on the
@@ -84,7 +87,8 @@ func (i *Info) Sharing(name string) Sharing {
 	if found || len(sharing.Globals)+len(sharing.Members)+len(sharing.Links) > 0 || len(sharing.Stack) == 0 {
 		sharing.Links, sharing.Heads = append(sharing.Links, sharing.Heads...), nil
 	}
-	for _, l := range []*[]string{&sharing.Globals, &sharing.Members, &sharing.Functions, &sharing.Stack, &sharing.Links, &sharing.Heads} {
+	for _, l := range []*[]string{&sharing.Globals, &sharing.Members, &sharing.Functions, &sharing.Stack,
+		&sharing.Links, &sharing.Heads} {
 		slices.Sort(*l)
 		*l = slices.Compact(*l)
 	}

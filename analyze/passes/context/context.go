@@ -22,7 +22,8 @@ var doc string
 
 // New makes the analyzer.
 func New() *analyze.Analyzer {
-	return &analyze.Analyzer{Name: "context", Doc: analyze.PackageDoc(doc), Checks: analyze.Checks(finding.IDContext), Run: run}
+	return &analyze.Analyzer{Name: "context", Doc: analyze.PackageDoc(doc), Checks: analyze.Checks(finding.IDContext),
+		Run: run}
 }
 
 func run(pass *analyze.Pass) error {
@@ -51,12 +52,15 @@ func state(pass *analyze.Pass, unit *analyze.Unit, ch elfdiff.Change, before, af
 	if !ok1 || !ok2 || slices.Equal(old.ways, newer.ways) {
 		return
 	}
-	found := finding.Finding{ID: finding.IDContext, Severity: finding.Error, Message: "returns with interrupts, bottom halves or preemption other than before: old callers of the new function go on in the wrong context",
+	found := finding.Finding{ID: finding.IDContext, Severity: finding.Error,
+		Message: "returns with interrupts, bottom halves or preemption other than before: old callers of the new " +
+			"function go on in the wrong context",
 		Evidence: []string{"before: " + strings.Join(old.ways, "; or "), "after: " + strings.Join(newer.ways, "; or ")},
 		Remedy:   "restore the state before returning, or patch the callers with the function"}
 	if why := old.why | newer.why; why != 0 {
 		found.Severity, found.Unknown = finding.Warning, true
-		found.Message = "may return with interrupts, bottom halves or preemption other than before; not everything could be followed"
+		found.Message = "may return with interrupts, bottom halves or preemption other than before; not everything " +
+			"could be followed"
 		found.Evidence = append(found.Evidence, why.String())
 	}
 	callers, holders := before.Callers(ch.Orig)
@@ -106,13 +110,15 @@ func stateOf(o *code.Object, a elfdiff.AtomID) (cpuState, bool) {
 	return cpu, true
 }
 
-var contextWords = map[locks.Kind]string{locks.IRQ: "interrupts", locks.BH: "bottom halves", locks.Preempt: "preemption"}
+var contextWords = map[locks.Kind]string{locks.IRQ: "interrupts", locks.BH: "bottom halves",
+	locks.Preempt: "preemption"}
 
 // sleeping reports where code that must not sleep now does.
 func sleeping(pass *analyze.Pass, unit *analyze.Unit, before, after *code.Object) error {
 	old, newer := newView(before, nil), newView(after, nil)
 	by := news(unit, old, newer)
-	if pass.Kernel != nil && slices.ContainsFunc(slices.Concat(slices.Collect(maps.Values(by))...), func(v violation) bool { return !v.sure }) {
+	if pass.Kernel != nil && slices.ContainsFunc(slices.Concat(slices.Collect(maps.Values(by))...),
+		func(v violation) bool { return !v.sure }) {
 		// The kernel may know what the object does not.
 		k, err := pass.Kernel()
 		if err != nil {
@@ -171,7 +177,8 @@ func culprit(u *analyze.Unit, v violation) string {
 
 func report(pass *analyze.Pass, unit *analyze.Unit, ch elfdiff.Change, list []violation) {
 	found := finding.Finding{ID: finding.IDContext, Severity: finding.Note, Unknown: true,
-		Remedy: "allocate with GFP_ATOMIC, defer the work to a workqueue, or patch the caller so that it calls this outside of the locked region"}
+		Remedy: "allocate with GFP_ATOMIC, defer the work to a workqueue, or patch the caller so that it calls this " +
+			"outside of the locked region"}
 	sleeps := false
 	seen := map[string]bool{}
 	for _, breach := range list {
@@ -183,7 +190,8 @@ func report(pass *analyze.Pass, unit *analyze.Unit, ch elfdiff.Change, list []vi
 			seen[k] = true
 		}
 		found.Unknown = found.Unknown && breach.severity() == finding.Note
-		line := fmt.Sprintf("%s %s at %s: %s", breach.holder, breach.forbids, breach.at, strings.Join(append([]string{breach.holder}, breach.way...), " -> "))
+		line := fmt.Sprintf("%s %s at %s: %s", breach.holder, breach.forbids, breach.at,
+			strings.Join(append([]string{breach.holder}, breach.way...), " -> "))
 		if len(breach.way) > 0 && !breach.kernel {
 			if at := pass.CallPlace(unit, breach.holder, breach.way[0]); at.Line > 0 {
 				line += fmt.Sprintf(" (%s:%d)", at.File, at.Line)
@@ -245,8 +253,12 @@ func elsewhere(pass *analyze.Pass, unit *analyze.Unit, ch elfdiff.Change, old, n
 				if slices.ContainsFunc(unit.Replace, func(ch elfdiff.Change) bool { return ch.Name == call.Caller }) {
 					continue
 				}
-				if word := forbids(call.Held, func(l locks.Lock) string { return kern.Locks.LockName(l, call.Caller, kern.Types) }); word != "" {
-					out = append(out, violation{holder: call.Caller, at: call.Place, forbids: word, way: level[name], always: fact.Always && len(level[name]) == len(way), sure: true, kernel: true})
+				if word := forbids(call.Held, func(l locks.Lock) string {
+					return kern.Locks.LockName(l, call.Caller,
+						kern.Types)
+				}); word != "" {
+					out = append(out, violation{holder: call.Caller, at: call.Place, forbids: word, way: level[name],
+						always: fact.Always && len(level[name]) == len(way), sure: true, kernel: true})
 				} else if !seen[call.Caller] {
 					seen[call.Caller] = true
 					level[call.Caller] = append([]string{call.Caller}, level[name]...)
@@ -282,10 +294,13 @@ func forbids(held []locks.Lock, name func(locks.Lock) string) string {
 
 // runsAs says as what a function runs in a context that forbids sleeping.
 var runsAs = map[kfuncs.Context]string{
-	kfuncs.InRCU: "runs as an RCU callback", kfuncs.InSRCU: "runs as an SRCU callback", kfuncs.InRCUTasks: "runs as an RCU callback",
-	kfuncs.InTimer: "runs as a timer", kfuncs.InHrtimer: "runs as a timer", kfuncs.InTasklet: "runs as a tasklet",
-	kfuncs.InSoftirq: "runs as a softirq", kfuncs.InIRQ: "runs as an interrupt handler", kfuncs.InNMI: "runs as an NMI handler",
-	kfuncs.InIPI: "runs in an inter-processor interrupt", kfuncs.InStopper: "runs in a stopper thread, with preemption disabled",
+	kfuncs.InRCU: "runs as an RCU callback", kfuncs.InSRCU: "runs as an SRCU callback",
+	kfuncs.InRCUTasks: "runs as an RCU callback",
+	kfuncs.InTimer:    "runs as a timer", kfuncs.InHrtimer: "runs as a timer", kfuncs.InTasklet: "runs as a tasklet",
+	kfuncs.InSoftirq: "runs as a softirq", kfuncs.InIRQ: "runs as an interrupt handler",
+	kfuncs.InNMI:     "runs as an NMI handler",
+	kfuncs.InIPI:     "runs in an inter-processor interrupt",
+	kfuncs.InStopper: "runs in a stopper thread, with preemption disabled",
 }
 
 // entryOf says as what a function is run, when that forbids sleeping.

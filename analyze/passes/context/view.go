@@ -145,7 +145,8 @@ func (w *view) violation(call locks.CallAt) (violation, bool) {
 		return violation{}, false // calls through pointers are everywhere: no news
 	}
 	fact := w.sleeps.Fact(call.Callee)
-	found := violation{way: append([]string{w.o.Model.Func(call.Callee).Name}, w.sleeps.Chain(call.Callee)...), why: fact.Why}
+	found := violation{way: append([]string{w.o.Model.Func(call.Callee).Name}, w.sleeps.Chain(call.Callee)...),
+		why: fact.Why}
 	switch {
 	case answer == sleeps.May && fact.Answer == sleeps.May && !fact.Always && w.sleeps.Borrowed(call.Callee):
 		found.why = "some path in the rest of the kernel sleeps, which need not be taken here"

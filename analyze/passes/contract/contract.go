@@ -15,7 +15,8 @@ var doc string
 
 // New makes the analyzer.
 func New() *analyze.Analyzer {
-	return &analyze.Analyzer{Name: "contract", Doc: analyze.PackageDoc(doc), Checks: analyze.Checks(finding.IDCallingContract), Run: run}
+	return &analyze.Analyzer{Name: "contract", Doc: analyze.PackageDoc(doc),
+		Checks: analyze.Checks(finding.IDCallingContract), Run: run}
 }
 
 func run(p *analyze.Pass) error {
@@ -32,7 +33,8 @@ func run(p *analyze.Pass) error {
 func judge(pass *analyze.Pass, unit *analyze.Unit, ch elfdiff.Change, why []string) {
 	obj, err := unit.Before()
 	if err != nil {
-		pass.ReportChange(unit, ch, finding.Finding{ID: finding.IDCallingContract, Severity: finding.Warning, Unknown: true, Evidence: append(why, err.Error()),
+		pass.ReportChange(unit, ch, finding.Finding{ID: finding.IDCallingContract, Severity: finding.Warning,
+			Unknown: true, Evidence: append(why, err.Error()),
 			Message: "the calling contract changed; who calls the function could not be found"})
 		return
 	}
@@ -44,7 +46,8 @@ func judge(pass *analyze.Pass, unit *analyze.Unit, ch elfdiff.Change, why []stri
 		}
 	}
 	for _, a := range holders {
-		if name := unit.Name(a); name != "" && !strings.HasPrefix(name, "__ksymtab") && !unit.Replaced(a) && !unit.Diff.Orig.InitOnly(a) && unit.Diff.PatchedOf(a) >= 0 {
+		if name := unit.Name(a); name != "" && !strings.HasPrefix(name, "__ksymtab") && !unit.Replaced(a) &&
+			!unit.Diff.Orig.InitOnly(a) && unit.Diff.PatchedOf(a) >= 0 {
 			held = append(held, name)
 		}
 	}
@@ -57,12 +60,16 @@ func judge(pass *analyze.Pass, unit *analyze.Unit, ch elfdiff.Change, why []stri
 		if outside {
 			why = append(why, "other object files can call it too")
 		}
-		pass.ReportChange(unit, ch, finding.Finding{ID: finding.IDCallingContract, Severity: finding.Warning, Evidence: why, Who: slices.Concat(who, held),
+		pass.ReportChange(unit, ch, finding.Finding{ID: finding.IDCallingContract, Severity: finding.Warning,
+			Evidence: why, Who: slices.Concat(who, held),
 			Message: "the calling contract changed, and code that is not patched calls the function by the old one",
 			Remedy:  "patch these callers too, or keep the function and add a new one with the new contract"})
 	case outside:
-		pass.ReportChange(unit, ch, finding.Finding{ID: finding.IDCallingContract, Severity: finding.Warning, Unknown: true, Evidence: why,
-			Message: "the calling contract changed, and other object files can call the function: whether all of them are patched is not known",
-			Remedy:  "see that every caller is part of the patch, and that no module outside of the kernel's tree calls it"})
+		pass.ReportChange(unit, ch, finding.Finding{ID: finding.IDCallingContract, Severity: finding.Warning,
+			Unknown: true, Evidence: why,
+			Message: "the calling contract changed, and other object files can call the function: whether all of " +
+				"them are patched is not known",
+			Remedy: "see that every caller is part of the patch, and that no module outside of the kernel's tree " +
+				"calls it"})
 	}
 }

@@ -19,7 +19,8 @@ var doc string
 
 // New makes the analyzer.
 func New() *analyze.Analyzer {
-	return &analyze.Analyzer{Name: "coupled", Doc: analyze.PackageDoc(doc), Checks: analyze.Checks(finding.IDCoupled), Run: run}
+	return &analyze.Analyzer{Name: "coupled", Doc: analyze.PackageDoc(doc), Checks: analyze.Checks(finding.IDCoupled),
+		Run: run}
 }
 
 // member is one changed function with its effects, before and after together.
@@ -44,8 +45,9 @@ func run(pass *analyze.Pass) error {
 		for _, ch := range u.Replace {
 			side := &member{unit: u, change: ch, contract: pass.NewContract(u, ch)}
 			if err := side.look(); err != nil {
-				pass.ReportChange(u, ch, finding.Finding{ID: finding.IDCoupled, Severity: finding.Note, Unknown: true, Evidence: []string{err.Error()},
-					Message: "what the function shares with others could not be found"})
+				pass.ReportChange(u, ch, finding.Finding{ID: finding.IDCoupled, Severity: finding.Note, Unknown: true,
+					Evidence: []string{err.Error()},
+					Message:  "what the function shares with others could not be found"})
 				continue
 			}
 			list = append(list, side)
@@ -91,8 +93,10 @@ func run(pass *analyze.Pass) error {
 			}
 		}
 		found := finding.Finding{ID: finding.IDCoupled, Severity: finding.Note, Who: who,
-			Message: fmt.Sprintf("%d changed functions communicate with each other; whether they must switch together is not known", len(who)), Unknown: true,
-			Remedy: "do not use the immediate flag, and do not force the transition, unless each of them works beside the others' old code"}
+			Message: fmt.Sprintf("%d changed functions communicate with each other; whether they must switch "+
+				"together is not known", len(who)), Unknown: true,
+			Remedy: "do not use the immediate flag, and do not force the transition, unless each of them works " +
+				"beside the others' old code"}
 		slices.SortStableFunc(why[i], func(a, b tie) int {
 			switch {
 			case a.firm && !b.firm:
@@ -106,7 +110,8 @@ func run(pass *analyze.Pass) error {
 			found.Evidence = append(found.Evidence, t.text)
 		}
 		if why[i][0].firm {
-			found.Message, found.Unknown = fmt.Sprintf("%d changed functions communicate with each other and must switch together", len(who)), false
+			found.Message, found.Unknown = fmt.Sprintf("%d changed functions communicate with each other and must "+
+				"switch together", len(who)), false
 			found.Remedy = "do not use the immediate flag, and do not force the transition"
 		}
 		pass.ReportChange(list[i].unit, list[i].change, found)
@@ -153,7 +158,8 @@ func (m *member) written(obj *code.Object, id model.FuncID) []string {
 		calls := obj.Model.Calls(todo[0])
 		for i := range calls {
 			t := calls[i].Target
-			if t == model.NoFunc || seen[t] || slices.ContainsFunc(m.unit.Replace, func(ch elfdiff.Change) bool { return ch.Name == obj.Model.Func(t).Name }) {
+			if t == model.NoFunc || seen[t] || slices.ContainsFunc(m.unit.Replace,
+				func(ch elfdiff.Change) bool { return ch.Name == obj.Model.Func(t).Name }) {
 				continue
 			}
 			seen[t] = true
@@ -181,8 +187,10 @@ func between(first, second *member) []tie {
 	at := map[string]int{} // of a variable in out
 	share := func(from, to *member) {
 		for _, name := range from.writes {
-			if (slices.Contains(to.reads, name) || slices.Contains(to.writes, name)) && (same || global(from.unit, name) && global(to.unit, name)) {
-				link := tie{fmt.Sprintf("%s writes %s, which %s uses", from.change.Name, name, to.change.Name), from.rewrites(name)}
+			if (slices.Contains(to.reads, name) || slices.Contains(to.writes, name)) &&
+				(same || global(from.unit, name) && global(to.unit, name)) {
+				link := tie{fmt.Sprintf("%s writes %s, which %s uses", from.change.Name, name, to.change.Name),
+					from.rewrites(name)}
 				if link.firm {
 					link.text += ", before or after but not both"
 				}

@@ -17,7 +17,8 @@ var doc string
 
 // New makes the analyzer.
 func New() *analyze.Analyzer {
-	return &analyze.Analyzer{Name: "future", Doc: analyze.PackageDoc(doc), Checks: analyze.Checks(finding.IDFutureOnly), Run: run}
+	return &analyze.Analyzer{Name: "future", Doc: analyze.PackageDoc(doc), Checks: analyze.Checks(finding.IDFutureOnly),
+		Run: run}
 }
 
 // members maps members of the kernel's operation tables that run once in the
@@ -73,9 +74,11 @@ func run(pass *analyze.Pass) error {
 	if len(changes) == 0 || len(who) == 0 {
 		return nil
 	}
-	found := finding.Finding{ID: finding.IDFutureOnly, Severity: finding.Warning, Object: first.Owner, Unit: first.Object, Evidence: evidence,
-		Message: "every changed function runs only for what is made after the livepatch is applied; what exists stays as it is",
-		Remedy:  "if they need the repair too, go over them in a post-patch callback, or make them anew"}
+	found := finding.Finding{ID: finding.IDFutureOnly, Severity: finding.Warning, Object: first.Owner,
+		Unit: first.Object, Evidence: evidence,
+		Message: "every changed function runs only for what is made after the livepatch is applied; what exists " +
+			"stays as it is",
+		Remedy: "if they need the repair too, go over them in a post-patch callback, or make them anew"}
 	if len(changes) == 1 {
 		found.Symbol = changes[0].Name
 	}

@@ -19,7 +19,8 @@ var doc string
 
 // New makes the analyzer.
 func New() *analyze.Analyzer {
-	return &analyze.Analyzer{Name: "handler", Doc: analyze.PackageDoc(doc), Checks: analyze.Checks(finding.IDPatchingPath), Run: run}
+	return &analyze.Analyzer{Name: "handler", Doc: analyze.PackageDoc(doc),
+		Checks: analyze.Checks(finding.IDPatchingPath), Run: run}
 }
 
 // ground is a part of the kernel that livepatching stands on.
@@ -56,7 +57,8 @@ func run(pass *analyze.Pass) error {
 		if mod == nil && pass.Stacks != nil {
 			result, err := pass.Stacks()
 			if err != nil {
-				pass.Report(finding.Finding{ID: finding.IDPatchingPath, Severity: finding.Note, Unknown: true, Object: unit.Owner, Unit: unit.Object, Evidence: []string{err.Error()},
+				pass.Report(finding.Finding{ID: finding.IDPatchingPath, Severity: finding.Note, Unknown: true,
+					Object: unit.Owner, Unit: unit.Object, Evidence: []string{err.Error()},
 					Message: "whether livepatching itself runs the changed functions could not be found"})
 				return nil
 			}
@@ -81,8 +83,10 @@ func run(pass *analyze.Pass) error {
 				}
 				for _, id := range mod.Lookup(unit.Name(ch.Orig)) {
 					if _, ok := reached[mod][i][id]; ok {
-						pass.ReportChange(unit, ch, finding.Finding{ID: finding.IDPatchingPath, Severity: finding.Warning, Message: reason.message, Evidence: []string{way(mod, reached[mod][i], id)},
-							Remedy: "leave the function as it is, or change its callers"})
+						pass.ReportChange(unit, ch, finding.Finding{ID: finding.IDPatchingPath,
+							Severity: finding.Warning, Message: reason.message,
+							Evidence: []string{way(mod, reached[mod][i], id)},
+							Remedy:   "leave the function as it is, or change its callers"})
 						break
 					}
 				}

@@ -17,7 +17,8 @@ var doc string
 
 // New makes the analyzer.
 func New() *analyze.Analyzer {
-	return &analyze.Analyzer{Name: "layout", Doc: analyze.PackageDoc(doc), Checks: analyze.Checks(finding.IDLayout), Run: run}
+	return &analyze.Analyzer{Name: "layout", Doc: analyze.PackageDoc(doc), Checks: analyze.Checks(finding.IDLayout),
+		Run: run}
 }
 
 // found is one changed type with what all units say of it.
@@ -33,7 +34,8 @@ func run(pass *analyze.Pass) error {
 	all := map[string]*found{}
 	for _, unit := range pass.Units {
 		if unit.TypesErr != nil {
-			pass.Report(finding.Finding{ID: finding.IDLayout, Severity: finding.Warning, Unknown: true, Object: unit.Owner, Unit: unit.Object, Evidence: []string{unit.TypesErr.Error()},
+			pass.Report(finding.Finding{ID: finding.IDLayout, Severity: finding.Warning, Unknown: true,
+				Object: unit.Owner, Unit: unit.Object, Evidence: []string{unit.TypesErr.Error()},
 				Message: "the patch touches definitions of types, and whether a layout changes could not be found"})
 			continue
 		}
@@ -92,9 +94,11 @@ func (f *found) add(unit *analyze.Unit, sharing types.Sharing) {
 
 func (f *found) finding() finding.Finding {
 	change := &f.change
-	out := finding.Finding{ID: finding.IDLayout, Severity: finding.Error, Object: f.unit.Owner, Unit: f.unit.Object, Detail: []types.Change{*change},
+	out := finding.Finding{ID: finding.IDLayout, Severity: finding.Error, Object: f.unit.Owner, Unit: f.unit.Object,
+		Detail:   []types.Change{*change},
 		Message:  fmt.Sprintf("the layout of %s changes, and objects of the old layout exist when the livepatch is applied", change.Before.Name),
-		Evidence: change.Words(), Remedy: "leave " + change.Before.Name + " as it is and keep what is new in a shadow variable attached to the object (klp_shadow_alloc)"}
+		Evidence: change.Words(), Remedy: "leave " + change.Before.Name +
+			" as it is and keep what is new in a shadow variable attached to the object (klp_shadow_alloc)"}
 	list := func(what string, l []string) {
 		if n := len(l); n > 8 {
 			out.Evidence = append(out.Evidence, fmt.Sprintf("%s: %s and %d more", what, strings.Join(l[:8], ", "), n-8))
@@ -113,16 +117,20 @@ func (f *found) finding() finding.Finding {
 	switch {
 	case change.Filled():
 		out.Severity = finding.Warning
-		out.Message = fmt.Sprintf("%s gets new members where it had padding: in objects that exist already nothing has set them", change.Before.Name)
-		out.Remedy = "see that the new code works with whatever is there, which is 0 where objects are allocated zeroed; otherwise use a shadow variable"
+		out.Message = fmt.Sprintf("%s gets new members where it had padding: in objects that exist already nothing "+
+			"has set them", change.Before.Name)
+		out.Remedy = "see that the new code works with whatever is there, which is 0 where objects are allocated " +
+			"zeroed; otherwise use a shadow variable"
 	case len(f.share.Globals)+len(f.share.Members)+len(f.share.Links) > 0:
 	case len(f.share.Heads) > 0:
 		out.Severity, out.Unknown = finding.Warning, true
 		out.Message = fmt.Sprintf("the layout of %s changes; its objects are on stacks, but others may reach them by a list", change.Before.Name)
-		out.Remedy = "see that " + strings.Join(f.share.Heads, ", ") + " is the head of a list, not what puts the object into one; else use a shadow variable"
+		out.Remedy = "see that " + strings.Join(f.share.Heads, ", ") +
+			" is the head of a list, not what puts the object into one; else use a shadow variable"
 	default:
 		out.Severity, out.Unknown = finding.Warning, true
-		out.Message = fmt.Sprintf("the layout of %s changes; where its objects live is not seen, only that functions get pointers to them", change.Before.Name)
+		out.Message = fmt.Sprintf("the layout of %s changes; where its objects live is not seen, only that functions "+
+			"get pointers to them", change.Before.Name)
 	}
 	return out
 }

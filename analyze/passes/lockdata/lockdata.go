@@ -21,7 +21,8 @@ var doc string
 
 // New makes the analyzer.
 func New() *analyze.Analyzer {
-	return &analyze.Analyzer{Name: "lockdata", Doc: analyze.PackageDoc(doc), Checks: analyze.Checks(finding.IDLockedData), Run: run}
+	return &analyze.Analyzer{Name: "lockdata", Doc: analyze.PackageDoc(doc),
+		Checks: analyze.Checks(finding.IDLockedData), Run: run}
 }
 
 // guard is what is known of one piece of data in one function.
@@ -54,10 +55,13 @@ func run(pass *analyze.Pass) error {
 	return nil
 }
 
-func compare(pass *analyze.Pass, unit *analyze.Unit, ch elfdiff.Change, old, newer map[string]guard, before *code.Object) (found bool) {
-	changed := finding.Finding{ID: finding.IDLockedData, Severity: finding.Warning, Remedy: "hold the old lock as well until no old code runs; a later livepatch can drop it"}
-	gone := finding.Finding{ID: finding.IDLockedData, Severity: finding.Note, Unknown: true, Message: "data that was used under a lock now is not; whether something else excludes old code is not known",
-		Remedy: "see what keeps old code, which holds the lock, and new code, which does not, apart"}
+func compare(pass *analyze.Pass, unit *analyze.Unit, ch elfdiff.Change, old, newer map[string]guard,
+	before *code.Object) (found bool) {
+	changed := finding.Finding{ID: finding.IDLockedData, Severity: finding.Warning,
+		Remedy: "hold the old lock as well until no old code runs; a later livepatch can drop it"}
+	gone := finding.Finding{ID: finding.IDLockedData, Severity: finding.Note, Unknown: true,
+		Message: "data that was used under a lock now is not; whether something else excludes old code is not known",
+		Remedy:  "see what keeps old code, which holds the lock, and new code, which does not, apart"}
 	for _, data := range slices.Sorted(maps.Keys(newer)) {
 		had, ok := old[data]
 		after := newer[data]
@@ -68,7 +72,8 @@ func compare(pass *analyze.Pass, unit *analyze.Unit, ch elfdiff.Change, old, new
 		if !had.write && !after.write && !written {
 			continue
 		}
-		line := fmt.Sprintf("%s: under %s before (%s), under %s after (%s)", data, strings.Join(had.locks, ", "), had.at, strings.Join(after.locks, ", "), after.at)
+		line := fmt.Sprintf("%s: under %s before (%s), under %s after (%s)", data, strings.Join(had.locks, ", "),
+			had.at, strings.Join(after.locks, ", "), after.at)
 		if len(after.locks) == 0 {
 			gone.Evidence = append(gone.Evidence, strings.Replace(line, "under  after", "under no lock after", 1))
 			continue
@@ -85,12 +90,14 @@ func compare(pass *analyze.Pass, unit *analyze.Unit, ch elfdiff.Change, old, new
 	}
 	if len(changed.Evidence) > 0 && layoutsDiffer(unit) {
 		changed.Severity, changed.Unknown, changed.Who = finding.Note, true, nil
-		changed.Message = "uses data at other offsets, or under another lock, than old code; which of the two is not known, because layouts of types change (KLP208)"
+		changed.Message = "uses data at other offsets, or under another lock, than old code; which of the two is not " +
+			"known, because layouts of types change (KLP208)"
 		pass.ReportChange(unit, ch, changed)
 	} else if len(changed.Evidence) > 0 {
 		changed.Message = "uses data under another lock than old code: during the transition nothing excludes the two"
 		if len(changed.Who) > 0 {
-			changed.Message = "uses data under another lock than old code and than code that stays: nothing excludes them, during the transition and after it"
+			changed.Message = "uses data under another lock than old code and than code that stays: nothing excludes " +
+				"them, during the transition and after it"
 		}
 		if changed.Severity == finding.Warning {
 			changed.Evidence = append(changed.Evidence, "callers that are not known may hold a lock that excludes them")
@@ -124,7 +131,8 @@ func exchanged(pass *analyze.Pass, unit *analyze.Unit, ch elfdiff.Change, old, n
 	if len(gone) == 0 || len(fresh) == 0 {
 		return
 	}
-	pass.ReportChange(unit, ch, finding.Finding{ID: finding.IDLockedData, Severity: finding.Note, Unknown: true, Message: "holds other locks than before; which data they guard could not be followed",
+	pass.ReportChange(unit, ch, finding.Finding{ID: finding.IDLockedData, Severity: finding.Note, Unknown: true,
+		Message:  "holds other locks than before; which data they guard could not be followed",
 		Evidence: []string{"only before: " + strings.Join(gone, ", "), "only after: " + strings.Join(fresh, ", ")},
 		Remedy:   "see whether old and new code use the same data under these locks"})
 }

@@ -17,7 +17,8 @@ var doc string
 
 // New makes the analyzer.
 func New() *analyze.Analyzer {
-	return &analyze.Analyzer{Name: "lockeffect", Doc: analyze.PackageDoc(doc), Checks: analyze.Checks(finding.IDLockEffect), Run: run}
+	return &analyze.Analyzer{Name: "lockeffect", Doc: analyze.PackageDoc(doc),
+		Checks: analyze.Checks(finding.IDLockEffect), Run: run}
 }
 
 func run(pass *analyze.Pass) error {
@@ -48,8 +49,10 @@ func compare(pass *analyze.Pass, unit *analyze.Unit, ch elfdiff.Change, obj *cod
 	if verdict == lockdiff.Same {
 		return
 	}
-	found := finding.Finding{ID: finding.IDLockEffect, Severity: finding.Error, Remedy: "patch the callers too, up to where the locks are balanced",
-		Evidence: []string{"before: it " + strings.Join(old.Full, "; or it "), "after: it " + strings.Join(newer.Full, "; or it ")}}
+	found := finding.Finding{ID: finding.IDLockEffect, Severity: finding.Error,
+		Remedy: "patch the callers too, up to where the locks are balanced",
+		Evidence: []string{"before: it " + strings.Join(old.Full, "; or it "),
+			"after: it " + strings.Join(newer.Full, "; or it ")}}
 	callers, holders := obj.Callers(ch.Orig)
 	var boot []string
 	for _, a := range slices.Concat(callers, holders) {
@@ -63,7 +66,8 @@ func compare(pass *analyze.Pass, unit *analyze.Unit, ch elfdiff.Change, obj *cod
 		}
 	}
 	if len(boot) > 0 {
-		found.Evidence = append(found.Evidence, "callers in initialisation code, which has run and is gone: "+strings.Join(boot, ", "))
+		found.Evidence = append(found.Evidence, "callers in initialisation code, which has run and is gone: "+
+			strings.Join(boot, ", "))
 	}
 	out, looked := unit.Outside[ch.Orig]
 	found.Who = append(append(found.Who, out.Unpatched...), out.Pointers...)
@@ -74,11 +78,13 @@ func compare(pass *analyze.Pass, unit *analyze.Unit, ch elfdiff.Change, obj *cod
 		found.Evidence = append(found.Evidence, "other object files can call it too")
 	}
 	if len(out.Pointers) > 0 {
-		found.Evidence = append(found.Evidence, "its address is in "+strings.Join(out.Pointers, ", ")+": who calls through it is not known")
+		found.Evidence = append(found.Evidence, "its address is in "+strings.Join(out.Pointers, ", ")+
+			": who calls through it is not known")
 	}
 	joined := joinedCallers(pass, ch.Name)
 	if len(joined) > 0 {
-		found.Evidence = append(found.Evidence, "these callers are unchanged and switch with it: "+strings.Join(joined, ", "))
+		found.Evidence = append(found.Evidence, "these callers are unchanged and switch with it: "+
+			strings.Join(joined, ", "))
 	}
 	switch {
 	case old.Unsure != "" || newer.Unsure != "":
@@ -108,9 +114,11 @@ func compare(pass *analyze.Pass, unit *analyze.Unit, ch elfdiff.Change, obj *cod
 		found.Remedy = ""
 	case len(found.Who) == 0:
 		found.Severity, found.Unknown = finding.Warning, true
-		found.Message = "the lock effect changed; whether all callers, which are in other object files, are patched is not known"
+		found.Message = "the lock effect changed; whether all callers, which are in other object files, are patched " +
+			"is not known"
 	default:
-		found.Message = "the lock effect changed, and callers are not patched: during the transition a lock is released twice or never"
+		found.Message = "the lock effect changed, and callers are not patched: during the transition a lock is " +
+			"released twice or never"
 	}
 	pass.ReportChange(unit, ch, found)
 }

@@ -21,7 +21,8 @@ const maxHolders = 300
 // way round than o, and returns the way of calls; "" when there is none, or
 // when that cannot be looked up.
 func inKernel(p *analyze.Pass, obj *code.Object, order locks.Order) (string, error) {
-	if p.Kernel == nil || order.First.Path.Root != locks.RootGlobal || order.Second.Path.Root != locks.RootGlobal || len(order.First.Path.Offs) > 1 || len(order.Second.Path.Offs) > 1 {
+	if p.Kernel == nil || order.First.Path.Root != locks.RootGlobal || order.Second.Path.Root != locks.RootGlobal ||
+		len(order.First.Path.Offs) > 1 || len(order.Second.Path.Offs) > 1 {
 		return "", nil
 	}
 	kern, err := p.Kernel()
@@ -77,7 +78,8 @@ func holds(held []locks.Lock, l locks.Lock) bool {
 }
 
 // reach finds a way of direct calls to one of the functions.
-func reach(mod *model.Model, from model.FuncID, to map[model.FuncID]bool, depth int, seen map[model.FuncID]bool) []string {
+func reach(mod *model.Model, from model.FuncID, to map[model.FuncID]bool, depth int,
+	seen map[model.FuncID]bool) []string {
 	if to[from] {
 		return []string{mod.Func(from).Name}
 	}

@@ -19,7 +19,8 @@ var doc string
 
 // New makes the analyzer.
 func New() *analyze.Analyzer {
-	return &analyze.Analyzer{Name: "lockorder", Doc: analyze.PackageDoc(doc), Checks: analyze.Checks(finding.IDLockOrder), Run: run}
+	return &analyze.Analyzer{Name: "lockorder", Doc: analyze.PackageDoc(doc),
+		Checks: analyze.Checks(finding.IDLockOrder), Run: run}
 }
 
 // pair is one lock waited for while another is held.
@@ -112,9 +113,14 @@ func culprit(u *analyze.Unit, list []seen) string {
 	return ""
 }
 
-func report(pass *analyze.Pass, unit *analyze.Unit, ch elfdiff.Change, obj *code.Object, list []pair, old, newer map[pair][]seen) error {
-	inverted := finding.Finding{ID: finding.IDLockOrder, Severity: finding.Warning, Remedy: "keep the old order (a trylock with a way back does), or go in two steps with a livepatch between that takes neither lock under the other"}
-	fresh := finding.Finding{ID: finding.IDLockOrder, Severity: finding.Note, Unknown: true, Message: "newly takes a lock while it holds another; whether other code takes them the other way round is not known",
+func report(pass *analyze.Pass, unit *analyze.Unit, ch elfdiff.Change, obj *code.Object, list []pair, old,
+	newer map[pair][]seen) error {
+	inverted := finding.Finding{ID: finding.IDLockOrder, Severity: finding.Warning,
+		Remedy: "keep the old order (a trylock with a way back does), or go in two steps with a livepatch between " +
+			"that takes neither lock under the other"}
+	fresh := finding.Finding{ID: finding.IDLockOrder, Severity: finding.Note, Unknown: true,
+		Message: "newly takes a lock while it holds another; whether other code takes them the other way round is " +
+			"not known",
 		Remedy: "see in which order the rest of the kernel takes these locks"}
 	lasting, elsewhere := false, false
 	for _, order := range list {
@@ -128,7 +134,8 @@ func report(pass *analyze.Pass, unit *analyze.Unit, ch elfdiff.Change, obj *code
 			}
 			if far != "" {
 				elsewhere = true
-				inverted.Evidence = append(inverted.Evidence, line, "the rest of the kernel takes them the other way round: "+far)
+				inverted.Evidence = append(inverted.Evidence, line,
+					"the rest of the kernel takes them the other way round: "+far)
 				continue
 			}
 			fresh.Evidence = append(fresh.Evidence, line)
@@ -138,7 +145,8 @@ func report(pass *analyze.Pass, unit *analyze.Unit, ch elfdiff.Change, obj *code
 		if first.why == 0 && o.why == 0 {
 			inverted.Severity = finding.Error
 		}
-		inverted.Evidence = append(inverted.Evidence, line, fmt.Sprintf("old code holds %s and takes %s at %s: %s", order.second, order.first, o.at, way(o)))
+		inverted.Evidence = append(inverted.Evidence, line,
+			fmt.Sprintf("old code holds %s and takes %s at %s: %s", order.second, order.first, o.at, way(o)))
 		for _, s := range was {
 			if !slices.Contains(inverted.Who, s.holder) {
 				inverted.Who = append(inverted.Who, s.holder)
@@ -152,11 +160,14 @@ func report(pass *analyze.Pass, unit *analyze.Unit, ch elfdiff.Change, obj *code
 	if len(inverted.Evidence) > 0 {
 		switch {
 		case lasting:
-			inverted.Message = "takes locks in another order than old code, and than code that stays: tasks wait for each other for ever, during the transition and after it"
+			inverted.Message = "takes locks in another order than old code, and than code that stays: tasks wait for " +
+				"each other for ever, during the transition and after it"
 		case elsewhere && len(inverted.Who) == 0:
-			inverted.Message = "takes locks in another order than the rest of the kernel: tasks may wait for each other for ever"
+			inverted.Message = "takes locks in another order than the rest of the kernel: tasks may wait for each " +
+				"other for ever"
 		default:
-			inverted.Message = "takes locks in another order than old code: during the transition an old and a new task wait for each other for ever"
+			inverted.Message = "takes locks in another order than old code: during the transition an old and a new " +
+				"task wait for each other for ever"
 		}
 		inverted.Unknown = inverted.Severity == finding.Warning
 		pass.ReportChange(unit, ch, inverted)

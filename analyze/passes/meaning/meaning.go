@@ -18,7 +18,8 @@ var doc string
 
 // New makes the analyzer.
 func New() *analyze.Analyzer {
-	return &analyze.Analyzer{Name: "meaning", Doc: analyze.PackageDoc(doc), Checks: analyze.Checks(finding.IDDataMeaning), Run: run}
+	return &analyze.Analyzer{Name: "meaning", Doc: analyze.PackageDoc(doc),
+		Checks: analyze.Checks(finding.IDDataMeaning), Run: run}
 }
 
 // use is one place in a changed function that names a new value.
@@ -51,7 +52,8 @@ func run(pass *analyze.Pass) error {
 }
 
 func judge(pass *analyze.Pass, unit *analyze.Unit, file *analyze.File, names map[string]string) {
-	if !slices.ContainsFunc(uses(file.New, 0, bytes.Count(file.New, []byte("\n"))+1, names), func(x use) bool { return x.member != "" }) {
+	if !slices.ContainsFunc(uses(file.New, 0, bytes.Count(file.New, []byte("\n"))+1, names),
+		func(x use) bool { return x.member != "" }) {
 		return
 	}
 	src := newSource(file)
@@ -145,14 +147,18 @@ func (s *source) within(name string, names map[string]string) []use {
 
 // report makes one finding of what a changed function stores; tested is where
 // changed functions of the object ask for new values.
-func report(pass *analyze.Pass, unit *analyze.Unit, file *analyze.File, ch elfdiff.Change, stored, tested []use, names map[string]string) {
-	out := finding.Finding{ID: finding.IDDataMeaning, Severity: finding.Note, Remedy: "see what code that does not know the value makes of it; patch the functions that use the member, or use a shadow variable"}
+func report(pass *analyze.Pass, unit *analyze.Unit, file *analyze.File, ch elfdiff.Change, stored, tested []use,
+	names map[string]string) {
+	out := finding.Finding{ID: finding.IDDataMeaning, Severity: finding.Note,
+		Remedy: "see what code that does not know the value makes of it; patch the functions that use the member, or " +
+			"use a shadow variable"}
 	var what []string
 	for _, x := range stored {
 		s := fmt.Sprintf("%s in .%s", x.name, x.member)
 		if !slices.Contains(what, s) {
 			what = append(what, s)
-			out.Evidence = append(out.Evidence, fmt.Sprintf("%s:%d: %sstores %s, new in %s, in member %s", file.Path, x.line, elsewhere(x, ch), x.name, names[x.name], x.member))
+			out.Evidence = append(out.Evidence, fmt.Sprintf("%s:%d: %sstores %s, new in %s, in member %s", file.Path,
+				x.line, elsewhere(x, ch), x.name, names[x.name], x.member))
 			for _, fn := range users(unit, file, x.member) {
 				if !slices.Contains(out.Who, fn) {
 					out.Who = append(out.Who, fn)
@@ -162,13 +168,16 @@ func report(pass *analyze.Pass, unit *analyze.Unit, file *analyze.File, ch elfdi
 	}
 	for _, x := range tested {
 		if slices.ContainsFunc(stored, func(s use) bool { return s.name == x.name }) {
-			out.Evidence = append(out.Evidence, fmt.Sprintf("%s:%d: %stests for %s, which only new code stores", file.Path, x.line, elsewhere(x, ch), x.name))
+			out.Evidence = append(out.Evidence, fmt.Sprintf("%s:%d: %stests for %s, which only new code stores",
+				file.Path, x.line, elsewhere(x, ch), x.name))
 		}
 	}
-	out.Message = fmt.Sprintf("the function stores a value that old code does not know (%s); tasks that have not changed over meet it", strings.Join(what, ", "))
+	out.Message = fmt.Sprintf("the function stores a value that old code does not know (%s); tasks that have not "+
+		"changed over meet it", strings.Join(what, ", "))
 	if len(out.Who) > 0 {
 		out.Severity = finding.Warning
-		out.Message = fmt.Sprintf("the function stores a value that code which is not patched does not know (%s)", strings.Join(what, ", "))
+		out.Message = fmt.Sprintf("the function stores a value that code which is not patched does not know (%s)",
+			strings.Join(what, ", "))
 	}
 	pass.ReportChange(unit, ch, out)
 }
@@ -263,7 +272,8 @@ func uses(text []byte, from, to int, names map[string]string) []use {
 		ref := use{name: x.s, line: x.line}
 		// Back over other values that are joined to this one.
 		back := i - 1
-		for at(back) == "|" || at(back) == "(" && at(back-1) != "set_bit" && at(back-1) != "__set_bit" && at(back-1) != "WRITE_ONCE" || (at(back+1) == "|" && at(back) != "=") {
+		for at(back) == "|" || at(back) == "(" && at(back-1) != "set_bit" && at(back-1) != "__set_bit" &&
+			at(back-1) != "WRITE_ONCE" || (at(back+1) == "|" && at(back) != "=") {
 			back--
 		}
 		switch {

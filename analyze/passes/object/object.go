@@ -12,7 +12,8 @@ var doc string
 
 // New makes the analyzer.
 func New() *analyze.Analyzer {
-	return &analyze.Analyzer{Name: "object", Doc: analyze.PackageDoc(doc), Checks: analyze.Checks(finding.IDNoObject), Run: run}
+	return &analyze.Analyzer{Name: "object", Doc: analyze.PackageDoc(doc), Checks: analyze.Checks(finding.IDNoObject),
+		Run: run}
 }
 
 func run(pass *analyze.Pass) error {
@@ -25,9 +26,11 @@ func run(pass *analyze.Pass) error {
 			continue
 		}
 		said[unit.Owner] = true
-		pass.Report(finding.Finding{ID: finding.IDNoObject, Severity: finding.Error, Object: unit.Owner, Unit: unit.Object, Who: []string{unit.Owner},
-			Message: "the target " + pass.Release + " has no module " + unit.Owner + ": a livepatch for it would load and do nothing",
-			Remedy:  "install the package with this module, or leave its files out of the patch"})
+		pass.Report(finding.Finding{ID: finding.IDNoObject, Severity: finding.Error, Object: unit.Owner,
+			Unit: unit.Object, Who: []string{unit.Owner},
+			Message: "the target " + pass.Release + " has no module " + unit.Owner +
+				": a livepatch for it would load and do nothing",
+			Remedy: "install the package with this module, or leave its files out of the patch"})
 	}
 	return nil
 }

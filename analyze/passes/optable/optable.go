@@ -16,7 +16,8 @@ var doc string
 
 // New makes the analyzer.
 func New() *analyze.Analyzer {
-	return &analyze.Analyzer{Name: "optable", Doc: analyze.PackageDoc(doc), Checks: analyze.Checks(finding.IDOpTable), Run: run}
+	return &analyze.Analyzer{Name: "optable", Doc: analyze.PackageDoc(doc), Checks: analyze.Checks(finding.IDOpTable),
+		Run: run}
 }
 
 func run(p *analyze.Pass) error {
@@ -73,7 +74,8 @@ func table(pass *analyze.Pass, unit *analyze.Unit, ch elfdiff.Change) {
 		if had {
 			was = old.name
 		}
-		evidence = append(evidence, fmt.Sprintf("+%#x%s: %s becomes %s", off, member(pass.Input, unit, after[off].name), was, after[off].name))
+		evidence = append(evidence, fmt.Sprintf("+%#x%s: %s becomes %s", off, member(pass.Input, unit, after[off].name),
+			was, after[off].name))
 	}
 	for _, off := range slices.Sorted(maps.Keys(before)) {
 		old := before[off]
@@ -86,8 +88,10 @@ func table(pass *analyze.Pass, unit *analyze.Unit, ch elfdiff.Change) {
 		return
 	}
 	found := finding.Finding{ID: finding.IDOpTable, Severity: finding.Warning, Evidence: evidence,
-		Message: "a table of functions changes; the running kernel keeps the table it has, so the new callback is never called",
-		Remedy:  "patch a function that reads the table so that it calls the new callback, or give the old callback the new behaviour"}
+		Message: "a table of functions changes; the running kernel keeps the table it has, so the new callback is " +
+			"never called",
+		Remedy: "patch a function that reads the table so that it calls the new callback, or give the old callback " +
+			"the new behaviour"}
 	if o, err := unit.Before(); err != nil {
 		found.Evidence = append(found.Evidence, "who reads the table could not be found: "+err.Error())
 	} else {

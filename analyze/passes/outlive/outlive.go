@@ -19,7 +19,8 @@ var doc string
 
 // New makes the analyzer.
 func New() *analyze.Analyzer {
-	return &analyze.Analyzer{Name: "outlive", Doc: analyze.PackageDoc(doc), Checks: analyze.Checks(finding.IDOutlives), Run: run}
+	return &analyze.Analyzer{Name: "outlive", Doc: analyze.PackageDoc(doc), Checks: analyze.Checks(finding.IDOutlives),
+		Run: run}
 }
 
 // keeper says what keeps a function that it was given to, in words; "" when nothing
@@ -31,10 +32,13 @@ func keeper(name string) string { return keeps[kfuncs.Keeps(name)] }
 var keeps = map[string]string{
 	string(kfuncs.InRCU): "RCU", string(kfuncs.InSRCU): "SRCU", string(kfuncs.InRCUTasks): "RCU",
 	string(kfuncs.InTimer): "a timer", string(kfuncs.InHrtimer): "a timer", string(kfuncs.InTasklet): "a tasklet",
-	string(kfuncs.InSoftirq): "a softirq", string(kfuncs.InIRQ): "an interrupt", string(kfuncs.InIRQOrThread): "an interrupt",
-	string(kfuncs.InNMI): "an interrupt", string(kfuncs.InThread): "a thread", string(kfuncs.InIPI): "another processor",
+	string(kfuncs.InSoftirq): "a softirq", string(kfuncs.InIRQ): "an interrupt",
+	string(kfuncs.InIRQOrThread): "an interrupt",
+	string(kfuncs.InNMI):         "an interrupt", string(kfuncs.InThread): "a thread",
+	string(kfuncs.InIPI):     "another processor",
 	string(kfuncs.InStopper): "another processor",
-	"file":                   "a file", "device": "a device", "notifier": "a notifier", "cache": "a cache", "pool": "a pool", "fence": "a fence",
+	"file":                   "a file", "device": "a device", "notifier": "a notifier", "cache": "a cache",
+	"pool": "a pool", "fence": "a fence",
 	"wait-queue": "a wait queue",
 }
 
@@ -120,16 +124,20 @@ func report(pass *analyze.Pass, unit *analyze.Unit, obj *code.Object, ch elfdiff
 		evidence = append(evidence, fmt.Sprintf("%s: %s", obj.Place(escape.At), what))
 	}
 	found := finding.Finding{ID: finding.IDOutlives, Evidence: evidence,
-		Remedy: "end what uses it in a post-unpatch callback (del_timer_sync, cancel_work_sync, unregister), or never unload the module"}
+		Remedy: "end what uses it in a post-unpatch callback (del_timer_sync, cancel_work_sync, unregister), or " +
+			"never unload the module"}
 	switch worst {
 	case nothing:
 		return
 	case rcu:
-		found.Severity, found.Message, found.Remedy = finding.Note, "only the livepatch has it, and RCU calls it later", "none is needed: the module calls rcu_barrier() when it is unloaded"
+		found.Severity, found.Message, found.Remedy = finding.Note, "only the livepatch has it, and RCU calls it later",
+			"none is needed: the module calls rcu_barrier() when it is unloaded"
 	case unknown:
-		found.Severity, found.Unknown, found.Message = finding.Note, true, "only the livepatch has it; whether its address is still held when the livepatch is unloaded is not known"
+		found.Severity, found.Unknown, found.Message = finding.Note, true,
+			"only the livepatch has it; whether its address is still held when the livepatch is unloaded is not known"
 	case kept:
-		found.Severity, found.Message = finding.Warning, "only the livepatch has it, and its address may still be held when the livepatch is unloaded"
+		found.Severity, found.Message = finding.Warning,
+			"only the livepatch has it, and its address may still be held when the livepatch is unloaded"
 	}
 	pass.ReportChange(unit, ch, found)
 }

@@ -21,7 +21,8 @@ var doc string
 
 // New makes the analyzer.
 func New() *analyze.Analyzer {
-	return &analyze.Analyzer{Name: "ownership", Doc: analyze.PackageDoc(doc), Checks: analyze.Checks(finding.IDOwnership), Run: run}
+	return &analyze.Analyzer{Name: "ownership", Doc: analyze.PackageDoc(doc),
+		Checks: analyze.Checks(finding.IDOwnership), Run: run}
 }
 
 func run(pass *analyze.Pass) error {
@@ -105,7 +106,8 @@ func balanceOf(obj *code.Object, r *locks.Result, atom elfdiff.AtomID) (balance,
 	for i := range effect.Outcomes {
 		var way []string
 		for _, change := range effect.Outcomes[i].Changes {
-			if change.Kind != locks.Sem || change.Path.Root != locks.RootArg && change.Path.Root != locks.RootGlobal && change.Path.Root != locks.RootPercpu {
+			if change.Kind != locks.Sem || change.Path.Root != locks.RootArg && change.Path.Root != locks.RootGlobal &&
+				change.Path.Root != locks.RootPercpu {
 				continue
 			}
 			sign := int32(1)
@@ -225,7 +227,8 @@ func unsure(pass *analyze.Pass, unit *analyze.Unit, ch elfdiff.Change, obj *code
 	for _, side := range []struct {
 		word string
 		list []string
-	}{{"only before, on some way it ", less(old.some, newer.some)}, {"only after, on some way it ", less(newer.some, old.some)}} {
+	}{{"only before, on some way it ", less(old.some, newer.some)},
+		{"only after, on some way it ", less(newer.some, old.some)}} {
 		if len(side.list) > 0 {
 			found.Evidence = append(found.Evidence, side.word+strings.Join(side.list, ", "))
 		}
@@ -234,7 +237,8 @@ func unsure(pass *analyze.Pass, unit *analyze.Unit, ch elfdiff.Change, obj *code
 		return // the same objects; which ways lead there is not known on either side
 	}
 	who(unit, ch, obj, &found)
-	found.Evidence = append(found.Evidence, slices.Compact(slices.DeleteFunc([]string{old.unsure, newer.unsure}, func(s string) bool { return s == "" }))...)
+	found.Evidence = append(found.Evidence, slices.Compact(slices.DeleteFunc([]string{old.unsure, newer.unsure},
+		func(s string) bool { return s == "" }))...)
 	pass.ReportChange(unit, ch, found)
 }
 
@@ -242,7 +246,8 @@ const remedy = "see that every caller agrees with the new balance, and patch tho
 
 func report(pass *analyze.Pass, unit *analyze.Unit, ch elfdiff.Change, o *code.Object, old, newer balance) {
 	found := finding.Finding{ID: finding.IDOwnership, Severity: finding.Warning, Remedy: remedy,
-		Evidence: []string{"before: it " + strings.Join(old.ways, "; or it "), "after: it " + strings.Join(newer.ways, "; or it ")}}
+		Evidence: []string{"before: it " + strings.Join(old.ways, "; or it "),
+			"after: it " + strings.Join(newer.ways, "; or it ")}}
 	if local := who(unit, ch, o, &found); local && len(found.Who) == 0 {
 		found.Severity, found.Remedy = finding.Note, ""
 		found.Message = "who owns an object changed; all callers in the object file are patched with it"

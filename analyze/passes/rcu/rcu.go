@@ -39,7 +39,8 @@ func run(pass *analyze.Pass) error {
 				continue
 			}
 			for _, kind := range []kfuncs.Grace{kfuncs.GraceRCU, kfuncs.GraceSRCU} {
-				if !grace(pass, unit, ch, reached(before, oldFn), reached(after, newFn), kind) && !atOnce(pass, unit, ch, before, after, oldFn, newFn, kind) {
+				if !grace(pass, unit, ch, reached(before, oldFn), reached(after, newFn), kind) &&
+					!atOnce(pass, unit, ch, before, after, oldFn, newFn, kind) {
 					fewer(pass, unit, ch, before, after, oldFn, newFn, kind)
 				}
 			}
@@ -75,19 +76,22 @@ func reached(obj *code.Object, id model.FuncID) map[string]string {
 	return out
 }
 
-func grace(pass *analyze.Pass, unit *analyze.Unit, ch elfdiff.Change, old, newer map[string]string, kind kfuncs.Grace) bool {
+func grace(pass *analyze.Pass, unit *analyze.Unit, ch elfdiff.Change, old, newer map[string]string,
+	kind kfuncs.Grace) bool {
 	had := among(old, kind.Asks)
 	if len(had) == 0 || len(among(newer, kind.Asks)) > 0 {
 		return false
 	}
-	found := finding.Finding{ID: finding.IDRCU, Severity: finding.Warning, Message: "no longer waits for a grace period, which old readers may need",
-		Remedy: "keep the grace period: old readers may be in the middle of a read-side section until the transition is over"}
+	found := finding.Finding{ID: finding.IDRCU, Severity: finding.Warning,
+		Message: "no longer waits for a grace period, which old readers may need",
+		Remedy:  "keep the grace period: old readers may be in the middle of a read-side section until the transition is over"}
 	for _, n := range had {
 		found.Evidence = append(found.Evidence, fmt.Sprintf("before: calls %s at %s", n, old[n]))
 	}
 	found.Evidence = append(found.Evidence, "after: nothing of the kind")
 	if freed := among(newer, kfuncs.Frees); len(freed) > 0 {
-		found.Severity, found.Message = finding.Error, "frees memory at once, without the grace period that old readers rely on"
+		found.Severity, found.Message = finding.Error,
+			"frees memory at once, without the grace period that old readers rely on"
 		for _, n := range freed {
 			found.Evidence = append(found.Evidence, fmt.Sprintf("after: calls %s at %s", n, newer[n]))
 		}
@@ -99,7 +103,8 @@ func grace(pass *analyze.Pass, unit *analyze.Unit, ch elfdiff.Change, old, newer
 
 // fewer reports a function that itself asks for fewer grace periods than before,
 // when it does not leave that to one that it newly calls.
-func fewer(pass *analyze.Pass, unit *analyze.Unit, ch elfdiff.Change, before, after *code.Object, oldFn, newFn model.FuncID, kind kfuncs.Grace) {
+func fewer(pass *analyze.Pass, unit *analyze.Unit, ch elfdiff.Change, before, after *code.Object, oldFn,
+	newFn model.FuncID, kind kfuncs.Grace) {
 	old, newer := direct(before, oldFn, kind.Asks), direct(after, newFn, kind.Asks)
 	if newer >= old {
 		return
@@ -111,15 +116,18 @@ func fewer(pass *analyze.Pass, unit *analyze.Unit, ch elfdiff.Change, before, af
 		}
 	}
 	for _, c := range after.Model.Calls(newFn) {
-		if c.Target != model.NoFunc && !waited[after.Model.Func(c.Target).Name] && len(among(reached(after, c.Target), kind.Asks)) > 0 {
+		if c.Target != model.NoFunc && !waited[after.Model.Func(c.Target).Name] &&
+			len(among(reached(after, c.Target), kind.Asks)) > 0 {
 			return
 		}
 	}
-	found := finding.Finding{ID: finding.IDRCU, Severity: finding.Note, Message: "asks for fewer grace periods than before", Who: []string{"readers in the old universe"},
+	found := finding.Finding{ID: finding.IDRCU, Severity: finding.Note,
+		Message: "asks for fewer grace periods than before", Who: []string{"readers in the old universe"},
 		Evidence: []string{fmt.Sprintf("calls that wait for a grace period or leave freeing to one: %d before, %d after", old, newer)},
 		Remedy:   "see that what is freed cannot be reached by old readers"}
 	if a, b := direct(before, oldFn, kfuncs.Frees), direct(after, newFn, kfuncs.Frees); b > a {
-		found.Severity, found.Message = finding.Warning, "asks for fewer grace periods than before, and frees more at once"
+		found.Severity, found.Message = finding.Warning,
+			"asks for fewer grace periods than before, and frees more at once"
 		found.Evidence = append(found.Evidence, fmt.Sprintf("calls that free at once: %d before, %d after", a, b))
 	}
 	pass.ReportChange(unit, ch, found)
@@ -139,7 +147,8 @@ func direct(o *code.Object, id model.FuncID, counts func(name string) bool) int 
 
 // atOnce reports callbacks that old code left to a grace period and that new
 // code calls.
-func atOnce(pass *analyze.Pass, unit *analyze.Unit, ch elfdiff.Change, before, after *code.Object, x, y model.FuncID, kind kfuncs.Grace) (found bool) {
+func atOnce(pass *analyze.Pass, unit *analyze.Unit, ch elfdiff.Change, before, after *code.Object, x, y model.FuncID,
+	kind kfuncs.Grace) (found bool) {
 	later, now := callbacks(before, x, kind), callbacks(after, y, kind)
 	was, _ := before.CallNames(x)
 	is, _ := after.CallNames(y)
@@ -149,9 +158,11 @@ func atOnce(pass *analyze.Pass, unit *analyze.Unit, ch elfdiff.Change, before, a
 		}
 		found = true
 		by := later[name]
-		pass.ReportChange(unit, ch, finding.Finding{ID: finding.IDRCU, Severity: finding.Error, Message: "calls at once what old code left to a grace period: old readers still use what it frees",
-			Evidence: []string{fmt.Sprintf("before: gives %s to %s at %s", name, by.to, by.place), "after: calls " + name},
-			Who:      []string{"readers in the old universe"}, Remedy: "leave it to " + by.to})
+		pass.ReportChange(unit, ch, finding.Finding{ID: finding.IDRCU, Severity: finding.Error,
+			Message: "calls at once what old code left to a grace period: old readers still use what it frees",
+			Evidence: []string{fmt.Sprintf("before: gives %s to %s at %s", name, by.to, by.place),
+				"after: calls " + name},
+			Who: []string{"readers in the old universe"}, Remedy: "leave it to " + by.to})
 	}
 	return found
 }
@@ -205,7 +216,8 @@ func reads(obj *code.Object, id model.FuncID) map[string]read {
 	entry := flows.Entry(id, obj.Open)
 	out := map[string]read{}
 	for _, access := range flow.Accesses {
-		if access.Path.Root != locks.RootGlobal && access.Path.Root != locks.RootArg || len(access.Path.Offs) < 2 || access.Write {
+		if access.Path.Root != locks.RootGlobal && access.Path.Root != locks.RootArg || len(access.Path.Offs) < 2 ||
+			access.Write {
 			continue
 		}
 		name := obj.PathName(access.Path)
@@ -227,9 +239,11 @@ func reads(obj *code.Object, id model.FuncID) map[string]read {
 	return out
 }
 
-func readSide(pass *analyze.Pass, unit *analyze.Unit, ch elfdiff.Change, old, newer map[string]read, before *code.Object) {
-	found := finding.Finding{ID: finding.IDRCU, Severity: finding.Warning, Message: "reads outside of a read-side section what old code read inside only: it may be freed meanwhile",
-		Remedy: "move the read-side section around the access, or hold a reference"}
+func readSide(pass *analyze.Pass, unit *analyze.Unit, ch elfdiff.Change, old, newer map[string]read,
+	before *code.Object) {
+	found := finding.Finding{ID: finding.IDRCU, Severity: finding.Warning,
+		Message: "reads outside of a read-side section what old code read inside only: it may be freed meanwhile",
+		Remedy:  "move the read-side section around the access, or hold a reference"}
 	for _, name := range slices.Sorted(maps.Keys(newer)) {
 		x, y := old[name], newer[name]
 		if x.inside == "" || x.outside != "" || y.outside == "" {

@@ -18,7 +18,8 @@ var doc string
 
 // New makes the analyzer.
 func New() *analyze.Analyzer {
-	return &analyze.Analyzer{Name: "returns", Doc: analyze.PackageDoc(doc), Checks: analyze.Checks(finding.IDReturnContract), Run: run}
+	return &analyze.Analyzer{Name: "returns", Doc: analyze.PackageDoc(doc),
+		Checks: analyze.Checks(finding.IDReturnContract), Run: run}
 }
 
 func run(pass *analyze.Pass) error {
@@ -32,7 +33,8 @@ func run(pass *analyze.Pass) error {
 				}
 			}
 			if err != nil {
-				pass.ReportChange(unit, ch, finding.Finding{ID: finding.IDReturnContract, Severity: finding.Note, Unknown: true, Evidence: []string{err.Error()},
+				pass.ReportChange(unit, ch, finding.Finding{ID: finding.IDReturnContract, Severity: finding.Note,
+					Unknown: true, Evidence: []string{err.Error()},
 					Message: "what the function returns could not be found"})
 			}
 		}
@@ -73,13 +75,16 @@ func compare(pass *analyze.Pass, unit *analyze.Unit, ch elfdiff.Change, before, 
 	if !unit.Diff.Orig.Local(ch.Orig) {
 		evidence = append(evidence, "callers in other object files were not looked at")
 	}
-	found := finding.Finding{ID: finding.IDReturnContract, Severity: finding.Warning, Evidence: evidence, Remedy: "patch these callers so that they check, or keep to what the function could return before"}
+	found := finding.Finding{ID: finding.IDReturnContract, Severity: finding.Warning, Evidence: evidence,
+		Remedy: "patch these callers so that they check, or keep to what the function could return before"}
 	switch {
 	case len(dereferencing) > 0:
-		found.Message = fmt.Sprintf("can now return %s, and callers that are not patched use the result as an address without a test", words(errnos, zero))
+		found.Message = fmt.Sprintf("can now return %s, and callers that are not patched use the result as an "+
+			"address without a test", words(errnos, zero))
 		found.Who = dereferencing
 	case len(errnos) > 0 && len(ignoring) > 0 && !negative(old):
-		found.Message = fmt.Sprintf("can now return %s, and callers that are not patched ignore the result", words(errnos, false))
+		found.Message = fmt.Sprintf("can now return %s, and callers that are not patched ignore the result",
+			words(errnos, false))
 		found.Who = ignoring
 		if old.Other {
 			// It may have returned errors before, as results of others.
@@ -87,7 +92,8 @@ func compare(pass *analyze.Pass, unit *analyze.Unit, ch elfdiff.Change, before, 
 		}
 	case len(errnos) > 0 && !old.Other && !negative(old):
 		found.Severity = finding.Note
-		found.Message = fmt.Sprintf("can now return %s, but returned only %s before: callers need not expect an error", words(errnos, false), list(old))
+		found.Message = fmt.Sprintf("can now return %s, but returned only %s before: callers need not expect an error",
+			words(errnos, false), list(old))
 		found.Remedy = "see whether the callers check for an error"
 	default:
 		return nil // errors were returned before, or may have been: the contract is the same as far as it shows
@@ -97,7 +103,8 @@ func compare(pass *analyze.Pass, unit *analyze.Unit, ch elfdiff.Change, before, 
 }
 
 // callers sorts the unpatched callers in the object by what they do.
-func callers(u *analyze.Unit, ch elfdiff.Change, obj *code.Object, id model.FuncID) (ignoring, dereferencing, unsure []string) {
+func callers(u *analyze.Unit, ch elfdiff.Change, obj *code.Object,
+	id model.FuncID) (ignoring, dereferencing, unsure []string) {
 	patched := map[string]bool{}
 	for _, c := range u.Replace {
 		patched[c.Name] = true

@@ -78,7 +78,8 @@ func function(pass *analyze.Pass, unit *analyze.Unit, ch elfdiff.Change) error {
 			if others := othersThat(before, unit, name); len(others) > 0 {
 				found.Severity = finding.Warning
 				found.Who = others
-				found.Evidence = append(found.Evidence, "others wrote to it before the patch too; they may run while booting only")
+				found.Evidence = append(found.Evidence,
+					"others wrote to it before the patch too; they may run while booting only")
 			}
 		}
 		pass.ReportChange(unit, ch, found)

@@ -19,7 +19,8 @@ var doc string
 
 // New makes the analyzer.
 func New() *analyze.Analyzer {
-	return &analyze.Analyzer{Name: "selflock", Doc: analyze.PackageDoc(doc), Checks: analyze.Checks(finding.IDSelfDeadlock), Run: run}
+	return &analyze.Analyzer{Name: "selflock", Doc: analyze.PackageDoc(doc),
+		Checks: analyze.Checks(finding.IDSelfDeadlock), Run: run}
 }
 
 func run(pass *analyze.Pass) error {
@@ -76,7 +77,8 @@ func deadlocks(obj *code.Object) []deadlock {
 			continue
 		}
 		for _, a := range f.Again {
-			out = append(out, deadlock{Again: a, holder: obj.Model.Funcs[i].Name, lock: obj.LockName(a.Lock), at: obj.Place(a.Site), sure: f.Unknown == 0})
+			out = append(out, deadlock{Again: a, holder: obj.Model.Funcs[i].Name, lock: obj.LockName(a.Lock),
+				at: obj.Place(a.Site), sure: f.Unknown == 0})
 		}
 	}
 	return out
@@ -95,7 +97,8 @@ func culprit(u *analyze.Unit, d deadlock) string {
 
 func report(pass *analyze.Pass, unit *analyze.Unit, ch elfdiff.Change, list []deadlock) {
 	found := finding.Finding{ID: finding.IDSelfDeadlock, Severity: finding.Warning,
-		Remedy: "take the lock out of the callers by patching them too (look for a follow-up or prerequisite of the patch), or call a variant that expects the lock to be held"}
+		Remedy: "take the lock out of the callers by patching them too (look for a follow-up or prerequisite of the " +
+			"patch), or call a variant that expects the lock to be held"}
 	self := true
 	for _, lock := range list {
 		if !lock.Read && lock.sure {
@@ -119,7 +122,8 @@ func report(pass *analyze.Pass, unit *analyze.Unit, ch elfdiff.Change, list []de
 	}
 	switch {
 	case found.Severity == finding.Warning && !slices.ContainsFunc(list, func(d deadlock) bool { return !d.Read }):
-		found.Message = "newly takes a lock for reading that is already held for reading: a writer in between makes it deadlock"
+		found.Message = "newly takes a lock for reading that is already held for reading: a writer in between makes " +
+			"it deadlock"
 	case found.Severity == finding.Warning:
 		found.Unknown = true
 		found.Message = "newly takes a lock that may be held already; not everything could be followed"
@@ -163,8 +167,9 @@ func elsewhere(pass *analyze.Pass, unit *analyze.Unit, ch elfdiff.Change, before
 	if err != nil {
 		return fmt.Errorf("look for callers in the kernel: %w", err)
 	}
-	found := finding.Finding{ID: finding.IDSelfDeadlock, Severity: finding.Error, Message: "newly takes a lock that callers elsewhere in the kernel hold already: they wait for themselves for ever",
-		Remedy: "take the lock out of the callers by patching them too, or call a variant that expects the lock to be held"}
+	found := finding.Finding{ID: finding.IDSelfDeadlock, Severity: finding.Error,
+		Message: "newly takes a lock that callers elsewhere in the kernel hold already: they wait for themselves for ever",
+		Remedy:  "take the lock out of the callers by patching them too, or call a variant that expects the lock to be held"}
 	for _, call := range kern.CallsTo(ch.Name) {
 		if slices.ContainsFunc(unit.Replace, func(ch elfdiff.Change) bool { return ch.Name == call.Caller }) {
 			continue
@@ -176,7 +181,9 @@ func elsewhere(pass *analyze.Pass, unit *analyze.Unit, ch elfdiff.Change, before
 			}
 			for _, h := range call.As {
 				if locks.Same(h, lock) && !(h.Kind.Reads() && taken.Kind.Reads()) {
-					found.Evidence = append(found.Evidence, fmt.Sprintf("%s holds %s at %s: %s", call.Caller, after.LockName(taken.Lock), call.Place, strings.Join(append([]string{call.Caller, ch.Name}, taken.Via...), " -> ")))
+					found.Evidence = append(found.Evidence, fmt.Sprintf("%s holds %s at %s: %s", call.Caller,
+						after.LockName(taken.Lock), call.Place, strings.Join(append([]string{call.Caller, ch.Name},
+							taken.Via...), " -> ")))
 					found.Who = append(found.Who, call.Caller)
 				}
 			}

@@ -67,7 +67,8 @@ func mismatches(pass *analyze.Pass, unit *analyze.Unit, seen map[string]bool) {
 		return
 	}
 	pass.Report(finding.Finding{ID: finding.IDTypes, Severity: finding.Note, Object: unit.Owner, Unit: unit.Object,
-		Message: fmt.Sprintf("%d of %d types, enumerators and prototypes differ from %s, in parts that the patched code does not use",
+		Message: fmt.Sprintf("%d of %d types, enumerators and prototypes differ from %s, in parts that the patched "+
+			"code does not use",
 			len(unused), len(unit.Target.Report.Checked), unit.Target.Source),
 		Evidence: []string{"types: " + short(unused, 12)}})
 }
@@ -77,7 +78,8 @@ func mismatch(unit *analyze.Unit, diff *typecheck.Mismatch) finding.Finding {
 		Message: diff.Parts[0].Say(here, unit.Target.Source), Remedy: remedy}
 	if diff.Use == typecheck.Unsure {
 		found.Severity, found.Unknown = finding.Warning, true
-		found.Evidence = append(found.Evidence, "the patched code handles the type; whether it depends on the size is not seen")
+		found.Evidence = append(found.Evidence,
+			"the patched code handles the type; whether it depends on the size is not seen")
 	} else {
 		found.Evidence = append(found.Evidence, "the patched code can depend on it: "+diff.Why)
 	}
@@ -90,7 +92,8 @@ func mismatch(unit *analyze.Unit, diff *typecheck.Mismatch) finding.Finding {
 		found.Evidence = append(found.Evidence, diff.Parts[1+i].Say(here, unit.Target.Source))
 	}
 	if diff.Several {
-		found.Evidence = append(found.Evidence, unit.Target.Source+" has several of that name, none of them the same; this is the most alike")
+		found.Evidence = append(found.Evidence, unit.Target.Source+
+			" has several of that name, none of them the same; this is the most alike")
 	}
 	return found
 }
@@ -105,24 +108,29 @@ func headers(pass *analyze.Pass, u *analyze.Unit) {
 	switch {
 	case other.Err != nil:
 		found.Severity, found.Unknown = finding.Warning, true
-		found.Message = "headers of the source are not the target's, and what they make of the code could not be compared"
+		found.Message = "headers of the source are not the target's, and what they make of the code could not be " +
+			"compared"
 		found.Evidence = append(found.Evidence, other.Err.Error())
 	case len(other.Where) > 0:
 		found.Severity = finding.Error
 		w := other.Where[0]
-		found.Message = fmt.Sprintf("headers of the source are not the target's: %s is compiled as `%s`, by the target's headers `%s`", w.Name, w.Here, w.There)
+		found.Message = fmt.Sprintf("headers of the source are not the target's: %s is compiled as `%s`, by the "+
+			"target's headers `%s`", w.Name, w.Here, w.There)
 		if w.Here == w.There {
-			found.Message = fmt.Sprintf("headers of the source are not the target's: the target's make something else of %s", w.Name)
+			found.Message = fmt.Sprintf("headers of the source are not the target's: the target's make something "+
+				"else of %s", w.Name)
 		}
 		for _, more := range other.Where[1:min(len(other.Where), 9)] {
-			found.Evidence = append(found.Evidence, fmt.Sprintf("%s: `%s`, by the target's headers `%s`", more.Name, more.Here, more.There))
+			found.Evidence = append(found.Evidence, fmt.Sprintf("%s: `%s`, by the target's headers `%s`", more.Name,
+				more.Here, more.There))
 		}
 	case len(other.Changed) > 0:
 		found.Severity, found.Unknown = finding.Warning, true
 		found.Message = "the patch changes headers that are not the target's to begin with: " + short(other.Changed, 8)
 	default:
 		found.Severity = finding.Note
-		found.Message = fmt.Sprintf("%d headers of the source are not the target's, in parts that the patched code does not use", len(other.Headers))
+		found.Message = fmt.Sprintf("%d headers of the source are not the target's, in parts that the patched code "+
+			"does not use", len(other.Headers))
 	}
 	pass.Report(found)
 }
@@ -130,7 +138,8 @@ func headers(pass *analyze.Pass, u *analyze.Unit) {
 // noTypes tells what is known of a target without types.
 func noTypes(u *analyze.Unit) finding.Finding {
 	check := u.Target
-	found := finding.Finding{ID: finding.IDTypes, Severity: finding.Note, Unknown: true, Object: u.Owner, Unit: u.Object,
+	found := finding.Finding{ID: finding.IDTypes, Severity: finding.Note, Unknown: true, Object: u.Owner,
+		Unit:   u.Object,
 		Remedy: "give a vmlinux with BTF or debug information (--vmlinux)"}
 	var open []string
 	for _, m := range check.Members {
@@ -164,11 +173,14 @@ func config(pass *analyze.Pass) {
 			rest = append(rest, text)
 			continue
 		}
-		pass.Report(finding.Finding{ID: finding.IDConfig, Severity: finding.Error, Unit: diff.Reaches[0], Message: text + ", and the patched code is compiled from files that name it",
-			Evidence: []string{"the target's own: " + diff.From, "reaches " + short(diff.Reaches, 8)}, Remedy: "leave out --config, or give the target's own"})
+		pass.Report(finding.Finding{ID: finding.IDConfig, Severity: finding.Error, Unit: diff.Reaches[0],
+			Message:  text + ", and the patched code is compiled from files that name it",
+			Evidence: []string{"the target's own: " + diff.From, "reaches " + short(diff.Reaches, 8)},
+			Remedy:   "leave out --config, or give the target's own"})
 	}
 	if len(rest) > 0 {
-		pass.Report(finding.Finding{ID: finding.IDConfig, Severity: finding.Note, Message: fmt.Sprintf("%d options of the configuration differ from the target's own and reach no patched object", len(rest)),
+		pass.Report(finding.Finding{ID: finding.IDConfig, Severity: finding.Note,
+			Message:  fmt.Sprintf("%d options of the configuration differ from the target's own and reach no patched object", len(rest)),
 			Evidence: []string{"the target's own: " + from, short(rest, 12)}})
 	}
 }

@@ -49,7 +49,9 @@ func orcEntries(elfFile *elfobj.File) []orc {
 		// of the stack: then all type bits would not be zero, in either version.
 		out = append(out, orc{sym.Sec, sym.Value + uint64(rel.Addend), e[4]&0xf == 0 && e[5] == 0})
 	}
-	slices.SortStableFunc(out, func(a, b orc) int { return cmp.Or(cmp.Compare(a.sec, b.sec), cmp.Compare(a.off, b.off)) })
+	slices.SortStableFunc(out, func(a, b orc) int {
+		return cmp.Or(cmp.Compare(a.sec, b.sec), cmp.Compare(a.off, b.off))
+	})
 	return out
 }
 
@@ -68,7 +70,8 @@ func blind(obj *code.Object, at elfdiff.AtomID) string {
 		}
 		name := "a function through a pointer"
 		if call.Target != model.NoFunc {
-			if name = obj.Model.Func(call.Target).Name; name == "__fentry__" || obj.Model.Func(call.Target).Flags&model.FuncNoReturn != 0 {
+			if name = obj.Model.Func(call.Target).Name; name == "__fentry__" ||
+				obj.Model.Func(call.Target).Flags&model.FuncNoReturn != 0 {
 				continue
 			}
 		}

@@ -24,7 +24,8 @@ func New() *analyze.Analyzer {
 		Checks: analyze.Checks(finding.IDSleepers, finding.IDEndlessLoop, finding.IDIdle, finding.IDUnreliableStack)}
 }
 
-const remedy = "patch a function that it calls instead, or one that returns between waits; else plan to restart what sleeps in it"
+const remedy = "patch a function that it calls instead, or one that returns between waits; else plan to restart what " +
+	"sleeps in it"
 
 func run(pass *analyze.Pass) error {
 	if pass.API != nil && !pass.API.Consistency {
@@ -44,7 +45,8 @@ func run(pass *analyze.Pass) error {
 		}
 		kernel, object, err := frames(pass, unit, before.Model)
 		if err != nil {
-			pass.Report(finding.Finding{ID: finding.IDSleepers, Severity: finding.Note, Unknown: true, Object: unit.Owner, Unit: unit.Object, Evidence: []string{err.Error()},
+			pass.Report(finding.Finding{ID: finding.IDSleepers, Severity: finding.Note, Unknown: true,
+				Object: unit.Owner, Unit: unit.Object, Evidence: []string{err.Error()},
 				Message: "where tasks of the kernel sleep could not be found"})
 		}
 		for _, ch := range unit.Replace {
@@ -84,7 +86,8 @@ func frames(p *analyze.Pass, u *analyze.Unit, mod *model.Model) (kernel, object 
 
 // sleeps reports tasks that sleep on the function's frame. The whole kernel
 // knows the functions of its own; those of a module only their object.
-func sleeps(pass *analyze.Pass, unit *analyze.Unit, ch elfdiff.Change, kernel, object *stacks.Result, inObject model.FuncID) {
+func sleeps(pass *analyze.Pass, unit *analyze.Unit, ch elfdiff.Change, kernel, object *stacks.Result,
+	inObject model.FuncID) {
 	result, id := object, inObject
 	if kernel != nil && unit.Owner == plan.Vmlinux {
 		result = kernel
@@ -101,11 +104,14 @@ func sleeps(pass *analyze.Pass, unit *analyze.Unit, ch elfdiff.Change, kernel, o
 	}
 	switch fact.Reason {
 	case stacks.Idle:
-		pass.ReportChange(unit, ch, finding.Finding{ID: finding.IDIdle, Severity: finding.Warning, Who: []string{"the idle task of every CPU"},
-			Message: "the function is part of the idle loop, which an idle CPU does not leave: it runs the old code until then", Remedy: remedy})
+		pass.ReportChange(unit, ch, finding.Finding{ID: finding.IDIdle, Severity: finding.Warning,
+			Who: []string{"the idle task of every CPU"},
+			Message: "the function is part of the idle loop, which an idle CPU does not leave: it runs the old code " +
+				"until then", Remedy: remedy})
 		return
 	case stacks.Scheduler:
-		out := finding.Finding{ID: finding.IDIdle, Severity: finding.Note, Message: "the function is one of those that tasks wait in, for a short time only"}
+		out := finding.Finding{ID: finding.IDIdle, Severity: finding.Note,
+			Message: "the function is one of those that tasks wait in, for a short time only"}
 		if result.WaitsForever(id) {
 			out.Severity, out.Who, out.Remedy = finding.Error, []string{"every task that sleeps"}, "leave it as it is"
 			out.Message = "every sleeping task has this function on its stack: the transition cannot end"
@@ -113,8 +119,9 @@ func sleeps(pass *analyze.Pass, unit *analyze.Unit, ch elfdiff.Change, kernel, o
 		pass.ReportChange(unit, ch, out)
 		return
 	}
-	out := finding.Finding{ID: finding.IDSleepers, Severity: finding.Note, Evidence: []string{strings.Join(result.Path(id), " → ")},
-		Remedy: "none needed where the signal may interrupt the system calls; else " + remedy}
+	out := finding.Finding{ID: finding.IDSleepers, Severity: finding.Note,
+		Evidence: []string{strings.Join(result.Path(id), " → ")},
+		Remedy:   "none needed where the signal may interrupt the system calls; else " + remedy}
 	threads := result.ThreadsIn(id)
 	others, calls := result.Roots(id, 6)
 	for _, s := range calls {
@@ -125,12 +132,14 @@ func sleeps(pass *analyze.Pass, unit *analyze.Unit, ch elfdiff.Change, kernel, o
 		out.Severity, out.Remedy = finding.Warning, remedy
 		out.Who = append(slices.Clone(threads), out.Who...)
 		out.Message = "kernel threads sleep in this function without bound: the transition waits until they leave it"
-		if fact.Reason == stacks.Loops || fact.Reason == stacks.Waits && slices.Contains(result.ThreadNames(id), threads[0]) {
+		if fact.Reason == stacks.Loops || fact.Reason == stacks.Waits &&
+			slices.Contains(result.ThreadNames(id), threads[0]) {
 			out.Message = "it is the main loop of a kernel thread: the transition ends only when the thread does"
 		}
 	case !fact.Sure:
 		out.Unknown = true
-		out.Message = "tasks may sleep in this function without bound, if the pointers, times and loops on the way are such; " + signal(pass)
+		out.Message = "tasks may sleep in this function without bound, if the pointers, times and loops on the way " +
+			"are such; " + signal(pass)
 	default:
 		out.Message = "tasks may sleep in this function without bound; " + signal(pass)
 	}
@@ -157,7 +166,8 @@ func endless(p *analyze.Pass, u *analyze.Unit, ch elfdiff.Change, m *model.Model
 	if m.Func(id).Flags&model.FuncEndless == 0 {
 		return false
 	}
-	p.ReportChange(u, ch, finding.Finding{ID: finding.IDEndlessLoop, Severity: finding.Warning, Who: []string{"every task that gets into the loop"},
+	p.ReportChange(u, ch, finding.Finding{ID: finding.IDEndlessLoop, Severity: finding.Warning,
+		Who:      []string{"every task that gets into the loop"},
 		Message:  fmt.Sprintf("%s the patch the function can get into a loop that it never leaves", when),
 		Evidence: []string{"no way leads from the loop to a return, nor to a function that ends the thread"},
 		Remedy:   "patch what the loop calls instead; a task in it changes over only by force"})
@@ -166,7 +176,8 @@ func endless(p *analyze.Pass, u *analyze.Unit, ch elfdiff.Change, m *model.Model
 
 // sections hold code that sleeping or idle tasks are in, by a part of the name.
 var sections = []struct{ name, what string }{
-	{".cpuidle.text", "idle code"}, {".sched.text", "the scheduler's waiting functions"}, {".entry.text", "entry code"}, {".noinstr.text", "code that must not be traced"},
+	{".cpuidle.text", "idle code"}, {".sched.text", "the scheduler's waiting functions"}, {".entry.text", "entry code"},
+	{".noinstr.text", "code that must not be traced"},
 }
 
 // place reports by the section that the function was compiled into. The target
@@ -178,9 +189,12 @@ func place(pass *analyze.Pass, unit *analyze.Unit, ch elfdiff.Change) {
 	}
 	name := unit.Diff.Orig.File.Sections[sec].Name
 	for _, s := range sections {
-		if strings.HasPrefix(name, s.name) && (pass.Stacks == nil || s.name != ".sched.text" && s.name != ".cpuidle.text" || unit.Owner != plan.Vmlinux) {
-			pass.ReportChange(unit, ch, finding.Finding{ID: finding.IDIdle, Severity: finding.Warning, Evidence: []string{"section " + name},
-				Message: "the function belongs to " + s.what + ": tasks may be in it for as long as they sleep", Remedy: remedy})
+		if strings.HasPrefix(name, s.name) && (pass.Stacks == nil ||
+			s.name != ".sched.text" && s.name != ".cpuidle.text" || unit.Owner != plan.Vmlinux) {
+			pass.ReportChange(unit, ch, finding.Finding{ID: finding.IDIdle, Severity: finding.Warning,
+				Evidence: []string{"section " + name},
+				Message:  "the function belongs to " + s.what + ": tasks may be in it for as long as they sleep",
+				Remedy:   remedy})
 		}
 	}
 }
@@ -200,8 +214,10 @@ func reliable(pass *analyze.Pass, unit *analyze.Unit, ch elfdiff.Change, before,
 		} else {
 			continue
 		}
-		pass.ReportChange(unit, ch, finding.Finding{ID: finding.IDUnreliableStack, Severity: finding.Warning, Evidence: []string{side.when + ": " + why},
-			Message: "the unwinder cannot walk the function's frame: a task that is in it counts as not ready", Remedy: "patch its callers instead, or change it so that its frame is ordinary"})
+		pass.ReportChange(unit, ch, finding.Finding{ID: finding.IDUnreliableStack, Severity: finding.Warning,
+			Evidence: []string{side.when + ": " + why},
+			Message:  "the unwinder cannot walk the function's frame: a task that is in it counts as not ready",
+			Remedy:   "patch its callers instead, or change it so that its frame is ordinary"})
 		return
 	}
 }

@@ -43,7 +43,8 @@ func newLivepatch(units []*analyze.Unit) *livepatch {
 		if err != nil {
 			continue // other checks say that the object cannot be decoded
 		}
-		object := &unit{Unit: au, o: obj, replaced: map[model.FuncID]elfdiff.Change{}, fresh: map[model.FuncID]elfdiff.Change{}}
+		object := &unit{Unit: au, o: obj, replaced: map[model.FuncID]elfdiff.Change{},
+			fresh: map[model.FuncID]elfdiff.Change{}}
 		for _, ch := range au.Replace {
 			if ch.Patched >= 0 {
 				if id, err := obj.Func(ch.Patched); err == nil {
@@ -262,7 +263,8 @@ func (l *livepatch) follow(reached *helper, first *step) {
 			calls := to.u.o.Model.Calls(to.id)
 			for i := range calls {
 				if next := &calls[i]; !to.u.seen(next) {
-					todo = append(todo, &step{u: to.u, call: next, prev: path, below: path.below || !next.Kind.IsTail()})
+					todo = append(todo, &step{u: to.u, call: next, prev: path, below: path.below ||
+						!next.Kind.IsTail()})
 				}
 			}
 		}

@@ -18,7 +18,8 @@ var doc string
 
 // New makes the analyzer.
 func New() *analyze.Analyzer {
-	return &analyze.Analyzer{Name: "unseen", Doc: analyze.PackageDoc(doc), Checks: analyze.Checks(finding.IDUnseenSleep), Run: run}
+	return &analyze.Analyzer{Name: "unseen", Doc: analyze.PackageDoc(doc),
+		Checks: analyze.Checks(finding.IDUnseenSleep), Run: run}
 }
 
 func run(pass *analyze.Pass) error {
@@ -78,12 +79,16 @@ func (f *helper) report(pass *analyze.Pass) {
 	}
 	from := strings.Join(slices.Sorted(maps.Keys(f.from)), ", ")
 	out := finding.Finding{ID: finding.IDUnseenSleep, Severity: finding.Warning,
-		Remedy: "write barrier() between the call and the return in " + from + ", so that it stays a call, or never unload the module"}
+		Remedy: "write barrier() between the call and the return in " + from +
+			", so that it stays a call, or never unload the module"}
 	what, steps := "may sleep", f.sleeps
 	if f.answer != sleeps.May {
-		out.Severity, out.Unknown, what, steps = finding.Note, true, "calls what is not known to sleep or not", f.unknown
+		out.Severity, out.Unknown, what, steps = finding.Note, true, "calls what is not known to sleep or not",
+			f.unknown
 	}
-	out.Message = fmt.Sprintf("only the livepatch has it, it %s, and %s jumps to it instead of calling it: a task in it is not seen when the livepatch is disabled, and returns to freed memory when the module is unloaded", what, from)
+	out.Message = fmt.Sprintf("only the livepatch has it, it %s, and %s jumps to it instead of calling it: a task in "+
+		"it is not seen when the livepatch is disabled, and returns to freed memory when the module is unloaded", what,
+		from)
 	var ways []string
 	for _, s := range steps {
 		if w := s.way(); !slices.Contains(ways, w) {

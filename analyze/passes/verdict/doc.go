@@ -24,7 +24,8 @@
 // above of any check, accepted or not, everything about consistency (KLP2xx)
 // and every question that could not be decided stands against a verdict, and so do two
 // locks of one kind held together, access to user space, alternatives, instructions that are
-// not known, and newly written calls that by their name may read a register of a device. The finding names the obligation that failed first, and where.
+// not known, and newly written calls that by their name may read a register of a device. The
+// finding names the obligation that failed first, and where.
 //
 // The certificate is in the JSON form of the report ("proofs") and in the module's
 // note. build sets the immediate flag by itself, and load forces without being asked

@@ -21,7 +21,8 @@ func registers(p *analyze.Pass) []string {
 			for i := h.NewStart - 1; i >= 0 && i < h.NewStart-1+h.NewLines && i < len(lines); i++ {
 				for _, m := range reader.FindAllStringSubmatch(lines[i], -1) {
 					if !kfuncs.ReadsMemory(m[1]) {
-						out = append(out, file.Path+": the patch calls "+m[1]+", which may read a register of a device; devices may take that as an order")
+						out = append(out, file.Path+": the patch calls "+m[1]+
+							", which may read a register of a device; devices may take that as an order")
 					}
 				}
 			}

@@ -58,7 +58,8 @@ func run(pass *analyze.Pass) error {
 		switch {
 		case len(against) == 0:
 			found.Given, found.Message, found.Remedy, found.Detail = true,
-				verdict.safe+": each function does what it did before, but for what the proof names", verdict.remedy, proofs
+				verdict.safe+": each function does what it did before, but for what the proof names", verdict.remedy,
+				proofs
 			for _, c := range proofs {
 				found.Evidence = append(found.Evidence, c.Words()...)
 			}
@@ -158,7 +159,8 @@ func prove(pass *analyze.Pass, funcs []changed) (proofs []*equiv.Certificate, ag
 		if sources[change.unit] == nil {
 			sources[change.unit] = source(change.unit)
 		}
-		proof, err := equiv.Prove(change.unit.Diff, change.change, equiv.Options{Proto: protos(pass, change.unit), Source: sources[change.unit]})
+		proof, err := equiv.Prove(change.unit.Diff, change.change,
+			equiv.Options{Proto: protos(pass, change.unit), Source: sources[change.unit]})
 		if err != nil {
 			against = append(against, change.change.Name+obstacle(err))
 			continue
