@@ -17,7 +17,8 @@ import (
 // FindEmulator looks for QEMU.
 func FindEmulator(name string) error {
 	if _, err := exec.LookPath(name); err != nil {
-		return fmt.Errorf("%s is not installed: apt-get install qemu-system-x86 (Debian, Ubuntu), dnf install qemu-system-x86-core (Fedora)", name)
+		return fmt.Errorf("%s is not installed: apt-get install qemu-system-x86 (Debian, Ubuntu), dnf install "+
+			"qemu-system-x86-core (Fedora)", name)
 	}
 	return nil
 }
@@ -34,7 +35,8 @@ func FindShell() (string, error) {
 			return p, nil
 		}
 	}
-	return "", errors.New("a script needs a shell in the VM: install a static busybox (apt-get install busybox-static), or give an image with --rootfs")
+	return "", errors.New("a script needs a shell in the VM: install a static busybox (apt-get install " +
+		"busybox-static), or give an image with --rootfs")
 }
 
 // IsScript reports whether a file begins as a script does.
@@ -106,7 +108,8 @@ func WithLibraries(files []vm.File) ([]vm.File, error) {
 		}
 	}
 	if len(missing) > 0 {
-		return nil, fmt.Errorf("shared libraries are not found on this machine: %s; add them with --add", strings.Join(missing, ", "))
+		return nil, fmt.Errorf("shared libraries are not found on this machine: %s; add them with --add",
+			strings.Join(missing, ", "))
 	}
 	return out, nil
 }
@@ -136,7 +139,8 @@ func libraries(name string) (needed []string, dynamic bool, err error) {
 }
 
 // libraryDirs are where loaders of Debian's and Fedora's kind look without a cache.
-var libraryDirs = []string{"/lib/x86_64-linux-gnu", "/usr/lib/x86_64-linux-gnu", "/lib64", "/usr/lib64", "/lib", "/usr/lib"}
+var libraryDirs = []string{"/lib/x86_64-linux-gnu", "/usr/lib/x86_64-linux-gnu", "/lib64", "/usr/lib64", "/lib",
+	"/usr/lib"}
 
 func findLibrary(name string) string {
 	for _, dir := range libraryDirs {

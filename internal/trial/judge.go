@@ -61,7 +61,8 @@ func Run(ctx context.Context, opts Options) (*Report, error) {
 			return nil, err
 		}
 		if modules.old == modules.module {
-			return nil, fmt.Errorf("%s and %s have one name, %s: a kernel cannot hold both", opts.Old, opts.Module, modules.module)
+			return nil, fmt.Errorf("%s and %s have one name, %s: a kernel cannot hold both", opts.Old, opts.Module,
+				modules.module)
 		}
 	}
 	report := &Report{Schema: Schema, Module: opts.Module, Release: opts.VM.Release}
@@ -236,7 +237,8 @@ func plain(g []guest.StepResult) Check {
 			check.Text = "disabled " + result.Out
 		}
 		if !result.OK {
-			check.Outcome, check.Text, check.Detail, check.Holders = Failed, result.Err, append(lines(result.Out), result.Log...), result.Holders
+			check.Outcome, check.Text, check.Detail, check.Holders = Failed, result.Err, append(lines(result.Out),
+				result.Log...), result.Holders
 			break
 		}
 	}
@@ -254,7 +256,8 @@ func after(res *vm.Result) (check Check, ok bool) {
 	case res.Step(stepAfter) == nil:
 		return check, false
 	default:
-		check.Outcome, check.Text = Failed, "it passes after the livepatch is gone: the livepatch leaves something behind, or the fault shows only once"
+		check.Outcome, check.Text = Failed, "it passes after the livepatch is gone: the livepatch leaves something "+
+			"behind, or the fault shows only once"
 	}
 	return check, true
 }
@@ -273,7 +276,8 @@ func transition(opts *Options, g []guest.StepResult) Check {
 		if holder.Kernel {
 			kind = ", a kernel thread"
 		}
-		check.Detail = append(check.Detail, fmt.Sprintf("waited for %s (%d%s), %s", holder.Name, holder.TID, kind, holder.State))
+		check.Detail = append(check.Detail, fmt.Sprintf("waited for %s (%d%s), %s", holder.Name, holder.TID, kind,
+			holder.State))
 		for _, p := range holder.Patched {
 			object, function, _ := strings.Cut(p, ":")
 			text := "  it is in " + function
@@ -287,7 +291,8 @@ func transition(opts *Options, g []guest.StepResult) Check {
 			check.Detail = append(check.Detail, text)
 		}
 		if len(holder.Patched) == 0 && len(holder.Stack) > 0 {
-			check.Detail = append(check.Detail, "  it is in "+strings.Join(holder.Stack[:min(3, len(holder.Stack))], " < "))
+			check.Detail = append(check.Detail, "  it is in "+
+				strings.Join(holder.Stack[:min(3, len(holder.Stack))], " < "))
 		}
 	}
 	return check
@@ -326,7 +331,8 @@ func (r *Report) seen(result *guest.StepResult, before bool) {
 				if before {
 					when = "before"
 				}
-				r.add(Check{Name: "patched " + obj.Name, Outcome: Failed, Text: "the module was loaded " + when + " the livepatch, and is not patched"})
+				r.add(Check{Name: "patched " + obj.Name, Outcome: Failed,
+					Text: "the module was loaded " + when + " the livepatch, and is not patched"})
 			}
 		}
 	}

@@ -159,11 +159,13 @@ func (o *Options) with(modules names) vm.Script {
 	if o.Old != "" {
 		old = moduleFile(o.Old, "old")
 		script.Files = append(script.Files, old)
-		add(guest.Insmod(old.Name, "").Labelled(stepOld), guest.WaitTransition(modules.old, o.wait()).Labelled(stepOld), guest.ExpectEnabled(modules.old).Labelled(stepOld))
+		add(guest.Insmod(old.Name, "").Labelled(stepOld), guest.WaitTransition(modules.old, o.wait()).Labelled(stepOld),
+			guest.ExpectEnabled(modules.old).Labelled(stepOld))
 	}
 
 	// In force, under load, with the modules that come after it.
-	add(guest.Insmod(file.Name, "").Labelled(stepLoad), guest.WaitTransition(modules.module, o.wait()).Labelled(stepTransition),
+	add(guest.Insmod(file.Name, "").Labelled(stepLoad),
+		guest.WaitTransition(modules.module, o.wait()).Labelled(stepTransition),
 		guest.ExpectEnabled(modules.module).Labelled(stepTransition))
 	if o.Old != "" {
 		add(guest.Rmmod(modules.old).Labelled(stepOldGone))
@@ -184,18 +186,26 @@ func (o *Options) with(modules names) vm.Script {
 
 	// Out of force again: by the older one, or by itself.
 	if o.Downgrade {
-		add(guest.Insmod(old.Name, "").Labelled(stepDowngrade), guest.WaitTransition(modules.old, o.wait()).Labelled(stepDowngrade),
+		add(guest.Insmod(old.Name, "").Labelled(stepDowngrade),
+			guest.WaitTransition(modules.old, o.wait()).Labelled(stepDowngrade),
 			guest.ExpectEnabled(modules.old).Labelled(stepDowngrade), guest.Rmmod(modules.module).Labelled(stepNewGone),
-			guest.Disable(modules.old, o.wait()).Labelled(stepDowngrade), guest.Rmmod(modules.old).Labelled(stepDowngrade))
+			guest.Disable(modules.old, o.wait()).Labelled(stepDowngrade),
+			guest.Rmmod(modules.old).Labelled(stepDowngrade))
 	} else {
-		add(guest.Disable(modules.module, o.wait()).Labelled(stepDisable), guest.Rmmod(modules.module).Labelled(stepUnload))
+		add(guest.Disable(modules.module, o.wait()).Labelled(stepDisable),
+			guest.Rmmod(modules.module).Labelled(stepUnload))
 	}
 
 	// Once more, with the modules there before it; and once disabled at once.
-	add(guest.Insmod(file.Name, "").Labelled(stepReverse), guest.Reverse(modules.module, o.wait()).Labelled(stepReverse), guest.Rmmod(modules.module).Labelled(stepReverse))
-	add(guest.Insmod(file.Name, "").Labelled(stepLoad+again), guest.WaitTransition(modules.module, o.wait()).Labelled(stepTransition+again),
-		guest.ExpectEnabled(modules.module).Labelled(stepTransition+again), guest.Livepatches().Labelled(stepSeen+again),
-		guest.Disable(modules.module, o.wait()).Labelled(stepDisable+again), guest.Rmmod(modules.module).Labelled(stepUnload+again))
+	add(guest.Insmod(file.Name, "").Labelled(stepReverse),
+		guest.Reverse(modules.module, o.wait()).Labelled(stepReverse),
+		guest.Rmmod(modules.module).Labelled(stepReverse))
+	add(guest.Insmod(file.Name, "").Labelled(stepLoad+again),
+		guest.WaitTransition(modules.module, o.wait()).Labelled(stepTransition+again),
+		guest.ExpectEnabled(modules.module).Labelled(stepTransition+again),
+		guest.Livepatches().Labelled(stepSeen+again),
+		guest.Disable(modules.module, o.wait()).Labelled(stepDisable+again),
+		guest.Rmmod(modules.module).Labelled(stepUnload+again))
 	if o.Loads >= 0 {
 		add(guest.StopBackground())
 	}

@@ -87,7 +87,8 @@ type junitText struct {
 
 // PrintJUnit writes the report as JUnit's XML, one test case a check.
 func (r *Report) PrintJUnit(out io.Writer) error {
-	suite := junitSuite{Name: "klpforge try " + r.Module, Tests: len(r.Checks), Failures: r.count(Failed), Skipped: r.count(Unknown)}
+	suite := junitSuite{Name: "klpforge try " + r.Module, Tests: len(r.Checks), Failures: r.count(Failed),
+		Skipped: r.count(Unknown)}
 	total := int64(0)
 	seconds := func(ms int64) string { return fmt.Sprintf("%.3f", float64(ms)/1000) }
 	for i := range r.Checks {
