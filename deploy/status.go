@@ -65,7 +65,8 @@ func (m *Machine) transition(sys *System) (*Transition, error) {
 	if err != nil {
 		return nil, err
 	}
-	t := &Transition{Module: live.Name, Phase: live.Phase, Tasks: c.total, Left: c.left, Hidden: c.hidden, Blocking: c.blocking}
+	t := &Transition{Module: live.Name, Phase: live.Phase, Tasks: c.total, Left: c.left, Hidden: c.hidden,
+		Blocking: c.blocking}
 	if t.Blocking == nil {
 		t.Blocking = []Task{}
 	}

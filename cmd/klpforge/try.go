@@ -41,18 +41,25 @@ func defaultTrial() tryFlags {
 
 func (t *tryFlags) flags(cmd *cobra.Command) {
 	set := cmd.Flags()
-	set.StringVar(&t.reproducer, "reproducer", "", "`PROGRAM` or script that fails without the livepatch, passes with it, and fails again without it")
+	set.StringVar(&t.reproducer, "reproducer", "",
+		"`PROGRAM` or script that fails without the livepatch, passes with it, and fails again without it")
 	set.StringVar(&t.old, "upgrade", "", "`OLD.ko` that is in force before the module, and that it has to replace")
 	set.BoolVar(&t.downgrade, "downgrade", false, "replace the module by that of --upgrade again")
-	set.StringArrayVar(&t.add, "add", nil, "put `FILE[:PLACE]` into the VM, with the shared libraries it needs; PLACE is its own path by default")
-	set.StringVar(&t.rootFS, "rootfs", "", "raw ext4 `IMAGE` in which --reproducer and --stress run; it is not written to")
-	set.StringVar(&t.stress, "stress", "", "shell `COMMAND` that runs while the livepatch is in force, beside the usual load")
+	set.StringArrayVar(&t.add, "add", nil,
+		"put `FILE[:PLACE]` into the VM, with the shared libraries it needs; PLACE is its own path by default")
+	set.StringVar(&t.rootFS, "rootfs", "",
+		"raw ext4 `IMAGE` in which --reproducer and --stress run; it is not written to")
+	set.StringVar(&t.stress, "stress", "",
+		"shell `COMMAND` that runs while the livepatch is in force, beside the usual load")
 	set.DurationVar(&t.hold, "for", 0, "keep the livepatch in force under load for this `TIME`, such as 1h")
-	set.BoolVar(&t.noLoad, "no-load", false, "no load beside the reproducer: one thread each of system calls, files, fork and exec, pipes, sockets and loopback otherwise")
+	set.BoolVar(&t.noLoad, "no-load", false,
+		"no load beside the reproducer: one thread each of system calls, files, fork and exec, pipes, sockets and "+
+			"loopback otherwise")
 	set.StringArrayVar(&t.needs, "modprobe", nil, "load `MODULE` of the kernel before anything else")
 	set.StringArrayVar(&t.allow, "allow-message", nil, "`REGEXP` of kernel messages that are no complaint")
 	set.DurationVar(&t.wait, "transition", 0, "longest `TIME` that a transition may take (default 1m)")
-	set.DurationVar(&t.timeout, "timeout", 0, "longest `TIME` of one boot (default: what the steps may take, and ten minutes)")
+	set.DurationVar(&t.timeout, "timeout", 0,
+		"longest `TIME` of one boot (default: what the steps may take, and ten minutes)")
 	set.StringVar(&t.accel, "accel", vm.AccelAuto, "auto, kvm or tcg; auto takes KVM if the kernel boots with it")
 	set.IntVar(&t.cpus, "cpus", 2, "processors of the VM")
 	set.IntVar(&t.memory, "memory", 1024, "memory of the VM in `MiB`")
@@ -130,7 +137,8 @@ func (a *app) try(ctx context.Context, target *kernel.Target, ko string, flags t
 		err = report.Print(a.out)
 	}
 	if err == nil && !report.Passed {
-		return &exitError{code: exitFindings, err: fmt.Errorf("%s failed its trial on %s", ko, target.Release()), quiet: true}
+		return &exitError{code: exitFindings, err: fmt.Errorf("%s failed its trial on %s", ko, target.Release()),
+			quiet: true}
 	}
 	return err
 }
@@ -144,8 +152,9 @@ func (t *tryFlags) options(target *kernel.Target, ko string) (*trial.Options, er
 	if err != nil {
 		return nil, err
 	}
-	opts := &trial.Options{Module: ko, Old: t.old, Downgrade: t.downgrade, Reproducer: t.reproducer, RootFS: t.rootFS, Stress: t.stress,
-		For: t.hold, Wait: t.wait, Allow: t.allow, Needs: t.needs, Predicted: predicted(target)}
+	opts := &trial.Options{Module: ko, Old: t.old, Downgrade: t.downgrade, Reproducer: t.reproducer, RootFS: t.rootFS,
+		Stress: t.stress,
+		For:    t.hold, Wait: t.wait, Allow: t.allow, Needs: t.needs, Predicted: predicted(target)}
 	if t.noLoad {
 		opts.Loads = -1
 	}
@@ -208,7 +217,8 @@ func (t *tryFlags) machine(target *kernel.Target, opts *vm.Options) error {
 	if err != nil {
 		return err
 	}
-	*opts = vm.Options{Kernel: image, Release: target.Release(), Accel: t.accel, Probe: true, CPUs: t.cpus, Memory: t.memory, Append: t.cmdline, Timeout: t.timeout,
+	*opts = vm.Options{Kernel: image, Release: target.Release(), Accel: t.accel, Probe: true, CPUs: t.cpus,
+		Memory: t.memory, Append: t.cmdline, Timeout: t.timeout,
 		QEMU: emulator}
 	if opts.Modules, err = target.ModulesPath(); err != nil {
 		return err
