@@ -89,6 +89,8 @@ func affected(dir string, files []string, db *ownerDB, graph *includeGraph) *Aff
 		}
 		out.Files = append(out.Files, ChangedFile{Path: file, Class: classify(dir, file, graph), Used: used})
 	}
+
+	// In the order of the roots, so that the same change always gives the same list.
 	for i, root := range graph.Roots {
 		if because[i] == nil {
 			continue
@@ -125,6 +127,8 @@ func classify(dir, file string, graph *includeGraph) Class {
 	case first != "tools" && first != "samples" && (isMakefile(file) || strings.HasPrefix(base, "Kconfig")):
 		return ClassBuild
 	}
+
+	// An object's own class counts before that of text that is included: a C file can be both.
 	node, known := graph.index[file]
 	included := known && len(graph.reverse[node]) > 0
 	switch {

@@ -38,6 +38,9 @@ func (t *Tree) addReaders(ctx context.Context, hit *Affected) error {
 			headers = append(headers, changed.Path)
 		}
 	}
+
+	// Host programs and linker scripts are made of headers too, and are found by the dependencies
+	// that their last build recorded.
 	if len(headers) == 0 {
 		return nil
 	}
@@ -45,6 +48,7 @@ func (t *Tree) addReaders(ctx context.Context, hit *Affected) error {
 	if err != nil {
 		return err
 	}
+
 	for _, saved := range x.commands {
 		if !saved.host() && path.Ext(saved.Object) != ".lds" || strings.HasPrefix(saved.Object, "tools/") {
 			continue
@@ -75,6 +79,8 @@ func (w *Work) Altered(ctx context.Context, objects []string) ([]string, error) 
 	if err != nil {
 		return nil, fmt.Errorf("ask kbuild for commands: %w", err)
 	}
+
+	// Each object is preprocessed in the prepared tree and in the work tree, side by side.
 	altered := make([]bool, len(objects))
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(w.jobs)
@@ -92,6 +98,7 @@ func (w *Work) Altered(ctx context.Context, objects []string) ([]string, error) 
 	if err := group.Wait(); err != nil {
 		return nil, err
 	}
+
 	var out []string
 	for i, obj := range objects {
 		if altered[i] {
@@ -143,6 +150,8 @@ func (t *Tree) inputText(ctx context.Context, dir, obj, cmd string) ([]byte, err
 	if err != nil {
 		return nil, nil
 	}
+
+	// The command without what it writes: only its text is wanted.
 	var argv []string
 	for i := 0; i < len(words); i++ {
 		switch w := words[i].text; {
@@ -179,6 +188,8 @@ func (w *Work) Regenerates(ctx context.Context, file string, text []byte,
 	if strings.Contains(made, "%") || !w.tree.onlyReads(ctx, file, made) {
 		return false, false, nil
 	}
+
+	// The same file is made twice, in private trees that differ in the changed file alone.
 	var got [2][]byte
 	for i := range got {
 		private, err := w.tree.Work(ctx, WorkOptions{Jobs: w.jobs})

@@ -47,6 +47,7 @@ func (w *Work) affectedReaders(ctx context.Context, f *ChangedFile, text []byte)
 // checkIncluders judges changed headers by the programs of the build and the linker
 // scripts that include them.
 func (w *Work) checkIncluders(ctx context.Context, a *Affected) ([]finding.Finding, error) {
+	// What is changed itself is reported by another check; here it is a header that is included.
 	because := map[string][]string{}
 	var objects []string
 	for _, o := range a.Special {
@@ -59,11 +60,14 @@ func (w *Work) checkIncluders(ctx context.Context, a *Affected) ([]finding.Findi
 	if len(objects) == 0 {
 		return nil, nil
 	}
+
+	// Only where its preprocessed text differs can the header change what is made.
 	slices.Sort(objects)
 	altered, err := w.Altered(ctx, slices.Compact(objects))
 	if err != nil {
 		return nil, err
 	}
+
 	var out []finding.Finding
 	for _, object := range altered {
 		readers, err := w.tree.readersOf(ctx, object)

@@ -39,6 +39,7 @@ func parseCmdFile(data []byte) (*savedCommand, error) {
 			}
 			continue
 		}
+
 		switch {
 		case strings.HasPrefix(line, "cmd_"), strings.HasPrefix(line, "savedcmd_"):
 			name, value, ok := strings.Cut(line, " := ")
@@ -57,6 +58,7 @@ func parseCmdFile(data []byte) (*savedCommand, error) {
 			}
 		}
 	}
+
 	if err := lines.Err(); err != nil {
 		return nil, fmt.Errorf("read saved command: %w", err)
 	}

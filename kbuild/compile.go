@@ -38,6 +38,8 @@ func (w *Work) Before(ctx context.Context, objects []string) ([]Built, error) {
 	if err := w.alive(); err != nil {
 		return nil, err
 	}
+
+	// What an earlier run compiled is taken from the cache.
 	out := make([]Built, len(objects))
 	var missing []string
 	for i, obj := range objects {
@@ -53,6 +55,8 @@ func (w *Work) Before(ctx context.Context, objects []string) ([]Built, error) {
 			missing = append(missing, obj)
 		}
 	}
+
+	// The rest in one run of make, which brings several up at once.
 	if len(missing) == 0 {
 		return out, nil
 	}
@@ -70,6 +74,7 @@ func (w *Work) Before(ctx context.Context, objects []string) ([]Built, error) {
 
 // makeBefore builds objects in a pristine tree and puts them into the cache.
 func (w *Work) makeBefore(ctx context.Context, objects []string) (map[string]Built, error) {
+	// A tree that was written to no longer gives the objects of before.
 	in := w
 	if !w.pristine() {
 		other, err := w.tree.Work(ctx, WorkOptions{Jobs: w.jobs})
@@ -79,10 +84,12 @@ func (w *Work) makeBefore(ctx context.Context, objects []string) (map[string]Bui
 		defer other.Close()
 		in = other
 	}
+
 	start := time.Now()
 	if err := in.make(ctx, objects, "before"); err != nil {
 		return nil, err
 	}
+
 	out := map[string]Built{}
 	for _, obj := range objects {
 		made, err := in.collect(obj)
@@ -269,6 +276,8 @@ func (w *Work) After(ctx context.Context, objects []string) ([]Built, error) {
 	if err != nil {
 		return nil, err
 	}
+
+	// Cached objects first, and those that need kbuild's own rules to make their sources.
 	out := make([]Built, len(objects))
 	errs := make([]error, len(objects))
 	for i, obj := range objects {
@@ -285,6 +294,8 @@ func (w *Work) After(ctx context.Context, objects []string) ([]Built, error) {
 		}
 		out[i] = b[0]
 	}
+
+	// The rest is compiled by its saved commands, several at a time; one error each is kept.
 	var mu sync.Mutex
 	done := 0
 	group := errgroup.Group{}
@@ -484,6 +495,8 @@ func (w *Work) generate(ctx context.Context, files []string) ([]string, error) {
 			return nil, err
 		}
 	}
+
+	// What make left beside the files, and the prepared tree does not have, is made by the build.
 	var made []string
 	seen := map[string]bool{}
 	for _, f := range files {
@@ -515,6 +528,7 @@ func (w *Work) BuildNew(ctx context.Context, objects []string) ([]Built, error) 
 	if err := w.checkGenerated(ctx); err != nil {
 		return nil, err
 	}
+
 	clean := make([]string, len(objects))
 	for i, obj := range objects {
 		var err error
@@ -525,6 +539,7 @@ func (w *Work) BuildNew(ctx context.Context, objects []string) ([]Built, error) 
 	if err := w.make(ctx, clean, "new"); err != nil {
 		return nil, err
 	}
+
 	out := make([]Built, len(clean))
 	for i, obj := range clean {
 		made, err := w.collect(obj)

@@ -227,6 +227,8 @@ func diffDefines(name string, want, got []byte) []string {
 		}
 		return macros
 	}
+
+	// Both ways: what the tree lacks or has otherwise, and what it has more.
 	wanted, found := parse(want), parse(got)
 	var out []string
 	for macro, value := range wanted {

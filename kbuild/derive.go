@@ -295,6 +295,7 @@ func renamedCommand(cmd, from, to string, single bool) (string, error) {
 	}
 	depFile := func(stem string) string { return path.Join(path.Dir(stem), "."+path.Base(stem)+".o.d") }
 
+	// The command is copied, word by word, with the name replaced where its place is known.
 	var out strings.Builder
 	rest := cmd
 	places := map[string]int{}
@@ -329,6 +330,8 @@ func renamedCommand(cmd, from, to string, single bool) (string, error) {
 		out.WriteString(raw)
 	}
 	out.WriteString(rest)
+
+	// A command that does not name these is none that can be renamed safely.
 	for _, place := range []string{"object", "source", "basename"} {
 		if places[place] == 0 {
 			return "", fmt.Errorf("rename command: it does not name the %s of %s", place, from)
@@ -458,6 +461,8 @@ func (w *Work) checkHostPrograms(ctx context.Context, objects []string) error {
 	if err != nil {
 		return err
 	}
+
+	// Only beside the objects: a program elsewhere is no part of their rules.
 	dirs := map[string]string{}
 	for _, obj := range objects {
 		dirs[path.Dir(obj)] = obj

@@ -161,6 +161,8 @@ func (t *Tree) recordEnvironment(ctx context.Context, flags string) (*environmen
 	}
 	defer unlock()
 	defer removeTree(tmp)
+
+	// The makefiles run confined; what they say goes to a directory that they may write to.
 	box, vars, done, err := t.scratch(t.Dir)
 	if err != nil {
 		return nil, err
@@ -169,6 +171,7 @@ func (t *Tree) recordEnvironment(ctx context.Context, flags string) (*environmen
 	if box != nil {
 		box.write = append(box.write, tmp)
 	}
+
 	out := filepath.Join(tmp, "env", "all")
 	argv := append([]string{"make", "-rR", "--no-print-directory", "-f", mk}, t.vars(flags)...)
 	argv = append(argv, vars...)
@@ -180,6 +183,7 @@ func (t *Tree) recordEnvironment(ctx context.Context, flags string) (*environmen
 	if err != nil {
 		return nil, err
 	}
+
 	env := &environment{Flags: flags, Lists: map[string]string{}}
 	if env.Vars, err = t.readEnvironment(out); err != nil {
 		return nil, err

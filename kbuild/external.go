@@ -144,6 +144,7 @@ func copyTree(from, to string, above []string) error {
 		case leftover(file):
 			return nil
 		}
+
 		data, err := os.ReadFile(file)
 		if err != nil {
 			return err
@@ -312,6 +313,9 @@ func (x *External) members() (map[string][]string, error) {
 			return err
 		}
 		module := strings.ReplaceAll(strings.TrimSuffix(path.Base(rel), ".mod"), "-", "_")
+
+		// A module's .mod file lists its objects, absolute or relative to M= by the kernel's
+		// version.
 		for _, field := range strings.Fields(string(data)) {
 			if !strings.HasSuffix(field, ".o") {
 				continue
@@ -346,6 +350,8 @@ func (x *External) collect(obj, label string) (*Built, error) {
 	if cmd.Source == "" {
 		return nil, nil
 	}
+
+	// An absolute name leads to the original, which is not what is built here.
 	for _, dep := range cmd.Deps {
 		if strings.HasPrefix(dep, x.source+"/") {
 			return nil, absoluteInclude(obj, dep)
@@ -357,6 +363,8 @@ func (x *External) collect(obj, label string) (*Built, error) {
 	if err := x.checkOutside(obj, cmd.Deps); err != nil {
 		return nil, err
 	}
+
+	// Kept apart from the tree, which the next build overwrites.
 	kept := filepath.Join(x.base, label, obj)
 	if err := os.MkdirAll(filepath.Dir(kept), 0o755); err != nil {
 		return nil, fmt.Errorf("keep %s: %w", obj, err)

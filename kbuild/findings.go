@@ -60,6 +60,7 @@ func (a *Affected) Select() *Selection {
 func (s *Selection) file(changed *ChangedFile) {
 	note := func(why string) { s.Notes = append(s.Notes, changed.Path+": "+why) }
 	unread := !changed.Used && len(changed.Readers) == 0
+
 	switch changed.Class {
 	case ClassInclude:
 		s.Headers = true

@@ -103,6 +103,9 @@ func (w *Work) TargetText(ctx context.Context, object string) (*OtherText, error
 	if err != nil {
 		return nil, fmt.Errorf("preprocess %s: %w", object, err)
 	}
+
+	// The target's headers go to a directory that is looked into first. What the patch changes is
+	// left as the patch has it.
 	out := &OtherText{}
 	dir := filepath.Join(w.base, "target")
 	put := map[string]bool{}

@@ -75,6 +75,8 @@ func scanIncludes(text []byte) []include {
 			continue
 		}
 		line = bytes.TrimLeft(line[1:], " \t")
+
+		// Trace headers name the file that is included in a define.
 		switch {
 		case bytes.HasPrefix(line, []byte("include")):
 			line = bytes.TrimPrefix(line[len("include"):], []byte("_next"))
@@ -260,6 +262,8 @@ type rootSource struct {
 func rootSources(dir, arch string, files []string, db *ownerDB, generators []string) []rootSource {
 	var out []rootSource
 	seen := map[string]bool{}
+
+	// Objects that the Kbuild files list; those of neither vmlinux nor a module are special.
 	for obj, f := range db.Objects {
 		src := db.source(dir, obj)
 		if (path.Ext(src) == ".c" || path.Ext(src) == ".S") && exists(filepath.Join(dir, src)) {
@@ -267,12 +271,16 @@ func rootSources(dir, arch string, files []string, db *ownerDB, generators []str
 			seen[src] = true
 		}
 	}
+
 	for _, src := range generators {
 		if exists(filepath.Join(dir, src)) && !seen[src] {
 			out = append(out, rootSource{strings.TrimSuffix(src, ".c") + ".s", src, true})
 			seen[src] = true
 		}
 	}
+
+	// Linker scripts, and sources of drivers and the architecture that are compiled in a special
+	// place.
 	for _, file := range files {
 		if strings.HasSuffix(file, ".lds.S") && slices.Contains(db.Dirs, path.Dir(file)) {
 			out = append(out, rootSource{strings.TrimSuffix(file, ".S"), file, true})
@@ -284,6 +292,7 @@ func rootSources(dir, arch string, files []string, db *ownerDB, generators []str
 			out = append(out, rootSource{strings.TrimSuffix(file, ext) + ".o", file, true})
 		}
 	}
+
 	slices.SortFunc(out, func(a, b rootSource) int { return strings.Compare(a.object+a.source, b.object+b.source) })
 	return out
 }
@@ -304,6 +313,9 @@ func scanTree(ctx context.Context, dir, arch string, files []string, roots []roo
 		}
 		return node
 	}
+
+	// The roots come first, so that their indices tell them: compilers are given the implicit
+	// headers with these only.
 	for _, r := range roots {
 		graph.Roots = append(graph.Roots, rootFile{Object: r.object, File: add(r.source), Special: r.special})
 	}
@@ -313,44 +325,16 @@ func scanTree(ctx context.Context, dir, arch string, files []string, roots []roo
 			add(f)
 		}
 	}
+
 	for len(level) > 0 {
 		now := level
 		level = nil
-		found := make([][]string, len(now))
-		texts := make([][]string, len(now))
-		grp, ctx := errgroup.WithContext(ctx)
-		grp.SetLimit(2 * max(1, jobs))
-		var mu sync.Mutex
-		next := 0
-		for range 2 * max(1, jobs) {
-			grp.Go(func() error {
-				for ctx.Err() == nil {
-					mu.Lock()
-					lo := next
-					next = min(next+64, len(now))
-					hi := next
-					mu.Unlock()
-					if lo == hi {
-						return nil
-					}
-					for at := lo; at < hi; at++ {
-						name := graph.Files[now[at]]
-						data, err := os.ReadFile(filepath.Join(dir, name))
-						if err != nil {
-							return err
-						}
-						for _, inc := range scanIncludes(data) {
-							texts[at] = append(texts[at], inc.name)
-							found[at] = append(found[at], search.resolve(name, inc)...)
-						}
-					}
-				}
-				return context.Cause(ctx)
-			})
-		}
-		if err := grp.Wait(); err != nil {
+		found, texts, err := scanLevel(ctx, dir, graph, now, search, jobs)
+		if err != nil {
 			return nil, err
 		}
+
+		// In the order of the level, whatever order the files were read in.
 		for at, file := range now {
 			var edges []int32
 			for _, f := range found[at] {
@@ -373,6 +357,45 @@ func scanTree(ctx context.Context, dir, arch string, files []string, roots []roo
 		}
 	}
 	return graph, nil
+}
+
+// scanLevel reads the files of one level of the graph, which it does not change: for each, the
+// files that its include lines can mean and the names in them, in the order of the level.
+func scanLevel(ctx context.Context, dir string, graph *includeGraph, level []int32, search *includeResolver,
+	jobs int) (found, texts [][]string, err error) {
+	found = make([][]string, len(level))
+	texts = make([][]string, len(level))
+	grp, ctx := errgroup.WithContext(ctx)
+	grp.SetLimit(2 * max(1, jobs))
+	var mu sync.Mutex
+	next := 0
+	for range 2 * max(1, jobs) {
+		grp.Go(func() error {
+			for ctx.Err() == nil {
+				mu.Lock()
+				lo := next
+				next = min(next+64, len(level))
+				hi := next
+				mu.Unlock()
+				if lo == hi {
+					return nil
+				}
+				for at := lo; at < hi; at++ {
+					name := graph.Files[level[at]]
+					data, err := os.ReadFile(filepath.Join(dir, name))
+					if err != nil {
+						return err
+					}
+					for _, inc := range scanIncludes(data) {
+						texts[at] = append(texts[at], inc.name)
+						found[at] = append(found[at], search.resolve(name, inc)...)
+					}
+				}
+			}
+			return context.Cause(ctx)
+		})
+	}
+	return found, texts, grp.Wait()
 }
 
 // link derives the maps that are not stored.
@@ -406,6 +429,9 @@ func (g *includeGraph) dependents(files []string) map[int32]bool {
 			todo = append(todo, i)
 		}
 	}
+
+	// A file that is nowhere in the graph may still be named by an include line that could not be
+	// resolved, so its name is compared with their text.
 	for _, file := range files {
 		if i, ok := g.index[file]; ok {
 			visit(i)
@@ -423,6 +449,7 @@ func (g *includeGraph) dependents(files []string) map[int32]bool {
 			}
 		}
 	}
+
 	for len(todo) > 0 {
 		i := todo[len(todo)-1]
 		todo = todo[:len(todo)-1]

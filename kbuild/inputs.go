@@ -310,6 +310,8 @@ func (x *inputIndex) candidates(ctx context.Context, file string) ([]*makeRules,
 	base := path.Base(file)
 	var dirs []string
 	nearest := ""
+
+	// Makefiles that name the file, and the one that is nearest: a pattern rule names no file.
 	for _, d := range x.dirs {
 		if d != "scripts" && containsWord(x.text[d], base) {
 			dirs = append(dirs, d)
@@ -326,6 +328,8 @@ func (x *inputIndex) candidates(ctx context.Context, file string) ([]*makeRules,
 	}
 	slices.Sort(dirs)
 	dirs = slices.Compact(dirs)
+
+	// make reads each directory's makefiles once; several are read at a time.
 	out := make([]*makeRules, len(dirs))
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(max(1, x.t.jobs))

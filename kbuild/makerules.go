@@ -60,6 +60,9 @@ func parseRules(dir, text string) *makeRules {
 	rules := &makeRules{dir: dir, vars: map[string]string{}}
 	inRules, skip := false, false
 	var current *makeRule
+
+	// make -p prints the variables first, then the rules, each with its place and recipe in lines
+	// that follow it.
 	for line := range strings.Lines(text) {
 		line = strings.TrimRight(line, "\n")
 		switch {

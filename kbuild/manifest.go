@@ -48,6 +48,8 @@ func (t *Tree) listTree(source map[string]bool) (*manifest, error) {
 		if strings.Contains(rel, "\n") {
 			return fmt.Errorf("file name %q holds a line break", rel)
 		}
+
+		// Hard links suffice for what nothing writes in place: the source, and empty files.
 		switch {
 		case item.IsDir():
 			listing.dirs = append(listing.dirs, rel)
@@ -82,6 +84,9 @@ func (m *manifest) prune(arch string, visited, read []string) *manifest {
 			keep[dir] = true
 		}
 	}
+
+	// Directories that kbuild visits, that hold what is read or copied, and those of headers and
+	// programs, with all above them.
 	for _, d := range visited {
 		add(path.Clean(d))
 	}
@@ -95,6 +100,8 @@ func (m *manifest) prune(arch string, visited, read []string) *manifest {
 			}
 		}
 	}
+
+	// Of a pruned directory the topmost counts: it becomes one link.
 	out := &manifest{copies: m.copies, symlinks: m.symlinks}
 	for _, d := range m.dirs {
 		switch {
@@ -182,6 +189,7 @@ func (m *manifest) replicate(ctx context.Context, src, dst string, jobs int, sha
 			return err
 		}
 	}
+
 	err := eachChunk(ctx, m.links, jobs, func(rel string) error { return shareFile(src+"/"+rel, dst+"/"+rel, share) },
 		nil)
 	if err != nil {
@@ -197,6 +205,7 @@ func (m *manifest) replicate(ctx context.Context, src, dst string, jobs int, sha
 	if err != nil {
 		return err
 	}
+
 	for _, rel := range m.symlinks {
 		target, err := os.Readlink(src + "/" + rel)
 		if err != nil {
@@ -206,6 +215,7 @@ func (m *manifest) replicate(ctx context.Context, src, dst string, jobs int, sha
 			return err
 		}
 	}
+
 	for _, rel := range m.pruned {
 		if err := os.Symlink(src+"/"+rel, dst+"/"+rel); err != nil {
 			return err

@@ -20,6 +20,8 @@ func (t *Tree) Mention(ctx context.Context, name string) (string, error) {
 	if err != nil {
 		return "", err
 	}
+
+	// Where most such names come from is looked at first.
 	first := []string{"include/asm-generic/vmlinux.lds.h", "arch/" + t.Arch + "/kernel/vmlinux.lds.S",
 		"scripts/kallsyms.c"}
 	for _, f := range first {
@@ -27,6 +29,7 @@ func (t *Tree) Mention(ctx context.Context, name string) (string, error) {
 			return f, nil
 		}
 	}
+
 	var mu sync.Mutex
 	var found []string
 	group, ctx := errgroup.WithContext(ctx)

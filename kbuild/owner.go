@@ -321,6 +321,8 @@ func (t *Tree) walk(ctx context.Context, env *environment, dir, root string) (ma
 	if err != nil {
 		return nil, err
 	}
+
+	// What the makefiles say is written beside the tree that they are read in.
 	place := t.base
 	if dir != t.Dir {
 		place = filepath.Dir(dir)
@@ -330,6 +332,7 @@ func (t *Tree) walk(ctx context.Context, env *environment, dir, root string) (ma
 		return nil, err
 	}
 	defer os.RemoveAll(out)
+
 	argv := []string{"make", "-rR", "--no-print-directory", fmt.Sprintf("-j%d", t.jobs+1), "-f", mk, "obj=" + root,
 		"need-builtin=1", "need-modorder=1"}
 	box, vars, done, err := t.scratch(dir)
@@ -337,6 +340,7 @@ func (t *Tree) walk(ctx context.Context, env *environment, dir, root string) (ma
 		return nil, fmt.Errorf("evaluate Kbuild files: %w", err)
 	}
 	defer done()
+
 	argv = append(append(append(argv, t.vars(env.Flags)...), vars...), "klpforge-walk")
 	_, err = command{
 		name: "make (evaluate " + root + ")", dir: dir, logs: t.logs(), argv: argv, box: box,
@@ -367,6 +371,7 @@ func readDirFacts(out string) (map[string]*dirFacts, error) {
 		if err != nil {
 			return nil, err
 		}
+
 		dir := &dirFacts{lists: map[string][]string{}, parts: map[string][]string{}}
 		lines := bufio.NewScanner(file)
 		lines.Buffer(nil, 8<<20)
@@ -382,6 +387,7 @@ func readDirFacts(out string) (map[string]*dirFacts, error) {
 				dir.lists[fields[0]] = append(dir.lists[fields[0]], fields[1:]...)
 			}
 		}
+
 		err = lines.Err()
 		file.Close()
 		if err != nil {

@@ -119,6 +119,9 @@ func Prepare(ctx context.Context, opts PrepareOptions) (*Tree, error) {
 	if err != nil {
 		return nil, err
 	}
+
+	// Without the lock first: a tree that is complete needs none. With it again, as another run
+	// may have finished the tree meanwhile.
 	tree, why := prep.load(ctx)
 	if why == nil {
 		return tree, nil
@@ -141,6 +144,7 @@ func Prepare(ctx context.Context, opts PrepareOptions) (*Tree, error) {
 			return nil, fmt.Errorf("prepare kernel %s: %w", opts.Release, err)
 		}
 	}
+
 	if err := prep.build(ctx); err != nil {
 		prep.discard()
 		return nil, fmt.Errorf("prepare kernel %s: %w", opts.Release, err)
@@ -286,6 +290,8 @@ func (p *preparation) makeKey(ctx context.Context) error {
 			return fmt.Errorf("hash Module.symvers: %w", err)
 		}
 	}
+
+	// Each value with its length, so that no two lists of them read the same.
 	hash := sha256.New()
 	for _, s := range []string{formatVersion, id, p.config.hash, symvers, tools, p.CC, strings.Join(p.vars, " "),
 		p.KCFLAGS, strings.Join(p.recorded.Flags, " "), p.seed, p.Release, p.Arch} {
@@ -294,6 +300,7 @@ func (p *preparation) makeKey(ctx context.Context) error {
 	for _, dir := range p.Headers {
 		fmt.Fprintf(hash, "headers %s\n", dir)
 	}
+
 	p.key = hex.EncodeToString(hash.Sum(nil))[:16]
 	if p.Release != "" {
 		p.key = sanitize(p.Release) + "-" + p.key
@@ -366,6 +373,7 @@ func (p *preparation) build(ctx context.Context) error {
 	if err := os.MkdirAll(p.tree, 0o755); err != nil {
 		return fmt.Errorf("create tree: %w", err)
 	}
+
 	sourceFiles := map[string]bool{}
 	steps := []struct {
 		name string
@@ -449,11 +457,14 @@ func (p *preparation) finish(ctx context.Context, sourceFiles map[string]bool) e
 	if err := p.stage("check tree", func() error { return p.checkRelease() }); err != nil {
 		return err
 	}
+
 	meta := treeMeta{
 		Release: p.Release, Version: p.version, Arch: p.Arch, CC: p.CC, HostCC: p.hostCC, Vars: p.vars,
 		Rust:      p.config.rust(),
 		CCVersion: p.ccText, Symvers: p.symvers != "", Stages: p.stages,
 	}
+
+	// How the tree differs from the target: none of it is an error here.
 	var err error
 	if meta.ConfigDiffs, err = p.config.compare(filepath.Join(p.tree, ".config")); err != nil {
 		return err
@@ -473,11 +484,14 @@ func (p *preparation) finish(ctx context.Context, sourceFiles map[string]bool) e
 		return err
 	}
 	meta.KCFLAGS, meta.Warnings = p.KCFLAGS, append(meta.Warnings, flags...)
+
 	if p.symvers != "" {
 		if err := copyFile(p.symvers, filepath.Join(p.tree, "Module.symvers"), 0o644); err != nil {
 			return fmt.Errorf("copy Module.symvers: %w", err)
 		}
 	}
+
+	// What every later run asks of the tree is read once, now.
 	tree := p.describe(meta)
 	tree.preparing = true
 	if err := p.stage("read kbuild", func() error {
@@ -488,6 +502,9 @@ func (p *preparation) finish(ctx context.Context, sourceFiles map[string]bool) e
 	if err := p.stage("read include lines", func() error { return tree.survey(ctx, sourceFiles) }); err != nil {
 		return err
 	}
+
+	// The seal comes last, of all that was written; meta.json after it says that the tree is
+	// complete.
 	if err := os.RemoveAll(filepath.Join(p.base, "tmp")); err != nil {
 		return err
 	}

@@ -81,6 +81,8 @@ func (w *Work) Thin(ctx context.Context, objects []string) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
+
+	// An object that cannot be preprocessed counts as different: the compiler says what is wrong.
 	differs := make([]bool, len(objects))
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(w.jobs)
@@ -104,6 +106,7 @@ func (w *Work) Thin(ctx context.Context, objects []string) ([]string, error) {
 	if err := group.Wait(); err != nil {
 		return nil, err
 	}
+
 	var out []string
 	for i, obj := range objects {
 		if differs[i] {
@@ -122,12 +125,14 @@ func (w *Work) preprocessPristine(ctx context.Context, objects []string, cmds ma
 	group.SetLimit(w.jobs)
 	for i, obj := range objects {
 		group.Go(func() error {
+			// The text of the prepared tree never changes, so its hash is kept.
 			memo := w.objectPath(w.objectKey(obj), ".pp")
 			kind := "preprocessed " + w.objectKey(obj)
 			if data, err := readSealed(w.tree.cache, memo, kind); err == nil {
 				hashes[i] = string(data)
 				return nil
 			}
+
 			hash, err := pristine.preprocess(ctx, obj, strings.ReplaceAll(cmds[obj], w.Dir, w.tree.Dir))
 			var ce *CompileError
 			if errors.As(err, &ce) {
@@ -159,11 +164,14 @@ func (w *Work) SymbolCRCs(ctx context.Context, object string) (map[string]uint32
 	if err != nil {
 		return nil, fmt.Errorf("compute symbol versions of %s: %w", object, err)
 	}
+
+	// As kbuild computes them (cmd_gensymtypes_c): genksyms on the preprocessed text.
 	text, err := command{name: "preprocess " + object, dir: w.Dir, env: baseEnv(), argv: argv, logs: w.tree.logs(),
 		box: w.tree.box(w.base)}.run(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("compute symbol versions of %s: %w", object, err)
 	}
+
 	genksyms := filepath.Join(w.Dir, "scripts/genksyms/genksyms")
 	if !exists(genksyms) {
 		return nil, fmt.Errorf("compute symbol versions of %s: the configuration has no CONFIG_MODVERSIONS", object)
@@ -175,6 +183,7 @@ func (w *Work) SymbolCRCs(ctx context.Context, object string) (map[string]uint32
 	if err != nil {
 		return nil, fmt.Errorf("compute symbol versions of %s: %w", object, err)
 	}
+
 	crcs := map[string]uint32{}
 	for line := range strings.Lines(string(out)) {
 		if strings.HasPrefix(line, "#SYMVER ") {
@@ -205,6 +214,8 @@ func (w *Work) checkGenerated(ctx context.Context) error {
 	if checked {
 		return nil
 	}
+
+	// Headers that the build generates, from constants that headers define: these may reach them.
 	headers := slices.DeleteFunc(changed, func(rel string) bool {
 		return !strings.HasSuffix(rel, ".h") && !slices.Contains(w.tree.generators(), rel)
 	})
@@ -221,6 +232,7 @@ func (w *Work) checkGenerated(ctx context.Context) error {
 			}
 		}
 	}
+
 	w.mu.Lock()
 	w.generated = true
 	w.mu.Unlock()

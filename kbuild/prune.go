@@ -122,6 +122,7 @@ func diskUsage(ctx context.Context, dir string) (int64, error) {
 	seen := map[[2]uint64]bool{}
 	var sum int64
 	err := filepath.WalkDir(dir, func(_ string, item fs.DirEntry, err error) error {
+		// Other runs may remove files meanwhile.
 		if err == nil {
 			err = ctx.Err()
 		}
@@ -138,6 +139,8 @@ func diskUsage(ctx context.Context, dir string) (int64, error) {
 		if err != nil {
 			return err
 		}
+
+		// A file with several links takes its blocks once.
 		st, ok := info.Sys().(*syscall.Stat_t)
 		if !ok {
 			sum += info.Size()

@@ -147,6 +147,9 @@ func (p *preparation) findFlags(ctx context.Context) ([]string, error) {
 	if len(p.recorded.Flags) == 0 {
 		return nil, nil
 	}
+
+	// One object's flags stand for all: what kbuild gives to the witness, it gives to every C
+	// file.
 	tree := p.describe(treeMeta{Release: p.Release, Arch: p.Arch, CC: p.CC, HostCC: p.hostCC, CCVersion: p.ccText,
 		Vars: p.vars, KCFLAGS: p.KCFLAGS})
 	tree.preparing = true
@@ -162,11 +165,14 @@ func (p *preparation) findFlags(ctx context.Context) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
+
 	theirs := slices.DeleteFunc(slices.Clone(p.recorded.Flags), linkTime.MatchString)
 	ours = slices.DeleteFunc(ours, linkTime.MatchString)
 	if more := subtract(theirs, ours); len(more) > 0 {
 		p.KCFLAGS = strings.TrimSpace(p.KCFLAGS + " " + strings.Join(more, " "))
 	}
+
+	// What only the makefiles give cannot be taken away by KCFLAGS.
 	var warnings []string
 	for _, f := range subtract(ours, theirs) {
 		warnings = append(warnings, fmt.Sprintf("compiler flags: %s was built without %s, which the makefiles give now",

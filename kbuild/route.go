@@ -83,6 +83,7 @@ func (db *ownerDB) chain(dir string) []string {
 // goal that fails leaves the others alone. db is nil before the tree is evaluated.
 func (t *Tree) makeGoals(ctx context.Context, env *environment, db *ownerDB, dir string, options,
 	goals []string) ([]byte, error) {
+	// Goals that the top makefile has no rule for go to the Makefile.build of their directory.
 	plain, routed := []string(nil), map[string][]string{}
 	for _, g := range goals {
 		if r := db.route(path.Clean(g)); r != nil {
@@ -92,6 +93,7 @@ func (t *Tree) makeGoals(ctx context.Context, env *environment, db *ownerDB, dir
 			plain = append(plain, g)
 		}
 	}
+
 	var commands []command
 	if len(plain) > 0 {
 		commands = append(commands, t.makePlain(env, dir, options, plain))
@@ -107,11 +109,14 @@ func (t *Tree) makeGoals(ctx context.Context, env *environment, db *ownerDB, dir
 			}
 		}
 	}
+
 	box, vars, done, err := t.scratch(dir)
 	if err != nil {
 		return nil, fmt.Errorf("run make: %w", err)
 	}
 	defer done()
+
+	// A failed command does not keep the others from running: with -k, each makes what it can.
 	var out []byte
 	var first error
 	for _, c := range commands {

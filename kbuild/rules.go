@@ -66,6 +66,7 @@ func ruleLines(text []byte) []ruleLine {
 	blocks, defines := 0, 0
 	lines := strings.Split(string(text), "\n")
 	for i := 0; i < len(lines); i++ {
+		// One line as make sees it: continued lines joined, without its comment.
 		first, line := i, lines[i]
 		for strings.HasSuffix(line, `\`) && i+1 < len(lines) {
 			i++
@@ -76,6 +77,8 @@ func ruleLines(text []byte) []ruleLine {
 			line = withoutComment(line)
 		}
 		line = strings.Join(strings.Fields(line), " ")
+
+		// Only a line outside conditionals, defines and recipes can be judged by itself.
 		switch {
 		case line == "":
 			continue
@@ -221,12 +224,17 @@ func assigns(lines []ruleLine, l listLine) bool {
 // subsequence.
 func differing(left, right []ruleLine) (gone, fresh []ruleLine) {
 	same := func(x, y ruleLine) bool { return x.text == y.text && x.plain == y.plain }
+
+	// Most edits leave both ends alone.
 	for len(left) > 0 && len(right) > 0 && same(left[0], right[0]) {
 		left, right = left[1:], right[1:]
 	}
 	for len(left) > 0 && len(right) > 0 && same(left[len(left)-1], right[len(right)-1]) {
 		left, right = left[:len(left)-1], right[:len(right)-1]
 	}
+
+	// length[i][j] is that of the longest common subsequence behind i and j; read from the front
+	// it tells what is gone and what is fresh.
 	length := make([][]int32, len(left)+1)
 	for i := range length {
 		length[i] = make([]int32, len(right)+1)
@@ -240,6 +248,7 @@ func differing(left, right []ruleLine) (gone, fresh []ruleLine) {
 			}
 		}
 	}
+
 	i, j := 0, 0
 	for i < len(left) || j < len(right) {
 		switch {

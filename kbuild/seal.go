@@ -130,10 +130,14 @@ func (t *Tree) seal(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+
+	// What work trees are made of goes to a file of its own.
 	used := map[string]bool{}
 	for _, e := range kept.entries() {
 		used[e.path] = true
 	}
+
+	// The right to write goes first: the mode that is recorded is the one that a file then has.
 	entries := all.entries()
 	index := make([]int, len(entries))
 	for i := range index {
@@ -160,6 +164,7 @@ func (t *Tree) seal(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+
 	var work, rest []sealEntry
 	for _, e := range entries {
 		if used[e.path] {
@@ -349,6 +354,8 @@ func (t *Tree) checkEntry(dir int, have *sealEntry) (touched bool, err error) {
 // checkEntries makes sure that directories whose time changed have the entries that
 // they had.
 func (t *Tree) checkEntries(entries []sealEntry, touched []int) error {
+	// A directory's time changes when something is added to it; what was removed or changed is
+	// seen at the entry itself.
 	var dirs []string
 	for _, i := range touched {
 		if entries[i].kind == 'd' {
@@ -358,6 +365,7 @@ func (t *Tree) checkEntries(entries []sealEntry, touched []int) error {
 	if len(dirs) == 0 {
 		return nil
 	}
+
 	all, err := t.allFiles()
 	if err != nil {
 		return err
@@ -366,6 +374,7 @@ func (t *Tree) checkEntries(entries []sealEntry, touched []int) error {
 	for _, e := range all.entries() {
 		known[e.path] = true
 	}
+
 	for _, dir := range dirs {
 		list, err := os.ReadDir(filepath.Join(t.Dir, dir))
 		if err != nil {

@@ -46,6 +46,7 @@ func shellWord(text string) (string, int, error) {
 	i := 0
 	for i < len(text) {
 		char := text[i]
+
 		switch {
 		case strings.IndexByte(" \t\n;&|<>", char) >= 0:
 			return out.String(), i, nil

@@ -46,6 +46,8 @@ func (p *preparation) supported() error {
 	var reasons []string
 	add := func(option, why string) { reasons = append(reasons, option+": "+why) }
 	values := p.config.values
+
+	// Every other option is of no use without this one, so it tells of those as well.
 	if values["CONFIG_LIVEPATCH"] != "y" {
 		why := "not set: the kernel has no livepatching, and nothing can be loaded into it. Configure it with " +
 			"CONFIG_LIVEPATCH"
@@ -56,11 +58,14 @@ func (p *preparation) supported() error {
 		}
 		add("CONFIG_LIVEPATCH", why)
 	}
+
 	for _, o := range refusedOptions {
 		if values[o.option] == "y" {
 			add(o.option, o.why)
 		}
 	}
+
+	// Some are refused only together with others, or up to a version.
 	if option := p.config.cfi(); option != "" && p.config.lto() != "" && p.config.olderThan(6, 1) {
 		add(option, "until v6.1 indirect calls go through tables that the linker makes of the whole kernel")
 	}
@@ -75,6 +80,7 @@ func (p *preparation) supported() error {
 		add("CONFIG_BASIC_MODVERSIONS", "not set, nor CONFIG_EXTENDED_MODVERSIONS: modules carry no versions, "+
 			"and the kernel, which has CONFIG_MODVERSIONS, loads none without")
 	}
+
 	if len(reasons) == 0 {
 		return nil
 	}

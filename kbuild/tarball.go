@@ -220,6 +220,7 @@ func (t tarball) read(ctx context.Context, reader *tar.Reader, dst string, writt
 		made[rel] = true
 		return os.MkdirAll(filepath.Join(dst, rel), 0o755)
 	}
+
 	for {
 		if err := ctx.Err(); err != nil {
 			return context.Cause(ctx)
@@ -234,6 +235,9 @@ func (t tarball) read(ctx context.Context, reader *tar.Reader, dst string, writt
 		if hdr.Typeflag == tar.TypeXGlobalHeader {
 			continue
 		}
+
+		// The archive holds one directory, whose name is of no interest; nothing may lie outside
+		// of it.
 		name := path.Clean(hdr.Name)
 		_, rel, nested := strings.Cut(name, "/")
 		if !nested {
@@ -245,6 +249,8 @@ func (t tarball) read(ctx context.Context, reader *tar.Reader, dst string, writt
 		if strings.HasPrefix(name, "/") || strings.HasPrefix(name, "../") || !filepath.IsLocal(rel) {
 			return fmt.Errorf("member %q: %w", hdr.Name, ErrUnsafePath)
 		}
+
+		// Links are made by the caller, after all files: a file must not be written through one.
 		switch hdr.Typeflag {
 		case tar.TypeDir:
 			if err := mkdir(rel); err != nil {

@@ -59,6 +59,7 @@ const witness = "init/main.o"
 // Without it, every file would be said to be built by nothing, and any patch to
 // change nothing.
 func (db *ownerDB) plausible(values map[string]string) error {
+	// What was found, against how many options ask for something to be built.
 	inVmlinux, modules := 0, map[string]bool{}
 	for _, f := range db.Objects {
 		if f.Vmlinux {
@@ -77,6 +78,7 @@ func (db *ownerDB) plausible(values map[string]string) error {
 			modular++
 		}
 	}
+
 	var why string
 	switch {
 	case !db.Objects[witness].Vmlinux:

@@ -78,6 +78,8 @@ func (w *Work) Varied(ctx context.Context, object string, isNew bool,
 		}
 		return nil
 	}
+
+	// The headers are put back whatever the compiler says.
 	if err := write(after); err != nil {
 		return nil, false, err
 	}

@@ -232,6 +232,8 @@ func (w *Work) followIncludes(rel string, data []byte) error {
 	if len(w.pruned) == 0 {
 		return nil
 	}
+
+	// Only names that the old text did not include can lead into a pruned directory.
 	known := map[string]bool{}
 	if old, err := w.root.ReadFile(rel); err == nil {
 		for _, inc := range scanIncludes(old) {
@@ -247,6 +249,7 @@ func (w *Work) followIncludes(rel string, data []byte) error {
 	if len(fresh) == 0 {
 		return nil
 	}
+
 	all, err := w.tree.allFiles()
 	if err != nil {
 		return err
