@@ -54,6 +54,8 @@ func acceptedFindings(opt *Options, series *patchset.Series, say *journal) (map[
 	if err != nil {
 		return nil, err
 	}
+
+	// The command line was there first: its reason counts.
 	for _, suppression := range comments {
 		if slices.Contains(unacceptable, suppression.ID) {
 			return nil, &PatchError{fmt.Errorf("%s: %s cannot be accepted, least of all by the patch", suppression.From,

@@ -101,6 +101,9 @@ func cutUnit(ctx context.Context, target *Target, change *change, objects *compi
 	for _, ch := range unit.Replace {
 		opt.Functions = append(opt.Functions, ch.Patched)
 	}
+
+	// What nothing in the patch replaces must be asked for: new functions and data that others
+	// use, and callbacks.
 	newFuncs, newData := keepNew(&opt, unit, unit.Diff.Functions, provided), keepNew(&opt, unit, unit.Diff.Data,
 		provided)
 	for _, cb := range unit.Diff.Callbacks() {

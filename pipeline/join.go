@@ -84,6 +84,8 @@ const maxCandidates = 8
 // define it, compiled. It is nil when none has the caller at the shipped place, or that
 // is not certain.
 func (h *homes) find(ctx context.Context, caller join.Caller, brought []*analyze.Unit) (*analyze.Unit, error) {
+	// What is compiled already is asked first: the changed units, then those that stayed as they
+	// were.
 	for _, u := range brought {
 		if _, ok := join.Holds(u, caller); ok {
 			return u, nil
@@ -105,6 +107,7 @@ func (h *homes) find(ctx context.Context, caller join.Caller, brought []*analyze
 		return nil, nil
 	}
 
+	// Then every file that may define it: several can have a static function of that name.
 	names, err := h.tree.Defining(caller.Name, caller.Owner, maxCandidates)
 	if err != nil || len(names) == 0 {
 		return nil, err

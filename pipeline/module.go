@@ -104,16 +104,19 @@ func linkModule(ctx context.Context, opt *Options, target *Target, tree *kbuild.
 	}
 	defer func() { os.RemoveAll(private); unlock() }()
 	dir := filepath.Join(private, "module")
+
 	manifest, err := generate.Emit(dir, in)
 	if err != nil {
 		return nil, err
 	}
+	// The same sources once more where the user wants to keep them; the build goes on in its own.
 	if opt.Emit != "" {
 		if _, err := generate.Emit(opt.Emit, in); err != nil {
 			return nil, fmt.Errorf("keep the generated sources: %w", err)
 		}
 		say.res.Emitted = opt.Emit
 	}
+
 	if err := kbuild.BuildModule(ctx, kbuild.ModuleOptions{Tree: tree, Dir: dir, Jobs: opt.Jobs}); err != nil {
 		return nil, err
 	}
@@ -121,6 +124,8 @@ func linkModule(ctx context.Context, opt *Options, target *Target, tree *kbuild.
 	if err != nil {
 		return nil, err
 	}
+
+	// What no C source can say is left to do: livepatch relocations and symbols.
 	module, err := generate.PostLink(linked, manifest)
 	if err != nil {
 		return nil, fmt.Errorf("finish module: %w", err)
