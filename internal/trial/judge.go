@@ -53,6 +53,8 @@ func (e *BootError) Error() string { return "the kernel does not boot in the VM:
 func Run(ctx context.Context, opts Options) (*Report, error) {
 	var modules names
 	var err error
+
+	// The modules' names say which steps are theirs.
 	if modules.module, err = vm.ModuleName(opts.Module); err != nil {
 		return nil, err
 	}
@@ -65,10 +67,13 @@ func Run(ctx context.Context, opts Options) (*Report, error) {
 				modules.module)
 		}
 	}
+
 	report := &Report{Schema: Schema, Module: opts.Module, Release: opts.VM.Release}
 	if opts.RootFS != "" {
 		opts.VM.Disks = append(opts.VM.Disks, vm.Disk{Path: opts.RootFS, Snapshot: true})
 	}
+
+	// Without the livepatch first: only there the reproducer must still show the fault.
 	if opts.Reproducer != "" {
 		res, err := boot(ctx, &opts, report, opts.without())
 		if err != nil {
@@ -81,6 +86,7 @@ func Run(ctx context.Context, opts Options) (*Report, error) {
 		return report, err
 	}
 	report.with(&opts, res)
+
 	report.Passed = true
 	for i := range report.Checks {
 		report.Passed = report.Passed && report.Checks[i].Outcome != Failed
@@ -181,6 +187,7 @@ func lines(out string) []string {
 
 // with judges the boot with the livepatch.
 func (r *Report) with(opts *Options, res *vm.Result) {
+	// Each group of steps is one check; those that only prepare are none.
 	for _, results := range groups(res.Steps) {
 		label, second := strings.CutSuffix(results[0].Label, again)
 		module, isModule := strings.CutPrefix(label, stepModule)
@@ -198,12 +205,16 @@ func (r *Report) with(opts *Options, res *vm.Result) {
 			r.add(plain(results))
 		}
 	}
+
+	// With a reproducer, its own result after the livepatch is the last check.
 	if opts.Reproducer != "" {
 		if c, ok := after(res); ok {
 			r.add(c)
 			return
 		}
 	}
+
+	// A guest that did not come to its end failed in the step that was open.
 	if !res.Done {
 		_, op, at := res.OpenStep()
 		why, detail := died(res, at)
@@ -267,9 +278,12 @@ func transition(opts *Options, g []guest.StepResult) Check {
 	check := plain(g)
 	result := &g[0]
 	check.Holders = result.Holders
+
 	if result.Errno == "ETIMEDOUT" {
 		check.Text = fmt.Sprintf("it did not end within %v", opts.wait())
 	}
+
+	// Who held the transition up, and in which patched function it sat.
 	for i := range result.Holders {
 		holder := &result.Holders[i]
 		kind := ""

@@ -25,6 +25,8 @@ func (r *Report) Print(out io.Writer) error {
 			fmt.Fprintf(&text, "  %s", check.Text)
 		}
 		text.WriteString("\n")
+
+		// Details are for what failed or cannot be shown, and for who held a transition up.
 		if check.Outcome == Passed && len(check.Holders) == 0 {
 			continue
 		}
@@ -36,6 +38,7 @@ func (r *Report) Print(out io.Writer) error {
 			fmt.Fprintf(&text, "      | %s\n", l)
 		}
 	}
+
 	verdict := "it passed"
 	if !r.Passed {
 		verdict = "it failed"
@@ -91,6 +94,8 @@ func (r *Report) PrintJUnit(out io.Writer) error {
 		Skipped: r.count(Unknown)}
 	total := int64(0)
 	seconds := func(ms int64) string { return fmt.Sprintf("%.3f", float64(ms)/1000) }
+
+	// JUnit has no third outcome: what could not be shown is a test that was skipped.
 	for i := range r.Checks {
 		c := &r.Checks[i]
 		total += c.Millis
@@ -104,6 +109,7 @@ func (r *Report) PrintJUnit(out io.Writer) error {
 		}
 		suite.Cases = append(suite.Cases, jc)
 	}
+
 	suite.Time = seconds(total)
 	if r.Console != "" {
 		suite.Console = &junitText{r.Console}
