@@ -21,13 +21,13 @@ func (f *Field) Inner() string { return f.inner }
 // memberAt finds the innermost member at an offset in bytes.
 func memberAt(typ btf.Type, off int64) (Field, bool) {
 	field := Field{}
-	switch union := typ.(type) {
+	switch under := typ.(type) {
 	case *btf.Struct:
-		field.Owner = union.Name
+		field.Owner = under.Name
 	case *btf.Union:
-		field.Owner = union.Name
+		field.Owner = under.Name
 	case *btf.Pointer: // a pointer to a pointer
-		return Field{Owner: "", Type: union}, off == 0
+		return Field{Owner: "", Type: under}, off == 0
 	default:
 		return field, false
 	}

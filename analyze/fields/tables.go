@@ -51,22 +51,23 @@ func (t *Tables) add(offset int, typ btf.Type, base int64, inner string, depth i
 		return false
 	}
 	var members []btf.Member
-	switch union := typ.(type) {
+	switch under := typ.(type) {
 	case *btf.Struct:
-		members = union.Members
+		members = under.Members
 	case *btf.Union:
-		members = union.Members
+		members = under.Members
 	case *btf.Array:
-		size, err := btf.Sizeof(union.Type)
-		if err != nil || union.Nelems > 64 {
+		size, err := btf.Sizeof(under.Type)
+		if err != nil || under.Nelems > 64 {
 			return false
 		}
 		some := false
-		for i := range int64(union.Nelems) {
-			some = t.element(offset, union.Type, base+i*int64(size), inner, depth) || some
+		for i := range int64(under.Nelems) {
+			some = t.element(offset, under.Type, base+i*int64(size), inner, depth) || some
 		}
 		return some
 	}
+
 	if name := structName(typ); name != "" {
 		inner = name
 	}

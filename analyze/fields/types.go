@@ -51,19 +51,19 @@ func newTypes(spec *btf.Spec) (*Types, error) {
 		if err != nil {
 			return nil, err
 		}
-		switch fn := typ.(type) {
+		switch named := typ.(type) {
 		case *btf.Func:
-			proto, ok := fn.Type.(*btf.FuncProto)
+			proto, ok := named.Type.(*btf.FuncProto)
 			if !ok {
 				continue
 			}
-			if old, seen := types.protos[fn.Name]; seen && (old == nil || Signature(old) != Signature(proto)) {
+			if old, seen := types.protos[named.Name]; seen && (old == nil || Signature(old) != Signature(proto)) {
 				proto = nil
 			}
-			types.protos[fn.Name] = proto
+			types.protos[named.Name] = proto
 		case *btf.Struct:
-			if fn.Name == "task_struct" && types.task == nil {
-				types.task = fn
+			if named.Name == "task_struct" && types.task == nil {
+				types.task = named
 			}
 		}
 	}
@@ -93,19 +93,19 @@ func Signature(p *btf.FuncProto) string {
 func key(typ btf.Type) string {
 	text := ""
 	for range 8 {
-		switch ptr := btf.UnderlyingType(typ).(type) {
+		switch under := btf.UnderlyingType(typ).(type) {
 		case *btf.Pointer:
 			text += "*"
-			typ = ptr.Target
+			typ = under.Target
 			continue
 		case *btf.Struct:
-			return text + "struct " + ptr.Name
+			return text + "struct " + under.Name
 		case *btf.Union:
-			return text + "union " + ptr.Name
+			return text + "union " + under.Name
 		case *btf.Fwd:
-			return text + "struct " + ptr.Name
+			return text + "struct " + under.Name
 		case *btf.Int:
-			return text + ptr.Name
+			return text + under.Name
 		case *btf.Enum:
 			return text + "unsigned int" // enums convert silently
 		case *btf.FuncProto:
@@ -113,7 +113,7 @@ func key(typ btf.Type) string {
 		case *btf.Void:
 			return text + "void"
 		default:
-			return text + ptr.TypeName()
+			return text + under.TypeName()
 		}
 	}
 	return text

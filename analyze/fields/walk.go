@@ -43,6 +43,7 @@ func WalkCode(mod *model.Model, t *Types, id model.FuncID, code [][]machine.Inst
 	if len(blocks) == 0 {
 		return
 	}
+
 	walk := &walker{m: mod, t: t, targets: map[uint64]string{}}
 	calls := mod.Calls(id)
 	for i := range calls {
@@ -62,6 +63,7 @@ func WalkCode(mod *model.Model, t *Types, id model.FuncID, code [][]machine.Inst
 		},
 	})
 
+	// With what holds at the start of each block settled, every instruction is visited once.
 	for block := range blocks {
 		cur := result.In[block]
 		if cur == nil || !result.Complete {
@@ -277,6 +279,7 @@ func (s *state) overwrite(access machine.Access) {
 
 // result is what an instruction on whole registers leaves in its first operand.
 func (w *walker) result(cur *state, in *machine.Inst, dst machine.Num) value {
+	// Only what keeps a pointer to an object a pointer to it is followed.
 	from := &in.Args[1]
 	switch in.Op {
 	case machine.Move:

@@ -86,9 +86,12 @@ func (b *BTF) Types(name string) ([]Type, error) {
 	if err != nil {
 		return nil, err
 	}
+
+	// Of one name there may be several: a structure and an enum, or definitions of different
+	// files.
 	var out []Type
 	for _, typ := range found {
-		switch member := typ.(type) {
+		switch typed := typ.(type) {
 		case *btf.Struct:
 			if kind != "struct" {
 				continue
@@ -98,14 +101,14 @@ func (b *BTF) Types(name string) ([]Type, error) {
 				continue
 			}
 		case *btf.Enum:
-			if kind != "enum" || len(member.Values) == 0 {
+			if kind != "enum" || len(typed.Values) == 0 {
 				continue
 			}
 		case *btf.Typedef:
 			if kind != "" {
 				continue
 			}
-			typ = member.Type
+			typ = typed.Type
 		default:
 			continue
 		}

@@ -178,6 +178,8 @@ func (u *unitReader) function(in *dwarf.Reader, entry *dwarf.Entry, fn Func) err
 	if fn.Return, err = shape(entry); err != nil {
 		return err
 	}
+
+	// Children that are no parameters are local variables and blocks.
 	for entry.Children {
 		child, err := in.Next()
 		if err != nil {

@@ -12,30 +12,33 @@ func btfShape(typ btf.Type, depth int) string {
 	if depth > maxDepth {
 		return "?"
 	}
+
+	// Qualifiers do not change a layout; the name of a typedef counts for a structure without a
+	// tag.
 	typedef := ""
 	for {
-		switch enum := typ.(type) {
+		switch under := typ.(type) {
 		case *btf.Typedef:
-			typ, typedef = enum.Type, enum.Name
+			typ, typedef = under.Type, under.Name
 			continue
 		case *btf.Const:
-			typ = enum.Type
+			typ = under.Type
 			continue
 		case *btf.Volatile:
-			typ = enum.Type
+			typ = under.Type
 			continue
 		case *btf.Restrict:
-			typ = enum.Type
+			typ = under.Type
 			continue
 		case *btf.TypeTag:
-			typ = enum.Type
+			typ = under.Type
 			continue
 		case nil, *btf.Void:
 			return "void"
 		case *btf.Pointer:
-			return "*" + btfShape(enum.Target, depth+1)
+			return "*" + btfShape(under.Target, depth+1)
 		case *btf.Array:
-			count, elem := int64(enum.Nelems), enum.Type
+			count, elem := int64(under.Nelems), under.Type
 			for {
 				inner, ok := btf.UnderlyingType(elem).(*btf.Array)
 				if !ok {
@@ -45,25 +48,25 @@ func btfShape(typ btf.Type, depth int) string {
 			}
 			return fmt.Sprintf("[%d]%s", count, btfShape(elem, depth+1))
 		case *btf.FuncProto:
-			return btfShape(enum.Return, depth+1) + "(" + strings.Join(btfParams(enum, depth), ", ") + ")"
+			return btfShape(under.Return, depth+1) + "(" + strings.Join(btfParams(under, depth), ", ") + ")"
 		case *btf.Struct:
-			return btfNamed("struct", enum.Name, typedef, enum, depth)
+			return btfNamed("struct", under.Name, typedef, under, depth)
 		case *btf.Union:
-			return btfNamed("union", enum.Name, typedef, enum, depth)
+			return btfNamed("union", under.Name, typedef, under, depth)
 		case *btf.Fwd:
-			return enum.Kind.String() + " " + enum.Name
+			return under.Kind.String() + " " + under.Name
 		case *btf.Enum:
-			if enum.Name == "" {
-				return fmt.Sprintf("enum:%d", enum.Size)
+			if under.Name == "" {
+				return fmt.Sprintf("enum:%d", under.Size)
 			}
-			return "enum " + enum.Name
+			return "enum " + under.Name
 		case *btf.Float:
-			return fmt.Sprintf("f%d", enum.Size)
+			return fmt.Sprintf("f%d", under.Size)
 		case *btf.Int:
-			if enum.Encoding == btf.Bool {
-				return fmt.Sprintf("b%d", enum.Size)
+			if under.Encoding == btf.Bool {
+				return fmt.Sprintf("b%d", under.Size)
 			}
-			return integer(int64(enum.Size), enum.Encoding == btf.Signed)
+			return integer(int64(under.Size), under.Encoding == btf.Signed)
 		default:
 			return typ.TypeName()
 		}

@@ -19,23 +19,23 @@ func dwarfShape(typ dwarf.Type, refs *[]string, depth int) string {
 	}
 	typedef := ""
 	for {
-		switch x := typ.(type) {
+		switch under := typ.(type) {
 		case *dwarf.TypedefType:
-			typ, typedef = x.Type, x.Name
+			typ, typedef = under.Type, under.Name
 			if depth++; depth > maxDepth {
 				return "?"
 			}
 			continue
 		case *dwarf.QualType:
-			typ = x.Type
+			typ = under.Type
 			continue
 		case nil, *dwarf.VoidType, *dwarf.UnspecifiedType:
 			return "void"
 		case *dwarf.PtrType:
-			return "*" + dwarfShape(x.Type, refs, depth+1)
+			return "*" + dwarfShape(under.Type, refs, depth+1)
 		case *dwarf.ArrayType:
 			// BTF has one dimension: pahole multiplies them.
-			count, elem := max(x.Count, 0), x.Type
+			count, elem := max(under.Count, 0), under.Type
 			for {
 				inner, ok := dwarfBare(elem).(*dwarf.ArrayType)
 				if !ok {
@@ -46,47 +46,47 @@ func dwarfShape(typ dwarf.Type, refs *[]string, depth int) string {
 			return fmt.Sprintf("[%d]%s", count, dwarfShape(elem, refs, depth+1))
 		case *dwarf.FuncType:
 			var params []string
-			for _, p := range x.ParamType {
+			for _, p := range under.ParamType {
 				if _, ok := p.(*dwarf.DotDotDotType); ok {
 					params = append(params, "...")
 				} else {
 					params = append(params, dwarfShape(p, refs, depth+1))
 				}
 			}
-			return dwarfShape(x.ReturnType, refs, depth+1) + "(" + strings.Join(params, ", ") + ")"
+			return dwarfShape(under.ReturnType, refs, depth+1) + "(" + strings.Join(params, ", ") + ")"
 		case *dwarf.StructType:
 			name := typedef
-			if x.StructName != "" {
-				name = x.Kind + " " + x.StructName
+			if under.StructName != "" {
+				name = under.Kind + " " + under.StructName
 			}
 			if name == "" {
-				inner := &Type{Size: max(x.ByteSize, 0)}
-				inner.dwarfMembers(x, 0, "", depth+1)
+				inner := &Type{Size: max(under.ByteSize, 0)}
+				inner.dwarfMembers(under, 0, "", depth+1)
 				for i := range inner.Parts {
 					note(refs, inner.Parts[i].Refs...)
 				}
-				return inner.inline(x.Kind)
+				return inner.inline(under.Kind)
 			}
 			note(refs, name)
 			return name
 		case *dwarf.EnumType:
-			if x.EnumName == "" {
-				return fmt.Sprintf("enum:%d", x.ByteSize)
+			if under.EnumName == "" {
+				return fmt.Sprintf("enum:%d", under.ByteSize)
 			}
-			note(refs, "enum "+x.EnumName)
-			return "enum " + x.EnumName
+			note(refs, "enum "+under.EnumName)
+			return "enum " + under.EnumName
 		case *dwarf.BoolType:
-			return fmt.Sprintf("b%d", x.ByteSize)
+			return fmt.Sprintf("b%d", under.ByteSize)
 		case *dwarf.FloatType:
-			return fmt.Sprintf("f%d", x.ByteSize)
+			return fmt.Sprintf("f%d", under.ByteSize)
 		case *dwarf.IntType:
-			return integer(x.ByteSize, true)
+			return integer(under.ByteSize, true)
 		case *dwarf.CharType:
-			return integer(x.ByteSize, true)
+			return integer(under.ByteSize, true)
 		case *dwarf.UintType:
-			return integer(x.ByteSize, false)
+			return integer(under.ByteSize, false)
 		case *dwarf.UcharType:
-			return integer(x.ByteSize, false)
+			return integer(under.ByteSize, false)
 		default:
 			return fmt.Sprintf("%s:%d", typ.Common().Name, typ.Size())
 		}

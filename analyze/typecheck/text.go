@@ -38,6 +38,9 @@ func ReadText(text []byte) *Text {
 		}
 		cur, inBody = chunk{}, false
 	}
+
+	// A declaration ends with a semicolon outside of all brackets, or with the body of a
+	// function.
 	for tok := range words(text) {
 		if depth == 0 && parens == 0 && tok == ";" {
 			flush()
@@ -116,6 +119,8 @@ func (t *Text) add(piece chunk) {
 // names of pointers to functions. An attribute can follow any word: the last name with
 // one behind it counts when there is no other.
 func declared(head []string) []string {
+	// A name is declared if what may follow a declarator follows it, or if it is a pointer to a
+	// function in brackets; one before an attribute only if there is no other.
 	var out []string
 	attributed := ""
 	braces, parens := 0, 0

@@ -67,10 +67,13 @@ func Compare(here, there *Type) []Difference {
 	if here.Size != there.Size {
 		add("", "%s has %d bytes in @H, %d in @T", here.Name, here.Size, there.Size)
 	}
+
 	parts := map[string]*Part{}
 	for i := range there.Parts {
 		parts[there.Parts[i].Name] = &there.Parts[i]
 	}
+
+	// One difference a member, the one that explains the others.
 	for i := range here.Parts {
 		ours := &here.Parts[i]
 		name := here.Name + "." + ours.Name

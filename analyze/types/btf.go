@@ -43,6 +43,7 @@ func (b *BTF) Layouts(name string) ([]Layout, error) {
 			kind, tag = k, strings.TrimSpace(t)
 		}
 	}
+
 	found, err := b.spec.AnyTypesByName(tag)
 	if err != nil && !errors.Is(err, btf.ErrNotFound) {
 		return nil, fmt.Errorf("look up %s: %w", name, err)
@@ -50,19 +51,20 @@ func (b *BTF) Layouts(name string) ([]Layout, error) {
 	var out []Layout
 	for _, typ := range found {
 		full := ""
-		switch union := typ.(type) {
+		switch named := typ.(type) {
 		case *btf.Struct:
-			full = "struct " + union.Name
+			full = "struct " + named.Name
 		case *btf.Union:
-			full = "union " + union.Name
+			full = "union " + named.Name
 		case *btf.Typedef:
-			if n := structName(union.Type); n == "" && kind == "" {
-				full = union.Name
+			if n := structName(named.Type); n == "" && kind == "" {
+				full = named.Name
 			}
 		}
 		if full == "" || kind != "" && full != kind+" "+tag {
 			continue
 		}
+
 		layout := Layout{Name: full}
 		switch aggregate := btf.UnderlyingType(typ).(type) {
 		case *btf.Struct:
@@ -76,6 +78,7 @@ func (b *BTF) Layouts(name string) ([]Layout, error) {
 		}
 		out = append(out, layout)
 	}
+
 	if len(out) == 0 {
 		return nil, fmt.Errorf("look up %s: %w", name, ErrNoType)
 	}
@@ -85,6 +88,7 @@ func (b *BTF) Layouts(name string) ([]Layout, error) {
 
 func (l *Layout) add(members []btf.Member, base int64) {
 	for _, member := range members {
+		// Members of an anonymous structure count as the outer one's, as they do in C.
 		off := int64(member.Offset)
 		switch typ := btf.UnderlyingType(member.Type).(type) {
 		case *btf.Struct:
@@ -98,6 +102,7 @@ func (l *Layout) add(members []btf.Member, base int64) {
 				continue
 			}
 		}
+
 		size, err := btf.Sizeof(member.Type)
 		if err != nil {
 			size = 0
@@ -126,43 +131,44 @@ func structName(t btf.Type) string {
 
 // btfName writes a type as C does, without a declarator.
 func btfName(typ btf.Type) string {
+	// From the outside in: arrays are written behind, pointers and qualifiers around the rest.
 	suffix := ""
 	for range 64 {
-		switch qualified := typ.(type) {
+		switch under := typ.(type) {
 		case *btf.Typedef:
-			return qualified.Name + suffix
+			return under.Name + suffix
 		case *btf.Const:
-			return "const " + btfName(qualified.Type) + suffix
+			return "const " + btfName(under.Type) + suffix
 		case *btf.Volatile:
-			return "volatile " + btfName(qualified.Type) + suffix
+			return "volatile " + btfName(under.Type) + suffix
 		case *btf.Restrict:
-			typ = qualified.Type
+			typ = under.Type
 		case *btf.TypeTag:
-			typ = qualified.Type
+			typ = under.Type
 		case *btf.Array:
-			n := fmt.Sprintf("[%d]", qualified.Nelems)
+			n := fmt.Sprintf("[%d]", under.Nelems)
 			if suffix == "" {
 				n = " " + n
 			}
 			suffix += n
-			typ = qualified.Type
+			typ = under.Type
 		case *btf.Pointer:
-			if _, ok := qualified.Target.(*btf.FuncProto); ok {
+			if _, ok := under.Target.(*btf.FuncProto); ok {
 				return "function pointer" + suffix
 			}
-			inner := btfName(qualified.Target)
+			inner := btfName(under.Target)
 			if !strings.HasSuffix(inner, "*") {
 				inner += " "
 			}
 			return inner + "*" + suffix
 		case *btf.Struct:
-			return strings.TrimSpace("struct "+qualified.Name) + suffix
+			return strings.TrimSpace("struct "+under.Name) + suffix
 		case *btf.Union:
-			return strings.TrimSpace("union "+qualified.Name) + suffix
+			return strings.TrimSpace("union "+under.Name) + suffix
 		case *btf.Enum:
-			return strings.TrimSpace("enum "+qualified.Name) + suffix
+			return strings.TrimSpace("enum "+under.Name) + suffix
 		case *btf.Fwd:
-			return qualified.Kind.String() + " " + qualified.Name + suffix
+			return under.Kind.String() + " " + under.Name + suffix
 		case *btf.Void:
 			return "void" + suffix
 		default:

@@ -69,6 +69,8 @@ func openDWARF(elfFile *elfobj.File, base func(elfobj.SecID) uint64) (*dwarf.Dat
 	if err != nil {
 		return nil, fmt.Errorf("read debug information: %w", err)
 	}
+
+	// In an object file that is not linked, debug information refers to itself by relocations.
 	sections := map[string][]byte{}
 	for i := range elfFile.Sections {
 		section := &elfFile.Sections[i]
@@ -89,6 +91,7 @@ func openDWARF(elfFile *elfobj.File, base func(elfobj.SecID) uint64) (*dwarf.Dat
 		}
 		sections[name] = data
 	}
+
 	if sections["info"] == nil || sections["abbrev"] == nil {
 		return nil, ErrNoDebug
 	}
@@ -97,6 +100,8 @@ func openDWARF(elfFile *elfobj.File, base func(elfobj.SecID) uint64) (*dwarf.Dat
 	if err != nil {
 		return nil, fmt.Errorf("read debug information: %w", err)
 	}
+
+	// DWARF 5 has more sections.
 	for _, name := range []string{"addr", "line_str", "str_offsets", "rnglists", "loclists"} {
 		if sections[name] != nil {
 			if err := debug.AddSection(".debug_"+name, sections[name]); err != nil {
@@ -273,18 +278,18 @@ func bare(typ dwarf.Type) dwarf.Type {
 func refersTo(typ dwarf.Type) (name string, ptr bool) {
 	typedef := ""
 	for range 64 {
-		switch array := typ.(type) {
+		switch under := typ.(type) {
 		case *dwarf.TypedefType:
-			typ, typedef = array.Type, array.Name
+			typ, typedef = under.Type, under.Name
 		case *dwarf.QualType:
-			typ = array.Type
+			typ = under.Type
 		case *dwarf.ArrayType:
-			typ, typedef = array.Type, ""
+			typ, typedef = under.Type, ""
 		case *dwarf.PtrType:
-			typ, typedef, ptr = array.Type, "", true
+			typ, typedef, ptr = under.Type, "", true
 		case *dwarf.StructType:
-			if array.StructName != "" {
-				return array.Kind + " " + array.StructName, ptr
+			if under.StructName != "" {
+				return under.Kind + " " + under.StructName, ptr
 			}
 			return typedef, ptr
 		default:
@@ -296,44 +301,45 @@ func refersTo(typ dwarf.Type) (name string, ptr bool) {
 
 // cName writes a type as C does, without a declarator.
 func cName(typ dwarf.Type) string {
+	// From the outside in: arrays are written behind, pointers and qualifiers around the rest.
 	suffix := ""
 	for range 64 {
-		switch ptr := typ.(type) {
+		switch under := typ.(type) {
 		case *dwarf.TypedefType:
-			return ptr.Name + suffix
+			return under.Name + suffix
 		case *dwarf.QualType:
-			if ptr.Qual == "const" || ptr.Qual == "volatile" {
-				return ptr.Qual + " " + cName(ptr.Type) + suffix
+			if under.Qual == "const" || under.Qual == "volatile" {
+				return under.Qual + " " + cName(under.Type) + suffix
 			}
-			typ = ptr.Type
+			typ = under.Type
 		case *dwarf.ArrayType:
 			name := "[]"
-			if ptr.Count >= 0 {
-				name = fmt.Sprintf("[%d]", ptr.Count)
+			if under.Count >= 0 {
+				name = fmt.Sprintf("[%d]", under.Count)
 			}
 			if suffix == "" {
 				name = " " + name
 			}
 			suffix += name
-			typ = ptr.Type
+			typ = under.Type
 		case *dwarf.PtrType:
-			if _, ok := bare(ptr.Type).(*dwarf.FuncType); ok {
-				if _, named := ptr.Type.(*dwarf.TypedefType); !named {
+			if _, ok := bare(under.Type).(*dwarf.FuncType); ok {
+				if _, named := under.Type.(*dwarf.TypedefType); !named {
 					return "function pointer" + suffix
 				}
 			}
-			inner := cName(ptr.Type)
+			inner := cName(under.Type)
 			if !strings.HasSuffix(inner, "*") {
 				inner += " "
 			}
 			return inner + "*" + suffix
 		case *dwarf.StructType:
-			if ptr.StructName == "" {
-				return ptr.Kind + suffix
+			if under.StructName == "" {
+				return under.Kind + suffix
 			}
-			return ptr.Kind + " " + ptr.StructName + suffix
+			return under.Kind + " " + under.StructName + suffix
 		case *dwarf.EnumType:
-			return strings.TrimSpace("enum "+ptr.EnumName) + suffix
+			return strings.TrimSpace("enum "+under.EnumName) + suffix
 		case *dwarf.VoidType:
 			return "void" + suffix
 		case nil:

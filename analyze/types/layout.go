@@ -58,6 +58,8 @@ func (c *Change) Words() []string {
 	if c.Before.Size != c.After.Size {
 		out = append(out, fmt.Sprintf("size: %d bytes before, %d after", c.Before.Size, c.After.Size))
 	}
+
+	// One new member can move all those behind it, so of those that only move the first is named.
 	moved, first := 0, ""
 	for _, member := range c.After.Members {
 		i := c.Before.index(member.Name)
@@ -73,6 +75,7 @@ func (c *Change) Words() []string {
 			}
 		}
 	}
+
 	if moved > 0 {
 		out = append(out, fmt.Sprintf("%d member(s) move: %s first", moved, first))
 	}
