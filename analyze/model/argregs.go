@@ -33,6 +33,8 @@ func (s *scanner) track(in *machine.Inst, regs *argRegs) {
 	held := *regs
 	s.forget(regs, in)
 
+	// The address of a function, taken as an immediate or relative to the instruction, or copied
+	// from another argument register.
 	fn := NoFunc
 	switch in.Op {
 	case machine.Move, machine.Push:
@@ -53,6 +55,7 @@ func (s *scanner) track(in *machine.Inst, regs *argRegs) {
 	if fn == NoFunc {
 		return
 	}
+
 	s.out.refs = append(s.out.refs, CodeRef{Addr: in.Addr, In: s.fn, Func: fn, Arg: -1})
 	if dst >= 0 && in.Op != machine.Push {
 		regs.ref[dst] = int32(len(s.out.refs))

@@ -63,6 +63,8 @@ func Build(p *Program) *Model {
 // findFuncs makes one function of each address in code that has a symbol.
 func (b *builder) findFuncs() {
 	syms := b.p.syms
+
+	// Of the symbols at one address the first names the function; the others are its aliases.
 	for i := 0; i < len(syms); {
 		j := i
 		for j < len(syms) && syms[j].Addr == syms[i].Addr {
@@ -78,6 +80,8 @@ func (b *builder) findFuncs() {
 		for _, g := range group[1:] {
 			fn.Aliases = append(fn.Aliases, g.Name)
 		}
+
+		// A function ends where the next one begins, or with its section.
 		if sym.Extern {
 			fn.Flags |= FuncExtern
 		} else {
@@ -95,6 +99,7 @@ func (b *builder) findFuncs() {
 		}
 		b.m.Funcs = append(b.m.Funcs, fn)
 	}
+
 	count := len(b.m.Funcs)
 	b.starts = make([]uint64, count)
 	b.byStart = make(map[uint64]FuncID, count)
@@ -183,6 +188,9 @@ func (b *builder) scanCode() {
 	for i := range m.Funcs {
 		todo = append(todo, FuncID(i))
 	}
+
+	// A call of a function that does not return ends the block, so finding such functions changes
+	// their callers: these are scanned again until no more are found.
 	for round := 0; len(todo) > 0; round++ {
 		var next atomic.Int64
 		var wg sync.WaitGroup

@@ -14,6 +14,8 @@ func (b *builder) scanData() {
 		return
 	}
 	b.interior = map[FuncID][]uint64{}
+
+	// Tables that list functions for the tracer and for probes: nothing calls through them.
 	var skip []Range
 	for _, n := range []string{"_mcount_loc", "_kprobe_blacklist", "_error_injection_whitelist"} {
 		start, ok1 := prog.Lookup("__start" + n)
@@ -22,6 +24,9 @@ func (b *builder) scanData() {
 			skip = append(skip, Range{start, stop})
 		}
 	}
+
+	// Each aligned word that is the address of a function counts as a reference; one to code
+	// inside a function, in read-only data, as the target of a jump table.
 	lo, hi := b.starts[0], b.m.Funcs[len(b.m.Funcs)-1].End
 	for i := range prog.segs {
 		segment := &prog.segs[i]
@@ -46,6 +51,7 @@ func (b *builder) scanData() {
 			}
 		}
 	}
+
 	for id, l := range b.interior {
 		slices.Sort(l)
 		b.interior[id] = slices.Compact(l)

@@ -89,6 +89,9 @@ func FromObject(elfFile *elfobj.File, opts ObjectOptions) (*Program, error) {
 // bind gives every symbol its value and lists the named ones.
 func (p *Program) bind(elfFile *elfobj.File, addrs []uint64, base *Program) ([]uint64, error) {
 	values := make([]uint64, len(elfFile.Symbols))
+
+	// Symbols of other objects get addresses of their own, as far apart as the space for them
+	// allows.
 	externs, apart := uint64(0), uint64(1)<<16
 	for n := uint64(len(elfFile.Symbols)); apart > 16 && n*apart > externSize; {
 		apart /= 2
@@ -116,6 +119,7 @@ func (p *Program) bind(elfFile *elfobj.File, addrs []uint64, base *Program) ([]u
 			}
 			values[i] = sym.Addr
 			p.syms = append(p.syms, sym)
+
 		case int(elfSym.Sec) < len(addrs) && elfSym.Sec > 0:
 			values[i] = addrs[elfSym.Sec] + elfSym.Value
 			if elfSym.Name == "" || elfSym.Type == elf.STT_SECTION || elfSym.Type == elf.STT_FILE ||

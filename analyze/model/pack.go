@@ -29,6 +29,7 @@ func (m *Model) Pack(writer *pack.Writer) {
 		writer.Uint(uint64(fn.nbl))
 		writer.Uint(uint64(fn.ncl))
 	}
+
 	writer.Uint(uint64(len(m.blocks)))
 	last = 0
 	for i := range m.blocks {
@@ -40,11 +41,13 @@ func (m *Model) Pack(writer *pack.Writer) {
 		writer.Uint(uint64(block.Term))
 		writer.Uint(uint64(block.nedg))
 	}
+
 	writer.Uint(uint64(len(m.edges)))
 	for _, e := range m.edges {
 		writer.Uint(uint64(e.To))
 		writer.Uint(uint64(e.Kind))
 	}
+
 	writer.Uint(uint64(len(m.calls)))
 	last = 0
 	for i := range m.calls {
@@ -57,6 +60,7 @@ func (m *Model) Pack(writer *pack.Writer) {
 		writer.Uint(uint64(call.Kind))
 		writer.Bool(call.Interior)
 	}
+
 	writer.Uint(uint64(len(m.DataRefs)))
 	last = 0
 	for _, d := range m.DataRefs {
@@ -64,6 +68,7 @@ func (m *Model) Pack(writer *pack.Writer) {
 		last = d.Addr
 		writer.Uint(uint64(d.Func))
 	}
+
 	writer.Uint(uint64(len(m.CodeRefs)))
 	last = 0
 	for _, ref := range m.CodeRefs {
@@ -141,6 +146,7 @@ func (m *Model) unpackCode(reader *pack.Reader, blocks int64) error {
 		block.Term, block.nedg, block.edge = Term(term), uint8(nedg), int32(edges)
 		edges += int64(nedg)
 	}
+
 	count = reader.Len()
 	if int64(count) != edges {
 		return pack.ErrCorrupt
@@ -153,6 +159,7 @@ func (m *Model) unpackCode(reader *pack.Reader, blocks int64) error {
 		}
 		m.edges[i] = Edge{To: int32(to), Kind: EdgeKind(kind)}
 	}
+
 	for i := range m.Funcs {
 		for k := range m.Blocks(FuncID(i)) {
 			for _, e := range m.Edges(&m.Blocks(FuncID(i))[k]) {
@@ -173,6 +180,7 @@ func (m *Model) unpackRefs(reader *pack.Reader, calls int64) error {
 		}
 		return FuncID(v)
 	}
+
 	n := reader.Len()
 	if int64(n) != calls {
 		return pack.ErrCorrupt
@@ -190,11 +198,13 @@ func (m *Model) unpackRefs(reader *pack.Reader, calls int64) error {
 		}
 		call.Kind, call.Interior = CallKind(kind), reader.Bool()
 	}
+
 	for i := range m.Funcs {
 		for k := range m.Calls(FuncID(i)) {
 			m.Calls(FuncID(i))[k].Caller = FuncID(i)
 		}
 	}
+
 	m.DataRefs = make([]DataRef, reader.Len())
 	last = 0
 	for i := range m.DataRefs {
@@ -208,6 +218,7 @@ func (m *Model) unpackRefs(reader *pack.Reader, calls int64) error {
 		m.CodeRefs[i] = CodeRef{Addr: last, In: id(reader.Int()), Func: id(reader.Int()), Call: reader.Uint(),
 			Arg: int8(reader.Int())}
 	}
+
 	if reader.Err() == nil && slices.ContainsFunc(m.DataRefs, func(d DataRef) bool { return d.Func == NoFunc }) {
 		return pack.ErrCorrupt
 	}

@@ -70,6 +70,9 @@ func FromImage(im *kimage.Image, syms *kimage.Symbols) (*Program, error) {
 		prog.segs = append(prog.segs, seg)
 	}
 	prog.sortSegments()
+
+	// What kallsyms does not say, which symbols are functions and how long, is in the symbol
+	// table, if the image kept one.
 	sizes := map[uint64]uint64{}
 	funcs := map[string]bool{}
 	if im.HasSymtab() {
@@ -86,6 +89,7 @@ func FromImage(im *kimage.Image, syms *kimage.Symbols) (*Program, error) {
 			}
 		}
 	}
+
 	for s := range syms.All() {
 		if s.Name == "" {
 			continue
@@ -94,6 +98,9 @@ func FromImage(im *kimage.Image, syms *kimage.Symbols) (*Program, error) {
 			Code: prog.codeAt(s.Addr) && !padding(s.Name)})
 	}
 	prog.sortSymbols(funcs)
+
+	// The tables by the symbols that bound them, as the kernel itself finds them; an image that
+	// is not linked has sections only.
 	section := func(name, start, stop string) ([]byte, uint64) {
 		a, ok1 := prog.Lookup(start)
 		b, ok2 := prog.Lookup(stop)

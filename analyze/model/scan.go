@@ -65,6 +65,8 @@ func (s *scanner) scan(id FuncID) *scanned {
 		s.out.flags |= FuncUnknown
 		return s.out
 	}
+
+	// From the entry and from each target of a jump table, for as long as new code is reached.
 	s.leader(fn.Addr)
 	for _, a := range s.b.interior[id] {
 		s.leader(a)
@@ -74,6 +76,7 @@ func (s *scanner) scan(id FuncID) *scanned {
 		s.work = s.work[:len(s.work)-1]
 		s.run(a)
 	}
+
 	s.cut()
 	slices.SortStableFunc(s.out.calls, func(a, b Call) int {
 		if a.Site != b.Site {
