@@ -23,6 +23,8 @@ func (a *analysis) findAtomic() bool {
 	if a.o.Flows == nil {
 		return false
 	}
+
+	// Only functions with calls that may sleep, as far as is known, are of interest.
 	sites := map[uint64]bool{}
 	var ids []model.FuncID
 	for _, id := range a.open() {
@@ -36,6 +38,8 @@ func (a *analysis) findAtomic() bool {
 			ids = append(ids, id)
 		}
 	}
+
+	// A call counts as atomic if all paths to it hold such a lock.
 	flows := a.o.Flows(ids...)
 	for _, id := range ids {
 		flow := flows.Flow(id)
@@ -56,6 +60,7 @@ func (a *analysis) findAtomic() bool {
 				free[call.Site] = true
 			}
 		}
+
 		for site := range seen {
 			if !free[site] {
 				a.atomic[site] = true

@@ -173,6 +173,9 @@ func (s *regs) result(in *machine.Inst) (dst machine.Num, val value, ok bool) {
 	if in.Args[0].Reg.High {
 		imm <<= 8
 	}
+
+	// What writes less than 32 bits leaves the rest of the register, and is not followed, but for bits
+	// that are set.
 	switch {
 	case in.Op == machine.Xor && isReg && src == dst && size >= 4:
 		return dst, value{valConst, 0}, true

@@ -163,6 +163,8 @@ func (a *analysis) begin() {
 	for i := range a.m.Funcs {
 		fn := &a.m.Funcs[i]
 		fact := &a.r.facts[i]
+
+		// What the table of kernel functions says of a function, under any of its names, stands.
 		for _, name := range append([]string{fn.Name}, fn.Aliases...) {
 			sleep, arg := kfuncs.Sleeps(name)
 			switch {
@@ -177,6 +179,9 @@ func (a *analysis) begin() {
 			}
 			break
 		}
+
+		// A function of another object file is as the kernel's own analysis has it, if there is
+		// one.
 		if a.given[i] || fn.Flags&model.FuncExtern == 0 {
 			continue
 		}
@@ -344,9 +349,12 @@ func (a *analysis) pointer(id model.FuncID, call *model.Call) Fact {
 			open.Why = "a call through " + a.slots.name(uint64(val.c))
 		}
 	}
+
 	if len(targets) == 0 {
 		return open
 	}
+
+	// Each of the possible targets may be the one.
 	var out Fact
 	for _, callee := range targets {
 		if a.gone(callee) && !a.gone(id) {

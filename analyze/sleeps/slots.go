@@ -351,6 +351,8 @@ func (s *slots) wide(v *variable, at uint64) bool {
 // __static_call_update(key, trampoline, function) (include/linux/static_call.h,
 // v6.1).
 func (s *slots) findKeys() {
+	// A key of static calls has what it is initialised with and all that is stored by updates;
+	// the key of an update that is not constant may be any.
 	for _, id := range s.m.Lookup("__static_call_update") {
 		callers := map[model.FuncID]bool{}
 		for c := range s.m.Callers(id) {
@@ -375,6 +377,7 @@ func (s *slots) findKeys() {
 					slot = &key{}
 					s.keys[uint64(given.args[1].c)] = slot
 				}
+
 				fn := model.NoFunc
 				if given.args[2].kind == valConst {
 					fn = s.m.Entry(uint64(given.args[2].c))
