@@ -60,6 +60,7 @@ func (o *Object) Returns(id model.FuncID) Returns {
 		out.Other = true
 		return out
 	}
+
 	entry := regs{}
 	for i := range entry {
 		entry[i] = anything

@@ -26,6 +26,9 @@ func (o *Object) Stores(id model.FuncID) []Store {
 	if len(blocks) == 0 {
 		return nil
 	}
+
+	// Blocks are repeated until nothing changes: a register holds an address only where all
+	// paths into the block agree.
 	var out []Store
 	in := make([]*held, len(blocks))
 	in[0] = &held{}
@@ -57,6 +60,7 @@ func (o *Object) Stores(id model.FuncID) []Store {
 			}
 		}
 	}
+
 	slices.SortFunc(out, func(a, b Store) int {
 		return cmpStore(&a, &b)
 	})
