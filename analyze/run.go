@@ -43,6 +43,8 @@ func NewRegistry(list ...*Analyzer) (*Registry, error) {
 			registry.byID[check.ID] = analyzer
 		}
 	}
+
+	// Those that an analyzer requires run before it; otherwise the order is that of the list.
 	const open, done = 1, 2
 	state := map[*Analyzer]int{}
 	var visit func(a *Analyzer) error
@@ -66,6 +68,7 @@ func NewRegistry(list ...*Analyzer) (*Registry, error) {
 		registry.order = append(registry.order, analyzer)
 		return nil
 	}
+
 	for _, a := range list {
 		if err := visit(a); err != nil {
 			return nil, err

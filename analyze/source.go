@@ -23,6 +23,8 @@ func (in *Input) Locate(unit, name string) (old, newer finding.Position) {
 	if source == "" && unit != "" {
 		source = strings.TrimSuffix(unit, path.Ext(unit)) + ".c"
 	}
+
+	// The unit's own source first; a function may also be in a header or another changed file.
 	order := make([]*File, 0, len(in.Files))
 	for i := range in.Files {
 		if f := &in.Files[i]; f.Path == source {
@@ -41,6 +43,8 @@ func (in *Input) Locate(unit, name string) (old, newer finding.Position) {
 			}
 		}
 	}
+
+	// Without a definition, the first change of the file is the place.
 	for _, f := range order {
 		if f.Path == name || f.Path == source {
 			return f.firstChange(Text{}, Text{})

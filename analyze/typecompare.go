@@ -136,6 +136,8 @@ func (u *Unit) withoutTypes(check *TypeCheck, o *typecheck.Object, in TargetType
 	if err != nil {
 		return err
 	}
+
+	// An offset that shipped code has shows where the target has the member.
 	shipped := map[string]bool{}
 	for a := range u.Place.Funcs {
 		shipped[u.Name(a)] = true
@@ -181,6 +183,7 @@ func (u *Unit) Travelling(newFuncs, newData []string) *Travels {
 // RecordTypes says for the plan what the types of the units were compared with, by
 // object. Objects of which no comparison came to an end are not among them.
 func RecordTypes(units []*Unit) []plan.Types {
+	// One record for each object that is patched, of all its units together.
 	records := map[string]*plan.Types{}
 	checked := map[string][]string{}
 	for _, unit := range units {
@@ -198,6 +201,7 @@ func RecordTypes(units []*Unit) []plan.Types {
 			checked[unit.Owner] = append(checked[unit.Owner], c.Report.Checked...)
 		}
 	}
+
 	var out []plan.Types
 	for _, owner := range slices.Sorted(maps.Keys(records)) {
 		rec, names := records[owner], checked[owner]

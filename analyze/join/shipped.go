@@ -35,6 +35,7 @@ func (d *decider) shippedCallers(callee Func) (*shippedCallers, error) {
 		return out, nil
 	}
 
+	// An exported function can be called by modules too.
 	users, err := d.Shipped.Users(name, owner)
 	if err != nil {
 		return nil, err
