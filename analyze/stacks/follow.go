@@ -160,6 +160,8 @@ func (f *follower) outcome(call *model.Call, cur *state) outcome {
 	if call.Target == model.NoFunc || call.Interior || f.depth >= maxDepth {
 		return outcome{}
 	}
+
+	// A timeout returns what is left of it, no more than it was given.
 	if an.prim[call.Target] != notPrimitive {
 		if an.prim[call.Target] == timedWait && !strings.Contains(an.name(call.Target), "hrtimeout") {
 			val := cur.regs[convention.Args[0]]
@@ -173,6 +175,8 @@ func (f *follower) outcome(call *model.Call, cur *state) outcome {
 		}
 		return outcome{}
 	}
+
+	// Without anything that the caller knows, what the function leaves is not worth following.
 	with := an.contextAt(cur, an.params(call.Target))
 	interesting := len(with.mem) > 0
 	whole, id := an, call.Target
@@ -188,12 +192,16 @@ func (f *follower) outcome(call *model.Call, cur *state) outcome {
 		whole.mu.Lock()
 		defer whole.mu.Unlock()
 	}
+
+	// Functions that do not wait are followed for what they leave only, less deep and if they are
+	// short.
 	depth := f.depth + 1
 	if !whole.reach[id] {
 		if depth = f.depth + maxDepth/2; len(whole.m.Blocks(id)) > maxAside {
 			return outcome{}
 		}
 	}
+
 	n := whole.node(id, with)
 	n.follow(depth)
 	if !n.done || n.with.plain() && !with.plain() {
@@ -277,42 +285,12 @@ func (f *follower) collect() {
 	}
 	first := true
 	end := func(cur *state) {
-		var mem []held
-		for i := range parent.with.args {
-			val := parent.with.args[i]
-			arg := int8(i + 1)
-			if val.kind != pointer {
-				continue
-			}
-			out.given[i] = out.given[i] || cur.known[arg] < maxInt
-			out.wild[i] = out.wild[i] || cur.wild[arg]
-			for _, e := range cur.mem {
-				if e.region == arg && e.off >= 0 && e.end() <= val.off && e.v.kind < pointer {
-					mem = append(mem, held{int8(i), e.off, e.cell})
-				}
-			}
-		}
-		ret := cur.regs[convention.Result[0]]
-		if ret.kind >= pointer {
-			ret = value{}
-		}
-		if first {
-			first, out.ret, out.mem = false, ret, mem
-			return
-		}
-		out.ret, _ = join(out.ret, ret)
-		var both []held
-		for _, x := range out.mem {
-			for _, y := range mem {
-				if x.arg == y.arg && x.off == y.off && x.cell.size == y.cell.size {
-					if x.cell.v, _ = join(x.cell.v, y.cell.v); x.cell.v != (value{}) {
-						both = append(both, x)
-					}
-				}
-			}
-		}
-		out.mem = both
+		out.end(parent.with.args[:], cur, first)
+		first = false
 	}
+
+	// Every path is followed once more with what is settled: calls are put aside, with the state
+	// that they are reached in, until all that the function leaves is known.
 	type site struct {
 		c *model.Call
 		s *state
@@ -362,6 +340,47 @@ func (f *follower) collect() {
 	}
 }
 
+// end takes in how one path leaves the function: what it returns, and the numbers that it leaves
+// behind the pointers that the function was given. first tells that it is the first such path.
+func (o *outcome) end(given []value, cur *state, first bool) {
+	var mem []held
+	for i, val := range given {
+		arg := int8(i + 1)
+		if val.kind != pointer {
+			continue
+		}
+		o.given[i] = o.given[i] || cur.known[arg] < maxInt
+		o.wild[i] = o.wild[i] || cur.wild[arg]
+		for _, e := range cur.mem {
+			if e.region == arg && e.off >= 0 && e.end() <= val.off && e.v.kind < pointer {
+				mem = append(mem, held{int8(i), e.off, e.cell})
+			}
+		}
+	}
+	ret := cur.regs[convention.Result[0]]
+	if ret.kind >= pointer {
+		ret = value{}
+	}
+
+	// What differs between paths is not known to the caller.
+	if first {
+		o.ret, o.mem = ret, mem
+		return
+	}
+	o.ret, _ = join(o.ret, ret)
+	var both []held
+	for _, x := range o.mem {
+		for _, y := range mem {
+			if x.arg == y.arg && x.off == y.off && x.cell.size == y.cell.size {
+				if x.cell.v, _ = join(x.cell.v, y.cell.v); x.cell.v != (value{}) {
+					both = append(both, x)
+				}
+			}
+		}
+	}
+	o.mem = both
+}
+
 // watch notes writes to what an argument points to beyond what belongs to it.
 func (f *follower) watch(s *state, in *machine.Inst) {
 	mem, ok := destination(in)
@@ -384,6 +403,8 @@ func (f *follower) watch(s *state, in *machine.Inst) {
 func (f *follower) lead(call *model.Call, cur *state, block, at int) {
 	parent, an := f.n, f.a
 	tail := call.Kind.IsTail()
+
+	// Through a pointer that is kept under a key: to all functions that are kept there.
 	if call.Target == model.NoFunc {
 		if from, ok := an.keyAt[call.Site]; ok {
 			for _, t := range an.kept[from.key] {
@@ -393,6 +414,7 @@ func (f *follower) lead(call *model.Call, cur *state, block, at int) {
 		}
 		return
 	}
+
 	switch p := an.prim[call.Target]; {
 	case p == boundedWait:
 		return
@@ -402,6 +424,8 @@ func (f *follower) lead(call *model.Call, cur *state, block, at int) {
 		}
 		return
 	}
+
+	// An object's calls into the kernel lead to the kernel's own analysis, which decides at once.
 	whole, id := an, call.Target
 	if an.m.Func(id).Flags&model.FuncExtern != 0 {
 		if whole, id = an.inKernel(id); whole == nil {
@@ -421,6 +445,7 @@ func (f *follower) lead(call *model.Call, cur *state, block, at int) {
 			detail: "a pointer that is compared with " + an.name(call.Target)})
 		return
 	}
+
 	caller := an.node(id, with)
 	e := edge{to: caller, tail: tail}
 	if f.compared(call.Target) {

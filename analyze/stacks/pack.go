@@ -28,16 +28,19 @@ func (r *Result) Pack(writer *pack.Writer) {
 		writer.Uint(uint64(r.via[i]))
 		writer.Bool(r.sure[i])
 	}
+
 	writer.Uint(uint64(len(r.steps)))
 	for _, s := range r.steps {
 		writer.Text(s.text)
 		writer.Uint(uint64(s.next))
 	}
+
 	writer.Uint(uint64(len(r.Threads)))
 	for _, t := range r.Threads {
 		writer.Uint(uint64(t.Func))
 		writer.Text(t.Name)
 	}
+
 	writer.Uint(uint64(len(r.sites)))
 	for _, key := range slices.Sorted(maps.Keys(r.sites)) {
 		writer.Text(key)
@@ -50,6 +53,7 @@ func (r *Result) Pack(writer *pack.Writer) {
 		}
 	}
 	r.packBasis(writer)
+
 	writer.Uint(uint64(len(r.keys)))
 	for _, id := range slices.Sorted(maps.Keys(r.keys)) {
 		writer.Uint(uint64(id))

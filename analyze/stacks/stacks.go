@@ -299,6 +299,8 @@ func (a *analysis) fromBase() {
 // the functions of kfuncs.Atomic call directly, up to functions that do wait,
 // which then are called under a condition that is not seen.
 func (a *analysis) findAtomic() {
+	// What atomic code calls is atomic too, unless it waits itself: then it is meant to be called
+	// from elsewhere.
 	var work []model.FuncID
 	add := func(id model.FuncID) {
 		if !a.atomic[id] && a.prim[id] == notPrimitive && a.m.Func(id).Flags&model.FuncNoReturn == 0 {
@@ -311,6 +313,7 @@ func (a *analysis) findAtomic() {
 			add(id)
 		}
 	}
+
 	for len(work) > 0 {
 		id := work[len(work)-1]
 		work = work[:len(work)-1]
@@ -485,9 +488,12 @@ func (a *analysis) step(parent *node, found way, known map[*node]uint32) uint32 
 	if k, ok := known[parent]; ok && own {
 		return k
 	}
+
+	// A fact that was found before has its steps already.
 	if parent.at != 0 {
 		return a.take(parent.at)
 	}
+
 	name := parent.a.m.Func(parent.id).Name
 	line := step{text: name + ", which ends in"}
 	switch found.how {
@@ -500,6 +506,7 @@ func (a *analysis) step(parent *node, found way, known map[*node]uint32) uint32 
 	case Pointer:
 		line.text = fmt.Sprintf("%s, through %s", name, cmp.Or(found.detail, "a pointer"))
 	}
+
 	if found.next != nil {
 		line.next = a.step(found.next, found.next.via, known)
 	}
@@ -541,6 +548,9 @@ func (r *Result) Roots(id model.FuncID, limit int) (threads, syscalls []string) 
 			work = append(work, c)
 		}
 	}
+
+	// Callers level by level, with those of functions that are only called through pointers; a
+	// thread's function or a system call ends the search.
 	for len(work) > 0 && (len(threads) < limit || len(syscalls) < limit) {
 		fn := work[0]
 		work = work[1:]
@@ -561,6 +571,7 @@ func (r *Result) Roots(id model.FuncID, limit int) (threads, syscalls []string) 
 		if name == "" {
 			continue
 		}
+
 		for c := range r.m.Callers(fn) {
 			up(c.Caller)
 		}

@@ -275,12 +275,15 @@ func (f *flags) basic(cond machine.Cond) (holds, known bool) {
 		left, right := f.a.signed(f.size), f.b.signed(f.size)
 		if f.a.kind >= pointer || f.b.kind >= pointer {
 			return false, false
+
 		}
 		all := mask(f.size)
 		less, lessKnown := left.hi < right.lo, left.hi < right.lo || left.lo >= right.hi
 		equal := left.isConst() && right.isConst() && left.lo == right.lo
 		equalKnown := equal || (left.ones&right.zeros|left.zeros&right.ones)&all != 0 || left.hi < right.lo ||
 			right.hi < left.lo
+
+		// Two numbers that are not negative compare alike, signed and unsigned.
 		unsigned := left.lo >= 0 && right.lo >= 0
 		if left.isConst() && right.isConst() && !unsigned {
 			less2 := left.ones&all < right.ones&all
@@ -299,6 +302,7 @@ func (f *flags) basic(cond machine.Cond) (holds, known bool) {
 		case cond == machine.CondLE, cond == machine.CondBE && unsigned:
 			return left.hi <= right.lo, left.hi <= right.lo || left.lo > right.hi
 		}
+
 	case tested, computed:
 		left := f.a.signed(f.size)
 		if f.a.kind >= pointer {
@@ -318,6 +322,8 @@ func (f *flags) basic(cond machine.Cond) (holds, known bool) {
 		case cond == machine.CondBE && f.op == tested:
 			return zero, zeroKnown
 		}
+
+	// A negation sets the carry unless the operand was zero.
 	case negated:
 		g := flags{op: tested, a: f.a, size: f.size}
 		switch zero, known := g.basic(machine.CondE); cond {

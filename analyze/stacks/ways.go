@@ -137,6 +137,20 @@ func (a *analysis) node(id model.FuncID, with context) *node {
 
 // judge finds out which nodes may wait, and what leads there.
 func (a *analysis) judge(nodes []*node) {
+	all := a.undecided(nodes)
+	linkUsers(all)
+
+	// First what is sure: direct calls of waits that surely have no bound.
+	for _, sure := range []bool{true, false} {
+		a.settle(all, sure)
+	}
+	for _, n := range all {
+		n.decided, n.users = true, nil
+	}
+}
+
+// undecided follows the nodes, and all that they lead to, whose facts are not settled yet.
+func (a *analysis) undecided(nodes []*node) []*node {
 	var all []*node
 	seen := map[*node]bool{}
 	add := func(n *node) {
@@ -155,8 +169,14 @@ func (a *analysis) judge(nodes []*node) {
 			add(e.to)
 		}
 	}
+	return all
+}
+
+// linkUsers gives each node the edges that lead to it from the others.
+func linkUsers(all []*node) {
+	seen := make(map[*node]bool, len(all))
 	for _, n := range all {
-		n.users = nil
+		n.users, seen[n] = nil, true
 	}
 	for _, n := range all {
 		for _, e := range n.to {
@@ -167,64 +187,67 @@ func (a *analysis) judge(nodes []*node) {
 			}
 		}
 	}
-	// First what is sure: direct calls of waits that surely have no bound.
+}
+
+// settle marks the nodes that may wait, and from there all that lead to them. A first round with
+// sure follows direct calls only, so that they are preferred to what may be.
+func (a *analysis) settle(all []*node, sure bool) {
 	var queue []*node
-	for _, sure := range []bool{true, false} {
-		if !sure {
-			for _, n := range all {
-				if n.reach && !a.barred(n.id) {
-					queue = append(queue, n) // for the pointers that lead there
-				}
-			}
-		}
-		mark := func(parent *node, tail bool, found way, f Fact) {
-			if !tail && parent.fact.Reason == None {
-				f.Sure = sure
-				parent.fact, parent.frame = f, found
-			}
-			if !parent.reach {
-				parent.reach, parent.sure, parent.via = true, sure, found
-				if !a.barred(parent.id) {
-					queue = append(queue, parent)
-				}
-			}
-		}
-		for _, parent := range all {
-			for _, w := range parent.waits {
-				if w.sure == sure {
-					mark(parent, w.tail, way{prim: w.in, how: Waits, detail: w.how},
-						Fact{Reason: Waits, Next: w.in, Detail: w.how})
-				}
-			}
-			if t, ok := a.mainLoop[parent.id]; ok && sure && parent.with.plain() {
-				mark(parent, false, way{how: Loops, detail: t}, Fact{Reason: Loops, Next: model.NoFunc, Detail: t})
-			}
-			for _, e := range parent.to {
-				if e.to.decided && e.to.reach && (!sure || e.to.sure && !e.pointer) {
-					a.markUser(parent, e, mark)
-				}
-			}
-		}
-		for len(queue) > 0 {
-			parent := queue[0]
-			queue = queue[1:]
-			for _, u := range parent.users {
-				if !sure || !u.pointer {
-					e := u
-					e.to = parent
-					a.markUser(u.to, e, mark)
-				}
-			}
-			if _, ok := a.isThread[parent.id]; ok && !sure {
-				for _, k := range a.m.Lookup("kthread") {
-					mark(a.node(k, context{}), false, way{next: parent, how: Pointer, detail: "the thread's function"},
-						Fact{Reason: Pointer, Next: parent.id, Detail: "the thread's function"})
-				}
+	if !sure {
+		for _, n := range all {
+			if n.reach && !a.barred(n.id) {
+				queue = append(queue, n) // for the pointers that lead there
 			}
 		}
 	}
-	for _, n := range all {
-		n.decided, n.users = true, nil
+	mark := func(parent *node, tail bool, found way, f Fact) {
+		if !tail && parent.fact.Reason == None {
+			f.Sure = sure
+			parent.fact, parent.frame = f, found
+		}
+		if !parent.reach {
+			parent.reach, parent.sure, parent.via = true, sure, found
+			if !a.barred(parent.id) {
+				queue = append(queue, parent)
+			}
+		}
+	}
+
+	for _, parent := range all {
+		for _, w := range parent.waits {
+			if w.sure == sure {
+				mark(parent, w.tail, way{prim: w.in, how: Waits, detail: w.how},
+					Fact{Reason: Waits, Next: w.in, Detail: w.how})
+			}
+		}
+		if t, ok := a.mainLoop[parent.id]; ok && sure && parent.with.plain() {
+			mark(parent, false, way{how: Loops, detail: t}, Fact{Reason: Loops, Next: model.NoFunc, Detail: t})
+		}
+		for _, e := range parent.to {
+			if e.to.decided && e.to.reach && (!sure || e.to.sure && !e.pointer) {
+				a.markUser(parent, e, mark)
+			}
+		}
+	}
+
+	// From there to those that call them; a thread's function is called by kthread, through a
+	// pointer that is not followed.
+	for len(queue) > 0 {
+		parent := queue[0]
+		queue = queue[1:]
+		for _, u := range parent.users {
+			if !sure || !u.pointer {
+				e := u
+				e.to = parent
+				a.markUser(u.to, e, mark)
+			}
+		}
+		if _, ok := a.isThread[parent.id]; ok && !sure {
+			for _, k := range a.m.Lookup("kthread") {
+				mark(a.node(k, context{}), false, way{next: parent, how: Pointer, detail: "the thread's function"},
+					Fact{Reason: Pointer, Next: parent.id, Detail: "the thread's function"})
+			}
+		}
 	}
 }
 
