@@ -84,6 +84,8 @@ func stateOf(o *code.Object, a elfdiff.AtomID) (cpuState, bool) {
 	}
 	e := o.Flows().Result.Effect(id)
 	cpu := cpuState{why: e.Unknown}
+
+	// Each way out of the function says what it leaves disabled; of locks others tell.
 	for i := range e.Outcomes {
 		var words []string
 		for _, change := range e.Outcomes[i].Changes {
@@ -105,6 +107,7 @@ func stateOf(o *code.Object, a elfdiff.AtomID) (cpuState, bool) {
 		}
 		cpu.ways = append(cpu.ways, way)
 	}
+
 	slices.Sort(cpu.ways)
 	cpu.ways = slices.Compact(cpu.ways)
 	return cpu, true

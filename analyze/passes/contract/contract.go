@@ -38,6 +38,8 @@ func judge(pass *analyze.Pass, unit *analyze.Unit, ch elfdiff.Change, why []stri
 			Message: "the calling contract changed; who calls the function could not be found"})
 		return
 	}
+
+	// Patched callers know the new contract, and those that only run at start are gone.
 	callers, holders := obj.Callers(ch.Orig)
 	var who, held []string
 	for _, a := range callers {
@@ -51,6 +53,7 @@ func judge(pass *analyze.Pass, unit *analyze.Unit, ch elfdiff.Change, why []stri
 			held = append(held, name)
 		}
 	}
+
 	outside := !unit.Diff.Orig.Local(ch.Orig)
 	switch {
 	case len(who)+len(held) > 0:

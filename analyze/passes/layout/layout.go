@@ -30,6 +30,7 @@ type found struct {
 }
 
 func run(pass *analyze.Pass) error {
+	// One finding for each layout, however many units have the type.
 	var order []string
 	all := map[string]*found{}
 	for _, unit := range pass.Units {
@@ -56,6 +57,7 @@ func run(pass *analyze.Pass) error {
 			item.add(unit, unit.Types[1].Sharing(change.Before.Name))
 		}
 	}
+
 	slices.Sort(order)
 	for _, name := range order {
 		if f := all[name]; !f.share.Private() {
@@ -99,6 +101,8 @@ func (f *found) finding() finding.Finding {
 		Message:  fmt.Sprintf("the layout of %s changes, and objects of the old layout exist when the livepatch is applied", change.Before.Name),
 		Evidence: change.Words(), Remedy: "leave " + change.Before.Name +
 			" as it is and keep what is new in a shadow variable attached to the object (klp_shadow_alloc)"}
+
+	// Who could hold an object of the old layout, each list cut to what can be read.
 	list := func(what string, l []string) {
 		if n := len(l); n > 8 {
 			out.Evidence = append(out.Evidence, fmt.Sprintf("%s: %s and %d more", what, strings.Join(l[:8], ", "), n-8))
@@ -114,6 +118,8 @@ func (f *found) finding() finding.Finding {
 	list("not patched, and handle it", f.open)
 	out.Who = append(out.Who, "every "+change.Before.Name+" that exists already")
 	out.Who = append(out.Who, f.open[:min(len(f.open), 8)]...)
+
+	// How bad it is depends on whether an object can exist outside of the functions that change.
 	switch {
 	case change.Filled():
 		out.Severity = finding.Warning

@@ -57,6 +57,7 @@ func run(pass *analyze.Pass) error {
 
 func compare(pass *analyze.Pass, unit *analyze.Unit, ch elfdiff.Change, old, newer map[string]guard,
 	before *code.Object) (found bool) {
+	// Another lock excludes nothing; no lock at all may be meant so.
 	changed := finding.Finding{ID: finding.IDLockedData, Severity: finding.Warning,
 		Remedy: "hold the old lock as well until no old code runs; a later livepatch can drop it"}
 	gone := finding.Finding{ID: finding.IDLockedData, Severity: finding.Note, Unknown: true,
@@ -88,6 +89,8 @@ func compare(pass *analyze.Pass, unit *analyze.Unit, ch elfdiff.Change, old, new
 			}
 		}
 	}
+
+	// Offsets name the data, so they say nothing where layouts change as well.
 	if len(changed.Evidence) > 0 && layoutsDiffer(unit) {
 		changed.Severity, changed.Unknown, changed.Who = finding.Note, true, nil
 		changed.Message = "uses data at other offsets, or under another lock, than old code; which of the two is not " +
@@ -104,6 +107,7 @@ func compare(pass *analyze.Pass, unit *analyze.Unit, ch elfdiff.Change, old, new
 		}
 		pass.ReportChange(unit, ch, changed)
 	}
+
 	if len(gone.Evidence) > 0 {
 		pass.ReportChange(unit, ch, gone)
 	}

@@ -25,6 +25,8 @@ func inKernel(p *analyze.Pass, obj *code.Object, order locks.Order) (string, err
 		len(order.First.Path.Offs) > 1 || len(order.Second.Path.Offs) > 1 {
 		return "", nil
 	}
+
+	// Only locks that both the object and the kernel name can be found again there.
 	kern, err := p.Kernel()
 	if err != nil {
 		return "", fmt.Errorf("look for lock orders in the kernel: %w", err)
@@ -34,6 +36,9 @@ func inKernel(p *analyze.Pass, obj *code.Object, order locks.Order) (string, err
 	if !ok1 || !ok2 {
 		return "", nil
 	}
+
+	// Who takes the second lock, and then who holds the first: in the same function, or on the
+	// way down to one of the former.
 	takers := map[model.FuncID]bool{}
 	users := naming(kern.Model, second.Path)
 	flows := kern.Locks.FlowsOf(users...)
@@ -44,6 +49,7 @@ func inKernel(p *analyze.Pass, obj *code.Object, order locks.Order) (string, err
 			}
 		}
 	}
+
 	holders := naming(kern.Model, first.Path)
 	flows = kern.Locks.FlowsOf(holders...)
 	for _, id := range holders {

@@ -115,6 +115,7 @@ func culprit(u *analyze.Unit, list []seen) string {
 
 func report(pass *analyze.Pass, unit *analyze.Unit, ch elfdiff.Change, obj *code.Object, list []pair, old,
 	newer map[pair][]seen) error {
+	// An order that something else turns round is a deadlock; one that is merely new is told.
 	inverted := finding.Finding{ID: finding.IDLockOrder, Severity: finding.Warning,
 		Remedy: "keep the old order (a trylock with a way back does), or go in two steps with a livepatch between " +
 			"that takes neither lock under the other"}
@@ -122,6 +123,7 @@ func report(pass *analyze.Pass, unit *analyze.Unit, ch elfdiff.Change, obj *code
 		Message: "newly takes a lock while it holds another; whether other code takes them the other way round is " +
 			"not known",
 		Remedy: "see in which order the rest of the kernel takes these locks"}
+
 	lasting, elsewhere := false, false
 	for _, order := range list {
 		first := shortest(newer[order])
@@ -157,6 +159,7 @@ func report(pass *analyze.Pass, unit *analyze.Unit, ch elfdiff.Change, obj *code
 			inverted.Evidence = append(inverted.Evidence, "unpatched code keeps the old order: "+way(shortest(still)))
 		}
 	}
+
 	if len(inverted.Evidence) > 0 {
 		switch {
 		case lasting:
@@ -172,6 +175,7 @@ func report(pass *analyze.Pass, unit *analyze.Unit, ch elfdiff.Change, obj *code
 		inverted.Unknown = inverted.Severity == finding.Warning
 		pass.ReportChange(unit, ch, inverted)
 	}
+
 	if len(fresh.Evidence) > 0 {
 		pass.ReportChange(unit, ch, fresh)
 	}

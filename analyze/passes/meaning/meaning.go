@@ -152,6 +152,7 @@ func report(pass *analyze.Pass, unit *analyze.Unit, file *analyze.File, ch elfdi
 	out := finding.Finding{ID: finding.IDDataMeaning, Severity: finding.Note,
 		Remedy: "see what code that does not know the value makes of it; patch the functions that use the member, or " +
 			"use a shadow variable"}
+
 	var what []string
 	for _, x := range stored {
 		s := fmt.Sprintf("%s in .%s", x.name, x.member)
@@ -166,12 +167,15 @@ func report(pass *analyze.Pass, unit *analyze.Unit, file *analyze.File, ch elfdi
 			}
 		}
 	}
+
 	for _, x := range tested {
 		if slices.ContainsFunc(stored, func(s use) bool { return s.name == x.name }) {
 			out.Evidence = append(out.Evidence, fmt.Sprintf("%s:%d: %stests for %s, which only new code stores",
 				file.Path, x.line, elsewhere(x, ch), x.name))
 		}
 	}
+
+	// Code that uses the member and is not patched makes it a warning.
 	out.Message = fmt.Sprintf("the function stores a value that old code does not know (%s); tasks that have not "+
 		"changed over meet it", strings.Join(what, ", "))
 	if len(out.Who) > 0 {
@@ -206,12 +210,14 @@ func added(file *analyze.File) []string {
 }
 
 func values(text []byte) []string {
+	// Macros with a value, and then the enumerators: the first name behind a brace or comma.
 	var out []string
 	for line := range strings.Lines(string(text)) {
 		if m := define.FindStringSubmatch(line); m != nil {
 			out = append(out, m[1])
 		}
 	}
+
 	inEnum, depth, expect := false, 0, false
 	head := false
 	for tok := range analyze.Tokens(text) {

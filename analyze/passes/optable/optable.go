@@ -57,6 +57,7 @@ func slots(elfObj *elfdiff.Object, a elfdiff.AtomID) (map[uint64]slot, []uint64)
 }
 
 func table(pass *analyze.Pass, unit *analyze.Unit, ch elfdiff.Change) {
+	// A member that keeps its function, by name or as a pair of the diff, does not change.
 	before, _ := slots(unit.Diff.Orig, ch.Orig)
 	after, order := slots(unit.Diff.Patched, ch.Patched)
 	paired := func(x, y slot) bool {
@@ -77,6 +78,7 @@ func table(pass *analyze.Pass, unit *analyze.Unit, ch elfdiff.Change) {
 		evidence = append(evidence, fmt.Sprintf("+%#x%s: %s becomes %s", off, member(pass.Input, unit, after[off].name),
 			was, after[off].name))
 	}
+
 	for _, off := range slices.Sorted(maps.Keys(before)) {
 		old := before[off]
 		if _, still := after[off]; !still && isFunction(pass, old) {
@@ -87,6 +89,8 @@ func table(pass *analyze.Pass, unit *analyze.Unit, ch elfdiff.Change) {
 	if !functions {
 		return
 	}
+
+	// Nobody writes to the running kernel's table; who reads it can be patched instead.
 	found := finding.Finding{ID: finding.IDOpTable, Severity: finding.Warning, Evidence: evidence,
 		Message: "a table of functions changes; the running kernel keeps the table it has, so the new callback is " +
 			"never called",
@@ -102,6 +106,7 @@ func table(pass *analyze.Pass, unit *analyze.Unit, ch elfdiff.Change) {
 			}
 		}
 	}
+
 	if !unit.Diff.Orig.Local(ch.Orig) {
 		found.Evidence = append(found.Evidence, "other object files can read the table too")
 	}

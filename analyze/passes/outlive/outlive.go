@@ -102,6 +102,8 @@ func report(pass *analyze.Pass, unit *analyze.Unit, obj *code.Object, ch elfdiff
 		unknown
 		kept
 	)
+
+	// The worst of what becomes of its address decides; each is told.
 	worst := nothing
 	var evidence []string
 	for _, escape := range escapes {
@@ -123,6 +125,7 @@ func report(pass *analyze.Pass, unit *analyze.Unit, obj *code.Object, ch elfdiff
 		worst = max(worst, class)
 		evidence = append(evidence, fmt.Sprintf("%s: %s", obj.Place(escape.At), what))
 	}
+
 	found := finding.Finding{ID: finding.IDOutlives, Evidence: evidence,
 		Remedy: "end what uses it in a post-unpatch callback (del_timer_sync, cancel_work_sync, unregister), or " +
 			"never unload the module"}

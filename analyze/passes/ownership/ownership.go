@@ -157,6 +157,8 @@ func together(obj *code.Object, paths []locks.Path, clone bool) []string {
 	for _, path := range paths {
 		path.Offs = slices.Clone(path.Offs)
 		array := -1
+
+		// Paths that differ in one offset by a constant step are elements of an array.
 		for i := range path.Offs {
 			var steps []int64
 			for _, q := range paths {
@@ -173,6 +175,7 @@ func together(obj *code.Object, paths []locks.Path, clone bool) []string {
 		if array < 0 {
 			path.Offs = slices.Compact(path.Offs)
 		}
+
 		name := object(obj, path)
 		if array >= 0 {
 			name = "each of " + name + " and so on"

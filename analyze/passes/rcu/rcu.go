@@ -215,6 +215,8 @@ func reads(obj *code.Object, id model.FuncID) map[string]read {
 	}
 	entry := flows.Entry(id, obj.Open)
 	out := map[string]read{}
+
+	// Reads through pointers only: these are what a grace period protects.
 	for _, access := range flow.Accesses {
 		if access.Path.Root != locks.RootGlobal && access.Path.Root != locks.RootArg || len(access.Path.Offs) < 2 ||
 			access.Write {
@@ -223,6 +225,8 @@ func reads(obj *code.Object, id model.FuncID) map[string]read {
 		name := obj.PathName(access.Path)
 		r := out[name]
 		r.open = obj.Open(id)
+
+		// A lock excludes the writer as well as a read-side section would.
 		section, lock := false, false
 		for _, l := range slices.Concat(access.Held, entry) {
 			section = section || l.Kind == locks.RCU || l.Kind == locks.SRCU

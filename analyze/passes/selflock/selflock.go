@@ -99,6 +99,9 @@ func report(pass *analyze.Pass, unit *analyze.Unit, ch elfdiff.Change, list []de
 	found := finding.Finding{ID: finding.IDSelfDeadlock, Severity: finding.Warning,
 		Remedy: "take the lock out of the callers by patching them too (look for a follow-up or prerequisite of the " +
 			"patch), or call a variant that expects the lock to be held"}
+
+	// One line for each function that holds the lock, with the calls that lead to the second
+	// taking.
 	self := true
 	for _, lock := range list {
 		if !lock.Read && lock.sure {
@@ -120,6 +123,7 @@ func report(pass *analyze.Pass, unit *analyze.Unit, ch elfdiff.Change, list []de
 		}
 		self = self && lock.holder == ch.Name
 	}
+
 	switch {
 	case found.Severity == finding.Warning && !slices.ContainsFunc(list, func(d deadlock) bool { return !d.Read }):
 		found.Message = "newly takes a lock for reading that is already held for reading: a writer in between makes " +

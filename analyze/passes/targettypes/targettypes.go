@@ -105,6 +105,9 @@ func headers(pass *analyze.Pass, u *analyze.Unit) {
 	if len(other.Headers) > 0 {
 		found.Evidence = append(found.Evidence, "the target has otherwise: "+short(other.Headers, 8))
 	}
+
+	// What could not be compared comes first, then differences that were found, then what may
+	// differ.
 	switch {
 	case other.Err != nil:
 		found.Severity, found.Unknown = finding.Warning, true

@@ -88,6 +88,7 @@ func frames(p *analyze.Pass, u *analyze.Unit, mod *model.Model) (kernel, object 
 // knows the functions of its own; those of a module only their object.
 func sleeps(pass *analyze.Pass, unit *analyze.Unit, ch elfdiff.Change, kernel, object *stacks.Result,
 	inObject model.FuncID) {
+	// The kernel's own result counts for its functions: it knows all callers.
 	result, id := object, inObject
 	if kernel != nil && unit.Owner == plan.Vmlinux {
 		result = kernel
@@ -102,6 +103,8 @@ func sleeps(pass *analyze.Pass, unit *analyze.Unit, ch elfdiff.Change, kernel, o
 	if !fact.Stays() {
 		return
 	}
+
+	// The idle loop and the scheduler have findings of their own.
 	switch fact.Reason {
 	case stacks.Idle:
 		pass.ReportChange(unit, ch, finding.Finding{ID: finding.IDIdle, Severity: finding.Warning,
@@ -119,9 +122,13 @@ func sleeps(pass *analyze.Pass, unit *analyze.Unit, ch elfdiff.Change, kernel, o
 		pass.ReportChange(unit, ch, out)
 		return
 	}
+
 	out := finding.Finding{ID: finding.IDSleepers, Severity: finding.Note,
 		Evidence: []string{strings.Join(result.Path(id), " → ")},
 		Remedy:   "none needed where the signal may interrupt the system calls; else " + remedy}
+
+	// Threads weigh more than system calls: the transition sends them no signal
+	// (klp_send_signals).
 	threads := result.ThreadsIn(id)
 	others, calls := result.Roots(id, 6)
 	for _, s := range calls {
@@ -143,6 +150,7 @@ func sleeps(pass *analyze.Pass, unit *analyze.Unit, ch elfdiff.Change, kernel, o
 	default:
 		out.Message = "tasks may sleep in this function without bound; " + signal(pass)
 	}
+
 	if len(threads)+len(calls) == 0 {
 		for _, s := range others {
 			out.Who = append(out.Who, "perhaps thread function "+s)

@@ -155,6 +155,7 @@ func (u *unit) travels(id model.FuncID) bool {
 func (l *livepatch) search() []*helper {
 	found := map[node]*helper{}
 	var out []*helper
+
 	of := func(n node, ch elfdiff.Change) *helper {
 		reached := found[n]
 		if reached == nil {
@@ -164,6 +165,9 @@ func (l *livepatch) search() []*helper {
 		}
 		return reached
 	}
+
+	// From each replaced function: calls that leave no return address for the stack check to
+	// find, and functions of the patch that it hands to others.
 	for _, object := range l.units {
 		for i := range object.o.Model.Funcs {
 			id := object.o.ID(i)
