@@ -29,6 +29,8 @@ func parseCmdFile(data []byte) (*savedCommand, error) {
 	inDeps := false
 	for lines.Scan() {
 		line := lines.Text()
+
+		// The dependencies are one variable over many lines, to the first that is not continued.
 		if inDeps {
 			dep := strings.TrimSpace(strings.TrimSuffix(line, "\\"))
 			inDeps = strings.HasSuffix(line, "\\")

@@ -540,6 +540,8 @@ func (w *Work) BuildNew(ctx context.Context, objects []string) ([]Built, error) 
 		return nil, err
 	}
 
+	// make runs the rules that generate sources too, so what an object was made of is known only
+	// now.
 	out := make([]Built, len(clean))
 	for i, obj := range clean {
 		made, err := w.collect(obj)

@@ -130,6 +130,9 @@ func copyTree(from, to string, above []string) error {
 		dst := filepath.Join(to, rel)
 		name := item.Name()
 		info, err := os.Stat(file)
+
+		// Links are followed, as the makefile may lead anywhere; what a build left behind is not
+		// taken along.
 		switch {
 		case err != nil:
 			return err

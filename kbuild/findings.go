@@ -61,6 +61,8 @@ func (s *Selection) file(changed *ChangedFile) {
 	note := func(why string) { s.Notes = append(s.Notes, changed.Path+": "+why) }
 	unread := !changed.Used && len(changed.Readers) == 0
 
+	// Findings are for what a livepatch would lack; what the configuration does not build is only
+	// noted.
 	switch changed.Class {
 	case ClassInclude:
 		s.Headers = true

@@ -365,6 +365,8 @@ func scanLevel(ctx context.Context, dir string, graph *includeGraph, level []int
 	jobs int) (found, texts [][]string, err error) {
 	found = make([][]string, len(level))
 	texts = make([][]string, len(level))
+
+	// In pieces, so that a file of many includes does not leave the other readers idle.
 	grp, ctx := errgroup.WithContext(ctx)
 	grp.SetLimit(2 * max(1, jobs))
 	var mu sync.Mutex

@@ -190,6 +190,7 @@ func (m *manifest) replicate(ctx context.Context, src, dst string, jobs int, sha
 		}
 	}
 
+	// Links and copies are most of the work, and independent of each other.
 	err := eachChunk(ctx, m.links, jobs, func(rel string) error { return shareFile(src+"/"+rel, dst+"/"+rel, share) },
 		nil)
 	if err != nil {

@@ -372,6 +372,8 @@ func readDirFacts(out string) (map[string]*dirFacts, error) {
 			return nil, err
 		}
 
+		// One file for each directory: its name, then its lists, a word and what is in it on each
+		// line.
 		dir := &dirFacts{lists: map[string][]string{}, parts: map[string][]string{}}
 		lines := bufio.NewScanner(file)
 		lines.Buffer(nil, 8<<20)

@@ -374,6 +374,8 @@ func (p *preparation) build(ctx context.Context) error {
 		return fmt.Errorf("create tree: %w", err)
 	}
 
+	// Each step is timed and logged by itself; what the source brought along is told from what
+	// the steps add.
 	sourceFiles := map[string]bool{}
 	steps := []struct {
 		name string

@@ -45,6 +45,7 @@ func shellWord(text string) (string, int, error) {
 	var out strings.Builder
 	i := 0
 	for i < len(text) {
+		// Quotes and backslashes as POSIX shells have them; nothing is expanded.
 		char := text[i]
 
 		switch {
