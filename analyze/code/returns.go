@@ -61,6 +61,8 @@ func (o *Object) Returns(id model.FuncID) Returns {
 		return out
 	}
 
+	// On entry RAX, as every register, may hold anything; what holds behind each block is kept
+	// for its end.
 	entry := regs{}
 	for i := range entry {
 		entry[i] = anything

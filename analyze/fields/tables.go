@@ -68,6 +68,7 @@ func (t *Tables) add(offset int, typ btf.Type, base int64, inner string, depth i
 		return some
 	}
 
+	// Members of a type without a name count as the outer one's.
 	if name := structName(typ); name != "" {
 		inner = name
 	}

@@ -71,6 +71,7 @@ func (s *scanner) connect(blk *Block, ctlAt map[uint64]*ctl, blockAt map[uint64]
 		blk.Term = TermUnknown
 	}
 
+	// An edge out of the function's blocks is one that could not be followed.
 	transfer := ctlAt[blk.Last]
 	if transfer == nil || transfer.falls {
 		add(blk.End, EdgeFall)

@@ -8,6 +8,8 @@ import (
 
 // Pack writes a model without its program.
 func (m *Model) Pack(writer *pack.Writer) {
+	// Each table by its length and its rows; addresses as differences to the row before, which
+	// are small.
 	writer.Uint(uint64(len(m.Funcs)))
 	last := uint64(0)
 	for i := range m.Funcs {
@@ -160,6 +162,7 @@ func (m *Model) unpackCode(reader *pack.Reader, blocks int64) error {
 		m.edges[i] = Edge{To: int32(to), Kind: EdgeKind(kind)}
 	}
 
+	// An edge to a block of another function would index beyond the blocks of its own.
 	for i := range m.Funcs {
 		for k := range m.Blocks(FuncID(i)) {
 			for _, e := range m.Edges(&m.Blocks(FuncID(i))[k]) {
@@ -181,6 +184,7 @@ func (m *Model) unpackRefs(reader *pack.Reader, calls int64) error {
 		return FuncID(v)
 	}
 
+	// The count is known from the functions, and so is who makes each call.
 	n := reader.Len()
 	if int64(n) != calls {
 		return pack.ErrCorrupt

@@ -15,6 +15,7 @@ func (r *Result) Pack(writer *pack.Writer) {
 	if r.base != nil {
 		panic("stacks: the result of an object is packed")
 	}
+	// Maps in the order of their keys, so that equal results have equal bytes.
 	writer.Uint(uint64(len(r.Facts)))
 	for i := range r.Facts {
 		f := &r.Facts[i]

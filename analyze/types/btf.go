@@ -48,6 +48,8 @@ func (b *BTF) Layouts(name string) ([]Layout, error) {
 	if err != nil && !errors.Is(err, btf.ErrNotFound) {
 		return nil, fmt.Errorf("look up %s: %w", name, err)
 	}
+
+	// Of one name there may be several, which the caller has to tell apart.
 	var out []Layout
 	for _, typ := range found {
 		full := ""
