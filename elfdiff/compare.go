@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"runtime"
+	"slices"
 
 	"github.com/klpforge/klpforge/elfobj"
 )
@@ -309,7 +310,8 @@ func (c *comparer) sameTarget(before, after Target) string {
 // samePiece compares places in sections that have no atoms. The place in
 // .altinstr_replacement to which the entry of an alternative refers is no matter: what
 // stands there is compared with the entry. For all else, which of the function's
-// alternatives it is decides, and the place in it.
+// alternatives it is decides, and the place in it. So it does of a table's entries:
+// where they are in the table depends on the functions before.
 func (c *comparer) samePiece(before, after Target) string {
 	nx, ny := c.o.File.Sections[before.Sec].Name, c.p.File.Sections[after.Sec].Name
 	if c.o.class[before.Sec] == classAlt && c.p.class[after.Sec] == classAlt {
@@ -317,6 +319,13 @@ func (c *comparer) samePiece(before, after Target) string {
 		ey, okY := c.p.alternativeAt(after)
 		if okX && okY && c.toP[ex.owner] == ey.owner && ex.at == ey.at &&
 			before.Off-int64(ex.altOff) == after.Off-int64(ey.altOff) {
+			return equal
+		}
+	} else if ex, i, ok := c.o.siteAt(before); ok {
+		ey, j, ok := c.p.siteAt(after)
+		if ok && ex.row == ey.row && c.toP[ex.owner] == ey.owner &&
+			slices.Index(c.o.entriesOf(ex.owner), i) == slices.Index(c.p.entriesOf(ey.owner), j) &&
+			before.Off-int64(ex.off) == after.Off-int64(ey.off) {
 			return equal
 		}
 	} else if nx == ny && before.Off == after.Off {

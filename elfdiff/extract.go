@@ -56,7 +56,7 @@ func (r *Result) Extract(opt ExtractOptions) (*Extracted, error) {
 		Sections:  make([]elfobj.Section, 1), Symbols: make([]elfobj.Symbol, 1)},
 		replaced: map[AtomID]bool{}, place: map[AtomID]placement{}, externs: map[string]elfobj.SymID{},
 		blobs: map[string]elfobj.SecID{}, blobSym: map[elfobj.SecID]elfobj.SymID{}, taken: map[string]int{},
-		copied: map[elfobj.SecID]uint64{}, halves: map[string]elfobj.SecID{}, pool: map[string]placement{},
+		copied: map[elfobj.SecID]uint64{}, halves: map[string]elfobj.SecID{}, sites: map[uint32]placement{}, pool: map[string]placement{},
 		res: &Extracted{NewSymbols: map[AtomID]string{}}, seenExt: map[External]string{}}
 	x.res.File = x.out
 
@@ -144,6 +144,7 @@ type extractor struct {
 	pool     map[string]placement          // strings and constants by content
 	copied   map[elfobj.SecID]uint64       // bytes of each section in pool
 	halves   map[string]elfobj.SecID       // of tables in two sections, by name
+	sites    map[uint32]placement          // entries of tables that code refers to, by their number
 	taken    map[string]int                // unique names, and how often each was asked for
 	asleep   map[lateKind]map[string]bool  // what stays as it is in the module, with the functions concerned
 }
@@ -557,6 +558,11 @@ func (x *extractor) reloc(
 	// What lies between the addend and the offset that is meant: the distance
 	// to the end of the instruction for PC-relative fields in code, else 0.
 	skew := patched.location(sec, rel, idx) - int64(sym.Value) - rel.Addend
+	if ent, n, ok := patched.siteAt(target); ok && patched.Root(ent.owner) == patched.Root(from) {
+		pl, err := x.site(&ent, n)
+		nr.Sym, nr.Addend = pl.sym, int64(pl.off)+target.Off-int64(ent.off)-skew
+		return nr, err
+	}
 	if target.Slot {
 		pl, err := x.slot(from, target)
 		if err != nil {

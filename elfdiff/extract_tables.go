@@ -39,8 +39,11 @@ func (x *extractor) tables() error {
 	}
 	slices.Sort(list) // they are numbered in that order
 	for _, n := range slices.Compact(list) {
+		if _, ok := x.sites[n]; ok {
+			continue
+		}
 		ent := x.p.entry(n)
-		if err := x.entry(&ent); err != nil {
+		if _, err := x.entry(&ent); err != nil {
 			return err
 		}
 	}
@@ -48,7 +51,23 @@ func (x *extractor) tables() error {
 	return nil
 }
 
-func (x *extractor) entry(ent *entry) error {
+// site copies the entry that code refers to, which is the n-th, when it is first asked
+// for, and returns its place.
+func (x *extractor) site(ent *entry, n uint32) (placement, error) {
+	if pl, ok := x.sites[n]; ok {
+		return pl, nil
+	}
+	pl, err := x.entry(ent)
+	if err == nil && pl.sec == 0 {
+		err = &finding.Finding{ID: finding.IDUnsupported, Severity: finding.Error, Symbol: x.p.Atoms[ent.owner].Name,
+			Section: ent.row.section, Message: "the code refers to an entry of the table, which cannot be carried"}
+	}
+	x.sites[n] = pl
+	return pl, err
+}
+
+// entry copies one entry and returns its place, the zero value when it is left out.
+func (x *extractor) entry(ent *entry) (placement, error) {
 	src := &x.p.File.Sections[ent.sec]
 	relocs := make([]elfobj.Reloc, 0, len(ent.relocs))
 	for k := range ent.relocs {
@@ -63,16 +82,16 @@ func (x *extractor) entry(ent *entry) error {
 			nr, err = x.reloc(ent.owner, ent.sec, &rel, ent.first+k, true)
 		}
 		if err != nil {
-			return err
+			return placement{}, err
 		}
 		nr.Off = rel.Off - ent.off
 		relocs = append(relocs, nr)
 	}
 	if dropIt, err := x.late(ent, relocs); err != nil || dropIt {
-		return err
+		return placement{}, err
 	}
 	if err := x.lateSite(ent); err != nil {
-		return err
+		return placement{}, err
 	}
 	id := x.tableBlob(src, ent.owner)
 	out := &x.out.Sections[id]
@@ -85,10 +104,11 @@ func (x *extractor) entry(ent *entry) error {
 		x.clear(id, rel)
 		out.Relocs = append(out.Relocs, rel)
 	}
+	pl := placement{sec: id, off: base, sym: x.blobSym[id]}
 	if ent.row.pair == "" {
-		return nil
+		return pl, nil
 	}
-	return x.pairEntry(ent)
+	return pl, x.pairEntry(ent)
 }
 
 // half returns the first section of the name that holds one half of a table.

@@ -451,6 +451,14 @@ func (c *extractChecker) target(from AtomID, where string, a, b Target, branch b
 			c.errorf(from, "%s: absolute %#x became %+v", where, a.Off, b)
 		}
 	case TargetNone:
+	case TargetPiece:
+		// An entry of a table must be that of the same place in the same function.
+		ent, _, ok := c.p.siteAt(a)
+		copied, _, okCopy := c.e.siteAt(b)
+		if !ok || !okCopy || ent.row != copied.row || c.toE[ent.owner] != copied.owner || ent.at != copied.at ||
+			a.Off-int64(ent.off) != b.Off-int64(copied.off) {
+			c.errorf(from, "%s: to %s, want the entry of its own place", where, c.r.pairs.targetName(c.e, b))
+		}
 	default:
 		c.errorf(from, "%s: of kind %d", where, a.Kind)
 	}

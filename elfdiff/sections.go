@@ -173,7 +173,7 @@ var siteRows = []row{
 				kernels: "v5.10 (x86, arm64, s390)"},
 			{size: 8, refs: []uint64{0}, kernels: "v5.10 (x86, arm64, s390), v6.1 and v6.12, without DEBUG_BUGVERBOSE"},
 			{size: 16, refs: []uint64{0, 4, 8}, lineOff: 12, lineLen: 2,
-				kernels: "v6.19 with DEBUG_BUGVERBOSE_DETAILED"},
+				kernels: "v6.19 and v7.2 (x86-64)"},
 			{size: 24, refs: []uint64{0, 8}, lineOff: 16, lineLen: 2, kernels: "v5.10 (powerpc)"},
 			{size: 16, refs: []uint64{0}, kernels: "v5.10 (powerpc), without DEBUG_BUGVERBOSE"},
 		}},

@@ -30,7 +30,7 @@ func (o *Object) strays() map[string][]bit {
 			off := uint64(i-tab.from) * tab.shape.size
 			relocs, first := o.relocsOf(tab, i)
 			ent := entry{off: off, relocs: relocs, first: first, sec: tab.sec}
-			if a, _ := o.owner(tab, &ent); a < 0 {
+			if a, _ := o.owner(tab, &ent); a < 0 && !(tab.row.derived && o.inReplacement(tab, &ent)) {
 				name := o.File.Sections[tab.sec].Name
 				out[name] = append(out[name], bit{sec: tab.sec, from: off,
 					to: min(off+tab.shape.size, o.File.Sections[tab.sec].Size), atom: -1, shape: tab.shape})
@@ -38,6 +38,16 @@ func (o *Object) strays() map[string][]bit {
 		}
 	}
 	return out
+}
+
+// inReplacement reports whether an entry describes the replacement code of an alternative,
+// as objtool's lists of calls do: it is compared with the alternative, and where it
+// stands depends on all others of the object.
+func (o *Object) inReplacement(tab *table, ent *entry) bool {
+	return slices.ContainsFunc(ent.relocs, func(rel elfobj.Reloc) bool {
+		to := o.File.Symbols[rel.Sym].Sec
+		return rel.Off == ent.off+tab.shape.refs[0] && to > 0 && o.class[to] == classAlt
+	})
 }
 
 func (r *Result) strayEntries() {

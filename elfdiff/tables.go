@@ -91,6 +91,29 @@ func (o *Object) owner(tab *table, ent *entry) (atom AtomID, at int64) {
 	return atom, at
 }
 
+// siteAt finds the entry that holds a place in a table about places in code. WARN with
+// arguments loads the address of its own entry (arch/x86/include/asm/bug.h, v6.19). n is
+// the entry's index among those of all tables; false for what is no such place.
+func (o *Object) siteAt(target Target) (ent entry, n uint32, ok bool) {
+	if target.Kind != TargetPiece || o.class[target.Sec] != classTable {
+		return entry{}, 0, false
+	}
+	for k := range o.tables {
+		tab := &o.tables[k]
+		if tab.sec != target.Sec || tab.row.derived || tab.row.policy != carry || tab.row.pair != "" ||
+			tab.shape.alt != 0 || target.Off < 0 {
+			continue
+		}
+		n = tab.from + uint32(uint64(target.Off)/tab.shape.size)
+		if n >= o.after(k) {
+			return entry{}, 0, false
+		}
+		ent = o.entryIn(tab, n)
+		return ent, n, ent.owner >= 0
+	}
+	return entry{}, 0, false
+}
+
 // replacement finds the code that may replace what an alternative describes: in
 // a section of its own, or behind a function. There is none for a callback.
 func (o *Object) replacement(ent *entry) {

@@ -71,7 +71,7 @@ func NewEndbr(im *Image, syms *Symbols) (*Endbr, error) {
 
 // Entry judges what is at addr.
 func (t *Endbr) Entry(addr uint64) IndirectEntry {
-	if t == nil || !t.im.Executable(addr) {
+	if t == nil || !t.im.Executable(addr) || t.im.writable(addr) {
 		return EntryOpen
 	}
 	code, err := t.im.Read(addr, len(endbr64))

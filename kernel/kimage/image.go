@@ -354,6 +354,13 @@ func (im *Image) Executable(addr uint64) bool {
 	return false
 }
 
+// writable reports whether addr lies in data. The kernel maps that as not executable,
+// whatever else the section says: .data of v7.2 is both.
+func (im *Image) writable(addr uint64) bool {
+	s := im.SectionAt(addr)
+	return s != nil && s.Flags&elf.SHF_WRITE != 0
+}
+
 // ErrNoBTF means that the image has no .BTF section.
 var ErrNoBTF = errors.New("no BTF in the image")
 

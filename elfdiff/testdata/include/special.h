@@ -21,6 +21,7 @@
 extern int printk(const char *fmt, ...);
 extern void slow_path(int) __cold;
 extern int work(int);
+extern void warn_with(void *bug, ...);
 extern int other_work(int);
 
 /* A trap with an entry that names file, line and flags. */
@@ -37,6 +38,22 @@ extern int other_work(int);
 		     ".pushsection __bug_table, \"aw\"\n"		\
 		     "2: .long 1b - .\n .word %c0\n .org 2b + 8\n"	\
 		     ".popsection" : : "i" (flags))
+
+/* A warning with arguments: its code hands over the address of its entry (v6.19). */
+#define WARN_ARGS(flags, format, arg)					\
+	do {								\
+		void *bug;						\
+		asm volatile("lea (2f)(%%rip), %[addr]\n1:\n"		\
+			     ".pushsection __bug_table, \"aw\"\n"	\
+			     "2: .long 1b - .\n .long %c[fmt] - .\n"	\
+			     " .long %c[file] - .\n .word %c[line]\n"	\
+			     " .word %c[fl]\n .org 2b + 16\n"		\
+			     ".popsection"				\
+			     : [addr] "=r" (bug)			\
+			     : [fmt] "i" (format), [file] "i" (__FILE__), \
+			       [line] "i" (__LINE__), [fl] "i" (flags)); \
+		warn_with(bug, arg);					\
+	} while (0)
 
 #define WARN_FIRST(cond, text)						\
 	do {								\
