@@ -59,7 +59,9 @@ func PrivateDir(ctx context.Context, cache, label string) (dir string, unlock fu
 		// Versions before look at this file alone.
 		older, err := lockFile(ctx, filepath.Join(dir, "lock"), nil)
 		if err != nil {
-			return "", nil, errors.Join(err, os.RemoveAll(dir))
+			err = errors.Join(err, os.RemoveAll(dir))
+			unlock()
+			return "", nil, err
 		}
 		return dir, func() { older(); unlock() }, nil
 	}

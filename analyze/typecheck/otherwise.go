@@ -16,8 +16,8 @@ type Otherwise struct {
 
 // Compare lists the functions and constants that the named functions and variables are
 // made of, themselves included, and what they call, that another text of the object has
-// otherwise. Types are not compared: the target's own are, see [Check]. A named function that is not in
-// the text counts as one that differs.
+// otherwise. Types are not compared: the target's own are, see [Check]. A named function
+// that is not in the text counts as one that differs.
 func (t *Text) Compare(there *Text, funcs, data []string) []Otherwise {
 	c := t.code(funcs, data)
 	var out []Otherwise

@@ -31,7 +31,7 @@ func FindShell() (string, error) {
 		if err != nil {
 			continue
 		}
-		if _, dynamic, err := libraries(p); err == nil && !dynamic {
+		if static, err := Static(p); err == nil && static {
 			return p, nil
 		}
 	}
