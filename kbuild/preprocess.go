@@ -37,6 +37,19 @@ func (w *Work) preprocess(ctx context.Context, object, cmd string) (string, erro
 	return hex.EncodeToString(sum[:]), nil
 }
 
+// digest is the codeDigest of an object's source after preprocessing, as the tree is now.
+// Of assembly every word counts.
+func (w *Work) digest(ctx context.Context, object, cmd string) (string, error) {
+	if strings.HasSuffix(w.sourceOf(cmd), ".S") {
+		return w.preprocess(ctx, object, cmd)
+	}
+	out, err := w.preprocessed(ctx, object, cmd)
+	if err != nil {
+		return "", err
+	}
+	return codeDigest(out), nil
+}
+
 // Text returns an object's source after preprocessing, as the tree is now, without
 // line markers.
 func (w *Work) Text(ctx context.Context, object string) ([]byte, error) {
@@ -70,8 +83,9 @@ func (w *Work) runPreprocessor(ctx context.Context, object string, argv []string
 }
 
 // Thin returns those of the objects whose preprocessed text the changes made so
-// far alter, in the order given. Hashes of the unchanged text are cached. An object
-// that cannot be preprocessed, before or after, is kept: compiling it will tell why.
+// far alter, as far as it can reach the object (codeDigest), in the order given. Digests
+// of the unchanged text are cached. An object that cannot be preprocessed, before or
+// after, is kept: compiling it will tell why.
 func (w *Work) Thin(ctx context.Context, objects []string) ([]string, error) {
 	cmds, err := w.Commands(ctx, objects)
 	if err != nil {
@@ -90,7 +104,7 @@ func (w *Work) Thin(ctx context.Context, objects []string) ([]string, error) {
 	done := 0
 	for i, obj := range objects {
 		group.Go(func() error {
-			hash, err := w.preprocess(ctx, obj, cmds[obj])
+			hash, err := w.digest(ctx, obj, cmds[obj])
 			var ce *CompileError
 			if err != nil && !errors.As(err, &ce) {
 				return err
@@ -116,7 +130,7 @@ func (w *Work) Thin(ctx context.Context, objects []string) ([]string, error) {
 	return out, nil
 }
 
-// preprocessPristine returns the hashes of the unchanged text, "" where there is
+// preprocessPristine returns the digests of the unchanged text, "" where there is
 // none. It preprocesses in the prepared tree, which preprocessing does not write to.
 func (w *Work) preprocessPristine(ctx context.Context, objects []string, cmds map[string]string) ([]string, error) {
 	hashes := make([]string, len(objects))
@@ -126,14 +140,14 @@ func (w *Work) preprocessPristine(ctx context.Context, objects []string, cmds ma
 	for i, obj := range objects {
 		group.Go(func() error {
 			// The text of the prepared tree never changes, so its hash is kept.
-			memo := w.objectPath(w.objectKey(obj), ".pp")
-			kind := "preprocessed " + w.objectKey(obj)
+			memo := w.objectPath(w.objectKey(obj), ".reach")
+			kind := "reached text " + w.objectKey(obj)
 			if data, err := readSealed(w.tree.cache, memo, kind); err == nil {
 				hashes[i] = string(data)
 				return nil
 			}
 
-			hash, err := pristine.preprocess(ctx, obj, strings.ReplaceAll(cmds[obj], w.Dir, w.tree.Dir))
+			hash, err := pristine.digest(ctx, obj, strings.ReplaceAll(cmds[obj], w.Dir, w.tree.Dir))
 			var ce *CompileError
 			if errors.As(err, &ce) {
 				return nil
