@@ -1,6 +1,7 @@
 package kbuild
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -259,22 +260,49 @@ func (w *Work) Commands(ctx context.Context, objects []string) (map[string]strin
 // that does not compile.
 //
 // With WorkOptions.ShareAfter, what is compiled is kept in the cache, by everything that
-// was changed in this tree; objects that are there, of whatever origin, are taken.
+// was changed in this tree; objects that are there, of whatever origin, are taken. With
+// WorkOptions.KeepAfter it is kept by what it read of the changes.
 //
 // Objects that the unchanged makefiles do not know are BuildNew's; so are those for
 // which kbuild generates something that this tree does not have yet, which After
 // leaves to it.
 func (w *Work) After(ctx context.Context, objects []string) ([]Built, error) {
+	out, errs, err := w.after(ctx, objects)
+	return out, cmp.Or(err, firstError(errs))
+}
+
+// AfterEach is After for who wants to know of every object that does not compile. The
+// error of each object is at its place in failed, nil where there is a result.
+func (w *Work) AfterEach(ctx context.Context, objects []string) (out []Built, failed []*CompileError, err error) {
+	out, errs, err := w.after(ctx, objects)
+	if err != nil {
+		return nil, nil, err
+	}
+	failed = make([]*CompileError, len(errs))
+	for i, err := range errs {
+		if err != nil && !errors.As(err, &failed[i]) {
+			return nil, nil, err
+		}
+	}
+	return out, failed, nil
+}
+
+// after compiles each object, and returns an error for each.
+func (w *Work) after(ctx context.Context, objects []string) ([]Built, []error, error) {
 	cmds, err := w.Commands(ctx, objects)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if err := w.checkGenerated(ctx); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	state, err := w.stateDigest()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
+	}
+	reads, err := w.changedFiles()
+	if err != nil {
+		return nil, nil, err
 	}
 
 	// Cached objects first, and those that need kbuild's own rules to make their sources.
@@ -285,12 +313,17 @@ func (w *Work) After(ctx context.Context, objects []string) ([]Built, error) {
 			out[i] = *b
 			continue
 		}
+		if b, ok := w.recall(reads, obj, cmds[obj]); ok {
+			out[i] = *b
+			continue
+		}
 		if !w.generatesFor(obj, cmds[obj]) {
 			continue
 		}
 		b, err := w.BuildNew(ctx, []string{obj})
 		if err != nil {
-			return nil, err
+			errs[i] = err
+			continue
 		}
 		out[i] = b[0]
 	}
@@ -302,13 +335,13 @@ func (w *Work) After(ctx context.Context, objects []string) ([]Built, error) {
 	group.SetLimit(w.jobs)
 	w.progress("compile after", 0, len(objects))
 	for i, obj := range objects {
-		if out[i].Path != "" {
+		if out[i].Path != "" || errs[i] != nil {
 			continue
 		}
 		group.Go(func() error {
 			made, err := w.compile(ctx, obj, cmds[obj])
-			if err == nil && w.shareAfter {
-				_, err = w.store(w.afterKey(state, obj, cmds[obj]), w.Dir, made)
+			if err == nil {
+				err = w.keepMade(state, reads, cmds[obj], made)
 			}
 			if err != nil {
 				errs[i] = err
@@ -323,7 +356,7 @@ func (w *Work) After(ctx context.Context, objects []string) ([]Built, error) {
 		})
 	}
 	group.Wait()
-	return out, firstError(errs)
+	return out, errs, context.Cause(ctx)
 }
 
 // generatesFor reports whether kbuild generates something for an object that this

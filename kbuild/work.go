@@ -21,6 +21,9 @@ type WorkOptions struct {
 	// ShareAfter keeps what After compiles in the cache, for another run that makes
 	// the same changes, also on another machine.
 	ShareAfter bool
+	// KeepAfter keeps what After compiles in the cache, for another run that makes other
+	// changes too: an object is taken again where all that its compilation read is the same.
+	KeepAfter bool
 	// Trust says that makefiles, scripts and host programs that are changed in the
 	// tree may be run. The tree then shares no files with the prepared one.
 	Trust bool
@@ -42,6 +45,7 @@ type Work struct {
 	jobs  int
 	// shareAfter is WorkOptions.ShareAfter.
 	shareAfter bool
+	remembers  bool // WorkOptions.KeepAfter
 	trust      bool // WorkOptions.Trust
 	progress   func(stage string, done, total int)
 
@@ -70,7 +74,8 @@ func (t *Tree) newWork(ctx context.Context, opts WorkOptions, listing *manifest)
 		return nil, err
 	}
 	work := &Work{
-		Dir: filepath.Join(base, "linux"), tree: t, base: base, shareAfter: opts.ShareAfter, trust: opts.Trust,
+		Dir: filepath.Join(base, "linux"), tree: t, base: base, shareAfter: opts.ShareAfter, remembers: opts.KeepAfter,
+		trust:  opts.Trust,
 		unlock: unlock,
 		flags:  t.kcflags(), jobs: opts.Jobs, progress: opts.Progress,
 		changed: map[string]bool{}, commands: map[string]string{}, pruned: slices.Clone(listing.pruned),

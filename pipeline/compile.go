@@ -74,8 +74,8 @@ func compile(ctx context.Context, opt *Options, target *Target, change *change, 
 	say.found(selected.Found...)
 
 	work, err := change.tree.Work(ctx, kbuild.WorkOptions{Jobs: opt.Jobs, Progress: opt.Progress,
-		ShareAfter: opt.Part.Of > 0,
-		Trust:      change.trusted && len(change.withheld) > 0})
+		ShareAfter: opt.Part.Of > 0, KeepAfter: opt.KeepGoing,
+		Trust: change.trusted && len(change.withheld) > 0})
 	if err != nil {
 		return nil, err
 	}
@@ -91,7 +91,7 @@ func compile(ctx context.Context, opt *Options, target *Target, change *change, 
 		return nil, err
 	}
 	out := &compiled{work: work, shared: map[string]int{}}
-	if err := out.compileOld(ctx, objects.old, opt.KeepObjects, say); err != nil {
+	if err := out.compileOld(ctx, opt, objects.old, say); err != nil {
 		return nil, err
 	}
 	return out, out.compileFresh(ctx, objects.fresh, change.trusted, say)
@@ -145,6 +145,9 @@ func chooseObjects(ctx context.Context, opt *Options, work *kbuild.Work, change 
 
 	objects := &chosen{old: selected.Objects, fresh: added.Objects}
 	for _, set := range []map[string]kbuild.Owner{objects.old, objects.fresh} {
+		maps.DeleteFunc(set, func(object string, _ kbuild.Owner) bool { return opt.Only != nil && !opt.Only[object] })
+	}
+	for _, set := range []map[string]kbuild.Owner{objects.old, objects.fresh} {
 		for _, left := range kbuild.Limit(set, opt.Goals) {
 			say.note("%s: left out of %s, which no goal makes", left.Object, strings.Join(left.Owners, ", "))
 		}
@@ -181,9 +184,8 @@ func only(objects map[string]kbuild.Owner, names []string) map[string]kbuild.Own
 	return out
 }
 
-// compileOld builds objects that the target has. keep is a directory for copies of each
-// pair, "" for none.
-func (c *compiled) compileOld(ctx context.Context, objects map[string]kbuild.Owner, keep string, say *journal) error {
+// compileOld builds objects that the target has.
+func (c *compiled) compileOld(ctx context.Context, opt *Options, objects map[string]kbuild.Owner, say *journal) error {
 	names := slices.Sorted(maps.Keys(objects))
 	say.enter("compile before")
 	before, err := c.work.Before(ctx, names)
@@ -191,11 +193,16 @@ func (c *compiled) compileOld(ctx context.Context, objects map[string]kbuild.Own
 		return fmt.Errorf("compile the unpatched source: %w", err)
 	}
 	say.enter("compile after")
-	after, err := c.work.After(ctx, names)
+	after, failed, err := c.compileAfter(ctx, opt, names)
 	if err != nil {
 		return compileFault(err, say)
 	}
+	keep := opt.KeepObjects
 	for i, name := range names {
+		if failed[i] != nil {
+			say.res.Broken = append(say.res.Broken, failed[i])
+			continue
+		}
 		objs := &pair{object: name, owners: objects[name].Names(), before: before[i], after: after[i]}
 		if keep != "" {
 			if err := objs.keepIn(keep); err != nil {
@@ -207,6 +214,17 @@ func (c *compiled) compileOld(ctx context.Context, objects map[string]kbuild.Own
 		say.res.CompileSeconds += objs.before.Elapsed.Seconds() + objs.after.Elapsed.Seconds()
 	}
 	return nil
+}
+
+// compileAfter builds the objects with the patches. With KeepGoing failed has the error
+// of each that does not compile, else the first is returned.
+func (c *compiled) compileAfter(ctx context.Context, opt *Options, names []string) (after []kbuild.Built,
+	failed []*kbuild.CompileError, err error) {
+	if opt.KeepGoing {
+		return c.work.AfterEach(ctx, names)
+	}
+	after, err = c.work.After(ctx, names)
+	return after, make([]*kbuild.CompileError, len(names)), err
 }
 
 // compileFresh builds objects that the patches add.

@@ -7,6 +7,7 @@ import (
 
 	"github.com/klpforge/klpforge/analyze"
 	"github.com/klpforge/klpforge/finding"
+	"github.com/klpforge/klpforge/kbuild"
 	"github.com/klpforge/klpforge/plan"
 )
 
@@ -33,10 +34,12 @@ type Result struct {
 	Suppressions []Suppression
 	Notes        []string // what was left out of the patch, and why
 	Units        []string // object files compiled
-	Stages       []Stage
-	Module       string // path of the finished module; "" if none was made
-	Emitted      string
-	Bytes        int // size of the module
+	// Broken are the objects that do not compile, with Options.KeepGoing.
+	Broken  []*kbuild.CompileError
+	Stages  []Stage
+	Module  string // path of the finished module; "" if none was made
+	Emitted string
+	Bytes   int // size of the module
 	// CompileSeconds is the sum of pure compile times, before and after.
 	CompileSeconds float64
 }
