@@ -24,7 +24,7 @@ const (
 type Item struct {
 	Kind ItemKind
 	// Name is what it declares, without "struct"; of a macro that is used like a function,
-	// as SYSCALL_DEFINE3 or EXPORT_SYMBOL, its first argument. "" where there is none.
+	// as SYSCALL_DEFINE3 or module_init, its first argument. "" where there is none.
 	Name       string
 	Head       string // up to the body or initialiser, white space normalised
 	Static     bool
@@ -153,8 +153,8 @@ scan:
 	return item
 }
 
-// callOf is the name in front of the parameters in a head; where that is a macro in
-// capitals, its first argument. Macros that stand for attributes, as __printf(1, 2), are
+// callOf is the name in front of the parameters in a head; where that is a macro, its
+// first argument. Macros that stand for attributes, as __printf(1, 2), are
 // passed over if another name follows.
 func callOf(head string) string {
 	name, args := "", ""
@@ -170,7 +170,8 @@ func callOf(head string) string {
 		}
 		at += m[1] + len(inside)
 	}
-	if name != "" && strings.ToUpper(name) == name || name == "module_init" || name == "module_exit" {
+	// A macro stands at the beginning, or is in capitals.
+	if name != "" && (strings.ToUpper(name) == name || strings.HasPrefix(head, name)) {
 		first, _, _ := strings.Cut(args, ",")
 		if w := wordRE.FindString(first); w != "" {
 			return w

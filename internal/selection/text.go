@@ -1,0 +1,233 @@
+package selection
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/klpforge/klpforge/patchset"
+)
+
+// text is one file of the update with some slices in it.
+type text struct {
+	path   string
+	old    []byte // in the target's source; nil when it is not there
+	lines  []line
+	exists bool
+	// cuts are the slices that removed lines in front of a line, by its index; len(lines)
+	// stands for the end.
+	cuts map[int][]int
+	// removed are the slices that removed a line of old, by its 1-based number.
+	removed map[int]int
+	touched map[int]bool // slices that changed it
+}
+
+// line is one line of a text with the slice that added it, or -1.
+type line struct {
+	text string
+	orig int // 1-based line of text.old; 0 for an added line
+	by   int
+}
+
+func newText(path string, old []byte) *text {
+	t := &text{path: path, old: old, exists: old != nil, cuts: map[int][]int{}, removed: map[int]int{},
+		touched: map[int]bool{}}
+	for i, l := range splitLines(old) {
+		t.lines = append(t.lines, line{l, i + 1, -1})
+	}
+	return t
+}
+
+// splitLines cuts a text into lines with their newlines.
+func splitLines(b []byte) []string { return slices.Collect(strings.Lines(string(b))) }
+
+// bytes is the text as it is now; nil when there is none.
+func (t *text) bytes() []byte {
+	if !t.exists {
+		return nil
+	}
+	out := []byte{}
+	for _, l := range t.lines {
+		if n := len(out); n > 0 && out[n-1] != '\n' {
+			out = append(out, '\n') // it was the last line before
+		}
+		out = append(out, l.text...)
+	}
+	return out
+}
+
+// become makes the text another one; what differs is a slice's.
+func (t *text) become(newer []byte, slice int) {
+	before := t.bytes()
+	next := splitLines(newer)
+	old := t.lines
+	var lines []line
+	cuts := map[int][]int{}
+	keep := func(from, to int) {
+		for i := from; i < to; i++ {
+			for _, s := range t.cuts[i] {
+				cuts[len(lines)] = append(cuts[len(lines)], s)
+			}
+			lines = append(lines, old[i])
+		}
+	}
+	at := 0
+	for _, edit := range patchset.Edits(before, newer) {
+		start, newStart := edit.OldStart-1, edit.NewStart-1
+		if edit.OldLines == 0 {
+			start = edit.OldStart
+		}
+		if edit.NewLines == 0 {
+			newStart = edit.NewStart
+		}
+		keep(at, start)
+		at = start + edit.OldLines
+		for i := start; i < at; i++ {
+			for _, s := range append(t.cuts[i], slice) {
+				if list := cuts[len(lines)]; !slices.Contains(list, s) {
+					cuts[len(lines)] = append(list, s)
+				}
+			}
+			if old[i].orig > 0 {
+				t.removed[old[i].orig] = slice
+			}
+		}
+		for i := newStart; i < newStart+edit.NewLines; i++ {
+			lines = append(lines, line{text: next[i], by: slice})
+		}
+	}
+	keep(at, len(old))
+	for _, s := range t.cuts[len(old)] {
+		cuts[len(lines)] = append(cuts[len(lines)], s)
+	}
+	t.lines, t.cuts, t.exists = lines, cuts, newer != nil
+	t.touched[slice] = true
+}
+
+// by lists the slices that changed something in the lines from start to end, 1-based and
+// both included, or removed what stood right behind them.
+func (t *text) by(start, end int) []int {
+	seen := map[int]bool{}
+	for i := max(start-1, 0); i < min(end, len(t.lines)); i++ {
+		if s := t.lines[i].by; s >= 0 {
+			seen[s] = true
+		}
+		if i >= start {
+			for _, s := range t.cuts[i] {
+				seen[s] = true
+			}
+		}
+	}
+	return sorted(seen)
+}
+
+// of lists the slices that changed an item of that name, in the text or in the old one.
+func (t *text) of(name string) []int {
+	seen := map[int]bool{}
+	for _, item := range patchset.Items(t.bytes()) {
+		if item.Name == name {
+			for _, s := range t.by(item.Start, item.End) {
+				seen[s] = true
+			}
+		}
+	}
+	for _, item := range patchset.Items(t.old) {
+		if item.Name != name {
+			continue
+		}
+		for number := item.Start; number <= item.End; number++ {
+			if s, ok := t.removed[number]; ok {
+				seen[s] = true
+			}
+		}
+	}
+	return sorted(seen)
+}
+
+// mentioning lists the slices that add or remove a line with one of the words.
+func (t *text) mentioning(words map[string]bool) []int {
+	seen := map[int]bool{}
+	for _, l := range t.lines {
+		if l.by >= 0 && has(l.text, words) {
+			seen[l.by] = true
+		}
+	}
+	old := splitLines(t.old)
+	for number, s := range t.removed {
+		if has(old[number-1], words) {
+			seen[s] = true
+		}
+	}
+	return sorted(seen)
+}
+
+// numbered lists the slices that added a line which the compiler may have meant by a
+// number: those of unchanged lines stay what they were, those of added ones go on from
+// the unchanged line before (patchset.File.Stable).
+func (t *text) numbered(number int, words map[string]bool) []int {
+	near, named := map[int]bool{}, map[int]bool{}
+	last, added := 0, 0
+	for _, l := range t.lines {
+		if l.by < 0 {
+			last, added = l.orig, 0
+			continue
+		}
+		added++
+		if n := last + added; n >= number-3 && n <= number+3 {
+			near[l.by] = true
+			if has(l.text, words) {
+				named[l.by] = true
+			}
+		}
+	}
+	if len(named) > 0 {
+		return sorted(named)
+	}
+	if len(words) > 0 {
+		return nil
+	}
+	return sorted(near)
+}
+
+func sorted(set map[int]bool) []int {
+	var out []int
+	for s := range set {
+		out = append(out, s)
+	}
+	slices.Sort(out)
+	return out
+}
+
+// has reports whether a text has one of the words.
+func has(text string, words map[string]bool) bool {
+	for w := range names(text) {
+		if words[w] {
+			return true
+		}
+	}
+	return false
+}
+
+// names are the words of a text that can be names in C.
+func names(text string) func(yield func(string) bool) {
+	return func(yield func(string) bool) {
+		for i := 0; i < len(text); {
+			start := i
+			for i < len(text) && nameByte(text[i]) {
+				i++
+			}
+			if i == start {
+				i++
+				continue
+			}
+			if c := text[start]; c < '0' || c > '9' {
+				if !yield(text[start:i]) {
+					return
+				}
+			}
+		}
+	}
+}
+
+func nameByte(c byte) bool {
+	return c == '_' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9'
+}
