@@ -1,0 +1,161 @@
+package selection
+
+import (
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/klpforge/klpforge/finding"
+	"github.com/klpforge/klpforge/patchset"
+)
+
+// state is the update with some slices in it, and what its objects read.
+type state struct {
+	texts map[string]*text
+	reads map[string]Object // by object file
+}
+
+// blame guesses which slices are behind a fault: the most certain guess that gives any.
+// It is empty where nothing in the fault leads to one.
+func (s *state) blame(f *Fault) []int {
+	if f.Finding == nil {
+		return s.blameErrors(f)
+	}
+	at := f.Finding
+	if at.AboutFile() {
+		t := s.texts[at.New.File]
+		switch {
+		case t == nil:
+		case at.New.Line > 0:
+			if by := t.by(at.New.Line, at.New.Line+1); len(by) > 0 {
+				return by
+			}
+			fallthrough
+		default:
+			return sorted(t.touched)
+		}
+	}
+	name := base(at.Symbol)
+	files := s.near(at)
+	for _, t := range files {
+		if by := t.of(name); name != "" && len(by) > 0 {
+			return by
+		}
+	}
+	if by := s.through(files, name); len(by) > 0 {
+		return by
+	}
+	if t := s.texts[at.New.File]; t != nil && at.New.Line > 0 {
+		if by := t.by(at.New.Line, at.New.Line); len(by) > 0 {
+			return by
+		}
+	}
+	for _, t := range files {
+		if by := t.mentioning(map[string]bool{name: true}); name != "" && len(by) > 0 {
+			return by
+		}
+	}
+	return nil
+}
+
+// base is a symbol as the source names it: without what the compiler appends, and of a
+// type without its kind.
+func base(symbol string) string {
+	symbol = symbol[strings.LastIndexByte(symbol, ' ')+1:]
+	symbol, _, _ = strings.Cut(symbol, ".")
+	for _, prefix := range []string{"__do_sys_", "__se_sys_", "__x64_sys_", "__pfx_"} {
+		symbol = strings.TrimPrefix(symbol, prefix)
+	}
+	return symbol
+}
+
+// near lists the changed files that the object of a finding is made of, its source first;
+// all of them where that is not known.
+func (s *state) near(f *finding.Finding) []*text {
+	object, known := s.reads[f.Unit]
+	var out []*text
+	if t := s.texts[object.Source]; known && t != nil {
+		out = append(out, t)
+	}
+	for _, name := range slices.Sorted(maps.Keys(s.texts)) {
+		if t := s.texts[name]; (!known || slices.Contains(object.Reads, name)) && name != object.Source {
+			out = append(out, t)
+		}
+	}
+	return out
+}
+
+// through finds the changed items that a function uses, itself unchanged: inline
+// functions, macros and types, over at most three steps.
+func (s *state) through(files []*text, name string) []int {
+	if name == "" {
+		return nil
+	}
+	words := map[string]bool{name: true}
+	for range 3 {
+		next := map[string]bool{}
+		for _, t := range files {
+			for _, item := range patchset.Items(t.bytes()) {
+				if words[item.Name] {
+					lines := splitLines(t.bytes())
+					for w := range names(strings.Join(lines[item.Start-1:item.End], "")) {
+						next[w] = true
+					}
+				}
+			}
+		}
+		seen := map[int]bool{}
+		for _, t := range files {
+			for _, item := range patchset.Items(t.bytes()) {
+				if next[item.Name] && item.Kind != patchset.ItemOther {
+					for _, by := range t.by(item.Start, item.End) {
+						seen[by] = true
+					}
+				}
+			}
+		}
+		if len(seen) > 0 {
+			return sorted(seen)
+		}
+		words = next
+	}
+	return nil
+}
+
+// blameErrors finds the slices that do not compile: those with a line that the compiler
+// names, else those with a name that it does.
+func (s *state) blameErrors(f *Fault) []int {
+	seen := map[int]bool{}
+	for _, e := range f.Errors {
+		words := e.named()
+		if t := s.texts[e.File]; t != nil {
+			if by := t.numbered(e.Line, words); len(by) > 0 {
+				for _, b := range by {
+					seen[b] = true
+				}
+				continue
+			}
+		}
+		for _, name := range slices.Sorted(maps.Keys(s.texts)) {
+			if o, known := s.reads[f.Object]; known && !slices.Contains(o.Reads, name) && name != e.File {
+				continue
+			}
+			for _, b := range s.texts[name].mentioning(words) {
+				seen[b] = true
+			}
+		}
+	}
+	return sorted(seen)
+}
+
+// touching lists the slices that change a file which an object is made of.
+func (s *state) touching(object string) []int {
+	seen := map[int]bool{}
+	o := s.reads[object]
+	for name, t := range s.texts {
+		if name == o.Source || slices.Contains(o.Reads, name) || name == strings.TrimSuffix(object, ".o")+".c" {
+			maps.Copy(seen, t.touched)
+		}
+	}
+	return sorted(seen)
+}

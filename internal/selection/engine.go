@@ -1,0 +1,469 @@
+package selection
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/klpforge/klpforge/finding"
+	"github.com/klpforge/klpforge/patchset"
+)
+
+// Fate is what becomes of a slice.
+type Fate string
+
+// The fates.
+const (
+	Live      Fate = "live"
+	Present   Fate = "already there"     // the target's source has it
+	Elsewhere Fate = "not compiled here" // the target's configuration makes no object of what it changes
+	LeftOut   Fate = "left out"
+)
+
+// Kernel is what a selection has to know of the target's build.
+type Kernel interface {
+	// Compiled lists those of the files that something of the target is made of, or that the
+	// target's build does not know yet.
+	Compiled(ctx context.Context, files []string) (map[string]bool, error)
+}
+
+// reason is why a slice is left out.
+type reason struct {
+	fault *Fault // nil where another slice is the reason
+	needs []int  // slices that it needs and that are left out
+	text  string // in one line
+	tried bool   // text is what came of trying the slice once more
+}
+
+// engine is one selection.
+type engine struct {
+	source   source
+	slices   []*Slice
+	reviewer Reviewer
+	say      func(format string, args ...any)
+
+	keep    []bool
+	fate    []Fate
+	why     map[int]*reason
+	state   state
+	reviews int
+	seconds float64
+	compile float64
+}
+
+func newEngine(src source, reviewer Reviewer, say func(string, ...any)) *engine {
+	e := &engine{source: src, slices: src.slices(), reviewer: reviewer, say: say, why: map[int]*reason{},
+		state: state{reads: map[string]Object{}}}
+	e.keep, e.fate = make([]bool, len(e.slices)), make([]Fate, len(e.slices))
+	for i := range e.keep {
+		e.keep[i], e.fate[i] = true, Live
+	}
+	return e
+}
+
+// sort takes out what the target has already, and what it compiles nothing of.
+func (e *engine) sort(ctx context.Context, kernel Kernel, present func(slice int) bool) error {
+	var all []string
+	for _, s := range e.slices {
+		all = append(all, s.Files...)
+	}
+	slices.Sort(all)
+	compiled, err := kernel.Compiled(ctx, slices.Compact(all))
+	if err != nil {
+		return err
+	}
+	for i, s := range e.slices {
+		switch {
+		case present != nil && present(i):
+			e.keep[i], e.fate[i] = false, Present
+		case !slices.ContainsFunc(s.Files, func(f string) bool { return compiled[f] }):
+			e.keep[i], e.fate[i] = false, Elsewhere
+		}
+	}
+	return nil
+}
+
+// drop takes a slice out.
+func (e *engine) drop(i int, why *reason) {
+	e.keep[i], e.fate[i], e.why[i] = false, LeftOut, why
+	e.say("left out: %s: %s", e.slices[i].Name, why.text)
+}
+
+// settle puts the kept slices together and takes out those that cannot be there without
+// one that is left out, over and over. It returns the slices that it took out.
+func (e *engine) settle() ([]int, error) {
+	var out []int
+	for {
+		texts, failed, err := e.source.texts(e.keep)
+		if err != nil {
+			return out, err
+		}
+		for i, why := range failed {
+			text := "does not apply: " + why.why
+			if len(why.needs) > 0 {
+				text = fmt.Sprintf("needs %s, which is left out: it does not apply without", e.names(why.needs))
+			}
+			e.drop(i, &reason{needs: why.needs, text: text, tried: true})
+			out = append(out, i)
+		}
+		uncorrected := 0
+		for i, s := range e.slices {
+			if e.fate[i] != LeftOut {
+				continue
+			}
+			for _, mistake := range s.corrects {
+				if e.keep[mistake] {
+					e.drop(mistake, &reason{needs: []int{i}, tried: true,
+						text: fmt.Sprintf("needs %s, which corrects it and is left out", s.Name)})
+					out = append(out, mistake)
+					uncorrected++
+				}
+			}
+		}
+		if len(failed)+uncorrected == 0 {
+			e.state.texts = texts
+			return out, nil
+		}
+	}
+}
+
+func (e *engine) names(list []int) string {
+	var out []string
+	for _, i := range list {
+		out = append(out, e.slices[i].Name)
+	}
+	return strings.Join(out, ", ")
+}
+
+// changes are the texts as a patch has them.
+func changes(texts map[string]*text) []patchset.TextChange {
+	var out []patchset.TextChange
+	for _, name := range slices.Sorted(maps.Keys(texts)) {
+		t := texts[name]
+		if now := t.bytes(); !bytes.Equal(now, t.old) || t.exists != (t.old != nil) {
+			out = append(out, patchset.TextChange{Path: name, Old: t.old, New: now})
+		}
+	}
+	return out
+}
+
+// review reviews texts, all objects or only some.
+func (e *engine) review(ctx context.Context, texts map[string]*text, only map[string]bool) (*Review, error) {
+	e.reviews++
+	list := changes(texts)
+	if len(list) == 0 {
+		return &Review{}, nil
+	}
+	r, err := e.reviewer.Review(ctx, list, only)
+	if err != nil {
+		return nil, err
+	}
+	for _, o := range r.Objects {
+		e.state.reads[o.Name] = o
+	}
+	e.seconds += r.Seconds
+	e.compile += r.Compile
+	if only != nil {
+		// What other objects bring is not there in such a review.
+		r.Faults = slices.DeleteFunc(r.Faults, func(f Fault) bool { return f.ID() == finding.IDPrerequisite })
+	}
+	return r, nil
+}
+
+// reduce takes slices out until no fault is left, and returns the last review, one of all
+// that is kept.
+func (e *engine) reduce(ctx context.Context) (*Review, error) {
+	var only map[string]bool
+	for {
+		if _, err := e.settle(); err != nil {
+			return nil, err
+		}
+		r, err := e.review(ctx, e.state.texts, only)
+		if err != nil {
+			return nil, err
+		}
+		if len(r.Faults) == 0 {
+			if only == nil {
+				return r, nil
+			}
+			only = nil
+			continue
+		}
+		e.say("%d fault(s) in %d object(s)", len(r.Faults), len(r.Objects))
+		out, err := e.takeOut(ctx, r.Faults)
+		if err != nil {
+			return nil, err
+		}
+		more, err := e.settle()
+		if err != nil {
+			return nil, err
+		}
+		only = e.objects(append(out, more...))
+		for _, f := range r.Faults {
+			if f.Object != "" {
+				only[f.Object] = true
+			}
+		}
+	}
+}
+
+// objects are the object files that what the slices change goes into, as far as known;
+// nil when none is.
+func (e *engine) objects(list []int) map[string]bool {
+	files := map[string]bool{}
+	for _, i := range list {
+		for _, f := range e.slices[i].Files {
+			files[f] = true
+		}
+	}
+	out := map[string]bool{}
+	for name, o := range e.state.reads {
+		if files[o.Source] || slices.ContainsFunc(o.Reads, func(f string) bool { return files[f] }) {
+			out[name] = true
+		}
+	}
+	return out
+}
+
+// takeOut takes out the slices behind faults.
+func (e *engine) takeOut(ctx context.Context, faults []Fault) ([]int, error) {
+	var out []int
+	for i := range faults {
+		f := &faults[i]
+		by := slices.DeleteFunc(e.state.blame(f), func(s int) bool { return !e.keep[s] && !slices.Contains(out, s) })
+		if slices.ContainsFunc(by, func(s int) bool { return slices.Contains(out, s) }) {
+			continue // another fault of a slice that has gone
+		}
+		if len(by) == 0 {
+			var err error
+			if by, err = e.search(ctx, f); err != nil {
+				return nil, err
+			}
+		}
+		if len(by) == 0 {
+			return nil, &UnexplainedError{Fault: *f}
+		}
+		for _, s := range by {
+			if e.keep[s] {
+				e.drop(s, &reason{fault: f, needs: e.missing(f, s), text: e.told(f, s)})
+				out = append(out, s)
+			}
+		}
+	}
+	return out, nil
+}
+
+// missing are the slices that are left out and have a name that an object lacks.
+func (e *engine) missing(f *Fault, slice int) []int {
+	var out []int
+	for _, ce := range f.Errors {
+		words := ce.named()
+		if len(words) == 0 {
+			continue
+		}
+		all := make([]bool, len(e.keep))
+		for i := range all {
+			all[i] = e.fate[i] == LeftOut && i != slice
+		}
+		texts, _, err := e.source.texts(all)
+		if err != nil {
+			continue
+		}
+		for _, name := range slices.Sorted(maps.Keys(texts)) {
+			out = append(out, texts[name].mentioning(words)...)
+		}
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
+}
+
+// told is why a slice goes for a fault.
+func (e *engine) told(f *Fault, slice int) string {
+	if needs := e.missing(f, slice); len(needs) > 0 {
+		return fmt.Sprintf("needs %s, which is left out: %s", e.names(needs), f.Text())
+	}
+	return f.Text()
+}
+
+// UnexplainedError is a fault that no slice could be found for: taking each one out that
+// changes something of the object did not help.
+type UnexplainedError struct{ Fault Fault }
+
+func (e *UnexplainedError) Error() string {
+	return "no part of the update could be found that is behind this: " + e.Fault.Text()
+}
+
+// search finds the slices behind a fault by leaving each one out that could be.
+func (e *engine) search(ctx context.Context, f *Fault) ([]int, error) {
+	candidates := slices.DeleteFunc(e.state.touching(f.Object), func(s int) bool { return !e.keep[s] })
+	if f.Object == "" {
+		candidates = nil
+		for i, k := range e.keep {
+			if k {
+				candidates = append(candidates, i)
+			}
+		}
+		return e.halve(ctx, f, candidates)
+	}
+	e.say("looking for what is behind %s, among %d slice(s)", f.Text(), len(candidates))
+	only := map[string]bool{f.Object: true}
+	for _, s := range candidates {
+		there, err := e.withoutSlices(ctx, f, []int{s}, only)
+		if err != nil || !there {
+			return []int{s}, err
+		}
+	}
+	return candidates, nil // only together
+}
+
+// withoutSlices reports whether a fault is still there when slices are left out too.
+func (e *engine) withoutSlices(ctx context.Context, f *Fault, without []int, only map[string]bool) (bool, error) {
+	keep := slices.Clone(e.keep)
+	for _, s := range without {
+		keep[s] = false
+	}
+	texts, failed, err := e.source.texts(keep)
+	if err != nil {
+		return false, err
+	}
+	if len(failed) > 0 {
+		return true, nil // others need it: it cannot go alone
+	}
+	r, err := e.review(ctx, texts, only)
+	if err != nil {
+		return false, err
+	}
+	return slices.ContainsFunc(r.Faults, func(o Fault) bool { return o.same(f) }), nil
+}
+
+// halve finds one slice behind a fault that names no object: the first with which all up
+// to it have the fault.
+func (e *engine) halve(ctx context.Context, f *Fault, list []int) ([]int, error) {
+	low, high := 0, len(list) // the first low slices do not have it, the first high do
+	for high-low > 1 {
+		middle := (low + high) / 2
+		there, err := e.withoutSlices(ctx, f, list[middle:], nil)
+		if err != nil {
+			return nil, err
+		}
+		if there {
+			high = middle
+		} else {
+			low = middle
+		}
+	}
+	if high == 0 {
+		return nil, nil
+	}
+	return list[high-1 : high], nil
+}
+
+// restore tries each slice that was left out once more on top of what is kept, until no
+// more comes back. What does not come back has its fault as the proof.
+func (e *engine) restore(ctx context.Context) (back int, err error) {
+	for again := true; again; {
+		again = false
+		for i := range e.slices {
+			if e.fate[i] != LeftOut {
+				continue
+			}
+			came, err := e.tryAgain(ctx, i)
+			if err != nil {
+				return back, err
+			}
+			if came {
+				back++
+				again = true
+			}
+		}
+	}
+	return back, nil
+}
+
+// tryAgain puts one slice back if it does no harm.
+func (e *engine) tryAgain(ctx context.Context, i int) (bool, error) {
+	why := e.why[i]
+	for later, s := range e.slices {
+		if e.fate[later] == LeftOut && slices.Contains(s.corrects, i) {
+			why.text, why.tried = fmt.Sprintf("needs %s, which corrects it and is left out", s.Name), true
+			why.needs = []int{later}
+			return false, nil
+		}
+	}
+	keep := slices.Clone(e.keep)
+	keep[i] = true
+	texts, failed, err := e.source.texts(keep)
+	if err != nil {
+		return false, err
+	}
+	if gone, ok := failed[i]; ok || len(failed) > 0 {
+		if ok && len(gone.needs) > 0 {
+			why.needs, why.text = gone.needs, fmt.Sprintf("needs %s, which is left out: it does not apply without",
+				e.names(gone.needs))
+		}
+		why.tried = true
+		return false, nil
+	}
+
+	// The object that had the fault is asked first: mostly it has it still.
+	var stages []map[string]bool
+	if why.fault != nil && why.fault.Object != "" {
+		stages = append(stages, map[string]bool{why.fault.Object: true})
+	}
+	all := e.objects([]int{i})
+	if len(all) == 0 {
+		all = nil
+	}
+	stages = append(stages, all)
+	for _, only := range stages {
+		r, err := e.review(ctx, texts, only)
+		if err != nil {
+			return false, err
+		}
+		if len(r.Faults) > 0 {
+			why.fault, why.tried = &r.Faults[0], true
+			why.needs, why.text = e.missing(why.fault, i), e.told(why.fault, i)
+			return false, nil
+		}
+	}
+	e.keep[i], e.fate[i] = true, Live
+	delete(e.why, i)
+	e.state.texts = texts
+	e.say("back again: %s", e.slices[i].Name)
+	return true, nil
+}
+
+// run makes the selection. build makes the livepatch of what is kept, and tells what its
+// last checks find.
+func (e *engine) run(ctx context.Context, build func(context.Context) ([]Fault, error)) (*Review, error) {
+	r, err := e.reduce(ctx)
+	if err != nil {
+		return nil, err
+	}
+	back, err := e.restore(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for {
+		if back > 0 {
+			// All of it together once more; what is taken out now stays out.
+			if r, err = e.reduce(ctx); err != nil {
+				return nil, err
+			}
+		}
+		if build == nil || !slices.Contains(e.keep, true) {
+			return r, nil
+		}
+		faults, err := build(ctx)
+		if err != nil || len(faults) == 0 {
+			return r, err
+		}
+		if _, err := e.takeOut(ctx, faults); err != nil {
+			return r, err
+		}
+		back = 1
+	}
+}

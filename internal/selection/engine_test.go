@@ -1,0 +1,310 @@
+package selection
+
+import (
+	"context"
+	"fmt"
+	"path"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"testing/fstest"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/klpforge/klpforge/finding"
+	"github.com/klpforge/klpforge/patchset"
+)
+
+// compiler stands for the pipeline: each .c file is an object that reads every header. A
+// line with BAD is an error about the function that it is in, HIDDEN one about the object
+// that names nothing else, and use_NAME() needs a line that says "int use_NAME(void);".
+type compiler struct {
+	tree    map[string]string
+	reviews []string // what was looked at
+}
+
+func (c *compiler) Review(_ context.Context, list []patchset.TextChange, only map[string]bool) (*Review, error) {
+	now := map[string]string{}
+	for name, text := range c.tree {
+		now[name] = text
+	}
+	changed := map[string]bool{}
+	for _, ch := range list {
+		now[ch.Path] = string(ch.New)
+		changed[ch.Path] = true
+		if string(ch.Old) != c.tree[ch.Path] {
+			return nil, fmt.Errorf("%s: the old text is not the tree's", ch.Path)
+		}
+	}
+	var headers []string
+	declared := map[string]bool{}
+	header := false
+	for name, text := range now {
+		for _, m := range regexp.MustCompile(`int (use_\w+)\(void\);`).FindAllStringSubmatch(text, -1) {
+			declared[m[1]] = true
+		}
+		if path.Ext(name) == ".h" {
+			headers = append(headers, name)
+			header = header || changed[name]
+		}
+	}
+	slices.Sort(headers)
+	r := &Review{}
+	var looked []string
+	for _, name := range slices.Sorted(func(yield func(string) bool) {
+		for n := range now {
+			if !yield(n) {
+				return
+			}
+		}
+	}) {
+		object := strings.TrimSuffix(name, ".c") + ".o"
+		if path.Ext(name) != ".c" || !changed[name] && !header || only != nil && !only[object] {
+			continue
+		}
+		looked = append(looked, object)
+		r.Objects = append(r.Objects, Object{object, name, append([]string{name}, headers...)})
+		function := ""
+		for i, l := range strings.Split(now[name], "\n") {
+			if m := regexp.MustCompile(`^int (\w+)\(void\)$`).FindStringSubmatch(l); m != nil {
+				function = m[1]
+			}
+			if strings.Contains(l, "BAD") {
+				r.Faults = append(r.Faults, Fault{Object: object, Finding: &finding.Finding{ID: finding.IDChangedData,
+					Severity: finding.Error, Symbol: function, Unit: object, Message: "bad"}})
+			}
+			if strings.Contains(l, "HIDDEN") {
+				r.Faults = append(r.Faults, Fault{Object: object, Finding: &finding.Finding{ID: finding.IDUnsupported,
+					Severity: finding.Error, Unit: object, Message: "hidden"}})
+			}
+			for _, m := range regexp.MustCompile(`(use_\w+)\(\);`).FindAllStringSubmatch(l, -1) {
+				if !declared[m[1]] {
+					r.Faults = append(r.Faults, Fault{Object: object, Errors: []CompilerError{{name, i + 1,
+						"implicit declaration of function ‘" + m[1] + "’"}}})
+				}
+			}
+			if strings.Contains(l, "GOOD") {
+				r.Funcs = append(r.Funcs, Function{"vmlinux", object, function})
+			}
+		}
+	}
+	c.reviews = append(c.reviews, strings.Join(looked, " "))
+	return r, nil
+}
+
+func (c *compiler) Compiled(_ context.Context, files []string) (map[string]bool, error) {
+	out := map[string]bool{}
+	for _, f := range files {
+		out[f] = !strings.HasPrefix(f, "Documentation/")
+	}
+	return out, nil
+}
+
+// cfile is a C file with functions f0, f1, … of these bodies, far enough apart for their
+// changes to be hunks of their own.
+func cfile(bodies ...string) string {
+	var b strings.Builder
+	for i, body := range bodies {
+		fmt.Fprintf(&b, "int f%d(void)\n{\n\ta%d();\n\tb%d();\n\t%s\n\tc%d();\n\td%d();\n}\n\n", i, i, i, body, i, i)
+	}
+	return b.String()
+}
+
+func outcome(e *engine) map[string]string {
+	out := map[string]string{}
+	for i, s := range e.slices {
+		out[s.Name] = string(e.fate[i])
+		if why := e.why[i]; why != nil {
+			out[s.Name] += ": " + why.text
+		}
+	}
+	return out
+}
+
+// TestTreePair: each function is a slice; what is tied by a name is one, and nothing is
+// left out but what has a fault or needs such a thing.
+func TestTreePair(t *testing.T) {
+	old := map[string]string{
+		"a.c": cfile("x();", "x();", "x();", "x();"), "b.c": cfile("x();", "x();"), "c.c": cfile("x();", "x();"),
+		"h.h": "int first(void);\n\n\n\n\nint last(void);\n",
+	}
+	newer := map[string]string{
+		"a.c": cfile("GOOD();", "BAD();", "x();", "GOOD(1); use_it();"), "b.c": cfile("GOOD(); use_it();", "GOOD(2);"),
+		"c.c": cfile("HIDDEN();", "GOOD(3);"),
+		"h.h": "int first(void);\n\nint use_it(void);\n\n\n\nint last(void);\n", "Documentation/x.c": "text\n",
+	}
+	c := &compiler{tree: old}
+	e := newEngine(fromTrees(texts(old, newer)), c, func(format string, args ...any) { t.Logf(format, args...) })
+	if err := e.sort(t.Context(), c, nil); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := e.run(t.Context(), nil); err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]string{
+		"Documentation/x.c:1": "not compiled here",
+		"a.c:f0":              "live",
+		"a.c:f1":              "left out: KLP103 error: f1 (a.o): bad",
+		"a.c:f3":              "live", // with the other use, and the declaration
+		"b.c:f1":              "live",
+		"c.c:f0":              "left out: KLP109 error: (c.o): hidden",
+		"c.c:f1":              "live",
+	}
+	if diff := cmp.Diff(want, outcome(e)); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func texts(old, newer map[string]string) []patchset.TextChange {
+	names := map[string]bool{}
+	for n := range old {
+		names[n] = true
+	}
+	for n := range newer {
+		names[n] = true
+	}
+	var out []patchset.TextChange
+	for n := range names {
+		ch := patchset.TextChange{Path: n}
+		if text, ok := old[n]; ok {
+			ch.Old = []byte(text)
+		}
+		if text, ok := newer[n]; ok {
+			ch.New = []byte(text)
+		}
+		if string(ch.Old) != string(ch.New) {
+			out = append(out, ch)
+		}
+	}
+	slices.SortFunc(out, func(a, b patchset.TextChange) int { return strings.Compare(a.Path, b.Path) })
+	return out
+}
+
+// history makes a series of commits: each is a function from the tree to the next.
+type history struct {
+	t      *testing.T
+	tree   map[string]string
+	series patchset.Series
+}
+
+func (h *history) commit(id, log string, change map[string]string) {
+	h.t.Helper()
+	next := map[string]string{}
+	for n, text := range h.tree {
+		next[n] = text
+	}
+	for n, text := range change {
+		next[n] = text
+	}
+	p, err := patchset.FromTexts(id, "subject of "+id, texts(h.tree, next))
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	p.Log, p.Commit = log, id
+	h.series.Patches = append(h.series.Patches, p)
+	h.tree = next
+}
+
+// hash is a commit's name that begins with a letter of the alphabet.
+func hash(c string) string { return strings.Repeat(c, 40) }
+
+// TestCommits: a commit is a slice. It goes with one that it needs, by its text, by a name
+// or because that one corrects it; a pair that takes itself back is no change.
+func TestCommits(t *testing.T) {
+	base := map[string]string{"a.c": cfile("x();", "x();", "x();"), "b.c": cfile("x();", "x();"), "c.c": cfile("x();")}
+	h := &history{t: t, tree: base}
+	h.commit(hash("a"), "", map[string]string{"a.c": cfile("GOOD();", "x();", "x();")})
+	h.commit(hash("b"), "", map[string]string{"a.c": cfile("GOOD();", "BAD();", "x();")})                            // a fault
+	h.commit(hash("c"), "", map[string]string{"a.c": cfile("GOOD();", "BAD(); more();", "x();")})                    // on top of it
+	h.commit(hash("d"), "", map[string]string{"b.c": cfile("BAD(); int use_d(void);", "x();")})                      // a fault that brings a name
+	h.commit(hash("e"), "", map[string]string{"c.c": cfile("GOOD(); use_d();")})                                     // needs it
+	h.commit(hash("f"), "", map[string]string{"b.c": cfile("BAD(); int use_d(void);", "GOOD(); wrong();")})          // good,
+	h.commit("1"+hash("0")[1:], "Fixes: ffffffffffff (\"subject\")\n", map[string]string{"c.c": cfile("HIDDEN();")}) // corrected by what cannot go
+	h.commit("2"+hash("0")[1:], "", map[string]string{"a.c": cfile("GOOD();", "BAD(); more();", "GOOD(); twice();")})
+	h.commit("3"+hash("0")[1:], "This reverts commit 2000000000000.\n", map[string]string{"a.c": cfile("GOOD();", "BAD(); more();", "x();")})
+
+	tree := fstest.MapFS{}
+	for n, text := range base {
+		tree[n] = &fstest.MapFile{Data: []byte(text)}
+	}
+	c := &compiler{tree: base}
+	e := newEngine(fromCommits(tree, &h.series), c, func(format string, args ...any) { t.Logf(format, args...) })
+	if _, err := e.run(t.Context(), nil); err != nil {
+		t.Fatal(err)
+	}
+	got := outcome(e)
+	want := map[string]string{
+		"aaaaaaaaaaaa": "live",
+		"bbbbbbbbbbbb": "left out: KLP103 error: f1 (a.o): bad",
+		"cccccccccccc": "left out: needs bbbbbbbbbbbb, which is left out: it does not apply without",
+		"dddddddddddd": "left out: KLP103 error: f0 (b.o): bad",
+		"eeeeeeeeeeee": "left out: needs dddddddddddd, which is left out: c.o does not compile: c.c:5: implicit declaration of function ‘use_d’",
+		"ffffffffffff": "left out: needs 100000000000, which corrects it and is left out",
+		"100000000000": "left out: needs eeeeeeeeeeee, which is left out: it does not apply without",
+		"200000000000": "live",
+		"300000000000": "live",
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+
+	// What is kept is without a fault, and any slice more brings one.
+	keep := slices.Clone(e.keep)
+	for i := range keep {
+		if keep[i] {
+			continue
+		}
+		keep[i] = true
+		now, failed, err := e.source.texts(keep)
+		keep[i] = false
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(failed) > 0 || strings.HasPrefix(got[e.slices[i].Name], "left out: needs 1") {
+			continue
+		}
+		r, err := c.Review(t.Context(), changes(now), nil)
+		if err != nil || len(r.Faults) == 0 {
+			t.Errorf("%s is left out without need (%v)", e.slices[i].Name, err)
+		}
+	}
+}
+
+// TestWrongBlame: a slice that was taken out for another's fault comes back.
+func TestWrongBlame(t *testing.T) {
+	old := map[string]string{"a.c": cfile("x();", "x();"), "b.c": cfile("x();")}
+	newer := map[string]string{"a.c": cfile("GOOD();", "BAD();"), "b.c": cfile("GOOD(); a1();")}
+	c := &compiler{tree: old}
+	e := newEngine(fromTrees(texts(old, newer)), c, t.Logf)
+	e.drop(0, &reason{text: "by mistake"})
+	if _, err := e.run(t.Context(), nil); err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]string{"a.c:f0": "live", "a.c:f1": "left out: KLP103 error: f1 (a.o): bad", "b.c:f0": "live"}
+	if diff := cmp.Diff(want, outcome(e)); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// TestBuildFault: what the last checks of the module find takes slices out too.
+func TestBuildFault(t *testing.T) {
+	old := map[string]string{"a.c": cfile("x();", "x();"), "b.c": cfile("x();")}
+	newer := map[string]string{"a.c": cfile("GOOD();", "GOOD(1);"), "b.c": cfile("GOOD();")}
+	c := &compiler{tree: old}
+	e := newEngine(fromTrees(texts(old, newer)), c, t.Logf)
+	builds := 0
+	if _, err := e.run(t.Context(), func(context.Context) ([]Fault, error) {
+		if builds++; builds > 1 {
+			return nil, nil
+		}
+		return []Fault{{Finding: &finding.Finding{ID: finding.IDIndirect, Severity: finding.Error, Symbol: "f1.isra.0",
+			Unit: "a.o"}, Object: "a.o"}}, nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if builds != 2 || e.fate[0] != Live || e.fate[1] != LeftOut || e.fate[2] != Live {
+		t.Errorf("%d builds, %v", builds, outcome(e))
+	}
+}

@@ -1,0 +1,183 @@
+package selection
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"regexp"
+	"strings"
+
+	"github.com/klpforge/klpforge/finding"
+	"github.com/klpforge/klpforge/kbuild"
+	"github.com/klpforge/klpforge/patchset"
+	"github.com/klpforge/klpforge/pipeline"
+)
+
+// Reviewer reviews a part of an update.
+type Reviewer interface {
+	// Review compiles and checks the target's source with these changes. Where only is not
+	// nil, it looks at these object files alone. An error is one of the environment.
+	Review(ctx context.Context, changes []patchset.TextChange, only map[string]bool) (*Review, error)
+}
+
+// Review is what a review found.
+type Review struct {
+	Faults  []Fault
+	Objects []Object
+	Funcs   []Function // that the livepatch would replace
+	// Notes are findings that stop nothing, by severity.
+	Notes   []finding.Finding
+	Seconds float64
+	// Compile is the pure time of the compilations.
+	Compile float64
+}
+
+// Object is an object file that was compared.
+type Object struct {
+	Name, Source string
+	Reads        []string // files that it is compiled from
+}
+
+// Function is one that the livepatch replaces.
+type Function struct {
+	Object, Unit, Name string
+}
+
+// Fault is what forbids a livepatch: a finding, or an object that does not compile.
+type Fault struct {
+	Finding *finding.Finding // nil for a compile error
+	Object  string           // object file; may be empty
+	// Errors are the compiler's.
+	Errors []CompilerError
+}
+
+// CompilerError is one error line of a compiler.
+type CompilerError struct {
+	File    string
+	Line    int
+	Message string
+}
+
+// Text is the fault in one line.
+func (f *Fault) Text() string {
+	switch {
+	case f.Finding != nil:
+		return f.Finding.Line()
+	case len(f.Errors) > 0:
+		e := f.Errors[0]
+		return fmt.Sprintf("%s does not compile: %s:%d: %s", f.Object, e.File, e.Line, e.Message)
+	}
+	return f.Object + " does not compile"
+}
+
+// ID is the finding's, "" for a compile error.
+func (f *Fault) ID() finding.ID {
+	if f.Finding == nil {
+		return ""
+	}
+	return f.Finding.ID
+}
+
+// same reports whether two faults are one: the same finding about the same thing.
+func (f *Fault) same(o *Fault) bool {
+	if f.Finding == nil || o.Finding == nil {
+		return f.Finding == nil && o.Finding == nil && f.Object == o.Object
+	}
+	return f.Finding.ID == o.Finding.ID && f.Finding.Symbol == o.Finding.Symbol && f.Finding.Unit == o.Finding.Unit &&
+		f.Finding.Object == o.Finding.Object
+}
+
+// Pipeline reviews with package pipeline.
+type Pipeline struct {
+	Options pipeline.Options // kernel and toolchain
+	// KeepStalling leaves functions in on whose frames tasks sleep without end.
+	KeepStalling bool
+}
+
+// Review implements Reviewer.
+func (p *Pipeline) Review(ctx context.Context, changes []patchset.TextChange, only map[string]bool) (*Review, error) {
+	patch, err := patchset.FromTexts("update", "", changes)
+	if err != nil {
+		return nil, err
+	}
+	opt := p.Options
+	opt.Series, opt.DiffOnly, opt.KeepGoing, opt.Only = &patchset.Series{Patches: []*patchset.Patch{patch}}, true, true, only
+	opt.Name = "selection"
+	res, err := pipeline.Run(ctx, opt)
+	return p.read(res, err)
+}
+
+// read makes a review of what the pipeline said.
+func (p *Pipeline) read(res *pipeline.Result, err error) (*Review, error) {
+	out := &Review{Compile: res.CompileSeconds}
+	for _, s := range res.Stages {
+		out.Seconds += s.Seconds
+	}
+	var refusal *pipeline.Refusal
+	var broken *kbuild.CompileError
+	switch {
+	case err == nil, errors.As(err, &refusal), errors.Is(err, pipeline.ErrNothing):
+	case errors.As(err, &broken):
+		out.Faults = append(out.Faults, brokenObject(broken))
+	default:
+		return nil, err
+	}
+	for i := range res.Problems {
+		f := &res.Problems[i]
+		switch {
+		case f.Allowed != "":
+		case f.Severity == finding.Error, !p.KeepStalling && stalls(f):
+			out.Faults = append(out.Faults, Fault{Finding: f, Object: f.Unit})
+		default:
+			out.Notes = append(out.Notes, *f)
+		}
+	}
+	for _, b := range res.Broken {
+		out.Faults = append(out.Faults, brokenObject(b))
+	}
+	if res.Analysis != nil {
+		for _, u := range res.Analysis.Units {
+			out.Objects = append(out.Objects, Object{u.Object, u.Source, u.Deps})
+		}
+	}
+	for _, o := range res.Plan.Objects {
+		for _, f := range o.Funcs {
+			out.Funcs = append(out.Funcs, Function{o.Name, f.Unit, f.Name})
+		}
+	}
+	return out, nil
+}
+
+// stalls reports whether a finding predicts that the transition does not end by itself.
+func stalls(f *finding.Finding) bool {
+	switch f.ID {
+	case finding.IDSleepers, finding.IDEndlessLoop, finding.IDIdle:
+		return f.Severity >= finding.Warning
+	}
+	return false
+}
+
+// errorRE is an error line of gcc and clang.
+var errorRE = regexp.MustCompile(`(?m)^(\S+?):(\d+):\d+: (?:fatal )?error: (.*)$`)
+
+func brokenObject(e *kbuild.CompileError) Fault {
+	out := Fault{Object: e.Object}
+	for _, m := range errorRE.FindAllStringSubmatch(e.Output, -1) {
+		line := 0
+		fmt.Sscan(m[2], &line)
+		out.Errors = append(out.Errors, CompilerError{strings.TrimPrefix(m[1], "./"), line, m[3]})
+	}
+	return out
+}
+
+// quotedRE is a name that a compiler quotes.
+var quotedRE = regexp.MustCompile("[‘'`]([A-Za-z_]\\w*)(?:[’']|\\()")
+
+// named are the names that a compiler's message quotes.
+func (e *CompilerError) named() map[string]bool {
+	out := map[string]bool{}
+	for _, m := range quotedRE.FindAllStringSubmatch(e.Message, -1) {
+		out[m[1]] = true
+	}
+	return out
+}
