@@ -49,8 +49,13 @@ func (s *Series) SiftDir(dir string, opts ApplyOptions) (kept, present []*Patch,
 		return nil, nil, fmt.Errorf("open source tree: %w", err)
 	}
 	defer root.Close()
+	return s.Sift(root.FS(), opts)
+}
+
+// Sift is SiftDir on a tree.
+func (s *Series) Sift(tree fs.FS, opts ApplyOptions) (kept, present []*Patch, err error) {
 	for _, patch := range s.Patches {
-		err := applies(root.FS(), opts, append(kept[:len(kept):len(kept)], patch)...)
+		err := applies(tree, opts, append(kept[:len(kept):len(kept)], patch)...)
 		if err == nil {
 			kept = append(kept, patch)
 			continue
@@ -59,12 +64,12 @@ func (s *Series) SiftDir(dir string, opts ApplyOptions) (kept, present []*Patch,
 		if !errors.As(err, &ae) {
 			return nil, nil, err
 		}
-		if back := patch.reverse(); back != nil && applies(root.FS(), opts,
+		if back := patch.reverse(); back != nil && applies(tree, opts,
 			append(kept[:len(kept):len(kept)], back)...) == nil {
 			present = append(present, patch)
 			continue
 		}
-		return nil, nil, &ConflictError{Patch: patch, With: rival(root.FS(), opts, kept, patch), Err: err}
+		return nil, nil, &ConflictError{Patch: patch, With: rival(tree, opts, kept, patch), Err: err}
 	}
 	return kept, present, nil
 }

@@ -70,9 +70,11 @@ type Options struct {
 	AllowSourceMismatch   bool
 	DiffOnly              bool // stop before a module is made
 	// KeepGoing has objects that do not compile left out and named in Result.Broken,
-	// instead of failing for the first of them; the result is for DiffOnly alone. What is
-	// compiled is kept in the cache for a run with somewhat other patches.
+	// instead of failing for the first of them; the result is for DiffOnly alone.
 	KeepGoing bool
+	// KeepAfter keeps what is compiled with the patches in the cache, for a run with
+	// somewhat other patches.
+	KeepAfter bool
 	// Only, when not nil, limits what is compiled to these object files.
 	Only map[string]bool
 	// Sandbox says whether the programs of the build must be confined; "" is "auto".

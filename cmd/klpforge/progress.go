@@ -51,6 +51,14 @@ func (p *progress) update(stage string, done, total int) {
 	}
 }
 
+// print shows a line that stays, above what changes.
+func (p *progress) print(w io.Writer, line string) {
+	if p.log == nil {
+		w = p.p
+	}
+	fmt.Fprintln(w, line)
+}
+
 func (p *progress) done() {
 	if p.log != nil {
 		p.log.update("", 0, 0)

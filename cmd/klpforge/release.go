@@ -22,7 +22,7 @@ func (a *app) releaseCmd() *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(a.releaseBuildCmd(), a.releaseDiffCmd(), a.releaseMatrixCmd(), a.releaseCollectCmd(),
-		a.releaseNewStateCmd(), a.releaseCheckCmd(), a.releaseSchemaCmd())
+		a.releaseNewStateCmd(), a.releaseCheckCmd(), a.releaseSchemaCmd(), a.releaseSelectCmd())
 	return cmd
 }
 

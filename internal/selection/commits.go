@@ -72,6 +72,42 @@ func corrected(p *patchset.Patch, earlier []*patchset.Patch) []int {
 
 func (c *commits) slices() []*Slice { return c.list }
 
+// patch renders the commit on top of the others: where it was made, lines may be elsewhere.
+func (c *commits) patch(slice int, below []bool) (string, error) {
+	before, _, err := c.texts(below)
+	if err != nil {
+		return "", err
+	}
+	with := slices.Clone(below)
+	with[slice] = true
+	after, _, err := c.texts(with)
+	if err != nil {
+		return "", err
+	}
+	var list []patchset.TextChange
+	for _, f := range c.list[slice].Files {
+		var change [2][]byte
+		for i, texts := range []map[string]*text{before, after} {
+			if t := texts[f]; t != nil {
+				change[i] = t.bytes()
+			} else if data, err := fs.ReadFile(c.base, f); err == nil {
+				change[i] = append([]byte{}, data...)
+			}
+		}
+		list = append(list, patchset.TextChange{Path: f, Old: change[0], New: change[1]})
+	}
+	p := c.patches[slice]
+	made, err := patchset.FromTexts(p.ID, p.Subject, list)
+	if err != nil {
+		return "", err
+	}
+	head := fmt.Sprintf("From: %s\nSubject: %s\n\n", p.Author, p.Subject)
+	if p.Commit != "" {
+		head = fmt.Sprintf("From %s Mon Sep 17 00:00:00 2001\n", p.Commit) + head
+	}
+	return head + strings.TrimSpace(p.Log) + "\n---\n" + made.Diff(), nil
+}
+
 func (c *commits) texts(keep []bool) (map[string]*text, map[int]lost, error) {
 	now := map[string]*text{}
 	chain := map[string]string{} // path -> the slices that changed it

@@ -101,7 +101,8 @@ func (p *Pipeline) Review(ctx context.Context, changes []patchset.TextChange, on
 		return nil, err
 	}
 	opt := p.Options
-	opt.Series, opt.DiffOnly, opt.KeepGoing, opt.Only = &patchset.Series{Patches: []*patchset.Patch{patch}}, true, true, only
+	opt.Series, opt.Only = &patchset.Series{Patches: []*patchset.Patch{patch}}, only
+	opt.DiffOnly, opt.KeepGoing, opt.KeepAfter = true, true, true
 	opt.Name = "selection"
 	res, err := pipeline.Run(ctx, opt)
 	return p.read(res, err)

@@ -27,6 +27,8 @@ type source interface {
 	// texts are the changed files with the kept slices in them. What cannot be there
 	// without others is told, by slice, and is not in the texts.
 	texts(keep []bool) (map[string]*text, map[int]lost, error)
+	// patch is one slice as a patch file, on top of the slices below.
+	patch(slice int, below []bool) (string, error)
 }
 
 // lost is why a kept slice could not be put into the texts.
@@ -63,6 +65,28 @@ func (p *pairs) texts(keep []bool) (map[string]*text, map[int]lost, error) {
 		}
 	}
 	return out, nil, nil
+}
+
+func (p *pairs) patch(slice int, below []bool) (string, error) {
+	with := slices.Clone(below)
+	with[slice] = true
+	var list []patchset.TextChange
+	for i := range p.files {
+		f := &p.files[i]
+		if !slices.ContainsFunc(f.edits, func(e edit) bool { return e.slice == slice }) {
+			continue
+		}
+		change := patchset.TextChange{Path: f.Path, Old: f.Old, New: f.with(with).bytes()}
+		if before := f.with(below); before != nil {
+			change.Old = before.bytes()
+		}
+		list = append(list, change)
+	}
+	made, err := patchset.FromTexts(p.list[slice].Name, "", list)
+	if err != nil {
+		return "", err
+	}
+	return p.list[slice].Name + "\n\n" + made.Diff(), nil
 }
 
 // with is the file with the kept slices; nil when none of them changes it.

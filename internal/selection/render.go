@@ -1,0 +1,109 @@
+package selection
+
+import (
+	_ "embed"
+	"fmt"
+	"html/template"
+	"io"
+	"slices"
+	"strings"
+)
+
+// Text prints the result for a terminal: the CVEs, the totals, what is left out and why,
+// and what is live.
+func (r *Result) Text(out io.Writer) {
+	fmt.Fprintf(out, "%s\n%s\n", r.Update, r.Headline())
+	if r.Module != "" {
+		fmt.Fprintf(out, "module: %s\n", r.Module)
+	}
+	if r.Manifest != "" {
+		fmt.Fprintf(out, "manifest: %s\n", r.Manifest)
+	}
+	if len(r.CVEs) > 0 {
+		fmt.Fprintln(out, "\nCVEs")
+	}
+	for _, c := range r.CVEs {
+		line := fmt.Sprintf("  %-16s %-12s", c.ID, strings.ReplaceAll(string(c.Status), "_", " "))
+		if len(c.LeftOut) > 0 {
+			line += " left out: " + strings.Join(c.LeftOut, ", ")
+		}
+		fmt.Fprintln(out, strings.TrimRight(line, " "))
+	}
+
+	fmt.Fprintf(out, "\n%-28s %6s %9s %9s %9s\n", "subsystem", "live", "left out", "elsewhere", "there")
+	for _, s := range r.Subsystems {
+		fmt.Fprintf(out, "%-28s %6d %9d %9d %9d\n", s.Name, s.Live, s.LeftOut, s.Elsewhere, s.Present)
+	}
+
+	for _, fate := range []Fate{LeftOut, Live, Present, Elsewhere} {
+		list := r.of(fate)
+		if len(list) == 0 {
+			continue
+		}
+		fmt.Fprintf(out, "\n%s (%d)\n", fate, len(list))
+		for _, v := range list {
+			fmt.Fprintf(out, "  %s\n", v.line())
+			if v.Why != "" {
+				fmt.Fprintf(out, "      %s\n", v.Why)
+			}
+			if v.Rescue != "" {
+				fmt.Fprintf(out, "      to have it live: %s\n", v.Rescue)
+			}
+		}
+	}
+	if len(r.Binary) > 0 {
+		fmt.Fprintf(out, "\nbinary files, left out: %s\n", strings.Join(r.Binary, ", "))
+	}
+	fmt.Fprintf(out, "\n%d reviews, %.0f s, of them %.0f s of compilations on all processors\n", r.Cost.Reviews, r.Cost.Seconds,
+		r.Cost.Compile)
+}
+
+// of lists the slices of one fate.
+func (r *Result) of(f Fate) []Verdict {
+	return slices.DeleteFunc(slices.Clone(r.Slices), func(v Verdict) bool { return v.Fate != f })
+}
+
+// line is a slice with its title and ids, cut to what fits a line.
+func (v *Verdict) line() string {
+	line := v.Name
+	if v.Title != "" {
+		line += "  " + v.Title
+	}
+	if len(line) > 100 {
+		line = line[:97] + "..."
+	}
+	if len(v.IDs) > 0 {
+		line += "  [" + strings.Join(v.IDs, " ") + "]"
+	}
+	if v.Fate == Live && len(v.Functions) == 0 {
+		line += "  (no function changes here)"
+	}
+	return line
+}
+
+//go:embed selection.html
+var page string
+
+var pageTemplate = template.Must(template.New("selection").Funcs(template.FuncMap{
+	"join": strings.Join, "words": func(s Status) string { return strings.ReplaceAll(string(s), "_", " ") },
+}).Parse(page))
+
+// HTML writes the result as one page that needs nothing else.
+func (r *Result) HTML(out io.Writer) error {
+	values := struct {
+		*Result
+		Groups []group
+	}{Result: r}
+	for _, f := range []Fate{LeftOut, Live, Present, Elsewhere} {
+		if list := r.of(f); len(list) > 0 {
+			values.Groups = append(values.Groups, group{f, list})
+		}
+	}
+	return pageTemplate.Execute(out, values)
+}
+
+// group is the slices of one fate.
+type group struct {
+	Fate   Fate
+	Slices []Verdict
+}

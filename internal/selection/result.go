@@ -1,0 +1,248 @@
+package selection
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/klpforge/klpforge/finding"
+)
+
+// Schema identifies the JSON form of Result.
+const Schema = "klpforge.selection/v1"
+
+// Result is what became of an update.
+type Result struct {
+	Schema  string `json:"schema"`
+	Release string `json:"release"` // of the target kernel
+	Update  string `json:"update"`  // what was asked for
+	// CVEs come first: they are what is asked for first.
+	CVEs       []CVE       `json:"cves"`
+	Totals     Totals      `json:"totals"`
+	Subsystems []Subsystem `json:"subsystems"`
+	Slices     []Verdict   `json:"slices"`
+	Binary     []string    `json:"binary,omitempty"` // changed files without lines, left out
+	Manifest   string      `json:"manifest,omitempty"`
+	Module     string      `json:"module,omitempty"` // "" when none was made
+	Cost       Cost        `json:"cost"`
+}
+
+// Totals count slices by their fate.
+type Totals struct {
+	Live      int `json:"live"`
+	Present   int `json:"alreadyThere"`
+	Elsewhere int `json:"notCompiledHere"`
+	LeftOut   int `json:"leftOut"`
+	Functions int `json:"functions"` // replaced
+}
+
+// Compiled counts the slices of which the target compiles something and lacks it.
+func (t *Totals) Compiled() int { return t.Live + t.LeftOut }
+
+// Share is the part of Compiled that is live, in percent; 100 of nothing.
+func (t *Totals) Share() float64 {
+	if t.Compiled() == 0 {
+		return 100
+	}
+	return 100 * float64(t.Live) / float64(t.Compiled())
+}
+
+// Subsystem counts the slices of one directory.
+type Subsystem struct {
+	Name string `json:"name"`
+	Totals
+}
+
+// CVE says whether a livepatched machine is still affected.
+type CVE struct {
+	ID     string `json:"id"`
+	Status Status `json:"status"`
+	// Slices carry the fix; LeftOut are those of them that are left out.
+	Slices  []string `json:"slices"`
+	LeftOut []string `json:"leftOut,omitempty"`
+}
+
+// Status is how a CVE stands, in the words of VEX.
+type Status string
+
+// The statuses.
+const (
+	Fixed       Status = "fixed"        // by the livepatch, or in the kernel already
+	NotAffected Status = "not_affected" // nothing of it is compiled
+	Affected    Status = "affected"
+)
+
+// Verdict is one slice with its fate.
+type Verdict struct {
+	Name  string   `json:"name"`
+	Title string   `json:"title,omitempty"`
+	IDs   []string `json:"ids,omitempty"`
+	Files []string `json:"files"`
+	Fate  Fate     `json:"fate"`
+	// Why is the reason for leaving it out, in one line; Finding the id of what forbids it,
+	// "" where it does not compile or needs another slice. Tried says that it was put on
+	// top of what is live, and that this is what came of it.
+	Why     string     `json:"why,omitempty"`
+	Finding finding.ID `json:"finding,omitempty"`
+	Needs   []string   `json:"needs,omitempty"` // slices that are left out
+	Tried   bool       `json:"tried,omitempty"`
+	// Rescue is what a person could do to have it live all the same.
+	Rescue string `json:"rescue,omitempty"`
+	// Functions are replaced for it. A live slice without any changes no code here, or data
+	// and types only.
+	Functions []string `json:"functions,omitempty"`
+}
+
+// Cost is what the selection took.
+type Cost struct {
+	Reviews int     `json:"reviews"`
+	Seconds float64 `json:"seconds"` // of all reviews
+	Compile float64 `json:"compile"` // seconds of compilations in them, on all processors
+}
+
+// rescues are what can be done about findings that forbid a slice.
+var rescues = map[finding.ID]string{
+	finding.IDChangedData: "set the data in a pre_patch callback, and back in post_unpatch: 'klpforge explain KLP103' " +
+		"has the skeleton",
+	finding.IDLayout: "keep the new member in a shadow variable: 'klpforge lint --suggest-shadow FILE' writes the code",
+	finding.IDNotTraceable: "patch callers that ftrace can redirect instead, with the change in a copy of the function: " +
+		"the finding names them",
+	finding.IDFutureOnly: "live, it would have an effect on later work only; what was done before stays",
+	finding.IDAlreadyRun: "it has run already: do what it would do in a callback, where that is possible",
+	finding.IDSleepers:   "--keep-stalling takes it in; the transition then waits for the tasks that the finding names",
+}
+
+// result describes the outcome of an engine.
+func (e *engine) result(last *Review) *Result {
+	out := &Result{Schema: Schema, CVEs: []CVE{}, Subsystems: []Subsystem{}, Slices: []Verdict{},
+		Cost: Cost{Reviews: e.reviews, Seconds: e.seconds, Compile: e.compile}}
+	functions := e.functions(last)
+	if last != nil {
+		out.Totals.Functions = len(last.Funcs)
+	}
+	by := map[string]*Subsystem{}
+	for i, s := range e.slices {
+		v := Verdict{Name: s.Name, Title: s.Title, IDs: s.IDs, Files: s.Files, Fate: e.fate[i], Functions: functions[i]}
+		if why := e.why[i]; why != nil {
+			v.Why, v.Tried = why.text, why.tried
+			for _, n := range why.needs {
+				v.Needs = append(v.Needs, e.slices[n].Name)
+			}
+			if why.fault != nil && len(why.needs) == 0 {
+				v.Finding = why.fault.ID()
+				v.Rescue = rescues[v.Finding]
+			}
+		}
+		out.Slices = append(out.Slices, v)
+		name := subsystem(s.Files)
+		if by[name] == nil {
+			by[name] = &Subsystem{Name: name}
+		}
+		for _, t := range []*Totals{&out.Totals, &by[name].Totals} {
+			t.count(v.Fate)
+		}
+		by[name].Functions += len(functions[i])
+	}
+	for _, name := range slices.Sorted(maps.Keys(by)) {
+		out.Subsystems = append(out.Subsystems, *by[name])
+	}
+	out.CVEs = cves(out.Slices)
+	return out
+}
+
+func (t *Totals) count(f Fate) {
+	switch f {
+	case Live:
+		t.Live++
+	case Present:
+		t.Present++
+	case Elsewhere:
+		t.Elsewhere++
+	case LeftOut:
+		t.LeftOut++
+	}
+}
+
+// subsystem is the directory that a slice is counted under.
+func subsystem(files []string) string {
+	if len(files) == 0 {
+		return "."
+	}
+	parts := strings.Split(files[0], "/")
+	deep := 1
+	switch parts[0] {
+	case "drivers", "arch", "net", "fs", "sound", "security", "tools", "include":
+		deep = 2
+	}
+	return strings.Join(parts[:max(1, min(deep, len(parts)-1))], "/")
+}
+
+// functions finds for each live slice the functions that are replaced for it.
+func (e *engine) functions(last *Review) map[int][]string {
+	out := map[int][]string{}
+	if last == nil {
+		return out
+	}
+	for _, f := range last.Funcs {
+		at := finding.Finding{Unit: f.Unit, Symbol: f.Name}
+		name := base(f.Name)
+		var by []int
+		files := e.state.near(&at)
+		for _, t := range files {
+			if by = t.of(name); len(by) > 0 {
+				break
+			}
+		}
+		if len(by) == 0 {
+			by = e.state.through(files, name)
+		}
+		for _, s := range by {
+			out[s] = append(out[s], f.Object+":"+f.Name)
+		}
+	}
+	return out
+}
+
+// cves says of each CVE that slices carry how it stands.
+func cves(list []Verdict) []CVE {
+	by := map[string]*CVE{}
+	compiled := map[string]bool{}
+	for _, v := range list {
+		for _, id := range v.IDs {
+			if !strings.HasPrefix(id, "CVE-") {
+				continue
+			}
+			if by[id] == nil {
+				by[id] = &CVE{ID: id, Status: NotAffected}
+			}
+			c := by[id]
+			c.Slices = append(c.Slices, v.Name)
+			if v.Fate == LeftOut {
+				c.LeftOut = append(c.LeftOut, v.Name)
+			}
+			compiled[id] = compiled[id] || v.Fate != Elsewhere
+		}
+	}
+	out := []CVE{}
+	for _, id := range slices.Sorted(maps.Keys(by)) {
+		c := by[id]
+		switch {
+		case len(c.LeftOut) > 0:
+			c.Status = Affected
+		case compiled[id]:
+			c.Status = Fixed
+		}
+		out = append(out, *c)
+	}
+	slices.SortStableFunc(out, func(a, b CVE) int { return cmp.Compare(a.Status, b.Status) })
+	return out
+}
+
+// Headline is the outcome in a line.
+func (r *Result) Headline() string {
+	return fmt.Sprintf("%d of %d slices that %s compiles go live (%.1f %%), %d functions; %d left out, %d not compiled here, "+
+		"%d already there", r.Totals.Live, r.Totals.Compiled(), r.Release, r.Totals.Share(), r.Totals.Functions,
+		r.Totals.LeftOut, r.Totals.Elsewhere, r.Totals.Present)
+}

@@ -1,0 +1,383 @@
+package selection
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/klpforge/klpforge/kbuild"
+	"github.com/klpforge/klpforge/patchset"
+	"github.com/klpforge/klpforge/pipeline"
+	"github.com/klpforge/klpforge/plan"
+	"github.com/klpforge/klpforge/release/manifest"
+)
+
+// Options say which part of which update is wanted for which kernel.
+type Options struct {
+	// Target is the kernel, the toolchain, accepted findings, and what is recorded in the
+	// module: Product, Version, Vendor.
+	Target pipeline.Options
+	// From and To are source trees before and after; else GitDir and GitRange name commits.
+	From, To         string
+	GitDir, GitRange string
+	// IDs is a file that says what parts of the update are known by; "" for none. Each line
+	// has a file, or a file:name, and ids behind it.
+	IDs          string
+	KeepStalling bool
+	// Dir takes the patches, the manifest and the module; "" leaves nothing.
+	Dir     string
+	NoBuild bool
+	// Say tells what happens, a line each.
+	Say func(format string, args ...any)
+}
+
+// Run makes a selection. A *UnexplainedError means that a fault was found behind which
+// no part of the update could be; other errors are those of package pipeline.
+func Run(ctx context.Context, o Options) (*Result, error) {
+	if o.Say == nil {
+		o.Say = func(string, ...any) {}
+	}
+	target, err := pipeline.OpenTarget(o.Target.Kernel)
+	if err != nil {
+		return nil, err
+	}
+	defer target.Close()
+	o.Say("prepare the source of %s", target.Release())
+	tree, err := pipeline.Prepare(ctx, target.K, kbuild.PrepareOptions{Toolchain: o.Target.Toolchain, Jobs: o.Target.Jobs,
+		Sandbox: o.Target.Sandbox, AllowCompilerMismatch: o.Target.AllowCompilerMismatch,
+		AllowSourceMismatch: o.Target.AllowSourceMismatch})
+	if err != nil {
+		return nil, err
+	}
+	root, err := os.OpenRoot(tree.Dir)
+	if err != nil {
+		return nil, err
+	}
+	defer root.Close()
+
+	o.Say("read the update")
+	src, present, binary, err := o.read(root.FS())
+	if err != nil {
+		return nil, err
+	}
+	if o.IDs != "" {
+		if err := addIDs(o.IDs, src.slices()); err != nil {
+			return nil, err
+		}
+	}
+	reviewer := &Pipeline{Options: o.Target, KeepStalling: o.KeepStalling}
+	e := newEngine(src, reviewer, o.Say)
+	if err := e.sort(ctx, &builtBy{tree}, present); err != nil {
+		return nil, err
+	}
+	o.tellCost(ctx, tree, e)
+
+	out := &output{options: &o, engine: e, reviewer: reviewer, release: target.Release()}
+	var build func(context.Context) ([]Fault, error)
+	if o.Dir != "" {
+		build = out.make
+	}
+	last, err := e.run(ctx, build)
+	if err != nil {
+		return nil, err
+	}
+	res := e.result(last)
+	res.Release, res.Binary, res.Manifest, res.Module = target.Release(), binary, out.manifest, out.module
+	res.Update = o.From + " to " + o.To
+	if o.GitRange != "" {
+		res.Update = o.GitRange
+	}
+	return res, nil
+}
+
+// tellCost says before it begins what the first review may compile.
+func (o *Options) tellCost(ctx context.Context, tree *kbuild.Tree, e *engine) {
+	var files []string
+	kept := 0
+	for i, s := range e.slices {
+		if e.keep[i] {
+			kept++
+			files = append(files, s.Files...)
+		}
+	}
+	slices.Sort(files)
+	affected, err := tree.Affected(ctx, slices.Compact(files))
+	if err != nil {
+		return // the review says it
+	}
+	sources, others := 0, 0
+	for _, obj := range affected.Objects {
+		switch {
+		case len(obj.Owner.Names()) == 0:
+		case slices.Contains(obj.Because, obj.Source):
+			sources++
+		default:
+			others++
+		}
+	}
+	o.Say("%d of %d slices are looked at; %d objects have a changed source and are compiled before and after, "+
+		"%d more read a changed header and are preprocessed twice; what was compiled stays in the cache if this is stopped",
+		kept, len(e.slices), sources, others)
+}
+
+// read reads the update. present tells of a slice whether the target's source has it.
+func (o *Options) read(base fs.FS) (src source, present func(int) bool, binary []string, err error) {
+	if o.GitRange != "" {
+		series, err := patchset.ReadGitRange(o.GitDir, o.GitRange)
+		if err != nil {
+			return nil, nil, nil, &pipeline.PatchError{Err: err}
+		}
+		for _, p := range series.Patches {
+			for _, b := range p.Binary {
+				binary = append(binary, b.Path)
+			}
+		}
+		commits := fromCommits(base, series)
+		return commits, commits.present, binary, nil
+	}
+	changes, binary, err := patchset.CompareDirs(o.From, o.To)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	if len(changes) == 0 {
+		return nil, nil, nil, &pipeline.PatchError{Err: fmt.Errorf("%s and %s have the same files", o.From, o.To)}
+	}
+	pairs := fromTrees(changes)
+	there := map[int]bool{}
+	for i := range pairs.files {
+		f := &pairs.files[i]
+		have, err := fs.ReadFile(base, f.Path)
+		if errors.Is(err, fs.ErrNotExist) {
+			have, err = nil, nil
+		}
+		switch {
+		case err != nil:
+			return nil, nil, nil, err
+		case string(have) == string(f.Old) && (have == nil) == (f.Old == nil):
+		case string(have) == string(f.New) && (have == nil) == (f.New == nil):
+			for _, e := range f.edits {
+				there[e.slice] = true
+			}
+		case have == nil:
+			f.edits = nil // a prepared tree has no more than a build needs
+		default:
+			return nil, nil, nil, fmt.Errorf("%s: %s has it otherwise than the source of the target; give the source that "+
+				"the target was built from with --from", f.Path, o.From)
+		}
+	}
+	return pairs, func(i int) bool { return there[i] }, binary, nil
+}
+
+// present reports whether the target's source has a commit: it does not apply, but
+// undoing it does.
+func (c *commits) present(i int) bool {
+	_, have, err := (&patchset.Series{Patches: c.patches[i : i+1]}).Sift(c.base, patchset.ApplyOptions{})
+	return err == nil && len(have) == 1
+}
+
+// addIDs reads a file of ids.
+func addIDs(path string, list []*Slice) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	in := bufio.NewScanner(f)
+	for number := 1; in.Scan(); number++ {
+		words := strings.Fields(in.Text())
+		if len(words) == 0 || strings.HasPrefix(words[0], "#") {
+			continue
+		}
+		found := false
+		for _, s := range list {
+			all := append([]string{s.Name}, strings.Split(s.Title, ", ")...)
+			if !slices.Contains(all, words[0]) && !slices.Contains(s.Files, words[0]) {
+				continue
+			}
+			found = true
+			for _, id := range words[1:] {
+				if !slices.Contains(s.IDs, id) {
+					s.IDs = append(s.IDs, id)
+				}
+			}
+		}
+		if !found || len(words) < 2 {
+			return &pipeline.PatchError{Err: fmt.Errorf("%s:%d: want a changed file, or a file:name of the update, and ids; "+
+				"nothing of the update is %q", path, number, words[0])}
+		}
+	}
+	return in.Err()
+}
+
+// builtBy tells what a prepared tree compiles.
+type builtBy struct{ tree *kbuild.Tree }
+
+// Compiled implements Kernel.
+func (b *builtBy) Compiled(ctx context.Context, files []string) (map[string]bool, error) {
+	affected, err := b.tree.Affected(ctx, files)
+	if err != nil {
+		return nil, err
+	}
+	out := map[string]bool{}
+	for i := range affected.Files {
+		f := &affected.Files[i]
+		switch f.Class {
+		case kbuild.ClassDoc, kbuild.ClassTool:
+		case kbuild.ClassNewSource, kbuild.ClassBuild:
+			out[f.Path] = true // the review tells
+		default:
+			out[f.Path] = f.Used || f.Read()
+		}
+	}
+	for _, object := range affected.Objects {
+		if len(object.Owner.Names()) == 0 {
+			continue
+		}
+		for _, f := range object.Because {
+			out[f] = true
+		}
+	}
+	return out, nil
+}
+
+// output makes the release of what is kept.
+type output struct {
+	options          *Options
+	engine           *engine
+	reviewer         *Pipeline
+	release          string
+	manifest, module string
+}
+
+// make writes the patches and the manifest, and builds the module of them. What was there
+// of an earlier try is replaced.
+func (w *output) make(ctx context.Context) ([]Fault, error) {
+	o := w.options
+	dir := filepath.Join(o.Dir, "patches")
+	if err := os.RemoveAll(dir); err != nil {
+		return nil, err
+	}
+	if err := os.MkdirAll(dir, 0o777); err != nil {
+		return nil, fmt.Errorf("make a directory for the patches: %w", err)
+	}
+	files, ids, err := w.engine.writePatches(dir)
+	if err != nil {
+		return nil, err
+	}
+	w.manifest = filepath.Join(o.Dir, manifest.File)
+	if err := os.WriteFile(w.manifest, w.manifestText(files, ids), 0o666); err != nil {
+		return nil, fmt.Errorf("write the manifest: %w", err)
+	}
+	if _, err := manifest.Read(w.manifest); err != nil {
+		return nil, err
+	}
+	if o.NoBuild {
+		return nil, nil
+	}
+
+	o.Say("build the livepatch of %d patches", len(files))
+	series, err := patchset.Read(files, patchset.ReadOptions{})
+	if err != nil {
+		return nil, err
+	}
+	for i, p := range series.Patches {
+		p.Known = ids[i]
+	}
+	opt := o.Target
+	opt.Series, opt.Provenance = series, true
+	opt.Name = plan.ModuleName("livepatch_" + opt.Product + "_" + opt.Version)
+	opt.Output = filepath.Join(o.Dir, w.release, opt.Name+".ko")
+	if err := os.MkdirAll(filepath.Dir(opt.Output), 0o777); err != nil {
+		return nil, fmt.Errorf("make a directory for the module: %w", err)
+	}
+	opt.KeepAfter = true
+	res, err := pipeline.Run(ctx, opt)
+	var refusal *pipeline.Refusal
+	if errors.As(err, &refusal) {
+		r, err := w.reviewer.read(res, err)
+		if err != nil {
+			return nil, err
+		}
+		return r.Faults, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	w.module = res.Module
+	return nil, nil
+}
+
+// writePatches writes a patch for each kept slice, each on top of those before it.
+func (e *engine) writePatches(dir string) (files []string, ids [][]string, err error) {
+	below := make([]bool, len(e.slices))
+	for i, s := range e.slices {
+		if !e.keep[i] {
+			continue
+		}
+		text, err := e.source.patch(i, below)
+		if err != nil {
+			return nil, nil, err
+		}
+		below[i] = true
+		slug := strings.Trim(strings.Map(func(r rune) rune {
+			if r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '_' || r == '.' {
+				return r
+			}
+			return '-'
+		}, s.Name), "-.")
+		if len(slug) > 60 {
+			slug = slug[len(slug)-60:]
+		}
+		name := filepath.Join(dir, fmt.Sprintf("%04d-%s.patch", len(files)+1, slug))
+		if err := os.WriteFile(name, []byte(text), 0o666); err != nil {
+			return nil, nil, fmt.Errorf("write a patch: %w", err)
+		}
+		files, ids = append(files, name), append(ids, s.IDs)
+	}
+	return files, ids, nil
+}
+
+// manifestText is the release manifest of the selection.
+func (w *output) manifestText(files []string, ids [][]string) []byte {
+	var b strings.Builder
+	t := &w.options.Target
+	fmt.Fprintf(&b, "# Written by klpforge release select.\nname: %q\nversion: %q\n", t.Product, t.Version)
+	if t.Vendor != "" {
+		fmt.Fprintf(&b, "vendor: %q\n", t.Vendor)
+	}
+	fmt.Fprintf(&b, "targets:\n  - release: %q\n", w.release)
+	if root := t.Kernel.Root; root != "" {
+		if abs, err := filepath.Abs(root); err == nil {
+			fmt.Fprintf(&b, "    root: %q\n", abs)
+		}
+	}
+	b.WriteString("patches:\n")
+	for i, f := range files {
+		fmt.Fprintf(&b, "  - file: %q\n", filepath.Join("patches", filepath.Base(f)))
+		if len(ids[i]) > 0 {
+			fmt.Fprintf(&b, "    ids: [%s]\n", quoted(ids[i]))
+		}
+	}
+	if len(t.Allow) > 0 {
+		b.WriteString("allow:\n")
+	}
+	for _, id := range slices.Sorted(maps.Keys(t.Allow)) {
+		fmt.Fprintf(&b, "  - id: %s\n    reason: %q\n", id, t.Allow[id])
+	}
+	return []byte(b.String())
+}
+
+func quoted(list []string) string {
+	var out []string
+	for _, s := range list {
+		out = append(out, fmt.Sprintf("%q", s))
+	}
+	return strings.Join(out, ", ")
+}
