@@ -31,8 +31,8 @@ type Result struct {
 	Findings     []finding.Finding
 	Analysis     *analyze.Input
 	Suppressions []Suppression
-	Notes        []string // what was left out of the patch, and why
-	Units        []string // object files compiled
+	Notes        []finding.Remark // what was left out of the patch, and why; how it was applied
+	Units        []string         // object files compiled
 	Stages       []Stage
 	Module       string // path of the finished module; "" if none was made
 	Emitted      string
