@@ -273,11 +273,12 @@ func (d *Diff) judge(old, newer Subject) {
 			"the new version %s comes before the old one, %s", newNote.Version, oldNote.Version)
 	}
 	for _, kind := range []struct {
-		what string
-		c    Changes
-	}{{"patch", d.Patches}, {"function", d.Functions}, {"callbacks of", d.Callbacks.ByObject()}, {"state", d.States},
-		{"shadow variable", d.Shadows}} {
-		if kind.what == "function" && otherKernel(oldNote, newNote) {
+		what      string
+		c         Changes
+		perKernel bool // one release has another list of them for each kernel
+	}{{"patch", d.Patches, false}, {"function", d.Functions, true}, {"callbacks of", d.Callbacks.ByObject(), false},
+		{"state", d.States, false}, {"shadow variable", d.Shadows, false}} {
+		if kind.perKernel && otherKernel(oldNote, newNote) {
 			continue // another kernel is another list, and KLP407 says so
 		}
 		for _, name := range kind.c.Dropped {
