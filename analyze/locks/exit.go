@@ -21,16 +21,20 @@ func (w *walker) exit(s *state) {
 	}
 	for _, hold := range s.dropped {
 		// To release for good needs it to be held as well.
-		gone := slices.ContainsFunc(s.locks, func(x held) bool { return x.kind == hold.kind && x.name == hold.name &&
-			x.n < 0 })
+		gone := slices.ContainsFunc(s.locks, func(x held) bool {
+			return x.kind == hold.kind && x.name == hold.name &&
+				x.n < 0
+		})
 		if path := w.path(s, hold.name); path.Root != RootNone && !gone {
 			outcome.Dropped = append(outcome.Dropped, Drop{Lock{hold.kind, path}, hold.n == droppedByCallee,
 				!path.Known() && !vals.rooted(hold.name)})
 		}
 	}
 	outcome.Dropped = sortDrops(outcome.Dropped)
-	slices.SortFunc(outcome.Changes, func(a, b Change) int { return cmp.Or(compareLock(a.Lock, b.Lock),
-		cmp.Compare(a.Delta, b.Delta)) })
+	slices.SortFunc(outcome.Changes, func(a, b Change) int {
+		return cmp.Or(compareLock(a.Lock, b.Lock),
+			cmp.Compare(a.Delta, b.Delta))
+	})
 	result := s.regs[retReg]
 	for i := range maxArgs {
 		if result == vals.param(i) {
