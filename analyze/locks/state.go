@@ -322,86 +322,111 @@ func (t *values) known(s *state, v vid, size uint8) Set {
 	if imm, ok := t.isConst(v); ok {
 		return single(signExt(imm, size))
 	}
-	expr := t.n(v)
-	if expr.op == opExt && expr.size < size {
-		in := t.known(s, expr.a, expr.size)
-		if expr.k == 1 {
-			return in
-		}
-		out := Set{}
-		for _, span := range in { // undo the sign
-			half := int64(1) << (8*uint(expr.size) - 1)
-			if span.Lo >= 0 {
-				out = out.union(Set{span})
-			} else if span.Hi < 0 {
-				out = out.union(Set{{span.Lo + 2*half, span.Hi + 2*half}})
-			} else {
-				out = out.union(Set{{0, span.Hi}}).union(Set{{span.Lo + 2*half, 2*half - 1}})
-			}
-		}
-		return out
+	if expr := t.n(v); expr.op == opExt && expr.size < size {
+		return t.knownExtended(s, expr)
 	}
+
+	// The rest is asked of the value that facts are kept for.
 	key, ks, _ := t.key(v, size, nil)
-	switch expr := t.n(key); expr.op {
-	case opSet:
-		switch cond := &t.preds[expr.imm]; {
-		case t.known(s, cond.v, cond.size).intersect(cond.set).Empty():
-			return single(0)
-		case t.known(s, cond.v, cond.size).intersect(cond.set.complement(cond.size)).Empty():
-			return single(1)
-		}
-		return Set{{0, 1}}
-	case opBin:
-		if bin(expr.k) == binAnd {
-			if flagsOf := t.n(expr.a); flagsOf.op == opFlags && flagsOf.k != 8 {
-				if mask, ok := t.isConst(expr.b); ok && mask&interruptFlag != 0 {
-					// The saved flag is known from what was done before.
-					if flagsOf.k > 8 {
-						return single(0)
-					}
-				}
-			}
-		}
-		if bin(expr.k) >= binEq {
-			if known, ok := s.fact(key, 1); ok {
-				return known
-			}
-			return Set{{0, 1}}
-		}
-	case opLoad:
-		if expr.size < ks {
-			// Zero-extended.
-			if known, ok := s.fact(key, ks); ok {
-				return known
-			}
-			return Set{{0, int64(1)<<(8*uint(expr.size)) - 1}}
-		}
+	if values, ok := t.knownByMaking(s, key, ks); ok {
+		return values
 	}
-	if known, ok := s.fact(key, ks); ok {
-		return known
+	if values, ok := s.fact(key, ks); ok {
+		return values
 	}
 	if ks == 8 && t.mapped(key) {
 		return single(0).complement(8)
 	}
-	if ks == 1 || ks == 4 {
-		// A wider fact may also say what the low bytes are.
-		for _, wide := range []uint8{8, 4} {
-			if wide <= ks {
-				break
-			}
-			known, ok := s.fact(key, wide)
-			if !ok {
-				continue
-			}
-			if c, ok := known.Single(); ok {
-				return single(signExt(c, ks))
-			}
-			if in := full(ks)[0]; len(known) > 0 && known[0].Lo >= in.Lo && known[len(known)-1].Hi <= in.Hi {
-				return known
-			}
+	return s.narrowed(key, ks)
+}
+
+// knownExtended returns what is known of an extension beyond the size that it extends: as
+// numbers with a sign for a sign extension, else without.
+func (t *values) knownExtended(s *state, ext *node) Set {
+	in := t.known(s, ext.a, ext.size)
+	if ext.k == 1 {
+		return in
+	}
+
+	// Sets hold numbers with a sign: undo it.
+	out := Set{}
+	for _, span := range in {
+		half := int64(1) << (8*uint(ext.size) - 1)
+		switch {
+		case span.Lo >= 0:
+			out = out.union(Set{span})
+		case span.Hi < 0:
+			out = out.union(Set{{span.Lo + 2*half, span.Hi + 2*half}})
+		default:
+			out = out.union(Set{{0, span.Hi}}).union(Set{{span.Lo + 2*half, 2*half - 1}})
 		}
 	}
-	return full(ks)
+	return out
+}
+
+// knownByMaking returns what follows from how a value was made: for comparisons and loads
+// together with the facts about it, which say no less. ok is false where it says nothing.
+func (t *values) knownByMaking(s *state, key vid, size uint8) (values Set, ok bool) {
+	switch expr := t.n(key); expr.op {
+	case opSet:
+		return t.outcomeOf(s, &t.preds[expr.imm]), true
+	case opBin:
+		// A saved interrupt flag is known from what was done before.
+		if from := t.n(expr.a); bin(expr.k) == binAnd && from.op == opFlags && from.k > 8 {
+			if mask, fixed := t.isConst(expr.b); fixed && mask&interruptFlag != 0 {
+				return single(0), true
+			}
+		}
+		if bin(expr.k) >= binEq {
+			if values, ok := s.fact(key, 1); ok {
+				return values, true
+			}
+			return Set{{0, 1}}, true
+		}
+	case opLoad:
+		if expr.size < size { // zero-extended
+			if values, ok := s.fact(key, size); ok {
+				return values, true
+			}
+			return Set{{0, int64(1)<<(8*uint(expr.size)) - 1}}, true
+		}
+	}
+	return nil, false
+}
+
+// outcomeOf returns whether a condition holds: 1, 0, or both where it is not known.
+func (t *values) outcomeOf(s *state, cond *pred) Set {
+	switch now := t.known(s, cond.v, cond.size); {
+	case now.intersect(cond.set).Empty():
+		return single(0)
+	case now.intersect(cond.set.complement(cond.size)).Empty():
+		return single(1)
+	}
+	return Set{{0, 1}}
+}
+
+// narrowed returns what facts about more bytes of a value say of its low size bytes, all
+// numbers of that size if nothing.
+func (s *state) narrowed(key vid, size uint8) Set {
+	if size != 1 && size != 4 {
+		return full(size)
+	}
+	for _, wide := range []uint8{8, 4} {
+		if wide <= size {
+			break
+		}
+		values, ok := s.fact(key, wide)
+		if !ok {
+			continue
+		}
+		if number, ok := values.Single(); ok {
+			return single(signExt(number, size))
+		}
+		if all := full(size)[0]; len(values) > 0 && values[0].Lo >= all.Lo && values[len(values)-1].Hi <= all.Hi {
+			return values
+		}
+	}
+	return full(size)
 }
 
 func compareFact(a, b fact) int {

@@ -695,73 +695,76 @@ func (w *walker) loc(c cell) int32 {
 // when some register or slot holds the lock's owner in both: the lock of what
 // p points to, whichever that is.
 func (w *walker) unify(b int32, e, s *state) (ok, changed bool) {
-	vals := &w.t
 	if len(e.locks) != len(s.locks) || len(e.locks) == 0 {
 		return false, false
 	}
-	var onlyE, onlyS []int
-	for i := range e.locks {
-		if !slices.ContainsFunc(s.locks, func(h held) bool {
-			return h.kind == e.locks[i].kind && h.name == e.locks[i].name && h.n == e.locks[i].n
-		}) {
-			onlyE = append(onlyE, i)
-		}
-	}
-	for i := range s.locks {
-		if !slices.ContainsFunc(e.locks, func(h held) bool {
-			return h.kind == s.locks[i].kind && h.name == s.locks[i].name && h.n == s.locks[i].n
-		}) {
-			onlyS = append(onlyS, i)
-		}
-	}
+	onlyE, onlyS := notIn(e.locks, s.locks), notIn(s.locks, e.locks)
 	if len(onlyE) != len(onlyS) || len(onlyE) == 0 || len(onlyE) > 2 {
 		return false, false
 	}
-	type rename struct {
-		i, j int
-		to   vid
-	}
-	var names []rename
-	for k := range onlyE {
-		at, other := onlyE[k], onlyS[k]
-		had, has := &e.locks[at], &s.locks[other]
+
+	// One name for both has to be found for every lock before any is renamed.
+	var names []vid
+	for k, at := range onlyE {
+		had, has := &e.locks[at], &s.locks[onlyS[k]]
 		if had.kind != has.kind || had.n != has.n || had.name == 0 {
 			return false, false
 		}
-		xb, xo := vals.split(had.name)
-		yb, yo := vals.split(has.name)
-		to := vid(-1)
-		try := func(ev, sv vid, loc int32) {
-			if to >= 0 || ev == sv {
-				return
-			}
-			eb, eo := vals.split(vals.stripped(ev))
-			sb, so := vals.split(vals.stripped(sv))
-			if eb == xb && sb == yb && xo-eo == yo-so {
-				to = vals.addImm(vals.phi(b, loc, w.order[b]), xo-eo)
-			}
-		}
-		for reg := range e.regs {
-			if machine.Num(reg) != stackReg {
-				try(e.regs[reg], s.regs[reg], int32(reg))
-			}
-		}
-		for _, stored := range e.mem {
-			if val, exact, ok := s.get(stored.base, stored.off, stored.size); ok && exact {
-				try(stored.val, val, w.loc(stored))
-			}
-		}
-		if to < 0 {
+		name := w.ownedBy(b, e, s, had.name, has.name)
+		if name < 0 {
 			return false, false
 		}
-		names = append(names, rename{at, other, to})
+		names = append(names, name)
 	}
-	for _, renaming := range names {
-		changed = changed || e.locks[renaming.i].name != renaming.to
-		e.locks[renaming.i].name = renaming.to
-		s.locks[renaming.j].name = renaming.to
+	for k, name := range names {
+		had, has := &e.locks[onlyE[k]], &s.locks[onlyS[k]]
+		changed = changed || had.name != name
+		had.name, has.name = name, name
 	}
 	slices.SortStableFunc(e.locks, compareHeld)
 	slices.SortStableFunc(s.locks, compareHeld)
 	return true, w.join(b, e, s) || changed
+}
+
+// notIn lists the places in locks of those that are not among others.
+func notIn(locks, others []held) []int {
+	var out []int
+	for i, hold := range locks {
+		if !slices.ContainsFunc(others, func(h held) bool {
+			return h.kind == hold.kind && h.name == hold.name && h.n == hold.n
+		}) {
+			out = append(out, i)
+		}
+	}
+	return out
+}
+
+// ownedBy returns the name, after block b began, of a lock that is named had in state e and has
+// in state s, by a register or a slot that holds its owner in both; -1 if none does.
+func (w *walker) ownedBy(b int32, e, s *state, had, has vid) vid {
+	vals := &w.t
+	hadBase, hadOff := vals.split(had)
+	hasBase, hasOff := vals.split(has)
+	name := vid(-1)
+	try := func(inE, inS vid, loc int32) {
+		if name >= 0 || inE == inS {
+			return
+		}
+		baseE, offE := vals.split(vals.stripped(inE))
+		baseS, offS := vals.split(vals.stripped(inS))
+		if baseE == hadBase && baseS == hasBase && hadOff-offE == hasOff-offS {
+			name = vals.addImm(vals.phi(b, loc, w.order[b]), hadOff-offE)
+		}
+	}
+	for reg := range e.regs {
+		if machine.Num(reg) != stackReg {
+			try(e.regs[reg], s.regs[reg], int32(reg))
+		}
+	}
+	for _, stored := range e.mem {
+		if val, exact, ok := s.get(stored.base, stored.off, stored.size); ok && exact {
+			try(stored.val, val, w.loc(stored))
+		}
+	}
+	return name
 }

@@ -276,33 +276,27 @@ func (f *follower) apply(cur *state, c *model.Call, result outcome) {
 // collect notes, of all that can be reached, where the function leads to and
 // what it leaves behind.
 func (f *follower) collect() {
-	parent, an := f.n, f.a
-	in := f.in
+	parent := f.n
 	out := &parent.out
 	out.known = true
 	for i, val := range parent.with.args {
 		out.tracked[i] = val.kind == pointer
 	}
-	first := true
-	end := func(cur *state) {
-		out.end(parent.with.args[:], cur, first)
-		first = false
-	}
 
 	// Every path is followed once more with what is settled: calls are put aside, with the state
 	// that they are reached in, until all that the function leaves is known.
 	type site struct {
-		c *model.Call
-		s *state
-		k int
-		i int
+		call      *model.Call
+		reached   *state
+		block, at int
 	}
 	var sites []site
+	first := true
 	for block := range f.blocks {
-		if in[block] == nil {
+		if f.in[block] == nil {
 			continue
 		}
-		cur := in[block].clone()
+		cur := f.in[block].clone()
 		for i := range f.insns[block] {
 			insn := &f.insns[block][i]
 			f.watch(cur, &insn.Inst)
@@ -310,34 +304,38 @@ func (f *follower) collect() {
 				sites = append(sites, site{c, s.clone(), block, i})
 			})
 		}
-		source := &f.blocks[block]
-		edges := an.m.Edges(source)
-		jumps := slices.ContainsFunc(edges, func(e model.Edge) bool { return e.Kind != model.EdgeFall })
-		switch source.Term {
-		case model.TermReturn, model.TermTail, model.TermUnknown, model.TermIndirect:
-			end(cur)
-		case model.TermCondTail:
-			f.made(cur, f.last(block).calls)
-			end(cur)
-		case model.TermCond:
-			if !jumps {
-				end(cur)
-			}
+		if f.leaves(cur, block) {
+			out.end(parent.with.args[:], cur, first)
+			first = false
 		}
 	}
 	slices.SortFunc(out.mem, func(x, y held) int {
 		return cmp.Or(cmp.Compare(x.arg, y.arg), cmp.Compare(x.off, y.off))
 	})
 	for _, from := range sites {
-		if from.c.Kind.IsTail() {
-			if in := &f.insns[from.k][from.i]; in.Conditional() {
-				if yes, known := from.s.flags.holds(in.Cond); known && !yes {
-					continue
-				}
+		if in := &f.insns[from.block][from.at]; from.call.Kind.IsTail() && in.Conditional() {
+			if yes, known := from.reached.flags.holds(in.Cond); known && !yes {
+				continue
 			}
 		}
-		f.lead(from.c, from.s, from.k, from.i)
+		f.lead(from.call, from.reached, from.block, from.at)
 	}
+}
+
+// leaves reports whether the function may end where a block does; a conditional jump out of it
+// is followed into cur first.
+func (f *follower) leaves(cur *state, block int) bool {
+	source := &f.blocks[block]
+	switch source.Term {
+	case model.TermReturn, model.TermTail, model.TermUnknown, model.TermIndirect:
+		return true
+	case model.TermCondTail:
+		f.made(cur, f.last(block).calls)
+		return true
+	case model.TermCond: // a conditional return: no edge but the one to the next block
+		return !slices.ContainsFunc(f.a.m.Edges(source), func(e model.Edge) bool { return e.Kind != model.EdgeFall })
+	}
+	return false
 }
 
 // end takes in how one path leaves the function: what it returns, and the numbers that it leaves
