@@ -194,7 +194,7 @@ func TestAtLeast(t *testing.T) {
 
 func TestInstructions(t *testing.T) {
 	load := func(side string) *elfobj.File {
-		f, err := elfobj.ReadFile("../elfdiff/testdata/fixtures/new-call/" + side + ".o")
+		f, err := elfobj.ReadFile("../testdata/fixtures/new-call/" + side + ".o")
 		if err != nil {
 			t.Fatal(err)
 		}
