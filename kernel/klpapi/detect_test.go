@@ -33,12 +33,16 @@ func TestDetect(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		// Those are not in this header.
-		got.ImportNS, got.ImportNSString = want.ImportNS, want.ImportNSString
+		want.ImportNS, want.ImportNSString = false, false
 		if d := cmp.Diff(want, got); d != "" {
 			t.Errorf("%s (-want +got)\n%s", name, d)
 		}
-		if got.Generation() != name {
+		// What 5.4 and 6.13 brought concerns symbol namespaces alone.
+		generation := name
+		if before, ok := map[string]string{"5.4": "5.1", "6.13": "5.8"}[name]; ok {
+			generation = before
+		}
+		if got.Generation() != generation {
 			t.Errorf("%s is taken for the interface of %s", name, got.Generation())
 		}
 	}
