@@ -54,7 +54,7 @@ func WriteProtected(name string) (why string, ok bool) {
 
 // metaOf returns the source construct that fills a table which boot code, the
 // module loader or the kernel reads; false for other sections.
-func metaOf(name string) (string, bool) {
+func metaOf(name string) (entryKind, bool) {
 	if known := rowOf(name); known != nil && known.holds == holdsEntries {
 		return known.construct, true
 	}

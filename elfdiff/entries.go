@@ -421,8 +421,8 @@ func (c *comparer) matchBits(section string, left, right []bit) []bitChange {
 			each(func(_ *Object, b *bit) string { return b.base }, func(_, _ *bit) bool { return true })
 		}
 	} else {
-		each(func(o *Object, b *bit) string { return o.infoOf(b).what + "\x00" + o.infoOf(b).name },
-			func(x, _ *bit) bool { return c.o.infoOf(x).what == "module information" })
+		each(func(o *Object, b *bit) string { return string(o.infoOf(b).what) + "\x00" + o.infoOf(b).name },
+			func(x, _ *bit) bool { return c.o.infoOf(x).what == entryModInfo })
 	}
 	var out []bitChange
 	for i := range left {

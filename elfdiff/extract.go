@@ -146,7 +146,7 @@ type extractor struct {
 	halves   map[string]elfobj.SecID       // of tables in two sections, by name
 	sites    map[uint32]placement          // entries of tables that code refers to, by their number
 	taken    map[string]int                // unique names, and how often each was asked for
-	asleep   map[lateKind]map[string]bool  // what stays as it is in the module, with the functions concerned
+	asleep   map[lateKind]*late            // what stays as it is in the module, with the functions concerned
 }
 
 // carried reports whether code of this root function travels.
@@ -339,7 +339,7 @@ func (x *extractor) include(atom AtomID) error {
 			Message: "patched code refers to boot-time code that is no longer in memory",
 			Remedy:  "move what is needed out of __init"}
 	case at.Class == classMeta || at.Class == classUnknown:
-		g := registered{"section " + sec.Name, at.Name}
+		g := registered{entryKind("section " + sec.Name), at.Name}
 		if _, known := metaOf(sec.Name); known {
 			g = patched.registration(atom)
 		}

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"debug/elf"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -212,16 +213,16 @@ func (x *extractor) late(ent *entry, relocs []elfobj.Reloc) (dropIt bool, err er
 		fn := x.p.Atoms[x.p.Root(ent.owner)].Name
 		switch {
 		case ent.row.section == "__jump_table" && strings.HasPrefix(key, "__tracepoint_"):
-			x.sleeps(lateKind{obj, "tracepoint"}, strings.TrimPrefix(key, "__tracepoint_"), fn)
+			x.sleeps(lateKind{obj, lateTracepoint}, strings.TrimPrefix(key, "__tracepoint_"), fn)
 			return true, nil
 		case ent.row.section == "__jump_table" && x.describesDebug(ent, i):
-			x.sleeps(lateKind{obj, "pr_debug"}, "", fn)
+			x.sleeps(lateKind{obj, lateDebug}, "", fn)
 			return true, nil
 		case ent.row.section == ".static_call_sites":
 			// Without its entry the site keeps calling the trampoline, which
 			// static_call_update() keeps up to date as well (kernel/static_call_inline.c,
 			// v5.10 to v6.12): the same function, one jump later.
-			x.sleeps(lateKind{obj, "static call"}, strings.TrimPrefix(key, "__SCK__"), fn)
+			x.sleeps(lateKind{obj, lateCall}, strings.TrimPrefix(key, "__SCK__"), fn)
 			return true, nil
 		case ent.row.section == "__jump_table":
 			return false, &finding.Finding{ID: finding.IDModuleKey, Severity: finding.Error, Symbol: fn,
@@ -241,45 +242,50 @@ func (x *extractor) late(ent *entry, relocs []elfobj.Reloc) (dropIt bool, err er
 
 // lateKind is a kind of construct of one module that the livepatch cannot
 // take part in.
-type lateKind struct{ object, what string }
+type lateKind struct {
+	object string
+	what   lateConstruct
+}
+
+type lateConstruct uint8
+
+const (
+	lateTracepoint lateConstruct = iota
+	lateDebug                    // pr_debug
+	lateCall                     // a static call
+)
+
+// late is what is used of one kind, and by which functions.
+type late struct{ names, users map[string]bool }
 
 // sleeps records that fn uses name, or something without one.
 func (x *extractor) sleeps(kind lateKind, name, fn string) {
 	if x.asleep == nil {
-		x.asleep = map[lateKind]map[string]bool{}
+		x.asleep = map[lateKind]*late{}
 	}
 	if x.asleep[kind] == nil {
-		x.asleep[kind] = map[string]bool{}
+		x.asleep[kind] = &late{names: map[string]bool{}, users: map[string]bool{}}
 	}
-	x.asleep[kind]["in "+fn] = true
+	x.asleep[kind].users[fn] = true
 	if name != "" {
-		x.asleep[kind][name] = true
+		x.asleep[kind].names[name] = true
 	}
 }
 
 // lateNotes makes one note of each kind of construct and module.
 func (x *extractor) lateNotes() {
-	for kind, names := range x.asleep {
-		var what, fns []string
-		for n := range names {
-			if fn, ok := strings.CutPrefix(n, "in "); ok {
-				fns = append(fns, fn)
-			} else {
-				what = append(what, n)
-			}
-		}
-		slices.Sort(what)
-		slices.Sort(fns)
+	for kind, used := range x.asleep {
+		what, fns := slices.Sorted(maps.Keys(used.names)), slices.Sorted(maps.Keys(used.users))
 
 		// One note for each module and construct, so that a patch with many of them stays
 		// readable.
 		note := finding.Finding{ID: finding.IDModuleKey, Severity: finding.Note, Symbol: strings.Join(fns, ", "),
 			Section: "__jump_table"}
 		switch kind.what {
-		case "tracepoint":
+		case lateTracepoint:
 			note.Message = fmt.Sprintf("module %s may load after the livepatch: its tracepoints stay disabled in the "+
 				"patched functions: %s", kind.object, strings.Join(what, ", "))
-		case "pr_debug":
+		case lateDebug:
 			note.Message = fmt.Sprintf("module %s may load after the livepatch: its pr_debug messages stay disabled "+
 				"in the patched functions", kind.object)
 		default:

@@ -38,10 +38,10 @@ type fixture struct {
 
 func (f fixture) String() string { return f.name + "/" + f.compiler.name }
 
-// caseNames lists the directories of testdata/fixtures.
+// caseNames lists the directories of testdata/fixtures, at the top.
 func caseNames(t testing.TB) []string {
 	t.Helper()
-	dirs, err := os.ReadDir("testdata/fixtures")
+	dirs, err := os.ReadDir("../testdata/fixtures")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -67,7 +67,7 @@ func fixtures(t testing.TB) []fixture {
 	return out
 }
 
-func casePath(name, file string) string { return filepath.Join("testdata", "fixtures", name, file) }
+func casePath(name, file string) string { return filepath.Join("..", "testdata", "fixtures", name, file) }
 
 func (f fixture) path(side string) string { return casePath(f.name, side+f.suffix+".o") }
 

@@ -55,7 +55,7 @@ func TestMatrix(t *testing.T) {
 	var b strings.Builder
 	b.WriteString(`# What becomes of each condition
 
-Made from the fixtures in elfdiff/testdata by ` + "`go test ./elfdiff -run TestMatrix -update`" + `; the test fails when this page is stale.
+Made from testdata/fixtures by ` + "`go test ./elfdiff -run TestMatrix -update`" + `; the test fails when this page is stale.
 Each condition is a pair of objects compiled from C at -O2, before and after a change; for x86-64 unless a table says otherwise.
 
 - *carried* names the functions that a livepatch replaces, then what is new and travels with them, then findings that do not stop it.

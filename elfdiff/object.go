@@ -623,7 +623,7 @@ func (o *Object) findLabels() {
 func (o *Object) findConstructors() {
 	o.ctors = map[AtomID]bool{}
 	for i := range o.File.Sections {
-		if what, _ := metaOf(o.File.Sections[i].Name); what != "constructor" && what != "destructor" {
+		if what, _ := metaOf(o.File.Sections[i].Name); what != entryConstructor && what != entryDestructor {
 			continue
 		}
 		relocs := o.relocs(elfobj.SecID(i))

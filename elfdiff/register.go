@@ -9,7 +9,10 @@ import (
 // registered is one thing that the boot code or the module loader registers,
 // as its author calls it: ("module parameter", "depth"). Several symbols may
 // stand for one.
-type registered struct{ what, name string }
+type registered struct {
+	what entryKind
+	name string
+}
 
 // namePrefixes are what macros put in front of the name that they are given
 // (include/linux/{moduleparam,tracepoint,init,syscalls}.h and
@@ -25,15 +28,15 @@ func (o *Object) registration(atom AtomID) registered {
 	sec := o.Section(atom)
 	what, ok := metaOf(sec)
 	if !ok {
-		what = "boot-time data"
+		what = entryBootData
 	}
-	if what == "module information" {
+	if what == entryModInfo {
 		return moduleInfo(o.bytes(atom), at.Name)
 	}
 
 	// An initcall's own name has a counter and a line number in it; what it calls is what a
 	// reader knows.
-	if strings.Contains(what, "initcall") || what == "exit call" {
+	if what.call() {
 		if relocs, first := o.relocsIn(atom); len(relocs) > 0 {
 			switch target := o.target(at.Sec, &relocs[0], first); target.Kind {
 			case TargetAtom:
@@ -47,7 +50,7 @@ func (o *Object) registration(atom AtomID) registered {
 	for _, p := range namePrefixes {
 		if n, ok := strings.CutPrefix(at.Name, p); ok && n != "" {
 			if strings.HasPrefix(p, "__setup_") {
-				what = "__setup parameter"
+				what = entrySetup
 			}
 			return registered{what, n}
 		}
@@ -64,13 +67,13 @@ func moduleInfo(entry []byte, symbol string) registered {
 	switch key {
 	case "parm", "parmtype":
 		name, _, _ := strings.Cut(value, ":")
-		return registered{"module parameter", name}
+		return registered{entryParam, name}
 	case "alias":
-		return registered{"MODULE_ALIAS", value}
+		return registered{entryAlias, value}
 	case "firmware":
-		return registered{"MODULE_FIRMWARE", value}
+		return registered{entryFirmware, value}
 	}
-	return registered{"module information", cmp.Or(key, symbol)}
+	return registered{entryModInfo, cmp.Or(key, symbol)}
 }
 
 // deviceTables lists the tables that MODULE_DEVICE_TABLE names: the macro leaves
@@ -92,7 +95,7 @@ func (o *Object) deviceTables() map[registered]string {
 			name, ok = strings.CutSuffix(name, "_device_table")
 		}
 		if ok && name != "" {
-			out[registered{"MODULE_DEVICE_TABLE", strings.Replace(name, "__", ", ", 1)}] = o.File.Sections[sym.Sec].Name
+			out[registered{entryDeviceTable, strings.Replace(name, "__", ", ", 1)}] = o.File.Sections[sym.Sec].Name
 		}
 	}
 	return out
@@ -101,13 +104,13 @@ func (o *Object) deviceTables() map[registered]string {
 // instead says what to do about something new that nobody will register.
 func (g registered) instead() string {
 	switch g.what {
-	case "module parameter", "__setup parameter":
+	case entryParam, entrySetup:
 		return "the variable keeps its initial value; set another one from a callback, or leave the parameter out"
-	case "initcall", "console initcall":
+	case entryInitcall, entryConsoleInitcall:
 		return "call " + g.name + " from a post-patch callback if the fix depends on it"
-	case "tracepoint", "trace event":
+	case entryTracepoint, entryTraceEvent:
 		return "leave the tracepoint out of the patch, or use one that exists"
-	case "MODULE_ALIAS", "MODULE_DEVICE_TABLE":
+	case entryAlias, entryDeviceTable:
 		return "nothing to do if the running system has the module loaded"
 	}
 	return "do the registration in a callback if the fix depends on it"

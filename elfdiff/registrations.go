@@ -35,7 +35,7 @@ func (r *Result) registrations() {
 		if known != nil && known.harmless != "" && !(known.section == ".modinfo" && change != Changed) {
 			return
 		}
-		how.weak = how.section == ".modinfo" && reg.what != "MODULE_ALIAS"
+		how.weak = how.section == ".modinfo" && reg.what != entryAlias
 		key := told{reg, change}
 		old, ok := found[key]
 		if ok && !(old.weak && !how.weak) {
@@ -102,7 +102,7 @@ func (r *Result) namedEntries(add func(registered, ChangeKind, telling)) {
 		add(patched.registration(patchedAtom), Changed,
 			telling{section: patched.Section(patchedAtom), why: why, fresh: r.onlyFrom(patchedAtom)})
 		if known := rowOf(patched.Section(patchedAtom)); known != nil && known.life == lifeEver &&
-			known.harmless == "" && known.construct != "EXPORT_SYMBOL" {
+			known.harmless == "" && known.construct != entryExport {
 			// A variable as others are: the tables of functions among them are looked at closer.
 			r.Data = append(r.Data, Change{Name: orig.Atoms[origAtom].Name, Kind: Changed,
 				Section: patched.Section(patchedAtom), Orig: origAtom, Patched: patchedAtom, Reasons: []string{why}})
@@ -155,7 +155,7 @@ func (r *Result) namelessEntries(add func(registered, ChangeKind, telling)) {
 		case known != nil && known.holds == holdsEntries:
 			reg.what = known.construct
 		default:
-			reg.what = "boot-time data"
+			reg.what = entryBootData
 		}
 		if how.entry {
 			var to AtomID
@@ -228,7 +228,7 @@ func (o *Object) inSlot(atom AtomID) bool {
 func (r *Result) tell(key told, how telling) {
 	known := rowOf(how.section)
 	ever := known != nil && known.holds == holdsEntries && known.life == lifeEver
-	thing := strings.TrimSpace(key.what + " " + key.name)
+	thing := strings.TrimSpace(string(key.what) + " " + key.name)
 	if how.entry {
 		thing = fmt.Sprintf("entry of %s (%s)", how.section, key.what)
 		if key.name != "" {
@@ -250,7 +250,7 @@ func (r *Result) tell(key told, how telling) {
 	case key.change == New && how.weak:
 		r.problem(finding.IDRegistration, finding.Note, key.name, how.section, "",
 			"new text about %s: nobody reads it in a livepatch", thing)
-	case key.change == New && key.what == "EXPORT_SYMBOL":
+	case key.change == New && key.what == entryExport:
 		r.problem(finding.IDRegistration, finding.Note, key.name, how.section, "",
 			"new %s: no module can link against it", thing)
 	case key.change == New && ever && !known.light:
@@ -261,7 +261,7 @@ func (r *Result) tell(key told, how telling) {
 		r.problem(finding.IDRegistration, finding.Warning, key.name, how.section, key.instead(),
 			"new %s: a livepatch does not register it%s", thing, also)
 
-	case key.change == Changed && key.what == "EXPORT_SYMBOL":
+	case key.change == Changed && key.what == entryExport:
 		r.problem(finding.IDChangedData, finding.Warning, key.name, how.section,
 			"nothing to do if no module depends on it",
 			"%s changed (%s): the running kernel keeps exporting it as it does", thing, how.why)
@@ -276,7 +276,7 @@ func (r *Result) tell(key told, how telling) {
 			"%s changed (%s): it was used before the livepatch loads%s", thing, how.why, also)
 
 	case how.weak:
-	case key.what == "EXPORT_SYMBOL":
+	case key.what == entryExport:
 		r.problem(finding.IDRegistration, finding.Note, key.name, how.section, "",
 			"%s removed: the running kernel keeps exporting it", thing)
 	case ever && !known.light:

@@ -53,6 +53,39 @@ const (
 	afterInit            // variables that boot code sets and that are constant then (__ro_after_init)
 )
 
+// entryKind is what in the source fills a section, as its author calls it, and as messages
+// name it. Those that anything is decided by are constants.
+type entryKind string
+
+const (
+	entryExport           entryKind = "EXPORT_SYMBOL"
+	entryModInfo          entryKind = "module information"
+	entryParam            entryKind = "module parameter"
+	entrySetup            entryKind = "__setup parameter"
+	entryInitcall         entryKind = "initcall"
+	entrySecurityInitcall entryKind = "security initcall"
+	entryConsoleInitcall  entryKind = "console initcall"
+	entryExitCall         entryKind = "exit call"
+	entryConstructor      entryKind = "constructor"
+	entryDestructor       entryKind = "destructor"
+	entryBootData         entryKind = "boot-time data"
+	entryTracepoint       entryKind = "tracepoint"
+	entryTraceEvent       entryKind = "trace event"
+	entryAlias            entryKind = "MODULE_ALIAS"
+	entryFirmware         entryKind = "MODULE_FIRMWARE"
+	entryDeviceTable      entryKind = "MODULE_DEVICE_TABLE"
+)
+
+// call reports whether entries of the kind are functions that the kernel calls at boot, load
+// or unload.
+func (k entryKind) call() bool {
+	switch k {
+	case entryInitcall, entrySecurityInitcall, entryConsoleInitcall, entryExitCall:
+		return true
+	}
+	return false
+}
+
 // policy says what extraction does with the entries of a special section.
 type policy uint8
 
@@ -66,7 +99,7 @@ const (
 type row struct {
 	section   string // its name; "x*" stands for all that begin with x
 	holds     holding
-	construct string // what in the source fills it, as its author calls it
+	construct entryKind // what in the source fills it, as its author calls it
 	life      life
 	boot      bool // its memory is given back after boot or load, or is never loaded
 	stripped  bool // of what holds nothing: so also where it is allocated
@@ -262,24 +295,24 @@ var siteRows = []row{
 // entryRows are tables that boot code, the module loader or the kernel walks.
 var entryRows = []row{
 	// Exports and what modules say of themselves.
-	{section: "___ksymtab*", holds: holdsEntries, construct: "EXPORT_SYMBOL", protect: constant, loader: true,
+	{section: "___ksymtab*", holds: holdsEntries, construct: entryExport, protect: constant, loader: true,
 		light:  true,
 		reader: "find_symbol, kernel/module/main.c, whenever a module is loaded", shapes: exportEntries},
-	{section: "__ksymtab*", holds: holdsEntries, construct: "EXPORT_SYMBOL", protect: constant, loader: true,
+	{section: "__ksymtab*", holds: holdsEntries, construct: entryExport, protect: constant, loader: true,
 		light:  true,
 		reader: "find_symbol, kernel/module/main.c, whenever a module is loaded", shapes: exportEntries},
-	{section: "___kcrctab*", holds: holdsEntries, construct: "EXPORT_SYMBOL", protect: constant, loader: true,
+	{section: "___kcrctab*", holds: holdsEntries, construct: entryExport, protect: constant, loader: true,
 		light:  true,
 		reader: "check_version, kernel/module/version.c, whenever a module is loaded", shapes: []shape{{size: 4}}},
-	{section: "__kcrctab*", holds: holdsEntries, construct: "EXPORT_SYMBOL", protect: constant, loader: true,
+	{section: "__kcrctab*", holds: holdsEntries, construct: entryExport, protect: constant, loader: true,
 		light:  true,
 		reader: "check_version, kernel/module/version.c, whenever a module is loaded", shapes: []shape{{size: 4}}},
-	{section: ".export_symbol", holds: holdsEntries, construct: "EXPORT_SYMBOL", life: lifeNone, light: true,
+	{section: ".export_symbol", holds: holdsEntries, construct: entryExport, life: lifeNone, light: true,
 		reader: "modpost, which makes the table of exports of it (v6.5 and later)"},
-	{section: ".modinfo", holds: holdsEntries, construct: "module information", life: lifeOnce, boot: true,
+	{section: ".modinfo", holds: holdsEntries, construct: entryModInfo, life: lifeOnce, boot: true,
 		loader: true, light: true,
 		reader: "setup_modinfo, kernel/module/main.c; modprobe", harmless: ignoredText},
-	{section: "__param", holds: holdsEntries, construct: "module parameter", protect: constant, loader: true,
+	{section: "__param", holds: holdsEntries, construct: entryParam, protect: constant, loader: true,
 		light:  true,
 		reader: "param_attr_show and param_attr_store, kernel/params.c, over sysfs",
 		shapes: []shape{{size: 40, refs: []uint64{0, 32}, may: []uint64{8, 16}}}},
@@ -294,17 +327,17 @@ var entryRows = []row{
 		reader: "what reads the table behind it"},
 
 	// Boot and load.
-	{section: ".initcall*", holds: holdsEntries, construct: "initcall", life: lifeOnce, boot: true, loader: true,
+	{section: ".initcall*", holds: holdsEntries, construct: entryInitcall, life: lifeOnce, boot: true, loader: true,
 		reader: initReader, shapes: pointers},
-	{section: ".security_initcall*", holds: holdsEntries, construct: "security initcall", life: lifeOnce, boot: true,
+	{section: ".security_initcall*", holds: holdsEntries, construct: entrySecurityInitcall, life: lifeOnce, boot: true,
 		reader: "security_init, security/security.c (v4.19)", shapes: pointers},
 	{section: "__vermagic", holds: holdsEntries, construct: "version string", protect: constant, light: true,
 		reader: "nobody: it is the version in text (v4.19)", harmless: ignoredText},
-	{section: ".con_initcall*", holds: holdsEntries, construct: "console initcall", life: lifeOnce, boot: true,
+	{section: ".con_initcall*", holds: holdsEntries, construct: entryConsoleInitcall, life: lifeOnce, boot: true,
 		reader: "console_init, kernel/printk/printk.c", shapes: pointers},
-	{section: ".exitcall*", holds: holdsEntries, construct: "exit call", life: lifeNone, boot: true,
+	{section: ".exitcall*", holds: holdsEntries, construct: entryExitCall, life: lifeNone, boot: true,
 		reader: "nobody: it is left out of a kernel", shapes: pointers},
-	{section: ".init.setup", holds: holdsEntries, construct: "__setup parameter", life: lifeOnce, boot: true,
+	{section: ".init.setup", holds: holdsEntries, construct: entrySetup, life: lifeOnce, boot: true,
 		reader: "obsolete_checksetup and do_early_param, init/main.c",
 		shapes: []shape{{size: 24, refs: []uint64{0, 8}}}},
 	{section: ".init.rodata*", holds: holdsEntries, construct: "__initconst data", life: lifeOnce, boot: true,
@@ -319,7 +352,7 @@ var entryRows = []row{
 	{section: "init.data.*", holds: holdsBoot, construct: "nothing: a name that v6.1 misspells", life: lifeOnce,
 		boot:   true,
 		reader: "nobody"},
-	{section: ".init.*", holds: holdsBoot, construct: "boot-time data", life: lifeOnce, boot: true, loader: true,
+	{section: ".init.*", holds: holdsBoot, construct: entryBootData, life: lifeOnce, boot: true, loader: true,
 		reader: "boot code"},
 	{section: ".exit.*", holds: holdsBoot, construct: "__exit data", life: lifeOnce, boot: true, loader: true,
 		reader: "code that runs when the module is unloaded"},
@@ -338,13 +371,13 @@ var entryRows = []row{
 	{section: "___kentry*", holds: holdsEntries, construct: "entry point that the linker must keep", life: lifeOnce,
 		boot:   true,
 		reader: "nobody: it keeps the linker from dropping code (v6.12)"},
-	{section: ".init_array*", holds: holdsEntries, construct: "constructor", life: lifeOnce, boot: true, loader: true,
+	{section: ".init_array*", holds: holdsEntries, construct: entryConstructor, life: lifeOnce, boot: true, loader: true,
 		reader: "do_ctors, init/main.c; do_mod_ctors, kernel/module/main.c", shapes: pointers},
-	{section: ".ctors*", holds: holdsEntries, construct: "constructor", life: lifeOnce, boot: true, loader: true,
+	{section: ".ctors*", holds: holdsEntries, construct: entryConstructor, life: lifeOnce, boot: true, loader: true,
 		reader: "do_ctors, init/main.c; do_mod_ctors, kernel/module/main.c", shapes: pointers},
-	{section: ".fini_array*", holds: holdsEntries, construct: "destructor", life: lifeNone,
+	{section: ".fini_array*", holds: holdsEntries, construct: entryDestructor, life: lifeNone,
 		reader: "nobody: the kernel runs no destructors", shapes: pointers},
-	{section: ".dtors*", holds: holdsEntries, construct: "destructor", life: lifeNone,
+	{section: ".dtors*", holds: holdsEntries, construct: entryDestructor, life: lifeNone,
 		reader: "nobody: the kernel runs no destructors", shapes: pointers},
 	{section: ".x86_cpu_dev.init", holds: holdsEntries, construct: "CPU vendor table", life: lifeOnce, boot: true,
 		reader: "early_cpu_init, arch/x86/kernel/cpu/common.c", shapes: pointers},
@@ -400,18 +433,18 @@ var entryRows = []row{
 		reader: "kunit_run_all_tests, lib/kunit/executor.c, which debugfs may start again", shapes: pointers},
 
 	// Tracing. What the tables of init data point to is registered and lives on.
-	{section: "__tracepoints_ptrs", holds: holdsEntries, construct: "tracepoint", protect: constant, loader: true,
+	{section: "__tracepoints_ptrs", holds: holdsEntries, construct: entryTracepoint, protect: constant, loader: true,
 		light:  true,
 		reader: "for_each_kernel_tracepoint, kernel/tracepoint.c", shapes: pointers},
-	{section: "__tracepoints_strings", holds: holdsEntries, construct: "tracepoint", protect: constant, loader: true,
+	{section: "__tracepoints_strings", holds: holdsEntries, construct: entryTracepoint, protect: constant, loader: true,
 		light:  true,
 		reader: "the tracepoints, for their names"},
-	{section: "__tracepoints", holds: holdsEntries, construct: "tracepoint", loader: true, light: true,
+	{section: "__tracepoints", holds: holdsEntries, construct: entryTracepoint, loader: true, light: true,
 		reader: "tracepoint_probe_register, kernel/tracepoint.c"},
-	{section: "__bpf_raw_tp_map", holds: holdsEntries, construct: "tracepoint", loader: true, light: true,
+	{section: "__bpf_raw_tp_map", holds: holdsEntries, construct: entryTracepoint, loader: true, light: true,
 		reader: "bpf_get_raw_tracepoint, kernel/trace/bpf_trace.c, whenever a program is attached",
 		shapes: []shape{{size: 32, refs: []uint64{0, 8}}}},
-	{section: "_ftrace_events", holds: holdsEntries, construct: "trace event", life: lifeOnce, boot: true, loader: true,
+	{section: "_ftrace_events", holds: holdsEntries, construct: entryTraceEvent, life: lifeOnce, boot: true, loader: true,
 		light:  true,
 		reader: "event_trace_enable and trace_module_add_events, kernel/trace/trace_events.c", shapes: pointers},
 	{section: "_ftrace_eval_map", holds: holdsEntries, construct: "TRACE_DEFINE_ENUM", life: lifeOnce, boot: true,

@@ -54,7 +54,7 @@ func read(t *testing.T, path string) []byte {
 
 // cflags compiles against the declarations of one generation.
 func cflags(g generation) []string {
-	testdata, err := filepath.Abs("testdata/include")
+	testdata, err := filepath.Abs("../testdata/livepatch")
 	if err != nil {
 		panic(err)
 	}

@@ -5,7 +5,7 @@ import (
 )
 
 // generation is one generation of the kernel's livepatch interface, with its
-// declarations in testdata/include/<name>.
+// declarations in testdata/livepatch/<name> at the top.
 type generation struct {
 	name string // mainline version that brought it
 	api  klpapi.API

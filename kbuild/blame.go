@@ -22,3 +22,23 @@ func SourceFault(err error) bool {
 	var generated *GeneratedChangedError
 	return errors.As(err, &generated)
 }
+
+// undeclared is how gcc and clang name what a source does not declare.
+var undeclared = regexp.MustCompile(`(?:implicit declaration of function|call to undeclared function|has no member named|` +
+	`no member named|use of undeclared identifier|unknown type name) [‘']([A-Za-z_]\w*)[’']|[‘']([A-Za-z_]\w*)[’'] undeclared|` +
+	`fatal error: [‘']?(\w[\w/.-]*/[\w.-]+\.h)[’']?(?: file not found|: No such file)`)
+
+// Undeclared lists the functions, members, types, constants and headers that compiled
+// source uses and the tree does not have, from an error of Work.After and its like. It
+// reads the compiler's first errors only: later ones follow from these.
+func Undeclared(err error) []string {
+	var compile *CompileError
+	if !errors.As(err, &compile) {
+		return nil
+	}
+	var names []string
+	for _, m := range undeclared.FindAllStringSubmatch(firstLines(compile.Output, shownLines), -1) {
+		names = append(names, m[1]+m[2]+m[3])
+	}
+	return names
+}

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 // Who is to blame when the patched source was not compiled: a person gets another
@@ -37,6 +39,32 @@ func TestSourceFault(t *testing.T) {
 	} {
 		if got := SourceFault(c.err); got != c.want {
 			t.Errorf("%s: %v", c.name, got)
+		}
+	}
+}
+
+// What a source lacks is read from what gcc and clang say, and from nothing else.
+func TestUndeclared(t *testing.T) {
+	of := func(output string) error {
+		return fmt.Errorf("compile the patched source: %w", &CompileError{Object: "a.o", Output: output})
+	}
+	for _, c := range []struct {
+		name string
+		err  error
+		want []string
+	}{
+		{"functions and members", of("a.c:1:2: error: implicit declaration of function ‘help_me’; did you mean\n" +
+			"a.c:2: error: ‘struct foo’ has no member named ‘newer’"), []string{"help_me", "newer"}},
+		{"constants and headers", of("a.c:3: error: ‘LIMIT’ undeclared (first use\n" +
+			"a.c:1:10: fatal error: linux/new.h: No such file or directory"), []string{"LIMIT", "linux/new.h"}},
+		{"clang", of("a.c:1:2: error: call to undeclared function 'help_me'; ISO C99\na.c:4:9: error: use of undeclared " +
+			"identifier 'LIMIT'\na.c:1:10: fatal error: 'linux/new.h' file not found"), []string{"help_me", "LIMIT", "linux/new.h"}},
+		{"what follows from the first errors", of("a.c:1: error: expected ';'\nb\nc\na.c:3: error: ‘LIMIT’ undeclared"), nil},
+		{"an error of another kind", fmt.Errorf("patch x: ‘LIMIT’ undeclared"), nil},
+		{"nothing", nil, nil},
+	} {
+		if diff := cmp.Diff(c.want, Undeclared(c.err)); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", c.name, diff)
 		}
 	}
 }

@@ -43,12 +43,15 @@ type CompileError struct {
 }
 
 func (e *CompileError) Error() string {
-	msg := fmt.Sprintf("compile %s: %s", e.Object, firstLines(e.Output, 3))
+	msg := fmt.Sprintf("compile %s: %s", e.Object, firstLines(e.Output, shownLines))
 	if e.Log != "" {
 		msg += fmt.Sprintf("\n\t(full output: %s)", e.Log)
 	}
 	return msg
 }
+
+// shownLines is how many lines of a compiler's output an error shows.
+const shownLines = 3
 
 func firstLines(s string, n int) string {
 	lines := strings.SplitN(strings.TrimSpace(s), "\n", n+1)

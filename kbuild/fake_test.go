@@ -17,7 +17,7 @@ CONFIG_LIVEPATCH=y
 # CONFIG_DEMO_ACL is not set
 `
 
-// fakeOptions prepares testdata/kernel with a cache of the test's own.
+// fakeOptions prepares testdata/kernel, at the top, with a cache of the test's own.
 func fakeOptions(t testing.TB) PrepareOptions {
 	t.Helper()
 	dir := t.TempDir()
@@ -30,7 +30,7 @@ func fakeOptions(t testing.TB) PrepareOptions {
 		t.Fatal(err)
 	}
 	return PrepareOptions{
-		Source:  filepath.Join("testdata", "kernel"),
+		Source:  filepath.Join("..", "testdata", "kernel"),
 		Config:  config,
 		Symvers: symvers,
 		Release: "6.1.0-fake",

@@ -18,7 +18,7 @@ type Selection struct {
 	// out the same; Work.Thin tells which.
 	Headers bool
 	Found   []finding.Finding
-	Notes   []string // files that are left out, and why
+	Notes   []finding.Remark // files that are left out, and why
 }
 
 // Select splits what is affected into objects to compile, and files that a livepatch
@@ -58,7 +58,7 @@ func (a *Affected) Select() *Selection {
 
 // file says what becomes of one changed file.
 func (s *Selection) file(changed *ChangedFile) {
-	note := func(why string) { s.Notes = append(s.Notes, changed.Path+": "+why) }
+	leftOut := func(why string) { s.leftOut(changed.Path, why) }
 	unread := !changed.Used && len(changed.Readers) == 0
 
 	// Findings are for what a livepatch would lack; what the configuration does not build is only
@@ -67,11 +67,11 @@ func (s *Selection) file(changed *ChangedFile) {
 	case ClassInclude:
 		s.Headers = true
 		if unread {
-			note("not included by anything that the target's configuration builds; left out")
+			leftOut("not included by anything that the target's configuration builds")
 		}
 	case ClassSource:
 		if unread {
-			note("not built by the target's configuration; left out")
+			leftOut("not built by the target's configuration")
 		}
 	case ClassAssembly:
 		if changed.Used {
@@ -79,7 +79,7 @@ func (s *Selection) file(changed *ChangedFile) {
 				"assembly cannot be livepatched: its functions have no ftrace entries",
 				"change the C functions that call it")
 		} else {
-			note("assembly that the target's configuration does not build; left out")
+			leftOut("assembly that the target's configuration does not build")
 		}
 	case ClassBuild:
 		s.unsupported(changed.Path, finding.Warning,
@@ -91,14 +91,19 @@ func (s *Selection) file(changed *ChangedFile) {
 				"Rust objects are not built: nothing can be said of what this change does, and the livepatch would lack it",
 				"leave this file out of the livepatch, if the rest of the patch stands without it")
 		} else {
-			note("not built by the target's configuration; left out")
+			leftOut("not built by the target's configuration")
 		}
 	case ClassNewSource:
 	default:
 		if why := changed.leftOut(); why != "" {
-			note(why)
+			leftOut(why)
 		}
 	}
+}
+
+// leftOut notes a file that the livepatch does without, and why.
+func (s *Selection) leftOut(file, why string) {
+	s.Notes = append(s.Notes, finding.Remarkf(finding.RemarkLeftOut, "%s: %s; left out", file, why))
 }
 
 func (s *Selection) unsupported(place string, severity finding.Severity, message, remedy string) {
@@ -111,15 +116,15 @@ func (s *Selection) unsupported(place string, severity finding.Severity, message
 func (f *ChangedFile) leftOut() string {
 	switch {
 	case len(f.Readers) == 0:
-		return "no rule of the kernel's build reads it; left out"
+		return "no rule of the kernel's build reads it"
 	case slices.ContainsFunc(f.Readers, func(r Reader) bool { return !r.Tool }):
 		return ""
 	case f.Readers[0].Made == f.Path:
 		return "a script of the build (" + f.Readers[0].Where +
-			"), which makes the livepatch with the target's own; left out"
+			"), which makes the livepatch with the target's own"
 	case strings.HasPrefix(f.Path, "tools/"):
 		return "a part of " + f.Readers[0].Made +
-			", a program of the build, which makes the livepatch with the target's own; left out"
+			", a program of the build, which makes the livepatch with the target's own"
 	}
 	return ""
 }

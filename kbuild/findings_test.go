@@ -74,7 +74,7 @@ func TestSelect(t *testing.T) {
 			if s.Headers != c.headers {
 				t.Errorf("headers: %v", s.Headers)
 			}
-			text := strings.Join(s.Notes, "\n")
+			text := strings.Join(finding.RemarkTexts(s.Notes), "\n")
 			for _, f := range s.Found {
 				text += f.Message + "\n" + f.Remedy + "\n"
 				if !f.AboutFile() {
@@ -257,7 +257,7 @@ func TestNewObjects(t *testing.T) {
 		t.Errorf("(-want +got)\n%s\n%v", diff, s.Objects)
 	}
 	const lost = "kernel/lost.c: no makefile of the patched tree builds it; left out"
-	if diff := cmp.Diff([]string{lost}, s.Notes); diff != "" {
+	if diff := cmp.Diff([]finding.Remark{{Kind: finding.RemarkLeftOut, Text: lost}}, s.Notes); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
 	}
 
@@ -271,7 +271,7 @@ func TestNewObjects(t *testing.T) {
 	if diff := cmp.Diff(map[string]Owner{"lib/listed.o": {Kind: KindVmlinux}}, s.Objects); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
 	}
-	if diff := cmp.Diff([]string{lost}, s.Notes); diff != "" || len(s.Found) > 0 {
+	if diff := cmp.Diff([]finding.Remark{{Kind: finding.RemarkLeftOut, Text: lost}}, s.Notes); diff != "" || len(s.Found) > 0 {
 		t.Errorf("(-want +got)\n%s\n%v", diff, s.Found)
 	}
 	built, err := w.BuildObjects(ctx, []string{"lib/listed.o"}, true)

@@ -113,7 +113,7 @@ func useCache(t *testing.T, opts PrepareOptions) string {
 func TestDamagedCache(t *testing.T) {
 	opts := fakeOptions(t)
 	archive := filepath.Join(t.TempDir(), "linux.tar.gz") // whose digest is kept, too
-	if out, err := exec.Command("tar", "-czf", archive, "-C", "testdata", "kernel").CombinedOutput(); err != nil {
+	if out, err := exec.Command("tar", "-czf", archive, "-C", "../testdata", "kernel").CombinedOutput(); err != nil {
 		t.Fatalf("tar: %v\n%s", err, out)
 	}
 	opts.Source = archive

@@ -2,7 +2,6 @@ package kbuild
 
 import (
 	"context"
-	"fmt"
 	"path"
 	"slices"
 	"strings"
@@ -63,8 +62,8 @@ func (s *Selection) understand(ctx context.Context, w *Work, sources []string, r
 	for _, source := range sources {
 		if o, ok := found[source]; ok {
 			s.Objects[o.Object] = o.Owner
-			s.Notes = append(s.Notes,
-				fmt.Sprintf("%s: compiled as %s is, by the line of the makefile that lists it; no changed build rule is run", source, o.Like))
+			s.Notes = append(s.Notes, finding.Remarkf(finding.RemarkPlain, "%s: compiled as %s is, by the line of "+
+				"the makefile that lists it; no changed build rule is run", source, o.Like))
 		} else if e := unknown[source]; e != nil {
 			s.Found = append(s.Found, e.FindingAt(source))
 		} else {
@@ -75,7 +74,7 @@ func (s *Selection) understand(ctx context.Context, w *Work, sources []string, r
 }
 
 func (s *Selection) notBuilt(source string) {
-	s.Notes = append(s.Notes, source+": no makefile of the patched tree builds it; left out")
+	s.leftOut(source, "no makefile of the patched tree builds it")
 }
 
 // BuildObjects compiles the objects of NewObjects, which was called with the same trusted.

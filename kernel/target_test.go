@@ -41,7 +41,7 @@ func fakeRoot(t testing.TB) string {
 	put(hdr+"/include/generated/utsversion.h", "#define UTS_VERSION \"#1 SMP PREEMPT_DYNAMIC Debian 6.1.192-1 (2026-11-14)\"\n")
 	common := "usr/src/linux-headers-6.1.0-9-common"
 	put(common+"/Makefile", "# SPDX\nVERSION = 6\nPATCHLEVEL = 1\nSUBLEVEL = 192\nEXTRAVERSION =\n")
-	api, err := os.ReadFile("klpapi/testdata/5.8.h")
+	api, err := os.ReadFile("../testdata/livepatch/5.8/linux/livepatch.h")
 	if err != nil {
 		t.Fatal(err)
 	}

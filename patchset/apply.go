@@ -9,6 +9,8 @@ import (
 	"syscall"
 
 	"github.com/bluekeyes/go-gitdiff/gitdiff"
+
+	"github.com/klpforge/klpforge/finding"
 )
 
 // ApplyOptions tunes Apply. The zero value wants every context line to match.
@@ -67,7 +69,7 @@ func (s *Series) Apply(tree fs.FS, opts ApplyOptions) (*Overlay, error) {
 	// Line numbers are put right last, when all patches of the series are in.
 	for _, path := range overlay.Paths() {
 		if note := overlay.Files[path].stabilize(applying.files[path].lines); note != "" {
-			overlay.Notes = append(overlay.Notes, Note{File: path, Text: note})
+			overlay.Notes = append(overlay.Notes, Note{Kind: finding.RemarkPlain, File: path, Text: note})
 		}
 	}
 	if len(overlay.Files) == 0 {
@@ -327,7 +329,7 @@ func (a *applier) strip(patch *Patch) int {
 			}
 			return path
 		}) {
-			a.notes = append(a.notes, Note{Patch: patch.ID,
+			a.notes = append(a.notes, Note{Kind: finding.RemarkPlain, Patch: patch.ID,
 				Text: fmt.Sprintf("names fit the source tree after stripping %d leading directories", level)})
 			return level
 		}
@@ -367,7 +369,7 @@ func (a *applier) change(patch *Patch, work job, hunkNo map[string]int) error {
 		return err
 	}
 	if actual != path {
-		a.notes = append(a.notes, Note{Patch: patch.ID, File: path,
+		a.notes = append(a.notes, Note{Kind: finding.RemarkPlain, Patch: patch.ID, File: path,
 			Text: "is a symbolic link to " + actual + ", which is patched instead"})
 	}
 
@@ -384,7 +386,7 @@ func (a *applier) change(patch *Patch, work job, hunkNo map[string]int) error {
 	base := hunkNo[actual]
 	hunkNo[actual] += len(change.Hunks)
 	if change.OldMode != 0 && change.NewMode != 0 && change.OldMode != change.NewMode {
-		a.notes = append(a.notes, Note{Patch: patch.ID, File: path,
+		a.notes = append(a.notes, Note{Kind: finding.RemarkLeftOut, Patch: patch.ID, File: path,
 			Text: fmt.Sprintf("change of mode %o to %o has no effect on the build and is left out", change.OldMode,
 				change.NewMode)})
 	}

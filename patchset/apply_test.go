@@ -13,6 +13,8 @@ import (
 	"testing/fstest"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/klpforge/klpforge/finding"
 )
 
 // lines joins lines with newlines.
@@ -46,6 +48,39 @@ func notes(o *Overlay) []string {
 		out = append(out, n.String())
 	}
 	return out
+}
+
+// TestNoteKinds: a note has its kind from where it is made.
+func TestNoteKinds(t *testing.T) {
+	numbered := lines("1", "2", "3", "4", "5", "6", "7", "8", "9")
+	const head = "--- a/x.c\n+++ b/x.c\n"
+	for _, c := range []struct {
+		name, patch string
+		fuzz        int
+		want        []finding.RemarkKind
+	}{
+		{"as written", head + "@@ -3,3 +3,3 @@\n 3\n-4\n+four\n 5\n", 0, nil},
+		{"at another line", head + "@@ -1,3 +1,3 @@\n 3\n-4\n+four\n 5\n", 2, []finding.RemarkKind{finding.RemarkApplied}},
+		{"with fuzz", head + "@@ -3,3 +3,3 @@\n left out\n-4\n+four\n 5\n", 1, []finding.RemarkKind{finding.RemarkApplied}},
+		{"without context", head + "@@ -3,0 +4 @@\n+left out\n", 0, []finding.RemarkKind{finding.RemarkApplied}},
+		{"a mode", "diff --git a/x.c b/x.c\nold mode 100644\nnew mode 100755\n" + head + "@@ -4 +4 @@\n-4\n+four\n", 0,
+			[]finding.RemarkKind{finding.RemarkLeftOut}},
+		{"other names", "--- p/q/lib/x.c\n+++ p/q/lib/x.c\n@@ -4 +4 @@\n-4\n+four\n", 0, []finding.RemarkKind{finding.RemarkPlain}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			o, err := readOne(t, c.patch).Apply(tree(map[string]string{"x.c": numbered, "lib/x.c": numbered}), ApplyOptions{Fuzz: c.fuzz})
+			if err != nil {
+				t.Fatal(err)
+			}
+			var got []finding.RemarkKind
+			for _, n := range o.Notes {
+				got = append(got, n.Remark().Kind)
+			}
+			if diff := cmp.Diff(c.want, got); diff != "" {
+				t.Errorf("kinds (-want +got):\n%s\n%q", diff, notes(o))
+			}
+		})
+	}
 }
 
 func TestApply(t *testing.T) {

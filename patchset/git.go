@@ -13,6 +13,8 @@ import (
 	"github.com/go-git/go-git/v5/plumbing"
 	"github.com/go-git/go-git/v5/plumbing/filemode"
 	"github.com/go-git/go-git/v5/plumbing/object"
+
+	"github.com/klpforge/klpforge/finding"
 )
 
 // maxCommits bounds a git range.
@@ -61,14 +63,15 @@ func ReadGitRange(dir, rng string) (*Series, error) {
 			return nil, fmt.Errorf("read commit %s: %w", commit.Hash, err)
 		}
 		if commit.NumParents() > 1 {
-			series.Notes = append(series.Notes, fmt.Sprintf("%s: a merge, taken as one patch against its first parent",
-				patch.ID))
+			series.Notes = append(series.Notes, finding.Remarkf(finding.RemarkPlain,
+				"%s: a merge, taken as one patch against its first parent", patch.ID))
 		}
 		if len(patch.Files) == 0 && len(patch.Binary) > 0 {
 			return nil, &BinaryError{Patch: patch.ID, Path: patch.Binary[0].Path}
 		}
 		if len(patch.Files) == 0 {
-			series.Notes = append(series.Notes, fmt.Sprintf("%s: left out, it changes no file", patch.ID))
+			series.Notes = append(series.Notes, finding.Remarkf(finding.RemarkLeftOut, "%s: left out, it changes no file",
+				patch.ID))
 			continue
 		}
 		series.Patches = append(series.Patches, patch)

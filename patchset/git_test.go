@@ -13,6 +13,8 @@ import (
 	"github.com/go-git/go-git/v5/plumbing"
 	"github.com/go-git/go-git/v5/plumbing/object"
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/klpforge/klpforge/finding"
 )
 
 // repo is a throw-away repository; each commit is a minute after the last.
@@ -108,7 +110,7 @@ func TestReadGitRange(t *testing.T) {
 		if diff := cmp.Diff(want, brief(s)); diff != "" {
 			t.Errorf("%s: series (-want +got):\n%s", tt.rng, diff)
 		}
-		if len(s.Notes) != 1 || !strings.Contains(s.Notes[0], "changes no file") {
+		if len(s.Notes) != 1 || s.Notes[0].Kind != finding.RemarkLeftOut || !strings.Contains(s.Notes[0].Text, "changes no file") {
 			t.Errorf("%s: notes %v, want one about the empty commit", tt.rng, s.Notes)
 		}
 		o, err := s.Apply(tree(map[string]string{"x.c": "\n" + body("one();"), "old.c": body("old();"), "gone.c": "x\n"}), ApplyOptions{})
@@ -176,7 +178,7 @@ func TestReadGitRangeBranches(t *testing.T) {
 	if diff := cmp.Diff([]string{side.String() + " | side: one | A B <a@b.c>", "  modify y.c 1", merge.String() + " | merge | A B <a@b.c>", "  modify x.c 1"}, brief(s)); diff != "" {
 		t.Errorf("merge (-want +got):\n%s", diff)
 	}
-	if len(s.Notes) != 1 || !strings.Contains(s.Notes[0], "merge") {
+	if len(s.Notes) != 1 || s.Notes[0].Kind != finding.RemarkPlain || !strings.Contains(s.Notes[0].Text, "merge") {
 		t.Errorf("notes %v, want one about the merge", s.Notes)
 	}
 }

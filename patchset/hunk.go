@@ -5,6 +5,8 @@ import (
 	"strings"
 
 	"github.com/bluekeyes/go-gitdiff/gitdiff"
+
+	"github.com/klpforge/klpforge/finding"
 )
 
 // Placing hunks. go-gitdiff applies a fragment only at the very line it
@@ -58,15 +60,15 @@ func (a *applier) hunks(patch *Patch, change *Change, edited *text, path string,
 
 		// What was not exact is said, because a hunk can fit at a wrong place.
 		if found.pos != nominal(hunk) {
-			a.notes = append(a.notes, Note{Patch: patch.ID, File: path, Hunk: base + i + 1,
+			a.notes = append(a.notes, Note{Kind: finding.RemarkApplied, Patch: patch.ID, File: path, Hunk: base + i + 1,
 				Text: fmt.Sprintf("applied at line %d, offset %+d", found.pos+1, found.pos-nominal(hunk))})
 		}
 		if found.fuzz > 0 {
-			a.notes = append(a.notes, Note{Patch: patch.ID, File: path, Hunk: base + i + 1,
+			a.notes = append(a.notes, Note{Kind: finding.RemarkApplied, Patch: patch.ID, File: path, Hunk: base + i + 1,
 				Text: fmt.Sprintf("applied with fuzz %d: outer context lines differ", found.fuzz)})
 		}
 		if hunk.OldLines == 0 && len(in) > 0 {
-			a.notes = append(a.notes, Note{Patch: patch.ID, File: path, Hunk: base + i + 1,
+			a.notes = append(a.notes, Note{Kind: finding.RemarkApplied, Patch: patch.ID, File: path, Hunk: base + i + 1,
 				Text: "has no context, its place is not verified"})
 		}
 

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+
+	"github.com/klpforge/klpforge/finding"
 )
 
 // Overlay is the effect of a series on a tree: every file whose content
@@ -51,11 +53,15 @@ type Range struct {
 
 // Note is something a person should know though the series applied.
 type Note struct {
+	Kind  finding.RemarkKind
 	Patch string // Patch.ID, empty when it concerns the series
 	File  string // may be empty
 	Hunk  int    // 1-based; 0 when the note is about the whole file
 	Text  string
 }
+
+// Remark is the note as reports show it, with its place before the text.
+func (n Note) Remark() finding.Remark { return finding.Remark{Kind: n.Kind, Text: n.String()} }
 
 func (n Note) String() string {
 	line := n.Text

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/klpforge/klpforge/finding"
 	"github.com/klpforge/klpforge/internal/regular"
 )
 
@@ -150,7 +151,7 @@ func (r *reader) input(id, text string, strip int) error {
 }
 
 // parseInput reads all patches of one input.
-func parseInput(id, text string, strip int) (patches []*Patch, notes []string, err error) {
+func parseInput(id, text string, strip int) (patches []*Patch, notes []finding.Remark, err error) {
 	type numbered struct {
 		*Patch
 		message
@@ -194,7 +195,8 @@ func parseInput(id, text string, strip int) (patches []*Patch, notes []string, e
 	if slices.ContainsFunc(list, func(n numbered) bool { return !n.reply }) {
 		list = slices.DeleteFunc(list, func(n numbered) bool {
 			if n.reply {
-				notes = append(notes, fmt.Sprintf("%s: left out, it is an answer: %s", n.ID, n.Subject))
+				notes = append(notes, finding.Remarkf(finding.RemarkLeftOut, "%s: left out, it is an answer: %s", n.ID,
+					n.Subject))
 			}
 			return n.reply
 		})

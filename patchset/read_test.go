@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/klpforge/klpforge/finding"
 )
 
 // brief shows a series in a form that tables can hold.
@@ -106,7 +108,7 @@ func TestReadCommitAndNotes(t *testing.T) {
 	if got, want := s.Patches[0].Commit, "0123456789012345678901234567890123456789"; got != want {
 		t.Errorf("commit = %q, want %q", got, want)
 	}
-	if s = readOne(t, mbox); len(s.Notes) != 1 || !strings.Contains(s.Notes[0], "answer") {
+	if s = readOne(t, mbox); len(s.Notes) != 1 || s.Notes[0].Kind != finding.RemarkLeftOut || !strings.Contains(s.Notes[0].Text, "answer") {
 		t.Errorf("notes = %q, want one about the answer left out", s.Notes)
 	}
 	s = readOne(t, "Only in a: x\n--- a/x.c\n+++ b/x.c\n"+hunk)

@@ -4,12 +4,14 @@ import (
 	"io/fs"
 
 	"github.com/bluekeyes/go-gitdiff/gitdiff"
+
+	"github.com/klpforge/klpforge/finding"
 )
 
 // Series is an ordered list of patches; each applies on top of those before it.
 type Series struct {
 	Patches []*Patch
-	Notes   []string // what the reader left out, for people
+	Notes   []finding.Remark // what the reader left out or understood in its own way
 }
 
 // Patch is one patch: a file, a mail or a commit.

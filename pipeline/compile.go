@@ -70,7 +70,7 @@ func compile(ctx context.Context, opt *Options, target *Target, change *change, 
 	}
 	selected := affected.Select()
 	selected.DropRemoved(affected, change.moved())
-	say.notes(selected.Notes)
+	say.notes(selected.Notes...)
 	say.found(selected.Found...)
 
 	work, err := change.tree.Work(ctx, kbuild.WorkOptions{Jobs: opt.Jobs, Progress: opt.Progress,
@@ -113,7 +113,7 @@ func (c *change) affected(ctx context.Context, say *journal) (*kbuild.Affected, 
 		if a.Files[0].Read() {
 			return nil, &PatchError{&patchset.BinaryError{Patch: binary.Patch, Path: binary.Path}}
 		}
-		say.note("patch %s: %s: a binary change, and no rule of the kernel's build reads the file; left out",
+		say.leftOut("patch %s: %s: a binary change, and no rule of the kernel's build reads the file; left out",
 			binary.Patch, binary.Path)
 	}
 	return affected, nil
@@ -140,7 +140,7 @@ func chooseObjects(ctx context.Context, opt *Options, work *kbuild.Work, change 
 	if err != nil {
 		return nil, err
 	}
-	say.notes(added.Notes)
+	say.notes(added.Notes...)
 	say.found(added.Found...)
 
 	objects := &chosen{old: selected.Objects, fresh: added.Objects}
@@ -149,7 +149,7 @@ func chooseObjects(ctx context.Context, opt *Options, work *kbuild.Work, change 
 	}
 	for _, set := range []map[string]kbuild.Owner{objects.old, objects.fresh} {
 		for _, left := range kbuild.Limit(set, opt.Goals) {
-			say.note("%s: left out of %s, which no goal makes", left.Object, strings.Join(left.Owners, ", "))
+			say.leftOut("%s: left out of %s, which no goal makes", left.Object, strings.Join(left.Owners, ", "))
 		}
 	}
 	if len(objects.old)+len(objects.fresh) == 0 {

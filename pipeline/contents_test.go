@@ -28,7 +28,14 @@ func problemIDs(res *pipeline.Result) []string {
 }
 
 func noted(res *pipeline.Result, text string) bool {
-	return slices.ContainsFunc(res.Notes, func(n string) bool { return strings.Contains(n, text) })
+	return slices.ContainsFunc(res.Notes, func(n finding.Remark) bool { return strings.Contains(n.Text, text) })
+}
+
+// omitted reports whether a note says that something was left out, by its kind.
+func omitted(res *pipeline.Result, text string) bool {
+	return slices.ContainsFunc(res.Notes, func(n finding.Remark) bool {
+		return n.Kind == finding.RemarkLeftOut && strings.Contains(n.Text, text)
+	})
 }
 
 // A new source file that a patched makefile builds becomes part of the livepatch,
@@ -52,7 +59,7 @@ func TestNewSource(t *testing.T) {
 
 	// Without the makefile nothing builds it.
 	res, err := k.build(k.patch(edit{"lib/fresh.c", "", "int fresh_value(int v)\n{\n\treturn v;\n}\n"}), nil)
-	if !errors.Is(err, pipeline.ErrNothing) || !noted(res, "lib/fresh.c: no makefile of the patched tree builds it") {
+	if !errors.Is(err, pipeline.ErrNothing) || !omitted(res, "lib/fresh.c: no makefile of the patched tree builds it") {
 		t.Errorf("%v, notes %q", err, res.Notes)
 	}
 }
@@ -68,7 +75,7 @@ func TestLeftOut(t *testing.T) {
 		t.Errorf("functions (-want +got)\n%s", d)
 	}
 	for _, name := range []string{"README", "include/linux/unused.h", "lib/unbuilt.S"} {
-		if !noted(b.res, name+":") {
+		if !omitted(b.res, name+":") {
 			t.Errorf("%s is not among the notes %q", name, b.res.Notes)
 		}
 	}

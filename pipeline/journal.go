@@ -2,7 +2,6 @@ package pipeline
 
 import (
 	"cmp"
-	"fmt"
 	"slices"
 	"time"
 
@@ -32,13 +31,18 @@ func (j *journal) enter(stage string) {
 	}
 }
 
-// note tells the user what is no finding: what was left out, and why.
+// note tells the user what is no finding, nor something that was left out.
 func (j *journal) note(format string, args ...any) {
-	j.res.Notes = append(j.res.Notes, fmt.Sprintf(format, args...))
+	j.notes(finding.Remarkf(finding.RemarkPlain, format, args...))
+}
+
+// leftOut tells the user what the livepatch does without, and why; the text says so.
+func (j *journal) leftOut(format string, args ...any) {
+	j.notes(finding.Remarkf(finding.RemarkLeftOut, format, args...))
 }
 
 // notes takes over the notes of another package.
-func (j *journal) notes(list []string) { j.res.Notes = append(j.res.Notes, list...) }
+func (j *journal) notes(list ...finding.Remark) { j.res.Notes = append(j.res.Notes, list...) }
 
 // found adds findings, each once.
 func (j *journal) found(list ...finding.Finding) {

@@ -87,10 +87,10 @@ func interfaceOf(opt *Options, target *Target, say *journal) (klpapi.API, error)
 // fitPlan fits the plan to what the interface can say.
 func fitPlan(p *plan.Plan, opt *Options, api klpapi.API, say *journal) {
 	p.Replace = api.Replace && !opt.NoReplace
-	say.notes(verdict.Record(p, say.res.Findings, api, opt.Immediate))
+	say.notes(verdict.Record(p, say.res.Findings, api, opt.Immediate)...)
 	if len(opt.States) > 0 && !api.States {
 		p.States = nil
-		say.note("states: the target's livepatch interface has none; left out")
+		say.leftOut("states: the target's livepatch interface has none; left out")
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/klpforge/klpforge/finding"
 	"github.com/klpforge/klpforge/kernel"
 	"github.com/klpforge/klpforge/pipeline"
 )
@@ -57,7 +58,7 @@ func TestRust(t *testing.T) {
 	k := newTiny(t)
 	both := k.patch(editClamp, edit{"rust/kernel/print.rs", "", "// printing\n"})
 	b := k.mustBuild(both, nil)
-	if notes := strings.Join(b.res.Notes, "\n"); !strings.Contains(notes, "rust/kernel/print.rs: not built by the target's configuration") {
+	if notes := strings.Join(finding.RemarkTexts(b.res.Notes), "\n"); !strings.Contains(notes, "rust/kernel/print.rs: not built by the target's configuration") {
 		t.Errorf("a target without Rust: notes %s", notes)
 	}
 

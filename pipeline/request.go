@@ -26,6 +26,7 @@ func readRequest(opt *Options, say *journal) (*request, error) {
 	if err != nil {
 		return nil, err
 	}
+	say.notes(series.Notes...)
 	name, note := nameOf(opt, series)
 	if note != "" && !opt.DiffOnly {
 		say.note("%s", note)

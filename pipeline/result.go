@@ -32,8 +32,8 @@ type Result struct {
 	Findings     []finding.Finding
 	Analysis     *analyze.Input
 	Suppressions []Suppression
-	Notes        []string // what was left out of the patch, and why
-	Units        []string // object files compiled
+	Notes        []finding.Remark // what was left out of the patch, and why; how it was applied
+	Units        []string         // object files compiled
 	// Broken are the objects that do not compile, with Options.KeepGoing.
 	Broken  []*kbuild.CompileError
 	Stages  []Stage

@@ -4,11 +4,11 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"slices"
 
 	"github.com/klpforge/klpforge/analyze"
+	"github.com/klpforge/klpforge/finding"
 	"github.com/klpforge/klpforge/kbuild"
 )
 
@@ -27,8 +27,8 @@ func Run(ctx context.Context, opt Options) (*Result, error) {
 		return res, errors.Join(err, ferr)
 	}
 	res, _, err = runOnce(ctx, opt)
-	res.Notes = append(res.Notes, fmt.Sprintf("the prepared tree in the cache was made again: %s %s", changed.Path,
-		changed.Why))
+	res.Notes = append(res.Notes, finding.Remarkf(finding.RemarkPlain,
+		"the prepared tree in the cache was made again: %s %s", changed.Path, changed.Why))
 	return res, err
 }
 

@@ -105,7 +105,7 @@ func applyPatches(ctx context.Context, opt *Options, tree *kbuild.Tree, series *
 		return nil, err
 	}
 	for _, n := range applied.overlay.Notes {
-		say.note("%s", n.String())
+		say.notes(n.Remark())
 	}
 	return applied, nil
 }
@@ -232,7 +232,7 @@ func (c *change) checkExternalRules(say *journal) {
 	for _, path := range slices.Sorted(maps.Keys(c.withheld)) {
 		held := c.withheld[path]
 		if held.MakefileMay {
-			say.note("%s: %s; left out, as the patch is not trusted", path, held.Why)
+			say.leftOut("%s: %s; left out, as the patch is not trusted", path, held.Why)
 			continue
 		}
 		say.found(held.Finding(path))

@@ -89,11 +89,11 @@ func buildTiny(dir string, change func(file, text string) string) error {
 	src := filepath.Join(dir, "source")
 	for from, to := range map[string]string{
 		"testdata/tiny": "",
-		"../kbuild/testdata/kernel/scripts/Makefile.build":   "scripts/Makefile.build",
-		"../kbuild/testdata/kernel/scripts/basic/fixdep":     "scripts/basic/fixdep",
-		"../generate/testdata/include/linux/kernel.h":        "include/linux/kernel.h",
-		"../generate/testdata/include/linux/module.h":        "include/linux/module.h",
-		"../generate/testdata/include/5.8/linux/livepatch.h": "include/linux/livepatch.h",
+		"../testdata/kernel/scripts/Makefile.build":   "scripts/Makefile.build",
+		"../testdata/kernel/scripts/basic/fixdep":     "scripts/basic/fixdep",
+		"../testdata/livepatch/linux/kernel.h":        "include/linux/kernel.h",
+		"../testdata/livepatch/linux/module.h":        "include/linux/module.h",
+		"../testdata/livepatch/5.8/linux/livepatch.h": "include/linux/livepatch.h",
 	} {
 		if err := copyTree(from, filepath.Join(src, to)); err != nil {
 			return err

@@ -257,45 +257,62 @@ func (d *Diff) judge(old, newer Subject) {
 			v.add(finding.IDOverlap, Allowed, "functions are judged only when both modules are built")
 		}
 	}
-	find := func(id finding.ID, s finding.Severity, remedy, format string, args ...any) {
-		d.Findings = append(d.Findings, finding.Finding{ID: id, Severity: s, Message: fmt.Sprintf(format, args...),
-			Remedy: remedy})
+	d.judgeVersions(oldNote, newNote)
+	d.judgeDropped(oldNote, newNote)
+	d.judgeStates(oldNote, newNote)
+	if !newer.Promised {
+		d.Findings = append(d.Findings, CheckModule(newNote)...)
 	}
+}
+
+func (d *Diff) find(id finding.ID, severity finding.Severity, remedy, format string, args ...any) {
+	d.Findings = append(d.Findings, finding.Finding{ID: id, Severity: severity, Message: fmt.Sprintf(format, args...),
+		Remedy: remedy})
+}
+
+// judgeVersions finds what is wrong with the order of the two versions.
+func (d *Diff) judgeVersions(oldNote, newNote *note.Note) {
 	switch order := plan.CompareVersions(oldNote.Version, newNote.Version); {
 	case order == 0 && otherKernel(oldNote, newNote): // one release, for two kernels
 	case oldNote.Version == "" || newNote.Version == "":
-		find(finding.IDSuccession, finding.Warning, "give each release a version",
+		d.find(finding.IDSuccession, finding.Warning, "give each release a version",
 			"a release has no version, so nothing says which is newer")
 	case order == 0:
-		find(finding.IDSuccession, finding.Error, "raise the version", "both have version %s", newNote.Version)
+		d.find(finding.IDSuccession, finding.Error, "raise the version", "both have version %s", newNote.Version)
 	case order > 0:
-		find(finding.IDSuccession, finding.Error, "compare them the other way round, or correct the version",
+		d.find(finding.IDSuccession, finding.Error, "compare them the other way round, or correct the version",
 			"the new version %s comes before the old one, %s", newNote.Version, oldNote.Version)
 	}
+}
+
+// judgeDropped names what the new release no longer has.
+func (d *Diff) judgeDropped(oldNote, newNote *note.Note) {
 	for _, kind := range []struct {
-		what string
-		c    Changes
-	}{{"patch", d.Patches}, {"function", d.Functions}, {"callbacks of", d.Callbacks.ByObject()}, {"state", d.States},
-		{"shadow variable", d.Shadows}} {
-		if kind.what == "function" && otherKernel(oldNote, newNote) {
+		what      string
+		c         Changes
+		perKernel bool // one release has another list of them for each kernel
+	}{{"patch", d.Patches, false}, {"function", d.Functions, true}, {"callbacks of", d.Callbacks.ByObject(), false},
+		{"state", d.States, false}, {"shadow variable", d.Shadows, false}} {
+		if kind.perKernel && otherKernel(oldNote, newNote) {
 			continue // another kernel is another list, and KLP407 says so
 		}
 		for _, name := range kind.c.Dropped {
-			find(finding.IDDropped, finding.Warning, "keep it, or say in the release note why it went",
+			d.find(finding.IDDropped, finding.Warning, "keep it, or say in the release note why it went",
 				"%s %s: dropped", kind.what, name)
 		}
 	}
+}
+
+// judgeStates finds states whose version goes down.
+func (d *Diff) judgeStates(oldNote, newNote *note.Note) {
 	for _, id := range d.States.Changed {
 		oldIndex := slices.IndexFunc(oldNote.States, func(s note.State) bool { return fmt.Sprint(s.ID) == id })
 		newIndex := slices.IndexFunc(newNote.States, func(s note.State) bool { return fmt.Sprint(s.ID) == id })
 		if newNote.States[newIndex].Version < oldNote.States[oldIndex].Version {
-			find(finding.IDStates, finding.Error, "a state's version never goes down",
+			d.find(finding.IDStates, finding.Error, "a state's version never goes down",
 				"state %s goes from version %d to %d", id, oldNote.States[oldIndex].Version,
 				newNote.States[newIndex].Version)
 		}
-	}
-	if !newer.Promised {
-		d.Findings = append(d.Findings, CheckModule(newNote)...)
 	}
 }
 

@@ -22,7 +22,9 @@ type document struct {
 	Findings     []Finding     `json:"findings"`
 	Suppressions []Suppression `json:"suppressions"`
 	Notes        []string      `json:"notes"`
-	Graph        *Graph        `json:"graph,omitempty"`
+	// NoteKinds are the kinds of Notes, in their order.
+	NoteKinds []finding.RemarkKind `json:"noteKinds"`
+	Graph     *Graph               `json:"graph,omitempty"`
 }
 
 type counts struct {
@@ -69,9 +71,10 @@ func Findings(found []finding.Finding) []Finding {
 func JSON(out io.Writer, report *Report) error {
 	doc := document{Schema: Schema, Release: report.Release, Sources: list(report.Sources), Error: report.Error,
 		Exit: report.Exit, Functions: list(report.Functions), New: list(report.New),
-		Findings: Findings(report.Findings), Suppressions: list(report.Suppressions), Notes: list(report.Notes),
-		Graph:  report.Graph,
-		Counts: counts{report.Count(finding.Error), report.Count(finding.Warning), report.Count(finding.Note), 0}}
+		Findings: Findings(report.Findings), Suppressions: list(report.Suppressions), Notes: list(finding.RemarkTexts(report.Notes)),
+		NoteKinds: list(finding.RemarkKinds(report.Notes)),
+		Graph:     report.Graph,
+		Counts:    counts{report.Count(finding.Error), report.Count(finding.Warning), report.Count(finding.Note), 0}}
 	for i := range report.Findings {
 		if report.Findings[i].Allowed != "" {
 			doc.Counts.Accepted++

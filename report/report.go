@@ -22,7 +22,7 @@ type Report struct {
 	Findings     []finding.Finding
 	Checks       []analyze.Check // those that ran, with their texts
 	Suppressions []Suppression
-	Notes        []string
+	Notes        []finding.Remark
 	Files        []analyze.File // changed files, for the HTML page
 	Graph        *Graph         // calls around the functions; nil when not known
 	Refused      bool           // errors stand against the livepatch, whether Findings has them or not

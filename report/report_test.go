@@ -31,8 +31,9 @@ func sample() *Report {
 		Checks: []analyze.Check{{ID: "KLP103", Title: "changed initial value", Doc: "A variable gets\nanother value.\n\nMore.\n"}, {ID: "KLP205", Title: "return contract changed", Doc: "Returns.\n"},
 			{ID: "KLP401", Title: "verdict: safe to apply immediately", Doc: "Verdict.\n"}},
 		Suppressions: []Suppression{{"KLP103", "the callback sets it", "fix.patch:3"}, {"KLP210", "never", "command line"}},
-		Notes: []string{"Documentation/x.rst: no rule of the kernel's build reads it; left out", "patch fix.patch: fs/x/inode.c: hunk 2: applied at line 9, offset -1",
-			"patch fix.patch: names fit the source tree after stripping 2 leading directories"},
+		Notes: []finding.Remark{{Kind: finding.RemarkLeftOut, Text: "Documentation/x.rst: no rule of the kernel's build reads it; left out"},
+			{Kind: finding.RemarkApplied, Text: "patch fix.patch: fs/x/inode.c: hunk 2: applied at line 9, offset -1"},
+			{Kind: finding.RemarkPlain, Text: "patch fix.patch: names fit the source tree after stripping 2 leading directories"}},
 		Files: []analyze.File{{Path: "fs/x/inode.c", Old: []byte("a\nb\nc\nd\ne <x>\nf\ng\nh\ni\nj\nk\nl\n"), New: []byte("a\nb\nc\nd\ne </x>\nadded\nf\ng\nh\ni\nj\nl\n"),
 			Hunks: []analyze.Hunk{{OldStart: 5, OldLines: 1, NewStart: 5, NewLines: 2}, {OldStart: 11, OldLines: 1, NewStart: 11, NewLines: 0}}}},
 		Exit: 1}
@@ -102,6 +103,23 @@ func TestEmpty(t *testing.T) {
 	b.Reset()
 	if err := HTML(&b, &Report{Error: "empty change"}); err != nil || !strings.Contains(b.String(), "empty change") {
 		t.Errorf("%s, error %v", b.String(), err)
+	}
+}
+
+// TestHeadings: what stands before a note is chosen by its kind, whatever it says.
+func TestHeadings(t *testing.T) {
+	for kind, want := range map[finding.RemarkKind]string{finding.RemarkPlain: "note:", finding.RemarkApplied: "applied:",
+		finding.RemarkLeftOut: "left out:"} {
+		for _, says := range []string{"x.c: left out", "x.c: hunk 1: applied at line 9, offset -1", "x"} {
+			rep := &Report{Notes: []finding.Remark{{Kind: kind, Text: says}}}
+			var text, page bytes.Buffer
+			if err := Text(&text, rep, TextOptions{}); err != nil || !strings.Contains(text.String(), "\n"+want+" "+says+"\n") {
+				t.Errorf("%s %q: no %q in %s, error %v", kind, says, want, text.String(), err)
+			}
+			if err := HTML(&page, rep); err != nil || !strings.Contains(page.String(), want+"</span> "+says+"<") {
+				t.Errorf("%s %q: the page has no %q, error %v", kind, says, want, err)
+			}
+		}
 	}
 }
 
@@ -176,7 +194,7 @@ func TestAtLeast(t *testing.T) {
 
 func TestInstructions(t *testing.T) {
 	load := func(side string) *elfobj.File {
-		f, err := elfobj.ReadFile("../elfdiff/testdata/fixtures/new-call/" + side + ".o")
+		f, err := elfobj.ReadFile("../testdata/fixtures/new-call/" + side + ".o")
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"fmt"
 	"io"
-	"regexp"
 	"strings"
 
 	"github.com/klpforge/klpforge/finding"
@@ -25,7 +24,7 @@ func Text(w io.Writer, report *Report, o TextOptions) error {
 		fmt.Fprintln(text.w, text.paint(bold, answer))
 	}
 	for _, n := range report.Notes {
-		fmt.Fprintf(text.w, "%s %s\n", text.paint(dim, heading(n)), n)
+		fmt.Fprintf(text.w, "%s %s\n", text.paint(dim, heading(n.Kind)), n.Text)
 	}
 	for i := range report.Findings {
 		if found := &report.Findings[i]; !notProven(found) {
@@ -62,20 +61,16 @@ func Text(w io.Writer, report *Report, o TextOptions) error {
 	return out.Flush()
 }
 
-// heading is what stands before a note. A note says itself what became of its
-// subject: hunks that were applied in another way than written (package patchset)
-// and what was left out have headings of their own.
-func heading(note string) string {
-	switch {
-	case appliedRE.MatchString(note):
+// heading is what stands before a note of a kind.
+func heading(kind finding.RemarkKind) string {
+	switch kind {
+	case finding.RemarkApplied:
 		return "applied:"
-	case strings.Contains(note, "left out"):
+	case finding.RemarkLeftOut:
 		return "left out:"
 	}
 	return "note:"
 }
-
-var appliedRE = regexp.MustCompile(`: hunk \d+: (applied (at line \d+, offset|with fuzz \d)|has no context)`)
 
 type texter struct {
 	w     io.Writer

@@ -16,8 +16,8 @@ func (w *walk) proto(name string) *Proto {
 	if w.opt.Proto == nil || name == "" || strings.Contains(name, ".") {
 		return nil
 	}
-	if p, ok := w.opt.Proto(name); ok {
-		return &p
+	if proto, ok := w.opt.Proto(name); ok {
+		return &proto
 	}
 	return nil
 }
@@ -25,45 +25,45 @@ func (w *walk) proto(name string) *Proto {
 // parameters is proto, or what a function's own code says of its parameters when
 // it is in the object and the same before and after.
 func (w *walk) parameters(name string) *Proto {
-	if p := w.proto(name); p != nil {
-		return p
+	if proto := w.proto(name); proto != nil {
+		return proto
 	}
-	if p, ok := w.arity[name]; ok {
-		return p
+	if proto, ok := w.arity[name]; ok {
+		return proto
 	}
 	w.arity[name] = nil
-	p := &Proto{Ret: 8, Registers: true, setsPair: true}
-	for _, b := range w.body {
-		n := w.reads(b, name, 3)
-		if n < 0 {
+	proto := &Proto{Ret: 8, Registers: true, setsPair: true}
+	for _, body := range w.body {
+		read := w.reads(body, name, 3)
+		if read < 0 {
 			return nil
 		}
-		p.Args = slices.Repeat([]uint8{8}, max(n, len(p.Args)))
-		p.setsPair = p.setsPair && w.setsPair(b, name)
+		proto.Args = slices.Repeat([]uint8{8}, max(read, len(proto.Args)))
+		proto.setsPair = proto.setsPair && w.setsPair(body, name)
 	}
-	w.arity[name] = p
-	return p
+	w.arity[name] = proto
+	return proto
 }
 
 // reads counts the registers for parameters up to the last that a function of the
 // object may read before it sets it; -1 when it is not in the object.
 func (w *walk) reads(b *body, name string, depth int) int {
-	f := w.function(b, name)
-	if f == nil {
+	callee := w.function(b, name)
+	if callee == nil {
 		return -1
 	}
 	callees := func(to string) int {
-		if p := w.proto(to); p != nil && !p.Variadic {
-			return min(len(p.Args), len(argRegs))
+		if proto := w.proto(to); proto != nil && !proto.Variadic {
+			return min(len(proto.Args), len(argRegs))
 		}
 		if depth == 0 {
 			return -1
 		}
-		return w.reads(f, to, depth-1)
+		return w.reads(callee, to, depth-1)
 	}
-	for n := len(argRegs); n > 0; n-- {
-		if !f.unread(place{}, argRegs[n-1], search{callees: callees}) {
-			return n
+	for arg := len(argRegs); arg > 0; arg-- {
+		if !callee.unread(place{}, argRegs[arg-1], search{callees: callees}) {
+			return arg
 		}
 	}
 	return 0
@@ -72,8 +72,8 @@ func (w *walk) reads(b *body, name string, depth int) int {
 // setsPair reports whether a function of the object surely sets the register that
 // returns the second half of a result.
 func (w *walk) setsPair(b *body, name string) bool {
-	f := w.function(b, name)
-	return f != nil && f.unread(place{}, pairReg, search{results: machine.Regs(pairReg)})
+	callee := w.function(b, name)
+	return callee != nil && callee.unread(place{}, pairReg, search{results: machine.Regs(pairReg)})
 }
 
 // function is the body of a function of an object, nil when the object has none of
@@ -81,11 +81,11 @@ func (w *walk) setsPair(b *body, name string) bool {
 func (w *walk) function(b *body, name string) *body {
 	id := elfdiff.AtomID(-1)
 	for i := range b.o.Atoms {
-		if a := elfdiff.AtomID(i); b.o.Atoms[i].Name == name && b.o.IsFunction(a) {
+		if atom := elfdiff.AtomID(i); b.o.Atoms[i].Name == name && b.o.IsFunction(atom) {
 			if id >= 0 {
 				return nil
 			}
-			id = a
+			id = atom
 		}
 	}
 	if id < 0 || name == "" {

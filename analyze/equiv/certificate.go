@@ -74,29 +74,29 @@ type Term struct {
 
 // certificate writes down what the walk found.
 func (w *walk) certificate(name string) (*Certificate, error) {
-	c := &Certificate{Schema: CertificateSchema, Function: name, Terms: make([]Term, 1)}
+	cert := &Certificate{Schema: CertificateSchema, Function: name, Terms: make([]Term, 1)}
 	if w.delta != nil {
-		c.Frame = *w.delta
+		cert.Frame = *w.delta
 	}
-	for _, g := range w.used.guards {
-		g.Source = w.source(1, g.when)
-		c.Guards = append(c.Guards, g)
+	for _, guard := range w.used.guards {
+		guard.Source = w.source(1, guard.when)
+		cert.Guards = append(cert.Guards, guard)
 	}
-	slices.SortFunc(c.Guards, func(a, b *Guard) int {
+	slices.SortFunc(cert.Guards, func(a, b *Guard) int {
 		return cmp.Or(cmp.Compare(a.when.piece, b.when.piece), cmp.Compare(a.when.off, b.when.off),
 			cmp.Compare(a.Old, b.Old))
 	})
 	for i := range 2 {
-		c.Messages[i] = map[string]string{}
+		cert.Messages[i] = map[string]string{}
 		for at, to := range w.used.messages[i] {
-			c.Messages[i][at.String()] = to
+			cert.Messages[i][at.String()] = to
 		}
 	}
-	x := &exporter{p: w.p, c: c, index: map[term]int{}}
+	export := &exporter{p: w.p, c: cert, index: map[term]int{}}
 	for _, sp := range w.sorted() {
-		c.Spots = append(c.Spots, x.spot(sp))
+		cert.Spots = append(cert.Spots, export.spot(sp))
 	}
-	return c, nil
+	return cert, nil
 }
 
 // exporter numbers the terms that a certificate needs.
@@ -112,47 +112,47 @@ func (x *exporter) spot(sp *spot) Spot {
 	out := Spot{Before: sp.at.f.String(), After: sp.at.g.String(), State: map[string]int{}, Steps: sp.steps}
 	all := map[string]term{"memory": sp.s.epoch}
 	for i, side := range []string{"before", "after"} {
-		m := &sp.s.m[i]
-		for r, v := range m.regs {
-			all[side+" "+regName(machine.Num(r))] = v
+		half := &sp.s.m[i]
+		for reg, val := range half.regs {
+			all[side+" "+regName(machine.Num(reg))] = val
 		}
-		for k, v := range m.slots {
-			all[fmt.Sprintf("%s [%d:%d]", side, k, v.size)] = v.val
+		for slotOff, slot := range half.slots {
+			all[fmt.Sprintf("%s [%d:%d]", side, slotOff, slot.size)] = slot.val
 		}
-		if n := x.p.nodes[m.flags]; n.op != "var" {
-			all[side+" flags"] = m.flags
+		if expr := x.p.nodes[half.flags]; expr.op != "var" {
+			all[side+" flags"] = half.flags
 		}
 	}
 	count := map[term]int{}
-	for _, v := range all {
-		count[v]++
-		x.mention(v, count)
+	for _, val := range all {
+		count[val]++
+		x.mention(val, count)
 	}
-	for _, f := range sp.s.facts {
-		x.mention(f.cond, count)
+	for _, fact := range sp.s.facts {
+		x.mention(fact.cond, count)
 	}
 	for _, where := range slices.Sorted(maps.Keys(all)) {
-		if v := all[where]; v != 0 && (x.p.nodes[v].op != "var" || count[v] > 1 || where == "memory") {
-			out.State[where] = x.term(v)
+		if val := all[where]; val != 0 && (x.p.nodes[val].op != "var" || count[val] > 1 || where == "memory") {
+			out.State[where] = x.term(val)
 		}
 	}
-	for _, f := range sp.s.facts {
-		out.Known = append(out.Known, Known{x.term(f.cond), f.is})
+	for _, fact := range sp.s.facts {
+		out.Known = append(out.Known, Known{x.term(fact.cond), fact.is})
 	}
 	return out
 }
 
 // mention counts the unknowns that a term is made with.
 func (x *exporter) mention(t term, count map[term]int) {
-	n := x.p.nodes[t]
-	switch n.op {
+	expr := x.p.nodes[t]
+	switch expr.op {
 	case "var", "ret", "mem", "out":
 		return
 	}
-	for _, a := range []term{n.a, n.b, n.c} {
-		if a != 0 && count[a] < 2 {
-			count[a]++
-			x.mention(a, count)
+	for _, operand := range []term{expr.a, expr.b, expr.c} {
+		if operand != 0 && count[operand] < 2 {
+			count[operand]++
+			x.mention(operand, count)
 		}
 	}
 }
@@ -164,15 +164,15 @@ func (x *exporter) term(t term) int {
 	if i, ok := x.index[t]; ok {
 		return i
 	}
-	n := x.p.nodes[t]
-	out := Term{Op: n.op, K: n.k, Name: n.s}
-	switch n.op {
+	expr := x.p.nodes[t]
+	out := Term{Op: expr.op, K: expr.k, Name: expr.s}
+	switch expr.op {
 	case "var", "ret", "mem", "out":
 		// A value that an event made: where it came from is no longer said.
-		out = Term{Op: "var", Name: fmt.Sprintf("%s%d", n.op, t)}
+		out = Term{Op: "var", Name: fmt.Sprintf("%s%d", expr.op, t)}
 	default:
-		for i, a := range []term{n.a, n.b, n.c} {
-			out.Args[i] = x.term(a)
+		for i, operand := range []term{expr.a, expr.b, expr.c} {
+			out.Args[i] = x.term(operand)
 		}
 	}
 	x.c.Terms = append(x.c.Terms, out)
@@ -183,21 +183,22 @@ func (x *exporter) term(t term) int {
 // Words says the certificate in a few lines.
 func (c *Certificate) Words() []string {
 	var out []string
-	for _, g := range c.Guards {
-		what := fmt.Sprintf("returns %d", g.Value)
-		if g.Void {
+	for _, guard := range c.Guards {
+		what := fmt.Sprintf("returns %d", guard.Value)
+		if guard.Void {
 			what = "returns"
 		}
 		why := map[string]string{
-			"clean":   "nothing was done before, and the old code returns that value too (" + g.Before + ")",
-			"joins":   "the old code has the same exit at the same point (" + g.Before + ")",
-			"faulted": "the old code would have faulted there (" + g.Before + ")",
-		}[g.Because]
-		out = append(out, fmt.Sprintf("%s%s%s: new test, %s: %s; %s", c.Function, g.At, in(g.Source), g.Test, what, why))
+			"clean":   "nothing was done before, and the old code returns that value too (" + guard.Before + ")",
+			"joins":   "the old code has the same exit at the same point (" + guard.Before + ")",
+			"faulted": "the old code would have faulted there (" + guard.Before + ")",
+		}[guard.Because]
+		out = append(out, fmt.Sprintf("%s%s%s: new test, %s: %s; %s", c.Function, guard.At, in(guard.Source),
+			guard.Test, what, why))
 	}
 	for i, when := range []string{"before", "after"} {
-		if n := len(c.Messages[i]); n > 0 {
-			out = append(out, fmt.Sprintf("%s: %d call(s) that only print %s, not compared", c.Function, n, when))
+		if count := len(c.Messages[i]); count > 0 {
+			out = append(out, fmt.Sprintf("%s: %d call(s) that only print %s, not compared", c.Function, count, when))
 		}
 	}
 	return append(out, fmt.Sprintf("%s: all else is the same: calls, stores, locks and results, in their order and with their values, at %d matched pairs of places", c.Function, len(c.Spots)))

@@ -80,22 +80,22 @@ type site struct {
 
 // load finds the pieces of a function.
 func load(o *elfdiff.Object, a elfdiff.AtomID, same func(elfdiff.AtomID) bool) *body {
-	b := &body{o: o, name: o.Atoms[a].Name, atoms: []elfdiff.AtomID{a}, special: map[place]site{}, same: same,
+	code := &body{o: o, name: o.Atoms[a].Name, atoms: []elfdiff.AtomID{a}, special: map[place]site{}, same: same,
 		cache: map[place]*insn{}, inside: map[elfdiff.AtomID]string{}}
 	if arch, err := machine.For(o.File.Machine); err == nil {
-		b.arch = arch
+		code.arch = arch
 	}
 	for i := range o.Atoms {
-		if x := elfdiff.AtomID(i); x != a && o.Root(x) == a && o.IsCode(x) {
-			b.atoms = append(b.atoms, x)
+		if piece := elfdiff.AtomID(i); piece != a && o.Root(piece) == a && o.IsCode(piece) {
+			code.atoms = append(code.atoms, piece)
 		}
 	}
-	for _, x := range b.atoms {
-		refs := o.References(x)
-		b.refs = append(b.refs, refs)
+	for _, piece := range code.atoms {
+		refs := o.References(piece)
+		code.refs = append(code.refs, refs)
 	}
-	b.readTables()
-	return b
+	code.readTables()
+	return code
 }
 
 // tables are the sections that change what an instruction does.
@@ -103,36 +103,36 @@ var tables = []string{"__ex_table", "__bug_table", "__jump_table", ".altinstruct
 
 // readTables notes which instructions special sections speak of.
 func (b *body) readTables() {
-	f := b.o.File
-	for i := range f.Sections {
-		s := &f.Sections[i]
-		if !slices.Contains(tables, s.Name) {
+	file := b.o.File
+	for i := range file.Sections {
+		section := &file.Sections[i]
+		if !slices.Contains(tables, section.Name) {
 			continue
 		}
-		for k := range s.Relocs {
-			r := &s.Relocs[k]
-			sym := &f.Symbols[r.Sym]
-			at, ok := b.placeOf(sym.Sec, sym.Value+uint64(r.Addend))
+		for k := range section.Relocs {
+			rel := &section.Relocs[k]
+			sym := &file.Symbols[rel.Sym]
+			at, ok := b.placeOf(sym.Sec, sym.Value+uint64(rel.Addend))
 			if !ok {
 				continue
 			}
 			extra := ""
 			entry := site{}
-			switch s.Name {
+			switch section.Name {
 			case "__bug_table":
 				// 12 bytes: distances to the code and to the file's name, line, flags
 				// (include/asm-generic/bug.h, v6.1); only the first is in the function.
-				if o := r.Off + 10; r.Off%12 == 0 && o+2 <= uint64(len(s.Data)) {
-					extra = hex.EncodeToString(s.Data[o : o+2])
+				if at := rel.Off + 10; rel.Off%12 == 0 && at+2 <= uint64(len(section.Data)) {
+					extra = hex.EncodeToString(section.Data[at : at+2])
 				}
 			case "__jump_table":
 				// 16 bytes: code, target, key (include/linux/jump_label.h, v6.1).
-				if r.Off%16 != 0 {
+				if rel.Off%16 != 0 {
 					continue // the target, which is no more than a place to jump to
 				}
-				entry = b.jumpEntry(s, r.Off)
+				entry = b.jumpEntry(section, rel.Off)
 			}
-			entry.table, entry.extra = s.Name, extra
+			entry.table, entry.extra = section.Name, extra
 			b.special[at] = entry
 		}
 	}
@@ -144,10 +144,10 @@ func (b *body) readTables() {
 func (b *body) jumpEntry(s *elfobj.Section, off uint64) site {
 	var out site
 	for k := range s.Relocs {
-		r := &s.Relocs[k]
-		sym := &b.o.File.Symbols[r.Sym]
-		to := sym.Value + uint64(r.Addend)
-		switch r.Off {
+		rel := &s.Relocs[k]
+		sym := &b.o.File.Symbols[rel.Sym]
+		to := sym.Value + uint64(rel.Addend)
+		switch rel.Off {
 		case off + 4:
 			at, ok := b.placeOf(sym.Sec, to)
 			if !ok {
@@ -176,8 +176,8 @@ func (b *body) jumpEntry(s *elfobj.Section, off uint64) site {
 
 // placeOf finds an offset of a section in the function.
 func (b *body) placeOf(sec elfobj.SecID, off uint64) (place, bool) {
-	for i, x := range b.atoms {
-		at := &b.o.Atoms[x]
+	for i, piece := range b.atoms {
+		at := &b.o.Atoms[piece]
 		if at.Sec == sec && off >= at.Base && off < at.Base+at.Size {
 			return place{i, off - at.Base}, true
 		}
@@ -197,25 +197,25 @@ func (b *body) at(p place) (*insn, error) {
 	if p.off >= uint64(len(code)) {
 		return nil, refuse(p, "control leaves the function's code")
 	}
-	x, err := b.arch.Decode(code[p.off:], 0)
-	if err != nil || !x.Known() {
+	inst, err := b.arch.Decode(code[p.off:], 0)
+	if err != nil || !inst.Known() {
 		return nil, refuse(p, "an instruction that is not known")
 	}
-	in := &insn{Inst: x, at: p}
+	in := &insn{Inst: inst, at: p}
 	for i := range b.refs[p.piece] {
-		r := &b.refs[p.piece][i]
-		if r.Off+uint64(r.Width) <= p.off || r.Off >= p.off+uint64(in.Len) {
+		ref := &b.refs[p.piece][i]
+		if ref.Off+uint64(ref.Width) <= p.off || ref.Off >= p.off+uint64(in.Len) {
 			continue
 		}
-		if r.Off < p.off {
+		if ref.Off < p.off {
 			return nil, refuse(p, "a relocation that begins before the instruction")
 		}
-		if err := b.attach(in, code[p.off:p.off+uint64(in.Len)], r, int(r.Off-p.off)); err != nil {
+		if err := b.attach(in, code[p.off:p.off+uint64(in.Len)], ref, int(ref.Off-p.off)); err != nil {
 			return nil, err
 		}
 	}
-	if s, ok := b.special[p]; ok {
-		in.special, in.extra, in.site = s.table, s.extra, s
+	if special, ok := b.special[p]; ok {
+		in.special, in.extra, in.site = special.table, special.extra, special
 	}
 	b.cache[p] = in
 	return in, nil
@@ -248,16 +248,16 @@ func (b *body) attach(in *insn, code []byte, r *elfdiff.Reference, at int) error
 		return refuse(in.at, "an instruction that is not known")
 	}
 	found := 0
-	for i := range plain.Args {
-		if plain.Args[i] == other.Args[i] {
+	for nth := range plain.Args {
+		if plain.Args[nth] == other.Args[nth] {
 			continue
 		}
 		found++
-		switch plain.Args[i].Kind {
+		switch plain.Args[nth].Kind {
 		case machine.KindMem:
 			in.disp = to
-			in.Args[i] = plain.Args[i]
-			in.Args[i].Mem.Disp = 0
+			in.Args[nth] = plain.Args[nth]
+			in.Args[nth].Mem.Disp = 0
 		case machine.KindImm:
 			in.imm = to
 		case machine.KindRel:
@@ -274,28 +274,28 @@ func (b *body) attach(in *insn, code []byte, r *elfdiff.Reference, at int) error
 
 // meaning names what a relocation refers to.
 func (b *body) meaning(r *elfdiff.Reference) (*ref, error) {
-	t := r.Target
-	out := &ref{piece: -1, off: uint64(t.Off)}
-	switch t.Kind {
+	target := r.Target
+	out := &ref{piece: -1, off: uint64(target.Off)}
+	switch target.Kind {
 	case elfdiff.TargetExtern:
-		out.name = t.Name
+		out.name = target.Name
 		if r.PCRel {
 			out.off += uint64(r.Skew)
 		}
 	case elfdiff.TargetString:
-		out.name, out.off = fmt.Sprintf("%q", t.Text), uint64(t.Skip)
+		out.name, out.off = fmt.Sprintf("%q", target.Text), uint64(target.Skip)
 	case elfdiff.TargetConst:
-		out.name, out.off = "const:"+hex.EncodeToString(t.Text), uint64(t.Skip)
+		out.name, out.off = "const:"+hex.EncodeToString(target.Text), uint64(target.Skip)
 	case elfdiff.TargetAtom:
-		if i := slices.Index(b.atoms, t.Atom); i >= 0 {
+		if i := slices.Index(b.atoms, target.Atom); i >= 0 {
 			out.piece, out.name = i, b.name
 			return out, nil
 		}
-		name, err := b.atomName(t.Atom)
+		name, err := b.atomName(target.Atom)
 		if err != nil {
 			return nil, err
 		}
-		out.name, out.code = name, b.o.IsCode(t.Atom)
+		out.name, out.code = name, b.o.IsCode(target.Atom)
 	default:
 		return nil, fmt.Errorf("a reference to a place without a name")
 	}
@@ -310,13 +310,13 @@ func (b *body) atomName(a elfdiff.AtomID) (string, error) {
 		if !b.same(a) {
 			return "", fmt.Errorf("a reference to %s, which has no partner of that name", at.Name)
 		}
-		n := 0
+		count := 0
 		for i := range b.o.Atoms {
 			if b.o.Atoms[i].Name == at.Name {
-				n++
+				count++
 			}
 		}
-		if n != 1 {
+		if count != 1 {
 			return "", fmt.Errorf("a reference to %s, a name that several have", at.Name)
 		}
 		return at.Name, nil

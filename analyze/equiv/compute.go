@@ -10,12 +10,12 @@ import (
 // processor does, modulo 32 or 64.
 func (p *pool) shr(width uint64, a, n term) term {
 	a = p.low(width, a)
-	if v, ok := p.isConst(n); ok {
-		if v == 0 {
+	if shift, ok := p.isConst(n); ok {
+		if shift == 0 {
 			return a
 		}
-		if c, ok := p.isConst(a); ok {
-			return p.constant(c >> v)
+		if imm, ok := p.isConst(a); ok {
+			return p.constant(imm >> shift)
 		}
 	}
 	return p.cons(node{op: "shr", k: width, a: a, b: n})
@@ -23,7 +23,7 @@ func (p *pool) shr(width uint64, a, n term) term {
 
 // compute executes what only changes registers, flags and the frame, and stores.
 func (w *walker) compute(in *insn) (*event, error) {
-	m := w.m()
+	half := w.m()
 	width := widthOf(in)
 	switch in.Op {
 	case machine.Nop, machine.Landing:
@@ -35,7 +35,7 @@ func (w *walker) compute(in *insn) (*event, error) {
 	case machine.MoveZero, machine.MoveSign:
 		return w.extend(in, width)
 	case machine.SetIf:
-		cond, not := w.p.condition(in.Cond, m.flags)
+		cond, not := w.p.condition(in.Cond, half.flags)
 		return w.set(in, 0, 8, w.p.truth(cond, not))
 	case machine.MoveIf:
 		return w.moveIf(in, width)
@@ -114,58 +114,58 @@ func (w *walker) moveIf(in *insn, width uint64) (*event, error) {
 // widen extends the accumulator's sign: of its lower half into all of it, or of all
 // of it into the other register of the pair.
 func (w *walker) widen(in *insn) {
-	p, m := w.p, w.m()
+	pool, half := w.p, w.m()
 	width := uint64(in.Size) * 8
-	acc, to := m.regs[retReg], &m.regs[retReg]
-	var v term
+	acc, to := half.regs[retReg], &half.regs[retReg]
+	var val term
 	if in.Op == machine.WidenHalf {
-		v = p.sext(width/2, width, acc)
+		val = pool.sext(width/2, width, acc)
 	} else {
-		v = p.low(width, p.cons(node{op: "sign", k: width, a: p.low(width, acc)}))
-		to = &m.regs[pairReg]
+		val = pool.low(width, pool.cons(node{op: "sign", k: width, a: pool.low(width, acc)}))
+		to = &half.regs[pairReg]
 	}
 	if width == 16 {
-		v = p.cons(node{op: "ins", k: 16, a: *to, b: v})
+		val = pool.cons(node{op: "ins", k: 16, a: *to, b: val})
 	}
-	*to = v
+	*to = val
 }
 
 func (w *walker) push(in *insn) error {
-	p, m := w.p, w.m()
-	v, err := w.get(in, 0, 64)
+	pool, half := w.p, w.m()
+	val, err := w.get(in, 0, 64)
 	if err != nil {
 		return err
 	}
-	m.regs[stackReg] = p.plus(m.regs[stackReg], ^uint64(7))
-	k, ok := w.frame(m.regs[stackReg])
+	half.regs[stackReg] = pool.plus(half.regs[stackReg], ^uint64(7))
+	slotOff, ok := w.frame(half.regs[stackReg])
 	if !ok {
 		return refuse(in.at, "the stack pointer cannot be followed")
 	}
-	n := p.nodes[v]
-	w.storeSlot(k, 8, v, n.op == "var" && strings.HasPrefix(n.s, "saved "))
+	expr := pool.nodes[val]
+	w.storeSlot(slotOff, 8, val, expr.op == "var" && strings.HasPrefix(expr.s, "saved "))
 	return nil
 }
 
 func (w *walker) pop(in *insn) (*event, error) {
-	m := w.m()
-	k, ok := w.frame(m.regs[stackReg])
+	half := w.m()
+	slotOff, ok := w.frame(half.regs[stackReg])
 	if !ok {
 		return nil, refuse(in.at, "the stack pointer cannot be followed")
 	}
-	v := w.loadSlot(k, 8)
-	w.drop(k)
-	m.regs[stackReg] = w.p.plus(m.regs[stackReg], 8)
-	return w.set(in, 0, 64, v)
+	val := w.loadSlot(slotOff, 8)
+	w.drop(slotOff)
+	half.regs[stackReg] = w.p.plus(half.regs[stackReg], 8)
+	return w.set(in, 0, 64, val)
 }
 
 func (w *walker) leave(in *insn) error {
-	m := w.m()
-	k, ok := w.frame(m.regs[frameReg])
+	half := w.m()
+	slotOff, ok := w.frame(half.regs[frameReg])
 	if !ok {
 		return refuse(in.at, "the stack pointer cannot be followed")
 	}
-	v := w.loadSlot(k, 8)
-	m.regs[stackReg], m.regs[frameReg] = w.p.plus(m.regs[frameReg], 8), v
+	val := w.loadSlot(slotOff, 8)
+	half.regs[stackReg], half.regs[frameReg] = w.p.plus(half.regs[frameReg], 8), val
 	return nil
 }
 
@@ -174,33 +174,33 @@ func (w *walker) exchange(in *insn, width uint64) (*event, error) {
 	if in.Args[0].Kind != machine.KindReg || in.Args[1].Kind != machine.KindReg {
 		return w.atomic(in)
 	}
-	a, err := w.get(in, 0, width)
+	left, err := w.get(in, 0, width)
 	if err != nil {
 		return nil, err
 	}
-	b, err := w.get(in, 1, width)
+	right, err := w.get(in, 1, width)
 	if err != nil {
 		return nil, err
 	}
-	_, _ = w.set(in, 0, width, b)
-	return w.set(in, 1, width, a)
+	_, _ = w.set(in, 0, width, right)
+	return w.set(in, 1, width, left)
 }
 
 // bitTest copies a bit into the carry.
 func (w *walker) bitTest(in *insn, width uint64) error {
-	p := w.p
-	a, err := w.get(in, 0, width)
+	pool := w.p
+	word, err := w.get(in, 0, width)
 	if err != nil {
 		return err
 	}
 	if in.Args[0].Kind == machine.KindMem && in.Args[1].Kind != machine.KindImm {
 		return w.bitAnywhere(in, in.Args[0].Mem, width)
 	}
-	b, err := w.get(in, 1, width)
+	index, err := w.get(in, 1, width)
 	if err != nil {
 		return err
 	}
-	w.m().flags = p.cons(node{op: "bit", k: width, a: a, b: p.low(width, b)})
+	w.m().flags = pool.cons(node{op: "bit", k: width, a: word, b: pool.low(width, index)})
 	return nil
 }
 
@@ -209,15 +209,15 @@ func (w *walker) drop(k int64) { delete(w.m().slots, k) }
 
 // truth is a condition as 0 or 1.
 func (p *pool) truth(cond term, not bool) term {
-	if v, ok := p.isConst(cond); ok {
-		return p.constant(v ^ b2u(not))
+	if truth, ok := p.isConst(cond); ok {
+		return p.constant(truth ^ b2u(not))
 	}
 	return p.cons(node{op: "set", k: b2u(not), a: cond})
 }
 
 func (p *pool) choose(cond, yes, no term) term {
-	if v, ok := p.isConst(cond); ok {
-		if v != 0 {
+	if truth, ok := p.isConst(cond); ok {
+		if truth != 0 {
 			return yes
 		}
 		return no
@@ -231,124 +231,124 @@ func (p *pool) choose(cond, yes, no term) term {
 // extend moves a value to a wider place.
 func (w *walker) extend(in *insn, width uint64) (*event, error) {
 	from := uint64(in.Args[1].Width()) * 8
-	v, err := w.get(in, 1, from)
+	val, err := w.get(in, 1, from)
 	if err != nil {
 		return nil, err
 	}
 	if in.Op == machine.MoveSign {
-		v = w.p.sext(from, width, v)
+		val = w.p.sext(from, width, val)
 	}
-	return w.set(in, 0, width, v)
+	return w.set(in, 0, width, val)
 }
 
 func (w *walker) move(in *insn, width uint64) (*event, error) {
 	for i := range in.Args[:2] {
-		if a := &in.Args[i]; a.Kind == machine.KindReg && a.Reg.Class != machine.General {
+		if operand := &in.Args[i]; operand.Kind == machine.KindReg && operand.Reg.Class != machine.General {
 			return nil, notKnown(in)
 		}
 	}
-	v, err := w.get(in, 1, width)
+	val, err := w.get(in, 1, width)
 	if err != nil {
 		return nil, err
 	}
 
 	// The compiler leaves out reads that nobody wants, unless they are meant for
 	// a device.
-	n, _, _, toReg := general(&in.Args[0])
+	reg, _, _, toReg := general(&in.Args[0])
 	from := &in.Args[1]
-	if toReg && in.Op == machine.Move && from.Kind == machine.KindMem && w.b.unused(in, n) {
+	if toReg && in.Op == machine.Move && from.Kind == machine.KindMem && w.b.unused(in, reg) {
 		addr, gs, err := w.address(in, from.Mem)
 		if _, own := w.frame(addr); err != nil || own || gs {
 			return nil, err
 		}
-		return &event{kind: evLoad, in: in, addr: addr, size: width / 8, outs: []machine.Num{n}, next: in.next()}, nil
+		return &event{kind: evLoad, in: in, addr: addr, size: width / 8, outs: []machine.Num{reg}, next: in.next()}, nil
 	}
-	return w.set(in, 0, width, v)
+	return w.set(in, 0, width, val)
 }
 
 func (w *walker) arith(in *insn, width uint64) (*event, error) {
-	p, m := w.p, w.m()
-	a, err := w.get(in, 0, width)
+	pool, half := w.p, w.m()
+	left, err := w.get(in, 0, width)
 	if err != nil {
 		return nil, err
 	}
-	b, err := w.get(in, 1, width)
+	right, err := w.get(in, 1, width)
 	if err != nil {
 		return nil, err
 	}
-	a64, b64 := a, b
-	var v term
+	a64, b64 := left, right
+	var val term
 	switch in.Op {
 	case machine.Add:
-		v = p.low(width, p.add(a, b))
-		m.flags = p.cons(node{op: "sum", k: width, a: a, b: b, c: v})
+		val = pool.low(width, pool.add(left, right))
+		half.flags = pool.cons(node{op: "sum", k: width, a: left, b: right, c: val})
 	case machine.Sub, machine.Compare:
-		v = p.low(width, p.sub(a64, b64))
-		m.flags = p.compare(width, a, b)
+		val = pool.low(width, pool.sub(a64, b64))
+		half.flags = pool.compare(width, left, right)
 	case machine.And, machine.Test:
-		v = p.low(width, p.op2("and", a, b))
-		m.flags = p.cons(node{op: "logic", k: width, a: v})
+		val = pool.low(width, pool.op2("and", left, right))
+		half.flags = pool.cons(node{op: "logic", k: width, a: val})
 	case machine.Or:
-		v = p.low(width, p.op2("or", a, b))
-		m.flags = p.cons(node{op: "logic", k: width, a: v})
+		val = pool.low(width, pool.op2("or", left, right))
+		half.flags = pool.cons(node{op: "logic", k: width, a: val})
 	case machine.Xor:
-		v = p.low(width, p.op2("xor", a, b))
-		m.flags = p.cons(node{op: "logic", k: width, a: v})
+		val = pool.low(width, pool.op2("xor", left, right))
+		half.flags = pool.cons(node{op: "logic", k: width, a: val})
 	default: // adc, sbb
-		carry, not := p.condition(machine.CondB, m.flags)
-		v = p.low(width, p.cons(node{op: nameOf(in), k: width, a: a, b: b, c: p.truth(carry, not)}))
-		m.flags = p.cons(node{op: "flags", k: width, s: nameOf(in), a: a, b: b, c: v})
+		carry, not := pool.condition(machine.CondB, half.flags)
+		val = pool.low(width, pool.cons(node{op: nameOf(in), k: width, a: left, b: right, c: pool.truth(carry, not)}))
+		half.flags = pool.cons(node{op: "flags", k: width, s: nameOf(in), a: left, b: right, c: val})
 	}
 	if in.Op == machine.Compare || in.Op == machine.Test {
 		return nil, nil
 	}
-	return w.set(in, 0, width, v)
+	return w.set(in, 0, width, val)
 }
 
 // compare makes the flags of a subtraction; against zero they are those of a
 // test.
 func (p *pool) compare(width uint64, a, b term) term {
-	if v, ok := p.isConst(b); ok && v == 0 {
+	if imm, ok := p.isConst(b); ok && imm == 0 {
 		return p.cons(node{op: "logic", k: width, a: a})
 	}
 	return p.cons(node{op: "cmp", k: width, a: a, b: b})
 }
 
 func (w *walker) unary(in *insn, width uint64) (*event, error) {
-	p, m := w.p, w.m()
-	a, err := w.get(in, 0, width)
+	pool, half := w.p, w.m()
+	left, err := w.get(in, 0, width)
 	if err != nil {
 		return nil, err
 	}
-	var v term
+	var val term
 	switch in.Op {
 	case machine.Increment, machine.Decrement: // the carry stays
-		d := uint64(1)
+		by := uint64(1)
 		if in.Op == machine.Decrement {
-			d = ^uint64(0)
+			by = ^uint64(0)
 		}
-		v = p.low(width, p.plus(a, d))
-		m.flags = p.cons(node{op: "result", k: width, a: v, b: m.flags, s: nameOf(in)})
+		val = pool.low(width, pool.plus(left, by))
+		half.flags = pool.cons(node{op: "result", k: width, a: val, b: half.flags, s: nameOf(in)})
 	case machine.Negate:
-		v = p.low(width, p.sub(p.constant(0), a))
-		m.flags = p.cons(node{op: "cmp", k: width, a: p.constant(0), b: a})
+		val = pool.low(width, pool.sub(pool.constant(0), left))
+		half.flags = pool.cons(node{op: "cmp", k: width, a: pool.constant(0), b: left})
 	case machine.Not:
-		v = p.low(width, p.op2("xor", a, p.constant(mask(width))))
+		val = pool.low(width, pool.op2("xor", left, pool.constant(mask(width))))
 	case machine.ByteSwap:
-		v = p.low(width, p.cons(node{op: "bswap", k: width, a: a}))
+		val = pool.low(width, pool.cons(node{op: "bswap", k: width, a: left}))
 	}
-	return w.set(in, 0, width, v)
+	return w.set(in, 0, width, val)
 }
 
 func (w *walker) shift(in *insn, width uint64) (*event, error) {
-	p, m := w.p, w.m()
-	a, err := w.get(in, 0, width)
+	pool, half := w.p, w.m()
+	left, err := w.get(in, 0, width)
 	if err != nil {
 		return nil, err
 	}
-	n := p.constant(1)
+	amount := pool.constant(1)
 	if in.Args[1].Kind != machine.KindNone {
-		if n, err = w.get(in, 1, 8); err != nil {
+		if amount, err = w.get(in, 1, 8); err != nil {
 			return nil, err
 		}
 	}
@@ -356,89 +356,92 @@ func (w *walker) shift(in *insn, width uint64) (*event, error) {
 	if width == 64 {
 		count = 63
 	}
-	n = p.op2("and", n, p.constant(count))
-	k, fixed := p.isConst(n)
-	if fixed && k == 0 {
-		return w.set(in, 0, width, a)
+	amount = pool.op2("and", amount, pool.constant(count))
+	fixedCount, fixed := pool.isConst(amount)
+	if fixed && fixedCount == 0 {
+		return w.set(in, 0, width, left)
 	}
-	var v term
+	var val term
 	switch {
 	case in.Op == machine.ShiftLeft && fixed:
-		v = p.low(width, p.shl(a, k))
+		val = pool.low(width, pool.shl(left, fixedCount))
 	case in.Op == machine.ShiftRight && width >= 32:
-		v = p.shr(width, a, n)
+		val = pool.shr(width, left, amount)
 	default:
-		v = p.low(width, p.cons(node{op: nameOf(in), k: width, a: a, b: n}))
+		val = pool.low(width, pool.cons(node{op: nameOf(in), k: width, a: left, b: amount}))
 	}
-	old := m.flags
+	old := half.flags
 	if fixed {
 		old = 0
 	}
 	if fixed && in.Op != machine.RotateLeft && in.Op != machine.RotateRight {
-		m.flags = p.cons(node{op: "result", k: width, a: v, b: a, c: n, s: nameOf(in)})
+		half.flags = pool.cons(node{op: "result", k: width, a: val, b: left, c: amount, s: nameOf(in)})
 	} else {
-		m.flags = p.cons(node{op: "flags", k: width, s: nameOf(in), a: a, b: n, c: old})
+		half.flags = pool.cons(node{op: "flags", k: width, s: nameOf(in), a: left, b: amount, c: old})
 	}
-	return w.set(in, 0, width, v)
+	return w.set(in, 0, width, val)
 }
 
 func (w *walker) multiply(in *insn, width uint64) (*event, error) {
-	p, m := w.p, w.m()
-	x, y := 0, 1
+	pool, half := w.p, w.m()
+	first, second := 0, 1
 	if in.Args[2].Kind != machine.KindNone {
-		x, y = 1, 2
+		first, second = 1, 2
 	}
-	a, err := w.get(in, x, width)
+	left, err := w.get(in, first, width)
 	if err != nil {
 		return nil, err
 	}
-	b, err := w.get(in, y, width)
+	right, err := w.get(in, second, width)
 	if err != nil {
 		return nil, err
 	}
-	v := p.low(width, p.op2("mul", a, b))
-	m.flags = p.cons(node{op: "flags", k: width, s: "IMUL", a: a, b: b})
-	return w.set(in, 0, width, v)
+	product := pool.low(width, pool.op2("mul", left, right))
+	half.flags = pool.cons(node{op: "flags", k: width, s: "IMUL", a: left, b: right})
+	return w.set(in, 0, width, product)
 }
 
 // wide multiplies or divides with rdx:rax.
 func (w *walker) wide(in *insn, width uint64) (*event, error) {
-	p, m := w.p, w.m()
+	pool, half := w.p, w.m()
 	if width < 32 {
 		return nil, notKnown(in)
 	}
-	b, err := w.get(in, 0, width)
+	operand, err := w.get(in, 0, width)
 	if err != nil {
 		return nil, err
 	}
-	a, d := p.low(width, m.regs[retReg]), p.low(width, m.regs[pairReg])
+	low, high := pool.low(width, half.regs[retReg]), pool.low(width, half.regs[pairReg])
 	name := nameOf(in)
 	if in.Op == machine.Multiply {
-		m.regs[retReg] = p.low(width, p.op2("mul", a, b))
-		if a > b {
-			a, b = b, a
+		half.regs[retReg] = pool.low(width, pool.op2("mul", low, operand))
+		if low > operand {
+			low, operand = operand, low
 		}
-		m.regs[pairReg] = p.low(width, p.cons(node{op: "high", s: name, k: width, a: a, b: b}))
+		half.regs[pairReg] = pool.low(width, pool.cons(node{op: "high", s: name, k: width, a: low, b: operand}))
 	} else {
-		m.regs[retReg] = p.low(width, p.cons(node{op: "quotient", s: name, k: width, a: d, b: a, c: b}))
-		m.regs[pairReg] = p.low(width, p.cons(node{op: "remainder", s: name, k: width, a: d, b: a, c: b}))
+		half.regs[retReg] = pool.low(width, pool.cons(node{op: "quotient", s: name, k: width, a: high, b: low,
+			c: operand}))
+		half.regs[pairReg] = pool.low(width, pool.cons(node{op: "remainder", s: name, k: width, a: high, b: low,
+			c: operand}))
 	}
-	m.flags = p.cons(node{op: "flags", k: width, s: name, a: m.regs[retReg], b: m.regs[pairReg], c: b})
+	half.flags = pool.cons(node{op: "flags", k: width, s: name, a: half.regs[retReg], b: half.regs[pairReg],
+		c: operand})
 	return nil, nil
 }
 
 // generic is an instruction whose result and flags depend on its operands, the
 // first of which it sets.
 func (w *walker) generic(in *insn, width uint64, operands int) (*event, error) {
-	p, m := w.p, w.m()
-	var x [3]term
+	pool, half := w.p, w.m()
+	var args [3]term
 	for i := range operands {
 		var err error
-		if x[i], err = w.get(in, i, width); err != nil {
+		if args[i], err = w.get(in, i, width); err != nil {
 			return nil, err
 		}
 	}
-	v := p.low(width, p.cons(node{op: nameOf(in), k: width, a: x[0], b: x[1], c: x[2]}))
-	m.flags = p.cons(node{op: "flags", k: width, s: nameOf(in), a: x[0], b: x[1], c: x[2]})
-	return w.set(in, 0, width, v)
+	val := pool.low(width, pool.cons(node{op: nameOf(in), k: width, a: args[0], b: args[1], c: args[2]}))
+	half.flags = pool.cons(node{op: "flags", k: width, s: nameOf(in), a: args[0], b: args[1], c: args[2]})
+	return w.set(in, 0, width, val)
 }

@@ -18,45 +18,45 @@ var contrary = map[string]string{"ne": "e", "ae": "b", "be": "a", "ge": "l", "le
 // constant on the right where there is one; "bit"; or what the flags were set by.
 func (p *pool) condition(c machine.Cond, flags term) (t term, not bool) {
 	cc := condNames[c]
-	if c, ok := contrary[cc]; ok {
-		cc, not = c, true
+	if opposite, ok := contrary[cc]; ok {
+		cc, not = opposite, true
 	}
-	f := p.nodes[flags]
+	set := p.nodes[flags]
 	flip := func(t term, n bool) (term, bool) { return t, n != not }
-	switch f.op {
+	switch set.op {
 	case "cmp":
 		switch cc {
 		case "e":
-			return flip(p.equal(f.k, f.a, f.b), false)
+			return flip(p.equal(set.k, set.a, set.b), false)
 		case "b":
-			return flip(p.less("ult", f.k, f.a, f.b))
+			return flip(p.less("ult", set.k, set.a, set.b))
 		case "a":
-			return flip(p.less("ult", f.k, f.b, f.a))
+			return flip(p.less("ult", set.k, set.b, set.a))
 		case "l":
-			return flip(p.less("slt", f.k, f.a, f.b))
+			return flip(p.less("slt", set.k, set.a, set.b))
 		case "g":
-			return flip(p.less("slt", f.k, f.b, f.a))
+			return flip(p.less("slt", set.k, set.b, set.a))
 		}
 	case "logic": // carry and overflow are clear
 		zero := p.constant(0)
 		switch cc {
 		case "e":
-			return flip(p.equal(f.k, f.a, zero), false)
+			return flip(p.equal(set.k, set.a, zero), false)
 		case "b", "o":
 			return flip(p.constant(0), false)
 		case "a": // neither carry nor zero
-			return p.equal(f.k, f.a, zero), !not
+			return p.equal(set.k, set.a, zero), !not
 		case "l", "s":
-			return flip(p.less("slt", f.k, f.a, zero))
+			return flip(p.less("slt", set.k, set.a, zero))
 		case "g":
-			return flip(p.less("slt", f.k, zero, f.a))
+			return flip(p.less("slt", set.k, zero, set.a))
 		}
 	case "result": // of arithmetic: zero and sign are those of the result
 		switch cc {
 		case "e":
-			return flip(p.equal(f.k, f.a, p.constant(0)), false)
+			return flip(p.equal(set.k, set.a, p.constant(0)), false)
 		case "s":
-			return flip(p.less("slt", f.k, f.a, p.constant(0)))
+			return flip(p.less("slt", set.k, set.a, p.constant(0)))
 		}
 	case "bit":
 		if cc == "b" {
@@ -68,13 +68,13 @@ func (p *pool) condition(c machine.Cond, flags term) (t term, not bool) {
 
 func (p *pool) equal(width uint64, a, b term) term {
 	a, b = p.low(width, a), p.low(width, b)
-	v, va := p.isConst(a)
-	w, wb := p.isConst(b)
+	leftImm, va := p.isConst(a)
+	rightImm, wb := p.isConst(b)
 	switch {
 	case a == b:
 		return p.constant(1)
 	case va && wb:
-		return p.constant(b2u(v == w))
+		return p.constant(b2u(leftImm == rightImm))
 	case va || !wb && a > b:
 		a, b = b, a
 	}
@@ -84,26 +84,26 @@ func (p *pool) equal(width uint64, a, b term) term {
 // less compares; op is ult or slt.
 func (p *pool) less(op string, width uint64, a, b term) (term, bool) {
 	a, b = p.low(width, a), p.low(width, b)
-	v, va := p.isConst(a)
-	w, wb := p.isConst(b)
+	leftImm, va := p.isConst(a)
+	rightImm, wb := p.isConst(b)
 	switch {
 	case a == b:
 		return p.constant(0), false
 	case va && wb && op == "ult":
-		return p.constant(b2u(v < w)), false
+		return p.constant(b2u(leftImm < rightImm)), false
 	case va && wb:
-		return p.constant(b2u(int64(signed(width, v)) < int64(signed(width, w)))), false
+		return p.constant(b2u(int64(signed(width, leftImm)) < int64(signed(width, rightImm)))), false
 	case va:
 		// c < x is not (x < c+1), unless c is the largest value.
 		top := mask(width)
 		if op == "slt" {
 			top >>= 1
 		}
-		if v == top {
+		if leftImm == top {
 			return p.constant(0), false
 		}
-		return p.cons(node{op: op, k: width, a: b, b: p.constant((v + 1) & mask(width))}), true
-	case wb && op == "ult" && w == 1:
+		return p.cons(node{op: op, k: width, a: b, b: p.constant((leftImm + 1) & mask(width))}), true
+	case wb && op == "ult" && rightImm == 1:
 		return p.equal(width, a, p.constant(0)), false
 	}
 	return p.cons(node{op: op, k: width, a: a, b: b}), false
@@ -120,20 +120,20 @@ func b2u(b bool) uint64 {
 // a < 0 || b < 0 to (a | b) < 0.
 func (p *pool) implied(cond term, is bool) []fact {
 	out := []fact{{cond, is}}
-	n := p.nodes[cond]
-	if k, ok := p.isConst(n.b); !ok || k != 0 || !(n.op == "eq" && is || n.op == "slt" && !is) ||
-		p.nodes[n.a].op != "or" {
+	expr := p.nodes[cond]
+	if zero, ok := p.isConst(expr.b); !ok || zero != 0 || !(expr.op == "eq" && is || expr.op == "slt" && !is) ||
+		p.nodes[expr.a].op != "or" {
 		return out
 	}
-	for _, x := range []term{p.nodes[n.a].a, p.nodes[n.a].b} {
-		var t term
+	for _, part := range []term{p.nodes[expr.a].a, p.nodes[expr.a].b} {
+		var bound term
 		var not bool
-		if n.op == "eq" {
-			t = p.equal(n.k, x, p.constant(0))
+		if expr.op == "eq" {
+			bound = p.equal(expr.k, part, p.constant(0))
 		} else {
-			t, not = p.less("slt", n.k, x, p.constant(0))
+			bound, not = p.less("slt", expr.k, part, p.constant(0))
 		}
-		out = append(out, p.implied(t, is != not)...)
+		out = append(out, p.implied(bound, is != not)...)
 	}
 	return out
 }
@@ -141,38 +141,39 @@ func (p *pool) implied(cond term, is bool) []fact {
 // decide answers a condition from what is known: the condition itself, or what
 // bounds the same value.
 func (p *pool) decide(facts []fact, cond term) (is, known bool) {
-	if v, ok := p.isConst(cond); ok {
-		return v != 0, true
+	if truth, ok := p.isConst(cond); ok {
+		return truth != 0, true
 	}
-	for _, f := range facts {
-		if f.cond == cond {
-			return f.is, true
+	for _, fact := range facts {
+		if fact.cond == cond {
+			return fact.is, true
 		}
 	}
-	n := p.nodes[cond]
-	limit, ok := p.isConst(n.b)
-	if !ok || n.op != "eq" && n.op != "ult" && n.op != "slt" {
+	expr := p.nodes[cond]
+	limit, ok := p.isConst(expr.b)
+	if !ok || expr.op != "eq" && expr.op != "ult" && expr.op != "slt" {
 		return false, false
 	}
-	r := p.rangeOf(facts, n.k, n.a)
-	switch n.op {
+	limits := p.rangeOf(facts, expr.k, expr.a)
+	switch expr.op {
 	case "eq":
-		s := int64(signed(n.k, limit))
-		if limit < r.lo || limit > r.hi || s < r.slo || s > r.shi || r.not[limit] {
+		signedLimit := int64(signed(expr.k, limit))
+		if limit < limits.lo || limit > limits.hi || signedLimit < limits.slo || signedLimit > limits.shi ||
+			limits.not[limit] {
 			return false, true
 		}
-		return true, r.lo == r.hi || r.slo == r.shi
+		return true, limits.lo == limits.hi || limits.slo == limits.shi
 	case "ult":
-		if r.hi < limit {
+		if limits.hi < limit {
 			return true, true
 		}
-		return false, r.lo >= limit
+		return false, limits.lo >= limit
 	}
-	s := int64(signed(n.k, limit))
-	if r.shi < s {
+	signedLimit := int64(signed(expr.k, limit))
+	if limits.shi < signedLimit {
 		return true, true
 	}
-	return false, r.slo >= s
+	return false, limits.slo >= signedLimit
 }
 
 // bounds of a value, unsigned and signed, and values that it does not have.
@@ -184,43 +185,43 @@ type bounds struct {
 
 func (p *pool) rangeOf(facts []fact, width uint64, x term) bounds {
 	top := mask(width)
-	r := bounds{0, min(top, mask(uint64(p.width[x]))), -int64(top>>1) - 1, int64(top >> 1), map[uint64]bool{}}
+	limits := bounds{0, min(top, mask(uint64(p.width[x]))), -int64(top>>1) - 1, int64(top >> 1), map[uint64]bool{}}
 	for range 2 { // one bound may need the other
-		for _, f := range facts {
-			n := p.nodes[f.cond]
-			c, ok := p.isConst(n.b)
-			if !ok || n.a != x || n.k != width {
+		for _, fact := range facts {
+			expr := p.nodes[fact.cond]
+			limit, ok := p.isConst(expr.b)
+			if !ok || expr.a != x || expr.k != width {
 				continue
 			}
-			s := int64(signed(width, c))
+			signedImm := int64(signed(width, limit))
 			switch {
-			case n.op == "eq" && f.is:
-				r.lo, r.hi, r.slo, r.shi = c, c, s, s
-			case n.op == "eq":
-				r.not[c] = true
-				if c == r.lo {
-					r.lo++
+			case expr.op == "eq" && fact.is:
+				limits.lo, limits.hi, limits.slo, limits.shi = limit, limit, signedImm, signedImm
+			case expr.op == "eq":
+				limits.not[limit] = true
+				if limit == limits.lo {
+					limits.lo++
 				}
-				if c == r.hi && c > 0 {
-					r.hi--
+				if limit == limits.hi && limit > 0 {
+					limits.hi--
 				}
-			case n.op == "ult" && f.is && c > 0:
-				r.hi = min(r.hi, c-1)
-			case n.op == "ult" && !f.is:
-				r.lo = max(r.lo, c)
-			case n.op == "slt" && f.is:
-				r.shi = min(r.shi, s-1)
-			case n.op == "slt":
-				r.slo = max(r.slo, s)
+			case expr.op == "ult" && fact.is && limit > 0:
+				limits.hi = min(limits.hi, limit-1)
+			case expr.op == "ult" && !fact.is:
+				limits.lo = max(limits.lo, limit)
+			case expr.op == "slt" && fact.is:
+				limits.shi = min(limits.shi, signedImm-1)
+			case expr.op == "slt":
+				limits.slo = max(limits.slo, signedImm)
 			}
 		}
 		// Where the sign is known, both orders agree.
-		if r.slo >= 0 {
-			r.lo, r.hi = max(r.lo, uint64(r.slo)), min(r.hi, uint64(r.shi))
+		if limits.slo >= 0 {
+			limits.lo, limits.hi = max(limits.lo, uint64(limits.slo)), min(limits.hi, uint64(limits.shi))
 		}
-		if r.hi <= top>>1 {
-			r.slo, r.shi = max(r.slo, int64(r.lo)), min(r.shi, int64(r.hi))
+		if limits.hi <= top>>1 {
+			limits.slo, limits.shi = max(limits.slo, int64(limits.lo)), min(limits.shi, int64(limits.hi))
 		}
 	}
-	return r
+	return limits
 }

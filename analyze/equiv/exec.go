@@ -75,8 +75,8 @@ func (w *walker) advance() (*event, error) {
 	if w.at.piece < 0 {
 		return &event{kind: evReturn, in: &insn{at: w.at}}, nil
 	}
-	for n := 0; ; n++ {
-		if n > maxStraight {
+	for steps := 0; ; steps++ {
+		if steps > maxStraight {
 			return nil, refuse(w.at, "a loop without effect")
 		}
 		w.steps++
@@ -93,32 +93,33 @@ func (w *walker) advance() (*event, error) {
 
 // set writes an operand. The event is a store that others can see.
 func (w *walker) set(in *insn, i int, width uint64, v term) (*event, error) {
-	p, m := w.p, w.m()
-	a := &in.Args[i]
-	if n, rw, high, ok := general(a); ok {
+	pool, half := w.p, w.m()
+	operand := &in.Args[i]
+	if reg, rw, high, ok := general(operand); ok {
 		switch {
 		case high:
-			m.regs[n] = p.cons(node{op: "insh", a: m.regs[n], b: p.low(8, v)})
+			half.regs[reg] = pool.cons(node{op: "insh", a: half.regs[reg], b: pool.low(8, v)})
 		case rw < 32:
-			m.regs[n] = p.cons(node{op: "ins", k: rw, a: m.regs[n], b: p.low(rw, v)})
+			half.regs[reg] = pool.cons(node{op: "ins", k: rw, a: half.regs[reg], b: pool.low(rw, v)})
 		default:
-			m.regs[n] = p.low(rw, v)
+			half.regs[reg] = pool.low(rw, v)
 		}
 		return nil, nil
 	}
-	if a.Kind != machine.KindMem {
+	if operand.Kind != machine.KindMem {
 		return nil, refuse(in.at, "an operand that is not known (%s)", in.Inst.String())
 	}
-	addr, gs, err := w.address(in, a.Mem)
+	addr, gs, err := w.address(in, operand.Mem)
 	if err != nil {
 		return nil, err
 	}
-	if k, ok := w.frame(addr); ok && !gs {
-		v = p.low(width, v)
-		w.storeSlot(k, width/8, v, p.nodes[v].op == "gsload" && p.nodes[p.nodes[v].a].k == canary && p.nodes[v].b == 0)
+	if slotOff, ok := w.frame(addr); ok && !gs {
+		v = pool.low(width, v)
+		w.storeSlot(slotOff, width/8, v, pool.nodes[v].op == "gsload" && pool.nodes[pool.nodes[v].a].k == canary &&
+			pool.nodes[v].b == 0)
 		return nil, nil
 	}
-	ev := &event{kind: evStore, in: in, addr: addr, val: p.low(width, v), size: width / 8, next: in.next()}
+	ev := &event{kind: evStore, in: in, addr: addr, val: pool.low(width, v), size: width / 8, next: in.next()}
 	if gs {
 		ev.what = "gs"
 	}
@@ -156,7 +157,7 @@ func (w *walker) step(in *insn) (*event, error) {
 
 // control executes what decides where control goes.
 func (w *walker) control(in *insn) (ev *event, done bool, err error) {
-	p, m := w.p, w.m()
+	pool, half := w.p, w.m()
 	switch in.Op {
 	case machine.Jump, machine.Call:
 		tail := in.Op == machine.Jump
@@ -164,11 +165,11 @@ func (w *walker) control(in *insn) (ev *event, done bool, err error) {
 			if tail {
 				return nil, true, refuse(in.at, "a jump through a pointer")
 			}
-			v, err := w.get(in, 0, 64)
+			val, err := w.get(in, 0, 64)
 			if in.special == ".parainstructions" {
 				return nil, true, refuse(in.at, "a call that the kernel rewrites when it boots")
 			}
-			return &event{kind: evCall, in: in, val: v, next: in.next()}, true, err
+			return &event{kind: evCall, in: in, val: val, next: in.next()}, true, err
 		}
 		at, to, err := w.b.target(in)
 		if err != nil {
@@ -203,7 +204,7 @@ func (w *walker) control(in *insn) (ev *event, done bool, err error) {
 		}
 		if strings.HasPrefix(to.name, "__x86_indirect_thunk_") {
 			if via := convention.Callee(to.name).Via; via != machine.NoReg {
-				return &event{kind: evCall, in: in, val: m.regs[via], tail: tail, next: in.next()}, true, nil
+				return &event{kind: evCall, in: in, val: half.regs[via], tail: tail, next: in.next()}, true, nil
 			}
 		}
 		return &event{kind: evCall, in: in, to: to.name, tail: tail, next: in.next()}, true, nil
@@ -223,7 +224,7 @@ func (w *walker) control(in *insn) (ev *event, done bool, err error) {
 		if to != nil {
 			return nil, true, refuse(in.at, "a conditional jump to %s", to.name)
 		}
-		cond, not := p.condition(in.Cond, m.flags)
+		cond, not := pool.condition(in.Cond, half.flags)
 		return &event{kind: evBranch, in: in, cond: cond, not: not, yes: at, no: in.next()}, true, nil
 	}
 	return nil, false, nil

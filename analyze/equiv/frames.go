@@ -7,8 +7,8 @@ import (
 )
 
 func (w *walk) isFrame(t term) bool {
-	x, _ := w.p.offset(t)
-	return w.p.nodes[x].op == "frame"
+	base, _ := w.p.offset(t)
+	return w.p.nodes[base].op == "frame"
 }
 
 // stackArguments compares what may be arguments on the stack of a function
@@ -16,24 +16,24 @@ func (w *walk) isFrame(t term) bool {
 func (w *walk) stackArguments(s *state, f *event, at func(string, ...any) *Obstacle) error {
 	var top [2]int64
 	for i := range s.m {
-		_, k := w.p.offset(s.m[i].regs[stackReg])
-		top[i] = int64(k)
+		_, depth := w.p.offset(s.m[i].regs[stackReg])
+		top[i] = int64(depth)
 	}
 	// Arguments lie one behind the other from the stack pointer on.
-	for n := int64(0); ; n += 8 {
-		var v [2]slot
+	for off := int64(0); ; off += 8 {
+		var args [2]slot
 		for i := range s.m {
-			if v[i] = s.m[i].slots[top[i]+n]; v[i].private {
-				v[i] = slot{}
+			if args[i] = s.m[i].slots[top[i]+off]; args[i].private {
+				args[i] = slot{}
 			}
 		}
 		switch {
-		case v[0].size == 0 && v[1].size == 0:
+		case args[0].size == 0 && args[1].size == 0:
 			return nil
-		case v[0].size != v[1].size || !w.same(v[0].val, v[1].val):
+		case args[0].size != args[1].size || !w.same(args[0].val, args[1].val):
 			return at("%s may have an argument on the stack, which is not shown to be the same", f.name())
 		}
-		s.escaped = s.escaped || w.isFrame(v[0].val)
+		s.escaped = s.escaped || w.isFrame(args[0].val)
 	}
 }
 
@@ -47,27 +47,28 @@ func (w *walk) frames(s *state, at func(string, ...any) *Obstacle) error {
 	if w.delta != nil {
 		delta = *w.delta
 	}
-	for i := range s.m {
-		d := delta
-		if i == 1 {
-			d = -delta
+	for nth := range s.m {
+		by := delta
+		if nth == 1 {
+			by = -delta
 		}
-		_, top := w.p.offset(s.m[i].regs[stackReg])
-		for _, k := range s.m[i].offsets() {
-			v := s.m[i].slots[k]
-			if v.private || k >= 0 || k < int64(top) {
+		_, top := w.p.offset(s.m[nth].regs[stackReg])
+		for _, slotOff := range s.m[nth].offsets() {
+			slot := s.m[nth].slots[slotOff]
+			if slot.private || slotOff >= 0 || slotOff < int64(top) {
 				continue
 			}
-			other, ok := s.m[1-i].slots[k+d]
-			if !ok || other.size != v.size || !w.same(pick(i == 0, v.val, other.val), pick(i == 0, other.val, v.val)) {
+			other, ok := s.m[1-nth].slots[slotOff+by]
+			if !ok || other.size != slot.size || !w.same(pick(nth == 0, slot.val, other.val), pick(nth == 0, other.val,
+				slot.val)) {
 				return at("a variable on the stack, whose address others have, is not shown to hold the same")
 			}
 		}
 	}
 	for i := range s.m {
-		for _, k := range s.m[i].offsets() {
-			if !s.m[i].slots[k].private && k < 0 {
-				delete(s.m[i].slots, k)
+		for _, slotOff := range s.m[i].offsets() {
+			if !s.m[i].slots[slotOff].private && slotOff < 0 {
+				delete(s.m[i].slots, slotOff)
 			}
 		}
 	}
@@ -83,15 +84,15 @@ func pick[T any](first bool, a, b T) T {
 
 // lock keeps account of locks at a matched call.
 func (w *walk) lock(s *state, f *event, arg term, at func(string, ...any) *Obstacle) error {
-	if l, ok := taken(f.to); ok {
-		if l.bare {
+	if pair, ok := taken(f.to); ok {
+		if pair.bare {
 			arg = w.p.constant(0)
 		} else {
 			if s.vague {
 				return at("which locks are held where %s is called depends on the way there", f.to)
 			}
-			for _, h := range s.locks {
-				if kindOf(h.take) == l.kind && h.lock != arg {
+			for _, hold := range s.locks {
+				if kindOf(hold.take) == pair.kind && hold.lock != arg {
 					return at("two locks of one kind are held together (%s): their order is not proven", f.to)
 				}
 			}
@@ -101,7 +102,7 @@ func (w *walk) lock(s *state, f *event, arg term, at func(string, ...any) *Obsta
 	}
 	if kfuncs.GivesBack(f.to) {
 		for i := len(s.locks) - 1; i >= 0; i-- {
-			if h := s.locks[i]; gaveBack(f.to, h, arg) {
+			if hold := s.locks[i]; gaveBack(f.to, hold, arg) {
 				s.locks = slices.Delete(s.locks, i, i+1)
 				return nil
 			}

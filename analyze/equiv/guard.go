@@ -43,9 +43,9 @@ type cand struct {
 // remember keeps both answers of a test of the old function.
 func (w *walk) remember(f *event, s *state) {
 	for _, is := range []bool{true, false} {
-		c := cand{at: pick(is != f.not, f.yes, f.no), m: s.m[0].clone(), facts: append(slices.Clone(s.facts),
+		start := cand{at: pick(is != f.not, f.yes, f.no), m: s.m[0].clone(), facts: append(slices.Clone(s.facts),
 			w.p.implied(f.cond, is)...)}
-		w.cands = append(w.cands, c)
+		w.cands = append(w.cands, start)
 	}
 }
 
@@ -57,20 +57,20 @@ func (w *walk) ahead(x *walker, f *event, s *state, depth int) []cand {
 		return nil
 	}
 	for _, is := range []bool{true, false} {
-		n := s.clone()
-		n.learn(w.p, f.cond, is)
-		y := &walker{p: w.p, delta: &w.delta, b: x.b, side: 0, s: n, at: pick(is != f.not, f.yes, f.no)}
-		out = append(out, cand{at: y.at, m: n.m[0].clone(), facts: slices.Clone(n.facts)})
+		next := s.clone()
+		next.learn(w.p, f.cond, is)
+		along := &walker{p: w.p, delta: &w.delta, b: x.b, side: 0, s: next, at: pick(is != f.not, f.yes, f.no)}
+		out = append(out, cand{at: along.at, m: next.m[0].clone(), facts: slices.Clone(next.facts)})
 		for range 8 {
-			ev, err := y.advance()
+			ev, err := along.advance()
 			if err != nil || ev.kind != evBranch {
 				break
 			}
-			if is, known := w.p.decide(n.facts, ev.cond); known {
-				y.at = pick(is != ev.not, ev.yes, ev.no)
+			if is, known := w.p.decide(next.facts, ev.cond); known {
+				along.at = pick(is != ev.not, ev.yes, ev.no)
 				continue
 			}
-			out = append(out, w.ahead(y, ev, n, depth-1)...)
+			out = append(out, w.ahead(along, ev, next, depth-1)...)
 			break
 		}
 	}
@@ -93,10 +93,10 @@ func (w *walk) guard(s *state, x, y *walker, f, g *event) *Obstacle {
 		y.at = on
 		return nil
 	}
-	o := refuse(g.at(), "a new test (%s) leads to no exit that is known to be harmless (%s)", w.p.text(g.cond),
+	obstacle := refuse(g.at(), "a new test (%s) leads to no exit that is known to be harmless (%s)", w.p.text(g.cond),
 		strings.Join(why, "; "))
-	o.side = 1
-	return o
+	obstacle.side = 1
+	return obstacle
 }
 
 // exit judges one side of a new test.
@@ -113,9 +113,9 @@ func (w *walk) exit(s *state, x *walker, f, g *event, at place, is bool) (*Guard
 	trace := w.trace
 	w.trace = nil
 	defer func() { w.trace = trace }()
-	for _, c := range append(slices.Clone(w.cands), w.ahead(x, f, s, 5)...) {
-		if v, ok := w.joins(with, c, at); ok && v != nil && w.errno(*v) != 0 {
-			gd.Because, gd.Before, gd.Value = "joins", c.at.String(), w.errno(*v)
+	for _, cand := range append(slices.Clone(w.cands), w.ahead(x, f, s, 5)...) {
+		if returned, ok := w.joins(with, cand, at); ok && returned != nil && w.errno(*returned) != 0 {
+			gd.Because, gd.Before, gd.Value = "joins", cand.at.String(), w.errno(*returned)
 			return gd, nil
 		}
 	}
@@ -129,15 +129,15 @@ func (w *walk) exit(s *state, x *walker, f, g *event, at place, is bool) (*Guard
 	switch {
 	case faults:
 		gd.Because, gd.Before = "faulted", fault.String()
-		for _, v := range out.values {
-			n, fixed := w.value(v)
+		for _, val := range out.values {
+			returned, fixed := w.value(val)
 			switch {
-			case fixed && (n == 0 || w.errno(v) != 0):
-				gd.Value = n
+			case fixed && (returned == 0 || w.errno(val) != 0):
+				gd.Value = returned
 			case w.own != nil && w.own.Ret == 0:
 				gd.Void = true
 			default:
-				return nil, refuse(at, "what it returns (%s) is neither an error nor zero", w.p.text(v))
+				return nil, refuse(at, "what it returns (%s) is neither an error nor zero", w.p.text(val))
 			}
 		}
 		return gd, nil
@@ -145,10 +145,10 @@ func (w *walk) exit(s *state, x *walker, f, g *event, at place, is bool) (*Guard
 		return nil, refuse(at,
 			"the function has done something before, and no exit of the old code does the same from there")
 	}
-	for _, v := range out.values {
-		gd.Value, gd.ret = w.errno(v), v
+	for _, val := range out.values {
+		gd.Value, gd.ret = w.errno(val), val
 		if gd.Value == 0 {
-			return nil, refuse(at, "it returns %s, which is no error", w.p.text(v))
+			return nil, refuse(at, "it returns %s, which is no error", w.p.text(val))
 		}
 	}
 	gd.Because = "clean"
@@ -157,13 +157,13 @@ func (w *walk) exit(s *state, x *walker, f, g *event, at place, is bool) (*Guard
 
 // known gives the constant that a value is by what is known, else the value.
 func (w *walk) known(s *state, v term) term {
-	if n := w.p.width[v]; n <= 32 {
-		if r := w.p.rangeOf(s.facts, 32, v); r.lo == r.hi {
-			return w.p.constant(r.lo)
+	if width := w.p.width[v]; width <= 32 {
+		if limits := w.p.rangeOf(s.facts, 32, v); limits.lo == limits.hi {
+			return w.p.constant(limits.lo)
 		}
 	}
-	if r := w.p.rangeOf(s.facts, 64, v); r.lo == r.hi {
-		return w.p.constant(r.lo)
+	if limits := w.p.rangeOf(s.facts, 64, v); limits.lo == limits.hi {
+		return w.p.constant(limits.lo)
 	}
 	return v
 }
@@ -173,18 +173,18 @@ func (w *walk) value(v term) (int64, bool) {
 	width := uint64(32)
 	if w.own != nil && w.own.Ret != 0 {
 		width = uint64(w.own.Ret) * 8
-	} else if k, ok := w.p.isConst(v); ok && k > mask(32) {
+	} else if imm, ok := w.p.isConst(v); ok && imm > mask(32) {
 		width = 64
 	}
-	k, ok := w.p.isConst(w.p.low(width, v))
-	return int64(signed(width, k)), ok
+	imm, ok := w.p.isConst(w.p.low(width, v))
+	return int64(signed(width, imm)), ok
 }
 
 // errno is the negative error number that a returned value is, 0 if it is none.
 func (w *walk) errno(v term) int64 {
 	const most = 4095 // MAX_ERRNO, include/linux/err.h
-	if n, ok := w.value(v); ok && n < 0 && n >= -most {
-		return n
+	if code, ok := w.value(v); ok && code < 0 && code >= -most {
+		return code
 	}
 	return 0
 }
@@ -200,89 +200,89 @@ func (l *leaving) follow(s *state, at place, depth int) *Obstacle {
 	if depth == 0 {
 		return refuse(at, "its way out is too long")
 	}
-	w := l.w
-	y := &walker{p: w.p, delta: &w.delta, b: w.body[1], side: 1, s: s, at: at}
+	walk := l.w
+	along := &walker{p: walk.p, delta: &walk.delta, b: walk.body[1], side: 1, s: s, at: at}
 	for range 50 {
-		ev, err := y.advance()
+		ev, err := along.advance()
 		if err != nil {
-			if o, ok := err.(*Obstacle); ok {
-				return o
+			if obstacle, ok := err.(*Obstacle); ok {
+				return obstacle
 			}
 			return refuse(at, "%v", err)
 		}
-		m := &s.m[1]
+		half := &s.m[1]
 		switch {
 		case ev.kind == evCall && kfuncs.Message(ev.to):
-			w.used.messages[1][ev.at()] = ev.to
-			w.message(m, 1, ev, s)
+			walk.used.messages[1][ev.at()] = ev.to
+			walk.message(half, 1, ev, s)
 		case ev.kind == evBranch:
-			if is, known := w.p.decide(s.facts, ev.cond); known {
-				y.at = pick(is != ev.not, ev.yes, ev.no)
+			if is, known := walk.p.decide(s.facts, ev.cond); known {
+				along.at = pick(is != ev.not, ev.yes, ev.no)
 				continue
 			}
 			for _, is := range []bool{true, false} {
-				n := s.clone()
-				n.learn(w.p, ev.cond, is)
-				if why := l.follow(n, pick(is != ev.not, ev.yes, ev.no), depth-1); why != nil {
+				next := s.clone()
+				next.learn(walk.p, ev.cond, is)
+				if why := l.follow(next, pick(is != ev.not, ev.yes, ev.no), depth-1); why != nil {
 					return why
 				}
 			}
 			return nil
 		case ev.kind == evCall && kfuncs.GivesBack(ev.to):
-			i := len(s.locks) - 1
-			for ; i >= 0; i-- {
-				if h := s.locks[i]; gaveBack(ev.to, h, m.regs[firstArg]) {
+			nth := len(s.locks) - 1
+			for ; nth >= 0; nth-- {
+				if hold := s.locks[nth]; gaveBack(ev.to, hold, half.regs[firstArg]) {
 					break
 				}
 			}
-			if i < 0 {
+			if nth < 0 {
 				return refuse(ev.at(), "it gives back a lock (%s) that is not known to be held", ev.to)
 			}
-			if h := s.locks[i]; h.take[len(h.take)-4:] == "save" && m.regs[argRegs[1]] != h.ret {
+			if hold := s.locks[nth]; hold.take[len(hold.take)-4:] == "save" && half.regs[argRegs[1]] != hold.ret {
 				return refuse(ev.at(), "it gives back a lock (%s) with other interrupt flags", ev.to)
 			}
-			s.locks = slices.Delete(s.locks, i, i+1)
+			s.locks = slices.Delete(s.locks, nth, nth+1)
 			l.gd.Releases = append(l.gd.Releases, ev.at().String())
-			s.epoch = w.p.cons(node{op: "mem", a: s.epoch, s: "exit " + ev.at().String()})
-			w.afterCall(m, 1, ev, s.epoch, false)
+			s.epoch = walk.p.cons(node{op: "mem", a: s.epoch, s: "exit " + ev.at().String()})
+			walk.afterCall(half, 1, ev, s.epoch, false)
 		case ev.kind == evReturn:
 			return l.leave(s, ev)
 		default:
-			return refuse(ev.at(), "it %s", ev.words(w.p))
+			return refuse(ev.at(), "it %s", ev.words(walk.p))
 		}
 		if ev.tail {
 			return l.leave(s, ev)
 		}
-		y.at = ev.next
+		along.at = ev.next
 	}
 	return refuse(at, "its way out is too long")
 }
 
 func (l *leaving) leave(s *state, ev *event) *Obstacle {
-	w := l.w
+	walk := l.w
 	if s.vague {
 		return refuse(ev.at(), "which locks are held there depends on the way")
 	}
 	if len(s.locks) > 0 {
 		return refuse(ev.at(), "it keeps a lock (%s)", s.locks[0].take)
 	}
-	l.values = append(l.values, w.known(s, s.m[1].regs[retReg]))
+	l.values = append(l.values, walk.known(s, s.m[1].regs[retReg]))
 	return nil
 }
 
 // joins reports whether the new function from at on does what the old one does
 // from c on, up to the return, and gives the constant that both return.
 func (w *walk) joins(s *state, c cand, at place) (*term, bool) {
-	n := s.clone()
-	n.m[0] = c.m.clone()
+	next := s.clone()
+	next.m[0] = c.m.clone()
 	keep := w.cands
 	defer func() { w.cands = keep }()
 	delta := w.delta
-	v, ok := w.together(n, c.facts, pairOf{c.at, at}, 6)
+	returned, ok := w.together(next, c.facts, pairOf{c.at, at}, 6)
 	if !ok {
 		w.delta = delta
 	}
-	return v, ok
+	return returned, ok
 }
 
 // together is a walk without loops and without new tests, for an exit. What the
@@ -293,39 +293,40 @@ func (w *walk) together(s *state, old []fact, at pairOf, depth int) (*term, bool
 	}
 	ws := [2]*walker{{p: w.p, delta: &w.delta, b: w.body[0], side: 0, s: s, at: at.f, facts: old}, {p: w.p,
 		delta: &w.delta, b: w.body[1], side: 1, s: s, at: at.g}}
-	var e [2]*event
+	var events [2]*event
 	for range 100 {
-		again, err := w.alone(s, &ws, &e)
+		again, err := w.alone(s, &ws, &events)
 		if err != nil {
 			return nil, false
 		}
 		if again {
 			continue
 		}
-		f, g := e[0], e[1]
+		before, after := events[0], events[1]
 		switch {
-		case f.kind == evBranch && g.kind == evBranch && f.cond == g.cond:
+		case before.kind == evBranch && after.kind == evBranch && before.cond == after.cond:
 			var out *term
 			for _, is := range []bool{true, false} {
-				n := s.clone()
-				n.learn(w.p, f.cond, is)
-				v, ok := w.together(n, append(slices.Clone(old), w.p.implied(f.cond, is)...),
-					pairOf{pick(is != f.not, f.yes, f.no), pick(is != g.not, g.yes, g.no)}, depth-1)
-				if !ok || v == nil || out != nil && *out != *v {
+				next := s.clone()
+				next.learn(w.p, before.cond, is)
+				returned, ok := w.together(next, append(slices.Clone(old), w.p.implied(before.cond, is)...),
+					pairOf{pick(is != before.not, before.yes, before.no), pick(is != after.not, after.yes, after.no)},
+					depth-1)
+				if !ok || returned == nil || out != nil && *out != *returned {
 					return nil, false
 				}
-				out = v
+				out = returned
 			}
 			return out, true
-		case f.kind == evBranch || g.kind == evBranch:
+		case before.kind == evBranch || after.kind == evBranch:
 			return nil, false
-		case f.kind == evReturn && g.kind == evReturn:
-			a, aok := w.value(s.m[0].regs[retReg])
-			b, bok := w.value(s.m[1].regs[retReg])
-			v := s.m[1].regs[retReg]
-			return &v, aok && bok && a == b
+		case before.kind == evReturn && after.kind == evReturn:
+			oldVal, aok := w.value(s.m[0].regs[retReg])
+			newVal, bok := w.value(s.m[1].regs[retReg])
+			returned := s.m[1].regs[retReg]
+			return &returned, aok && bok && oldVal == newVal
 		}
-		over, err := w.match(s, &ws, &e)
+		over, err := w.match(s, &ws, &events)
 		if err != nil || over {
 			return nil, false
 		}
@@ -336,19 +337,19 @@ func (w *walk) together(s *state, old []fact, at pairOf, depth int) (*term, bool
 // faults reports whether the old function, where the new test rejects, would
 // have used a pointer that is NULL or an error before anything else.
 func (w *walk) faults(s *state, x *walker, f *event, cond term, is bool) (place, bool) {
-	n := w.p.nodes[cond]
-	k, ok := w.p.isConst(n.b)
+	expr := w.p.nodes[cond]
+	imm, ok := w.p.isConst(expr.b)
 	switch {
-	case !ok || n.k != 64:
+	case !ok || expr.k != 64:
 		return place{}, false
-	case n.op == "eq" && k == 0 && is:
-	case n.op == "ult" && !is && k == ^uint64(4094): // IS_ERR
+	case expr.op == "eq" && imm == 0 && is:
+	case expr.op == "ult" && !is && imm == ^uint64(4094): // IS_ERR
 	default:
 		return place{}, false
 	}
 	with := s.clone()
 	with.learn(w.p, cond, is)
-	return w.usesFirst(with, x, f, n.a, 4)
+	return w.usesFirst(with, x, f, expr.a, 4)
 }
 
 // usesFirst looks for an access within a page of p, in what the old function
@@ -356,12 +357,12 @@ func (w *walk) faults(s *state, x *walker, f *event, cond term, is bool) (place,
 func (w *walk) usesFirst(s *state, x *walker, f *event, p term, depth int) (place, bool) {
 	const page = 4096
 	near := func(addr term) bool {
-		base, k := w.p.offset(addr)
-		return addr != 0 && base == p && k < page
+		base, off := w.p.offset(addr)
+		return addr != 0 && base == p && off < page
 	}
-	for _, r := range x.reads {
-		if near(r.addr) && !r.may {
-			return r.at, true
+	for _, read := range x.reads {
+		if near(read.addr) && !read.may {
+			return read.at, true
 		}
 	}
 	switch {
@@ -372,18 +373,18 @@ func (w *walk) usesFirst(s *state, x *walker, f *event, p term, depth int) (plac
 	}
 	var at place
 	for _, is := range []bool{true, false} {
-		if v, known := w.p.decide(s.facts, f.cond); known && v != is {
+		if truth, known := w.p.decide(s.facts, f.cond); known && truth != is {
 			continue
 		}
-		n := s.clone()
-		n.learn(w.p, f.cond, is)
-		y := &walker{p: w.p, delta: &w.delta, b: x.b, side: 0, s: n, at: pick(is != f.not, f.yes, f.no)}
-		ev, err := y.advance()
+		next := s.clone()
+		next.learn(w.p, f.cond, is)
+		along := &walker{p: w.p, delta: &w.delta, b: x.b, side: 0, s: next, at: pick(is != f.not, f.yes, f.no)}
+		ev, err := along.advance()
 		if err != nil {
 			return place{}, false
 		}
 		var ok bool
-		if at, ok = w.usesFirst(n, y, ev, p, depth-1); !ok {
+		if at, ok = w.usesFirst(next, along, ev, p, depth-1); !ok {
 			return place{}, false
 		}
 	}
@@ -398,8 +399,8 @@ func (w *walk) guardsReturn() error {
 			continue
 		}
 		found := false
-		for v, at := range w.returned {
-			if n, ok := w.value(v); ok && n == gd.Value {
+		for val, at := range w.returned {
+			if code, ok := w.value(val); ok && code == gd.Value {
 				if !found || at.String() < gd.Before {
 					gd.Before = at.String()
 				}
@@ -407,9 +408,9 @@ func (w *walk) guardsReturn() error {
 			}
 		}
 		if !found {
-			o := refuse(gd.when, "a new exit returns %d, which the old code is not seen to return", gd.Value)
-			o.side = 1
-			return o
+			obstacle := refuse(gd.when, "a new exit returns %d, which the old code is not seen to return", gd.Value)
+			obstacle.side = 1
+			return obstacle
 		}
 	}
 	return nil

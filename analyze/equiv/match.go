@@ -29,12 +29,12 @@ func (w *walk) same(a, b term) bool {
 	if a == b {
 		return true
 	}
-	x, i := w.p.offset(a)
-	y, j := w.p.offset(b)
-	if w.p.nodes[x].op != "frame" || w.p.nodes[y].op != "frame" || x == y {
+	leftBase, leftOff := w.p.offset(a)
+	rightBase, rightOff := w.p.offset(b)
+	if w.p.nodes[leftBase].op != "frame" || w.p.nodes[rightBase].op != "frame" || leftBase == rightBase {
 		return false
 	}
-	delta := int64(j) - int64(i)
+	delta := int64(rightOff) - int64(leftOff)
 	if w.delta == nil {
 		w.delta = &delta
 	}
@@ -57,92 +57,92 @@ func (w *walk) agree(s *state, width uint64, a, b term) bool {
 // match compares what both sides do next and takes the step in both. The
 // obstacle says in what they differ. over is set when neither goes on.
 func (w *walk) match(s *state, ws *[2]*walker, e *[2]*event) (over bool, err error) {
-	f, g := e[0], e[1]
+	before, after := e[0], e[1]
 	at := func(format string, args ...any) *Obstacle {
-		o := refuse(g.at(), format, args...)
-		o.side = 1
-		o.Why += " (before: " + f.at().String() + ")"
-		return o
+		obstacle := refuse(after.at(), format, args...)
+		obstacle.side = 1
+		obstacle.Why += " (before: " + before.at().String() + ")"
+		return obstacle
 	}
-	if f.kind != g.kind {
-		return false, at("%s, where the old code %s", g.words(w.p), f.words(w.p))
+	if before.kind != after.kind {
+		return false, at("%s, where the old code %s", after.words(w.p), before.words(w.p))
 	}
-	switch f.kind {
+	switch before.kind {
 	case evStore, evLoad, evOther:
-		if f.what != g.what || f.size != g.size {
-			return false, at("%s, where the old code %s", g.words(w.p), f.words(w.p))
+		if before.what != after.what || before.size != after.size {
+			return false, at("%s, where the old code %s", after.words(w.p), before.words(w.p))
 		}
-		if (f.addr != 0 || g.addr != 0) && !w.same(f.addr, g.addr) {
-			return false, at("%s: not the address that the old code uses, %s", g.words(w.p), w.p.text(f.addr))
+		if (before.addr != 0 || after.addr != 0) && !w.same(before.addr, after.addr) {
+			return false, at("%s: not the address that the old code uses, %s", after.words(w.p), w.p.text(before.addr))
 		}
-		if f.kind == evStore && !w.agree(s, f.size*8, f.val, g.val) {
-			return false, at("a stored value is computed otherwise: %s before, %s after", w.p.text(f.val),
-				w.p.text(g.val))
+		if before.kind == evStore && !w.agree(s, before.size*8, before.val, after.val) {
+			return false, at("a stored value is computed otherwise: %s before, %s after", w.p.text(before.val),
+				w.p.text(after.val))
 		}
-		if len(f.args) != len(g.args) {
-			return false, at("%s, where the old code %s", g.words(w.p), f.words(w.p))
+		if len(before.args) != len(after.args) {
+			return false, at("%s, where the old code %s", after.words(w.p), before.words(w.p))
 		}
-		for i := range f.args {
-			if !w.same(f.args[i], g.args[i]) {
-				return false, at("%s: an operand is computed otherwise: %s before, %s after", g.what,
-					w.p.text(f.args[i]), w.p.text(g.args[i]))
+		for i := range before.args {
+			if !w.same(before.args[i], after.args[i]) {
+				return false, at("%s: an operand is computed otherwise: %s before, %s after", after.what,
+					w.p.text(before.args[i]), w.p.text(after.args[i]))
 			}
 		}
-		for _, v := range append(f.args, f.val) {
-			s.escaped = s.escaped || v != 0 && w.isFrame(v)
+		for _, val := range append(before.args, before.val) {
+			s.escaped = s.escaped || val != 0 && w.isFrame(val)
 		}
 		if err := w.frames(s, at); err != nil {
 			return false, err
 		}
-		s.epoch = w.p.cons(node{op: "mem", k: f.size, a: s.epoch, b: max(f.addr, 0), s: fmt.Sprint(f.kind,
-			f.what, f.at(), g.at()), c: f.val})
-		s.clean = s.clean && f.kind == evOther && (f.what == "pause" || strings.HasSuffix(f.what, "FENCE") ||
-			f.what == "barrier")
+		s.epoch = w.p.cons(node{op: "mem", k: before.size, a: s.epoch, b: max(before.addr, 0), c: before.val,
+			s: fmt.Sprint(before.kind, before.what, before.at(), after.at())})
+		s.clean = s.clean && before.kind == evOther &&
+			(before.what == "pause" || strings.HasSuffix(before.what, "FENCE") || before.what == "barrier")
 		w.cands = nil
-		for i, ev := range e {
-			m := &s.m[i]
-			for k, r := range ev.outs {
+		for nth, ev := range e {
+			half := &s.m[nth]
+			for at, reg := range ev.outs {
 				if ev.kind == evLoad {
-					m.regs[r] = w.p.unknownAt("read", i, ev.at(), s.epoch)
+					half.regs[reg] = w.p.unknownAt("read", nth, ev.at(), s.epoch)
 					continue
 				}
-				if k < len(f.outs) {
-					m.regs[r] = w.p.cons(node{op: "out", k: uint64(k), a: s.epoch})
+				if at < len(before.outs) {
+					half.regs[reg] = w.p.cons(node{op: "out", k: uint64(at), a: s.epoch})
 				}
 			}
 			if ev.kind == evOther {
-				m.flags = w.p.cons(node{op: "out", k: 99, a: s.epoch})
+				half.flags = w.p.cons(node{op: "out", k: 99, a: s.epoch})
 			}
-			ws[i].at = ev.next
+			ws[nth].at = ev.next
 		}
 	case evCall:
 		return w.matchCall(s, ws, e, at)
 	case evTrap:
-		if f.what != g.what {
+		if before.what != after.what {
 			return false, at("a warning or a stop of another kind")
 		}
 		w.cands = nil
 		const warning = 1 // BUGFLAG_WARNING, include/linux/bug.h, v6.1
-		text, _ := strings.CutPrefix(f.what, "__bug_table")
+		text, _ := strings.CutPrefix(before.what, "__bug_table")
 		if flags, err := hex.DecodeString(text); err != nil || len(flags) != 2 || flags[0]&warning == 0 {
 			return true, nil
 		}
-		ws[0].at, ws[1].at = f.next, g.next
+		ws[0].at, ws[1].at = before.next, after.next
 	case evReturn:
-		for r := range convention.Saved.All {
-			a, b := s.m[0].regs[r], s.m[1].regs[r]
-			if r == stackReg { // both frames begin at the same place: the return address
-				x, i := w.p.offset(a)
-				y, j := w.p.offset(b)
-				if w.p.nodes[x].op == "frame" && w.p.nodes[y].op == "frame" && i == j {
+		for reg := range convention.Saved.All {
+			old, now := s.m[0].regs[reg], s.m[1].regs[reg]
+			if reg == stackReg { // both frames begin at the same place: the return address
+				leftBase, leftOff := w.p.offset(old)
+				rightBase, rightOff := w.p.offset(now)
+				if w.p.nodes[leftBase].op == "frame" && w.p.nodes[rightBase].op == "frame" && leftOff == rightOff {
 					continue
 				}
 			}
-			if r == stackReg || !w.same(a, b) {
-				return false, at("%s, which a caller relies on, is not shown to be the same", regName(r))
+			if reg == stackReg || !w.same(old, now) {
+				return false, at("%s, which a caller relies on, is not shown to be the same", regName(reg))
 			}
 		}
-		a, b := s.m[0].regs[retReg], s.m[1].regs[retReg]
+		old, now := s.m[0].regs[retReg], s.m[1].regs[retReg]
 		width := uint64(64)
 		if w.own != nil {
 			if w.own.Ret == 0 {
@@ -150,14 +150,15 @@ func (w *walk) match(s *state, ws *[2]*walker, e *[2]*event) (over bool, err err
 			}
 			width = uint64(w.own.Ret) * 8
 		}
-		if !w.agree(s, width, a, b) {
-			return false, at("the value returned is computed otherwise: %s before, %s after", w.p.text(a), w.p.text(b))
+		if !w.agree(s, width, old, now) {
+			return false, at("the value returned is computed otherwise: %s before, %s after", w.p.text(old),
+				w.p.text(now))
 		}
-		if c, d := s.m[0].regs[pairReg], s.m[1].regs[pairReg]; w.own == nil && !w.agree(s, 64, c, d) && !(w.left(c) &&
-			w.left(d)) {
+		oldHigh, newHigh := s.m[0].regs[pairReg], s.m[1].regs[pairReg]
+		if w.own == nil && !w.agree(s, 64, oldHigh, newHigh) && !(w.left(oldHigh) && w.left(newHigh)) {
 			return false, at("the size of the result is not known, and rdx, which may be its second half, is not shown to be the same")
 		}
-		w.returns(w.known(s, a), f.at())
+		w.returns(w.known(s, old), before.at())
 		return true, nil
 	}
 	e[0], e[1] = nil, nil
@@ -173,71 +174,71 @@ var pairArg = func() int {
 // matchCall compares two calls.
 func (w *walk) matchCall(s *state, ws *[2]*walker, e *[2]*event, at func(string, ...any) *Obstacle) (over bool,
 	err error) {
-	f, g := e[0], e[1]
-	if f.to != g.to {
-		return false, at("%s, where the old code %s", g.words(w.p), f.words(w.p))
+	before, after := e[0], e[1]
+	if before.to != after.to {
+		return false, at("%s, where the old code %s", after.words(w.p), before.words(w.p))
 	}
-	if f.to == "" && f.val != g.val {
+	if before.to == "" && before.val != after.val {
 		return false, at("the function called through a pointer may be another one")
 	}
-	own := kfuncs.OwnConvention(f.to)
-	if kfuncs.Preserves(f.to) {
+	own := kfuncs.OwnConvention(before.to)
+	if kfuncs.Preserves(before.to) {
 		return false, w.preserved(s, ws, e, at)
 	}
-	proto := w.parameters(f.to)
-	m := [2]*half{&s.m[0], &s.m[1]}
+	proto := w.parameters(before.to)
+	halves := [2]*half{&s.m[0], &s.m[1]}
 	switch {
 	case own:
-		for _, r := range []machine.Num{machine.RAX, machine.RCX, machine.RDX, machine.RDI, machine.RSI} {
-			if !w.same(m[0].regs[r], m[1].regs[r]) {
-				return false, at("%s: what it is given in %s is not shown to be the same", f.to, regName(r))
+		for _, reg := range []machine.Num{machine.RAX, machine.RCX, machine.RDX, machine.RDI, machine.RSI} {
+			if !w.same(halves[0].regs[reg], halves[1].regs[reg]) {
+				return false, at("%s: what it is given in %s is not shown to be the same", before.to, regName(reg))
 			}
-			s.escaped = s.escaped || w.isFrame(m[0].regs[r])
+			s.escaped = s.escaped || w.isFrame(halves[0].regs[reg])
 		}
 	case proto != nil && !proto.Variadic:
-		for i, size := range proto.Args {
-			a, b := w.argument(ws[0], i), w.argument(ws[1], i)
-			if w.left(a) && w.left(b) {
+		for nth, size := range proto.Args {
+			old, now := w.argument(ws[0], nth), w.argument(ws[1], nth)
+			if w.left(old) && w.left(now) {
 				continue // a parameter that is not used
 			}
-			if !w.agree(s, uint64(size)*8, a, b) {
-				return false, at("argument %d of %s is computed otherwise: %s before, %s after", i+1, f.to,
-					w.p.text(a), w.p.text(b))
+			if !w.agree(s, uint64(size)*8, old, now) {
+				return false, at("argument %d of %s is computed otherwise: %s before, %s after", nth+1, before.to,
+					w.p.text(old), w.p.text(now))
 			}
-			s.escaped = s.escaped || w.isFrame(a)
+			s.escaped = s.escaped || w.isFrame(old)
 		}
 		if proto.Registers {
-			if err := w.stackArguments(s, f, at); err != nil {
+			if err := w.stackArguments(s, before, at); err != nil {
 				return false, err
 			}
 		}
 	default: // every register that may be an argument
-		for i, r := range argRegs {
-			a, b := m[0].regs[r], m[1].regs[r]
-			if w.left(a) && w.left(b) {
+		for nth, reg := range argRegs {
+			old, now := halves[0].regs[reg], halves[1].regs[reg]
+			if w.left(old) && w.left(now) {
 				continue // what a call left there is given to no other
 			}
-			if !w.agree(s, 64, a, b) {
-				if proto != nil && i < len(proto.Args) {
-					return false, at("argument %d of %s is computed otherwise: %s before, %s after", i+1,
-						f.name(), w.p.text(a), w.p.text(b))
+			if !w.agree(s, 64, old, now) {
+				if proto != nil && nth < len(proto.Args) {
+					return false, at("argument %d of %s is computed otherwise: %s before, %s after", nth+1,
+						before.name(), w.p.text(old), w.p.text(now))
 				}
 				return false, at("argument %d of %s, if it has one, is computed otherwise: %s before, %s after",
-					i+1, f.name(), w.p.text(a), w.p.text(b))
+					nth+1, before.name(), w.p.text(old), w.p.text(now))
 			}
-			s.escaped = s.escaped || w.isFrame(a)
+			s.escaped = s.escaped || w.isFrame(old)
 		}
-		if err := w.stackArguments(s, f, at); err != nil {
+		if err := w.stackArguments(s, before, at); err != nil {
 			return false, err
 		}
 	}
 	if err := w.frames(s, at); err != nil {
 		return false, err
 	}
-	if err := w.lock(s, f, m[0].regs[firstArg], at); err != nil {
+	if err := w.lock(s, before, halves[0].regs[firstArg], at); err != nil {
 		return false, err
 	}
-	s.epoch = w.p.cons(node{op: "mem", a: s.epoch, s: "call " + f.at().String() + g.at().String()})
+	s.epoch = w.p.cons(node{op: "mem", a: s.epoch, s: "call " + before.at().String() + after.at().String()})
 	w.cands = nil
 	for i, ev := range e {
 		w.afterCall(&s.m[i], i, ev, s.epoch, own)
@@ -248,16 +249,16 @@ func (w *walk) matchCall(s *state, ws *[2]*walker, e *[2]*event, at func(string,
 		}
 	}
 	if own {
-		w.afterSpecial(s, ws, m)
+		w.afterSpecial(s, ws, halves)
 	}
-	ret := w.p.cons(node{op: "ret", a: s.epoch, s: f.name()})
+	ret := w.p.cons(node{op: "ret", a: s.epoch, s: before.name()})
 	if !own {
-		m[0].regs[retReg], m[1].regs[retReg] = ret, ret
+		halves[0].regs[retReg], halves[1].regs[retReg] = ret, ret
 	}
-	if n := len(s.locks); n > 0 && s.locks[n-1].ret == -1 {
-		s.locks[n-1].ret = ret
+	if count := len(s.locks); count > 0 && s.locks[count-1].ret == -1 {
+		s.locks[count-1].ret = ret
 	}
-	if kfuncs.NoReturn(f.to) {
+	if kfuncs.NoReturn(before.to) {
 		return true, nil
 	}
 	for i, ev := range e {
@@ -274,11 +275,11 @@ func (w *walk) preserved(s *state, ws *[2]*walker, e *[2]*event, at func(string,
 	if err := w.frames(s, at); err != nil {
 		return err
 	}
-	f, g := e[0], e[1]
-	if f.tail || g.tail {
-		return at("a jump to %s", f.to)
+	before, after := e[0], e[1]
+	if before.tail || after.tail {
+		return at("a jump to %s", before.to)
 	}
-	s.epoch = w.p.cons(node{op: "mem", a: s.epoch, s: "call " + f.at().String() + g.at().String()})
+	s.epoch = w.p.cons(node{op: "mem", a: s.epoch, s: "call " + before.at().String() + after.at().String()})
 	s.clean, w.cands = false, nil
 	for i, ev := range e {
 		s.m[i].flags = w.p.unknownAt("flags", i, ev.at(), s.epoch)
@@ -292,24 +293,24 @@ func (w *walk) argument(x *walker, i int) term {
 	if i < len(argRegs) {
 		return x.m().regs[argRegs[i]]
 	}
-	k, ok := x.frame(x.m().regs[stackReg])
+	slotOff, ok := x.frame(x.m().regs[stackReg])
 	if !ok {
 		return 0
 	}
-	return x.loadSlot(k+8*int64(i-len(argRegs)), 8)
+	return x.loadSlot(slotOff+8*int64(i-len(argRegs)), 8)
 }
 
 // left reports whether a value is what a call left in a register.
 func (w *walk) left(t term) bool {
-	n := &w.p.nodes[t]
-	return n.op == "var" && strings.HasPrefix(n.s, "left ")
+	expr := &w.p.nodes[t]
+	return expr.op == "var" && strings.HasPrefix(expr.s, "left ")
 }
 
 // afterCall forgets what a call may have changed.
 func (w *walk) afterCall(m *half, side int, ev *event, epoch term, own bool) {
 	if !own {
-		for r := range convention.Scratch.All {
-			m.regs[r] = w.p.unknownAt("left by a call in "+regName(r), side, ev.at(), epoch)
+		for reg := range convention.Scratch.All {
+			m.regs[reg] = w.p.unknownAt("left by a call in "+regName(reg), side, ev.at(), epoch)
 		}
 	}
 	m.flags = w.p.unknownAt("flags", side, ev.at(), epoch)
@@ -318,14 +319,14 @@ func (w *walk) afterCall(m *half, side int, ev *event, epoch term, own bool) {
 // afterSpecial treats registers after a function with a convention of its own:
 // those that were equal are, whatever it does with them.
 func (w *walk) afterSpecial(s *state, ws *[2]*walker, m [2]*half) {
-	for r := range convention.Scratch.All {
-		if m[0].regs[r] == m[1].regs[r] && m[0].regs[r] != 0 {
-			t := w.p.cons(node{op: "out", k: uint64(r), a: s.epoch})
-			m[0].regs[r], m[1].regs[r] = t, t
+	for reg := range convention.Scratch.All {
+		if m[0].regs[reg] == m[1].regs[reg] && m[0].regs[reg] != 0 {
+			out := w.p.cons(node{op: "out", k: uint64(reg), a: s.epoch})
+			m[0].regs[reg], m[1].regs[reg] = out, out
 			continue
 		}
 		for i := range m {
-			m[i].regs[r] = w.p.unknownAt("left by a call in "+regName(r), i, ws[i].at, s.epoch)
+			m[i].regs[reg] = w.p.unknownAt("left by a call in "+regName(reg), i, ws[i].at, s.epoch)
 		}
 	}
 }

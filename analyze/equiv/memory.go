@@ -11,13 +11,13 @@ func (w *walker) bitAnywhere(in *insn, mem machine.Mem, width uint64) error {
 	if _, own := w.frame(addr); own || gs {
 		return refuse(in.at, "a test of a bit anywhere in its own frame or the processor's data")
 	}
-	n, err := w.get(in, 1, width)
+	index, err := w.get(in, 1, width)
 	if err != nil {
 		return err
 	}
 	w.reads = append(w.reads, read{addr, in.at, true}) // where it reads depends on the number
 	w.m().flags = w.p.cons(node{op: "bit", k: width, a: w.p.cons(node{op: "bits", a: addr, b: w.s.epoch}),
-		b: w.p.sext(width, 64, n)})
+		b: w.p.sext(width, 64, index)})
 	return nil
 }
 
@@ -27,10 +27,10 @@ func (w *walker) atomic(in *insn) (*event, error) {
 	width := widthOf(in)
 	ev.size = width / 8
 	mems := 0
-	for i := range in.Args {
-		switch a := &in.Args[i]; a.Kind {
+	for nth := range in.Args {
+		switch operand := &in.Args[nth]; operand.Kind {
 		case machine.KindMem:
-			addr, gs, err := w.address(in, a.Mem)
+			addr, gs, err := w.address(in, operand.Mem)
 			if err != nil {
 				return nil, err
 			}
@@ -48,11 +48,11 @@ func (w *walker) atomic(in *insn) (*event, error) {
 			mems++
 			ev.addr = addr
 		case machine.KindReg, machine.KindImm:
-			v, err := w.get(in, i, width)
+			val, err := w.get(in, nth, width)
 			if err != nil {
 				return nil, err
 			}
-			ev.args = append(ev.args, v)
+			ev.args = append(ev.args, val)
 		}
 	}
 	switch in.Op {
@@ -61,11 +61,11 @@ func (w *walker) atomic(in *insn) (*event, error) {
 		ev.outs = []machine.Num{retReg}
 	case machine.ExchangeAdd, machine.Exchange:
 		for i := range in.Args[:2] {
-			if n, rw, high, ok := general(&in.Args[i]); ok {
+			if reg, rw, high, ok := general(&in.Args[i]); ok {
 				if rw < 32 || high {
 					return nil, notKnown(in)
 				}
-				ev.outs = []machine.Num{n}
+				ev.outs = []machine.Num{reg}
 			}
 		}
 	case machine.Add, machine.Sub, machine.And, machine.Or, machine.Xor, machine.Increment, machine.Decrement,
@@ -85,42 +85,42 @@ func (w *walker) atomic(in *insn) (*event, error) {
 
 // text is a string instruction.
 func (w *walker) text(in *insn) (*event, error) {
-	p, m := w.p, w.m()
+	pool, half := w.p, w.m()
 	size := uint64(in.Size)
-	count := p.constant(1)
+	count := pool.constant(1)
 	if in.Repeat {
-		count = m.regs[machine.RCX]
+		count = half.regs[machine.RCX]
 	}
-	n, fixed := p.isConst(count)
-	k, own := w.frame(m.regs[machine.RDI])
+	times, fixed := pool.isConst(count)
+	slotOff, own := w.frame(half.regs[machine.RDI])
 	moves := in.Op == machine.StringMove
 	if moves {
-		if _, from := w.frame(m.regs[machine.RSI]); from || own {
+		if _, from := w.frame(half.regs[machine.RSI]); from || own {
 			return nil, refuse(in.at, "a copy to or from its own frame")
 		}
 	}
 
 	if own {
 		const most = 512
-		if !fixed || n > most {
+		if !fixed || times > most {
 			return nil, refuse(in.at, "a store of unknown length to its own frame")
 		}
-		for i := range n {
-			w.storeSlot(k+int64(i*size), size, p.low(size*8, m.regs[machine.RAX]), false)
+		for nth := range times {
+			w.storeSlot(slotOff+int64(nth*size), size, pool.low(size*8, half.regs[machine.RAX]), false)
 		}
-		m.regs[machine.RDI] = p.plus(m.regs[machine.RDI], n*size)
+		half.regs[machine.RDI] = pool.plus(half.regs[machine.RDI], times*size)
 		if in.Repeat {
-			m.regs[machine.RCX] = p.constant(0)
+			half.regs[machine.RCX] = pool.constant(0)
 		}
 		return nil, nil
 	}
 
-	ev := &event{kind: evOther, in: in, what: nameOf(in), addr: m.regs[machine.RDI], size: size, args: []term{count},
+	ev := &event{kind: evOther, in: in, what: nameOf(in), addr: half.regs[machine.RDI], size: size, args: []term{count},
 		outs: []machine.Num{machine.RDI, machine.RCX}, next: in.next()}
 	if moves {
-		ev.args, ev.outs = append(ev.args, m.regs[machine.RSI]), append(ev.outs, machine.RSI)
+		ev.args, ev.outs = append(ev.args, half.regs[machine.RSI]), append(ev.outs, machine.RSI)
 	} else {
-		ev.args = append(ev.args, p.low(size*8, m.regs[machine.RAX]))
+		ev.args = append(ev.args, pool.low(size*8, half.regs[machine.RAX]))
 	}
 	return ev, nil
 }

@@ -15,36 +15,36 @@ func taken(name string) (lockPair, bool) {
 	if give == "" {
 		return lockPair{}, false
 	}
-	l, _ := kfuncs.Locks(name)
+	locking, _ := kfuncs.Locks(name)
 	_, argument := kfuncs.LockArg(name)
-	p := lockPair{take: name, give: give, bare: !argument}
-	for _, op := range l.Ops {
+	pair := lockPair{take: name, give: give, bare: !argument}
+	for _, op := range locking.Ops {
 		switch op.Kind {
 		case kfuncs.IRQ, kfuncs.BH: // with the lock
 			continue
 		case kfuncs.ReadLock, kfuncs.WriteLock:
-			p.kind = "rwlock"
+			pair.kind = "rwlock"
 		case kfuncs.Mutex, kfuncs.RTMutex:
-			p.kind = "mutex"
+			pair.kind = "mutex"
 		case kfuncs.RwsemRead, kfuncs.RwsemWrite:
-			p.kind = "rwsem"
+			pair.kind = "rwsem"
 		default:
-			p.kind = string(op.Kind)
+			pair.kind = string(op.Kind)
 		}
 		if op.Symbol != "" {
-			p.kind = op.Symbol
+			pair.kind = op.Symbol
 		}
 	}
-	return p, true
+	return pair, true
 }
 
 func kindOf(take string) string {
-	l, _ := taken(take)
-	return l.kind
+	pair, _ := taken(take)
+	return pair.kind
 }
 
 // gaveBack reports whether a call with that argument gives back what is held.
 func gaveBack(to string, h held, arg term) bool {
-	l, ok := taken(h.take)
-	return ok && l.give == to && (l.bare || h.lock == arg)
+	pair, ok := taken(h.take)
+	return ok && pair.give == to && (pair.bare || h.lock == arg)
 }

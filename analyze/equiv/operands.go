@@ -14,8 +14,9 @@ func general(o *machine.Operand) (n machine.Num, width uint64, high, ok bool) {
 
 // widthOf is the size of the instruction's first operand, in bits.
 func widthOf(in *insn) uint64 {
-	if n := in.Args[0].Width(); n > 0 && (in.Args[0].Kind == machine.KindMem || in.Args[0].Reg.Class == machine.General) {
-		return uint64(n) * 8
+	if size := in.Args[0].Width(); size > 0 && (in.Args[0].Kind == machine.KindMem ||
+		in.Args[0].Reg.Class == machine.General) {
+		return uint64(size) * 8
 	}
 	return uint64(in.Size) * 8
 }
@@ -31,7 +32,7 @@ func notKnown(in *insn) *Obstacle {
 // address computes a memory operand's address; gs is set for the processor's
 // own data.
 func (w *walker) address(in *insn, m machine.Mem) (t term, gs bool, err error) {
-	p := w.p
+	pool := w.p
 	switch m.Seg {
 	case machine.SegNone:
 	case machine.SegGS:
@@ -44,63 +45,63 @@ func (w *walker) address(in *insn, m machine.Mem) (t term, gs bool, err error) {
 	}
 
 	// What a relocation says stands in for the displacement.
-	t = p.constant(0)
+	t = pool.constant(0)
 	disp := uint64(m.Disp)
 	if in.disp != nil {
 		if in.disp.piece >= 0 {
 			return 0, false, refuse(in.at, "an address in its own code")
 		}
-		t, disp = p.symbol(in.disp.name), in.disp.off
+		t, disp = pool.symbol(in.disp.name), in.disp.off
 	} else if m.PC {
 		return 0, false, refuse(in.at, "an address in its own code")
 	}
 
 	if m.Base != machine.NoReg {
-		t = p.add(t, w.m().regs[m.Base])
+		t = pool.add(t, w.m().regs[m.Base])
 	}
 	if m.Index != machine.NoReg {
-		i := w.m().regs[m.Index]
-		for s := m.Scale; s > 1; s /= 2 {
-			i = p.shl(i, 1)
+		index := w.m().regs[m.Index]
+		for scale := m.Scale; scale > 1; scale /= 2 {
+			index = pool.shl(index, 1)
 		}
-		t = p.add(t, i)
+		t = pool.add(t, index)
 	}
-	return p.plus(t, disp), gs, nil
+	return pool.plus(t, disp), gs, nil
 }
 
 // get reads an operand as a value of that width.
 func (w *walker) get(in *insn, i int, width uint64) (term, error) {
-	p := w.p
-	a := &in.Args[i]
-	if n, rw, high, ok := general(a); ok {
-		v := w.m().regs[n]
+	pool := w.p
+	operand := &in.Args[i]
+	if reg, rw, high, ok := general(operand); ok {
+		val := w.m().regs[reg]
 		if high {
-			return p.low(8, p.shr(64, v, p.constant(8))), nil
+			return pool.low(8, pool.shr(64, val, pool.constant(8))), nil
 		}
-		return p.low(min(rw, width), v), nil
+		return pool.low(min(rw, width), val), nil
 	}
-	switch a.Kind {
+	switch operand.Kind {
 	case machine.KindImm:
 		if in.imm != nil {
 			if in.imm.piece >= 0 && (in.imm.piece != 0 || in.imm.off != 0) {
 				return 0, refuse(in.at, "an address in its own code")
 			}
-			return p.plus(p.symbol(in.imm.name), in.imm.off), nil
+			return pool.plus(pool.symbol(in.imm.name), in.imm.off), nil
 		}
-		v := uint64(a.Imm)
-		if width == 64 && v>>31 == 1 && in.Len < 10 {
-			v = signed(32, v) // an immediate of 4 bytes; the decoder may leave it unsigned
+		imm := uint64(operand.Imm)
+		if width == 64 && imm>>31 == 1 && in.Len < 10 {
+			imm = signed(32, imm) // an immediate of 4 bytes; the decoder may leave it unsigned
 		}
-		return p.constant(v & mask(width)), nil
+		return pool.constant(imm & mask(width)), nil
 	case machine.KindMem:
 		if in.Op == machine.Address {
-			t, gs, err := w.address(in, a.Mem)
+			addr, gs, err := w.address(in, operand.Mem)
 			if err == nil && gs {
 				err = refuse(in.at, "a segment that is not known")
 			}
-			return t, err
+			return addr, err
 		}
-		return w.load(in, a.Mem, width/8)
+		return w.load(in, operand.Mem, width/8)
 	}
 	return 0, refuse(in.at, "an operand that is not known (%s)", in.Inst.String())
 }
@@ -111,55 +112,55 @@ const canary = 0x28
 
 // load reads memory.
 func (w *walker) load(in *insn, a machine.Mem, size uint64) (term, error) {
-	p := w.p
+	pool := w.p
 	addr, gs, err := w.address(in, a)
 	if err != nil {
 		return 0, err
 	}
 	if gs {
-		if v, ok := p.isConst(addr); ok && v == canary || p.nodes[addr].s == "__stack_chk_guard" {
-			return p.cons(node{op: "gsload", k: size * 8, a: p.constant(canary)}), nil
+		if addrImm, ok := pool.isConst(addr); ok && addrImm == canary || pool.nodes[addr].s == "__stack_chk_guard" {
+			return pool.cons(node{op: "gsload", k: size * 8, a: pool.constant(canary)}), nil
 		}
-		return p.cons(node{op: "gsload", k: size * 8, a: addr, b: w.s.epoch}), nil
+		return pool.cons(node{op: "gsload", k: size * 8, a: addr, b: w.s.epoch}), nil
 	}
-	if k, ok := w.frame(addr); ok {
-		return w.loadSlot(k, size), nil
+	if slotOff, ok := w.frame(addr); ok {
+		return w.loadSlot(slotOff, size), nil
 	}
 	w.reads = append(w.reads, read{addr, in.at, in.special == "__ex_table"})
-	return p.cons(node{op: "load", k: size * 8, a: addr, b: w.s.epoch}), nil
+	return pool.cons(node{op: "load", k: size * 8, a: addr, b: w.s.epoch}), nil
 }
 
 // frame gives the offset of an address in the function's own frame.
 func (w *walker) frame(addr term) (int64, bool) {
-	base, k := w.p.offset(addr)
-	return int64(k), w.p.nodes[base].op == "frame"
+	base, off := w.p.offset(addr)
+	return int64(off), w.p.nodes[base].op == "frame"
 }
 
 // loadSlot reads the frame. What was not stored there by instructions of the
 // function that are known is unknown; arguments on the stack are the caller's.
 func (w *walker) loadSlot(k int64, size uint64) term {
-	p, m := w.p, w.m()
-	if s, ok := m.slots[k]; ok && s.size >= size {
-		return p.low(size*8, s.val)
+	pool, half := w.p, w.m()
+	if slot, ok := half.slots[k]; ok && slot.size >= size {
+		return pool.low(size*8, slot.val)
 	}
 	if w.overlaps(k, size) {
-		return p.unknownAt("stack", w.side, w.at, w.s.epoch)
+		return pool.unknownAt("stack", w.side, w.at, w.s.epoch)
 	}
 	if k >= 8 {
-		return p.cons(node{op: "stackarg", k: size*8 | uint64(k)<<8})
+		return pool.cons(node{op: "stackarg", k: size*8 | uint64(k)<<8})
 	}
 	if w.s.escaped {
 		if w.side == 1 && *w.delta != nil {
 			k -= **w.delta
 		}
-		return p.cons(node{op: "load", k: size * 8, a: p.plus(p.symbol("(frame)"), uint64(k)), b: w.s.epoch})
+		return pool.cons(node{op: "load", k: size * 8, a: pool.plus(pool.symbol("(frame)"), uint64(k)), b: w.s.epoch})
 	}
-	return p.unknownAt("stack", w.side, w.at, w.s.epoch)
+	return pool.unknownAt("stack", w.side, w.at, w.s.epoch)
 }
 
 func (w *walker) overlaps(k int64, size uint64) bool {
-	for o, s := range w.m().slots {
-		if o < k+int64(size) && k < o+int64(s.size) {
+	for off, slot := range w.m().slots {
+		if off < k+int64(size) && k < off+int64(slot.size) {
 			return true
 		}
 	}
@@ -167,19 +168,20 @@ func (w *walker) overlaps(k int64, size uint64) bool {
 }
 
 func (w *walker) storeSlot(k int64, size uint64, v term, private bool) {
-	m := w.m()
-	for _, o := range m.offsets() {
-		s := m.slots[o]
-		if o < k+int64(size) && k < o+int64(s.size) {
-			delete(m.slots, o)
-			if o < k || o+int64(s.size) > k+int64(size) { // the rest of a larger one
-				for i := o; i < o+int64(s.size); i++ {
-					if i < k || i >= k+int64(size) {
-						m.slots[i] = slot{size: 1, val: w.p.cons(node{op: "byte", k: uint64(i - o), a: s.val})}
+	half := w.m()
+	for _, off := range half.offsets() {
+		kept := half.slots[off]
+		if off < k+int64(size) && k < off+int64(kept.size) {
+			delete(half.slots, off)
+			if off < k || off+int64(kept.size) > k+int64(size) { // the rest of a larger one
+				for at := off; at < off+int64(kept.size); at++ {
+					if at < k || at >= k+int64(size) {
+						half.slots[at] = slot{size: 1, val: w.p.cons(node{op: "byte", k: uint64(at - off),
+							a: kept.val})}
 					}
 				}
 			}
 		}
 	}
-	m.slots[k] = slot{size: size, val: v, private: private}
+	half.slots[k] = slot{size: size, val: v, private: private}
 }

@@ -42,9 +42,9 @@ type half struct {
 }
 
 func (m *half) clone() half {
-	c := *m
-	c.slots = maps.Clone(m.slots)
-	return c
+	copied := *m
+	copied.slots = maps.Clone(m.slots)
+	return copied
 }
 
 func (m *half) offsets() []int64 { return slices.Sorted(maps.Keys(m.slots)) }
@@ -77,20 +77,20 @@ type state struct {
 }
 
 func (s *state) clone() *state {
-	c := *s
-	c.m[0], c.m[1] = s.m[0].clone(), s.m[1].clone()
-	c.facts, c.locks = slices.Clone(s.facts), slices.Clone(s.locks)
-	return &c
+	copied := *s
+	copied.m[0], copied.m[1] = s.m[0].clone(), s.m[1].clone()
+	copied.facts, copied.locks = slices.Clone(s.facts), slices.Clone(s.locks)
+	return &copied
 }
 
 func (s *state) learn(p *pool, cond term, is bool) {
-	for _, f := range p.implied(cond, is) {
-		if !slices.Contains(s.facts, f) {
-			s.facts = append(s.facts, f)
+	for _, fact := range p.implied(cond, is) {
+		if !slices.Contains(s.facts, fact) {
+			s.facts = append(s.facts, fact)
 		}
-		n := p.nodes[f.cond]
-		if k, ok := p.isConst(n.b); ok && n.op == "eq" && f.is && uint64(p.width[n.a]) <= n.k {
-			s.replace(n.a, p.constant(k))
+		expr := p.nodes[fact.cond]
+		if imm, ok := p.isConst(expr.b); ok && expr.op == "eq" && fact.is && uint64(p.width[expr.a]) <= expr.k {
+			s.replace(expr.a, p.constant(imm))
 		}
 	}
 }
@@ -98,16 +98,16 @@ func (s *state) learn(p *pool, cond term, is bool) {
 // replace writes a constant wherever a value is that is known to be it.
 func (s *state) replace(old, now term) {
 	for i := range s.m {
-		m := &s.m[i]
-		for r, v := range m.regs {
-			if v == old {
-				m.regs[r] = now
+		half := &s.m[i]
+		for reg, val := range half.regs {
+			if val == old {
+				half.regs[reg] = now
 			}
 		}
-		for k, v := range m.slots {
-			if v.val == old {
-				v.val = now
-				m.slots[k] = v
+		for slotOff, slot := range half.slots {
+			if slot.val == old {
+				slot.val = now
+				half.slots[slotOff] = slot
 			}
 		}
 	}
@@ -141,35 +141,35 @@ func (p *pool) meet(old, now *state, own map[term]bool) (out *state, changed boo
 			return a
 		}
 		changed = true
-		t := made[pair{a, b}]
-		if t == 0 {
-			t = p.unknown(p.metName(a, b))
-			p.from[t] = [2]term{a, b}
-			made[pair{a, b}], own[t] = t, true
+		joined := made[pair{a, b}]
+		if joined == 0 {
+			joined = p.unknown(p.metName(a, b))
+			p.from[joined] = [2]term{a, b}
+			made[pair{a, b}], own[joined] = joined, true
 		}
-		return t
+		return joined
 	}
 	for side := range out.m {
-		x, y := &out.m[side], &now.m[side]
-		for r := range x.regs {
-			x.regs[r] = join(x.regs[r], y.regs[r])
+		mine, theirs := &out.m[side], &now.m[side]
+		for reg := range mine.regs {
+			mine.regs[reg] = join(mine.regs[reg], theirs.regs[reg])
 		}
-		x.flags = join(x.flags, y.flags)
-		for _, k := range x.offsets() {
-			a, b := x.slots[k], y.slots[k]
-			if a.size != b.size || a.private != b.private {
-				delete(x.slots, k)
+		mine.flags = join(mine.flags, theirs.flags)
+		for _, slotOff := range mine.offsets() {
+			old, now := mine.slots[slotOff], theirs.slots[slotOff]
+			if old.size != now.size || old.private != now.private {
+				delete(mine.slots, slotOff)
 				changed = true
 				continue
 			}
-			a.val = join(a.val, b.val)
-			x.slots[k] = a
+			old.val = join(old.val, now.val)
+			mine.slots[slotOff] = old
 		}
 	}
 	out.epoch = join(out.epoch, now.epoch)
-	n := len(out.facts)
+	count := len(out.facts)
 	out.facts = slices.DeleteFunc(out.facts, func(f fact) bool { return !slices.Contains(now.facts, f) })
-	changed = changed || len(out.facts) != n
+	changed = changed || len(out.facts) != count
 	if out.clean && !now.clean {
 		out.clean, changed = false, true
 	}
@@ -180,20 +180,20 @@ func (p *pool) meet(old, now *state, own map[term]bool) (out *state, changed boo
 		out.vague, out.locks, changed = true, nil, true
 	}
 	for i := range out.locks {
-		l, m := &out.locks[i], now.locks[i]
-		if l.take != m.take {
+		lock, other := &out.locks[i], now.locks[i]
+		if lock.take != other.take {
 			out.vague, out.locks, changed = true, nil, true
 			break
 		}
-		l.lock, l.ret = join(l.lock, m.lock), join(l.ret, m.ret)
+		lock.lock, lock.ret = join(lock.lock, other.lock), join(lock.ret, other.ret)
 	}
 	return out, changed
 }
 
 // metName names the unknown for a meet of two values.
 func (p *pool) metName(a, b term) string {
-	for _, t := range []term{a, b} {
-		if n := &p.nodes[t]; n.op != "var" || !strings.HasPrefix(n.s, "left ") {
+	for _, val := range []term{a, b} {
+		if expr := &p.nodes[val]; expr.op != "var" || !strings.HasPrefix(expr.s, "left ") {
 			return "value"
 		}
 	}

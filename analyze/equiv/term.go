@@ -34,24 +34,24 @@ func newPool() *pool {
 }
 
 func (p *pool) cons(n node) term {
-	if t, ok := p.index[n]; ok {
-		return t
+	if known, ok := p.index[n]; ok {
+		return known
 	}
-	t := term(len(p.nodes))
+	made := term(len(p.nodes))
 	p.nodes = append(p.nodes, n)
 	p.width = append(p.width, p.bitsOf(&n))
-	p.index[n] = t
-	return t
+	p.index[n] = made
+	return made
 }
 
 func (p *pool) bitsOf(n *node) uint8 {
 	switch n.op {
 	case "const":
-		b := uint8(0)
-		for v := n.k; v != 0; v >>= 1 {
-			b++
+		bits := uint8(0)
+		for rest := n.k; rest != 0; rest >>= 1 {
+			bits++
 		}
-		return b
+		return bits
 	case "low", "load", "gsload", "stackarg", "shr", "div", "mod":
 		return uint8(n.k & 0xff)
 	case "set":
@@ -82,8 +82,8 @@ func (p *pool) constant(v uint64) term  { return p.cons(node{op: "const", k: v})
 func (p *pool) symbol(name string) term { return p.cons(node{op: "sym", s: name}) }
 
 func (p *pool) isConst(t term) (uint64, bool) {
-	n := &p.nodes[t]
-	return n.k, n.op == "const"
+	expr := &p.nodes[t]
+	return expr.k, expr.op == "const"
 }
 
 func mask(width uint64) uint64 {
@@ -95,61 +95,61 @@ func mask(width uint64) uint64 {
 
 // plus adds a constant; the constant of a sum stays outermost.
 func (p *pool) plus(t term, k uint64) term {
-	n := p.nodes[t]
+	expr := p.nodes[t]
 	switch {
 	case k == 0:
 		return t
-	case n.op == "const":
-		return p.constant(n.k + k)
-	case n.op == "plus":
-		return p.plus(n.a, n.k+k)
+	case expr.op == "const":
+		return p.constant(expr.k + k)
+	case expr.op == "plus":
+		return p.plus(expr.a, expr.k+k)
 	}
 	return p.cons(node{op: "plus", k: k, a: t})
 }
 
 // offset takes the outermost constant off a sum.
 func (p *pool) offset(t term) (base term, k uint64) {
-	if n := &p.nodes[t]; n.op == "plus" {
-		return n.a, n.k
+	if expr := &p.nodes[t]; expr.op == "plus" {
+		return expr.a, expr.k
 	}
 	return t, 0
 }
 
 func (p *pool) add(a, b term) term {
-	if v, ok := p.isConst(a); ok {
-		return p.plus(b, v)
+	if imm, ok := p.isConst(a); ok {
+		return p.plus(b, imm)
 	}
-	if v, ok := p.isConst(b); ok {
-		return p.plus(a, v)
+	if imm, ok := p.isConst(b); ok {
+		return p.plus(a, imm)
 	}
-	x, i := p.offset(a)
-	y, j := p.offset(b)
-	if x > y {
-		x, y = y, x
+	leftBase, leftOff := p.offset(a)
+	rightBase, rightOff := p.offset(b)
+	if leftBase > rightBase {
+		leftBase, rightBase = rightBase, leftBase
 	}
-	return p.plus(p.cons(node{op: "add", a: x, b: y}), i+j)
+	return p.plus(p.cons(node{op: "add", a: leftBase, b: rightBase}), leftOff+rightOff)
 }
 
 func (p *pool) sub(a, b term) term {
 	if a == b {
 		return p.constant(0)
 	}
-	if v, ok := p.isConst(b); ok {
-		return p.plus(a, -v)
+	if imm, ok := p.isConst(b); ok {
+		return p.plus(a, -imm)
 	}
-	x, i := p.offset(a)
-	y, j := p.offset(b)
-	if x == y {
-		return p.constant(i - j)
+	leftBase, leftOff := p.offset(a)
+	rightBase, rightOff := p.offset(b)
+	if leftBase == rightBase {
+		return p.constant(leftOff - rightOff)
 	}
-	return p.plus(p.cons(node{op: "sub", a: x, b: y}), i-j)
+	return p.plus(p.cons(node{op: "sub", a: leftBase, b: rightBase}), leftOff-rightOff)
 }
 
 // low gives the lower bits of a value, the others zero.
 func (p *pool) low(width uint64, t term) term {
 	t = p.strip(width, t, 4)
-	if v, ok := p.isConst(t); ok {
-		return p.constant(v & mask(width))
+	if imm, ok := p.isConst(t); ok {
+		return p.constant(imm & mask(width))
 	}
 	if uint64(p.width[t]) <= width {
 		return t
@@ -159,34 +159,34 @@ func (p *pool) low(width uint64, t term) term {
 
 // strip leaves away in t what only decides bits above width.
 func (p *pool) strip(width uint64, t term, depth int) term {
-	n := p.nodes[t]
+	expr := p.nodes[t]
 	if depth == 0 {
 		return t
 	}
 	in := func(x term) term { return p.strip(width, x, depth-1) }
-	switch n.op {
+	switch expr.op {
 	case "low":
-		if n.k >= width {
-			return in(n.a)
+		if expr.k >= width {
+			return in(expr.a)
 		}
 	case "sext":
-		if n.k>>8 >= width {
-			return in(n.a)
+		if expr.k>>8 >= width {
+			return in(expr.a)
 		}
 	case "ins":
-		if n.k >= width {
-			return in(n.b)
+		if expr.k >= width {
+			return in(expr.b)
 		}
 	case "plus":
-		return p.plus(in(n.a), signed(width, n.k&mask(width)))
+		return p.plus(in(expr.a), signed(width, expr.k&mask(width)))
 	case "add":
-		return p.add(in(n.a), in(n.b))
+		return p.add(in(expr.a), in(expr.b))
 	case "sub":
-		return p.sub(in(n.a), in(n.b))
+		return p.sub(in(expr.a), in(expr.b))
 	case "and", "or", "xor", "mul":
-		return p.op2(n.op, in(n.a), in(n.b))
+		return p.op2(expr.op, in(expr.a), in(expr.b))
 	case "not", "neg":
-		return p.cons(node{op: n.op, a: in(n.a)})
+		return p.cons(node{op: expr.op, a: in(expr.a)})
 	}
 	return t
 }
@@ -202,8 +202,8 @@ func signed(width, v uint64) uint64 {
 // sext extends the sign from one width to another.
 func (p *pool) sext(from, to uint64, t term) term {
 	t = p.low(from, t)
-	if v, ok := p.isConst(t); ok {
-		return p.constant(signed(from, v) & mask(to))
+	if imm, ok := p.isConst(t); ok {
+		return p.constant(signed(from, imm) & mask(to))
 	}
 	if uint64(p.width[t]) < from {
 		return t // not negative
@@ -213,44 +213,44 @@ func (p *pool) sext(from, to uint64, t term) term {
 
 // op2 makes and, or, xor and mul: their operands have no order.
 func (p *pool) op2(op string, a, b term) term {
-	v, va := p.isConst(a)
-	w, wb := p.isConst(b)
+	leftImm, va := p.isConst(a)
+	rightImm, wb := p.isConst(b)
 	if va && wb {
 		switch op {
 		case "and":
-			return p.constant(v & w)
+			return p.constant(leftImm & rightImm)
 		case "or":
-			return p.constant(v | w)
+			return p.constant(leftImm | rightImm)
 		case "xor":
-			return p.constant(v ^ w)
+			return p.constant(leftImm ^ rightImm)
 		case "mul":
-			return p.constant(v * w)
+			return p.constant(leftImm * rightImm)
 		}
 	}
 	if va {
-		a, b, v, w, va, wb = b, a, w, v, wb, va
+		a, b, leftImm, rightImm, va, wb = b, a, rightImm, leftImm, wb, va
 	}
 	switch {
 	case op == "xor" && a == b:
 		return p.constant(0)
 	case (op == "and" || op == "or") && a == b:
 		return a
-	case wb && op == "and" && w == 0, wb && op == "mul" && w == 0:
+	case wb && op == "and" && rightImm == 0, wb && op == "mul" && rightImm == 0:
 		return p.constant(0)
-	case wb && w == 0 && op != "and", wb && op == "mul" && w == 1:
+	case wb && rightImm == 0 && op != "and", wb && op == "mul" && rightImm == 1:
 		return a
-	case wb && op == "and" && (w == mask(8) || w == mask(16) || w == mask(32)):
+	case wb && op == "and" && (rightImm == mask(8) || rightImm == mask(16) || rightImm == mask(32)):
 		width := uint64(8)
-		for mask(width) != w {
+		for mask(width) != rightImm {
 			width *= 2
 		}
 		return p.low(width, a)
-	case wb && op == "mul" && w&(w-1) == 0:
-		n := uint64(0)
-		for w>>n != 1 {
-			n++
+	case wb && op == "mul" && rightImm&(rightImm-1) == 0:
+		result := uint64(0)
+		for rightImm>>result != 1 {
+			result++
 		}
-		return p.shl(a, n)
+		return p.shl(a, result)
 	}
 	if !wb && a > b {
 		a, b = b, a
@@ -259,8 +259,8 @@ func (p *pool) op2(op string, a, b term) term {
 }
 
 func (p *pool) shl(a term, n uint64) term {
-	if v, ok := p.isConst(a); ok {
-		return p.constant(v << n)
+	if imm, ok := p.isConst(a); ok {
+		return p.constant(imm << n)
 	}
 	if n == 0 {
 		return a
@@ -272,35 +272,35 @@ func (p *pool) shl(a term, n uint64) term {
 func (p *pool) text(t term) string { return p.words(t, 5) }
 
 func (p *pool) words(t term, depth int) string {
-	n := &p.nodes[t]
+	expr := &p.nodes[t]
 	in := func(x term) string { return p.words(x, depth-1) }
 	switch {
 	case t == 0:
 		return "?"
-	case n.op == "const":
-		if v := int64(n.k); v > -4096 && v < 1<<16 {
-			return strconv.FormatInt(v, 10)
+	case expr.op == "const":
+		if small := int64(expr.k); small > -4096 && small < 1<<16 {
+			return strconv.FormatInt(small, 10)
 		}
-		return fmt.Sprintf("%#x", n.k)
-	case n.op == "sym":
-		return n.s
-	case n.op == "var":
-		name, _, _ := strings.Cut(n.s, "#")
+		return fmt.Sprintf("%#x", expr.k)
+	case expr.op == "sym":
+		return expr.s
+	case expr.op == "var":
+		name, _, _ := strings.Cut(expr.s, "#")
 		return name
 	case depth == 0:
 		return "…"
-	case n.op == "plus":
-		return fmt.Sprintf("%s%+#x", in(n.a), int64(n.k))
-	case n.op == "load":
-		return "[" + in(n.a) + "]"
-	case n.op == "low":
-		return in(n.a)
+	case expr.op == "plus":
+		return fmt.Sprintf("%s%+#x", in(expr.a), int64(expr.k))
+	case expr.op == "load":
+		return "[" + in(expr.a) + "]"
+	case expr.op == "low":
+		return in(expr.a)
 	}
 	var args []string
-	for _, x := range []term{n.a, n.b, n.c} {
-		if x != 0 {
-			args = append(args, in(x))
+	for _, operand := range []term{expr.a, expr.b, expr.c} {
+		if operand != 0 {
+			args = append(args, in(operand))
 		}
 	}
-	return n.op + "(" + strings.Join(args, ", ") + ")"
+	return expr.op + "(" + strings.Join(args, ", ") + ")"
 }

@@ -21,8 +21,8 @@ func (b *body) unread(from place, reg machine.Num, s search) bool {
 	const most = 300
 	seen := map[place]bool{}
 	work := []place{from}
-	for n := 0; len(work) > 0; n++ {
-		if n > most {
+	for rounds := 0; len(work) > 0; rounds++ {
+		if rounds > most {
 			return false
 		}
 		at := work[len(work)-1]
@@ -51,8 +51,8 @@ func (b *body) readBy(at place, reg machine.Num, s search) (next []place, read b
 	if s.callees != nil && in.special == ".altinstructions" {
 		return nil, true // what the kernel puts there may read anything
 	}
-	e := in.Effects()
-	if e.Reads.Has(reg) {
+	effects := in.Effects()
+	if effects.Reads.Has(reg) {
 		return nil, true
 	}
 
@@ -77,7 +77,7 @@ func (b *body) readBy(at place, reg machine.Num, s search) (next []place, read b
 			return next, false
 		}
 	}
-	if e.Replaced().Has(reg) {
+	if effects.Replaced().Has(reg) {
 		return nil, false
 	}
 	return append(next, in.next()), false
@@ -120,8 +120,8 @@ func readByOther(name string, reg machine.Num, s search) bool {
 	}
 	arg, isArg := convention.ArgOf(reg)
 	if s.callees != nil && name != "" {
-		n := s.callees(name)
-		return n < 0 || isArg && arg < n
+		callees := s.callees(name)
+		return callees < 0 || isArg && arg < callees
 	}
 	return isArg
 }

@@ -86,64 +86,64 @@ func newNotes() *notes {
 // when the new function does what the old one did, but for the differences that
 // the package allows; else the obstacle.
 func Prove(d *elfdiff.Result, ch elfdiff.Change, opt Options) (*Certificate, error) {
-	w := &walk{p: newPool(), opt: opt, arity: map[string]*Proto{}, spots: map[pairOf]*spot{},
+	whole := &walk{p: newPool(), opt: opt, arity: map[string]*Proto{}, spots: map[pairOf]*spot{},
 		returned: map[term]place{}, used: newNotes()}
-	w.body[0] = load(d.Orig, ch.Orig, func(a elfdiff.AtomID) bool {
-		b := d.PatchedOf(a)
-		return b >= 0 && d.Patched.Atoms[b].Name == d.Orig.Atoms[a].Name
+	whole.body[0] = load(d.Orig, ch.Orig, func(a elfdiff.AtomID) bool {
+		patched := d.PatchedOf(a)
+		return patched >= 0 && d.Patched.Atoms[patched].Name == d.Orig.Atoms[a].Name
 	})
-	w.body[1] = load(d.Patched, ch.Patched, func(b elfdiff.AtomID) bool {
-		a := d.OrigOf(b)
-		return a >= 0 && d.Patched.Atoms[b].Name == d.Orig.Atoms[a].Name
+	whole.body[1] = load(d.Patched, ch.Patched, func(b elfdiff.AtomID) bool {
+		atom := d.OrigOf(b)
+		return atom >= 0 && d.Patched.Atoms[b].Name == d.Orig.Atoms[atom].Name
 	})
-	w.own = w.proto(ch.Name)
-	if err := w.run(); err != nil {
-		w.locate(err)
-		if w.refused != nil && err != error(w.refused) {
-			w.locate(w.refused)
-			err = fmt.Errorf("%w; and with both its ways taken, %s", w.refused, err)
+	whole.own = whole.proto(ch.Name)
+	if err := whole.run(); err != nil {
+		whole.locate(err)
+		if whole.refused != nil && err != error(whole.refused) {
+			whole.locate(whole.refused)
+			err = fmt.Errorf("%w; and with both its ways taken, %s", whole.refused, err)
 		}
 		return nil, err
 	}
-	return w.certificate(ch.Name)
+	return whole.certificate(ch.Name)
 }
 
 // locate adds the place in the source to an obstacle.
 func (w *walk) locate(err error) {
-	if o, ok := err.(*Obstacle); ok {
-		o.Source = w.source(o.side, o.where)
+	if obstacle, ok := err.(*Obstacle); ok {
+		obstacle.Source = w.source(obstacle.side, obstacle.where)
 	}
 }
 
 // source is the place in the source of a place in one of the functions, "" if it is
 // not known.
 func (w *walk) source(side int, at place) string {
-	b := w.body[side]
-	if w.opt.Source == nil || at.piece < 0 || at.piece >= len(b.atoms) {
+	body := w.body[side]
+	if w.opt.Source == nil || at.piece < 0 || at.piece >= len(body.atoms) {
 		return ""
 	}
-	return w.opt.Source(side == 1, b.atoms[at.piece], at.off)
+	return w.opt.Source(side == 1, body.atoms[at.piece], at.off)
 }
 
 // entry is the state at the entry: all registers are the caller's.
 func (w *walk) entry() *state {
-	s := &state{clean: true}
-	s.epoch = w.p.cons(node{op: "var", s: "memory"})
-	for i := range s.m {
-		m := &s.m[i]
-		m.slots = map[int64]slot{}
-		for r := range m.regs {
+	now := &state{clean: true}
+	now.epoch = w.p.cons(node{op: "var", s: "memory"})
+	for nth := range now.m {
+		half := &now.m[nth]
+		half.slots = map[int64]slot{}
+		for r := range half.regs {
 			reg := machine.Num(r)
 			name := "argument " + regName(reg)
 			if convention.Saved.Has(reg) {
 				name = "saved " + regName(reg)
 			}
-			m.regs[r] = w.p.cons(node{op: "var", s: name})
+			half.regs[r] = w.p.cons(node{op: "var", s: name})
 		}
-		m.regs[stackReg] = w.p.cons(node{op: "frame", k: uint64(i)})
-		m.flags = w.p.cons(node{op: "var", s: "flags"})
+		half.regs[stackReg] = w.p.cons(node{op: "frame", k: uint64(nth)})
+		half.flags = w.p.cons(node{op: "var", s: "flags"})
 	}
-	return s
+	return now
 }
 
 // run walks both functions at once until nothing new is learned.
@@ -224,31 +224,31 @@ func (w *walk) arrive(from, to pairOf, s *state, moved [2]bool) {
 
 // from goes on at a spot until both sides return or a test divides the ways.
 func (w *walk) from(sp *spot) error {
-	s := sp.s.clone()
+	now := sp.s.clone()
 	w.cands = slices.Clone(sp.cands)
 	sp.steps, w.trace = nil, &sp.steps
 	defer func() { w.trace = nil }()
-	ws := [2]*walker{{p: w.p, delta: &w.delta, b: w.body[0], side: 0, s: s, at: sp.at.f}, {p: w.p,
-		delta: &w.delta, b: w.body[1], side: 1, s: s, at: sp.at.g}}
+	ws := [2]*walker{{p: w.p, delta: &w.delta, b: w.body[0], side: 0, s: now, at: sp.at.f}, {p: w.p,
+		delta: &w.delta, b: w.body[1], side: 1, s: now, at: sp.at.g}}
 	defer func() { w.steps += ws[0].steps + ws[1].steps }()
-	var e [2]*event
+	var events [2]*event
 	const maxEvents = 3000
 	for range maxEvents {
-		if again, err := w.alone(s, &ws, &e); err != nil {
+		if again, err := w.alone(now, &ws, &events); err != nil {
 			return err
 		} else if again {
 			continue
 		}
-		f, g := e[0], e[1]
+		before, after := events[0], events[1]
 		moved := [2]bool{true, true}
 		switch {
-		case f.kind == evBranch && g.kind == evBranch && f.cond == g.cond:
-			w.remember(f, s)
-		case g.kind == evBranch:
-			why := w.guard(s, ws[0], ws[1], f, g)
+		case before.kind == evBranch && after.kind == evBranch && before.cond == after.cond:
+			w.remember(before, now)
+		case after.kind == evBranch:
+			why := w.guard(now, ws[0], ws[1], before, after)
 			if why == nil {
-				w.note("guard", nil, g)
-				e[1] = nil
+				w.note("guard", nil, after)
+				events[1] = nil
 				continue
 			}
 			// Perhaps its ways come together again: then each must do what the old
@@ -257,13 +257,13 @@ func (w *walk) from(sp *spot) error {
 				w.refused = why
 			}
 			moved[0] = false
-		case f.kind == evBranch:
+		case before.kind == evBranch:
 			moved[1] = false
-			w.remember(f, s)
+			w.remember(before, now)
 		default:
-			over, err := w.match(s, &ws, &e)
+			over, err := w.match(now, &ws, &events)
 			if err == nil {
-				w.note(map[eventKind]string{evReturn: "return", evLoad: "read"}[f.kind], f, g)
+				w.note(map[eventKind]string{evReturn: "return", evLoad: "read"}[before.kind], before, after)
 			}
 			if err != nil || over {
 				return err
@@ -271,46 +271,46 @@ func (w *walk) from(sp *spot) error {
 			ws[0].reads, ws[1].reads = nil, nil
 			continue
 		}
-		w.note("test", pick(moved[0], f, nil), pick(moved[1], g, nil))
-		w.divide(sp, s, &ws, e, moved)
+		w.note("test", pick(moved[0], before, nil), pick(moved[1], after, nil))
+		w.divide(sp, now, &ws, events, moved)
 		return nil
 	}
-	o := refuse(ws[1].at, "a loop without a test")
-	o.side = 1
-	return o
+	obstacle := refuse(ws[1].at, "a loop without a test")
+	obstacle.side = 1
+	return obstacle
 }
 
 // alone lets each side get to its next event, and passes what it may pass
 // alone: messages, and tests whose answer is known.
 func (w *walk) alone(s *state, ws *[2]*walker, e *[2]*event) (again bool, err error) {
-	for i, x := range ws {
-		if e[i] == nil {
-			if e[i], err = x.advance(); err != nil {
-				if o, ok := err.(*Obstacle); ok {
-					o.side = i
+	for nth, alone := range ws {
+		if e[nth] == nil {
+			if e[nth], err = alone.advance(); err != nil {
+				if obstacle, ok := err.(*Obstacle); ok {
+					obstacle.side = nth
 				}
 				return false, err
 			}
 		}
-		ev := e[i]
+		ev := e[nth]
 		switch {
 		case ev.kind == evCall && kfuncs.Message(ev.to):
-			w.used.messages[i][ev.at()] = ev.to
-			w.note("message", pick(i == 0, ev, nil), pick(i == 1, ev, nil))
-			w.message(&s.m[i], i, ev, s)
-			x.at, e[i] = ev.next, nil
+			w.used.messages[nth][ev.at()] = ev.to
+			w.note("message", pick(nth == 0, ev, nil), pick(nth == 1, ev, nil))
+			w.message(&s.m[nth], nth, ev, s)
+			alone.at, e[nth] = ev.next, nil
 			if ev.tail {
-				x.at = ev.at().left()
+				alone.at = ev.at().left()
 			}
 			return true, nil
 		case ev.kind == evBranch:
 			facts := s.facts
-			if x.facts != nil {
-				facts = x.facts
+			if alone.facts != nil {
+				facts = alone.facts
 			}
 			if is, known := w.p.decide(facts, ev.cond); known {
-				w.note("decided", pick(i == 0, ev, nil), pick(i == 1, ev, nil))
-				x.at, e[i] = pick(is != ev.not, ev.yes, ev.no), nil
+				w.note("decided", pick(nth == 0, ev, nil), pick(nth == 1, ev, nil))
+				alone.at, e[nth] = pick(is != ev.not, ev.yes, ev.no), nil
 				return true, nil
 			}
 		}
@@ -372,10 +372,10 @@ func (w *walk) noLonelyLoop() error {
 		visit = func(at pairOf) error {
 			switch state[at] {
 			case 1:
-				o := refuse(pick(side == 0, at.f, at.g), "a loop that only the %s code has", pick(side == 0,
+				obstacle := refuse(pick(side == 0, at.f, at.g), "a loop that only the %s code has", pick(side == 0,
 					"old", "new"))
-				o.side = side
-				return o
+				obstacle.side = side
+				return obstacle
 			case 2:
 				return nil
 			}
@@ -408,20 +408,20 @@ func (w *walk) returns(v term, at place) {
 			return
 		}
 		seen[t] = true
-		n := w.p.nodes[t]
-		if _, ok := w.returned[t]; !ok && n.op == "const" {
+		expr := w.p.nodes[t]
+		if _, ok := w.returned[t]; !ok && expr.op == "const" {
 			w.returned[t] = at
 		}
 		if from, ok := w.p.from[t]; ok {
 			walk(from[0])
 			walk(from[1])
 		}
-		switch n.op {
+		switch expr.op {
 		case "low":
-			walk(n.a)
+			walk(expr.a)
 		case "ite":
-			walk(n.b)
-			walk(n.c)
+			walk(expr.b)
+			walk(expr.c)
 		}
 	}
 	walk(v)

@@ -17,52 +17,52 @@ type place struct {
 
 // access takes apart where an instruction accesses memory.
 func (w *walker) access(s *state, in *machine.Inst, m machine.Mem) place {
-	t := &w.t
-	p := place{size: uint8(min(m.Width, 16)), gs: m.Seg == machine.SegGS}
-	if p.size == 0 {
-		p.size = 8
+	vals := &w.t
+	where := place{size: uint8(min(m.Width, 16)), gs: m.Seg == machine.SegGS}
+	if where.size == 0 {
+		where.size = 8
 	}
-	var a vid
-	if c, ok := in.FixedAddr(m); ok {
-		a = t.constant(int64(c))
+	var left vid
+	if addr, ok := in.FixedAddr(m); ok {
+		left = vals.constant(int64(addr))
 	} else {
 		if m.Base != machine.NoReg {
-			a = s.regs[m.Base]
+			left = s.regs[m.Base]
 		}
 		if m.Index != machine.NoReg {
-			x := s.regs[m.Index]
+			index := s.regs[m.Index]
 			switch m.Scale {
 			case 2:
-				x = t.bin(binShl, x, t.constant(1), in.Addr, w.age)
+				index = vals.bin(binShl, index, vals.constant(1), in.Addr, w.age)
 			case 4:
-				x = t.bin(binShl, x, t.constant(2), in.Addr, w.age)
+				index = vals.bin(binShl, index, vals.constant(2), in.Addr, w.age)
 			case 8:
-				x = t.bin(binShl, x, t.constant(3), in.Addr, w.age)
+				index = vals.bin(binShl, index, vals.constant(3), in.Addr, w.age)
 			}
-			a = t.bin(binAdd, a, x, in.Addr, w.age)
+			left = vals.bin(binAdd, left, index, in.Addr, w.age)
 		}
-		a = t.addImm(a, m.Disp)
+		left = vals.addImm(left, m.Disp)
 	}
-	p.addr = a
-	p.base, p.off = t.split(a)
-	p.stack = w.isStack(p.base)
-	switch n := t.n(p.base); n.op {
+	where.addr = left
+	where.base, where.off = vals.split(left)
+	where.stack = w.isStack(where.base)
+	switch expr := vals.n(where.base); expr.op {
 	case opBin, opOpaque, opStale:
-		p.fuzzy = !p.stack
+		where.fuzzy = !where.stack
 	}
-	return p
+	return where
 }
 
 // isStack reports whether a base is the stack pointer at entry, or that
 // aligned.
 func (w *walker) isStack(v vid) bool {
 	for {
-		n := w.t.n(v)
+		expr := w.t.n(v)
 		switch {
 		case v == w.sp:
 			return true
-		case n.op == opAdd, n.op == opBin && bin(n.k) == binAnd:
-			v = n.a
+		case expr.op == opAdd, expr.op == opBin && bin(expr.k) == binAnd:
+			v = expr.a
 		default:
 			return false
 		}
@@ -70,23 +70,23 @@ func (w *walker) isStack(v vid) bool {
 }
 
 func (w *walker) loadAt(s *state, p place, site uint64) vid {
-	t := &w.t
+	vals := &w.t
 	if p.gs {
 		if p.base == 0 && w.stableGS[uint64(p.off)] {
-			return t.load(p.addr, p.size, true, 0, -1, site, w.age)
+			return vals.load(p.addr, p.size, true, 0, -1, site, w.age)
 		}
-		return t.load(p.addr, p.size, true, s.ep, s.epAge, site, w.age)
+		return vals.load(p.addr, p.size, true, s.ep, s.epAge, site, w.age)
 	}
-	if v, exact, ok := s.get(p.base, p.off, p.size); ok {
+	if val, exact, ok := s.get(p.base, p.off, p.size); ok {
 		if exact {
-			return v
+			return val
 		}
-		return t.ext(v, p.size, false)
+		return vals.ext(val, p.size, false)
 	}
 	if p.stack {
-		return t.load(p.addr, p.size, false, s.sep, s.sepAge, site, w.age)
+		return vals.load(p.addr, p.size, false, s.sep, s.sepAge, site, w.age)
 	}
-	return t.load(p.addr, p.size, false, s.epochOf(p.base, p.off), s.epAge, site, w.age)
+	return vals.load(p.addr, p.size, false, s.epochOf(p.base, p.off), s.epAge, site, w.age)
 }
 
 func (w *walker) storeAt(s *state, p place, v vid, site uint64) {
@@ -117,18 +117,19 @@ func (w *walker) storeAt(s *state, p place, v vid, site uint64) {
 	// Another object's field at the same place may be this one.
 	lo, hi := p.off, p.off+int64(p.size)
 	for i := 0; i < len(s.mem); i++ {
-		c := &s.mem[i]
-		if w.strict && c.base != p.base && !w.isStack(c.base) && c.off < hi && lo < c.off+int64(c.size) && !(c.base == 0 || p.base == 0) {
+		stored := &s.mem[i]
+		if w.strict && stored.base != p.base && !w.isStack(stored.base) && stored.off < hi &&
+			lo < stored.off+int64(stored.size) && !(stored.base == 0 || p.base == 0) {
 			s.mem = append(s.mem[:i], s.mem[i+1:]...)
 			i--
 		}
 	}
 	s.put(cell{p.base, p.off, p.size, v})
-	for o := lo >> 3; o <= (hi-1)>>3; o++ {
+	for word := lo >> 3; word <= (hi-1)>>3; word++ {
 		if w.strict {
-			w.touch(s, anyBase, o, site)
+			w.touch(s, anyBase, word, site)
 		} else {
-			w.touch(s, p.base, o, site)
+			w.touch(s, p.base, word, site)
 		}
 	}
 }
@@ -154,16 +155,16 @@ func (w *walker) touch(s *state, base vid, o int64, site uint64) {
 
 // isStackAddr reports whether v is an address within the own stack frame.
 func (w *walker) isStackAddr(v vid) bool {
-	b, _ := w.t.split(v)
-	return w.isStack(b)
+	right, _ := w.t.split(v)
+	return w.isStack(right)
 }
 
 func (w *walker) clobberHeap(s *state, site uint64) {
 	s.ep, s.epAge, s.fields = int32(site), w.age, nil
 	keep := s.mem[:0]
-	for _, c := range s.mem {
-		if w.isStack(c.base) {
-			keep = append(keep, c)
+	for _, stored := range s.mem {
+		if w.isStack(stored.base) {
+			keep = append(keep, stored)
 		}
 	}
 	s.mem = keep
@@ -176,10 +177,10 @@ func (w *walker) clobberStack(s *state, site uint64) {
 	}
 	s.sep, s.sepAge = int32(site), w.age
 	keep := s.mem[:0]
-	for _, c := range s.mem {
+	for _, stored := range s.mem {
 		// What lies above the return address are this function's arguments.
-		if !w.isStack(c.base) || c.off+int64(c.size) <= s.esc || c.off >= 8 && c.base == w.sp {
-			keep = append(keep, c)
+		if !w.isStack(stored.base) || stored.off+int64(stored.size) <= s.esc || stored.off >= 8 && stored.base == w.sp {
+			keep = append(keep, stored)
 		}
 	}
 	s.mem = keep
@@ -195,72 +196,72 @@ func (w *walker) clobberFrom(s *state, off int64, site uint64) {
 
 // clobberMemory forgets what an instruction writes to memory.
 func (w *walker) clobberMemory(s *state, in *machine.Inst, e *machine.Effects) {
-	t := &w.t
+	vals := &w.t
 	if e.AnyMemory {
 		w.clobberStack(s, in.Addr)
 		if w.strict {
 			w.clobberHeap(s, in.Addr)
 		}
 	}
-	for i, a := range e.Memory() {
-		if !a.Write {
+	for nth, access := range e.Memory() {
+		if !access.Write {
 			continue
 		}
-		p := w.access(s, in, a.Mem)
-		if p.stack && (a.Mem.Width == 0 || a.Mem.Width > 16) {
-			w.clobberFrom(s, p.off, in.Addr)
+		where := w.access(s, in, access.Mem)
+		if where.stack && (access.Mem.Width == 0 || access.Mem.Width > 16) {
+			w.clobberFrom(s, where.off, in.Addr)
 			continue
 		}
-		w.storeAt(s, p, t.opaque(in.Addr, int32(100+i), w.age), in.Addr)
+		w.storeAt(s, where, vals.opaque(in.Addr, int32(100+nth), w.age), in.Addr)
 	}
 }
 
 func (w *walker) setReg(s *state, r machine.Reg, v vid, site uint64) {
-	switch n := r.Num; {
+	switch reg := r.Num; {
 	case r.Class != machine.General:
 	case r.Size == 8:
-		s.regs[n] = v
+		s.regs[reg] = v
 	case r.Size == 4:
-		s.regs[n] = w.t.ext(v, 4, false)
+		s.regs[reg] = w.t.ext(v, 4, false)
 	case r.High:
-		s.regs[n] = w.t.opaque(site, int32(n), w.age)
+		s.regs[reg] = w.t.opaque(site, int32(reg), w.age)
 	default:
 		// The rest of the register stays, but compilers clear it before or
 		// extend it afterwards when more than the low bytes matter.
-		s.regs[n] = w.t.ext(v, r.Size, false)
+		s.regs[reg] = w.t.ext(v, r.Size, false)
 	}
 }
 
 // arg reads an operand.
 func (w *walker) arg(s *state, in *machine.Inst, i int) (v vid, size uint8) {
-	t := &w.t
-	switch a := &in.Args[i]; a.Kind {
+	vals := &w.t
+	switch operand := &in.Args[i]; operand.Kind {
 	case machine.KindReg:
-		r := a.Reg
+		reg := operand.Reg
 		switch {
-		case r.Class != machine.General:
-			return t.opaque(in.Addr, 40, w.age), 8
-		case r.High:
-			return t.ext(t.bin(binShr, s.regs[r.Num], t.constant(8), in.Addr, w.age), 1, false), 1
-		case r.Size < 8:
-			return t.ext(s.regs[r.Num], r.Size, false), r.Size
+		case reg.Class != machine.General:
+			return vals.opaque(in.Addr, 40, w.age), 8
+		case reg.High:
+			return vals.ext(vals.bin(binShr, s.regs[reg.Num], vals.constant(8), in.Addr, w.age), 1, false), 1
+		case reg.Size < 8:
+			return vals.ext(s.regs[reg.Num], reg.Size, false), reg.Size
 		}
-		return s.regs[r.Num], r.Size
+		return s.regs[reg.Num], reg.Size
 	case machine.KindImm:
-		return t.constant(a.Imm), in.Size
+		return vals.constant(operand.Imm), in.Size
 	case machine.KindMem:
-		p := w.access(s, in, a.Mem)
-		return w.loadAt(s, p, in.Addr), p.size
+		where := w.access(s, in, operand.Mem)
+		return w.loadAt(s, where, in.Addr), where.size
 	}
-	return t.opaque(in.Addr, 41, w.age), 8
+	return vals.opaque(in.Addr, 41, w.age), 8
 }
 
 // write stores to an operand.
 func (w *walker) write(s *state, in *machine.Inst, i int, v vid) {
-	switch a := &in.Args[i]; a.Kind {
+	switch operand := &in.Args[i]; operand.Kind {
 	case machine.KindReg:
-		w.setReg(s, a.Reg, v, in.Addr)
+		w.setReg(s, operand.Reg, v, in.Addr)
 	case machine.KindMem:
-		w.storeAt(s, w.access(s, in, a.Mem), v, in.Addr)
+		w.storeAt(s, w.access(s, in, operand.Mem), v, in.Addr)
 	}
 }

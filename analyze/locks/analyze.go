@@ -40,8 +40,8 @@ type Result struct {
 // Effect returns what a function does. It is neutral for functions that do
 // not appear.
 func (r *Result) Effect(id model.FuncID) *Effect {
-	if e := r.effects[id]; e != nil {
-		return e
+	if effect := r.effects[id]; effect != nil {
+		return effect
 	}
 	return &Effect{Func: id, Outcomes: []Outcome{{RetArg: -1}}}
 }
@@ -49,14 +49,14 @@ func (r *Result) Effect(id model.FuncID) *Effect {
 // All returns the effects of functions that are not neutral or not fully
 // known, by address.
 func (r *Result) All() []*Effect {
-	var l []*Effect
-	for _, e := range r.effects {
-		if !e.Neutral() || e.Unknown != 0 {
-			l = append(l, e)
+	var list []*Effect
+	for _, effect := range r.effects {
+		if !effect.Neutral() || effect.Unknown != 0 {
+			list = append(list, effect)
 		}
 	}
-	slices.SortFunc(l, func(a, b *Effect) int { return int(a.Func) - int(b.Func) })
-	return l
+	slices.SortFunc(list, func(a, b *Effect) int { return int(a.Func) - int(b.Func) })
+	return list
 }
 
 type analysis struct {
@@ -78,8 +78,8 @@ func (a *analysis) prim(id model.FuncID) (*prim, bool) {
 	if id == model.NoFunc {
 		return nil, false
 	}
-	p := a.prims[id]
-	return p, p != nil
+	primitive := a.prims[id]
+	return primitive, primitive != nil
 }
 
 func (a *analysis) effect(id model.FuncID) *Effect { return a.effects[id] }
@@ -87,42 +87,43 @@ func (a *analysis) effect(id model.FuncID) *Effect { return a.effects[id] }
 // Analyze finds the effects of all functions of a model. The result depends
 // on the model and the base result alone.
 func Analyze(m *model.Model, o Options) *Result {
-	a := newAnalysis(m, o)
-	sccs, need := a.plan()
-	r := &Result{Model: m, sockOwned: a.sockOwned, effects: map[model.FuncID]*Effect{}}
-	a.schedule(sccs, need, o.Workers)
-	for id, e := range a.effects {
-		if e != nil {
-			r.effects[model.FuncID(id)] = e
-			if !e.Primitive {
-				r.Analysed++
+	run := newAnalysis(m, o)
+	sccs, need := run.plan()
+	result := &Result{Model: m, sockOwned: run.sockOwned, effects: map[model.FuncID]*Effect{}}
+	run.schedule(sccs, need, o.Workers)
+	for id, effect := range run.effects {
+		if effect != nil {
+			result.effects[model.FuncID(id)] = effect
+			if !effect.Primitive {
+				result.Analysed++
 			}
 		}
 	}
-	return r
+	return result
 }
 
 // newAnalysis knows the primitives, and no effects of other functions yet.
 func newAnalysis(m *model.Model, o Options) *analysis {
-	n := len(m.Funcs)
-	a := &analysis{m: m, effects: make([]*Effect, n), prims: make([]*prim, n), given: make([]bool, n), base: o.Base, types: o.Types, count: o.Count, stableGS: map[uint64]bool{}}
-	if x, ok := m.Prog.Lookup("current_task"); ok {
-		a.currentTask = x
-	} else if x, ok := m.Prog.Lookup("pcpu_hot"); ok {
-		a.currentTask = x
+	count := len(m.Funcs)
+	run := &analysis{m: m, effects: make([]*Effect, count), prims: make([]*prim, count), given: make([]bool, count),
+		base: o.Base, types: o.Types, count: o.Count, stableGS: map[uint64]bool{}}
+	if addr, ok := m.Prog.Lookup("current_task"); ok {
+		run.currentTask = addr
+	} else if addr, ok := m.Prog.Lookup("pcpu_hot"); ok {
+		run.currentTask = addr
 	}
-	a.thisCPUOff, _ = m.Prog.Lookup("this_cpu_off")
-	a.bases = map[uint64]bool{a.thisCPUOff: true}
-	for _, n := range []string{"page_offset_base", "vmemmap_base", "vmalloc_base"} {
-		if x, ok := m.Prog.Lookup(n); ok {
-			a.bases[x] = true
+	run.thisCPUOff, _ = m.Prog.Lookup("this_cpu_off")
+	run.bases = map[uint64]bool{run.thisCPUOff: true}
+	for _, name := range []string{"page_offset_base", "vmemmap_base", "vmalloc_base"} {
+		if addr, ok := m.Prog.Lookup(name); ok {
+			run.bases[addr] = true
 		}
 	}
-	a.stableGS[a.currentTask] = true
-	a.stableGS[a.thisCPUOff] = true
-	a.definePrims()
-	a.findSockOwned()
-	return a
+	run.stableGS[run.currentTask] = true
+	run.stableGS[run.thisCPUOff] = true
+	run.definePrims()
+	run.findSockOwned()
+	return run
 }
 
 // definePrims finds the primitives among the functions, and takes over the
@@ -133,24 +134,24 @@ func (a *analysis) definePrims() {
 		return
 	}
 	for i := range a.m.Funcs {
-		f := &a.m.Funcs[i]
-		for _, name := range append([]string{f.Name}, f.Aliases...) {
-			if p, ok := prims[name]; ok {
-				a.prims[i], a.given[i] = &p, true
-				a.effects[i] = p.effect(model.FuncID(i), a.m)
+		fn := &a.m.Funcs[i]
+		for _, name := range append([]string{fn.Name}, fn.Aliases...) {
+			if primitive, ok := prims[name]; ok {
+				a.prims[i], a.given[i] = &primitive, true
+				a.effects[i] = primitive.effect(model.FuncID(i), a.m)
 				break
 			}
-			if c, ok := contractOf(name); ok {
+			if promise, ok := contractOf(name); ok {
 				a.given[i] = true
-				a.effects[i] = c.effect(model.FuncID(i), a.types)
+				a.effects[i] = promise.effect(model.FuncID(i), a.types)
 			}
 		}
-		if !a.given[i] && f.Flags&model.FuncExtern != 0 && a.base != nil {
-			for _, id := range a.base.Model.Lookup(f.Name) {
-				if e := a.base.effects[id]; e != nil {
-					c := *e
-					c.Func = model.FuncID(i)
-					a.effects[i] = &c
+		if !a.given[i] && fn.Flags&model.FuncExtern != 0 && a.base != nil {
+			for _, id := range a.base.Model.Lookup(fn.Name) {
+				if effect := a.base.effects[id]; effect != nil {
+					copied := *effect
+					copied.Func = model.FuncID(i)
+					a.effects[i] = &copied
 				}
 				break
 			}
@@ -161,14 +162,14 @@ func (a *analysis) definePrims() {
 // defineCounts makes primitives of the functions to count, and lock primitives
 // neutral.
 func (a *analysis) defineCounts() {
-	for i := range a.m.Funcs {
-		name := a.m.Funcs[i].Name
-		if c, ok := a.count[name]; ok {
-			p := &prim{steps: []step{{Sem, c.Arg, c.Delta}}}
-			a.prims[i], a.given[i] = p, true
-			a.effects[i] = p.effect(model.FuncID(i), a.m)
+	for id := range a.m.Funcs {
+		name := a.m.Funcs[id].Name
+		if counts, ok := a.count[name]; ok {
+			primitive := &prim{steps: []step{{Sem, counts.Arg, counts.Delta}}}
+			a.prims[id], a.given[id] = primitive, true
+			a.effects[id] = primitive.effect(model.FuncID(id), a.m)
 		} else if _, ok := prims[name]; ok {
-			a.given[i] = true
+			a.given[id] = true
 		}
 	}
 }
@@ -183,12 +184,13 @@ func (a *analysis) findSockOwned() {
 		for _, block := range a.m.Code(a.m.Blocks(id)) {
 			for i := range block {
 				in := &block[i]
-				to, v := &in.Args[0], &in.Args[1]
-				if in.Op != machine.Move || to.Kind != machine.KindMem || v.Kind != machine.KindImm || v.Imm != 1 {
+				to, source := &in.Args[0], &in.Args[1]
+				if in.Op != machine.Move || to.Kind != machine.KindMem || source.Kind != machine.KindImm ||
+					source.Imm != 1 {
 					continue
 				}
-				if m := to.Mem; m.Width == 4 && m.Index == machine.NoReg && m.Disp > 8 {
-					a.sockOwned = uint64(m.Disp)
+				if mem := to.Mem; mem.Width == 4 && mem.Index == machine.NoReg && mem.Disp > 8 {
+					a.sockOwned = uint64(mem.Disp)
 					return
 				}
 			}
@@ -202,39 +204,39 @@ func (p *prim) effect(id model.FuncID, m *model.Model) *Effect {
 		return nil
 	}
 	var ch []Change
-	for _, s := range p.steps {
-		l := Lock{Kind: s.kind}
-		if !s.kind.Context() {
-			l.Path = Path{Root: RootArg, Arg: s.arg, Offs: []int64{0}}
+	for _, step := range p.steps {
+		lock := Lock{Kind: step.kind}
+		if !step.kind.Context() {
+			lock.Path = Path{Root: RootArg, Arg: step.arg, Offs: []int64{0}}
 			if p.global != "" {
-				l.Path = Path{Root: RootGlobal, Addr: globalAddr(m.Prog, p.global), Offs: []int64{0}}
+				lock.Path = Path{Root: RootGlobal, Addr: globalAddr(m.Prog, p.global), Offs: []int64{0}}
 			}
 		}
-		ch = append(ch, Change{Lock: l, Delta: s.delta})
+		ch = append(ch, Change{Lock: lock, Delta: step.delta})
 	}
 	if p.restores != 0 {
 		ch = append(ch, Change{Lock: Lock{Kind: IRQ}, Delta: -1})
 	}
 	slices.SortFunc(ch, func(x, y Change) int { return compareLock(x.Lock, y.Lock) })
-	e := &Effect{Func: id, Primitive: true, Outcomes: []Outcome{{Changes: ch, RetArg: -1}}}
+	effect := &Effect{Func: id, Primitive: true, Outcomes: []Outcome{{Changes: ch, RetArg: -1}}}
 	if p.on != always {
 		hit, miss := p.on.sets()
-		e.Outcomes[0].Ret = Ret{B4: hit}
-		e.Outcomes = append(e.Outcomes, Outcome{Ret: Ret{B4: miss}, RetArg: -1})
+		effect.Outcomes[0].Ret = Ret{B4: hit}
+		effect.Outcomes = append(effect.Outcomes, Outcome{Ret: Ret{B4: miss}, RetArg: -1})
 	}
-	finish(e, retType{})
-	return e
+	finish(effect, retType{})
+	return effect
 }
 
 // plan returns the strongly connected components of the call graph, callees
 // first.
 func (a *analysis) plan() (sccs [][]model.FuncID, of []int32) {
-	m := a.m
-	n := len(m.Funcs)
-	of = make([]int32, n)
-	index := make([]int32, n)
-	low := make([]int32, n)
-	on := make([]bool, n)
+	kern := a.m
+	count := len(kern.Funcs)
+	of = make([]int32, count)
+	index := make([]int32, count)
+	low := make([]int32, count)
+	on := make([]bool, count)
 	for i := range index {
 		index[i] = -1
 	}
@@ -244,38 +246,38 @@ func (a *analysis) plan() (sccs [][]model.FuncID, of []int32) {
 		f model.FuncID
 		c int
 	}
-	for root := range n {
+	for root := range count {
 		if index[root] >= 0 {
 			continue
 		}
 		frames := []frame{{model.FuncID(root), 0}}
 		for len(frames) > 0 {
 			fr := &frames[len(frames)-1]
-			f := fr.f
+			fn := fr.f
 			if fr.c == 0 {
-				index[f], low[f] = next, next
+				index[fn], low[fn] = next, next
 				next++
-				stack = append(stack, f)
-				on[f] = true
+				stack = append(stack, fn)
+				on[fn] = true
 			}
-			calls := m.Calls(f)
-			if a.given[f] {
+			calls := kern.Calls(fn)
+			if a.given[fn] {
 				calls = nil
 			}
 			pushed := false
 			for fr.c < len(calls) {
-				t := calls[fr.c].Target
+				target := calls[fr.c].Target
 				fr.c++
-				if t == model.NoFunc {
+				if target == model.NoFunc {
 					continue
 				}
-				if index[t] < 0 {
-					frames = append(frames, frame{t, 0})
+				if index[target] < 0 {
+					frames = append(frames, frame{target, 0})
 					pushed = true
 					break
 				}
-				if on[t] {
-					low[f] = min(low[f], index[t])
+				if on[target] {
+					low[fn] = min(low[fn], index[target])
 				}
 			}
 			if pushed {
@@ -284,15 +286,15 @@ func (a *analysis) plan() (sccs [][]model.FuncID, of []int32) {
 			if fr.c == 0 {
 				fr.c = 1 // no calls; do not enter again
 			}
-			if low[f] == index[f] {
+			if low[fn] == index[fn] {
 				var scc []model.FuncID
 				for {
-					x := stack[len(stack)-1]
+					top := stack[len(stack)-1]
 					stack = stack[:len(stack)-1]
-					on[x] = false
-					of[x] = int32(len(sccs))
-					scc = append(scc, x)
-					if x == f {
+					on[top] = false
+					of[top] = int32(len(sccs))
+					scc = append(scc, top)
+					if top == fn {
 						break
 					}
 				}
@@ -301,8 +303,8 @@ func (a *analysis) plan() (sccs [][]model.FuncID, of []int32) {
 			}
 			frames = frames[:len(frames)-1]
 			if len(frames) > 0 {
-				p := frames[len(frames)-1].f
-				low[p] = min(low[p], low[f])
+				parent := frames[len(frames)-1].f
+				low[parent] = min(low[parent], low[fn])
 			}
 		}
 	}
@@ -315,44 +317,44 @@ func (a *analysis) schedule(sccs [][]model.FuncID, of []int32, workers int) {
 	if workers <= 0 {
 		workers = runtime.GOMAXPROCS(0)
 	}
-	n := len(sccs)
-	waits := make([]atomic.Int32, n)
-	users := make([][]int32, n)
-	for i, scc := range sccs {
+	count := len(sccs)
+	waits := make([]atomic.Int32, count)
+	users := make([][]int32, count)
+	for component, scc := range sccs {
 		deps := map[int32]bool{}
-		for _, f := range scc {
-			if a.given[f] {
+		for _, fn := range scc {
+			if a.given[fn] {
 				continue
 			}
-			for _, c := range a.m.Calls(f) {
-				if c.Target != model.NoFunc {
-					if d := of[c.Target]; d != int32(i) && !deps[d] {
-						deps[d] = true
-						users[d] = append(users[d], int32(i))
+			for _, call := range a.m.Calls(fn) {
+				if call.Target != model.NoFunc {
+					if dep := of[call.Target]; dep != int32(component) && !deps[dep] {
+						deps[dep] = true
+						users[dep] = append(users[dep], int32(component))
 					}
 				}
 			}
 		}
-		waits[i].Store(int32(len(deps)))
+		waits[component].Store(int32(len(deps)))
 	}
-	ready := make(chan int32, n)
+	ready := make(chan int32, count)
 	for i := range sccs {
 		if waits[i].Load() == 0 {
 			ready <- int32(i)
 		}
 	}
 	var left atomic.Int64
-	left.Store(int64(n))
+	left.Store(int64(count))
 	var wg sync.WaitGroup
 	for range workers {
 		wg.Go(func() {
-			w := &walker{a: a, m: a.m, preemptCount: a.m.Prog.PreemptCount(), stableGS: a.stableGS}
-			w.t.bases = a.bases
-			for i := range ready {
-				a.component(w, sccs[i])
-				for _, u := range users[i] {
-					if waits[u].Add(-1) == 0 {
-						ready <- u
+			walk := &walker{a: a, m: a.m, preemptCount: a.m.Prog.PreemptCount(), stableGS: a.stableGS}
+			walk.t.bases = a.bases
+			for component := range ready {
+				a.component(walk, sccs[component])
+				for _, user := range users[component] {
+					if waits[user].Add(-1) == 0 {
+						ready <- user
 					}
 				}
 				if left.Add(-1) == 0 {
@@ -373,8 +375,9 @@ func (a *analysis) interesting(f model.FuncID) bool {
 	if a.m.Func(f).Flags&model.FuncContext != 0 {
 		return true
 	}
-	for _, c := range a.m.Calls(f) {
-		if c.Target != model.NoFunc && (a.effects[c.Target] != nil && (!a.effects[c.Target].Neutral() || a.effects[c.Target].Unknown != 0)) {
+	for _, call := range a.m.Calls(f) {
+		if call.Target != model.NoFunc && (a.effects[call.Target] != nil && (!a.effects[call.Target].Neutral() ||
+			a.effects[call.Target].Unknown != 0)) {
 			return true
 		}
 	}
@@ -388,42 +391,42 @@ const maxRounds = 5
 func (a *analysis) component(w *walker, scc []model.FuncID) {
 	recursive := len(scc) > 1
 	if !recursive {
-		for _, c := range a.m.Calls(scc[0]) {
-			recursive = recursive || c.Target == scc[0]
+		for _, call := range a.m.Calls(scc[0]) {
+			recursive = recursive || call.Target == scc[0]
 		}
 	}
 	todo := scc
 	for round := 0; ; round++ {
 		changed := map[model.FuncID]bool{}
-		for _, f := range todo {
-			if !a.interesting(f) {
+		for _, fn := range todo {
+			if !a.interesting(fn) {
 				continue
 			}
-			e := w.analyse(f)
-			if old := a.effects[f]; old == nil || !sameEffect(old, e) {
+			effect := w.analyse(fn)
+			if old := a.effects[fn]; old == nil || !sameEffect(old, effect) {
 				// The first round of a recursion takes itself as neutral.
-				if old != nil || !e.Neutral() || e.Unknown&^WhyCallee != 0 {
-					changed[f] = true
+				if old != nil || !effect.Neutral() || effect.Unknown&^WhyCallee != 0 {
+					changed[fn] = true
 				}
-				a.effects[f] = e
+				a.effects[fn] = effect
 			}
 		}
 		if len(changed) == 0 || !recursive {
 			return
 		}
 		if round == maxRounds {
-			for f := range changed {
-				if e := a.effects[f]; !e.Neutral() {
-					e.Unknown |= WhyRecursion
+			for fn := range changed {
+				if effect := a.effects[fn]; !effect.Neutral() {
+					effect.Unknown |= WhyRecursion
 				}
 			}
 			return
 		}
 		todo = nil // those who call what has changed
-		for _, f := range scc {
-			for _, c := range a.m.Calls(f) {
-				if c.Target != model.NoFunc && changed[c.Target] {
-					todo = append(todo, f)
+		for _, fn := range scc {
+			for _, call := range a.m.Calls(fn) {
+				if call.Target != model.NoFunc && changed[call.Target] {
+					todo = append(todo, fn)
 					break
 				}
 			}

@@ -9,65 +9,65 @@ var binOps = map[machine.Op]bin{
 
 // arith executes what computes its first operand from both, and the flags.
 func (w *walker) arith(s *state, in *machine.Inst) {
-	t := &w.t
+	vals := &w.t
 	if w.isPreemptCount(in, 0) && (in.Op == machine.Add || in.Op == machine.Sub) {
 		w.addCount(s, in)
 		return
 	}
-	a, n := w.arg(s, in, 0)
-	b, _ := w.arg(s, in, 1)
+	left, size := w.arg(s, in, 0)
+	right, _ := w.arg(s, in, 1)
 	if in.Op == machine.And {
-		if v, ok := w.secondByte(s, in, b); ok {
+		if byteVal, ok := w.secondByte(s, in, right); ok {
 			reg := in.Args[0].Reg.Num
-			s.regs[reg] = t.opaque(in.Addr, int32(reg), w.age)
-			s.flags = flags{kind: flagsLogic, size: 4, a: v}
+			s.regs[reg] = vals.opaque(in.Addr, int32(reg), w.age)
+			s.flags = flags{kind: flagsLogic, size: 4, a: byteVal}
 			return
 		}
 	}
 
 	// The result.
-	c, isConst := t.isConst(b)
-	if isConst && n < 8 && in.Op != machine.And {
-		b = t.constant(signExt(c, n))
+	imm, isConst := vals.isConst(right)
+	if isConst && size < 8 && in.Op != machine.And {
+		right = vals.constant(signExt(imm, size))
 	}
-	var v vid
-	if a != b || in.Op != machine.Sub && in.Op != machine.Xor {
-		v = t.bin(binOps[in.Op], a, b, in.Addr, w.age)
+	var result vid
+	if left != right || in.Op != machine.Sub && in.Op != machine.Xor {
+		result = vals.bin(binOps[in.Op], left, right, in.Addr, w.age)
 	}
-	if n < 8 {
-		v = t.ext(v, n, false)
+	if size < 8 {
+		result = vals.ext(result, size, false)
 	}
 	if in.Lock {
-		v = w.shared(in)
+		result = w.shared(in)
 	}
-	w.write(s, in, 0, v)
+	w.write(s, in, 0, result)
 	if !in.Lock { // then the values that memory had before tell nothing of it
-		w.spread(s, in.Op, a, b, v, n)
+		w.spread(s, in.Op, left, right, result, size)
 	}
 
 	// The flags.
 	switch in.Op {
 	case machine.Sub:
-		s.flags = flags{kind: flagsCmp, size: n, a: a, b: b}
+		s.flags = flags{kind: flagsCmp, size: size, a: left, b: right}
 		if in.Lock {
-			s.flags = flags{kind: flagsValue, size: n, a: v}
+			s.flags = flags{kind: flagsValue, size: size, a: result}
 		}
 	case machine.And, machine.Or, machine.Xor:
-		s.flags = flags{kind: flagsLogic, size: n, a: v}
+		s.flags = flags{kind: flagsLogic, size: size, a: result}
 	default:
-		s.flags = flags{kind: flagsValue, size: n, a: v}
+		s.flags = flags{kind: flagsValue, size: size, a: result}
 	}
 }
 
 // secondByte is the test of bits of a register's second byte, as of a saved flags
 // word, in terms of the register.
 func (w *walker) secondByte(s *state, in *machine.Inst, with vid) (v vid, ok bool) {
-	a := &in.Args[0]
-	c, isConst := w.t.isConst(with)
-	if a.Kind != machine.KindReg || !a.Reg.High || !isConst {
+	operand := &in.Args[0]
+	imm, isConst := w.t.isConst(with)
+	if operand.Kind != machine.KindReg || !operand.Reg.High || !isConst {
 		return 0, false
 	}
-	return w.t.bin(binAnd, s.regs[a.Reg.Num], w.t.constant((c&0xff)<<8), in.Addr, w.age), true
+	return w.t.bin(binAnd, s.regs[operand.Reg.Num], w.t.constant((imm&0xff)<<8), in.Addr, w.age), true
 }
 
 // shared is what a locked instruction leaves in memory: others may have changed it
@@ -82,130 +82,130 @@ func (w *walker) increment(s *state, in *machine.Inst, by int64) {
 		s.flags = flags{}
 		return
 	}
-	a, n := w.arg(s, in, 0)
-	v := w.t.ext(w.t.addImm(a, by), n, false)
+	operand, size := w.arg(s, in, 0)
+	sum := w.t.ext(w.t.addImm(operand, by), size, false)
 	if in.Lock {
-		v = w.shared(in)
+		sum = w.shared(in)
 	}
-	w.write(s, in, 0, v)
-	s.flags = flags{kind: flagsValue, size: n, a: v}
+	w.write(s, in, 0, sum)
+	s.flags = flags{kind: flagsValue, size: size, a: sum}
 }
 
 // invert computes 0-a or, for Not, the complement of its operand.
 func (w *walker) invert(s *state, in *machine.Inst) {
-	t := &w.t
-	a, n := w.arg(s, in, 0)
-	op, x, y := binSub, vid(0), a
+	vals := &w.t
+	operand, size := w.arg(s, in, 0)
+	op, from, what := binSub, vid(0), operand
 	if in.Op == machine.Not {
-		op, x, y = binXor, a, t.constant(-1)
+		op, from, what = binXor, operand, vals.constant(-1)
 	}
-	v := t.ext(t.bin(op, x, y, in.Addr, w.age), n, false)
+	result := vals.ext(vals.bin(op, from, what, in.Addr, w.age), size, false)
 	if in.Lock {
-		v = w.shared(in)
+		result = w.shared(in)
 	}
-	w.write(s, in, 0, v)
+	w.write(s, in, 0, result)
 	switch {
 	case in.Op == machine.Not: // leaves the flags alone
 	case in.Lock:
-		s.flags = flags{kind: flagsValue, size: n, a: v}
+		s.flags = flags{kind: flagsValue, size: size, a: result}
 	default:
-		s.flags = flags{kind: flagsCmp, size: n, a: 0, b: a}
+		s.flags = flags{kind: flagsCmp, size: size, a: 0, b: operand}
 	}
 }
 
 // spread derives what is known of op(a, constant) when only a few values are
 // possible for a.
 func (w *walker) spread(s *state, op machine.Op, a, b, v vid, n uint8) {
-	t := &w.t
-	c, ok := t.isConst(b)
+	vals := &w.t
+	imm, ok := vals.isConst(b)
 	if !ok {
 		return
 	}
-	if _, isC := t.isConst(v); isC {
+	if _, isC := vals.isConst(v); isC {
 		return
 	}
-	in := t.known(s, a, n)
+	in := vals.known(s, a, n)
 	out := Set{}
-	for _, x := range in {
-		if x.Lo != x.Hi {
+	for _, span := range in {
+		if span.Lo != span.Hi {
 			return
 		}
-		var r int64
+		var bound int64
 		switch op {
 		case machine.Add:
-			r = x.Lo + c
+			bound = span.Lo + imm
 		case machine.Sub:
-			r = x.Lo - c
+			bound = span.Lo - imm
 		case machine.And:
-			r = x.Lo & c
+			bound = span.Lo & imm
 		case machine.Or:
-			r = x.Lo | c
+			bound = span.Lo | imm
 		case machine.Xor:
-			r = x.Lo ^ c
+			bound = span.Lo ^ imm
 		default:
 			return
 		}
-		out = out.union(single(signExt(r, n)))
+		out = out.union(single(signExt(bound, n)))
 	}
-	k, ks, kset := t.key(v, n, out)
-	s.setFact(k, ks, kset)
+	key, ks, kset := vals.key(v, n, out)
+	s.setFact(key, ks, kset)
 }
 
 // test computes the flags of the bits that both operands have.
 func (w *walker) test(s *state, in *machine.Inst) {
-	t := &w.t
-	a, n := w.arg(s, in, 0)
-	b, _ := w.arg(s, in, 1)
-	if v, ok := w.secondByte(s, in, b); ok {
-		s.flags = flags{kind: flagsLogic, size: 4, a: v}
+	vals := &w.t
+	left, size := w.arg(s, in, 0)
+	right, _ := w.arg(s, in, 1)
+	if val, ok := w.secondByte(s, in, right); ok {
+		s.flags = flags{kind: flagsLogic, size: 4, a: val}
 		return
 	}
-	v := a
-	if a != b {
-		if c, ok := t.isConst(b); ok && n < 8 {
+	tested := left
+	if left != right {
+		if imm, ok := vals.isConst(right); ok && size < 8 {
 			// The same bits tested in another width are the same value.
-			b = t.constant(zeroExt(c, n))
-			if x := t.n(a); x.op == opExt && x.size >= n {
-				a = x.a
+			right = vals.constant(zeroExt(imm, size))
+			if inner := vals.n(left); inner.op == opExt && inner.size >= size {
+				left = inner.a
 			}
-			if c&(int64(1)<<(8*uint(n)-1)) == 0 {
-				n = 4 // the sign does not matter
+			if imm&(int64(1)<<(8*uint(size)-1)) == 0 {
+				size = 4 // the sign does not matter
 			}
 		}
-		v = t.bin(binAnd, a, b, in.Addr, w.age)
+		tested = vals.bin(binAnd, left, right, in.Addr, w.age)
 	}
-	s.flags = flags{kind: flagsLogic, size: n, a: v}
+	s.flags = flags{kind: flagsLogic, size: size, a: tested}
 }
 
 // bitTest copies a bit into the carry flag.
 func (w *walker) bitTest(s *state, in *machine.Inst) {
-	t := &w.t
-	a, n := w.arg(s, in, 0)
-	b, _ := w.arg(s, in, 1)
+	vals := &w.t
+	word, size := w.arg(s, in, 0)
+	index, _ := w.arg(s, in, 1)
 	s.flags = flags{}
-	if c, ok := t.isConst(b); ok {
-		bit := t.bin(binAnd, a, t.constant(1<<(uint64(c)&63)), in.Addr, w.age)
-		s.flags = flags{kind: flagsCarry, size: n, a: bit}
+	if c, ok := vals.isConst(index); ok {
+		bit := vals.bin(binAnd, word, vals.constant(1<<(uint64(c)&63)), in.Addr, w.age)
+		s.flags = flags{kind: flagsCarry, size: size, a: bit}
 	}
 }
 
 // borrow subtracts with the carry: of a value from itself, that is 0 or -1.
 func (w *walker) borrow(s *state, in *machine.Inst) {
-	t := &w.t
-	a, n := w.arg(s, in, 0)
-	b, _ := w.arg(s, in, 1)
-	v := t.opaque(in.Addr, 2, w.age)
-	if p, ok := w.condition(s, machine.CondB); ok && a == b {
-		switch t.holds(s, p) {
+	vals := &w.t
+	left, size := w.arg(s, in, 0)
+	right, _ := w.arg(s, in, 1)
+	result := vals.opaque(in.Addr, 2, w.age)
+	if cond, ok := w.condition(s, machine.CondB); ok && left == right {
+		switch vals.holds(s, cond) {
 		case 0:
-			v = 0
+			result = 0
 		case 1:
-			v = t.ext(t.constant(-1), n, false)
+			result = vals.ext(vals.constant(-1), size, false)
 		default:
-			s.setFact(v, n, Set{{-1, 0}})
-			v = t.ext(v, n, false)
+			s.setFact(result, size, Set{{-1, 0}})
+			result = vals.ext(result, size, false)
 		}
 	}
-	w.write(s, in, 0, v)
+	w.write(s, in, 0, result)
 	s.flags = flags{}
 }

@@ -21,25 +21,25 @@ func LoadTypes(raw []byte) (*Types, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read BTF: %w", err)
 	}
-	t := &Types{spec: spec, protos: map[string]*btf.FuncProto{}}
+	types := &Types{spec: spec, protos: map[string]*btf.FuncProto{}}
 	for typ, err := range spec.All() {
 		if err != nil {
 			return nil, fmt.Errorf("read BTF: %w", err)
 		}
-		f, ok := typ.(*btf.Func)
+		fn, ok := typ.(*btf.Func)
 		if !ok {
 			continue
 		}
-		p, ok := f.Type.(*btf.FuncProto)
+		proto, ok := fn.Type.(*btf.FuncProto)
 		if !ok {
 			continue
 		}
-		if old, seen := t.protos[f.Name]; seen && (old == nil || !sameProto(old, p)) {
-			p = nil
+		if old, seen := types.protos[fn.Name]; seen && (old == nil || !sameProto(old, proto)) {
+			proto = nil
 		}
-		t.protos[f.Name] = p
+		types.protos[fn.Name] = proto
 	}
-	return t, nil
+	return types, nil
 }
 
 func sameProto(a, b *btf.FuncProto) bool {
@@ -55,30 +55,30 @@ func sameProto(a, b *btf.FuncProto) bool {
 }
 
 func typeKey(t btf.Type) string {
-	s := ""
+	prefix := ""
 	for range 8 {
-		switch x := btf.UnderlyingType(t).(type) {
+		switch under := btf.UnderlyingType(t).(type) {
 		case *btf.Pointer:
-			s += "*"
-			t = x.Target
+			prefix += "*"
+			t = under.Target
 			continue
 		case *btf.Struct:
-			return s + "struct " + x.Name
+			return prefix + "struct " + under.Name
 		case *btf.Union:
-			return s + "union " + x.Name
+			return prefix + "union " + under.Name
 		case *btf.Fwd:
-			return s + "struct " + x.Name
+			return prefix + "struct " + under.Name
 		case *btf.Int:
-			return s + x.Name
+			return prefix + under.Name
 		case *btf.Enum:
-			return s + "enum"
+			return prefix + "enum"
 		case *btf.FuncProto:
-			return s + "()"
+			return prefix + "()"
 		default:
-			return s + fmt.Sprintf("%T", x)
+			return prefix + fmt.Sprintf("%T", under)
 		}
 	}
-	return s
+	return prefix
 }
 
 // result describes what a function returns.
@@ -95,19 +95,19 @@ func (t *Types) returns(name string) retType {
 	if t == nil || strings.Contains(name, ".") {
 		return retType{}
 	}
-	p := t.protos[name]
-	if p == nil {
+	proto := t.protos[name]
+	if proto == nil {
 		return retType{}
 	}
-	switch x := btf.UnderlyingType(p.Return).(type) {
+	switch under := btf.UnderlyingType(proto.Return).(type) {
 	case *btf.Void:
 		return retType{known: true, void: true}
 	case *btf.Pointer:
 		return retType{known: true, size: 8, pointer: true}
 	case *btf.Int:
-		return retType{known: true, size: uint8(min(x.Size, 8))}
+		return retType{known: true, size: uint8(min(under.Size, 8))}
 	case *btf.Enum:
-		return retType{known: true, size: uint8(min(x.Size, 8))}
+		return retType{known: true, size: uint8(min(under.Size, 8))}
 	}
 	return retType{}
 }
@@ -149,18 +149,18 @@ func (t *Types) Field(fn string, p Path) string {
 
 // fieldFrom follows a pointer type along offsets.
 func fieldFrom(typ btf.Type, offs []int64) string {
-	for i, o := range offs {
+	for nth, off := range offs {
 		ptr, ok := btf.UnderlyingType(typ).(*btf.Pointer)
-		if !ok || o < 0 {
+		if !ok || off < 0 {
 			return ""
 		}
-		if i == len(offs)-1 && o == 0 && isLock(typeName(ptr.Target)) {
+		if nth == len(offs)-1 && off == 0 && isLock(typeName(ptr.Target)) {
 			return typeName(ptr.Target)
 		}
-		owner, member, mt, ok := memberAt(ptr.Target, uint32(o))
-		if i == len(offs)-1 {
+		owner, member, mt, ok := memberAt(ptr.Target, uint32(off))
+		if nth == len(offs)-1 {
 			if !ok || member == "" {
-				if o == 0 {
+				if off == 0 {
 					return typeName(ptr.Target)
 				}
 				return ""
@@ -177,20 +177,20 @@ func fieldFrom(typ btf.Type, offs []int64) string {
 
 func typeName(t btf.Type) string {
 	for {
-		switch x := t.(type) {
+		switch typ := t.(type) {
 		case *btf.Struct:
-			return x.Name
+			return typ.Name
 		case *btf.Union:
-			return x.Name
+			return typ.Name
 		case *btf.Const:
-			t = x.Type
+			t = typ.Type
 		case *btf.Volatile:
-			t = x.Type
+			t = typ.Type
 		case *btf.Typedef:
-			if s, ok := btf.UnderlyingType(x).(*btf.Struct); ok && s.Name == "" {
-				return x.Name // rwlock_t
+			if aggregate, ok := btf.UnderlyingType(typ).(*btf.Struct); ok && aggregate.Name == "" {
+				return typ.Name // rwlock_t
 			}
-			t = x.Type
+			t = typ.Type
 		default:
 			return ""
 		}

@@ -8,20 +8,20 @@ import (
 // target finds what a call site calls: the function's effect or primitive
 // when it has one, and the registers it changes.
 func (w *walker) target(s *state, site uint64) (id model.FuncID, name string) {
-	c := w.calls[site]
-	if c == nil {
+	call := w.calls[site]
+	if call == nil {
 		return model.NoFunc, ""
 	}
-	id = c.Target
-	if id == model.NoFunc && c.Via != model.NoFunc {
+	id = call.Target
+	if id == model.NoFunc && call.Via != model.NoFunc {
 		// A retpoline: perhaps the register's value is known.
-		if n := convention.Callee(w.m.Func(c.Via).Name).Via; n != machine.NoReg {
-			if a, ok := w.t.isConst(s.regs[n]); ok {
-				id = w.m.Entry(uint64(a))
+		if reg := convention.Callee(w.m.Func(call.Via).Name).Via; reg != machine.NoReg {
+			if addr, ok := w.t.isConst(s.regs[reg]); ok {
+				id = w.m.Entry(uint64(addr))
 			}
 		}
 	}
-	if id == model.NoFunc || c.Interior {
+	if id == model.NoFunc || call.Interior {
 		return model.NoFunc, ""
 	}
 	return id, w.m.Func(id).Name
@@ -31,8 +31,8 @@ func (w *walker) target(s *state, site uint64) (id model.FuncID, name string) {
 func (w *walker) call(s *state, in *machine.Inst) []*state {
 	id, name := w.target(s, in.Addr)
 	out := w.apply(s, in.Addr, id, name, 0)
-	for _, o := range out {
-		o.flags = flags{}
+	for _, after := range out {
+		after.flags = flags{}
 	}
 	return out
 }
@@ -40,39 +40,39 @@ func (w *walker) call(s *state, in *machine.Inst) []*state {
 // apply has the effect of a function happen to a state. It may change s.
 // Arguments on the stack begin above bytes above the stack pointer.
 func (w *walker) apply(s *state, site uint64, id model.FuncID, name string, above int64) []*state {
-	c := w.enter(s, site, name, above)
-	if p, ok := w.a.prim(id); ok {
-		return w.applyPrim(s, site, p, c.args, c.leave)
+	callee := w.enter(s, site, name, above)
+	if primitive, ok := w.a.prim(id); ok {
+		return w.applyPrim(s, site, primitive, callee.args, callee.leave)
 	}
 
 	// A callee of which nothing is known takes and releases nothing.
-	var e *Effect
+	var effect *Effect
 	if id != model.NoFunc {
-		e = w.a.effect(id)
+		effect = w.a.effect(id)
 	}
-	if e == nil || len(e.Outcomes) == 0 && e.Unknown == 0 {
-		if e != nil && w.m.Func(id).Flags&model.FuncNoReturn != 0 {
+	if effect == nil || len(effect.Outcomes) == 0 && effect.Unknown == 0 {
+		if effect != nil && w.m.Func(id).Flags&model.FuncNoReturn != 0 {
 			return nil
 		}
-		c.leave(s)
+		callee.leave(s)
 		return []*state{s}
 	}
 
 	// One of its outcomes is what happens.
-	if e.Unknown&^WhyCallee != 0 {
+	if effect.Unknown&^WhyCallee != 0 {
 		w.why |= WhyCallee
 	}
-	outcomes := e.Outcomes
-	c.guessed = e.Unknown&WhyAmbiguous != 0
-	if c.guessed && len(outcomes) > maxAmbiguous {
+	outcomes := effect.Outcomes
+	callee.guessed = effect.Unknown&WhyAmbiguous != 0
+	if callee.guessed && len(outcomes) > maxAmbiguous {
 		outcomes = outcomes[:maxAmbiguous]
 	}
-	if e.Assumed {
+	if effect.Assumed {
 		s.assumed = true
 	}
 	var out []*state
 	for i := range outcomes {
-		if after := c.outcome(s, &outcomes[i]); after != nil {
+		if after := callee.outcome(s, &outcomes[i]); after != nil {
 			out = append(out, after)
 		}
 	}
@@ -94,41 +94,41 @@ type calling struct {
 // enter reads the arguments, and notes what the callee may write to from now on. above
 // is where the arguments on the stack begin.
 func (w *walker) enter(s *state, site uint64, name string, above int64) *calling {
-	t := &w.t
-	c := &calling{w: w, site: site, clobber: convention.Scratch}
-	for i := range c.args {
-		if i < len(argReg) {
-			c.args[i] = s.regs[argReg[i]]
+	vals := &w.t
+	entered := &calling{w: w, site: site, clobber: convention.Scratch}
+	for nth := range entered.args {
+		if nth < len(argReg) {
+			entered.args[nth] = s.regs[argReg[nth]]
 			continue
 		}
-		base, off := t.split(s.regs[stackReg])
-		if v, _, ok := s.get(base, off+above+int64(8*(i-len(argReg))), 1); ok {
-			c.args[i] = v
+		base, off := vals.split(s.regs[stackReg])
+		if val, _, ok := s.get(base, off+above+int64(8*(nth-len(argReg))), 1); ok {
+			entered.args[nth] = val
 		} else {
-			c.args[i] = t.opaque(site, int32(200+i), w.age)
+			entered.args[nth] = vals.opaque(site, int32(200+nth), w.age)
 		}
 	}
 	if changed, special := keeps[name]; special {
-		c.clobber, c.kept = changed, true
-		return c
+		entered.clobber, entered.kept = changed, true
+		return entered
 	}
-	for _, v := range c.args {
-		if w.isStackAddr(v) {
-			_, off := t.split(v)
+	for _, val := range entered.args {
+		if w.isStackAddr(val) {
+			_, off := vals.split(val)
 			s.esc = min(s.esc, off)
 		}
 	}
-	return c
+	return entered
 }
 
 // leave makes of a state what is known once the callee has returned, but for locks.
 func (c *calling) leave(s *state) {
-	t := &c.w.t
-	for r := range c.clobber.All {
-		s.regs[r] = t.opaque(c.site, int32(r), c.w.age)
+	vals := &c.w.t
+	for reg := range c.clobber.All {
+		s.regs[reg] = vals.opaque(c.site, int32(reg), c.w.age)
 	}
 	if c.clobber != 0 {
-		s.regs[retReg] = t.ret(c.site, c.w.age)
+		s.regs[retReg] = vals.ret(c.site, c.w.age)
 	}
 	if c.kept {
 		return
@@ -141,12 +141,12 @@ func (c *calling) leave(s *state) {
 
 // outcome gives the state after one outcome of the callee; nil when it cannot be the one.
 func (c *calling) outcome(s *state, o *Outcome) *state {
-	t := &c.w.t
+	vals := &c.w.t
 	s = s.clone()
 	// What does not add up later was not the one.
 	s.guessed = s.guessed || c.guessed
-	for _, k := range o.When {
-		if !t.assume(s, c.args[k.Arg], k.Size, k.In) {
+	for _, cond := range o.When {
+		if !vals.assume(s, c.args[cond.Arg], cond.Size, cond.In) {
 			return nil
 		}
 	}
@@ -156,13 +156,13 @@ func (c *calling) outcome(s *state, o *Outcome) *state {
 		return nil
 	}
 
-	for k, l := range o.Dropped {
-		name := c.w.instantiate(s, l.Path, c.args, ret, c.site, 50+k)
+	for k, drop := range o.Dropped {
+		name := c.w.instantiate(s, drop.Path, c.args, ret, c.site, 50+k)
 		// One that the caller cannot name is taken to be its own.
-		if name < 0 || !t.precise(name) || c.guessed || c.w.holds(s, l.Kind, name) {
+		if name < 0 || !vals.precise(name) || c.guessed || c.w.holds(s, drop.Kind, name) {
 			continue
 		}
-		s.drop(held{kind: l.Kind, name: name, n: droppedByCallee})
+		s.drop(held{kind: drop.Kind, name: name, n: droppedByCallee})
 	}
 	// Releases first, so that a lock passed on is matched.
 	for _, acquires := range []bool{false, true} {
@@ -178,21 +178,21 @@ func (c *calling) outcome(s *state, o *Outcome) *state {
 // returned puts what the callee returns in its place. ok is false when it cannot return
 // that.
 func (c *calling) returned(s *state, o *Outcome) (ret vid, ok bool) {
-	t := &c.w.t
-	ret = t.ret(c.site, c.w.age)
+	vals := &c.w.t
+	ret = vals.ret(c.site, c.w.age)
 	if o.RetArg >= 0 {
 		ret = c.args[o.RetArg]
 	}
-	if v, ok := o.Ret.B8.Single(); ok {
-		ret = t.constant(v)
+	if single, ok := o.Ret.B8.Single(); ok {
+		ret = vals.constant(single)
 	}
 	s.regs[retReg] = ret
 	ok = true
-	for _, f := range []struct {
+	for _, part := range []struct {
 		size uint8
 		set  Set
 	}{{8, o.Ret.B8}, {4, o.Ret.B4}, {1, o.Ret.B1}} {
-		if f.set != nil && !t.assume(s, ret, f.size, f.set) {
+		if part.set != nil && !vals.assume(s, ret, part.size, part.set) {
 			ok = false
 		}
 	}
@@ -201,7 +201,7 @@ func (c *calling) returned(s *state, o *Outcome) (ret vid, ok bool) {
 
 // change takes or releases what the callee does, under the caller's name.
 func (c *calling) change(s *state, ch *Change, ret vid, k int) {
-	t := &c.w.t
+	vals := &c.w.t
 	name := vid(0)
 	if ch.Path.Root != RootNone {
 		name = c.w.instantiate(s, ch.Path, c.args, ret, c.site, k)
@@ -210,29 +210,29 @@ func (c *calling) change(s *state, ch *Change, ret vid, k int) {
 		return // a lock in the callee's own frame
 	}
 	if ch.Delta > 0 && ch.Path.Root == RootArg && len(ch.Path.Offs) == 1 {
-		c.w.notNull(s, t.addImm(c.args[ch.Path.Arg], ch.Path.Offs[0]))
+		c.w.notNull(s, vals.addImm(c.args[ch.Path.Arg], ch.Path.Offs[0]))
 	}
 	for range ch.Delta {
-		t.change(s, ch.Kind, name, 1)
+		vals.change(s, ch.Kind, name, 1)
 	}
 	for range -ch.Delta {
-		t.change(s, ch.Kind, name, -1)
+		vals.change(s, ch.Kind, name, -1)
 	}
 }
 
 // holds reports whether a lock that a callee releases for a while was taken by
 // this function: under this name, or under one that may mean the same.
 func (w *walker) holds(s *state, k Kind, name vid) bool {
-	t := &w.t
-	off, fixed := t.fieldOffset(name)
+	vals := &w.t
+	off, fixed := vals.fieldOffset(name)
 	for i := range s.locks {
-		h := &s.locks[i]
-		if h.kind != k || h.n <= 0 {
+		hold := &s.locks[i]
+		if hold.kind != k || hold.n <= 0 {
 			continue
 		}
-		o, f := t.fieldOffset(h.name)
-		if h.name == name || !t.precise(name) || !t.precise(h.name) || f && fixed && o == off {
-			if h.name != name {
+		fieldOff, f := vals.fieldOffset(hold.name)
+		if hold.name == name || !vals.precise(name) || !vals.precise(hold.name) || f && fixed && fieldOff == off {
+			if hold.name != name {
 				s.assumed = true
 			}
 			return true
@@ -242,13 +242,13 @@ func (w *walker) holds(s *state, k Kind, name vid) bool {
 }
 
 func (w *walker) applyPrim(s *state, site uint64, p *prim, args args, after func(*state)) []*state {
-	t := &w.t
+	vals := &w.t
 	irq := s.irq()
 	do := func(s *state) {
 		for _, st := range p.steps {
 			name := args[max(st.arg, 0)]
 			if p.global != "" {
-				name = t.constant(int64(globalAddr(w.m.Prog, p.global)))
+				name = vals.constant(int64(globalAddr(w.m.Prog, p.global)))
 			}
 			if w.isStackAddr(name) && !st.kind.Context() {
 				continue // a lock on the own stack
@@ -256,7 +256,7 @@ func (w *walker) applyPrim(s *state, site uint64, p *prim, args args, after func
 			if !st.kind.Context() {
 				w.notNull(s, name)
 			}
-			t.change(s, st.kind, name, st.delta)
+			vals.change(s, st.kind, name, st.delta)
 		}
 	}
 	if p.on == always {
@@ -266,7 +266,7 @@ func (w *walker) applyPrim(s *state, site uint64, p *prim, args args, after func
 		}
 		after(s)
 		if p.saves {
-			s.regs[retReg] = t.flags(site, irq, w.age)
+			s.regs[retReg] = vals.flags(site, irq, w.age)
 		}
 		return []*state{s}
 	}
@@ -275,18 +275,18 @@ func (w *walker) applyPrim(s *state, site uint64, p *prim, args args, after func
 	after(miss)
 	do(hit)
 	hitSet, missSet := p.on.sets()
-	r := t.ret(site, w.age)
+	result := vals.ret(site, w.age)
 	var out []*state
-	if t.assume(hit, r, 4, hitSet) {
+	if vals.assume(hit, result, 4, hitSet) {
 		out = append(out, hit)
 	}
-	if t.assume(miss, r, 4, missSet) {
+	if vals.assume(miss, result, 4, missSet) {
 		out = append(out, miss)
 	}
-	for _, o := range out {
+	for _, after := range out {
 		// Some callers test the low byte only.
-		if v, ok := t.known(o, r, 4).Single(); ok {
-			o.setFact(r, 1, single(v))
+		if v, ok := vals.known(after, result, 4).Single(); ok {
+			after.setFact(result, 1, single(v))
 		}
 	}
 	return out
@@ -295,61 +295,61 @@ func (w *walker) applyPrim(s *state, site uint64, p *prim, args args, after func
 // instantiate gives the caller's name for a lock that a callee's path means;
 // -1 for one that the caller cannot mean.
 func (w *walker) instantiate(s *state, p Path, args args, ret vid, site uint64, k int) vid {
-	t := &w.t
-	var v vid
+	vals := &w.t
+	var val vid
 	switch p.Root {
 	case RootGlobal:
-		v = t.constant(int64(p.Addr))
+		val = vals.constant(int64(p.Addr))
 	case RootArg:
-		v = args[p.Arg]
+		val = args[p.Arg]
 	case RootRet:
-		v = ret
+		val = ret
 	case RootCurrent:
-		v = t.load(t.constant(int64(w.a.currentTask)), 8, true, 0, -1, site, w.age)
+		val = vals.load(vals.constant(int64(w.a.currentTask)), 8, true, 0, -1, site, w.age)
 	case RootPercpu:
-		off := t.load(t.constant(int64(w.a.thisCPUOff)), 8, true, 0, -1, site, w.age)
-		v = t.addImm(off, int64(p.Addr))
+		off := vals.load(vals.constant(int64(w.a.thisCPUOff)), 8, true, 0, -1, site, w.age)
+		val = vals.addImm(off, int64(p.Addr))
 	default:
-		v = t.opaque(site, 100+int32(k), w.age)
+		val = vals.opaque(site, 100+int32(k), w.age)
 	}
-	for i, o := range p.Offs {
+	for i, fieldOff := range p.Offs {
 		if i > 0 {
-			b, off := t.split(v)
-			if x, exact, ok := s.get(b, off, 8); ok && exact {
-				v = x
+			base, off := vals.split(val)
+			if stored, exact, ok := s.get(base, off, 8); ok && exact {
+				val = stored
 			} else {
-				v = t.load(v, 8, false, 0, -1, site, w.age)
+				val = vals.load(val, 8, false, 0, -1, site, w.age)
 			}
 		}
-		v = t.addImm(v, o)
+		val = vals.addImm(val, fieldOff)
 	}
-	if w.isStackAddr(v) {
+	if w.isStackAddr(val) {
 		return -1
 	}
-	if c, ok := t.isConst(v); ok && uint64(c) < 1<<32 {
+	if imm, ok := vals.isConst(val); ok && uint64(imm) < 1<<32 {
 		return -1 // a field of NULL: not on this way
 	}
-	return t.stripped(v)
+	return vals.stripped(val)
 }
 
 // tail leaves the function by a jump to another one.
 func (w *walker) tail(s *state, site uint64) {
 	id, name := model.NoFunc, ""
-	if c := w.calls[site]; c != nil && !c.Interior {
-		id = c.Target
+	if call := w.calls[site]; call != nil && !call.Interior {
+		id = call.Target
 		if id != model.NoFunc {
 			name = w.m.Func(id).Name
 		}
 	}
-	for _, o := range w.apply(s.clone(), site, id, name, 8) {
-		w.exit(o)
+	for _, after := range w.apply(s.clone(), site, id, name, 8) {
+		w.exit(after)
 	}
 }
 
 func (w *walker) indirectTail(s *state, site uint64) {
 	id, name := w.target(s, site)
-	for _, o := range w.apply(s, site, id, name, 8) {
-		w.exit(o)
+	for _, after := range w.apply(s, site, id, name, 8) {
+		w.exit(after)
 	}
 }
 
@@ -357,33 +357,33 @@ func (w *walker) indirectTail(s *state, site uint64) {
 // lock's address is a field of, or is reached through, is NULL or an error
 // code.
 func (w *walker) notNull(s *state, name vid) {
-	t := &w.t
+	vals := &w.t
 	some := Set{{-4095, 0}}.complement(8) // neither NULL nor an error code
 	for range maxPath {
-		base, off := t.split(name)
+		base, off := vals.split(name)
 		if base == 0 || w.isStack(base) {
 			return
 		}
 		mark := func(v vid) {
-			if b, o := t.split(v); b == base && off-o >= 0 && off-o < 1<<16 {
-				t.assume(s, v, 8, some)
+			if root, rootOff := vals.split(v); root == base && off-rootOff >= 0 && off-rootOff < 1<<16 {
+				vals.assume(s, v, 8, some)
 			}
 		}
-		for _, v := range s.regs {
-			mark(v)
+		for _, val := range s.regs {
+			mark(val)
 		}
-		for _, c := range s.mem {
-			if c.size == 8 {
-				mark(c.val)
+		for _, stored := range s.mem {
+			if stored.size == 8 {
+				mark(stored.val)
 			}
 		}
 		if off >= 0 && off < 1<<16 {
-			t.assume(s, base, 8, some)
+			vals.assume(s, base, 8, some)
 		}
-		n := t.n(base)
-		if n.op != opLoad || n.k == 1 {
+		expr := vals.n(base)
+		if expr.op != opLoad || expr.k == 1 {
 			return
 		}
-		name = n.a // what the pointer was read from exists, too
+		name = expr.a // what the pointer was read from exists, too
 	}
 }

@@ -8,22 +8,22 @@ const interruptFlag = int64(machine.IF)
 
 // isPreemptCount reports whether the operand is this CPU's preempt count.
 func (w *walker) isPreemptCount(in *machine.Inst, i int) bool {
-	a := &in.Args[i]
-	if a.Kind != machine.KindMem || a.Mem.Seg != machine.SegGS {
+	operand := &in.Args[i]
+	if operand.Kind != machine.KindMem || operand.Mem.Seg != machine.SegGS {
 		return false
 	}
-	c, ok := in.FixedAddr(a.Mem)
-	return ok && c == w.preemptCount && c != 0
+	addr, ok := in.FixedAddr(operand.Mem)
+	return ok && addr == w.preemptCount && addr != 0
 }
 
 // addCount notes what an addition to the preempt count, or a subtraction, changes.
 func (w *walker) addCount(s *state, in *machine.Inst) {
 	if by := &in.Args[1]; by.Kind == machine.KindImm {
-		d := int64(int32(by.Imm))
+		delta := int64(int32(by.Imm))
 		if in.Op == machine.Sub {
-			d = -d
+			delta = -delta
 		}
-		w.countChange(s, d)
+		w.countChange(s, delta)
 	}
 	s.flags = flags{}
 }
@@ -44,24 +44,24 @@ func (w *walker) countChange(s *state, d int64) {
 		}
 		return
 	}
-	if b := d / 0x200 * 0x200; d-b == 1 || d-b == -1 { // SOFTIRQ_LOCK_OFFSET
-		w.t.change(s, BH, 0, int8(b/0x200))
-		w.t.change(s, Preempt, 0, int8(d-b))
+	if halves := d / 0x200 * 0x200; d-halves == 1 || d-halves == -1 { // SOFTIRQ_LOCK_OFFSET
+		w.t.change(s, BH, 0, int8(halves/0x200))
+		w.t.change(s, Preempt, 0, int8(d-halves))
 	}
 }
 
 // restore puts the interrupt flag back to a saved value.
 func (w *walker) restore(s *state, v vid) {
-	t := &w.t
-	if n := t.n(v); n.op == opFlags {
-		s.setIRQ(int8(n.k - 8))
+	vals := &w.t
+	if expr := vals.n(v); expr.op == opFlags {
+		s.setIRQ(int8(expr.k - 8))
 		return
 	}
-	switch n := s.irq(); {
-	case n > 0:
+	switch depth := s.irq(); {
+	case depth > 0:
 		s.setIRQ(0)
 		s.assumed = true
-	case t.precise(t.stripped(v)) && n == 0:
+	case vals.precise(vals.stripped(v)) && depth == 0:
 		s.setIRQ(-1) // the caller's saved flag
 	}
 }
@@ -70,22 +70,22 @@ func (w *walker) restore(s *state, v vid) {
 // net/core/sock.c, marks a socket as owned or free: sk_lock.owned, which
 // follows sk_lock.slock, is written while that is held.
 func (w *walker) sockOwner(s *state, p place, v vid) {
-	t := &w.t
-	c, ok := t.isConst(v)
-	if !ok || c != 0 && c != 1 {
+	vals := &w.t
+	imm, ok := vals.isConst(v)
+	if !ok || imm != 0 && imm != 1 {
 		return
 	}
-	slock := t.stripped(t.addImm(p.addr, -4))
-	if _, off := t.split(slock); off != int64(w.a.sockOwned)-4 {
+	slock := vals.stripped(vals.addImm(p.addr, -4))
+	if _, off := vals.split(slock); off != int64(w.a.sockOwned)-4 {
 		return
 	}
-	for _, h := range s.locks {
-		if h.kind == Spin && h.name == slock && h.n > 0 {
-			d := int8(1)
-			if c == 0 {
-				d = -1
+	for _, hold := range s.locks {
+		if hold.kind == Spin && hold.name == slock && hold.n > 0 {
+			delta := int8(1)
+			if imm == 0 {
+				delta = -1
 			}
-			t.change(s, Sock, t.addImm(slock, 4-int64(w.a.sockOwned)), d)
+			vals.change(s, Sock, vals.addImm(slock, 4-int64(w.a.sockOwned)), delta)
 			return
 		}
 	}

@@ -22,35 +22,36 @@ type contract struct {
 
 // contractOf finds a function's contract in package kfuncs.
 func contractOf(name string) (c contract, ok bool) {
-	l, ok := kfuncs.Locks(name)
-	if !ok || len(l.Ops) != 1 || l.Ops[0].Members == nil {
+	locking, ok := kfuncs.Locks(name)
+	if !ok || len(locking.Ops) != 1 || locking.Ops[0].Members == nil {
 		return contract{}, false
 	}
-	op := l.Ops[0]
-	return contract{results[l.When], kindOf(op.Kind), op.Delta, op.Members}, true
+	op := locking.Ops[0]
+	return contract{results[locking.When], kindOf(op.Kind), op.Delta, op.Members}, true
 }
 
 // effect is a contract's effect; fields that the types do not have leave the
 // lock unidentified.
 func (c *contract) effect(id model.FuncID, types *Types) *Effect {
-	l := Lock{c.kind, Path{Root: RootArg}}
-	for _, f := range c.path {
-		name, member, _ := strings.Cut(f, ".")
+	lock := Lock{c.kind, Path{Root: RootArg}}
+	for _, field := range c.path {
+		name, member, _ := strings.Cut(field, ".")
 		off, ok := types.offset(name, member)
 		if !ok {
-			l.Path = Path{Root: RootUnknown, Offs: []int64{0}}
+			lock.Path = Path{Root: RootUnknown, Offs: []int64{0}}
 			break
 		}
-		l.Path.Offs = append(l.Path.Offs, off)
+		lock.Path.Offs = append(lock.Path.Offs, off)
 	}
-	e := &Effect{Func: id, Primitive: true, Outcomes: []Outcome{{Changes: []Change{{Lock: l, Delta: c.delta}}, RetArg: -1}}}
+	effect := &Effect{Func: id, Primitive: true, Outcomes: []Outcome{{Changes: []Change{{Lock: lock, Delta: c.delta}},
+		RetArg: -1}}}
 	if c.on != always {
 		hit, miss := c.on.sets()
-		e.Outcomes[0].Ret = Ret{B4: hit}
-		e.Outcomes = append(e.Outcomes, Outcome{Ret: Ret{B4: miss}, RetArg: -1})
+		effect.Outcomes[0].Ret = Ret{B4: hit}
+		effect.Outcomes = append(effect.Outcomes, Outcome{Ret: Ret{B4: miss}, RetArg: -1})
 	}
-	finish(e, retType{})
-	return e
+	finish(effect, retType{})
+	return effect
 }
 
 // offset is where a structure's member lies, in bytes.
@@ -62,9 +63,9 @@ func (t *Types) offset(name, member string) (int64, bool) {
 	if err != nil {
 		return 0, false
 	}
-	for _, x := range types {
-		if s, ok := x.(*btf.Struct); ok {
-			for _, m := range s.Members {
+	for _, typ := range types {
+		if aggregate, ok := typ.(*btf.Struct); ok {
+			for _, m := range aggregate.Members {
 				if m.Name == member {
 					return int64(m.Offset.Bytes()), true
 				}

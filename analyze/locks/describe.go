@@ -10,46 +10,46 @@ import (
 // Describe prints an effect over several lines, for people who look into the
 // analysis.
 func Describe(m *model.Model, e *Effect) string {
-	var b strings.Builder
-	f := m.Func(e.Func)
-	fmt.Fprintf(&b, "%s %#x", f.Name, f.Addr)
+	var text strings.Builder
+	fn := m.Func(e.Func)
+	fmt.Fprintf(&text, "%s %#x", fn.Name, fn.Addr)
 	if e.Unknown != 0 {
-		fmt.Fprintf(&b, " unknown (%v)", e.Unknown)
+		fmt.Fprintf(&text, " unknown (%v)", e.Unknown)
 	}
 	if e.Assumed {
-		b.WriteString(" assumed")
+		text.WriteString(" assumed")
 	}
 	for i := range e.Outcomes {
-		o := &e.Outcomes[i]
-		b.WriteString("\n    returns")
-		n := 0
-		for _, x := range []struct {
+		outcome := &e.Outcomes[i]
+		text.WriteString("\n    returns")
+		conditions := 0
+		for _, part := range []struct {
 			size int
 			set  Set
-		}{{1, o.Ret.B1}, {4, o.Ret.B4}, {8, o.Ret.B8}} {
-			if x.set != nil {
-				fmt.Fprintf(&b, " %v/%d", x.set, x.size)
-				n++
+		}{{1, outcome.Ret.B1}, {4, outcome.Ret.B4}, {8, outcome.Ret.B8}} {
+			if part.set != nil {
+				fmt.Fprintf(&text, " %v/%d", part.set, part.size)
+				conditions++
 			}
 		}
-		if n == 0 {
-			b.WriteString(" any")
+		if conditions == 0 {
+			text.WriteString(" any")
 		}
-		for _, c := range o.When {
-			fmt.Fprintf(&b, ", arg%d/%d %v", c.Arg, c.Size, c.In)
+		for _, cond := range outcome.When {
+			fmt.Fprintf(&text, ", arg%d/%d %v", cond.Arg, cond.Size, cond.In)
 		}
-		b.WriteString(":")
-		for _, c := range o.Changes {
-			fmt.Fprintf(&b, " %+d %s", c.Delta, lockName(m, c.Lock))
-			if c.Unsure {
-				b.WriteByte('?')
+		text.WriteString(":")
+		for _, change := range outcome.Changes {
+			fmt.Fprintf(&text, " %+d %s", change.Delta, lockName(m, change.Lock))
+			if change.Unsure {
+				text.WriteByte('?')
 			}
 		}
-		for _, l := range o.Dropped {
-			fmt.Fprintf(&b, " drops %s", lockName(m, l.Lock))
+		for _, drop := range outcome.Dropped {
+			fmt.Fprintf(&text, " drops %s", lockName(m, drop.Lock))
 		}
 	}
-	return b.String()
+	return text.String()
 }
 
 // lockName is a lock's kind and path, globals by name.
@@ -62,21 +62,21 @@ func lockName(m *model.Model, l Lock) string {
 
 // globalName prints a path that begins at a global by the symbol's name.
 func globalName(m *model.Model, p Path) string {
-	s, off, ok := m.Prog.SymbolAt(p.Addr)
+	sym, off, ok := m.Prog.SymbolAt(p.Addr)
 	if !ok {
 		return p.String()
 	}
-	b := s.Name
+	text := sym.Name
 	if off != 0 {
-		b += fmt.Sprintf("+%#x", off)
+		text += fmt.Sprintf("+%#x", off)
 	}
-	for i, o := range p.Offs {
+	for i, off := range p.Offs {
 		if i > 0 {
-			b = "*(" + b + ")"
+			text = "*(" + text + ")"
 		}
-		if o != 0 {
-			b += fmt.Sprintf("%+#x", o)
+		if off != 0 {
+			text += fmt.Sprintf("%+#x", off)
 		}
 	}
-	return b
+	return text
 }

@@ -7,59 +7,67 @@ import (
 
 // exit records the state in which the function returns.
 func (w *walker) exit(s *state) {
-	t := &w.t
-	o := Outcome{RetArg: -1}
-	for _, h := range s.locks {
-		l := Lock{Kind: h.kind}
-		if !h.kind.Context() {
-			l.Path = w.path(s, h.name)
-			if l.Path.Root == RootNone {
+	vals := &w.t
+	outcome := Outcome{RetArg: -1}
+	for _, hold := range s.locks {
+		lock := Lock{Kind: hold.kind}
+		if !hold.kind.Context() {
+			lock.Path = w.path(s, hold.name)
+			if lock.Path.Root == RootNone {
 				continue // in the own stack frame
 			}
 		}
-		o.Changes = append(o.Changes, Change{Lock: l, Delta: h.n})
+		outcome.Changes = append(outcome.Changes, Change{Lock: lock, Delta: hold.n})
 	}
-	for _, h := range s.dropped {
+	for _, hold := range s.dropped {
 		// To release for good needs it to be held as well.
-		gone := slices.ContainsFunc(s.locks, func(x held) bool { return x.kind == h.kind && x.name == h.name && x.n < 0 })
-		if p := w.path(s, h.name); p.Root != RootNone && !gone {
-			o.Dropped = append(o.Dropped, Drop{Lock{h.kind, p}, h.n == droppedByCallee, !p.Known() && !t.rooted(h.name)})
+		gone := slices.ContainsFunc(s.locks, func(x held) bool {
+			return x.kind == hold.kind && x.name == hold.name &&
+				x.n < 0
+		})
+		if path := w.path(s, hold.name); path.Root != RootNone && !gone {
+			outcome.Dropped = append(outcome.Dropped, Drop{Lock{hold.kind, path}, hold.n == droppedByCallee,
+				!path.Known() && !vals.rooted(hold.name)})
 		}
 	}
-	o.Dropped = sortDrops(o.Dropped)
-	slices.SortFunc(o.Changes, func(a, b Change) int { return cmp.Or(compareLock(a.Lock, b.Lock), cmp.Compare(a.Delta, b.Delta)) })
-	r := s.regs[retReg]
+	outcome.Dropped = sortDrops(outcome.Dropped)
+	slices.SortFunc(outcome.Changes, func(a, b Change) int {
+		return cmp.Or(compareLock(a.Lock, b.Lock),
+			cmp.Compare(a.Delta, b.Delta))
+	})
+	result := s.regs[retReg]
 	for i := range maxArgs {
-		if r == t.param(i) {
-			o.RetArg = int8(i)
+		if result == vals.param(i) {
+			outcome.RetArg = int8(i)
 		}
 	}
-	o.Ret = Ret{B1: trim(t.known(s, r, 1), 1), B4: trim(t.known(s, r, 4), 4), B8: trim(t.known(s, r, 8), 8)}
+	outcome.Ret = Ret{B1: trim(vals.known(s, result, 1), 1), B4: trim(vals.known(s, result, 4), 4),
+		B8: trim(vals.known(s, result, 8), 8)}
 	for i := range maxArgs {
 		for _, size := range phiSizes {
-			if f, ok := s.fact(t.param(i), size); ok {
-				o.When = append(o.When, Cond{Arg: int8(i), Size: size, In: f})
+			if known, ok := s.fact(vals.param(i), size); ok {
+				outcome.When = append(outcome.When, Cond{Arg: int8(i), Size: size, In: known})
 			}
 		}
 	}
-	o.guessed = s.guessed
-	o.inside = w.memory(s)
+	outcome.guessed = s.guessed
+	outcome.inside = w.memory(s)
 	w.guess = w.guess || s.assumed
 	same, last := 0, -1
-	for i := range w.exits {
-		if sameChanges(w.exits[i].Changes, o.Changes) {
-			if sameRet(w.exits[i].Ret, o.Ret) {
-				w.exits[i] = merge(w.exits[i], o)
+	for nth := range w.exits {
+		if sameChanges(w.exits[nth].Changes, outcome.Changes) {
+			if sameRet(w.exits[nth].Ret, outcome.Ret) {
+				w.exits[nth] = merge(w.exits[nth], outcome)
 				return
 			}
-			same, last = same+1, i
+			same, last = same+1, nth
 		}
 	}
 	if same >= maxVariants {
-		w.exits[last] = merge(w.exits[last], o)
+		w.exits[last] = merge(w.exits[last], outcome)
 		return
 	}
-	w.exits = append(w.exits, o)
+	w.exits = append(w.exits, outcome)
 }
 
 // maxVariants is how many ways of returning with the same changes are kept
@@ -76,11 +84,12 @@ func mergeVariants(l []Outcome) []Outcome {
 			if !sameChanges(l[i].Changes, l[j].Changes) {
 				continue
 			}
-			m := merge(l[i], l[j])
+			merged := merge(l[i], l[j])
 			if !slices.ContainsFunc(l, func(o Outcome) bool {
-				return !sameChanges(o.Changes, m.Changes) && told(&l[i], &o) && told(&l[j], &o) && !told(&m, &o)
+				return !sameChanges(o.Changes, merged.Changes) && told(&l[i], &o) && told(&l[j], &o) &&
+					!told(&merged, &o)
 			}) {
-				l[i] = m
+				l[i] = merged
 				l = slices.Delete(l, j, j+1)
 				j = i
 			}
@@ -96,25 +105,25 @@ func told(a, b *Outcome) bool { return apart(a, b) || inside(a, b) }
 // the outcome of, went one way, and that leave locks unbalanced, when there
 // is a balanced way as well.
 func (w *walker) settle() []Outcome {
-	l := mergeVariants(w.exits)
+	list := mergeVariants(w.exits)
 	var balanced []Outcome
-	for _, o := range l {
-		if len(o.Changes) == 0 {
-			balanced = append(balanced, o)
+	for _, outcome := range list {
+		if len(outcome.Changes) == 0 {
+			balanced = append(balanced, outcome)
 		}
 	}
-	l = slices.DeleteFunc(l, func(o Outcome) bool {
+	list = slices.DeleteFunc(list, func(o Outcome) bool {
 		if o.guessed && len(o.Changes) > 0 && slices.ContainsFunc(balanced, func(b Outcome) bool { return !told(&o, &b) }) {
 			w.why |= WhyCallee
 			return true
 		}
 		return false
 	})
-	if len(l) > maxOutcomes {
+	if len(list) > maxOutcomes {
 		w.why |= WhyStates
-		l = l[:maxOutcomes]
+		list = list[:maxOutcomes]
 	}
-	return l
+	return list
 }
 
 // trim makes the full set nil.
@@ -131,37 +140,37 @@ func sameChanges(a, b []Change) bool {
 
 // merge joins two outcomes with the same changes.
 func merge(a, b Outcome) Outcome {
-	u := func(x, y Set, size uint8) Set {
+	either := func(x, y Set, size uint8) Set {
 		if x == nil || y == nil {
 			return nil
 		}
 		return trim(x.union(y), size)
 	}
-	o := Outcome{Changes: a.Changes, RetArg: a.RetArg, guessed: a.guessed && b.guessed}
-	o.Dropped = sortDrops(append(slices.Clone(a.Dropped), b.Dropped...))
+	outcome := Outcome{Changes: a.Changes, RetArg: a.RetArg, guessed: a.guessed && b.guessed}
+	outcome.Dropped = sortDrops(append(slices.Clone(a.Dropped), b.Dropped...))
 	if a.RetArg != b.RetArg {
-		o.RetArg = -1
+		outcome.RetArg = -1
 	}
-	o.Ret = Ret{u(a.Ret.B1, b.Ret.B1, 1), u(a.Ret.B4, b.Ret.B4, 4), u(a.Ret.B8, b.Ret.B8, 8)}
-	for _, x := range a.inside {
-		for _, y := range b.inside {
-			if x.v == y.v && x.size == y.size {
-				if set := x.set.union(y.set); !isFull(set, x.size) {
-					o.inside = append(o.inside, memory{x.v, x.size, set})
+	outcome.Ret = Ret{either(a.Ret.B1, b.Ret.B1, 1), either(a.Ret.B4, b.Ret.B4, 4), either(a.Ret.B8, b.Ret.B8, 8)}
+	for _, ours := range a.inside {
+		for _, theirs := range b.inside {
+			if ours.v == theirs.v && ours.size == theirs.size {
+				if set := ours.set.union(theirs.set); !isFull(set, ours.size) {
+					outcome.inside = append(outcome.inside, memory{ours.v, ours.size, set})
 				}
 			}
 		}
 	}
-	for _, x := range a.When {
-		for _, y := range b.When {
-			if x.Arg == y.Arg && x.Size == y.Size {
-				if in := u(x.In, y.In, x.Size); in != nil {
-					o.When = append(o.When, Cond{x.Arg, x.Size, in})
+	for _, ours := range a.When {
+		for _, theirs := range b.When {
+			if ours.Arg == theirs.Arg && ours.Size == theirs.Size {
+				if in := either(ours.In, theirs.In, ours.Size); in != nil {
+					outcome.When = append(outcome.When, Cond{ours.Arg, ours.Size, in})
 				}
 			}
 		}
 	}
-	return o
+	return outcome
 }
 
 // memory is what is known on one way of returning of a value in memory: of
@@ -176,47 +185,47 @@ type memory struct {
 const maxMemory = 24
 
 func (w *walker) memory(s *state) []memory {
-	t := &w.t
-	var l []memory
-	for _, f := range s.facts {
-		if len(l) < maxMemory && t.atEntry(f.v) {
-			l = append(l, memory(f))
+	vals := &w.t
+	var list []memory
+	for _, fact := range s.facts {
+		if len(list) < maxMemory && vals.atEntry(fact.v) {
+			list = append(list, memory(fact))
 		}
 	}
-	for _, c := range s.mem {
-		if w.isStack(c.base) || !t.atEntry(c.base) || len(l) >= 2*maxMemory {
+	for _, stored := range s.mem {
+		if w.isStack(stored.base) || !vals.atEntry(stored.base) || len(list) >= 2*maxMemory {
 			continue
 		}
-		size := min(c.size, 8)
-		if k := t.known(s, c.val, size); !isFull(k, size) {
-			l = append(l, memory{t.stored(c), size, k})
+		size := min(stored.size, 8)
+		if known := vals.known(s, stored.val, size); !isFull(known, size) {
+			list = append(list, memory{vals.stored(stored), size, known})
 		}
 	}
-	return l
+	return list
 }
 
 // atEntry reports whether a value is made of memory as it was at entry,
 // arguments and constants, with at least one of the first two.
 func (t *values) atEntry(v vid) bool {
 	for {
-		switch n := t.n(v); n.op {
+		switch expr := t.n(v); expr.op {
 		case opEntry:
 			return true
 		case opLoad:
-			if n.ep > 1 || n.ep < 0 {
+			if expr.ep > 1 || expr.ep < 0 {
 				return false
 			}
-			if _, ok := t.isConst(n.a); ok {
+			if _, ok := t.isConst(expr.a); ok {
 				return true
 			}
-			v = n.a
+			v = expr.a
 		case opAdd, opExt:
-			v = n.a
+			v = expr.a
 		case opBin:
-			if _, ok := t.isConst(n.b); !ok && !t.atEntry(n.b) {
+			if _, ok := t.isConst(expr.b); !ok && !t.atEntry(expr.b) {
 				return false
 			}
-			v = n.a
+			v = expr.a
 		default:
 			return false
 		}
@@ -225,9 +234,9 @@ func (t *values) atEntry(v vid) bool {
 
 // inside reports whether memory tells two outcomes apart.
 func inside(a, b *Outcome) bool {
-	for _, x := range a.inside {
-		for _, y := range b.inside {
-			if x.v == y.v && x.size == y.size && x.set.intersect(y.set).Empty() {
+	for _, ours := range a.inside {
+		for _, theirs := range b.inside {
+			if ours.v == theirs.v && ours.size == theirs.size && ours.set.intersect(theirs.set).Empty() {
 				return true
 			}
 		}
@@ -242,9 +251,9 @@ func apart(a, b *Outcome) bool {
 	if dis(a.Ret.B1, b.Ret.B1) || dis(a.Ret.B4, b.Ret.B4) || dis(a.Ret.B8, b.Ret.B8) {
 		return true
 	}
-	for _, x := range a.When {
-		for _, y := range b.When {
-			if x.Arg == y.Arg && x.Size == y.Size && dis(x.In, y.In) {
+	for _, ours := range a.When {
+		for _, theirs := range b.When {
+			if ours.Arg == theirs.Arg && ours.Size == theirs.Size && dis(ours.In, theirs.In) {
 				return true
 			}
 		}
@@ -255,22 +264,22 @@ func apart(a, b *Outcome) bool {
 // finish sorts an effect's outcomes, keeps of the returned values what the
 // type says is returned, and notes what callers cannot tell apart.
 func finish(e *Effect, rt retType) {
-	for i := range e.Outcomes {
-		r := &e.Outcomes[i].Ret
+	for nth := range e.Outcomes {
+		ret := &e.Outcomes[nth].Ret
 		if !rt.known {
 			continue
 		}
 		if rt.void || rt.size > 1 {
-			r.B1 = nil
+			ret.B1 = nil
 		}
 		if rt.void || rt.size < 4 {
-			r.B4 = nil
+			ret.B4 = nil
 		}
 		if rt.void || rt.size < 8 {
-			r.B8 = nil
+			ret.B8 = nil
 		}
 		if rt.void {
-			e.Outcomes[i].RetArg = -1
+			e.Outcomes[nth].RetArg = -1
 		}
 	}
 	slices.SortStableFunc(e.Outcomes, func(a, b Outcome) int {
@@ -282,10 +291,10 @@ func finish(e *Effect, rt retType) {
 		tellApart(e, rt)
 	}
 	for i := range e.Outcomes {
-		o := &e.Outcomes[i]
-		o.Changes = slices.Clone(o.Changes) // others may have the same
-		for k := range o.Changes {
-			o.Changes[k].Unsure = !e.certain(i, o.Changes[k])
+		outcome := &e.Outcomes[i]
+		outcome.Changes = slices.Clone(outcome.Changes) // others may have the same
+		for k := range outcome.Changes {
+			outcome.Changes[k].Unsure = !e.certain(i, outcome.Changes[k])
 		}
 	}
 	for i := range e.Outcomes {
@@ -365,11 +374,11 @@ func (r *Ret) of(size uint8) *Set {
 // passed, or by memory.
 func (e *Effect) certain(i int, c Change) bool {
 	for j := range e.Outcomes {
-		o := &e.Outcomes[j]
-		has := slices.ContainsFunc(o.Changes, func(x Change) bool {
+		outcome := &e.Outcomes[j]
+		has := slices.ContainsFunc(outcome.Changes, func(x Change) bool {
 			return compareLock(x.Lock, c.Lock) == 0 && (x.Delta > 0) == (c.Delta > 0)
 		})
-		if !has && !told(&e.Outcomes[i], o) {
+		if !has && !told(&e.Outcomes[i], outcome) {
 			return false
 		}
 	}
@@ -384,37 +393,37 @@ func (w *walker) path(s *state, name vid) Path {
 	if w.isStackAddr(name) {
 		return Path{}
 	}
-	if p, ok := w.express(s, name, 0); ok {
-		if p.Root == RootGlobal && p.Addr < 1<<32 {
+	if path, ok := w.express(s, name, 0); ok {
+		if path.Root == RootGlobal && path.Addr < 1<<32 {
 			return Path{} // a field of NULL: not a way that is taken
 		}
-		return p
+		return path
 	}
 	_, off := w.t.split(name)
 	return Path{Root: RootUnknown, Offs: []int64{off}}
 }
 
 func (w *walker) express(s *state, v vid, depth int) (Path, bool) {
-	t := &w.t
+	vals := &w.t
 	if depth > 2*maxPath {
 		return Path{}, false
 	}
-	base, off := t.split(v)
-	n := t.n(base)
+	base, off := vals.split(v)
+	expr := vals.n(base)
 	if base == 0 {
 		return Path{Root: RootGlobal, Addr: uint64(off), Offs: []int64{0}}, true
 	}
 	ret := s.regs[retReg]
-	rb, ro := t.split(t.stripped(ret))
-	switch n.op {
+	rb, ro := vals.split(vals.stripped(ret))
+	switch expr.op {
 	case opEntry:
-		if i, ok := paramOf(n.imm); ok {
+		if i, ok := paramOf(expr.imm); ok {
 			return Path{Root: RootArg, Arg: int8(i), Offs: []int64{off}}, true
 		}
 		return Path{}, false
 	case opLoad:
-		if n.k == 1 {
-			if ab, ao := t.split(n.a); ab == 0 {
+		if expr.k == 1 {
+			if ab, ao := vals.split(expr.a); ab == 0 {
 				switch uint64(ao) {
 				case w.a.currentTask:
 					return Path{Root: RootCurrent, Offs: []int64{off}}, true
@@ -425,29 +434,30 @@ func (w *walker) express(s *state, v vid, depth int) (Path, bool) {
 			}
 			return Path{}, false
 		}
-		if n.size != 8 {
+		if expr.size != 8 {
 			break
 		}
-		if p, ok := w.express(s, n.a, depth+1); ok && len(p.Offs) < maxPath {
-			p.Offs = append(slices.Clone(p.Offs), off)
-			return p, true
+		if path, ok := w.express(s, expr.a, depth+1); ok && len(path.Offs) < maxPath {
+			path.Offs = append(slices.Clone(path.Offs), off)
+			return path, true
 		}
 	}
 	if rb == base && base != 0 {
 		return Path{Root: RootRet, Offs: []int64{off - ro}}, true
 	}
 	// Perhaps it was stored where the caller finds it.
-	for _, c := range append(slices.Clone(s.outs), s.mem...) {
-		if c.size != 8 || w.isStack(c.base) || c.base == base {
+	for _, stored := range append(slices.Clone(s.outs), s.mem...) {
+		if stored.size != 8 || w.isStack(stored.base) || stored.base == base {
 			continue
 		}
-		cb, co := t.split(t.stripped(c.val))
+		cb, co := vals.split(vals.stripped(stored.val))
 		if cb != base {
 			continue
 		}
-		if p, ok := w.express(s, t.addImm(t.stripped(c.base), c.off), depth+maxPath); ok && len(p.Offs) < maxPath {
-			p.Offs = append(slices.Clone(p.Offs), off-co)
-			return p, true
+		if path, ok := w.express(s, vals.addImm(vals.stripped(stored.base), stored.off), depth+maxPath); ok &&
+			len(path.Offs) < maxPath {
+			path.Offs = append(slices.Clone(path.Offs), off-co)
+			return path, true
 		}
 	}
 	return Path{}, false
@@ -455,13 +465,13 @@ func (w *walker) express(s *state, v vid, depth int) (Path, bool) {
 
 // unsure counts the changes that nothing tells from another outcome.
 func (e *Effect) unsure() int {
-	n := 0
+	unsure := 0
 	for i := range e.Outcomes {
-		for _, c := range e.Outcomes[i].Changes {
-			if c.Unsure {
-				n++
+		for _, change := range e.Outcomes[i].Changes {
+			if change.Unsure {
+				unsure++
 			}
 		}
 	}
-	return n
+	return unsure
 }

@@ -97,8 +97,8 @@ func (f *Flows) Flow(id model.FuncID) *Flow { return f.funcs[id] }
 // Flows executes every function of the model once more and notes what happens
 // while locks are held. It is made for object files; a kernel takes minutes.
 func (r *Result) Flows() *Flows {
-	t := newTracer(r)
-	sccs, _ := t.w.a.plan()
+	tracing := newTracer(r)
+	sccs, _ := tracing.w.a.plan()
 	for _, scc := range sccs {
 		rounds := 1
 		if len(scc) > 1 {
@@ -106,21 +106,21 @@ func (r *Result) Flows() *Flows {
 		}
 		for range rounds {
 			for _, id := range scc {
-				t.flows.funcs[id] = t.trace(id)
+				tracing.flows.funcs[id] = tracing.trace(id)
 			}
 		}
 	}
-	return t.flows
+	return tracing.flows
 }
 
 // FlowsOf does so for some functions only, in the order given; of those they
 // call that were not done before, only the lasting effect is known.
 func (r *Result) FlowsOf(ids ...model.FuncID) *Flows {
-	t := newTracer(r)
+	tracing := newTracer(r)
 	for _, id := range ids {
-		t.flows.funcs[id] = t.trace(id)
+		tracing.flows.funcs[id] = tracing.trace(id)
 	}
-	return t.flows
+	return tracing.flows
 }
 
 // FlowsApart does so for each function by itself, several at a time: of all that
@@ -132,14 +132,14 @@ func (r *Result) FlowsApart(ids ...model.FuncID) *Flows {
 	var wg sync.WaitGroup
 	for range min(runtime.GOMAXPROCS(0), 1+len(ids)/chunk) {
 		wg.Go(func() {
-			t := newTracer(r)
+			tracing := newTracer(r)
 			for {
 				k := int(next.Add(chunk)) - chunk
 				if k >= len(ids) {
 					return
 				}
 				for _, id := range ids[k:min(k+chunk, len(ids))] {
-					all.funcs[id] = t.trace(id)
+					all.funcs[id] = tracing.trace(id)
 				}
 			}
 		})
@@ -161,21 +161,21 @@ func (f *Flows) entry(id model.FuncID, open func(model.FuncID) bool, depth int) 
 	}
 	var all []Lock
 	first := true
-	for c := range f.Result.Model.Callers(id) {
-		from := f.funcs[c.Caller]
-		if from == nil || c.Caller == id {
+	for call := range f.Result.Model.Callers(id) {
+		from := f.funcs[call.Caller]
+		if from == nil || call.Caller == id {
 			continue
 		}
-		outer := f.entry(c.Caller, open, depth+1)
+		outer := f.entry(call.Caller, open, depth+1)
 		for i := range from.Calls {
 			at := &from.Calls[i]
-			if at.Site != c.Site {
+			if at.Site != call.Site {
 				continue
 			}
 			held := slices.Clone(at.As)
-			for _, l := range outer {
-				if l.Path.Root == RootGlobal || l.Path.Root == RootNone {
-					held = append(held, l)
+			for _, lock := range outer {
+				if lock.Path.Root == RootGlobal || lock.Path.Root == RootNone {
+					held = append(held, lock)
 				}
 			}
 			if first {
@@ -223,45 +223,45 @@ type tracer struct {
 }
 
 func newTracer(r *Result) *tracer {
-	a := newAnalysis(r.Model, Options{}) // the result may come from a cache
-	for id, e := range r.effects {
-		a.effects[id] = e
+	run := newAnalysis(r.Model, Options{}) // the result may come from a cache
+	for id, effect := range r.effects {
+		run.effects[id] = effect
 	}
-	w := &walker{a: a, m: a.m, preemptCount: a.m.Prog.PreemptCount(), stableGS: a.stableGS}
-	w.t.bases = a.bases
-	return &tracer{w: w, flows: &Flows{Result: r, funcs: make([]*Flow, len(a.m.Funcs))}}
+	walk := &walker{a: run, m: run.m, preemptCount: run.m.Prog.PreemptCount(), stableGS: run.stableGS}
+	walk.t.bases = run.bases
+	return &tracer{w: walk, flows: &Flows{Result: r, funcs: make([]*Flow, len(run.m.Funcs))}}
 }
 
 func (t *tracer) trace(id model.FuncID) *Flow {
-	w := t.w
-	if w.m.Func(id).Flags&model.FuncExtern != 0 || w.a.given[id] || len(w.m.Blocks(id)) == 0 {
+	walk := t.w
+	if walk.m.Func(id).Flags&model.FuncExtern != 0 || walk.a.given[id] || len(walk.m.Blocks(id)) == 0 {
 		return nil
 	}
 	t.out, t.fn, t.seen = &Flow{}, id, map[string]bool{}
-	w.strict, w.split, w.decoded = true, 1, 0
-	if e := w.a.effects[id]; e != nil && e.Assumed {
-		w.strict = false
+	walk.strict, walk.split, walk.decoded = true, 1, 0
+	if effect := walk.a.effects[id]; effect != nil && effect.Assumed {
+		walk.strict = false
 	}
-	e := w.once(id)
-	t.out.Unknown = e.Unknown & (WhyFlow | WhyStates)
-	for b := range w.blocks {
-		w.age = w.order[b]
-		for _, s := range w.in[b] {
-			t.block(&w.blocks[b], 0, s.clone())
+	effect := walk.once(id)
+	t.out.Unknown = effect.Unknown & (WhyFlow | WhyStates)
+	for block := range walk.blocks {
+		walk.age = walk.order[block]
+		for _, now := range walk.in[block] {
+			t.block(&walk.blocks[block], 0, now.clone())
 		}
 	}
-	o := t.out
-	slices.SortStableFunc(o.Calls, func(a, b CallAt) int { return cmp.Compare(a.Site, b.Site) })
-	slices.SortStableFunc(o.Accesses, func(a, b Access) int { return cmp.Compare(a.Site, b.Site) })
-	slices.SortStableFunc(o.Takes, func(a, b Taken) int { return cmp.Compare(a.Site, b.Site) })
-	slices.SortStableFunc(o.Orders, func(a, b Order) int { return cmp.Compare(a.Site, b.Site) })
-	slices.SortStableFunc(o.Again, func(a, b Again) int { return cmp.Compare(a.Site, b.Site) })
-	return o
+	flow := t.out
+	slices.SortStableFunc(flow.Calls, func(a, b CallAt) int { return cmp.Compare(a.Site, b.Site) })
+	slices.SortStableFunc(flow.Accesses, func(a, b Access) int { return cmp.Compare(a.Site, b.Site) })
+	slices.SortStableFunc(flow.Takes, func(a, b Taken) int { return cmp.Compare(a.Site, b.Site) })
+	slices.SortStableFunc(flow.Orders, func(a, b Order) int { return cmp.Compare(a.Site, b.Site) })
+	slices.SortStableFunc(flow.Again, func(a, b Again) int { return cmp.Compare(a.Site, b.Site) })
+	return flow
 }
 
 // block executes a block from its i-th instruction.
 func (t *tracer) block(bl *block, i int, s *state) {
-	w := t.w
+	walk := t.w
 	for ; i < len(bl.code); i++ {
 		in := &bl.code[i]
 		last := i == len(bl.code)-1
@@ -270,12 +270,12 @@ func (t *tracer) block(bl *block, i int, s *state) {
 			if last && bl.term == model.TermNoReturn {
 				return
 			}
-			out := w.call(s, in)
+			out := walk.call(s, in)
 			if len(out) == 0 {
 				return
 			}
-			for _, o := range out[1:] {
-				t.block(bl, i+1, o)
+			for _, after := range out[1:] {
+				t.block(bl, i+1, after)
 			}
 			s = out[0]
 			continue
@@ -284,7 +284,7 @@ func (t *tracer) block(bl *block, i int, s *state) {
 			break
 		}
 		t.memory(s, in)
-		w.step(s, in)
+		walk.step(s, in)
 	}
 	switch bl.term {
 	case model.TermTail, model.TermCondTail:
@@ -298,11 +298,11 @@ func (t *tracer) block(bl *block, i int, s *state) {
 
 // once reports whether something is new.
 func (t *tracer) once(parts ...string) bool {
-	k := strings.Join(parts, "\x00")
-	if t.seen[k] {
+	key := strings.Join(parts, "\x00")
+	if t.seen[key] {
 		return false
 	}
-	t.seen[k] = true
+	t.seen[key] = true
 	return true
 }
 
@@ -310,37 +310,37 @@ func (t *tracer) once(parts ...string) bool {
 func (t *tracer) path(s *state, name vid) Path {
 	ret := s.regs[retReg]
 	s.regs[retReg] = 0 // what it returns is not yet what it will return
-	p := t.w.path(s, name)
+	path := t.w.path(s, name)
 	s.regs[retReg] = ret
-	return p
+	return path
 }
 
 // held lists what is held.
 func (t *tracer) held(s *state) (l []Lock, key string) {
 	for i := range s.locks {
-		h := &s.locks[i]
-		if h.n <= 0 {
+		hold := &s.locks[i]
+		if hold.n <= 0 {
 			continue
 		}
-		x := Lock{Kind: h.kind}
-		if !h.kind.Context() {
-			if x.Path = t.path(s, h.name); x.Path.Root == RootNone {
+		lock := Lock{Kind: hold.kind}
+		if !hold.kind.Context() {
+			if lock.Path = t.path(s, hold.name); lock.Path.Root == RootNone {
 				continue
 			}
 		}
-		l = append(l, x)
+		l = append(l, lock)
 	}
 	slices.SortFunc(l, compareLock)
 	return l, lockKey(l...)
 }
 
 func lockKey(l ...Lock) string {
-	var b strings.Builder
-	for _, x := range l {
-		b.WriteString(x.String())
-		b.WriteByte(' ')
+	var text strings.Builder
+	for _, lock := range l {
+		text.WriteString(lock.String())
+		text.WriteByte(' ')
 	}
-	return b.String()
+	return text.String()
 }
 
 // memory notes what an instruction reads and writes.
@@ -349,23 +349,24 @@ func (t *tracer) memory(s *state, in *machine.Inst) {
 	if in.Op == machine.Address || in.Hint() || in.IsString() || len(t.out.Accesses) >= maxAccesses {
 		return
 	}
-	for i := range in.Args {
-		a := &in.Args[i]
-		if a.Kind != machine.KindMem || a.Mem.Seg != machine.SegNone {
+	for nth := range in.Args {
+		operand := &in.Args[nth]
+		if operand.Kind != machine.KindMem || operand.Mem.Seg != machine.SegNone {
 			continue
 		}
-		p := t.w.access(s, in, a.Mem)
-		if p.stack {
+		where := t.w.access(s, in, operand.Mem)
+		if where.stack {
 			continue
 		}
-		path := t.path(s, t.w.t.stripped(p.addr))
+		path := t.path(s, t.w.t.stripped(where.addr))
 		if path.Root == RootNone || !path.Known() {
 			continue
 		}
-		write := in.Writes(i)
+		write := in.Writes(nth)
 		held, key := t.held(s)
 		if t.once("access", hex(in.Addr), path.String(), key) {
-			t.out.Accesses = append(t.out.Accesses, Access{Site: in.Addr, Path: path, Size: p.size, Write: write, Held: held})
+			t.out.Accesses = append(t.out.Accesses, Access{Site: in.Addr, Path: path, Size: where.size, Write: write,
+				Held: held})
 		}
 	}
 }
@@ -382,41 +383,42 @@ func hex(a uint64) string {
 
 // call notes a call and the locks that the callee waits for.
 func (t *tracer) call(s *state, site uint64) {
-	w := t.w
-	id, name := w.target(s, site)
+	walk := t.w
+	id, name := walk.target(s, site)
 	held, key := t.held(s)
 	var args args
 	for i := range args {
 		if i < len(argReg) {
 			args[i] = s.regs[argReg[i]]
 		} else {
-			args[i] = w.t.opaque(site, int32(300+i), w.age)
+			args[i] = walk.t.opaque(site, int32(300+i), walk.age)
 		}
 	}
 	if t.once("call", hex(site), key) {
 		t.out.Calls = append(t.out.Calls, CallAt{Site: site, Callee: id, Held: held, As: t.as(s, args)})
 	}
-	for k, x := range t.takenBy(id, name) {
-		c := t.possible(s, args, x.When)
-		if c == nil {
+	for nth, taken := range t.takenBy(id, name) {
+		inside := t.possible(s, args, taken.When)
+		if inside == nil {
 			continue
 		}
-		if n := w.instantiate(c, x.Path, args, w.t.ret(site, w.age), site, 400+k); n >= 0 {
-			t.take(c, site, x, n)
+		if named := walk.instantiate(inside, taken.Path, args, walk.t.ret(site, walk.age), site, 400+nth); named >= 0 {
+			t.take(inside, site, taken, named)
 		}
 	}
 	if id == model.NoFunc || t.flows.funcs[id] == nil {
 		return
 	}
-	for k, o := range t.flows.funcs[id].Orders {
-		c := t.possible(s, args, o.When)
-		if c == nil {
+	for nth, order := range t.flows.funcs[id].Orders {
+		inside := t.possible(s, args, order.When)
+		if inside == nil {
 			continue
 		}
-		a := w.instantiate(c, o.First.Path, args, w.t.ret(site, w.age), site, 500+2*k)
-		b := w.instantiate(c, o.Second.Path, args, w.t.ret(site, w.age), site, 501+2*k)
-		if a >= 0 && b >= 0 {
-			t.order(c, Lock{o.First.Kind, t.path(c, a)}, Lock{o.Second.Kind, t.path(c, b)}, site, via(name, o.Via))
+		first := walk.instantiate(inside, order.First.Path, args, walk.t.ret(site, walk.age), site, 500+2*nth)
+		second := walk.instantiate(inside, order.Second.Path, args, walk.t.ret(site, walk.age), site, 501+2*nth)
+		if first >= 0 && second >= 0 {
+			t.order(inside, Lock{order.First.Kind, t.path(inside, first)},
+				Lock{order.Second.Kind, t.path(inside, second)}, site, via(name, order.Via))
 		}
 	}
 }
@@ -427,22 +429,22 @@ func (t *tracer) possible(s *state, args args, when []Cond) *state {
 	if len(when) == 0 {
 		return s
 	}
-	c := s.clone()
-	for _, k := range when {
-		if !t.w.t.assume(c, args[k.Arg], k.Size, k.In) {
+	assumed := s.clone()
+	for _, cond := range when {
+		if !t.w.t.assume(assumed, args[cond.Arg], cond.Size, cond.In) {
 			return nil
 		}
 	}
-	return c
+	return assumed
 }
 
 // when lists what a state says of the function's own arguments.
 func (t *tracer) when(s *state) (l []Cond, key string) {
 	for i := range argReg {
 		for _, size := range phiSizes {
-			if f, ok := s.fact(t.w.t.param(i), size); ok {
-				l = append(l, Cond{Arg: int8(i), Size: size, In: f})
-				key += string([]byte{byte(i), size}) + f.String() + " "
+			if known, ok := s.fact(t.w.t.param(i), size); ok {
+				l = append(l, Cond{Arg: int8(i), Size: size, In: known})
+				key += string([]byte{byte(i), size}) + known.String() + " "
 			}
 		}
 	}
@@ -454,54 +456,55 @@ func (t *tracer) takenBy(id model.FuncID, name string) []Taken {
 	if id == model.NoFunc {
 		return nil
 	}
-	var l []Taken
-	if p, ok := t.w.a.prim(id); ok {
-		if p.on == onNonzero || p.on == unlessOne {
+	var list []Taken
+	if primitive, ok := t.w.a.prim(id); ok {
+		if primitive.on == onNonzero || primitive.on == unlessOne {
 			return nil
 		}
-		for _, st := range p.steps {
+		for _, st := range primitive.steps {
 			if st.delta <= 0 || st.kind.Context() {
 				continue
 			}
 			lock := Lock{st.kind, Path{Root: RootArg, Arg: st.arg, Offs: []int64{0}}}
-			if p.global != "" {
-				lock.Path = Path{Root: RootGlobal, Addr: globalAddr(t.w.m.Prog, p.global), Offs: []int64{0}}
+			if primitive.global != "" {
+				lock.Path = Path{Root: RootGlobal, Addr: globalAddr(t.w.m.Prog, primitive.global), Offs: []int64{0}}
 			}
-			l = append(l, Taken{Lock: lock, Via: []string{name}})
+			list = append(list, Taken{Lock: lock, Via: []string{name}})
 		}
-		return l
+		return list
 	}
-	if f := t.flows.funcs[id]; f != nil {
-		for _, x := range f.Takes {
-			l = append(l, Taken{Lock: x.Lock, Via: via(name, x.Via), When: x.When, Retaken: x.Retaken})
+	if flow := t.flows.funcs[id]; flow != nil {
+		for _, taken := range flow.Takes {
+			list = append(list, Taken{Lock: taken.Lock, Via: via(name, taken.Via), When: taken.When,
+				Retaken: taken.Retaken})
 		}
-		return l
+		return list
 	}
-	e := t.w.a.effects[id]
-	if e == nil {
+	effect := t.w.a.effects[id]
+	if effect == nil {
 		return nil
 	}
-	for i := range e.Outcomes {
-		for _, c := range e.Outcomes[i].Changes {
-			if c.Delta > 0 && !c.Kind.Context() {
-				l = append(l, Taken{Lock: c.Lock, Via: []string{name}})
+	for i := range effect.Outcomes {
+		for _, change := range effect.Outcomes[i].Changes {
+			if change.Delta > 0 && !change.Kind.Context() {
+				list = append(list, Taken{Lock: change.Lock, Via: []string{name}})
 			}
 		}
 	}
-	return l
+	return list
 }
 
 func via(name string, rest []string) []string {
-	l := append([]string{name}, rest...)
-	if len(l) > maxVia {
-		l = append(l[:maxVia-1:maxVia-1], l[len(l)-1])
+	path := append([]string{name}, rest...)
+	if len(path) > maxVia {
+		path = append(path[:maxVia-1:maxVia-1], path[len(path)-1])
 	}
-	return l
+	return path
 }
 
 // take notes that a lock, called n here, is waited for.
 func (t *tracer) take(s *state, site uint64, x Taken, n vid) {
-	w := t.w
+	walk := t.w
 	lock := Lock{x.Kind, t.path(s, n)}
 	if lock.Path.Root == RootNone {
 		return // in the own frame
@@ -520,17 +523,17 @@ func (t *tracer) take(s *state, site uint64, x Taken, n vid) {
 		}
 	}
 	for i := range s.locks {
-		h := &s.locks[i]
-		if h.n <= 0 || h.kind.Context() || h.kind == SRCU || x.Kind == SRCU {
+		hold := &s.locks[i]
+		if hold.n <= 0 || hold.kind.Context() || hold.kind == SRCU || x.Kind == SRCU {
 			continue
 		}
-		if h.name == n && h.kind.Family() == x.Kind.Family() {
-			if !x.Retaken && w.t.precise(n) && t.once("again", hex(site), lock.String()) {
-				t.out.Again = append(t.out.Again, Again{Taken: x, Read: h.kind.Reads() && x.Kind.Reads()})
+		if hold.name == n && hold.kind.Family() == x.Kind.Family() {
+			if !x.Retaken && walk.t.precise(n) && t.once("again", hex(site), lock.String()) {
+				t.out.Again = append(t.out.Again, Again{Taken: x, Read: hold.kind.Reads() && x.Kind.Reads()})
 			}
 			continue
 		}
-		t.order(s, Lock{h.kind, t.path(s, h.name)}, lock, site, x.Via)
+		t.order(s, Lock{hold.kind, t.path(s, hold.name)}, lock, site, x.Via)
 	}
 }
 
@@ -551,22 +554,22 @@ func (t *tracer) order(s *state, a, b Lock, site uint64, via []string) {
 
 // as names the locks held in the terms of a callee with these arguments.
 func (t *tracer) as(s *state, args args) []Lock {
-	var l []Lock
+	var list []Lock
 	for i := range s.locks {
-		h := &s.locks[i]
-		if h.n <= 0 {
+		hold := &s.locks[i]
+		if hold.n <= 0 {
 			continue
 		}
-		if h.kind.Context() {
-			l = append(l, Lock{Kind: h.kind})
+		if hold.kind.Context() {
+			list = append(list, Lock{Kind: hold.kind})
 			continue
 		}
-		if p, ok := t.relative(h.name, args, 0); ok {
-			l = append(l, Lock{h.kind, p})
+		if path, ok := t.relative(hold.name, args, 0); ok {
+			list = append(list, Lock{hold.kind, path})
 		}
 	}
-	slices.SortFunc(l, compareLock)
-	return l
+	slices.SortFunc(list, compareLock)
+	return list
 }
 
 // relative expresses a name by arguments of a call.
@@ -576,18 +579,18 @@ func (t *tracer) relative(v vid, args args, depth int) (Path, bool) {
 	if base == 0 {
 		return Path{Root: RootGlobal, Addr: uint64(off), Offs: []int64{0}}, true
 	}
-	for i, a := range args[:len(argReg)] {
-		if b, o := vals.split(vals.stripped(a)); b == base {
-			return Path{Root: RootArg, Arg: int8(i), Offs: []int64{off - o}}, true
+	for i, arg := range args[:len(argReg)] {
+		if argBase, argOff := vals.split(vals.stripped(arg)); argBase == base {
+			return Path{Root: RootArg, Arg: int8(i), Offs: []int64{off - argOff}}, true
 		}
 	}
-	n := vals.n(base)
-	if n.op != opLoad || n.k == 1 || n.size != 8 || depth >= maxPath {
+	expr := vals.n(base)
+	if expr.op != opLoad || expr.k == 1 || expr.size != 8 || depth >= maxPath {
 		return Path{}, false
 	}
-	p, ok := t.relative(n.a, args, depth+1)
+	path, ok := t.relative(expr.a, args, depth+1)
 	if ok {
-		p.Offs = append(slices.Clone(p.Offs), off)
+		path.Offs = append(slices.Clone(path.Offs), off)
 	}
-	return p, ok
+	return path, ok
 }

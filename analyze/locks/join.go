@@ -28,20 +28,20 @@ type merged struct{ phi, into, from vid }
 // became less certain.
 func (w *walker) join(b int32, e, s *state) bool {
 	e.joins++
-	j := joining{w: w, block: b, age: w.order[b], into: e, from: s}
-	j.registers()
-	j.memory()
-	j.facts()
-	j.epochs()
-	j.locks()
-	j.outs()
+	joined := joining{w: w, block: b, age: w.order[b], into: e, from: s}
+	joined.registers()
+	joined.memory()
+	joined.facts()
+	joined.epochs()
+	joined.locks()
+	joined.outs()
 
 	e.assumed = e.assumed || s.assumed
 	if e.guessed && !s.guessed {
 		e.guessed = false
-		j.changed = true
+		joined.changed = true
 	}
-	return j.changed
+	return joined.changed
 }
 
 // merge gives what a register or a word of memory holds afterwards. loc numbers it.
@@ -49,47 +49,47 @@ func (j *joining) merge(into, from vid, loc int32) vid {
 	if into == from {
 		return into
 	}
-	p := j.w.t.phi(j.block, loc, j.age)
-	j.phis = append(j.phis, merged{p, into, from})
-	return p
+	joined := j.w.t.phi(j.block, loc, j.age)
+	j.phis = append(j.phis, merged{joined, into, from})
+	return joined
 }
 
 func (j *joining) registers() {
-	e, s := j.into, j.from
-	for i := range e.regs {
-		if v := j.merge(e.regs[i], s.regs[i], int32(i)); v != e.regs[i] {
-			e.regs[i] = v
+	into, from := j.into, j.from
+	for i := range into.regs {
+		if val := j.merge(into.regs[i], from.regs[i], int32(i)); val != into.regs[i] {
+			into.regs[i] = val
 			j.changed = true
 		}
 	}
-	if e.flags != s.flags && e.flags != (flags{}) {
-		e.flags = flags{}
+	if into.flags != from.flags && into.flags != (flags{}) {
+		into.flags = flags{}
 		j.changed = true
 	}
 }
 
 // memory keeps the words that both sides know. Both lists are sorted.
 func (j *joining) memory() {
-	e, s := j.into, j.from
-	kept := e.mem[:0] // only shrinks
+	into, from := j.into, j.from
+	kept := into.mem[:0] // only shrinks
 	at := 0
-	for _, c := range e.mem {
-		for at < len(s.mem) && compareCell(s.mem[at], c) < 0 {
+	for _, stored := range into.mem {
+		for at < len(from.mem) && compareCell(from.mem[at], stored) < 0 {
 			at++
 		}
-		if at == len(s.mem) || compareCell(s.mem[at], c) != 0 {
+		if at == len(from.mem) || compareCell(from.mem[at], stored) != 0 {
 			j.changed = true
 			continue
 		}
-		v := c.val
-		if v != s.mem[at].val {
-			v = j.merge(c.val, s.mem[at].val, j.w.loc(c))
+		val := stored.val
+		if val != from.mem[at].val {
+			val = j.merge(stored.val, from.mem[at].val, j.w.loc(stored))
 		}
-		j.changed = j.changed || v != c.val
-		c.val = v
-		kept = append(kept, c)
+		j.changed = j.changed || val != stored.val
+		stored.val = val
+		kept = append(kept, stored)
 	}
-	e.mem = kept
+	into.mem = kept
 }
 
 // facts keeps what holds on both sides, about values that both have and about phis. After
@@ -98,28 +98,28 @@ func (j *joining) facts() {
 	e, s := j.into, j.from
 	facts := make([]fact, 0, len(e.facts)+len(j.phis))
 	at := 0
-	for _, f := range e.facts {
-		for at < len(s.facts) && compareFact(s.facts[at], f) < 0 {
+	for _, fact := range e.facts {
+		for at < len(s.facts) && compareFact(s.facts[at], fact) < 0 {
 			at++
 		}
-		isPhi := slices.ContainsFunc(j.phis, func(m merged) bool { return m.phi == f.v })
-		if isPhi || at == len(s.facts) || compareFact(s.facts[at], f) != 0 {
+		isPhi := slices.ContainsFunc(j.phis, func(m merged) bool { return m.phi == fact.v })
+		if isPhi || at == len(s.facts) || compareFact(s.facts[at], fact) != 0 {
 			continue // told below, or the other side knows nothing
 		}
-		facts = e.widen(facts, f.v, f, f.set.union(s.facts[at].set), true)
+		facts = e.widen(facts, fact.v, fact, fact.set.union(s.facts[at].set), true)
 	}
-	for _, m := range j.phis {
+	for _, phi := range j.phis {
 		for _, size := range phiSizes {
-			into := j.w.t.known(e, m.into, size)
+			into := j.w.t.known(e, phi.into, size)
 			if isFull(into, size) {
 				continue
 			}
-			from := j.w.t.known(s, m.from, size)
+			from := j.w.t.known(s, phi.from, size)
 			if isFull(from, size) {
 				continue
 			}
 			// Only a phi that was there before can grow from round to round.
-			facts = e.widen(facts, m.phi, fact{m.into, size, into}, into.union(from), m.into == m.phi)
+			facts = e.widen(facts, phi.phi, fact{phi.into, size, into}, into.union(from), phi.into == phi.phi)
 		}
 	}
 	slices.SortFunc(facts, compareFact)
@@ -140,44 +140,44 @@ func (e *state) widen(facts []fact, v vid, was fact, union Set, grows bool) []fa
 
 // epochs merges what is known of when memory was changed by code not seen.
 func (j *joining) epochs() {
-	e, s := j.into, j.from
-	if s.esc < e.esc {
-		e.esc = s.esc
+	into, from := j.into, j.from
+	if from.esc < into.esc {
+		into.esc = from.esc
 		j.changed = true
 	}
 	here := -(j.block + 10)
-	if e.ep != s.ep {
-		if e.ep != here || len(e.fields) > 0 {
-			e.ep, e.fields, e.epAge = here, nil, j.age
+	if into.ep != from.ep {
+		if into.ep != here || len(into.fields) > 0 {
+			into.ep, into.fields, into.epAge = here, nil, j.age
 			j.changed = true
 		}
-	} else if e.joinFields(s.fields, here) {
-		e.epAge = max(e.epAge, j.age)
+	} else if into.joinFields(from.fields, here) {
+		into.epAge = max(into.epAge, j.age)
 		j.changed = true
 	}
-	if e.sep != s.sep && e.sep != here {
-		e.sep, e.sepAge = here, j.age
+	if into.sep != from.sep && into.sep != here {
+		into.sep, into.sepAge = here, j.age
 		j.changed = true
 	}
-	if s.epAge > e.epAge {
-		e.epAge = s.epAge
+	if from.epAge > into.epAge {
+		into.epAge = from.epAge
 		j.changed = true
 	}
-	if s.sepAge > e.sepAge {
-		e.sepAge = s.sepAge
+	if from.sepAge > into.sepAge {
+		into.sepAge = from.sepAge
 		j.changed = true
 	}
 }
 
 // locks merges what was released and taken on the way; the locks held are the same.
 func (j *joining) locks() {
-	e, s := j.into, j.from
-	for _, h := range s.dropped {
-		j.changed = e.drop(h) || j.changed
+	into, from := j.into, j.from
+	for _, hold := range from.dropped {
+		j.changed = into.drop(hold) || j.changed
 	}
-	for _, l := range s.taken {
-		if i, ok := slices.BinarySearchFunc(e.taken, l, compareLike); !ok && len(e.taken) < maxTaken {
-			e.taken = slices.Insert(e.taken, i, l)
+	for _, kin := range from.taken {
+		if i, ok := slices.BinarySearchFunc(into.taken, kin, compareLike); !ok && len(into.taken) < maxTaken {
+			into.taken = slices.Insert(into.taken, i, kin)
 			j.changed = true
 		}
 	}
@@ -186,17 +186,17 @@ func (j *joining) locks() {
 // outs keeps the words that one side alone stores, and those that both store alike. They
 // only name locks: a change needs no other round.
 func (j *joining) outs() {
-	e, s := j.into, j.from
-	if slices.Equal(e.outs, s.outs) {
+	into, from := j.into, j.from
+	if slices.Equal(into.outs, from.outs) {
 		return
 	}
 	same := func(a, b cell) bool { return a.base == b.base && a.off == b.off }
-	e.outs = slices.DeleteFunc(e.outs, func(c cell) bool {
-		return slices.ContainsFunc(s.outs, func(d cell) bool { return same(c, d) && c.val != d.val })
+	into.outs = slices.DeleteFunc(into.outs, func(c cell) bool {
+		return slices.ContainsFunc(from.outs, func(d cell) bool { return same(c, d) && c.val != d.val })
 	})
-	for _, d := range s.outs {
-		if !slices.ContainsFunc(e.outs, func(c cell) bool { return same(c, d) }) {
-			e.out(d)
+	for _, other := range from.outs {
+		if !slices.ContainsFunc(into.outs, func(c cell) bool { return same(c, other) }) {
+			into.out(other)
 		}
 	}
 }
@@ -209,15 +209,15 @@ func (s *state) joinFields(other []fieldEpoch, ep int32) bool {
 		return slices.IndexFunc(l, func(x fieldEpoch) bool { return x.base == f.base && x.off == f.off })
 	}
 	for i := range s.fields {
-		f := &s.fields[i]
-		if j := at(other, *f); f.ep != ep && (j < 0 || other[j].ep != f.ep) {
-			f.ep = ep
+		field := &s.fields[i]
+		if j := at(other, *field); field.ep != ep && (j < 0 || other[j].ep != field.ep) {
+			field.ep = ep
 			changed = true
 		}
 	}
-	for _, f := range other {
-		if at(s.fields, f) < 0 {
-			s.fields = append(s.fields, fieldEpoch{f.base, f.off, ep})
+	for _, field := range other {
+		if at(s.fields, field) < 0 {
+			s.fields = append(s.fields, fieldEpoch{field.base, field.off, ep})
 			changed = true
 		}
 	}

@@ -14,36 +14,36 @@ var (
 // still matter. What is dead is forgotten when states meet, so that it does
 // not keep them apart.
 func (w *walker) liveness() {
-	n := len(w.blocks)
-	w.live = make([]machine.RegSet, n)
-	use, def := make([]machine.RegSet, n), make([]machine.RegSet, n)
-	for i := range w.blocks {
-		b := &w.blocks[i]
-		for k := range b.code {
-			u, d := uses(&b.code[k])
-			use[i] |= u &^ def[i]
-			def[i] |= d
+	count := len(w.blocks)
+	w.live = make([]machine.RegSet, count)
+	use, def := make([]machine.RegSet, count), make([]machine.RegSet, count)
+	for at := range w.blocks {
+		block := &w.blocks[at]
+		for k := range block.code {
+			used, defined := uses(&block.code[k])
+			use[at] |= used &^ def[at]
+			def[at] |= defined
 		}
-		switch b.term {
+		switch block.term {
 		case model.TermReturn:
-			use[i] |= returnSet &^ def[i]
+			use[at] |= returnSet &^ def[at]
 		case model.TermTail, model.TermCondTail, model.TermIndirect, model.TermUnknown:
-			use[i] |= (argSet | returnSet) &^ def[i]
+			use[at] |= (argSet | returnSet) &^ def[at]
 		case model.TermCond:
-			if len(b.edges) == 1 {
-				use[i] |= returnSet &^ def[i]
+			if len(block.edges) == 1 {
+				use[at] |= returnSet &^ def[at]
 			}
 		}
 	}
 	for changed := true; changed; {
 		changed = false
-		for i := n - 1; i >= 0; i-- {
+		for at := count - 1; at >= 0; at-- {
 			var out machine.RegSet
-			for _, e := range w.blocks[i].edges {
-				out |= w.live[e.To]
+			for _, edge := range w.blocks[at].edges {
+				out |= w.live[edge.To]
 			}
-			if in := use[i] | out&^def[i]; in != w.live[i] {
-				w.live[i] = in
+			if in := use[at] | out&^def[at]; in != w.live[at] {
+				w.live[at] = in
 				changed = true
 			}
 		}
@@ -53,9 +53,9 @@ func (w *walker) liveness() {
 // uses returns the registers that an instruction reads, and those whose value
 // it replaces as a whole.
 func uses(in *machine.Inst) (use, def machine.RegSet) {
-	e := in.Effects()
+	effects := in.Effects()
 	if in.Op == machine.Call {
-		return e.Reads | argSet | machine.Regs(stackReg), convention.Scratch
+		return effects.Reads | argSet | machine.Regs(stackReg), convention.Scratch
 	}
-	return e.Reads & machine.X86.Registers(), e.Replaced()
+	return effects.Reads & machine.X86.Registers(), effects.Replaced()
 }

@@ -13,11 +13,11 @@ import (
 	"github.com/klpforge/klpforge/elfobj"
 )
 
-//go:generate gcc -O2 -c -fno-pic -mcmodel=kernel -fno-stack-protector -fcf-protection=none -fno-jump-tables -fno-inline-functions -mno-sse -o testdata/effects.o testdata/effects.c
+//go:generate gcc -O2 -c -fno-pic -mcmodel=kernel -fno-stack-protector -fcf-protection=none -fno-jump-tables -fno-inline-functions -mno-sse -o ../../testdata/effects/effects.o ../../testdata/effects/effects.c
 
 func fixture(t testing.TB) *Result {
 	t.Helper()
-	f, err := elfobj.ReadFile("testdata/effects.o")
+	f, err := elfobj.ReadFile("../../testdata/effects/effects.o")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -69,7 +69,7 @@ func words(s Summary, e *Effect) string {
 var want = regexp.MustCompile(`(?m)^// want (\w+): (.*)$`)
 
 func TestEffects(t *testing.T) {
-	text, err := os.ReadFile("testdata/effects.c")
+	text, err := os.ReadFile("../../testdata/effects/effects.c")
 	if err != nil {
 		t.Fatal(err)
 	}

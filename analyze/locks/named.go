@@ -24,8 +24,8 @@ var named = func() (out []string) {
 
 // globalAddr is the address of a lock that a primitive implies.
 func globalAddr(p *model.Program, name string) uint64 {
-	if a, ok := p.Lookup(name); ok {
-		return a
+	if addr, ok := p.Lookup(name); ok {
+		return addr
 	}
 	for i, n := range named {
 		if n == name {
@@ -37,8 +37,8 @@ func globalAddr(p *model.Program, name string) uint64 {
 
 // Named returns the name of a lock that its program does not mention.
 func Named(addr uint64) (string, bool) {
-	if i := (addr - namedBase) / 16; addr >= namedBase && i < uint64(len(named)) {
-		return named[i], true
+	if index := (addr - namedBase) / 16; addr >= namedBase && index < uint64(len(named)) {
+		return named[index], true
 	}
 	return "", false
 }

@@ -14,39 +14,39 @@ func (r *Result) Pack(w *pack.Writer) {
 	w.Uint(r.sockOwned)
 	w.Uint(uint64(len(r.effects)))
 	for _, id := range slices.Sorted(maps.Keys(r.effects)) {
-		e := r.effects[id]
+		effect := r.effects[id]
 		w.Uint(uint64(id))
-		w.Uint(uint64(e.Unknown))
-		w.Bool(e.Assumed)
-		w.Bool(e.Primitive)
-		w.Uint(uint64(len(e.Outcomes)))
-		for i := range e.Outcomes {
-			packOutcome(w, &e.Outcomes[i])
+		w.Uint(uint64(effect.Unknown))
+		w.Bool(effect.Assumed)
+		w.Bool(effect.Primitive)
+		w.Uint(uint64(len(effect.Outcomes)))
+		for i := range effect.Outcomes {
+			packOutcome(w, &effect.Outcomes[i])
 		}
 	}
 }
 
 func packOutcome(w *pack.Writer, o *Outcome) {
 	w.Uint(uint64(len(o.Changes)))
-	for _, c := range o.Changes {
-		packLock(w, c.Lock)
-		w.Int(int64(c.Delta))
-		w.Bool(c.Unsure)
+	for _, change := range o.Changes {
+		packLock(w, change.Lock)
+		w.Int(int64(change.Delta))
+		w.Bool(change.Unsure)
 	}
 	w.Uint(uint64(len(o.Dropped)))
-	for _, d := range o.Dropped {
-		packLock(w, d.Lock)
-		w.Bool(d.Callee)
-		w.Bool(d.Vague)
+	for _, drop := range o.Dropped {
+		packLock(w, drop.Lock)
+		w.Bool(drop.Callee)
+		w.Bool(drop.Vague)
 	}
 	packSet(w, o.Ret.B1)
 	packSet(w, o.Ret.B4)
 	packSet(w, o.Ret.B8)
 	w.Uint(uint64(len(o.When)))
-	for _, c := range o.When {
-		w.Int(int64(c.Arg))
-		w.Uint(uint64(c.Size))
-		packSet(w, c.In)
+	for _, cond := range o.When {
+		w.Int(int64(cond.Arg))
+		w.Uint(uint64(cond.Size))
+		packSet(w, cond.In)
 	}
 	w.Int(int64(o.RetArg))
 }
@@ -57,8 +57,8 @@ func packLock(w *pack.Writer, l Lock) {
 	w.Uint(l.Path.Addr)
 	w.Int(int64(l.Path.Arg))
 	w.Uint(uint64(len(l.Path.Offs)))
-	for _, o := range l.Path.Offs {
-		w.Int(o)
+	for _, off := range l.Path.Offs {
+		w.Int(off)
 	}
 }
 
@@ -68,9 +68,9 @@ func packSet(w *pack.Writer, s Set) {
 		return
 	}
 	w.Uint(uint64(len(s)))
-	for _, x := range s {
-		w.Int(x.Lo)
-		w.Int(x.Hi)
+	for _, span := range s {
+		w.Int(span.Lo)
+		w.Int(span.Hi)
 	}
 }
 
@@ -83,14 +83,14 @@ func Unpack(m *model.Model, r *pack.Reader) (*Result, error) {
 		if id >= uint64(len(m.Funcs)) {
 			return nil, pack.ErrCorrupt
 		}
-		e := &Effect{Func: model.FuncID(id), Unknown: Why(r.Uint()), Assumed: r.Bool(), Primitive: r.Bool()}
+		effect := &Effect{Func: model.FuncID(id), Unknown: Why(r.Uint()), Assumed: r.Bool(), Primitive: r.Bool()}
 		for range r.Len() {
-			e.Outcomes = append(e.Outcomes, unpackOutcome(r))
+			effect.Outcomes = append(effect.Outcomes, unpackOutcome(r))
 		}
 		if r.Err() != nil {
 			return nil, r.Err()
 		}
-		res.effects[e.Func] = e
+		res.effects[effect.Func] = effect
 	}
 	if r.Err() != nil {
 		return nil, r.Err()
@@ -99,21 +99,21 @@ func Unpack(m *model.Model, r *pack.Reader) (*Result, error) {
 }
 
 func unpackOutcome(r *pack.Reader) Outcome {
-	var o Outcome
+	var outcome Outcome
 	for range r.Len() {
-		o.Changes = append(o.Changes, Change{unpackLock(r), int8(r.Int()), r.Bool()})
+		outcome.Changes = append(outcome.Changes, Change{unpackLock(r), int8(r.Int()), r.Bool()})
 	}
 	for range r.Len() {
-		o.Dropped = append(o.Dropped, Drop{unpackLock(r), r.Bool(), r.Bool()})
+		outcome.Dropped = append(outcome.Dropped, Drop{unpackLock(r), r.Bool(), r.Bool()})
 	}
-	o.Ret = Ret{unpackSet(r), unpackSet(r), unpackSet(r)}
+	outcome.Ret = Ret{unpackSet(r), unpackSet(r), unpackSet(r)}
 	for range r.Len() {
-		o.When = append(o.When, Cond{int8(r.Int()), uint8(r.Uint()), unpackSet(r)})
+		outcome.When = append(outcome.When, Cond{int8(r.Int()), uint8(r.Uint()), unpackSet(r)})
 	}
-	if o.RetArg = int8(r.Int()); o.RetArg < -1 || o.RetArg >= maxArgs {
+	if outcome.RetArg = int8(r.Int()); outcome.RetArg < -1 || outcome.RetArg >= maxArgs {
 		r.Fail()
 	}
-	return o
+	return outcome
 }
 
 func unpackLock(r *pack.Reader) Lock {
@@ -122,23 +122,23 @@ func unpackLock(r *pack.Reader) Lock {
 		r.Fail()
 		return Lock{}
 	}
-	l := Lock{Kind(kind), Path{Root: Root(root), Addr: r.Uint(), Arg: int8(r.Int())}}
-	if l.Path.Arg < 0 || l.Path.Arg >= maxArgs {
+	lock := Lock{Kind(kind), Path{Root: Root(root), Addr: r.Uint(), Arg: int8(r.Int())}}
+	if lock.Path.Arg < 0 || lock.Path.Arg >= maxArgs {
 		r.Fail()
 	}
 	for range r.Len() {
-		l.Path.Offs = append(l.Path.Offs, r.Int())
+		lock.Path.Offs = append(lock.Path.Offs, r.Int())
 	}
-	return l
+	return lock
 }
 
 func unpackSet(r *pack.Reader) Set {
 	if !r.Bool() {
 		return nil
 	}
-	s := Set{}
+	set := Set{}
 	for range r.Len() {
-		s = append(s, Span{r.Int(), r.Int()})
+		set = append(set, Span{r.Int(), r.Int()})
 	}
-	return s
+	return set
 }

@@ -13,27 +13,27 @@ func (t *Types) Proto(name string) (args []uint8, ret uint8, variadic, ok bool) 
 	if t == nil || strings.Contains(name, ".") {
 		return nil, 0, false, false
 	}
-	p := t.protos[name]
-	if p == nil {
+	proto := t.protos[name]
+	if proto == nil {
 		return nil, 0, false, false
 	}
-	for i, a := range p.Params {
-		if _, void := btf.UnderlyingType(a.Type).(*btf.Void); void && i == len(p.Params)-1 {
+	for i, param := range proto.Params {
+		if _, void := btf.UnderlyingType(param.Type).(*btf.Void); void && i == len(proto.Params)-1 {
 			variadic = true
 			break
 		}
-		n, err := btf.Sizeof(a.Type)
-		if err != nil || n <= 0 || n > 8 {
+		size, err := btf.Sizeof(param.Type)
+		if err != nil || size <= 0 || size > 8 {
 			return nil, 0, false, false
 		}
-		args = append(args, uint8(n))
+		args = append(args, uint8(size))
 	}
-	if _, void := btf.UnderlyingType(p.Return).(*btf.Void); void {
+	if _, void := btf.UnderlyingType(proto.Return).(*btf.Void); void {
 		return args, 0, variadic, true
 	}
-	n, err := btf.Sizeof(p.Return)
-	if err != nil || n <= 0 || n > 8 {
+	size, err := btf.Sizeof(proto.Return)
+	if err != nil || size <= 0 || size > 8 {
 		return nil, 0, false, false
 	}
-	return args, uint8(n), variadic, true
+	return args, uint8(size), variadic, true
 }

@@ -88,17 +88,17 @@ func (s Set) union(t Set) Set {
 		return s
 	}
 	if len(s) == 1 && len(t) == 1 { // by far the most frequent
-		a, b := s[0], t[0]
-		if b.Lo < a.Lo {
-			a, b = b, a
+		first, second := s[0], t[0]
+		if second.Lo < first.Lo {
+			first, second = second, first
 		}
 		switch {
-		case a.Hi >= b.Hi:
-			return Set{a}
-		case a.Hi >= b.Lo || a.Hi+1 == b.Lo:
-			return Set{{a.Lo, b.Hi}}
+		case first.Hi >= second.Hi:
+			return Set{first}
+		case first.Hi >= second.Lo || first.Hi+1 == second.Lo:
+			return Set{{first.Lo, second.Hi}}
 		}
-		return Set{a, b}
+		return Set{first, second}
 	}
 	all := append(slices.Clone(s), t...)
 	slices.SortFunc(all, func(a, b Span) int {
@@ -111,12 +111,12 @@ func (s Set) union(t Set) Set {
 		return 0
 	})
 	out := Set{}
-	for _, x := range all {
-		if n := len(out); n > 0 && (x.Lo <= out[n-1].Hi || x.Lo == out[n-1].Hi+1) {
-			out[n-1].Hi = max(out[n-1].Hi, x.Hi)
+	for _, span := range all {
+		if count := len(out); count > 0 && (span.Lo <= out[count-1].Hi || span.Lo == out[count-1].Hi+1) {
+			out[count-1].Hi = max(out[count-1].Hi, span.Hi)
 			continue
 		}
-		out = append(out, x)
+		out = append(out, span)
 	}
 	return out.cap()
 }
@@ -138,22 +138,22 @@ func (s Set) cap() Set {
 
 // minus returns the members of full(size) that are not in s.
 func (s Set) complement(size uint8) Set {
-	f := full(size)[0]
+	whole := full(size)[0]
 	out := Set{}
-	lo := f.Lo
+	lo := whole.Lo
 	done := false
-	for _, x := range s {
-		if x.Lo > lo {
-			out = append(out, Span{lo, x.Lo - 1})
+	for _, span := range s {
+		if span.Lo > lo {
+			out = append(out, Span{lo, span.Lo - 1})
 		}
-		if x.Hi >= f.Hi {
+		if span.Hi >= whole.Hi {
 			done = true
 			break
 		}
-		lo = x.Hi + 1
+		lo = span.Hi + 1
 	}
 	if !done {
-		out = append(out, Span{lo, f.Hi})
+		out = append(out, Span{lo, whole.Hi})
 	}
 	return out
 }
@@ -172,15 +172,15 @@ func (s Set) String() string {
 		}
 		return fmt.Sprint(v)
 	}
-	var b []string
-	for _, x := range s {
-		if x.Lo == x.Hi {
-			b = append(b, num(x.Lo))
+	var parts []string
+	for _, span := range s {
+		if span.Lo == span.Hi {
+			parts = append(parts, num(span.Lo))
 		} else {
-			b = append(b, "["+num(x.Lo)+","+num(x.Hi)+"]")
+			parts = append(parts, "["+num(span.Lo)+","+num(span.Hi)+"]")
 		}
 	}
-	return strings.Join(b, "|")
+	return strings.Join(parts, "|")
 }
 
 // signExt sign-extends the low size bytes of v.

@@ -104,11 +104,12 @@ type state struct {
 const escNone = int64(1) << 40
 
 func (s *state) clone() *state {
-	c := *s
-	c.mem, c.facts, c.locks, c.fields = slices.Clone(s.mem), slices.Clone(s.facts), slices.Clone(s.locks), slices.Clone(s.fields)
-	c.taken = slices.Clone(s.taken)
-	c.dropped, c.outs = slices.Clone(s.dropped), slices.Clone(s.outs)
-	return &c
+	copied := *s
+	copied.mem, copied.facts, copied.locks, copied.fields = slices.Clone(s.mem), slices.Clone(s.facts),
+		slices.Clone(s.locks), slices.Clone(s.fields)
+	copied.taken = slices.Clone(s.taken)
+	copied.dropped, copied.outs = slices.Clone(s.dropped), slices.Clone(s.outs)
+	return &copied
 }
 
 const maxAmbiguous = 4
@@ -139,14 +140,14 @@ func (s *state) irq() int8 {
 
 // setIRQ makes what irq returns n.
 func (s *state) setIRQ(n int8) {
-	i, ok := slices.BinarySearchFunc(s.locks, held{kind: IRQ}, compareHeld)
+	at, ok := slices.BinarySearchFunc(s.locks, held{kind: IRQ}, compareHeld)
 	switch {
 	case ok && n == 0:
-		s.locks = slices.Delete(s.locks, i, i+1)
+		s.locks = slices.Delete(s.locks, at, at+1)
 	case ok:
-		s.locks[i].n = n
+		s.locks[at].n = n
 	case n != 0:
-		s.locks = slices.Insert(s.locks, i, held{kind: IRQ, n: n})
+		s.locks = slices.Insert(s.locks, at, held{kind: IRQ, n: n})
 	}
 }
 
@@ -154,8 +155,8 @@ func (s *state) setIRQ(n int8) {
 func (t *values) change(s *state, k Kind, name vid, delta int8) {
 	if k == IRQ {
 		// Not counted: disabling twice is the same as once.
-		n := s.irq() + delta
-		s.setIRQ(max(-1, min(1, n)))
+		count := s.irq() + delta
+		s.setIRQ(max(-1, min(1, count)))
 		return
 	}
 	if k.Context() {
@@ -170,16 +171,16 @@ func (t *values) change(s *state, k Kind, name vid, delta int8) {
 	if !ok {
 		s.locks = slices.Insert(s.locks, i, held{kind: k, name: name})
 	}
-	h := &s.locks[i]
-	before := h.n
+	hold := &s.locks[i]
+	before := hold.n
 	off, _ := t.fieldOffset(name)
-	l := like{k, off}
-	at, seen := slices.BinarySearchFunc(s.taken, l, compareLike)
+	kin := like{k, off}
+	at, seen := slices.BinarySearchFunc(s.taken, kin, compareLike)
 	if delta > 0 && !seen && before >= 0 && len(s.taken) < 12 {
-		s.taken = slices.Insert(s.taken, at, l)
+		s.taken = slices.Insert(s.taken, at, kin)
 	}
-	h.n = max(-2, min(2, h.n+delta))
-	if h.n == 0 {
+	hold.n = max(-2, min(2, hold.n+delta))
+	if hold.n == 0 {
 		s.locks = slices.Delete(s.locks, i, i+1)
 		if before < 0 && !k.Context() && !seen {
 			s.drop(held{kind: k, name: name, n: droppedHere})
@@ -197,17 +198,17 @@ const (
 // this function stored it and a lock of that name is held.
 func (t *values) reread(s *state, name vid) vid {
 	base, off := t.split(name)
-	n := t.n(base)
-	if n.op != opLoad || n.k == 1 || n.size != 8 {
+	expr := t.n(base)
+	if expr.op != opLoad || expr.k == 1 || expr.size != 8 {
 		return name
 	}
-	for _, c := range s.outs {
-		if t.stripped(t.addImm(c.base, c.off)) != n.a {
+	for _, stored := range s.outs {
+		if t.stripped(t.addImm(stored.base, stored.off)) != expr.a {
 			continue
 		}
-		v := t.addImm(t.stripped(c.val), off)
-		if slices.ContainsFunc(s.locks, func(h held) bool { return h.name == v }) {
-			return v
+		val := t.addImm(t.stripped(stored.val), off)
+		if slices.ContainsFunc(s.locks, func(h held) bool { return h.name == val }) {
+			return val
 		}
 	}
 	return name
@@ -216,13 +217,13 @@ func (t *values) reread(s *state, name vid) vid {
 // drop notes that a lock held at entry was released for a while, and reports
 // whether that was news.
 func (s *state) drop(h held) bool {
-	i, ok := slices.BinarySearchFunc(s.dropped, h, compareHeld)
+	at, ok := slices.BinarySearchFunc(s.dropped, h, compareHeld)
 	switch {
-	case ok && s.dropped[i].n > h.n:
-		s.dropped[i].n = h.n
+	case ok && s.dropped[at].n > h.n:
+		s.dropped[at].n = h.n
 		return true
 	case !ok && len(s.dropped) < 6:
-		s.dropped = slices.Insert(s.dropped, i, h)
+		s.dropped = slices.Insert(s.dropped, at, h)
 		return true
 	}
 	return false
@@ -238,17 +239,19 @@ func (t *values) match(s *state, k Kind, name vid, delta int8) int {
 	precise := t.precise(name)
 	off, fixedName := t.fieldOffset(name)
 	best := -1
-	for i := range s.locks {
-		h := &s.locks[i]
-		if h.kind != k || h.n == 0 || (h.n > 0) == (delta > 0) || h.name == name {
+	for at := range s.locks {
+		hold := &s.locks[at]
+		if hold.kind != k || hold.n == 0 || (hold.n > 0) == (delta > 0) || hold.name == name {
 			continue
 		}
-		if o, fixed := t.fieldOffset(h.name); precise && t.precise(h.name) && (!(fixed && fixedName && o == off) || t.direct(name) && t.direct(h.name)) {
+		if fieldOff, fixed := t.fieldOffset(hold.name); precise && t.precise(hold.name) &&
+			(!(fixed && fixedName && fieldOff == off) || t.direct(name) && t.direct(hold.name)) {
 			continue
 		}
-		if o, fixed := t.fieldOffset(h.name); !fixed || !fixedName || o == off || o == 0 || off == 0 {
-			if best < 0 || t.rank(h.name, off) > t.rank(s.locks[best].name, off) {
-				best = i
+		if fieldOff, fixed := t.fieldOffset(hold.name); !fixed || !fixedName || fieldOff == off || fieldOff == 0 ||
+			off == 0 {
+			if best < 0 || t.rank(hold.name, off) > t.rank(s.locks[best].name, off) {
+				best = at
 			}
 		}
 	}
@@ -270,7 +273,7 @@ func (t *values) fieldOffset(name vid) (off int64, ok bool) {
 	if base == 0 {
 		return 0, false
 	}
-	if n := t.n(base); n.op == opLoad && n.k == 1 {
+	if expr := t.n(base); expr.op == opLoad && expr.k == 1 {
 		return 0, false
 	}
 	return off, true
@@ -279,126 +282,151 @@ func (t *values) fieldOffset(name vid) (off int64, ok bool) {
 // rank orders the locks that an unclear name may mean: those at the very
 // offset first, and of these the unclear ones.
 func (t *values) rank(name vid, off int64) int {
-	r := 0
-	if o, ok := t.fieldOffset(name); ok && o == off {
-		r = 2
+	rank := 0
+	if fieldOff, ok := t.fieldOffset(name); ok && fieldOff == off {
+		rank = 2
 	}
 	if !t.precise(name) {
-		r++
+		rank++
 	}
-	return r
+	return rank
 }
 
 // key normalises a test on the low size bytes of v: through extensions, so
 // that a value tested in two widths is one value.
 func (t *values) key(v vid, size uint8, set Set) (vid, uint8, Set) {
 	for {
-		n := t.n(v)
-		if n.op != opExt {
+		expr := t.n(v)
+		if expr.op != opExt {
 			return v, size, set
 		}
 		switch {
-		case n.size >= size:
-			v = n.a
-		case n.k == 1:
+		case expr.size >= size:
+			v = expr.a
+		case expr.k == 1:
 			if set != nil {
-				set = set.intersect(full(n.size))
+				set = set.intersect(full(expr.size))
 			}
-			v, size = n.a, n.size
+			v, size = expr.a, expr.size
 		default:
 			if set != nil {
-				set = set.narrow(n.size)
+				set = set.narrow(expr.size)
 			}
-			v, size = n.a, n.size
+			v, size = expr.a, expr.size
 		}
 	}
 }
 
 // known returns what is known of the low size bytes of v, never nil.
 func (t *values) known(s *state, v vid, size uint8) Set {
-	if c, ok := t.isConst(v); ok {
-		return single(signExt(c, size))
+	if imm, ok := t.isConst(v); ok {
+		return single(signExt(imm, size))
 	}
-	n := t.n(v)
-	if n.op == opExt && n.size < size {
-		in := t.known(s, n.a, n.size)
-		if n.k == 1 {
-			return in
-		}
-		out := Set{}
-		for _, x := range in { // undo the sign
-			half := int64(1) << (8*uint(n.size) - 1)
-			if x.Lo >= 0 {
-				out = out.union(Set{x})
-			} else if x.Hi < 0 {
-				out = out.union(Set{{x.Lo + 2*half, x.Hi + 2*half}})
-			} else {
-				out = out.union(Set{{0, x.Hi}}).union(Set{{x.Lo + 2*half, 2*half - 1}})
-			}
-		}
-		return out
+	if expr := t.n(v); expr.op == opExt && expr.size < size {
+		return t.knownExtended(s, expr)
 	}
-	k, ks, _ := t.key(v, size, nil)
-	switch n := t.n(k); n.op {
-	case opSet:
-		switch p := &t.preds[n.imm]; {
-		case t.known(s, p.v, p.size).intersect(p.set).Empty():
-			return single(0)
-		case t.known(s, p.v, p.size).intersect(p.set.complement(p.size)).Empty():
-			return single(1)
-		}
-		return Set{{0, 1}}
-	case opBin:
-		if bin(n.k) == binAnd {
-			if f := t.n(n.a); f.op == opFlags && f.k != 8 {
-				if m, ok := t.isConst(n.b); ok && m&interruptFlag != 0 {
-					// The saved flag is known from what was done before.
-					if f.k > 8 {
-						return single(0)
-					}
-				}
-			}
-		}
-		if bin(n.k) >= binEq {
-			if f, ok := s.fact(k, 1); ok {
-				return f
-			}
-			return Set{{0, 1}}
-		}
-	case opLoad:
-		if n.size < ks {
-			// Zero-extended.
-			if f, ok := s.fact(k, ks); ok {
-				return f
-			}
-			return Set{{0, int64(1)<<(8*uint(n.size)) - 1}}
-		}
+
+	// The rest is asked of the value that facts are kept for.
+	key, ks, _ := t.key(v, size, nil)
+	if values, ok := t.knownByMaking(s, key, ks); ok {
+		return values
 	}
-	if f, ok := s.fact(k, ks); ok {
-		return f
+	if values, ok := s.fact(key, ks); ok {
+		return values
 	}
-	if ks == 8 && t.mapped(k) {
+	if ks == 8 && t.mapped(key) {
 		return single(0).complement(8)
 	}
-	if ks == 1 || ks == 4 {
-		// A wider fact may also say what the low bytes are.
-		for _, wide := range []uint8{8, 4} {
-			if wide <= ks {
-				break
-			}
-			f, ok := s.fact(k, wide)
-			if !ok {
-				continue
-			}
-			if c, ok := f.Single(); ok {
-				return single(signExt(c, ks))
-			}
-			if in := full(ks)[0]; len(f) > 0 && f[0].Lo >= in.Lo && f[len(f)-1].Hi <= in.Hi {
-				return f
-			}
+	return s.narrowed(key, ks)
+}
+
+// knownExtended returns what is known of an extension beyond the size that it extends: as
+// numbers with a sign for a sign extension, else without.
+func (t *values) knownExtended(s *state, ext *node) Set {
+	in := t.known(s, ext.a, ext.size)
+	if ext.k == 1 {
+		return in
+	}
+
+	// Sets hold numbers with a sign: undo it.
+	out := Set{}
+	for _, span := range in {
+		half := int64(1) << (8*uint(ext.size) - 1)
+		switch {
+		case span.Lo >= 0:
+			out = out.union(Set{span})
+		case span.Hi < 0:
+			out = out.union(Set{{span.Lo + 2*half, span.Hi + 2*half}})
+		default:
+			out = out.union(Set{{0, span.Hi}}).union(Set{{span.Lo + 2*half, 2*half - 1}})
 		}
 	}
-	return full(ks)
+	return out
+}
+
+// knownByMaking returns what follows from how a value was made: for comparisons and loads
+// together with the facts about it, which say no less. ok is false where it says nothing.
+func (t *values) knownByMaking(s *state, key vid, size uint8) (values Set, ok bool) {
+	switch expr := t.n(key); expr.op {
+	case opSet:
+		return t.outcomeOf(s, &t.preds[expr.imm]), true
+	case opBin:
+		// A saved interrupt flag is known from what was done before.
+		if from := t.n(expr.a); bin(expr.k) == binAnd && from.op == opFlags && from.k > 8 {
+			if mask, fixed := t.isConst(expr.b); fixed && mask&interruptFlag != 0 {
+				return single(0), true
+			}
+		}
+		if bin(expr.k) >= binEq {
+			if values, ok := s.fact(key, 1); ok {
+				return values, true
+			}
+			return Set{{0, 1}}, true
+		}
+	case opLoad:
+		if expr.size < size { // zero-extended
+			if values, ok := s.fact(key, size); ok {
+				return values, true
+			}
+			return Set{{0, int64(1)<<(8*uint(expr.size)) - 1}}, true
+		}
+	}
+	return nil, false
+}
+
+// outcomeOf returns whether a condition holds: 1, 0, or both where it is not known.
+func (t *values) outcomeOf(s *state, cond *pred) Set {
+	switch now := t.known(s, cond.v, cond.size); {
+	case now.intersect(cond.set).Empty():
+		return single(0)
+	case now.intersect(cond.set.complement(cond.size)).Empty():
+		return single(1)
+	}
+	return Set{{0, 1}}
+}
+
+// narrowed returns what facts about more bytes of a value say of its low size bytes, all
+// numbers of that size if nothing.
+func (s *state) narrowed(key vid, size uint8) Set {
+	if size != 1 && size != 4 {
+		return full(size)
+	}
+	for _, wide := range []uint8{8, 4} {
+		if wide <= size {
+			break
+		}
+		values, ok := s.fact(key, wide)
+		if !ok {
+			continue
+		}
+		if number, ok := values.Single(); ok {
+			return single(signExt(number, size))
+		}
+		if all := full(size)[0]; len(values) > 0 && values[0].Lo >= all.Lo && values[len(values)-1].Hi <= all.Hi {
+			return values
+		}
+	}
+	return full(size)
 }
 
 func compareFact(a, b fact) int {
@@ -416,53 +444,53 @@ func (s *state) fact(v vid, size uint8) (Set, bool) {
 }
 
 func (s *state) setFact(v vid, size uint8, set Set) {
-	i, ok := slices.BinarySearchFunc(s.facts, fact{v: v, size: size}, compareFact)
+	at, ok := slices.BinarySearchFunc(s.facts, fact{v: v, size: size}, compareFact)
 	full := len(set) == 1 && set.Equal(full(size))
 	switch {
 	case ok && full:
-		s.facts = slices.Delete(s.facts, i, i+1)
+		s.facts = slices.Delete(s.facts, at, at+1)
 	case ok:
-		s.facts[i].set = set
+		s.facts[at].set = set
 	case !full && len(s.facts) < 48:
-		s.facts = slices.Insert(s.facts, i, fact{v, size, set})
+		s.facts = slices.Insert(s.facts, at, fact{v, size, set})
 	}
 }
 
 // assume notes that the low size bytes of v lie in set. It reports false when
 // that cannot be.
 func (t *values) assume(s *state, v vid, size uint8, set Set) bool {
-	k, ks, kset := t.key(v, size, set)
-	now := t.known(s, k, ks)
+	key, ks, kset := t.key(v, size, set)
+	now := t.known(s, key, ks)
 	next := now.intersect(kset)
 	if next.Empty() {
 		return false
 	}
-	n := *t.n(k)
-	switch n.op {
+	expr := *t.n(key)
+	switch expr.op {
 	case opConst:
 		return true
 	case opStale:
-		if n.k >= maxStale {
+		if expr.k >= maxStale {
 			return true // means several values
 		}
 	case opSet:
-		p := t.preds[n.imm]
+		cond := t.preds[expr.imm]
 		if !next.Contains(0) {
-			return t.assume(s, p.v, p.size, p.set)
+			return t.assume(s, cond.v, cond.size, cond.set)
 		}
 		if !next.Contains(1) {
-			return t.assume(s, p.v, p.size, p.set.complement(p.size))
+			return t.assume(s, cond.v, cond.size, cond.set.complement(cond.size))
 		}
 		return true
 	case opBin:
-		switch bin(n.k) {
+		switch bin(expr.k) {
 		case binAnd:
-			f := *t.n(n.a)
-			if m, ok := t.isConst(n.b); ok && f.op == opFlags && m&interruptFlag != 0 {
-				if c, one := next.Single(); one && c == 0 {
+			flagsOf := *t.n(expr.a)
+			if mask, ok := t.isConst(expr.b); ok && flagsOf.op == opFlags && mask&interruptFlag != 0 {
+				if single, one := next.Single(); one && single == 0 {
 					// Interrupts were off when the flag was saved, so skipping
 					// the enabling restores them.
-					s.setIRQ(int8(f.k - 8))
+					s.setIRQ(int8(flagsOf.k - 8))
 				}
 			}
 		case binEq, binLtu, binLt:
@@ -471,17 +499,17 @@ func (t *values) assume(s *state, v vid, size uint8, set Set) bool {
 			// a ^ c or a - c == 0
 		}
 	}
-	s.setFact(k, ks, next)
+	s.setFact(key, ks, next)
 	return true
 }
 
 // holds returns what a predicate is in a state: 1, 0, or -1 for either.
 func (t *values) holds(s *state, p pred) int {
-	k := t.known(s, p.v, p.size)
+	known := t.known(s, p.v, p.size)
 	switch {
-	case k.intersect(p.set).Empty():
+	case known.intersect(p.set).Empty():
 		return 0
-	case k.intersect(p.set.complement(p.size)).Empty():
+	case known.intersect(p.set.complement(p.size)).Empty():
 		return 1
 	}
 	return -1
@@ -491,14 +519,14 @@ func (t *values) holds(s *state, p pred) int {
 func (s *state) get(base vid, off int64, size uint8) (vid, bool, bool) {
 	overlap := false
 	for i := range s.mem {
-		c := &s.mem[i]
-		if c.base != base {
+		stored := &s.mem[i]
+		if stored.base != base {
 			continue
 		}
-		if c.off == off && c.size >= size {
-			return c.val, c.size == size, true
+		if stored.off == off && stored.size >= size {
+			return stored.val, stored.size == size, true
 		}
-		if c.off < off+int64(size) && off < c.off+int64(c.size) {
+		if stored.off < off+int64(size) && off < stored.off+int64(stored.size) {
 			overlap = true
 		}
 	}
@@ -535,9 +563,9 @@ func (s *state) put(c cell) {
 
 // epochOf returns when memory at base+off was last changed.
 func (s *state) epochOf(base vid, off int64) int32 {
-	for _, f := range s.fields {
-		if f.off == off>>3 && (f.base == base || f.base == anyBase) {
-			return f.ep
+	for _, field := range s.fields {
+		if field.off == off>>3 && (field.base == base || field.base == anyBase) {
+			return field.ep
 		}
 	}
 	return s.ep

@@ -47,52 +47,54 @@ func (s *Summary) Neutral() bool {
 
 // Summary puts an effect of the result into words. Types may be nil.
 func (r *Result) Summary(e *Effect, types *Types) Summary {
-	s := Summary{Acquires: []string{}, Releases: []string{}, Conditional: e.Conditional(), Unknown: e.Unknown != 0}
-	f := r.Model.Func(e.Func)
+	summary := Summary{Acquires: []string{}, Releases: []string{}, Conditional: e.Conditional(),
+		Unknown: e.Unknown != 0}
+	fn := r.Model.Func(e.Func)
 	for i := range e.Outcomes {
-		r.outcome(&s, e, i, f, types)
+		r.outcome(&summary, e, i, fn, types)
 	}
-	for _, l := range []*[]string{&s.Acquires, &s.Releases, &s.Possible, &s.Drops, &s.Context} {
-		slices.Sort(*l)
-		*l = slices.Compact(*l)
+	for _, list := range []*[]string{&summary.Acquires, &summary.Releases, &summary.Possible, &summary.Drops,
+		&summary.Context} {
+		slices.Sort(*list)
+		*list = slices.Compact(*list)
 	}
-	s.Returns = returnClass(e, types.returns(f.Name))
-	return s
+	summary.Returns = returnClass(e, types.returns(fn.Name))
+	return summary
 }
 
 // OutcomeSummary is Summary for one way of returning; Conditional is unset.
 func (r *Result) OutcomeSummary(e *Effect, i int, types *Types) Summary {
 	one := Effect{Func: e.Func, Outcomes: e.Outcomes[i : i+1], Primitive: e.Primitive}
-	s := r.Summary(&one, types)
-	s.Returns = classOf(e.Outcomes[i].Ret, types.returns(r.Model.Func(e.Func).Name))
-	return s
+	summary := r.Summary(&one, types)
+	summary.Returns = classOf(e.Outcomes[i].Ret, types.returns(r.Model.Func(e.Func).Name))
+	return summary
 }
 
 func (r *Result) outcome(s *Summary, e *Effect, i int, f *model.Func, types *Types) {
-	o := &e.Outcomes[i]
-	for _, c := range o.Changes {
+	outcome := &e.Outcomes[i]
+	for _, change := range outcome.Changes {
 		sign := "+"
-		if c.Delta < 0 {
+		if change.Delta < 0 {
 			sign = "-"
 		}
-		name := r.LockName(c.Lock, f.Name, types)
+		name := r.LockName(change.Lock, f.Name, types)
 		switch {
-		case c.Kind == IRQ || c.Kind == Preempt:
+		case change.Kind == IRQ || change.Kind == Preempt:
 			s.Context = append(s.Context, sign+name)
-		case c.Unsure:
+		case change.Unsure:
 			s.Possible = append(s.Possible, sign+name)
-		case c.Delta > 0:
+		case change.Delta > 0:
 			s.Acquires = append(s.Acquires, name)
 		default:
 			s.Releases = append(s.Releases, name)
 		}
 	}
-	for _, l := range o.Dropped {
-		name := r.LockName(l.Lock, f.Name, types)
+	for _, drop := range outcome.Dropped {
+		name := r.LockName(drop.Lock, f.Name, types)
 		s.Drops = append(s.Drops, name)
 		switch {
-		case l.Callee:
-		case l.Vague:
+		case drop.Callee:
+		case drop.Vague:
 			s.Possible = append(s.Possible, "+"+name, "-"+name)
 		default:
 			s.Acquires, s.Releases = append(s.Acquires, name), append(s.Releases, name)
@@ -103,22 +105,22 @@ func (r *Result) outcome(s *Summary, e *Effect, i int, f *model.Func, types *Typ
 // LockName names a lock as a function sees it, for people: "spin:inode.i_lock",
 // "mutex:cgroup_mutex", "spin:*(arg0+0x20)+0x8", "rcu", "spin:?".
 func (r *Result) LockName(l Lock, fn string, types *Types) string {
-	k := l.Kind.String()
+	text := l.Kind.String()
 	switch l.Path.Root {
 	case RootNone:
-		return k
+		return text
 	case RootGlobal:
-		return k + ":" + globalName(r.Model, l.Path)
+		return text + ":" + globalName(r.Model, l.Path)
 	case RootPercpu:
-		p := l.Path
-		p.Root = RootGlobal
-		return k + ":percpu " + globalName(r.Model, p)
+		path := l.Path
+		path.Root = RootGlobal
+		return text + ":percpu " + globalName(r.Model, path)
 	}
-	if n := types.Field(fn, l.Path); n != "" {
+	if field := types.Field(fn, l.Path); field != "" {
 		if l.Kind == Sock {
-			n, _, _ = strings.Cut(n, ".") // the whole socket
+			field, _, _ = strings.Cut(field, ".") // the whole socket
 		}
-		return k + ":" + n
+		return text + ":" + field
 	}
 	return l.String()
 }
@@ -134,20 +136,20 @@ func returnClass(e *Effect, rt retType) string {
 	var all Ret
 	first := true
 	for i := range e.Outcomes {
-		o := &e.Outcomes[i]
-		if o.Neutral() {
+		outcome := &e.Outcomes[i]
+		if outcome.Neutral() {
 			continue
 		}
 		if first {
-			all, first = o.Ret, false
+			all, first = outcome.Ret, false
 			continue
 		}
 		for _, size := range phiSizes {
-			p := all.of(size)
-			if x := *o.Ret.of(size); *p == nil || x == nil {
-				*p = nil
+			total := all.of(size)
+			if values := *outcome.Ret.of(size); *total == nil || values == nil {
+				*total = nil
 			} else {
-				*p = trim((*p).union(x), size)
+				*total = trim((*total).union(values), size)
 			}
 		}
 	}
@@ -161,8 +163,8 @@ func classOf(r Ret, rt retType) string {
 		if rt.known && rt.size != z {
 			continue
 		}
-		if s := *r.of(z); s != nil {
-			size, set = z, s
+		if values := *r.of(z); values != nil {
+			size, set = z, values
 			break
 		}
 	}
@@ -172,7 +174,7 @@ func classOf(r Ret, rt retType) string {
 	within := func(lo, hi int64) bool {
 		return len(set) > 0 && set[0].Lo >= lo && set[len(set)-1].Hi <= hi
 	}
-	f := full(size)[0]
+	whole := full(size)[0]
 	pointer := rt.pointer || !rt.known && size == 8
 	zero, nonzero := "zero", "nonzero"
 	if pointer {
@@ -183,9 +185,9 @@ func classOf(r Ret, rt retType) string {
 		return zero
 	case within(-4095, -1) && pointer:
 		return "error"
-	case within(f.Lo, -1) && !pointer:
+	case within(whole.Lo, -1) && !pointer:
 		return "negative"
-	case within(1, f.Hi) && !pointer && rt.size != 1 && !within(1, 1):
+	case within(1, whole.Hi) && !pointer && rt.size != 1 && !within(1, 1):
 		return "positive"
 	case !set.Contains(0) && (pointer || size == 1 || within(1, 1)):
 		return nonzero
@@ -193,7 +195,7 @@ func classOf(r Ret, rt retType) string {
 		return nonzero
 	case pointer && set.intersect(Set{{-4095, -1}}).Empty():
 		return "noerror"
-	case within(0, f.Hi) && !pointer:
+	case within(0, whole.Hi) && !pointer:
 		return "nonnegative"
 	}
 	return strings.ReplaceAll(set.String(), " ", "")

@@ -79,35 +79,35 @@ func (p Path) Known() bool { return p.Root != RootUnknown }
 // String prints a path without names: "0xffffffff82a06080", "arg0+0x10",
 // "*(arg1+0x20)+0x8", "ret", "?".
 func (p Path) String() string {
-	var b string
+	var text string
 	switch p.Root {
 	case RootNone:
 		return ""
 	case RootGlobal:
-		b = fmt.Sprintf("%#x", p.Addr)
+		text = fmt.Sprintf("%#x", p.Addr)
 	case RootArg:
-		b = fmt.Sprintf("arg%d", p.Arg)
+		text = fmt.Sprintf("arg%d", p.Arg)
 	case RootRet:
-		b = "ret"
+		text = "ret"
 	case RootCurrent:
-		b = "current"
+		text = "current"
 	case RootPercpu:
-		b = fmt.Sprintf("percpu:%#x", p.Addr)
+		text = fmt.Sprintf("percpu:%#x", p.Addr)
 	case RootUnknown:
-		b = "?"
+		text = "?"
 	}
-	for i, o := range p.Offs {
+	for i, off := range p.Offs {
 		if i > 0 {
-			b = "*(" + b + ")"
+			text = "*(" + text + ")"
 		}
 		switch {
-		case o > 0:
-			b += fmt.Sprintf("+%#x", o)
-		case o < 0:
-			b += fmt.Sprintf("-%#x", -o)
+		case off > 0:
+			text += fmt.Sprintf("+%#x", off)
+		case off < 0:
+			text += fmt.Sprintf("-%#x", -off)
 		}
 	}
-	return b
+	return text
 }
 
 func comparePath(a, b Path) int {
@@ -154,14 +154,14 @@ type Drop struct {
 }
 
 func compareDrop(a, b Drop) int {
-	c := compareLock(a.Lock, b.Lock)
-	if c == 0 && a.Callee != b.Callee {
+	order := compareLock(a.Lock, b.Lock)
+	if order == 0 && a.Callee != b.Callee {
 		if a.Callee {
 			return 1
 		}
 		return -1
 	}
-	return c
+	return order
 }
 
 // sortDrops sorts in place and keeps one entry for each lock, the function's
@@ -219,13 +219,13 @@ const (
 var whyNames = []string{"code cannot be followed", "too many paths", "recursion does not settle", "paths disagree and nothing tells them apart", "a callee's effect is unknown"}
 
 func (w Why) String() string {
-	var s []string
-	for i, n := range whyNames {
+	var words []string
+	for i, name := range whyNames {
 		if w&(1<<i) != 0 {
-			s = append(s, n)
+			words = append(words, name)
 		}
 	}
-	return strings.Join(s, ", ")
+	return strings.Join(words, ", ")
 }
 
 // Effect is what a function does to locks.

@@ -86,16 +86,16 @@ func (t *values) reset() {
 }
 
 func (t *values) add(n node, age int32, depth uint8) vid {
-	if v, ok := t.ids[n]; ok {
-		return v
+	if known, ok := t.ids[n]; ok {
+		return known
 	}
-	v := vid(len(t.nodes))
+	id := vid(len(t.nodes))
 	t.nodes = append(t.nodes, n)
 	t.age = append(t.age, age)
 	t.depth = append(t.depth, depth)
 	t.strip = append(t.strip, 0)
-	t.ids[n] = v
-	return v
+	t.ids[n] = id
+	return id
 }
 
 func (t *values) n(v vid) *node { return &t.nodes[v] }
@@ -103,8 +103,8 @@ func (t *values) n(v vid) *node { return &t.nodes[v] }
 func (t *values) constant(c int64) vid { return t.add(node{op: opConst, imm: c}, -1, 0) }
 
 func (t *values) isConst(v vid) (int64, bool) {
-	if n := t.n(v); n.op == opConst {
-		return n.imm, true
+	if expr := t.n(v); expr.op == opConst {
+		return expr.imm, true
 	}
 	return 0, false
 }
@@ -153,23 +153,23 @@ func (t *values) addImm(v vid, c int64) vid {
 	if c == 0 {
 		return v
 	}
-	n := t.n(v)
-	switch n.op {
+	expr := t.n(v)
+	switch expr.op {
 	case opConst:
-		return t.constant(n.imm + c)
+		return t.constant(expr.imm + c)
 	case opAdd:
-		return t.addImm(n.a, n.imm+c)
+		return t.addImm(expr.a, expr.imm+c)
 	}
 	return t.add(node{op: opAdd, a: v, imm: c}, t.age[v], t.depth[v])
 }
 
 // split takes v apart into base and constant offset.
 func (t *values) split(v vid) (vid, int64) {
-	switch n := t.n(v); n.op {
+	switch expr := t.n(v); expr.op {
 	case opAdd:
-		return n.a, n.imm
+		return expr.a, expr.imm
 	case opConst:
-		return 0, n.imm
+		return 0, expr.imm
 	}
 	return v, 0
 }
@@ -230,12 +230,12 @@ func (t *values) bin(k bin, a, b vid, site uint64, age int32) vid {
 	}
 	if k == binAnd && okb {
 		// Bits of the low bytes are the same however those are extended.
-		if n := t.n(a); n.op == opExt && cb >= 0 && cb <= zeroExt(-1, n.size) {
-			return t.bin(binAnd, n.a, b, site, age)
+		if expr := t.n(a); expr.op == opExt && cb >= 0 && cb <= zeroExt(-1, expr.size) {
+			return t.bin(binAnd, expr.a, b, site, age)
 		}
-		if n := t.n(a); n.op == opBin && bin(n.k) == binAnd {
-			if c2, ok := t.isConst(n.b); ok {
-				return t.bin(binAnd, n.a, t.constant(cb&c2), site, age)
+		if expr := t.n(a); expr.op == opBin && bin(expr.k) == binAnd {
+			if c2, ok := t.isConst(expr.b); ok {
+				return t.bin(binAnd, expr.a, t.constant(cb&c2), site, age)
 			}
 		}
 	}
@@ -245,11 +245,11 @@ func (t *values) bin(k bin, a, b vid, site uint64, age int32) vid {
 			a, b = b, a
 		}
 	}
-	d := max(t.depth[a], t.depth[b]) + 1
-	if d > maxDepth {
+	depth := max(t.depth[a], t.depth[b]) + 1
+	if depth > maxDepth {
 		return t.opaque(site, 64+int32(k), age)
 	}
-	return t.add(node{op: opBin, k: int32(k), a: a, b: b}, max(t.age[a], t.age[b]), d)
+	return t.add(node{op: opBin, k: int32(k), a: a, b: b}, max(t.age[a], t.age[b]), depth)
 }
 
 // ext is the low size bytes of v, extended.
@@ -257,60 +257,60 @@ func (t *values) ext(v vid, size uint8, signed bool) vid {
 	if size >= 8 {
 		return v
 	}
-	k := int32(0)
+	kind := int32(0)
 	if signed {
-		k = 1
+		kind = 1
 	}
-	n := t.n(v)
-	switch n.op {
+	expr := t.n(v)
+	switch expr.op {
 	case opConst:
 		if signed {
-			return t.constant(signExt(n.imm, size))
+			return t.constant(signExt(expr.imm, size))
 		}
-		return t.constant(zeroExt(n.imm, size))
+		return t.constant(zeroExt(expr.imm, size))
 	case opExt:
-		if n.size < size && n.k == 0 || n.size <= size && (n.k == 1) == signed {
+		if expr.size < size && expr.k == 0 || expr.size <= size && (expr.k == 1) == signed {
 			return v // not negative in this size, or extended so already
 		}
-		if n.size >= size {
-			return t.ext(n.a, size, signed)
+		if expr.size >= size {
+			return t.ext(expr.a, size, signed)
 		}
 	case opLoad:
-		if n.size <= size && !signed {
+		if expr.size <= size && !signed {
 			return v
 		}
 	case opSet:
 		return v
 	}
-	return t.add(node{op: opExt, a: v, size: size, k: k}, t.age[v], t.depth[v])
+	return t.add(node{op: opExt, a: v, size: size, k: kind}, t.age[v], t.depth[v])
 }
 
 // load is size bytes at address a, read in memory epoch ep.
 func (t *values) load(a vid, size uint8, gs bool, ep int32, epAge int32, site uint64, age int32) vid {
-	n := node{op: opLoad, a: a, size: size, ep: ep}
+	expr := node{op: opLoad, a: a, size: size, ep: ep}
 	if gs {
-		n.k = 1
+		expr.k = 1
 	}
-	d := t.depth[a] + 1
-	if d > maxDepth {
+	depth := t.depth[a] + 1
+	if depth > maxDepth {
 		return t.opaque(site, 63, age)
 	}
-	return t.add(n, max(t.age[a], epAge), d)
+	return t.add(expr, max(t.age[a], epAge), depth)
 }
 
 // set is 1 when p holds and 0 otherwise.
 func (t *values) set(p pred) vid {
 	key := string([]byte{byte(p.v), byte(p.v >> 8), byte(p.v >> 16), byte(p.v >> 24), p.size}) + p.set.String()
-	i, ok := t.predK[key]
+	index, ok := t.predK[key]
 	if !ok {
 		if t.predK == nil {
 			t.predK = map[string]int64{}
 		}
-		i = int64(len(t.preds))
+		index = int64(len(t.preds))
 		t.preds = append(t.preds, p)
-		t.predK[key] = i
+		t.predK[key] = index
 	}
-	return t.add(node{op: opSet, imm: i}, t.age[p.v], t.depth[p.v])
+	return t.add(node{op: opSet, imm: index}, t.age[p.v], t.depth[p.v])
 }
 
 // stored names the word that a cell stands for.
@@ -326,34 +326,34 @@ func (t *values) stale(v vid, k int32) vid {
 // stripped is v without the times at which memory was read: the name of a
 // lock, which is taken to stay the same while its owner does not change.
 func (t *values) stripped(v vid) vid {
-	if s := t.strip[v]; s != 0 || v == 0 {
-		return s
+	if known := t.strip[v]; known != 0 || v == 0 {
+		return known
 	}
-	n := *t.n(v)
-	s := v
-	switch n.op {
+	expr := *t.n(v)
+	bare := v
+	switch expr.op {
 	case opAdd:
-		s = t.addImm(t.stripped(n.a), n.imm)
+		bare = t.addImm(t.stripped(expr.a), expr.imm)
 	case opLoad:
-		a := t.stripped(n.a)
-		s = t.add(node{op: opLoad, a: a, size: n.size, k: n.k, ep: 0}, t.age[a], t.depth[a]+1)
+		inner := t.stripped(expr.a)
+		bare = t.add(node{op: opLoad, a: inner, size: expr.size, k: expr.k, ep: 0}, t.age[inner], t.depth[inner]+1)
 	case opBin:
-		s = t.bin(bin(n.k), t.stripped(n.a), t.stripped(n.b), uint64(v), t.age[v])
+		bare = t.bin(bin(expr.k), t.stripped(expr.a), t.stripped(expr.b), uint64(v), t.age[v])
 	case opExt:
-		s = t.ext(t.stripped(n.a), n.size, n.k == 1)
+		bare = t.ext(t.stripped(expr.a), expr.size, expr.k == 1)
 	case opStale:
 		// Where memory is concerned, only when it was read does not matter.
-		if a := t.stripped(n.a); t.age[a] < 0 {
-			s = a
-		} else if a != n.a {
-			s = t.stale(a, n.k)
+		if inner := t.stripped(expr.a); t.age[inner] < 0 {
+			bare = inner
+		} else if inner != expr.a {
+			bare = t.stale(inner, expr.k)
 		}
 	}
-	t.strip[v] = s
-	if int(s) < len(t.strip) {
-		t.strip[s] = s
+	t.strip[v] = bare
+	if int(bare) < len(t.strip) {
+		t.strip[bare] = bare
 	}
-	return s
+	return bare
 }
 
 // precise reports whether a stripped value is made of nothing but constants,
@@ -361,21 +361,21 @@ func (t *values) stripped(v vid) vid {
 // different locks.
 func (t *values) precise(v vid) bool {
 	for {
-		switch n := t.n(v); n.op {
+		switch expr := t.n(v); expr.op {
 		case opConst, opEntry:
 			return true
 		case opLoad:
-			if b, _ := t.split(n.a); t.n(b).op == opEntry && t.n(b).imm == int64(stackReg) {
+			if base, _ := t.split(expr.a); t.n(base).op == opEntry && t.n(base).imm == int64(stackReg) {
 				return false // a slot that others may have written
 			}
-			v = n.a
+			v = expr.a
 		case opAdd, opExt:
-			v = n.a
+			v = expr.a
 		case opBin:
-			if !t.precise(n.b) {
+			if !t.precise(expr.b) {
 				return false
 			}
-			v = n.a
+			v = expr.a
 		default:
 			return false
 		}
@@ -385,24 +385,24 @@ func (t *values) precise(v vid) bool {
 // direct reports whether a name is an argument with an offset: fields of two
 // arguments are different locks, or the function would deadlock.
 func (t *values) direct(v vid) bool {
-	b, _ := t.split(v)
-	return t.n(b).op == opEntry
+	base, _ := t.split(v)
+	return t.n(base).op == opEntry
 }
 
 // rooted reports whether a value is computed from arguments, globals and
 // memory alone, by whatever path.
 func (t *values) rooted(v vid) bool {
 	for {
-		switch n := t.n(v); n.op {
+		switch expr := t.n(v); expr.op {
 		case opConst, opEntry, opPhi:
 			return true
 		case opLoad, opAdd, opExt:
-			v = n.a
+			v = expr.a
 		case opBin:
-			if !t.rooted(n.b) {
+			if !t.rooted(expr.b) {
 				return false
 			}
-			v = n.a
+			v = expr.a
 		default:
 			return false
 		}
@@ -413,20 +413,20 @@ func (t *values) rooted(v vid) bool {
 // per-CPU area, and so not zero.
 func (t *values) mapped(v vid) bool {
 	for {
-		switch n := t.n(v); n.op {
+		switch expr := t.n(v); expr.op {
 		case opAdd:
-			v = n.a
+			v = expr.a
 		case opBin:
-			if bin(n.k) != binAdd {
+			if bin(expr.k) != binAdd {
 				return false
 			}
-			if t.mapped(n.b) {
+			if t.mapped(expr.b) {
 				return true
 			}
-			v = n.a
+			v = expr.a
 		case opLoad:
-			a, ok := t.isConst(n.a)
-			return ok && t.bases[uint64(a)]
+			addr, ok := t.isConst(expr.a)
+			return ok && t.bases[uint64(addr)]
 		default:
 			return false
 		}

@@ -69,21 +69,21 @@ func (q *blockQueue) Less(i, j int) bool { return q.order[q.list[i]] < q.order[q
 func (q *blockQueue) Swap(i, j int)      { q.list[i], q.list[j] = q.list[j], q.list[i] }
 func (q *blockQueue) Push(x any)         { q.list = append(q.list, x.(int32)) }
 func (q *blockQueue) Pop() any {
-	x := q.list[len(q.list)-1]
+	last := q.list[len(q.list)-1]
 	q.list = q.list[:len(q.list)-1]
-	return x
+	return last
 }
 
 // analyse returns the effect of a function, given those of its callees.
 func (w *walker) analyse(fn model.FuncID) *Effect {
 	w.strict, w.split = true, 1
 	w.decoded = 0
-	e := w.once(fn)
-	if e.Neutral() && e.Unknown == 0 {
-		return e
+	effect := w.once(fn)
+	if effect.Neutral() && effect.Unknown == 0 {
+		return effect
 	}
-	if e.Unknown&(WhyAmbiguous|WhyStates) == 0 && !e.Conditional() {
-		return e
+	if effect.Unknown&(WhyAmbiguous|WhyStates) == 0 && !effect.Conditional() {
+		return effect
 	}
 	// Perhaps only because a condition in memory is read again after a call:
 	// assume that such conditions do not change meanwhile. And perhaps because
@@ -91,18 +91,18 @@ func (w *walker) analyse(fn model.FuncID) *Effect {
 	// joined: keep some of those apart.
 	for _, split := range []int{1, maxSplit} {
 		w.strict, w.split = false, split
-		if split > 1 && (len(w.blocks) > maxSplitBlocks || e.Unknown&WhyStates != 0) {
+		if split > 1 && (len(w.blocks) > maxSplitBlocks || effect.Unknown&WhyStates != 0) {
 			break
 		}
-		if e2 := w.once(fn); better(e2, e) {
+		if e2 := w.once(fn); better(e2, effect) {
 			e2.Assumed = true
-			e = e2
+			effect = e2
 		}
-		if e.Unknown&(WhyAmbiguous|WhyStates) == 0 && !e.Conditional() {
+		if effect.Unknown&(WhyAmbiguous|WhyStates) == 0 && !effect.Conditional() {
 			break
 		}
 	}
-	return e
+	return effect
 }
 
 // better reports whether a leaves less open than b.
@@ -116,34 +116,34 @@ func better(a, b *Effect) bool {
 	if a.Neutral() != b.Neutral() {
 		return a.Neutral()
 	}
-	if x, y := a.unsure(), b.unsure(); x != y {
-		return x < y
+	if ours, theirs := a.unsure(), b.unsure(); ours != theirs {
+		return ours < theirs
 	}
 	return len(a.Outcomes) < len(b.Outcomes)
 }
 
 func (w *walker) once(fn model.FuncID) *Effect {
 	w.prepare(fn)
-	e := &Effect{Func: fn}
+	effect := &Effect{Func: fn}
 	if len(w.blocks) > 0 {
-		s := &state{esc: escNone, ep: 1, sep: 2, epAge: -1, sepAge: -1}
-		for i := range s.regs {
-			s.regs[i] = w.t.entry(machine.Num(i))
+		entry := &state{esc: escNone, ep: 1, sep: 2, epAge: -1, sepAge: -1}
+		for i := range entry.regs {
+			entry.regs[i] = w.t.entry(machine.Num(i))
 		}
 		for i := len(argReg); i < maxArgs; i++ {
-			s.put(cell{w.sp, int64(8 + 8*(i-len(argReg))), 8, w.t.param(i)})
+			entry.put(cell{w.sp, int64(8 + 8*(i-len(argReg))), 8, w.t.param(i)})
 		}
-		s.dirty = true
-		w.in[0] = []*state{s}
+		entry.dirty = true
+		w.in[0] = []*state{entry}
 		w.push(0)
 		for w.queue.Len() > 0 {
-			b := heap.Pop(&w.queue).(int32)
-			w.queued[b] = false
-			w.age = w.order[b]
-			for i := 0; i < len(w.in[b]); i++ {
-				if s := w.in[b][i]; s.dirty {
-					s.dirty = false
-					w.run(b, 0, s.clone())
+			block := heap.Pop(&w.queue).(int32)
+			w.queued[block] = false
+			w.age = w.order[block]
+			for i := 0; i < len(w.in[block]); i++ {
+				if now := w.in[block][i]; now.dirty {
+					now.dirty = false
+					w.run(block, 0, now.clone())
 				}
 			}
 			if w.work > maxWork {
@@ -155,12 +155,12 @@ func (w *walker) once(fn model.FuncID) *Effect {
 	if w.m.Func(fn).Unknown() {
 		w.why |= WhyFlow
 	}
-	e.Outcomes = w.settle()
-	e.Assumed = w.guess
-	finish(e, w.a.types.returns(w.m.Func(fn).Name))
-	e.Unknown |= w.why
+	effect.Outcomes = w.settle()
+	effect.Assumed = w.guess
+	finish(effect, w.a.types.returns(w.m.Func(fn).Name))
+	effect.Unknown |= w.why
 	w.exits = nil
-	return e
+	return effect
 }
 
 func (w *walker) push(b int32) {
@@ -171,16 +171,16 @@ func (w *walker) push(b int32) {
 }
 
 func (w *walker) prepare(fn model.FuncID) {
-	m := w.m
+	kern := w.m
 	w.t.reset()
 	w.fn = fn
 	w.sp = w.t.entry(stackReg)
 	w.dead = w.t.opaque(0, -1, -1)
 	w.calls = map[uint64]*model.Call{}
-	calls := m.Calls(fn)
+	calls := kern.Calls(fn)
 	for i := range calls {
-		if c := &calls[i]; c.Kind != model.CallAlt && w.calls[c.Site] == nil {
-			w.calls[c.Site] = c
+		if call := &calls[i]; call.Kind != model.CallAlt && w.calls[call.Site] == nil {
+			w.calls[call.Site] = call
 		}
 	}
 	if w.decoded != fn+1 {
@@ -198,63 +198,63 @@ func (w *walker) prepare(fn model.FuncID) {
 
 // cutBlocks decodes the function's blocks and cuts them after calls that fork.
 func (w *walker) cutBlocks() {
-	m := w.m
-	src := m.Blocks(w.fn)
-	decoded := m.Code(src)
+	kern := w.m
+	src := kern.Blocks(w.fn)
+	decoded := kern.Code(src)
 	first := make([]int32, len(src)) // number of the first part of each block
 	w.blocks = w.blocks[:0]
 	for i := range src {
-		b := &src[i]
+		source := &src[i]
 		first[i] = int32(len(w.blocks))
 		cur := block{}
 		rest := decoded[i]
 		for k := 0; k < len(rest); k++ {
-			if in := &rest[k]; in.Op == machine.Call && in.Addr != b.Last && w.forks(in.Addr) {
+			if in := &rest[k]; in.Op == machine.Call && in.Addr != source.Last && w.forks(in.Addr) {
 				cur.code, rest, k = rest[:k+1], rest[k+1:], -1
 				cur.term, cur.last = model.TermFall, in.Addr
 				w.blocks = append(w.blocks, cur)
 				cur = block{}
 			}
 		}
-		cur.code, cur.term, cur.last = rest, b.Term, b.Last
+		cur.code, cur.term, cur.last = rest, source.Term, source.Last
 		w.blocks = append(w.blocks, cur)
 	}
-	for i := range src {
+	for at := range src {
 		end := int32(len(w.blocks))
-		if i+1 < len(src) {
-			end = first[i+1]
+		if at+1 < len(src) {
+			end = first[at+1]
 		}
-		for k := first[i]; k < end-1; k++ {
+		for k := first[at]; k < end-1; k++ {
 			w.blocks[k].edges = []model.Edge{{To: k + 1, Kind: model.EdgeFall}}
 		}
-		for _, e := range m.Edges(&src[i]) {
-			w.blocks[end-1].edges = append(w.blocks[end-1].edges, model.Edge{To: first[e.To], Kind: e.Kind})
+		for _, edge := range kern.Edges(&src[at]) {
+			w.blocks[end-1].edges = append(w.blocks[end-1].edges, model.Edge{To: first[edge.To], Kind: edge.Kind})
 		}
 	}
 }
 
 // forks reports whether a call may return in more than one state.
 func (w *walker) forks(site uint64) bool {
-	c := w.calls[site]
-	if c == nil || c.Target == model.NoFunc {
+	call := w.calls[site]
+	if call == nil || call.Target == model.NoFunc {
 		return false
 	}
-	if p := w.a.prims[c.Target]; p != nil {
-		return p.on != always
+	if primitive := w.a.prims[call.Target]; primitive != nil {
+		return primitive.on != always
 	}
-	e := w.a.effects[c.Target]
-	return e != nil && len(e.Outcomes) > 1
+	effect := w.a.effects[call.Target]
+	return effect != nil && len(effect.Outcomes) > 1
 }
 
 // orderBlocks numbers the blocks in reverse postorder.
 func (w *walker) orderBlocks() {
-	n := len(w.blocks)
-	w.order = make([]int32, n)
+	count := len(w.blocks)
+	w.order = make([]int32, count)
 	for i := range w.order {
 		w.order[i] = -1
 	}
-	next := int32(n)
-	seen := make([]bool, n)
+	next := int32(count)
+	seen := make([]bool, count)
 	type frame struct{ b, e int32 }
 	for root := range w.blocks {
 		if seen[root] {
@@ -263,16 +263,16 @@ func (w *walker) orderBlocks() {
 		stack := []frame{{int32(root), 0}}
 		seen[root] = true
 		for len(stack) > 0 {
-			f := &stack[len(stack)-1]
-			edges := w.blocks[f.b].edges
-			if int(f.e) == len(edges) {
+			top := &stack[len(stack)-1]
+			edges := w.blocks[top.b].edges
+			if int(top.e) == len(edges) {
 				next--
-				w.order[f.b] = next
+				w.order[top.b] = next
 				stack = stack[:len(stack)-1]
 				continue
 			}
-			to := edges[f.e].To
-			f.e++
+			to := edges[top.e].To
+			top.e++
 			if !seen[to] {
 				seen[to] = true
 				stack = append(stack, frame{to, 0})
@@ -297,8 +297,8 @@ func (w *walker) run(b int32, i int, s *state) {
 			if len(out) == 0 {
 				return
 			}
-			for _, o := range out[1:] {
-				w.run(b, i+1, o)
+			for _, after := range out[1:] {
+				w.run(b, i+1, after)
 			}
 			s = out[0]
 			continue
@@ -332,27 +332,27 @@ func (w *walker) finishBlock(b int32, s *state) {
 	// to a return thunk.
 	switch {
 	case bl.term == model.TermCondTail:
-		if c := br.side(true); c != nil {
-			w.tail(c, bl.last)
+		if taken := br.side(true); taken != nil {
+			w.tail(taken, bl.last)
 		}
 	case bl.term == model.TermCond && len(bl.edges) == 1 && br.conditional && bl.edges[0].Kind == model.EdgeFall:
-		if c := br.side(true); c != nil {
-			w.exit(c)
+		if taken := br.side(true); taken != nil {
+			w.exit(taken)
 		}
 	}
 	conditional := bl.term == model.TermCond || bl.term == model.TermCondTail
-	for _, e := range bl.edges {
-		var c *state
+	for _, edge := range bl.edges {
+		var next *state
 		switch {
-		case e.Kind == model.EdgeFall && conditional:
-			c = br.side(false)
-		case e.Kind == model.EdgeJump && bl.term == model.TermCond:
-			c = br.side(true)
+		case edge.Kind == model.EdgeFall && conditional:
+			next = br.side(false)
+		case edge.Kind == model.EdgeJump && bl.term == model.TermCond:
+			next = br.side(true)
 		default:
-			c = br.copy()
+			next = br.copy()
 		}
-		if c != nil {
-			w.pass(b, e.To, c)
+		if next != nil {
+			w.pass(b, edge.To, next)
 		}
 	}
 }
@@ -394,8 +394,8 @@ type branch struct {
 
 func (w *walker) branchOf(bl *block, s *state) *branch {
 	br := &branch{w: w, s: s, left: len(bl.edges)}
-	if n := len(bl.code); n > 0 {
-		if last := &bl.code[n-1]; last.Conditional() {
+	if count := len(bl.code); count > 0 {
+		if last := &bl.code[count-1]; last.Conditional() {
 			br.conditional = true
 			br.pred, br.known = w.condition(s, last.Cond)
 		}
@@ -416,58 +416,58 @@ func (br *branch) copy() *state {
 
 // side is the state when the condition holds, or does not; nil when that cannot be.
 func (br *branch) side(holds bool) *state {
-	c := br.copy()
+	side := br.copy()
 	if !br.known {
-		return c
+		return side
 	}
 	set := br.pred.set
 	if !holds {
 		set = set.complement(br.pred.size)
 	}
-	if !br.w.t.assume(c, br.pred.v, br.pred.size, set) {
+	if !br.w.t.assume(side, br.pred.v, br.pred.size, set) {
 		return nil
 	}
 	if br.restoring && !set.Contains(interruptFlag) {
-		br.w.t.change(c, IRQ, 0, -1)
+		br.w.t.change(side, IRQ, 0, -1)
 	}
-	return c
+	return side
 }
 
 // restoring recognises local_irq_restore compiled inline: interrupts are
 // enabled when the saved flag is set, and left alone when it is not; both put
 // the flag back.
 func (w *walker) restoring(bl *block, p pred) bool {
-	t := &w.t
-	n := t.n(p.v)
-	if n.op == opExt {
-		n = t.n(n.a)
+	vals := &w.t
+	expr := vals.n(p.v)
+	if expr.op == opExt {
+		expr = vals.n(expr.a)
 	}
-	if n.op != opBin || bin(n.k) != binAnd {
+	if expr.op != opBin || bin(expr.k) != binAnd {
 		return false
 	}
-	if m, ok := t.isConst(n.b); !ok || m != interruptFlag || t.n(n.a).op == opFlags {
+	if mask, ok := vals.isConst(expr.b); !ok || mask != interruptFlag || vals.n(expr.a).op == opFlags {
 		return false
 	}
-	for _, e := range bl.edges {
+	for _, edge := range bl.edges {
 		set := p.set
-		if e.Kind == model.EdgeFall {
+		if edge.Kind == model.EdgeFall {
 			set = set.complement(p.size)
 		}
 		if !set.Contains(interruptFlag) {
 			continue
 		}
-		to := &w.blocks[e.To]
+		to := &w.blocks[edge.To]
 		for i := range to.code {
 			in := &to.code[i]
 			if in.Op == machine.EnableInterrupts {
 				return true
 			}
 			if in.Op == machine.Call {
-				c := w.calls[in.Addr]
-				if c == nil || c.Target == model.NoFunc {
+				call := w.calls[in.Addr]
+				if call == nil || call.Target == model.NoFunc {
 					return false
 				}
-				pr := w.a.prims[c.Target]
+				pr := w.a.prims[call.Target]
 				return pr != nil && len(pr.steps) == 1 && pr.steps[0] == step{kind: IRQ, delta: -1}
 			}
 		}
@@ -487,15 +487,15 @@ func (w *walker) pass(from, to int32, s *state) {
 		w.ageState(s, w.order[to], to)
 	}
 	same := 0
-	for _, e := range w.in[to] {
-		if sameLocks(e, s) {
-			if same++; same < w.split && !(sameFacts(e.facts, s.facts) && w.sameResult(e, s)) {
+	for _, have := range w.in[to] {
+		if sameLocks(have, s) {
+			if same++; same < w.split && !(sameFacts(have.facts, s.facts) && w.sameResult(have, s)) {
 				continue
 			}
-			if w.join(to, e, s) && !e.dirty {
-				e.dirty = true
+			if w.join(to, have, s) && !have.dirty {
+				have.dirty = true
 			}
-			if e.dirty {
+			if have.dirty {
 				w.push(to)
 			}
 			return
@@ -508,10 +508,10 @@ func (w *walker) pass(from, to int32, s *state) {
 		w.push(to)
 		return
 	}
-	for _, e := range w.in[to] {
-		if ok, changed := w.unify(to, e, s); ok {
-			if changed || e.dirty {
-				e.dirty = true
+	for _, have := range w.in[to] {
+		if ok, changed := w.unify(to, have, s); ok {
+			if changed || have.dirty {
+				have.dirty = true
 				w.push(to)
 			}
 			return
@@ -534,25 +534,25 @@ func (w *walker) pass(from, to int32, s *state) {
 // sameResult reports whether as much is known in two states of what may
 // become the returned value.
 func (w *walker) sameResult(e, s *state) bool {
-	x, y := e.regs[retReg], s.regs[retReg]
-	return x == y || w.t.known(e, x, 8).Equal(w.t.known(s, y, 8))
+	had, has := e.regs[retReg], s.regs[retReg]
+	return had == has || w.t.known(e, had, 8).Equal(w.t.known(s, has, 8))
 }
 
 // ageState renames what was computed in the loop that an edge closes, so that
 // the next iteration's values are not confused with it.
 func (w *walker) ageState(s *state, head int32, block int32) {
-	t := &w.t
+	vals := &w.t
 	used := map[vid]bool{} // old iterations' values that are still around
-	note := func(v vid) { t.staleIn(v, used) }
-	for _, v := range s.regs {
-		note(v)
+	note := func(v vid) { vals.staleIn(v, used) }
+	for _, val := range s.regs {
+		note(val)
 	}
-	for _, c := range s.mem {
-		note(c.base)
-		note(c.val)
+	for _, stored := range s.mem {
+		note(stored.base)
+		note(stored.val)
 	}
-	for _, h := range s.locks {
-		note(h.name)
+	for _, hold := range s.locks {
+		note(hold.name)
 	}
 	memo := map[vid]vid{}
 	age := func(v vid) vid { return w.aged(v, head, used, memo) }
@@ -562,16 +562,16 @@ func (w *walker) ageState(s *state, head int32, block int32) {
 	for i := range s.mem {
 		s.mem[i].val = age(s.mem[i].val)
 	}
-	s.mem = slices.DeleteFunc(s.mem, func(c cell) bool { return t.age[c.base] >= head })
+	s.mem = slices.DeleteFunc(s.mem, func(c cell) bool { return vals.age[c.base] >= head })
 	var facts []fact
-	for _, f := range s.facts {
-		v := age(f.v)
-		if v != f.v {
-			if n := t.n(v); n.op == opConst || n.op == opStale && n.k >= maxStale {
+	for _, known := range s.facts {
+		val := age(known.v)
+		if val != known.v {
+			if expr := vals.n(val); expr.op == opConst || expr.op == opStale && expr.k >= maxStale {
 				continue
 			}
 		}
-		facts = append(facts, fact{v, f.size, f.set})
+		facts = append(facts, fact{val, known.size, known.set})
 	}
 	slices.SortStableFunc(facts, compareFact)
 	s.facts = slices.CompactFunc(facts, func(a, b fact) bool { return compareFact(a, b) == 0 })
@@ -581,11 +581,11 @@ func (w *walker) ageState(s *state, head int32, block int32) {
 	}
 	slices.SortFunc(s.dropped, func(a, b held) int { return cmp.Or(compareHeld(a, b), int(a.n)-int(b.n)) })
 	s.dropped = slices.CompactFunc(s.dropped, func(a, b held) bool { return compareHeld(a, b) == 0 })
-	s.outs = slices.DeleteFunc(s.outs, func(c cell) bool { return t.age[c.base] >= head || t.age[c.val] >= head })
+	s.outs = slices.DeleteFunc(s.outs, func(c cell) bool { return vals.age[c.base] >= head || vals.age[c.val] >= head })
 	changed := false
 	for i := range s.locks {
-		if n := age(s.locks[i].name); n != s.locks[i].name {
-			s.locks[i].name = n
+		if name := age(s.locks[i].name); name != s.locks[i].name {
+			s.locks[i].name = name
 			changed = true
 		}
 	}
@@ -604,61 +604,62 @@ const maxStale = 3
 // aged is v with what the loop computes replaced by what it was in the
 // iteration that ends.
 func (w *walker) aged(v vid, head int32, used map[vid]bool, memo map[vid]vid) vid {
-	t := &w.t
-	if t.age[v] < head {
+	vals := &w.t
+	if vals.age[v] < head {
 		return v
 	}
-	if r, ok := memo[v]; ok {
-		return r
+	if done, ok := memo[v]; ok {
+		return done
 	}
-	n := *t.n(v)
+	expr := *vals.n(v)
 	leaf := func(v vid) vid {
-		k := int32(0)
-		for k < maxStale && used[t.stale(v, k)] {
-			k++
+		kind := int32(0)
+		for kind < maxStale && used[vals.stale(v, kind)] {
+			kind++
 		}
-		return t.stale(v, k)
+		return vals.stale(v, kind)
 	}
-	var r vid
-	switch n.op {
+	var older vid
+	switch expr.op {
 	case opAdd:
-		r = t.addImm(w.aged(n.a, head, used, memo), n.imm)
+		older = vals.addImm(w.aged(expr.a, head, used, memo), expr.imm)
 	case opBin:
-		r = t.bin(bin(n.k), w.aged(n.a, head, used, memo), w.aged(n.b, head, used, memo), uint64(v), -1)
+		older = vals.bin(bin(expr.k), w.aged(expr.a, head, used, memo), w.aged(expr.b, head, used, memo), uint64(v), -1)
 	case opExt:
-		r = t.ext(w.aged(n.a, head, used, memo), n.size, n.k == 1)
+		older = vals.ext(w.aged(expr.a, head, used, memo), expr.size, expr.k == 1)
 	case opLoad:
-		a := w.aged(n.a, head, used, memo)
-		if t.depth[a] >= maxDepth {
-			r = leaf(t.opaque(uint64(head), 62, head))
+		inner := w.aged(expr.a, head, used, memo)
+		if vals.depth[inner] >= maxDepth {
+			older = leaf(vals.opaque(uint64(head), 62, head))
 			break
 		}
-		r = leaf(t.add(node{op: opLoad, a: a, size: n.size, k: n.k, ep: n.ep}, head, t.depth[a]+1))
+		older = leaf(vals.add(node{op: opLoad, a: inner, size: expr.size, k: expr.k, ep: expr.ep}, head,
+			vals.depth[inner]+1))
 	case opSet:
-		p := t.preds[n.imm]
-		p.v = w.aged(p.v, head, used, memo)
-		r = t.set(p)
+		cond := vals.preds[expr.imm]
+		cond.v = w.aged(cond.v, head, used, memo)
+		older = vals.set(cond)
 	default:
-		r = leaf(v)
+		older = leaf(v)
 	}
-	memo[v] = r
-	return r
+	memo[v] = older
+	return older
 }
 
 // staleIn collects the values from earlier iterations that occur in v.
 func (t *values) staleIn(v vid, into map[vid]bool) {
 	for {
-		switch n := t.n(v); n.op {
+		switch expr := t.n(v); expr.op {
 		case opStale:
 			into[v] = true
-			v = n.a
+			v = expr.a
 		case opAdd, opLoad, opExt:
-			v = n.a
+			v = expr.a
 		case opBin:
-			t.staleIn(n.b, into)
-			v = n.a
+			t.staleIn(expr.b, into)
+			v = expr.a
 		case opSet:
-			v = t.preds[n.imm].v
+			v = t.preds[expr.imm].v
 		default:
 			return
 		}
@@ -669,12 +670,12 @@ func (t *values) staleIn(v vid, into map[vid]bool) {
 func (w *walker) normaliseLocks(s *state) {
 	slices.SortStableFunc(s.locks, compareHeld)
 	out := s.locks[:0]
-	for _, h := range s.locks {
-		if n := len(out); n > 0 && compareHeld(out[n-1], h) == 0 {
-			out[n-1].n = max(-2, min(2, out[n-1].n+h.n))
+	for _, hold := range s.locks {
+		if count := len(out); count > 0 && compareHeld(out[count-1], hold) == 0 {
+			out[count-1].n = max(-2, min(2, out[count-1].n+hold.n))
 			continue
 		}
-		out = append(out, h)
+		out = append(out, hold)
 	}
 	s.locks = slices.DeleteFunc(out, func(h held) bool { return h.n == 0 })
 }
@@ -682,85 +683,88 @@ func (w *walker) normaliseLocks(s *state) {
 // loc numbers a memory location for phis.
 func (w *walker) loc(c cell) int32 {
 	c.val = 0
-	if n, ok := w.locs[c]; ok {
-		return n
+	if loc, ok := w.locs[c]; ok {
+		return loc
 	}
-	n := int32(nregs + len(w.locs))
-	w.locs[c] = n
-	return n
+	loc := int32(nregs + len(w.locs))
+	w.locs[c] = loc
+	return loc
 }
 
 // unify merges two states whose locks differ only in the name of one or two,
 // when some register or slot holds the lock's owner in both: the lock of what
 // p points to, whichever that is.
 func (w *walker) unify(b int32, e, s *state) (ok, changed bool) {
-	t := &w.t
 	if len(e.locks) != len(s.locks) || len(e.locks) == 0 {
 		return false, false
 	}
-	var onlyE, onlyS []int
-	for i := range e.locks {
-		if !slices.ContainsFunc(s.locks, func(h held) bool {
-			return h.kind == e.locks[i].kind && h.name == e.locks[i].name && h.n == e.locks[i].n
-		}) {
-			onlyE = append(onlyE, i)
-		}
-	}
-	for i := range s.locks {
-		if !slices.ContainsFunc(e.locks, func(h held) bool {
-			return h.kind == s.locks[i].kind && h.name == s.locks[i].name && h.n == s.locks[i].n
-		}) {
-			onlyS = append(onlyS, i)
-		}
-	}
+	onlyE, onlyS := notIn(e.locks, s.locks), notIn(s.locks, e.locks)
 	if len(onlyE) != len(onlyS) || len(onlyE) == 0 || len(onlyE) > 2 {
 		return false, false
 	}
-	type rename struct {
-		i, j int
-		to   vid
-	}
-	var names []rename
-	for k := range onlyE {
-		i, j := onlyE[k], onlyS[k]
-		x, y := &e.locks[i], &s.locks[j]
-		if x.kind != y.kind || x.n != y.n || x.name == 0 {
+
+	// One name for both has to be found for every lock before any is renamed.
+	var names []vid
+	for k, at := range onlyE {
+		had, has := &e.locks[at], &s.locks[onlyS[k]]
+		if had.kind != has.kind || had.n != has.n || had.name == 0 {
 			return false, false
 		}
-		xb, xo := t.split(x.name)
-		yb, yo := t.split(y.name)
-		to := vid(-1)
-		try := func(ev, sv vid, loc int32) {
-			if to >= 0 || ev == sv {
-				return
-			}
-			eb, eo := t.split(t.stripped(ev))
-			sb, so := t.split(t.stripped(sv))
-			if eb == xb && sb == yb && xo-eo == yo-so {
-				to = t.addImm(t.phi(b, loc, w.order[b]), xo-eo)
-			}
-		}
-		for r := range e.regs {
-			if machine.Num(r) != stackReg {
-				try(e.regs[r], s.regs[r], int32(r))
-			}
-		}
-		for _, c := range e.mem {
-			if v, exact, ok := s.get(c.base, c.off, c.size); ok && exact {
-				try(c.val, v, w.loc(c))
-			}
-		}
-		if to < 0 {
+		name := w.ownedBy(b, e, s, had.name, has.name)
+		if name < 0 {
 			return false, false
 		}
-		names = append(names, rename{i, j, to})
+		names = append(names, name)
 	}
-	for _, r := range names {
-		changed = changed || e.locks[r.i].name != r.to
-		e.locks[r.i].name = r.to
-		s.locks[r.j].name = r.to
+	for k, name := range names {
+		had, has := &e.locks[onlyE[k]], &s.locks[onlyS[k]]
+		changed = changed || had.name != name
+		had.name, has.name = name, name
 	}
 	slices.SortStableFunc(e.locks, compareHeld)
 	slices.SortStableFunc(s.locks, compareHeld)
 	return true, w.join(b, e, s) || changed
+}
+
+// notIn lists the places in locks of those that are not among others.
+func notIn(locks, others []held) []int {
+	var out []int
+	for i, hold := range locks {
+		if !slices.ContainsFunc(others, func(h held) bool {
+			return h.kind == hold.kind && h.name == hold.name && h.n == hold.n
+		}) {
+			out = append(out, i)
+		}
+	}
+	return out
+}
+
+// ownedBy returns the name, after block b began, of a lock that is named had in state e and has
+// in state s, by a register or a slot that holds its owner in both; -1 if none does.
+func (w *walker) ownedBy(b int32, e, s *state, had, has vid) vid {
+	vals := &w.t
+	hadBase, hadOff := vals.split(had)
+	hasBase, hasOff := vals.split(has)
+	name := vid(-1)
+	try := func(inE, inS vid, loc int32) {
+		if name >= 0 || inE == inS {
+			return
+		}
+		baseE, offE := vals.split(vals.stripped(inE))
+		baseS, offS := vals.split(vals.stripped(inS))
+		if baseE == hadBase && baseS == hasBase && hadOff-offE == hasOff-offS {
+			name = vals.addImm(vals.phi(b, loc, w.order[b]), hadOff-offE)
+		}
+	}
+	for reg := range e.regs {
+		if machine.Num(reg) != stackReg {
+			try(e.regs[reg], s.regs[reg], int32(reg))
+		}
+	}
+	for _, stored := range e.mem {
+		if val, exact, ok := s.get(stored.base, stored.off, stored.size); ok && exact {
+			try(stored.val, val, w.loc(stored))
+		}
+	}
+	return name
 }

@@ -61,8 +61,8 @@ type Convention struct {
 
 // ArgOf returns which argument a register holds.
 func (c *Convention) ArgOf(n Num) (int, bool) {
-	for i, a := range c.Args {
-		if a == n {
+	for i, reg := range c.Args {
+		if reg == n {
 			return i, true
 		}
 	}
@@ -97,8 +97,8 @@ type Callee struct {
 // not special, or "", is a C function.
 func (c *Convention) Callee(name string) Callee {
 	if c.special != nil {
-		if s, ok := c.special(name); ok {
-			return s
+		if special, ok := c.special(name); ok {
+			return special
 		}
 	}
 	return Callee{Kind: CalleeC, Via: NoReg, Changed: c.Scratch, Flags: true, Memory: true}

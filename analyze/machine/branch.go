@@ -16,11 +16,11 @@ func x86Branch(code []byte) (Inst, bool) {
 		return branch(op, 2, int64(int8(code[1]))), true
 	}
 	near := func(op x86asm.Op, opcode int) (Inst, bool) {
-		n := opcode + 4
-		if len(code) < n {
+		size := opcode + 4
+		if len(code) < size {
 			return Inst{}, false
 		}
-		return branch(op, n, int64(int32(binary.LittleEndian.Uint32(code[opcode:])))), true
+		return branch(op, size, int64(int32(binary.LittleEndian.Uint32(code[opcode:])))), true
 	}
 	if len(code) < 2 {
 		return Inst{}, false

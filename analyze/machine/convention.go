@@ -39,8 +39,8 @@ func x86Callee(name string) (Callee, bool) {
 		if register == "array" {
 			register = "rax" // the array begins with the thunk of rax
 		}
-		if n := slices.Index(x86Names[3][:], register); n >= 0 {
-			return Callee{Kind: CalleeThunk, Via: Num(n), Changed: x86Scratch, Flags: true, Memory: true}, true
+		if reg := slices.Index(x86Names[3][:], register); reg >= 0 {
+			return Callee{Kind: CalleeThunk, Via: Num(reg), Changed: x86Scratch, Flags: true, Memory: true}, true
 		}
 	}
 	return Callee{}, false

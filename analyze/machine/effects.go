@@ -2,40 +2,42 @@ package machine
 
 // Effects says what the instruction reads and changes.
 func (in *Inst) Effects() Effects {
-	r := in.rule
+	known := in.rule
 	switch {
-	case r == nil: // the zero Inst
+	case known == nil: // the zero Inst
 		return unknownEffects(^RegSet(0))
 	case in.Op == OpUnknown:
 		return unknownEffects(x86All)
 	}
-	e := Effects{Reads: r.reads, FlagsRead: r.fr, FlagsWritten: r.fw, FlagsKept: r.undef, Side: r.side, Flow: r.flow}
-	for i := range in.Args {
-		if in.Args[i].Kind == KindNone {
+	effects := Effects{Reads: known.reads, FlagsRead: known.fr, FlagsWritten: known.fw, FlagsKept: known.undef,
+		Side: known.side, Flow: known.flow}
+	for nth := range in.Args {
+		if in.Args[nth].Kind == KindNone {
 			break
 		}
 		use := byte('r')
-		if i < len(r.args) {
-			use = r.args[i]
+		if nth < len(known.args) {
+			use = known.args[nth]
 		}
-		e.operand(&in.Args[i], use)
+		effects.operand(&in.Args[nth], use)
 	}
-	for _, w := range r.writes {
-		e.write(w.reg, int(w.size), false)
+	for _, write := range known.writes {
+		effects.write(write.reg, int(write.size), false)
 	}
-	r.special.apply(in, &e)
-	if e.Writes.Has(RSP) && e.Stack == StackSame {
-		e.Stack = StackOther
-		if o := &in.Args[1]; e.Whole.Has(RSP) && o.Kind == KindImm && (in.Op == Add || in.Op == Sub) {
-			e.Stack, e.StackDelta = StackMoved, o.Imm
+	known.special.apply(in, &effects)
+	if effects.Writes.Has(RSP) && effects.Stack == StackSame {
+		effects.Stack = StackOther
+		if operand := &in.Args[1]; effects.Whole.Has(RSP) && operand.Kind == KindImm && (in.Op == Add || in.Op == Sub) {
+			effects.Stack, effects.StackDelta = StackMoved, operand.Imm
 			if in.Op == Sub {
-				e.StackDelta = -o.Imm
+				effects.StackDelta = -operand.Imm
 			}
-		} else if m := o.Mem; in.Op == Address && e.Whole.Has(RSP) && m.Base == RSP && m.Index == NoReg && !m.Addr32 {
-			e.Stack, e.StackDelta = StackMoved, m.Disp
+		} else if mem := operand.Mem; in.Op == Address && effects.Whole.Has(RSP) && mem.Base == RSP &&
+			mem.Index == NoReg && !mem.Addr32 {
+			effects.Stack, effects.StackDelta = StackMoved, mem.Disp
 		}
 	}
-	return e
+	return effects
 }
 
 // unknownEffects are those of an instruction that nothing is known of.
@@ -87,8 +89,8 @@ func sideOf(c Class) Side {
 
 // sameRegister reports whether the first two operands are the same register.
 func sameRegister(in *Inst) bool {
-	a, b := &in.Args[0], &in.Args[1]
-	return a.Kind == KindReg && b.Kind == KindReg && a.Reg == b.Reg && a.Reg.Class == General
+	first, second := &in.Args[0], &in.Args[1]
+	return first.Kind == KindReg && second.Kind == KindReg && first.Reg == second.Reg && first.Reg.Class == General
 }
 
 // zeroIdiom: of xor, sub and sbb of a register with itself the result does not
@@ -103,11 +105,12 @@ func zeroIdiom(in *Inst, e *Effects) {
 // CL may stay as it was, which "x" says already.
 func shifted(in *Inst, e *Effects) {
 	for i := 1; i < len(in.Args); i++ {
-		o := &in.Args[i]
-		if o.Kind == KindReg && o.Reg == (Reg{Num: RCX, Size: 1}) {
+		operand := &in.Args[i]
+		if operand.Kind == KindReg && operand.Reg == (Reg{Num: RCX, Size: 1}) {
 			e.FlagsKept = e.FlagsWritten
 		}
-		if last := i == len(in.Args)-1 || in.Args[i+1].Kind == KindNone; last && o.Kind == KindImm && o.Imm&31 == 0 {
+		if last := i == len(in.Args)-1 || in.Args[i+1].Kind == KindNone; last && operand.Kind == KindImm &&
+			operand.Imm&31 == 0 {
 			e.FlagsKept = e.FlagsWritten
 		}
 	}
@@ -178,7 +181,7 @@ func loadFlags(_ *Inst, e *Effects) {
 // moveSystem: moves to and from segment, control and debug registers.
 func moveSystem(in *Inst, e *Effects) {
 	for i := range in.Args[:2] {
-		if o := &in.Args[i]; o.Kind == KindReg && o.Reg.Class == System {
+		if operand := &in.Args[i]; operand.Kind == KindReg && operand.Reg.Class == System {
 			e.Side |= SideSystem
 			e.FlagsWritten |= StatusFlags // undefined behind mov to and from control registers
 		}
@@ -230,15 +233,15 @@ func interrupts(in *Inst, e *Effects) {
 func stringStep(in *Inst, e *Effects) {
 	size, step := 8, Regs()
 	for i := range e.mem[:e.nmem] {
-		a := &e.mem[i]
-		if a.Mem.Addr32 {
+		access := &e.mem[i]
+		if access.Mem.Addr32 {
 			size = 4
 		}
-		a.Repeat = in.Repeat
-		step |= a.Mem.Regs()
+		access.Repeat = in.Repeat
+		step |= access.Mem.Regs()
 	}
-	for n := range step.All {
-		e.write(n, size, false)
+	for reg := range step.All {
+		e.write(reg, size, false)
 	}
 	e.Reads |= step
 	if !in.Repeat {
@@ -261,20 +264,20 @@ func wordOf(in *Inst) int {
 }
 
 func pushes(in *Inst, e *Effects) {
-	n := wordOf(in)
+	word := wordOf(in)
 	e.Reads |= Regs(RSP)
 	e.write(RSP, 8, false)
-	e.access(Mem{Base: RSP, Index: NoReg, Disp: int64(-n), Width: uint16(n)}, true)
-	e.Stack, e.StackDelta = StackMoved, int64(-n)
+	e.access(Mem{Base: RSP, Index: NoReg, Disp: int64(-word), Width: uint16(word)}, true)
+	e.Stack, e.StackDelta = StackMoved, int64(-word)
 	if in.Op == Call { // comes back
 		e.Stack, e.StackDelta = StackSame, 0
 	}
 }
 
 func pops(in *Inst, e *Effects) {
-	n := wordOf(in)
+	word := wordOf(in)
 	e.Reads |= Regs(RSP)
-	e.access(Mem{Base: RSP, Index: NoReg, Width: uint16(n)}, false)
+	e.access(Mem{Base: RSP, Index: NoReg, Width: uint16(word)}, false)
 	if e.Writes.Has(RSP) { // pop rsp
 		e.Stack = StackOther
 		e.write(RSP, 8, false)
@@ -282,12 +285,12 @@ func pops(in *Inst, e *Effects) {
 	}
 	// The address of a destination in memory counts from the stack pointer behind.
 	for i := range e.mem[:e.nmem] {
-		if a := &e.mem[i]; a.Write && a.Mem.Base == RSP {
-			a.Mem.Disp += int64(n)
+		if access := &e.mem[i]; access.Write && access.Mem.Base == RSP {
+			access.Mem.Disp += int64(word)
 		}
 	}
 	e.write(RSP, 8, false)
-	e.Stack, e.StackDelta = StackMoved, int64(n)
+	e.Stack, e.StackDelta = StackMoved, int64(word)
 }
 
 func leaves(_ *Inst, e *Effects) {

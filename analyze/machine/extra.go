@@ -5,18 +5,18 @@ package machine
 // FRED, and late additions of the maps 0f38 and 0f3a (Intel SDM vol. 2 and
 // AMD APM vol. 3, opcode maps).
 func x86Extra(c []byte) (Inst, bool) {
-	r, ok := parseRaw(c)
-	if !ok || r.kind != 0 {
+	parsed, ok := parseRaw(c)
+	if !ok || parsed.kind != 0 {
 		return Inst{}, false
 	}
 	var in Inst
-	switch r.opmap {
+	switch parsed.opmap {
 	case 1:
-		in, ok = r.extra0f()
+		in, ok = parsed.extra0f()
 	case 2:
-		in, ok = r.extra0f38()
+		in, ok = parsed.extra0f38()
 	case 3:
-		in, ok = r.extra0f3a()
+		in, ok = parsed.extra0f3a()
 	}
 	if !ok || in.Len > len(c) || in.Len > 15 {
 		return Inst{}, false
@@ -29,11 +29,11 @@ func x86Random(c []byte) (Inst, bool) {
 	if len(c) < 3 || c[0] != 0x0f && c[1] != 0x0f && c[2] != 0x0f {
 		return Inst{}, false
 	}
-	r, ok := parseRaw(c)
-	if !ok || r.kind != 0 || r.opmap != 1 || r.op != 0xc7 || r.mod != 3 {
+	parsed, ok := parseRaw(c)
+	if !ok || parsed.kind != 0 || parsed.opmap != 1 || parsed.op != 0xc7 || parsed.mod != 3 {
 		return Inst{}, false
 	}
-	return r.extra0fc7(r.reg&7, r.size())
+	return parsed.extra0fc7(parsed.reg&7, parsed.size())
 }
 
 // sys is a rule of an instruction without explicit operands.
@@ -149,8 +149,8 @@ var group01 = map[uint16]*named{
 
 // enclave: the leaf in EAX says which of the four registers come back changed.
 func enclave(_ *Inst, e *Effects) {
-	for _, n := range []Num{RAX, RBX, RCX, RDX} {
-		e.write(n, 8, false)
+	for _, reg := range []Num{RAX, RBX, RCX, RDX} {
+		e.write(reg, 8, false)
 	}
 	e.Maybe = e.Writes
 	e.AnyMemory = true
@@ -165,11 +165,11 @@ func (r *raw) extra0f() (Inst, bool) {
 	switch {
 	case r.op == 0x01 && r.mod == 3:
 		key := uint16(r.pp)<<8 | 0xc0 | uint16(ext)<<3 | uint16(r.rm&7)
-		if n := group01[key]; n != nil {
-			return none(n.name, &n.rule)
+		if found := group01[key]; found != nil {
+			return none(found.name, &found.rule)
 		}
-		if n := group01[key&0xff]; n != nil && r.pp == 0x66 { // an idle prefix
-			return none(n.name, &n.rule)
+		if found := group01[key&0xff]; found != nil && r.pp == 0x66 { // an idle prefix
+			return none(found.name, &found.rule)
 		}
 	case r.op == 0x01 && r.pp == 0xf3 && ext == 5:
 		return r.inst("rstorssp", &extraXState, 0, r.memory(8)), true

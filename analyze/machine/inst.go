@@ -18,13 +18,13 @@ type RegSet uint64
 
 // Regs makes a set.
 func Regs(nums ...Num) RegSet {
-	var s RegSet
-	for _, n := range nums {
-		if n >= 0 {
-			s |= 1 << n
+	var set RegSet
+	for _, reg := range nums {
+		if reg >= 0 {
+			set |= 1 << reg
 		}
 	}
-	return s
+	return set
 }
 
 // Has reports whether a register is in the set.
@@ -36,8 +36,8 @@ func (s RegSet) Len() int { return bits.OnesCount64(uint64(s)) }
 // All calls yield with each register, ascending.
 func (s RegSet) All(yield func(Num) bool) {
 	for s != 0 {
-		n := Num(bits.TrailingZeros64(uint64(s)))
-		if !yield(n) {
+		reg := Num(bits.TrailingZeros64(uint64(s)))
+		if !yield(reg) {
 			return
 		}
 		s &= s - 1
@@ -159,16 +159,16 @@ const (
 )
 
 func (f Flags) String() string {
-	var s []string
-	for _, x := range []struct {
+	var words []string
+	for _, flag := range []struct {
 		f    Flags
 		name string
 	}{{CF, "CF"}, {PF, "PF"}, {AF, "AF"}, {ZF, "ZF"}, {SF, "SF"}, {TF, "TF"}, {IF, "IF"}, {DF, "DF"}, {OF, "OF"}, {AC, "AC"}} {
-		if f&x.f != 0 {
-			s = append(s, x.name)
+		if f&flag.f != 0 {
+			words = append(words, flag.name)
 		}
 	}
-	return strings.Join(s, "|")
+	return strings.Join(words, "|")
 }
 
 // Side are effects beyond registers, flags and memory.
@@ -256,8 +256,8 @@ func (e *Effects) Memory() []Access { return e.mem[:e.nmem] }
 
 // WritesMemory reports whether memory may be changed.
 func (e *Effects) WritesMemory() bool {
-	for _, a := range e.Memory() {
-		if a.Write {
+	for _, access := range e.Memory() {
+		if access.Write {
 			return true
 		}
 	}
@@ -529,30 +529,30 @@ func (in *Inst) Writes(i int) bool {
 	if in.rule == nil || i >= len(in.rule.args) || in.Args[i].Kind == KindNone {
 		return false
 	}
-	u := in.rule.args[i]
-	return u == 'w' || u == 'x'
+	use := in.rule.args[i]
+	return use == 'w' || use == 'x'
 }
 
 func (in *Inst) String() string {
-	var b strings.Builder
+	var text strings.Builder
 	if in.Lock {
-		b.WriteString("lock ")
+		text.WriteString("lock ")
 	}
 	switch {
 	case in.RepeatNZ:
-		b.WriteString("repne ")
+		text.WriteString("repne ")
 	case in.Repeat:
-		b.WriteString("rep ")
+		text.WriteString("rep ")
 	}
-	b.WriteString(in.Name)
+	text.WriteString(in.Name)
 	for i := range in.Args {
 		if in.Args[i].Kind == KindNone {
 			break
 		}
-		b.WriteString([]string{" ", ", ", ", ", ", "}[i])
-		b.WriteString(in.arch.operand(&in.Args[i]))
+		text.WriteString([]string{" ", ", ", ", ", ", "}[i])
+		text.WriteString(in.arch.operand(&in.Args[i]))
 	}
-	return b.String()
+	return text.String()
 }
 
 // hex writes a displacement or a value with its sign.

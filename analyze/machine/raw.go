@@ -25,13 +25,13 @@ type raw struct {
 // parseRaw takes an encoding of the maps 0f, 0f38 and 0f3a apart, VEX and EVEX
 // among them. ok is false for other maps and for too few bytes.
 func parseRaw(c []byte) (r raw, ok bool) {
-	i := 0
-	for ; i < len(c) && i < 14; i++ {
-		switch c[i] {
+	at := 0
+	for ; at < len(c) && at < 14; at++ {
+		switch c[at] {
 		case 0x66:
 			r.opsize = true
 		case 0xf2, 0xf3:
-			r.pp = c[i]
+			r.pp = c[at]
 		case 0x64:
 			r.seg = SegFS
 		case 0x65:
@@ -49,104 +49,104 @@ opcode:
 	if r.pp == 0 && r.opsize {
 		r.pp = 0x66
 	}
-	if i+3 > len(c) {
+	if at+3 > len(c) {
 		return r, false
 	}
 	var extR, extX, extB Num
 	bit := func(b byte, n uint) Num { return Num(b>>n&1) << 3 }
 	pps := [4]byte{0, 0x66, 0xf3, 0xf2}
-	switch b := c[i]; {
-	case b == 0xc5:
-		r.kind, r.opmap = b, 1
-		extR = bit(^c[i+1], 7)
-		r.vvvv, r.long, r.pp = Num(^c[i+1]>>3&15), c[i+1]>>2&1, pps[c[i+1]&3]
-		i += 2
-	case b == 0xc4:
-		r.kind, r.opmap = b, c[i+1]&0x1f
-		extR, extX, extB = bit(^c[i+1], 7), bit(^c[i+1], 6), bit(^c[i+1], 5)
-		r.w, r.vvvv, r.long, r.pp = c[i+2]>>7 == 1, Num(^c[i+2]>>3&15), c[i+2]>>2&1, pps[c[i+2]&3]
-		i += 3
-	case b == 0x62:
-		if i+4 > len(c) {
+	switch prefix := c[at]; {
+	case prefix == 0xc5:
+		r.kind, r.opmap = prefix, 1
+		extR = bit(^c[at+1], 7)
+		r.vvvv, r.long, r.pp = Num(^c[at+1]>>3&15), c[at+1]>>2&1, pps[c[at+1]&3]
+		at += 2
+	case prefix == 0xc4:
+		r.kind, r.opmap = prefix, c[at+1]&0x1f
+		extR, extX, extB = bit(^c[at+1], 7), bit(^c[at+1], 6), bit(^c[at+1], 5)
+		r.w, r.vvvv, r.long, r.pp = c[at+2]>>7 == 1, Num(^c[at+2]>>3&15), c[at+2]>>2&1, pps[c[at+2]&3]
+		at += 3
+	case prefix == 0x62:
+		if at+4 > len(c) {
 			return r, false
 		}
-		r.kind, r.opmap = b, c[i+1]&7
-		extR, extX, extB = bit(^c[i+1], 7), bit(^c[i+1], 6), bit(^c[i+1], 5)
-		r.w, r.vvvv, r.pp, r.long = c[i+2]>>7 == 1, Num(^c[i+2]>>3&15), pps[c[i+2]&3], c[i+3]>>5&3
-		i += 4
+		r.kind, r.opmap = prefix, c[at+1]&7
+		extR, extX, extB = bit(^c[at+1], 7), bit(^c[at+1], 6), bit(^c[at+1], 5)
+		r.w, r.vvvv, r.pp, r.long = c[at+2]>>7 == 1, Num(^c[at+2]>>3&15), pps[c[at+2]&3], c[at+3]>>5&3
+		at += 4
 	default:
-		if b&0xf0 == 0x40 {
-			r.w, extR, extX, extB = b>>3&1 == 1, bit(b, 2), bit(b, 1), bit(b, 0)
-			i++
+		if prefix&0xf0 == 0x40 {
+			r.w, extR, extX, extB = prefix>>3&1 == 1, bit(prefix, 2), bit(prefix, 1), bit(prefix, 0)
+			at++
 		}
-		if i+1 >= len(c) || c[i] != 0x0f {
+		if at+1 >= len(c) || c[at] != 0x0f {
 			return r, false
 		}
-		i, r.opmap = i+1, 1
-		if c[i] == 0x38 || c[i] == 0x3a {
-			r.opmap = 2 + c[i]>>1&1
-			i++
+		at, r.opmap = at+1, 1
+		if c[at] == 0x38 || c[at] == 0x3a {
+			r.opmap = 2 + c[at]>>1&1
+			at++
 		}
 	}
-	if i >= len(c) {
+	if at >= len(c) {
 		return r, false
 	}
-	r.op = c[i]
-	i++
+	r.op = c[at]
+	at++
 	if r.opmap == 1 && (r.op == 0x77 || r.kind == 0 && r.op == 0x37) { // vzeroupper, emms, getsec: no ModRM
-		r.len = i
+		r.len = at
 		return r, true
 	}
-	if i >= len(c) {
+	if at >= len(c) {
 		return r, false
 	}
-	r.mod, r.reg, r.rm = c[i]>>6, Num(c[i]>>3&7)+extR, Num(c[i]&7)
-	i++
+	r.mod, r.reg, r.rm = c[at]>>6, Num(c[at]>>3&7)+extR, Num(c[at]&7)
+	at++
 	if r.mod == 3 {
 		r.rm += extB
-		r.len = i
+		r.len = at
 		return r, true
 	}
-	return r.address(c, i, extX, extB)
+	return r.address(c, at, extX, extB)
 }
 
 // address reads SIB and displacement, which begin at i.
 func (r raw) address(c []byte, i int, extX, extB Num) (raw, bool) {
-	m := Mem{Base: r.rm + extB, Index: NoReg, Seg: r.seg, Addr32: r.addr32}
+	mem := Mem{Base: r.rm + extB, Index: NoReg, Seg: r.seg, Addr32: r.addr32}
 	noBase := r.mod == 0 && r.rm == 5
-	m.PC = noBase
+	mem.PC = noBase
 	if r.rm == 4 {
 		if i >= len(c) {
 			return r, false
 		}
 		sib := c[i]
 		i++
-		m.Base = Num(sib&7) + extB
+		mem.Base = Num(sib&7) + extB
 		noBase = r.mod == 0 && sib&7 == 5
-		if x := Num(sib>>3&7) + extX; x != RSP {
-			m.Index, m.Scale = x, 1<<(sib>>6)
+		if index := Num(sib>>3&7) + extX; index != RSP {
+			mem.Index, mem.Scale = index, 1<<(sib>>6)
 		}
 	}
-	n := 0
+	size := 0
 	switch {
 	case r.mod == 1:
-		n = 1
+		size = 1
 	case r.mod == 2, noBase:
-		n = 4
+		size = 4
 	}
 	if noBase {
-		m.Base = NoReg
+		mem.Base = NoReg
 	}
-	if i+n > len(c) {
+	if i+size > len(c) {
 		return r, false
 	}
-	switch n {
+	switch size {
 	case 1:
-		m.Disp = int64(int8(c[i]))
+		mem.Disp = int64(int8(c[i]))
 	case 4:
-		m.Disp = int64(int32(binary.LittleEndian.Uint32(c[i:])))
+		mem.Disp = int64(int32(binary.LittleEndian.Uint32(c[i:])))
 	}
-	r.mem, r.len = m, i+n
+	r.mem, r.len = mem, i+size
 	return r, true
 }
 
@@ -183,14 +183,14 @@ func (r *raw) rmVector(width uint16) Operand {
 }
 
 func (r *raw) memory(width uint16) Operand {
-	m := r.mem
-	m.Width = width
+	mem := r.mem
+	mem.Width = width
 	// EVEX scales short displacements by the size of what is accessed, which is
 	// not derived here: the extent is not known.
 	if r.kind == 0x62 {
-		m.Width = 0
+		mem.Width = 0
 	}
-	return Operand{Kind: KindMem, Mem: m}
+	return Operand{Kind: KindMem, Mem: mem}
 }
 
 // inst puts an instruction together; imm is the number of bytes that follow.

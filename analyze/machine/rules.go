@@ -48,8 +48,9 @@ func x86RuleOf(x *x86asm.Inst) *rule {
 	if int(x.Op) < len(x86Rules) && x86Rules[x.Op] != nil {
 		return x86Rules[x.Op]
 	}
-	for _, a := range x.Args {
-		if r, ok := a.(x86asm.Reg); ok && (r >= x86asm.M0 && r <= x86asm.M7 || r >= x86asm.X0 && r <= x86asm.X31) {
+	for _, arg := range x.Args {
+		if reg, ok := arg.(x86asm.Reg); ok && (reg >= x86asm.M0 && reg <= x86asm.M7 || reg >= x86asm.X0 &&
+			reg <= x86asm.X31) {
 			return &x86Vector
 		}
 	}
@@ -64,11 +65,11 @@ var imulRules = [...]rule{
 }
 
 func x86Imul(x *x86asm.Inst) *rule {
-	n := 0
-	for n < len(imulRules)-1 && x.Args[n+1] != nil {
-		n++
+	operands := 0
+	for operands < len(imulRules)-1 && x.Args[operands+1] != nil {
+		operands++
 	}
-	return &imulRules[n]
+	return &imulRules[operands]
 }
 
 // x86Vector is the rule of an SSE or MMX instruction that names a vector
@@ -100,8 +101,8 @@ func buildX86Rules() []*rule {
 			if table[op] != nil {
 				panic("two rules for " + op.String())
 			}
-			c := r
-			table[op] = &c
+			narrow := r
+			table[op] = &narrow
 		}
 	}
 	dataRules(set)
@@ -201,8 +202,8 @@ func conditionRules(set setter) {
 			{"SET", rule{op: SetIf, args: "w"}},
 		} {
 			rest, ok := strings.CutPrefix(name, kind.prefix)
-			if c, known := names[rest]; ok && known {
-				kind.r.cond, kind.r.fr = c, c.Flags()
+			if cond, known := names[rest]; ok && known {
+				kind.r.cond, kind.r.fr = cond, cond.Flags()
 				set(kind.r, op)
 			}
 		}
@@ -255,8 +256,8 @@ func stackRules(set setter) {
 
 func systemRules(set setter) {
 	out := func(regs ...Num) (w []implicit) {
-		for _, r := range regs {
-			w = append(w, implicit{r, 4})
+		for _, reg := range regs {
+			w = append(w, implicit{reg, 4})
 		}
 		return w
 	}
@@ -309,18 +310,18 @@ func vectorRules(set setter) {
 	// x87: the memory operand is a source, but for stores.
 	for op := x86asm.Op(1); !strings.HasPrefix(op.String(), "Op("); op++ {
 		name := op.String()
-		r := rule{op: OpOther, args: "rr", side: SideVector}
+		made := rule{op: OpOther, args: "rr", side: SideVector}
 		switch {
 		case name[0] != 'F' || x87Others[name]:
 			continue
 		case strings.HasPrefix(name, "FST") || strings.HasPrefix(name, "FIST") || name == "FBSTP" || name == "FNSTCW" || name == "FNSTSW":
-			r.args = "w"
+			made.args = "w"
 		case strings.HasPrefix(name, "FCMOV"):
-			r.fr = StatusFlags
+			made.fr = StatusFlags
 		case strings.HasPrefix(name, "FCOMI") || strings.HasPrefix(name, "FUCOMI"):
-			r.fw = StatusFlags
+			made.fw = StatusFlags
 		}
-		set(r, op)
+		set(made, op)
 	}
 	set(rule{op: OpOther, args: "rr", fw: StatusFlags}, x86asm.COMISD, x86asm.COMISS, x86asm.UCOMISD, x86asm.UCOMISS, x86asm.PTEST)
 	set(rule{op: OpOther, args: "rrr", fw: StatusFlags, writes: []implicit{{RCX, 4}}}, x86asm.PCMPISTRI)

@@ -4,20 +4,20 @@ package machine
 // and memory are concerned (Intel SDM vol. 2, opcode maps in appendix A). What
 // works on vector and mask registers alone gets one rule for all.
 func x86Vex(c []byte) (Inst, bool) {
-	r, ok := parseRaw(c)
-	if !ok || r.kind == 0 || r.opmap == 0 || r.opmap > 6 {
+	parsed, ok := parseRaw(c)
+	if !ok || parsed.kind == 0 || parsed.opmap == 0 || parsed.opmap > 6 {
 		return Inst{}, false
 	}
 	imm := 0
-	if r.opmap == 3 || r.opmap == 1 && vexImm[r.op] {
+	if parsed.opmap == 3 || parsed.opmap == 1 && vexImm[parsed.op] {
 		imm = 1
 	}
-	if r.len+imm > len(c) || r.len+imm > 15 {
+	if parsed.len+imm > len(c) || parsed.len+imm > 15 {
 		return Inst{}, false
 	}
-	in, ok := r.vexGeneral(imm)
+	in, ok := parsed.vexGeneral(imm)
 	if !ok {
-		in = r.vexVector(imm)
+		in = parsed.vexVector(imm)
 	}
 	return in, true
 }
@@ -69,8 +69,8 @@ func (r *raw) vexGeneral(imm int) (Inst, bool) {
 	case 0x2_00_f2:
 		return r.inst("andn", &vexCount, imm, dst, third, rm), true
 	case 0x2_00_f3:
-		if n := r.reg & 7; n >= 1 && n <= 3 {
-			return r.inst([...]string{"blsr", "blsmsk", "blsi"}[n-1], &vexUnary, imm, third, rm), true
+		if reg := r.reg & 7; reg >= 1 && reg <= 3 {
+			return r.inst([...]string{"blsr", "blsmsk", "blsi"}[reg-1], &vexUnary, imm, third, rm), true
 		}
 	case 0x2_00_f5:
 		return r.inst("bzhi", &vexCount, imm, dst, rm, third), true
@@ -205,9 +205,9 @@ func (r *raw) vexVector(imm int) Inst {
 	}
 	// Gathers read where an index vector says.
 	if r.opmap == 2 && r.op >= 0x90 && r.op <= 0x93 || r.opmap == 2 && (r.op == 0xc6 || r.op == 0xc7) && r.mod != 3 {
-		m := r.mem
-		m.Index = NoReg // a vector
-		r.mem = m
+		mem := r.mem
+		mem.Index = NoReg // a vector
+		r.mem = mem
 		return r.inst("vgather", &vexAny, imm, vector(r.reg), r.rmVector(0))
 	}
 	return r.inst("vector", &vexFrom, imm, vector(r.reg), r.rmVector(uint16(16)<<r.long))

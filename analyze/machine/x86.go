@@ -72,26 +72,26 @@ func (x86) operand(o *Operand) string {
 }
 
 func x86RegName(r Reg) string {
-	n := int(r.Num)
+	num := int(r.Num)
 	switch {
 	case r.Class == Vector:
-		return map[uint8]string{8: "mm", 10: "st"}[r.Size] + map[uint8]string{16: "xmm"}[r.Size] + strconv.Itoa(n)
+		return map[uint8]string{8: "mm", 10: "st"}[r.Size] + map[uint8]string{16: "xmm"}[r.Size] + strconv.Itoa(num)
 	case r.Class == Segment:
-		return [...]string{"es", "cs", "ss", "ds", "fs", "gs"}[n]
+		return [...]string{"es", "cs", "ss", "ds", "fs", "gs"}[num]
 	case r.Class == System:
-		return fmt.Sprintf("sys%d", n)
+		return fmt.Sprintf("sys%d", num)
 	case r.High:
-		return [...]string{"ah", "ch", "dh", "bh"}[n&3]
-	case n >= 8 && r.Size < 8:
-		return x86Names[3][n] + map[uint8]string{1: "b", 2: "w", 4: "d"}[r.Size]
+		return [...]string{"ah", "ch", "dh", "bh"}[num&3]
+	case num >= 8 && r.Size < 8:
+		return x86Names[3][num] + map[uint8]string{1: "b", 2: "w", 4: "d"}[r.Size]
 	case r.Size == 1:
-		return x86Names[0][n]
+		return x86Names[0][num]
 	case r.Size == 2:
-		return x86Names[1][n]
+		return x86Names[1][num]
 	case r.Size == 4:
-		return x86Names[2][n]
+		return x86Names[2][num]
 	}
-	return x86Names[3][n]
+	return x86Names[3][num]
 }
 
 func x86MemName(m Mem) string {
@@ -106,14 +106,14 @@ func x86MemName(m Mem) string {
 	if m.Index != NoReg {
 		parts = append(parts, fmt.Sprintf("%d*%s", m.Scale, names[m.Index]))
 	}
-	s := strings.Join(parts, "+")
-	if m.Disp != 0 || s == "" {
-		if s != "" && m.Disp > 0 {
-			s += "+"
+	text := strings.Join(parts, "+")
+	if m.Disp != 0 || text == "" {
+		if text != "" && m.Disp > 0 {
+			text += "+"
 		}
-		s += hex(m.Disp)
+		text += hex(m.Disp)
 	}
-	return fmt.Sprintf("%d%s[%s]", m.Width, [...]string{"", " fs:", " gs:"}[m.Seg], s)
+	return fmt.Sprintf("%d%s[%s]", m.Width, [...]string{"", " fs:", " gs:"}[m.Seg], text)
 }
 
 // elfX86 knows lengths of what x86asm does not.
@@ -141,10 +141,10 @@ func (a x86) Decode(code []byte, addr uint64) (Inst, error) {
 		in.Addr, in.arch = addr, a
 		return in, nil
 	}
-	x, err := x86asm.Decode(code, 64)
+	native, err := x86asm.Decode(code, 64)
 	// Without an operation it saw only the prefixes of something unknown.
-	if err == nil && x.Op != 0 && x.Len > 0 && x.Len <= len(code) {
-		in := x86FromNative(&x)
+	if err == nil && native.Op != 0 && native.Len > 0 && native.Len <= len(code) {
+		in := x86FromNative(&native)
 		in.Addr, in.arch = addr, a
 		return in, nil
 	}
@@ -152,11 +152,11 @@ func (a x86) Decode(code []byte, addr uint64) (Inst, error) {
 		in.Addr, in.arch = addr, a
 		return in, nil
 	}
-	e, err := elfX86.Decode(code)
+	insn, err := elfX86.Decode(code)
 	if err != nil {
 		return Inst{}, err
 	}
-	return Inst{Addr: addr, Len: e.Len, Name: "(unknown)", rule: &x86Unknown, arch: a}, nil
+	return Inst{Addr: addr, Len: insn.Len, Name: "(unknown)", rule: &x86Unknown, arch: a}, nil
 }
 
 // x86OpNames are the names of x86asm's operations as the kernel spells them.
@@ -173,11 +173,11 @@ func x86FromNative(x *x86asm.Inst) Inst {
 	if in.Name == "" && int(x.Op) < len(x86OpNames) {
 		in.Name = x86OpNames[x.Op]
 	}
-	for _, p := range x.Prefix {
-		if p == 0 {
+	for _, prefix := range x.Prefix {
+		if prefix == 0 {
 			break
 		}
-		switch p & 0xff {
+		switch prefix & 0xff {
 		case x86asm.PrefixLOCK:
 			in.Lock = true
 		case x86asm.PrefixREP & 0xff:
@@ -186,11 +186,11 @@ func x86FromNative(x *x86asm.Inst) Inst {
 			in.Repeat, in.RepeatNZ = in.rule.repeats, in.rule.repeats
 		}
 	}
-	for i, a := range x.Args {
-		if a == nil || i == len(in.Args) {
+	for i, arg := range x.Args {
+		if arg == nil || i == len(in.Args) {
 			break
 		}
-		in.Args[i] = x86Operand(x, a)
+		in.Args[i] = x86Operand(x, arg)
 	}
 	in.Size = x86Size(&in, x.DataSize/8)
 	in.word = x.DataSize == 16
@@ -212,12 +212,12 @@ func x86FromNative(x *x86asm.Inst) Inst {
 // x86Size is the size of an operation: that of its first operand that has one.
 func x86Size(in *Inst, otherwise int) uint8 {
 	for i := range in.Args {
-		switch o := &in.Args[i]; o.Kind {
+		switch operand := &in.Args[i]; operand.Kind {
 		case KindReg:
-			return o.Reg.Size
+			return operand.Reg.Size
 		case KindMem:
-			if o.Mem.Width > 0 && o.Mem.Width <= 64 {
-				return uint8(o.Mem.Width)
+			if operand.Mem.Width > 0 && operand.Mem.Width <= 64 {
+				return uint8(operand.Mem.Width)
 			}
 		}
 	}
@@ -225,36 +225,36 @@ func x86Size(in *Inst, otherwise int) uint8 {
 }
 
 func x86Operand(x *x86asm.Inst, a x86asm.Arg) Operand {
-	switch v := a.(type) {
+	switch arg := a.(type) {
 	case x86asm.Reg:
-		return Operand{Kind: KindReg, Reg: x86Reg(v)}
+		return Operand{Kind: KindReg, Reg: x86Reg(arg)}
 	case x86asm.Imm:
-		return Operand{Kind: KindImm, Imm: int64(v)}
+		return Operand{Kind: KindImm, Imm: int64(arg)}
 	case x86asm.Rel:
-		return Operand{Kind: KindRel, Imm: int64(v)}
+		return Operand{Kind: KindRel, Imm: int64(arg)}
 	case x86asm.Mem:
-		m := Mem{Base: NoReg, Index: NoReg, Scale: v.Scale, Disp: v.Disp, Width: uint16(x.MemBytes)}
-		switch v.Segment {
+		mem := Mem{Base: NoReg, Index: NoReg, Scale: arg.Scale, Disp: arg.Disp, Width: uint16(x.MemBytes)}
+		switch arg.Segment {
 		case x86asm.FS:
-			m.Seg = SegFS
+			mem.Seg = SegFS
 		case x86asm.GS:
-			m.Seg = SegGS
+			mem.Seg = SegGS
 		}
-		if v.Base == x86asm.RIP || v.Base == x86asm.EIP {
-			m.PC = true
-		} else if v.Base != 0 {
-			m.Base = x86Reg(v.Base).Num
+		if arg.Base == x86asm.RIP || arg.Base == x86asm.EIP {
+			mem.PC = true
+		} else if arg.Base != 0 {
+			mem.Base = x86Reg(arg.Base).Num
 		}
-		if v.Index != 0 {
-			m.Index = x86Reg(v.Index).Num
+		if arg.Index != 0 {
+			mem.Index = x86Reg(arg.Index).Num
 		} else {
-			m.Scale = 0
+			mem.Scale = 0
 		}
 		// x86asm leaves displacements of 4 bytes unsigned (v0.32).
-		if m.Disp>>31 == 1 {
-			m.Disp = int64(int32(m.Disp))
+		if mem.Disp>>31 == 1 {
+			mem.Disp = int64(int32(mem.Disp))
 		}
-		return Operand{Kind: KindMem, Mem: m}
+		return Operand{Kind: KindMem, Mem: mem}
 	}
 	return Operand{}
 }

@@ -15,9 +15,9 @@ func (r *argRegs) flush(scan *scanner, site uint64) {
 	if r == nil {
 		return
 	}
-	for i, x := range r.ref {
-		if x != 0 {
-			ref := &scan.out.refs[x-1]
+	for i, at := range r.ref {
+		if at != 0 {
+			ref := &scan.out.refs[at-1]
 			ref.Call, ref.Arg = site, int8(i)
 		}
 	}
@@ -39,8 +39,8 @@ func (s *scanner) track(in *machine.Inst, regs *argRegs) {
 	switch in.Op {
 	case machine.Move, machine.Push:
 		for i := range in.Args {
-			if a := &in.Args[i]; a.Kind == machine.KindImm {
-				fn = s.b.entryAt(uint64(a.Imm))
+			if operand := &in.Args[i]; operand.Kind == machine.KindImm {
+				fn = s.b.entryAt(uint64(operand.Imm))
 			}
 		}
 		if src := s.argOf(&in.Args[1]); src >= 0 && dst >= 0 && in.Op == machine.Move {
@@ -69,8 +69,8 @@ func (s *scanner) changesContext(in *machine.Inst) bool {
 	case machine.DisableInterrupts, machine.EnableInterrupts, machine.PushFlags, machine.PopFlags:
 		return true
 	case machine.OpOther, machine.OpUnknown:
-		e := in.Effects()
-		if e.Side&machine.SideInterrupts != 0 {
+		effects := in.Effects()
+		if effects.Side&machine.SideInterrupts != 0 {
 			return true
 		}
 	}
@@ -87,9 +87,9 @@ func (s *scanner) forget(regs *argRegs, in *machine.Inst) {
 	if *regs == (argRegs{}) {
 		return
 	}
-	e := in.Effects()
-	for n := range e.Writes.All {
-		if i, ok := s.b.convention.ArgOf(n); ok {
+	effects := in.Effects()
+	for reg := range effects.Writes.All {
+		if i, ok := s.b.convention.ArgOf(reg); ok {
 			regs.ref[i] = 0
 		}
 	}
@@ -98,8 +98,8 @@ func (s *scanner) forget(regs *argRegs, in *machine.Inst) {
 // argOf is the number of the argument that a register holds, whatever its width;
 // -1 for others.
 func (s *scanner) argOf(o *machine.Operand) int {
-	if n, _, ok := o.General(); ok && !o.Reg.High {
-		if i, ok := s.b.convention.ArgOf(n); ok {
+	if reg, _, ok := o.General(); ok && !o.Reg.High {
+		if i, ok := s.b.convention.ArgOf(reg); ok {
 			return i
 		}
 	}

@@ -65,20 +65,20 @@ func (b *builder) findFuncs() {
 	syms := b.p.syms
 
 	// Of the symbols at one address the first names the function; the others are its aliases.
-	for i := 0; i < len(syms); {
-		j := i
-		for j < len(syms) && syms[j].Addr == syms[i].Addr {
-			j++
+	for id := 0; id < len(syms); {
+		end := id
+		for end < len(syms) && syms[end].Addr == syms[id].Addr {
+			end++
 		}
-		sym := &syms[i]
-		group := syms[i:j]
-		i = j
+		sym := &syms[id]
+		group := syms[id:end]
+		id = end
 		if !sym.Code && (!sym.Extern || sym.Addr < externBase) {
 			continue
 		}
 		fn := Func{Name: sym.Name, Addr: sym.Addr, End: sym.Addr}
-		for _, g := range group[1:] {
-			fn.Aliases = append(fn.Aliases, g.Name)
+		for _, alias := range group[1:] {
+			fn.Aliases = append(fn.Aliases, alias.Name)
 		}
 
 		// A function ends where the next one begins, or with its section.
@@ -87,7 +87,7 @@ func (b *builder) findFuncs() {
 		} else {
 			seg := &b.p.segs[b.p.segmentAt(sym.Addr)]
 			fn.End = seg.Addr + seg.Size
-			for k := j; k < len(syms); k++ {
+			for k := end; k < len(syms); k++ {
 				if syms[k].Code {
 					fn.End = min(fn.End, syms[k].Addr)
 					break
@@ -108,9 +108,9 @@ func (b *builder) findFuncs() {
 	b.indirectThunk = make([]bool, count)
 	b.trampoline = make([]FuncID, count)
 	for i := range b.m.Funcs {
-		f := &b.m.Funcs[i]
-		b.starts[i] = f.Addr
-		b.byStart[f.Addr] = FuncID(i)
+		fn := &b.m.Funcs[i]
+		b.starts[i] = fn.Addr
+		b.byStart[fn.Addr] = FuncID(i)
 	}
 }
 
@@ -136,28 +136,28 @@ func (b *builder) entryAt(a uint64) FuncID {
 
 // findThunks classifies functions that scanning must know by name.
 func (b *builder) findThunks() {
-	for i := range b.m.Funcs {
-		fn := &b.m.Funcs[i]
-		b.trampoline[i] = NoFunc
+	for id := range b.m.Funcs {
+		fn := &b.m.Funcs[id]
+		b.trampoline[id] = NoFunc
 		for _, name := range append([]string{fn.Name}, fn.Aliases...) {
 			if kfuncs.NoReturn(name) {
-				b.noReturn[i] = true
+				b.noReturn[id] = true
 			}
 			switch b.convention.Callee(name).Kind {
 			case machine.CalleeReturn:
-				b.returnThunk[i] = true
+				b.returnThunk[id] = true
 				fn.Flags |= FuncThunk
 			case machine.CalleeThunk:
-				b.indirectThunk[i] = true
+				b.indirectThunk[id] = true
 				fn.Flags |= FuncThunk
 			}
 		}
 		if fn.Flags&FuncTrampoline != 0 {
-			b.trampoline[i] = FuncID(i) // built to return at once
+			b.trampoline[id] = FuncID(id) // built to return at once
 			if to, ok := b.p.branchAt(fn.Addr, maxInst, machine.Jump); ok {
-				if t := b.funcAt(to); t != NoFunc &&
-					b.convention.Callee(b.m.Funcs[t].Name).Kind != machine.CalleeReturn {
-					b.trampoline[i] = t
+				if target := b.funcAt(to); target != NoFunc &&
+					b.convention.Callee(b.m.Funcs[target].Name).Kind != machine.CalleeReturn {
+					b.trampoline[id] = target
 				}
 			}
 		}
@@ -181,11 +181,11 @@ func (b *builder) findThunks() {
 // scanCode decodes all functions, several at a time, and repeats those whose
 // callees turn out not to return until nothing changes.
 func (b *builder) scanCode() {
-	m := b.m
-	n := len(m.Funcs)
-	res := make([]*scanned, n)
-	todo := make([]FuncID, 0, n)
-	for i := range m.Funcs {
+	mod := b.m
+	count := len(mod.Funcs)
+	res := make([]*scanned, count)
+	todo := make([]FuncID, 0, count)
+	for i := range mod.Funcs {
 		todo = append(todo, FuncID(i))
 	}
 
@@ -221,8 +221,8 @@ func (b *builder) newNoReturns(res []*scanned) []FuncID {
 	changed := map[FuncID]bool{}
 	for {
 		more := false
-		for i, r := range res {
-			if !b.noReturn[i] && !r.returns(b) {
+		for i, scan := range res {
+			if !b.noReturn[i] && !scan.returns(b) {
 				b.noReturn[i] = true
 				changed[FuncID(i)] = true
 				more = true
@@ -236,9 +236,9 @@ func (b *builder) newNoReturns(res []*scanned) []FuncID {
 		return nil
 	}
 	var todo []FuncID
-	for i, r := range res {
-		for k := range r.calls {
-			if c := &r.calls[k]; c.Kind == CallDirect && c.Target != NoFunc && changed[c.Target] {
+	for i, scan := range res {
+		for k := range scan.calls {
+			if call := &scan.calls[k]; call.Kind == CallDirect && call.Target != NoFunc && changed[call.Target] {
 				todo = append(todo, FuncID(i))
 				break
 			}
@@ -255,11 +255,11 @@ func (r *scanned) returns(build *builder) bool {
 	}
 	tails := map[uint64]bool{}
 	for k := range r.calls {
-		c := &r.calls[k]
-		if c.Kind.IsTail() {
-			t := c.Target
-			if t == NoFunc || c.Interior || !build.noReturn[t] {
-				tails[c.Site] = true
+		call := &r.calls[k]
+		if call.Kind.IsTail() {
+			target := call.Target
+			if target == NoFunc || call.Interior || !build.noReturn[target] {
+				tails[call.Site] = true
 			}
 		}
 	}
@@ -289,38 +289,38 @@ func (r *scanned) returns(build *builder) bool {
 func (b *builder) assemble(res []*scanned) {
 	mod := b.m
 	taken := map[uint64]bool{}
-	for i, r := range res {
-		for _, p := range r.parts {
-			if p.Start != mod.Funcs[i].Addr {
-				taken[p.Start] = true
+	for i, scan := range res {
+		for _, part := range scan.parts {
+			if part.Start != mod.Funcs[i].Addr {
+				taken[part.Start] = true
 			}
 		}
 	}
 	renum := make([]FuncID, len(mod.Funcs))
 	owner := map[uint64]FuncID{} // cold part -> old id of its parent
-	for i, r := range res {
-		for _, p := range r.parts {
-			if _, ok := owner[p.Start]; !ok {
-				owner[p.Start] = FuncID(i)
+	for i, scan := range res {
+		for _, part := range scan.parts {
+			if _, ok := owner[part.Start]; !ok {
+				owner[part.Start] = FuncID(i)
 			}
 		}
 	}
 	nb, ne, nc, nr := 0, 0, 0, 0
 	kept := 0
-	for i := range mod.Funcs {
-		_, cold := coldParent(mod.Funcs[i].Name)
-		if cold && taken[mod.Funcs[i].Addr] {
-			renum[i] = NoFunc
+	for id := range mod.Funcs {
+		_, cold := coldParent(mod.Funcs[id].Name)
+		if cold && taken[mod.Funcs[id].Addr] {
+			renum[id] = NoFunc
 			continue
 		}
-		renum[i] = FuncID(kept)
+		renum[id] = FuncID(kept)
 		kept++
-		nb, ne, nc, nr = nb+len(res[i].blocks), ne+len(res[i].edges), nc+len(res[i].calls), nr+len(res[i].refs)
+		nb, ne, nc, nr = nb+len(res[id].blocks), ne+len(res[id].edges), nc+len(res[id].calls), nr+len(res[id].refs)
 	}
 	for i := range mod.Funcs {
 		if renum[i] == NoFunc {
-			if o := owner[mod.Funcs[i].Addr]; o != FuncID(i) {
-				renum[i] = renum[o]
+			if first := owner[mod.Funcs[i].Addr]; first != FuncID(i) {
+				renum[i] = renum[first]
 			}
 		}
 	}
@@ -333,8 +333,8 @@ func (b *builder) assemble(res []*scanned) {
 	mod.blocks, mod.edges = make([]Block, 0, nb), make([]Edge, 0, ne)
 	mod.calls, mod.CodeRefs = make([]Call, 0, nc), make([]CodeRef, 0, nr)
 	funcs := make([]Func, 0, kept)
-	for i := range mod.Funcs {
-		fn, parts := mod.Funcs[i], res[i]
+	for id := range mod.Funcs {
+		fn, parts := mod.Funcs[id], res[id]
 		_, cold := coldParent(fn.Name)
 		if cold && taken[fn.Addr] {
 			continue
@@ -343,7 +343,7 @@ func (b *builder) assemble(res []*scanned) {
 			fn.Flags |= FuncCold
 		}
 		fn.Flags |= parts.flags
-		if b.noReturn[i] {
+		if b.noReturn[id] {
 			fn.Flags |= FuncNoReturn
 		}
 		fn.Parts = parts.parts
@@ -355,13 +355,13 @@ func (b *builder) assemble(res []*scanned) {
 		}
 		mod.edges = append(mod.edges, parts.edges...)
 		fn.call, fn.ncl = int32(len(mod.calls)), int32(len(parts.calls))
-		for _, c := range parts.calls {
-			c.Caller, c.Target, c.Via = to(c.Caller), to(c.Target), to(c.Via)
-			mod.calls = append(mod.calls, c)
+		for _, call := range parts.calls {
+			call.Caller, call.Target, call.Via = to(call.Caller), to(call.Target), to(call.Via)
+			mod.calls = append(mod.calls, call)
 		}
-		for _, c := range parts.refs {
-			c.In, c.Func = to(c.In), to(c.Func)
-			mod.CodeRefs = append(mod.CodeRefs, c)
+		for _, ref := range parts.refs {
+			ref.In, ref.Func = to(ref.In), to(ref.Func)
+			mod.CodeRefs = append(mod.CodeRefs, ref)
 		}
 		if fn.Flags&FuncThunk == 0 && parts.endless(b) {
 			fn.Flags |= FuncEndless
@@ -386,17 +386,17 @@ func (r *scanned) endless(build *builder) bool {
 	}
 	ends := map[uint64]bool{}
 	for k := range r.calls {
-		if c := &r.calls[k]; c.Kind == CallDirect && c.Target != NoFunc &&
-			kfuncs.EndsThread(build.m.Funcs[c.Target].Name) {
-			ends[c.Site] = true
+		if call := &r.calls[k]; call.Kind == CallDirect && call.Target != NoFunc &&
+			kfuncs.EndsThread(build.m.Funcs[call.Target].Name) {
+			ends[call.Site] = true
 		}
 	}
 	// out: blocks from which the function can be left.
 	out := make([]bool, count)
 	preds := make([][]int32, count)
 	var work []int32
-	for i := range r.blocks {
-		bl := &r.blocks[i]
+	for block := range r.blocks {
+		bl := &r.blocks[block]
 		leave := false
 		switch bl.Term {
 		case TermReturn, TermUnknown, TermTail, TermCondTail:
@@ -409,20 +409,20 @@ func (r *scanned) endless(build *builder) bool {
 			leave = ends[bl.Last]
 		}
 		if leave {
-			out[i] = true
-			work = append(work, int32(i))
+			out[block] = true
+			work = append(work, int32(block))
 		}
-		for _, e := range r.edges[bl.edge : bl.edge+int32(bl.nedg)] {
-			preds[e.To] = append(preds[e.To], int32(i))
+		for _, edge := range r.edges[bl.edge : bl.edge+int32(bl.nedg)] {
+			preds[edge.To] = append(preds[edge.To], int32(block))
 		}
 	}
 	for len(work) > 0 {
-		x := work[len(work)-1]
+		block := work[len(work)-1]
 		work = work[:len(work)-1]
-		for _, p := range preds[x] {
-			if !out[p] {
-				out[p] = true
-				work = append(work, p)
+		for _, pred := range preds[block] {
+			if !out[pred] {
+				out[pred] = true
+				work = append(work, pred)
 			}
 		}
 	}

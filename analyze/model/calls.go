@@ -71,8 +71,8 @@ func (s *scanner) indirect(in *machine.Inst, jump bool) {
 			call.Slot = slot
 			if s.b.pvOps.Contains(slot) {
 				call.Kind = CallParavirt
-				if w, err := s.b.p.Read(slot, 8); err == nil {
-					call.Target = s.b.entryAt(le.Uint64(w))
+				if word, err := s.b.p.Read(slot, 8); err == nil {
+					call.Target = s.b.entryAt(le.Uint64(word))
 				}
 			}
 		}
@@ -130,9 +130,9 @@ func (s *scanner) altCall(addr uint64, alt altInsn) {
 	if !ok {
 		return
 	}
-	t := s.b.funcAt(target)
-	if t == NoFunc || s.b.indirectThunk[t] {
+	callee := s.b.funcAt(target)
+	if callee == NoFunc || s.b.indirectThunk[callee] {
 		return
 	}
-	s.out.calls = append(s.out.calls, Call{Site: addr, Caller: s.fn, Target: t, Via: NoFunc, Kind: CallAlt})
+	s.out.calls = append(s.out.calls, Call{Site: addr, Caller: s.fn, Target: callee, Via: NoFunc, Kind: CallAlt})
 }

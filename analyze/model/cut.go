@@ -81,8 +81,8 @@ func (s *scanner) connect(blk *Block, ctlAt map[uint64]*ctl, blockAt map[uint64]
 			add(transfer.to[k], transfer.kinds[k])
 		}
 		if transfer.term == TermIndirect {
-			for _, a := range s.b.interior[s.fn] {
-				add(a, EdgeIndirect)
+			for _, addr := range s.b.interior[s.fn] {
+				add(addr, EdgeIndirect)
 			}
 		}
 	}

@@ -17,9 +17,9 @@ func (b *builder) scanData() {
 
 	// Tables that list functions for the tracer and for probes: nothing calls through them.
 	var skip []Range
-	for _, n := range []string{"_mcount_loc", "_kprobe_blacklist", "_error_injection_whitelist"} {
-		start, ok1 := prog.Lookup("__start" + n)
-		stop, ok2 := prog.Lookup("__stop" + n)
+	for _, name := range []string{"_mcount_loc", "_kprobe_blacklist", "_error_injection_whitelist"} {
+		start, ok1 := prog.Lookup("__start" + name)
+		stop, ok2 := prog.Lookup("__stop" + name)
 		if ok1 && ok2 {
 			skip = append(skip, Range{start, stop})
 		}
@@ -52,9 +52,9 @@ func (b *builder) scanData() {
 		}
 	}
 
-	for id, l := range b.interior {
-		slices.Sort(l)
-		b.interior[id] = slices.Compact(l)
+	for id, list := range b.interior {
+		slices.Sort(list)
+		b.interior[id] = slices.Compact(list)
 	}
 	b.scanInitcalls()
 	slices.SortStableFunc(mod.DataRefs, func(a, b DataRef) int { return cmpU64(a.Addr, b.Addr) })
@@ -62,11 +62,12 @@ func (b *builder) scanData() {
 
 // skipData tells sections whose words are no pointers.
 func skipData(name string) bool {
-	for _, p := range []string{".orc_", ".BTF", ".notes", "__kcrctab", "__ksymtab", ".smp_locks", ".retpoline_sites",
+	for _, prefix := range []string{".orc_", ".BTF", ".notes", "__kcrctab", "__ksymtab", ".smp_locks",
+		".retpoline_sites",
 		".return_sites",
 		".altinstructions", ".parainstructions", "__bug_table", "__ex_table", "__mcount_loc", ".call_sites",
 		".ibt_endbr_seal", "__jump_table", ".static_call_sites"} {
-		if strings.HasPrefix(name, p) {
+		if strings.HasPrefix(name, prefix) {
 			return true
 		}
 	}
@@ -85,10 +86,10 @@ func (b *builder) scanInitcalls() {
 	if err != nil {
 		return
 	}
-	for o := 0; o+4 <= len(data); o += 4 {
-		a := start + uint64(o)
-		if id := b.entryAt(a + uint64(int64(int32(le.Uint32(data[o:]))))); id != NoFunc {
-			b.m.DataRefs = append(b.m.DataRefs, DataRef{Addr: a, Func: id})
+	for off := 0; off+4 <= len(data); off += 4 {
+		addr := start + uint64(off)
+		if id := b.entryAt(addr + uint64(int64(int32(le.Uint32(data[off:]))))); id != NoFunc {
+			b.m.DataRefs = append(b.m.DataRefs, DataRef{Addr: addr, Func: id})
 		}
 	}
 }

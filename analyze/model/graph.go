@@ -30,14 +30,14 @@ func (m *Model) finish() {
 	count := len(m.Funcs)
 	idx := &m.index
 	idx.byName = make(map[string][]FuncID, count)
-	for i := range m.Funcs {
-		f := &m.Funcs[i]
-		idx.byName[f.Name] = append(idx.byName[f.Name], FuncID(i))
-		for _, a := range f.Aliases {
-			idx.byName[a] = append(idx.byName[a], FuncID(i))
+	for id := range m.Funcs {
+		fn := &m.Funcs[id]
+		idx.byName[fn.Name] = append(idx.byName[fn.Name], FuncID(id))
+		for _, alias := range fn.Aliases {
+			idx.byName[alias] = append(idx.byName[alias], FuncID(id))
 		}
-		for _, r := range f.Parts {
-			idx.parts = append(idx.parts, partOf{r, FuncID(i)})
+		for _, part := range fn.Parts {
+			idx.parts = append(idx.parts, partOf{part, FuncID(id)})
 		}
 	}
 	sort.SliceStable(idx.parts, func(i, j int) bool { return idx.parts[i].r.Start < idx.parts[j].r.Start })
@@ -50,8 +50,8 @@ func (m *Model) finish() {
 func group(funcs, count int, key func(int) FuncID) (list, at []int32) {
 	at = make([]int32, funcs+1)
 	for i := range count {
-		if k := key(i); k != NoFunc {
-			at[k+1]++
+		if id := key(i); id != NoFunc {
+			at[id+1]++
 		}
 	}
 	for i := range funcs {
@@ -60,9 +60,9 @@ func group(funcs, count int, key func(int) FuncID) (list, at []int32) {
 	list = make([]int32, at[funcs])
 	pos := slices.Clone(at)
 	for i := range count {
-		if k := key(i); k != NoFunc {
-			list[pos[k]] = int32(i)
-			pos[k]++
+		if id := key(i); id != NoFunc {
+			list[pos[id]] = int32(i)
+			pos[id]++
 		}
 	}
 	return list, at
@@ -81,12 +81,12 @@ func (m *Model) At(addr uint64) FuncID {
 	if i >= 0 && addr < m.Funcs[i].End {
 		return FuncID(i)
 	}
-	p := m.index.parts
-	for j := sort.Search(len(p), func(j int) bool { return p[j].r.Start > addr }) - 1; j >= 0; j-- {
-		if p[j].r.Contains(addr) {
-			return p[j].fn
+	parts := m.index.parts
+	for j := sort.Search(len(parts), func(j int) bool { return parts[j].r.Start > addr }) - 1; j >= 0; j-- {
+		if parts[j].r.Contains(addr) {
+			return parts[j].fn
 		}
-		if p[j].r.Start+1<<16 < addr {
+		if parts[j].r.Start+1<<16 < addr {
 			break
 		}
 	}
@@ -105,8 +105,8 @@ func (m *Model) Entry(a uint64) FuncID {
 // Blocks returns a function's blocks; the first is its entry. The caller must
 // not change them.
 func (m *Model) Blocks(id FuncID) []Block {
-	f := &m.Funcs[id]
-	return m.blocks[f.block : f.block+f.nbl]
+	fn := &m.Funcs[id]
+	return m.blocks[fn.block : fn.block+fn.nbl]
 }
 
 // Edges returns where a block leads. To counts from the function's first
@@ -115,16 +115,16 @@ func (m *Model) Edges(b *Block) []Edge { return m.edges[b.edge : b.edge+int32(b.
 
 // Calls returns the calls that a function makes, by address.
 func (m *Model) Calls(id FuncID) []Call {
-	f := &m.Funcs[id]
-	return m.calls[f.call : f.call+f.ncl]
+	fn := &m.Funcs[id]
+	return m.calls[fn.call : fn.call+fn.ncl]
 }
 
 // Callers yields the calls of a function that can be followed: direct, tail,
 // static and paravirt calls. The order is by caller and site.
 func (m *Model) Callers(id FuncID) iter.Seq[*Call] {
 	return func(yield func(*Call) bool) {
-		for _, i := range m.index.callIn[m.index.callAt[id]:m.index.callAt[id+1]] {
-			if !yield(&m.calls[i]) {
+		for _, at := range m.index.callIn[m.index.callAt[id]:m.index.callAt[id+1]] {
+			if !yield(&m.calls[at]) {
 				return
 			}
 		}
@@ -134,8 +134,8 @@ func (m *Model) Callers(id FuncID) iter.Seq[*Call] {
 // DataRefsTo yields the places in data that hold a function's address.
 func (m *Model) DataRefsTo(id FuncID) iter.Seq[DataRef] {
 	return func(yield func(DataRef) bool) {
-		for _, i := range m.index.dataIn[m.index.dataAt[id]:m.index.dataAt[id+1]] {
-			if !yield(m.DataRefs[i]) {
+		for _, at := range m.index.dataIn[m.index.dataAt[id]:m.index.dataAt[id+1]] {
+			if !yield(m.DataRefs[at]) {
 				return
 			}
 		}
@@ -145,8 +145,8 @@ func (m *Model) DataRefsTo(id FuncID) iter.Seq[DataRef] {
 // CodeRefsTo yields the instructions that take a function's address.
 func (m *Model) CodeRefsTo(id FuncID) iter.Seq[CodeRef] {
 	return func(yield func(CodeRef) bool) {
-		for _, i := range m.index.codeIn[m.index.codeAt[id]:m.index.codeAt[id+1]] {
-			if !yield(m.CodeRefs[i]) {
+		for _, at := range m.index.codeIn[m.index.codeAt[id]:m.index.codeAt[id+1]] {
+			if !yield(m.CodeRefs[at]) {
 				return
 			}
 		}
@@ -156,8 +156,8 @@ func (m *Model) CodeRefsTo(id FuncID) iter.Seq[CodeRef] {
 // AddressTaken reports whether a function's address is stored in data or
 // taken in code, so that it may have callers that cannot be followed.
 func (m *Model) AddressTaken(id FuncID) bool {
-	x := &m.index
-	return x.dataAt[id+1] > x.dataAt[id] || x.codeAt[id+1] > x.codeAt[id]
+	index := &m.index
+	return index.dataAt[id+1] > index.dataAt[id] || index.codeAt[id+1] > index.codeAt[id]
 }
 
 // Instructions decodes a block. Undecodable bytes end it early.
@@ -167,12 +167,12 @@ func (m *Model) Instructions(block *Block) iter.Seq[machine.Inst] {
 		if err != nil {
 			return
 		}
-		for a := block.Start; a < block.End; {
-			in, err := m.Prog.arch.Decode(code[a-block.Start:], a)
+		for addr := block.Start; addr < block.End; {
+			in, err := m.Prog.arch.Decode(code[addr-block.Start:], addr)
 			if err != nil || !yield(in) {
 				return
 			}
-			a += uint64(in.Len)
+			addr += uint64(in.Len)
 		}
 	}
 }
@@ -183,9 +183,9 @@ func (m *Model) Code(blocks []Block) [][]machine.Inst {
 	const meanSize = 4 // bytes of an instruction
 	code := make([][]machine.Inst, len(blocks))
 	for k := range blocks {
-		b := &blocks[k]
-		code[k] = make([]machine.Inst, 0, 1+(b.End-b.Start)/meanSize)
-		for in := range m.Instructions(b) {
+		block := &blocks[k]
+		code[k] = make([]machine.Inst, 0, 1+(block.End-block.Start)/meanSize)
+		for in := range m.Instructions(block) {
 			code[k] = append(code[k], in)
 		}
 	}

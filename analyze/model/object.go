@@ -42,14 +42,14 @@ func FromObject(elfFile *elfobj.File, opts ObjectOptions) (*Program, error) {
 	}
 	addrs := make([]uint64, len(elfFile.Sections))
 	next := uint64(objectBase)
-	for i := range elfFile.Sections {
-		section := &elfFile.Sections[i]
+	for id := range elfFile.Sections {
+		section := &elfFile.Sections[id]
 		if section.Flags&elf.SHF_ALLOC == 0 || section.Type == elf.SHT_NULL {
 			continue
 		}
 		align := max(section.Align, 16)
 		next = (next + align - 1) &^ (align - 1)
-		addrs[i] = next
+		addrs[id] = next
 		seg := Segment{Name: section.Name, Addr: next, Size: section.Size, Exec: section.Flags&elf.SHF_EXECINSTR != 0}
 		if section.Type != elf.SHT_NOBITS {
 			seg.Data = slices.Clone(section.Data)
@@ -78,11 +78,11 @@ func FromObject(elfFile *elfobj.File, opts ObjectOptions) (*Program, error) {
 		}
 		return nil, 0
 	}
-	t := &prog.tables
-	t.bug, t.bugAt = table("__bug_table")
-	t.extable, t.extableAt = table("__ex_table")
-	t.jump, t.jumpAt = table("__jump_table")
-	t.alt, t.altAt = table(".altinstructions")
+	tabs := &prog.tables
+	tabs.bug, tabs.bugAt = table("__bug_table")
+	tabs.extable, tabs.extableAt = table("__ex_table")
+	tabs.jump, tabs.jumpAt = table("__jump_table")
+	tabs.alt, tabs.altAt = table(".altinstructions")
 	return prog, nil
 }
 
@@ -93,41 +93,41 @@ func (p *Program) bind(elfFile *elfobj.File, addrs []uint64, base *Program) ([]u
 	// Symbols of other objects get addresses of their own, as far apart as the space for them
 	// allows.
 	externs, apart := uint64(0), uint64(1)<<16
-	for n := uint64(len(elfFile.Symbols)); apart > 16 && n*apart > externSize; {
+	for count := uint64(len(elfFile.Symbols)); apart > 16 && count*apart > externSize; {
 		apart /= 2
 	}
-	for i := range elfFile.Symbols {
-		elfSym := &elfFile.Symbols[i]
+	for nth := range elfFile.Symbols {
+		elfSym := &elfFile.Symbols[nth]
 		switch {
-		case i == 0:
+		case nth == 0:
 		case elfSym.Sec == elfobj.SecAbs:
-			values[i] = elfSym.Value
+			values[nth] = elfSym.Value
 		case elfSym.Sec == elfobj.SecUndef, elfSym.Sec == elfobj.SecLivepatch, elfSym.Sec == elfobj.SecCommon:
 			name := elfSym.Name
-			if k, err := elfobj.ParseKlpSymbol(name); err == nil {
-				name = k.Name
+			if klp, err := elfobj.ParseKlpSymbol(name); err == nil {
+				name = klp.Name
 			}
 			sym := Symbol{Name: name, Extern: true}
 			if base != nil {
-				if a, ok := base.Lookup(name); ok {
-					sym.Addr, sym.Code = a, base.codeAt(a)
+				if addr, ok := base.Lookup(name); ok {
+					sym.Addr, sym.Code = addr, base.codeAt(addr)
 				}
 			}
 			if sym.Addr == 0 {
 				sym.Addr = externBase + apart*externs
 				externs++
 			}
-			values[i] = sym.Addr
+			values[nth] = sym.Addr
 			p.syms = append(p.syms, sym)
 
 		case int(elfSym.Sec) < len(addrs) && elfSym.Sec > 0:
-			values[i] = addrs[elfSym.Sec] + elfSym.Value
+			values[nth] = addrs[elfSym.Sec] + elfSym.Value
 			if elfSym.Name == "" || elfSym.Type == elf.STT_SECTION || elfSym.Type == elf.STT_FILE ||
 				addrs[elfSym.Sec] == 0 {
 				continue
 			}
-			code := p.codeAt(values[i]) && !strings.HasPrefix(elfSym.Name, ".L") && !padding(elfSym.Name)
-			p.syms = append(p.syms, Symbol{Name: elfSym.Name, Addr: values[i], Size: elfSym.Size, Code: code &&
+			code := p.codeAt(values[nth]) && !strings.HasPrefix(elfSym.Name, ".L") && !padding(elfSym.Name)
+			p.syms = append(p.syms, Symbol{Name: elfSym.Name, Addr: values[nth], Size: elfSym.Size, Code: code &&
 				(elfSym.Type == elf.STT_FUNC || elfSym.Type == elf.STT_NOTYPE)})
 		default:
 			return nil, fmt.Errorf("model %s: symbol %s: section %d does not exist", p.Name, elfSym.Name, elfSym.Sec)
@@ -155,8 +155,8 @@ func (p *Program) relocate(elfFile *elfobj.File, addrs, values []uint64) error {
 				if noAddresses(section.Name) {
 					continue
 				}
-				v := values[rel.Sym] + uint64(rel.Addend)
-				if err := x86.Apply(seg.Data[rel.Off:], rel.Type, v, seg.Addr+rel.Off); err != nil {
+				val := values[rel.Sym] + uint64(rel.Addend)
+				if err := x86.Apply(seg.Data[rel.Off:], rel.Type, val, seg.Addr+rel.Off); err != nil {
 					return fmt.Errorf("model %s: %s+%#x: %w", p.Name, section.Name, rel.Off, err)
 				}
 			}
@@ -165,8 +165,8 @@ func (p *Program) relocate(elfFile *elfobj.File, addrs, values []uint64) error {
 		if err := apply(section.Relocs); err != nil {
 			return err
 		}
-		for _, k := range section.KlpRelocs {
-			if err := apply(k.Relocs); err != nil {
+		for _, relocs := range section.KlpRelocs {
+			if err := apply(relocs.Relocs); err != nil {
 				return err
 			}
 		}

@@ -19,13 +19,13 @@ func (m *Model) Pack(writer *pack.Writer) {
 		last = fn.Addr
 		writer.Uint(fn.End - fn.Addr)
 		writer.Uint(uint64(len(fn.Parts)))
-		for _, r := range fn.Parts {
-			writer.Uint(r.Start)
-			writer.Uint(r.End - r.Start)
+		for _, part := range fn.Parts {
+			writer.Uint(part.Start)
+			writer.Uint(part.End - part.Start)
 		}
 		writer.Uint(uint64(len(fn.Aliases)))
-		for _, a := range fn.Aliases {
-			writer.String(a)
+		for _, alias := range fn.Aliases {
+			writer.String(alias)
 		}
 		writer.Uint(uint64(fn.Flags))
 		writer.Uint(uint64(fn.nbl))
@@ -45,9 +45,9 @@ func (m *Model) Pack(writer *pack.Writer) {
 	}
 
 	writer.Uint(uint64(len(m.edges)))
-	for _, e := range m.edges {
-		writer.Uint(uint64(e.To))
-		writer.Uint(uint64(e.Kind))
+	for _, edge := range m.edges {
+		writer.Uint(uint64(edge.To))
+		writer.Uint(uint64(edge.Kind))
 	}
 
 	writer.Uint(uint64(len(m.calls)))
@@ -65,10 +65,10 @@ func (m *Model) Pack(writer *pack.Writer) {
 
 	writer.Uint(uint64(len(m.DataRefs)))
 	last = 0
-	for _, d := range m.DataRefs {
-		writer.Int(int64(d.Addr - last))
-		last = d.Addr
-		writer.Uint(uint64(d.Func))
+	for _, ref := range m.DataRefs {
+		writer.Int(int64(ref.Addr - last))
+		last = ref.Addr
+		writer.Uint(uint64(ref.Func))
 	}
 
 	writer.Uint(uint64(len(m.CodeRefs)))
@@ -89,11 +89,11 @@ func Unpack(p *Program, reader *pack.Reader) (*Model, error) {
 	mod := &Model{Prog: p}
 	// Each element takes at least as many bytes as it has fields, which bounds
 	// what a corrupt length can allocate.
-	n := reader.Len()
-	mod.Funcs = make([]Func, 0, n)
+	count := reader.Len()
+	mod.Funcs = make([]Func, 0, count)
 	last := uint64(0)
 	var blocks, calls int64
-	for range n {
+	for range count {
 		fn := Func{Name: reader.String()}
 		fn.Addr = last + reader.Uint()
 		if fn.Addr < last {
@@ -102,8 +102,8 @@ func Unpack(p *Program, reader *pack.Reader) (*Model, error) {
 		last = fn.Addr
 		fn.End = fn.Addr + reader.Uint()
 		for range reader.Len() {
-			s := reader.Uint()
-			fn.Parts = append(fn.Parts, Range{s, s + reader.Uint()})
+			site := reader.Uint()
+			fn.Parts = append(fn.Parts, Range{site, site + reader.Uint()})
 		}
 		for range reader.Len() {
 			fn.Aliases = append(fn.Aliases, reader.String())
@@ -165,8 +165,8 @@ func (m *Model) unpackCode(reader *pack.Reader, blocks int64) error {
 	// An edge to a block of another function would index beyond the blocks of its own.
 	for i := range m.Funcs {
 		for k := range m.Blocks(FuncID(i)) {
-			for _, e := range m.Edges(&m.Blocks(FuncID(i))[k]) {
-				if e.To >= m.Funcs[i].nbl {
+			for _, edge := range m.Edges(&m.Blocks(FuncID(i))[k]) {
+				if edge.To >= m.Funcs[i].nbl {
 					return pack.ErrCorrupt
 				}
 			}
@@ -185,11 +185,11 @@ func (m *Model) unpackRefs(reader *pack.Reader, calls int64) error {
 	}
 
 	// The count is known from the functions, and so is who makes each call.
-	n := reader.Len()
-	if int64(n) != calls {
+	count := reader.Len()
+	if int64(count) != calls {
 		return pack.ErrCorrupt
 	}
-	m.calls = make([]Call, n)
+	m.calls = make([]Call, count)
 	last := uint64(0)
 	for i := range m.calls {
 		call := &m.calls[i]

@@ -61,12 +61,13 @@ func FromImage(im *kimage.Image, syms *kimage.Symbols) (*Program, error) {
 	}
 	prog := &Program{Name: "vmlinux", arch: arch}
 	for i := range im.Sections {
-		s := &im.Sections[i]
-		if s.Flags&elf.SHF_ALLOC == 0 || s.Size == 0 {
+		section := &im.Sections[i]
+		if section.Flags&elf.SHF_ALLOC == 0 || section.Size == 0 {
 			continue
 		}
-		seg := Segment{Name: s.Name, Addr: s.Addr, Data: s.Data(), Size: s.Size, Exec: s.Flags&elf.SHF_EXECINSTR != 0}
-		seg.Percpu = s.Name == ".data..percpu" && s.Addr < 1<<32
+		seg := Segment{Name: section.Name, Addr: section.Addr, Data: section.Data(), Size: section.Size,
+			Exec: section.Flags&elf.SHF_EXECINSTR != 0}
+		seg.Percpu = section.Name == ".data..percpu" && section.Addr < 1<<32
 		prog.segs = append(prog.segs, seg)
 	}
 	prog.sortSegments()
@@ -80,45 +81,45 @@ func FromImage(im *kimage.Image, syms *kimage.Symbols) (*Program, error) {
 		if err != nil {
 			return nil, fmt.Errorf("model %s: %w", im.Path, err)
 		}
-		for _, s := range st {
-			if s.Type == elf.STT_FUNC && s.Size > sizes[s.Addr] {
-				sizes[s.Addr] = s.Size
+		for _, sym := range st {
+			if sym.Type == elf.STT_FUNC && sym.Size > sizes[sym.Addr] {
+				sizes[sym.Addr] = sym.Size
 			}
-			if s.Type == elf.STT_FUNC {
-				funcs[s.Name] = true
+			if sym.Type == elf.STT_FUNC {
+				funcs[sym.Name] = true
 			}
 		}
 	}
 
-	for s := range syms.All() {
-		if s.Name == "" {
+	for sym := range syms.All() {
+		if sym.Name == "" {
 			continue
 		}
-		prog.syms = append(prog.syms, Symbol{Name: s.Name, Addr: s.Addr, Size: sizes[s.Addr],
-			Code: prog.codeAt(s.Addr) && !padding(s.Name)})
+		prog.syms = append(prog.syms, Symbol{Name: sym.Name, Addr: sym.Addr, Size: sizes[sym.Addr],
+			Code: prog.codeAt(sym.Addr) && !padding(sym.Name)})
 	}
 	prog.sortSymbols(funcs)
 
 	// The tables by the symbols that bound them, as the kernel itself finds them; an image that
 	// is not linked has sections only.
 	section := func(name, start, stop string) ([]byte, uint64) {
-		a, ok1 := prog.Lookup(start)
+		addr, ok1 := prog.Lookup(start)
 		b, ok2 := prog.Lookup(stop)
-		if ok1 && ok2 && b > a && b-a < 1<<30 {
-			if d, err := prog.Read(a, int(b-a)); err == nil {
-				return d, a
+		if ok1 && ok2 && b > addr && b-addr < 1<<30 {
+			if data, err := prog.Read(addr, int(b-addr)); err == nil {
+				return data, addr
 			}
 		}
-		if s := im.Section(name); s != nil {
-			return s.Data(), s.Addr
+		if section := im.Section(name); section != nil {
+			return section.Data(), section.Addr
 		}
 		return nil, 0
 	}
-	t := &prog.tables
-	t.bug, t.bugAt = section("__bug_table", "__start___bug_table", "__stop___bug_table")
-	t.extable, t.extableAt = section("__ex_table", "__start___ex_table", "__stop___ex_table")
-	t.jump, t.jumpAt = section("__jump_table", "__start___jump_table", "__stop___jump_table")
-	t.alt, t.altAt = section(".altinstructions", "__alt_instructions", "__alt_instructions_end")
+	tabs := &prog.tables
+	tabs.bug, tabs.bugAt = section("__bug_table", "__start___bug_table", "__stop___bug_table")
+	tabs.extable, tabs.extableAt = section("__ex_table", "__start___ex_table", "__stop___ex_table")
+	tabs.jump, tabs.jumpAt = section("__jump_table", "__start___jump_table", "__stop___jump_table")
+	tabs.alt, tabs.altAt = section(".altinstructions", "__alt_instructions", "__alt_instructions_end")
 	return prog, nil
 }
 
@@ -139,11 +140,11 @@ func (p *Program) sortSymbols(funcs map[string]bool) {
 		return 1
 	}
 	sort.SliceStable(p.syms, func(i, j int) bool {
-		a, b := &p.syms[i], &p.syms[j]
-		if a.Addr != b.Addr {
-			return a.Addr < b.Addr
+		left, right := &p.syms[i], &p.syms[j]
+		if left.Addr != right.Addr {
+			return left.Addr < right.Addr
 		}
-		return rank(a) < rank(b)
+		return rank(left) < rank(right)
 	})
 	p.byName = make(map[string][]int32, len(p.syms))
 	for i := range p.syms {
@@ -164,11 +165,11 @@ func (p *Program) Symbols() []Symbol { return p.syms }
 // Lookup returns the address of a name, of its first symbol when there are
 // several.
 func (p *Program) Lookup(name string) (uint64, bool) {
-	l := p.byName[name]
-	if len(l) == 0 {
+	list := p.byName[name]
+	if len(list) == 0 {
 		return 0, false
 	}
-	return p.syms[l[0]].Addr, true
+	return p.syms[list[0]].Addr, true
 }
 
 // SymbolAt names an address: the last symbol at or below it within the same
@@ -178,18 +179,18 @@ func (p *Program) SymbolAt(addr uint64) (Symbol, uint64, bool) {
 	if p.base != nil && p.segmentAt(addr) < 0 && addr < externBase {
 		return p.base.SymbolAt(addr)
 	}
-	i := sort.Search(len(p.syms), func(i int) bool { return p.syms[i].Addr > addr })
-	if i == 0 {
+	next := sort.Search(len(p.syms), func(i int) bool { return p.syms[i].Addr > addr })
+	if next == 0 {
 		return Symbol{}, 0, false
 	}
-	at := p.syms[i-1].Addr
+	at := p.syms[next-1].Addr
 	if at != addr && p.segmentAt(at) != p.segmentAt(addr) {
 		return Symbol{}, 0, false
 	}
-	for i > 0 && p.syms[i-1].Addr == at {
-		i--
+	for next > 0 && p.syms[next-1].Addr == at {
+		next--
 	}
-	return p.syms[i], addr - at, true
+	return p.syms[next], addr - at, true
 }
 
 func (p *Program) segmentAt(addr uint64) int {
@@ -215,19 +216,19 @@ func (p *Program) codeAt(addr uint64) bool {
 
 // Read returns size stored bytes at addr; they alias the input.
 func (p *Program) Read(addr uint64, size int) ([]byte, error) {
-	i := p.segmentAt(addr)
-	if i < 0 && p.base != nil {
+	id := p.segmentAt(addr)
+	if id < 0 && p.base != nil {
 		return p.base.Read(addr, size)
 	}
-	if i < 0 || size < 0 {
+	if id < 0 || size < 0 {
 		return nil, fmt.Errorf("read %#x: %w", addr, kimage.ErrNoBytes)
 	}
-	off := addr - p.segs[i].Addr
-	d := p.segs[i].Data
-	if off > uint64(len(d)) || uint64(size) > uint64(len(d))-off {
+	off := addr - p.segs[id].Addr
+	data := p.segs[id].Data
+	if off > uint64(len(data)) || uint64(size) > uint64(len(data))-off {
 		return nil, fmt.Errorf("read %d bytes at %#x: %w", size, addr, kimage.ErrNoBytes)
 	}
-	return d[off : off+uint64(size) : off+uint64(size)], nil
+	return data[off : off+uint64(size) : off+uint64(size)], nil
 }
 
 // padding reports whether a name stands for the padding before a function,
@@ -237,8 +238,8 @@ func padding(name string) bool { return strings.HasPrefix(name, "__pfx_") }
 // marker reports whether a symbol looks like a linker script's mark rather
 // than a function.
 func marker(name string) bool {
-	for _, s := range []string{"_start", "_end", "_begin", "_text"} {
-		if len(name) > len(s)+1 && name[:2] == "__" && name[len(name)-len(s):] == s {
+	for _, suffix := range []string{"_start", "_end", "_begin", "_text"} {
+		if len(name) > len(suffix)+1 && name[:2] == "__" && name[len(name)-len(suffix):] == suffix {
 			return true
 		}
 	}
@@ -250,11 +251,11 @@ func marker(name string) bool {
 // or of pcpu_hot's second field where that exists (6.2 and later). It is 0
 // when the program names neither.
 func (p *Program) PreemptCount() uint64 {
-	if a, ok := p.Lookup("__preempt_count"); ok {
-		return a
+	if addr, ok := p.Lookup("__preempt_count"); ok {
+		return addr
 	}
-	if a, ok := p.Lookup("pcpu_hot"); ok {
-		return a + 8 // struct pcpu_hot: current_task, then preempt_count (arch/x86/include/asm/current.h)
+	if addr, ok := p.Lookup("pcpu_hot"); ok {
+		return addr + 8 // struct pcpu_hot: current_task, then preempt_count (arch/x86/include/asm/current.h)
 	}
 	return 0
 }

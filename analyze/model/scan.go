@@ -68,13 +68,13 @@ func (s *scanner) scan(id FuncID) *scanned {
 
 	// From the entry and from each target of a jump table, for as long as new code is reached.
 	s.leader(fn.Addr)
-	for _, a := range s.b.interior[id] {
-		s.leader(a)
+	for _, addr := range s.b.interior[id] {
+		s.leader(addr)
 	}
 	for len(s.work) > 0 {
-		a := s.work[len(s.work)-1]
+		addr := s.work[len(s.work)-1]
 		s.work = s.work[:len(s.work)-1]
-		s.run(a)
+		s.run(addr)
 	}
 
 	s.cut()
@@ -103,8 +103,8 @@ func (s *scanner) addPart(start, end uint64) bool {
 	if err != nil || len(code) == 0 {
 		return false
 	}
-	p := part{start: start, end: end, code: code, mark: make([]byte, len(code))}
-	s.parts = append(s.parts, p)
+	piece := part{start: start, end: end, code: code, mark: make([]byte, len(code))}
+	s.parts = append(s.parts, piece)
 	return true
 }
 
@@ -119,16 +119,16 @@ func (s *scanner) part(a uint64) *part {
 
 // leader marks the start of a block and queues it once.
 func (s *scanner) leader(addr uint64) {
-	p := s.part(addr)
-	if p == nil {
+	piece := s.part(addr)
+	if piece == nil {
 		return
 	}
-	m := &p.mark[addr-p.start]
-	if *m&markLeader == 0 {
-		if *m&markLen == 0 {
+	mark := &piece.mark[addr-piece.start]
+	if *mark&markLeader == 0 {
+		if *mark&markLen == 0 {
 			s.work = append(s.work, addr)
 		}
-		*m |= markLeader
+		*mark |= markLeader
 	}
 }
 
@@ -149,11 +149,11 @@ func (s *scanner) own(addr uint64) bool {
 		strings.HasPrefix(seg.Name, ".fixup."):
 		return s.addPart(addr, min(addr+256, seg.Addr+seg.Size))
 	}
-	t := build.funcAt(addr)
-	if t == NoFunc {
+	target := build.funcAt(addr)
+	if target == NoFunc {
 		return false
 	}
-	tf := &build.m.Funcs[t]
+	tf := &build.m.Funcs[target]
 	if parent, ok := coldParent(tf.Name); ok && parent == build.m.Funcs[s.fn].Name {
 		return s.addPart(tf.Addr, tf.End)
 	}
@@ -252,9 +252,9 @@ func (s *scanner) end(in *machine.Inst, mark *byte, kind ctl) {
 	}
 	if kind.falls && s.part(in.Next()) == nil { // runs on into the next function, as in assembly
 		kind.falls = false
-		if t := s.tail(in.Addr, in.Next(), nil); kind.term == TermCond || kind.term == TermFall {
-			kind.term = t.term
-			if t.term == TermTail && kind.nto > 0 {
+		if tail := s.tail(in.Addr, in.Next(), nil); kind.term == TermCond || kind.term == TermFall {
+			kind.term = tail.term
+			if tail.term == TermTail && kind.nto > 0 {
 				kind.term = TermCondTail
 			}
 		}
@@ -310,9 +310,9 @@ func (s *scanner) control(piece *part, in *machine.Inst, code []byte, regs *argR
 		}
 		alts := s.altTargets(in.Addr)
 		if s.own(target) {
-			c := ctl{term: TermJump}
-			c.add(target, EdgeJump)
-			return ends(s.withAlts(c, alts))
+			next := ctl{term: TermJump}
+			next.add(target, EdgeJump)
+			return ends(s.withAlts(next, alts))
 		}
 		return ends(s.withAlts(s.tail(in.Addr, target, regs), alts))
 
@@ -376,8 +376,8 @@ func (s *scanner) overlaps(addr uint64, code []byte) bool {
 	if len(code) >= 15 {
 		return false
 	}
-	for n := 15; n > len(code); n-- {
-		whole, err := s.b.p.Read(addr, n)
+	for length := 15; length > len(code); length-- {
+		whole, err := s.b.p.Read(addr, length)
 		if err != nil {
 			continue
 		}
@@ -403,14 +403,14 @@ func (s *scanner) fallOut(addr uint64) {
 			continue
 		}
 		for off := len(piece.mark) - 1; off >= 0 && off >= len(piece.mark)-15; off-- {
-			if n := int(piece.mark[off] & markLen); n != 0 && off+n == len(piece.mark) {
+			if length := int(piece.mark[off] & markLen); length != 0 && off+length == len(piece.mark) {
 				site := piece.start + uint64(off)
 				if piece.mark[off]&markCtl != 0 {
 					return
 				}
 				piece.mark[off] |= markCtl
-				c := s.tail(site, addr, nil)
-				s.ctls = append(s.ctls, ctl{site: site, term: c.term})
+				next := s.tail(site, addr, nil)
+				s.ctls = append(s.ctls, ctl{site: site, term: next.term})
 				return
 			}
 		}

@@ -37,27 +37,27 @@ func (p *Program) readTables() siteTables {
 	// CONFIG_DEBUG_BUGVERBOSE, else 8 or 6; flags are the last 2 bytes but in
 	// the 8-byte form. BUGFLAG_WARNING is bit 0.
 	bug, at := p.tables.bug, p.tables.bugAt
-	if n := p.entrySize(bug, at, p.traps, 12, 8, 6); n > 0 {
-		fl := n - 2
-		if n == 8 {
+	if size := p.entrySize(bug, at, p.traps, 12, 8, 6); size > 0 {
+		fl := size - 2
+		if size == 8 {
 			fl = 4
 		}
-		for i := 0; i+n <= len(bug); i += n {
+		for i := 0; i+size <= len(bug); i += size {
 			sites.warn[rel(bug, at, i, 0)] = le.Uint16(bug[i+fl:])&1 != 0
 		}
 	}
 	// struct exception_table_entry (arch/x86/include/asm/extable.h): insn,
 	// fixup and, since 4.6, a third 4-byte field.
 	ex, at := p.tables.extable, p.tables.extableAt
-	if n := p.entrySize(ex, at, p.codeAt, 12, 8); n > 0 {
-		for i := 0; i+n <= len(ex); i += n {
+	if size := p.entrySize(ex, at, p.codeAt, 12, 8); size > 0 {
+		for i := 0; i+size <= len(ex); i += size {
 			sites.fixup[rel(ex, at, i, 0)] = rel(ex, at, i, 4)
 		}
 	}
 	// struct jump_entry: 4-byte code and target, 8-byte key (since 4.19).
 	jl, at := p.tables.jump, p.tables.jumpAt
-	if n := p.entrySize(jl, at, p.codeAt, 16); n > 0 {
-		for i := 0; i+n <= len(jl); i += n {
+	if size := p.entrySize(jl, at, p.codeAt, 16); size > 0 {
+		for i := 0; i+size <= len(jl); i += size {
 			sites.label[rel(jl, at, i, 0)] = rel(jl, at, i, 4)
 		}
 	}
@@ -65,15 +65,15 @@ func (p *Program) readTables() siteTables {
 	// offsets, then cpuid (2 bytes; 4 since 6.3), instrlen, replacementlen and,
 	// before 5.13, padlen.
 	alt, at := p.tables.alt, p.tables.altAt
-	if n := p.entrySize(alt, at, p.codeAt, 12, 14, 13); n > 0 {
-		l := 10
-		if n == 14 {
-			l = 12
+	if size := p.entrySize(alt, at, p.codeAt, 12, 14, 13); size > 0 {
+		lengths := 10
+		if size == 14 {
+			lengths = 12
 		}
-		for i := 0; i+n <= len(alt); i += n {
-			a := altInsn{site: rel(alt, at, i, 0), repl: rel(alt, at, i, 4), siteLen: int(alt[i+l]),
-				replLen: int(alt[i+l+1])}
-			sites.alt[a.site] = append(sites.alt[a.site], a)
+		for i := 0; i+size <= len(alt); i += size {
+			swap := altInsn{site: rel(alt, at, i, 0), repl: rel(alt, at, i, 4), siteLen: int(alt[i+lengths]),
+				replLen: int(alt[i+lengths+1])}
+			sites.alt[swap.site] = append(sites.alt[swap.site], swap)
 		}
 	}
 	return sites

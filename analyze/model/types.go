@@ -59,8 +59,8 @@ func (f *Func) Contains(a uint64) bool {
 	if a >= f.Addr && a < f.End {
 		return true
 	}
-	for _, r := range f.Parts {
-		if r.Contains(a) {
+	for _, part := range f.Parts {
+		if part.Contains(a) {
 			return true
 		}
 	}

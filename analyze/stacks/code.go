@@ -36,8 +36,8 @@ type decoded struct {
 // codeOf decodes a function.
 func (a *analysis) codeOf(id model.FuncID) *code {
 	all := &a.decoded
-	if c := all.by[id]; c != nil {
-		return c
+	if code := all.by[id]; code != nil {
+		return code
 	}
 	body := a.decode(id)
 	for all.size+body.size > maxDecoded && len(all.order) > 0 {
@@ -76,8 +76,8 @@ func (a *analysis) decode(id model.FuncID) *code {
 
 // loadsOf names the members that a function loads and that may be times.
 func (a *analysis) loadsOf(id model.FuncID, code [][]machine.Inst) map[uint64]member {
-	if l, ok := a.loads[id]; ok {
-		return l
+	if loads, ok := a.loads[id]; ok {
+		return loads
 	}
 	var out map[uint64]member
 	fields.WalkCode(a.m, a.types, id, code, func(in *machine.Inst, at *fields.At) {

@@ -26,8 +26,8 @@ func (n *node) follow(depth int) {
 		return
 	}
 	n.begun = true
-	a := n.a
-	follow := &follower{n: n, a: a, depth: depth, code: a.codeOf(n.id)}
+	whole := n.a
+	follow := &follower{n: n, a: whole, depth: depth, code: whole.codeOf(n.id)}
 	defer func() { n.done = true }()
 	if len(follow.blocks) == 0 {
 		return
@@ -39,21 +39,21 @@ func (n *node) follow(depth int) {
 // entry is the state at the function's entry.
 func (f *follower) entry() *state {
 	cur := &state{}
-	for r := range cur.known {
-		cur.known[r] = maxInt
+	for reg := range cur.known {
+		cur.known[reg] = maxInt
 	}
 	cur.regs[convention.StackPtr] = value{kind: pointer, region: frame}
-	for i, v := range f.n.with.args {
-		if v.kind == pointer {
-			v = value{kind: pointer, region: int8(i + 1)}
+	for i, val := range f.n.with.args {
+		if val.kind == pointer {
+			val = value{kind: pointer, region: int8(i + 1)}
 		}
-		v.left = v.kind != pointer && v != value{}
-		cur.regs[convention.Args[i]] = v
+		val.left = val.kind != pointer && val != value{}
+		cur.regs[convention.Args[i]] = val
 	}
-	for _, h := range f.n.with.mem {
-		c := h.cell
-		c.v.left = true
-		cur.mem.set(place{h.arg + 1, h.off}, c)
+	for _, hold := range f.n.with.mem {
+		stored := hold.cell
+		stored.v.left = true
+		cur.mem.set(place{hold.arg + 1, hold.off}, stored)
 	}
 	return cur
 }
@@ -64,11 +64,11 @@ func (f *follower) run(block, from int, cur *state) {
 	f.visits = make([]int, len(f.blocks))
 	var work []int
 	lead := func(k int, after *state) {
-		for _, e := range f.a.m.Edges(&f.blocks[k]) {
-			if f.dead(k, e.Kind, after) {
+		for _, edge := range f.a.m.Edges(&f.blocks[k]) {
+			if f.dead(k, edge.Kind, after) {
 				continue
 			}
-			to := int(e.To)
+			to := int(edge.To)
 			if f.in[to] == nil {
 				f.in[to] = after.clone()
 			} else if f.visits[to] > 20 && !f.in[to].lost {
@@ -94,19 +94,19 @@ func (f *follower) run(block, from int, cur *state) {
 		index := work[0]
 		work = work[1:]
 		f.visits[index]++
-		s := &f.now
-		s.become(f.in[index])
+		now := &f.now
+		now.become(f.in[index])
 		for i := range f.insns[index] {
-			f.instruction(s, &f.insns[index][i], nil)
+			f.instruction(now, &f.insns[index][i], nil)
 		}
-		lead(index, s)
+		lead(index, now)
 	}
 }
 
 // last is the instruction that ends a block, nil when it cannot be decoded.
 func (f *follower) last(k int) *insn {
-	if n := len(f.insns[k]); n > 0 {
-		return &f.insns[k][n-1]
+	if count := len(f.insns[k]); count > 0 {
+		return &f.insns[k][count-1]
 	}
 	return nil
 }
@@ -128,8 +128,8 @@ func (f *follower) dead(k int, kind model.EdgeKind, cur *state) bool {
 // makes.
 func (f *follower) instruction(cur *state, in *insn, visit func(*model.Call, *state)) {
 	if visit != nil {
-		for _, c := range in.calls {
-			visit(c, cur)
+		for _, call := range in.calls {
+			visit(call, cur)
 		}
 	}
 	if len(in.calls) == 0 && in.Op != machine.Call {
@@ -202,12 +202,12 @@ func (f *follower) outcome(call *model.Call, cur *state) outcome {
 		}
 	}
 
-	n := whole.node(id, with)
-	n.follow(depth)
-	if !n.done || n.with.plain() && !with.plain() {
+	reached := whole.node(id, with)
+	reached.follow(depth)
+	if !reached.done || reached.with.plain() && !with.plain() {
 		return outcome{}
 	}
-	return n.out
+	return reached.out
 }
 
 // inKernel finds a function that is only named here in the kernel.
@@ -216,9 +216,9 @@ func (a *analysis) inKernel(id model.FuncID) (*analysis, model.FuncID) {
 		return nil, model.NoFunc
 	}
 	list := a.base.m.Lookup(a.name(id))
-	for _, k := range list {
-		if a.base.reach[k] {
-			return a.base, k
+	for _, candidate := range list {
+		if a.base.reach[candidate] {
+			return a.base, candidate
 		}
 	}
 	if len(list) == 1 {
@@ -234,40 +234,40 @@ func (f *follower) apply(cur *state, c *model.Call, result outcome) {
 		params = f.a.params(c.Target)
 	}
 	args := cur.given(params)
-	for i, val := range args {
+	for arg, val := range args {
 		if val.kind < pointer {
 			continue
 		}
-		size := windowOf(args, i)
+		size := windowOf(args, arg)
 		switch {
-		case !result.known || val.kind == blurred || size == 0 || result.given[i] || !result.tracked[i]:
+		case !result.known || val.kind == blurred || size == 0 || result.given[arg] || !result.tracked[arg]:
 			cur.give(val)
 			continue
-		case result.wild[i]:
+		case result.wild[arg]:
 			cur.mem.drop(val.region, minInt, maxInt)
 			cur.wild[val.region] = true
 			continue
 		}
 		cur.mem.drop(val.region, val.off, val.off+size)
-		for _, h := range result.mem {
-			if int(h.arg) == i {
-				cur.mem.set(place{val.region, val.off + h.off}, h.cell)
+		for _, hold := range result.mem {
+			if int(hold.arg) == arg {
+				cur.mem.set(place{val.region, val.off + hold.off}, hold.cell)
 			}
 		}
 	}
 	// Arguments beyond the sixth are on the stack.
 	if sp := cur.regs[convention.StackPtr]; sp.kind == pointer && params > 6 {
-		for _, e := range slices.Clone(cur.mem) {
-			if e.region == frame && e.off >= sp.off && e.off < sp.off+48 {
-				cur.give(e.v)
+		for _, stored := range slices.Clone(cur.mem) {
+			if stored.region == frame && stored.off >= sp.off && stored.off < sp.off+48 {
+				cur.give(stored.v)
 			}
 		}
 	}
-	for r := range cur.known {
-		cur.forget(int8(r))
+	for reg := range cur.known {
+		cur.forget(int8(reg))
 	}
-	for r := range convention.Scratch.All {
-		cur.regs[r] = value{}
+	for reg := range convention.Scratch.All {
+		cur.regs[reg] = value{}
 	}
 	cur.regs[convention.Result[0]] = result.ret
 	cur.flags = flags{}
@@ -276,68 +276,66 @@ func (f *follower) apply(cur *state, c *model.Call, result outcome) {
 // collect notes, of all that can be reached, where the function leads to and
 // what it leaves behind.
 func (f *follower) collect() {
-	parent, an := f.n, f.a
-	in := f.in
+	parent := f.n
 	out := &parent.out
 	out.known = true
-	for i, v := range parent.with.args {
-		out.tracked[i] = v.kind == pointer
-	}
-	first := true
-	end := func(cur *state) {
-		out.end(parent.with.args[:], cur, first)
-		first = false
+	for i, val := range parent.with.args {
+		out.tracked[i] = val.kind == pointer
 	}
 
 	// Every path is followed once more with what is settled: calls are put aside, with the state
 	// that they are reached in, until all that the function leaves is known.
 	type site struct {
-		c *model.Call
-		s *state
-		k int
-		i int
+		call      *model.Call
+		reached   *state
+		block, at int
 	}
 	var sites []site
+	first := true
 	for block := range f.blocks {
-		if in[block] == nil {
+		if f.in[block] == nil {
 			continue
 		}
-		cur := in[block].clone()
+		cur := f.in[block].clone()
 		for i := range f.insns[block] {
-			x := &f.insns[block][i]
-			f.watch(cur, &x.Inst)
-			f.instruction(cur, x, func(c *model.Call, s *state) {
+			insn := &f.insns[block][i]
+			f.watch(cur, &insn.Inst)
+			f.instruction(cur, insn, func(c *model.Call, s *state) {
 				sites = append(sites, site{c, s.clone(), block, i})
 			})
 		}
-		b := &f.blocks[block]
-		edges := an.m.Edges(b)
-		jumps := slices.ContainsFunc(edges, func(e model.Edge) bool { return e.Kind != model.EdgeFall })
-		switch b.Term {
-		case model.TermReturn, model.TermTail, model.TermUnknown, model.TermIndirect:
-			end(cur)
-		case model.TermCondTail:
-			f.made(cur, f.last(block).calls)
-			end(cur)
-		case model.TermCond:
-			if !jumps {
-				end(cur)
-			}
+		if f.leaves(cur, block) {
+			out.end(parent.with.args[:], cur, first)
+			first = false
 		}
 	}
 	slices.SortFunc(out.mem, func(x, y held) int {
 		return cmp.Or(cmp.Compare(x.arg, y.arg), cmp.Compare(x.off, y.off))
 	})
 	for _, from := range sites {
-		if from.c.Kind.IsTail() {
-			if in := &f.insns[from.k][from.i]; in.Conditional() {
-				if yes, known := from.s.flags.holds(in.Cond); known && !yes {
-					continue
-				}
+		if in := &f.insns[from.block][from.at]; from.call.Kind.IsTail() && in.Conditional() {
+			if yes, known := from.reached.flags.holds(in.Cond); known && !yes {
+				continue
 			}
 		}
-		f.lead(from.c, from.s, from.k, from.i)
+		f.lead(from.call, from.reached, from.block, from.at)
 	}
+}
+
+// leaves reports whether the function may end where a block does; a conditional jump out of it
+// is followed into cur first.
+func (f *follower) leaves(cur *state, block int) bool {
+	source := &f.blocks[block]
+	switch source.Term {
+	case model.TermReturn, model.TermTail, model.TermUnknown, model.TermIndirect:
+		return true
+	case model.TermCondTail:
+		f.made(cur, f.last(block).calls)
+		return true
+	case model.TermCond: // a conditional return: no edge but the one to the next block
+		return !slices.ContainsFunc(f.a.m.Edges(source), func(e model.Edge) bool { return e.Kind != model.EdgeFall })
+	}
+	return false
 }
 
 // end takes in how one path leaves the function: what it returns, and the numbers that it leaves
@@ -351,9 +349,9 @@ func (o *outcome) end(given []value, cur *state, first bool) {
 		}
 		o.given[i] = o.given[i] || cur.known[arg] < maxInt
 		o.wild[i] = o.wild[i] || cur.wild[arg]
-		for _, e := range cur.mem {
-			if e.region == arg && e.off >= 0 && e.end() <= val.off && e.v.kind < pointer {
-				mem = append(mem, held{int8(i), e.off, e.cell})
+		for _, stored := range cur.mem {
+			if stored.region == arg && stored.off >= 0 && stored.end() <= val.off && stored.v.kind < pointer {
+				mem = append(mem, held{int8(i), stored.off, stored.cell})
 			}
 		}
 	}
@@ -369,11 +367,11 @@ func (o *outcome) end(given []value, cur *state, first bool) {
 	}
 	o.ret, _ = join(o.ret, ret)
 	var both []held
-	for _, x := range o.mem {
-		for _, y := range mem {
-			if x.arg == y.arg && x.off == y.off && x.cell.size == y.cell.size {
-				if x.cell.v, _ = join(x.cell.v, y.cell.v); x.cell.v != (value{}) {
-					both = append(both, x)
+	for _, ours := range o.mem {
+		for _, theirs := range mem {
+			if ours.arg == theirs.arg && ours.off == theirs.off && ours.cell.size == theirs.cell.size {
+				if ours.cell.v, _ = join(ours.cell.v, theirs.cell.v); ours.cell.v != (value{}) {
+					both = append(both, ours)
 				}
 			}
 		}
@@ -394,7 +392,8 @@ func (f *follower) watch(s *state, in *machine.Inst) {
 	if val.kind < pointer || val.region == frame {
 		return
 	}
-	if w := f.n.with.args[val.region-1].off; val.kind == blurred || val.off < 0 || val.off+int64(mem.Width) > w {
+	if watched := f.n.with.args[val.region-1].off; val.kind == blurred || val.off < 0 ||
+		val.off+int64(mem.Width) > watched {
 		f.n.out.wild[val.region-1] = true
 	}
 }
@@ -407,20 +406,20 @@ func (f *follower) lead(call *model.Call, cur *state, block, at int) {
 	// Through a pointer that is kept under a key: to all functions that are kept there.
 	if call.Target == model.NoFunc {
 		if from, ok := an.keyAt[call.Site]; ok {
-			for _, t := range an.kept[from.key] {
-				parent.to = append(parent.to, edge{an.node(t, an.contextAt(cur, an.params(t))), tail, true,
+			for _, target := range an.kept[from.key] {
+				parent.to = append(parent.to, edge{an.node(target, an.contextAt(cur, an.params(target))), tail, true,
 					from.detail})
 			}
 		}
 		return
 	}
 
-	switch p := an.prim[call.Target]; {
-	case p == boundedWait:
+	switch primitive := an.prim[call.Target]; {
+	case primitive == boundedWait:
 		return
-	case p != notPrimitive:
-		if w, ok := f.waits(call, cur, block, at); ok {
-			parent.waits = append(parent.waits, w)
+	case primitive != notPrimitive:
+		if wait, ok := f.waits(call, cur, block, at); ok {
+			parent.waits = append(parent.waits, wait)
 		}
 		return
 	}
@@ -438,20 +437,20 @@ func (f *follower) lead(call *model.Call, cur *state, block, at int) {
 	with := an.contextAt(cur, an.params(call.Target))
 	if whole != an {
 		whole.mu.Lock()
-		k := whole.node(id, with)
-		whole.judge([]*node{k})
+		reached := whole.node(id, with)
+		whole.judge([]*node{reached})
 		whole.mu.Unlock()
-		parent.to = append(parent.to, edge{to: k, tail: tail, pointer: f.compared(call.Target),
+		parent.to = append(parent.to, edge{to: reached, tail: tail, pointer: f.compared(call.Target),
 			detail: "a pointer that is compared with " + an.name(call.Target)})
 		return
 	}
 
 	caller := an.node(id, with)
-	e := edge{to: caller, tail: tail}
+	to := edge{to: caller, tail: tail}
 	if f.compared(call.Target) {
-		e.pointer, e.detail = true, "a pointer that is compared with "+an.name(call.Target)
+		to.pointer, to.detail = true, "a pointer that is compared with "+an.name(call.Target)
 	}
-	parent.to = append(parent.to, e)
+	parent.to = append(parent.to, to)
 	if !caller.with.plain() {
 		if caller.follow(f.depth + 1); caller.done && caller.out.timed && f.rearmed(call, cur, block, at) {
 			parent.waits = append(parent.waits, wait{in: id, how: "again and again", tail: tail})
@@ -463,10 +462,11 @@ func (f *follower) lead(call *model.Call, cur *state, block, at int) {
 // address: then a direct call of it stands for one through a pointer
 // (INDIRECT_CALL_1, include/linux/indirect_call_wrapper.h, v6.1).
 func (f *follower) compared(id model.FuncID) bool {
-	for _, l := range f.insns {
-		for i := range l {
-			with := &l[i].Args[1]
-			if l[i].Op == machine.Compare && with.Kind == machine.KindImm && uint64(with.Imm) == f.a.m.Func(id).Addr {
+	for _, list := range f.insns {
+		for i := range list {
+			with := &list[i].Args[1]
+			if list[i].Op == machine.Compare && with.Kind == machine.KindImm &&
+				uint64(with.Imm) == f.a.m.Func(id).Addr {
 				return true
 			}
 		}

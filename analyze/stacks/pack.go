@@ -17,40 +17,40 @@ func (r *Result) Pack(writer *pack.Writer) {
 	}
 	// Maps in the order of their keys, so that equal results have equal bytes.
 	writer.Uint(uint64(len(r.Facts)))
-	for i := range r.Facts {
-		f := &r.Facts[i]
-		writer.Uint(uint64(f.Reason))
-		packMaybe(writer, f.Next)
-		writer.Text(f.Detail)
-		writer.Bool(f.Sure)
-		writer.Bool(f.Unknown)
-		writer.Bool(r.reach[i])
-		writer.Uint(uint64(r.first[i]))
-		writer.Uint(uint64(r.via[i]))
-		writer.Bool(r.sure[i])
+	for id := range r.Facts {
+		fact := &r.Facts[id]
+		writer.Uint(uint64(fact.Reason))
+		packMaybe(writer, fact.Next)
+		writer.Text(fact.Detail)
+		writer.Bool(fact.Sure)
+		writer.Bool(fact.Unknown)
+		writer.Bool(r.reach[id])
+		writer.Uint(uint64(r.first[id]))
+		writer.Uint(uint64(r.via[id]))
+		writer.Bool(r.sure[id])
 	}
 
 	writer.Uint(uint64(len(r.steps)))
-	for _, s := range r.steps {
-		writer.Text(s.text)
-		writer.Uint(uint64(s.next))
+	for _, step := range r.steps {
+		writer.Text(step.text)
+		writer.Uint(uint64(step.next))
 	}
 
 	writer.Uint(uint64(len(r.Threads)))
-	for _, t := range r.Threads {
-		writer.Uint(uint64(t.Func))
-		writer.Text(t.Name)
+	for _, thread := range r.Threads {
+		writer.Uint(uint64(thread.Func))
+		writer.Text(thread.Name)
 	}
 
 	writer.Uint(uint64(len(r.sites)))
 	for _, key := range slices.Sorted(maps.Keys(r.sites)) {
 		writer.Text(key)
 		writer.Uint(uint64(len(r.sites[key])))
-		for _, s := range r.sites[key] {
-			writer.Uint(uint64(s.in))
-			writer.Text(s.from)
-			writer.Bool(s.tail)
-			writer.Uint(s.at)
+		for _, site := range r.sites[key] {
+			writer.Uint(uint64(site.in))
+			writer.Text(site.from)
+			writer.Bool(site.tail)
+			writer.Uint(site.at)
 		}
 	}
 	r.packBasis(writer)
@@ -156,20 +156,20 @@ func Unpack(m *model.Model, reader *pack.Reader, options func() (Options, error)
 		return model.NoFunc
 	}
 	reason := func() Reason {
-		v := reader.Uint()
-		if v > uint64(Idle) {
+		count := reader.Uint()
+		if count > uint64(Idle) {
 			reader.Fail()
 			return None
 		}
-		return Reason(v)
+		return Reason(count)
 	}
-	for i := range res.Facts {
-		res.Facts[i] = Fact{Reason: reason(), Next: maybe(), Detail: reader.Text(), Sure: reader.Bool(),
+	for nth := range res.Facts {
+		res.Facts[nth] = Fact{Reason: reason(), Next: maybe(), Detail: reader.Text(), Sure: reader.Bool(),
 			Unknown: reader.Bool()}
-		res.reach[i] = reader.Bool()
-		res.first[i] = uint32(reader.Uint())
-		res.via[i] = uint32(reader.Uint())
-		res.sure[i] = reader.Bool()
+		res.reach[nth] = reader.Bool()
+		res.first[nth] = uint32(reader.Uint())
+		res.via[nth] = uint32(reader.Uint())
+		res.sure[nth] = reader.Bool()
 	}
 	facts := reader.Len()
 	for range facts {
@@ -209,11 +209,11 @@ func Unpack(m *model.Model, reader *pack.Reader, options func() (Options, error)
 		return nil, reader.Err()
 	}
 	res.resume = sync.OnceValues(func() (*analysis, error) {
-		o, err := options()
+		opt, err := options()
 		if err != nil {
 			return nil, err
 		}
-		return resumed(res, o), nil
+		return resumed(res, opt), nil
 	})
 	return res, nil
 }

@@ -23,8 +23,9 @@ func (a *analysis) sitesOf(id model.FuncID) {
 	open := map[uint64]*model.Call{}
 	calls := a.m.Calls(id)
 	for i := range calls {
-		if c := &calls[i]; c.Target == model.NoFunc && (c.Kind == model.CallIndirect || c.Kind == model.CallTailInd) {
-			open[c.Site] = c
+		if call := &calls[i]; call.Target == model.NoFunc && (call.Kind == model.CallIndirect ||
+			call.Kind == model.CallTailInd) {
+			open[call.Site] = call
 		}
 	}
 	if len(open) == 0 {
@@ -66,12 +67,12 @@ func (a *analysis) pointer(call *model.Call, in *machine.Inst, at *fields.At) (s
 	reg := machine.NoReg
 	switch to := &in.Args[0]; to.Kind {
 	case machine.KindMem:
-		if f, ok := at.Field(to.Mem); ok {
-			return fields.PointerSignature(f.Type), f.Inner()
+		if field, ok := at.Field(to.Mem); ok {
+			return fields.PointerSignature(field.Type), field.Inner()
 		}
 	case machine.KindReg:
-		if n, _, ok := to.General(); ok {
-			reg = n
+		if num, _, ok := to.General(); ok {
+			reg = num
 		}
 	default:
 		if call.Via != model.NoFunc {
@@ -81,21 +82,21 @@ func (a *analysis) pointer(call *model.Call, in *machine.Inst, at *fields.At) (s
 	if reg == machine.NoReg {
 		return "", ""
 	}
-	p, from, ok := at.Pointer(reg)
+	proto, from, ok := at.Pointer(reg)
 	if !ok {
 		return "", ""
 	}
-	return fields.Signature(p), from
+	return fields.Signature(proto), from
 }
 
 // findKept finds the members and parameters that functions' addresses are kept
 // in.
 func (a *analysis) findKept(tables *fields.Tables) {
 	sig := func(id model.FuncID) string {
-		f := a.m.Func(id)
-		for _, name := range append([]string{f.Name}, f.Aliases...) {
-			if p := a.t.Proto(name); p != nil {
-				return fields.Signature(p)
+		fn := a.m.Func(id)
+		for _, name := range append([]string{fn.Name}, fn.Aliases...) {
+			if proto := a.t.Proto(name); proto != nil {
+				return fields.Signature(proto)
 			}
 		}
 		return ""
@@ -107,19 +108,20 @@ func (a *analysis) findKept(tables *fields.Tables) {
 	}
 	// Data: all pointers of one object together tell its type.
 	refs := a.m.DataRefs
-	for i := 0; i < len(refs); {
-		s, off, ok := a.m.Prog.SymbolAt(refs[i].Addr)
-		start := refs[i].Addr - off
-		j := i + 1
-		for ok && j < len(refs) {
-			if t, o, ok := a.m.Prog.SymbolAt(refs[j].Addr); !ok || refs[j].Addr-o != start || t.Name != s.Name {
+	for first := 0; first < len(refs); {
+		sym, off, ok := a.m.Prog.SymbolAt(refs[first].Addr)
+		start := refs[first].Addr - off
+		end := first + 1
+		for ok && end < len(refs) {
+			if other, otherOff, ok := a.m.Prog.SymbolAt(refs[end].Addr); !ok || refs[end].Addr-otherOff != start ||
+				other.Name != sym.Name {
 				break
 			}
-			j++
+			end++
 		}
 		var entries []fields.Entry
-		for _, r := range refs[i:j] {
-			entries = append(entries, fields.Entry{Off: int64(r.Addr - start), Sig: sig(r.Func)})
+		for _, ref := range refs[first:end] {
+			entries = append(entries, fields.Entry{Off: int64(ref.Addr - start), Sig: sig(ref.Func)})
 		}
 		if ok && tables != nil {
 			list, structure := tables.Members(entries)
@@ -128,16 +130,16 @@ func (a *analysis) findKept(tables *fields.Tables) {
 			}
 			for at, members := range list {
 				common := false
-				for _, m := range members {
-					keep(refs[i+at].Func, m)
-					common = common || generic[m]
+				for _, member := range members {
+					keep(refs[first+at].Func, member)
+					common = common || generic[member]
 				}
 				if entries[at].Sig != "" && (len(members) == 0 || common) {
-					a.sigOf[refs[i+at].Func] = entries[at].Sig
+					a.sigOf[refs[first+at].Func] = entries[at].Sig
 				}
 			}
 		}
-		i = j
+		first = end
 	}
 	a.findStored(keep, sig)
 }
@@ -147,14 +149,14 @@ func (a *analysis) findStored(keep func(model.FuncID, string), sig func(model.Fu
 	byFunc := map[model.FuncID]map[uint64]model.CodeRef{}
 	for _, ref := range a.m.CodeRefs {
 		if ref.Call != 0 {
-			for _, c := range a.m.Calls(ref.In) {
-				if c.Site != ref.Call || c.Target == model.NoFunc {
+			for _, call := range a.m.Calls(ref.In) {
+				if call.Site != ref.Call || call.Target == model.NoFunc {
 					continue
 				}
-				if !creates(a.name(c.Target)) {
-					keep(ref.Func, fmt.Sprintf("%d#%d", c.Target, ref.Arg))
-					if s := sig(ref.Func); s != "" {
-						a.sigOf[ref.Func] = s // the callee may keep it
+				if !creates(a.name(call.Target)) {
+					keep(ref.Func, fmt.Sprintf("%d#%d", call.Target, ref.Arg))
+					if signature := sig(ref.Func); signature != "" {
+						a.sigOf[ref.Func] = signature // the callee may keep it
 					}
 				}
 			}
@@ -176,14 +178,14 @@ func (a *analysis) findStored(keep func(model.FuncID, string), sig func(model.Fu
 				return
 			}
 			if to := &in.Args[0]; to.Kind == machine.KindMem {
-				if f, ok := at.Field(to.Mem); ok {
-					if keep(ref.Func, f.Inner()); !generic[f.Inner()] {
+				if field, ok := at.Field(to.Mem); ok {
+					if keep(ref.Func, field.Inner()); !generic[field.Inner()] {
 						return
 					}
 				}
 			}
-			if s := sig(ref.Func); s != "" {
-				a.sigOf[ref.Func] = s
+			if signature := sig(ref.Func); signature != "" {
+				a.sigOf[ref.Func] = signature
 			}
 		})
 	}

@@ -157,21 +157,23 @@ func Analyze(m *model.Model, o Options) *Result {
 
 // prepared is the analysis of a kernel up to where arguments count.
 func prepared(m *model.Model, o Options) *analysis {
-	a := newAnalysis(m)
-	a.t, a.hz = o.Types, o.HZ
-	a.prepare(o.Tables)
-	return a
+	whole := newAnalysis(m)
+	whole.t, whole.hz = o.Types, o.HZ
+	whole.prepare(o.Tables)
+	return whole
 }
 
 func newAnalysis(m *model.Model) *analysis {
-	n := len(m.Funcs)
+	count := len(m.Funcs)
 	an := &analysis{Result: &Result{m: m, sites: map[string][]site{}, keys: map[model.FuncID][]string{},
-		Facts: make([]Fact, n), keyAt: map[uint64]keyed{}, kept: map[string][]model.FuncID{}, objects: map[uint64]int{},
-		reach: make([]bool, n), first: make([]uint32, n), via: make([]uint32, n), sure: make([]bool, n)},
+		Facts: make([]Fact, count), keyAt: map[uint64]keyed{}, kept: map[string][]model.FuncID{},
+		objects: map[uint64]int{},
+		reach:   make([]bool, count), first: make([]uint32, count), via: make([]uint32, count),
+		sure: make([]bool, count)},
 		ends: map[model.FuncID]bool{}, mainLoop: map[model.FuncID]string{}, loads: map[model.FuncID]map[uint64]member{},
 		decoded: decoded{by: map[model.FuncID]*code{}}, members: &members{by: map[string]member{}},
-		nodes: map[string]*node{}, contexts: map[model.FuncID]int{}, prim: make([]primitive, n),
-		atomic: make([]bool, n), isThread: map[model.FuncID]string{},
+		nodes: map[string]*node{}, contexts: map[model.FuncID]int{}, prim: make([]primitive, count),
+		atomic: make([]bool, count), isThread: map[model.FuncID]string{},
 		states: map[model.FuncID]stateSet{}, weak: map[string][]site{}, sigOf: map[model.FuncID]string{},
 		imported: map[uint32]uint32{}}
 	for i := range an.Facts {
@@ -213,9 +215,9 @@ func (a *analysis) adopt(result *Result) {
 	a.Result = result
 	for i := range result.reach {
 		if result.reach[i] {
-			n := a.node(model.FuncID(i), context{})
-			n.begun, n.done, n.decided = true, true, true
-			n.reach, n.sure, n.at = true, result.sure[i], result.via[i]
+			visit := a.node(model.FuncID(i), context{})
+			visit.begun, visit.done, visit.decided = true, true, true
+			visit.reach, visit.sure, visit.at = true, result.sure[i], result.via[i]
 		}
 	}
 }
@@ -226,8 +228,8 @@ func resumed(result *Result, opts Options) *analysis {
 	an.t, an.hz = opts.Types, opts.HZ
 	an.Result = result
 	an.findPlaces()
-	for _, t := range result.Threads {
-		an.isThread[t.Func] = cmp.Or(an.isThread[t.Func], t.Name)
+	for _, thread := range result.Threads {
+		an.isThread[thread.Func] = cmp.Or(an.isThread[thread.Func], thread.Name)
 	}
 	an.findMainLoops()
 	an.types = an.typesWith(opts.Tables)
@@ -246,33 +248,33 @@ func (a *analysis) findPlaces() {
 // typesWith are the types, with those of the data objects that tables tell.
 func (a *analysis) typesWith(tables *fields.Tables) *fields.Types {
 	objects := map[uint64]btf.Type{}
-	for at, n := range a.objects {
-		objects[at] = tables.Struct(n)
+	for at, count := range a.objects {
+		objects[at] = tables.Struct(count)
 	}
 	return a.t.WithObjects(objects)
 }
 
 func (a *analysis) between(from, to string) model.Range {
-	x, ok1 := a.m.Prog.Lookup(from)
-	y, ok2 := a.m.Prog.Lookup(to)
+	start, ok1 := a.m.Prog.Lookup(from)
+	end, ok2 := a.m.Prog.Lookup(to)
 	if !ok1 || !ok2 {
 		return model.Range{}
 	}
-	return model.Range{Start: x, End: y}
+	return model.Range{Start: start, End: end}
 }
 
 func (a *analysis) name(id model.FuncID) string { return a.m.Func(id).Name }
 
 // classify finds the primitives.
 func (a *analysis) classify() {
-	for i := range a.m.Funcs {
-		f := &a.m.Funcs[i]
-		a.prim[i] = primitiveOf(f.Name)
-		for _, alias := range f.Aliases {
-			a.prim[i] = max(a.prim[i], primitiveOf(alias))
+	for nth := range a.m.Funcs {
+		fn := &a.m.Funcs[nth]
+		a.prim[nth] = primitiveOf(fn.Name)
+		for _, alias := range fn.Aliases {
+			a.prim[nth] = max(a.prim[nth], primitiveOf(alias))
 		}
-		if a.prim[i] == notPrimitive && (a.sched.Contains(f.Addr) || bounded(f.Name)) {
-			a.prim[i] = boundedWait
+		if a.prim[nth] == notPrimitive && (a.sched.Contains(fn.Addr) || bounded(fn.Name)) {
+			a.prim[nth] = boundedWait
 		}
 	}
 }
@@ -282,13 +284,13 @@ func (a *analysis) fromBase() {
 	if a.base == nil {
 		return
 	}
-	for i := range a.m.Funcs {
-		if a.m.Funcs[i].Flags&model.FuncExtern == 0 {
+	for nth := range a.m.Funcs {
+		if a.m.Funcs[nth].Flags&model.FuncExtern == 0 {
 			continue
 		}
-		for _, id := range a.base.m.Lookup(a.m.Funcs[i].Name) {
+		for _, id := range a.base.m.Lookup(a.m.Funcs[nth].Name) {
 			if a.base.reach[id] {
-				a.mayWait(model.FuncID(i))
+				a.mayWait(model.FuncID(nth))
 				break
 			}
 		}
@@ -319,8 +321,8 @@ func (a *analysis) findAtomic() {
 		work = work[:len(work)-1]
 		calls := a.m.Calls(id)
 		for i := range calls {
-			t := calls[i].Target
-			if t != model.NoFunc && a.prim[t] != notPrimitive && a.prim[t] != boundedWait {
+			target := calls[i].Target
+			if target != model.NoFunc && a.prim[target] != notPrimitive && a.prim[target] != boundedWait {
 				a.atomic[id] = false
 			}
 		}
@@ -328,8 +330,8 @@ func (a *analysis) findAtomic() {
 			continue
 		}
 		for i := range calls {
-			if t := calls[i].Target; t != model.NoFunc {
-				add(t)
+			if target := calls[i].Target; target != model.NoFunc {
+				add(target)
 			}
 		}
 	}
@@ -341,13 +343,13 @@ func (a *analysis) findThreads() {
 		if ref.Call == 0 || ref.Arg != 0 {
 			continue
 		}
-		for _, c := range a.m.Calls(ref.In) {
-			if c.Site != ref.Call || c.Target == model.NoFunc || !creates(a.name(c.Target)) {
+		for _, call := range a.m.Calls(ref.In) {
+			if call.Site != ref.Call || call.Target == model.NoFunc || !creates(a.name(call.Target)) {
 				continue
 			}
 			name := ""
-			if v, ok := constArg(a.m, ref.In, c.Site, 3); ok {
-				name = a.text(v)
+			if arg, ok := constArg(a.m, ref.In, call.Site, 3); ok {
+				name = a.text(arg)
 			}
 			if _, seen := a.isThread[ref.Func]; !seen || name != "" {
 				a.isThread[ref.Func] = cmp.Or(a.isThread[ref.Func], name)
@@ -403,27 +405,27 @@ func (a *analysis) spread() {
 	for len(a.queue) > 0 {
 		id := a.queue[0]
 		a.queue = a.queue[1:]
-		for c := range a.m.Callers(id) {
-			a.mayWait(c.Caller)
+		for call := range a.m.Callers(id) {
+			a.mayWait(call.Caller)
 		}
 		for _, key := range a.keys[id] {
-			for _, s := range a.sites[key] {
-				a.mayWait(s.in)
-				a.keyAt[s.at] = keyed{key, s.from}
+			for _, site := range a.sites[key] {
+				a.mayWait(site.in)
+				a.keyAt[site.at] = keyed{key, site.from}
 			}
 			a.kept[key] = append(a.kept[key], id)
 		}
 		if sig, ok := a.sigOf[id]; ok {
-			for _, s := range a.weak[sig] {
-				if !s.tail {
-					a.Facts[s.in].Unknown = true
+			for _, site := range a.weak[sig] {
+				if !site.tail {
+					a.Facts[site.in].Unknown = true
 				}
 			}
 			delete(a.weak, sig)
 		}
 		if _, ok := a.isThread[id]; ok {
-			for _, k := range a.m.Lookup("kthread") {
-				a.mayWait(k)
+			for _, creator := range a.m.Lookup("kthread") {
+				a.mayWait(creator)
 			}
 		}
 	}
@@ -440,29 +442,29 @@ func (a *analysis) narrow() {
 	}
 	a.judge(list)
 	known := map[*node]uint32{}
-	for _, n := range list {
-		if n.reach {
-			a.first[n.id] = a.step(n, n.frameWay(), known)
-			a.via[n.id], a.sure[n.id] = a.step(n, n.via, known), n.sure
+	for _, visit := range list {
+		if visit.reach {
+			a.first[visit.id] = a.step(visit, visit.frameWay(), known)
+			a.via[visit.id], a.sure[visit.id] = a.step(visit, visit.via, known), visit.sure
 		}
 	}
-	for _, n := range list {
-		a.reach[n.id] = n.reach && !a.barred(n.id)
-		n.fact.Unknown = a.Facts[n.id].Unknown
-		a.Facts[n.id] = n.fact
+	for _, visit := range list {
+		a.reach[visit.id] = visit.reach && !a.barred(visit.id)
+		visit.fact.Unknown = a.Facts[visit.id].Unknown
+		a.Facts[visit.id] = visit.fact
 	}
 }
 
 // markTables adds what is on stacks by its place in the kernel: the functions
 // that waiting ends in, and the idle loop with what starts it.
 func (a *analysis) markTables() {
-	for i := range a.m.Funcs {
-		f := &a.m.Funcs[i]
+	for nth := range a.m.Funcs {
+		fn := &a.m.Funcs[nth]
 		switch {
-		case a.idle.Contains(f.Addr) || kfuncs.Idle(f.Name):
-			a.Facts[i] = Fact{Reason: Idle, Next: model.NoFunc, Unknown: a.Facts[i].Unknown}
-		case a.sched.Contains(f.Addr):
-			a.Facts[i] = Fact{Reason: Scheduler, Next: model.NoFunc, Unknown: a.Facts[i].Unknown}
+		case a.idle.Contains(fn.Addr) || kfuncs.Idle(fn.Name):
+			a.Facts[nth] = Fact{Reason: Idle, Next: model.NoFunc, Unknown: a.Facts[nth].Unknown}
+		case a.sched.Contains(fn.Addr):
+			a.Facts[nth] = Fact{Reason: Scheduler, Next: model.NoFunc, Unknown: a.Facts[nth].Unknown}
 		}
 	}
 }
@@ -471,12 +473,12 @@ func (a *analysis) markTables() {
 // step is the name of a function, with how the next is reached.
 func (r *Result) Path(id model.FuncID) []string {
 	name := r.m.Func(id).Name
-	if f := &r.Facts[id]; f.Reason == Scheduler || f.Reason == Idle {
-		return []string{fmt.Sprintf("%s belongs to the %v", name, f.Reason)}
+	if fact := &r.Facts[id]; fact.Reason == Scheduler || fact.Reason == Idle {
+		return []string{fmt.Sprintf("%s belongs to the %v", name, fact.Reason)}
 	}
 	var out []string
-	for k := r.first[id]; k != 0 && len(out) < len(r.steps); k = r.steps[k-1].next {
-		out = append(out, r.steps[k-1].text)
+	for at := r.first[id]; at != 0 && len(out) < len(r.steps); at = r.steps[at-1].next {
+		out = append(out, r.steps[at-1].text)
 	}
 	return out
 }
@@ -485,8 +487,8 @@ func (r *Result) Path(id model.FuncID) []string {
 // does. known are the nodes whose own way has been added.
 func (a *analysis) step(parent *node, found way, known map[*node]uint32) uint32 {
 	own := found == parent.via
-	if k, ok := known[parent]; ok && own {
-		return k
+	if at, ok := known[parent]; ok && own {
+		return at
 	}
 
 	// A fact that was found before has its steps already.
@@ -511,11 +513,11 @@ func (a *analysis) step(parent *node, found way, known map[*node]uint32) uint32 
 		line.next = a.step(found.next, found.next.via, known)
 	}
 	a.steps = append(a.steps, line)
-	k := uint32(len(a.steps))
+	at := uint32(len(a.steps))
 	if own {
-		known[parent] = k
+		known[parent] = at
 	}
-	return k
+	return at
 }
 
 // take adds the base's steps from one on, which is numbered as the result is.
@@ -523,14 +525,14 @@ func (a *analysis) take(at uint32) uint32 {
 	if at == 0 {
 		return 0
 	}
-	if k := a.imported[at]; k != 0 {
-		return k
+	if link := a.imported[at]; link != 0 {
+		return link
 	}
-	s := a.base.steps[at-1]
-	a.steps = append(a.steps, step{text: s.text})
+	link := a.base.steps[at-1]
+	a.steps = append(a.steps, step{text: link.text})
 	k := uint32(len(a.steps))
 	a.imported[at] = k
-	a.steps[k-1].next = a.take(s.next)
+	a.steps[k-1].next = a.take(link.next)
 	return k
 }
 
@@ -559,8 +561,8 @@ func (r *Result) Roots(id model.FuncID, limit int) (threads, syscalls []string) 
 			continue
 		}
 		name := r.m.Func(fn).Name
-		for _, p := range []string{"__x64_sys_", "__se_sys_", "__do_sys_"} {
-			if call, ok := strings.CutPrefix(name, p); ok {
+		for _, prefix := range []string{"__x64_sys_", "__se_sys_", "__do_sys_"} {
+			if call, ok := strings.CutPrefix(name, prefix); ok {
 				call, _, _ = strings.Cut(call, ".")
 				if !slices.Contains(syscalls, call) {
 					syscalls = append(syscalls, call)
@@ -572,12 +574,12 @@ func (r *Result) Roots(id model.FuncID, limit int) (threads, syscalls []string) 
 			continue
 		}
 
-		for c := range r.m.Callers(fn) {
-			up(c.Caller)
+		for call := range r.m.Callers(fn) {
+			up(call.Caller)
 		}
 		for _, key := range r.keys[fn] {
-			for _, s := range r.sites[key] {
-				up(s.in)
+			for _, site := range r.sites[key] {
+				up(site.in)
 			}
 		}
 	}
@@ -592,11 +594,11 @@ func (r *Result) ThreadNames(id model.FuncID) []string {
 		if thread.Func != id {
 			continue
 		}
-		s := r.m.Func(id).Name
+		name := r.m.Func(id).Name
 		if thread.Name != "" {
-			s += fmt.Sprintf(" (thread %s)", thread.Name)
+			name += fmt.Sprintf(" (thread %s)", thread.Name)
 		}
-		out = append(out, s)
+		out = append(out, name)
 	}
 	return out
 }
@@ -627,10 +629,10 @@ func (r *Result) ThreadsIn(id model.FuncID) []string {
 				break
 			}
 			var next []model.FuncID
-			for _, f := range level {
-				for _, c := range r.m.Calls(f) {
-					if c.Target != model.NoFunc && r.reach[c.Target] && !slices.Contains(next, c.Target) {
-						next = append(next, c.Target)
+			for _, fn := range level {
+				for _, call := range r.m.Calls(fn) {
+					if call.Target != model.NoFunc && r.reach[call.Target] && !slices.Contains(next, call.Target) {
+						next = append(next, call.Target)
 					}
 				}
 			}

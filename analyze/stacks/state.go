@@ -14,9 +14,9 @@ type state struct {
 }
 
 func (s *state) clone() *state {
-	c := *s
-	c.mem = slices.Clone(s.mem)
-	return &c
+	copied := *s
+	copied.mem = slices.Clone(s.mem)
+	return &copied
 }
 
 // become makes s a copy of from that can be changed independently.
@@ -62,8 +62,8 @@ func (s *state) meet(from *state, widen bool) bool {
 	keep, at := s.mem[:0], 0
 	theirs := func(spot place) (cell, bool) {
 		for ; at < len(from.mem) && comparePlace(from.mem[at], spot) < 0; at++ {
-			if e := from.mem[at]; e.v.kind >= pointer {
-				added = append(added, e)
+			if stored := from.mem[at]; stored.v.kind >= pointer {
+				added = append(added, stored)
 			}
 		}
 		if at < len(from.mem) && from.mem[at].place == spot {
@@ -90,18 +90,18 @@ func (s *state) meet(from *state, widen bool) bool {
 
 	// Places that only the other knows of hold perhaps a pointer.
 	theirs(place{region: nregions})
-	for _, e := range added {
-		if e.end() <= min(s.known[e.region], from.known[e.region]) {
-			s.mem.set(e.place, cell{e.size, e.v.blur()})
+	for _, stored := range added {
+		if stored.end() <= min(s.known[stored.region], from.known[stored.region]) {
+			s.mem.set(stored.place, cell{stored.size, stored.v.blur()})
 			changed = true
 		}
 	}
 
-	for r := range s.known {
-		s.known[r] = min(s.known[r], from.known[r])
-		s.forget(int8(r))
-		if from.wild[r] && !s.wild[r] {
-			s.wild[r], changed = true, true
+	for reg := range s.known {
+		s.known[reg] = min(s.known[reg], from.known[reg])
+		s.forget(int8(reg))
+		if from.wild[reg] && !s.wild[reg] {
+			s.wild[reg], changed = true, true
 		}
 	}
 	if s.flags != from.flags && s.flags.op != unknownFlags {
@@ -113,8 +113,8 @@ func (s *state) meet(from *state, widen bool) bool {
 // lose gives everything up.
 func (s *state) lose() {
 	*s = state{lost: true}
-	for r := range s.known {
-		s.known[r], s.wild[r] = minInt, true
+	for reg := range s.known {
+		s.known[reg], s.wild[reg] = minInt, true
 	}
 }
 
@@ -150,8 +150,9 @@ func (s *state) load(ptr value, size int64) value {
 		return whole.v.extend(int(size))
 	}
 	for back := int64(1); back < 8; back++ { // within a wider one
-		if c, ok := s.mem.at(place{ptr.region, ptr.off - back}); ok && c.size >= back+size && c.v.kind == number {
-			return shift(c.v, -int(8*back), false).extend(int(size))
+		if stored, ok := s.mem.at(place{ptr.region, ptr.off - back}); ok && stored.size >= back+size &&
+			stored.v.kind == number {
+			return shift(stored.v, -int(8*back), false).extend(int(size))
 		}
 	}
 	if size == 8 && ok && whole.size == 4 {
@@ -170,8 +171,8 @@ func (s *state) store(ptr value, size int64, val value) {
 		return
 	case pointer:
 	default:
-		for r := range s.known { // perhaps there
-			s.forget(int8(r))
+		for reg := range s.known { // perhaps there
+			s.forget(int8(reg))
 		}
 		s.give(val)
 		return
@@ -187,17 +188,17 @@ func (s *state) store(ptr value, size int64, val value) {
 			return false
 		}
 		if kept.v.kind == number && kept.size > size && (kept.off-ptr.off)%size == 0 {
-			for o := int64(0); o < kept.size; o += size {
-				if kept.off+o != ptr.off {
-					part := shift(kept.v, -int(8*o), false).extend(int(size))
-					rest = append(rest, entry{place{kept.region, kept.off + o}, cell{size, part}})
+			for off := int64(0); off < kept.size; off += size {
+				if kept.off+off != ptr.off {
+					part := shift(kept.v, -int(8*off), false).extend(int(size))
+					rest = append(rest, entry{place{kept.region, kept.off + off}, cell{size, part}})
 				}
 			}
 		}
 		return true
 	})
-	for _, e := range rest {
-		s.mem.set(e.place, e.cell)
+	for _, stored := range rest {
+		s.mem.set(stored.place, stored.cell)
 	}
 
 	if val != (value{}) && (size == 8 || val.kind == number) {

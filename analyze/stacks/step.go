@@ -74,8 +74,8 @@ func (s *state) loseFrame() {
 
 // sizeOf is the size in bytes of what an instruction works on by an operand.
 func sizeOf(in *machine.Inst, i int) int {
-	if n := in.Args[i].Width(); n > 0 {
-		return n
+	if size := in.Args[i].Width(); size > 0 {
+		return size
 	}
 	return int(in.Size)
 }
@@ -107,25 +107,25 @@ func (s *state) step(in *machine.Inst, loaded member) {
 	case machine.SetIf:
 		s.write(in, 0, s.truth(in.Cond))
 	case machine.Address:
-		m := in.Args[1].Mem
-		m.Seg = machine.SegNone
-		s.write(in, 0, s.address(m))
+		mem := in.Args[1].Mem
+		mem.Seg = machine.SegNone
+		s.write(in, 0, s.address(mem))
 	case machine.Exchange:
-		x, y := first(), second()
-		s.write(in, 0, y)
-		s.write(in, 1, x)
+		left, right := first(), second()
+		s.write(in, 0, right)
+		s.write(in, 1, left)
 	case machine.WidenHalf:
 		s.widen(in)
 
 	// The stack.
 	case machine.Push:
-		v := s.operand(in, 0, 8)
+		val := s.operand(in, 0, 8)
 		s.moveStack(-8)
-		s.store(s.regs[convention.StackPtr], 8, v)
+		s.store(s.regs[convention.StackPtr], 8, val)
 	case machine.Pop:
-		v := s.load(s.regs[convention.StackPtr], 8)
+		val := s.load(s.regs[convention.StackPtr], 8)
 		s.moveStack(8)
-		s.write(in, 0, v)
+		s.write(in, 0, val)
 	case machine.Leave:
 		s.regs[convention.StackPtr] = s.regs[convention.FramePtr]
 		s.regs[convention.FramePtr] = s.load(s.regs[convention.StackPtr], 8)
@@ -139,18 +139,18 @@ func (s *state) step(in *machine.Inst, loaded member) {
 	case machine.StringMove:
 		s.store(s.regs[machine.RDI].onward(), 1, value{})
 		s.give(s.regs[machine.RSI])
-		e := in.Effects()
-		s.overwrite(&e)
+		effects := in.Effects()
+		s.overwrite(&effects)
 
 	// Arithmetic.
 	case machine.Compare:
 		s.flags = flags{op: compared, a: first(), b: second(), size: size}
 	case machine.Test:
-		v := first()
+		val := first()
 		if !sameOperands(in) {
-			v = and(v, second())
+			val = and(val, second())
 		}
-		s.flags = flags{op: tested, a: v, size: size}
+		s.flags = flags{op: tested, a: val, size: size}
 	case machine.BitTest:
 		s.flags = flags{op: bitTested, a: first(), b: second(), size: size}
 	case machine.And:
@@ -160,11 +160,11 @@ func (s *state) step(in *machine.Inst, loaded member) {
 	case machine.Or:
 		s.result(in, tested, or(first(), second()))
 	case machine.Xor:
-		v := constant(0)
+		val := constant(0)
 		if !sameOperands(in) || size < 4 {
-			v = xor(first(), second())
+			val = xor(first(), second())
 		}
-		s.result(in, tested, v)
+		s.result(in, tested, val)
 	case machine.Add:
 		s.result(in, computed, add(first(), second()))
 	case machine.Sub:
@@ -174,9 +174,9 @@ func (s *state) step(in *machine.Inst, loaded member) {
 	case machine.Decrement:
 		s.result(in, computed, add(first(), constant(^uint64(0))))
 	case machine.Negate:
-		x := first()
-		s.write(in, 0, negative(x.signed(size)).extend(size))
-		s.flags = flags{op: negated, a: x, size: size}
+		operand := first()
+		s.write(in, 0, negative(operand.signed(size)).extend(size))
+		s.flags = flags{op: negated, a: operand, size: size}
 	case machine.Not:
 		s.write(in, 0, inverse(first()).extend(size))
 	case machine.SubBorrow:
@@ -238,11 +238,11 @@ func (s *state) result(in *machine.Inst, op flagOp, val value) {
 
 // align follows the masking of the stack pointer's lower bits.
 func (s *state) align(in *machine.Inst) bool {
-	n, size, ok := in.Args[0].General()
-	if !ok || n != convention.StackPtr || size != 8 {
+	reg, size, ok := in.Args[0].General()
+	if !ok || reg != convention.StackPtr || size != 8 {
 		return false
 	}
-	sp := &s.regs[n]
+	sp := &s.regs[reg]
 	mask := s.operand(in, 1, size)
 	if !mask.isConst() || sp.kind != pointer {
 		return false
@@ -331,15 +331,15 @@ func (v value) onward() value {
 
 // fill follows "rep stos", which sets memory.
 func (s *state) fill(size int64, rep bool) {
-	to, n, val := s.regs[machine.RDI], s.regs[machine.RCX], s.regs[machine.RAX]
+	to, times, val := s.regs[machine.RDI], s.regs[machine.RCX], s.regs[machine.RAX]
 	switch {
-	case to.kind == pointer && (!rep || n.isConst() && n.ones <= 128) && val.isConst():
+	case to.kind == pointer && (!rep || times.isConst() && times.ones <= 128) && val.isConst():
 		count := int64(1)
 		if rep {
-			count = n.lo
+			count = times.lo
 		}
-		for i := range count {
-			s.store(add(to, constant(uint64(i*size))), size, val.extend(int(size)))
+		for nth := range count {
+			s.store(add(to, constant(uint64(nth*size))), size, val.extend(int(size)))
 		}
 	default:
 		s.store(to.onward(), size, value{})
@@ -357,9 +357,9 @@ func (s *state) fill(size int64, rep bool) {
 func (s *state) other(in *machine.Inst) {
 	effects := in.Effects()
 	if effects.AnyMemory { // all that is held may be kept somewhere, and read and written
-		for n, v := range s.regs {
-			if n != int(convention.StackPtr) {
-				s.give(v)
+		for reg, val := range s.regs {
+			if reg != int(convention.StackPtr) {
+				s.give(val)
 			}
 		}
 		s.mem = nil
@@ -367,17 +367,17 @@ func (s *state) other(in *machine.Inst) {
 
 	// Pointers that it may keep: operands that are no address, named or not.
 	var address machine.RegSet
-	for _, a := range effects.Memory() {
-		address |= a.Mem.Regs()
+	for _, access := range effects.Memory() {
+		address |= access.Mem.Regs()
 	}
 	kept := effects.Reads &^ address
 	for i := range in.Args[:2] {
-		if n, size, ok := in.Args[i].General(); ok && size == 8 {
-			kept |= machine.Regs(n)
+		if reg, size, ok := in.Args[i].General(); ok && size == 8 {
+			kept |= machine.Regs(reg)
 		}
 	}
-	for n := range (kept &^ machine.Regs(convention.StackPtr)).All {
-		s.give(s.regs[n])
+	for reg := range (kept &^ machine.Regs(convention.StackPtr)).All {
+		s.give(s.regs[reg])
 	}
 
 	for _, access := range effects.Memory() {

@@ -86,9 +86,9 @@ func (f *follower) rearmed(call *model.Call, cur *state, block, at int) bool {
 	if f.a.prim[call.Target] == timedWait {
 		return !cur.regs[convention.Args[0]].left
 	}
-	for _, r := range convention.Args {
-		v := cur.regs[r]
-		if v.left || v.kind == pointer && cur.load(v, 8).left {
+	for _, reg := range convention.Args {
+		val := cur.regs[reg]
+		if val.left || val.kind == pointer && cur.load(val, 8).left {
 			return false
 		}
 	}
@@ -107,7 +107,7 @@ func timeMember(in *machine.Inst, at *fields.At) string {
 	if !ok {
 		return ""
 	}
-	if t, ok := btf.UnderlyingType(field.Type).(*btf.Int); !ok || t.Size != 8 {
+	if integer, ok := btf.UnderlyingType(field.Type).(*btf.Int); !ok || integer.Size != 8 {
 		return ""
 	}
 	return field.Inner()
@@ -146,8 +146,8 @@ func (a *analysis) foreverIn(id model.FuncID) {
 	stores := map[uint64]string{}
 	fields.Walk(a.m, a.types, id, func(in *machine.Inst, at *fields.At) {
 		if to := &in.Args[0]; to.Kind == machine.KindMem && in.Op == machine.Move && to.Mem.Width == 8 {
-			if f, ok := at.Field(to.Mem); ok {
-				stores[in.Addr] = f.Inner()
+			if field, ok := at.Field(to.Mem); ok {
+				stores[in.Addr] = field.Inner()
 			}
 		}
 	})
@@ -159,8 +159,8 @@ func (a *analysis) foreverIn(id model.FuncID) {
 		if name == "" {
 			return
 		}
-		if n, size, ok := in.Args[1].General(); ok && size == 8 {
-			if v, known := c.get(n); known && v == maxTimeout {
+		if reg, size, ok := in.Args[1].General(); ok && size == 8 {
+			if val, known := c.get(reg); known && val == maxTimeout {
 				a.forever[name] = true
 			}
 		}

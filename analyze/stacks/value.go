@@ -65,9 +65,9 @@ func (v value) tidy() value {
 	case v.lo > v.hi || v.ones&v.zeros != 0: // cannot be; say nothing
 		return value{left: v.left}
 	case v.lo == v.hi:
-		l := v.left
+		left := v.left
 		v = constant(uint64(v.lo))
-		v.left = l
+		v.left = left
 		return v
 	case v.lo >= 0:
 		v.zeros |= ^uint64(0) << bits.Len64(uint64(v.hi)) // hi is positive
@@ -128,8 +128,8 @@ func add(left, right value) value {
 }
 
 func sum(a, b int64) (int64, bool) {
-	c := a + b
-	return c, (c > a) == (b > 0)
+	total := a + b
+	return total, (total > a) == (b > 0)
 }
 
 // blur is a pointer of which the offset is lost.
@@ -179,8 +179,8 @@ func mask(size int) uint64 {
 
 // merge replaces some bits of a value.
 func (v value) merge(w value, m uint64) value {
-	a, b := v.num(), w.num()
-	return value{ones: a.ones&^m | b.ones&m, zeros: a.zeros&^m | b.zeros&m, lo: minInt, hi: maxInt}.tidy()
+	left, right := v.num(), w.num()
+	return value{ones: left.ones&^m | right.ones&m, zeros: left.zeros&^m | right.zeros&m, lo: minInt, hi: maxInt}.tidy()
 }
 
 // extend is the lower part of a value, of a size in bytes, the rest zero.
@@ -191,9 +191,9 @@ func (v value) extend(size int) value {
 	if v.kind == number && v.lo >= 0 && uint64(v.hi) <= mask(size) {
 		return v
 	}
-	m := mask(size)
-	n := v.num()
-	return value{ones: n.ones & m, zeros: n.zeros | ^m, lo: 0, hi: int64(m)}.tidy()
+	bits := mask(size)
+	num := v.num()
+	return value{ones: num.ones & bits, zeros: num.zeros | ^bits, lo: 0, hi: int64(bits)}.tidy()
 }
 
 // signed is the lower part of a value as a signed number.
@@ -325,8 +325,8 @@ func (f *flags) basic(cond machine.Cond) (holds, known bool) {
 
 	// A negation sets the carry unless the operand was zero.
 	case negated:
-		g := flags{op: tested, a: f.a, size: f.size}
-		switch zero, known := g.basic(machine.CondE); cond {
+		basic := flags{op: tested, a: f.a, size: f.size}
+		switch zero, known := basic.basic(machine.CondE); cond {
 		case machine.CondE:
 			return zero, known
 		case machine.CondB:

@@ -50,9 +50,9 @@ func (a *analysis) findWaits() {
 		if a.prim[i] == notPrimitive || a.prim[i] == boundedWait {
 			continue
 		}
-		for c := range a.m.Callers(model.FuncID(i)) {
-			if a.prim[c.Caller] == notPrimitive {
-				list = append(list, c.Caller)
+		for call := range a.m.Callers(model.FuncID(i)) {
+			if a.prim[call.Caller] == notPrimitive {
+				list = append(list, call.Caller)
 			}
 		}
 	}
@@ -60,15 +60,15 @@ func (a *analysis) findWaits() {
 	for _, id := range slices.Compact(list) {
 		calls := a.m.Calls(id)
 		for i := range calls {
-			if c := &calls[i]; c.Target != model.NoFunc && a.waits(id, c) != "" {
+			if call := &calls[i]; call.Target != model.NoFunc && a.waits(id, call) != "" {
 				a.mayWait(id)
 			}
 		}
 	}
 	a.findMainLoops()
-	for _, t := range a.Threads {
-		if _, ok := a.mainLoop[t.Func]; ok {
-			a.mayWait(t.Func)
+	for _, thread := range a.Threads {
+		if _, ok := a.mainLoop[thread.Func]; ok {
+			a.mayWait(thread.Func)
 		}
 	}
 }
@@ -98,8 +98,8 @@ func (a *analysis) waits(id model.FuncID, c *model.Call) string {
 		return ""
 	}
 	states := a.statesOf(id, 0)
-	for _, v := range states.list {
-		if how := long(v); how != "" {
+	for _, state := range states.list {
+		if how := long(state); how != "" {
 			return how
 		}
 	}
@@ -113,8 +113,8 @@ func (a *analysis) waits(id model.FuncID, c *model.Call) string {
 // or passes on as one. A function that does neither gets its state as a
 // parameter, or from its callers by other means.
 func (a *analysis) statesOf(id model.FuncID, depth int) stateSet {
-	if s, ok := a.states[id]; ok {
-		return s
+	if known, ok := a.states[id]; ok {
+		return known
 	}
 	a.states[id] = stateSet{other: true} // recursion
 	var states stateSet
@@ -131,7 +131,8 @@ func (a *analysis) statesOf(id model.FuncID, depth int) stateSet {
 		if to.Kind != machine.KindMem || to.Mem.Width < 4 || in.Op != machine.Move && in.Op != machine.Exchange {
 			return
 		}
-		if f, ok := at.Field(to.Mem); ok && (f.Inner() == "task_struct.__state" || f.Inner() == "task_struct.state") {
+		if field, ok := at.Field(to.Mem); ok && (field.Inner() == "task_struct.__state" ||
+			field.Inner() == "task_struct.state") {
 			stores[in.Addr] = true
 		}
 	})
@@ -144,33 +145,33 @@ func (a *analysis) statesOf(id model.FuncID, depth int) stateSet {
 			case machine.KindImm:
 				add(uint64(uint32(from.Imm)), true)
 			case machine.KindReg:
-				n, _, ok := from.General()
+				reg, _, ok := from.General()
 				if !ok {
 					add(0, false)
 					return
 				}
-				v, known := c.get(n)
-				add(uint64(uint32(v)), known)
+				state, known := c.get(reg)
+				add(uint64(uint32(state)), known)
 			}
 		})
 	}
 
 	calls := a.m.Calls(id)
 	for i := range calls {
-		c := &calls[i]
-		if c.Target == model.NoFunc {
+		call := &calls[i]
+		if call.Target == model.NoFunc {
 			continue
 		}
-		if arg := a.stateParam(c.Target); arg >= 0 && a.prim[c.Target] == notPrimitive {
-			add(constArg(a.m, id, c.Site, arg))
+		if arg := a.stateParam(call.Target); arg >= 0 && a.prim[call.Target] == notPrimitive {
+			add(constArg(a.m, id, call.Site, arg))
 		}
 	}
 	if arg := a.stateParam(id); arg >= 0 && len(states.list) == 0 && depth < 4 {
 		states.other = false
-		for c := range a.m.Callers(id) {
-			if v, ok := constArg(a.m, c.Caller, c.Site, arg); ok {
-				add(v, true)
-			} else if up := a.statesOf(c.Caller, depth+1); len(up.list) > 0 {
+		for call := range a.m.Callers(id) {
+			if state, ok := constArg(a.m, call.Caller, call.Site, arg); ok {
+				add(state, true)
+			} else if up := a.statesOf(call.Caller, depth+1); len(up.list) > 0 {
 				states.list = append(states.list, up.list...)
 			} else {
 				states.other = true
@@ -193,13 +194,13 @@ func (a *analysis) stateParam(id model.FuncID) int {
 		}
 		return -1
 	}
-	for i := range proto.Params {
-		n := proto.Params[i].Name
-		if n != "state" && n != "task_state" && !(n == "mode" && strings.Contains(name, "wait")) || i >= 6 {
+	for nth := range proto.Params {
+		n := proto.Params[nth].Name
+		if n != "state" && n != "task_state" && !(n == "mode" && strings.Contains(name, "wait")) || nth >= 6 {
 			continue
 		}
-		if _, ok := btf.UnderlyingType(proto.Params[i].Type).(*btf.Int); ok {
-			return i
+		if _, ok := btf.UnderlyingType(proto.Params[nth].Type).(*btf.Int); ok {
+			return nth
 		}
 	}
 	return -1
@@ -224,15 +225,15 @@ func (a *analysis) loops(id model.FuncID) bool {
 		seen := make([]bool, len(blocks))
 		work := []int{block}
 		for len(work) > 0 {
-			x := work[len(work)-1]
+			last := work[len(work)-1]
 			work = work[:len(work)-1]
-			for _, e := range a.m.Edges(&blocks[x]) {
-				if int(e.To) == block {
+			for _, edge := range a.m.Edges(&blocks[last]) {
+				if int(edge.To) == block {
 					return true
 				}
-				if !seen[e.To] {
-					seen[e.To] = true
-					work = append(work, int(e.To))
+				if !seen[edge.To] {
+					seen[edge.To] = true
+					work = append(work, int(edge.To))
 				}
 			}
 		}
@@ -250,17 +251,17 @@ func (c *consts) get(n machine.Num) (uint64, bool) { return c.value[n], c.known[
 
 // step follows one instruction.
 func (c *consts) step(in *machine.Inst) {
-	e := in.Effects()
-	changed := e.Writes
+	effects := in.Effects()
+	changed := effects.Writes
 	if in.Op == machine.Call {
 		changed |= convention.Scratch
 	}
-	n, v, ok := c.result(in)
-	for r := range changed.All {
-		c.known[r] = false
+	reg, val, ok := c.result(in)
+	for reg := range changed.All {
+		c.known[reg] = false
 	}
 	if ok {
-		c.known[n], c.value[n] = true, v
+		c.known[reg], c.value[reg] = true, val
 	}
 }
 
@@ -281,8 +282,8 @@ func (c *consts) result(in *machine.Inst) (dst machine.Num, v uint64, ok bool) {
 	case in.Op == machine.Move && fromReg && size == 8:
 		return dst, c.value[src], c.known[src]
 	case in.Op == machine.Address:
-		a, ok := in.FixedAddr(in.Args[1].Mem)
-		return dst, a, ok
+		addr, ok := in.FixedAddr(in.Args[1].Mem)
+		return dst, addr, ok
 	}
 	return 0, 0, false
 }

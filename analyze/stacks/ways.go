@@ -82,18 +82,18 @@ func (c *context) key(id model.FuncID) string {
 	key := binary.LittleEndian.AppendUint32(nil, uint32(id))
 	put := func(v value) {
 		key = append(key, byte(v.kind))
-		for _, x := range []uint64{v.ones, v.zeros, uint64(v.lo), uint64(v.hi), uint64(v.off)} {
-			key = binary.AppendUvarint(key, x)
+		for _, bits := range []uint64{v.ones, v.zeros, uint64(v.lo), uint64(v.hi), uint64(v.off)} {
+			key = binary.AppendUvarint(key, bits)
 		}
 		key = binary.AppendUvarint(key, uint64(v.from))
 	}
-	for _, v := range c.args {
-		put(v)
+	for _, val := range c.args {
+		put(val)
 	}
-	for _, h := range c.mem {
-		key = append(key, byte(h.arg), byte(h.cell.size))
-		key = binary.AppendVarint(key, h.off)
-		put(h.cell.v)
+	for _, hold := range c.mem {
+		key = append(key, byte(hold.arg), byte(hold.cell.size))
+		key = binary.AppendVarint(key, hold.off)
+		put(hold.cell.v)
 	}
 	return string(key)
 }
@@ -121,8 +121,8 @@ const (
 // node returns the node of a function with what is known of its arguments.
 func (a *analysis) node(id model.FuncID, with context) *node {
 	key := with.key(id)
-	if n := a.nodes[key]; n != nil {
-		return n
+	if visit := a.nodes[key]; visit != nil {
+		return visit
 	}
 	if !with.plain() {
 		if a.contexts[id] >= maxContexts {
@@ -130,9 +130,9 @@ func (a *analysis) node(id model.FuncID, with context) *node {
 		}
 		a.contexts[id]++
 	}
-	n := &node{a: a, id: id, with: with, fact: Fact{Next: model.NoFunc}}
-	a.nodes[key] = n
-	return n
+	visit := &node{a: a, id: id, with: with, fact: Fact{Next: model.NoFunc}}
+	a.nodes[key] = visit
+	return visit
 }
 
 // judge finds out which nodes may wait, and what leads there.
@@ -144,8 +144,8 @@ func (a *analysis) judge(nodes []*node) {
 	for _, sure := range []bool{true, false} {
 		a.settle(all, sure)
 	}
-	for _, n := range all {
-		n.decided, n.users = true, nil
+	for _, visit := range all {
+		visit.decided, visit.users = true, nil
 	}
 }
 
@@ -159,14 +159,14 @@ func (a *analysis) undecided(nodes []*node) []*node {
 			all = append(all, n)
 		}
 	}
-	for _, n := range nodes {
-		add(n)
+	for _, visit := range nodes {
+		add(visit)
 	}
 	for i := 0; i < len(all); i++ {
-		n := all[i]
-		n.follow(0)
-		for _, e := range n.to {
-			add(e.to)
+		visit := all[i]
+		visit.follow(0)
+		for _, edge := range visit.to {
+			add(edge.to)
 		}
 	}
 	return all
@@ -175,15 +175,15 @@ func (a *analysis) undecided(nodes []*node) []*node {
 // linkUsers gives each node the edges that lead to it from the others.
 func linkUsers(all []*node) {
 	seen := make(map[*node]bool, len(all))
-	for _, n := range all {
-		n.users, seen[n] = nil, true
+	for _, visit := range all {
+		visit.users, seen[visit] = nil, true
 	}
-	for _, n := range all {
-		for _, e := range n.to {
-			if seen[e.to] {
-				u := e
-				u.to = n
-				e.to.users = append(e.to.users, u)
+	for _, visit := range all {
+		for _, edge := range visit.to {
+			if seen[edge.to] {
+				user := edge
+				user.to = visit
+				edge.to.users = append(edge.to.users, user)
 			}
 		}
 	}
@@ -194,9 +194,9 @@ func linkUsers(all []*node) {
 func (a *analysis) settle(all []*node, sure bool) {
 	var queue []*node
 	if !sure {
-		for _, n := range all {
-			if n.reach && !a.barred(n.id) {
-				queue = append(queue, n) // for the pointers that lead there
+		for _, visit := range all {
+			if visit.reach && !a.barred(visit.id) {
+				queue = append(queue, visit) // for the pointers that lead there
 			}
 		}
 	}
@@ -214,18 +214,18 @@ func (a *analysis) settle(all []*node, sure bool) {
 	}
 
 	for _, parent := range all {
-		for _, w := range parent.waits {
-			if w.sure == sure {
-				mark(parent, w.tail, way{prim: w.in, how: Waits, detail: w.how},
-					Fact{Reason: Waits, Next: w.in, Detail: w.how})
+		for _, wait := range parent.waits {
+			if wait.sure == sure {
+				mark(parent, wait.tail, way{prim: wait.in, how: Waits, detail: wait.how},
+					Fact{Reason: Waits, Next: wait.in, Detail: wait.how})
 			}
 		}
-		if t, ok := a.mainLoop[parent.id]; ok && sure && parent.with.plain() {
-			mark(parent, false, way{how: Loops, detail: t}, Fact{Reason: Loops, Next: model.NoFunc, Detail: t})
+		if loop, ok := a.mainLoop[parent.id]; ok && sure && parent.with.plain() {
+			mark(parent, false, way{how: Loops, detail: loop}, Fact{Reason: Loops, Next: model.NoFunc, Detail: loop})
 		}
-		for _, e := range parent.to {
-			if e.to.decided && e.to.reach && (!sure || e.to.sure && !e.pointer) {
-				a.markUser(parent, e, mark)
+		for _, edge := range parent.to {
+			if edge.to.decided && edge.to.reach && (!sure || edge.to.sure && !edge.pointer) {
+				a.markUser(parent, edge, mark)
 			}
 		}
 	}
@@ -235,16 +235,17 @@ func (a *analysis) settle(all []*node, sure bool) {
 	for len(queue) > 0 {
 		parent := queue[0]
 		queue = queue[1:]
-		for _, u := range parent.users {
-			if !sure || !u.pointer {
-				e := u
-				e.to = parent
-				a.markUser(u.to, e, mark)
+		for _, user := range parent.users {
+			if !sure || !user.pointer {
+				edge := user
+				edge.to = parent
+				a.markUser(user.to, edge, mark)
 			}
 		}
 		if _, ok := a.isThread[parent.id]; ok && !sure {
-			for _, k := range a.m.Lookup("kthread") {
-				mark(a.node(k, context{}), false, way{next: parent, how: Pointer, detail: "the thread's function"},
+			for _, creator := range a.m.Lookup("kthread") {
+				mark(a.node(creator, context{}), false, way{next: parent, how: Pointer,
+					detail: "the thread's function"},
 					Fact{Reason: Pointer, Next: parent.id, Detail: "the thread's function"})
 			}
 		}
@@ -269,11 +270,11 @@ func (a *analysis) markUser(parent *node, to edge, mark func(*node, bool, way, F
 	if to.pointer {
 		how = Pointer
 	}
-	w := way{next: to.to, how: how, detail: to.detail}
+	found := way{next: to.to, how: how, detail: to.detail}
 	if to.tail {
-		w.how, w.detail = None, ""
+		found.how, found.detail = None, ""
 	}
-	mark(parent, to.tail, w, Fact{Reason: how, Next: next, Detail: to.detail})
+	mark(parent, to.tail, found, Fact{Reason: how, Next: next, Detail: to.detail})
 }
 
 // params is how many arguments a function takes; 7 when that is not known.
@@ -285,8 +286,8 @@ func (a *analysis) params(id model.FuncID) int {
 	if proto == nil {
 		return 7
 	}
-	if n := len(proto.Params); n > 0 {
-		if _, variadic := proto.Params[n-1].Type.(*btf.Void); variadic {
+	if count := len(proto.Params); count > 0 {
+		if _, variadic := proto.Params[count-1].Type.(*btf.Void); variadic {
 			return 7
 		}
 	}
@@ -296,11 +297,11 @@ func (a *analysis) params(id model.FuncID) int {
 // given are the arguments in registers that a function gets.
 func (s *state) given(params int) []value {
 	var out [6]value
-	n := min(params, 6)
-	for i, r := range convention.Args[:n] {
-		out[i] = s.regs[r]
+	count := min(params, 6)
+	for i, reg := range convention.Args[:count] {
+		out[i] = s.regs[reg]
 	}
-	return out[:n]
+	return out[:count]
 }
 
 // windowOf is how many bytes of what argument i points to belong to it: not
@@ -336,29 +337,30 @@ func (v value) telling() bool {
 func (a *analysis) contextAt(cur *state, params int) context {
 	var ctx context
 	args := cur.given(params)
-	for i, arg := range args {
+	for nth, arg := range args {
 		switch arg.kind {
 		case pointer:
-			size := windowOf(args, i)
+			size := windowOf(args, nth)
 			if size == 0 {
 				continue
 			}
-			for _, e := range cur.mem {
-				inside := e.region == arg.region && e.off >= arg.off && e.end() <= arg.off+size
-				if inside && (e.v.kind == number && e.v.telling() || e.v.kind == top && e.v.from != 0) {
-					e.v.left = false
-					ctx.mem = append(ctx.mem, held{int8(i), e.off - arg.off, e.cell})
+			for _, stored := range cur.mem {
+				inside := stored.region == arg.region && stored.off >= arg.off && stored.end() <= arg.off+size
+				if inside && (stored.v.kind == number && stored.v.telling() || stored.v.kind == top &&
+					stored.v.from != 0) {
+					stored.v.left = false
+					ctx.mem = append(ctx.mem, held{int8(nth), stored.off - arg.off, stored.cell})
 				}
 			}
-			ctx.args[i] = value{kind: pointer, off: size}
+			ctx.args[nth] = value{kind: pointer, off: size}
 		case number:
 			if !arg.telling() {
 				continue
 			}
 			arg.left = false
-			ctx.args[i] = arg
+			ctx.args[nth] = arg
 		case top:
-			ctx.args[i] = value{from: arg.from}
+			ctx.args[nth] = value{from: arg.from}
 		}
 	}
 	if len(ctx.mem) == 0 { // nothing of it is worth following

@@ -291,9 +291,11 @@ type buildJSON struct {
 	NewData   []string          `json:"newData,omitempty"`
 	Problems  []finding.Finding `json:"problems"`
 	Notes     []string          `json:"notes,omitempty"`
-	Units     []string          `json:"units"`
-	Stages    []pipeline.Stage  `json:"stages"`
-	Compile   float64           `json:"compileSeconds"`
+	// NoteKinds are the kinds of Notes, in their order.
+	NoteKinds []finding.RemarkKind `json:"noteKinds,omitempty"`
+	Units     []string             `json:"units"`
+	Stages    []pipeline.Stage     `json:"stages"`
+	Compile   float64              `json:"compileSeconds"`
 }
 
 type buildFunc struct {
@@ -307,7 +309,7 @@ type buildFunc struct {
 func writeBuildJSON(cli *app, res *pipeline.Result, err error) error {
 	doc := buildJSON{Schema: "klpforge.build/v1", Release: res.Release, Module: res.Module, Bytes: res.Bytes,
 		Functions: []buildFunc{}, NewFuncs: res.NewFuncs, NewData: res.NewData, Problems: res.Problems,
-		Notes: res.Notes,
+		Notes: finding.RemarkTexts(res.Notes), NoteKinds: finding.RemarkKinds(res.Notes),
 		Units: res.Units, Stages: res.Stages, Compile: res.CompileSeconds}
 	if doc.Problems == nil {
 		doc.Problems = []finding.Finding{}

@@ -16,7 +16,7 @@ func TestMain(m *testing.M) {
 }
 
 // fixtures are the pairs of small objects that the differ is tested with.
-const fixtures = "../../elfdiff/testdata/fixtures"
+const fixtures = "../../testdata/fixtures"
 
 // TestScripts runs testdata/script. Beside testscript's own commands there are
 //

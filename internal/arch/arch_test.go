@@ -277,3 +277,81 @@ func TestFileNames(t *testing.T) {
 		}
 	}
 }
+
+// readers are the functions of strings, bytes and regexp that look into a text.
+var readers = map[string]bool{"Contains": true, "ContainsAny": true, "HasPrefix": true, "HasSuffix": true, "EqualFold": true, "Index": true,
+	"LastIndex": true, "Cut": true, "CutPrefix": true, "CutSuffix": true, "MatchString": true, "FindString": true,
+	"FindStringSubmatch": true, "FindAllString": true, "FindAllStringSubmatch": true}
+
+// textReaders are functions that look into a message of others, with what they need
+// it for: none chooses an id, a kind or a heading by it.
+var textReaders = map[string]string{
+	"patchset: FollowUps":   "a commit's message says which commit it repairs or reverts",
+	"patchset: commitPatch": "a commit's message has the subject in its first line",
+	"internal/matrix: run":  "shows the first line of an error in the table",
+}
+
+// TestNoDecisionByText: what a message is, its kind says, or its error's type. The text of
+// a finding, a remark or an error is for people, and may be put otherwise at any time.
+func TestNoDecisionByText(t *testing.T) {
+	used := map[string]bool{}
+	for _, s := range sources(t) {
+		for _, decl := range s.file.Decls {
+			fn, ok := decl.(*ast.FuncDecl)
+			if !ok || fn.Body == nil {
+				continue
+			}
+			where := s.pkg + ": " + fn.Name.Name
+			ast.Inspect(fn.Body, func(n ast.Node) bool {
+				call, ok := n.(*ast.CallExpr)
+				if !ok {
+					return true
+				}
+				sel, ok := call.Fun.(*ast.SelectorExpr)
+				if !ok || !readers[sel.Sel.Name] || !slices.ContainsFunc(call.Args, isMessage) {
+					return true
+				}
+				used[where] = true
+				if textReaders[where] == "" {
+					t.Errorf("%s: %s looks into the text of a message", s.path, fn.Name.Name)
+				}
+				return true
+			})
+		}
+	}
+	for where := range textReaders {
+		if !used[where] {
+			t.Errorf("%s is listed, and looks into no message", where)
+		}
+	}
+}
+
+// isMessage reports whether an expression has the text of an error, a finding or a remark in it.
+func isMessage(e ast.Expr) bool {
+	found := false
+	ast.Inspect(e, func(n ast.Node) bool {
+		switch n := n.(type) {
+		case *ast.CallExpr:
+			sel, ok := n.Fun.(*ast.SelectorExpr)
+			found = found || ok && sel.Sel.Name == "Error" && len(n.Args) == 0
+		case *ast.SelectorExpr:
+			found = found || n.Sel.Name == "Message" || n.Sel.Name == "Remedy"
+		}
+		return !found
+	})
+	return found
+}
+
+// TestIsMessage: what the rule above sees.
+func TestIsMessage(t *testing.T) {
+	for text, want := range map[string]bool{"err.Error()": true, "found.Message": true, "strings.ToLower(f.Remedy)": true, "rows[i].Message[1:]": true,
+		"err": false, "f.ID": false, "t.Error(1)": false, "f.Name": false} {
+		e, err := parser.ParseExpr(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := isMessage(e); got != want {
+			t.Errorf("%s: %v", text, got)
+		}
+	}
+}

@@ -43,33 +43,33 @@ type term struct {
 }
 
 func parse(b []byte) (*certificate, error) {
-	d := json.NewDecoder(strings.NewReader(string(b)))
-	d.DisallowUnknownFields()
-	c := &certificate{}
-	if err := d.Decode(c); err != nil {
+	decoder := json.NewDecoder(strings.NewReader(string(b)))
+	decoder.DisallowUnknownFields()
+	cert := &certificate{}
+	if err := decoder.Decode(cert); err != nil {
 		return nil, fmt.Errorf("read certificate: %w", err)
 	}
-	if c.Schema != "klpforge.equivalence/v1" {
-		return nil, fmt.Errorf("schema is %q", c.Schema)
+	if cert.Schema != "klpforge.equivalence/v1" {
+		return nil, fmt.Errorf("schema is %q", cert.Schema)
 	}
-	for i := range c.Terms {
-		for _, a := range c.Terms[i].Args {
-			if a < 0 || a >= max(i, 1) {
+	for i := range cert.Terms {
+		for _, arg := range cert.Terms[i].Args {
+			if arg < 0 || arg >= max(i, 1) {
 				return nil, fmt.Errorf("term %d: an operand does not stand before it", i)
 			}
 		}
 	}
-	for i := range c.Spots {
-		for where, t := range c.Spots[i].State {
-			if t <= 0 || t >= len(c.Terms) {
-				return nil, fmt.Errorf("spot %d: %s holds no term", i, where)
+	for nth := range cert.Spots {
+		for where, term := range cert.Spots[nth].State {
+			if term <= 0 || term >= len(cert.Terms) {
+				return nil, fmt.Errorf("spot %d: %s holds no term", nth, where)
 			}
 		}
-		for _, k := range c.Spots[i].Known {
-			if k.Term <= 0 || k.Term >= len(c.Terms) {
-				return nil, fmt.Errorf("spot %d: a condition is no term", i)
+		for _, known := range cert.Spots[nth].Known {
+			if known.Term <= 0 || known.Term >= len(cert.Terms) {
+				return nil, fmt.Errorf("spot %d: a condition is no term", nth)
 			}
 		}
 	}
-	return c, nil
+	return cert, nil
 }

@@ -50,49 +50,50 @@ func Check(before, after *elfobj.File, cert []byte, opt Options) error {
 	if opt.Trials == 0 {
 		opt.Trials = 60
 	}
-	k := &checker{c: c, opt: opt, r: rand.New(rand.NewPCG(1, 2)), spots: map[[2]string]*spot{},
+	checking := &checker{c: c, opt: opt, r: rand.New(rand.NewPCG(1, 2)), spots: map[[2]string]*spot{},
 		way: map[string]uint64{}, guards: map[*guard]int{}, returned: map[string]map[int64]bool{}}
-	for i, f := range []*elfobj.File{before, after} {
-		if k.code[i], err = newCode(f, c.Function); err != nil {
+	for i, file := range []*elfobj.File{before, after} {
+		if checking.code[i], err = newCode(file, c.Function); err != nil {
 			return err
 		}
 	}
 	for i := range c.Spots {
 		sp := &c.Spots[i]
-		if k.spots[[2]string{sp.Before, sp.After}] != nil {
+		if checking.spots[[2]string{sp.Before, sp.After}] != nil {
 			return fmt.Errorf("spot %s, %s stands twice", sp.Before, sp.After)
 		}
-		k.spots[[2]string{sp.Before, sp.After}] = sp
+		checking.spots[[2]string{sp.Before, sp.After}] = sp
 	}
-	if err := k.static(); err != nil {
+	if err := checking.static(); err != nil {
 		return err
 	}
-	k.immediates()
+	checking.immediates()
 	for i := range c.Spots {
 		sp := &c.Spots[i]
 		for range opt.Trials {
-			t := &trial{k: k}
-			if err := t.run(sp); err != nil {
+			attempt := &trial{k: checking}
+			if err := attempt.run(sp); err != nil {
 				return fmt.Errorf("from %s, %s: %w", sp.Before, sp.After, err)
 			}
 		}
 	}
-	return k.tried()
+	return checking.tried()
 }
 
 // tried checks that the exits of all guards were taken, and that what they return
 // was returned before.
 func (k *checker) tried() error {
 	for i := range k.c.Guards {
-		g := &k.c.Guards[i]
-		if err := k.insist(g); err != nil {
+		guard := &k.c.Guards[i]
+		if err := k.insist(guard); err != nil {
 			return err
 		}
-		if k.guards[g] == 0 {
-			return fmt.Errorf("guard at %s: no run took its exit", g.At)
+		if k.guards[guard] == 0 {
+			return fmt.Errorf("guard at %s: no run took its exit", guard.At)
 		}
-		if g.Because == "clean" && !k.returned[g.Before][g.Value] {
-			return fmt.Errorf("guard at %s: the old code was not seen to return %d at %s", g.At, g.Value, g.Before)
+		if guard.Because == "clean" && !k.returned[guard.Before][guard.Value] {
+			return fmt.Errorf("guard at %s: the old code was not seen to return %d at %s", guard.At, guard.Value,
+				guard.Before)
 		}
 	}
 	return nil
@@ -107,7 +108,7 @@ func (k *checker) insist(g *guard) error {
 			if st.Kind != "guard" || st.After != g.At {
 				continue
 			}
-			for n := 0; n < most && k.guards[g] == 0; n++ {
+			for tries := 0; tries < most && k.guards[g] == 0; tries++ {
 				if err := (&trial{k: k}).run(sp); err != nil {
 					return fmt.Errorf("from %s, %s: %w", sp.Before, sp.After, err)
 				}
@@ -124,41 +125,41 @@ func (k *checker) static() error {
 		return fmt.Errorf("the entry is no spot")
 	}
 	seen := map[int]string{}
-	for where, t := range entry.State {
-		term, at := k.c.Terms[t], where
+	for where, index := range entry.State {
+		term, at := k.c.Terms[index], where
 		if side, reg, ok := strings.Cut(where, " "); ok && (side == "before" || side == "after") {
 			at = reg
 		}
-		if term.Op != "var" && !(term.Op == "frame" && at == "rsp") || seen[t] != "" && seen[t] != at ||
+		if term.Op != "var" && !(term.Op == "frame" && at == "rsp") || seen[index] != "" && seen[index] != at ||
 			strings.HasPrefix(at, "[") {
 			return fmt.Errorf("the entry claims too much of %s", where)
 		}
-		seen[t] = at
+		seen[index] = at
 	}
 	if len(entry.Known) > 0 {
 		return fmt.Errorf("the entry claims that something is known")
 	}
-	for _, g := range k.c.Guards {
-		for i, at := range []string{g.Before, g.Old, g.At, g.Exit} {
+	for _, guard := range k.c.Guards {
+		for i, at := range []string{guard.Before, guard.Old, guard.At, guard.Exit} {
 			if _, err := k.code[i/2].address(at); err != nil {
-				return fmt.Errorf("guard at %s: %w", g.At, err)
+				return fmt.Errorf("guard at %s: %w", guard.At, err)
 			}
 		}
-		if g.Value > 0 || g.Value < -4095 || g.Value == 0 && g.Because != "faulted" || g.Void &&
-			g.Because != "faulted" {
-			return fmt.Errorf("guard at %s returns %d because %q", g.At, g.Value, g.Because)
+		if guard.Value > 0 || guard.Value < -4095 || guard.Value == 0 && guard.Because != "faulted" || guard.Void &&
+			guard.Because != "faulted" {
+			return fmt.Errorf("guard at %s returns %d because %q", guard.At, guard.Value, guard.Because)
 		}
-		if g.Because != "clean" && g.Because != "joins" && g.Because != "faulted" {
-			return fmt.Errorf("guard at %s: %q is no reason", g.At, g.Because)
+		if guard.Because != "clean" && guard.Because != "joins" && guard.Because != "faulted" {
+			return fmt.Errorf("guard at %s: %q is no reason", guard.At, guard.Because)
 		}
 	}
-	for i, m := range k.c.Messages {
-		for at, name := range m {
-			a, err := k.code[i].address(at)
+	for side, calls := range k.c.Messages {
+		for at, name := range calls {
+			addr, err := k.code[side].address(at)
 			if err != nil {
 				return fmt.Errorf("message: %w", err)
 			}
-			in, err := k.code[i].decode(a)
+			in, err := k.code[side].decode(addr)
 			if err != nil || in.callee != name || !prints(name) {
 				return fmt.Errorf("message at %s: the code does not call %s there, or it does not only print", at, name)
 			}
@@ -169,8 +170,8 @@ func (k *checker) static() error {
 
 // prints is this package's own list of functions that only print.
 func prints(name string) bool {
-	for _, p := range []string{"_dev_", "netdev_", "__dynamic_"} {
-		if rest, ok := strings.CutPrefix(name, p); ok {
+	for _, prefix := range []string{"_dev_", "netdev_", "__dynamic_"} {
+		if rest, ok := strings.CutPrefix(name, prefix); ok {
 			return slices.Contains([]string{"printk", "emerg", "alert", "crit", "err", "warn", "notice", "info",
 				"pr_debug", "dev_dbg", "netdev_dbg"}, rest)
 		}
@@ -181,25 +182,25 @@ func prints(name string) bool {
 // immediates collects the numbers that the code compares with, and neighbours.
 func (k *checker) immediates() {
 	set := map[uint64]bool{}
-	for _, v := range []int64{0, 1, 2, 3, 7, 8, 64, 255, 4096, -1, -2, -22, -4095, -4096} {
-		set[uint64(v)] = true
+	for _, imm := range []int64{0, 1, 2, 3, 7, 8, 64, 255, 4096, -1, -2, -22, -4095, -4096} {
+		set[uint64(imm)] = true
 	}
-	for _, c := range k.code {
-		for _, p := range c.parts {
-			for a := p.base; a < p.base+p.size; {
-				in, err := c.decode(a)
+	for _, code := range k.code {
+		for _, piece := range code.parts {
+			for addr := piece.base; addr < piece.base+piece.size; {
+				in, err := code.decode(addr)
 				if err != nil {
 					break
 				}
 				for _, arg := range in.Args {
-					if v, ok := arg.(x86asm.Imm); ok {
-						for d := range 3 {
-							set[uint64(v)+uint64(d)-1] = true
-							set[uint64(uint32(v)+uint32(d)-1)] = true
+					if imm, ok := arg.(x86asm.Imm); ok {
+						for near := range 3 {
+							set[uint64(imm)+uint64(near)-1] = true
+							set[uint64(uint32(imm)+uint32(near)-1)] = true
 						}
 					}
 				}
-				a += uint64(in.Len)
+				addr += uint64(in.Len)
 			}
 		}
 	}
@@ -223,38 +224,38 @@ type trial struct {
 
 // run sets both processors up and follows the steps.
 func (t *trial) run(sp *spot) error {
-	k := t.k
+	checking := t.k
 	t.from = sp
-	t.x = &valuation{c: k.c, mem: &memory{pool: k.pool}}
-	if !t.x.draw(sp, k.r) {
+	t.x = &valuation{c: checking.c, mem: &memory{pool: checking.pool}}
+	if !t.x.draw(sp, checking.r) {
 		return nil // what is known there cannot be met by numbers of the pool
 	}
-	if e, ok := sp.State["memory"]; ok {
-		t.epoch, _ = t.x.eval(e)
+	if memory, ok := sp.State["memory"]; ok {
+		t.epoch, _ = t.x.eval(memory)
 	}
-	for i := range t.cpus {
-		m := &cpu{c: k.code[i], frame: map[uint64]byte{}}
+	for side := range t.cpus {
+		m := &cpu{c: checking.code[side], frame: map[uint64]byte{}}
 		m.mem = func(a uint64) byte {
-			if i == 0 {
+			if side == 0 {
 				t.reads = append(t.reads, access{m.cur, a})
 			}
 			return t.x.mem.byteAt(t.epoch, a)
 		}
-		if i == 1 {
-			m.apart = uint64(k.c.Frame)
+		if side == 1 {
+			m.apart = uint64(checking.c.Frame)
 		}
-		pc, err := m.c.address([]string{sp.Before, sp.After}[i])
+		pc, err := m.c.address([]string{sp.Before, sp.After}[side])
 		if err != nil {
 			return err
 		}
-		if m.pc = pc; strings.HasPrefix([]string{sp.Before, sp.After}[i], "left") {
+		if m.pc = pc; strings.HasPrefix([]string{sp.Before, sp.After}[side], "left") {
 			m.returned = pc
 		}
-		for r := range m.r {
-			m.r[r], m.left[r] = t.x.any(k.r), true // of what nothing is said
+		for reg := range m.r {
+			m.r[reg], m.left[reg] = t.x.any(checking.r), true // of what nothing is said
 		}
 		m.r[rsp] = stackTop
-		t.cpus[i] = m
+		t.cpus[side] = m
 	}
 	for _, where := range slices.Sorted(maps.Keys(sp.State)) {
 		if err := t.set(where, sp.State[where]); err != nil {
@@ -288,30 +289,30 @@ func (t *trial) set(where string, i int) error {
 	if where == "memory" {
 		return nil
 	}
-	m, what, err := t.location(where)
+	cpu, what, err := t.location(where)
 	if err != nil {
 		return err
 	}
-	v, ok := t.x.eval(i)
+	val, ok := t.x.eval(i)
 	if !ok {
-		v = hash(t.x.mem.seed, uint64(i))
+		val = hash(t.x.mem.seed, uint64(i))
 		if w := width(&t.k.c.Terms[i]); w < 64 {
-			v = low(w, v)
+			val = low(w, val)
 		}
 	}
-	switch r := slices.Index(names, what); {
-	case r >= 0:
-		m.r[r], m.left[r] = v, false
+	switch reg := slices.Index(names, what); {
+	case reg >= 0:
+		cpu.r[reg], cpu.left[reg] = val, false
 	case what == "flags":
-		t.setFlags(m, i)
+		t.setFlags(cpu, i)
 	default:
 		var off int64
 		var size int
 		if _, err := fmt.Sscanf(what, "[%d:%d]", &off, &size); err != nil {
 			return fmt.Errorf("%q is no location", where)
 		}
-		for b := range size {
-			m.frame[stackTop+uint64(off)+uint64(b)] = byte(v >> (8 * b))
+		for nth := range size {
+			cpu.frame[stackTop+uint64(off)+uint64(nth)] = byte(val >> (8 * nth))
 		}
 	}
 	return nil
@@ -329,22 +330,22 @@ func width(t *term) uint64 {
 
 // setFlags sets the flags as the operation did that the term names.
 func (t *trial) setFlags(m *cpu, i int) {
-	f := &t.k.c.Terms[i]
-	a, ok1 := t.x.eval(f.Args[0])
-	b, ok2 := t.x.eval(f.Args[1])
-	size := int(f.K / 8)
+	flags := &t.k.c.Terms[i]
+	left, ok1 := t.x.eval(flags.Args[0])
+	right, ok2 := t.x.eval(flags.Args[1])
+	size := int(flags.K / 8)
 	switch {
-	case f.Op == "cmp" && ok1 && ok2:
-		m.difference(trim(a, size), trim(b, size), 0, size)
-	case f.Op == "logic" && ok1:
-		m.logic(a, size)
-	case f.Op == "sum" && ok1 && ok2:
-		m.sum(trim(a, size), trim(b, size), 0, size)
+	case flags.Op == "cmp" && ok1 && ok2:
+		m.difference(trim(left, size), trim(right, size), 0, size)
+	case flags.Op == "logic" && ok1:
+		m.logic(left, size)
+	case flags.Op == "sum" && ok1 && ok2:
+		m.sum(trim(left, size), trim(right, size), 0, size)
 	default:
-		h := hash(t.x.mem.seed, uint64(i))
-		m.cf, m.zf, m.sf, m.of, m.pf = h&1 != 0, h&2 != 0, h&4 != 0, h&8 != 0, h&16 != 0
-		if f.Op == "result" && ok1 {
-			m.result(a, size)
+		noise := hash(t.x.mem.seed, uint64(i))
+		m.cf, m.zf, m.sf, m.of, m.pf = noise&1 != 0, noise&2 != 0, noise&4 != 0, noise&8 != 0, noise&16 != 0
+		if flags.Op == "result" && ok1 {
+			m.result(left, size)
 		}
 	}
 }

@@ -9,72 +9,73 @@ import (
 // step does what the certificate says comes next, and checks that it is so.
 func (t *trial) step(kind, before, after string) (over bool, err error) {
 	var ev [2]*event
-	for i, want := range []string{before, after} {
+	for side, want := range []string{before, after} {
 		if want == "" {
 			continue
 		}
-		if i == 0 {
+		if side == 0 {
 			t.reads = nil
 		}
 		if kind == "read" {
-			if t.cpus[i].stop, err = t.cpus[i].c.address(want); err != nil {
+			if t.cpus[side].stop, err = t.cpus[side].c.address(want); err != nil {
 				return false, err
 			}
 		}
-		ev[i], err = t.cpus[i].run()
-		t.cpus[i].stop = 0
+		ev[side], err = t.cpus[side].run()
+		t.cpus[side].stop = 0
 		if err != nil {
 			return false, err
 		}
-		got := t.cpus[i].c.place(ev[i].at)
-		if ev[i].left {
+		got := t.cpus[side].c.place(ev[side].at)
+		if ev[side].left {
 			got = "left" + got
 		}
 		if got != want {
-			return false, fmt.Errorf("%s at %s expected, the code comes to a %s at %s", kind, want, ev[i].kind, got)
+			return false, fmt.Errorf("%s at %s expected, the code comes to a %s at %s", kind, want, ev[side].kind, got)
 		}
 	}
-	f, g := ev[0], ev[1]
-	if f == nil && g == nil || (kind == "match" || kind == "return" || kind == "read") && (f == nil || g == nil) {
+	old, g := ev[0], ev[1]
+	if old == nil && g == nil || (kind == "match" || kind == "return" || kind == "read") && (old == nil || g == nil) {
 		return false, fmt.Errorf("step %s names no place", kind)
 	}
 	switch kind {
 	case "message":
-		for i, e := range ev {
-			if e == nil {
+		for side, event := range ev {
+			if event == nil {
 				continue
 			}
-			if e.kind != "call" || t.k.c.Messages[i][t.cpus[i].c.place(e.at)] != e.callee || !prints(e.callee) {
-				return false, fmt.Errorf("%s is no message", t.cpus[i].c.place(e.at))
+			if event.kind != "call" || t.k.c.Messages[side][t.cpus[side].c.place(event.at)] != event.callee ||
+				!prints(event.callee) {
+				return false, fmt.Errorf("%s is no message", t.cpus[side].c.place(event.at))
 			}
-			t.clobber(t.cpus[i])
-			t.cpus[i].pc = e.next
-			if e.tail {
-				t.cpus[i].returned = e.at
+			t.clobber(t.cpus[side])
+			t.cpus[side].pc = event.next
+			if event.tail {
+				t.cpus[side].returned = event.at
 			}
 		}
 	case "decided":
-		for i, e := range ev {
-			if e != nil {
-				if e.kind != "test" {
-					return false, fmt.Errorf("%s is no test", t.cpus[i].c.place(e.at))
+		for side, event := range ev {
+			if event != nil {
+				if event.kind != "test" {
+					return false, fmt.Errorf("%s is no test", t.cpus[side].c.place(event.at))
 				}
-				t.cpus[i].pc = e.next
+				t.cpus[side].pc = event.next
 				if seen := t.k.way; seen != nil {
-					key := fmt.Sprint(t.from.Before, t.from.After, i, e.at, len(t.trail))
-					if old, ok := seen[key]; ok && old != e.next {
-						return false, fmt.Errorf("the test at %s is not decided", t.cpus[i].c.place(e.at))
+					key := fmt.Sprint(t.from.Before, t.from.After, side, event.at, len(t.trail))
+					if old, ok := seen[key]; ok && old != event.next {
+						return false, fmt.Errorf("the test at %s is not decided", t.cpus[side].c.place(event.at))
 					}
-					seen[key] = e.next
+					seen[key] = event.next
 				}
 			}
 		}
 	case "guard":
 		return t.guard(g)
 	case "match", "return", "read":
-		return t.match(kind, f, g)
+		return t.match(kind, old, g)
 	case "test":
-		return true, t.divide(f, g)
+		return true, t.divide(old, g)
 	default:
 		return false, fmt.Errorf("%q is no step", kind)
 	}
@@ -84,11 +85,11 @@ func (t *trial) step(kind, before, after string) (over bool, err error) {
 
 // clobber is what a call does to registers that are not preserved.
 func (t *trial) clobber(m *cpu) {
-	for _, r := range []int{rax, rcx, rdx, rsi, rdi, 8, 9, 10, 11} {
-		m.r[r], m.left[r] = t.k.r.Uint64(), true
+	for _, reg := range []int{rax, rcx, rdx, rsi, rdi, 8, 9, 10, 11} {
+		m.r[reg], m.left[reg] = t.k.r.Uint64(), true
 	}
-	h := t.k.r.Uint64()
-	m.cf, m.zf, m.sf, m.of, m.pf = h&1 != 0, h&2 != 0, h&4 != 0, h&8 != 0, h&16 != 0
+	noise := t.k.r.Uint64()
+	m.cf, m.zf, m.sf, m.of, m.pf = noise&1 != 0, noise&2 != 0, noise&4 != 0, noise&8 != 0, noise&16 != 0
 }
 
 // equal compares numbers; addresses in the frame are those of the same variable.
@@ -117,13 +118,13 @@ func (t *trial) match(kind string, f, g *event) (over bool, err error) {
 		}
 		t.k.returned[place][int64(f.val)], t.k.returned[place][int64(int32(f.val))] = true, true
 		size := 8
-		if s, ok := t.sizes(t.k.c.Function); ok {
-			size = s.Ret
+		if sizes, ok := t.sizes(t.k.c.Function); ok {
+			size = sizes.Ret
 		}
-		for _, r := range []int{rbx, rsp, rbp, 12, 13, 14, 15} {
+		for _, reg := range []int{rbx, rsp, rbp, 12, 13, 14, 15} {
 			// Where an exit is joined, the old processor did not come there by itself.
-			if a, b := t.cpus[0].r[r], t.cpus[1].r[r]; a != b && !t.joining {
-				return false, fmt.Errorf("%s: returns with %s %#x, not %#x", at, names[r], b, a)
+			if old, now := t.cpus[0].r[reg], t.cpus[1].r[reg]; old != now && !t.joining {
+				return false, fmt.Errorf("%s: returns with %s %#x, not %#x", at, names[reg], now, old)
 			}
 		}
 		if size > 0 && trim(f.val, size) != trim(g.val, size) {
@@ -145,31 +146,32 @@ func (t *trial) match(kind string, f, g *event) (over bool, err error) {
 		}
 	}
 	t.epoch = hash(t.epoch, f.addr, f.val, uint64(len(f.callee)))
-	for i, e := range []*event{f, g} {
-		m := t.cpus[i]
-		switch e.kind {
+	for i, ev := range []*event{f, g} {
+		cpu := t.cpus[i]
+		switch ev.kind {
 		case "trap":
-			m.pc = e.next
-			if e.next == 0 {
+			cpu.pc = ev.next
+			if ev.next == 0 {
 				return true, nil
 			}
-			over = !t.continues(m, e)
+			over = !t.continues(cpu, ev)
 		case "call":
-			if strings.Contains(e.callee, "preempt_schedule") {
+			if strings.Contains(ev.callee, "preempt_schedule") {
 				break // keeps all registers
 			}
-			t.clobber(m)
+			t.clobber(cpu)
 		}
-		for j, r := range e.sets {
-			m.r[r], m.left[r] = hash(t.epoch, uint64(j)), false
+		for j, reg := range ev.sets {
+			cpu.r[reg], cpu.left[reg] = hash(t.epoch, uint64(j)), false
 		}
-		if e.kind == "other" {
-			h := hash(t.epoch, 77)
-			m.cf, m.zf, m.sf, m.of, m.pf = h&1 != 0, h&2 != 0, h&4 != 0, h&8 != 0, h&16 != 0
+		if ev.kind == "other" {
+			noise := hash(t.epoch, 77)
+			cpu.cf, cpu.zf, cpu.sf, cpu.of, cpu.pf = noise&1 != 0, noise&2 != 0, noise&4 != 0, noise&8 != 0,
+				noise&16 != 0
 		}
-		m.pc = e.next
-		if e.tail {
-			m.returned = e.at
+		cpu.pc = ev.next
+		if ev.tail {
+			cpu.returned = ev.at
 		}
 	}
 	if f.kind == "call" && !strings.Contains(f.callee, "preempt_schedule") {
@@ -188,17 +190,18 @@ func (t *trial) match(kind string, f, g *event) (over bool, err error) {
 
 // continues reports whether control comes back from a stop: a warning.
 func (t *trial) continues(m *cpu, e *event) bool {
-	f := m.c.f
-	for i := range f.Sections {
-		s := &f.Sections[i]
-		if s.Name != "__bug_table" {
+	file := m.c.f
+	for i := range file.Sections {
+		section := &file.Sections[i]
+		if section.Name != "__bug_table" {
 			continue
 		}
-		for _, r := range s.Relocs {
-			sym := f.Symbols[r.Sym]
-			for _, p := range m.c.parts {
-				if r.Off%12 == 0 && sym.Sec == p.sec && sym.Value+uint64(r.Addend)-p.off+p.base == e.at {
-					return s.Data[r.Off+10]&1 == 1
+		for _, rel := range section.Relocs {
+			sym := file.Symbols[rel.Sym]
+			for _, piece := range m.c.parts {
+				if rel.Off%12 == 0 && sym.Sec == piece.sec &&
+					sym.Value+uint64(rel.Addend)-piece.off+piece.base == e.at {
+					return section.Data[rel.Off+10]&1 == 1
 				}
 			}
 		}
@@ -220,22 +223,22 @@ func (t *trial) arguments(f *event, at string) error {
 		f.callee == "__SCT__might_resched" {
 		return nil // no parameters
 	}
-	s, known := t.sizes(f.callee)
-	for i, r := range regs {
-		a, b := t.cpus[0].r[r], t.cpus[1].r[r]
-		if t.cpus[0].left[r] && t.cpus[1].left[r] {
+	sizes, known := t.sizes(f.callee)
+	for nth, reg := range regs {
+		old, now := t.cpus[0].r[reg], t.cpus[1].r[reg]
+		if t.cpus[0].left[reg] && t.cpus[1].left[reg] {
 			continue // no argument, or one that is not used
 		}
-		if known && !s.Variadic {
-			if i >= len(s.Args) {
+		if known && !sizes.Variadic {
+			if nth >= len(sizes.Args) {
 				break
 			}
-			if !t.cpus[0].own(a) {
-				a, b = trim(a, s.Args[i]), trim(b, s.Args[i])
+			if !t.cpus[0].own(old) {
+				old, now = trim(old, sizes.Args[nth]), trim(now, sizes.Args[nth])
 			}
 		}
-		if !t.equal(a, b) {
-			return fmt.Errorf("%s: argument %d of %s is %#x, not %#x", at, i+1, f.callee, b, a)
+		if !t.equal(old, now) {
+			return fmt.Errorf("%s: argument %d of %s is %#x, not %#x", at, nth+1, f.callee, now, old)
 		}
 	}
 	return nil
@@ -244,26 +247,26 @@ func (t *trial) arguments(f *event, at string) error {
 // divide goes on to the next spot, and checks what is claimed of it.
 func (t *trial) divide(f, g *event) error {
 	at := [2]string{}
-	for i, e := range []*event{f, g} {
-		m := t.cpus[i]
-		if e == nil {
+	for side, ev := range []*event{f, g} {
+		cpu := t.cpus[side]
+		if ev == nil {
 			// This side waits before its next event.
-			next, err := m.run()
+			next, err := cpu.run()
 			if err != nil {
 				return err
 			}
-			m.pc = next.at
-			at[i] = m.c.place(next.at)
+			cpu.pc = next.at
+			at[side] = cpu.c.place(next.at)
 			if next.left {
-				at[i] = "left" + at[i]
+				at[side] = "left" + at[side]
 			}
 			continue
 		}
-		if e.kind != "test" {
-			return fmt.Errorf("%s is no test", m.c.place(e.at))
+		if ev.kind != "test" {
+			return fmt.Errorf("%s is no test", cpu.c.place(ev.at))
 		}
-		m.pc = e.next
-		at[i] = m.c.place(e.next)
+		cpu.pc = ev.next
+		at[side] = cpu.c.place(ev.next)
 	}
 	sp := t.k.spots[at]
 	if sp == nil {
@@ -276,45 +279,46 @@ func (t *trial) divide(f, g *event) error {
 func (t *trial) holds(sp *spot) error {
 	got := map[int]uint64{}
 	where := map[int]string{}
-	x := &valuation{c: t.k.c, vars: map[int]uint64{}, memo: map[int]result{}, mem: t.x.mem}
+	vals := &valuation{c: t.k.c, vars: map[int]uint64{}, memo: map[int]result{}, mem: t.x.mem}
 	for _, loc := range sortedKeys(sp.State) {
-		i := sp.State[loc]
-		tm := &t.k.c.Terms[i]
+		term := sp.State[loc]
+		tm := &t.k.c.Terms[term]
 		if strings.HasSuffix(loc, " flags") {
 			continue
 		}
-		v := t.epoch
+		val := t.epoch
 		if loc != "memory" {
-			m, what, err := t.location(loc)
+			cpu, what, err := t.location(loc)
 			if err != nil {
 				return err
 			}
-			v = m.get(what)
-			if tm.Op != "const" && m.own(v) && m == t.cpus[1] && v < stackTop {
-				v -= uint64(t.k.c.Frame)
+			val = cpu.get(what)
+			if tm.Op != "const" && cpu.own(val) && cpu == t.cpus[1] && val < stackTop {
+				val -= uint64(t.k.c.Frame)
 				if tm.Op == "frame" || tm.Op == "plus" && t.k.c.Terms[tm.Args[0]].Op == "frame" {
-					v += uint64(t.k.c.Frame)
+					val += uint64(t.k.c.Frame)
 				}
 			}
 		}
-		if old, ok := got[i]; ok && old != v {
+		if old, ok := got[term]; ok && old != val {
 			return fmt.Errorf("at %s, %s: %s is %#x and %s is %#x, which are said to be equal", sp.Before,
-				sp.After, where[i], old, loc, v)
+				sp.After, where[term], old, loc, val)
 		}
-		got[i], where[i] = v, loc
+		got[term], where[term] = val, loc
 		if tm.Op == "var" {
-			x.vars[i] = v
+			vals.vars[term] = val
 		}
 	}
-	for i, v := range got {
-		if w, ok := x.eval(i); ok && w != v {
-			return fmt.Errorf("at %s, %s: %s is %#x, said to be %#x (%s)", sp.Before, sp.After, where[i], v, w,
+	for i, val := range got {
+		if want, ok := vals.eval(i); ok && want != val {
+			return fmt.Errorf("at %s, %s: %s is %#x, said to be %#x (%s)", sp.Before, sp.After, where[i], val, want,
 				t.k.c.Terms[i].Op)
 		}
 	}
-	for _, k := range sp.Known {
-		if v, ok := x.eval(k.Term); ok && (v != 0) != k.Is {
-			return fmt.Errorf("at %s, %s: a condition is said to be known (%v), and is not", sp.Before, sp.After, k.Is)
+	for _, known := range sp.Known {
+		if val, ok := vals.eval(known.Term); ok && (val != 0) != known.Is {
+			return fmt.Errorf("at %s, %s: a condition is said to be known (%v), and is not", sp.Before, sp.After,
+				known.Is)
 		}
 	}
 	return nil
@@ -322,8 +326,8 @@ func (t *trial) holds(sp *spot) error {
 
 func sortedKeys(m map[string]int) []string {
 	out := make([]string, 0, len(m))
-	for k := range m {
-		out = append(out, k)
+	for key := range m {
+		out = append(out, key)
 	}
 	slices.Sort(out)
 	return out
@@ -331,8 +335,8 @@ func sortedKeys(m map[string]int) []string {
 
 // get reads a location.
 func (m *cpu) get(what string) uint64 {
-	if r := slices.Index(names, what); r >= 0 {
-		return m.r[r]
+	if reg := slices.Index(names, what); reg >= 0 {
+		return m.r[reg]
 	}
 	var off int64
 	var size int

@@ -8,8 +8,8 @@ import (
 
 // guard runs a new test, and, where it rejects, the way out.
 func (t *trial) guard(g *event) (over bool, err error) {
-	m := t.cpus[1]
-	at := m.c.place(g.at)
+	cpu := t.cpus[1]
+	at := cpu.c.place(g.at)
 	if g.kind != "test" {
 		return false, fmt.Errorf("%s is no test", at)
 	}
@@ -19,18 +19,18 @@ func (t *trial) guard(g *event) (over bool, err error) {
 		return false, err
 	}
 	for i := range t.k.c.Guards {
-		x := &t.k.c.Guards[i]
-		if x.At == at && x.Old == t.cpus[0].c.place(old.at) {
-			gd = x
+		guard := &t.k.c.Guards[i]
+		if guard.At == at && guard.Old == t.cpus[0].c.place(old.at) {
+			gd = guard
 		}
 	}
 	if gd == nil {
 		return false, fmt.Errorf("no guard is named at %s", at)
 	}
 	t.cpus[0].pc = old.at
-	m.pc = g.next
-	if m.c.place(g.next) != gd.Exit {
-		if m.c.place(g.alt) != gd.Exit {
+	cpu.pc = g.next
+	if cpu.c.place(g.next) != gd.Exit {
+		if cpu.c.place(g.alt) != gd.Exit {
 			return false, fmt.Errorf("guard at %s: %s is none of its ways", at, gd.Exit)
 		}
 		return false, nil
@@ -41,19 +41,19 @@ func (t *trial) guard(g *event) (over bool, err error) {
 
 // leave follows the new function out, and compares with what the guard says.
 func (t *trial) leave(gd *guard, old *event) error {
-	m := t.cpus[1]
+	cpu := t.cpus[1]
 	if gd.Because == "faulted" {
 		near := func(a access) bool { return a.addr < 4096 || a.addr > ^uint64(4095) }
-		c := *t.cpus[0]
+		copied := *t.cpus[0]
 		ok := slices.ContainsFunc(t.reads, near)
-		for e := old; !ok; {
-			ok = (e.kind == "store" || e.kind == "other") && near(access{e.at, e.addr})
-			if ok || e.kind != "test" {
+		for event := old; !ok; {
+			ok = (event.kind == "store" || event.kind == "other") && near(access{event.at, event.addr})
+			if ok || event.kind != "test" {
 				break
 			}
-			c.pc = e.next
+			copied.pc = event.next
 			var err error
-			if e, err = c.run(); err != nil {
+			if event, err = copied.run(); err != nil {
 				return err
 			}
 			ok = slices.ContainsFunc(t.reads, near)
@@ -67,31 +67,31 @@ func (t *trial) leave(gd *guard, old *event) error {
 	}
 	released := []string{}
 	for {
-		ev, err := m.run()
+		ev, err := cpu.run()
 		if err != nil {
 			return err
 		}
 		switch {
 		case ev.kind == "test":
-			m.pc = ev.next
+			cpu.pc = ev.next
 		case ev.kind == "return":
 			return t.leaves(gd, ev, released)
 		case ev.kind == "call" && prints(ev.callee):
-			t.clobber(m)
-			m.pc = ev.next
+			t.clobber(cpu)
+			cpu.pc = ev.next
 		case ev.kind == "call" && (strings.Contains(ev.callee, "unlock") || strings.HasPrefix(ev.callee, "up_") ||
 			ev.callee == "up" || ev.callee == "release_sock"):
-			if !slices.Contains(gd.Releases, m.c.place(ev.at)) {
-				return fmt.Errorf("guard at %s: %s at %s is not named", gd.At, ev.callee, m.c.place(ev.at))
+			if !slices.Contains(gd.Releases, cpu.c.place(ev.at)) {
+				return fmt.Errorf("guard at %s: %s at %s is not named", gd.At, ev.callee, cpu.c.place(ev.at))
 			}
-			released = append(released, m.c.place(ev.at))
-			t.clobber(m)
-			m.pc = ev.next
+			released = append(released, cpu.c.place(ev.at))
+			t.clobber(cpu)
+			cpu.pc = ev.next
 			if ev.tail {
-				return t.leaves(gd, &event{kind: "return", val: m.r[rax]}, released)
+				return t.leaves(gd, &event{kind: "return", val: cpu.r[rax]}, released)
 			}
 		default:
-			return fmt.Errorf("guard at %s: its exit has a %s at %s", gd.At, ev.kind, m.c.place(ev.at))
+			return fmt.Errorf("guard at %s: its exit has a %s at %s", gd.At, ev.kind, cpu.c.place(ev.at))
 		}
 	}
 }
@@ -101,7 +101,7 @@ func (t *trial) leaves(gd *guard, ev *event, released []string) error {
 		return fmt.Errorf("guard at %s: gives back %v, not %v", gd.At, released, gd.Releases)
 	}
 	if gd.Void {
-		if s, ok := t.sizes(t.k.c.Function); !ok || s.Ret != 0 {
+		if sizes, ok := t.sizes(t.k.c.Function); !ok || sizes.Ret != 0 {
 			return fmt.Errorf("guard at %s: the function has a result", gd.At)
 		}
 		return nil
@@ -122,16 +122,16 @@ func (t *trial) sameExit(gd *guard) error {
 	t.cpus[0].pc, t.joining = pc, true
 	for range 200 {
 		var ev [2]*event
-		for i, m := range t.cpus {
+		for side, cpu := range t.cpus {
 			for {
-				if ev[i], err = m.run(); err != nil {
+				if ev[side], err = cpu.run(); err != nil {
 					return err
 				}
-				if ev[i].kind == "test" {
-					m.pc = ev[i].next
-				} else if ev[i].kind == "call" && prints(ev[i].callee) && !ev[i].tail {
-					t.clobber(m)
-					m.pc = ev[i].next
+				if ev[side].kind == "test" {
+					cpu.pc = ev[side].next
+				} else if ev[side].kind == "call" && prints(ev[side].callee) && !ev[side].tail {
+					t.clobber(cpu)
+					cpu.pc = ev[side].next
 				} else {
 					break
 				}

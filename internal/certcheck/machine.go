@@ -56,8 +56,8 @@ func (m *cpu) own(a uint64) bool { return a-(stackTop-stackReach) < 2*stackReach
 
 func (m *cpu) readByte(a uint64) byte {
 	if m.own(a) {
-		if b, ok := m.frame[a]; ok {
-			return b
+		if val, ok := m.frame[a]; ok {
+			return val
 		}
 		if a < stackTop {
 			a -= m.apart
@@ -75,23 +75,23 @@ func (m *cpu) read(a uint64, size int) (v uint64) {
 }
 
 func regIndex(a x86asm.Arg) (n, size int, high bool, ok bool) {
-	r, is := a.(x86asm.Reg)
-	if !is || r == 0 {
+	reg, is := a.(x86asm.Reg)
+	if !is || reg == 0 {
 		return
 	}
 	switch {
-	case r >= x86asm.AL && r <= x86asm.BL:
-		return int(r - x86asm.AL), 1, false, true
-	case r >= x86asm.AH && r <= x86asm.BH:
-		return int(r - x86asm.AH), 1, true, true
-	case r >= x86asm.SPB && r <= x86asm.R15B:
-		return int(r-x86asm.SPB) + 4, 1, false, true
-	case r >= x86asm.AX && r <= x86asm.R15W:
-		return int(r - x86asm.AX), 2, false, true
-	case r >= x86asm.EAX && r <= x86asm.R15L:
-		return int(r - x86asm.EAX), 4, false, true
-	case r >= x86asm.RAX && r <= x86asm.R15:
-		return int(r - x86asm.RAX), 8, false, true
+	case reg >= x86asm.AL && reg <= x86asm.BL:
+		return int(reg - x86asm.AL), 1, false, true
+	case reg >= x86asm.AH && reg <= x86asm.BH:
+		return int(reg - x86asm.AH), 1, true, true
+	case reg >= x86asm.SPB && reg <= x86asm.R15B:
+		return int(reg-x86asm.SPB) + 4, 1, false, true
+	case reg >= x86asm.AX && reg <= x86asm.R15W:
+		return int(reg - x86asm.AX), 2, false, true
+	case reg >= x86asm.EAX && reg <= x86asm.R15L:
+		return int(reg - x86asm.EAX), 4, false, true
+	case reg >= x86asm.RAX && reg <= x86asm.R15:
+		return int(reg - x86asm.RAX), 8, false, true
 	}
 	return
 }
@@ -99,27 +99,27 @@ func regIndex(a x86asm.Arg) (n, size int, high bool, ok bool) {
 const gsBase = 0x7000_0000_0000
 
 func (m *cpu) addr(in *inst, a x86asm.Mem) uint64 {
-	v := uint64(a.Disp)
+	addr := uint64(a.Disp)
 	if a.Disp>>31 == 1 {
-		v = uint64(int64(int32(a.Disp)))
+		addr = uint64(int64(int32(a.Disp)))
 	}
 	if a.Base == x86asm.RIP {
-		v += in.at + uint64(in.Len)
-	} else if n, _, _, ok := regIndex(a.Base); ok {
-		v += m.r[n]
+		addr += in.at + uint64(in.Len)
+	} else if base, _, _, ok := regIndex(a.Base); ok {
+		addr += m.r[base]
 	}
-	if n, _, _, ok := regIndex(a.Index); ok {
-		v += m.r[n] * uint64(a.Scale)
+	if index, _, _, ok := regIndex(a.Index); ok {
+		addr += m.r[index] * uint64(a.Scale)
 	}
 	if a.Segment == x86asm.GS {
-		v += gsBase
+		addr += gsBase
 	}
-	return v
+	return addr
 }
 
 func sizeOf(in *inst) int {
-	if _, n, _, ok := regIndex(in.Args[0]); ok {
-		return n
+	if _, size, _, ok := regIndex(in.Args[0]); ok {
+		return size
 	}
 	if in.MemBytes > 0 {
 		return in.MemBytes
@@ -135,41 +135,41 @@ func trim(v uint64, size int) uint64 {
 }
 
 func extend(v uint64, size int) uint64 {
-	s := 64 - 8*size
-	return uint64(int64(v<<s) >> s)
+	shift := 64 - 8*size
+	return uint64(int64(v<<shift) >> shift)
 }
 
 func (m *cpu) value(in *inst, a x86asm.Arg, size int) uint64 {
-	if n, w, high, ok := regIndex(a); ok {
+	if reg, width, high, ok := regIndex(a); ok {
 		if high {
-			return m.r[n] >> 8 & 0xff
+			return m.r[reg] >> 8 & 0xff
 		}
-		return trim(m.r[n], min(w, size))
+		return trim(m.r[reg], min(width, size))
 	}
-	switch a := a.(type) {
+	switch arg := a.(type) {
 	case x86asm.Imm:
-		v := uint64(a)
-		if size == 8 && in.Len < 10 && v>>31 == 1 {
-			v = extend(v, 4)
+		val := uint64(arg)
+		if size == 8 && in.Len < 10 && val>>31 == 1 {
+			val = extend(val, 4)
 		}
-		return trim(v, size)
+		return trim(val, size)
 	case x86asm.Mem:
-		return m.read(m.addr(in, a), size)
+		return m.read(m.addr(in, arg), size)
 	}
 	return 0
 }
 
 // put writes an operand; the event is a store outside of the frame.
 func (m *cpu) put(in *inst, a x86asm.Arg, size int, v uint64) *event {
-	if n, w, high, ok := regIndex(a); ok {
-		m.left[n] = m.left[n] && (high || w < 4)
+	if reg, width, high, ok := regIndex(a); ok {
+		m.left[reg] = m.left[reg] && (high || width < 4)
 		switch {
 		case high:
-			m.r[n] = m.r[n]&^0xff00 | v&0xff<<8
-		case w >= 4:
-			m.r[n] = trim(v, w)
+			m.r[reg] = m.r[reg]&^0xff00 | v&0xff<<8
+		case width >= 4:
+			m.r[reg] = trim(v, width)
 		default:
-			m.r[n] = m.r[n]&^trim(^uint64(0), w) | trim(v, w)
+			m.r[reg] = m.r[reg]&^trim(^uint64(0), width) | trim(v, width)
 		}
 		return nil
 	}
@@ -199,23 +199,23 @@ func (m *cpu) result(v uint64, size int) {
 }
 
 func (m *cpu) sum(a, b, carry uint64, size int) uint64 {
-	v, c := bits.Add64(a, b, carry)
+	sum, carryOut := bits.Add64(a, b, carry)
 	if size < 8 {
-		c = v >> (8 * size) & 1
+		carryOut = sum >> (8 * size) & 1
 	}
-	v = trim(v, size)
-	m.cf = c == 1
-	m.of = (a^v)&(b^v)>>(8*size-1)&1 == 1
-	m.result(v, size)
-	return v
+	sum = trim(sum, size)
+	m.cf = carryOut == 1
+	m.of = (a^sum)&(b^sum)>>(8*size-1)&1 == 1
+	m.result(sum, size)
+	return sum
 }
 
 func (m *cpu) difference(a, b, borrow uint64, size int) uint64 {
-	v := trim(a-b-borrow, size)
+	rest := trim(a-b-borrow, size)
 	m.cf = a < b || borrow == 1 && a == b
-	m.of = (a^b)&(a^v)>>(8*size-1)&1 == 1
-	m.result(v, size)
-	return v
+	m.of = (a^b)&(a^rest)>>(8*size-1)&1 == 1
+	m.result(rest, size)
+	return rest
 }
 
 // holds reports whether the condition in an opcode's name is met.
@@ -268,9 +268,9 @@ func (m *cpu) run() (*event, error) {
 		if err != nil {
 			return nil, err
 		}
-		if k, ok := m.c.keys[m.pc]; ok {
-			ev := &event{kind: "test", at: m.pc, next: m.pc + uint64(in.Len), alt: k.target}
-			if (m.mem(k.name)&1 == 1) != k.turned {
+		if key, ok := m.c.keys[m.pc]; ok {
+			ev := &event{kind: "test", at: m.pc, next: m.pc + uint64(in.Len), alt: key.target}
+			if (m.mem(key.name)&1 == 1) != key.turned {
 				ev.next, ev.alt = ev.alt, ev.next
 			}
 			return ev, nil
@@ -290,11 +290,11 @@ func (m *cpu) run() (*event, error) {
 // readOnly gives a read as an event.
 func (m *cpu) readOnly(in *inst) (*event, error) {
 	mem, ok := in.Args[1].(x86asm.Mem)
-	n, size, _, isReg := regIndex(in.Args[0])
+	reg, size, _, isReg := regIndex(in.Args[0])
 	if in.Op != x86asm.MOV || !ok || !isReg {
 		return nil, fmt.Errorf("%s is no read", m.c.place(in.at))
 	}
-	return &event{kind: "read", at: in.at, addr: m.addr(in, mem), size: size, sets: []int{n},
+	return &event{kind: "read", at: in.at, addr: m.addr(in, mem), size: size, sets: []int{reg},
 		next: in.at + uint64(in.Len)}, nil
 }
 
@@ -304,8 +304,8 @@ func (m *cpu) step(in *inst) (*event, error) {
 	op := in.Op.String()
 	size := sizeOf(in)
 	lock := false
-	for _, p := range in.Prefix {
-		lock = lock || p&0xff == x86asm.PrefixLOCK
+	for _, prefix := range in.Prefix {
+		lock = lock || prefix&0xff == x86asm.PrefixLOCK
 	}
 	if _, mem := in.Args[0].(x86asm.Mem); lock || in.Op == x86asm.XCHG && mem {
 		return m.atomic(in, size, next)
@@ -362,9 +362,9 @@ func (m *cpu) transfer(in *inst, next uint64) (*event, error) {
 	}
 	m.pc = in.at
 	if reg, ok := strings.CutPrefix(in.callee, "__x86_indirect_thunk_"); ok {
-		for n, s := range names {
-			if s == reg {
-				return &event{kind: "call", at: in.at, addr: m.r[n], next: next, tail: tail}, nil
+		for nth, name := range names {
+			if name == reg {
+				return &event{kind: "call", at: in.at, addr: m.r[nth], next: next, tail: tail}, nil
 			}
 		}
 	}
@@ -374,26 +374,26 @@ func (m *cpu) transfer(in *inst, next uint64) (*event, error) {
 // atomic is one event: what it does with memory is the same for both sides.
 func (m *cpu) atomic(in *inst, size int, next uint64) (*event, error) {
 	ev := &event{kind: "other", at: in.at, what: "locked " + in.Op.String(), size: size, next: next}
-	for _, a := range in.Args {
-		switch a := a.(type) {
+	for _, arg := range in.Args {
+		switch arg := arg.(type) {
 		case x86asm.Mem:
-			ev.addr = m.addr(in, a)
+			ev.addr = m.addr(in, arg)
 			if m.own(ev.addr) { // lock add $0, the stack: a barrier
 				ev.addr = 0
 			}
 		case x86asm.Reg:
-			ev.args = append(ev.args, m.value(in, a, size))
+			ev.args = append(ev.args, m.value(in, arg, size))
 		case x86asm.Imm:
-			ev.args = append(ev.args, m.value(in, a, size))
+			ev.args = append(ev.args, m.value(in, arg, size))
 		}
 	}
 	switch in.Op {
 	case x86asm.CMPXCHG:
 		ev.args, ev.sets = append(ev.args, trim(m.r[rax], size)), []int{rax}
 	case x86asm.XADD, x86asm.XCHG:
-		for _, a := range in.Args[:2] {
-			if n, _, _, ok := regIndex(a); ok {
-				ev.sets = []int{n}
+		for _, arg := range in.Args[:2] {
+			if reg, _, _, ok := regIndex(arg); ok {
+				ev.sets = []int{reg}
 			}
 		}
 	}

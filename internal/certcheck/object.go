@@ -39,42 +39,43 @@ const codeBase, partSize = 0x1000_0000, 0x10_0000
 
 // newCode finds a function by name.
 func newCode(f *elfobj.File, name string) (*code, error) {
-	c := &code{f: f, name: name, cache: map[uint64]*inst{}}
+	side := &code{f: f, name: name, cache: map[uint64]*inst{}}
 	for _, want := range []string{name, name + ".cold"} {
-		for _, s := range f.Symbols {
-			if s.Name == want && s.Sec > 0 && s.Size > 0 {
-				c.parts = append(c.parts, part{s.Sec, s.Value, s.Size, codeBase + uint64(len(c.parts))*partSize})
+		for _, sym := range f.Symbols {
+			if sym.Name == want && sym.Sec > 0 && sym.Size > 0 {
+				side.parts = append(side.parts, part{sym.Sec, sym.Value, sym.Size, codeBase +
+					uint64(len(side.parts))*partSize})
 			}
 		}
-		if want == name && len(c.parts) != 1 {
-			return nil, fmt.Errorf("object has %d functions %s", len(c.parts), name)
+		if want == name && len(side.parts) != 1 {
+			return nil, fmt.Errorf("object has %d functions %s", len(side.parts), name)
 		}
 	}
-	return c, c.readKeys()
+	return side, side.readKeys()
 }
 
 // place names an address as certificates do.
 func (c *code) place(a uint64) string {
-	i := (a - codeBase) / partSize
-	if i == 0 {
+	index := (a - codeBase) / partSize
+	if index == 0 {
 		return fmt.Sprintf("+%#x", a-codeBase)
 	}
-	return fmt.Sprintf("cold%d+%#x", i, a-codeBase-i*partSize)
+	return fmt.Sprintf("cold%d+%#x", index, a-codeBase-index*partSize)
 }
 
 // address is the contrary of place.
 func (c *code) address(place string) (uint64, error) {
-	var i, off uint64
+	var index, off uint64
 	place = strings.TrimPrefix(place, "left")
 	if _, err := fmt.Sscanf(place, "+0x%x", &off); err != nil {
-		if _, err := fmt.Sscanf(place, "cold%d+0x%x", &i, &off); err != nil || i == 0 {
+		if _, err := fmt.Sscanf(place, "cold%d+0x%x", &index, &off); err != nil || index == 0 {
 			return 0, fmt.Errorf("%q is no place", place)
 		}
 	}
-	if i >= uint64(len(c.parts)) || off >= c.parts[i].size {
+	if index >= uint64(len(c.parts)) || off >= c.parts[index].size {
 		return 0, fmt.Errorf("%s is not in the function", place)
 	}
-	return c.parts[i].base + off, nil
+	return c.parts[index].base + off, nil
 }
 
 // inst is one instruction whose fields hold made-up addresses.
@@ -90,14 +91,14 @@ func (c *code) decode(at uint64) (*inst, error) {
 	if in := c.cache[at]; in != nil {
 		return in, nil
 	}
-	i := (at - codeBase) / partSize
-	if at < codeBase || i >= uint64(len(c.parts)) || at-c.parts[i].base >= c.parts[i].size {
+	index := (at - codeBase) / partSize
+	if at < codeBase || index >= uint64(len(c.parts)) || at-c.parts[index].base >= c.parts[index].size {
 		return nil, fmt.Errorf("%#x is not in the function", at)
 	}
-	p := &c.parts[i]
-	off := p.off + at - p.base
-	sec := &c.f.Sections[p.sec]
-	raw := slices.Clone(sec.Data[off:min(off+15, p.off+p.size)])
+	piece := &c.parts[index]
+	off := piece.off + at - piece.base
+	sec := &c.f.Sections[piece.sec]
+	raw := slices.Clone(sec.Data[off:min(off+15, piece.off+piece.size)])
 	plainNop(raw)
 	first, err := x86asm.Decode(raw, 64)
 	if err != nil {
@@ -105,23 +106,23 @@ func (c *code) decode(at uint64) (*inst, error) {
 	}
 	in := &inst{at: at}
 	end := at + uint64(first.Len)
-	for _, r := range sec.Relocs {
-		if r.Off < off || r.Off >= off+uint64(first.Len) {
+	for _, rel := range sec.Relocs {
+		if rel.Off < off || rel.Off >= off+uint64(first.Len) {
 			continue
 		}
-		if r.Off+4 > off+uint64(first.Len) {
+		if rel.Off+4 > off+uint64(first.Len) {
 			return nil, fmt.Errorf("%s: a relocation reaches over the instruction's end", c.place(at))
 		}
-		name, value, err := c.symbol(r)
+		name, value, err := c.symbol(rel)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", c.place(at), err)
 		}
-		field := raw[r.Off-off:]
-		switch r.Type {
+		field := raw[rel.Off-off:]
+		switch rel.Type {
 		case uint32(elf.R_X86_64_PC32), uint32(elf.R_X86_64_PLT32):
-			put32(field, uint32(value-(at+r.Off-off)))
+			put32(field, uint32(value-(at+rel.Off-off)))
 			if name == "" {
-				name = c.named(r, 4)
+				name = c.named(rel, 4)
 			}
 			if raw[0] == 0xe8 || raw[0] == 0xe9 || raw[0] == 0x0f && raw[1]&0xf0 == 0x80 {
 				in.callee, in.to = name, value+4
@@ -129,7 +130,7 @@ func (c *code) decode(at uint64) (*inst, error) {
 		case uint32(elf.R_X86_64_32), uint32(elf.R_X86_64_32S):
 			put32(field, uint32(value))
 		default:
-			return nil, fmt.Errorf("%s: relocation type %d", c.place(at), r.Type)
+			return nil, fmt.Errorf("%s: relocation type %d", c.place(at), rel.Type)
 		}
 	}
 	if in.Inst, err = x86asm.Decode(raw, 64); err != nil {
@@ -150,9 +151,10 @@ func (c *code) decode(at uint64) (*inst, error) {
 // named finds the function that a relocation against a section means.
 func (c *code) named(r elfobj.Reloc, behind uint64) string {
 	to := c.f.Symbols[r.Sym]
-	for _, s := range c.f.Symbols {
-		if s.Sec > 0 && s.Sec == to.Sec && s.Type == elf.STT_FUNC && s.Value == to.Value+uint64(r.Addend)+behind {
-			return s.Name
+	for _, sym := range c.f.Symbols {
+		if sym.Sec > 0 && sym.Sec == to.Sec && sym.Type == elf.STT_FUNC &&
+			sym.Value == to.Value+uint64(r.Addend)+behind {
+			return sym.Name
 		}
 	}
 	return ""
@@ -164,23 +166,23 @@ func (c *code) named(r elfobj.Reloc, behind uint64) string {
 func (c *code) readKeys() error {
 	c.keys = map[uint64]key{}
 	for i := range c.f.Sections {
-		s := &c.f.Sections[i]
-		if s.Name != "__jump_table" {
+		section := &c.f.Sections[i]
+		if section.Name != "__jump_table" {
 			continue
 		}
 		entries := map[uint64][3]elfobj.Reloc{}
-		for _, r := range s.Relocs {
-			e := entries[r.Off/16]
-			e[min(r.Off%16/4, 2)] = r
-			entries[r.Off/16] = e
+		for _, rel := range section.Relocs {
+			entry := entries[rel.Off/16]
+			entry[min(rel.Off%16/4, 2)] = rel
+			entries[rel.Off/16] = entry
 		}
-		for _, e := range entries {
-			at, ok := c.inside(e[0])
-			to, ok2 := c.inside(e[1])
+		for _, entry := range entries {
+			at, ok := c.inside(entry[0])
+			to, ok2 := c.inside(entry[1])
 			if !ok || !ok2 {
 				continue
 			}
-			_, value, err := c.symbol(e[2])
+			_, value, err := c.symbol(entry[2])
 			if err != nil {
 				return err
 			}
@@ -192,11 +194,11 @@ func (c *code) readKeys() error {
 
 // inside gives the address of the place in the function that a relocation means.
 func (c *code) inside(r elfobj.Reloc) (uint64, bool) {
-	s := &c.f.Symbols[r.Sym]
-	off := s.Value + uint64(r.Addend)
-	for _, p := range c.parts {
-		if s.Sec == p.sec && off >= p.off && off < p.off+p.size {
-			return p.base + off - p.off, true
+	sym := &c.f.Symbols[r.Sym]
+	off := sym.Value + uint64(r.Addend)
+	for _, piece := range c.parts {
+		if sym.Sec == piece.sec && off >= piece.off && off < piece.off+piece.size {
+			return piece.base + off - piece.off, true
 		}
 	}
 	return 0, false
@@ -212,17 +214,18 @@ func plainNop(code []byte) {
 		copy(code, []byte{0x0f, 0x1f, 0x40, 0x00})
 		return
 	}
-	i := 0
-	for i < len(code) && (slices.Contains([]byte{0x66, 0x67, 0xf2, 0xf3, 0x2e, 0x36, 0x3e, 0x26, 0x64, 0x65}, code[i]) || code[i]&0xf0 == 0x40) {
-		i++
+	at := 0
+	for at < len(code) && (slices.Contains([]byte{0x66, 0x67, 0xf2, 0xf3, 0x2e, 0x36, 0x3e, 0x26, 0x64, 0x65},
+		code[at]) || code[at]&0xf0 == 0x40) {
+		at++
 	}
-	if i+2 >= len(code) || code[i] != 0x0f || code[i+1] < 0x19 || code[i+1] > 0x1f {
+	if at+2 >= len(code) || code[at] != 0x0f || code[at+1] < 0x19 || code[at+1] > 0x1f {
 		return
 	}
-	if slices.Contains(code[:i], 0xf3) && code[i+2]>>6 == 3 {
+	if slices.Contains(code[:at], 0xf3) && code[at+2]>>6 == 3 {
 		return
 	}
-	code[i+1], code[i+2] = 0x1f, code[i+2]&^0x38
+	code[at+1], code[at+2] = 0x1f, code[at+2]&^0x38
 }
 
 func put32(b []byte, v uint32) {
@@ -232,23 +235,23 @@ func put32(b []byte, v uint32) {
 // symbol gives a relocation's symbol an address: one of 31 bits that depends on
 // its name, or on its contents where it has none, so that it is the same in both objects.
 func (c *code) symbol(r elfobj.Reloc) (string, uint64, error) {
-	s := &c.f.Symbols[r.Sym]
-	if s.Sec > 0 {
-		off := s.Value + uint64(r.Addend)
-		for _, p := range c.parts { // a jump to the other part; the addend counts from the end of the field
-			if s.Sec == p.sec && off+4 >= p.off && off+4 < p.off+p.size {
-				return c.name, p.base + off - p.off, nil
+	sym := &c.f.Symbols[r.Sym]
+	if sym.Sec > 0 {
+		off := sym.Value + uint64(r.Addend)
+		for _, piece := range c.parts { // a jump to the other part; the addend counts from the end of the field
+			if sym.Sec == piece.sec && off+4 >= piece.off && off+4 < piece.off+piece.size {
+				return c.name, piece.base + off - piece.off, nil
 			}
 		}
 	}
-	if s.Name != "" && s.Type != elf.STT_SECTION {
-		return s.Name, made("symbol "+s.Name) + uint64(r.Addend), nil
+	if sym.Name != "" && sym.Type != elf.STT_SECTION {
+		return sym.Name, made("symbol "+sym.Name) + uint64(r.Addend), nil
 	}
-	if s.Sec <= 0 {
+	if sym.Sec <= 0 {
 		return "", 0, fmt.Errorf("a relocation without a symbol")
 	}
-	sec := &c.f.Sections[s.Sec]
-	off := s.Value + uint64(r.Addend)
+	sec := &c.f.Sections[sym.Sec]
+	off := sym.Value + uint64(r.Addend)
 	if sec.Flags&elf.SHF_STRINGS != 0 && off < uint64(len(sec.Data)) {
 		text, _, _ := strings.Cut(string(sec.Data[off:]), "\x00")
 		return "", made("text " + text), nil
@@ -258,7 +261,7 @@ func (c *code) symbol(r elfobj.Reloc) (string, uint64, error) {
 
 // made makes an address up: positive as 4 bytes, and far from the next one.
 func made(name string) uint64 {
-	h := fnv.New64a()
-	h.Write([]byte(name))
-	return 0x2000_0000 | h.Sum64()&0x1fff_f000
+	digest := fnv.New64a()
+	digest.Write([]byte(name))
+	return 0x2000_0000 | digest.Sum64()&0x1fff_f000
 }

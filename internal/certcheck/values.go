@@ -31,15 +31,15 @@ type memory struct {
 }
 
 func hash(parts ...uint64) uint64 {
-	h := fnv.New64a()
-	var b [8]byte
-	for _, p := range parts {
-		binary.LittleEndian.PutUint64(b[:], p)
-		h.Write(b[:])
+	digest := fnv.New64a()
+	var word [8]byte
+	for _, part := range parts {
+		binary.LittleEndian.PutUint64(word[:], part)
+		digest.Write(word[:])
 	}
-	x := h.Sum64()
-	x ^= x >> 31
-	return x * 0x9e37_79b9_7f4a_7c15
+	mixed := digest.Sum64()
+	mixed ^= mixed >> 31
+	return mixed * 0x9e37_79b9_7f4a_7c15
 }
 
 // byteAt draws cells of 4 or 8 bytes, many from the pool, so that tests of what is in memory
@@ -48,25 +48,25 @@ func (m *memory) byteAt(epoch, addr uint64) byte {
 	if addr-gsBase-canary < 8 {
 		epoch = 0
 	}
-	if b, ok := m.fixed[[2]uint64{epoch, addr}]; ok {
-		return b
+	if val, ok := m.fixed[[2]uint64{epoch, addr}]; ok {
+		return val
 	}
 	cell, size := addr&^7, uint64(8)
-	h := hash(m.seed, epoch, cell)
-	if h%3 == 1 {
+	word := hash(m.seed, epoch, cell)
+	if word%3 == 1 {
 		cell, size = addr&^3, 4
-		h = hash(m.seed, epoch, cell, 4)
+		word = hash(m.seed, epoch, cell, 4)
 	}
-	v := h
+	drawn := word
 	switch {
-	case h/16%5 == 0 && size == 8:
-		v = 0x5000_0000_0000 + h>>40<<12 // as if a pointer
-	case h/16%5 == 1:
-		v = 0
-	case h/16%5 != 2:
-		v = m.pool[h/256%uint64(len(m.pool))]
+	case word/16%5 == 0 && size == 8:
+		drawn = 0x5000_0000_0000 + word>>40<<12 // as if a pointer
+	case word/16%5 == 1:
+		drawn = 0
+	case word/16%5 != 2:
+		drawn = m.pool[word/256%uint64(len(m.pool))]
 	}
-	return byte(v >> (8 * (addr - cell)))
+	return byte(drawn >> (8 * (addr - cell)))
 }
 
 func (m *memory) fix(epoch, addr uint64, size int, v uint64) {
@@ -80,12 +80,12 @@ const canary = 0x28
 // eval gives a term's number; ok is false where a variable has none yet, or the
 // operation is one that this package does not repeat.
 func (x *valuation) eval(i int) (uint64, bool) {
-	if r, ok := x.memo[i]; ok {
-		return r.v, r.ok
+	if known, ok := x.memo[i]; ok {
+		return known.v, known.ok
 	}
-	v, ok := x.compute(i)
-	x.memo[i] = result{v, ok}
-	return v, ok
+	val, ok := x.compute(i)
+	x.memo[i] = result{val, ok}
+	return val, ok
 }
 
 func low(width, v uint64) uint64 {
@@ -105,102 +105,102 @@ func truth(b bool) (uint64, bool) {
 }
 
 func (x *valuation) compute(i int) (uint64, bool) {
-	t := &x.c.Terms[i]
-	var a [3]uint64
-	for k, arg := range t.Args {
+	term := &x.c.Terms[i]
+	var args [3]uint64
+	for nth, arg := range term.Args {
 		if arg == 0 {
 			continue
 		}
-		v, ok := x.eval(arg)
+		val, ok := x.eval(arg)
 		if !ok {
 			return 0, false
 		}
-		a[k] = v
+		args[nth] = val
 	}
-	switch t.Op {
+	switch term.Op {
 	case "var":
-		v, ok := x.vars[i]
-		return v, ok
+		val, ok := x.vars[i]
+		return val, ok
 	case "const":
-		return t.K, true
+		return term.K, true
 	case "sym":
-		if text, err := strconv.Unquote(t.Name); err == nil {
+		if text, err := strconv.Unquote(term.Name); err == nil {
 			return made("text " + strings.TrimSuffix(text, "\x00")), true
 		}
-		if strings.Contains(t.Name, ":") || strings.HasPrefix(t.Name, "(") {
+		if strings.Contains(term.Name, ":") || strings.HasPrefix(term.Name, "(") {
 			return 0, false
 		}
-		return made("symbol " + t.Name), true
+		return made("symbol " + term.Name), true
 	case "frame":
 		return stackTop, true
 	case "plus":
-		return a[0] + t.K, true
+		return args[0] + term.K, true
 	case "add":
-		return a[0] + a[1], true
+		return args[0] + args[1], true
 	case "sub":
-		return a[0] - a[1], true
+		return args[0] - args[1], true
 	case "and":
-		return a[0] & a[1], true
+		return args[0] & args[1], true
 	case "or":
-		return a[0] | a[1], true
+		return args[0] | args[1], true
 	case "xor":
-		return a[0] ^ a[1], true
+		return args[0] ^ args[1], true
 	case "mul":
-		return a[0] * a[1], true
+		return args[0] * args[1], true
 	case "shl":
-		return a[0] << a[1], true
+		return args[0] << args[1], true
 	case "shr":
-		return low(t.K, a[0]) >> a[1], true
+		return low(term.K, args[0]) >> args[1], true
 	case "SAR":
-		return low(t.K, uint64(sign(t.K, a[0])>>a[1])), true
+		return low(term.K, uint64(sign(term.K, args[0])>>args[1])), true
 	case "low":
-		return low(t.K, a[0]), true
+		return low(term.K, args[0]), true
 	case "sext":
-		return uint64(sign(t.K>>8, a[0])), true
+		return uint64(sign(term.K>>8, args[0])), true
 	case "sign":
-		return low(t.K, uint64(sign(t.K, a[0])>>63)), true
+		return low(term.K, uint64(sign(term.K, args[0])>>63)), true
 	case "ins":
-		return a[0]&^low(t.K, ^uint64(0)) | low(t.K, a[1]), true
+		return args[0]&^low(term.K, ^uint64(0)) | low(term.K, args[1]), true
 	case "insh":
-		return a[0]&^0xff00 | a[1]&0xff<<8, true
+		return args[0]&^0xff00 | args[1]&0xff<<8, true
 	case "byte":
-		return a[0] >> (8 * t.K) & 0xff, true
+		return args[0] >> (8 * term.K) & 0xff, true
 	case "bswap":
-		if t.K == 32 {
-			return uint64(bits.ReverseBytes32(uint32(a[0]))), true
+		if term.K == 32 {
+			return uint64(bits.ReverseBytes32(uint32(args[0]))), true
 		}
-		return bits.ReverseBytes64(a[0]), true
+		return bits.ReverseBytes64(args[0]), true
 	case "set":
-		return a[0] ^ t.K, true
+		return args[0] ^ term.K, true
 	case "ite":
-		if a[0] != 0 {
-			return a[1], true
+		if args[0] != 0 {
+			return args[1], true
 		}
-		return a[2], true
+		return args[2], true
 	case "eq":
-		return truth(low(t.K, a[0]) == low(t.K, a[1]))
+		return truth(low(term.K, args[0]) == low(term.K, args[1]))
 	case "ult":
-		return truth(low(t.K, a[0]) < low(t.K, a[1]))
+		return truth(low(term.K, args[0]) < low(term.K, args[1]))
 	case "slt":
-		return truth(sign(t.K, a[0]) < sign(t.K, a[1]))
+		return truth(sign(term.K, args[0]) < sign(term.K, args[1]))
 	case "bit":
-		return a[0] >> (a[1] % t.K) & 1, true
+		return args[0] >> (args[1] % term.K) & 1, true
 	case "load", "gsload":
-		at, epoch := a[0], a[1]
-		if t.Op == "gsload" {
+		at, epoch := args[0], args[1]
+		if term.Op == "gsload" {
 			at += gsBase
 		}
-		var v uint64
-		for k := range t.K & 0xff / 8 {
-			v |= uint64(x.mem.byteAt(epoch, at+k)) << (8 * k)
+		var val uint64
+		for nth := range term.K & 0xff / 8 {
+			val |= uint64(x.mem.byteAt(epoch, at+nth)) << (8 * nth)
 		}
-		return v, true
+		return val, true
 	case "stackarg":
-		var v uint64
-		for k := range t.K & 0xff / 8 {
-			v |= uint64(byte((stackTop+t.K>>8+k)*37)) << (8 * k)
+		var val uint64
+		for nth := range term.K & 0xff / 8 {
+			val |= uint64(byte((stackTop+term.K>>8+nth)*37)) << (8 * nth)
 		}
-		return v, true
+		return val, true
 	}
 	return 0, false
 }
@@ -217,16 +217,16 @@ func (x *valuation) draw(sp *spot, r *rand.Rand) bool {
 			}
 		}
 		// A known equality is made true rather than waited for.
-		for _, k := range sp.Known {
-			if t := x.c.Terms[k.Term]; t.Op == "eq" && k.Is {
-				if v, ok := x.eval(t.Args[1]); ok {
-					x.force(t.Args[0], v)
+		for _, known := range sp.Known {
+			if term := x.c.Terms[known.Term]; term.Op == "eq" && known.Is {
+				if val, ok := x.eval(term.Args[1]); ok {
+					x.force(term.Args[0], val)
 				}
 			}
 		}
 		met := true
-		for _, k := range sp.Known {
-			if v, ok := x.eval(k.Term); ok && (v != 0) != k.Is {
+		for _, known := range sp.Known {
+			if val, ok := x.eval(known.Term); ok && (val != 0) != known.Is {
 				met = false
 				break
 			}
@@ -252,22 +252,22 @@ func (x *valuation) any(r *rand.Rand) uint64 {
 
 // force makes a term have a value, where that is simple.
 func (x *valuation) force(i int, v uint64) {
-	switch t := &x.c.Terms[i]; t.Op {
+	switch term := &x.c.Terms[i]; term.Op {
 	case "var":
 		x.vars[i] = v
 	case "low", "sext", "ins":
-		if t.Op == "ins" {
-			x.force(t.Args[1], v)
+		if term.Op == "ins" {
+			x.force(term.Args[1], v)
 		} else {
-			x.force(t.Args[0], v)
+			x.force(term.Args[0], v)
 		}
 	case "plus":
-		x.force(t.Args[0], v-t.K)
+		x.force(term.Args[0], v-term.K)
 	case "load":
-		at, ok1 := x.eval(t.Args[0])
-		epoch, ok2 := x.eval(t.Args[1])
+		at, ok1 := x.eval(term.Args[0])
+		epoch, ok2 := x.eval(term.Args[1])
 		if ok1 && ok2 {
-			x.mem.fix(epoch, at, int(t.K/8), v)
+			x.mem.fix(epoch, at, int(term.K/8), v)
 		}
 	}
 	clear(x.memo)

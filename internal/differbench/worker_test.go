@@ -8,7 +8,7 @@ import (
 	"github.com/klpforge/klpforge/elfobj"
 )
 
-const fixture = "../../elfdiff/testdata/fixtures/jump-label-new-key/"
+const fixture = "../../testdata/fixtures/jump-label-new-key/"
 
 // TestDiffer: what is measured is the whole work, an object at its end.
 func TestDiffer(t *testing.T) {

@@ -4,6 +4,7 @@
 package e2e
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -108,6 +109,9 @@ func (e *Env) deb(ctx context.Context, pkg, version string) (string, error) {
 	cmd := exec.CommandContext(ctx, "apt-get", "-q", "download", pkg+"="+version)
 	cmd.Dir = dir
 	if out, err := cmd.CombinedOutput(); err != nil {
+		if bytes.Contains(out, []byte("was not found")) { // so apt-get says it; its exit code says nothing
+			err = &notServedError{err}
+		}
 		return "", fmt.Errorf("download %s=%s: %w: %s", pkg, version, err, strings.TrimSpace(string(out)))
 	}
 	if p := find(); p != "" {
@@ -115,6 +119,11 @@ func (e *Env) deb(ctx context.Context, pkg, version string) (string, error) {
 	}
 	return "", errors.New("apt-get download left no file for " + pkg + "=" + version)
 }
+
+// notServedError means that the archive does not have a package in the version asked for.
+type notServedError struct{ error }
+
+func (e *notServedError) Unwrap() error { return e.error }
 
 // Ext4Patch writes the fix as a patch, made by comparing the two source
 // packages, and returns its path, which is in the cache: unpacking takes long.

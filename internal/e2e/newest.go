@@ -15,6 +15,25 @@ import (
 // Newest is the newest release of a suite that ends as like does, of a suite whose
 // lists were read: sid has one version of a kernel at a time.
 func (e *Env) Newest(ctx context.Context, suite, like string) (string, error) {
+	names, err := e.images(ctx, suite)
+	if err != nil {
+		return "", err
+	}
+	found := newest(names, like)
+	if found == "" {
+		return "", fmt.Errorf("no kernel like %s in suite %s", like, suite)
+	}
+	return found, nil
+}
+
+// Serves reports whether a suite, whose lists were read, has an image of a release.
+func (e *Env) Serves(ctx context.Context, suite, release string) (bool, error) {
+	names, err := e.images(ctx, suite)
+	return slices.Contains(strings.Fields(names), "linux-image-"+release), err
+}
+
+// images are the names of the packages of kernels of a suite, "" for the machine's, one a line.
+func (e *Env) images(ctx context.Context, suite string) (string, error) {
 	args := []string{"pkgnames", "linux-image-"}
 	if suite != "" {
 		args = append([]string{"-c", filepath.Join(e.Cache.Lists(suite), "apt.conf")}, args...)
@@ -23,11 +42,7 @@ func (e *Env) Newest(ctx context.Context, suite, like string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("ask apt for the kernels of %s: %w", suite, err)
 	}
-	found := newest(string(names), like)
-	if found == "" {
-		return "", fmt.Errorf("no kernel like %s in suite %s", like, suite)
-	}
-	return found, nil
+	return string(names), nil
 }
 
 var releaseRE = regexp.MustCompile(`^linux-image-(\d+\.\d+\.\d+(?:\+deb[\d.]+|-\d+)(-[a-z-]*amd64))$`)

@@ -30,7 +30,8 @@ func (e *Env) CorpusPair(ctx context.Context) (p Pair, expected bool, err error)
 		}
 	}
 	var gone *provider.NotInArchiveError
-	if !errors.As(err, &gone) && !strings.Contains(err.Error(), "was not found") {
+	var unserved *notServedError
+	if !errors.As(err, &gone) && !errors.As(err, &unserved) {
 		return p, false, err
 	}
 	names, aptErr := exec.CommandContext(ctx, "apt-cache", "pkgnames", "linux-image-6.1.0-").Output()

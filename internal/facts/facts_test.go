@@ -18,7 +18,7 @@ import (
 
 func fixture(t testing.TB) (*model.Model, *locks.Result) {
 	t.Helper()
-	m := packtest.Object(t, "../../analyze/locks/testdata/effects.o")
+	m := packtest.Object(t, "../../testdata/effects/effects.o")
 	return m, locks.Analyze(m, locks.Options{})
 }
 

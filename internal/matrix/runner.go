@@ -138,6 +138,12 @@ func (r *runner) target(ctx context.Context, args ...string) (string, error) {
 	return r.klpforge(ctx, &r.builds, slices.Concat(args[:n:n], r.flags, args[n:])...)
 }
 
+// gone reports whether the archive no longer has a release.
+func (r *runner) gone(ctx context.Context, release string) bool {
+	served, err := r.env.Serves(ctx, r.Row.Suite, release)
+	return err == nil && !served
+}
+
 // find brings the kernel, and finds out what it is. It runs each time: what it leaves in
 // r is needed by all that follows.
 func (r *runner) find(ctx context.Context) (map[Column]Cell, error) {
@@ -168,7 +174,7 @@ func (r *runner) find(ctx context.Context) (map[Column]Cell, error) {
 			args = []string{"kernel", "fetch", "--from", "dnf", release}
 		}
 		_, err := r.klpforge(ctx, &r.home, args...)
-		if err != nil && r.Row.Own == "" && strings.Contains(err.Error(), "is not in the archive") {
+		if err != nil && r.Row.Own == "" && r.gone(ctx, release) {
 			// The archive goes on; the next kernel of the kind is as good.
 			if release, err = r.env.Newest(ctx, r.Row.Suite, release); err != nil {
 				return nil, err

@@ -308,7 +308,7 @@ func (t *Target) fill(r *pipeline.Result) {
 	if t.Part != nil {
 		t.Compiled = append([]string{}, r.Units...)
 	}
-	t.Notes = r.Notes
+	t.Notes = finding.RemarkTexts(r.Notes)
 	for _, obj := range r.Plan.Objects {
 		for _, f := range obj.Funcs {
 			t.Functions = append(t.Functions, obj.Name+":"+f.Name)

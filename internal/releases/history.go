@@ -2,13 +2,12 @@ package releases
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 
 	"github.com/klpforge/klpforge/finding"
+	"github.com/klpforge/klpforge/kbuild"
 	"github.com/klpforge/klpforge/patchset"
 	"github.com/klpforge/klpforge/pipeline"
 )
@@ -49,9 +48,6 @@ func followUps(ctx context.Context, o Options, list []entry) ([]finding.Finding,
 	return out, nil
 }
 
-// missingRE is how gcc and clang name what a source does not declare.
-var missingRE = regexp.MustCompile(`(?:implicit declaration of function|call to undeclared function|has no member named|no member named|use of undeclared identifier|unknown type name) [‘']([A-Za-z_]\w*)[’']|[‘']([A-Za-z_]\w*)[’'] undeclared|fatal error: [‘']?(\w[\w/.-]*/[\w.-]+\.h)[’']?(?: file not found|: No such file)`)
-
 // prerequisites looks for the commits that bring what a build lacked.
 func (o *Options) prerequisites(ctx context.Context, res *pipeline.Result, err error, included []*patchset.Patch) []finding.Finding {
 	if o.History == nil {
@@ -63,12 +59,7 @@ func (o *Options) prerequisites(ctx context.Context, res *pipeline.Result, err e
 			names = append(names, p.Symbol)
 		}
 	}
-	var pe *pipeline.PatchError
-	if errors.As(err, &pe) {
-		for _, m := range missingRE.FindAllStringSubmatch(pe.Error(), -1) {
-			names = append(names, m[1]+m[2]+m[3])
-		}
-	}
+	names = append(names, kbuild.Undeclared(err)...)
 	slices.Sort(names)
 	names = slices.Compact(names)
 	if len(names) == 0 {

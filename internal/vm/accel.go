@@ -33,15 +33,16 @@ func resolveAccel(ctx context.Context, o Options) (string, error) {
 	if _, err := os.Stat("/dev/kvm"); err != nil {
 		return AccelTCG, nil
 	}
-	if a, ok := probed.Load(o.Kernel); ok {
-		return a.(string), nil
+	if known, ok := probed.Load(o.Kernel); ok {
+		return known.(string), nil
 	}
-	p := Options{Kernel: o.Kernel, QEMU: o.QEMU, CPU: o.CPU, Init: o.Init, Accel: AccelKVM, Timeout: probeTimeout, Dir: filepath.Join(o.Dir, "kvm-probe")}
-	if err := os.MkdirAll(p.Dir, 0o755); err != nil {
+	probe := Options{Kernel: o.Kernel, QEMU: o.QEMU, CPU: o.CPU, Init: o.Init, Accel: AccelKVM, Timeout: probeTimeout,
+		Dir: filepath.Join(o.Dir, "kvm-probe")}
+	if err := os.MkdirAll(probe.Dir, 0o755); err != nil {
 		return "", fmt.Errorf("probe KVM: %w", err)
 	}
 	accel := AccelTCG
-	if r, err := Run(ctx, p, minimal()); err == nil && r.Err() == nil {
+	if result, err := Run(ctx, probe, minimal()); err == nil && result.Err() == nil {
 		accel = AccelKVM
 	}
 	if err := ctx.Err(); err != nil {

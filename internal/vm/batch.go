@@ -107,33 +107,35 @@ const maxFalseStarts = 2
 type runFunc func(context.Context, Options, Script) (*Result, error)
 
 func batch(ctx context.Context, o Options, lps []Livepatch, bo BatchOptions, run runFunc) (*BatchResult, error) {
-	b := batcher{o: o, bo: bo, run: run, res: &BatchResult{Items: make([]BatchItem, len(lps))}, at: map[string]int{}, names: make([]string, len(lps))}
-	if b.bo.PerBoot <= 0 {
-		b.bo.PerBoot = 64
+	batch := batcher{o: o, bo: bo, run: run, res: &BatchResult{Items: make([]BatchItem, len(lps))},
+		at: map[string]int{}, names: make([]string, len(lps))}
+	if batch.bo.PerBoot <= 0 {
+		batch.bo.PerBoot = 64
 	}
-	for i, lp := range lps {
+	for nth, lp := range lps {
 		if lp.Label == "" {
 			lp.Label = lp.Path
 		}
-		if _, ok := b.at[lp.Label]; ok {
+		if _, ok := batch.at[lp.Label]; ok {
 			return nil, fmt.Errorf("batch: two livepatches are labelled %s", lp.Label)
 		}
-		b.at[lp.Label] = i
-		b.res.Items[i].Livepatch = lp
+		batch.at[lp.Label] = nth
+		batch.res.Items[nth].Livepatch = lp
 		name, err := ModuleName(lp.Path)
 		if err != nil { // not even a module: its own failure, not that of the batch
-			b.finish(i, BatchItem{Result: guest.ModuleResult{Label: lp.Label, Stage: guest.StageLoad, Err: err.Error()}})
+			batch.finish(nth, BatchItem{Result: guest.ModuleResult{Label: lp.Label, Stage: guest.StageLoad,
+				Err: err.Error()}})
 			continue
 		}
-		b.names[i] = name
-		b.todo = append(b.todo, i)
+		batch.names[nth] = name
+		batch.todo = append(batch.todo, nth)
 	}
-	for len(b.todo) > 0 {
-		if err := b.boot(ctx); err != nil {
-			return b.res, fmt.Errorf("batch: boot %d: %w", b.res.Boots, err)
+	for len(batch.todo) > 0 {
+		if err := batch.boot(ctx); err != nil {
+			return batch.res, fmt.Errorf("batch: boot %d: %w", batch.res.Boots, err)
 		}
 	}
-	return b.res, nil
+	return batch.res, nil
 }
 
 // batcher is the state of a Batch.
@@ -153,67 +155,67 @@ type batcher struct {
 // or errs.
 func (b *batcher) boot(ctx context.Context) (err error) {
 	died := false
-	n := min(len(b.todo), b.bo.PerBoot)
-	s := b.script(b.todo[:n])
+	count := min(len(b.todo), b.bo.PerBoot)
+	script := b.script(b.todo[:count])
 	b.res.Boots++
-	o := b.o
-	if o.Dir == "" {
-		if o.Dir, err = os.MkdirTemp("", "klpvm-batch-"); err != nil {
+	opt := b.o
+	if opt.Dir == "" {
+		if opt.Dir, err = os.MkdirTemp("", "klpvm-batch-"); err != nil {
 			return fmt.Errorf("make VM directory: %w", err)
 		}
 		defer func() { // Death.Command needs the files, a failed livepatch does not
 			if !died {
-				err = errors.Join(err, os.RemoveAll(o.Dir))
+				err = errors.Join(err, os.RemoveAll(opt.Dir))
 			}
 		}()
 	} else {
-		o.Dir = filepath.Join(o.Dir, fmt.Sprintf("boot%d", b.res.Boots))
-		if err := os.MkdirAll(o.Dir, 0o755); err != nil {
+		opt.Dir = filepath.Join(opt.Dir, fmt.Sprintf("boot%d", b.res.Boots))
+		if err := os.MkdirAll(opt.Dir, 0o755); err != nil {
 			return fmt.Errorf("make VM directory: %w", err)
 		}
 	}
-	if o.Timeout == 0 {
-		o.Timeout = 2*time.Minute + time.Duration(n)*time.Minute
+	if opt.Timeout == 0 {
+		opt.Timeout = 2*time.Minute + time.Duration(count)*time.Minute
 	}
-	r, err := b.run(ctx, o, s)
+	result, err := b.run(ctx, opt, script)
 	if err != nil {
 		return err
 	}
-	died = !r.Done || r.Panic != nil
+	died = !result.Done || result.Panic != nil
 	var before []string
-	for _, m := range r.Modules {
-		i, ok := b.at[m.Label]
+	for _, module := range result.Modules {
+		i, ok := b.at[module.Label]
 		if !ok || len(b.todo) == 0 || b.todo[0] != i {
-			return fmt.Errorf("the guest reports %s, which is not its turn", m.Label)
+			return fmt.Errorf("the guest reports %s, which is not its turn", module.Label)
 		}
-		b.done(BatchItem{OK: m.OK, Result: m})
-		before = append(before, m.Label)
+		b.done(BatchItem{OK: module.OK, Result: module})
+		before = append(before, module.Label)
 	}
 	if !died {
 		if len(before) == 0 {
-			return fmt.Errorf("nothing was tried: %w", cause(r))
+			return fmt.Errorf("nothing was tried: %w", cause(result))
 		}
 		return nil // what is left was not tried because one got stuck, or was not in this boot
 	}
-	if r.OpenModule == "" {
-		if r.Kernel == "" && b.res.FalseStarts < maxFalseStarts {
+	if result.OpenModule == "" {
+		if result.Kernel == "" && b.res.FalseStarts < maxFalseStarts {
 			b.res.FalseStarts++
 			died = false // its files are of no use
 			return nil
 		}
 		if len(before) == 0 {
-			return fmt.Errorf("the VM ended before the first livepatch: %w", cause(r))
+			return fmt.Errorf("the VM ended before the first livepatch: %w", cause(result))
 		}
-		b.res.Unexplained = append(b.res.Unexplained, death(r, before))
+		b.res.Unexplained = append(b.res.Unexplained, death(result, before))
 		return nil
 	}
-	d := death(r, before)
-	if d.Alone {
+	how := death(result, before)
+	if how.Alone {
 		b.suspect = nil // explained
-		b.done(BatchItem{Death: &d, Result: guest.ModuleResult{Label: r.OpenModule}})
+		b.done(BatchItem{Death: &how, Result: guest.ModuleResult{Label: result.OpenModule}})
 		return nil
 	}
-	b.suspect = &d
+	b.suspect = &how
 	return nil
 }
 
@@ -236,13 +238,13 @@ func death(r *Result, before []string) Death {
 
 // done records the outcome of the first of todo.
 func (b *batcher) done(it BatchItem) {
-	i := b.todo[0]
+	nth := b.todo[0]
 	b.todo = b.todo[1:]
 	if b.suspect != nil { // it lived through a boot of which it was the first
 		b.res.Unexplained = append(b.res.Unexplained, *b.suspect)
 		b.suspect = nil
 	}
-	b.finish(i, it)
+	b.finish(nth, it)
 }
 
 // finish records the outcome of livepatch i.
@@ -256,29 +258,29 @@ func (b *batcher) finish(i int, it BatchItem) {
 
 // script makes the script of one boot.
 func (b *batcher) script(todo []int) Script {
-	var s Script
+	var script Script
 	step := guest.Batch(b.bo.Wait, b.bo.Allow)
-	for _, i := range todo {
-		lp := b.res.Items[i].Livepatch
+	for _, nth := range todo {
+		lp := b.res.Items[nth].Livepatch
 		// Two livepatches may have the same file name.
-		f := File{Name: path.Join("/ko", strconv.Itoa(i), b.names[i]+".ko"), Host: lp.Path}
-		s.Files = append(s.Files, f)
+		file := File{Name: path.Join("/ko", strconv.Itoa(nth), b.names[nth]+".ko"), Host: lp.Path}
+		script.Files = append(script.Files, file)
 		step.Batch = append(step.Batch, guest.BatchModule{
-			Label: lp.Label, Name: b.names[i], Path: f.Name, Params: lp.Params,
+			Label: lp.Label, Name: b.names[nth], Path: file.Name, Params: lp.Params,
 			Before: wanted(lp.Before), After: wanted(lp.After),
 		})
 	}
 	if b.bo.Load > 0 {
-		s = s.Add(guest.Background(b.bo.Load))
+		script = script.Add(guest.Background(b.bo.Load))
 	}
-	return s.Add(step)
+	return script.Add(step)
 }
 
 // wanted are modules that resolve is still to find.
 func wanted(names []string) []guest.ModFile {
 	var out []guest.ModFile
-	for _, n := range names {
-		out = append(out, guest.ModFile{Name: n})
+	for _, name := range names {
+		out = append(out, guest.ModFile{Name: name})
 	}
 	return out
 }

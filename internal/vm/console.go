@@ -23,17 +23,17 @@ type Panic struct {
 
 // String is one line that names the cause and the place.
 func (p *Panic) String() string {
-	s := p.Text
+	text := p.Text
 	if p.Function != "" {
-		s += " in " + p.Function
+		text += " in " + p.Function
 	}
 	if p.Module != "" {
-		s += " [" + p.Module + "]"
+		text += " [" + p.Module + "]"
 	}
 	if p.Reason != "" && !strings.Contains(p.Text, p.Reason) {
-		s += " (" + p.Reason + ")"
+		text += " (" + p.Reason + ")"
 	}
-	return s
+	return text
 }
 
 // The texts are those of kernel/panic.c, arch/x86/mm/fault.c,
@@ -63,9 +63,9 @@ func (c *collector) line(l string) {
 	l = strings.TrimRight(ansiRE.ReplaceAllString(l, ""), "\r\n")
 	c.log.WriteString(l)
 	c.log.WriteByte('\n')
-	if j, ok := strings.CutPrefix(l, guest.Prefix); ok {
+	if event, ok := strings.CutPrefix(l, guest.Prefix); ok {
 		var ev guest.Event
-		if err := json.Unmarshal([]byte(j), &ev); err != nil {
+		if err := json.Unmarshal([]byte(event), &ev); err != nil {
 			if c.bad == nil {
 				c.bad = fmt.Errorf("decode result line: %w: %.200s", err, l)
 			}
@@ -78,45 +78,45 @@ func (c *collector) line(l string) {
 }
 
 func (c *collector) event(ev guest.Event) {
-	r := &c.res
+	result := &c.res
 	switch ev.Kind {
 	case guest.EvStart:
-		r.Kernel = ev.Kernel
+		result.Kernel = ev.Kernel
 	case guest.EvBegin:
-		r.open = append(r.open, ev)
+		result.open = append(result.open, ev)
 	case guest.EvEnd:
 		if ev.Step != nil {
-			r.Steps = append(r.Steps, *ev.Step)
+			result.Steps = append(result.Steps, *ev.Step)
 		}
-		for len(r.open) > 0 {
-			last := r.open[len(r.open)-1]
-			r.open = r.open[:len(r.open)-1]
+		for len(result.open) > 0 {
+			last := result.open[len(result.open)-1]
+			result.open = result.open[:len(result.open)-1]
 			if last.ID == ev.ID {
 				break
 			}
 		}
 	case guest.EvModuleBegin:
-		r.OpenModule = ev.Label
+		result.OpenModule = ev.Label
 	case guest.EvModule:
-		r.OpenModule = ""
+		result.OpenModule = ""
 		if ev.Module != nil {
-			r.Modules = append(r.Modules, *ev.Module)
+			result.Modules = append(result.Modules, *ev.Module)
 		}
 	case guest.EvDone:
-		r.Done = true
-		r.guestOK = ev.OK
-		r.guestErr = ev.Err
+		result.Done = true
+		result.guestOK = ev.OK
+		result.guestErr = ev.Err
 	}
 }
 
 func (c *collector) kernel(l string) {
-	if m := panicRE.FindStringSubmatch(l); m != nil {
+	if match := panicRE.FindStringSubmatch(l); match != nil {
 		if !c.inOops {
 			c.oops = &Panic{Text: l} // a panic that no oops caused
 		}
 		c.inOops, c.inTrace = true, false
 		if c.oops.Reason == "" {
-			c.oops.Reason = m[1]
+			c.oops.Reason = match[1]
 		}
 		c.res.Panic = c.oops
 	} else if oopsRE.MatchString(l) && !c.inOops {
@@ -125,46 +125,46 @@ func (c *collector) kernel(l string) {
 	if !c.inOops {
 		return
 	}
-	p := c.oops
-	if len(p.Lines) < guest.MaxLog {
-		p.Lines = append(p.Lines, l)
+	oops := c.oops
+	if len(oops.Lines) < guest.MaxLog {
+		oops.Lines = append(oops.Lines, l)
 	}
 	switch {
 	case strings.HasPrefix(l, "Call Trace:"):
-		c.inTrace = p.Trace == nil
+		c.inTrace = oops.Trace == nil
 	case strings.HasPrefix(l, " </TASK>") || strings.HasPrefix(l, "RIP:") || strings.HasPrefix(l, "Modules linked in"):
 		c.inTrace = false
 	case c.inTrace:
-		if m := traceRE.FindStringSubmatch(l); m != nil {
-			p.Trace = append(p.Trace, m[1])
+		if match := traceRE.FindStringSubmatch(l); match != nil {
+			oops.Trace = append(oops.Trace, match[1])
 		}
 	}
-	if m := ripRE.FindStringSubmatch(l); m != nil && p.Function == "" {
-		p.Function, p.Module = m[1], m[2]
+	if match := ripRE.FindStringSubmatch(l); match != nil && oops.Function == "" {
+		oops.Function, oops.Module = match[1], match[2]
 	}
 }
 
 // finish returns the result once there will be no more lines.
 func (c *collector) finish() (*Result, error) {
-	r := c.res
-	if r.Panic == nil && c.oops != nil && !r.Done {
-		r.Panic = c.oops
+	result := c.res
+	if result.Panic == nil && c.oops != nil && !result.Done {
+		result.Panic = c.oops
 	}
-	r.Log = c.log.String()
-	return &r, c.bad
+	result.Log = c.log.String()
+	return &result, c.bad
 }
 
 // ParseLog makes a Result from a log that Run kept.
 func ParseLog(rd io.Reader) (*Result, error) {
-	var c collector
+	var collect collector
 	br := bufio.NewReader(rd)
 	for {
-		l, err := br.ReadString('\n')
-		if l != "" {
-			c.line(l)
+		line, err := br.ReadString('\n')
+		if line != "" {
+			collect.line(line)
 		}
 		if err == io.EOF {
-			return c.finish()
+			return collect.finish()
 		}
 		if err != nil {
 			return nil, fmt.Errorf("read log: %w", err)

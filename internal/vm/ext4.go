@@ -49,7 +49,7 @@ const (
 // read back and neither messages nor taint show trouble.
 func Ext4Steps(o Ext4Options) (Script, error) {
 	const image, mnt = "/ext4.img", "/mnt"
-	s := Script{Files: []File{{Name: image, Host: o.Image}}}
+	script := Script{Files: []File{{Name: image, Host: o.Image}}}
 	rounds := o.Rounds
 	var load, unload []guest.Step
 	if o.Livepatch != "" {
@@ -58,10 +58,10 @@ func Ext4Steps(o Ext4Options) (Script, error) {
 		}
 		name, err := ModuleName(o.Livepatch)
 		if err != nil {
-			return s, err
+			return script, err
 		}
 		ko := ModuleFile(o.Livepatch)
-		s.Files = append(s.Files, ko)
+		script.Files = append(script.Files, ko)
 		load = []guest.Step{
 			guest.Insmod(ko.Name, "").Labelled("load livepatch"),
 			guest.WaitTransition(name, 0),
@@ -73,43 +73,43 @@ func Ext4Steps(o Ext4Options) (Script, error) {
 			guest.Rmmod(name).Labelled(Ext4UnloadedLabel),
 		}
 	} else if o.Unload {
-		return s, fmt.Errorf("ext4 case: nothing to unload without a livepatch")
+		return script, fmt.Errorf("ext4 case: nothing to unload without a livepatch")
 	}
 	ext4 := []guest.Step{guest.Modprobe("ext4")}
 	if o.Order == LivepatchFirst {
-		s = s.Add(load...).Add(ext4...)
+		script = script.Add(load...).Add(ext4...)
 	} else {
-		s = s.Add(ext4...).Add(load...)
+		script = script.Add(ext4...).Add(load...)
 	}
-	s = s.Add(
+	script = script.Add(
 		guest.Modprobe("loop"),
 		guest.LoopAttach("/dev/loop0", image),
 		guest.Mount("/dev/loop0", mnt, "ext4", ""),
 	)
-	n := int64(0)
+	number := int64(0)
 	round := func(label string) {
-		n++
-		steps := Ext4Round(mnt, n)
+		number++
+		steps := Ext4Round(mnt, number)
 		steps[0] = steps[0].Labelled(label)
 		for i := range steps {
 			if steps[i].Op == guest.OpWriteFile && i > 0 {
 				steps[i] = steps[i].Labelled(label + ", after dropping caches")
 			}
 		}
-		s = s.Add(steps...)
+		script = script.Add(steps...)
 	}
 	for i := range max(1, rounds) {
 		round(fmt.Sprintf("round %d", i+1))
 	}
-	s = s.Add(guest.CheckDmesg(), guest.CheckTaint(guest.TaintAllowed).Labelled(Ext4SurvivedLabel))
+	script = script.Add(guest.CheckDmesg(), guest.CheckTaint(guest.TaintAllowed).Labelled(Ext4SurvivedLabel))
 	if o.Unload {
-		s = s.Add(unload...)
+		script = script.Add(unload...)
 		round("round without the livepatch")
-		return s, nil
+		return script, nil
 	}
-	s = s.Add(guest.Umount(mnt), guest.LoopDetach("/dev/loop0"))
-	s = s.Add(unload...)
-	return s.Add(guest.CheckDmesg()), nil
+	script = script.Add(guest.Umount(mnt), guest.LoopDetach("/dev/loop0"))
+	script = script.Add(unload...)
+	return script.Add(guest.CheckDmesg()), nil
 }
 
 // Ext4Round writes below mnt, which has the bug's file system, and allocates
@@ -139,7 +139,7 @@ func CheckExt4(r *Result, o Ext4Options) error {
 		return r.Err()
 	}
 	for _, label := range []string{Ext4LoadedLabel, Ext4SurvivedLabel, Ext4UnloadedLabel} {
-		if s := r.Step(label); s == nil || !s.OK {
+		if step := r.Step(label); step == nil || !step.OK {
 			if err := r.Err(); err != nil {
 				return fmt.Errorf("ext4 case: not %s: %w", label, err)
 			}
@@ -157,8 +157,8 @@ func MakeExt4Image(ctx context.Context, path string) error {
 	if cmd.Err != nil {
 		cmd.Path, cmd.Err = "/usr/sbin/mke2fs", nil
 	}
-	if b, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("make ext4 image: %w (package e2fsprogs): %s", err, strings.TrimSpace(string(b)))
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("make ext4 image: %w (package e2fsprogs): %s", err, strings.TrimSpace(string(out)))
 	}
 	return nil
 }

@@ -21,53 +21,53 @@ func WriteInitramfs(w io.Writer, init string, files []File) error {
 	all := append([]File{{Name: "/init", Host: init, Mode: 0o755}}, files...)
 	byName := map[string]File{}
 	dirs := map[string]bool{"dev": true}
-	for _, f := range all {
-		name := strings.TrimPrefix(path.Clean("/"+f.Name), "/")
+	for _, file := range all {
+		name := strings.TrimPrefix(path.Clean("/"+file.Name), "/")
 		if name == "" {
 			return errors.New("write initramfs: a file has no name")
 		}
-		if old, ok := byName[name]; ok && (old.Host != f.Host || !bytes.Equal(old.Data, f.Data)) {
+		if old, ok := byName[name]; ok && (old.Host != file.Host || !bytes.Equal(old.Data, file.Data)) {
 			return fmt.Errorf("write initramfs: two different files are named /%s", name)
 		}
-		byName[name] = f
-		for d := path.Dir(name); d != "."; d = path.Dir(d) {
-			dirs[d] = true
+		byName[name] = file
+		for dir := path.Dir(name); dir != "."; dir = path.Dir(dir) {
+			dirs[dir] = true
 		}
 	}
 	names := []string{"dev/console"}
-	for n := range byName {
-		if dirs[n] {
-			return fmt.Errorf("write initramfs: /%s is a file and a directory", n)
+	for name := range byName {
+		if dirs[name] {
+			return fmt.Errorf("write initramfs: /%s is a file and a directory", name)
 		}
-		names = append(names, n)
+		names = append(names, name)
 	}
-	for d := range dirs {
-		names = append(names, d)
+	for dir := range dirs {
+		names = append(names, dir)
 	}
 	slices.Sort(names) // a directory sorts before what is in it
 
 	rw := cpio.Newc.Writer(w)
-	for i, n := range names {
+	for inode, name := range names {
 		var rec cpio.Record
-		switch f, ok := byName[n]; {
-		case n == "dev/console":
-			rec = cpio.CharDev(n, 0o600, 5, 1)
+		switch file, ok := byName[name]; {
+		case name == "dev/console":
+			rec = cpio.CharDev(name, 0o600, 5, 1)
 		case !ok:
-			rec = cpio.Directory(n, 0o755)
+			rec = cpio.Directory(name, 0o755)
 		default:
-			data, err := f.content()
+			data, err := file.content()
 			if err != nil {
 				return fmt.Errorf("write initramfs: %w", err)
 			}
-			mode := f.Mode
+			mode := file.Mode
 			if mode == 0 {
 				mode = 0o644
 			}
-			rec = cpio.StaticFile(n, string(data), uint64(mode))
+			rec = cpio.StaticFile(name, string(data), uint64(mode))
 		}
-		rec.Ino = uint64(i + 1)
+		rec.Ino = uint64(inode + 1)
 		if err := rw.WriteRecord(rec); err != nil {
-			return fmt.Errorf("write initramfs: %s: %w", n, err)
+			return fmt.Errorf("write initramfs: %s: %w", name, err)
 		}
 	}
 	if err := cpio.WriteTrailer(rw); err != nil {

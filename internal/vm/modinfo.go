@@ -25,13 +25,13 @@ func moduleName(s string) string { return strings.ReplaceAll(moduleBase(s), "-",
 
 // moduleBase returns the name of a module file without directory and suffixes.
 func moduleBase(file string) string {
-	b := filepath.Base(file)
-	for _, s := range moduleSuffixes {
-		if t, ok := strings.CutSuffix(b, s); ok {
-			return t
+	base := filepath.Base(file)
+	for _, suffix := range moduleSuffixes {
+		if stem, ok := strings.CutSuffix(base, suffix); ok {
+			return stem
 		}
 	}
-	return b
+	return base
 }
 
 // maxModule bounds a decompressed module, in bytes.
@@ -39,37 +39,37 @@ const maxModule = 512 << 20
 
 // readModule returns the content of a module file, decompressed as its name says.
 func readModule(path string) ([]byte, error) {
-	f, err := os.Open(path)
+	file, err := os.Open(path)
 	if err != nil {
 		return nil, fmt.Errorf("open module: %w", err)
 	}
-	defer f.Close()
-	var r io.Reader = f
+	defer file.Close()
+	var in io.Reader = file
 	switch filepath.Ext(path) {
 	case ".xz":
-		r, err = xz.NewReader(f)
+		in, err = xz.NewReader(file)
 	case ".gz":
-		r, err = gzip.NewReader(f)
+		in, err = gzip.NewReader(file)
 	case ".bz2":
-		r = bzip2.NewReader(f)
+		in = bzip2.NewReader(file)
 	case ".zst":
-		var d *zstd.Decoder
-		if d, err = zstd.NewReader(f, zstd.WithDecoderConcurrency(1)); err == nil {
-			defer d.Close()
-			r = d
+		var decoder *zstd.Decoder
+		if decoder, err = zstd.NewReader(file, zstd.WithDecoderConcurrency(1)); err == nil {
+			defer decoder.Close()
+			in = decoder
 		}
 	}
 	if err != nil {
 		return nil, fmt.Errorf("decompress %s: %w", path, err)
 	}
-	b, err := io.ReadAll(io.LimitReader(r, maxModule+1))
+	data, err := io.ReadAll(io.LimitReader(in, maxModule+1))
 	if err != nil {
 		return nil, fmt.Errorf("read %s: %w", path, err)
 	}
-	if len(b) > maxModule {
+	if len(data) > maxModule {
 		return nil, fmt.Errorf("read %s: more than %d bytes", path, maxModule)
 	}
-	return b, nil
+	return data, nil
 }
 
 // errNoModinfo means that a file is an ELF file but no kernel module.
@@ -82,15 +82,15 @@ func modinfo(path string) (info map[string][]string, err error) {
 		return nil, err
 	}
 	defer func() { // debug/elf panics on some malformed files
-		if r := recover(); r != nil {
-			err = fmt.Errorf("read modinfo of %s: malformed ELF: %v", path, r)
+		if fault := recover(); fault != nil {
+			err = fmt.Errorf("read modinfo of %s: malformed ELF: %v", path, fault)
 		}
 	}()
-	f, err := elf.NewFile(bytes.NewReader(b))
+	file, err := elf.NewFile(bytes.NewReader(b))
 	if err != nil {
 		return nil, fmt.Errorf("read modinfo of %s: %w", path, err)
 	}
-	sec := f.Section(".modinfo")
+	sec := file.Section(".modinfo")
 	if sec == nil {
 		return nil, fmt.Errorf("read modinfo of %s: %w", path, errNoModinfo)
 	}
@@ -99,9 +99,9 @@ func modinfo(path string) (info map[string][]string, err error) {
 		return nil, fmt.Errorf("read modinfo of %s: %w", path, err)
 	}
 	info = map[string][]string{}
-	for _, s := range bytes.Split(data, []byte{0}) {
-		if k, v, ok := strings.Cut(string(s), "="); ok {
-			info[k] = append(info[k], v)
+	for _, entry := range bytes.Split(data, []byte{0}) {
+		if key, val, ok := strings.Cut(string(entry), "="); ok {
+			info[key] = append(info[key], val)
 		}
 	}
 	return info, nil
@@ -114,8 +114,8 @@ func ModuleName(path string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if n := info["name"]; len(n) > 0 {
-		return n[0], nil
+	if names := info["name"]; len(names) > 0 {
+		return names[0], nil
 	}
 	return moduleName(path), nil // before 4.15 there was no name field
 }

@@ -41,9 +41,9 @@ func OpenModuleTree(root, release string) (*ModuleTree, error) {
 	}
 	var dir string
 	for _, d := range []string{"lib/modules", "usr/lib/modules"} {
-		p := filepath.Join(root, d, release)
-		if st, err := os.Stat(p); err == nil && st.IsDir() {
-			dir = p
+		tree := filepath.Join(root, d, release)
+		if st, err := os.Stat(tree); err == nil && st.IsDir() {
+			dir = tree
 			break
 		}
 	}
@@ -55,7 +55,7 @@ func OpenModuleTree(root, release string) (*ModuleTree, error) {
 
 // openModules reads the names of all modules of a directory like lib/modules/RELEASE.
 func openModules(dir string) (*ModuleTree, error) {
-	t := &ModuleTree{dir: dir, files: map[string]string{}, builtin: map[string]bool{}}
+	tree := &ModuleTree{dir: dir, files: map[string]string{}, builtin: map[string]bool{}}
 	err := filepath.WalkDir(dir, func(p string, e fs.DirEntry, err error) error {
 		if err != nil {
 			return err
@@ -63,8 +63,9 @@ func openModules(dir string) (*ModuleTree, error) {
 		if e.Type().IsRegular() && moduleBase(p) != filepath.Base(p) {
 			// WalkDir goes in lexical order; updates/ and extra/ sort first or
 			// last, so let them win over kernel/ as depmod does.
-			if n := moduleName(p); t.files[n] == "" || !strings.HasPrefix(p, filepath.Join(dir, "kernel")+"/") {
-				t.files[n] = p
+			if name := moduleName(p); tree.files[name] == "" ||
+				!strings.HasPrefix(p, filepath.Join(dir, "kernel")+"/") {
+				tree.files[name] = p
 			}
 		}
 		return nil
@@ -72,23 +73,23 @@ func openModules(dir string) (*ModuleTree, error) {
 	if err != nil {
 		return nil, fmt.Errorf("list modules: %w", err)
 	}
-	if err := t.readBuiltin(); err != nil {
+	if err := tree.readBuiltin(); err != nil {
 		return nil, err
 	}
-	return t, t.readDeps()
+	return tree, tree.readDeps()
 }
 
 // lines calls f for each line of a file of the tree; a missing file has none.
 func (t *ModuleTree) lines(name, sep string, f func(string)) (found bool, err error) {
-	b, err := os.ReadFile(filepath.Join(t.dir, name))
+	data, err := os.ReadFile(filepath.Join(t.dir, name))
 	if errors.Is(err, fs.ErrNotExist) {
 		return false, nil
 	}
 	if err != nil {
 		return false, fmt.Errorf("read %s: %w", name, err)
 	}
-	for l := range strings.SplitSeq(string(b), sep) {
-		f(l)
+	for line := range strings.SplitSeq(string(data), sep) {
+		f(line)
 	}
 	return true, nil
 }
@@ -104,8 +105,8 @@ func (t *ModuleTree) readBuiltin() error {
 	// Records are "module.key=value", each ended by a zero byte.
 	_, err := t.lines("modules.builtin.modinfo", "\x00", func(l string) {
 		if _, kv, ok := strings.Cut(l, "."); ok {
-			if a, ok := strings.CutPrefix(kv, "alias="); ok && !strings.ContainsAny(a, "*?[") {
-				t.builtin[normalize(a)] = true
+			if alias, ok := strings.CutPrefix(kv, "alias="); ok && !strings.ContainsAny(alias, "*?[") {
+				t.builtin[normalize(alias)] = true
 			}
 		}
 	})
@@ -120,8 +121,8 @@ func (t *ModuleTree) readDeps() error {
 			return
 		}
 		var names []string
-		for _, d := range strings.Fields(list) {
-			names = append(names, moduleName(path.Base(d)))
+		for _, dep := range strings.Fields(list) {
+			names = append(names, moduleName(path.Base(dep)))
 		}
 		deps[moduleName(path.Base(file))] = names
 	})
@@ -137,11 +138,11 @@ func normalize(name string) string { return strings.ReplaceAll(name, "-", "_") }
 // Closure returns the module called name, or having that alias, after all
 // modules that it needs, in load order. What is built in gives no files.
 func (t *ModuleTree) Closure(name string) ([]Module, error) {
-	c := closure{t: t, at: map[string]int{}}
-	if err := c.add(normalize(name), false); err != nil {
+	needed := closure{t: t, at: map[string]int{}}
+	if err := needed.add(normalize(name), false); err != nil {
 		return nil, fmt.Errorf("find module %s: %w", name, err)
 	}
-	return c.out, nil
+	return needed.out, nil
 }
 
 type closure struct {
@@ -168,8 +169,8 @@ func (c *closure) add(name string, optional bool) error {
 		if err != nil {
 			return err
 		}
-		for _, n := range names {
-			if err := c.add(n, optional); err != nil {
+		for _, name := range names {
+			if err := c.add(name, optional); err != nil {
 				return err
 			}
 		}
@@ -183,24 +184,24 @@ func (c *closure) add(name string, optional bool) error {
 	if err != nil {
 		return err
 	}
-	for _, s := range softdeps(info["softdep"]) {
-		if err := c.add(normalize(s), true); err != nil {
+	for _, soft := range softdeps(info["softdep"]) {
+		if err := c.add(normalize(soft), true); err != nil {
 			return err
 		}
 	}
 	hard := c.t.deps[name]
 	if c.t.deps == nil {
 		hard = nil
-		for _, l := range info["depends"] {
-			hard = append(hard, strings.FieldsFunc(l, func(r rune) bool { return r == ',' })...)
+		for _, list := range info["depends"] {
+			hard = append(hard, strings.FieldsFunc(list, func(r rune) bool { return r == ',' })...)
 		}
 	} else {
 		// modules.dep lists what is to be loaded last first.
 		hard = slices.Clone(hard)
 		slices.Reverse(hard)
 	}
-	for _, d := range hard {
-		if err := c.add(normalize(d), optional); err != nil {
+	for _, dep := range hard {
+		if err := c.add(normalize(dep), optional); err != nil {
 			return err
 		}
 	}
@@ -220,9 +221,9 @@ func (c *closure) require(i int) error {
 	if err != nil {
 		return err
 	}
-	for _, l := range info["depends"] {
-		for _, d := range strings.FieldsFunc(l, func(r rune) bool { return r == ',' }) {
-			if j := c.at[normalize(d)]; j > 0 {
+	for _, list := range info["depends"] {
+		for _, dep := range strings.FieldsFunc(list, func(r rune) bool { return r == ',' }) {
+			if j := c.at[normalize(dep)]; j > 0 {
 				if err := c.require(j - 1); err != nil {
 					return err
 				}
@@ -235,17 +236,17 @@ func (c *closure) require(i int) error {
 // softdeps returns the names after "pre:" in softdep records.
 func softdeps(recs []string) []string {
 	var out []string
-	for _, r := range recs {
+	for _, record := range recs {
 		pre := false
-		for w := range strings.FieldsSeq(r) {
-			switch w {
+		for word := range strings.FieldsSeq(record) {
+			switch word {
 			case "pre:":
 				pre = true
 			case "post:":
 				pre = false
 			default:
 				if pre {
-					out = append(out, w)
+					out = append(out, word)
 				}
 			}
 		}
@@ -259,18 +260,18 @@ func softdeps(recs []string) []string {
 func (t *ModuleTree) alias(name string) ([]string, error) {
 	if t.aliases == nil {
 		t.aliases = map[string][]string{}
-		for n, p := range t.files {
-			info, err := modinfo(p)
+		for name, file := range t.files {
+			info, err := modinfo(file)
 			if errors.Is(err, errNoModinfo) {
 				continue
 			}
 			if err != nil {
 				return nil, err
 			}
-			for _, a := range info["alias"] {
-				if !strings.ContainsAny(a, "*?[") {
-					a = normalize(a)
-					t.aliases[a] = append(t.aliases[a], n)
+			for _, alias := range info["alias"] {
+				if !strings.ContainsAny(alias, "*?[") {
+					alias = normalize(alias)
+					t.aliases[alias] = append(t.aliases[alias], name)
 				}
 			}
 		}

@@ -75,11 +75,11 @@ func (o Options) withDefaults() Options {
 	def(&o.CPU, "max")
 	def(&o.Accel, AccelAuto)
 	def(&o.Results, "klpvm-results")
-	if r, ok := strings.CutPrefix(filepath.Base(o.Kernel), "vmlinuz-"); ok {
-		def(&o.Release, r)
+	if release, ok := strings.CutPrefix(filepath.Base(o.Kernel), "vmlinuz-"); ok {
+		def(&o.Release, release)
 	}
-	if d := filepath.Dir(o.Kernel); filepath.Base(d) == "boot" {
-		def(&o.Root, filepath.Dir(d))
+	if dir := filepath.Dir(o.Kernel); filepath.Base(dir) == "boot" {
+		def(&o.Root, filepath.Dir(dir))
 	}
 	if o.Memory == 0 {
 		o.Memory = 512
@@ -132,12 +132,12 @@ func CommandLine(o Options) ([]string, error) {
 	if o.Initramfs != "" {
 		args = append(args, "-initrd", o.Initramfs)
 	}
-	for _, d := range o.Disks {
-		drive := "file=" + comma(d.Path) + ",format=raw,if=virtio"
-		if d.ReadOnly {
+	for _, disk := range o.Disks {
+		drive := "file=" + comma(disk.Path) + ",format=raw,if=virtio"
+		if disk.ReadOnly {
 			drive += ",readonly=on"
 		}
-		if d.Snapshot {
+		if disk.Snapshot {
 			drive += ",snapshot=on"
 		}
 		args = append(args, "-drive", drive)
@@ -165,12 +165,12 @@ func comma(s string) string { return strings.ReplaceAll(s, ",", ",,") }
 // Quote returns args as one line for a POSIX shell.
 func Quote(args []string) string {
 	out := make([]string, len(args))
-	for i, a := range args {
-		out[i] = a
-		if a == "" || strings.ContainsFunc(a, func(r rune) bool {
+	for i, arg := range args {
+		out[i] = arg
+		if arg == "" || strings.ContainsFunc(arg, func(r rune) bool {
 			return !strings.ContainsRune("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789@%+=:,./_-", r)
 		}) {
-			out[i] = "'" + strings.ReplaceAll(a, "'", `'\''`) + "'"
+			out[i] = "'" + strings.ReplaceAll(arg, "'", `'\''`) + "'"
 		}
 	}
 	return strings.Join(out, " ")

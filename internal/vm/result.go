@@ -84,10 +84,10 @@ func (r *Result) Err() error {
 		why = "the VM ended early" + r.during()
 	case !r.guestOK:
 		why = "a step failed"
-		if s := r.failed(); s != nil {
-			why = fmt.Sprintf("step %s (%s%s) failed: %s", s.ID, s.Op, space(s.Label), s.Err)
-			for _, l := range s.Log {
-				why += "\n    " + l
+		if step := r.failed(); step != nil {
+			why = fmt.Sprintf("step %s (%s%s) failed: %s", step.ID, step.Op, space(step.Label), step.Err)
+			for _, line := range step.Log {
+				why += "\n    " + line
 			}
 		}
 	default:
@@ -129,11 +129,11 @@ func (r *Result) during() string {
 	if id == "" {
 		return ""
 	}
-	s := fmt.Sprintf(", during step %s (%s%s)", id, op, space(label))
+	text := fmt.Sprintf(", during step %s (%s%s)", id, op, space(label))
 	if r.OpenModule != "" {
-		s += ", module " + r.OpenModule
+		text += ", module " + r.OpenModule
 	}
-	return s
+	return text
 }
 
 func space(s string) string {
@@ -144,6 +144,6 @@ func space(s string) string {
 }
 
 func lastLines(s string, n int) string {
-	l := strings.Split(strings.TrimSpace(s), "\n")
-	return strings.Join(l[max(0, len(l)-n):], " | ")
+	lines := strings.Split(strings.TrimSpace(s), "\n")
+	return strings.Join(lines[max(0, len(lines)-n):], " | ")
 }

@@ -54,9 +54,9 @@ func Run(ctx context.Context, o Options, s Script) (_ *Result, err error) {
 	if o.Accel, err = resolveAccel(ctx, o); err != nil {
 		return nil, err
 	}
-	r, err := bootAgain(ctx, o)
-	keep = keep || err == nil && r.Err() != nil
-	return r, err
+	result, err := bootAgain(ctx, o)
+	keep = keep || err == nil && result.Err() != nil
+	return result, err
 }
 
 // bootAgain boots until the guest program runs. A kernel on emulated processors
@@ -65,31 +65,32 @@ func Run(ctx context.Context, o Options, s Script) (_ *Result, err error) {
 // time. The log of the result has all boots.
 func bootAgain(ctx context.Context, o Options) (*Result, error) {
 	earlier := ""
-	for n := 1; ; n++ {
-		r, err := boot(ctx, o)
-		if r != nil {
-			r.Boots = n
-			r.Log = earlier + r.Log
+	for attempt := 1; ; attempt++ {
+		result, err := boot(ctx, o)
+		if result != nil {
+			result.Boots = attempt
+			result.Log = earlier + result.Log
 		}
-		if err != nil || r.Kernel != "" || r.Panic == nil && r.TimedOut == "" || n >= o.Boots || o.Accel != AccelTCG {
-			return r, err
+		if err != nil || result.Kernel != "" || result.Panic == nil && result.TimedOut == "" || attempt >= o.Boots ||
+			o.Accel != AccelTCG {
+			return result, err
 		}
-		earlier = r.Log + fmt.Sprintf("--- boot %d did not come up: %v\n", n, r.Err())
+		earlier = result.Log + fmt.Sprintf("--- boot %d did not come up: %v\n", attempt, result.Err())
 	}
 }
 
 // patience returns how long the guest may be silent by what the steps say.
 func patience(steps []guest.Step) time.Duration {
 	longest := time.Minute // what reading, writing and loading may take on a busy machine
-	for _, s := range steps {
-		d := time.Duration(s.Millis) * time.Millisecond
-		if s.Op == guest.OpBatch {
-			if d == 0 {
-				d = guest.DefaultWait
+	for _, step := range steps {
+		limit := time.Duration(step.Millis) * time.Millisecond
+		if step.Op == guest.OpBatch {
+			if limit == 0 {
+				limit = guest.DefaultWait
 			}
-			d *= 4 // a module that gets stuck: two transitions, then disabling and unloading for cleaning up
+			limit *= 4 // a module that gets stuck: two transitions, then disabling and unloading for cleaning up
 		}
-		longest = max(longest, d, patience(s.Steps))
+		longest = max(longest, limit, patience(step.Steps))
 	}
 	return longest
 }
@@ -112,13 +113,13 @@ func makeInitramfs(ctx context.Context, o *Options, s Script) error {
 		}
 	}
 	o.Initramfs = filepath.Join(o.Dir, "initramfs.cpio")
-	f, err := os.Create(o.Initramfs)
+	file, err := os.Create(o.Initramfs)
 	if err != nil {
 		return fmt.Errorf("write initramfs: %w", err)
 	}
-	w := bufio.NewWriterSize(f, 1<<20)
-	err = WriteInitramfs(w, o.Init, files)
-	if err = errors.Join(err, w.Flush(), f.Close()); err != nil {
+	out := bufio.NewWriterSize(file, 1<<20)
+	err = WriteInitramfs(out, o.Init, files)
+	if err = errors.Join(err, out.Flush(), file.Close()); err != nil {
 		return err
 	}
 	st, err := os.Stat(o.Initramfs)
@@ -165,23 +166,23 @@ func boot(ctx context.Context, o Options) (*Result, error) {
 	cmd.Stdout, cmd.Stderr = conW, conW
 	cmd.ExtraFiles = []*os.File{resW}
 
-	w := watch{o: o, start: time.Now(), cancel: cancel}
-	w.stall = time.AfterFunc(o.Stall, func() { cancel(fmt.Errorf("%w for %v", errStall, o.Stall)) })
-	defer w.stall.Stop()
+	watching := watch{o: o, start: time.Now(), cancel: cancel}
+	watching.stall = time.AfterFunc(o.Stall, func() { cancel(fmt.Errorf("%w for %v", errStall, o.Stall)) })
+	defer watching.stall.Stop()
 	limit := time.AfterFunc(o.Timeout, func() { cancel(fmt.Errorf("%w %v", errTimeout, o.Timeout)) })
 	defer limit.Stop()
 
 	var readers sync.WaitGroup
-	readers.Go(func() { w.read(conR) })
-	readers.Go(func() { w.read(resR) })
+	readers.Go(func() { watching.read(conR) })
+	readers.Go(func() { watching.read(resR) })
 	err = startAndWait(cmd, func() { conW.Close(); resW.Close() })
 	readers.Wait()
 	conR.Close()
 	resR.Close()
 
-	res, badLine := w.c.finish()
+	res, badLine := watching.c.finish()
 	res.Command = Quote(shown)
-	res.Boot, res.Total = w.booted, time.Since(w.start)
+	res.Boot, res.Total = watching.booted, time.Since(watching.start)
 	cause := context.Cause(ctx)
 	var exit *exec.ExitError
 	switch {
@@ -238,9 +239,9 @@ type watch struct {
 func (w *watch) read(r io.Reader) {
 	br := bufio.NewReaderSize(r, 1<<16)
 	for {
-		l, err := br.ReadString('\n')
-		if l != "" {
-			w.line(l)
+		line, err := br.ReadString('\n')
+		if line != "" {
+			w.line(line)
 		}
 		if err != nil {
 			return

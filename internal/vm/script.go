@@ -38,12 +38,12 @@ func ModuleFile(host string) File {
 // resolve turns a script into what the guest reads, and adds the files of all
 // modules that it needs. tree is asked only when a step names a module.
 func resolve(s Script, tree func() (*ModuleTree, error)) (guest.Script, []File, error) {
-	r := resolver{tree: tree, have: map[string]bool{}}
-	for _, f := range s.Files {
-		r.files = append(r.files, f)
-		r.have[f.Name] = true
+	resolving := resolver{tree: tree, have: map[string]bool{}}
+	for _, file := range s.Files {
+		resolving.files = append(resolving.files, file)
+		resolving.have[file.Name] = true
 	}
-	steps, err := r.steps(s.Steps)
+	steps, err := resolving.steps(s.Steps)
 	if err != nil {
 		return guest.Script{}, nil, err
 	}
@@ -52,8 +52,8 @@ func resolve(s Script, tree func() (*ModuleTree, error)) (guest.Script, []File, 
 	if err != nil {
 		return gs, nil, fmt.Errorf("encode script: %w", err)
 	}
-	r.files = append(r.files, File{Name: guest.ScriptPath, Data: text})
-	return gs, r.files, nil
+	resolving.files = append(resolving.files, File{Name: guest.ScriptPath, Data: text})
+	return gs, resolving.files, nil
 }
 
 type resolver struct {
@@ -64,24 +64,24 @@ type resolver struct {
 
 func (r *resolver) steps(in []guest.Step) ([]guest.Step, error) {
 	out := make([]guest.Step, len(in))
-	for i, s := range in {
+	for nth, step := range in {
 		var err error
-		if s.Op == guest.OpModprobe {
-			if s.Files, err = r.module(s.Module); err != nil {
+		if step.Op == guest.OpModprobe {
+			if step.Files, err = r.module(step.Module); err != nil {
 				return nil, err
 			}
 		}
-		if len(s.Batch) > 0 {
-			if s.Batch, err = r.batch(s.Batch); err != nil {
+		if len(step.Batch) > 0 {
+			if step.Batch, err = r.batch(step.Batch); err != nil {
 				return nil, err
 			}
 		}
-		if len(s.Steps) > 0 {
-			if s.Steps, err = r.steps(s.Steps); err != nil {
+		if len(step.Steps) > 0 {
+			if step.Steps, err = r.steps(step.Steps); err != nil {
 				return nil, err
 			}
 		}
-		out[i] = s
+		out[nth] = step
 	}
 	return out, nil
 }
@@ -89,8 +89,8 @@ func (r *resolver) steps(in []guest.Step) ([]guest.Step, error) {
 // batch replaces the names in Before and After by files.
 func (r *resolver) batch(in []guest.BatchModule) ([]guest.BatchModule, error) {
 	out := make([]guest.BatchModule, len(in))
-	for i, m := range in {
-		for _, list := range []*[]guest.ModFile{&m.Before, &m.After} {
+	for nth, module := range in {
+		for _, list := range []*[]guest.ModFile{&module.Before, &module.After} {
 			var files []guest.ModFile
 			for _, want := range *list {
 				if want.Path != "" { // the script brings the file itself
@@ -105,7 +105,7 @@ func (r *resolver) batch(in []guest.BatchModule) ([]guest.BatchModule, error) {
 			}
 			*list = files
 		}
-		out[i] = m
+		out[nth] = module
 	}
 	return out, nil
 }
@@ -121,13 +121,13 @@ func (r *resolver) module(name string) ([]guest.ModFile, error) {
 		return nil, err
 	}
 	var out []guest.ModFile
-	for _, d := range deps {
-		g := path.Join(guest.ModuleDir, d.Name+".ko")
-		if !r.have[g] {
-			r.have[g] = true
-			r.files = append(r.files, File{Name: g, Host: d.Path})
+	for _, dep := range deps {
+		guestPath := path.Join(guest.ModuleDir, dep.Name+".ko")
+		if !r.have[guestPath] {
+			r.have[guestPath] = true
+			r.files = append(r.files, File{Name: guestPath, Host: dep.Path})
 		}
-		out = append(out, guest.ModFile{Name: d.Name, Path: g, Optional: d.Optional})
+		out = append(out, guest.ModFile{Name: dep.Name, Path: guestPath, Optional: dep.Optional})
 	}
 	return out, nil
 }

@@ -17,8 +17,9 @@ const initPackage = "github.com/klpforge/klpforge/internal/vm/cmd/vminit"
 func BuildInit(ctx context.Context, out string) error {
 	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags=-s -w -buildid=", "-o", out, initPackage)
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOARCH=amd64")
-	if b, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("build guest program: %w (run inside the klpforge source, or set Options.Init): %s", err, strings.TrimSpace(string(b)))
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("build guest program: %w (run inside the klpforge source, or set Options.Init): %s", err,
+			strings.TrimSpace(string(out)))
 	}
 	return nil
 }

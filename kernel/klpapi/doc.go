@@ -4,6 +4,6 @@
 // headers decide and versions are documentation.
 //
 // It is the only place that knows the generations. To add one, add a row to steps,
-// the declarations that show it to Detect's testdata and to those of package
-// generate, and what is emitted differently to the templates.
+// its declarations to testdata/livepatch at the top, which the tests of this package
+// and of generate read, and what is emitted differently to the templates.
 package klpapi

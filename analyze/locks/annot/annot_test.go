@@ -47,7 +47,7 @@ struct ops { void (*start)(void) __acquires(RCU); };
 }
 
 func TestCompare(t *testing.T) {
-	f, err := elfobj.ReadFile("../testdata/effects.o")
+	f, err := elfobj.ReadFile("../../../testdata/effects/effects.o")
 	if err != nil {
 		t.Fatal(err)
 	}

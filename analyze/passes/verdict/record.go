@@ -14,7 +14,7 @@ import (
 // that tasks need not be waited for, where the target's interface can say so, and that
 // the transition may be forced, which loaders read from the module. The notes say where
 // the wish and the verdict, or the interface, part.
-func Record(planned *plan.Plan, findings []finding.Finding, api klpapi.API, immediate bool) (notes []string) {
+func Record(planned *plan.Plan, findings []finding.Finding, api klpapi.API, immediate bool) (notes []finding.Remark) {
 	// A verdict without its proofs is none.
 	planned.Proofs = proofs(planned, findings, finding.IDForce)
 	planned.Force = planned.Proofs != nil
@@ -30,10 +30,12 @@ func Record(planned *plan.Plan, findings []finding.Finding, api klpapi.API, imme
 		}
 	}
 	if immediate && !api.PatchImmediate && !api.FuncImmediate {
-		notes = append(notes, "immediate: the target's livepatch interface has no such flag; left out")
+		notes = append(notes, finding.Remarkf(finding.RemarkLeftOut,
+			"immediate: the target's livepatch interface has no such flag; left out"))
 	}
 	if immediate && !proven {
-		notes = append(notes, "immediate: asked for, but not proven to be safe ("+string(finding.IDImmediate)+")")
+		notes = append(notes, finding.Remarkf(finding.RemarkPlain,
+			"immediate: asked for, but not proven to be safe (%s)", finding.IDImmediate))
 	}
 	return notes
 }

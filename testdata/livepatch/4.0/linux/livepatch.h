@@ -10,7 +10,7 @@ enum klp_state { KLP_DISABLED, KLP_ENABLED };
 struct klp_func {
 	const char *old_name;
 	void *new_func;
-	unsigned long old_addr;
+	unsigned long old_addr; /* of a symbol that is not unique; old_sympos comes later */
 
 	struct kobject kobj;
 	enum klp_state state;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The livepatch interface since Linux 5.1: facts only, written for these tests. */
+/* The livepatch interface since Linux 6.13: facts only, written for these tests. */
 #ifndef TEST_LINUX_LIVEPATCH_H
 #define TEST_LINUX_LIVEPATCH_H
 
@@ -43,9 +43,16 @@ struct klp_object {
 	bool patched;
 };
 
+struct klp_state {
+	unsigned long id;
+	unsigned int version;
+	void *data;
+};
+
 struct klp_patch {
 	struct module *mod;
 	struct klp_object *objs;
+	struct klp_state *states;
 	bool replace;
 
 	struct list_head list;
@@ -55,5 +62,6 @@ struct klp_patch {
 };
 
 int klp_enable_patch(struct klp_patch *patch);
+int klp_apply_section_relocs(struct module *pmod, const char *objname);
 
 #endif

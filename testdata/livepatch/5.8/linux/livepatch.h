@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The livepatch interface since Linux 6.19: facts only, written for these tests. */
+/* The livepatch interface since Linux 5.8: facts only, written for these tests. */
 #ifndef TEST_LINUX_LIVEPATCH_H
 #define TEST_LINUX_LIVEPATCH_H
 
 #include <linux/module.h>
-#include <linux/livepatch_external.h>
 
 struct klp_func {
 	const char *old_name;
@@ -19,6 +18,16 @@ struct klp_func {
 	bool nop;
 	bool patched;
 	bool transition;
+};
+
+struct klp_object;
+
+struct klp_callbacks {
+	int (*pre_patch)(struct klp_object *obj);
+	void (*post_patch)(struct klp_object *obj);
+	void (*pre_unpatch)(struct klp_object *obj);
+	void (*post_unpatch)(struct klp_object *obj);
+	bool post_unpatch_enabled;
 };
 
 struct klp_object {
@@ -53,5 +62,6 @@ struct klp_patch {
 };
 
 int klp_enable_patch(struct klp_patch *patch);
+int klp_apply_section_relocs(struct module *pmod, const char *objname);
 
 #endif

@@ -1,5 +1,0 @@
-struct klp_func { const char *old_name; void *new_func; unsigned long old_sympos; bool transition; };
-struct klp_callbacks { int (*pre_patch)(struct klp_object *obj); };
-struct klp_object { const char *name; struct klp_func *funcs; struct klp_callbacks callbacks; };
-struct klp_patch { struct module *mod; struct klp_object *objs; };
-int klp_register_patch(struct klp_patch *);
