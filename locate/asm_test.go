@@ -1,12 +1,15 @@
 package locate
 
 import (
+	stdcmp "cmp"
+	"debug/elf"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -17,15 +20,29 @@ import (
 	"github.com/klpforge/klpforge/kernel/kmod"
 )
 
+// assembled keeps what was assembled, by its text: many tests use the same functions.
+var assembled sync.Map
+
 // assemble makes an object of a text in assembly and returns its path.
 func assemble(t testing.TB, text string) string {
 	t.Helper()
 	object := filepath.Join(t.TempDir(), "text.o")
-	cmd := exec.Command("gcc", "-c", "-x", "assembler", "-o", object, "-")
+	if data, ok := assembled.Load(text); ok {
+		if err := os.WriteFile(object, data.([]byte), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return object
+	}
+	cmd := exec.Command("as", "--64", "-o", object, "-")
 	cmd.Stdin = strings.NewReader(text)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("assemble: %v\n%s", err, out)
 	}
+	data, err := os.ReadFile(object)
+	if err != nil {
+		t.Fatal(err)
+	}
+	assembled.Store(text, data)
 	return object
 }
 
@@ -43,15 +60,46 @@ func link(t testing.TB, objects ...string) *VmlinuxView {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { im.Close() })
-	nm, err := exec.Command("nm", "-n", path).Output()
-	if err != nil {
-		t.Fatal(err)
-	}
-	syms, err := kimage.ParseSystemMap(path, string(nm), nil)
+	syms, err := kimage.ParseSystemMap(path, systemMap(t, path), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return &VmlinuxView{Image: im, Symbols: syms}
+}
+
+// systemMap lists the symbols of an image as nm -n does.
+func systemMap(t testing.TB, path string) string {
+	t.Helper()
+	f, err := elf.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	syms, err := f.Symbols()
+	if err != nil {
+		t.Fatal(err)
+	}
+	syms = slices.DeleteFunc(syms, func(s elf.Symbol) bool {
+		return s.Name == "" || elf.ST_TYPE(s.Info) == elf.STT_FILE || elf.ST_TYPE(s.Info) == elf.STT_SECTION
+	})
+	slices.SortStableFunc(syms, func(a, b elf.Symbol) int { return stdcmp.Compare(a.Value, b.Value) })
+	var out strings.Builder
+	for _, s := range syms {
+		letter := "d"
+		switch {
+		case elf.ST_BIND(s.Info) == elf.STB_WEAK:
+			letter = "w"
+		case s.Section == elf.SHN_ABS:
+			letter = "a"
+		case f.Sections[s.Section].Flags&elf.SHF_EXECINSTR != 0:
+			letter = "t"
+		}
+		if elf.ST_BIND(s.Info) != elf.STB_LOCAL {
+			letter = strings.ToUpper(letter)
+		}
+		fmt.Fprintf(&out, "%016x %s %s\n", s.Value, letter, s.Name)
+	}
+	return out.String()
 }
 
 func loadObject(t testing.TB, path string) *elfdiff.Object {

@@ -48,9 +48,6 @@ type matcher struct {
 func (m *matcher) walk() string {
 	for m.i < uint64(len(m.code)) {
 		m.at[m.i] = m.j
-		if m.j >= uint64(len(m.ship)) {
-			return fmt.Sprintf("shipped code ends at +%#x", m.j)
-		}
 		built, errX := m.o.Arch.Decode(m.code[m.i:])
 		shipped, errY := m.o.Arch.Decode(m.ship[m.j:])
 		if errX != nil || errY != nil {
@@ -150,7 +147,7 @@ func (m *matcher) step(built, shipped elfobj.Insn) string {
 func (m *matcher) rest() string {
 	length := uint64(len(m.code)) - m.i
 	if uint64(len(m.ship))-m.j < length {
-		return "shipped code is shorter"
+		return fmt.Sprintf("shipped code ends at +%#x", len(m.ship))
 	}
 
 	// Fields that hold references are compared by what they mean, then cleared on both sides:
@@ -189,10 +186,7 @@ func (m *matcher) check(ref elfdiff.Reference, meant uint64) string {
 	target := ref.Target
 	switch target.Kind {
 	case elfdiff.TargetExtern:
-		base := meant - uint64(target.Off) - uint64(ref.Skew)
-		if !ref.PCRel {
-			base = meant - uint64(target.Off)
-		}
+		base := meant - uint64(target.Off) - uint64(ref.Skew) // no skew in an absolute field
 		if want, ok := m.v.Outside(target.Name); ok {
 			if want != base {
 				return fmt.Sprintf("reference at +%#x to %s goes elsewhere in the shipped code", ref.Off, target.Name)
