@@ -204,6 +204,11 @@ func TestReferences(t *testing.T) {
 		{"string", ".pushsection .rodata.str1.1,\"aMS\",@progbits,1\n9: .string \"left\"\n.popsection\nmov $9b, %rdi\nret",
 			".pushsection .rodata.str1.1,\"aMS\",@progbits,1\n9: .string \"lefs\"\n.popsection\nmov $9b, %rdi\nret"},
 		{"longer", "nop\nret", "nop\nnop\nret"},
+		{"address within", "lea 1f(%rip), %rax\nret\n1: nop\n2: nop", "lea 2f(%rip), %rax\nret\n1: nop\n2: nop"},
+		{"constant", ".pushsection .rodata.cst8,\"aM\",@progbits,8\n9: .quad 0x4000000000000000\n.popsection\nmovsd 9b(%rip), %xmm0\nret",
+			".pushsection .rodata.cst8,\"aM\",@progbits,8\n9: .quad 0x4000000000000001\n.popsection\nmovsd 9b(%rip), %xmm0\nret"},
+		{"middle of a string", ".pushsection .rodata.str1.1,\"aMS\",@progbits,1\n9: .string \"left\"\n.popsection\nmov $9b+2, %rdi\nret",
+			".pushsection .rodata.str1.1,\"aMS\",@progbits,1\n9: .string \"leaf\"\n.popsection\nmov $9b+2, %rdi\nret"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			o := loadObject(t, assemble(t, function("f", c.have)))
@@ -266,6 +271,7 @@ func TestUndecodable(t *testing.T) {
 		{"call callee\nret", "call twin_callee\nret"},
 		{"mov $array+8, %rdi\nret", "mov $array+16, %rdi\nret"},
 		{"mov $5, %eax\nret", "mov $6, %eax\nret"},
+		{"jmp callee", "jmp twin_callee"}, // its field is the last of the function
 		{"movabs $array+8, %rdi\nret", "movabs $array, %rdi\nret"},
 	} {
 		o := loadObject(t, assemble(t, function("f", code(c.have))))
@@ -395,6 +401,11 @@ helper:	ret
 	.type variable,@object
 variable: .quad 1, 2, caller
 	.size variable,.-variable
+	.quad second
+	.globl second
+second:	.quad 3
+	.weak maybe
+maybe:	.quad 4
 	.globl fixed
 	.set fixed, 0x1234
 	.quad fixed
@@ -421,6 +432,9 @@ setup:	ret
 	if v.Object() != "mod" || !caller.Global || helper.Global || !setup.Init || helper.Init {
 		t.Errorf("%+v %+v %+v", caller, helper, setup)
 	}
+	if maybe := one("maybe"); !maybe.Weak || !maybe.Global || caller.Weak {
+		t.Errorf("%+v %+v", maybe, caller)
+	}
 	le32 := func(addr uint64) uint64 {
 		b := v.Read(addr, 4)
 		if len(b) != 4 {
@@ -443,7 +457,7 @@ setup:	ret
 	if got := le32(caller.Addr + 20 + 3); got != variable.Addr+8 {
 		t.Errorf("address %#x, want %#x", got, variable.Addr+8)
 	}
-	if got := v.Read(variable.Addr, 32); !slices.Equal(got[:8], []byte{1, 0, 0, 0, 0, 0, 0, 0}) || le32(variable.Addr+16) != caller.Addr || le32(variable.Addr+24) != 0x1234 {
+	if got := v.Read(variable.Addr, 56); !slices.Equal(got[:8], []byte{1, 0, 0, 0, 0, 0, 0, 0}) || le32(variable.Addr+16) != caller.Addr || le32(variable.Addr+24) != one("second").Addr || le32(variable.Addr+48) != 0x1234 {
 		t.Errorf("variable is %v", got)
 	}
 

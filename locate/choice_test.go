@@ -34,6 +34,8 @@ func TestChoice(t *testing.T) {
 	anchor := func(i int) string { return function(fmt.Sprintf("anchor%d", i), ret(fmt.Sprintf("mov $%d, %%ecx", i))) }
 	cold, coldChanged := static("cold", ret("mov $5, %eax")), static("cold", ret("mov $6, %eax"))
 
+	gap := function("gap", ".skip 4096, 0x90\nret")
+
 	for _, c := range []struct {
 		name    string
 		own     string   // the object that is looked for
@@ -52,6 +54,14 @@ func TestChoice(t *testing.T) {
 		{name: "between functions that are told by their code", own: anchor(1) + twin + static("one", ret("mov $7, %eax")),
 			before: []string{twin}, behind: []string{twin + static("one", ret("mov $8, %eax"))}, symbol: "twin", want: 2},
 
+		// Each of them tells of the next, against the order of the object.
+		{name: "at the end of a chain", own: twin + static("second", ret("call twin")) + static("third", ret("call second")) + function("caller", ret("call third")),
+			before: []string{twin + static("second", ret("call twin")) + static("third", ret("call second"))}, symbol: "twin", want: 2},
+		// A called twin widens the range in which the object's own differs.
+		{name: "differs before a called one", own: function("caller", ret("call called")) + gap + twin + static("called", ret("mov $9, %eax")),
+			built:  function("caller", ret("call called")) + gap + changed + static("called", ret("mov $9, %eax")),
+			before: []string{static("called", ret("mov $9, %eax")) + twin}, symbol: "twin", because: "next to the object's other functions, differs"},
+
 		// Where placed code refers, there is the function: when that differs, none of the others is it.
 		{name: "called, but built otherwise", own: twin + function("caller", ret("call twin")), built: changed + function("caller", ret("call twin")),
 			before: []string{twin}, behind: []string{twin}, symbol: "twin", because: "which this object refers to, differs"},
@@ -64,9 +74,9 @@ func TestChoice(t *testing.T) {
 		{name: "nearer one differs, copy behind", own: anchor(1) + twin + anchor(2), built: anchor(1) + changed + anchor(2),
 			behind: []string{twin}, symbol: "twin", because: "next to the object's other functions, differs"},
 		{name: "nearer one behind differs, copy in front", own: anchor(1) + twin, built: anchor(1) + changed,
-			before: []string{twin, function("gap", ".skip 4096, 0x90\nret")}, symbol: "twin", because: "next to the object's other functions, differs"},
+			before: []string{twin, gap}, symbol: "twin", because: "next to the object's other functions, differs"},
 		{name: "nearer one in front differs, copy behind", own: twin + anchor(1), built: changed + anchor(1),
-			behind: []string{function("gap", ".skip 4096, 0x90\nret"), twin}, symbol: "twin", because: "next to the object's other functions, differs"},
+			behind: []string{gap, twin}, symbol: "twin", because: "next to the object's other functions, differs"},
 		{name: "one far away differs", own: anchor(1) + twin + anchor(2), before: []string{changed}, behind: []string{changed},
 			symbol: "twin", want: 2},
 
@@ -74,7 +84,7 @@ func TestChoice(t *testing.T) {
 		{name: "cold code, near code of another object", own: anchor(1) + in(".text.unlikely.cold", cold),
 			behind: []string{coldChanged}, symbol: "cold", want: 1},
 		{name: "scheduler code, near code of another object", own: anchor(1) + in(".sched.text", cold),
-			before: []string{coldChanged}, symbol: "cold", want: 2},
+			before: []string{coldChanged}, behind: []string{gap}, symbol: "cold", want: 2},
 		{name: "hot code is no anchor", own: in(".text.hot.anchor1", anchor(1)) + twin, before: []string{changed}, symbol: "twin", want: 2},
 
 		// Without anything else of the object, the one with the code is it.
@@ -125,7 +135,7 @@ func TestTwoPlaces(t *testing.T) {
 	const data = ".data\n.globl state, state2\nstate: .quad 1\n.quad 2\nstate2: .quad 3\n"
 	text := func(first, second string) string {
 		return static("twin", "mov $3, %eax\nret") + function("f", "call "+first+"\nret") + function("g", "mov "+second+"(%rip), %rax\nret") +
-			function("h", "mov state(%rip), %rcx\nret")
+			function("h", "mov state+8(%rip), %rcx\nret")
 	}
 	own := strings.Replace(text("twin", "state"), ".section", ".data\n.type state,@object\nstate: .quad 1\n.size state,8\n.section", 1)
 	o := loadObject(t, assemble(t, own))
@@ -145,6 +155,22 @@ func TestTwoPlaces(t *testing.T) {
 	lo, hi := v.Lookup("state")[0].Addr, v.Lookup("state2")[0].Addr
 	if want := fmt.Sprintf("at %#x and at %#x", lo, hi); !strings.Contains(p.Miss[state], want) {
 		t.Errorf("%q does not say %q", p.Miss[state], want)
+	}
+
+	// A cold part lies where its function jumps to, not where one of its name is.
+	cold := func(target string) string {
+		return function("f", "test %edi, %edi\n{disp32} je "+target+"\nret") + in(".text.unlikely.f", static("f.cold", "mov $6, %eax\nud2"))
+	}
+	o = loadObject(t, assemble(t, cold("f.cold")))
+	piece := atom(t, o, "f.cold")
+	v = link(t, assemble(t, cold("f.cold")))
+	if p := Find(o, v); p.Funcs[piece].Addr != v.Lookup("f.cold")[0].Addr || len(p.Funcs) != 2 {
+		t.Errorf("%+v, %v", p.Funcs, p.Miss)
+	}
+	v = link(t, assemble(t, cold("elsewhere")), assemble(t, function("elsewhere", "mov $6, %eax\nud2")))
+	p = Find(o, v)
+	if _, ok := p.Funcs[piece]; ok || p.Miss[piece] == "" {
+		t.Errorf("a cold part that its function does not jump to is placed: %+v", p.Funcs)
 	}
 
 	// Two functions call two namesakes.
@@ -311,6 +337,60 @@ func TestNoField(t *testing.T) {
 	}
 }
 
+// TestForgedFields: relocations that no compiler makes, over an opcode, across an
+// instruction's end or the function's, prove nothing, although the bytes are the same.
+func TestForgedFields(t *testing.T) {
+	for name, c := range map[string]struct{ text, where string }{
+		"over an opcode":                             {"movabs $0x1122334455667788, %rax\nret", "f, R_X86_64_PC32"},
+		"across an instruction's end":                {"nop\nnop\nnop\nnop\nnop\nnop\nret", "f+1, R_X86_64_32"},
+		"across the end of undecoded":                {".byte 0x06, 0x07\nnop\nret", "f+3, R_X86_64_32"},
+		"in an immediate beside a PC-relative field": {"movl $0, elsewhere(%rip)\nret", "f+6, R_X86_64_PC32"},
+	} {
+		o := loadObject(t, assemble(t, function("f", c.text)+".byte 0,0,0,0\n.reloc "+c.where+", array\n"))
+		a := atom(t, o, "f")
+		v := &linked{sections: []linkedSection{{0x1000, slices.Clone(o.Code(a))}}, syms: []Symbol{{Name: "f", Addr: 0x1000, Pos: 1, Count: 1}}}
+		if p := Find(o, v); len(p.Funcs) != 0 || p.Miss[a] == "" {
+			t.Errorf("%s: found, or no reason: %q", name, p.Miss[a])
+		}
+	}
+}
+
+// TestSectionEnd: at the end of a section, shorter jumps leave less code than the object has.
+func TestSectionEnd(t *testing.T) {
+	code := func(jump string, count int) string {
+		return "test %edi, %edi\n" + strings.Repeat(jump+" f\n", count) + "ret"
+	}
+	for _, count := range []int{1, 3, 30} {
+		o := loadObject(t, assemble(t, function("f", code("{disp32} je", count))))
+		short := loadObject(t, assemble(t, function("f", code("{disp8} je", count))))
+		a, ship := atom(t, o, "f"), short.Code(atom(t, short, "f"))
+		v := &linked{sections: []linkedSection{{0x1000, ship}}, syms: []Symbol{{Name: "f", Addr: 0x1000, Pos: 1, Count: 1}}}
+		if p := Find(o, v); p.Funcs[a].Size != uint64(len(ship)) {
+			t.Errorf("%d jumps: %+v, %v", count, p.Funcs, p.Miss)
+		}
+		v.sections[0].data = ship[:len(ship)-1]
+		if p := Find(o, v); len(p.Funcs) != 0 {
+			t.Errorf("%d jumps: found in a section that ends before", count)
+		}
+		v.sections[0].data = nil
+		if p := Find(o, v); !strings.Contains(p.Miss[a], "no code at that address") {
+			t.Errorf("%d jumps: %v", count, p.Miss)
+		}
+	}
+}
+
+// TestCalleeWithoutName: that the image does not name what is called says nothing against
+// the caller, and the call tells where it is.
+func TestCalleeWithoutName(t *testing.T) {
+	text := function("f", "call g\nret") + static("g", "mov $3, %eax\nret")
+	o := loadObject(t, assemble(t, text))
+	v := link(t, assemble(t, strings.NewReplacer("call g", "call renamed", static("g", "mov $3, %eax\nret"), static("renamed", "mov $3, %eax\nret")).Replace(text)))
+	p := Find(o, v)
+	if _, ok := p.Funcs[atom(t, o, "f")]; !ok || p.Addr[atom(t, o, "g")] != v.Lookup("renamed")[0].Addr {
+		t.Errorf("%v, %#x", p.Miss, p.Addr)
+	}
+}
+
 // TestNamedInReasons: a reason says where the shipped code goes.
 func TestNamedInReasons(t *testing.T) {
 	stubs := assemble(t, ".globl callee, other\ncallee: ret\nnop\nother: ret\nret\n")
@@ -372,16 +452,16 @@ info:	.quad f
 // TestModuleRoom: together, the sections stay within reach of a 32-bit displacement.
 func TestModuleRoom(t *testing.T) {
 	m := module(t, "mod", ".text\nret\n.bss\n.skip 64\n")
-	last, behind := elfobj.SecID(0), uint64(0)
+	last, before := elfobj.SecID(0), uint64(0)
 	for i := range m.File.Sections {
-		if s := &m.File.Sections[i]; s.Flags&elf.SHF_ALLOC != 0 && s.Size > 0 {
-			last, behind = elfobj.SecID(i), behind+0x2000
+		if s := &m.File.Sections[i]; s.Flags&elf.SHF_ALLOC != 0 {
+			if last > 0 {
+				before += (m.File.Sections[last].Size + 0x1fff) &^ 0xfff
+			}
+			last = elfobj.SecID(i)
 		}
 	}
-	if behind < 0x4000 {
-		t.Fatal("the module has one section only")
-	}
-	m.File.Sections[last].Size = moduleRoom - 0x2000
+	m.File.Sections[last].Size = moduleRoom - before - 0x2000 + 1
 	if _, err := NewModuleView(m); err == nil || !strings.Contains(err.Error(), "too large") {
 		t.Errorf("sections beyond the room: %v", err)
 	}

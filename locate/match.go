@@ -3,6 +3,7 @@ package locate
 import (
 	"bytes"
 	"fmt"
+	"sort"
 
 	"github.com/klpforge/klpforge/elfdiff"
 	"github.com/klpforge/klpforge/elfobj"
@@ -19,10 +20,11 @@ type evidence struct {
 func match(orig *elfdiff.Object, view View, atom elfdiff.AtomID, addr uint64) (size uint64, ev evidence, why string) {
 	code := orig.Code(atom)
 	ship := view.Read(addr, len(code))
-	for n := len(code); ship == nil && n > 1 && len(code)-n < 64; n-- {
-		ship = view.Read(addr, n) // at the end of a section, with shorter jumps
-	}
 	if ship == nil {
+		// At the end of a section shorter jumps leave less than the object has.
+		ship = view.Read(addr, sort.Search(len(code), func(n int) bool { return view.Read(addr, n+1) == nil }))
+	}
+	if len(ship) == 0 {
 		return 0, ev, "no code at that address in the image"
 	}
 	m := matcher{o: orig, v: view, addr: addr, code: code, ship: ship, refs: orig.References(atom),
@@ -62,7 +64,6 @@ func (m *matcher) walk() string {
 		m.i += uint64(built.Len)
 		m.j += uint64(shipped.Len)
 	}
-	m.at[m.i] = m.j
 	for _, p := range m.jumps {
 		to, ok := m.at[uint64(p[0])]
 		if ok && int64(to) != p[1] || !ok && p[0]-int64(m.i) != p[1]-int64(m.j) {

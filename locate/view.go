@@ -179,7 +179,8 @@ func (v *ModuleView) Object() string { return v.m.Name }
 // Read implements View.
 func (v *ModuleView) Read(addr uint64, count int) []byte {
 	loc, ok := v.Loc(addr)
-	if !ok || count < 0 || uint64(count) > uint64(len(v.data[loc.Sec]))-loc.Off {
+	// A negative count is a huge one.
+	if !ok || uint64(count) > uint64(len(v.data[loc.Sec]))-loc.Off {
 		return nil
 	}
 	return v.data[loc.Sec][loc.Off:][:count]
