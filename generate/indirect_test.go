@@ -122,7 +122,9 @@ func TestCheckIndirect(t *testing.T) {
 	for _, section := range []string{".altinstructions", ".call_sites", ".cfi_sites", ".ibt_endbr_seal", ".kcfi_traps", ".orc_unwind_ip", ".parainstructions", ".retpoline_sites",
 		".return_sites", ".smp_locks", ".static_call_sites", "__bug_table", "__ex_table", "__jump_table", "__mcount_loc", "__patchable_function_entries",
 		"_error_injection_whitelist", "_kprobe_blacklist"} {
-		found, err := generate.CheckIndirect(taking(section, data, "helper"), &closedTarget{fakeTarget: newFakeTarget()})
+		k := newFakeTarget()
+		k.symbols["vmlinux:helper"] = 1
+		found, err := generate.CheckIndirect(taking(section, data, "helper"), &closedTarget{fakeTarget: k})
 		if err != nil || len(found) > 0 {
 			t.Errorf("%s: %v, %v", section, found, err)
 		}

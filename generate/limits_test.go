@@ -115,6 +115,7 @@ func TestEmitContents(t *testing.T) {
 	in.Plan.Product, in.Plan.Replace = "", false
 	in.Plan.Patches = []plan.Patch{{Name: "CVE-1", Subject: "a subject", IDs: []string{"CVE-1", "CVE-2", "CVE-3"}}, {Name: "p2", IDs: []string{"p2"}}}
 	in.Plan.Objects[0].Callbacks = plan.Callbacks{PrePatch: "ext4_pre", PostUnpatch: "ext4_pre"}
+	in.Units = append(in.Units, generate.Unit{Name: "more.o", Object: assembled(t, ".quad \".klp.sym.aaa.x,0\", \".klp.sym.vmlinux.x,0\", \".klp.sym.aaa.y,0\"\n")})
 	dir := t.TempDir()
 	m, err := generate.Emit(dir, in)
 	if err != nil {
@@ -127,7 +128,7 @@ func TestEmitContents(t *testing.T) {
 		"   CVE-1: a subject (CVE-2, CVE-3)\n": 1, "   p2\n": 1, ".replace": 0, "old_addr": 0,
 		"extern int pre_patch_ext4(struct klp_object *obj) __asm__(\"ext4_pre\");":     1,
 		"extern void post_unpatch_ext4(struct klp_object *obj) __asm__(\"ext4_pre\");": 1,
-		".post_unpatch = post_unpatch_ext4,":                                           1, "refer to its symbols": 1,
+		".post_unpatch = post_unpatch_ext4,":                                           1, "refer to its symbols": 2,
 	} {
 		if got := strings.Count(text, part); got != count {
 			t.Errorf("%q occurs %d times, want %d\n%s", part, got, count, text)
@@ -137,11 +138,11 @@ func TestEmitContents(t *testing.T) {
 	for _, o := range m.Objects {
 		objects = append(objects, o.Name)
 	}
-	if d := cmp.Diff([]string{plan.Vmlinux, "ext4", "jbd2"}, objects); d != "" {
+	if d := cmp.Diff([]string{plan.Vmlinux, "aaa", "ext4", "jbd2"}, objects); d != "" {
 		t.Errorf("objects (-want +got)\n%s", d)
 	}
 	// Digests stand with their functions: those of one unit differ.
-	ext4 := m.Objects[1].Funcs
+	ext4 := m.Objects[2].Funcs
 	if ext4[0].Content == "" || ext4[0].Content == ext4[1].Content || ext4[0].Content == m.Objects[0].Funcs[0].Content {
 		t.Errorf("digests %q, %q", ext4[0].Content, ext4[1].Content)
 	}
@@ -536,6 +537,16 @@ func TestVerifyTables(t *testing.T) {
 			s := symbol(t, f, "new_show")
 			s.Sec, s.Value = elfobj.SecID(len(f.Sections)-1), 0
 		}, []string{"is no function of the module"}},
+		{"replacement outside of the module", func(f *elfobj.File) {
+			r := pointer(t, f, "funcs_vmlinux", 8)
+			r.Sym, r.Addend = symbolID(t, f, "helper"), 0
+		}, []string{"the module replaces show,3 of vmlinux -> helper, which", "the module does not replace show,3 of vmlinux -> new_show as", `its replacement "helper" is no function`}},
+		{"replacement by its place", func(f *elfobj.File) {
+			s := *symbol(t, f, "new_show")
+			r := pointer(t, f, "funcs_vmlinux", 8)
+			r.Addend = int64(s.Value)
+			r.Sym = elfobj.SymID(slices.IndexFunc(f.Symbols, func(x elfobj.Symbol) bool { return x.Type == elf.STT_SECTION && x.Sec == s.Sec }))
+		}, nil},
 		{"replacement that begins elsewhere", func(f *elfobj.File) { pointer(t, f, "funcs_vmlinux", 8).Addend = 1 }, []string{"the module replaces", "the module does not replace", "is no function of the module"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -573,4 +584,90 @@ func word(t *testing.T, f *elfobj.File, name string, off uint64) []byte {
 	t.Helper()
 	s := symbol(t, f, name)
 	return f.Sections[s.Sec].Data[s.Value+off:][:8]
+}
+
+// All that a patch may have is found in the tables as it was written.
+func TestVerifyCallbacks(t *testing.T) {
+	for _, gen := range []string{"4.15", "5.1", "5.8", "6.13"} {
+		ko, _ := finished(t, gen, func(in *generate.Input) {
+			in.Plan.Objects[0].Callbacks = plan.Callbacks{PrePatch: "ext4_pre", PostPatch: "ext4_pre", PreUnpatch: "ext4_pre", PostUnpatch: "ext4_pre"}
+		})
+		target := newFakeTarget()
+		if !apiOf(gen).ImportNS {
+			target.exports["helper"] = export{0x44444444, plan.Vmlinux, ""}
+		}
+		if problems, err := generate.Verify(ko, target); err != nil || len(problems) > 0 {
+			t.Errorf("%s: %v, %v", gen, problems, err)
+		}
+	}
+}
+
+// A livepatch relocation lies in its section up to the last byte of its field.
+func TestVerifyRelocationBounds(t *testing.T) {
+	good := goodModule(t, "5.8")
+	for _, c := range []struct {
+		typ  elf.R_X86_64
+		left uint64 // bytes from the place to the end of the section
+		fits bool
+	}{
+		{elf.R_X86_64_64, 8, true}, {elf.R_X86_64_64, 7, false}, {elf.R_X86_64_64, 4, false}, {elf.R_X86_64_PC64, 8, true}, {elf.R_X86_64_PC64, 4, false},
+		{elf.R_X86_64_32S, 4, true}, {elf.R_X86_64_32S, 3, false}, {elf.R_X86_64_PC32, 4, true}, {elf.R_X86_64_PC32, 1, false}, {elf.R_X86_64_64, 100, true},
+	} {
+		f := parse(t, bytes.Clone(good))
+		data := make([]byte, 128)
+		for i := range data {
+			if at := uint64(len(data) - i); at > c.left || at <= c.left-min(c.left, 8) {
+				data[i] = 0xff // all but the field, at its widest, is not zero
+			}
+		}
+		f.Sections = append(f.Sections, elfobj.Section{Name: ".data.more", Type: elf.SHT_PROGBITS, Flags: elf.SHF_ALLOC | elf.SHF_WRITE, Data: data, Size: 128,
+			KlpRelocs: []elfobj.KlpRelocs{{Name: ".klp.rela.vmlinux.data.more", Relocs: []elfobj.Reloc{
+				{Off: 128 - c.left, Type: uint32(c.typ), Sym: symbolID(t, f, ".klp.sym.vmlinux.hidden,0")}}}}})
+		ko, err := f.Write()
+		if err != nil {
+			t.Fatal(err)
+		}
+		problems, err := generate.Verify(ko, newFakeTarget())
+		if c.fits && (err != nil || len(problems) > 0) {
+			t.Errorf("%v, %d bytes left: %v, %v", c.typ, c.left, problems, err)
+		}
+		if !c.fits && err == nil && (len(problems) != 1 || !strings.Contains(problems[0].Message, "reaches beyond the section")) {
+			t.Errorf("%v, %d bytes left: %v", c.typ, c.left, problems)
+		}
+	}
+}
+
+// Unwind data of a replacement may begin within it.
+func TestVerifyUnwindInside(t *testing.T) {
+	for addend, count := range map[int64]int{4: 0, 0x1000: 3} {
+		f := parse(t, goodModule(t, "5.8"))
+		addUnwind(t, f, 3)
+		table := &f.Sections[len(f.Sections)-1]
+		for i := range table.Relocs {
+			table.Relocs[i].Addend = addend
+		}
+		ko, err := f.Write()
+		if err != nil {
+			t.Fatal(err)
+		}
+		problems, err := generate.Verify(ko, newFakeTarget())
+		if err != nil || len(problems) != count {
+			t.Errorf("%#x: %v, %v", addend, problems, err)
+		}
+	}
+}
+
+// A function that claims more than its section has no digest.
+func TestContentOutside(t *testing.T) {
+	for size, some := range map[string]bool{"1": true, "2": true, "3": false, "1000": false, "0xffffffffffffffff": false} {
+		m, err := generate.Emit(t.TempDir(), generate.Input{API: apiOf("5.8"),
+			Units: []generate.Unit{{Name: "x.o", Object: assembled(t, ".section .text.f,\"ax\"\n.globl new_f\n.type new_f,@function\nnop\nnew_f: nop\nret\n.size new_f,"+size+"\n")}},
+			Plan: plan.Plan{Name: "lp", Release: "6.1.0", Objects: []plan.Object{{Name: plan.Vmlinux,
+				Funcs: []plan.Func{{Name: "f", NewSymbol: "new_f", Unit: "x.o", Shipped: shipped(0x10)}}}}}})
+		if err != nil {
+			t.Errorf("%s: %v", size, err)
+		} else if got := m.Objects[0].Funcs[0].Content; (got != "") != some {
+			t.Errorf("%s bytes: digest %q", size, got)
+		}
+	}
 }
