@@ -73,6 +73,8 @@ func TestContentDigest(t *testing.T) {
 		{"another kind of reference", fn("mov $helper, %edi\nret"), fn(".byte 0xbf\n.long helper-.\nret"), false},
 		{"a reference elsewhere in it", fn("nop\ncall helper\n.byte 0xe8,0,0,0,0"), fn("nop\n.byte 0xe8,0,0,0,0\ncall helper"), false},
 
+		{"the code of what it calls", fn("call near\nret") + "near: nop\n.type near,@function\n", fn("call near\nret") + "near: ret\n.type near,@function\n", true},
+
 		{"the same string", absolute + str("left"), absolute + str("left"), true},
 		{"first byte of a string", absolute + str("left"), absolute + str("lift"), false},
 		{"last byte of a string", absolute + str("left"), absolute + str("lefs"), false},

@@ -70,6 +70,7 @@ func TestRemove(t *testing.T) {
 	}{
 		{"a section that another is linked to", []string{"b", "group"}, nil, "section order is linked to b, which is to be removed"},
 		{"the first section", []string{"a", "b", "group", "order"}, nil, ""},
+		{"the first section, to which one is linked", []string{"a", "group"}, nil, "section b is linked to a, which is to be removed"},
 		{"a symbol that is referred to", nil, []elfobj.SymID{1}, `section b+0x1 refers to symbol "in a", which is to be removed`},
 		{"a symbol with a livepatch relocation", nil, []elfobj.SymID{4}, `section b+0x2 refers to symbol "in b", which is to be removed`},
 		{"the signature of a group", []string{"b", "order"}, nil, "section group group loses its signature"},
@@ -84,6 +85,12 @@ func TestRemove(t *testing.T) {
 		if d := cmp.Diff(removable(), f, equal); (d == "") != (err != nil || c.secs == nil && c.syms == nil || c.secs != nil && c.secs[0] == "") {
 			t.Errorf("%s: %v, and changed\n%s", c.name, err, d)
 		}
+	}
+
+	f = removable()
+	f.Sections[3].Relocs, f.Sections[4].Group = nil, 1
+	if err := remove(f, sections(), symbols(1)); errorText(err) != "section group group loses its signature" {
+		t.Errorf("error %v", err)
 	}
 
 	// A livepatch relocation alone keeps its symbol.
