@@ -96,7 +96,7 @@ func checkPlan(contents *plan.Plan) error {
 	objects := map[string]bool{}
 	symbols := map[string]string{}
 	for _, object := range contents.Objects {
-		if !isIdent(object.Name) && !isIdent("_"+object.Name) || len(object.Name) > elfobj.MaxKlpObject {
+		if !isIdent("_"+object.Name) || object.Name == "" || len(object.Name) > elfobj.MaxKlpObject {
 			return bad("object name %q: want a module name as the kernel spells it", object.Name)
 		}
 		if object.Name == contents.Name {

@@ -5,13 +5,18 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"io"
 
 	"github.com/klpforge/klpforge/elfobj"
 	"github.com/klpforge/klpforge/module/note"
 )
 
-// maxLiteral bounds how much of unnamed data counts as part of a function.
-const maxLiteral = 4 << 10 // bytes
+// How much of unnamed data counts as part of a function, bytes: of a constant that
+// compilers let linkers merge (.rodata.cst32), and of all else.
+const (
+	maxConstant = 32
+	maxLiteral  = 4 << 10
+)
 
 // setContents fills in the digests of the replacements, whose objects
 // checkUnits has read.
@@ -39,31 +44,64 @@ func setContents(manifest *note.Note, units []Unit) {
 // so that two builds can be compared function by function.
 func contentOf(elfFile *elfobj.File, sym elfobj.Symbol) string {
 	sec := &elfFile.Sections[sym.Sec]
-	if sym.Value > uint64(len(sec.Data)) || sym.Size > uint64(len(sec.Data))-sym.Value {
+	arch, err := elfobj.ArchOf(elfFile.Machine)
+	if err != nil || sym.Value > uint64(len(sec.Data)) || sym.Size > uint64(len(sec.Data))-sym.Value {
 		return ""
 	}
 	hash := sha256.New()
 	hash.Write(sec.Data[sym.Value : sym.Value+sym.Size])
-	for _, rel := range sec.Relocs {
-		if rel.Off < sym.Value || rel.Off >= sym.Value+sym.Size {
-			continue
-		}
+	for _, rel := range within(sec.Relocs, sym.Value, sym.Size) {
 		target := elfFile.Symbols[rel.Sym]
 		fmt.Fprintf(hash, "%d %d ", rel.Off-sym.Value, rel.Type)
 		if target.Name != "" || target.Sec <= 0 {
 			fmt.Fprintf(hash, "%q %d\n", target.Name, rel.Addend)
 			continue
 		}
-		section := &elfFile.Sections[target.Sec]
-		fmt.Fprintf(hash, "%q", section.Name)
-		// A reference from code is relative to the end of a 4-byte field.
-		if at := int64(target.Value) + rel.Addend + 4; at >= 0 && at < int64(len(section.Data)) {
-			text := section.Data[at:min(int64(len(section.Data)), at+maxLiteral)]
-			if i := bytes.IndexByte(text, 0); i >= 0 {
-				text = text[:i]
-			}
-			hash.Write(text)
+		at := int64(target.Value) + rel.Addend
+		if arch.PCRelative(rel.Type) {
+			at += int64(arch.FieldBase()) // from the place to the point that the value counts from
 		}
+		writeLiteral(hash, elfFile, &elfFile.Sections[target.Sec], at)
 	}
 	return hex.EncodeToString(hash.Sum(nil)[:16])
+}
+
+// within lists the relocations in [from, from+size).
+func within(relocs []elfobj.Reloc, from, size uint64) []elfobj.Reloc {
+	var out []elfobj.Reloc
+	for _, rel := range relocs {
+		if rel.Off >= from && rel.Off-from < size {
+			out = append(out, rel)
+		}
+	}
+	return out
+}
+
+// writeLiteral adds what lies at an offset of a section without names, as elfdiff lays
+// such sections out: strings and constants are collected, all else has a section of its
+// own. Of a constant the size is not known; that of a neighbour may be taken for it, but
+// nothing of it is missed.
+func writeLiteral(hash io.Writer, elfFile *elfobj.File, section *elfobj.Section, at int64) {
+	fmt.Fprintf(hash, "%q", section.Name)
+	if at < 0 || at >= int64(len(section.Data)) {
+		return
+	}
+	text := section.Data[at:]
+	switch section.Name {
+	case ".rodata.klpforge.str":
+		text, _, _ = bytes.Cut(text, []byte{0})
+	case ".rodata.klpforge.cst":
+		text = text[:min(len(text), maxConstant)]
+	default:
+		text = text[:min(len(text), maxLiteral)]
+	}
+	hash.Write(text)
+	for _, rel := range within(section.Relocs, uint64(at), uint64(len(text))) {
+		target := elfFile.Symbols[rel.Sym]
+		name := target.Name
+		if name == "" && target.Sec > 0 {
+			name = elfFile.Sections[target.Sec].Name
+		}
+		fmt.Fprintf(hash, "%d %d %q %d\n", int64(rel.Off)-at, rel.Type, name, int64(target.Value)+rel.Addend)
+	}
 }

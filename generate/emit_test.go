@@ -150,6 +150,12 @@ func TestEmitRefusesWhatTheAPILacks(t *testing.T) {
 			if !errors.As(err, &apiErr) || apiErr.Feature != c.feature {
 				t.Errorf("got error %v, want an APIError for %s", err, c.feature)
 			}
+			// What can be left out by itself is named.
+			where := map[string]string{"callbacks": "ext4: the", "immediate functions": "ext4: ext4_go: the", "symbol positions": "ext4: ext4_go: the",
+				"symbol namespaces": "A: the", "symbol namespaces that are no C identifiers": "module:kvm-amd: the"}[c.feature]
+			if err == nil || !strings.HasPrefix(err.Error(), where) || where == "" && !strings.HasPrefix(err.Error(), "the target's livepatch interface has no "+c.feature+" (mainline: ") {
+				t.Errorf("error %v does not begin with %q", err, where)
+			}
 			in = fullInput(t, apiOf(c.has))
 			c.change(&in)
 			if _, err := generate.Emit(t.TempDir(), in); err != nil {

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/klpforge/klpforge/elfobj"
@@ -71,23 +72,39 @@ func cflags(g generation) []string {
 		fmt.Sprintf("-DTEST_IMPORT_NS=%d", ns), "-I" + filepath.Join(testdata, g.name), "-I" + testdata}
 }
 
+// made keeps what compiler and linker made, by all that it depends on: many tests use
+// the same objects and modules.
+var made sync.Map
+
+// keep returns what make makes, which is made once for each key.
+func keep(key string, make func() []byte) []byte {
+	if data, ok := made.Load(key); ok {
+		return bytes.Clone(data.([]byte))
+	}
+	data := make()
+	made.Store(key, bytes.Clone(data))
+	return data
+}
+
 // compile gives the object of one C text. A symbol written klp__<object>__<name>__<pos>
 // becomes .klp.sym.<object>.<name>,<pos>.
 func compile(t *testing.T, text string, flags ...string) []byte {
 	t.Helper()
-	dir := t.TempDir()
-	write(t, filepath.Join(dir, "unit.c"), text)
-	run(t, dir, append(append([]string{"gcc", "-c", "-o", "unit.o", "unit.c"}, cflags(generations()[0])...), flags...)...)
-	f, err := elfobj.Read(read(t, filepath.Join(dir, "unit.o")))
-	if err != nil {
-		t.Fatal(err)
-	}
-	nameKlpSymbols(f)
-	out, err := f.Write()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return out
+	return keep(fmt.Sprintf("%q %q", text, flags), func() []byte {
+		dir := t.TempDir()
+		write(t, filepath.Join(dir, "unit.c"), text)
+		run(t, dir, append(append([]string{"gcc", "-c", "-o", "unit.o", "unit.c"}, cflags(generations()[0])...), flags...)...)
+		f, err := elfobj.Read(read(t, filepath.Join(dir, "unit.o")))
+		if err != nil {
+			t.Fatal(err)
+		}
+		nameKlpSymbols(f)
+		out, err := f.Write()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return out
+	})
 }
 
 // nameKlpSymbols gives symbols that stand for livepatch symbols their names.
@@ -200,6 +217,28 @@ func testExports() map[string]export {
 // objects, adds what modpost makes, and links with ld -r.
 func link(t *testing.T, dir string, in generate.Input, extra string) []byte {
 	t.Helper()
+	key := fmt.Sprintf("%+v %q %q", in.API, extra, read(t, filepath.Join(dir, in.Plan.Name+"_main.c")))
+	for _, s := range shippedFiles(t, dir) {
+		key += fmt.Sprintf(" %s %x", filepath.Base(s), read(t, s))
+	}
+	ko := keep(key, func() []byte { return relink(t, dir, in, extra) })
+	write(t, filepath.Join(dir, in.Plan.Name+".ko"), string(ko))
+	return ko
+}
+
+// shippedFiles are the prebuilt objects in a directory.
+func shippedFiles(t *testing.T, dir string) []string {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(dir, "*.o_shipped"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return files
+}
+
+// relink is link, whatever was linked before.
+func relink(t *testing.T, dir string, in generate.Input, extra string) []byte {
+	t.Helper()
 	g := generation{}
 	for _, h := range generations() {
 		if h.api == in.API {
@@ -211,11 +250,7 @@ func link(t *testing.T, dir string, in generate.Input, extra string) []byte {
 	run(t, dir, append(slices.Clone(flags), "-o", objs[0], in.Plan.Name+"_main.c")...)
 	write(t, filepath.Join(dir, "mod.c"), modSource(extra))
 	run(t, dir, append(slices.Clone(flags), "-o", "mod.o", "mod.c")...)
-	shippedFiles, err := filepath.Glob(filepath.Join(dir, "*.o_shipped"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, s := range shippedFiles {
+	for _, s := range shippedFiles(t, dir) {
 		o := strings.TrimSuffix(s, "_shipped")
 		write(t, o, string(read(t, s)))
 		objs = append(objs, o)

@@ -1,7 +1,9 @@
 package generate
 
 import (
+	"bytes"
 	"debug/elf"
+	"strings"
 	"testing"
 
 	"github.com/klpforge/klpforge/elfobj"
@@ -41,9 +43,42 @@ func TestCallbackNeedsItsModule(t *testing.T) {
 		got := ""
 		for _, p := range v.problems {
 			got += p.Message
+			if p.Object != c.object || p.Symbol != "max_part" || p.Remedy == "" {
+				t.Errorf("%s: %+v", c.name, p)
+			}
 		}
 		if got != c.want {
 			t.Errorf("%s: %q, want %q", c.name, got, c.want)
+		}
+	}
+}
+
+// TestKlpRelocField: a livepatch relocation fills a field of zeros within its section,
+// whatever a file claims.
+func TestKlpRelocField(t *testing.T) {
+	const beyond, full = "reaches beyond the section", "is not zero"
+	for _, c := range []struct {
+		typ  elf.R_X86_64
+		off  uint64 // in a section of 16 bytes, of which the last eight are zero
+		want string
+	}{
+		{elf.R_X86_64_64, 8, ""}, {elf.R_X86_64_PC64, 8, ""}, {elf.R_X86_64_64, 7, full}, {elf.R_X86_64_PC64, 7, full},
+		{elf.R_X86_64_64, 9, beyond}, {elf.R_X86_64_PC64, 9, beyond}, {elf.R_X86_64_64, 12, beyond},
+		{elf.R_X86_64_32S, 12, ""}, {elf.R_X86_64_PC32, 12, ""}, {elf.R_X86_64_32S, 13, beyond}, {elf.R_X86_64_PC32, 4, full}, {elf.R_X86_64_PC32, 7, full},
+		{elf.R_X86_64_32S, 16, beyond}, {elf.R_X86_64_32S, 17, beyond}, {elf.R_X86_64_64, 1 << 63, beyond}, {elf.R_X86_64_64, 1<<64 - 1, beyond},
+	} {
+		v := &verifier{f: &elfobj.File{Machine: elf.EM_X86_64, Symbols: []elfobj.Symbol{{}, {Name: ".klp.sym.vmlinux.f,0", Sec: elfobj.SecLivepatch}}}}
+		data := append(bytes.Repeat([]byte{1}, 8), make([]byte, 8)...)
+		v.klpReloc(&elfobj.Section{Name: ".data", Data: data}, plan.Vmlinux, elfobj.Reloc{Off: c.off, Type: uint32(c.typ), Sym: 1})
+		got := ""
+		for _, p := range v.problems {
+			got += p.Message
+			if p.Object != plan.Vmlinux || p.Symbol != ".klp.sym.vmlinux.f,0" {
+				t.Errorf("%+v", p)
+			}
+		}
+		if !strings.Contains(got, c.want) || (got == "") != (c.want == "") {
+			t.Errorf("%v at %#x: %q, want %q", c.typ, c.off, got, c.want)
 		}
 	}
 }

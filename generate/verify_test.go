@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"debug/elf"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -54,6 +55,9 @@ func (f *fakeTarget) Needs(o string) ([]string, error) {
 }
 func (f *fakeTarget) Indirect(string, generate.ShippedSym) (string, error) { return f.closed, nil }
 func (f *fakeTarget) Symbols(object, name string) ([]generate.ShippedSym, error) {
+	if object != plan.Vmlinux && !f.HasObject(object) {
+		return nil, fmt.Errorf("%s: no such module", object)
+	}
 	var out []generate.ShippedSym
 	for i := range f.symbols[object+":"+name] {
 		out = append(out, generate.ShippedSym{Addr: 0x1000, Size: f.size, Pos: i + 1, Unstable: name == f.unstable})
@@ -330,6 +334,18 @@ func TestVerifyBadInput(t *testing.T) {
 	}
 	if _, err := generate.Verify(compile(t, showUnit), newFakeTarget()); !errors.Is(err, generate.ErrNotModule) {
 		t.Errorf("error %v, want ErrNotModule", err)
+	}
+}
+
+// A mask that lies outside of the code it belongs to is told.
+func TestVerifyBadMask(t *testing.T) {
+	ko, _ := finished(t, "5.8", func(in *generate.Input) {
+		in.Plan.Objects[1].Funcs[0].Shipped.Masks = []plan.Range{{Off: 10, Len: 4}}
+	})
+	problems, err := generate.Verify(ko, newFakeTarget())
+	if err != nil || len(problems) != 1 || problems[0].ID != finding.IDShippedCode || problems[0].Symbol != "show" ||
+		!strings.Contains(problems[0].Message, "mask of 4 bytes at 0xa lies outside the function of 12 bytes") {
+		t.Errorf("%v, %v", problems, err)
 	}
 }
 

@@ -45,6 +45,9 @@ func TestVerifyTypes(t *testing.T) {
 			var got []string
 			for _, p := range problems {
 				got = append(got, p.String())
+				if p.Symbol != "" || (p.Object == "") != (c.types == nil) {
+					t.Errorf("about object %q, symbol %q", p.Object, p.Symbol)
+				}
 			}
 			if d := cmp.Diff(c.want, got); d != "" {
 				t.Errorf("(-want +got)\n%s", d)

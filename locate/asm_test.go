@@ -1,12 +1,15 @@
 package locate
 
 import (
+	stdcmp "cmp"
+	"debug/elf"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -17,15 +20,29 @@ import (
 	"github.com/klpforge/klpforge/kernel/kmod"
 )
 
+// assembled keeps what was assembled, by its text: many tests use the same functions.
+var assembled sync.Map
+
 // assemble makes an object of a text in assembly and returns its path.
 func assemble(t testing.TB, text string) string {
 	t.Helper()
 	object := filepath.Join(t.TempDir(), "text.o")
-	cmd := exec.Command("gcc", "-c", "-x", "assembler", "-o", object, "-")
+	if data, ok := assembled.Load(text); ok {
+		if err := os.WriteFile(object, data.([]byte), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return object
+	}
+	cmd := exec.Command("as", "--64", "-o", object, "-")
 	cmd.Stdin = strings.NewReader(text)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("assemble: %v\n%s", err, out)
 	}
+	data, err := os.ReadFile(object)
+	if err != nil {
+		t.Fatal(err)
+	}
+	assembled.Store(text, data)
 	return object
 }
 
@@ -43,15 +60,46 @@ func link(t testing.TB, objects ...string) *VmlinuxView {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { im.Close() })
-	nm, err := exec.Command("nm", "-n", path).Output()
-	if err != nil {
-		t.Fatal(err)
-	}
-	syms, err := kimage.ParseSystemMap(path, string(nm), nil)
+	syms, err := kimage.ParseSystemMap(path, systemMap(t, path), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return &VmlinuxView{Image: im, Symbols: syms}
+}
+
+// systemMap lists the symbols of an image as nm -n does.
+func systemMap(t testing.TB, path string) string {
+	t.Helper()
+	f, err := elf.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	syms, err := f.Symbols()
+	if err != nil {
+		t.Fatal(err)
+	}
+	syms = slices.DeleteFunc(syms, func(s elf.Symbol) bool {
+		return s.Name == "" || elf.ST_TYPE(s.Info) == elf.STT_FILE || elf.ST_TYPE(s.Info) == elf.STT_SECTION
+	})
+	slices.SortStableFunc(syms, func(a, b elf.Symbol) int { return stdcmp.Compare(a.Value, b.Value) })
+	var out strings.Builder
+	for _, s := range syms {
+		letter := "d"
+		switch {
+		case elf.ST_BIND(s.Info) == elf.STB_WEAK:
+			letter = "w"
+		case s.Section == elf.SHN_ABS:
+			letter = "a"
+		case f.Sections[s.Section].Flags&elf.SHF_EXECINSTR != 0:
+			letter = "t"
+		}
+		if elf.ST_BIND(s.Info) != elf.STB_LOCAL {
+			letter = strings.ToUpper(letter)
+		}
+		fmt.Fprintf(&out, "%016x %s %s\n", s.Value, letter, s.Name)
+	}
+	return out.String()
 }
 
 func loadObject(t testing.TB, path string) *elfdiff.Object {
@@ -156,6 +204,11 @@ func TestReferences(t *testing.T) {
 		{"string", ".pushsection .rodata.str1.1,\"aMS\",@progbits,1\n9: .string \"left\"\n.popsection\nmov $9b, %rdi\nret",
 			".pushsection .rodata.str1.1,\"aMS\",@progbits,1\n9: .string \"lefs\"\n.popsection\nmov $9b, %rdi\nret"},
 		{"longer", "nop\nret", "nop\nnop\nret"},
+		{"address within", "lea 1f(%rip), %rax\nret\n1: nop\n2: nop", "lea 2f(%rip), %rax\nret\n1: nop\n2: nop"},
+		{"constant", ".pushsection .rodata.cst8,\"aM\",@progbits,8\n9: .quad 0x4000000000000000\n.popsection\nmovsd 9b(%rip), %xmm0\nret",
+			".pushsection .rodata.cst8,\"aM\",@progbits,8\n9: .quad 0x4000000000000001\n.popsection\nmovsd 9b(%rip), %xmm0\nret"},
+		{"middle of a string", ".pushsection .rodata.str1.1,\"aMS\",@progbits,1\n9: .string \"left\"\n.popsection\nmov $9b+2, %rdi\nret",
+			".pushsection .rodata.str1.1,\"aMS\",@progbits,1\n9: .string \"leaf\"\n.popsection\nmov $9b+2, %rdi\nret"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			o := loadObject(t, assemble(t, function("f", c.have)))
@@ -218,6 +271,7 @@ func TestUndecodable(t *testing.T) {
 		{"call callee\nret", "call twin_callee\nret"},
 		{"mov $array+8, %rdi\nret", "mov $array+16, %rdi\nret"},
 		{"mov $5, %eax\nret", "mov $6, %eax\nret"},
+		{"jmp callee", "jmp twin_callee"}, // its field is the last of the function
 		{"movabs $array+8, %rdi\nret", "movabs $array, %rdi\nret"},
 	} {
 		o := loadObject(t, assemble(t, function("f", code(c.have))))
@@ -347,6 +401,11 @@ helper:	ret
 	.type variable,@object
 variable: .quad 1, 2, caller
 	.size variable,.-variable
+	.quad second
+	.globl second
+second:	.quad 3
+	.weak maybe
+maybe:	.quad 4
 	.globl fixed
 	.set fixed, 0x1234
 	.quad fixed
@@ -373,6 +432,9 @@ setup:	ret
 	if v.Object() != "mod" || !caller.Global || helper.Global || !setup.Init || helper.Init {
 		t.Errorf("%+v %+v %+v", caller, helper, setup)
 	}
+	if maybe := one("maybe"); !maybe.Weak || !maybe.Global || caller.Weak {
+		t.Errorf("%+v %+v", maybe, caller)
+	}
 	le32 := func(addr uint64) uint64 {
 		b := v.Read(addr, 4)
 		if len(b) != 4 {
@@ -395,7 +457,7 @@ setup:	ret
 	if got := le32(caller.Addr + 20 + 3); got != variable.Addr+8 {
 		t.Errorf("address %#x, want %#x", got, variable.Addr+8)
 	}
-	if got := v.Read(variable.Addr, 32); !slices.Equal(got[:8], []byte{1, 0, 0, 0, 0, 0, 0, 0}) || le32(variable.Addr+16) != caller.Addr || le32(variable.Addr+24) != 0x1234 {
+	if got := v.Read(variable.Addr, 56); !slices.Equal(got[:8], []byte{1, 0, 0, 0, 0, 0, 0, 0}) || le32(variable.Addr+16) != caller.Addr || le32(variable.Addr+24) != one("second").Addr || le32(variable.Addr+48) != 0x1234 {
 		t.Errorf("variable is %v", got)
 	}
 

@@ -199,6 +199,11 @@ func TestModuleJudge(t *testing.T) {
 	place := p.Funcs[a]
 	place.Stable = false
 	p.Funcs[a] = place
+	ch := d.Functions[0]
+	ch.Along = true // for that its position counts as well
+	if f := yes().Function(d, p, ch); len(f) != 1 || f[0].ID != finding.IDSymbol {
+		t.Errorf("along with its callers: %v", f)
+	}
 	_, found, texts = replaced(yes(), d, p)
 	if diff := cmp.Diff([]string{"KLP107 error f"}, found); diff != "" || !strings.Contains(texts, "the position of f in mod depends on whether the module is still loading") {
 		t.Errorf("(-want +got)\n%s\n%s", diff, texts)

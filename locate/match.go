@@ -3,6 +3,7 @@ package locate
 import (
 	"bytes"
 	"fmt"
+	"sort"
 
 	"github.com/klpforge/klpforge/elfdiff"
 	"github.com/klpforge/klpforge/elfobj"
@@ -19,10 +20,11 @@ type evidence struct {
 func match(orig *elfdiff.Object, view View, atom elfdiff.AtomID, addr uint64) (size uint64, ev evidence, why string) {
 	code := orig.Code(atom)
 	ship := view.Read(addr, len(code))
-	for n := len(code); ship == nil && n > 1 && len(code)-n < 64; n-- {
-		ship = view.Read(addr, n) // at the end of a section, with shorter jumps
-	}
 	if ship == nil {
+		// At the end of a section shorter jumps leave less than the object has.
+		ship = view.Read(addr, sort.Search(len(code), func(n int) bool { return view.Read(addr, n+1) == nil }))
+	}
+	if len(ship) == 0 {
 		return 0, ev, "no code at that address in the image"
 	}
 	m := matcher{o: orig, v: view, addr: addr, code: code, ship: ship, refs: orig.References(atom),
@@ -48,9 +50,6 @@ type matcher struct {
 func (m *matcher) walk() string {
 	for m.i < uint64(len(m.code)) {
 		m.at[m.i] = m.j
-		if m.j >= uint64(len(m.ship)) {
-			return fmt.Sprintf("shipped code ends at +%#x", m.j)
-		}
 		built, errX := m.o.Arch.Decode(m.code[m.i:])
 		shipped, errY := m.o.Arch.Decode(m.ship[m.j:])
 		if errX != nil || errY != nil {
@@ -65,7 +64,6 @@ func (m *matcher) walk() string {
 		m.i += uint64(built.Len)
 		m.j += uint64(shipped.Len)
 	}
-	m.at[m.i] = m.j
 	for _, p := range m.jumps {
 		to, ok := m.at[uint64(p[0])]
 		if ok && int64(to) != p[1] || !ok && p[0]-int64(m.i) != p[1]-int64(m.j) {
@@ -150,7 +148,7 @@ func (m *matcher) step(built, shipped elfobj.Insn) string {
 func (m *matcher) rest() string {
 	length := uint64(len(m.code)) - m.i
 	if uint64(len(m.ship))-m.j < length {
-		return "shipped code is shorter"
+		return fmt.Sprintf("shipped code ends at +%#x", len(m.ship))
 	}
 
 	// Fields that hold references are compared by what they mean, then cleared on both sides:
@@ -189,10 +187,7 @@ func (m *matcher) check(ref elfdiff.Reference, meant uint64) string {
 	target := ref.Target
 	switch target.Kind {
 	case elfdiff.TargetExtern:
-		base := meant - uint64(target.Off) - uint64(ref.Skew)
-		if !ref.PCRel {
-			base = meant - uint64(target.Off)
-		}
+		base := meant - uint64(target.Off) - uint64(ref.Skew) // no skew in an absolute field
 		if want, ok := m.v.Outside(target.Name); ok {
 			if want != base {
 				return fmt.Sprintf("reference at +%#x to %s goes elsewhere in the shipped code", ref.Off, target.Name)

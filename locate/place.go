@@ -67,7 +67,7 @@ func Find(orig *elfdiff.Object, view View) *Placement {
 		for _, sym := range syms {
 			size, ev, reason := match(orig, view, atom, sym.Addr)
 			if reason != "" {
-				if why == "" || len(syms) == 1 {
+				if why == "" {
 					why = reason
 				}
 				continue
@@ -88,9 +88,9 @@ func Find(orig *elfdiff.Object, view View) *Placement {
 	// Twice each, the strict rule before the loose one: what one round settles may tell the next
 	// which namesake is meant.
 	placed.byReference(order, pending)
-	placed.bySpan(orig, order, pending, 1)
+	placed.bySpan(orig, order, pending, true)
 	placed.byReference(order, pending)
-	placed.bySpan(orig, order, pending, 2)
+	placed.bySpan(orig, order, pending, false)
 
 	for _, atom := range order {
 		if _, done := placed.Funcs[atom]; done || placed.Miss[atom] != "" {
@@ -130,15 +130,15 @@ func (p *Placement) byReference(order []elfdiff.AtomID, pending map[elfdiff.Atom
 // bySpan places functions that nothing refers to. A single candidate must be
 // the namesake nearest to the object's code: where a nearer one differs, that
 // is ours in another build. Several candidates are told apart only when one of
-// them alone lies between placed functions. most limits the candidates.
+// them alone lies between placed functions; with single they are left for later.
 func (p *Placement) bySpan(orig *elfdiff.Object, order []elfdiff.AtomID, pending map[elfdiff.AtomID][]candidate,
-	most int) {
+	single bool) {
 	lo, hi, ok := p.span(orig)
 	for _, atom := range order {
 		list := pending[atom]
 		_, done := p.Funcs[atom]
 		_, known := p.Addr[atom]
-		if done || known || p.Miss[atom] != "" || most == 1 && len(list) > 1 {
+		if done || known || p.Miss[atom] != "" || single && len(list) > 1 {
 			continue
 		}
 

@@ -158,7 +158,7 @@ func NewModuleView(module *kmod.Module) (*ModuleView, error) {
 		}
 	}
 	for _, named := range module.Symbols() {
-		if named.Sec > 0 && int(named.Sec) < len(view.base) && view.base[named.Sec] != 0 {
+		if named.Sec > 0 && view.base[named.Sec] != 0 {
 			// not a source file's name, which an unstripped module has
 			sym := view.symbol(named)
 			view.byAddr[sym.Addr] = append(view.byAddr[sym.Addr], sym)
@@ -178,23 +178,19 @@ func (v *ModuleView) Object() string { return v.m.Name }
 
 // Read implements View.
 func (v *ModuleView) Read(addr uint64, count int) []byte {
-	for i, b := range v.base {
-		if b != 0 && addr >= b && addr-b < uint64(len(v.data[i])) {
-			off := addr - b
-			if count < 0 || uint64(count) > uint64(len(v.data[i]))-off {
-				return nil
-			}
-			return v.data[i][off : off+uint64(count)]
-		}
+	loc, ok := v.Loc(addr)
+	// A negative count is a huge one.
+	if !ok || uint64(count) > uint64(len(v.data[loc.Sec]))-loc.Off {
+		return nil
 	}
-	return nil
+	return v.data[loc.Sec][loc.Off:][:count]
 }
 
 // Lookup implements View.
 func (v *ModuleView) Lookup(name string) []Symbol {
 	var out []Symbol
 	for _, s := range v.m.Lookup(name) {
-		if int(s.Sec) < len(v.base) && s.Sec > 0 && v.base[s.Sec] != 0 {
+		if s.Sec > 0 && v.base[s.Sec] != 0 {
 			out = append(out, v.symbol(s))
 		}
 	}
@@ -209,9 +205,10 @@ func (v *ModuleView) Outside(name string) (uint64, bool) { a, ok := v.outside[na
 
 // Loc translates an address of the layout back to section and offset.
 func (v *ModuleView) Loc(addr uint64) (kmod.Loc, bool) {
-	for i, b := range v.base {
-		if b != 0 && addr >= b && addr-b < uint64(len(v.data[i])) {
-			return kmod.Loc{Sec: elfobj.SecID(i), Off: addr - b}, true
+	for i, data := range v.data {
+		// Below the section this is a huge number, and what is not loaded has no bytes.
+		if off := addr - v.base[i]; off < uint64(len(data)) {
+			return kmod.Loc{Sec: elfobj.SecID(i), Off: off}, true
 		}
 	}
 	return kmod.Loc{}, false

@@ -47,9 +47,15 @@ func compileFix(t *testing.T, o string) {
 	tool(t, "objcopy", "--redefine-sym", "klp__original=.klp.sym.ext4.ext4_original,2", o)
 }
 
+// built is the fixture, which is made once.
+var built []byte
+
 // build compiles the fixture and finishes it as klpforge does.
 func build(t *testing.T, dir string) []byte {
 	t.Helper()
+	if built != nil {
+		return bytes.Clone(built)
+	}
 	o := filepath.Join(dir, "fix.o")
 	compileFix(t, o)
 	in, err := os.ReadFile(o)
@@ -60,6 +66,7 @@ func build(t *testing.T, dir string) []byte {
 	if err != nil {
 		t.Fatal(err)
 	}
+	built = bytes.Clone(ko)
 	return ko
 }
 

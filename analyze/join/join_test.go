@@ -140,6 +140,8 @@ func TestCallersJoin(t *testing.T) {
 	d := decide(t, join.Input{Units: []*analyze.Unit{u, user(t, k, plan.Vmlinux)}, Shipped: k})
 
 	want := []string{
+		"hooked_use because of queue_begin, queue_end",
+		"hooked_user because of hooked_use", // an instruction of hooked_use is not known
 		"queue_close because of queue_end",
 		"queue_open because of queue_begin",
 		"queue_session because of queue_open, queue_close", // as these two keep or lose a lock
@@ -178,7 +180,8 @@ func TestCallersJoin(t *testing.T) {
 // that did not change.
 func TestNobodyJoins(t *testing.T) {
 	k := builtIn(t)
-	for _, changed := range [][]string{{"peek"}, nil} {
+	// A repaired leak is no change either, and what is not certain, before or after, is not taken for one.
+	for _, changed := range [][]string{{"peek"}, {"leak"}, {"vague_begin"}, {"vague_end"}, nil} {
 		d := decide(t, join.Input{Units: []*analyze.Unit{queue(t, k, plan.Vmlinux, changed...), user(t, k, plan.Vmlinux)}, Shipped: k})
 		if len(d.Joins)+len(d.Outside)+len(d.Wanted)+len(d.Gone) > 0 {
 			t.Errorf("%q: %+v", changed, d)
@@ -303,6 +306,31 @@ func TestModuleOfItsOwn(t *testing.T) {
 	}
 }
 
+// Which function of vmlinux it is tells the address at which it was located; without one
+// its name, if only one has that.
+func TestLocatedFunction(t *testing.T) {
+	k := builtIn(t)
+	u := queue(t, k, plan.Vmlinux, "queue_begin")
+	in := join.Input{Units: []*analyze.Unit{u, user(t, k, plan.Vmlinux)}, Shipped: k}
+	var end elfdiff.AtomID
+	for a := range u.Place.Funcs {
+		if u.Name(a) == "queue_end" {
+			end = a
+		}
+	}
+	begin, there := u.Replace[0].Orig, u.Place.Funcs[end]
+	u.Place.Funcs[begin] = there
+	if o := outside(t, decide(t, in), "queue_begin"); !o.Complete || len(o.Pointers) > 0 {
+		t.Errorf("it lies where queue_end is, whose address nobody takes: %+v", o)
+	}
+	for _, place := range []*locate.Placement{nil, {Funcs: map[elfdiff.AtomID]locate.Place{}}} {
+		u.Place = place
+		if o := outside(t, decide(t, in), "queue_begin"); !o.Complete || len(o.Pointers) != 2 {
+			t.Errorf("found by name: %+v", o)
+		}
+	}
+}
+
 // Without the linked code, or with two functions of the name, callers elsewhere are
 // not known, and no caller is known to be balanced.
 func TestUnknownCode(t *testing.T) {
@@ -319,6 +347,9 @@ func TestUnknownCode(t *testing.T) {
 		d := decide(t, join.Input{Units: []*analyze.Unit{u}, Shipped: shipped, Lost: map[join.Caller]bool{{Owner: "mod", Name: "user_use"}: true}})
 		if o := outside(t, d, "queue_begin"); o.Complete && name == "not decoded" {
 			t.Errorf("%s: outside %+v", name, o)
+		}
+		if o := outside(t, d, "queue_open"); o.Complete || len(o.Unpatched)+len(o.Pointers) > 0 {
+			t.Errorf("%s: queue_open, which the linked code does not have: outside %+v", name, o)
 		}
 		if got := joins(d); !slices.Contains(got, "queue_user because of queue_use") {
 			t.Errorf("%s: joins %q: queue_use is not known to be balanced", name, got)

@@ -25,6 +25,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -217,11 +218,17 @@ func hunks(old, newer []byte) []analyze.Hunk {
 	return []analyze.Hunk{{OldStart: head + 1, OldLines: len(a) - head - tail, NewStart: skip + head + 1, NewLines: len(b) - skip - head - tail}}
 }
 
+// compiled are the cases that Compile has seen.
+var compiled sync.Map
+
 // Compile compares the committed objects of one case with what the compiler makes of
-// the sources, or writes them.
+// the sources, or writes them, once for each case.
 func Compile(t *testing.T, path string) {
 	t.Helper()
 	if testing.Short() && !*update {
+		return
+	}
+	if _, done := compiled.LoadOrStore(path, true); done {
 		return
 	}
 	version, err := exec.Command(compiler()).Output()

@@ -20,6 +20,7 @@ var core = []subject{
 	{pkg: "deploy"},
 	{pkg: "patchset"},
 	{pkg: "pipeline"},
+	{pkg: "module"},
 	{pkg: "analyze"},
 	{pkg: "analyze/code", tests: []string{"analyze/passes/context", "analyze/passes/meaning", "analyze/passes/returns"}},
 	{pkg: "analyze/join"},
@@ -28,8 +29,10 @@ var core = []subject{
 	{pkg: "analyze/locks", tests: []string{"analyze/passes/lockeffect", "analyze/passes/lockorder", "analyze/passes/selflock"}},
 	{pkg: "analyze/model", tests: []string{"analyze/locks", "analyze/stacks"}},
 	{pkg: "analyze/sleeps", tests: []string{"analyze/passes/context"}},
+	{pkg: "analyze/machine"},
 	{pkg: "analyze/stacks", tests: []string{"analyze/passes/unseen"}},
 	{pkg: "analyze/fields"},
+	{pkg: "analyze/equiv"},
 	{pkg: "analyze/types", tests: []string{"analyze/passes/layout", "analyze/passes/ownership"}},
 }
 
