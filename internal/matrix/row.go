@@ -75,6 +75,8 @@ func rows() []Row {
 		{Name: "own-clang", Title: "own, clang", Own: "6.1-clang", NoCorpus: sameLine},
 		{Name: "own-thinlto", Title: "own, clang, ThinLTO", Own: "6.1-thinlto", NoCorpus: sameLine},
 		{Name: "own-kasan", Title: "own, KASAN", Own: "6.1-kasan", Memory: 1536, NoCorpus: sameLine},
+		{Name: "own-kcfi", Title: "own, 7.2, clang, kCFI and FineIBT", Own: "7.2-kcfi", NoCorpus: sameLine},
+		{Name: "own-sanitizers", Title: "own, `-Os`, UBSAN, KCSAN", Own: "6.1-sanitizers", Memory: 1536, NoCorpus: sameLine},
 		{Name: "rpm", Title: "own, from RPM packages", Own: "6.1-rpm", RPM: true, NoCorpus: sameLine},
 	}
 }
