@@ -3,6 +3,7 @@ package locate
 import (
 	"bytes"
 	"fmt"
+	"slices"
 
 	"github.com/klpforge/klpforge/elfdiff"
 	"github.com/klpforge/klpforge/elfobj"
@@ -18,36 +19,44 @@ type evidence struct {
 // number of shipped bytes and what they tell, or why they differ.
 func match(orig *elfdiff.Object, view View, atom elfdiff.AtomID, addr uint64) (size uint64, ev evidence, why string) {
 	code := orig.Code(atom)
-	ship := view.Read(addr, len(code))
-	for n := len(code); ship == nil && n > 1 && len(code)-n < 64; n-- {
-		ship = view.Read(addr, n) // at the end of a section, with shorter jumps
+	// The shipped code may be longer, by what aligns its loops, and shorter, with other jumps.
+	var ship []byte
+	for n := len(code) + slack; ship == nil && n > 1 && len(code)-n < slack; n-- {
+		ship = view.Read(addr, n) // less at the end of a section
 	}
 	if ship == nil {
 		return 0, ev, "no code at that address in the image"
 	}
-	m := matcher{o: orig, v: view, addr: addr, code: code, ship: ship, refs: orig.References(atom),
-		ev: evidence{map[elfdiff.AtomID]uint64{}, map[string]uint64{}}, at: map[uint64]uint64{}}
+	m := matcher{o: orig, v: view, addr: addr, base: orig.Atoms[atom].Base, code: code, ship: ship,
+		refs: orig.References(atom), ev: evidence{map[elfdiff.AtomID]uint64{}, map[string]uint64{}},
+		at: map[uint64][2]uint64{}}
 	if why = m.walk(); why != "" {
 		return 0, ev, why
 	}
 	return m.j, m.ev, ""
 }
 
+// slack is by how many bytes the lengths of compiled and shipped code may differ.
+const slack = 256
+
 type matcher struct {
 	o          *elfdiff.Object
 	v          View
-	addr       uint64
+	addr       uint64 // of ship
+	base       uint64 // of code, in its section
 	code, ship []byte
 	refs       []elfdiff.Reference
 	ev         evidence
-	i, j       uint64            // positions in code and ship
-	at         map[uint64]uint64 // instruction starts: code -> ship
-	jumps      [][2]int64        // branch targets inside the function: code, ship
+	i, j       uint64 // positions in code and ship
+	// at has the instruction starts, code -> ship: a range where padding lies before the
+	// shipped instruction, and either of its ends may be jumped to.
+	at    map[uint64][2]uint64
+	jumps [][2]int64 // branch targets inside the function: code, ship
 }
 
 func (m *matcher) walk() string {
 	for m.i < uint64(len(m.code)) {
-		m.at[m.i] = m.j
+		m.reached()
 		if m.j >= uint64(len(m.ship)) {
 			return fmt.Sprintf("shipped code ends at +%#x", m.j)
 		}
@@ -59,20 +68,81 @@ func (m *matcher) walk() string {
 			}
 			break
 		}
+		refs := m.refs
 		if why := m.step(built, shipped); why != "" {
+			if m.refs = refs; m.skipPadding() {
+				continue
+			}
 			return why
 		}
 		m.i += uint64(built.Len)
 		m.j += uint64(shipped.Len)
 	}
-	m.at[m.i] = m.j
+	m.reached()
 	for _, p := range m.jumps {
 		to, ok := m.at[uint64(p[0])]
-		if ok && int64(to) != p[1] || !ok && p[0]-int64(m.i) != p[1]-int64(m.j) {
+		if ok && int64(to[0]) != p[1] && int64(to[1]) != p[1] || !ok && p[0]-int64(m.i) != p[1]-int64(m.j) {
 			return fmt.Sprintf("jump to +%#x goes to +%#x in the shipped code", p[0], p[1])
 		}
 	}
 	return ""
+}
+
+// reached notes that the positions are those of the same instruction.
+func (m *matcher) reached() {
+	to, ok := m.at[m.i]
+	if !ok {
+		to[0] = m.j
+	}
+	to[1] = m.j
+	m.at[m.i] = to
+}
+
+// longestPadding is more than what aligns a loop or a label (-falign-loops, -falign-jumps).
+const longestPadding = 64
+
+// skipPadding goes on behind instructions without effect that align the next one, in one of
+// the streams or both. How many there are depends on where the function lies: in the kernel
+// between others, in the object in a section of its own.
+func (m *matcher) skipPadding() bool {
+	built, shipped := padding(m.o, m.code[m.i:]), padding(m.o, m.ship[m.j:])
+	if built == shipped || built > 0 && (m.base+m.i+built)%8 != 0 ||
+		shipped > 0 && (m.addr+m.j+shipped)%8 != 0 {
+		return false
+	}
+	if len(m.refs) > 0 && m.refs[0].Off < m.i+built {
+		return false
+	}
+	m.i += built
+	m.j += shipped
+	return true
+}
+
+// nops are the forms of nop that assemblers pad with, without prefixes (Intel SDM vol. 2, "NOP",
+// recommended sequences).
+var nops = [][]byte{
+	{0x90}, {0x0f, 0x1f, 0}, {0x0f, 0x1f, 0x40, 0}, {0x0f, 0x1f, 0x44, 0, 0}, {0x0f, 0x1f, 0x80, 0, 0, 0, 0},
+	{0x0f, 0x1f, 0x84, 0, 0, 0, 0, 0},
+}
+
+// padding is the length of the nops that code begins with, 0 where they are too many.
+func padding(o *elfdiff.Object, code []byte) uint64 {
+	length := 0
+	for length < len(code) {
+		insn, err := o.Arch.Decode(code[length:])
+		if err != nil {
+			break
+		}
+		op := bytes.TrimLeft(code[length:length+int(insn.Len)], "\x66\x2e")
+		if !slices.ContainsFunc(nops, func(n []byte) bool { return bytes.Equal(op, n) }) {
+			break
+		}
+		length += int(insn.Len)
+	}
+	if length >= longestPadding {
+		return 0
+	}
+	return uint64(length)
 }
 
 // step compares one instruction of each stream.
