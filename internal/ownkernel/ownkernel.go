@@ -230,8 +230,11 @@ func (m *maker) build(source string, k Kernel) error {
 	if m.RPM {
 		return m.pack(source, args)
 	}
-	return m.run(source, "make", append(args, fmt.Sprintf("-j%d", runtime.NumCPU()), "bzImage", "modules")...)
+	return m.run(source, "make", append(args, jobs(), "bzImage", "modules")...)
 }
+
+// jobs lets make use all processors.
+func jobs() string { return fmt.Sprintf("-j%d", runtime.NumCPU()) }
 
 // pack has the kernel's makefiles make packages: kernel, kernel-devel, kernel-headers, and
 // the source package.
@@ -239,7 +242,8 @@ func (m *maker) pack(source string, args []string) error {
 	top := filepath.Join(m.dir, "rpm")
 	// On Debian, the packages that an RPM needs are not in RPM's database.
 	options := fmt.Sprintf("RPMOPTS=--nodeps --define '_topdir %s'", top)
-	if err := m.run(source, "make", append(args, options, "rpm-pkg")...); err != nil {
+	// rpmbuild hands make's jobs on (scripts/Makefile.package).
+	if err := m.run(source, "make", append(args, options, jobs(), "rpm-pkg")...); err != nil {
 		return err
 	}
 	packages := filepath.Join(top, "packages")
