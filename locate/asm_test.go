@@ -517,3 +517,32 @@ func TestPadding(t *testing.T) {
 		}
 	}
 }
+
+// TestPaddingBefore: a place inside of a function that other code refers to, or the function
+// itself, moves with the padding before it.
+func TestPaddingBefore(t *testing.T) {
+	cold := func(back string) string {
+		return ".section .text.unlikely.f,\"ax\"\n.type f.cold,@function\nf.cold:\nmov $7, %eax\njmp .L" + back +
+			"\nnop\n.size f.cold,.-f.cold\n"
+	}
+	code := func(here string) string {
+		return function("f", "mov $.L"+here+", %rdx\nxor %eax, %eax\n.skip 3, 0x90\n.p2align 5\n1: add %edi, %eax\ncmp $9, %eax\nje f.cold\n"+
+			".Lafter: dec %edi\n.Llate: jne 1b\nret")
+	}
+	const prefix = ".skip 16, 0x90\n"
+	built := loadObject(t, assemble(t, strings.Replace(code("late"), ".globl", prefix+".globl", 1)+cold("after")))
+	both := []string{"f", "f.cold"}
+	for _, c := range []struct {
+		name, shipped string
+		want          []string
+	}{
+		{"as built", code("late") + cold("after"), both},
+		{"the cold part goes elsewhere", code("late") + cold("late"), []string{"f"}},
+		{"the function means another place", code("after") + cold("after"), []string{"f.cold"}},
+	} {
+		got := placed(built, Find(built, link(t, assemble(t, c.shipped))))
+		if d := cmp.Diff(c.want, got); d != "" {
+			t.Errorf("%s: found (-want +got)\n%s", c.name, d)
+		}
+	}
+}

@@ -18,6 +18,18 @@ type evidence struct {
 // match compares the atom's code with the shipped code at addr. It returns the
 // number of shipped bytes and what they tell, or why they differ.
 func match(orig *elfdiff.Object, view View, atom elfdiff.AtomID, addr uint64) (size uint64, ev evidence, why string) {
+	m, why := newMatcher(orig, view, atom, addr)
+	if why == "" {
+		why = m.walk()
+	}
+	if why != "" {
+		return 0, ev, why
+	}
+	return m.j, m.ev, ""
+}
+
+// newMatcher reads the code that match compares.
+func newMatcher(orig *elfdiff.Object, view View, atom elfdiff.AtomID, addr uint64) (m matcher, why string) {
 	code := orig.Code(atom)
 	// The shipped code may be longer, by what aligns its loops, and shorter, with other jumps.
 	var ship []byte
@@ -25,15 +37,12 @@ func match(orig *elfdiff.Object, view View, atom elfdiff.AtomID, addr uint64) (s
 		ship = view.Read(addr, n) // less at the end of a section
 	}
 	if ship == nil {
-		return 0, ev, "no code at that address in the image"
+		return m, "no code at that address in the image"
 	}
-	m := matcher{o: orig, v: view, addr: addr, base: orig.Atoms[atom].Base, code: code, ship: ship,
+	m = matcher{o: orig, v: view, addr: addr, base: orig.Atoms[atom].Base, code: code, ship: ship,
 		refs: orig.References(atom), ev: evidence{map[elfdiff.AtomID]uint64{}, map[string]uint64{}},
 		at: map[uint64][2]uint64{}}
-	if why = m.walk(); why != "" {
-		return 0, ev, why
-	}
-	return m.j, m.ev, ""
+	return m, ""
 }
 
 // slack is by how many bytes the lengths of compiled and shipped code may differ.
@@ -52,6 +61,9 @@ type matcher struct {
 	// shipped instruction, and either of its ends may be jumped to.
 	at    map[uint64][2]uint64
 	jumps [][2]int64 // branch targets inside the function: code, ship
+	// outline is for a walk that only finds out where instructions are: places inside of
+	// functions may be anywhere.
+	outline bool
 }
 
 func (m *matcher) walk() string {
@@ -287,7 +299,14 @@ func (m *matcher) check(ref elfdiff.Reference, meant uint64) string {
 		}
 		base := meant - uint64(target.Off)
 		if m.o.IsCode(target.Atom) && m.o.Root(target.Atom) == target.Atom {
-			if list := m.v.Lookup(at.Name); len(list) > 0 && !anyAt(list, base) {
+			list := m.v.Lookup(at.Name)
+			if target.Off != 0 && len(list) > 0 && !anyAt(list, base) {
+				base = m.inside(target.Atom, uint64(target.Off), meant, list)
+			}
+			if m.outline {
+				return ""
+			}
+			if len(list) > 0 && !anyAt(list, base) {
 				return fmt.Sprintf("reference at +%#x to %s goes to %s in the shipped code", ref.Off, at.Name,
 					nameAt(m.v, base))
 			}
@@ -303,6 +322,29 @@ func (m *matcher) check(ref elfdiff.Reference, meant uint64) string {
 		}
 	}
 	return ""
+}
+
+// inside returns the address of the function, one of those of its name, in which a place is
+// that the object has at off, and that the shipped code has at another offset, because the
+// padding before it is of another length. It is off less than the place for none.
+func (m *matcher) inside(atom elfdiff.AtomID, off, place uint64, list []Symbol) uint64 {
+	if m.outline {
+		return place - off
+	}
+	for _, sym := range list {
+		of, why := newMatcher(m.o, m.v, atom, sym.Addr)
+		if why != "" {
+			continue
+		}
+		of.outline = true
+		if of.walk() != "" {
+			continue
+		}
+		if to, ok := of.at[off]; ok && (place == sym.Addr+to[0] || place == sym.Addr+to[1]) {
+			return sym.Addr
+		}
+	}
+	return place - off
 }
 
 func trim(b []byte) []byte { return bytes.TrimRight(b, "\x00") }
