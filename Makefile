@@ -11,7 +11,7 @@ PAIRS   ?= $(or $(KLPFORGE_CACHE),$(HOME)/.cache/klpforge)/pairs
 PEER    ?=
 
 .DEFAULT_GOAL := build
-.PHONY: build install packages deps demo demo-release test lint mutate unit kernels userlands e2e corpus matrix cross hazards bench bench-differ figures annotbench fuzz clean help
+.PHONY: build install packages deps demo demo-release test lint mutate unit kernels userlands e2e corpus matrix klp-build cross hazards bench bench-differ figures annotbench fuzz clean help
 
 build: ## build bin/klpforge
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-X main.version=$(VERSION)" -o bin/klpforge ./cmd/klpforge
@@ -58,8 +58,13 @@ e2e: kernels ## tests on real kernels and in VMs
 corpus: ## a whole stable update, one livepatch per changed file (hours; see docs/corpus.md)
 	$(GO) run ./internal/corpus -json corpus.json
 
-matrix: deps ## kernels × compilers × hosts, each tried from fetching to unloading in a VM (hours; goes on where it was stopped; as root)
+matrix: ## kernels × compilers × hosts, each tried from fetching to unloading in a VM (hours; goes on where it was stopped; as root)
+	scripts/install-deps --all
 	$(GO) run ./internal/matrix -write $(ROWS)
+
+klp-build: ## beside the kernel's own tool on 7.2: functions, result, time (an hour; as root; see docs/measured/klp-build.md)
+	scripts/install-deps --all
+	$(GO) run ./internal/klpbuild -write
 
 cross: ## the differ on objects for arm64, ppc64le, s390x, loongarch64 (an hour; see docs/architectures.md)
 	for a in arm64 ppc64le s390x loongarch64; do scripts/cross-objects $$a 22 && $(GO) run ./internal/cross $$a || exit 1; done

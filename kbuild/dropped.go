@@ -24,6 +24,20 @@ var essentialOptions = []struct {
 	{"CONFIG_CFI", needsCompiler},
 	{"CONFIG_KASAN", needsCompiler},
 	{"CONFIG_KCSAN", needsCompiler},
+	{"CONFIG_KMSAN", needsCompiler},
+	{"CONFIG_UBSAN", needsCompiler},
+	{"CONFIG_KCOV", needsCompiler},
+	{"CONFIG_X86_KERNEL_IBT", needsCompiler},
+	{"CONFIG_FINEIBT", needsCompiler},
+	{"CONFIG_CALL_PADDING", needsCompiler},
+	{"CONFIG_STACKPROTECTOR", needsCompiler},
+	{"CONFIG_INIT_STACK", needsCompiler},
+	{"CONFIG_ZERO_CALL_USED_REGS", needsCompiler},
+	// Those of mitigations have this prefix since v6.9.
+	{"CONFIG_MITIGATION", needsCompiler},
+	{"CONFIG_RETPOLINE", needsCompiler},
+	{"CONFIG_RETHUNK", needsCompiler},
+	{"CONFIG_SLS", needsCompiler},
 	{"CONFIG_SHADOW_CALL_STACK", needsCompiler},
 	{"CONFIG_GCC_PLUGIN", needsPlugins},
 	{"CONFIG_RANDSTRUCT", func(p *preparation) string {
@@ -63,6 +77,18 @@ func (e *OptionsDroppedError) Error() string {
 	return b.String()
 }
 
+// essential returns what says why an option was dropped, nil for one that need not be
+// kept.
+func essential(option string) func(*preparation) string {
+	for _, o := range essentialOptions {
+		if option == o.prefix || strings.HasPrefix(option, o.prefix+"_") ||
+			o.prefix == "CONFIG_GCC_PLUGIN" && option == "CONFIG_GCC_PLUGINS" {
+			return o.needs
+		}
+	}
+	return nil
+}
+
 // checkKept compares the options that must be as the target has them, after kconfig
 // completed the configuration.
 func (p *preparation) checkKept() error {
@@ -75,13 +101,9 @@ func (p *preparation) checkKept() error {
 		if diff.Want != "y" {
 			continue
 		}
-		for _, o := range essentialOptions {
-			if diff.Name == o.prefix || strings.HasPrefix(diff.Name, o.prefix+"_") ||
-				o.prefix == "CONFIG_GCC_PLUGIN" && diff.Name == "CONFIG_GCC_PLUGINS" {
-				dropped.Options = append(dropped.Options, diff.Name)
-				dropped.Reasons = append(dropped.Reasons, o.needs(p))
-				break
-			}
+		if needs := essential(diff.Name); needs != nil {
+			dropped.Options = append(dropped.Options, diff.Name)
+			dropped.Reasons = append(dropped.Reasons, needs(p))
 		}
 	}
 	if len(dropped.Options) == 0 {

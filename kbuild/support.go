@@ -27,6 +27,10 @@ var refusedOptions = []unsupported{
 	{"CONFIG_AUTOFDO_CLANG", "code depends on a profile that is no part of the source (CLANG_AUTOFDO_PROFILE)"},
 	{"CONFIG_PROPELLER_CLANG",
 		"code depends on a profile that is no part of the source (CLANG_PROPELLER_PROFILE_PREFIX)"},
+	// With GCOV_KERNEL alone only what makefiles name is counted (GCOV_PROFILE := y).
+	{"CONFIG_GCOV_PROFILE_ALL",
+		"the compiler lays out counters for the branches of each function, so that any change of code is one of data that " +
+			"the kernel uses already (CONFIG_GCOV_KERNEL without it can be followed)"},
 }
 
 // UnsupportedError names the options of the target's configuration that cannot be

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -76,6 +77,49 @@ func TestBuiltBy(t *testing.T) {
 		}
 		if lld := len(c.lines) == 6; b.LLD != lld || (b.Assembler == "llvm") != lld {
 			t.Errorf("%s: linker and assembler: %+v", c.lines[0], b)
+		}
+	}
+}
+
+// TestEveryCompiler: the compilers from gcc 8 to 16 and clang 14 to 19 are known by what
+// Debian, Ubuntu, Fedora and a compiler built from its source say to --version, which is
+// CONFIG_CC_VERSION_TEXT, whether or not the options beside it are there.
+func TestEveryCompiler(t *testing.T) {
+	for _, c := range []struct {
+		kind        string
+		first, last int
+		texts       []string // N for the version
+	}{
+		{familyGCC, 8, 16, []string{
+			"gcc (Debian N.2.0-3) N.2.0", "gcc-N (Debian N.2.0-14+deb12u1) N.2.0", "x86_64-linux-gnu-gcc-N (Debian N.2.0-19) N.2.0",
+			"x86_64-linux-gnu-gcc-N (Ubuntu N.3.0-6ubuntu2~24.04) N.3.0", "gcc (GCC) N.2.1 20240801 (Red Hat N.2.1-3)",
+			"gcc (SUSE Linux) N.3.0", "gcc (GCC) N.1.0", "gcc (Gentoo N.2.0 p1) N.2.0", "gcc-N (SUSE Linux) N.3.1 20240807 [revision abc]",
+			"x86_64-linux-gcc (GCC) N.1.0", "gcc (Ubuntu N.4.0-1ubuntu1~20.04) N.4.0",
+		}},
+		{familyClang, 14, 19, []string{
+			"Debian clang version N.0.6", "Ubuntu clang version N.1.3 (1ubuntu1)", "clang version N.0.6 (Fedora N.0.6-1.fc40)",
+			"clang version N.0.0 (https://github.com/llvm/llvm-project.git 0123abcd)", "ClangBuiltLinux clang version N.0.1",
+			"Android (8490178, based on r450784d) clang version N.0.6 (https://x 4c603efb0cca)", "clang version N.1.7",
+		}},
+	} {
+		for major := c.first; major <= c.last; major++ {
+			for _, text := range c.texts {
+				text = strings.ReplaceAll(text, "N", strconv.Itoa(major))
+				line := `CONFIG_CC_VERSION_TEXT="` + text + `"`
+				options := []string{"CONFIG_CC_IS_GCC=y", fmt.Sprintf("CONFIG_GCC_VERSION=%d0200", major), "CONFIG_CLANG_VERSION=0"}
+				if c.kind == familyClang {
+					options = []string{"CONFIG_CC_IS_CLANG=y", "CONFIG_GCC_VERSION=0", fmt.Sprintf("CONFIG_CLANG_VERSION=%d0006", major)}
+				}
+				for _, lines := range [][]string{{line}, append([]string{line}, options...), {"# Compiler: " + text}} {
+					b := configOf(t, lines...).builtBy()
+					if b.Kind != c.kind || b.Major != major {
+						t.Errorf("%q is %q %d, want %s %d", lines, b.Kind, b.Major, c.kind, major)
+					}
+					if suffixed := c.kind + "-" + strconv.Itoa(major); !slices.Contains(b.commands(), suffixed) {
+						t.Errorf("%q: %s is not among %q", lines, suffixed, b.commands())
+					}
+				}
+			}
 		}
 	}
 }
@@ -208,6 +252,10 @@ func TestSupported(t *testing.T) {
 		{"CFI of 6.0", []string{v60, "CONFIG_LIVEPATCH=y", "CONFIG_LTO_CLANG_THIN=y", "CONFIG_CFI_CLANG=y"}, "", []string{"CONFIG_CFI_CLANG"}},
 		{"CFI of 6.1", []string{v61, "CONFIG_LIVEPATCH=y", "CONFIG_LTO_CLANG_THIN=y", "CONFIG_CFI_CLANG=y"}, "", nil},
 		{"profile", []string{"CONFIG_LIVEPATCH=y", "CONFIG_AUTOFDO_CLANG=y"}, "", []string{"CONFIG_AUTOFDO_CLANG"}},
+		{"coverage of everything", []string{"CONFIG_LIVEPATCH=y", "CONFIG_GCOV_KERNEL=y", "CONFIG_GCOV_PROFILE_ALL=y"}, "", []string{"CONFIG_GCOV_PROFILE_ALL"}},
+		{"coverage of single objects", []string{"CONFIG_LIVEPATCH=y", "CONFIG_GCOV_KERNEL=y"}, "", nil},
+		{"sanitizers and small code", []string{"CONFIG_LIVEPATCH=y", "CONFIG_KASAN=y", "CONFIG_KCSAN=y", "CONFIG_UBSAN=y", "CONFIG_KCOV=y", "CONFIG_CC_OPTIMIZE_FOR_SIZE=y"}, "", nil},
+		{"kCFI and FineIBT", []string{"CONFIG_LIVEPATCH=y", "CONFIG_CFI=y", "CONFIG_X86_KERNEL_IBT=y", "CONFIG_FINEIBT=y"}, "", nil},
 		{"versions in no form", []string{"CONFIG_LIVEPATCH=y", "CONFIG_MODVERSIONS=y", "# CONFIG_BASIC_MODVERSIONS is not set"}, "", []string{"CONFIG_BASIC_MODVERSIONS"}},
 		{"versions in the extended form", []string{"CONFIG_LIVEPATCH=y", "CONFIG_MODVERSIONS=y", "CONFIG_EXTENDED_MODVERSIONS=y", "# CONFIG_BASIC_MODVERSIONS is not set"}, "", nil},
 		{"random layout", []string{"CONFIG_LIVEPATCH=y", "CONFIG_RANDSTRUCT=y"}, "", []string{"CONFIG_RANDSTRUCT", "--build-tree"}},
@@ -229,6 +277,26 @@ func TestSupported(t *testing.T) {
 			if !strings.Contains(err.Error(), w) {
 				t.Errorf("%s: %q is not in %v", c.name, w, err)
 			}
+		}
+	}
+}
+
+// TestEssential: what all code depends on must be kept, by whatever name a version has it.
+func TestEssential(t *testing.T) {
+	for _, option := range []string{
+		"CONFIG_LTO_CLANG_THIN", "CONFIG_CFI", "CONFIG_CFI_CLANG", "CONFIG_KASAN_GENERIC", "CONFIG_KCSAN", "CONFIG_KMSAN",
+		"CONFIG_UBSAN", "CONFIG_UBSAN_BOUNDS_STRICT", "CONFIG_KCOV_INSTRUMENT_ALL", "CONFIG_X86_KERNEL_IBT", "CONFIG_FINEIBT",
+		"CONFIG_FINEIBT_BHI", "CONFIG_CALL_PADDING", "CONFIG_STACKPROTECTOR_STRONG", "CONFIG_INIT_STACK_ALL_ZERO",
+		"CONFIG_ZERO_CALL_USED_REGS", "CONFIG_RETPOLINE", "CONFIG_MITIGATION_RETPOLINE", "CONFIG_RETHUNK", "CONFIG_SLS",
+		"CONFIG_MITIGATION_SLS", "CONFIG_GCC_PLUGINS", "CONFIG_GCC_PLUGIN_STACKLEAK", "CONFIG_RANDSTRUCT_FULL",
+	} {
+		if essential(option) == nil {
+			t.Errorf("%s may be dropped", option)
+		}
+	}
+	for _, option := range []string{"CONFIG_SCSI", "CONFIG_KASANX", "CONFIG_CC_HAS_KASAN_GENERIC"} {
+		if essential(option) != nil {
+			t.Errorf("%s must be kept", option)
 		}
 	}
 }

@@ -546,3 +546,65 @@ func TestModuleBounds(t *testing.T) {
 		t.Errorf("a relocation outside: %v", err)
 	}
 }
+
+// TestPadding: how much of it aligns a loop depends on where the function lies, which is
+// elsewhere in a section of its own: gcc 16 aligns loops of generic code to 32 bytes.
+func TestPadding(t *testing.T) {
+	loop := func(before, pad string) string {
+		return before + "xor %eax, %eax\ntest %edi, %edi\nje 2f\n" + pad + "1: add %edi, %eax\ncmp $100, %eax\nja 3f\ndec %edi\njne 1b\n2: ret\n3: xor %eax, %eax\njmp 1b"
+	}
+	const prefix = ".skip 16, 0x90\n"
+	own := func(code string) string { return strings.Replace(function("f", code), ".globl", prefix+".globl", 1) }
+	for _, c := range []struct {
+		name           string
+		built, shipped string
+		want           bool
+	}{
+		{"in a section of its own", own(loop("", ".p2align 5\n")), function("f", loop("", ".p2align 5\n")), true},
+		{"none in the object", own(loop(".skip 10, 0x90\n", ".p2align 5\n")), function("f", loop(".skip 10, 0x90\n", ".p2align 5\n")), true},
+		{"none in the shipped code", function("f", loop(".skip 26, 0x90\n", ".p2align 5\n")), own(loop(".skip 26, 0x90\n", ".p2align 5\n")), true},
+		{"a call behind it", own(strings.Replace(loop(".skip 10, 0x90\n", ".p2align 5\n"), "add", "call g\nadd", 1)),
+			function("g", "ret") + function("f", strings.Replace(loop(".skip 10, 0x90\n", ".p2align 5\n"), "add", "call g\nadd", 1)), true},
+		{"in two places", own(loop("", ".p2align 5\n") + "\n" + loop("", ".p2align 6\n")),
+			function("f", loop("", ".p2align 5\n")+"\n"+loop("", ".p2align 6\n")), true},
+		{"more than aligns anything", function("f", loop("", "")), function("f", loop("", ".skip 64, 0x90\n")), false},
+		{"another instruction behind it", own(loop("", ".p2align 5\n")), function("f", strings.Replace(loop("", ".p2align 5\n"), "add", "sub", 1)), false},
+		{"a jump elsewhere", own(loop("", ".p2align 5\n")), function("f", strings.Replace(loop("", ".p2align 5\n"), "jne 1b", "jne 3f", 1)), false},
+		{"what is no padding", function("f", loop("", ".p2align 5\n")), function("f", loop("", "mov %eax, %eax\n.p2align 5\n")), false},
+		{"a jump label's place", own(loop("", "")), function("f", loop("", ".byte 0x0f,0x1f,0x44,0x00,0x00\n")), false},
+	} {
+		got := placed(loadObject(t, assemble(t, c.built)), Find(loadObject(t, assemble(t, c.built)), link(t, assemble(t, c.shipped))))
+		if (len(got) == 1) != c.want {
+			t.Errorf("%s: found %q", c.name, got)
+		}
+	}
+}
+
+// TestPaddingBefore: a place inside of a function that other code refers to, or the function
+// itself, moves with the padding before it.
+func TestPaddingBefore(t *testing.T) {
+	cold := func(back string) string {
+		return ".section .text.unlikely.f,\"ax\"\n.type f.cold,@function\nf.cold:\nmov $7, %eax\njmp .L" + back +
+			"\nnop\n.size f.cold,.-f.cold\n"
+	}
+	code := func(here string) string {
+		return function("f", "mov $.L"+here+", %rdx\nxor %eax, %eax\n.skip 3, 0x90\n.p2align 5\n1: add %edi, %eax\ncmp $9, %eax\nje f.cold\n"+
+			".Lafter: dec %edi\n.Llate: jne 1b\nret")
+	}
+	const prefix = ".skip 16, 0x90\n"
+	built := loadObject(t, assemble(t, strings.Replace(code("late"), ".globl", prefix+".globl", 1)+cold("after")))
+	both := []string{"f", "f.cold"}
+	for _, c := range []struct {
+		name, shipped string
+		want          []string
+	}{
+		{"as built", code("late") + cold("after"), both},
+		{"the cold part goes elsewhere", code("late") + cold("late"), []string{"f"}},
+		{"the function means another place", code("after") + cold("after"), []string{"f.cold"}},
+	} {
+		got := placed(built, Find(built, link(t, assemble(t, c.shipped))))
+		if d := cmp.Diff(c.want, got); d != "" {
+			t.Errorf("%s: found (-want +got)\n%s", c.name, d)
+		}
+	}
+}

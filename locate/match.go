@@ -3,6 +3,7 @@ package locate
 import (
 	"bytes"
 	"fmt"
+	"slices"
 	"sort"
 
 	"github.com/klpforge/klpforge/elfdiff"
@@ -18,38 +19,62 @@ type evidence struct {
 // match compares the atom's code with the shipped code at addr. It returns the
 // number of shipped bytes and what they tell, or why they differ.
 func match(orig *elfdiff.Object, view View, atom elfdiff.AtomID, addr uint64) (size uint64, ev evidence, why string) {
-	code := orig.Code(atom)
-	ship := view.Read(addr, len(code))
-	if ship == nil {
-		// At the end of a section shorter jumps leave less than the object has.
-		ship = view.Read(addr, sort.Search(len(code), func(n int) bool { return view.Read(addr, n+1) == nil }))
+	m, why := newMatcher(orig, view, atom, addr)
+	if why == "" {
+		why = m.walk()
 	}
-	if len(ship) == 0 {
-		return 0, ev, "no code at that address in the image"
-	}
-	m := matcher{o: orig, v: view, addr: addr, code: code, ship: ship, refs: orig.References(atom),
-		ev: evidence{map[elfdiff.AtomID]uint64{}, map[string]uint64{}}, at: map[uint64]uint64{}}
-	if why = m.walk(); why != "" {
+	if why != "" {
 		return 0, ev, why
 	}
 	return m.j, m.ev, ""
 }
 
+// newMatcher reads the code that match compares.
+func newMatcher(orig *elfdiff.Object, view View, atom elfdiff.AtomID, addr uint64) (m matcher, why string) {
+	code := orig.Code(atom)
+	// The shipped code may be longer, by what aligns its loops, and shorter, with other jumps.
+	most := len(code) + slack
+	ship := view.Read(addr, most)
+	if ship == nil {
+		// At the end of a section there is less.
+		ship = view.Read(addr, sort.Search(most, func(n int) bool { return view.Read(addr, n+1) == nil }))
+	}
+	if len(ship) == 0 {
+		return m, "no code at that address in the image"
+	}
+	m = matcher{o: orig, v: view, addr: addr, base: orig.Atoms[atom].Base, code: code, ship: ship,
+		refs: orig.References(atom), ev: evidence{map[elfdiff.AtomID]uint64{}, map[string]uint64{}},
+		at: map[uint64][2]uint64{}}
+	return m, ""
+}
+
+// slack is by how many bytes shipped code may be longer than the compiled.
+const slack = 256
+
 type matcher struct {
 	o          *elfdiff.Object
 	v          View
-	addr       uint64
+	addr       uint64 // of ship
+	base       uint64 // of code, in its section
 	code, ship []byte
 	refs       []elfdiff.Reference
 	ev         evidence
-	i, j       uint64            // positions in code and ship
-	at         map[uint64]uint64 // instruction starts: code -> ship
-	jumps      [][2]int64        // branch targets inside the function: code, ship
+	i, j       uint64 // positions in code and ship
+	// at has the instruction starts, code -> ship: a range where padding lies before the
+	// shipped instruction, and either of its ends may be jumped to.
+	at    map[uint64][2]uint64
+	jumps [][2]int64 // branch targets inside the function: code, ship
+	// outline is for a walk that only finds out where instructions are: places inside of
+	// functions may be anywhere.
+	outline bool
 }
 
 func (m *matcher) walk() string {
 	for m.i < uint64(len(m.code)) {
-		m.at[m.i] = m.j
+		m.reached()
+		if m.j >= uint64(len(m.ship)) {
+			return fmt.Sprintf("shipped code ends at +%#x", m.j)
+		}
 		built, errX := m.o.Arch.Decode(m.code[m.i:])
 		shipped, errY := m.o.Arch.Decode(m.ship[m.j:])
 		if errX != nil || errY != nil {
@@ -58,19 +83,81 @@ func (m *matcher) walk() string {
 			}
 			break
 		}
+		refs := m.refs
 		if why := m.step(built, shipped); why != "" {
+			if m.refs = refs; m.skipPadding() {
+				continue
+			}
 			return why
 		}
 		m.i += uint64(built.Len)
 		m.j += uint64(shipped.Len)
 	}
+	m.reached()
 	for _, p := range m.jumps {
 		to, ok := m.at[uint64(p[0])]
-		if ok && int64(to) != p[1] || !ok && p[0]-int64(m.i) != p[1]-int64(m.j) {
+		if ok && int64(to[0]) != p[1] && int64(to[1]) != p[1] || !ok && p[0]-int64(m.i) != p[1]-int64(m.j) {
 			return fmt.Sprintf("jump to +%#x goes to +%#x in the shipped code", p[0], p[1])
 		}
 	}
 	return ""
+}
+
+// reached notes that the positions are those of the same instruction.
+func (m *matcher) reached() {
+	to, ok := m.at[m.i]
+	if !ok {
+		to[0] = m.j
+	}
+	to[1] = m.j
+	m.at[m.i] = to
+}
+
+// longestPadding is more than what aligns a loop or a label (-falign-loops, -falign-jumps).
+const longestPadding = 64
+
+// skipPadding goes on behind instructions without effect that align the next one, in one of
+// the streams or both. How many there are depends on where the function lies: in the kernel
+// between others, in the object in a section of its own.
+func (m *matcher) skipPadding() bool {
+	built, shipped := padding(m.o, m.code[m.i:]), padding(m.o, m.ship[m.j:])
+	if built == shipped || built > 0 && (m.base+m.i+built)%8 != 0 ||
+		shipped > 0 && (m.addr+m.j+shipped)%8 != 0 {
+		return false
+	}
+	if len(m.refs) > 0 && m.refs[0].Off < m.i+built {
+		return false
+	}
+	m.i += built
+	m.j += shipped
+	return true
+}
+
+// nops are the forms of nop that assemblers pad with, without prefixes (Intel SDM vol. 2, "NOP",
+// recommended sequences).
+var nops = [][]byte{
+	{0x90}, {0x0f, 0x1f, 0}, {0x0f, 0x1f, 0x40, 0}, {0x0f, 0x1f, 0x44, 0, 0}, {0x0f, 0x1f, 0x80, 0, 0, 0, 0},
+	{0x0f, 0x1f, 0x84, 0, 0, 0, 0, 0},
+}
+
+// padding is the length of the nops that code begins with, 0 where they are too many.
+func padding(o *elfdiff.Object, code []byte) uint64 {
+	length := 0
+	for length < len(code) {
+		insn, err := o.Arch.Decode(code[length:])
+		if err != nil {
+			break
+		}
+		op := bytes.TrimLeft(code[length:length+int(insn.Len)], "\x66\x2e")
+		if !slices.ContainsFunc(nops, func(n []byte) bool { return bytes.Equal(op, n) }) {
+			break
+		}
+		length += int(insn.Len)
+	}
+	if length >= longestPadding {
+		return 0
+	}
+	return uint64(length)
 }
 
 // step compares one instruction of each stream.
@@ -148,7 +235,7 @@ func (m *matcher) step(built, shipped elfobj.Insn) string {
 func (m *matcher) rest() string {
 	length := uint64(len(m.code)) - m.i
 	if uint64(len(m.ship))-m.j < length {
-		return fmt.Sprintf("shipped code ends at +%#x", len(m.ship))
+		return "shipped code is shorter"
 	}
 
 	// Fields that hold references are compared by what they mean, then cleared on both sides:
@@ -187,7 +274,10 @@ func (m *matcher) check(ref elfdiff.Reference, meant uint64) string {
 	target := ref.Target
 	switch target.Kind {
 	case elfdiff.TargetExtern:
-		base := meant - uint64(target.Off) - uint64(ref.Skew) // no skew in an absolute field
+		base := meant - uint64(target.Off) - uint64(ref.Skew)
+		if !ref.PCRel {
+			base = meant - uint64(target.Off)
+		}
 		if want, ok := m.v.Outside(target.Name); ok {
 			if want != base {
 				return fmt.Sprintf("reference at +%#x to %s goes elsewhere in the shipped code", ref.Off, target.Name)
@@ -212,7 +302,14 @@ func (m *matcher) check(ref elfdiff.Reference, meant uint64) string {
 		}
 		base := meant - uint64(target.Off)
 		if m.o.IsCode(target.Atom) && m.o.Root(target.Atom) == target.Atom {
-			if list := m.v.Lookup(at.Name); len(list) > 0 && !anyAt(list, base) {
+			list := m.v.Lookup(at.Name)
+			if target.Off != 0 && len(list) > 0 && !anyAt(list, base) {
+				base = m.inside(target.Atom, uint64(target.Off), meant, list)
+			}
+			if m.outline {
+				return ""
+			}
+			if len(list) > 0 && !anyAt(list, base) {
 				return fmt.Sprintf("reference at +%#x to %s goes to %s in the shipped code", ref.Off, at.Name,
 					nameAt(m.v, base))
 			}
@@ -228,6 +325,29 @@ func (m *matcher) check(ref elfdiff.Reference, meant uint64) string {
 		}
 	}
 	return ""
+}
+
+// inside returns the address of the function, one of those of its name, in which a place is
+// that the object has at off, and that the shipped code has at another offset, because the
+// padding before it is of another length. It is off less than the place for none.
+func (m *matcher) inside(atom elfdiff.AtomID, off, place uint64, list []Symbol) uint64 {
+	if m.outline {
+		return place - off
+	}
+	for _, sym := range list {
+		of, why := newMatcher(m.o, m.v, atom, sym.Addr)
+		if why != "" {
+			continue
+		}
+		of.outline = true
+		if of.walk() != "" {
+			continue
+		}
+		if to, ok := of.at[off]; ok && (place == sym.Addr+to[0] || place == sym.Addr+to[1]) {
+			return sym.Addr
+		}
+	}
+	return place - off
 }
 
 func trim(b []byte) []byte { return bytes.TrimRight(b, "\x00") }

@@ -18,6 +18,7 @@ type Row struct {
 	Release string
 	Own     string
 	RPM     bool // Own is packed into RPM packages, and fetched from a repository of these
+	RHEL    bool `json:",omitempty"` // with RPM: packages with RHEL's names and places, else with those of make rpm-pkg
 
 	Suite  string // of the userland that builds in; "" for this machine
 	Memory int    // of the VM, MiB; 0 for its default
@@ -75,7 +76,10 @@ func rows() []Row {
 		{Name: "own-clang", Title: "own, clang", Own: "6.1-clang", NoCorpus: sameLine},
 		{Name: "own-thinlto", Title: "own, clang, ThinLTO", Own: "6.1-thinlto", NoCorpus: sameLine},
 		{Name: "own-kasan", Title: "own, KASAN", Own: "6.1-kasan", Memory: 1536, NoCorpus: sameLine},
-		{Name: "rpm", Title: "own, from RPM packages", Own: "6.1-rpm", RPM: true, NoCorpus: sameLine},
+		{Name: "own-kcfi", Title: "own, 7.2, clang, kCFI and FineIBT", Own: "7.2-kcfi", NoCorpus: sameLine},
+		{Name: "own-sanitizers", Title: "own, `-Os`, UBSAN, KCSAN", Own: "6.1-sanitizers", Memory: 1536, NoCorpus: sameLine},
+		{Name: "rpm", Title: "own, packages of `make rpm-pkg`", Own: "6.1-rpm", RPM: true, NoCorpus: sameLine},
+		{Name: "rpm-rhel", Title: "own, RPM packages with RHEL's names and places", Own: "6.1-rpm", RPM: true, RHEL: true, NoCorpus: sameLine},
 	}
 }
 

@@ -54,6 +54,10 @@ func (r *runner) run(ctx context.Context) error {
 	}
 	r.env = &e2e.Env{Cache: r.cache, Dir: r.dir, Log: r.log}
 	r.home = place{cache: r.cache}
+	if r.Row.RPM {
+		// What publish has this row fetch into.
+		defer os.RemoveAll(filepath.Join(r.dir, "cache"))
+	}
 	broken := Column("")
 	for _, s := range steps {
 		if err := ctx.Err(); err != nil {
@@ -186,7 +190,9 @@ func (r *runner) find(ctx context.Context) (map[Column]Cell, error) {
 			return nil, err
 		}
 		r.flags = []string{"-k", release}
-		if r.vm, err = r.env.VM(ctx, release); err != nil {
+		fetched := *r.env
+		fetched.Cache = r.home.cache
+		if r.vm, err = fetched.VM(ctx, release); err != nil {
 			return nil, err
 		}
 	default:

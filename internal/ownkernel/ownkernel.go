@@ -42,17 +42,22 @@ type Spec struct {
 	RPM     bool     // built by make rpm-pkg, which compiles a copy of the source; with InPlace
 }
 
-// clang14 are the programs of clang 14 and its linker, by their names in Debian.
-var clang14 = []string{"CC=clang-14", "LD=ld.lld-14", "AR=llvm-ar-14", "NM=llvm-nm-14", "OBJCOPY=llvm-objcopy-14",
-	"OBJDUMP=llvm-objdump-14", "READELF=llvm-readelf-14", "STRIP=llvm-strip-14"}
+// clang are the programs of a version of clang and its linker, by their names in Debian.
+func clang(version string) []string {
+	out := []string{"CC=clang-" + version, "LD=ld.lld-" + version}
+	for _, name := range []string{"ar", "nm", "objcopy", "objdump", "readelf", "strip"} {
+		out = append(out, strings.ToUpper(name)+"=llvm-"+name+"-"+version)
+	}
+	return out
+}
 
 // Specs are all kernels, in the order in which they are made.
 func Specs() []Spec {
 	return []Spec{
 		{Name: "6.1-gcc-dirty", Line: "6.1", InPlace: true, Git: true, Options: []string{"CONFIG_LOCALVERSION_AUTO=y"}},
 		{Name: "6.1-gcc-o", Line: "6.1"},
-		{Name: "6.1-clang", Line: "6.1", Vars: clang14},
-		{Name: "6.1-thinlto", Line: "6.1", Vars: clang14, Options: []string{"CONFIG_LTO_CLANG_THIN=y"}},
+		{Name: "6.1-clang", Line: "6.1", Vars: clang("14")},
+		{Name: "6.1-thinlto", Line: "6.1", Vars: clang("14"), Options: []string{"CONFIG_LTO_CLANG_THIN=y"}},
 	}
 }
 
@@ -63,6 +68,14 @@ func Extra() []Spec {
 		{Name: "7.2-gcc", Line: "7.2", Options: []string{"CONFIG_BASIC_MODVERSIONS=y"}},
 		{Name: "6.1-rpm", Line: "6.1", InPlace: true, RPM: true},
 		{Name: "6.1-kasan", Line: "6.1", Options: []string{"CONFIG_KASAN=y", "CONFIG_KASAN_GENERIC=y"}},
+		{Name: "7.2-kcfi", Line: "7.2", Vars: clang("19"), Options: []string{
+			"CONFIG_BASIC_MODVERSIONS=y", "CONFIG_CFI=y", "CONFIG_X86_KERNEL_IBT=y", "CONFIG_FINEIBT=y",
+		}},
+		{Name: "6.1-sanitizers", Line: "6.1", Options: []string{
+			"# CONFIG_CC_OPTIMIZE_FOR_PERFORMANCE is not set", "CONFIG_CC_OPTIMIZE_FOR_SIZE=y",
+			"CONFIG_UBSAN=y", "CONFIG_UBSAN_BOUNDS=y", "CONFIG_UBSAN_SHIFT=y", "CONFIG_UBSAN_BOOL=y", "CONFIG_UBSAN_ENUM=y",
+			"CONFIG_UBSAN_SANITIZE_ALL=y", "CONFIG_KCSAN=y",
+		}},
 	}
 }
 
@@ -81,8 +94,9 @@ type Kernel struct {
 	Source  string // directory of the source
 	Build   string // the build tree; Source for one that was built in place
 	Release string
-	// Packages is the directory of the RPM packages, binary and source, of a Spec with RPM.
-	Packages string
+	// Packages is the directory of the RPM packages, binary and source, of a Spec with RPM, as
+	// the kernel's makefiles make them; RHEL that of packages with the names and places of RHEL.
+	Packages, RHEL string
 }
 
 // Image is what boots.
@@ -132,8 +146,13 @@ func (s Spec) Make(ctx context.Context, cache string, tarball func(line string) 
 		k.Source, k.Build = built[0], built[0]
 	}
 	release, err := os.ReadFile(filepath.Join(k.Build, "include/config/kernel.release"))
-	k.Release = strings.TrimSpace(string(release))
-	return k, err
+	if k.Release = strings.TrimSpace(string(release)); err != nil || !s.RPM {
+		return k, err
+	}
+	if k.RHEL, err = m.rhel(k); err != nil {
+		return k, fmt.Errorf("pack kernel %s: %w", s.Name, err)
+	}
+	return k, nil
 }
 
 // stamp identifies what a kernel is made of.
@@ -217,8 +236,11 @@ func (m *maker) build(source string, k Kernel) error {
 	if m.RPM {
 		return m.pack(source, args)
 	}
-	return m.run(source, "make", append(args, fmt.Sprintf("-j%d", runtime.NumCPU()), "bzImage", "modules")...)
+	return m.run(source, "make", append(args, jobs(), "bzImage", "modules")...)
 }
+
+// jobs lets make use all processors.
+func jobs() string { return fmt.Sprintf("-j%d", runtime.NumCPU()) }
 
 // pack has the kernel's makefiles make packages: kernel, kernel-devel, kernel-headers, and
 // the source package.
@@ -226,7 +248,8 @@ func (m *maker) pack(source string, args []string) error {
 	top := filepath.Join(m.dir, "rpm")
 	// On Debian, the packages that an RPM needs are not in RPM's database.
 	options := fmt.Sprintf("RPMOPTS=--nodeps --define '_topdir %s'", top)
-	if err := m.run(source, "make", append(args, options, "rpm-pkg")...); err != nil {
+	// rpmbuild hands make's jobs on (scripts/Makefile.package).
+	if err := m.run(source, "make", append(args, options, jobs(), "rpm-pkg")...); err != nil {
 		return err
 	}
 	packages := filepath.Join(top, "packages")
