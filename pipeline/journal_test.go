@@ -129,7 +129,7 @@ func TestUnacceptable(t *testing.T) {
 	if d := cmp.Diff([]Suppression{{"KLP103", "z", "livepatch.yaml"}}, say.res.Suppressions); d != "" {
 		t.Errorf("(-want +got)\n%s", d)
 	}
-	if n := say.res.Notes; len(n) != 2 || !strings.HasPrefix(n[0], string(finding.IDOutsideFile)+" cannot be accepted") || !strings.HasPrefix(n[1], string(finding.IDBuildRules)+" cannot") {
+	if n := say.res.Notes; len(n) != 2 || !strings.HasPrefix(n[0].Text, string(finding.IDOutsideFile)+" cannot be accepted") || !strings.HasPrefix(n[1].Text, string(finding.IDBuildRules)+" cannot") {
 		t.Errorf("notes %q", n)
 	}
 	patch := filepath.Join(t.TempDir(), "a.patch")
@@ -337,7 +337,7 @@ func TestApplyDecision(t *testing.T) {
 	if d := cmp.Diff(map[elfdiff.AtomID]analyze.Outside{3: {Complete: true}, 4: {Unpatched: []string{"g"}}}, u.Outside); d != "" {
 		t.Errorf("(-want +got)\n%s", d)
 	}
-	if n := say.res.Notes; len(n) != 1 || !strings.HasPrefix(n[0], "setup calls f, but only while booting") {
+	if n := say.res.Notes; len(n) != 1 || !strings.HasPrefix(n[0].Text, "setup calls f, but only while booting") {
 		t.Errorf("notes %q", n)
 	}
 }
