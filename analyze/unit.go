@@ -30,7 +30,7 @@ type Unit struct {
 	// target has nothing of the owner's name.
 	Place *locate.Placement
 	// Replace are the functions of Diff that the livepatch redirects, and those that
-	// have new code without that, because all that calls them is redirected (Along).
+	// have new code without that, because all that calls them is redirected (Carried).
 	Replace []elfdiff.Change
 	// Joined are those of Replace, by their original, whose own code stays as it
 	// is, with the names of what they call and must switch together with.

@@ -23,7 +23,7 @@ var crossCompilers = []compiler{
 }
 
 // crossCase is the name by which the harness finds a case of testdata/cross.
-func crossCase(dir string) string { return "../cross/" + dir }
+func crossCase(dir string) string { return "../../elfdiff/testdata/cross/" + dir }
 
 // crossFixtures lists all cases of testdata/cross with each architecture that
 // makes them.

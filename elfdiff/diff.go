@@ -29,9 +29,9 @@ type Change struct {
 	Orig    AtomID // -1 when new
 	Patched AtomID // -1 when removed
 	Init    bool   // lives in a section that is only used while booting, loading or unloading
-	// Along: ftrace has no entry in the function. It travels with its callers, which
+	// Carried: ftrace has no entry in the function. It travels with its callers, which
 	// are on the list too, and must not be registered.
-	Along bool
+	Carried bool
 }
 
 // Result is what Diff found.
@@ -81,7 +81,7 @@ func DiffWith(orig, patched *elfobj.File, opt Options) (*Result, error) {
 	result.functions()
 	result.lineNumbers(opt.CountLines)
 	result.ignoreFunctions()
-	result.along()
+	result.carryUntraceable()
 	result.data()
 	result.registrations()
 	result.sites()
@@ -493,7 +493,7 @@ func (r *Result) patchability() {
 				ch.Section)
 		case ch.Kind == Changed && !r.Orig.anyTrace:
 			// Judged once below.
-		case ch.Kind == Changed && !r.Orig.traceable[ch.Orig] && !ch.Along:
+		case ch.Kind == Changed && !r.Orig.traceable[ch.Orig] && !ch.Carried:
 			r.problem(finding.IDNotTraceable, finding.Error, ch.Name, ch.Section, r.callersRemedy(ch.Orig),
 				untraced+": it cannot be redirected")
 		}

@@ -17,7 +17,7 @@ type External struct {
 	Orig  AtomID // atom of the original object, -1 when the object does not define it
 	Func  bool   // code
 	Local bool   // the original object defines it without external linkage
-	// Original asks for the original even when a replacement travels along: a
+	// Original asks for the original even when a replacement is carried: a
 	// function's address is taken, and its identity must not change.
 	Original bool
 }
@@ -40,8 +40,8 @@ type ExtractOptions struct {
 type Extracted struct {
 	File       *elfobj.File
 	NewSymbols map[AtomID]string // global symbol of each replacement
-	NewFuncs   []string          // functions that are new and travel along
-	NewData    []string          // variables that are new and travel along
+	NewFuncs   []string          // new functions that the module carries
+	NewData    []string          // new variables that the module carries
 	Externals  []string          // final symbols referred to, sorted
 	Problems   []finding.Finding
 }
@@ -360,8 +360,8 @@ func (x *extractor) include(atom AtomID) error {
 			return err
 		}
 	}
-	if patched.adjoins(atom) {
-		x.adjoin(atom)
+	if patched.coldPart(atom) {
+		x.placeColdPart(atom)
 		return nil
 	}
 	name := sec.Name

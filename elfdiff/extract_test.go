@@ -192,7 +192,7 @@ func checkExtracted(t *testing.T, r *Result, x *Extracted) {
 func nameAdjoined(r *Result, x *Extracted, f *elfobj.File) {
 	p := r.Patched
 	for a := range p.Atoms {
-		if !p.adjoins(AtomID(a)) {
+		if !p.coldPart(AtomID(a)) {
 			continue
 		}
 		root := p.Root(AtomID(a))

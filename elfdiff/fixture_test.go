@@ -67,7 +67,9 @@ func fixtures(t testing.TB) []fixture {
 	return out
 }
 
-func casePath(name, file string) string { return filepath.Join("..", "testdata", "fixtures", name, file) }
+func casePath(name, file string) string {
+	return filepath.Join("..", "testdata", "fixtures", name, file)
+}
 
 func (f fixture) path(side string) string { return casePath(f.name, side+f.suffix+".o") }
 

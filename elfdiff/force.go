@@ -11,7 +11,7 @@ import (
 func (r *Result) IdleForce(replaced []Change) []finding.Finding {
 	var out []finding.Finding
 	for _, fn := range r.Forced() {
-		if slices.ContainsFunc(replaced, func(ch Change) bool { return ch.Patched == fn && !ch.Along }) {
+		if slices.ContainsFunc(replaced, func(ch Change) bool { return ch.Patched == fn && !ch.Carried }) {
 			continue
 		}
 		out = append(out, finding.Finding{ID: finding.IDDirective, Severity: finding.Note,

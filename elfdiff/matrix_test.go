@@ -199,9 +199,9 @@ func becomesOf(t *testing.T, f fixture, r *Result) string {
 	}
 	cell := "no change"
 	if n := len(replaceable(r)); n > 0 {
-		along := func(ch Change) bool { return ch.Kind == Changed && ch.Along }
-		cell = "carried: " + strings.Join(names(r, func(ch Change) bool { return ch.Kind == Changed && !ch.Along }), ", ")
-		if fresh := slices.Concat(names(r, along), x.NewFuncs, x.NewData); len(fresh) > 0 {
+		carried := func(ch Change) bool { return ch.Kind == Changed && ch.Carried }
+		cell = "carried: " + strings.Join(names(r, func(ch Change) bool { return ch.Kind == Changed && !ch.Carried }), ", ")
+		if fresh := slices.Concat(names(r, carried), x.NewFuncs, x.NewData); len(fresh) > 0 {
 			for i := range fresh {
 				fresh[i], _ = stem(fresh[i])
 			}

@@ -125,7 +125,7 @@ func TestForce(t *testing.T) {
 	for _, c := range []struct {
 		replaced []Change
 		idle     bool
-	}{{[]Change{ch}, false}, {nil, true}, {[]Change{{Name: name, Patched: forced[0], Along: true}}, true}, {[]Change{{Name: "other", Patched: forced[0] + 1}}, true}} {
+	}{{[]Change{ch}, false}, {nil, true}, {[]Change{{Name: name, Patched: forced[0], Carried: true}}, true}, {[]Change{{Name: "other", Patched: forced[0] + 1}}, true}} {
 		got := symbols(r.IdleForce(c.replaced))
 		if slices.Contains(got, "KLP117 note "+name) != c.idle {
 			t.Errorf("replaced %+v: %q", c.replaced, got)

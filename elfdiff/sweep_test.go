@@ -195,7 +195,7 @@ func sweepObject(t *testing.T) *elfobj.File {
 		}
 		cmd := exec.Command("gcc", "-O2", "-std=gnu11", "-ffunction-sections", "-fdata-sections", "-g0", "-fno-ident", "-w", "-pg", "-mfentry", "-mrecord-mcount",
 			"-fno-pic", "-fno-pie", "-mcmodel=kernel", "-mno-red-zone", "-fno-asynchronous-unwind-tables", "-fno-stack-protector", "-fcf-protection=none",
-			"-Itestdata/include", "-x", "c", "-c", "-", "-o", sweepO)
+			"-I../testdata/include", "-x", "c", "-c", "-", "-o", sweepO)
 		cmd.Stdin = strings.NewReader(src)
 		if out, err := cmd.CombinedOutput(); err != nil {
 			t.Fatalf("gcc: %v\n%s", err, out)

@@ -188,7 +188,7 @@ func (t *Tree) Readers(ctx context.Context, file string) ([]Reader, error) {
 	return nil, nil
 }
 
-// follow returns the ends of all ways from file.
+// follow returns the ends of all paths from file.
 func (x *inputIndex) follow(ctx context.Context, file string, seen map[string]bool) ([]Reader, error) {
 	if seen[file] || len(seen) > 50 {
 		return nil, nil

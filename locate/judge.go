@@ -71,7 +71,7 @@ func (j *Judge) Function(diff *elfdiff.Result, placed *Placement, ch elfdiff.Cha
 			Message: fmt.Sprintf("the position of %s in %s depends on whether the module is still loading", ch.Name,
 				object)})
 	}
-	if ch.Along {
+	if ch.Carried {
 		return found // ftrace need not know it
 	}
 	switch j.Traceable(object, place) {

@@ -126,7 +126,7 @@ func TestTwinsAreToldByKind(t *testing.T) {
 }
 
 // What ftrace cannot redirect is an error with a way out, what is not known a warning,
-// and neither counts for a function that travels along with its callers.
+// and neither counts for a function that is carried with its callers.
 func TestTraceability(t *testing.T) {
 	before := assemble(t, traced("f", "mov $1, %eax"))
 	d := compared(t, before, assemble(t, traced("f", "mov $2, %eax")))
@@ -156,7 +156,7 @@ func TestTraceability(t *testing.T) {
 			t.Errorf("asked about %q", asked)
 		}
 		ch := d.Functions[0]
-		ch.Along = true
+		ch.Carried = true
 		if f := j.Function(d, p, ch); len(f) > 0 {
 			t.Errorf("%v, along with its callers: %v", c.trace, f)
 		}

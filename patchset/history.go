@@ -282,7 +282,7 @@ func (h *History) Before(ctx context.Context, patch *Patch, tree string, include
 		if h.includes(included, commit, earlier.Subject) {
 			return searched, nil
 		}
-		kept, _, err := (&Series{Patches: []*Patch{earlier}}).SiftDir(tree, ApplyOptions{})
+		kept, _, err := (&Series{Patches: []*Patch{earlier}}).FilterDir(tree, ApplyOptions{})
 		if err == nil && len(kept) == 1 {
 			found = append(found, Prerequisite{earlier.Commit, earlier.Subject, file})
 		}

@@ -32,7 +32,7 @@ type cut struct {
 	symbols   map[elfdiff.AtomID]string
 	file      *elfobj.File
 	object    []byte   // file, written
-	newFuncs  []string // new functions and variables that travel along
+	newFuncs  []string // new functions and variables that the module carries
 	newData   []string
 }
 

@@ -43,7 +43,7 @@ func register(patchPlan *plan.Plan, opt *Options, target *Target, cut *extractio
 func (c *cut) registerFuncs(patchPlan *plan.Plan, target *Target, able bool, say *journal) error {
 	for i, ch := range c.unit.Replace {
 		place, placed := c.unit.Place.Funcs[ch.Orig]
-		if ch.Along || !placed {
+		if ch.Carried || !placed {
 			continue // needs no entry, or is a finding already
 		}
 		shipped, addr, err := target.shipped(c.unit.Owner, place)

@@ -22,7 +22,7 @@ type Stage struct {
 type Result struct {
 	Release  string
 	Plan     plan.Plan
-	NewFuncs []string // functions that are new and travel along
+	NewFuncs []string // new functions that the module carries
 	NewData  []string
 	// Problems are what stands against the module, or what its author must know of it:
 	// warnings and errors of all stages, and notes of those before the analysis.

@@ -18,7 +18,7 @@ type Report struct {
 	Release      string // of the kernel
 	Sources      []string
 	Functions    []Function // that a livepatch would redirect
-	New          []string   // functions and variables that travel along
+	New          []string   // functions and variables that the module carries
 	Findings     []finding.Finding
 	Checks       []analyze.Check // those that ran, with their texts
 	Suppressions []Suppression

@@ -23,7 +23,7 @@ const CertificateSchema = "klpforge.equivalence/v1"
 //     calls that only print ("message") and
 //     tests that what holds there decides ("decided"), of one side; new tests that are
 //     guards ("guard"); at the end a return of both, a stop, or a "test" of both sides with
-//     one answer or of one side alone, whose ways lead to spots.
+//     one answer or of one side alone, whose paths lead to spots.
 type Certificate struct {
 	Schema   string `json:"schema"`
 	Function string `json:"function"`

@@ -14,9 +14,9 @@
 // instruction with an effect of its own. Events of both sides must match, with equal
 // operands (match.go). Tests with equal conditions, however the compiler asks (cond.go),
 // divide the walk; behind them are pairs of places with states of their own, which are
-// met when several ways lead there: two locations stay equal when they are on both ways
+// joined when several paths lead there: two locations stay equal when they are on both paths
 // (state.go). The walk is repeated until no state changes (walk.go). It then holds for
-// every way through the functions, by induction over their matched events.
+// every path through the functions, by induction over their matched events.
 //
 // One side may pass a test alone when what is known decides it; when both ways
 // behind it do what the other side does, in which case no loop may be passed by one side
@@ -27,7 +27,7 @@
 // What is not known to be harmless is refused: instructions without a meaning here,
 // jumps through pointers, accesses whose fault is caught, alternatives, data without a
 // partner, frames whose variables others can see and which are not the same. Work is
-// bounded. Values that two ways bring, and memory between two epochs, are not
+// bounded. Values that two paths bring, and memory between two epochs, are not
 // reasoned about, nor is the order of stores: a compiler that orders two of them
 // otherwise makes a function that is not proven.
 //

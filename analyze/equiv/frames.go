@@ -89,7 +89,7 @@ func (w *walk) lock(s *state, f *event, arg term, at func(string, ...any) *Obsta
 			arg = w.p.constant(0)
 		} else {
 			if s.vague {
-				return at("which locks are held where %s is called depends on the way there", f.to)
+				return at("which locks are held where %s is called depends on the path there", f.to)
 			}
 			for _, hold := range s.locks {
 				if kindOf(hold.take) == pair.kind && hold.lock != arg {

@@ -198,7 +198,7 @@ type leaving struct {
 
 func (l *leaving) follow(s *state, at place, depth int) *Obstacle {
 	if depth == 0 {
-		return refuse(at, "its way out is too long")
+		return refuse(at, "its exit path is too long")
 	}
 	walk := l.w
 	along := &walker{p: walk.p, delta: &walk.delta, b: walk.body[1], side: 1, s: s, at: at}
@@ -255,13 +255,13 @@ func (l *leaving) follow(s *state, at place, depth int) *Obstacle {
 		}
 		along.at = ev.next
 	}
-	return refuse(at, "its way out is too long")
+	return refuse(at, "its exit path is too long")
 }
 
 func (l *leaving) leave(s *state, ev *event) *Obstacle {
 	walk := l.w
 	if s.vague {
-		return refuse(ev.at(), "which locks are held there depends on the way")
+		return refuse(ev.at(), "which locks are held there depends on the path")
 	}
 	if len(s.locks) > 0 {
 		return refuse(ev.at(), "it keeps a lock (%s)", s.locks[0].take)

@@ -70,7 +70,7 @@ type state struct {
 	locks []held
 	// clean: nothing but locks and messages happened since the entry.
 	clean bool
-	// vague: the locks held differ by the way here.
+	// vague: the locks held differ by the path here.
 	vague bool
 	// escaped: others may know an address in the frame.
 	escaped bool
@@ -113,16 +113,16 @@ func (s *state) replace(old, now term) {
 	}
 }
 
-// meet joins what is known on two ways to one pair of places. Values that are
+// join keeps what is known on two paths to one pair of places. Values that are
 // equal in both stay; every other pair of values becomes one unknown, so that
-// two locations stay equal when they are equal on both ways. changed is false
+// two locations stay equal when they are equal on both paths. changed is false
 // when old knew nothing that now does not hold: then old is still right.
 //
-// own lists the unknowns that meets at this pair made. Such an unknown stands
+// own lists the unknowns that joins at this pair made. Such an unknown stands
 // for whatever is there at the next pass, and only locations that hold the
 // unknown itself refer to it; so a value that differs at such a location does
 // not change the state, as long as all that share the unknown agree.
-func (p *pool) meet(old, now *state, own map[term]bool) (out *state, changed bool) {
+func (p *pool) join(old, now *state, own map[term]bool) (out *state, changed bool) {
 	out = old.clone()
 	type pair struct{ a, b term }
 	made := map[pair]term{}
@@ -143,7 +143,7 @@ func (p *pool) meet(old, now *state, own map[term]bool) (out *state, changed boo
 		changed = true
 		joined := made[pair{a, b}]
 		if joined == 0 {
-			joined = p.unknown(p.metName(a, b))
+			joined = p.unknown(p.joinedName(a, b))
 			p.from[joined] = [2]term{a, b}
 			made[pair{a, b}], own[joined] = joined, true
 		}
@@ -190,8 +190,8 @@ func (p *pool) meet(old, now *state, own map[term]bool) (out *state, changed boo
 	return out, changed
 }
 
-// metName names the unknown for a meet of two values.
-func (p *pool) metName(a, b term) string {
+// joinedName names the unknown for a join of two values.
+func (p *pool) joinedName(a, b term) string {
 	for _, val := range []term{a, b} {
 		if expr := &p.nodes[val]; expr.op != "var" || !strings.HasPrefix(expr.s, "left ") {
 			return "value"

@@ -25,7 +25,7 @@ type pool struct {
 	width []uint8 // bits above which the value is zero
 	index map[node]term
 	next  int // number of the next unknown
-	// from are the two values that an unknown of a meet stands for.
+	// from are the two values that an unknown of a join stands for.
 	from map[term][2]term
 }
 

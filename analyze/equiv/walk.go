@@ -34,18 +34,18 @@ type pairOf struct{ f, g place }
 type spot struct {
 	at   pairOf
 	s    *state
-	own  map[term]bool // unknowns that meets here made
-	from []pairOf      // where ways here begin
+	own  map[term]bool // unknowns that joins here made
+	from []pairOf      // where paths here begin
 	// cands are exits of the old function that were passed since the last effect;
-	// nil when there are several ways here.
+	// nil when there are several paths here.
 	cands  []cand
 	queued bool
-	out    []way
+	out    []path
 	steps  []Step // from here on, of the certificate
 }
 
-// way is one from a spot to another.
-type way struct {
+// path is one from a spot to another.
+type path struct {
 	to    pairOf
 	moved [2]bool // which side passed a test
 }
@@ -101,7 +101,7 @@ func Prove(d *elfdiff.Result, ch elfdiff.Change, opt Options) (*Certificate, err
 		whole.locate(err)
 		if whole.refused != nil && err != error(whole.refused) {
 			whole.locate(whole.refused)
-			err = fmt.Errorf("%w; and with both its ways taken, %s", whole.refused, err)
+			err = fmt.Errorf("%w; and with both its branches followed, %s", whole.refused, err)
 		}
 		return nil, err
 	}
@@ -208,17 +208,17 @@ func (w *walk) arrive(from, to pairOf, s *state, moved [2]bool) {
 		} else {
 			sp.cands = slices.Clone(w.cands)
 		}
-		met, changed := w.p.meet(sp.s, s, sp.own)
+		joined, changed := w.p.join(sp.s, s, sp.own)
 		if changed || len(cands) > 0 && sp.cands == nil {
-			sp.s = met
+			sp.s = joined
 			if !sp.queued {
 				sp.queued = true
 				w.queue = append(w.queue, sp)
 			}
 		}
 	}
-	if src := w.spots[from]; src != nil && !slices.Contains(src.out, way{to, moved}) {
-		src.out = append(src.out, way{to, moved})
+	if src := w.spots[from]; src != nil && !slices.Contains(src.out, path{to, moved}) {
+		src.out = append(src.out, path{to, moved})
 	}
 }
 

@@ -5,6 +5,6 @@
 //
 // What is not followed has no type: global variables (BTF does not list them),
 // pointers that a cast made, members of unions that disagree, and registers
-// that hold different types on the ways that meet. No type means not known; a
+// that hold different types on the paths that join. No type means not known; a
 // type that is given can be wrong only where the kernel casts pointers.
 package fields

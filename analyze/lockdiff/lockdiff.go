@@ -15,8 +15,8 @@ import (
 // Effect is what a function does to locks, in words that compare between two
 // builds.
 type Effect struct {
-	Full    []string // one for each way of returning, sorted
-	Neutral bool     // every way of returning leaves all locks as they were
+	Full    []string // one for each return path, sorted
+	Neutral bool     // every return path leaves all locks as they were
 	Unsure  string   // why the effect is not certain, "" when it is
 
 	kinds  []string // like Full, but kinds and directions of locks only
@@ -92,7 +92,7 @@ type Verdict uint8
 // Verdicts.
 const (
 	Same    Verdict = iota
-	Lost            // a way of returning that changed locks is gone: a repaired leak
+	Lost            // a return path that changed locks is gone: a repaired leak
 	Renamed         // locks of the same kinds; whether they are the same ones is not known
 	Changed         // other locks, or in other ways
 )

@@ -1,5 +1,5 @@
 // Package locks finds out, for every function of a program model, which locks
-// it leaves held or released, on which ways of returning, and how it leaves
+// it leaves held or released, on which return paths, and how it leaves
 // the interrupt flag, bottom halves, preemption and RCU.
 //
 // # Method

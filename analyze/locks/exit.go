@@ -70,14 +70,14 @@ func (w *walker) exit(s *state) {
 	w.exits = append(w.exits, outcome)
 }
 
-// maxVariants is how many ways of returning with the same changes are kept
+// maxVariants is how many return paths with the same changes are kept
 // apart until all are known.
 const maxVariants = 6
 
 func sameRet(a, b Ret) bool { return a.B1.Equal(b.B1) && a.B4.Equal(b.B4) && a.B8.Equal(b.B8) }
 
-// mergeVariants merges ways of returning with the same changes, unless that
-// would make one look like a way with other changes that it could be told from.
+// mergeVariants merges return paths with the same changes, unless that
+// would make one look like a path with other changes that it could be told from.
 func mergeVariants(l []Outcome) []Outcome {
 	for i := 0; i < len(l); i++ {
 		for j := i + 1; j < len(l); j++ {
@@ -103,7 +103,7 @@ func told(a, b *Outcome) bool { return apart(a, b) || inside(a, b) }
 
 // settle drops outcomes that come about only when a call, which nothing tells
 // the outcome of, went one way, and that leave locks unbalanced, when there
-// is a balanced way as well.
+// is a balanced path as well.
 func (w *walker) settle() []Outcome {
 	list := mergeVariants(w.exits)
 	var balanced []Outcome
@@ -173,7 +173,7 @@ func merge(a, b Outcome) Outcome {
 	return outcome
 }
 
-// memory is what is known on one way of returning of a value in memory: of
+// memory is what is known on one return path of a value in memory: of
 // one read that no code of the function or its callees had changed before, or
 // of one stored through an argument. v names it.
 type memory struct {

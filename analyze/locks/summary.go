@@ -9,7 +9,7 @@ import (
 
 // Summary is an effect in words, as reports and scripts want it.
 type Summary struct {
-	// Acquires are the locks held at return but not at entry on some way of
+	// Acquires are the locks held at return but not at entry on some path of
 	// returning that callers can tell from the others, Releases those held at
 	// entry but not at return. A lock that the function's own code releases and
 	// takes again is in both, as the kernel's annotations have it. Each is
@@ -17,9 +17,9 @@ type Summary struct {
 	// known, else a path from an argument, or "?". Sorted, without repetition,
 	// never nil.
 	Acquires, Releases []string
-	// Possible are changes that were seen on a way of returning that nothing
+	// Possible are changes that were seen on a return path that nothing
 	// tells from another one without them: "+mutex:x" is acquired, "-mutex:x"
-	// released. Such a way may be one that is never taken. Unknown is set.
+	// released. Such a path may be one that is never taken. Unknown is set.
 	Possible []string
 	// Drops are the locks that must be held at entry and are again at return,
 	// but are released in between, here or in a callee.
@@ -28,7 +28,7 @@ type Summary struct {
 	// when the function turns interrupts off, "-preempt" when it lets preemption
 	// happen again, and so on. Sorted; nil when there are none.
 	Context []string
-	// Conditional: ways of returning differ in what they leave held.
+	// Conditional: return paths differ in what they leave held.
 	Conditional bool
 	// Returns is the class of returned values with which locks change: "any",
 	// "zero", "nonzero", "null", "nonnull", "negative", "positive",
@@ -62,7 +62,7 @@ func (r *Result) Summary(e *Effect, types *Types) Summary {
 	return summary
 }
 
-// OutcomeSummary is Summary for one way of returning; Conditional is unset.
+// OutcomeSummary is Summary for one return path; Conditional is unset.
 func (r *Result) OutcomeSummary(e *Effect, i int, types *Types) Summary {
 	one := Effect{Func: e.Func, Outcomes: e.Outcomes[i : i+1], Primitive: e.Primitive}
 	summary := r.Summary(&one, types)

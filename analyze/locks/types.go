@@ -183,7 +183,7 @@ type Cond struct {
 	In   Set
 }
 
-// Outcome is one way in which a function may return.
+// Outcome is one path by which a function may return.
 type Outcome struct {
 	Changes []Change // sorted; empty when everything is as at entry
 	// Dropped are locks that must be held at entry and are again at return,
@@ -240,7 +240,7 @@ type Effect struct {
 	Primitive bool
 }
 
-// Neutral reports whether every way of returning leaves everything as at
+// Neutral reports whether every return path leaves everything as at
 // entry and needs nothing held. It says nothing of Unknown.
 func (e *Effect) Neutral() bool {
 	for i := range e.Outcomes {
@@ -251,7 +251,7 @@ func (e *Effect) Neutral() bool {
 	return true
 }
 
-// Conditional reports whether ways of returning differ in what they leave
+// Conditional reports whether return paths differ in what they leave
 // held.
 func (e *Effect) Conditional() bool {
 	for i := 1; i < len(e.Outcomes); i++ {

@@ -87,7 +87,7 @@ func (w *walker) analyse(fn model.FuncID) *Effect {
 	}
 	// Perhaps only because a condition in memory is read again after a call:
 	// assume that such conditions do not change meanwhile. And perhaps because
-	// "a && b" is tested twice, and the ways on which it does not hold were
+	// "a && b" is tested twice, and the paths on which it does not hold were
 	// joined: keep some of those apart.
 	for _, split := range []int{1, maxSplit} {
 		w.strict, w.split = false, split

@@ -247,7 +247,7 @@ func (b *builder) newNoReturns(res []*scanned) []FuncID {
 	return todo
 }
 
-// returns reports whether the function's code has a way out to its caller, as
+// returns reports whether the function's code has a path out to its caller, as
 // far as is known of those it jumps to.
 func (r *scanned) returns(build *builder) bool {
 	if len(r.blocks) == 0 || r.flags&FuncUnknown != 0 {
@@ -427,7 +427,7 @@ func (r *scanned) endless(build *builder) bool {
 		}
 	}
 	// A block that cannot leave and has a successor lies on, or leads to, a
-	// cycle that cannot be left, unless all its ways end in BUG: look for a
+	// cycle that cannot be left, unless all its paths end in BUG: look for a
 	// cycle among such blocks.
 	state := make([]uint8, count)
 	type frame struct{ b, e int32 }

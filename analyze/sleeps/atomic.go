@@ -13,7 +13,7 @@ import (
 // already if that sleeps, so it does not make the function sleep. It reports
 // whether there are any.
 //
-// This needs that every way to the call holds a spinlock or rwlock that the
+// This needs that every path to the call holds a spinlock or rwlock that the
 // function has taken, is in a read-side section of RCU that it has begun, or
 // has turned interrupts, bottom halves or preemption off. A callee that gives
 // the lock back meanwhile, or of whose locks not all is known, does not count;

@@ -29,7 +29,7 @@
 // From there the property goes up the call graph, first whatever the arguments
 // are. What is found so is narrowed: each function is followed with constants in
 // registers, in its frame and in what its arguments point to there, and leads to
-// its callees with what they are given (value.go, machine.go, follow.go, ways.go). Branches
+// its callees with what they are given (value.go, machine.go, follow.go, paths.go). Branches
 // that this decides are left out: with MSG_DONTWAIT, a timeout is zero, and with
 // that nothing waits. Arguments are followed through pointers to functions too,
 // and from a module into the kernel. What cannot be followed may hold anything; a

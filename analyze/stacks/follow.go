@@ -73,7 +73,7 @@ func (f *follower) run(block, from int, cur *state) {
 				f.in[to] = after.clone()
 			} else if f.visits[to] > 20 && !f.in[to].lost {
 				f.in[to].lose() // so that it ends
-			} else if !f.in[to].meet(after, f.visits[to] > 6) {
+			} else if !f.in[to].join(after, f.visits[to] > 6) {
 				continue
 			}
 			if !slices.Contains(work, to) {

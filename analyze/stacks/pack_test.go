@@ -36,7 +36,7 @@ func TestPackAll(t *testing.T) {
 	}
 }
 
-// TestUnpackNowhere: a way that leads to no step is refused.
+// TestUnpackNowhere: a path that leads to no step is refused.
 func TestUnpackNowhere(t *testing.T) {
 	m := &model.Model{Funcs: make([]model.Func, 1)}
 	for _, r := range []*Result{

@@ -66,7 +66,7 @@ type Result struct {
 	sites   map[string][]site         // calls through pointers, by where the pointer comes from
 	keys    map[model.FuncID][]string // where a function's address is kept, as in sites
 	reach   []bool                    // a call of it may wait, even if its own frame is gone by then
-	first   []uint32                  // 1 + the step where the way of a function to a wait begins; 0: there is none
+	first   []uint32                  // 1 + the step where the path of a function to a wait begins; 0: there is none
 	via     []uint32                  // the same for calls of it, whether or not its own frame stays
 	sure    []bool                    // such calls surely lead to a wait that has no bound
 	steps   []step
@@ -78,7 +78,7 @@ type Result struct {
 	resume  func() (*analysis, error) // what objects are judged by; nil in an object's
 }
 
-// step is one step of a way towards a wait.
+// step is one step of a path towards a wait.
 type step struct {
 	text string
 	next uint32 // as Result.first
@@ -432,7 +432,7 @@ func (a *analysis) spread() {
 }
 
 // narrow judges what may wait whatever its arguments by those that it is given,
-// and finds the ways to the waits.
+// and finds the paths to the waits.
 func (a *analysis) narrow() {
 	var list []*node
 	for i := range a.m.Funcs {
@@ -444,7 +444,7 @@ func (a *analysis) narrow() {
 	known := map[*node]uint32{}
 	for _, visit := range list {
 		if visit.reach {
-			a.first[visit.id] = a.step(visit, visit.frameWay(), known)
+			a.first[visit.id] = a.step(visit, visit.frameHop(), known)
 			a.via[visit.id], a.sure[visit.id] = a.step(visit, visit.via, known), visit.sure
 		}
 	}
@@ -483,9 +483,9 @@ func (r *Result) Path(id model.FuncID) []string {
 	return out
 }
 
-// step adds a way from a node on and returns where it begins, as Result.first
-// does. known are the nodes whose own way has been added.
-func (a *analysis) step(parent *node, found way, known map[*node]uint32) uint32 {
+// step adds a path from a node on and returns where it begins, as Result.first
+// does. known are the nodes whose own path has been added.
+func (a *analysis) step(parent *node, found hop, known map[*node]uint32) uint32 {
 	own := found == parent.via
 	if at, ok := known[parent]; ok && own {
 		return at

@@ -26,9 +26,9 @@ func (s *state) become(from *state) {
 	s.mem = mem
 }
 
-// meet keeps what holds of both and reports whether s changed. What still
+// join keeps what holds of both and reports whether s changed. What still
 // changes when widen is set is given up.
-func (s *state) meet(from *state, widen bool) bool {
+func (s *state) join(from *state, widen bool) bool {
 	if s.lost {
 		return false
 	}

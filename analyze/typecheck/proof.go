@@ -81,27 +81,27 @@ func (w *prover) function(id model.FuncID, f *Func) {
 	if len(blocks) == 0 {
 		return
 	}
-	ways := make([]int, len(blocks)) // into each block
+	entries := make([]int, len(blocks)) // into each block
 	for i := range blocks {
 		for _, e := range w.m.Edges(&blocks[i]) {
-			ways[e.To]++
+			entries[e.To]++
 		}
 	}
-	ways[0]++
-	w.walk(id, blocks, ways, 0, regs)
+	entries[0]++
+	w.walk(id, blocks, entries, 0, regs)
 }
 
 // walk follows one block, then those that only it leads to.
-func (w *prover) walk(id model.FuncID, blocks []model.Block, ways []int, at int32, regs held) {
-	for at >= 0 && ways[at] == 1 {
+func (w *prover) walk(id model.FuncID, blocks []model.Block, entries []int, at int32, regs held) {
+	for at >= 0 && entries[at] == 1 {
 		for in := range w.m.Instructions(&blocks[at]) {
 			w.step(&in, &regs, w.m.Func(id).Addr)
 		}
-		ways[at] = 0 // once
+		entries[at] = 0 // once
 		next := int32(-1)
 		for _, e := range w.m.Edges(&blocks[at]) {
 			if next >= 0 {
-				w.walk(id, blocks, ways, next, regs)
+				w.walk(id, blocks, entries, next, regs)
 			}
 			next = e.To
 		}

@@ -91,7 +91,7 @@ type lockJSON struct {
 	Outcomes    []outcomeJSON `json:"outcomes,omitempty"`
 }
 
-// outcomeJSON is one way of returning, of several.
+// outcomeJSON is one return path, of several.
 type outcomeJSON struct {
 	Returns  string   `json:"returns"`
 	When     []string `json:"when,omitempty"` // what the arguments then are
@@ -164,20 +164,20 @@ func (a *app) printLocks(known *facts.Kernel, effects []*locks.Effect, lines map
 	}
 }
 
-// outcomeWords tells in a line or more what one way of returning does.
+// outcomeWords tells in a line or more what one return path does.
 func outcomeWords(k *facts.Kernel, effect *locks.Effect, outcome int) string {
 	summary := k.Locks.OutcomeSummary(effect, outcome, k.Types)
-	way := ""
+	path := ""
 	if summary.Returns != "any" {
-		way = "returning " + summary.Returns
+		path = "returning " + summary.Returns
 	}
 	if c := conditions(&effect.Outcomes[outcome]); len(c) > 0 && len(effect.Outcomes) > 1 {
-		way += " with " + strings.Join(c, ", ")
+		path += " with " + strings.Join(c, ", ")
 	}
-	if way = strings.TrimSpace(way); way != "" {
-		way += ": "
+	if path = strings.TrimSpace(path); path != "" {
+		path += ": "
 	}
-	b := "    " + way + lockWords(&summary)
+	b := "    " + path + lockWords(&summary)
 	for _, p := range summary.Possible {
 		b += "\n        possible, not certain: " + p
 	}

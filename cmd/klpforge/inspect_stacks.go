@@ -19,7 +19,7 @@ func (a *app) inspectStacksCmd() *cobra.Command {
 		Use:   "stacks {-k RELEASE | --vmlinux FILE} [--function NAME]",
 		Short: "Print on which functions' frames tasks sleep without bound",
 		Long: `Print every function of the kernel on whose stack frame tasks may sleep without
-bound, with why: the way to the wait, for one function also the threads and system calls that
+bound, with why: the path to the wait, for one function also the threads and system calls that
 get there. A livepatch of such a function waits for these tasks, see KLP301 to
 KLP303. With --function any function is judged; one that calls through pointers
 of unknown type is marked, since it is not known what they lead to. Modules are

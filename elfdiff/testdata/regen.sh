@@ -10,7 +10,7 @@ set -eu
 cd "$(dirname "$0")/../../testdata/fixtures"
 common="-O2 -std=gnu11 -ffunction-sections -fdata-sections -g0 -fno-ident -w
  -pg -mfentry -fno-pic -fno-pie -mcmodel=kernel -mno-red-zone
- -fno-asynchronous-unwind-tables -fno-stack-protector -fcf-protection=none -I../../elfdiff/testdata/include"
+ -fno-asynchronous-unwind-tables -fno-stack-protector -fcf-protection=none -I../include"
 [ $# -gt 0 ] || set -- *
 
 lines() { sed -n "s|^// $1: ||p" "$name/$side.c"; }

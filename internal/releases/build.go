@@ -202,7 +202,7 @@ func (o *Options) one(ctx context.Context, t manifest.Target, list []entry) Targ
 	if err != nil {
 		return fail(err)
 	}
-	kept, present, err := series.SiftDir(dir, patchset.ApplyOptions{})
+	kept, present, err := series.FilterDir(dir, patchset.ApplyOptions{})
 	if err != nil {
 		var ce *patchset.ConflictError
 		if errors.As(err, &ce) {

@@ -70,7 +70,7 @@ const (
 	ClassNeutral Class = "balanced in the compiled code"
 	// ClassContext: the lock is the CPU's state alone, listed as context.
 	ClassContext Class = "changes the state of the CPU only"
-	// ClassPossible: listed as possible, as nothing tells the way of returning
+	// ClassPossible: listed as possible, as nothing tells the return path
 	// from one without the change.
 	ClassPossible Class = "possible, not certain"
 	// ClassUnknown: the effect could not be followed.

@@ -49,13 +49,13 @@ func run(pass *analyze.Pass) error {
 func state(pass *analyze.Pass, unit *analyze.Unit, ch elfdiff.Change, before, after *code.Object) {
 	old, ok1 := stateOf(before, ch.Orig)
 	newer, ok2 := stateOf(after, ch.Patched)
-	if !ok1 || !ok2 || slices.Equal(old.ways, newer.ways) {
+	if !ok1 || !ok2 || slices.Equal(old.returns, newer.returns) {
 		return
 	}
 	found := finding.Finding{ID: finding.IDContext, Severity: finding.Error,
 		Message: "returns with interrupts, bottom halves or preemption other than before: old callers of the new " +
 			"function go on in the wrong context",
-		Evidence: []string{"before: " + strings.Join(old.ways, "; or "), "after: " + strings.Join(newer.ways, "; or ")},
+		Evidence: []string{"before: " + strings.Join(old.returns, "; or "), "after: " + strings.Join(newer.returns, "; or ")},
 		Remedy:   "restore the state before returning, or patch the callers with the function"}
 	if why := old.why | newer.why; why != 0 {
 		found.Severity, found.Unknown = finding.Warning, true
@@ -73,8 +73,8 @@ func state(pass *analyze.Pass, unit *analyze.Unit, ch elfdiff.Change, before, af
 }
 
 type cpuState struct {
-	ways []string // of returning; a set
-	why  locks.Why
+	returns []string // what each return path leaves disabled; a set
+	why     locks.Why
 }
 
 func stateOf(o *code.Object, a elfdiff.AtomID) (cpuState, bool) {
@@ -101,15 +101,15 @@ func stateOf(o *code.Object, a elfdiff.AtomID) (cpuState, bool) {
 			}
 			words = append(words, word+contextWords[change.Kind])
 		}
-		way := "returns as it was entered"
+		how := "returns as it was entered"
 		if len(words) > 0 {
-			way = "returns having " + strings.Join(words, ", ")
+			how = "returns having " + strings.Join(words, ", ")
 		}
-		cpu.ways = append(cpu.ways, way)
+		cpu.returns = append(cpu.returns, how)
 	}
 
-	slices.Sort(cpu.ways)
-	cpu.ways = slices.Compact(cpu.ways)
+	slices.Sort(cpu.returns)
+	cpu.returns = slices.Compact(cpu.returns)
 	return cpu, true
 }
 
@@ -170,7 +170,7 @@ func news(unit *analyze.Unit, old, newer *view) map[string][]violation {
 // culprit is the changed function that a violation comes about by: the last
 // one on the way, or the one that forbids sleeping.
 func culprit(u *analyze.Unit, v violation) string {
-	for _, name := range slices.Backward(append([]string{v.holder}, v.way...)) {
+	for _, name := range slices.Backward(append([]string{v.holder}, v.path...)) {
 		if slices.ContainsFunc(u.Replace, func(ch elfdiff.Change) bool { return ch.Name == name }) {
 			return name
 		}
@@ -194,9 +194,9 @@ func report(pass *analyze.Pass, unit *analyze.Unit, ch elfdiff.Change, list []vi
 		}
 		found.Unknown = found.Unknown && breach.severity() == finding.Note
 		line := fmt.Sprintf("%s %s at %s: %s", breach.holder, breach.forbids, breach.at,
-			strings.Join(append([]string{breach.holder}, breach.way...), " -> "))
-		if len(breach.way) > 0 && !breach.kernel {
-			if at := pass.CallPlace(unit, breach.holder, breach.way[0]); at.Line > 0 {
+			strings.Join(append([]string{breach.holder}, breach.path...), " -> "))
+		if len(breach.path) > 0 && !breach.kernel {
+			if at := pass.CallPlace(unit, breach.holder, breach.path[0]); at.Line > 0 {
 				line += fmt.Sprintf(" (%s:%d)", at.File, at.Line)
 			}
 		}
@@ -245,9 +245,9 @@ func elsewhere(pass *analyze.Pass, unit *analyze.Unit, ch elfdiff.Change, old, n
 		return nil, fmt.Errorf("look for callers in the kernel: %w", err)
 	}
 	var out []violation
-	way := append([]string{ch.Name}, newer.sleeps.Chain(after)...)
+	path := append([]string{ch.Name}, newer.sleeps.Chain(after)...)
 	seen := map[string]bool{ch.Name: true}
-	level := map[string][]string{ch.Name: way}
+	level := map[string][]string{ch.Name: path}
 	names := []string{ch.Name}
 	for range maxUp {
 		var next []string
@@ -260,8 +260,8 @@ func elsewhere(pass *analyze.Pass, unit *analyze.Unit, ch elfdiff.Change, old, n
 					return kern.Locks.LockName(l, call.Caller,
 						kern.Types)
 				}); word != "" {
-					out = append(out, violation{holder: call.Caller, at: call.Place, forbids: word, way: level[name],
-						always: fact.Always && len(level[name]) == len(way), sure: true, kernel: true})
+					out = append(out, violation{holder: call.Caller, at: call.Place, forbids: word, path: level[name],
+						always: fact.Always && len(level[name]) == len(path), sure: true, kernel: true})
 				} else if !seen[call.Caller] {
 					seen[call.Caller] = true
 					level[call.Caller] = append([]string{call.Caller}, level[name]...)

@@ -8,7 +8,7 @@
 // interrupts, bottom halves or preemption disabled, is in an RCU read-side
 // section, or runs as a timer, tasklet, RCU callback, interrupt or NMI handler or
 // in a stopper thread, and calls what sleeps after the patch but did not before,
-// the finding names that code, the way to the primitive, and the function that changed. A function
+// the finding names that code, the path to the primitive, and the function that changed. A function
 // that gives the lock back before it sleeps does no harm. It is an error when
 // the code sleeps on every path, and a warning when on some. When new calls lead
 // to functions whose code is not there, or to calls through pointers, and a
@@ -24,10 +24,10 @@
 // there before under another name of the compiler's (f.constprop.0) is no news.
 //
 // Where the same call is also made with nothing that forbids sleeping, and which
-// lock would forbid it is not known, the lock is probably given up on a way that
+// lock would forbid it is not known, the lock is probably given up on a path that
 // could not be followed: the finding is a note, and unknown.
 //
-// State at return: the ways in which a function may return are compared by what
+// State at return: the paths by which a function may return are compared by what
 // they do to interrupts, bottom halves and preemption. A difference is an error
 // unless the state is not fully known.
 //

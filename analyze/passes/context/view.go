@@ -27,8 +27,8 @@ type violation struct {
 	holder  string // the function that forbids it
 	at      string // the call
 	forbids string
-	way     []string // from what it calls to the primitive
-	always  bool     // whatever path the callee takes, and on every way to the call
+	path    []string // from what it calls to the primitive
+	always  bool     // whatever path the callee takes, and on every path to the call
 	sure    bool     // it sleeps, or may; else it is not known
 	sleeps  bool     // it may sleep, but whether that is forbidden is not known
 	why     string
@@ -49,7 +49,7 @@ func (v *violation) severity() finding.Severity {
 // it calls, whatever the compiler made of its name. That a call sleeps for certain
 // is news where it was not known.
 func (v *violation) key() string {
-	k := code.Name(v.holder) + " " + code.Name(v.way[0]) + " "
+	k := code.Name(v.holder) + " " + code.Name(v.path[0]) + " "
 	if v.sure {
 		k += "sleeps"
 	}
@@ -88,7 +88,7 @@ func (w *view) violations() []violation {
 					found.always = false
 					found.sleeps = found.sure && !slices.ContainsFunc(call.Held, known)
 					found.sure = found.sure && !found.sleeps
-					found.why = "on other ways to this call nothing forbids it"
+					found.why = "on other paths to this call nothing forbids it"
 				}
 				out = append(out, found)
 			}
@@ -145,7 +145,7 @@ func (w *view) violation(call locks.CallAt) (violation, bool) {
 		return violation{}, false // calls through pointers are everywhere: no news
 	}
 	fact := w.sleeps.Fact(call.Callee)
-	found := violation{way: append([]string{w.o.Model.Func(call.Callee).Name}, w.sleeps.Chain(call.Callee)...),
+	found := violation{path: append([]string{w.o.Model.Func(call.Callee).Name}, w.sleeps.Chain(call.Callee)...),
 		why: fact.Why}
 	switch {
 	case answer == sleeps.May && fact.Answer == sleeps.May && !fact.Always && w.sleeps.Borrowed(call.Callee):

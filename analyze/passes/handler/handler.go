@@ -85,7 +85,7 @@ func run(pass *analyze.Pass) error {
 					if _, ok := reached[mod][i][id]; ok {
 						pass.ReportChange(unit, ch, finding.Finding{ID: finding.IDPatchingPath,
 							Severity: finding.Warning, Message: reason.message,
-							Evidence: []string{way(mod, reached[mod][i], id)},
+							Evidence: []string{callPath(mod, reached[mod][i], id)},
 							Remedy:   "leave the function as it is, or change its callers"})
 						break
 					}
@@ -128,8 +128,8 @@ func below(mod *model.Model, roots []string) map[model.FuncID]model.FuncID {
 // aside tells functions that are not on the ordinary path.
 func aside(f *model.Func) bool { return f.Flags&model.FuncNoReturn != 0 || kfuncs.Aside(f.Name) }
 
-// way writes the calls that lead to a function.
-func way(m *model.Model, from map[model.FuncID]model.FuncID, id model.FuncID) string {
+// callPath writes the calls that lead to a function.
+func callPath(m *model.Model, from map[model.FuncID]model.FuncID, id model.FuncID) string {
 	names := []string{m.Func(id).Name}
 	for from[id] != id {
 		id = from[id]

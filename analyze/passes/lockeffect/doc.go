@@ -4,11 +4,11 @@
 //
 // The effect of every function of the object file is found by symbolic execution
 // of its compiled code, before and after: which locks, interrupt state, bottom
-// halves, preemption and RCU each way of returning changes. Functions outside of
+// halves, preemption and RCU each return path changes. Functions outside of
 // the object count as neutral, but for the lock primitives.
 //
 // The kinds of lock and the directions are compared. A new effect is an error
-// when callers are not patched; when the new code merely loses a way of returning
+// when callers are not patched; when the new code merely loses a return path
 // that left a lock behind, that looks like a repaired leak and is a note. Locks
 // of the same kind whose identity cannot be compared, and effects that are not
 // fully known, are reported as unknown.

@@ -100,7 +100,7 @@ func compare(pass *analyze.Pass, unit *analyze.Unit, ch elfdiff.Change, obj *cod
 		found.Message = "locks of the same kind are taken or released, but whether they are the same locks is not known"
 	case verdict == lockdiff.Lost:
 		found.Severity = finding.Note
-		found.Message = "a way of returning that changed locks is gone; this looks like a repaired leak"
+		found.Message = "a return path that changed locks is gone; this looks like a repaired leak"
 		found.Remedy = "see that no caller made up for it"
 	case len(found.Who) == 0 && all:
 		found.Severity = finding.Note

@@ -18,7 +18,7 @@ const maxDown = 5
 const maxHolders = 300
 
 // inKernel looks for code of the kernel that takes two global locks the other
-// way round than o, and returns the way of calls; "" when there is none, or
+// way round than o, and returns the path of calls; "" when there is none, or
 // when that cannot be looked up.
 func inKernel(p *analyze.Pass, obj *code.Object, order locks.Order) (string, error) {
 	if p.Kernel == nil || order.First.Path.Root != locks.RootGlobal || order.Second.Path.Root != locks.RootGlobal ||
@@ -66,8 +66,8 @@ func inKernel(p *analyze.Pass, obj *code.Object, order locks.Order) (string, err
 			if c.Callee == model.NoFunc || !holds(c.Held, first) {
 				continue
 			}
-			if way := reach(kern.Model, c.Callee, takers, maxDown, map[model.FuncID]bool{}); way != nil {
-				return strings.Join(append([]string{kern.Model.Func(id).Name}, way...), " -> "), nil
+			if path := reach(kern.Model, c.Callee, takers, maxDown, map[model.FuncID]bool{}); path != nil {
+				return strings.Join(append([]string{kern.Model.Func(id).Name}, path...), " -> "), nil
 			}
 		}
 	}
@@ -83,7 +83,7 @@ func holds(held []locks.Lock, l locks.Lock) bool {
 	return false
 }
 
-// reach finds a way of direct calls to one of the functions.
+// reach finds a path of direct calls to one of the functions.
 func reach(mod *model.Model, from model.FuncID, to map[model.FuncID]bool, depth int,
 	seen map[model.FuncID]bool) []string {
 	if to[from] {
@@ -95,8 +95,8 @@ func reach(mod *model.Model, from model.FuncID, to map[model.FuncID]bool, depth 
 	seen[from] = true
 	for _, c := range mod.Calls(from) {
 		if c.Target != model.NoFunc && !c.Interior {
-			if way := reach(mod, c.Target, to, depth-1, seen); way != nil {
-				return append([]string{mod.Func(from).Name}, way...)
+			if path := reach(mod, c.Target, to, depth-1, seen); path != nil {
+				return append([]string{mod.Func(from).Name}, path...)
 			}
 		}
 	}

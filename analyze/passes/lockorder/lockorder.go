@@ -36,7 +36,7 @@ type seen struct {
 	why    locks.Why
 }
 
-func way(s seen) string { return strings.Join(append([]string{s.holder}, s.Via...), " -> ") }
+func callPath(s seen) string { return strings.Join(append([]string{s.holder}, s.Via...), " -> ") }
 
 func run(pass *analyze.Pass) error {
 	for _, unit := range pass.Units {
@@ -127,7 +127,7 @@ func report(pass *analyze.Pass, unit *analyze.Unit, ch elfdiff.Change, obj *code
 	lasting, elsewhere := false, false
 	for _, order := range list {
 		first := shortest(newer[order])
-		line := fmt.Sprintf("new code holds %s and takes %s at %s: %s", order.first, order.second, first.at, way(first))
+		line := fmt.Sprintf("new code holds %s and takes %s at %s: %s", order.first, order.second, first.at, callPath(first))
 		was := old[order.turned()]
 		if len(was) == 0 {
 			far, err := inKernel(pass, obj, first.Order)
@@ -148,7 +148,7 @@ func report(pass *analyze.Pass, unit *analyze.Unit, ch elfdiff.Change, obj *code
 			inverted.Severity = finding.Error
 		}
 		inverted.Evidence = append(inverted.Evidence, line,
-			fmt.Sprintf("old code holds %s and takes %s at %s: %s", order.second, order.first, o.at, way(o)))
+			fmt.Sprintf("old code holds %s and takes %s at %s: %s", order.second, order.first, o.at, callPath(o)))
 		for _, s := range was {
 			if !slices.Contains(inverted.Who, s.holder) {
 				inverted.Who = append(inverted.Who, s.holder)
@@ -156,7 +156,7 @@ func report(pass *analyze.Pass, unit *analyze.Unit, ch elfdiff.Change, obj *code
 		}
 		if still := newer[order.turned()]; len(still) > 0 {
 			lasting = true
-			inverted.Evidence = append(inverted.Evidence, "unpatched code keeps the old order: "+way(shortest(still)))
+			inverted.Evidence = append(inverted.Evidence, "unpatched code keeps the old order: "+callPath(shortest(still)))
 		}
 	}
 

@@ -1,9 +1,9 @@
 // Package ownership finds functions that free or put an argument, a global
-// object or what one of these leads to on some way on which they did not before,
+// object or what one of these leads to on some path on which they did not before,
 // no longer do so, or newly keep a reference.
 //
 // Calls of freeing, putting and getting functions (kfree, put_device, of_node_get,
-// kfree_skb …, analyze/kfuncs/table.txt) are counted for each object along every way through the
+// kfree_skb …, analyze/kfuncs/table.txt) are counted for each object along every path through the
 // compiled function and through what it calls in its object file. Objects that
 // the function itself made or looked up do not count: releasing one of them
 // concerns nobody else. Counters that the compiler inlined (refcount_inc, kref_get) are not
@@ -14,13 +14,13 @@
 // run the old code on the same object. It is a warning when callers are not
 // patched or not known, a note when all are patched with it.
 //
-// When the ways cannot be told apart for certain, what the function gives up or
+// When the paths cannot be told apart for certain, what the function gives up or
 // takes on any way is compared instead, elements of an array and of a list
 // counting as one. An object that only one side gives up is a note, and unknown;
-// that the same objects are given up on other ways is then not seen. The same is
+// that the same objects are given up on other paths is then not seen. The same is
 // done, without offsets, where the patch moves members of types (KLP208). Long cleanup
 // functions are of that kind. Of the notes on a real stable update more than a
-// fifth were false when single ways were compared (docs/analysis-review.md).
+// fifth were false when single paths were compared (docs/analysis-review.md).
 //
 // What to do: see that each caller agrees with the new balance; patch those that
 // do not along with it.

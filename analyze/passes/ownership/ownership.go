@@ -48,7 +48,7 @@ func run(pass *analyze.Pass) error {
 				has.moved()
 			}
 			switch {
-			case !ok || !known || slices.Equal(had.ways, has.ways):
+			case !ok || !known || slices.Equal(had.paths, has.paths):
 			case had.unsure+has.unsure == "":
 				report(pass, unit, ch, before, had, has)
 			default:
@@ -61,7 +61,7 @@ func run(pass *analyze.Pass) error {
 
 // balance is what a function does to objects that are not its own.
 type balance struct {
-	ways   []string // of returning, each what it releases and keeps; a sorted set
+	paths  []string // of return, each what it releases and keeps; a sorted set
 	some   []string // what it releases or keeps on some way, with all elements of an array as one; a sorted set
 	unsure string
 }
@@ -77,7 +77,7 @@ var offset = regexp.MustCompile(`([+-])0x[0-9a-f]+`)
 // moved takes the offsets out of names. How many objects there are of a kind
 // still counts.
 func (b *balance) moved() {
-	for _, list := range []*[]string{&b.ways, &b.some} {
+	for _, list := range []*[]string{&b.paths, &b.some} {
 		n := map[string]int{}
 		var out []string
 		for _, s := range *list {
@@ -104,7 +104,7 @@ func balanceOf(obj *code.Object, r *locks.Result, atom elfdiff.AtomID) (balance,
 	var bal balance
 	some := map[int32][]locks.Path{} // by sign
 	for i := range effect.Outcomes {
-		var way []string
+		var given []string
 		for _, change := range effect.Outcomes[i].Changes {
 			if change.Kind != locks.Sem || change.Path.Root != locks.RootArg && change.Path.Root != locks.RootGlobal &&
 				change.Path.Root != locks.RootPercpu {
@@ -114,18 +114,18 @@ func balanceOf(obj *code.Object, r *locks.Result, atom elfdiff.AtomID) (balance,
 			if change.Delta < 0 {
 				sign = -1
 			}
-			way = append(way, words[sign]+object(obj, change.Path))
+			given = append(given, words[sign]+object(obj, change.Path))
 			some[sign] = append(some[sign], change.Path)
 		}
-		slices.Sort(way)
-		s := strings.Join(way, " and ")
+		slices.Sort(given)
+		s := strings.Join(given, " and ")
 		if s == "" {
 			s = "leaves all as it was"
 		}
-		bal.ways = append(bal.ways, s)
+		bal.paths = append(bal.paths, s)
 	}
-	slices.Sort(bal.ways)
-	bal.ways = slices.Compact(bal.ways)
+	slices.Sort(bal.paths)
+	bal.paths = slices.Compact(bal.paths)
 	clone := obj.Atoms.Atoms[atom].Name != code.Name(obj.Atoms.Atoms[atom].Name)
 	for sign, paths := range some {
 		for _, name := range together(obj, paths, clone) {
@@ -219,25 +219,25 @@ func object(o *code.Object, path locks.Path) string {
 	return strings.Replace(rest.String(), "arg0", base, 1)
 }
 
-// unsure reports functions of which not all ways can be told apart, so that
+// unsure reports functions of which not all paths can be told apart, so that
 // their lists are not worth comparing: what may be given up or taken at all is.
 func unsure(pass *analyze.Pass, unit *analyze.Unit, ch elfdiff.Change, obj *code.Object, old, newer balance) {
 	less := func(a, b []string) []string {
 		return slices.DeleteFunc(slices.Clone(a), func(s string) bool { return slices.Contains(b, s) })
 	}
 	found := finding.Finding{ID: finding.IDOwnership, Severity: finding.Note, Unknown: true, Remedy: remedy,
-		Message: "what the function frees, puts or keeps may have changed; not all of its ways could be told apart"}
+		Message: "what the function frees, puts or keeps may have changed; not all of its paths could be told apart"}
 	for _, side := range []struct {
 		word string
 		list []string
-	}{{"only before, on some way it ", less(old.some, newer.some)},
-		{"only after, on some way it ", less(newer.some, old.some)}} {
+	}{{"only before, on some path it ", less(old.some, newer.some)},
+		{"only after, on some path it ", less(newer.some, old.some)}} {
 		if len(side.list) > 0 {
 			found.Evidence = append(found.Evidence, side.word+strings.Join(side.list, ", "))
 		}
 	}
 	if len(found.Evidence) == 0 {
-		return // the same objects; which ways lead there is not known on either side
+		return // the same objects; which paths lead there is not known on either side
 	}
 	who(unit, ch, obj, &found)
 	found.Evidence = append(found.Evidence, slices.Compact(slices.DeleteFunc([]string{old.unsure, newer.unsure},
@@ -249,13 +249,13 @@ const remedy = "see that every caller agrees with the new balance, and patch tho
 
 func report(pass *analyze.Pass, unit *analyze.Unit, ch elfdiff.Change, o *code.Object, old, newer balance) {
 	found := finding.Finding{ID: finding.IDOwnership, Severity: finding.Warning, Remedy: remedy,
-		Evidence: []string{"before: it " + strings.Join(old.ways, "; or it "),
-			"after: it " + strings.Join(newer.ways, "; or it ")}}
+		Evidence: []string{"before: it " + strings.Join(old.paths, "; or it "),
+			"after: it " + strings.Join(newer.paths, "; or it ")}}
 	if local := who(unit, ch, o, &found); local && len(found.Who) == 0 {
 		found.Severity, found.Remedy = finding.Note, ""
 		found.Message = "who owns an object changed; all callers in the object file are patched with it"
 	} else {
-		found.Message = "the function frees, puts or keeps an object of its caller's on other ways than before"
+		found.Message = "the function frees, puts or keeps an object of its caller's on other paths than before"
 	}
 	pass.ReportChange(unit, ch, found)
 }

@@ -107,8 +107,8 @@ func report(pass *analyze.Pass, unit *analyze.Unit, ch elfdiff.Change, list []de
 		if !lock.Read && lock.sure {
 			found.Severity = finding.Error
 		}
-		way := strings.Join(append([]string{lock.holder}, lock.Via...), " -> ")
-		line := fmt.Sprintf("%s holds %s and waits for it again at %s: %s", lock.holder, lock.lock, lock.at, way)
+		path := strings.Join(append([]string{lock.holder}, lock.Via...), " -> ")
+		line := fmt.Sprintf("%s holds %s and waits for it again at %s: %s", lock.holder, lock.lock, lock.at, path)
 		if len(lock.Via) > 0 {
 			if at := pass.CallPlace(unit, lock.holder, lock.Via[0]); at.Line > 0 {
 				line += fmt.Sprintf(" (%s:%d)", at.File, at.Line)

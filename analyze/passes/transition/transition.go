@@ -177,7 +177,7 @@ func endless(p *analyze.Pass, u *analyze.Unit, ch elfdiff.Change, m *model.Model
 	p.ReportChange(u, ch, finding.Finding{ID: finding.IDEndlessLoop, Severity: finding.Warning,
 		Who:      []string{"every task that gets into the loop"},
 		Message:  fmt.Sprintf("%s the patch the function can get into a loop that it never leaves", when),
-		Evidence: []string{"no way leads from the loop to a return, nor to a function that ends the thread"},
+		Evidence: []string{"no path leads from the loop to a return, nor to a function that ends the thread"},
 		Remedy:   "patch what the loop calls instead; a task in it changes over only by force"})
 	return true
 }

@@ -289,8 +289,8 @@ func (s *step) answer() sleeps.Answer {
 	}
 }
 
-// way names the functions from the one that is not seen on to what sleeps.
-func (s *step) way() string {
+// path names the functions from the one that is not seen on to what sleeps.
+func (s *step) path() string {
 	var names []string
 	if s.call.Target == model.NoFunc {
 		names = append(names, "a function through a pointer")

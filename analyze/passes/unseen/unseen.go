@@ -70,7 +70,7 @@ func (f *helper) add(path *step, from string) {
 	f.from[from] = true
 }
 
-// shown is how many ways a finding names.
+// shown is how many paths a finding names.
 const shown = 4
 
 func (f *helper) report(pass *analyze.Pass) {
@@ -89,14 +89,14 @@ func (f *helper) report(pass *analyze.Pass) {
 	out.Message = fmt.Sprintf("only the livepatch has it, it %s, and %s jumps to it instead of calling it: a task in "+
 		"it is not seen when the livepatch is disabled, and returns to freed memory when the module is unloaded", what,
 		from)
-	var ways []string
+	var paths []string
 	for _, s := range steps {
-		if w := s.way(); !slices.Contains(ways, w) {
-			ways = append(ways, w)
+		if w := s.path(); !slices.Contains(paths, w) {
+			paths = append(paths, w)
 		}
 	}
-	out.Evidence = append(out.Evidence, ways[:min(len(ways), shown)]...)
-	if n := len(ways) - shown; n > 0 {
+	out.Evidence = append(out.Evidence, paths[:min(len(paths), shown)]...)
+	if n := len(paths) - shown; n > 0 {
 		out.Evidence = append(out.Evidence, fmt.Sprintf("and %d more", n))
 	}
 	pass.ReportChange(f.unit.Unit, f.change, out)

@@ -95,7 +95,7 @@ func travels(p *analyze.Pass) []string {
 	var out []string
 	for _, unit := range p.Units {
 		if unit.New {
-			out = append(out, "a new object file travels along: "+unit.Object)
+			out = append(out, "a new object file is carried: "+unit.Object)
 		}
 		for _, ch := range slices.Concat(unit.Diff.Functions, unit.Diff.Data) {
 			name := ch.Name
@@ -106,7 +106,7 @@ func travels(p *analyze.Pass) []string {
 			case ch.Init:
 				// Has its own finding when it matters.
 			case ch.Kind == elfdiff.New:
-				out = append(out, "new code or data travels along: "+name)
+				out = append(out, "new code or data is carried: "+name)
 			case ch.Kind == elfdiff.Removed:
 				out = append(out, "code or data is gone: "+name)
 			}

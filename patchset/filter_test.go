@@ -11,8 +11,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// siftTree writes a.c with twenty numbered lines and returns its directory.
-func siftTree(t *testing.T) string {
+// filterTree writes a.c with twenty numbered lines and returns its directory.
+func filterTree(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
 	var b strings.Builder
@@ -30,7 +30,7 @@ func change(n int, old, newer string) string {
 	return fmt.Sprintf("--- a/a.c\n+++ b/a.c\n@@ -%d,3 +%d,3 @@\n line %d\n-%s\n+%s\n line %d\n", n-1, n-1, n-1, old, newer, n+1)
 }
 
-func siftSeries(t *testing.T, patches ...string) *Series {
+func filterSeries(t *testing.T, patches ...string) *Series {
 	t.Helper()
 	var paths []string
 	for i, text := range patches {
@@ -55,7 +55,7 @@ func ids(list []*Patch) []string {
 	return out
 }
 
-func TestSift(t *testing.T) {
+func TestFilter(t *testing.T) {
 	createB := "--- /dev/null\n+++ b/b.c\n@@ -0,0 +1 @@\n+b\n"
 	for _, c := range []struct {
 		name          string
@@ -74,8 +74,8 @@ func TestSift(t *testing.T) {
 		{"builds on one, conflicts with another", []string{change(3, "line 3", "three"), change(3, "three", "drei"), change(3, "three", "tres")}, nil, nil, "3.patch", "2.patch"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			dir := siftTree(t)
-			kept, present, err := siftSeries(t, c.patches...).SiftDir(dir, ApplyOptions{})
+			dir := filterTree(t)
+			kept, present, err := filterSeries(t, c.patches...).FilterDir(dir, ApplyOptions{})
 			if c.patch != "" {
 				var ce *ConflictError
 				if !errors.As(err, &ce) {

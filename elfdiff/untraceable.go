@@ -12,12 +12,12 @@ import (
 // untraced begins what is said of a function that ftrace cannot redirect.
 const untraced = "function has no ftrace entry (notrace, noinstr, or inline)"
 
-// along finds the changed functions that ftrace cannot redirect and that need not be:
+// carryUntraceable finds the changed functions that ftrace cannot redirect and that need not be:
 // one that is only ever entered by calls from functions of its own object travels
 // with those. All of them are replaced, so that the old code is not entered any
 // more, and while a task is in it, or in the new code, a function that is replaced
 // is on its stack. patchability refuses the others.
-func (r *Result) along() {
+func (r *Result) carryUntraceable() {
 	if !r.Orig.anyTrace {
 		return
 	}
@@ -38,7 +38,7 @@ func (r *Result) along() {
 		if !ok {
 			continue
 		}
-		ch.Along = true
+		ch.Carried = true
 		var names []string
 		for _, atom := range company {
 			names = append(names, r.Orig.Atoms[atom].Name)
@@ -57,12 +57,12 @@ func (r *Result) along() {
 		patched := r.pairs.toP[atom]
 		r.Functions = append(r.Functions, Change{Name: r.Orig.Atoms[atom].Name, Kind: Changed,
 			Section: r.Patched.Section(patched),
-			Reasons: []string{"unchanged; " + why}, Orig: atom, Patched: patched, Along: !r.Orig.traceable[atom]})
+			Reasons: []string{"unchanged; " + why}, Orig: atom, Patched: patched, Carried: !r.Orig.traceable[atom]})
 	}
 }
 
 // company finds the functions that have to be replaced, or to travel too, for one that
-// travels along, by their original atoms; false when there is no such set.
+// is carried, by their original atoms; false when there is no such set.
 func (r *Result) company(atom AtomID, listed map[AtomID]int) ([]AtomID, bool) {
 	var with []AtomID
 	work := []AtomID{atom}

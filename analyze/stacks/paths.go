@@ -10,7 +10,7 @@ import (
 	"github.com/klpforge/klpforge/analyze/model"
 )
 
-// A way to a wait is judged with what is known of the arguments: a node is a
+// A path to a wait is judged with what is known of the arguments: a node is a
 // function that is called with some of them known. Each is followed by itself,
 // leaving out branches that its arguments forbid, and leads to the nodes that
 // it calls. What leads to a wait without bound may wait.
@@ -28,8 +28,8 @@ type node struct {
 	// judged
 	reach   bool
 	sure    bool
-	via     way
-	frame   way // the first that leaves the frame on the stack
+	via     hop
+	frame   hop // the first that leaves the frame on the stack
 	fact    Fact
 	decided bool
 	at      uint32 // in place of via, where what was found before was adopted: as Result.via
@@ -51,8 +51,8 @@ type wait struct {
 	tail bool
 }
 
-// way is one step of a way towards a wait.
-type way struct {
+// hop is one step of a path towards a wait.
+type hop struct {
 	next   *node
 	prim   model.FuncID // for Waits
 	how    Reason
@@ -200,7 +200,7 @@ func (a *analysis) settle(all []*node, sure bool) {
 			}
 		}
 	}
-	mark := func(parent *node, tail bool, found way, f Fact) {
+	mark := func(parent *node, tail bool, found hop, f Fact) {
 		if !tail && parent.fact.Reason == None {
 			f.Sure = sure
 			parent.fact, parent.frame = f, found
@@ -216,12 +216,12 @@ func (a *analysis) settle(all []*node, sure bool) {
 	for _, parent := range all {
 		for _, wait := range parent.waits {
 			if wait.sure == sure {
-				mark(parent, wait.tail, way{prim: wait.in, how: Waits, detail: wait.how},
+				mark(parent, wait.tail, hop{prim: wait.in, how: Waits, detail: wait.how},
 					Fact{Reason: Waits, Next: wait.in, Detail: wait.how})
 			}
 		}
 		if loop, ok := a.mainLoop[parent.id]; ok && sure && parent.with.plain() {
-			mark(parent, false, way{how: Loops, detail: loop}, Fact{Reason: Loops, Next: model.NoFunc, Detail: loop})
+			mark(parent, false, hop{how: Loops, detail: loop}, Fact{Reason: Loops, Next: model.NoFunc, Detail: loop})
 		}
 		for _, edge := range parent.to {
 			if edge.to.decided && edge.to.reach && (!sure || edge.to.sure && !edge.pointer) {
@@ -244,7 +244,7 @@ func (a *analysis) settle(all []*node, sure bool) {
 		}
 		if _, ok := a.isThread[parent.id]; ok && !sure {
 			for _, creator := range a.m.Lookup("kthread") {
-				mark(a.node(creator, context{}), false, way{next: parent, how: Pointer,
+				mark(a.node(creator, context{}), false, hop{next: parent, how: Pointer,
 					detail: "the thread's function"},
 					Fact{Reason: Pointer, Next: parent.id, Detail: "the thread's function"})
 			}
@@ -252,8 +252,8 @@ func (a *analysis) settle(all []*node, sure bool) {
 	}
 }
 
-// frameWay is the way on which the function's frame stays, if there is one.
-func (n *node) frameWay() way {
+// frameHop is the hop of the path on which the function's frame stays, if there is one.
+func (n *node) frameHop() hop {
 	if n.fact.Reason != None {
 		return n.frame
 	}
@@ -261,7 +261,7 @@ func (n *node) frameWay() way {
 }
 
 // markUser marks a node that calls one that may wait.
-func (a *analysis) markUser(parent *node, to edge, mark func(*node, bool, way, Fact)) {
+func (a *analysis) markUser(parent *node, to edge, mark func(*node, bool, hop, Fact)) {
 	next := to.to.id
 	if to.to.a != a {
 		next = model.NoFunc // of another model
@@ -270,7 +270,7 @@ func (a *analysis) markUser(parent *node, to edge, mark func(*node, bool, way, F
 	if to.pointer {
 		how = Pointer
 	}
-	found := way{next: to.to, how: how, detail: to.detail}
+	found := hop{next: to.to, how: how, detail: to.detail}
 	if to.tail {
 		found.how, found.detail = None, ""
 	}

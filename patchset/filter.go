@@ -38,12 +38,12 @@ func (p *Patch) Title() string {
 	return fmt.Sprintf("%s (%s)", p.ID, p.Subject)
 }
 
-// SiftDir divides the series into the patches that the source tree dir lacks
+// FilterDir divides the series into the patches that the source tree dir lacks
 // and those that are in it already: these do not apply, but undoing them does.
 // A patch that neither applies nor is there as a whole gives a *ConflictError;
 // other errors are those of Apply. Each patch is judged on top of those before
 // it that were kept.
-func (s *Series) SiftDir(dir string, opts ApplyOptions) (kept, present []*Patch, err error) {
+func (s *Series) FilterDir(dir string, opts ApplyOptions) (kept, present []*Patch, err error) {
 	root, err := os.OpenRoot(dir)
 	if err != nil {
 		return nil, nil, fmt.Errorf("open source tree: %w", err)

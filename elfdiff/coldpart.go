@@ -6,11 +6,11 @@ import (
 	"github.com/klpforge/klpforge/elfobj"
 )
 
-// adjoins reports whether a patched atom is a piece of a function that travels right
+// coldPart reports whether a patched atom is a cold part of a function, placed right
 // behind it, without a symbol of its own. The kernel takes all up to the next symbol
 // for the function (kallsyms_lookup_size_offset), so that its stack check sees calls from
 // a cold part too before the livepatch goes.
-func (o *Object) adjoins(atom AtomID) bool {
+func (o *Object) coldPart(atom AtomID) bool {
 	return o.Root(atom) != atom && o.Atoms[atom].Class == classText && o.Atoms[atom].Name != ""
 }
 
@@ -32,8 +32,8 @@ func (o *Object) room(atom AtomID) uint64 {
 	return size
 }
 
-// adjoin places a piece behind its function, which has its place already.
-func (x *extractor) adjoin(atom AtomID) {
+// placeColdPart places a cold part behind its function, which has its place already.
+func (x *extractor) placeColdPart(atom AtomID) {
 	at, root := &x.p.Atoms[atom], x.p.Root(atom)
 	pl := x.place[root]
 	section := &x.out.Sections[pl.sec]
