@@ -20,9 +20,9 @@ import (
 // Facts are what is known of a livepatch, loaded or not. A module that klpforge
 // did not make says little; what it does not say is unknown, not absent.
 type Facts struct {
-	// Manifest says whether a klpforge manifest is the source; without it
+	// FromNote says whether the note of klpforge in the module is the source; without it
 	// Replace, States and Callbacks are unknown, but see Livepatch.
-	Manifest bool `json:"manifest"`
+	FromNote bool `json:"manifest"`
 
 	Product string `json:"series,omitempty"`
 	Vendor  string `json:"vendor,omitempty"`
@@ -36,14 +36,14 @@ type Facts struct {
 	Callbacks []string `json:"callbacks,omitempty"`
 	IDs       []string `json:"ids,omitempty"` // what its patches are known by, such as CVE numbers
 
-	// NoteTrusted says that what the manifest claims is vouched for: by a
+	// NoteTrusted says that what the note claims is vouched for: by a
 	// signature that was checked with a key this machine trusts or, of a loaded
 	// module, by the kernel. NoteTrust tells by whom, or why it is not; "" before it
 	// was looked at.
 	NoteTrusted bool   `json:"note_trusted"`
 	NoteTrust   string `json:"note_trust,omitempty"`
 
-	manifest *note.Note // the source; nil when Manifest is false
+	recorded *note.Note // the source; nil when FromNote is false
 }
 
 // Object is a patched object.
@@ -134,7 +134,7 @@ func readModule(path string, file *os.File) (mod *Module, digest string, err err
 	mod = &Module{
 		Name: info.Name, File: path, Livepatch: info.Livepatch, Release: release,
 		SHA256:     digest,
-		srcversion: info.Get("srcversion"), notes: img.Notes, Facts: factsOf(info.Manifest), data: img.Data,
+		srcversion: info.Get("srcversion"), notes: img.Notes, Facts: factsOf(info.Note), data: img.Data,
 		signed: info.Signed,
 	}
 
@@ -155,16 +155,16 @@ func readModule(path string, file *os.File) (mod *Module, digest string, err err
 	return mod, digest, nil
 }
 
-// factsOf converts a manifest, which may be nil.
-func factsOf(manifest *note.Note) Facts {
+// factsOf converts a note, which may be nil.
+func factsOf(recorded *note.Note) Facts {
 	facts := Facts{Objects: []Object{}}
-	if manifest == nil {
+	if recorded == nil {
 		return facts
 	}
-	facts.Manifest, facts.manifest = true, manifest
-	facts.Product, facts.Vendor, facts.Version = manifest.Product, manifest.Vendor, manifest.Version
-	facts.Replace, facts.SafeToForce = &manifest.Replace, manifest.Force
-	for _, object := range manifest.Objects {
+	facts.FromNote, facts.recorded = true, recorded
+	facts.Product, facts.Vendor, facts.Version = recorded.Product, recorded.Vendor, recorded.Version
+	facts.Replace, facts.SafeToForce = &recorded.Replace, recorded.Force
+	for _, object := range recorded.Objects {
 		obj := Object{Name: object.Name, Functions: []Func{}}
 		for _, fn := range object.Funcs {
 			obj.Functions = append(obj.Functions, Func{Name: fn.Name, Sympos: max(1, fn.Sympos), New: fn.New})
@@ -174,10 +174,10 @@ func factsOf(manifest *note.Note) Facts {
 			facts.Callbacks = append(facts.Callbacks, object.Name+": "+c[0])
 		}
 	}
-	for _, s := range manifest.States {
+	for _, s := range recorded.States {
 		facts.States = append(facts.States, State(s))
 	}
-	for _, p := range manifest.Patches {
+	for _, p := range recorded.Patches {
 		facts.IDs = append(facts.IDs, p.IDs...)
 	}
 	return facts
@@ -186,11 +186,11 @@ func factsOf(manifest *note.Note) Facts {
 // loadedFacts reads what sysfs says of a loaded module. problem tells what
 // could not be read of it.
 func (m *Machine) loadedFacts(name string) (facts Facts, problem string) {
-	manifest, err := module.ReadLoaded(m.path("sys/module"), name)
+	recorded, err := module.ReadLoaded(m.path("sys/module"), name)
 	if err != nil && !errors.Is(err, note.ErrNoNote) {
 		problem = err.Error()
 	}
-	facts = factsOf(manifest)
+	facts = factsOf(recorded)
 	facts.NoteTrusted, facts.NoteTrust = m.loadedTrust(name)
 	if facts.Version == "" {
 		if v, ok, err := attr(m.path("sys/module", name, "version")); ok && err == nil {
@@ -210,7 +210,7 @@ const (
 )
 
 // identify compares the notes of a file, among them the linker's build id and
-// klpforge's manifest, with those of the loaded module. Without notes the
+// klpforge's note, with those of the loaded module. Without notes the
 // digest of the sources, srcversion, can only tell that they differ.
 func (m *Machine) identify(mod *Module) (identity, error) {
 	if mod.ours {

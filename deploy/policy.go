@@ -396,13 +396,13 @@ func (in *input) cumulative(active []*Livepatch) (how string, replaced []*Livepa
 	return "replace", replaced
 }
 
-// verdict is what the manifests of both say about loading the module while loadedoaded
+// verdict is what the notes of both say about loading the module while loadedoaded
 // is in force; without both there is none, and nothing stands against it.
 func (in *input) verdict(loaded *Livepatch) release.Verdict {
-	if in.mod.Facts.manifest == nil || loaded.manifest == nil {
+	if in.mod.Facts.recorded == nil || loaded.recorded == nil {
 		return release.Verdict{Decision: release.Allowed}
 	}
-	return release.Replaceable(loaded.manifest, in.mod.Facts.manifest)
+	return release.Replaceable(loaded.recorded, in.mod.Facts.recorded)
 }
 
 // reasons joins those of a verdict that led to a decision.
@@ -462,7 +462,7 @@ func (in *input) stack(active []*Livepatch) {
 		in.refuse("--policy cumulative", "%s replaces all other livepatches, it cannot be stacked", in.mod.File)
 		return
 	}
-	if !facts.Manifest {
+	if !facts.FromNote {
 		in.note("the functions of %s are not known before it is loaded: whether it changes one that %s changes "+
 			"cannot be told", in.mod.Name, names(active))
 	}
@@ -470,7 +470,7 @@ func (in *input) stack(active []*Livepatch) {
 		remedy := "klpforge unload " + loaded.Name + ", or --policy disable"
 		if v := in.verdict(loaded); v.Decision != release.Allowed {
 			in.refuseFor(v, remedy)
-		} else if both := overlap(facts.Objects, loaded.Objects); len(both) > 0 { // that one has no manifest
+		} else if both := overlap(facts.Objects, loaded.Objects); len(both) > 0 { // that one has no note
 			in.refuse(remedy, "%s and %s both change %s: the one loaded last hides what the other does there (KLP406)",
 				in.mod.Name, loaded.Name, strings.Join(both, ", "))
 		}
@@ -479,10 +479,10 @@ func (in *input) stack(active []*Livepatch) {
 
 // unpaired notes what disabling a livepatch does not undo.
 func (in *input) unpaired(loaded *Livepatch) {
-	if loaded.manifest == nil {
+	if loaded.recorded == nil {
 		return
 	}
-	for _, object := range loaded.manifest.Objects {
+	for _, object := range loaded.recorded.Objects {
 		if c := object.Callbacks; c != nil && c.PreUnpatch == "" && c.PostUnpatch == "" {
 			in.note("disabling %s does not undo what its callbacks did to %s: it has none for unpatching (KLP403)",
 				loaded.Name, object.Name)

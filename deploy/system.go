@@ -180,7 +180,7 @@ func (m *Machine) livepatch(name string) (loaded Livepatch, ok bool, err error) 
 }
 
 // objects takes objects and functions from sysfs, which decides, and keeps the
-// names of replacements from the manifest.
+// names of replacements from the note.
 func (m *Machine) objects(loaded *Livepatch) error {
 	said := loaded.Objects
 	loaded.Objects = []Object{}

@@ -20,14 +20,14 @@ const (
 
 // setContents fills in the digests of the replacements, whose objects
 // checkUnits has read.
-func setContents(manifest *note.Note, units []Unit) {
+func setContents(recorded *note.Note, units []Unit) {
 	files := map[string]*elfobj.File{}
 	for _, unit := range units {
 		if f, err := elfobj.Read(unit.Object); err == nil {
 			files[unit.Name] = f
 		}
 	}
-	for _, object := range manifest.Objects {
+	for _, object := range recorded.Objects {
 		for i := range object.Funcs {
 			fn := &object.Funcs[i]
 			for _, sym := range files[fn.Unit].Symbols {

@@ -5,7 +5,7 @@
 //  2. kbuild links it; references to kernel-internal symbols are still
 //     undefined symbols named .klp.sym.<object>.<symbol>,<position>.
 //  3. PostLink turns those into livepatch symbols and relocations and adds a
-//     note with the manifest.
+//     note that says what is in it.
 //  4. Verify reads the finished module back and checks it against the target.
 //
 // The module format follows Documentation/livepatch/module-elf-format.rst and

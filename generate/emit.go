@@ -57,13 +57,13 @@ func Emit(dir string, in Input) (*note.Note, error) {
 		return nil, err
 	}
 	addReferenced(&contents, refs)
-	manifest := NewNote(contents, in.API)
-	setContents(manifest, in.Units)
-	out, err := render(&contents, in, manifest)
+	recorded := NewNote(contents, in.API)
+	setContents(recorded, in.Units)
+	out, err := render(&contents, in, recorded)
 	if err != nil {
 		return nil, err
 	}
-	return manifest, writeDir(dir, out)
+	return recorded, writeDir(dir, out)
 }
 
 func clonePlan(contents plan.Plan) plan.Plan {
@@ -92,7 +92,7 @@ type file struct {
 	data []byte
 }
 
-func render(contents *plan.Plan, in Input, manifest *note.Note) ([]file, error) {
+func render(contents *plan.Plan, in Input, recorded *note.Note) ([]file, error) {
 	values := view(contents, in)
 	var src, kbuild, makefile bytes.Buffer
 	err := errors.Join(templates.Source(&src, values), templates.Kbuild(&kbuild, values),
@@ -100,7 +100,7 @@ func render(contents *plan.Plan, in Input, manifest *note.Note) ([]file, error) 
 	if err != nil {
 		return nil, err
 	}
-	encoded, err := manifest.Encode()
+	encoded, err := recorded.Encode()
 	if err != nil {
 		return nil, err
 	}

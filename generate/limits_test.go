@@ -520,18 +520,18 @@ func TestVerifyTables(t *testing.T) {
 		}, []string{"a name does not end"}},
 		{"a state table without size", func(f *elfobj.File) { symbol(t, f, "states").Size = 0 }, []string{"klp_state: a table has no sized symbol"}},
 		{"a state table with half an entry", func(f *elfobj.File) { symbol(t, f, "states").Size -= 8 }, []string{"klp_state: a table has no sized symbol"}},
-		{"one state less", func(f *elfobj.File) { symbol(t, f, "states").Size -= 24 }, []string{"the module's states are [{7 2 }], the manifest's [{7 2 } {9 1 }]"}},
-		{"no states", func(f *elfobj.File) { erase(t, f, "patch", 16) }, []string{"the module's states are [], the manifest's [{7 2 } {9 1 }]"}},
+		{"one state less", func(f *elfobj.File) { symbol(t, f, "states").Size -= 24 }, []string{"the module's states are [{7 2 }], the note's [{7 2 } {9 1 }]"}},
+		{"no states", func(f *elfobj.File) { erase(t, f, "patch", 16) }, []string{"the module's states are [], the note's [{7 2 } {9 1 }]"}},
 		{"the id of a state", func(f *elfobj.File) { word(t, f, "states", 24)[7]++ }, []string{"the module's states are"}},
 		{"a pre-patch callback less", func(f *elfobj.File) {
 			size := symbol(t, f, "objs").Size / 4
 			erase(t, f, "objs", size+16)
-		}, []string{"the manifest names the pre-patch callback, the module does not have it"}},
+		}, []string{"the note names the pre-patch callback, the module does not have it"}},
 		{"a callback in another place", func(f *elfobj.File) {
 			size := symbol(t, f, "objs").Size / 4
 			pointer(t, f, "objs", size+16).Off += 24
 			f.Sections[symbol(t, f, "objs").Sec].SortRelocs()
-		}, []string{"the module has the post-unpatch callback, the manifest does not name it", "the manifest names the pre-patch callback"}},
+		}, []string{"the module has the post-unpatch callback, the note does not name it", "the note names the pre-patch callback"}},
 		{"replacement in data", func(f *elfobj.File) {
 			addTo(f, ".data.code", 16, nil)
 			s := symbol(t, f, "new_show")

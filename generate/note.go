@@ -17,7 +17,7 @@ const ManifestFile = "manifest.json"
 
 // NewNote makes the note of a plan. It shares nothing with it.
 func NewNote(contents plan.Plan, api klpapi.API) *note.Note {
-	manifest := &note.Note{
+	recorded := &note.Note{
 		Schema: note.Schema, Name: contents.Name, Product: contents.Product, Vendor: contents.Vendor,
 		Description: contents.Description, Version: contents.Version,
 		Release: contents.Release, Generation: api.Generation(), API: api, Replace: contents.Replace,
@@ -28,11 +28,11 @@ func NewNote(contents plan.Plan, api klpapi.API) *note.Note {
 
 	// What was checked against the target's types and code when the module was built.
 	for _, t := range contents.Types {
-		manifest.Types = append(manifest.Types, note.Types{Object: t.Object, Source: t.Source, SHA256: t.Digest,
+		recorded.Types = append(recorded.Types, note.Types{Object: t.Object, Source: t.Source, SHA256: t.Digest,
 			Checked: t.Checked, Names: t.Names, Absent: t.Absent})
 	}
 	for _, x := range contents.Proofs {
-		manifest.Proofs = append(manifest.Proofs, bytes.Clone(x))
+		recorded.Proofs = append(recorded.Proofs, bytes.Clone(x))
 	}
 
 	// The tables of the module, as verification will read them back.
@@ -54,37 +54,37 @@ func NewNote(contents plan.Plan, api klpapi.API) *note.Note {
 			}
 			mo.Funcs = append(mo.Funcs, mf)
 		}
-		manifest.Objects = append(manifest.Objects, mo)
+		recorded.Objects = append(recorded.Objects, mo)
 	}
 
 	// What the authors say of the release.
 	for _, s := range contents.States {
-		manifest.States = append(manifest.States, note.State(s))
+		recorded.States = append(recorded.States, note.State(s))
 	}
 	for _, s := range contents.Shadows {
-		manifest.Shadows = append(manifest.Shadows, note.Shadow{ID: note.HexUint(s.ID), Meaning: s.Meaning})
+		recorded.Shadows = append(recorded.Shadows, note.Shadow{ID: note.HexUint(s.ID), Meaning: s.Meaning})
 	}
 	for _, x := range contents.Patches {
 		x.IDs = slices.Clone(x.IDs)
-		manifest.Patches = append(manifest.Patches, note.Patch(x))
+		recorded.Patches = append(recorded.Patches, note.Patch(x))
 	}
 	for _, x := range contents.Present {
 		x.IDs = slices.Clone(x.IDs)
-		manifest.Present = append(manifest.Present, note.Patch(x))
+		recorded.Present = append(recorded.Present, note.Patch(x))
 	}
 	for _, x := range contents.Allowed {
-		manifest.Allowed = append(manifest.Allowed, note.Allow(x))
+		recorded.Allowed = append(recorded.Allowed, note.Allow(x))
 	}
-	return manifest
+	return recorded
 }
 
 // setNote adds the note section to the file, or replaces its content.
-func setNote(elfFile *elfobj.File, manifest *note.Note) error {
+func setNote(elfFile *elfobj.File, recorded *note.Note) error {
 	var bo binary.ByteOrder = binary.LittleEndian
 	if elfFile.BigEndian {
 		bo = binary.BigEndian
 	}
-	data, err := manifest.EncodeSection(bo)
+	data, err := recorded.EncodeSection(bo)
 	if err != nil {
 		return err
 	}

@@ -36,11 +36,11 @@ var ErrNotModule = errors.New("not a linked kernel module")
 // undefined .klp.sym.* symbols move to .klp.rela.* tables, the symbols become
 // livepatch symbols, debug information goes (it describes only the generated
 // tables and names the build's directories), the build ID is made anew, and
-// the manifest is added as a note. Everything else stays.
+// the note is added. Everything else stays.
 //
-// The result depends on in and manifest alone. A finished module comes back
+// The result depends on in and recorded alone. A finished module comes back
 // unchanged. References that the kernel cannot resolve give a *RelocError.
-func PostLink(in []byte, manifest *note.Note) ([]byte, error) {
+func PostLink(in []byte, recorded *note.Note) ([]byte, error) {
 	elfFile, err := elfobj.Read(in)
 	if err != nil {
 		return nil, err
@@ -51,13 +51,13 @@ func PostLink(in []byte, manifest *note.Note) ([]byte, error) {
 	if err := stripDebug(elfFile); err != nil {
 		return nil, err
 	}
-	if err := moveRelocs(elfFile, manifest); err != nil {
+	if err := moveRelocs(elfFile, recorded); err != nil {
 		return nil, err
 	}
 	if err := markSymbols(elfFile); err != nil {
 		return nil, err
 	}
-	if err := setNote(elfFile, manifest); err != nil {
+	if err := setNote(elfFile, recorded); err != nil {
 		return nil, err
 	}
 	return finish(elfFile)
@@ -66,19 +66,19 @@ func PostLink(in []byte, manifest *note.Note) ([]byte, error) {
 // maxModule bounds a module that is finished, in bytes.
 const maxModule = 1 << 30
 
-// PostLinkFile runs PostLink on the module at path with the manifest in
+// PostLinkFile runs PostLink on the module at path with the note in
 // manifest.json next to it, and replaces the module atomically. A module that
 // is finished already is not touched.
 func PostLinkFile(path string) error {
-	manifest, err := note.ReadFile(filepath.Join(filepath.Dir(path), ManifestFile))
+	recorded, err := note.ReadFile(filepath.Join(filepath.Dir(path), ManifestFile))
 	if err != nil {
-		return fmt.Errorf("postlink %s: the emitted directory must have its manifest: %w", path, err)
+		return fmt.Errorf("postlink %s: the emitted directory must have its manifest.json: %w", path, err)
 	}
 	in, err := regular.Read(path, maxModule)
 	if err != nil {
 		return err
 	}
-	out, err := PostLink(in, manifest)
+	out, err := PostLink(in, recorded)
 	if err != nil {
 		return fmt.Errorf("postlink %s: %w", path, err)
 	}
@@ -103,7 +103,7 @@ func stripDebug(f *elfobj.File) error {
 // moveRelocs gives each section its livepatch relocation tables. Each table
 // holds the relocations against symbols of one object, because the kernel
 // applies a table when that object is there.
-func moveRelocs(elfFile *elfobj.File, manifest *note.Note) error {
+func moveRelocs(elfFile *elfobj.File, recorded *note.Note) error {
 	// The linker left these symbols undefined: their names say which object defines them, and
 	// where.
 	syms := map[elfobj.SymID]elfobj.KlpSymbol{}
@@ -133,7 +133,7 @@ func moveRelocs(elfFile *elfobj.File, manifest *note.Note) error {
 				keep = append(keep, rel)
 				continue
 			}
-			if err := checkMove(section, rel, klp, manifest); err != nil {
+			if err := checkMove(section, rel, klp, recorded); err != nil {
 				return err
 			}
 			moved[klp.Object] = append(moved[klp.Object], rel)
@@ -169,14 +169,14 @@ func addKlpRelocs(section *elfobj.Section, name string, relocs []elfobj.Reloc) {
 }
 
 // checkMove refuses references that livepatch would resolve too late or never.
-func checkMove(section *elfobj.Section, rel elfobj.Reloc, klp elfobj.KlpSymbol, manifest *note.Note) error {
+func checkMove(section *elfobj.Section, rel elfobj.Reloc, klp elfobj.KlpSymbol, recorded *note.Note) error {
 	refused := &RelocError{Section: section.Name, Off: rel.Off, Symbol: klp}
 	switch {
 	case section.Flags&elf.SHF_ALLOC == 0:
 		refused.Why = "the section is not loaded, so the kernel never resolves it"
 		refused.Remedy = "build the objects without that section"
 	case isVmlinux(klp.Object):
-		if manifest.API.EarlyRelocs || !isLoadTimeSection(section.Name) {
+		if recorded.API.EarlyRelocs || !isLoadTimeSection(section.Name) {
 			return nil
 		}
 		refused.Why = "this kernel reads the section before it applies livepatch relocations (mainline: until 5.8)"
@@ -185,7 +185,7 @@ func checkMove(section *elfobj.Section, rel elfobj.Reloc, klp elfobj.KlpSymbol, 
 		refused.Why = "the kernel reads the section when the livepatch loads, before module " + klp.Object +
 			" need be there"
 		refused.Remedy = "rewrite the patched functions without " + construct(section.Name)
-	case manifest.Object(klp.Object) == nil:
+	case recorded.Object(klp.Object) == nil:
 		refused.Why = "the livepatch has no object " + klp.Object + ", so the relocation would never be applied"
 		refused.Remedy = "emit the module again with this version of klpforge"
 	default:

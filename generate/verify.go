@@ -79,20 +79,20 @@ func Verify(ko []byte, target VerifyTarget) ([]finding.Finding, error) {
 
 	// A module from elsewhere has no note: what can be checked without one is checked all the
 	// same.
-	manifest, err := note.Read(elfFile)
+	recorded, err := note.Read(elfFile)
 	switch {
 	case errors.Is(err, note.ErrNoNote), errors.Is(err, note.ErrMalformed):
 		verifying.add(finding.Finding{ID: finding.IDTables, Severity: finding.Error, Message: err.Error(),
 			Remedy: "finish the module with klpforge postlink"})
-		manifest = nil
+		recorded = nil
 	case err != nil:
 		return nil, err
 	}
-	verifying.m = manifest
+	verifying.m = recorded
 
 	checks := []func() error{verifying.modinfo, verifying.relocations, verifying.klpSymbols, verifying.undefined,
 		verifying.depends, verifying.indirect}
-	if manifest != nil {
+	if recorded != nil {
 		checks = append(checks, verifying.tables, verifying.functions, verifying.prerequisites, verifying.types)
 	}
 	for _, check := range checks {
@@ -124,7 +124,7 @@ func (v *verifier) errorf(id finding.ID, object, symbol, remedy, format string, 
 		Message: fmt.Sprintf(format, args...)})
 }
 
-// functions checks each function of the manifest in the target.
+// functions checks each function of the note in the target.
 func (v *verifier) functions() error {
 	for _, object := range v.m.Objects {
 		if !isVmlinux(object.Name) && !v.target.HasObject(object.Name) {

@@ -41,14 +41,14 @@ func (v *verifier) prerequisites() error {
 	return nil
 }
 
-// owned is a function of the manifest within a section of the module.
+// owned is a function of the note within a section of the module.
 type owned struct {
 	start, end uint64 // offsets in the section, bytes
 	name       string // with what it is
 	object     string
 }
 
-// owners finds the replacements and callbacks of the manifest, by section. The
+// owners finds the replacements and callbacks of the note, by section. The
 // kernel calls callbacks only while their object is there, with its
 // relocations applied (klp_module_coming in kernel/livepatch/core.c, v6.1).
 func (v *verifier) owners() map[elfobj.SecID][]owned {

@@ -10,7 +10,7 @@ import (
 	"github.com/klpforge/klpforge/module/note"
 )
 
-// tables compares what the kernel will read with what the manifest says.
+// tables compares what the kernel will read with what the note says.
 func (v *verifier) tables() error {
 	const remedy = "emit and build the module again; do not edit its source by hand"
 	found, err := readTables(v.f, v.m.API)
@@ -35,17 +35,17 @@ func (v *verifier) tables() error {
 	// Both directions: an entry too many patches what nobody reviewed, one too few leaves the
 	// fault in place.
 	for _, o := range difference(found.objects, wantObjects, cmp.Compare[string]) {
-		v.errorf(finding.IDTables, o, "", remedy, "the module patches the object, the manifest does not name it")
+		v.errorf(finding.IDTables, o, "", remedy, "the module patches the object, the note does not name it")
 	}
 	for _, o := range difference(wantObjects, found.objects, cmp.Compare[string]) {
-		v.errorf(finding.IDTables, o, "", remedy, "the manifest names the object, the module does not patch it")
+		v.errorf(finding.IDTables, o, "", remedy, "the note names the object, the module does not patch it")
 	}
 	for _, f := range difference(found.funcs, want, cmpTableFunc) {
-		v.errorf(finding.IDTables, f.Object, f.Name, remedy, "the module replaces %v, which the manifest does not say",
+		v.errorf(finding.IDTables, f.Object, f.Name, remedy, "the module replaces %v, which the note does not say",
 			f)
 	}
 	for _, f := range difference(want, found.funcs, cmpTableFunc) {
-		v.errorf(finding.IDTables, f.Object, f.Name, remedy, "the module does not replace %v as the manifest says", f)
+		v.errorf(finding.IDTables, f.Object, f.Name, remedy, "the module does not replace %v as the note says", f)
 	}
 
 	v.replacements(found)
@@ -86,11 +86,11 @@ func (v *verifier) patchFields(found *klpTables, remedy string) {
 	}
 	for _, cb := range difference(found.callbacks, want, byAll) {
 		v.errorf(finding.IDTables, cb.Object, cb.Symbol, remedy,
-			"the module has the %s callback, the manifest does not name it", strings.ReplaceAll(cb.Field, "_", "-"))
+			"the module has the %s callback, the note does not name it", strings.ReplaceAll(cb.Field, "_", "-"))
 	}
 	for _, cb := range difference(want, found.callbacks, byAll) {
 		v.errorf(finding.IDTables, cb.Object, cb.Symbol, remedy,
-			"the manifest names the %s callback, the module does not have it", strings.ReplaceAll(cb.Field, "_", "-"))
+			"the note names the %s callback, the module does not have it", strings.ReplaceAll(cb.Field, "_", "-"))
 	}
 
 	// The rest of struct klp_patch: a wrong state or replace changes what the kernel does on
@@ -100,11 +100,11 @@ func (v *verifier) patchFields(found *klpTables, remedy string) {
 		states = append(states, note.State{ID: s.ID, Version: s.Version})
 	}
 	if !slices.Equal(states, found.states) {
-		v.errorf(finding.IDTables, "", "", remedy, "the module's states are %v, the manifest's %v", found.states,
+		v.errorf(finding.IDTables, "", "", remedy, "the module's states are %v, the note's %v", found.states,
 			states)
 	}
 	if found.replace != v.m.Replace {
-		v.errorf(finding.IDTables, "", "", remedy, "replace is %t in the module, %t in the manifest", found.replace,
+		v.errorf(finding.IDTables, "", "", remedy, "replace is %t in the module, %t in the note", found.replace,
 			v.m.Replace)
 	}
 }

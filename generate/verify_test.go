@@ -203,7 +203,7 @@ func TestVerifyFires(t *testing.T) {
 			want: []want{{"KLP120", "", ""}}},
 		{name: "other function in the table", file: func(t *testing.T, f *elfobj.File) { editAny(t, f, "\x00ext4_go\x00", "\x00ext4_no\x00") }, text: "replace",
 			want: []want{{"KLP124", "ext4", "ext4_go"}, {"KLP124", "ext4", "ext4_no"}}},
-		{name: "other object in the table", file: func(t *testing.T, f *elfobj.File) { editAny(t, f, "\x00jbd2\x00", "\x00jbd3\x00") }, text: "manifest",
+		{name: "other object in the table", file: func(t *testing.T, f *elfobj.File) { editAny(t, f, "\x00jbd2\x00", "\x00jbd3\x00") }, text: "the note",
 			want: []want{{"KLP124", "jbd2", ""}, {"KLP124", "jbd3", ""}}},
 		{name: "other replacement", file: func(t *testing.T, f *elfobj.File) { swapSymbols(t, f, "new_ext4", "new_show") }, text: "show", want: []want{
 			{"KLP124", "ext4", "ext4_go"}, {"KLP124", "ext4", "ext4_go"}, {"KLP409", "ext4", "ext4_state"}, {"KLP409", "jbd2", "jbd2_count"},

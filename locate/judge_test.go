@@ -200,7 +200,7 @@ func TestModuleJudge(t *testing.T) {
 	place.Stable = false
 	p.Funcs[a] = place
 	ch := d.Functions[0]
-	ch.Along = true // for that its position counts as well
+	ch.Carried = true // for that its position counts as well
 	if f := yes().Function(d, p, ch); len(f) != 1 || f[0].ID != finding.IDSymbol {
 		t.Errorf("along with its callers: %v", f)
 	}

@@ -69,7 +69,7 @@ func TestOpen(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 			continue
 		}
-		if !bytes.Equal(img.Data, c.data) || img.Compressed != c.compressed || img.Info.Manifest == nil || img.Info.Signed != (name != "plain") {
+		if !bytes.Equal(img.Data, c.data) || img.Compressed != c.compressed || img.Info.Note == nil || img.Info.Signed != (name != "plain") {
 			t.Errorf("%s: %d bytes, compressed %v, %+v", name, len(img.Data), img.Compressed, img.Info)
 		}
 		var names []string

@@ -38,11 +38,11 @@ type Info struct {
 	// Signature is who signed the module; it is not checked here. Nil without one.
 	Signature *Signature `json:"signature,omitempty"`
 	// Objects are the kernel objects that livepatch relocations name. Without
-	// a manifest nothing more is known of what is patched.
+	// a note nothing more is known of what is patched.
 	Objects []string `json:"objects"`
-	// Manifest is nil for a module that klpforge did not make.
-	Manifest *note.Note `json:"manifest,omitempty"`
-	Modinfo  []KeyValue `json:"modinfo"` // in the module's order
+	// Note is nil for a module that klpforge did not make.
+	Note    *note.Note `json:"manifest,omitempty"`
+	Modinfo []KeyValue `json:"modinfo"` // in the module's order
 }
 
 // Signature names the certificate that a module was signed with.
@@ -141,14 +141,14 @@ func parseImage(path string, raw []byte) (*Info, *elfobj.File, error) {
 	info.Livepatch = info.Get("livepatch") != ""
 
 	// No note is no fault: modules by others can be livepatches too.
-	info.Manifest, err = note.Read(file)
+	info.Note, err = note.Read(file)
 	if errors.Is(err, note.ErrNoNote) {
 		return info, file, nil
 	}
 	return info, file, err
 }
 
-// ReadLoaded reads the manifest of a loaded module below the sysfs directory
+// ReadLoaded reads the note of a loaded module below the sysfs directory
 // of modules, usually /sys/module. A module without the note gives an error
 // wrapping note.ErrNoNote.
 func ReadLoaded(sysModule, name string) (*note.Note, error) {
@@ -159,9 +159,9 @@ func ReadLoaded(sysModule, name string) (*note.Note, error) {
 	if err != nil {
 		return nil, fmt.Errorf("loaded module %s: %w", name, err)
 	}
-	manifest, err := note.ParseSection(text, binary.NativeEndian)
+	recorded, err := note.ParseSection(text, binary.NativeEndian)
 	if err != nil {
 		return nil, fmt.Errorf("loaded module %s: %w", name, err)
 	}
-	return manifest, nil
+	return recorded, nil
 }

@@ -114,7 +114,7 @@ func TestInfoSurvives(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 			continue
 		}
-		if d := cmp.Diff(testManifest(), info.Manifest); d != "" {
+		if d := cmp.Diff(testManifest(), info.Note); d != "" {
 			t.Errorf("%s: manifest (-want +got)\n%s", name, d)
 		}
 		if info.Name != "livepatch_fix" || !info.Livepatch || info.Signed || info.Get(note.InfoVendor) != "Example & Co" || info.Get("version") != "7" {
@@ -141,7 +141,7 @@ func TestInfoSigned(t *testing.T) {
 	}
 	ko = compress(t, ko, func(w io.Writer) (io.WriteCloser, error) { return zstd.NewWriter(w) })
 	info, err := Read(put(t, dir, "x.ko.zst", ko))
-	if err != nil || !info.Signed || info.Signature == nil || info.Signature.Issuer != "CN=Example" || info.Signature.Hash != "sha256" || info.Manifest == nil {
+	if err != nil || !info.Signed || info.Signature == nil || info.Signature.Issuer != "CN=Example" || info.Signature.Hash != "sha256" || info.Note == nil {
 		t.Errorf("%+v, %v", info, err)
 	}
 }
@@ -151,7 +151,7 @@ func TestInfoForeign(t *testing.T) {
 	o := filepath.Join(dir, "foreign.ko")
 	compileFix(t, o)
 	info, err := Read(o)
-	if err != nil || info.Manifest != nil || !info.Livepatch || info.Get("license") != "GPL" {
+	if err != nil || info.Note != nil || !info.Livepatch || info.Get("license") != "GPL" {
 		t.Errorf("%+v, %v", info, err)
 	}
 	src := put(t, dir, "empty.c", []byte("int x;\n"))

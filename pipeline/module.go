@@ -105,7 +105,7 @@ func linkModule(ctx context.Context, opt *Options, target *Target, tree *kbuild.
 	defer func() { os.RemoveAll(private); unlock() }()
 	dir := filepath.Join(private, "module")
 
-	manifest, err := generate.Emit(dir, in)
+	recorded, err := generate.Emit(dir, in)
 	if err != nil {
 		return nil, err
 	}
@@ -126,7 +126,7 @@ func linkModule(ctx context.Context, opt *Options, target *Target, tree *kbuild.
 	}
 
 	// What no C source can say is left to do: livepatch relocations and symbols.
-	module, err := generate.PostLink(linked, manifest)
+	module, err := generate.PostLink(linked, recorded)
 	if err != nil {
 		return nil, fmt.Errorf("finish module: %w", err)
 	}

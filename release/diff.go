@@ -100,23 +100,23 @@ type StateVersion struct {
 // Subject is a livepatch to compare: a finished module, or what a release
 // manifest promises.
 type Subject struct {
-	File     string
-	Manifest *note.Note
+	File string
+	Note *note.Note
 	// Promised says that there is no module yet: objects, functions and
 	// callbacks are not known and are left out of the comparison.
 	Promised bool
 }
 
 func (s Subject) side() Side {
-	m := s.Manifest
+	m := s.Note
 	return Side{s.File, m.Name, m.Product, m.Vendor, m.Version, m.Release, m.Replace, !s.Promised}
 }
 
-// Compare compares two releases. Neither manifest may be nil; they are not
+// Compare compares two releases. Neither note may be nil; they are not
 // changed.
 func Compare(old, newer Subject) *Diff {
 	diff := &Diff{Schema: DiffSchema, Old: old.side(), New: newer.side(), Findings: []finding.Finding{}}
-	oldNote, newNote := old.Manifest, newer.Manifest
+	oldNote, newNote := old.Note, newer.Note
 	diff.Patches = comparePatches(oldNote.Patches, newNote.Patches, newNote.Present)
 	none := map[string]string{}
 	diff.Objects, diff.Functions, diff.Callbacks = compare(none, none), compare(none, none), compare(none, none)
@@ -161,9 +161,9 @@ func compare(old, newer map[string]string) Changes {
 	return changes
 }
 
-func objects(manifest *note.Note) map[string]string {
+func objects(recorded *note.Note) map[string]string {
 	out := map[string]string{}
-	for _, object := range manifest.Objects {
+	for _, object := range recorded.Objects {
 		if len(object.Funcs) > 0 || object.Callbacks != nil {
 			out[object.Name] = ""
 		}
@@ -173,9 +173,9 @@ func objects(manifest *note.Note) map[string]string {
 
 // functions maps each replaced function to why it is replaced: the code itself
 // is not in the note.
-func functions(manifest *note.Note) map[string]string {
+func functions(recorded *note.Note) map[string]string {
 	out := map[string]string{}
-	for _, object := range manifest.Objects {
+	for _, object := range recorded.Objects {
 		for _, fn := range object.Funcs {
 			out[functionName(object.Name, fn)] = fn.Content
 		}
@@ -191,9 +191,9 @@ func functionName(object string, fn note.Func) string {
 	return name
 }
 
-func callbacks(manifest *note.Note) map[string]string {
+func callbacks(recorded *note.Note) map[string]string {
 	out := map[string]string{}
-	for _, object := range manifest.Objects {
+	for _, object := range recorded.Objects {
 		for _, callback := range object.Callbacks.Names() {
 			out[object.Name+":"+callback[0]] = ""
 		}
@@ -201,9 +201,9 @@ func callbacks(manifest *note.Note) map[string]string {
 	return out
 }
 
-func states(manifest *note.Note) map[string]string {
+func states(recorded *note.Note) map[string]string {
 	out := map[string]string{}
-	for _, s := range manifest.States {
+	for _, s := range recorded.States {
 		out[fmt.Sprint(s.ID)] = fmt.Sprint(s.Version)
 	}
 	return out
@@ -234,17 +234,17 @@ func stateVersions(old, newer *note.Note) []StateVersion {
 	return out
 }
 
-func shadows(manifest *note.Note) map[string]string {
+func shadows(recorded *note.Note) map[string]string {
 	out := map[string]string{}
-	for _, s := range manifest.Shadows {
+	for _, s := range recorded.Shadows {
 		out[fmt.Sprintf("%#x", uint64(s.ID))] = ""
 	}
 	return out
 }
 
-func allowed(manifest *note.Note) map[string]string {
+func allowed(recorded *note.Note) map[string]string {
 	out := map[string]string{}
-	for _, a := range manifest.Allowed {
+	for _, a := range recorded.Allowed {
 		out[string(a.ID)] = a.Reason
 	}
 	return out

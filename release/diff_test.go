@@ -79,7 +79,7 @@ func TestVerdicts(t *testing.T) {
 		{"shadow dropped, freed by callbacks", both(shadow, withState(1, 1)), withState(1, 1), "disable first KLP404", "allowed", "refused KLP406 KLP405 KLP406"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			d := Compare(Subject{Manifest: module("1", c.old)}, Subject{Manifest: module("2", c.new)})
+			d := Compare(Subject{Note: module("1", c.old)}, Subject{Note: module("2", c.new)})
 			got := []string{text(d.Upgrade), text(d.Downgrade), text(d.SideBySide)}
 			if diff := cmp.Diff([]string{c.up, c.down, c.alongside}, got); diff != "" {
 				t.Errorf("upgrade, downgrade, side by side (-want +got)\n%s", diff)
@@ -108,7 +108,7 @@ func TestContents(t *testing.T) {
 		p.Objects = append(p.Objects, plan.Object{Name: "vmlinux", Funcs: []plan.Func{{Name: "f", Sympos: 2, NewSymbol: "n", Unit: "f.o"}}})
 	})
 	newer.Objects[0].Funcs[0].Content = "y"
-	d := Compare(Subject{Manifest: old}, Subject{Manifest: newer})
+	d := Compare(Subject{Note: old}, Subject{Note: newer})
 	for _, c := range []struct {
 		name string
 		got  Changes
@@ -135,7 +135,7 @@ func TestContents(t *testing.T) {
 	if want := "KLP404 KLP404 KLP404 KLP405"; strings.Join(ids, " ") != want {
 		t.Errorf("findings %v, want %s", ids, want)
 	}
-	if back := Compare(Subject{Manifest: newer}, Subject{Manifest: old}); !strings.Contains(back.Findings[0].Message, "comes before") {
+	if back := Compare(Subject{Note: newer}, Subject{Note: old}); !strings.Contains(back.Findings[0].Message, "comes before") {
 		t.Errorf("findings of the reverse %v", back.Findings)
 	}
 }
@@ -150,7 +150,7 @@ func TestByObject(t *testing.T) {
 
 // What another kernel's list of functions lacks was not dropped.
 func TestAnotherKernel(t *testing.T) {
-	d := Compare(Subject{Manifest: module("1", nil)}, Subject{Manifest: module("2", func(p *plan.Plan) {
+	d := Compare(Subject{Note: module("1", nil)}, Subject{Note: module("2", func(p *plan.Plan) {
 		p.Release = "6.1.0-other"
 		p.Objects[0].Funcs[0].Name = "ext4_g"
 	})})

@@ -117,7 +117,7 @@ func TestSideBySide(t *testing.T) {
 			"refused KLP407: both modules are called livepatch_fix_1, and the kernel loads a name once"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			d := Compare(Subject{Manifest: module("1", c.old)}, Subject{Manifest: module("2", c.new)})
+			d := Compare(Subject{Note: module("1", c.old)}, Subject{Note: module("2", c.new)})
 			if diff := cmp.Diff(c.want, messages(d.SideBySide)); diff != "" {
 				t.Errorf("(-want +got)\n%s", diff)
 			}
@@ -165,7 +165,7 @@ func TestFindings(t *testing.T) {
 		{"callbacks without a state", nil, callbacksOnly, []string{"KLP403 warning: ext4: callbacks without a state: the next cumulative release cannot know what they did\n      remedy: give what the callbacks change a state: klpforge release new-state"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			d := Compare(Subject{Manifest: module("1", c.old)}, Subject{Manifest: module("2", c.new)})
+			d := Compare(Subject{Note: module("1", c.old)}, Subject{Note: module("2", c.new)})
 			var got []string
 			for _, f := range d.Findings {
 				got = append(got, f.Text())
@@ -188,7 +188,7 @@ func TestPromised(t *testing.T) {
 		notes    int // findings that one side is a manifest
 		judged   bool
 	}{{false, false, 0, true}, {true, false, 1, false}, {false, true, 1, false}, {true, true, 0, false}} {
-		d := Compare(Subject{Manifest: module("1", nil), Promised: c.old, File: "a"}, Subject{Manifest: module("2", shipped), Promised: c.new, File: "b"})
+		d := Compare(Subject{Note: module("1", nil), Promised: c.old, File: "a"}, Subject{Note: module("2", shipped), Promised: c.new, File: "b"})
 		notes, checked := 0, false
 		for _, f := range d.Findings {
 			if f.Severity == finding.Note && strings.Contains(f.Message, "one side is a manifest") {
@@ -239,7 +239,7 @@ func TestSorted(t *testing.T) {
 			}
 		}
 	}
-	d := Compare(Subject{Manifest: a}, Subject{Manifest: b})
+	d := Compare(Subject{Note: a}, Subject{Note: b})
 	for name, list := range map[string][]string{"added": d.Functions.Added, "dropped": d.Functions.Dropped, "changed": d.Functions.Changed, "kept": d.Functions.Kept} {
 		if len(list) < 4 {
 			t.Errorf("%s: %q", name, list)

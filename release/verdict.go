@@ -209,12 +209,12 @@ func identity(verdict *Verdict, loaded, next *note.Note) {
 	}
 }
 
-func state(manifest *note.Note, id uint64) (note.State, bool) {
-	i := slices.IndexFunc(manifest.States, func(s note.State) bool { return s.ID == id })
+func state(recorded *note.Note, id uint64) (note.State, bool) {
+	i := slices.IndexFunc(recorded.States, func(s note.State) bool { return s.ID == id })
 	if i < 0 {
 		return note.State{}, false
 	}
-	return manifest.States[i], true
+	return recorded.States[i], true
 }
 
 func meaning(text string) string {
@@ -226,9 +226,9 @@ func meaning(text string) string {
 
 // unpaired lists the objects with callbacks for patching and none for
 // unpatching.
-func unpaired(manifest *note.Note) []string {
+func unpaired(recorded *note.Note) []string {
 	var out []string
-	for _, object := range manifest.Objects {
+	for _, object := range recorded.Objects {
 		if c := object.Callbacks; c != nil && c.PreUnpatch == "" && c.PostUnpatch == "" {
 			out = append(out, object.Name)
 		}
@@ -244,7 +244,7 @@ func hasUnpatch(m *note.Note) bool {
 
 // judge fills in the verdicts and the findings about the step from old to new.
 func (d *Diff) judge(old, newer Subject) {
-	oldNote, newNote := old.Manifest, newer.Manifest
+	oldNote, newNote := old.Note, newer.Note
 	d.Upgrade, d.Downgrade = Replaceable(oldNote, newNote), Replaceable(newNote, oldNote)
 	d.SideBySide = stacking(oldNote, newNote)
 	if newNote.Replace && !otherKernel(oldNote, newNote) {
@@ -327,16 +327,16 @@ func sameName(verdict Verdict) Verdict {
 }
 
 // CheckModule looks at one livepatch by itself.
-func CheckModule(manifest *note.Note) []finding.Finding {
+func CheckModule(recorded *note.Note) []finding.Finding {
 	var out []finding.Finding
 	add := func(id finding.ID, s finding.Severity, remedy, format string, args ...any) {
 		out = append(out, finding.Finding{ID: id, Severity: s, Message: fmt.Sprintf(format, args...), Remedy: remedy})
 	}
-	for _, object := range unpaired(manifest) {
+	for _, object := range unpaired(recorded) {
 		add(finding.IDLeftBehind, finding.Warning, "undo it in a pre_unpatch or post_unpatch callback",
 			"%s: callbacks for patching and none for unpatching: what they do stays when the livepatch goes", object)
 	}
-	for _, object := range manifest.Objects {
+	for _, object := range recorded.Objects {
 		c := object.Callbacks
 		if c == nil {
 			continue
@@ -346,7 +346,7 @@ func CheckModule(manifest *note.Note) []finding.Finding {
 				"undo in post_unpatch what pre_patch did: it also runs when patching is given up",
 				"%s: pre_patch without post_unpatch: a transition that is reversed does not undo it", object.Name)
 		}
-		if manifest.Replace && len(manifest.States) == 0 {
+		if recorded.Replace && len(recorded.States) == 0 {
 			add(finding.IDLeftBehind, finding.Warning,
 				"give what the callbacks change a state: klpforge release new-state",
 				"%s: callbacks without a state: the next cumulative release cannot know what they did", object.Name)

@@ -63,8 +63,8 @@ func printInfo(out io.Writer, info *module.Info) {
 	}
 
 	// Modules that klpforge did not make say little; what is known of them comes from modinfo.
-	manifest := info.Manifest
-	if manifest == nil {
+	recorded := info.Note
+	if recorded == nil {
 		row("version", info.Get("version"))
 		row("description", info.Get("description"))
 		row("vermagic", info.Get("vermagic"))
@@ -73,18 +73,18 @@ func printInfo(out io.Writer, info *module.Info) {
 		return
 	}
 
-	row("series", manifest.Product)
-	row("vendor", manifest.Vendor)
-	row("version", manifest.Version)
-	row("description", manifest.Description)
-	row("kernel", manifest.Release)
-	row("interface", manifest.Generation)
-	row("replace", yesNo(manifest.Replace))
-	row("immediate", yesNo(manifest.Immediate))
-	row("safe to force", yesNo(manifest.Force))
+	row("series", recorded.Product)
+	row("vendor", recorded.Vendor)
+	row("version", recorded.Version)
+	row("description", recorded.Description)
+	row("kernel", recorded.Release)
+	row("interface", recorded.Generation)
+	row("replace", yesNo(recorded.Replace))
+	row("immediate", yesNo(recorded.Immediate))
+	row("safe to force", yesNo(recorded.Force))
 
 	// What the kernel will be told to patch, then what stays in it when the livepatch goes.
-	for _, object := range manifest.Objects {
+	for _, object := range recorded.Objects {
 		for _, fn := range object.Funcs {
 			name := fn.Name
 			if fn.Sympos > 0 {
@@ -96,25 +96,25 @@ func printInfo(out io.Writer, info *module.Info) {
 			row("callback", object.Name+": "+c[0]+"  "+c[1])
 		}
 	}
-	for _, s := range manifest.States {
+	for _, s := range recorded.States {
 		row("state", fmt.Sprintf("%d version %d  %s", s.ID, s.Version, s.Meaning))
 	}
-	for _, s := range manifest.Shadows {
+	for _, s := range recorded.Shadows {
 		row("shadow variable", fmt.Sprintf("%#x  %s", uint64(s.ID), s.Meaning))
 	}
 
-	for _, t := range manifest.Types {
+	for _, t := range recorded.Types {
 		row("types", typesText(t))
 	}
 
 	// What people decided.
-	for _, p := range manifest.Patches {
+	for _, p := range recorded.Patches {
 		row("patch", patchText(p))
 	}
-	for _, p := range manifest.Present {
+	for _, p := range recorded.Present {
 		row("in the source", patchText(p))
 	}
-	for _, x := range manifest.Allowed {
+	for _, x := range recorded.Allowed {
 		row("accepted", string(x.ID)+"  "+x.Reason)
 	}
 }

@@ -75,17 +75,17 @@ func subject(path string) (release.Subject, error) {
 			return release.Subject{}, err
 		}
 		p, err := releases.Promise(planned)
-		return release.Subject{File: path, Manifest: p, Promised: true}, err
+		return release.Subject{File: path, Note: p, Promised: true}, err
 	}
 	info, err := module.Read(path)
 	if err != nil {
 		return release.Subject{}, err
 	}
-	if info.Manifest == nil {
+	if info.Note == nil {
 		return release.Subject{}, fmt.Errorf("compare %s: it carries no note of klpforge, so what "+
 			"it contains is not known", path)
 	}
-	return release.Subject{File: path, Manifest: info.Manifest}, nil
+	return release.Subject{File: path, Note: info.Note}, nil
 }
 
 func worst(list []finding.Finding) finding.Severity {

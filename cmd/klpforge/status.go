@@ -67,7 +67,7 @@ func printStatus(out io.Writer, status *deploy.Status) {
 			}
 			fmt.Fprintln(out)
 		}
-		if loaded.Manifest && !loaded.NoteTrusted {
+		if loaded.FromNote && !loaded.NoteTrusted {
 			fmt.Fprintf(out, "%s: nobody vouches for what it says of itself: %s\n", loaded.Name, loaded.NoteTrust)
 		}
 		if loaded.Problem != "" {

@@ -159,10 +159,10 @@ func (t *tryFlags) options(target *kernel.Target, ko string) (*trial.Options, er
 		opts.Loads = -1
 	}
 	patched := info.Objects
-	if info.Manifest != nil {
+	if info.Note != nil {
 		patched = nil
-		for i := range info.Manifest.Objects {
-			patched = append(patched, info.Manifest.Objects[i].Name)
+		for i := range info.Note.Objects {
+			patched = append(patched, info.Note.Objects[i].Name)
 		}
 	}
 	opts.Objects = slices.DeleteFunc(patched, func(name string) bool { return name == "vmlinux" })

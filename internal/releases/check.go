@@ -17,7 +17,7 @@ import (
 // patches are read again.
 func Check(m *manifest.Manifest, info *module.Info) ([]finding.Finding, error) {
 	out := []finding.Finding{}
-	n := info.Manifest
+	n := info.Note
 	wrong := func(format string, args ...any) {
 		out = append(out, finding.Finding{ID: finding.IDSuccession, Severity: finding.Error, Message: fmt.Sprintf(format, args...), Remedy: "build it again from the manifest"})
 	}
