@@ -49,11 +49,11 @@ func (s *Series) FilterDir(dir string, opts ApplyOptions) (kept, present []*Patc
 		return nil, nil, fmt.Errorf("open source tree: %w", err)
 	}
 	defer root.Close()
-	return s.Sift(root.FS(), opts)
+	return s.Filter(root.FS(), opts)
 }
 
-// Sift is SiftDir on a tree.
-func (s *Series) Sift(tree fs.FS, opts ApplyOptions) (kept, present []*Patch, err error) {
+// Filter is FilterDir on a tree.
+func (s *Series) Filter(tree fs.FS, opts ApplyOptions) (kept, present []*Patch, err error) {
 	for _, patch := range s.Patches {
 		err := applies(tree, opts, append(kept[:len(kept):len(kept)], patch)...)
 		if err == nil {

@@ -102,7 +102,7 @@ func mergeVariants(l []Outcome) []Outcome {
 func told(a, b *Outcome) bool { return apart(a, b) || inside(a, b) }
 
 // settle drops outcomes that come about only when a call, which nothing tells
-// the outcome of, went one way, and that leave locks unbalanced, when there
+// the outcome of, went one path, and that leave locks unbalanced, when there
 // is a balanced path as well.
 func (w *walker) settle() []Outcome {
 	list := mergeVariants(w.exits)

@@ -178,7 +178,7 @@ func (o *Options) read(base fs.FS) (src source, present func(int) bool, binary [
 // present reports whether the target's source has a commit: it does not apply, but
 // undoing it does.
 func (c *commits) present(i int) bool {
-	_, have, err := (&patchset.Series{Patches: c.patches[i : i+1]}).Sift(c.base, patchset.ApplyOptions{})
+	_, have, err := (&patchset.Series{Patches: c.patches[i : i+1]}).Filter(c.base, patchset.ApplyOptions{})
 	return err == nil && len(have) == 1
 }
 

@@ -10,7 +10,7 @@
 // kernel before 4.13, and one without the consistency model unwinds nothing.
 //
 // Direct calls in the target kernel decide, from klp_ftrace_handler,
-// stack_trace_save_tsk_reliable and their like down. Ways through warnings, printk,
+// stack_trace_save_tsk_reliable and their like down. Paths through warnings, printk,
 // locks, wake-ups, deferred work and calls that do not return are left out, and so
 // are calls through pointers. Code that must not be traced cannot be patched at
 // all (KLP101), and what NMIs run is no finding: the handler works there.

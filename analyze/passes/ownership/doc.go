@@ -15,7 +15,7 @@
 // patched or not known, a note when all are patched with it.
 //
 // When the paths cannot be told apart for certain, what the function gives up or
-// takes on any way is compared instead, elements of an array and of a list
+// takes on any path is compared instead, elements of an array and of a list
 // counting as one. An object that only one side gives up is a note, and unknown;
 // that the same objects are given up on other paths is then not seen. The same is
 // done, without offsets, where the patch moves members of types (KLP208). Long cleanup

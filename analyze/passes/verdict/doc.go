@@ -10,7 +10,7 @@
 // differences are allowed, each with what has to be shown for it:
 //
 //   - message: calls of functions that only print may come, go and say something else;
-//   - guard: a new test may lead to an exit, without a store or call on the way but
+//   - guard: a new test may lead to an exit, without a store or call on its path but
 //     messages and the release of locks that were taken before. The exit returns a
 //     negative error number that the function returned before; and either nothing was
 //     done before the test but to take locks, or the old code has the same exit at the same
