@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/klpforge/klpforge/analyze/machine"
+	"github.com/klpforge/klpforge/internal/asmtest"
 )
 
 // What is known exactly stays so: of constants every operation gives the constant, and
@@ -261,5 +262,58 @@ func TestFrameMemory(t *testing.T) {
 	s.lose()
 	if !s.lost || len(s.mem) > 0 || !s.wild[0] || s.known[frame] != minInt || s.meet(fresh(), false) {
 		t.Errorf("lost: %+v", s)
+	}
+}
+
+// TestComputes: instructions on known numbers give what a processor gives (Intel SDM
+// vol. 2). What is not followed may be unknown, and is never another number.
+func TestComputes(t *testing.T) {
+	for _, c := range []struct {
+		name     string
+		code     []string
+		rax, rcx uint64
+		want     uint64 // of rax
+		unknown  bool   // not followed
+	}{
+		{"mov rax, rcx", []string{"4889c8"}, 1, 7, 7, false}, {"mov eax, ecx", []string{"89c8"}, ^uint64(0), 0x1_0000_0007, 7, false},
+		{"mov ax, cx", []string{"6689c8"}, 0x11112222, 0x3333, 0x11113333, false}, {"mov al, cl", []string{"88c8"}, 0x1122, 0x33, 0x1133, false}, {"mov ah, cl", []string{"88cc"}, 0x1122, 0x33, 0x3322, false}, {"mov al, ch", []string{"88e8"}, 0x1122, 0x4433, 0x1144, false},
+		{"movsx eax, cl", []string{"0fbec1"}, 5, 0x80, 0xffffff80, false}, {"movsx rax, cl", []string{"480fbec1"}, 5, 0x80, 0xffffffffffffff80, false}, {"movsx rax, cx", []string{"480fbfc1"}, 5, 0x18000, 0xffffffffffff8000, false},
+		{"movsxd rax, ecx", []string{"4863c1"}, 5, 0x180000000, 0xffffffff80000000, false}, {"movzx eax, cl", []string{"0fb6c1"}, 5, 0x1ff, 0xff, false}, {"movzx eax, cx", []string{"0fb7c1"}, 5, 0x1ffff, 0xffff, false},
+		{"add rax, rcx", []string{"4801c8"}, 5, 7, 12, false}, {"add eax, ecx", []string{"01c8"}, 0xffffffff, 1, 0, false}, {"sub rax, rcx", []string{"4829c8"}, 5, 7, ^uint64(1), false}, {"sub rax, 3", []string{"4883e803"}, 5, 0, 2, false},
+		{"and rax, rcx", []string{"4821c8"}, 0xf0f, 0x0ff, 0x00f, false}, {"or rax, rcx", []string{"4809c8"}, 0xf00, 0x00f, 0xf0f, false}, {"xor rax, rcx", []string{"4831c8"}, 0xff0, 0x0ff, 0xf0f, false},
+		{"xor eax, eax", []string{"31c0"}, 5, 0, 0, false}, {"sub eax, eax", []string{"29c0"}, 5, 0, 0, false},
+		{"inc rax", []string{"48ffc0"}, 5, 0, 6, false}, {"dec rax", []string{"48ffc8"}, 5, 0, 4, false}, {"neg rax", []string{"48f7d8"}, 5, 0, ^uint64(4), false}, {"not rax", []string{"48f7d0"}, 5, 0, ^uint64(5), false},
+		{"shl rax, 3", []string{"48c1e003"}, 5, 0, 40, false}, {"shl eax, 31", []string{"c1e01f"}, 3, 0, 0x80000000, false}, {"shr rax, 3", []string{"48c1e803"}, ^uint64(0), 0, ^uint64(0) >> 3, false}, {"shr eax, 3", []string{"c1e803"}, 0xf_0000_000f, 0, 1, false},
+		{"sar rax, 3", []string{"48c1f803"}, ^uint64(63), 0, ^uint64(7), false}, {"sar eax, 3", []string{"c1f803"}, 0x80000000, 0, 0xf0000000, false}, {"shl rax, cl", []string{"48d3e0"}, 5, 3, 40, false}, {"shl rax, 1", []string{"48d1e0"}, 5, 0, 10, false},
+		{"rol eax, 4", []string{"c1c004"}, 0x12345678, 0, 0x23456781, true},
+		{"lea rax, [rcx+rcx*4+8]", []string{"488d448908"}, 0, 3, 23, false}, {"lea eax, [rcx-1]", []string{"8d41ff"}, 0, 0, 0xffffffff, false},
+		{"cdqe", []string{"4898"}, 0x80000000, 0, 0xffffffff80000000, false}, {"cwde", []string{"98"}, 0x8000, 0, 0xffff8000, false},
+		{"imul rax, rcx", []string{"480fafc1"}, 5, 7, 35, true}, {"xchg rax, rcx", []string{"4891"}, 5, 7, 7, true}, {"bswap eax", []string{"0fc8"}, 0x11223344, 0, 0x44332211, true},
+		{"push rcx, pop rax", []string{"51", "58"}, 5, 7, 7, false},
+		{"cmp rcx, 5; setb al", []string{"4883f905", "0f92c0"}, 0x1ff, 4, 0x101, false}, {"cmp rcx, 5; setb al, not", []string{"4883f905", "0f92c0"}, 0x1ff, 5, 0x100, false}, {"cmp ecx, 5; setg al", []string{"83f905", "0f9fc0"}, 0, 6, 1, false},
+		{"test rcx, rcx; cmove rax, rcx", []string{"4885c9", "480f44c1"}, 5, 0, 0, false}, {"test rcx, rcx; cmove rax, rcx, not", []string{"4885c9", "480f44c1"}, 5, 7, 5, false}, {"test ecx, ecx; cmove eax, ecx, not", []string{"85c9", "0f44c1"}, 0x1_0000_0005, 7, 5, false},
+		{"cmp rcx, 5; sbb eax, eax", []string{"4883f905", "19c0"}, 3, 4, 0xffffffff, false}, {"cmp rcx, 5; sbb eax, eax, not", []string{"4883f905", "19c0"}, 3, 5, 0, false},
+		{"neg rcx; sbb rax, rax", []string{"48f7d9", "4819c0"}, 3, 5, ^uint64(0), false}, {"bt ecx, 2; setc al", []string{"0fbae102", "0f92c0"}, 0, 4, 1, false},
+		{"dec ecx; sets al", []string{"ffc9", "0f98c0"}, 0, 0, 1, false}, {"sub ecx, 1; sete al", []string{"83e901", "0f94c0"}, 0, 1, 1, false},
+		{"mov [rsp-8], rcx; mov eax, [rsp-8]", []string{"48894c24f8", "8b4424f8"}, 0, 0x1_0000_0007, 7, false}, {"mov byte [rsp-8], 7 over rcx", []string{"48894c24f8", "c64424f807", "488b4424f8"}, 0, 0x1122, 0x1107, true},
+		{"add qword [rsp-8], 3", []string{"48894c24f8", "48834424f803", "488b4424f8"}, 0, 4, 7, false}, {"movzx eax, byte [rsp-7]", []string{"48894c24f8", "0fb64424f9"}, 0, 0x1122, 0x11, false},
+	} {
+		s := &state{}
+		for r := range s.known {
+			s.known[r] = maxInt
+		}
+		s.regs[machine.RSP] = value{kind: pointer, region: frame, off: -64}
+		s.regs[machine.RAX], s.regs[machine.RCX] = constant(c.rax), constant(c.rcx)
+		for _, code := range c.code {
+			in := asmtest.Inst(t, code)
+			s.step(&in, 0)
+		}
+		got := s.regs[machine.RAX]
+		if !holdsOf(got, c.want) || got.kind >= pointer || !c.unknown && got != constant(c.want) {
+			t.Errorf("%s of %#x and %#x: %+v, want %#x", c.name, c.rax, c.rcx, got, c.want)
+		}
+		if s.regs[machine.RSP] != (value{kind: pointer, region: frame, off: -64}) {
+			t.Errorf("%s: stack pointer %+v", c.name, s.regs[machine.RSP])
+		}
 	}
 }
