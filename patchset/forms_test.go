@@ -25,6 +25,17 @@ func TestReadForms(t *testing.T) {
 		{"blanks behind names", "--- a/x.c  \n+++ b/x.c \n" + hunk, []string{"<stdin>", "  modify x.c 1"}},
 		{"tab before the time", "--- a/x 2024.c\t2024-01-01 10:00:00\n+++ b/x 2024.c\t2024-01-02 10:00:00\n" + hunk, []string{"<stdin>", "  modify x 2024.c 1"}},
 		{"old names of renames", "diff --git a/o.c b/n.c\nsimilarity index 100%\nrename old o.c\nrename new n.c\n", []string{"<stdin>", "  rename o.c => n.c 0"}},
+		{"renamed below directories like prefixes", "diff --git a/a/o.c b/b/n.c\nsimilarity index 100%\nrename from a/o.c\nrename to b/n.c\n", []string{"<stdin>", "  rename a/o.c => b/n.c 0"}},
+		{"copied below directories like prefixes", "diff --git a/a/o.c b/b/n.c\nsimilarity index 100%\ncopy from a/o.c\ncopy to b/n.c\n", []string{"<stdin>", "  copy a/o.c => b/n.c 0"}},
+		{"two hunks, the first at position zero", "--- a/x.c\n+++ b/x.c\n@@ -0,0 +1 @@\n+n\n@@ -3,2 +4,2 @@\n x\n-a\n+b\n", []string{"<stdin>", "  modify x.c 2"}},
+		{"two mails, the second first", "From " + long + " Mon Sep 17 00:00:00 2001\nFrom: A <a@b.c>\nSubject: [PATCH 2/2] two\n\nlog\n---\n--- a/y.c\n+++ b/y.c\n" + hunk + "\nFrom 1" + long[1:] + " Mon Sep 17 00:00:00 2001\nFrom: A <a@b.c>\nSubject: [PATCH 1/2] one\n\nlog\n---\n" + diff,
+			[]string{"<stdin>#2 | one | A <a@b.c>", "  modify x.c 1", "<stdin>#1 | two | A <a@b.c>", "  modify y.c 1"}},
+		{"two mails of two sets stay in order", "From " + long + " Mon Sep 17 00:00:00 2001\nFrom: A <a@b.c>\nSubject: [PATCH 2/2] two\n\nlog\n---\n--- a/y.c\n+++ b/y.c\n" + hunk + "\nFrom 1" + long[1:] + " Mon Sep 17 00:00:00 2001\nFrom: A <a@b.c>\nSubject: [PATCH 1/3] one\n\nlog\n---\n" + diff,
+			[]string{"<stdin>#1 | two | A <a@b.c>", "  modify y.c 1", "<stdin>#2 | one | A <a@b.c>", "  modify x.c 1"}},
+		{"two mails without numbers stay in order", "From " + long + " Mon Sep 17 00:00:00 2001\nFrom: A <a@b.c>\nSubject: [PATCH] two\n\nlog\n---\n--- a/y.c\n+++ b/y.c\n" + hunk + "\nFrom 1" + long[1:] + " Mon Sep 17 00:00:00 2001\nFrom: A <a@b.c>\nSubject: [PATCH] one\n\nlog\n---\n" + diff,
+			[]string{"<stdin>#1 | two | A <a@b.c>", "  modify y.c 1", "<stdin>#2 | one | A <a@b.c>", "  modify x.c 1"}},
+		{"blank lines before a mail", "\n\n" + header + "\nlog\n---\n" + diff, []string{"<stdin> | q | A <a@b.c>", "  modify x.c 1"}},
+		{"base64 with blanks", "From: A <a@b.c>\nSubject: q\nContent-Transfer-Encoding: base64\n\n LS0t IGEveC5j\tCisrKyBiL3guYwpAQCAtMSwyICsxLDIgQEAK\r\nIHgKLWEKK2IK\n", []string{"<stdin> | q | A <a@b.c>", "  modify x.c 1"}},
 		{"both sides at position zero", "--- a/n.c\n+++ b/n.c\n@@ -0,0 +1 @@\n+x\n", []string{"<stdin>", "  create n.c 1"}},
 		{"insertion behind the first line", "--- a/n.c\n+++ b/n.c\n@@ -1,0 +2 @@\n+x\n", []string{"<stdin>", "  modify n.c 1"}},
 		{"blank line without its mark", "--- a/x.c\n+++ b/x.c\n@@ -1,3 +1,3 @@\n x\n\n-a\n+b\n", []string{"<stdin>", "  modify x.c 1"}},
@@ -61,6 +72,11 @@ func TestReadForms(t *testing.T) {
 		})
 	}
 
+	for text, want := range map[string]string{diff: "", "why\n\n" + diff: "why\n\n", header + "\nwhy\n---\n" + diff: "why\n"} {
+		if got := readOne(t, text).Patches[0].Log; strings.TrimPrefix(got, "\n") != want {
+			t.Errorf("log %q, want %q", got, want)
+		}
+	}
 	s := readOne(t, "commit "+long+"\nAuthor: A <a@b.c>\n\n    fix\n\n"+diff)
 	if s.Patches[0].Commit != long {
 		t.Errorf("commit %q", s.Patches[0].Commit)
@@ -112,7 +128,7 @@ func TestReadRefusesMore(t *testing.T) {
 			t.Errorf("%s: %+v, %v", series, list, err)
 		}
 	}
-	for name, ok := range map[string]bool{"a/b.c": true, "./a": true, "a//b": true, "a/./b": true, ".": false, "./": false, "a/": false, "/a": false, "": false, "a/.git/b": false, ".gitignore": true, "a/..": false, "a\x00": false,
+	for name, ok := range map[string]bool{"a/b.c": true, "./a": true, "a//b": true, "a/./b": true, ".": false, "./": false, "a/": false, "/a": false, "": false, "a/.git/b": false, ".gitignore": true, "a/..": false, "a/../b": false, "a/...": true, "a\x00": false,
 		"a\n": false, "\xff": false, strings.Repeat("x", 255): true, strings.Repeat("x", 256): false, strings.Repeat("x/", 1023) + "yy": true, strings.Repeat("x/", 1024) + "y": false} {
 		clean, err := checkPath("p", name)
 		if (err == nil) != ok || ok && clean != filepath.Clean(name) {
@@ -142,6 +158,7 @@ func TestApplyFiles(t *testing.T) {
 		{name: "a line without newline in the middle", tree: map[string]string{"x.c": "1\n2"}, fails: "a line without newline would be followed by another",
 			patches: []string{"--- a/x.c\n+++ b/x.c\n@@ -2,0 +3 @@\n+3\n"}},
 		{name: "the other name, below a directory", tree: map[string]string{"fs/x.c": "1\n"}, want: map[string]string{"fs/x.c": "2\n"}, patches: []string{"--- a/fs/x.c\n+++ b/fs/y.c\n@@ -1 +1 @@\n-1\n+2\n"}},
+		{name: "names fit as they are", tree: map[string]string{"b/x.c": "1\n"}, want: map[string]string{"b/x.c": "2\n"}, patches: []string{"--- a/x.c\n+++ b/x.c\n@@ -1 +1 @@\n-1\n+2\n"}},
 		{name: "created although empty is there", tree: map[string]string{"x.c": ""}, want: map[string]string{"x.c": "1\n"}, patches: []string{"--- a/x.c\n+++ b/x.c\n@@ -0,0 +1 @@\n+1\n"}},
 		{name: "created by word although empty is there", tree: map[string]string{"x.c": ""}, fails: "file to create exists", patches: []string{"--- /dev/null\n+++ b/x.c\n@@ -0,0 +1 @@\n+1\n"}},
 		{name: "both hunks of one file, in two sections", tree: map[string]string{"x.c": "1\n2\n3\n"}, fails: "x.c: hunk 2", patches: []string{"--- a/x.c\n+++ b/x.c\n@@ -1 +1 @@\n-1\n+one\n--- a/x.c\n+++ b/x.c\n@@ -3 +3 @@\n-x\n+y\n"}},
@@ -211,6 +228,38 @@ func TestSiftKinds(t *testing.T) {
 	for line, want := range map[string]bool{"#else\n": true, "# elif X\n": true, " #endif /* x */\n": true, "#elifdef X": true, "#if X\n": false, "else\n": false, "#define else\n": false, "#e": false, "#end": false} {
 		if got := endsBranch(line); got != want {
 			t.Errorf("endsBranch(%q) is %v", line, got)
+		}
+	}
+}
+
+// A hunk that was applied already is recognized by its new lines, if these say something.
+func TestReverses(t *testing.T) {
+	file := newText([]byte("int f(void)\n{\n\ta();\n\tb();\n}\n\n")).lines
+	for text, want := range map[string]bool{
+		" \ta();\n-\tx();\n+\tb();\n }\n": true, "-\tx();\n+\tb();\n": true, " {\n-\tx();\n }\n": false, "-x\n }\n": false, "-x\n \n": false, "+\tz();\n": false, "-\tx();\n \tb();\n": false, " \ta();\n-\tx();\n \tb();\n": true, "+}\n": true, "+\n": false, "-x\n": false,
+	} {
+		old, newer := 0, 0
+		for line := range strings.Lines(text) {
+			if line[0] != '+' {
+				old++
+			}
+			if line[0] != '-' {
+				newer++
+			}
+		}
+		hunks := readOne(t, fmt.Sprintf("--- a/x.c\n+++ b/x.c\n@@ -%d,%d +%d,%d @@\n%s", min(old, 1), old, min(newer, 1), newer, text)).Patches[0].Files[0].Hunks
+		if got := reverses(file, hunks[0]); got != want {
+			t.Errorf("%q: %v", text, got)
+		}
+	}
+}
+
+// A file that set its own line numbers on either side keeps none.
+func TestOwnLinesOnOneSide(t *testing.T) {
+	with, without := "int a;\n#line 7\nint b;\nint c;\n", "int a;\nint n;\nint m;\nint b;\nint c;\n"
+	for _, c := range [][2]string{{with, without}, {without, with}} {
+		if f := overlayOf(t, "f.c", c[0], c[1]); string(f.Stable) != c[1] {
+			t.Errorf("stable text %q of %q", f.Stable, c[1])
 		}
 	}
 }
