@@ -223,6 +223,10 @@ func (o *Object) split() {
 			atoms++
 		}
 	}
+	pieces := o.sanitizerPieces()
+	for _, starts := range pieces {
+		atoms += len(starts) - 1
+	}
 	o.Atoms, o.order = make([]Atom, 0, atoms), make([]AtomID, 0, atoms)
 	o.inSec = make([]idRange, len(file.Sections))
 	prefixes := o.prefixes()
@@ -234,7 +238,7 @@ func (o *Object) split() {
 		n, _ = slices.BinarySearchFunc(prefixes, id+1,
 			func(p prefix, id elfobj.SecID) int { return cmp.Compare(p.sec, id) })
 		if o.divides(id) {
-			o.splitSection(id, &file.Sections[i], syms[from[i]:from[i+1]], prefixes[:n])
+			o.splitSection(id, &file.Sections[i], syms[from[i]:from[i+1]], prefixes[:n], pieces[id])
 		}
 		o.inSec[i] = idRange{at, uint32(len(o.order))}
 	}
@@ -335,7 +339,10 @@ func (o *Object) findData() {
 	}
 }
 
-func (o *Object) splitSection(id elfobj.SecID, section *elfobj.Section, syms []elfobj.SymID, prefixes []prefix) {
+// splitSection makes the atoms of one section. pieces are the offsets at which those of a
+// section without symbols begin, none for one that is a single piece.
+func (o *Object) splitSection(id elfobj.SecID, section *elfobj.Section, syms []elfobj.SymID, prefixes []prefix,
+	pieces []uint64) {
 	file := o.File
 	slices.SortStableFunc(syms, func(a, b elfobj.SymID) int {
 		return cmp.Compare(file.Symbols[a].Value, file.Symbols[b].Value)
@@ -349,8 +356,15 @@ func (o *Object) splitSection(id elfobj.SecID, section *elfobj.Section, syms []e
 	}
 	next := 0
 	if len(syms) == 0 || file.Symbols[syms[0]].Value > section.Size {
-		if section.Size > 0 {
-			add(Atom{End: section.Size, Size: section.Size})
+		if len(pieces) == 0 && section.Size > 0 {
+			pieces = []uint64{0}
+		}
+		for k, start := range pieces {
+			end := section.Size
+			if k+1 < len(pieces) {
+				end = pieces[k+1]
+			}
+			add(Atom{Start: start, End: end, Base: start, Size: end - start})
 		}
 		return
 	}

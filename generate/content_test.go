@@ -58,6 +58,7 @@ func TestContentDigest(t *testing.T) {
 	absolute, relative := fn("mov $.rodata.klpforge.str, %rdi\nret"), fn("lea .rodata.klpforge.str(%rip), %rdi\nret")
 	constant, array := fn("mov .rodata.klpforge.cst(%rip), %rax\nret"), fn("mov .rodata(,%rdi,8), %rax\nret")
 	call := fn("call helper\nret")
+	code := ".section .text.a,\"ax\"\nnop\nnop\nret\n.section .text.b,\"ax\"\nnop\nnop\nret\n"
 	for _, c := range []struct {
 		name, a, b string
 		same       bool
@@ -93,6 +94,9 @@ func TestContentDigest(t *testing.T) {
 		{"a number of a table", array + table(".quad 0, 1, 2, 3, 4, 5, 6, 7, 8"), array + table(".quad 0, 1, 2, 3, 4, 5, 6, 7, 9"), false},
 		{"an address in a table", array + table(".quad 0, 1, helper"), array + table(".quad 0, 1, helpex"), false},
 		{"an address in another place of a table", array + table(".quad 0, helper"), array + table(".quad helper, 0"), false},
+		{"a place in code without a name", array + table(".quad .text.a+1") + code, array + table(".quad .text.a+1") + code, true},
+		{"a place in other code without a name", array + table(".quad .text.a+1") + code, array + table(".quad .text.b+1") + code, false},
+		{"another place in code without a name", array + table(".quad .text.a+1") + code, array + table(".quad .text.a+2") + code, false},
 		{"an offset in a table", array + table(".quad 0, helper+8"), array + table(".quad 0, helper+16"), false},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -139,3 +139,16 @@ func TestNames(t *testing.T) {
 		t.Errorf("files of units (-want +got)\n%s", d)
 	}
 }
+
+// The loader reads these sections when the livepatch comes, and frees or never looks at
+// others later.
+func TestLoadTimeSections(t *testing.T) {
+	for name, want := range map[string]bool{
+		".gnu.linkonce.this_module": true, "__jump_table": true, ".init": true, ".init.text": true, ".init.data": true, "__ksymtab": true, "__ksymtab_gpl": true, "__ksymtab_strings": true, "___ksymtab+f": true,
+		".initcall": false, "init.text": false, ".text": false, ".data": false, "_ksymtab": false, ".rodata": false, "": false,
+	} {
+		if got := isLoadTimeSection(name); got != want {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
+}

@@ -32,14 +32,18 @@ func TestCallbackNeedsItsModule(t *testing.T) {
 		section elfobj.SecID
 		object  string
 		want    string
+		off     uint64 // in the section; callbacks have 16 bytes
 	}{
-		{"the module's callback", moduleText, "loop", ""},
-		{"a function that the callback calls", helperText, "loop", ""},
-		{"the kernel's callback", kernelText, "loop", "the post_patch callback of the kernel image refers to it, but module loop need not be loaded when that runs"},
-		{"a module that none needs", helperText, "dm_mod", ".text, which the livepatch adds, refers to it, but no patched object needs module dm_mod: it need not be loaded when that is used"},
+		{"the module's callback", moduleText, "loop", "", 4},
+		{"a function that the callback calls", helperText, "loop", "", 4},
+		{"the kernel's callback", kernelText, "loop", "the post_patch callback of the kernel image refers to it, but module loop need not be loaded when that runs", 4},
+		{"the last byte of the kernel's callback", kernelText, "loop", "the post_patch callback of the kernel image refers to it, but module loop need not be loaded when that runs", 15},
+		{"its first byte", kernelText, "loop", "the post_patch callback of the kernel image refers to it, but module loop need not be loaded when that runs", 0},
+		{"behind the kernel's callback", kernelText, "loop", "", 16},
+		{"a module that none needs", helperText, "dm_mod", ".text, which the livepatch adds, refers to it, but no patched object needs module dm_mod: it need not be loaded when that is used", 4},
 	} {
 		v.problems = nil
-		v.prerequisite(v.owners()[c.section], map[string][]string{"loop": {"loop"}}, &elfobj.Section{Name: ".text"}, c.object, elfobj.Reloc{Off: 4, Sym: 3})
+		v.prerequisite(v.owners()[c.section], map[string][]string{"loop": {"loop"}}, &elfobj.Section{Name: ".text"}, c.object, elfobj.Reloc{Off: c.off, Sym: 3})
 		got := ""
 		for _, p := range v.problems {
 			got += p.Message

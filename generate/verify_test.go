@@ -165,6 +165,8 @@ func TestVerifyFires(t *testing.T) {
 			want: []want{{"KLP106", "", "helper"}}},
 		{name: "module_layout crc", target: func(k *fakeTarget) { k.exports["module_layout"] = export{1, plan.Vmlinux, ""} }, text: "in the kernel",
 			want: []want{{"KLP106", "", "module_layout"}}},
+		{name: "module_layout not exported", target: func(k *fakeTarget) { delete(k.exports, "module_layout") }, text: "every module's version is checked against it",
+			want: []want{{"KLP106", "", "module_layout"}}},
 		{name: "no version", file: func(t *testing.T, f *elfobj.File) { edit(t, f, "__versions", "helper\x00", "helpex\x00") }, text: "no version",
 			want: []want{{"KLP106", "", "helper"}}},
 		{name: "versions cut", file: func(t *testing.T, f *elfobj.File) {

@@ -26,12 +26,14 @@ func TestVerifyTypes(t *testing.T) {
 		source, digest string
 		want           []string
 	}{
-		"same":     {[]plan.Types{{Object: plan.Vmlinux, Source: btf, Digest: "11", Checked: 3}}, btf, "11", nil},
-		"another":  {[]plan.Types{{Object: plan.Vmlinux, Source: btf, Digest: "11", Checked: 3}}, btf, "22", []string{"error KLP127: vmlinux: vmlinux's BTF is not the one that the code's types were compared with: SHA-256 22…, the module records 11…"}},
-		"no types": {[]plan.Types{{Object: plan.Vmlinux, Source: btf, Digest: "11"}}, "", "", []string{"note KLP127: vmlinux: types cannot be checked again: the code was compared with vmlinux's BTF, which this target lacks"}},
-		"dwarf":    {[]plan.Types{{Object: plan.Vmlinux, Source: "vmlinux's DWARF", Digest: "33"}}, btf, "11", []string{"note KLP127: vmlinux: types cannot be checked again: the code was compared with vmlinux's DWARF, this target has vmlinux's BTF"}},
-		"unknown":  {[]plan.Types{{Object: plan.Vmlinux}}, btf, "11", []string{"note KLP127: vmlinux: types were not checked: the kernel that the module was built for tells none"}},
-		"none":     {nil, btf, "11", []string{"note KLP127: types were not checked: the module does not record a comparison with the kernel's"}},
+		"same":           {[]plan.Types{{Object: plan.Vmlinux, Source: btf, Digest: "11", Checked: 3}}, btf, "11", nil},
+		"another":        {[]plan.Types{{Object: plan.Vmlinux, Source: btf, Digest: "11", Checked: 3}}, btf, "22", []string{"error KLP127: vmlinux: vmlinux's BTF is not the one that the code's types were compared with: SHA-256 22…, the module records 11…"}},
+		"no types":       {[]plan.Types{{Object: plan.Vmlinux, Source: btf, Digest: "11"}}, "", "", []string{"note KLP127: vmlinux: types cannot be checked again: the code was compared with vmlinux's BTF, which this target lacks"}},
+		"dwarf":          {[]plan.Types{{Object: plan.Vmlinux, Source: "vmlinux's DWARF", Digest: "33"}}, btf, "11", []string{"note KLP127: vmlinux: types cannot be checked again: the code was compared with vmlinux's DWARF, this target has vmlinux's BTF"}},
+		"unknown":        {[]plan.Types{{Object: plan.Vmlinux}}, btf, "11", []string{"note KLP127: vmlinux: types were not checked: the kernel that the module was built for tells none"}},
+		"no such module": {[]plan.Types{{Object: "xfs", Source: btf, Digest: "11"}}, btf, "22", nil},
+		"a module":       {[]plan.Types{{Object: "ext4", Source: btf, Digest: "11"}}, btf, "22", []string{"error KLP127: ext4: vmlinux's BTF is not the one that the code's types were compared with: SHA-256 22…, the module records 11…"}},
+		"none":           {nil, btf, "11", []string{"note KLP127: types were not checked: the module does not record a comparison with the kernel's"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			ko, m := finished(t, "5.8", func(in *generate.Input) { in.Plan.Types = c.types })

@@ -466,3 +466,24 @@ func TestModuleRoom(t *testing.T) {
 		t.Errorf("sections beyond the room: %v", err)
 	}
 }
+
+// TestAbsoluteSymbol: an absolute symbol has its value for an address, in a module too.
+func TestAbsoluteSymbol(t *testing.T) {
+	m := module(t, "mod", ".text\n.globl f\n.type f,@function\nf: mov $fixed+8, %rdi\nret\n.size f,.-f\n")
+	for i := range m.File.Symbols {
+		if s := &m.File.Symbols[i]; s.Name == "fixed" {
+			s.Sec, s.Value = elfobj.SecAbs, 0x1234
+		}
+	}
+	v, err := NewModuleView(m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	code := v.Read(v.Lookup("f")[0].Addr, 7)
+	if got, _ := field(code[3:], 4); got != 0x123c {
+		t.Errorf("% x refers to %#x", code, got)
+	}
+	if _, ok := v.Outside("fixed"); ok {
+		t.Error("fixed is said to be outside")
+	}
+}

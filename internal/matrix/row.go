@@ -17,8 +17,8 @@ type Row struct {
 	// one's own (internal/ownkernel).
 	Release string
 	Own     string
-	RPM     bool // Own is packed into RPM packages, and fetched from a repository of these
-	RHEL    bool `json:",omitempty"` // with RPM: packages with RHEL's names and places, else with those of make rpm-pkg
+	RPM     bool // Own is fetched from a repository of RPM packages
+	RHEL    bool `json:",omitempty"` // these have the names and places of RHEL's; else make rpm-pkg made them
 
 	Suite  string // of the userland that builds in; "" for this machine
 	Memory int    // of the VM, MiB; 0 for its default
@@ -79,7 +79,7 @@ func rows() []Row {
 		{Name: "own-kcfi", Title: "own, 7.2, clang, kCFI and FineIBT", Own: "7.2-kcfi", NoCorpus: sameLine},
 		{Name: "own-sanitizers", Title: "own, `-Os`, UBSAN, KCSAN", Own: "6.1-sanitizers", Memory: 1536, NoCorpus: sameLine},
 		{Name: "rpm", Title: "own, packages of `make rpm-pkg`", Own: "6.1-rpm", RPM: true, NoCorpus: sameLine},
-		{Name: "rpm-rhel", Title: "own, RPM packages with RHEL's names and places", Own: "6.1-rpm", RPM: true, RHEL: true, NoCorpus: sameLine},
+		{Name: "rpm-rhel", Title: "own, RPM packages with RHEL's names and places", Own: "6.1-gcc-o", RPM: true, RHEL: true, NoCorpus: sameLine},
 	}
 }
 

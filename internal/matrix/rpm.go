@@ -21,7 +21,9 @@ func (r *runner) publish(ctx context.Context) (string, error) {
 	}
 	packages := k.Packages
 	if r.Row.RHEL {
-		packages = k.RHEL
+		if packages, err = r.packRHEL(ctx, k); err != nil {
+			return "", err
+		}
 	}
 	repos, conf := filepath.Join(r.dir, "repos"), filepath.Join(r.dir, "dnf.conf")
 	if err := os.MkdirAll(repos, 0o755); err != nil {

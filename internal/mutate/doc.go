@@ -15,7 +15,8 @@
 // writes down which faults it reaches. A fault is then tried with the tests that
 // reach it only; one that no test reaches is counted apart, as uncovered. A
 // fault that does not compile is left out, one that makes a test run on without
-// end is killed.
+// end is killed. Tests whose name ends in Fresh are left out: they compile
+// fixtures again, which takes long and tells nothing of the package.
 //
 // Run by root, tests run as nobody: a fault may make code remove what it should
 // leave alone.

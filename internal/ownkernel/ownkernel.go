@@ -94,9 +94,8 @@ type Kernel struct {
 	Source  string // directory of the source
 	Build   string // the build tree; Source for one that was built in place
 	Release string
-	// Packages is the directory of the RPM packages, binary and source, of a Spec with RPM, as
-	// the kernel's makefiles make them; RHEL that of packages with the names and places of RHEL.
-	Packages, RHEL string
+	// Packages is the directory of the RPM packages, binary and source, of a Spec with RPM.
+	Packages string
 }
 
 // Image is what boots.
@@ -146,13 +145,8 @@ func (s Spec) Make(ctx context.Context, cache string, tarball func(line string) 
 		k.Source, k.Build = built[0], built[0]
 	}
 	release, err := os.ReadFile(filepath.Join(k.Build, "include/config/kernel.release"))
-	if k.Release = strings.TrimSpace(string(release)); err != nil || !s.RPM {
-		return k, err
-	}
-	if k.RHEL, err = m.rhel(k); err != nil {
-		return k, fmt.Errorf("pack kernel %s: %w", s.Name, err)
-	}
-	return k, nil
+	k.Release = strings.TrimSpace(string(release))
+	return k, err
 }
 
 // stamp identifies what a kernel is made of.
