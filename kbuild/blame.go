@@ -3,6 +3,8 @@ package kbuild
 import (
 	"errors"
 	"regexp"
+	"strconv"
+	"strings"
 )
 
 // brokenCompiler is what compilers say when they, or the machine, are at fault, and
@@ -41,4 +43,36 @@ func Undeclared(err error) []string {
 		names = append(names, m[1]+m[2]+m[3])
 	}
 	return names
+}
+
+// Diagnostic is one error of a compiler.
+type Diagnostic struct {
+	File    string // as the compiler names it, mostly tree-relative
+	Line    int    // 1-based; by the line numbers that the source gives itself
+	Message string
+	Names   []string // that the message quotes
+}
+
+var (
+	// errorAt is an error line of gcc and clang.
+	errorAt = regexp.MustCompile(`(?m)^(\S+?):(\d+):\d+: (?:fatal )?error: (.*)$`)
+	// quotedName is a name that they quote.
+	quotedName = regexp.MustCompile("[‘'`]([A-Za-z_]\\w*)(?:[’']|\\()")
+)
+
+// Diagnostics reads the errors that the compiler gives, in its order.
+func (e *CompileError) Diagnostics() []Diagnostic {
+	var out []Diagnostic
+	for _, m := range errorAt.FindAllStringSubmatch(e.Output, -1) {
+		line, err := strconv.Atoi(m[2])
+		if err != nil {
+			continue
+		}
+		d := Diagnostic{File: strings.TrimPrefix(m[1], "./"), Line: line, Message: m[3]}
+		for _, q := range quotedName.FindAllStringSubmatch(m[3], -1) {
+			d.Names = append(d.Names, q[1])
+		}
+		out = append(out, d)
+	}
+	return out
 }

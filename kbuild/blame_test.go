@@ -68,3 +68,21 @@ func TestUndeclared(t *testing.T) {
 		}
 	}
 }
+
+// TestDiagnostics: file, line and names of errors, as gcc and clang write them.
+func TestDiagnostics(t *testing.T) {
+	e := &CompileError{Output: `In file included from net/core/skbuff.c:3:
+./include/linux/skbuff.h:12:7: error: ‘struct sk_buff’ has no member named ‘fresh’
+net/core/skbuff.c:90:1: warning: unused variable ‘x’ [-Wunused-variable]
+net/core/skbuff.c:91:14: error: use of undeclared identifier 'help_me'
+net/core/skbuff.c:1:10: fatal error: linux/none.h: No such file or directory
+`}
+	want := []Diagnostic{
+		{"include/linux/skbuff.h", 12, "‘struct sk_buff’ has no member named ‘fresh’", []string{"fresh"}},
+		{"net/core/skbuff.c", 91, "use of undeclared identifier 'help_me'", []string{"help_me"}},
+		{"net/core/skbuff.c", 1, "linux/none.h: No such file or directory", nil},
+	}
+	if diff := cmp.Diff(want, e.Diagnostics()); diff != "" {
+		t.Error(diff)
+	}
+}

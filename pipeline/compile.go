@@ -199,6 +199,9 @@ func (c *compiled) compileOld(ctx context.Context, opt *Options, objects map[str
 	}
 	keep := opt.KeepObjects
 	for i, name := range names {
+		if failed[i] != nil && !kbuild.SourceFault(failed[i]) {
+			return compileFault(failed[i], say)
+		}
 		if failed[i] != nil {
 			say.res.Broken = append(say.res.Broken, failed[i])
 			continue

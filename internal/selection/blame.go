@@ -127,7 +127,7 @@ func (s *state) through(files []*text, name string) []int {
 func (s *state) blameErrors(f *Fault) []int {
 	seen := map[int]bool{}
 	for _, e := range f.Errors {
-		words := e.named()
+		words := named(&e)
 		if t := s.texts[e.File]; t != nil {
 			if by := t.numbered(e.Line, words); len(by) > 0 {
 				for _, b := range by {

@@ -260,7 +260,7 @@ func (e *engine) takeOut(ctx context.Context, faults []Fault) ([]int, error) {
 func (e *engine) missing(f *Fault, slice int) []int {
 	var out []int
 	for _, ce := range f.Errors {
-		words := ce.named()
+		words := named(&ce)
 		if len(words) == 0 {
 			continue
 		}

@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/klpforge/klpforge/finding"
+	"github.com/klpforge/klpforge/kbuild"
 	"github.com/klpforge/klpforge/patchset"
 )
 
@@ -81,8 +82,8 @@ func (c *compiler) Review(_ context.Context, list []patchset.TextChange, only ma
 			}
 			for _, m := range regexp.MustCompile(`(use_\w+)\(\);`).FindAllStringSubmatch(l, -1) {
 				if !declared[m[1]] {
-					r.Faults = append(r.Faults, Fault{Object: object, Errors: []CompilerError{{name, i + 1,
-						"implicit declaration of function ‘" + m[1] + "’"}}})
+					r.Faults = append(r.Faults, Fault{Object: object, Errors: []kbuild.Diagnostic{{File: name, Line: i + 1,
+						Message: "implicit declaration of function ‘" + m[1] + "’", Names: []string{m[1]}}}})
 				}
 			}
 			if strings.Contains(l, "GOOD") {

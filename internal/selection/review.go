@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"regexp"
-	"strings"
 
 	"github.com/klpforge/klpforge/finding"
 	"github.com/klpforge/klpforge/kbuild"
@@ -48,14 +46,9 @@ type Fault struct {
 	Finding *finding.Finding // nil for a compile error
 	Object  string           // object file; may be empty
 	// Errors are the compiler's.
-	Errors []CompilerError
-}
-
-// CompilerError is one error line of a compiler.
-type CompilerError struct {
-	File    string
-	Line    int
-	Message string
+	Errors []kbuild.Diagnostic
+	// Other is what stands against the whole, in words; "" for all other faults.
+	Other string
 }
 
 // Text is the fault in one line.
@@ -63,6 +56,8 @@ func (f *Fault) Text() string {
 	switch {
 	case f.Finding != nil:
 		return f.Finding.Line()
+	case f.Other != "":
+		return f.Other
 	case len(f.Errors) > 0:
 		e := f.Errors[0]
 		return fmt.Sprintf("%s does not compile: %s:%d: %s", f.Object, e.File, e.Line, e.Message)
@@ -81,7 +76,7 @@ func (f *Fault) ID() finding.ID {
 // same reports whether two faults are one: the same finding about the same thing.
 func (f *Fault) same(o *Fault) bool {
 	if f.Finding == nil || o.Finding == nil {
-		return f.Finding == nil && o.Finding == nil && f.Object == o.Object
+		return f.Finding == nil && o.Finding == nil && f.Object == o.Object && f.Other == o.Other
 	}
 	return f.Finding.ID == o.Finding.ID && f.Finding.Symbol == o.Finding.Symbol && f.Finding.Unit == o.Finding.Unit &&
 		f.Finding.Object == o.Finding.Object
@@ -116,9 +111,12 @@ func (p *Pipeline) read(res *pipeline.Result, err error) (*Review, error) {
 	}
 	var refusal *pipeline.Refusal
 	var broken *kbuild.CompileError
+	var generated *kbuild.GeneratedChangedError
 	switch {
 	case err == nil, errors.As(err, &refusal), errors.Is(err, pipeline.ErrNothing):
-	case errors.As(err, &broken):
+	case errors.As(err, &generated):
+		out.Faults = append(out.Faults, Fault{Other: generated.Error()})
+	case errors.As(err, &broken) && kbuild.SourceFault(err):
 		out.Faults = append(out.Faults, brokenObject(broken))
 	default:
 		return nil, err
@@ -158,27 +156,15 @@ func stalls(f *finding.Finding) bool {
 	return false
 }
 
-// errorRE is an error line of gcc and clang.
-var errorRE = regexp.MustCompile(`(?m)^(\S+?):(\d+):\d+: (?:fatal )?error: (.*)$`)
-
 func brokenObject(e *kbuild.CompileError) Fault {
-	out := Fault{Object: e.Object}
-	for _, m := range errorRE.FindAllStringSubmatch(e.Output, -1) {
-		line := 0
-		fmt.Sscan(m[2], &line)
-		out.Errors = append(out.Errors, CompilerError{strings.TrimPrefix(m[1], "./"), line, m[3]})
-	}
-	return out
+	return Fault{Object: e.Object, Errors: e.Diagnostics()}
 }
 
-// quotedRE is a name that a compiler quotes.
-var quotedRE = regexp.MustCompile("[‘'`]([A-Za-z_]\\w*)(?:[’']|\\()")
-
 // named are the names that a compiler's message quotes.
-func (e *CompilerError) named() map[string]bool {
+func named(d *kbuild.Diagnostic) map[string]bool {
 	out := map[string]bool{}
-	for _, m := range quotedRE.FindAllStringSubmatch(e.Message, -1) {
-		out[m[1]] = true
+	for _, n := range d.Names {
+		out[n] = true
 	}
 	return out
 }
