@@ -65,7 +65,7 @@ func newEngine(src source, reviewer Reviewer, say func(string, ...any)) *engine 
 }
 
 // sort takes out what the target has already, and what it compiles nothing of.
-func (e *engine) sort(ctx context.Context, kernel Kernel, present func(slice int) bool) error {
+func (e *engine) sort(ctx context.Context, kernel Kernel, present map[int]bool) error {
 	var all []string
 	for _, s := range e.slices {
 		all = append(all, s.Files...)
@@ -77,7 +77,7 @@ func (e *engine) sort(ctx context.Context, kernel Kernel, present func(slice int
 	}
 	for i, s := range e.slices {
 		switch {
-		case present != nil && present(i):
+		case present[i]:
 			e.keep[i], e.fate[i] = false, Present
 		case !slices.ContainsFunc(s.Files, func(f string) bool { return compiled[f] }):
 			e.keep[i], e.fate[i] = false, Elsewhere
@@ -454,6 +454,9 @@ func (e *engine) run(ctx context.Context, build func(context.Context) ([]Fault, 
 				return nil, err
 			}
 		}
+		if back = e.dropIdle(r); back > 0 {
+			continue
+		}
 		if build == nil || !slices.Contains(e.keep, true) {
 			return r, nil
 		}
@@ -466,4 +469,24 @@ func (e *engine) run(ctx context.Context, build func(context.Context) ([]Fault, 
 		}
 		back = 1
 	}
+}
+
+// dropIdle takes out slices of which the livepatch has nothing but what has run already:
+// beside other changes a livepatch leaves that alone, but alone it is no fix.
+func (e *engine) dropIdle(r *Review) int {
+	functions := e.functions(r)
+	count := 0
+	for i := range r.Notes {
+		f := &Fault{Finding: &r.Notes[i], Object: r.Notes[i].Unit}
+		if f.ID() != finding.IDAlreadyRun {
+			continue
+		}
+		for _, s := range e.state.blame(f) {
+			if e.keep[s] && len(functions[s]) == 0 {
+				e.drop(s, &reason{fault: f, text: f.Text(), tried: true})
+				count++
+			}
+		}
+	}
+	return count
 }

@@ -76,6 +76,9 @@ func (c *compiler) Review(_ context.Context, list []patchset.TextChange, only ma
 				r.Faults = append(r.Faults, Fault{Object: object, Finding: &finding.Finding{ID: finding.IDChangedData,
 					Severity: finding.Error, Symbol: function, Unit: object, Message: "bad"}})
 			}
+			if strings.Contains(l, "INIT") { // left alone beside other changes
+				r.Notes = append(r.Notes, finding.Finding{ID: finding.IDAlreadyRun, Severity: finding.Warning, Symbol: function, Unit: object})
+			}
 			if strings.Contains(l, "HIDDEN") {
 				r.Faults = append(r.Faults, Fault{Object: object, Finding: &finding.Finding{ID: finding.IDUnsupported,
 					Severity: finding.Error, Unit: object, Message: "hidden"}})
@@ -231,7 +234,12 @@ func TestCommits(t *testing.T) {
 		tree[n] = &fstest.MapFile{Data: []byte(text)}
 	}
 	c := &compiler{tree: base}
-	e := newEngine(fromCommits(tree, &h.series), c, func(format string, args ...any) { t.Logf(format, args...) })
+	src := fromCommits(tree, &h.series)
+	e := newEngine(src, c, func(format string, args ...any) { t.Logf(format, args...) })
+	there, err := src.there()
+	if err != nil || len(there) > 0 {
+		t.Fatalf("already there: %v, %v", there, err)
+	}
 	if _, err := e.run(t.Context(), nil); err != nil {
 		t.Fatal(err)
 	}
@@ -307,5 +315,45 @@ func TestBuildFault(t *testing.T) {
 	}
 	if builds != 2 || e.fate[0] != Live || e.fate[1] != LeftOut || e.fate[2] != Live {
 		t.Errorf("%d builds, %v", builds, outcome(e))
+	}
+}
+
+// TestPresent: a commit that the source has is found, also where later ones build on it.
+func TestPresent(t *testing.T) {
+	h := &history{t: t, tree: map[string]string{"a.c": cfile("x();", "x();")}}
+	h.commit(hash("a"), "", map[string]string{"a.c": cfile("GOOD();", "x();")})
+	have := h.tree
+	h.commit(hash("b"), "", map[string]string{"a.c": cfile("GOOD(1);", "x();")})
+	h.commit(hash("c"), "", map[string]string{"a.c": cfile("GOOD(1);", "GOOD();")})
+	tree := fstest.MapFS{"a.c": &fstest.MapFile{Data: []byte(have["a.c"])}}
+	there, err := fromCommits(tree, &h.series).there()
+	if err != nil || !cmp.Equal(there, map[int]bool{0: true}) {
+		t.Errorf("%v, %v", there, err)
+	}
+}
+
+// TestIdle: a slice of which nothing but code that has run changes is no live one, and a
+// CVE of which a part has run is not said to be fixed.
+func TestIdle(t *testing.T) {
+	old := map[string]string{"a.c": cfile("x();", "x();"), "b.c": cfile("x();")}
+	newer := map[string]string{"a.c": cfile("GOOD(); used_twice();", "INIT(); used_twice();") + "int used_twice(void);\n", "b.c": cfile("INIT();")}
+	c := &compiler{tree: old}
+	e := newEngine(fromTrees(texts(old, newer)), c, t.Logf)
+	e.slices[0].IDs, e.slices[1].IDs = []string{"CVE-2026-1"}, []string{"CVE-2026-2"}
+	last, err := e.run(t.Context(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := e.result(last)
+	if len(r.Slices) != 2 || r.Slices[0].Fate != Live || len(r.Slices[0].Know) != 1 || r.Slices[1].Fate != LeftOut ||
+		r.Slices[1].Finding != finding.IDAlreadyRun {
+		t.Errorf("%+v", r.Slices)
+	}
+	got := map[string]Status{}
+	for _, cve := range r.CVEs {
+		got[cve.ID] = cve.Status
+	}
+	if diff := cmp.Diff(map[string]Status{"CVE-2026-1": Open, "CVE-2026-2": Affected}, got); diff != "" {
+		t.Error(diff)
 	}
 }

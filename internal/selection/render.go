@@ -46,6 +46,9 @@ func (r *Result) Text(out io.Writer) {
 			if v.Why != "" {
 				fmt.Fprintf(out, "      %s\n", v.Why)
 			}
+			for _, k := range v.Know {
+				fmt.Fprintf(out, "      %s\n", k)
+			}
 			if v.Rescue != "" {
 				fmt.Fprintf(out, "      to have it live: %s\n", v.Rescue)
 			}

@@ -72,6 +72,9 @@ const (
 	Fixed       Status = "fixed"        // by the livepatch, or in the kernel already
 	NotAffected Status = "not_affected" // nothing of it is compiled
 	Affected    Status = "affected"
+	// Open is a CVE of which a part of the fix is left alone: code that has run already, or
+	// that has an effect on later work only.
+	Open Status = "under_investigation"
 )
 
 // Verdict is one slice with its fate.
@@ -90,9 +93,13 @@ type Verdict struct {
 	Tried   bool       `json:"tried,omitempty"`
 	// Rescue is what a person could do to have it live all the same.
 	Rescue string `json:"rescue,omitempty"`
+	// Know are warnings about it: what a person should know of a slice that is live.
+	Know []string `json:"know,omitempty"`
 	// Functions are replaced for it. A live slice without any changes no code here, or data
 	// and types only.
 	Functions []string `json:"functions,omitempty"`
+	// partly says that a part of it has no effect on what is running.
+	partly bool
 }
 
 // Cost is what the selection took.
@@ -122,9 +129,11 @@ func (e *engine) result(last *Review) *Result {
 	if last != nil {
 		out.Totals.Functions = len(last.Funcs)
 	}
+	know, partly := e.known(last)
 	by := map[string]*Subsystem{}
 	for i, s := range e.slices {
-		v := Verdict{Name: s.Name, Title: s.Title, IDs: s.IDs, Files: s.Files, Fate: e.fate[i], Functions: functions[i]}
+		v := Verdict{Name: s.Name, Title: s.Title, IDs: s.IDs, Files: s.Files, Fate: e.fate[i], Functions: functions[i],
+			Know: know[i], partly: partly[i]}
 		if why := e.why[i]; why != nil {
 			v.Why, v.Tried = why.text, why.tried
 			for _, n := range why.needs {
@@ -179,6 +188,28 @@ func subsystem(files []string) string {
 	return strings.Join(parts[:max(1, min(deep, len(parts)-1))], "/")
 }
 
+// known are the warnings about each live slice; partly those slices of which a part has no
+// effect, or one on later work only.
+func (e *engine) known(last *Review) (know map[int][]string, partly map[int]bool) {
+	know, partly = map[int][]string{}, map[int]bool{}
+	if last == nil {
+		return know, partly
+	}
+	for i := range last.Notes {
+		f := &last.Notes[i]
+		if f.Severity < finding.Warning && f.ID != finding.IDFutureOnly || f.ID.IsVerdict() {
+			continue
+		}
+		for _, s := range e.state.blame(&Fault{Finding: f, Object: f.Unit}) {
+			if e.keep[s] && !slices.Contains(know[s], f.Line()) {
+				know[s] = append(know[s], f.Line())
+			}
+			partly[s] = partly[s] || f.ID == finding.IDAlreadyRun || f.ID == finding.IDFutureOnly
+		}
+	}
+	return know, partly
+}
+
 // functions finds for each live slice the functions that are replaced for it.
 func (e *engine) functions(last *Review) map[int][]string {
 	out := map[int][]string{}
@@ -208,7 +239,7 @@ func (e *engine) functions(last *Review) map[int][]string {
 // cves says of each CVE that slices carry how it stands.
 func cves(list []Verdict) []CVE {
 	by := map[string]*CVE{}
-	compiled := map[string]bool{}
+	compiled, open := map[string]bool{}, map[string]bool{}
 	for _, v := range list {
 		for _, id := range v.IDs {
 			if !strings.HasPrefix(id, "CVE-") {
@@ -223,6 +254,7 @@ func cves(list []Verdict) []CVE {
 				c.LeftOut = append(c.LeftOut, v.Name)
 			}
 			compiled[id] = compiled[id] || v.Fate != Elsewhere
+			open[id] = open[id] || v.Fate == Live && v.partly
 		}
 	}
 	out := []CVE{}
@@ -231,6 +263,8 @@ func cves(list []Verdict) []CVE {
 		switch {
 		case len(c.LeftOut) > 0:
 			c.Status = Affected
+		case open[id]:
+			c.Status = Open
 		case compiled[id]:
 			c.Status = Fixed
 		}

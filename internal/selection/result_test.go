@@ -32,7 +32,7 @@ func selected(t *testing.T) (*engine, *Result) {
 	if err := addIDs(ids, e.slices); err != nil {
 		t.Fatal(err)
 	}
-	if err := e.sort(t.Context(), c, func(i int) bool { return e.slices[i].Name == "net/core/b.c:f1" }); err != nil {
+	if err := e.sort(t.Context(), c, map[int]bool{3: true}); err != nil {
 		t.Fatal(err)
 	}
 	last, err := e.run(t.Context(), nil)

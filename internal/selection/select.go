@@ -127,8 +127,8 @@ func (o *Options) tellCost(ctx context.Context, tree *kbuild.Tree, e *engine) {
 		kept, len(e.slices), sources, others)
 }
 
-// read reads the update. present tells of a slice whether the target's source has it.
-func (o *Options) read(base fs.FS) (src source, present func(int) bool, binary []string, err error) {
+// read reads the update. present are the slices that the target's source has.
+func (o *Options) read(base fs.FS) (src source, present map[int]bool, binary []string, err error) {
 	if o.GitRange != "" {
 		series, err := patchset.ReadGitRange(o.GitDir, o.GitRange)
 		if err != nil {
@@ -140,7 +140,8 @@ func (o *Options) read(base fs.FS) (src source, present func(int) bool, binary [
 			}
 		}
 		commits := fromCommits(base, series)
-		return commits, commits.present, binary, nil
+		there, err := commits.there()
+		return commits, there, binary, err
 	}
 	changes, binary, err := patchset.CompareDirs(o.From, o.To)
 	if err != nil {
@@ -172,14 +173,33 @@ func (o *Options) read(base fs.FS) (src source, present func(int) bool, binary [
 				"the target was built from with --from", f.Path, o.From)
 		}
 	}
-	return pairs, func(i int) bool { return there[i] }, binary, nil
+	return pairs, there, binary, nil
 }
 
-// present reports whether the target's source has a commit: it does not apply, but
-// undoing it does.
-func (c *commits) present(i int) bool {
-	_, have, err := (&patchset.Series{Patches: c.patches[i : i+1]}).Filter(c.base, patchset.ApplyOptions{})
-	return err == nil && len(have) == 1
+// there finds the commits that the target's source has: such a one does not apply on top
+// of those before it, but undoing it does, on the source as it is.
+func (c *commits) there() (map[int]bool, error) {
+	out := map[int]bool{}
+	keep := make([]bool, len(c.list))
+	for i := range keep {
+		keep[i] = true
+	}
+	for {
+		_, failed, err := c.texts(keep)
+		if err != nil {
+			return nil, err
+		}
+		found := false
+		for i := range failed {
+			_, have, err := (&patchset.Series{Patches: c.patches[i : i+1]}).Filter(c.base, patchset.ApplyOptions{})
+			if err == nil && len(have) == 1 {
+				keep[i], out[i], found = false, true, true
+			}
+		}
+		if !found {
+			return out, nil
+		}
+	}
 }
 
 // addIDs reads a file of ids.

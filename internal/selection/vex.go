@@ -29,6 +29,10 @@ func (r *Result) VEX(author, module string, at time.Time) ([]byte, error) {
 		case NotAffected:
 			s.Status, s.Justification = vex.StatusNotAffected, vex.VulnerableCodeNotPresent
 			s.ImpactStatement = "the kernel's configuration compiles nothing of what the fix changes"
+		case Open:
+			s.Status = vex.StatusUnderInvestigation
+			s.StatusNotes = "a part of the fix has run already, or has an effect on later work only: see the report of " +
+				strings.Join(c.Slices, ", ")
 		case Affected:
 			s.Status = vex.StatusAffected
 			s.ActionStatement = fmt.Sprintf("update the kernel and reboot: the livepatch lacks %s", strings.Join(c.LeftOut, ", "))
