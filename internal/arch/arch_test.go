@@ -286,10 +286,9 @@ var readers = map[string]bool{"Contains": true, "ContainsAny": true, "HasPrefix"
 // textReaders are functions that look into a message of others, with what they need
 // it for: none chooses an id, a kind or a heading by it.
 var textReaders = map[string]string{
-	"patchset: FollowUps":     "a commit's message says which commit it repairs or reverts",
-	"patchset: commitPatch":   "a commit's message has the subject in its first line",
-	"internal/matrix: run":    "shows the first line of an error in the table",
-	"internal/klpbuild: load": "shows the first line of a failure in the table",
+	"patchset: FollowUps":   "a commit's message says which commit it repairs or reverts",
+	"patchset: commitPatch": "a commit's message has the subject in its first line",
+	"internal/matrix: run":  "shows the first line of an error in the table",
 	// Names that a compiler quotes say what to try first; whether it was that, compiling says.
 	"internal/selection: named": "names in a compiler's own words",
 	"internal/klpbuild: load":   "shows the first line of an error",

@@ -52,7 +52,7 @@ func TestPage(t *testing.T) {
 		{What: "two", Ours: side{Said: "KLP103"}, Theirs: side{Said: "changed data"}},
 	}})
 	for _, want := range []string{
-		"| one | `vmlinux b`, `vmlinux a` (klpforge alone), `vmlinux c` (klp-build alone) | loads, unloads | 1.0 | DOES NOT LOAD: panic \\| 1 | 60.0 |",
+		"| one | `vmlinux b`, `vmlinux a` (only klpforge), `vmlinux c` (only klp-build) | loads, unloads | 1.0 | DOES NOT LOAD: panic \\| 1 | 60.0 |",
 		"| two | none | no module: KLP103 | 0.0 | no module: changed data | 0.0 |", "in 600 s",
 	} {
 		if !strings.Contains(text, want) {

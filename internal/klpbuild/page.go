@@ -52,8 +52,8 @@ func functions(r result) string {
 		return out
 	}
 	all := list(r.Ours.Functions, r.Theirs.Functions, "")
-	all = append(all, list(r.Ours.Functions, r.Theirs.Functions, " (klpforge alone)")...)
-	all = append(all, list(r.Theirs.Functions, r.Ours.Functions, " (klp-build alone)")...)
+	all = append(all, list(r.Ours.Functions, r.Theirs.Functions, " (only klpforge)")...)
+	all = append(all, list(r.Theirs.Functions, r.Ours.Functions, " (only klp-build)")...)
 	if len(all) == 0 {
 		return "none"
 	}
