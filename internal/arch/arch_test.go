@@ -290,8 +290,7 @@ var textReaders = map[string]string{
 	"patchset: commitPatch": "a commit's message has the subject in its first line",
 	"internal/matrix: run":  "shows the first line of an error in the table",
 	// Names that a compiler quotes say what to try first; whether it was that, compiling says.
-	"internal/selection: named": "names in a compiler's own words",
-	"internal/klpbuild: load":   "shows the first line of an error",
+	"internal/klpbuild: load": "shows the first line of an error",
 }
 
 // TestNoDecisionByText: what a message is, its kind says, or its error's type. The text of
