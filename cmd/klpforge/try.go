@@ -29,7 +29,7 @@ type tryFlags struct {
 	add, allow, needs               []string
 	accel, cmdline, log             string
 	cpus, memory                    int
-	hold, wait, timeout             time.Duration
+	hold, wait, timeout, limit      time.Duration
 }
 
 // defaultTrial is what try does without flags.
@@ -43,6 +43,8 @@ func (t *tryFlags) flags(cmd *cobra.Command) {
 	set := cmd.Flags()
 	set.StringVar(&t.reproducer, "reproducer", "",
 		"`PROGRAM` or script that fails without the livepatch, passes with it, and fails again without it")
+	set.DurationVar(&t.limit, "reproducer-time", 0,
+		"longest `TIME` of one run of the reproducer (default 1m); a longer one counts as failed")
 	set.StringVar(&t.old, "upgrade", "", "`OLD.ko` that is in force before the module, and that it has to replace")
 	set.BoolVar(&t.downgrade, "downgrade", false, "replace the module by that of --upgrade again")
 	set.StringArrayVar(&t.add, "add", nil,
@@ -154,7 +156,7 @@ func (t *tryFlags) options(target *kernel.Target, ko string) (*trial.Options, er
 	}
 	opts := &trial.Options{Module: ko, Old: t.old, Downgrade: t.downgrade, Reproducer: t.reproducer, RootFS: t.rootFS,
 		Stress: t.stress,
-		For:    t.hold, Wait: t.wait, Allow: t.allow, Needs: t.needs, Predicted: predicted(target)}
+		For:    t.hold, Wait: t.wait, Limit: t.limit, Allow: t.allow, Needs: t.needs, Predicted: predicted(target)}
 	if t.noLoad {
 		opts.Loads = -1
 	}
