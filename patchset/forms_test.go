@@ -201,8 +201,8 @@ func TestSiftKinds(t *testing.T) {
 		"copied twice":    {[]string{strings.ReplaceAll(rename, "rename ", "copy "), strings.ReplaceAll(rename, "rename ", "copy ")}, nil, nil, true},
 		"mode and a line": {[]string{"diff --git a/a.c b/a.c\nold mode 100644\nnew mode 100755\n", change(3, "three", "line 3")}, []string{"1.patch"}, []string{"2.patch"}, false},
 	} {
-		dir := siftTree(t)
-		kept, present, err := siftSeries(t, c.patches...).SiftDir(dir, ApplyOptions{})
+		dir := filterTree(t)
+		kept, present, err := filterSeries(t, c.patches...).FilterDir(dir, ApplyOptions{})
 		var conflict *ConflictError
 		if errors.As(err, &conflict) != c.conflict {
 			t.Errorf("%s: %v", name, err)
@@ -218,7 +218,7 @@ func TestSiftKinds(t *testing.T) {
 			t.Errorf("%s: kept, present (-want +got)\n%s", name, d)
 		}
 	}
-	if _, _, err := (&Series{}).SiftDir(filepath.Join(t.TempDir(), "none"), ApplyOptions{}); !errors.Is(err, os.ErrNotExist) {
+	if _, _, err := (&Series{}).FilterDir(filepath.Join(t.TempDir(), "none"), ApplyOptions{}); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("no tree: %v", err)
 	}
 	alone := &ConflictError{Patch: &Patch{ID: "p", Subject: "s"}, Err: errors.New("why")}

@@ -260,7 +260,7 @@ func TestFrameMemory(t *testing.T) {
 		t.Errorf("loaded %+v from a number", got)
 	}
 	s.lose()
-	if !s.lost || len(s.mem) > 0 || !s.wild[0] || s.known[frame] != minInt || s.meet(fresh(), false) {
+	if !s.lost || len(s.mem) > 0 || !s.wild[0] || s.known[frame] != minInt || s.join(fresh(), false) {
 		t.Errorf("lost: %+v", s)
 	}
 }
