@@ -62,7 +62,7 @@ matrix: ## kernels × compilers × hosts, each tried from fetching to unloading 
 	scripts/install-deps --all
 	$(GO) run ./internal/matrix -write $(ROWS)
 
-klp-build: ## beside the kernel's own tool on 7.2: functions, result, time (an hour; as root; see docs/measured/klp-build.md)
+klp-build: ## beside the kernel's own tool on 7.2: functions, result, time (an hour; as root; writes docs/measured/klp-build.md)
 	scripts/install-deps --all
 	$(GO) run ./internal/klpbuild -write
 

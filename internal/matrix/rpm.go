@@ -31,7 +31,7 @@ func (r *runner) publish(ctx context.Context) (string, error) {
 	}
 	for path, text := range map[string]string{
 		filepath.Join(repos, "own.repo"): fmt.Sprintf("[own]\nname=own\nbaseurl=file://%s\nenabled=1\ngpgcheck=0\n", packages),
-		conf:                             fmt.Sprintf("[main]\nreposdir=%s\ncachedir=%[2]s/cache\npersistdir=%[2]s/persist\nlogdir=%[2]s\n", repos, r.dir),
+		conf:                             fmt.Sprintf("[main]\nreposdir=%s\ncachedir=%[2]s/dnf\npersistdir=%[2]s/persist\nlogdir=%[2]s\n", repos, r.dir),
 	} {
 		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
 			return "", err
