@@ -119,6 +119,72 @@ func TestShareAfter(t *testing.T) {
 	}
 }
 
+// TestKeepAfter: an object compiled after a change is taken again by a run in which all
+// that it read is the same, whatever else is changed, and by no other.
+func TestKeepAfter(t *testing.T) {
+	ctx := context.Background()
+	tree := mustPrepare(t, fakeOptions(t))
+	after := func(files map[string]string) Built {
+		t.Helper()
+		w, err := tree.Work(ctx, WorkOptions{KeepAfter: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { w.Close() })
+		edit(t, w, "init/main.c", "DEMO_VALUE", "DEMO_VALUE * 3")
+		for name, text := range files {
+			if err := w.Write(name, []byte(text)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		b, err := w.After(ctx, []string{"init/main.o"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return b[0]
+	}
+	header := string(mustRead(t, filepath.Join(tree.Dir, "include/linux/value.h")))
+	first := after(nil)
+	if first.Cached {
+		t.Error("the first is in the cache")
+	}
+	tests := []struct {
+		name  string
+		files map[string]string
+		taken bool
+	}{
+		{"the same", nil, true},
+		{"a source that it does not read", map[string]string{"kernel/core.c": "int x;\n"}, true},
+		{"a header that it reads", map[string]string{"include/linux/value.h": header + "extern int more;\n"}, false},
+		{"that header again", map[string]string{"include/linux/value.h": header + "extern int more;\n", "kernel/core.c": "int x;\n"}, true},
+		{"that header otherwise", map[string]string{"include/linux/value.h": header + "extern int other;\n"}, false},
+		{"without it", nil, true},
+		{"a new header, which could hide another", map[string]string{"include/asm/value.h": "\n"}, false},
+		{"a file that only an assembler could read", map[string]string{"kernel/data.bin": "x"}, false},
+	}
+	for _, tt := range tests {
+		if got := after(tt.files); got.Cached != tt.taken {
+			t.Errorf("%s: taken from the cache %v, want %v", tt.name, got.Cached, tt.taken)
+		} else if tt.files == nil && !bytes.Equal(mustRead(t, first.Path), mustRead(t, got.Path)) {
+			t.Errorf("%s: another object", tt.name)
+		}
+	}
+}
+
+// TestAfterEach: objects that do not compile are named, the others are there.
+func TestAfterEach(t *testing.T) {
+	ctx := context.Background()
+	w := mustWork(t, mustPrepare(t, fakeOptions(t)))
+	edit(t, w, "init/main.c", "DEMO_VALUE", "UNKNOWN_THING")
+	out, failed, err := w.AfterEach(ctx, []string{"kernel/core.o", "init/main.o"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if failed[0] != nil || failed[1] == nil || failed[1].Object != "init/main.o" || out[0].Path == "" || out[1].Path != "" {
+		t.Errorf("%+v, %+v", out, failed)
+	}
+}
+
 func withoutSystem(deps []string) []string {
 	var out []string
 	for _, d := range deps {
@@ -190,8 +256,12 @@ func TestThin(t *testing.T) {
 		t.Errorf("after a comment: %v, %v", thin, err)
 	}
 	edit(t, w, "fs/demo/demo.h", "#define LOCAL 1", "extern int local;")
+	if thin, err = w.Thin(ctx, objs); err != nil || len(thin) != 0 {
+		t.Errorf("after a declaration that nothing uses: %v, %v", thin, err)
+	}
+	edit(t, w, "fs/demo/demo.h", "extern int local;", "static int local = 1;")
 	if thin, err = w.Thin(ctx, objs); err != nil || !cmp.Equal(thin, objs[:1]) {
-		t.Errorf("after a declaration: %v, %v", thin, err)
+		t.Errorf("after a variable: %v, %v", thin, err)
 	}
 	edit(t, w, "include/linux/value.h", "42", "43")
 	if thin, err = w.Thin(ctx, objs); err != nil || !cmp.Equal(thin, objs) {
