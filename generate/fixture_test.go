@@ -76,12 +76,12 @@ func cflags(g generation) []string {
 // the same objects and modules.
 var made sync.Map
 
-// keep returns what make makes, which is made once for each key.
-func keep(key string, make func() []byte) []byte {
+// keep returns what build makes, which is made once for each key.
+func keep(key string, build func() []byte) []byte {
 	if data, ok := made.Load(key); ok {
 		return bytes.Clone(data.([]byte))
 	}
-	data := make()
+	data := build()
 	made.Store(key, bytes.Clone(data))
 	return data
 }

@@ -35,6 +35,8 @@ func (s *state) blame(f *Fault) []int {
 			return sorted(t.touched)
 		}
 	}
+
+	// By the name: what defines it and changes, what it uses and changes, who mentions it.
 	name := base(at.Symbol)
 	files := s.near(at)
 	for _, t := range files {

@@ -109,6 +109,8 @@ func (e *engine) settle() ([]int, error) {
 			e.drop(i, &reason{needs: why.needs, text: text, tried: true})
 			out = append(out, i)
 		}
+
+		// A mistake is not live without its correction.
 		uncorrected := 0
 		for i, s := range e.slices {
 			if e.fate[i] != LeftOut {

@@ -56,12 +56,12 @@ func Run(ctx context.Context, o Options) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
+
 	root, err := os.OpenRoot(tree.Dir)
 	if err != nil {
 		return nil, err
 	}
 	defer root.Close()
-
 	o.Say("read the update")
 	src, present, binary, err := o.read(root.FS())
 	if err != nil {
@@ -72,6 +72,8 @@ func Run(ctx context.Context, o Options) (*Result, error) {
 			return nil, err
 		}
 	}
+
+	// What is live at all, then the search.
 	reviewer := &Pipeline{Options: o.Target, KeepStalling: o.KeepStalling}
 	e := newEngine(src, reviewer, o.Say)
 	if err := e.sort(ctx, &builtBy{tree}, present); err != nil {

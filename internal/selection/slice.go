@@ -207,6 +207,7 @@ func cutFile(f *pairFile, index int, known [2]map[string]bool) []*piece {
 			f.edits = append(f.edits, e)
 		}
 	}
+
 	var before, after []patchset.Item
 	if isC(f.Path) {
 		before, after = patchset.Items(f.Old), patchset.Items(f.New)
@@ -229,6 +230,8 @@ func cutFile(f *pairFile, index int, known [2]map[string]bool) []*piece {
 			}
 		}
 	}
+
+	// What each piece says: the names that it brings, and the words on its lines.
 	oldNames, newNames := itemNames(before), itemNames(after)
 	oldLines, newLines := splitLines(f.Old), splitLines(f.New)
 	var out []*piece
@@ -371,6 +374,7 @@ func addWords(into map[string]bool, text []byte) {
 //   - A changed function belongs with a changed caller that begins or ceases to call it.
 //   - A new file belongs with the makefile that lists it and with who includes it.
 func tie(files []pairFile, pieces []*piece) [][]int {
+	// Who has a name for every file, and who for its own.
 	sets := newSets(len(pieces))
 	global, local := map[string][]int{}, map[[2]string][]int{}
 	for i, p := range pieces {
@@ -387,6 +391,8 @@ func tie(files []pairFile, pieces []*piece) [][]int {
 			}
 		}
 	}
+
+	// A word that is added and removed as often is not begun to be used.
 	for i, p := range pieces {
 		path := files[p.file].Path
 		use := func(word string) {

@@ -64,14 +64,14 @@ func (t *text) become(newer []byte, slice int) {
 	cuts := map[int][]int{}
 	keep := func(from, to int) {
 		for i := from; i < to; i++ {
-			for _, s := range t.cuts[i] {
-				cuts[len(lines)] = append(cuts[len(lines)], s)
-			}
+			cuts[len(lines)] = append(cuts[len(lines)], t.cuts[i]...)
 			lines = append(lines, old[i])
 		}
 	}
+
 	at := 0
 	for _, edit := range patchset.Edits(before, newer) {
+		// A range without lines names the line before it.
 		start, newStart := edit.OldStart-1, edit.NewStart-1
 		if edit.OldLines == 0 {
 			start = edit.OldStart
@@ -80,9 +80,11 @@ func (t *text) become(newer []byte, slice int) {
 			newStart = edit.NewStart
 		}
 		keep(at, start)
+
+		// Who removed what goes is remembered at the place where it was.
 		at = start + edit.OldLines
 		for i := start; i < at; i++ {
-			for _, s := range append(t.cuts[i], slice) {
+			for _, s := range slices.Concat(t.cuts[i], []int{slice}) {
 				if list := cuts[len(lines)]; !slices.Contains(list, s) {
 					cuts[len(lines)] = append(list, s)
 				}
@@ -96,9 +98,7 @@ func (t *text) become(newer []byte, slice int) {
 		}
 	}
 	keep(at, len(old))
-	for _, s := range t.cuts[len(old)] {
-		cuts[len(lines)] = append(cuts[len(lines)], s)
-	}
+	cuts[len(lines)] = append(cuts[len(lines)], t.cuts[len(old)]...)
 	t.lines, t.cuts, t.exists = lines, cuts, newer != nil
 	t.touched[slice] = true
 }
