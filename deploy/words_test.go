@@ -1,12 +1,16 @@
 package deploy
 
 import (
+	"context"
 	"errors"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
+
+	"github.com/klpforge/klpforge/module/note"
 )
 
 // What the kernel said of its refusal is passed on; else its error is put in words.
@@ -154,5 +158,87 @@ func TestLogRecord(t *testing.T) {
 		if ok != want || ok && (seq != 12 || text != "text") {
 			t.Errorf("%q: %d %q %v", record, seq, text, ok)
 		}
+	}
+}
+
+// The lock is free again whatever became of a load, and one that another holds is waited for.
+func TestLockIsReleased(t *testing.T) {
+	bubble(t, func(t *testing.T, k *fakeKernel, m *Machine) {
+		good, bad := k.file("a", single("f")), k.file("b", single("f"))
+		free := func(after string) {
+			t.Helper()
+			ctx, cancel := context.WithCancel(t.Context())
+			cancel()
+			unlock, err := m.lock(ctx)
+			if err != nil {
+				t.Fatalf("after %s: %v", after, err)
+			}
+			if _, err := m.lock(ctx); !errors.Is(err, errInterrupted) {
+				t.Errorf("taken twice: %v", err)
+			}
+			unlock()
+		}
+		if _, err := m.Load(t.Context(), good, Options{}); err != nil {
+			t.Fatal(err)
+		}
+		free("a load")
+		if _, err := m.Load(t.Context(), bad, Options{}); err == nil {
+			t.Fatal("two livepatches for one function")
+		}
+		free("a refusal")
+		if _, err := m.Unload(t.Context(), "a", Options{}); err != nil {
+			t.Fatal(err)
+		}
+		free("an unload")
+		if _, err := m.Boot(t.Context(), Places{}, Options{}); err != nil {
+			t.Fatal(err)
+		}
+		free("a boot")
+		unlock, err := m.lock(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		time.AfterFunc(time.Second, unlock)
+		if _, err := m.Load(t.Context(), good, Options{}); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// A note's words become facts.
+func TestFactsOf(t *testing.T) {
+	man := noteOf("new", withStates(withCallback(series("2", "f"), false), 7, 3))
+	man.Patches = []note.Patch{{IDs: []string{"CVE-1", "CVE-2"}}, {IDs: []string{"CVE-3"}}}
+	man.Objects[0].Funcs[0].Sympos = 4
+	f := factsOf(man)
+	if d := cmp.Diff([]State{{ID: 7, Version: 3}}, f.States); d != "" {
+		t.Errorf("states (-want +got)\n%s", d)
+	}
+	if d := cmp.Diff([]string{"vmlinux: pre_patch", "vmlinux: post_unpatch"}, f.Callbacks); d != "" {
+		t.Errorf("callbacks (-want +got)\n%s", d)
+	}
+	if d := cmp.Diff([]string{"CVE-1", "CVE-2", "CVE-3"}, f.IDs); d != "" {
+		t.Errorf("ids (-want +got)\n%s", d)
+	}
+	if d := cmp.Diff([]Object{{Name: "vmlinux", Functions: []Func{{Name: "f", Sympos: 4, New: "klp_f"}}}}, f.Objects); d != "" {
+		t.Errorf("objects (-want +got)\n%s", d)
+	}
+	if !f.Manifest || f.Replace == nil || !*f.Replace || f.Product != "demo" || f.Vendor != "example" || f.Version != "2" {
+		t.Errorf("%+v", f)
+	}
+	if f := factsOf(nil); f.Manifest || f.Replace != nil || f.Objects == nil {
+		t.Errorf("%+v", f)
+	}
+}
+
+// An error tells what is no longer in force because of what was done before.
+func TestLeftover(t *testing.T) {
+	why := errors.New("why")
+	if err := leftover(why, &Outcome{Did: []Action{{Op: OpRemove, Module: "a"}, {Op: OpLoad, Module: "b"}}}); err != why {
+		t.Error(err)
+	}
+	err := leftover(why, &Outcome{Did: []Action{{Op: OpDisable, Module: "a"}, {Op: OpRemove, Module: "a"}, {Op: OpDisable, Module: "b"}}})
+	if !errors.Is(err, why) || err.Error() != "why; disabled before that, and not in force any more: a, b" {
+		t.Error(err)
 	}
 }

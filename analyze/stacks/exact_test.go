@@ -245,6 +245,33 @@ func TestFrameMemory(t *testing.T) {
 	if knows(s, frame, 16) || !knows(s, frame, 8) {
 		t.Errorf("a pointer in an argument's memory: %+v", s.mem)
 	}
+	// Of a number that is overwritten in part, the rest stays.
+	for _, size := range []int{1, 2, 4} {
+		for part := 0; part < 8; part += size {
+			s := fresh()
+			at := func(off int) value { return value{kind: pointer, region: frame, off: int64(off)} }
+			s.store(at(0), 8, constant(0x8877665544332211))
+			s.store(at(part), int64(size), constant(0xeeeeeeee&mask(size)))
+			for off := 0; off < 8; off += size {
+				want := uint64(0x8877665544332211) >> (8 * off) & mask(size)
+				if off == part {
+					want = 0xeeeeeeee & mask(size)
+				}
+				if got := s.load(at(off), int64(size)); got != constant(want) {
+					t.Errorf("%d bytes at %d overwritten: %d has %+v, want %#x", size, part, off, got, want)
+				}
+			}
+			if !knows(s, frame, 8) || !knows(s, frame, -8) {
+				t.Errorf("%d bytes at %d overwritten: the neighbours are lost", size, part)
+			}
+		}
+	}
+	s = fresh()
+	s.store(value{kind: pointer, region: frame}, 8, constant(0x8877665544332211))
+	s.store(value{kind: pointer, region: frame}, 4, constant(0xeeeeeeee))
+	if got := s.load(value{kind: pointer, region: frame}, 8); got != constant(0x88776655eeeeeeee) {
+		t.Errorf("both halves: %+v", got)
+	}
 	// A pointer is known as a whole only.
 	s = fresh()
 	p := value{kind: pointer, region: 1, off: 4}
