@@ -487,3 +487,61 @@ func TestAbsoluteSymbol(t *testing.T) {
 		t.Error("fixed is said to be outside")
 	}
 }
+
+// TestPaddingForms: what counts as padding is what assemblers pad with, and not too much of it.
+func TestPaddingForms(t *testing.T) {
+	o := loadObject(t, assemble(t, function("f", "ret")))
+	for code, want := range map[string]uint64{
+		"\x90": 1, "\x66\x90": 2, "\x0f\x1f\x00": 3, "\x0f\x1f\x40\x00": 4, "\x0f\x1f\x44\x00\x00": 5, "\x66\x0f\x1f\x44\x00\x00": 6, "\x0f\x1f\x80\x00\x00\x00\x00": 7,
+		"\x0f\x1f\x84\x00\x00\x00\x00\x00": 8, "\x66\x0f\x1f\x84\x00\x00\x00\x00\x00": 9, "\x66\x2e\x0f\x1f\x84\x00\x00\x00\x00\x00": 10, "\x66\x66\x2e\x0f\x1f\x84\x00\x00\x00\x00\x00": 11,
+		"\x90\x0f\x1f\x00": 4, strings.Repeat("\x90", 63): 63, strings.Repeat("\x90", 64): 0, strings.Repeat("\x90", 65): 0,
+		"": 0, "\xf3\x90": 0, "\xcc": 0, "\x0f\x1f\x01": 0, "\x0f\x1f\x40\x01": 0, "\x0f\x1f\x44\x00\x01": 0, "\x0f\x1f\x80\x01\x00\x00\x00": 0, "\x0f\x1f\x80\x00\x00\x00\x01": 0, "\x0f\x1f\x84\x00\x00\x00\x00\x01": 0,
+		"\x0f\x1e\x00": 0, "\x91": 0, "\x0f\x20\xc0": 0, "\x90\x06": 1,
+	} {
+		if got := padding(o, []byte(code+"\xc3")); got != want {
+			t.Errorf("% x: %d bytes, want %d", code, got, want)
+		}
+		if want > 0 && code[len(code)-1] != 0x06 {
+			if got := padding(o, []byte(code)); got != want {
+				t.Errorf("% x at the end: %d bytes, want %d", code, got, want)
+			}
+		}
+	}
+}
+
+// TestPaddingInside: padding before an aligned instruction may have any length, on either
+// side, and only there; what refers into the function means the same instruction.
+func TestPaddingInside(t *testing.T) {
+	body := func(front, pad string) string {
+		return front + "\nmov $1, %eax\n" + pad + "\n1: dec %edi\njne 1b\nret"
+	}
+	const lead = "nop\nnop\nnop" // three bytes of other code
+	for _, c := range []struct {
+		name, have, ship string
+		offset           int // of the function in the kernel, bytes
+		want             bool
+	}{
+		{"none and none", body(lead, ""), body(lead, ""), 0, true},
+		{"to a boundary of the kernel", body(lead, ""), body(lead, ".skip 3, 0x90"), 5, true},
+		{"to a boundary of the object", body("", ".skip 3, 0x90"), body("", ""), 0, true},
+		{"to no boundary of the object", body("", ".skip 4, 0x90"), body("", ""), 0, false},
+		{"a call in the padding's place", body("", "call g\n.skip 6, 0x90"), body("", ""), 0, false},
+		{"aligned in both", body(lead, ".balign 8, 0x90"), body(lead, ".balign 8, 0x90"), 0, true},
+		{"shifted by four in the kernel", body(lead, ""), body(lead, ".skip 4, 0x90"), 4, true},
+		{"to no boundary", body(lead, ""), body(lead, ".skip 3, 0x90"), 0, false},
+		{"other code in its place", body(lead, ""), body(lead, "push %rax\npop %rax\nnop\nnop"), 4, false},
+	} {
+		o := loadObject(t, assemble(t, function("f", c.have)))
+		shipped := loadObject(t, assemble(t, function("f", c.ship)))
+		a, code := atom(t, o, "f"), shipped.Code(atom(t, shipped, "f"))
+		addr := uint64(0x1000 + c.offset)
+		v := &linked{sections: []linkedSection{{addr, code}}, syms: []Symbol{{Name: "f", Addr: addr, Pos: 1, Count: 1}}}
+		p := Find(o, v)
+		if _, got := p.Funcs[a]; got != c.want {
+			t.Errorf("%s: found %v, %v", c.name, got, p.Miss)
+		}
+		if c.want && p.Funcs[a].Size != uint64(len(code)) {
+			t.Errorf("%s: %d bytes, want %d", c.name, p.Funcs[a].Size, len(code))
+		}
+	}
+}
