@@ -105,3 +105,13 @@ func TestLexerOwnLines(t *testing.T) {
 		}
 	}
 }
+
+// What can be part of an identifier.
+func TestIsWord(t *testing.T) {
+	for c := range 256 {
+		want := strings.ContainsRune("_0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ", rune(c))
+		if got := isWord(byte(c)); got != want {
+			t.Errorf("%q: %v", byte(c), got)
+		}
+	}
+}
