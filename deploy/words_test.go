@@ -223,10 +223,10 @@ func TestFactsOf(t *testing.T) {
 	if d := cmp.Diff([]Object{{Name: "vmlinux", Functions: []Func{{Name: "f", Sympos: 4, New: "klp_f"}}}}, f.Objects); d != "" {
 		t.Errorf("objects (-want +got)\n%s", d)
 	}
-	if !f.Manifest || f.Replace == nil || !*f.Replace || f.Product != "demo" || f.Vendor != "example" || f.Version != "2" {
+	if !f.FromNote || f.Replace == nil || !*f.Replace || f.Product != "demo" || f.Vendor != "example" || f.Version != "2" {
 		t.Errorf("%+v", f)
 	}
-	if f := factsOf(nil); f.Manifest || f.Replace != nil || f.Objects == nil {
+	if f := factsOf(nil); f.FromNote || f.Replace != nil || f.Objects == nil {
 		t.Errorf("%+v", f)
 	}
 }
