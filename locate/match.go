@@ -274,10 +274,7 @@ func (m *matcher) check(ref elfdiff.Reference, meant uint64) string {
 	target := ref.Target
 	switch target.Kind {
 	case elfdiff.TargetExtern:
-		base := meant - uint64(target.Off) - uint64(ref.Skew)
-		if !ref.PCRel {
-			base = meant - uint64(target.Off)
-		}
+		base := meant - uint64(target.Off) - uint64(ref.Skew) // no skew in an absolute field
 		if want, ok := m.v.Outside(target.Name); ok {
 			if want != base {
 				return fmt.Sprintf("reference at +%#x to %s goes elsewhere in the shipped code", ref.Off, target.Name)
