@@ -97,10 +97,9 @@ func (s *state) through(files []*text, name string) []int {
 	for range 3 {
 		next := map[string]bool{}
 		for _, t := range files {
-			for _, item := range patchset.Items(t.bytes()) {
+			for _, item := range t.parsed() {
 				if words[item.Name] {
-					lines := splitLines(t.bytes())
-					for w := range names(strings.Join(lines[item.Start-1:item.End], "")) {
+					for w := range names(t.lineText(item)) {
 						next[w] = true
 					}
 				}
@@ -108,7 +107,7 @@ func (s *state) through(files []*text, name string) []int {
 		}
 		seen := map[int]bool{}
 		for _, t := range files {
-			for _, item := range patchset.Items(t.bytes()) {
+			for _, item := range t.parsed() {
 				if next[item.Name] && item.Kind != patchset.ItemOther {
 					for _, by := range t.by(item.Start, item.End) {
 						seen[by] = true
@@ -122,6 +121,39 @@ func (s *state) through(files []*text, name string) []int {
 		words = next
 	}
 	return nil
+}
+
+// inlined finds the slices that change what a compiler can have put into a function: the
+// static functions and the macros that it uses, over and over, but those that are
+// functions of their own in the object.
+func (s *state) inlined(files []*text, name string, own map[string]bool) []int {
+	seen, visited := map[int]bool{}, map[string]bool{name: true}
+	for todo := []string{name}; len(todo) > 0; todo = todo[1:] {
+		words := map[string]bool{}
+		for _, t := range files {
+			for _, item := range t.parsed() {
+				if item.Name == todo[0] {
+					for w := range names(t.lineText(item)) {
+						words[w] = true
+					}
+				}
+			}
+		}
+		for _, t := range files {
+			for _, item := range t.parsed() {
+				function := item.Kind == patchset.ItemFunction && item.Static || item.Kind == patchset.ItemMacro
+				if !function || !words[item.Name] || own[item.Name] || visited[item.Name] {
+					continue
+				}
+				visited[item.Name] = true
+				todo = append(todo, item.Name)
+				for _, by := range t.by(item.Start, item.End) {
+					seen[by] = true
+				}
+			}
+		}
+	}
+	return sorted(seen)
 }
 
 // blameErrors finds the slices that do not compile: those with a line that the compiler

@@ -206,6 +206,7 @@ func (c *commits) lost(i int, keep []bool, err patchset.ApplyErrors) lost {
 // clone is a copy that can be changed.
 func (t *text) clone() *text {
 	out := *t
+	out.items = nil
 	out.lines = slices.Clone(t.lines)
 	out.removed, out.touched = map[int]int{}, map[int]bool{}
 	for k, v := range t.removed {

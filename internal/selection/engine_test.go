@@ -357,3 +357,23 @@ func TestIdle(t *testing.T) {
 		t.Error(diff)
 	}
 }
+
+// TestInlined: a slice that changes a static function has the function that it was put
+// into, also where that changes for itself; not one that stays a function.
+func TestInlined(t *testing.T) {
+	helper := "static int helper(void)\n{\n\ta();\n\t%s\n\tb();\n}\n\nstatic int apart(void)\n{\n\tc();\n\t%s\n\td();\n}\n\n"
+	body := "int f(void)\n{\n\te();\n\thelper(); apart();\n\tg();\n\t%s\n}\n"
+	old := map[string]string{"a.c": fmt.Sprintf(helper+body, "x();", "x();", "x();")}
+	newer := map[string]string{"a.c": fmt.Sprintf(helper+body, "y();", "y();", "y();")}
+	c := &compiler{tree: old}
+	e := newEngine(fromTrees(texts(old, newer)), c, t.Logf)
+	if _, err := e.settle(); err != nil {
+		t.Fatal(err)
+	}
+	e.state.reads["a.o"] = Object{"a.o", "a.c", []string{"a.c"}}
+	got := e.functions(&Review{Funcs: []Function{{"vmlinux", "a.o", "f"}, {"vmlinux", "a.o", "apart.isra.0"}}})
+	want := map[int][]string{0: {"vmlinux:f"}, 1: {"vmlinux:apart.isra.0"}, 2: {"vmlinux:f"}}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+}

@@ -216,20 +216,29 @@ func (e *engine) functions(last *Review) map[int][]string {
 	if last == nil {
 		return out
 	}
+	own := map[string]map[string]bool{} // by object file
+	for _, f := range last.Funcs {
+		if own[f.Unit] == nil {
+			own[f.Unit] = map[string]bool{}
+		}
+		own[f.Unit][base(f.Name)] = true
+	}
 	for _, f := range last.Funcs {
 		at := finding.Finding{Unit: f.Unit, Symbol: f.Name}
 		name := base(f.Name)
-		var by []int
 		files := e.state.near(&at)
+		by := e.state.inlined(files, name, own[f.Unit])
 		for _, t := range files {
-			if by = t.of(name); len(by) > 0 {
+			if of := t.of(name); len(of) > 0 {
+				by = append(by, of...)
 				break
 			}
 		}
 		if len(by) == 0 {
 			by = e.state.through(files, name)
 		}
-		for _, s := range by {
+		slices.Sort(by)
+		for _, s := range slices.Compact(by) {
 			out[s] = append(out[s], f.Object+":"+f.Name)
 		}
 	}

@@ -19,6 +19,25 @@ type text struct {
 	// removed are the slices that removed a line of old, by its 1-based number.
 	removed map[int]int
 	touched map[int]bool // slices that changed it
+
+	items []patchset.Item // of the text as it is now; nil until asked for
+}
+
+// parsed are the items of the text as it is now.
+func (t *text) parsed() []patchset.Item {
+	if t.items == nil {
+		t.items = patchset.Items(t.bytes())
+	}
+	return t.items
+}
+
+// lineText is the text of an item.
+func (t *text) lineText(item patchset.Item) string {
+	var b strings.Builder
+	for _, l := range t.lines[item.Start-1 : item.End] {
+		b.WriteString(l.text)
+	}
+	return b.String()
 }
 
 // line is one line of a text with the slice that added it, or -1.
@@ -99,7 +118,7 @@ func (t *text) become(newer []byte, slice int) {
 	}
 	keep(at, len(old))
 	cuts[len(lines)] = append(cuts[len(lines)], t.cuts[len(old)]...)
-	t.lines, t.cuts, t.exists = lines, cuts, newer != nil
+	t.lines, t.cuts, t.exists, t.items = lines, cuts, newer != nil, nil
 	t.touched[slice] = true
 }
 
@@ -123,7 +142,7 @@ func (t *text) by(start, end int) []int {
 // of lists the slices that changed an item of that name, in the text or in the old one.
 func (t *text) of(name string) []int {
 	seen := map[int]bool{}
-	for _, item := range patchset.Items(t.bytes()) {
+	for _, item := range t.parsed() {
 		if item.Name == name {
 			for _, s := range t.by(item.Start, item.End) {
 				seen[s] = true
