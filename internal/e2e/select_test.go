@@ -139,8 +139,8 @@ func TestReleaseSelect(t *testing.T) {
 	mark(repo.commit(fmt.Sprintf("cmdline: correct it\n\nFixes: %.12s (\"cmdline: a mistake\")\n", mistake), map[string][]byte{"fs/proc/cmdline.c": corrected}), "left out")
 	// A change that is taken back.
 	version := edited(t, base["fs/proc/version.c"], "seq_printf(m, linux_proc_banner,", "seq_putc(m, ' ');\n\tseq_printf(m, linux_proc_banner,")
-	back := mark(repo.commit("version: a change\n", map[string][]byte{"fs/proc/version.c": version}), "live")
-	mark(repo.commit("Revert \"version: a change\"\n\nThis reverts commit "+back+".\n", map[string][]byte{"fs/proc/version.c": base["fs/proc/version.c"]}), "live")
+	back := mark(repo.commit("version: a change\n", map[string][]byte{"fs/proc/version.c": version}), "changes no code here")
+	mark(repo.commit("Revert \"version: a change\"\n\nThis reverts commit "+back+".\n", map[string][]byte{"fs/proc/version.c": base["fs/proc/version.c"]}), "changes no code here")
 
 	program, dir := buildCLI(t), t.TempDir()
 	vex := filepath.Join(dir, "vex.json")

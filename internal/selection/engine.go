@@ -21,6 +21,9 @@ const (
 	Present   Fate = "already there"     // the target's source has it
 	Elsewhere Fate = "not compiled here" // the target's configuration makes no object of what it changes
 	LeftOut   Fate = "left out"
+	// NoCode is a slice that is among what is live and that no function is replaced for: it
+	// changes comments, or what this configuration does not use, or another takes it back.
+	NoCode Fate = "changes no code here"
 )
 
 // Kernel is what a selection has to know of the target's build.

@@ -30,12 +30,12 @@ func (r *Result) Text(out io.Writer) {
 		fmt.Fprintln(out, strings.TrimRight(line, " "))
 	}
 
-	fmt.Fprintf(out, "\n%-28s %6s %9s %9s %9s\n", "subsystem", "live", "left out", "elsewhere", "there")
+	fmt.Fprintf(out, "\n%-28s %6s %9s %9s %13s %9s\n", "subsystem", "live", "left out", "no code", "not compiled", "there")
 	for _, s := range r.Subsystems {
-		fmt.Fprintf(out, "%-28s %6d %9d %9d %9d\n", s.Name, s.Live, s.LeftOut, s.Elsewhere, s.Present)
+		fmt.Fprintf(out, "%-28s %6d %9d %9d %13d %9d\n", s.Name, s.Live, s.LeftOut, s.NoCode, s.Elsewhere, s.Present)
 	}
 
-	for _, fate := range []Fate{LeftOut, Live, Present, Elsewhere} {
+	for _, fate := range []Fate{LeftOut, Live, NoCode, Present, Elsewhere} {
 		list := r.of(fate)
 		if len(list) == 0 {
 			continue
@@ -78,9 +78,6 @@ func (v *Verdict) line() string {
 	if len(v.IDs) > 0 {
 		line += "  [" + strings.Join(v.IDs, " ") + "]"
 	}
-	if v.Fate == Live && len(v.Functions) == 0 {
-		line += "  (no function changes here)"
-	}
 	return line
 }
 
@@ -97,7 +94,7 @@ func (r *Result) HTML(out io.Writer) error {
 		*Result
 		Groups []group
 	}{Result: r}
-	for _, f := range []Fate{LeftOut, Live, Present, Elsewhere} {
+	for _, f := range []Fate{LeftOut, Live, NoCode, Present, Elsewhere} {
 		if list := r.of(f); len(list) > 0 {
 			values.Groups = append(values.Groups, group{f, list})
 		}

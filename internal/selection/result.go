@@ -35,10 +35,11 @@ type Totals struct {
 	Present   int `json:"alreadyThere"`
 	Elsewhere int `json:"notCompiledHere"`
 	LeftOut   int `json:"leftOut"`
+	NoCode    int `json:"noCode"`
 	Functions int `json:"functions"` // replaced
 }
 
-// Compiled counts the slices of which the target compiles something and lacks it.
+// Compiled counts the slices that change code of the target.
 func (t *Totals) Compiled() int { return t.Live + t.LeftOut }
 
 // Share is the part of Compiled that is live, in percent; 100 of nothing.
@@ -72,8 +73,9 @@ const (
 	Fixed       Status = "fixed"        // by the livepatch, or in the kernel already
 	NotAffected Status = "not_affected" // nothing of it is compiled
 	Affected    Status = "affected"
-	// Open is a CVE of which a part of the fix is left alone: code that has run already, or
-	// that has an effect on later work only.
+	// Open is a CVE of which a part of the fix is left alone, as code that has run already or
+	// that has an effect on later work only; or that no function is replaced for, although
+	// the kernel compiles what the fix changes. A person has to look.
 	Open Status = "under_investigation"
 )
 
@@ -95,8 +97,7 @@ type Verdict struct {
 	Rescue string `json:"rescue,omitempty"`
 	// Know are warnings about it: what a person should know of a slice that is live.
 	Know []string `json:"know,omitempty"`
-	// Functions are replaced for it. A live slice without any changes no code here, or data
-	// and types only.
+	// Functions are replaced for it.
 	Functions []string `json:"functions,omitempty"`
 	// partly says that a part of it has no effect on what is running.
 	partly bool
@@ -134,6 +135,9 @@ func (e *engine) result(last *Review) *Result {
 	for i, s := range e.slices {
 		v := Verdict{Name: s.Name, Title: s.Title, IDs: s.IDs, Files: s.Files, Fate: e.fate[i], Functions: functions[i],
 			Know: know[i], partly: partly[i]}
+		if v.Fate == Live && len(v.Functions) == 0 {
+			v.Fate = NoCode
+		}
 		if why := e.why[i]; why != nil {
 			v.Why, v.Tried = why.text, why.tried
 			for _, n := range why.needs {
@@ -171,6 +175,8 @@ func (t *Totals) count(f Fate) {
 		t.Elsewhere++
 	case LeftOut:
 		t.LeftOut++
+	case NoCode:
+		t.NoCode++
 	}
 }
 
@@ -263,7 +269,7 @@ func cves(list []Verdict) []CVE {
 				c.LeftOut = append(c.LeftOut, v.Name)
 			}
 			compiled[id] = compiled[id] || v.Fate != Elsewhere
-			open[id] = open[id] || v.Fate == Live && v.partly
+			open[id] = open[id] || v.Fate == Live && v.partly || v.Fate == NoCode
 		}
 	}
 	out := []CVE{}
@@ -285,7 +291,7 @@ func cves(list []Verdict) []CVE {
 
 // Headline is the outcome in a line.
 func (r *Result) Headline() string {
-	return fmt.Sprintf("%d of %d slices that %s compiles go live (%.1f %%), %d functions; %d left out, %d not compiled here, "+
-		"%d already there", r.Totals.Live, r.Totals.Compiled(), r.Release, r.Totals.Share(), r.Totals.Functions,
-		r.Totals.LeftOut, r.Totals.Elsewhere, r.Totals.Present)
+	return fmt.Sprintf("%d of %d slices that change code of %s go live (%.1f %%), %d functions; %d left out, %d change no code "+
+		"here, %d not compiled here, %d already there", r.Totals.Live, r.Totals.Compiled(), r.Release, r.Totals.Share(),
+		r.Totals.Functions, r.Totals.LeftOut, r.Totals.NoCode, r.Totals.Elsewhere, r.Totals.Present)
 }

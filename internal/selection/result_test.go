@@ -91,7 +91,7 @@ func TestReports(t *testing.T) {
 				t.Errorf("%s lacks %s", name, v.Name)
 			}
 		}
-		for _, want := range []string{"CVE-2026-2", "not affected", "2 of 3 slices that 6.1.0-1 compiles go live (66.7 %)", "KLP103 error: f1",
+		for _, want := range []string{"CVE-2026-2", "not affected", "2 of 3 slices that change code of 6.1.0-1 go live (66.7 %)", "KLP103 error: f1",
 			"pre_patch callback"} {
 			if !strings.Contains(out, want) {
 				t.Errorf("%s lacks %q:\n%s", name, want, out)

@@ -375,7 +375,7 @@ func (w *output) manifestText(files []string, ids [][]string) []byte {
 		fmt.Fprintf(&b, "vendor: %q\n", t.Vendor)
 	}
 	fmt.Fprintf(&b, "targets:\n  - release: %q\n", w.release)
-	if root := t.Kernel.Root; root != "" {
+	if root := t.Kernel.Root; root != "" && root != "/" {
 		if abs, err := filepath.Abs(root); err == nil {
 			fmt.Fprintf(&b, "    root: %q\n", abs)
 		}

@@ -31,7 +31,7 @@ func (r *Result) VEX(author, module string, at time.Time) ([]byte, error) {
 			s.ImpactStatement = "the kernel's configuration compiles nothing of what the fix changes"
 		case Open:
 			s.Status = vex.StatusUnderInvestigation
-			s.StatusNotes = "a part of the fix has run already, or has an effect on later work only: see the report of " +
+			s.StatusNotes = "a part of the fix has run already or has an effect on later work only, or no function is replaced for it: see " +
 				strings.Join(c.Slices, ", ")
 		case Affected:
 			s.Status = vex.StatusAffected
