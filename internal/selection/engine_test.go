@@ -363,10 +363,13 @@ func TestIdle(t *testing.T) {
 func TestInlined(t *testing.T) {
 	helper := "static int helper(void)\n{\n\ta();\n\t%s\n\tb();\n}\n\nstatic int apart(void)\n{\n\tc();\n\t%s\n\td();\n}\n\n"
 	body := "int f(void)\n{\n\te();\n\thelper(); apart();\n\tg();\n\t%s\n}\n"
-	old := map[string]string{"a.c": fmt.Sprintf(helper+body, "x();", "x();", "x();")}
-	newer := map[string]string{"a.c": fmt.Sprintf(helper+body, "y();", "y();", "y();")}
-	c := &compiler{tree: old}
-	e := newEngine(fromTrees(texts(old, newer)), c, t.Logf)
+	base := map[string]string{"a.c": fmt.Sprintf(helper+body, "x();", "x();", "x();")}
+	h := &history{t: t, tree: base}
+	h.commit(hash("a"), "", map[string]string{"a.c": fmt.Sprintf(helper+body, "y();", "x();", "x();")})
+	h.commit(hash("b"), "", map[string]string{"a.c": fmt.Sprintf(helper+body, "y();", "y();", "x();")})
+	h.commit(hash("c"), "", map[string]string{"a.c": fmt.Sprintf(helper+body, "y();", "y();", "y();")})
+	tree := fstest.MapFS{"a.c": &fstest.MapFile{Data: []byte(base["a.c"])}}
+	e := newEngine(fromCommits(tree, &h.series), &compiler{tree: base}, t.Logf)
 	if _, err := e.settle(); err != nil {
 		t.Fatal(err)
 	}
@@ -375,5 +378,48 @@ func TestInlined(t *testing.T) {
 	want := map[int][]string{0: {"vmlinux:f"}, 1: {"vmlinux:apart.isra.0"}, 2: {"vmlinux:f"}}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
+	}
+}
+
+// TestTies: what is one slice, and what is two.
+func TestTies(t *testing.T) {
+	two := func(first, second string) string {
+		return "int one(void)\n{\n\ta();\n\t" + first + "\n\tb();\n}\n\nint two(void)\n{\n\tc();\n\t" + second + "\n\td();\n}\n"
+	}
+	const call = "\n\te();\n\tone();"
+	tests := []struct {
+		name       string
+		old, newer map[string]string
+		slices     int
+	}{
+		{"two functions", map[string]string{"a/a.c": two("x();", "x();")}, map[string]string{"a/a.c": two("y();", "y();")}, 2},
+		{"a caller of what changes, by a call that stays", map[string]string{"a/a.c": two("x();", "x();"+call)},
+			map[string]string{"a/a.c": two("free(p);", "y();"+call)}, 1},
+		{"the same in two files of a directory", map[string]string{"a/a.c": "int one(void)\n{\n\tx();\n}\n", "a/b.c": "int two(void)\n{\n\tx();\n\tone();\n}\n"},
+			map[string]string{"a/a.c": "int one(void)\n{\n\tfree(p);\n}\n", "a/b.c": "int two(void)\n{\n\ty();\n\tone();\n}\n"}, 1},
+		{"in files of two directories", map[string]string{"a/a.c": "int one(void)\n{\n\tx();\n}\n", "b/b.c": "int two(void)\n{\n\tx();\n\tone();\n}\n"},
+			map[string]string{"a/a.c": "int one(void)\n{\n\tfree(p);\n}\n", "b/b.c": "int two(void)\n{\n\ty();\n\tone();\n}\n"}, 2},
+		{"a call that comes, from anywhere", map[string]string{"a/a.c": "int one(void)\n{\n\tx();\n}\n", "b/b.c": "int two(void)\n{\n\tx();\n}\n"},
+			map[string]string{"a/a.c": "int one(void)\n{\n\tfree(p);\n}\n", "b/b.c": "int two(void)\n{\n\tone();\n}\n"}, 1},
+		{"a static function of the same name elsewhere", map[string]string{"a/a.c": "static int one(void)\n{\n\tx();\n}\n", "b/b.c": "int two(void)\n{\n\tx();\n}\n"},
+			map[string]string{"a/a.c": "static int one(void)\n{\n\tfree(p);\n}\n", "b/b.c": "int two(void)\n{\n\tone();\n}\n"}, 2},
+		{"a new member and its user", map[string]string{"a/a.h": "struct s {\n\tint a;\n};\n", "b/b.c": "int two(void)\n{\n\tx();\n}\n"},
+			map[string]string{"a/a.h": "struct s {\n\tint a;\n\tint fresh;\n};\n", "b/b.c": "int two(void)\n{\n\ts->fresh = 1;\n}\n"}, 1},
+		{"a new file and its makefile", map[string]string{"a/Makefile": "obj-y += old.o\n"},
+			map[string]string{"a/Makefile": "obj-y += old.o fresh.o\n", "a/fresh.c": "int x;\n"}, 1},
+		{"an option and its user", map[string]string{"a/Kconfig": "config OLD\n\tbool\n", "a/a.c": "int one(void)\n{\n\tx();\n}\n"},
+			map[string]string{"a/Kconfig": "config OLD\n\tbool\n\nconfig FRESH\n\tbool\n",
+				"a/a.c": "int one(void)\n{\n\tif (IS_ENABLED(CONFIG_FRESH))\n\t\tx();\n}\n"}, 1},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			got := fromTrees(texts(tt.old, tt.newer)).list
+			if len(got) != tt.slices {
+				t.Errorf("%d slices, want %d", len(got), tt.slices)
+				for _, s := range got {
+					t.Logf("%s: %s", s.Name, s.Title)
+				}
+			}
+		})
 	}
 }

@@ -133,7 +133,8 @@ type piece struct {
 	local        map[string]bool // the same, of static names: for this file
 	changed      map[string]bool // functions that it changes, for every file
 	changedLocal map[string]bool
-	added, taken map[string]int // words on added and removed lines, with their number
+	calls        map[string]bool // words of the functions that it changes, before and after
+	added, taken map[string]int  // words on added and removed lines, with their number
 	include      string
 	first        string // what it is called by
 }
@@ -237,12 +238,18 @@ func cutFile(f *pairFile, index int, known [2]map[string]bool) []*piece {
 	var out []*piece
 	for _, group := range sets.groups() {
 		p := &piece{file: index, edits: group, names: map[string]bool{}, fresh: map[string]bool{}, local: map[string]bool{},
-			changed: map[string]bool{}, changedLocal: map[string]bool{}, added: map[string]int{}, taken: map[string]int{}}
+			changed: map[string]bool{}, changedLocal: map[string]bool{}, calls: map[string]bool{},
+			added: map[string]int{}, taken: map[string]int{}}
 		for _, i := range group {
 			e := f.edits[i]
 			count(p.taken, oldLines[e.oldStart:e.oldStart+e.oldLines])
 			count(p.added, newLines[e.newStart:e.newStart+e.newLines])
 			for _, item := range touch[i] {
+				if lines := map[bool][]string{false: oldLines, true: newLines}[item.newer]; item.Kind == patchset.ItemFunction {
+					for w := range names(strings.Join(lines[item.Start-1:item.End], "")) {
+						p.calls[w] = p.calls[w] || w != item.Name
+					}
+				}
 				p.note(item, oldNames, newNames, known)
 			}
 		}
@@ -358,6 +365,8 @@ func (p *piece) members(f *pairFile, touch [][]touched, group []int, known [2]ma
 	}
 }
 
+func dirOf(path string) string { return strings.TrimSuffix(path, lastName(path)) }
+
 func lastName(path string) string { return path[strings.LastIndexByte(path, '/')+1:] }
 
 func addWords(into map[string]bool, text []byte) {
@@ -371,7 +380,9 @@ func addWords(into map[string]bool, text []byte) {
 //
 //   - Who brings a name, takes it away or declares it otherwise belongs with who begins or
 //     ceases to use it: declaration and use, header and users, option and code.
-//   - A changed function belongs with a changed caller that begins or ceases to call it.
+//   - A changed function belongs with a changed caller that begins or ceases to call it,
+//     and with every changed caller in its directory: what one does no longer, the other may
+//     do now, with no new name in it.
 //   - A new file belongs with the makefile that lists it and with who includes it.
 func tie(files []pairFile, pieces []*piece) [][]int {
 	// Who has a name for every file, and who for its own.
@@ -418,6 +429,20 @@ func tie(files []pairFile, pieces []*piece) [][]int {
 		}
 		for name := range p.fresh {
 			use(name) // a prototype, and what it is of
+		}
+		for name, calls := range p.calls {
+			if !calls {
+				continue
+			}
+			for _, other := range local[[2]string{path, name}] {
+				sets.union(i, other)
+			}
+			for _, other := range global[name] {
+				q := pieces[other]
+				if q.changed[name] && dirOf(files[q.file].Path) == dirOf(path) {
+					sets.union(i, other)
+				}
+			}
 		}
 	}
 	tieFiles(files, pieces, sets)
