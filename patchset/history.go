@@ -131,12 +131,12 @@ var (
 	revertRE = regexp.MustCompile(`(?s)This reverts commit ([0-9a-f]{8,40})`)
 )
 
-// FollowUps finds the commits that name a patch of the series in a Fixes: line
-// or revert it, and are not in the series themselves. A patch is known by its
-// ids and, because hashes change in backports, by its subject.
-func (h *History) FollowUps(ctx context.Context, included []*Patch) (found []FollowUp, did Searched, err error) {
+// Corrected finds the patches that a commit's message names in Fixes: lines, in their
+// order, and the one that it takes back, nil for none. A patch is known by its ids and,
+// because hashes change in backports, by its subject.
+func Corrected(message string, patches []*Patch) (fixed []*Patch, reverted *Patch) {
 	of := func(hash, subject string) *Patch {
-		for _, patch := range included {
+		for _, patch := range patches {
 			if subject != "" && subject == patch.Subject ||
 				slices.ContainsFunc(patch.IDs(), func(id string) bool { return strings.HasPrefix(id, hash) }) {
 				return patch
@@ -144,16 +144,28 @@ func (h *History) FollowUps(ctx context.Context, included []*Patch) (found []Fol
 		}
 		return nil
 	}
+	for _, m := range fixesRE.FindAllStringSubmatch(message, -1) {
+		if p := of(m[1], m[2]); p != nil {
+			fixed = append(fixed, p)
+		}
+	}
+	if m := revertRE.FindStringSubmatch(message); m != nil {
+		reverted = of(m[1], "")
+	}
+	return fixed, reverted
+}
+
+// FollowUps finds the commits that correct a patch of the series, see Corrected, and
+// are not in the series themselves.
+func (h *History) FollowUps(ctx context.Context, included []*Patch) (found []FollowUp, did Searched, err error) {
 	did, err = h.walk(ctx, h.Messages, func(commit *object.Commit) (verdict, error) {
 		subject, _, _ := strings.Cut(strings.TrimLeft(commit.Message, "\n"), "\n")
 		follow := FollowUp{Commit: commit.Hash.String(), Subject: subject}
-		for _, m := range fixesRE.FindAllStringSubmatch(commit.Message, -1) {
-			if p := of(m[1], m[2]); p != nil {
-				follow.Of = p
-			}
-		}
-		if m := revertRE.FindStringSubmatch(commit.Message); m != nil && follow.Of == nil {
-			follow.Of, follow.Revert = of(m[1], ""), true
+		fixed, reverted := Corrected(commit.Message, included)
+		if n := len(fixed); n > 0 {
+			follow.Of = fixed[n-1]
+		} else if reverted != nil {
+			follow.Of, follow.Revert = reverted, true
 		}
 		if follow.Of != nil && !h.includes(included, commit, subject) {
 			found = append(found, follow)

@@ -51,6 +51,20 @@ type Range struct {
 	NewStart, NewLines int // 1-based lines of File.New
 }
 
+// Old returns the range in File.Old as 0-based line numbers, the end not included; start
+// and end are the same where it has no lines.
+func (r Range) Old() (start, end int) { return span(r.OldStart, r.OldLines) }
+
+// New is Old for File.New.
+func (r Range) New() (start, end int) { return span(r.NewStart, r.NewLines) }
+
+func span(start, lines int) (int, int) {
+	if lines == 0 {
+		return start, start
+	}
+	return start - 1, start - 1 + lines
+}
+
 // Note is something a person should know though the series applied.
 type Note struct {
 	Kind  finding.RemarkKind

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io/fs"
 	"path"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -47,27 +46,16 @@ func fromCommits(base fs.FS, series *patchset.Series) *commits {
 	return out
 }
 
-var (
-	fixesRE   = regexp.MustCompile(`(?mi)^\s*Fixes:\s*([0-9a-f]{8,40})\b`)
-	revertsRE = regexp.MustCompile(`(?i)This reverts commit ([0-9a-f]{8,40})`)
-)
-
-// corrected are the earlier patches that a patch corrects or takes back. Hashes are those
-// of mainline or of the tree; a backport says which mainline commit it is.
+// corrected are the earlier patches that a patch corrects or takes back.
 func corrected(p *patchset.Patch, earlier []*patchset.Patch) []int {
+	fixed, reverted := patchset.Corrected(p.Log, earlier)
 	var out []int
-	for _, re := range []*regexp.Regexp{fixesRE, revertsRE} {
-		for _, m := range re.FindAllStringSubmatch(p.Log, -1) {
-			for i, e := range earlier {
-				known := append([]string{e.Commit}, e.IDs()...)
-				if slices.ContainsFunc(known, func(id string) bool { return strings.HasPrefix(id, m[1]) }) {
-					out = append(out, i)
-				}
-			}
+	for i, e := range earlier {
+		if e == reverted || slices.Contains(fixed, e) {
+			out = append(out, i)
 		}
 	}
-	slices.Sort(out)
-	return slices.Compact(out)
+	return out
 }
 
 func (c *commits) slices() []*Slice { return c.list }

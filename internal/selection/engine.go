@@ -104,7 +104,8 @@ func (e *engine) settle() ([]int, error) {
 		if err != nil {
 			return out, err
 		}
-		for i, why := range failed {
+		for _, i := range slices.Sorted(maps.Keys(failed)) {
+			why := failed[i]
 			text := "does not apply: " + why.why
 			if len(why.needs) > 0 {
 				text = fmt.Sprintf("needs %s, which is left out: it does not apply without", e.names(why.needs))
@@ -253,7 +254,7 @@ func (e *engine) takeOut(ctx context.Context, faults []Fault) ([]int, error) {
 		}
 		for _, s := range by {
 			if e.keep[s] {
-				e.drop(s, &reason{fault: f, needs: e.missing(f, s), text: e.told(f, s)})
+				e.drop(s, e.because(f, s))
 				out = append(out, s)
 			}
 		}
@@ -285,12 +286,13 @@ func (e *engine) missing(f *Fault, slice int) []int {
 	return slices.Compact(out)
 }
 
-// told is why a slice goes for a fault.
-func (e *engine) told(f *Fault, slice int) string {
-	if needs := e.missing(f, slice); len(needs) > 0 {
-		return fmt.Sprintf("needs %s, which is left out: %s", e.names(needs), f.Text())
+// because is why a slice goes for a fault.
+func (e *engine) because(f *Fault, slice int) *reason {
+	why := &reason{fault: f, needs: e.missing(f, slice), text: f.Text()}
+	if len(why.needs) > 0 {
+		why.text = fmt.Sprintf("needs %s, which is left out: %s", e.names(why.needs), f.Text())
 	}
-	return f.Text()
+	return why
 }
 
 // UnexplainedError is a fault that no slice could be found for: taking each one out that
@@ -429,8 +431,8 @@ func (e *engine) tryAgain(ctx context.Context, i int) (bool, error) {
 			return false, err
 		}
 		if len(r.Faults) > 0 {
-			why.fault, why.tried = &r.Faults[0], true
-			why.needs, why.text = e.missing(why.fault, i), e.told(why.fault, i)
+			e.why[i] = e.because(&r.Faults[0], i)
+			e.why[i].tried = true
 			return false, nil
 		}
 	}

@@ -423,3 +423,14 @@ func TestTies(t *testing.T) {
 		})
 	}
 }
+
+// TestCorrectedBySubject: the hash in a Fixes: line is mostly that of mainline, which a
+// backport need not name; the subject is the same.
+func TestCorrectedBySubject(t *testing.T) {
+	h := &history{t: t, tree: map[string]string{"a.c": cfile("x();", "x();")}}
+	h.commit(hash("a"), "", map[string]string{"a.c": cfile("GOOD();", "x();")})
+	h.commit(hash("b"), "Fixes: 123456789abc (\"subject of "+hash("a")+"\")\n", map[string]string{"a.c": cfile("GOOD(1);", "x();")})
+	if got := fromCommits(fstest.MapFS{}, &h.series).list[1].corrects; !cmp.Equal(got, []int{0}) {
+		t.Errorf("corrects %v", got)
+	}
+}

@@ -198,13 +198,9 @@ func cutFile(f *pairFile, index int, known [2]map[string]bool) []*piece {
 		f.edits = []edit{whole}
 	} else {
 		for _, r := range patchset.Edits(f.Old, f.New) {
-			e := edit{oldStart: r.OldStart - 1, oldLines: r.OldLines, newStart: r.NewStart - 1, newLines: r.NewLines}
-			if r.OldLines == 0 {
-				e.oldStart++
-			}
-			if r.NewLines == 0 {
-				e.newStart++
-			}
+			e := edit{oldLines: r.OldLines, newLines: r.NewLines}
+			e.oldStart, _ = r.Old()
+			e.newStart, _ = r.New()
 			f.edits = append(f.edits, e)
 		}
 	}

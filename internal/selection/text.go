@@ -90,19 +90,13 @@ func (t *text) become(newer []byte, slice int) {
 
 	at := 0
 	for _, edit := range patchset.Edits(before, newer) {
-		// A range without lines names the line before it.
-		start, newStart := edit.OldStart-1, edit.NewStart-1
-		if edit.OldLines == 0 {
-			start = edit.OldStart
-		}
-		if edit.NewLines == 0 {
-			newStart = edit.NewStart
-		}
+		start, end := edit.Old()
+		newStart, newEnd := edit.New()
 		keep(at, start)
 
 		// Who removed what goes is remembered at the place where it was.
-		at = start + edit.OldLines
-		for i := start; i < at; i++ {
+		at = end
+		for i := start; i < end; i++ {
 			for _, s := range slices.Concat(t.cuts[i], []int{slice}) {
 				if list := cuts[len(lines)]; !slices.Contains(list, s) {
 					cuts[len(lines)] = append(list, s)
@@ -112,7 +106,7 @@ func (t *text) become(newer []byte, slice int) {
 				t.removed[old[i].orig] = slice
 			}
 		}
-		for i := newStart; i < newStart+edit.NewLines; i++ {
+		for i := newStart; i < newEnd; i++ {
 			lines = append(lines, line{text: next[i], by: slice})
 		}
 	}
