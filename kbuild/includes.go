@@ -32,6 +32,9 @@ import (
 type includeGraph struct {
 	Files []string
 	Edges [][]int32 // sorted indices of what Files[i] may include
+	// Texts are the names in the include lines of Files[i] that a new file could come to be
+	// meant by: those that the file beside the includer does not answer. (When that one is taken away,
+	// the includer is affected by that.)
 	Texts [][]string
 	Roots []rootFile // sorted by object
 
@@ -166,12 +169,16 @@ func (r *includeResolver) top(file string) string {
 	return ""
 }
 
+// beside reports whether an include line in from means the file beside it, which the compiler
+// takes before any other.
+func (r *includeResolver) beside(from string, inc include) bool {
+	return inc.quoted && r.files[path.Join(path.Dir(from), inc.name)]
+}
+
 // resolve returns all files an include line in from may mean, sorted.
 func (r *includeResolver) resolve(from string, inc include) []string {
-	if inc.quoted {
-		if p := path.Join(path.Dir(from), inc.name); r.files[p] {
-			return []string{p}
-		}
+	if r.beside(from, inc) {
+		return []string{path.Join(path.Dir(from), inc.name)}
 	}
 	var out []string
 	for _, root := range r.roots {
@@ -206,7 +213,7 @@ func (t *Tree) graph(ctx context.Context) (*includeGraph, error) {
 	if t.facts.includes != nil {
 		return t.facts.includes, nil
 	}
-	const name = "includes-2.gob"
+	const name = "includes-3.gob"
 	graph := &includeGraph{}
 	if data, err := t.kept(name); err != nil || gob.NewDecoder(bytes.NewReader(data)).Decode(graph) != nil {
 		if graph, err = t.scan(ctx, db); err != nil {
@@ -389,8 +396,10 @@ func scanLevel(ctx context.Context, dir string, graph *includeGraph, level []int
 						return err
 					}
 					for _, inc := range scanIncludes(data) {
-						texts[at] = append(texts[at], inc.name)
 						found[at] = append(found[at], search.resolve(name, inc)...)
+						if !search.beside(name, inc) {
+							texts[at] = append(texts[at], inc.name)
+						}
 					}
 				}
 			}

@@ -84,7 +84,8 @@ func TestResolveInclude(t *testing.T) {
 func TestScanTree(t *testing.T) {
 	dir := t.TempDir()
 	files := map[string]string{
-		"fs/a.c":                    "#include <linux/one.h>\n",
+		"fs/a.c":                    "#include <linux/one.h>\n#include <c.h>\n",
+		"fs/c.h":                    "",
 		"fs/b.c":                    "#include \"b.h\"\n#include \"absent/new.h\"\n",
 		"fs/b.h":                    "#include <linux/two.h>\n#include \"b.h\"\n",
 		"include/linux/one.h":       "",
@@ -116,7 +117,9 @@ func TestScanTree(t *testing.T) {
 		"include/linux/kconfig.h": {"fs/a.o", "fs/b.o"},
 		"drivers/absent/new.h":    {"fs/b.o"}, // could come to be what fs/b.c means
 		"drivers/new.h":           nil,
-		"include/linux/b.h":       {"fs/b.o"},
+		"include/linux/b.h":       nil, // fs/b.c has one beside it
+		"fs/other/b.h":            nil,
+		"include/c.h":             {"fs/a.o"}, // <c.h> is not looked for beside the includer first
 	} {
 		deps := g.dependents([]string{changed})
 		var got []string
