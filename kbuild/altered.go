@@ -75,6 +75,9 @@ func (w *Work) Altered(ctx context.Context, objects []string) ([]string, error) 
 	if err := w.alive(); err != nil {
 		return nil, err
 	}
+	if err := w.wide(); err != nil {
+		return nil, err
+	}
 	cmds, err := w.tree.inputCommands(ctx, objects)
 	if err != nil {
 		return nil, fmt.Errorf("ask kbuild for commands: %w", err)

@@ -129,6 +129,8 @@ func (w *Work) make(ctx context.Context, objects []string, stage string) error {
 		if err := w.whole(); err != nil {
 			return err
 		}
+	} else if err := w.reach(ctx, objects); err != nil {
+		return err
 	}
 	env, err := w.tree.environment(ctx, w.flags)
 	if err != nil {
@@ -146,9 +148,19 @@ func (w *Work) make(ctx context.Context, objects []string, stage string) error {
 		}
 	}
 	w.progress("compile "+stage, 0, len(objects))
-	_, err = w.tree.makeGoals(ctx, env, db, w.Dir, []string{"-k", fmt.Sprintf("-j%d", w.jobs)}, db.goals(objects))
+	run := func() error {
+		_, err := w.tree.makeGoals(ctx, env, db, w.Dir, []string{"-k", fmt.Sprintf("-j%d", w.jobs)}, db.goals(objects))
+		return err
+	}
+	var re *RunError
+	if err = run(); errors.As(err, &re) && w.isLean() {
+		// A rule may go where no include line leads: a header that is generated of files elsewhere.
+		if err := w.wide(); err != nil {
+			return err
+		}
+		err = run()
+	}
 	if err != nil {
-		var re *RunError
 		if !errors.As(err, &re) {
 			return err
 		}
@@ -198,6 +210,9 @@ func (w *Work) relative(name string) string {
 // not been built are asked of kbuild, which tells them without compiling.
 func (w *Work) Commands(ctx context.Context, objects []string) (map[string]string, error) {
 	if err := w.alive(); err != nil {
+		return nil, err
+	}
+	if err := w.reach(ctx, objects); err != nil {
 		return nil, err
 	}
 	out := map[string]string{}
@@ -520,6 +535,9 @@ func (w *Work) generate(ctx context.Context, files []string) ([]string, error) {
 	}
 	db, err := w.tree.owners()
 	if err != nil {
+		return nil, err
+	}
+	if err := w.wide(); err != nil {
 		return nil, err
 	}
 	if _, err := w.tree.makeGoals(ctx, env, db, w.Dir, []string{"-k", fmt.Sprintf("-j%d", w.jobs)}, files); err != nil {

@@ -101,23 +101,7 @@ func (m *manifest) prune(arch string, visited, read []string) *manifest {
 		}
 	}
 
-	// Of a pruned directory the topmost counts: it becomes one link.
-	out := &manifest{copies: m.copies, symlinks: m.symlinks}
-	for _, d := range m.dirs {
-		switch {
-		case keep[d]:
-			out.dirs = append(out.dirs, d)
-		case keep[path.Dir(d)]:
-			out.pruned = append(out.pruned, d)
-		}
-	}
-	slices.Sort(out.pruned)
-	for _, f := range m.links {
-		if keep[path.Dir(f)] {
-			out.links = append(out.links, f)
-		}
-	}
-	return out
+	return m.without(keep)
 }
 
 // letters of the lines in a stored manifest.

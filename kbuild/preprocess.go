@@ -268,6 +268,9 @@ func (w *Work) compareGenerator(ctx context.Context, src string) error {
 	if err != nil {
 		return fmt.Errorf("compare generated headers: %s: %w", asm, err)
 	}
+	if err := w.wide(); err != nil {
+		return err
+	}
 	words, err := compilerCall(strings.ReplaceAll(saved.Command, w.tree.Dir, w.Dir))
 	if err != nil {
 		return err

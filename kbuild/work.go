@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path"
 	"path/filepath"
@@ -55,7 +56,7 @@ type Work struct {
 	changed   map[string]bool   // paths written or removed
 	commands  map[string]string // object -> compile command
 	generated bool              // generated headers were compared since the last change
-	pruned    []string          // directories that are still links into the prepared tree
+	pruned    map[string]bool   // directories that are still links into the prepared tree
 }
 
 // Work makes a private tree in cache/work. Close removes it; if the process dies
@@ -64,6 +65,9 @@ func (t *Tree) Work(ctx context.Context, opts WorkOptions) (*Work, error) {
 	m, err := t.workFiles()
 	if err != nil {
 		return nil, err
+	}
+	if !opts.Trust {
+		m = m.lean(t.Arch)
 	}
 	return t.newWork(ctx, opts, m)
 }
@@ -78,7 +82,10 @@ func (t *Tree) newWork(ctx context.Context, opts WorkOptions, listing *manifest)
 		trust:  opts.Trust,
 		unlock: unlock,
 		flags:  t.kcflags(), jobs: opts.Jobs, progress: opts.Progress,
-		changed: map[string]bool{}, commands: map[string]string{}, pruned: slices.Clone(listing.pruned),
+		changed: map[string]bool{}, commands: map[string]string{}, pruned: map[string]bool{},
+	}
+	for _, dir := range listing.pruned {
+		work.pruned[dir] = true
 	}
 	if work.jobs <= 0 {
 		work.jobs = t.jobs
@@ -158,7 +165,7 @@ func (w *Work) change(rel string) (*os.Root, string, error) {
 	if w.root == nil {
 		return nil, "", ErrClosed
 	}
-	if err := w.materialize(func(dir string) bool { return strings.HasPrefix(rel, dir+"/") }); err != nil {
+	if err := w.open(path.Dir(rel)); err != nil {
 		return nil, "", err
 	}
 	w.changed[rel] = true
@@ -166,22 +173,15 @@ func (w *Work) change(rel string) (*os.Root, string, error) {
 	return w.root, rel, nil
 }
 
-// materialize makes pruned directories real. w.mu is held.
-func (w *Work) materialize(which func(dir string) bool) error {
-	left := w.pruned[:0]
-	var first error
-	for _, dir := range w.pruned {
-		if first != nil || !which(dir) {
-			left = append(left, dir)
-			continue
-		}
+// materialize makes all pruned directories real. w.mu is held.
+func (w *Work) materialize() error {
+	for _, dir := range slices.Sorted(maps.Keys(w.pruned)) {
 		if err := linkSubtree(filepath.Join(w.tree.Dir, dir), filepath.Join(w.Dir, dir), !w.trust); err != nil {
-			first = fmt.Errorf("copy %s into the work tree: %w", dir, err)
-			left = append(left, dir)
+			return fmt.Errorf("copy %s into the work tree: %w", dir, err)
 		}
+		delete(w.pruned, dir)
 	}
-	w.pruned = left
-	return first
+	return nil
 }
 
 // whole makes the private tree a complete one.
@@ -191,7 +191,7 @@ func (w *Work) whole() error {
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.materialize(func(string) bool { return true })
+	return w.materialize()
 }
 
 // Write replaces a file of the private tree, making directories as needed. The new
@@ -228,9 +228,9 @@ func replaceFile(root *os.Root, rel string, data []byte) error {
 	return nil
 }
 
-// followIncludes makes the tree a whole one if the new text of a file includes a
-// name that the old did not, and that a pruned directory has: from there, "../"
-// would lead into the prepared tree, past the changes made here.
+// followIncludes makes real what the new text of a file may read by a name that the old did
+// not include: from a directory that is a link, "../" would lead into the prepared tree, past the
+// changes made here.
 func (w *Work) followIncludes(rel string, data []byte) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -238,7 +238,7 @@ func (w *Work) followIncludes(rel string, data []byte) error {
 		return nil
 	}
 
-	// Only names that the old text did not include can lead into a pruned directory.
+	// Only names that the old text did not include can lead anywhere new.
 	known := map[string]bool{}
 	if old, err := w.root.ReadFile(rel); err == nil {
 		for _, inc := range scanIncludes(old) {
@@ -255,17 +255,39 @@ func (w *Work) followIncludes(rel string, data []byte) error {
 		return nil
 	}
 
+	// What objects read already, the include graph follows further; of other files nothing is known.
+	graph, err := w.tree.graph(context.Background())
+	if err != nil {
+		return err
+	}
 	all, err := w.tree.allFiles()
 	if err != nil {
 		return err
 	}
-	for _, f := range all.links {
-		if fresh[path.Base(f)] && slices.ContainsFunc(w.pruned,
-			func(dir string) bool { return strings.HasPrefix(f, dir+"/") }) {
-			return w.materialize(func(string) bool { return true })
+	var named []int32
+	for _, file := range slices.Concat(all.links, all.copies) {
+		if !fresh[path.Base(file)] {
+			continue
+		}
+		node, ok := graph.index[file]
+		if !ok && w.behindLink(file) {
+			return w.materialize()
+		}
+		if ok {
+			named = append(named, node)
 		}
 	}
-	return nil
+	return w.openFor(graph, named)
+}
+
+// behindLink reports whether a file lies in a directory that is a link. w.mu is held.
+func (w *Work) behindLink(file string) bool {
+	for dir := path.Dir(file); dir != "."; dir = path.Dir(dir) {
+		if w.pruned[dir] {
+			return true
+		}
+	}
+	return false
 }
 
 // Remove deletes a file of the private tree; a file that does not exist is fine.
@@ -296,7 +318,7 @@ func (w *Work) Read(rel string) ([]byte, error) {
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if err := w.materialize(func(dir string) bool { return strings.HasPrefix(rel, dir+"/") }); err != nil {
+	if err := w.open(path.Dir(rel)); err != nil {
 		return nil, err
 	}
 	return w.root.ReadFile(rel)
@@ -315,6 +337,10 @@ func removeTree(base string) error {
 	group.SetLimit(4)
 	for _, dir := range []string{"linux/drivers", "linux", ""} {
 		dir := filepath.Join(base, dir)
+		// A link leads into the prepared tree.
+		if info, err := os.Lstat(dir); err != nil || !info.IsDir() {
+			continue
+		}
 		entries, err := os.ReadDir(dir)
 		if err != nil {
 			continue
