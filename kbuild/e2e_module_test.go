@@ -3,6 +3,7 @@ package kbuild
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -120,6 +121,95 @@ func TestRealOtherCache(t *testing.T) {
 		}
 		if strings.Contains(string(b), opts.Cache) || strings.Contains(string(a), tree.cache) {
 			t.Errorf("%s: names the cache directory", obj)
+		}
+	}
+}
+
+// TestRealRecipe makes modules by make and by the commands that it left, which must be the
+// same module.
+func TestRealRecipe(t *testing.T) {
+	tree := e2eTree(t)
+	recipes := func() []string {
+		found, err := filepath.Glob(filepath.Join(tree.base, "module-*.json"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return found
+	}
+	forget := func() {
+		for _, name := range recipes() {
+			if err := os.Remove(name); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	build := func(name string, parts ...string) []byte {
+		t.Helper()
+		dir := filepath.Join(t.TempDir(), "m")
+		writePrebuilt(t, dir, name, parts)
+		if err := BuildModule(context.Background(), ModuleOptions{Tree: tree, Dir: dir}); err != nil {
+			t.Fatal(err)
+		}
+		return mustRead(t, filepath.Join(dir, name+".ko"))
+	}
+
+	forget()
+	build("livepatch_first", "fs_one")
+	if len(recipes()) != 1 {
+		t.Fatalf("%d recipes after the first module", len(recipes()))
+	}
+	followed := [][]byte{build("b", "part-1", "part_2"), build("livepatch_first_main2", "m")}
+	if len(recipes()) != 1 {
+		t.Errorf("%d recipes", len(recipes()))
+	}
+	for i, made := range [][]byte{
+		func() []byte { forget(); return build("b", "part-1", "part_2") }(),
+		func() []byte { forget(); return build("livepatch_first_main2", "m") }(),
+	} {
+		if !bytes.Equal(made, followed[i]) {
+			t.Errorf("module %d: the recipe makes another one than make", i)
+		}
+	}
+
+	// What the compiler says of a faulty source is make's to tell.
+	dir := filepath.Join(t.TempDir(), "m")
+	writePrebuilt(t, dir, "b", []string{"x"})
+	if err := os.WriteFile(filepath.Join(dir, "b_main.c"), []byte("int wrong(void) { return missing; }\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	err := BuildModule(context.Background(), ModuleOptions{Tree: tree, Dir: dir})
+	if err == nil || !strings.Contains(err.Error(), "b_main.c:1:") || !strings.Contains(err.Error(), "missing") {
+		t.Errorf("a faulty source: %v", err)
+	}
+}
+
+// writePrebuilt writes a module of the form that package generate emits.
+func writePrebuilt(t *testing.T, dir, name string, parts []string) {
+	t.Helper()
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	kbuild := fmt.Sprintf("# %s\n\nobj-m := %s.o\n%s-y := %s_main.o\n", name, name, name, name)
+	rules := "\nccflags-y += -g0 $(call cc-option,-fmacro-prefix-map=$(src)/=)\nquiet_cmd_copy = COPY $@\n" +
+		"      cmd_copy = cat $< > $@\n"
+	source := strings.ReplaceAll(testModule, "#include \"part.h\"\n", "int part(void);\n")
+	for i, part := range parts {
+		kbuild += fmt.Sprintf("%s-y += %s.o\t# from somewhere\n", name, part)
+		rules += fmt.Sprintf("\n$(obj)/%s.o: $(src)/%s.o_shipped FORCE\n\t$(call if_changed,copy)\n", part, part)
+		text := fmt.Sprintf("int part%d(void)\n{\n\treturn %d;\n}\n", i, i)
+		if i == 0 {
+			text = strings.ReplaceAll(text, "part0", "part")
+		}
+		compile := exec.Command("gcc", "-O2", "-mcmodel=kernel", "-fno-pic", "-fno-asynchronous-unwind-tables", "-xc", "-c", "-",
+			"-o", filepath.Join(dir, part+".o_shipped"))
+		compile.Stdin = strings.NewReader(text)
+		if out, err := compile.CombinedOutput(); err != nil {
+			t.Fatalf("%v\n%s", err, out)
+		}
+	}
+	for file, text := range map[string]string{"Kbuild": kbuild + rules, name + "_main.c": source} {
+		if err := os.WriteFile(filepath.Join(dir, file), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
 		}
 	}
 }

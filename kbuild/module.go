@@ -2,6 +2,7 @@ package kbuild
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -43,6 +44,21 @@ func BuildModule(ctx context.Context, opts ModuleOptions) error {
 	// The compiler is given absolute names below M=, which assertions and debug
 	// information would keep.
 	flags := fmt.Sprintf("-g0 -ffile-prefix-map=%s/= -ffile-prefix-map=%s=.", dir, dir)
+	form, plain := readModuleForm(dir)
+	recipeName := tree.recipeName(form, strings.ReplaceAll(flags, dir, wordDir))
+	recipe := tree.knownRecipe(recipeName)
+	if plain && recipe != nil {
+		out, err := recipe.follow(ctx, tree, dir, form)
+		var failed *RunError
+		switch {
+		case err == nil:
+			return opts.made(out, dir)
+		case !errors.As(err, &failed):
+			return fmt.Errorf("build module in %s: %w", filepath.Base(dir), err)
+		}
+		// Make says what is wrong with the sources.
+	}
+
 	cmd := command{
 		name: "make modules",
 		dir:  tree.Dir,
@@ -56,15 +72,30 @@ func BuildModule(ctx context.Context, opts ModuleOptions) error {
 		defer os.RemoveAll(tmp)
 	}
 	_, out, err := cmd.runBoth(ctx)
-	if opts.Log != nil {
-		if _, werr := opts.Log.Write(out); werr != nil && err == nil {
-			err = fmt.Errorf("write log: %w", werr)
-		}
-	}
 	if err != nil {
+		if opts.Log != nil {
+			_, werr := opts.Log.Write(out)
+			err = errors.Join(err, werr)
+		}
 		return fmt.Errorf("build module in %s: %w", filepath.Base(dir), err)
 	}
-	if err := tree.checkModuleRead(dir); err != nil {
+	if err := opts.made(out, dir); err != nil || !plain || recipe != nil {
+		return err
+	}
+	if err := tree.learn(ctx, dir, recipeName, form); err != nil {
+		return fmt.Errorf("build module in %s: %w", filepath.Base(dir), err)
+	}
+	return nil
+}
+
+// made hands on what was printed while a module was made, and checks what is there.
+func (opts *ModuleOptions) made(out []byte, dir string) error {
+	if opts.Log != nil {
+		if _, err := opts.Log.Write(out); err != nil {
+			return fmt.Errorf("build module in %s: write log: %w", filepath.Base(dir), err)
+		}
+	}
+	if err := opts.Tree.checkModuleRead(dir); err != nil {
 		return fmt.Errorf("build module in %s: %w", filepath.Base(dir), err)
 	}
 	if matches, _ := filepath.Glob(filepath.Join(dir, "*.ko")); len(matches) == 0 {
