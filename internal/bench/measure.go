@@ -30,6 +30,10 @@ type sample struct {
 	total  time.Duration // wall time of the process
 	stages []pipeline.Stage
 	memory int64 // peak resident set of klpforge itself, bytes
+	// started are the processes that the whole machine started in each stage, in the order of
+	// stages, and all of them over the run.
+	started []int64
+	all     int64
 }
 
 func median(s []sample) sample {
@@ -39,8 +43,14 @@ func median(s []sample) sample {
 
 // build runs klpforge build once.
 func (b *bench) build(ctx context.Context) (sample, error) {
-	cmd := exec.CommandContext(ctx, b.klpforge, "build", "-k", release, "--root", b.env.Cache.TargetRoot(release),
-		"--cache", b.cache(), "--source", b.source, "--format", "json", "-o", filepath.Join(b.dir, "bench.ko"), b.patch)
+	return b.klpforgeRun(ctx, "build", "-o", filepath.Join(b.dir, "bench.ko"))
+}
+
+// klpforgeRun runs klpforge on the patch once.
+func (b *bench) klpforgeRun(ctx context.Context, verb string, more ...string) (sample, error) {
+	argv := append([]string{verb, "-k", release, "--root", b.env.Cache.TargetRoot(release), "--cache", b.cache(),
+		"--source", b.source, "--format", "json"}, more...)
+	cmd := exec.CommandContext(ctx, b.klpforge, append(argv, b.patch)...)
 	var out, log bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &log
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
@@ -49,14 +59,15 @@ func (b *bench) build(ctx context.Context) (sample, error) {
 	if err := cmd.Start(); err != nil {
 		return sample{}, err
 	}
-	stop, peak := make(chan struct{}), make(chan int64)
-	go watchMemory(cmd.Process.Pid, stop, peak)
+	stop, seen := make(chan struct{}), make(chan watched)
+	go watch(cmd.Process.Pid, begun, stop, seen)
 	err := cmd.Wait()
 	s := sample{total: time.Since(begun)}
 	close(stop)
-	s.memory = <-peak
+	saw := <-seen
+	s.memory = saw.peak
 	if err != nil {
-		return s, fmt.Errorf("klpforge build: %w: %s%s", err, out.String(), log.String())
+		return s, fmt.Errorf("klpforge %s: %w: %s%s", verb, err, out.String(), log.String())
 	}
 	var doc struct {
 		Stages []pipeline.Stage `json:"stages"`
@@ -65,25 +76,75 @@ func (b *bench) build(ctx context.Context) (sample, error) {
 		return s, fmt.Errorf("read klpforge's report: %w", err)
 	}
 	s.stages = doc.Stages
+	s.started, s.all = saw.perStage(s.stages)
 	return s, nil
 }
 
-// watchMemory reads the high-water mark of a process until stop is closed. It
-// cannot be had afterwards: what wait4(2) says includes the compilers.
-func watchMemory(pid int, stop <-chan struct{}, peak chan<- int64) {
-	var most int64
+// watched is what was seen of a run.
+type watched struct {
+	peak   int64 // bytes
+	counts []count
+}
+
+// count is how many processes the machine had ever started, at a time of the run.
+type count struct {
+	at      time.Duration
+	started int64
+}
+
+// watch reads the high-water mark of a process, and how many processes the machine starts,
+// until stop is closed. Neither can be had afterwards: what wait4(2) says of memory includes
+// the compilers.
+func watch(pid int, begun time.Time, stop <-chan struct{}, result chan<- watched) {
+	var saw watched
 	for tick := time.NewTicker(10 * time.Millisecond); ; {
 		if n, err := highWater(pid); err == nil {
-			most = max(most, n)
+			saw.peak = max(saw.peak, n)
+		}
+		if n, err := startedProcesses(); err == nil {
+			saw.counts = append(saw.counts, count{time.Since(begun), n})
 		}
 		select {
 		case <-stop:
 			tick.Stop()
-			peak <- most
+			result <- saw
 			return
 		case <-tick.C:
 		}
 	}
+}
+
+// perStage divides the processes by the stages, which follow each other without a gap but for what
+// klpforge does before the first.
+func (w *watched) perStage(stages []pipeline.Stage) (each []int64, all int64) {
+	if len(w.counts) == 0 {
+		return make([]int64, len(stages)), 0
+	}
+	until := func(at time.Duration) int64 {
+		i, _ := slices.BinarySearchFunc(w.counts, at, func(c count, at time.Duration) int { return cmp.Compare(c.at, at) })
+		return w.counts[min(i, len(w.counts)-1)].started
+	}
+	var end time.Duration
+	for _, stage := range stages {
+		begin := end
+		end += time.Duration(stage.Seconds * float64(time.Second))
+		each = append(each, until(end)-until(begin))
+	}
+	return each, w.counts[len(w.counts)-1].started - w.counts[0].started
+}
+
+// startedProcesses is the line "processes" of /proc/stat: forks since the machine booted.
+func startedProcesses() (int64, error) {
+	text, err := os.ReadFile("/proc/stat")
+	if err != nil {
+		return 0, err
+	}
+	for line := range strings.Lines(string(text)) {
+		if n, ok := strings.CutPrefix(line, "processes "); ok {
+			return strconv.ParseInt(strings.TrimSpace(n), 10, 64)
+		}
+	}
+	return 0, errors.New("no line of processes in /proc/stat")
 }
 
 // highWater is VmHWM of proc(5), in bytes.

@@ -8,27 +8,49 @@ import (
 
 // report is what was measured.
 type report struct {
-	pure              time.Duration // both compilations
-	cold, fresh, warm sample
-	runs              int
-	memory            int64 // bytes
+	pure                    time.Duration // both compilations
+	cold, fresh, warm, lint sample
+	runs                    int
+	memory                  int64 // bytes
+}
+
+// columns are the runs that are shown, with their heads.
+func (r report) columns() []column {
+	return []column{{"unpacked", r.cold}, {"prepared", r.fresh}, {"warm", r.warm}, {"lint", r.lint}}
+}
+
+type column struct {
+	head string
+	sample
 }
 
 // print writes the tables and says whether every target is met.
 func (r report) print(out io.Writer) (met bool) {
-	fmt.Fprintf(out, "%-26s %10s %10s %10s\n", "seconds in each stage", "unpacked", "prepared", "warm")
-	for _, name := range r.names() {
-		fmt.Fprintf(out, "%-26s %10s %10s %10s\n", name, r.cold.stage(name), r.fresh.stage(name), r.warm.stage(name))
+	row := func(name string, cell func(s sample) string) {
+		fmt.Fprintf(out, "%-34s", name)
+		for _, c := range r.columns() {
+			fmt.Fprintf(out, " %14s", cell(c.sample))
+		}
+		fmt.Fprintln(out)
 	}
-	rule := "--------"
-	fmt.Fprintf(out, "%-26s %10s %10s %10s\n", "", rule, rule, rule)
-	fmt.Fprintf(out, "%-26s %10.1f %10.1f %10.1f\n", "whole run", r.cold.total.Seconds(), r.fresh.total.Seconds(), r.warm.total.Seconds())
+	fmt.Fprintf(out, "%-34s", "seconds in each stage (processes)")
+	for _, c := range r.columns() {
+		fmt.Fprintf(out, " %14s", c.head)
+	}
+	fmt.Fprintln(out)
+	for _, name := range r.names() {
+		row(name, func(s sample) string { return s.stage(name) })
+	}
+	row("", func(sample) string { return "--------" })
+	row("whole run", func(s sample) string { return fmt.Sprintf("%.1f (%d)", s.total.Seconds(), s.all) })
 	ratio := func(s sample) float64 { return float64(s.total) / float64(r.pure) }
-	fmt.Fprintf(out, "%-26s %10.2f %10.2f %10.2f\n", "times the compilations", ratio(r.cold), ratio(r.fresh), ratio(r.warm))
+	row("times the compilations", func(s sample) string { return fmt.Sprintf("%.2f", ratio(s)) })
 	fmt.Fprintf(out, `
 unpacked: the source tree is unpacked, nothing else was done before
 prepared: the tree is prepared, no object was compiled before
 warm:     the object before the patch is in the cache
+lint:     klpforge lint, warm
+In brackets is how many processes the machine started meanwhile, klpforge's or not.
 The two compilations by themselves take %.2f s. Medians of %d runs, but for the first column.
 
 `, r.pure.Seconds(), r.runs)
@@ -40,9 +62,14 @@ The two compilations by themselves take %.2f s. Medians of %d runs, but for the 
 		}
 		fmt.Fprintf(out, "%-50s %12s  %s\n", what, got, word)
 	}
-	verdict(fmt.Sprintf("unpacked, nothing prepared: under %.0f s", coldLimit.Seconds()), fmt.Sprintf("%.1f s", r.cold.total.Seconds()), r.cold.total < coldLimit)
-	verdict(fmt.Sprintf("prepared: at most %.0f times the compilations", warmLimit), fmt.Sprintf("%.2f", ratio(r.fresh)), ratio(r.fresh) <= warmLimit)
-	verdict(fmt.Sprintf("warm: at most %.0f times the compilations", warmLimit), fmt.Sprintf("%.2f", ratio(r.warm)), ratio(r.warm) <= warmLimit)
+	times := func(what string, limit float64, s sample) {
+		verdict(fmt.Sprintf("%s: at most %.1f times the compilations", what, limit), fmt.Sprintf("%.2f", ratio(s)),
+			ratio(s) <= limit)
+	}
+	times("unpacked, nothing prepared", coldLimit, r.cold)
+	times("prepared", preparedLimit, r.fresh)
+	times("warm", warmLimit, r.warm)
+	times("lint, warm", warmLimit, r.lint)
 	verdict(fmt.Sprintf("peak memory of klpforge itself: under %d MB", memoryLimit>>20), fmt.Sprintf("%d MB", r.memory>>20), r.memory < memoryLimit)
 	return met
 }
@@ -51,8 +78,8 @@ The two compilations by themselves take %.2f s. Medians of %d runs, but for the 
 func (r report) names() []string {
 	var out []string
 	seen := map[string]bool{}
-	for _, s := range []sample{r.cold, r.fresh, r.warm} {
-		for _, st := range s.stages {
+	for _, c := range r.columns() {
+		for _, st := range c.stages {
 			if !seen[st.Name] {
 				seen[st.Name] = true
 				out = append(out, st.Name)
@@ -62,11 +89,15 @@ func (r report) names() []string {
 	return out
 }
 
-// stage is the time of a stage as text, "-" where it did not happen.
+// stage is the time of a stage and its processes as text, "-" where it did not happen.
 func (s sample) stage(name string) string {
-	for _, st := range s.stages {
+	for i, st := range s.stages {
 		if st.Name == name {
-			return fmt.Sprintf("%.2f", st.Seconds)
+			text := fmt.Sprintf("%.2f", st.Seconds)
+			if i < len(s.started) && s.started[i] > 0 {
+				text += fmt.Sprintf(" (%d)", s.started[i])
+			}
+			return text
 		}
 	}
 	return "-"
