@@ -73,6 +73,10 @@ func (w *Work) Before(ctx context.Context, objects []string) ([]Built, error) {
 	return out, nil
 }
 
+// beforeBatch is how many objects a run of make gets: what is made of a batch is in the cache when
+// a later one fails or is stopped. Starting make takes as long as an object or less.
+var beforeBatch = 256
+
 // makeBefore builds objects in a pristine tree and puts them into the cache.
 func (w *Work) makeBefore(ctx context.Context, objects []string) (map[string]Built, error) {
 	// A tree that was written to no longer gives the objects of before.
@@ -86,29 +90,33 @@ func (w *Work) makeBefore(ctx context.Context, objects []string) (map[string]Bui
 		in = other
 	}
 
-	start := time.Now()
-	if err := in.make(ctx, objects, "before"); err != nil {
-		return nil, err
-	}
-
 	out := map[string]Built{}
-	for _, obj := range objects {
-		made, err := in.collect(obj)
-		if err != nil {
+	objects = slices.Sorted(slices.Values(objects)) // those of a directory in one batch
+	for batch := range slices.Chunk(objects, beforeBatch) {
+		start := time.Now()
+		w.progress("compile before", len(out), len(objects))
+		if err := in.make(ctx, batch, "before"); err != nil {
 			return nil, err
 		}
-		if len(objects) == 1 {
-			made.Elapsed = time.Since(start)
+		for _, obj := range batch {
+			made, err := in.collect(obj)
+			if err != nil {
+				return nil, err
+			}
+			if len(batch) == 1 {
+				made.Elapsed = time.Since(start)
+			}
+			if err := w.tree.checkRead(made.Deps); err != nil {
+				return nil, err
+			}
+			if made.Path, err = w.store(w.objectKey(obj), in.Dir, made); err != nil {
+				return nil, err
+			}
+			w.remember(obj, made.Command)
+			out[obj] = *made
 		}
-		if err := w.tree.checkRead(made.Deps); err != nil {
-			return nil, err
-		}
-		if made.Path, err = w.store(w.objectKey(obj), in.Dir, made); err != nil {
-			return nil, err
-		}
-		w.remember(obj, made.Command)
-		out[obj] = *made
 	}
+	w.progress("compile before", len(out), len(objects))
 	return out, nil
 }
 
@@ -147,7 +155,6 @@ func (w *Work) make(ctx context.Context, objects []string, stage string) error {
 			}
 		}
 	}
-	w.progress("compile "+stage, 0, len(objects))
 	run := func() error {
 		_, err := w.tree.makeGoals(ctx, env, db, w.Dir, []string{"-k", fmt.Sprintf("-j%d", w.jobs)}, db.goals(objects))
 		return err
@@ -171,7 +178,6 @@ func (w *Work) make(ctx context.Context, objects []string, stage string) error {
 		}
 		return err
 	}
-	w.progress("compile "+stage, len(objects), len(objects))
 	return nil
 }
 
@@ -587,6 +593,7 @@ func (w *Work) BuildNew(ctx context.Context, objects []string) ([]Built, error) 
 			return nil, err
 		}
 	}
+	w.progress("compile new", 0, len(clean))
 	if err := w.make(ctx, clean, "new"); err != nil {
 		return nil, err
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -301,6 +302,40 @@ func TestThinOtherKernel(t *testing.T) {
 		thin, err := w.Thin(ctx, []string{obj})
 		if err != nil || (len(thin) == 1) != (opts.Source == one.Source) {
 			t.Errorf("%s: %v, %v", opts.Source, thin, err)
+		}
+	}
+}
+
+// TestBatchesStay covers that what was compiled before a failure is not compiled again.
+func TestBatchesStay(t *testing.T) {
+	ctx := context.Background()
+	opts := fakeOptions(t)
+	defer func(n int) { beforeBatch = n }(beforeBatch)
+	beforeBatch = 2
+	tree := mustPrepare(t, opts)
+	var seen []string
+	w, err := tree.Work(ctx, WorkOptions{Progress: func(stage string, done, total int) {
+		seen = append(seen, fmt.Sprintf("%s %d/%d", stage, done, total))
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Close()
+	objects := []string{"lib/str.o", "fs/demo/super.o", "init/main.o", "fs/demo/inode.o", "no/such.o"}
+	var broken *CompileError
+	if _, err := w.Before(ctx, objects); !errors.As(err, &broken) || broken.Object != "no/such.o" {
+		t.Fatalf("an object without a rule: %v", err)
+	}
+	if diff := cmp.Diff([]string{"compile before 0/5", "compile before 2/5", "compile before 4/5"}, seen); diff != "" {
+		t.Errorf("progress (-want +got):\n%s", diff)
+	}
+	again, err := mustWork(t, tree).Before(ctx, objects[:4])
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, b := range again {
+		if !b.Cached || b.Object != objects[i] {
+			t.Errorf("%s: got %s, in the cache: %v", objects[i], b.Object, b.Cached)
 		}
 	}
 }
