@@ -146,8 +146,7 @@ func TestReproducible(t *testing.T) {
 }
 
 // fingerprint hashes what changes when anything in a tree is written to:
-// names, sizes, modes but for some bits, inodes, and the times that no program can set
-// back.
+// names, modes but for some bits, inodes, times and contents.
 func fingerprint(t *testing.T, dir string, without fs.FileMode) string {
 	t.Helper()
 	h := sha256.New()
@@ -159,13 +158,18 @@ func fingerprint(t *testing.T, dir string, without fs.FileMode) string {
 		if err != nil {
 			return err
 		}
-		st := info.Sys().(*syscall.Stat_t)
-		// A hard link, made or removed by other runs, changes the inode's time but not the file.
-		changed := st.Ctim.Nano()
-		if st.Nlink > 1 || d.IsDir() {
-			changed = 0
+		// The inode's time says more than that of the file, but links that other runs make and remove
+		// change it too: what is in the file decides.
+		var content [sha256.Size]byte
+		if info.Mode().IsRegular() {
+			text, err := os.ReadFile(p)
+			if err != nil {
+				return err
+			}
+			content = sha256.Sum256(text)
 		}
-		fmt.Fprintf(h, "%s %v %d %d %d %d\n", p, info.Mode()&^without, info.Size(), st.Mtim.Nano(), st.Ino, changed)
+		st := info.Sys().(*syscall.Stat_t)
+		fmt.Fprintf(h, "%s %v %d %d %x\n", p, info.Mode()&^without, st.Mtim.Nano(), st.Ino, content)
 		return nil
 	})
 	if err != nil {
