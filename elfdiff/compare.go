@@ -63,8 +63,12 @@ func (c *comparer) compareFlat(first AtomID, same []bool) {
 	}
 }
 
-// byContents reports whether the atoms count by their contents, paired or not.
-func (c *comparer) byContents(a, b AtomID) bool { return c.o.contentOnly(a) && c.p.contentOnly(b) }
+// byContents reports whether the atoms count by their contents: both have no identity of
+// their own, paired or not, or the patched one has lost that of its partner and travels with
+// the code that refers to it.
+func (c *comparer) byContents(orig, patched AtomID) bool {
+	return c.p.contentOnly(patched) && (c.o.contentOnly(orig) || c.toO[patched] == orig)
+}
 
 // differ returns why the two atoms differ, or equal. Those that do not count by
 // their contents must be partners.

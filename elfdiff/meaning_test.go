@@ -189,3 +189,20 @@ func TestExportNotes(t *testing.T) {
 		}
 	}
 }
+
+// A constant that leads to the start of a function before the patch, and inside it after,
+// is another value for whoever reads it, although their code is the same.
+func TestConstantBecomesLabels(t *testing.T) {
+	text := "extern int work(int);\nstatic noinline int start(int v) { return work(v) + 1; }\n" +
+		"static char *const places[2] = {(char *)start + N, (char *)work};\nchar *reads(int i) { return places[i]; }\n"
+	at := func(n string) string { return strings.ReplaceAll(text, "N", n) }
+	if d := cmp.Diff([]string{"reads"}, changed(diffed(t, at("0"), at("4")))); d != "" {
+		t.Errorf("(-want +got)\n%s", d)
+	}
+	if got := describe(diffed(t, at("4"), at("0"))); got[0] == "nothing" {
+		t.Error("nothing is said of the way back")
+	}
+	if got := describe(diffed(t, at("4"), at("4"))); got[0] != "nothing" {
+		t.Errorf("the same: %q", got)
+	}
+}
