@@ -708,9 +708,61 @@ func TestExtractReal(t *testing.T) {
 	}
 }
 
-// TestExtractEveryFunction cuts each function of real objects alone: far more
-// shapes of code than patches change.
+// cutEach cuts each function of an object alone, as if it had changed: far more shapes of
+// code than patches change.
+func cutEach(t *testing.T, r *Result) {
+	n := 0
+	for a := range r.Patched.Atoms {
+		a := AtomID(a)
+		if !r.Patched.IsFunction(a) || r.Patched.InitOnly(a) {
+			continue
+		}
+		one := *r
+		one.Functions = []Change{{Name: r.Patched.Atoms[a].Name, Kind: Changed, Orig: r.pairs.toO[a], Patched: a}}
+		x, err := extractAll(&one)
+		if err != nil {
+			var p *finding.Finding
+			if !errors.As(err, &p) {
+				t.Errorf("%s: %v", r.Patched.Atoms[a].Name, err)
+			} else {
+				t.Logf("%s: %v", r.Patched.Atoms[a].Name, err)
+			}
+			continue
+		}
+		n++
+		out, err := x.File.Write()
+		if err != nil {
+			t.Fatal(err)
+		}
+		back, err := elfobj.Read(out)
+		if err != nil {
+			t.Fatal(err)
+		}
+		nameAdjoined(&one, x, back)
+		e, err := Load(back)
+		if err != nil {
+			t.Fatal(err)
+		}
+		(&extractChecker{t: t, r: &one, x: x, p: r.Patched, e: e, toE: map[AtomID]AtomID{}, toP: map[AtomID]AtomID{}}).run()
+	}
+	t.Logf("%d functions cut", n)
+}
+
 func TestExtractEveryFunction(t *testing.T) {
+	for _, f := range fixtures(t) {
+		t.Run(f.String(), func(t *testing.T) {
+			t.Parallel()
+			file := f.read(t, "after")
+			r, err := Diff(file, file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			cutEach(t, r)
+		})
+	}
+}
+
+func TestExtractEveryFunctionReal(t *testing.T) {
 	for _, p := range realPairs(t) {
 		t.Run(filepath.Base(p), func(t *testing.T) {
 			t.Parallel()
@@ -719,42 +771,7 @@ func TestExtractEveryFunction(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			n := 0
-			for a := range r.Patched.Atoms {
-				a := AtomID(a)
-				if !r.Patched.IsFunction(a) || r.Patched.InitOnly(a) {
-					continue
-				}
-				// Pretend that it changed.
-				one := *r
-				one.Functions = []Change{{Name: r.Patched.Atoms[a].Name, Kind: Changed, Orig: r.pairs.toO[a], Patched: a}}
-				x, err := extractAll(&one)
-				if err != nil {
-					var p *finding.Finding
-					if !errors.As(err, &p) {
-						t.Errorf("%s: %v", r.Patched.Atoms[a].Name, err)
-					} else {
-						t.Logf("%s: %v", r.Patched.Atoms[a].Name, err)
-					}
-					continue
-				}
-				n++
-				out, err := x.File.Write()
-				if err != nil {
-					t.Fatal(err)
-				}
-				back, err := elfobj.Read(out)
-				if err != nil {
-					t.Fatal(err)
-				}
-				nameAdjoined(&one, x, back)
-				e, err := Load(back)
-				if err != nil {
-					t.Fatal(err)
-				}
-				(&extractChecker{t: t, r: &one, x: x, p: r.Patched, e: e, toE: map[AtomID]AtomID{}, toP: map[AtomID]AtomID{}}).run()
-			}
-			t.Logf("%d functions cut", n)
+			cutEach(t, r)
 		})
 	}
 }
