@@ -346,6 +346,9 @@ func (c *extractChecker) atom(pa AtomID) {
 	if p.Class != e.Class {
 		c.errorf(pa, "section %s is of another kind than %s", es.Name, ps.Name)
 	}
+	if p.Class == classText && p.Name != "" && c.p.Root(pa) == pa && (es.Name != ps.Name && es.Name != ".text."+p.Name || !strings.Contains(es.Name, "."+strings.SplitN(p.Name, ".", 2)[0])) {
+		c.errorf(pa, "from %s lies in %s", ps.Name, es.Name) // -ffunction-sections: nothing else goes there
+	}
 	align := max(ps.Align, 1)
 	for p.Base%align != 0 {
 		align /= 2
@@ -711,6 +714,7 @@ func TestExtractReal(t *testing.T) {
 // cutEach cuts each function of an object alone, as if it had changed: far more shapes of
 // code than patches change.
 func cutEach(t *testing.T, r *Result) {
+	alike := unambiguous(r.Patched.File) && r.Patched.File.Machine == elf.EM_X86_64
 	n := 0
 	for a := range r.Patched.Atoms {
 		a := AtomID(a)
@@ -730,6 +734,9 @@ func cutEach(t *testing.T, r *Result) {
 			continue
 		}
 		n++
+		if alike && !shortJumps(r.Patched, a) {
+			linksAlike(t, r.Patched.File, x, r.Patched.Atoms[a].Name)
+		}
 		out, err := x.File.Write()
 		if err != nil {
 			t.Fatal(err)
@@ -746,6 +753,12 @@ func cutEach(t *testing.T, r *Result) {
 		(&extractChecker{t: t, r: &one, x: x, p: r.Patched, e: e, toE: map[AtomID]AtomID{}, toP: map[AtomID]AtomID{}}).run()
 	}
 	t.Logf("%d functions cut", n)
+}
+
+// shortJumps reports jumps of one byte to other functions, which are led over another jump.
+func shortJumps(o *Object, atom AtomID) bool {
+	relocs, _ := o.relocsIn(atom)
+	return slices.ContainsFunc(relocs, func(r elfobj.Reloc) bool { return o.Arch.Width(r.Type) == 1 })
 }
 
 func TestExtractEveryFunction(t *testing.T) {

@@ -203,6 +203,21 @@ func TestEverySectionKnown(t *testing.T) {
 		if r.holds == holdsSites && len(r.shapes) == 0 && r.section != ".altinstructions" {
 			t.Errorf("row %s has no layout", r.section)
 		}
+		if r.boot && r.life == lifeEver {
+			t.Errorf("row %s: its memory is given back, and it is read for ever", r.section)
+		}
+		// What a livepatch carries somebody must read: the module loader, but for the tables that
+		// only a kernel's own code on s390 has.
+		if describes := r.holds == holdsSites || r.holds == holdsHalf || r.holds == holdsPieces; describes &&
+			!strings.HasSuffix(r.section, "31.ex_table") && r.section != ".dma.ex_table" && r.loader != (r.policy == carry) {
+			t.Errorf("row %s: carried %v, read by the module loader %v", r.section, r.policy == carry, r.loader)
+		}
+		if r.derived && (r.holds != holdsSites || len(r.shapes) != 1 || len(r.shapes[0].refs) != 1) {
+			t.Errorf("row %s: an entry that follows from code names one place", r.section)
+		}
+		if r.stripped && r.holds != holdsNothing {
+			t.Errorf("row %s holds something and is stripped", r.section)
+		}
 		for k := range rows[:i] {
 			if rows[k].section == r.section {
 				t.Errorf("two rows for %s", r.section)
