@@ -15,6 +15,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -33,8 +34,11 @@ type program struct {
 type binary struct{ pkg, path, dir string }
 
 // mutated loads a package, chooses faults and writes rewritten sources into dir
-// until they compile. The overlay maps files of the tree to those.
-func mutated(ctx context.Context, s subject, dir string, seed uint64, share float64) (*program, map[string]string, error) {
+// until they compile. The overlay maps files of the tree to those. Faults are put only into
+// files whose names match, where that is not nil.
+func mutated(
+	ctx context.Context, s subject, dir string, seed uint64, share float64, match *regexp.Regexp,
+) (*program, map[string]string, error) {
 	pkg, err := load(ctx, s.pkg)
 	if err != nil {
 		return nil, nil, err
@@ -47,6 +51,9 @@ func mutated(ctx context.Context, s subject, dir string, seed uint64, share floa
 			return nil, nil, err
 		}
 		base := filepath.Base(name)
+		if match != nil && !match.MatchString(base) {
+			continue
+		}
 		for _, site := range findSites(pkg.Fset, pkg.TypesInfo, pkg.Types, file, sources[name]) {
 			if chosen(seed, share, s.pkg, base, site.key) {
 				p.mutants = append(p.mutants, &mutant{id: len(p.mutants) + 1, file: name, site: site})

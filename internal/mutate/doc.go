@@ -2,7 +2,7 @@
 // livepatch does, one at a time, and runs the tests that need no kernel and no
 // VM: a fault that they let pass is a survivor.
 //
-//	mutate [-sample SHARE] [-seed N] [-floor PERCENT] [-json FILE] [-jobs N] [-v] [package...]
+//	mutate [-sample SHARE] [-seed N] [-files REGEXP] [-floor PERCENT] [-json FILE] [-jobs N] [-v] [package...]
 //
 // Packages are named relative to the module; without any, all of the table in
 // core.go are taken. SHARE is the part of the faults that is tried, chosen by

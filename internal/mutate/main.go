@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"regexp"
 	"runtime"
 	"syscall"
 	"time"
@@ -21,6 +22,10 @@ func main() {
 	flag.Float64Var(&o.floor, "floor", 0, "fail below this `PERCENT` of killed faults")
 	flag.StringVar(&o.json, "json", "", "write the result to `FILE`")
 	flag.IntVar(&o.jobs, "jobs", runtime.NumCPU(), "faults to try at the same time")
+	flag.Func("files", "take only faults in files whose names match `REGEXP`", func(text string) (err error) {
+		o.files, err = regexp.Compile(text)
+		return err
+	})
 	flag.BoolVar(&o.verbose, "v", false, "print the survivors")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -40,6 +45,7 @@ type options struct {
 	seed         uint64
 	jobs         int
 	json         string
+	files        *regexp.Regexp // nil: all
 	verbose      bool
 }
 
@@ -93,7 +99,7 @@ func (o *options) one(ctx context.Context, s subject) (Package, error) {
 		}
 	}
 
-	p, files, err := mutated(ctx, s, dir, o.seed, o.share)
+	p, files, err := mutated(ctx, s, dir, o.seed, o.share, o.files)
 	if err != nil {
 		return out, err
 	}
