@@ -30,6 +30,15 @@ func (w *walker) arith(s *state, in *machine.Inst) {
 	if isConst && size < 8 && in.Op != machine.And {
 		right = vals.constant(signExt(imm, size))
 	}
+	switch in.Op {
+	case machine.ShiftRightArith: // the sign comes in from the left
+		left = vals.ext(left, size, true)
+		fallthrough
+	case machine.ShiftLeft, machine.ShiftRight:
+		if count, ok := vals.isConst(right); ok && size < 8 {
+			right = vals.constant(count & 31) // of more the processor takes the low bits
+		}
+	}
 	var result vid
 	if left != right || in.Op != machine.Sub && in.Op != machine.Xor {
 		result = vals.bin(binOps[in.Op], left, right, in.Addr, w.age)

@@ -33,10 +33,12 @@ func (w *walker) condition(s *state, c machine.Cond) (pred, bool) {
 			return pred{}, false
 		}
 		if imm, ok := vals.isConst(flags.a); ok {
-			if set, ok := compareSet(c.Swapped(), signExt(imm, flags.size), flags.size); ok {
-				return pred{flags.b, flags.size, set}, true
+			swapped, ok := c.Swapped()
+			if !ok {
+				return pred{}, false
 			}
-			return pred{}, false
+			set, ok := compareSet(swapped, signExt(imm, flags.size), flags.size)
+			return pred{flags.b, flags.size, set}, ok
 		}
 		one, zero := single(1), single(0)
 		mk := func(k bin, a, b vid, set Set) (pred, bool) {

@@ -37,3 +37,40 @@ func TestBranches(t *testing.T) {
 		}
 	}
 }
+
+// holds evaluates a condition on a comparison of bytes, by the flags that the processor's
+// manual gives for one.
+func holds(c Cond, a, b int8) bool {
+	diff := a - b
+	carry, zero, sign := uint8(a) < uint8(b), diff == 0, diff < 0
+	overflow := int(diff) != int(a)-int(b)
+	basic, contrary := c.Basic()
+	value := map[Cond]bool{CondO: overflow, CondB: carry, CondE: zero, CondBE: carry || zero, CondS: sign, CondL: sign != overflow, CondLE: zero || sign != overflow}[basic]
+	return value != contrary
+}
+
+// TestSwapped: a condition holds for a and b when the other one does for b and a.
+func TestSwapped(t *testing.T) {
+	for _, c := range []Cond{CondO, CondNO, CondB, CondAE, CondE, CondNE, CondBE, CondA, CondS, CondNS, CondL, CondGE, CondLE, CondG} {
+		same := func(other Cond) bool {
+			for a := -128; a < 128; a++ {
+				for b := -128; b < 128; b++ {
+					if holds(c, int8(a), int8(b)) != holds(other, int8(b), int8(a)) {
+						return false
+					}
+				}
+			}
+			return true
+		}
+		if swapped, ok := c.Swapped(); ok && !same(swapped) {
+			t.Errorf("%v of b and a is no %v of a and b", swapped, c)
+		} else if !ok && c != CondO && c != CondNO && c != CondS && c != CondNS {
+			t.Errorf("%v has no contrary", c)
+		}
+	}
+	for _, c := range []Cond{CondO, CondNO, CondS, CondNS, CondP, CondNP} {
+		if swapped, ok := c.Swapped(); ok {
+			t.Errorf("%v swapped is %v", c, swapped)
+		}
+	}
+}

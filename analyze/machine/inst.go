@@ -421,27 +421,30 @@ func (c Cond) Not() Cond { return c ^ 1 }
 func (c Cond) Basic() (basic Cond, contrary bool) { return c &^ 1, c&1 == 1 }
 
 // Swapped is the condition on a comparison of b with a that c is on one of a with
-// b. It is c itself for those that say nothing of an order.
-func (c Cond) Swapped() Cond {
+// b. ok is false where there is none: the sign, overflow and parity of a-b are not those of
+// b-a.
+func (c Cond) Swapped() (swapped Cond, ok bool) {
 	switch c {
+	case CondE, CondNE:
+		return c, true
 	case CondB:
-		return CondA
+		return CondA, true
 	case CondA:
-		return CondB
+		return CondB, true
 	case CondAE:
-		return CondBE
+		return CondBE, true
 	case CondBE:
-		return CondAE
+		return CondAE, true
 	case CondL:
-		return CondG
+		return CondG, true
 	case CondG:
-		return CondL
+		return CondL, true
 	case CondGE:
-		return CondLE
+		return CondLE, true
 	case CondLE:
-		return CondGE
+		return CondGE, true
 	}
-	return c
+	return 0, false
 }
 
 // Flags are the flags that a condition depends on.

@@ -581,3 +581,48 @@
 	counter locked_inc, lock incl 8(%rsi)
 # want locked_neg: possible +spin:arg0 unknown
 	counter locked_neg, lock negl 8(%rsi)
+
+# A shift to the right keeps the sign of what it shifts, of four bytes too: -5 >> 8 is -1.
+# want shifted_sign: +spin:arg0
+	func shifted_sign
+	mov $-5, %eax
+	sar $8, %eax
+	cmp $-1, %eax
+	jne 1f
+	sub $8, %rsp
+	call _raw_spin_lock
+	add $8, %rsp
+1:	ret
+	endfunc shifted_sign
+
+# Of a count the processor takes the low five bits, for four bytes: 1 << 33 is 2.
+# want shifted_far: +spin:arg0
+	func shifted_far
+	mov $1, %eax
+	mov $33, %ecx
+	shl %cl, %eax
+	cmp $2, %eax
+	jne 1f
+	sub $8, %rsp
+	call _raw_spin_lock
+	add $8, %rsp
+1:	ret
+	endfunc shifted_far
+
+# The sign of 0 - x is not that of x: for 5 it is set. Of other numbers it is not known,
+# and the result of work does not tell.
+# want sign_of_difference: possible +spin:arg0 unknown
+	func sign_of_difference
+	xor %eax, %eax
+	cmp %rsi, %rax
+	jns 1f
+	cmp $5, %rsi
+	jne 1f
+	sub $8, %rsp
+	call _raw_spin_lock
+	add $8, %rsp
+1:	sub $8, %rsp
+	call work
+	add $8, %rsp
+	ret
+	endfunc sign_of_difference
