@@ -611,7 +611,7 @@
 
 # The sign of 0 - x is not that of x: for 5 it is set. Of other numbers it is not known,
 # and the result of work does not tell.
-# want sign_of_difference: possible +spin:arg0 unknown
+# want sign_of_difference: possible +spin:arg0 when arg1 unknown
 	func sign_of_difference
 	xor %eax, %eax
 	cmp %rsi, %rax
