@@ -658,8 +658,30 @@ func (c *extractChecker) pairTables() {
 	}
 }
 
+// sizes checks that each section is as long as what is in it, that what refers to it stays
+// within, and that symbols do.
+func (c *extractChecker) sizes() {
+	for i := range c.x.File.Sections {
+		s := &c.x.File.Sections[i]
+		if s.Type != elf.SHT_NOBITS && s.Size != uint64(len(s.Data)) {
+			c.t.Errorf("section %s of %d bytes has %d", s.Name, s.Size, len(s.Data))
+		}
+		for k, rel := range s.Relocs {
+			if width := uint64(c.p.Arch.Width(rel.Type)); rel.Off+width > s.Size || k > 0 && s.Relocs[k-1].Off > rel.Off {
+				c.t.Errorf("section %s: relocation at %#x of %d bytes", s.Name, rel.Off, s.Size)
+			}
+		}
+	}
+	for i := range c.x.File.Symbols {
+		if sym := &c.x.File.Symbols[i]; sym.Sec > 0 && sym.Value+sym.Size > c.x.File.Sections[sym.Sec].Size {
+			c.t.Errorf("symbol %s reaches behind its section", sym.Name)
+		}
+	}
+}
+
 // symbols checks what the result says of itself.
 func (c *extractChecker) symbols() {
+	c.sizes()
 	used := map[elfobj.SymID]bool{}
 	for i := range c.e.File.Sections {
 		for _, r := range c.e.File.Sections[i].Relocs {

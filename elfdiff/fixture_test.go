@@ -285,6 +285,14 @@ func TestFixtures(t *testing.T) {
 					t.Logf("%s %s %s: %s", p.ID, p.Severity, p.Symbol, p.Message)
 				}
 			}
+			for i, p := range r.Problems {
+				if i == 0 {
+					continue
+				}
+				if last := r.Problems[i-1]; last.Severity < p.Severity || last.Severity == p.Severity && (last.ID > p.ID || last.ID == p.ID && last.Symbol > p.Symbol) {
+					t.Errorf("%s %s of %s stands behind %s %s of %s", p.ID, p.Severity, p.Symbol, last.ID, last.Severity, last.Symbol)
+				}
+			}
 			for _, p := range r.Problems {
 				if p.Severity == finding.Error && (p.Remedy == "" || p.Message == "") {
 					t.Errorf("%s on %s has no message or no remedy: %q, %q", p.ID, p.Symbol, p.Message, p.Remedy)

@@ -206,3 +206,76 @@ func TestConstantBecomesLabels(t *testing.T) {
 		t.Errorf("the same: %q", got)
 	}
 }
+
+// Statics of one name are known by the functions that use them, and what only such a static
+// refers to by that static, whatever numbers the compiler gives them.
+func TestStaticsOfStatics(t *testing.T) {
+	text := "extern void use(int **);\n#define USES(f, n) void f(void) { static int state = n; static int *where = &state; use(&where); }\nUSES(f, 1)\nUSES(g, 2)\nUSES(h, 3)\n"
+	before, after := compiled(t, text), compiled(t, text)
+	// All of them counted the other way.
+	numbers := map[string][]int{}
+	for i := range after.Symbols {
+		if base, marks := stem(after.Symbols[i].Name); marks == ".N" {
+			numbers[base] = append(numbers[base], i)
+		}
+	}
+	if len(numbers["state"]) != 3 || len(numbers["where"]) != 3 {
+		t.Fatalf("statics %v", numbers)
+	}
+	for _, list := range numbers {
+		first, last := &after.Symbols[list[0]], &after.Symbols[list[2]]
+		first.Name, last.Name = last.Name, first.Name
+	}
+	r, err := Diff(before, after)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := describe(r); got[0] != "nothing" {
+		t.Errorf("%q", got)
+	}
+	for _, name := range []string{"f", "g", "h"} {
+		places := func(o *Object) (out []uint64) { // the initial values along the pointers
+			fn, _ := o.named(name)
+			for _, ref := range o.References(fn) {
+				if ref.Target.Kind == TargetAtom && !o.IsCode(ref.Target.Atom) {
+					inner := o.References(ref.Target.Atom)[0].Target.Atom
+					out = append(out, uint64(o.Code(inner)[0]))
+				}
+			}
+			return out
+		}
+		if x, y := places(r.Orig), places(r.Patched); len(x) != 1 || !slices.Equal(x, y) {
+			t.Errorf("%s uses %v and %v", name, x, y)
+		}
+	}
+	for a := range r.Orig.Atoms {
+		if base, marks := stem(r.Orig.Atoms[a].Name); marks == ".N" {
+			partner := r.PatchedOf(AtomID(a))
+			if partner < 0 || r.Orig.Code(AtomID(a))[0] != r.Patched.Code(partner)[0] {
+				t.Errorf("%s %d has the partner %d", base, a, partner)
+			}
+		}
+	}
+}
+
+// The end of an array is a place of its variable, in the kernel like the others.
+func TestBehindTheEnd(t *testing.T) {
+	text := "extern int work(int *);\nstatic int array[8];\nint first; int f(void) { int n = N; for (int *p = array; p != array + 8; p++) n += work(p); return n; }\n"
+	r := diffed(t, strings.ReplaceAll(text, "N", "1"), strings.ReplaceAll(text, "N", "2"))
+	x, err := extractAll(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var places []int64
+	for i := range x.File.Sections {
+		for _, rel := range x.File.Sections[i].Relocs {
+			if strings.Contains(x.File.Symbols[rel.Sym].Name, ".array,") {
+				places = append(places, rel.Addend)
+			}
+		}
+	}
+	slices.Sort(places)
+	if !slices.Equal(places, []int64{0, 32}) {
+		t.Errorf("array is referred to at %v", places)
+	}
+}
