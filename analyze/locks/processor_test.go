@@ -2,6 +2,7 @@ package locks
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -22,14 +23,50 @@ const (
 	programRuns           = 300
 )
 
-// function writes one function.
-func (p program) function(name string) {
+// enter and leave are the head and the tail of a function.
+func (p program) enter(name string) {
 	p.Begin(name)
 	for _, r := range []string{"rbx", "rbp", "r12", "r13", "r14", "r15"} {
 		p.F("push %%%s", r)
 	}
 	p.F("sub $24, %%rsp\n\tmov %%rdi, %%rbx\n\tmov %%rsi, %%r12\n\tmov %%rdx, %%r13\n\tmov %%rcx, %%rbp\n\tmov %%r8, %%r9\n\txor %%eax, %%eax\n\txor %%r14d, %%r14d")
 	p.F("mov %%rsi, (%%rsp)\n\tmov %%rdx, 8(%%rsp)\n\tmovq $0, 16(%%rsp)")
+}
+
+func (p program) leave(name string) {
+	p.F("add $24, %%rsp")
+	for _, r := range []string{"r15", "r14", "r13", "r12", "rbp", "rbx"} {
+		p.F("pop %%%s", r)
+	}
+	p.F("ret")
+	p.End(name)
+}
+
+// constant writes a function that computes with nothing but constants.
+func (p program) constant(name string) {
+	p.enter(name)
+	p.Constants()
+	for range 1 + p.IntN(4) {
+		for range 1 + p.IntN(4) {
+			p.Op()
+		}
+		if p.IntN(2) == 0 {
+			skip := p.Label()
+			p.F("j%s %s\n\tmov $%d, %s", p.Compare(), skip, p.Imm(), p.Reg("q"))
+			p.Place(skip)
+		}
+	}
+	skip := p.Label()
+	p.F("j%s %s", p.Compare(), skip)
+	p.lock("_raw_spin_lock", firstLock)
+	p.Place(skip)
+	p.F("mov %%r12, %%rax")
+	p.leave(name)
+}
+
+// function writes one function of any kind.
+func (p program) function(name string) {
+	p.enter(name)
 	off := []int{firstLock, secondLock}[p.IntN(2)]
 	taken := 0
 	for range 2 + p.IntN(4) {
@@ -72,12 +109,81 @@ func (p program) function(name string) {
 	if p.IntN(2) == 0 {
 		p.F("mov %%r14d, %%eax")
 	}
-	p.F("add $24, %%rsp")
-	for _, r := range []string{"r15", "r14", "r13", "r12", "rbp", "rbx"} {
-		p.F("pop %%%s", r)
+	p.leave(name)
+}
+
+// run is what one function did.
+type run struct {
+	n     int // of the function
+	args  [4]int64
+	ret   int64
+	locks map[like]int8
+}
+
+// ran calls the functions f0, f1 and so on of a text.
+func ran(t *testing.T, source string, functions, runs int) (out []run) {
+	t.Helper()
+	var list strings.Builder
+	for i := range functions {
+		fmt.Fprintf(&list, "F(f%d)\n", i)
 	}
-	p.F("ret")
-	p.End(name)
+	text := asmtest.Execute(t, map[string]string{"f.S": source + ".section .note.GNU-stack,\"\",@progbits\n", "main.c": harness,
+		"functions.h": list.String()}, fmt.Sprintf("-DRUNS=%d", runs))
+	for line := range strings.Lines(text) {
+		one := run{locks: map[like]int8{}}
+		var counts [4]int64
+		if _, err := fmt.Sscan(line, &one.n, &one.args[0], &one.args[1], &one.args[2], &one.args[3], &one.ret, &counts[0], &counts[1], &counts[2], &counts[3]); err != nil {
+			t.Fatal(err)
+		}
+		for k, n := range counts {
+			if n != 0 {
+				kind := []Kind{Spin, Spin, Mutex, Mutex}[k]
+				one.locks[like{kind, []int64{firstLock, secondLock}[k%2]}] = int8(max(-2, min(2, n)))
+			}
+		}
+		out = append(out, one)
+	}
+	return out
+}
+
+// code is the text of a function.
+func code(source, name string) string {
+	_, rest, _ := strings.Cut(source, "\n"+name+":\n")
+	text, _, _ := strings.Cut(rest, ".size")
+	return text
+}
+
+// TestConstantsAgainstProcessor: what is computed from constants alone is known exactly, so
+// that there is one outcome, which is what the processor does.
+func TestConstantsAgainstProcessor(t *testing.T) {
+	p := program{asmtest.NewRandom(5)}
+	p.Folded = true
+	p.F(".text")
+	for i := range 2 * programs {
+		p.constant(fmt.Sprintf("f%d", i))
+	}
+	source := p.Text()
+	m := asmtest.Model(t, source)
+	res := Analyze(m, Options{})
+	taken := 0
+	for _, one := range ran(t, source, 2*programs, 1) {
+		name := fmt.Sprintf("f%d", one.n)
+		e := res.Effect(asmtest.Only(t, m, name))
+		if len(one.locks) > 0 {
+			taken++
+		}
+		exact := len(e.Outcomes) == 1 && e.Unknown == 0 && !e.Assumed
+		if exact {
+			ret, ok := e.Outcomes[0].Ret.B8.Single()
+			exact = ok && ret == one.ret && e.Outcomes[0].admits(one.args, one.ret, one.locks, true)
+		}
+		if !exact {
+			t.Errorf("%s is %d, locks %v, and not\n%s%s", name, one.ret, one.locks, Describe(m, e), code(source, name))
+		}
+	}
+	if taken < programs/2 || taken > programs*3/2 {
+		t.Errorf("%d of %d functions take the lock", taken, 2*programs)
+	}
 }
 
 // harness calls the functions and prints what each did.
@@ -150,15 +256,10 @@ func (o *Outcome) admits(args [4]int64, ret int64, locks map[like]int8, returned
 func TestAgainstProcessor(t *testing.T) {
 	p := program{asmtest.NewRandom(12)}
 	p.F(".text")
-	var list strings.Builder
 	for i := range programs {
-		name := fmt.Sprintf("f%d", i)
-		p.function(name)
-		fmt.Fprintf(&list, "F(%s)\n", name)
+		p.function(fmt.Sprintf("f%d", i))
 	}
 	source := p.Text()
-	out := asmtest.Execute(t, map[string]string{"f.S": source + ".section .note.GNU-stack,\"\",@progbits\n", "main.c": harness,
-		"functions.h": list.String()}, fmt.Sprintf("-DRUNS=%d", programRuns))
 
 	m := asmtest.Model(t, source)
 	res := Analyze(m, Options{})
@@ -168,22 +269,9 @@ func TestAgainstProcessor(t *testing.T) {
 		effects[i] = res.Effect(asmtest.Only(t, m, fmt.Sprintf("f%d", i)))
 	}
 	seen := map[string]bool{}
-	for line := range strings.Lines(out) {
-		var i int
-		var args [4]int64
-		var ret int64
-		var counts [4]int64
-		if _, err := fmt.Sscan(line, &i, &args[0], &args[1], &args[2], &args[3], &ret, &counts[0], &counts[1], &counts[2], &counts[3]); err != nil {
-			t.Fatal(err)
-		}
+	for _, one := range ran(t, source, programs, programRuns) {
+		i, args, ret, locks := one.n, one.args, one.ret, one.locks
 		e := effects[i]
-		locks := map[like]int8{}
-		for k, n := range counts {
-			if n != 0 {
-				kind := []Kind{Spin, Spin, Mutex, Mutex}[k]
-				locks[like{kind, []int64{firstLock, secondLock}[k%2]}] = int8(max(-2, min(2, n)))
-			}
-		}
 		found := false
 		for k := range e.Outcomes {
 			if e.Outcomes[k].admits(args, ret, locks, !e.Assumed) {
@@ -211,18 +299,7 @@ func TestAgainstProcessor(t *testing.T) {
 	if unknown > programs/20 || idle > outcomes/8 {
 		t.Errorf("%d of %d functions are unknown, %d of %d outcomes never come about", unknown, programs, idle, outcomes)
 	}
-	if t.Failed() {
-		keep := slices.Sorted(func(yield func(string) bool) {
-			for name := range seen {
-				if !yield(name) {
-					return
-				}
-			}
-		})
-		for _, name := range keep[:min(3, len(keep))] {
-			_, rest, _ := strings.Cut(source, name+":\n")
-			code, _, _ := strings.Cut(rest, ".size")
-			t.Logf("%s:\n%s", name, code)
-		}
+	for _, name := range slices.Sorted(maps.Keys(seen)) {
+		t.Logf("%s:\n%s", name, code(source, name))
 	}
 }

@@ -14,6 +14,10 @@ import (
 // bytes are extended before they are used. rbx holds the address of an object, with words
 // at 64, 72 and 80, and rsp that of three words. rdi, r10, r11, r14 and r15 stay.
 type Random struct {
+	// Folded leaves out what an analysis of constants need not compute: products, single bits,
+	// the order of bytes, words of memory in parts, the sign of a difference.
+	Folded bool
+
 	rng    *rand.Rand
 	text   strings.Builder
 	labels int
@@ -86,7 +90,11 @@ func (p *Random) Op() {
 	s := p.size()
 	a, b := p.Reg(s), p.Reg(s)
 	mem := p.memory()
-	switch p.rng.IntN(25) {
+	what := p.rng.IntN(25)
+	if p.Folded && what >= 17 && what <= 21 {
+		s, a = "q", p.Reg("q")
+	}
+	switch what {
 	case 0, 1, 2:
 		p.F("%s%s %s, %s", p.Pick("add", "sub", "and", "or", "xor"), s, a, b)
 	case 3, 4, 5:
@@ -100,6 +108,9 @@ func (p *Random) Op() {
 	case 8:
 		p.F("%s%s %s", p.Pick("inc", "dec", "neg", "not"), s, a)
 	case 9:
+		if p.Folded {
+			return
+		}
 		p.F("imul%s $%d, %s, %s", s, p.Imm(), a, b)
 	case 10:
 		p.F("lea%s %d(%s,%s,%d), %s", s, p.Imm(), p.Reg("q"), p.Reg("q"), 1<<p.rng.IntN(4), a)
@@ -118,7 +129,11 @@ func (p *Random) Op() {
 	case 19, 20:
 		p.F("mov%s %s, %s", s, mem, a)
 	case 21:
-		p.F("%s%s %s, %s", p.Pick("add", "and", "xor", "lock add", "lock xadd", "xchg"), s, a, mem)
+		list := []string{"add", "and", "xor", "lock add", "lock xadd", "xchg"}
+		if p.Folded {
+			list = list[:3]
+		}
+		p.F("%s%s %s, %s", p.Pick(list...), s, a, mem)
 	case 22:
 		cond := p.Compare()
 		p.F("cmov%s %s, %s", cond, a, b)
@@ -128,7 +143,11 @@ func (p *Random) Op() {
 		p.F("set%s %s\n\tmovzbl %s, %s", cond, reg(byte, "b"), reg(byte, "b"), reg(byte, "l"))
 		p.F("mov %s, %s", reg(byte, "l"), wide)
 	case 24:
-		switch p.rng.IntN(4) {
+		kinds := 4
+		if p.Folded {
+			kinds = 2
+		}
+		switch p.rng.IntN(kinds) {
 		case 0:
 			p.F("cmp%s %s, %s\n\tsbb%s %s, %s", s, p.Reg(s), p.Reg(s), s, a, a)
 		case 1:
@@ -141,10 +160,23 @@ func (p *Random) Op() {
 	}
 }
 
+// Constants fills the registers and the words of memory with constants.
+func (p *Random) Constants() {
+	for _, r := range free {
+		p.F("mov $%d, %s", p.Imm(), reg(r, "q"))
+	}
+	for off := 0; off < 24; off += 8 {
+		p.F("movq $%d, %d(%%rsp)\n\tmovq $%d, %d(%%rbx)", p.Imm(), off, p.Imm(), 64+off)
+	}
+}
+
 // Compare sets the flags and returns a condition on them.
 func (p *Random) Compare() string {
 	s := p.size()
 	signs := []string{"e", "ne", "e", "ne", "b", "ae", "a", "be", "l", "ge", "le", "g", "s", "ns"}
+	if p.Folded {
+		signs = signs[:len(signs)-2]
+	}
 	switch p.rng.IntN(9) {
 	case 0, 1, 2:
 		p.F("cmp%s $%d, %s", s, p.Imm(), p.Reg(s))
@@ -160,6 +192,9 @@ func (p *Random) Compare() string {
 		return p.Pick("b", "ae")
 	case 8:
 		p.F("%s%s $%d, %s", p.Pick("and", "sub", "xor", "or"), s, p.Imm(), p.Reg(s))
+		if p.Folded {
+			return p.Pick("e", "ne")
+		}
 		return p.Pick("e", "ne", "s", "ns")
 	}
 	return p.Pick(signs...)
