@@ -84,9 +84,17 @@ int main(void)
 `
 
 // TestAgainstProcessor runs random functions on constants: what waits is found to wait, and
-// what does not is, nearly always, found not to.
+// what does not is found not to, nearly always where no more than folding constants is asked
+// for. Loops are what it does not follow to their end.
 func TestAgainstProcessor(t *testing.T) {
+	for _, folded := range []bool{true, false} {
+		t.Run(fmt.Sprintf("folded %v", folded), func(t *testing.T) { againstProcessor(t, folded) })
+	}
+}
+
+func againstProcessor(t *testing.T, folded bool) {
 	p := asmtest.NewRandom(25)
+	p.Folded = folded
 	p.F(".text")
 	var list strings.Builder
 	for i := range waitingPrograms {
@@ -107,18 +115,27 @@ func TestAgainstProcessor(t *testing.T) {
 		switch {
 		case waited == "1":
 			if wait++; !stays {
-				_, code, _ := strings.Cut(source, fmt.Sprintf("\nf%d:\n", i))
-				_, from, _ := strings.Cut(code, name+":\n")
-				code, _, _ = strings.Cut(code, "add $24")
-				from, _, _ = strings.Cut(from, "call")
-				t.Errorf("%s waits, which is not found:\n%s%s", name, from, code)
+				t.Errorf("%s waits, which is not found:\n%s", name, textOf(source, i))
 			}
 		case stays:
 			more++
 		}
 	}
 	t.Logf("%d of %d functions wait, of %d others it is not known that they do not", wait, waitingPrograms, more)
-	if others := waitingPrograms - wait; wait < waitingPrograms/5 || more > others/5 {
+	most := (waitingPrograms - wait) / 5
+	if folded {
+		most /= 4
+	}
+	if wait < waitingPrograms/5 || more > most {
 		t.Errorf("%d of %d functions wait, and %d of the others may", wait, waitingPrograms, more)
 	}
+}
+
+// textOf is the text of a function that waits, behind what its caller gives it.
+func textOf(source string, i int) string {
+	_, code, _ := strings.Cut(source, fmt.Sprintf("\nf%d:\n", i))
+	_, from, _ := strings.Cut(code, fmt.Sprintf("caller%d:\n", i))
+	code, _, _ = strings.Cut(code, "add $24")
+	from, _, _ = strings.Cut(from, "call")
+	return from + code
 }
