@@ -212,8 +212,9 @@ func isLock(name string) bool {
 func memberAt(t btf.Type, off uint32) (owner, member string, typ btf.Type, ok bool) {
 	t = btf.UnderlyingType(t)
 	owner = typeName(t)
+	lock := false // rwlock_t has no name but that of its typedef
 	for range 12 {
-		if isLock(typeName(t)) && member != "" {
+		if lock {
 			return owner, member, t, true
 		}
 		var members []btf.Member
@@ -228,6 +229,7 @@ func memberAt(t btf.Type, off uint32) (owner, member string, typ btf.Type, ok bo
 				return "", "", nil, false
 			}
 			off %= uint32(size)
+			lock = member != "" && isLock(typeName(x.Type))
 			t = btf.UnderlyingType(x.Type)
 			continue
 		default:
@@ -247,6 +249,7 @@ func memberAt(t btf.Type, off uint32) (owner, member string, typ btf.Type, ok bo
 				member += m.Name
 			}
 			off -= start
+			lock = member != "" && isLock(typeName(m.Type))
 			t = btf.UnderlyingType(m.Type)
 			found = true
 			break
