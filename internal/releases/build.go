@@ -58,17 +58,19 @@ func Run(ctx context.Context, o Options) (*Summary, error) {
 	if o.Progress == nil {
 		o.Progress = func(string, string) {}
 	}
-	if s := o.Manifest.Signing; s != nil && o.Part.Of == 0 {
-		key := s.Key
+	if signing := o.Manifest.Signing; signing != nil && o.Part.Of == 0 {
+		key := signing.Key
 		if !modsign.InToken(key) {
 			key = under(o.Manifest.Dir, key)
 		}
-		signer, err := modsign.Load(key, under(o.Manifest.Dir, s.Cert), s.Hash)
+		signer, err := modsign.Load(key, under(o.Manifest.Dir, signing.Cert), signing.Hash)
 		if err != nil {
 			return nil, err
 		}
 		o.sign = signer
 	}
+
+	// What concerns all targets is found out first: an error here is not that of one of them.
 	targets, err := o.targets()
 	if err != nil {
 		return nil, err
@@ -80,21 +82,24 @@ func Run(ctx context.Context, o Options) (*Summary, error) {
 	if err := os.MkdirAll(o.Dir, 0o777); err != nil {
 		return nil, fmt.Errorf("make a directory for the modules: %w", err)
 	}
-	s := &Summary{Schema: SummarySchema, Name: o.Manifest.Name, Version: o.Manifest.Version, Findings: []finding.Finding{}, Targets: make([]Target, len(targets))}
-	if s.Findings, err = followUps(ctx, o, list); err != nil {
+	summary := &Summary{Schema: SummarySchema, Name: o.Manifest.Name, Version: o.Manifest.Version,
+		Findings: []finding.Finding{}, Targets: make([]Target, len(targets))}
+	if summary.Findings, err = followUps(ctx, o, list); err != nil {
 		return nil, err
 	}
-	var g errgroup.Group
-	g.SetLimit(max(o.Parallel, 1))
-	for i, t := range targets {
-		g.Go(func() error {
+
+	// Targets fail one by one, in their results, so that the others are still built.
+	var group errgroup.Group
+	group.SetLimit(max(o.Parallel, 1))
+	for i, target := range targets {
+		group.Go(func() error {
 			began := time.Now()
-			s.Targets[i] = o.one(ctx, t, list)
-			s.Targets[i].Seconds = time.Since(began).Seconds()
+			summary.Targets[i] = o.one(ctx, target, list)
+			summary.Targets[i].Seconds = time.Since(began).Seconds()
 			return nil
 		})
 	}
-	return s, g.Wait()
+	return summary, group.Wait()
 }
 
 // UnknownTargetError names a target that the manifest does not have.
@@ -113,13 +118,13 @@ func (o *Options) targets() ([]manifest.Target, error) {
 	}
 	var out []manifest.Target
 	for _, want := range o.Targets {
-		i := slices.IndexFunc(o.Manifest.Targets, func(t manifest.Target) bool { return t.Release == want })
+		i := slices.IndexFunc(o.Manifest.Targets, func(target manifest.Target) bool { return target.Release == want })
 		if i < 0 {
-			e := &UnknownTargetError{Release: want}
-			for _, t := range o.Manifest.Targets {
-				e.Known = append(e.Known, t.Release)
+			unknown := &UnknownTargetError{Release: want}
+			for _, target := range o.Manifest.Targets {
+				unknown.Known = append(unknown.Known, target.Release)
 			}
-			return nil, e
+			return nil, unknown
 		}
 		out = append(out, o.Manifest.Targets[i])
 	}
@@ -137,14 +142,14 @@ type entry struct {
 func readPatches(m *manifest.Manifest) ([]entry, error) {
 	var out []entry
 	for _, item := range m.Patches {
-		e := entry{item: item}
+		listed := entry{item: item}
 		var series *patchset.Series
 		var err error
 		if item.Git != "" {
 			series, err = patchset.ReadGitRange(under(m.Dir, item.Git), item.Range)
 		} else {
-			e.path = under(m.Dir, item.File)
-			series, err = patchset.Read([]string{e.path}, patchset.ReadOptions{})
+			listed.path = under(m.Dir, item.File)
+			series, err = patchset.Read([]string{listed.path}, patchset.ReadOptions{})
 		}
 		if err != nil {
 			err = fmt.Errorf("patches, line %d: %w", item.Line, err)
@@ -153,11 +158,11 @@ func readPatches(m *manifest.Manifest) ([]entry, error) {
 			}
 			return nil, &pipeline.PatchError{Err: err}
 		}
-		for _, p := range series.Patches {
-			p.Known = item.IDs
+		for _, patch := range series.Patches {
+			patch.Known = item.IDs
 		}
-		e.patches = series.Patches
-		out = append(out, e)
+		listed.patches = series.Patches
+		out = append(out, listed)
 	}
 	return out, nil
 }
@@ -172,13 +177,14 @@ func under(dir, path string) string {
 // forTarget selects the patches that are meant for a kernel, and their files.
 func forTarget(list []entry, rel string) (series *patchset.Series, files []string) {
 	series = &patchset.Series{}
-	for _, e := range list {
-		if len(e.item.Targets) > 0 && !slices.ContainsFunc(e.item.Targets, func(p string) bool { ok, _ := filepath.Match(p, rel); return ok }) {
+	for _, listed := range list {
+		if len(listed.item.Targets) > 0 && !slices.ContainsFunc(listed.item.Targets,
+			func(pattern string) bool { ok, _ := filepath.Match(pattern, rel); return ok }) {
 			continue
 		}
-		series.Patches = append(series.Patches, e.patches...)
-		if e.path != "" {
-			files = append(files, e.path)
+		series.Patches = append(series.Patches, listed.patches...)
+		if listed.path != "" {
+			files = append(files, listed.path)
 		}
 	}
 	return series, files
@@ -186,7 +192,8 @@ func forTarget(list []entry, rel string) (series *patchset.Series, files []strin
 
 // one builds for one kernel and never fails otherwise than in its result.
 func (o *Options) one(ctx context.Context, t manifest.Target, list []entry) Target {
-	res := Target{Release: t.Release, Part: o.part(), Included: []string{}, Skipped: []string{}, Findings: []finding.Finding{}}
+	res := Target{Release: t.Release, Part: o.part(), Included: []string{}, Skipped: []string{},
+		Findings: []finding.Finding{}}
 	fail := func(err error) Target {
 		res.Error, res.Refused = err.Error(), refused(err)
 		return res
@@ -197,6 +204,8 @@ func (o *Options) one(ctx context.Context, t manifest.Target, list []entry) Targ
 		res.Empty = true
 		return res
 	}
+
+	// Which patches the target has already, its source tells and not the manifest.
 	o.Progress(t.Release, "prepare source tree")
 	dir, err := o.source(ctx, opt)
 	if err != nil {
@@ -210,16 +219,18 @@ func (o *Options) one(ctx context.Context, t manifest.Target, list []entry) Targ
 		}
 		return fail(err)
 	}
-	for _, p := range present {
-		res.Skipped = append(res.Skipped, p.Title())
+	for _, patch := range present {
+		res.Skipped = append(res.Skipped, patch.Title())
 	}
-	for _, p := range kept {
-		res.Included = append(res.Included, p.Title())
+	for _, patch := range kept {
+		res.Included = append(res.Included, patch.Title())
 	}
 	if len(kept) == 0 {
 		res.Empty = true
 		return res
 	}
+
+	// What a failed build lacked may be in the history: the finding names the commit.
 	opt.Series, opt.Patches = &patchset.Series{Patches: kept}, files
 	opt.Present = present
 	opt.Progress = func(stage string, _, _ int) { o.Progress(t.Release, stage) }
@@ -247,31 +258,34 @@ func refused(err error) bool {
 	var patch *pipeline.PatchError
 	var conflict *patchset.ConflictError
 	var name *plan.NameError
-	return errors.As(err, &refusal) || errors.As(err, &patch) || errors.As(err, &conflict) || errors.As(err, &name) || errors.Is(err, pipeline.ErrNothing)
+	return errors.As(err, &refusal) || errors.As(err, &patch) || errors.As(err, &conflict) || errors.As(err, &name) ||
+		errors.Is(err, pipeline.ErrNothing)
 }
 
 func (o *Options) buildOptions(t manifest.Target) pipeline.Options {
-	m := o.Manifest
-	name := ModuleName(m, t.Release)
+	wanted := o.Manifest
+	name := ModuleName(wanted, t.Release)
 	opt := pipeline.Options{Kernel: kernel.Options{Release: t.Release, Cache: o.Cache}, Name: name,
-		Product: m.Name, Vendor: m.Vendor, Version: m.Version, Description: m.Description,
-		NoReplace: !m.Replaces(), Immediate: m.Immediate, Callbacks: map[string][]string{}, Allow: map[finding.ID]string{}, AllowFrom: "release manifest",
-		Output: filepath.Join(o.Dir, t.Release, name+".ko"), Jobs: o.Jobs, Toolchain: o.Toolchain, Sandbox: o.Sandbox, TrustPatch: o.TrustPatch, Sign: o.sign, Provenance: true, Builder: o.Builder, Part: o.Part}
+		Product: wanted.Name, Vendor: wanted.Vendor, Version: wanted.Version, Description: wanted.Description,
+		NoReplace: !wanted.Replaces(), Immediate: wanted.Immediate, Callbacks: map[string][]string{},
+		Allow: map[finding.ID]string{}, AllowFrom: "release manifest",
+		Output: filepath.Join(o.Dir, t.Release, name+".ko"), Jobs: o.Jobs, Toolchain: o.Toolchain, Sandbox: o.Sandbox,
+		TrustPatch: o.TrustPatch, Sign: o.sign, Provenance: true, Builder: o.Builder, Part: o.Part}
 	if t.Root != "" {
-		opt.Kernel.Root = under(m.Dir, t.Root)
+		opt.Kernel.Root = under(wanted.Dir, t.Root)
 	}
 	if o.Emit {
 		opt.Emit = filepath.Join(o.Dir, t.Release, name+".src")
 	}
-	maps.Copy(opt.Callbacks, m.Callbacks)
-	for _, a := range m.Allow {
-		opt.Allow[a.ID] = a.Reason
+	maps.Copy(opt.Callbacks, wanted.Callbacks)
+	for _, allowed := range wanted.Allow {
+		opt.Allow[allowed.ID] = allowed.Reason
 	}
-	for _, s := range m.States {
-		opt.States = append(opt.States, plan.State(s))
+	for _, state := range wanted.States {
+		opt.States = append(opt.States, plan.State(state))
 	}
-	for _, s := range m.Shadows {
-		opt.Shadows = append(opt.Shadows, plan.Shadow(s))
+	for _, shadow := range wanted.Shadows {
+		opt.Shadows = append(opt.Shadows, plan.Shadow(shadow))
 	}
 	return opt
 }
@@ -281,12 +295,13 @@ func (o *Options) source(ctx context.Context, opt pipeline.Options) (string, err
 	if err := os.MkdirAll(filepath.Dir(opt.Output), 0o777); err != nil {
 		return "", err
 	}
-	t, err := pipeline.OpenTarget(opt.Kernel)
+	target, err := pipeline.OpenTarget(opt.Kernel)
 	if err != nil {
 		return "", err
 	}
-	defer t.Close()
-	tree, err := pipeline.Prepare(ctx, t.K, kbuild.PrepareOptions{Toolchain: opt.Toolchain, Jobs: opt.Jobs, Sandbox: opt.Sandbox})
+	defer target.Close()
+	tree, err := pipeline.Prepare(ctx, target.K, kbuild.PrepareOptions{Toolchain: opt.Toolchain, Jobs: opt.Jobs,
+		Sandbox: opt.Sandbox})
 	if err != nil {
 		return "", err
 	}
@@ -295,11 +310,12 @@ func (o *Options) source(ctx context.Context, opt pipeline.Options) (string, err
 
 // ModuleName is the name of the module for one kernel.
 func ModuleName(m *manifest.Manifest, rel string) string {
-	t := m.Module
-	if t == "" {
-		t = "livepatch_{name}_{version}"
+	pattern := m.Module
+	if pattern == "" {
+		pattern = "livepatch_{name}_{version}"
 	}
-	return plan.ModuleName(strings.NewReplacer("{name}", m.Name, "{version}", m.Version, "{release}", rel).Replace(t))
+	return plan.ModuleName(strings.NewReplacer("{name}", m.Name, "{version}", m.Version, "{release}",
+		rel).Replace(pattern))
 }
 
 // fill takes over what a build found, as far as it came.
@@ -310,18 +326,18 @@ func (t *Target) fill(r *pipeline.Result) {
 	}
 	t.Notes = finding.RemarkTexts(r.Notes)
 	for _, obj := range r.Plan.Objects {
-		for _, f := range obj.Funcs {
-			t.Functions = append(t.Functions, obj.Name+":"+f.Name)
+		for _, function := range obj.Funcs {
+			t.Functions = append(t.Functions, obj.Name+":"+function.Name)
 		}
 	}
-	for _, p := range r.Problems {
-		if p.Severity >= finding.Warning {
-			t.Problems = append(t.Problems, p)
+	for _, problem := range r.Problems {
+		if problem.Severity >= finding.Warning {
+			t.Problems = append(t.Problems, problem)
 		}
 	}
 	allowed := map[string]bool{}
-	for _, s := range r.Suppressions {
-		allowed[string(s.ID)] = true
+	for _, suppression := range r.Suppressions {
+		allowed[string(suppression.ID)] = true
 	}
 	t.Accepted = slices.Sorted(maps.Keys(allowed))
 }

@@ -17,55 +17,66 @@ import (
 // patches are read again.
 func Check(m *manifest.Manifest, info *module.Info) ([]finding.Finding, error) {
 	out := []finding.Finding{}
-	n := info.Note
+	noted := info.Note
 	wrong := func(format string, args ...any) {
-		out = append(out, finding.Finding{ID: finding.IDSuccession, Severity: finding.Error, Message: fmt.Sprintf(format, args...), Remedy: "build it again from the manifest"})
+		out = append(out, finding.Finding{ID: finding.IDSuccession, Severity: finding.Error,
+			Message: fmt.Sprintf(format, args...), Remedy: "build it again from the manifest"})
 	}
-	if n == nil {
+	if noted == nil {
 		wrong("klpforge did not make this module")
 		return out, nil
 	}
-	for _, x := range []struct{ what, got, want string }{
-		{"the series", n.Product, m.Name}, {"the vendor", n.Vendor, m.Vendor}, {"the version", n.Version, m.Version},
-		{"the module's name", n.Name, ModuleName(m, n.Release)}, {"replace", fmt.Sprint(n.Replace), fmt.Sprint(m.Replaces() && n.API.Replace)},
+
+	// What the module says of itself.
+	for _, claim := range []struct{ what, got, want string }{
+		{"the series", noted.Product, m.Name}, {"the vendor", noted.Vendor, m.Vendor},
+		{"the version", noted.Version, m.Version},
+		{"the module's name", noted.Name, ModuleName(m, noted.Release)},
+		{"replace", fmt.Sprint(noted.Replace), fmt.Sprint(m.Replaces() && noted.API.Replace)},
 	} {
-		if x.got != x.want {
-			wrong("%s is %q, the manifest says %q", x.what, x.got, x.want)
+		if claim.got != claim.want {
+			wrong("%s is %q, the manifest says %q", claim.what, claim.got, claim.want)
 		}
 	}
-	if !slices.ContainsFunc(m.Targets, func(t manifest.Target) bool { return t.Release == n.Release }) {
-		wrong("it is for %s, which is no target of the manifest", n.Release)
+	if !slices.ContainsFunc(m.Targets, func(target manifest.Target) bool { return target.Release == noted.Release }) {
+		wrong("it is for %s, which is no target of the manifest", noted.Release)
 	}
 	if m.Signing != nil && !info.Signed {
 		wrong("it is not signed")
 	}
-	checkStates(m, n, wrong)
+	checkStates(m, noted, wrong)
+
+	// A note has the callbacks' names in the code, a manifest their kinds: only their number compares.
 	have := map[string][]string{}
-	for _, o := range n.Objects {
-		for _, c := range o.Callbacks.Names() {
-			have[o.Name] = append(have[o.Name], c[0])
+	for _, object := range noted.Objects {
+		for _, callback := range object.Callbacks.Names() {
+			have[object.Name] = append(have[object.Name], callback[0])
 		}
 	}
 	for _, object := range slices.Sorted(maps.Keys(m.Callbacks)) {
 		if got := have[object]; len(got) != len(m.Callbacks[object]) {
-			wrong("%s has the callbacks [%s], the manifest says [%s]", object, strings.Join(got, " "), strings.Join(m.Callbacks[object], " "))
+			wrong("%s has the callbacks [%s], the manifest says [%s]", object, strings.Join(got, " "),
+				strings.Join(m.Callbacks[object], " "))
 		}
 	}
 	list, err := readPatches(m)
 	if err != nil {
 		return nil, err
 	}
-	series, _ := forTarget(list, n.Release)
+
+	// Patches are known by their contents: a file may have changed since under its name.
+	series, _ := forTarget(list, noted.Release)
 	known := map[string]bool{}
-	for _, p := range series.Patches {
-		known[p.Content()] = true
+	for _, patch := range series.Patches {
+		known[patch.Content()] = true
 	}
-	for _, p := range n.Patches {
-		if !known[p.Content] {
-			wrong("it holds patch %s, which the manifest does not have for this target, or not in this form", release.PatchLine(p))
+	for _, patch := range noted.Patches {
+		if !known[patch.Content] {
+			wrong("it holds patch %s, which the manifest does not have for this target, or not in this form",
+				release.PatchLine(patch))
 		}
 	}
-	return append(out, release.CheckModule(n)...), nil
+	return append(out, release.CheckModule(noted)...), nil
 }
 
 func checkStates(m *manifest.Manifest, n *note.Note, wrong func(string, ...any)) {
@@ -73,14 +84,14 @@ func checkStates(m *manifest.Manifest, n *note.Note, wrong func(string, ...any))
 		return
 	}
 	want := map[uint64]uint32{}
-	for _, s := range m.States {
-		want[s.ID] = s.Version
+	for _, state := range m.States {
+		want[state.ID] = state.Version
 	}
-	for _, s := range n.States {
-		if v, ok := want[s.ID]; !ok || v != s.Version {
-			wrong("it has state %d in version %d, the manifest has not", s.ID, s.Version)
+	for _, state := range n.States {
+		if version, ok := want[state.ID]; !ok || version != state.Version {
+			wrong("it has state %d in version %d, the manifest has not", state.ID, state.Version)
 		}
-		delete(want, s.ID)
+		delete(want, state.ID)
 	}
 	for _, id := range slices.Sorted(maps.Keys(want)) {
 		wrong("it lacks state %d", id)

@@ -38,8 +38,8 @@ func (j Job) Shares() []int {
 func (j Job) PartJobs() int { return len(j.Manifest.Targets) * j.Parts }
 
 var matrixTemplates = template.Must(template.New("").Delims("[[", "]]").Funcs(template.FuncMap{
-	"yaml":  func(s string) string { return "'" + strings.ReplaceAll(s, "'", "''") + "'" },
-	"sh":    func(s string) string { return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'" },
+	"yaml":  func(text string) string { return "'" + strings.ReplaceAll(text, "'", "''") + "'" },
+	"sh":    func(text string) string { return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'" },
 	"dns":   dnsName,
 	"jobOf": kubernetesJobOf,
 }).ParseFS(matrixFiles, "matrix/*.tmpl"))
@@ -55,11 +55,12 @@ type kubernetesJob struct {
 }
 
 func kubernetesJobOf(j Job, part bool) kubernetesJob {
-	k := kubernetesJob{Job: j, Part: part, Name: dnsName(j.Manifest.Name + "-" + j.Manifest.Version), Count: len(j.Manifest.Targets), Suspend: j.Parts > 0}
+	job := kubernetesJob{Job: j, Part: part, Name: dnsName(j.Manifest.Name + "-" + j.Manifest.Version),
+		Count: len(j.Manifest.Targets), Suspend: j.Parts > 0}
 	if part {
-		k.Name, k.Count, k.Suspend = k.Name+"-parts", j.PartJobs(), false
+		job.Name, job.Count, job.Suspend = job.Name+"-parts", j.PartJobs(), false
 	}
-	return k
+	return job
 }
 
 // Matrix writes the definition of the jobs that build a release: those that compile
@@ -74,9 +75,9 @@ func Matrix(w io.Writer, system string, j Job) error {
 
 // dnsName makes a name that Kubernetes takes (RFC 1123 label).
 func dnsName(s string) string {
-	s = strings.Map(func(r rune) rune {
-		if r >= 'a' && r <= 'z' || r >= '0' && r <= '9' {
-			return r
+	s = strings.Map(func(char rune) rune {
+		if char >= 'a' && char <= 'z' || char >= '0' && char <= '9' {
+			return char
 		}
 		return '-'
 	}, strings.ToLower(s))

@@ -18,13 +18,17 @@ func Promise(m *manifest.Manifest) (*note.Note, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := plan.Plan{Name: ModuleName(m, "RELEASE"), Product: m.Name, Vendor: m.Vendor, Version: m.Version, Description: m.Description,
-		Replace: m.Replaces(), Immediate: m.Immediate}
-	for _, e := range list {
-		for _, x := range e.patches {
-			p.Patches = append(p.Patches, plan.Patch{Name: x.ID, Subject: x.Subject, IDs: x.IDs(), Content: x.Content()})
+	promised := plan.Plan{Name: ModuleName(m, "RELEASE"), Product: m.Name, Vendor: m.Vendor, Version: m.Version,
+		Description: m.Description,
+		Replace:     m.Replaces(), Immediate: m.Immediate}
+	for _, listed := range list {
+		for _, patch := range listed.patches {
+			promised.Patches = append(promised.Patches, plan.Patch{Name: patch.ID, Subject: patch.Subject,
+				IDs: patch.IDs(), Content: patch.Content()})
 		}
 	}
+
+	// Callbacks have names in the patched source only: their kinds stand for them.
 	for object, kinds := range m.Callbacks {
 		has := func(kind string) string {
 			if slices.Contains(kinds, kind) {
@@ -32,18 +36,22 @@ func Promise(m *manifest.Manifest) (*note.Note, error) {
 			}
 			return ""
 		}
-		p.Objects = append(p.Objects, plan.Object{Name: object, Callbacks: plan.Callbacks{PrePatch: has("pre_patch"), PostPatch: has("post_patch"),
-			PreUnpatch: has("pre_unpatch"), PostUnpatch: has("post_unpatch")}})
+		promised.Objects = append(promised.Objects, plan.Object{Name: object,
+			Callbacks: plan.Callbacks{PrePatch: has("pre_patch"), PostPatch: has("post_patch"),
+				PreUnpatch: has("pre_unpatch"), PostUnpatch: has("post_unpatch")}})
 	}
-	p.Sort()
-	for _, s := range m.States {
-		p.States = append(p.States, plan.State(s))
+	promised.Sort()
+
+	// What follows keeps the order of the manifest.
+	for _, state := range m.States {
+		promised.States = append(promised.States, plan.State(state))
 	}
-	for _, s := range m.Shadows {
-		p.Shadows = append(p.Shadows, plan.Shadow(s))
+	for _, shadow := range m.Shadows {
+		promised.Shadows = append(promised.Shadows, plan.Shadow(shadow))
 	}
-	for _, a := range m.Allow {
-		p.Allowed = append(p.Allowed, plan.Allowed{ID: a.ID, Reason: a.Reason, From: "release manifest"})
+	for _, allowed := range m.Allow {
+		promised.Allowed = append(promised.Allowed, plan.Allowed{ID: allowed.ID, Reason: allowed.Reason,
+			From: "release manifest"})
 	}
-	return generate.NewNote(p, klpapi.API{}), nil
+	return generate.NewNote(promised, klpapi.API{}), nil
 }

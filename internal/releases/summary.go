@@ -51,12 +51,12 @@ type Target struct {
 // Failed reports whether anything of the release failed, and whether the
 // machine rather than the release is at fault.
 func (s *Summary) Failed() (failed, machine bool) {
-	for _, f := range s.Findings {
-		failed = failed || f.Severity == finding.Error
+	for _, found := range s.Findings {
+		failed = failed || found.Severity == finding.Error
 	}
-	for _, t := range s.Targets {
-		if t.Error != "" {
-			failed, machine = true, machine || !t.Refused
+	for _, target := range s.Targets {
+		if target.Error != "" {
+			failed, machine = true, machine || !target.Refused
 		}
 	}
 	return failed, machine
@@ -67,37 +67,46 @@ func (s *Summary) Failed() (failed, machine bool) {
 // manifest, a target that no job reported is a failure; one of which there are
 // parts only is a failure in any case.
 func Collect(paths []string, m *manifest.Manifest) (*Summary, error) {
-	c := collection{from: map[string]string{}, parts: map[string][]Target{}}
-	for _, p := range paths {
-		if err := c.add(p); err != nil {
+	collected := collection{from: map[string]string{}, parts: map[string][]Target{}}
+	for _, path := range paths {
+		if err := collected.add(path); err != nil {
 			return nil, err
 		}
 	}
-	all := c.all
+
+	// A target without a module is a failure that no job could report: its job never ran.
+	all := collected.all
 	missing := func(rel, why string) {
-		all.Targets = append(all.Targets, Target{Release: rel, Error: why, Included: []string{}, Skipped: []string{}, Findings: []finding.Finding{}})
-		c.from[rel] = "nowhere"
+		all.Targets = append(all.Targets, Target{Release: rel, Error: why, Included: []string{}, Skipped: []string{},
+			Findings: []finding.Finding{}})
+		collected.from[rel] = "nowhere"
 	}
-	for _, rel := range slices.Sorted(maps.Keys(c.parts)) {
-		if c.from[rel] == "" {
+	for _, rel := range slices.Sorted(maps.Keys(collected.parts)) {
+		if collected.from[rel] == "" {
 			missing(rel, "parts of it were compiled, but no job reported its module")
 		}
 	}
 	if m != nil {
 		if all.Name != m.Name || all.Version != m.Version {
-			return nil, fmt.Errorf("the results are of %s %s, the manifest is of %s %s", all.Name, all.Version, m.Name, m.Version)
+			return nil, fmt.Errorf("the results are of %s %s, the manifest is of %s %s", all.Name, all.Version, m.Name,
+				m.Version)
 		}
-		for _, t := range m.Targets {
-			if c.from[t.Release] == "" {
-				missing(t.Release, "no job reported this target")
+		for _, target := range m.Targets {
+			if collected.from[target.Release] == "" {
+				missing(target.Release, "no job reported this target")
 			}
 		}
 	}
+
+	// Parts only cost time when they fail, so that they are notes of the target.
 	for i := range all.Targets {
-		t := &all.Targets[i]
-		t.Notes = append(t.Notes, partNotes(c.parts[t.Release])...)
+		target := &all.Targets[i]
+		target.Notes = append(target.Notes, partNotes(collected.parts[target.Release])...)
 	}
-	slices.SortFunc(all.Targets, func(a, b Target) int { return strings.Compare(a.Release, b.Release) })
+	slices.SortFunc(all.Targets, func(first, second Target) int {
+		return strings.Compare(first.Release,
+			second.Release)
+	})
 	return all, nil
 }
 
@@ -109,42 +118,51 @@ type collection struct {
 }
 
 func (c *collection) add(path string) error {
-	b, err := regular.Read(path, 16<<20)
+	data, err := regular.Read(path, 16<<20)
 	if err != nil {
 		return err
 	}
-	var s Summary
-	if err := json.Unmarshal(b, &s); err != nil {
+	var summary Summary
+	if err := json.Unmarshal(data, &summary); err != nil {
 		return fmt.Errorf("read %s: %w", path, err)
 	}
-	if s.Schema != SummarySchema {
-		return fmt.Errorf("read %s: schema is %q, want %q", path, s.Schema, SummarySchema)
+	if summary.Schema != SummarySchema {
+		return fmt.Errorf("read %s: schema is %q, want %q", path, summary.Schema, SummarySchema)
 	}
+
+	// All summaries must be of one release: results of an older run may lie beside them.
 	if c.all == nil {
-		c.all = &Summary{Schema: SummarySchema, Name: s.Name, Version: s.Version, Findings: []finding.Finding{}, Targets: []Target{}}
+		c.all = &Summary{Schema: SummarySchema, Name: summary.Name, Version: summary.Version,
+			Findings: []finding.Finding{}, Targets: []Target{}}
 	}
-	if s.Name != c.all.Name || s.Version != c.all.Version {
-		return fmt.Errorf("read %s: it is of %s %s, others are of %s %s", path, s.Name, s.Version, c.all.Name, c.all.Version)
+	if summary.Name != c.all.Name || summary.Version != c.all.Version {
+		return fmt.Errorf("read %s: it is of %s %s, others are of %s %s", path, summary.Name, summary.Version,
+			c.all.Name, c.all.Version)
 	}
-	for _, f := range s.Findings {
-		if !slices.ContainsFunc(c.all.Findings, func(have finding.Finding) bool { return finding.Same(have, f) }) {
-			c.all.Findings = append(c.all.Findings, f)
+	for _, found := range summary.Findings {
+		if !slices.ContainsFunc(c.all.Findings, func(have finding.Finding) bool { return finding.Same(have, found) }) {
+			c.all.Findings = append(c.all.Findings, found)
 		}
 	}
-	for _, t := range s.Targets {
-		if t.Part != nil {
-			have := c.parts[t.Release]
-			if slices.ContainsFunc(have, func(o Target) bool { return o.Part.Of != t.Part.Of || o.Part.Number == t.Part.Number }) {
-				return fmt.Errorf("read %s: part %d of %d of target %s does not go with the other parts", path, t.Part.Number, t.Part.Of, t.Release)
+
+	// A target has one module, and as many parts as its jobs were cut into.
+	for _, target := range summary.Targets {
+		if target.Part != nil {
+			have := c.parts[target.Release]
+			if slices.ContainsFunc(have, func(other Target) bool {
+				return other.Part.Of != target.Part.Of || other.Part.Number == target.Part.Number
+			}) {
+				return fmt.Errorf("read %s: part %d of %d of target %s does not go with the other parts", path,
+					target.Part.Number, target.Part.Of, target.Release)
 			}
-			c.parts[t.Release] = append(have, t)
+			c.parts[target.Release] = append(have, target)
 			continue
 		}
-		if other, twice := c.from[t.Release]; twice {
-			return fmt.Errorf("target %s is in %s and in %s", t.Release, other, path)
+		if other, twice := c.from[target.Release]; twice {
+			return fmt.Errorf("target %s is in %s and in %s", target.Release, other, path)
 		}
-		c.from[t.Release] = path
-		c.all.Targets = append(c.all.Targets, t)
+		c.from[target.Release] = path
+		c.all.Targets = append(c.all.Targets, target)
 	}
 	return nil
 }
@@ -162,16 +180,16 @@ func partNotes(parts []Target) []string {
 	for i := range parts[0].Part.Of {
 		missing[i+1] = true
 	}
-	for _, p := range parts {
-		objects += len(p.Compiled)
-		delete(missing, p.Part.Number)
-		if p.Error != "" {
-			bad = append(bad, fmt.Sprintf("part %d of %d failed: %s", p.Part.Number, p.Part.Of, p.Error))
+	for _, part := range parts {
+		objects += len(part.Compiled)
+		delete(missing, part.Part.Number)
+		if part.Error != "" {
+			bad = append(bad, fmt.Sprintf("part %d of %d failed: %s", part.Part.Number, part.Part.Of, part.Error))
 		}
 	}
 	slices.Sort(bad)
-	for _, n := range slices.Sorted(maps.Keys(missing)) {
-		bad = append(bad, fmt.Sprintf("no job reported part %d of %d", n, parts[0].Part.Of))
+	for _, number := range slices.Sorted(maps.Keys(missing)) {
+		bad = append(bad, fmt.Sprintf("no job reported part %d of %d", number, parts[0].Part.Of))
 	}
 	return append([]string{fmt.Sprintf("%d objects were compiled in %d parts", objects, len(parts))}, bad...)
 }

@@ -23,37 +23,37 @@ func (s *state) blame(f *Fault) []int {
 	}
 	at := f.Finding
 	if at.AboutFile() {
-		t := s.texts[at.New.File]
+		file := s.texts[at.New.File]
 		switch {
-		case t == nil:
+		case file == nil:
 		case at.New.Line > 0:
-			if by := t.by(at.New.Line, at.New.Line+1); len(by) > 0 {
+			if by := file.by(at.New.Line, at.New.Line+1); len(by) > 0 {
 				return by
 			}
 			fallthrough
 		default:
-			return sorted(t.touched)
+			return sorted(file.touched)
 		}
 	}
 
 	// By the name: what defines it and changes, what it uses and changes, who mentions it.
 	name := base(at.Symbol)
 	files := s.near(at)
-	for _, t := range files {
-		if by := t.of(name); name != "" && len(by) > 0 {
+	for _, file := range files {
+		if by := file.of(name); name != "" && len(by) > 0 {
 			return by
 		}
 	}
 	if by := s.through(files, name); len(by) > 0 {
 		return by
 	}
-	if t := s.texts[at.New.File]; t != nil && at.New.Line > 0 {
-		if by := t.by(at.New.Line, at.New.Line); len(by) > 0 {
+	if file := s.texts[at.New.File]; file != nil && at.New.Line > 0 {
+		if by := file.by(at.New.Line, at.New.Line); len(by) > 0 {
 			return by
 		}
 	}
-	for _, t := range files {
-		if by := t.mentioning(map[string]bool{name: true}); name != "" && len(by) > 0 {
+	for _, file := range files {
+		if by := file.mentioning(map[string]bool{name: true}); name != "" && len(by) > 0 {
 			return by
 		}
 	}
@@ -76,12 +76,12 @@ func base(symbol string) string {
 func (s *state) near(f *finding.Finding) []*text {
 	object, known := s.reads[f.Unit]
 	var out []*text
-	if t := s.texts[object.Source]; known && t != nil {
-		out = append(out, t)
+	if file := s.texts[object.Source]; known && file != nil {
+		out = append(out, file)
 	}
 	for _, name := range slices.Sorted(maps.Keys(s.texts)) {
-		if t := s.texts[name]; (!known || slices.Contains(object.Reads, name)) && name != object.Source {
-			out = append(out, t)
+		if file := s.texts[name]; (!known || slices.Contains(object.Reads, name)) && name != object.Source {
+			out = append(out, file)
 		}
 	}
 	return out
@@ -95,21 +95,24 @@ func (s *state) through(files []*text, name string) []int {
 	}
 	words := map[string]bool{name: true}
 	for range 3 {
+		// One step: the words of what was reached so far.
 		next := map[string]bool{}
-		for _, t := range files {
-			for _, item := range t.parsed() {
+		for _, file := range files {
+			for _, item := range file.parsed() {
 				if words[item.Name] {
-					for w := range names(t.lineText(item)) {
-						next[w] = true
+					for word := range names(file.lineText(item)) {
+						next[word] = true
 					}
 				}
 			}
 		}
+
+		// The nearest change is the likeliest: no further step is taken once there is one.
 		seen := map[int]bool{}
-		for _, t := range files {
-			for _, item := range t.parsed() {
+		for _, file := range files {
+			for _, item := range file.parsed() {
 				if next[item.Name] && item.Kind != patchset.ItemOther {
-					for _, by := range t.by(item.Start, item.End) {
+					for _, by := range file.by(item.Start, item.End) {
 						seen[by] = true
 					}
 				}
@@ -130,24 +133,24 @@ func (s *state) inlined(files []*text, name string, own map[string]bool) []int {
 	seen, visited := map[int]bool{}, map[string]bool{name: true}
 	for todo := []string{name}; len(todo) > 0; todo = todo[1:] {
 		words := map[string]bool{}
-		for _, t := range files {
-			for _, item := range t.parsed() {
+		for _, file := range files {
+			for _, item := range file.parsed() {
 				if item.Name == todo[0] {
-					for w := range names(t.lineText(item)) {
-						words[w] = true
+					for word := range names(file.lineText(item)) {
+						words[word] = true
 					}
 				}
 			}
 		}
-		for _, t := range files {
-			for _, item := range t.parsed() {
+		for _, file := range files {
+			for _, item := range file.parsed() {
 				function := item.Kind == patchset.ItemFunction && item.Static || item.Kind == patchset.ItemMacro
 				if !function || !words[item.Name] || own[item.Name] || visited[item.Name] {
 					continue
 				}
 				visited[item.Name] = true
 				todo = append(todo, item.Name)
-				for _, by := range t.by(item.Start, item.End) {
+				for _, by := range file.by(item.Start, item.End) {
 					seen[by] = true
 				}
 			}
@@ -160,22 +163,23 @@ func (s *state) inlined(files []*text, name string, own map[string]bool) []int {
 // names, else those with a name that it does.
 func (s *state) blameErrors(f *Fault) []int {
 	seen := map[int]bool{}
-	for _, e := range f.Errors {
-		words := named(&e)
-		if t := s.texts[e.File]; t != nil {
-			if by := t.numbered(e.Line, words); len(by) > 0 {
-				for _, b := range by {
-					seen[b] = true
+	for _, diagnostic := range f.Errors {
+		words := named(&diagnostic)
+		if file := s.texts[diagnostic.File]; file != nil {
+			if by := file.numbered(diagnostic.Line, words); len(by) > 0 {
+				for _, slice := range by {
+					seen[slice] = true
 				}
 				continue
 			}
 		}
 		for _, name := range slices.Sorted(maps.Keys(s.texts)) {
-			if o, known := s.reads[f.Object]; known && !slices.Contains(o.Reads, name) && name != e.File {
+			if object, known := s.reads[f.Object]; known && !slices.Contains(object.Reads, name) &&
+				name != diagnostic.File {
 				continue
 			}
-			for _, b := range s.texts[name].mentioning(words) {
-				seen[b] = true
+			for _, slice := range s.texts[name].mentioning(words) {
+				seen[slice] = true
 			}
 		}
 	}
@@ -185,10 +189,10 @@ func (s *state) blameErrors(f *Fault) []int {
 // touching lists the slices that change a file which an object is made of.
 func (s *state) touching(object string) []int {
 	seen := map[int]bool{}
-	o := s.reads[object]
-	for name, t := range s.texts {
-		if name == o.Source || slices.Contains(o.Reads, name) || name == strings.TrimSuffix(object, ".o")+".c" {
-			maps.Copy(seen, t.touched)
+	made := s.reads[object]
+	for name, file := range s.texts {
+		if name == made.Source || slices.Contains(made.Reads, name) || name == strings.TrimSuffix(object, ".o")+".c" {
+			maps.Copy(seen, file.touched)
 		}
 	}
 	return sorted(seen)

@@ -27,21 +27,21 @@ type commits struct {
 // fromCommits takes each patch of a series as a slice. base is the target's source.
 func fromCommits(base fs.FS, series *patchset.Series) *commits {
 	out := &commits{base: base, patches: series.Patches, after: map[string]*text{}, fails: map[string]error{}}
-	for i, p := range series.Patches {
-		s := &Slice{Name: p.ID, Title: p.Subject, IDs: p.IDs()}
-		if len(p.Commit) >= 12 {
-			s.Name = p.Commit[:12]
+	for i, patch := range series.Patches {
+		slice := &Slice{Name: patch.ID, Title: patch.Subject, IDs: patch.IDs()}
+		if len(patch.Commit) >= 12 {
+			slice.Name = patch.Commit[:12]
 		}
-		for _, f := range p.Files {
-			s.Files = append(s.Files, f.Path)
-			if f.OldPath != "" {
-				s.Files = append(s.Files, f.OldPath)
+		for _, change := range patch.Files {
+			slice.Files = append(slice.Files, change.Path)
+			if change.OldPath != "" {
+				slice.Files = append(slice.Files, change.OldPath)
 			}
 		}
-		slices.Sort(s.Files)
-		s.Files = slices.Compact(s.Files)
-		s.corrects = corrected(p, series.Patches[:i])
-		out.list = append(out.list, s)
+		slices.Sort(slice.Files)
+		slice.Files = slices.Compact(slice.Files)
+		slice.corrects = corrected(patch, series.Patches[:i])
+		out.list = append(out.list, slice)
 	}
 	return out
 }
@@ -50,8 +50,8 @@ func fromCommits(base fs.FS, series *patchset.Series) *commits {
 func corrected(p *patchset.Patch, earlier []*patchset.Patch) []int {
 	fixed, reverted := patchset.Corrected(p.Log, earlier)
 	var out []int
-	for i, e := range earlier {
-		if e == reverted || slices.Contains(fixed, e) {
+	for i, older := range earlier {
+		if older == reverted || slices.Contains(fixed, older) {
 			out = append(out, i)
 		}
 	}
@@ -72,44 +72,48 @@ func (c *commits) patch(slice int, below []bool) (string, error) {
 	if err != nil {
 		return "", err
 	}
+
+	// Both texts of each of its files: as they were without it and as they are with it.
 	var list []patchset.TextChange
-	for _, f := range c.list[slice].Files {
+	for _, name := range c.list[slice].Files {
 		var change [2][]byte
 		for i, texts := range []map[string]*text{before, after} {
-			if t := texts[f]; t != nil {
-				change[i] = t.bytes()
-			} else if data, err := fs.ReadFile(c.base, f); err == nil {
+			if file := texts[name]; file != nil {
+				change[i] = file.bytes()
+			} else if data, err := fs.ReadFile(c.base, name); err == nil {
 				change[i] = append([]byte{}, data...)
 			}
 		}
-		list = append(list, patchset.TextChange{Path: f, Old: change[0], New: change[1]})
+		list = append(list, patchset.TextChange{Path: name, Old: change[0], New: change[1]})
 	}
-	p := c.patches[slice]
-	made, err := patchset.FromTexts(p.ID, p.Subject, list)
+
+	// The head is that of a mail, which keeps the author and the commit (git format-patch).
+	patch := c.patches[slice]
+	made, err := patchset.FromTexts(patch.ID, patch.Subject, list)
 	if err != nil {
 		return "", err
 	}
-	head := fmt.Sprintf("From: %s\nSubject: %s\n\n", p.Author, p.Subject)
-	if p.Commit != "" {
-		head = fmt.Sprintf("From %s Mon Sep 17 00:00:00 2001\n", p.Commit) + head
+	head := fmt.Sprintf("From: %s\nSubject: %s\n\n", patch.Author, patch.Subject)
+	if patch.Commit != "" {
+		head = fmt.Sprintf("From %s Mon Sep 17 00:00:00 2001\n", patch.Commit) + head
 	}
-	return head + strings.TrimSpace(p.Log) + "\n---\n" + made.Diff(), nil
+	return head + strings.TrimSpace(patch.Log) + "\n---\n" + made.Diff(), nil
 }
 
 func (c *commits) texts(keep []bool) (map[string]*text, map[int]lost, error) {
 	now := map[string]*text{}
 	chain := map[string]string{} // path -> the slices that changed it
 	failed := map[int]lost{}
-	for i, p := range c.patches {
+	for i, patch := range c.patches {
 		if !keep[i] {
 			continue
 		}
 		key := ""
-		for _, f := range c.list[i].Files {
-			key += f + "\x00" + chain[f] + "\x01"
+		for _, name := range c.list[i].Files {
+			key += name + "\x00" + chain[name] + "\x01"
 		}
 		key = fmt.Sprint(i, "\x02", key)
-		if err := c.apply(i, p, key, now); err != nil {
+		if err := c.apply(i, patch, key, now); err != nil {
 			var broken patchset.ApplyErrors
 			if !errors.As(err, &broken) {
 				return nil, nil, err
@@ -117,12 +121,12 @@ func (c *commits) texts(keep []bool) (map[string]*text, map[int]lost, error) {
 			failed[i] = c.lost(i, keep, broken)
 			continue
 		}
-		for _, f := range c.list[i].Files {
-			chain[f] = fmt.Sprint(chain[f], " ", i)
+		for _, name := range c.list[i].Files {
+			chain[name] = fmt.Sprint(chain[name], " ", i)
 		}
 	}
-	for name, t := range now {
-		if bytes.Equal(t.bytes(), t.old) && t.exists == (t.old != nil) {
+	for name, file := range now {
+		if bytes.Equal(file.bytes(), file.old) && file.exists == (file.old != nil) {
 			delete(now, name) // taken back
 		}
 	}
@@ -135,11 +139,13 @@ func (c *commits) apply(i int, p *patchset.Patch, key string, now map[string]*te
 		return err
 	}
 	done := true
-	for _, f := range c.list[i].Files {
-		done = done && c.after[key+"\x03"+f] != nil
+	for _, name := range c.list[i].Files {
+		done = done && c.after[key+"\x03"+name] != nil
 	}
 	if !done {
-		overlay, err := (&patchset.Series{Patches: []*patchset.Patch{p}}).Apply(&view{c.base, now}, patchset.ApplyOptions{})
+		// Applied once for each set of slices below it, since the engine asks again and again.
+		overlay, err := (&patchset.Series{Patches: []*patchset.Patch{p}}).Apply(&view{c.base, now},
+			patchset.ApplyOptions{})
 		var broken patchset.ApplyErrors
 		switch {
 		case errors.As(err, &broken):
@@ -151,17 +157,19 @@ func (c *commits) apply(i int, p *patchset.Patch, key string, now map[string]*te
 			return err
 		}
 		for _, name := range overlay.Paths() {
-			f := overlay.Files[name]
-			t := newText(name, f.Old)
+			overlaid := overlay.Files[name]
+			file := newText(name, overlaid.Old)
 			if below := now[name]; below != nil {
-				t = below.clone()
+				file = below.clone()
 			}
-			t.become(f.New, i)
-			c.after[key+"\x03"+name] = t
+			file.become(overlaid.New, i)
+			c.after[key+"\x03"+name] = file
 		}
-		for _, f := range c.list[i].Files {
-			if c.after[key+"\x03"+f] == nil && now[f] != nil {
-				c.after[key+"\x03"+f] = now[f]
+
+		// A file that the patch leaves as it was is remembered too: its text below stands for it.
+		for _, name := range c.list[i].Files {
+			if c.after[key+"\x03"+name] == nil && now[name] != nil {
+				c.after[key+"\x03"+name] = now[name]
 			}
 		}
 		for _, name := range overlay.Paths() {
@@ -169,8 +177,8 @@ func (c *commits) apply(i int, p *patchset.Patch, key string, now map[string]*te
 		}
 		return nil
 	}
-	for _, f := range c.list[i].Files {
-		now[f] = c.after[key+"\x03"+f]
+	for _, name := range c.list[i].Files {
+		now[name] = c.after[key+"\x03"+name]
 	}
 	return nil
 }
@@ -180,8 +188,8 @@ func (c *commits) apply(i int, p *patchset.Patch, key string, now map[string]*te
 func (c *commits) lost(i int, keep []bool, err patchset.ApplyErrors) lost {
 	out := lost{why: err[0].Error()}
 	for j := i - 1; j >= 0; j-- {
-		shares := slices.ContainsFunc(c.list[j].Files, func(f string) bool {
-			return slices.ContainsFunc(err, func(e *patchset.ApplyError) bool { return e.File == f })
+		shares := slices.ContainsFunc(c.list[j].Files, func(name string) bool {
+			return slices.ContainsFunc(err, func(fault *patchset.ApplyError) bool { return fault.File == name })
 		})
 		if !keep[j] && shares {
 			out.needs = []int{j}
@@ -197,11 +205,11 @@ func (t *text) clone() *text {
 	out.items = nil
 	out.lines = slices.Clone(t.lines)
 	out.removed, out.touched = map[int]int{}, map[int]bool{}
-	for k, v := range t.removed {
-		out.removed[k] = v
+	for number, slice := range t.removed {
+		out.removed[number] = slice
 	}
-	for k := range t.touched {
-		out.touched[k] = true
+	for number := range t.touched {
+		out.touched[number] = true
 	}
 	return &out
 }
@@ -214,39 +222,39 @@ type view struct {
 
 // Open implements fs.FS.
 func (v *view) Open(name string) (fs.File, error) {
-	t := v.files[name]
-	if t == nil {
+	file := v.files[name]
+	if file == nil {
 		return v.base.Open(name)
 	}
 	info, err := v.Stat(name)
 	if err != nil {
 		return nil, err
 	}
-	return &openText{bytes.NewReader(t.bytes()), info}, nil
+	return &openText{bytes.NewReader(file.bytes()), info}, nil
 }
 
 // ReadFile implements fs.ReadFileFS.
 func (v *view) ReadFile(name string) ([]byte, error) {
-	t := v.files[name]
+	file := v.files[name]
 	switch {
-	case t == nil:
+	case file == nil:
 		return fs.ReadFile(v.base, name)
-	case !t.exists:
+	case !file.exists:
 		return nil, &fs.PathError{Op: "read", Path: name, Err: fs.ErrNotExist}
 	}
-	return t.bytes(), nil
+	return file.bytes(), nil
 }
 
 // Stat implements fs.StatFS.
 func (v *view) Stat(name string) (fs.FileInfo, error) {
-	t := v.files[name]
+	file := v.files[name]
 	switch {
-	case t == nil:
+	case file == nil:
 		return fs.Stat(v.base, name)
-	case !t.exists:
+	case !file.exists:
 		return nil, &fs.PathError{Op: "stat", Path: name, Err: fs.ErrNotExist}
 	}
-	return textInfo{path.Base(name), int64(len(t.bytes()))}, nil
+	return textInfo{path.Base(name), int64(len(file.bytes()))}, nil
 }
 
 // Lstat implements fs.ReadLinkFS.
@@ -263,8 +271,8 @@ func (v *view) Lstat(name string) (fs.FileInfo, error) {
 
 // above reports whether a name is a directory that only new files need.
 func (v *view) above(name string) bool {
-	for f, t := range v.files {
-		if t.exists && strings.HasPrefix(f, name+"/") {
+	for changed, file := range v.files {
+		if file.exists && strings.HasPrefix(changed, name+"/") {
 			return true
 		}
 	}

@@ -58,31 +58,31 @@ type engine struct {
 }
 
 func newEngine(src source, reviewer Reviewer, say func(string, ...any)) *engine {
-	e := &engine{source: src, slices: src.slices(), reviewer: reviewer, say: say, why: map[int]*reason{},
+	selecting := &engine{source: src, slices: src.slices(), reviewer: reviewer, say: say, why: map[int]*reason{},
 		state: state{reads: map[string]Object{}}}
-	e.keep, e.fate = make([]bool, len(e.slices)), make([]Fate, len(e.slices))
-	for i := range e.keep {
-		e.keep[i], e.fate[i] = true, Live
+	selecting.keep, selecting.fate = make([]bool, len(selecting.slices)), make([]Fate, len(selecting.slices))
+	for i := range selecting.keep {
+		selecting.keep[i], selecting.fate[i] = true, Live
 	}
-	return e
+	return selecting
 }
 
 // sort takes out what the target has already, and what it compiles nothing of.
 func (e *engine) sort(ctx context.Context, kernel Kernel, present map[int]bool) error {
 	var all []string
-	for _, s := range e.slices {
-		all = append(all, s.Files...)
+	for _, slice := range e.slices {
+		all = append(all, slice.Files...)
 	}
 	slices.Sort(all)
 	compiled, err := kernel.Compiled(ctx, slices.Compact(all))
 	if err != nil {
 		return err
 	}
-	for i, s := range e.slices {
+	for i, slice := range e.slices {
 		switch {
 		case present[i]:
 			e.keep[i], e.fate[i] = false, Present
-		case !slices.ContainsFunc(s.Files, func(f string) bool { return compiled[f] }):
+		case !slices.ContainsFunc(slice.Files, func(name string) bool { return compiled[name] }):
 			e.keep[i], e.fate[i] = false, Elsewhere
 		}
 	}
@@ -116,14 +116,14 @@ func (e *engine) settle() ([]int, error) {
 
 		// A mistake is not live without its correction.
 		uncorrected := 0
-		for i, s := range e.slices {
+		for i, slice := range e.slices {
 			if e.fate[i] != LeftOut {
 				continue
 			}
-			for _, mistake := range s.corrects {
+			for _, mistake := range slice.corrects {
 				if e.keep[mistake] {
 					e.drop(mistake, &reason{needs: []int{i}, tried: true,
-						text: fmt.Sprintf("needs %s, which corrects it and is left out", s.Name)})
+						text: fmt.Sprintf("needs %s, which corrects it and is left out", slice.Name)})
 					out = append(out, mistake)
 					uncorrected++
 				}
@@ -148,9 +148,9 @@ func (e *engine) names(list []int) string {
 func changes(texts map[string]*text) []patchset.TextChange {
 	var out []patchset.TextChange
 	for _, name := range slices.Sorted(maps.Keys(texts)) {
-		t := texts[name]
-		if now := t.bytes(); !bytes.Equal(now, t.old) || t.exists != (t.old != nil) {
-			out = append(out, patchset.TextChange{Path: name, Old: t.old, New: now})
+		file := texts[name]
+		if now := file.bytes(); !bytes.Equal(now, file.old) || file.exists != (file.old != nil) {
+			out = append(out, patchset.TextChange{Path: name, Old: file.old, New: now})
 		}
 	}
 	return out
@@ -163,20 +163,21 @@ func (e *engine) review(ctx context.Context, texts map[string]*text, only map[st
 	if len(list) == 0 {
 		return &Review{}, nil
 	}
-	r, err := e.reviewer.Review(ctx, list, only)
+	reviewed, err := e.reviewer.Review(ctx, list, only)
 	if err != nil {
 		return nil, err
 	}
-	for _, o := range r.Objects {
-		e.state.reads[o.Name] = o
+	for _, object := range reviewed.Objects {
+		e.state.reads[object.Name] = object
 	}
-	e.seconds += r.Seconds
-	e.compile += r.Compile
+	e.seconds += reviewed.Seconds
+	e.compile += reviewed.Compile
 	if only != nil {
 		// What other objects bring is not there in such a review.
-		r.Faults = slices.DeleteFunc(r.Faults, func(f Fault) bool { return f.ID() == finding.IDPrerequisite })
+		reviewed.Faults = slices.DeleteFunc(reviewed.Faults,
+			func(fault Fault) bool { return fault.ID() == finding.IDPrerequisite })
 	}
-	return r, nil
+	return reviewed, nil
 }
 
 // reduce takes slices out until no fault is left, and returns the last review, one of all
@@ -187,19 +188,21 @@ func (e *engine) reduce(ctx context.Context) (*Review, error) {
 		if _, err := e.settle(); err != nil {
 			return nil, err
 		}
-		r, err := e.review(ctx, e.state.texts, only)
+
+		// The first round looks at everything, the next ones at what the last one has changed.
+		reviewed, err := e.review(ctx, e.state.texts, only)
 		if err != nil {
 			return nil, err
 		}
-		if len(r.Faults) == 0 {
+		if len(reviewed.Faults) == 0 {
 			if only == nil {
-				return r, nil
+				return reviewed, nil
 			}
 			only = nil
 			continue
 		}
-		e.say("%d fault(s) in %d object(s)", len(r.Faults), len(r.Objects))
-		out, err := e.takeOut(ctx, r.Faults)
+		e.say("%d fault(s) in %d object(s)", len(reviewed.Faults), len(reviewed.Objects))
+		out, err := e.takeOut(ctx, reviewed.Faults)
 		if err != nil {
 			return nil, err
 		}
@@ -207,10 +210,12 @@ func (e *engine) reduce(ctx context.Context) (*Review, error) {
 		if err != nil {
 			return nil, err
 		}
+
+		// What had a fault must show that it has none now.
 		only = e.objects(append(out, more...))
-		for _, f := range r.Faults {
-			if f.Object != "" {
-				only[f.Object] = true
+		for _, fault := range reviewed.Faults {
+			if fault.Object != "" {
+				only[fault.Object] = true
 			}
 		}
 	}
@@ -221,13 +226,13 @@ func (e *engine) reduce(ctx context.Context) (*Review, error) {
 func (e *engine) objects(list []int) map[string]bool {
 	files := map[string]bool{}
 	for _, i := range list {
-		for _, f := range e.slices[i].Files {
-			files[f] = true
+		for _, name := range e.slices[i].Files {
+			files[name] = true
 		}
 	}
 	out := map[string]bool{}
-	for name, o := range e.state.reads {
-		if files[o.Source] || slices.ContainsFunc(o.Reads, func(f string) bool { return files[f] }) {
+	for name, object := range e.state.reads {
+		if files[object.Source] || slices.ContainsFunc(object.Reads, func(file string) bool { return files[file] }) {
 			out[name] = true
 		}
 	}
@@ -238,24 +243,25 @@ func (e *engine) objects(list []int) map[string]bool {
 func (e *engine) takeOut(ctx context.Context, faults []Fault) ([]int, error) {
 	var out []int
 	for i := range faults {
-		f := &faults[i]
-		by := slices.DeleteFunc(e.state.blame(f), func(s int) bool { return !e.keep[s] && !slices.Contains(out, s) })
-		if slices.ContainsFunc(by, func(s int) bool { return slices.Contains(out, s) }) {
+		fault := &faults[i]
+		by := slices.DeleteFunc(e.state.blame(fault),
+			func(slice int) bool { return !e.keep[slice] && !slices.Contains(out, slice) })
+		if slices.ContainsFunc(by, func(slice int) bool { return slices.Contains(out, slice) }) {
 			continue // another fault of a slice that has gone
 		}
 		if len(by) == 0 {
 			var err error
-			if by, err = e.search(ctx, f); err != nil {
+			if by, err = e.search(ctx, fault); err != nil {
 				return nil, err
 			}
 		}
 		if len(by) == 0 {
-			return nil, &UnexplainedError{Fault: *f}
+			return nil, &UnexplainedError{Fault: *fault}
 		}
-		for _, s := range by {
-			if e.keep[s] {
-				e.drop(s, e.because(f, s))
-				out = append(out, s)
+		for _, slice := range by {
+			if e.keep[slice] {
+				e.drop(slice, e.because(fault, slice))
+				out = append(out, slice)
 			}
 		}
 	}
@@ -305,11 +311,11 @@ func (e *UnexplainedError) Error() string {
 
 // search finds the slices behind a fault by leaving each one out that could be.
 func (e *engine) search(ctx context.Context, f *Fault) ([]int, error) {
-	candidates := slices.DeleteFunc(e.state.touching(f.Object), func(s int) bool { return !e.keep[s] })
+	candidates := slices.DeleteFunc(e.state.touching(f.Object), func(slice int) bool { return !e.keep[slice] })
 	if f.Object == "" {
 		candidates = nil
-		for i, k := range e.keep {
-			if k {
+		for i, kept := range e.keep {
+			if kept {
 				candidates = append(candidates, i)
 			}
 		}
@@ -317,10 +323,10 @@ func (e *engine) search(ctx context.Context, f *Fault) ([]int, error) {
 	}
 	e.say("looking for what is behind %s, among %d slice(s)", f.Text(), len(candidates))
 	only := map[string]bool{f.Object: true}
-	for _, s := range candidates {
-		there, err := e.withoutSlices(ctx, f, []int{s}, only)
+	for _, slice := range candidates {
+		there, err := e.withoutSlices(ctx, f, []int{slice}, only)
 		if err != nil || !there {
-			return []int{s}, err
+			return []int{slice}, err
 		}
 	}
 	return candidates, nil // only together
@@ -329,8 +335,8 @@ func (e *engine) search(ctx context.Context, f *Fault) ([]int, error) {
 // withoutSlices reports whether a fault is still there when slices are left out too.
 func (e *engine) withoutSlices(ctx context.Context, f *Fault, without []int, only map[string]bool) (bool, error) {
 	keep := slices.Clone(e.keep)
-	for _, s := range without {
-		keep[s] = false
+	for _, slice := range without {
+		keep[slice] = false
 	}
 	texts, failed, err := e.source.texts(keep)
 	if err != nil {
@@ -339,11 +345,11 @@ func (e *engine) withoutSlices(ctx context.Context, f *Fault, without []int, onl
 	if len(failed) > 0 {
 		return true, nil // others need it: it cannot go alone
 	}
-	r, err := e.review(ctx, texts, only)
+	reviewed, err := e.review(ctx, texts, only)
 	if err != nil {
 		return false, err
 	}
-	return slices.ContainsFunc(r.Faults, func(o Fault) bool { return o.same(f) }), nil
+	return slices.ContainsFunc(reviewed.Faults, func(other Fault) bool { return other.same(f) }), nil
 }
 
 // halve finds one slice behind a fault that names no object: the first with which all up
@@ -393,9 +399,9 @@ func (e *engine) restore(ctx context.Context) (back int, err error) {
 // tryAgain puts one slice back if it does no harm.
 func (e *engine) tryAgain(ctx context.Context, i int) (bool, error) {
 	why := e.why[i]
-	for later, s := range e.slices {
-		if e.fate[later] == LeftOut && slices.Contains(s.corrects, i) {
-			why.text, why.tried = fmt.Sprintf("needs %s, which corrects it and is left out", s.Name), true
+	for later, slice := range e.slices {
+		if e.fate[later] == LeftOut && slices.Contains(slice.corrects, i) {
+			why.text, why.tried = fmt.Sprintf("needs %s, which corrects it and is left out", slice.Name), true
 			why.needs = []int{later}
 			return false, nil
 		}
@@ -426,12 +432,12 @@ func (e *engine) tryAgain(ctx context.Context, i int) (bool, error) {
 	}
 	stages = append(stages, all)
 	for _, only := range stages {
-		r, err := e.review(ctx, texts, only)
+		reviewed, err := e.review(ctx, texts, only)
 		if err != nil {
 			return false, err
 		}
-		if len(r.Faults) > 0 {
-			e.why[i] = e.because(&r.Faults[0], i)
+		if len(reviewed.Faults) > 0 {
+			e.why[i] = e.because(&reviewed.Faults[0], i)
 			e.why[i].tried = true
 			return false, nil
 		}
@@ -446,7 +452,7 @@ func (e *engine) tryAgain(ctx context.Context, i int) (bool, error) {
 // run makes the selection. build makes the livepatch of what is kept, and tells what its
 // last checks find.
 func (e *engine) run(ctx context.Context, build func(context.Context) ([]Fault, error)) (*Review, error) {
-	r, err := e.reduce(ctx)
+	reviewed, err := e.reduce(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -457,22 +463,22 @@ func (e *engine) run(ctx context.Context, build func(context.Context) ([]Fault, 
 	for {
 		if back > 0 {
 			// All of it together once more; what is taken out now stays out.
-			if r, err = e.reduce(ctx); err != nil {
+			if reviewed, err = e.reduce(ctx); err != nil {
 				return nil, err
 			}
 		}
-		if back = e.dropIdle(r); back > 0 {
+		if back = e.dropIdle(reviewed); back > 0 {
 			continue
 		}
 		if build == nil || !slices.Contains(e.keep, true) {
-			return r, nil
+			return reviewed, nil
 		}
 		faults, err := build(ctx)
 		if err != nil || len(faults) == 0 {
-			return r, err
+			return reviewed, err
 		}
 		if _, err := e.takeOut(ctx, faults); err != nil {
-			return r, err
+			return reviewed, err
 		}
 		back = 1
 	}
@@ -484,13 +490,13 @@ func (e *engine) dropIdle(r *Review) int {
 	functions := e.functions(r)
 	count := 0
 	for i := range r.Notes {
-		f := &Fault{Finding: &r.Notes[i], Object: r.Notes[i].Unit}
-		if f.ID() != finding.IDAlreadyRun {
+		fault := &Fault{Finding: &r.Notes[i], Object: r.Notes[i].Unit}
+		if fault.ID() != finding.IDAlreadyRun {
 			continue
 		}
-		for _, s := range e.state.blame(f) {
-			if e.keep[s] && len(functions[s]) == 0 {
-				e.drop(s, &reason{fault: f, text: f.Text(), tried: true})
+		for _, slice := range e.state.blame(fault) {
+			if e.keep[slice] && len(functions[slice]) == 0 {
+				e.drop(slice, &reason{fault: fault, text: fault.Text(), tried: true})
 				count++
 			}
 		}

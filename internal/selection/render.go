@@ -19,51 +19,57 @@ func (r *Result) Text(out io.Writer) {
 	if r.Manifest != "" {
 		fmt.Fprintf(out, "manifest: %s\n", r.Manifest)
 	}
+
+	// What is asked for first.
 	if len(r.CVEs) > 0 {
 		fmt.Fprintln(out, "\nCVEs")
 	}
-	for _, c := range r.CVEs {
-		line := fmt.Sprintf("  %-16s %-12s", c.ID, strings.ReplaceAll(string(c.Status), "_", " "))
-		if len(c.LeftOut) > 0 {
-			line += " left out: " + strings.Join(c.LeftOut, ", ")
+	for _, cve := range r.CVEs {
+		line := fmt.Sprintf("  %-16s %-12s", cve.ID, strings.ReplaceAll(string(cve.Status), "_", " "))
+		if len(cve.LeftOut) > 0 {
+			line += " left out: " + strings.Join(cve.LeftOut, ", ")
 		}
 		fmt.Fprintln(out, strings.TrimRight(line, " "))
 	}
 
-	fmt.Fprintf(out, "\n%-28s %6s %9s %9s %13s %9s\n", "subsystem", "live", "left out", "no code", "not compiled", "there")
-	for _, s := range r.Subsystems {
-		fmt.Fprintf(out, "%-28s %6d %9d %9d %13d %9d\n", s.Name, s.Live, s.LeftOut, s.NoCode, s.Elsewhere, s.Present)
+	fmt.Fprintf(out, "\n%-28s %6s %9s %9s %13s %9s\n", "subsystem", "live", "left out", "no code", "not compiled",
+		"there")
+	for _, row := range r.Subsystems {
+		fmt.Fprintf(out, "%-28s %6d %9d %9d %13d %9d\n", row.Name, row.Live, row.LeftOut, row.NoCode, row.Elsewhere,
+			row.Present)
 	}
 
+	// What is left out comes first: it is what somebody has to act on.
 	for _, fate := range []Fate{LeftOut, Live, NoCode, Present, Elsewhere} {
 		list := r.of(fate)
 		if len(list) == 0 {
 			continue
 		}
 		fmt.Fprintf(out, "\n%s (%d)\n", fate, len(list))
-		for _, v := range list {
-			fmt.Fprintf(out, "  %s\n", v.line())
-			if v.Why != "" {
-				fmt.Fprintf(out, "      %s\n", v.Why)
+		for _, verdict := range list {
+			fmt.Fprintf(out, "  %s\n", verdict.line())
+			if verdict.Why != "" {
+				fmt.Fprintf(out, "      %s\n", verdict.Why)
 			}
-			for _, k := range v.Know {
-				fmt.Fprintf(out, "      %s\n", k)
+			for _, remark := range verdict.Know {
+				fmt.Fprintf(out, "      %s\n", remark)
 			}
-			if v.Rescue != "" {
-				fmt.Fprintf(out, "      to have it live: %s\n", v.Rescue)
+			if verdict.Rescue != "" {
+				fmt.Fprintf(out, "      to have it live: %s\n", verdict.Rescue)
 			}
 		}
 	}
 	if len(r.Binary) > 0 {
 		fmt.Fprintf(out, "\nbinary files, left out: %s\n", strings.Join(r.Binary, ", "))
 	}
-	fmt.Fprintf(out, "\n%d reviews, %.0f s, of them %.0f s of compilations on all processors\n", r.Cost.Reviews, r.Cost.Seconds,
+	fmt.Fprintf(out, "\n%d reviews, %.0f s, of them %.0f s of compilations on all processors\n", r.Cost.Reviews,
+		r.Cost.Seconds,
 		r.Cost.Compile)
 }
 
 // of lists the slices of one fate.
 func (r *Result) of(f Fate) []Verdict {
-	return slices.DeleteFunc(slices.Clone(r.Slices), func(v Verdict) bool { return v.Fate != f })
+	return slices.DeleteFunc(slices.Clone(r.Slices), func(verdict Verdict) bool { return verdict.Fate != f })
 }
 
 // line is a slice with its title and ids, cut to what fits a line.
@@ -85,7 +91,7 @@ func (v *Verdict) line() string {
 var page string
 
 var pageTemplate = template.Must(template.New("selection").Funcs(template.FuncMap{
-	"join": strings.Join, "words": func(s Status) string { return strings.ReplaceAll(string(s), "_", " ") },
+	"join": strings.Join, "words": func(status Status) string { return strings.ReplaceAll(string(status), "_", " ") },
 }).Parse(page))
 
 // HTML writes the result as one page that needs nothing else.
@@ -94,9 +100,9 @@ func (r *Result) HTML(out io.Writer) error {
 		*Result
 		Groups []group
 	}{Result: r}
-	for _, f := range []Fate{LeftOut, Live, NoCode, Present, Elsewhere} {
-		if list := r.of(f); len(list) > 0 {
-			values.Groups = append(values.Groups, group{f, list})
+	for _, fate := range []Fate{LeftOut, Live, NoCode, Present, Elsewhere} {
+		if list := r.of(fate); len(list) > 0 {
+			values.Groups = append(values.Groups, group{fate, list})
 		}
 	}
 	return pageTemplate.Execute(out, values)

@@ -115,7 +115,8 @@ var rescues = map[finding.ID]string{
 	finding.IDChangedData: "set the data in a pre_patch callback, and back in post_unpatch: 'klpforge explain KLP103' " +
 		"has the skeleton",
 	finding.IDLayout: "keep the new member in a shadow variable: 'klpforge lint --suggest-shadow FILE' writes the code",
-	finding.IDNotTraceable: "patch callers that ftrace can redirect instead, with the change in a copy of the function: " +
+	finding.IDNotTraceable: "patch callers that ftrace can redirect instead, with the change in a copy of the " +
+		"function: " +
 		"the finding names them",
 	finding.IDFutureOnly: "live, it would have an effect on later work only; what was done before stays",
 	finding.IDAlreadyRun: "it has run already: do what it would do in a callback, where that is possible",
@@ -132,29 +133,33 @@ func (e *engine) result(last *Review) *Result {
 	}
 	know, partly := e.known(last)
 	by := map[string]*Subsystem{}
-	for i, s := range e.slices {
-		v := Verdict{Name: s.Name, Title: s.Title, IDs: s.IDs, Files: s.Files, Fate: e.fate[i], Functions: functions[i],
-			Know: know[i], partly: partly[i]}
-		if v.Fate == Live && len(v.Functions) == 0 {
-			v.Fate = NoCode
+	for i, slice := range e.slices {
+		// A slice that is kept and for which nothing is replaced is not live.
+		verdict := Verdict{Name: slice.Name, Title: slice.Title, IDs: slice.IDs, Files: slice.Files, Fate: e.fate[i],
+			Functions: functions[i],
+			Know:      know[i], partly: partly[i]}
+		if verdict.Fate == Live && len(verdict.Functions) == 0 {
+			verdict.Fate = NoCode
 		}
 		if why := e.why[i]; why != nil {
-			v.Why, v.Tried = why.text, why.tried
-			for _, n := range why.needs {
-				v.Needs = append(v.Needs, e.slices[n].Name)
+			verdict.Why, verdict.Tried = why.text, why.tried
+			for _, needed := range why.needs {
+				verdict.Needs = append(verdict.Needs, e.slices[needed].Name)
 			}
 			if why.fault != nil && len(why.needs) == 0 {
-				v.Finding = why.fault.ID()
-				v.Rescue = rescues[v.Finding]
+				verdict.Finding = why.fault.ID()
+				verdict.Rescue = rescues[verdict.Finding]
 			}
 		}
-		out.Slices = append(out.Slices, v)
-		name := subsystem(s.Files)
+		out.Slices = append(out.Slices, verdict)
+
+		// Counted for the whole and for its subsystem.
+		name := subsystem(slice.Files)
 		if by[name] == nil {
 			by[name] = &Subsystem{Name: name}
 		}
-		for _, t := range []*Totals{&out.Totals, &by[name].Totals} {
-			t.count(v.Fate)
+		for _, totals := range []*Totals{&out.Totals, &by[name].Totals} {
+			totals.count(verdict.Fate)
 		}
 		by[name].Functions += len(functions[i])
 	}
@@ -202,15 +207,15 @@ func (e *engine) known(last *Review) (know map[int][]string, partly map[int]bool
 		return know, partly
 	}
 	for i := range last.Notes {
-		f := &last.Notes[i]
-		if f.Severity < finding.Warning && f.ID != finding.IDFutureOnly || f.ID.IsVerdict() {
+		found := &last.Notes[i]
+		if found.Severity < finding.Warning && found.ID != finding.IDFutureOnly || found.ID.IsVerdict() {
 			continue
 		}
-		for _, s := range e.state.blame(&Fault{Finding: f, Object: f.Unit}) {
-			if e.keep[s] && !slices.Contains(know[s], f.Line()) {
-				know[s] = append(know[s], f.Line())
+		for _, slice := range e.state.blame(&Fault{Finding: found, Object: found.Unit}) {
+			if e.keep[slice] && !slices.Contains(know[slice], found.Line()) {
+				know[slice] = append(know[slice], found.Line())
 			}
-			partly[s] = partly[s] || f.ID == finding.IDAlreadyRun || f.ID == finding.IDFutureOnly
+			partly[slice] = partly[slice] || found.ID == finding.IDAlreadyRun || found.ID == finding.IDFutureOnly
 		}
 	}
 	return know, partly
@@ -223,19 +228,19 @@ func (e *engine) functions(last *Review) map[int][]string {
 		return out
 	}
 	own := map[string]map[string]bool{} // by object file
-	for _, f := range last.Funcs {
-		if own[f.Unit] == nil {
-			own[f.Unit] = map[string]bool{}
+	for _, function := range last.Funcs {
+		if own[function.Unit] == nil {
+			own[function.Unit] = map[string]bool{}
 		}
-		own[f.Unit][base(f.Name)] = true
+		own[function.Unit][base(function.Name)] = true
 	}
-	for _, f := range last.Funcs {
-		at := finding.Finding{Unit: f.Unit, Symbol: f.Name}
-		name := base(f.Name)
+	for _, function := range last.Funcs {
+		at := finding.Finding{Unit: function.Unit, Symbol: function.Name}
+		name := base(function.Name)
 		files := e.state.near(&at)
-		by := e.state.inlined(files, name, own[f.Unit])
-		for _, t := range files {
-			if of := t.of(name); len(of) > 0 {
+		by := e.state.inlined(files, name, own[function.Unit])
+		for _, file := range files {
+			if of := file.of(name); len(of) > 0 {
 				by = append(by, of...)
 				break
 			}
@@ -244,8 +249,8 @@ func (e *engine) functions(last *Review) map[int][]string {
 			by = e.state.through(files, name)
 		}
 		slices.Sort(by)
-		for _, s := range slices.Compact(by) {
-			out[s] = append(out[s], f.Object+":"+f.Name)
+		for _, slice := range slices.Compact(by) {
+			out[slice] = append(out[slice], function.Object+":"+function.Name)
 		}
 	}
 	return out
@@ -255,43 +260,45 @@ func (e *engine) functions(last *Review) map[int][]string {
 func cves(list []Verdict) []CVE {
 	by := map[string]*CVE{}
 	compiled, open := map[string]bool{}, map[string]bool{}
-	for _, v := range list {
-		for _, id := range v.IDs {
+	for _, verdict := range list {
+		for _, id := range verdict.IDs {
 			if !strings.HasPrefix(id, "CVE-") {
 				continue
 			}
 			if by[id] == nil {
 				by[id] = &CVE{ID: id, Status: NotAffected}
 			}
-			c := by[id]
-			c.Slices = append(c.Slices, v.Name)
-			if v.Fate == LeftOut {
-				c.LeftOut = append(c.LeftOut, v.Name)
+			cve := by[id]
+			cve.Slices = append(cve.Slices, verdict.Name)
+			if verdict.Fate == LeftOut {
+				cve.LeftOut = append(cve.LeftOut, verdict.Name)
 			}
-			compiled[id] = compiled[id] || v.Fate != Elsewhere
-			open[id] = open[id] || v.Fate == Live && v.partly || v.Fate == NoCode
+			compiled[id] = compiled[id] || verdict.Fate != Elsewhere
+			open[id] = open[id] || verdict.Fate == Live && verdict.partly || verdict.Fate == NoCode
 		}
 	}
 	out := []CVE{}
 	for _, id := range slices.Sorted(maps.Keys(by)) {
-		c := by[id]
+		// Affected while any part of its fix is left out, whatever the others are.
+		cve := by[id]
 		switch {
-		case len(c.LeftOut) > 0:
-			c.Status = Affected
+		case len(cve.LeftOut) > 0:
+			cve.Status = Affected
 		case open[id]:
-			c.Status = Open
+			cve.Status = Open
 		case compiled[id]:
-			c.Status = Fixed
+			cve.Status = Fixed
 		}
-		out = append(out, *c)
+		out = append(out, *cve)
 	}
-	slices.SortStableFunc(out, func(a, b CVE) int { return cmp.Compare(a.Status, b.Status) })
+	slices.SortStableFunc(out, func(first, second CVE) int { return cmp.Compare(first.Status, second.Status) })
 	return out
 }
 
 // Headline is the outcome in a line.
 func (r *Result) Headline() string {
-	return fmt.Sprintf("%d of %d slices that change code of %s go live (%.1f %%), %d functions; %d left out, %d change no code "+
+	return fmt.Sprintf("%d of %d slices that change code of %s go live (%.1f %%), %d functions; %d left out, %d "+
+		"change no code "+
 		"here, %d not compiled here, %d already there", r.Totals.Live, r.Totals.Compiled(), r.Release, r.Totals.Share(),
 		r.Totals.Functions, r.Totals.LeftOut, r.Totals.NoCode, r.Totals.Elsewhere, r.Totals.Present)
 }

@@ -59,8 +59,9 @@ func (f *Fault) Text() string {
 	case f.Other != "":
 		return f.Other
 	case len(f.Errors) > 0:
-		e := f.Errors[0]
-		return fmt.Sprintf("%s does not compile: %s:%d: %s", f.Object, e.File, e.Line, e.Message)
+		diagnostic := f.Errors[0]
+		return fmt.Sprintf("%s does not compile: %s:%d: %s", f.Object, diagnostic.File, diagnostic.Line,
+			diagnostic.Message)
 	}
 	return f.Object + " does not compile"
 }
@@ -106,9 +107,11 @@ func (p *Pipeline) Review(ctx context.Context, changes []patchset.TextChange, on
 // read makes a review of what the pipeline said.
 func (p *Pipeline) read(res *pipeline.Result, err error) (*Review, error) {
 	out := &Review{Compile: res.CompileSeconds}
-	for _, s := range res.Stages {
-		out.Seconds += s.Seconds
+	for _, stage := range res.Stages {
+		out.Seconds += stage.Seconds
 	}
+
+	// A refusal is a fault of the update, which the findings tell. What the machine lacks is an error.
 	var refusal *pipeline.Refusal
 	var broken *kbuild.CompileError
 	var generated *kbuild.GeneratedChangedError
@@ -121,27 +124,31 @@ func (p *Pipeline) read(res *pipeline.Result, err error) (*Review, error) {
 	default:
 		return nil, err
 	}
+
+	// What the author has accepted is no fault; that tasks sleep on a frame is one unless asked for.
 	for i := range res.Problems {
-		f := &res.Problems[i]
+		found := &res.Problems[i]
 		switch {
-		case f.Allowed != "":
-		case f.Severity == finding.Error, !p.KeepStalling && stalls(f):
-			out.Faults = append(out.Faults, Fault{Finding: f, Object: f.Unit})
+		case found.Allowed != "":
+		case found.Severity == finding.Error, !p.KeepStalling && stalls(found):
+			out.Faults = append(out.Faults, Fault{Finding: found, Object: found.Unit})
 		default:
-			out.Notes = append(out.Notes, *f)
+			out.Notes = append(out.Notes, *found)
 		}
 	}
-	for _, b := range res.Broken {
-		out.Faults = append(out.Faults, brokenObject(b))
+	for _, failed := range res.Broken {
+		out.Faults = append(out.Faults, brokenObject(failed))
 	}
+
+	// Objects and functions tell later which slices a fault may be of.
 	if res.Analysis != nil {
-		for _, u := range res.Analysis.Units {
-			out.Objects = append(out.Objects, Object{u.Object, u.Source, u.Deps})
+		for _, unit := range res.Analysis.Units {
+			out.Objects = append(out.Objects, Object{unit.Object, unit.Source, unit.Deps})
 		}
 	}
-	for _, o := range res.Plan.Objects {
-		for _, f := range o.Funcs {
-			out.Funcs = append(out.Funcs, Function{o.Name, f.Unit, f.Name})
+	for _, object := range res.Plan.Objects {
+		for _, function := range object.Funcs {
+			out.Funcs = append(out.Funcs, Function{object.Name, function.Unit, function.Name})
 		}
 	}
 	return out, nil
@@ -163,8 +170,8 @@ func brokenObject(e *kbuild.CompileError) Fault {
 // named are the names that a compiler's message quotes.
 func named(d *kbuild.Diagnostic) map[string]bool {
 	out := map[string]bool{}
-	for _, n := range d.Names {
-		out[n] = true
+	for _, name := range d.Names {
+		out[name] = true
 	}
 	return out
 }

@@ -50,7 +50,8 @@ func Run(ctx context.Context, o Options) (*Result, error) {
 	}
 	defer target.Close()
 	o.Say("prepare the source of %s", target.Release())
-	tree, err := pipeline.Prepare(ctx, target.K, kbuild.PrepareOptions{Toolchain: o.Target.Toolchain, Jobs: o.Target.Jobs,
+	tree, err := pipeline.Prepare(ctx, target.K, kbuild.PrepareOptions{Toolchain: o.Target.Toolchain,
+		Jobs:    o.Target.Jobs,
 		Sandbox: o.Target.Sandbox, AllowCompilerMismatch: o.Target.AllowCompilerMismatch,
 		AllowSourceMismatch: o.Target.AllowSourceMismatch})
 	if err != nil {
@@ -75,22 +76,22 @@ func Run(ctx context.Context, o Options) (*Result, error) {
 
 	// What is live at all, then the search.
 	reviewer := &Pipeline{Options: o.Target, KeepStalling: o.KeepStalling}
-	e := newEngine(src, reviewer, o.Say)
-	if err := e.sort(ctx, &builtBy{tree}, present); err != nil {
+	selecting := newEngine(src, reviewer, o.Say)
+	if err := selecting.sort(ctx, &builtBy{tree}, present); err != nil {
 		return nil, err
 	}
-	o.tellCost(ctx, tree, e)
+	o.tellCost(ctx, tree, selecting)
 
-	out := &output{options: &o, engine: e, reviewer: reviewer, release: target.Release()}
+	out := &output{options: &o, engine: selecting, reviewer: reviewer, release: target.Release()}
 	var build func(context.Context) ([]Fault, error)
 	if o.Dir != "" {
 		build = out.make
 	}
-	last, err := e.run(ctx, build)
+	last, err := selecting.run(ctx, build)
 	if err != nil {
 		return nil, err
 	}
-	res := e.result(last)
+	res := selecting.result(last)
 	res.Release, res.Binary, res.Manifest, res.Module = target.Release(), binary, out.manifest, out.module
 	res.Update = o.From + " to " + o.To
 	if o.GitRange != "" {
@@ -103,10 +104,10 @@ func Run(ctx context.Context, o Options) (*Result, error) {
 func (o *Options) tellCost(ctx context.Context, tree *kbuild.Tree, e *engine) {
 	var files []string
 	kept := 0
-	for i, s := range e.slices {
+	for i, slice := range e.slices {
 		if e.keep[i] {
 			kept++
-			files = append(files, s.Files...)
+			files = append(files, slice.Files...)
 		}
 	}
 	slices.Sort(files)
@@ -136,9 +137,9 @@ func (o *Options) read(base fs.FS) (src source, present map[int]bool, binary []s
 		if err != nil {
 			return nil, nil, nil, &pipeline.PatchError{Err: err}
 		}
-		for _, p := range series.Patches {
-			for _, b := range p.Binary {
-				binary = append(binary, b.Path)
+		for _, patch := range series.Patches {
+			for _, change := range patch.Binary {
+				binary = append(binary, change.Path)
 			}
 		}
 		commits := fromCommits(base, series)
@@ -155,24 +156,24 @@ func (o *Options) read(base fs.FS) (src source, present map[int]bool, binary []s
 	pairs := fromTrees(changes)
 	there := map[int]bool{}
 	for i := range pairs.files {
-		f := &pairs.files[i]
-		have, err := fs.ReadFile(base, f.Path)
+		file := &pairs.files[i]
+		have, err := fs.ReadFile(base, file.Path)
 		if errors.Is(err, fs.ErrNotExist) {
 			have, err = nil, nil
 		}
 		switch {
 		case err != nil:
 			return nil, nil, nil, err
-		case string(have) == string(f.Old) && (have == nil) == (f.Old == nil):
-		case string(have) == string(f.New) && (have == nil) == (f.New == nil):
-			for _, e := range f.edits {
-				there[e.slice] = true
+		case string(have) == string(file.Old) && (have == nil) == (file.Old == nil):
+		case string(have) == string(file.New) && (have == nil) == (file.New == nil):
+			for _, change := range file.edits {
+				there[change.slice] = true
 			}
 		case have == nil:
-			f.edits = nil // a prepared tree has no more than a build needs
+			file.edits = nil // a prepared tree has no more than a build needs
 		default:
 			return nil, nil, nil, fmt.Errorf("%s: %s has it otherwise than the source of the target; give the source that "+
-				"the target was built from with --from", f.Path, o.From)
+				"the target was built from with --from", file.Path, o.From)
 		}
 	}
 	return pairs, there, binary, nil
@@ -206,32 +207,35 @@ func (c *commits) there() (map[int]bool, error) {
 
 // addIDs reads a file of ids.
 func addIDs(path string, list []*Slice) error {
-	f, err := os.Open(path)
+	file, err := os.Open(path)
 	if err != nil {
 		return err
 	}
-	defer f.Close()
-	in := bufio.NewScanner(f)
+	defer file.Close()
+
+	// A line names a slice, by its name, a part of its title or one of its files, and then its ids.
+	in := bufio.NewScanner(file)
 	for number := 1; in.Scan(); number++ {
 		words := strings.Fields(in.Text())
 		if len(words) == 0 || strings.HasPrefix(words[0], "#") {
 			continue
 		}
 		found := false
-		for _, s := range list {
-			all := append([]string{s.Name}, strings.Split(s.Title, ", ")...)
-			if !slices.Contains(all, words[0]) && !slices.Contains(s.Files, words[0]) {
+		for _, slice := range list {
+			all := append([]string{slice.Name}, strings.Split(slice.Title, ", ")...)
+			if !slices.Contains(all, words[0]) && !slices.Contains(slice.Files, words[0]) {
 				continue
 			}
 			found = true
 			for _, id := range words[1:] {
-				if !slices.Contains(s.IDs, id) {
-					s.IDs = append(s.IDs, id)
+				if !slices.Contains(slice.IDs, id) {
+					slice.IDs = append(slice.IDs, id)
 				}
 			}
 		}
 		if !found || len(words) < 2 {
-			return &pipeline.PatchError{Err: fmt.Errorf("%s:%d: want a changed file, or a file:name of the update, and ids; "+
+			return &pipeline.PatchError{Err: fmt.Errorf("%s:%d: want a changed file, or a file:name of the update, "+
+				"and ids; "+
 				"nothing of the update is %q", path, number, words[0])}
 		}
 	}
@@ -249,21 +253,21 @@ func (b *builtBy) Compiled(ctx context.Context, files []string) (map[string]bool
 	}
 	out := map[string]bool{}
 	for i := range affected.Files {
-		f := &affected.Files[i]
-		switch f.Class {
+		file := &affected.Files[i]
+		switch file.Class {
 		case kbuild.ClassDoc, kbuild.ClassTool:
 		case kbuild.ClassNewSource, kbuild.ClassBuild:
-			out[f.Path] = true // the review tells
+			out[file.Path] = true // the review tells
 		default:
-			out[f.Path] = f.Used || f.Read()
+			out[file.Path] = file.Used || file.Read()
 		}
 	}
 	for _, object := range affected.Objects {
 		if len(object.Owner.Names()) == 0 {
 			continue
 		}
-		for _, f := range object.Because {
-			out[f] = true
+		for _, name := range object.Because {
+			out[name] = true
 		}
 	}
 	return out, nil
@@ -281,8 +285,8 @@ type output struct {
 // make writes the patches and the manifest, and builds the module of them. What was there
 // of an earlier try is replaced.
 func (w *output) make(ctx context.Context) ([]Fault, error) {
-	o := w.options
-	dir := filepath.Join(o.Dir, "patches")
+	options := w.options
+	dir := filepath.Join(options.Dir, "patches")
 	if err := os.RemoveAll(dir); err != nil {
 		return nil, err
 	}
@@ -293,29 +297,33 @@ func (w *output) make(ctx context.Context) ([]Fault, error) {
 	if err != nil {
 		return nil, err
 	}
-	w.manifest = filepath.Join(o.Dir, manifest.File)
+	w.manifest = filepath.Join(options.Dir, manifest.File)
 	if err := os.WriteFile(w.manifest, w.manifestText(files, ids), 0o666); err != nil {
 		return nil, fmt.Errorf("write the manifest: %w", err)
 	}
 	if _, err := manifest.Read(w.manifest); err != nil {
 		return nil, err
 	}
-	if o.NoBuild {
+
+	// The patches and the manifest are written in any case: they are what a person goes on with.
+	if options.NoBuild {
 		return nil, nil
 	}
 
-	o.Say("build the livepatch of %d patches", len(files))
+	options.Say("build the livepatch of %d patches", len(files))
 	series, err := patchset.Read(files, patchset.ReadOptions{})
 	if err != nil {
 		return nil, err
 	}
-	for i, p := range series.Patches {
-		p.Known = ids[i]
+	for i, patch := range series.Patches {
+		patch.Known = ids[i]
 	}
-	opt := o.Target
+
+	// The build checks what no review of parts can: the module as a whole.
+	opt := options.Target
 	opt.Series, opt.Provenance = series, true
 	opt.Name = plan.ModuleName("livepatch_" + opt.Product + "_" + opt.Version)
-	opt.Output = filepath.Join(o.Dir, w.release, opt.Name+".ko")
+	opt.Output = filepath.Join(options.Dir, w.release, opt.Name+".ko")
 	if err := os.MkdirAll(filepath.Dir(opt.Output), 0o777); err != nil {
 		return nil, fmt.Errorf("make a directory for the module: %w", err)
 	}
@@ -323,11 +331,11 @@ func (w *output) make(ctx context.Context) ([]Fault, error) {
 	res, err := pipeline.Run(ctx, opt)
 	var refusal *pipeline.Refusal
 	if errors.As(err, &refusal) {
-		r, err := w.reviewer.read(res, err)
+		reviewed, err := w.reviewer.read(res, err)
 		if err != nil {
 			return nil, err
 		}
-		return r.Faults, nil
+		return reviewed.Faults, nil
 	}
 	if err != nil {
 		return nil, err
@@ -339,7 +347,7 @@ func (w *output) make(ctx context.Context) ([]Fault, error) {
 // writePatches writes a patch for each kept slice, each on top of those before it.
 func (e *engine) writePatches(dir string) (files []string, ids [][]string, err error) {
 	below := make([]bool, len(e.slices))
-	for i, s := range e.slices {
+	for i, slice := range e.slices {
 		if !e.keep[i] {
 			continue
 		}
@@ -348,12 +356,13 @@ func (e *engine) writePatches(dir string) (files []string, ids [][]string, err e
 			return nil, nil, err
 		}
 		below[i] = true
-		slug := strings.Trim(strings.Map(func(r rune) rune {
-			if r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '_' || r == '.' {
-				return r
+		slug := strings.Trim(strings.Map(func(char rune) rune {
+			if char >= 'a' && char <= 'z' || char >= 'A' && char <= 'Z' || char >= '0' && char <= '9' || char == '_' ||
+				char == '.' {
+				return char
 			}
 			return '-'
-		}, s.Name), "-.")
+		}, slice.Name), "-.")
 		if len(slug) > 60 {
 			slug = slug[len(slug)-60:]
 		}
@@ -361,45 +370,45 @@ func (e *engine) writePatches(dir string) (files []string, ids [][]string, err e
 		if err := os.WriteFile(name, []byte(text), 0o666); err != nil {
 			return nil, nil, fmt.Errorf("write a patch: %w", err)
 		}
-		files, ids = append(files, name), append(ids, s.IDs)
+		files, ids = append(files, name), append(ids, slice.IDs)
 	}
 	return files, ids, nil
 }
 
 // manifestText is the release manifest of the selection.
 func (w *output) manifestText(files []string, ids [][]string) []byte {
-	var b strings.Builder
-	t := &w.options.Target
-	fmt.Fprintf(&b, "# Written by klpforge release select.\nname: %q\nversion: %q\n", t.Product, t.Version)
-	if t.Vendor != "" {
-		fmt.Fprintf(&b, "vendor: %q\n", t.Vendor)
+	var out strings.Builder
+	target := &w.options.Target
+	fmt.Fprintf(&out, "# Written by klpforge release select.\nname: %q\nversion: %q\n", target.Product, target.Version)
+	if target.Vendor != "" {
+		fmt.Fprintf(&out, "vendor: %q\n", target.Vendor)
 	}
-	fmt.Fprintf(&b, "targets:\n  - release: %q\n", w.release)
-	if root := t.Kernel.Root; root != "" && root != "/" {
+	fmt.Fprintf(&out, "targets:\n  - release: %q\n", w.release)
+	if root := target.Kernel.Root; root != "" && root != "/" {
 		if abs, err := filepath.Abs(root); err == nil {
-			fmt.Fprintf(&b, "    root: %q\n", abs)
+			fmt.Fprintf(&out, "    root: %q\n", abs)
 		}
 	}
-	b.WriteString("patches:\n")
-	for i, f := range files {
-		fmt.Fprintf(&b, "  - file: %q\n", filepath.Join("patches", filepath.Base(f)))
+	out.WriteString("patches:\n")
+	for i, name := range files {
+		fmt.Fprintf(&out, "  - file: %q\n", filepath.Join("patches", filepath.Base(name)))
 		if len(ids[i]) > 0 {
-			fmt.Fprintf(&b, "    ids: [%s]\n", quoted(ids[i]))
+			fmt.Fprintf(&out, "    ids: [%s]\n", quoted(ids[i]))
 		}
 	}
-	if len(t.Allow) > 0 {
-		b.WriteString("allow:\n")
+	if len(target.Allow) > 0 {
+		out.WriteString("allow:\n")
 	}
-	for _, id := range slices.Sorted(maps.Keys(t.Allow)) {
-		fmt.Fprintf(&b, "  - id: %s\n    reason: %q\n", id, t.Allow[id])
+	for _, id := range slices.Sorted(maps.Keys(target.Allow)) {
+		fmt.Fprintf(&out, "  - id: %s\n    reason: %q\n", id, target.Allow[id])
 	}
-	return []byte(b.String())
+	return []byte(out.String())
 }
 
 func quoted(list []string) string {
 	var out []string
-	for _, s := range list {
-		out = append(out, fmt.Sprintf("%q", s))
+	for _, one := range list {
+		out = append(out, fmt.Sprintf("%q", one))
 	}
 	return strings.Join(out, ", ")
 }

@@ -60,8 +60,8 @@ func (p *pairs) slices() []*Slice { return p.list }
 func (p *pairs) texts(keep []bool) (map[string]*text, map[int]lost, error) {
 	out := map[string]*text{}
 	for i := range p.files {
-		if t := p.files[i].with(keep); t != nil {
-			out[t.path] = t
+		if file := p.files[i].with(keep); file != nil {
+			out[file.path] = file
 		}
 	}
 	return out, nil, nil
@@ -72,12 +72,12 @@ func (p *pairs) patch(slice int, below []bool) (string, error) {
 	with[slice] = true
 	var list []patchset.TextChange
 	for i := range p.files {
-		f := &p.files[i]
-		if !slices.ContainsFunc(f.edits, func(e edit) bool { return e.slice == slice }) {
+		file := &p.files[i]
+		if !slices.ContainsFunc(file.edits, func(cut edit) bool { return cut.slice == slice }) {
 			continue
 		}
-		change := patchset.TextChange{Path: f.Path, Old: f.Old, New: f.with(with).bytes()}
-		if before := f.with(below); before != nil {
+		change := patchset.TextChange{Path: file.Path, Old: file.Old, New: file.with(with).bytes()}
+		if before := file.with(below); before != nil {
 			change.Old = before.bytes()
 		}
 		list = append(list, change)
@@ -91,9 +91,11 @@ func (p *pairs) patch(slice int, below []bool) (string, error) {
 
 // with is the file with the kept slices; nil when none of them changes it.
 func (f *pairFile) with(keep []bool) *text {
-	if !slices.ContainsFunc(f.edits, func(e edit) bool { return keep[e.slice] }) {
+	if !slices.ContainsFunc(f.edits, func(change edit) bool { return keep[change.slice] }) {
 		return nil
 	}
+
+	// A file that comes or goes does so as a whole.
 	before := newText(f.Path, f.Old)
 	if f.Old == nil || f.New == nil {
 		before.become(f.New, f.edits[0].slice)
@@ -102,23 +104,25 @@ func (f *pairFile) with(keep []bool) *text {
 	now := &text{path: f.Path, old: f.Old, exists: true, cuts: map[int][]int{}, removed: map[int]int{},
 		touched: map[int]bool{}}
 	newer := splitLines(f.New)
+
+	// Between the kept changes the old lines stand.
 	at := 0
-	for _, e := range f.edits {
-		if !keep[e.slice] {
+	for _, change := range f.edits {
+		if !keep[change.slice] {
 			continue
 		}
-		now.lines = append(now.lines, before.lines[at:e.oldStart]...)
-		at = e.oldStart + e.oldLines
-		for i := e.oldStart; i < at; i++ {
-			now.removed[i+1] = e.slice
+		now.lines = append(now.lines, before.lines[at:change.oldStart]...)
+		at = change.oldStart + change.oldLines
+		for i := change.oldStart; i < at; i++ {
+			now.removed[i+1] = change.slice
 		}
-		if e.oldLines > 0 {
-			now.cuts[len(now.lines)] = append(now.cuts[len(now.lines)], e.slice)
+		if change.oldLines > 0 {
+			now.cuts[len(now.lines)] = append(now.cuts[len(now.lines)], change.slice)
 		}
-		for _, l := range newer[e.newStart : e.newStart+e.newLines] {
-			now.lines = append(now.lines, line{text: l, by: e.slice})
+		for _, content := range newer[change.newStart : change.newStart+change.newLines] {
+			now.lines = append(now.lines, line{text: content, by: change.slice})
 		}
-		now.touched[e.slice] = true
+		now.touched[change.slice] = true
 	}
 	now.lines = append(now.lines, before.lines[at:]...)
 	return now
@@ -162,13 +166,13 @@ func fromTrees(changes []patchset.TextChange) *pairs {
 		slice := &Slice{}
 		files := map[string]bool{}
 		var titles []string
-		for _, p := range group {
-			f := &out.files[pieces[p].file]
-			files[f.Path] = true
-			for _, e := range pieces[p].edits {
-				f.edits[e].slice = len(out.list)
+		for _, number := range group {
+			file := &out.files[pieces[number].file]
+			files[file.Path] = true
+			for _, change := range pieces[number].edits {
+				file.edits[change].slice = len(out.list)
 			}
-			titles = append(titles, pieces[p].title(f))
+			titles = append(titles, pieces[number].title(file))
 		}
 		for name := range files {
 			slice.Files = append(slice.Files, name)
@@ -197,11 +201,11 @@ func cutFile(f *pairFile, index int, known [2]map[string]bool) []*piece {
 		whole := edit{oldLines: len(splitLines(f.Old)), newLines: len(splitLines(f.New))}
 		f.edits = []edit{whole}
 	} else {
-		for _, r := range patchset.Edits(f.Old, f.New) {
-			e := edit{oldLines: r.OldLines, newLines: r.NewLines}
-			e.oldStart, _ = r.Old()
-			e.newStart, _ = r.New()
-			f.edits = append(f.edits, e)
+		for _, span := range patchset.Edits(f.Old, f.New) {
+			change := edit{oldLines: span.OldLines, newLines: span.NewLines}
+			change.oldStart, _ = span.Old()
+			change.newStart, _ = span.New()
+			f.edits = append(f.edits, change)
 		}
 	}
 
@@ -214,8 +218,9 @@ func cutFile(f *pairFile, index int, known [2]map[string]bool) []*piece {
 	sets := newSets(len(f.edits))
 	byItem := map[string]int{}
 	touch := make([][]touched, len(f.edits))
-	for i, e := range f.edits {
-		touch[i] = append(within(before, e.oldStart, e.oldLines, false), within(after, e.newStart, e.newLines, true)...)
+	for i, change := range f.edits {
+		touch[i] = append(within(before, change.oldStart, change.oldLines, false),
+			within(after, change.newStart, change.newLines, true)...)
 		for _, item := range touch[i] {
 			if item.Name == "" || item.Kind == patchset.ItemInclude {
 				continue
@@ -233,24 +238,26 @@ func cutFile(f *pairFile, index int, known [2]map[string]bool) []*piece {
 	oldLines, newLines := splitLines(f.Old), splitLines(f.New)
 	var out []*piece
 	for _, group := range sets.groups() {
-		p := &piece{file: index, edits: group, names: map[string]bool{}, fresh: map[string]bool{}, local: map[string]bool{},
+		part := &piece{file: index, edits: group, names: map[string]bool{}, fresh: map[string]bool{},
+			local:   map[string]bool{},
 			changed: map[string]bool{}, changedLocal: map[string]bool{}, calls: map[string]bool{},
 			added: map[string]int{}, taken: map[string]int{}}
 		for _, i := range group {
-			e := f.edits[i]
-			count(p.taken, oldLines[e.oldStart:e.oldStart+e.oldLines])
-			count(p.added, newLines[e.newStart:e.newStart+e.newLines])
+			change := f.edits[i]
+			count(part.taken, oldLines[change.oldStart:change.oldStart+change.oldLines])
+			count(part.added, newLines[change.newStart:change.newStart+change.newLines])
 			for _, item := range touch[i] {
-				if lines := map[bool][]string{false: oldLines, true: newLines}[item.newer]; item.Kind == patchset.ItemFunction {
-					for w := range names(strings.Join(lines[item.Start-1:item.End], "")) {
-						p.calls[w] = p.calls[w] || w != item.Name
+				if lines := map[bool][]string{false: oldLines,
+					true: newLines}[item.newer]; item.Kind == patchset.ItemFunction {
+					for word := range names(strings.Join(lines[item.Start-1:item.End], "")) {
+						part.calls[word] = part.calls[word] || word != item.Name
 					}
 				}
-				p.note(item, oldNames, newNames, known)
+				part.note(item, oldNames, newNames, known)
 			}
 		}
-		p.members(f, touch, group, known)
-		out = append(out, p)
+		part.members(f, touch, group, known)
+		out = append(out, part)
 	}
 	return out
 }
@@ -259,14 +266,14 @@ func isC(path string) bool { return strings.HasSuffix(path, ".c") || strings.Has
 
 // count counts the words of lines that are no comment, as far as a line shows that.
 func count(into map[string]int, lines []string) {
-	for _, l := range lines {
-		plain := strings.TrimSpace(l)
+	for _, content := range lines {
+		plain := strings.TrimSpace(content)
 		if strings.HasPrefix(plain, "/*") || strings.HasPrefix(plain, "//") || strings.HasPrefix(plain, "* ") ||
 			plain == "*" || strings.HasPrefix(plain, "*/") {
 			continue
 		}
-		for w := range names(l) {
-			into[w]++
+		for word := range names(content) {
+			into[word]++
 		}
 	}
 }
@@ -338,25 +345,26 @@ func (p *piece) note(item touched, before, after map[string]string, known [2]map
 func (p *piece) members(f *pairFile, touch [][]touched, group []int, known [2]map[string]bool) {
 	typed := false
 	for _, i := range group {
-		typed = typed || slices.ContainsFunc(touch[i], func(t touched) bool { return t.Kind == patchset.ItemType })
+		typed = typed || slices.ContainsFunc(touch[i],
+			func(item touched) bool { return item.Kind == patchset.ItemType })
 	}
 	switch {
 	case strings.HasPrefix(lastName(f.Path), "Kconfig"):
-		for w := range p.added {
-			p.fresh["CONFIG_"+w] = true
+		for word := range p.added {
+			p.fresh["CONFIG_"+word] = true
 		}
 		return
 	case !typed:
 		return
 	}
-	for w := range p.added {
-		if !known[0][w] {
-			p.fresh[w] = true
+	for word := range p.added {
+		if !known[0][word] {
+			p.fresh[word] = true
 		}
 	}
-	for w := range p.taken {
-		if !known[1][w] {
-			p.fresh[w] = true
+	for word := range p.taken {
+		if !known[1][word] {
+			p.fresh[word] = true
 		}
 	}
 }
@@ -366,8 +374,8 @@ func dirOf(path string) string { return strings.TrimSuffix(path, lastName(path))
 func lastName(path string) string { return path[strings.LastIndexByte(path, '/')+1:] }
 
 func addWords(into map[string]bool, text []byte) {
-	for w := range names(string(text)) {
-		into[w] = true
+	for word := range names(string(text)) {
+		into[word] = true
 	}
 }
 
@@ -384,24 +392,24 @@ func tie(files []pairFile, pieces []*piece) [][]int {
 	// Who has a name for every file, and who for its own.
 	sets := newSets(len(pieces))
 	global, local := map[string][]int{}, map[[2]string][]int{}
-	for i, p := range pieces {
-		path := files[p.file].Path
-		for n := range p.fresh {
-			global[n] = append(global[n], i)
+	for i, part := range pieces {
+		path := files[part.file].Path
+		for name := range part.fresh {
+			global[name] = append(global[name], i)
 		}
-		for n := range p.changed {
-			global[n] = append(global[n], i)
+		for name := range part.changed {
+			global[name] = append(global[name], i)
 		}
-		for _, set := range []map[string]bool{p.local, p.changedLocal} {
-			for n := range set {
-				local[[2]string{path, n}] = append(local[[2]string{path, n}], i)
+		for _, set := range []map[string]bool{part.local, part.changedLocal} {
+			for name := range set {
+				local[[2]string{path, name}] = append(local[[2]string{path, name}], i)
 			}
 		}
 	}
 
 	// A word that is added and removed as often is not begun to be used.
-	for i, p := range pieces {
-		path := files[p.file].Path
+	for i, part := range pieces {
+		path := files[part.file].Path
 		use := func(word string) {
 			for _, other := range local[[2]string{path, word}] {
 				sets.union(i, other)
@@ -413,20 +421,20 @@ func tie(files []pairFile, pieces []*piece) [][]int {
 				sets.union(i, other)
 			}
 		}
-		for word, n := range p.added {
-			if n != p.taken[word] {
+		for word, total := range part.added {
+			if total != part.taken[word] {
 				use(word)
 			}
 		}
-		for word, n := range p.taken {
-			if n != p.added[word] {
+		for word, total := range part.taken {
+			if total != part.added[word] {
 				use(word)
 			}
 		}
-		for name := range p.fresh {
+		for name := range part.fresh {
 			use(name) // a prototype, and what it is of
 		}
-		for name, calls := range p.calls {
+		for name, calls := range part.calls {
 			if !calls {
 				continue
 			}
@@ -434,8 +442,8 @@ func tie(files []pairFile, pieces []*piece) [][]int {
 				sets.union(i, other)
 			}
 			for _, other := range global[name] {
-				q := pieces[other]
-				if q.changed[name] && dirOf(files[q.file].Path) == dirOf(path) {
+				caller := pieces[other]
+				if caller.changed[name] && dirOf(files[caller.file].Path) == dirOf(path) {
 					sets.union(i, other)
 				}
 			}
@@ -447,20 +455,21 @@ func tie(files []pairFile, pieces []*piece) [][]int {
 
 // tieFiles joins new and deleted files with what names them.
 func tieFiles(files []pairFile, pieces []*piece, sets *sets) {
-	for i, p := range pieces {
-		f := &files[p.file]
-		if f.Old != nil && f.New != nil {
+	for i, part := range pieces {
+		file := &files[part.file]
+		if file.Old != nil && file.New != nil {
 			continue
 		}
-		base := lastName(f.Path)
-		dir := strings.TrimSuffix(f.Path, base)
+		base := lastName(file.Path)
+		dir := strings.TrimSuffix(file.Path, base)
 		object := strings.TrimSuffix(strings.TrimSuffix(base, ".c"), ".S")
-		for j, q := range pieces {
-			other := files[q.file].Path
+		for j, user := range pieces {
+			other := files[user.file].Path
 			makefile := strings.HasPrefix(lastName(other), "Makefile") || lastName(other) == "Kbuild"
 			listed := makefile && strings.HasPrefix(dir, strings.TrimSuffix(other, lastName(other))) &&
-				(q.added[object] > 0 || q.taken[object] > 0)
-			included := q.include != "" && (strings.HasSuffix(f.Path, "/"+q.include) || lastName(q.include) == base)
+				(user.added[object] > 0 || user.taken[object] > 0)
+			included := user.include != "" && (strings.HasSuffix(file.Path, "/"+user.include) ||
+				lastName(user.include) == base)
 			if listed || included {
 				sets.union(i, j)
 			}
@@ -472,11 +481,11 @@ func tieFiles(files []pairFile, pieces []*piece, sets *sets) {
 type sets struct{ parent []int }
 
 func newSets(n int) *sets {
-	s := &sets{parent: make([]int, n)}
-	for i := range s.parent {
-		s.parent[i] = i
+	made := &sets{parent: make([]int, n)}
+	for i := range made.parent {
+		made.parent[i] = i
 	}
-	return s
+	return made
 }
 
 func (s *sets) find(i int) int {

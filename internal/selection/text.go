@@ -33,11 +33,11 @@ func (t *text) parsed() []patchset.Item {
 
 // lineText is the text of an item.
 func (t *text) lineText(item patchset.Item) string {
-	var b strings.Builder
-	for _, l := range t.lines[item.Start-1 : item.End] {
-		b.WriteString(l.text)
+	var out strings.Builder
+	for _, row := range t.lines[item.Start-1 : item.End] {
+		out.WriteString(row.text)
 	}
-	return b.String()
+	return out.String()
 }
 
 // line is one line of a text with the slice that added it, or -1.
@@ -48,12 +48,12 @@ type line struct {
 }
 
 func newText(path string, old []byte) *text {
-	t := &text{path: path, old: old, exists: old != nil, cuts: map[int][]int{}, removed: map[int]int{},
+	file := &text{path: path, old: old, exists: old != nil, cuts: map[int][]int{}, removed: map[int]int{},
 		touched: map[int]bool{}}
-	for i, l := range splitLines(old) {
-		t.lines = append(t.lines, line{l, i + 1, -1})
+	for i, content := range splitLines(old) {
+		file.lines = append(file.lines, line{content, i + 1, -1})
 	}
-	return t
+	return file
 }
 
 // splitLines cuts a text into lines with their newlines.
@@ -65,11 +65,11 @@ func (t *text) bytes() []byte {
 		return nil
 	}
 	out := []byte{}
-	for _, l := range t.lines {
-		if n := len(out); n > 0 && out[n-1] != '\n' {
+	for _, row := range t.lines {
+		if total := len(out); total > 0 && out[total-1] != '\n' {
 			out = append(out, '\n') // it was the last line before
 		}
-		out = append(out, l.text...)
+		out = append(out, row.text...)
 	}
 	return out
 }
@@ -97,9 +97,9 @@ func (t *text) become(newer []byte, slice int) {
 		// Who removed what goes is remembered at the place where it was.
 		at = end
 		for i := start; i < end; i++ {
-			for _, s := range slices.Concat(t.cuts[i], []int{slice}) {
-				if list := cuts[len(lines)]; !slices.Contains(list, s) {
-					cuts[len(lines)] = append(list, s)
+			for _, one := range slices.Concat(t.cuts[i], []int{slice}) {
+				if list := cuts[len(lines)]; !slices.Contains(list, one) {
+					cuts[len(lines)] = append(list, one)
 				}
 			}
 			if old[i].orig > 0 {
@@ -121,12 +121,12 @@ func (t *text) become(newer []byte, slice int) {
 func (t *text) by(start, end int) []int {
 	seen := map[int]bool{}
 	for i := max(start-1, 0); i < min(end, len(t.lines)); i++ {
-		if s := t.lines[i].by; s >= 0 {
-			seen[s] = true
+		if slice := t.lines[i].by; slice >= 0 {
+			seen[slice] = true
 		}
 		if i >= start {
-			for _, s := range t.cuts[i] {
-				seen[s] = true
+			for _, slice := range t.cuts[i] {
+				seen[slice] = true
 			}
 		}
 	}
@@ -138,8 +138,8 @@ func (t *text) of(name string) []int {
 	seen := map[int]bool{}
 	for _, item := range t.parsed() {
 		if item.Name == name {
-			for _, s := range t.by(item.Start, item.End) {
-				seen[s] = true
+			for _, slice := range t.by(item.Start, item.End) {
+				seen[slice] = true
 			}
 		}
 	}
@@ -148,8 +148,8 @@ func (t *text) of(name string) []int {
 			continue
 		}
 		for number := item.Start; number <= item.End; number++ {
-			if s, ok := t.removed[number]; ok {
-				seen[s] = true
+			if slice, ok := t.removed[number]; ok {
+				seen[slice] = true
 			}
 		}
 	}
@@ -159,15 +159,15 @@ func (t *text) of(name string) []int {
 // mentioning lists the slices that add or remove a line with one of the words.
 func (t *text) mentioning(words map[string]bool) []int {
 	seen := map[int]bool{}
-	for _, l := range t.lines {
-		if l.by >= 0 && has(l.text, words) {
-			seen[l.by] = true
+	for _, row := range t.lines {
+		if row.by >= 0 && has(row.text, words) {
+			seen[row.by] = true
 		}
 	}
 	old := splitLines(t.old)
-	for number, s := range t.removed {
+	for number, slice := range t.removed {
 		if has(old[number-1], words) {
-			seen[s] = true
+			seen[slice] = true
 		}
 	}
 	return sorted(seen)
@@ -179,16 +179,16 @@ func (t *text) mentioning(words map[string]bool) []int {
 func (t *text) numbered(number int, words map[string]bool) []int {
 	near, named := map[int]bool{}, map[int]bool{}
 	last, added := 0, 0
-	for _, l := range t.lines {
-		if l.by < 0 {
-			last, added = l.orig, 0
+	for _, row := range t.lines {
+		if row.by < 0 {
+			last, added = row.orig, 0
 			continue
 		}
 		added++
-		if n := last + added; n >= number-3 && n <= number+3 {
-			near[l.by] = true
-			if has(l.text, words) {
-				named[l.by] = true
+		if place := last + added; place >= number-3 && place <= number+3 {
+			near[row.by] = true
+			if has(row.text, words) {
+				named[row.by] = true
 			}
 		}
 	}
@@ -203,8 +203,8 @@ func (t *text) numbered(number int, words map[string]bool) []int {
 
 func sorted(set map[int]bool) []int {
 	var out []int
-	for s := range set {
-		out = append(out, s)
+	for slice := range set {
+		out = append(out, slice)
 	}
 	slices.Sort(out)
 	return out
@@ -212,8 +212,8 @@ func sorted(set map[int]bool) []int {
 
 // has reports whether a text has one of the words.
 func has(text string, words map[string]bool) bool {
-	for w := range names(text) {
-		if words[w] {
+	for word := range names(text) {
+		if words[word] {
 			return true
 		}
 	}
@@ -232,7 +232,7 @@ func names(text string) func(yield func(string) bool) {
 				i++
 				continue
 			}
-			if c := text[start]; c < '0' || c > '9' {
+			if first := text[start]; first < '0' || first > '9' {
 				if !yield(text[start:i]) {
 					return
 				}

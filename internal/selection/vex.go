@@ -19,27 +19,33 @@ func (r *Result) VEX(author, module string, at time.Time) ([]byte, error) {
 	if module != "" {
 		product.Subcomponents = []vex.Subcomponent{{Component: vex.Component{ID: "pkg:generic/" + module}}}
 	}
-	for _, c := range r.CVEs {
-		s := vex.Statement{Vulnerability: vex.Vulnerability{Name: vex.VulnerabilityID(c.ID)},
+	for _, cve := range r.CVEs {
+		statement := vex.Statement{Vulnerability: vex.Vulnerability{Name: vex.VulnerabilityID(cve.ID)},
 			Products: []vex.Product{product}}
-		switch c.Status {
+
+		// VEX asks for a reason beside not affected, and for a remedy beside affected.
+		switch cve.Status {
 		case Fixed:
-			s.Status = vex.StatusFixed
-			s.StatusNotes = "fixed by the livepatch while it is in force: " + strings.Join(c.Slices, ", ")
+			statement.Status = vex.StatusFixed
+			statement.StatusNotes = "fixed by the livepatch while it is in force: " + strings.Join(cve.Slices, ", ")
 		case NotAffected:
-			s.Status, s.Justification = vex.StatusNotAffected, vex.VulnerableCodeNotPresent
-			s.ImpactStatement = "the kernel's configuration compiles nothing of what the fix changes"
+			statement.Status, statement.Justification = vex.StatusNotAffected, vex.VulnerableCodeNotPresent
+			statement.ImpactStatement = "the kernel's configuration compiles nothing of what the fix changes"
 		case Open:
-			s.Status = vex.StatusUnderInvestigation
-			s.StatusNotes = "a part of the fix has run already or has an effect on later work only, or no function is replaced for it: see " +
-				strings.Join(c.Slices, ", ")
+			statement.Status = vex.StatusUnderInvestigation
+			statement.StatusNotes = "a part of the fix has run already or has an effect on later work only, or no " +
+				"function is replaced for it: see " +
+				strings.Join(cve.Slices, ", ")
 		case Affected:
-			s.Status = vex.StatusAffected
-			s.ActionStatement = fmt.Sprintf("update the kernel and reboot: the livepatch lacks %s", strings.Join(c.LeftOut, ", "))
-			s.ActionStatementTimestamp = &at
+			statement.Status = vex.StatusAffected
+			statement.ActionStatement = fmt.Sprintf("update the kernel and reboot: the livepatch lacks %s",
+				strings.Join(cve.LeftOut, ", "))
+			statement.ActionStatementTimestamp = &at
 		}
-		doc.Statements = append(doc.Statements, s)
+		doc.Statements = append(doc.Statements, statement)
 	}
+
+	// The id follows from the contents, so that the same result gives the same document.
 	if _, err := doc.GenerateCanonicalID(); err != nil {
 		return nil, err
 	}
