@@ -626,3 +626,78 @@
 	add $8, %rsp
 	ret
 	endfunc sign_of_difference
+
+# The preempt count: bits 0 to 7 for preemption, 8 to 15 for bottom halves, which count by
+# 0x200 (include/linux/preempt.h, v6.1). Others are for interrupts, which end by themselves.
+	.data
+	.globl __preempt_count
+	.type __preempt_count, @object
+	.size __preempt_count, 4
+__preempt_count:
+	.long 0
+	.macro counts name, insn:vararg
+	func \name
+	\insn
+	ret
+	endfunc \name
+	.endm
+# want count_up: context +preempt
+	counts count_up, incl %gs:__preempt_count(%rip)
+# want count_down: context -preempt
+	counts count_down, decl %gs:__preempt_count(%rip)
+# want count_add: context +preempt
+	counts count_add, addl $1, %gs:__preempt_count(%rip)
+# want count_sub: context -preempt
+	counts count_sub, subl $1, %gs:__preempt_count(%rip)
+# want count_halves: +bh
+	counts count_halves, addl $0x200, %gs:__preempt_count(%rip)
+# want count_halves_back: -bh
+	counts count_halves_back, subl $0x200, %gs:__preempt_count(%rip)
+# want count_halves_add: -bh
+	counts count_halves_add, addl $-0x200, %gs:__preempt_count(%rip)
+# want count_both: +bh context +preempt
+	counts count_both, addl $0x201, %gs:__preempt_count(%rip)
+# want count_both_back: -bh context -preempt
+	counts count_both_back, subl $0x201, %gs:__preempt_count(%rip)
+# want count_interrupt: neutral
+	counts count_interrupt, addl $0x10000, %gs:__preempt_count(%rip)
+# want count_balanced: neutral
+	func count_balanced
+	incl %gs:__preempt_count(%rip)
+	call work
+	decl %gs:__preempt_count(%rip)
+	ret
+	endfunc count_balanced
+
+# local_irq_restore, compiled inline, gives back what local_irq_save has found.
+# want irq_saved: neutral
+	func irq_saved
+	push %rbx
+	pushfq
+	pop %rbx
+	cli
+	call work
+	test $0x200, %ebx
+	je 1f
+	sti
+1:	pop %rbx
+	ret
+	endfunc irq_saved
+
+# Of flags that a caller has saved, what they were is not known; it enables or leaves alone.
+# want irq_of_caller: context -irq
+	func irq_of_caller
+	test $0x200, %edi
+	je 1f
+	sti
+1:	ret
+	endfunc irq_of_caller
+
+# Another bit of the same word is no interrupt flag.
+# want other_bit: context -irq unknown
+	func other_bit
+	test $0x400, %edi
+	je 1f
+	sti
+1:	ret
+	endfunc other_bit
