@@ -701,3 +701,117 @@ __preempt_count:
 	sti
 1:	ret
 	endfunc other_bit
+
+# Locks of the running task, and of this CPU, by the function itself and by one that calls it.
+	.data
+	.globl current_task, this_cpu_off, cpu_lock
+	.type current_task, @object
+	.size current_task, 8
+current_task:
+	.quad 0
+	.type this_cpu_off, @object
+	.size this_cpu_off, 8
+this_cpu_off:
+	.quad 0
+	.type cpu_lock, @object
+	.size cpu_lock, 8
+cpu_lock:
+	.quad 0
+# want of_task: +spin:current+0x10
+	func of_task
+	sub $8, %rsp
+	mov %gs:current_task(%rip), %rdi
+	add $0x10, %rdi
+	call _raw_spin_lock
+	add $8, %rsp
+	ret
+	endfunc of_task
+# want of_task_too: +spin:current+0x10
+	func of_task_too
+	sub $8, %rsp
+	call of_task
+	add $8, %rsp
+	ret
+	endfunc of_task_too
+# want of_task_balanced: neutral
+	func of_task_balanced
+	sub $8, %rsp
+	call of_task
+	mov %gs:current_task(%rip), %rdi
+	add $0x10, %rdi
+	call _raw_spin_unlock
+	add $8, %rsp
+	ret
+	endfunc of_task_balanced
+# want of_cpu: +spin:percpu cpu_lock
+	func of_cpu
+	sub $8, %rsp
+	mov $cpu_lock, %rdi
+	add %gs:this_cpu_off(%rip), %rdi
+	call _raw_spin_lock
+	add $8, %rsp
+	ret
+	endfunc of_cpu
+# want of_cpu_balanced: neutral
+	func of_cpu_balanced
+	sub $8, %rsp
+	call of_cpu
+	mov $cpu_lock, %rdi
+	add %gs:this_cpu_off(%rip), %rdi
+	call _raw_spin_unlock
+	add $8, %rsp
+	ret
+	endfunc of_cpu_balanced
+
+# What a string instruction writes over is not what it was, and the rest of the frame is: the
+# first flag is lost, so that nothing tells whether the lock is held.
+	.macro strings name, at
+	func \name
+	push %rbx
+	sub $32, %rsp
+	mov %rdi, %rbx
+	movq $1, (%rsp)
+	movq $1, 24(%rsp)
+	lea 16(%rsp), %rdi
+	mov $2, %ecx
+	xor %eax, %eax
+	rep stosq
+	cmpq $1, \at(%rsp)
+	jne 1f
+	mov %rbx, %rdi
+	call _raw_spin_lock
+1:	call work
+	add $32, %rsp
+	pop %rbx
+	ret
+	endfunc \name
+	.endm
+# want string_below: +spin:arg0
+	strings string_below, 0
+# want string_over: possible +spin:arg0 unknown
+	strings string_over, 24
+
+# Two functions that call each other, and leave what they take to the last one.
+# want ping: neutral
+	func ping
+	push %rbx
+	mov %rdi, %rbx
+	call _raw_spin_lock
+	mov %rbx, %rdi
+	call pong
+	mov %rbx, %rdi
+	call _raw_spin_unlock
+	pop %rbx
+	ret
+	endfunc ping
+# want pong: neutral
+	func pong
+	push %rbx
+	mov 8(%rdi), %rbx
+	test %rbx, %rbx
+	je 1f
+	mov %rbx, %rdi
+	call ping
+1:	pop %rbx
+	ret
+	endfunc pong
