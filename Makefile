@@ -11,7 +11,7 @@ PAIRS   ?= $(or $(KLPFORGE_CACHE),$(HOME)/.cache/klpforge)/pairs
 PEER    ?=
 
 .DEFAULT_GOAL := build
-.PHONY: build install packages deps demo demo-release test lint mutate unit kernels userlands e2e corpus matrix klp-build cross hazards bench bench-differ figures annotbench fuzz clean help
+.PHONY: build install packages deps demo demo-release test lint mutate unit kernels userlands e2e corpus matrix klp-build cross hazards bench bench-differ figures annotbench truth fuzz clean help
 
 build: ## build bin/klpforge
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-X main.version=$(VERSION)" -o bin/klpforge ./cmd/klpforge
@@ -87,6 +87,9 @@ bench-differ: ## the differ against create-diff-object (PEER=its path) on pairs 
 
 annotbench: ## lock effects against the annotations of the kernel: recall, precision, misses
 	$(GO) run ./internal/annotbench -check -sample 20
+
+truth: ## patches with known answers: which hazards the checks see (testdata/truth; RUN=regexp takes some)
+	$(GO) run ./internal/truth $(if $(RUN),-run '$(RUN)',-write)
 
 fuzz: ## fuzz every decoder for FUZZTIME (10s) each
 	scripts/fuzz $(FUZZTIME)
