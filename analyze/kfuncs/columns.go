@@ -83,6 +83,15 @@ const (
 	InThread      Context = "thread"        // a thread begins there
 )
 
+// Where what members of structures hold is called (members.txt), besides.
+const (
+	InBH         Context = "bh"       // bottom halves off
+	InIRQOff     Context = "irq-off"  // interrupts off
+	InPreemptOff Context = "preempt"  // preemption off
+	UnderSpin    Context = "spin"     // a spinlock or rwlock is held
+	InRCURead    Context = "rcu-read" // in a read-side section of RCU
+)
+
 // ForbidsSleep reports whether code that runs there must not sleep.
 func (c Context) ForbidsSleep() bool {
 	switch c {

@@ -80,6 +80,64 @@ func covers(row kfuncs.Row, release string) bool {
 
 var versionRE = regexp.MustCompile(`^\d+\.\d+`)
 
+// TestMemberSources looks each member of the table up in the file that its row stands
+// below, in the prepared trees, and in the types of the kernels at hand: it is a pointer
+// to a function. A structure of drivers need not be among the types of a kernel's image.
+func TestMemberSources(t *testing.T) {
+	trees, err := filepath.Glob(filepath.Join(cache(t), "trees", "*", "linux"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var specs []*btf.Spec
+	for _, k := range kernels(t) {
+		raw, err := k.BTF()
+		if err != nil {
+			t.Fatal(err)
+		}
+		spec, err := btf.LoadSpecFromReader(bytes.NewReader(raw))
+		if err != nil {
+			t.Fatal(err)
+		}
+		specs = append(specs, spec)
+	}
+	for row := range kfuncs.Members() {
+		structure, member, _ := strings.Cut(row.Name, ".")
+		word := regexp.MustCompile(`\b` + regexp.QuoteMeta(member) + `\b`)
+		if !slices.ContainsFunc(trees, func(tree string) bool {
+			b, err := os.ReadFile(filepath.Join(tree, row.File))
+			return err == nil && word.Match(commentsRE.ReplaceAll(b, nil))
+		}) {
+			t.Errorf("no kernel at hand has %s in %s", member, row.File)
+		}
+		seen, right := false, false
+		for _, spec := range specs {
+			var typ *btf.Struct
+			if spec.TypeByName(structure, &typ) != nil {
+				continue
+			}
+			seen = true
+			right = right || holdsFunc(typ.Members, member)
+		}
+		if seen && !right {
+			t.Errorf("%s is no pointer to a function in the kernels at hand", row.Name)
+		}
+	}
+}
+
+// holdsFunc reports whether a member, or one in a member without a name, is a pointer to a
+// function.
+func holdsFunc(members []btf.Member, name string) bool {
+	return slices.ContainsFunc(members, func(m btf.Member) bool {
+		switch inner := btf.UnderlyingType(m.Type).(type) {
+		case *btf.Struct:
+			return m.Name == "" && holdsFunc(inner.Members, name)
+		case *btf.Union:
+			return m.Name == "" && holdsFunc(inner.Members, name)
+		}
+		return m.Name == name && pointsToFunc(m.Type)
+	})
+}
+
 // TestFamilies looks for a symbol of each family in the kernels at hand, or for an
 // inline function or macro in the headers of their trees.
 func TestFamilies(t *testing.T) {
