@@ -4,9 +4,11 @@ import (
 	"sync"
 
 	"github.com/klpforge/klpforge/analyze"
+	"github.com/klpforge/klpforge/analyze/fields"
 	"github.com/klpforge/klpforge/analyze/join"
 	"github.com/klpforge/klpforge/analyze/locks"
 	"github.com/klpforge/klpforge/analyze/model"
+	"github.com/klpforge/klpforge/analyze/registered"
 	"github.com/klpforge/klpforge/analyze/stacks"
 	"github.com/klpforge/klpforge/elfobj"
 	"github.com/klpforge/klpforge/internal/facts"
@@ -22,13 +24,15 @@ type shippedCode struct {
 	kernel  func() (*analyze.Kernel, error)
 	facts   *facts.Kernel
 	modules map[string]*join.Code // nil for one that cannot be decoded
-	users   map[string][]string   // modules that refer to a symbol which they do not define
+	kept    map[string]*registered.Result
+	users   map[string][]string // modules that refer to a symbol which they do not define
 }
 
 var _ join.Shipped = (*shippedCode)(nil)
 
 func newShippedCode(target *Target, o kernel.Options) *shippedCode {
-	s := &shippedCode{target: target, modules: map[string]*join.Code{}}
+	s := &shippedCode{target: target, modules: map[string]*join.Code{},
+		kept: map[string]*registered.Result{}}
 	s.kernel = sync.OnceValues(func() (*analyze.Kernel, error) { return s.openKernel(o) })
 	return s
 }
@@ -41,7 +45,50 @@ func (s *shippedCode) openKernel(o kernel.Options) (*analyze.Kernel, error) {
 	}
 	s.facts = k
 	return &analyze.Kernel{Model: k.Model, Locks: k.Locks, Types: k.Types, Sleeps: sync.OnceValue(k.Sleeps),
-		Module: s.module, Exporter: s.exporter}, nil
+		Module: s.module, Exporter: s.exporter, ModuleLocks: s.moduleLocks, Registered: s.registered}, nil
+}
+
+// moduleLocks are the lock effects of a module, nil when there is none or it cannot be
+// decoded.
+func (s *shippedCode) moduleLocks(name string) *locks.Result {
+	if c := s.Code(name); c != nil {
+		return c.Locks()
+	}
+	return nil
+}
+
+// registered finds where an owner's functions are kept, once for each owner.
+func (s *shippedCode) registered(owner string) (*registered.Result, error) {
+	if found, ok := s.kept[owner]; ok {
+		return found, nil
+	}
+	found, err := s.findRegistered(owner)
+	if err != nil {
+		return nil, err
+	}
+	s.kept[owner] = found
+	return found, nil
+}
+
+func (s *shippedCode) findRegistered(owner string) (*registered.Result, error) {
+	if owner == plan.Vmlinux {
+		return s.facts.Registered()
+	}
+	mod := s.module(owner)
+	if mod == nil {
+		return nil, nil
+	}
+	types, tables, err := s.facts.Fields()
+	if err != nil {
+		return nil, err
+	}
+	if m, err := s.target.module(owner); err == nil && types != nil && m.btf() != nil {
+		// BTF that does not go with the kernel's leaves what the kernel's types tell.
+		if own, ownTables, err := fields.LoadModule(m.btf(), types, tables); err == nil {
+			types, tables = own, ownTables
+		}
+	}
+	return registered.Find(mod, types, tables), nil
 }
 
 // Close closes the kernel, if it was opened.

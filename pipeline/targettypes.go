@@ -58,12 +58,20 @@ func (t *Target) openTypes(object string) (typecheck.Source, error) {
 	if err != nil {
 		return nil, err
 	}
-	for i := range m.m.File.Sections {
-		if s := &m.m.File.Sections[i]; s.Name == ".BTF" && len(s.Data) > 0 {
-			return typecheck.LoadBTF("the BTF of "+object+" and vmlinux", s.Data, t.types.base)
-		}
+	if raw := m.btf(); raw != nil {
+		return typecheck.LoadBTF("the BTF of "+object+" and vmlinux", raw, t.types.base)
 	}
 	return t.types.base, nil
+}
+
+// btf is the raw BTF of a module, which counts on from the kernel's; nil when it has none.
+func (m *moduleTarget) btf() []byte {
+	for i := range m.m.File.Sections {
+		if s := &m.m.File.Sections[i]; s.Name == ".BTF" && len(s.Data) > 0 {
+			return s.Data
+		}
+	}
+	return nil
 }
 
 // dwarfTypes looks for a vmlinux with debug information: the one that was given, or

@@ -66,6 +66,15 @@ func proto(name string, ret btf.Type, params ...btf.Type) *btf.Func {
 // loadTypes goes through raw BTF, as for a kernel.
 func loadTypes(t testing.TB, more ...btf.Type) (*Types, *Tables) {
 	t.Helper()
+	types, tables, err := Load(rawTypes(t, more...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return types, tables
+}
+
+func rawTypes(t testing.TB, more ...btf.Type) []byte {
+	t.Helper()
 	all := append([]btf.Type{node, ops, task,
 		proto("use", intType, nodePtr, intType, &btf.Pointer{Target: inner}),
 		proto("six", intType, intType, nodePtr, nodePtr, nodePtr, nodePtr, nodePtr, nodePtr),
@@ -80,11 +89,7 @@ func loadTypes(t testing.TB, more ...btf.Type) (*Types, *Tables) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	types, tables, err := Load(raw)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return types, tables
+	return raw
 }
 
 // touched lists the members that a function's memory operands are, in the order of

@@ -9,6 +9,7 @@ import (
 // Tables tell which structure a table of function pointers in data is, by the
 // prototypes of what it holds.
 type Tables struct {
+	base  *Tables            // the kernel's, for a module's; its structures have the first numbers
 	at    map[string][]place // by signature
 	sizes []int64            // of each structure
 	types []*btf.Struct
@@ -26,9 +27,12 @@ type Entry struct {
 	Sig string // of the function; "" when not known
 }
 
-// newTables indexes all structures with function pointers.
-func newTables(spec *btf.Spec) (*Tables, error) {
-	tables := &Tables{at: map[string][]place{}}
+// newTables indexes all structures with function pointers, those of base included.
+func newTables(spec *btf.Spec, base *Tables) (*Tables, error) {
+	tables := &Tables{base: base, at: map[string][]place{}}
+	if base != nil {
+		tables.sizes, tables.types = slices.Clone(base.sizes), slices.Clone(base.types)
+	}
 	for typ, err := range spec.All() {
 		if err != nil {
 			return nil, err
@@ -92,6 +96,14 @@ func (t *Tables) element(n int, typ btf.Type, off int64, inner string, depth int
 	return t.add(n, btf.UnderlyingType(typ), off, inner, depth+1)
 }
 
+// places are those of the members with a signature.
+func (t *Tables) places(sig string) []place {
+	if t.base == nil {
+		return t.at[sig]
+	}
+	return slices.Concat(t.base.places(sig), t.at[sig])
+}
+
 // Number is the number of a structure that Members has returned. The same types give
 // the same number.
 func (t *Tables) Number(s *btf.Struct) int { return slices.Index(t.types, s) }
@@ -129,7 +141,7 @@ func (t *Tables) match(entries []Entry, at func(int64, int) int64) ([][]string, 
 			continue
 		}
 		fits := map[int]bool{}
-		for _, p := range t.at[entry.Sig] {
+		for _, p := range t.places(entry.Sig) {
 			if p.off == at(entry.Off, p.structure) && (common == nil || common[p.structure]) {
 				fits[p.structure] = true
 			}
@@ -138,7 +150,7 @@ func (t *Tables) match(entries []Entry, at func(int64, int) int64) ([][]string, 
 	}
 	out := make([][]string, len(entries))
 	for i, e := range entries {
-		for _, p := range t.at[e.Sig] {
+		for _, p := range t.places(e.Sig) {
 			if common[p.structure] && p.off == at(e.Off, p.structure) && !slices.Contains(out[i], p.inner) {
 				out[i] = append(out[i], p.inner)
 			}

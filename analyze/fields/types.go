@@ -11,6 +11,8 @@ import (
 // Types are prototypes and structures of a kernel. It is safe for concurrent
 // use.
 type Types struct {
+	spec   *btf.Spec
+	base   *Types                    // the kernel's, for a module's; nil for a kernel's
 	protos map[string]*btf.FuncProto // nil for a name with several prototypes
 	task   *btf.Struct
 	// objects are the types of data objects by address, as far as they are known.
@@ -38,15 +40,34 @@ func Load(raw []byte) (*Types, *Tables, error) {
 	if err != nil {
 		return nil, nil, fmt.Errorf("read BTF: %w", err)
 	}
-	tables, err := newTables(spec)
+	tables, err := newTables(spec, nil)
 	if err != nil {
 		return nil, nil, fmt.Errorf("read BTF: %w", err)
 	}
 	return types, tables, nil
 }
 
+// LoadModule reads the raw BTF of a module, which counts on from the kernel's; what Load
+// gave of that is base. The result tells of both, the module first.
+func LoadModule(raw []byte, base *Types, tables *Tables) (*Types, *Tables, error) {
+	spec, err := btf.LoadSplitSpecFromReader(bytes.NewReader(raw), base.spec)
+	if err != nil {
+		return nil, nil, fmt.Errorf("read BTF: %w", err)
+	}
+	types, err := newTypes(spec)
+	if err != nil {
+		return nil, nil, fmt.Errorf("read BTF: %w", err)
+	}
+	types.base, types.task = base, base.task
+	own, err := newTables(spec, tables)
+	if err != nil {
+		return nil, nil, fmt.Errorf("read BTF: %w", err)
+	}
+	return types, own, nil
+}
+
 func newTypes(spec *btf.Spec) (*Types, error) {
-	types := &Types{protos: map[string]*btf.FuncProto{}}
+	types := &Types{spec: spec, protos: map[string]*btf.FuncProto{}}
 	for typ, err := range spec.All() {
 		if err != nil {
 			return nil, err
@@ -76,7 +97,10 @@ func (t *Types) Proto(name string) *btf.FuncProto {
 	if t == nil || strings.Contains(name, ".") {
 		return nil
 	}
-	return t.protos[name]
+	if proto, ok := t.protos[name]; ok || t.base == nil {
+		return proto
+	}
+	return t.base.Proto(name)
 }
 
 // Signature spells a prototype so that equal ones compare equal.

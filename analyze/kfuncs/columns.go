@@ -121,6 +121,10 @@ func runs(name string) map[int]Context {
 // returns: it calls that at once, or never.
 func Over(name string) bool { return has(name, "over") }
 
+// Ends reports whether nothing runs the timer or work item that a function is given when it
+// returns, nor will later.
+func Ends(name string) bool { return has(name, "ends") }
+
 // Keeps says for what a function keeps a function that it is given after it
 // returned, a Context or another word of the column keeps; "" when it does not, or
 // nothing is known.

@@ -32,7 +32,9 @@
 //	grace=KIND        waits for a grace period of rcu or srcu, or has one waited for
 //	runs=ARG:CONTEXT  runs a function that it is given, in that Context; several after commas
 //	over              is over with a function that it is given when it returns
-//	keeps=WHAT        keeps a function or a table of functions after it returned, for a file, a device …
+//	keeps=WHAT        keeps a function or a table of functions after it returned, for a file, a device …, or
+//	                  an object that holds one: a timer or a work item that it arms
+//	ends              nothing runs the timer or work item that it is given when it returns, nor will
 //	fills             writes to where argument 0 points, all of it or up to a length
 //	message           only tells people something
 //	static-calls      changes static calls that a table names, of tracepoints and BPF dispatchers
@@ -49,4 +51,7 @@
 //	aside             is off the ordinary path: reports trouble, gives up, or schedules
 //	as=WORD           the source makes the name from this word
 //	since=V, until=V  first and last version that has it
+//
+// Members.txt has the members of structures through which the kernel calls functions where
+// sleeping is forbidden.
 package kfuncs

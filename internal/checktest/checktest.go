@@ -7,7 +7,7 @@
 //	// want: KLP204 warning foo        a finding, in the order of the report
 //	// want: nothing                   no finding
 //	// text: a part of what it says    in the message, evidence, who or remedy
-//	// cflags: -g                      further options for both compilations
+//	// cflags: -g                      further options for all compilations; -gbtf gives the kernel types
 //	// orc: yes                        unwind data as a kernel's build adds it to both objects; with -update,
 //	                                   $KLPFORGE_OBJTOOL names the program for that (compile.sh)
 //
@@ -31,8 +31,10 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/klpforge/klpforge/analyze"
+	"github.com/klpforge/klpforge/analyze/fields"
 	"github.com/klpforge/klpforge/analyze/locks"
 	"github.com/klpforge/klpforge/analyze/model"
+	"github.com/klpforge/klpforge/analyze/registered"
 	"github.com/klpforge/klpforge/analyze/sleeps"
 	"github.com/klpforge/klpforge/analyze/types"
 	"github.com/klpforge/klpforge/elfdiff"
@@ -165,8 +167,11 @@ func Load(t *testing.T, path string) *analyze.Input {
 			}
 			m := model.Build(p)
 			effects := locks.Analyze(m, locks.Options{})
+			types, tables := btfOf(t, object("kernel"))
 			return &analyze.Kernel{Model: m, Locks: effects, Sleeps: func() *sleeps.Result {
 				return sleeps.Analyze(m, sleeps.Options{Flows: effects.FlowsApart})
+			}, Registered: func(string) (*registered.Result, error) {
+				return registered.Find(m, types, tables), nil
 			}}, nil
 		}
 	}
@@ -175,6 +180,21 @@ func Load(t *testing.T, path string) *analyze.Input {
 		in.Problems = append(in.Problems, p)
 	}
 	return in
+}
+
+// btfOf reads the types of an object that was compiled with -gbtf, nil for others.
+func btfOf(t *testing.T, f *elfobj.File) (*fields.Types, *fields.Tables) {
+	t.Helper()
+	for i := range f.Sections {
+		if s := &f.Sections[i]; s.Name == ".BTF" {
+			types, tables, err := fields.Load(s.Data)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return types, tables
+		}
+	}
+	return nil, nil
 }
 
 func read(t *testing.T, path string) []byte {

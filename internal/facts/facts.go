@@ -1,6 +1,6 @@
 // Package facts brings together what is known of one whole kernel: its
 // program model, its types, the lock effects of its functions, which of them
-// may sleep, and where tasks sleep without bound. It opens the target's parts,
+// may sleep, where their addresses are kept, and where tasks sleep without bound. It opens the target's parts,
 // runs the analyses, and keeps their results in the cache.
 package facts
 
@@ -8,10 +8,13 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"sync"
 
+	"github.com/klpforge/klpforge/analyze/fields"
 	"github.com/klpforge/klpforge/analyze/locks"
 	"github.com/klpforge/klpforge/analyze/model"
 	"github.com/klpforge/klpforge/analyze/pack"
+	"github.com/klpforge/klpforge/analyze/registered"
 	"github.com/klpforge/klpforge/analyze/sleeps"
 	"github.com/klpforge/klpforge/kernel"
 	"github.com/klpforge/klpforge/kernel/kimage"
@@ -29,6 +32,14 @@ type Kernel struct {
 	// Cached: Model and Locks came from the cache.
 	Cached bool
 	store  store
+	btf    []byte // raw; nil when it has none
+	// types are found when first asked for.
+	types struct {
+		once   sync.Once
+		types  *fields.Types
+		tables *fields.Tables
+		err    error
+	}
 }
 
 // Open opens a kernel and finds its facts, from the cache if this program has
@@ -47,7 +58,7 @@ func Open(o kernel.Options) (k *Kernel, err error) {
 	if err != nil {
 		return nil, err
 	}
-	k = &Kernel{Target: t, Image: src.image, store: src.store}
+	k = &Kernel{Target: t, Image: src.image, store: src.store, btf: src.btf}
 	if src.btf != nil {
 		if k.Types, err = locks.LoadTypes(src.btf); err != nil {
 			return nil, fmt.Errorf("%s: %w", src.image.Path, err)
@@ -83,6 +94,39 @@ func (k *Kernel) Sleeps() *sleeps.Result {
 	r = sleeps.Analyze(k.Model, sleeps.Options{Flows: k.Locks.FlowsApart})
 	k.store.save(partSleeps, r.Pack)
 	return r
+}
+
+// Fields are the types of the kernel as package fields has them, nil when it has no BTF.
+func (k *Kernel) Fields() (*fields.Types, *fields.Tables, error) {
+	t := &k.types
+	t.once.Do(func() {
+		if k.btf == nil {
+			return
+		}
+		if t.types, t.tables, t.err = fields.Load(k.btf); t.err != nil {
+			t.err = fmt.Errorf("%s: %w", k.Image.Path, t.err)
+		}
+	})
+	return t.types, t.tables, t.err
+}
+
+// Registered finds where the kernel keeps the addresses of its functions, from the cache
+// if this program has done so before.
+func (k *Kernel) Registered() (*registered.Result, error) {
+	var r *registered.Result
+	if k.store.load(partRegistered, func(b *pack.Reader) (err error) {
+		r, err = registered.Unpack(k.Model, b)
+		return err
+	}) == nil {
+		return r, nil
+	}
+	types, tables, err := k.Fields()
+	if err != nil {
+		return nil, err
+	}
+	r = registered.Find(k.Model, types, tables)
+	k.store.save(partRegistered, r.Pack)
+	return r, nil
 }
 
 // source is what facts are found from, and where they are kept.

@@ -23,7 +23,7 @@ import (
 )
 
 // magic begins a file of facts; its last part is the version of the format.
-const magic = "klpforge facts 3\n"
+const magic = "klpforge facts 4\n"
 
 // maxKernels is of how many kernels the cache keeps facts, about 10 MB each.
 const maxKernels = 8
@@ -36,6 +36,8 @@ const (
 	partLocks  part = "locks"
 	partSleeps part = "sleeps"
 	partStacks part = "stacks"
+	// partRegistered is where addresses of functions are kept.
+	partRegistered part = "registered"
 )
 
 // program identifies the running program by its content: whatever changes in

@@ -9,12 +9,10 @@ import (
 
 	"github.com/klpforge/klpforge/analyze"
 	"github.com/klpforge/klpforge/analyze/code"
-	"github.com/klpforge/klpforge/analyze/kfuncs"
 	"github.com/klpforge/klpforge/analyze/locks"
-	"github.com/klpforge/klpforge/analyze/model"
+	"github.com/klpforge/klpforge/analyze/registered"
 	"github.com/klpforge/klpforge/elfdiff"
 	"github.com/klpforge/klpforge/finding"
-	"github.com/klpforge/klpforge/plan"
 )
 
 //go:embed doc.go
@@ -118,17 +116,20 @@ var contextWords = map[locks.Kind]string{locks.IRQ: "interrupts", locks.BH: "bot
 
 // sleeping reports where code that must not sleep now does.
 func sleeping(pass *analyze.Pass, unit *analyze.Unit, before, after *code.Object) error {
-	old, newer := newView(before, nil), newView(after, nil)
+	old, newer := newView(before, nil, nil), newView(after, nil, nil)
 	by := news(unit, old, newer)
-	if pass.Kernel != nil && slices.ContainsFunc(slices.Concat(slices.Collect(maps.Values(by))...),
-		func(v violation) bool { return !v.sure }) {
+	if pass.Kernel != nil && asksKernel(unit, by, old, newer) {
 		// The kernel may know what the object does not.
 		k, err := pass.Kernel()
 		if err != nil {
 			return fmt.Errorf("look for sleeping functions in the kernel: %w", err)
 		}
+		kept, err := keptIn(k, unit.Owner)
+		if err != nil {
+			return err
+		}
 		known := k.Sleepers(unit.Owner)
-		old, newer = newView(before, known), newView(after, known)
+		old, newer = newView(before, known, kept), newView(after, known, kept)
 		by = news(unit, old, newer)
 	}
 	for _, ch := range unit.Replace {
@@ -147,6 +148,32 @@ func sleeping(pass *analyze.Pass, unit *analyze.Unit, before, after *code.Object
 		}
 	}
 	return nil
+}
+
+// asksKernel reports whether the kernel may tell more than the object does: something is
+// not known, or a changed function makes a call that may sleep and that it did not make.
+func asksKernel(unit *analyze.Unit, by map[string][]violation, old, newer *view) bool {
+	if slices.ContainsFunc(slices.Concat(slices.Collect(maps.Values(by))...),
+		func(v violation) bool { return !v.sure }) {
+		return true
+	}
+	for _, ch := range unit.Replace {
+		before, err := old.o.Func(ch.Orig)
+		if err != nil {
+			continue // another check says so
+		}
+		after, err := newer.o.Func(ch.Patched)
+		if err != nil {
+			continue
+		}
+		had := old.sleeping(before)
+		for name := range newer.sleeping(after) {
+			if !had[name] {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // news lists the violations that the change brings, by changed function.
@@ -222,10 +249,10 @@ func report(pass *analyze.Pass, unit *analyze.Unit, ch elfdiff.Change, list []vi
 	pass.ReportChange(unit, ch, found)
 }
 
-// elsewhere looks at callers in the rest of the kernel, when the function
+// elsewhere looks at callers in the rest of the kernel or of the module, when the function
 // sleeps now and did not before.
 func elsewhere(pass *analyze.Pass, unit *analyze.Unit, ch elfdiff.Change, old, newer *view) ([]violation, error) {
-	if unit.Owner != plan.Vmlinux || pass.Kernel == nil {
+	if pass.Kernel == nil {
 		return nil, nil
 	}
 	before, err := old.o.Func(ch.Orig)
@@ -244,26 +271,50 @@ func elsewhere(pass *analyze.Pass, unit *analyze.Unit, ch elfdiff.Change, old, n
 	if err != nil {
 		return nil, fmt.Errorf("look for callers in the kernel: %w", err)
 	}
+	program := kern.Program(unit.Owner)
+	if program == nil {
+		return nil, nil
+	}
+	kept, err := keptIn(kern, unit.Owner)
+	if err != nil {
+		return nil, err
+	}
+	up := climb{unit: unit, program: program, kept: kept, seen: map[string]bool{ch.Name: true}}
+	return up.from(append([]string{ch.Name}, newer.sleeps.Chain(after)...), fact.Always), nil
+}
+
+// climb goes up the callers of a function that sleeps.
+type climb struct {
+	unit    *analyze.Unit
+	program *analyze.Program
+	kept    *registered.Result // may be nil
+	seen    map[string]bool
+}
+
+// from climbs from the first of path, which sleeps at its end, on every path through it
+// if always.
+func (c *climb) from(path []string, always bool) []violation {
 	var out []violation
-	path := append([]string{ch.Name}, newer.sleeps.Chain(after)...)
-	seen := map[string]bool{ch.Name: true}
-	level := map[string][]string{ch.Name: path}
-	names := []string{ch.Name}
+	level := map[string][]string{path[0]: path}
+	names := []string{path[0]}
 	for range maxUp {
 		var next []string
 		for _, name := range names {
-			for _, call := range kern.CallsTo(name) {
-				if slices.ContainsFunc(unit.Replace, func(ch elfdiff.Change) bool { return ch.Name == call.Caller }) {
+			for _, call := range c.program.CallsTo(name) {
+				if slices.ContainsFunc(c.unit.Replace, func(ch elfdiff.Change) bool { return ch.Name == call.Caller }) {
 					continue
 				}
-				if word := forbids(call.Held, func(l locks.Lock) string {
-					return kern.Locks.LockName(l, call.Caller,
-						kern.Types)
-				}); word != "" {
+				word := forbids(call.Held, func(l locks.Lock) string {
+					return c.program.Locks.LockName(l, call.Caller, c.program.Types)
+				})
+				if word == "" {
+					word = contextOf(c.kept, call.Caller)
+				}
+				if word != "" {
 					out = append(out, violation{holder: call.Caller, at: call.Place, forbids: word, path: level[name],
-						always: fact.Always && len(level[name]) == len(path), sure: true, kernel: true})
-				} else if !seen[call.Caller] {
-					seen[call.Caller] = true
+						always: always && len(level[name]) == len(path), sure: true, kernel: true})
+				} else if !c.seen[call.Caller] {
+					c.seen[call.Caller] = true
 					level[call.Caller] = append([]string{call.Caller}, level[name]...)
 					next = append(next, call.Caller)
 				}
@@ -271,7 +322,7 @@ func elsewhere(pass *analyze.Pass, unit *analyze.Unit, ch elfdiff.Change, old, n
 		}
 		names = next
 	}
-	return out, nil
+	return out
 }
 
 // maxUp is how many calls up the kernel's callers are followed.
@@ -293,30 +344,4 @@ func forbids(held []locks.Lock, name func(locks.Lock) string) string {
 		}
 	}
 	return strings.Join(out, ", ")
-}
-
-// runsAs says as what a function runs in a context that forbids sleeping.
-var runsAs = map[kfuncs.Context]string{
-	kfuncs.InRCU: "runs as an RCU callback", kfuncs.InSRCU: "runs as an SRCU callback",
-	kfuncs.InRCUTasks: "runs as an RCU callback",
-	kfuncs.InTimer:    "runs as a timer", kfuncs.InHrtimer: "runs as a timer", kfuncs.InTasklet: "runs as a tasklet",
-	kfuncs.InSoftirq: "runs as a softirq", kfuncs.InIRQ: "runs as an interrupt handler",
-	kfuncs.InNMI:     "runs as an NMI handler",
-	kfuncs.InIPI:     "runs in an inter-processor interrupt",
-	kfuncs.InStopper: "runs in a stopper thread, with preemption disabled",
-}
-
-// entryOf says as what a function is run, when that forbids sleeping.
-func entryOf(obj *code.Object, id model.FuncID) string {
-	for r := range obj.Model.CodeRefsTo(id) {
-		for _, c := range obj.Model.Calls(r.In) {
-			if r.Call == 0 || c.Site != r.Call || c.Target == model.NoFunc {
-				continue
-			}
-			if in := kfuncs.Runs(obj.Model.Func(c.Target).Name, int(r.Arg)); in.ForbidsSleep() {
-				return runsAs[in]
-			}
-		}
-	}
-	return ""
 }

@@ -8,16 +8,22 @@
 // interrupts, bottom halves or preemption disabled, is in an RCU read-side
 // section, or runs as a timer, tasklet, RCU callback, interrupt or NMI handler or
 // in a stopper thread, and calls what sleeps after the patch but did not before,
-// the finding names that code, the path to the primitive, and the function that changed. A function
+// the finding names that code, the path to the primitive, and the function that changed.
+// As what a function runs is known from the functions that it is given to
+// (request_threaded_irq, netdev_rx_handler_register), and from the members of structures
+// that hold it in the kernel or the module, whether a table does or code stores it there:
+// net_device_ops.ndo_start_xmit, nf_hook_ops.hook, packet_type.func, bio.bi_end_io and
+// others (analyze/kfuncs/members.txt, each with the file that calls it). A function
 // that gives the lock back before it sleeps does no harm. It is an error when
 // the code sleeps on every path, and a warning when on some. When new calls lead
 // to functions whose code is not there, or to calls through pointers, and a
 // caller does forbid sleeping otherwise than by an RCU read-side section, the
 // finding is a note, and unknown.
 //
-// Callers are looked at in the object file, and for what is built in also in the
-// whole kernel, up to three calls away and 2000 callers of each function; callers
-// in modules and callers through pointers are not followed. What the object calls
+// Callers are looked at in the object file, and also in the whole kernel for what is
+// built in, or else in the module, up to three calls away and 2000 callers of each function;
+// callers in other modules are not followed, and callers through pointers not beyond the
+// members named above. What the object calls
 // is looked at in the kernel, in its own module and in those that export it. Of calls through
 // pointers those are followed that lead to a known set of functions: parameters,
 // pv_ops, static calls, variables that nothing else can write. A call that was

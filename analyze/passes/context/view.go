@@ -7,6 +7,7 @@ import (
 	"github.com/klpforge/klpforge/analyze/code"
 	"github.com/klpforge/klpforge/analyze/locks"
 	"github.com/klpforge/klpforge/analyze/model"
+	"github.com/klpforge/klpforge/analyze/registered"
 	"github.com/klpforge/klpforge/analyze/sleeps"
 	"github.com/klpforge/klpforge/finding"
 )
@@ -17,10 +18,14 @@ const mayAnswer = sleeps.May
 type view struct {
 	o      *code.Object
 	sleeps *sleeps.Result
+	kept   *registered.Result // where functions of the target are kept; nil when not known
 }
 
-// newView looks at an object; known tells of other objects, and may be nil.
-func newView(o *code.Object, known *analyze.Sleepers) *view { return &view{o, known.Object(o)} }
+// newView looks at an object; known tells of other objects, and kept of the target's
+// program that it is part of. Both may be nil.
+func newView(o *code.Object, known *analyze.Sleepers, kept *registered.Result) *view {
+	return &view{o, known.Object(o), kept}
+}
 
 // violation is a call that may sleep where that is forbidden.
 type violation struct {
@@ -68,7 +73,7 @@ func (w *view) violations() []violation {
 			continue
 		}
 		name := w.o.Model.Func(id).Name
-		entry := entryOf(w.o, id)
+		entry := w.entry(id)
 		// A call that is also reached with nothing that forbids sleeping: the other
 		// ways may be ones that cannot be taken.
 		free := map[uint64]bool{}
@@ -82,7 +87,11 @@ func (w *view) violations() []violation {
 			if word == "" {
 				continue
 			}
-			if found, ok := w.violation(call); ok {
+			found, ok := w.violation(call)
+			if ok && !found.sure && word == entry && w.sleeps.Site(call.Site) == sleeps.Unknown {
+				continue // what runs in softirqs calls through pointers everywhere: no news
+			}
+			if ok {
 				found.holder, found.at, found.forbids = name, w.o.Place(call.Site), word
 				if free[call.Site] {
 					found.always = false

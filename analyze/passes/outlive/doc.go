@@ -6,10 +6,12 @@
 //
 // The addresses of functions that the running kernel has are bound to the
 // original and stay good. What counts here are new functions, and new tables of
-// functions. Where code of the livepatch takes the address of one and stores it
+// functions, timers and work items with a function among them (DEFINE_TIMER,
+// DECLARE_WORK). Where code of the livepatch takes the address of one and stores it
 // elsewhere than in its own frame, or gives it to something that keeps it (a
-// timer, a tasklet, an interrupt, a thread, a notifier, a file, a device), this is
-// a warning. Given to another function, of which it is not known whether it keeps
+// timer, a tasklet, an interrupt, a thread, a notifier, a file, a device, or what arms
+// it: mod_timer, queue_work_on), this is a warning, unless the same function has it
+// end further down (flush_work, del_timer_sync): then it is a note. Given to another function, of which it is not known whether it keeps
 // the address, it is a note that says "unknown"; functions that are done with it
 // when they return (sort, bsearch, for_each and the like) are left out. What is
 // given to call_rcu is a note: the generated module waits for such callbacks

@@ -39,7 +39,7 @@ var keeps = map[string]string{
 	string(kfuncs.InStopper): "another processor",
 	"file":                   "a file", "device": "a device", "notifier": "a notifier", "cache": "a cache",
 	"pool": "a pool", "fence": "a fence",
-	"wait-queue": "a wait queue",
+	"wait-queue": "a wait queue", "work": "a queue of work", "task": "a task",
 }
 
 func run(pass *analyze.Pass) error {
@@ -67,6 +67,19 @@ func run(pass *analyze.Pass) error {
 		}
 		for _, name := range slices.Sorted(maps.Keys(found)) {
 			report(pass, unit, obj, own[name], found[name])
+		}
+	}
+	return nil
+}
+
+// ender is what the function that gives an address to something that keeps it has end that
+// further down, as by flush_work: its task, and with it the transition, stays until then.
+// It is nil when there is none.
+func ender(obj *code.Object, escapes []code.Escape, e code.Escape) *code.Escape {
+	for i := range escapes {
+		if later := &escapes[i]; later.Fate == code.Given && kfuncs.Ends(later.To) && later.At > e.At &&
+			obj.Model.At(later.At) == obj.Model.At(e.At) {
+			return later
 		}
 	}
 	return nil
@@ -109,12 +122,16 @@ func report(pass *analyze.Pass, unit *analyze.Unit, obj *code.Object, ch elfdiff
 	for _, escape := range escapes {
 		class, what := unknown, "its address is taken, and what becomes of it is not seen"
 		switch {
-		case escape.Fate == code.Kept || escape.Fate == code.Given && kfuncs.Over(escape.To):
+		case escape.Fate == code.Kept || escape.Fate == code.Given && (kfuncs.Over(escape.To) || kfuncs.Ends(escape.To)):
 			continue
 		case escape.Fate == code.Stored:
 			class, what = kept, "its address is stored"
 		case escape.Fate == code.Given && slices.Contains(plan.RCUCallers, escape.To):
 			class, what = rcu, "given to "+escape.To+", whose callbacks the module waits for before it goes"
+		case escape.Fate == code.Given && keeper(escape.To) != "" && ender(obj, escapes, escape) != nil:
+			end := ender(obj, escapes, escape)
+			what = fmt.Sprintf("given to %s: %s keeps it until %s at %s; whether every path gets there is not followed",
+				escape.To, keeper(escape.To), end.To, obj.Place(end.At))
 		case escape.Fate == code.Given && keeper(escape.To) != "":
 			class, what = kept, "given to "+escape.To+": "+keeper(escape.To)+" keeps it"
 		case escape.Fate == code.Given && escape.To == "":
