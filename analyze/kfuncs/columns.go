@@ -50,6 +50,7 @@ const (
 	WaitState   Wait = "state"   // as long as the task's state says
 	WaitTimed   Wait = "timed"   // the same, and no longer than its first argument
 	WaitForever Wait = "forever" // perhaps
+	WaitProgram Wait = "program" // in this very function: until a program answers, and only a fatal signal ends it
 )
 
 // Waits says how long a function waits. Exact is false when only its family says so.

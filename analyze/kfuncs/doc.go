@@ -15,7 +15,8 @@
 //	never-sleeps      does not sleep, or only where that is allowed anyway
 //	gfp=ARG           sleeps when this argument, GFP flags, allows it
 //	waits=HOW         how long it waits: bounded (memory, I/O, a lock, a grace period, a job of other threads),
-//	                  state (as the task's state says), timed (the same, no longer than argument 0), forever
+//	                  state (as the task's state says), timed (the same, no longer than argument 0), forever,
+//	                  program (it waits itself until a program answers, and only a fatal signal ends that)
 //	state-arg=ARG     the argument is a state of tasks
 //	lock=OPS          what it does with locks, in order: +KIND takes, -KIND gives back, of the kinds of LockKind.
 //	                  The lock is argument 0, or @ARG, @SYMBOL, or a path of members from argument 0, @A.B>C.D.

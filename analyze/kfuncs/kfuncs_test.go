@@ -16,7 +16,7 @@ import (
 // TestTable reads every value of the table as its readers do.
 func TestTable(t *testing.T) {
 	values := map[string][]string{
-		"waits":   {"bounded", "state", "timed", "forever"},
+		"waits":   {"bounded", "state", "timed", "forever", "program"},
 		"locking": {"", "bare"},
 		"grace":   {string(GraceRCU), string(GraceSRCU)},
 		"patching": {

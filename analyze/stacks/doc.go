@@ -12,7 +12,12 @@
 // function with a parameter called "state"; a function that gets its state as
 // such a parameter is judged by its callers. Killable waits and waits in the
 // functions of the table "bounded" (memory, I/O, locks, the end of another
-// thread) count as bounded: what they wait for makes progress by itself.
+// thread) count as bounded: what they wait for makes progress by itself. It does not
+// where a program has to answer: the functions that wait for a server of FUSE, the automount
+// daemon or that of cachefiles are named in the table ("program"), and the parent of vfork
+// waits in a killable state that it passes on. Faults that a userfaultfd handles, permission
+// events of fanotify and helpers of call_usermodehelper are left out: nearly every system
+// call leads there, and few wait.
 //
 // A wait with a timeout counts as bounded up to 120 seconds, what the hung task
 // detector takes for a hang by default; ticks a second are those of the kernel's

@@ -29,6 +29,9 @@ func (n *node) follow(depth int) {
 	whole := n.a
 	follow := &follower{n: n, a: whole, depth: depth, code: whole.codeOf(n.id)}
 	defer func() { n.done = true }()
+	if whole.forProgram(n.id) {
+		n.waits = append(n.waits, whole.programWait(n.id))
+	}
 	if len(follow.blocks) == 0 {
 		return
 	}
@@ -421,6 +424,11 @@ func (f *follower) lead(call *model.Call, cur *state, block, at int) {
 		if wait, ok := f.waits(call, cur, block, at); ok {
 			parent.waits = append(parent.waits, wait)
 		}
+		return
+	}
+
+	if an.m.Func(call.Target).Flags&model.FuncExtern != 0 && an.forProgram(call.Target) {
+		parent.waits = append(parent.waits, wait{in: call.Target, how: killable, sure: true, tail: tail})
 		return
 	}
 

@@ -483,6 +483,13 @@ func (r *Result) Path(id model.FuncID) []string {
 	return out
 }
 
+// Killable reports whether the wait that a function's path leads to is one that of all signals
+// only a fatal one ends.
+func (r *Result) Killable(id model.FuncID) bool {
+	path := r.Path(id)
+	return len(path) > 0 && strings.HasSuffix(path[len(path)-1], "("+killable+")")
+}
+
 // step adds a path from a node on and returns where it begins, as Result.first
 // does. known are the nodes whose own path has been added.
 func (a *analysis) step(parent *node, found hop, known map[*node]uint32) uint32 {
@@ -500,7 +507,10 @@ func (a *analysis) step(parent *node, found hop, known map[*node]uint32) uint32 
 	line := step{text: name + ", which ends in"}
 	switch found.how {
 	case Waits:
-		line.text = fmt.Sprintf("%s waits in %s (%s)", name, parent.a.m.Func(found.prim).Name, found.detail)
+		line.text = fmt.Sprintf("%s waits (%s)", name, found.detail)
+		if found.prim != model.NoFunc {
+			line.text = fmt.Sprintf("%s waits in %s (%s)", name, parent.a.m.Func(found.prim).Name, found.detail)
+		}
 	case Loops:
 		line.text = fmt.Sprintf("%s is the main loop of a thread%s", name, found.detail)
 	case Calls:

@@ -29,6 +29,31 @@ type stateSet struct {
 	other bool // some could not be found
 }
 
+// killable is how a wait is named that ends when a program answers, and that of all signals
+// only a fatal one ends.
+const killable = "killable, for a program"
+
+// forProgram reports whether a function waits itself until a program answers.
+func (a *analysis) forProgram(id model.FuncID) bool {
+	fn := a.m.Func(id)
+	return slices.ContainsFunc(append([]string{fn.Name}, fn.Aliases...), func(name string) bool {
+		wait, exact := kfuncs.Waits(name)
+		return exact && wait == kfuncs.WaitProgram
+	})
+}
+
+// programWait is the wait of a function that waits for a program.
+func (a *analysis) programWait(id model.FuncID) wait {
+	out := wait{in: model.NoFunc, how: killable, sure: true}
+	calls := a.m.Calls(id)
+	for i := range calls {
+		if to := calls[i].Target; to != model.NoFunc && a.prim[to] != notPrimitive && a.prim[to] != boundedWait {
+			out.in = to
+		}
+	}
+	return out
+}
+
 // long says how a state may last, "" when it is bounded.
 func long(bits uint64) string {
 	switch {
@@ -65,6 +90,11 @@ func (a *analysis) findWaits() {
 			}
 		}
 	}
+	for i := range a.m.Funcs {
+		if a.forProgram(model.FuncID(i)) {
+			a.mayWait(model.FuncID(i))
+		}
+	}
 	a.findMainLoops()
 	for _, thread := range a.Threads {
 		if _, ok := a.mainLoop[thread.Func]; ok {
@@ -92,6 +122,12 @@ func (a *analysis) findMainLoops() {
 func (a *analysis) waits(id model.FuncID, c *model.Call) string {
 	switch a.prim[c.Target] {
 	case longWait:
+		if arg := a.stateParam(c.Target); arg >= 0 {
+			state, ok := constArg(a.m, id, c.Site, arg)
+			if ok && long(state) == "" && state&taskWakekill != 0 {
+				return killable
+			}
+		}
 		return "interruptible"
 	case timedWait, stateWait:
 	default:

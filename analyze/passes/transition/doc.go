@@ -6,7 +6,10 @@
 // transition then ends only when the thread leaves it. A note when system calls
 // do: since 5.1 livepatch wakes such tasks with a fake signal every 15 seconds
 // and they change over on their way out; 4.16 to 5.0 do so on request; before,
-// they have to be signalled. The finding holds the path to the wait, and who gets there.
+// they have to be signalled. A warning when direct calls lead to a killable wait for a
+// program, a server of FUSE, the automount daemon, or the child of vfork: the fake signal does
+// not wake who waits there, only a fatal one does. The finding holds the path to the wait, and
+// who gets there.
 //
 // Arguments are followed along direct calls, so a flag that forbids waiting, as
 // MSG_DONTWAIT, makes no note, and neither does a wait of at most 120 seconds. The

@@ -134,7 +134,18 @@ func sleeps(pass *analyze.Pass, unit *analyze.Unit, ch elfdiff.Change, kernel, o
 	for _, s := range calls {
 		out.Who = append(out.Who, "system call "+s)
 	}
+	// The signal of the transition wakes interruptible tasks alone (signal_wake_up, called by
+	// klp_send_signals, kernel/livepatch/transition.c, v6.1).
+	how := signal(pass)
+	if result.Killable(id) {
+		how = "they wait until a program answers, and no signal wakes them but a fatal one"
+		out.Remedy = "have the program answer (the FUSE server, the automount daemon, the child of vfork), or kill the " +
+			"tasks that wait; " + remedy
+	}
 	switch {
+	case result.Killable(id) && fact.Sure:
+		out.Severity, out.Message = finding.Warning, "tasks may sleep in this function without bound; "+how
+		out.Who = append(slices.Clone(threads), out.Who...)
 	case len(threads) > 0:
 		out.Severity, out.Remedy = finding.Warning, remedy
 		out.Who = append(slices.Clone(threads), out.Who...)
@@ -146,9 +157,9 @@ func sleeps(pass *analyze.Pass, unit *analyze.Unit, ch elfdiff.Change, kernel, o
 	case !fact.Sure:
 		out.Unknown = true
 		out.Message = "tasks may sleep in this function without bound, if the pointers, times and loops on the way " +
-			"are such; " + signal(pass)
+			"are such; " + how
 	default:
-		out.Message = "tasks may sleep in this function without bound; " + signal(pass)
+		out.Message = "tasks may sleep in this function without bound; " + how
 	}
 
 	if len(threads)+len(calls) == 0 {

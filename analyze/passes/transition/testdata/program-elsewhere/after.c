@@ -1,0 +1,14 @@
+// want: KLP301 warning lookup
+// text: lookup waits in fuse_simple_request (killable, for a program)
+struct request;
+extern void schedule(void); extern int done(struct request *);
+extern int fuse_simple_request(void *mount, struct request *req);
+int lookup(void *mount, struct request *req, long *to)
+{
+	int err = fuse_simple_request(mount, req);
+
+	if (err)
+		return err;
+	*to = 2;
+	return 8;
+}
