@@ -39,6 +39,36 @@ type CallAt struct {
 	Callee model.FuncID // model.NoFunc for a call through a pointer
 	Held   []Lock       // sorted; with the CPU's state
 	As     []Lock       // those of Held that the callee can name, in its terms
+	// Args are what the arguments in registers hold, as addresses that the caller names; of
+	// one of the states in which the call is reached. Unknown ones have no root that is known.
+	Args [6]Path
+}
+
+// Outer gives a lock that the callee names in the caller's terms; false when the caller
+// cannot name it.
+func (c *CallAt) Outer(lock Lock) (Lock, bool) {
+	switch lock.Path.Root {
+	case RootGlobal:
+		return lock, true
+	case RootArg:
+		i := int(lock.Path.Arg)
+		if i >= len(c.Args) || len(lock.Path.Offs) == 0 {
+			return lock, false
+		}
+		base := c.Args[i]
+		if base.Root != RootArg && base.Root != RootGlobal || len(base.Offs) == 0 {
+			return lock, false
+		}
+		last := len(base.Offs) - 1
+		out := Path{Root: base.Root, Addr: base.Addr, Arg: base.Arg, Offs: slices.Clone(base.Offs)}
+		out.Offs[last] += lock.Path.Offs[0]
+		out.Offs = append(out.Offs, lock.Path.Offs[1:]...)
+		if out.Root == RootGlobal { // as names of locks are spelled
+			out.Addr, out.Offs[0] = out.Addr+uint64(out.Offs[0]), 0
+		}
+		return Lock{lock.Kind, out}, true
+	}
+	return lock, false
 }
 
 // Access is one instruction's use of memory that does not lie on the stack.
@@ -395,7 +425,11 @@ func (t *tracer) call(s *state, site uint64) {
 		}
 	}
 	if t.once("call", hex(site), key) {
-		t.out.Calls = append(t.out.Calls, CallAt{Site: site, Callee: id, Held: held, As: t.as(s, args)})
+		call := CallAt{Site: site, Callee: id, Held: held, As: t.as(s, args)}
+		for i := range call.Args {
+			call.Args[i] = t.path(s, walk.t.stripped(args[i]))
+		}
+		t.out.Calls = append(t.out.Calls, call)
 	}
 	for nth, taken := range t.takenBy(id, name) {
 		inside := t.possible(s, args, taken.When)

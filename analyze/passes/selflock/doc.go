@@ -12,8 +12,12 @@
 // writer that comes in between makes it deadlock.
 //
 // Callers in other object files are looked for in the whole kernel, when its
-// image is at hand and the changed function can be reached from there; callers
-// in modules are not. Calls through pointers are not followed.
+// image is at hand and the changed function can be reached from there, up to four calls
+// above it; callers in modules are not. A function that a member of a structure holds, as
+// net_device_ops.ndo_open or inode_operations.create, is also reached from the kernel's calls
+// through that member, where the lock is followed by the arguments that the callers pass. An
+// error when the caller by name holds the lock; a warning when it is held further up, or the
+// pointer has to lead to this function. Other calls through pointers are not followed.
 //
 // What to do: look for the commit that takes the lock out of the caller, which
 // is often a follow-up or a prerequisite that the backport lacks; or split the

@@ -11,7 +11,6 @@ import (
 	"github.com/klpforge/klpforge/analyze/locks"
 	"github.com/klpforge/klpforge/elfdiff"
 	"github.com/klpforge/klpforge/finding"
-	"github.com/klpforge/klpforge/plan"
 )
 
 //go:embed doc.go
@@ -137,66 +136,4 @@ func report(pass *analyze.Pass, unit *analyze.Unit, ch elfdiff.Change, list []de
 		found.Message = "newly takes a lock that its callers hold already: they wait for themselves for ever"
 	}
 	pass.ReportChange(unit, ch, found)
-}
-
-// elsewhere looks for callers in the rest of the kernel that hold what a
-// changed function newly takes.
-func elsewhere(pass *analyze.Pass, unit *analyze.Unit, ch elfdiff.Change, before, after *code.Object) error {
-	if unit.Diff.Orig.Local(ch.Orig) || unit.Owner != plan.Vmlinux || pass.Kernel == nil {
-		return nil
-	}
-	old, err := before.Func(ch.Orig)
-	if err != nil {
-		return nil // another check says so
-	}
-	id, err := after.Func(ch.Patched)
-	if err != nil {
-		return nil
-	}
-	flow, y := before.Flows().Flow(old), after.Flows().Flow(id)
-	if flow == nil || y == nil {
-		return nil
-	}
-	var fresh []locks.Taken
-	for _, t := range y.Takes {
-		same := func(o locks.Taken) bool { return !o.Retaken && before.LockName(o.Lock) == after.LockName(t.Lock) }
-		if !t.Retaken && !slices.ContainsFunc(flow.Takes, same) && t.Kind != locks.SRCU {
-			fresh = append(fresh, t)
-		}
-	}
-	if len(fresh) == 0 {
-		return nil
-	}
-	kern, err := pass.Kernel()
-	if err != nil {
-		return fmt.Errorf("look for callers in the kernel: %w", err)
-	}
-	found := finding.Finding{ID: finding.IDSelfDeadlock, Severity: finding.Error,
-		Message: "newly takes a lock that callers elsewhere in the kernel hold already: they wait for themselves for ever",
-		Remedy:  "take the lock out of the callers by patching them too, or call a variant that expects the lock to be held"}
-	for _, call := range kern.CallsTo(ch.Name) {
-		if slices.ContainsFunc(unit.Replace, func(ch elfdiff.Change) bool { return ch.Name == call.Caller }) {
-			continue
-		}
-		for _, taken := range fresh {
-			lock, ok := kern.Translate(after, taken.Lock)
-			if !ok || len(taken.When) > 0 {
-				continue // depends on what the caller passes
-			}
-			for _, h := range call.As {
-				if locks.Same(h, lock) && !(h.Kind.Reads() && taken.Kind.Reads()) {
-					found.Evidence = append(found.Evidence, fmt.Sprintf("%s holds %s at %s: %s", call.Caller,
-						after.LockName(taken.Lock), call.Place, strings.Join(append([]string{call.Caller, ch.Name},
-							taken.Via...), " -> ")))
-					found.Who = append(found.Who, call.Caller)
-				}
-			}
-		}
-	}
-	if len(found.Who) > 0 {
-		slices.Sort(found.Who)
-		found.Who = slices.Compact(found.Who)
-		pass.ReportChange(unit, ch, found)
-	}
-	return nil
 }
