@@ -26,8 +26,9 @@ type Object struct {
 
 	// Found when first asked for, once: the analysis of locks executes every function
 	// of the object.
-	locks func() *locks.Result
-	flows func() *locks.Flows
+	locks  func() *locks.Result
+	flows  func() *locks.Flows
+	events *eventCache
 }
 
 // New decodes an object.
@@ -36,7 +37,7 @@ func New(o *elfdiff.Object) (*Object, error) {
 	if err != nil {
 		return nil, fmt.Errorf("decode object: %w", err)
 	}
-	x := &Object{Atoms: o, Model: build(p)}
+	x := &Object{Atoms: o, Model: build(p), events: &eventCache{of: map[model.FuncID]*locks.Events{}}}
 	x.locks = sync.OnceValue(func() *locks.Result { return analyzeLocks(x.Model, locks.Options{}) })
 	x.flows = sync.OnceValue(func() *locks.Flows { return x.locks().Flows() })
 	return x, nil
@@ -51,7 +52,7 @@ var (
 // Twin is the same object for other atoms of the same file: those of the other side
 // where a file is compared with itself. Nothing is decoded or analysed again.
 func (o *Object) Twin(atoms *elfdiff.Object) *Object {
-	return &Object{Atoms: atoms, Model: o.Model, locks: o.locks, flows: o.flows}
+	return &Object{Atoms: atoms, Model: o.Model, locks: o.locks, flows: o.flows, events: o.events}
 }
 
 // ErrAmbiguous means that an object has several functions of one name, or none.

@@ -5,6 +5,9 @@ import "github.com/klpforge/klpforge/analyze/machine"
 // step executes an instruction that neither branches nor calls.
 func (w *walker) step(s *state, in *machine.Inst) {
 	vals := &w.t
+	if w.origins != nil {
+		w.computed(s, in)
+	}
 	switch in.Op {
 	case machine.Nop, machine.Landing, machine.Prefetch, machine.Fence, machine.Pause:
 
@@ -189,6 +192,10 @@ func (w *walker) moveIf(s *state, in *machine.Inst) {
 		return
 	}
 	either := vals.phi(int32(in.Addr), 4, w.age) // low half of the address: no block has such a number
+	w.origins.note(either, kept, moved)
+	if cond, ok := w.condition(s, in.Cond); ok && w.origins != nil {
+		w.origins.conds[either] = chosen{cond, moved, kept}
+	}
 	for _, part := range []uint8{1, 4, 8} {
 		if part <= size {
 			s.setFact(either, part, vals.known(s, kept, part).union(vals.known(s, moved, part)))

@@ -250,6 +250,12 @@ type tracer struct {
 	out   *Flow
 	fn    model.FuncID
 	seen  map[string]bool
+
+	// Where events are asked for, else nil: the events, the names of values, and the
+	// block of the model that is executed.
+	events *Events
+	naming *naming
+	block0 int32
 }
 
 func newTracer(r *Result) *tracer {
@@ -272,10 +278,17 @@ func (t *tracer) trace(id model.FuncID) *Flow {
 	if effect := walk.a.effects[id]; effect != nil && effect.Assumed {
 		walk.strict = false
 	}
+	if t.events != nil {
+		walk.split = maxSplit
+	}
 	effect := walk.once(id)
+	if t.events != nil {
+		t.naming = walk.naming()
+	}
 	t.out.Unknown = effect.Unknown & (WhyFlow | WhyStates)
 	for block := range walk.blocks {
 		walk.age = walk.order[block]
+		t.block0 = walk.source[block]
 		for _, now := range walk.in[block] {
 			t.block(&walk.blocks[block], 0, now.clone())
 		}
@@ -314,9 +327,16 @@ func (t *tracer) block(bl *block, i int, s *state) {
 			break
 		}
 		t.memory(s, in)
+		if t.events != nil {
+			t.access(s, in)
+		}
 		walk.step(s, in)
 	}
 	switch bl.term {
+	case model.TermReturn:
+		if t.events != nil {
+			t.add(s, Event{Kind: EventReturn, Site: bl.last, Value: t.naming.expr(s.regs[retReg])})
+		}
 	case model.TermTail, model.TermCondTail:
 		t.call(s, bl.last)
 	case model.TermIndirect:
@@ -431,14 +451,20 @@ func (t *tracer) call(s *state, site uint64) {
 		}
 		t.out.Calls = append(t.out.Calls, call)
 	}
+	var takes []vid
+	var kinds []Kind
 	for nth, taken := range t.takenBy(id, name) {
 		inside := t.possible(s, args, taken.When)
 		if inside == nil {
 			continue
 		}
 		if named := walk.instantiate(inside, taken.Path, args, walk.t.ret(site, walk.age), site, 400+nth); named >= 0 {
+			takes, kinds = append(takes, named), append(kinds, taken.Kind)
 			t.take(inside, site, taken, named)
 		}
+	}
+	if t.events != nil {
+		t.called(s, site, id, args, takes, kinds)
 	}
 	if id == model.NoFunc || t.flows.funcs[id] == nil {
 		return

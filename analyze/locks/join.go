@@ -51,6 +51,7 @@ func (j *joining) merge(into, from vid, loc int32) vid {
 	}
 	joined := j.w.t.phi(j.block, loc, j.age)
 	j.phis = append(j.phis, merged{joined, into, from})
+	j.w.origins.note(joined, into, from)
 	return joined
 }
 

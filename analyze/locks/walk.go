@@ -32,6 +32,7 @@ type walker struct {
 	// decoded is 1 + the function that blocks, order and live are of.
 	decoded model.FuncID
 	blocks  []block
+	source  []int32 // block -> that of the model, of which it is a part
 	order   []int32 // block -> number in reverse postorder
 	live    []machine.RegSet
 	in      [][]*state
@@ -44,6 +45,9 @@ type walker struct {
 	guess   bool // Effect.Assumed
 	work    int
 	age     int32 // order number of the block being executed
+
+	// origins are noted where they are asked for (Events), else nil.
+	origins *origins
 
 	sp, dead     vid
 	preemptCount uint64
@@ -194,6 +198,9 @@ func (w *walker) prepare(fn model.FuncID) {
 	w.queue = blockQueue{order: w.order}
 	w.locs = map[cell]int32{}
 	w.exits, w.why, w.guess, w.work = nil, 0, false, 0
+	if w.origins != nil {
+		w.origins = newOrigins()
+	}
 }
 
 // cutBlocks decodes the function's blocks and cuts them after calls that fork.
@@ -202,7 +209,7 @@ func (w *walker) cutBlocks() {
 	src := kern.Blocks(w.fn)
 	decoded := kern.Code(src)
 	first := make([]int32, len(src)) // number of the first part of each block
-	w.blocks = w.blocks[:0]
+	w.blocks, w.source = w.blocks[:0], w.source[:0]
 	for i := range src {
 		source := &src[i]
 		first[i] = int32(len(w.blocks))
@@ -212,12 +219,12 @@ func (w *walker) cutBlocks() {
 			if in := &rest[k]; in.Op == machine.Call && in.Addr != source.Last && w.forks(in.Addr) {
 				cur.code, rest, k = rest[:k+1], rest[k+1:], -1
 				cur.term, cur.last = model.TermFall, in.Addr
-				w.blocks = append(w.blocks, cur)
+				w.blocks, w.source = append(w.blocks, cur), append(w.source, int32(i))
 				cur = block{}
 			}
 		}
 		cur.code, cur.term, cur.last = rest, source.Term, source.Last
-		w.blocks = append(w.blocks, cur)
+		w.blocks, w.source = append(w.blocks, cur), append(w.source, int32(i))
 	}
 	for at := range src {
 		end := int32(len(w.blocks))

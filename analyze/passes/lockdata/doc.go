@@ -14,10 +14,21 @@
 // like do not count as locks. Unpatched functions that use the data under the old
 // lock are listed: with them the race does not end with the transition.
 //
-// Data that was guarded and now is not, is a note. So is a function that holds
-// other locks than before where no data could be matched, because it is reached
-// through pointers that are not followed. Data that was not guarded and
-// now is, is what most such patches are for, and nothing is said.
+// The same severities have writes that leave their critical section: all old
+// writes to a place hold a lock, and a new one lies before the function takes it
+// or behind the unlock, or holds it for reading only, or holds a lock of the same
+// kind of another object. A place is named by how the function reaches it, through
+// pointers, elements of lists and the results of conditional moves; two locks of
+// one type are told apart by the objects that they lie in. Writes that are atomic,
+// to an object that the function made itself, or to what another function returned,
+// do not count.
+//
+// Data that was guarded and now is used without any lock, is a note. So is a
+// function that holds other locks than before where no data could be matched,
+// because it is reached through pointers that are not followed. Where the compiler
+// chose other parameters for a function, or members of types move, all is a note.
+// Data that was not guarded and now is, is what most such patches are for, and
+// nothing is said.
 //
 // What to do: take both locks in the new code until no old code runs any more,
 // and drop the old one with the next livepatch.

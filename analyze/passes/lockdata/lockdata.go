@@ -46,7 +46,11 @@ func run(pass *analyze.Pass) error {
 			x, err1 := before.Func(ch.Orig)
 			y, err2 := after.Func(ch.Patched)
 			if err1 == nil && err2 == nil {
-				if !compare(pass, unit, ch, guards(before, x), guards(after, y), before) {
+				pair := sides{pass, unit, ch, sideOf(before, x), sideOf(after, y)}
+				told := pair.report(outside, reader)
+				old, newer := guards(before, x), guards(after, y)
+				maps.DeleteFunc(newer, func(place string, _ guard) bool { return told[place] })
+				if !compare(pass, unit, ch, old, newer, before) && len(pair.report(object)) == 0 && len(told) == 0 {
 					exchanged(pass, unit, ch, held(before, x), held(after, y))
 				}
 			}
