@@ -12,6 +12,13 @@
 // Attempts that give up at once make no pair. Where the old code had both orders
 // already, nothing gets worse, and nothing is said.
 //
+// Two locks of one kind that a comparison puts in order, of their addresses, or of
+// numbers that choose them from a table, make pairs in both directions. There the
+// comparison is followed to the lock that is taken first. That it is the lock of the
+// smaller value before the patch, and that of the greater one after it, or the
+// reverse, is an error, and a warning where paths or arguments could not be told
+// apart for certain.
+//
 // A new pair without a counterpart in the object is a note: whether the rest of
 // the kernel takes the two the other way round is looked up in its image for
 // global locks, where it is at hand, and is not known for others.

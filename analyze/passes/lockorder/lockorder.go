@@ -47,6 +47,7 @@ func run(pass *analyze.Pass) error {
 		if !ok {
 			continue // other checks say that the object cannot be decoded
 		}
+		compared(pass, unit, before, after)
 		old, newer := orders(before), orders(after)
 		by := map[string][]pair{}
 		for x := range newer {
