@@ -187,6 +187,10 @@ var counts = func() map[string]Count {
 // Frees reports whether a function frees memory at once.
 func Frees(name string) bool { return has(name, "free") || has(name, "frees") }
 
+// Publishes reports whether a function, or a macro of that name, makes an object visible
+// to readers that take no lock, after all that was stored before it.
+func Publishes(name string) bool { return has(name, "publishes") }
+
 // Grace is a kind of grace period.
 type Grace string
 

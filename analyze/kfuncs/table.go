@@ -35,8 +35,9 @@ func All() iter.Seq[Row] { return slices.Values(table.rows) }
 var columns = map[string]value{
 	"noreturn": bare, "ends-thread": bare, "sleeps": bare, "never-sleeps": bare, "gfp": valued, "waits": valued,
 	"state-arg": valued, "lock": valued, "traced": bare, "saves": bare, "restores": valued, "pair": valued,
-	"locking": either, "free": valued, "frees": bare, "put": valued, "get": valued, "grace": valued, "runs": valued,
-	"over": bare, "ends": bare, "fills": bare, "keeps": valued, "message": bare, "static-calls": bare, "shadow-id": valued, "atomic": bare,
+	"locking": either, "free": valued, "frees": bare, "put": valued, "get": valued, "grace": valued,
+	"runs": valued, "over": bare, "ends": bare, "fills": bare, "keeps": valued, "message": bare,
+	"static-calls": bare, "shadow-id": valued, "atomic": bare, "publishes": bare,
 	"idle": bare, "patching": valued, "changes": valued, "preserves": bare, "no-args": bare, "own-convention": bare,
 	"callee": valued, "reads-memory": bare, "aside": bare,
 }

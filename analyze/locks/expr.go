@@ -74,6 +74,21 @@ func (e *Expr) Origin() *Expr {
 	return e
 }
 
+// Shared reports whether an address is known and others may know it too: it is reached
+// from an argument or a variable, and not by what the function made itself, or by
+// what another function returned.
+func (e *Expr) Shared() bool {
+	if !e.Known() || e.hasOp(ExprPercpu) {
+		return false
+	}
+	origin := e.Origin()
+	return origin.Op == ExprArg || origin.Op == ExprSymbol
+}
+
+func (e *Expr) hasOp(op ExprOp) bool {
+	return e.Op == op || slices.ContainsFunc(e.Args, func(a *Expr) bool { return a.hasOp(op) })
+}
+
 func newExpr(e Expr) *Expr {
 	e.str = e.text()
 	return &e

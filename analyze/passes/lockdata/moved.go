@@ -132,26 +132,13 @@ func sideOf(obj *code.Object, id model.FuncID) *side {
 		for _, lock := range ev.Held {
 			out.takes[lock.String()] = true
 		}
-		if ev.Kind != locks.EventWrite || ev.Atomic || !shared(ev.Place) {
+		if ev.Kind != locks.EventWrite || ev.Atomic || !ev.Place.Shared() {
 			continue
 		}
 		out.writes[ev.Place.String()] = append(out.writes[ev.Place.String()],
 			write{exclusive(slices.Concat(ev.Held, entry)), obj.Place(ev.Site)})
 	}
 	return out
-}
-
-// shared reports whether a place is known and may be used by others: reached from an
-// argument or a variable, and not in an object that the function made itself.
-func shared(place *locks.Expr) bool {
-	if !place.Known() {
-		return false
-	}
-	switch place.Origin().Op {
-	case locks.ExprArg, locks.ExprSymbol:
-		return !strings.Contains(place.String(), "percpu")
-	}
-	return false
 }
 
 // exclusive leaves out what is no lock to exclude others.

@@ -10,6 +10,16 @@
 // that itself asks for fewer grace periods than before is noted, and a warning
 // when it frees more at once instead. SRCU is judged apart from RCU.
 //
+// Order: a store to what others can reach, which was behind a grace period on all
+// paths, now lies ahead of it, or the other way round: old readers meet what they
+// were kept from, or what was taken away too late. A store to an object lies behind
+// the store of the pointer that publishes it, in a function whose text publishes
+// something (rcu_assign_pointer, list_add_rcu, smp_store_release …), where it was
+// before that; or two pointers are published in another order. Both are warnings.
+// Stores are known again by their place and value; those whose value or place is not
+// followed are not compared, and neither are functions whose parameters the compiler
+// chose otherwise.
+//
 // Read side: what lies behind a pointer, and was only read within a read-side
 // section, is now read outside of any, with no lock held either. This is a
 // warning, since callers may be in a section; for a function whose callers are

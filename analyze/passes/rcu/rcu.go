@@ -44,6 +44,7 @@ func run(pass *analyze.Pass) error {
 					fewer(pass, unit, ch, before, after, oldFn, newFn, kind)
 				}
 			}
+			moved(pass, unit, ch, before, after, oldFn, newFn)
 			readSide(pass, unit, ch, reads(before, oldFn), reads(after, newFn), before)
 		}
 	}

@@ -1,0 +1,210 @@
+package rcu
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/klpforge/klpforge/analyze"
+	"github.com/klpforge/klpforge/analyze/code"
+	"github.com/klpforge/klpforge/analyze/kfuncs"
+	"github.com/klpforge/klpforge/analyze/locks"
+	"github.com/klpforge/klpforge/analyze/model"
+	"github.com/klpforge/klpforge/elfdiff"
+	"github.com/klpforge/klpforge/finding"
+)
+
+// Stores are ordered against grace periods and against what publishes an object. A
+// store is known again in the other build by its place and its value; that it
+// comes before something, or behind it, is a matter of the paths through the
+// function. Only what is on one side alone before, and on the other side alone
+// after, has moved: stores of loops and of several exits have not.
+
+// order is on which sides of something a store may come.
+type order struct {
+	ahead, behind bool
+	at            string // a place of the store
+}
+
+// crossed reports whether a store that was behind, or ahead, now is the reverse.
+func (o order) crossed(n order) bool {
+	return o.ahead != o.behind && n.ahead != n.behind && o.ahead != n.ahead
+}
+
+// seen is what one build of a function does, and where it asks for grace periods.
+type seen struct {
+	obj    *code.Object
+	events *locks.Events
+	stores []*locks.Event
+}
+
+func see(obj *code.Object, id model.FuncID) *seen {
+	events := obj.Events(id)
+	if events == nil {
+		return nil
+	}
+	out := &seen{obj: obj, events: events}
+	for i := range events.List {
+		if ev := &events.List[i]; ev.Kind == locks.EventWrite && ev.Place.Known() && ev.Value.Known() {
+			out.stores = append(out.stores, ev)
+		}
+	}
+	return out
+}
+
+// around says on which sides of some events each store lies.
+func (s *seen) around(marks []*locks.Event, counts func(store, mark *locks.Event) bool) map[string]order {
+	out := map[string]order{}
+	for _, store := range s.stores {
+		key := store.Place.String() + " = " + store.Value.String()
+		for _, mark := range marks {
+			if !counts(store, mark) {
+				continue
+			}
+			where := out[key]
+			where.ahead = where.ahead || s.events.Before(store, mark)
+			where.behind = where.behind || s.events.Before(mark, store)
+			where.at = s.obj.Place(store.Site)
+			out[key] = where
+		}
+	}
+	return out
+}
+
+// moved reports stores that crossed a grace period or a publication.
+func moved(pass *analyze.Pass, unit *analyze.Unit, ch elfdiff.Change, before, after *code.Object, oldFn,
+	newFn model.FuncID) {
+	was, is := see(before, oldFn), see(after, newFn)
+	if was == nil || is == nil || unit.Name(ch.Orig) != unit.Diff.Patched.Atoms[ch.Patched].Name {
+		return
+	}
+	for _, kind := range []kfuncs.Grace{kfuncs.GraceRCU, kfuncs.GraceSRCU} {
+		shared := func(store, _ *locks.Event) bool { return store.Place.Shared() }
+		old, newer := was.around(was.graces(kind), shared), is.around(is.graces(kind), shared)
+		acrossGrace(pass, unit, ch, old, newer)
+	}
+	old, newer := publications(pass, unit, ch, false), publications(pass, unit, ch, true)
+	if len(old) > 0 && len(newer) > 0 {
+		acrossPublication(pass, unit, ch, was, is, !slices.Equal(old, newer))
+	}
+}
+
+// graces are the calls that wait for a grace period, or leave something to one.
+func (s *seen) graces(kind kfuncs.Grace) (list []*locks.Event) {
+	for i := range s.events.List {
+		ev := &s.events.List[i]
+		if ev.Kind != locks.EventCall || ev.Callee == model.NoFunc {
+			continue
+		}
+		if kind.Asks(s.obj.Model.Func(ev.Callee).Name) || len(among(reached(s.obj, ev.Callee), kind.Asks)) > 0 {
+			list = append(list, ev)
+		}
+	}
+	return list
+}
+
+func acrossGrace(pass *analyze.Pass, unit *analyze.Unit, ch elfdiff.Change, old, newer map[string]order) {
+	out := finding.Finding{ID: finding.IDRCU, Severity: finding.Warning,
+		Message: "stores on the other side of a grace period than before: old readers meet what they were kept from",
+		Who:     []string{"readers in the old universe"},
+		Remedy:  "keep the order: take the object away, wait for readers, and only then change what they use"}
+	for _, key := range slices.Sorted(maps.Keys(newer)) {
+		o, n := old[key], newer[key]
+		if !o.crossed(n) {
+			continue
+		}
+		words := [2]string{"behind", "ahead of"}
+		if o.ahead {
+			slices.Reverse(words[:])
+		}
+		out.Evidence = append(out.Evidence, fmt.Sprintf("%s: %s the grace period before (%s), %s it after (%s)", key, words[0],
+			o.at, words[1], n.at))
+	}
+	if len(out.Evidence) > 0 {
+		pass.ReportChange(unit, ch, out)
+	}
+}
+
+// acrossPublication reports stores to an object, or beside the pointer that publishes
+// it, that come behind the store of that pointer where they came before it. Only where the
+// text publishes in another order, beside counts: compilers order plain stores as they like.
+func acrossPublication(pass *analyze.Pass, unit *analyze.Unit, ch elfdiff.Change, was, is *seen, beside bool) {
+	out := finding.Finding{ID: finding.IDRCU, Severity: finding.Warning,
+		Message: "publishes an object before all of it has its values: readers that take no lock use what is not there yet",
+		Who:     []string{"readers, old and new"},
+		Remedy:  "give the object all its values before the pointer to it is stored"}
+	published := is.pointers()
+	for _, into := range slices.Sorted(maps.Keys(published)) {
+		mine := func(store, mark *locks.Event) bool { return fills(store, mark) || beside && isBeside(store, mark) }
+		old := was.around(was.pointers()[into], mine)
+		newer := is.around(published[into], mine)
+		for _, key := range slices.Sorted(maps.Keys(newer)) {
+			if o, n := old[key], newer[key]; o.ahead && o.crossed(n) {
+				out.Evidence = append(out.Evidence, fmt.Sprintf("%s: before %s is stored (%s), after that now (%s)", key, into,
+					o.at, n.at))
+			}
+		}
+	}
+	if len(out.Evidence) > 0 {
+		pass.ReportChange(unit, ch, out)
+	}
+}
+
+// pointers are the stores of pointers to where others find them, by place and value.
+func (s *seen) pointers() map[string][]*locks.Event {
+	out := map[string][]*locks.Event{}
+	for _, store := range s.stores {
+		if store.Size == 8 && store.Value.Op != locks.ExprConst && store.Place.Shared() {
+			key := store.Place.String() + " = " + store.Value.String()
+			out[key] = append(out[key], store)
+		}
+	}
+	return out
+}
+
+// fills reports whether a store is to the object that another store publishes.
+func fills(store, publishing *locks.Event) bool {
+	to, _ := store.Place.Base()
+	object, _ := publishing.Value.Base()
+	return to.String() == object.String()
+}
+
+// isBeside reports whether a store is of a pointer to another member of where another
+// store publishes something.
+func isBeside(store, publishing *locks.Event) bool {
+	to, at := store.Place.Base()
+	into, where := publishing.Place.Base()
+	return store.Size == 8 && store.Value.Op != locks.ExprConst && store.Place.Shared() &&
+		to.String() == into.String() && at != where
+}
+
+// publications are the lines of a changed function's text that publish something, in
+// order, without white space.
+func publications(pass *analyze.Pass, unit *analyze.Unit, ch elfdiff.Change, newSide bool) (lines []string) {
+	for i := range pass.Files {
+		file := &pass.Files[i]
+		text := file.Old
+		if newSide {
+			text = file.New
+		}
+		def, ok := file.Definition(code.Name(ch.Name), newSide)
+		if !ok || file.Path != unit.Source {
+			continue
+		}
+		at, line, found := 0, "", false
+		for word, number := range analyze.Tokens(text) {
+			if number != at {
+				if found {
+					lines = append(lines, line)
+				}
+				at, line, found = number, "", false
+			}
+			line += word
+			found = found || number >= def.Line && number <= def.End && kfuncs.Publishes(word)
+		}
+		if found {
+			lines = append(lines, line)
+		}
+	}
+	return lines
+}

@@ -1,0 +1,7 @@
+// want: nothing
+struct item { struct item *next, *prev; int key, value; void *data; };
+struct table { struct item *head; void *handler, *data; int n, gone; };
+extern void synchronize_rcu(void); extern void kfree(void *); extern void *kmalloc(unsigned long); extern void call_rcu(void *, void (*)(void *)); extern void item_free(void *);
+#define WRITE_ONCE(x, v) (*(volatile typeof(x) *)&(x) = (v))
+#define rcu_assign_pointer(p, v) do { __asm__ __volatile__("" ::: "memory"); WRITE_ONCE(p, v); } while (0)
+void unset(struct table *t) { WRITE_ONCE(t->handler, 0); if (t->n) WRITE_ONCE(t->gone, 1); synchronize_rcu(); WRITE_ONCE(t->data, 0); WRITE_ONCE(t->gone, 1); }
