@@ -26,7 +26,9 @@
 // Data that was guarded and now is used without any lock, is a note. So is a
 // function that holds other locks than before where no data could be matched,
 // because it is reached through pointers that are not followed. Where the compiler
-// chose other parameters for a function, or members of types move, all is a note.
+// chose other parameters for a function, all is a note. Where members of types move
+// (KLP208), offsets do not compare: then only a lock of another kind, or one that is
+// reached in another way, is a note.
 // Data that was not guarded and now is, is what most such patches are for, and
 // nothing is said.
 //

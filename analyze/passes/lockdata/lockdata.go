@@ -4,6 +4,7 @@ import (
 	_ "embed"
 	"fmt"
 	"maps"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -67,10 +68,12 @@ func compare(pass *analyze.Pass, unit *analyze.Unit, ch elfdiff.Change, old, new
 	gone := finding.Finding{ID: finding.IDLockedData, Severity: finding.Note, Unknown: true,
 		Message: "data that was used under a lock now is not; whether something else excludes old code is not known",
 		Remedy:  "see what keeps old code, which holds the lock, and new code, which does not, apart"}
+	moves := layoutsDiffer(unit)
 	for _, data := range slices.Sorted(maps.Keys(newer)) {
 		had, ok := old[data]
 		after := newer[data]
-		if !ok || len(had.locks) == 0 || common(had.locks, after.locks) {
+		if !ok || len(had.locks) == 0 || common(had.locks, after.locks) ||
+			moves && (len(after.locks) == 0 || common(anywhere(had.locks), anywhere(after.locks))) {
 			continue
 		}
 		who, written := others(unit, before, data, had.locks)
@@ -95,7 +98,7 @@ func compare(pass *analyze.Pass, unit *analyze.Unit, ch elfdiff.Change, old, new
 	}
 
 	// Offsets name the data, so they say nothing where layouts change as well.
-	if len(changed.Evidence) > 0 && layoutsDiffer(unit) {
+	if len(changed.Evidence) > 0 && moves {
 		changed.Severity, changed.Unknown, changed.Who = finding.Note, true, nil
 		changed.Message = "uses data at other offsets, or under another lock, than old code; which of the two is not " +
 			"known, because layouts of types change (KLP208)"
@@ -124,6 +127,17 @@ func layoutsDiffer(u *analyze.Unit) bool {
 	return u.Types[0] != nil && u.Types[1] != nil && len(types.Compare(u.Types[0], u.Types[1])) > 0
 }
 
+var offset = regexp.MustCompile(`([+-])0x[0-9a-f]+`)
+
+// anywhere takes the offsets out of names of locks: members of types move.
+func anywhere(list []string) []string {
+	out := make([]string, len(list))
+	for i, name := range list {
+		out[i] = offset.ReplaceAllString(name, "")
+	}
+	return out
+}
+
 // exchanged notes that a function holds other locks than before, where no data
 // could be matched with them.
 func exchanged(pass *analyze.Pass, unit *analyze.Unit, ch elfdiff.Change, old, newer []string) {
@@ -134,6 +148,9 @@ func exchanged(pass *analyze.Pass, unit *analyze.Unit, ch elfdiff.Change, old, n
 			}
 		}
 		return out
+	}
+	if layoutsDiffer(unit) {
+		old, newer = anywhere(old), anywhere(newer)
 	}
 	gone, fresh := missing(old, newer), missing(newer, old)
 	if len(gone) == 0 || len(fresh) == 0 {

@@ -50,8 +50,8 @@ const (
 // ways, and returns the places that it names.
 func (p *sides) report(ways ...leaving) map[string]bool {
 	reported := map[string]bool{}
-	if p.had == nil || p.has == nil {
-		return reported
+	if p.had == nil || p.has == nil || layoutsDiffer(p.unit) {
+		return reported // offsets name what is written: see compare
 	}
 	out := finding.Finding{ID: finding.IDLockedData, Severity: finding.Error,
 		Remedy: "write under the old lock until no old code runs; a later livepatch can do otherwise"}
@@ -79,9 +79,9 @@ func (p *sides) report(ways ...leaving) map[string]bool {
 	}
 
 	switch {
-	case layoutsDiffer(p.unit) || cloned(p.unit, p.ch):
+	case cloned(p.unit, p.ch):
 		out.Severity, out.Unknown = finding.Note, true
-		out.Evidence = append(out.Evidence, "arguments or members are numbered anew, so the places may not be the same")
+		out.Evidence = append(out.Evidence, "arguments are numbered anew, so the places may not be the same")
 	case p.had.open || p.has.open:
 		out.Severity = finding.Warning
 		out.Evidence = append(out.Evidence, "callers that are not known may hold a lock that excludes others")

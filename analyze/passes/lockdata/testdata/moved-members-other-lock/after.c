@@ -1,0 +1,5 @@
+// want: KLP202 unknown count
+// cflags: -g
+typedef struct { int v; } spinlock_t; struct item { struct item *next; int n; };
+extern void _raw_spin_lock(spinlock_t *); extern void _raw_spin_unlock(spinlock_t *);
+struct foo { int state; long more[4]; struct item *list; spinlock_t lock; }; spinlock_t big; int count(struct foo *f) { int n = 0; _raw_spin_lock(&big); for (struct item *i = f->list; i; i = i->next) n += i->n; f->state = n; f->more[0]++; _raw_spin_unlock(&big); return n; }

@@ -1,0 +1,5 @@
+// want: nothing
+// cflags: -g
+typedef struct { int v; } spinlock_t; struct item { struct item *next; int n; };
+extern void _raw_spin_lock(spinlock_t *); extern void _raw_spin_unlock(spinlock_t *);
+struct foo { int state; long more[4]; struct item *list; spinlock_t lock; }; int count(struct foo *f) { int n = 0; _raw_spin_lock(&f->lock); for (struct item *i = f->list; i; i = i->next) n += i->n; f->state = n; f->more[0]++; _raw_spin_unlock(&f->lock); return n; }
