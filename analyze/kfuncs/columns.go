@@ -191,6 +191,17 @@ func Frees(name string) bool { return has(name, "free") || has(name, "frees") }
 // to readers that take no lock, after all that was stored before it.
 func Publishes(name string) bool { return has(name, "publishes") }
 
+// Overflows reports whether a function is told that a counter of references, its argument
+// 0, ran over.
+func Overflows(name string) bool { return has(name, "overflows") }
+
+// FreesAny reports whether a function frees memory of every allocator.
+func FreesAny(name string) bool { return has(name, "any-memory") }
+
+// Freed tells which argument's memory a function frees at once; ok is false for one that
+// frees none.
+func Freed(name string) (argument int, ok bool) { return arg(name, "free") }
+
 // Grace is a kind of grace period.
 type Grace string
 

@@ -32,6 +32,8 @@
 //	put=ARG, get=ARG  drops or takes a reference to the argument's object, or the ownership of it
 //	grace=KIND        waits for a grace period of rcu or srcu, or has one waited for
 //	publishes         stores a pointer for readers that take no lock, after all that was stored before
+//	overflows         is told that the counter of references that argument 0 points to ran over
+//	any-memory        free=ARG takes memory of every allocator, whether it is contiguous or not
 //	runs=ARG:CONTEXT  runs a function that it is given, in that Context; several after commas
 //	over              is over with a function that it is given when it returns
 //	keeps=WHAT        keeps a function or a table of functions after it returned, for a file, a device …, or

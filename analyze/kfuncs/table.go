@@ -37,7 +37,8 @@ var columns = map[string]value{
 	"state-arg": valued, "lock": valued, "traced": bare, "saves": bare, "restores": valued, "pair": valued,
 	"locking": either, "free": valued, "frees": bare, "put": valued, "get": valued, "grace": valued,
 	"runs": valued, "over": bare, "ends": bare, "fills": bare, "keeps": valued, "message": bare,
-	"static-calls": bare, "shadow-id": valued, "atomic": bare, "publishes": bare,
+	"static-calls": bare, "shadow-id": valued, "atomic": bare, "publishes": bare, "overflows": bare,
+	"any-memory": bare,
 	"idle": bare, "patching": valued, "changes": valued, "preserves": bare, "no-args": bare, "own-convention": bare,
 	"callee": valued, "reads-memory": bare, "aside": bare,
 }

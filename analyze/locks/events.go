@@ -2,8 +2,10 @@ package locks
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 
+	"github.com/klpforge/klpforge/analyze/flow"
 	"github.com/klpforge/klpforge/analyze/machine"
 	"github.com/klpforge/klpforge/analyze/model"
 )
@@ -276,4 +278,106 @@ func (t *tracer) called(s *state, site uint64, id model.FuncID, values args, tak
 		}
 		t.add(s, Event{Kind: EventTake, Site: site, Callee: id, Lock: HeldLock{kinds[i], t.naming.expr(lock)}})
 	}
+}
+
+// Prober finds the events of single functions of a model of which no effects on locks
+// are known, as those of a whole kernel. Not safe for concurrent use.
+type Prober struct{ flows *Flows }
+
+// NewProber makes one. A result that is at hand tells what callees do to locks; nil is
+// none.
+func NewProber(m *model.Model, known *Result) *Prober {
+	if known == nil {
+		known = &Result{Model: m}
+	}
+	return &Prober{&Flows{Result: known, funcs: make([]*Flow, len(m.Funcs))}}
+}
+
+// Events is that of Flows.
+func (p *Prober) Events(id model.FuncID) *Events { return p.flows.Events(id) }
+
+// Exits are the blocks of the model that leave the function.
+func (e *Events) Exits() (list []int32) {
+	for i := range e.blocks {
+		switch e.blocks[i].Term {
+		case model.TermReturn, model.TermTail, model.TermCondTail:
+			list = append(list, int32(i))
+		}
+	}
+	return list
+}
+
+// Count is how often something happens on one path through a function, least and most;
+// Many stands for more often than is counted, as in a loop.
+type Count struct{ Least, Most int }
+
+// Many is the highest number of a Count.
+const Many = 3
+
+// Counts finds how often each of some things happens on the paths to where the function
+// returns. Things are named by the caller, for an event of each; those of one site, in
+// different states, are one.
+func (e *Events) Counts(name func(ev *Event) string) map[string]Count {
+	per := make([]map[string]int, len(e.blocks))
+	sites := map[string]bool{}
+	for i := range e.List {
+		what := name(&e.List[i])
+		site := what + hex(e.List[i].Site)
+		if what == "" || sites[site] {
+			continue
+		}
+		sites[site] = true
+		block := e.List[i].Block
+		if per[block] == nil {
+			per[block] = map[string]int{}
+		}
+		per[block][what]++
+	}
+	solved := flow.Forward(e.m, e.blocks, flow.Problem[map[string]Count]{
+		Entry: map[string]Count{},
+		Copy:  maps.Clone[map[string]Count],
+		Join: func(into *map[string]Count, from map[string]Count, _ int) (changed bool) {
+			return joinCounts(*into, from)
+		},
+		Transfer: func(s *map[string]Count, k int) {
+			for what, n := range per[k] {
+				have := (*s)[what]
+				(*s)[what] = Count{min(have.Least+n, Many), min(have.Most+n, Many)}
+			}
+		},
+	})
+	out := map[string]Count{}
+	first := true
+	for _, block := range e.Exits() {
+		if !solved.Reached[block] {
+			continue
+		}
+		here := maps.Clone(solved.In[block])
+		for what, n := range per[block] {
+			have := here[what]
+			here[what] = Count{min(have.Least+n, Many), min(have.Most+n, Many)}
+		}
+		if first {
+			out, first = here, false
+			continue
+		}
+		joinCounts(out, here)
+	}
+	return out
+}
+
+// joinCounts makes of counts what they are on either of two paths.
+func joinCounts(into, from map[string]Count) (changed bool) {
+	for what := range from {
+		if _, known := into[what]; !known {
+			into[what] = Count{}
+		}
+	}
+	for what, have := range into {
+		other := from[what]
+		joined := Count{min(have.Least, other.Least), max(have.Most, other.Most)}
+		changed = changed || joined != have
+		into[what] = joined
+	}
+	return changed
 }

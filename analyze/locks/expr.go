@@ -370,7 +370,7 @@ func chained(e *Expr) *Expr {
 	return newExpr(Expr{Op: ExprEach, Args: []*Expr{from.Args[0]}})
 }
 
-func (e *Expr) offset() int64  { _, off := e.Base(); return off }
+func (e *Expr) offset() int64 { _, off := e.Base(); return off }
 func (e *Expr) object() *Expr { object, _ := e.Base(); return object }
 
 // element recognises the walk along a list: one of the parts is reached from itself

@@ -6,8 +6,18 @@
 // kfree_skb …, analyze/kfuncs/table.txt) are counted for each object along every path through the
 // compiled function and through what it calls in its object file. Objects that
 // the function itself made or looked up do not count: releasing one of them
-// concerns nobody else. Counters that the compiler inlined (refcount_inc, kref_get) are not
-// seen, and neither are functions that are missing in the table.
+// concerns nobody else.
+//
+// Where that shows no difference, or no certain one, it is counted how often the function
+// gives up and takes references to an object on one path at most: by counters that the
+// compiler inlined (refcount_inc, kref_put) too, and by what such a counter or a function
+// of the table is wrapped in, in the object file, its module or the kernel. Another number
+// of puts or gets than before is reported, with how the object's address leaves the
+// function: by its result, or by a queue that keeps it. So is an object that was freed
+// for memory of any kind (kvfree), or by another allocator, and now is given to a function
+// that takes memory of one alone; objects from before the patch are of the other. A
+// reference that the function takes itself and newly gives up on all paths concerns
+// nobody else. Counters that are no refcount_t are not seen.
 //
 // Whoever calls the function, or uses the object later, may rely on the old
 // balance: code that is not patched, and during the transition tasks that still

@@ -48,9 +48,11 @@ func run(pass *analyze.Pass) error {
 				has.moved()
 			}
 			switch {
-			case !ok || !known || slices.Equal(had.paths, has.paths):
-			case had.unsure+has.unsure == "":
+			case !ok || !known:
+			case had.unsure+has.unsure == "" && !slices.Equal(had.paths, has.paths):
 				report(pass, unit, ch, before, had, has)
+			case counting(pass, unit, ch, before, after):
+			case slices.Equal(had.paths, has.paths):
 			default:
 				unsure(pass, unit, ch, before, had, has)
 			}

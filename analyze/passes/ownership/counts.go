@@ -1,0 +1,182 @@
+package ownership
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/klpforge/klpforge/analyze"
+	"github.com/klpforge/klpforge/analyze/code"
+	"github.com/klpforge/klpforge/analyze/kfuncs"
+	"github.com/klpforge/klpforge/analyze/locks"
+	"github.com/klpforge/klpforge/analyze/model"
+	"github.com/klpforge/klpforge/elfdiff"
+	"github.com/klpforge/klpforge/finding"
+)
+
+// dealing is what one build of a function does to objects that are not its own.
+type dealing struct {
+	obj    *code.Object
+	events *locks.Events
+	counts map[string]locks.Count // of "gives up X" and "takes a reference to X" on one path
+	sites  map[int]int            // number of places that take, by sign
+	frees  map[string][]string    // object -> the functions that free it
+	leaves map[string]string      // object -> how its address leaves the function
+}
+
+// counting reports functions that give up or take another number of references to an
+// object than before on some path, or free it by another function. It is asked where the
+// paths themselves say nothing.
+func counting(pass *analyze.Pass, unit *analyze.Unit, ch elfdiff.Change, before, after *code.Object) bool {
+	oldFn, err1 := before.Func(ch.Orig)
+	newFn, err2 := after.Func(ch.Patched)
+	if err1 != nil || err2 != nil || layoutsDiffer(unit) || unit.Name(ch.Orig) != unit.Diff.Patched.Atoms[ch.Patched].Name {
+		return false
+	}
+	old := deals(newSummaries(pass, unit, before), before, oldFn)
+	newer := deals(newSummaries(pass, unit, after), after, newFn)
+	if old == nil || newer == nil {
+		return false
+	}
+	out := finding.Finding{ID: finding.IDOwnership, Severity: finding.Warning, Remedy: remedy}
+	out.Evidence = append(otherCounts(old, newer), otherFrees(old, newer)...)
+	if len(out.Evidence) == 0 {
+		return false
+	}
+	out.Message = "the function gives up, or takes, another number of references than before, or frees an object otherwise"
+	local := who(unit, ch, before, &out)
+	switch {
+	case old.events.Unknown|newer.events.Unknown != 0:
+		out.Severity, out.Unknown = finding.Note, true
+		out.Evidence = append(out.Evidence, "not followed: "+(old.events.Unknown|newer.events.Unknown).String())
+	case local && len(out.Who) == 0:
+		out.Severity, out.Remedy = finding.Note, ""
+	}
+	pass.ReportChange(unit, ch, out)
+	return true
+}
+
+// deals finds what a function does; nil when its code is not there.
+func deals(known *summaries, obj *code.Object, id model.FuncID) *dealing {
+	events := obj.Events(id)
+	if events == nil {
+		return nil
+	}
+	out := &dealing{obj: obj, events: events, sites: map[int]int{}, frees: map[string][]string{},
+		leaves: map[string]string{}}
+	seen := map[string]bool{}
+	out.counts = events.Counts(func(ev *locks.Event) string {
+		object, delta := dealt(known, obj, events, ev)
+		if delta == 0 {
+			return ""
+		}
+		if site := fmt.Sprint(ev.Site, delta); !seen[site] {
+			seen[site] = true
+			out.sites[delta]++
+		}
+		if !others(object) {
+			return ""
+		}
+		return words[int32(delta)] + object.String()
+	})
+	for i := range events.List {
+		out.note(&events.List[i])
+	}
+	return out
+}
+
+// dealt tells which object an event gives up or takes, and the sign; 0 for neither.
+func dealt(known *summaries, obj *code.Object, events *locks.Events, ev *locks.Event) (*locks.Expr, int) {
+	if by := counted(obj.Model, events, ev); by != 0 {
+		object, _ := ev.Place.Base()
+		return object, by
+	}
+	if ev.Kind != locks.EventCall {
+		return nil, 0
+	}
+	for _, count := range known.of(ev.Callee) {
+		if int(count.Arg) < len(ev.Args) {
+			object, _ := ev.Args[count.Arg].Base()
+			return object, int(count.Delta)
+		}
+	}
+	return nil, 0
+}
+
+// others reports whether an object is not the function's own: it did not make it or
+// look it up itself.
+func others(object *locks.Expr) bool { return object.Known() && object.Shared() }
+
+// note sees how objects are freed, and how their addresses leave the function.
+func (d *dealing) note(ev *locks.Event) {
+	switch ev.Kind {
+	case locks.EventReturn:
+		object, _ := ev.Value.Base()
+		d.leaves[object.String()] = "which it returns"
+	case locks.EventCall:
+		if ev.Callee == model.NoFunc {
+			return
+		}
+		name := code.Name(d.obj.Model.Func(ev.Callee).Name)
+		if arg, ok := kfuncs.Freed(name); ok && arg < len(ev.Args) && others(ev.Args[arg]) {
+			object := ev.Args[arg].String()
+			if !slices.Contains(d.frees[object], name) {
+				d.frees[object] = append(d.frees[object], name)
+			}
+		}
+		if kfuncs.Keeps(name) != "" {
+			for _, arg := range ev.Args {
+				object, _ := arg.Base()
+				d.leaves[object.String()] = "which stays with " + name
+			}
+		}
+	}
+}
+
+// otherCounts compares how often objects are given up and taken.
+func otherCounts(old, newer *dealing) (evidence []string) {
+	all := maps.Clone(old.counts)
+	maps.Copy(all, newer.counts)
+	for _, what := range slices.Sorted(maps.Keys(all)) {
+		o, n := old.counts[what], newer.counts[what]
+		sign := 1
+		if strings.HasPrefix(what, words[-1]) {
+			sign = -1
+		}
+		object := strings.TrimPrefix(what, words[int32(sign)])
+		reverse := words[int32(-sign)] + object
+		balanced := o.Most-old.counts[reverse].Most == n.Most-newer.counts[reverse].Most
+		switch {
+		case o.Most == n.Most, o.Most == locks.Many || n.Most == locks.Many, balanced:
+		case old.sites[sign] == newer.sites[sign]: // perhaps of the same object by another name
+		case (o.Most == 0 || n.Most == 0) && sign < 0 && (old.counts[reverse].Most > 0 || newer.counts[reverse].Most > 0):
+			// Its own reference, which it now gives up on a path on which it forgot to, or no longer
+			// takes at all.
+		default:
+			line := fmt.Sprintf("%s: %s before, %s after", what, times(o.Most), times(n.Most))
+			if how := old.leaves[object]; how != "" {
+				line += ", " + how
+			}
+			evidence = append(evidence, line)
+		}
+	}
+	return evidence
+}
+
+func times(n int) string { return [...]string{"never", "once", "twice on a path", "three times on a path"}[n] }
+
+// otherFrees compares by what objects are freed: a function that takes memory of one
+// allocator alone may get that of another, of objects from before.
+func otherFrees(old, newer *dealing) (evidence []string) {
+	for _, object := range slices.Sorted(maps.Keys(newer.frees)) {
+		was := old.frees[object]
+		for _, name := range newer.frees[object] {
+			if len(was) > 0 && !slices.Contains(was, name) && !kfuncs.FreesAny(name) {
+				evidence = append(evidence, fmt.Sprintf("%s: freed by %s before, by %s after; objects that exist may be of "+
+					"memory that %s does not take", object, strings.Join(was, ", "), name, name))
+			}
+		}
+	}
+	return evidence
+}
