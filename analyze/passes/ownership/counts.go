@@ -23,6 +23,10 @@ type dealing struct {
 	sites  map[int]int            // number of places that take, by sign
 	frees  map[string][]string    // object -> the functions that free it
 	leaves map[string]string      // object -> how its address leaves the function
+	// later are the objects that are given to a function with another one that it runs on them
+	// (call_rcu), by object; hidden are functions of the object file that are called and deal with
+	// objects in ways that are not those of their arguments.
+	later, hidden map[string]string
 }
 
 // counting reports functions that give up or take another number of references to an
@@ -64,7 +68,7 @@ func deals(known *summaries, obj *code.Object, id model.FuncID) *dealing {
 		return nil
 	}
 	out := &dealing{obj: obj, events: events, sites: map[int]int{}, frees: map[string][]string{},
-		leaves: map[string]string{}}
+		leaves: map[string]string{}, later: map[string]string{}, hidden: map[string]string{}}
 	seen := map[string]bool{}
 	out.counts = events.Counts(func(ev *locks.Event) string {
 		object, delta := dealt(known, obj, events, ev)
@@ -81,7 +85,7 @@ func deals(known *summaries, obj *code.Object, id model.FuncID) *dealing {
 		return words[int32(delta)] + object.String()
 	})
 	for i := range events.List {
-		out.note(&events.List[i])
+		out.note(known, &events.List[i])
 	}
 	return out
 }
@@ -109,7 +113,7 @@ func dealt(known *summaries, obj *code.Object, events *locks.Events, ev *locks.E
 func others(object *locks.Expr) bool { return object.Known() && object.Shared() }
 
 // note sees how objects are freed, and how their addresses leave the function.
-func (d *dealing) note(ev *locks.Event) {
+func (d *dealing) note(known *summaries, ev *locks.Event) {
 	switch ev.Kind {
 	case locks.EventReturn:
 		object, _ := ev.Value.Base()
@@ -125,6 +129,14 @@ func (d *dealing) note(ev *locks.Event) {
 				d.frees[object] = append(d.frees[object], name)
 			}
 		}
+		if known.of(ev.Callee) == nil && d.obj.Model.Func(ev.Callee).Flags&model.FuncExtern == 0 && deep(d.obj, ev.Callee) {
+			d.hidden[name] = name
+		}
+		for i, arg := range ev.Args {
+			if object, _ := ev.Args[0].Base(); kfuncs.Runs(name, i) != "" && arg.Op == locks.ExprSymbol {
+				d.later[object.String()] = arg.Text
+			}
+		}
 		if kfuncs.Keeps(name) != "" {
 			for _, arg := range ev.Args {
 				object, _ := arg.Base()
@@ -134,8 +146,37 @@ func (d *dealing) note(ev *locks.Event) {
 	}
 }
 
+// deep reports whether a function of the object, or one that it calls there, frees, puts
+// or takes something.
+func deep(obj *code.Object, id model.FuncID) bool {
+	seen := map[model.FuncID]bool{}
+	work := []model.FuncID{id}
+	for len(work) > 0 {
+		f := work[len(work)-1]
+		work = work[:len(work)-1]
+		if seen[f] {
+			continue
+		}
+		seen[f] = true
+		for _, call := range obj.Model.Calls(f) {
+			if call.Target == model.NoFunc {
+				continue
+			}
+			name := code.Name(obj.Model.Func(call.Target).Name)
+			if _, ok := table[name]; ok || kfuncs.Overflows(name) {
+				return true
+			}
+			work = append(work, call.Target)
+		}
+	}
+	return false
+}
+
 // otherCounts compares how often objects are given up and taken.
 func otherCounts(old, newer *dealing) (evidence []string) {
+	if !maps.Equal(old.hidden, newer.hidden) {
+		return nil // work that was moved to another function, or from one
+	}
 	all := maps.Clone(old.counts)
 	maps.Copy(all, newer.counts)
 	for _, what := range slices.Sorted(maps.Keys(all)) {
@@ -149,6 +190,7 @@ func otherCounts(old, newer *dealing) (evidence []string) {
 		balanced := o.Most-old.counts[reverse].Most == n.Most-newer.counts[reverse].Most
 		switch {
 		case o.Most == n.Most, o.Most == locks.Many || n.Most == locks.Many, balanced:
+		case runsOtherwise(old, newer, object): // by what is left to a grace period or to a queue
 		case old.sites[sign] == newer.sites[sign]: // perhaps of the same object by another name
 		case (o.Most == 0 || n.Most == 0) && sign < 0 && (old.counts[reverse].Most > 0 || newer.counts[reverse].Most > 0):
 			// Its own reference, which it now gives up on a path on which it forgot to, or no longer
@@ -162,6 +204,19 @@ func otherCounts(old, newer *dealing) (evidence []string) {
 		}
 	}
 	return evidence
+}
+
+// runsOtherwise reports whether an object is reached from one that is left to another
+// function than before, which may give it up.
+func runsOtherwise(old, newer *dealing, object string) bool {
+	for _, side := range []*dealing{old, newer} {
+		for from := range side.later {
+			if old.later[from] != newer.later[from] && strings.Contains(object, from) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 func times(n int) string { return [...]string{"never", "once", "twice on a path", "three times on a path"}[n] }
