@@ -1,6 +1,7 @@
 package locks
 
 import (
+	"crypto/sha256"
 	"fmt"
 	"slices"
 	"strings"
@@ -40,19 +41,47 @@ type Expr struct {
 	Size uint8
 	Args []*Expr
 	str  string
+	// hidden: a part is ExprUnknown.
+	hidden bool
 }
 
-// String is the same for equal expressions, and for no others.
+// String is the same for equal expressions, and for no others. That of a long one is a
+// digest.
 func (e *Expr) String() string { return e.str }
 
 // Known reports whether nothing in an expression is hidden.
-func (e *Expr) Known() bool {
-	return e.Op != ExprUnknown && !slices.ContainsFunc(e.Args, func(a *Expr) bool { return !a.Known() })
-}
+func (e *Expr) Known() bool { return !e.hidden }
 
 // Contains reports whether an expression is part of another one, or the same.
 func (e *Expr) Contains(part *Expr) bool {
-	return e.str == part.str || slices.ContainsFunc(e.Args, func(a *Expr) bool { return a.Contains(part) })
+	for inner := range e.Parts {
+		if inner.str == part.str {
+			return true
+		}
+	}
+	return false
+}
+
+// Parts yields an expression and all that it is made of, each once.
+func (e *Expr) Parts(yield func(*Expr) bool) {
+	seen := map[*Expr]bool{}
+	var walk func(e *Expr) bool
+	walk = func(e *Expr) bool {
+		if seen[e] {
+			return true
+		}
+		seen[e] = true
+		if !yield(e) {
+			return false
+		}
+		for _, arg := range e.Args {
+			if !walk(arg) {
+				return false
+			}
+		}
+		return true
+	}
+	walk(e)
 }
 
 // Base takes an address apart into that of an object and an offset within it.
@@ -86,11 +115,24 @@ func (e *Expr) Shared() bool {
 }
 
 func (e *Expr) hasOp(op ExprOp) bool {
-	return e.Op == op || slices.ContainsFunc(e.Args, func(a *Expr) bool { return a.hasOp(op) })
+	for part := range e.Parts {
+		if part.Op == op {
+			return true
+		}
+	}
+	return false
 }
+
+// maxText bounds what is printed of an expression, in bytes.
+const maxText = 600
 
 func newExpr(e Expr) *Expr {
 	e.str = e.text()
+	if len(e.str) > maxText {
+		sum := sha256.Sum256([]byte(e.str))
+		e.str = fmt.Sprintf("%.60s... (%x)", e.str, sum[:6])
+	}
+	e.hidden = e.Op == ExprUnknown || slices.ContainsFunc(e.Args, func(a *Expr) bool { return a.hidden })
 	return &e
 }
 
@@ -150,7 +192,16 @@ type origins struct {
 // made is an operation that the values have no expression for.
 type made struct {
 	text string
-	args []vid
+	args []vid // nil where it is done with several
+}
+
+// record notes an operation; what one instruction computes of several operands, in
+// different states, is not told apart.
+func (o *origins) record(n node, text string, args ...vid) {
+	if had, ok := o.made[n]; ok && !slices.Equal(had.args, args) {
+		args = nil
+	}
+	o.made[n] = made{text, args}
 }
 
 // chosen is a value that a conditional move made.
@@ -176,8 +227,9 @@ func (o *origins) note(phi vid, values ...vid) {
 }
 
 const (
-	maxEither = 4  // values of one ExprEither
-	maxNested = 14 // how deep expressions are taken apart
+	maxEither = 4    // values of one ExprEither
+	maxNested = 400  // how deep expressions are taken apart
+	maxParts  = 4000 // of one expression
 )
 
 // naming turns the values of one function into expressions.
@@ -186,19 +238,23 @@ type naming struct {
 	memo map[vid]*Expr
 	open map[vid]bool // phis that are being named
 	self bool         // an open phi was met since this was cleared
+	work int          // parts that were named of one expression
 }
 
 func (w *walker) naming() *naming {
 	return &naming{w: w, memo: map[vid]*Expr{}, open: map[vid]bool{}}
 }
 
-func (n *naming) expr(v vid) *Expr { return n.name(v, 0) }
+func (n *naming) expr(v vid) *Expr {
+	n.work = 0
+	return n.name(v, 0)
+}
 
 func (n *naming) name(v vid, depth int) *Expr {
 	if known := n.memo[v]; known != nil {
 		return known
 	}
-	if depth > maxNested {
+	if n.work++; depth > maxNested || n.work > maxParts {
 		return newExpr(Expr{Op: ExprUnknown, Text: "deep"})
 	}
 	outer := n.self
@@ -269,7 +325,7 @@ func (n *naming) make(v vid, depth int) *Expr {
 		cond := vals.preds[expr.imm]
 		return newExpr(Expr{Op: ExprTest, Text: cond.set.String(), Args: []*Expr{down(cond.v)}})
 	case opOpaque:
-		if from, ok := n.w.origins.made[expr]; ok && !n.open[v] {
+		if from, ok := n.w.origins.made[expr]; ok && from.args != nil && !n.open[v] {
 			n.open[v] = true
 			args := make([]*Expr, len(from.args))
 			for i, arg := range from.args {
@@ -348,7 +404,7 @@ func (n *naming) either(phi vid, depth int) *Expr {
 	return newExpr(Expr{Op: ExprEither, Args: parts})
 }
 
-func (e *Expr) recurs() bool { return e.Op == ExprSelf || slices.ContainsFunc(e.Args, (*Expr).recurs) }
+func (e *Expr) recurs() bool { return e.hasOp(ExprSelf) }
 
 // chained makes an element of what one member leads to that is followed three times:
 // the first rounds of a loop.
@@ -475,9 +531,9 @@ func (w *walker) computed(s *state, in *machine.Inst) {
 		return
 	}
 	for _, result := range results {
-		w.origins.made[node{op: opOpaque, imm: int64(in.Addr), k: result}] = made{strings.ToLower(in.Name), args}
+		w.origins.record(node{op: opOpaque, imm: int64(in.Addr), k: result}, strings.ToLower(in.Name), args...)
 	}
 }
 
 // NamedExpr is an address that a name stands for, as PathName gives it.
-func NamedExpr(name string) *Expr { return &Expr{Op: ExprSymbol, Text: name, str: name} }
+func NamedExpr(name string) *Expr { return newExpr(Expr{Op: ExprSymbol, Text: name}) }

@@ -282,17 +282,15 @@ func (t *tracer) trace(id model.FuncID) *Flow {
 		walk.split = maxSplit
 	}
 	effect := walk.once(id)
-	if t.events != nil {
-		t.naming = walk.naming()
-	}
 	t.out.Unknown = effect.Unknown & (WhyFlow | WhyStates)
-	for block := range walk.blocks {
-		walk.age = walk.order[block]
-		t.block0 = walk.source[block]
-		for _, now := range walk.in[block] {
-			t.block(&walk.blocks[block], 0, now.clone())
-		}
+	if events := t.events; events != nil {
+		// Values are named by what they are made of on the paths that remained in the end, in all
+		// blocks: a first round finds that.
+		walk.origins.made, t.events = map[node]made{}, nil
+		t.replay()
+		t.events, t.naming = events, walk.naming()
 	}
+	t.replay()
 	flow := t.out
 	slices.SortStableFunc(flow.Calls, func(a, b CallAt) int { return cmp.Compare(a.Site, b.Site) })
 	slices.SortStableFunc(flow.Accesses, func(a, b Access) int { return cmp.Compare(a.Site, b.Site) })
@@ -300,6 +298,18 @@ func (t *tracer) trace(id model.FuncID) *Flow {
 	slices.SortStableFunc(flow.Orders, func(a, b Order) int { return cmp.Compare(a.Site, b.Site) })
 	slices.SortStableFunc(flow.Again, func(a, b Again) int { return cmp.Compare(a.Site, b.Site) })
 	return flow
+}
+
+// replay executes all blocks on the states that reach them.
+func (t *tracer) replay() {
+	walk := t.w
+	for block := range walk.blocks {
+		walk.age = walk.order[block]
+		t.block0 = walk.source[block]
+		for _, now := range walk.in[block] {
+			t.block(&walk.blocks[block], 0, now.clone())
+		}
+	}
 }
 
 // block executes a block from its i-th instruction.

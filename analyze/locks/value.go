@@ -71,6 +71,8 @@ type values struct {
 	ids   map[node]vid
 	preds []pred
 	predK map[string]int64
+	// grown, when not nil, is told of expressions that are too deep to be kept.
+	grown func(n node, k bin, a, b vid)
 	bases map[uint64]bool // addresses of words that hold the start of a mapping
 }
 
@@ -247,6 +249,9 @@ func (t *values) bin(k bin, a, b vid, site uint64, age int32) vid {
 	}
 	depth := max(t.depth[a], t.depth[b]) + 1
 	if depth > maxDepth {
+		if t.grown != nil && site != 0 {
+			t.grown(node{op: opOpaque, imm: int64(site), k: 64 + int32(k)}, k, a, b)
+		}
 		return t.opaque(site, 64+int32(k), age)
 	}
 	return t.add(node{op: opBin, k: int32(k), a: a, b: b}, max(t.age[a], t.age[b]), depth)

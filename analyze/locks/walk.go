@@ -198,8 +198,10 @@ func (w *walker) prepare(fn model.FuncID) {
 	w.queue = blockQueue{order: w.order}
 	w.locs = map[cell]int32{}
 	w.exits, w.why, w.guess, w.work = nil, 0, false, 0
+	w.t.grown = nil
 	if w.origins != nil {
 		w.origins = newOrigins()
+		w.t.grown = func(n node, k bin, a, b vid) { w.origins.record(n, binNames[k], a, b) }
 	}
 }
 

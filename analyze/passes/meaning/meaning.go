@@ -32,20 +32,33 @@ type use struct {
 func run(pass *analyze.Pass) error {
 	names := map[string]string{} // new value -> where it comes from
 	for i := range pass.Files {
-		for _, n := range added(&pass.Files[i]) {
-			names[n] = pass.Files[i].Path
+		file := &pass.Files[i]
+		for _, n := range added(file) {
+			names[n] = "new in " + file.Path
+		}
+		for name, how := range changedValues(file) {
+			names[name] = how + " in " + file.Path
+		}
+		for literal, path := range literals(file) {
+			names[literal] = "not used in " + path + " before"
 		}
 	}
-	if len(names) == 0 {
-		return nil
-	}
 	for _, unit := range pass.Units {
+		if len(unit.Replace) == 0 {
+			continue
+		}
 		for i := range pass.Files {
 			f := &pass.Files[i]
 			if f.Path != unit.Source || f.New == nil || f.Old == nil {
 				continue
 			}
-			judge(pass, unit, f, names)
+			if len(names) > 0 {
+				judge(pass, unit, f, names)
+			}
+			if before, after, ok := unit.Sides(); ok {
+				computed(pass, unit, f, before, after)
+				turned(pass, unit, f)
+			}
 		}
 	}
 	return nil
@@ -158,7 +171,7 @@ func report(pass *analyze.Pass, unit *analyze.Unit, file *analyze.File, ch elfdi
 		s := fmt.Sprintf("%s in .%s", x.name, x.member)
 		if !slices.Contains(what, s) {
 			what = append(what, s)
-			out.Evidence = append(out.Evidence, fmt.Sprintf("%s:%d: %sstores %s, new in %s, in member %s", file.Path,
+			out.Evidence = append(out.Evidence, fmt.Sprintf("%s:%d: %sstores %s, %s, in member %s", file.Path,
 				x.line, elsewhere(x, ch), x.name, names[x.name], x.member))
 			for _, fn := range users(unit, file, x.member) {
 				if !slices.Contains(out.Who, fn) {
@@ -178,12 +191,26 @@ func report(pass *analyze.Pass, unit *analyze.Unit, file *analyze.File, ch elfdi
 	// Code that uses the member and is not patched makes it a warning.
 	out.Message = fmt.Sprintf("the function stores a value that old code does not know (%s); tasks that have not "+
 		"changed over meet it", strings.Join(what, ", "))
-	if len(out.Who) > 0 {
+	if was := changedOf(stored, names); was != "" {
+		out.Severity = finding.Warning
+		out.Message = fmt.Sprintf("the function stores another value than old code under the name %s; objects from before "+
+			"have the old one", was)
+	} else if len(out.Who) > 0 {
 		out.Severity = finding.Warning
 		out.Message = fmt.Sprintf("the function stores a value that code which is not patched does not know (%s)",
 			strings.Join(what, ", "))
 	}
 	pass.ReportChange(unit, ch, out)
+}
+
+// changedOf names one of the values that were there before with another number.
+func changedOf(stored []use, names map[string]string) string {
+	for _, x := range stored {
+		if strings.Contains(names[x.name], " before, ") {
+			return x.name
+		}
+	}
+	return ""
 }
 
 // elsewhere names the function of a use when it is another than the finding's.
@@ -293,10 +320,39 @@ func uses(text []byte, from, to int, names map[string]string) []use {
 					ref.member = m
 				}
 			}
+		case at(back) == ",":
+			ref.member = storedBy(back, at, member)
 		}
 		out = append(out, ref)
 	}
 	return out
+}
+
+// storedBy is the member that a macro stores to, as in smp_store_release(&x->m, V), from
+// the comma before the value; "" for other calls.
+func storedBy(comma int, at, member func(int) string) string {
+	name, depth := "", 0
+	for i := comma - 1; i >= 0; i-- {
+		switch at(i) {
+		case ")":
+			depth++
+		case "(":
+			if depth--; depth < 0 {
+				switch at(i - 1) {
+				case "smp_store_release", "WRITE_ONCE", "atomic_set", "atomic_set_release", "xchg", "smp_store_mb":
+					return name
+				}
+				return ""
+			}
+		case ";", "{", "}":
+			return ""
+		default:
+			if m := member(i); m != "" && name == "" {
+				name = m
+			}
+		}
+	}
+	return ""
 }
 
 // users names the functions of the object file that name the member and are

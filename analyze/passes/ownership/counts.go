@@ -219,7 +219,9 @@ func runsOtherwise(old, newer *dealing, object string) bool {
 	return false
 }
 
-func times(n int) string { return [...]string{"never", "once", "twice on a path", "three times on a path"}[n] }
+func times(n int) string {
+	return [...]string{"never", "once", "twice on a path", "three times on a path"}[n]
+}
 
 // otherFrees compares by what objects are freed: a function that takes memory of one
 // allocator alone may get that of another, of objects from before.

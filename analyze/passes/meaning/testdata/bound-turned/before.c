@@ -1,0 +1,8 @@
+struct item { struct item *next; unsigned key, when, flags; unsigned long hash; }; struct table { struct item *slot[64]; struct item *list; unsigned mask, n; };
+extern struct table table; extern unsigned long jiffies; extern void note(struct item *);
+#define smp_store_release(p, v) (*(volatile typeof(*(p)) *)(p) = (v))
+
+int fits(struct item *i, unsigned n) {
+	if (i->key < n)
+		return -1;
+	note(i); return 0; }
