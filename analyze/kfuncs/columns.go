@@ -191,6 +191,13 @@ func Frees(name string) bool { return has(name, "free") || has(name, "frees") }
 // to readers that take no lock, after all that was stored before it.
 func Publishes(name string) bool { return has(name, "publishes") }
 
+// Assigns reports whether a macro or function stores its argument 1 where its argument 0
+// says: the address, or the place itself.
+func Assigns(name string) bool { return has(name, "assigns") }
+
+// Walks reports whether a macro goes along a list, a tree or a table.
+func Walks(name string) bool { return has(name, "walks") }
+
 // Overflows reports whether a function is told that a counter of references, its argument
 // 0, ran over.
 func Overflows(name string) bool { return has(name, "overflows") }

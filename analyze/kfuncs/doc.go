@@ -32,6 +32,8 @@
 //	put=ARG, get=ARG  drops or takes a reference to the argument's object, or the ownership of it
 //	grace=KIND        waits for a grace period of rcu or srcu, or has one waited for
 //	publishes         stores a pointer for readers that take no lock, after all that was stored before
+//	assigns           stores argument 1 where argument 0 says, as a macro
+//	walks             goes along a list, a tree or a table, as a macro
 //	overflows         is told that the counter of references that argument 0 points to ran over
 //	any-memory        free=ARG takes memory of every allocator, whether it is contiguous or not
 //	runs=ARG:CONTEXT  runs a function that it is given, in that Context; several after commas

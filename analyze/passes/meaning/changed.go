@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/klpforge/klpforge/analyze"
+	"github.com/klpforge/klpforge/analyze/kfuncs"
 	"github.com/klpforge/klpforge/elfdiff"
 	"github.com/klpforge/klpforge/finding"
 )
@@ -214,13 +215,17 @@ func inlined(unit *analyze.Unit, file *analyze.File, line int) bool {
 	return true
 }
 
+// links are members that lead from one element of a tree or list to another
+// (include/linux/rbtree_types.h, types.h, v6.1).
+var links = regexp.MustCompile(`^(rb_(left|right)|next)$`)
+
 // walks reports whether a function goes along a list or a tree.
 func walks(text []byte, def analyze.Text) bool {
 	for tok, line := range analyze.Tokens(text) {
 		if line < def.Line || line > def.End {
 			continue
 		}
-		if tok == "rb_left" || tok == "rb_right" || tok == "next" || strings.Contains(tok, "_for_each") {
+		if links.MatchString(tok) || kfuncs.Walks(tok) {
 			return true
 		}
 	}

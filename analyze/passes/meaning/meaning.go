@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/klpforge/klpforge/analyze"
+	"github.com/klpforge/klpforge/analyze/kfuncs"
 	"github.com/klpforge/klpforge/elfdiff"
 	"github.com/klpforge/klpforge/finding"
 )
@@ -338,8 +339,7 @@ func storedBy(comma int, at, member func(int) string) string {
 			depth++
 		case "(":
 			if depth--; depth < 0 {
-				switch at(i - 1) {
-				case "smp_store_release", "WRITE_ONCE", "atomic_set", "atomic_set_release", "xchg", "smp_store_mb":
+				if kfuncs.Assigns(at(i - 1)) {
 					return name
 				}
 				return ""
