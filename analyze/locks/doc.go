@@ -22,6 +22,16 @@
 // locks, what is then known of the returned value and of the arguments. A
 // caller takes each outcome that its own knowledge admits.
 //
+// # Events
+//
+// [Flows.Events] executes a function once more and notes what it does: accesses,
+// calls, locks that are taken, what is returned, each with the locks held and on
+// which side of which comparison. Places and values are an [Expr], by how they are
+// made from arguments, variables and memory, so that the events of two builds of a
+// function compare. What paths merge is named by all that it may be; an element
+// that is found by following one member again and again is one name. Which events may
+// come before which, and how often something happens on a path, is asked of [Events].
+//
 // # What is assumed
 //
 // An indirect call is taken to leave all locks as they were. When a release
