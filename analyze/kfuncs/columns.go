@@ -198,6 +198,10 @@ func Assigns(name string) bool { return has(name, "assigns") }
 // Walks reports whether a macro goes along a list, a tree or a table.
 func Walks(name string) bool { return has(name, "walks") }
 
+// CountsDown reports whether a function may take the counter of references that its argument
+// 0 points to down by one.
+func CountsDown(name string) bool { return has(name, "counts-down") }
+
 // Overflows reports whether a function is told that a counter of references, its argument
 // 0, ran over.
 func Overflows(name string) bool { return has(name, "overflows") }

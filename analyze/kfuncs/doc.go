@@ -34,6 +34,7 @@
 //	publishes         stores a pointer for readers that take no lock, after all that was stored before
 //	assigns           stores argument 1 where argument 0 says, as a macro
 //	walks             goes along a list, a tree or a table, as a macro
+//	counts-down       may take the counter of references that argument 0 points to down by one
 //	overflows         is told that the counter of references that argument 0 points to ran over
 //	any-memory        free=ARG takes memory of every allocator, whether it is contiguous or not
 //	runs=ARG:CONTEXT  runs a function that it is given, in that Context; several after commas

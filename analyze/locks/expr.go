@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/klpforge/klpforge/analyze/machine"
+	"github.com/klpforge/klpforge/analyze/model"
 )
 
 // ExprOp says how a value is made.
@@ -21,7 +22,7 @@ const (
 	ExprSum                   // Args[0] plus Imm
 	ExprLoad                  // Size bytes of memory at Args[0]
 	ExprPercpu                // likewise, of this CPU's variable at Args[0]
-	ExprResult                // what a call of Text returned
+	ExprResult                // what a call of Text returned; with a number where there are several
 	ExprEither                // one of Args, as paths meet
 	ExprEach                  // an element found by following one member again and again, from Args[0]
 	ExprSelf                  // within an ExprEither: what it was on the path before
@@ -105,13 +106,26 @@ func (e *Expr) Origin() *Expr {
 
 // Shared reports whether an address is known and others may know it too: it is reached
 // from an argument or a variable, and not by what the function made itself, or by
-// what another function returned.
+// what another function returned. What belongs to the running task or to this CPU is
+// not, but what the task points to is.
 func (e *Expr) Shared() bool {
-	if !e.Known() || e.hasOp(ExprPercpu) {
+	if !e.Known() {
 		return false
+	}
+	for part := range e.Parts {
+		if part.Op == ExprPercpu && (!part.isCurrent() || e.object().str == part.str) {
+			return false
+		}
 	}
 	origin := e.Origin()
 	return origin.Op == ExprArg || origin.Op == ExprSymbol
+}
+
+// isCurrent recognises the pointer to the running task (arch/x86/include/asm/current.h,
+// v6.1 and v6.12).
+func (e *Expr) isCurrent() bool {
+	at := e.Args[0]
+	return e.Size == wordSize && at.Op == ExprSymbol && at.Imm == 0 && (at.Text == "current_task" || at.Text == "pcpu_hot")
 }
 
 func (e *Expr) hasOp(op ExprOp) bool {
@@ -312,7 +326,7 @@ func (n *naming) make(v vid, depth int) *Expr {
 		return chained(newExpr(Expr{Op: ExprLoad, Size: expr.size, Args: []*Expr{down(expr.a)}}))
 	case opRet:
 		if call := n.w.calls[uint64(expr.imm)]; call != nil && call.Target >= 0 {
-			return newExpr(Expr{Op: ExprResult, Text: plain(n.w.m.Func(call.Target).Name)})
+			return newExpr(Expr{Op: ExprResult, Text: plain(n.w.m.Func(call.Target).Name) + n.which(call)})
 		}
 		return newExpr(Expr{Op: ExprUnknown, Text: "call"})
 	case opPhi:
@@ -336,6 +350,25 @@ func (n *naming) make(v vid, depth int) *Expr {
 		}
 	}
 	return newExpr(Expr{Op: ExprUnknown})
+}
+
+// which tells the calls of one function apart, in the order of their sites; "" where
+// there is one.
+func (n *naming) which(of *model.Call) string {
+	number, calls := 0, n.w.m.Calls(n.w.fn)
+	sites := map[uint64]bool{}
+	for i := range calls {
+		if call := &calls[i]; call.Target == of.Target && call.Kind != model.CallAlt && !sites[call.Site] {
+			sites[call.Site] = true
+			if call.Site <= of.Site {
+				number++
+			}
+		}
+	}
+	if len(sites) < 2 {
+		return ""
+	}
+	return fmt.Sprintf("#%d", number)
 }
 
 // constant names a number that is the address of something.
@@ -535,5 +568,29 @@ func (w *walker) computed(s *state, in *machine.Inst) {
 	}
 }
 
-// NamedExpr is an address that a name stands for, as PathName gives it.
-func NamedExpr(name string) *Expr { return newExpr(Expr{Op: ExprSymbol, Text: name}) }
+// Expr is the expression of an address that a path leads to; nil for one that does not
+// begin at an argument or a variable.
+func (f *Flows) Expr(path Path) *Expr {
+	var at *Expr
+	switch path.Root {
+	case RootArg:
+		at = newExpr(Expr{Op: ExprArg, Imm: int64(path.Arg)})
+	case RootGlobal:
+		at = (&naming{w: &walker{m: f.Result.Model}}).constant(int64(path.Addr))
+	default:
+		return nil
+	}
+	for i, off := range path.Offs {
+		if i > 0 {
+			at = newExpr(Expr{Op: ExprLoad, Size: wordSize, Args: []*Expr{at}})
+		}
+		switch {
+		case off == 0:
+		case at.Op == ExprSymbol:
+			at = newExpr(Expr{Op: ExprSymbol, Text: at.Text, Imm: at.Imm + off})
+		default:
+			at = newExpr(Expr{Op: ExprSum, Imm: off, Args: []*Expr{at}})
+		}
+	}
+	return at
+}

@@ -227,7 +227,7 @@ func constant(o *code.Object, p locks.Path) bool {
 	if _, fixed := elfdiff.WriteProtected(s.Name); fixed {
 		return ok
 	}
-	return ok && (s.Exec || s.Name == "__bug_table")
+	return ok && (s.Exec || s.Name == "__bug_table" || strings.HasPrefix(s.Name, ".data.once"))
 }
 
 // lockNames names the locks that exclude others.

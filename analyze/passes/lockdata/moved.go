@@ -16,8 +16,9 @@ import (
 
 // write is one store to shared memory, with the locks that are held.
 type write struct {
-	held []locks.HeldLock
-	at   string
+	place *locks.Expr
+	held  []locks.HeldLock
+	at    string
 }
 
 // side is what one build of a function does.
@@ -56,12 +57,12 @@ func (p *sides) report(ways ...leaving) map[string]bool {
 	out := finding.Finding{ID: finding.IDLockedData, Severity: finding.Error,
 		Remedy: "write under the old lock until no old code runs; a later livepatch can do otherwise"}
 	for _, place := range slices.Sorted(maps.Keys(p.has.writes)) {
-		guards := always(p.had.writes[place])
+		guards := guarding(p.had.writes[place])
 		if len(guards) == 0 {
 			continue
 		}
 		for _, now := range p.has.writes[place] {
-			way, instead := leaves(guards, now, p.has)
+			way, held := leaves(guards, now, p.has)
 			if !slices.Contains(ways, way) {
 				continue
 			}
@@ -70,7 +71,7 @@ func (p *sides) report(ways ...leaving) map[string]bool {
 			}
 			reported[place] = true
 			out.Evidence = append(out.Evidence, fmt.Sprintf("%s: written under %s before (%s), %s after (%s)", place,
-				names(guards), p.had.writes[place][0].at, instead, now.at))
+				names(guards), p.had.writes[place][0].at, held, now.at))
 			break
 		}
 	}
@@ -90,13 +91,44 @@ func (p *sides) report(ways ...leaving) map[string]bool {
 	return reported
 }
 
+// guarding are the locks that all of some writes hold. Those in an object that the
+// function made, or that another function returned, guard that object alone: who locks
+// what it looked up does so because others find it as well.
+func guarding(list []write) []locks.HeldLock {
+	if len(list) == 0 {
+		return nil
+	}
+	place := list[0].place
+	locked := always(list)
+	if place.Shared() {
+		return locked
+	}
+	return slices.DeleteFunc(locked, func(l locks.HeldLock) bool {
+		return place.Origin().Op != locks.ExprResult || !inside(l, place)
+	})
+}
+
+// inside reports whether a lock lies in the object that a place belongs to.
+func inside(lock locks.HeldLock, place *locks.Expr) bool {
+	its, _ := lock.Name.Base()
+	object, _ := place.Base()
+	return its.String() == object.String()
+}
+
 // leaves says in what way a write is less guarded than by the given locks, and what
 // is held instead; "" when it is guarded as well.
-func leaves(guards []locks.HeldLock, now write, has *side) (way leaving, instead string) {
+func leaves(guards []locks.HeldLock, now write, has *side) (way leaving, held string) {
 	for _, lock := range now.held {
 		if !lock.Name.Known() {
 			return "", "" // it may be any of them
 		}
+	}
+	// Another lock may be held around it, of the whole; the object's own is what counts.
+	own := slices.DeleteFunc(slices.Clone(guards), func(g locks.HeldLock) bool { return !inside(g, now.place) })
+	if len(own) > 0 && len(own) < len(guards) {
+		guards = own
+	}
+	for _, lock := range now.held {
 		for _, guard := range guards {
 			if guard.String() == lock.String() && !(lock.Kind.Reads() && !guard.Kind.Reads()) {
 				return "", ""
@@ -113,10 +145,24 @@ func leaves(guards []locks.HeldLock, now write, has *side) (way leaving, instead
 		return guarded(func(g locks.HeldLock) bool { return g.Kind.Family() == l.Kind.Family() })
 	}):
 		return object, "under " + names(now.held)
-	case len(now.held) == 0 && guarded(func(g locks.HeldLock) bool { return has.takes[g.String()] }):
-		return outside, "under no lock"
+	case (len(now.held) == 0 || len(own) > 0) && guarded(func(g locks.HeldLock) bool { return has.takes[g.String()] }):
+		return outside, instead(now.held)
 	}
 	return "", "" // of another kind, or none at all any more: see compare
+}
+
+func instead(held []locks.HeldLock) string {
+	if len(held) == 0 {
+		return "under no lock"
+	}
+	return "under " + names(held) + " alone"
+}
+
+// oncePlace reports whether a variable only remembers that a message was printed
+// (include/linux/once_lite.h, v6.1).
+func oncePlace(place *locks.Expr) bool {
+	object, _ := place.Base()
+	return object.Op == locks.ExprSymbol && object.Text == "__already_done"
 }
 
 // sideOf finds the writes of a function; nil when its code cannot be followed.
@@ -132,11 +178,11 @@ func sideOf(obj *code.Object, id model.FuncID) *side {
 		for _, lock := range ev.Held {
 			out.takes[lock.String()] = true
 		}
-		if ev.Kind != locks.EventWrite || ev.Atomic || !ev.Place.Shared() {
+		if ev.Kind != locks.EventWrite || ev.Atomic || !ev.Place.Known() || oncePlace(ev.Place) {
 			continue
 		}
 		out.writes[ev.Place.String()] = append(out.writes[ev.Place.String()],
-			write{exclusive(slices.Concat(ev.Held, entry)), obj.Place(ev.Site)})
+			write{ev.Place, exclusive(slices.Concat(ev.Held, entry)), obj.Place(ev.Site)})
 	}
 	return out
 }
@@ -149,8 +195,11 @@ func exclusive(held []locks.HeldLock) []locks.HeldLock {
 // entryLocks are the locks that all callers hold, where all are known.
 func entryLocks(obj *code.Object, id model.FuncID) (list []locks.HeldLock) {
 	for _, lock := range obj.Flows().Entry(id, obj.Open) {
-		if !lock.Kind.Context() && lock.Path.Known() {
-			list = append(list, locks.HeldLock{Kind: lock.Kind, Name: locks.NamedExpr(obj.PathName(lock.Path))})
+		if lock.Kind.Context() {
+			continue
+		}
+		if name := obj.Flows().Expr(lock.Path); name != nil {
+			list = append(list, locks.HeldLock{Kind: lock.Kind, Name: name})
 		}
 	}
 	return list

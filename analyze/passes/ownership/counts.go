@@ -20,7 +20,7 @@ type dealing struct {
 	obj    *code.Object
 	events *locks.Events
 	counts map[string]locks.Count // of "gives up X" and "takes a reference to X" on one path
-	sites  map[int]int            // number of places that take, by sign
+	sites  map[kind]int           // number of places
 	frees  map[string][]string    // object -> the functions that free it
 	leaves map[string]string      // object -> how its address leaves the function
 	// later are the objects that are given to a function with another one that it runs on them
@@ -67,22 +67,22 @@ func deals(known *summaries, obj *code.Object, id model.FuncID) *dealing {
 	if events == nil {
 		return nil
 	}
-	out := &dealing{obj: obj, events: events, sites: map[int]int{}, frees: map[string][]string{},
+	out := &dealing{obj: obj, events: events, sites: map[kind]int{}, frees: map[string][]string{},
 		leaves: map[string]string{}, later: map[string]string{}, hidden: map[string]string{}}
 	seen := map[string]bool{}
 	out.counts = events.Counts(func(ev *locks.Event) string {
-		object, delta := dealt(known, obj, events, ev)
-		if delta == 0 {
+		object, how := dealt(known, obj, events, ev)
+		if how == 0 {
 			return ""
 		}
-		if site := fmt.Sprint(ev.Site, delta); !seen[site] {
+		if site := fmt.Sprint(ev.Site, how); !seen[site] {
 			seen[site] = true
-			out.sites[delta]++
+			out.sites[how]++
 		}
-		if !others(object) {
-			return ""
+		if !object.Shared() {
+			return "" // its own: it made it, or looked it up
 		}
-		return words[int32(delta)] + object.String()
+		return how.String() + object.String()
 	})
 	for i := range events.List {
 		out.note(known, &events.List[i])
@@ -90,27 +90,23 @@ func deals(known *summaries, obj *code.Object, id model.FuncID) *dealing {
 	return out
 }
 
-// dealt tells which object an event gives up or takes, and the sign; 0 for neither.
-func dealt(known *summaries, obj *code.Object, events *locks.Events, ev *locks.Event) (*locks.Expr, int) {
-	if by := counted(obj.Model, events, ev); by != 0 {
+// dealt tells which object an event takes, gives up or frees; 0 for none.
+func dealt(known *summaries, obj *code.Object, events *locks.Events, ev *locks.Event) (*locks.Expr, kind) {
+	if how := counted(obj.Model, events, ev); how != 0 {
 		object, _ := ev.Place.Base()
-		return object, by
+		return object, how
 	}
 	if ev.Kind != locks.EventCall {
 		return nil, 0
 	}
-	for _, count := range known.of(ev.Callee) {
-		if int(count.Arg) < len(ev.Args) {
-			object, _ := ev.Args[count.Arg].Base()
-			return object, int(count.Delta)
+	for _, does := range known.of(ev.Callee) {
+		if int(does.arg) < len(ev.Args) {
+			object, _ := ev.Args[does.arg].Base()
+			return object, does.kind
 		}
 	}
 	return nil, 0
 }
-
-// others reports whether an object is not the function's own: it did not make it or
-// look it up itself.
-func others(object *locks.Expr) bool { return object.Known() && object.Shared() }
 
 // note sees how objects are freed, and how their addresses leave the function.
 func (d *dealing) note(known *summaries, ev *locks.Event) {
@@ -123,7 +119,7 @@ func (d *dealing) note(known *summaries, ev *locks.Event) {
 			return
 		}
 		name := code.Name(d.obj.Model.Func(ev.Callee).Name)
-		if arg, ok := kfuncs.Freed(name); ok && arg < len(ev.Args) && others(ev.Args[arg]) {
+		if arg, ok := kfuncs.Freed(name); ok && arg < len(ev.Args) && ev.Args[arg].Shared() {
 			object := ev.Args[arg].String()
 			if !slices.Contains(d.frees[object], name) {
 				d.frees[object] = append(d.frees[object], name)
@@ -181,18 +177,14 @@ func otherCounts(old, newer *dealing) (evidence []string) {
 	maps.Copy(all, newer.counts)
 	for _, what := range slices.Sorted(maps.Keys(all)) {
 		o, n := old.counts[what], newer.counts[what]
-		sign := 1
-		if strings.HasPrefix(what, words[-1]) {
-			sign = -1
-		}
-		object := strings.TrimPrefix(what, words[int32(sign)])
-		reverse := words[int32(-sign)] + object
+		how, object := split(what)
+		reverse := [...]string{takes: drops.String(), drops: takes.String(), frees: takes.String()}[how] + object
 		balanced := o.Most-old.counts[reverse].Most == n.Most-newer.counts[reverse].Most
 		switch {
 		case o.Most == n.Most, o.Most == locks.Many || n.Most == locks.Many, balanced:
 		case runsOtherwise(old, newer, object): // by what is left to a grace period or to a queue
-		case old.sites[sign] == newer.sites[sign]: // perhaps of the same object by another name
-		case (o.Most == 0 || n.Most == 0) && sign < 0 && (old.counts[reverse].Most > 0 || newer.counts[reverse].Most > 0):
+		case old.sites[how] == newer.sites[how]: // perhaps of the same object by another name
+		case (o.Most == 0 || n.Most == 0) && how != takes && (old.counts[reverse].Most > 0 || newer.counts[reverse].Most > 0):
 			// Its own reference, which it now gives up on a path on which it forgot to, or no longer
 			// takes at all.
 		default:
@@ -217,6 +209,16 @@ func runsOtherwise(old, newer *dealing, object string) bool {
 		}
 	}
 	return false
+}
+
+// split takes the name of a count apart.
+func split(what string) (how kind, object string) {
+	for how = takes; how <= frees; how++ {
+		if rest, ok := strings.CutPrefix(what, how.String()); ok {
+			return how, rest
+		}
+	}
+	return 0, what
 }
 
 func times(n int) string {

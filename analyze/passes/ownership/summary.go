@@ -1,6 +1,7 @@
 package ownership
 
 import (
+	"maps"
 	"slices"
 
 	"github.com/klpforge/klpforge/analyze"
@@ -21,11 +22,31 @@ const (
 	maxBlocks  = 60 // of a function, else nothing is said of it
 )
 
+// effect is what a function does to the object of one argument.
+type effect struct {
+	arg  int8
+	kind kind
+}
+
+// kind is a way to deal with an object. Freeing and giving up a reference are two: who
+// gives up the last one then frees.
+type kind int8
+
+const (
+	takes kind = iota + 1
+	drops
+	frees
+)
+
+func (k kind) String() string {
+	return [...]string{takes: "takes a reference to ", drops: "gives up ", frees: "frees "}[k]
+}
+
 // program is a model with the means to look into its functions.
 type program struct {
 	model  *model.Model
 	events func(model.FuncID) *locks.Events
-	known  map[model.FuncID][]kfuncs.Count
+	known  map[model.FuncID][]effect
 }
 
 // summaries tell what functions do to the objects of their arguments.
@@ -37,7 +58,7 @@ type summaries struct {
 }
 
 func newSummaries(pass *analyze.Pass, unit *analyze.Unit, obj *code.Object) *summaries {
-	return &summaries{own: &program{obj.Model, obj.Events, map[model.FuncID][]kfuncs.Count{}},
+	return &summaries{own: &program{obj.Model, obj.Events, map[model.FuncID][]effect{}},
 		kernel: func() []*program { return programs(pass, unit) }}
 }
 
@@ -52,7 +73,7 @@ func programs(pass *analyze.Pass, unit *analyze.Unit) (list []*program) {
 	}
 	add := func(m *model.Model, known *locks.Result) {
 		if m != nil {
-			list = append(list, &program{m, locks.NewProber(m, known).Events, map[model.FuncID][]kfuncs.Count{}})
+			list = append(list, &program{m, locks.NewProber(m, known).Events, map[model.FuncID][]effect{}})
 		}
 	}
 	if kernel.Module != nil && unit.Owner != "vmlinux" {
@@ -63,17 +84,16 @@ func programs(pass *analyze.Pass, unit *analyze.Unit) (list []*program) {
 }
 
 // of tells what a call of a function of the object does; nil where nothing is known.
-func (s *summaries) of(id model.FuncID) []kfuncs.Count {
+func (s *summaries) of(id model.FuncID) []effect {
 	if id == model.NoFunc {
 		return nil
 	}
 	return s.in(s.own, id, 0)
 }
 
-func (s *summaries) in(prog *program, id model.FuncID, depth int) []kfuncs.Count {
-	name := code.Name(prog.model.Func(id).Name)
-	if count, ok := table[name]; ok {
-		return []kfuncs.Count{count}
+func (s *summaries) in(prog *program, id model.FuncID, depth int) []effect {
+	if known, ok := byName(code.Name(prog.model.Func(id).Name)); ok {
+		return []effect{known}
 	}
 	if known, ok := prog.known[id]; ok {
 		return known
@@ -86,7 +106,22 @@ func (s *summaries) in(prog *program, id model.FuncID, depth int) []kfuncs.Count
 // table is what names alone tell.
 var table = kfuncs.Counts()
 
-func (s *summaries) find(prog *program, id model.FuncID, depth int) []kfuncs.Count {
+func byName(name string) (effect, bool) {
+	count, ok := table[name]
+	switch arg, free := kfuncs.Freed(name); {
+	case kfuncs.CountsDown(name):
+		return effect{0, drops}, true
+	case free:
+		return effect{int8(arg), frees}, true
+	case !ok:
+		return effect{}, false
+	case count.Delta > 0:
+		return effect{count.Arg, takes}, true
+	}
+	return effect{count.Arg, drops}, true
+}
+
+func (s *summaries) find(prog *program, id model.FuncID, depth int) []effect {
 	f := prog.model.Func(id)
 	switch {
 	case depth > maxWrapped || kfuncs.IsLock(f.Name) || f.Flags&model.FuncNoReturn != 0:
@@ -104,49 +139,49 @@ func (s *summaries) find(prog *program, id model.FuncID, depth int) []kfuncs.Cou
 		return nil
 	}
 
-	var takes, drops []int8
-	note := func(object *locks.Expr, delta int) {
-		if object.Op != locks.ExprArg {
-			return
-		}
-		if list := map[bool]*[]int8{true: &takes, false: &drops}[delta > 0]; !slices.Contains(*list, int8(object.Imm)) {
-			*list = append(*list, int8(object.Imm))
+	did := map[int8][]kind{} // by argument
+	note := func(object *locks.Expr, how kind) {
+		if arg := int8(object.Imm); object.Op == locks.ExprArg && !slices.Contains(did[arg], how) {
+			did[arg] = append(did[arg], how)
 		}
 	}
 	for i := range events.List {
 		ev := &events.List[i]
-		if by := counted(prog.model, events, ev); by != 0 {
+		if how := counted(prog.model, events, ev); how != 0 {
 			object, _ := ev.Place.Base()
-			note(object, by)
+			note(object, how)
 		}
 		if ev.Kind != locks.EventCall || ev.Callee == model.NoFunc {
 			continue
 		}
-		for _, count := range s.in(prog, ev.Callee, depth+1) {
-			if int(count.Arg) < len(ev.Args) {
-				object, _ := ev.Args[count.Arg].Base()
-				note(object, int(count.Delta))
+		for _, does := range s.in(prog, ev.Callee, depth+1) {
+			if int(does.arg) < len(ev.Args) {
+				object, _ := ev.Args[does.arg].Base()
+				note(object, does.kind)
 			}
 		}
 	}
 
-	// What is taken and given up again is as it was.
-	var out []kfuncs.Count
-	for _, arg := range drops {
-		if !slices.Contains(takes, arg) {
-			out = append(out, kfuncs.Count{Arg: arg, Delta: -1})
-		}
-	}
-	for _, arg := range takes {
-		if !slices.Contains(drops, arg) {
-			out = append(out, kfuncs.Count{Arg: arg, Delta: 1})
+	// What is taken and given up again is as it was; who counts down and then frees gives up a
+	// reference.
+	var out []effect
+	for _, arg := range slices.Sorted(maps.Keys(did)) {
+		took, dropped := slices.Contains(did[arg], takes), slices.Contains(did[arg], drops)
+		switch {
+		case took && dropped:
+		case took:
+			out = append(out, effect{arg, takes})
+		case dropped:
+			out = append(out, effect{arg, drops})
+		default:
+			out = append(out, effect{arg, frees})
 		}
 	}
 	return out
 }
 
 // outside looks a function up that the object leaves undefined.
-func (s *summaries) outside(name string, depth int) []kfuncs.Count {
+func (s *summaries) outside(name string, depth int) []effect {
 	if !s.asked {
 		s.asked, s.others = true, s.kernel()
 	}
@@ -158,9 +193,9 @@ func (s *summaries) outside(name string, depth int) []kfuncs.Count {
 	return nil
 }
 
-// counted tells by how much an event changes a counter of references: one whose
-// overflow is looked for (refcount_t, lib/refcount.c, v6.1).
-func counted(m *model.Model, events *locks.Events, ev *locks.Event) int {
+// counted tells whether an event takes or drops a reference by its counter: one whose
+// overflow is looked for (refcount_t, lib/refcount.c, v6.1). It is 0 for neither.
+func counted(m *model.Model, events *locks.Events, ev *locks.Event) kind {
 	if ev.Kind != locks.EventAdd || ev.By != 1 && ev.By != -1 {
 		return 0
 	}
@@ -168,7 +203,10 @@ func counted(m *model.Model, events *locks.Events, ev *locks.Event) int {
 		other := &events.List[i]
 		if other.Kind == locks.EventCall && other.Callee != model.NoFunc && len(other.Args) > 0 &&
 			kfuncs.Overflows(m.Func(other.Callee).Name) && other.Args[0].String() == ev.Place.String() {
-			return int(ev.By)
+			if ev.By > 0 {
+				return takes
+			}
+			return drops
 		}
 	}
 	return 0
