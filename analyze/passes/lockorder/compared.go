@@ -91,7 +91,7 @@ func ranks(obj *code.Object, id model.FuncID) (found map[ranked]rank, known bool
 	}
 	for i := range events.List {
 		first := &events.List[i]
-		if first.Kind != locks.EventTake || nested[first.Site] != 0 || !followed(events, first, nested) {
+		if first.Kind != locks.EventTake || holdsKind(first) || !followed(events, first, nested) {
 			continue
 		}
 		for _, order := range orderings(first) {
@@ -112,11 +112,12 @@ func holdsKind(ev *locks.Event) bool {
 	return slices.ContainsFunc(ev.Held, func(l locks.HeldLock) bool { return l.Kind.Family() == ev.Lock.Kind.Family() })
 }
 
-// followed reports whether a second lock of the kind may be taken while the first is
-// held.
+// followed reports whether a second lock of the kind may be taken elsewhere while the first
+// is held.
 func followed(events *locks.Events, first *locks.Event, nested map[uint64]locks.Kind) bool {
 	return slices.ContainsFunc(events.List, func(second locks.Event) bool {
-		return second.Kind == locks.EventTake && nested[second.Site] == first.Lock.Kind.Family() &&
+		return second.Kind == locks.EventTake && second.Site != first.Site &&
+			nested[second.Site] == first.Lock.Kind.Family() &&
 			events.Before(first, &second)
 	})
 }

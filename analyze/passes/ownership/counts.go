@@ -82,10 +82,31 @@ func deals(known *summaries, obj *code.Object, id model.FuncID) *dealing {
 		if !object.Shared() {
 			return "" // its own: it made it, or looked it up
 		}
-		return how.String() + object.String()
+		return how.String() + object.String() + by + called(obj, ev)
 	})
 	for i := range events.List {
 		out.note(known, &events.List[i])
+	}
+	return out
+}
+
+// by stands in the name of a count before the function that deals with the object: two
+// that are called on different paths are not the same as one that is called twice.
+const by = " by "
+
+func called(obj *code.Object, ev *locks.Event) string {
+	if ev.Kind != locks.EventCall {
+		return "a counter"
+	}
+	return code.Name(obj.Model.Func(ev.Callee).Name)
+}
+
+// sums adds up the counts of one object over the functions that deal with it.
+func sums(counts map[string]locks.Count) map[string]int {
+	out := map[string]int{}
+	for what, count := range counts {
+		without, _, _ := strings.Cut(what, by)
+		out[without] += count.Most
 	}
 	return out
 }
@@ -173,22 +194,24 @@ func otherCounts(old, newer *dealing) (evidence []string) {
 	if !maps.Equal(old.hidden, newer.hidden) {
 		return nil // work that was moved to another function, or from one
 	}
+	was, is := sums(old.counts), sums(newer.counts)
 	all := maps.Clone(old.counts)
 	maps.Copy(all, newer.counts)
-	for _, what := range slices.Sorted(maps.Keys(all)) {
-		o, n := old.counts[what], newer.counts[what]
+	for _, key := range slices.Sorted(maps.Keys(all)) {
+		o, n := old.counts[key], newer.counts[key]
+		what, _, _ := strings.Cut(key, by)
 		how, object := split(what)
 		reverse := [...]string{takes: drops.String(), drops: takes.String(), frees: takes.String()}[how] + object
-		balanced := o.Most-old.counts[reverse].Most == n.Most-newer.counts[reverse].Most
 		switch {
-		case o.Most == n.Most, o.Most == locks.Many || n.Most == locks.Many, balanced:
+		case o.Most == n.Most, o.Most == locks.Many || n.Most == locks.Many:
+		case was[what] == is[what], was[what]-was[reverse] == is[what]-is[reverse]: // by another function, or with its reverse
 		case runsOtherwise(old, newer, object): // by what is left to a grace period or to a queue
 		case old.sites[how] == newer.sites[how]: // perhaps of the same object by another name
-		case (o.Most == 0 || n.Most == 0) && how != takes && (old.counts[reverse].Most > 0 || newer.counts[reverse].Most > 0):
+		case (was[what] == 0 || is[what] == 0) && how != takes && (was[reverse] > 0 || is[reverse] > 0):
 			// Its own reference, which it now gives up on a path on which it forgot to, or no longer
 			// takes at all.
 		default:
-			line := fmt.Sprintf("%s: %s before, %s after", what, times(o.Most), times(n.Most))
+			line := fmt.Sprintf("%s: %s before, %s after", key, times(o.Most), times(n.Most))
 			if how := old.leaves[object]; how != "" {
 				line += ", " + how
 			}

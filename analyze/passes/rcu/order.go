@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/klpforge/klpforge/analyze"
 	"github.com/klpforge/klpforge/analyze/code"
@@ -36,6 +37,9 @@ type seen struct {
 	obj    *code.Object
 	events *locks.Events
 	stores []*locks.Event
+	// publishing is the text by which functions that are called publish something; nil where
+	// they are not looked at.
+	publishing *source
 }
 
 func see(obj *code.Object, id model.FuncID) *seen {
@@ -85,7 +89,11 @@ func moved(pass *analyze.Pass, unit *analyze.Unit, ch elfdiff.Change, before, af
 	}
 	old, newer := publications(pass, unit, ch, false), publications(pass, unit, ch, true)
 	if len(old) > 0 && len(newer) > 0 {
-		acrossPublication(pass, unit, ch, was, is, !slices.Equal(old, newer))
+		beside := !slices.Equal(old, newer) || movesLines(pass, unit, ch)
+		if beside {
+			was.publishing, is.publishing = sourceOf(pass, unit, false), sourceOf(pass, unit, true)
+		}
+		acrossPublication(pass, unit, ch, was, is, beside)
 	}
 }
 
@@ -127,7 +135,8 @@ func acrossGrace(pass *analyze.Pass, unit *analyze.Unit, ch elfdiff.Change, old,
 
 // acrossPublication reports stores to an object, or beside the pointer that publishes
 // it, that come behind the store of that pointer where they came before it. Only where the
-// text publishes in another order, beside counts: compilers order plain stores as they like.
+// text publishes in another order, or moves lines, beside counts: compilers order plain
+// stores as they like.
 func acrossPublication(pass *analyze.Pass, unit *analyze.Unit, ch elfdiff.Change, was, is *seen, beside bool) {
 	out := finding.Finding{ID: finding.IDRCU, Severity: finding.Warning,
 		Message: "publishes an object before all of it has its values: readers that take no lock use what is not there yet",
@@ -140,7 +149,7 @@ func acrossPublication(pass *analyze.Pass, unit *analyze.Unit, ch elfdiff.Change
 		newer := is.around(published[into], mine)
 		for _, key := range slices.Sorted(maps.Keys(newer)) {
 			if o, n := old[key], newer[key]; o.ahead && o.crossed(n) {
-				out.Evidence = append(out.Evidence, fmt.Sprintf("%s: before %s is stored (%s), after that now (%s)", key, into,
+				out.Evidence = append(out.Evidence, fmt.Sprintf("%s: before %s (%s), after it now (%s)", key, into,
 					o.at, n.at))
 			}
 		}
@@ -150,7 +159,8 @@ func acrossPublication(pass *analyze.Pass, unit *analyze.Unit, ch elfdiff.Change
 	}
 }
 
-// pointers are the stores of pointers to where others find them, by place and value.
+// pointers are the stores of pointers to where others find them, by place and value, and
+// the calls of functions that do so, by name.
 func (s *seen) pointers() map[string][]*locks.Event {
 	out := map[string][]*locks.Event{}
 	for _, store := range s.stores {
@@ -159,11 +169,23 @@ func (s *seen) pointers() map[string][]*locks.Event {
 			out[key] = append(out[key], store)
 		}
 	}
+	for i := range s.events.List {
+		call := &s.events.List[i]
+		if s.publishing == nil || call.Kind != locks.EventCall || call.Callee == model.NoFunc {
+			continue
+		}
+		if name := code.Name(s.obj.Model.Func(call.Callee).Name); s.publishing.publishes(name, maxInlined) {
+			out[name+"()"] = append(out[name+"()"], call)
+		}
+	}
 	return out
 }
 
 // fills reports whether a store is to the object that another store publishes.
 func fills(store, publishing *locks.Event) bool {
+	if publishing.Kind == locks.EventCall {
+		return false
+	}
 	to, _ := store.Place.Base()
 	object, _ := publishing.Value.Base()
 	return to.String() == object.String()
@@ -173,38 +195,127 @@ func fills(store, publishing *locks.Event) bool {
 // store publishes something.
 func isBeside(store, publishing *locks.Event) bool {
 	to, at := store.Place.Base()
+	if publishing.Kind == locks.EventCall {
+		return store.Place.Shared() && slices.ContainsFunc(publishing.Args, func(arg *locks.Expr) bool {
+			object, _ := arg.Base()
+			return object.String() == to.String()
+		})
+	}
 	into, where := publishing.Place.Base()
 	return store.Size == 8 && store.Value.Op != locks.ExprConst && store.Place.Shared() &&
 		to.String() == into.String() && at != where
 }
 
 // publications are the lines of a changed function's text that publish something, in
-// order, without white space.
+// order, without white space: by themselves, or by a function of the file that they call.
 func publications(pass *analyze.Pass, unit *analyze.Unit, ch elfdiff.Change, newSide bool) (lines []string) {
-	for i := range pass.Files {
-		file := &pass.Files[i]
-		text := file.Old
-		if newSide {
-			text = file.New
-		}
-		def, ok := file.Definition(code.Name(ch.Name), newSide)
-		if !ok || file.Path != unit.Source {
-			continue
-		}
-		at, line, found := 0, "", false
-		for word, number := range analyze.Tokens(text) {
-			if number != at {
-				if found {
-					lines = append(lines, line)
-				}
-				at, line, found = number, "", false
-			}
-			line += word
-			found = found || number >= def.Line && number <= def.End && kfuncs.Publishes(word)
-		}
-		if found {
-			lines = append(lines, line)
+	source := sourceOf(pass, unit, newSide)
+	if source == nil {
+		return nil
+	}
+	for line := range source.lines(code.Name(ch.Name)) {
+		if slices.ContainsFunc(line.words, func(word string) bool { return source.publishes(word, maxInlined) }) {
+			lines = append(lines, strings.Join(line.words, ""))
 		}
 	}
 	return lines
+}
+
+// movesLines reports whether a changed function has a line at another place than before.
+func movesLines(pass *analyze.Pass, unit *analyze.Unit, ch elfdiff.Change) bool {
+	var texts [2][]string
+	for i, newSide := range []bool{false, true} {
+		source := sourceOf(pass, unit, newSide)
+		if source == nil {
+			return false
+		}
+		for line := range source.lines(code.Name(ch.Name)) {
+			inHunk := slices.ContainsFunc(source.file.Hunks, func(h analyze.Hunk) bool {
+				start, count := h.OldStart, h.OldLines
+				if newSide {
+					start, count = h.NewStart, h.NewLines
+				}
+				return line.number >= start && line.number < start+count
+			})
+			if inHunk && len(line.words) > 1 {
+				texts[i] = append(texts[i], strings.Join(line.words, ""))
+			}
+		}
+	}
+	return slices.ContainsFunc(texts[0], func(line string) bool { return slices.Contains(texts[1], line) })
+}
+
+// maxInlined is how many functions within each other are looked at for what publishes.
+const maxInlined = 3
+
+// source is one side of a unit's file.
+type source struct {
+	file    *analyze.File
+	text    []byte
+	newSide bool
+	known   map[string]bool // what publishes
+}
+
+func sourceOf(pass *analyze.Pass, unit *analyze.Unit, newSide bool) *source {
+	for i := range pass.Files {
+		if file := &pass.Files[i]; file.Path == unit.Source {
+			text := file.Old
+			if newSide {
+				text = file.New
+			}
+			return &source{file, text, newSide, map[string]bool{}}
+		}
+	}
+	return nil
+}
+
+type line struct {
+	number int
+	words  []string
+}
+
+// lines yields the lines of a function of the file.
+func (s *source) lines(name string) func(yield func(line) bool) {
+	return func(yield func(line) bool) {
+		def, ok := s.file.Definition(name, s.newSide)
+		if !ok || !def.Func {
+			return
+		}
+		var now line
+		for word, number := range analyze.Tokens(s.text) {
+			if number < def.Line || number > def.End {
+				continue
+			}
+			if number != now.number && now.words != nil {
+				if !yield(now) {
+					return
+				}
+				now.words = nil
+			}
+			now.number, now.words = number, append(now.words, word)
+		}
+		if now.words != nil {
+			yield(now)
+		}
+	}
+}
+
+// publishes reports whether a word does, or is a function of the file that does.
+func (s *source) publishes(word string, depth int) bool {
+	if kfuncs.Publishes(word) {
+		return true
+	}
+	if known, ok := s.known[word]; ok || depth == 0 {
+		return known
+	}
+	s.known[word] = false // for recursion
+	for line := range s.lines(word) {
+		for i, inner := range line.words {
+			if i+1 < len(line.words) && line.words[i+1] == "(" && s.publishes(inner, depth-1) {
+				s.known[word] = true
+				return true
+			}
+		}
+	}
+	return false
 }

@@ -1,5 +1,5 @@
 // want: KLP207 warning drop
-// text: frees *(arg0+0x10): never before, once after
+// text: frees *(arg0+0x10) by kfree: never before, once after
 extern void kfree(const void *); extern int scan(void *);
 struct item { struct item *next; void *name; };
 struct foo { int state; void *a, *b; void *bufs[8]; };

@@ -1,5 +1,5 @@
 // want: KLP207 warning unlink
-// text: gives up arg0: once before, twice on a path after
+// text: gives up arg0 by obj_put: once before, twice on a path after
 typedef struct { int refs; } refcount_t; struct obj { void *data; refcount_t ref; struct obj *peer; };
 extern void kfree(const void *); extern void kvfree(const void *); extern void refcount_warn_saturate(refcount_t *, int); extern void note(struct obj *, int);
 static inline __attribute__((always_inline)) void get(refcount_t *r) { int old = __sync_fetch_and_add(&r->refs, 1); if (!old) refcount_warn_saturate(r, 2); else if (old < 0) refcount_warn_saturate(r, 1); }
