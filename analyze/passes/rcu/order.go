@@ -2,6 +2,7 @@ package rcu
 
 import (
 	"fmt"
+	"iter"
 	"maps"
 	"slices"
 	"strings"
@@ -89,7 +90,7 @@ func moved(pass *analyze.Pass, unit *analyze.Unit, ch elfdiff.Change, before, af
 	}
 	old, newer := publications(pass, unit, ch, false), publications(pass, unit, ch, true)
 	if len(old) > 0 && len(newer) > 0 {
-		beside := !slices.Equal(old, newer) || movesLines(pass, unit, ch)
+		beside := !slices.Equal(old, newer) || movesLines(pass, unit)
 		if beside {
 			was.publishing, is.publishing = sourceOf(pass, unit, false), sourceOf(pass, unit, true)
 		}
@@ -221,28 +222,27 @@ func publications(pass *analyze.Pass, unit *analyze.Unit, ch elfdiff.Change, new
 	return lines
 }
 
-// movesLines reports whether a changed function has a line at another place than before.
-func movesLines(pass *analyze.Pass, unit *analyze.Unit, ch elfdiff.Change) bool {
-	var texts [2][]string
-	for i, newSide := range []bool{false, true} {
-		source := sourceOf(pass, unit, newSide)
-		if source == nil {
-			return false
+// movesLines reports whether the patch has a line at another place of the unit's file than
+// before: of the changed function, or of one that is inlined into it.
+func movesLines(pass *analyze.Pass, unit *analyze.Unit) bool {
+	old, newer := sourceOf(pass, unit, false), sourceOf(pass, unit, true)
+	if old == nil || newer == nil {
+		return false
+	}
+	gone := map[string]bool{}
+	for _, hunk := range old.file.Hunks {
+		for text := range old.between(hunk.OldStart, hunk.OldStart+hunk.OldLines-1) {
+			gone[strings.Join(text.words, "")] = len(text.words) > 1
 		}
-		for line := range source.lines(code.Name(ch.Name)) {
-			inHunk := slices.ContainsFunc(source.file.Hunks, func(h analyze.Hunk) bool {
-				start, count := h.OldStart, h.OldLines
-				if newSide {
-					start, count = h.NewStart, h.NewLines
-				}
-				return line.number >= start && line.number < start+count
-			})
-			if inHunk && len(line.words) > 1 {
-				texts[i] = append(texts[i], strings.Join(line.words, ""))
+	}
+	for _, hunk := range newer.file.Hunks {
+		for text := range newer.between(hunk.NewStart, hunk.NewStart+hunk.NewLines-1) {
+			if gone[strings.Join(text.words, "")] {
+				return true
 			}
 		}
 	}
-	return slices.ContainsFunc(texts[0], func(line string) bool { return slices.Contains(texts[1], line) })
+	return false
 }
 
 // maxInlined is how many functions within each other are looked at for what publishes.
@@ -275,15 +275,20 @@ type line struct {
 }
 
 // lines yields the lines of a function of the file.
-func (s *source) lines(name string) func(yield func(line) bool) {
+func (s *source) lines(name string) iter.Seq[line] {
+	def, ok := s.file.Definition(name, s.newSide)
+	if !ok || !def.Func {
+		return func(func(line) bool) {}
+	}
+	return s.between(def.Line, def.End)
+}
+
+// between yields the lines that are not empty from one number to another.
+func (s *source) between(from, to int) iter.Seq[line] {
 	return func(yield func(line) bool) {
-		def, ok := s.file.Definition(name, s.newSide)
-		if !ok || !def.Func {
-			return
-		}
 		var now line
 		for word, number := range analyze.Tokens(s.text) {
-			if number < def.Line || number > def.End {
+			if number < from || number > to {
 				continue
 			}
 			if number != now.number && now.words != nil {
