@@ -22,8 +22,8 @@
 //
 // Read side: what lies behind a pointer, and was only read within a read-side
 // section, is now read outside of any, with no lock held either. This is a
-// warning, since callers may be in a section; for a function whose callers are
-// all in the object file, that is looked at.
+// warning for a function whose callers are all in the object file, and are in no
+// section; where they are not all known it is a note, since they may be in one.
 //
 // Reads through pointers that the function did not get from its arguments or
 // from global variables are not compared.

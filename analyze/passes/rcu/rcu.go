@@ -256,7 +256,7 @@ func readSide(pass *analyze.Pass, unit *analyze.Unit, ch elfdiff.Change, old, ne
 		}
 		line := fmt.Sprintf("%s: inside before (%s), outside after (%s)", name, x.inside, y.outside)
 		if y.open {
-			found.Unknown = true
+			found.Severity, found.Unknown = finding.Note, true
 			line += "; whether callers are in a section is not known"
 		}
 		found.Evidence = append(found.Evidence, line)
