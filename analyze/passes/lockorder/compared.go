@@ -43,9 +43,9 @@ func compared(pass *analyze.Pass, unit *analyze.Unit, before, after *code.Object
 		was, oldKnown := ranks(before, oldFn)
 		is, newKnown := ranks(after, newFn)
 		for _, by := range slices.SortedFunc(maps.Keys(is), compareRanked) {
-			o, n := was[by], is[by]
-			turned := o.smaller != "" && o.greater == "" && n.greater != "" && n.smaller == "" ||
-				o.greater != "" && o.smaller == "" && n.smaller != "" && n.greater == ""
+			had, has := was[by], is[by]
+			turned := had.smaller != "" && had.greater == "" && has.greater != "" && has.smaller == "" ||
+				had.greater != "" && had.smaller == "" && has.smaller != "" && has.greater == ""
 			if !turned {
 				continue
 			}
@@ -53,7 +53,7 @@ func compared(pass *analyze.Pass, unit *analyze.Unit, before, after *code.Object
 				Message: "takes two locks of one kind in the reverse order of what is compared: during the transition an " +
 					"old and a new task wait for each other for ever",
 				Evidence: []string{fmt.Sprintf("%s locks, by %s and %s", by.kind, by.left, by.right),
-					"before: " + o.String(), "after: " + n.String()},
+					"before: " + had.String(), "after: " + has.String()},
 				Remedy: "keep the old order, or go in two steps with a livepatch between that takes neither lock under the other"}
 			if oldKnown && newKnown && !argsMoved(unit, ch) {
 				out.Severity, out.Unknown = finding.Error, false

@@ -128,12 +128,12 @@ func differs(was, is *ending) string {
 			if _, still := is.values[old]; still {
 				continue
 			}
-			o, n := was.values[old], is.values[text]
-			if how := otherForm(o.Expr, n.Expr, was.what == "what it returns"); how != "" {
-				if len(o.String())+len(n.String()) > maxShown {
-					return fmt.Sprintf("%s; before: %s, after: %s", how, o.at, n.at)
+			had, has := was.values[old], is.values[text]
+			if how := otherForm(had.Expr, has.Expr, was.what == "what it returns"); how != "" {
+				if len(had.String())+len(has.String()) > maxShown {
+					return fmt.Sprintf("%s; before: %s, after: %s", how, had.at, has.at)
 				}
-				return fmt.Sprintf("%s; %s before (%s), %s after (%s)", how, o, o.at, n, n.at)
+				return fmt.Sprintf("%s; %s before (%s), %s after (%s)", how, had, had.at, has, has.at)
 			}
 		}
 	}

@@ -35,7 +35,8 @@ type dealing struct {
 func counting(pass *analyze.Pass, unit *analyze.Unit, ch elfdiff.Change, before, after *code.Object) bool {
 	oldFn, err1 := before.Func(ch.Orig)
 	newFn, err2 := after.Func(ch.Patched)
-	if err1 != nil || err2 != nil || layoutsDiffer(unit) || unit.Name(ch.Orig) != unit.Diff.Patched.Atoms[ch.Patched].Name {
+	renamed := unit.Name(ch.Orig) != unit.Diff.Patched.Atoms[ch.Patched].Name
+	if err1 != nil || err2 != nil || renamed || layoutsDiffer(unit) {
 		return false
 	}
 	old := deals(newSummaries(pass, unit, before), before, oldFn)
@@ -198,20 +199,21 @@ func otherCounts(old, newer *dealing) (evidence []string) {
 	all := maps.Clone(old.counts)
 	maps.Copy(all, newer.counts)
 	for _, key := range slices.Sorted(maps.Keys(all)) {
-		o, n := old.counts[key], newer.counts[key]
+		had, has := old.counts[key], newer.counts[key]
 		what, _, _ := strings.Cut(key, by)
 		how, object := split(what)
 		reverse := [...]string{takes: drops.String(), drops: takes.String(), frees: takes.String()}[how] + object
 		switch {
-		case o.Most == n.Most, o.Most == locks.Many || n.Most == locks.Many:
-		case was[what] == is[what], was[what]-was[reverse] == is[what]-is[reverse]: // by another function, or with its reverse
+		case had.Most == has.Most, had.Most == locks.Many || has.Most == locks.Many:
+		case was[what] == is[what], was[what]-was[reverse] == is[what]-is[reverse]:
+			// By another function, or together with its reverse.
 		case runsOtherwise(old, newer, object): // by what is left to a grace period or to a queue
 		case old.sites[how] == newer.sites[how]: // perhaps of the same object by another name
 		case (was[what] == 0 || is[what] == 0) && how != takes && (was[reverse] > 0 || is[reverse] > 0):
 			// Its own reference, which it now gives up on a path on which it forgot to, or no longer
 			// takes at all.
 		default:
-			line := fmt.Sprintf("%s: %s before, %s after", key, times(o.Most), times(n.Most))
+			line := fmt.Sprintf("%s: %s before, %s after", key, times(had.Most), times(has.Most))
 			if how := old.leaves[object]; how != "" {
 				line += ", " + how
 			}

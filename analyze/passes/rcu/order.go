@@ -29,8 +29,8 @@ type order struct {
 }
 
 // crossed reports whether a store that was behind, or ahead, now is the reverse.
-func (o order) crossed(n order) bool {
-	return o.ahead != o.behind && n.ahead != n.behind && o.ahead != n.ahead
+func (o order) crossed(now order) bool {
+	return o.ahead != o.behind && now.ahead != now.behind && o.ahead != now.ahead
 }
 
 // seen is what one build of a function does, and where it asks for grace periods.
@@ -118,16 +118,16 @@ func acrossGrace(pass *analyze.Pass, unit *analyze.Unit, ch elfdiff.Change, old,
 		Who:     []string{"readers in the old universe"},
 		Remedy:  "keep the order: take the object away, wait for readers, and only then change what they use"}
 	for _, key := range slices.Sorted(maps.Keys(newer)) {
-		o, n := old[key], newer[key]
-		if !o.crossed(n) {
+		had, has := old[key], newer[key]
+		if !had.crossed(has) {
 			continue
 		}
 		words := [2]string{"behind", "ahead of"}
-		if o.ahead {
+		if had.ahead {
 			slices.Reverse(words[:])
 		}
-		out.Evidence = append(out.Evidence, fmt.Sprintf("%s: %s the grace period before (%s), %s it after (%s)", key, words[0],
-			o.at, words[1], n.at))
+		out.Evidence = append(out.Evidence, fmt.Sprintf("%s: %s the grace period before (%s), %s it after (%s)", key,
+			words[0], had.at, words[1], has.at))
 	}
 	if len(out.Evidence) > 0 {
 		pass.ReportChange(unit, ch, out)
@@ -149,9 +149,9 @@ func acrossPublication(pass *analyze.Pass, unit *analyze.Unit, ch elfdiff.Change
 		old := was.around(was.pointers()[into], mine)
 		newer := is.around(published[into], mine)
 		for _, key := range slices.Sorted(maps.Keys(newer)) {
-			if o, n := old[key], newer[key]; o.ahead && o.crossed(n) {
+			if had, has := old[key], newer[key]; had.ahead && had.crossed(has) {
 				out.Evidence = append(out.Evidence, fmt.Sprintf("%s: before %s (%s), after it now (%s)", key, into,
-					o.at, n.at))
+					had.at, has.at))
 			}
 		}
 	}
