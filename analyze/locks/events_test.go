@@ -94,6 +94,10 @@ returns each(arg0, +0x0)`},
 			xorl %esi, %eax
 			ret`, `reads arg0
 returns low4(xor(low4(arg1), low4(rol(low4(bswap(*4(arg0))), 0x5))))`},
+		{"a product of two registers", `
+			movq %rdi, %rax
+			imulq %rsi, %rax
+			ret`, `returns imul(arg0, arg1)`},
 		{"an addition at once", `
 			lock incl 0x8(%rdi)
 			lock addl $-1, 0x8(%rdi)

@@ -554,12 +554,18 @@ func (w *walker) computed(s *state, in *machine.Inst) {
 		operand(0)
 		operand(1)
 	case machine.Multiply, machine.Divide:
-		if in.Args[1].Kind != machine.KindNone {
-			return
+		switch dst, _, ok := in.Args[0].General(); {
+		case in.Args[1].Kind == machine.KindNone: // the accumulator's pair
+			results = append(results, int32(machine.RAX), int32(machine.RDX))
+			args = append(args, s.regs[machine.RAX])
+			operand(0)
+		case ok && in.Args[2].Kind == machine.KindNone:
+			results = append(results, int32(dst))
+			operand(0)
+			operand(1)
+		default:
+			return // the values have it
 		}
-		results = append(results, int32(machine.RAX), int32(machine.RDX))
-		args = append(args, s.regs[machine.RAX])
-		operand(0)
 	default:
 		return
 	}

@@ -189,6 +189,12 @@ func fills(store, publishing *locks.Event) bool {
 	}
 	to, _ := store.Place.Base()
 	object, _ := publishing.Value.Base()
+	if to.Op == locks.ExprCompute && to.Text == "add" { // an element of a table in it
+		return slices.ContainsFunc(to.Args, func(part *locks.Expr) bool {
+			base, _ := part.Base()
+			return base.String() == object.String()
+		})
+	}
 	return to.String() == object.String()
 }
 

@@ -90,7 +90,9 @@ func grace(pass *analyze.Pass, unit *analyze.Unit, ch elfdiff.Change, old, newer
 		found.Evidence = append(found.Evidence, fmt.Sprintf("before: calls %s at %s", n, old[n]))
 	}
 	found.Evidence = append(found.Evidence, "after: nothing of the kind")
-	if freed := among(newer, kfuncs.Frees); len(freed) > 0 {
+	// What old code freed at once too, is not what it left to the grace period.
+	freed := slices.DeleteFunc(among(newer, kfuncs.Frees), func(name string) bool { return old[name] != "" })
+	if len(freed) > 0 {
 		found.Severity, found.Message = finding.Error,
 			"frees memory at once, without the grace period that old readers rely on"
 		for _, n := range freed {
