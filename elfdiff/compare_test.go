@@ -126,9 +126,11 @@ func TestKindOfBranch(t *testing.T) {
 				o.Sections[id].Relocs = []elfobj.Reloc{{Off: uint64(prefix + len(c.code) - 4), Type: uint32(typ), Sym: to, Addend: -4}}
 				return o.File
 			}
-			r, err := Diff(build(elf.R_X86_64_PC32), build(elf.R_X86_64_PLT32))
-			if err != nil || describe(r)[0] != c.want {
-				t.Errorf("%s behind %d bytes: %q, %v; want %s", c.name, prefix, describe(r), err, c.want)
+			for _, types := range [][2]elf.R_X86_64{{elf.R_X86_64_PC32, elf.R_X86_64_PLT32}, {elf.R_X86_64_PLT32, elf.R_X86_64_PC32}} {
+				r, err := Diff(build(types[0]), build(types[1]))
+				if err != nil || describe(r)[0] != c.want {
+					t.Errorf("%s behind %d bytes, %v: %q, %v; want %s", c.name, prefix, types, describe(r), err, c.want)
+				}
 			}
 		}
 	}

@@ -109,6 +109,33 @@ func TestExtractFrom(t *testing.T) {
 	}
 }
 
+// What travels as a copy is what the ordinary build takes along, and no other constant: not
+// one that only the other build has changed.
+func TestCarryLike(t *testing.T) {
+	r, other := diffed(t, builtBefore, builtAfter), diffed(t, builtBefore, builtAgain)
+	carried := func(r *Result) (out []string) {
+		for atom, yes := range r.carry {
+			if yes {
+				out = append(out, r.Patched.Atoms[atom].Name)
+			}
+		}
+		slices.Sort(out)
+		return out
+	}
+	if own := carried(other); !slices.Equal(own, []string{"fixed", "table"}) {
+		t.Fatalf("the other build alone: %q", own)
+	}
+	want := carried(r)
+	other.CarryLike(r)
+	if got := carried(other); !slices.Equal(got, want) || !slices.Equal(want, []string{"table"}) {
+		t.Errorf("%q, want %q", got, want)
+	}
+	other.CarryLike(diffed(t, builtBefore, builtBefore))
+	if got := carried(other); got != nil {
+		t.Errorf("like one that carries nothing: %q", got)
+	}
+}
+
 // Marks of functions that may switch while they run.
 func TestForce(t *testing.T) {
 	r := diffCase(t, "kpatch-force")
