@@ -139,9 +139,9 @@ func (p *Random) Op() {
 		p.F("cmov%s %s, %s", cond, a, b)
 	case 23:
 		cond := p.Compare()
-		byte, wide := p.Pick(free...), p.Reg("l")
-		p.F("set%s %s\n\tmovzbl %s, %s", cond, reg(byte, "b"), reg(byte, "b"), reg(byte, "l"))
-		p.F("mov %s, %s", reg(byte, "l"), wide)
+		low, wide := p.Pick(free...), p.Reg("l")
+		p.F("set%s %s\n\tmovzbl %s, %s", cond, reg(low, "b"), reg(low, "b"), reg(low, "l"))
+		p.F("mov %s, %s", reg(low, "l"), wide)
 	case 24:
 		kinds := 4
 		if p.Folded {
