@@ -14,12 +14,13 @@ const (
 	UsePassedOn                // returned, stored or given to another function
 	UseUnknown                 // could not be followed
 	UseIgnored                 // overwritten without a look, on every path
+	UseErrorTested             // used as an address after a test for an error number alone
 	UseDereferenced            // used as an address without a test
 )
 
 func (u Use) String() string {
 	return [...]string{"tests the result", "passes the result on", "use of the result is not known",
-		"ignores the result", "uses the result as an address without a test"}[u]
+		"ignores the result", "tests the result for an error number alone and uses it as an address", "uses the result as an address without a test"}[u]
 }
 
 // maxFollowed bounds the instructions looked at behind one call.
@@ -41,10 +42,22 @@ func (o *Object) ResultUse(call *model.Call) Use {
 	return UseUnknown
 }
 
+// ResultUse is Object.ResultUse for a program that is no object file.
+func ResultUse(m *model.Model, call *model.Call) Use { return (&Object{Model: m}).ResultUse(call) }
+
 type useState struct {
 	block int
 	holds uint16 // registers with the result
+	valid bool   // it was compared with the error numbers
 }
+
+// maxMember is how far from an address its members lie, in bytes; beyond, the displacement
+// is the address of a table.
+const maxMember = 1 << 20
+
+// lowestError is what IS_ERR compares with: addresses above it are error numbers
+// (IS_ERR_VALUE, include/linux/err.h, v6.1).
+const lowestError = -4096
 
 type useWalk struct {
 	o      *Object
@@ -84,14 +97,14 @@ func (w *useWalk) walk(state useState, from uint64) Use {
 	}
 	all, some := UseUnknown, false
 	for _, e := range w.o.Model.Edges(block) {
-		next := useState{int(e.To), state.holds}
+		next := useState{int(e.To), state.holds, state.valid}
 		if w.seen[next] {
 			continue
 		}
 		w.seen[next] = true
 		use := w.walk(next, 0)
 		switch {
-		case use == UseDereferenced:
+		case use >= UseErrorTested:
 			return use
 		case !some:
 			all, some = use, true
@@ -136,6 +149,12 @@ func (s *useState) step(in *machine.Inst, effects *machine.Effects) (use Use, do
 	has := func(n machine.Num) bool { return n >= 0 && s.holds&(1<<n) != 0 }
 	for i := range in.Args {
 		if a := &in.Args[i]; a.Kind == machine.KindMem && in.Op != machine.Address && !in.Hint() {
+			if has(a.Mem.Base) && (a.Mem.Disp < -maxMember || a.Mem.Disp > maxMember) {
+				return UsePassedOn, true // an index into a table
+			}
+			if has(a.Mem.Base) && s.valid {
+				return UseErrorTested, true
+			}
 			if has(a.Mem.Base) {
 				return UseDereferenced, true
 			}
@@ -155,6 +174,10 @@ func (s *useState) step(in *machine.Inst, effects *machine.Effects) (use Use, do
 		}
 		s.holds &^= uint16(convention.Scratch)
 		return UseIgnored, s.holds == 0
+	case in.Op == machine.Compare && dstReg && has(dst) && size == 8 && in.Args[1].Kind == machine.KindImm &&
+		in.Args[1].Imm == lowestError:
+		s.valid = true
+		return 0, false
 	case in.Op == machine.Compare || in.Op == machine.Test:
 		return UseTested, dstReg && has(dst) || srcReg && has(src)
 	case (in.Op == machine.Move || in.Op == machine.MoveSign) && dstReg && srcReg && has(src) && size >= 4 &&

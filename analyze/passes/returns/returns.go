@@ -64,70 +64,121 @@ func compare(pass *analyze.Pass, unit *analyze.Unit, ch elfdiff.Change, before, 
 	if len(errnos) == 0 && !zero {
 		return nil
 	}
-	ignoring, dereferencing, unsure := callers(unit, ch, before, bid)
+	found := callers(unit, ch, before, bid)
+	if zero || !negative(old) {
+		if err := found.elsewhere(pass, unit, ch, before); err != nil {
+			return err
+		}
+	}
+	found.sort()
 	evidence := []string{"returned constants before: " + list(old) + "; after: " + list(newer)}
 	if len(old.From) > 0 {
 		evidence = append(evidence, "it also passed on results of "+strings.Join(old.From, ", "))
 	}
-	if len(unsure) > 0 {
-		evidence = append(evidence, "not decided for the callers "+strings.Join(unsure, ", "))
+	if len(found.unsure) > 0 {
+		evidence = append(evidence, "not decided for the callers "+strings.Join(found.unsure, ", "))
 	}
-	if !unit.Diff.Orig.Local(ch.Orig) {
+	if !unit.Diff.Orig.Local(ch.Orig) && !found.everywhere {
 		evidence = append(evidence, "callers in other object files were not looked at")
 	}
-	found := finding.Finding{ID: finding.IDReturnContract, Severity: finding.Warning, Evidence: evidence,
+	out := finding.Finding{ID: finding.IDReturnContract, Severity: finding.Warning, Evidence: evidence,
 		Remedy: "patch these callers so that they check, or keep to what the function could return before"}
 	switch {
-	case len(dereferencing) > 0:
-		found.Message = fmt.Sprintf("can now return %s, and callers that are not patched use the result as an "+
+	case len(found.dereferencing) > 0:
+		out.Message = fmt.Sprintf("can now return %s, and callers that are not patched use the result as an "+
 			"address without a test", words(errnos, zero))
-		found.Who = dereferencing
-	case len(errnos) > 0 && len(ignoring) > 0 && !negative(old):
-		found.Message = fmt.Sprintf("can now return %s, and callers that are not patched ignore the result",
+		out.Who = found.dereferencing
+	case zero && len(found.testing) > 0:
+		out.Message = "can now return zero, and callers that are not patched test for an error number alone before they " +
+			"use the result as an address"
+		out.Who = found.testing
+	case len(errnos) > 0 && len(found.ignoring) > 0 && !negative(old):
+		out.Message = fmt.Sprintf("can now return %s, and callers that are not patched ignore the result",
 			words(errnos, false))
-		found.Who = ignoring
+		out.Who = found.ignoring
 		if old.Other {
 			// It may have returned errors before, as results of others.
-			found.Severity, found.Unknown = finding.Note, true
+			out.Severity, out.Unknown = finding.Note, true
 		}
 	case len(errnos) > 0 && !old.Other && !negative(old):
-		found.Severity = finding.Note
-		found.Message = fmt.Sprintf("can now return %s, but returned only %s before: callers need not expect an error",
+		out.Severity = finding.Note
+		out.Message = fmt.Sprintf("can now return %s, but returned only %s before: callers need not expect an error",
 			words(errnos, false), list(old))
-		found.Remedy = "see whether the callers check for an error"
+		out.Remedy = "see whether the callers check for an error"
 	default:
 		return nil // errors were returned before, or may have been: the contract is the same as far as it shows
 	}
-	pass.ReportChange(unit, ch, found)
+	pass.ReportChange(unit, ch, out)
 	return nil
 }
 
+// uses are the unpatched callers of a function by what they do with its result, sorted.
+type uses struct {
+	ignoring, dereferencing, testing, unsure []string
+	everywhere                               bool // callers in the rest of the kernel or the module were looked at, too
+}
+
 // callers sorts the unpatched callers in the object by what they do.
-func callers(u *analyze.Unit, ch elfdiff.Change, obj *code.Object,
-	id model.FuncID) (ignoring, dereferencing, unsure []string) {
-	patched := map[string]bool{}
-	for _, c := range u.Replace {
-		patched[c.Name] = true
-	}
+func callers(u *analyze.Unit, ch elfdiff.Change, obj *code.Object, id model.FuncID) *uses {
+	out := &uses{}
 	for c := range obj.Model.Callers(id) {
-		name := obj.Model.Func(c.Caller).Name
-		if patched[name] || name == ch.Name {
-			continue
-		}
-		switch obj.ResultUse(c) {
-		case code.UseIgnored:
-			ignoring = append(ignoring, name)
-		case code.UseDereferenced:
-			dereferencing = append(dereferencing, name)
-		case code.UseUnknown:
-			unsure = append(unsure, name)
-		}
+		out.add(u, ch, obj.Model.Func(c.Caller).Name, obj.ResultUse(c))
 	}
-	for _, l := range []*[]string{&ignoring, &dereferencing, &unsure} {
+	return out
+}
+
+// elsewhere adds those in the rest of the kernel, for what is built in, or of the module.
+func (x *uses) elsewhere(pass *analyze.Pass, unit *analyze.Unit, ch elfdiff.Change, before *code.Object) error {
+	if pass.Kernel == nil || unit.Diff.Orig.Local(ch.Orig) {
+		return nil
+	}
+	kern, err := pass.Kernel()
+	if err != nil {
+		return fmt.Errorf("look for callers in the kernel: %w", err)
+	}
+	program := kern.Program(unit.Owner)
+	if program == nil {
+		return nil
+	}
+	ids := program.Model.Lookup(ch.Name)
+	if len(ids) != 1 {
+		return nil // which of several is meant is not known
+	}
+	x.everywhere = true
+	for call := range program.Model.Callers(ids[0]) {
+		name := program.Model.Func(call.Caller).Name
+		own := before.Model.Lookup(name)
+		if slices.ContainsFunc(own, func(id model.FuncID) bool {
+			return before.Model.Func(id).Flags&model.FuncExtern == 0
+		}) {
+			continue // the object was looked at
+		}
+		x.add(unit, ch, name, code.ResultUse(program.Model, call))
+	}
+	return nil
+}
+
+func (x *uses) add(u *analyze.Unit, ch elfdiff.Change, name string, use code.Use) {
+	if name == ch.Name || slices.ContainsFunc(u.Replace, func(c elfdiff.Change) bool { return c.Name == name }) {
+		return
+	}
+	switch use {
+	case code.UseIgnored:
+		x.ignoring = append(x.ignoring, name)
+	case code.UseDereferenced:
+		x.dereferencing = append(x.dereferencing, name)
+	case code.UseErrorTested:
+		x.testing = append(x.testing, name)
+	case code.UseUnknown:
+		x.unsure = append(x.unsure, name)
+	}
+}
+
+func (x *uses) sort() {
+	for _, l := range []*[]string{&x.ignoring, &x.dereferencing, &x.testing, &x.unsure} {
 		slices.Sort(*l)
 		*l = slices.Compact(*l)
 	}
-	return ignoring, dereferencing, unsure
 }
 
 func negative(r code.Returns) bool {

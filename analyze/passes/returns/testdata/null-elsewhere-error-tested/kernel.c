@@ -1,0 +1,4 @@
+extern int work(int); extern void log(void);
+struct thing { int a, b; }; extern struct thing things[8];
+__attribute__((noinline)) struct thing *find(int a) { work(a); return &things[a & 7]; }
+int user(int a) { struct thing *t = find(a); return (unsigned long)t >= -4095UL ? -1 : t->b; }
