@@ -21,7 +21,7 @@ const (
 	ExprArg                   // argument Imm at entry
 	ExprSum                   // Args[0] plus Imm
 	ExprLoad                  // Size bytes of memory at Args[0]
-	ExprPercpu                // likewise, of this CPU's variable at Args[0]
+	ExprPercpu                // likewise, of this CPU's variable at Args[0]; Text where it is the running task
 	ExprResult                // what a call of Text returned; with a number where there are several
 	ExprEither                // one of Args, as paths meet
 	ExprEach                  // an element found by following one member again and again, from Args[0]
@@ -121,12 +121,10 @@ func (e *Expr) Shared() bool {
 	return origin.Op == ExprArg || origin.Op == ExprSymbol
 }
 
-// isCurrent recognises the pointer to the running task (arch/x86/include/asm/current.h,
-// v6.1 and v6.12).
-func (e *Expr) isCurrent() bool {
-	at := e.Args[0]
-	return e.Size == wordSize && at.Op == ExprSymbol && at.Imm == 0 && (at.Text == "current_task" || at.Text == "pcpu_hot")
-}
+// runningTask is the Text of an ExprPercpu that is the pointer to the running task.
+const runningTask = "task"
+
+func (e *Expr) isCurrent() bool { return e.Text == runningTask && e.Size == wordSize }
 
 func (e *Expr) hasOp(op ExprOp) bool {
 	for part := range e.Parts {
@@ -317,11 +315,15 @@ func (n *naming) make(v vid, depth int) *Expr {
 		return newExpr(Expr{Op: ExprCompute, Text: binNames[expr.k], Args: args})
 	case opLoad:
 		if expr.k == 1 {
-			at := down(expr.a)
+			own := Expr{Op: ExprPercpu, Size: expr.size, Args: []*Expr{down(expr.a)}}
 			if imm, ok := vals.isConst(expr.a); ok {
-				at = n.constant(int64(int32(imm))) // a displacement
+				addr := int64(int32(imm)) // a displacement
+				own.Args[0] = n.constant(addr)
+				if task := n.w.a.currentTask; task != 0 && (uint64(addr) == task || uint64(imm) == task) {
+					own.Text = runningTask
+				}
 			}
-			return newExpr(Expr{Op: ExprPercpu, Size: expr.size, Args: []*Expr{at}})
+			return newExpr(own)
 		}
 		return chained(newExpr(Expr{Op: ExprLoad, Size: expr.size, Args: []*Expr{down(expr.a)}}))
 	case opRet:
