@@ -10,7 +10,7 @@ import (
 )
 
 // TestCounts: asked to count calls, the analysis counts those, and locks are nothing to it.
-func TestCounts(t *testing.T) {
+func TestStateCounts(t *testing.T) {
 	m := asmtest.Model(t, `.text
 .macro func name
 .globl \name
