@@ -12,13 +12,6 @@ import (
 	"github.com/klpforge/klpforge/finding"
 )
 
-// damage is one change of an object: a bit outside of relocated fields, or what one
-// relocation says.
-type damage struct {
-	sym  elfobj.SymID // function or variable that it lies in
-	what string
-}
-
 // damageAt changes the byte at off of a section, or the relocation whose field it is in;
 // false when nothing may be changed there.
 func damageAt(f *elfobj.File, arch elfobj.Arch, sec elfobj.SecID, off uint64, rng *rand.Rand) (string, bool) {
