@@ -105,7 +105,11 @@ func (im *image) around(address uint64) (what string, ok bool) {
 	for i := range im.file.Sections {
 		s := &im.file.Sections[i]
 		if off := address - im.base[i]; s.Flags&elf.SHF_ALLOC != 0 && off < s.Size && s.Data != nil {
-			raw := s.Data[off:min(off+8, s.Size)]
+			size := uint64(8)
+			if s.Flags&elf.SHF_MERGE != 0 && s.EntSize > 1 {
+				size = min(size, s.EntSize) // what follows a constant is another's
+			}
+			raw := s.Data[off:min(off+size, s.Size)]
 			if end := bytes.IndexByte(raw, 0); end >= 0 && s.Flags&elf.SHF_EXECINSTR == 0 && len(s.Relocs) == 0 {
 				raw = raw[:end+1]
 			}
