@@ -18,8 +18,8 @@ import (
 //
 // Such a directory must be real before something that lies in it is compiled or read by a
 // compilation: from behind the link, "../" leads into the prepared tree, past the changes
-// made in the work tree. For objects that the include graph knows that is the directory
-// of each file they may read; for all else the whole list is made real.
+// made in the work tree. For objects that the include graph knows that is their own and the
+// directory of each file they may read; for all else the whole list is made real.
 
 // lean returns m with the directories left out that hold sources and headers only and that
 // nothing is wanted of yet. What the preparation made is always there, and so are the
@@ -94,6 +94,12 @@ func (w *Work) reach(ctx context.Context, objects []string) error {
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	// An object may lie elsewhere than its source: kernel/bpf/relo_core.o.
+	for _, obj := range objects {
+		if err := w.open(path.Dir(obj)); err != nil {
+			return err
+		}
+	}
 	return w.openFor(graph, from)
 }
 

@@ -5,6 +5,8 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -64,6 +66,28 @@ func TestLeanTree(t *testing.T) {
 	}
 	if diff := cmp.Diff(snap, snapshot(t, tree.Dir)); diff != "" {
 		t.Errorf("the prepared tree changed:\n%s", diff)
+	}
+}
+
+// TestLeanElsewhere covers an object that lies in another directory than its source.
+func TestLeanElsewhere(t *testing.T) {
+	tree := mustPrepare(t, fakeOptions(t))
+	w := mustWork(t, tree)
+	graph, err := tree.graph(context.Background())
+	if err != nil {
+		t.Fatal(err)
+	}
+	elsewhere := rootFile{Object: "drivers/demo/core.o", File: graph.index["kernel/core.c"]}
+	graph.Roots = append(graph.Roots, elsewhere)
+	slices.SortFunc(graph.Roots, func(a, b rootFile) int { return strings.Compare(a.Object, b.Object) })
+	if err := w.reach(context.Background(), []string{elsewhere.Object}); err != nil {
+		t.Fatal(err)
+	}
+	for rel, want := range map[string]bool{"drivers": false, "drivers/demo": false, "kernel": false, "fs": true} {
+		info, err := os.Lstat(filepath.Join(w.Dir, rel))
+		if err != nil || (info.Mode()&os.ModeSymlink != 0) != want {
+			t.Errorf("%s: a link: %v, want %v (%v)", rel, !want, want, err)
+		}
 	}
 }
 
