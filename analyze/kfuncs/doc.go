@@ -36,7 +36,7 @@
 //	walks             goes along a list, a tree or a table, as a macro
 //	counts-down       may take the counter of references that argument 0 points to down by one
 //	overflows         is told that the counter of references that argument 0 points to ran over
-//	any-memory        free=ARG takes memory of every allocator, whether it is contiguous or not
+//	any-memory        free=ARG takes memory of every allocator, contiguous or not, or all that its type can be
 //	runs=ARG:CONTEXT  runs a function that it is given, in that Context; several after commas
 //	over              is over with a function that it is given when it returns
 //	keeps=WHAT        keeps a function or a table of functions after it returned, for a file, a device …, or

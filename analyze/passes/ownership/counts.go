@@ -19,10 +19,13 @@ import (
 type dealing struct {
 	obj    *code.Object
 	events *locks.Events
-	counts map[string]locks.Count // of "gives up X" and "takes a reference to X" on one path
+	counts map[string]locks.Count // of "gives up X by F" and "takes a reference to X by F" on one path
 	sites  map[kind]int           // number of places
-	frees  map[string][]string    // object -> the functions that free it
-	leaves map[string]string      // object -> how its address leaves the function
+	// several are the objects of places that deal with one object or another, as paths have it:
+	// how often they are dealt with on one path is not known.
+	several map[string]bool
+	frees   map[string][]string // object -> the functions that free it
+	leaves  map[string]string   // object -> how its address leaves the function
 	// later are the objects that are given to a function with another one that it runs on them
 	// (call_rcu), by object; hidden are functions of the object file that are called and deal with
 	// objects in ways that are not those of their arguments.
@@ -45,13 +48,17 @@ func counting(pass *analyze.Pass, unit *analyze.Unit, ch elfdiff.Change, before,
 		return false
 	}
 	out := finding.Finding{ID: finding.IDOwnership, Severity: finding.Warning, Remedy: remedy}
-	out.Evidence = append(otherCounts(old, newer), otherFrees(old, newer)...)
-	if len(out.Evidence) == 0 {
+	counts, mixed := otherCounts(old, newer)
+	out.Evidence = append(counts, otherFrees(old, newer)...)
+	sure := len(out.Evidence) > 0
+	if !sure && len(mixed) == 0 {
 		return false
 	}
 	out.Message = "the function gives up, or takes, another number of references than before, or frees an object otherwise"
 	local := who(unit, ch, before, &out)
 	switch {
+	case !sure:
+		out.Severity, out.Unknown, out.Evidence = finding.Note, true, append(mixed, out.Evidence...)
 	case old.events.Unknown|newer.events.Unknown != 0:
 		out.Severity, out.Unknown = finding.Note, true
 		out.Evidence = append(out.Evidence, "not followed: "+(old.events.Unknown|newer.events.Unknown).String())
@@ -68,9 +75,9 @@ func deals(known *summaries, obj *code.Object, id model.FuncID) *dealing {
 	if events == nil {
 		return nil
 	}
-	out := &dealing{obj: obj, events: events, sites: map[kind]int{}, frees: map[string][]string{},
-		leaves: map[string]string{}, later: map[string]string{}, hidden: map[string]string{}}
-	seen := map[string]bool{}
+	out := &dealing{obj: obj, events: events, sites: map[kind]int{}, several: map[string]bool{},
+		frees: map[string][]string{}, leaves: map[string]string{}, later: map[string]string{}, hidden: map[string]string{}}
+	seen, at := map[string]bool{}, map[uint64]string{}
 	out.counts = events.Counts(func(ev *locks.Event) string {
 		object, how := dealt(known, obj, events, ev)
 		if how == 0 {
@@ -80,6 +87,10 @@ func deals(known *summaries, obj *code.Object, id model.FuncID) *dealing {
 			seen[site] = true
 			out.sites[how]++
 		}
+		if one, ok := at[ev.Site]; ok && one != object.String() {
+			out.several[one], out.several[object.String()] = true, true
+		}
+		at[ev.Site] = object.String()
 		if !object.Shared() {
 			return "" // its own: it made it, or looked it up
 		}
@@ -190,10 +201,11 @@ func deep(obj *code.Object, id model.FuncID) bool {
 	return false
 }
 
-// otherCounts compares how often objects are given up and taken.
-func otherCounts(old, newer *dealing) (evidence []string) {
+// otherCounts compares how often objects are given up and taken. mixed is what it cannot
+// compare: one of several objects, which the other side deals with apart.
+func otherCounts(old, newer *dealing) (evidence, mixed []string) {
 	if !maps.Equal(old.hidden, newer.hidden) {
-		return nil // work that was moved to another function, or from one
+		return nil, nil // work that was moved to another function, or from one
 	}
 	was, is := sums(old.counts), sums(newer.counts)
 	all := maps.Clone(old.counts)
@@ -212,6 +224,10 @@ func otherCounts(old, newer *dealing) (evidence []string) {
 		case (was[what] == 0 || is[what] == 0) && how != takes && (was[reverse] > 0 || is[reverse] > 0):
 			// Its own reference, which it now gives up on a path on which it forgot to, or no longer
 			// takes at all.
+		case old.sites[how] > 0 && newer.sites[how] > 0 &&
+			(old.several[object] != newer.several[object] || strings.Contains(object, "either(")):
+			mixed = append(mixed, fmt.Sprintf("%s: %s before, %s after; a place deals with it or with another object, as paths "+
+				"have it", key, times(had.Most), times(has.Most)))
 		default:
 			line := fmt.Sprintf("%s: %s before, %s after", key, times(had.Most), times(has.Most))
 			if how := old.leaves[object]; how != "" {
@@ -220,7 +236,7 @@ func otherCounts(old, newer *dealing) (evidence []string) {
 			evidence = append(evidence, line)
 		}
 	}
-	return evidence
+	return evidence, mixed
 }
 
 // runsOtherwise reports whether an object is reached from one that is left to another
