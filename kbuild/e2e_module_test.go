@@ -153,21 +153,25 @@ func TestRealRecipe(t *testing.T) {
 		return mustRead(t, filepath.Join(dir, name+".ko"))
 	}
 
+	// Modules of other names and of fewer and more objects are of the same form.
+	others := map[string][]string{"livepatch_other": {"part-1", "part_2"}, "livepatch_first_main2": {"m"}, "livepatch_none": nil}
 	forget()
-	build("livepatch_first", "fs_one")
+	build("livepatch_first", "fs_one", "fs_two")
 	if len(recipes()) != 1 {
 		t.Fatalf("%d recipes after the first module", len(recipes()))
 	}
-	followed := [][]byte{build("b", "part-1", "part_2"), build("livepatch_first_main2", "m")}
-	if len(recipes()) != 1 {
-		t.Errorf("%d recipes", len(recipes()))
+	learned := mustRead(t, recipes()[0])
+	followed := map[string][]byte{}
+	for name, parts := range others {
+		followed[name] = build(name, parts...)
 	}
-	for i, made := range [][]byte{
-		func() []byte { forget(); return build("b", "part-1", "part_2") }(),
-		func() []byte { forget(); return build("livepatch_first_main2", "m") }(),
-	} {
-		if !bytes.Equal(made, followed[i]) {
-			t.Errorf("module %d: the recipe makes another one than make", i)
+	if len(recipes()) != 1 || !bytes.Equal(learned, mustRead(t, recipes()[0])) {
+		t.Errorf("%d recipes, or another one: a module was not made by the first one's commands", len(recipes()))
+	}
+	for name, parts := range others {
+		forget()
+		if !bytes.Equal(build(name, parts...), followed[name]) {
+			t.Errorf("%s: the recipe makes another module than make", name)
 		}
 	}
 

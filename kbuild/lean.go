@@ -25,48 +25,7 @@ import (
 // nothing is wanted of yet. What the preparation made is always there, and so are the
 // programs of the build and what the architecture's makefiles name from afar.
 func (m *manifest) lean(arch string) *manifest {
-	keep := map[string]bool{".": true}
-	add := func(dir string) {
-		for ; !keep[dir]; dir = path.Dir(dir) {
-			keep[dir] = true
-		}
-	}
-	for _, f := range slices.Concat(m.copies, m.symlinks) {
-		add(path.Dir(f))
-	}
-	for _, d := range m.dirs {
-		if d == "scripts" || strings.HasPrefix(d, "scripts/") || d == "arch/"+arch || strings.HasPrefix(d, "arch/"+arch+"/") {
-			add(d)
-		}
-	}
-	return m.without(keep)
-}
-
-// without returns m with the directories that are not in keep as pruned ones. With a
-// directory, keep has all above it.
-func (m *manifest) without(keep map[string]bool) *manifest {
-	// Of a pruned directory the topmost counts: it becomes one link.
-	out := &manifest{copies: m.copies, symlinks: m.symlinks}
-	for _, d := range m.dirs {
-		switch {
-		case keep[d]:
-			out.dirs = append(out.dirs, d)
-		case keep[path.Dir(d)]:
-			out.pruned = append(out.pruned, d)
-		}
-	}
-	for _, d := range m.pruned {
-		if keep[path.Dir(d)] {
-			out.pruned = append(out.pruned, d)
-		}
-	}
-	slices.Sort(out.pruned)
-	for _, f := range m.links {
-		if keep[path.Dir(f)] {
-			out.links = append(out.links, f)
-		}
-	}
-	return out
+	return m.without(m.keeping(nil, slices.Concat(m.copies, m.symlinks), "scripts", "arch/"+arch))
 }
 
 // reach makes real what compiling the objects may read, according to the include graph; for

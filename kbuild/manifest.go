@@ -78,30 +78,60 @@ func (t *Tree) listTree(source map[string]bool) (*manifest, error) {
 // touches. visited are the directories kbuild goes to, read the files that objects
 // may read.
 func (m *manifest) prune(arch string, visited, read []string) *manifest {
+	files := slices.Concat(read, m.copies, m.symlinks)
+	return m.without(m.keeping(visited, files, "include", "scripts", "arch/"+arch))
+}
+
+// keeping are the directories in dirs, those of files, and all below those of whole, with
+// all above them.
+func (m *manifest) keeping(dirs, files []string, whole ...string) map[string]bool {
 	keep := map[string]bool{".": true}
 	add := func(dir string) {
 		for ; !keep[dir]; dir = path.Dir(dir) {
 			keep[dir] = true
 		}
 	}
-
-	// Directories that kbuild visits, that hold what is read or copied, and those of headers and
-	// programs, with all above them.
-	for _, d := range visited {
+	for _, d := range dirs {
 		add(path.Clean(d))
 	}
-	for _, f := range slices.Concat(read, m.copies, m.symlinks) {
+	for _, f := range files {
 		add(path.Dir(f))
 	}
 	for _, d := range m.dirs {
-		for _, whole := range []string{"include", "scripts", "arch/" + arch} {
-			if d == whole || strings.HasPrefix(d, whole+"/") {
+		for _, top := range whole {
+			if d == top || strings.HasPrefix(d, top+"/") {
 				add(d)
 			}
 		}
 	}
+	return keep
+}
 
-	return m.without(keep)
+// without returns m with the directories that are not in keep as pruned ones. With a
+// directory, keep has all above it.
+func (m *manifest) without(keep map[string]bool) *manifest {
+	// Of a pruned directory the topmost counts: it becomes one link.
+	out := &manifest{copies: m.copies, symlinks: m.symlinks}
+	for _, d := range m.dirs {
+		switch {
+		case keep[d]:
+			out.dirs = append(out.dirs, d)
+		case keep[path.Dir(d)]:
+			out.pruned = append(out.pruned, d)
+		}
+	}
+	for _, d := range m.pruned {
+		if keep[path.Dir(d)] {
+			out.pruned = append(out.pruned, d)
+		}
+	}
+	slices.Sort(out.pruned)
+	for _, f := range m.links {
+		if keep[path.Dir(f)] {
+			out.links = append(out.links, f)
+		}
+	}
+	return out
 }
 
 // letters of the lines in a stored manifest.

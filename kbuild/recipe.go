@@ -16,7 +16,7 @@ import (
 )
 
 // The top Makefile asks the compiler some thirty questions before it makes an external
-// module, and starts five times as many processes for that as the module needs. So the first
+// module, and starts twenty times as many processes for that as the module needs. So the first
 // module that is made in a prepared tree leaves its commands, as kbuild saved them, with other
 // words in place of its directory, its name and the names of its prebuilt objects. They are
 // kept if they make the same module again, to the byte, in another directory. What they
@@ -75,11 +75,14 @@ func readModuleForm(dir string) (form moduleForm, ok bool) {
 		}
 	}
 
-	// What names the parts is the same for every module; comments say nothing to make.
+	// What names the parts is the same for every module, a rule with its commands for each, however
+	// many there are; comments and empty lines say nothing to make.
 	var kept []string
+	inRule := false
 	for line := range strings.Lines(rest) {
 		named := slices.ContainsFunc(form.Prebuilt, func(object string) bool { return strings.Contains(line, object) })
-		if !named && !strings.HasPrefix(line, "#") {
+		inRule = named || inRule && strings.HasPrefix(line, "\t")
+		if !inRule && !strings.HasPrefix(line, "#") && strings.TrimSpace(line) != "" {
 			kept = append(kept, strings.ReplaceAll(line, form.Name, wordName))
 		}
 	}
@@ -88,8 +91,13 @@ func readModuleForm(dir string) (form moduleForm, ok bool) {
 	return form, true
 }
 
-// objects are what the module is linked of.
-func (f *moduleForm) objects() []string { return append([]string{f.Source + ".o"}, f.Prebuilt...) }
+// objects are what the module is linked of, by spaces: paths in dir, and the same relative to it.
+func (f *moduleForm) objects(dir string) (paths, names string) {
+	for _, object := range append([]string{f.Source + ".o"}, f.Prebuilt...) {
+		paths, names = paths+" "+dir+"/"+object, names+" "+object
+	}
+	return paths[1:], names[1:]
+}
 
 // moduleRecipe are the commands that make a module, with the words above.
 type moduleRecipe struct {
@@ -106,7 +114,11 @@ var recipeOrder = []string{wordName + "_main.o", wordName + ".mod", wordName + "
 
 // readRecipe makes a recipe of the commands that kbuild saved in the directory of a module.
 func readRecipe(dir string, form moduleForm) (*moduleRecipe, error) {
+	if len(form.Prebuilt) == 0 {
+		return nil, errors.New("one object alone does not tell where the commands have all of them")
+	}
 	recipe := &moduleRecipe{Commands: map[string]string{}}
+	listed := false
 	for _, made := range recipeOrder {
 		file := strings.ReplaceAll(made, wordName, form.Name)
 		data, err := os.ReadFile(filepath.Join(dir, cmdFile(file)))
@@ -124,21 +136,19 @@ func readRecipe(dir string, form moduleForm) (*moduleRecipe, error) {
 			recipe.Prefix, _, _ = strings.Cut(string(data), "cmd_")
 			recipe.Prefix += "cmd_"
 		}
+		listed = listed || strings.Contains(recipe.Commands[made], wordObjects) ||
+			strings.Contains(recipe.Commands[made], wordNames)
+	}
+	if !listed {
+		return nil, errors.New("no saved command lists the objects of the module")
 	}
 	return recipe, nil
 }
 
 // general puts words in place of what is this module's own.
 func (f *moduleForm) general(command, dir string) (string, error) {
-	objects := f.objects()
-	inDir := make([]string, len(objects))
-	for i, object := range objects {
-		inDir[i] = dir + "/" + object
-	}
-	out := strings.ReplaceAll(command, strings.Join(inDir, " "), wordObjects)
-	if len(objects) > 1 { // one alone is also the target of its compilation
-		out = strings.ReplaceAll(out, strings.Join(objects, " "), wordNames)
-	}
+	paths, names := f.objects(dir)
+	out := strings.ReplaceAll(strings.ReplaceAll(command, paths, wordObjects), names, wordNames)
 	out = regexp.MustCompile(regexp.QuoteMeta(dir)+`([^\w.-]|$)`).ReplaceAllString(out, wordDir+"$1")
 	// Files of the module, and -DKBUILD_BASENAME='"x_main"', -DKBUILD_MODNAME='"x"',
 	// -D__KBUILD_MODNAME=kmod_x (scripts/Makefile.lib, v4.16 to v6.12).
@@ -156,13 +166,8 @@ func (f *moduleForm) general(command, dir string) (string, error) {
 
 // special is the reverse of general for another module.
 func (f *moduleForm) special(command, dir string) string {
-	objects := f.objects()
-	inDir := make([]string, len(objects))
-	for i, object := range objects {
-		inDir[i] = dir + "/" + object
-	}
-	return strings.NewReplacer(wordObjects, strings.Join(inDir, " "), wordNames, strings.Join(objects, " "),
-		wordDir, dir, wordName, f.Name).Replace(command)
+	paths, names := f.objects(dir)
+	return strings.NewReplacer(wordObjects, paths, wordNames, names, wordDir, dir, wordName, f.Name).Replace(command)
 }
 
 // follow makes the module in dir by the recipe. Errors are *RunError, or of the environment.

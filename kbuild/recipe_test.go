@@ -28,11 +28,8 @@ var savedModule = []string{
 
 // saved is a command for one module.
 func saved(template, dir string, form moduleForm) string {
-	var paths []string
-	for _, object := range form.objects() {
-		paths = append(paths, dir+"/"+object)
-	}
-	return fmt.Sprintf(template, dir, form.Name, strings.Join(paths, " "), strings.Join(form.objects(), " "))
+	paths, names := form.objects(dir)
+	return fmt.Sprintf(template, dir, form.Name, paths, names)
 }
 
 // TestGeneral covers that commands of any module give those of any other of its form.
@@ -100,6 +97,15 @@ func TestReadModuleForm(t *testing.T) {
 	if !ok || other.Rest != form.Rest {
 		t.Errorf("%v: other objects: another form: %+v", ok, other)
 	}
+	another := "\n$(obj)/two.o: $(src)/two.o_shipped FORCE\n\t$(call if_changed,copy)\n"
+	other, ok = read(head+"a-y += one.o\na-y += two.o\n"+tail+another, "a_main.c", "one.o_shipped", "two.o_shipped")
+	if !ok || other.Rest != form.Rest || len(other.Prebuilt) != 2 {
+		t.Errorf("%v: more objects: another form: %+v", ok, other)
+	}
+	other, ok = read(head+"a-y += one.o\n"+tail+"extra:\n\ttrue\n", "a_main.c", "one.o_shipped")
+	if !ok || other.Rest == form.Rest {
+		t.Errorf("%v: another rule: the same form", ok)
+	}
 	other, ok = read(head+"a-y += one.o\n"+strings.Replace(tail, "-g0", "-g1", 1), "a_main.c", "one.o_shipped")
 	if !ok || other.Rest == form.Rest {
 		t.Errorf("%v: other flags: the same form", ok)
@@ -134,6 +140,9 @@ func TestRecipeSteps(t *testing.T) {
 		}
 		file := filepath.Join(dir, strings.ReplaceAll(made, wordName, form.Name))
 		text := fmt.Sprintf("savedcmd_%s := make %s\n", file, file)
+		if strings.HasSuffix(made, ".mod") {
+			text = fmt.Sprintf("savedcmd_%s := echo klp_a_main.o one.o > %s\n", file, file)
+		}
 		if made == recipeOrder[0] {
 			text += fmt.Sprintf("\nsource_%s := %s/klp_a_main.c\n", file, dir)
 		}
@@ -144,6 +153,19 @@ func TestRecipeSteps(t *testing.T) {
 	recipe, err := readRecipe(dir, form)
 	if err != nil || recipe.Prefix != "savedcmd_" || len(recipe.Commands) != len(recipeOrder) {
 		t.Errorf("%+v, %v", recipe, err)
+	}
+
+	// Where the objects are listed must be seen, so that a module of others is made of all of them.
+	alone := moduleForm{Name: "klp_a", Source: "klp_a_main"}
+	if recipe, err := readRecipe(dir, alone); err == nil {
+		t.Errorf("a recipe of a module of one object: %+v", recipe)
+	}
+	list := filepath.Join(dir, ".klp_a.mod.cmd")
+	if err := os.WriteFile(list, []byte("savedcmd_klp_a.mod := ls > "+dir+"/klp_a.mod\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if recipe, err := readRecipe(dir, form); err == nil {
+		t.Errorf("a recipe without a list of objects: %+v", recipe)
 	}
 }
 
