@@ -535,15 +535,20 @@ func sameFile(a, b string) bool {
 // generate makes files that are no objects and returns every file that is new in
 // their directories. Files that cannot be made are left out.
 func (w *Work) generate(ctx context.Context, files []string) ([]string, error) {
+	if err := w.wide(); err != nil {
+		return nil, err
+	}
+	return w.generateHere(ctx, files)
+}
+
+// generateHere is generate in the directories that are real already.
+func (w *Work) generateHere(ctx context.Context, files []string) ([]string, error) {
 	env, err := w.tree.environment(ctx, w.flags)
 	if err != nil {
 		return nil, err
 	}
 	db, err := w.tree.owners()
 	if err != nil {
-		return nil, err
-	}
-	if err := w.wide(); err != nil {
 		return nil, err
 	}
 	if _, err := w.tree.makeGoals(ctx, env, db, w.Dir, []string{"-k", fmt.Sprintf("-j%d", w.jobs)}, files); err != nil {

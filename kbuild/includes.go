@@ -242,12 +242,14 @@ func (t *Tree) scan(ctx context.Context, db *ownerDB) (*includeGraph, error) {
 	files := slices.Concat(listing.links, listing.copies)
 	dir := t.Dir
 	if missing := db.generated(t.Dir); len(missing) > 0 {
-		work, err := t.newWork(ctx, WorkOptions{}, listing)
+		// The makefiles of the configuration write to directories that it visits; the others, two
+		// thirds of the tree, are read at most.
+		work, err := t.newWork(ctx, WorkOptions{}, listing.prune(t.Arch, db.Dirs, nil))
 		if err != nil {
 			return nil, err
 		}
 		defer work.Close()
-		made, err := work.generate(ctx, missing)
+		made, err := work.generateHere(ctx, missing)
 		if err != nil {
 			return nil, err
 		}

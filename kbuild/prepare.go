@@ -376,27 +376,68 @@ func (p *preparation) build(ctx context.Context) error {
 
 	// Each step is timed and logged by itself; what the source brought along is told from what
 	// the steps add.
-	sourceFiles := map[string]bool{}
+	copying := p.copySource(ctx)
 	steps := []struct {
 		name string
 		run  func() error
 	}{
-		{"copy source", func() (err error) {
-			sourceFiles, err = p.source.copyTo(ctx, p.tree, p.Jobs,
-				func(done, total int) { p.progress("copy source", done, total) })
-			return err
-		}},
+		{"copy source", copying.untilConfigurable},
 		{"check source", p.checkVersion},
 		{"adapt host tools", p.adaptTools},
 		{"configure", func() error { return p.configure(ctx) }},
+		{"copy the rest", copying.wait},
 		{"prepare modules", func() error { return p.prepareModules(ctx) }},
 	}
 	for _, s := range steps {
 		if err := p.stage(s.name, s.run); err != nil {
+			copying.stop()
 			return err
 		}
 	}
-	return p.finish(ctx, sourceFiles)
+	return p.finish(ctx, copying.files)
+}
+
+// sourceCopy is the copying of a source into the tree, which goes on while the tree is
+// configured: that starts one small program after the other and leaves processors idle.
+type sourceCopy struct {
+	stop         func()        // ends it and waits until nothing is written any more
+	configurable chan struct{} // closed when the tree can be configured
+	done         chan struct{} // closed when all is over; then files and err are set
+	files        map[string]bool
+	err          error
+}
+
+func (p *preparation) copySource(ctx context.Context) *sourceCopy {
+	ctx, cancel := context.WithCancel(ctx)
+	copying := &sourceCopy{configurable: make(chan struct{}), done: make(chan struct{})}
+	copying.stop = func() { cancel(); <-copying.done }
+	behind := false // another stage has begun, which shows its own progress
+	go func() {
+		defer close(copying.done)
+		defer cancel()
+		copying.files, copying.err = p.source.copyTo(ctx, p.tree, p.Jobs, func(done, total int) {
+			if !behind {
+				p.progress("copy source", done, total)
+			}
+		}, func() { behind = true; close(copying.configurable) })
+	}()
+	return copying
+}
+
+// untilConfigurable waits until the tree can be configured.
+func (c *sourceCopy) untilConfigurable() error {
+	select {
+	case <-c.configurable:
+		return nil
+	case <-c.done:
+		return c.err
+	}
+}
+
+// wait waits until the source is copied.
+func (c *sourceCopy) wait() error {
+	<-c.done
+	return c.err
 }
 
 // checkVersion compares the source's version with the configuration's.
@@ -428,7 +469,10 @@ func (p *preparation) configure(ctx context.Context) error {
 
 // prepareModules builds what compiling needs: host tools, generated headers.
 func (p *preparation) prepareModules(ctx context.Context) error {
-	_, err := p.make("modules_prepare", fmt.Sprintf("-j%d", p.Jobs), "modules_prepare").run(ctx)
+	// Without this option the makefiles leave out resolve_btfids, and libbpf with it, a third of
+	// what is compiled here: it works on a vmlinux, which no prepared tree has. Types and
+	// generated headers do not depend on it: those come from .config.
+	_, err := p.make("modules_prepare", fmt.Sprintf("-j%d", p.Jobs), "CONFIG_DEBUG_INFO_BTF=", "modules_prepare").run(ctx)
 	return err
 }
 

@@ -9,6 +9,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path"
 	"path/filepath"
 	"runtime"
 	"slices"
@@ -26,8 +27,10 @@ type source interface {
 	// identity names the contents: equal identities mean equal trees.
 	identity(ctx context.Context) (string, error)
 	// copyTo writes the tree to dir, which exists and is empty, and returns the
-	// paths of the files written.
-	copyTo(ctx context.Context, dir string, jobs int, progress func(done, total int)) (map[string]bool, error)
+	// paths of the files written. Where the order is free, configured is called once, as
+	// soon as all is there that configuring the tree reads.
+	copyTo(ctx context.Context, dir string, jobs int, progress func(done, total int),
+		configured func()) (map[string]bool, error)
 }
 
 // realPath is the absolute name without links: one tree has one name.
@@ -173,8 +176,8 @@ func (d directory) identity(ctx context.Context) (string, error) {
 	return "dir:" + hex.EncodeToString(h.Sum(nil)), nil
 }
 
-func (d directory) copyTo(ctx context.Context, dst string, jobs int,
-	progress func(done, total int)) (map[string]bool, error) {
+func (d directory) copyTo(ctx context.Context, dst string, jobs int, progress func(done, total int),
+	configured func()) (map[string]bool, error) {
 	dirs, files, err := d.walk(ctx)
 	if err != nil {
 		return nil, err
@@ -185,13 +188,38 @@ func (d directory) copyTo(ctx context.Context, dst string, jobs int,
 		}
 	}
 	written := make(map[string]bool, len(files))
+	var first, rest []entry
 	for _, f := range files {
 		written[f.rel] = true
+		if onlyCompiled(f.rel) {
+			rest = append(rest, f)
+		} else {
+			first = append(first, f)
+		}
 	}
-	err = eachChunk(ctx, files, jobs, func(f entry) error {
+	write := func(f entry) error {
 		return copyEntry(filepath.Join(string(d), f.rel), filepath.Join(dst, f.rel), f.info)
-	}, func(done int) { progress(done, len(files)) })
+	}
+	if err := eachChunk(ctx, first, jobs, write, func(done int) { progress(done, len(files)) }); err != nil {
+		return nil, err
+	}
+	configured()
+	err = eachChunk(ctx, rest, jobs, write, func(done int) { progress(len(first)+done, len(files)) })
 	return written, err
+}
+
+// onlyCompiled reports whether a file is of no concern to who configures the tree: sources,
+// headers and documents outside of the directories that host programs are made of.
+func onlyCompiled(rel string) bool {
+	top, _, below := strings.Cut(rel, "/")
+	if !below || top == "scripts" || top == "tools" || top == "include" {
+		return false
+	}
+	switch path.Ext(rel) {
+	case ".c", ".h", ".S", ".rst", ".txt", ".yaml", ".dts", ".dtsi":
+		return true
+	}
+	return false
 }
 
 // eachChunk calls do for each item from several goroutines and progress from one.

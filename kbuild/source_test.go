@@ -66,7 +66,7 @@ func TestTarball(t *testing.T) {
 			t.Fatal(err)
 		}
 		dst := t.TempDir()
-		files, err := src.copyTo(context.Background(), dst, 2, func(int, int) {})
+		files, err := src.copyTo(context.Background(), dst, 2, func(int, int) {}, func() {})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -157,7 +157,7 @@ func TestHostileTarballs(t *testing.T) {
 			if err := os.MkdirAll(dst, 0o755); err != nil {
 				t.Fatal(err)
 			}
-			if _, err := (tarball{path: path}).copyTo(context.Background(), dst, 2, func(int, int) {}); err == nil {
+			if _, err := (tarball{path: path}).copyTo(context.Background(), dst, 2, func(int, int) {}, func() {}); err == nil {
 				t.Error("no error")
 			}
 			if exists(filepath.Join(dir, "evil")) || exists(filepath.Join(dir, "a", "evil")) || exists("/tmp/evil") {
@@ -200,7 +200,16 @@ func TestDirectory(t *testing.T) {
 	if err := os.Symlink("a.c", filepath.Join(src, "fs/link.c")); err != nil {
 		t.Fatal(err)
 	}
-	files, err := directory(src).copyTo(ctx, dst, 2, func(int, int) {})
+	configurable := 0
+	files, err := directory(src).copyTo(ctx, dst, 2, func(int, int) {}, func() {
+		configurable++
+		if !exists(filepath.Join(dst, "Makefile")) || exists(filepath.Join(dst, "fs/a.c")) {
+			t.Error("a source was copied before what configuring reads")
+		}
+	})
+	if configurable != 1 {
+		t.Errorf("ready to be configured %d times", configurable)
+	}
 	if err != nil {
 		t.Fatal(err)
 	}

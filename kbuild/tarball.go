@@ -146,8 +146,10 @@ type member struct {
 	hdr  *tar.Header
 }
 
-func (t tarball) copyTo(ctx context.Context, dst string, jobs int,
-	progress func(done, total int)) (map[string]bool, error) {
+// copyTo takes the files in the archive's order, so that none is known to be the last that
+// configuring reads.
+func (t tarball) copyTo(ctx context.Context, dst string, jobs int, progress func(done, total int),
+	_ func()) (map[string]bool, error) {
 	file, err := regular.Open(t.path)
 	if err != nil {
 		return nil, err

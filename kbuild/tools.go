@@ -85,8 +85,6 @@ func (p *preparation) requirements() []requirement {
 	if p.config.values["CONFIG_DEBUG_INFO_BTF"] == "y" {
 		// Without pahole kconfig turns BTF off, which changes struct module.
 		reqs = append(reqs, requirement{"pahole", "dwarves", onPath("pahole")})
-		// scripts/bpf_doc.py writes a header of tools/bpf/resolve_btfids.
-		reqs = append(reqs, requirement{"python3", "python3", onPath("python3")})
 	}
 	if p.config.values["CONFIG_MODULE_SIG"] == "y" || p.config.values["CONFIG_SYSTEM_TRUSTED_KEYRING"] == "y" {
 		reqs = append(reqs, requirement{"openssl/ssl.h", "libssl-dev", header("openssl/ssl.h")})
