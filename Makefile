@@ -11,7 +11,7 @@ PAIRS   ?= $(or $(KLPFORGE_CACHE),$(HOME)/.cache/klpforge)/pairs
 PEER    ?=
 
 .DEFAULT_GOAL := build
-.PHONY: build install packages deps demo demo-release test lint mutate unit kernels userlands e2e corpus matrix klp-build cross hazards bench bench-differ figures annotbench truth fuzz clean help
+.PHONY: build install packages deps demo demo-release test lint mutate unit kernels userlands e2e corpus matrix klp-build cross hazards bench bench-differ bench-scale figures annotbench truth fuzz clean help
 
 build: ## build bin/klpforge
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-X main.version=$(VERSION)" -o bin/klpforge ./cmd/klpforge
@@ -78,6 +78,9 @@ secureboot: kernels ## a signed livepatch under UEFI Secure Boot, in a VM; needs
 bench: build ## time and memory of building a one-file livepatch, and micro benchmarks
 	$(GO) run ./internal/bench -klpforge bin/klpforge
 	$(GO) test -run '^$$' -bench . -benchmem ./elfobj ./elfdiff ./kernel ./patchset
+
+bench-scale: build ## time and memory over the number of objects (SIZES=1,10,30,100,600), and of a header that 500 read
+	$(GO) run ./internal/bench -klpforge bin/klpforge -scale $(or $(SIZES),1,10,30,100,600)
 
 figures: ## how the code is written, a column for each of DIRS
 	@$(GO) run ./internal/figures $(or $(DIRS),.)

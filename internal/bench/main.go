@@ -16,6 +16,8 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
+	"strconv"
+	"strings"
 	"syscall"
 
 	"github.com/klpforge/klpforge/internal/e2e"
@@ -36,9 +38,11 @@ func main() {
 	var b bench
 	flag.StringVar(&b.klpforge, "klpforge", "bin/klpforge", "the program to measure")
 	flag.IntVar(&b.runs, "runs", 3, "runs of each measurement but the first; the median counts")
+	scale := flag.String("scale", "", "measure patch series instead: `numbers` of files, with commas")
+	header := flag.Int("header", 500, "with -scale: also a header that about this many objects read; 0: none")
 	check := flag.Bool("check", false, "exit 1 when a target is missed")
 	flag.Parse()
-	met, err := b.run(ctx, os.Stdout)
+	met, err := b.measure(ctx, *scale, *header)
 	stop()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
@@ -58,6 +62,22 @@ type bench struct {
 	dir    string // holds everything that is made here; on the cache's file system
 	source string // unpacked source tree
 	patch  string
+}
+
+// measure is run, or scale if sizes are given.
+func (b *bench) measure(ctx context.Context, sizes string, header int) (met bool, err error) {
+	if sizes == "" {
+		return b.run(ctx, os.Stdout)
+	}
+	var numbers []int
+	for word := range strings.SplitSeq(sizes, ",") {
+		n, err := strconv.Atoi(word)
+		if err != nil || n < 1 {
+			return false, fmt.Errorf("read -scale: %q is no number of files", word)
+		}
+		numbers = append(numbers, n)
+	}
+	return b.scale(ctx, os.Stdout, numbers, header)
 }
 
 const release = e2e.CloudRelease
@@ -90,7 +110,7 @@ func (b *bench) run(ctx context.Context, out io.Writer) (met bool, err error) {
 			return false, err
 		}
 		warm = append(warm, s)
-		if s, err = b.klpforgeRun(ctx, "lint"); err != nil {
+		if s, err = b.klpforgeRun(ctx, "lint", []string{b.patch}); err != nil {
 			return false, err
 		}
 		lint = append(lint, s)
