@@ -84,7 +84,8 @@ func (w *Work) runPreprocessor(ctx context.Context, object string, argv []string
 
 // Thin returns those of the objects whose preprocessed text the changes made so
 // far alter, as far as it can reach the object (codeDigest), in the order given. Digests
-// of the unchanged text are cached. An object that cannot be preprocessed, before or
+// of the unchanged text are cached; with WorkOptions.KeepAfter those of the changed text are, too.
+// An object that cannot be preprocessed, before or
 // after, is kept: compiling it will tell why.
 func (w *Work) Thin(ctx context.Context, objects []string) ([]string, error) {
 	cmds, err := w.Commands(ctx, objects)
@@ -96,6 +97,13 @@ func (w *Work) Thin(ctx context.Context, objects []string) ([]string, error) {
 		return nil, err
 	}
 
+	digest := w.digest
+	if memory, err := w.rememberTexts(ctx); err != nil {
+		return nil, err
+	} else if memory != nil {
+		digest = memory.digest
+	}
+
 	// An object that cannot be preprocessed counts as different: the compiler says what is wrong.
 	differs := make([]bool, len(objects))
 	group, ctx := errgroup.WithContext(ctx)
@@ -104,7 +112,7 @@ func (w *Work) Thin(ctx context.Context, objects []string) ([]string, error) {
 	done := 0
 	for i, obj := range objects {
 		group.Go(func() error {
-			hash, err := w.digest(ctx, obj, cmds[obj])
+			hash, err := digest(ctx, obj, cmds[obj])
 			var ce *CompileError
 			if err != nil && !errors.As(err, &ce) {
 				return err
