@@ -50,29 +50,30 @@ func TestThinRemembers(t *testing.T) {
 
 	source := func(name string) string { return string(mustRead(t, filepath.Join(tree.Dir, name))) }
 	value, demo, main, core := source("include/linux/value.h"), source("fs/demo/demo.h"), source("init/main.c"), source("kernel/core.c")
+	const nothing, something = "/* nothing */\n", "static int something = 1;\n"
 	includesMore := "#include <linux/more.h>\n"
-	sets := []map[string]string{
-		{"kernel/core.c": core + "int added;\n"},
-		{"include/linux/value.h": value + "static int here = 1;\n"},
-		{"include/linux/value.h": value + "static int here = 2;\n", "kernel/core.c": core + "int added;\n"},
-		// A new header: nobody includes it, one changed file does, one that they all include does.
-		{"include/linux/more.h": "static int more = 1;\n"},
-		{"include/linux/more.h": "static int more = 1;\n", "init/main.c": includesMore + main},
-		{"include/linux/more.h": "static int more = 2;\n", "init/main.c": includesMore + main},
-		{"include/linux/more.h": "static int more = 2;\n", "include/linux/value.h": includesMore + value},
-		{"include/linux/more.h": "static int more = 3;\n", "include/linux/value.h": includesMore + value},
-		// A changed file begins to include another that is changed.
-		{"fs/demo/demo.h": demo + "static int way = 1;\n", "kernel/core.c": "#include \"../fs/demo/demo.h\"\n" + core},
-		{"fs/demo/demo.h": demo + "static int way = 2;\n", "kernel/core.c": "#include \"../fs/demo/demo.h\"\n" + core},
-		// A header that takes another's place, beside the includer and on the include path.
-		{"include/asm/value.h": "static int other = 1;\n"},
-		{"arch/x86/include/linux/value.h": value + "static int other = 1;\n"},
-		{"arch/x86/include/linux/value.h": value + "static int other = 2;\n"},
-		// A source that another includes.
-		{"init/main.c": "#include \"../kernel/extra.c\"\n" + main, "kernel/extra.c": "int extra = 1;\n"},
-		{"init/main.c": "#include \"../kernel/extra.c\"\n" + main, "kernel/extra.c": "int extra = 2;\n"},
-		{"fs/demo/demo.h": ""},
+	// Each kind twice: by what is added, objects differ or do not.
+	var sets []map[string]string
+	for _, added := range []string{nothing, something} {
+		sets = append(sets,
+			map[string]string{"kernel/core.c": core + added},
+			map[string]string{"include/linux/value.h": value + added},
+			map[string]string{"include/linux/value.h": value + "/* more */\n", "kernel/core.c": core + added},
+			// A new header: nobody includes it, one changed file does, one that they all include does.
+			map[string]string{"include/linux/more.h": added},
+			map[string]string{"include/linux/more.h": added, "init/main.c": includesMore + main},
+			map[string]string{"include/linux/more.h": added, "include/linux/value.h": includesMore + value},
+			// A changed file begins to include another that is changed, by a third that is not.
+			map[string]string{"fs/demo/demo.h": demo + added, "kernel/core.c": "#include \"../fs/demo/demo.h\"\n" + core},
+			map[string]string{"fs/demo/demo.h": demo + added, "init/main.c": "#include \"../drivers/unused/unused.h\"\n" + main,
+				"include/linux/value.h": "#include \"../../fs/demo/demo.h\"\n" + value},
+			// A header that an include line of an unchanged source had no file for.
+			map[string]string{"fs/demo/late.h": added},
+			// A source that another includes.
+			map[string]string{"init/main.c": "#include \"../kernel/extra.c\"\n" + main, "kernel/extra.c": added},
+			map[string]string{"fs/demo/impl.c": source("fs/demo/impl.c") + added})
 	}
+	sets = append(sets, map[string]string{"fs/demo/demo.h": ""})
 	for round := range 2 {
 		before := kept()
 		for i := range sets {
