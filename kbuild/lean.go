@@ -24,8 +24,13 @@ import (
 // lean returns m with the directories left out that hold sources and headers only and that
 // nothing is wanted of yet. What the preparation made is always there, and so are the
 // programs of the build and what the architecture's makefiles name from afar.
+//
+// The empty files that stand for options are left out, a third of the links: they tell make
+// that an object is older than a change of the configuration, which nothing in a work tree makes.
 func (m *manifest) lean(arch string) *manifest {
-	return m.without(m.keeping(nil, slices.Concat(m.copies, m.symlinks), "scripts", "arch/"+arch))
+	out := m.without(m.keeping(nil, m.copies, "scripts", "arch/"+arch))
+	out.links = slices.DeleteFunc(out.links, func(file string) bool { return strings.HasPrefix(file, "include/config/") })
+	return out
 }
 
 // reach makes real what compiling the objects may read, according to the include graph; for
@@ -165,7 +170,7 @@ func shareLevel(src, dst string, share bool) (below []string, err error) {
 		if entry.IsDir() {
 			below, err = append(below, entry.Name()), os.Symlink(from, to)
 		} else {
-			err = shareFile(from, to, share)
+			err = shareEntry(entry, from, to, share)
 		}
 		if err != nil {
 			os.RemoveAll(made)

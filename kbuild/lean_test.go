@@ -126,3 +126,57 @@ func TestOpenLevel(t *testing.T) {
 		t.Errorf("the prepared tree changed:\n%s", diff)
 	}
 }
+
+// TestOpenSymlink covers a symbolic link in a directory that becomes real: it leads where it led,
+// and the one of the prepared tree keeps its times.
+func TestOpenSymlink(t *testing.T) {
+	ctx := context.Background()
+	opts := fakeOptions(t)
+	source := filepath.Join(t.TempDir(), "kernel")
+	if err := os.CopyFS(source, os.DirFS(opts.Source)); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink("unused.h", filepath.Join(source, "drivers/unused/other.h")); err != nil {
+		t.Fatal(err)
+	}
+	opts.Source = source
+	tree := mustPrepare(t, opts)
+	for _, open := range []func(w *Work) error{
+		func(w *Work) error { return w.Write("drivers/unused/new.h", []byte("\n")) },
+		(*Work).whole,
+	} {
+		w := mustWork(t, tree)
+		if info, err := os.Lstat(filepath.Join(w.Dir, "drivers")); err != nil || info.Mode()&os.ModeSymlink == 0 {
+			t.Errorf("drivers is no link in a new tree (%v)", err)
+		}
+		if err := open(w); err != nil {
+			t.Fatal(err)
+		}
+		if target, err := os.Readlink(filepath.Join(w.Dir, "drivers/unused/other.h")); err != nil || target != "unused.h" {
+			t.Errorf("the link leads to %q, %v", target, err)
+		}
+		if err := w.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if err := tree.check(ctx); err != nil {
+			t.Error(err)
+		}
+	}
+	if again := mustPrepare(t, opts); again.Healed != "" {
+		t.Error(again.Healed)
+	}
+}
+
+// TestNoOptionMarkers: a lean tree has the configuration, and not the empty files that stand
+// for options.
+func TestNoOptionMarkers(t *testing.T) {
+	all := &manifest{dirs: []string{"include", "include/config", "fs"}, copies: []string{"include/config/auto.conf"},
+		links: []string{"include/config/FOO", "include/a.h", "fs/b.c"}}
+	lean := all.lean("x86")
+	if diff := cmp.Diff([]string{"include/a.h"}, lean.links); diff != "" {
+		t.Errorf("links (-want +got):\n%s", diff)
+	}
+	if len(all.links) != 3 || !slices.Equal(lean.copies, all.copies) {
+		t.Errorf("%+v, of %+v", lean, all)
+	}
+}

@@ -111,7 +111,7 @@ func (m *manifest) keeping(dirs, files []string, whole ...string) map[string]boo
 // directory, keep has all above it.
 func (m *manifest) without(keep map[string]bool) *manifest {
 	// Of a pruned directory the topmost counts: it becomes one link.
-	out := &manifest{copies: m.copies, symlinks: m.symlinks}
+	out := &manifest{copies: m.copies}
 	for _, d := range m.dirs {
 		switch {
 		case keep[d]:
@@ -126,11 +126,15 @@ func (m *manifest) without(keep map[string]bool) *manifest {
 		}
 	}
 	slices.Sort(out.pruned)
-	for _, f := range m.links {
-		if keep[path.Dir(f)] {
-			out.links = append(out.links, f)
+	kept := func(files []string) (out []string) {
+		for _, file := range files {
+			if keep[path.Dir(file)] {
+				out = append(out, file)
+			}
 		}
+		return out
 	}
+	out.links, out.symlinks = kept(m.links), kept(m.symlinks)
 	return out
 }
 
@@ -251,6 +255,19 @@ func shareFile(src, dst string, share bool) error {
 	return copyKeepTime(src, dst, info)
 }
 
+// shareEntry is shareFile for what may be a symbolic link, which is made anew: another name for
+// it would change its times.
+func shareEntry(entry fs.DirEntry, src, dst string, share bool) error {
+	if entry.Type()&fs.ModeSymlink == 0 {
+		return shareFile(src, dst, share)
+	}
+	target, err := os.Readlink(src)
+	if err != nil {
+		return err
+	}
+	return os.Symlink(target, dst)
+}
+
 // linkSubtree replaces the symbolic link dst to the pruned directory src by a copy
 // made as by replicate. A pruned directory holds files of the source only.
 func linkSubtree(src, dst string, share bool) error {
@@ -263,7 +280,7 @@ func linkSubtree(src, dst string, share bool) error {
 		if d.IsDir() {
 			return os.Mkdir(to, 0o755)
 		}
-		return shareFile(path, to, share)
+		return shareEntry(d, path, to, share)
 	})
 	if err == nil {
 		err = os.Remove(dst)
