@@ -74,7 +74,7 @@ func compile(ctx context.Context, opt *Options, target *Target, change *change, 
 	say.found(selected.Found...)
 
 	work, err := change.tree.Work(ctx, kbuild.WorkOptions{Jobs: opt.Jobs, Progress: opt.Progress,
-		ShareAfter: opt.Part.Of > 0, KeepAfter: opt.KeepAfter,
+		ShareAfter: opt.Part.Of > 0 && !opt.KeepAfter, KeepAfter: opt.KeepAfter,
 		Trust: change.trusted && len(change.withheld) > 0})
 	if err != nil {
 		return nil, err

@@ -15,8 +15,8 @@ import (
 
 // selectFlags are the flags of release select that selection.Options does not have.
 type selectFlags struct {
-	format, html, vex, author string
-	allow                     []string
+	format, html, vex, author, part string
+	allow                           []string
 }
 
 func (a *app) releaseSelectCmd() *cobra.Command {
@@ -41,7 +41,9 @@ their slices are left out too, unless --keep-stalling is given.
 
 With -o, the patches, a release manifest for 'klpforge release build' and the module are
 written there. What was compiled stays in the cache, so that a run that was stopped goes
-on when it is started again.
+on when it is started again. With --part K/N, the K-th of N shares of what the first review
+looks at is compiled into the cache, and nothing else happens; a run that follows, with the
+objects of all shares in its cache, finds them there.
 
 Exit codes: 0 also when slices are left out; 1 when nothing can go live; 2 usage; 3 the
 environment failed.`,
@@ -55,6 +57,15 @@ environment failed.`,
 				return usageError("which kernel? give -k RELEASE, or --build-tree DIR for one of your own")
 			case trees == commits || trees && (opts.From == "" || opts.To == ""):
 				return usageError("which update? give --range A..B, or both --from DIR and --to DIR")
+			}
+			if given.part != "" {
+				if opts.Dir != "" || given.html != "" || given.vex != "" {
+					return usageError("--part compiles only: -o, --html and --vex belong to the run that selects")
+				}
+				var err error
+				if opts.Target.Part, err = parsePart(given.part); err != nil {
+					return err
+				}
 			}
 			return a.releaseSelect(cmd, opts, given)
 		},
@@ -79,6 +90,7 @@ environment failed.`,
 	flags.StringVar(&given.html, "html", "", "write the report as a page to `FILE`")
 	flags.StringVar(&given.vex, "vex", "", "write how the patched kernel stands to each CVE to `FILE`, as OpenVEX")
 	flags.StringVar(&given.author, "vex-author", "", "author of --vex (default --vendor)")
+	flags.StringVar(&given.part, "part", "", "compile only share `K/N` of the objects of the first review, into the cache, and select nothing")
 	toolchainFlags(cmd, &target.Toolchain)
 	launcherFlag(cmd, &target.Toolchain)
 	flags.IntVarP(&target.Jobs, "jobs", "j", 0, "parallel jobs (default: number of CPUs)")
@@ -129,7 +141,7 @@ func (a *app) releaseSelect(cmd *cobra.Command, opts selection.Options, given se
 	} else {
 		res.Text(a.out)
 	}
-	if res.Totals.Live == 0 {
+	if res.Totals.Live == 0 && res.Part == nil {
 		return &exitError{code: exitFindings, err: errors.New("nothing of the update can go live"), quiet: given.format == "json"}
 	}
 	return nil

@@ -144,9 +144,11 @@ func TestReleaseSelect(t *testing.T) {
 
 	program, dir := buildCLI(t), t.TempDir()
 	vex := filepath.Join(dir, "vex.json")
-	cmd := exec.CommandContext(t.Context(), program, "release", "select", "-k", pair.Release, "--root", e.Cache.TargetRoot(pair.Release),
-		"--cache", string(e.Cache), "--git", repo.dir, "--range", first+"..HEAD", "-o", filepath.Join(dir, "out"), "--name", "sel",
-		"--format", "json", "--html", filepath.Join(dir, "out.html"), "--vex", vex, "--vex-author", "test")
+	argv := []string{"release", "select", "-k", pair.Release, "--root", e.Cache.TargetRoot(pair.Release),
+		"--cache", string(e.Cache), "--git", repo.dir, "--range", first + "..HEAD", "--format", "json"}
+	selectInParts(t, program, argv)
+	cmd := exec.CommandContext(t.Context(), program, append(argv, "-o", filepath.Join(dir, "out"), "--name", "sel",
+		"--html", filepath.Join(dir, "out.html"), "--vex", vex, "--vex-author", "test")...)
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	if err := cmd.Run(); err != nil {
@@ -201,5 +203,39 @@ func TestReleaseSelect(t *testing.T) {
 	}
 	if cases[0].Loads == nil || !*cases[0].Loads {
 		t.Errorf("the module does not load and unload: %s", cases[0].LoadLog)
+	}
+}
+
+// selectInParts has the shares of a selection compiled by runs of their own: together they
+// leave nothing of it to compile.
+func selectInParts(t *testing.T, program string, argv []string) {
+	t.Helper()
+	objects := map[string]int{}
+	for _, part := range []string{"1/2", "2/2", "1/1"} {
+		cmd := exec.CommandContext(t.Context(), program, append(slices.Clone(argv), "--part", part)...)
+		var stderr bytes.Buffer
+		cmd.Stderr = &stderr
+		out, err := cmd.Output()
+		if err != nil {
+			t.Fatalf("part %s: %v\n%s", part, err, stderr.String())
+		}
+		var result struct {
+			Part   struct{ Number, Of, Objects int }
+			Slices []struct{}
+			Cost   struct{ Compile float64 }
+		}
+		if err := json.Unmarshal(out, &result); err != nil {
+			t.Fatal(err)
+		}
+		if got := fmt.Sprintf("%d/%d", result.Part.Number, result.Part.Of); got != part || len(result.Slices) > 0 {
+			t.Errorf("part %s says %s, of %d slices", part, got, len(result.Slices))
+		}
+		if part == "1/1" && result.Cost.Compile > 0 {
+			t.Errorf("the parts left %.1f s of compilations", result.Cost.Compile)
+		}
+		objects[part] = result.Part.Objects
+	}
+	if objects["1/2"] == 0 || objects["1/2"]+objects["2/2"] != objects["1/1"] {
+		t.Errorf("objects of the parts: %v", objects)
 	}
 }

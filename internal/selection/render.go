@@ -12,6 +12,11 @@ import (
 // Text prints the result for a terminal: the CVEs, the totals, what is left out and why,
 // and what is live.
 func (r *Result) Text(out io.Writer) {
+	if r.Part != nil {
+		fmt.Fprintf(out, "%s\n%s: part %d of %d: %d object(s) compiled, %.0f s\n", r.Update, r.Release, r.Part.Number, r.Part.Of,
+			r.Part.Objects, r.Cost.Seconds)
+		return
+	}
 	fmt.Fprintf(out, "%s\n%s\n", r.Update, r.Headline())
 	if r.Module != "" {
 		fmt.Fprintf(out, "module: %s\n", r.Module)

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/klpforge/klpforge/finding"
+	"github.com/klpforge/klpforge/pipeline"
 )
 
 // Schema identifies the JSON form of Result.
@@ -27,6 +28,14 @@ type Result struct {
 	Manifest   string      `json:"manifest,omitempty"`
 	Module     string      `json:"module,omitempty"` // "" when none was made
 	Cost       Cost        `json:"cost"`
+	// Part is set when only a share of the objects was compiled; then nothing was selected.
+	Part *Share `json:"part,omitempty"`
+}
+
+// Share is a part of the first review's objects.
+type Share struct {
+	pipeline.Part
+	Objects int `json:"objects"` // compiled, or found in the cache
 }
 
 // Totals count slices by their fate.
@@ -123,10 +132,12 @@ var rescues = map[finding.ID]string{
 	finding.IDSleepers:   "--keep-stalling takes it in; the transition then waits for the tasks that the finding names",
 }
 
+func (e *engine) cost() Cost { return Cost{Reviews: e.reviews, Seconds: e.seconds, Compile: e.compile} }
+
 // result describes the outcome of an engine.
 func (e *engine) result(last *Review) *Result {
 	out := &Result{Schema: Schema, CVEs: []CVE{}, Subsystems: []Subsystem{}, Slices: []Verdict{},
-		Cost: Cost{Reviews: e.reviews, Seconds: e.seconds, Compile: e.compile}}
+		Cost: e.cost()}
 	functions := e.functions(last)
 	if last != nil {
 		out.Totals.Functions = len(last.Funcs)

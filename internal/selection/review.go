@@ -24,8 +24,11 @@ type Review struct {
 	Objects []Object
 	Funcs   []Function // that the livepatch would replace
 	// Notes are findings that stop nothing, by severity.
-	Notes   []finding.Finding
-	Seconds float64
+	Notes []finding.Finding
+	// Compiled are the objects that were compiled or taken from the cache; where a review is of
+	// a part, nothing else of it is known.
+	Compiled int
+	Seconds  float64
 	// Compile is the pure time of the compilations.
 	Compile float64
 }
@@ -106,7 +109,7 @@ func (p *Pipeline) Review(ctx context.Context, changes []patchset.TextChange, on
 
 // read makes a review of what the pipeline said.
 func (p *Pipeline) read(res *pipeline.Result, err error) (*Review, error) {
-	out := &Review{Compile: res.CompileSeconds}
+	out := &Review{Compile: res.CompileSeconds, Compiled: len(res.Units)}
 	for _, stage := range res.Stages {
 		out.Seconds += stage.Seconds
 	}

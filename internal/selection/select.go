@@ -22,7 +22,8 @@ import (
 // Options say which part of which update is wanted for which kernel.
 type Options struct {
 	// Target is the kernel, the toolchain, accepted findings, and what is recorded in the
-	// module: Product, Version, Vendor.
+	// module: Product, Version, Vendor. With a Part, a share of the objects is compiled into
+	// the cache, and nothing is selected.
 	Target pipeline.Options
 	// From and To are source trees before and after; else GitDir and GitRange name commits.
 	From, To         string
@@ -82,6 +83,10 @@ func Run(ctx context.Context, o Options) (*Result, error) {
 	}
 	o.tellCost(ctx, tree, selecting)
 
+	if o.Target.Part.Of > 0 {
+		return selecting.compilePart(ctx, &o, target.Release())
+	}
+
 	out := &output{options: &o, engine: selecting, reviewer: reviewer, release: target.Release()}
 	var build func(context.Context) ([]Fault, error)
 	if o.Dir != "" {
@@ -93,11 +98,29 @@ func Run(ctx context.Context, o Options) (*Result, error) {
 	}
 	res := selecting.result(last)
 	res.Release, res.Binary, res.Manifest, res.Module = target.Release(), binary, out.manifest, out.module
-	res.Update = o.From + " to " + o.To
-	if o.GitRange != "" {
-		res.Update = o.GitRange
-	}
+	res.Update = o.update()
 	return res, nil
+}
+
+// compilePart compiles a share of what the first review looks at into the cache.
+func (e *engine) compilePart(ctx context.Context, o *Options, release string) (*Result, error) {
+	if _, err := e.settle(); err != nil {
+		return nil, err
+	}
+	reviewed, err := e.review(ctx, e.state.texts, nil)
+	if err != nil {
+		return nil, err
+	}
+	return &Result{Schema: Schema, Release: release, Update: o.update(), CVEs: []CVE{}, Subsystems: []Subsystem{},
+		Slices: []Verdict{}, Cost: e.cost(), Part: &Share{Part: o.Target.Part, Objects: reviewed.Compiled}}, nil
+}
+
+// update is what was asked for, in words.
+func (o *Options) update() string {
+	if o.GitRange != "" {
+		return o.GitRange
+	}
+	return o.From + " to " + o.To
 }
 
 // tellCost says before it begins what the first review may compile.
