@@ -108,7 +108,11 @@ func unpackOutcome(r *pack.Reader) Outcome {
 	}
 	outcome.Ret = Ret{unpackSet(r), unpackSet(r), unpackSet(r)}
 	for range r.Len() {
-		outcome.When = append(outcome.When, Cond{int8(r.Int()), uint8(r.Uint()), unpackSet(r)})
+		cond := Cond{int8(r.Int()), uint8(r.Uint()), unpackSet(r)}
+		if cond.Arg < 0 || cond.Arg >= maxArgs || !slices.Contains(phiSizes, cond.Size) {
+			r.Fail()
+		}
+		outcome.When = append(outcome.When, cond)
 	}
 	if outcome.RetArg = int8(r.Int()); outcome.RetArg < -1 || outcome.RetArg >= maxArgs {
 		r.Fail()
