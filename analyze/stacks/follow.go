@@ -443,21 +443,21 @@ func (f *follower) lead(call *model.Call, cur *state, block, at int) {
 		return
 	}
 	with := an.contextAt(cur, an.params(call.Target))
+	to := edge{tail: tail}
+	if f.compared(call.Target) {
+		to.pointer, to.detail = true, "a pointer that is compared with "+an.name(call.Target)
+	}
 	if whole != an {
 		whole.mu.Lock()
-		reached := whole.node(id, with)
-		whole.judge([]*node{reached})
+		to.to = whole.node(id, with)
+		whole.judge([]*node{to.to})
 		whole.mu.Unlock()
-		parent.to = append(parent.to, edge{to: reached, tail: tail, pointer: f.compared(call.Target),
-			detail: "a pointer that is compared with " + an.name(call.Target)})
+		parent.to = append(parent.to, to)
 		return
 	}
 
 	caller := an.node(id, with)
-	to := edge{to: caller, tail: tail}
-	if f.compared(call.Target) {
-		to.pointer, to.detail = true, "a pointer that is compared with "+an.name(call.Target)
-	}
+	to.to = caller
 	parent.to = append(parent.to, to)
 	if !caller.with.plain() {
 		if caller.follow(f.depth + 1); caller.done && caller.out.timed && f.rearmed(call, cur, block, at) {
