@@ -1,6 +1,7 @@
 package locks
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"math/bits"
@@ -9,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/klpforge/klpforge/analyze/machine"
 	"github.com/klpforge/klpforge/analyze/model"
 )
 
@@ -55,6 +57,7 @@ type treeJudge struct {
 	res       *Result
 	flows     *Flows
 	events    []*Events
+	ran       map[uint64]bool // calls that were made, by their sites
 	ids       []model.FuncID
 	source    string
 	global    uint64
@@ -296,6 +299,7 @@ func (j *treeJudge) open(id model.FuncID) bool {
 // behind the call before.
 func (j *treeJudge) event(call *treeCall, off uint64, callee string, args []int64) {
 	events := j.events[call.fn]
+	j.ran[j.m.Func(j.ids[call.fn]).Addr+off] = true
 	call.calls[callee]++
 	call.before = maps.Clone(call.locks)
 	if events.Unknown != 0 {
@@ -632,4 +636,72 @@ func (j *treeJudge) run(lines []string) {
 			}
 		}
 	}
+}
+
+// memory checks what is said of the memory that a function uses: in every block that is
+// reached, each operand in a node of its arguments, and no operand that is none. Lists are
+// in order of their sites.
+func (j *treeJudge) memory(fn int) (checked int) {
+	id := j.ids[fn]
+	flow, events := j.flows.Flow(id), j.events[fn]
+	if !slices.IsSortedFunc(flow.Accesses, func(a, b Access) int { return cmp.Compare(a.Site, b.Site) }) ||
+		!slices.IsSortedFunc(flow.Calls, func(a, b CallAt) int { return cmp.Compare(a.Site, b.Site) }) ||
+		!slices.IsSortedFunc(flow.Takes, func(a, b Taken) int { return cmp.Compare(a.Site, b.Site) }) ||
+		!slices.IsSortedFunc(flow.Orders, func(a, b Order) int { return cmp.Compare(a.Site, b.Site) }) ||
+		!slices.IsSortedFunc(flow.Again, func(a, b Again) int { return cmp.Compare(a.Site, b.Site) }) ||
+		!slices.IsSortedFunc(events.List, func(a, b Event) int { return cmp.Compare(a.Site, b.Site) }) {
+		j.t.Errorf("f%d: a list is not in order of its sites", fn)
+	}
+	use := map[uint64]machine.Mem{}
+	blocks := j.m.Blocks(id)
+	for k, code := range j.m.Code(blocks) {
+		reached := slices.ContainsFunc(code, func(in machine.Inst) bool { return in.Op == machine.Call && j.ran[in.Addr] }) ||
+			slices.ContainsFunc(events.List, func(ev Event) bool { return ev.Block == int32(k) }) ||
+			slices.ContainsFunc(flow.Accesses, func(a Access) bool { return blocks[k].Start <= a.Site && a.Site < blocks[k].End })
+		for i := range code {
+			in := &code[i]
+			for n := range in.Args {
+				mem := in.Args[n].Mem
+				if in.Args[n].Kind != machine.KindMem || mem.Base == machine.RSP || in.Op == machine.Address {
+					continue
+				}
+				use[in.Addr] = mem
+				arg, ok := map[machine.Num]int8{machine.RBX: 0, machine.R12: 1}[mem.Base]
+				if !ok || !reached {
+					continue
+				}
+				checked++
+				write := in.Writes(n)
+				if !slices.ContainsFunc(flow.Accesses, func(a Access) bool {
+					return a.Site == in.Addr && a.Size == uint8(mem.Width) && a.Write == write && a.Path.Root == RootArg && a.Path.Arg == arg && slices.Equal(a.Path.Offs, []int64{mem.Disp})
+				}) {
+					j.t.Errorf("f%d: %s at %#x is no access to argument %d", fn, in.Name, in.Addr-j.m.Func(id).Addr, arg)
+				}
+				if !slices.ContainsFunc(events.List, func(ev Event) bool {
+					kind := EventRead
+					if write {
+						kind = EventWrite
+					}
+					adds := in.Lock && (in.Op == machine.Increment || in.Op == machine.Add && in.Args[1].Imm != 0)
+					if adds {
+						kind = EventAdd
+					}
+					by := int64(1)
+					if in.Op == machine.Add {
+						by = in.Args[1].Imm
+					}
+					return ev.Site == in.Addr && ev.Kind == kind && ev.Size == uint8(mem.Width) && ev.Block == int32(k) && ev.Atomic == in.Lock &&
+						ev.Place.String() == fmt.Sprintf("arg%d%+#x", arg, mem.Disp) && (!adds || ev.By == by)
+				}) && events.Unknown == 0 {
+					j.t.Errorf("f%d: %s at %#x is no event on argument %d", fn, in.Name, in.Addr-j.m.Func(id).Addr, arg)
+				}
+			}
+		}
+	}
+	for _, access := range flow.Accesses {
+		if mem, ok := use[access.Site]; !ok || uint16(access.Size) != mem.Width || access.Path.Root == RootNone || !access.Path.Known() {
+			j.t.Errorf("f%d: there is no access %+v", fn, access)
+		}
+	}
+	return checked
 }

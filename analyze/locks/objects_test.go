@@ -447,7 +447,7 @@ func TestObjectsAgainstProcessor(t *testing.T) {
 	}
 	source := w.Text()
 	m := asmtest.Model(t, source)
-	j := &treeJudge{t: t, m: m, source: source, seen: map[string]bool{}, witnessed: map[string]bool{}}
+	j := &treeJudge{t: t, m: m, source: source, seen: map[string]bool{}, ran: map[uint64]bool{}, witnessed: map[string]bool{}}
 	j.res = Analyze(m, Options{})
 	j.flows = j.res.Flows()
 	j.global, _ = m.Prog.Lookup("global_lock")
@@ -465,14 +465,18 @@ func TestObjectsAgainstProcessor(t *testing.T) {
 		}
 		j.run(strings.Split(strings.TrimSpace(one), "\n"))
 	}
+	uses := 0
+	for fn := range j.ids {
+		uses += j.memory(fn)
+	}
 	found := 0
 	for _, id := range j.ids {
 		flow := j.flows.Flow(id)
 		found += len(flow.Calls) + len(flow.Takes) + len(flow.Orders) + len(j.res.Effect(id).Outcomes)
 	}
-	t.Logf("%d arguments computed, %d not; %d locks held at entry", j.exact, j.inexact, j.always)
+	t.Logf("%d arguments computed, %d not; %d locks held at entry; %d uses of memory", j.exact, j.inexact, j.always, uses)
 	t.Logf("%d of %d runs went too deep; %d checked, %d not named, %d assumed wrongly; %d of %d that were found have happened", broken, layers*each*runs, j.checked, j.excused, j.guessed, len(j.witnessed), found)
-	if broken > 0 || 4*j.excused > j.checked+j.excused || 150*j.guessed > j.checked || 3*len(j.witnessed) < 2*found || 25*j.inexact > j.exact || j.always == 0 {
+	if broken > 0 || 4*j.excused > j.checked+j.excused || 150*j.guessed > j.checked || 3*len(j.witnessed) < 2*found || 25*j.inexact > j.exact || j.always == 0 || uses < 100 {
 		t.Error("too little of it is exact")
 	}
 }
