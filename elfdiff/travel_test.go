@@ -56,7 +56,7 @@ func newReading(rng *rand.Rand) *reading {
 		for _, fate := range object.functions {
 			reads := make([]bool, readConstants)
 			for constant := range reads {
-				reads[constant] = rng.IntN(4) == 0
+				reads[constant] = rng.IntN(6) == 0
 			}
 			if when == 1 && fate == stays {
 				reads = object.calls[0][len(object.calls[1])]
