@@ -23,8 +23,12 @@ type treeLock struct {
 // treeCall is an activation of a function, with what it has done with locks so far.
 type treeCall struct {
 	fn    int
-	args  [4]int64
-	locks map[treeLock]int
+	count int64 // the preempt count at entry
+	// beyond: it was changed twice, and perhaps by more between two calls, which an effect cannot
+	// say.
+	beyond bool
+	args   [4]int64
+	locks  map[treeLock]int
 	// dropped are locks that were released before they were taken.
 	dropped map[treeLock]bool
 	calls   map[string]int   // own ones, by the function called
@@ -50,6 +54,17 @@ func (c *treeCall) change(lock treeLock, delta int, clear bool) {
 	}
 }
 
+// counts notes the preempt count: bits 0 to 7, and 9 to 15 for bottom halves
+// (include/linux/preempt.h, v6.1).
+func (c *treeCall) counts(now int64) {
+	for kind, change := range map[Kind]int64{Preempt: now&0xff - c.count&0xff, BH: now>>9&0x7f - c.count>>9&0x7f} {
+		if delete(c.locks, treeLock{kind, 0}); change != 0 {
+			c.locks[treeLock{kind, 0}] = int(change)
+			c.beyond = c.beyond || change >= 2 || change <= -2
+		}
+	}
+}
+
 // treeJudge compares what functions do with what is found of them.
 type treeJudge struct {
 	t         *testing.T
@@ -60,7 +75,8 @@ type treeJudge struct {
 	ran       map[uint64]bool // calls that were made, by their sites
 	ids       []model.FuncID
 	source    string
-	global    uint64
+	global    uint64 // addresses
+	percpu    uint64
 	seen      map[string]bool // complaints
 	witnessed map[string]bool // what was found and has happened
 	checked   int
@@ -71,13 +87,18 @@ type treeJudge struct {
 	always    int // locks held wherever a function is entered
 }
 
-const globalPlace = 1
+// Places that are no nodes, and the root of the running task's tree.
+const (
+	globalPlace = 1
+	percpuPlace = 2
+	currentRoot = 3 << 28
+)
 
 // child is where a pointer of a node leads to.
 func child(at int64) (int64, bool) {
 	tree, off := at>>28, at&(1<<28-1)
 	field := (off%nodeSize - childAt) / 8
-	if tree < 1 || tree > 2 || off%nodeSize < childAt || field > 2 {
+	if tree < 1 || tree > 3 || off%nodeSize < childAt || field > 2 {
 		return 0, false
 	}
 	return tree<<28 + (3*(off/nodeSize)+field+1)*nodeSize, true
@@ -88,10 +109,16 @@ func (j *treeJudge) place(path Path, args [4]int64) (int64, bool) {
 	if path.Root == RootGlobal {
 		return globalPlace, path.Addr == j.global
 	}
-	if path.Root != RootArg || path.Arg > 3 {
+	if path.Root == RootPercpu {
+		return percpuPlace, path.Addr == j.percpu
+	}
+	if path.Root != RootCurrent && (path.Root != RootArg || path.Arg > 3) {
 		return 0, false
 	}
-	at := args[path.Arg]
+	at := int64(currentRoot)
+	if path.Root == RootArg {
+		at = args[path.Arg]
+	}
 	for i, off := range path.Offs {
 		if i > 0 {
 			to, ok := child(at)
@@ -116,6 +143,9 @@ func (j *treeJudge) lockPlace(lock Lock, args [4]int64) (int64, bool) {
 // complain reports one fault of each kind for a function. Where the effect rests on an
 // assumption, it may be wrong; that it is must be seldom.
 func (j *treeJudge) complain(call *treeCall, format string, args ...any) {
+	if call.beyond {
+		return
+	}
 	if j.res.Effect(j.ids[call.fn]).Assumed {
 		j.guessed++
 		return
@@ -185,7 +215,7 @@ func (j *treeJudge) called(call *treeCall, off uint64, callee string, args []int
 		sum := map[treeLock]int{}
 		for _, held := range at.Held {
 			if place, ok := j.lockPlace(held, call.args); ok {
-				if !held.Kind.Context() {
+				if root := held.Path.Root; root == RootArg || root == RootGlobal {
 					if spelled, ok := j.value(j.flows.Expr(held.Path), call.args); !ok || !slices.Equal(spelled, []int64{place}) {
 						j.complain(call, "%v is spelled %v", held, j.flows.Expr(held.Path))
 					}
@@ -210,6 +240,15 @@ func (j *treeJudge) called(call *treeCall, off uint64, callee string, args []int
 	j.complain(call, "the call of %s%v at %#x holds %v, not among %+v", callee, args, off, call.locks, list)
 }
 
+// kin is the offset of a lock in a node that is reached from an argument, 0 for others: by it
+// locks are told apart that may be the same.
+func kin(at int64) int64 {
+	if at < 1<<28 || at >= currentRoot {
+		return 0
+	}
+	return at % nodeSize
+}
+
 // clear reports whether no path to the call that is under way may have taken a lock like one,
 // at the same place of another node: then releasing it means one held at entry.
 func (j *treeJudge) clear(call *treeCall, lock treeLock) bool {
@@ -227,7 +266,7 @@ func (j *treeJudge) clear(call *treeCall, lock treeLock) bool {
 			continue
 		}
 		at, ok := j.value(ev.Args[0], call.args)
-		if !strings.Contains(name, "unlock") && (!ok || at[0]%nodeSize == lock.at%nodeSize) {
+		if !strings.Contains(name, "unlock") && (!ok || kin(at[0]) == kin(lock.at)) {
 			return false
 		}
 	}
@@ -280,7 +319,7 @@ func (j *treeJudge) outer(from *treeCall, off uint64, callee, outermost *treeCal
 	if j.open(j.ids[outermost.fn]) {
 		for _, lock := range j.flows.Entry(j.ids[callee.fn], j.open) {
 			j.always++
-			if place, ok := j.lockPlace(lock, callee.args); ok && outermost.locks[treeLock{lock.Kind, place}] <= 0 {
+			if place, ok := j.place(lock.Path, callee.args); ok && outermost.locks[treeLock{lock.Kind, place}] <= 0 {
 				j.complain(callee, "is entered without %v, from f%d", lock, from.fn)
 			}
 		}
@@ -358,7 +397,15 @@ func (j *treeJudge) value(e *Expr, args [4]int64) (list []int64, ok bool) {
 	case ExprConst:
 		return []int64{e.Imm}, true
 	case ExprSymbol:
+		if e.Text == "percpu_lock" {
+			return []int64{percpuPlace + e.Imm}, true
+		}
 		return []int64{globalPlace + e.Imm}, e.Text == "global_lock"
+	case ExprPercpu:
+		if e.isCurrent() {
+			return []int64{currentRoot}, true
+		}
+		return []int64{0}, e.Args[0].Text == "this_cpu_off"
 	case ExprArg:
 		if e.Imm < 4 {
 			return args[e.Imm : e.Imm+1], true
@@ -579,41 +626,43 @@ func (j *treeJudge) run(lines []string) {
 				if number(i+1) < 0 { // a jump at the end
 					off = j.jump(call.fn)
 				}
+				call.counts(number(1))
 				each(call, off, i == first)
 			}
 		}
 		switch what := fields[0]; what {
 		case "enter":
-			last = number(1)
-			call := &treeCall{fn: int(number(2)), locks: map[treeLock]int{}, dropped: map[treeLock]bool{}, calls: map[string]int{}}
+			last = number(2)
+			call := &treeCall{fn: int(number(3)), count: number(1), locks: map[treeLock]int{}, dropped: map[treeLock]bool{}, calls: map[string]int{}}
 			for i := range call.args {
-				call.args[i] = number(3 + i)
+				call.args[i] = number(4 + i)
 			}
 			calls[last] = call
-			around(7, func(from *treeCall, off uint64, own bool) {
+			around(8, func(from *treeCall, off uint64, own bool) {
 				if own {
 					j.called(from, off, fmt.Sprintf("f%d", call.fn), call.args[:])
 					j.outer(from, off, call, calls[0])
 				}
 			})
 		case "work", "give":
-			around(1, func(from *treeCall, off uint64, own bool) {
+			around(2, func(from *treeCall, off uint64, own bool) {
 				if own {
 					j.called(from, off, what, nil)
 				}
 			})
 		case "exit":
-			j.returned(calls[0], number(1))
+			calls[0].counts(number(1))
+			j.returned(calls[0], number(2))
 			j.counted(calls[0])
 		default:
-			delta := int(number(1))
-			lock := treeLock{Spin, number(2)}
+			delta := int(number(2))
+			lock := treeLock{Spin, number(3)}
 			if strings.HasPrefix(what, "mutex") {
 				lock.kind = Mutex
 			}
 			named := delta > 0 && !strings.HasSuffix(what, "trylock")
 			stuck, clear := false, true
-			around(3, func(from *treeCall, off uint64, own bool) {
+			around(4, func(from *treeCall, off uint64, own bool) {
 				if own {
 					j.called(from, off, what, []int64{lock.at})
 				}
@@ -624,10 +673,7 @@ func (j *treeJudge) run(lines []string) {
 				clear = clear && j.clear(from, lock)
 				from.change(lock, delta, clear)
 				clear = clear && j.plain(from)
-				switch {
-				case strings.HasSuffix(what, "_bh"):
-					from.change(treeLock{BH, 0}, delta, false)
-				case strings.HasSuffix(what, "_irq"):
+				if strings.HasSuffix(what, "_irq") {
 					from.change(treeLock{IRQ, 0}, delta, false)
 				}
 			})
