@@ -25,6 +25,12 @@ func (s inputSection) sample() string {
 	switch {
 	case strings.HasPrefix(name, ".initcall*"):
 		name = strings.Replace(name, "*", "6", 1)
+	case name == ".s390_indirect*":
+		name = ".s390_indirect_jump"
+	case name == ".s390_return*":
+		name = ".s390_return_mem"
+	case strings.HasPrefix(name, "*.EMB"):
+		name = ".PPC" + name[1:]
 	case name == "runtime_*_*":
 		name = "runtime_ptr_d_hash_shift"
 	}
@@ -51,7 +57,8 @@ func inputSections(t *testing.T) []inputSection {
 
 var (
 	inputRE   = regexp.MustCompile(`\*\(((?:[^()]|\([^()]*\))*)\)`)
-	sortRE    = regexp.MustCompile(`(?:SORT|SORT_NONE)\(([^()]*)\)`)
+	sortRE    = regexp.MustCompile(`SORT(?:_NONE|_BY_ALIGNMENT|_BY_NAME)?\(([^()]*)\)`)
+	hypRE     = regexp.MustCompile(`HYP_SECTION_NAME\(([^()]*)\)`)
 	mainRE    = regexp.MustCompile(`(?m)^#define (?:TEXT|DATA|SDATA|RODATA|BSS|SBSS)_MAIN (.*)$`)
 	boundedRE = regexp.MustCompile(`(?m)\b(?:BOUNDED|HEADERED)_SECTION\w*\(\s*([^,()\s]+)`)
 	namedRE   = regexp.MustCompile(`(?m)\bNAMED_SECTION\(([^()]+)\)`)
@@ -67,7 +74,11 @@ func namesOf(script string) []string {
 	script = strings.ReplaceAll(commentRE.ReplaceAllString(script, ""), "\\\n", "\n")
 	var groups []string
 	for _, m := range inputRE.FindAllStringSubmatch(script, -1) {
-		groups = append(groups, sortRE.ReplaceAllString(m[1], "$1"))
+		group := hypRE.ReplaceAllString(m[1], ".hyp$1")
+		for sortRE.MatchString(group) {
+			group = sortRE.ReplaceAllString(group, "$1")
+		}
+		groups = append(groups, group)
 	}
 	for _, re := range []*regexp.Regexp{mainRE, boundedRE, namedRE} {
 		for _, m := range re.FindAllStringSubmatch(script, -1) {
@@ -105,7 +116,14 @@ var scriptVersions = []struct {
 	{"5.10", []string{"trees/5.10.*/linux", "corpus/linux-source-5.10_*"}},
 	{"6.1", []string{"trees/6.1.*/linux"}},
 	{"6.12", []string{"trees/6.12.*/linux"}},
+	{"7.2", []string{"trees/7.2.*/linux"}},
 }
+
+// otherArchs are directories of arch/ for which `klpforge diff` reads objects, beside x86.
+var otherArchs = []string{"arm64", "loongarch", "powerpc", "s390"}
+
+// headerRE finds the sections that macros of headers write into: in assembly, and attributes of C.
+var headerRE = regexp.MustCompile(`(?:\.(?:push)?section[ \t]+|section(?:__)?\()\\?"?([._][a-zA-Z_][-._a-zA-Z0-9]*)`)
 
 // scriptNames reads the names of input sections out of the linker scripts of a tree.
 func scriptNames(t *testing.T, tree string) map[string]bool {
@@ -118,6 +136,41 @@ func scriptNames(t *testing.T, tree string) map[string]bool {
 		}
 		for _, name := range namesOf(string(text)) {
 			seen[name] = true
+		}
+	}
+	for _, arch := range otherArchs {
+		maps.Copy(seen, archNames(t, filepath.Join(tree, "arch", arch)))
+	}
+	return seen
+}
+
+// archNames reads the names of input sections out of an architecture's linker scripts and headers;
+// none where the tree does not have it.
+func archNames(t *testing.T, dir string) map[string]bool {
+	t.Helper()
+	seen := map[string]bool{}
+	for _, script := range []string{"kernel/vmlinux.lds.S", "include/asm/vmlinux.lds.h", "include/asm/module.lds.h", "kernel/module.lds"} {
+		text, err := os.ReadFile(filepath.Join(dir, script))
+		if err != nil && !os.IsNotExist(err) {
+			t.Fatal(err)
+		}
+		for _, name := range namesOf(string(text)) {
+			seen[name] = true
+		}
+	}
+	headers, err := filepath.Glob(filepath.Join(dir, "include/asm/*.h"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, header := range headers {
+		text, err := os.ReadFile(header)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range headerRE.FindAllStringSubmatch(commentRE.ReplaceAllString(string(text), ""), -1) {
+			if m[1] != "_section" { // a parameter
+				seen[m[1]] = true
+			}
 		}
 	}
 	return seen
@@ -159,8 +212,9 @@ func TestLinkerScripts(t *testing.T) {
 		}
 	}
 	var b strings.Builder
-	b.WriteString("# The input sections that the linker scripts of Linux for x86 name, and the versions that have them: vmlinux.lds.h,\n" +
-		"# vmlinux.lds.S, module.lds.S and codetag.lds.h. Written by: go test ./elfdiff -run TestLinkerScripts -update\n")
+	b.WriteString("# The input sections that the linker scripts of Linux name, and the versions that have them: vmlinux.lds.h,\n" +
+		"# module.lds.S, codetag.lds.h, and vmlinux.lds.S of x86, arm64, loongarch, powerpc and s390; of the last four also\n" +
+		"# module.lds.h and the headers. Written by: go test ./elfdiff -run TestLinkerScripts -update\n")
 	for _, name := range slices.Sorted(maps.Keys(versions)) {
 		fmt.Fprintf(&b, "%s\t%s\n", name, strings.Join(versions[name], " "))
 	}

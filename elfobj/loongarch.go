@@ -6,8 +6,8 @@ import (
 )
 
 // loongarch64 is LoongArch with the LP64D or LP64S ABI. Relocations: ELF for the
-// LoongArch Architecture, those that arch/loongarch/kernel/module.c (v6.12)
-// applies, without the stack machine of early assemblers. What the linker might
+// LoongArch Architecture, those that arch/loongarch/kernel/module.c (v6.1
+// to v7.2) applies, without the stack machine of early assemblers. What the linker might
 // relax needs other relocations, which the kernel does not know.
 type loongarch64 struct{ relocFacts }
 
@@ -27,11 +27,13 @@ var loongRelocs = relocFacts{
 	uint32(elf.R_LARCH_B16): {width: 4, bits: loongI16, pcrel: true, branch: true, near: true},
 	uint32(elf.R_LARCH_B21): {width: 4, bits: loongI21, pcrel: true, branch: true, near: true},
 	// over a PLT entry if need be
-	uint32(elf.R_LARCH_B26):         {width: 4, bits: loongI26, pcrel: true, branch: true},
-	uint32(elf.R_LARCH_PCALA_HI20):  {width: 4, bits: loongI20, pcrel: true},
-	uint32(elf.R_LARCH_PCALA_LO12):  {width: 4, bits: loongI12},
-	uint32(elf.R_LARCH_GOT_PC_HI20): {width: 4, bits: loongI20, pcrel: true}, // the loader makes the GOT
-	uint32(elf.R_LARCH_GOT_PC_LO12): {width: 4, bits: loongI12},
+	uint32(elf.R_LARCH_B26):          {width: 4, bits: loongI26, pcrel: true, branch: true},
+	uint32(elf.R_LARCH_PCALA_HI20):   {width: 4, bits: loongI20, pcrel: true},
+	uint32(elf.R_LARCH_PCALA_LO12):   {width: 4, bits: loongI12},
+	uint32(elf.R_LARCH_PCALA64_LO20): {width: 4, bits: loongI20, pcrel: true},
+	uint32(elf.R_LARCH_PCALA64_HI12): {width: 4, bits: loongI12, pcrel: true},
+	uint32(elf.R_LARCH_GOT_PC_HI20):  {width: 4, bits: loongI20, pcrel: true}, // the loader makes the GOT
+	uint32(elf.R_LARCH_GOT_PC_LO12):  {width: 4, bits: loongI12},
 }
 
 func (loongarch64) Name() string                         { return "loongarch64" }

@@ -8,7 +8,7 @@ import (
 )
 
 // ppc64le is little-endian PowerPC with the ELFv2 ABI. Relocations: 64-Bit ELF
-// V2 ABI Specification, those that arch/powerpc/kernel/module_64.c (v6.1)
+// V2 ABI Specification, those that arch/powerpc/kernel/module_64.c (v5.10 to v7.2)
 // applies.
 type ppc64le struct{ relocFacts }
 
@@ -17,6 +17,8 @@ const (
 	ppc64LI = 0x03fffffc // b, bl
 	ppc64BD = 0x0000fffc // bc
 	ppc64DS = 0xfffc     // ld, std
+	// of an instruction with a prefix: the upper 18 bits in the first word, the lower 16 in the second
+	ppc64D34 = 0xffff<<32 | 0x3ffff
 )
 
 var ppc64Relocs = relocFacts{
@@ -33,7 +35,12 @@ var ppc64Relocs = relocFacts{
 	uint32(elf.R_PPC64_TOC16_LO_DS): {width: 2, bits: ppc64DS, near: true},
 	uint32(elf.R_PPC64_REL16_LO):    {width: 2, bits: 0xffff, pcrel: true, near: true},
 	uint32(elf.R_PPC64_REL16_HA):    {width: 2, bits: 0xffff, pcrel: true, near: true},
-	ppc64Entry:                      {}, // two instructions that the loader may replace by equivalent ones
+	// With CONFIG_PPC_KERNEL_PCREL (v6.4 and later), which has no TOC.
+	uint32(elf.R_PPC64_REL24_NOTOC): {width: 4, bits: ppc64LI, pcrel: true, branch: true}, // over a stub if need be
+	uint32(elf.R_PPC64_PCREL34):     {width: 8, bits: ppc64D34, pcrel: true, near: true},
+	uint32(elf.R_PPC64_GOT_PCREL34): {width: 8, bits: ppc64D34, pcrel: true}, // the loader makes the GOT
+	uint32(elf.R_PPC64_TOCSAVE):     {},                                      // tells linkers where r2 is saved
+	ppc64Entry:                      {},                                      // two instructions that the loader may replace by equivalent ones
 }
 
 // ppc64Entry is R_PPC64_ENTRY, which debug/elf does not have.

@@ -1,0 +1,2 @@
+extern int ext(int);
+int f(int a) { return ext(a); }
