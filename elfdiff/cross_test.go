@@ -1,6 +1,7 @@
 package elfdiff
 
 import (
+	"bytes"
 	"debug/elf"
 	"errors"
 	"fmt"
@@ -53,10 +54,46 @@ func (f fixture) readCross(t testing.TB, side string) *elfobj.File {
 	if got := elfArch(t, o).Name(); got != f.compiler.name {
 		t.Fatalf("%s is for %s", f.path(side), got)
 	}
-	if o.Machine == elf.EM_PPC64 {
+	if strings.HasSuffix(f.name, "old-mcount") {
+		oldMcountLoc(t, o)
+	} else if o.Machine == elf.EM_PPC64 {
 		recordMcount(o, "_mcount", 0, uint32(elf.R_PPC64_ADDR64))
 	}
 	return o
+}
+
+// oldMcountLoc adds the table of entries as scripts of v4.19 do, recordmcount.c for powerpc and
+// recordmcount.pl for s390: of functions in sections that they count alone.
+func oldMcountLoc(t testing.TB, o *elfobj.File) {
+	t.Helper()
+	counted := func(sec elfobj.SecID) bool { return sec > 0 && o.Sections[sec].Name == ".init.text" }
+	if o.Machine == elf.EM_PPC64 {
+		others := map[int][]elfobj.Reloc{}
+		for i := range o.Sections {
+			if !counted(elfobj.SecID(i)) {
+				others[i], o.Sections[i].Relocs = o.Sections[i].Relocs, nil
+			}
+		}
+		recordMcount(o, "_mcount", 0, uint32(elf.R_PPC64_ADDR64))
+		for i, relocs := range others {
+			o.Sections[i].Relocs = relocs
+		}
+		return
+	}
+	var relocs []elfobj.Reloc
+	for i := range o.Symbols {
+		sym := &o.Symbols[i]
+		if sym.Type == elf.STT_FUNC && counted(sym.Sec) &&
+			bytes.HasPrefix(o.Sections[sym.Sec].Data[sym.Value:], []byte{0xc0, 0x04, 0, 0, 0, 0}) {
+			relocs = append(relocs, elfobj.Reloc{Off: uint64(8 * len(relocs)), Type: uint32(elf.R_390_64), Sym: elfobj.SymID(i)})
+		}
+	}
+	if len(relocs) == 0 {
+		t.Fatal("no function with a no-op in .init.text")
+	}
+	size := uint64(8 * len(relocs))
+	o.Sections = append(o.Sections, elfobj.Section{Name: "__mcount_loc", Type: elf.SHT_PROGBITS, Flags: elf.SHF_ALLOC, Align: 8,
+		Size: size, Data: make([]byte, size), Relocs: relocs})
 }
 
 func (f fixture) diffCross(t testing.TB) *Result {

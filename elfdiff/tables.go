@@ -385,9 +385,13 @@ func (o *Object) noFileName(sym *elfobj.Symbol, loc int64) int {
 	if text == nil || loc > 0 && section.Data[loc-1] != 0 {
 		return 2
 	}
-	switch path.Ext(string(bytes.TrimRight(text, "\x00"))) {
+	name := string(bytes.TrimRight(text, "\x00"))
+	switch path.Ext(name) {
 	case ".c", ".h", ".S", ".rs":
 		return 0
+	}
+	if strings.HasPrefix(name, "<") && strings.HasSuffix(name, ">") {
+		return 0 // what compilers call their standard input
 	}
 	return 1
 }

@@ -1,13 +1,12 @@
 package elfdiff
 
 import (
+	"bytes"
+	"slices"
 	"strings"
 
 	"github.com/klpforge/klpforge/elfobj"
 )
-
-// fentry is what compilers call at a function's entry with -pg -mfentry, on x86 and s390.
-const fentry = "__fentry__"
 
 // traceTable is where the functions of a table are noted that tells of ftrace
 // entries, or may; nil for other tables.
@@ -33,7 +32,9 @@ func (o *Object) traceTable(section string) []bool {
 // serves something else: x86 has it in front of all functions (CONFIG_CALL_PADDING). What
 // recordmcount left out of the table because of -ffunction-sections counts as well.
 func (o *Object) findTraceable() {
-	o.entryCalls()
+	table := o.traceable != nil
+	o.entryCalls(table)
+	o.entryNops(table)
 	if o.traceable == nil {
 		o.traceable = o.spare
 	}
@@ -43,17 +44,26 @@ func (o *Object) findTraceable() {
 	}
 }
 
-// entryCalls finds the functions that call fentry, where no table of entries tells, and
-// those whose call recordmcount has made a no-op that the kernel does not have.
-func (o *Object) entryCalls() {
-	table := o.traceable != nil
+// markTraceable notes that a function has an ftrace entry.
+func (o *Object) markTraceable(atom AtomID) {
+	if o.traceable == nil {
+		o.traceable = make([]bool, len(o.Atoms))
+	}
+	o.traceable[atom] = true
+}
+
+// entryCalls finds the functions that make the call for ftrace, where no table of entries
+// tells; those whose call recordmcount has made a no-op that the kernel does not have; and
+// those whose call it has left alone.
+func (o *Object) entryCalls(table bool) {
+	trace := o.Arch.Trace()
 	for i := range o.File.Sections {
 		if o.class[i] != classText {
 			continue
 		}
 		relocs := o.relocs(elfobj.SecID(i))
 		for k := range relocs {
-			if o.File.Symbols[relocs[k].Sym].Name != fentry {
+			if !slices.Contains(trace.Calls, o.File.Symbols[relocs[k].Sym].Name) {
 				continue
 			}
 			atom := o.atomAt(elfobj.SecID(i), int64(relocs[k].Off))
@@ -61,22 +71,38 @@ func (o *Object) entryCalls() {
 				continue
 			}
 			// A relocation that writes nothing marks a no-op.
-			if noop := o.Arch.Width(relocs[k].Type) == 0; noop && !o.ownSection(atom) || !noop && table {
+			noop := o.Arch.Width(relocs[k].Type) == 0
+			if (noop || table && trace.Kept) && !o.ownSection(atom) || !noop && table && !trace.Kept {
 				continue
 			}
-			if o.traceable == nil {
-				o.traceable = make([]bool, len(o.Atoms))
-			}
-			o.traceable[atom] = true
+			o.markTraceable(atom)
+		}
+	}
+}
+
+// entryNops finds the functions that begin with the no-op for ftrace and are not in the table of
+// entries: those in sections of their own, and all where there is no table.
+func (o *Object) entryNops(table bool) {
+	nop := o.Arch.Trace().Nop
+	if nop == nil {
+		return
+	}
+	for i := range o.Atoms {
+		atom, at := AtomID(i), &o.Atoms[i]
+		if at.Class != classText || at.Name == "" || table && !o.ownSection(atom) {
+			continue
+		}
+		if bytes.HasPrefix(o.File.Sections[at.Sec].Data[at.Base:at.End], nop) {
+			o.markTraceable(atom)
 		}
 	}
 }
 
 // ownSection reports whether -ffunction-sections gave the function a section of its own
 // that would be .text or .text.unlikely without. The recordmcount of older kernels compares
-// a section's whole name with a list, and makes a no-op of the call to fentry in any
-// other section: scripts/recordmcount.c, v3.18 and v4.19. That of v5.10 takes all whose
-// names begin with .text.
+// a section's whole name with a list, and leaves the functions in any other section out of the
+// table: scripts/recordmcount.c and recordmcount.pl, v3.18 and v4.19. That of v5.10 takes all
+// whose names begin with .text.
 func (o *Object) ownSection(atom AtomID) bool {
 	name := o.Atoms[atom].Name
 	section, _ := strings.CutPrefix(o.Section(atom), ".text.")

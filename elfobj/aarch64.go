@@ -83,6 +83,10 @@ func (a arm64) Apply(buf []byte, t uint32, value, place uint64) error {
 	return a.apply(binary.LittleEndian, a.RelocName(t), buf, t, value, place)
 }
 
+// Trace: before v5.5 functions call _mcount, and recordmcount.c makes no-ops of calls that it does
+// not count.
+func (arm64) Trace() Trace { return Trace{Calls: []string{"_mcount"}} }
+
 // Mark knows the mapping symbols of AAELF64: $x, $d, and either with a dot and
 // any text behind.
 func (arm64) Mark(symbol string) Mark {

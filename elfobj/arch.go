@@ -55,6 +55,15 @@ type AltEntry struct {
 	Kernels         string // that have this layout, by the headers that say so
 }
 
+// Trace is what compilers leave at the entry of a function for ftrace, where no table tells.
+type Trace struct {
+	Calls []string // functions that are called there
+	// Kept: scripts/recordmcount of older kernels leaves the calls as they are in sections that it
+	// does not count. Where it is false, it makes no-ops of them, with relocations that write nothing.
+	Kept bool
+	Nop  []byte // the first instruction of functions that ftrace can redirect; nil: none tells
+}
+
 // Arch holds the facts of one architecture. Values are stateless.
 type Arch interface {
 	Name() string
@@ -116,6 +125,8 @@ type Arch interface {
 	// Prefix reports whether a relocation in code marks the start of bytes that
 	// belong to the function behind them.
 	Prefix(rtype uint32, symbol string) bool
+	// Trace is what functions begin with that ftrace can redirect.
+	Trace() Trace
 	// Slots reports whether a section is a table of addresses, 8 bytes each, in
 	// which code looks up what it refers to.
 	Slots(section string) bool

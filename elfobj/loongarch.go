@@ -103,6 +103,9 @@ func zeroes(data []byte, off uint64, n int) bool {
 	return true
 }
 
+// Trace: gcc before 13 has no -fpatchable-function-entry, and functions call _mcount.
+func (loongarch64) Trace() Trace { return Trace{Calls: []string{"_mcount"}, Kept: true} }
+
 func (a loongarch64) Apply(buf []byte, t uint32, value, place uint64) error {
 	return a.apply(binary.LittleEndian, a.RelocName(t), buf, t, value, place)
 }

@@ -85,6 +85,9 @@ func (ppc64le) Mark(symbol string) Mark {
 // call of _mcount, which needs no TOC pointer (is_mprofile_ftrace_call).
 func (ppc64le) ByName(symbol string) bool { return symbol == ".TOC." || symbol == "_mcount" }
 
+// Trace: recordmcount.c has no no-op for powerpc.
+func (ppc64le) Trace() Trace { return Trace{Calls: []string{"_mcount"}, Kept: true} }
+
 // Prefix: in the large code model the distance to the TOC stands in front of the
 // function's global entry.
 func (ppc64le) Prefix(t uint32, symbol string) bool {

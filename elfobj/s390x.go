@@ -54,6 +54,15 @@ func (s390x) ByName(symbol string) bool {
 	return strings.HasPrefix(symbol, "__s390_indirect_jump_r") || symbol == "_GLOBAL_OFFSET_TABLE_"
 }
 
+// s390Hotpatch is brcl 0,0: what -mhotpatch=0,3 and -mnop-mcount leave.
+var s390Hotpatch = []byte{0xc0, 0x04, 0, 0, 0, 0}
+
+// Trace: with -mhotpatch or -mnop-mcount a function begins with a no-op, which
+// scripts/recordmcount.pl knows by its bytes (v4.19).
+func (s390x) Trace() Trace {
+	return Trace{Calls: []string{"__fentry__"}, Kept: true, Nop: s390Hotpatch}
+}
+
 func (a s390x) Apply(buf []byte, t uint32, value, place uint64) error {
 	return a.apply(binary.BigEndian, a.RelocName(t), buf, t, value, place)
 }

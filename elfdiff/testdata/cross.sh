@@ -31,7 +31,10 @@ for name; do
 			[ -n "$flags" ] || flags=$(sed -n "s|^// flags: ||p" "$name/$side.c")
 			[ $arch != ppc64le ] || case $flags in *-mcmodel*) ;; *) flags="$flags -mcmodel=large -mlongcall -mno-pltseq" ;; esac
 			mkdir -p "${OUT:-.}/$name"
-			(cat "$name/$side.c") | $(tool $arch) $common $flags -x c -c - -o "${OUT:-.}/$name/$side.$arch.o"
+			tool=$(tool $arch)
+			# Up to v4.19 gcc left room for ftrace on s390 with -mhotpatch, which excludes -pg.
+			case $flags in *-mhotpatch*) tool=${tool%%-pg*}${tool#*-mnop-mcount} ;; esac
+			(cat "$name/$side.c") | $tool $common $flags -x c -c - -o "${OUT:-.}/$name/$side.$arch.o"
 		done
 	done
 done
