@@ -233,13 +233,15 @@ func (x *extractor) followEntry(ent *entry) error {
 	case drop:
 		return nil
 	case refuse:
+		remedy := "patch a function that calls it"
+		if ent.row.instead != "" {
+			remedy = ent.row.instead + ", or " + remedy
+		}
 		return &finding.Finding{ID: finding.IDLoadTime, Severity: finding.Error,
 			Symbol: x.p.Atoms[x.p.Root(ent.owner)].Name, Section: x.p.File.Sections[ent.sec].Name,
-			Message: fmt.Sprintf("function has a %s (section %s): nothing does this for a livepatch, and the "+
-				"instruction would hold a placeholder",
-				ent.row.construct, x.p.File.Sections[ent.sec].Name),
-			Remedy: "write the patched function so that it reads the variable itself, or patch a " +
-				"function that calls it"}
+			Message: fmt.Sprintf("function has a %s (section %s), which %s sees to in the kernel itself; nothing does "+
+				"for a livepatch", ent.row.construct, x.p.File.Sections[ent.sec].Name, ent.row.reader),
+			Remedy: remedy}
 	}
 	for k := range ent.relocs {
 		if err := x.need(ent.owner, x.p.target(ent.sec, &ent.relocs[k], ent.first+k), true); err != nil {

@@ -116,6 +116,7 @@ type row struct {
 
 	shapes  []shape // of entries; of those of sites, the one that fits is used
 	policy  policy
+	instead string // where policy is refuse: what an author can do, if it is more than to patch a caller
 	derived bool   // of sites: follows from the code alone, so that it is not compared with it
 	pair    string // of sites: parallel table with its own entry size
 }
@@ -237,7 +238,8 @@ var siteRows = []row{
 			kernels: "v5.10, where the last of a table has 10 or 12 bytes, and v6.1"}}},
 	{section: "runtime_*", holds: holdsSites, construct: "constant that boot code writes into the instruction",
 		life: lifeOnce, boot: true, policy: refuse,
-		reader: "runtime_const_fixup, arch/x86/include/asm/runtime-const.h (v6.12)", shapes: sites(4)},
+		instead: "write the patched function so that it reads the variable itself",
+		reader:  "runtime_const_fixup, arch/x86/include/asm/runtime-const.h (v6.12)", shapes: sites(4)},
 	{section: ".smp_locks", holds: holdsSites, construct: "lock prefix", life: lifeOnce, loader: true,
 		reader: "alternatives_smp_module_add, arch/x86/kernel/alternative.c", shapes: sites(4), derived: true},
 	{section: ".retpoline_sites", holds: holdsSites, construct: "indirect call", life: lifeOnce, boot: true,
@@ -265,6 +267,9 @@ var siteRows = []row{
 		reader: "apply_feature_fixups, arch/powerpc/lib/feature-fixups.c", life: lifeOnce, shapes: features},
 	{section: "__lwsync_fixup", holds: holdsSites, construct: "lwsync", loader: true,
 		reader: "do_lwsync_fixups, arch/powerpc/lib/feature-fixups.c", life: lifeOnce, shapes: sites(8)},
+	// The loader looks for __spec_barrier_fixup, which is its name in vmlinux: what is in a module stays
+	// as the compiler made it, without the barrier (module_finalize, arch/powerpc/kernel/module.c,
+	// v5.10 to v7.2).
 	{section: "__barrier_nospec_fixup", holds: holdsSites, construct: "barrier_nospec", loader: true,
 		reader: "do_barrier_nospec_fixups, arch/powerpc/lib/feature-fixups.c", shapes: sites(8)},
 	// Of these the module loader knows nothing: it leaves such code as the compiler made it.
