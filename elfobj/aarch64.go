@@ -51,6 +51,9 @@ var arm64Relocs = relocFacts{
 }
 
 func (arm64) Merge(f *File, id SecID) []Reloc { return f.Sections[id].Relocs }
+func (arm64) LoadsOntoZero() bool             { return false }
+func (arm64) MayMiss(string) bool             { return false }
+func (arm64) TracksBranches() bool            { return false }
 func (arm64) Name() string                    { return "arm64" }
 func (arm64) RelocName(t uint32) string       { return elf.R_AARCH64(t).String() }
 func (arm64) NearJump() ([]byte, uint32)      { return nil, 0 }

@@ -96,6 +96,9 @@ type Arch interface {
 	NearJump() (code []byte, rtype uint32)
 	// Decode decodes the instruction at the start of code.
 	Decode(code []byte) (Insn, error)
+	// Text is the instruction at the start of code, which lies at that address, as the GNU
+	// assembler writes it; false for one that the disassembler does not know. It is for people.
+	Text(code []byte, at uint64) (string, bool)
 	// BranchReloc reports whether a relocation of this type at this place in
 	// code belongs to a direct call or jump, not to a taken address.
 	BranchReloc(code []byte, r Reloc) bool
@@ -114,6 +117,14 @@ type Arch interface {
 	Outside(code []byte, r Reloc) error
 	// OutsideRemedy is what an author can do about it.
 	OutsideRemedy() string
+	// LoadsOntoZero says that the kernel refuses a livepatch relocation of a place whose bytes,
+	// Width of them, are not zero.
+	LoadsOntoZero() bool
+	// MayMiss reports a symbol that a module may leave undefined although no kernel defines it.
+	MayMiss(symbol string) bool
+	// TracksBranches says that kernels may let the processor refuse indirect branches to functions
+	// that do not begin with an instruction for it, and that objects tell of these.
+	TracksBranches() bool
 	// ByName reports a symbol that the linker defines or the module loader knows
 	// by its name, and that must keep this name.
 	ByName(symbol string) bool

@@ -36,6 +36,9 @@ var loongRelocs = relocFacts{
 	uint32(elf.R_LARCH_GOT_PC_LO12):  {width: 4, bits: loongI12},
 }
 
+func (loongarch64) LoadsOntoZero() bool                  { return false }
+func (loongarch64) MayMiss(string) bool                  { return false }
+func (loongarch64) TracksBranches() bool                 { return false }
 func (loongarch64) Name() string                         { return "loongarch64" }
 func (loongarch64) BigEndian() bool                      { return false }
 func (loongarch64) RelocName(t uint32) string            { return elf.R_LARCH(t).String() }

@@ -47,6 +47,9 @@ var ppc64Relocs = relocFacts{
 const ppc64Entry = 118
 
 func (ppc64le) Merge(f *File, id SecID) []Reloc      { return f.Sections[id].Relocs }
+func (ppc64le) LoadsOntoZero() bool                  { return false }
+func (ppc64le) MayMiss(string) bool                  { return false }
+func (ppc64le) TracksBranches() bool                 { return false }
 func (ppc64le) Name() string                         { return "ppc64le" }
 func (ppc64le) BigEndian() bool                      { return false }
 func (ppc64le) NearJump() ([]byte, uint32)           { return nil, 0 }

@@ -32,6 +32,9 @@ var s390xRelocs = relocFacts{
 }
 
 func (s390x) Merge(f *File, id SecID) []Reloc { return f.Sections[id].Relocs }
+func (s390x) LoadsOntoZero() bool             { return false }
+func (s390x) MayMiss(string) bool             { return false }
+func (s390x) TracksBranches() bool            { return false }
 func (s390x) Name() string                    { return "s390x" }
 func (s390x) BigEndian() bool                 { return true }
 func (s390x) RelocName(t uint32) string       { return elf.R_390(t).String() }

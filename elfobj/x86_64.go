@@ -66,6 +66,15 @@ func (amd64) Mark(string) Mark           { return MarkNone }
 func (amd64) Prefix(uint32, string) bool { return false }
 func (amd64) Slots(string) bool          { return false }
 
+// LoadsOntoZero: __write_relocate_add, arch/x86/kernel/module.c, v6.1 and v6.12.
+func (amd64) LoadsOntoZero() bool { return true }
+
+// MayMiss: ignore_undef_symbol, kernel/module/main.c, v6.1.
+func (amd64) MayMiss(symbol string) bool { return symbol == "_GLOBAL_OFFSET_TABLE_" }
+
+// TracksBranches: CONFIG_X86_KERNEL_IBT.
+func (amd64) TracksBranches() bool { return true }
+
 // Trace: recordmcount.c makes no-ops of calls that it does not count (v3.18 and v4.19).
 func (amd64) Trace() Trace { return Trace{Calls: []string{"__fentry__"}} }
 

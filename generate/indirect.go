@@ -51,10 +51,10 @@ type taken struct {
 }
 
 // addressesTaken lists the symbols outside of the file whose addresses its code or data
-// take, each once. It knows x86-64, which alone tracks indirect branches.
+// take, each once; none where kernels do not track indirect branches.
 func addressesTaken(elfFile *elfobj.File) []taken {
 	arch, err := elfobj.ArchOf(elfFile.Machine)
-	if err != nil || elfFile.Machine != elf.EM_X86_64 {
+	if err != nil || !arch.TracksBranches() {
 		return nil
 	}
 	var out []taken

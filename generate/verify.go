@@ -75,7 +75,11 @@ func Verify(ko []byte, target VerifyTarget) ([]finding.Finding, error) {
 	if findSection(elfFile, ".gnu.linkonce.this_module") == nil {
 		return nil, ErrNotModule
 	}
-	verifying := &verifier{f: elfFile, target: target, info: readModinfo(elfFile)}
+	arch, err := elfFile.Arch()
+	if err != nil {
+		return nil, err
+	}
+	verifying := &verifier{f: elfFile, arch: arch, target: target, info: readModinfo(elfFile)}
 
 	// A module from elsewhere has no note: what can be checked without one is checked all the
 	// same.
@@ -111,7 +115,8 @@ func Verify(ko []byte, target VerifyTarget) ([]finding.Finding, error) {
 
 type verifier struct {
 	f        *elfobj.File
-	m        *note.Note // nil when the module has none
+	arch     elfobj.Arch // of f
+	m        *note.Note  // nil when the module has none
 	target   VerifyTarget
 	info     modinfo
 	problems []finding.Finding

@@ -100,8 +100,7 @@ func (v *verifier) undefined() error {
 		if sym.Sec != elfobj.SecUndef || sym.Name == "" || elfobj.IsKlpSymbol(sym.Name) {
 			continue
 		}
-		// ignore_undef_symbol, kernel/module/main.c, v6.1
-		if sym.Name == "_GLOBAL_OFFSET_TABLE_" && v.f.Machine == elf.EM_X86_64 {
+		if v.arch.MayMiss(sym.Name) {
 			continue
 		}
 		export, ok := v.target.Export(sym.Name)

@@ -61,6 +61,10 @@ func TestCallbackNeedsItsModule(t *testing.T) {
 // whatever a file claims.
 func TestKlpRelocField(t *testing.T) {
 	const beyond, full = "reaches beyond the section", "is not zero"
+	arch, err := elfobj.ArchOf(elf.EM_X86_64)
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, c := range []struct {
 		typ  elf.R_X86_64
 		off  uint64 // in a section of 16 bytes, of which the last eight are zero
@@ -71,7 +75,7 @@ func TestKlpRelocField(t *testing.T) {
 		{elf.R_X86_64_32S, 12, ""}, {elf.R_X86_64_PC32, 12, ""}, {elf.R_X86_64_32S, 13, beyond}, {elf.R_X86_64_PC32, 4, full}, {elf.R_X86_64_PC32, 7, full},
 		{elf.R_X86_64_32S, 16, beyond}, {elf.R_X86_64_32S, 17, beyond}, {elf.R_X86_64_64, 1 << 63, beyond}, {elf.R_X86_64_64, 1<<64 - 1, beyond},
 	} {
-		v := &verifier{f: &elfobj.File{Machine: elf.EM_X86_64, Symbols: []elfobj.Symbol{{}, {Name: ".klp.sym.vmlinux.f,0", Sec: elfobj.SecLivepatch}}}}
+		v := &verifier{arch: arch, f: &elfobj.File{Machine: elf.EM_X86_64, Symbols: []elfobj.Symbol{{}, {Name: ".klp.sym.vmlinux.f,0", Sec: elfobj.SecLivepatch}}}}
 		data := append(bytes.Repeat([]byte{1}, 8), make([]byte, 8)...)
 		v.klpReloc(&elfobj.Section{Name: ".data", Data: data}, plan.Vmlinux, elfobj.Reloc{Off: c.off, Type: uint32(c.typ), Sym: 1})
 		got := ""

@@ -64,13 +64,8 @@ func (v *verifier) klpReloc(section *elfobj.Section, object string, rel elfobj.R
 			"the livepatch relocation at %s+%#x, applied with %s, refers to a symbol of %s", section.Name, rel.Off,
 			object, ks.Object)
 	}
-	// The kernel refuses to relocate a place that is not zero
-	// (__write_relocate_add, arch/x86/kernel/module.c, v6.1).
-	if v.f.Machine == elf.EM_X86_64 {
-		width := uint64(4)
-		if t := elf.R_X86_64(rel.Type); t == elf.R_X86_64_64 || t == elf.R_X86_64_PC64 {
-			width = 8
-		}
+	if v.arch.LoadsOntoZero() {
+		width := uint64(v.arch.Width(rel.Type))
 		if rel.Off > uint64(len(section.Data)) || uint64(len(section.Data))-rel.Off < width {
 			v.errorf(finding.IDRelocation, object, sym.Name, "",
 				"the livepatch relocation at %s+%#x reaches beyond the section", section.Name, rel.Off)

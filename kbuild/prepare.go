@@ -18,6 +18,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/klpforge/klpforge/internal/sealed"
+	"github.com/klpforge/klpforge/kernel/karch"
 )
 
 // formatVersion is part of every tree key; raise it when the way trees are made
@@ -224,9 +225,11 @@ func newPreparation(ctx context.Context, opts PrepareOptions) (*preparation, err
 			return nil, fmt.Errorf("find headers: %w", err)
 		}
 	}
-	if prep.Arch, err = kernelArch(prep.Arch); err != nil {
+	arch, err := karch.Named(prep.Arch)
+	if err != nil {
 		return nil, err
 	}
+	prep.Arch = arch.Name
 	if prep.Jobs <= 0 {
 		prep.Jobs = runtime.NumCPU()
 	}

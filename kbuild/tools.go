@@ -11,25 +11,6 @@ import (
 	"strings"
 )
 
-// kernelArch maps the names an architecture goes by to the kernel's ARCH.
-func kernelArch(name string) (string, error) {
-	switch name {
-	case "", "x86", "x86_64", "amd64":
-		return "x86", nil
-	case "arm64", "aarch64":
-		return "arm64", nil
-	case "powerpc", "ppc64le":
-		return "powerpc", nil
-	case "s390", "s390x":
-		return "s390", nil
-	case "riscv", "riscv64":
-		return "riscv", nil
-	case "loongarch", "loong64":
-		return "loongarch", nil
-	}
-	return "", fmt.Errorf("choose architecture: %q is not one that supports livepatching", name)
-}
-
 // requirement is something that building a kernel tree needs.
 type requirement struct {
 	what    string

@@ -11,6 +11,7 @@ import (
 	"regexp"
 	"strings"
 
+	"github.com/klpforge/klpforge/kernel/karch"
 	"github.com/klpforge/klpforge/kernel/kconfig"
 	"github.com/klpforge/klpforge/kernel/kimage"
 	"github.com/klpforge/klpforge/kernel/kmod"
@@ -91,8 +92,8 @@ func vermagicOf(release string, config *kconfig.Config) (string, error) {
 	if config.Bool("MODVERSIONS") {
 		vermagic += "modversions "
 	}
-	if config.Bool("ARM64") {
-		vermagic += "aarch64"
+	if arch, ok := karch.Configured(config.Bool); ok {
+		vermagic += arch.Vermagic(config.Bool)
 	}
 	return vermagic, nil
 }
@@ -219,7 +220,7 @@ func (t *Target) checkSourceVersion(path, have string) error {
 
 // rpmRelease is how RPM distributions name a release: version and release of the package
 // that it was built from, architecture, flavour.
-var rpmRelease = regexp.MustCompile(`^([^-]+-[^-]+)\.(?:x86_64|aarch64|ppc64le|s390x)(?:\+.*)?$`)
+var rpmRelease = regexp.MustCompile(`^([^-]+-[^-]+)\.(?:` + strings.Join(karch.Unames(), "|") + `)(?:\+.*)?$`)
 
 // makefileVersion reads VERSION.PATCHLEVEL.SUBLEVEL from the top of a kernel
 // Makefile.

@@ -1,7 +1,6 @@
 package pipeline
 
 import (
-	"debug/elf"
 	"errors"
 	"fmt"
 	"slices"
@@ -10,6 +9,7 @@ import (
 	"github.com/klpforge/klpforge/elfobj"
 	"github.com/klpforge/klpforge/generate"
 	"github.com/klpforge/klpforge/kernel"
+	"github.com/klpforge/klpforge/kernel/karch"
 	"github.com/klpforge/klpforge/kernel/kimage"
 	"github.com/klpforge/klpforge/kernel/kmod"
 	"github.com/klpforge/klpforge/locate"
@@ -100,10 +100,10 @@ func (t *Target) suits(opt *Options, name string, say *journal) error {
 }
 
 // checkArch refuses kernels whose shipped code nothing here can judge.
-func checkArch(a kimage.Arch) error {
-	if a.Machine != elf.EM_X86_64 {
-		return fmt.Errorf("the kernel is for %s: livepatches are built and patches checked for x86-64 only; klpforge "+
-			"diff compares objects of other architectures", a.Name)
+func checkArch(a karch.Arch) error {
+	if !a.Builds {
+		return fmt.Errorf("the kernel is for %s: livepatches are built and patches checked for %s only; klpforge "+
+			"diff compares objects of other architectures", a.Name, karch.Built())
 	}
 	return nil
 }

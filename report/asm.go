@@ -2,12 +2,10 @@ package report
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 
-	"golang.org/x/arch/x86/x86asm"
-
 	"github.com/klpforge/klpforge/elfdiff"
+	"github.com/klpforge/klpforge/elfobj"
 )
 
 // maxCompared bounds the instructions that are put side by side: comparing
@@ -146,32 +144,40 @@ func disassemble(obj *elfdiff.Object, a elfdiff.AtomID) []insn {
 			}
 			refs = refs[1:]
 		}
-		text, key := render(code[off:off+length], off, targets)
+		text, key := render(obj.Arch, code[off:off+length], off, targets)
 		out = append(out, insn{off, text, key})
 		off += length
 	}
 	return out
 }
 
-func render(code []byte, off int, targets []string) (text, key string) {
-	in, err := x86asm.Decode(code, 64)
-	if err != nil || in.Op == 0 {
+func render(arch elfobj.Arch, code []byte, off int, targets []string) (text, key string) {
+	text, ok := arch.Text(code, uint64(off))
+	if !ok {
 		text = fmt.Sprintf("(% x)", code)
 		return text, text
 	}
-	text = x86asm.GNUSyntax(in, uint64(off), nil)
-	rel, direct := in.Args[0].(x86asm.Rel)
-	switch op, _, _ := strings.Cut(text, " "); {
+	insn, err := arch.Decode(code)
+	direct := err == nil && insn.PCLen > 0 &&
+		(insn.Kind == elfobj.BranchCall || insn.Kind == elfobj.BranchJump || insn.Kind == elfobj.BranchCond)
+	switch op := withoutLast(text); {
 	case direct && len(targets) > 0:
-		text = op + " " + targets[0]
+		text = op + targets[0]
 	case direct:
-		return fmt.Sprintf("%s +%#x", op, off+len(code)+int(rel)), op
+		return fmt.Sprintf("%s+%#x", op, off+insn.PCBase+int(insn.Disp)), op
 	case len(targets) > 0:
 		text += "  # " + strings.Join(targets, ", ")
-	case slices.Contains([]x86asm.Op{x86asm.NOP}, in.Op):
-		text = "nop"
 	}
 	return text, text
+}
+
+// withoutLast cuts the last operand of an instruction off, where a branch has its target.
+func withoutLast(text string) string {
+	if i := strings.LastIndex(text, ","); i >= 0 {
+		return text[:i+1]
+	}
+	op, _, _ := strings.Cut(text, " ")
+	return op + " "
 }
 
 func targetName(obj *elfdiff.Object, target elfdiff.Target) string {

@@ -192,6 +192,41 @@ func TestAtLeast(t *testing.T) {
 	}
 }
 
+// TestInstructionsElsewhere: code of another architecture is written by its own disassembler.
+func TestInstructionsElsewhere(t *testing.T) {
+	side := func(name string) *elfobj.File {
+		f, err := elfobj.ReadFile("../elfdiff/testdata/cross/one-line/" + name + ".arm64.o")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return f
+	}
+	d, err := elfdiff.Diff(side("before"), side("after"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(d.Functions) == 0 {
+		t.Fatal("no function changed")
+	}
+	calls, changed := 0, 0
+	for _, row := range Instructions(d, d.Functions[0]) {
+		for _, text := range []string{row.Old, row.New} {
+			if strings.Contains(text, "%") {
+				t.Errorf("%q is no instruction of arm64", text)
+			}
+			if strings.HasPrefix(text, "bl ") && !strings.Contains(text, "+0x") {
+				calls++
+			}
+		}
+		if row.Kind != Same && row.Kind != Gap {
+			changed++
+		}
+	}
+	if calls == 0 || changed == 0 {
+		t.Errorf("%d calls by name, %d rows that differ", calls, changed)
+	}
+}
+
 func TestInstructions(t *testing.T) {
 	load := func(side string) *elfobj.File {
 		f, err := elfobj.ReadFile("../testdata/fixtures/new-call/" + side + ".o")

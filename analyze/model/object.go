@@ -137,6 +137,10 @@ func (p *Program) bind(elfFile *elfobj.File, addrs []uint64, base *Program) ([]u
 }
 
 func (p *Program) relocate(elfFile *elfobj.File, addrs, values []uint64) error {
+	arch, err := elfFile.Arch()
+	if err != nil {
+		return fmt.Errorf("model %s: %w", p.Name, err)
+	}
 	segOf := map[uint64]*Segment{}
 	for i := range p.segs {
 		segOf[p.segs[i].Addr] = &p.segs[i]
@@ -156,7 +160,7 @@ func (p *Program) relocate(elfFile *elfobj.File, addrs, values []uint64) error {
 					continue
 				}
 				val := values[rel.Sym] + uint64(rel.Addend)
-				if err := x86.Apply(seg.Data[rel.Off:], rel.Type, val, seg.Addr+rel.Off); err != nil {
+				if err := arch.Apply(seg.Data[rel.Off:], rel.Type, val, seg.Addr+rel.Off); err != nil {
 					return fmt.Errorf("model %s: %s+%#x: %w", p.Name, section.Name, rel.Off, err)
 				}
 			}
@@ -180,12 +184,3 @@ func (p *Program) relocate(elfFile *elfobj.File, addrs, values []uint64) error {
 func noAddresses(section string) bool {
 	return strings.HasPrefix(section, ".orc_") || strings.HasPrefix(strings.TrimPrefix(section, "_"), "__kcrctab")
 }
-
-// x86 applies the relocations of objects.
-var x86 = func() elfobj.Arch {
-	a, err := elfobj.ArchOf(elf.EM_X86_64)
-	if err != nil {
-		panic(err)
-	}
-	return a
-}()

@@ -6,10 +6,14 @@ import (
 	"go/token"
 	"io/fs"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/klpforge/klpforge/analyze/machine"
+	"github.com/klpforge/klpforge/kernel/karch"
 )
 
 // source is a parsed file that is no test.
@@ -100,28 +104,144 @@ func TestOnlyKbuildBuilds(t *testing.T) {
 	}
 }
 
-// TestDifferAsksNoArchitecture: what differs between architectures is behind
-// elfobj.Arch; elfdiff names neither a machine nor a relocation type.
-func TestDifferAsksNoArchitecture(t *testing.T) {
-	seen := 0
+// archAsked lists the places outside of archKnow that name an architecture, "file: what they name",
+// with the reason. Nothing is to be added: what differs between architectures is for elfobj.Arch,
+// analyze/machine.Arch or kernel/karch to say.
+var archAsked = map[string]string{
+	"elfdiff/sections.go: arch/":             "files of the kernel, for people: who reads a section",
+	"kbuild/sandbox.go: GOARCH":              "the host's: numbers of its system calls",
+	"kbuild/sandbox.go: name":                "GOARCH of hosts: numbers of their system calls",
+	"kbuild/variant.go: arch/":               "a header of one architecture, edited where a tree has it",
+	"kbuild/config.go: CONFIG_X86":           "an option of the kernel, set or not",
+	"kbuild/dropped.go: CONFIG_X86":          "an option of the kernel, set or not",
+	"kernel/kerneltest/fake.go: EM_X86_64":   "kernels for tests",
+	"kernel/kerneltest/module.go: EM_X86_64": "kernels for tests",
+	"kernel/kerneltest/module.go: R_X86_64":  "kernels for tests",
+	// The engines know the convention of calls of one architecture. While they do, machine.For
+	// must refuse all others: TestOneMachine.
+	"analyze/code/regs.go: machine.X86":         "the engine's convention of calls",
+	"analyze/equiv/state.go: machine.X86":       "the engine's convention of calls",
+	"analyze/fields/walk.go: machine.X86":       "the engine's convention of calls",
+	"analyze/locks/live.go: machine.X86":        "the engine's registers",
+	"analyze/locks/prims.go: machine.X86":       "the engine's convention of calls",
+	"analyze/registered/tables.go: machine.X86": "the engine's convention of calls",
+	"analyze/sleeps/flags.go: machine.X86":      "the engine's convention of calls",
+	"analyze/stacks/waits.go: machine.X86":      "the engine's convention of calls",
+	"analyze/typecheck/proof.go: machine.X86":   "the engine's convention of calls",
+}
+
+// archKnow are the packages that say what differs between architectures.
+var archKnow = []string{"elfobj", "analyze/machine", "kernel/karch"}
+
+var (
+	machineNameRE = regexp.MustCompile(`^(x86|x86_64|x86-64|amd64|i386|arm64|aarch64|powerpc|ppc64|ppc64le|ppc64el|s390|s390x|loongarch|loongarch64|loong64|riscv|riscv64|X86|X86_64|ARM64|PPC|PPC64|S390|LOONGARCH)$`)
+	archPathRE    = regexp.MustCompile(`\barch/(x86|arm64|powerpc|s390|loongarch|riscv)\b`)
+	archOptionRE  = regexp.MustCompile(`\bCONFIG_(X86|ARM64|PPC|S390|LOONGARCH)(_|\b)`)
+	relocNameRE   = regexp.MustCompile(`^R_(X86_64|AARCH64|PPC64|390|LARCH)_`)
+)
+
+// asksArch names what in an expression asks which architecture it is; "" when nothing does.
+func asksArch(n ast.Node) string {
+	switch n := n.(type) {
+	case *ast.SelectorExpr:
+		x, ok := n.X.(*ast.Ident)
+		if !ok {
+			return ""
+		}
+		switch {
+		case x.Name == "elf" && strings.HasPrefix(n.Sel.Name, "EM_"):
+			return n.Sel.Name
+		case x.Name == "elf" && strings.HasPrefix(n.Sel.Name, "R_"):
+			if m := relocNameRE.FindString(n.Sel.Name); m != "" {
+				return strings.TrimSuffix(m, "_")
+			}
+			return n.Sel.Name
+		case x.Name == "runtime" && n.Sel.Name == "GOARCH":
+			return "GOARCH"
+		case x.Name == "machine" && n.Sel.Name == "X86":
+			return "machine.X86"
+		}
+	case *ast.BasicLit:
+		text, err := strconv.Unquote(n.Value)
+		if n.Kind != token.STRING || err != nil {
+			return ""
+		}
+		switch {
+		case machineNameRE.MatchString(text):
+			return "name"
+		case archPathRE.MatchString(text):
+			return "arch/"
+		case archOptionRE.MatchString(text):
+			return "CONFIG_" + archOptionRE.FindStringSubmatch(text)[1]
+		}
+	}
+	return ""
+}
+
+// TestNobodyAsksTheArchitecture: from the patch to the report, what differs between architectures is
+// said in three packages. Nobody else names a machine, a relocation type, a decoder or an architecture.
+func TestNobodyAsksTheArchitecture(t *testing.T) {
+	seen, looked := map[string]bool{}, map[string]bool{}
 	for _, s := range sources(t) {
-		if s.pkg != "elfdiff" {
+		if slices.Contains(archKnow, s.pkg) || strings.HasPrefix(s.pkg, "internal/") {
 			continue
 		}
-		seen++
+		looked[s.pkg] = true
 		ast.Inspect(s.file, func(n ast.Node) bool {
-			sel, ok := n.(*ast.SelectorExpr)
-			if !ok {
-				return true
-			}
-			if x, ok := sel.X.(*ast.Ident); ok && x.Name == "elf" && (strings.HasPrefix(sel.Sel.Name, "EM_") || strings.HasPrefix(sel.Sel.Name, "R_")) {
-				t.Errorf("%s names %s: ask elfobj.Arch", s.path, sel.Sel.Name)
+			if what := asksArch(n); what != "" {
+				at := s.path + ": " + what
+				if seen[at] = true; archAsked[at] == "" {
+					t.Errorf("%s: ask elfobj.Arch, machine.Arch or karch instead", at)
+				}
 			}
 			return true
 		})
 	}
-	if seen == 0 {
-		t.Error("no source of elfdiff was looked at")
+	for at := range archAsked {
+		if !seen[at] {
+			t.Errorf("%s: it does not any more; take it off the list", at)
+		}
+	}
+	for _, pkg := range []string{"analyze/locks", "cmd/klpforge", "deploy", "elfdiff", "generate", "kbuild", "kernel", "kernel/kimage", "locate", "module",
+		"pipeline", "report"} {
+		if !looked[pkg] {
+			t.Errorf("no source of %s was looked at", pkg)
+		}
+	}
+}
+
+// TestAsksArch: what the rule above sees.
+func TestAsksArch(t *testing.T) {
+	for text, want := range map[string]string{"elf.EM_PPC64": "EM_PPC64", "elf.R_390_64": "R_390", "runtime.GOARCH": "GOARCH",
+		"machine.X86": "machine.X86", `"s390x"`: "name", `"arch/x86/boot/bzImage"`: "arch/", `"CONFIG_X86_KERNEL_IBT"`: "CONFIG_X86",
+		"elf.SHT_NOBITS": "", `"x86 only"`: "", `"search/x86"`: "", "machine.Arch": "", `"CONFIG_PPCX"`: ""} {
+		e, err := parser.ParseExpr(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := asksArch(e); got != want {
+			t.Errorf("%s: %q, want %q", text, got, want)
+		}
+	}
+}
+
+// TestOneMachine: as long as an engine of the analysis knows the convention of calls of x86-64
+// alone, no program of another architecture reaches it.
+func TestOneMachine(t *testing.T) {
+	engines := 0
+	for at := range archAsked {
+		if strings.HasSuffix(at, "machine.X86") {
+			engines++
+		}
+	}
+	for _, a := range karch.All() {
+		got, err := machine.For(a.Machine)
+		switch {
+		case err == nil && got != machine.X86 && engines > 0:
+			t.Errorf("machine.For models %s, and %d files take the convention of x86-64 for it", a.Name, engines)
+		case err == nil != a.Builds:
+			t.Errorf("%s: livepatches are built: %v, machine.For: %v", a.Name, a.Builds, err)
+		}
 	}
 }
 

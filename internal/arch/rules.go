@@ -28,11 +28,12 @@ var rules = []rule{
 	{pattern: "patchset", own: []string{"finding", "internal/regular"}, not: elf},
 	{pattern: "plan", own: []string{"finding"}, not: concat(elf, impure)},
 	{pattern: "kernel/klpapi", not: concat(elf, impure)},
+	{pattern: "kernel/karch", not: impure},
 	{pattern: "kernel/cachedir", own: []string{"internal/regular", "internal/sealed"}, not: elf},
 	{pattern: "kernel/kconfig", own: []string{"internal/regular", "internal/syntax", "internal/unpack"}, not: elf},
-	{pattern: "kernel/kimage", own: []string{"internal/regular", "internal/sealed", "internal/syntax", "internal/unpack", "kernel/cachedir", "kernel/kconfig"}},
-	{pattern: "kernel/kmod", own: []string{"elfobj", "internal/regular", "internal/syntax", "internal/unpack", "kernel/kconfig", "kernel/kimage"}},
-	{pattern: "kernel", own: []string{"internal/regular", "internal/unpack", "kernel/cachedir", "kernel/kconfig", "kernel/kimage", "kernel/klpapi", "kernel/kmod"}, not: elf},
+	{pattern: "kernel/kimage", own: []string{"internal/regular", "internal/sealed", "internal/syntax", "internal/unpack", "kernel/cachedir", "kernel/karch", "kernel/kconfig"}},
+	{pattern: "kernel/kmod", own: []string{"elfobj", "internal/regular", "internal/syntax", "internal/unpack", "kernel/karch", "kernel/kconfig", "kernel/kimage"}},
+	{pattern: "kernel", own: []string{"internal/regular", "internal/unpack", "kernel/cachedir", "kernel/karch", "kernel/kconfig", "kernel/kimage", "kernel/klpapi", "kernel/kmod"}, not: elf},
 	{pattern: "kernel/trusted", own: []string{"internal/regular", "internal/syntax", "kernel", "kernel/cachedir", "kernel/kimage"}, not: elf},
 	// A provider knows neither the engine nor another provider.
 	{pattern: "kernel/fetch/provider", own: []string{"kernel/kconfig"}, not: elf},
@@ -40,8 +41,8 @@ var rules = []rule{
 	{pattern: "kernel/fetch", own: []string{"internal/regular", "internal/sealed", "kernel/...", "kernel/fetch/..."}, not: elf},
 	{pattern: "kernel/kerneltest", own: []string{"elfobj", "internal/unpack/packtest"}},
 	{pattern: "templates", own: []string{"kernel/klpapi"}, not: concat(elf, impure)},
-	{pattern: "kernel/buildtree", own: []string{"internal/regular", "kernel"}, not: elf},
-	{pattern: "kbuild", own: []string{"finding", "internal/regular", "internal/sealed", "internal/unpack", "kernel/kconfig"}, not: elf},
+	{pattern: "kernel/buildtree", own: []string{"internal/regular", "kernel", "kernel/karch"}, not: elf},
+	{pattern: "kbuild", own: []string{"finding", "internal/regular", "internal/sealed", "internal/unpack", "kernel/karch", "kernel/kconfig"}, not: elf},
 	{pattern: "elfobj", own: []string{"internal/regular"}},
 	{pattern: "elfdiff", own: []string{"elfobj", "finding"}, not: impure},
 	{pattern: "locate", own: []string{"elfdiff", "elfobj", "finding", "kernel/kimage", "kernel/kmod"}, not: impure},
@@ -61,7 +62,7 @@ var rules = []rule{
 	{pattern: "analyze/locks/annot", own: []string{"analyze/...", "elfobj", "kernel/kimage"}, not: []string{"os/exec", "time", "net/..."}}, // reads sources
 	{pattern: "analyze/passes/...", own: []string{"analyze", "analyze/*", "elfdiff", "elfobj", "finding", "kernel/klpapi", "plan"}, not: impure},
 	{pattern: "analyze/...", own: []string{"analyze/...", "elfdiff", "elfobj", "finding", "kernel/klpapi", "locate", "plan"}, not: impure},
-	{pattern: "report", own: []string{"analyze", "analyze/*", "elfdiff", "finding", "plan"}, not: []string{"os/exec"}},
+	{pattern: "report", own: []string{"analyze", "analyze/*", "elfdiff", "elfobj", "finding", "plan"}, not: []string{"os/exec"}},
 	{pattern: "deploy", own: []string{"finding", "internal/regular", "module", "module/note", "plan", "release"}, not: elf},
 
 	// Who wires them together.
@@ -90,9 +91,9 @@ var reserved = []rule{
 	{pattern: "github.com/go-git/...", own: []string{"patchset"}},
 	{pattern: "github.com/bluekeyes/...", own: []string{"patchset"}},
 	{pattern: "github.com/cilium/ebpf/...", own: []string{"analyze/..."}},
-	// Decoders: analyze/machine says what instructions do, elfobj how long they are. report prints
-	// them as an assembler does; certcheck is written apart from all of them on purpose.
-	{pattern: "golang.org/x/arch/...", own: []string{"elfobj", "report", "analyze/machine", "internal/certcheck"}},
+	// Decoders: analyze/machine says what instructions do, elfobj how long they are and how an
+	// assembler writes them; certcheck is written apart from all of them on purpose.
+	{pattern: "golang.org/x/arch/...", own: []string{"elfobj", "analyze/machine", "internal/certcheck"}},
 }
 
 func concat(lists ...[]string) []string { return slices.Concat(lists...) }

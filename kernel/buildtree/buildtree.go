@@ -16,6 +16,7 @@ import (
 
 	"github.com/klpforge/klpforge/internal/regular"
 	"github.com/klpforge/klpforge/kernel"
+	"github.com/klpforge/klpforge/kernel/karch"
 )
 
 // Tree is a directory that a kernel was built in. It implements [kernel.Finder].
@@ -161,8 +162,7 @@ func (t *Tree) places(part kernel.Part) []string {
 		// modules were never built.
 		return in("Module.symvers", "vmlinux.symvers")
 	case kernel.PartImage:
-		return in("vmlinux", "arch/x86/boot/bzImage", "arch/arm64/boot/Image.gz", "arch/powerpc/boot/zImage",
-			"arch/s390/boot/bzImage", "arch/loongarch/boot/vmlinuz.efi")
+		return in(append([]string{"vmlinux"}, karch.Images()...)...)
 	case kernel.PartVmlinux:
 		return in("vmlinux")
 	case kernel.PartSystemMap:

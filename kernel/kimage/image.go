@@ -22,6 +22,7 @@ import (
 	"github.com/klpforge/klpforge/internal/sealed"
 	"github.com/klpforge/klpforge/internal/unpack"
 	"github.com/klpforge/klpforge/kernel/cachedir"
+	"github.com/klpforge/klpforge/kernel/karch"
 )
 
 // Image is a linked vmlinux. Its bytes are mapped read-only; slices it
@@ -30,7 +31,7 @@ import (
 type Image struct {
 	Path     string // the file given: a bzImage or an ELF vmlinux
 	Cached   string // the decompressed vmlinux that is mapped; "" when Path itself is or when it is in memory
-	Arch     Arch
+	Arch     karch.Arch
 	Order    binary.ByteOrder
 	Sections []Section // in file order, without the null section
 	data     []byte
@@ -219,7 +220,7 @@ func parse(path string, data []byte) (im *Image, err error) {
 	if elfFile.Type != elf.ET_EXEC && elfFile.Type != elf.ET_DYN {
 		return nil, fmt.Errorf("ELF type %v is not a linked vmlinux", elfFile.Type)
 	}
-	arch, ok := ArchOf(elfFile.Machine)
+	arch, ok := karch.Of(elfFile.Machine)
 	if !ok {
 		return nil, fmt.Errorf("architecture %v is not supported", elfFile.Machine)
 	}

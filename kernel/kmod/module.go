@@ -9,7 +9,7 @@ import (
 	"github.com/klpforge/klpforge/elfobj"
 	"github.com/klpforge/klpforge/internal/regular"
 	"github.com/klpforge/klpforge/internal/unpack"
-	"github.com/klpforge/klpforge/kernel/kimage"
+	"github.com/klpforge/klpforge/kernel/karch"
 )
 
 // Module is one shipped .ko. Its symbols are at section offsets: a module has
@@ -25,7 +25,7 @@ type Module struct {
 	syms   []Symbol
 	byName map[string][]int32
 	locs   []Loc
-	arch   kimage.Arch
+	arch   karch.Arch
 }
 
 // Symbol is a defined symbol of a module as the kernel's kallsyms shows it.
@@ -99,7 +99,7 @@ func parse(path string, raw []byte, rules rules) (*Module, error) {
 	if err != nil {
 		return nil, err
 	}
-	arch, ok := kimage.ArchOf(file.Machine)
+	arch, ok := karch.Of(file.Machine)
 	if !ok {
 		return nil, fmt.Errorf("architecture %v is not supported", file.Machine)
 	}
