@@ -28,6 +28,9 @@ type Analyzer struct {
 	Name   string // lower case, unique
 	Doc    string // help text, from the package comment
 	Checks []Check
+	// Code says that it follows instructions. On an architecture whose instructions are not
+	// modelled it is not run, and each of its checks is reported as unknown.
+	Code bool
 	// Requires are analyzers that must run first; their findings are at hand
 	// by Pass.Found.
 	Requires []*Analyzer

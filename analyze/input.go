@@ -1,6 +1,7 @@
 package analyze
 
 import (
+	"github.com/klpforge/klpforge/analyze/machine"
 	"github.com/klpforge/klpforge/analyze/stacks"
 	"github.com/klpforge/klpforge/finding"
 	"github.com/klpforge/klpforge/kernel/klpapi"
@@ -48,4 +49,18 @@ type File struct {
 type Hunk struct {
 	OldStart, OldLines int
 	NewStart, NewLines int
+}
+
+// Unmodelled names the architecture of the patched objects when what its instructions do is not
+// known; "" when it is.
+func (in *Input) Unmodelled() string {
+	for _, unit := range in.Units {
+		if unit.Diff == nil || unit.Diff.Patched == nil || unit.Diff.Patched.Arch == nil {
+			continue
+		}
+		if _, err := machine.Like(unit.Diff.Patched.Arch); err != nil {
+			return unit.Diff.Patched.Arch.Name()
+		}
+	}
+	return ""
 }

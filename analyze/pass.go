@@ -17,6 +17,15 @@ type Pass struct {
 // Found returns the findings of an analyzer that this one requires.
 func (p *Pass) Found(a *Analyzer) []finding.Finding { return p.found[a] }
 
+// unknownHere reports that none of the analyzer's checks can be decided for an architecture.
+func (p *Pass) unknownHere(arch string) {
+	for _, check := range p.Analyzer.Checks {
+		p.Report(finding.Finding{ID: check.ID, Severity: finding.Note, Unknown: true,
+			Message: "unknown on this architecture: what instructions of " + arch + " do is not known here",
+			Remedy:  "have a person look at it: " + check.Title})
+	}
+}
+
 // Report adds a finding. Places that it leaves open are filled from the unit.
 func (p *Pass) Report(f finding.Finding) { p.out = append(p.out, f) }
 

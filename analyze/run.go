@@ -141,7 +141,9 @@ func (r *Registry) Run(in *Input, selected map[finding.ID]bool) ([]finding.Findi
 	var failed error
 	for _, analyzer := range r.order {
 		pass := &Pass{Input: in, Analyzer: analyzer, found: found}
-		if err := analyzer.Run(pass); err != nil {
+		if name := in.Unmodelled(); name != "" && analyzer.Code {
+			pass.unknownHere(name)
+		} else if err := analyzer.Run(pass); err != nil {
 			failed = fmt.Errorf("analyzer %s: %w", analyzer.Name, err)
 			break
 		}

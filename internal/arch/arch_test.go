@@ -245,6 +245,39 @@ func TestOneMachine(t *testing.T) {
 	}
 }
 
+// followers are the packages that follow instructions.
+var followers = []string{"code", "fields", "flow", "lockdiff", "locks", "machine", "model", "registered", "sleeps", "stacks"}
+
+// TestCodeChecksSaySo: a check that is made of what instructions do says so, and is unknown where
+// that is not known (analyze.Analyzer.Code).
+func TestCodeChecksSaySo(t *testing.T) {
+	follows, says := map[string]bool{}, map[string]bool{}
+	for _, s := range sources(t) {
+		if !strings.HasPrefix(s.pkg, "analyze/passes/") {
+			continue
+		}
+		for _, name := range followers {
+			follows[s.pkg] = follows[s.pkg] || slices.Contains(s.imports, Module+"/analyze/"+name)
+		}
+		ast.Inspect(s.file, func(n ast.Node) bool {
+			if field, ok := n.(*ast.KeyValueExpr); ok {
+				key, isName := field.Key.(*ast.Ident)
+				value, isBool := field.Value.(*ast.Ident)
+				says[s.pkg] = says[s.pkg] || isName && isBool && key.Name == "Code" && value.Name == "true"
+			}
+			return true
+		})
+	}
+	if len(follows) < 20 {
+		t.Errorf("%d checks were looked at", len(follows))
+	}
+	for pkg, does := range follows {
+		if does != says[pkg] {
+			t.Errorf("%s follows instructions: %v, says so: %v", pkg, does, says[pkg])
+		}
+	}
+}
+
 // opTables are the tables by the decoder's operations outside of analyze/machine,
 // with what they say. None says what an instruction reads or changes.
 var opTables = map[string]string{

@@ -20,7 +20,8 @@ var doc string
 
 // New makes the analyzer.
 func New() *analyze.Analyzer {
-	return &analyze.Analyzer{Name: "context", Doc: analyze.PackageDoc(doc), Checks: analyze.Checks(finding.IDContext),
+	return &analyze.Analyzer{Code: true, Name: "context", Doc: analyze.PackageDoc(doc),
+		Checks: analyze.Checks(finding.IDContext),
 		Run: run}
 }
 

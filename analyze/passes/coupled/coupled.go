@@ -19,7 +19,8 @@ var doc string
 
 // New makes the analyzer.
 func New() *analyze.Analyzer {
-	return &analyze.Analyzer{Name: "coupled", Doc: analyze.PackageDoc(doc), Checks: analyze.Checks(finding.IDCoupled),
+	return &analyze.Analyzer{Code: true, Name: "coupled", Doc: analyze.PackageDoc(doc),
+		Checks: analyze.Checks(finding.IDCoupled),
 		Run: run}
 }
 

@@ -17,7 +17,8 @@ var doc string
 
 // New makes the analyzer.
 func New() *analyze.Analyzer {
-	return &analyze.Analyzer{Name: "future", Doc: analyze.PackageDoc(doc), Checks: analyze.Checks(finding.IDFutureOnly),
+	return &analyze.Analyzer{Code: true, Name: "future", Doc: analyze.PackageDoc(doc),
+		Checks: analyze.Checks(finding.IDFutureOnly),
 		Run: run}
 }
 

@@ -22,7 +22,7 @@ var doc string
 
 // New makes the analyzer.
 func New() *analyze.Analyzer {
-	return &analyze.Analyzer{Name: "lockdata", Doc: analyze.PackageDoc(doc),
+	return &analyze.Analyzer{Code: true, Name: "lockdata", Doc: analyze.PackageDoc(doc),
 		Checks: analyze.Checks(finding.IDLockedData), Run: run}
 }
 

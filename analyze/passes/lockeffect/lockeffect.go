@@ -17,7 +17,7 @@ var doc string
 
 // New makes the analyzer.
 func New() *analyze.Analyzer {
-	return &analyze.Analyzer{Name: "lockeffect", Doc: analyze.PackageDoc(doc),
+	return &analyze.Analyzer{Code: true, Name: "lockeffect", Doc: analyze.PackageDoc(doc),
 		Checks: analyze.Checks(finding.IDLockEffect), Run: run}
 }
 

@@ -19,7 +19,7 @@ var doc string
 
 // New makes the analyzer.
 func New() *analyze.Analyzer {
-	return &analyze.Analyzer{Name: "lockorder", Doc: analyze.PackageDoc(doc),
+	return &analyze.Analyzer{Code: true, Name: "lockorder", Doc: analyze.PackageDoc(doc),
 		Checks: analyze.Checks(finding.IDLockOrder), Run: run}
 }
 

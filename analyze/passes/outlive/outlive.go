@@ -19,7 +19,8 @@ var doc string
 
 // New makes the analyzer.
 func New() *analyze.Analyzer {
-	return &analyze.Analyzer{Name: "outlive", Doc: analyze.PackageDoc(doc), Checks: analyze.Checks(finding.IDOutlives),
+	return &analyze.Analyzer{Code: true, Name: "outlive", Doc: analyze.PackageDoc(doc),
+		Checks: analyze.Checks(finding.IDOutlives),
 		Run: run}
 }
 

@@ -21,7 +21,7 @@ var doc string
 
 // New makes the analyzer.
 func New() *analyze.Analyzer {
-	return &analyze.Analyzer{Name: "ownership", Doc: analyze.PackageDoc(doc),
+	return &analyze.Analyzer{Code: true, Name: "ownership", Doc: analyze.PackageDoc(doc),
 		Checks: analyze.Checks(finding.IDOwnership), Run: run}
 }
 

@@ -20,7 +20,8 @@ var doc string
 
 // New makes the analyzer.
 func New() *analyze.Analyzer {
-	return &analyze.Analyzer{Name: "rcu", Doc: analyze.PackageDoc(doc), Checks: analyze.Checks(finding.IDRCU), Run: run}
+	return &analyze.Analyzer{Code: true, Name: "rcu", Doc: analyze.PackageDoc(doc),
+		Checks: analyze.Checks(finding.IDRCU), Run: run}
 }
 
 func run(pass *analyze.Pass) error {

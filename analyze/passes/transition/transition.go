@@ -20,7 +20,7 @@ var doc string
 
 // New makes the analyzer.
 func New() *analyze.Analyzer {
-	return &analyze.Analyzer{Name: "transition", Doc: analyze.PackageDoc(doc), Run: run,
+	return &analyze.Analyzer{Code: true, Name: "transition", Doc: analyze.PackageDoc(doc), Run: run,
 		Checks: analyze.Checks(finding.IDSleepers, finding.IDEndlessLoop, finding.IDIdle, finding.IDUnreliableStack)}
 }
 

@@ -18,7 +18,7 @@ var doc string
 
 // New makes the analyzer.
 func New() *analyze.Analyzer {
-	return &analyze.Analyzer{Name: "unseen", Doc: analyze.PackageDoc(doc),
+	return &analyze.Analyzer{Code: true, Name: "unseen", Doc: analyze.PackageDoc(doc),
 		Checks: analyze.Checks(finding.IDUnseenSleep), Run: run}
 }
 

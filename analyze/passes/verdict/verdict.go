@@ -37,6 +37,9 @@ func run(pass *analyze.Pass) error {
 			return nil // nothing is patched
 		}
 	}
+	if arch := pass.Unmodelled(); arch != "" {
+		against = slices.Insert(against, 0, "what instructions of "+arch+" do is not known here")
+	}
 	var proofs []*equiv.Certificate
 	if len(against) == 0 {
 		proofs, against = prove(pass, funcs)
