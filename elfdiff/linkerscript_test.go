@@ -16,8 +16,15 @@ import (
 // linkerSections lists the input sections that linker scripts of the kernel name.
 const linkerSections = "testdata/linker-sections.txt"
 
-// inputSection is one line of that file: a name or a pattern, and the versions that have it.
-type inputSection struct{ pattern, versions string }
+// inputSection is one line of that file: a name or a pattern, the versions that have it, and whether
+// x86 does not.
+type inputSection struct {
+	pattern, versions string
+	elsewhere         bool
+}
+
+// notX86 marks such a line.
+const notX86 = "\tnot x86"
 
 // sample is a name that the pattern stands for.
 func (s inputSection) sample() string {
@@ -50,7 +57,8 @@ func inputSections(t *testing.T) []inputSection {
 			continue
 		}
 		pattern, versions, _ := strings.Cut(strings.TrimSpace(line), "\t")
-		out = append(out, inputSection{pattern, versions})
+		versions, elsewhere := strings.CutSuffix(versions, notX86)
+		out = append(out, inputSection{pattern, versions, elsewhere})
 	}
 	return out
 }
@@ -138,9 +146,6 @@ func scriptNames(t *testing.T, tree string) map[string]bool {
 			seen[name] = true
 		}
 	}
-	for _, arch := range otherArchs {
-		maps.Copy(seen, archNames(t, filepath.Join(tree, "arch", arch)))
-	}
 	return seen
 }
 
@@ -185,6 +190,10 @@ func TestLinkerScripts(t *testing.T) {
 	}
 	listed := inputSections(t)
 	versions := map[string][]string{} // in order, by section
+	x86 := map[string]bool{}
+	for _, s := range listed {
+		x86[s.pattern] = !s.elsewhere
+	}
 	for _, v := range scriptVersions {
 		var trees []string
 		for _, pattern := range v.trees {
@@ -203,7 +212,12 @@ func TestLinkerScripts(t *testing.T) {
 			seen[s.pattern] = slices.Contains(strings.Fields(s.versions), v.version)
 		}
 		for _, tree := range trees {
-			maps.Copy(seen, scriptNames(t, tree))
+			names := scriptNames(t, tree)
+			maps.Copy(seen, names)
+			maps.Copy(x86, names)
+			for _, arch := range otherArchs {
+				maps.Copy(seen, archNames(t, filepath.Join(tree, "arch", arch)))
+			}
 		}
 		for name, ok := range seen {
 			if ok {
@@ -216,7 +230,11 @@ func TestLinkerScripts(t *testing.T) {
 		"# module.lds.S, codetag.lds.h, and vmlinux.lds.S of x86, arm64, loongarch, powerpc and s390; of the last four also\n" +
 		"# module.lds.h and the headers. Written by: go test ./elfdiff -run TestLinkerScripts -update\n")
 	for _, name := range slices.Sorted(maps.Keys(versions)) {
-		fmt.Fprintf(&b, "%s\t%s\n", name, strings.Join(versions[name], " "))
+		mark := ""
+		if !x86[name] {
+			mark = notX86
+		}
+		fmt.Fprintf(&b, "%s\t%s%s\n", name, strings.Join(versions[name], " "), mark)
 	}
 	if *updateMatrix {
 		if err := os.WriteFile(linkerSections, []byte(b.String()), 0o644); err != nil {

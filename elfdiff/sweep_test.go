@@ -34,6 +34,9 @@ func sweepSections(t *testing.T) []string {
 	var out []string
 	for _, s := range inputSections(t) {
 		name := s.sample()
+		if s.elsewhere || s.versions == "7.2" {
+			continue // the object is for x86, with the layouts of v5.10 to v6.12
+		}
 		if r := rowOf(name); r.holds != holdsNothing && r.holds != holdsCode && name != "COMMON" && name != "init.data.x" {
 			out = append(out, name)
 		}

@@ -1,7 +1,10 @@
 package all
 
 import (
+	"flag"
+	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -107,4 +110,47 @@ func crossInput(t *testing.T, before string) *analyze.Input {
 		in.Plan.Objects = []plan.Object{object}
 	}
 	return in
+}
+
+var update = flag.Bool("update", false, "write the checks into docs/architectures.md")
+
+// TestArchitecturesDoc compares the lists of checks in docs/architectures.md with the analyzers.
+func TestArchitecturesDoc(t *testing.T) {
+	const file, begin, end = "../../docs/architectures.md", "-update -->\n", "<!-- end -->"
+	const everywhere, code, verdicts = 0, 1, 2
+	var lists [3][]string
+	for _, analyzer := range Registry().Analyzers() {
+		for _, check := range analyzer.Checks {
+			kind := everywhere
+			switch {
+			case check.ID == finding.IDImmediate || check.ID == finding.IDForce:
+				kind = verdicts // TestOtherArchitectures: not given elsewhere
+			case analyzer.Code:
+				kind = code
+			}
+			lists[kind] = append(lists[kind], string(check.ID))
+		}
+	}
+	var want strings.Builder
+	for kind, what := range [...]string{"Checks on data, types, tables and what earlier stages found, on every architecture",
+		"Checks that follow instructions, on x86-64 alone", "Verdicts, on x86-64 alone"} {
+		slices.Sort(lists[kind])
+		want.WriteString("- " + what + ": " + strings.Join(lists[kind], ", ") + ".\n")
+	}
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	head, rest, ok := strings.Cut(string(text), begin)
+	have, tail, closed := strings.Cut(rest, end)
+	if !ok || !closed {
+		t.Fatalf("%s has no place for the checks", file)
+	}
+	if *update {
+		if err := os.WriteFile(file, []byte(head+begin+want.String()+end+tail), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	} else if have != want.String() {
+		t.Errorf("%s has\n%swant\n%s", file, have, want.String())
+	}
 }

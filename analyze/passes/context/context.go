@@ -22,7 +22,7 @@ var doc string
 func New() *analyze.Analyzer {
 	return &analyze.Analyzer{Code: true, Name: "context", Doc: analyze.PackageDoc(doc),
 		Checks: analyze.Checks(finding.IDContext),
-		Run: run}
+		Run:    run}
 }
 
 func run(pass *analyze.Pass) error {

@@ -21,7 +21,7 @@ var doc string
 func New() *analyze.Analyzer {
 	return &analyze.Analyzer{Code: true, Name: "coupled", Doc: analyze.PackageDoc(doc),
 		Checks: analyze.Checks(finding.IDCoupled),
-		Run: run}
+		Run:    run}
 }
 
 // member is one changed function with its effects, before and after together.

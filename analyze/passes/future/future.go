@@ -19,7 +19,7 @@ var doc string
 func New() *analyze.Analyzer {
 	return &analyze.Analyzer{Code: true, Name: "future", Doc: analyze.PackageDoc(doc),
 		Checks: analyze.Checks(finding.IDFutureOnly),
-		Run: run}
+		Run:    run}
 }
 
 // members maps members of the kernel's operation tables that run once in the

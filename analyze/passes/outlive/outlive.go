@@ -21,7 +21,7 @@ var doc string
 func New() *analyze.Analyzer {
 	return &analyze.Analyzer{Code: true, Name: "outlive", Doc: analyze.PackageDoc(doc),
 		Checks: analyze.Checks(finding.IDOutlives),
-		Run: run}
+		Run:    run}
 }
 
 // keeper says what keeps a function that it was given to, in words; "" when nothing
