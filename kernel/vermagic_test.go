@@ -11,6 +11,7 @@ func TestVermagic(t *testing.T) {
 		"CONFIG_SMP=y\nCONFIG_PREEMPT_BUILD=y\nCONFIG_MODULE_UNLOAD=y\nCONFIG_MODVERSIONS=y\n": "6.1.0 SMP preempt mod_unload modversions ",
 		"CONFIG_SMP=y\nCONFIG_PREEMPT_RT=y\nCONFIG_PREEMPT_BUILD=y\n":                          "6.1.0 SMP preempt_rt ",
 		"CONFIG_ARM64=y\n": "6.1.0 aarch64",
+		"CONFIG_PPC64=y\nCONFIG_SMP=y\nCONFIG_MPROFILE_KERNEL=y\nCONFIG_RELOCATABLE=y\n": "6.1.0 SMP mprofile-kernel relocatable ",
 	} {
 		c, err := kconfig.Parse("c", cfg)
 		if err != nil {
