@@ -30,6 +30,9 @@ type Kernel struct {
 	// of a module of the target; nil for one that cannot be decoded. It takes a second or two
 	// the first time, and may be nil itself.
 	Registered func(owner string) (*registered.Result, error)
+	// Users names the modules of the target that refer to a symbol which they do not
+	// define. Every module is read the first time; may be nil itself.
+	Users func(symbol string) ([]string, error)
 }
 
 // Program is the code of the kernel, or of one of its modules, as shipped.

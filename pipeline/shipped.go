@@ -45,7 +45,8 @@ func (s *shippedCode) openKernel(o kernel.Options) (*analyze.Kernel, error) {
 	}
 	s.facts = k
 	return &analyze.Kernel{Model: k.Model, Locks: k.Locks, Types: k.Types, Sleeps: sync.OnceValue(k.Sleeps),
-		Module: s.module, Exporter: s.exporter, ModuleLocks: s.moduleLocks, Registered: s.registered}, nil
+		Module: s.module, Exporter: s.exporter, ModuleLocks: s.moduleLocks, Registered: s.registered,
+		Users: func(symbol string) ([]string, error) { return s.Users(symbol, "") }}, nil
 }
 
 // moduleLocks are the lock effects of a module, nil when there is none or it cannot be

@@ -73,15 +73,15 @@ func TestResultUse(t *testing.T) {
 		{"returns/testdata/ignored/before.o", "set", "caller", code.UseIgnored},
 		{"returns/testdata/ignored/before.o", "set", "checks", code.UseTested},
 		{"returns/testdata/null/before.o", "find", "caller", code.UseDereferenced},
-		{"returns/testdata/null/before.o", "find", "checks", code.UseTested},
-		{"lockeffect/testdata/takes/before.o", "prepare", "caller", code.UsePassedOn},
+		{"returns/testdata/null/before.o", "find", "checks", code.UseTestedZero | code.UseZeroTested},
+		{"lockeffect/testdata/takes/before.o", "prepare", "caller", code.UseReturned},
 	} {
 		o := load(t, "../passes/"+c.object)
 		seen := false
 		for call := range o.Model.Callers(function(t, o, c.callee)) {
 			if o.Model.Func(call.Caller).Name == c.caller {
 				seen = true
-				if got := o.ResultUse(call); got != c.want {
+				if got := new(code.Follower).ResultUse(o.Model, call); got != c.want {
 					t.Errorf("%s of %s: it %v, want: %v", c.caller, c.callee, got, c.want)
 				}
 			}

@@ -49,6 +49,9 @@ type regs [nregs]values
 
 var anything = values{top: true}
 
+// ReturnsOf is Object.Returns for a program that is no object file.
+func ReturnsOf(m *model.Model, id model.FuncID) Returns { return (&Object{Model: m}).Returns(id) }
+
 // Returns follows constants through the registers of a function, along all
 // paths, to where it returns. Values that pass through memory are not followed
 // and count as Other. Conditions are not evaluated.

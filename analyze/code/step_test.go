@@ -66,25 +66,71 @@ func TestResultStep(t *testing.T) {
 		done       bool
 	}{
 		{"mul rcx", "48f7e1", machine.RAX, UsePassedOn, true},
-		{"cdqe", "4898", machine.RAX, UsePassedOn, true},
+		{"cdqe", "4898", machine.RAX, 0, false},
 		{"rdtsc", "0f31", machine.RAX, UseIgnored, true}, // overwritten without a look
 		{"xor eax, eax", "31c0", machine.RAX, UseIgnored, true},
-		{"sete al", "0f94c0", machine.RAX, 0, false}, // a part of it
-		{"test eax, eax", "85c0", machine.RAX, UseTested, true},
+		{"sete al", "0f94c0", machine.RAX, 0, false},     // a part of it
+		{"test eax, eax", "85c0", machine.RAX, 0, false}, // what it is for, the next one says
+		{"test eax, ecx", "85c8", machine.RAX, UseTested, true},
+		{"cmp eax, 7", "83f807", machine.RAX, UseTested, true},
+		{"cmp rax, -4096", "483d00f0ffff", machine.RAX, 0, false},
 		{"mov rdx, [rax]", "488b10", machine.RAX, UseDereferenced, true},
-		{"rep stosb", "f3aa", machine.RAX, UsePassedOn, true},
+		{"div ecx", "f7f1", machine.RCX, UseDivides, true},
+		{"div ecx", "f7f1", machine.RDX, UsePassedOn, true},
+		{"mov [rsp+8], rax", "4889442408", machine.RAX, 0, false},
+		{"mov [rbx+8], rax", "48894308", machine.RAX, UsePassedOn, false},
+		{"rep stosb", "f3aa", machine.RAX, UsePassedOn, false},
 		{"endbr64", "f30f1efa", machine.RAX, 0, false},
-		{"push rax", "50", machine.RAX, UsePassedOn, true},
+		{"push rax", "50", machine.RAX, UsePassedOn, false},
 		{"mov eax, 1", "b801000000", machine.RAX, UseIgnored, true},
 		{"pop rbx", "5b", machine.RBX, UseIgnored, true},
 		{"stosb", "aa", machine.RDI, UseDereferenced, true},
 	} {
 		in := asmtest.Inst(t, c.code)
 		e := in.Effects()
-		s := useState{holds: 1 << c.reg}
-		use, done := s.step(&in, &e)
-		if done != c.done || done && use != c.use {
-			t.Errorf("%s: %v, decided %v; want %v, %v", c.name, use, done, c.use, c.done)
+		w := &useWalk{follower: &Follower{}}
+		done := w.step(&useState{holds: 1 << c.reg}, &in, &e)
+		if done != c.done || w.found != c.use {
+			t.Errorf("%s: %v, decided %v; want %v, %v", c.name, w.found, done, c.use, c.done)
+		}
+	}
+}
+
+// TestResultSteps: what a comparison is made for shows by the condition behind it, a value
+// comes back from the frame, and a test counts for what follows.
+func TestResultSteps(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		code []string
+		use  Use
+	}{
+		{"test eax, eax; je", []string{"85c0", "7400"}, UseTestedZero},
+		{"test eax, eax; js", []string{"85c0", "7800"}, UseTestedSign},
+		{"test eax, eax; jle", []string{"85c0", "7e00"}, UseTestedPositive},
+		{"test eax, eax; sete dl; js", []string{"85c0", "0f94c2", "7800"}, UseTestedZero | UseTestedSign},
+		{"test eax, eax; add ecx, 1; js", []string{"85c0", "83c101", "7800"}, 0},
+		{"test rax, rax; je; mov rdx, [rax]", []string{"4885c0", "7400", "488b10"}, UseTestedZero | UseZeroTested},
+		{"cmp rax, -4096; ja; mov rdx, [rax]", []string{"483d00f0ffff", "7700", "488b10"}, UseErrorTested},
+		{"both tests", []string{"4885c0", "7400", "483d00f0ffff", "7700", "488b10"}, UseTestedZero},
+		{"lea rdx, [rax-1]; mov rdx, [rax]", []string{"488d50ff", "488b10"}, 0},
+		{"lea rdx, [rax-8]; mov rdx, [rax]", []string{"488d50f8", "488b10"}, UseDereferenced},
+		{"mov [rsp+8], rax; xor eax, eax; div [rsp+8]", []string{"4889442408", "31c0", "f7742408"}, UseDivides},
+		{"mov [rsp+8], rax; xor eax, eax; mov [rsp+8], rcx", []string{"4889442408", "31c0", "48894c2408"}, UseIgnored},
+		{"mov [rsp+8], rax; push rcx; xor eax, eax", []string{"4889442408", "51", "31c0"}, UseIgnored},
+		{"mov [rbx], rax; mov rdx, [rax]", []string{"488903", "488b10"}, UsePassedOn | UseDereferenced},
+		{"test ecx, ecx; div ecx", []string{"85c0", "7400", "f7f0"}, UseTestedZero},
+	} {
+		w := &useWalk{follower: &Follower{}}
+		s := useState{holds: 1 << machine.RAX}
+		for _, one := range c.code {
+			in := asmtest.Inst(t, one)
+			e := in.Effects()
+			if w.step(&s, &in, &e) {
+				break
+			}
+		}
+		if w.found != c.use {
+			t.Errorf("%s: %v; want %v", c.name, w.found, c.use)
 		}
 	}
 }

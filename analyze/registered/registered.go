@@ -117,6 +117,18 @@ func (r *Result) Members(id model.FuncID) []string {
 	return slices.Compact(out)
 }
 
+// Holds lists the functions that a member surely holds, ascending.
+func (r *Result) Holds(member string) []model.FuncID {
+	var out []model.FuncID
+	for id := range r.places {
+		if slices.Contains(r.Members(id), member) {
+			out = append(out, id)
+		}
+	}
+	slices.Sort(out)
+	return out
+}
+
 // Through lists the calls through a member, by function and place.
 func (r *Result) Through(member string) []Site { return r.through[member] }
 

@@ -62,6 +62,9 @@ func TestFind(t *testing.T) {
 	if len(sites) != 1 || sites[0].Caller != r.Model.Lookup("start")[0] || r.Model.At(sites[0].At) != sites[0].Caller {
 		t.Errorf("calls through ndo_start_xmit: %+v", sites)
 	}
+	if got := r.Holds("net_device_ops.ndo_open"); !cmp.Equal(got, r.Model.Lookup("my_open")) {
+		t.Errorf("functions that ndo_open holds: %v", got)
+	}
 	if got := r.Members(r.Model.Lookup("my_open")[0]); !cmp.Equal(got, []string{"net_device_ops.ndo_open"}) {
 		t.Errorf("members of my_open: %v", got)
 	}

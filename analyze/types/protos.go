@@ -11,8 +11,22 @@ import (
 type Proto struct {
 	Args     []int64 // size of each, bytes
 	Ret      int64   // size of the result, bytes; 0 for none
+	Result   Result  // what kind of value that is
 	Variadic bool
 }
+
+// Result is the kind of value that a function returns.
+type Result uint8
+
+// Kinds of results.
+const (
+	ResultUnknown Result = iota
+	ResultNone           // void
+	ResultSigned
+	ResultUnsigned
+	ResultPointer
+	ResultOther // truth values, enumerations, structures
+)
 
 // Protos reads the prototypes of the functions that an object defines, and of
 // those that it declares and calls, by name. Names with several prototypes and
@@ -62,6 +76,9 @@ func Protos(elfFile *elfobj.File) (out map[string]Proto, err error) {
 
 // proto reads the children of a function's entry.
 func proto(data *dwarf.Data, entries *dwarf.Reader, e *dwarf.Entry) (parsed Proto, err error) {
+	if parsed.Result, err = resultOf(data, e); err != nil {
+		return parsed, err
+	}
 	if parsed.Ret, err = sizeOf(data, e); err != nil || !e.Children {
 		return parsed, err
 	}
@@ -97,4 +114,26 @@ func sizeOf(d *dwarf.Data, e *dwarf.Entry) (int64, error) {
 		return 0, nil
 	}
 	return typ.Size(), nil
+}
+
+func resultOf(d *dwarf.Data, e *dwarf.Entry) (Result, error) {
+	at, ok := e.Val(dwarf.AttrType).(dwarf.Offset)
+	if !ok {
+		return ResultNone, nil
+	}
+	typ, err := d.Type(at)
+	if err != nil {
+		return ResultUnknown, err
+	}
+	switch bare(typ).(type) {
+	case *dwarf.VoidType:
+		return ResultNone, nil
+	case *dwarf.PtrType:
+		return ResultPointer, nil
+	case *dwarf.IntType, *dwarf.CharType:
+		return ResultSigned, nil
+	case *dwarf.UintType, *dwarf.UcharType:
+		return ResultUnsigned, nil
+	}
+	return ResultOther, nil
 }

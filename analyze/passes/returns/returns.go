@@ -8,7 +8,7 @@ import (
 
 	"github.com/klpforge/klpforge/analyze"
 	"github.com/klpforge/klpforge/analyze/code"
-	"github.com/klpforge/klpforge/analyze/model"
+	"github.com/klpforge/klpforge/analyze/types"
 	"github.com/klpforge/klpforge/elfdiff"
 	"github.com/klpforge/klpforge/finding"
 )
@@ -44,6 +44,33 @@ func run(pass *analyze.Pass) error {
 
 const maxErrno = 4095 // MAX_ERRNO, include/linux/err.h
 
+// news is what a function can return now and could not before.
+type news struct {
+	errnos, positive []int64
+	zero             bool
+}
+
+// fresh compares the constants that a function returns. Of a result that is no error
+// number by its type none are new.
+func fresh(old, newer code.Returns, result types.Result) news {
+	var out news
+	if result == types.ResultNone || result == types.ResultOther {
+		return out
+	}
+	// Zero is success for who returns error numbers: no divisor, and no address.
+	out.zero = newer.Has(0) && !old.Has(0) && !(result == types.ResultSigned && negative(old))
+	for _, v := range newer.Const {
+		switch {
+		case old.Has(v):
+		case v < 0 && v >= -maxErrno:
+			out.errnos = append(out.errnos, v)
+		case v > 0 && v <= maxErrno && result != types.ResultPointer && result != types.ResultUnsigned:
+			out.positive = append(out.positive, v)
+		}
+	}
+	return out
+}
+
 func compare(pass *analyze.Pass, unit *analyze.Unit, ch elfdiff.Change, before, after *code.Object) error {
 	bid, err := before.Func(ch.Orig)
 	if err != nil {
@@ -54,131 +81,97 @@ func compare(pass *analyze.Pass, unit *analyze.Unit, ch elfdiff.Change, before, 
 		return err
 	}
 	old, newer := before.Returns(bid), after.Returns(aid)
-	var errnos []int64
-	zero := newer.Has(0) && !old.Has(0)
-	for _, v := range newer.Const {
-		if v < 0 && v >= -maxErrno && !old.Has(v) {
-			errnos = append(errnos, v)
-		}
+	if fresh(old, newer, types.ResultUnknown).none() {
+		return nil // the type takes away, and costs time
 	}
-	if len(errnos) == 0 && !zero {
-		return nil
+	result := resultOf(unit, ch.Name)
+	now := fresh(old, newer, result)
+	if now.none() || !now.zero && len(now.positive) == 0 && negative(old) {
+		return nil // errors were returned before: the contract is the same as far as it shows
 	}
-	found := callers(unit, ch, before, bid)
-	if zero || !negative(old) {
-		if err := found.elsewhere(pass, unit, ch, before); err != nil {
-			return err
-		}
+	found, err := find(pass, unit, ch, before, bid)
+	if err != nil {
+		return err
 	}
-	found.sort()
+	return report(pass, found, old, newer, now, result)
+}
+
+func (n news) none() bool { return !n.zero && len(n.errnos) == 0 && len(n.positive) == 0 }
+
+// resultOf is what the debug information says of a function's result.
+func resultOf(unit *analyze.Unit, name string) types.Result {
+	protos, err := types.Protos(unit.Diff.Orig.File)
+	if err != nil {
+		return types.ResultUnknown // an object without debug information
+	}
+	return protos[code.Name(name)].Result
+}
+
+// report says what callers that are not patched make of a new value, the worst first.
+func report(pass *analyze.Pass, found *search, old, newer code.Returns, now news, result types.Result) error {
 	evidence := []string{"returned constants before: " + list(old) + "; after: " + list(newer)}
 	if len(old.From) > 0 {
 		evidence = append(evidence, "it also passed on results of "+strings.Join(old.From, ", "))
 	}
-	if len(found.unsure) > 0 {
-		evidence = append(evidence, "not decided for the callers "+strings.Join(found.unsure, ", "))
+	if unsure := found.unsure(); len(unsure) > 0 {
+		evidence = append(evidence, "not decided for the callers "+shortList(unsure))
 	}
-	if !unit.Diff.Orig.Local(ch.Orig) && !found.everywhere {
+	if !found.unit.Diff.Orig.Local(found.ch.Orig) && !found.everywhere {
 		evidence = append(evidence, "callers in other object files were not looked at")
 	}
 	out := finding.Finding{ID: finding.IDReturnContract, Severity: finding.Warning, Evidence: evidence,
 		Remedy: "patch these callers so that they check, or keep to what the function could return before"}
+	has := func(any code.Use) []string { return found.with(func(use code.Use) bool { return use.Has(any) }) }
+	address := result == types.ResultPointer || result == types.ResultUnknown
+	newErrnos := len(now.errnos) > 0 && !negative(old)
+
+	dereferencing, dividing := has(code.UseDereferenced), has(code.UseDivides)
+	errorTested, zeroTested := has(code.UseErrorTested), has(code.UseZeroTested)
+	ignoring := found.with(code.Use.Ignores)
 	switch {
-	case len(found.dereferencing) > 0:
+	case address && (now.zero || newErrnos) && len(dereferencing) > 0:
 		out.Message = fmt.Sprintf("can now return %s, and callers that are not patched use the result as an "+
-			"address without a test", words(errnos, zero))
-		out.Who = found.dereferencing
-	case zero && len(found.testing) > 0:
+			"address without a test", words(now.errnos, now.zero))
+		out.Who = dereferencing
+	case address && now.zero && len(errorTested) > 0:
 		out.Message = "can now return zero, and callers that are not patched test for an error number alone before they " +
 			"use the result as an address"
-		out.Who = found.testing
-	case len(errnos) > 0 && len(found.ignoring) > 0 && !negative(old):
+		out.Who = errorTested
+	case address && newErrnos && len(zeroTested) > 0:
+		out.Message = fmt.Sprintf("can now return %s, and callers that are not patched test for NULL alone before they "+
+			"use the result as an address", words(now.errnos, false))
+		out.Who = zeroTested
+	case now.zero && result != types.ResultPointer && len(dividing) > 0:
+		out.Message = "can now return zero, and callers that are not patched divide by the result without a test"
+		out.Who = dividing
+	case newErrnos && len(ignoring) > 0:
 		out.Message = fmt.Sprintf("can now return %s, and callers that are not patched ignore the result",
-			words(errnos, false))
-		out.Who = found.ignoring
+			words(now.errnos, false))
+		out.Who = ignoring
 		if old.Other {
 			// It may have returned errors before, as results of others.
 			out.Severity, out.Unknown = finding.Note, true
 		}
-	case len(errnos) > 0 && !old.Other && !negative(old):
+	case newErrnos && !old.Other:
 		out.Severity = finding.Note
 		out.Message = fmt.Sprintf("can now return %s, but returned only %s before: callers need not expect an error",
-			words(errnos, false), list(old))
+			words(now.errnos, false), list(old))
 		out.Remedy = "see whether the callers check for an error"
+	case len(now.positive) > 0:
+		why, err := found.convention(old, result)
+		misreading := found.with(misreads)
+		if err != nil || why == "" || len(misreading) == 0 {
+			return err
+		}
+		out.Message = fmt.Sprintf("can now return %s, and callers that are not patched take every value but zero for an "+
+			"error, or hand it on", words(now.positive, false))
+		out.Evidence = append(out.Evidence, why)
+		out.Who = misreading
 	default:
 		return nil // errors were returned before, or may have been: the contract is the same as far as it shows
 	}
-	pass.ReportChange(unit, ch, out)
+	pass.ReportChange(found.unit, found.ch, out)
 	return nil
-}
-
-// uses are the unpatched callers of a function by what they do with its result, sorted.
-type uses struct {
-	ignoring, dereferencing, testing, unsure []string
-	everywhere                               bool // callers in the rest of the kernel or the module were looked at, too
-}
-
-// callers sorts the unpatched callers in the object by what they do.
-func callers(u *analyze.Unit, ch elfdiff.Change, obj *code.Object, id model.FuncID) *uses {
-	out := &uses{}
-	for c := range obj.Model.Callers(id) {
-		out.add(u, ch, obj.Model.Func(c.Caller).Name, obj.ResultUse(c))
-	}
-	return out
-}
-
-// elsewhere adds those in the rest of the kernel, for what is built in, or of the module.
-func (x *uses) elsewhere(pass *analyze.Pass, unit *analyze.Unit, ch elfdiff.Change, before *code.Object) error {
-	if pass.Kernel == nil || unit.Diff.Orig.Local(ch.Orig) {
-		return nil
-	}
-	kern, err := pass.Kernel()
-	if err != nil {
-		return fmt.Errorf("look for callers in the kernel: %w", err)
-	}
-	program := kern.Program(unit.Owner)
-	if program == nil {
-		return nil
-	}
-	ids := program.Model.Lookup(ch.Name)
-	if len(ids) != 1 {
-		return nil // which of several is meant is not known
-	}
-	x.everywhere = true
-	for call := range program.Model.Callers(ids[0]) {
-		name := program.Model.Func(call.Caller).Name
-		own := before.Model.Lookup(name)
-		if slices.ContainsFunc(own, func(id model.FuncID) bool {
-			return before.Model.Func(id).Flags&model.FuncExtern == 0
-		}) {
-			continue // the object was looked at
-		}
-		x.add(unit, ch, name, code.ResultUse(program.Model, call))
-	}
-	return nil
-}
-
-func (x *uses) add(u *analyze.Unit, ch elfdiff.Change, name string, use code.Use) {
-	if name == ch.Name || slices.ContainsFunc(u.Replace, func(c elfdiff.Change) bool { return c.Name == name }) {
-		return
-	}
-	switch use {
-	case code.UseIgnored:
-		x.ignoring = append(x.ignoring, name)
-	case code.UseDereferenced:
-		x.dereferencing = append(x.dereferencing, name)
-	case code.UseErrorTested:
-		x.testing = append(x.testing, name)
-	case code.UseUnknown:
-		x.unsure = append(x.unsure, name)
-	}
-}
-
-func (x *uses) sort() {
-	for _, l := range []*[]string{&x.ignoring, &x.dereferencing, &x.testing, &x.unsure} {
-		slices.Sort(*l)
-		*l = slices.Compact(*l)
-	}
 }
 
 func negative(r code.Returns) bool {

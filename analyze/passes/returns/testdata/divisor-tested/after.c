@@ -1,0 +1,3 @@
+// want: nothing
+extern int work(int); extern void log(void);
+unsigned int rate(int a) { if (a > 7) return 0; return work(a) | 1; }

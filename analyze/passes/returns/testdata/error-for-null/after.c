@@ -1,0 +1,6 @@
+// want: KLP205 warning find
+// text: test for NULL alone
+// text: user
+extern int work(int); extern void log(void);
+struct thing { int a, b; }; extern struct thing things[8];
+struct thing *find(int a) { if (a > 7) return (void *)-22; work(a); return &things[a & 7]; }

@@ -1,0 +1,4 @@
+extern int work(int); extern void log(void);
+struct thing { int a, b; }; extern struct thing things[8];
+__attribute__((noinline)) struct thing *find(int a) { if (a > 7) return 0; work(a); return &things[a & 7]; }
+int user(int a) { struct thing *t = find(a); return t ? t->b : -1; }

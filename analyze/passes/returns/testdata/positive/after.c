@@ -1,0 +1,6 @@
+// want: KLP205 warning set
+// text: can now return 1
+// text: take every value but zero for an error
+// text: user
+extern int work(int); extern void log(void);
+int set(int a) { if (a > 7) return -22; if (a == 4) return 1; work(a); return 0; }
