@@ -146,12 +146,18 @@ func key(typ btf.Type) string {
 // PointerSignature is the signature of what a function pointer points to, ""
 // for other types.
 func PointerSignature(t btf.Type) string {
-	p, ok := btf.UnderlyingType(t).(*btf.Pointer)
-	if !ok {
-		return ""
-	}
-	if f, ok := btf.UnderlyingType(p.Target).(*btf.FuncProto); ok {
-		return Signature(f)
+	if proto := Prototype(t); proto != nil {
+		return Signature(proto)
 	}
 	return ""
+}
+
+// Prototype is that of what a function pointer points to, nil for other types.
+func Prototype(t btf.Type) *btf.FuncProto {
+	p, ok := btf.UnderlyingType(t).(*btf.Pointer)
+	if !ok {
+		return nil
+	}
+	proto, _ := btf.UnderlyingType(p.Target).(*btf.FuncProto)
+	return proto
 }

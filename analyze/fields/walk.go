@@ -31,6 +31,74 @@ func (a *At) Pointer(reg machine.Num) (proto *btf.FuncProto, member string, ok b
 	return p, v.member, ok && v.off == 0
 }
 
+// Origin is an object whose type is not known: the function's frame, or what a call
+// returned, by the address of the call.
+type Origin uint64
+
+// OriginFrame is the frame of the function.
+const OriginFrame Origin = 1
+
+// Spot is a place in such an object, Off bytes from its start; in a frame, from the stack
+// pointer at entry. Indexed says that a multiple of something not known is added.
+type Spot struct {
+	Of      Origin
+	Off     int64
+	Indexed bool
+}
+
+// Spot returns the place that a memory operand refers to in an object without a type, for
+// who walks by WalkOrigins.
+func (a *At) Spot(mem machine.Mem) (Spot, bool) {
+	if mem.Seg != machine.SegNone || mem.Addr32 {
+		return Spot{}, false
+	}
+	for _, reg := range []machine.Num{mem.Base, mem.Index} {
+		if reg == machine.NoReg || reg == mem.Index && mem.Scale != 1 {
+			continue
+		}
+		if v := a.s.addressIn(reg); v.origin != 0 {
+			return Spot{v.origin, v.off + mem.Disp, mem.Index != machine.NoReg}, true
+		}
+	}
+	return Spot{}, false
+}
+
+// SpotIn returns the place that a register points to in an object without a type.
+func (a *At) SpotIn(reg machine.Num) (Spot, bool) {
+	v := a.s.addressIn(reg)
+	return Spot{Of: v.origin, Off: v.off}, v.origin != 0
+}
+
+// Element returns the member that a memory operand refers to where it adds an index to the
+// address of a structure: the member of an array in it, or of an array of such structures.
+func (a *At) Element(mem machine.Mem) (Field, bool) {
+	if mem.Seg != machine.SegNone || mem.Index == machine.NoReg || mem.Addr32 {
+		return Field{}, false
+	}
+	for _, reg := range []machine.Num{mem.Base, mem.Index} {
+		if reg == machine.NoReg || reg == mem.Index && mem.Scale != 1 || a.s.regs[reg].to == nil {
+			continue
+		}
+		return MemberIn(a.s.regs[reg].to, a.s.regs[reg].off+mem.Disp)
+	}
+	return Field{}, false
+}
+
+// MemberIn is the member at an offset, in bytes, of a structure or of an array of them.
+func MemberIn(typ btf.Type, off int64) (Field, bool) {
+	typ = btf.UnderlyingType(typ)
+	size, err := btf.Sizeof(typ)
+	if err != nil || size <= 0 || off < 0 {
+		return Field{}, false
+	}
+	return memberAt(typ, off%int64(size))
+}
+
+// WalkOrigins is Walk that also follows the addresses of objects without a type.
+func WalkOrigins(m *model.Model, t *Types, id model.FuncID, visit Visit) {
+	walk(m, t, id, m.Code(m.Blocks(id)), true, visit)
+}
+
 // Walk follows a function of the model and calls visit for each instruction
 // that can be reached.
 func Walk(m *model.Model, t *Types, id model.FuncID, visit Visit) {
@@ -39,12 +107,16 @@ func Walk(m *model.Model, t *Types, id model.FuncID, visit Visit) {
 
 // WalkCode is Walk for who has decoded the function's blocks already.
 func WalkCode(mod *model.Model, t *Types, id model.FuncID, code [][]machine.Inst, visit Visit) {
+	walk(mod, t, id, code, false, visit)
+}
+
+func walk(mod *model.Model, t *Types, id model.FuncID, code [][]machine.Inst, origins bool, visit Visit) {
 	blocks := mod.Blocks(id)
 	if len(blocks) == 0 {
 		return
 	}
 
-	walk := &walker{m: mod, t: t, targets: map[uint64]string{}}
+	walk := &walker{m: mod, t: t, targets: map[uint64]string{}, origins: origins}
 	calls := mod.Calls(id)
 	for i := range calls {
 		if c := &calls[i]; c.Target != model.NoFunc && !c.Interior {
@@ -83,6 +155,7 @@ type value struct {
 	to     btf.Type // what it points to; nil when not known
 	off    int64
 	member string // where it was loaded from, as Field.Inner; for parameters "#n"
+	origin Origin // of an address in an object without a type: to is nil, and off counts in that
 }
 
 const nregs = 16
@@ -111,10 +184,11 @@ func (s *state) clone() *state {
 func (s *state) join(other *state) bool {
 	changed := false
 	for i := range s.regs {
-		if s.regs[i].to == nil || s.regs[i] == other.regs[i] {
+		if s.regs[i] == (value{}) || s.regs[i] == other.regs[i] {
 			continue
 		}
-		if s.regs[i].to == other.regs[i].to && s.regs[i].off == other.regs[i].off {
+		if s.regs[i].to == other.regs[i].to && s.regs[i].off == other.regs[i].off &&
+			s.regs[i].origin == other.regs[i].origin {
 			if s.regs[i].member != "" {
 				s.regs[i].member, changed = "", true
 			}
@@ -136,6 +210,7 @@ type walker struct {
 	m       *model.Model
 	t       *Types
 	targets map[uint64]string // call site -> callee
+	origins bool              // objects without a type are followed
 }
 
 // convention is how functions of the kernel call each other.
@@ -171,7 +246,7 @@ const word = 8
 // step follows one instruction.
 func (w *walker) step(cur *state, in *machine.Inst) {
 	if in.Op == machine.Call {
-		w.call(cur, w.targets[in.Addr])
+		w.call(cur, in.Addr, w.targets[in.Addr])
 		return
 	}
 	effects := in.Effects()
@@ -209,7 +284,7 @@ func (w *walker) step(cur *state, in *machine.Inst) {
 	if dst != machine.NoReg && dst != convention.StackPtr {
 		cur.regs[dst] = val
 	}
-	if stored.to == nil {
+	if stored == (value{}) {
 		return
 	}
 	for _, a := range effects.Memory() {
@@ -219,14 +294,17 @@ func (w *walker) step(cur *state, in *machine.Inst) {
 	}
 }
 
-// call follows a call of a function, "" when it is not known.
-func (w *walker) call(cur *state, name string) {
+// call follows the call at an address, of a function that is "" when it is not known.
+func (w *walker) call(cur *state, site uint64, name string) {
 	callee := convention.Callee(name)
 	for r := range callee.Changed.All {
 		cur.regs[r] = value{}
 	}
 	if p := w.t.Proto(name); p != nil && callee.Changed != 0 {
 		cur.regs[convention.Result[0]] = pointer(p.Return, "")
+	}
+	if result := &cur.regs[convention.Result[0]]; w.origins && callee.Changed != 0 && result.to == nil {
+		*result = value{origin: Origin(site)}
 	}
 }
 
@@ -286,7 +364,7 @@ func (w *walker) result(cur *state, in *machine.Inst, dst machine.Num) value {
 		switch from.Kind {
 		case machine.KindReg:
 			if n, _, ok := from.General(); ok {
-				return cur.regs[n]
+				return w.address(cur, n)
 			}
 		case machine.KindMem:
 			return w.load(cur, in, from.Mem)
@@ -299,19 +377,20 @@ func (w *walker) result(cur *state, in *machine.Inst, dst machine.Num) value {
 			at, _ := in.FixedAddr(mem)
 			return w.object(at)
 		}
-		if mem.Index == machine.NoReg && mem.Base != machine.NoReg && mem.Base != convention.StackPtr &&
-			cur.regs[mem.Base].to != nil {
-			v := cur.regs[mem.Base]
+		if mem.Index != machine.NoReg || mem.Base == machine.NoReg {
+			return value{}
+		}
+		if v := w.address(cur, mem.Base); v != (value{}) {
 			v.off += mem.Disp
 			return v
 		}
 	case machine.MoveIf:
 		if n, _, ok := from.General(); ok && cur.regs[n].to == cur.regs[dst].to &&
-			cur.regs[n].off == cur.regs[dst].off {
+			cur.regs[n].off == cur.regs[dst].off && cur.regs[n].origin == cur.regs[dst].origin {
 			return cur.regs[dst]
 		}
 	case machine.Add, machine.Sub:
-		if from.Kind != machine.KindImm || cur.regs[dst].to == nil {
+		if from.Kind != machine.KindImm || cur.regs[dst] == (value{}) {
 			return value{}
 		}
 		val := cur.regs[dst]
@@ -321,6 +400,25 @@ func (w *walker) result(cur *state, in *machine.Inst, dst machine.Num) value {
 			val.off += from.Imm
 		}
 		return val
+	}
+	return value{}
+}
+
+// address is the pointer in a register, the stack pointer among them for who asks for
+// origins.
+func (w *walker) address(cur *state, reg machine.Num) value {
+	if reg != convention.StackPtr || w.origins {
+		return cur.addressIn(reg)
+	}
+	return value{}
+}
+
+func (s *state) addressIn(reg machine.Num) value {
+	switch {
+	case reg != convention.StackPtr:
+		return s.regs[reg]
+	case s.spOK:
+		return value{origin: OriginFrame, off: s.sp}
 	}
 	return value{}
 }

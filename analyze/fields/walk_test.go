@@ -95,3 +95,51 @@ func TestSpill(t *testing.T) {
 		}
 	}
 }
+
+// TestOrigins: the address of an object without a type is followed from where it comes,
+// through copies and the frame, to where a function's address is put and what it is given to.
+func TestOrigins(t *testing.T) {
+	mem := func(base, index machine.Num, scale uint8, disp int64) machine.Mem {
+		return machine.Mem{Base: base, Index: index, Scale: scale, Disp: disp}
+	}
+	for _, c := range []struct {
+		name, code string
+		mem        machine.Mem
+		of         string // "frame", "call" or ""
+		off        int64
+		indexed    bool
+	}{
+		{"frame", "sub $0x20, %rsp", mem(machine.RSP, machine.NoReg, 0, 8), "frame", -0x18, false},
+		{"frame in a register", "sub $0x20, %rsp\nlea 0x8(%rsp), %rbx\ncall work", mem(machine.RBX, machine.NoReg, 0, 8),
+			"frame", -0x10, false},
+		{"copy of the stack pointer", "mov %rsp, %rbx", mem(machine.RBX, machine.RCX, 8, 0), "frame", 0, true},
+		{"heap", "call work\nmov %rax, %rbx", mem(machine.RBX, machine.NoReg, 0, 16), "call", 16, false},
+		{"heap as index", "call work\nmov %rax, %rbx", mem(machine.RCX, machine.RBX, 1, 16), "call", 16, true},
+		{"heap, spilled", "push %rdi\ncall work\nmov %rax, (%rsp)\ncall work\nmov (%rsp), %rbx",
+			mem(machine.RBX, machine.NoReg, 0, 0), "call", 0, false},
+		{"lost", "call work\nadd %rcx, %rax", mem(machine.RAX, machine.NoReg, 0, 0), "", 0, false},
+		{"scratch", "lea 0x8(%rsp), %rcx\ncall work", mem(machine.RCX, machine.NoReg, 0, 0), "", 0, false},
+	} {
+		types, _ := loadTypes(t)
+		m := asmtest.Function(t, "use", c.code+"\nnop\nud2")
+		for _, origins := range []bool{true, false} {
+			visit := Walk
+			if origins {
+				visit = WalkOrigins
+			}
+			visit(m, types, m.Lookup("use")[0], func(in *machine.Inst, at *At) {
+				if in.Op != machine.Trap {
+					return
+				}
+				got, ok := at.Spot(c.mem)
+				wanted := c.of != "" && (origins || c.mem.Base == machine.RSP)
+				if ok != wanted {
+					t.Errorf("%s, origins %v: found %v, %+v", c.name, origins, ok, got)
+				}
+				if ok && ((got.Of == OriginFrame) != (c.of == "frame") || got.Off != c.off || got.Indexed != c.indexed) {
+					t.Errorf("%s: %+v", c.name, got)
+				}
+			})
+		}
+	}
+}

@@ -4,6 +4,7 @@ import (
 	_ "embed"
 	"fmt"
 	"iter"
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -13,7 +14,7 @@ var membersText string
 
 // Member is what members.txt says of one member of a structure.
 type Member struct {
-	Name string // "net_device_ops.ndo_start_xmit"
+	Name string // "net_device_ops.ndo_start_xmit"; "virtio_config_ops.find_vqs[3]" for functions in argument 3
 	File string // that calls through it, "net/core/dev.c"
 	In   Context
 	// Since and Until are the first and the last version that has it, "6.1"; "" for
@@ -54,6 +55,8 @@ var memberIndex = func() map[string]int {
 var memberContexts = []Context{InRCU, InTimer, InHrtimer, InTasklet, InSoftirq, InIRQ, InNMI, InIPI, InBH, InIRQOff,
 	InPreemptOff, UnderSpin, InRCURead}
 
+var memberRE = regexp.MustCompile(`^\w+(\[[0-5]\])?$`)
+
 // parseMembers reads the table of members. The error names the line.
 func parseMembers(text string) ([]Member, error) {
 	var rows []Member
@@ -72,7 +75,7 @@ func parseMembers(text string) ([]Member, error) {
 		}
 		words := strings.Fields(line)
 		structure, member, ok := strings.Cut(words[0], ".")
-		if file == "" || len(words) < 2 || !ok || structure == "" || member == "" {
+		if file == "" || len(words) < 2 || !ok || structure == "" || !memberRE.MatchString(member) {
 			return nil, fmt.Errorf("line %d: want a file, and STRUCT.MEMBER CONTEXT below it", i+1)
 		}
 		row := Member{Name: words[0], File: file, In: Context(words[1])}

@@ -4,7 +4,7 @@ import "testing"
 
 func TestMembers(t *testing.T) {
 	for name, want := range map[string]Context{"net_device_ops.ndo_start_xmit": InBH, "bio.bi_end_io": InIRQ,
-		"net_device_ops.ndo_open": "", "ndo_start_xmit": ""} {
+		"net_device_ops.ndo_open": "", "virtio_config_ops.find_vqs[3]": InIRQ, "virtio_config_ops.find_vqs": "", "ndo_start_xmit": ""} {
 		got, ok := MemberRuns(name)
 		if got.In != want || ok != (want != "") || ok && (got.File == "" || !got.In.ForbidsSleep()) {
 			t.Errorf("%s: %+v, %v; want %q", name, got, ok, want)
@@ -24,7 +24,8 @@ func TestMemberFaults(t *testing.T) {
 		t.Errorf("%+v, error %v", rows, err)
 	}
 	for _, text := range []string{"  s.m irq\n", "a/b.c:\n  s.m\n", "a/b.c:\n  m irq\n", "a/b.c:\n  s.m thread\n",
-		"a/b.c:\n  s.m irq old\n", good + "  s.m irq\n", "a b.c\n  s.m irq\n"} {
+		"a/b.c:\n  s.m irq old\n", good + "  s.m irq\n", "a b.c\n  s.m irq\n", "a/b.c:\n  s.m[9] irq\n",
+		"a/b.c:\n  s.m[1 irq\n"} {
 		if rows, err := parseMembers(text); err == nil {
 			t.Errorf("%q: %+v", text, rows)
 		}

@@ -1,7 +1,9 @@
 package registered
 
 import (
+	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/klpforge/klpforge/analyze/fields"
 	"github.com/klpforge/klpforge/analyze/kfuncs"
@@ -12,8 +14,10 @@ import (
 // Place is where a function's address is kept.
 type Place struct {
 	Members []string // the members that it may be, "net_device_ops.ndo_open"; one when it is known which
-	Given   string   // or the function that it is given to, as argument Arg, from 0
-	Arg     int
+	// Given is the function that it is given to, as argument Arg, from 0, or in an array that
+	// is; or the member through which that is called, "virtio_config_ops.find_vqs".
+	Given string
+	Arg   int
 }
 
 // Context is a context in which a function is called, and what is behind that.
@@ -53,6 +57,11 @@ func Find(m *model.Model, t *fields.Types, known *fields.Tables) *Result {
 			found.add(ref.Func, Place{Members: []string{member}})
 		}
 	})
+	if t != nil {
+		for id, refs := range stored(m) {
+			found.objects(t, id, refs)
+		}
+	}
 	for _, ref := range m.CodeRefs {
 		if ref.Call == 0 {
 			continue
@@ -146,6 +155,10 @@ func (r *Result) Context(id model.FuncID) (Context, bool) {
 // context is that of one place. Where a table may be of several structures, each has to
 // forbid it.
 func (p *Place) context() (Context, bool) {
+	if strings.Contains(p.Given, ".") {
+		row, ok := kfuncs.MemberRuns(fmt.Sprintf("%s[%d]", p.Given, p.Arg))
+		return Context{In: row.In, By: p.Given, File: row.File}, ok
+	}
 	if p.Given != "" {
 		in := kfuncs.Runs(p.Given, p.Arg)
 		return Context{In: in, By: p.Given}, in.ForbidsSleep()

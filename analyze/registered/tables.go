@@ -2,6 +2,8 @@ package registered
 
 import (
 	"iter"
+	"maps"
+	"slices"
 
 	"github.com/cilium/ebpf/btf"
 
@@ -69,6 +71,34 @@ func Tables(m *model.Model, t *fields.Types, known *fields.Tables) iter.Seq[Tabl
 // Stores finds where code puts the addresses of functions, other than into arguments of
 // calls. The member is "" when it is not known.
 func Stores(m *model.Model, t *fields.Types, visit func(ref model.CodeRef, member string)) {
+	for id, refs := range stored(m) {
+		fields.Walk(m, t, id, func(in *machine.Inst, at *fields.At) {
+			ref, ok := refs[in.Addr]
+			if !ok {
+				return
+			}
+			member := ""
+			if to := &in.Args[0]; to.Kind == machine.KindMem {
+				if field, ok := at.Field(to.Mem); ok {
+					member = field.Inner()
+				} else if field, ok := at.Element(to.Mem); ok && fits(m, t, ref.Func, field.Type) {
+					member = field.Inner()
+				}
+			}
+			visit(ref, member)
+		})
+	}
+}
+
+// fits reports whether a function has the prototype of a member.
+func fits(m *model.Model, t *fields.Types, id model.FuncID, member btf.Type) bool {
+	sig := Signature(m, t, id)
+	return sig != "" && sig == fields.PointerSignature(member)
+}
+
+// stored yields the functions that take the address of others for what is no argument of a
+// call, ascending, with the instructions that do so.
+func stored(m *model.Model) iter.Seq2[model.FuncID, map[uint64]model.CodeRef] {
 	byFunc := map[model.FuncID]map[uint64]model.CodeRef{}
 	for _, ref := range m.CodeRefs {
 		if ref.Call != 0 {
@@ -79,24 +109,12 @@ func Stores(m *model.Model, t *fields.Types, visit func(ref model.CodeRef, membe
 		}
 		byFunc[ref.In][ref.Addr] = ref
 	}
-	for i := range m.Funcs {
-		refs := byFunc[model.FuncID(i)]
-		if len(refs) == 0 {
-			continue
-		}
-		fields.Walk(m, t, model.FuncID(i), func(in *machine.Inst, at *fields.At) {
-			ref, ok := refs[in.Addr]
-			if !ok {
+	return func(yield func(model.FuncID, map[uint64]model.CodeRef) bool) {
+		for _, id := range slices.Sorted(maps.Keys(byFunc)) {
+			if !yield(id, byFunc[id]) {
 				return
 			}
-			member := ""
-			if to := &in.Args[0]; to.Kind == machine.KindMem {
-				if field, ok := at.Field(to.Mem); ok {
-					member = field.Inner()
-				}
-			}
-			visit(ref, member)
-		})
+		}
 	}
 }
 
@@ -105,11 +123,19 @@ var convention = machine.X86.Convention()
 // Pointer says of a call through a pointer what prototype that has, and where it comes
 // from, as fields.At.Pointer; "" for what is not known.
 func Pointer(m *model.Model, call *model.Call, in *machine.Inst, at *fields.At) (sig, from string) {
+	proto, from := pointerProto(m, call, in, at)
+	if proto == nil {
+		return "", from
+	}
+	return fields.Signature(proto), from
+}
+
+func pointerProto(m *model.Model, call *model.Call, in *machine.Inst, at *fields.At) (proto *btf.FuncProto, from string) {
 	reg := machine.NoReg
 	switch to := &in.Args[0]; to.Kind {
 	case machine.KindMem:
 		if field, ok := at.Field(to.Mem); ok {
-			return fields.PointerSignature(field.Type), field.Inner()
+			return fields.Prototype(field.Type), field.Inner()
 		}
 	case machine.KindReg:
 		if num, _, ok := to.General(); ok {
@@ -121,11 +147,11 @@ func Pointer(m *model.Model, call *model.Call, in *machine.Inst, at *fields.At) 
 		}
 	}
 	if reg == machine.NoReg {
-		return "", ""
+		return nil, ""
 	}
 	proto, from, ok := at.Pointer(reg)
 	if !ok {
-		return "", ""
+		return nil, ""
 	}
-	return fields.Signature(proto), from
+	return proto, from
 }

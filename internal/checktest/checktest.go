@@ -2,7 +2,8 @@
 // a change, and on the objects that the compiler made of them.
 //
 // A case is a directory with before.c, after.c and the committed before.o and
-// after.o; kernel.c and kernel.o, if there, stand for the rest of the kernel. Lines of after.c say what is expected:
+// after.o; kernel.c and kernel.o, if there, stand for the rest of the kernel, and module.c and
+// module.o for the module "module" of it. Lines of after.c say what is expected:
 //
 //	// want: KLP204 warning foo        a finding, in the order of the report
 //	// want: nothing                   no finding
@@ -161,26 +162,57 @@ func Load(t *testing.T, path string) *analyze.Input {
 		in.Plan.Objects = []plan.Object{ob}
 	}
 	if _, err := os.Stat(filepath.Join(path, "kernel.o")); err == nil {
-		in.Kernel = func() (*analyze.Kernel, error) {
-			p, err := model.FromObject(object("kernel"), model.ObjectOptions{Name: "vmlinux"})
-			if err != nil {
-				return nil, err
-			}
-			m := model.Build(p)
-			effects := locks.Analyze(m, locks.Options{})
-			types, tables := btfOf(t, object("kernel"))
-			return &analyze.Kernel{Model: m, Locks: effects, Sleeps: func() *sleeps.Result {
-				return sleeps.Analyze(m, sleeps.Options{Flows: effects.FlowsApart})
-			}, Registered: func(string) (*registered.Result, error) {
-				return registered.Find(m, types, tables), nil
-			}}, nil
-		}
+		in.Kernel = func() (*analyze.Kernel, error) { return kernelOf(t, path, object), nil }
 	}
 	for _, p := range d.Problems {
 		p.Object, p.Unit = u.Owner, u.Object
 		in.Problems = append(in.Problems, p)
 	}
 	return in
+}
+
+// kernelOf makes the kernel of a case, with its module if it has one.
+func kernelOf(t *testing.T, path string, object func(name string) *elfobj.File) *analyze.Kernel {
+	t.Helper()
+	programs := map[string]*analyze.Program{}
+	kept := map[string]*registered.Result{}
+	for _, name := range []string{"kernel", "module"} {
+		if _, err := os.Stat(filepath.Join(path, name+".o")); err != nil {
+			continue
+		}
+		file := object(name)
+		owner := name
+		if name == "kernel" {
+			owner = plan.Vmlinux
+		}
+		p, err := model.FromObject(file, model.ObjectOptions{Name: owner})
+		if err != nil {
+			t.Fatal(err)
+		}
+		m := model.Build(p)
+		types, tables := btfOf(t, file)
+		programs[owner] = &analyze.Program{Model: m, Locks: locks.Analyze(m, locks.Options{})}
+		kept[owner] = registered.Find(m, types, tables)
+	}
+	main := programs[plan.Vmlinux]
+	return &analyze.Kernel{Model: main.Model, Locks: main.Locks,
+		Sleeps: func() *sleeps.Result {
+			return sleeps.Analyze(main.Model, sleeps.Options{Flows: main.Locks.FlowsApart})
+		},
+		Registered: func(owner string) (*registered.Result, error) { return kept[owner], nil },
+		Module: func(name string) *model.Model {
+			if program := programs[name]; program != nil {
+				return program.Model
+			}
+			return nil
+		},
+		ModuleLocks: func(name string) *locks.Result { return programs[name].Locks },
+		Users: func(symbol string) ([]string, error) {
+			if mod := programs["module"]; mod != nil && len(mod.Model.Lookup(symbol)) > 0 {
+				return []string{"module"}, nil
+			}
+			return nil, nil
+		}}
 }
 
 // btfOf reads the types of an object that was compiled with -gbtf, nil for others.
@@ -262,8 +294,8 @@ func Compile(t *testing.T, path string) {
 		t.Log("the committed objects are not compared: they hold unwind data that the compiler does not make")
 		return
 	}
-	for _, side := range []string{"before", "after", "kernel"} {
-		if _, err := os.Stat(filepath.Join(path, side+".c")); side == "kernel" && err != nil {
+	for _, side := range []string{"before", "after", "kernel", "module"} {
+		if _, err := os.Stat(filepath.Join(path, side+".c")); (side == "kernel" || side == "module") && err != nil {
 			continue
 		}
 		out := filepath.Join(t.TempDir(), side+".o")

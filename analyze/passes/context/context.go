@@ -10,7 +10,6 @@ import (
 	"github.com/klpforge/klpforge/analyze"
 	"github.com/klpforge/klpforge/analyze/code"
 	"github.com/klpforge/klpforge/analyze/locks"
-	"github.com/klpforge/klpforge/analyze/registered"
 	"github.com/klpforge/klpforge/elfdiff"
 	"github.com/klpforge/klpforge/finding"
 )
@@ -118,20 +117,25 @@ var contextWords = map[locks.Kind]string{locks.IRQ: "interrupts", locks.BH: "bot
 // sleeping reports where code that must not sleep now does.
 func sleeping(pass *analyze.Pass, unit *analyze.Unit, before, after *code.Object) error {
 	old, newer := newView(before, nil, nil), newView(after, nil, nil)
-	by := news(unit, old, newer)
+	by, err := news(unit, old, newer)
+	if err != nil {
+		return err
+	}
 	if pass.Kernel != nil && asksKernel(unit, by, old, newer) {
 		// The kernel may know what the object does not.
 		k, err := pass.Kernel()
 		if err != nil {
 			return fmt.Errorf("look for sleeping functions in the kernel: %w", err)
 		}
-		kept, err := keptIn(k, unit.Owner)
+		kept, err := newKeepers(k, unit.Owner)
 		if err != nil {
 			return err
 		}
 		known := k.Sleepers(unit.Owner)
 		old, newer = newView(before, known, kept), newView(after, known, kept)
-		by = news(unit, old, newer)
+		if by, err = news(unit, old, newer); err != nil {
+			return err
+		}
 	}
 	for _, ch := range unit.Replace {
 		list := by[ch.Name]
@@ -178,13 +182,21 @@ func asksKernel(unit *analyze.Unit, by map[string][]violation, old, newer *view)
 }
 
 // news lists the violations that the change brings, by changed function.
-func news(unit *analyze.Unit, old, newer *view) map[string][]violation {
+func news(unit *analyze.Unit, old, newer *view) (map[string][]violation, error) {
+	before, err := old.violations()
+	if err != nil {
+		return nil, err
+	}
+	after, err := newer.violations()
+	if err != nil {
+		return nil, err
+	}
 	known := map[string]bool{}
-	for _, v := range old.violations() {
+	for _, v := range before {
 		known[v.key()] = true
 	}
 	by := map[string][]violation{}
-	for _, v := range newer.violations() {
+	for _, v := range after {
 		if known[v.key()] || !v.sure && v.forbids == inRCU {
 			continue // nearly everything is called within read-side sections
 		}
@@ -192,7 +204,7 @@ func news(unit *analyze.Unit, old, newer *view) map[string][]violation {
 			by[name] = append(by[name], v)
 		}
 	}
-	return by
+	return by, nil
 }
 
 // culprit is the changed function that a violation comes about by: the last
@@ -276,25 +288,25 @@ func elsewhere(pass *analyze.Pass, unit *analyze.Unit, ch elfdiff.Change, old, n
 	if program == nil {
 		return nil, nil
 	}
-	kept, err := keptIn(kern, unit.Owner)
+	kept, err := newKeepers(kern, unit.Owner)
 	if err != nil {
 		return nil, err
 	}
 	up := climb{unit: unit, program: program, kept: kept, seen: map[string]bool{ch.Name: true}}
-	return up.from(append([]string{ch.Name}, newer.sleeps.Chain(after)...), fact.Always), nil
+	return up.from(append([]string{ch.Name}, newer.sleeps.Chain(after)...), fact.Always)
 }
 
 // climb goes up the callers of a function that sleeps.
 type climb struct {
 	unit    *analyze.Unit
 	program *analyze.Program
-	kept    *registered.Result // may be nil
+	kept    *keepers // may be nil
 	seen    map[string]bool
 }
 
 // from climbs from the first of path, which sleeps at its end, on every path through it
 // if always.
-func (c *climb) from(path []string, always bool) []violation {
+func (c *climb) from(path []string, always bool) ([]violation, error) {
 	var out []violation
 	level := map[string][]string{path[0]: path}
 	names := []string{path[0]}
@@ -309,7 +321,10 @@ func (c *climb) from(path []string, always bool) []violation {
 					return c.program.Locks.LockName(l, call.Caller, c.program.Types)
 				})
 				if word == "" {
-					word = contextOf(c.kept, call.Caller)
+					var err error
+					if word, err = c.kept.contextOf(call.Caller); err != nil {
+						return nil, err
+					}
 				}
 				if word != "" {
 					out = append(out, violation{holder: call.Caller, at: call.Place, forbids: word, path: level[name],
@@ -323,7 +338,7 @@ func (c *climb) from(path []string, always bool) []violation {
 		}
 		names = next
 	}
-	return out
+	return out, nil
 }
 
 // maxUp is how many calls up the kernel's callers are followed.

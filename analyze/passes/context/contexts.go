@@ -25,8 +25,18 @@ var runsAs = map[kfuncs.Context]string{
 	kfuncs.InRCURead: inRCU,
 }
 
-// keptIn finds where an owner's functions are kept; nil when that is not known.
-func keptIn(k *analyze.Kernel, owner string) (*registered.Result, error) {
+// keepers say where functions of one program of the target are kept: by that program, and
+// by modules, for functions that those may refer to.
+type keepers struct {
+	kernel *analyze.Kernel
+	owner  string
+	kept   *registered.Result // of the program; nil when not known
+	words  map[string]string  // what contextOf said, by function
+}
+
+// newKeepers looks through an owner's program; nil when it is not known where functions
+// are kept.
+func newKeepers(k *analyze.Kernel, owner string) (*keepers, error) {
 	if k.Registered == nil {
 		return nil, nil
 	}
@@ -34,21 +44,80 @@ func keptIn(k *analyze.Kernel, owner string) (*registered.Result, error) {
 	if err != nil {
 		return nil, fmt.Errorf("look for what functions of %s are registered as: %w", owner, err)
 	}
-	return kept, nil
+	return &keepers{kernel: k, owner: owner, kept: kept, words: map[string]string{}}, nil
 }
 
 // entry says as what a function of the object is run, when that forbids sleeping: by what
-// it is given to in the object, and by where the target keeps it.
-func (w *view) entry(id model.FuncID) string {
-	if word := entryOf(w.o, id); word != "" {
-		return word
+// it is given to in the object, and by where the target keeps it. Other modules are asked
+// where the function may sleep: else nothing comes of it, and there may be many.
+func (w *view) entry(id model.FuncID) (string, error) {
+	if word := entryOf(w.o, id); word != "" || w.kept == nil {
+		return word, nil
 	}
-	return contextOf(w.kept, code.Name(w.o.Model.Func(id).Name))
+	name := code.Name(w.o.Model.Func(id).Name)
+	word := w.kept.own(name)
+	if word != "" || w.sleeps.Fact(id).Answer != sleeps.May {
+		return word, nil
+	}
+	return w.kept.contextOf(name)
 }
 
-// contextOf says as what a function of the target is run, by its name, when that forbids
-// sleeping.
-func contextOf(kept *registered.Result, name string) string {
+// own says as what a function of the program is run, by its name and where the program
+// keeps it.
+func (k *keepers) own(name string) string { return word(k.kept, name, "") }
+
+// contextOf is own that also looks where modules keep a function which the program
+// exports.
+func (k *keepers) contextOf(name string) (string, error) {
+	if k == nil {
+		return "", nil
+	}
+	if known, ok := k.words[name]; ok {
+		return known, nil
+	}
+	found, err := k.find(name)
+	if err != nil {
+		return "", err
+	}
+	k.words[name] = found
+	return found, nil
+}
+
+func (k *keepers) find(name string) (string, error) {
+	if found := k.own(name); found != "" || k.kernel.Users == nil || !k.exports(name) {
+		return found, nil
+	}
+	users, err := k.kernel.Users(name)
+	if err != nil {
+		return "", fmt.Errorf("look for modules that use %s: %w", name, err)
+	}
+	for _, user := range users {
+		if user == k.owner {
+			continue
+		}
+		kept, err := k.kernel.Registered(user)
+		if err != nil {
+			return "", fmt.Errorf("look for what functions are registered as by %s: %w", user, err)
+		}
+		if found := word(kept, name, user); found != "" {
+			return found, nil
+		}
+	}
+	return "", nil
+}
+
+// exports reports whether modules may refer to a function of the program by its name.
+func (k *keepers) exports(name string) bool {
+	if k.kept == nil {
+		return false
+	}
+	_, ok := k.kept.Model.Prog.Lookup("__ksymtab_" + name)
+	return ok
+}
+
+// word says as what a function is run because of where a program keeps it, by its name,
+// when that forbids sleeping. The module is "" for the function's own program.
+func word(kept *registered.Result, name, module string) string {
 	if kept == nil {
 		return ""
 	}
@@ -63,6 +132,9 @@ func contextOf(kept *registered.Result, name string) string {
 	where := in.By
 	if in.File != "" {
 		where += ", " + in.File
+	}
+	if module != "" {
+		where += ", in module " + module
 	}
 	return fmt.Sprintf("%s (%s)", runsAs[in.In], where)
 }

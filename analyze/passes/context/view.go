@@ -7,7 +7,6 @@ import (
 	"github.com/klpforge/klpforge/analyze/code"
 	"github.com/klpforge/klpforge/analyze/locks"
 	"github.com/klpforge/klpforge/analyze/model"
-	"github.com/klpforge/klpforge/analyze/registered"
 	"github.com/klpforge/klpforge/analyze/sleeps"
 	"github.com/klpforge/klpforge/finding"
 )
@@ -18,12 +17,12 @@ const mayAnswer = sleeps.May
 type view struct {
 	o      *code.Object
 	sleeps *sleeps.Result
-	kept   *registered.Result // where functions of the target are kept; nil when not known
+	kept   *keepers // where functions of the target are kept; nil when not known
 }
 
 // newView looks at an object; known tells of other objects, and kept of the target's
 // program that it is part of. Both may be nil.
-func newView(o *code.Object, known *analyze.Sleepers, kept *registered.Result) *view {
+func newView(o *code.Object, known *analyze.Sleepers, kept *keepers) *view {
 	return &view{o, known.Object(o), kept}
 }
 
@@ -63,7 +62,7 @@ func (v *violation) key() string {
 
 // violations lists the calls in the object that may sleep where that is
 // forbidden, by address.
-func (w *view) violations() []violation {
+func (w *view) violations() ([]violation, error) {
 	var out []violation
 	flows := w.o.Flows()
 	for i := range w.o.Model.Funcs {
@@ -73,7 +72,10 @@ func (w *view) violations() []violation {
 			continue
 		}
 		name := w.o.Model.Func(id).Name
-		entry := w.entry(id)
+		entry, err := w.entry(id)
+		if err != nil {
+			return nil, err
+		}
 		// A call that is also reached with nothing that forbids sleeping: the other
 		// ways may be ones that cannot be taken.
 		free := map[uint64]bool{}
@@ -103,7 +105,7 @@ func (w *view) violations() []violation {
 			}
 		}
 	}
-	return out
+	return out, nil
 }
 
 // known reports whether a lock that forbids sleeping has an identity. The CPU's
