@@ -28,10 +28,18 @@ const maxValues = 32
 type values struct {
 	consts []int64 // sorted
 	top    bool
+	// from is the address of the instruction that made a value which is not known: registers
+	// with the same hold the same. 0 when they need not.
+	from uint64
+	// flag says that the lowest byte is 0 or 1, whatever the rest.
+	flag bool
 }
 
 func (v values) with(w values) values {
-	out := values{top: v.top || w.top, consts: slices.Clone(v.consts)}
+	out := values{top: v.top || w.top, consts: slices.Clone(v.consts), flag: v.flag && w.flag}
+	if v.from == w.from {
+		out.from = v.from
+	}
 	for _, c := range w.consts {
 		if i, ok := slices.BinarySearch(out.consts, c); !ok {
 			out.consts = slices.Insert(out.consts, i, c)
@@ -43,7 +51,14 @@ func (v values) with(w values) values {
 	return out
 }
 
-func (v values) equal(w values) bool { return v.top == w.top && slices.Equal(v.consts, w.consts) }
+func (v values) equal(w values) bool {
+	return v.top == w.top && v.from == w.from && v.flag == w.flag && slices.Equal(v.consts, w.consts)
+}
+
+// within reports whether all that the register may hold is known and from 0 to most.
+func (v values) within(most int64) bool {
+	return !v.top && len(v.consts) > 0 && v.consts[0] >= 0 && v.consts[len(v.consts)-1] <= most
+}
 
 type regs [nregs]values
 
@@ -54,7 +69,8 @@ func ReturnsOf(m *model.Model, id model.FuncID) Returns { return (&Object{Model:
 
 // Returns follows constants through the registers of a function, along all
 // paths, to where it returns. Values that pass through memory are not followed
-// and count as Other. Conditions are not evaluated.
+// and count as Other. Of conditions only comparisons for equality with a constant are
+// evaluated, for what they say on the path where it is equal.
 func (o *Object) Returns(id model.FuncID) Returns {
 	f := o.Model.Func(id)
 	blocks := o.Model.Blocks(id)
@@ -79,6 +95,10 @@ func (o *Object) Returns(id model.FuncID) Returns {
 				s.step(&x)
 			}
 			behind[k] = *s
+		},
+		Edge: func(s *regs, k int, e model.Edge) bool {
+			o.assume(s, &blocks[k], blocks[int(e.To)].Start)
+			return true
 		},
 	})
 	out.Other = out.Other || !solved.Complete
@@ -134,6 +154,43 @@ func (s *regs) join(from regs, _ int) (changed bool) {
 	return changed
 }
 
+// assume notes what taking the edge to an address says of registers: the constant that they
+// were found equal to.
+func (o *Object) assume(s *regs, block *model.Block, to uint64) {
+	reg, imm, jump := machine.NoReg, int64(0), machine.Inst{}
+	for in := range o.Model.Instructions(block) {
+		if in.Op == machine.JumpIf {
+			jump = in
+			continue
+		}
+		n, size, ok := general(&in, 0)
+		other, _, isReg := general(&in, 1)
+		effects := in.Effects()
+		switch {
+		case in.Op == machine.Test && ok && isReg && other == n && size >= 4:
+			reg, imm = n, 0
+		case in.Op == machine.Compare && ok && size >= 4 && in.Args[1].Kind == machine.KindImm:
+			reg, imm = n, in.Args[1].Imm
+		case reg != machine.NoReg && (effects.FlagsWritten != 0 || effects.Writes.Has(reg)), in.Op == machine.Call:
+			reg = machine.NoReg
+		}
+	}
+	target, ok := jump.Target()
+	if reg == machine.NoReg || !ok || target == jump.Addr+uint64(jump.Len) {
+		return
+	}
+	equal := jump.Cond == machine.CondE && to == target || jump.Cond == machine.CondNE && to != target
+	if !equal {
+		return
+	}
+	same := s[reg].from
+	for n := range s {
+		if machine.Num(n) == reg || same != 0 && s[n].from == same {
+			s[n] = values{consts: []int64{imm}}
+		}
+	}
+}
+
 // step follows one instruction.
 func (s *regs) step(in *machine.Inst) {
 	e := in.Effects()
@@ -142,8 +199,20 @@ func (s *regs) step(in *machine.Inst) {
 		changed |= convention.Scratch
 	}
 	n, v, ok := s.result(in)
+	// What the instruction made before, in a loop, is another value.
+	for r := range s {
+		if s[r].from == in.Addr {
+			s[r].from = 0
+		}
+	}
 	for r := range changed.All {
 		s[r] = anything
+	}
+	if dst, size, isReg := general(in, 0); isReg && size >= 4 && in.Op == machine.Move && !ok {
+		s[dst].from = in.Addr // loaded
+	}
+	if in.Op == machine.Call {
+		s[machine.RAX].from = in.Addr
 	}
 	if ok {
 		s[n] = v
@@ -154,6 +223,12 @@ func (s *regs) step(in *machine.Inst) {
 // in its destination.
 func (s *regs) result(in *machine.Inst) (dst machine.Num, vals values, ok bool) {
 	dst, size, isReg := general(in, 0)
+	if isReg && in.Op == machine.SetIf && !in.Args[0].Reg.High {
+		if s[dst].within(0xff) {
+			return dst, values{consts: []int64{0, 1}}, true
+		}
+		return dst, values{top: true, flag: true}, true
+	}
 	if !isReg || size < 4 {
 		return 0, vals, false
 	}
@@ -167,6 +242,10 @@ func (s *regs) result(in *machine.Inst) (dst machine.Num, vals values, ok bool) 
 		return dst, values{consts: []int64{imm.Imm}}, true
 	case (in.Op == machine.Move || in.Op == machine.MoveSign) && fromReg && fromSize >= 4:
 		return dst, s[from], true
+	case in.Op == machine.MoveZero && fromReg && fromSize == 1 && !imm.Reg.High && s[from].within(0xff):
+		return dst, s[from], true
+	case in.Op == machine.MoveZero && fromReg && fromSize == 1 && !imm.Reg.High && s[from].flag:
+		return dst, values{consts: []int64{0, 1}}, true
 	case in.Op == machine.Xor && fromReg && from == dst:
 		return dst, values{consts: []int64{0}}, true
 	case in.Op == machine.Or && isImm && imm.Imm == -1:

@@ -1,6 +1,7 @@
 package code
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/klpforge/klpforge/analyze/machine"
@@ -163,6 +164,35 @@ func TestEscapeStep(t *testing.T) {
 			}
 		} else if tr.over || !tr.held[c.end] {
 			t.Errorf("%s: held %v, over %v", c.name, tr.held, tr.over)
+		}
+	}
+}
+
+// TestReturnedConstants: what a comparison says of a register holds for its copies too, and
+// a truth value is 0 or 1.
+func TestReturnedConstants(t *testing.T) {
+	for _, c := range []struct {
+		name, code string
+		want       Returns
+	}{
+		{"null by a test", "call work\nmov %rax, %rbx\ntest %rax, %rax\nje 1f\nmov $-12, %eax\nret\n1: mov %rbx, %rax\nret",
+			Returns{Const: []int64{-12, 0}}},
+		{"found equal", "call work\ncmp $-2, %eax\njne 1f\nret\n1: xor %eax, %eax\nret", Returns{Const: []int64{-2, 0}}},
+		{"found different", "call work\ntest %rax, %rax\nje 1f\nret\n1: ud2", Returns{Other: true}},
+		{"another value", "call work\nmov %rax, %rbx\ncall work\ntest %rax, %rax\nje 1f\nud2\n1: mov %rbx, %rax\nret",
+			Returns{Other: true}},
+		{"of the round before", "1: mov %rax, %rbx\ncall work\ntest %rax, %rax\njne 1b\nmov %rbx, %rax\nret",
+			Returns{Other: true}},
+		{"changed behind the test", "call work\ntest %rax, %rax\nmov (%rdi), %rax\nje 1f\nud2\n1: ret", Returns{Other: true}},
+		{"truth value", "test %edi, %edi\nsete %al\nmovzbl %al, %eax\nret", Returns{Const: []int64{0, 1}}},
+		{"truth value over zero", "xor %eax, %eax\ntest %edi, %edi\nsete %al\nret", Returns{Const: []int64{0, 1}}},
+		{"byte of a constant", "mov $1, %ebx\nmovzbl %bl, %eax\nret", Returns{Const: []int64{1}}},
+		{"byte of a larger one", "mov $0x101, %ebx\nmovzbl %bl, %eax\nret", Returns{Other: true}},
+		{"part of a register", "call work\nsete %al\nret", Returns{Other: true}},
+	} {
+		m := asmtest.Function(t, "f", c.code)
+		if got := ReturnsOf(m, m.Lookup("f")[0]); !slices.Equal(got.Const, c.want.Const) || got.Other != c.want.Other {
+			t.Errorf("%s: %+v, want %+v", c.name, got, c.want)
 		}
 	}
 }

@@ -57,7 +57,7 @@ func (a *At) Spot(mem machine.Mem) (Spot, bool) {
 			continue
 		}
 		if v := a.s.addressIn(reg); v.origin != 0 {
-			return Spot{v.origin, v.off + mem.Disp, mem.Index != machine.NoReg}, true
+			return Spot{v.origin, v.off + mem.Disp, v.vary || mem.Index != machine.NoReg}, true
 		}
 	}
 	return Spot{}, false
@@ -66,20 +66,23 @@ func (a *At) Spot(mem machine.Mem) (Spot, bool) {
 // SpotIn returns the place that a register points to in an object without a type.
 func (a *At) SpotIn(reg machine.Num) (Spot, bool) {
 	v := a.s.addressIn(reg)
-	return Spot{Of: v.origin, Off: v.off}, v.origin != 0
+	return Spot{v.origin, v.off, v.vary}, v.origin != 0
 }
 
-// Element returns the member that a memory operand refers to where it adds an index to the
-// address of a structure: the member of an array in it, or of an array of such structures.
+// Element returns the member that a memory operand refers to where something not known is
+// added to the address of a structure: the member of an array in it, or of an array of such
+// structures. It is for who walks by WalkOrigins.
 func (a *At) Element(mem machine.Mem) (Field, bool) {
-	if mem.Seg != machine.SegNone || mem.Index == machine.NoReg || mem.Addr32 {
+	if mem.Seg != machine.SegNone || mem.Addr32 {
 		return Field{}, false
 	}
 	for _, reg := range []machine.Num{mem.Base, mem.Index} {
-		if reg == machine.NoReg || reg == mem.Index && mem.Scale != 1 || a.s.regs[reg].to == nil {
+		if reg == machine.NoReg || reg == mem.Index && mem.Scale != 1 {
 			continue
 		}
-		return MemberIn(a.s.regs[reg].to, a.s.regs[reg].off+mem.Disp)
+		if v := a.s.regs[reg]; v.to != nil && (v.vary || mem.Index != machine.NoReg) {
+			return MemberIn(v.to, v.off+mem.Disp)
+		}
 	}
 	return Field{}, false
 }
@@ -127,7 +130,7 @@ func walk(mod *model.Model, t *Types, id model.FuncID, code [][]machine.Inst, or
 	result := flow.Forward(mod, blocks, flow.Problem[*state]{
 		Entry: walk.entry(mod.Func(id).Name),
 		Copy:  (*state).clone,
-		Join:  func(into **state, from *state, _ int) bool { return (*into).join(from) },
+		Join:  func(into **state, from *state, _ int) bool { return (*into).join(from, origins) },
 		Transfer: func(s **state, k int) {
 			for i := range code[k] {
 				walk.step(*s, &code[k][i])
@@ -156,7 +159,12 @@ type value struct {
 	off    int64
 	member string // where it was loaded from, as Field.Inner; for parameters "#n"
 	origin Origin // of an address in an object without a type: to is nil, and off counts in that
+	// vary says that a multiple of something not known is added; only for who asks for origins.
+	vary bool
 }
+
+// same reports whether two are the same but for how they are moved on.
+func (v value) same(w value) bool { return v.to == w.to && v.origin == w.origin }
 
 const nregs = 16
 
@@ -180,15 +188,19 @@ func (s *state) clone() *state {
 	return &c
 }
 
-// join keeps what both agree on and reports whether s changed.
-func (s *state) join(other *state) bool {
+// join keeps what both agree on and reports whether s changed. With origins, an address
+// that is moved on in a loop stays one in its object.
+func (s *state) join(other *state, origins bool) bool {
 	changed := false
 	for i := range s.regs {
 		if s.regs[i] == (value{}) || s.regs[i] == other.regs[i] {
 			continue
 		}
-		if s.regs[i].to == other.regs[i].to && s.regs[i].off == other.regs[i].off &&
-			s.regs[i].origin == other.regs[i].origin {
+		if origins && s.regs[i].same(other.regs[i]) && (s.regs[i].off != other.regs[i].off || other.regs[i].vary) {
+			changed = changed || !s.regs[i].vary
+			s.regs[i].vary = true
+		}
+		if s.regs[i].same(other.regs[i]) && (s.regs[i].vary || s.regs[i].off == other.regs[i].off) {
 			if s.regs[i].member != "" {
 				s.regs[i].member, changed = "", true
 			}
@@ -372,6 +384,9 @@ func (w *walker) result(cur *state, in *machine.Inst, dst machine.Num) value {
 			return w.object(uint64(from.Imm))
 		}
 	case machine.Address:
+		if w.origins && from.Mem.Index != machine.NoReg {
+			return indexed(cur, from.Mem)
+		}
 		mem := from.Mem
 		if mem.PC {
 			at, _ := in.FixedAddr(mem)
@@ -386,10 +401,14 @@ func (w *walker) result(cur *state, in *machine.Inst, dst machine.Num) value {
 		}
 	case machine.MoveIf:
 		if n, _, ok := from.General(); ok && cur.regs[n].to == cur.regs[dst].to &&
-			cur.regs[n].off == cur.regs[dst].off && cur.regs[n].origin == cur.regs[dst].origin {
+			cur.regs[n].off == cur.regs[dst].off && cur.regs[n].origin == cur.regs[dst].origin &&
+			cur.regs[n].vary == cur.regs[dst].vary {
 			return cur.regs[dst]
 		}
 	case machine.Add, machine.Sub:
+		if n, _, ok := from.General(); ok && w.origins && in.Op == machine.Add {
+			return indexed(cur, machine.Mem{Base: dst, Index: n, Scale: 1})
+		}
 		if from.Kind != machine.KindImm || cur.regs[dst] == (value{}) {
 			return value{}
 		}
@@ -402,6 +421,27 @@ func (w *walker) result(cur *state, in *machine.Inst, dst machine.Num) value {
 		return val
 	}
 	return value{}
+}
+
+// indexed is the address of an element, where one of two registers has that of an object and
+// the other is not known.
+func indexed(cur *state, mem machine.Mem) value {
+	var out value
+	for _, reg := range []machine.Num{mem.Base, mem.Index} {
+		if reg == machine.NoReg || reg == mem.Index && mem.Scale != 1 {
+			continue
+		}
+		if v := cur.addressIn(reg); v != (value{}) {
+			if out != (value{}) {
+				return value{} // the sum of two addresses is none
+			}
+			out = v
+		}
+	}
+	if out != (value{}) {
+		out.off, out.vary, out.member = out.off+mem.Disp, true, ""
+	}
+	return out
 }
 
 // address is the pointer in a register, the stack pointer among them for who asks for
@@ -519,7 +559,7 @@ func (s *state) field(mem machine.Mem) (Field, bool) {
 		return Field{}, false
 	}
 	p := s.regs[mem.Base]
-	if mem.Base == convention.StackPtr || p.to == nil {
+	if mem.Base == convention.StackPtr || p.to == nil || p.vary {
 		return Field{}, false
 	}
 	return memberAt(p.to, p.off+mem.Disp)

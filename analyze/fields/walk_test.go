@@ -117,7 +117,13 @@ func TestOrigins(t *testing.T) {
 		{"heap as index", "call work\nmov %rax, %rbx", mem(machine.RCX, machine.RBX, 1, 16), "call", 16, true},
 		{"heap, spilled", "push %rdi\ncall work\nmov %rax, (%rsp)\ncall work\nmov (%rsp), %rbx",
 			mem(machine.RBX, machine.NoReg, 0, 0), "call", 0, false},
-		{"lost", "call work\nadd %rcx, %rax", mem(machine.RAX, machine.NoReg, 0, 0), "", 0, false},
+		{"moved on", "call work\nadd %rcx, %rax", mem(machine.RAX, machine.NoReg, 0, 0), "call", 0, true},
+		{"element", "call work\nlea 0x8(%rax,%rcx,8), %rbx", mem(machine.RBX, machine.NoReg, 0, 8), "call", 16, true},
+		{"moved on in a loop", "call work\n1: add $8, %rax\ncmp %rcx, %rax\njne 1b", mem(machine.RAX, machine.NoReg, 0, 0),
+			"call", 8, true},
+		{"sum of two", "call work\nlea 0x8(%rsp), %rbx\nadd %rbx, %rax", mem(machine.RAX, machine.NoReg, 0, 0), "", 0,
+			false},
+		{"lost", "call work\nimul %rcx, %rax", mem(machine.RAX, machine.NoReg, 0, 0), "", 0, false},
 		{"scratch", "lea 0x8(%rsp), %rcx\ncall work", mem(machine.RCX, machine.NoReg, 0, 0), "", 0, false},
 	} {
 		types, _ := loadTypes(t)

@@ -12,7 +12,8 @@ import (
 // filled in, get their type where their address goes: as an argument, by the prototype of
 // who is called, or into a member, by the member's type. All of a function's stores and
 // all those places are held against each other, whichever comes first; the prototype of
-// the stored function has to be that of the member.
+// the stored function has to be that of the member. So does one that is put into an element
+// of an array whose index is not known.
 
 // maxArray is how many elements an array of function pointers has at most that is not
 // indexed.
@@ -48,6 +49,10 @@ func (r *Result) objects(t *fields.Types, id model.FuncID, refs map[uint64]model
 		if ref, ok := refs[in.Addr]; ok && to.Kind == machine.KindMem {
 			if spot, ok := at.Spot(to.Mem); ok {
 				fills = append(fills, fill{ref.Func, spot})
+			} else if field, ok := at.Element(to.Mem); ok {
+				if sig := Signature(r.Model, t, ref.Func); sig != "" && sig == fields.PointerSignature(field.Type) {
+					r.add(ref.Func, Place{Members: []string{field.Inner()}})
+				}
 			}
 			return
 		}

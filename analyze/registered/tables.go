@@ -81,19 +81,11 @@ func Stores(m *model.Model, t *fields.Types, visit func(ref model.CodeRef, membe
 			if to := &in.Args[0]; to.Kind == machine.KindMem {
 				if field, ok := at.Field(to.Mem); ok {
 					member = field.Inner()
-				} else if field, ok := at.Element(to.Mem); ok && fits(m, t, ref.Func, field.Type) {
-					member = field.Inner()
 				}
 			}
 			visit(ref, member)
 		})
 	}
-}
-
-// fits reports whether a function has the prototype of a member.
-func fits(m *model.Model, t *fields.Types, id model.FuncID, member btf.Type) bool {
-	sig := Signature(m, t, id)
-	return sig != "" && sig == fields.PointerSignature(member)
 }
 
 // stored yields the functions that take the address of others for what is no argument of a

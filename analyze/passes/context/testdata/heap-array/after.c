@@ -1,6 +1,7 @@
 // want: KLP206 error my_done
 // text: runs in an interrupt (virtio_config_ops.find_vqs, include/linux/virtio_config.h)
 // cflags: -gbtf
+// cflags: -mno-sse
 struct virtqueue { void *priv; }; struct virtio_device; typedef void vq_callback_t(struct virtqueue *);
 struct virtio_config_ops { int (*find_vqs)(struct virtio_device *, unsigned, struct virtqueue **, vq_callback_t **); };
 struct virtio_device { const struct virtio_config_ops *config; };

@@ -1,6 +1,7 @@
 // want: KLP206 error lib_xmit
 // text: net_device_ops.ndo_start_xmit, include/linux/netdevice.h, in module module
 // cflags: -gbtf
+// cflags: -mno-sse
 struct sk_buff { int len; void *head; }; struct net_device { void *priv; };
 struct net_device_ops { int (*ndo_open)(struct net_device *); int (*ndo_start_xmit)(struct sk_buff *, struct net_device *); };
 extern void *__kmalloc(unsigned long, unsigned int); extern int helper(struct sk_buff *);

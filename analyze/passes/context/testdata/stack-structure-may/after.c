@@ -1,5 +1,6 @@
 // want: nothing
 // cflags: -gbtf
+// cflags: -mno-sse
 struct sk_buff { int len; void *head; }; struct sock { void *priv; };
 struct udp_tunnel_sock_cfg { void *user; int type; int (*encap_rcv)(struct sock *, struct sk_buff *); void (*encap_destroy)(struct sock *); };
 extern void *__kmalloc(unsigned long, unsigned int); extern int helper(struct sk_buff *); extern void other(void *);
