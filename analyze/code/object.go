@@ -67,6 +67,15 @@ func (o *Object) Func(a elfdiff.AtomID) (model.FuncID, error) {
 	return ids[0], nil
 }
 
+// Both finds a changed function in the object before the patch and in the one after it. The
+// error is that of Func.
+func Both(before, after *Object, ch elfdiff.Change) (old, newer model.FuncID, err error) {
+	if old, err = before.Func(ch.Orig); err == nil {
+		newer, err = after.Func(ch.Patched)
+	}
+	return old, newer, err
+}
+
 // Callers returns the functions of the object that call or jump to a, and
 // holders the other atoms that refer to it: variables, and functions that take
 // its address. Both are sorted; a itself is left out.

@@ -63,7 +63,7 @@ func (a *analysis) sitesOf(id model.FuncID) {
 }
 
 // findKept finds the members and parameters that functions' addresses are kept
-// in.
+// in, and the types of data objects.
 func (a *analysis) findKept(tables *fields.Tables) {
 	sig := func(id model.FuncID) string { return registered.Signature(a.m, a.t, id) }
 	keep := func(id model.FuncID, key string) {
@@ -87,6 +87,7 @@ func (a *analysis) findKept(tables *fields.Tables) {
 			}
 		}
 	}
+	a.types = a.typesWith(tables) // the data's types, just found, tell where code stores
 	a.findStored(keep, sig)
 }
 

@@ -187,7 +187,6 @@ func (a *analysis) prepare(tables *fields.Tables) {
 	a.findPlaces()
 	a.findThreads()
 	a.findKept(tables)
-	a.types = a.typesWith(tables)
 	a.findSites()
 	a.findForever()
 	a.findWaits()

@@ -23,7 +23,7 @@ import (
 )
 
 // magic begins a file of facts; its last part is the version of the format.
-const magic = "klpforge facts 4\n"
+const magic = "klpforge facts 5\n"
 
 // maxKernels is of how many kernels the cache keeps facts, about 10 MB each.
 const maxKernels = 8

@@ -163,13 +163,9 @@ func asksKernel(unit *analyze.Unit, by map[string][]violation, old, newer *view)
 		return true
 	}
 	for _, ch := range unit.Replace {
-		before, err := old.o.Func(ch.Orig)
+		before, after, err := code.Both(old.o, newer.o, ch)
 		if err != nil {
 			continue // another check says so
-		}
-		after, err := newer.o.Func(ch.Patched)
-		if err != nil {
-			continue
 		}
 		had := old.sleeping(before)
 		for name := range newer.sleeping(after) {
@@ -268,13 +264,9 @@ func elsewhere(pass *analyze.Pass, unit *analyze.Unit, ch elfdiff.Change, old, n
 	if pass.Kernel == nil {
 		return nil, nil
 	}
-	before, err := old.o.Func(ch.Orig)
+	before, after, err := code.Both(old.o, newer.o, ch)
 	if err != nil {
 		return nil, nil // another check says so
-	}
-	after, err := newer.o.Func(ch.Patched)
-	if err != nil {
-		return nil, nil
 	}
 	a, fact := old.sleeps.Fact(before), newer.sleeps.Fact(after)
 	if fact.Answer != mayAnswer || a.Answer == mayAnswer {

@@ -44,9 +44,7 @@ func run(pass *analyze.Pass) error {
 			continue // other checks say that the object cannot be decoded
 		}
 		for _, ch := range unit.Replace {
-			x, err1 := before.Func(ch.Orig)
-			y, err2 := after.Func(ch.Patched)
-			if err1 == nil && err2 == nil {
+			if x, y, err := code.Both(before, after, ch); err == nil {
 				pair := sides{pass, unit, ch, sideOf(before, x), sideOf(after, y)}
 				told := pair.report(outside, reader)
 				old, newer := guards(before, x), guards(after, y)

@@ -35,9 +35,8 @@ type rank struct {
 // so the other way round than before.
 func compared(pass *analyze.Pass, unit *analyze.Unit, before, after *code.Object) {
 	for _, ch := range unit.Replace {
-		oldFn, err1 := before.Func(ch.Orig)
-		newFn, err2 := after.Func(ch.Patched)
-		if err1 != nil || err2 != nil {
+		oldFn, newFn, err := code.Both(before, after, ch)
+		if err != nil {
 			continue
 		}
 		was, oldKnown := ranks(before, oldFn)

@@ -40,9 +40,8 @@ func computed(pass *analyze.Pass, unit *analyze.Unit, file *analyze.File, before
 		return // offsets and sizes change, see KLP208
 	}
 	for _, ch := range unit.Replace {
-		oldFn, err1 := before.Func(ch.Orig)
-		newFn, err2 := after.Func(ch.Patched)
-		if err1 != nil || err2 != nil || unit.Name(ch.Orig) != unit.Diff.Patched.Atoms[ch.Patched].Name {
+		oldFn, newFn, err := code.Both(before, after, ch)
+		if err != nil || unit.Name(ch.Orig) != unit.Diff.Patched.Atoms[ch.Patched].Name {
 			continue
 		}
 		was, is := endings(before, oldFn), endings(after, newFn)

@@ -36,14 +36,14 @@ type dealing struct {
 // object than before on some path, or free it by another function. It is asked where the
 // paths themselves say nothing.
 func counting(pass *analyze.Pass, unit *analyze.Unit, ch elfdiff.Change, before, after *code.Object) bool {
-	oldFn, err1 := before.Func(ch.Orig)
-	newFn, err2 := after.Func(ch.Patched)
+	oldFn, newFn, err := code.Both(before, after, ch)
 	renamed := unit.Name(ch.Orig) != unit.Diff.Patched.Atoms[ch.Patched].Name
-	if err1 != nil || err2 != nil || renamed || layoutsDiffer(unit) {
+	if err != nil || renamed || layoutsDiffer(unit) {
 		return false
 	}
-	old := deals(newSummaries(pass, unit, before), before, oldFn)
-	newer := deals(newSummaries(pass, unit, after), after, newFn)
+	known := newSummaries(pass, unit, before)
+	old := deals(known, before, oldFn)
+	newer := deals(known.beside(after), after, newFn)
 	if old == nil || newer == nil {
 		return false
 	}

@@ -3,6 +3,7 @@ package ownership
 import (
 	"maps"
 	"slices"
+	"sync"
 
 	"github.com/klpforge/klpforge/analyze"
 	"github.com/klpforge/klpforge/analyze/code"
@@ -46,20 +47,42 @@ func (k kind) String() string {
 type program struct {
 	model  *model.Model
 	events func(model.FuncID) *locks.Events
-	known  map[model.FuncID][]effect
+	known  map[asked][]effect
+}
+
+// asked is a function, so many calls below the one that is asked about: what is found of it
+// there goes less deep than at the top.
+type asked struct {
+	id    model.FuncID
+	depth int
+}
+
+// newProgram remembers what it found.
+func newProgram(m *model.Model, events func(model.FuncID) *locks.Events) *program {
+	found := map[model.FuncID]*locks.Events{}
+	return &program{m, func(id model.FuncID) *locks.Events {
+		if known, ok := found[id]; ok {
+			return known
+		}
+		found[id] = events(id)
+		return found[id]
+	}, map[asked][]effect{}}
 }
 
 // summaries tell what functions do to the objects of their arguments.
 type summaries struct {
 	own    *program
-	kernel func() []*program // those that define what the object leaves undefined
-	others []*program        // the same, once asked
-	asked  bool
+	others func() []*program // those that define what the object leaves undefined, found once
 }
 
 func newSummaries(pass *analyze.Pass, unit *analyze.Unit, obj *code.Object) *summaries {
-	return &summaries{own: &program{obj.Model, obj.Events, map[model.FuncID][]effect{}},
-		kernel: func() []*program { return programs(pass, unit) }}
+	return &summaries{own: newProgram(obj.Model, obj.Events),
+		others: sync.OnceValue(func() []*program { return programs(pass, unit) })}
+}
+
+// beside is the same for another object of the unit, and shares what is found of the target.
+func (s *summaries) beside(obj *code.Object) *summaries {
+	return &summaries{own: newProgram(obj.Model, obj.Events), others: s.others}
 }
 
 // programs are the module that the object is a part of, and the kernel.
@@ -73,7 +96,7 @@ func programs(pass *analyze.Pass, unit *analyze.Unit) (list []*program) {
 	}
 	add := func(m *model.Model, known *locks.Result) {
 		if m != nil {
-			list = append(list, &program{m, locks.NewProber(m, known).Events, map[model.FuncID][]effect{}})
+			list = append(list, newProgram(m, locks.NewProber(m, known).Events))
 		}
 	}
 	if kernel.Module != nil && unit.Owner != "vmlinux" {
@@ -95,12 +118,12 @@ func (s *summaries) in(prog *program, id model.FuncID, depth int) []effect {
 	if known, ok := byName(code.Name(prog.model.Func(id).Name)); ok {
 		return []effect{known}
 	}
-	if known, ok := prog.known[id]; ok {
+	at := asked{id, depth}
+	if known, ok := prog.known[at]; ok {
 		return known
 	}
-	prog.known[id] = nil // for recursion
-	prog.known[id] = s.find(prog, id, depth)
-	return prog.known[id]
+	prog.known[at] = s.find(prog, id, depth)
+	return prog.known[at]
 }
 
 // table is what names alone tell.
@@ -182,10 +205,7 @@ func (s *summaries) find(prog *program, id model.FuncID, depth int) []effect {
 
 // outside looks a function up that the object leaves undefined.
 func (s *summaries) outside(name string, depth int) []effect {
-	if !s.asked {
-		s.asked, s.others = true, s.kernel()
-	}
-	for _, prog := range s.others {
+	for _, prog := range s.others() {
 		if ids := prog.model.Lookup(name); len(ids) == 1 && prog.model.Func(ids[0]).Flags&model.FuncExtern == 0 {
 			return s.in(prog, ids[0], depth+1)
 		}

@@ -34,9 +34,8 @@ func run(pass *analyze.Pass) error {
 			continue // other checks say that the object cannot be decoded
 		}
 		for _, ch := range unit.Replace {
-			oldFn, err1 := before.Func(ch.Orig)
-			newFn, err2 := after.Func(ch.Patched)
-			if err1 != nil || err2 != nil {
+			oldFn, newFn, err := code.Both(before, after, ch)
+			if err != nil {
 				continue
 			}
 			for _, kind := range []kfuncs.Grace{kfuncs.GraceRCU, kfuncs.GraceSRCU} {

@@ -72,15 +72,11 @@ func fresh(old, newer code.Returns, result types.Result) news {
 }
 
 func compare(pass *analyze.Pass, unit *analyze.Unit, ch elfdiff.Change, before, after *code.Object) error {
-	bid, err := before.Func(ch.Orig)
+	oldFn, newFn, err := code.Both(before, after, ch)
 	if err != nil {
 		return err
 	}
-	aid, err := after.Func(ch.Patched)
-	if err != nil {
-		return err
-	}
-	old, newer := before.Returns(bid), after.Returns(aid)
+	old, newer := before.Returns(oldFn), after.Returns(newFn)
 	if fresh(old, newer, types.ResultUnknown).none() {
 		return nil // the type takes away, and costs time
 	}
@@ -89,7 +85,7 @@ func compare(pass *analyze.Pass, unit *analyze.Unit, ch elfdiff.Change, before, 
 	if now.none() || !now.zero && len(now.positive) == 0 && negative(old) {
 		return nil // errors were returned before: the contract is the same as far as it shows
 	}
-	found, err := find(pass, unit, ch, before, bid)
+	found, err := find(pass, unit, ch, before, oldFn)
 	if err != nil {
 		return err
 	}

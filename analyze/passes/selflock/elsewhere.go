@@ -69,13 +69,9 @@ func elsewhere(pass *analyze.Pass, unit *analyze.Unit, ch elfdiff.Change, before
 // newlyTaken lists the locks that a changed function waits for now and did not before,
 // whatever it is given.
 func newlyTaken(ch elfdiff.Change, before, after *code.Object) []locks.Taken {
-	old, err := before.Func(ch.Orig)
+	old, id, err := code.Both(before, after, ch)
 	if err != nil {
 		return nil // another check says so
-	}
-	id, err := after.Func(ch.Patched)
-	if err != nil {
-		return nil
 	}
 	flow, now := before.Flows().Flow(old), after.Flows().Flow(id)
 	if flow == nil || now == nil {
@@ -96,13 +92,9 @@ func newlyTaken(ch elfdiff.Change, before, after *code.Object) []locks.Taken {
 // are in other objects, where their code is not seen. One that gives the lock back first, and
 // so only takes it again, is left out.
 func newlyNamed(ch elfdiff.Change, before, after *code.Object) []string {
-	old, err := before.Func(ch.Orig)
+	old, id, err := code.Both(before, after, ch)
 	if err != nil {
 		return nil // another check says so
-	}
-	id, err := after.Func(ch.Patched)
-	if err != nil {
-		return nil
 	}
 	had, _ := before.CallNames(old)
 	var out []string
