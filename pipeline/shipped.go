@@ -3,6 +3,8 @@ package pipeline
 import (
 	"sync"
 
+	"github.com/cilium/ebpf/btf"
+
 	"github.com/klpforge/klpforge/analyze"
 	"github.com/klpforge/klpforge/analyze/fields"
 	"github.com/klpforge/klpforge/analyze/join"
@@ -25,6 +27,7 @@ type shippedCode struct {
 	facts   *facts.Kernel
 	modules map[string]*join.Code // nil for one that cannot be decoded
 	kept    map[string]*registered.Result
+	types   map[string]typesOf
 	users   map[string][]string // modules that refer to a symbol which they do not define
 }
 
@@ -32,7 +35,7 @@ var _ join.Shipped = (*shippedCode)(nil)
 
 func newShippedCode(target *Target, o kernel.Options) *shippedCode {
 	s := &shippedCode{target: target, modules: map[string]*join.Code{},
-		kept: map[string]*registered.Result{}}
+		kept: map[string]*registered.Result{}, types: map[string]typesOf{}}
 	s.kernel = sync.OnceValues(func() (*analyze.Kernel, error) { return s.openKernel(o) })
 	return s
 }
@@ -79,17 +82,50 @@ func (s *shippedCode) findRegistered(owner string) (*registered.Result, error) {
 	if mod == nil {
 		return nil, nil
 	}
-	types, tables, err := s.facts.Fields()
+	of, err := s.moduleTypes(owner)
 	if err != nil {
 		return nil, err
 	}
+	return registered.Find(mod, of.types.WithElsewhere(s.exportedProto), of.tables), nil
+}
+
+// typesOf are the types of one module, with the kernel's.
+type typesOf struct {
+	types  *fields.Types
+	tables *fields.Tables
+}
+
+// moduleTypes reads a module's types once. BTF that does not go with the kernel's leaves
+// what the kernel's types tell.
+func (s *shippedCode) moduleTypes(owner string) (typesOf, error) {
+	if known, ok := s.types[owner]; ok {
+		return known, nil
+	}
+	types, tables, err := s.facts.Fields()
+	if err != nil {
+		return typesOf{}, err
+	}
 	if m, err := s.target.module(owner); err == nil && types != nil && m.btf() != nil {
-		// BTF that does not go with the kernel's leaves what the kernel's types tell.
 		if own, ownTables, err := fields.LoadModule(m.btf(), types, tables); err == nil {
 			types, tables = own, ownTables
 		}
 	}
-	return registered.Find(mod, types, tables), nil
+	s.types[owner] = typesOf{types, tables}
+	return s.types[owner], nil
+}
+
+// exportedProto is the prototype of a function that a module exports, nil when that is not
+// known: a module's BTF has those of its own functions alone.
+func (s *shippedCode) exportedProto(name string) *btf.FuncProto {
+	e, ok := s.target.symvers.Lookup(name)
+	if !ok || e.Object() == plan.Vmlinux {
+		return nil
+	}
+	of, err := s.moduleTypes(e.Object())
+	if err != nil {
+		return nil
+	}
+	return of.types.Proto(name)
 }
 
 // Close closes the kernel, if it was opened.

@@ -248,6 +248,8 @@ func (s *regs) result(in *machine.Inst) (dst machine.Num, vals values, ok bool) 
 		return dst, values{consts: []int64{0, 1}}, true
 	case in.Op == machine.Xor && fromReg && from == dst:
 		return dst, values{consts: []int64{0}}, true
+	case in.Op == machine.And && isImm && imm.Imm == 1:
+		return dst, values{consts: []int64{0, 1}}, true
 	case in.Op == machine.Or && isImm && imm.Imm == -1:
 		return dst, values{consts: []int64{-1}}, true
 	case in.Op == machine.MoveIf && fromReg:

@@ -131,6 +131,7 @@ type useState struct {
 	spilled bool
 	tested  tests
 	pending bool // flags are those of a comparison of it with zero
+	again   bool // it had been compared with zero before that
 	used    bool // something was done with it on the path
 }
 
@@ -429,7 +430,7 @@ func (w *useWalk) compared(s *useState, in *machine.Inst) (handled, done bool) {
 		s.pending = false
 		return true, false
 	case in.Op == machine.Compare && isImm && second.Imm == 0, in.Op == machine.Test && same && one == two:
-		s.pending = true
+		s.pending, s.again = true, s.tested&testedZero != 0
 		return true, false
 	}
 	w.found |= UseTested
@@ -457,8 +458,10 @@ func (w *useWalk) condition(s *useState, in *machine.Inst) {
 			s.tested |= testedOther
 			return
 		case machine.CondG, machine.CondLE:
+			if s.tested |= testedOther; s.again {
+				break // what is left behind a test for zero is something else by then, as a count
+			}
 			w.found |= UseTestedPositive
-			s.tested |= testedOther
 			return
 		}
 	}

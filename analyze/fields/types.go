@@ -15,6 +15,8 @@ type Types struct {
 	base   *Types                    // the kernel's, for a module's; nil for a kernel's
 	protos map[string]*btf.FuncProto // nil for a name with several prototypes
 	task   *btf.Struct
+	// elsewhere finds prototypes that are in the BTF of another module; may be nil.
+	elsewhere func(name string) *btf.FuncProto
 	// objects are the types of data objects by address, as far as they are known.
 	objects map[uint64]btf.Type
 }
@@ -27,6 +29,18 @@ func (t *Types) WithObjects(objects map[uint64]btf.Type) *Types {
 	}
 	c := *t
 	c.objects = objects
+	return &c
+}
+
+// WithElsewhere returns types that ask for the prototypes of functions which they lack:
+// what a module calls of another one is not in its own BTF. The function gives nil for one
+// that it does not know.
+func (t *Types) WithElsewhere(proto func(name string) *btf.FuncProto) *Types {
+	if t == nil {
+		return nil
+	}
+	c := *t
+	c.elsewhere = proto
 	return &c
 }
 
@@ -97,10 +111,14 @@ func (t *Types) Proto(name string) *btf.FuncProto {
 	if t == nil || strings.Contains(name, ".") {
 		return nil
 	}
-	if proto, ok := t.protos[name]; ok || t.base == nil {
-		return proto
+	proto, ok := t.protos[name]
+	if !ok && t.base != nil {
+		proto = t.base.Proto(name)
 	}
-	return t.base.Proto(name)
+	if !ok && proto == nil && t.elsewhere != nil {
+		proto = t.elsewhere(name)
+	}
+	return proto
 }
 
 // Signature spells a prototype so that equal ones compare equal.

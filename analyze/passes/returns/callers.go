@@ -46,6 +46,13 @@ type search struct {
 	everywhere bool
 	members    []string // of structures that hold the changed function
 	seen       map[place]bool
+	looked     map[site]bool
+}
+
+// site is a call in a program.
+type site struct {
+	owner string
+	at    uint64
 }
 
 // place is a function of a program; the owner of the object itself is "".
@@ -59,7 +66,7 @@ type place struct {
 // hand its result on.
 func find(pass *analyze.Pass, unit *analyze.Unit, ch elfdiff.Change, before *code.Object, id model.FuncID) (*search,
 	error) {
-	s := &search{unit: unit, ch: ch, before: before, seen: map[place]bool{}}
+	s := &search{unit: unit, ch: ch, before: before, seen: map[place]bool{}, looked: map[site]bool{}}
 	if pass.Kernel != nil {
 		kernel, err := pass.Kernel()
 		if err != nil {
@@ -137,7 +144,7 @@ func (s *search) above(at place, global bool, via string, depth int) error {
 	if err := s.look(program.Model, at.owner, calling(program.Model, at.id), via, depth); err != nil {
 		return err
 	}
-	if err := s.through(at, name, via, depth); err != nil {
+	if err := s.through(at, via, depth); err != nil {
 		return err
 	}
 	if !global || s.kernel.Users == nil {
@@ -156,14 +163,17 @@ func (s *search) above(at place, global bool, via string, depth int) error {
 			if err := s.look(module.Model, user, calling(module.Model, id), via, depth); err != nil {
 				return err
 			}
+			if err := s.through(place{user, id}, via, depth); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
 }
 
-// through looks at the calls, in the kernel and in the function's own module, through the
-// members of structures that surely hold it.
-func (s *search) through(at place, name, via string, depth int) error {
+// through looks at the calls, in the kernel and in one module, through the members of
+// structures in which one of these surely holds a function.
+func (s *search) through(at place, via string, depth int) error {
 	if s.kernel.Registered == nil {
 		return nil
 	}
@@ -172,12 +182,17 @@ func (s *search) through(at place, name, via string, depth int) error {
 		return err
 	}
 	members := kept.Members(at.id)
-	if depth == 0 {
-		s.members = members
-	}
 	owners := []string{plan.Vmlinux}
 	if at.owner != plan.Vmlinux {
 		owners = append(owners, at.owner)
+	}
+	if depth == 0 {
+		for _, member := range members {
+			if !slices.Contains(s.members, member) {
+				s.members = append(s.members, member)
+			}
+		}
+		slices.Sort(s.members)
 	}
 	for _, owner := range owners {
 		from, err := s.kernel.Registered(owner)
@@ -208,6 +223,10 @@ func (s *search) look(m *model.Model, owner string, calls []*model.Call, via str
 		if s.replaced(name) || owner == s.unit.Owner && depth == 0 && via == "" && s.inObject(name) {
 			continue // the object was looked at
 		}
+		if s.looked[site{owner, call.Site}] {
+			continue // through the tables of several modules
+		}
+		s.looked[site{owner, call.Site}] = true
 		use := s.follow.ResultUse(m, call)
 		found := caller{name, via, use}
 		if !slices.Contains(s.callers, found) {
