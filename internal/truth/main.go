@@ -2,11 +2,15 @@
 // livepatch, and prints how many of them the checks see:
 //
 //	go run ./internal/truth [-run REGEXP] [-json FILE] [-write] [-v]
+//	go run ./internal/truth -contracts
 //
 // The patches are those of testdata/truth, for Debian's 6.1.0-55-cloud-amd64, whose source
 // is 6.1.192. All are reviewed in one process, with the objects before the patch from the
 // cache. The exit status is 1 when a hazard gets a verdict, when something harmless is a
 // warning or an error, or when a patch is no case at all.
+//
+// With -contracts alone, and with -write, what is found of a kernel's functions is held
+// against the flags of BPF's functions and __must_check in its source.
 package main
 
 import (
@@ -39,6 +43,8 @@ type options struct {
 	json    string         // file for all outcomes; "" for none
 	write   bool           // replace pagePath
 	verbose bool           // print the findings of each patch
+	// contracts asks for what the source says of functions, and for no patches.
+	contracts bool
 }
 
 func main() {
@@ -47,6 +53,7 @@ func main() {
 	names := flag.String("run", "", "only patches whose name or check matches this `regexp`")
 	flag.StringVar(&opt.json, "json", "", "write all outcomes to this `file`")
 	flag.BoolVar(&opt.write, "write", false, "write the tables to "+pagePath)
+	flag.BoolVar(&opt.contracts, "contracts", false, "only hold what is found of functions against their flags in the source")
 	flag.BoolVar(&opt.verbose, "v", false, "print what is said of each patch, with the evidence")
 	flag.Parse()
 	wrong, err := 0, error(nil)
@@ -74,6 +81,9 @@ func run(ctx context.Context, opt options, out, log io.Writer) (wrong int, err e
 	cache, err := cachedir.Default()
 	if err != nil {
 		return 0, err
+	}
+	if opt.contracts {
+		return 0, allContracts(out, cache)
 	}
 	var list []outcome
 	for _, one := range all {
@@ -115,9 +125,26 @@ func run(ctx context.Context, opt options, out, log io.Writer) (wrong int, err e
 		if len(list) != len(all) {
 			return 0, fmt.Errorf("%s is about all patches, these are %d of %d", pagePath, len(list), len(all))
 		}
-		err = os.WriteFile(pagePath, page(text.Bytes(), time.Now()), 0o644)
+		var flags bytes.Buffer
+		if err := allContracts(&flags, cache); err != nil {
+			return 0, err
+		}
+		err = os.WriteFile(pagePath, page(text.Bytes(), flags.Bytes(), time.Now()), 0o644)
 	}
 	return wrong, err
+}
+
+// contractReleases are the kernels whose functions are held against their source: few have
+// flags in 6.1.
+var contractReleases = []string{e2e.CloudRelease, "6.12.117+deb13-cloud-amd64"}
+
+func allContracts(out io.Writer, cache cachedir.Dir) error {
+	for _, release := range contractReleases {
+		if err := against(out, cache, release); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // review lints one patch.

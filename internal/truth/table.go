@@ -128,7 +128,7 @@ func sortedIDs(by map[finding.ID]*tally) []finding.ID {
 }
 
 // page is the text of docs/measured/truth.md.
-func page(tables []byte, now time.Time) []byte {
+func page(tables, flags []byte, now time.Time) []byte {
 	return fmt.Appendf(nil, `# What the checks see
 
 `+"`make truth`"+` reviews patches whose truth was decided beforehand and without asking the checks
@@ -141,5 +141,11 @@ verdict (KLP401, KLP402) on a hazard and a flagged patch make the command fail.
 
 6.1.0-55-cloud-amd64, %s.
 
-%s`, now.UTC().Format(time.DateOnly), tables)
+%s
+## Against the source's own words
+
+Some of what the checks know of functions, they find from code: which may return NULL, which take or give up references
+to their arguments, and whether callers look at a result. Developers wrote the same down for others: the flags of functions that BPF
+programs call, and `+"`__must_check`"+`. Of functions in the kernel's image; `+"`go run ./internal/truth -contracts`"+` prints this part.
+%s`, now.UTC().Format(time.DateOnly), tables, flags)
 }

@@ -123,8 +123,8 @@ func TestTables(t *testing.T) {
 			t.Errorf("no line %q in\n%s", want, text.String())
 		}
 	}
-	whole := string(page([]byte(text.String()), time.Unix(0, 0)))
-	for _, want := range []string{"1970-01-01", text.String()} {
+	whole := string(page([]byte(text.String()), []byte("\nflags\n"), time.Unix(0, 0)))
+	for _, want := range []string{"1970-01-01", text.String(), "flags"} {
 		if !strings.Contains(whole, want) {
 			t.Errorf("the page lacks %q", want)
 		}

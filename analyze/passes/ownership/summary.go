@@ -231,3 +231,24 @@ func counted(m *model.Model, events *locks.Events, ev *locks.Event) kind {
 	}
 	return 0
 }
+
+// Summary is what a function does to the object of one argument, from 0.
+type Summary struct {
+	Arg   int
+	Takes bool // a reference to it
+	Drops bool // a reference to it, or frees it
+}
+
+// Summaries finds what functions of a kernel do to the objects of their arguments, for who
+// holds that against another truth.
+func Summaries(m *model.Model, known *locks.Result) func(model.FuncID) []Summary {
+	prog := newProgram(m, locks.NewProber(m, known).Events)
+	all := &summaries{own: prog, others: func() []*program { return nil }}
+	return func(id model.FuncID) []Summary {
+		var out []Summary
+		for _, does := range all.of(id) {
+			out = append(out, Summary{int(does.arg), does.kind == takes, does.kind != takes})
+		}
+		return out
+	}
+}
