@@ -13,7 +13,11 @@
 // (request_threaded_irq, netdev_rx_handler_register), and from the members of structures
 // that hold it in the kernel or the module, whether a table does or code stores it there:
 // net_device_ops.ndo_start_xmit, nf_hook_ops.hook, packet_type.func, bio.bi_end_io and
-// others (analyze/kfuncs/members.txt, each with the file that calls it). A function
+// others (analyze/kfuncs/members.txt, each with the file that calls it). A structure on the
+// stack, or one from the heap whose pointer has no type yet, counts as what the function
+// takes that its address is given to (udp_tunnel_sock_cfg.encap_rcv), an array of functions by
+// its argument (virtio_config_ops.find_vqs). An exported function is also looked for in the
+// tables and stores of each module that refers to it. A function
 // that gives the lock back before it sleeps does no harm. It is an error when
 // the code sleeps on every path, and a warning when on some. When new calls lead
 // to functions whose code is not there, or to calls through pointers, and a
@@ -22,8 +26,8 @@
 //
 // Callers are looked at in the object file, and also in the whole kernel for what is
 // built in, or else in the module, up to three calls away and 2000 callers of each function;
-// callers in other modules are not followed, and callers through pointers not beyond the
-// members named above. What the object calls
+// callers by name in other modules are not followed, and callers through pointers not beyond
+// the members named above. What the object calls
 // is looked at in the kernel, in its own module and in those that export it. Of calls through
 // pointers those are followed that lead to a known set of functions: parameters,
 // pv_ops, static calls, variables that nothing else can write. A call that was

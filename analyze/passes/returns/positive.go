@@ -16,8 +16,8 @@ import (
 // nothing else, or else by the other functions of the ops tables that hold it. A caller
 // that looks for values above zero shows that it does not.
 
-// minPeers is how many other functions of a member have to return constants, and none
-// above zero, for that to be what the member's functions return.
+// minPeers is how many other functions of a member have to return constants, none above
+// zero and one an error number, for that to be what the member's functions return.
 const minPeers = 3
 
 // maxPeers bounds the other functions that are looked at.
@@ -37,11 +37,11 @@ func (s *search) convention(old code.Returns, result types.Result) (string, erro
 		why = "it returned zero or an error number before"
 	}
 	for _, member := range s.members {
-		peers, positive, err := s.peers(member)
+		peers, errors, positive, err := s.peers(member)
 		if err != nil || positive {
 			return "", err
 		}
-		if peers >= minPeers {
+		if peers >= minPeers && (errors || negative(old)) {
 			why = fmt.Sprintf("no one of %d other functions of %s returns a constant above zero", peers, member)
 		}
 	}
@@ -49,9 +49,9 @@ func (s *search) convention(old code.Returns, result types.Result) (string, erro
 }
 
 // peers counts the other functions that a member surely holds in the kernel and in the
-// function's own module, of those that return error numbers, and says whether one
-// returns a constant above zero.
-func (s *search) peers(member string) (count int, positive bool, err error) {
+// function's own module, of those that return constants, and says whether one returns an
+// error number, and whether one a constant above zero.
+func (s *search) peers(member string) (count int, errors, positive bool, err error) {
 	owners := []string{plan.Vmlinux}
 	if s.unit.Owner != plan.Vmlinux {
 		owners = append(owners, s.unit.Owner)
@@ -59,7 +59,7 @@ func (s *search) peers(member string) (count int, positive bool, err error) {
 	for _, owner := range owners {
 		kept, err := s.kernel.Registered(owner)
 		if err != nil {
-			return 0, false, err
+			return 0, false, false, err
 		}
 		if kept == nil {
 			continue
@@ -71,14 +71,15 @@ func (s *search) peers(member string) (count int, positive bool, err error) {
 			}
 			returns := code.ReturnsOf(kept.Model, id)
 			if slices.ContainsFunc(returns.Const, above) {
-				return 0, true, nil
+				return 0, false, true, nil
 			}
-			if negative(returns) {
+			if len(returns.Const) > 0 {
 				count++
 			}
+			errors = errors || negative(returns)
 		}
 	}
-	return count, false, nil
+	return count, errors, false, nil
 }
 
 func above(v int64) bool { return v > 0 }
