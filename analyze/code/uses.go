@@ -93,14 +93,7 @@ func (f *Follower) ResultUse(m *model.Model, call *model.Call) Use {
 	return UseUnknown
 }
 
-// ArgumentUse follows an argument, from 0, through a function.
-func (f *Follower) ArgumentUse(m *model.Model, id model.FuncID, arg int) Use {
-	if arg < 0 || arg >= len(convention.Args) {
-		return UseUnknown
-	}
-	return f.argument(argument{m, id, convention.Args[arg], maxDeep})
-}
-
+// argument follows an argument through a function.
 func (f *Follower) argument(arg argument) Use {
 	if known, ok := f.arguments[arg]; ok {
 		return known

@@ -83,7 +83,7 @@ func find(pass *analyze.Pass, unit *analyze.Unit, ch elfdiff.Change, before *cod
 		return s, nil
 	}
 	s.everywhere = true
-	return s, s.above(place{unit.Owner, shipped}, !unit.Diff.Orig.Local(ch.Orig), "", 0)
+	return s, s.above(place{unit.Owner, shipped}, "", 0)
 }
 
 // shipped is the function of that name in the program that the object is part of; NoFunc
@@ -130,8 +130,8 @@ func (s *search) elsewhere(name string) (*model.Model, model.FuncID) {
 }
 
 // above looks at the callers of a function of the target: by name in its program and, for
-// one with a symbol that others see, in modules, and through the members that hold it.
-func (s *search) above(at place, global bool, via string, depth int) error {
+// one that it exports, in modules, and through the members that hold it.
+func (s *search) above(at place, via string, depth int) error {
 	if s.seen[at] {
 		return nil
 	}
@@ -147,7 +147,7 @@ func (s *search) above(at place, global bool, via string, depth int) error {
 	if err := s.through(at, via, depth); err != nil {
 		return err
 	}
-	if !global || s.kernel.Users == nil {
+	if s.kernel.Users == nil || !exported(program.Model, name) {
 		return nil
 	}
 	users, err := s.kernel.Users(name)
@@ -245,7 +245,7 @@ func (s *search) look(m *model.Model, owner string, calls []*model.Call, via str
 		if via != "" {
 			way = via + ", " + name
 		}
-		if err := s.above(at, exported(s.kernel.Program(at.owner).Model, name), way, depth+1); err != nil {
+		if err := s.above(at, way, depth+1); err != nil {
 			return err
 		}
 	}

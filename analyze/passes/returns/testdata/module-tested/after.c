@@ -2,3 +2,4 @@
 extern int work(int); extern void log(void);
 struct thing { int a, b; }; extern struct thing things[8];
 struct thing *find(int a) { if (a > 7) return 0; work(a); return &things[a & 7]; }
+extern const char __ksymtab_find; const char __ksymtab_find = 1;
