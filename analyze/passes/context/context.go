@@ -133,6 +133,7 @@ func sleeping(pass *analyze.Pass, unit *analyze.Unit, before, after *code.Object
 		}
 		known := k.Sleepers(unit.Owner)
 		old, newer = newView(before, known, kept), newView(after, known, kept)
+		newer.newly = newlySleeping(old, newer)
 		if by, err = news(unit, old, newer); err != nil {
 			return err
 		}

@@ -25,6 +25,23 @@ var runsAs = map[kfuncs.Context]string{
 	kfuncs.InRCURead: inRCU,
 }
 
+// newlySleeping names the functions of an object that may sleep now and did not before.
+func newlySleeping(old, newer *view) map[string]bool {
+	out := map[string]bool{}
+	for i := range newer.o.Model.Funcs {
+		id := newer.o.ID(i)
+		if newer.sleeps.Fact(id).Answer != sleeps.May {
+			continue
+		}
+		name := newer.o.Model.Func(id).Name
+		was := old.o.Model.Lookup(name)
+		if len(was) == 0 || old.sleeps.Fact(was[0]).Answer != sleeps.May {
+			out[code.Name(name)] = true
+		}
+	}
+	return out
+}
+
 // keepers say where functions of one program of the target are kept: by that program, and
 // by modules, for functions that those may refer to.
 type keepers struct {
@@ -49,14 +66,14 @@ func newKeepers(k *analyze.Kernel, owner string) (*keepers, error) {
 
 // entry says as what a function of the object is run, when that forbids sleeping: by what
 // it is given to in the object, and by where the target keeps it. Other modules are asked
-// where the function may sleep: else nothing comes of it, and there may be many.
+// about functions that newly sleep: of others nothing is news, and there may be many modules.
 func (w *view) entry(id model.FuncID) (string, error) {
 	if word := entryOf(w.o, id); word != "" || w.kept == nil {
 		return word, nil
 	}
 	name := code.Name(w.o.Model.Func(id).Name)
 	word := w.kept.own(name)
-	if word != "" || w.sleeps.Fact(id).Answer != sleeps.May {
+	if word != "" || !w.newly[name] {
 		return word, nil
 	}
 	return w.kept.contextOf(name)

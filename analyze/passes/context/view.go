@@ -17,13 +17,14 @@ const mayAnswer = sleeps.May
 type view struct {
 	o      *code.Object
 	sleeps *sleeps.Result
-	kept   *keepers // where functions of the target are kept; nil when not known
+	kept   *keepers        // where functions of the target are kept; nil when not known
+	newly  map[string]bool // functions that sleep now and did not, on the side after the patch
 }
 
 // newView looks at an object; known tells of other objects, and kept of the target's
 // program that it is part of. Both may be nil.
 func newView(o *code.Object, known *analyze.Sleepers, kept *keepers) *view {
-	return &view{o, known.Object(o), kept}
+	return &view{o: o, sleeps: known.Object(o), kept: kept}
 }
 
 // violation is a call that may sleep where that is forbidden.
