@@ -3,8 +3,6 @@ package pipeline
 import (
 	"sync"
 
-	"github.com/cilium/ebpf/btf"
-
 	"github.com/klpforge/klpforge/analyze"
 	"github.com/klpforge/klpforge/analyze/fields"
 	"github.com/klpforge/klpforge/analyze/join"
@@ -86,7 +84,7 @@ func (s *shippedCode) findRegistered(owner string) (*registered.Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	return registered.Find(mod, of.types.WithElsewhere(s.exportedProto), of.tables), nil
+	return registered.Find(mod, of.types.WithElsewhere(s.exporterTypes), of.tables), nil
 }
 
 // typesOf are the types of one module, with the kernel's.
@@ -114,9 +112,9 @@ func (s *shippedCode) moduleTypes(owner string) (typesOf, error) {
 	return s.types[owner], nil
 }
 
-// exportedProto is the prototype of a function that a module exports, nil when that is not
-// known: a module's BTF has those of its own functions alone.
-func (s *shippedCode) exportedProto(name string) *btf.FuncProto {
+// exporterTypes are the types of the module that exports a function, nil when that is not
+// known: a module's BTF has the prototypes of its own functions alone.
+func (s *shippedCode) exporterTypes(name string) *fields.Types {
 	e, ok := s.target.symvers.Lookup(name)
 	if !ok || e.Object() == plan.Vmlinux {
 		return nil
@@ -125,7 +123,7 @@ func (s *shippedCode) exportedProto(name string) *btf.FuncProto {
 	if err != nil {
 		return nil
 	}
-	return of.types.Proto(name)
+	return of.types
 }
 
 // Close closes the kernel, if it was opened.

@@ -15,8 +15,8 @@ type Types struct {
 	base   *Types                    // the kernel's, for a module's; nil for a kernel's
 	protos map[string]*btf.FuncProto // nil for a name with several prototypes
 	task   *btf.Struct
-	// elsewhere finds prototypes that are in the BTF of another module; may be nil.
-	elsewhere func(name string) *btf.FuncProto
+	// elsewhere finds the types of the module that defines a function; may be nil.
+	elsewhere func(name string) *Types
 	// objects are the types of data objects by address, as far as they are known.
 	objects map[uint64]btf.Type
 }
@@ -33,14 +33,14 @@ func (t *Types) WithObjects(objects map[uint64]btf.Type) *Types {
 }
 
 // WithElsewhere returns types that ask for the prototypes of functions which they lack:
-// what a module calls of another one is not in its own BTF. The function gives nil for one
-// that it does not know.
-func (t *Types) WithElsewhere(proto func(name string) *btf.FuncProto) *Types {
+// what a module calls of another one is not in its own BTF. The function gives the types of
+// the module that defines one, nil where that is not known.
+func (t *Types) WithElsewhere(of func(name string) *Types) *Types {
 	if t == nil {
 		return nil
 	}
 	c := *t
-	c.elsewhere = proto
+	c.elsewhere = of
 	return &c
 }
 
@@ -116,7 +116,7 @@ func (t *Types) Proto(name string) *btf.FuncProto {
 		proto = t.base.Proto(name)
 	}
 	if !ok && proto == nil && t.elsewhere != nil {
-		proto = t.elsewhere(name)
+		proto = t.elsewhere(name).Proto(name)
 	}
 	return proto
 }
