@@ -319,9 +319,11 @@ func (e *engine) search(ctx context.Context, f *Fault) ([]int, error) {
 				candidates = append(candidates, i)
 			}
 		}
-		return e.halve(ctx, f, candidates)
 	}
 	e.say("looking for what is behind %s, among %d slice(s)", f.Text(), len(candidates))
+	if f.Object == "" {
+		return e.halve(ctx, f, candidates)
+	}
 	only := map[string]bool{f.Object: true}
 	for _, slice := range candidates {
 		there, err := e.withoutSlices(ctx, f, []int{slice}, only)
