@@ -47,8 +47,8 @@ func (u Use) String() string {
 	return strings.Join(out, ", ")
 }
 
-// Has reports whether one of the uses is among them.
-func (u Use) Has(any Use) bool { return u&any != 0 }
+// Has reports whether one of the uses wanted is among them.
+func (u Use) Has(wanted Use) bool { return u&wanted != 0 }
 
 // Ignores reports whether the value is lost without a look on every path.
 func (u Use) Ignores() bool { return u == UseIgnored }

@@ -37,8 +37,8 @@ type treeCall struct {
 }
 
 // change notes that a lock was taken or released. Disabling interrupts twice is the same as
-// once. A lock that is clear was not taken before.
-func (c *treeCall) change(lock treeLock, delta int, clear bool) {
+// once. A lock that is free was not taken before.
+func (c *treeCall) change(lock treeLock, delta int, free bool) {
 	if lock.kind == IRQ {
 		if c.locks[lock] = max(-1, min(1, c.locks[lock]+delta)); c.locks[lock] == 0 {
 			delete(c.locks, lock)
@@ -46,7 +46,7 @@ func (c *treeCall) change(lock treeLock, delta int, clear bool) {
 		return
 	}
 	c.locks[lock] += delta
-	if clear && delta < 0 && c.locks[lock] < 0 && !lock.kind.Context() {
+	if free && delta < 0 && c.locks[lock] < 0 && !lock.kind.Context() {
 		c.dropped[lock] = true
 	}
 	if c.locks[lock] == 0 && !c.dropped[lock] {
@@ -661,7 +661,7 @@ func (j *treeJudge) run(lines []string) {
 				lock.kind = Mutex
 			}
 			named := delta > 0 && !strings.HasSuffix(what, "trylock")
-			stuck, clear := false, true
+			stuck, free := false, true
 			around(4, func(from *treeCall, off uint64, own bool) {
 				if own {
 					j.called(from, off, what, []int64{lock.at})
@@ -670,9 +670,9 @@ func (j *treeJudge) run(lines []string) {
 					named = j.takes(from, off, lock, map[bool]int{true: 1, false: 2}[own])
 				}
 				stuck = stuck || delta > 0 && from.locks[lock] > 0
-				clear = clear && j.clear(from, lock)
-				from.change(lock, delta, clear)
-				clear = clear && j.plain(from)
+				free = free && j.clear(from, lock)
+				from.change(lock, delta, free)
+				free = free && j.plain(from)
 				if strings.HasSuffix(what, "_irq") {
 					from.change(treeLock{IRQ, 0}, delta, false)
 				}

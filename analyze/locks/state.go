@@ -517,7 +517,6 @@ func (t *values) holds(s *state, p pred) int {
 
 // get reads a memory cell; ok is false when its content is not known.
 func (s *state) get(base vid, off int64, size uint8) (vid, bool, bool) {
-	overlap := false
 	for i := range s.mem {
 		stored := &s.mem[i]
 		if stored.base != base {
@@ -526,11 +525,7 @@ func (s *state) get(base vid, off int64, size uint8) (vid, bool, bool) {
 		if stored.off == off && stored.size >= size {
 			return stored.val, stored.size == size, true
 		}
-		if stored.off < off+int64(size) && off < stored.off+int64(stored.size) {
-			overlap = true
-		}
 	}
-	_ = overlap
 	return 0, false, false
 }
 

@@ -29,14 +29,13 @@ extern void work(struct sock *);
 
 // typedFunction is a function of a random program in C, and what is to be found of it.
 type typedFunction struct {
-	name, text string
-	calls      []int  // functions, called directly
-	member     string // of the table through which it calls, "" for none
-	through    bool   // it calls its argument
-	gives      []int  // functions that it gives to one that calls its argument
-	own        string // how it may wait itself, "" if not
-	sure       bool   // that it surely has no bound
-	takes      string // the state that it hands to a function that sleeps in it
+	name    string
+	calls   []int  // functions, called directly
+	member  string // of the table through which it calls, "" for none
+	through bool   // it calls its argument
+	gives   []int  // functions that it gives to one that calls its argument
+	own     string // how it may wait itself, "" if not
+	sure    bool   // that it surely has no bound
 }
 
 // longState says whether a task may sleep for long in a state (include/linux/sched.h, v6.1).

@@ -117,7 +117,9 @@ func report(pass *analyze.Pass, found *search, old, newer code.Returns, now news
 	}
 	out := finding.Finding{ID: finding.IDReturnContract, Severity: finding.Warning, Evidence: evidence,
 		Remedy: "patch these callers so that they check, or keep to what the function could return before"}
-	has := func(any code.Use) []string { return found.with(func(use code.Use) bool { return use.Has(any) }) }
+	has := func(wanted code.Use) []string {
+		return found.with(func(use code.Use) bool { return use.Has(wanted) })
+	}
 	address := result == types.ResultPointer || result == types.ResultUnknown
 	newErrnos := len(now.errnos) > 0 && !negative(old)
 
