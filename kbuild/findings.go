@@ -228,7 +228,13 @@ func outsideFile(at finding.Position, what string) finding.Finding {
 }
 
 // Finding says the error as a finding about its object.
-func (e *RulesError) Finding() finding.Finding { return e.FindingAt(e.Object) }
+func (e *RulesError) Finding() finding.Finding {
+	found := e.FindingAt(e.Object)
+	if path.Ext(e.Object) == ".o" {
+		found.Unit = e.Object
+	}
+	return found
+}
 
 // FindingAt says the error as a finding about another file of the tree.
 func (e *RulesError) FindingAt(file string) finding.Finding {

@@ -138,6 +138,7 @@ type includeResolver struct {
 	byBase map[string][]string // base name -> paths, sorted
 	roots  []string            // LINUXINCLUDE
 	arch   string
+	host   map[string]bool // sources of host programs
 }
 
 func newIncludeResolver(files []string, arch string) *includeResolver {
@@ -195,11 +196,21 @@ func (r *includeResolver) resolve(from string, inc include) []string {
 		name = name[3:]
 	}
 	for _, p := range r.byBase[path.Base(name)] {
-		if (p == name || strings.HasSuffix(p, "/"+name)) && (r.top(p) == "" || r.top(p) == r.top(from)) {
+		near := r.top(p) == "" || r.top(p) == r.top(from) || r.host[from] && r.top(p) == "scripts"
+		if near && (p == name || strings.HasSuffix(p, "/"+name)) && !r.systems(from, inc, p) {
 			out = append(out, p)
 		}
 	}
 	return out
+}
+
+// systems reports whether an include line of a host program means a header of the system rather
+// than a file of the tree: <string.h> is include/linux/string.h only for who gives
+// -Iinclude/linux, which no makefile does (v5.10 to v7.2). It may be one beside the program, or of
+// scripts/, which makefiles do give.
+func (r *includeResolver) systems(from string, inc include, file string) bool {
+	return r.host[from] && !inc.quoted && !strings.Contains(inc.name, "/") &&
+		!strings.HasPrefix(file, path.Dir(from)+"/") && !strings.HasPrefix(file, "scripts/")
 }
 
 // graph returns the tree's include graph, scanning the tree if no run has done so.
@@ -213,7 +224,7 @@ func (t *Tree) graph(ctx context.Context) (*includeGraph, error) {
 	if t.facts.includes != nil {
 		return t.facts.includes, nil
 	}
-	const name = "includes-3.gob"
+	const name = "includes-4.gob"
 	graph := &includeGraph{}
 	if data, err := t.kept(name); err != nil || gob.NewDecoder(bytes.NewReader(data)).Decode(graph) != nil {
 		if graph, err = t.scan(ctx, db); err != nil {
@@ -263,6 +274,7 @@ func (t *Tree) scan(ctx context.Context, db *ownerDB) (*includeGraph, error) {
 type rootSource struct {
 	object, source string
 	special        bool
+	host           bool // it is a part of a host program
 }
 
 // rootSources lists what is compiled: sources of enabled objects, and those of
@@ -276,14 +288,14 @@ func rootSources(dir, arch string, files []string, db *ownerDB, generators []str
 	for obj, f := range db.Objects {
 		src := db.source(dir, obj)
 		if (path.Ext(src) == ".c" || path.Ext(src) == ".S") && exists(filepath.Join(dir, src)) {
-			out = append(out, rootSource{obj, src, !f.Vmlinux && len(f.Modules) == 0})
+			out = append(out, rootSource{obj, src, !f.Vmlinux && len(f.Modules) == 0, f.Special == hostProgram})
 			seen[src] = true
 		}
 	}
 
 	for _, src := range generators {
 		if exists(filepath.Join(dir, src)) && !seen[src] {
-			out = append(out, rootSource{strings.TrimSuffix(src, ".c") + ".s", src, true})
+			out = append(out, rootSource{object: strings.TrimSuffix(src, ".c") + ".s", source: src, special: true})
 			seen[src] = true
 		}
 	}
@@ -292,13 +304,13 @@ func rootSources(dir, arch string, files []string, db *ownerDB, generators []str
 	// place.
 	for _, file := range files {
 		if strings.HasSuffix(file, ".lds.S") && slices.Contains(db.Dirs, path.Dir(file)) {
-			out = append(out, rootSource{strings.TrimSuffix(file, ".S"), file, true})
+			out = append(out, rootSource{object: strings.TrimSuffix(file, ".S"), source: file, special: true})
 			seen[file] = true
 		}
 		if ext := path.Ext(file); (ext == ".c" || ext == ".S") && !seen[file] &&
 			(strings.HasPrefix(file, "arch/"+arch+"/") || strings.HasPrefix(file, "drivers/")) &&
 			specialPlace(file) != "" {
-			out = append(out, rootSource{strings.TrimSuffix(file, ext) + ".o", file, true})
+			out = append(out, rootSource{object: strings.TrimSuffix(file, ext) + ".o", source: file, special: true})
 		}
 	}
 
@@ -310,6 +322,12 @@ func rootSources(dir, arch string, files []string, db *ownerDB, generators []str
 func scanTree(ctx context.Context, dir, arch string, files []string, roots []rootSource,
 	jobs int) (*includeGraph, error) {
 	search := newIncludeResolver(files, arch)
+	search.host = map[string]bool{}
+	for _, r := range roots {
+		if r.host {
+			search.host[r.source] = true
+		}
+	}
 	graph := &includeGraph{index: map[string]int32{}}
 	var level []int32
 	add := func(file string) int32 {

@@ -55,7 +55,9 @@ func TestResolveInclude(t *testing.T) {
 		"arch/x86/include/asm/io.h", "arch/arm/include/asm/io.h", "arch/arm/lib/only.h",
 		"include/asm-generic/io.h", "include/linux/fs.h", "include/uapi/linux/fs.h", "tools/include/linux/fs.h",
 		"tools/lib/only.h", "drivers/a/reg.h", "drivers/b/reg.h", "drivers/b/sub/reg.h", "fs/x/local.h", "fs/local.h",
+		"include/linux/string.h", "scripts/include/list.h", "include/linux/list.h", "certs/own.h",
 	}, "x86")
+	r.host = map[string]bool{"certs/program.c": true}
 	tests := []struct {
 		from, name string
 		quoted     bool
@@ -72,6 +74,11 @@ func TestResolveInclude(t *testing.T) {
 		{"drivers/c/a.c", "only.h", true, nil},
 		{"tools/lib/x.c", "only.h", false, []string{"tools/lib/only.h"}},
 		{"fs/x/a.c", "absent.h", true, nil},
+		{"fs/x/a.c", "string.h", false, []string{"include/linux/string.h"}},
+		{"certs/program.c", "string.h", false, nil},
+		{"certs/program.c", "list.h", false, []string{"scripts/include/list.h"}},
+		{"certs/program.c", "linux/string.h", false, []string{"include/linux/string.h"}},
+		{"certs/program.c", "own.h", true, []string{"certs/own.h"}},
 	}
 	for _, test := range tests {
 		got := r.resolve(test.from, include{test.name, test.quoted})
@@ -103,7 +110,7 @@ func TestScanTree(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	roots := []rootSource{{"fs/a.o", "fs/a.c", false}, {"fs/b.o", "fs/b.c", false}}
+	roots := []rootSource{{object: "fs/a.o", source: "fs/a.c"}, {object: "fs/b.o", source: "fs/b.c"}}
 	g, err := scanTree(context.Background(), dir, "x86", names, roots, 2)
 	if err != nil {
 		t.Fatal(err)

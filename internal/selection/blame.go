@@ -26,6 +26,10 @@ func (s *state) blame(f *Fault) []int {
 		file := s.texts[at.New.File]
 		switch {
 		case file == nil:
+			// It is an object, or a file that the update leaves as it is: the message tells more.
+			if by := s.inMessage(at.Message); len(by) > 0 {
+				return by
+			}
 		case at.New.Line > 0:
 			if by := file.by(at.New.Line, at.New.Line+1); len(by) > 0 {
 				return by
@@ -55,6 +59,16 @@ func (s *state) blame(f *Fault) []int {
 	for _, file := range files {
 		if by := file.mentioning(map[string]bool{name: true}); name != "" && len(by) > 0 {
 			return by
+		}
+	}
+	return nil
+}
+
+// inMessage lists the slices that change the first file of the update which a message names.
+func (s *state) inMessage(message string) []int {
+	for _, word := range strings.FieldsFunc(message, func(char rune) bool { return strings.ContainsRune(" :;,()\n", char) }) {
+		if file := s.texts[word]; file != nil {
+			return sorted(file.touched)
 		}
 	}
 	return nil

@@ -312,8 +312,8 @@ func (e *UnexplainedError) Error() string {
 // search finds the slices behind a fault by leaving each one out that could be.
 func (e *engine) search(ctx context.Context, f *Fault) ([]int, error) {
 	candidates := slices.DeleteFunc(e.state.touching(f.Object), func(slice int) bool { return !e.keep[slice] })
-	if f.Object == "" {
-		candidates = nil
+	unknown := len(candidates) == 0 // or no object is named
+	if unknown {
 		for i, kept := range e.keep {
 			if kept {
 				candidates = append(candidates, i)
@@ -321,10 +321,13 @@ func (e *engine) search(ctx context.Context, f *Fault) ([]int, error) {
 		}
 	}
 	e.say("looking for what is behind %s, among %d slice(s)", f.Text(), len(candidates))
-	if f.Object == "" {
-		return e.halve(ctx, f, candidates)
+	var only map[string]bool
+	if f.Object != "" {
+		only = map[string]bool{f.Object: true}
 	}
-	only := map[string]bool{f.Object: true}
+	if unknown {
+		return e.halve(ctx, f, candidates, only)
+	}
 	for _, slice := range candidates {
 		there, err := e.withoutSlices(ctx, f, []int{slice}, only)
 		if err != nil || !there {
@@ -354,13 +357,13 @@ func (e *engine) withoutSlices(ctx context.Context, f *Fault, without []int, onl
 	return slices.ContainsFunc(reviewed.Faults, func(other Fault) bool { return other.same(f) }), nil
 }
 
-// halve finds one slice behind a fault that names no object: the first with which all up
+// halve finds one slice behind a fault of which nothing is known: the first with which all up
 // to it have the fault.
-func (e *engine) halve(ctx context.Context, f *Fault, list []int) ([]int, error) {
+func (e *engine) halve(ctx context.Context, f *Fault, list []int, only map[string]bool) ([]int, error) {
 	low, high := 0, len(list) // the first low slices do not have it, the first high do
 	for high-low > 1 {
 		middle := (low + high) / 2
-		there, err := e.withoutSlices(ctx, f, list[middle:], nil)
+		there, err := e.withoutSlices(ctx, f, list[middle:], only)
 		if err != nil {
 			return nil, err
 		}
