@@ -56,7 +56,7 @@ type include struct {
 	quoted bool
 }
 
-// implicit are the headers that kbuild gives to every compilation (LINUXINCLUDE
+// implicit are the headers that kbuild gives to every compilation but those of host programs (LINUXINCLUDE
 // and c_flags in the top Makefile and scripts/Makefile.lib, v6.1).
 var implicit = []string{"include/linux/compiler-version.h", "include/linux/kconfig.h", "include/linux/compiler_types.h"}
 
@@ -224,7 +224,7 @@ func (t *Tree) graph(ctx context.Context) (*includeGraph, error) {
 	if t.facts.includes != nil {
 		return t.facts.includes, nil
 	}
-	const name = "includes-4.gob"
+	const name = "includes-5.gob"
 	graph := &includeGraph{}
 	if data, err := t.kept(name); err != nil || gob.NewDecoder(bytes.NewReader(data)).Decode(graph) != nil {
 		if graph, err = t.scan(ctx, db); err != nil {
@@ -342,7 +342,7 @@ func scanTree(ctx context.Context, dir, arch string, files []string, roots []roo
 	}
 
 	// The roots come first, so that their indices tell them: compilers are given the implicit
-	// headers with these only.
+	// headers with these only, and not for the host.
 	for _, r := range roots {
 		graph.Roots = append(graph.Roots, rootFile{Object: r.object, File: add(r.source), Special: r.special})
 	}
@@ -367,7 +367,7 @@ func scanTree(ctx context.Context, dir, arch string, files []string, roots []roo
 			for _, f := range found[at] {
 				edges = append(edges, add(f))
 			}
-			if int(file) < nroots {
+			if int(file) < nroots && !search.host[graph.Files[file]] {
 				for _, f := range implicit {
 					if j, ok := graph.index[f]; ok {
 						edges = append(edges, j)

@@ -93,6 +93,7 @@ func TestScanTree(t *testing.T) {
 	files := map[string]string{
 		"fs/a.c":                    "#include <linux/one.h>\n#include <c.h>\n",
 		"fs/c.h":                    "",
+		"fs/host.c":                 "#include <one.h>\n",
 		"fs/b.c":                    "#include \"b.h\"\n#include \"absent/new.h\"\n",
 		"fs/b.h":                    "#include <linux/two.h>\n#include \"b.h\"\n",
 		"include/linux/one.h":       "",
@@ -110,7 +111,8 @@ func TestScanTree(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	roots := []rootSource{{object: "fs/a.o", source: "fs/a.c"}, {object: "fs/b.o", source: "fs/b.c"}}
+	roots := []rootSource{{object: "fs/a.o", source: "fs/a.c"}, {object: "fs/b.o", source: "fs/b.c"},
+		{object: "fs/host.o", source: "fs/host.c", special: true, host: true}}
 	g, err := scanTree(context.Background(), dir, "x86", names, roots, 2)
 	if err != nil {
 		t.Fatal(err)
