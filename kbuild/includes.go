@@ -138,7 +138,7 @@ type includeResolver struct {
 	byBase map[string][]string // base name -> paths, sorted
 	roots  []string            // LINUXINCLUDE
 	arch   string
-	host   map[string]bool // sources of host programs
+	host   map[string]hostFlags // sources of host programs
 }
 
 func newIncludeResolver(files []string, arch string) *includeResolver {
@@ -183,7 +183,7 @@ func (r *includeResolver) resolve(from string, inc include) []string {
 	}
 	var out []string
 	for _, root := range r.roots {
-		if p := path.Join(root, inc.name); r.files[p] {
+		if p := path.Join(root, inc.name); r.files[p] && !r.systems(from, inc, p) {
 			out = append(out, p)
 		}
 	}
@@ -196,7 +196,7 @@ func (r *includeResolver) resolve(from string, inc include) []string {
 		name = name[3:]
 	}
 	for _, p := range r.byBase[path.Base(name)] {
-		near := r.top(p) == "" || r.top(p) == r.top(from) || r.host[from] && r.top(p) == "scripts"
+		near := r.top(p) == "" || r.top(p) == r.top(from) || r.host[from] != notHost && r.top(p) == "scripts"
 		if near && (p == name || strings.HasSuffix(p, "/"+name)) && !r.systems(from, inc, p) {
 			out = append(out, p)
 		}
@@ -204,13 +204,47 @@ func (r *includeResolver) resolve(from string, inc include) []string {
 	return out
 }
 
+// hostFlags says what is known of the flags that a source of a host program is compiled with.
+type hostFlags uint8
+
+const (
+	notHost       hostFlags = iota // it is compiled for the kernel
+	hostPlain                      // its makefile gives no directory to look in
+	hostDirectory                  // it may give some
+)
+
 // systems reports whether an include line of a host program means a header of the system rather
-// than a file of the tree: <string.h> is include/linux/string.h only for who gives
-// -Iinclude/linux, which no makefile does (v5.10 to v7.2). It may be one beside the program, or of
-// scripts/, which makefiles do give.
+// than a file of the tree, which has to lie in scripts/ (scripts/include is given to all, v6.12) or
+// in a directory that the makefile gives. Even then <string.h> is include/linux/string.h only for
+// who gives -Iinclude/linux, which no makefile does (v5.10 to v7.2).
 func (r *includeResolver) systems(from string, inc include, file string) bool {
-	return r.host[from] && !inc.quoted && !strings.Contains(inc.name, "/") &&
-		!strings.HasPrefix(file, path.Dir(from)+"/") && !strings.HasPrefix(file, "scripts/")
+	if r.host[from] == notHost || inc.quoted || strings.HasPrefix(file, "scripts/") {
+		return false
+	}
+	return r.host[from] == hostPlain || !strings.Contains(inc.name, "/") && !strings.HasPrefix(file, path.Dir(from)+"/")
+}
+
+// flagsOfHost reads from the makefile of a host program's source whether it gives directories to
+// look in.
+func flagsOfHost(dir, source string) hostFlags {
+	for _, name := range []string{"Kbuild", "Makefile"} {
+		text, err := os.ReadFile(filepath.Join(dir, path.Dir(source), name))
+		if err != nil {
+			continue
+		}
+		for line := range strings.Lines(strings.ReplaceAll(string(text), "\\\n", " ")) {
+			words := strings.Fields(line)
+			if len(words) == 0 || words[0][0] == '#' {
+				continue
+			}
+			// What another makefile sets is not read.
+			if strings.TrimPrefix(words[0], "-") == "include" || strings.Contains(line, "HOST") && strings.Contains(line, "-I") {
+				return hostDirectory
+			}
+		}
+		return hostPlain // kbuild takes Kbuild before Makefile
+	}
+	return hostDirectory
 }
 
 // graph returns the tree's include graph, scanning the tree if no run has done so.
@@ -224,7 +258,7 @@ func (t *Tree) graph(ctx context.Context) (*includeGraph, error) {
 	if t.facts.includes != nil {
 		return t.facts.includes, nil
 	}
-	const name = "includes-5.gob"
+	const name = "includes-6.gob"
 	graph := &includeGraph{}
 	if data, err := t.kept(name); err != nil || gob.NewDecoder(bytes.NewReader(data)).Decode(graph) != nil {
 		if graph, err = t.scan(ctx, db); err != nil {
@@ -274,7 +308,7 @@ func (t *Tree) scan(ctx context.Context, db *ownerDB) (*includeGraph, error) {
 type rootSource struct {
 	object, source string
 	special        bool
-	host           bool // it is a part of a host program
+	host           hostFlags
 }
 
 // rootSources lists what is compiled: sources of enabled objects, and those of
@@ -288,7 +322,11 @@ func rootSources(dir, arch string, files []string, db *ownerDB, generators []str
 	for obj, f := range db.Objects {
 		src := db.source(dir, obj)
 		if (path.Ext(src) == ".c" || path.Ext(src) == ".S") && exists(filepath.Join(dir, src)) {
-			out = append(out, rootSource{obj, src, !f.Vmlinux && len(f.Modules) == 0, f.Special == hostProgram})
+			root := rootSource{object: obj, source: src, special: !f.Vmlinux && len(f.Modules) == 0}
+			if f.Special == hostProgram {
+				root.host = flagsOfHost(dir, src)
+			}
+			out = append(out, root)
 			seen[src] = true
 		}
 	}
@@ -322,10 +360,10 @@ func rootSources(dir, arch string, files []string, db *ownerDB, generators []str
 func scanTree(ctx context.Context, dir, arch string, files []string, roots []rootSource,
 	jobs int) (*includeGraph, error) {
 	search := newIncludeResolver(files, arch)
-	search.host = map[string]bool{}
+	search.host = map[string]hostFlags{}
 	for _, r := range roots {
-		if r.host {
-			search.host[r.source] = true
+		if r.host != notHost {
+			search.host[r.source] = r.host
 		}
 	}
 	graph := &includeGraph{index: map[string]int32{}}
@@ -367,7 +405,7 @@ func scanTree(ctx context.Context, dir, arch string, files []string, roots []roo
 			for _, f := range found[at] {
 				edges = append(edges, add(f))
 			}
-			if int(file) < nroots && !search.host[graph.Files[file]] {
+			if int(file) < nroots && search.host[graph.Files[file]] == notHost {
 				for _, f := range implicit {
 					if j, ok := graph.index[f]; ok {
 						edges = append(edges, j)

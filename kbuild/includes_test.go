@@ -57,7 +57,7 @@ func TestResolveInclude(t *testing.T) {
 		"tools/lib/only.h", "drivers/a/reg.h", "drivers/b/reg.h", "drivers/b/sub/reg.h", "fs/x/local.h", "fs/local.h",
 		"include/linux/string.h", "scripts/include/list.h", "include/linux/list.h", "certs/own.h",
 	}, "x86")
-	r.host = map[string]bool{"certs/program.c": true}
+	r.host = map[string]hostFlags{"certs/program.c": hostDirectory, "certs/plain.c": hostPlain}
 	tests := []struct {
 		from, name string
 		quoted     bool
@@ -79,6 +79,9 @@ func TestResolveInclude(t *testing.T) {
 		{"certs/program.c", "list.h", false, []string{"scripts/include/list.h"}},
 		{"certs/program.c", "linux/string.h", false, []string{"include/linux/string.h"}},
 		{"certs/program.c", "own.h", true, []string{"certs/own.h"}},
+		{"certs/plain.c", "linux/string.h", false, nil},
+		{"certs/plain.c", "list.h", false, []string{"scripts/include/list.h"}},
+		{"certs/plain.c", "own.h", true, []string{"certs/own.h"}},
 	}
 	for _, test := range tests {
 		got := r.resolve(test.from, include{test.name, test.quoted})
@@ -112,7 +115,7 @@ func TestScanTree(t *testing.T) {
 		}
 	}
 	roots := []rootSource{{object: "fs/a.o", source: "fs/a.c"}, {object: "fs/b.o", source: "fs/b.c"},
-		{object: "fs/host.o", source: "fs/host.c", special: true, host: true}}
+		{object: "fs/host.o", source: "fs/host.c", special: true, host: hostPlain}}
 	g, err := scanTree(context.Background(), dir, "x86", names, roots, 2)
 	if err != nil {
 		t.Fatal(err)
@@ -204,5 +207,28 @@ func TestAffected(t *testing.T) {
 	}
 	if _, err := tree.Affected(ctx, []string{"../x.c"}); err == nil {
 		t.Error("no error for a path outside")
+	}
+}
+
+// TestFlagsOfHost covers makefiles that give host programs directories to look in.
+func TestFlagsOfHost(t *testing.T) {
+	for text, want := range map[string]hostFlags{
+		"hostprogs += a\nccflags-y := -I$(src)\n":                    hostPlain,
+		"# HOSTCFLAGS_a.o := -Ix\n":                                  hostPlain,
+		"HOSTCFLAGS_a.o := -Wall -I$(srctree)/include\n":             hostDirectory,
+		"HOSTCFLAGS_a.o := -Wall \\\n\t-I$(srctree)/include\n":       hostDirectory,
+		"KBUILD_HOSTCFLAGS += -I $(srctree)/tools/include\n":         hostDirectory,
+		"include $(srctree)/scripts/Makefile.more\nhostprogs := a\n": hostDirectory,
+	} {
+		dir := t.TempDir()
+		if err := os.WriteFile(filepath.Join(dir, "Makefile"), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if got := flagsOfHost(dir, "a.c"); got != want {
+			t.Errorf("%q: %d, want %d", text, got, want)
+		}
+	}
+	if got := flagsOfHost(t.TempDir(), "a.c"); got != hostDirectory {
+		t.Errorf("no makefile: %d", got)
 	}
 }
