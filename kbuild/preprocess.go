@@ -176,13 +176,25 @@ func (w *Work) preprocessPristine(ctx context.Context, objects []string, cmds ma
 // SymbolCRCs computes the versions of the symbols that an object exports, from the
 // tree as it is now, as kbuild does for CONFIG_MODVERSIONS
 // (cmd_gensymtypes_c in scripts/Makefile.build, v6.1). The object's command must be
-// known from Before or Commands; the result is empty if it exports nothing.
+// known from Before or Commands; the result is empty if it exports nothing. With
+// WorkOptions.KeepAfter they are kept in the cache.
 func (w *Work) SymbolCRCs(ctx context.Context, object string) (map[string]uint32, error) {
 	cmds, err := w.Commands(ctx, []string{object})
 	if err != nil {
 		return nil, err
 	}
-	argv, err := preprocessCall(cmds[object], "-E", "-D__GENKSYMS__")
+	memory, err := w.rememberTexts(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if memory != nil {
+		return memory.versions(ctx, object, cmds[object])
+	}
+	return w.symbolCRCs(ctx, object, cmds[object])
+}
+
+func (w *Work) symbolCRCs(ctx context.Context, object, cmd string) (map[string]uint32, error) {
+	argv, err := preprocessCall(cmd, "-E", "-D__GENKSYMS__")
 	if err != nil {
 		return nil, fmt.Errorf("compute symbol versions of %s: %w", object, err)
 	}

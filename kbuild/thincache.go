@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"fmt"
 	"maps"
 	"path"
@@ -41,6 +42,23 @@ type lead struct {
 // rememberTexts returns the memory of texts after the changes made so far, nil where the options
 // of the work tree want none.
 func (w *Work) rememberTexts(ctx context.Context) (*textMemory, error) {
+	w.mu.Lock()
+	known := w.texts
+	w.mu.Unlock()
+	if known != nil {
+		return known, nil
+	}
+	memory, err := w.readTexts(ctx)
+	if err != nil {
+		return nil, err
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.texts = memory
+	return memory, nil
+}
+
+func (w *Work) readTexts(ctx context.Context) (*textMemory, error) {
 	now, err := w.changedFiles()
 	if err != nil || now == nil {
 		return nil, err
@@ -134,13 +152,21 @@ func (m *textMemory) readBy(source string) string {
 	return m.reads[root]
 }
 
-// digest is Work.digest, from the cache where that has it.
-func (m *textMemory) digest(ctx context.Context, object, command string) (string, error) {
+// key names what was computed of an object's text, "" where the graph does not know its source.
+func (m *textMemory) key(what, object, command string) string {
 	read := m.readBy(m.work.sourceOf(command))
 	if read == "" {
+		return ""
+	}
+	return m.work.afterKey(what+"\x00"+read, object, command)
+}
+
+// digest is Work.digest, from the cache where that has it.
+func (m *textMemory) digest(ctx context.Context, object, command string) (string, error) {
+	key := m.key("text", object, command)
+	if key == "" {
 		return m.work.digest(ctx, object, command)
 	}
-	key := m.work.afterKey("text\x00"+read, object, command)
 	memo, kind := m.work.objectPath(key, ".reach"), "reached text after "+key
 	if data, err := readSealed(m.work.tree.cache, memo, kind); err == nil {
 		return string(data), nil
@@ -149,11 +175,37 @@ func (m *textMemory) digest(ctx context.Context, object, command string) (string
 	if err != nil {
 		return "", err
 	}
+	return digest, m.keep(object, memo, kind, []byte(digest))
+}
+
+// versions is Work.SymbolCRCs, from the cache where that has them.
+func (m *textMemory) versions(ctx context.Context, object, command string) (map[string]uint32, error) {
+	key := m.key("versions", object, command)
+	if key == "" {
+		return m.work.symbolCRCs(ctx, object, command)
+	}
+	memo, kind := m.work.objectPath(key, ".crcs"), "versions after "+key
+	var out map[string]uint32
+	if data, err := readSealed(m.work.tree.cache, memo, kind); err == nil && json.Unmarshal(data, &out) == nil {
+		return out, nil
+	}
+	out, err := m.work.symbolCRCs(ctx, object, command)
+	if err != nil {
+		return nil, err
+	}
+	data, err := json.Marshal(out)
+	if err != nil {
+		return nil, err
+	}
+	return out, m.keep(object, memo, kind, data)
+}
+
+func (m *textMemory) keep(object, memo, kind string, data []byte) error {
 	if err := sealed.MakeDir(m.work.tree.cache, filepath.Dir(memo)); err != nil {
-		return "", err
+		return err
 	}
-	if err := writeAtomic(memo, sealed.Seal(kind, []byte(digest)), 0o644); err != nil {
-		return "", fmt.Errorf("keep digest of %s: %w", object, err)
+	if err := writeAtomic(memo, sealed.Seal(kind, data), 0o644); err != nil {
+		return fmt.Errorf("keep what is known of the text of %s: %w", object, err)
 	}
-	return digest, nil
+	return nil
 }

@@ -56,6 +56,7 @@ type Work struct {
 	changed   map[string]bool   // paths written or removed
 	commands  map[string]string // object -> compile command
 	generated bool              // generated headers were compared since the last change
+	texts     *textMemory       // of what was changed so far; nil until asked for
 	pruned    map[string]bool   // directories that are still links into the prepared tree
 }
 
@@ -169,7 +170,7 @@ func (w *Work) change(rel string) (*os.Root, string, error) {
 		return nil, "", err
 	}
 	w.changed[rel] = true
-	w.generated = false
+	w.generated, w.texts = false, nil
 	return w.root, rel, nil
 }
 

@@ -32,6 +32,19 @@ func compare(ctx context.Context, opt *Options, objects *compiled, change *chang
 		return nil, err
 	}
 
+	// Versions are computed by programs, several at a time; what they say is told in the order of the objects.
+	after := make([]map[string]uint32, len(objects.pairs))
+	group, versioned := errgroup.WithContext(ctx)
+	group.SetLimit(max(opt.Jobs, runtime.NumCPU()))
+	for i, objs := range objects.pairs {
+		group.Go(func() (err error) {
+			after[i], err = versionsAfter(versioned, objects.work, objs, diffs[i])
+			return err
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return nil, compileFault(err, say)
+	}
 	var units []*analyze.Unit
 	for i, objs := range objects.pairs {
 		first := objs.unit(objs.owners[0], diffs[i])
@@ -39,8 +52,8 @@ func compare(ctx context.Context, opt *Options, objects *compiled, change *chang
 		for _, owner := range objs.owners[1:] {
 			units = append(units, first.ForOwner(owner))
 		}
-		if err := checkVersions(ctx, objects.work, objs, change, first, say); err != nil {
-			return nil, err
+		if after[i] != nil {
+			say.about(first, kbuild.CheckCRCs(versionsBefore(objs, diffs[i]), after[i], change.addsInclude())...)
 		}
 	}
 	return units, nil
@@ -86,30 +99,27 @@ func (p *pair) unit(owner string, d *elfdiff.Result) *analyze.Unit {
 		Configs: slices.Concat(p.before.Configs, p.after.Configs), Deps: p.after.Deps, Diff: d}
 }
 
-// checkVersions compares the versions of exported symbols before and after. Those after
-// the patches come from the private tree, or for a module outside of the kernel's tree
-// from its own build.
-func checkVersions(ctx context.Context, work *kbuild.Work, objects *pair, change *change, unit *analyze.Unit,
-	say *journal) error {
-	if objects.isNew {
-		return nil
+// versionsBefore are the versions of exported symbols before the patches.
+func versionsBefore(objects *pair, diff *elfdiff.Result) map[string]uint32 {
+	if inObject := objectVersions(diff.Orig.File); len(inObject) > 0 {
+		return inObject
 	}
-	if before := objectVersions(unit.Diff.Orig.File); len(before) > 0 {
-		say.about(unit, kbuild.CheckCRCs(before, objectVersions(unit.Diff.Patched.File), change.addsInclude())...)
-		return nil
+	return objects.before.CRCs
+}
+
+// versionsAfter are those after the patches, nil where none are to be compared. They are in the
+// object, or come from the private tree, or for a module outside of the kernel's tree from its own
+// build.
+func versionsAfter(ctx context.Context, work *kbuild.Work, objects *pair, diff *elfdiff.Result) (map[string]uint32, error) {
+	switch {
+	case objects.isNew || len(versionsBefore(objects, diff)) == 0:
+		return nil, nil
+	case len(objectVersions(diff.Orig.File)) > 0:
+		return objectVersions(diff.Patched.File), nil
+	case work != nil:
+		return work.SymbolCRCs(ctx, objects.object)
 	}
-	if len(objects.before.CRCs) == 0 {
-		return nil
-	}
-	after := objects.after.CRCs
-	if work != nil {
-		var err error
-		if after, err = work.SymbolCRCs(ctx, objects.object); err != nil {
-			return compileFault(err, say)
-		}
-	}
-	say.about(unit, kbuild.CheckCRCs(objects.before.CRCs, after, change.addsInclude())...)
-	return nil
+	return objects.after.CRCs, nil
 }
 
 // objectVersions are the versions of exported symbols in an object that has them: in v5.10
