@@ -111,6 +111,8 @@ func TestResultSteps(t *testing.T) {
 		{"test eax, eax; sete dl; js", []string{"85c0", "0f94c2", "7800"}, UseTestedZero | UseTestedSign},
 		{"test eax, eax; je; jle", []string{"85c0", "7400", "7e00"}, UseTestedZero | UseTestedPositive},
 		{"test eax, eax; jne; test eax, eax; jle", []string{"85c0", "7500", "85c0", "7e00"}, UseTestedZero | UseTested},
+		{"test eax, eax; mov eax, -22; cmove eax, ecx", []string{"85c0", "b8eaffffff", "0f44c1"}, UseTestedZero},
+		{"mov eax, -22; cmove eax, ecx", []string{"b8eaffffff", "0f44c1"}, UseIgnored},
 		{"test eax, eax; add ecx, 1; js", []string{"85c0", "83c101", "7800"}, 0},
 		{"test rax, rax; je; mov rdx, [rax]", []string{"4885c0", "7400", "488b10"}, UseTestedZero | UseZeroTested},
 		{"cmp rax, -4096; ja; mov rdx, [rax]", []string{"483d00f0ffff", "7700", "488b10"}, UseErrorTested},

@@ -399,7 +399,8 @@ func (w *useWalk) pass(s *useState) {
 
 // over ends a path when the value is nowhere any more.
 func (w *useWalk) over(s *useState) bool {
-	if s.holds != 0 || s.spilled {
+	// A comparison of it may still be told by the flags: "return f() ? -EINVAL : count" is test, mov, cmov.
+	if s.holds != 0 || s.spilled || s.pending {
 		return false
 	}
 	w.dropped(s)
