@@ -394,7 +394,7 @@ func (p *preparation) build(ctx context.Context) error {
 	for _, s := range steps {
 		if err := p.stage(s.name, s.run); err != nil {
 			copying.stop()
-			return err
+			return copying.behind(err)
 		}
 	}
 	return p.finish(ctx, copying.files)
@@ -425,6 +425,15 @@ func (p *preparation) copySource(ctx context.Context) *sourceCopy {
 		}, func() { behind = true; close(copying.configurable) })
 	}()
 	return copying
+}
+
+// behind is what ended the preparation: that the source could not be copied, where a step failed
+// for want of it or of the same disk. The copying is over.
+func (c *sourceCopy) behind(err error) error {
+	if c.err == nil || errors.Is(c.err, context.Canceled) || errors.Is(err, c.err) {
+		return err
+	}
+	return fmt.Errorf("copy source: %w", c.err)
 }
 
 // untilConfigurable waits until the tree can be configured.

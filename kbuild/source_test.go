@@ -294,3 +294,19 @@ func TestLeftBehind(t *testing.T) {
 		}
 	}
 }
+
+// TestBehind: a step that fails while the source cannot be copied is not what the user is told of.
+func TestBehind(t *testing.T) {
+	step, full := errors.New("make olddefconfig failed"), errors.New("no space left on device")
+	for _, test := range []struct{ copying, step, want error }{
+		{nil, step, step},
+		{context.Canceled, step, step}, // stopped because the step failed
+		{full, step, full},
+		{full, full, full},
+	} {
+		got := (&sourceCopy{err: test.copying}).behind(test.step)
+		if !errors.Is(got, test.want) || test.want == full && errors.Is(got, step) {
+			t.Errorf("copying %v, step %v: %v", test.copying, test.step, got)
+		}
+	}
+}
