@@ -10,7 +10,6 @@ import (
 	"github.com/klpforge/klpforge/analyze/model"
 	"github.com/klpforge/klpforge/analyze/registered"
 	"github.com/klpforge/klpforge/analyze/stacks"
-	"github.com/klpforge/klpforge/elfobj"
 	"github.com/klpforge/klpforge/internal/facts"
 	"github.com/klpforge/klpforge/kernel"
 	"github.com/klpforge/klpforge/kernel/kmod"
@@ -26,7 +25,8 @@ type shippedCode struct {
 	modules map[string]*join.Code // nil for one that cannot be decoded
 	kept    map[string]*registered.Result
 	types   map[string]typesOf
-	users   map[string][]string // modules that refer to a symbol which they do not define
+	// references are found once.
+	references func() (kmod.References, error)
 }
 
 var _ join.Shipped = (*shippedCode)(nil)
@@ -35,6 +35,7 @@ func newShippedCode(target *Target, o kernel.Options) *shippedCode {
 	s := &shippedCode{target: target, modules: map[string]*join.Code{},
 		kept: map[string]*registered.Result{}, types: map[string]typesOf{}}
 	s.kernel = sync.OnceValues(func() (*analyze.Kernel, error) { return s.openKernel(o) })
+	s.references = sync.OnceValues(s.findReferences)
 	return s
 }
 
@@ -191,23 +192,14 @@ func (s *shippedCode) Exported(symbol string) bool {
 	return ok
 }
 
-// Users implements join.Shipped. Every module is read when it is first called.
+// Users implements join.Shipped.
 func (s *shippedCode) Users(symbol, owner string) ([]string, error) {
-	if s.users == nil {
-		users := map[string][]string{}
-		for _, file := range s.target.modules.List() {
-			m, err := s.target.modules.Module(file.Name)
-			if err != nil {
-				return nil, err
-			}
-			for _, undefined := range undefinedSymbols(m) {
-				users[undefined] = append(users[undefined], file.Name)
-			}
-		}
-		s.users = users
+	references, err := s.references()
+	if err != nil {
+		return nil, err
 	}
 	var out []string
-	for _, module := range s.users[symbol] {
+	for _, module := range references[symbol] {
 		if module != owner {
 			out = append(out, module)
 		}
@@ -215,17 +207,12 @@ func (s *shippedCode) Users(symbol, owner string) ([]string, error) {
 	return out, nil
 }
 
-// undefinedSymbols names what a module refers to and does not define, each once.
-func undefinedSymbols(m *kmod.Module) []string {
-	var out []string
-	seen := map[string]bool{}
-	for i := range m.File.Symbols {
-		if s := &m.File.Symbols[i]; s.Sec == elfobj.SecUndef && s.Name != "" && !seen[s.Name] {
-			seen[s.Name] = true
-			out = append(out, s.Name)
-		}
+// findReferences finds which modules of the target refer to a symbol.
+func (s *shippedCode) findReferences() (kmod.References, error) {
+	if _, err := s.kernel(); err != nil {
+		return nil, err
 	}
-	return out
+	return s.facts.References(s.target.modules)
 }
 
 // sleepers begins to find where the target's tasks sleep, which needs nothing but the

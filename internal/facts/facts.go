@@ -1,7 +1,8 @@
 // Package facts brings together what is known of one whole kernel: its
 // program model, its types, the lock effects of its functions, which of them
-// may sleep, where their addresses are kept, and where tasks sleep without bound. It opens the target's parts,
-// runs the analyses, and keeps their results in the cache.
+// may sleep, where their addresses are kept, where tasks sleep without bound, and
+// which modules refer to a symbol. It opens the target's parts, runs the analyses,
+// and keeps their results in the cache.
 package facts
 
 import (

@@ -38,6 +38,8 @@ const (
 	partStacks part = "stacks"
 	// partRegistered is where addresses of functions are kept.
 	partRegistered part = "registered"
+	// partReferences is which modules refer to a symbol.
+	partReferences part = "references"
 )
 
 // program identifies the running program by its content: whatever changes in
