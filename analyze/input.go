@@ -42,6 +42,9 @@ type File struct {
 	New  []byte // nil when the file is gone
 	// Hunks are the changed ranges without context, in order.
 	Hunks []Hunk
+
+	// names are those at the top level of Old and of New; see Index.
+	names [2]func() map[string]bool
 }
 
 // Hunk is one changed group of lines. Starts are 1-based; a side without lines

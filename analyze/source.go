@@ -4,6 +4,7 @@ import (
 	"iter"
 	"path"
 	"strings"
+	"sync"
 
 	"github.com/klpforge/klpforge/finding"
 )
@@ -141,11 +142,46 @@ type Text struct {
 // Definition finds the definition of a function or variable at the top level
 // of the file, in its new or its old text.
 func (f *File) Definition(name string, newSide bool) (Text, bool) {
-	text := f.Old
+	text, names := f.Old, f.names[0]
 	if newSide {
-		text = f.New
+		text, names = f.New, f.names[1]
+	}
+	if names != nil && !names()[name] {
+		return Text{}, false
 	}
 	return findDefinition(text, name)
+}
+
+// Index has Definition answer at once for a name that the file does not define: the
+// first question of a side collects what stands at its top level. The texts must not
+// change afterwards.
+func (f *File) Index() {
+	for side, text := range [][]byte{f.Old, f.New} {
+		f.names[side] = sync.OnceValue(func() map[string]bool { return topLevel(text) })
+	}
+}
+
+// topLevel are the identifiers of a C file outside of all braces, as findDefinition
+// counts them.
+func topLevel(text []byte) map[string]bool {
+	names := map[string]bool{}
+	depth := 0
+	scanner := &cScanner{text: text, line: 1, bol: true}
+	for {
+		tok, _, col := scanner.next()
+		switch {
+		case tok == "":
+			return names
+		case tok == "{":
+			depth++
+		case tok == "}" && col == 1:
+			depth = 0
+		case tok == "}":
+			depth = max(depth-1, 0)
+		case depth == 0 && word(tok[0]):
+			names[tok] = true
+		}
+	}
 }
 
 // findDefinition walks a C file at brace depth 0. Preprocessor lines are

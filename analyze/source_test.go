@@ -1,6 +1,7 @@
 package analyze
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -54,6 +55,22 @@ func TestDefinition(t *testing.T) {
 		if diff := cmp.Diff(w, want{d.Line, d.End, d.Func}); diff != "" {
 			t.Errorf("%s (-want +got)\n%s", name, diff)
 		}
+		sameIndexed(t, []byte(cText), name)
+	}
+}
+
+// sameIndexed fails when an index of a file changes what it defines.
+func sameIndexed(t *testing.T, text []byte, name string) {
+	t.Helper()
+	plain := File{Old: text}
+	indexed := File{New: text}
+	indexed.Index()
+	want, defined := plain.Definition(name, false)
+	if got, ok := indexed.Definition(name, true); got != want || ok != defined {
+		t.Errorf("%s is defined by %v (%v), with an index by %v (%v)", name, want, defined, got, ok)
+	}
+	if got, ok := indexed.Definition(name, false); ok {
+		t.Errorf("%s is defined in no text: %v", name, got)
 	}
 }
 
@@ -116,6 +133,9 @@ func FuzzDefinition(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text []byte, name string) {
 		if d, ok := findDefinition(text, name); ok && (d.Line < 1 || d.End < d.Line) {
 			t.Errorf("lines %d to %d", d.Line, d.End)
+		}
+		if name != "" && strings.IndexFunc(name, func(r rune) bool { return r >= 0x80 || !word(byte(r)) }) < 0 {
+			sameIndexed(t, text, name)
 		}
 		Uses(text, name, func(int, string, string, string) {})
 	})

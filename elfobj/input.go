@@ -37,7 +37,7 @@ const (
 )
 
 // openInput returns the file at path as input, and what to close afterwards.
-func openInput(path string) (*input, io.Closer, error) {
+func openInput(path string) (*input, *os.File, error) {
 	file, err := regular.OpenFIFO(path)
 	if err != nil {
 		return nil, nil, err

@@ -14,7 +14,7 @@ import (
 
 // windowed reads in as a file is read of which only small pieces are in memory.
 func windowed(in []byte) (*File, error) {
-	return read(&input{file: bytes.NewReader(in), size: uint64(len(in)), space: 100})
+	return read(&input{file: bytes.NewReader(in), size: uint64(len(in)), space: 100}, false)
 }
 
 // sameWindowed fails when a file is read otherwise than the same bytes in memory.
@@ -65,7 +65,7 @@ func TestReadFileLarge(t *testing.T) {
 func TestFileCutShort(t *testing.T) {
 	in := fixture(t, "small.o")
 	for _, left := range []int{10, 100, len(in) / 2, len(in) - 1} {
-		_, err := read(&input{file: bytes.NewReader(in[:left]), size: uint64(len(in)), space: 100})
+		_, err := read(&input{file: bytes.NewReader(in[:left]), size: uint64(len(in)), space: 100}, false)
 		if !errors.Is(err, io.ErrUnexpectedEOF) {
 			t.Errorf("%d of %d bytes left: error %v", left, len(in), err)
 		}

@@ -27,6 +27,7 @@ const (
 
 // File is one relocatable object, or a linked kernel module (.ko), which is
 // a relocatable object too. It owns all its slices.
+// One that [ReadCode] made lacks its debug information; [File.Whole] has all.
 type File struct {
 	Machine   elf.Machine
 	Type      elf.Type // ET_REL for everything Read accepts by default
@@ -35,6 +36,8 @@ type File struct {
 	BigEndian bool      // byte order of the file
 	Sections  []Section // [0] is the null section
 	Symbols   []Symbol  // [0] is the null symbol; locals first in files read from disk
+
+	origin *origin // where the debug information is that was left out; nil: nothing was
 }
 
 // Section is one section. Relocation, symbol-table, string-table and

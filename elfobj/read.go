@@ -40,7 +40,7 @@ func ReadFile(path string) (*File, error) {
 		return nil, err
 	}
 	defer file.Close()
-	f, err := read(in)
+	f, err := read(in, false)
 	if err != nil {
 		return nil, fmt.Errorf("read %s: %w", path, err)
 	}
@@ -63,6 +63,7 @@ type rawSection struct {
 	link, info         uint32
 	align              uint32
 	id                 SecID // position in File.Sections, 0 when folded away
+	left               bool  // its contents and relocations stay in the file
 }
 
 type reader struct {
@@ -74,6 +75,8 @@ type reader struct {
 
 	symtab int // index of the symbol table in raw, 0 if none
 	left   int // bytes of names that may still be handed out
+
+	withoutDebug bool // debug information stays in the file
 }
 
 // maxNames bounds the bytes of all names together, as a multiple of the file:
@@ -83,10 +86,10 @@ const maxNames = 64
 // Read parses a relocatable object or a kernel module. Section data alias in
 // until the caller replaces them. Every offset, count and index of the input
 // is checked; memory use is at most a small multiple of len(in).
-func Read(in []byte) (*File, error) { return read(&input{mem: in, size: uint64(len(in))}) }
+func Read(in []byte) (*File, error) { return read(&input{mem: in, size: uint64(len(in))}, false) }
 
-func read(in *input) (*File, error) {
-	file := &reader{in: in, f: &File{}, left: maxNames * int(in.size)}
+func read(in *input, withoutDebug bool) (*File, error) {
+	file := &reader{in: in, f: &File{}, left: maxNames * int(in.size), withoutDebug: withoutDebug}
 	for _, step := range []func() error{file.header, file.sections, file.symbols, file.contents, file.relocations,
 		file.groups} {
 		if err := step(); err != nil {
@@ -304,6 +307,7 @@ func (r *reader) place(shstr int) error {
 		if raw.id == 0 {
 			continue
 		}
+		raw.left = r.withoutDebug && isDebug(r.nameOf(raw), raw.flags)
 		section := &r.f.Sections[raw.id]
 		*section = Section{Name: r.nameOf(raw), Type: raw.typ, Flags: raw.flags, Align: uint64(raw.align),
 			EntSize: raw.entsize, Size: raw.size}
@@ -326,7 +330,7 @@ const maxGap = maxFileAlign
 func (r *reader) contents() error {
 	order := make([]int32, 0, len(r.f.Sections))
 	for i := range r.raw {
-		if s := &r.raw[i]; s.id != 0 && s.stored() {
+		if s := &r.raw[i]; s.id != 0 && s.stored() && !s.left {
 			order = append(order, int32(i))
 		}
 	}
@@ -343,6 +347,9 @@ func (r *reader) contents() error {
 		data, err := r.in.keep(start, end-start)
 		if err != nil {
 			return err
+		}
+		if r.withoutDebug && r.in.file == nil {
+			data = bytes.Clone(data) // or it would hold all of the input
 		}
 		for _, i := range order[:count] {
 			raw := &r.raw[i]
@@ -470,13 +477,16 @@ func (r *reader) relocations() error {
 		if raw.size%relaSize != 0 || raw.entsize != relaSize {
 			return bad(int64(raw.off), "%s: %d bytes with entries of %d", r.nameOf(raw), raw.size, raw.entsize)
 		}
+		if r.raw[raw.info].left {
+			continue
+		}
 		total += raw.size / relaSize
 	}
 
 	all := make([]Reloc, total)
 	for i := range r.raw {
 		raw := &r.raw[i]
-		if raw.typ != elf.SHT_RELA {
+		if raw.typ != elf.SHT_RELA || r.raw[raw.info].left {
 			continue
 		}
 		n := raw.size / relaSize

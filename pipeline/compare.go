@@ -59,16 +59,17 @@ func compare(ctx context.Context, opt *Options, objects *compiled, change *chang
 	return units, nil
 }
 
-// diff compares the pair.
+// diff compares the pair. Debug information, which is most of an object, stays in the files: an
+// update compares thousands of pairs, and asks for the types of few.
 func (p *pair) diff() (*elfdiff.Result, error) {
-	patched, err := elfobj.ReadFile(p.after.Path)
+	patched, err := elfobj.ReadCode(p.after.Path)
 	if err != nil {
 		return nil, fmt.Errorf("object after the patch: %w", err)
 	}
 	orig := &elfobj.File{Machine: patched.Machine, Type: patched.Type, BigEndian: patched.BigEndian,
 		Sections: make([]elfobj.Section, 1), Symbols: make([]elfobj.Symbol, 1)}
 	if !p.isNew {
-		if orig, err = elfobj.ReadFile(p.before.Path); err != nil {
+		if orig, err = elfobj.ReadCode(p.before.Path); err != nil {
 			return nil, fmt.Errorf("object before the patch: %w", err)
 		}
 	}
@@ -82,7 +83,7 @@ func (p *pair) diff() (*elfdiff.Result, error) {
 // unchanged compares the object before the patches with itself, which correlates its
 // functions.
 func (p *pair) unchanged() (*elfdiff.Result, error) {
-	f, err := elfobj.ReadFile(p.before.Path)
+	f, err := elfobj.ReadCode(p.before.Path)
 	if err != nil {
 		return nil, fmt.Errorf("object of a caller: %w", err)
 	}

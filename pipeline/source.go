@@ -141,6 +141,7 @@ func changedFiles(o *patchset.Overlay) []analyze.File {
 			x.Hunks = append(x.Hunks, analyze.Hunk{OldStart: h.OldStart, OldLines: h.OldLines, NewStart: h.NewStart,
 				NewLines: h.NewLines})
 		}
+		x.Index()
 		out = append(out, x)
 	}
 	return out

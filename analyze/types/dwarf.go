@@ -70,6 +70,10 @@ func openDWARF(elfFile *elfobj.File, base func(elfobj.SecID) uint64) (*dwarf.Dat
 		return nil, fmt.Errorf("read debug information: %w", err)
 	}
 
+	if elfFile, err = elfFile.Whole(); err != nil {
+		return nil, fmt.Errorf("read debug information: %w", err)
+	}
+
 	// In an object file that is not linked, debug information refers to itself by relocations.
 	sections := map[string][]byte{}
 	for i := range elfFile.Sections {

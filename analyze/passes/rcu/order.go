@@ -1,6 +1,7 @@
 package rcu
 
 import (
+	"cmp"
 	"fmt"
 	"iter"
 	"maps"
@@ -260,6 +261,12 @@ type source struct {
 	text    []byte
 	newSide bool
 	known   map[string]bool // what publishes
+	tokens  []token         // of text, when first asked for
+}
+
+type token struct {
+	word string
+	line int
 }
 
 func sourceOf(pass *analyze.Pass, unit *analyze.Unit, newSide bool) *source {
@@ -269,7 +276,7 @@ func sourceOf(pass *analyze.Pass, unit *analyze.Unit, newSide bool) *source {
 			if newSide {
 				text = file.New
 			}
-			return &source{file, text, newSide, map[string]bool{}}
+			return &source{file: file, text: text, newSide: newSide, known: map[string]bool{}}
 		}
 	}
 	return nil
@@ -291,19 +298,25 @@ func (s *source) lines(name string) iter.Seq[line] {
 
 // between yields the lines that are not empty from one number to another.
 func (s *source) between(from, to int) iter.Seq[line] {
+	if s.tokens == nil {
+		for word, number := range analyze.Tokens(s.text) {
+			s.tokens = append(s.tokens, token{word, number})
+		}
+	}
+	first, _ := slices.BinarySearchFunc(s.tokens, from, func(tok token, from int) int { return cmp.Compare(tok.line, from) })
 	return func(yield func(line) bool) {
 		var now line
-		for word, number := range analyze.Tokens(s.text) {
-			if number < from || number > to {
-				continue
+		for _, tok := range s.tokens[first:] {
+			if tok.line > to {
+				break
 			}
-			if number != now.number && now.words != nil {
+			if tok.line != now.number && now.words != nil {
 				if !yield(now) {
 					return
 				}
 				now.words = nil
 			}
-			now.number, now.words = number, append(now.words, word)
+			now.number, now.words = tok.line, append(now.words, tok.word)
 		}
 		if now.words != nil {
 			yield(now)
