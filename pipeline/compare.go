@@ -15,16 +15,25 @@ import (
 	"github.com/klpforge/klpforge/kbuild"
 )
 
+// comparison is what came out of a pair.
+type comparison struct {
+	// diff is nil when both sides have the same code: then nothing of the pair is kept, as
+	// an update compares thousands of them.
+	diff *elfdiff.Result
+	// versions are those of exported symbols that the objects themselves have, before and after.
+	versions [2]map[string]uint32
+}
+
 // compare diffs all pairs of objects, several at a time, and makes a unit of each pair
-// for each of its owners.
+// that differs for each of its owners. The others are told in the result.
 func compare(ctx context.Context, opt *Options, objects *compiled, change *change,
 	say *journal) ([]*analyze.Unit, error) {
-	diffs := make([]*elfdiff.Result, len(objects.pairs))
+	compared := make([]comparison, len(objects.pairs))
 	group, _ := errgroup.WithContext(ctx)
 	group.SetLimit(max(opt.Jobs, runtime.NumCPU()))
 	for i, p := range objects.pairs {
 		group.Go(func() (err error) {
-			diffs[i], err = p.diff()
+			compared[i], err = p.compare()
 			return err
 		})
 	}
@@ -38,7 +47,7 @@ func compare(ctx context.Context, opt *Options, objects *compiled, change *chang
 	group.SetLimit(max(opt.Jobs, runtime.NumCPU()))
 	for i, objs := range objects.pairs {
 		group.Go(func() (err error) {
-			after[i], err = versionsAfter(versioned, objects.work, objs, diffs[i])
+			after[i], err = versionsAfter(versioned, objects.work, objs, &compared[i])
 			return err
 		})
 	}
@@ -47,37 +56,44 @@ func compare(ctx context.Context, opt *Options, objects *compiled, change *chang
 	}
 	var units []*analyze.Unit
 	for i, objs := range objects.pairs {
-		first := objs.unit(objs.owners[0], diffs[i])
-		units = append(units, first)
-		for _, owner := range objs.owners[1:] {
-			units = append(units, first.ForOwner(owner))
+		first := objs.unit(objs.owners[0], compared[i].diff)
+		if compared[i].diff == nil {
+			say.res.Same = append(say.res.Same, first)
+		} else {
+			units = append(units, first)
+			for _, owner := range objs.owners[1:] {
+				units = append(units, first.ForOwner(owner))
+			}
 		}
 		if after[i] != nil {
-			say.about(first, kbuild.CheckCRCs(versionsBefore(objs, diffs[i]), after[i], change.addsInclude())...)
+			say.about(first, kbuild.CheckCRCs(versionsBefore(objs, &compared[i]), after[i], change.addsInclude())...)
 		}
 	}
 	return units, nil
 }
 
-// diff compares the pair. Debug information, which is most of an object, stays in the files: an
-// update compares thousands of pairs, and asks for the types of few.
-func (p *pair) diff() (*elfdiff.Result, error) {
+// compare compares the pair. Debug information, which is most of an object, stays in the
+// files: few pairs are asked for their types.
+func (p *pair) compare() (comparison, error) {
 	patched, err := elfobj.ReadCode(p.after.Path)
 	if err != nil {
-		return nil, fmt.Errorf("object after the patch: %w", err)
+		return comparison{}, fmt.Errorf("object after the patch: %w", err)
 	}
 	orig := &elfobj.File{Machine: patched.Machine, Type: patched.Type, BigEndian: patched.BigEndian,
 		Sections: make([]elfobj.Section, 1), Symbols: make([]elfobj.Symbol, 1)}
 	if !p.isNew {
 		if orig, err = elfobj.ReadCode(p.before.Path); err != nil {
-			return nil, fmt.Errorf("object before the patch: %w", err)
+			return comparison{}, fmt.Errorf("object before the patch: %w", err)
 		}
 	}
-	d, err := elfdiff.Diff(orig, patched)
-	if err != nil {
-		return nil, fmt.Errorf("compare %s: %w", p.object, err)
+	out := comparison{versions: [2]map[string]uint32{objectVersions(orig), objectVersions(patched)}}
+	if !p.isNew && sameObject(orig, patched) {
+		return out, nil
 	}
-	return d, nil
+	if out.diff, err = elfdiff.Diff(orig, patched); err != nil {
+		return comparison{}, fmt.Errorf("compare %s: %w", p.object, err)
+	}
+	return out, nil
 }
 
 // unchanged compares the object before the patches with itself, which correlates its
@@ -94,15 +110,15 @@ func (p *pair) unchanged() (*elfdiff.Result, error) {
 	return d, nil
 }
 
-// unit is the pair for one owner, compared.
-func (p *pair) unit(owner string, d *elfdiff.Result) *analyze.Unit {
+// unit is the pair for one owner, compared; diff is nil when it has the same code on both sides.
+func (p *pair) unit(owner string, diff *elfdiff.Result) *analyze.Unit {
 	return &analyze.Unit{Object: p.object, Owner: owner, Source: p.after.Source, New: p.isNew,
-		Configs: slices.Concat(p.before.Configs, p.after.Configs), Deps: p.after.Deps, Diff: d}
+		Configs: slices.Concat(p.before.Configs, p.after.Configs), Deps: p.after.Deps, Diff: diff}
 }
 
 // versionsBefore are the versions of exported symbols before the patches.
-func versionsBefore(objects *pair, diff *elfdiff.Result) map[string]uint32 {
-	if inObject := objectVersions(diff.Orig.File); len(inObject) > 0 {
+func versionsBefore(objects *pair, compared *comparison) map[string]uint32 {
+	if inObject := compared.versions[0]; len(inObject) > 0 {
 		return inObject
 	}
 	return objects.before.CRCs
@@ -111,12 +127,13 @@ func versionsBefore(objects *pair, diff *elfdiff.Result) map[string]uint32 {
 // versionsAfter are those after the patches, nil where none are to be compared. They are in the
 // object, or come from the private tree, or for a module outside of the kernel's tree from its own
 // build.
-func versionsAfter(ctx context.Context, work *kbuild.Work, objects *pair, diff *elfdiff.Result) (map[string]uint32, error) {
+func versionsAfter(ctx context.Context, work *kbuild.Work, objects *pair, compared *comparison) (map[string]uint32,
+	error) {
 	switch {
-	case objects.isNew || len(versionsBefore(objects, diff)) == 0:
+	case objects.isNew || len(versionsBefore(objects, compared)) == 0:
 		return nil, nil
-	case len(objectVersions(diff.Orig.File)) > 0:
-		return objectVersions(diff.Patched.File), nil
+	case len(compared.versions[0]) > 0:
+		return compared.versions[1], nil
 	case work != nil:
 		return work.SymbolCRCs(ctx, objects.object)
 	}

@@ -70,17 +70,18 @@ func pairExternal(before, after []kbuild.ExternalObject, say *journal) (*compile
 	return out, nil
 }
 
-// sameContent compares two objects but for what describes them to a debugger: lines
-// that move change it, and no code.
+// sameContent compares the code of two objects.
 func sameContent(a, b string) (bool, error) {
-	x, err := elfobj.ReadFile(a)
+	x, err := elfobj.ReadCode(a)
 	if err != nil {
 		return false, err
 	}
-	y, err := elfobj.ReadFile(b)
+	y, err := elfobj.ReadCode(b)
 	return err == nil && sameObject(x, y), err
 }
 
+// sameObject compares two objects but for what describes them to a debugger: lines that
+// move change it, and no code.
 func sameObject(x, y *elfobj.File) bool {
 	if len(x.Sections) != len(y.Sections) || !slices.Equal(x.Symbols, y.Symbols) {
 		return false

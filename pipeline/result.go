@@ -34,6 +34,9 @@ type Result struct {
 	Suppressions []Suppression
 	Notes        []finding.Remark // what was left out of the patch, and why; how it was applied
 	Units        []string         // object files compiled
+	// Same are those of Units that the patches leave the same code, without a comparison, for one
+	// of their owners each.
+	Same []*analyze.Unit
 	// Broken are the objects that do not compile, with Options.KeepGoing.
 	Broken  []*kbuild.CompileError
 	Stages  []Stage

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/klpforge/klpforge/finding"
 	"github.com/klpforge/klpforge/kbuild"
@@ -145,7 +146,7 @@ func (p *Pipeline) read(res *pipeline.Result, err error) (*Review, error) {
 
 	// Objects and functions tell later which slices a fault may be of.
 	if res.Analysis != nil {
-		for _, unit := range res.Analysis.Units {
+		for _, unit := range slices.Concat(res.Analysis.Units, res.Same) {
 			out.Objects = append(out.Objects, Object{unit.Object, unit.Source, unit.Deps})
 		}
 	}
