@@ -35,6 +35,10 @@ type Result struct {
 	// others cannot change any lock.
 	Analysed  int
 	sockOwned uint64
+
+	// tracing is what functions are executed again with; see traced.
+	tracing     *analysis
+	tracingOnce sync.Once
 }
 
 // Effect returns what a function does. It is neutral for functions that do

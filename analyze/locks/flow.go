@@ -258,11 +258,20 @@ type tracer struct {
 	block0 int32
 }
 
+// traced is the analysis with all effects found, made once: it takes a while for a whole
+// kernel. The result may come from a cache. Tracing changes nothing in it.
+func (r *Result) traced() *analysis {
+	r.tracingOnce.Do(func() {
+		r.tracing = newAnalysis(r.Model, Options{})
+		for id, effect := range r.effects {
+			r.tracing.effects[id] = effect
+		}
+	})
+	return r.tracing
+}
+
 func newTracer(r *Result) *tracer {
-	run := newAnalysis(r.Model, Options{}) // the result may come from a cache
-	for id, effect := range r.effects {
-		run.effects[id] = effect
-	}
+	run := r.traced()
 	walk := &walker{a: run, m: run.m, preemptCount: run.m.Prog.PreemptCount(), stableGS: run.stableGS}
 	walk.t.bases = run.bases
 	return &tracer{w: walk, flows: &Flows{Result: r, funcs: make([]*Flow, len(run.m.Funcs))}}
