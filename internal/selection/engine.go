@@ -242,6 +242,7 @@ func (e *engine) objects(list []int) map[string]bool {
 // takeOut takes out the slices behind faults.
 func (e *engine) takeOut(ctx context.Context, faults []Fault) ([]int, error) {
 	var out []int
+	var puzzling []*Fault
 	for i := range faults {
 		fault := &faults[i]
 		by := slices.DeleteFunc(e.state.blame(fault),
@@ -250,22 +251,33 @@ func (e *engine) takeOut(ctx context.Context, faults []Fault) ([]int, error) {
 			continue // another fault of a slice that has gone
 		}
 		if len(by) == 0 {
-			var err error
-			if by, err = e.search(ctx, fault); err != nil {
-				return nil, err
-			}
+			puzzling = append(puzzling, fault)
 		}
-		if len(by) == 0 {
-			return nil, &UnexplainedError{Fault: *fault}
+		out = append(out, e.dropAll(by, fault)...)
+	}
+	if len(out) > 0 {
+		return out, nil // the others may have gone with these: the next review tells
+	}
+
+	for _, fault := range puzzling {
+		by, err := e.search(ctx, fault, len(out) > 0)
+		if err != nil {
+			return nil, err
 		}
-		for _, slice := range by {
-			if e.keep[slice] {
-				e.drop(slice, e.because(fault, slice))
-				out = append(out, slice)
-			}
-		}
+		out = append(out, e.dropAll(by, fault)...)
 	}
 	return out, nil
+}
+
+// dropAll takes slices out for a fault, and returns those that were not out.
+func (e *engine) dropAll(list []int, fault *Fault) (out []int) {
+	for _, slice := range list {
+		if e.keep[slice] {
+			e.drop(slice, e.because(fault, slice))
+			out = append(out, slice)
+		}
+	}
+	return out
 }
 
 // missing are the slices that are left out and have a name that an object lacks.
@@ -309,74 +321,124 @@ func (e *UnexplainedError) Error() string {
 	return "no part of the update could be found that is behind this: " + e.Fault.Text()
 }
 
-// search finds the slices behind a fault by leaving each one out that could be.
-func (e *engine) search(ctx context.Context, f *Fault) ([]int, error) {
-	candidates := slices.DeleteFunc(e.state.touching(f.Object), func(slice int) bool { return !e.keep[slice] })
-	unknown := len(candidates) == 0 // or no object is named
-	if unknown {
-		for i, kept := range e.keep {
-			if kept {
-				candidates = append(candidates, i)
-			}
-		}
-	}
-	e.say("looking for what is behind %s, among %d slice(s)", f.Text(), len(candidates))
+// search finds the slices behind a fault by leaving out what could be. It finds none when
+// the fault may have gone with others that were taken out since it was seen (others), and
+// has.
+func (e *engine) search(ctx context.Context, f *Fault, others bool) ([]int, error) {
 	var only map[string]bool
 	if f.Object != "" {
 		only = map[string]bool{f.Object: true}
 	}
-	if unknown {
-		return e.halve(ctx, f, candidates, only)
+	there, _, err := e.withoutSlices(ctx, f, nil, only)
+	switch {
+	case err != nil:
+		return nil, err
+	case !there && others:
+		return nil, nil
+	case !there:
+		only = nil // it takes other objects to have it
 	}
-	for _, slice := range candidates {
-		there, err := e.withoutSlices(ctx, f, []int{slice}, only)
-		if err != nil || !there {
-			return []int{slice}, err
+
+	// First what the object is made of, then everything.
+	var kept []int
+	for i, keep := range e.keep {
+		if keep {
+			kept = append(kept, i)
 		}
 	}
-	return candidates, nil // only together
+	lists := [][]int{kept}
+	if only != nil {
+		near := slices.DeleteFunc(e.state.touching(f.Object), func(slice int) bool { return !e.keep[slice] })
+		lists = [][]int{near, kept}
+	}
+	for _, list := range lists {
+		if len(list) == 0 {
+			continue
+		}
+		e.say("looking for what is behind %s, among %d slice(s)", f.Text(), len(list))
+		if by, err := e.narrow(ctx, f, list, only); err != nil || len(by) > 0 {
+			return by, err
+		}
+	}
+	return nil, &UnexplainedError{Fault: *f}
 }
 
-// withoutSlices reports whether a fault is still there when slices are left out too.
-func (e *engine) withoutSlices(ctx context.Context, f *Fault, without []int, only map[string]bool) (bool, error) {
+// narrow finds which of some slices a fault needs: fewest first by halves, and then one by
+// one what does it only together. It finds none when the fault is there without all of them.
+func (e *engine) narrow(ctx context.Context, f *Fault, list []int, only map[string]bool) ([]int, error) {
+	var failed error
+	gone := func(without []int) bool {
+		if failed != nil {
+			return false
+		}
+		there, _, err := e.withoutSlices(ctx, f, without, only)
+		failed = err
+		return err == nil && !there
+	}
+	if !gone(list) {
+		return nil, failed
+	}
+	for len(list) > 1 {
+		first, second := list[:len(list)/2], list[len(list)/2:]
+		if gone(first) {
+			list = first
+		} else if gone(second) {
+			list = second
+		} else {
+			break
+		}
+	}
+	list = slices.Clone(list)
+	for i := 0; i < len(list) && len(list) > 1; {
+		if rest := slices.Delete(slices.Clone(list), i, i+1); gone(rest) {
+			list = rest
+		} else {
+			i++
+		}
+	}
+	if failed != nil || len(list) > 1 {
+		return list, failed
+	}
+
+	// One that others need takes them with it: the fault may be of one of those alone.
+	_, with, err := e.withoutSlices(ctx, f, list, only)
+	if err != nil {
+		return nil, err
+	}
+	for _, slice := range with {
+		if gone([]int{slice}) {
+			return []int{slice}, nil
+		}
+	}
+	return list, failed
+}
+
+// withoutSlices reports whether a fault is still there when slices are left out too, and
+// what else cannot be there without them.
+func (e *engine) withoutSlices(ctx context.Context, f *Fault, without []int, only map[string]bool) (there bool,
+	with []int, err error) {
 	keep := slices.Clone(e.keep)
 	for _, slice := range without {
 		keep[slice] = false
 	}
-	texts, failed, err := e.source.texts(keep)
-	if err != nil {
-		return false, err
-	}
-	if len(failed) > 0 {
-		return true, nil // others need it: it cannot go alone
-	}
-	reviewed, err := e.review(ctx, texts, only)
-	if err != nil {
-		return false, err
-	}
-	return slices.ContainsFunc(reviewed.Faults, func(other Fault) bool { return other.same(f) }), nil
-}
-
-// halve finds one slice behind a fault of which nothing is known: the first with which all up
-// to it have the fault.
-func (e *engine) halve(ctx context.Context, f *Fault, list []int, only map[string]bool) ([]int, error) {
-	low, high := 0, len(list) // the first low slices do not have it, the first high do
-	for high-low > 1 {
-		middle := (low + high) / 2
-		there, err := e.withoutSlices(ctx, f, list[middle:], only)
+	for {
+		texts, failed, err := e.source.texts(keep)
 		if err != nil {
-			return nil, err
+			return false, nil, err
 		}
-		if there {
-			high = middle
-		} else {
-			low = middle
+		if len(failed) == 0 {
+			reviewed, err := e.review(ctx, texts, only)
+			if err != nil {
+				return false, nil, err
+			}
+			there = slices.ContainsFunc(reviewed.Faults, func(other Fault) bool { return other.same(f) })
+			return there, with, nil
+		}
+		for _, slice := range slices.Sorted(maps.Keys(failed)) {
+			keep[slice] = false
+			with = append(with, slice)
 		}
 	}
-	if high == 0 {
-		return nil, nil
-	}
-	return list[high-1 : high], nil
 }
 
 // restore tries each slice that was left out once more on top of what is kept, until no

@@ -6,6 +6,7 @@ import (
 	"path"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -20,7 +21,7 @@ import (
 
 // compiler stands for the pipeline: each .c file is an object that reads every header. A
 // line with BAD is an error about the function that it is in, HIDDEN one about the object
-// that names nothing else, and use_NAME() needs a line that says "int use_NAME(void);".
+// that names nothing else, JOINS one about a.o where all objects are looked at, and use_NAME() needs a line that says "int use_NAME(void);".
 type compiler struct {
 	tree    map[string]string
 	reviews []string // what was looked at
@@ -66,6 +67,14 @@ func (c *compiler) Review(_ context.Context, list []patchset.TextChange, only ma
 			continue
 		}
 		looked = append(looked, object)
+		for _, other := range headers {
+			for nth := range strings.Count(now[other], "SPREAD") {
+				for _, symbol := range []string{"trace_a", "trace_b"} {
+					r.Faults = append(r.Faults, Fault{Object: object, Finding: &finding.Finding{ID: finding.IDNotTraceable,
+						Severity: finding.Error, Symbol: symbol + strconv.Itoa(nth), Unit: object, Message: "made by a macro"}})
+				}
+			}
+		}
 		r.Objects = append(r.Objects, Object{object, name, append([]string{name}, headers...)})
 		function := ""
 		for i, l := range strings.Split(now[name], "\n") {
@@ -88,6 +97,10 @@ func (c *compiler) Review(_ context.Context, list []patchset.TextChange, only ma
 					r.Faults = append(r.Faults, Fault{Object: object, Errors: []kbuild.Diagnostic{{File: name, Line: i + 1,
 						Message: "implicit declaration of function ‘" + m[1] + "’", Names: []string{m[1]}}}})
 				}
+			}
+			if strings.Contains(l, "JOINS") && only == nil {
+				r.Faults = append(r.Faults, Fault{Object: "a.o", Finding: &finding.Finding{ID: finding.IDNotTraceable,
+					Severity: finding.Error, Symbol: "caller", Unit: "a.o", Message: "joins"}})
 			}
 			if strings.Contains(l, "GOOD") {
 				r.Funcs = append(r.Funcs, Function{"vmlinux", object, function})
@@ -157,6 +170,33 @@ func TestTreePair(t *testing.T) {
 		"c.c:f1":              "live",
 	}
 	if diff := cmp.Diff(want, outcome(e)); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// TestFarCause: what names nothing of its cause is looked for, and nothing else goes with
+// it: not for a second fault of the same cause, nor for one that takes another object.
+func TestFarCause(t *testing.T) {
+	header := func(lines ...string) string { return strings.Join(lines, "\n\n\n\n\n\n\n") + "\n" }
+	old := map[string]string{"a.c": cfile("x();", "x();"), "b.c": cfile("x();"), "c.c": cfile("x();"),
+		"h.h": header("#define A 1", "#define B 1", "#define C 1", "#define D 1")}
+	newer := map[string]string{"a.c": cfile("GOOD();", "GOOD(1);"), "b.c": cfile("GOOD();"), "c.c": cfile("JOINS();"),
+		"h.h": header("#define A 2", "#define B SPREAD", "#define C 2", "#define D 2")}
+	c := &compiler{tree: old}
+	e := newEngine(fromTrees(texts(old, newer)), c, func(format string, args ...any) { t.Logf(format, args...) })
+	if _, err := e.run(t.Context(), nil); err != nil {
+		t.Fatal(err)
+	}
+	var out []string
+	for name, fate := range outcome(e) {
+		if fate != "live" {
+			out = append(out, name+": "+fate)
+		}
+	}
+	slices.Sort(out)
+	want := []string{"c.c:f0: left out: KLP101 error: caller (a.o): joins",
+		"h.h:B: left out: KLP101 error: trace_a0 (a.o): made by a macro"}
+	if diff := cmp.Diff(want, out); diff != "" {
 		t.Error(diff)
 	}
 }
