@@ -41,10 +41,10 @@ type Unit struct {
 	// Travels names what the unit brings into the module; nil when it brings nothing.
 	Travels *Travels
 
-	// Types are the types of the object before and after, nil when the patches
-	// touch no definition of a type; see File.TouchesTypes. TypesErr says why
-	// they could not be had.
-	Types    [2]*types.Info
+	// Types is how the types of the object differ before and after, nil when the patches
+	// touch no definition of a type; see File.TouchesTypes. TypesErr says why that
+	// could not be had.
+	Types    *types.Difference
 	TypesErr error
 	// Target is how the types of a unit whose code travels compare with the target's;
 	// nil for other units.
@@ -116,6 +116,9 @@ func (u *Unit) Sides() (before, after *code.Object, ok bool) {
 	after, err = u.After()
 	return before, after, err == nil
 }
+
+// TypesDiffer reports whether a type of the object is known to have another layout than before.
+func (u *Unit) TypesDiffer() bool { return u.Types != nil && len(u.Types.Changes) > 0 }
 
 // Replaced reports whether the livepatch redirects the original function a.
 func (u *Unit) Replaced(a elfdiff.AtomID) bool {

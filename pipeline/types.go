@@ -37,7 +37,7 @@ func compareTypes(ctx context.Context, target *Target, change *change, objects *
 	say.res.Plan.Types = analyze.RecordTypes(units)
 }
 
-// readTypes reads the types of the units that replace something, once for each object.
+// readTypes compares the types of the units that replace something, once for each object.
 func readTypes(units []*analyze.Unit) {
 	read := map[string]*analyze.Unit{}
 	for _, unit := range units {
@@ -49,10 +49,14 @@ func readTypes(units []*analyze.Unit) {
 			continue
 		}
 		read[unit.Object] = unit
+		var sides [2]*types.Info
 		for side, f := range []*elfobj.File{unit.Diff.Orig.File, unit.Diff.Patched.File} {
-			if unit.Types[side], unit.TypesErr = types.Read(f); unit.TypesErr != nil {
+			if sides[side], unit.TypesErr = types.Read(f); unit.TypesErr != nil {
 				break
 			}
+		}
+		if unit.TypesErr == nil {
+			unit.Types = types.Differ(sides[0], sides[1])
 		}
 	}
 }

@@ -104,6 +104,26 @@ func (l *Layout) index(name string) int {
 
 const anonymous = "(anonymous)"
 
+// Difference is what differs between the types of an object before and after.
+type Difference struct {
+	Changes []Change // as Compare lists them
+	// Sharing is, by the name of a type that changes itself, who may hold objects of it, before
+	// and after.
+	Sharing map[string][2]Sharing
+}
+
+// Differ compares the types of both sides, and keeps nothing of those that are the same.
+func Differ(before, after *Info) *Difference {
+	out := &Difference{Changes: Compare(before, after), Sharing: map[string][2]Sharing{}}
+	for i := range out.Changes {
+		if change := &out.Changes[i]; change.Because == "" {
+			out.Sharing[change.Before.Name] = [2]Sharing{before.Sharing(change.Before.Name),
+				after.Sharing(change.Before.Name)}
+		}
+	}
+	return out
+}
+
 // Compare lists the types of both sides whose layout differs, sorted by name.
 // Members are told apart by name; a renamed one counts as one that is gone and
 // one that is new, unless all else is the same. Types of other names but the same layout do not

@@ -141,7 +141,8 @@ func Load(t *testing.T, path string) *analyze.Input {
 	u := &analyze.Unit{Object: "dir/case.o", Source: "dir/case.c", Owner: plan.Vmlinux, Diff: d}
 	in := &analyze.Input{Release: "6.1.0", Plan: &plan.Plan{}, Units: []*analyze.Unit{u}, Files: []analyze.File{{Path: u.Source, Old: old, New: newer, Hunks: hunks(old, newer)}},
 		HasObject: func(name string) bool { return name == plan.Vmlinux }}
-	for i, side := range []string{"before", "after"} {
+	var sides []*types.Info
+	for _, side := range []string{"before", "after"} {
 		info, err := types.Read(object(side))
 		if errors.Is(err, types.ErrNoDebug) {
 			continue
@@ -149,7 +150,10 @@ func Load(t *testing.T, path string) *analyze.Input {
 		if err != nil {
 			t.Fatal(err)
 		}
-		u.Types[i] = info
+		sides = append(sides, info)
+	}
+	if len(sides) == 2 {
+		u.Types = types.Differ(sides[0], sides[1])
 	}
 	ob := plan.Object{Name: u.Owner}
 	for _, ch := range d.Functions {

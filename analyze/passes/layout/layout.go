@@ -40,10 +40,10 @@ func run(pass *analyze.Pass) error {
 				Message: "the patch touches definitions of types, and whether a layout changes could not be found"})
 			continue
 		}
-		if unit.Types[0] == nil || unit.Types[1] == nil {
+		if unit.Types == nil {
 			continue
 		}
-		for _, change := range types.Compare(unit.Types[0], unit.Types[1]) {
+		for _, change := range unit.Types.Changes {
 			if change.Because != "" {
 				continue
 			}
@@ -53,8 +53,9 @@ func run(pass *analyze.Pass) error {
 				all[change.Before.Name] = item
 				order = append(order, change.Before.Name)
 			}
-			item.add(unit, unit.Types[0].Sharing(change.Before.Name))
-			item.add(unit, unit.Types[1].Sharing(change.Before.Name))
+			for _, sharing := range unit.Types.Sharing[change.Before.Name] {
+				item.add(unit, sharing)
+			}
 		}
 	}
 

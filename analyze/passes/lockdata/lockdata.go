@@ -12,7 +12,6 @@ import (
 	"github.com/klpforge/klpforge/analyze/code"
 	"github.com/klpforge/klpforge/analyze/locks"
 	"github.com/klpforge/klpforge/analyze/model"
-	"github.com/klpforge/klpforge/analyze/types"
 	"github.com/klpforge/klpforge/elfdiff"
 	"github.com/klpforge/klpforge/finding"
 )
@@ -66,7 +65,7 @@ func compare(pass *analyze.Pass, unit *analyze.Unit, ch elfdiff.Change, old, new
 	gone := finding.Finding{ID: finding.IDLockedData, Severity: finding.Note, Unknown: true,
 		Message: "data that was used under a lock now is not; whether something else excludes old code is not known",
 		Remedy:  "see what keeps old code, which holds the lock, and new code, which does not, apart"}
-	moves := layoutsDiffer(unit)
+	moves := unit.TypesDiffer()
 	for _, data := range slices.Sorted(maps.Keys(newer)) {
 		had, ok := old[data]
 		after := newer[data]
@@ -119,12 +118,6 @@ func compare(pass *analyze.Pass, unit *analyze.Unit, ch elfdiff.Change, old, new
 	return len(changed.Evidence)+len(gone.Evidence) > 0
 }
 
-// layoutsDiffer reports whether the patch moves members of types, so that offsets do
-// not compare.
-func layoutsDiffer(u *analyze.Unit) bool {
-	return u.Types[0] != nil && u.Types[1] != nil && len(types.Compare(u.Types[0], u.Types[1])) > 0
-}
-
 var offset = regexp.MustCompile(`([+-])0x[0-9a-f]+`)
 
 // anywhere takes the offsets out of names of locks: members of types move.
@@ -147,7 +140,7 @@ func exchanged(pass *analyze.Pass, unit *analyze.Unit, ch elfdiff.Change, old, n
 		}
 		return out
 	}
-	if layoutsDiffer(unit) {
+	if unit.TypesDiffer() {
 		old, newer = anywhere(old), anywhere(newer)
 	}
 	gone, fresh := missing(old, newer), missing(newer, old)

@@ -51,7 +51,7 @@ const (
 // ways, and returns the places that it names.
 func (p *sides) report(ways ...leaving) map[string]bool {
 	reported := map[string]bool{}
-	if p.had == nil || p.has == nil || layoutsDiffer(p.unit) {
+	if p.had == nil || p.has == nil || p.unit.TypesDiffer() {
 		return reported // offsets name what is written: see compare
 	}
 	out := finding.Finding{ID: finding.IDLockedData, Severity: finding.Error,

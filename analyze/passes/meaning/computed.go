@@ -10,7 +10,6 @@ import (
 	"github.com/klpforge/klpforge/analyze/code"
 	"github.com/klpforge/klpforge/analyze/locks"
 	"github.com/klpforge/klpforge/analyze/model"
-	"github.com/klpforge/klpforge/analyze/types"
 	"github.com/klpforge/klpforge/elfdiff"
 	"github.com/klpforge/klpforge/finding"
 )
@@ -35,8 +34,7 @@ type value struct {
 
 // computed reports values that leave a changed function computed otherwise.
 func computed(pass *analyze.Pass, unit *analyze.Unit, file *analyze.File, before, after *code.Object) {
-	if !modifies(file) || unit.Types[0] != nil && unit.Types[1] != nil &&
-		len(types.Compare(unit.Types[0], unit.Types[1])) > 0 {
+	if !modifies(file) || unit.TypesDiffer() {
 		return // offsets and sizes change, see KLP208
 	}
 	for _, ch := range unit.Replace {

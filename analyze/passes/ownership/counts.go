@@ -38,7 +38,7 @@ type dealing struct {
 func counting(pass *analyze.Pass, unit *analyze.Unit, ch elfdiff.Change, before, after *code.Object) bool {
 	oldFn, newFn, err := code.Both(before, after, ch)
 	renamed := unit.Name(ch.Orig) != unit.Diff.Patched.Atoms[ch.Patched].Name
-	if err != nil || renamed || layoutsDiffer(unit) {
+	if err != nil || renamed || unit.TypesDiffer() {
 		return false
 	}
 	known := newSummaries(pass, unit, before)

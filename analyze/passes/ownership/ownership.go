@@ -11,7 +11,6 @@ import (
 	"github.com/klpforge/klpforge/analyze/code"
 	"github.com/klpforge/klpforge/analyze/kfuncs"
 	"github.com/klpforge/klpforge/analyze/locks"
-	"github.com/klpforge/klpforge/analyze/types"
 	"github.com/klpforge/klpforge/elfdiff"
 	"github.com/klpforge/klpforge/finding"
 )
@@ -43,7 +42,7 @@ func run(pass *analyze.Pass) error {
 		for _, ch := range unit.Replace {
 			had, ok := balanceOf(before, old, ch.Orig)
 			has, known := balanceOf(after, newer, ch.Patched)
-			if layoutsDiffer(unit) {
+			if unit.TypesDiffer() {
 				had.moved()
 				has.moved()
 			}
@@ -66,12 +65,6 @@ type balance struct {
 	paths  []string // of return, each what it releases and keeps; a sorted set
 	some   []string // what it releases or keeps on some way, with all elements of an array as one; a sorted set
 	unsure string
-}
-
-// layoutsDiffer reports whether the patch moves members of types, so that offsets do
-// not compare.
-func layoutsDiffer(u *analyze.Unit) bool {
-	return u.Types[0] != nil && u.Types[1] != nil && len(types.Compare(u.Types[0], u.Types[1])) > 0
 }
 
 var offset = regexp.MustCompile(`([+-])0x[0-9a-f]+`)
