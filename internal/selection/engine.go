@@ -189,7 +189,8 @@ func (e *engine) reduce(ctx context.Context) (*Review, error) {
 			return nil, err
 		}
 
-		// The first round looks at everything, the next ones at what the last one has changed.
+		// The first round looks at everything, the next ones at what had faults, and the last one at everything
+		// again.
 		reviewed, err := e.review(ctx, e.state.texts, only)
 		if err != nil {
 			return nil, err
@@ -211,29 +212,44 @@ func (e *engine) reduce(ctx context.Context) (*Review, error) {
 			return nil, err
 		}
 
-		// What had a fault must show that it has none now.
-		only = e.objects(append(out, more...))
+		// What had a fault must show that it has none now. The readers of a header may be thousands: all of
+		// them are looked at in the end.
+		only = e.objects(append(out, more...), 0)
 		for _, fault := range reviewed.Faults {
 			if fault.Object != "" {
 				only[fault.Object] = true
 			}
 		}
+		if len(only) == 0 {
+			only = nil
+		}
 	}
 }
 
-// objects are the object files that what the slices change goes into, as far as known;
-// nil when none is.
-func (e *engine) objects(list []int) map[string]bool {
-	files := map[string]bool{}
+// objects are the object files whose source the slices change, as far as known, and of each
+// slice that changes no source at most so many that read what it changes.
+func (e *engine) objects(list []int, readers int) map[string]bool {
+	out := map[string]bool{}
 	for _, i := range list {
+		files := map[string]bool{}
 		for _, name := range e.slices[i].Files {
 			files[name] = true
 		}
-	}
-	out := map[string]bool{}
-	for name, object := range e.state.reads {
-		if files[object.Source] || slices.ContainsFunc(object.Reads, func(file string) bool { return files[file] }) {
-			out[name] = true
+		var reading []string
+		own := false
+		for name, object := range e.state.reads {
+			switch {
+			case files[object.Source]:
+				out[name], own = true, true
+			case readers > 0 && slices.ContainsFunc(object.Reads, func(file string) bool { return files[file] }):
+				reading = append(reading, name)
+			}
+		}
+		if !own {
+			slices.Sort(reading)
+			for _, name := range reading[:min(len(reading), readers)] {
+				out[name] = true
+			}
 		}
 	}
 	return out
@@ -463,6 +479,10 @@ func (e *engine) restore(ctx context.Context) (back int, err error) {
 	return back, nil
 }
 
+// maxReaders is how many objects that read a header are asked whether what changes it can come
+// back; the review of all that follows asks the rest.
+const maxReaders = 16
+
 // tryAgain puts one slice back if it does no harm.
 func (e *engine) tryAgain(ctx context.Context, i int) (bool, error) {
 	why := e.why[i]
@@ -493,7 +513,7 @@ func (e *engine) tryAgain(ctx context.Context, i int) (bool, error) {
 	if why.fault != nil && why.fault.Object != "" {
 		stages = append(stages, map[string]bool{why.fault.Object: true})
 	}
-	all := e.objects([]int{i})
+	all := e.objects([]int{i}, maxReaders)
 	if len(all) == 0 {
 		all = nil
 	}
