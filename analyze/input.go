@@ -43,8 +43,7 @@ type File struct {
 	// Hunks are the changed ranges without context, in order.
 	Hunks []Hunk
 
-	// names are those at the top level of Old and of New; see Index.
-	names [2]func() map[string]bool
+	index [2]*definitions // of Old and of New; see Index
 }
 
 // Hunk is one changed group of lines. Starts are 1-based; a side without lines

@@ -142,23 +142,42 @@ type Text struct {
 // Definition finds the definition of a function or variable at the top level
 // of the file, in its new or its old text.
 func (f *File) Definition(name string, newSide bool) (Text, bool) {
-	text, names := f.Old, f.names[0]
+	side, text := 0, f.Old
 	if newSide {
-		text, names = f.New, f.names[1]
+		side, text = 1, f.New
 	}
-	if names != nil && !names()[name] {
-		return Text{}, false
+	if index := f.index[side]; index != nil {
+		return index.definition(text, name)
 	}
 	return findDefinition(text, name)
 }
 
-// Index has Definition answer at once for a name that the file does not define: the
-// first question of a side collects what stands at its top level. The texts must not
-// change afterwards.
-func (f *File) Index() {
-	for side, text := range [][]byte{f.Old, f.New} {
-		f.names[side] = sync.OnceValue(func() map[string]bool { return topLevel(text) })
+// Index has Definition read each text once for what it does not define, and once for each
+// name that it may. The texts must not change afterwards.
+func (f *File) Index() { f.index = [2]*definitions{{}, {}} }
+
+// definitions are what is known of one text. It is safe for concurrent use.
+type definitions struct {
+	mu    sync.Mutex
+	names map[string]bool // at its top level; nil before it is read
+	known map[string]Text // of names that were asked for; the zero Text for those without a definition
+}
+
+func (d *definitions) definition(text []byte, name string) (Text, bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.names == nil {
+		d.names, d.known = topLevel(text), map[string]Text{}
 	}
+	if !d.names[name] {
+		return Text{}, false
+	}
+	found, asked := d.known[name]
+	if !asked {
+		found, _ = findDefinition(text, name)
+		d.known[name] = found
+	}
+	return found, found != (Text{})
 }
 
 // topLevel are the identifiers of a C file outside of all braces, as findDefinition
