@@ -296,28 +296,46 @@ func (e *engine) dropAll(list []int, fault *Fault) (out []int) {
 	return out
 }
 
-// missing are the slices that are left out and have a name that an object lacks.
+// missing are the slices that are left out and bring a name that an object lacks, by the
+// first error that tells of any: errors behind it follow from it, and name much.
 func (e *engine) missing(f *Fault, slice int) []int {
-	var out []int
-	for _, ce := range f.Errors {
-		words := named(&ce)
+	all := make([]bool, len(e.keep))
+	for i := range all {
+		all[i] = e.fate[i] == LeftOut && i != slice
+	}
+	var texts map[string]*text
+	for i := range f.Errors {
+		words := named(&f.Errors[i])
 		if len(words) == 0 {
 			continue
 		}
-		all := make([]bool, len(e.keep))
-		for i := range all {
-			all[i] = e.fate[i] == LeftOut && i != slice
+		if texts == nil {
+			var err error
+			if texts, _, err = e.source.texts(all); err != nil {
+				return nil
+			}
 		}
-		texts, _, err := e.source.texts(all)
-		if err != nil {
-			continue
-		}
-		for _, name := range slices.Sorted(maps.Keys(texts)) {
-			out = append(out, texts[name].mentioning(words)...)
+		if out := bringing(texts, words); len(out) > 0 {
+			return out
 		}
 	}
-	slices.Sort(out)
-	return slices.Compact(out)
+	return nil
+}
+
+// bringing are the slices that define one of some names, or else mention one.
+func bringing(texts map[string]*text, words map[string]bool) []int {
+	var defining, mentioning []int
+	for _, name := range slices.Sorted(maps.Keys(texts)) {
+		for word := range words {
+			defining = append(defining, texts[name].of(word)...)
+		}
+		mentioning = append(mentioning, texts[name].mentioning(words)...)
+	}
+	if len(defining) == 0 {
+		defining = mentioning
+	}
+	slices.Sort(defining)
+	return slices.Compact(defining)
 }
 
 // because is why a slice goes for a fault.
