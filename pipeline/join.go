@@ -58,7 +58,13 @@ func (t *Target) apply(decision *join.Decision, say *journal) {
 			unit.Joined = map[elfdiff.AtomID][]string{}
 		}
 		unit.Joined[joined.Orig] = joined.Because
-		say.about(unit, judge.Function(unit.Diff, unit.Place, ch)...)
+		found := judge.Function(unit.Diff, unit.Place, ch)
+		for i := range found {
+			// Why it is replaced at all, and for whom.
+			found[i].Evidence = append(found[i].Evidence, ch.Reasons...)
+			found[i].Who = append(found[i].Who, joined.Because...)
+		}
+		say.about(unit, found...)
 	}
 	for f, outside := range decision.Outside {
 		if f.Unit.Outside == nil {

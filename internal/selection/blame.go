@@ -51,6 +51,9 @@ func (s *state) blame(f *Fault) []int {
 	if by := s.through(files, name); len(by) > 0 {
 		return by
 	}
+	if by := s.joinedFor(at); len(by) > 0 {
+		return by
+	}
 	if file := s.texts[at.New.File]; file != nil && at.New.Line > 0 {
 		if by := file.by(at.New.Line, at.New.Line); len(by) > 0 {
 			return by
@@ -58,6 +61,35 @@ func (s *state) blame(f *Fault) []int {
 	}
 	for _, file := range files {
 		if by := file.mentioning(map[string]bool{name: true}); name != "" && len(by) > 0 {
+			return by
+		}
+	}
+	return nil
+}
+
+// joinedFor lists the slices that change what a function calls which is replaced for that
+// alone, as the finding says: that may be in any object.
+func (s *state) joinedFor(f *finding.Finding) []int {
+	switch f.ID {
+	case finding.IDNotTraceable, finding.IDShippedCode, finding.IDSymbol:
+	default:
+		return nil
+	}
+	var files []*text
+	for _, name := range slices.Sorted(maps.Keys(s.texts)) {
+		files = append(files, s.texts[name])
+	}
+	for _, callee := range f.Who {
+		seen := map[int]bool{}
+		for _, file := range files {
+			for _, slice := range file.of(base(callee)) {
+				seen[slice] = true
+			}
+		}
+		if len(seen) > 0 {
+			return sorted(seen)
+		}
+		if by := s.through(files, base(callee)); len(by) > 0 {
 			return by
 		}
 	}

@@ -99,8 +99,12 @@ func (c *compiler) Review(_ context.Context, list []patchset.TextChange, only ma
 				}
 			}
 			if strings.Contains(l, "JOINS") && only == nil {
-				r.Faults = append(r.Faults, Fault{Object: "a.o", Finding: &finding.Finding{ID: finding.IDNotTraceable,
-					Severity: finding.Error, Symbol: "caller", Unit: "a.o", Message: "joins"}})
+				far := &finding.Finding{ID: finding.IDNotTraceable, Severity: finding.Error, Symbol: "caller", Unit: "a.o",
+					Message: "joins"}
+				if strings.Contains(l, "TOLD") {
+					far.Symbol, far.Who = "told", []string{function}
+				}
+				r.Faults = append(r.Faults, Fault{Object: "a.o", Finding: far})
 			}
 			if strings.Contains(l, "GOOD") {
 				r.Funcs = append(r.Funcs, Function{"vmlinux", object, function})
@@ -179,8 +183,10 @@ func TestTreePair(t *testing.T) {
 func TestFarCause(t *testing.T) {
 	header := func(lines ...string) string { return strings.Join(lines, "\n\n\n\n\n\n\n") + "\n" }
 	old := map[string]string{"a.c": cfile("x();", "x();"), "b.c": cfile("x();"), "c.c": cfile("x();"),
+		"d.c": strings.ReplaceAll(cfile("x();"), "f0", "told"),
 		"h.h": header("#define A 1", "#define B 1", "#define C 1", "#define D 1")}
 	newer := map[string]string{"a.c": cfile("GOOD();", "GOOD(1);"), "b.c": cfile("GOOD();"), "c.c": cfile("JOINS();"),
+		"d.c": strings.ReplaceAll(cfile("JOINS(TOLD);"), "f0", "told"),
 		"h.h": header("#define A 2", "#define B SPREAD", "#define C 2", "#define D 2")}
 	c := &compiler{tree: old}
 	e := newEngine(fromTrees(texts(old, newer)), c, func(format string, args ...any) { t.Logf(format, args...) })
@@ -194,7 +200,7 @@ func TestFarCause(t *testing.T) {
 		}
 	}
 	slices.Sort(out)
-	want := []string{"c.c:f0: left out: KLP101 error: caller (a.o): joins",
+	want := []string{"c.c:f0: left out: KLP101 error: caller (a.o): joins", "d.c:told: left out: KLP101 error: told (a.o): joins",
 		"h.h:B: left out: KLP101 error: trace_a0 (a.o): made by a macro"}
 	if diff := cmp.Diff(want, out); diff != "" {
 		t.Error(diff)
