@@ -2,9 +2,11 @@ package selection
 
 import (
 	"maps"
+	"regexp"
 	"slices"
 	"strings"
 
+	"github.com/klpforge/klpforge/analyze"
 	"github.com/klpforge/klpforge/finding"
 	"github.com/klpforge/klpforge/patchset"
 )
@@ -40,9 +42,14 @@ func (s *state) blame(f *Fault) []int {
 		}
 	}
 
+	// A type whose layout changes: what defines it, or what it is made of.
+	files := s.near(at)
+	if kinds := typesOf(at); len(kinds) > 0 {
+		return s.defining(files, kinds)
+	}
+
 	// By the name: what defines it and changes, what it uses and changes, who mentions it.
 	name := base(at.Symbol)
-	files := s.near(at)
 	for _, file := range files {
 		if by := file.of(name); name != "" && len(by) > 0 {
 			return by
@@ -54,7 +61,7 @@ func (s *state) blame(f *Fault) []int {
 	if by := s.joinedFor(at); len(by) > 0 {
 		return by
 	}
-	if file := s.texts[at.New.File]; file != nil && at.New.Line > 0 {
+	if file := s.texts[at.New.File]; file != nil && at.New.Line > 0 && name != "" {
 		if by := file.by(at.New.Line, at.New.Line); len(by) > 0 {
 			return by
 		}
@@ -65,6 +72,39 @@ func (s *state) blame(f *Fault) []int {
 		}
 	}
 	return nil
+}
+
+// typesOf are the types that a finding is about which names no function or variable.
+func typesOf(f *finding.Finding) (kinds []string) {
+	for _, change := range analyze.Layouts(f) {
+		kinds = append(kinds, change.Before.Name)
+	}
+	if len(kinds) == 0 && f.Symbol == "" {
+		kinds = namedType.FindAllString(f.Message, 1)
+	}
+	return kinds
+}
+
+var namedType = regexp.MustCompile(`\b(struct|union) \w+`)
+
+// defining lists the slices that change the definition of a type whose layout changes, or
+// what it is made of.
+func (s *state) defining(files []*text, kinds []string) []int {
+	seen := map[int]bool{}
+	for _, kind := range kinds {
+		name := base(kind)
+		for _, file := range files {
+			for _, slice := range file.of(name) {
+				seen[slice] = true
+			}
+		}
+		if len(seen) == 0 {
+			for _, slice := range s.through(files, name) {
+				seen[slice] = true
+			}
+		}
+	}
+	return sorted(seen)
 }
 
 // joinedFor lists the slices that change what a function calls which is replaced for that
