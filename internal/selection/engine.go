@@ -180,36 +180,31 @@ func (e *engine) review(ctx context.Context, texts map[string]*text, only map[st
 	return reviewed, nil
 }
 
-// reduce takes slices out until no fault is left, and returns the last review, one of all
-// that is kept.
-func (e *engine) reduce(ctx context.Context) (*Review, error) {
+// reduce takes slices out until no fault is left where there was one, and returns the last
+// review. whole says that it was one of all that is kept.
+func (e *engine) reduce(ctx context.Context) (last *Review, whole bool, err error) {
 	var only map[string]bool
 	for {
 		if _, err := e.settle(); err != nil {
-			return nil, err
+			return nil, false, err
 		}
 
-		// The first round looks at everything, the next ones at what had faults, and the last one at everything
-		// again.
+		// The first round looks at everything, the next ones at what had faults.
 		reviewed, err := e.review(ctx, e.state.texts, only)
 		if err != nil {
-			return nil, err
+			return nil, false, err
 		}
 		if len(reviewed.Faults) == 0 {
-			if only == nil {
-				return reviewed, nil
-			}
-			only = nil
-			continue
+			return reviewed, only == nil, nil
 		}
 		e.say("%d fault(s) in %d object(s)", len(reviewed.Faults), len(reviewed.Objects))
 		out, err := e.takeOut(ctx, reviewed.Faults)
 		if err != nil {
-			return nil, err
+			return nil, false, err
 		}
 		more, err := e.settle()
 		if err != nil {
-			return nil, err
+			return nil, false, err
 		}
 
 		// What had a fault must show that it has none now. The readers of a header may be thousands: all of
@@ -557,7 +552,7 @@ func (e *engine) tryAgain(ctx context.Context, i int) (bool, error) {
 // run makes the selection. build makes the livepatch of what is kept, and tells what its
 // last checks find.
 func (e *engine) run(ctx context.Context, build func(context.Context) ([]Fault, error)) (*Review, error) {
-	reviewed, err := e.reduce(ctx)
+	reviewed, whole, err := e.reduce(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -566,9 +561,9 @@ func (e *engine) run(ctx context.Context, build func(context.Context) ([]Fault, 
 		return nil, err
 	}
 	for {
-		if back > 0 {
-			// All of it together once more; what is taken out now stays out.
-			if reviewed, err = e.reduce(ctx); err != nil {
+		// All of it together once more; what is taken out now stays out.
+		for whole = whole && back == 0; !whole; {
+			if reviewed, whole, err = e.reduce(ctx); err != nil {
 				return nil, err
 			}
 		}
