@@ -156,13 +156,42 @@ func changes(texts map[string]*text) []patchset.TextChange {
 	return out
 }
 
-// review reviews texts, all objects or only some.
-func (e *engine) review(ctx context.Context, texts map[string]*text, only map[string]bool) (*Review, error) {
+// scope is what a review looks at.
+type scope struct {
+	only map[string]bool // object files; nil for all
+	// everything: all of the update is in the source. Else, with some objects, only what they
+	// are known to read: a work tree with a thousand changed files takes seconds to make. What
+	// an object is made of by other ways than by reading it, as the image of the vDSO, is not known.
+	everything bool
+}
+
+// part leaves the changes that objects are known to read; all where one is not known.
+func (e *engine) part(list []patchset.TextChange, within scope) []patchset.TextChange {
+	if within.only == nil || within.everything {
+		return list
+	}
+	reads := map[string]bool{}
+	for object := range within.only {
+		made, known := e.state.reads[object]
+		if !known {
+			return list
+		}
+		reads[made.Source] = true
+		for _, name := range made.Reads {
+			reads[name] = true
+		}
+	}
+	return slices.DeleteFunc(list, func(change patchset.TextChange) bool { return !reads[change.Path] })
+}
+
+// review reviews texts.
+func (e *engine) review(ctx context.Context, texts map[string]*text, within scope) (*Review, error) {
 	e.reviews++
-	list := changes(texts)
+	list := e.part(changes(texts), within)
 	if len(list) == 0 {
 		return &Review{}, nil
 	}
+	only := within.only
 	reviewed, err := e.reviewer.Review(ctx, list, only)
 	if err != nil {
 		return nil, err
@@ -190,7 +219,7 @@ func (e *engine) reduce(ctx context.Context) (last *Review, whole bool, err erro
 		}
 
 		// The first round looks at everything, the next ones at what had faults.
-		reviewed, err := e.review(ctx, e.state.texts, only)
+		reviewed, err := e.review(ctx, e.state.texts, scope{only: only})
 		if err != nil {
 			return nil, false, err
 		}
@@ -354,19 +383,27 @@ func (e *UnexplainedError) Error() string {
 // the fault may have gone with others that were taken out since it was seen (others), and
 // has.
 func (e *engine) search(ctx context.Context, f *Fault, others bool) ([]int, error) {
-	var only map[string]bool
+	var scopes []scope
 	if f.Object != "" {
-		only = map[string]bool{f.Object: true}
+		only := map[string]bool{f.Object: true}
+		scopes = []scope{{only: only}, {only: only, everything: true}}
 	}
-	there, _, err := e.withoutSlices(ctx, f, nil, only)
-	switch {
-	case err != nil:
-		return nil, err
-	case !there && others:
+	var within scope // all, when it takes other objects to have it
+	there := false
+	for _, narrow := range scopes {
+		var err error
+		if there, _, err = e.withoutSlices(ctx, f, nil, narrow); err != nil {
+			return nil, err
+		}
+		if there {
+			within = narrow
+			break
+		}
+	}
+	if !there && others {
 		return nil, nil
-	case !there:
-		only = nil // it takes other objects to have it
 	}
+	f.everything = within.everything
 
 	// First what the object is made of, then everything.
 	var kept []int
@@ -376,7 +413,7 @@ func (e *engine) search(ctx context.Context, f *Fault, others bool) ([]int, erro
 		}
 	}
 	lists := [][]int{kept}
-	if only != nil {
+	if within.only != nil {
 		near := slices.DeleteFunc(e.state.touching(f.Object), func(slice int) bool { return !e.keep[slice] })
 		lists = [][]int{near, kept}
 	}
@@ -385,7 +422,7 @@ func (e *engine) search(ctx context.Context, f *Fault, others bool) ([]int, erro
 			continue
 		}
 		e.say("looking for what is behind %s, among %d slice(s)", f.Text(), len(list))
-		if by, err := e.narrow(ctx, f, list, only); err != nil || len(by) > 0 {
+		if by, err := e.narrow(ctx, f, list, within); err != nil || len(by) > 0 {
 			return by, err
 		}
 	}
@@ -394,13 +431,13 @@ func (e *engine) search(ctx context.Context, f *Fault, others bool) ([]int, erro
 
 // narrow finds which of some slices a fault needs: fewest first by halves, and then one by
 // one what does it only together. It finds none when the fault is there without all of them.
-func (e *engine) narrow(ctx context.Context, f *Fault, list []int, only map[string]bool) ([]int, error) {
+func (e *engine) narrow(ctx context.Context, f *Fault, list []int, within scope) ([]int, error) {
 	var failed error
 	gone := func(without []int) bool {
 		if failed != nil {
 			return false
 		}
-		there, _, err := e.withoutSlices(ctx, f, without, only)
+		there, _, err := e.withoutSlices(ctx, f, without, within)
 		failed = err
 		return err == nil && !there
 	}
@@ -430,7 +467,7 @@ func (e *engine) narrow(ctx context.Context, f *Fault, list []int, only map[stri
 	}
 
 	// One that others need takes them with it: the fault may be of one of those alone.
-	_, with, err := e.withoutSlices(ctx, f, list, only)
+	_, with, err := e.withoutSlices(ctx, f, list, within)
 	if err != nil {
 		return nil, err
 	}
@@ -444,8 +481,8 @@ func (e *engine) narrow(ctx context.Context, f *Fault, list []int, only map[stri
 
 // withoutSlices reports whether a fault is still there when slices are left out too, and
 // what else cannot be there without them.
-func (e *engine) withoutSlices(ctx context.Context, f *Fault, without []int, only map[string]bool) (there bool,
-	with []int, err error) {
+func (e *engine) withoutSlices(ctx context.Context, f *Fault, without []int, within scope) (there bool, with []int,
+	err error) {
 	keep := slices.Clone(e.keep)
 	for _, slice := range without {
 		keep[slice] = false
@@ -456,7 +493,7 @@ func (e *engine) withoutSlices(ctx context.Context, f *Fault, without []int, onl
 			return false, nil, err
 		}
 		if len(failed) == 0 {
-			reviewed, err := e.review(ctx, texts, only)
+			reviewed, err := e.review(ctx, texts, within)
 			if err != nil {
 				return false, nil, err
 			}
@@ -522,22 +559,24 @@ func (e *engine) tryAgain(ctx context.Context, i int) (bool, error) {
 	}
 
 	// The object that had the fault is asked first: mostly it has it still.
-	var stages []map[string]bool
+	var stages []scope
 	if why.fault != nil && why.fault.Object != "" {
-		stages = append(stages, map[string]bool{why.fault.Object: true})
+		stages = append(stages, scope{map[string]bool{why.fault.Object: true}, why.fault.everything})
 	}
 	all := e.objects([]int{i}, maxReaders)
 	if len(all) == 0 {
 		all = nil
 	}
-	stages = append(stages, all)
-	for _, only := range stages {
-		reviewed, err := e.review(ctx, texts, only)
+	stages = append(stages, scope{only: all})
+	for _, within := range stages {
+		reviewed, err := e.review(ctx, texts, within)
 		if err != nil {
 			return false, err
 		}
 		if len(reviewed.Faults) > 0 {
-			e.why[i] = e.because(&reviewed.Faults[0], i)
+			fault := &reviewed.Faults[0]
+			fault.everything = within.everything
+			e.why[i] = e.because(fault, i)
 			e.why[i].tried = true
 			return false, nil
 		}

@@ -21,7 +21,8 @@ import (
 
 // compiler stands for the pipeline: each .c file is an object that reads every header. A
 // line with BAD is an error about the function that it is in, HIDDEN one about the object
-// that names nothing else, JOINS one about a.o where all objects are looked at, and use_NAME() needs a line that says "int use_NAME(void);".
+// that names nothing else, JOINS one about a.o where all objects are looked at,
+// IMAGE one about a.o wherever it is, and use_NAME() needs a line that says "int use_NAME(void);".
 type compiler struct {
 	tree    map[string]string
 	reviews []string // what was looked at
@@ -54,6 +55,12 @@ func (c *compiler) Review(_ context.Context, list []patchset.TextChange, only ma
 	}
 	slices.Sort(headers)
 	r := &Review{}
+	for name := range changed {
+		if strings.Contains(now[name], "IMAGE") && (only == nil || only["a.o"]) {
+			r.Faults = append(r.Faults, Fault{Object: "a.o", Finding: &finding.Finding{ID: finding.IDChangedData,
+				Severity: finding.Error, Symbol: "image", Unit: "a.o", Message: "made of " + name}})
+		}
+	}
 	var looked []string
 	for _, name := range slices.Sorted(func(yield func(string) bool) {
 		for n := range now {
@@ -183,10 +190,10 @@ func TestTreePair(t *testing.T) {
 func TestFarCause(t *testing.T) {
 	header := func(lines ...string) string { return strings.Join(lines, "\n\n\n\n\n\n\n") + "\n" }
 	old := map[string]string{"a.c": cfile("x();", "x();"), "b.c": cfile("x();"), "c.c": cfile("x();"),
-		"d.c": strings.ReplaceAll(cfile("x();"), "f0", "told"),
+		"d.c": strings.ReplaceAll(cfile("x();"), "f0", "told"), "Makefile": "x\n",
 		"h.h": header("#define A 1", "#define B 1", "#define C 1", "#define D 1")}
 	newer := map[string]string{"a.c": cfile("GOOD();", "GOOD(1);"), "b.c": cfile("GOOD();"), "c.c": cfile("JOINS();"),
-		"d.c": strings.ReplaceAll(cfile("JOINS(TOLD);"), "f0", "told"),
+		"d.c": strings.ReplaceAll(cfile("JOINS(TOLD);"), "f0", "told"), "Makefile": "IMAGE\n",
 		"h.h": header("#define A 2", "#define B SPREAD", "#define C 2", "#define D 2")}
 	c := &compiler{tree: old}
 	e := newEngine(fromTrees(texts(old, newer)), c, func(format string, args ...any) { t.Logf(format, args...) })
@@ -200,7 +207,8 @@ func TestFarCause(t *testing.T) {
 		}
 	}
 	slices.Sort(out)
-	want := []string{"c.c:f0: left out: KLP101 error: caller (a.o): joins", "d.c:told: left out: KLP101 error: told (a.o): joins",
+	want := []string{"Makefile:1: left out: KLP103 error: image (a.o): made of Makefile",
+		"c.c:f0: left out: KLP101 error: caller (a.o): joins", "d.c:told: left out: KLP101 error: told (a.o): joins",
 		"h.h:B: left out: KLP101 error: trace_a0 (a.o): made by a macro"}
 	if diff := cmp.Diff(want, out); diff != "" {
 		t.Error(diff)

@@ -53,6 +53,8 @@ type Fault struct {
 	Errors []kbuild.Diagnostic
 	// Other is what stands against the whole, in words; "" for all other faults.
 	Other string
+	// everything: a review of the object shows it only where all of the update is in the source.
+	everything bool
 }
 
 // Text is the fault in one line.

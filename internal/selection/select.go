@@ -107,7 +107,7 @@ func (e *engine) compilePart(ctx context.Context, o *Options, release string) (*
 	if _, err := e.settle(); err != nil {
 		return nil, err
 	}
-	reviewed, err := e.review(ctx, e.state.texts, nil)
+	reviewed, err := e.review(ctx, e.state.texts, scope{})
 	if err != nil {
 		return nil, err
 	}
