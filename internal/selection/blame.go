@@ -2,11 +2,11 @@ package selection
 
 import (
 	"maps"
-	"regexp"
 	"slices"
 	"strings"
 
 	"github.com/klpforge/klpforge/analyze"
+	"github.com/klpforge/klpforge/analyze/types"
 	"github.com/klpforge/klpforge/finding"
 	"github.com/klpforge/klpforge/patchset"
 )
@@ -44,8 +44,8 @@ func (s *state) blame(f *Fault) []int {
 
 	// A type whose layout changes: what defines it, or what it is made of.
 	files := s.near(at)
-	if kinds := typesOf(at); len(kinds) > 0 {
-		return s.defining(files, kinds)
+	if layouts := analyze.Layouts(at); len(layouts) > 0 {
+		return s.defining(files, layouts)
 	}
 
 	// By the name: what defines it and changes, what it uses and changes, who mentions it.
@@ -74,25 +74,12 @@ func (s *state) blame(f *Fault) []int {
 	return nil
 }
 
-// typesOf are the types that a finding is about which names no function or variable.
-func typesOf(f *finding.Finding) (kinds []string) {
-	for _, change := range analyze.Layouts(f) {
-		kinds = append(kinds, change.Before.Name)
-	}
-	if len(kinds) == 0 && f.Symbol == "" {
-		kinds = namedType.FindAllString(f.Message, 1)
-	}
-	return kinds
-}
-
-var namedType = regexp.MustCompile(`\b(struct|union) \w+`)
-
 // defining lists the slices that change the definition of a type whose layout changes, or
 // what it is made of.
-func (s *state) defining(files []*text, kinds []string) []int {
+func (s *state) defining(files []*text, layouts []types.Change) []int {
 	seen := map[int]bool{}
-	for _, kind := range kinds {
-		name := base(kind)
+	for i := range layouts {
+		name := base(layouts[i].Before.Name)
 		for _, file := range files {
 			for _, slice := range file.of(name) {
 				seen[slice] = true
