@@ -25,10 +25,14 @@ import (
 	"strings"
 
 	"github.com/klpforge/klpforge/kernel/cachedir"
+	"github.com/klpforge/klpforge/kernel/karch"
 )
 
 //go:embed config
 var common string
+
+//go:embed config.arm64
+var commonARM64 string
 
 // Spec is one kernel.
 type Spec struct {
@@ -40,6 +44,17 @@ type Spec struct {
 	Options []string // lines of configuration beside those that all have; the last of a name counts
 	Needs   []string // programs of packages that scripts/install-deps does not install
 	RPM     bool     // built by make rpm-pkg, which compiles a copy of the source; with InPlace
+	Arch    string   // make ARCH=; "" is the machine's own, x86
+	Cross   string   // make CROSS_COMPILE=, before the name of each program
+	Common  string   // the configuration that Options come beside; "" is the one of most
+}
+
+// common is the configuration that the kernel shares with others.
+func (s Spec) common() string {
+	if s.Common != "" {
+		return s.Common
+	}
+	return common
 }
 
 // clang are the programs of a version of clang and its linker, by their names in Debian.
@@ -79,9 +94,20 @@ func Extra() []Spec {
 	}
 }
 
+// Foreign are kernels of other architectures, compiled by Debian's cross compilers.
+func Foreign() []Spec {
+	return []Spec{
+		{Name: "7.2-arm64", Line: "7.2", Arch: "arm64", Cross: "aarch64-linux-gnu-", Vars: []string{"CC=aarch64-linux-gnu-gcc-12"},
+			Common: commonARM64, Needs: []string{"aarch64-linux-gnu-gcc-12", "aarch64-linux-gnu-ld"}},
+	}
+}
+
+// All are the kernels that are known here.
+func All() []Spec { return slices.Concat(Specs(), Extra(), Foreign()) }
+
 // Find returns the spec of a name.
 func Find(name string) (Spec, error) {
-	all := append(Specs(), Extra()...)
+	all := All()
 	i := slices.IndexFunc(all, func(s Spec) bool { return s.Name == name })
 	if i < 0 {
 		return Spec{}, fmt.Errorf("own kernels: there is none called %s", name)
@@ -96,10 +122,11 @@ type Kernel struct {
 	Release string
 	// Packages is the directory of the RPM packages, binary and source, of a Spec with RPM.
 	Packages string
+	Arch     karch.Arch
 }
 
 // Image is what boots.
-func (k Kernel) Image() string { return filepath.Join(k.Build, "arch/x86/boot/bzImage") }
+func (k Kernel) Image() string { return filepath.Join(k.Build, k.Arch.Images[0]) }
 
 // Make compiles a kernel below cache, or finds it there. tarball returns the path of the
 // source of a line, packed; it is asked when that is not unpacked yet. What make says goes
@@ -110,8 +137,12 @@ func (s Spec) Make(ctx context.Context, cache string, tarball func(line string) 
 			return Kernel{}, fmt.Errorf("make kernel %s: %w", s.Name, err)
 		}
 	}
+	arch, err := karch.Named(s.Arch)
+	if err != nil {
+		return Kernel{}, fmt.Errorf("make kernel %s: %w", s.Name, err)
+	}
 	m := maker{Spec: s, ctx: ctx, log: log, dir: filepath.Join(cache, "kernels-own", s.Name)}
-	k := Kernel{Source: filepath.Join(cache, "kernels-own", "source-"+s.Line), Build: filepath.Join(m.dir, "build")}
+	k := Kernel{Source: filepath.Join(cache, "kernels-own", "source-"+s.Line), Build: filepath.Join(m.dir, "build"), Arch: arch}
 	// One run at a time makes kernels: each takes all processors.
 	unlock, err := cachedir.Lock(ctx, filepath.Join(cache, "kernels-own", ".lock"), func() {
 		fmt.Fprintln(log, "waiting for another run that makes kernels")
@@ -152,9 +183,12 @@ func (s Spec) Make(ctx context.Context, cache string, tarball func(line string) 
 // stamp identifies what a kernel is made of.
 func (s Spec) stamp() string {
 	text := fmt.Sprintf("{Name:%s Line:%s InPlace:%t Git:%t Vars:%v Options:%v Needs:%v}\n%s",
-		s.Name, s.Line, s.InPlace, s.Git, s.Vars, s.Options, s.Needs, common)
+		s.Name, s.Line, s.InPlace, s.Git, s.Vars, s.Options, s.Needs, s.common())
 	if s.RPM {
 		text += "rpm-pkg\n"
+	}
+	if s.Arch != "" || s.Cross != "" {
+		text += fmt.Sprintf("ARCH=%s CROSS_COMPILE=%s\n", s.Arch, s.Cross)
 	}
 	sum := sha256.Sum256([]byte(text))
 	return hex.EncodeToString(sum[:]) + "\n"
@@ -202,6 +236,9 @@ func (m *maker) build(source string, k Kernel) error {
 		return err
 	}
 	args := append([]string{"KBUILD_BUILD_TIMESTAMP=Thu Jan  1 00:00:00 UTC 1970"}, m.Vars...)
+	if m.Arch != "" {
+		args = append(args, "ARCH="+m.Arch, "CROSS_COMPILE="+m.Cross)
+	}
 	if m.InPlace {
 		// Hard links: a build makes files, and changes none of the source.
 		if err := m.run(m.dir, "cp", "-al", source, k.Build); err != nil {
@@ -217,7 +254,7 @@ func (m *maker) build(source string, k Kernel) error {
 		}
 	}
 	fragment := filepath.Join(m.dir, "fragment")
-	options := strings.Join(append(strings.Split(common, "\n"), m.Options...), "\n") + "\n"
+	options := strings.Join(append(strings.Split(m.common(), "\n"), m.Options...), "\n") + "\n"
 	if err := os.WriteFile(fragment, []byte(options), 0o644); err != nil {
 		return err
 	}
@@ -230,7 +267,7 @@ func (m *maker) build(source string, k Kernel) error {
 	if m.RPM {
 		return m.pack(source, args)
 	}
-	return m.run(source, "make", append(args, jobs(), "bzImage", "modules")...)
+	return m.run(source, "make", append(args, jobs(), filepath.Base(k.Image()), "modules")...)
 }
 
 // jobs lets make use all processors.
@@ -260,7 +297,13 @@ func (m *maker) configured(path string) error {
 	if err != nil {
 		return err
 	}
-	for _, o := range append([]string{"CONFIG_LIVEPATCH=y", "CONFIG_EXT4_FS=m"}, m.Options...) {
+	needed := []string{"CONFIG_LIVEPATCH=y"}
+	for line := range strings.Lines(m.common()) {
+		if line = strings.TrimSpace(line); strings.HasSuffix(line, "=m") {
+			needed = append(needed, line)
+		}
+	}
+	for _, o := range append(needed, m.Options...) {
 		if !slices.Contains(strings.Split(string(config), "\n"), o) {
 			return fmt.Errorf("configure: kconfig dropped %s", o)
 		}
