@@ -12,7 +12,11 @@ type arm64 struct{ relocFacts }
 
 // Fields of instructions.
 const (
-	arm64Imm12 = 0xfff << 10        // add, and loads and stores
+	arm64Imm12 = 0xfff << 10        // add, and loads and stores of bytes
+	arm64Imm11 = 0x7ff << 10        // of 2 bytes: their field counts in these, and its upper bits stay zero
+	arm64Imm10 = 0x3ff << 10        // of 4
+	arm64Imm9  = 0x1ff << 10        // of 8
+	arm64Imm8  = 0xff << 10         // of 16
 	arm64Imm14 = 0x3fff << 5        // tbz
 	arm64Imm16 = 0xffff << 5        // movz, movk
 	arm64Imm19 = 0x7ffff << 5       // b.cond, cbz, ldr of a literal
@@ -39,10 +43,10 @@ var arm64Relocs = relocFacts{
 	uint32(elf.R_AARCH64_ADR_PREL_PG_HI21_NC): {width: 4, bits: arm64Imm21, pcrel: true},
 	uint32(elf.R_AARCH64_ADD_ABS_LO12_NC):     {width: 4, bits: arm64Imm12},
 	uint32(elf.R_AARCH64_LDST8_ABS_LO12_NC):   {width: 4, bits: arm64Imm12},
-	uint32(elf.R_AARCH64_LDST16_ABS_LO12_NC):  {width: 4, bits: arm64Imm12},
-	uint32(elf.R_AARCH64_LDST32_ABS_LO12_NC):  {width: 4, bits: arm64Imm12},
-	uint32(elf.R_AARCH64_LDST64_ABS_LO12_NC):  {width: 4, bits: arm64Imm12},
-	uint32(elf.R_AARCH64_LDST128_ABS_LO12_NC): {width: 4, bits: arm64Imm12},
+	uint32(elf.R_AARCH64_LDST16_ABS_LO12_NC):  {width: 4, bits: arm64Imm11},
+	uint32(elf.R_AARCH64_LDST32_ABS_LO12_NC):  {width: 4, bits: arm64Imm10},
+	uint32(elf.R_AARCH64_LDST64_ABS_LO12_NC):  {width: 4, bits: arm64Imm9},
+	uint32(elf.R_AARCH64_LDST128_ABS_LO12_NC): {width: 4, bits: arm64Imm8},
 	uint32(elf.R_AARCH64_TSTBR14):             {width: 4, bits: arm64Imm14, pcrel: true, branch: true, near: true},
 	uint32(elf.R_AARCH64_CONDBR19):            {width: 4, bits: arm64Imm19, pcrel: true, branch: true, near: true},
 	// over a PLT entry if need be
@@ -52,13 +56,23 @@ var arm64Relocs = relocFacts{
 
 func (arm64) Merge(f *File, id SecID) []Reloc { return f.Sections[id].Relocs }
 func (arm64) LoadsOntoZero() bool             { return false }
-func (arm64) MayMiss(string) bool             { return false }
-func (arm64) TracksBranches() bool            { return false }
-func (arm64) Name() string                    { return "arm64" }
-func (arm64) RelocName(t uint32) string       { return elf.R_AARCH64(t).String() }
-func (arm64) NearJump() ([]byte, uint32)      { return nil, 0 }
-func (arm64) BigEndian() bool                 { return false }
-func (arm64) ByName(string) bool              { return false }
+
+// Near: bl and b count 26 bits of words. Where the kernel or a module is further off, the module
+// loader lays a PLT between (arch/arm64/kernel/module-plts.c, v7.2).
+func (arm64) Near() uint64 { return 1 << 27 }
+
+// Nop is the hint of number 0.
+func (arm64) Nop(insn []byte) bool {
+	return len(insn) == 4 && binary.LittleEndian.Uint32(insn) == 0xd503201f
+}
+
+func (arm64) MayMiss(string) bool        { return false }
+func (arm64) TracksBranches() bool       { return false }
+func (arm64) Name() string               { return "arm64" }
+func (arm64) RelocName(t uint32) string  { return elf.R_AARCH64(t).String() }
+func (arm64) NearJump() ([]byte, uint32) { return nil, 0 }
+func (arm64) BigEndian() bool            { return false }
+func (arm64) ByName(string) bool         { return false }
 
 // AltEntries: struct alt_instr of arch/arm64/include/asm/alternative.h.
 func (arm64) AltEntries() []AltEntry {
@@ -81,10 +95,6 @@ func (a arm64) CallReloc(code []byte, rel Reloc) bool {
 }
 
 func (a arm64) Outside(_ []byte, r Reloc) error { return a.outside(a.RelocName(r.Type), r.Type) }
-
-func (a arm64) Apply(buf []byte, t uint32, value, place uint64) error {
-	return a.apply(binary.LittleEndian, a.RelocName(t), buf, t, value, place)
-}
 
 // Trace: before v5.5 functions call _mcount, and recordmcount.c makes no-ops of calls that it does
 // not count.

@@ -85,6 +85,15 @@ type Arch interface {
 	// buf, value the symbol's address plus addend. It reports an overflow, and
 	// types that it cannot store.
 	Apply(buf []byte, rtype uint32, value, place uint64) error
+	// Linked reads a place that a linker has filled, back to what it says of the relocation's
+	// value, the symbol's address plus addend: known are the bits of it that value has. code
+	// begins with the place, whose address is place. Nothing is known of a field whose meaning
+	// depends on the instruction around it (x86, see PCBase).
+	Linked(code []byte, rtype uint32, place uint64) (value, known uint64)
+	// Near is how far a direct call leads, bytes in either direction.
+	Near() uint64
+	// Nop reports whether an instruction is one that compilers and assemblers pad code with.
+	Nop(insn []byte) bool
 	// FieldBase is PCBase minus the place of a relocation in an instruction that
 	// cannot be decoded.
 	FieldBase() int8

@@ -113,6 +113,18 @@ func (a loongarch64) Apply(buf []byte, t uint32, value, place uint64) error {
 	return a.apply(binary.LittleEndian, a.RelocName(t), buf, t, value, place)
 }
 
+// Linked knows data alone: shipped code is not judged here yet.
+func (a loongarch64) Linked(code []byte, t uint32, place uint64) (value, known uint64) {
+	return a.linked(binary.LittleEndian, code, t, place)
+}
+
+// Near: bl counts 26 bits of words.
+func (loongarch64) Near() uint64 { return 1 << 27 }
+
+func (loongarch64) Nop(insn []byte) bool {
+	return len(insn) == 4 && binary.LittleEndian.Uint32(insn) == 0x03400000
+}
+
 // Decode follows the LoongArch Reference Manual, volume 1, 2.2.5.
 func (loongarch64) Decode(code []byte) (Insn, error) {
 	if len(code) < 4 {

@@ -76,6 +76,18 @@ func (a ppc64le) Apply(buf []byte, t uint32, value, place uint64) error {
 	return a.apply(binary.LittleEndian, a.RelocName(t), buf, t, value, place)
 }
 
+// Linked knows data alone: shipped code is not judged here yet.
+func (a ppc64le) Linked(code []byte, t uint32, place uint64) (value, known uint64) {
+	return a.linked(binary.LittleEndian, code, t, place)
+}
+
+// Near: bl counts 24 bits of words.
+func (ppc64le) Near() uint64 { return 1 << 25 }
+
+func (ppc64le) Nop(insn []byte) bool {
+	return len(insn) == 4 && binary.LittleEndian.Uint32(insn) == 0x60000000
+}
+
 // Mark: the assembler keeps labels of TOC entries in some objects.
 func (ppc64le) Mark(symbol string) Mark {
 	if strings.HasPrefix(symbol, ".LC") {

@@ -94,3 +94,25 @@ func insnAt(code []byte, rel Reloc) (uint32, bool) {
 	}
 	return binary.LittleEndian.Uint32(code[rel.Off:]), true
 }
+
+// linked reads back a relocation of data. Nothing is known of fields of instructions.
+func (f relocFacts) linked(bo binary.ByteOrder, code []byte, typ uint32, place uint64) (value, known uint64) {
+	fact, ok := f[typ]
+	if !ok || fact.width == 0 || len(code) < fact.width || fact.branch || fact.bits != whole(fact.width, false).bits {
+		return 0, 0
+	}
+	switch fact.width {
+	case 1:
+		value = uint64(int64(int8(code[0])))
+	case 2:
+		value = uint64(int64(int16(bo.Uint16(code))))
+	case 4:
+		value = uint64(int64(int32(bo.Uint32(code))))
+	case 8:
+		value = bo.Uint64(code)
+	}
+	if fact.pcrel {
+		return value + place, ^uint64(0)
+	}
+	return value, fact.bits
+}

@@ -70,6 +70,27 @@ func (a s390x) Apply(buf []byte, t uint32, value, place uint64) error {
 	return a.apply(binary.BigEndian, a.RelocName(t), buf, t, value, place)
 }
 
+// Linked knows data alone: shipped code is not judged here yet.
+func (a s390x) Linked(code []byte, t uint32, place uint64) (value, known uint64) {
+	return a.linked(binary.BigEndian, code, t, place)
+}
+
+// Near: brasl counts 32 bits of halfwords.
+func (s390x) Near() uint64 { return 1 << 32 }
+
+// Nop is nopr, bcr without condition, and nop and jgnop, bc and brcl without one.
+func (s390x) Nop(insn []byte) bool {
+	switch len(insn) {
+	case 2:
+		return insn[0] == 0x07 && insn[1]&0xf0 == 0
+	case 4:
+		return insn[0] == 0x47 && insn[1]&0xf0 == 0
+	case 6:
+		return insn[0] == 0xc0 && insn[1] == 0x04
+	}
+	return false
+}
+
 func (a s390x) Outside(_ []byte, r Reloc) error { return a.outside(a.RelocName(r.Type), r.Type) }
 
 func (s390x) OutsideRemedy() string {

@@ -1,6 +1,7 @@
 package elfobj
 
 import (
+	"bytes"
 	"debug/elf"
 	"encoding/binary"
 	"fmt"
@@ -55,6 +56,24 @@ func (amd64) Outside([]byte, Reloc) error { return nil }
 func (amd64) AltEntries() []AltEntry {
 	return []AltEntry{{12, 10, 11, "v5.10.262 and v6.1 (x86)"}, {14, 12, 13, "v6.12 (x86)"},
 		{13, 10, 11, "v5.10.13 (x86)"}}
+}
+
+// Linked: displacements count from the end of the instruction, which the field does not tell.
+func (amd64) Linked([]byte, uint32, uint64) (value, known uint64) { return 0, 0 }
+
+// Near: call counts 32 bits of bytes.
+func (amd64) Near() uint64 { return 1 << 31 }
+
+// nops are the forms of nop that assemblers pad with, without prefixes (Intel SDM vol. 2, "NOP",
+// recommended sequences).
+var nops = [][]byte{
+	{0x90}, {0x0f, 0x1f, 0}, {0x0f, 0x1f, 0x40, 0}, {0x0f, 0x1f, 0x44, 0, 0}, {0x0f, 0x1f, 0x80, 0, 0, 0, 0},
+	{0x0f, 0x1f, 0x84, 0, 0, 0, 0, 0},
+}
+
+func (amd64) Nop(insn []byte) bool {
+	op := bytes.TrimLeft(insn, "\x66\x2e")
+	return slices.ContainsFunc(nops, func(n []byte) bool { return bytes.Equal(op, n) })
 }
 
 // FieldBase takes the field for the last of the instruction, of 4 bytes.

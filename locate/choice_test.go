@@ -461,7 +461,11 @@ func TestModuleRoom(t *testing.T) {
 			last = elfobj.SecID(i)
 		}
 	}
-	m.File.Sections[last].Size = moduleRoom - before - 0x2000 + 1
+	arch, err := m.File.Arch()
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.File.Sections[last].Size = moduleRoom(arch) - before - 0x2000 + 1
 	if _, err := NewModuleView(m); err == nil || !strings.Contains(err.Error(), "too large") {
 		t.Errorf("sections beyond the room: %v", err)
 	}

@@ -29,9 +29,11 @@ type linkedSection struct {
 
 var _ View = (*linked)(nil)
 
-func shipped(t testing.TB) *linked {
+func shipped(t testing.TB) *linked { return linkedFile(t, "shipped.elf") }
+
+func linkedFile(t testing.TB, name string) *linked {
 	t.Helper()
-	data, err := os.ReadFile(filepath.Join("testdata", "shipped.elf"))
+	data, err := os.ReadFile(filepath.Join("testdata", name))
 	if err != nil {
 		t.Fatal(err)
 	}

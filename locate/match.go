@@ -3,7 +3,6 @@ package locate
 import (
 	"bytes"
 	"fmt"
-	"slices"
 	"sort"
 
 	"github.com/klpforge/klpforge/elfdiff"
@@ -62,8 +61,9 @@ type matcher struct {
 	i, j       uint64 // positions in code and ship
 	// at has the instruction starts, code -> ship: a range where padding lies before the
 	// shipped instruction, and either of its ends may be jumped to.
-	at    map[uint64][2]uint64
-	jumps [][2]int64 // branch targets inside the function: code, ship
+	at     map[uint64][2]uint64
+	jumps  [][2]int64 // branch targets inside the function: code, ship
+	halves []half     // of addresses that take several instructions
 	// outline is for a walk that only finds out where instructions are: places inside of
 	// functions may be anywhere.
 	outline bool
@@ -100,7 +100,7 @@ func (m *matcher) walk() string {
 			return fmt.Sprintf("jump to +%#x goes to +%#x in the shipped code", p[0], p[1])
 		}
 	}
-	return ""
+	return m.whole()
 }
 
 // reached notes that the positions are those of the same instruction.
@@ -133,13 +133,6 @@ func (m *matcher) skipPadding() bool {
 	return true
 }
 
-// nops are the forms of nop that assemblers pad with, without prefixes (Intel SDM vol. 2, "NOP",
-// recommended sequences).
-var nops = [][]byte{
-	{0x90}, {0x0f, 0x1f, 0}, {0x0f, 0x1f, 0x40, 0}, {0x0f, 0x1f, 0x44, 0, 0}, {0x0f, 0x1f, 0x80, 0, 0, 0, 0},
-	{0x0f, 0x1f, 0x84, 0, 0, 0, 0, 0},
-}
-
 // padding is the length of the nops that code begins with, 0 where they are too many.
 func padding(o *elfdiff.Object, code []byte) uint64 {
 	length := 0
@@ -148,8 +141,7 @@ func padding(o *elfdiff.Object, code []byte) uint64 {
 		if err != nil {
 			break
 		}
-		op := bytes.TrimLeft(code[length:length+int(insn.Len)], "\x66\x2e")
-		if !slices.ContainsFunc(nops, func(n []byte) bool { return bytes.Equal(op, n) }) {
+		if !o.Arch.Nop(code[length : length+insn.Len]) {
 			break
 		}
 		length += int(insn.Len)
@@ -193,27 +185,33 @@ func (m *matcher) step(built, shipped elfobj.Insn) string {
 			if off+uint64(ref.Width) > uint64(len(cx)) {
 				return differ
 			}
-			clear(cx[off : off+uint64(ref.Width)])
-			clear(cy[off : off+uint64(ref.Width)])
+			m.o.Arch.Clear(cx[off:off+uint64(ref.Width)], ref.Type)
+			m.o.Arch.Clear(cy[off:off+uint64(ref.Width)], ref.Type)
 		}
 		if direct && len(refs) == 0 {
-			clear(cx[built.PCOff : built.PCOff+built.PCLen])
-			clear(cy[shipped.PCOff : shipped.PCOff+shipped.PCLen])
+			m.o.Arch.Clear(cx[built.PCOff:built.PCOff+built.PCLen], built.PCType)
+			m.o.Arch.Clear(cy[shipped.PCOff:shipped.PCOff+shipped.PCLen], shipped.PCType)
 		}
 		if !bytes.Equal(cx, cy) {
 			return differ
 		}
 	}
 	if direct && len(refs) == 0 {
-		m.jumps = append(m.jumps, [2]int64{int64(m.i) + int64(built.Len) + built.Disp,
-			int64(m.j) + int64(shipped.Len) + shipped.Disp})
+		m.jumps = append(m.jumps, [2]int64{int64(m.i) + int64(built.PCBase) + built.Disp,
+			int64(m.j) + int64(shipped.PCBase) + shipped.Disp})
 		return ""
 	}
 	for _, ref := range refs {
 		var meant uint64
+		if value, known := m.o.Arch.Linked(by[ref.Off-m.i:], ref.Type, m.addr+m.j+ref.Off-m.i); known != 0 {
+			if why := m.part(ref, value, known); why != "" {
+				return why
+			}
+			continue
+		}
 		switch {
 		case ref.PCRel && shipped.PCLen > 0 && (direct || ref.Off-m.i == uint64(built.PCOff)):
-			meant = m.addr + m.j + uint64(shipped.Len) + uint64(shipped.Disp)
+			meant = m.addr + m.j + uint64(shipped.PCBase) + uint64(shipped.Disp)
 		case ref.PCRel:
 			return differ
 		default:

@@ -98,13 +98,19 @@ type ModuleView struct {
 
 var _ View = (*ModuleView)(nil)
 
-// Addresses of the layout: any two are within reach of a 32-bit displacement,
-// and all survive sign extension from 32 bits.
-const (
-	moduleBase  = 0xffffffffc0000000
-	moduleRoom  = 0x38000000 // bytes behind moduleBase
-	outsideBase = 0xffffffffa0000000
-)
+// Addresses of the layout. All survive sign extension from 32 bits. Any two are within reach of a
+// direct call: the module takes 7/16 of that, behind moduleBase, and what is outside of it a quarter,
+// before it.
+const moduleBase = 0xffffffffc0000000
+
+// moduleRoom is how much of a module can be laid out, bytes.
+func moduleRoom(arch elfobj.Arch) uint64 { return arch.Near() / 16 * 7 }
+
+// outsideBase is where the symbols that the module does not define begin.
+func outsideBase(arch elfobj.Arch) uint64 { return moduleBase - arch.Near()/4 }
+
+// outsideStep is between two of them, bytes.
+const outsideStep = 64
 
 // NewModuleView lays out a module.
 func NewModuleView(module *kmod.Module) (*ModuleView, error) {
@@ -121,7 +127,7 @@ func NewModuleView(module *kmod.Module) (*ModuleView, error) {
 		if section.Flags&elf.SHF_ALLOC == 0 {
 			continue
 		}
-		if room := moduleRoom - (next - moduleBase); room < 0x2000 || section.Size > room-0x2000 {
+		if room := moduleRoom(arch) - (next - moduleBase); room < 0x2000 || section.Size > room-0x2000 {
 			return nil, fmt.Errorf("module %s is too large to lay out", module.Name)
 		}
 		view.base[i] = next
@@ -129,7 +135,7 @@ func NewModuleView(module *kmod.Module) (*ModuleView, error) {
 		copy(view.data[i], section.Data)
 		next += (section.Size + 0x1fff) &^ 0xfff
 	}
-	ext := uint64(outsideBase)
+	ext := outsideBase(arch)
 	addr := func(id elfobj.SymID) uint64 {
 		sym := &file.Symbols[id]
 		switch {
@@ -141,7 +147,7 @@ func NewModuleView(module *kmod.Module) (*ModuleView, error) {
 		if a, ok := view.outside[sym.Name]; ok {
 			return a
 		}
-		ext += 64
+		ext += outsideStep
 		view.outside[sym.Name] = ext
 		return ext
 	}
