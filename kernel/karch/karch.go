@@ -28,6 +28,13 @@ type Arch struct {
 	// location can be, bytes: FTRACE_MCOUNT_MAX_OFFSET, room for a landing
 	// pad and, on arm64, for the patched slots before the call.
 	MaxFtraceOffset uint64
+	// FtraceBefore is how far before it, bytes: the slots for a pointer that arm64 has there with
+	// DYNAMIC_FTRACE_WITH_CALL_OPS (ftrace_call_adjust, arch/arm64/kernel/ftrace.c, v7.2). The
+	// function before ends ahead of them.
+	FtraceBefore uint64
+	// Relative is the type of the relocations that boot code applies to a relocatable image whose
+	// places have no addresses in the file; 0 where they have.
+	Relative uint32
 	// vermagic makes MODULE_ARCH_VERMAGIC out of the configuration; nil: it is empty.
 	vermagic func(set func(option string) bool) string
 	// Builds says that livepatches are built and patches checked for it: its shipped code can be
@@ -43,7 +50,8 @@ var arches = []Arch{
 	{Name: "arm64", Kbuild: "arm64", Machine: elf.EM_AARCH64, Option: "ARM64", Uname: "aarch64",
 		vermagic:       func(func(string) bool) string { return "aarch64" },
 		Images:         []string{"arch/arm64/boot/Image.gz"},
-		McountSections: []string{"__patchable_function_entries", "__mcount_loc"}, MaxFtraceOffset: 12},
+		McountSections: []string{"__patchable_function_entries", "__mcount_loc"}, MaxFtraceOffset: 12, FtraceBefore: 8,
+		Relative: uint32(elf.R_AARCH64_RELATIVE)},
 	{Name: "powerpc", Kbuild: "powerpc", Machine: elf.EM_PPC64, Option: "PPC64", Uname: "ppc64le",
 		Names: []string{"ppc64el"}, vermagic: powerpcVermagic,
 		Images:         []string{"arch/powerpc/boot/zImage"},
@@ -78,6 +86,15 @@ func (a Arch) Vermagic(set func(option string) bool) string {
 		return ""
 	}
 	return a.vermagic(set)
+}
+
+// AtEntry reports whether an ftrace location is that of the entry of the function at addr, size bytes
+// long, of which the size is not known when it is 0.
+func (a Arch) AtEntry(loc, addr, size uint64) bool {
+	if loc < addr {
+		return addr-loc <= a.FtraceBefore
+	}
+	return loc-addr < max(size, 1) && loc-addr <= a.MaxFtraceOffset
 }
 
 // Configured returns the architecture of a configuration, false for one that is not known here.

@@ -261,7 +261,7 @@ func parse(path string, data []byte) (im *Image, err error) {
 		return nil, errors.New("no loadable segment")
 	}
 	sort.Slice(im.segs, func(i, j int) bool { return im.segs[i].addr < im.segs[j].addr })
-	return im, nil
+	return im, im.relocate()
 }
 
 // Close unmaps the image. Slices taken from it must not be used afterwards.

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"sort"
+
+	"github.com/klpforge/klpforge/kernel/karch"
 )
 
 // Tri is a truth value that may be unknown.
@@ -29,7 +31,7 @@ type Trace struct {
 	// (NOKPROBE_SYMBOL), ascending. ftrace and livepatch do not refuse them.
 	Blacklist []uint64
 	regions   []Region
-	maxOffset uint64
+	arch      karch.Arch
 }
 
 // Region is a range of vmlinux text with a special meaning.
@@ -56,7 +58,7 @@ var regionBounds = []struct{ name, start, end string }{
 
 // NewTrace reads the tables from the image.
 func NewTrace(im *Image, syms *Symbols) *Trace {
-	trace := &Trace{maxOffset: im.Arch.MaxFtraceOffset}
+	trace := &Trace{arch: im.Arch}
 	for _, b := range regionBounds {
 		sym, ok1 := syms.Unique(b.start)
 		e, ok2 := syms.Unique(b.end)
@@ -120,8 +122,8 @@ func wordTable(im *Image, syms *Symbols, start, stop string) (words []uint64, wh
 // since 5.18), but one further behind is that of an overridden weak function,
 // and hooking it has no effect.
 func (t *Trace) Loc(addr, size uint64) (uint64, bool) {
-	i, _ := slices.BinarySearch(t.Locs, addr)
-	if i < len(t.Locs) && t.Locs[i]-addr < max(size, 1) && t.Locs[i]-addr <= t.maxOffset {
+	i, _ := slices.BinarySearch(t.Locs, addr-min(t.arch.FtraceBefore, addr))
+	if i < len(t.Locs) && t.arch.AtEntry(t.Locs[i], addr, size) {
 		return t.Locs[i], true
 	}
 	return 0, false

@@ -263,7 +263,7 @@ func (m *Module) FtraceLocs() []Loc { return m.locs }
 // Traceable reports whether the function at l, size bytes long, has an ftrace
 // location at its entry.
 func (m *Module) Traceable(l Loc, size uint64) bool {
-	i, _ := slices.BinarySearchFunc(m.locs, l, cmpLoc)
-	return i < len(m.locs) && m.locs[i].Sec == l.Sec && m.locs[i].Off-l.Off < max(size, 1) &&
-		m.locs[i].Off-l.Off <= m.arch.MaxFtraceOffset
+	first := Loc{l.Sec, l.Off - min(m.arch.FtraceBefore, l.Off)}
+	i, _ := slices.BinarySearchFunc(m.locs, first, cmpLoc)
+	return i < len(m.locs) && m.locs[i].Sec == l.Sec && m.arch.AtEntry(m.locs[i].Off, l.Off, size)
 }
