@@ -13,6 +13,7 @@ import (
 	"strings"
 
 	"github.com/klpforge/klpforge/internal/regular"
+	"github.com/klpforge/klpforge/kernel/karch"
 )
 
 // ConfigDiff is an option that kconfig gave another value than the target has.
@@ -112,6 +113,11 @@ func parseConfig(path string, data []byte) (*kconfig, error) {
 		return nil, fmt.Errorf("read kernel configuration %s: no CONFIG_ option in it", path)
 	}
 	return config, nil
+}
+
+// arch is the architecture of the kernel, false where no option of one that is known is set.
+func (c *kconfig) arch() (karch.Arch, bool) {
+	return karch.Configured(func(option string) bool { return c.values["CONFIG_"+option] == "y" })
 }
 
 // str returns the value of a string option without its quotes.

@@ -19,7 +19,7 @@ var essentialOptions = []struct {
 	{"CONFIG_LTO_CLANG", func(p *preparation) string {
 		return fmt.Sprintf("kconfig offers it with ld.lld, llvm-ar and llvm-nm only, and here they are %s, %s and "+
 			"%s; name LLVM's with --llvm or --ld",
-			variable(p.vars, "LD", "ld"), variable(p.vars, "AR", "ar"), variable(p.vars, "NM", "nm"))
+			linker(p.vars), variable(p.vars, "AR", "ar"), variable(p.vars, "NM", "nm"))
 	}},
 	{"CONFIG_CFI", needsCompiler},
 	{"CONFIG_KASAN", needsCompiler},

@@ -38,7 +38,7 @@ type PrepareOptions struct {
 	Symvers string // path of the target's Module.symvers; "" looks into Headers
 	Release string // uname -r of the target; "" takes what the source makes
 	Toolchain
-	Arch  string // GOARCH, uname -m or kernel name of the architecture; "" is x86
+	Arch  string // GOARCH, uname -m or kernel name of the architecture; "" is the one of Config, or x86
 	Cache string // cache directory
 	Jobs  int    // parallel jobs; 0 is the number of CPUs
 
@@ -225,11 +225,6 @@ func newPreparation(ctx context.Context, opts PrepareOptions) (*preparation, err
 			return nil, fmt.Errorf("find headers: %w", err)
 		}
 	}
-	arch, err := karch.Named(prep.Arch)
-	if err != nil {
-		return nil, err
-	}
-	prep.Arch = arch.Name
 	if prep.Jobs <= 0 {
 		prep.Jobs = runtime.NumCPU()
 	}
@@ -240,6 +235,9 @@ func newPreparation(ctx context.Context, opts PrepareOptions) (*preparation, err
 		return nil, err
 	}
 	if prep.config, err = readConfig(prep.Config); err != nil {
+		return nil, err
+	}
+	if err := prep.chooseArch(); err != nil {
 		return nil, err
 	}
 	if prep.symvers, err = findSymvers(prep.Symvers, prep.Headers); err != nil {
@@ -271,6 +269,25 @@ func newPreparation(ctx context.Context, opts PrepareOptions) (*preparation, err
 		return nil, err
 	}
 	return prep, nil
+}
+
+// chooseArch finds the architecture, and sets p.Arch to the kernel's name of it.
+func (p *preparation) chooseArch() error {
+	arch, err := karch.Named(p.Arch)
+	if err != nil {
+		return err
+	}
+	configured, ok := p.config.arch()
+	switch {
+	case !ok:
+	case p.Arch != "" && configured.Name != arch.Name:
+		return fmt.Errorf("choose architecture: %s is asked for, the configuration %s is for %s", arch.Name, p.Config,
+			configured.Name)
+	default:
+		arch = configured
+	}
+	p.Arch = arch.Name
+	return nil
 }
 
 // badInPaths are the characters that make, the shell or options such as -Wp,-MMD

@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/klpforge/klpforge/kernel/karch"
 	kconf "github.com/klpforge/klpforge/kernel/kconfig"
 )
 
@@ -44,6 +45,9 @@ const (
 type builtBy struct {
 	kconf.Compiler      // Kind "" and Major 0 where nothing says
 	LLD            bool // linked by ld.lld
+	// cross is what the names of GNU's programs begin with for a kernel of another architecture than
+	// this machine's, "aarch64-linux-gnu-"; else "".
+	cross string
 	// Assembler is "llvm" or "gnu"; "" where the configuration does not say (until v5.11).
 	Assembler string
 }
@@ -61,6 +65,9 @@ func (c *kconfig) builtBy() builtBy {
 		text = string(m[1])
 	}
 	by := builtBy{Compiler: kconf.ParseCompiler(text), LLD: c.values["CONFIG_LD_IS_LLD"] == "y"}
+	if arch, ok := c.arch(); ok {
+		by.cross = arch.CrossPrefix()
+	}
 	for _, fact := range []struct{ kind, is, version string }{
 		{familyClang, "CONFIG_CC_IS_CLANG", "CONFIG_CLANG_VERSION"},
 		{familyGCC, "CONFIG_CC_IS_GCC", "CONFIG_GCC_VERSION"},
@@ -96,12 +103,19 @@ func (b builtBy) commands() []string {
 		return append(out, "clang")
 	}
 	if first, _, _ := strings.Cut(b.Text, " "); gccCommand.MatchString(first) {
+		if strings.HasPrefix(first, familyGCC) {
+			// Where the kernel was built, that was no cross compiler; here it has to be one.
+			first = b.cross + first
+		}
 		out = append(out, first)
 	}
 	if b.Major > 0 {
-		out = append(out, "gcc-"+major, "x86_64-linux-gnu-gcc-"+major)
+		out = append(out, b.cross+"gcc-"+major)
+		if host, ok := karch.Host(); ok && b.cross == "" {
+			out = append(out, host.Triplet+"-gcc-"+major)
+		}
 	}
-	return append(out, "gcc")
+	return append(out, b.cross+"gcc")
 }
 
 // findCompiler chooses the command of the compiler that built the target: the first of
@@ -192,11 +206,14 @@ func (p *preparation) choosePrograms(ctx context.Context) {
 		return names[0]
 	}
 	ld := p.LD
-	if ld == "" && p.LLVM == "" && p.recorded.LD != "ld" {
+	if ld == "" && p.LLVM == "" && p.recorded.LD != was.cross+"ld" {
 		ld = p.recorded.LD
 	}
 	if ld == "" && (p.LLVM != "" || was.LLD) {
 		ld = companion("ld.lld")
+	}
+	if was.cross != "" {
+		p.vars = append(p.vars, "CROSS_COMPILE="+crossOf(p.CC, was.cross))
 	}
 	if ld != "" {
 		p.vars = append(p.vars, "LD="+ld)
@@ -216,6 +233,26 @@ func (p *preparation) choosePrograms(ctx context.Context) {
 	p.vars = append(p.vars, p.config.unlinked()...)
 }
 
+// crossCompiler is the command of a cross compiler of gcc: what binutils begin with as well.
+var crossCompiler = regexp.MustCompile(`^(.+-)gcc(-[\d.]+)?$`)
+
+// crossOf is what the names of binutils begin with, beside a compiler command, or otherwise.
+func crossOf(cc, otherwise string) string {
+	words := strings.Fields(cc)
+	if len(words) == 0 {
+		return otherwise
+	}
+	if m := crossCompiler.FindStringSubmatch(words[len(words)-1]); m != nil {
+		return m[1]
+	}
+	return otherwise
+}
+
+// linker is the command of the linker that make takes by these variables.
+func linker(vars []string) string {
+	return variable(vars, "LD", variable(vars, "CROSS_COMPILE", "")+"ld")
+}
+
 // variable returns the value that a variable of make has among vars, or def.
 func variable(vars []string, name, def string) string {
 	for _, v := range vars {
@@ -228,11 +265,11 @@ func variable(vars []string, name, def string) string {
 
 var (
 	versioned   = regexp.MustCompile(`-\d+$`)
-	crossPrefix = regexp.MustCompile(`^.*-linux-gnu-`)
+	crossPrefix = regexp.MustCompile(`^(.*-linux-gnu)-`)
 )
 
 // packageOf names the Debian package of a program of a compiler: gcc-12 for
-// x86_64-linux-gnu-gcc-12, lld-14 for ld.lld-14.
+// x86_64-linux-gnu-gcc-12, lld-14 for ld.lld-14, gcc-12-aarch64-linux-gnu for a cross compiler.
 func packageOf(program string) string {
 	base := filepath.Base(program)
 	// /usr/lib/llvm-14/bin/clang
@@ -247,5 +284,13 @@ func packageOf(program string) string {
 	case strings.HasPrefix(base, "clang"):
 		return "clang" + suffix
 	}
-	return crossPrefix.ReplaceAllString(base, "")
+	m := crossPrefix.FindStringSubmatch(base)
+	if m == nil {
+		return base
+	}
+	name := base[len(m[0]):]
+	if host, ok := karch.Host(); ok && host.Triplet == m[1] {
+		return name
+	}
+	return packageOf(name) + "-" + m[1]
 }

@@ -12,6 +12,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/klpforge/klpforge/kernel/karch"
 )
 
 func configOf(t *testing.T, lines ...string) *kconfig {
@@ -203,10 +205,81 @@ func TestPackageOf(t *testing.T) {
 	for program, want := range map[string]string{
 		"gcc-12": "gcc-12", "x86_64-linux-gnu-gcc-12": "gcc-12", "gcc": "gcc", "clang-14": "clang-14", "clang": "clang",
 		"/usr/lib/llvm-14/bin/clang": "clang-14", "ld": "binutils", "ld.lld-14": "lld-14", "ld.lld": "lld",
+		"aarch64-linux-gnu-gcc-12": "gcc-12-aarch64-linux-gnu", "aarch64-linux-gnu-ld": "binutils-aarch64-linux-gnu",
 		"llvm-ar-14": "llvm-14", "llvm-nm": "llvm", "ccache": "ccache",
 	} {
 		if got := packageOf(program); got != want {
 			t.Errorf("%s is in %s, want %s", program, got, want)
+		}
+	}
+}
+
+// TestCross: a kernel of another architecture is built by its cross compiler and binutils, whatever the
+// compiler was called where the kernel was built; the machine's own compiler of the same version is none.
+func TestCross(t *testing.T) {
+	arch := foreign(t)
+	const says = "(Debian 12.2.0-14) 12.2.0"
+	cross := arch.Triplet + "-"
+	both := map[string]string{"gcc": "gcc " + says, "gcc-12": "gcc-12 " + says, cross + "gcc-12": cross + "gcc-12 " + says,
+		"other-elf-gcc": "other-elf-gcc " + says, "clang-14": "Debian clang version 14.0.6"}
+	for _, c := range []struct {
+		name, recorded, given, recordedCC, recordedLD string
+		cc                                            string
+		vars                                          []string
+	}{
+		{name: "built by a cross compiler", recorded: cross + "gcc-12 " + says, cc: cross + "gcc-12", vars: []string{"CROSS_COMPILE=" + cross}},
+		{name: "built on such a machine", recorded: "gcc-12 " + says, cc: cross + "gcc-12", vars: []string{"CROSS_COMPILE=" + cross}},
+		{name: "another cross compiler", recorded: "gcc-12 " + says, given: "ccache other-elf-gcc", cc: "ccache other-elf-gcc",
+			vars: []string{"CROSS_COMPILE=other-elf-"}},
+		{name: "a build tree", recorded: cross + "gcc-12 " + says, recordedCC: cross + "gcc-12", recordedLD: cross + "ld", cc: cross + "gcc-12",
+			vars: []string{"CROSS_COMPILE=" + cross}},
+		{name: "not here", recorded: "gcc-11 (Debian 11.1.0-1) 11.1.0", cc: cross + "gcc-11", vars: []string{"CROSS_COMPILE=" + cross}},
+		{name: "clang", recorded: "Debian clang version 14.0.6", cc: "clang-14", vars: []string{"CROSS_COMPILE=" + cross}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			fakePrograms(t, both)
+			lines := []string{"CONFIG_" + arch.Option + "=y", `CONFIG_CC_VERSION_TEXT="` + c.recorded + `"`}
+			if strings.Contains(c.recorded, "clang") {
+				lines = append(lines, "CONFIG_CC_IS_CLANG=y", "CONFIG_CLANG_VERSION=140006")
+			} else {
+				lines = append(lines, "CONFIG_CC_IS_GCC=y")
+			}
+			p := &preparation{PrepareOptions: PrepareOptions{Toolchain: Toolchain{CC: c.given}}, config: configOf(t, lines...),
+				recorded: recordedBuild{CC: c.recordedCC, LD: c.recordedLD}}
+			p.choosePrograms(context.Background())
+			if diff := cmp.Diff(c.vars, p.vars); p.CC != c.cc || diff != "" {
+				t.Errorf("CC=%s, want %s; variables (-want +got):\n%s", p.CC, c.cc, diff)
+			}
+			if want := strings.TrimPrefix(c.vars[0], "CROSS_COMPILE=") + "ld"; linker(p.vars) != want {
+				t.Errorf("the linker is %s, want %s", linker(p.vars), want)
+			}
+		})
+	}
+}
+
+// foreign is an architecture that is not this machine's.
+func foreign(t *testing.T) karch.Arch {
+	t.Helper()
+	for _, name := range []string{"arm64", "x86"} {
+		if arch, err := karch.Named(name); err == nil && arch.CrossPrefix() != "" {
+			return arch
+		}
+	}
+	t.Fatal("this machine is of every architecture")
+	return karch.Arch{}
+}
+
+// TestChooseArch: the configuration tells the architecture, and what is asked for must be the same.
+func TestChooseArch(t *testing.T) {
+	for _, c := range []struct{ line, asked, want, fails string }{
+		{"CONFIG_ARM64=y", "", "arm64", ""}, {"CONFIG_ARM64=y", "aarch64", "arm64", ""}, {"CONFIG_X86_64=y", "", "x86", ""},
+		{"CONFIG_NO_ARCH=y", "", "x86", ""}, {"CONFIG_NO_ARCH=y", "s390x", "s390", ""}, {"CONFIG_ARM64=y", "amd64", "", "is for arm64"},
+		{"CONFIG_ARM64=y", "vax", "", "vax"},
+	} {
+		p := &preparation{PrepareOptions: PrepareOptions{Arch: c.asked}, config: configOf(t, c.line)}
+		err := p.chooseArch()
+		if c.fails == "" && (err != nil || p.Arch != c.want) || c.fails != "" && (err == nil || !strings.Contains(err.Error(), c.fails)) {
+			t.Errorf("%s, asked for %q: %s, %v", c.line, c.asked, p.Arch, err)
 		}
 	}
 }

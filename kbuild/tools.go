@@ -50,7 +50,7 @@ func (p *preparation) requirements() []requirement {
 			reqs = append(reqs, requirement{word, packageOf(word), onPath(word)})
 		}
 	}
-	programs := []string{variable(p.vars, "LD", "ld")}
+	programs := []string{linker(p.vars)}
 	for _, b := range binutils {
 		if program := variable(p.vars, b.variable, ""); program != "" {
 			programs = append(programs, program)
@@ -184,7 +184,7 @@ func sameCompiler(left, right string) bool {
 // toolVersions identifies the compiler and what it calls.
 func (p *preparation) toolVersions(ctx context.Context) (string, error) {
 	id := p.ccText
-	for _, tool := range []string{variable(p.vars, "LD", "ld"), "as", "pahole"} {
+	for _, tool := range []string{linker(p.vars), variable(p.vars, "CROSS_COMPILE", "") + "as", "pahole"} {
 		if !onPath(tool)() {
 			continue
 		}

@@ -6,6 +6,7 @@ package karch
 import (
 	"debug/elf"
 	"fmt"
+	"runtime"
 	"slices"
 	"strings"
 )
@@ -17,6 +18,7 @@ type Arch struct {
 	Machine elf.Machine
 	Option  string   // of the configuration, without CONFIG_, that the architecture has and no other
 	Uname   string   // uname -m, which RPM packages have as well
+	Triplet string   // of GNU's tools, as Debian calls its cross compilers: "x86_64-linux-gnu"
 	Names   []string // further names: of Go and Debian
 	// Images are the files that a kernel's build leaves for boot loaders, below its directory,
 	// the usual one first (KBUILD_IMAGE of arch/*/Makefile, v6.12).
@@ -43,22 +45,22 @@ type Arch struct {
 }
 
 var arches = []Arch{
-	{Name: "x86", Kbuild: "x86_64", Machine: elf.EM_X86_64, Option: "X86_64", Uname: "x86_64",
+	{Name: "x86", Kbuild: "x86_64", Machine: elf.EM_X86_64, Option: "X86_64", Uname: "x86_64", Triplet: "x86_64-linux-gnu",
 		Names:  []string{"amd64"},
 		Images: []string{"arch/x86/boot/bzImage"}, McountSections: []string{"__mcount_loc"}, MaxFtraceOffset: 4,
 		Builds: true},
-	{Name: "arm64", Kbuild: "arm64", Machine: elf.EM_AARCH64, Option: "ARM64", Uname: "aarch64",
+	{Name: "arm64", Kbuild: "arm64", Machine: elf.EM_AARCH64, Option: "ARM64", Uname: "aarch64", Triplet: "aarch64-linux-gnu",
 		vermagic:       func(func(string) bool) string { return "aarch64" },
 		Images:         []string{"arch/arm64/boot/Image.gz"},
 		McountSections: []string{"__patchable_function_entries", "__mcount_loc"}, MaxFtraceOffset: 12, FtraceBefore: 8,
 		Relative: uint32(elf.R_AARCH64_RELATIVE)},
-	{Name: "powerpc", Kbuild: "powerpc", Machine: elf.EM_PPC64, Option: "PPC64", Uname: "ppc64le",
+	{Name: "powerpc", Kbuild: "powerpc", Machine: elf.EM_PPC64, Option: "PPC64", Uname: "ppc64le", Triplet: "powerpc64le-linux-gnu",
 		Names: []string{"ppc64el"}, vermagic: powerpcVermagic,
 		Images:         []string{"arch/powerpc/boot/zImage"},
 		McountSections: []string{"__patchable_function_entries", "__mcount_loc"}, MaxFtraceOffset: 20},
-	{Name: "s390", Kbuild: "s390", Machine: elf.EM_S390, Option: "S390", Uname: "s390x",
+	{Name: "s390", Kbuild: "s390", Machine: elf.EM_S390, Option: "S390", Uname: "s390x", Triplet: "s390x-linux-gnu",
 		Images: []string{"arch/s390/boot/bzImage"}, McountSections: []string{"__mcount_loc"}},
-	{Name: "loongarch", Kbuild: "loongarch", Machine: elf.EM_LOONGARCH, Option: "LOONGARCH", Uname: "loongarch64",
+	{Name: "loongarch", Kbuild: "loongarch", Machine: elf.EM_LOONGARCH, Option: "LOONGARCH", Uname: "loongarch64", Triplet: "loongarch64-linux-gnu",
 		Names: []string{"loong64"}, vermagic: func(func(string) bool) string { return "LOONGARCH 64BIT " },
 		Images:         []string{"arch/loongarch/boot/vmlinuz.efi"},
 		McountSections: []string{"__patchable_function_entries", "__mcount_loc"}},
@@ -127,6 +129,21 @@ func Named(name string) (Arch, error) {
 		}
 	}
 	return Arch{}, fmt.Errorf("choose architecture: %q is not one that supports livepatching", name)
+}
+
+// Host returns the architecture of the machine that this runs on, false for one that is not known here.
+func Host() (Arch, bool) {
+	a, err := Named(runtime.GOARCH)
+	return a, err == nil
+}
+
+// CrossPrefix is what stands before the names of the programs that build for a on this machine,
+// make's CROSS_COMPILE: "aarch64-linux-gnu-"; "" where they need none.
+func (a Arch) CrossPrefix() string {
+	if host, ok := Host(); ok && host.Name == a.Name {
+		return ""
+	}
+	return a.Triplet + "-"
 }
 
 // Images are the images of all architectures, below the directory of a build.
