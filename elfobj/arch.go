@@ -108,6 +108,9 @@ type Arch interface {
 	// Text is the instruction at the start of code, which lies at that address, as the GNU
 	// assembler writes it; false for one that the disassembler does not know. It is for people.
 	Text(code []byte, at uint64) (string, bool)
+	// BranchesTo returns the addresses of the direct calls and jumps to one address, in order, of
+	// code that lies at base. Conditional and short jumps, which stay inside a function, are not among them.
+	BranchesTo(code []byte, base, to uint64) []uint64
 	// BranchReloc reports whether a relocation of this type at this place in
 	// code belongs to a direct call or jump, not to a taken address.
 	BranchReloc(code []byte, r Reloc) bool

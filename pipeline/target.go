@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/klpforge/klpforge/analyze/model"
 	"github.com/klpforge/klpforge/elfobj"
 	"github.com/klpforge/klpforge/generate"
 	"github.com/klpforge/klpforge/kernel"
@@ -345,8 +344,12 @@ func (t *Target) callers(addr uint64) []string {
 	if text == nil {
 		return nil
 	}
+	arch, err := elfobj.ArchOf(t.vmlinux.Image.Arch.Machine)
+	if err != nil {
+		return nil
+	}
 	var names []string
-	for _, site := range model.BranchesTo(text.Data(), text.Addr, addr) {
+	for _, site := range arch.BranchesTo(text.Data(), text.Addr, addr) {
 		if s, ok := t.vmlinux.Symbols.Find(site); ok && s.Addr != addr &&
 			t.trace.Traceable(s.Addr, entryBytes) == kimage.Yes {
 			names = append(names, s.Name)

@@ -239,8 +239,8 @@ func TestOneMachine(t *testing.T) {
 		switch {
 		case err == nil && got != machine.X86 && engines > 0:
 			t.Errorf("machine.For models %s, and %d files take the convention of x86-64 for it", a.Name, engines)
-		case err == nil != a.Builds:
-			t.Errorf("%s: livepatches are built: %v, machine.For: %v", a.Name, a.Builds, err)
+		case err == nil && !a.Builds:
+			t.Errorf("%s: instructions are modelled, and no livepatch is built", a.Name)
 		}
 	}
 }

@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"sync"
 	"time"
+
+	"github.com/klpforge/klpforge/kernel/karch"
 )
 
 // KVMEnv is the environment variable that lets AccelAuto try KVM when it is
@@ -27,6 +29,9 @@ func resolveAccel(ctx context.Context, o Options) (string, error) {
 	if o.Accel != AccelAuto {
 		return o.Accel, nil
 	}
+	if arch, err := karch.Named(o.Arch); err != nil || arch.CrossPrefix() != "" {
+		return AccelTCG, nil // this machine's processor does not run its code
+	}
 	if os.Getenv(KVMEnv) != "1" && !o.Probe {
 		return AccelTCG, nil
 	}
@@ -36,7 +41,7 @@ func resolveAccel(ctx context.Context, o Options) (string, error) {
 	if known, ok := probed.Load(o.Kernel); ok {
 		return known.(string), nil
 	}
-	probe := Options{Kernel: o.Kernel, QEMU: o.QEMU, CPU: o.CPU, Init: o.Init, Accel: AccelKVM, Timeout: probeTimeout,
+	probe := Options{Kernel: o.Kernel, Arch: o.Arch, QEMU: o.QEMU, CPU: o.CPU, Init: o.Init, Accel: AccelKVM, Timeout: probeTimeout,
 		Dir: filepath.Join(o.Dir, "kvm-probe")}
 	if err := os.MkdirAll(probe.Dir, 0o755); err != nil {
 		return "", fmt.Errorf("probe KVM: %w", err)

@@ -93,7 +93,7 @@ func Batch(ctx context.Context, o Options, lps []Livepatch, bo BatchOptions) (*B
 		}
 		defer os.RemoveAll(dir)
 		o.Init = filepath.Join(dir, "vminit")
-		if err := BuildInit(ctx, o.Init); err != nil {
+		if err := BuildInitFor(ctx, o.Init, o.Arch); err != nil {
 			return nil, err
 		}
 	}

@@ -21,6 +21,7 @@ const (
 // value is useful.
 type Options struct {
 	Kernel    string // vmlinuz
+	Arch      string // of the kernel, by any of its names; default x86
 	Initramfs string // archive to boot; Run makes one from its script when empty
 
 	// Root and Release name the kernel's modules:
@@ -31,11 +32,11 @@ type Options struct {
 	Release string
 	Modules string // directory like lib/modules/Release; takes the place of Root
 
-	QEMU    string   // program; default "qemu-system-x86_64"
+	QEMU    string   // program; default the one for Arch, "qemu-system-x86_64"
 	Append  string   // added to the kernel's command line
 	Memory  int      // MiB; default 512, and more for a large initramfs
 	CPUs    int      // default 2
-	CPU     string   // QEMU's CPU model; default "max"
+	CPU     string   // QEMU's CPU model; default "max", where Arch has no other
 	Accel   string   // default AccelAuto
 	Probe   bool     // AccelAuto probes KVM although KVMEnv is not set
 	Disks   []Disk   // as virtio disks vda, vdb …; the script must modprobe virtio_pci and virtio_blk
@@ -66,13 +67,14 @@ var (
 
 // withDefaults fills in zero values. It looks at nothing but o.
 func (o Options) withDefaults() Options {
+	on, _ := o.board() // CommandLine tells of an architecture without one
 	def := func(s *string, v string) {
 		if *s == "" {
 			*s = v
 		}
 	}
-	def(&o.QEMU, "qemu-system-x86_64")
-	def(&o.CPU, "max")
+	def(&o.QEMU, on.qemu)
+	def(&o.CPU, on.cpu)
 	def(&o.Accel, AccelAuto)
 	def(&o.Results, "klpvm-results")
 	if release, ok := strings.CutPrefix(filepath.Base(o.Kernel), "vmlinuz-"); ok {
@@ -109,6 +111,10 @@ func CommandLine(o Options) ([]string, error) {
 	if o.Kernel == "" {
 		return nil, ErrNoKernel
 	}
+	on, err := o.board()
+	if err != nil {
+		return nil, err
+	}
 	accel := ""
 	switch o.Accel {
 	case AccelTCG, AccelAuto:
@@ -123,12 +129,12 @@ func CommandLine(o Options) ([]string, error) {
 	}
 	args := []string{
 		o.QEMU, "-nodefaults", "-nographic", "-no-reboot",
-		"-machine", "q35", "-accel", accel, "-cpu", o.CPU,
+		"-machine", on.machine, "-accel", accel, "-cpu", o.CPU,
 		"-smp", strconv.Itoa(o.CPUs), "-m", strconv.Itoa(o.Memory),
-		"-serial", "mon:stdio", "-serial", "file:" + comma(o.Results),
-		"-kernel", o.Kernel,
-		"-append", kernelArgs(o.Append),
+		"-serial", "mon:stdio",
 	}
+	args = append(args, on.results(comma(o.Results))...)
+	args = append(args, "-kernel", o.Kernel, "-append", kernelArgs(on, o.Append))
 	if o.Initramfs != "" {
 		args = append(args, "-initrd", o.Initramfs)
 	}
@@ -145,14 +151,11 @@ func CommandLine(o Options) ([]string, error) {
 	return append(args, o.Args...), nil
 }
 
-// kernelArgs is the kernel's command line. On a host with more work than
-// CPUs, emulated timers are late, which a kernel on real hardware may take for
-// a defect: no_timer_check leaves out the test at boot that panics
-// (timer_irq_works in arch/x86/kernel/apic/io_apic.c, v6.1), and the two
-// timeouts leave real lockups and stalls to be found after a minute.
-func kernelArgs(extra string) string {
-	args := "console=ttyS0,115200 loglevel=5 oops=panic panic=-1 log_buf_len=1M printk.devkmsg=on edd=off" +
-		" no_timer_check watchdog_thresh=30 rcupdate.rcu_cpu_stall_timeout=60"
+// kernelArgs is the kernel's command line. The two timeouts leave real lockups and stalls to be
+// found after a minute, on a host with more work than CPUs too.
+func kernelArgs(on board, extra string) string {
+	args := "console=" + on.console + " loglevel=5 oops=panic panic=-1 log_buf_len=1M printk.devkmsg=on" + on.quirks +
+		" watchdog_thresh=30 rcupdate.rcu_cpu_stall_timeout=60"
 	if extra != "" {
 		args += " " + extra
 	}

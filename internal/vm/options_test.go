@@ -56,6 +56,27 @@ func TestCommandLine(t *testing.T) {
 	}
 }
 
+// TestCommandLineArm64: another architecture has its own machine, with the results on a virtio console.
+func TestCommandLineArm64(t *testing.T) {
+	got, err := CommandLine(Options{Kernel: "Image", Arch: "aarch64", Results: "a,b"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []string{"qemu-system-aarch64", "-nodefaults", "-nographic", "-no-reboot", "-machine", "virt,gic-version=3",
+		"-accel", "tcg,thread=single", "-cpu", "max,pauth-impdef=on", "-smp", "2", "-m", "512", "-serial", "mon:stdio",
+		"-device", "virtio-serial-device", "-chardev", "file,id=results,path=a,,b", "-device", "virtconsole,chardev=results",
+		"-kernel", "Image", "-append", "console=ttyAMA0,115200 loglevel=5 oops=panic panic=-1 log_buf_len=1M printk.devkmsg=on" +
+			" watchdog_thresh=30 rcupdate.rcu_cpu_stall_timeout=60"}
+	if d := cmp.Diff(want, got); d != "" {
+		t.Errorf("command line (-want +got):\n%s", d)
+	}
+	for _, arch := range []string{"s390x", "vax"} {
+		if _, err := CommandLine(Options{Kernel: "k", Arch: arch}); err == nil {
+			t.Errorf("%s has a machine", arch)
+		}
+	}
+}
+
 func concat(lists ...[]string) (out []string) {
 	for _, l := range lists {
 		out = append(out, l...)

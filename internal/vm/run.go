@@ -108,7 +108,7 @@ func makeInitramfs(ctx context.Context, o *Options, s Script) error {
 	}
 	if o.Init == "" {
 		o.Init = filepath.Join(o.Dir, "vminit")
-		if err := BuildInit(ctx, o.Init); err != nil {
+		if err := BuildInitFor(ctx, o.Init, o.Arch); err != nil {
 			return err
 		}
 	}

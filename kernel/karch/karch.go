@@ -40,7 +40,8 @@ type Arch struct {
 	// vermagic makes MODULE_ARCH_VERMAGIC out of the configuration; nil: it is empty.
 	vermagic func(set func(option string) bool) string
 	// Builds says that livepatches are built and patches checked for it: its shipped code can be
-	// judged, and its instructions are modelled.
+	// judged. Where its instructions are not modelled (machine.For), checks that follow them say that
+	// they are unknown.
 	Builds bool
 }
 
@@ -53,7 +54,7 @@ var arches = []Arch{
 		vermagic:       func(func(string) bool) string { return "aarch64" },
 		Images:         []string{"arch/arm64/boot/Image.gz"},
 		McountSections: []string{"__patchable_function_entries", "__mcount_loc"}, MaxFtraceOffset: 12, FtraceBefore: 8,
-		Relative: uint32(elf.R_AARCH64_RELATIVE)},
+		Relative: uint32(elf.R_AARCH64_RELATIVE), Builds: true},
 	{Name: "powerpc", Kbuild: "powerpc", Machine: elf.EM_PPC64, Option: "PPC64", Uname: "ppc64le", Triplet: "powerpc64le-linux-gnu",
 		Names: []string{"ppc64el"}, vermagic: powerpcVermagic,
 		Images:         []string{"arch/powerpc/boot/zImage"},

@@ -127,15 +127,25 @@ func AllLoads() []string {
 	return all
 }
 
-// trueProgram is an executable for x86-64 that ends with status 0: an ELF header, one
+// exit0 is the code of exit(0) by GOARCH, with the machine of its executables.
+var exit0 = map[string]struct {
+	machine elf.Machine
+	code    []byte
+}{
+	"amd64": {elf.EM_X86_64, []byte{0x31, 0xff, 0xb8, 60, 0, 0, 0, 0x0f, 0x05}}, // xor %edi,%edi; mov $60,%eax; syscall
+	"arm64": {elf.EM_AARCH64, []byte{ // mov x0, #0; mov x8, #93; svc #0
+		0x00, 0x00, 0x80, 0xd2, 0xa8, 0x0b, 0x80, 0xd2, 0x01, 0x00, 0x00, 0xd4}},
+}
+
+// trueProgram is an executable that ends with status 0: an ELF header, one
 // program header that maps the file, and exit(0).
 var trueProgram = func() []byte {
 	const base, headers = 0x400000, 64 + 56
-	code := []byte{0x31, 0xff, 0xb8, 60, 0, 0, 0, 0x0f, 0x05} // xor %edi,%edi; mov $60,%eax; syscall
+	machine, code := exit0[runtime.GOARCH].machine, exit0[runtime.GOARCH].code
 	var b bytes.Buffer
 	_ = binary.Write(&b, binary.LittleEndian, elf.Header64{
 		Ident: [16]byte{0x7f, 'E', 'L', 'F', byte(elf.ELFCLASS64), byte(elf.ELFDATA2LSB), byte(elf.EV_CURRENT)},
-		Type:  uint16(elf.ET_EXEC), Machine: uint16(elf.EM_X86_64), Version: uint32(elf.EV_CURRENT), Entry: base + headers, Phoff: 64,
+		Type:  uint16(elf.ET_EXEC), Machine: uint16(machine), Version: uint32(elf.EV_CURRENT), Entry: base + headers, Phoff: 64,
 		Ehsize: 64, Phentsize: 56, Phnum: 1,
 	})
 	size := uint64(headers + len(code))

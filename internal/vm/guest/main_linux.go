@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"runtime"
 	"runtime/debug"
 	"sync"
 
@@ -55,7 +56,7 @@ func boot(out *emitter) (bool, error) {
 	_ = unix.Mount("debugfs", "/sys/kernel/debug", "debugfs", 0, "")
 	_ = unix.Mount("tracefs", "/sys/kernel/tracing", "tracefs", 0, "")
 
-	tty, err := openRaw(ResultsTTY)
+	tty, err := openRaw(ResultsTTY(runtime.GOARCH))
 	if err != nil {
 		return false, err
 	}

@@ -3,7 +3,7 @@
 //
 // The host puts a Script into the initramfs as ScriptPath. The guest runs its
 // steps one after another and writes one Event per line, each after Prefix,
-// to the second serial port, which nothing else in the VM writes to: kernel
+// to a second port, which nothing else in the VM writes to: kernel
 // messages on the console can interrupt a line of user space in the middle.
 //
 // The protocol types build everywhere; the interpreter is Linux only.
@@ -21,10 +21,18 @@ const DefaultWait = 60 * time.Second
 // Fixed places in the guest's file system.
 const (
 	ScriptPath = "/script.json"
-	ResultsTTY = "/dev/ttyS1"
 	ConsoleTTY = "/dev/console"
 	ModuleDir  = "/lib/modules"
 )
+
+// ResultsTTY is the port for events in a guest of that GOARCH: a serial line, or a virtio console
+// where the machine has one serial line alone.
+func ResultsTTY(goarch string) string {
+	if goarch == "arm64" {
+		return "/dev/hvc0"
+	}
+	return "/dev/ttyS1"
+}
 
 // Taint bits (include/linux/panic.h, v6.1) that loading a livepatch sets by itself.
 const (

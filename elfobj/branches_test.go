@@ -1,15 +1,18 @@
-package model_test
+package elfobj
 
 import (
+	"debug/elf"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-
-	"github.com/klpforge/klpforge/analyze/model"
 )
 
 // The code lies at 0x1000; the function that is looked for at 0x1010.
 func TestBranchesTo(t *testing.T) {
+	x86, err := ArchOf(elf.EM_X86_64)
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, c := range []struct {
 		name string
 		code []byte
@@ -26,7 +29,7 @@ func TestBranchesTo(t *testing.T) {
 		{"nothing", nil, nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			if d := cmp.Diff(c.want, model.BranchesTo(c.code, 0x1000, 0x1010)); d != "" {
+			if d := cmp.Diff(c.want, x86.BranchesTo(c.code, 0x1000, 0x1010)); d != "" {
 				t.Errorf("(-want +got)\n%s", d)
 			}
 		})
@@ -34,7 +37,23 @@ func TestBranchesTo(t *testing.T) {
 
 	// Backwards, and within 32 bits of an address in the upper half.
 	back := append(make([]byte, 16), 0xe8, 0xeb, 0xff, 0xff, 0xff)
-	if d := cmp.Diff([]uint64{0xffffffff81000010}, model.BranchesTo(back, 0xffffffff81000000, 0xffffffff81000000)); d != "" {
+	if d := cmp.Diff([]uint64{0xffffffff81000010}, x86.BranchesTo(back, 0xffffffff81000000, 0xffffffff81000000)); d != "" {
 		t.Errorf("(-want +got)\n%s", d)
+	}
+}
+
+// TestBranchesToArm64: calls and jumps in instructions of one length.
+func TestBranchesToArm64(t *testing.T) {
+	arch, err := ArchOf(elf.EM_AARCH64)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// bl +0x10; b +0xc; b.eq +8; bl -4; a part of an instruction
+	code := []byte{0x04, 0, 0, 0x94, 0x03, 0, 0, 0x14, 0x40, 0, 0, 0x54, 0xff, 0xff, 0xff, 0x97, 0x94}
+	if d := cmp.Diff([]uint64{0x1000, 0x1004}, arch.BranchesTo(code, 0x1000, 0x1010)); d != "" {
+		t.Errorf("(-want +got)\n%s", d)
+	}
+	if d := cmp.Diff([]uint64{0x100c}, arch.BranchesTo(code, 0x1000, 0x1008)); d != "" {
+		t.Errorf("backwards (-want +got)\n%s", d)
 	}
 }
