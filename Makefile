@@ -9,9 +9,10 @@ FUZZTIME ?= 10s
 SAMPLE  ?= 1
 PAIRS   ?= $(or $(KLPFORGE_CACHE),$(HOME)/.cache/klpforge)/pairs
 PEER    ?=
+ARCHES  ?= 7.2-arm64
 
 .DEFAULT_GOAL := build
-.PHONY: build install packages deps demo demo-release test lint mutate unit kernels userlands e2e corpus matrix klp-build cross hazards bench bench-differ bench-scale figures annotbench truth fuzz clean help
+.PHONY: build install packages deps demo demo-release test lint mutate unit kernels userlands e2e corpus matrix klp-build cross arches hazards bench bench-differ bench-scale figures annotbench truth fuzz clean help
 
 build: ## build bin/klpforge
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-X main.version=$(VERSION)" -o bin/klpforge ./cmd/klpforge
@@ -68,6 +69,10 @@ klp-build: ## beside the kernel's own tool on 7.2: functions, result, time (an h
 
 cross: ## the differ on objects for arm64, ppc64le, s390x, loongarch64 (an hour; see docs/architectures.md)
 	for a in arm64 ppc64le s390x loongarch64; do scripts/cross-objects $$a 22 && $(GO) run ./internal/cross $$a || exit 1; done
+
+arches: ## kernels of other architectures, made by cross compilers and kept in the cache: a livepatch built for each and loaded in a VM (needs qemu-system-arm, gcc-12-aarch64-linux-gnu)
+	$(GO) run ./internal/ownkernel/make $(ARCHES)
+	KLPFORGE_E2E=1 $(GO) test -tags arches ./internal/e2e -count 1 -timeout 40m -v -run '^TestArches$$'
 
 hazards: kernels ## dangers of a transition shown in VMs, with a hundred rounds of the remedy (half an hour)
 	KLPFORGE_E2E=1 KLPFORGE_ROUNDS=100 $(GO) test ./internal/e2e -count 1 -timeout 60m -v -run '^(TestFooLock|TestLockOrder|TestSleepInAtomic|TestThreadStallsTransition|TestUnseenCode)$$'

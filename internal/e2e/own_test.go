@@ -46,26 +46,32 @@ func TestOwnKernels(t *testing.T) {
 	for _, s := range ownkernel.Specs() {
 		t.Run(s.Name, func(t *testing.T) {
 			k := ownKernel(t, e, s.Name)
-			c := &cli{bin: bin, cache: e.Cache, release: k.Release, tree: k.Source}
-			patch := ownPatch(t, k)
-			ko := filepath.Join(t.TempDir(), "own.ko")
-			before := listing(t, k.Build)
-			r := c.run(t, "build", "--build-tree", k.Build, "-o", ko, patch).want(t, exitDone)
-			for _, want := range []string{"for " + k.Release, "cmdline_proc_show", "loop "} {
-				if !strings.Contains(r.out, want) {
-					t.Errorf("%q is not in the summary:\n%s", want, r.out)
-				}
-			}
-			if strings.Contains(r.err, "KLP108") {
-				t.Errorf("shipped and compiled code differ:\n%s", r.err)
-			}
-			c.run(t, "verify", "--build-tree", k.Build, ko).want(t, exitDone)
-			if after := listing(t, k.Build); before != after {
-				t.Error("the build tree was written to")
-			}
-			loadOwn(t, e, k, ko)
+			loadOwn(t, e, k, buildOwn(t, e, bin, k))
 		})
 	}
+}
+
+// buildOwn builds a livepatch of ownPatch, and returns its path.
+func buildOwn(t *testing.T, e *Env, bin string, k ownkernel.Kernel) string {
+	t.Helper()
+	c := &cli{bin: bin, cache: e.Cache, release: k.Release, tree: k.Source}
+	patch := ownPatch(t, k)
+	ko := filepath.Join(t.TempDir(), "own.ko")
+	before := listing(t, k.Build)
+	r := c.run(t, "build", "--build-tree", k.Build, "-o", ko, patch).want(t, exitDone)
+	for _, want := range []string{"for " + k.Release, "cmdline_proc_show", "loop "} {
+		if !strings.Contains(r.out, want) {
+			t.Errorf("%q is not in the summary:\n%s", want, r.out)
+		}
+	}
+	if strings.Contains(r.err, "KLP108") {
+		t.Errorf("shipped and compiled code differ:\n%s", r.err)
+	}
+	c.run(t, "verify", "--build-tree", k.Build, ko).want(t, exitDone)
+	if after := listing(t, k.Build); before != after {
+		t.Error("the build tree was written to")
+	}
+	return ko
 }
 
 // listing is the names, sizes and times of what a build leaves at the top of its tree.
@@ -89,9 +95,9 @@ func listing(t *testing.T, dir string) string {
 // loadOwn loads a livepatch of ownPatch.
 func loadOwn(t *testing.T, e *Env, k ownkernel.Kernel, ko string) {
 	t.Helper()
-	init := filepath.Join(e.Dir, "vminit")
+	init := filepath.Join(e.Dir, "vminit-"+k.Arch.Name)
 	if _, err := os.Stat(init); err != nil {
-		if err := vm.BuildInit(t.Context(), init); err != nil {
+		if err := vm.BuildInitFor(t.Context(), init, k.Arch.Name); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -113,7 +119,7 @@ func loadOwn(t *testing.T, e *Env, k ownkernel.Kernel, ko string) {
 	} {
 		s = s.Add(steps...)
 	}
-	r, err := vm.Run(t.Context(), vm.Options{Kernel: k.Image(), Init: init, Dir: t.TempDir(), Log: e.Log}, s)
+	r, err := vm.Run(t.Context(), vm.Options{Kernel: k.Image(), Arch: k.Arch.Name, Init: init, Dir: t.TempDir(), Log: e.Log}, s)
 	if err == nil {
 		err = r.Err()
 	}
