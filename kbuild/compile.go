@@ -73,6 +73,20 @@ func (w *Work) Before(ctx context.Context, objects []string) ([]Built, error) {
 	return out, nil
 }
 
+// AsShipped is Before without a section for each function and variable: as the kernel's own build
+// compiles them.
+func (w *Work) AsShipped(ctx context.Context, objects []string) ([]Built, error) {
+	if err := w.alive(); err != nil {
+		return nil, err
+	}
+	other, err := w.tree.Work(ctx, WorkOptions{Jobs: w.jobs, asShipped: true, Progress: w.progress})
+	if err != nil {
+		return nil, err
+	}
+	built, err := other.Before(ctx, objects)
+	return built, errors.Join(err, other.Close())
+}
+
 // beforeBatch is how many objects a run of make gets: what is made of a batch is in the cache when
 // a later one fails or is stopped. Starting make takes as long as an object or less.
 var beforeBatch = 256
@@ -82,7 +96,7 @@ func (w *Work) makeBefore(ctx context.Context, objects []string) (map[string]Bui
 	// A tree that was written to no longer gives the objects of before.
 	in := w
 	if !w.pristine() {
-		other, err := w.tree.Work(ctx, WorkOptions{Jobs: w.jobs})
+		other, err := w.tree.Work(ctx, WorkOptions{Jobs: w.jobs, asShipped: w.asShipped})
 		if err != nil {
 			return nil, err
 		}

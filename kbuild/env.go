@@ -60,13 +60,17 @@ type environment struct {
 }
 
 // kcflags are the extra compiler flags of all builds: those that the kernel was built
-// with, and our own. The work tree's path is mapped away.
-func (t *Tree) kcflags() string {
+// with, and our own. The work tree's path is mapped away. With asShipped, functions and variables have no
+// sections of their own.
+func (t *Tree) kcflags(asShipped bool) string {
 	own := ""
 	if t.meta.KCFLAGS != "" {
 		own = t.meta.KCFLAGS + " "
 	}
-	return own + sectionFlags + " " + t.typeFlags() + " -fdebug-prefix-map=" + workPlaceholder + "=."
+	if !asShipped {
+		own += sectionFlags + " "
+	}
+	return own + t.typeFlags() + " -fdebug-prefix-map=" + workPlaceholder + "=."
 }
 
 // typeFlags make the compiler describe the types of an object in DWARF, complete

@@ -44,7 +44,7 @@ func (t *Tree) inputs(ctx context.Context) (*inputIndex, error) {
 	if err != nil {
 		return nil, err
 	}
-	env, err := t.environment(ctx, t.kcflags())
+	env, err := t.environment(ctx, t.kcflags(false))
 	if err != nil {
 		return nil, err
 	}

@@ -223,7 +223,7 @@ func specialPlace(object string) string {
 
 // evaluate runs kbuild's makefiles over the whole tree and stores what they say.
 func (t *Tree) evaluate(ctx context.Context, progress func(done, total int)) error {
-	env, err := t.environment(ctx, t.kcflags())
+	env, err := t.environment(ctx, t.kcflags(false))
 	if err != nil {
 		return err
 	}

@@ -28,6 +28,8 @@ type WorkOptions struct {
 	// Trust says that makefiles, scripts and host programs that are changed in the
 	// tree may be run. The tree then shares no files with the prepared one.
 	Trust bool
+	// asShipped compiles without a section for each function and variable, see AsShipped.
+	asShipped bool
 	// Progress is called as in PrepareOptions.
 	Progress func(stage string, done, total int)
 }
@@ -40,10 +42,11 @@ type Work struct {
 	// needs are links into it.
 	Dir string
 
-	tree  *Tree
-	base  string // work/<pid>-<random>
-	flags string // KCFLAGS with workPlaceholder
-	jobs  int
+	tree      *Tree
+	base      string // work/<pid>-<random>
+	flags     string // KCFLAGS with workPlaceholder
+	asShipped bool   // WorkOptions.asShipped
+	jobs      int
 	// shareAfter is WorkOptions.ShareAfter.
 	shareAfter bool
 	remembers  bool // WorkOptions.KeepAfter
@@ -82,7 +85,7 @@ func (t *Tree) newWork(ctx context.Context, opts WorkOptions, listing *manifest)
 		Dir: filepath.Join(base, "linux"), tree: t, base: base, shareAfter: opts.ShareAfter, remembers: opts.KeepAfter,
 		trust:  opts.Trust,
 		unlock: unlock,
-		flags:  t.kcflags(), jobs: opts.Jobs, progress: opts.Progress,
+		flags:  t.kcflags(opts.asShipped), asShipped: opts.asShipped, jobs: opts.Jobs, progress: opts.Progress,
 		changed: map[string]bool{}, commands: map[string]string{}, pruned: map[string]bool{},
 	}
 	for _, dir := range listing.pruned {

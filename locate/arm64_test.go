@@ -122,6 +122,82 @@ func TestHalfAlone(t *testing.T) {
 	}
 }
 
+// TestFindWhole: functions that reach several variables over one address are found by the object as the
+// kernel's build makes it, and so are the variables.
+func TestFindWhole(t *testing.T) {
+	v, o, whole := linkedFile(t, "arm64.elf"), load(t, "arm64.o"), load(t, "arm64-whole.o")
+	anchored := []string{"anchored", "counting", "summing"}
+	if p := Find(o, v); p.Miss[atom(t, o, "anchored")] == "" {
+		t.Fatal("the fixture has no function that reaches variables over one address")
+	}
+	p := FindWhole(o, whole, v)
+	if len(p.Miss) > 0 || len(p.Twins) > 0 {
+		t.Errorf("missing: %v, twins: %v", p.Miss, p.Twins)
+	}
+	for _, name := range slices.Concat(arm64Functions, anchored) {
+		if got, want := p.Funcs[atom(t, o, name)].Addr, v.Lookup(name)[0].Addr; got != want {
+			t.Errorf("%s: at %#x, want %#x", name, got, want)
+		}
+	}
+	variables := 0
+	for i := range o.Atoms {
+		if at := &o.Atoms[i]; variable(o, elfdiff.AtomID(i)) && len(v.Lookup(at.Name)) == 1 {
+			variables++
+			if got, want := p.Addr[elfdiff.AtomID(i)], v.Lookup(at.Name)[0].Addr; got != want {
+				t.Errorf("%s: at %#x, want %#x", at.Name, got, want)
+			}
+		}
+	}
+	if variables != 8 {
+		t.Errorf("%d variables, want 8", variables)
+	}
+	for _, name := range []string{"printk", "outside", "counter"} {
+		if got, want := p.Ext[name], v.Lookup(name)[0].Addr; got != want {
+			t.Errorf("%s: at %#x, want %#x", name, got, want)
+		}
+	}
+}
+
+// TestFindWholeOtherCode: a bit of the shipped code that differs is a function that is not found.
+func TestFindWholeOtherCode(t *testing.T) {
+	v, o, whole := linkedFile(t, "arm64.elf"), load(t, "arm64.o"), load(t, "arm64-whole.o")
+	code := v.Read(v.Lookup("anchored")[0].Addr, 64)
+	code[len(code)-41] ^= 1
+	p := FindWhole(o, whole, v)
+	if a := atom(t, o, "anchored"); !strings.Contains(p.Miss[a], "differs from the shipped one") || p.Funcs[a] != (Place{}) {
+		t.Errorf("found at %#x: %q", p.Funcs[a].Addr, p.Miss[a])
+	}
+	if a := atom(t, o, "counting"); p.Funcs[a] == (Place{}) {
+		t.Errorf("counting: %s", p.Miss[a])
+	}
+}
+
+// TestFindWholeMoved: a variable that the target has elsewhere than its distance from another in its
+// section says is missing, and so is one that is at two places; a name that two have says nothing.
+func TestFindWholeMoved(t *testing.T) {
+	v, o, whole := linkedFile(t, "arm64.elf"), load(t, "arm64.o"), load(t, "arm64-whole.o")
+	for i := range v.syms {
+		if v.syms[i].Name == "second" {
+			v.syms[i].Addr += 4
+		}
+	}
+	p := FindWhole(o, whole, v)
+	if a := atom(t, o, "second"); !strings.Contains(p.Miss[a], "where the target has") || p.Addr[a] != 0 {
+		t.Errorf("a variable that moved: at %#x, %q", p.Addr[a], p.Miss[a])
+	}
+	for i := range whole.Atoms {
+		if whole.Atoms[i].Name == "counting" {
+			whole.Atoms[i].Name = "summing"
+		}
+	}
+	p = FindWhole(o, whole, linkedFile(t, "arm64.elf"))
+	for name, want := range map[string]string{"summing": "the source has several", "counting": "makes none of this name"} {
+		if a := atom(t, o, name); !strings.Contains(p.Miss[a], want) || p.Funcs[a] != (Place{}) {
+			t.Errorf("%s: %q, found at %#x", name, p.Miss[a], p.Funcs[a].Addr)
+		}
+	}
+}
+
 // TestArm64Fresh makes the objects again, where the cross compiler is the one that made them.
 func TestArm64Fresh(t *testing.T) {
 	out, err := exec.Command("aarch64-linux-gnu-gcc-12", "-dumpfullversion").Output()
@@ -134,7 +210,7 @@ func TestArm64Fresh(t *testing.T) {
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("arm64.sh: %v\n%s", err, out)
 	}
-	for _, name := range []string{"arm64.o", "arm64.elf"} {
+	for _, name := range []string{"arm64.o", "arm64-whole.o", "arm64.elf"} {
 		want, err := os.ReadFile(filepath.Join(dir, name))
 		if err != nil {
 			t.Fatal(err)

@@ -101,7 +101,7 @@ func (h *homes) find(ctx context.Context, caller join.Caller, brought []*analyze
 		if !slices.Contains(p.owners, caller.Owner) {
 			continue
 		}
-		u, err := h.unit(p, caller.Owner)
+		u, err := h.unit(ctx, p, caller.Owner)
 		if err != nil {
 			return nil, err
 		}
@@ -128,7 +128,7 @@ func (h *homes) find(ctx context.Context, caller join.Caller, brought []*analyze
 			return nil, err
 		}
 		objects := &pair{object: object, owners: owner.Names(), before: built[i], after: built[i]}
-		unit, err := h.unit(objects, caller.Owner)
+		unit, err := h.unit(ctx, objects, caller.Owner)
 		if err != nil {
 			return nil, err
 		}
@@ -141,7 +141,7 @@ func (h *homes) find(ctx context.Context, caller join.Caller, brought []*analyze
 }
 
 // unit compares an unchanged object with itself, and finds it in the shipped code.
-func (h *homes) unit(objects *pair, owner string) (*analyze.Unit, error) {
+func (h *homes) unit(ctx context.Context, objects *pair, owner string) (*analyze.Unit, error) {
 	if u := h.looked[objects]; u != nil && u.Owner == owner {
 		return u, nil
 	}
@@ -150,7 +150,7 @@ func (h *homes) unit(objects *pair, owner string) (*analyze.Unit, error) {
 		return nil, err
 	}
 	unit := objects.unit(owner, d)
-	if err := h.target.place(unit); err != nil {
+	if err := h.target.place(ctx, h.objects, unit); err != nil {
 		return nil, err
 	}
 	if h.looked == nil {

@@ -114,7 +114,7 @@ func flow(ctx context.Context, opt *Options, say *journal, seen *analyze.Input, 
 	}
 
 	say.enter("match with shipped kernel")
-	if err := target.locate(units, say); err != nil {
+	if err := target.locate(ctx, objects, units, say); err != nil {
 		return tree, err
 	}
 

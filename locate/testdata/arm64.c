@@ -44,3 +44,22 @@ int anchored(int x)
 	second -= x;
 	return first ^ second;
 }
+
+/* Both have a variable of one name, and one of the other's. */
+int counting(int x)
+{
+	static int calls, total;
+
+	calls++;
+	total += x;
+	return total / calls;
+}
+
+int summing(int x)
+{
+	static int calls, total = 7;
+
+	calls += 2;
+	total ^= x;
+	return total + calls;
+}
