@@ -57,9 +57,6 @@ var arm64Relocs = relocFacts{
 func (arm64) Merge(f *File, id SecID) []Reloc { return f.Sections[id].Relocs }
 func (arm64) LoadsOntoZero() bool             { return false }
 
-// SharesAddresses: -fsection-anchors is gcc's default.
-func (arm64) SharesAddresses() bool { return true }
-
 // Near: bl and b count 26 bits of words. Where the kernel or a module is further off, the module
 // loader lays a PLT between (arch/arm64/kernel/module-plts.c, v7.2).
 func (arm64) Near() uint64 { return 1 << 27 }

@@ -92,9 +92,6 @@ type Arch interface {
 	Linked(code []byte, rtype uint32, place uint64) (value, known uint64)
 	// Near is how far a direct call leads, bytes in either direction.
 	Near() uint64
-	// SharesAddresses says that compilers reach several variables of a section over one address
-	// (-fsection-anchors), so that code depends on which section each variable is in.
-	SharesAddresses() bool
 	// Nop reports whether an instruction is one that compilers and assemblers pad code with.
 	Nop(insn []byte) bool
 	// FieldBase is PCBase minus the place of a relocation in an instruction that

@@ -118,9 +118,6 @@ func (a loongarch64) Linked(code []byte, t uint32, place uint64) (value, known u
 	return a.linked(binary.LittleEndian, code, t, place)
 }
 
-// SharesAddresses: -fsection-anchors is gcc's default.
-func (loongarch64) SharesAddresses() bool { return true }
-
 // Near: bl counts 26 bits of words.
 func (loongarch64) Near() uint64 { return 1 << 27 }
 

@@ -81,9 +81,6 @@ func (a ppc64le) Linked(code []byte, t uint32, place uint64) (value, known uint6
 	return a.linked(binary.LittleEndian, code, t, place)
 }
 
-// SharesAddresses: -fsection-anchors is gcc's default.
-func (ppc64le) SharesAddresses() bool { return true }
-
 // Near: bl counts 24 bits of words.
 func (ppc64le) Near() uint64 { return 1 << 25 }
 

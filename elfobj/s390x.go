@@ -75,9 +75,6 @@ func (a s390x) Linked(code []byte, t uint32, place uint64) (value, known uint64)
 	return a.linked(binary.BigEndian, code, t, place)
 }
 
-// SharesAddresses: gcc has no anchors for it.
-func (s390x) SharesAddresses() bool { return false }
-
 // Near: brasl counts 32 bits of halfwords.
 func (s390x) Near() uint64 { return 1 << 32 }
 

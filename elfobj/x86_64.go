@@ -61,9 +61,6 @@ func (amd64) AltEntries() []AltEntry {
 // Linked: displacements count from the end of the instruction, which the field does not tell.
 func (amd64) Linked([]byte, uint32, uint64) (value, known uint64) { return 0, 0 }
 
-// SharesAddresses: gcc has no anchors for it.
-func (amd64) SharesAddresses() bool { return false }
-
 // Near: call counts 32 bits of bytes.
 func (amd64) Near() uint64 { return 1 << 31 }
 

@@ -106,9 +106,13 @@ func (w *Work) makeBefore(ctx context.Context, objects []string) (map[string]Bui
 
 	out := map[string]Built{}
 	objects = slices.Sorted(slices.Values(objects)) // those of a directory in one batch
+	stage := "compile before"
+	if w.asShipped {
+		stage = "compile as shipped"
+	}
 	for batch := range slices.Chunk(objects, beforeBatch) {
 		start := time.Now()
-		w.progress("compile before", len(out), len(objects))
+		w.progress(stage, len(out), len(objects))
 		if err := in.make(ctx, batch, "before"); err != nil {
 			return nil, err
 		}
@@ -130,7 +134,7 @@ func (w *Work) makeBefore(ctx context.Context, objects []string) (map[string]Bui
 			out[obj] = *made
 		}
 	}
-	w.progress("compile before", len(out), len(objects))
+	w.progress(stage, len(out), len(objects))
 	return out, nil
 }
 

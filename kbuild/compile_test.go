@@ -13,6 +13,49 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
+// TestAsShipped: an object as the kernel's build makes it has no section for each function, comes from
+// the unchanged source, and is not taken for the object of Before, nor that one for it.
+func TestAsShipped(t *testing.T) {
+	ctx := context.Background()
+	tree := mustPrepare(t, fakeOptions(t))
+	w := mustWork(t, tree)
+	edit(t, w, "init/main.c", "DEMO_VALUE", "DEMO_VALUE * 3")
+	objs := []string{"init/main.o"}
+	before, err := w.Before(ctx, objs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, cached := range []bool{false, true} {
+		shipped, err := w.AsShipped(ctx, objs)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if strings.Contains(shipped[0].Command, "-sections") || strings.Contains(shipped[0].Command, "-section-anchors") || shipped[0].Cached != cached {
+			t.Errorf("cached %v: %s", shipped[0].Cached, shipped[0].Command)
+		}
+		if mine, other := mustRead(t, shipped[0].Path), mustRead(t, before[0].Path); bytes.Contains(mine, []byte(".text.")) || !bytes.Contains(other, []byte(".text.")) {
+			t.Error("sections of functions are in the wrong object")
+		}
+	}
+	again, err := w.Before(ctx, objs)
+	if err != nil || again[0].Path != before[0].Path {
+		t.Errorf("%v, %v; want %s", again, err, before[0].Path)
+	}
+}
+
+// TestSectionFlags: where compilers reach several variables over one address, objects are compiled without that.
+func TestSectionFlags(t *testing.T) {
+	for name, want := range map[string]bool{"x86": false, "arm64": true, "s390": false} {
+		tree := &Tree{Arch: name, Dir: t.TempDir()}
+		if got := strings.Contains(tree.kcflags(false), "-fno-section-anchors"); got != want {
+			t.Errorf("%s: %s", name, tree.kcflags(false))
+		}
+		if flags := tree.kcflags(true); strings.Contains(flags, "section") {
+			t.Errorf("%s, as shipped: %s", name, flags)
+		}
+	}
+}
+
 func TestBeforeAndAfter(t *testing.T) {
 	ctx := context.Background()
 	tree := mustPrepare(t, fakeOptions(t))

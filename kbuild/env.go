@@ -12,6 +12,8 @@ import (
 	"slices"
 	"strings"
 	"sync"
+
+	"github.com/klpforge/klpforge/kernel/karch"
 )
 
 //go:embed mk/env.mk
@@ -22,6 +24,11 @@ var walkMakefile []byte
 
 // sectionFlags give every function and variable a section of its own.
 const sectionFlags = "-ffunction-sections -fdata-sections"
+
+// noAnchors has each variable reached over its own address, for those too that the source puts into one
+// section. What is reached over another's would be somewhere else where the patch adds a variable, and
+// no relocation tells of it.
+const noAnchors = "-fno-section-anchors"
 
 // workPlaceholder stands for the directory a command runs in wherever the
 // recorded environment names it.
@@ -68,9 +75,18 @@ func (t *Tree) kcflags(asShipped bool) string {
 		own = t.meta.KCFLAGS + " "
 	}
 	if !asShipped {
-		own += sectionFlags + " "
+		own += t.sections() + " "
 	}
 	return own + t.typeFlags() + " -fdebug-prefix-map=" + workPlaceholder + "=."
+}
+
+// sections are the flags by which every function and variable is in a section of its own, and reached
+// by itself.
+func (t *Tree) sections() string {
+	if arch, err := karch.Named(t.Arch); err == nil && arch.SharesAddresses {
+		return sectionFlags + " " + noAnchors
+	}
+	return sectionFlags
 }
 
 // typeFlags make the compiler describe the types of an object in DWARF, complete

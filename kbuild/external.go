@@ -59,7 +59,7 @@ func (t *Tree) External(ctx context.Context, dir string, opts WorkOptions) (*Ext
 		trust: opts.Trust, changed: map[string]bool{}}
 	// The compiler is given absolute names below M=, which assertions and debug
 	// information would keep.
-	external.flags = sectionFlags + " " + t.typeFlags() + " -fdebug-prefix-map=" + t.Dir + "=. -ffile-prefix-map=" +
+	external.flags = t.sections() + " " + t.typeFlags() + " -fdebug-prefix-map=" + t.Dir + "=. -ffile-prefix-map=" +
 		external.Dir + "/="
 	if external.jobs <= 0 {
 		external.jobs = t.jobs

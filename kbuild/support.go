@@ -69,6 +69,11 @@ func (p *preparation) supported() error {
 		}
 	}
 
+	if arch, ok := p.config.arch(); ok && !arch.Clang && values["CONFIG_CC_IS_CLANG"] == "y" {
+		add("CONFIG_CC_IS_CLANG", "kernels for "+arch.Name+" can be followed when gcc compiled them: nothing is known of how "+
+			"clang lays out variables there")
+	}
+
 	// Some are refused only together with others, or up to a version.
 	if option := p.config.cfi(); option != "" && p.config.lto() != "" && p.config.olderThan(6, 1) {
 		add(option, "until v6.1 indirect calls go through tables that the linker makes of the whole kernel")

@@ -8,7 +8,7 @@ import (
 	"github.com/klpforge/klpforge/elfobj"
 )
 
-// Where compilers reach several variables over one address (elfobj.Arch.SharesAddresses), code depends
+// Where compilers reach several variables over one address (karch.Arch.SharesAddresses), code depends
 // on which section each variable is in: functions of an object that has a section for each are not what
 // is shipped, though nothing but addresses differs. Such an object is found by another of the same source,
 // compiled as the kernel's build compiles it. That one is compared with shipped code to the byte, as

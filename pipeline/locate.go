@@ -41,7 +41,7 @@ func (t *Target) place(ctx context.Context, objects *compiled, unit *analyze.Uni
 	}
 	orig := unit.Diff.Orig
 	unit.Place = locate.Find(orig, view)
-	if len(unit.Place.Miss) == 0 || !orig.Arch.SharesAddresses() || unit.New || objects.work == nil {
+	if len(unit.Place.Miss) == 0 || !t.vmlinux.Image.Arch.SharesAddresses || unit.New || objects.work == nil {
 		return nil
 	}
 	built, err := objects.work.AsShipped(ctx, []string{unit.Object})

@@ -219,6 +219,9 @@ func (t *tryFlags) machine(target *kernel.Target, opts *vm.Options) error {
 	if err != nil {
 		return err
 	}
+	if err := ownArchitecture(target); err != nil {
+		return err
+	}
 	*opts = vm.Options{Kernel: image, Release: target.Release(), Accel: t.accel, Probe: true, CPUs: t.cpus,
 		Memory: t.memory, Append: t.cmdline, Timeout: t.timeout,
 		QEMU: emulator}
@@ -237,6 +240,19 @@ func (t *tryFlags) machine(target *kernel.Target, opts *vm.Options) error {
 	}
 	if err != nil {
 		return fmt.Errorf("take %s for the VM's first program: %w", opts.Init, err)
+	}
+	return nil
+}
+
+// ownArchitecture refuses kernels that the first program of the VM, which is this one, does not run on.
+func ownArchitecture(target *kernel.Target) error {
+	im, err := target.Image()
+	if err != nil {
+		return err
+	}
+	if im.Arch.CrossPrefix() != "" {
+		return fmt.Errorf("the kernel is for %s: trials run on this machine's architecture alone, as this program is the "+
+			"first of the VM", im.Arch.Name)
 	}
 	return nil
 }

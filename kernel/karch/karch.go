@@ -34,6 +34,11 @@ type Arch struct {
 	// DYNAMIC_FTRACE_WITH_CALL_OPS (ftrace_call_adjust, arch/arm64/kernel/ftrace.c, v7.2). The
 	// function before ends ahead of them.
 	FtraceBefore uint64
+	// SharesAddresses says that gcc reaches several variables of a section over the address of one
+	// (-fsection-anchors, its default there), so that code depends on which section each variable is in.
+	SharesAddresses bool
+	// Clang says that kernels compiled by clang can be followed, too.
+	Clang bool
 	// Relative is the type of the relocations that boot code applies to a relocatable image whose
 	// places have no addresses in the file; 0 where they have.
 	Relative uint32
@@ -47,24 +52,24 @@ type Arch struct {
 
 var arches = []Arch{
 	{Name: "x86", Kbuild: "x86_64", Machine: elf.EM_X86_64, Option: "X86_64", Uname: "x86_64", Triplet: "x86_64-linux-gnu",
-		Names:  []string{"amd64"},
+		Names: []string{"amd64"}, Clang: true,
 		Images: []string{"arch/x86/boot/bzImage"}, McountSections: []string{"__mcount_loc"}, MaxFtraceOffset: 4,
 		Builds: true},
 	{Name: "arm64", Kbuild: "arm64", Machine: elf.EM_AARCH64, Option: "ARM64", Uname: "aarch64", Triplet: "aarch64-linux-gnu",
 		vermagic:       func(func(string) bool) string { return "aarch64" },
 		Images:         []string{"arch/arm64/boot/Image.gz"},
-		McountSections: []string{"__patchable_function_entries", "__mcount_loc"}, MaxFtraceOffset: 12, FtraceBefore: 8,
+		McountSections: []string{"__patchable_function_entries", "__mcount_loc"}, MaxFtraceOffset: 12, FtraceBefore: 8, SharesAddresses: true,
 		Relative: uint32(elf.R_AARCH64_RELATIVE), Builds: true},
 	{Name: "powerpc", Kbuild: "powerpc", Machine: elf.EM_PPC64, Option: "PPC64", Uname: "ppc64le", Triplet: "powerpc64le-linux-gnu",
 		Names: []string{"ppc64el"}, vermagic: powerpcVermagic,
 		Images:         []string{"arch/powerpc/boot/zImage"},
-		McountSections: []string{"__patchable_function_entries", "__mcount_loc"}, MaxFtraceOffset: 20},
+		McountSections: []string{"__patchable_function_entries", "__mcount_loc"}, MaxFtraceOffset: 20, SharesAddresses: true},
 	{Name: "s390", Kbuild: "s390", Machine: elf.EM_S390, Option: "S390", Uname: "s390x", Triplet: "s390x-linux-gnu",
 		Images: []string{"arch/s390/boot/bzImage"}, McountSections: []string{"__mcount_loc"}},
 	{Name: "loongarch", Kbuild: "loongarch", Machine: elf.EM_LOONGARCH, Option: "LOONGARCH", Uname: "loongarch64", Triplet: "loongarch64-linux-gnu",
 		Names: []string{"loong64"}, vermagic: func(func(string) bool) string { return "LOONGARCH 64BIT " },
 		Images:         []string{"arch/loongarch/boot/vmlinuz.efi"},
-		McountSections: []string{"__patchable_function_entries", "__mcount_loc"}},
+		McountSections: []string{"__patchable_function_entries", "__mcount_loc"}, SharesAddresses: true},
 }
 
 // powerpcVermagic follows arch/powerpc/include/asm/vermagic.h, v5.10 to v7.2.
