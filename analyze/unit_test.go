@@ -153,6 +153,18 @@ func TestCompareWithoutTypes(t *testing.T) {
 	}
 }
 
+// TestCompareWithoutModel: where instructions are not modelled, no offset is proved, and nothing fails for that.
+func TestCompareWithoutModel(t *testing.T) {
+	const text = "struct plain { int second; long first; };\nint reads(struct plain *p) { return p->second; }\n"
+	u := unit(t, "arm64.o", "arm64.o")
+	u.Travels, u.Place = &analyze.Travels{Funcs: []string{"reads"}}, &locate.Placement{}
+	c := u.CompareTypes(analyze.TargetTypes{Source: func() (typecheck.Source, error) { return nil, nil },
+		Text: func() (*typecheck.Text, error) { return typecheck.ReadText([]byte(text)), nil }})
+	if c.Err != nil || !slices.Contains(c.Members, "struct plain.second") || len(c.Proved) > 0 {
+		t.Errorf("%+v", c)
+	}
+}
+
 func TestTravelling(t *testing.T) {
 	u := &analyze.Unit{Replace: []elfdiff.Change{{Name: "b.isra.0"}, {Name: "a"}, {Name: "b"}}}
 	want := &analyze.Travels{Funcs: []string{"a", "b", "c"}, Data: []string{"x", "w"}}
