@@ -70,7 +70,8 @@ klp-build: ## beside the kernel's own tool on 7.2: functions, result, time (an h
 cross: ## the differ on objects for arm64, ppc64le, s390x, loongarch64 (an hour; see docs/architectures.md)
 	for a in arm64 ppc64le s390x loongarch64; do scripts/cross-objects $$a 22 && $(GO) run ./internal/cross $$a || exit 1; done
 
-arches: ## kernels of other architectures, made by cross compilers and kept in the cache: a livepatch built for each and loaded in a VM (needs qemu-system-arm, gcc-12-aarch64-linux-gnu)
+arches: ## kernels of other architectures, made by cross compilers and kept in the cache: livepatches built for each and loaded in a VM (half an hour the first time)
+	scripts/install-deps --arches
 	$(GO) run ./internal/ownkernel/make $(ARCHES)
 	KLPFORGE_E2E=1 $(GO) test -tags arches ./internal/e2e -count 1 -timeout 40m -v -run '^TestArches$$'
 

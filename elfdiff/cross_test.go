@@ -179,7 +179,7 @@ func TestCrossRefuses(t *testing.T) {
 // crossTable is the part of docs/differ-matrix.md on other architectures.
 func crossTable(t *testing.T) string {
 	var b strings.Builder
-	b.WriteString("\n## Other architectures\n\n`klpforge diff` and the cutting of what a livepatch needs work on their objects; `klpforge build` is for x86-64.\n*not there*: the architecture has no such construct.\n\n| condition |")
+	b.WriteString("\n## Other architectures\n\n`klpforge diff` and the cutting of what a livepatch needs work on their objects; `klpforge build` is for x86-64 and arm64.\n*not there*: the architecture has no such construct.\n\n| condition |")
 	for _, c := range crossCompilers {
 		fmt.Fprintf(&b, " %s, %s |", c.name, c.version)
 	}
