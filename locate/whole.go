@@ -21,8 +21,8 @@ import (
 // same source, which is compiled without.
 func FindWhole(orig, whole *elfdiff.Object, view View) *Placement {
 	direct, shipped := Find(orig, view), Find(whole, view)
-	shipped.spread(whole)
-	pairs, twice := byName(whole)
+	names := byName(whole)
+	bases := shipped.bases(whole)
 
 	placed := &Placement{View: view, Funcs: direct.Funcs, Addr: direct.Addr, Ext: shipped.Ext, Miss: map[elfdiff.AtomID]string{},
 		Twins: map[elfdiff.AtomID]int{}, conflict: map[elfdiff.AtomID][2]uint64{}}
@@ -33,40 +33,57 @@ func FindWhole(orig, whole *elfdiff.Object, view View) *Placement {
 	}
 	for i := range orig.Atoms {
 		atom := elfdiff.AtomID(i)
-		name := key{orig.Atoms[atom].Name, orig.IsCode(atom)}
-		other, ok := pairs[name]
+		at := &orig.Atoms[atom]
+		other, ok := names[at.Name]
 		switch {
-		case name.name == "":
-		case twice[name]:
-			placed.miss(atom, direct.Miss[atom], fmt.Sprintf("the source has several called %s", name.name))
-		case !ok:
+		case at.Name == "":
+		case other.twice:
+			placed.miss(atom, direct.Miss[atom], fmt.Sprintf("the source has several called %s", at.Name))
+		case !ok || other.code != orig.IsCode(atom):
 			placed.miss(atom, direct.Miss[atom], "the compiler makes none of this name for the kernel's own build")
+		case other.code:
+			placed.takeCode(atom, other.atom, shipped)
 		default:
-			placed.take(atom, other, shipped)
+			placed.takeData(atom, at.Name, bases[other.sec], other.off)
 		}
 	}
 	placed.settle()
 	return placed
 }
 
-// key names a function or variable of an object.
-type key struct {
-	name string
-	code bool
+// named is a function or variable of an object. Several names may have one.
+type named struct {
+	code  bool
+	atom  elfdiff.AtomID // of a function
+	sec   elfobj.SecID
+	off   uint64 // in sec
+	twice bool   // others have the name, too
 }
 
-// byName are the functions and variables of an object by name; twice are the names that several have.
-func byName(object *elfdiff.Object) (pairs map[key]elfdiff.AtomID, twice map[key]bool) {
-	pairs, twice = map[key]elfdiff.AtomID{}, map[key]bool{}
-	for i := range object.Atoms {
-		atom := elfdiff.AtomID(i)
-		name := key{object.Atoms[atom].Name, object.IsCode(atom)}
-		if _, ok := pairs[name]; ok {
-			twice[name] = true
-		}
-		pairs[name] = atom
+// byName are the functions and variables of an object by each of their names.
+func byName(object *elfdiff.Object) map[string]named {
+	type place struct {
+		sec elfobj.SecID
+		off uint64
 	}
-	return pairs, twice
+	code := map[place]elfdiff.AtomID{}
+	for i := range object.Atoms {
+		if at := &object.Atoms[i]; object.IsCode(elfdiff.AtomID(i)) {
+			code[place{at.Sec, at.Base}] = elfdiff.AtomID(i)
+		}
+	}
+	out := map[string]named{}
+	for i := range object.File.Symbols {
+		sym := &object.File.Symbols[i]
+		if sym.Name == "" || sym.Sec <= 0 || sym.Type == elf.STT_SECTION || sym.Type == elf.STT_FILE ||
+			object.Arch.Mark(sym.Name) != elfobj.MarkNone {
+			continue
+		}
+		atom, isCode := code[place{sym.Sec, sym.Value}]
+		_, twice := out[sym.Name]
+		out[sym.Name] = named{isCode, atom, sym.Sec, sym.Value, twice}
+	}
+	return out
 }
 
 // miss keeps why a function was not placed, in the words of whichever said so.
@@ -77,9 +94,9 @@ func (p *Placement) miss(atom elfdiff.AtomID, direct, otherwise string) {
 	p.Miss[atom] = otherwise
 }
 
-// take gives an atom the place of the one that is paired with it. What was found without that has to
-// agree.
-func (p *Placement) take(atom, other elfdiff.AtomID, shipped *Placement) {
+// takeCode gives a function the place of the one that is paired with it. What was found without that
+// has to agree.
+func (p *Placement) takeCode(atom, other elfdiff.AtomID, shipped *Placement) {
 	found, ok := shipped.Funcs[other]
 	have, placed := p.Funcs[atom]
 	switch {
@@ -93,10 +110,32 @@ func (p *Placement) take(atom, other elfdiff.AtomID, shipped *Placement) {
 			p.Twins[atom] = n
 		}
 	}
-	addr, ok := shipped.Addr[other]
-	if !ok {
+	if addr, ok := shipped.Addr[other]; ok {
+		p.takeAddr(atom, addr)
+	}
+}
+
+// takeData gives a variable its address, off bytes behind where its section begins, if that is known and
+// is one of those that the target has for the name.
+func (p *Placement) takeData(atom elfdiff.AtomID, name string, section base, off uint64) {
+	addr := section.addr + off
+	list := p.View.Lookup(name)
+	switch {
+	case !section.known:
+	case section.differ:
+		p.Miss[atom] = "the shipped code has the variables of its section in other places than the object"
+	case len(list) > 0 && !anyAt(list, addr):
+		p.Miss[atom] = fmt.Sprintf("the shipped code has it at %#x, where the target has %s", addr, nameAt(p.View, addr))
+	default:
+		p.takeAddr(atom, addr)
 		return
 	}
+	if p.Miss[atom] != "" {
+		delete(p.Addr, atom)
+	}
+}
+
+func (p *Placement) takeAddr(atom elfdiff.AtomID, addr uint64) {
 	if known, ok := p.Addr[atom]; ok && known != addr {
 		p.disagree(atom, known, addr)
 	}
@@ -108,46 +147,24 @@ func (p *Placement) disagree(atom elfdiff.AtomID, one, two uint64) {
 	p.conflict[atom] = [2]uint64{min(one, two), max(one, two)}
 }
 
-// spread gives an address to the variables of each section in which the shipped code says where one
-// is. Those that contradict each other, or the target's symbols, are missing.
-func (p *Placement) spread(object *elfdiff.Object) {
-	type base struct {
-		addr   uint64
-		differ bool
-	}
-	bases := map[elfobj.SecID]base{}
+// base is where a section of an object begins in the shipped object.
+type base struct {
+	addr   uint64
+	known  bool
+	differ bool // variables contradict each other
+}
+
+// bases tells of the sections in which the shipped code says where a variable is.
+func (p *Placement) bases(object *elfdiff.Object) map[elfobj.SecID]base {
+	out := map[elfobj.SecID]base{}
 	for i := range object.Atoms {
 		at := &object.Atoms[i]
 		addr, known := p.Addr[elfdiff.AtomID(i)]
-		if !known || !variable(object, elfdiff.AtomID(i)) {
+		if !known || at.Name == "" || object.IsCode(elfdiff.AtomID(i)) || object.File.Sections[at.Sec].Flags&elf.SHF_ALLOC == 0 {
 			continue
 		}
-		have, ok := bases[at.Sec]
-		bases[at.Sec] = base{addr - at.Base, ok && (have.differ || have.addr != addr-at.Base)}
+		have := out[at.Sec]
+		out[at.Sec] = base{addr - at.Base, true, have.known && (have.differ || have.addr != addr-at.Base)}
 	}
-	for i := range object.Atoms {
-		atom, at := elfdiff.AtomID(i), &object.Atoms[i]
-		section, ok := bases[at.Sec]
-		if !ok || !variable(object, atom) {
-			continue
-		}
-		addr := section.addr + at.Base
-		list := p.View.Lookup(at.Name)
-		switch {
-		case section.differ:
-			p.Miss[atom] = "the shipped code has the variables of its section in other places than the object"
-		case len(list) > 0 && !anyAt(list, addr):
-			p.Miss[atom] = fmt.Sprintf("the shipped code has it at %#x, where the target has %s", addr, nameAt(p.View, addr))
-		default:
-			p.Addr[atom] = addr
-			continue
-		}
-		delete(p.Addr, atom)
-	}
-}
-
-// variable reports whether an atom is a variable with a name, in memory.
-func variable(object *elfdiff.Object, atom elfdiff.AtomID) bool {
-	at := &object.Atoms[atom]
-	return at.Name != "" && !object.IsCode(atom) && object.File.Sections[at.Sec].Flags&elf.SHF_ALLOC != 0
+	return out
 }

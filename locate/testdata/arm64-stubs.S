@@ -8,6 +8,10 @@ printk:	ret
 	.type outside, %function
 outside: ret
 	.size outside, .-outside
+	.globl use
+	.type use, %function
+use:	ret
+	.size use, .-use
 	.data
 	.space 0x128
 	.globl counter
