@@ -77,7 +77,7 @@ var rules = []rule{
 	{pattern: "internal/unpack"},
 	// Who holds a transition up is found as klpforge load finds it.
 	{pattern: "internal/vm/guest", own: []string{"deploy"}},
-	{pattern: "internal/vm/...", own: []string{"internal/vm/..."}},
+	{pattern: "internal/vm/...", own: []string{"internal/vm/...", "kernel/karch"}},
 	{pattern: "internal/...", own: []string{"..."}},
 }
 
