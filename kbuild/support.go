@@ -70,8 +70,8 @@ func (p *preparation) supported() error {
 	}
 
 	if arch, ok := p.config.arch(); ok && !arch.Clang && values["CONFIG_CC_IS_CLANG"] == "y" {
-		add("CONFIG_CC_IS_CLANG", "kernels for "+arch.Name+" can be followed when gcc compiled them: nothing is known of how "+
-			"clang lays out variables there")
+		add("CONFIG_CC_IS_CLANG", "kernels for "+arch.Name+" can be followed when gcc compiled them: nothing is known of "+
+			"how clang lays out variables there")
 	}
 
 	// Some are refused only together with others, or up to a version.

@@ -251,8 +251,8 @@ func ownArchitecture(target *kernel.Target) error {
 		return err
 	}
 	if im.Arch.CrossPrefix() != "" {
-		return fmt.Errorf("the kernel is for %s: trials run on this machine's architecture alone, as this program is the "+
-			"first of the VM", im.Arch.Name)
+		return fmt.Errorf("the kernel is for %s: trials run on this machine's architecture alone, as this program "+
+			"is the first of the VM", im.Arch.Name)
 	}
 	return nil
 }

@@ -97,7 +97,8 @@ func Extra() []Spec {
 // Foreign are kernels of other architectures, compiled by Debian's cross compilers.
 func Foreign() []Spec {
 	return []Spec{
-		{Name: "7.2-arm64", Line: "7.2", Arch: "arm64", Cross: "aarch64-linux-gnu-", Vars: []string{"CC=aarch64-linux-gnu-gcc-12"},
+		{Name: "7.2-arm64", Line: "7.2", Arch: "arm64", Cross: "aarch64-linux-gnu-",
+			Vars:   []string{"CC=aarch64-linux-gnu-gcc-12"},
 			Common: commonARM64, Needs: []string{"aarch64-linux-gnu-gcc-12", "aarch64-linux-gnu-ld"}},
 	}
 }
@@ -142,7 +143,8 @@ func (s Spec) Make(ctx context.Context, cache string, tarball func(line string) 
 		return Kernel{}, fmt.Errorf("make kernel %s: %w", s.Name, err)
 	}
 	m := maker{Spec: s, ctx: ctx, log: log, dir: filepath.Join(cache, "kernels-own", s.Name)}
-	k := Kernel{Source: filepath.Join(cache, "kernels-own", "source-"+s.Line), Build: filepath.Join(m.dir, "build"), Arch: arch}
+	k := Kernel{Source: filepath.Join(cache, "kernels-own", "source-"+s.Line), Build: filepath.Join(m.dir, "build"),
+		Arch: arch}
 	// One run at a time makes kernels: each takes all processors.
 	unlock, err := cachedir.Lock(ctx, filepath.Join(cache, "kernels-own", ".lock"), func() {
 		fmt.Fprintln(log, "waiting for another run that makes kernels")

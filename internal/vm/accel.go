@@ -41,7 +41,8 @@ func resolveAccel(ctx context.Context, o Options) (string, error) {
 	if known, ok := probed.Load(o.Kernel); ok {
 		return known.(string), nil
 	}
-	probe := Options{Kernel: o.Kernel, Arch: o.Arch, QEMU: o.QEMU, CPU: o.CPU, Init: o.Init, Accel: AccelKVM, Timeout: probeTimeout,
+	probe := Options{Kernel: o.Kernel, Arch: o.Arch, QEMU: o.QEMU, CPU: o.CPU, Init: o.Init,
+		Accel: AccelKVM, Timeout: probeTimeout,
 		Dir: filepath.Join(o.Dir, "kvm-probe")}
 	if err := os.MkdirAll(probe.Dir, 0o755); err != nil {
 		return "", fmt.Errorf("probe KVM: %w", err)
