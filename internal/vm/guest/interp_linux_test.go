@@ -354,3 +354,22 @@ func TestClip(t *testing.T) {
 		t.Errorf("long log has %d lines, middle %q", len(got), got[MaxLog/2])
 	}
 }
+
+// TestAttrGoes: the directory of a livepatch may outlast its attributes for a moment; one that stays
+// without the attribute has none.
+func TestAttrGoes(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "own")
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if _, gone, err := attr(dir, "transition"); gone || !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("a directory that stays: gone %v, %v", gone, err)
+	}
+	time.AfterFunc(goneWithin/5, func() { _ = os.Remove(dir) })
+	if _, gone, err := attr(dir, "transition"); !gone || err != nil {
+		t.Errorf("a directory that goes: gone %v, %v", gone, err)
+	}
+	if _, gone, err := attr(dir, "transition"); !gone || err != nil {
+		t.Errorf("no directory: gone %v, %v", gone, err)
+	}
+}

@@ -28,19 +28,25 @@ func poll(d time.Duration, what string, f func() (bool, error)) error {
 	}
 }
 
+// goneWithin is how long the directory of a livepatch may outlast its attributes, which the kernel
+// removes first.
+const goneWithin = time.Second
+
 // attr reads an attribute of a livepatch's directory; gone reports that the
 // directory is no more. ENODEV is what an open attribute says once its removal has
-// begun; the directory may be there a moment longer.
+// begun; the directory may be there a moment longer, also without the attribute.
 func attr(dir, name string) (val string, gone bool, err error) {
 	b, err := os.ReadFile(filepath.Join(dir, name))
 	if errors.Is(err, unix.ENODEV) {
 		return "", true, nil
 	}
 	if errors.Is(err, os.ErrNotExist) {
-		if _, serr := os.Stat(dir); serr == nil {
-			return "", false, err
+		for end := time.Now().Add(goneWithin); time.Now().Before(end); time.Sleep(goneWithin / 50) {
+			if _, serr := os.Stat(dir); serr != nil {
+				return "", true, nil
+			}
 		}
-		return "", true, nil
+		return "", false, err
 	}
 	return strings.TrimSpace(string(b)), false, err
 }
