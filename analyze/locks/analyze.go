@@ -140,9 +140,8 @@ func (a *analysis) definePrims() {
 	for i := range a.m.Funcs {
 		fn := &a.m.Funcs[i]
 		for _, name := range append([]string{fn.Name}, fn.Aliases...) {
-			if primitive, ok := prims[name]; ok {
-				a.prims[i], a.given[i] = &primitive, true
-				a.effects[i] = primitive.effect(model.FuncID(i), a.m)
+			if primitive, ok := prims[name]; ok && !primitive.traced {
+				a.give(model.FuncID(i), &primitive)
 				break
 			}
 			if promise, ok := contractOf(name); ok {
@@ -150,16 +149,34 @@ func (a *analysis) definePrims() {
 				a.effects[i] = promise.effect(model.FuncID(i), a.types)
 			}
 		}
-		if !a.given[i] && fn.Flags&model.FuncExtern != 0 && a.base != nil {
-			for _, id := range a.base.Model.Lookup(fn.Name) {
-				if effect := a.base.effects[id]; effect != nil {
-					copied := *effect
-					copied.Func = model.FuncID(i)
-					a.effects[i] = &copied
-				}
-				break
-			}
+		if !a.given[i] && fn.Flags&model.FuncExtern != 0 {
+			a.defineElsewhere(model.FuncID(i))
 		}
+	}
+}
+
+// give makes a function a primitive.
+func (a *analysis) give(id model.FuncID, primitive *prim) {
+	a.prims[id], a.given[id] = primitive, true
+	a.effects[id] = primitive.effect(id, a.m)
+}
+
+// defineElsewhere says what a function does whose code the program does not hold: as the
+// base found it from code, or else as package kfuncs says.
+func (a *analysis) defineElsewhere(id model.FuncID) {
+	name := a.m.Func(id).Name
+	if a.base != nil {
+		for _, found := range a.base.Model.Lookup(name) {
+			if effect := a.base.effects[found]; effect != nil {
+				copied := *effect
+				copied.Func = id
+				a.effects[id] = &copied
+			}
+			return
+		}
+	}
+	if primitive, ok := prims[name]; ok {
+		a.give(id, &primitive)
 	}
 }
 
@@ -169,10 +186,8 @@ func (a *analysis) defineCounts() {
 	for id := range a.m.Funcs {
 		name := a.m.Funcs[id].Name
 		if counts, ok := a.count[name]; ok {
-			primitive := &prim{steps: []step{{Sem, counts.Arg, counts.Delta}}}
-			a.prims[id], a.given[id] = primitive, true
-			a.effects[id] = primitive.effect(model.FuncID(id), a.m)
-		} else if _, ok := prims[name]; ok {
+			a.give(model.FuncID(id), &prim{steps: []step{{Sem, counts.Arg, counts.Delta}}})
+		} else if primitive, ok := prims[name]; ok && !primitive.traced {
 			a.given[id] = true
 		}
 	}

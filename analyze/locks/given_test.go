@@ -1,6 +1,7 @@
 package locks
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/cilium/ebpf/btf"
@@ -54,6 +55,93 @@ func both
 			t.Errorf("%s: given %v, %s", name, e.Primitive, Describe(m, e))
 		}
 	}
+}
+
+// TestTracedElsewhere: what the table says of a function whose effect is found from code is for
+// programs that do not hold that code: an object that declares the function takes the lock by
+// it, and the program that defines it is asked itself.
+func TestTracedElsewhere(t *testing.T) {
+	const callers = `.text
+.macro func name
+.globl \name
+.type \name, @function
+\name:
+.endm
+func takes
+	sub $8, %rsp
+	call rtnl_lock
+	add $8, %rsp
+	ret
+.size takes, .-takes
+func tries
+	sub $8, %rsp
+	call rtnl_trylock
+	add $8, %rsp
+	ret
+.size tries, .-tries
+func drops
+	sub $8, %rsp
+	call cpus_write_unlock
+	add $8, %rsp
+	ret
+.size drops, .-drops
+func second
+	sub $8, %rsp
+	call refcount_dec_and_mutex_lock
+	add $8, %rsp
+	ret
+.size second, .-second
+`
+	const defined = `func rtnl_lock
+	sub $8, %rsp
+	call mutex_lock
+	add $8, %rsp
+	ret
+.size rtnl_lock, .-rtnl_lock
+func rtnl_trylock
+	xor %eax, %eax
+	ret
+.size rtnl_trylock, .-rtnl_trylock
+func cpus_write_unlock
+	ret
+.size cpus_write_unlock, .-cpus_write_unlock
+func refcount_dec_and_mutex_lock
+	lea 16(%rsi), %rdi
+	jmp mutex_lock
+.size refcount_dec_and_mutex_lock, .-refcount_dec_and_mutex_lock
+`
+	check := func(what string, res *Result, want map[string]string) {
+		t.Helper()
+		for name, says := range want {
+			e := res.Effect(asmtest.Only(t, res.Model, name))
+			if got := words(res.Summary(e, nil), e); got != says {
+				t.Errorf("%s: %s: %s, want %s", what, name, got, says)
+			}
+		}
+	}
+	alone := Analyze(asmtest.Model(t, callers), Options{})
+	for name, lock := range map[string]string{"takes": "rtnl_mutex", "tries": "rtnl_mutex", "drops": "cpu_hotplug_lock"} {
+		e := alone.Effect(asmtest.Only(t, alone.Model, name))
+		held := slices.ContainsFunc(e.Outcomes, func(o Outcome) bool {
+			return slices.ContainsFunc(o.Changes, func(ch Change) bool {
+				symbol, ok := Named(ch.Path.Addr)
+				return ok && symbol == lock && (ch.Delta < 0) == (name == "drops")
+			})
+		})
+		if !held {
+			t.Errorf("%s leaves %s alone: %s", name, lock, Describe(alone.Model, e))
+		}
+	}
+	if e := alone.Effect(asmtest.Only(t, alone.Model, "tries")); len(e.Outcomes) != 2 {
+		t.Errorf("rtnl_trylock takes the lock whatever it returns: %s", Describe(alone.Model, e))
+	}
+	// Only a result says that it was taken, and what was taken is no null pointer.
+	check("declared", alone, map[string]string{"second": "+mutex:arg1 when arg1 returns nonzero"})
+	own := map[string]string{"takes": "+mutex:arg0", "tries": "neutral", "drops": "neutral", "second": "+mutex:arg1+0x10"}
+	base := Analyze(asmtest.Model(t, callers+defined), Options{})
+	check("defined", base, own)
+	// A module's calls lead to the code of the kernel that was analysed before.
+	check("defined in the base", Analyze(asmtest.Model(t, callers), Options{Base: base}), own)
 }
 
 // TestSockOwner: lock_sock compiled inline marks the socket as owned while it holds its spin

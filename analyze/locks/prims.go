@@ -25,6 +25,8 @@ type prim struct {
 	saves    bool
 	restores int8
 	global   string // the lock is this symbol, not an argument
+	// traced: only for programs that do not hold the function's code.
+	traced bool
 }
 
 type result uint8
@@ -47,16 +49,15 @@ func (r result) sets() (hit, miss Set) {
 	return single(1), single(0)
 }
 
-// prims are the primitives by name: what package kfuncs says of locks, but for what
-// is found from code, and for contracts.
+// prims are the primitives by name: what package kfuncs says of locks, but for contracts.
 var prims = func() map[string]prim {
 	out := map[string]prim{}
 	for row := range kfuncs.All() {
 		l, ok := kfuncs.Locks(row.Name)
-		if !ok || l.Traced || len(l.Ops) > 0 && l.Ops[0].Members != nil {
+		if !ok || len(l.Ops) > 0 && l.Ops[0].Members != nil {
 			continue
 		}
-		p := prim{on: results[l.When], saves: l.Saves, restores: l.Restores}
+		p := prim{on: results[l.When], saves: l.Saves, restores: l.Restores, traced: l.Traced}
 		switch l.Restores {
 		case -1:
 			p.restores = 0

@@ -1,16 +1,13 @@
 package selflock
 
 import (
-	"cmp"
 	"fmt"
 	"slices"
 	"strings"
 
 	"github.com/klpforge/klpforge/analyze"
 	"github.com/klpforge/klpforge/analyze/code"
-	"github.com/klpforge/klpforge/analyze/kfuncs"
 	"github.com/klpforge/klpforge/analyze/locks"
-	"github.com/klpforge/klpforge/analyze/model"
 	"github.com/klpforge/klpforge/analyze/registered"
 	"github.com/klpforge/klpforge/elfdiff"
 	"github.com/klpforge/klpforge/finding"
@@ -24,15 +21,15 @@ func elsewhere(pass *analyze.Pass, unit *analyze.Unit, ch elfdiff.Change, before
 	if pass.Kernel == nil {
 		return nil
 	}
-	fresh, named := newlyTaken(ch, before, after), newlyNamed(ch, before, after)
-	if len(fresh)+len(named) == 0 {
+	fresh := newlyTaken(ch, before, after)
+	if len(fresh) == 0 {
 		return nil
 	}
 	kern, err := pass.Kernel()
 	if err != nil {
 		return fmt.Errorf("look for callers in the kernel: %w", err)
 	}
-	wanted := inKernel(kern, fresh, named, after)
+	wanted := inKernel(kern, fresh, after)
 	up := climb{unit: unit, kernel: kern}
 	if unit.Owner == plan.Vmlinux && !unit.Diff.Orig.Local(ch.Orig) {
 		up.from(kern.CallsTo(ch.Name), ch.Name, "", wanted)
@@ -87,39 +84,6 @@ func newlyTaken(ch elfdiff.Change, before, after *code.Object) []locks.Taken {
 	return fresh
 }
 
-// newlyNamed lists the functions, by name, that a changed function calls now and did not
-// before and that take a lock of the kernel which has a name of its own, as rtnl_lock. They
-// are in other objects, where their code is not seen. One that gives the lock back first, and
-// so only takes it again, is left out.
-func newlyNamed(ch elfdiff.Change, before, after *code.Object) []string {
-	old, id, err := code.Both(before, after, ch)
-	if err != nil {
-		return nil // another check says so
-	}
-	had, _ := before.CallNames(old)
-	var out []string
-	given := map[string]bool{} // symbols whose lock was given back further up
-	calls := slices.Clone(after.Model.Calls(id))
-	slices.SortFunc(calls, func(a, b model.Call) int { return cmp.Compare(a.Site, b.Site) })
-	for _, call := range calls {
-		if call.Target == model.NoFunc || after.Model.Func(call.Target).Flags&model.FuncExtern == 0 {
-			continue
-		}
-		name := after.Model.Func(call.Target).Name
-		lock, ok := kfuncs.Locks(name)
-		if !ok || !lock.Traced || len(lock.Ops) != 1 || lock.Ops[0].Symbol == "" {
-			continue
-		}
-		switch op := lock.Ops[0]; {
-		case op.Delta < 0:
-			given[op.Symbol] = true
-		case lock.When == kfuncs.Always && !given[op.Symbol] && !slices.Contains(had, name) && !slices.Contains(out, name):
-			out = append(out, name)
-		}
-	}
-	return out
-}
-
 // lockOf is a lock that is newly waited for, in the kernel's terms.
 type lockOf struct {
 	locks.Lock
@@ -129,27 +93,11 @@ type lockOf struct {
 
 // inKernel finds what is newly taken among the kernel's locks. What depends on what the
 // caller passes is left out.
-func inKernel(kern *analyze.Kernel, fresh []locks.Taken, named []string, after *code.Object) []lockOf {
+func inKernel(kern *analyze.Kernel, fresh []locks.Taken, after *code.Object) []lockOf {
 	var out []lockOf
 	for _, taken := range fresh {
 		if lock, ok := kern.Translate(after, taken.Lock); ok && len(taken.When) == 0 && !lock.Kind.Context() {
 			out = append(out, lockOf{lock, after.LockName(taken.Lock), taken.Via})
-		}
-	}
-	for _, name := range named {
-		ids := kern.Model.Lookup(name)
-		if len(ids) != 1 {
-			continue
-		}
-		// Its own effect says which lock it is.
-		effect := kern.Locks.Effect(ids[0])
-		for i := range effect.Outcomes {
-			for _, change := range effect.Outcomes[i].Changes {
-				if change.Delta > 0 && change.Path.Root == locks.RootGlobal {
-					lock := change.Lock
-					out = append(out, lockOf{lock, kern.Locks.LockName(lock, name, kern.Types), []string{name}})
-				}
-			}
 		}
 	}
 	return out
