@@ -223,7 +223,8 @@ func (p *prim) effect(id model.FuncID, m *model.Model) *Effect {
 		return nil
 	}
 	var ch []Change
-	for _, step := range p.steps {
+	var dropped []Drop
+	for nth, step := range p.steps {
 		lock := Lock{Kind: step.kind}
 		if !step.kind.Context() {
 			lock.Path = Path{Root: RootArg, Arg: step.arg, Offs: []int64{0}}
@@ -231,13 +232,18 @@ func (p *prim) effect(id model.FuncID, m *model.Model) *Effect {
 				lock.Path = Path{Root: RootGlobal, Addr: globalAddr(m.Prog, p.global), Offs: []int64{0}}
 			}
 		}
+		if p.retakes(nth) {
+			ch = slices.DeleteFunc(ch, func(c Change) bool { return compareLock(c.Lock, lock) == 0 })
+			dropped = append(dropped, Drop{Lock: lock})
+			continue
+		}
 		ch = append(ch, Change{Lock: lock, Delta: step.delta})
 	}
 	if p.restores != 0 {
 		ch = append(ch, Change{Lock: Lock{Kind: IRQ}, Delta: -1})
 	}
 	slices.SortFunc(ch, func(x, y Change) int { return compareLock(x.Lock, y.Lock) })
-	effect := &Effect{Func: id, Primitive: true, Outcomes: []Outcome{{Changes: ch, RetArg: -1}}}
+	effect := &Effect{Func: id, Primitive: true, Outcomes: []Outcome{{Changes: ch, Dropped: sortDrops(dropped), RetArg: -1}}}
 	if p.on != always {
 		hit, miss := p.on.sets()
 		effect.Outcomes[0].Ret = Ret{B4: hit}

@@ -540,7 +540,7 @@ func (t *tracer) takenBy(id model.FuncID, name string) []Taken {
 		if primitive.on == onNonzero || primitive.on == unlessOne {
 			return nil
 		}
-		for _, st := range primitive.steps {
+		for nth, st := range primitive.steps {
 			if st.delta <= 0 || st.kind.Context() {
 				continue
 			}
@@ -548,7 +548,7 @@ func (t *tracer) takenBy(id model.FuncID, name string) []Taken {
 			if primitive.global != "" {
 				lock.Path = Path{Root: RootGlobal, Addr: globalAddr(t.w.m.Prog, primitive.global), Offs: []int64{0}}
 			}
-			list = append(list, Taken{Lock: lock, Via: []string{name}})
+			list = append(list, Taken{Lock: lock, Via: []string{name}, Retaken: primitive.retakes(nth)})
 		}
 		return list
 	}

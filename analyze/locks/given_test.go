@@ -91,6 +91,23 @@ func second
 	add $8, %rsp
 	ret
 .size second, .-second
+func pauses
+	push %rbx
+	mov %rdi, %rbx
+	call _raw_spin_lock
+	mov %rbx, %rdi
+	call __cond_resched_lock
+	mov %rbx, %rdi
+	call _raw_spin_unlock
+	pop %rbx
+	ret
+.size pauses, .-pauses
+func passes
+	sub $8, %rsp
+	call __cond_resched_lock
+	add $8, %rsp
+	ret
+.size passes, .-passes
 `
 	const defined = `func rtnl_lock
 	sub $8, %rsp
@@ -135,8 +152,13 @@ func refcount_dec_and_mutex_lock
 	if e := alone.Effect(asmtest.Only(t, alone.Model, "tries")); len(e.Outcomes) != 2 {
 		t.Errorf("rtnl_trylock takes the lock whatever it returns: %s", Describe(alone.Model, e))
 	}
-	// Only a result says that it was taken, and what was taken is no null pointer.
-	check("declared", alone, map[string]string{"second": "+mutex:arg1 when arg1 returns nonzero"})
+	// Only a result says that it was taken, and what was taken is no null pointer. What is given
+	// back for a while, is not waited for twice.
+	check("declared", alone, map[string]string{"second": "+mutex:arg1 when arg1 returns nonzero",
+		"pauses": "neutral", "passes": "+spin:arg0 -spin:arg0 drops spin:arg0"})
+	if flow := alone.Flows().Flow(asmtest.Only(t, alone.Model, "pauses")); len(flow.Again) != 0 {
+		t.Errorf("pauses: %+v", flow.Again)
+	}
 	own := map[string]string{"takes": "+mutex:arg0", "tries": "neutral", "drops": "neutral", "second": "+mutex:arg1+0x10"}
 	base := Analyze(asmtest.Model(t, callers+defined), Options{})
 	check("defined", base, own)

@@ -29,6 +29,14 @@ type prim struct {
 	traced bool
 }
 
+// retakes reports whether a step takes a lock that an earlier one released.
+func (p *prim) retakes(nth int) bool {
+	take := p.steps[nth]
+	return take.delta > 0 && slices.ContainsFunc(p.steps[:nth], func(s step) bool {
+		return s.delta < 0 && s.kind == take.kind && s.arg == take.arg
+	})
+}
+
 type result uint8
 
 const (

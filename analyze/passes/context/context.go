@@ -116,7 +116,7 @@ var contextWords = map[locks.Kind]string{locks.IRQ: "interrupts", locks.BH: "bot
 
 // sleeping reports where code that must not sleep now does.
 func sleeping(pass *analyze.Pass, unit *analyze.Unit, before, after *code.Object) error {
-	old, newer := newView(before, nil, nil), newView(after, nil, nil)
+	old, newer := newView(before), newView(after)
 	by, err := news(unit, old, newer)
 	if err != nil {
 		return err
@@ -132,7 +132,7 @@ func sleeping(pass *analyze.Pass, unit *analyze.Unit, before, after *code.Object
 			return err
 		}
 		known := k.Sleepers(unit.Owner)
-		old, newer = newView(before, known, kept), newView(after, known, kept)
+		old, newer = newViewIn(k, before, known, kept), newViewIn(k, after, known, kept)
 		newer.newly = newlySleeping(old, newer)
 		if by, err = news(unit, old, newer); err != nil {
 			return err

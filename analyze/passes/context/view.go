@@ -19,12 +19,16 @@ type view struct {
 	sleeps *sleeps.Result
 	kept   *keepers        // where functions of the target are kept; nil when not known
 	newly  map[string]bool // functions that sleep now and did not, on the side after the patch
+	kernel *locks.Result   // what functions of the kernel do with locks; nil when not known
 }
 
-// newView looks at an object; known tells of other objects, and kept of the target's
-// program that it is part of. Both may be nil.
-func newView(o *code.Object, known *analyze.Sleepers, kept *keepers) *view {
-	return &view{o: o, sleeps: known.Object(o), kept: kept}
+// newView looks at an object alone.
+func newView(o *code.Object) *view { return &view{o: o, sleeps: (*analyze.Sleepers)(nil).Object(o)} }
+
+// newViewIn looks at an object of a kernel; known tells of other objects, and kept, which may
+// be nil, of the target's program that it is part of.
+func newViewIn(k *analyze.Kernel, o *code.Object, known *analyze.Sleepers, kept *keepers) *view {
+	return &view{o: o, sleeps: known.Object(o), kept: kept, kernel: k.Locks}
 }
 
 // violation is a call that may sleep where that is forbidden.
@@ -130,21 +134,32 @@ func (w *view) forbids(call locks.CallAt, entry string) string {
 }
 
 // gives reports whether a callee gives back a lock of the kind for a while, or
-// for good.
+// for good, itself or by a function of the kernel on the way to what makes it sleep.
 func (w *view) gives(id model.FuncID, kind locks.Kind) bool {
 	if id == model.NoFunc {
 		return false
 	}
-	e := w.o.Flows().Result.Effect(id)
-	for i := range e.Outcomes {
-		o := &e.Outcomes[i]
-		if slices.ContainsFunc(o.Changes, func(c locks.Change) bool { return c.Kind == kind && c.Delta < 0 }) {
+	if givesBack(w.o.Flows().Result.Effect(id), kind) {
+		return true
+	}
+	if w.kernel == nil {
+		return false
+	}
+	for _, name := range append([]string{w.o.Model.Func(id).Name}, w.sleeps.Chain(id)...) {
+		ids := w.kernel.Model.Lookup(name)
+		if len(ids) == 1 && givesBack(w.kernel.Effect(ids[0]), kind) {
 			return true
 		}
-		for j := range o.Dropped {
-			if o.Dropped[j].Kind == kind {
-				return true
-			}
+	}
+	return false
+}
+
+func givesBack(effect *locks.Effect, kind locks.Kind) bool {
+	for i := range effect.Outcomes {
+		outcome := &effect.Outcomes[i]
+		if slices.ContainsFunc(outcome.Changes, func(c locks.Change) bool { return c.Kind == kind && c.Delta < 0 }) ||
+			slices.ContainsFunc(outcome.Dropped, func(d locks.Drop) bool { return d.Kind == kind }) {
+			return true
 		}
 	}
 	return false

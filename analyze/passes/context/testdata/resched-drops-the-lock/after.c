@@ -1,0 +1,8 @@
+// want: nothing
+typedef struct { int v; } spinlock_t; typedef struct { int v; } rwlock_t;
+struct foo { int state; spinlock_t lock; rwlock_t tree; };
+extern void _raw_spin_lock(spinlock_t *); extern void _raw_spin_unlock(spinlock_t *); extern void _raw_write_lock(rwlock_t *); extern void _raw_write_unlock(rwlock_t *);
+extern int __cond_resched_lock(spinlock_t *); extern int __cond_resched_rwlock_write(rwlock_t *); extern void msleep(unsigned int); extern int pause_unlocked(struct foo *);
+__attribute__((noinline)) static int zap(struct foo *f) { int i, n = 0; for (i = 0; i < f->state; i++) n += __cond_resched_rwlock_write(&f->tree); return n; }
+int caller(struct foo *f) { int r; _raw_write_lock(&f->tree); r = zap(f); _raw_write_unlock(&f->tree); return r; }
+int other(struct foo *f) { _raw_spin_lock(&f->lock); f->state += __cond_resched_lock(&f->lock); _raw_spin_unlock(&f->lock); return f->state; }
