@@ -206,6 +206,15 @@ func CountsDown(name string) bool { return has(name, "counts-down") }
 // 0, ran over.
 func Overflows(name string) bool { return has(name, "overflows") }
 
+// Memory names the function that frees the same memory as this one: itself where the table
+// names no other.
+func Memory(name string) string {
+	if other, ok := table.get(name, "memory"); ok {
+		return other
+	}
+	return name
+}
+
 // FreesAny reports whether a function frees memory of every allocator.
 func FreesAny(name string) bool { return has(name, "any-memory") }
 

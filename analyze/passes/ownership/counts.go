@@ -30,6 +30,8 @@ type dealing struct {
 	// (call_rcu), by object; hidden are functions of the object file that are called and deal with
 	// objects in ways that are not those of their arguments.
 	later, hidden map[string]string
+	// queued are functions of the object file whose addresses are stored, as those of work are.
+	queued []model.FuncID
 }
 
 // counting reports functions that give up or take another number of references to an
@@ -147,6 +149,10 @@ func (d *dealing) note(known *summaries, ev *locks.Event) {
 	case locks.EventReturn:
 		object, _ := ev.Value.Base()
 		d.leaves[object.String()] = "which it returns"
+	case locks.EventWrite:
+		if ev.Value != nil && ev.Value.Op == locks.ExprSymbol {
+			d.queued = append(d.queued, d.obj.Model.Lookup(ev.Value.Text)...)
+		}
 	case locks.EventCall:
 		if ev.Callee == model.NoFunc {
 			return
@@ -178,6 +184,15 @@ func (d *dealing) note(known *summaries, ev *locks.Event) {
 // deep reports whether a function of the object, or one that it calls there, frees, puts
 // or takes something.
 func deep(obj *code.Object, id model.FuncID) bool {
+	return reaches(obj, id, func(name string) bool {
+		_, ok := table[name]
+		return ok || kfuncs.Overflows(name)
+	})
+}
+
+// reaches reports whether a function of the object, or one that it calls there, calls one
+// with such a name.
+func reaches(obj *code.Object, id model.FuncID, is func(name string) bool) bool {
 	seen := map[model.FuncID]bool{}
 	work := []model.FuncID{id}
 	for len(work) > 0 {
@@ -191,11 +206,34 @@ func deep(obj *code.Object, id model.FuncID) bool {
 			if call.Target == model.NoFunc {
 				continue
 			}
-			name := code.Name(obj.Model.Func(call.Target).Name)
-			if _, ok := table[name]; ok || kfuncs.Overflows(name) {
+			if is(code.Name(obj.Model.Func(call.Target).Name)) {
 				return true
 			}
 			work = append(work, call.Target)
+		}
+	}
+	return false
+}
+
+// queues names a function that is left to a queue and that calls another, which puts or
+// frees, too; "" when there is none.
+func (d *dealing) queues(name string) string {
+	for _, id := range d.queued {
+		if reaches(d.obj, id, func(called string) bool { return called == name }) {
+			return d.obj.Model.Func(id).Name
+		}
+	}
+	return ""
+}
+
+// balances reports whether one side takes references and gives them up, of one object or
+// another as paths have it, and the other does neither.
+func balances(old, newer *dealing) bool {
+	for _, sides := range [][2]*dealing{{old, newer}, {newer, old}} {
+		does, none := sides[0], sides[1]
+		if len(none.sites) == 0 && does.sites[takes] > 0 && does.sites[drops] > 0 && does.sites[frees] == 0 &&
+			len(does.several) > 0 {
+			return true
 		}
 	}
 	return false
@@ -207,13 +245,21 @@ func otherCounts(old, newer *dealing) (evidence, mixed []string) {
 	if !maps.Equal(old.hidden, newer.hidden) {
 		return nil, nil // work that was moved to another function, or from one
 	}
+	if balances(old, newer) {
+		return nil, nil
+	}
+	either := mixtures{}
 	was, is := sums(old.counts), sums(newer.counts)
 	all := maps.Clone(old.counts)
 	maps.Copy(all, newer.counts)
 	for _, key := range slices.Sorted(maps.Keys(all)) {
 		had, has := old.counts[key], newer.counts[key]
-		what, _, _ := strings.Cut(key, by)
+		what, name, _ := strings.Cut(key, by)
 		how, object := split(what)
+		later := newer.queues(name)
+		if has.Most > had.Most {
+			later = old.queues(name)
+		}
 		reverse := [...]string{takes: drops.String(), drops: takes.String(), frees: takes.String()}[how] + object
 		switch {
 		case had.Most == has.Most, had.Most == locks.Many || has.Most == locks.Many:
@@ -226,8 +272,11 @@ func otherCounts(old, newer *dealing) (evidence, mixed []string) {
 			// takes at all.
 		case old.sites[how] > 0 && newer.sites[how] > 0 &&
 			(old.several[object] != newer.several[object] || strings.Contains(object, "either(")):
-			mixed = append(mixed, fmt.Sprintf("%s: %s before, %s after; a place deals with it or with another object, as paths "+
-				"have it", key, times(had.Most), times(has.Most)))
+			either.add(how.String()+name, fmt.Sprintf("%s: %s before, %s after; a place deals with it or with another object, "+
+				"as paths have it", key, times(had.Most), times(has.Most)), has.Most-had.Most)
+		case how != takes && later != "":
+			mixed = append(mixed, fmt.Sprintf("%s: %s before, %s after; %s, which it leaves to a queue, does it too", key,
+				times(had.Most), times(has.Most), later))
 		default:
 			line := fmt.Sprintf("%s: %s before, %s after", key, times(had.Most), times(has.Most))
 			if how := old.leaves[object]; how != "" {
@@ -236,7 +285,32 @@ func otherCounts(old, newer *dealing) (evidence, mixed []string) {
 			evidence = append(evidence, line)
 		}
 	}
-	return evidence, mixed
+	return evidence, append(either.other(), mixed...)
+}
+
+// mixtures are objects that places deal with or with others, as paths have it, by the way and
+// the function: what is said of them, and how many more there are than before.
+type mixtures map[string]mixture
+
+type mixture struct {
+	lines []string
+	more  int
+}
+
+func (m mixtures) add(group, line string, more int) {
+	had := m[group]
+	m[group] = mixture{append(had.lines, line), had.more + more}
+}
+
+// other is what is said where their number is another one. Where it is the same, a place
+// deals with one of other objects than before, which is no news of any.
+func (m mixtures) other() (lines []string) {
+	for _, group := range slices.Sorted(maps.Keys(m)) {
+		if m[group].more != 0 {
+			lines = append(lines, m[group].lines...)
+		}
+	}
+	return lines
 }
 
 // runsOtherwise reports whether an object is reached from one that is left to another
@@ -272,7 +346,8 @@ func otherFrees(old, newer *dealing) (evidence []string) {
 	for _, object := range slices.Sorted(maps.Keys(newer.frees)) {
 		was := old.frees[object]
 		for _, name := range newer.frees[object] {
-			if len(was) > 0 && !slices.Contains(was, name) && !kfuncs.FreesAny(name) {
+			same := func(other string) bool { return kfuncs.Memory(other) == kfuncs.Memory(name) }
+			if len(was) > 0 && !slices.ContainsFunc(was, same) && !kfuncs.FreesAny(name) {
 				evidence = append(evidence, fmt.Sprintf("%s: freed by %s before, by %s after; objects that exist may be of "+
 					"memory that %s does not take", object, strings.Join(was, ", "), name, name))
 			}

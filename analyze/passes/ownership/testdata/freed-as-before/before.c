@@ -1,0 +1,2 @@
+struct obj { void *secret; int n; }; extern void kfree(const void *); extern void kfree_sensitive(const void *);
+void drop(struct obj *o) { kfree(o->secret); kfree(o); }
