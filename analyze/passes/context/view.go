@@ -42,6 +42,7 @@ type violation struct {
 	sleeps  bool     // it may sleep, but whether that is forbidden is not known
 	why     string
 	kernel  bool // found in the kernel, not in the object
+	partly  bool // on other paths to the call nothing forbids it
 }
 
 func (v *violation) severity() finding.Severity {
@@ -100,7 +101,7 @@ func (w *view) violations() ([]violation, error) {
 			}
 			if ok {
 				found.holder, found.at, found.forbids = name, w.o.Place(call.Site), word
-				if free[call.Site] {
+				if found.partly = free[call.Site]; found.partly {
 					found.always = false
 					found.sleeps = found.sure && !slices.ContainsFunc(call.Held, known)
 					found.sure = found.sure && !found.sleeps
