@@ -158,13 +158,21 @@ func otherForm(old, newer *locks.Expr, result bool) string {
 			return "by other operations (" + op + ")"
 		}
 	}
-	if len(had["and"]) > 0 && len(has["and"]) > 0 && !maps.Equal(had["and"], has["and"]) {
+	if old, newer := masks(had["and"]), masks(has["and"]); len(old) > 0 && len(newer) > 0 && !maps.Equal(old, newer) {
 		return "by another mask"
 	}
 	if len(now) > len(from) && len(had["xor"])+len(had["rol"])+len(had["mul"]) > 0 {
 		return "by more than before" // a hash, which takes in one thing more
 	}
 	return ""
+}
+
+// masks are those that are constants. One that is computed may have the value of a constant on
+// the paths to it.
+func masks(ands map[string]int) map[string]int {
+	out := maps.Clone(ands)
+	delete(out, "")
+	return out
 }
 
 // swapped reports whether a difference is taken the other way round.
