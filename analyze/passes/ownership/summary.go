@@ -216,20 +216,46 @@ func (s *summaries) outside(name string, depth int) []effect {
 // counted tells whether an event takes or drops a reference by its counter: one whose
 // overflow is looked for (refcount_t, lib/refcount.c, v6.1). It is 0 for neither.
 func counted(m *model.Model, events *locks.Events, ev *locks.Event) kind {
-	if ev.Kind != locks.EventAdd || ev.By != 1 && ev.By != -1 {
+	by := step(ev)
+	if by != 1 && by != -1 {
 		return 0
 	}
 	for i := range events.List {
 		other := &events.List[i]
 		if other.Kind == locks.EventCall && other.Callee != model.NoFunc && len(other.Args) > 0 &&
 			kfuncs.Overflows(m.Func(other.Callee).Name) && other.Args[0].String() == ev.Place.String() {
-			if ev.By > 0 {
+			if by > 0 {
 				return takes
 			}
 			return drops
 		}
 	}
 	return 0
+}
+
+// step is the constant that an event adds to memory for all CPUs at once, 0 if none: also as
+// the new value of a comparison with the one that was read, as refcount_inc_not_zero() does
+// (include/linux/refcount.h, v6.1).
+func step(ev *locks.Event) int64 {
+	if ev.Kind == locks.EventAdd {
+		return ev.By
+	}
+	if ev.Kind != locks.EventWrite || !ev.Atomic || ev.Value.Op != locks.ExprCompute || ev.Value.Text != "cmpxchg" {
+		return 0
+	}
+	was, is := whole(ev.Value.Args[0]), whole(ev.Value.Args[1])
+	if is.Op == locks.ExprSum && whole(is.Args[0]).String() == was.String() && was.Known() {
+		return is.Imm
+	}
+	return 0
+}
+
+// whole is an expression without the limit to its low bytes.
+func whole(e *locks.Expr) *locks.Expr {
+	for e.Op == locks.ExprLow {
+		e = e.Args[0]
+	}
+	return e
 }
 
 // Summary is what a function does to the object of one argument, from 0.
