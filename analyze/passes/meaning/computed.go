@@ -158,7 +158,7 @@ func otherForm(old, newer *locks.Expr, result bool) string {
 			return "by other operations (" + op + ")"
 		}
 	}
-	if old, newer := masks(had["and"]), masks(has["and"]); len(old) > 0 && len(newer) > 0 && !maps.Equal(old, newer) {
+	if old, newer := masks(had["and"]), masks(has["and"]); len(old) > 0 && len(newer) > 0 && !slices.Equal(old, newer) {
 		return "by another mask"
 	}
 	if len(now) > len(from) && len(had["xor"])+len(had["rol"])+len(had["mul"]) > 0 {
@@ -167,12 +167,10 @@ func otherForm(old, newer *locks.Expr, result bool) string {
 	return ""
 }
 
-// masks are those that are constants. One that is computed may have the value of a constant on
-// the paths to it.
-func masks(ands map[string]int) map[string]int {
-	out := maps.Clone(ands)
-	delete(out, "")
-	return out
+// masks are the constants among them, sorted. One that is computed may have the value of a
+// constant on the paths to it; and how often a value is masked alike says nothing.
+func masks(ands map[string]int) []string {
+	return slices.DeleteFunc(slices.Sorted(maps.Keys(ands)), func(with string) bool { return with == "" })
 }
 
 // swapped reports whether a difference is taken the other way round.

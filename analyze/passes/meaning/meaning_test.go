@@ -44,6 +44,17 @@ lower:
 	mov %rcx, 8(%rsi)
 	ret
 .size lower, .-lower
+.globl twice
+.type twice, @function
+twice:
+	mov 8(%rsi), %rcx
+	and $0xff, %rcx
+	mov (%rdi), %rdx
+	and $0xff, %rdx
+	or %rdx, %rcx
+	mov %rcx, 8(%rsi)
+	ret
+.size twice, .-twice
 `)
 	probe := locks.NewProber(m, nil)
 	stored := func(name string) *locks.Expr {
@@ -57,6 +68,7 @@ lower:
 	}
 	for _, c := range []struct{ old, newer, want string }{
 		{"low", "computed", ""}, {"computed", "low", ""}, {"low", "lower", "by another mask"}, {"low", "low", ""},
+		{"low", "twice", ""}, {"twice", "lower", "by another mask"},
 	} {
 		if got := otherForm(stored(c.old), stored(c.newer), false); got != c.want {
 			t.Errorf("%s, then %s: %q, want %q", stored(c.old), stored(c.newer), got, c.want)
