@@ -18,7 +18,9 @@
 // takes that its address is given to (udp_tunnel_sock_cfg.encap_rcv), an array of functions by
 // its argument (virtio_config_ops.find_vqs). An exported function is also looked for in the
 // tables and stores of each module that refers to it. A function
-// that gives the lock back before it sleeps does no harm. It is an error when
+// that gives the lock back before it sleeps does no harm, whether its code is in the object or
+// in the kernel. Neither is a lock news that is held on some paths only, as far as they are
+// told apart, where old code calls what sleeps on the same ones. It is an error when
 // the code sleeps on every path, and a warning when on some. When new calls lead
 // to functions whose code is not there, or to calls through pointers, and a
 // caller does forbid sleeping otherwise than by an RCU read-side section, the

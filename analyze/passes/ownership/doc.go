@@ -17,7 +17,8 @@
 // for memory of any kind (kvfree), or by another allocator, and now is given to a function
 // that takes memory of one alone; objects from before the patch are of the other. A
 // reference that the function takes itself and newly gives up on all paths concerns
-// nobody else. Counters that are no refcount_t are not seen.
+// nobody else. What a function does too whose address is stored, as that of a work item, may
+// be left to it: a note, and unknown. Counters that are no refcount_t are not seen.
 //
 // Whoever calls the function, or uses the object later, may rely on the old
 // balance: code that is not patched, and during the transition tasks that still
