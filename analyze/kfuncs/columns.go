@@ -222,6 +222,10 @@ func FreesAny(name string) bool { return has(name, "any-memory") }
 // frees none.
 func Freed(name string) (argument int, ok bool) { return arg(name, "free") }
 
+// Released tells which argument's object a function frees whose last reference its caller
+// gave up by the counter itself.
+func Released(name string) (argument int, ok bool) { return arg(name, "last") }
+
 // Grace is a kind of grace period.
 type Grace string
 

@@ -251,6 +251,7 @@ var checks = map[string]func(btf.Type) bool{
 	"lock":      isPointer,
 	"get":       isPointer,
 	"put":       isPointer,
+	"last":      isPointer,
 	"free":      func(typ btf.Type) bool { return isPointer(typ) || isInt(typ) },
 }
 

@@ -32,7 +32,7 @@ func TestTable(t *testing.T) {
 				t.Errorf("%s: %s=%s", row.Name, column, val)
 			}
 			switch column {
-			case "gfp", "state-arg", "shadow-id", "free", "put", "get":
+			case "gfp", "state-arg", "shadow-id", "free", "put", "get", "last":
 				if n, err := strconv.Atoi(val); err != nil || n < 0 || n > 9 {
 					t.Errorf("%s: %s=%s is no argument", row.Name, column, val)
 				}

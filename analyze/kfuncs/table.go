@@ -38,8 +38,9 @@ var columns = map[string]value{
 	"locking": either, "free": valued, "frees": bare, "put": valued, "get": valued, "grace": valued,
 	"runs": valued, "over": bare, "ends": bare, "fills": bare, "keeps": valued, "message": bare,
 	"static-calls": bare, "shadow-id": valued, "atomic": bare, "publishes": bare, "overflows": bare,
-	"any-memory": bare, "memory": valued, "assigns": bare, "walks": bare, "counts-down": bare, "idle": bare,
-	"patching": valued, "changes": valued, "preserves": bare, "no-args": bare, "own-convention": bare, "callee": valued,
+	"any-memory": bare, "memory": valued, "last": valued, "assigns": bare, "walks": bare, "counts-down": bare,
+	"idle": bare, "patching": valued, "changes": valued, "preserves": bare, "no-args": bare,
+	"own-convention": bare, "callee": valued,
 	"reads-memory": bare, "aside": bare,
 }
 

@@ -274,6 +274,9 @@ func otherCounts(old, newer *dealing) (evidence, mixed []string) {
 			(old.several[object] != newer.several[object] || strings.Contains(object, "either(")):
 			either.add(how.String()+name, fmt.Sprintf("%s: %s before, %s after; a place deals with it or with another object, "+
 				"as paths have it", key, times(had.Most), times(has.Most)), has.Most-had.Most)
+		case how == frees && was[drops.String()+object] > 0 && is[drops.String()+object] > 0:
+			mixed = append(mixed, fmt.Sprintf("%s: %s before, %s after; it gives it up on other paths", key, times(had.Most),
+				times(has.Most)))
 		case how != takes && later != "":
 			mixed = append(mixed, fmt.Sprintf("%s: %s before, %s after; %s, which it leaves to a queue, does it too", key,
 				times(had.Most), times(has.Most), later))

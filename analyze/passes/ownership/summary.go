@@ -131,6 +131,9 @@ var table = kfuncs.Counts()
 
 func byName(name string) (effect, bool) {
 	count, ok := table[name]
+	if arg, last := kfuncs.Released(name); last {
+		return effect{int8(arg), frees}, true
+	}
 	switch arg, free := kfuncs.Freed(name); {
 	case kfuncs.CountsDown(name):
 		return effect{0, drops}, true
