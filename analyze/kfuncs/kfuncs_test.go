@@ -350,7 +350,7 @@ func TestSleeps(t *testing.T) {
 		arg  int
 	}{
 		{"mutex_lock", SleepMay, 0}, {"kfree", SleepNever, 0}, {"__put_task_struct", SleepNever, 0},
-		{"dev_kfree_skb_any_reason", SleepNever, 0}, {"__dev_kfree_skb_irq", SleepNever, 0}, {"get_random_bytes", SleepNever, 0}, {"_raw_spin_whatever", SleepNever, 0}, {"__kmalloc", SleepFlags, 1},
+		{"dev_kfree_skb_any_reason", SleepNever, 0}, {"__dev_kfree_skb_irq", SleepNever, 0}, {"get_random_bytes", SleepNever, 0}, {"__folio_put", SleepNever, 0}, {"_raw_spin_whatever", SleepNever, 0}, {"__kmalloc", SleepFlags, 1},
 		{"__kmalloc_noprof", SleepFlags, 1}, {"idr_alloc", SleepFlags, 4}, {"f", SleepUnknown, 0},
 		// With buckets, and later an alignment, before the flags (mm/slub.c, v6.11 and v6.18).
 		{"__kmalloc_node_noprof", SleepFlags, 2}, {"__kvmalloc_node_noprof", SleepUnknown, 0},
