@@ -226,6 +226,9 @@ func Freed(name string) (argument int, ok bool) { return arg(name, "free") }
 // gave up by the counter itself.
 func Released(name string) (argument int, ok bool) { return arg(name, "last") }
 
+// HandsOn reports whether what a function is given is gone afterwards, whatever became of it.
+func HandsOn(name string) bool { return has(name, "hands-on") }
+
 // Grace is a kind of grace period.
 type Grace string
 

@@ -37,6 +37,7 @@
 //	counts-down       may take the counter of references that argument 0 points to down by one
 //	overflows         is told that the counter of references that argument 0 points to ran over
 //	any-memory        free=ARG takes memory of every allocator, contiguous or not, or all that its type can be
+//	hands-on          what it is given is gone afterwards, whatever became of it: sent, or freed
 //	last=ARG          frees the argument's object, whose counter of references the caller took down to zero
 //	memory=NAME       free=ARG takes the same memory as that of another function
 //	runs=ARG:CONTEXT  runs a function that it is given, in that Context; several after commas

@@ -204,14 +204,17 @@ func fresh(before, after []violation) (out []violation) {
 	known := map[string]bool{}
 	for _, v := range before {
 		known[v.key()] = true
-		if v.partly && v.sure {
-			known[v.holder+" "+v.forbids] = true
+		for part := range strings.SplitSeq(v.forbids, ", ") {
+			if v.partly && (v.sure || v.sleeps) {
+				known[v.holder+" "+part] = true
+			}
 		}
 	}
 	for _, v := range after {
 		switch {
 		case known[v.key()]:
-		case v.partly && known[v.holder+" "+v.forbids]:
+		case v.partly && !slices.ContainsFunc(strings.Split(v.forbids, ", "),
+			func(part string) bool { return !known[v.holder+" "+part] }):
 		case !v.sure && v.forbids == inRCU: // nearly everything is called within read-side sections
 		default:
 			out = append(out, v)

@@ -21,6 +21,8 @@ func TestFresh(t *testing.T) {
 	}{
 		{call("fill", "groups", "alloc", true), false},
 		{call("fill", "groups", "destroy", true), false},
+		{call("fill", "groups, holds spin:groups", "destroy", true), false},
+		{call("fill", "groups, holds spin:list", "destroy", true), true},
 		{call("fill", "groups", "destroy", false), true},
 		{call("fill", "list", "destroy", true), true},
 		{call("empty", "groups", "destroy", true), true},

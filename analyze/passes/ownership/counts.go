@@ -30,6 +30,7 @@ type dealing struct {
 	// (call_rcu), by object; hidden are functions of the object file that are called and deal with
 	// objects in ways that are not those of their arguments.
 	later, hidden map[string]string
+	handsOn       bool // it calls what sends an object or frees it
 	// queued are functions of the object file whose addresses are stored, as those of work are.
 	queued []model.FuncID
 }
@@ -158,6 +159,7 @@ func (d *dealing) note(known *summaries, ev *locks.Event) {
 			return
 		}
 		name := code.Name(d.obj.Model.Func(ev.Callee).Name)
+		d.handsOn = d.handsOn || kfuncs.HandsOn(name)
 		if arg, ok := kfuncs.Freed(name); ok && arg < len(ev.Args) && ev.Args[arg].Shared() {
 			object := ev.Args[arg].String()
 			if !slices.Contains(d.frees[object], name) {
@@ -274,9 +276,9 @@ func otherCounts(old, newer *dealing) (evidence, mixed []string) {
 			(old.several[object] != newer.several[object] || strings.Contains(object, "either(")):
 			either.add(how.String()+name, fmt.Sprintf("%s: %s before, %s after; a place deals with it or with another object, "+
 				"as paths have it", key, times(had.Most), times(has.Most)), has.Most-had.Most)
-		case how == frees && was[drops.String()+object] > 0 && is[drops.String()+object] > 0:
-			mixed = append(mixed, fmt.Sprintf("%s: %s before, %s after; it gives it up on other paths", key, times(had.Most),
-				times(has.Most)))
+		case how == frees && kfuncs.FreesAny(name) && old.handsOn && newer.handsOn:
+			mixed = append(mixed, fmt.Sprintf("%s: %s before, %s after; on other paths it hands on what it is given", key,
+				times(had.Most), times(has.Most)))
 		case how != takes && later != "":
 			mixed = append(mixed, fmt.Sprintf("%s: %s before, %s after; %s, which it leaves to a queue, does it too", key,
 				times(had.Most), times(has.Most), later))
