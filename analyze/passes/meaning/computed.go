@@ -118,7 +118,7 @@ func differs(was, is *ending) string {
 		return ""
 	}
 	for _, text := range slices.Sorted(maps.Keys(is.values)) {
-		if _, had := was.values[text]; had {
+		if _, had := was.values[text]; had || was.has(is.values[text], was.what == "what it returns") {
 			continue
 		}
 		for _, old := range slices.Sorted(maps.Keys(was.values)) {
@@ -135,6 +135,18 @@ func differs(was, is *ending) string {
 		}
 	}
 	return ""
+}
+
+// has reports whether a value of the same form is among those of an ending, on whatever path.
+func (e *ending) has(v value, result bool) bool {
+	for _, one := range e.values {
+		from, now := leaves(one.Expr), leaves(v.Expr)
+		if len(from) > 0 && len(now) > 0 && (within(from, now) || within(now, from)) &&
+			otherForm(one.Expr, v.Expr, result) == "" {
+			return true
+		}
+	}
+	return false
 }
 
 // maxShown bounds the expressions that are worth reading, in bytes.

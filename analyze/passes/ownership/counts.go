@@ -277,8 +277,7 @@ func otherCounts(old, newer *dealing) (evidence, mixed []string) {
 			either.add(how.String()+name, fmt.Sprintf("%s: %s before, %s after; a place deals with it or with another object, "+
 				"as paths have it", key, times(had.Most), times(has.Most)), has.Most-had.Most)
 		case how == frees && kfuncs.FreesAny(name) && old.handsOn && newer.handsOn:
-			mixed = append(mixed, fmt.Sprintf("%s: %s before, %s after; on other paths it hands on what it is given", key,
-				times(had.Most), times(has.Most)))
+			// On other paths it hands on what it is given, which is gone either way.
 		case how != takes && later != "":
 			mixed = append(mixed, fmt.Sprintf("%s: %s before, %s after; %s, which it leaves to a queue, does it too", key,
 				times(had.Most), times(has.Most), later))

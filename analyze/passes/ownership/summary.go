@@ -223,6 +223,9 @@ func counted(m *model.Model, events *locks.Events, ev *locks.Event) kind {
 	if by != 1 && by != -1 {
 		return 0
 	}
+	if by > 0 && ev.Kind == locks.EventWrite {
+		return takes // unless it is zero, which is how references are taken, also by an atomic_t
+	}
 	for i := range events.List {
 		other := &events.List[i]
 		if other.Kind == locks.EventCall && other.Callee != model.NoFunc && len(other.Args) > 0 &&
