@@ -37,7 +37,8 @@ type dealing struct {
 
 // counting reports functions that give up or take another number of references to an
 // object than before on some path, or free it by another function. It is asked where the
-// paths themselves say nothing.
+// paths themselves say nothing, or nothing for certain; the result is whether that is all
+// there is to say.
 func counting(pass *analyze.Pass, unit *analyze.Unit, ch elfdiff.Change, before, after *code.Object) bool {
 	oldFn, newFn, err := code.Both(before, after, ch)
 	renamed := unit.Name(ch.Orig) != unit.Diff.Patched.Atoms[ch.Patched].Name
@@ -55,7 +56,7 @@ func counting(pass *analyze.Pass, unit *analyze.Unit, ch elfdiff.Change, before,
 	out.Evidence = append(counts, otherFrees(old, newer)...)
 	sure := len(out.Evidence) > 0
 	if !sure && len(mixed) == 0 {
-		return false
+		return settled(old, newer)
 	}
 	out.Message = "the function gives up, or takes, another number of references than before, or frees an object otherwise"
 	local := who(unit, ch, before, &out)
@@ -239,6 +240,20 @@ func balances(old, newer *dealing) bool {
 		}
 	}
 	return false
+}
+
+// settled reports whether what is new is settled within the function, as far as places tell: it
+// takes references and gives some up, where it did less of both, or frees something in place
+// of handing it on.
+func settled(old, newer *dealing) bool {
+	more := func(how kind) int { return newer.sites[how] - old.sites[how] }
+	switch {
+	case old.events.Unknown|newer.events.Unknown != 0:
+		return false
+	case more(takes) == 0 && more(drops) == 0 && more(frees) > 0:
+		return old.handsOn && newer.handsOn
+	}
+	return more(takes) > 0 && more(drops) > 0
 }
 
 // otherCounts compares how often objects are given up and taken. mixed is what it cannot
