@@ -170,8 +170,12 @@ func otherForm(old, newer *locks.Expr, result bool) string {
 			return "by other operations (" + op + ")"
 		}
 	}
-	if old, newer := masks(had["and"]), masks(has["and"]); len(old) > 0 && len(newer) > 0 && !slices.Equal(old, newer) {
-		return "by another mask"
+	if len(had["and"]) > 0 && len(has["and"]) > 0 {
+		old, newer := masks(had["and"]), masks(has["and"])
+		computed := (len(old) == 0 || len(newer) == 0) && had["and"][""] != has["and"][""]
+		if !slices.Equal(old, newer) && !computed {
+			return "by another mask"
+		}
 	}
 	if len(now) > len(from) && len(had["xor"])+len(had["rol"])+len(had["mul"]) > 0 {
 		return "by more than before" // a hash, which takes in one thing more
@@ -179,8 +183,8 @@ func otherForm(old, newer *locks.Expr, result bool) string {
 	return ""
 }
 
-// masks are the constants among them, sorted. One that is computed may have the value of a
-// constant on the paths to it; and how often a value is masked alike says nothing.
+// masks are the constants among them, sorted. One that is computed in place of a constant may
+// have its value on the paths to it; and how often a value is masked alike says nothing.
 func masks(ands map[string]int) []string {
 	return slices.DeleteFunc(slices.Sorted(maps.Keys(ands)), func(with string) bool { return with == "" })
 }

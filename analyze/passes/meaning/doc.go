@@ -18,7 +18,7 @@
 // changed function, a store, its result, or the choice of an element of a table, back
 // to what they are made of. When that is the same before and after the patch, and the
 // operations are not (shifts, multiplication and division, exclusive or, rotation,
-// exchange of bytes, another constant mask), the value has another form: a hash, a unit, an
+// exchange of bytes, another mask by constants), the value has another form: a hash, a unit, an
 // encoding, a byte order. It is a warning, since objects from before hold the old
 // form; callers and functions of the file that use the member are named. Sums, and
 // values that are only limited by a mask or to a range, are no other form, and

@@ -55,6 +55,16 @@ twice:
 	mov %rcx, 8(%rsi)
 	ret
 .size twice, .-twice
+.globl both
+.type both, @function
+both:
+	mov (%rdi), %rcx
+	neg %rcx
+	and 8(%rsi), %rcx
+	and $0xfc, %rcx
+	mov %rcx, 8(%rsi)
+	ret
+.size both, .-both
 `)
 	probe := locks.NewProber(m, nil)
 	stored := func(name string) *locks.Expr {
@@ -68,7 +78,7 @@ twice:
 	}
 	for _, c := range []struct{ old, newer, want string }{
 		{"low", "computed", ""}, {"computed", "low", ""}, {"low", "lower", "by another mask"}, {"low", "low", ""},
-		{"low", "twice", ""}, {"twice", "lower", "by another mask"},
+		{"computed", "both", "by another mask"}, {"low", "twice", ""}, {"twice", "lower", "by another mask"},
 	} {
 		if got := otherForm(stored(c.old), stored(c.newer), false); got != c.want {
 			t.Errorf("%s, then %s: %q, want %q", stored(c.old), stored(c.newer), got, c.want)
