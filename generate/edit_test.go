@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/klpforge/klpforge/elfobj"
 )
@@ -58,7 +59,7 @@ func TestRemove(t *testing.T) {
 		}
 		return out.String()
 	})
-	if d := cmp.Diff(want, f, equal); d != "" {
+	if d := cmp.Diff(want, f, equal, cmpopts.IgnoreUnexported(elfobj.File{})); d != "" {
 		t.Errorf("(-want +got)\n%s", d)
 	}
 
