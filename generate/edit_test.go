@@ -52,6 +52,7 @@ func TestRemove(t *testing.T) {
 			{Name: "order", Link: 2}},
 		Symbols: []elfobj.Symbol{{}, {Name: "in a", Sec: 1}, {Name: "in b", Sec: 2}, {Name: "absolute", Sec: elfobj.SecAbs}},
 	}
+	read := cmpopts.IgnoreUnexported(elfobj.File{}) // how it was read
 	equal := cmp.Transformer("members", func(in []elfobj.SecID) string {
 		var out strings.Builder
 		for _, m := range in {
@@ -59,7 +60,7 @@ func TestRemove(t *testing.T) {
 		}
 		return out.String()
 	})
-	if d := cmp.Diff(want, f, equal, cmpopts.IgnoreUnexported(elfobj.File{})); d != "" {
+	if d := cmp.Diff(want, f, equal, read); d != "" {
 		t.Errorf("(-want +got)\n%s", d)
 	}
 
@@ -83,7 +84,7 @@ func TestRemove(t *testing.T) {
 		if got := errorText(err); got != c.want {
 			t.Errorf("%s: %q, want %q", c.name, got, c.want)
 		}
-		if d := cmp.Diff(removable(), f, equal); (d == "") != (err != nil || c.secs == nil && c.syms == nil || c.secs != nil && c.secs[0] == "") {
+		if d := cmp.Diff(removable(), f, equal, read); (d == "") != (err != nil || c.secs == nil && c.syms == nil || c.secs != nil && c.secs[0] == "") {
 			t.Errorf("%s: %v, and changed\n%s", c.name, err, d)
 		}
 	}

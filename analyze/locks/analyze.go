@@ -166,8 +166,8 @@ func (a *analysis) give(id model.FuncID, primitive *prim) {
 func (a *analysis) defineElsewhere(id model.FuncID) {
 	name := a.m.Func(id).Name
 	if a.base != nil {
-		for _, found := range a.base.Model.Lookup(name) {
-			if effect := a.base.effects[found]; effect != nil {
+		if found := a.base.Model.Lookup(name); len(found) > 0 {
+			if effect := a.base.effects[found[0]]; effect != nil {
 				copied := *effect
 				copied.Func = id
 				a.effects[id] = &copied
