@@ -429,8 +429,9 @@ func (e *engine) search(ctx context.Context, f *Fault, others bool) ([]int, erro
 	return nil, &UnexplainedError{Fault: *f}
 }
 
-// narrow finds which of some slices a fault needs: fewest first by halves, and then one by
-// one what does it only together. It finds none when the fault is there without all of them.
+// narrow finds a smallest set of slices without which a fault is gone, one where one is
+// enough: it takes back halves, quarters and so on of the list as long as the fault stays away.
+// It finds none when the fault is there without all of them.
 func (e *engine) narrow(ctx context.Context, f *Fault, list []int, within scope) ([]int, error) {
 	var failed error
 	gone := func(without []int) bool {
@@ -444,22 +445,15 @@ func (e *engine) narrow(ctx context.Context, f *Fault, list []int, within scope)
 	if !gone(list) {
 		return nil, failed
 	}
-	for len(list) > 1 {
-		first, second := list[:len(list)/2], list[len(list)/2:]
-		if gone(first) {
-			list = first
-		} else if gone(second) {
-			list = second
-		} else {
-			break
-		}
-	}
 	list = slices.Clone(list)
-	for i := 0; i < len(list) && len(list) > 1; {
-		if rest := slices.Delete(slices.Clone(list), i, i+1); gone(rest) {
-			list = rest
-		} else {
-			i++
+	for size := len(list) / 2; size > 0; size /= 2 {
+		for i := 0; i < len(list); {
+			end := min(i+size, len(list))
+			if rest := slices.Concat(list[:i], list[end:]); len(rest) > 0 && gone(rest) {
+				list = rest
+			} else {
+				i = end
+			}
 		}
 	}
 	if failed != nil || len(list) > 1 {

@@ -215,6 +215,34 @@ func TestFarCause(t *testing.T) {
 	}
 }
 
+// TestTwoCauses: where either of two changes makes a fault, both are found among hundreds
+// without asking for each of them.
+func TestTwoCauses(t *testing.T) {
+	old, newer := map[string]string{"a.c": cfile("x();")}, map[string]string{"a.c": cfile("GOOD();")}
+	for i := range 300 {
+		name := fmt.Sprintf("f%03d", i)
+		old[name], newer[name] = "x\n", "y\n"
+	}
+	newer["f017"], newer["f222"] = "IMAGE\n", "IMAGE\n"
+	e := newEngine(fromTrees(texts(old, newer)), &compiler{tree: old}, func(string, ...any) {})
+	if _, err := e.run(t.Context(), nil); err != nil {
+		t.Fatal(err)
+	}
+	var out []string
+	for name, fate := range outcome(e) {
+		if fate != "live" {
+			out = append(out, name)
+		}
+	}
+	slices.Sort(out)
+	if diff := cmp.Diff([]string{"f017:1", "f222:1"}, out); diff != "" {
+		t.Error(diff)
+	}
+	if e.reviews > 60 {
+		t.Errorf("%d reviews", e.reviews)
+	}
+}
+
 func texts(old, newer map[string]string) []patchset.TextChange {
 	names := map[string]bool{}
 	for n := range old {
