@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -98,6 +99,18 @@ environment failed.`,
 	return cmd
 }
 
+// collectFrom is from how much memory on garbage is collected as often as it takes to stay
+// there, bytes. The collector would else let it grow to twice what is in use.
+const collectFrom = 3 << 30
+
+// limitMemory has a review of thousands of objects stay near what it needs, unless the
+// environment says how much it may take.
+func limitMemory() {
+	if os.Getenv("GOMEMLIMIT") == "" {
+		debug.SetMemoryLimit(collectFrom)
+	}
+}
+
 func (a *app) releaseSelect(cmd *cobra.Command, opts selection.Options, given selectFlags) error {
 	if err := checkFormat(given.format); err != nil {
 		return err
@@ -110,6 +123,7 @@ func (a *app) releaseSelect(cmd *cobra.Command, opts selection.Options, given se
 	opts.Target.Progress = bars.update
 	opts.Target.Builder = builder()
 	opts.Say = func(format string, args ...any) { bars.print(a.err, fmt.Sprintf(format, args...)) }
+	limitMemory()
 	res, err := selection.Run(cmd.Context(), opts)
 	bars.done()
 	if err != nil {
