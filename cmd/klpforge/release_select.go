@@ -101,7 +101,7 @@ environment failed.`,
 
 // collectFrom is from how much memory on garbage is collected as often as it takes to stay
 // there, bytes. The collector would else let it grow to twice what is in use.
-const collectFrom = 3 << 30
+const collectFrom = 5 << 29
 
 // limitMemory has a review of thousands of objects stay near what it needs, unless the
 // environment says how much it may take.
