@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"errors"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
@@ -62,7 +63,9 @@ var shownHazards = []shownHazard{{
 // a changed hash loses, an event that is lost because a write left its lock, a sleep on the
 // transmit path. The same functions are patched safely first, without a finding of that kind.
 func TestHazardsShown(t *testing.T) {
-	t.Parallel() // mostly waits for a VM
+	if os.Getenv("KLPFORGE_ROUNDS") == "" {
+		t.Skip("its races need processors that do nothing else: it failed once beside other tests; run `make hazards`")
+	}
 	e := env(t)
 	ctx := t.Context()
 	if err := e.Fetch(ctx, CloudRelease); err != nil {
