@@ -76,7 +76,7 @@ arches: ## kernels of other architectures, made by cross compilers and kept in t
 	KLPFORGE_E2E=1 $(GO) test -tags arches ./internal/e2e -count 1 -timeout 40m -v -run '^TestArches$$'
 
 hazards: kernels ## dangers of a transition shown in VMs, with a hundred rounds of the remedy (half an hour)
-	KLPFORGE_E2E=1 KLPFORGE_ROUNDS=100 $(GO) test ./internal/e2e -count 1 -timeout 60m -v -run '^(TestFooLock|TestLockOrder|TestSleepInAtomic|TestThreadStallsTransition|TestUnseenCode|TestHazardsShown)$$'
+	KLPFORGE_E2E=1 KLPFORGE_ROUNDS=100 $(GO) test -tags hazards ./internal/e2e -count 1 -timeout 60m -v -run '^(TestFooLock|TestLockOrder|TestSleepInAtomic|TestThreadStallsTransition|TestUnseenCode|TestHazardsShown)$$'
 
 secureboot: kernels ## a signed livepatch under UEFI Secure Boot, in a VM; needs Debian's ovmf
 	KLPFORGE_E2E=1 $(GO) test -tags secureboot ./internal/e2e -count 1 -timeout 20m -v -run '^TestSecureBoot$$'
