@@ -73,6 +73,7 @@ cross: ## the differ on objects for arm64, ppc64le, s390x, loongarch64 (an hour;
 arches: ## kernels of other architectures, made by cross compilers and kept in the cache: livepatches built for each and loaded in a VM (half an hour the first time)
 	scripts/install-deps --arches
 	$(GO) run ./internal/ownkernel/make $(ARCHES)
+	$(GO) test -tags arches ./locate -count 1 -run '^TestArm64Fresh$$'
 	KLPFORGE_E2E=1 $(GO) test -tags arches ./internal/e2e -count 1 -timeout 40m -v -run '^TestArches$$'
 
 hazards: kernels ## dangers of a transition shown in VMs, with a hundred rounds of the remedy (half an hour)

@@ -58,7 +58,7 @@ func (f *File) Whole() (*File, error) {
 	return whole, nil
 }
 
-// isDebug reports whether a section is debug information, which nothing that runs refers to.
-func isDebug(name string, flags elf.SectionFlag) bool {
-	return flags&elf.SHF_ALLOC == 0 && strings.HasPrefix(name, ".debug_")
+// Debug reports whether the section is debug information, which nothing that runs refers to.
+func (s *Section) Debug() bool {
+	return s.Flags&elf.SHF_ALLOC == 0 && strings.HasPrefix(s.Name, ".debug_")
 }

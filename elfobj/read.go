@@ -307,10 +307,10 @@ func (r *reader) place(shstr int) error {
 		if raw.id == 0 {
 			continue
 		}
-		raw.left = r.withoutDebug && isDebug(r.nameOf(raw), raw.flags)
 		section := &r.f.Sections[raw.id]
 		*section = Section{Name: r.nameOf(raw), Type: raw.typ, Flags: raw.flags, Align: uint64(raw.align),
 			EntSize: raw.entsize, Size: raw.size}
+		raw.left = r.withoutDebug && section.Debug()
 		if raw.flags&elf.SHF_LINK_ORDER != 0 {
 			if uint64(raw.link) >= uint64(len(r.raw)) {
 				return bad(-1, "section %s: link %d out of range", section.Name, raw.link)

@@ -89,8 +89,7 @@ func PostLinkFile(path string) error {
 }
 
 func isDebug(section *elfobj.Section) bool {
-	return section.Flags&elf.SHF_ALLOC == 0 && (strings.HasPrefix(section.Name, ".debug_") ||
-		section.Name == ".debug" || section.Name == ".comment")
+	return section.Debug() || section.Flags&elf.SHF_ALLOC == 0 && (section.Name == ".debug" || section.Name == ".comment")
 }
 
 func stripDebug(f *elfobj.File) error {

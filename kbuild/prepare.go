@@ -18,7 +18,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/klpforge/klpforge/internal/sealed"
-	"github.com/klpforge/klpforge/kernel/karch"
 )
 
 // formatVersion is part of every tree key; raise it when the way trees are made
@@ -269,25 +268,6 @@ func newPreparation(ctx context.Context, opts PrepareOptions) (*preparation, err
 		return nil, err
 	}
 	return prep, nil
-}
-
-// chooseArch finds the architecture, and sets p.Arch to the kernel's name of it.
-func (p *preparation) chooseArch() error {
-	arch, err := karch.Named(p.Arch)
-	if err != nil {
-		return err
-	}
-	configured, ok := p.config.arch()
-	switch {
-	case !ok:
-	case p.Arch != "" && configured.Name != arch.Name:
-		return fmt.Errorf("choose architecture: %s is asked for, the configuration %s is for %s", arch.Name, p.Config,
-			configured.Name)
-	default:
-		arch = configured
-	}
-	p.Arch = arch.Name
-	return nil
 }
 
 // badInPaths are the characters that make, the shell or options such as -Wp,-MMD

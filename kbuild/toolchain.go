@@ -3,6 +3,7 @@ package kbuild
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -116,6 +117,25 @@ func (b builtBy) commands() []string {
 		}
 	}
 	return append(out, b.cross+"gcc")
+}
+
+// chooseArch finds the architecture, and sets p.Arch to the kernel's name of it.
+func (p *preparation) chooseArch() error {
+	arch, err := karch.Named(p.Arch)
+	if err != nil {
+		return err
+	}
+	configured, ok := p.config.arch()
+	switch {
+	case !ok:
+	case p.Arch != "" && configured.Name != arch.Name:
+		return fmt.Errorf("choose architecture: %s is asked for, the configuration %s is for %s", arch.Name, p.Config,
+			configured.Name)
+	default:
+		arch = configured
+	}
+	p.Arch = arch.Name
+	return nil
 }
 
 // findCompiler chooses the command of the compiler that built the target: the first of

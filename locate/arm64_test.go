@@ -2,8 +2,6 @@ package locate
 
 import (
 	"bytes"
-	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -194,29 +192,6 @@ func TestFindWholeMoved(t *testing.T) {
 	for name, want := range map[string]string{"summing": "the source has several", "counting": "makes none of this name"} {
 		if a := atom(t, o, name); !strings.Contains(p.Miss[a], want) || p.Funcs[a] != (Place{}) {
 			t.Errorf("%s: %q, found at %#x", name, p.Miss[a], p.Funcs[a].Addr)
-		}
-	}
-}
-
-// TestArm64Fresh makes the objects again, where the cross compiler is the one that made them.
-func TestArm64Fresh(t *testing.T) {
-	out, err := exec.Command("aarch64-linux-gnu-gcc-12", "-dumpfullversion").Output()
-	if v := strings.TrimSpace(string(out)); err != nil || v != "12.2.0" {
-		t.Skipf("the fixtures are made by gcc 12.2.0 for arm64, here is %q (%v)", v, err)
-	}
-	dir := t.TempDir()
-	cmd := exec.Command("testdata/arm64.sh")
-	cmd.Env = append(os.Environ(), "OUT="+dir)
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("arm64.sh: %v\n%s", err, out)
-	}
-	for _, name := range []string{"arm64.o", "arm64-whole.o", "arm64.elf"} {
-		want, err := os.ReadFile(filepath.Join(dir, name))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if got, err := os.ReadFile(filepath.Join("testdata", name)); err != nil || !bytes.Equal(got, want) {
-			t.Errorf("%s is stale: run testdata/arm64.sh (error %v)", name, err)
 		}
 	}
 }

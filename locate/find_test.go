@@ -414,19 +414,25 @@ func TestFixturesFresh(t *testing.T) {
 	if v := strings.TrimSpace(string(out)); err != nil || v != "12.2.0" {
 		t.Skipf("the fixtures are made by gcc 12.2.0, here is %q (%v)", v, err)
 	}
+	checkFresh(t, "testdata/regen.sh", "unit.o", "alone.o", "shipped.elf")
+}
+
+// checkFresh makes fixtures again by their script: they must be the same.
+func checkFresh(t *testing.T, script string, names ...string) {
+	t.Helper()
 	dir := t.TempDir()
-	cmd := exec.Command("testdata/regen.sh")
+	cmd := exec.Command(script)
 	cmd.Env = append(os.Environ(), "OUT="+dir)
 	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("regen.sh: %v\n%s", err, out)
+		t.Fatalf("%s: %v\n%s", script, err, out)
 	}
-	for _, name := range []string{"unit.o", "alone.o", "shipped.elf"} {
+	for _, name := range names {
 		want, err := os.ReadFile(filepath.Join(dir, name))
 		if err != nil {
 			t.Fatal(err)
 		}
 		if got, err := os.ReadFile(filepath.Join("testdata", name)); err != nil || !bytes.Equal(got, want) {
-			t.Errorf("%s is stale: run testdata/regen.sh (error %v)", name, err)
+			t.Errorf("%s is stale: run %s (error %v)", name, script, err)
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"runtime"
@@ -94,6 +95,23 @@ func (p *pair) compare() (comparison, error) {
 		return comparison{}, fmt.Errorf("compare %s: %w", p.object, err)
 	}
 	return out, nil
+}
+
+// sameObject compares two objects but for what describes them to a debugger: lines that
+// move change it, and no code.
+func sameObject(before, after *elfobj.File) bool {
+	return before.Flags == after.Flags && slices.Equal(before.Symbols, after.Symbols) &&
+		slices.EqualFunc(before.Sections, after.Sections, sameSection)
+}
+
+func sameSection(old, newer elfobj.Section) bool {
+	if old.Name != newer.Name || old.Flags != newer.Flags || old.Type != newer.Type {
+		return false
+	}
+	return old.Debug() || old.Align == newer.Align && old.EntSize == newer.EntSize && old.Size == newer.Size &&
+		old.Link == newer.Link && old.Group == newer.Group && old.GroupFlag == newer.GroupFlag &&
+		slices.Equal(old.Members, newer.Members) && bytes.Equal(old.Data, newer.Data) &&
+		slices.Equal(old.Relocs, newer.Relocs)
 }
 
 // unchanged compares the object before the patches with itself, which correlates its

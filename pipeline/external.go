@@ -1,11 +1,8 @@
 package pipeline
 
 import (
-	"bytes"
 	"context"
 	"fmt"
-	"slices"
-	"strings"
 
 	"github.com/klpforge/klpforge/elfobj"
 	"github.com/klpforge/klpforge/kbuild"
@@ -78,26 +75,4 @@ func sameContent(a, b string) (bool, error) {
 	}
 	y, err := elfobj.ReadCode(b)
 	return err == nil && sameObject(x, y), err
-}
-
-// sameObject compares two objects but for what describes them to a debugger: lines that
-// move change it, and no code.
-func sameObject(x, y *elfobj.File) bool {
-	if len(x.Sections) != len(y.Sections) || !slices.Equal(x.Symbols, y.Symbols) {
-		return false
-	}
-	for i := range x.Sections {
-		section, sec := &x.Sections[i], &y.Sections[i]
-		if section.Name != sec.Name || section.Flags != sec.Flags || section.Type != sec.Type {
-			return false
-		}
-		if strings.HasPrefix(section.Name, ".debug_") {
-			continue
-		}
-		if section.Size != sec.Size || !bytes.Equal(section.Data, sec.Data) ||
-			!slices.Equal(section.Relocs, sec.Relocs) {
-			return false
-		}
-	}
-	return true
 }

@@ -371,8 +371,8 @@ func (e *engine) because(f *Fault, slice int) *reason {
 	return why
 }
 
-// UnexplainedError is a fault that no slice could be found for: taking each one out that
-// changes something of the object did not help.
+// UnexplainedError is a fault that no slice could be found for: it is there without all of
+// them.
 type UnexplainedError struct{ Fault Fault }
 
 func (e *UnexplainedError) Error() string {
@@ -390,13 +390,13 @@ func (e *engine) search(ctx context.Context, f *Fault, others bool) ([]int, erro
 	}
 	var within scope // all, when it takes other objects to have it
 	there := false
-	for _, narrow := range scopes {
+	for _, try := range scopes {
 		var err error
-		if there, _, err = e.withoutSlices(ctx, f, nil, narrow); err != nil {
+		if there, _, err = e.withoutSlices(ctx, f, nil, try); err != nil {
 			return nil, err
 		}
 		if there {
-			within = narrow
+			within = try
 			break
 		}
 	}

@@ -6,7 +6,6 @@ import (
 	"encoding/hex"
 	"fmt"
 	"os"
-	"sync/atomic"
 	"syscall"
 
 	"golang.org/x/sync/errgroup"
@@ -26,19 +25,15 @@ const readers = 4
 func (m *Index) References() (References, error) {
 	files := m.List()
 	undefined := make([][]string, len(files))
-	var (
-		group errgroup.Group
-		next  atomic.Int64
-	)
-	for range readers {
+	var group errgroup.Group
+	group.SetLimit(readers)
+	for i, file := range files {
 		group.Go(func() error {
-			for i := int(next.Add(1)) - 1; i < len(files); i = int(next.Add(1)) - 1 {
-				module, err := read(files[i].Path, m.rules)
-				if err != nil {
-					return err
-				}
-				undefined[i] = module.undefined()
+			module, err := read(file.Path, m.rules)
+			if err != nil {
+				return err
 			}
+			undefined[i] = module.undefined()
 			return nil
 		})
 	}
